@@ -1,0 +1,189 @@
+//! The one error of the library: what was wrong, where, and what to do about it.
+//!
+//! [`Error`] is opaque; [`ErrorKind`] is what a program decides on, the text is what a person reads.
+//! There are no error types for single modules: a caller that places GPUs does not care which file failed.
+
+use std::fmt;
+
+/// A `Result` whose error is [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The coarse kind of an [`Error`], for programs that decide on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input is damaged, of no known format, or beyond a stated limit.
+    InvalidInput,
+    /// The question is wrong in itself: an unknown name, a contradiction, a number out of range.
+    InvalidRequest,
+    /// The question is sound, but this machine cannot satisfy it.
+    Unsatisfiable,
+    /// A file could not be read, or a system call failed for a reason that is not ours.
+    Io,
+    /// The topology is not this machine's, and the call would change this machine.
+    WrongMachine,
+    /// The kernel or the sandbox refused what was asked.
+    Refused,
+    /// This build or this system cannot do what was asked.
+    Unsupported,
+}
+
+impl ErrorKind {
+    /// Every kind, for bindings that map each one.
+    pub const ALL: &[Self] = &[
+        Self::InvalidInput,
+        Self::InvalidRequest,
+        Self::Unsatisfiable,
+        Self::Io,
+        Self::WrongMachine,
+        Self::Refused,
+        Self::Unsupported,
+    ];
+}
+
+/// What was wrong, where, and what to do.
+///
+/// ```
+/// use nvtopo::{CpuSet, ErrorKind};
+///
+/// let error = "0-3,x".parse::<CpuSet>().unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+/// assert!(error.to_string().contains("'x'"));
+/// ```
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    input: Option<String>,
+    line: Option<usize>,
+    column: Option<usize>,
+    help: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            input: None,
+            line: None,
+            column: None,
+            help: None,
+            source: None,
+        }))
+    }
+
+    pub(crate) fn input(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    pub(crate) fn request(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidRequest, message)
+    }
+
+    pub(crate) fn unsatisfiable(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Unsatisfiable, message)
+    }
+
+    /// An I/O failure on `path`.
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, format!("cannot read {}: {source}", path.display()));
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
+    /// Names the file or stream that the error is about, unless an inner call already did.
+    pub(crate) fn in_input(mut self, name: &str) -> Self {
+        self.0.input.get_or_insert_with(|| name.to_owned());
+        self
+    }
+
+    /// Names the line and column (both counted from 1).
+    pub(crate) fn at(mut self, line: usize, column: usize) -> Self {
+        self.0.line = Some(line);
+        self.0.column = Some(column);
+        self
+    }
+
+    /// Adds what a person can do about it.
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// The coarse kind.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// What was wrong, without the place and the advice.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The file or stream that the error is about.
+    pub fn input_name(&self) -> Option<&str> {
+        self.0.input.as_deref()
+    }
+
+    /// The line of the input, counted from 1.
+    pub fn line(&self) -> Option<usize> {
+        self.0.line
+    }
+
+    /// The column of the line in characters, counted from 1.
+    pub fn column(&self) -> Option<usize> {
+        self.0.column
+    }
+
+    /// What a person can do about it.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.help.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        match (&inner.input, inner.line, inner.column) {
+            (Some(input), Some(line), Some(column)) => write!(f, "{input}:{line}:{column}: ")?,
+            (Some(input), ..) => write!(f, "{input}: ")?,
+            (None, Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
+            _ => {}
+        }
+        f.write_str(&inner.message)?;
+        match &inner.help {
+            Some(help) => write!(f, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_names_place_and_advice() {
+        let error =
+            Error::input("unknown link word 'NVX'").in_input("topo.txt").at(3, 9).help("expected NV4");
+        assert_eq!(error.to_string(), "topo.txt:3:9: unknown link word 'NVX' (expected NV4)");
+        assert_eq!((error.line(), error.column()), (Some(3), Some(9)));
+    }
+
+    #[test]
+    fn the_innermost_name_of_the_input_stays() {
+        let error = Error::input("x").in_input("inner").in_input("outer");
+        assert_eq!(error.input_name(), Some("inner"));
+    }
+}

@@ -1,0 +1,152 @@
+//! Names that hardware gives its devices: [`PciAddress`] and [`GpuUuid`].
+
+use crate::error::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// The place of a device on the PCI bus: `domain:bus:device.function`, all hexadecimal.
+///
+/// Read from every spelling in use: `0000:1b:00.0` (kernel), `00000000:1B:00.0` (NVML), `1b:00.0` (`lspci`).
+///
+/// ```
+/// use nvtopo::PciAddress;
+///
+/// let nvml: PciAddress = "00000000:1B:00.0".parse()?;
+/// assert_eq!(nvml, "1b:00.0".parse()?);
+/// assert_eq!(nvml.to_string(), "0000:1b:00.0");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PciAddress {
+    /// The PCI domain (segment); wider than 16 bits behind VMD and in virtual machines.
+    pub domain: u32,
+    /// The bus.
+    pub bus: u8,
+    /// The device on the bus, 0 to 31.
+    pub device: u8,
+    /// The function of the device, 0 to 7.
+    pub function: u8,
+}
+
+impl FromStr for PciAddress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let (rest, function) = text.trim().rsplit_once('.')?;
+            let mut parts = rest.rsplit(':');
+            let device = hex(parts.next()?)?;
+            let bus = hex(parts.next()?)?;
+            let domain = parts.next().map_or(Some(0), hex)?;
+            let address = Self {
+                domain,
+                bus: u8::try_from(bus).ok()?,
+                device: u8::try_from(device).ok().filter(|device| *device < 32)?,
+                function: u8::try_from(hex(function)?).ok().filter(|function| *function < 8)?,
+            };
+            parts.next().is_none().then_some(address)
+        };
+        parse().ok_or_else(|| {
+            Error::input(format!("'{text}' is not a PCI address")).help("expected one like 0000:1b:00.0")
+        })
+    }
+}
+
+fn hex(digits: &str) -> Option<u32> {
+    let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    plain.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.device, self.function)
+    }
+}
+
+/// The UUID of a GPU as the driver prints it, `GPU-` and 32 hexadecimal digits in five groups.
+///
+/// ```
+/// use nvtopo::GpuUuid;
+///
+/// let uuid: GpuUuid = "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab".parse()?;
+/// assert!(uuid.starts_with("GPU-5c3e"));
+/// assert!("GPU-5c3e".parse::<GpuUuid>().is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GpuUuid([u8; 16]);
+
+impl GpuUuid {
+    /// Whether the printed UUID starts with `prefix`, ignoring case, as CUDA accepts abbreviated UUIDs.
+    pub fn starts_with(&self, prefix: &str) -> bool {
+        let full = self.to_string();
+        full.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    }
+}
+
+impl FromStr for GpuUuid {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parse = || {
+            let groups: Vec<&str> = text.trim().strip_prefix("GPU-")?.split('-').collect();
+            let shape = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]);
+            let digits = groups.concat();
+            (shape && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+                .then(|| u128::from_str_radix(&digits, 16).ok())
+                .flatten()
+        };
+        parse().map(|number| Self(number.to_be_bytes())).ok_or_else(|| {
+            Error::input(format!("'{text}' is not a GPU UUID"))
+                .help("expected one like GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab")
+        })
+    }
+}
+
+impl fmt::Display for GpuUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GPU")?;
+        let mut bytes = self.0.iter();
+        for length in [4, 2, 2, 2, 6] {
+            f.write_str("-")?;
+            for byte in bytes.by_ref().take(length) {
+                write!(f, "{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for GpuUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pci_addresses_round_trip() {
+        for text in ["0000:1b:00.0", "10000:e1:1f.7"] {
+            assert_eq!(text.parse::<PciAddress>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn broken_pci_addresses_are_errors() {
+        for text in
+            ["", "1b", "1b:00", "0:1b:00.8", "1b:20.0", "x:1b:00.0", "0:0:1b:00.0", "100:00.0", "+1:00.0"]
+        {
+            assert!(text.parse::<PciAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn uuids_round_trip() {
+        let text = "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab";
+        assert_eq!(text.parse::<GpuUuid>().unwrap().to_string(), text);
+        assert!("GPU-5c3ee4a86b1c4c5e8d9a0123456789ab".parse::<GpuUuid>().is_err());
+    }
+}

@@ -1,0 +1,16 @@
+//! The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server as one graph, and the best GPUs for a job.
+#![doc = ""]
+
+mod cpuset;
+mod error;
+mod ids;
+pub mod model;
+mod query;
+pub mod source;
+mod units;
+
+pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
+pub use error::{Error, ErrorKind, Result};
+pub use ids::{GpuUuid, PciAddress};
+pub use model::{PathType, Topology};
+pub use units::{Bandwidth, Bytes};

@@ -1,0 +1,126 @@
+//! From fragments to a topology: merging, and the checks that every [`Topology`] has passed.
+
+use crate::error::{Error, Result};
+use crate::model::{Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology};
+use petgraph::graph::{NodeIndex, UnGraph};
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+
+/// Merges fragments and checks the result.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct TopologyBuilder {
+    fragments: Vec<Fragment>,
+}
+
+impl TopologyBuilder {
+    /// A builder without fragments.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds what one source says. Earlier fragments win over later ones of the same kind.
+    pub fn with(mut self, fragment: Fragment) -> Self {
+        self.fragments.push(fragment);
+        self
+    }
+
+    /// Merges, checks, and freezes.
+    pub fn build(self) -> Result<Topology> {
+        let mut fragments = self.fragments.into_iter();
+        let Some(merged) = fragments.next() else {
+            return Err(Error::request("there is nothing to build a topology from"));
+        };
+        freeze(merged)
+    }
+}
+
+/// Checks what the queries rely on, and freezes.
+fn freeze(mut fragment: Fragment) -> Result<Topology> {
+    let devices = devices_of(&fragment.nodes)?;
+    check_containment(&fragment.nodes)?;
+    check_links(&fragment.nodes, &fragment.links)?;
+    let count = fragment.nodes.len();
+    if fragment.paths.iter().any(|path| path.b.index() >= count) {
+        return Err(Error::input("a stated path names a node that does not exist"));
+    }
+    fragment.paths.sort_by_key(|path| (path.a, path.b));
+    fragment.paths.dedup_by_key(|path| (path.a, path.b));
+
+    let mut graph = UnGraph::with_capacity(count, fragment.links.len());
+    for node in fragment.nodes {
+        graph.add_node(node);
+    }
+    for (a, b, link) in fragment.links {
+        graph.add_edge(NodeIndex::new(a.index()), NodeIndex::new(b.index()), link);
+    }
+    let gpus = devices.iter().filter(|id| graph[NodeIndex::new(id.index())].kind.as_gpu().is_some()).count();
+    Ok(Topology(Arc::new(Inner {
+        graph,
+        devices,
+        gpus,
+        paths: fragment.paths,
+        notes: fragment.notes,
+        origin: fragment.origin,
+        dialect: fragment.dialect,
+        nvlink_known: fragment.nvlink_known,
+        pairs: OnceLock::new(),
+        groups: OnceLock::new(),
+    })))
+}
+
+/// GPUs by index, then NICs in the order given; names must be unique.
+fn devices_of(nodes: &[Node]) -> Result<Vec<NodeId>> {
+    let ids = || (0..nodes.len() as u32).map(NodeId);
+    let mut gpus: Vec<(u32, NodeId)> =
+        ids().filter_map(|id| Some((nodes[id.index()].kind.as_gpu()?.index, id))).collect();
+    gpus.sort_unstable();
+    if let Some(pair) = gpus.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Error::input(format!("GPU{} occurs twice", pair[0].0)));
+    }
+    let nics: Vec<NodeId> = ids().filter(|id| nodes[id.index()].kind.as_nic().is_some()).collect();
+    let mut names = BTreeSet::new();
+    for nic in nics.iter().filter_map(|id| nodes[id.index()].kind.as_nic()) {
+        if !names.insert(&nic.name) {
+            return Err(Error::input(format!("NIC '{}' occurs twice", nic.name)));
+        }
+    }
+    let devices: Vec<NodeId> = gpus.into_iter().map(|(_, id)| id).chain(nics).collect();
+    if devices.len() > MAX_DEVICES {
+        return Err(Error::input(format!(
+            "{} GPUs and NICs are more than the {MAX_DEVICES} that a topology holds",
+            devices.len()
+        )));
+    }
+    Ok(devices)
+}
+
+fn check_containment(nodes: &[Node]) -> Result<()> {
+    for (index, node) in nodes.iter().enumerate() {
+        let machine = matches!(node.kind, NodeKind::Machine(_));
+        let sound = match node.parent {
+            None => index == 0 && machine,
+            Some(parent) => parent.index() < index && !machine,
+        };
+        if !sound {
+            return Err(Error::input(format!(
+                "node {index} is out of order: the machine comes first, and every node after its parent"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_links(nodes: &[Node], links: &[(NodeId, NodeId, Link)]) -> Result<()> {
+    for (a, b, link) in links {
+        let ends = nodes.get(a.index()).zip(nodes.get(b.index()));
+        let Some((from, to)) = ends.filter(|_| a != b) else {
+            return Err(Error::input(format!("a link joins nodes {} and {}", a.index(), b.index())));
+        };
+        let nvlink_end = |node: &Node| matches!(node.kind, NodeKind::Gpu(_) | NodeKind::NvSwitch(_));
+        if link.kind == LinkKind::NvLink && !(nvlink_end(from) && nvlink_end(to)) {
+            return Err(Error::input("an NVLink joins something that is neither a GPU nor an NVSwitch"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! What one source says of a machine, before it is merged and checked.
+
+use crate::model::{
+    Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, PathType, Provenance,
+};
+
+/// The class of the path between two nodes, as a source stated it. It holds even where the tree of bridges says
+/// otherwise; NVLink is never stated here but as links.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatedPath {
+    /// The node with the lower number.
+    pub a: NodeId,
+    /// The node with the higher number.
+    pub b: NodeId,
+    /// The class.
+    pub path: PathType,
+}
+
+/// What one source says of a machine. Node 0 is the machine; a parent is added before its children.
+///
+/// ```
+/// use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+///
+/// let mut fragment = Fragment::new(Provenance::Preset);
+/// let gpus: Vec<NodeId> = (0..2)
+///     .map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }))))
+///     .collect();
+/// fragment.link(gpus[0], gpus[1], rates::nvlink(3, 4));
+/// let topology = TopologyBuilder::new().with(fragment).build()?;
+/// assert_eq!(topology.nvlink_groups()[0].gpus, [0, 1]);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    pub(crate) provenance: Provenance,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) links: Vec<(NodeId, NodeId, Link)>,
+    pub(crate) paths: Vec<StatedPath>,
+    pub(crate) notes: Vec<Note>,
+    pub(crate) origin: Origin,
+    pub(crate) dialect: Dialect,
+    pub(crate) nvlink_known: bool,
+}
+
+impl Fragment {
+    /// A machine of which nothing is known yet.
+    pub fn new(provenance: Provenance) -> Self {
+        let kind = NodeKind::Machine(Machine::default());
+        Self {
+            provenance,
+            nodes: vec![Node { kind, parent: None, provenance }],
+            links: Vec::new(),
+            paths: Vec::new(),
+            notes: Vec::new(),
+            origin: Origin::Unknown,
+            dialect: Dialect::Sys,
+            nvlink_known: true,
+        }
+    }
+
+    /// The machine, to fill in.
+    pub fn machine(&mut self) -> &mut Machine {
+        match &mut self.nodes[0].kind {
+            NodeKind::Machine(machine) => machine,
+            _ => unreachable!("`new` puts the machine first and nothing replaces it"),
+        }
+    }
+
+    /// Adds a node below `parent`.
+    pub fn add(&mut self, parent: NodeId, kind: NodeKind) -> NodeId {
+        self.add_as(self.provenance, parent, kind)
+    }
+
+    /// Adds a node that was concluded, not read.
+    pub fn add_inferred(&mut self, parent: NodeId, kind: NodeKind) -> NodeId {
+        self.add_as(Provenance::Inferred, parent, kind)
+    }
+
+    fn add_as(&mut self, provenance: Provenance, parent: NodeId, kind: NodeKind) -> NodeId {
+        self.nodes.push(Node { kind, parent: Some(parent), provenance });
+        NodeId(self.nodes.len() as u32 - 1)
+    }
+
+    /// A node that was added, to fill in.
+    ///
+    /// # Panics
+    /// When the node is not of this fragment.
+    pub fn node_mut(&mut self, id: NodeId) -> &mut NodeKind {
+        &mut self.nodes[id.index()].kind
+    }
+
+    /// Links two nodes.
+    pub fn link(&mut self, a: NodeId, b: NodeId, link: Link) {
+        self.links.push((a, b, link));
+    }
+
+    /// States the class of the path between two nodes.
+    pub fn state_path(&mut self, a: NodeId, b: NodeId, path: PathType) {
+        self.paths.push(StatedPath { a: a.min(b), b: a.max(b), path });
+    }
+
+    /// Adds a note.
+    pub fn note(&mut self, kind: NoteKind, text: impl Into<String>) {
+        self.notes.push(Note { kind, text: text.into() });
+    }
+
+    /// Says which machine this is.
+    pub fn set_origin(&mut self, origin: Origin) {
+        self.origin = origin;
+    }
+
+    /// Says which words the source uses for pairwise classes.
+    pub fn set_dialect(&mut self, dialect: Dialect) {
+        self.dialect = dialect;
+    }
+
+    /// Says that the source cannot tell whether there are NVLinks.
+    pub fn set_nvlink_unknown(&mut self) {
+        self.nvlink_known = false;
+    }
+}

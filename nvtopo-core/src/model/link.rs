@@ -1,0 +1,252 @@
+//! Links between nodes, and the classes of paths that lead over them.
+
+use crate::error::{Error, Result};
+use crate::units::Bandwidth;
+use std::fmt;
+use std::str::FromStr;
+
+/// What a link is made of. Its lane count is a number on the [`Link`], never a variant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LinkKind {
+    /// NVLink, between GPUs or from a GPU to an NVSwitch.
+    NvLink,
+    /// NVLink-C2C, between a Grace CPU and its GPU.
+    C2c,
+    /// PCI Express.
+    Pcie,
+    /// The interconnect between NUMA nodes (UPI, Infinity Fabric, X-Bus).
+    Smp,
+    /// A network.
+    Net,
+}
+
+/// How a bandwidth is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Basis {
+    /// Measured on this machine.
+    Measured,
+    /// Reported by the hardware or its driver.
+    Reported,
+    /// The published rate of the link's generation and lane count.
+    Nominal,
+    /// A planning constant for this class of machine (NCCL's), where no rate is published.
+    Typical,
+    /// The generation is unknown, and a usual one was taken for it; a note says which.
+    Assumed,
+}
+
+/// A bandwidth and how it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    /// One direction.
+    pub bandwidth: Bandwidth,
+    /// How it is known.
+    pub basis: Basis,
+}
+
+/// A link between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What it is made of.
+    pub kind: LinkKind,
+    /// How many NVLinks are bonded, or how wide the PCIe link is.
+    pub lanes: Option<u16>,
+    /// The rate of all lanes together. `None`: unknown.
+    pub rate: Option<Rate>,
+}
+
+/// The class of the path between two devices, from best to worst, as NCCL and `nvidia-smi` name it.
+///
+/// ```
+/// use nvtopo::PathType;
+///
+/// assert!(PathType::Pix < PathType::Sys);
+/// assert_eq!("PHB".parse::<PathType>()?, PathType::Phb);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PathType {
+    /// The same device.
+    Loc,
+    /// NVLink, directly or through NVSwitches.
+    Nvl,
+    /// NVLink through one other GPU.
+    Nvb,
+    /// NVLink-C2C.
+    C2c,
+    /// At most one PCIe switch.
+    Pix,
+    /// Several PCIe switches, no host bridge.
+    Pxb,
+    /// A PCIe host bridge.
+    Phb,
+    /// Several host bridges of one NUMA node.
+    Node,
+    /// The interconnect between NUMA nodes.
+    Sys,
+    /// A network.
+    Net,
+    /// No path.
+    Dis,
+}
+
+impl PathType {
+    /// Every class, from best to worst.
+    pub const ALL: [Self; 11] = [
+        Self::Loc,
+        Self::Nvl,
+        Self::Nvb,
+        Self::C2c,
+        Self::Pix,
+        Self::Pxb,
+        Self::Phb,
+        Self::Node,
+        Self::Sys,
+        Self::Net,
+        Self::Dis,
+    ];
+
+    /// The word for it. NVLink pairs are printed with their count instead (`NV12`).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Loc => "X",
+            Self::Nvl => "NVL",
+            Self::Nvb => "NVB",
+            Self::C2c => "C2C",
+            Self::Pix => "PIX",
+            Self::Pxb => "PXB",
+            Self::Phb => "PHB",
+            Self::Node => "NODE",
+            Self::Sys => "SYS",
+            Self::Net => "NET",
+            Self::Dis => "DIS",
+        }
+    }
+}
+
+impl fmt::Display for PathType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl FromStr for PathType {
+    type Err = Error;
+
+    /// Reads the words of [`PathType::word`], and `SOC`, which drivers before R384 print for `SYS`.
+    fn from_str(text: &str) -> Result<Self> {
+        let word = if text == "SOC" { "SYS" } else { text };
+        Self::ALL
+            .into_iter()
+            .find(|path| path.word() == word)
+            .ok_or_else(|| Error::input(format!("'{text}' is not a path class")))
+    }
+}
+
+/// Which words a source of pairwise classes uses; printing uses the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// `SYS` for a path between sockets.
+    #[default]
+    Sys,
+    /// `SOC` for it, as drivers before R384 print it.
+    Soc,
+}
+
+/// What lies between two devices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Pair {
+    /// The class of the best path. `None`: unknown.
+    pub path: Option<PathType>,
+    /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
+    pub nvlinks: u16,
+    /// What the path carries in one direction. `None`: unknown.
+    pub rate: Option<Rate>,
+}
+
+impl Pair {
+    /// A pair of which nothing is known.
+    pub const UNKNOWN: Self = Self { path: None, nvlinks: 0, rate: None };
+
+    /// The pair in `nvidia-smi`'s words: `X`, `NV12`, `PIX`, … `None`: unknown.
+    pub fn word(&self, dialect: Dialect) -> Option<String> {
+        match (self.path?, dialect) {
+            (PathType::Nvl, _) => Some(format!("NV{}", self.nvlinks)),
+            (PathType::Sys, Dialect::Soc) => Some("SOC".to_owned()),
+            (path, _) => Some(path.word().to_owned()),
+        }
+    }
+}
+
+/// The pairs of all devices of a topology: its GPUs first, then its NICs, in the order of
+/// [`Topology::devices`](crate::Topology::devices).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PairTable {
+    devices: usize,
+    pairs: Box<[Pair]>,
+}
+
+impl PairTable {
+    /// Asks `between` for each ordered pair of different devices.
+    pub(crate) fn new(devices: usize, mut between: impl FnMut(usize, usize) -> Pair) -> Self {
+        let own = Pair { path: Some(PathType::Loc), nvlinks: 0, rate: None };
+        let pairs = (0..devices * devices)
+            .map(|cell| (cell / devices, cell % devices))
+            .map(|(a, b)| if a == b { own } else { between(a, b) })
+            .collect();
+        Self { devices, pairs }
+    }
+
+    /// How many devices the table covers.
+    pub fn len(&self) -> usize {
+        self.devices
+    }
+
+    /// Whether there is no device.
+    pub fn is_empty(&self) -> bool {
+        self.devices == 0
+    }
+
+    /// The pair of two devices by their positions, [`Pair::UNKNOWN`] out of range.
+    pub fn pair(&self, a: usize, b: usize) -> Pair {
+        let inside = a < self.devices && b < self.devices;
+        if inside { self.pairs[a * self.devices + b] } else { Pair::UNKNOWN }
+    }
+}
+
+/// How the GPUs of an NVLink group are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum GroupShape {
+    /// One GPU.
+    Single,
+    /// Every pair has NVLinks of its own.
+    FullyConnected,
+    /// Through NVSwitches: every pair can use all links of a GPU.
+    Switched,
+    /// Some pairs have no NVLink between them.
+    Partial,
+}
+
+impl fmt::Display for GroupShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Single => "no NVLink",
+            Self::FullyConnected => "fully connected",
+            Self::Switched => "switched",
+            Self::Partial => "partially connected",
+        })
+    }
+}
+
+/// GPUs that are connected over NVLink, directly or through others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NvlinkGroup {
+    /// The positions of its GPUs in [`Topology::gpus`](crate::Topology::gpus), increasing.
+    pub gpus: Vec<usize>,
+    /// How they are connected.
+    pub shape: GroupShape,
+}

@@ -1,0 +1,222 @@
+//! The graph of a machine: nodes with their containment, links between them, and what is known about both.
+//!
+//! A source writes a [`Fragment`]; [`TopologyBuilder`] merges fragments; [`Topology`] is the immutable result.
+//! Nothing here reads a file or follows a path: that is for [`crate::source`] and [`crate::query`].
+
+mod builder;
+mod fragment;
+mod link;
+mod node;
+mod note;
+pub mod rates;
+
+pub use builder::TopologyBuilder;
+pub use fragment::{Fragment, StatedPath};
+pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
+pub use node::{
+    Cache, CacheKind, Core, Gpu, HostBridge, Machine, Nic, Node, NodeId, NodeKind, NumaNode, NvSwitch,
+    Package, PcieSwitch, Pu, Stated,
+};
+pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
+
+use crate::cpuset::CpuSet;
+use petgraph::graph::{NodeIndex, UnGraph};
+use petgraph::visit::EdgeRef;
+use std::sync::{Arc, OnceLock};
+
+/// The most GPUs and NICs together that a topology holds: the pair table is their square.
+pub const MAX_DEVICES: usize = 2048;
+
+/// A machine as one graph: immutable, cheap to clone, shared between threads.
+///
+/// Devices are named by *position*: GPUs from 0 in increasing index, as [`gpus`](Self::gpus) yields them, and in
+/// [`devices`](Self::devices) the NICs after them.
+///
+/// ```
+/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+/// assert_eq!(dgx.gpus().len(), 8);
+/// assert_eq!(dgx.local_cpus(dgx.devices()[0]).known().unwrap().to_string(), "0-55,112-167");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[doc(alias = "hwloc_topology_t")]
+#[derive(Clone)]
+pub struct Topology(Arc<Inner>);
+
+struct Inner {
+    graph: UnGraph<Node, Link>,
+    /// GPUs by index, then NICs in the source's order.
+    devices: Vec<NodeId>,
+    gpus: usize,
+    /// Sorted by the pair of nodes.
+    paths: Vec<StatedPath>,
+    notes: Vec<Note>,
+    origin: Origin,
+    dialect: Dialect,
+    nvlink_known: bool,
+    /// Filled by the queries, once.
+    pairs: OnceLock<PairTable>,
+    groups: OnceLock<Vec<NvlinkGroup>>,
+}
+
+impl Topology {
+    /// How many nodes the graph has.
+    pub fn node_count(&self) -> usize {
+        self.0.graph.node_count()
+    }
+
+    /// A node by its number.
+    ///
+    /// # Panics
+    /// When the number is of another topology that has more nodes.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.0.graph[NodeIndex::new(id.index())]
+    }
+
+    /// All nodes with their numbers, in the source's order.
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
+        let nodes = self.0.graph.raw_nodes().iter().enumerate();
+        nodes.map(|(index, node)| (NodeId(index as u32), &node.weight))
+    }
+
+    /// All links with the nodes that they connect, in the source's order.
+    pub fn links(&self) -> impl ExactSizeIterator<Item = (NodeId, NodeId, &Link)> {
+        let id = |index: NodeIndex| NodeId(index.index() as u32);
+        let edges = self.0.graph.raw_edges().iter();
+        edges.map(move |edge| (id(edge.source()), id(edge.target()), &edge.weight))
+    }
+
+    /// The links of one node with the nodes at their other ends.
+    pub fn links_of(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Link)> {
+        let edges = self.0.graph.edges(NodeIndex::new(id.index()));
+        edges.map(|edge| (NodeId(edge.target().index() as u32), edge.weight()))
+    }
+
+    /// The node and what contains it, up to the machine.
+    pub fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        std::iter::successors(Some(id), |id| self.node(*id).parent)
+    }
+
+    /// The machine as a whole.
+    pub fn machine(&self) -> &Machine {
+        match &self.node(NodeId::MACHINE).kind {
+            NodeKind::Machine(machine) => machine,
+            _ => unreachable!("the builder puts the machine first"),
+        }
+    }
+
+    /// The devices that pairs are asked of: GPUs first, then NICs.
+    pub fn devices(&self) -> &[NodeId] {
+        &self.0.devices
+    }
+
+    /// The GPUs by position.
+    pub fn gpus(&self) -> impl ExactSizeIterator<Item = &Gpu> + DoubleEndedIterator {
+        self.0.devices[..self.0.gpus].iter().map(|id| match &self.node(*id).kind {
+            NodeKind::Gpu(gpu) => &**gpu,
+            _ => unreachable!("the builder sorts the devices"),
+        })
+    }
+
+    /// The NICs by position, counted from the first NIC.
+    pub fn nics(&self) -> impl ExactSizeIterator<Item = &Nic> + DoubleEndedIterator {
+        self.0.devices[self.0.gpus..].iter().map(|id| match &self.node(*id).kind {
+            NodeKind::Nic(nic) => &**nic,
+            _ => unreachable!("the builder sorts the devices"),
+        })
+    }
+
+    /// The name of a device by its position in [`devices`](Self::devices).
+    pub fn device_name(&self, device: usize) -> String {
+        match &self.node(self.0.devices[device]).kind {
+            NodeKind::Gpu(gpu) => gpu.name(),
+            NodeKind::Nic(nic) => nic.name.clone(),
+            _ => unreachable!("the builder sorts the devices"),
+        }
+    }
+
+    /// The NUMA nodes in the source's order.
+    pub fn numa_nodes(&self) -> impl Iterator<Item = &NumaNode> {
+        self.nodes().filter_map(|(_, node)| node.kind.as_numa_node())
+    }
+
+    /// Every CPU that a PU, a NUMA node or a device's affinity names.
+    pub fn cpus(&self) -> CpuSet {
+        let mut cpus = CpuSet::new();
+        for (_, node) in self.nodes() {
+            match &node.kind {
+                NodeKind::Pu(pu) => {
+                    cpus.insert(pu.os_index);
+                }
+                NodeKind::NumaNode(numa) => cpus = cpus.union(&numa.cpus),
+                NodeKind::Gpu(gpu) => {
+                    cpus = gpu.cpus.known().map_or_else(|| cpus.clone(), |own| cpus.union(own));
+                }
+                _ => {}
+            }
+        }
+        cpus
+    }
+
+    /// The class of the path between two nodes as a source stated it, where one did.
+    pub fn stated_path(&self, a: NodeId, b: NodeId) -> Option<PathType> {
+        let key = (a.min(b), a.max(b));
+        let found = self.0.paths.binary_search_by_key(&key, |path| (path.a, path.b)).ok()?;
+        Some(self.0.paths[found].path)
+    }
+
+    /// All stated paths, ordered by their nodes.
+    pub fn stated_paths(&self) -> &[StatedPath] {
+        &self.0.paths
+    }
+
+    /// What a person should know about this topology.
+    pub fn notes(&self) -> &[Note] {
+        &self.0.notes
+    }
+
+    /// Which machine it describes.
+    pub fn origin(&self) -> &Origin {
+        &self.0.origin
+    }
+
+    /// Which words the source of its pairwise classes used.
+    pub fn dialect(&self) -> Dialect {
+        self.0.dialect
+    }
+
+    /// Whether the absence of an NVLink means that there is none. `false` when no source could tell.
+    pub fn nvlink_known(&self) -> bool {
+        self.0.nvlink_known
+    }
+
+    pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {
+        &self.0.pairs
+    }
+
+    pub(crate) fn group_cell(&self) -> &OnceLock<Vec<NvlinkGroup>> {
+        &self.0.groups
+    }
+}
+
+impl PartialEq for Topology {
+    /// Whether both describe the same, node by node and link by link.
+    fn eq(&self, other: &Self) -> bool {
+        let (a, b) = (&self.0, &other.0);
+        Arc::ptr_eq(a, b)
+            || (self.nodes().eq(other.nodes())
+                && self.links().eq(other.links())
+                && (&a.paths, &a.notes, &a.origin) == (&b.paths, &b.notes, &b.origin)
+                && (a.dialect, a.nvlink_known) == (b.dialect, b.nvlink_known))
+    }
+}
+
+impl std::fmt::Debug for Topology {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Topology")
+            .field("nodes", &self.node_count())
+            .field("gpus", &self.gpus().len())
+            .field("nics", &self.nics().len())
+            .field("origin", self.origin())
+            .finish_non_exhaustive()
+    }
+}

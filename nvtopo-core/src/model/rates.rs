@@ -1,0 +1,161 @@
+//! The bandwidth of links by generation: every constant of the library, each with its source.
+//!
+//! Nominal rates are what the link's makers publish, one direction, after line coding. Where nothing is
+//! published (the interconnect between sockets), NCCL's planning constants stand in, marked as typical.
+
+use crate::model::link::{Basis, Link, LinkKind, Rate};
+use crate::units::Bandwidth;
+
+/// Per NVLink, one direction, in MB/s, by NVLink generation 1 to 5.
+///
+/// Sources: NVIDIA architecture white papers. P100: 4 links, 160 GB/s both ways; V100: 6 links, 300 GB/s; A100:
+/// 12 links, 600 GB/s; H100: 18 links, 900 GB/s; B200: 18 links, 1800 GB/s.
+const NVLINK: [u64; 5] = [20_000, 25_000, 25_000, 25_000, 50_000];
+
+/// Per PCIe lane, one direction, in kB/s, by PCIe generation 1 to 6.
+///
+/// Source: PCI-SIG; transfer rate times line coding (8b/10b, 128b/130b from generation 3, 242B/256B flits in 6).
+const PCIE_LANE: [(&str, u64); 6] = [
+    ("2.5", 250_000),
+    ("5.0", 500_000),
+    ("8.0", 984_615),
+    ("16.0", 1_969_231),
+    ("32.0", 3_938_462),
+    ("64.0", 7_562_500),
+];
+
+/// NVLink-C2C, one direction, in MB/s. Source: NVIDIA Grace Hopper white paper, 900 GB/s both ways.
+const C2C: u64 = 450_000;
+
+/// The most NVLinks that one GPU of any generation has. Source: NVML, `NVML_NVLINK_MAX_LINKS`.
+pub const MAX_NVLINKS: u16 = 18;
+
+/// NVLinks of a known generation (1 to 5).
+pub fn nvlink(generation: u8, links: u16) -> Link {
+    let per_link = NVLINK.get(usize::from(generation).wrapping_sub(1));
+    Link {
+        kind: LinkKind::NvLink,
+        lanes: Some(links),
+        rate: per_link.map(|rate| mb_per_s(rate * u64::from(links), Basis::Nominal)),
+    }
+}
+
+/// NVLinks of unknown generation: 25 GB/s for each is assumed, the rate of generations 2, 3 and 4.
+pub fn nvlink_assumed(links: u16) -> Link {
+    let rate = Some(mb_per_s(25_000 * u64::from(links), Basis::Assumed));
+    Link { kind: LinkKind::NvLink, lanes: Some(links), rate }
+}
+
+/// NVLink-C2C between a Grace CPU and its GPU.
+pub fn c2c() -> Link {
+    Link { kind: LinkKind::C2c, lanes: None, rate: Some(mb_per_s(C2C, Basis::Nominal)) }
+}
+
+/// A PCIe link of a known generation (1 to 6) and width.
+pub fn pcie(generation: u8, width: u16) -> Link {
+    let speed = PCIE_LANE.get(usize::from(generation).wrapping_sub(1)).map_or("", |(speed, _)| speed);
+    pcie_at(speed, Some(width))
+}
+
+/// A PCIe link from the kernel's words for its speed: `16.0 GT/s PCIe`, `8 GT/s`, `Unknown`, or nothing.
+pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
+    let number = speed.split_whitespace().next().and_then(|number| number.parse::<f32>().ok());
+    let per_lane = PCIE_LANE.iter().find(|(name, _)| number.is_some() && name.parse().ok() == number);
+    // The kernel prints width 0 or 255 for a link that is down or not a link.
+    let lanes = width.filter(|width| (1..=32).contains(width));
+    let rate = per_lane
+        .zip(lanes)
+        .map(|((_, rate), lanes)| mb_per_s(rate * u64::from(lanes) / 1000, Basis::Nominal));
+    Link { kind: LinkKind::Pcie, lanes, rate }
+}
+
+/// A PCIe link of which nothing is known: generation 3 with 16 lanes is assumed, as NCCL does.
+pub fn pcie_assumed() -> Rate {
+    mb_per_s(15_754, Basis::Assumed)
+}
+
+/// A PCIe link that exists, with unknown speed and width.
+pub fn pcie_unknown() -> Link {
+    Link { kind: LinkKind::Pcie, lanes: None, rate: None }
+}
+
+/// The interconnect between NUMA nodes, by the CPU's model name.
+///
+/// Source: NCCL, `src/graph/topo.h`: GB/s that it plans with between CPUs. NCCL tells Intel's generations by CPUID
+/// model; model names do it here.
+pub fn smp(cpu_model: Option<&str>) -> Rate {
+    let Some(model) = cpu_model else { return mb_per_s(10_000, Basis::Assumed) };
+    let model = model.to_ascii_lowercase();
+    let has = |word: &str| model.contains(word);
+    let intel = || {
+        // Xeon Scalable: the second digit is the generation. 4 is Sapphire Rapids, 5 Emerald Rapids.
+        let number = model.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 4)?;
+        let scalable = ["platinum", "gold", "silver", "bronze"].into_iter().any(has);
+        match number.as_bytes()[1] {
+            _ if !scalable => None,
+            b'1'..=b'3' => Some(10_000),
+            b'4' => Some(22_000),
+            _ => Some(40_000),
+        }
+    };
+    let typical = match () {
+        () if has("amd") => 16_000,
+        () if has("power9") => 32_000,
+        () if has("grace") || has("neoverse") => 6_000,
+        () if has("xeon 6") || has("xeon(r) 6") => 40_000,
+        () if has("intel") => intel().unwrap_or(6_000),
+        () => return mb_per_s(10_000, Basis::Assumed),
+    };
+    mb_per_s(typical, Basis::Typical)
+}
+
+/// A link between two NUMA nodes.
+pub fn smp_link(cpu_model: Option<&str>) -> Link {
+    Link { kind: LinkKind::Smp, lanes: None, rate: Some(smp(cpu_model)) }
+}
+
+fn mb_per_s(rate: u64, basis: Basis) -> Rate {
+    Rate { bandwidth: Bandwidth::from_mb_per_s(rate), basis }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mb(rate: Option<Rate>) -> u64 {
+        rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s())
+    }
+
+    #[test]
+    fn nvlink_is_counted_by_generation() {
+        assert_eq!(mb(nvlink(4, 18).rate), 450_000);
+        assert_eq!(mb(nvlink(5, 18).rate), 900_000);
+        assert_eq!(nvlink(9, 4).rate, None);
+    }
+
+    #[test]
+    fn pcie_is_read_as_the_kernel_spells_it() {
+        assert_eq!(mb(pcie_at("16.0 GT/s PCIe", Some(16)).rate), 31_507);
+        assert_eq!(mb(pcie_at("8 GT/s", Some(16)).rate), 15_753);
+        assert_eq!(mb(pcie(5, 16).rate), 63_015);
+        for (speed, width) in [("Unknown", Some(16)), ("", Some(0)), ("8 GT/s", Some(255)), ("8 GT/s", None)]
+        {
+            assert_eq!(pcie_at(speed, width).rate, None);
+        }
+    }
+
+    #[test]
+    fn smp_knows_the_cpus() {
+        for (model, expected, basis) in [
+            ("AMD EPYC 7742 64-Core Processor", 16_000, Basis::Typical),
+            ("Intel(R) Xeon(R) Platinum 8168 CPU @ 2.70GHz", 10_000, Basis::Typical),
+            ("Intel(R) Xeon(R) Platinum 8480C", 22_000, Basis::Typical),
+            ("INTEL(R) XEON(R) PLATINUM 8570", 40_000, Basis::Typical),
+            ("Intel(R) Xeon(R) CPU E5-2698 v4 @ 2.20GHz", 6_000, Basis::Typical),
+            ("POWER9, altivec supported", 32_000, Basis::Typical),
+        ] {
+            assert_eq!((mb(Some(smp(Some(model)))), smp(Some(model)).basis), (expected, basis), "{model}");
+        }
+        assert_eq!(smp(None).basis, Basis::Assumed);
+    }
+}

@@ -1,0 +1,5 @@
+//! What can be asked of a topology. Pure: no input or output, and nothing that decides.
+
+mod affinity;
+mod groups;
+mod paths;

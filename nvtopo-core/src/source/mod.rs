@@ -1,0 +1,194 @@
+//! Where topologies come from: the registry of input formats, and the calls that open one.
+//!
+//! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never asks the graph.
+//! A new format is one file here and one line in [`SOURCES`].
+
+mod json;
+mod preset;
+mod smi_matrix;
+mod sysfs;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Fragment, Topology, TopologyBuilder};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+pub use preset::{PRESETS, Preset};
+
+/// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
+pub const MAX_INPUT: u64 = 64 << 20;
+
+/// What a source reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// A text, with the name that messages call it by.
+    Text {
+        /// The file's name, or `standard input`.
+        name: &'a str,
+        /// The content, which need not be UTF-8.
+        bytes: &'a [u8],
+    },
+    /// A directory that stands for the root of a machine's file system: `/`, or a recorded tree.
+    Tree(&'a Path),
+}
+
+/// An input format.
+pub trait Source: Sync {
+    /// The name by which messages call the format.
+    fn name(&self) -> &'static str;
+
+    /// Whether the content looks like this format.
+    fn recognizes(&self, input: Input<'_>) -> bool;
+
+    /// Reads it.
+    fn read(&self, input: Input<'_>) -> Result<Fragment>;
+}
+
+/// Every input format, in the order in which they are tried.
+pub static SOURCES: &[&dyn Source] = &[&sysfs::Sysfs, &json::Json, &smi_matrix::SmiMatrix];
+
+/// Where to read a topology from.
+///
+/// ```
+/// use nvtopo::source::Locator;
+///
+/// assert_eq!("preset:dgx-h100".parse::<Locator>()?, Locator::Preset("dgx-h100".to_owned()));
+/// assert_eq!("live".parse::<Locator>()?, Locator::Live);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Locator {
+    /// This machine.
+    Live,
+    /// A preset by its name.
+    Preset(String),
+    /// Standard input.
+    Stdin,
+    /// A file, or a directory that holds a recorded machine.
+    Path(PathBuf),
+}
+
+impl FromStr for Locator {
+    type Err = Error;
+
+    /// Reads `live`, `preset:NAME`, `-`, or a path.
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "" => {
+                return Err(
+                    Error::request("an empty name is no source").help("give live, preset:NAME, a path, or -")
+                );
+            }
+            "live" => Self::Live,
+            "-" => Self::Stdin,
+            _ => match text.strip_prefix("preset:") {
+                Some(name) => Self::Preset(name.to_owned()),
+                None => Self::Path(text.into()),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Locator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => f.write_str("live"),
+            Self::Preset(name) => write!(f, "preset:{name}"),
+            Self::Stdin => f.write_str("standard input"),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl Topology {
+    /// This machine, as the kernel shows it.
+    ///
+    /// The kernel does not know of NVLinks: add the text of `nvidia-smi topo -m` with [`open`](Self::open).
+    ///
+    /// ```no_run
+    /// let topology = nvtopo::Topology::discover()?;
+    /// for note in topology.notes() {
+    ///     eprintln!("{note}");
+    /// }
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn discover() -> Result<Self> {
+        Self::open(&[Locator::Live])
+    }
+
+    /// The published layout of a product; [`PRESETS`] lists them.
+    pub fn preset(name: &str) -> Result<Self> {
+        Self::open(&[Locator::Preset(name.to_owned())])
+    }
+
+    /// A topology from a text of any known format. `name` is what messages call it.
+    ///
+    /// ```
+    /// let text = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
+    /// let topology = nvtopo::Topology::parse("topo.txt", text.as_bytes())?;
+    /// assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
+        TopologyBuilder::new()
+            .with(read(Input::Text { name, bytes })?)
+            .build()
+            .map_err(|error| error.in_input(name))
+    }
+
+    /// Reads and merges several sources; where they disagree, a note says so.
+    pub fn open(locators: &[Locator]) -> Result<Self> {
+        let mut builder = TopologyBuilder::new();
+        for locator in locators {
+            builder = builder.with(fragment(locator)?);
+        }
+        builder.build().map_err(|error| match locators {
+            [only] => error.in_input(&only.to_string()),
+            _ => error,
+        })
+    }
+}
+
+/// What one place says.
+pub fn fragment(locator: &Locator) -> Result<Fragment> {
+    let text = |name: &str, bytes: &[u8]| read(Input::Text { name, bytes });
+    match locator {
+        Locator::Live => sysfs::live(),
+        Locator::Preset(name) => preset::read(name),
+        Locator::Stdin => {
+            let name = Path::new("standard input");
+            text("standard input", &read_all(name, std::io::stdin().lock())?)
+        }
+        Locator::Path(path) if path.is_dir() => read(Input::Tree(path)),
+        Locator::Path(path) => {
+            let file = std::fs::File::open(path).map_err(|error| Error::io(path, error))?;
+            text(&path.display().to_string(), &read_all(path, file)?)
+        }
+    }
+}
+
+fn read_all(path: &Path, reader: impl Read) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;
+    if bytes.len() as u64 > MAX_INPUT {
+        let limit = MAX_INPUT >> 20;
+        return Err(Error::input(format!("more than {limit} MiB")).in_input(&path.display().to_string()));
+    }
+    Ok(bytes)
+}
+
+fn read(input: Input<'_>) -> Result<Fragment> {
+    let name = match input {
+        Input::Text { name, .. } => name.to_owned(),
+        Input::Tree(root) => root.display().to_string(),
+    };
+    let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
+        let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
+        return Err(Error::new(ErrorKind::InvalidInput, "not a format that nvtopo knows")
+            .help(format!("it reads {}", names.join(", ")))
+            .in_input(&name));
+    };
+    source.read(input).map_err(|error| error.in_input(&name))
+}
