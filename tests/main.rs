@@ -1,5 +1,6 @@
 //! Integration tests: one file per theme.
 
+mod cpus;
 mod house;
 mod json;
 mod merge;

@@ -6,6 +6,7 @@ mod error;
 mod ids;
 pub mod model;
 mod query;
+pub mod solve;
 pub mod source;
 mod units;
 
@@ -13,4 +14,8 @@ pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
+pub use solve::{
+    CpuLimits, GpuRef, LocalRank, PlacedGpu, Placement, Proof, Request, Score, Share, Shares, nearest_nics,
+    share_cpus, visible_gpus,
+};
 pub use units::{Bandwidth, Bytes};

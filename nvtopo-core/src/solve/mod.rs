@@ -1,0 +1,21 @@
+//! Placement: which GPUs for a job, and the CPUs, memory and NICs beside each.
+//!
+//! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an
+//! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
+
+mod cpus;
+mod exact;
+mod gpu_ref;
+mod nics;
+pub mod objective;
+mod placement;
+mod rank;
+mod request;
+mod weights;
+
+pub use cpus::{CpuLimits, Share, Shares, share_cpus};
+pub use gpu_ref::{GpuRef, visible_gpus};
+pub use nics::nearest_nics;
+pub use placement::{PlacedGpu, Placement, Proof, Score};
+pub use rank::{LocalRank, RANK_VARIABLES};
+pub use request::Request;

@@ -1,0 +1,61 @@
+//! What makes a set of GPUs good: one objective in each file, each with its formula.
+//!
+//! A request compares sets by a list of objectives, lexicographically; a new one is one file and one line in
+//! [`OBJECTIVES`].
+
+mod min_pair;
+mod pair_sum;
+mod remainder;
+
+pub use super::weights::{Weight, Weights};
+use crate::error::{Error, Result};
+
+/// A set of candidates, one bit for each.
+pub type Set = u128;
+
+/// What the search knows of all sets that extend the chosen ones.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    /// The weights between candidates.
+    pub weights: &'a Weights,
+    /// The worst pair among the chosen; [`Weight::MAX`] below two.
+    pub worst: Weight,
+    /// The sum over the pairs of the chosen.
+    pub sum: Weight,
+    /// How many are still to be chosen.
+    pub missing: usize,
+    /// For each candidate that may still be chosen: its worst weight to the chosen, and its sum to them.
+    pub open: &'a [(Weight, Weight)],
+    /// The greatest weight of any pair of candidates.
+    pub greatest: Weight,
+}
+
+/// What makes a set of GPUs good. Greater is better.
+pub trait Objective: Sync {
+    /// The name in every interface.
+    fn name(&self) -> &'static str;
+
+    /// One line for people.
+    fn summary(&self) -> &'static str;
+
+    /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
+    fn value(&self, partial: &Partial<'_>, rest: Set) -> Weight;
+
+    /// No set that extends the chosen ones is worth more than this.
+    fn bound(&self, partial: &Partial<'_>) -> Weight;
+}
+
+/// Every objective.
+pub static OBJECTIVES: &[&dyn Objective] = &[&min_pair::MinPair, &pair_sum::PairSum, &remainder::Remainder];
+
+/// What counts where the request does not say.
+pub(super) static DEFAULT_OBJECTIVES: &[&dyn Objective] = OBJECTIVES;
+
+/// An objective by its name.
+pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {
+    OBJECTIVES.iter().copied().find(|objective| objective.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = OBJECTIVES.iter().map(|objective| objective.name()).collect();
+        Error::request(format!("there is no objective '{name}'"))
+            .help(format!("there are {}", names.join(", ")))
+    })
+}

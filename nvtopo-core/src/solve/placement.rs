@@ -1,0 +1,265 @@
+//! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
+
+use super::cpus::{CpuLimits, share_cpus};
+use super::exact::Solution;
+use super::nics::nearest_nics;
+use super::objective::Objective;
+use super::weights::Weight;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::{GpuUuid, PciAddress};
+use crate::model::{Basis, Pair, PathType, Topology};
+use crate::units::Bandwidth;
+use std::fmt;
+
+/// One chosen GPU with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlacedGpu {
+    /// The position in [`Topology::gpus`].
+    pub position: usize,
+    /// The index by which tools name it.
+    pub index: u32,
+    /// The driver's UUID.
+    pub uuid: Option<GpuUuid>,
+    /// The place on the PCI bus.
+    pub address: Option<PciAddress>,
+    /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs.
+    pub cpus: CpuSet,
+    /// The NUMA nodes to take memory from; empty when unknown.
+    pub mems: NodeSet,
+    /// The names of the NICs nearest to it, all of one path class.
+    pub nics: Vec<String>,
+    /// The class of the path to these NICs.
+    pub nic_path: Option<PathType>,
+}
+
+/// The value of the chosen set by one objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Score {
+    /// The objective's name.
+    pub objective: &'static str,
+    /// The value in GB/s, one direction; equal values were told apart by how near the paths are.
+    pub value: Bandwidth,
+    /// No set is worth more.
+    pub bound: Bandwidth,
+}
+
+/// How it is known that no set is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// Every set was examined, or excluded because a bound or an exchange of equal GPUs shows it to be no better.
+    Exhaustive {
+        /// How many sets and parts of sets were examined.
+        steps: u64,
+    },
+    /// The search was stopped: the scores' bounds say how much better a set could be.
+    Bound {
+        /// How many sets and parts of sets were examined.
+        steps: u64,
+    },
+}
+
+/// The GPUs for a job, best first by what the request asked for.
+///
+/// ```
+/// use nvtopo::{Request, Topology};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let placement = Request::gpus(2).solve(&dgx)?;
+/// for gpu in placement.gpus() {
+///     println!("GPU{}: CPUs {}, memory of node {}, NICs {:?}", gpu.index, gpu.cpus, gpu.mems, gpu.nics);
+/// }
+/// assert_eq!(placement.gpus()[0].nics, ["mlx5_0"]);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Placement {
+    topology: Topology,
+    gpus: Vec<PlacedGpu>,
+    scores: Vec<Score>,
+    proof: Proof,
+    why: String,
+    remarks: Vec<String>,
+}
+
+impl Placement {
+    /// The topology that it was chosen from.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The chosen GPUs in the order to use: rank 0 takes the first.
+    pub fn gpus(&self) -> &[PlacedGpu] {
+        &self.gpus
+    }
+
+    /// The indices of the chosen GPUs in the order to use.
+    pub fn gpu_indices(&self) -> Vec<u32> {
+        self.gpus.iter().map(|gpu| gpu.index).collect()
+    }
+
+    /// The CPUs of all chosen GPUs together.
+    pub fn cpus(&self) -> CpuSet {
+        self.gpus.iter().fold(CpuSet::new(), |cpus, gpu| cpus.union(&gpu.cpus))
+    }
+
+    /// The memory nodes of all chosen GPUs together; empty when any is unknown.
+    pub fn mems(&self) -> NodeSet {
+        let known = self.gpus.iter().all(|gpu| !gpu.mems.is_empty());
+        let mems = self.gpus.iter().filter(|_| known);
+        mems.fold(NodeSet::new(), |mems, gpu| mems.union(&gpu.mems))
+    }
+
+    /// One value for each objective, most important first.
+    pub fn scores(&self) -> &[Score] {
+        &self.scores
+    }
+
+    /// How it is known that no set is better.
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// Whether no set is better.
+    pub fn is_optimal(&self) -> bool {
+        matches!(self.proof, Proof::Exhaustive { .. })
+    }
+
+    /// One sentence of why.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What a person should know about the CPUs and memory given.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
+    /// UUIDs where all are known, else indices.
+    pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
+        let uuids: Option<Vec<String>> = self.gpus.iter().map(|gpu| Some(gpu.uuid?.to_string())).collect();
+        let names = uuids.unwrap_or_else(|| self.gpus.iter().map(|gpu| gpu.index.to_string()).collect());
+        // Indices are in PCI bus order; CUDA's own default order is by speed.
+        vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
+    }
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.gpus.iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
+        write!(f, "{} on CPUs {}", names.join(","), self.cpus())
+    }
+}
+
+/// Adds to a solution what belongs to its GPUs, and says why.
+pub(super) fn complete(
+    topology: &Topology,
+    candidates: &[usize],
+    solution: &Solution,
+    objectives: &[&'static dyn Objective],
+    limits: &CpuLimits,
+) -> Placement {
+    let chosen: Vec<usize> = candidates
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| solution.chosen >> index & 1 == 1)
+        .map(|(_, position)| *position)
+        .collect();
+    let shares = share_cpus(topology, limits);
+    let gpus = chosen
+        .iter()
+        .map(|&position| {
+            let gpu = topology.gpus().nth(position);
+            let (nics, nic_path) = nearest_nics(topology, position);
+            PlacedGpu {
+                position,
+                index: gpu.map_or(0, |gpu| gpu.index),
+                uuid: gpu.and_then(|gpu| gpu.uuid),
+                address: gpu.and_then(|gpu| gpu.address),
+                cpus: shares.gpus[position].cpus.clone(),
+                mems: shares.gpus[position].mems.clone(),
+                nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
+                nic_path,
+            }
+        })
+        .collect();
+    let values = solution.values.iter().zip(&solution.bounds);
+    let scores = objectives
+        .iter()
+        .zip(values)
+        .map(|(objective, (value, bound))| Score {
+            objective: objective.name(),
+            value: value.bandwidth(),
+            bound: if *bound == Weight::MAX { Bandwidth::from_mb_per_s(u64::MAX) } else { bound.bandwidth() },
+        })
+        .collect();
+    let steps = solution.steps;
+    let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
+    let why = explain(topology, &chosen, candidates.len(), objectives[0].name(), proof);
+    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks: shares.remarks }
+}
+
+fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {
+    let name = |position: usize| topology.device_name(position);
+    if chosen.len() == candidates {
+        return match (chosen, worst_pair(topology, chosen)) {
+            ([only], _) => format!("{} is the only GPU there is to choose.", name(*only)),
+            (_, Some((a, b, pair))) => format!(
+                "All {candidates} GPUs were needed; the worst pair, {} and {}, has {}.",
+                name(a),
+                name(b),
+                describe(topology, pair)
+            ),
+            _ => format!("All {candidates} GPUs were needed."),
+        };
+    }
+    let Some((a, b, pair)) = worst_pair(topology, chosen) else {
+        return format!(
+            "{} leaves the best set of GPUs to the next jobs, of {candidates} to choose from.",
+            name(chosen[0])
+        );
+    };
+    let claim = match (proof, first) {
+        (Proof::Bound { .. }, _) => "the best that the search found before it was stopped".to_owned(),
+        (_, "min-pair") => {
+            format!("no {} of the {candidates} GPUs to choose from have a better worst pair", chosen.len())
+        }
+        (_, objective) => {
+            format!("no {} of the {candidates} GPUs to choose from are better by {objective}", chosen.len())
+        }
+    };
+    match chosen {
+        [_, _] => format!("{} and {} share {}; {claim}.", name(a), name(b), describe(topology, pair)),
+        _ => format!(
+            "Every pair has at least {} ({} and {}); {claim}.",
+            describe(topology, pair),
+            name(a),
+            name(b)
+        ),
+    }
+}
+
+/// The pair with the least bandwidth, and the worst path among equals; the first of several.
+fn worst_pair(topology: &Topology, chosen: &[usize]) -> Option<(usize, usize, Pair)> {
+    let pairs = chosen.iter().enumerate().flat_map(|(index, &a)| {
+        chosen[index + 1..].iter().map(move |&b| (a, b, topology.pairs().pair(a, b)))
+    });
+    pairs.min_by_key(|(_, _, pair)| (pair.rate.map(|rate| rate.bandwidth), std::cmp::Reverse(pair.path)))
+}
+
+fn describe(topology: &Topology, pair: Pair) -> String {
+    let path = match (pair.nvlinks, pair.word(topology.dialect())) {
+        (0, None) => "an unknown path".to_owned(),
+        (0, Some(word)) => format!("a {word} path"),
+        (1, _) => "1 NVLink".to_owned(),
+        (count, _) => format!("{count} NVLinks"),
+    };
+    match pair.rate {
+        Some(rate) if rate.basis == Basis::Assumed => format!("{path} (about {}, assumed)", rate.bandwidth),
+        Some(rate) => format!("{path} ({})", rate.bandwidth),
+        None => path,
+    }
+}

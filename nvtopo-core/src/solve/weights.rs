@@ -1,0 +1,71 @@
+//! What a pair of GPUs is worth: one number that orders by bandwidth, then by how near the path is.
+
+use crate::model::{PathType, Topology};
+use crate::units::Bandwidth;
+
+/// The most GPUs that one request chooses from.
+pub(super) const MAX_CANDIDATES: usize = 128;
+
+/// Bits below the bandwidth that hold the nearness. The sum over all pairs of [`MAX_CANDIDATES`] fits: 8128 pairs
+/// of nearness 10 at most.
+const NEARNESS_BITS: u32 = 17;
+
+/// The highest bandwidth in MB/s that is told apart; the sum over all pairs then fits in 64 bits.
+const MAX_MB_PER_S: u64 = u32::MAX as u64;
+
+/// A bandwidth, and the nearness of the path as tie-break: a minimum or a sum of weights orders first by the
+/// minimum or sum of bandwidths.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Weight(pub(super) u64);
+
+impl Weight {
+    /// Above every weight and every sum of weights.
+    pub(super) const MAX: Self = Self(u64::MAX);
+
+    /// The part that is bandwidth.
+    pub fn bandwidth(self) -> Bandwidth {
+        Bandwidth::from_mb_per_s(self.0 >> NEARNESS_BITS)
+    }
+}
+
+/// The weights between candidates, by their order among the candidates.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    count: usize,
+    cells: Vec<Weight>,
+}
+
+impl Weights {
+    /// The weights of these GPUs. A pair of which nothing is known is worth nothing.
+    pub(super) fn of(topology: &Topology, gpus: &[usize]) -> Self {
+        let pairs = topology.pairs();
+        let weight = |a: usize, b: usize| {
+            let pair = pairs.pair(a, b);
+            let bandwidth = pair.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s()).min(MAX_MB_PER_S);
+            let nearness = pair.path.map_or(0, |path| PathType::Dis as u64 - path as u64);
+            Weight(bandwidth << NEARNESS_BITS | nearness)
+        };
+        let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
+        Self { count: gpus.len(), cells }
+    }
+
+    /// How many candidates there are.
+    pub fn gpus(&self) -> usize {
+        self.count
+    }
+
+    /// The weight of a pair.
+    pub fn between(&self, a: usize, b: usize) -> Weight {
+        self.cells[a * self.count + b]
+    }
+
+    /// The weights of one candidate to all.
+    pub(super) fn row(&self, a: usize) -> &[Weight] {
+        &self.cells[a * self.count..][..self.count]
+    }
+
+    /// Whether exchanging the two changes no weight.
+    pub(super) fn twins(&self, a: usize, b: usize) -> bool {
+        (0..self.count).all(|x| x == a || x == b || self.between(a, x) == self.between(b, x))
+    }
+}

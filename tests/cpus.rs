@@ -1,0 +1,141 @@
+//! The shares of CPUs on random machines: disjoint, equal, local, whole cores, and inside the limits.
+
+use nvtopo::model::{
+    Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
+};
+use nvtopo::{CpuLimits, CpuSet, Topology, share_cpus};
+use proptest::prelude::*;
+
+/// NUMA nodes of equal cores, with their GPUs.
+#[derive(Clone, Debug)]
+struct Machine {
+    cores: Vec<u32>,
+    threads: u32,
+    gpus: Vec<usize>,
+}
+
+impl Machine {
+    /// The CPUs of each core, first threads numbered before second ones.
+    fn cores_of(&self, node: usize) -> Vec<CpuSet> {
+        let before: u32 = self.cores[..node].iter().sum();
+        let total: u32 = self.cores.iter().sum();
+        (before..before + self.cores[node])
+            .map(|core| (0..self.threads).map(|thread| core + thread * total).collect())
+            .collect()
+    }
+
+    fn topology(&self) -> Topology {
+        let mut fragment = Fragment::new(Provenance::Preset);
+        let mut index = 0;
+        for (node, count) in self.gpus.iter().enumerate() {
+            let cores = self.cores_of(node);
+            let cpus = cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+            let numa = NumaNode { os_index: node as u32, cpus, memory: Some(1 << 30), ..NumaNode::default() };
+            let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+            for (number, core) in cores.iter().enumerate() {
+                let id = fragment.add(NodeId::MACHINE, NodeKind::Core(Core { os_index: number as u32 }));
+                for cpu in core.iter() {
+                    fragment.add(id, NodeKind::Pu(Pu { os_index: cpu }));
+                }
+            }
+            for _ in 0..*count {
+                fragment.add(numa, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+                index += 1;
+            }
+        }
+        TopologyBuilder::new().with(fragment).build().unwrap()
+    }
+}
+
+fn machine() -> impl Strategy<Value = Machine> {
+    (1usize..=4, 1u32..=2).prop_flat_map(|(nodes, threads)| {
+        (prop::collection::vec(1u32..=9, nodes), prop::collection::vec(0usize..=4, nodes))
+            .prop_map(move |(cores, gpus)| Machine { cores, threads, gpus })
+    })
+}
+
+proptest! {
+    #[test]
+    fn shares_are_disjoint_equal_local_and_inside_the_limits(machine in machine(), forbidden in prop::collection::btree_set(0u32..72, 0..10)) {
+        let topology = machine.topology();
+        let reserved: CpuSet = forbidden.into_iter().collect();
+        let limits = CpuLimits { allowed: None, reserved: reserved.clone() };
+        let shares = share_cpus(&topology, &limits).gpus;
+        let usable = |node: usize| machine.cores_of(node).iter().any(|core| !core.is_subset(&reserved));
+        let strays = (0..machine.gpus.len()).any(|node| machine.gpus[node] > 0 && !usable(node));
+        let mut first = 0;
+        for (node, count) in machine.gpus.iter().enumerate() {
+            let own = &shares[first..first + count];
+            first += count;
+            let cores: Vec<CpuSet> = machine.cores_of(node).iter().map(|core| core.difference(&reserved)).filter(|core| !core.is_empty()).collect();
+            let threads: usize = cores.iter().map(CpuSet::len).sum();
+            if *count == 0 || threads == 0 {
+                continue;
+            }
+            let local = cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+            for (index, share) in own.iter().enumerate() {
+                prop_assert!(!share.cpus.is_empty());
+                prop_assert!(share.cpus.is_subset(&local), "{:?} is not near", share);
+                prop_assert_eq!(share.mems.to_string(), node.to_string());
+                if threads >= *count && !strays {
+                    prop_assert!(own[..index].iter().all(|other| other.cpus.is_disjoint(&share.cpus)));
+                }
+            }
+            // GPUs of a node without usable CPUs come here too, and then the counts are no longer this node's.
+            if cores.len() >= *count && !strays {
+                let whole = |share: &CpuSet| cores.iter().filter(|core| core.is_subset(share)).count();
+                let counts: Vec<usize> = own.iter().map(|share| whole(&share.cpus)).collect();
+                prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{:?}", counts);
+                prop_assert_eq!(counts.iter().sum::<usize>(), cores.len());
+            }
+        }
+    }
+}
+
+/// GPUs whose affinities are stated, on a machine without known cores.
+fn stated(affinities: &[&str]) -> Topology {
+    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    for (index, cpus) in affinities.iter().enumerate() {
+        let cpus = Stated::Known(cpus.parse().unwrap());
+        fragment.add(
+            NodeId::MACHINE,
+            NodeKind::Gpu(Box::new(Gpu { index: index as u32, cpus, ..Gpu::default() })),
+        );
+    }
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+fn share_texts(topology: &Topology, limits: &CpuLimits) -> Vec<String> {
+    share_cpus(topology, limits).gpus.iter().map(|share| share.cpus.to_string()).collect()
+}
+
+#[test]
+fn threads_of_a_core_stay_together_in_the_usual_numbering() {
+    let topology = stated(&["0-7,16-23", "0-7,16-23", "8-15,24-31"]);
+    assert_eq!(share_texts(&topology, &CpuLimits::default()), ["0-3,16-19", "4-7,20-23", "8-15,24-31"]);
+}
+
+#[test]
+fn overlapping_affinities_are_shared_as_equally_as_they_can_be() {
+    // GPU0 alone reaches 0-1; the rest is open to both, so that each gets four.
+    let topology = stated(&["0-7", "2-7"]);
+    let shares = share_texts(&topology, &CpuLimits::default());
+    assert_eq!(shares, ["0-3", "4-7"]);
+}
+
+#[test]
+fn where_nothing_near_is_allowed_the_nearest_is_taken() {
+    let machine = Machine { cores: vec![4, 4], threads: 1, gpus: vec![1, 1] };
+    let limits = CpuLimits { allowed: Some("4-7".parse().unwrap()), ..CpuLimits::default() };
+    let shares = share_cpus(&machine.topology(), &limits);
+    assert_eq!(share_texts(&machine.topology(), &limits), ["4-5", "6-7"]);
+    assert!(shares.remarks.iter().any(|remark| remark.contains("GPU0")), "{:?}", shares.remarks);
+}
+
+#[test]
+fn fewer_cpus_than_gpus_are_shared_with_a_remark() {
+    let machine = Machine { cores: vec![1], threads: 2, gpus: vec![3] };
+    let shares = share_cpus(&machine.topology(), &CpuLimits::default());
+    assert_eq!(share_texts(&machine.topology(), &CpuLimits::default()), ["0-1", "0-1", "0-1"]);
+    assert!(shares.remarks.iter().any(|remark| remark.contains("share")), "{:?}", shares.remarks);
+}
