@@ -24,6 +24,11 @@ const PCIE_LANE: [(&str, u64); 6] = [
     ("64.0", 7_562_500),
 ];
 
+/// Per NVLink of the bridges of Ampere workstation GPUs, one direction, in kB/s.
+///
+/// Source: NVIDIA RTX A6000 data sheet: 4 links, 112.5 GB/s both ways.
+const NVLINK_RTX: u64 = 14_062_500;
+
 /// NVLink-C2C, one direction, in MB/s. Source: NVIDIA Grace Hopper white paper, 900 GB/s both ways.
 const C2C: u64 = 450_000;
 
@@ -38,6 +43,12 @@ pub fn nvlink(generation: u8, links: u16) -> Link {
         lanes: Some(links),
         rate: per_link.map(|rate| mb_per_s(rate * u64::from(links), Basis::Nominal)),
     }
+}
+
+/// NVLinks of a bridge between two RTX A6000 (or RTX 3090, A40).
+pub fn nvlink_rtx(links: u16) -> Link {
+    let rate = mb_per_s(NVLINK_RTX * u64::from(links) / 1000, Basis::Nominal);
+    Link { kind: LinkKind::NvLink, lanes: Some(links), rate: Some(rate) }
 }
 
 /// NVLinks of unknown generation: 25 GB/s for each is assumed, the rate of generations 2, 3 and 4.

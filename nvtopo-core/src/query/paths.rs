@@ -26,7 +26,7 @@ impl Topology {
             let devices = self.devices();
             PairTable::new(devices.len(), |a, b| {
                 let (a, b) = (devices[a.min(b)], devices[a.max(b)]);
-                nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b))
+                nvlinks.between(self, a, b).unwrap_or_else(|| host_pair(self, a, b))
             })
         })
     }
@@ -37,10 +37,12 @@ pub(super) struct Nvlinks(BTreeMap<NodeId, Vec<(NodeId, u16, Option<Rate>)>>);
 
 impl Nvlinks {
     pub(super) fn of(topology: &Topology) -> Self {
+        let planes = planes(topology);
+        let plane = |id: NodeId| planes.get(&id).copied().unwrap_or(id);
         let mut table: BTreeMap<NodeId, Vec<_>> = BTreeMap::new();
         for (a, b, link) in topology.links().filter(|(_, _, link)| link.kind == LinkKind::NvLink) {
             for (near, far) in [(a, b), (b, a)] {
-                table.entry(near).or_default().push((far, link.lanes.unwrap_or(1), link.rate));
+                table.entry(near).or_default().push((plane(far), link.lanes.unwrap_or(1), link.rate));
             }
         }
         Self(table)
@@ -52,7 +54,7 @@ impl Nvlinks {
     }
 
     /// Direct links, and for each NVSwitch that both reach the fewer of the two's links.
-    fn between(&self, a: NodeId, b: NodeId) -> Option<Pair> {
+    fn between(&self, topology: &Topology, a: NodeId, b: NodeId) -> Option<Pair> {
         let (mut count, mut rate) = (0u16, Some(Rate { bandwidth: Bandwidth::ZERO, basis: Basis::Measured }));
         let mut add = |links: u16, more: Option<Rate>| {
             count = count.saturating_add(links);
@@ -61,17 +63,34 @@ impl Nvlinks {
                 basis: sum.basis.max(more.basis),
             });
         };
+        let switch = |id: NodeId| matches!(topology.node(id).kind, NodeKind::NvSwitch(_));
         for (far, links, own) in self.of_node(a) {
+            let mut shared = self.of_node(b).iter().filter(|(other, ..)| other == far && switch(*far));
             if *far == b {
                 add(*links, *own);
-            } else if let Some((_, others, other)) = self.of_node(b).iter().find(|(switch, ..)| switch == far)
-            {
+            } else if let Some((_, others, other)) = shared.next() {
                 let fewer = if links <= others { own } else { other };
                 add(*links.min(others), *fewer);
             }
         }
         (count > 0).then_some(Pair { path: Some(PathType::Nvl), nvlinks: count, rate })
     }
+}
+
+/// NVSwitches that NVLinks join (the two boards of DGX-2) act as one, the first of them: a GPU of one board
+/// reaches those of the other over as many links.
+fn planes(topology: &Topology) -> BTreeMap<NodeId, NodeId> {
+    let switch = |id: NodeId| matches!(topology.node(id).kind, NodeKind::NvSwitch(_));
+    let mut planes: BTreeMap<NodeId, NodeId> = BTreeMap::new();
+    for (a, b, link) in topology.links() {
+        if link.kind == LinkKind::NvLink && switch(a) && switch(b) {
+            let of = |id: NodeId| planes.get(&id).copied().unwrap_or(id);
+            let (first, other) = (of(a).min(of(b)), of(a).max(of(b)));
+            planes.values_mut().filter(|plane| **plane == other).for_each(|plane| *plane = first);
+            planes.extend([(a, first), (b, first), (other, first)]);
+        }
+    }
+    planes
 }
 
 /// The path over PCIe and the CPUs.

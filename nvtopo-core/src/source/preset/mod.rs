@@ -1,0 +1,108 @@
+//! Presets: the published layouts of products, for trying things out and for tests.
+//!
+//! A preset is a table of facts ([`layout::Layout`]), one file for each family of machines; [`expand`] turns it
+//! into a fragment. A preset is never a machine: its origin says so, and nothing binds by it.
+
+mod ampere;
+mod blackwell;
+mod expand;
+mod hopper;
+mod layout;
+mod pcie;
+mod volta;
+
+use crate::error::{Error, Result};
+use crate::model::Fragment;
+use layout::Layout;
+
+/// A product whose published layout nvtopo knows.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Preset {
+    /// The name after `preset:`.
+    pub name: &'static str,
+    /// One line about the machine.
+    pub summary: &'static str,
+    layout: &'static Layout,
+}
+
+impl Preset {
+    const fn new(name: &'static str, layout: &'static Layout) -> Self {
+        Self { name, summary: layout.summary, layout }
+    }
+}
+
+/// Every preset.
+pub static PRESETS: &[Preset] = &[
+    Preset::new("dgx-1-v100", &volta::DGX_1),
+    Preset::new("dgx-2", &volta::DGX_2),
+    Preset::new("dgx-a100", &ampere::DGX_A100),
+    Preset::new("hgx-a100-4", &ampere::HGX_A100_4),
+    Preset::new("dgx-h100", &hopper::DGX_H100),
+    Preset::new("dgx-b200", &blackwell::DGX_B200),
+    Preset::new("gb200-nvl72-tray", &blackwell::GB200_NVL72_TRAY),
+    Preset::new("gh200", &hopper::GH200),
+    Preset::new("l40s-8-pcie", &pcie::L40S_8),
+    Preset::new("rtx-a6000-4-bridged", &pcie::RTX_A6000_4),
+];
+
+/// The preset of this name, as a fragment.
+pub(super) fn read(name: &str) -> Result<Fragment> {
+    match PRESETS.iter().find(|preset| preset.name == name) {
+        Some(preset) => Ok(expand::expand(preset.name, preset.layout)),
+        None => Err(unknown(name)),
+    }
+}
+
+fn unknown(name: &str) -> Error {
+    let all: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
+    let all = all.join(", ");
+    let help = match nearest(name) {
+        Some(near) => format!("did you mean {near}? There are {all}"),
+        None => format!("there are {all}"),
+    };
+    Error::request(format!("there is no preset '{name}'")).help(help)
+}
+
+/// The preset whose name differs least, if it is near enough to be a slip.
+fn nearest(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| -> Vec<char> {
+        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+    };
+    let name = plain(name);
+    let slips = |preset: &Preset| edits(&name, &plain(preset.name));
+    let near = PRESETS.iter().min_by_key(|preset| slips(preset))?;
+    (!name.is_empty() && slips(near) <= 3.min(name.len() / 2)).then_some(near.name)
+}
+
+/// How many letters to insert, remove or replace to make one of the other.
+fn edits(a: &[char], b: &[char]) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let cost = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], cost);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slips_find_the_name() {
+        for (slip, name) in [
+            ("dgxh100", Some("dgx-h100")),
+            ("DGX_A100", Some("dgx-a100")),
+            ("dgx1-v100", Some("dgx-1-v100")),
+            ("gh20", Some("gh200")),
+            ("zzzzzzzzzz", None),
+            ("", None),
+        ] {
+            assert_eq!(nearest(slip), name, "{slip}");
+        }
+    }
+}
