@@ -60,9 +60,10 @@ fn dgx_1_shows_its_recorded_matrix() {
 
 #[test]
 fn dgx_2_shows_its_recorded_matrix() {
-    let nv6 = |own: usize| (0..16).map(|gpu| if gpu == own { "X " } else { "NV6 " }).collect::<String>();
-    let gpus: String = (0..16).map(|gpu| format!("GPU{gpu} ")).collect();
-    let nics: String = (0..10).map(|nic| format!("mlx5_{nic} ")).collect();
+    let join = |words: Vec<String>| words.join(" ") + " ";
+    let nv6 = |own: usize| join((0..16).map(|gpu| if gpu == own { "X" } else { "NV6" }.to_owned()).collect());
+    let gpus = join((0..16).map(|gpu| format!("GPU{gpu}")).collect());
+    let nics = join((0..10).map(|nic| format!("mlx5_{nic}")).collect());
     let far = "SYS SYS SYS SYS SYS SYS 0-23,48-71";
     let rows = [
         format!("{gpus}{nics}"),

@@ -6,6 +6,8 @@ mod error;
 mod ids;
 pub mod model;
 mod query;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod solve;
 pub mod source;
 mod units;

@@ -39,6 +39,7 @@ impl TopologyBuilder {
 fn freeze(mut fragment: Fragment) -> Result<Topology> {
     let devices = devices_of(&fragment.nodes)?;
     check_containment(&fragment.nodes)?;
+    check_numbers(&fragment.nodes)?;
     check_links(&fragment.nodes, &fragment.links)?;
     let count = fragment.nodes.len();
     if fragment.paths.iter().any(|path| path.b.index() >= count) {
@@ -106,6 +107,22 @@ fn check_containment(nodes: &[Node]) -> Result<()> {
             return Err(Error::input(format!(
                 "node {index} is out of order: the machine comes first, and every node after its parent"
             )));
+        }
+    }
+    Ok(())
+}
+
+/// The kernel's numbers of NUMA nodes and PUs name one each.
+fn check_numbers(nodes: &[Node]) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for node in nodes {
+        let (what, number) = match &node.kind {
+            NodeKind::NumaNode(numa) => ("NUMA node", numa.os_index),
+            NodeKind::Pu(pu) => ("CPU", pu.os_index),
+            _ => continue,
+        };
+        if !seen.insert((what, number)) {
+            return Err(Error::input(format!("{what} {number} occurs twice")));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 //! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never asks the graph.
 //! A new format is one file here and one line in [`SOURCES`].
 
-mod json;
+pub(crate) mod json;
 mod preset;
 mod smi_matrix;
 mod sysfs;

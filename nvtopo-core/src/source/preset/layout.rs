@@ -111,20 +111,23 @@ pub(super) struct Coherent {
 }
 
 /// Device 0 of a bus.
+#[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn bus(bus: u8) -> Option<PciAddress> {
-    address(0, bus, 0)
+    Some(address(0, bus, 0))
 }
 
 /// A function of device 0 of a bus.
+#[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn function(bus: u8, function: u8) -> Option<PciAddress> {
-    address(0, bus, function)
+    Some(address(0, bus, function))
 }
 
 /// Device 0 of a bus in a PCI domain.
+#[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn domain(domain: u32, bus: u8) -> Option<PciAddress> {
-    address(domain, bus, 0)
+    Some(address(domain, bus, 0))
 }
 
-const fn address(domain: u32, bus: u8, function: u8) -> Option<PciAddress> {
-    Some(PciAddress { domain, bus, device: 0, function })
+const fn address(domain: u32, bus: u8, function: u8) -> PciAddress {
+    PciAddress { domain, bus, device: 0, function }
 }

@@ -1,0 +1,66 @@
+//! nvtopo's own JSON: the whole topology in one versioned document, written and read without loss.
+//!
+//! The structs of the document are in [`document`]; model types are not serialized as they are, so that the model
+//! can change without the format. Keys beside `format`, `version` and `topology` are for what others derive (the
+//! matrix, groups, affinities), and are ignored when it is read.
+
+mod document;
+mod read;
+mod text;
+mod write;
+
+use super::{Input, Source};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, Topology};
+pub(crate) use document::Document;
+pub(crate) use text::to_text;
+
+/// The version that is written, and the latest that is read.
+pub(crate) const VERSION: u32 = 1;
+
+pub(super) struct Json;
+
+impl Source for Json {
+    fn name(&self) -> &'static str {
+        "nvtopo JSON"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        match input {
+            Input::Text { bytes, .. } => {
+                let bytes = without_mark(bytes);
+                bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
+            }
+            Input::Tree(_) => false,
+        }
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        match input {
+            Input::Text { bytes, .. } => read::read(without_mark(bytes)),
+            Input::Tree(_) => Err(Error::input("a directory is not a JSON document")),
+        }
+    }
+}
+
+/// Editors on some systems put a byte order mark first.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+impl Topology {
+    /// The topology as a document that [`parse`](Self::parse) and [`open`](Self::open) read back, equal in
+    /// everything.
+    ///
+    /// ```
+    /// use nvtopo::Topology;
+    ///
+    /// let written = Topology::preset("dgx-a100")?;
+    /// let read = Topology::parse("dgx-a100.json", written.to_json().as_bytes())?;
+    /// assert_eq!(read, written);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn to_json(&self) -> String {
+        to_text(&Document::of(self))
+    }
+}

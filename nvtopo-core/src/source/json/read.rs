@@ -1,0 +1,265 @@
+//! From the text to a fragment, with every error at its line and column where the text alone shows it.
+
+use super::VERSION;
+use super::document::{
+    self, Body, Dialect, Document, List, Node, Origin, Source, StatedIndex, StatedList, Text,
+};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
+use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};
+use crate::units::Bandwidth;
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+/// What a document says of itself, whatever its version.
+#[derive(Deserialize)]
+struct Head {
+    format: String,
+    version: u64,
+}
+
+/// Reads a document.
+pub(super) fn read(bytes: &[u8]) -> Result<Fragment> {
+    let head: Head = parse(bytes)?;
+    if head.format != "nvtopo-topology" {
+        let format: String = head.format.chars().take(40).collect();
+        return Err(Error::input(format!("the document's format is '{format}', not nvtopo-topology")));
+    }
+    if head.version > u64::from(VERSION) {
+        let version = head.version;
+        return Err(Error::input(format!(
+            "version {version} is later than the {VERSION} that this nvtopo reads"
+        ))
+        .help("use a newer nvtopo"));
+    }
+    if head.version == 0 {
+        return Err(Error::input("there is no version 0 of the format"));
+    }
+    let document: Document = parse(bytes)?;
+    Reader::default().fragment(document.topology)
+}
+
+fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let text = error.to_string();
+        let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+        let text = match error.classify() {
+            serde_json::error::Category::Eof => "the document ends too early",
+            _ => text,
+        };
+        // serde_json counts columns from 0 at a line's start.
+        Error::input(text).at(error.line(), error.column().max(1))
+    })
+}
+
+/// The most memory that the sets of one document take. A machine of 8192 CPUs with three levels of caches needs
+/// half of it; a short text could otherwise name sets of gigabytes.
+const MAX_SETS: usize = 64 << 20;
+
+#[derive(Default)]
+struct Reader {
+    /// The memory that the sets read so far take.
+    sets: usize,
+}
+
+impl Reader {
+    fn fragment(&mut self, body: Body) -> Result<Fragment> {
+        let mut fragment = Fragment::new(body.source.into());
+        fragment.origin = origin(body.origin);
+        fragment.nvlink_known = body.nvlink_known;
+        if let Some(Dialect::Soc) = body.dialect {
+            fragment.dialect = model::Dialect::Soc;
+        }
+        let count = body.nodes.len();
+        for (position, node) in body.nodes.into_iter().enumerate() {
+            let node = self
+                .node(node, body.source, position)
+                .map_err(|error| Error::input(format!("nodes[{position}]: {error}")))?;
+            if position == 0 { fragment.nodes[0] = node } else { fragment.nodes.push(node) }
+        }
+        if count == 0 {
+            return Err(Error::input("nodes is empty: the machine at least must be there"));
+        }
+        for (position, link) in body.links.into_iter().enumerate() {
+            let (a, b) = ends(link.between, count, "links", position)?;
+            let rate = link.rate.map(|rate| model::Rate {
+                bandwidth: Bandwidth::from_mb_per_s(rate.mb_per_s),
+                basis: rate.basis.into(),
+            });
+            fragment.link(a, b, model::Link { kind: link.kind.into(), lanes: link.lanes, rate });
+        }
+        let mut seen = BTreeSet::new();
+        for (position, path) in body.paths.into_iter().enumerate() {
+            let (a, b) = ends(path.between, count, "paths", position)?;
+            let stated = StatedPath { a: a.min(b), b: a.max(b), path: path.path.into() };
+            if !seen.insert((stated.a, stated.b)) {
+                let (a, b) = path.between;
+                return Err(Error::input(format!("paths[{position}]: nodes {a} and {b} occur twice")));
+            }
+            fragment.paths.push(stated);
+        }
+        for note in body.notes {
+            fragment.note(note.kind.into(), note.text);
+        }
+        Ok(fragment)
+    }
+
+    fn node(&mut self, node: Node, usual: Source, position: usize) -> Result<model::Node> {
+        let machine = matches!(node, Node::Machine(_));
+        if machine != (position == 0) {
+            return Err(Error::input(format!(
+                "nodes[{position}]: the first node and no other is the machine"
+            )));
+        }
+        let (kind, parent, source) = match node {
+            Node::Machine(machine) => (NodeKind::Machine(self.machine(*machine)?), 0, None),
+            Node::Package(node) => {
+                let document::Package { parent, os_index, model, source } = *node;
+                (NodeKind::Package(model::Package { os_index, model }), parent, source)
+            }
+            Node::NumaNode(node) => {
+                let (parent, source) = (node.parent, node.source);
+                (NodeKind::NumaNode(self.numa_node(*node)?), parent, source)
+            }
+            Node::Cache(node) => {
+                let document::Cache { parent, level, holds, size_bytes, cpus, source } = *node;
+                let cpus = self.set(&cpus)?;
+                let cache = model::Cache { level, kind: holds.into(), size: size_bytes, cpus };
+                (NodeKind::Cache(cache), parent, source)
+            }
+            Node::Core(node) => {
+                (NodeKind::Core(model::Core { os_index: node.os_index }), node.parent, node.source)
+            }
+            Node::Pu(node) => (NodeKind::Pu(model::Pu { os_index: node.os_index }), node.parent, node.source),
+            Node::HostBridge(node) => (
+                NodeKind::HostBridge(model::HostBridge { address: text(node.address) }),
+                node.parent,
+                node.source,
+            ),
+            Node::PcieSwitch(node) => (
+                NodeKind::PcieSwitch(model::PcieSwitch { address: text(node.address) }),
+                node.parent,
+                node.source,
+            ),
+            Node::NvSwitch(node) => (
+                NodeKind::NvSwitch(model::NvSwitch { address: text(node.address) }),
+                node.parent,
+                node.source,
+            ),
+            Node::Gpu(node) => {
+                let (parent, source) = (node.parent, node.source);
+                (NodeKind::Gpu(Box::new(self.gpu(*node)?)), parent, source)
+            }
+            Node::Nic(node) => {
+                let (parent, source) = (node.parent, node.source);
+                (NodeKind::Nic(Box::new(self.nic(*node)?)), parent, source)
+            }
+        };
+        if !machine && parent as usize >= position {
+            return Err(Error::input(format!("the parent, {parent}, is not among the nodes before it")));
+        }
+        let parent = (!machine).then_some(NodeId(parent));
+        Ok(model::Node { kind, parent, provenance: source.unwrap_or(usual).into() })
+    }
+
+    fn machine(&mut self, machine: document::Machine) -> Result<model::Machine> {
+        Ok(model::Machine {
+            product: machine.product,
+            allowed_cpus: machine.allowed_cpus.map(|list| self.set(&list)).transpose()?,
+            allowed_nodes: machine.allowed_nodes.map(|list| self.set::<NodeSet>(&list)).transpose()?,
+            offline_cpus: self.set(&machine.offline_cpus)?,
+            isolated_cpus: self.set(&machine.isolated_cpus)?,
+        })
+    }
+
+    fn numa_node(&mut self, node: document::NumaNode) -> Result<model::NumaNode> {
+        let mut seen = BTreeSet::new();
+        if let Some((twice, _)) = node.distances.iter().find(|(to, _)| !seen.insert(*to)) {
+            return Err(Error::input(format!("two distances to node {twice}")));
+        }
+        Ok(model::NumaNode {
+            os_index: node.os_index,
+            cpus: self.set(&node.cpus)?,
+            memory: node.memory_bytes,
+            distances: node.distances,
+            gpu: text(node.gpu),
+        })
+    }
+
+    fn gpu(&mut self, gpu: document::Gpu) -> Result<model::Gpu> {
+        Ok(model::Gpu {
+            index: gpu.index,
+            model: gpu.model,
+            uuid: text(gpu.uuid),
+            address: text(gpu.address),
+            memory: gpu.memory_bytes,
+            cpus: self.stated::<CpuSet>(gpu.cpus)?,
+            nodes: self.stated::<NodeSet>(gpu.nodes)?,
+            memory_node: match gpu.memory_node {
+                None => Stated::Unstated,
+                Some(StatedIndex::NotAvailable) => Stated::NotAvailable,
+                Some(StatedIndex::Unreadable) => Stated::Unreadable,
+                Some(StatedIndex::Known(node)) => Stated::Known(node),
+            },
+        })
+    }
+
+    fn nic(&mut self, nic: document::Nic) -> Result<model::Nic> {
+        Ok(model::Nic {
+            name: nic.name,
+            address: text(nic.address),
+            rdma_device: nic.rdma_device,
+            net_devices: nic.net_devices,
+            rate: nic.mb_per_s.map(Bandwidth::from_mb_per_s),
+            cpus: self.stated::<CpuSet>(nic.cpus)?,
+            nodes: self.stated::<NodeSet>(nic.nodes)?,
+        })
+    }
+
+    fn stated<T: FromStr<Err = Error>>(&mut self, list: Option<StatedList>) -> Result<Stated<T>> {
+        Ok(match list {
+            None => Stated::Unstated,
+            Some(StatedList::NotAvailable) => Stated::NotAvailable,
+            Some(StatedList::Unreadable) => Stated::Unreadable,
+            Some(StatedList::Known(list)) => Stated::Known(self.set(&list)?),
+        })
+    }
+
+    fn set<T: FromStr<Err = Error>>(&mut self, list: &List) -> Result<T> {
+        let numbers = list.0.split(|c: char| !c.is_ascii_digit());
+        let highest = numbers.filter_map(|number| number.parse::<usize>().ok()).max();
+        self.sets += highest.map_or(0, |highest| highest / 8 + 1);
+        if self.sets > MAX_SETS {
+            return Err(Error::input("the sets of CPUs and NUMA nodes are larger than any machine's"));
+        }
+        list.0.parse()
+    }
+}
+
+fn origin(origin: Option<Origin>) -> model::Origin {
+    match origin {
+        None => model::Origin::Unknown,
+        Some(Origin::Preset(name)) => model::Origin::Preset(name),
+        Some(Origin::Machine(identity)) => {
+            model::Origin::Machine(model::MachineIdentity { machine: identity.machine, boot: identity.boot })
+        }
+    }
+}
+
+fn text<T>(text: Option<Text<T>>) -> Option<T> {
+    text.map(|text| text.0)
+}
+
+fn ends(between: (u32, u32), count: usize, list: &str, position: usize) -> Result<(NodeId, NodeId)> {
+    let (a, b) = between;
+    if let Some(outside) = [a, b].into_iter().find(|end| *end as usize >= count) {
+        return Err(Error::input(format!(
+            "{list}[{position}]: there is no node {outside}, but {count} nodes"
+        )));
+    }
+    if a == b {
+        return Err(Error::input(format!("{list}[{position}]: both ends are node {a}")));
+    }
+    Ok((NodeId(a), NodeId(b)))
+}

@@ -1,0 +1,113 @@
+//! The layout of the text: what is large goes on lines of its own, what is small stays on one.
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use std::io::{Result, Write};
+
+/// The JSON text of a document: down to each node, link and row on its own line, and what is inside these on
+/// that one line.
+pub(crate) fn to_text(document: &impl Serialize) -> String {
+    let mut bytes = Vec::new();
+    let mut serializer = Serializer::with_formatter(&mut bytes, Lines::default());
+    // Nothing in a document can fail: its keys are strings, and writing to memory succeeds.
+    let written = document.serialize(&mut serializer);
+    debug_assert!(written.is_ok());
+    bytes.push(b'\n');
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// How deep things get lines of their own: the document, the topology, its lists.
+const DEPTH: usize = 3;
+
+#[derive(Default)]
+struct Lines {
+    depth: usize,
+    /// Whether the list or object that ends next had anything in it.
+    filled: bool,
+}
+
+impl Lines {
+    fn begin<W: Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> Result<()> {
+        self.depth += 1;
+        self.filled = false;
+        writer.write_all(bracket)
+    }
+
+    fn end<W: Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> Result<()> {
+        self.depth -= 1;
+        if self.filled && self.depth < DEPTH {
+            self.indent(writer)?;
+        }
+        self.filled = true;
+        writer.write_all(bracket)
+    }
+
+    fn separate<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        match (first, self.depth <= DEPTH) {
+            (true, true) => self.indent(writer),
+            (true, false) => Ok(()),
+            (false, true) => writer.write_all(b",").and_then(|()| self.indent(writer)),
+            (false, false) => writer.write_all(b", "),
+        }
+    }
+
+    fn indent<W: Write + ?Sized>(&self, writer: &mut W) -> Result<()> {
+        writer.write_all(b"\n")?;
+        (0..self.depth).try_for_each(|_| writer.write_all(b"  "))
+    }
+}
+
+impl Formatter for Lines {
+    fn begin_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
+        self.begin(writer, b"[")
+    }
+
+    fn end_array<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
+        self.end(writer, b"]")
+    }
+
+    fn begin_array_value<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        self.separate(writer, first)
+    }
+
+    fn end_array_value<W: Write + ?Sized>(&mut self, _writer: &mut W) -> Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+
+    fn begin_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
+        self.begin(writer, b"{")
+    }
+
+    fn end_object<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
+        self.end(writer, b"}")
+    }
+
+    fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> Result<()> {
+        self.separate(writer, first)
+    }
+
+    fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
+        writer.write_all(b": ")
+    }
+
+    fn end_object_value<W: Write + ?Sized>(&mut self, _writer: &mut W) -> Result<()> {
+        self.filled = true;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_things_have_lines_and_small_ones_share() {
+        let value = serde_json::json!({"empty": [], "list": {"nodes": [{"a": [1, 2], "b": {}}, {"c": "x"}]}});
+        assert_eq!(
+            to_text(&value),
+            "{\n  \"empty\": [],\n  \"list\": {\n    \"nodes\": [\n      {\"a\": [1, 2], \"b\": {}},\n      \
+             {\"c\": \"x\"}\n    ]\n  }\n}\n"
+        );
+    }
+}

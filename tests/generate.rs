@@ -1,0 +1,176 @@
+//! Topologies by chance, for property tests: every kind of node, with and without each fact.
+
+use nvtopo::model::{
+    Basis, Cache, CacheKind, Core, Dialect, Fragment, Gpu, HostBridge, Link, LinkKind, MachineIdentity, Nic,
+    NodeId, NodeKind, NoteKind, NumaNode, NvSwitch, Origin, Package, PathType, PcieSwitch, Provenance, Pu,
+    Rate, Stated, TopologyBuilder,
+};
+use nvtopo::{Bandwidth, CpuSet, NodeSet, PciAddress, Topology};
+use proptest::prelude::*;
+use proptest::test_runner::TestRng;
+
+/// A topology; the numbers that must be unique are.
+pub(crate) fn topology() -> impl Strategy<Value = Topology> {
+    fragment().prop_map(|fragment| TopologyBuilder::new().with(fragment).build().unwrap())
+}
+
+/// What one source might say.
+pub(crate) fn fragment() -> impl Strategy<Value = Fragment> {
+    (0usize..40).prop_perturb(|count, rng| Dice(rng).fragment(count))
+}
+
+struct Dice(TestRng);
+
+impl Dice {
+    fn below(&mut self, limit: u32) -> u32 {
+        self.0.random_range(0..limit)
+    }
+
+    fn one<T: Clone>(&mut self, values: &[T]) -> T {
+        values[self.below(values.len() as u32) as usize].clone()
+    }
+
+    fn maybe<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        (self.below(2) == 0).then(|| value(self))
+    }
+
+    fn stated<T>(&mut self, value: impl FnOnce(&mut Self) -> T) -> Stated<T> {
+        match self.below(5) {
+            0 => Stated::Unstated,
+            1 => Stated::NotAvailable,
+            2 => Stated::Unreadable,
+            _ => Stated::Known(value(self)),
+        }
+    }
+
+    fn word(&mut self) -> String {
+        self.one(&["", "plain", "with \"quotes\" and \\", "line\nbreak\t", "Größe 🙂", "\u{1}\u{7f}"])
+            .to_owned()
+    }
+
+    fn cpus(&mut self) -> CpuSet {
+        (0..self.below(5)).map(|_| self.below(300)).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn nodes(&mut self) -> NodeSet {
+        (0..self.below(3)).map(|_| self.below(40)).collect::<Vec<_>>().into_iter().collect()
+    }
+
+    /// An address of its own for each node.
+    fn address(&mut self, own: u32) -> Option<PciAddress> {
+        self.maybe(|_| PciAddress { domain: 0x1_0000, bus: own as u8, device: 0x1f, function: 7 })
+    }
+
+    fn fragment(&mut self, count: usize) -> Fragment {
+        let mut fragment = Fragment::new(self.one(&Provenance::ALL));
+        let machine = fragment.machine();
+        machine.product = self.maybe(Self::word);
+        machine.allowed_cpus = self.maybe(Self::cpus);
+        machine.allowed_nodes = self.maybe(Self::nodes);
+        machine.offline_cpus = self.cpus();
+        machine.isolated_cpus = self.cpus();
+        let mut ids = vec![NodeId::MACHINE];
+        let mut ends = Vec::new();
+        for own in 0..count as u32 {
+            let parent = self.one(&ids);
+            let kind = self.kind(own);
+            let nvlink_end = matches!(kind, NodeKind::Gpu(_) | NodeKind::NvSwitch(_));
+            let inferred = self.below(4) == 0;
+            let id = if inferred { fragment.add_inferred(parent, kind) } else { fragment.add(parent, kind) };
+            ids.push(id);
+            if nvlink_end {
+                ends.push(id);
+            }
+        }
+        self.links(&mut fragment, &ids, &ends);
+        for _ in 0..self.below(3) {
+            let kind = self.one(&NoteKind::ALL);
+            let text = self.word();
+            fragment.note(kind, text);
+        }
+        let identity = MachineIdentity { machine: self.maybe(Self::word), boot: self.maybe(Self::word) };
+        let preset = Origin::Preset(self.word());
+        fragment.set_origin(self.one(&[Origin::Unknown, preset, Origin::Machine(identity)]));
+        fragment.set_dialect(self.one(&[Dialect::Sys, Dialect::Soc]));
+        if self.below(2) == 0 {
+            fragment.set_nvlink_unknown();
+        }
+        fragment
+    }
+
+    fn links(&mut self, fragment: &mut Fragment, ids: &[NodeId], ends: &[NodeId]) {
+        for index in 1..ids.len() {
+            let (a, b) = (ids[index], ids[self.below(index as u32) as usize]);
+            if self.below(2) == 0 {
+                let kind = self.one(&[LinkKind::C2c, LinkKind::Pcie, LinkKind::Smp, LinkKind::Net]);
+                let link = self.link(kind);
+                fragment.link(a, b, link);
+            }
+            if self.below(3) == 0 {
+                let path = self.one(&PathType::ALL);
+                fragment.state_path(a, b, path);
+            }
+        }
+        for (index, a) in ends.iter().enumerate() {
+            for b in &ends[index + 1..] {
+                if self.below(2) == 0 {
+                    let link = self.link(LinkKind::NvLink);
+                    fragment.link(*a, *b, link);
+                }
+            }
+        }
+    }
+
+    fn link(&mut self, kind: LinkKind) -> Link {
+        let bases = [Basis::Measured, Basis::Reported, Basis::Nominal, Basis::Typical, Basis::Assumed];
+        let rate = self.maybe(|dice| Rate {
+            bandwidth: Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX))),
+            basis: dice.one(&bases),
+        });
+        Link { kind, lanes: self.maybe(|dice| dice.below(19) as u16), rate }
+    }
+
+    fn kind(&mut self, own: u32) -> NodeKind {
+        match self.below(10) {
+            0 => NodeKind::Package(Package { os_index: own, model: self.maybe(Self::word) }),
+            1 => NodeKind::NumaNode(NumaNode {
+                os_index: own,
+                cpus: self.cpus(),
+                memory: self.maybe(|dice| u64::from(dice.below(9)) << 40),
+                distances: (0..self.below(3)).map(|to| (to, 10 + to)).collect(),
+                gpu: self.address(own),
+            }),
+            2 => NodeKind::Cache(Cache {
+                level: self.below(5) as u8,
+                kind: self.one(&[CacheKind::Unified, CacheKind::Data, CacheKind::Instruction]),
+                size: self.maybe(|dice| u64::from(dice.below(9999))),
+                cpus: self.cpus(),
+            }),
+            3 => NodeKind::Core(Core { os_index: own }),
+            4 => NodeKind::Pu(Pu { os_index: own }),
+            5 => NodeKind::HostBridge(HostBridge { address: self.address(own) }),
+            6 => NodeKind::PcieSwitch(PcieSwitch { address: self.address(own) }),
+            7 => NodeKind::NvSwitch(NvSwitch { address: self.address(own) }),
+            8 => NodeKind::Gpu(Box::new(Gpu {
+                index: own,
+                model: self.maybe(Self::word),
+                uuid: self
+                    .maybe(|_| format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{own:02x}").parse().unwrap()),
+                address: self.address(own),
+                memory: self.maybe(|dice| u64::from(dice.below(9)) << 30),
+                cpus: self.stated(Self::cpus),
+                nodes: self.stated(Self::nodes),
+                memory_node: self.stated(|dice| dice.below(40)),
+            })),
+            _ => NodeKind::Nic(Box::new(Nic {
+                name: format!("mlx5_{own}"),
+                address: self.address(own),
+                rdma_device: self.maybe(|_| format!("mlx5_{own}")),
+                net_devices: (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
+                rate: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+                cpus: self.stated(Self::cpus),
+                nodes: self.stated(Self::nodes),
+            })),
+        }
+    }
+}
