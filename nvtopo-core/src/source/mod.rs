@@ -184,6 +184,9 @@ fn read(input: Input<'_>) -> Result<Fragment> {
         Input::Text { name, .. } => name.to_owned(),
         Input::Tree(root) => root.display().to_string(),
     };
+    if matches!(input, Input::Text { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace)) {
+        return Err(Error::input("the input is empty").in_input(&name));
+    }
     let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
         let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
         return Err(Error::new(ErrorKind::InvalidInput, "not a format that nvtopo knows")

@@ -1,0 +1,234 @@
+//! The header: which column is which device, and which says what else.
+
+use super::cell;
+use super::text::Token;
+use crate::error::{Error, Result};
+use crate::model::MAX_DEVICES;
+use std::collections::BTreeMap;
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    /// The names of the rows; only in tables with bars, elsewhere they come first.
+    Label,
+    /// The cells of a device, by its number among the devices.
+    Device(usize),
+    /// `CPU Affinity`.
+    Cpus,
+    /// `NUMA Affinity`.
+    Nodes,
+    /// `GPU NUMA ID`.
+    MemoryNode,
+    /// Something that is not known here.
+    Other,
+}
+
+/// The columns of the matrix.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    pub(super) kinds: Vec<Column>,
+    /// Where each column's name starts on the screen; empty without a header.
+    pub(super) starts: Vec<usize>,
+    /// The devices, in the order of their columns. `None`: no name is known (yet).
+    pub(super) names: Vec<Option<String>>,
+    numbers: BTreeMap<String, usize>,
+    pub(super) fielded: bool,
+}
+
+const PHRASES: [(&[&str], Column); 3] = [
+    (&["CPU", "Affinity"], Column::Cpus),
+    (&["NUMA", "Affinity"], Column::Nodes),
+    (&["GPU", "NUMA", "ID"], Column::MemoryNode),
+];
+
+/// How the kernel's drivers name RDMA devices.
+const RDMA: [&str; 21] = [
+    "mlx4_", "mlx5_", "mthca", "bnxt_re", "hfi1_", "irdma", "i40iw", "qedr", "qib", "cxgb4_", "hns_", "mana_",
+    "erdma_", "efa_", "rdmap", "roce", "ibp", "usnic_", "rxe", "siw", "ionic_",
+];
+
+/// The number of a GPU from its name.
+pub(super) fn gpu_index(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix("GPU")?;
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| plain && (digits == "0" || !digits.starts_with('0')))
+}
+
+/// Whether a NIC's name is that of an RDMA device.
+pub(super) fn is_rdma(name: &str) -> bool {
+    name.ends_with(|c: char| c.is_ascii_digit()) && RDMA.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether the text is surely a device: a GPU, a NIC, an RDMA device.
+pub(super) fn is_device(text: &str) -> bool {
+    let numbered = |prefix: &str| {
+        text.strip_prefix(prefix)
+            .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    gpu_index(text).is_some() || numbered("NIC") || is_rdma(text)
+}
+
+/// The device's name at the end of a token, after a comment mark or a tag that was glued to it.
+pub(super) fn bare(text: &str) -> &str {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let end = text.trim_end_matches(['*', '`', char::REPLACEMENT_CHARACTER]);
+    end.rfind(|c: char| !part(c)).map_or(end, |at| {
+        let next = end[at..].chars().next().map_or(1, char::len_utf8);
+        &end[at + next..]
+    })
+}
+
+fn could_be_device(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.ends_with(|c: char| c.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
+}
+
+fn is_phrase_word(text: &str) -> bool {
+    PHRASES.iter().any(|(words, _)| words.contains(&text))
+}
+
+/// Whether the words can stand in a header by themselves.
+pub(super) fn is_header_part(text: &str) -> bool {
+    could_be_device(text) || is_phrase_word(text)
+}
+
+/// The part of a line that is a header, if it is one: from the first device on, and no cell among it.
+pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
+    let first_gpu = tokens.iter().position(|token| starts_with_gpu(bare(&token.text)))?;
+    if tokens.iter().any(|token| cell::is_word(&token.text)) {
+        return None;
+    }
+    if fielded {
+        return Some(tokens.to_vec());
+    }
+    let before = tokens[..first_gpu].iter().rev().take_while(|token| is_device(&token.text)).count();
+    let mut kept = split_names(&tokens[first_gpu - before..]);
+    let first = kept.first_mut()?;
+    first.text = bare(&first.text).to_owned();
+    let sound = kept.get(1).is_none_or(|next| is_header_part(&next.text));
+    sound.then_some(kept)
+}
+
+fn starts_with_gpu(text: &str) -> bool {
+    text.strip_prefix("GPU").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// Takes names apart that were run together: `GPU0GPU1`, `NIC3CPU Affinity`.
+fn split_names(tokens: &[Token]) -> Vec<Token> {
+    let mut parts = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        let starts: Vec<usize> = ["GPU", "NIC", "CPU"]
+            .iter()
+            .flat_map(|prefix| token.text.match_indices(prefix))
+            .map(|(at, _)| at)
+            .filter(|at| *at > 0 && token.text[..*at].ends_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        let mut starts = starts;
+        starts.sort_unstable();
+        let mut from = 0;
+        for to in starts.into_iter().chain([token.text.len()]) {
+            let mut part = token.clone();
+            token.text[from..to].clone_into(&mut part.text);
+            part.column += from;
+            part.screen += from;
+            part.close &= from == 0;
+            parts.push(part);
+            from = to;
+        }
+    }
+    parts
+}
+
+impl Columns {
+    /// The columns that a header names.
+    pub(super) fn from_header(tokens: &[Token], fielded: bool) -> Result<Self> {
+        let mut columns = Self { fielded, ..Self::default() };
+        let mut index = 0;
+        while let Some(token) = tokens.get(index) {
+            let (kind, used) = columns.kind(&tokens[index..]);
+            if let Column::Device(_) = kind {
+                columns.name(token)?;
+            }
+            columns.kinds.push(kind);
+            columns.starts.push(token.screen);
+            index += used;
+        }
+        Ok(columns)
+    }
+
+    /// The columns of a matrix without a header: so many devices, and so many cells after them.
+    pub(super) fn nameless(devices: usize, others: usize) -> Self {
+        let after = [Column::Cpus, Column::Nodes, Column::MemoryNode];
+        let after = after.into_iter().chain(std::iter::repeat(Column::Other)).take(others);
+        Self {
+            kinds: (0..devices).map(Column::Device).chain(after).collect(),
+            names: vec![None; devices],
+            ..Self::default()
+        }
+    }
+
+    /// The number of a device by its name.
+    pub(super) fn number(&self, name: &str) -> Option<usize> {
+        self.numbers.get(name).copied()
+    }
+
+    /// Gives a nameless device its name. `false` when the name is taken.
+    pub(super) fn set_name(&mut self, device: usize, name: &str) -> bool {
+        let free = !self.numbers.contains_key(name) && self.names[device].is_none();
+        if free {
+            self.numbers.insert(name.to_owned(), device);
+            self.names[device] = Some(name.to_owned());
+        }
+        free
+    }
+
+    pub(super) fn has(&self, kind: Column) -> bool {
+        self.kinds.contains(&kind)
+    }
+
+    /// What the next column is, and how many tokens name it.
+    fn kind(&self, tokens: &[Token]) -> (Column, usize) {
+        let words = |token: &Token| token.text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        for (phrase, kind) in PHRASES {
+            if self.fielded && words(&tokens[0]) == phrase {
+                return (kind, 1);
+            }
+            let spelled = tokens.iter().map(|token| token.text.as_str()).take(phrase.len());
+            if !self.fielded && spelled.eq(phrase.iter().copied()) {
+                return (kind, phrase.len());
+            }
+        }
+        let text = &tokens[0].text;
+        if self.fielded {
+            let before = self.names.is_empty() && !self.kinds.contains(&Column::Label);
+            return match () {
+                () if could_be_device(text) => (Column::Device(self.names.len()), 1),
+                () if before => (Column::Label, 1),
+                () => (Column::Other, 1),
+            };
+        }
+        // Before the affinities stand devices, whatever their names; after them, what later drivers added.
+        let affinity = self.kinds.iter().any(|kind| !matches!(kind, Column::Device(_)));
+        if !affinity && !is_phrase_word(text) || is_device(text) {
+            return (Column::Device(self.names.len()), 1);
+        }
+        let more = tokens[1..].iter().take_while(|token| token.close && !is_device(&token.text));
+        let more = more.take_while(|token| !matches!(token.text.as_str(), "CPU" | "NUMA" | "GPU")).count();
+        (Column::Other, 1 + more)
+    }
+
+    fn name(&mut self, token: &Token) -> Result<()> {
+        let number = self.names.len();
+        if number == MAX_DEVICES {
+            let message = format!("the header names more than {MAX_DEVICES} GPUs and NICs");
+            return Err(Error::input(message).at(token.line, token.column));
+        }
+        if self.numbers.insert(token.text.clone(), number).is_some() {
+            let message = format!("the header names {} twice", token.text);
+            return Err(Error::input(message).at(token.line, token.column));
+        }
+        self.names.push(Some(token.text.clone()));
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! The text of `nvidia-smi topo -m`, as drivers since 2015 print it and as people pass it on.
+//!
+//! The text gives a class for each pair of devices, never the bridges themselves: the tree of switches, host
+//! bridges and NUMA nodes is rebuilt from the classes ([`tree`]), and every class is kept as the text says it.
+//! Damage that leaves the meaning clear is read, with a note; anything else is an error that names its place.
+
+mod affinity;
+mod cell;
+mod columns;
+mod nvlink;
+mod reader;
+mod table;
+mod text;
+mod tree;
+
+use super::{Input, Source};
+use crate::cpuset::CpuSet;
+use crate::error::{Error, Result};
+use crate::model::{
+    Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
+    rates,
+};
+use affinity::Affinity;
+use cell::Word;
+use table::{Matrix, Pairs};
+use tree::{Forest, Tree};
+
+/// Beyond this many NUMA nodes, the links between all of them would outgrow everything else.
+const MAX_LINKED_NODES: usize = 64;
+
+pub(super) struct SmiMatrix;
+
+impl Source for SmiMatrix {
+    fn name(&self) -> &'static str {
+        "the text of nvidia-smi topo -m"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        let Input::Text { bytes, .. } = input else { return false };
+        let (text, _) = text::decode(bytes);
+        let start = text.trim_start();
+        let json = start.starts_with('{')
+            || start.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', '"', ']']));
+        !json && !start.starts_with('<') && text::lines(&text).any(|line| reader::is_matrix_line(&line))
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        let Input::Text { bytes, .. } = input else {
+            return Err(Error::input("a directory is not the text of nvidia-smi topo -m"));
+        };
+        let (text, damage) = text::decode(bytes);
+        let mut reader = reader::Reader::new();
+        for line in text::lines(&text) {
+            reader.feed(&line)?;
+        }
+        let mut matrix = reader.finish()?;
+        if let Some(damage) = damage {
+            matrix.damage(damage);
+        }
+        build(matrix)
+    }
+}
+
+fn build(mut matrix: Matrix) -> Result<Fragment> {
+    name_the_rest(&mut matrix);
+    let pairs = matrix.pairs()?;
+    let affinities = affinity::read(&mut matrix);
+    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    let nodes: Vec<Option<u32>> = affinities.iter().map(single_node).collect();
+    let forest = tree::grow(&pairs, &nodes);
+    let ids = plant(&mut fragment, &matrix, &forest, &affinities);
+    state_paths(&mut fragment, &pairs, &ids);
+    let unseen = nvlink::link(&mut fragment, &matrix, &pairs, &ids);
+    if pairs.any(|word| word == Word::Soc) {
+        fragment.set_dialect(Dialect::Soc);
+    }
+    note_damage(&mut fragment, &matrix);
+    note_tree(&mut fragment, &matrix, &pairs, &forest);
+    nvlink::note_unknown(&mut fragment, &matrix, &pairs, unseen);
+    Ok(fragment)
+}
+
+/// Without a header, columns of rows that a cut removed have no name; they are left out.
+fn name_the_rest(matrix: &mut Matrix) {
+    let Some(columns) = &mut matrix.columns else { return };
+    let Some(named) = columns.names.iter().rposition(Option::is_some) else { return };
+    let nameless = columns.names.iter().filter(|name| name.is_none()).count();
+    if nameless == 0 {
+        return;
+    }
+    let keep: Vec<bool> = columns.names.iter().map(Option::is_some).collect();
+    let mut number = 0;
+    for kind in &mut columns.kinds {
+        if let columns::Column::Device(device) = kind {
+            // The tail of the text is a column of its own; one without a name tells nothing.
+            *kind = if keep[*device] { columns::Column::Device(number) } else { columns::Column::Other };
+            number += usize::from(*kind != columns::Column::Other);
+        }
+    }
+    let mut flags = keep.iter();
+    columns.names.retain(|_| flags.next().copied().unwrap_or(false));
+    let mut flags = keep.iter();
+    let tail = matrix.tail.map(|(row, column)| (keep[..row].iter().filter(|kept| **kept).count(), column));
+    matrix.rows.retain(|_| flags.next().copied().unwrap_or(false));
+    for row in matrix.rows.iter_mut().flatten() {
+        let mut flags = keep.iter();
+        row.cells.retain(|_| flags.next().copied().unwrap_or(false));
+    }
+    matrix.tail = tail;
+    let _ = named;
+    matrix.damage(format!("{nameless} columns have neither a header nor a row and are left out"));
+}
+
+fn single_node(affinity: &Affinity) -> Option<u32> {
+    affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(|nodes| nodes.first())
+}
+
+/// Adds the containers and the devices; the node of each device comes back.
+fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: &[Affinity]) -> Vec<NodeId> {
+    let mut planter = Planter { matrix, affinities, ids: vec![NodeId::MACHINE; affinities.len()] };
+    let cpus = cpus_of_nodes(fragment, forest, affinities);
+    let mut numa = Vec::new();
+    for (branch, cpus) in forest.branches.iter().zip(cpus) {
+        let parent = match branch.node {
+            Some(os_index) => {
+                let node = NumaNode { os_index, cpus, ..NumaNode::default() };
+                numa.push(fragment.add(NodeId::MACHINE, NodeKind::NumaNode(node)));
+                numa[numa.len() - 1]
+            }
+            None => NodeId::MACHINE,
+        };
+        for tree in &branch.trees {
+            planter.plant(fragment, parent, tree);
+        }
+    }
+    if numa.len() <= MAX_LINKED_NODES {
+        for (index, a) in numa.iter().enumerate() {
+            for b in &numa[index + 1..] {
+                fragment.link(*a, *b, rates::smp_link(None));
+            }
+        }
+    }
+    planter.ids
+}
+
+/// The CPUs of each branch's NUMA node: those of its GPUs, unless nodes would then share CPUs.
+fn cpus_of_nodes(fragment: &mut Fragment, forest: &Forest, affinities: &[Affinity]) -> Vec<CpuSet> {
+    let own = |number: Option<u32>| {
+        let there = affinities.iter().filter(|affinity| number.is_some() && single_node(affinity) == number);
+        there.filter_map(|affinity| affinity.cpus.known()).fold(CpuSet::new(), |all, cpus| all.union(cpus))
+    };
+    let sets: Vec<CpuSet> = forest.branches.iter().map(|branch| own(branch.node)).collect();
+    let total: usize = sets.iter().map(CpuSet::len).sum();
+    let all = sets.iter().fold(CpuSet::new(), |all, cpus| all.union(cpus));
+    if total == all.len() {
+        return sets;
+    }
+    fragment.note(NoteKind::Conflict, "GPUs of different NUMA nodes share CPUs, so the nodes' CPUs are unknown");
+    sets.iter().map(|_| CpuSet::new()).collect()
+}
+
+struct Planter<'a> {
+    matrix: &'a Matrix,
+    affinities: &'a [Affinity],
+    ids: Vec<NodeId>,
+}
+
+impl Planter<'_> {
+    fn plant(&mut self, fragment: &mut Fragment, parent: NodeId, tree: &Tree) {
+        let (id, below): (NodeId, &[Tree]) = match tree {
+            Tree::Device(device) => {
+                self.ids[*device] = fragment.add(parent, self.device(*device));
+                (self.ids[*device], &[])
+            }
+            Tree::Switch(below) => {
+                let id = fragment.add_inferred(parent, NodeKind::PcieSwitch(PcieSwitch::default()));
+                (id, below)
+            }
+            Tree::Bridge(below) => {
+                let id = fragment.add_inferred(parent, NodeKind::HostBridge(HostBridge::default()));
+                (id, below)
+            }
+        };
+        if parent != NodeId::MACHINE && !matches!(tree, Tree::Bridge(_)) {
+            fragment.link(parent, id, rates::pcie_unknown());
+        }
+        for tree in below {
+            self.plant(fragment, id, tree);
+        }
+    }
+
+    fn device(&self, device: usize) -> NodeKind {
+        let name = self.matrix.name(device);
+        let Affinity { cpus, nodes, memory_node } = self.affinities[device].clone();
+        match columns::gpu_index(name) {
+            Some(index) => NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() })),
+            None => {
+                let rdma_device = self.matrix.rdma_device(name);
+                NodeKind::Nic(Box::new(Nic {
+                    name: name.to_owned(),
+                    rdma_device,
+                    cpus,
+                    nodes,
+                    ..Nic::default()
+                }))
+            }
+        }
+    }
+}
+
+fn state_paths(fragment: &mut Fragment, pairs: &Pairs, ids: &[NodeId]) {
+    for a in 0..pairs.len() {
+        for b in a + 1..pairs.len() {
+            if let Some(path) = pairs.word(a, b).path() {
+                fragment.state_path(ids[a], ids[b], path);
+            }
+        }
+    }
+}
+
+fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
+    for damage in matrix.all_damages() {
+        fragment.note(NoteKind::Damage, damage);
+    }
+    let missing: Vec<usize> =
+        (0..matrix.rows.len()).filter(|device| matrix.rows[*device].is_none()).collect();
+    if let Some(first) = missing.first() {
+        let (count, name) = (missing.len(), matrix.name(*first));
+        let text = format!("the rows of {count} devices are missing, first {name}; the columns tell what they can");
+        fragment.note(NoteKind::Damage, text);
+    }
+    let short = matrix.rows.iter().flatten().find(|row| row.cells.iter().any(Option::is_none));
+    if let Some(row) = short.filter(|_| matrix.tail.is_some()) {
+        fragment.note(NoteKind::Damage, format!("the text is cut in line {}", row.line));
+    }
+}
+
+fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &Forest) {
+    if let (count, Some((a, b))) = forest.misfits {
+        let (one, other, word) = (matrix.name(a), matrix.name(b), pairs.word(a, b).text());
+        let text = format!(
+            "{count} pairs fit no tree of bridges and NUMA nodes, first {one} and {other} ({word}); their classes are kept"
+        );
+        fragment.note(NoteKind::Conflict, text);
+    }
+    if forest.torn > 0 {
+        let text = format!("devices of one host bridge have different NUMA nodes, in {} cases", forest.torn);
+        fragment.note(NoteKind::Conflict, text);
+    }
+    let unknown = (0..pairs.len())
+        .map(|a| (a + 1..pairs.len()).filter(|b| pairs.word(a, *b) == Word::Unknown).count())
+        .sum::<usize>();
+    if unknown > 0 {
+        fragment.note(NoteKind::Unknown, format!("the text does not say what lies between {unknown} pairs of devices"));
+    }
+    fragment.note(
+        NoteKind::Unknown,
+        "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed",
+    );
+}

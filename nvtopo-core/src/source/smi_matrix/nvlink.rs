@@ -1,0 +1,147 @@
+//! From `NV#` to links: directly between two GPUs, or through NVSwitches where a GPU has no more links to give.
+
+use super::cell::Word;
+use super::columns::gpu_index;
+use super::table::{Matrix, Pairs};
+use super::tree::Sets;
+use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, rates};
+
+/// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
+pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
+    let gpus: Vec<usize> =
+        (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).collect();
+    let mut unseen = 0;
+    let mut switched = Vec::new();
+    for group in groups(&gpus, pairs) {
+        if let Some(count) = links_to_switch(&group, pairs) {
+            let switch = fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+            for gpu in &group {
+                fragment.link(ids[*gpu], switch, rates::nvlink_assumed(count));
+            }
+            switched.push((group.len(), count));
+        } else {
+            link_directly(fragment, matrix, pairs, &group, ids);
+        }
+    }
+    let inside = |a: usize, b: usize| switched.is_empty() || !shares_switch(&gpus, pairs, a, b);
+    for (index, a) in gpus.iter().enumerate() {
+        let unknown = gpus[index + 1..].iter().filter(|b| pairs.word(*a, **b) == Word::Unknown);
+        unseen += unknown.filter(|b| inside(*a, **b)).count();
+    }
+    note(fragment, &switched, pairs);
+    unseen
+}
+
+/// The sets of GPUs that NVLink connects, those of one GPU left out.
+fn groups(gpus: &[usize], pairs: &Pairs) -> Vec<Vec<usize>> {
+    let mut sets = Sets::new(pairs.len());
+    for (index, a) in gpus.iter().enumerate() {
+        for b in &gpus[index + 1..] {
+            if matches!(pairs.word(*a, *b), Word::Nv(_)) {
+                sets.join(*a, *b);
+            }
+        }
+    }
+    let mut of_root: Vec<Vec<usize>> = vec![Vec::new(); pairs.len()];
+    for gpu in gpus {
+        let root = sets.root(*gpu);
+        of_root[root].push(*gpu);
+    }
+    of_root.into_iter().filter(|group| group.len() > 1).collect()
+}
+
+/// How many links each GPU of the group has to a switch, if one must be there: all pairs show the same count, and
+/// no GPU has so many links that each pair could have its own.
+fn links_to_switch(group: &[usize], pairs: &Pairs) -> Option<u16> {
+    let mut count = None;
+    let mut most = 0;
+    for a in group {
+        let mut peers = 0;
+        for b in group.iter().filter(|b| *b != a) {
+            match pairs.word(*a, *b) {
+                Word::Nv(links) if count.is_none_or(|count| count == links) => {
+                    count = Some(links);
+                    peers += 1;
+                }
+                Word::Unknown => {}
+                _ => return None,
+            }
+        }
+        most = most.max(peers);
+    }
+    count.filter(|count| u32::from(*count) * most > u32::from(rates::MAX_NVLINKS))
+}
+
+fn link_directly(
+    fragment: &mut Fragment,
+    matrix: &Matrix,
+    pairs: &Pairs,
+    group: &[usize],
+    ids: &[NodeId],
+) {
+    let mut overfull = None;
+    for (index, a) in group.iter().enumerate() {
+        let links = |b: &usize| if let Word::Nv(links) = pairs.word(*a, *b) { links } else { 0 };
+        let total: u32 = group.iter().map(|b| u32::from(links(b))).sum();
+        overfull = overfull.or((total > u32::from(rates::MAX_NVLINKS)).then_some((*a, total)));
+        for b in &group[index + 1..] {
+            if links(b) > 0 {
+                fragment.link(ids[*a], ids[*b], rates::nvlink_assumed(links(b)));
+            }
+        }
+    }
+    if let Some((gpu, total)) = overfull {
+        let (name, most) = (matrix.name(gpu), rates::MAX_NVLINKS);
+        let text = format!("{name} has {total} NVLinks by the matrix, and no GPU has more than {most}");
+        fragment.note(NoteKind::Conflict, text);
+    }
+}
+
+fn shares_switch(gpus: &[usize], pairs: &Pairs, a: usize, b: usize) -> bool {
+    groups(gpus, pairs)
+        .iter()
+        .any(|group| group.contains(&a) && group.contains(&b) && links_to_switch(group, pairs).is_some())
+}
+
+fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
+    for (gpus, count) in switched {
+        fragment.note(
+            NoteKind::Inferred,
+            format!("{gpus} GPUs with {count} NVLinks for each pair must be on NVSwitches, which are shown as one"),
+        );
+    }
+    if pairs.any(|word| matches!(word, Word::Nv(_))) {
+        fragment.note(
+            NoteKind::Unknown,
+            "the generation of NVLink is unknown; 25 GB/s for each link in one direction is assumed",
+        );
+    }
+}
+
+/// Says where the absence of `NV#` is no proof that there is no NVLink.
+pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, unseen: usize) {
+    let gpus = (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).count();
+    if gpus < 2 {
+        return;
+    }
+    if unseen > 0 {
+        fragment.set_nvlink_unknown();
+        fragment.note(
+            NoteKind::Unknown,
+            format!("{unseen} pairs of GPUs are not in the text; they may have NVLinks"),
+        );
+    }
+    if pairs.any(|word| matches!(word, Word::Nv(_))) {
+        return;
+    }
+    let text = match matrix.pci_only {
+        Some(true) => "the text is that of 'topo -mp', which does not show NVLinks; there may be some",
+        Some(false) => return,
+        None if matrix.lists_nvlink => return,
+        None => {
+            "no pair has NVLinks and no legend explains NV#; the text may be that of 'topo -mp', which does not show NVLinks"
+        }
+    };
+    fragment.set_nvlink_unknown();
+    fragment.note(NoteKind::Unknown, text);
+}
