@@ -70,7 +70,8 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, damages: &mut Ve
         return Stated::Unreadable;
     };
     if is_cut(matrix, device, which, &set) {
-        damages.push(format!("the text ends within or after the {heading} of {name} in line {line}: '{text}'"));
+        damages
+            .push(format!("the text ends within or after the {heading} of {name} in line {line}: '{text}'"));
         return Stated::Unreadable;
     }
     Stated::Known(set)
@@ -79,7 +80,8 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, damages: &mut Ve
 /// Whether the last thing in a cut text may lack its end. The other rows tell: one that goes on where this one
 /// ends, or sets of another size.
 fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool {
-    let kind = |column: usize| matrix.columns.as_ref().and_then(|columns: &Columns| columns.kinds.get(column));
+    let kind =
+        |column: usize| matrix.columns.as_ref().and_then(|columns: &Columns| columns.kinds.get(column));
     let tail = matrix.tail.filter(|(tail, _)| *tail == device);
     if tail.and_then(|(_, column)| kind(column)) != Some(&AFFINITIES[which]) {
         return false;
@@ -89,13 +91,15 @@ fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool
     let others = || (0..matrix.rows.len()).filter(|row| *row != device).filter_map(text_of);
     let longer = others().any(|other| other.len() > own.len() && other.starts_with(own));
     let devices_missing = matrix.rows.iter().any(Option::is_none);
-    let last_column = matrix.columns.as_ref().and_then(|columns| columns.kinds.last()) == Some(&AFFINITIES[which]);
+    let last_column =
+        matrix.columns.as_ref().and_then(|columns| columns.kinds.last()) == Some(&AFFINITIES[which]);
     if !devices_missing && last_column {
         return longer && !matrix.terminated;
     }
     let alike = || {
         others().any(|other| {
-            other == own || cell::is_list(other) && other.parse::<T>().is_ok_and(|other| other.size() == set.size())
+            other == own
+                || cell::is_list(other) && other.parse::<T>().is_ok_and(|other| other.size() == set.size())
         })
     };
     longer || AFFINITIES[which] == Column::Cpus && !alike()

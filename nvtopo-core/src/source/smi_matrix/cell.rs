@@ -74,7 +74,8 @@ pub(super) fn is_word(text: &str) -> bool {
 
 /// Whether the text is the start of a word, without its end.
 pub(super) fn is_cut_word(text: &str) -> bool {
-    !text.is_empty() && (text == "NV" || FIXED.iter().any(|(word, _)| *word != text && word.starts_with(text)))
+    !text.is_empty()
+        && (text == "NV" || FIXED.iter().any(|(word, _)| *word != text && word.starts_with(text)))
 }
 
 /// Whether the text may be an affinity, or a part of one: digits, ranges, `N/A`.

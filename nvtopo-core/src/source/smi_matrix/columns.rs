@@ -43,8 +43,8 @@ const PHRASES: [(&[&str], Column); 3] = [
 
 /// How the kernel's drivers name RDMA devices.
 const RDMA: [&str; 21] = [
-    "mlx4_", "mlx5_", "mthca", "bnxt_re", "hfi1_", "irdma", "i40iw", "qedr", "qib", "cxgb4_", "hns_", "mana_",
-    "erdma_", "efa_", "rdmap", "roce", "ibp", "usnic_", "rxe", "siw", "ionic_",
+    "mlx4_", "mlx5_", "mthca", "bnxt_re", "hfi1_", "irdma", "i40iw", "qedr", "qib", "cxgb4_", "hns_",
+    "mana_", "erdma_", "efa_", "rdmap", "roce", "ibp", "usnic_", "rxe", "siw", "ionic_",
 ];
 
 /// The number of a GPU from its name.

@@ -155,7 +155,8 @@ fn cpus_of_nodes(fragment: &mut Fragment, forest: &Forest, affinities: &[Affinit
     if total == all.len() {
         return sets;
     }
-    fragment.note(NoteKind::Conflict, "GPUs of different NUMA nodes share CPUs, so the nodes' CPUs are unknown");
+    fragment
+        .note(NoteKind::Conflict, "GPUs of different NUMA nodes share CPUs, so the nodes' CPUs are unknown");
     sets.iter().map(|_| CpuSet::new()).collect()
 }
 
@@ -226,7 +227,8 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
         (0..matrix.rows.len()).filter(|device| matrix.rows[*device].is_none()).collect();
     if let Some(first) = missing.first() {
         let (count, name) = (missing.len(), matrix.name(*first));
-        let text = format!("the rows of {count} devices are missing, first {name}; the columns tell what they can");
+        let text =
+            format!("the rows of {count} devices are missing, first {name}; the columns tell what they can");
         fragment.note(NoteKind::Damage, text);
     }
     let short = matrix.rows.iter().flatten().find(|row| row.cells.iter().any(Option::is_none));
@@ -251,7 +253,10 @@ fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &F
         .map(|a| (a + 1..pairs.len()).filter(|b| pairs.word(a, *b) == Word::Unknown).count())
         .sum::<usize>();
     if unknown > 0 {
-        fragment.note(NoteKind::Unknown, format!("the text does not say what lies between {unknown} pairs of devices"));
+        fragment.note(
+            NoteKind::Unknown,
+            format!("the text does not say what lies between {unknown} pairs of devices"),
+        );
     }
     fragment.note(
         NoteKind::Unknown,

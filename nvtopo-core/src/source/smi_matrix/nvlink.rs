@@ -10,26 +10,28 @@ use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, rates};
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
     let gpus: Vec<usize> =
         (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).collect();
-    let mut unseen = 0;
+    // Pairs that share a switch are told by it, even where their cells are missing.
+    let mut switch_of = vec![None; pairs.len()];
     let mut switched = Vec::new();
     for group in groups(&gpus, pairs) {
         if let Some(count) = links_to_switch(&group, pairs) {
             let switch = fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
             for gpu in &group {
                 fragment.link(ids[*gpu], switch, rates::nvlink_assumed(count));
+                switch_of[*gpu] = Some(switch);
             }
             switched.push((group.len(), count));
         } else {
             link_directly(fragment, matrix, pairs, &group, ids);
         }
     }
-    let inside = |a: usize, b: usize| switched.is_empty() || !shares_switch(&gpus, pairs, a, b);
-    for (index, a) in gpus.iter().enumerate() {
-        let unknown = gpus[index + 1..].iter().filter(|b| pairs.word(*a, **b) == Word::Unknown);
-        unseen += unknown.filter(|b| inside(*a, **b)).count();
-    }
     note(fragment, &switched, pairs);
-    unseen
+    let told = |a: usize, b: usize| switch_of[a].is_some() && switch_of[a] == switch_of[b];
+    let unseen = |(index, a): (usize, &usize)| {
+        let others = gpus[index + 1..].iter().filter(|b| pairs.word(*a, **b) == Word::Unknown);
+        others.filter(|b| !told(*a, **b)).count()
+    };
+    gpus.iter().enumerate().map(unseen).sum()
 }
 
 /// The sets of GPUs that NVLink connects, those of one GPU left out.
@@ -72,13 +74,7 @@ fn links_to_switch(group: &[usize], pairs: &Pairs) -> Option<u16> {
     count.filter(|count| u32::from(*count) * most > u32::from(rates::MAX_NVLINKS))
 }
 
-fn link_directly(
-    fragment: &mut Fragment,
-    matrix: &Matrix,
-    pairs: &Pairs,
-    group: &[usize],
-    ids: &[NodeId],
-) {
+fn link_directly(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, group: &[usize], ids: &[NodeId]) {
     let mut overfull = None;
     for (index, a) in group.iter().enumerate() {
         let links = |b: &usize| if let Word::Nv(links) = pairs.word(*a, *b) { links } else { 0 };
@@ -97,17 +93,13 @@ fn link_directly(
     }
 }
 
-fn shares_switch(gpus: &[usize], pairs: &Pairs, a: usize, b: usize) -> bool {
-    groups(gpus, pairs)
-        .iter()
-        .any(|group| group.contains(&a) && group.contains(&b) && links_to_switch(group, pairs).is_some())
-}
-
 fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
     for (gpus, count) in switched {
         fragment.note(
             NoteKind::Inferred,
-            format!("{gpus} GPUs with {count} NVLinks for each pair must be on NVSwitches, which are shown as one"),
+            format!(
+                "{gpus} GPUs with {count} NVLinks for each pair must be on NVSwitches, which are shown as one"
+            ),
         );
     }
     if pairs.any(|word| matches!(word, Word::Nv(_))) {

@@ -153,7 +153,8 @@ impl Matrix {
     }
 
     fn is_tail(&self, row: usize, device: usize) -> bool {
-        let kind = |column: usize| self.columns.as_ref().and_then(|columns| columns.kinds.get(column).copied());
+        let kind =
+            |column: usize| self.columns.as_ref().and_then(|columns| columns.kinds.get(column).copied());
         self.tail.is_some_and(|(tail, column)| tail == row && kind(column) == Some(Column::Device(device)))
     }
 
@@ -217,7 +218,8 @@ fn place_in(matrix: &mut Matrix, columns: &mut Columns, row: &RawRow, at_end: bo
             return Ok(());
         }
         let first = earlier.line;
-        let message = format!("there is a second row {} that differs from the one in line {first}", label.text);
+        let message =
+            format!("there is a second row {} that differs from the one in line {first}", label.text);
         return Err(here(message));
     }
     let short = row.tokens.len() < columns.kinds.len();
@@ -372,7 +374,8 @@ impl Slots {
             let kind = columns.kinds.get(index).copied();
             match (kind, slot) {
                 (Some(Column::Device(_)), None) if at_end && Some(index) > last => {}
-                (Some(Column::Device(device)), None) if device != own && (columns.fielded || self.0[index..].iter().any(Option::is_some)) => {}
+                (Some(Column::Device(device)), None)
+                    if device != own && (columns.fielded || self.0[index..].iter().any(Option::is_some)) => {}
                 (Some(Column::Device(_)), None) => return short(&row.label),
                 (Some(Column::Device(device)), Some(token)) => {
                     let cut = at_end && Some(index) == last && cell::is_cut_word(&token.text);
@@ -393,7 +396,8 @@ impl Slots {
                 }
                 (Some(Column::Label), _) | (_, None) => {}
                 (_, Some(token)) if cell::is_word(&token.text) => {
-                    let message = format!("the row {name} has more cells than the matrix has columns, {devices}");
+                    let message =
+                        format!("the row {name} has more cells than the matrix has columns, {devices}");
                     return wrong(token, message);
                 }
                 (None, Some(token)) if columns.fielded => {
@@ -405,14 +409,7 @@ impl Slots {
         Ok(())
     }
 
-    fn row(
-        self,
-        matrix: &mut Matrix,
-        columns: &Columns,
-        own: usize,
-        raw: &RawRow,
-        cut: bool,
-    ) -> Row {
+    fn row(self, matrix: &mut Matrix, columns: &Columns, own: usize, raw: &RawRow, cut: bool) -> Row {
         let mut row = Row {
             line: raw.label.line,
             cells: vec![None; columns.names.len()],
@@ -430,7 +427,9 @@ impl Slots {
                         None if *device == own => Word::Own,
                         None => {
                             let (line, name, text) = (token.line, &raw.label.text, &token.text);
-                            matrix.damage(format!("a cell of the row {name} in line {line} is damaged: '{text}'"));
+                            matrix.damage(format!(
+                                "a cell of the row {name} in line {line} is damaged: '{text}'"
+                            ));
                             matrix.garbled.push((own, *device, token.clone()));
                             continue;
                         }
@@ -440,7 +439,9 @@ impl Slots {
                 }
                 (Some(Column::Device(_)), None) => holes += usize::from(!cut),
                 (Some(kind), slot) => {
-                    let Some(which) = AFFINITIES.iter().position(|affinity| affinity == kind) else { continue };
+                    let Some(which) = AFFINITIES.iter().position(|affinity| affinity == kind) else {
+                        continue;
+                    };
                     row.affinities[which] = match slot {
                         Some(token) => Some(token.text.clone()),
                         // Drivers leave these cells of NICs empty.
@@ -451,7 +452,9 @@ impl Slots {
                 (None, Some(token)) => {
                     let (line, text) = (token.line, &token.text);
                     if !columns.has(Column::Other) {
-                        matrix.damage(format!("line {line} has more cells than the header: '{text}' is left out"));
+                        matrix.damage(format!(
+                            "line {line} has more cells than the header: '{text}' is left out"
+                        ));
                     }
                 }
                 (None, None) => {}

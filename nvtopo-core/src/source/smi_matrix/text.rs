@@ -209,7 +209,8 @@ mod tests {
 
     #[test]
     fn lines_end_as_they_do_anywhere() {
-        let numbers: Vec<_> = lines("a\r\nb\rc\n").map(|line| (line.number, line.text.into_owned())).collect();
+        let numbers: Vec<_> =
+            lines("a\r\nb\rc\n").map(|line| (line.number, line.text.into_owned())).collect();
         assert_eq!(numbers[..3], [(1, "a".into()), (2, "b".into()), (3, "c".into())]);
     }
 

@@ -192,11 +192,7 @@ fn unplace_strangers(pairs: &Pairs, groups: &[Group], numbers: &mut [Option<u32>
 }
 
 /// Pairs for which the containers say something else than the text.
-fn misfits(
-    pairs: &Pairs,
-    levels: &[Vec<usize>],
-    node_of: &[Option<u32>],
-) -> (usize, Option<(usize, usize)>) {
+fn misfits(pairs: &Pairs, levels: &[Vec<usize>], node_of: &[Option<u32>]) -> (usize, Option<(usize, usize)>) {
     let (mut count, mut first) = (0, None);
     let classes = [PathType::Pix, PathType::Pxb, PathType::Phb];
     for a in 0..pairs.len() {
