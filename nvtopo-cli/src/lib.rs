@@ -1,1 +1,58 @@
-//! placeholder
+//! The `nvtopo` command as a library: arguments in, exit code out. It parses, calls the core, and prints; it holds no
+//! logic of its own.
+
+mod args;
+mod commands;
+
+use args::{Cli, Command, ShowArgs};
+use clap::Parser;
+use nvtopo::ErrorKind;
+use std::ffi::OsString;
+use std::io::Write;
+
+/// Done.
+const DONE: u8 = 0;
+/// The request is sound, but this machine cannot satisfy it.
+const UNSATISFIABLE: u8 = 1;
+/// Bad usage or input.
+const BAD: u8 = 2;
+
+/// Runs the command and gives its exit code: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.
+/// `exec` does not come back when it succeeds.
+///
+/// ```
+/// assert_eq!(nvtopo_cli::run(["nvtopo", "place", "--gpus", "9", "--from", "preset:dgx-h100"]), 1);
+/// ```
+pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Clap prints help to standard output and errors to standard error. A closed pipe is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { BAD } else { DONE };
+        }
+    };
+    let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { input: cli.input })) {
+        Command::Show(args) => commands::show(&args),
+        Command::Place(args) => commands::place(&args),
+        Command::Cpus(args) => commands::cpus(&args),
+        Command::Exec(args) => commands::exec(&args),
+        Command::Presets(args) => commands::presets(&args),
+    };
+    match answer {
+        Ok(text) => {
+            // A reader that closes the pipe early, such as `head`, wants no more.
+            let _ = anstream::stdout().write_all(text.as_bytes());
+            DONE
+        }
+        Err(error) => {
+            report(&error.to_string());
+            if error.kind() == ErrorKind::Unsatisfiable { UNSATISFIABLE } else { BAD }
+        }
+    }
+}
+
+/// A line on standard error.
+fn report(text: &str) {
+    let _ = writeln!(anstream::stderr(), "nvtopo: {text}");
+}

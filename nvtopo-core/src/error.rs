@@ -96,6 +96,13 @@ impl Error {
         error
     }
 
+    /// A program that could not be started; for faces that start one.
+    pub fn cannot_run(program: &std::ffi::OsStr, source: std::io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, format!("cannot run {}: {source}", program.display()));
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
     /// Names the file or stream that the error is about, unless an inner call already did.
     pub(crate) fn in_input(mut self, name: &str) -> Self {
         self.0.input.get_or_insert_with(|| name.to_owned());

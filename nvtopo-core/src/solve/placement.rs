@@ -41,8 +41,8 @@ pub struct Score {
     pub objective: &'static str,
     /// The value in GB/s, one direction; equal values were told apart by how near the paths are.
     pub value: Bandwidth,
-    /// No set is worth more.
-    pub bound: Bandwidth,
+    /// No set is worth more. `None`: no bound is known.
+    pub bound: Option<Bandwidth>,
 }
 
 /// How it is known that no set is better.
@@ -193,7 +193,7 @@ pub(super) fn complete(
         .map(|(objective, (value, bound))| Score {
             objective: objective.name(),
             value: value.bandwidth(),
-            bound: if *bound == Weight::MAX { Bandwidth::from_mb_per_s(u64::MAX) } else { bound.bandwidth() },
+            bound: (*bound != Weight::MAX).then(|| bound.bandwidth()),
         })
         .collect();
     let steps = solution.steps;

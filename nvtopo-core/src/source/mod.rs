@@ -9,7 +9,7 @@ mod smi_matrix;
 mod sysfs;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Fragment, Topology, TopologyBuilder};
+use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -149,6 +149,11 @@ impl Topology {
             _ => error,
         })
     }
+}
+
+/// The identity of the machine that this process runs on.
+pub(crate) fn this_machine() -> MachineIdentity {
+    sysfs::identity(Path::new("/"))
 }
 
 /// What one place says.

@@ -112,7 +112,7 @@ fn name_the_rest(matrix: &mut Matrix) {
 }
 
 fn single_node(affinity: &Affinity) -> Option<u32> {
-    affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(|nodes| nodes.first())
+    affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(super::super::cpuset::NodeSet::first)
 }
 
 /// Adds the containers and the devices; the node of each device comes back.
@@ -193,18 +193,15 @@ impl Planter<'_> {
     fn device(&self, device: usize) -> NodeKind {
         let name = self.matrix.name(device);
         let Affinity { cpus, nodes, memory_node } = self.affinities[device].clone();
-        match columns::gpu_index(name) {
-            Some(index) => NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() })),
-            None => {
-                let rdma_device = self.matrix.rdma_device(name);
-                NodeKind::Nic(Box::new(Nic {
-                    name: name.to_owned(),
-                    rdma_device,
-                    cpus,
-                    nodes,
-                    ..Nic::default()
-                }))
-            }
+        if let Some(index) = columns::gpu_index(name) { NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() })) } else {
+            let rdma_device = self.matrix.rdma_device(name);
+            NodeKind::Nic(Box::new(Nic {
+                name: name.to_owned(),
+                rdma_device,
+                cpus,
+                nodes,
+                ..Nic::default()
+            }))
         }
     }
 }

@@ -1,0 +1,158 @@
+//! The arguments of the command.
+
+use clap::{Args, Parser, Subcommand};
+use nvtopo::render::RENDERERS;
+use nvtopo::solve::objective::OBJECTIVES;
+use nvtopo::source::Locator;
+use nvtopo::{CpuSet, GpuRef};
+use std::ffi::OsString;
+
+const EXAMPLES: &str = "\
+Examples:
+  nvtopo                                       what is this machine?
+  nvtopo show --from preset:dgx-a100           what is a DGX A100?
+  nvidia-smi topo -m | nvtopo place --gpus 4 --from -
+  nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
+  torchrun --no-python nvtopo exec -- python train.py
+
+Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
+
+/// The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
+#[derive(Debug, Parser)]
+#[command(name = "nvtopo", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show the machine: its GPUs and NICs, NUMA nodes, NVLink groups, and the paths between devices (the default)
+    Show(ShowArgs),
+    /// Choose the best GPUs for a job, with the CPUs, memory and NICs beside each
+    Place(PlaceArgs),
+    /// Show each GPU's share of the CPUs
+    Cpus(CpusArgs),
+    /// Bind to CPUs and memory near the GPUs, then become another command
+    Exec(ExecArgs),
+    /// List the presets
+    Presets(PresetsArgs),
+}
+
+/// Where the topology comes from, and how answers are printed.
+#[derive(Args, Debug)]
+pub(crate) struct InputArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SourceArgs {
+    /// Where to read the topology: live (this machine), preset:NAME, a file (`nvidia-smi topo -m` or nvtopo's JSON), a
+    /// directory with a recorded /sys and /proc, or - for standard input. Several are merged
+    #[arg(long, value_name = "SOURCE", default_value = "live")]
+    pub(crate) from: Vec<Locator>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OutputArgs {
+    /// How to print the answer
+    #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = formats())]
+    pub(crate) format: String,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PresetsArgs {
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Which GPUs may be chosen, and what counts.
+#[derive(Args, Debug)]
+pub(crate) struct ChoiceArgs {
+    /// Choose only among these: the free ones. An index (3 or GPU3), a UUID, or a PCI address each
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    pub(crate) only: Option<Vec<GpuRef>>,
+    /// Do not take these
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    pub(crate) exclude: Vec<GpuRef>,
+    /// Take these in any case
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    pub(crate) include: Vec<GpuRef>,
+    /// What counts, most important first; what is left open the defaults decide
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
+    pub(crate) objective: Option<Vec<String>>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CpuArgs {
+    /// Keep these CPUs for others, as a list like 0-1,16
+    #[arg(long, value_name = "CPUS", default_value = "")]
+    pub(crate) reserve: CpuSet,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlaceArgs {
+    /// How many GPUs
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: usize,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+    #[command(flatten)]
+    pub(crate) cpus: CpuArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CpusArgs {
+    #[command(flatten)]
+    pub(crate) cpus: CpuArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+/// With --gpus, chooses GPUs and sets `CUDA_VISIBLE_DEVICES`. Without it, binds to the GPU of this process: under a
+/// launcher (torchrun, mpirun, srun, …) local rank n uses the n-th visible GPU, and `CUDA_VISIBLE_DEVICES` is left as
+/// it is.
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// Choose this many GPUs and show the command only these
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: Option<usize>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+    #[command(flatten)]
+    pub(crate) cpus: CpuArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
+    #[arg(long)]
+    pub(crate) trust_topology: bool,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+fn formats() -> clap::builder::PossibleValuesParser {
+    RENDERERS.iter().map(|render| render.name()).collect::<Vec<_>>().into()
+}
+
+fn objectives() -> String {
+    let lines =
+        OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
+    format!(
+        "What counts, most important first; what is left open the defaults decide, in this order:\n{}",
+        lines.collect::<String>()
+    )
+}

@@ -1,0 +1,56 @@
+//! What each subcommand does: open, ask the core, hand over to a renderer.
+
+mod exec;
+
+pub(crate) use exec::exec;
+
+use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};
+use nvtopo::render::{Render, Style, by_name};
+use nvtopo::{CpuLimits, Request, Result, Topology, share_cpus};
+
+/// Colours are always written; the stream takes them out where nobody sees them.
+const STYLE: Style = Style { color: true };
+
+pub(crate) fn show(args: &ShowArgs) -> Result<String> {
+    let topology = open(&args.input.source)?;
+    Ok(renderer(&args.input.output)?.topology(&topology, STYLE))
+}
+
+pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
+    let topology = open(&args.input.source)?;
+    let placement = request(args.gpus, &args.choice, &args.cpus).solve(&topology)?;
+    Ok(renderer(&args.input.output)?.placement(&placement, STYLE))
+}
+
+pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
+    let topology = open(&args.input.source)?;
+    let limits = CpuLimits { allowed: None, reserved: args.cpus.reserve.clone() };
+    let shares = share_cpus(&topology, &limits);
+    Ok(renderer(&args.input.output)?.shares(&topology, &shares, STYLE))
+}
+
+pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
+    Ok(renderer(&args.output)?.presets(STYLE))
+}
+
+fn open(source: &SourceArgs) -> Result<Topology> {
+    Topology::open(&source.from)
+}
+
+fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {
+    by_name(&output.format)
+}
+
+fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
+    let mut request = Request::gpus(gpus)
+        .exclude(choice.exclude.iter().cloned())
+        .include(choice.include.iter().cloned())
+        .reserved_cpus(cpus.reserve.clone());
+    if let Some(only) = &choice.only {
+        request = request.only(only.iter().cloned());
+    }
+    if let Some(objectives) = &choice.objective {
+        request = request.objectives(objectives.iter().cloned());
+    }
+    request
+}

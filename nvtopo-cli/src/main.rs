@@ -1,0 +1,7 @@
+//! The `nvtopo` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(nvtopo_cli::run(std::env::args_os()))
+}

@@ -1,0 +1,125 @@
+//! JSON for programs.
+//!
+//! A topology is printed as the document that [`Topology::to_json`] writes, so that it can be read again, with what
+//! programs ask most beside it: the matrix in `nvidia-smi`'s words, groups and affinities. `null` is unknown; a GPU
+//! of which no source spoke has no key.
+
+use super::{Render, Style};
+use crate::model::{PathType, Stated, Topology};
+use crate::solve::{Placement, Proof, Score, Shares};
+use crate::source::PRESETS;
+use crate::source::json::{Document, to_text};
+use crate::units::Bandwidth;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::fmt::Display;
+
+pub(super) struct Json;
+
+impl Render for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn topology(&self, topology: &Topology, _style: Style) -> String {
+        to_text(&Shown::of(topology))
+    }
+
+    fn placement(&self, placement: &Placement, _style: Style) -> String {
+        let (proof, steps) = match placement.proof() {
+            Proof::Exhaustive { steps } => ("exhaustive", steps),
+            Proof::Bound { steps } => ("bound", steps),
+        };
+        let per_gpu = placement.gpus().iter().map(|gpu| {
+            json!({
+                "gpu": gpu.index,
+                "name": format!("GPU{}", gpu.index),
+                "uuid": gpu.uuid.map(|uuid| uuid.to_string()),
+                "pci": gpu.address.map(|address| address.to_string()),
+                "cpus": gpu.cpus.to_string(),
+                "mems": gpu.mems.to_string(),
+                "nics": gpu.nics,
+                "nic_path": gpu.nic_path.map(PathType::word),
+            })
+        });
+        to_text(&json!({
+            "gpus": placement.gpu_indices(),
+            "score": placement.scores().iter().map(score).collect::<Vec<_>>(),
+            "optimal": placement.is_optimal(),
+            "proof": { "method": proof, "steps": steps },
+            "why": placement.why(),
+            "per_gpu": per_gpu.collect::<Vec<_>>(),
+            "remarks": placement.remarks(),
+        }))
+    }
+
+    fn shares(&self, topology: &Topology, shares: &Shares, _style: Style) -> String {
+        let per_gpu = topology.gpus().zip(&shares.gpus).map(|(gpu, share)| {
+            json!({
+                "gpu": gpu.index,
+                "name": gpu.name(),
+                "cpus": share.cpus.to_string(),
+                "mems": share.mems.to_string(),
+            })
+        });
+        to_text(&json!({ "per_gpu": per_gpu.collect::<Vec<_>>(), "remarks": shares.remarks }))
+    }
+
+    fn presets(&self, _style: Style) -> String {
+        let presets = PRESETS.iter().map(|preset| json!({ "name": preset.name, "summary": preset.summary }));
+        to_text(&json!({ "presets": presets.collect::<Vec<_>>() }))
+    }
+}
+
+fn score(score: &Score) -> Value {
+    json!({
+        "objective": score.objective,
+        "gb_per_s": score.value.as_gb_per_s(),
+        "bound_gb_per_s": score.bound.map(Bandwidth::as_gb_per_s),
+    })
+}
+
+/// The document, and what is derived from it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    document: Document,
+    devices: Vec<String>,
+    matrix: Vec<Vec<Option<String>>>,
+    nvlink_groups: Vec<Vec<String>>,
+    cpu_affinity: Map<String, Value>,
+    numa_affinity: Map<String, Value>,
+    notes: Vec<String>,
+}
+
+impl Shown {
+    fn of(topology: &Topology) -> Self {
+        let count = topology.devices().len();
+        let word = |a: usize, b: usize| topology.pairs().pair(a, b).word(topology.dialect());
+        let names = |gpus: &[usize]| gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();
+        Self {
+            document: Document::of(topology),
+            devices: (0..count).map(|device| topology.device_name(device)).collect(),
+            matrix: (0..count).map(|a| (0..count).map(|b| word(a, b)).collect()).collect(),
+            nvlink_groups: topology.nvlink_groups().iter().map(|group| names(&group.gpus)).collect(),
+            cpu_affinity: by_gpu(topology, |gpu| value(&topology.local_cpus(topology.devices()[gpu]))),
+            numa_affinity: by_gpu(topology, |gpu| value(&topology.local_nodes(topology.devices()[gpu]))),
+            notes: topology.notes().iter().map(ToString::to_string).collect(),
+        }
+    }
+}
+
+fn by_gpu(topology: &Topology, fact: impl Fn(usize) -> Option<Value>) -> Map<String, Value> {
+    let gpus = 0..topology.gpus().len();
+    gpus.filter_map(|gpu| Some((topology.device_name(gpu), fact(gpu)?))).collect()
+}
+
+/// As `nvidia-smi` prints it: `N/A` where a source says that there is none.
+fn value<T: Display>(stated: &Stated<T>) -> Option<Value> {
+    match stated {
+        Stated::Known(fact) => Some(fact.to_string().into()),
+        Stated::NotAvailable => Some("N/A".into()),
+        Stated::Unreadable => Some(Value::Null),
+        Stated::Unstated => None,
+    }
+}

@@ -1,0 +1,58 @@
+//! What is printed: one file for each output format. Nothing here computes a placement or reads a source.
+
+mod json;
+#[cfg(feature = "text")]
+mod text;
+
+use crate::error::{Error, Result};
+use crate::model::Topology;
+use crate::solve::{Placement, Shares};
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Style {
+    /// Whether to colour with ANSI codes. Formats for programs ignore it.
+    pub color: bool,
+}
+
+/// An output format. Each answer ends with a line break.
+pub trait Render: Sync {
+    /// The name after `--format`.
+    fn name(&self) -> &'static str;
+
+    /// The machine: its devices, the paths between them, their CPUs.
+    fn topology(&self, topology: &Topology, style: Style) -> String;
+
+    /// A placement.
+    fn placement(&self, placement: &Placement, style: Style) -> String;
+
+    /// The CPUs of each GPU.
+    fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;
+
+    /// The presets that there are.
+    fn presets(&self, style: Style) -> String;
+}
+
+/// Every output format; the first is what people get.
+pub static RENDERERS: &[&dyn Render] = &[
+    #[cfg(feature = "text")]
+    &text::Text,
+    &json::Json,
+];
+
+/// An output format by its name.
+///
+/// ```
+/// use nvtopo::render::{Style, by_name};
+///
+/// let topology = nvtopo::Topology::preset("gh200")?;
+/// let json = by_name("json")?.topology(&topology, Style::default());
+/// assert!(json.contains("\"devices\""));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn by_name(name: &str) -> Result<&'static dyn Render> {
+    RENDERERS.iter().copied().find(|render| render.name() == name).ok_or_else(|| {
+        let names: Vec<&str> = RENDERERS.iter().map(|render| render.name()).collect();
+        Error::request(format!("there is no format '{name}'")).help(format!("there are {}", names.join(", ")))
+    })
+}

@@ -1,0 +1,67 @@
+//! Placements, CPU shares and the list of presets.
+
+use super::{Style, bold, dim, head, lines, path_cell, table};
+use crate::model::Topology;
+use crate::solve::{Placement, Proof, Shares};
+use crate::source::PRESETS;
+use comfy_table::Cell;
+use std::fmt::Write;
+
+pub(super) fn placement(placement: &Placement, style: Style) -> String {
+    let names: Vec<String> = placement.gpus().iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
+    let mut out = format!("{}\n{}\n\n", bold(&names.join(" "), style), placement.why());
+    let mut table = table(style);
+    table.set_header(["", "CPUs", "memory node", "nearest NICs"].map(head));
+    for gpu in placement.gpus() {
+        let near = gpu.nic_path.map(|path| format!("{} {}", path.word(), gpu.nics.join(" ")));
+        table.add_row([
+            head(format!("GPU{}", gpu.index)),
+            Cell::new(&gpu.cpus),
+            Cell::new(or_unknown(gpu.mems.to_string())),
+            path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
+        ]);
+    }
+    out += &lines(&table);
+    out += "\n";
+    for score in placement.scores() {
+        let bound = match (placement.is_optimal(), score.bound) {
+            (false, Some(bound)) => format!(" (at most {bound} is possible)"),
+            _ => String::new(),
+        };
+        let _ = writeln!(out, "{:>10}  {}{bound}", score.objective, score.value);
+    }
+    let proof = match placement.proof() {
+        Proof::Exhaustive { steps } => {
+            format!("optimal: every set was examined or excluded, in {steps} steps")
+        }
+        Proof::Bound { steps } => format!("not proven optimal: the search was stopped after {steps} steps"),
+    };
+    let _ = writeln!(out, "{}", dim(&proof, style));
+    out + &remarks(placement.remarks(), style)
+}
+
+pub(super) fn shares(topology: &Topology, shares: &Shares, style: Style) -> String {
+    let mut table = table(style);
+    table.set_header(["", "CPUs", "memory node"].map(head));
+    for (gpu, share) in topology.gpus().zip(&shares.gpus) {
+        let mems = or_unknown(share.mems.to_string());
+        table.add_row([head(gpu.name()), Cell::new(&share.cpus), Cell::new(mems)]);
+    }
+    lines(&table) + &remarks(&shares.remarks, style)
+}
+
+pub(super) fn presets(style: Style) -> String {
+    let mut table = table(style);
+    for preset in PRESETS {
+        table.add_row([head(preset.name), Cell::new(preset.summary)]);
+    }
+    lines(&table)
+}
+
+fn or_unknown(text: String) -> String {
+    if text.is_empty() { "unknown".to_owned() } else { text }
+}
+
+fn remarks(remarks: &[String], style: Style) -> String {
+    remarks.iter().map(|remark| dim(&format!("note · {remark}"), style) + "\n").collect()
+}

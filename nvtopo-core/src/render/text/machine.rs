@@ -1,0 +1,204 @@
+//! The picture of a machine: what is on each NUMA node, the NVLink groups, and the matrix.
+
+use super::{Style, bold, dim, head, lines, path_cell, table};
+use crate::cpuset::NodeSet;
+use crate::model::{
+    Basis, Gpu, GroupShape, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin, Stated, Topology,
+};
+use crate::solve::nearest_nics;
+use crate::units::Bytes;
+use comfy_table::Cell;
+use std::fmt::Write;
+
+pub(super) fn topology(topology: &Topology, style: Style) -> String {
+    let mut out = title(topology, style);
+    out += &places(topology, style);
+    if topology.gpus().len() > 0 {
+        out += "\n";
+        out += &groups(topology, style);
+        out += "\n";
+        out += &matrix(topology, style);
+    }
+    if !topology.notes().is_empty() {
+        out += "\n";
+        for note in topology.notes() {
+            let _ = writeln!(out, "{}", dim(&format!("note · {note}"), style));
+        }
+    }
+    out
+}
+
+fn title(topology: &Topology, style: Style) -> String {
+    let Machine { product, .. } = topology.machine();
+    let name = match (product, topology.origin()) {
+        (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
+        (None, Origin::Preset(preset)) => format!("preset {preset}"),
+        (Some(product), _) => product.clone(),
+        (None, _) => "Machine".to_owned(),
+    };
+    let count =
+        |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
+    let facts = [
+        count(topology.gpus().len(), "GPU", "GPUs"),
+        count(topology.nics().len(), "NIC", "NICs"),
+        count(topology.numa_nodes().count(), "NUMA node", "NUMA nodes"),
+        count(topology.cpus().len(), "CPU", "CPUs"),
+    ];
+    format!("{}  {}\n", bold(&name, style), dim(&facts.join(" · "), style))
+}
+
+/// Each NUMA node with its CPUs and devices, then the devices of which the node is unknown.
+fn places(topology: &Topology, style: Style) -> String {
+    let mut out = String::new();
+    let mut unplaced: Vec<usize> = (0..topology.devices().len()).collect();
+    for (id, numa) in topology.nodes().filter_map(|(id, node)| Some((id, node.kind.as_numa_node()?))) {
+        let _ = writeln!(
+            out,
+            "\n{}  {}",
+            bold(&format!("NUMA node {}", numa.os_index), style),
+            facts(topology, numa)
+        );
+        let here = |device: &usize| is_on(topology, topology.devices()[*device], id, numa);
+        let (own, others) = unplaced.into_iter().partition(here);
+        unplaced = others;
+        out += &devices(topology, &own, style);
+    }
+    if !unplaced.is_empty() {
+        let _ = writeln!(out, "\n{}", bold("NUMA node unknown", style));
+        out += &devices(topology, &unplaced, style);
+    }
+    out
+}
+
+fn is_on(topology: &Topology, device: NodeId, id: NodeId, numa: &NumaNode) -> bool {
+    let stated = topology.local_nodes(device);
+    match stated.known() {
+        Some(nodes) => *nodes == NodeSet::from_iter([numa.os_index]),
+        None => topology.numa_ancestor(device) == Some(id),
+    }
+}
+
+fn facts(topology: &Topology, numa: &NumaNode) -> String {
+    let mut facts = Vec::new();
+    if numa.cpus.is_empty() {
+        facts.push("no CPUs".to_owned());
+    } else {
+        facts.push(format!("CPUs {}", numa.cpus));
+    }
+    if let Some(memory) = numa.memory {
+        facts.push(Bytes(memory).to_string());
+    }
+    if let Some(address) = numa.gpu {
+        let gpu = topology.gpus().find(|gpu| gpu.address == Some(address));
+        facts.push(
+            gpu.map_or_else(|| format!("memory of GPU {address}"), |gpu| format!("memory of {}", gpu.name())),
+        );
+    }
+    facts.join(" · ")
+}
+
+fn devices(topology: &Topology, devices: &[usize], style: Style) -> String {
+    if devices.is_empty() {
+        return String::new();
+    }
+    let mut table = table(style);
+    for &device in devices {
+        match &topology.node(topology.devices()[device]).kind {
+            NodeKind::Gpu(gpu) => table.add_row(gpu_row(topology, device, gpu)),
+            NodeKind::Nic(nic) => table.add_row(nic_row(nic)),
+            _ => continue,
+        };
+    }
+    lines(&table)
+}
+
+fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
+    let (nics, path) = nearest_nics(topology, device);
+    let names: Vec<String> = nics.iter().map(|nic| topology.device_name(*nic)).collect();
+    let near = path.map(|path| format!("{} {}", path.word(), names.join(" ")));
+    let model = gpu.model.clone().unwrap_or_default();
+    let memory = match (gpu.memory, &gpu.memory_node) {
+        (Some(memory), _) => Bytes(memory).to_string(),
+        (None, Stated::Known(node)) => format!("node {node}"),
+        _ => String::new(),
+    };
+    let address = gpu.address.map(|address| address.to_string()).unwrap_or_default();
+    vec![
+        head(format!(" {}", gpu.name())),
+        Cell::new(model),
+        Cell::new(memory),
+        Cell::new(address),
+        path_cell(near.unwrap_or_default(), path),
+    ]
+}
+
+fn nic_row(nic: &Nic) -> Vec<Cell> {
+    let rdma = nic.rdma_device.clone().filter(|rdma| *rdma != nic.name);
+    let other: Vec<String> =
+        rdma.into_iter().chain(nic.net_devices.iter().filter(|net| **net != nic.name).cloned()).collect();
+    let rate = nic.rate.map(|rate| rate.to_string()).unwrap_or_default();
+    let address = nic.address.map(|address| address.to_string()).unwrap_or_default();
+    vec![Cell::new(format!(" {}", nic.name)), Cell::new(other.join(" ")), Cell::new(rate), Cell::new(address)]
+}
+
+fn groups(topology: &Topology, style: Style) -> String {
+    let mut out = format!("{}\n", bold("NVLink groups", style));
+    let groups = topology.nvlink_groups();
+    let (alone, linked): (Vec<_>, Vec<_>) =
+        groups.iter().partition(|group| group.shape == GroupShape::Single);
+    for group in linked {
+        let _ = writeln!(out, "  {}  {}", names(topology, &group.gpus), how(topology, group));
+    }
+    if !alone.is_empty() {
+        let gpus: Vec<usize> = alone.iter().flat_map(|group| group.gpus.iter().copied()).collect();
+        let known = if topology.nvlink_known() { "no NVLink" } else { "NVLink unknown" };
+        let _ = writeln!(out, "  {}  {known}", names(topology, &gpus));
+    }
+    out
+}
+
+/// `GPU0-3,6`.
+fn names(topology: &Topology, gpus: &[usize]) -> String {
+    let indices: NodeSet =
+        gpus.iter().filter_map(|gpu| topology.gpus().nth(*gpu)).map(|gpu| gpu.index).collect();
+    format!("GPU{indices}")
+}
+
+fn how(topology: &Topology, group: &NvlinkGroup) -> String {
+    let pairs = group.gpus.iter().enumerate().flat_map(|(index, &a)| {
+        group.gpus[index + 1..]
+            .iter()
+            .map(move |&b| topology.pairs().pair(a, b))
+            .filter(|pair| pair.nvlinks > 0)
+    });
+    let least = pairs.clone().min_by_key(|pair| pair.nvlinks);
+    let most = pairs.max_by_key(|pair| pair.nvlinks);
+    let Some((least, most)) = least.zip(most) else { return group.shape.to_string() };
+    let links = match (least.nvlinks, most.nvlinks) {
+        (1, 1) => "1 link".to_owned(),
+        (least, most) if least == most => format!("{least} links"),
+        (least, most) => format!("{least} to {most} links"),
+    };
+    let rate = most.rate.map_or_else(String::new, |rate| match rate.basis {
+        Basis::Assumed => format!(", about {} (assumed)", rate.bandwidth),
+        _ => format!(", {}", rate.bandwidth),
+    });
+    let at_most = if least.nvlinks == most.nvlinks { "" } else { " at most" };
+    format!("{} · {links} a pair{rate}{at_most}", group.shape)
+}
+
+/// The rows of the GPUs; those of the NICs would only repeat them, turned over.
+fn matrix(topology: &Topology, style: Style) -> String {
+    let count = topology.devices().len();
+    let mut table = table(style);
+    let names = (0..count).map(|device| head(topology.device_name(device)));
+    table.set_header(std::iter::once(Cell::new("")).chain(names));
+    for gpu in 0..topology.gpus().len() {
+        let cells = (0..count).map(|other| {
+            let pair = topology.pairs().pair(gpu, other);
+            path_cell(pair.word(topology.dialect()).unwrap_or_else(|| "?".to_owned()), pair.path)
+        });
+        table.add_row(std::iter::once(head(topology.device_name(gpu))).chain(cells));
+    }
+    lines(&table)
+}

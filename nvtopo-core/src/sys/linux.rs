@@ -1,0 +1,108 @@
+//! The Linux scheduler and memory policy. Raw calls, since the C library's `cpu_set_t` ends at 1024 CPUs.
+#![allow(unsafe_code)]
+
+use crate::cpuset::{CpuSet, NodeSet};
+use std::io::{Error, ErrorKind, Result};
+
+/// Words for 65536 CPUs; the kernel refuses buffers that are smaller than its own set.
+const WORDS: usize = 1024;
+
+const WORD_BITS: usize = libc::c_ulong::BITS as usize;
+
+// From the kernel's `include/uapi/linux/mempolicy.h`.
+const MPOL_PREFERRED: libc::c_int = 1;
+const MPOL_PREFERRED_MANY: libc::c_int = 5;
+
+/// The CPUs on which a thread may run; 0 is the calling thread.
+pub(crate) fn affinity(thread: i32) -> Result<CpuSet> {
+    let mut words: [libc::c_ulong; WORDS] = [0; WORDS];
+    // SAFETY: the kernel writes at most the given number of bytes, which is the size of `words`.
+    let written = unsafe {
+        libc::syscall(libc::SYS_sched_getaffinity, thread, size_of_val(&words), words.as_mut_ptr())
+    };
+    let written = usize::try_from(written).map_err(|_| Error::last_os_error())?;
+    let bits = 0..(written * 8).min(WORDS * WORD_BITS);
+    let set = bits.filter(|bit| words[bit / WORD_BITS] >> (bit % WORD_BITS) & 1 == 1);
+    Ok(set.map(|bit| bit as u32).collect())
+}
+
+/// Lets a thread run on these CPUs only; 0 is the calling thread.
+pub(crate) fn set_affinity(thread: i32, cpus: &CpuSet) -> Result<()> {
+    let words = words(cpus.iter());
+    // SAFETY: the kernel reads the given number of bytes, which is the size of `words`.
+    let status = unsafe {
+        libc::syscall(libc::SYS_sched_setaffinity, thread, size_of_val(words.as_slice()), words.as_ptr())
+    };
+    if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Lets the calling thread, and what it starts, take memory from these nodes first.
+pub(crate) fn prefer_memory(nodes: &NodeSet) -> Result<()> {
+    let set = |mode: libc::c_int, nodes: &NodeSet| {
+        let words = words(nodes.iter());
+        // The kernel reads one bit less than it is told.
+        let bits = words.len() * WORD_BITS + 1;
+        // SAFETY: the kernel reads the bits of `words`; its count is one more than there are, as it expects.
+        let status = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, words.as_ptr(), bits) };
+        if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+    };
+    match nodes.first() {
+        None => Err(Error::from(ErrorKind::InvalidInput)),
+        Some(_) if nodes.len() == 1 => set(MPOL_PREFERRED, nodes),
+        // Kernels before 5.15 prefer one node only.
+        Some(first) => {
+            set(MPOL_PREFERRED_MANY, nodes).or_else(|_| set(MPOL_PREFERRED, &NodeSet::from_iter([first])))
+        }
+    }
+}
+
+/// The threads of this process.
+pub(crate) fn threads() -> Result<Vec<i32>> {
+    let mut threads = Vec::new();
+    for entry in std::fs::read_dir("/proc/self/task")? {
+        threads.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()));
+    }
+    Ok(threads)
+}
+
+fn words(bits: impl Iterator<Item = u32>) -> Vec<libc::c_ulong> {
+    let mut words = vec![0; 1];
+    for bit in bits {
+        let word = bit as usize / WORD_BITS;
+        if word >= words.len() {
+            words.resize(word + 1, 0);
+        }
+        words[word] |= 1 << (bit as usize % WORD_BITS);
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_is_bound_and_says_so() {
+        let before = affinity(0).unwrap();
+        let first: CpuSet = before.iter().take(1).collect();
+        std::thread::spawn(move || {
+            set_affinity(0, &first).unwrap();
+            assert_eq!(affinity(0).unwrap(), first);
+        })
+        .join()
+        .unwrap();
+        assert_eq!(affinity(0).unwrap(), before);
+    }
+
+    #[test]
+    fn an_impossible_set_is_an_error() {
+        assert!(set_affinity(0, &CpuSet::new()).is_err());
+        assert!(set_affinity(0, &CpuSet::from_iter([65_535])).is_err());
+        assert!(prefer_memory(&NodeSet::new()).is_err());
+    }
+
+    #[test]
+    fn this_thread_is_among_the_threads() {
+        assert!(threads().unwrap().contains(&(std::process::id() as i32)));
+    }
+}

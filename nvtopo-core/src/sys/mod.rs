@@ -1,0 +1,11 @@
+//! System calls: all of the core's `unsafe`. Knows the words of layer 1 and nothing else.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod other;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{affinity, prefer_memory, set_affinity, threads};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::{affinity, prefer_memory, set_affinity, threads};
