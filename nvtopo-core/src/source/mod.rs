@@ -6,7 +6,7 @@
 pub(crate) mod json;
 mod preset;
 mod smi_matrix;
-mod sysfs;
+pub(crate) mod sysfs;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
@@ -194,9 +194,13 @@ fn read(input: Input<'_>) -> Result<Fragment> {
     }
     let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
         let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
-        return Err(Error::new(ErrorKind::InvalidInput, "not a format that nvtopo knows")
-            .help(format!("it reads {}", names.join(", ")))
-            .in_input(&name));
+        let (message, help) = match input {
+            Input::Text { .. } => {
+                ("not a format that nvtopo knows", format!("it reads {}", names.join(", ")))
+            }
+            Input::Tree(_) => ("not a recorded machine", sysfs::EXPECTED.to_owned()),
+        };
+        return Err(Error::new(ErrorKind::InvalidInput, message).help(help).in_input(&name));
     };
     source.read(input).map_err(|error| error.in_input(&name))
 }

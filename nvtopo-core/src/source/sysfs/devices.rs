@@ -1,0 +1,207 @@
+//! From PCI devices to nodes of the graph: host bridges and their NUMA nodes, GPUs, NVSwitches, NICs.
+
+use super::bridges::Bridges;
+use super::driver::DriverGpu;
+use super::net;
+use super::numa::Nodes;
+use super::pci::{Device, Kind};
+use super::tree::Tree;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::PciAddress;
+use crate::model::{Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Stated};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What devices are placed among.
+pub(super) struct Surroundings<'a> {
+    pub(super) tree: &'a Tree,
+    pub(super) online: &'a CpuSet,
+    pub(super) nodes: &'a Nodes,
+    /// The node of the graph for each of `nodes`.
+    pub(super) node_ids: &'a [NodeId],
+    pub(super) names: &'a net::Names,
+    pub(super) driver: &'a BTreeMap<PciAddress, DriverGpu>,
+}
+
+/// Adds the devices, below host bridges and switches, and answers how many GPUs there are.
+pub(super) fn add(around: &Surroundings<'_>, devices: &[Device], fragment: &mut Fragment) -> usize {
+    let known: BTreeSet<PciAddress> = devices.iter().map(|device| device.address).collect();
+    let on_bus = devices.iter().filter(|device| device.kind == Kind::Gpu).map(|device| device.address);
+    // Where the bus is hidden, the driver still tells of its GPUs.
+    let hidden = around.driver.keys().copied().filter(|_| known.is_empty());
+    let gpus: BTreeSet<PciAddress> = on_bus.chain(hidden).collect();
+    let numbers: BTreeMap<PciAddress, u32> = gpus.iter().copied().zip(0..).collect();
+
+    let mut roots: BTreeMap<(u32, u8), Vec<&Device>> = BTreeMap::new();
+    for device in devices {
+        // Without the tree of bridges, hwloc takes each bus for a host bridge of its own, and so do we.
+        let own = (device.address.domain, device.address.bus);
+        roots.entry(device.root.unwrap_or(own)).or_default().push(device);
+    }
+    if devices.iter().any(|device| device.root.is_none()) {
+        let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
+        fragment.note(NoteKind::Inferred, text);
+    }
+    let mut adder = Adder { around, fragment, numbers, nic_names: BTreeSet::new() };
+    for ((domain, bus), devices) in roots {
+        adder.root(PciAddress { domain, bus, device: 0, function: 0 }, &devices);
+    }
+    for (&address, &index) in adder.numbers.iter().filter(|(address, _)| !known.contains(*address)) {
+        let gpu = gpu(around, index, address);
+        adder.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+    }
+    adder.off_bus();
+    gpus.len()
+}
+
+struct Adder<'a> {
+    around: &'a Surroundings<'a>,
+    fragment: &'a mut Fragment,
+    /// GPUs are numbered by address.
+    numbers: BTreeMap<PciAddress, u32>,
+    nic_names: BTreeSet<String>,
+}
+
+impl Adder<'_> {
+    /// Adds a host bridge and everything below.
+    fn root(&mut self, address: PciAddress, devices: &[&Device]) {
+        let near: Vec<Option<usize>> = devices.iter().map(|device| self.near(device)).collect();
+        let node = self.vote(address, &near);
+        let parent = node.map_or(NodeId::MACHINE, |node| self.around.node_ids[node]);
+        let inferred = devices.iter().all(|device| device.root.is_none());
+        let kind = NodeKind::HostBridge(HostBridge { address: Some(address) });
+        let add = if inferred { Fragment::add_inferred } else { Fragment::add };
+        let host = add(self.fragment, parent, kind);
+        let mut bridges = Bridges::above(self.around.tree, devices.iter().copied());
+        for (device, near) in devices.iter().zip(near) {
+            let (parent, link) = bridges.place(self.around.tree, self.fragment, host, device);
+            let affinity = self.affinity(device, near, node);
+            for kind in self.kinds(device, &affinity) {
+                let id = self.fragment.add(parent, kind);
+                self.fragment.link(id, parent, link.clone());
+            }
+        }
+    }
+
+    /// The NUMA node of a device: the one that it names, else the one with just its CPUs, else the only one.
+    fn near(&self, device: &Device) -> Option<usize> {
+        let nodes = self.around.nodes;
+        let named = device.numa.and_then(|numa| nodes.position(numa));
+        let local = || nodes.with_cpus(&device.cpus.as_ref()?.intersection(self.around.online));
+        named.or_else(local).or_else(|| nodes.only_with_cpus())
+    }
+
+    /// The NUMA node that most devices below a host bridge name.
+    fn vote(&mut self, address: PciAddress, near: &[Option<usize>]) -> Option<usize> {
+        let mut votes: BTreeMap<usize, usize> = BTreeMap::new();
+        for node in near.iter().flatten() {
+            *votes.entry(*node).or_default() += 1;
+        }
+        if votes.len() > 1 {
+            let numbers = votes.keys().map(|node| self.around.nodes.all[*node].os_index);
+            let numbers: NodeSet = numbers.collect();
+            let text =
+                format!("devices below the host bridge of {address} name different NUMA nodes, {numbers}");
+            self.fragment.note(NoteKind::Conflict, text);
+        }
+        votes.into_iter().max_by_key(|(node, count)| (*count, std::cmp::Reverse(*node))).map(|(node, _)| node)
+    }
+
+    /// What a device says for itself, where that is not what its host bridge says.
+    fn affinity(&self, device: &Device, near: Option<usize>, host: Option<usize>) -> Affinity {
+        match near {
+            Some(_) if near == host => Affinity::default(),
+            Some(node) => {
+                let node = &self.around.nodes.all[node];
+                let cpus =
+                    if node.cpus.is_empty() { Stated::Unstated } else { Stated::Known(node.cpus.clone()) };
+                Affinity { cpus, nodes: Stated::Known(std::iter::once(node.os_index).collect()) }
+            }
+            None => {
+                let local = device.cpus.as_ref().map(|cpus| cpus.intersection(self.around.online));
+                // All CPUs is what the kernel writes when it does not know.
+                let told = local.filter(|cpus| !cpus.is_empty() && cpus != self.around.online);
+                Affinity { cpus: told.map_or(Stated::Unstated, Stated::Known), ..Affinity::default() }
+            }
+        }
+    }
+
+    fn kinds(&mut self, device: &Device, affinity: &Affinity) -> Vec<NodeKind> {
+        match device.kind {
+            Kind::NvSwitch => vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address) })],
+            Kind::Gpu => {
+                let index = self.numbers.get(&device.address).copied().unwrap_or_default();
+                let mut gpu = gpu(self.around, index, device.address);
+                (gpu.cpus, gpu.nodes) = (affinity.cpus.clone(), affinity.nodes.clone());
+                vec![NodeKind::Gpu(Box::new(gpu))]
+            }
+            Kind::Nic => self.nics(device, affinity),
+        }
+    }
+
+    /// One NIC for each RDMA device of the function, else one for the function.
+    fn nics(&mut self, device: &Device, affinity: &Affinity) -> Vec<NodeKind> {
+        let names = self.around.names;
+        let net_devices = names.interfaces.get(&device.address).cloned().unwrap_or_default();
+        let rdma: Vec<Option<String>> = match names.rdma.get(&device.address) {
+            Some(rdma) => rdma.iter().cloned().map(Some).collect(),
+            None => vec![None],
+        };
+        let nic = |rdma_device: Option<String>| {
+            let tree = self.around.tree;
+            let rate = match &rdma_device {
+                Some(rdma) => net::rdma_rate(tree, rdma),
+                None => None,
+            };
+            let rate = rate.or_else(|| net_devices.iter().find_map(|name| net::interface_rate(tree, name)));
+            let wanted = rdma_device.as_ref().or(net_devices.first()).cloned();
+            // An interface can be given the name of an RDMA device; addresses are unique.
+            let free = wanted.filter(|name| !self.nic_names.contains(name));
+            let name = free.unwrap_or_else(|| device.address.to_string());
+            self.nic_names.insert(name.clone());
+            let Affinity { cpus, nodes } = affinity.clone();
+            let address = Some(device.address);
+            let net_devices = net_devices.clone();
+            NodeKind::Nic(Box::new(Nic { name, address, rdma_device, net_devices, rate, cpus, nodes }))
+        };
+        rdma.into_iter().map(nic).collect()
+    }
+
+    /// Adds RDMA devices that a hypervisor's bus brings.
+    fn off_bus(&mut self) {
+        for rdma in &self.around.names.elsewhere {
+            let tree = self.around.tree;
+            let numa = tree.number(&format!("sys/class/infiniband/{rdma}/device/numa_node"));
+            let nodes = self.around.nodes;
+            let near = numa.and_then(|numa| nodes.position(numa)).or_else(|| nodes.only_with_cpus());
+            let parent = near.map_or(NodeId::MACHINE, |node| self.around.node_ids[node]);
+            if self.nic_names.insert(rdma.clone()) {
+                let rate = net::rdma_rate(tree, rdma);
+                let rdma_device = Some(rdma.clone());
+                let nic = Nic { name: rdma.clone(), rdma_device, rate, ..Nic::default() };
+                self.fragment.add(parent, NodeKind::Nic(Box::new(nic)));
+            }
+        }
+    }
+}
+
+/// The CPUs and nodes that a device names for itself.
+#[derive(Clone, Default)]
+struct Affinity {
+    cpus: Stated<CpuSet>,
+    nodes: Stated<NodeSet>,
+}
+
+fn gpu(around: &Surroundings<'_>, index: u32, address: PciAddress) -> Gpu {
+    let facts = around.driver.get(&address);
+    let is_memory =
+        |node: u32| around.nodes.all.iter().any(|own| own.os_index == node && own.gpu == Some(address));
+    let memory_node = facts.and_then(|facts| facts.node).filter(|node| is_memory(*node));
+    Gpu {
+        index,
+        model: facts.and_then(|facts| facts.model.clone()),
+        uuid: facts.and_then(|facts| facts.uuid),
+        address: Some(address),
+        memory_node: memory_node.map_or(Stated::Unstated, Stated::Known),
+        ..Gpu::default()
+    }
+}

@@ -1,0 +1,138 @@
+//! Which CPUs and NUMA nodes the reader of a machine may use: its cpuset (cgroup v2, v1, or the older cpuset file
+//! system), and on the live machine also its affinity.
+//!
+//! A recorded `/proc/self/status` belongs to whatever recorded the tree, so affinity is read live only. System
+//! calls are not for sources.
+
+use super::tree::Tree;
+use crate::cpuset::{CpuSet, NodeSet};
+
+/// What may be used. `None`: all of it, or nothing says.
+#[derive(Debug, Default)]
+pub(super) struct Allowed {
+    pub(super) cpus: Option<CpuSet>,
+    pub(super) nodes: Option<NodeSet>,
+}
+
+/// A mounted hierarchy that limits CPUs, and how it calls its files.
+struct Mount {
+    folder: String,
+    prefix: &'static str,
+    suffix: &'static str,
+}
+
+impl Mount {
+    fn v2(folder: &str) -> Self {
+        Self { folder: relative(folder), prefix: "cpuset.", suffix: ".effective" }
+    }
+
+    fn v1(folder: &str) -> Self {
+        Self { folder: relative(folder), prefix: "cpuset.", suffix: "" }
+    }
+
+    fn cpuset(folder: &str) -> Self {
+        Self { folder: relative(folder), prefix: "", suffix: "" }
+    }
+
+    fn file(&self, group: &str, what: &str) -> String {
+        let slash = if group.is_empty() { "" } else { "/" };
+        format!("{}{slash}{group}/{}{what}{}", self.folder, self.prefix, self.suffix)
+    }
+}
+
+/// What the tree allows, of the CPUs and nodes that there are.
+pub(super) fn read(tree: &Tree, cpus: &CpuSet, nodes: &NodeSet) -> Allowed {
+    let status = if tree.live { from_status(tree) } else { Allowed::default() };
+    // The kernel keeps a process's affinity within its cpuset: with both known there is nothing to add.
+    let cpuset =
+        if status.cpus.is_some() && status.nodes.is_some() { Allowed::default() } else { from_cpuset(tree) };
+    // An empty set cannot hold a process: it says nothing about this one.
+    let allowed_cpus = status.cpus.or(cpuset.cpus).map(|set| set.intersection(cpus));
+    let allowed_nodes = status.nodes.or(cpuset.nodes).map(|set| set.intersection(nodes));
+    Allowed {
+        cpus: allowed_cpus.filter(|set| !set.is_empty() && set != cpus),
+        nodes: allowed_nodes.filter(|set| !set.is_empty() && set != nodes),
+    }
+}
+
+fn from_status(tree: &Tree) -> Allowed {
+    let status = tree.text("proc/self/status").unwrap_or_default();
+    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Allowed {
+        cpus: field("Cpus_allowed_list").and_then(|list| list.parse().ok()),
+        nodes: field("Mems_allowed_list").and_then(|list| list.parse().ok()),
+    }
+}
+
+fn from_cpuset(tree: &Tree) -> Allowed {
+    let Some((mount, group)) = mount(tree).zip(group(tree)) else { return Allowed::default() };
+    let read = |what: &str| {
+        ancestors(&group)
+            .find_map(|group| tree.text(&mount.file(group, what)).filter(|text| !text.is_empty()))
+    };
+    Allowed {
+        cpus: read("cpus").and_then(|list| list.parse().ok()),
+        nodes: read("mems").and_then(|list| list.parse().ok()),
+    }
+}
+
+/// The group and those that contain it: a group without limits of its own has those of the one above.
+fn ancestors(group: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(group), |group| {
+        (!group.is_empty()).then(|| group.rsplit_once('/').map_or("", |(above, _)| above))
+    })
+}
+
+/// Where CPU limits are mounted: the usual places, else what `/proc/mounts` says.
+fn mount(tree: &Tree) -> Option<Mount> {
+    let usual = [
+        ("sys/fs/cgroup/cpuset.cpus.effective", Mount::v2("sys/fs/cgroup")),
+        ("sys/fs/cgroup/cpuset/cpuset.cpus", Mount::v1("sys/fs/cgroup/cpuset")),
+        ("dev/cpuset/cpus", Mount::cpuset("dev/cpuset")),
+    ];
+    let found = usual.into_iter().find(|(probe, _)| tree.text(probe).is_some());
+    found.map(|(_, mount)| mount).or_else(|| {
+        let mounts = tree.text("proc/mounts")?;
+        mounts.lines().find_map(|line| mount_of_line(tree, line))
+    })
+}
+
+/// `DEVICE FOLDER TYPE OPTIONS …`
+fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
+    let mut fields = line.split_whitespace().skip(1);
+    // Spaces and the like are written as octal escapes.
+    let folder = fields.next()?.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+    let (kind, options) = (fields.next()?, fields.next().unwrap_or_default());
+    let option = |name: &str| options.split(',').any(|option| option == name);
+    match kind {
+        "cpuset" => Some(Mount::cpuset(&folder)),
+        "cgroup" if option("cpuset") && option("noprefix") => Some(Mount::cpuset(&folder)),
+        "cgroup" if option("cpuset") => Some(Mount::v1(&folder)),
+        "cgroup2" => {
+            let controllers = tree.text(&format!("{}/cgroup.controllers", relative(&folder)))?;
+            controllers.split_whitespace().any(|name| name == "cpuset").then(|| Mount::v2(&folder))
+        }
+        _ => None,
+    }
+}
+
+/// The group of the reader, without slashes around it; the top is the empty name.
+fn group(tree: &Tree) -> Option<String> {
+    let cpuset = tree.text("proc/self/cpuset").filter(|group| !group.is_empty());
+    let name = cpuset.or_else(|| {
+        let groups = tree.text("proc/self/cgroup")?;
+        // `9:cpuset:/name` in version 1, `0::/name` in version 2.
+        groups.lines().find_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            let (controllers, name) = rest.split_once(':')?;
+            let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");
+            ours.then(|| name.to_owned())
+        })
+    })?;
+    // A group outside our name space starts with `..`; what is mounted is then the nearest that we see.
+    Some(name.split('/').filter(|part| !part.is_empty() && *part != "..").collect::<Vec<_>>().join("/"))
+}
+
+fn relative(folder: &str) -> String {
+    folder.trim_matches('/').to_owned()
+}

@@ -1,0 +1,142 @@
+//! Linux: `/sys` and `/proc` of this machine, or below the root of a recorded tree.
+//!
+//! What the kernel does not know is left out: NVLinks, and the memory and names of GPUs without their driver. No
+//! system calls but for reading files, so a recorded machine replays exactly like a live one.
+
+mod bridges;
+mod cache;
+mod cpu;
+mod devices;
+mod driver;
+mod identity;
+mod limits;
+mod net;
+mod numa;
+mod pci;
+mod port;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use super::{Input, Source};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::PciAddress;
+use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance};
+use std::path::{Path, PathBuf};
+use tree::Tree;
+
+pub(super) struct Sysfs;
+
+impl Source for Sysfs {
+    fn name(&self) -> &'static str {
+        "Linux sysfs tree"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        matches!(input, Input::Tree(root) if find_root(root).is_some())
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        match input {
+            Input::Tree(root) => read_root(&find_root(root).unwrap_or_else(|| root.to_owned())),
+            Input::Text { .. } => Err(Error::input("a text is not a Linux sysfs tree").help(EXPECTED)),
+        }
+    }
+}
+
+/// What a directory must be, for messages.
+pub(super) const EXPECTED: &str =
+    "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
+
+/// This machine.
+pub(super) fn live() -> Result<Fragment> {
+    read_root(Path::new("/"))
+}
+
+/// Which machine the root belongs to.
+#[allow(dead_code, reason = "for what acts on this machine")]
+pub(crate) fn identity(root: &Path) -> MachineIdentity {
+    identity::read(&Tree::new(root))
+}
+
+/// The root itself, or the only directory in it: archives often hold one folder.
+fn find_root(root: &Path) -> Option<PathBuf> {
+    let is_root = |root: &Path| root.join("sys").is_dir() || root.join("proc").is_dir();
+    if is_root(root) {
+        return Some(root.to_owned());
+    }
+    // A link would lead out of the tree.
+    let entries = std::fs::read_dir(root).ok()?.flatten();
+    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let only = folders.next().filter(|_| folders.next().is_none())?.path();
+    is_root(&only).then_some(only)
+}
+
+fn read_root(root: &Path) -> Result<Fragment> {
+    let tree = Tree::new(root);
+    let cpus = cpu::read(&tree);
+    if cpus.online.is_empty() {
+        return Err(no_cpus(&tree));
+    }
+    let driver = driver::read(&tree);
+    let gpu_nodes: Vec<(PciAddress, u32)> =
+        driver.iter().filter_map(|(address, gpu)| Some((*address, gpu.node?))).collect();
+    let nodes = numa::read(&tree, &cpus, &gpu_nodes);
+    let (caches, cache_notes) = cache::read(&tree, &cpus);
+    let names = net::read(&tree);
+    let (pci, oddities) = pci::read(&tree, &names, &driver);
+
+    let mut fragment = Fragment::new(Provenance::Sysfs);
+    fill_machine(&tree, &cpus, &nodes, &mut fragment);
+    let packages = cpus.add_packages(&mut fragment);
+    let node_ids = nodes.add(&cpus, &packages, &mut fragment);
+    cache::add(caches, &cpus, &packages, &mut fragment);
+    cpus.add_cores(&mut fragment, &packages);
+    let around = devices::Surroundings {
+        tree: &tree,
+        online: &cpus.online,
+        nodes: &nodes,
+        node_ids: &node_ids,
+        names: &names,
+        driver: &driver,
+    };
+    let gpus = devices::add(&around, &pci, &mut fragment);
+    if gpus >= 2 {
+        fragment.set_nvlink_unknown();
+        fragment.note(NoteKind::Unknown, "the kernel does not tell which GPUs NVLink connects");
+    }
+    for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes) {
+        fragment.note(kind, text);
+    }
+    for text in oddities {
+        fragment.note(NoteKind::Unknown, text);
+    }
+    for note in tree.take_notes() {
+        fragment.note(note.kind, note.text);
+    }
+    Ok(fragment)
+}
+
+fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &mut Fragment) {
+    let allowed = limits::read(tree, &cpus.online, &nodes.numbers());
+    let machine = fragment.machine();
+    machine.product = identity::product(tree);
+    machine.allowed_cpus = allowed.cpus;
+    machine.allowed_nodes = allowed.nodes;
+    machine.offline_cpus = cpus.offline.clone();
+    machine.isolated_cpus = cpus.isolated.intersection(&cpus.online);
+    let identity = identity::read(tree);
+    if identity != MachineIdentity::default() {
+        fragment.set_origin(Origin::Machine(identity));
+    }
+}
+
+fn no_cpus(tree: &Tree) -> Error {
+    if tree.live && !tree.has_folder("sys/devices/system/cpu") {
+        return Error::new(ErrorKind::Unsupported, "this system has no /sys/devices/system/cpu")
+            .help("live discovery needs Linux; read a file or a preset instead");
+    }
+    let damage = tree.take_notes().into_iter().next().map(|note| format!(": {}", note.text));
+    Error::input(format!("sys/devices/system/cpu names no CPU that is online{}", damage.unwrap_or_default()))
+        .help(EXPECTED)
+}

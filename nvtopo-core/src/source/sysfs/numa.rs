@@ -1,0 +1,148 @@
+//! NUMA nodes: their CPUs, memory and distances, and which of them are the memory of a GPU.
+
+use super::cpu::Cpus;
+use super::tree::{Names, Syntax, Tree};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::PciAddress;
+use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NumaNode, rates};
+
+const ROOT: &str = "sys/devices/system/node";
+
+/// Beyond this many nodes with CPUs the links between them, which grow with the square, are left out.
+const MAX_LINKED: usize = 64;
+
+const CPUS: &[(&str, Syntax)] = &[("cpumap", Syntax::Mask), ("cpulist", Syntax::List)];
+
+/// The NUMA nodes of a machine, by number.
+pub(super) struct Nodes {
+    pub(super) all: Vec<NumaNode>,
+    /// Whether the kernel shows none, so that the machine as a whole stands in.
+    inferred: bool,
+    pub(super) notes: Vec<(NoteKind, String)>,
+}
+
+impl Nodes {
+    /// The numbers of all nodes.
+    pub(super) fn numbers(&self) -> NodeSet {
+        self.all.iter().map(|node| node.os_index).collect()
+    }
+
+    /// The position of the node that a device names. A GPU's memory is never near to a device.
+    pub(super) fn position(&self, os_index: i64) -> Option<usize> {
+        let here = |node: &NumaNode| i64::from(node.os_index) == os_index && node.gpu.is_none();
+        self.all.iter().position(here)
+    }
+
+    /// The only node with exactly these CPUs.
+    pub(super) fn with_cpus(&self, cpus: &CpuSet) -> Option<usize> {
+        self.only(|node| !cpus.is_empty() && node.cpus == *cpus)
+    }
+
+    /// The only node that has CPUs.
+    pub(super) fn only_with_cpus(&self) -> Option<usize> {
+        self.only(|node| !node.cpus.is_empty())
+    }
+
+    fn only(&self, is: impl Fn(&NumaNode) -> bool) -> Option<usize> {
+        let mut found = (0..self.all.len()).filter(|index| is(&self.all[*index]));
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// Adds the nodes, below the package that holds all their CPUs, and the links between them.
+    pub(super) fn add(&self, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) -> Vec<NodeId> {
+        let mut ids = Vec::new();
+        for node in &self.all {
+            let package = cpus.package_of(&node.cpus).map(|package| packages[package]);
+            let parent = package.unwrap_or(NodeId::MACHINE);
+            let kind = NodeKind::NumaNode(node.clone());
+            let add = if self.inferred { Fragment::add_inferred } else { Fragment::add };
+            ids.push(add(fragment, parent, kind));
+        }
+        let with_cpus: Vec<NodeId> =
+            self.all.iter().zip(&ids).filter(|(node, _)| !node.cpus.is_empty()).map(|(_, id)| *id).collect();
+        if with_cpus.len() > MAX_LINKED {
+            let text = format!("the links between {} NUMA nodes were left out", with_cpus.len());
+            fragment.note(NoteKind::Unknown, text);
+        } else {
+            for (index, a) in with_cpus.iter().enumerate() {
+                for b in &with_cpus[index + 1..] {
+                    fragment.link(*a, *b, rates::smp_link(cpus.model.as_deref()));
+                }
+            }
+        }
+        ids
+    }
+}
+
+/// Reads the nodes. `gpus`: the node that is the memory of each GPU, where the driver says so.
+pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Nodes {
+    let numbers: Vec<u32> = match tree.list::<NodeSet>(&format!("{ROOT}/online")) {
+        Some(online) if !online.is_empty() => online.iter().collect(),
+        _ => tree.numbered(ROOT, "node"),
+    };
+    let mut result = Nodes { all: Vec::new(), inferred: false, notes: Vec::new() };
+    let names = Names::new(CPUS);
+    let mut taken = CpuSet::new();
+    for &os_index in &numbers {
+        let folder = format!("{ROOT}/node{os_index}");
+        // A node without this file is not there: a recorded list may name nodes that were removed.
+        let Some(stated) = tree.named_set(&folder, &names) else { continue };
+        if !stated.is_disjoint(&taken) && !fake_nodes(tree) {
+            result.notes.push((
+                NoteKind::Conflict,
+                format!("NUMA node {os_index} names CPUs that an earlier node has; it was left out"),
+            ));
+            continue;
+        }
+        taken = taken.union(&stated);
+        // A node with CPUs is the machine's memory, which an integrated GPU merely uses.
+        let gpu = gpus.iter().find(|(_, node)| *node == os_index && stated.is_empty());
+        result.all.push(NumaNode {
+            os_index,
+            cpus: stated.intersection(&cpus.online),
+            memory: tree.text(&format!("{folder}/meminfo")).and_then(|text| memory(&text)),
+            distances: distances(tree, &folder, os_index, &numbers),
+            gpu: gpu.map(|(address, _)| *address),
+        });
+    }
+    let present = result.numbers();
+    for node in &mut result.all {
+        node.distances.retain(|(number, _)| present.contains(*number));
+    }
+    if result.all.is_empty() {
+        whole_machine(tree, cpus, &mut result);
+    }
+    result
+}
+
+/// Kernels that were started with made-up nodes (`numa=fake=`) give several the same CPUs on purpose.
+fn fake_nodes(tree: &Tree) -> bool {
+    tree.text("proc/cmdline").is_some_and(|line| line.contains("numa=fake="))
+}
+
+/// A kernel without NUMA means one node.
+fn whole_machine(tree: &Tree, cpus: &Cpus, result: &mut Nodes) {
+    let memory = tree.text("proc/meminfo").and_then(|text| memory(&text));
+    result.all.push(NumaNode { cpus: cpus.online.clone(), memory, ..NumaNode::default() });
+    result.inferred = true;
+    let text = "the kernel shows no NUMA nodes; the whole machine was taken as node 0";
+    result.notes.push((NoteKind::Inferred, text.to_owned()));
+}
+
+/// `MemTotal:  16384 kB`, in a node's file after `Node 0`.
+fn memory(meminfo: &str) -> Option<u64> {
+    let (_, rest) = meminfo.split_once("MemTotal:")?;
+    let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+/// The kernel writes one distance for each online node, in their order.
+fn distances(tree: &Tree, folder: &str, own: u32, numbers: &[u32]) -> Vec<(u32, u32)> {
+    let Some(text) = tree.text(&format!("{folder}/distance")) else { return Vec::new() };
+    let row: Option<Vec<u32>> = text.split_whitespace().map(|word| word.parse().ok()).collect();
+    let Some(row) = row.filter(|row| row.len() == numbers.len()) else {
+        tree.damage(format!("{folder}/distance should hold {} numbers", numbers.len()));
+        return Vec::new();
+    };
+    numbers.iter().copied().zip(row).filter(|(number, _)| *number != own).collect()
+}

@@ -1,0 +1,204 @@
+//! PCI devices that matter: GPUs, NVSwitches and network adapters, and where they are.
+//!
+//! Everything else on the bus costs one read of its class. Bridges are in [`super::bridges`].
+
+use super::driver::DriverGpu;
+use super::net;
+use super::tree::{Names, Syntax, Tree};
+use crate::cpuset::CpuSet;
+use crate::ids::PciAddress;
+use crate::model::{Link, rates};
+use std::collections::BTreeMap;
+
+const BUS: &str = "sys/bus/pci/devices";
+const NVIDIA: &str = "0x10de";
+
+/// How deep bridges are nested at most; machines with four levels of switches have nine.
+const MAX_DEPTH: usize = 32;
+
+const LOCAL: &[(&str, Syntax)] = &[("local_cpus", Syntax::Mask), ("local_cpulist", Syntax::List)];
+
+/// What a device is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gpu,
+    NvSwitch,
+    Nic,
+}
+
+/// A device that matters.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub(super) address: PciAddress,
+    pub(super) folder: String,
+    pub(super) kind: Kind,
+    /// The bus of its host bridge; `None` when the tree does not tell.
+    pub(super) root: Option<(u32, u8)>,
+    /// The bridges above it, from the host bridge down, each with the length of its folder's path, which starts
+    /// that of the device.
+    pub(super) chain: Vec<(PciAddress, usize)>,
+    /// What `numa_node` says; `None` for -1 or nothing.
+    pub(super) numa: Option<i64>,
+    /// The CPUs nearest to it, read where `numa_node` does not tell.
+    pub(super) cpus: Option<CpuSet>,
+    /// Whether its link slows down while it is idle.
+    pub(super) rests: bool,
+}
+
+/// Where a device is in the tree of devices.
+struct Place {
+    folder: String,
+    root: Option<(u32, u8)>,
+    chain: Vec<(PciAddress, usize)>,
+}
+
+/// The devices by address, and what is odd about them.
+pub(super) fn read(
+    tree: &Tree,
+    names: &net::Names,
+    driver: &BTreeMap<PciAddress, DriverGpu>,
+) -> (Vec<Device>, Vec<String>) {
+    let entries: BTreeMap<PciAddress, String> =
+        tree.names(BUS).into_iter().filter_map(|name| Some((name.parse().ok()?, name))).collect();
+    let mut walked = None;
+    if entries.is_empty() {
+        walked = Some(walk(tree));
+    }
+    let addresses: Vec<(PciAddress, String)> = match &walked {
+        Some(places) => places.iter().map(|(address, place)| (*address, place.folder.clone())).collect(),
+        None => entries.into_iter().map(|(address, name)| (address, format!("{BUS}/{name}"))).collect(),
+    };
+    let (mut devices, mut oddities) = (Vec::new(), Vec::new());
+    for (address, entry) in addresses {
+        let Some(kind) = kind(tree, &entry, address, names, driver) else { continue };
+        if kind == Kind::Gpu && driver_of(tree, &entry).as_deref() == Some("vfio-pci") {
+            oddities.push(format!(
+                "GPU {address} is set aside for virtual machines (vfio-pci), so it was left out"
+            ));
+            continue;
+        }
+        let place = tree.link(&entry).and_then(|target| place_of_link(&target)).or_else(|| {
+            // A recorded tree can hold copies instead of links; the tree of devices may still be there.
+            walked.get_or_insert_with(|| walk(tree)).remove(&address)
+        });
+        let place = place.unwrap_or(Place { folder: entry, root: None, chain: Vec::new() });
+        devices.push(device(tree, address, kind, place));
+    }
+    (devices, oddities)
+}
+
+/// A PCIe link from the kernel's words for the device or bridge at one of its ends. A device that rests shows a
+/// slow link until it is used, so for it the best speed counts.
+pub(super) fn wire(tree: &Tree, folder: &str, rests: bool) -> Link {
+    let width = tree.text(&format!("{folder}/current_link_width")).and_then(|text| text.parse().ok());
+    let best = || tree.text(&format!("{folder}/max_link_speed"));
+    let best = if rests { best().map(|speed| rates::pcie_at(&speed, width)) } else { None };
+    best.filter(|link| link.rate.is_some()).unwrap_or_else(|| {
+        let speed = tree.text(&format!("{folder}/current_link_speed")).unwrap_or_default();
+        rates::pcie_at(&speed, width)
+    })
+}
+
+fn device(tree: &Tree, address: PciAddress, kind: Kind, place: Place) -> Device {
+    let Place { folder, root, chain } = place;
+    let numa = tree.number(&format!("{folder}/numa_node")).filter(|node| *node >= 0);
+    let cpus = if numa.is_none() { tree.named_set(&folder, &Names::new(LOCAL)) } else { None };
+    Device { address, folder, kind, root, chain, numa, cpus, rests: kind == Kind::Gpu }
+}
+
+/// What the entry is, by its class: `0x030200`.
+fn kind(
+    tree: &Tree,
+    entry: &str,
+    address: PciAddress,
+    names: &net::Names,
+    driver: &BTreeMap<PciAddress, DriverGpu>,
+) -> Option<Kind> {
+    let class = tree.text(&format!("{entry}/class"))?;
+    let class = u32::from_str_radix(class.strip_prefix("0x")?, 16).ok()?;
+    let by_nvidia = || tree.text(&format!("{entry}/vendor")).as_deref() == Some(NVIDIA);
+    let kind = match class >> 8 {
+        // Displays and 3D controllers; the audio and USB functions of a GPU have classes of their own.
+        0x0300 | 0x0302 if driver.contains_key(&address) || by_nvidia() => Kind::Gpu,
+        0x0680 if by_nvidia() => Kind::NvSwitch,
+        0x0200..=0x02ff => Kind::Nic,
+        // Some RDMA adapters are in the class of serial buses.
+        _ if names.rdma.contains_key(&address) => Kind::Nic,
+        _ => return None,
+    };
+    // A virtual function is a part of the device that it links to.
+    tree.link(&format!("{entry}/physfn")).is_none().then_some(kind)
+}
+
+fn driver_of(tree: &Tree, entry: &str) -> Option<String> {
+    tree.link(&format!("{entry}/driver"))?.rsplit('/').next().map(str::to_owned)
+}
+
+/// `../../../devices/pci0000:80/0000:80:02.2/0000:82:00.0`
+fn place_of_link(target: &str) -> Option<Place> {
+    let (_, path) = target.split_once("devices/")?;
+    let mut place = Place { folder: "sys/devices".to_owned(), root: None, chain: Vec::new() };
+    for part in path.split('/') {
+        place.folder = format!("{}/{part}", place.folder);
+        if let Some(root) = root_bus(part) {
+            // Below a host bridge in a device (VMD) addresses start anew.
+            place.root = Some(root);
+            place.chain.clear();
+        } else if let (Some(_), Ok(address)) = (place.root, part.parse()) {
+            place.chain.push((address, place.folder.len()));
+        }
+    }
+    place.chain.pop()?;
+    Some(place)
+}
+
+/// `pci0000:80`
+fn root_bus(name: &str) -> Option<(u32, u8)> {
+    let (domain, bus) = name.strip_prefix("pci")?.split_once(':')?;
+    Some((u32::from_str_radix(domain, 16).ok()?, u8::from_str_radix(bus, 16).ok()?))
+}
+
+/// The tree of devices, gone through from its roots. Links are not followed, so it ends.
+fn walk(tree: &Tree) -> BTreeMap<PciAddress, Place> {
+    let mut places = BTreeMap::new();
+    let roots = tree.folders("sys/devices").into_iter().filter_map(|name| Some((root_bus(&name)?, name)));
+    let mut open: Vec<Place> = roots
+        .map(|(root, name)| Place {
+            folder: format!("sys/devices/{name}"),
+            root: Some(root),
+            chain: Vec::new(),
+        })
+        .collect();
+    while let Some(above) = open.pop() {
+        for name in tree.folders(&above.folder) {
+            let folder = format!("{}/{name}", above.folder);
+            if let Some(root) = root_bus(&name) {
+                open.push(Place { folder, root: Some(root), chain: Vec::new() });
+            } else if let Some(address) = name.parse().ok().filter(|_| above.chain.len() < MAX_DEPTH) {
+                let mut chain = above.chain.clone();
+                chain.push((address, folder.len()));
+                open.push(Place { folder: folder.clone(), root: above.root, chain });
+                places.insert(address, Place { folder, root: above.root, chain: above.chain.clone() });
+            }
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_tells_the_bridges() {
+        let place = place_of_link("../../../devices/pci0000:80/0000:80:02.2/0000:82:00.0").unwrap();
+        assert_eq!((place.root, place.chain.len()), (Some((0, 0x80)), 1));
+        assert_eq!(place.folder, "sys/devices/pci0000:80/0000:80:02.2/0000:82:00.0");
+        let vmd = "../../../devices/pci0000:00/0000:00:0e.0/pci10000:e0/10000:e0:06.0/10000:e1:00.0";
+        let place = place_of_link(vmd).unwrap();
+        assert_eq!((place.root, place.chain.len()), (Some((0x10000, 0xe0)), 1));
+        for odd in ["", "devices/", "../pci0000:00", "../../devices/platform/x"] {
+            assert!(place_of_link(odd).is_none(), "{odd}");
+        }
+    }
+}
