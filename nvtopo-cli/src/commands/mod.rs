@@ -8,29 +8,32 @@ use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsA
 use nvtopo::render::{Render, Style, by_name};
 use nvtopo::{CpuLimits, Request, Result, Topology, share_cpus};
 
-/// Colours are always written; the stream takes them out where nobody sees them.
-const STYLE: Style = Style { color: true };
+/// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
+fn style() -> Style {
+    let choice = anstream::AutoStream::choice(&std::io::stdout());
+    Style { color: choice != anstream::ColorChoice::Never }
+}
 
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    Ok(renderer(&args.input.output)?.topology(&topology, STYLE))
+    Ok(renderer(&args.input.output)?.topology(&topology, style()))
 }
 
 pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
     let placement = request(args.gpus, &args.choice, &args.cpus).solve(&topology)?;
-    Ok(renderer(&args.input.output)?.placement(&placement, STYLE))
+    Ok(renderer(&args.input.output)?.placement(&placement, style()))
 }
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
     let limits = CpuLimits { allowed: None, reserved: args.cpus.reserve.clone() };
     let shares = share_cpus(&topology, &limits);
-    Ok(renderer(&args.input.output)?.shares(&topology, &shares, STYLE))
+    Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
 }
 
 pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
-    Ok(renderer(&args.output)?.presets(STYLE))
+    Ok(renderer(&args.output)?.presets(style()))
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {

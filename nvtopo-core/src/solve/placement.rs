@@ -204,41 +204,29 @@ pub(super) fn complete(
 
 fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {
     let name = |position: usize| topology.device_name(position);
-    if chosen.len() == candidates {
-        return match (chosen, worst_pair(topology, chosen)) {
-            ([only], _) => format!("{} is the only GPU there is to choose.", name(*only)),
-            (_, Some((a, b, pair))) => format!(
-                "All {candidates} GPUs were needed; the worst pair, {} and {}, has {}.",
-                name(a),
-                name(b),
-                describe(topology, pair)
-            ),
-            _ => format!("All {candidates} GPUs were needed."),
-        };
-    }
+    let count = chosen.len();
     let Some((a, b, pair)) = worst_pair(topology, chosen) else {
-        return format!(
-            "{} leaves the best set of GPUs to the next jobs, of {candidates} to choose from.",
-            name(chosen[0])
-        );
+        let only = chosen.first().map_or_else(String::new, |only| name(*only));
+        return match candidates {
+            1 => format!("{only} is the only GPU there is to choose."),
+            _ => format!(
+                "{only} leaves the best sets of the {candidates} GPUs to choose from to the next jobs."
+            ),
+        };
     };
-    let claim = match (proof, first) {
-        (Proof::Bound { .. }, _) => "the best that the search found before it was stopped".to_owned(),
+    let has = match count {
+        2 => format!("{} and {} share {}", name(a), name(b), describe(topology, pair)),
+        _ => format!("The worst pair, {} and {}, has {}", name(a), name(b), describe(topology, pair)),
+    };
+    match (proof, first) {
+        _ if count == candidates => format!("{has}; all {count} GPUs there are to choose were asked for."),
+        (Proof::Bound { .. }, _) => {
+            format!("{has}; the search was stopped before it could rule out a better set.")
+        }
         (_, "min-pair") => {
-            format!("no {} of the {candidates} GPUs to choose from have a better worst pair", chosen.len())
+            format!("{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair.")
         }
-        (_, objective) => {
-            format!("no {} of the {candidates} GPUs to choose from are better by {objective}", chosen.len())
-        }
-    };
-    match chosen {
-        [_, _] => format!("{} and {} share {}; {claim}.", name(a), name(b), describe(topology, pair)),
-        _ => format!(
-            "Every pair has at least {} ({} and {}); {claim}.",
-            describe(topology, pair),
-            name(a),
-            name(b)
-        ),
+        _ => format!("{has}; no {count} of the {candidates} GPUs to choose from are better by {first}."),
     }
 }
 

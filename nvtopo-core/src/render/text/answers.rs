@@ -21,7 +21,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
         ]);
     }
-    out += &lines(&table);
+    out += &lines(table);
     out += "\n";
     for score in placement.scores() {
         let bound = match (placement.is_optimal(), score.bound) {
@@ -47,7 +47,7 @@ pub(super) fn shares(topology: &Topology, shares: &Shares, style: Style) -> Stri
         let mems = or_unknown(share.mems.to_string());
         table.add_row([head(gpu.name()), Cell::new(&share.cpus), Cell::new(mems)]);
     }
-    lines(&table) + &remarks(&shares.remarks, style)
+    lines(table) + &remarks(&shares.remarks, style)
 }
 
 pub(super) fn presets(style: Style) -> String {
@@ -55,7 +55,7 @@ pub(super) fn presets(style: Style) -> String {
     for preset in PRESETS {
         table.add_row([head(preset.name), Cell::new(preset.summary)]);
     }
-    lines(&table)
+    lines(table)
 }
 
 fn or_unknown(text: String) -> String {

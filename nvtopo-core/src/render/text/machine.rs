@@ -1,7 +1,7 @@
 //! The picture of a machine: what is on each NUMA node, the NVLink groups, and the matrix.
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
-use crate::cpuset::NodeSet;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{
     Basis, Gpu, GroupShape, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin, Stated, Topology,
 };
@@ -63,11 +63,25 @@ fn places(topology: &Topology, style: Style) -> String {
         unplaced = others;
         out += &devices(topology, &own, style);
     }
-    if !unplaced.is_empty() {
-        let _ = writeln!(out, "\n{}", bold("NUMA node unknown", style));
-        out += &devices(topology, &unplaced, style);
+    for (cpus, own) in by_cpus(topology, &unplaced) {
+        let facts = cpus.map_or_else(String::new, |cpus| format!("  CPUs {cpus}"));
+        let _ = writeln!(out, "\n{}{facts}", bold("NUMA node unknown", style));
+        out += &devices(topology, &own, style);
     }
     out
+}
+
+/// Devices that are near to the same CPUs, in the order of the first of each.
+fn by_cpus(topology: &Topology, devices: &[usize]) -> Vec<(Option<CpuSet>, Vec<usize>)> {
+    let mut groups: Vec<(Option<CpuSet>, Vec<usize>)> = Vec::new();
+    for &device in devices {
+        let cpus = topology.local_cpus(topology.devices()[device]).known().cloned();
+        match groups.iter_mut().find(|(other, _)| *other == cpus) {
+            Some((_, group)) => group.push(device),
+            None => groups.push((cpus, vec![device])),
+        }
+    }
+    groups
 }
 
 fn is_on(topology: &Topology, device: NodeId, id: NodeId, numa: &NumaNode) -> bool {
@@ -109,7 +123,7 @@ fn devices(topology: &Topology, devices: &[usize], style: Style) -> String {
             _ => continue,
         };
     }
-    lines(&table)
+    lines(table)
 }
 
 fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
@@ -124,7 +138,7 @@ fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
     };
     let address = gpu.address.map(|address| address.to_string()).unwrap_or_default();
     vec![
-        head(format!(" {}", gpu.name())),
+        head(gpu.name()),
         Cell::new(model),
         Cell::new(memory),
         Cell::new(address),
@@ -138,7 +152,7 @@ fn nic_row(nic: &Nic) -> Vec<Cell> {
         rdma.into_iter().chain(nic.net_devices.iter().filter(|net| **net != nic.name).cloned()).collect();
     let rate = nic.rate.map(|rate| rate.to_string()).unwrap_or_default();
     let address = nic.address.map(|address| address.to_string()).unwrap_or_default();
-    vec![Cell::new(format!(" {}", nic.name)), Cell::new(other.join(" ")), Cell::new(rate), Cell::new(address)]
+    vec![Cell::new(&nic.name), Cell::new(other.join(" ")), Cell::new(rate), Cell::new(address)]
 }
 
 fn groups(topology: &Topology, style: Style) -> String {
@@ -200,5 +214,5 @@ fn matrix(topology: &Topology, style: Style) -> String {
         });
         table.add_row(std::iter::once(head(topology.device_name(gpu))).chain(cells));
     }
-    lines(&table)
+    lines(table)
 }

@@ -47,9 +47,12 @@ fn table(style: Style) -> Table {
     table
 }
 
-/// The table without the blanks that fill its last column.
-fn lines(table: &Table) -> String {
-    table.trim_fmt() + "\n"
+/// The table with its columns two apart, without the blanks that fill the last one.
+fn lines(mut table: Table) -> String {
+    for column in table.column_iter_mut() {
+        column.set_padding((2, 0));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn head(text: impl ToString) -> Cell {

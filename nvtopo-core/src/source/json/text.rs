@@ -16,17 +16,27 @@ pub(crate) fn to_text(document: &impl Serialize) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// How deep things get lines of their own: the document, the topology, its lists.
-const DEPTH: usize = 3;
+/// How deep things get lines of their own: the document and its lists.
+const DEPTH: usize = 2;
+
+/// The key below which it is one level more: its lists are as large as those of other documents.
+const DEEPER: &str = "topology";
 
 #[derive(Default)]
 struct Lines {
     depth: usize,
+    /// Whether a key is being written, and whether what follows it is [`DEEPER`].
+    in_key: bool,
+    deeper: bool,
     /// Whether the list or object that ends next had anything in it.
     filled: bool,
 }
 
 impl Lines {
+    fn limit(&self) -> usize {
+        DEPTH + usize::from(self.deeper)
+    }
+
     fn begin<W: Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> Result<()> {
         self.depth += 1;
         self.filled = false;
@@ -35,7 +45,7 @@ impl Lines {
 
     fn end<W: Write + ?Sized>(&mut self, writer: &mut W, bracket: &[u8]) -> Result<()> {
         self.depth -= 1;
-        if self.filled && self.depth < DEPTH {
+        if self.filled && self.depth < self.limit() {
             self.indent(writer)?;
         }
         self.filled = true;
@@ -43,7 +53,7 @@ impl Lines {
     }
 
     fn separate<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        match (first, self.depth <= DEPTH) {
+        match (first, self.depth <= self.limit()) {
             (true, true) => self.indent(writer),
             (true, false) => Ok(()),
             (false, true) => writer.write_all(b",").and_then(|()| self.indent(writer)),
@@ -84,7 +94,21 @@ impl Formatter for Lines {
     }
 
     fn begin_object_key<W: Write + ?Sized>(&mut self, writer: &mut W, first: bool) -> Result<()> {
-        self.separate(writer, first)
+        self.separate(writer, first)?;
+        self.in_key = true;
+        Ok(())
+    }
+
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> Result<()> {
+        if self.in_key && self.depth == 1 {
+            self.deeper = fragment == DEEPER;
+        }
+        writer.write_all(fragment.as_bytes())
+    }
+
+    fn end_object_key<W: Write + ?Sized>(&mut self, _writer: &mut W) -> Result<()> {
+        self.in_key = false;
+        Ok(())
     }
 
     fn begin_object_value<W: Write + ?Sized>(&mut self, writer: &mut W) -> Result<()> {
@@ -103,11 +127,27 @@ mod tests {
 
     #[test]
     fn large_things_have_lines_and_small_ones_share() {
-        let value = serde_json::json!({"empty": [], "list": {"nodes": [{"a": [1, 2], "b": {}}, {"c": "x"}]}});
+        let value = serde_json::json!({
+            "empty": [],
+            "topology": {"nodes": [{"a": [1, 2], "b": {}}, {"c": "x"}]},
+            "matrix": [["X", "NV4"], ["NV4", "X"]],
+        });
         assert_eq!(
             to_text(&value),
-            "{\n  \"empty\": [],\n  \"list\": {\n    \"nodes\": [\n      {\"a\": [1, 2], \"b\": {}},\n      \
-             {\"c\": \"x\"}\n    ]\n  }\n}\n"
+            r#"{
+  "empty": [],
+  "topology": {
+    "nodes": [
+      {"a": [1, 2], "b": {}},
+      {"c": "x"}
+    ]
+  },
+  "matrix": [
+    ["X", "NV4"],
+    ["NV4", "X"]
+  ]
+}
+"#
         );
     }
 }

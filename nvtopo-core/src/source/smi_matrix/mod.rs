@@ -193,15 +193,11 @@ impl Planter<'_> {
     fn device(&self, device: usize) -> NodeKind {
         let name = self.matrix.name(device);
         let Affinity { cpus, nodes, memory_node } = self.affinities[device].clone();
-        if let Some(index) = columns::gpu_index(name) { NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() })) } else {
+        if let Some(index) = columns::gpu_index(name) {
+            NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() }))
+        } else {
             let rdma_device = self.matrix.rdma_device(name);
-            NodeKind::Nic(Box::new(Nic {
-                name: name.to_owned(),
-                rdma_device,
-                cpus,
-                nodes,
-                ..Nic::default()
-            }))
+            NodeKind::Nic(Box::new(Nic { name: name.to_owned(), rdma_device, cpus, nodes, ..Nic::default() }))
         }
     }
 }

@@ -1,0 +1,190 @@
+//! The command as people run it: output, exit codes, and a child that is really bound.
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn nvtopo(arguments: &[&str]) -> Output {
+    run(arguments, "", &[])
+}
+
+fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
+    for variable in ["CUDA_VISIBLE_DEVICES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_LOCALID"] {
+        command.env_remove(variable);
+    }
+    command.args(arguments).envs(environment.iter().copied());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // A command that fails early closes its input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn show_prints_what_programs_ask_for() {
+    let shown = json(&nvtopo(&["show", "--from", "preset:dgx-a100", "--format", "json"]));
+    assert_eq!(shown["devices"][0], "GPU0");
+    assert_eq!(shown["matrix"][0][0], "X");
+    assert_eq!(shown["matrix"][0][1], "NV12");
+    assert_eq!(shown["nvlink_groups"][0].as_array().unwrap().len(), 8);
+    assert_eq!(shown["cpu_affinity"]["GPU0"], "48-63,176-191");
+    assert_eq!(shown["numa_affinity"]["GPU0"], "3");
+    assert!(shown["notes"].is_array());
+}
+
+#[test]
+fn what_show_prints_is_read_back() {
+    let shown = nvtopo(&["show", "--from", "preset:dgx-h100", "--format", "json"]);
+    let again = run(&["show", "--from", "-", "--format", "json"], &text(&shown.stdout), &[]);
+    assert_eq!(text(&again.stdout), text(&shown.stdout));
+}
+
+#[test]
+fn place_gives_the_gpus_and_what_belongs_to_them() {
+    let placed = json(&nvtopo(&["place", "--gpus", "2", "--from", "preset:dgx-1-v100", "--format", "json"]));
+    assert_eq!(placed["gpus"], serde_json::json!([0, 3]));
+    assert_eq!(placed["optimal"], true);
+    assert_eq!(placed["per_gpu"][0]["cpus"], "0-4,40-44");
+    assert_eq!(placed["per_gpu"][0]["mems"], "0");
+    assert_eq!(placed["per_gpu"][0]["nics"], serde_json::json!(["mlx5_0"]));
+}
+
+#[test]
+fn options_choose_among_the_gpus() {
+    let gpus = |more: &[&str]| {
+        let arguments = [&["place", "--from", "preset:dgx-1-v100", "--format", "json", "--gpus", "2"], more].concat();
+        json(&nvtopo(&arguments))["gpus"].clone()
+    };
+    assert_eq!(gpus(&["--exclude", "0,1,2,3"]), serde_json::json!([4, 7]));
+    assert_eq!(gpus(&["--only", "GPU1,GPU6"]), serde_json::json!([1, 6]));
+    assert_eq!(gpus(&["--include", "5"]), serde_json::json!([5, 6]));
+    assert_eq!(gpus(&["--objective", "pair-sum,min-pair"]), serde_json::json!([0, 3]));
+}
+
+#[test]
+fn exit_codes_tell_no_from_wrong() {
+    let code = |arguments: &[&str]| nvtopo(arguments).status.code();
+    assert_eq!(code(&["place", "--gpus", "9", "--from", "preset:dgx-h100"]), Some(1));
+    assert_eq!(code(&["place", "--gpus", "2", "--from", "preset:nothing"]), Some(2));
+    assert_eq!(code(&["place", "--gpus", "2", "--objective", "best", "--from", "preset:dgx-h100"]), Some(2));
+    assert_eq!(code(&["place", "--gpus", "two"]), Some(2));
+    assert_eq!(code(&["show", "--from", "/nowhere/at/all"]), Some(2));
+    assert_eq!(code(&["--help"]), Some(0));
+    assert_eq!(code(&["presets"]), Some(0));
+}
+
+#[test]
+fn errors_go_to_standard_error_and_name_the_place() {
+    let broken = "\tGPU0\tGPU1\nGPU0\t X \tNVX\nGPU1\tNV4\t X \n";
+    let output = run(&["show", "--from", "-"], broken, &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    let message = text(&output.stderr);
+    assert!(message.starts_with("nvtopo: standard input:2:"), "{message}");
+    assert!(message.contains("NVX"), "{message}");
+}
+
+#[test]
+fn colour_is_for_terminals_only() {
+    assert!(!text(&nvtopo(&["show", "--from", "preset:dgx-2"]).stdout).contains('\x1b'));
+}
+
+#[test]
+fn a_reader_that_stops_early_is_no_failure() {
+    let command = format!("{} show --from preset:dgx-2 --format json | head -1", env!("CARGO_BIN_EXE_nvtopo"));
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
+}
+
+/// A text in which the CPUs of each GPU are one that this process may use.
+#[cfg(target_os = "linux")]
+fn machine_of_allowed_cpus() -> (String, Vec<u32>) {
+    let cpus: Vec<u32> = nvtopo::apply::current_cpus().unwrap().iter().collect();
+    let (first, last) = (cpus[0], cpus[cpus.len() - 1]);
+    let matrix = format!(
+        "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tNV4\t{first}\t0\nGPU1\tNV4\t X \t{last}\t0\n"
+    );
+    (matrix, vec![first, last])
+}
+
+#[cfg(target_os = "linux")]
+fn exec(more: &[&str], environment: &[(&str, &str)]) -> Output {
+    let (matrix, _) = machine_of_allowed_cpus();
+    let shell = "grep Cpus_allowed_list /proc/self/status; echo visible=$CUDA_VISIBLE_DEVICES";
+    let arguments = [&["exec", "--from", "-"], more, &["--", "sh", "-c", shell]].concat();
+    run(&arguments, &matrix, environment)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_binds_the_child_to_the_cpus_of_its_rank() {
+    let (_, cpus) = machine_of_allowed_cpus();
+    for (rank, cpu) in cpus.iter().enumerate() {
+        let environment = [("LOCAL_RANK", rank.to_string()), ("LOCAL_WORLD_SIZE", "2".to_owned())];
+        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let output = exec(&["--trust-topology"], &environment);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let expected = format!("Cpus_allowed_list:\t{cpu}\nvisible=\n");
+        assert_eq!(text(&output.stdout), expected);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_follows_the_visible_devices() {
+    let (_, cpus) = machine_of_allowed_cpus();
+    let output = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "1"), ("LOCAL_RANK", "0")]);
+    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_with_gpus_chooses_and_shows_only_these() {
+    let (_, cpus) = machine_of_allowed_cpus();
+    let output = exec(&["--trust-topology", "--gpus", "1", "--exclude", "0"], &[]);
+    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_refuses_what_is_not_this_machine() {
+    let unknown = exec(&[], &[]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("--trust-topology"), "{}", text(&unknown.stderr));
+    let own = text(&nvtopo(&["show", "--format", "json"]).stdout);
+    let accepted = run(&["exec", "--from", "-", "--", "true"], &own, &[]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
+    let mut other: serde_json::Value = serde_json::from_str(&own).unwrap();
+    for digest in ["machine", "boot"] {
+        other["topology"]["origin"]["machine"][digest] = "0123456789abcdef".into();
+    }
+    let refused = run(&["exec", "--trust-topology", "--from", "-", "--", "true"], &other.to_string(), &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("another machine"), "{}", text(&refused.stderr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_becomes_the_command_in_the_same_process() {
+    let matrix = machine_of_allowed_cpus().0;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nvtopo"))
+        .args(["exec", "--trust-topology", "--from", "-", "--", "sh", "-c", "echo $$; exit 7"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(matrix.as_bytes()).unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), id.to_string());
+    assert_eq!(output.status.code(), Some(7));
+}
