@@ -89,12 +89,16 @@ fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool
     let text_of = |row: usize| matrix.rows[row].as_ref().and_then(|row| row.affinities[which].as_deref());
     let Some(own) = text_of(device) else { return false };
     let others = || (0..matrix.rows.len()).filter(|row| *row != device).filter_map(text_of);
-    let longer = others().any(|other| other.len() > own.len() && other.starts_with(own));
-    let devices_missing = matrix.rows.iter().any(Option::is_none);
+    // One number may well begin another; a list that ends where another goes on is cut.
+    let goes_on =
+        |rest: &str| AFFINITIES[which] == Column::Cpus || !matrix.terminated || rest.starts_with(['-', ',']);
+    let longer =
+        others().filter_map(|other| other.strip_prefix(own)).any(|rest| !rest.is_empty() && goes_on(rest));
+    let devices_missing = matrix.nameless || matrix.rows.iter().any(Option::is_none);
     let last_column =
         matrix.columns.as_ref().and_then(|columns| columns.kinds.last()) == Some(&AFFINITIES[which]);
     if !devices_missing && last_column {
-        return longer && !matrix.terminated;
+        return longer;
     }
     let alike = || {
         others().any(|other| {

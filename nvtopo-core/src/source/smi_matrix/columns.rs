@@ -93,6 +93,12 @@ pub(super) fn is_header_part(text: &str) -> bool {
     could_be_device(text) || is_phrase_word(text)
 }
 
+/// Whether the text is the start of a word of the header.
+pub(super) fn is_cut_part(text: &str) -> bool {
+    let words = PHRASES.iter().flat_map(|(words, _)| words.iter().copied()).chain(["NIC"]).chain(RDMA);
+    words.into_iter().any(|word| word.starts_with(text))
+}
+
 /// The part of a line that is a header, if it is one: from the first device on, and no cell among it.
 pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
     let first_gpu = tokens.iter().position(|token| starts_with_gpu(bare(&token.text)))?;
@@ -147,8 +153,15 @@ impl Columns {
         let mut index = 0;
         while let Some(token) = tokens.get(index) {
             let (kind, used) = columns.kind(&tokens[index..]);
-            if let Column::Device(_) = kind {
-                columns.name(token)?;
+            match kind {
+                Column::Device(_) => columns.name(token)?,
+                // Of several columns before the devices, the labels are in the last.
+                Column::Label => columns.kinds.iter_mut().for_each(|kind| {
+                    if *kind == Column::Label {
+                        *kind = Column::Other;
+                    }
+                }),
+                _ => {}
             }
             columns.kinds.push(kind);
             columns.starts.push(token.screen);
@@ -183,6 +196,11 @@ impl Columns {
         free
     }
 
+    /// How many columns are devices.
+    pub(super) fn devices(&self) -> usize {
+        self.kinds.iter().filter(|kind| matches!(kind, Column::Device(_))).count()
+    }
+
     pub(super) fn has(&self, kind: Column) -> bool {
         self.kinds.contains(&kind)
     }
@@ -201,7 +219,7 @@ impl Columns {
         }
         let text = &tokens[0].text;
         if self.fielded {
-            let before = self.names.is_empty() && !self.kinds.contains(&Column::Label);
+            let before = self.names.is_empty();
             return match () {
                 () if could_be_device(text) => (Column::Device(self.names.len()), 1),
                 () if before => (Column::Label, 1),

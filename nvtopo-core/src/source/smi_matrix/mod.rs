@@ -8,13 +8,14 @@ mod affinity;
 mod cell;
 mod columns;
 mod nvlink;
+mod place;
 mod reader;
 mod table;
 mod text;
 mod tree;
 
 use super::{Input, Source};
-use crate::cpuset::CpuSet;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
@@ -62,7 +63,7 @@ impl Source for SmiMatrix {
 }
 
 fn build(mut matrix: Matrix) -> Result<Fragment> {
-    name_the_rest(&mut matrix);
+    matrix.drop_nameless();
     let pairs = matrix.pairs()?;
     let affinities = affinity::read(&mut matrix);
     let mut fragment = Fragment::new(Provenance::SmiMatrix);
@@ -80,44 +81,13 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
     Ok(fragment)
 }
 
-/// Without a header, columns of rows that a cut removed have no name; they are left out.
-fn name_the_rest(matrix: &mut Matrix) {
-    let Some(columns) = &mut matrix.columns else { return };
-    let Some(named) = columns.names.iter().rposition(Option::is_some) else { return };
-    let nameless = columns.names.iter().filter(|name| name.is_none()).count();
-    if nameless == 0 {
-        return;
-    }
-    let keep: Vec<bool> = columns.names.iter().map(Option::is_some).collect();
-    let mut number = 0;
-    for kind in &mut columns.kinds {
-        if let columns::Column::Device(device) = kind {
-            // The tail of the text is a column of its own; one without a name tells nothing.
-            *kind = if keep[*device] { columns::Column::Device(number) } else { columns::Column::Other };
-            number += usize::from(*kind != columns::Column::Other);
-        }
-    }
-    let mut flags = keep.iter();
-    columns.names.retain(|_| flags.next().copied().unwrap_or(false));
-    let mut flags = keep.iter();
-    let tail = matrix.tail.map(|(row, column)| (keep[..row].iter().filter(|kept| **kept).count(), column));
-    matrix.rows.retain(|_| flags.next().copied().unwrap_or(false));
-    for row in matrix.rows.iter_mut().flatten() {
-        let mut flags = keep.iter();
-        row.cells.retain(|_| flags.next().copied().unwrap_or(false));
-    }
-    matrix.tail = tail;
-    let _ = named;
-    matrix.damage(format!("{nameless} columns have neither a header nor a row and are left out"));
-}
-
 fn single_node(affinity: &Affinity) -> Option<u32> {
-    affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(super::super::cpuset::NodeSet::first)
+    affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(NodeSet::first)
 }
 
 /// Adds the containers and the devices; the node of each device comes back.
 fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: &[Affinity]) -> Vec<NodeId> {
-    let mut planter = Planter { matrix, affinities, ids: vec![NodeId::MACHINE; affinities.len()] };
+    let mut parents = vec![NodeId::MACHINE; affinities.len()];
     let cpus = cpus_of_nodes(fragment, forest, affinities);
     let mut numa = Vec::new();
     for (branch, cpus) in forest.branches.iter().zip(cpus) {
@@ -130,7 +100,7 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
             None => NodeId::MACHINE,
         };
         for tree in &branch.trees {
-            planter.plant(fragment, parent, tree);
+            plant_containers(fragment, parent, tree, &mut parents);
         }
     }
     if numa.len() <= MAX_LINKED_NODES {
@@ -140,7 +110,16 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
             }
         }
     }
-    planter.ids
+    // The devices come last, in the order of their columns, which is the order of NICs in a topology.
+    let devices = parents.into_iter().enumerate();
+    let ids = devices.map(|(device, parent)| {
+        let id = fragment.add(parent, kind_of(matrix, device, &affinities[device]));
+        if parent != NodeId::MACHINE {
+            fragment.link(parent, id, rates::pcie_unknown());
+        }
+        id
+    });
+    ids.collect()
 }
 
 /// The CPUs of each branch's NUMA node: those of its GPUs, unless nodes would then share CPUs.
@@ -160,46 +139,35 @@ fn cpus_of_nodes(fragment: &mut Fragment, forest: &Forest, affinities: &[Affinit
     sets.iter().map(|_| CpuSet::new()).collect()
 }
 
-struct Planter<'a> {
-    matrix: &'a Matrix,
-    affinities: &'a [Affinity],
-    ids: Vec<NodeId>,
+/// Adds the switches and bridges of a tree, and says which of them is each device's parent.
+fn plant_containers(fragment: &mut Fragment, parent: NodeId, tree: &Tree, parents: &mut [NodeId]) {
+    let (kind, below) = match tree {
+        Tree::Device(device) => {
+            parents[*device] = parent;
+            return;
+        }
+        Tree::Switch(below) => (NodeKind::PcieSwitch(PcieSwitch::default()), below),
+        Tree::Bridge(below) => (NodeKind::HostBridge(HostBridge::default()), below),
+    };
+    let switch = matches!(kind, NodeKind::PcieSwitch(_));
+    let id = fragment.add_inferred(parent, kind);
+    if switch && parent != NodeId::MACHINE {
+        fragment.link(parent, id, rates::pcie_unknown());
+    }
+    for tree in below {
+        plant_containers(fragment, id, tree, parents);
+    }
 }
 
-impl Planter<'_> {
-    fn plant(&mut self, fragment: &mut Fragment, parent: NodeId, tree: &Tree) {
-        let (id, below): (NodeId, &[Tree]) = match tree {
-            Tree::Device(device) => {
-                self.ids[*device] = fragment.add(parent, self.device(*device));
-                (self.ids[*device], &[])
-            }
-            Tree::Switch(below) => {
-                let id = fragment.add_inferred(parent, NodeKind::PcieSwitch(PcieSwitch::default()));
-                (id, below)
-            }
-            Tree::Bridge(below) => {
-                let id = fragment.add_inferred(parent, NodeKind::HostBridge(HostBridge::default()));
-                (id, below)
-            }
-        };
-        if parent != NodeId::MACHINE && !matches!(tree, Tree::Bridge(_)) {
-            fragment.link(parent, id, rates::pcie_unknown());
-        }
-        for tree in below {
-            self.plant(fragment, id, tree);
-        }
+fn kind_of(matrix: &Matrix, device: usize, affinity: &Affinity) -> NodeKind {
+    let name = matrix.name(device);
+    let Affinity { cpus, nodes, memory_node } = affinity.clone();
+    if let Some(index) = columns::gpu_index(name) {
+        return NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() }));
     }
-
-    fn device(&self, device: usize) -> NodeKind {
-        let name = self.matrix.name(device);
-        let Affinity { cpus, nodes, memory_node } = self.affinities[device].clone();
-        if let Some(index) = columns::gpu_index(name) {
-            NodeKind::Gpu(Box::new(Gpu { index, cpus, nodes, memory_node, ..Gpu::default() }))
-        } else {
-            let rdma_device = self.matrix.rdma_device(name);
-            NodeKind::Nic(Box::new(Nic { name: name.to_owned(), rdma_device, cpus, nodes, ..Nic::default() }))
-        }
-    }
+    let rdma_device = matrix.rdma_device(name);
+    let name = name.to_owned();
+    NodeKind::Nic(Box::new(Nic { name, rdma_device, cpus, nodes, ..Nic::default() }))
 }
 
 fn state_paths(fragment: &mut Fragment, pairs: &Pairs, ids: &[NodeId]) {
@@ -219,9 +187,8 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
     let missing: Vec<usize> =
         (0..matrix.rows.len()).filter(|device| matrix.rows[*device].is_none()).collect();
     if let Some(first) = missing.first() {
-        let (count, name) = (missing.len(), matrix.name(*first));
-        let text =
-            format!("the rows of {count} devices are missing, first {name}; the columns tell what they can");
+        let (count, name) = (table::counted(missing.len(), "device"), matrix.name(*first));
+        let text = format!("the rows of {count} are missing, first {name}; the columns tell what they can");
         fragment.note(NoteKind::Damage, text);
     }
     let short = matrix.rows.iter().flatten().find(|row| row.cells.iter().any(Option::is_none));

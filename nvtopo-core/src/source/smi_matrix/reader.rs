@@ -3,11 +3,13 @@
 //! What a row's cells mean is for [`super::table`].
 
 use super::cell;
-use super::columns::{self, Column, Columns};
-use super::table::{Matrix, place};
+use super::columns::{self, Columns};
+use super::place::place;
+use super::table::Matrix;
 use super::text::{self, Line, Token};
 use crate::error::{Error, Result};
 use crate::model::MAX_DEVICES;
+use std::collections::BTreeSet;
 
 /// A row as it stands in the text.
 #[derive(Debug)]
@@ -20,9 +22,27 @@ pub(super) struct RawRow {
     open: bool,
 }
 
-/// What the line is that ends a matrix.
+/// The last line that may be the header of the rows below it.
+#[derive(Default)]
+struct Header {
+    tokens: Vec<Token>,
+    names: BTreeSet<String>,
+    fielded: bool,
+    /// As for a row.
+    open: bool,
+}
+
+impl Header {
+    fn new(tokens: Vec<Token>, fielded: bool, open: bool) -> Self {
+        let names = tokens.iter().map(|token| token.text.clone()).collect();
+        Self { tokens, names, fielded, open }
+    }
+}
+
+/// Which part of the text has been reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    Before,
     Rows,
     Legend,
     /// Another matrix has begun.
@@ -31,9 +51,7 @@ enum Stage {
 
 /// Reads a text line by line.
 pub(super) struct Reader {
-    header: Vec<Token>,
-    header_fielded: bool,
-    header_open: bool,
+    header: Header,
     pending: Option<RawRow>,
     stage: Stage,
     /// Lines between rows that are none: how many, and the first.
@@ -44,7 +62,6 @@ pub(super) struct Reader {
     /// Whether the line of the last row was ended.
     terminated: bool,
     matrix: Matrix,
-    begun: bool,
 }
 
 /// Whether a line could be one of a matrix: a header, or the row of a GPU.
@@ -61,20 +78,29 @@ pub(super) fn is_matrix_line(line: &Line<'_>) -> bool {
     reader.row(&tokens, fielded, true).is_some()
 }
 
+/// Whether what follows a name makes a row of it: a line of prose may start with the name of a GPU as well.
+fn is_row(cells: &[Token]) -> bool {
+    let prose = |token: &Token| {
+        columns::is_device(columns::bare(&token.text))
+            || token.text.starts_with(|c: char| c.is_ascii_lowercase())
+    };
+    let worded = |token: &&Token| cell::is_word(&token.text) || cell::split(&token.text).is_some();
+    let words = cells.iter().filter(worded).count();
+    let others = cells.iter().filter(|token| !token.text.is_empty() && !cell::is_list(&token.text)).count();
+    words > 0 && 2 * words >= others && !cells.first().is_some_and(prose)
+}
+
 impl Reader {
     pub(super) fn new() -> Self {
         Self {
-            header: Vec::new(),
-            header_fielded: false,
-            header_open: false,
+            header: Header::default(),
             pending: None,
-            stage: Stage::Rows,
+            stage: Stage::Before,
             skipped: (0, 0),
             skipped_pending: (0, 0),
             followed: false,
             terminated: false,
             matrix: Matrix::default(),
-            begun: false,
         }
     }
 
@@ -93,7 +119,7 @@ impl Reader {
         }
         let open = !line.text.ends_with(char::is_whitespace);
         let indented = line.text.starts_with(char::is_whitespace);
-        if !self.begun {
+        if self.stage == Stage::Before {
             self.command(&tokens);
         }
         if let Some((label, cells)) = self.row(&tokens, fielded, false) {
@@ -101,13 +127,19 @@ impl Reader {
             return self.begin_row(row);
         }
         if let Some(header) = columns::header(&tokens, fielded) {
+            // A broken header may go on with GPUs that it has not named yet.
+            let new = !header.iter().any(|token| self.header.names.contains(&token.text));
+            if self.stage == Stage::Before && new && !fielded && self.continue_header(&tokens, open, indented)
+            {
+                return Ok(());
+            }
             self.begin_header(header, fielded, open);
             return Ok(());
         }
-        if !self.begun {
+        if self.stage == Stage::Before {
             self.continue_header(&tokens, open, indented);
         } else if !self.continue_row(&tokens, open, indented) {
-            self.other(line, &tokens);
+            self.other(line, &tokens)?;
         }
         Ok(())
     }
@@ -116,9 +148,9 @@ impl Reader {
     pub(super) fn finish(mut self) -> Result<Matrix> {
         let at_end = !self.followed && self.stage == Stage::Rows;
         self.flush(at_end)?;
-        if !self.begun {
+        if self.stage == Stage::Before {
             let error = Error::input("there is no row of a matrix in it");
-            return Err(match self.header.first() {
+            return Err(match self.header.tokens.first() {
                 Some(token) => error.at(token.line, token.column).help("only its header was found"),
                 None => error.help("expected the text of 'nvidia-smi topo -m'"),
             });
@@ -134,23 +166,23 @@ impl Reader {
 
     /// The label of a row and what follows it, if the tokens are a row. `any` takes labels of GPUs only.
     fn row(&self, tokens: &[Token], fielded: bool, any: bool) -> Option<(Token, Vec<Token>)> {
-        let known = |name: &str| match (&self.matrix.columns, self.begun) {
-            (Some(columns), true) if !columns.names.iter().any(Option::is_none) => {
-                columns.number(name).is_some() || columns::is_device(name)
+        let columns = self.matrix.columns.as_ref();
+        let named = columns.filter(|columns| !columns.names.iter().any(Option::is_none));
+        let known = |name: &str| match (named, self.stage) {
+            (_, Stage::Before) => {
+                columns::gpu_index(name).is_some() || !any && self.header.names.contains(name)
             }
-            (_, true) => columns::is_header_part(name) && !matches!(name, "CPU" | "NUMA" | "GPU" | "ID"),
-            _ => {
-                columns::gpu_index(name).is_some()
-                    || !any && self.header.iter().any(|token| token.text == name)
-            }
+            (Some(columns), _) => columns.number(name).is_some() || columns::is_device(name),
+            _ => columns::is_header_part(name) && !matches!(name, "CPU" | "NUMA" | "GPU" | "ID"),
         };
         let worded = |text: &str| cell::is_word(text) || cell::split(text).is_some();
-        let at = tokens.iter().position(|token| known(columns::bare(&token.text)) || self.glued(&token.text));
+        let label = |text: &str| !text.is_empty() && !cell::is_word(text) && known(text);
+        let at = tokens.iter().position(|token| label(columns::bare(&token.text)) || self.glued(&token.text));
         let at = at.filter(|at| fielded || !tokens[..*at].iter().any(|token| worded(&token.text)))?;
         let mut label = tokens[at].clone();
-        let bare = columns::bare(&label.text);
+        let bare = columns::bare(&label.text).to_owned();
         label.column += label.text.chars().count() - bare.chars().count();
-        label.text = bare.to_owned();
+        label.text = bare;
         let mut rest = if fielded { tokens.to_vec() } else { tokens[at + 1..].to_vec() };
         if !fielded && let Some((name, cells)) = self.unglue(&label.text) {
             let mut first = label.clone();
@@ -158,8 +190,8 @@ impl Reader {
             (first.text, label.text) = (cells, name);
             rest.insert(0, first);
         }
-        // A line of prose may start with the name of a GPU; a row holds at least one cell.
-        rest.iter().any(|token| worded(&token.text)).then_some((label, rest))
+        let cells = if fielded { &rest[at + 1..] } else { &rest[..] };
+        is_row(cells).then_some((label, rest))
     }
 
     fn glued(&self, text: &str) -> bool {
@@ -181,15 +213,14 @@ impl Reader {
     }
 
     fn begin_row(&mut self, row: RawRow) -> Result<()> {
-        if self.stage == Stage::Legend {
+        if self.stage == Stage::Legend || self.followed && self.has(&row.label.text) {
             self.over(row.label.line);
             return Ok(());
         }
-        if !self.begun {
-            self.begun = true;
-            let named = self.header.iter().any(|token| token.text == row.label.text);
-            if named {
-                let columns = Columns::from_header(&self.header, self.header_fielded)?;
+        if self.stage == Stage::Before {
+            self.stage = Stage::Rows;
+            if self.header.names.contains(&row.label.text) {
+                let columns = Columns::from_header(&self.header.tokens, self.header.fielded)?;
                 self.matrix.set_columns(columns);
             } else {
                 self.matrix.damage(format!(
@@ -206,6 +237,13 @@ impl Reader {
         Ok(())
     }
 
+    /// Whether the row was there already.
+    fn has(&self, name: &str) -> bool {
+        let number = self.matrix.columns.as_ref().and_then(|columns| columns.number(name));
+        let read = number.and_then(|number| self.matrix.rows.get(number)?.as_ref());
+        read.is_some() || self.pending.as_ref().is_some_and(|row| row.label.text == name)
+    }
+
     fn flush(&mut self, at_end: bool) -> Result<()> {
         let Some(row) = self.pending.take() else { return Ok(()) };
         if self.matrix.columns.is_none() {
@@ -220,33 +258,40 @@ impl Reader {
     }
 
     fn begin_header(&mut self, header: Vec<Token>, fielded: bool, open: bool) {
-        if self.begun {
-            self.over(header[0].line);
+        if self.stage == Stage::Before {
+            self.header = Header::new(header, fielded, open);
         } else {
-            (self.header, self.header_fielded, self.header_open) = (header, fielded, open);
+            self.over(header[0].line);
         }
     }
 
     /// A header that the terminal broke goes on in the next line.
-    fn continue_header(&mut self, tokens: &[Token], open: bool, indented: bool) {
-        let Some(last) = self.header.last().filter(|_| !self.header_fielded) else { return };
-        let (Some(first), part) = (tokens.first(), columns::is_header_part) else { return };
+    fn continue_header(&mut self, tokens: &[Token], open: bool, indented: bool) -> bool {
+        let Some(last) = self.header.tokens.last().filter(|_| !self.header.fielded) else { return false };
+        let (Some(first), part) = (tokens.first(), columns::is_header_part) else { return false };
         let adjacent = last.line + 1 == first.line;
-        let joins = self.header_open && !indented && !(part(&last.text) && part(&first.text));
-        let sound = tokens[usize::from(joins)..].iter().all(|token| part(&token.text));
+        let joins = self.header.open && !indented && !(part(&last.text) && part(&first.text));
+        // The last of them may be broken in turn.
+        let more = &tokens[usize::from(joins)..];
+        let whole = more.len().saturating_sub(usize::from(open));
+        let sound = more[..whole].iter().all(|token| part(&token.text))
+            && more[whole..].iter().all(|token| part(&token.text) || columns::is_cut_part(&token.text));
         let joined = format!("{}{}", last.text, first.text);
-        if !adjacent || !sound || joins && !part(&joined) {
-            return;
+        let last_whole = part(&joined) || more.is_empty() && open;
+        if !adjacent || !sound || joins && !last_whole {
+            return false;
         }
-        if joins && let Some(last) = self.header.last_mut() {
+        let mut header = std::mem::take(&mut self.header.tokens);
+        if joins && let Some(last) = header.last_mut() {
             last.text = joined;
         }
-        self.header.extend_from_slice(&tokens[usize::from(joins)..]);
-        if let Some(last) = self.header.last_mut() {
+        header.extend_from_slice(&tokens[usize::from(joins)..]);
+        if let Some(last) = header.last_mut() {
             last.line = first.line;
         }
-        self.header_open = open;
+        self.header = Header::new(header, false, open);
         self.matrix.damage(format!("the header is broken over lines {} and {}", first.line - 1, first.line));
+        true
     }
 
     /// A row that the terminal broke goes on in the next line.
@@ -286,9 +331,18 @@ impl Reader {
     }
 
     /// A line that is neither header nor row, after the first row.
-    fn other(&mut self, line: &Line<'_>, tokens: &[Token]) {
-        self.followed = true;
+    fn other(&mut self, line: &Line<'_>, tokens: &[Token]) -> Result<()> {
+        let cells = |token: &Token| cell::is_word(&token.text) || cell::is_list(&token.text);
+        if self.stage == Stage::Rows
+            && tokens.iter().all(cells)
+            && tokens.iter().any(|t| cell::is_word(&t.text))
+        {
+            let error = Error::input("there are cells that belong to no row");
+            return Err(error.at(line.number, tokens.first().map_or(1, |token| token.column)));
+        }
         let text = line.text.trim();
+        // A closing fence or an ellipsis does not hide that the text was cut.
+        self.followed |= text.contains(char::is_alphanumeric);
         let legend = text.contains("Legend") || text.contains("Where:") || text.contains("= Self");
         if legend {
             self.stage = Stage::Legend;
@@ -305,6 +359,7 @@ impl Reader {
             let (count, first) = self.skipped_pending;
             self.skipped_pending = (count + 1, if first == 0 { line.number } else { first });
         }
+        Ok(())
     }
 
     /// Which matrix the command line above it asked for.
@@ -323,12 +378,5 @@ impl Reader {
         self.stage = Stage::Over;
         self.followed = true;
         self.matrix.damage(format!("line {line} begins another matrix; only the first one was read"));
-    }
-}
-
-impl Columns {
-    /// Whether a row without this column's cell lacks something.
-    pub(super) fn devices(&self) -> usize {
-        self.kinds.iter().filter(|kind| matches!(kind, Column::Device(_))).count()
     }
 }

@@ -3,7 +3,11 @@
 //! Cleaning never moves a character, so that places in messages are those of the input. What a token means is
 //! for others to say.
 
+use crate::model::MAX_DEVICES;
 use std::borrow::Cow;
+
+/// More words than any row has; what follows them in a line is not looked at.
+const MOST_TOKENS: usize = 2 * MAX_DEVICES + 64;
 
 /// A line of the input, cleaned.
 pub(super) struct Line<'a> {
@@ -135,6 +139,8 @@ pub(super) fn words(line: &Line<'_>) -> Vec<Token> {
             blanks += 1;
         } else if let Some(token) = tokens.last_mut().filter(|_| inside) {
             token.text.push(c);
+        } else if tokens.len() == MOST_TOKENS {
+            break;
         } else {
             inside = true;
             let close = tabs == 0 && blanks == 1 && !tokens.is_empty();
@@ -156,8 +162,8 @@ pub(super) fn fields(line: &Line<'_>) -> Vec<Token> {
     // What stands before the first bar is a comment mark, or the first field of a table without outer bars.
     let outer = !whole[..start].contains(char::is_alphanumeric);
     let closed = whole.ends_with('|');
-    let parts: Vec<&str> = whole.split('|').collect();
-    let last = parts.len() - usize::from(closed);
+    let parts: Vec<&str> = whole.split('|').take(MOST_TOKENS).collect();
+    let last = parts.len() - usize::from(closed && parts.len() < MOST_TOKENS);
     for (index, part) in parts.iter().enumerate() {
         let lead = part.chars().take_while(|c| c.is_whitespace()).count();
         if (index > 0 || !outer) && index < last {

@@ -82,7 +82,7 @@ fn membership(groups: &[Group], devices: usize) -> Vec<usize> {
 
 /// Joins the groups that pairs of this class connect.
 fn merge(pairs: &Pairs, groups: Vec<Group>, level: PathType) -> Vec<Group> {
-    let known = known_between(pairs, &groups);
+    let compatible = compatible(pairs, &groups, level);
     let of = membership(&groups, pairs.len());
     let mut sets = Sets::new(groups.len());
     for a in 0..pairs.len() {
@@ -96,11 +96,11 @@ fn merge(pairs: &Pairs, groups: Vec<Group>, level: PathType) -> Vec<Group> {
     let count = groups.len();
     let mut members: Vec<Vec<Group>> = (0..count).map(|_| Vec::new()).collect();
     let mut merged = Vec::new();
-    // Within a set, a group of which some member knows nothing stays apart: which level it shares is not told.
+    // Within a set, a group stays apart if to some other it may be nearer than this level.
     let mut kept: Vec<Vec<usize>> = vec![Vec::new(); count];
     for (index, mut group) in groups.into_iter().enumerate() {
         let root = sets.root(index);
-        if kept[root].iter().all(|other| known[index * count + other]) {
+        if kept[root].iter().all(|other| compatible[index * count + other]) {
             kept[root].push(index);
             members[root].push(group);
         } else {
@@ -131,17 +131,24 @@ fn contain(mut groups: Vec<Group>, level: PathType) -> Group {
     Group { devices, tree: vec![tree], apart: false }
 }
 
-/// Whether any pair between two groups is known, for all two groups.
-fn known_between(pairs: &Pairs, groups: &[Group]) -> Vec<bool> {
+/// Whether two groups may share a container of this level, for all two groups: no pair between them would be given
+/// a class that the text does not show. Pairs without a cell take the class of the others between the two groups.
+/// A pair with NVLink is told by it, whatever else it shares.
+fn compatible(pairs: &Pairs, groups: &[Group], level: PathType) -> Vec<bool> {
     let of = membership(groups, pairs.len());
-    let mut known = vec![false; groups.len() * groups.len()];
+    let count = groups.len();
+    let (mut told, mut other) = (vec![false; count * count], vec![false; count * count]);
+    let mut open = vec![false; count * count];
     for a in 0..pairs.len() {
         for b in 0..pairs.len() {
-            // A pair with NVLink is told by NVLink, whatever else it shares.
-            known[of[a] * groups.len() + of[b]] |= pairs.word(a, b) != Word::Unknown;
+            let between = of[a] * count + of[b];
+            let path = pairs.word(a, b).path();
+            told[between] |= path == Some(level);
+            other[between] |= path.is_some_and(|path| path != level);
+            open[between] |= pairs.word(a, b) == Word::Unknown;
         }
     }
-    known
+    (0..count * count).map(|between| !open[between] || told[between] && !other[between]).collect()
 }
 
 /// The NUMA node of each group: that of its members, else that of groups at distance NODE.
@@ -181,10 +188,10 @@ fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usiz
 
 /// Takes groups off a NUMA node whose relation to others there is not told: it may be nearer than the node.
 fn unplace_strangers(pairs: &Pairs, groups: &[Group], numbers: &mut [Option<u32>]) {
-    let known = known_between(pairs, groups);
+    let compatible = compatible(pairs, groups, PathType::Node);
     for index in 0..groups.len() {
         let number = numbers[index];
-        let stranger = |other: &usize| numbers[*other] == number && !known[index * groups.len() + other];
+        let stranger = |other: &usize| numbers[*other] == number && !compatible[index * groups.len() + other];
         if number.is_some() && (0..index).any(|other| stranger(&other)) {
             numbers[index] = None;
         }

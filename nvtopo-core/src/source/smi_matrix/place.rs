@@ -1,0 +1,299 @@
+//! Which token of a row is which cell: in order, by tabs, by place on the screen, or taken apart.
+
+use super::cell::{self, Word};
+use super::columns::{Column, Columns, gpu_index};
+use super::reader::RawRow;
+use super::table::{AFFINITIES, Cell, Matrix, Row, counted, is_garbled, unknown_word};
+use super::text::Token;
+use crate::error::{Error, Result};
+
+/// Reads one row into the matrix. `at_end`: nothing follows it in the text.
+pub(super) fn place(matrix: &mut Matrix, mut row: RawRow, at_end: bool) -> Result<()> {
+    let Some(mut columns) = matrix.columns.take() else { return Ok(()) };
+    join_lists(&mut row.tokens);
+    let result = place_in(matrix, &mut columns, &row, at_end);
+    matrix.columns = Some(columns);
+    result
+}
+
+fn place_in(matrix: &mut Matrix, columns: &mut Columns, row: &RawRow, at_end: bool) -> Result<()> {
+    let label = &row.label;
+    let here = |message: String| Error::input(message).at(label.line, label.column);
+    let Some(own) = columns.number(&label.text).or_else(|| adopt(columns, row)) else {
+        return Err(here(format!("there is a row {} and no such column", label.text)));
+    };
+    let texts: Vec<String> = row.tokens.iter().map(|token| token.text.clone()).collect();
+    if let Some(earlier) = &matrix.rows[own] {
+        if earlier.tokens == texts {
+            let (again, first) = (label.line, earlier.line);
+            matrix.damage(format!("line {again} repeats the row {} of line {first}", label.text));
+            return Ok(());
+        }
+        let first = earlier.line;
+        let message =
+            format!("there is a second row {} that differs from the one in line {first}", label.text);
+        return Err(here(message));
+    }
+    let short = row.tokens.len() < columns.kinds.len();
+    let (slots, glued) = Slots::of(columns, own, row, at_end)?;
+    if glued {
+        matrix.damage(format!("cells of the row {} in line {} run together", label.text, label.line));
+    }
+    if at_end {
+        let last = slots.0.iter().rposition(Option::is_some);
+        matrix.tail = last.map(|column| (own, column));
+    }
+    let read = slots.row(matrix, columns, own, row, at_end && short);
+    matrix.rows[own] = Some(Row { tokens: texts, ..read });
+    Ok(())
+}
+
+/// Without a header the row's own cell says which column is its.
+fn adopt(columns: &mut Columns, row: &RawRow) -> Option<usize> {
+    let own = row.tokens.iter().position(|token| token.text == "X")?;
+    (own < columns.names.len() && columns.set_name(own, &row.label.text)).then_some(own)
+}
+
+/// A list that was broken at its comma: `0-23, 48-71`.
+fn join_lists(tokens: &mut Vec<Token>) {
+    let mut index = 1;
+    while index < tokens.len() {
+        let comma = tokens[index - 1].text.ends_with(',') && cell::is_list(&tokens[index - 1].text);
+        if comma && cell::is_list(&tokens[index].text) && tokens[index].text != "N/A" {
+            let rest = tokens.remove(index).text;
+            tokens[index - 1].text.push_str(&rest);
+        } else {
+            index += 1;
+        }
+    }
+}
+
+/// The tokens of a row by column.
+struct Slots(Vec<Option<Token>>);
+
+impl Slots {
+    /// The first arrangement that makes sense: in order; by tabs; by place on the screen; taken apart.
+    fn of(columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<(Self, bool)> {
+        let tokens = &row.tokens;
+        if row.fielded || columns.fielded {
+            let slots = Self::in_order(columns, tokens);
+            slots.check(columns, own, row, at_end)?;
+            return Ok((slots, false));
+        }
+        let in_order = Self::in_order(columns, tokens);
+        let Err(error) = in_order.check(columns, own, row, at_end) else {
+            return Ok((in_order.settle(columns, tokens), false));
+        };
+        let apart: Vec<Token> = tokens.iter().flat_map(take_apart).collect();
+        let others = [
+            (Self::by_tabs(columns, tokens), false),
+            (Self::by_screen(columns, tokens), false),
+            (Some(Self::in_order(columns, &apart)), true),
+        ];
+        for (slots, glued) in others {
+            if let Some(slots) = slots.filter(|slots| slots.check(columns, own, row, false).is_ok()) {
+                return Ok((slots, glued));
+            }
+        }
+        Err(error)
+    }
+
+    fn in_order(columns: &Columns, tokens: &[Token]) -> Self {
+        let mut slots: Vec<Option<Token>> = tokens.iter().cloned().map(Some).collect();
+        slots.resize(slots.len().max(columns.kinds.len()), None);
+        Self(slots)
+    }
+
+    /// Two tabs in a row enclose an empty cell.
+    fn by_tabs(columns: &Columns, tokens: &[Token]) -> Option<Self> {
+        let mut slots = vec![None; columns.kinds.len()];
+        let mut next = 0;
+        for token in tokens {
+            let at = next + token.tabs.checked_sub(1)?;
+            // `GPU NUMA ID` is two tab stops from `NUMA Affinity`, whose name is longer than one.
+            let at = at.min(slots.len().checked_sub(1)?.max(next));
+            *slots.get_mut(at)? = Some(token.clone());
+            next = at + 1;
+        }
+        Some(Self(slots))
+    }
+
+    /// The cell belongs to the column whose name starts nearest.
+    fn by_screen(columns: &Columns, tokens: &[Token]) -> Option<Self> {
+        let mut slots = vec![None; columns.kinds.len()];
+        let mut free = 0;
+        for token in tokens {
+            let starts = columns.starts.iter().enumerate().skip(free);
+            let (at, _) = starts.min_by_key(|(_, start)| start.abs_diff(token.screen))?;
+            slots[at] = Some(token.clone());
+            free = at + 1;
+        }
+        Some(Self(slots))
+    }
+
+    /// Moves what follows the matrix under its headings, where the row has fewer cells than they.
+    fn settle(mut self, columns: &Columns, tokens: &[Token]) -> Self {
+        let devices = columns.devices();
+        let (all, given) = (columns.kinds.len(), tokens.len());
+        let leading = columns.kinds[..devices].iter().all(|kind| matches!(kind, Column::Device(_)));
+        if !leading || given <= devices || given >= all {
+            return self;
+        }
+        let after = &tokens[devices..];
+        let regular = tokens[..devices].iter().all(|token| token.tabs == 1);
+        let known = columns.kinds[devices..].iter().eq(AFFINITIES[..(all - devices).min(3)].iter());
+        let mut places = Vec::new();
+        let mut stop = 0;
+        for token in after {
+            let place = if regular && known && token.tabs > 0 {
+                stop += token.tabs;
+                // On the screen the driver's headings are one, two and four tab stops from the matrix.
+                match stop {
+                    1 => 0,
+                    2 | 3 => 1,
+                    _ => 2,
+                }
+            } else if token.tabs == 0 && !columns.starts.is_empty() && places.is_empty() {
+                let starts = &columns.starts[devices..];
+                starts.iter().rposition(|start| *start <= token.screen).unwrap_or(0)
+            } else {
+                places.last().map_or(0, |place| place + 1)
+            };
+            places.push(devices + place);
+        }
+        let rising = places.windows(2).all(|pair| pair[0] < pair[1]);
+        if rising && places.last().is_some_and(|last| *last < all) {
+            self.0[devices..].fill(None);
+            for (place, token) in places.into_iter().zip(after) {
+                self.0[place] = Some(token.clone());
+            }
+        }
+        self
+    }
+
+    /// Whether each token can be what its column says. At the end of the text the row may be short.
+    fn check(&self, columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<()> {
+        let name = &row.label.text;
+        let last = self.0.iter().rposition(Option::is_some);
+        let devices = columns.devices();
+        let wrong = |token: &Token, message: String| Err(Error::input(message).at(token.line, token.column));
+        let short = |token: &Token| {
+            let cells = row.tokens.iter().take_while(|token| cell::is_word(&token.text)).count();
+            let (cells, devices) = (counted(cells, "cell"), counted(devices, "column"));
+            let message = format!("the row {name} has {cells}, and the matrix {devices}");
+            wrong(token, message)
+        };
+        for (index, slot) in self.0.iter().enumerate() {
+            let kind = columns.kinds.get(index).copied();
+            match (kind, slot) {
+                (Some(Column::Device(_)), None) if at_end && Some(index) > last => {}
+                (Some(Column::Device(device)), None)
+                    if device != own && (columns.fielded || self.0[index..].iter().any(Option::is_some)) => {}
+                (Some(Column::Device(_)), None) => return short(&row.label),
+                (Some(Column::Device(device)), Some(token)) => {
+                    let cut = at_end && Some(index) == last && cell::is_cut_word(&token.text);
+                    match Word::parse(&token.text) {
+                        Some(Word::Own) if device != own => {
+                            let message = format!("the X of the row {name} is not under {name}");
+                            return wrong(token, message);
+                        }
+                        Some(word) if device == own && word != Word::Own => {
+                            let message = format!("{name} to itself is {}, not X", token.text);
+                            return wrong(token, message);
+                        }
+                        Some(_) => {}
+                        None if cut || is_garbled(&token.text) || token.text.is_empty() => {}
+                        None if cell::is_list(&token.text) => return short(token),
+                        None => return unknown_word(token),
+                    }
+                }
+                (Some(Column::Label), _) | (_, None) => {}
+                (_, Some(token)) if cell::is_word(&token.text) => {
+                    let message =
+                        format!("the row {name} has more cells than the matrix has columns, {devices}");
+                    return wrong(token, message);
+                }
+                (None, Some(token)) if columns.fielded => {
+                    return wrong(token, format!("the row {name} has more fields than the header"));
+                }
+                (_, Some(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn row(self, matrix: &mut Matrix, columns: &Columns, own: usize, raw: &RawRow, cut: bool) -> Row {
+        let mut row = Row {
+            line: raw.label.line,
+            cells: vec![None; columns.names.len()],
+            affinities: [None, None, None],
+            tokens: Vec::new(),
+        };
+        let gpu = gpu_index(&raw.label.text).is_some();
+        let mut holes = 0;
+        for (index, slot) in self.0.iter().enumerate() {
+            match (columns.kinds.get(index), slot) {
+                (Some(Column::Device(device)), Some(token)) => {
+                    let word = match Word::parse(&token.text) {
+                        Some(word) => word,
+                        None if token.text.is_empty() => Word::Unknown,
+                        None if *device == own => Word::Own,
+                        None => {
+                            let (line, name, text) = (token.line, &raw.label.text, &token.text);
+                            matrix.damage(format!(
+                                "a cell of the row {name} in line {line} is damaged: '{text}'"
+                            ));
+                            matrix.garbled.push((own, *device, token.clone()));
+                            continue;
+                        }
+                    };
+                    let (line, column) = (token.line as u32, token.column as u32);
+                    row.cells[*device] = Some(Cell { word, line, column });
+                }
+                (Some(Column::Device(_)), None) => holes += usize::from(!cut),
+                (Some(kind), slot) => {
+                    let Some(which) = AFFINITIES.iter().position(|affinity| affinity == kind) else {
+                        continue;
+                    };
+                    row.affinities[which] = match slot.as_ref().filter(|token| gpu || !token.text.is_empty())
+                    {
+                        Some(token) => Some(token.text.clone()),
+                        // Drivers leave these cells of NICs empty.
+                        None if cut || !gpu => None,
+                        None => Some(String::new()),
+                    };
+                }
+                (None, Some(token)) => {
+                    let (line, text) = (token.line, &token.text);
+                    if !columns.has(Column::Other) {
+                        matrix.damage(format!(
+                            "line {line} has more cells than the header: '{text}' is left out"
+                        ));
+                    }
+                }
+                (None, None) => {}
+            }
+        }
+        if holes > 0 {
+            matrix.damage(format!(
+                "the row {} in line {} has {}",
+                raw.label.text,
+                row.line,
+                counted(holes, "empty cell")
+            ));
+        }
+        row
+    }
+}
+
+/// A token as several, where cells run together.
+fn take_apart(token: &Token) -> Vec<Token> {
+    let Some(parts) = cell::split(&token.text) else { return vec![token.clone()] };
+    let mut column = token.column;
+    let part = |text: &str| {
+        let part = Token { text: text.to_owned(), column, ..token.clone() };
+        column += text.len();
+        part
+    };
+    parts.into_iter().map(part).collect()
+}
