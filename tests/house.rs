@@ -58,7 +58,11 @@ fn no_room_uses_one_below_it() {
         let Some((_, may)) = MAY_USE.iter().find(|(name, _)| *name == room) else {
             panic!("{room} has no line in MAY_USE");
         };
-        for used in code(&text).lines().filter(|line| !line.trim_start().starts_with("//")).flat_map(|line| line.split("crate::").skip(1)) {
+        for used in code(&text)
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .flat_map(|line| line.split("crate::").skip(1))
+        {
             let name: String = used.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
             let known = MAY_USE.iter().any(|(room, _)| *room == name);
             assert!(!known || name == room || may.contains(&name.as_str()), "{} uses {name}", path.display());
@@ -80,7 +84,8 @@ fn unsafe_stays_in_sys_and_in_the_c_face() {
 fn the_core_never_prints_and_never_reads_the_environment() {
     for (path, text) in sources("nvtopo-core/src") {
         for word in ["println!", "eprint", "dbg!", "env::var", "process::exit", "todo!", "unimplemented!"] {
-            let used = code(&text).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
+            let used =
+                code(&text).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
             assert!(!used, "{} uses {word}", path.display());
         }
     }
@@ -88,7 +93,9 @@ fn the_core_never_prints_and_never_reads_the_environment() {
 
 #[test]
 fn files_say_what_they_are_and_stay_small() {
-    for folder in ["nvtopo-core/src", "nvtopo-capi/src", "nvtopo-cli/src", "nvtopo-py/src", "tests", "benches"] {
+    for folder in
+        ["nvtopo-core/src", "nvtopo-capi/src", "nvtopo-cli/src", "nvtopo-py/src", "tests", "benches"]
+    {
         for (path, text) in sources(folder) {
             assert!(text.starts_with("//!"), "{} does not say what it is", path.display());
             let lines = text.lines().count();

@@ -61,7 +61,8 @@ fn place_gives_the_gpus_and_what_belongs_to_them() {
 #[test]
 fn options_choose_among_the_gpus() {
     let gpus = |more: &[&str]| {
-        let arguments = [&["place", "--from", "preset:dgx-1-v100", "--format", "json", "--gpus", "2"], more].concat();
+        let arguments =
+            [&["place", "--from", "preset:dgx-1-v100", "--format", "json", "--gpus", "2"], more].concat();
         json(&nvtopo(&arguments))["gpus"].clone()
     };
     assert_eq!(gpus(&["--exclude", "0,1,2,3"]), serde_json::json!([4, 7]));
@@ -100,7 +101,8 @@ fn colour_is_for_terminals_only() {
 
 #[test]
 fn a_reader_that_stops_early_is_no_failure() {
-    let command = format!("{} show --from preset:dgx-2 --format json | head -1", env!("CARGO_BIN_EXE_nvtopo"));
+    let command =
+        format!("{} show --from preset:dgx-2 --format json | head -1", env!("CARGO_BIN_EXE_nvtopo"));
     let output = Command::new("sh").args(["-c", &command]).output().unwrap();
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
@@ -130,7 +132,8 @@ fn exec_binds_the_child_to_the_cpus_of_its_rank() {
     let (_, cpus) = machine_of_allowed_cpus();
     for (rank, cpu) in cpus.iter().enumerate() {
         let environment = [("LOCAL_RANK", rank.to_string()), ("LOCAL_WORLD_SIZE", "2".to_owned())];
-        let environment: Vec<(&str, &str)> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let output = exec(&["--trust-topology"], &environment);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let expected = format!("Cpus_allowed_list:\t{cpu}\nvisible=\n");

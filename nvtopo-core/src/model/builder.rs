@@ -1,6 +1,7 @@
 //! From fragments to a topology: merging, and the checks that every [`Topology`] has passed.
 
 use crate::error::{Error, Result};
+use crate::model::merge::merge;
 use crate::model::{Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology};
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
@@ -19,7 +20,8 @@ impl TopologyBuilder {
         Self::default()
     }
 
-    /// Adds what one source says. Earlier fragments win over later ones of the same kind.
+    /// Adds what one source says. Where sources disagree, the one wins that stands first in
+    /// [`Provenance`](crate::model::Provenance), and of two of the same kind the earlier.
     pub fn with(mut self, fragment: Fragment) -> Self {
         self.fragments.push(fragment);
         self
@@ -27,16 +29,15 @@ impl TopologyBuilder {
 
     /// Merges, checks, and freezes.
     pub fn build(self) -> Result<Topology> {
-        let mut fragments = self.fragments.into_iter();
-        let Some(merged) = fragments.next() else {
-            return Err(Error::request("there is nothing to build a topology from"));
-        };
-        freeze(merged)
+        for fragment in self.fragments.iter().filter(|_| self.fragments.len() > 1) {
+            check(fragment)?;
+        }
+        freeze(merge(self.fragments)?)
     }
 }
 
-/// Checks what the queries rely on, and freezes.
-fn freeze(mut fragment: Fragment) -> Result<Topology> {
+/// Checks what the queries, and merging, rely on.
+fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
     let devices = devices_of(&fragment.nodes)?;
     check_containment(&fragment.nodes)?;
     check_numbers(&fragment.nodes)?;
@@ -45,6 +46,12 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
     if fragment.paths.iter().any(|path| path.b.index() >= count) {
         return Err(Error::input("a stated path names a node that does not exist"));
     }
+    Ok(devices)
+}
+
+fn freeze(mut fragment: Fragment) -> Result<Topology> {
+    let devices = check(&fragment)?;
+    let count = fragment.nodes.len();
     fragment.paths.sort_by_key(|path| (path.a, path.b));
     fragment.paths.dedup_by_key(|path| (path.a, path.b));
 

@@ -6,9 +6,12 @@
 mod builder;
 mod fragment;
 mod link;
+mod merge;
 mod node;
 mod note;
+mod nvlinks;
 pub mod rates;
+pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
 pub use fragment::{Fragment, StatedPath};
@@ -18,6 +21,7 @@ pub use node::{
     Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
+pub(crate) use nvlinks::Nvlinks;
 
 use crate::cpuset::CpuSet;
 use petgraph::graph::{NodeIndex, UnGraph};

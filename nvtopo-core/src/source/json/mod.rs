@@ -7,6 +7,7 @@
 mod document;
 mod read;
 mod text;
+mod values;
 mod write;
 
 use super::{Input, Source};

@@ -1,9 +1,8 @@
 //! From the text to a fragment, with every error at its line and column where the text alone shows it.
 
 use super::VERSION;
-use super::document::{
-    self, Body, Dialect, Document, List, Node, Origin, Source, StatedIndex, StatedList, Text,
-};
+use super::document::{self, Body, Dialect, Document, Node, Origin, Source};
+use super::values::{List, StatedIndex, StatedList, Text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};

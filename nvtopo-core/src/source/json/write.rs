@@ -2,9 +2,10 @@
 
 use super::VERSION;
 use super::document::{
-    Body, Cache, Dialect, Document, Format, Gpu, Identity, Link, List, Located, Machine, Nic, Node, Note,
-    NumaNode, Numbered, Origin, Package, Path, Rate, Source, StatedIndex, StatedList, Text,
+    Body, Cache, Dialect, Document, Format, Gpu, Identity, Link, Located, Machine, Nic, Node, Note, NumaNode,
+    Numbered, Origin, Package, Path, Rate, Source,
 };
+use super::values::{List, StatedIndex, StatedList, Text};
 use crate::ids::PciAddress;
 use crate::model::{self, NodeId, NodeKind, Stated, Topology};
 use std::fmt::Display;

@@ -1,0 +1,287 @@
+//! The facts of matched nodes: what is unknown is filled, and what differs is told.
+
+use super::Fold;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::PciAddress;
+use crate::model::{
+    Fragment, Gpu, Machine, Nic, Node, NodeId, NodeKind, NoteKind, NumaNode, Provenance, Stated, tree,
+};
+use std::fmt::Display;
+
+/// The most conflicts that are told one by one.
+const MAX_CONFLICTS: usize = 50;
+
+/// What sources disagree about.
+#[derive(Default)]
+pub(super) struct Conflicts {
+    texts: Vec<String>,
+    more: usize,
+}
+
+impl Conflicts {
+    pub(super) fn add(&mut self, text: String) {
+        if self.texts.contains(&text) {
+            return;
+        }
+        if self.texts.len() < MAX_CONFLICTS { self.texts.push(text) } else { self.more += 1 }
+    }
+
+    /// Two sources say different things of one fact.
+    pub(super) fn disagree(
+        &mut self,
+        what: &str,
+        fact: &str,
+        (base, own): (Provenance, &dyn Display),
+        (other, others): (Provenance, &dyn Display),
+    ) {
+        self.add(format!("{what}, {fact}: {base} says {own}, {other} says {others}; the first is taken"));
+    }
+
+    pub(super) fn write(self, fragment: &mut Fragment) {
+        for text in self.texts {
+            fragment.note(NoteKind::Conflict, text);
+        }
+        if self.more > 0 {
+            fragment.note(NoteKind::Conflict, format!("the sources disagree about {} facts more", self.more));
+        }
+    }
+}
+
+/// What a node is called in notes.
+pub(super) fn name(node: &Node) -> String {
+    match &node.kind {
+        NodeKind::Machine(_) => "the machine".to_owned(),
+        NodeKind::Package(package) => format!("package {}", package.os_index),
+        NodeKind::NumaNode(numa) => format!("NUMA node {}", numa.os_index),
+        NodeKind::Cache(cache) => format!("the level {} cache of CPUs {}", cache.level, cache.cpus),
+        NodeKind::Core(core) => format!("core {}", core.os_index),
+        NodeKind::Pu(pu) => format!("CPU {}", pu.os_index),
+        NodeKind::HostBridge(_) => "a host bridge".to_owned(),
+        NodeKind::PcieSwitch(_) => "a PCIe switch".to_owned(),
+        NodeKind::NvSwitch(_) => "an NVSwitch".to_owned(),
+        NodeKind::Gpu(gpu) => gpu.name(),
+        NodeKind::Nic(nic) => nic.name.clone(),
+    }
+}
+
+/// The first few names, and how many more.
+pub(super) fn several(names: &[String]) -> String {
+    match names {
+        [first, second, third, rest @ ..] if rest.len() > 1 => {
+            format!("{first}, {second}, {third} and {} more", rest.len())
+        }
+        _ => names.join(", "),
+    }
+}
+
+/// The CPUs and NUMA nodes near to a matched device, as each source has them.
+pub(super) struct Near {
+    base: NodeId,
+    provenance: Provenance,
+    cpus: [Stated<CpuSet>; 2],
+    nodes: [Stated<NodeSet>; 2],
+}
+
+impl Fold<'_> {
+    pub(super) fn near_of_matched(&self) -> Vec<Near> {
+        let near = |(base, other): (NodeId, NodeId)| {
+            let (base_cpus, base_nodes) = near(&self.base.nodes, base)?;
+            let (other_cpus, other_nodes) = near(&self.other.nodes, other)?;
+            let provenance = self.other_node(other).provenance;
+            Some(Near { base, provenance, cpus: [base_cpus, other_cpus], nodes: [base_nodes, other_nodes] })
+        };
+        self.matched().into_iter().filter_map(near).collect()
+    }
+
+    /// What a device is near to is stated, or follows from its NUMA node: a weaker source's statement must not
+    /// hide what follows from a better one's tree.
+    pub(super) fn compare_near(&mut self, all: &[Near], conflicts: &mut Conflicts) {
+        for near in all {
+            let (own, what) = (self.base_node(near.base).provenance, name(self.base_node(near.base)));
+            let [mut cpus, other_cpus] = near.cpus.clone();
+            let [mut nodes, other_nodes] = near.nodes.clone();
+            let mut filler = Filler { what: &what, base: own, other: near.provenance, conflicts };
+            let news = (
+                filler.stated("nearest CPUs", &mut cpus, &other_cpus),
+                filler.stated("nearest NUMA nodes", &mut nodes, &other_nodes),
+            );
+            let (own_cpus, own_nodes) = match &mut self.base.nodes[near.base.index()].kind {
+                NodeKind::Gpu(gpu) => (&mut gpu.cpus, &mut gpu.nodes),
+                NodeKind::Nic(nic) => (&mut nic.cpus, &mut nic.nodes),
+                _ => continue,
+            };
+            if news.0 {
+                *own_cpus = cpus;
+            }
+            if news.1 {
+                *own_nodes = nodes;
+            }
+        }
+    }
+
+    pub(super) fn fill(&mut self, conflicts: &mut Conflicts) {
+        for (base, other) in self.matched() {
+            let knows_cpus = self.knows_cpus;
+            let other = &self.other.nodes[other.index()];
+            let base = &mut self.base.nodes[base.index()];
+            let what = name(base);
+            let mut filler =
+                Filler { what: &what, base: base.provenance, other: other.provenance, conflicts };
+            filler.node(&mut base.kind, &other.kind, knows_cpus);
+            // What was concluded and is now read as well counts as read.
+            base.provenance = base.provenance.min(other.provenance);
+        }
+    }
+}
+
+fn near(nodes: &[Node], id: NodeId) -> Option<(Stated<CpuSet>, Stated<NodeSet>)> {
+    let (cpus, own) = match &nodes[id.index()].kind {
+        NodeKind::Gpu(gpu) => (&gpu.cpus, &gpu.nodes),
+        NodeKind::Nic(nic) => (&nic.cpus, &nic.nodes),
+        _ => return None,
+    };
+    let mut above = tree::ancestors(|id| &nodes[id.index()], id);
+    let numa = above.find_map(|id| nodes[id.index()].kind.as_numa_node());
+    let cpus = match (cpus, numa) {
+        (Stated::Unstated, Some(numa)) if !numa.cpus.is_empty() => Stated::Known(numa.cpus.clone()),
+        _ => cpus.clone(),
+    };
+    let own = match (own, numa) {
+        (Stated::Unstated, Some(numa)) => Stated::Known(std::iter::once(numa.os_index).collect()),
+        _ => own.clone(),
+    };
+    Some((cpus, own))
+}
+
+struct Filler<'a> {
+    what: &'a str,
+    base: Provenance,
+    other: Provenance,
+    conflicts: &'a mut Conflicts,
+}
+
+impl Filler<'_> {
+    fn node(&mut self, base: &mut NodeKind, other: &NodeKind, knows_cpus: bool) {
+        match (base, other) {
+            (NodeKind::Machine(base), NodeKind::Machine(other)) => self.machine(base, other, knows_cpus),
+            (NodeKind::Package(base), NodeKind::Package(other)) => {
+                self.option("CPU model", &mut base.model, other.model.as_ref());
+            }
+            (NodeKind::NumaNode(base), NodeKind::NumaNode(other)) => self.numa_node(base, other, knows_cpus),
+            (NodeKind::Cache(base), NodeKind::Cache(other)) => {
+                self.option("size in bytes", &mut base.size, other.size.as_ref());
+            }
+            (NodeKind::HostBridge(base), NodeKind::HostBridge(other)) => {
+                self.address(&mut base.address, other.address);
+            }
+            (NodeKind::PcieSwitch(base), NodeKind::PcieSwitch(other)) => {
+                self.address(&mut base.address, other.address);
+            }
+            (NodeKind::NvSwitch(base), NodeKind::NvSwitch(other)) => {
+                self.address(&mut base.address, other.address);
+            }
+            (NodeKind::Gpu(base), NodeKind::Gpu(other)) => self.gpu(base, other),
+            (NodeKind::Nic(base), NodeKind::Nic(other)) => self.nic(base, other),
+            _ => {}
+        }
+    }
+
+    fn machine(&mut self, base: &mut Machine, other: &Machine, knows_cpus: bool) {
+        self.option("product", &mut base.product, other.product.as_ref());
+        self.option("set of allowed CPUs", &mut base.allowed_cpus, other.allowed_cpus.as_ref());
+        self.option("set of allowed NUMA nodes", &mut base.allowed_nodes, other.allowed_nodes.as_ref());
+        self.set("set of offline CPUs", &mut base.offline_cpus, &other.offline_cpus, knows_cpus);
+        self.set("set of isolated CPUs", &mut base.isolated_cpus, &other.isolated_cpus, knows_cpus);
+    }
+
+    fn numa_node(&mut self, base: &mut NumaNode, other: &NumaNode, knows_cpus: bool) {
+        self.set("set of CPUs", &mut base.cpus, &other.cpus, knows_cpus);
+        self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        self.option("GPU whose memory it is", &mut base.gpu, other.gpu.as_ref());
+        if base.distances == other.distances {
+            return;
+        }
+        for (to, distance) in &other.distances {
+            match base.distances.iter().find(|(known, _)| known == to).copied() {
+                None => base.distances.push((*to, *distance)),
+                Some((_, own)) => self.compare(&format!("distance to NUMA node {to}"), &own, distance),
+            }
+        }
+    }
+
+    fn gpu(&mut self, base: &mut Gpu, other: &Gpu) {
+        self.compare("index", &base.index, &other.index);
+        self.option("model", &mut base.model, other.model.as_ref());
+        self.option("UUID", &mut base.uuid, other.uuid.as_ref());
+        self.address(&mut base.address, other.address);
+        self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        self.stated("NUMA node of its memory", &mut base.memory_node, &other.memory_node);
+    }
+
+    fn nic(&mut self, base: &mut Nic, other: &Nic) {
+        self.address(&mut base.address, other.address);
+        self.option("RDMA device", &mut base.rdma_device, other.rdma_device.as_ref());
+        self.option("rate", &mut base.rate, other.rate.as_ref());
+        if base.net_devices.is_empty() {
+            base.net_devices.clone_from(&other.net_devices);
+        } else if !other.net_devices.is_empty() {
+            let list = |names: &[String]| names.join(", ");
+            self.compare("network interface", &list(&base.net_devices), &list(&other.net_devices));
+        }
+    }
+
+    fn address(&mut self, base: &mut Option<PciAddress>, other: Option<PciAddress>) {
+        self.option("PCI address", base, other.as_ref());
+    }
+
+    fn option<T: Clone + PartialEq + Display>(
+        &mut self,
+        fact: &str,
+        base: &mut Option<T>,
+        other: Option<&T>,
+    ) {
+        match (base.as_ref(), other) {
+            (Some(base), Some(other)) => self.compare(fact, base, other),
+            (None, Some(other)) => *base = Some(other.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// Whether it was filled. Damage is filled like silence; `N/A` is a statement.
+    fn stated<T: Clone + PartialEq + Display>(
+        &mut self,
+        fact: &str,
+        base: &mut Stated<T>,
+        other: &Stated<T>,
+    ) -> bool {
+        match (&*base, other) {
+            (Stated::Unstated | Stated::Unreadable, Stated::Known(_) | Stated::NotAvailable)
+            | (Stated::Unstated, Stated::Unreadable) => {
+                *base = other.clone();
+                return true;
+            }
+            (Stated::Known(base), Stated::Known(other)) => self.compare(fact, base, other),
+            (Stated::NotAvailable, Stated::Known(other)) => self.compare(fact, &"N/A", &other.to_string()),
+            (Stated::Known(base), Stated::NotAvailable) => self.compare(fact, &base.to_string(), &"N/A"),
+            _ => {}
+        }
+        false
+    }
+
+    /// A set whose emptiness may mean silence: it does where the base does not know the CPUs.
+    fn set(&mut self, fact: &str, base: &mut CpuSet, other: &CpuSet, knows_cpus: bool) {
+        if base.is_empty() && !knows_cpus {
+            base.clone_from(other);
+        } else if !other.is_empty() {
+            self.compare(fact, base, other);
+        }
+    }
+
+    fn compare<T: Display + ?Sized, U: Display + ?Sized>(&mut self, fact: &str, base: &T, other: &U) {
+        let said = [base.to_string(), other.to_string()];
+        if said[0] != said[1] {
+            let [own, others] = said.map(|text| if text.is_empty() { "none".to_owned() } else { text });
+            self.conflicts.disagree(self.what, fact, (self.base, &own), (self.other, &others));
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Links and stated paths of two fragments.
+
+use super::Fold;
+use super::facts::{self, Conflicts};
+use crate::model::{
+    Basis, Link, LinkKind, Node, NodeId, NodeKind, Nvlinks, PathType, Rate, StatedPath, tree,
+};
+use crate::units::Bandwidth;
+use std::collections::BTreeMap;
+
+impl Fold<'_> {
+    /// The NVLinks of the other, if the base could not tell; else the base's, and what the other counts otherwise.
+    pub(super) fn nvlinks(&mut self, conflicts: &mut Conflicts) {
+        let nvlink = |(_, _, link): &&(NodeId, NodeId, Link)| link.kind == LinkKind::NvLink;
+        let none = !self.base.links.iter().any(|link| nvlink(&link));
+        if none && !self.base.nvlink_known {
+            for (a, b, link) in self.other.links.iter().filter(nvlink) {
+                self.adopt(*a, *b, link);
+            }
+        } else if self.other.nvlink_known || self.other.links.iter().any(|link| nvlink(&link)) {
+            self.compare_nvlinks(conflicts);
+            self.nvlinks_of_added();
+        }
+        self.base.nvlink_known |= self.other.nvlink_known;
+    }
+
+    /// The NVLinks of GPUs that only the other has, and what joins the NVSwitches that come with them.
+    fn nvlinks_of_added(&mut self) {
+        let other = self.other;
+        let links = other.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+        let switch = |id: NodeId| matches!(other.nodes[id.index()].kind, NodeKind::NvSwitch(_));
+        let (trunks, ends): (Vec<_>, Vec<_>) = links.partition(|(a, b, _)| switch(*a) && switch(*b));
+        for (a, b, link) in ends {
+            if self.is_added(*a) || self.is_added(*b) {
+                self.adopt(*a, *b, link);
+            }
+        }
+        for (a, b, link) in trunks {
+            if self.is_added(*a) && self.is_added(*b) {
+                self.adopt(*a, *b, link);
+            }
+        }
+    }
+
+    /// Whether the other's node came into the base by this fold.
+    fn is_added(&self, other: NodeId) -> bool {
+        self.map[other.index()].is_some_and(|id| id.index() >= self.known)
+    }
+
+    fn adopt(&mut self, a: NodeId, b: NodeId, link: &Link) {
+        let (a, b) = (self.ensure(a), self.ensure(b));
+        self.base.links.push((a, b, link.clone()));
+    }
+
+    fn compare_nvlinks(&mut self, conflicts: &mut Conflicts) {
+        let own = table(&self.base.links, &self.base.nodes);
+        let theirs = table(&self.other.links, &self.other.nodes);
+        let mut gpus = self.matched_devices(|kind| kind.as_gpu().is_some());
+        gpus.retain(|(base, _)| base.index() < self.known);
+        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let count = |table: &Nvlinks, a, b| table.between(a, b).map_or(0, |pair| pair.nvlinks);
+        let mut groups: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();
+        for (index, (a, other_a)) in gpus.iter().enumerate() {
+            for (b, other_b) in &gpus[index + 1..] {
+                let counts = (count(&own, *a, *b), count(&theirs, *other_a, *other_b));
+                // A source that does not know of NVLinks says nothing by having none.
+                let silent = |known: bool, count: u16| !known && count == 0;
+                let silent =
+                    silent(self.base.nvlink_known, counts.0) || silent(self.other.nvlink_known, counts.1);
+                if counts.0 != counts.1 && !silent {
+                    groups.entry(counts).or_default().push(self.pair_name(*a, *b));
+                }
+            }
+        }
+        for ((ours, others), pairs) in groups {
+            conflicts.disagree(&facts::several(&pairs), "NVLinks", (base, &ours), (other, &others));
+        }
+        self.better_nvlink_rates(&theirs);
+    }
+
+    /// What a source that sees only counts assumed of the rate, a source that knows the generation tells.
+    fn better_nvlink_rates(&mut self, theirs: &Nvlinks) {
+        let gpus = self.matched_devices(|kind| kind.as_gpu().is_some());
+        let per_link = |other: NodeId| {
+            let mut rates = theirs.of_node(other).map(|(_, bundle)| {
+                let rate = bundle.rate.filter(|rate| rate.basis < Basis::Assumed)?;
+                let each = rate.bandwidth.as_mb_per_s().checked_div(u64::from(bundle.links))?;
+                Some(Rate { bandwidth: Bandwidth::from_mb_per_s(each), basis: rate.basis })
+            });
+            let first = rates.next()??;
+            rates.all(|rate| rate == Some(first)).then_some(first)
+        };
+        let better: BTreeMap<NodeId, Rate> =
+            gpus.into_iter().filter_map(|(base, other)| Some((base, per_link(other)?))).collect();
+        for (a, b, link) in &mut self.base.links {
+            let poor = link.rate.is_none_or(|rate| rate.basis == Basis::Assumed);
+            let better = better.get(a).or_else(|| better.get(b));
+            if let (LinkKind::NvLink, true, Some(links), Some(rate)) = (link.kind, poor, link.lanes, better) {
+                let bandwidth = rate.bandwidth.times(u64::from(links));
+                link.rate = Some(Rate { bandwidth, basis: rate.basis });
+            }
+        }
+    }
+
+    /// PCIe, C2C, interconnects and networks between nodes that both have.
+    pub(super) fn other_links(&mut self, conflicts: &mut Conflicts) {
+        let key = |a: NodeId, b: NodeId, link: &Link| (a.min(b), a.max(b), link.kind);
+        let mut own: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (index, (a, b, link)) in self.base.links.iter().enumerate().rev() {
+            own.entry(key(*a, *b, link)).or_default().push(index);
+        }
+        for (a, b, link) in self.other.links.iter().filter(|(_, _, link)| link.kind != LinkKind::NvLink) {
+            let (Some(a), Some(b)) = (self.map[a.index()], self.map[b.index()]) else { continue };
+            match own.get_mut(&key(a, b, link)).map(Vec::pop) {
+                Some(Some(index)) => self.fill_link(index, link, conflicts),
+                // A device that hangs elsewhere in the base does not hang here too.
+                None if link.kind != LinkKind::Pcie || self.is_parent(a, b) => {
+                    self.base.links.push((a, b, link.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_parent(&self, a: NodeId, b: NodeId) -> bool {
+        self.base_node(a).parent == Some(b) || self.base_node(b).parent == Some(a)
+    }
+
+    fn fill_link(&mut self, index: usize, other: &Link, conflicts: &mut Conflicts) {
+        let (base, by) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let (a, b, _) = self.base.links[index];
+        let pair = self.pair_name(a, b);
+        let link = &mut self.base.links[index].2;
+        match (link.lanes, other.lanes) {
+            (Some(own), Some(lanes)) if own != lanes => {
+                conflicts.disagree(&pair, "width of the link", (base, &own), (by, &lanes));
+            }
+            (None, lanes) => link.lanes = lanes,
+            _ => {}
+        }
+        match (link.rate, other.rate) {
+            (Some(own), Some(rate)) if own.basis == Basis::Assumed && rate.basis != Basis::Assumed => {
+                link.rate = Some(rate);
+            }
+            (Some(own), Some(rate)) if own.bandwidth != rate.bandwidth && rate.basis < Basis::Typical => {
+                let (own, rate) = (own.bandwidth, rate.bandwidth);
+                conflicts.disagree(&pair, "bandwidth of the link", (base, &own), (by, &rate));
+            }
+            (None, rate) => link.rate = rate,
+            _ => {}
+        }
+    }
+
+    /// Stated paths, where the base says nothing of a pair by statement or tree.
+    pub(super) fn paths(&mut self, conflicts: &mut Conflicts) {
+        let own: BTreeMap<_, _> = stated(&self.base.paths);
+        let theirs: BTreeMap<_, _> = stated(&self.other.paths);
+        let devices = self.matched_devices(|_| true);
+        let mut groups: BTreeMap<(_, _), Vec<String>> = BTreeMap::new();
+        let mut adopted = Vec::new();
+        for (index, (a, other_a)) in devices.iter().enumerate() {
+            for (b, other_b) in &devices[index + 1..] {
+                let says = |stated: &BTreeMap<_, _>, nodes: &[Node], a: NodeId, b: NodeId| {
+                    let tree = || tree::path(|id| &nodes[id.index()], a, b);
+                    stated.get(&(a.min(b), a.max(b))).copied().or_else(tree)
+                };
+                let key = ((*other_a).min(*other_b), (*other_a).max(*other_b));
+                let base = says(&own, &self.base.nodes, *a, *b);
+                match (base, says(&theirs, &self.other.nodes, *other_a, *other_b)) {
+                    (None, Some(path)) if theirs.contains_key(&key) => {
+                        adopted.push(StatedPath { a: *a.min(b), b: *a.max(b), path });
+                    }
+                    (Some(base), Some(other)) if base != other => {
+                        groups.entry((base, other)).or_default().push(self.pair_name(*a, *b));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        for ((ours, others), pairs) in groups {
+            conflicts.disagree(&facts::several(&pairs), "path", (base, &ours), (other, &others));
+        }
+        self.adopt_paths(adopted);
+    }
+
+    /// The stated paths of devices that only the other has.
+    pub(super) fn paths_of_added(&mut self) {
+        let paths = self.other.paths.iter().filter(|path| self.is_added(path.a) || self.is_added(path.b));
+        let adopted = paths.filter_map(|path| {
+            let (a, b) = (self.map[path.a.index()]?, self.map[path.b.index()]?);
+            Some(StatedPath { a: a.min(b), b: a.max(b), path: path.path })
+        });
+        let adopted = adopted.collect();
+        self.adopt_paths(adopted);
+    }
+
+    fn adopt_paths(&mut self, adopted: Vec<StatedPath>) {
+        if self.base.paths.is_empty() && !adopted.is_empty() {
+            self.base.dialect = self.other.dialect;
+        }
+        self.base.paths.extend(adopted);
+    }
+
+    fn matched_devices(&self, of: impl Fn(&NodeKind) -> bool) -> Vec<(NodeId, NodeId)> {
+        let device = |kind: &NodeKind| matches!(kind, NodeKind::Gpu(_) | NodeKind::Nic(_)) && of(kind);
+        self.matched().into_iter().filter(|(base, _)| device(&self.base_node(*base).kind)).collect()
+    }
+
+    fn pair_name(&self, a: NodeId, b: NodeId) -> String {
+        format!("{} and {}", facts::name(self.base_node(a)), facts::name(self.base_node(b)))
+    }
+}
+
+fn table(links: &[(NodeId, NodeId, Link)], nodes: &[Node]) -> Nvlinks {
+    Nvlinks::of(links.iter().map(|(a, b, link)| (*a, *b, link)), |id| &nodes[id.index()])
+}
+
+/// The stated paths by their nodes; of two statements the first holds.
+fn stated(paths: &[StatedPath]) -> BTreeMap<(NodeId, NodeId), PathType> {
+    paths.iter().rev().map(|path| ((path.a, path.b), path.path)).collect()
+}

@@ -1,0 +1,158 @@
+//! Which nodes of two fragments are the same thing.
+//!
+//! Keys are tried from the surest to the weakest, each among the nodes that are still unmatched on both sides.
+//! Among equal keys the first belongs to the first, so that a fragment matches itself.
+
+use crate::model::{Nic, Node, NodeId, NodeKind, tree};
+use std::collections::{BTreeMap, VecDeque};
+
+/// For each node of `other` its node of `base`.
+pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
+    let (map, taken) = (vec![None; other.len()], vec![false; base.len()]);
+    let side = |nodes| Side { nodes, first_pus: first_pus(nodes) };
+    let mut matching = Matching { base: side(base), other: side(other), map, taken };
+    matching.put(NodeId::MACHINE, NodeId::MACHINE);
+    matching.by(|_, _, kind| kind.as_gpu()?.uuid);
+    matching.by(|_, _, kind| kind.as_gpu()?.address);
+    matching.by(|_, _, kind| kind.as_gpu().map(|gpu| gpu.index));
+    matching.by(|_, _, kind| kind.as_nic()?.address);
+    matching.by(|_, _, kind| Some(rdma_device(kind.as_nic()?).to_owned()));
+    matching.by(|_, _, kind| Some(kind.as_nic()?.name.clone()));
+    matching.by(|_, _, kind| kind.as_numa_node().map(|numa| numa.os_index));
+    matching.by(|_, _, kind| match kind {
+        NodeKind::Package(package) => Some((0, package.os_index)),
+        NodeKind::Pu(pu) => Some((1, pu.os_index)),
+        _ => None,
+    });
+    matching.cores();
+    matching.by(|_, _, kind| match kind {
+        NodeKind::Cache(cache) => Some((cache.level, cache.kind, cache.cpus.clone())),
+        _ => None,
+    });
+    matching.by(|_, _, kind| match kind {
+        NodeKind::HostBridge(bridge) => Some((0, bridge.address?)),
+        NodeKind::PcieSwitch(switch) => Some((1, switch.address?)),
+        NodeKind::NvSwitch(switch) => Some((2, switch.address?)),
+        _ => None,
+    });
+    matching.bridges();
+    matching.map
+}
+
+/// The RDMA device of a NIC, or the name that may be one.
+fn rdma_device(nic: &Nic) -> &str {
+    nic.rdma_device.as_deref().unwrap_or(&nic.name)
+}
+
+/// One of the two fragments.
+struct Side<'a> {
+    nodes: &'a [Node],
+    /// The lowest PU of each core.
+    first_pus: BTreeMap<usize, u32>,
+}
+
+struct Matching<'a> {
+    base: Side<'a>,
+    other: Side<'a>,
+    map: Vec<Option<NodeId>>,
+    taken: Vec<bool>,
+}
+
+impl Matching<'_> {
+    fn put(&mut self, base: NodeId, other: NodeId) {
+        self.map[other.index()] = Some(base);
+        self.taken[base.index()] = true;
+    }
+
+    /// Matches by the key that the function makes of a node, given by its side, number and kind.
+    fn by<K: Ord>(&mut self, key: impl Fn(&Side<'_>, usize, &NodeKind) -> Option<K>) {
+        let mut free: BTreeMap<K, VecDeque<NodeId>> = BTreeMap::new();
+        for (index, node) in self.base.nodes.iter().enumerate().filter(|(index, _)| !self.taken[*index]) {
+            if let Some(key) = key(&self.base, index, &node.kind) {
+                free.entry(key).or_default().push_back(NodeId(index as u32));
+            }
+        }
+        if free.is_empty() {
+            return;
+        }
+        for (index, node) in self.other.nodes.iter().enumerate() {
+            if self.map[index].is_none() {
+                let same =
+                    key(&self.other, index, &node.kind).and_then(|key| free.get_mut(&key)?.pop_front());
+                if let Some(base) = same {
+                    self.put(base, NodeId(index as u32));
+                }
+            }
+        }
+    }
+
+    /// Cores by their first PU, and those without by their number in the package.
+    fn cores(&mut self) {
+        self.by(|side, index, _| side.first_pus.get(&index).copied());
+        self.by(|side, index, kind| {
+            let NodeKind::Core(core) = kind else { return None };
+            let above = tree::ancestors(|id| &side.nodes[id.index()], NodeId(index as u32));
+            let mut above = above.map(|id| &side.nodes[id.index()].kind);
+            let package = above.find_map(|kind| match kind {
+                NodeKind::Package(package) => Some(package.os_index),
+                _ => None,
+            });
+            Some((package, core.os_index))
+        });
+    }
+
+    /// Bridges and switches without an address by the devices below them, and then upwards.
+    fn bridges(&mut self) {
+        let kind = |node: &Node| match node.kind {
+            NodeKind::HostBridge(_) => Some(0),
+            NodeKind::PcieSwitch(_) => Some(1),
+            _ => None,
+        };
+        let (base_nodes, other_nodes) = (self.base.nodes, self.other.nodes);
+        for index in 0..other_nodes.len() {
+            let (mut base, mut other) = (self.map[index], &other_nodes[index]);
+            if !matches!(other.kind, NodeKind::Gpu(_) | NodeKind::Nic(_)) {
+                continue;
+            }
+            while let (Some(own), Some(parent)) = (base, other.parent) {
+                base = base_nodes[own.index()].parent;
+                other = &other_nodes[parent.index()];
+                let Some(above) = base else { break };
+                if self.map[parent.index()] == Some(above) {
+                    continue;
+                }
+                let same = kind(other).is_some() && kind(other) == kind(&base_nodes[above.index()]);
+                let free = self.map[parent.index()].is_none() && !self.taken[above.index()];
+                if !same || !free || contradict(&base_nodes[above.index()], other) {
+                    break;
+                }
+                self.put(above, parent);
+            }
+        }
+    }
+}
+
+/// Whether both have an address: it would have matched.
+fn contradict(a: &Node, b: &Node) -> bool {
+    let known = |node: &Node| match &node.kind {
+        NodeKind::HostBridge(bridge) => bridge.address.is_some(),
+        NodeKind::PcieSwitch(switch) => switch.address.is_some(),
+        _ => false,
+    };
+    known(a) && known(b)
+}
+
+/// The lowest PU of each core.
+fn first_pus(nodes: &[Node]) -> BTreeMap<usize, u32> {
+    let mut first = BTreeMap::new();
+    for (index, node) in nodes.iter().enumerate() {
+        if let NodeKind::Pu(pu) = &node.kind {
+            let mut above = tree::ancestors(|id| &nodes[id.index()], NodeId(index as u32));
+            if let Some(core) = above.find(|id| matches!(nodes[id.index()].kind, NodeKind::Core(_))) {
+                let lowest = first.entry(core.index()).or_insert(pu.os_index);
+                *lowest = pu.os_index.min(*lowest);
+            }
+        }
+    }
+    first
+}

@@ -1,0 +1,293 @@
+//! Several fragments made one: the best source is the base, and the others fill in what it does not know.
+//!
+//! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]). Where two
+//! sources disagree the base wins and a note tells; nothing is decided here beyond that.
+
+mod facts;
+mod links;
+mod matching;
+
+use crate::cpuset::CpuSet;
+use crate::error::{Error, Result};
+use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteKind, Origin, tree};
+use facts::Conflicts;
+use std::collections::BTreeSet;
+
+/// Merges fragments that have passed the builder's checks. The base is the one of the best provenance, the
+/// earlier where two are equal.
+pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
+    fragments.sort_by_key(|fragment| fragment.nodes[0].provenance);
+    let mut fragments = fragments.into_iter();
+    let Some(mut base) = fragments.next() else {
+        return Err(Error::request("there is nothing to build a topology from"));
+    };
+    let mut conflicts = Conflicts::default();
+    for other in fragments {
+        base.origin = origin(&base.origin, &other.origin)?;
+        fold(&mut base, &other, &mut conflicts);
+    }
+    conflicts.write(&mut base);
+    reorder(&mut base);
+    Ok(base)
+}
+
+fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
+    let map = matching::matches(&base.nodes, &other.nodes);
+    let knows_cpus = base.nodes.iter().any(|node| matches!(node.kind, NodeKind::Pu(_)));
+    let known = base.nodes.len();
+    let mut fold = Fold { base, other, map, known, knows_cpus };
+    // Both before anything is filled: what each source said by itself.
+    let near = fold.near_of_matched();
+    fold.compare_near(&near, conflicts);
+    fold.paths(conflicts);
+    fold.fill(conflicts);
+    fold.structure(conflicts);
+    fold.paths_of_added();
+    fold.nvlinks(conflicts);
+    fold.other_links(conflicts);
+    fold.notes();
+}
+
+/// One fragment on its way into the base.
+struct Fold<'a> {
+    base: &'a mut Fragment,
+    other: &'a Fragment,
+    /// For each node of the other its node of the base.
+    map: Vec<Option<NodeId>>,
+    /// How many nodes the base had: those after are only the other's.
+    known: usize,
+    /// Whether the base knows the machine's CPUs by itself, so that those which only the other names are not.
+    knows_cpus: bool,
+}
+
+impl Fold<'_> {
+    /// The matched nodes: that of the base, and that of the other.
+    fn matched(&self) -> Vec<(NodeId, NodeId)> {
+        let pairs = self.map.iter().zip(0..);
+        pairs.filter_map(|(base, other)| Some(((*base)?, NodeId(other)))).collect()
+    }
+
+    fn base_node(&self, id: NodeId) -> &Node {
+        &self.base.nodes[id.index()]
+    }
+
+    fn other_node(&self, id: NodeId) -> &Node {
+        &self.other.nodes[id.index()]
+    }
+
+    /// What only the other knows, and a better place in the machine for what the base had no place for.
+    fn structure(&mut self, conflicts: &mut Conflicts) {
+        let matched = self.matched();
+        for (base, other) in matched {
+            self.refine(base, other);
+        }
+        let mut added: [Vec<String>; 2] = Default::default();
+        let mut unknown_cpus = CpuSet::new();
+        for (index, node) in self.other.nodes.iter().enumerate() {
+            if self.map[index].is_some() {
+                continue;
+            }
+            match &node.kind {
+                NodeKind::Gpu(_) | NodeKind::Nic(_) => {
+                    let id = self.ensure(NodeId(index as u32));
+                    self.unique(id, conflicts);
+                    let list = usize::from(node.kind.as_nic().is_some());
+                    added[list].push(facts::name(self.base_node(id)));
+                }
+                NodeKind::Pu(pu) if self.knows_cpus => {
+                    unknown_cpus.insert(pu.os_index);
+                }
+                kind if of_cpus(kind) && !self.knows_cpus => {
+                    self.ensure(NodeId(index as u32));
+                }
+                _ => {}
+            }
+        }
+        self.tell(&added, &unknown_cpus, conflicts);
+    }
+
+    /// Moves a node of the base below the other's container, if that lies within the base's own.
+    fn refine(&mut self, base: NodeId, other: NodeId) {
+        let (Some(now), Some(parent)) = (self.base_node(base).parent, self.other_node(other).parent) else {
+            return;
+        };
+        if self.map[parent.index()] == Some(now) {
+            return;
+        }
+        // The nearest container that both know decides, before any is added for this.
+        let mut known = Some(parent);
+        while let Some(id) = known.filter(|id| self.map[id.index()].is_none()) {
+            known = self.other_node(id).parent;
+        }
+        let Some(anchor) = known.and_then(|id| self.map[id.index()]) else { return };
+        let above: Vec<NodeId> = self.base_ancestors(anchor).collect();
+        if above.contains(&now) && !above.contains(&base) {
+            let parent = self.ensure(parent);
+            if parent != now && !self.base_ancestors(parent).any(|id| id == base) {
+                self.base.nodes[base.index()].parent = Some(parent);
+            }
+        }
+    }
+
+    fn base_ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
+        tree::ancestors(|id| self.base_node(id), id)
+    }
+
+    /// The base's node for one of the other's: the matched one, or a new one below its container's.
+    fn ensure(&mut self, other: NodeId) -> NodeId {
+        let mut missing = Vec::new();
+        let mut at = other;
+        let mut parent = loop {
+            if let Some(found) = self.map[at.index()] {
+                break found;
+            }
+            missing.push(at);
+            match self.other_node(at).parent {
+                Some(parent) => at = parent,
+                None => break NodeId::MACHINE,
+            }
+        };
+        for id in missing.into_iter().rev() {
+            let node = self.other_node(id);
+            if self.knows_cpus && of_cpus(&node.kind) {
+                continue;
+            }
+            let node = Node { parent: Some(parent), ..node.clone() };
+            self.base.nodes.push(node);
+            parent = NodeId(self.base.nodes.len() as u32 - 1);
+            self.map[id.index()] = Some(parent);
+        }
+        parent
+    }
+
+    /// A device that was added has a number or name of its own.
+    fn unique(&mut self, id: NodeId, conflicts: &mut Conflicts) {
+        let others = |kind: &dyn Fn(&NodeKind) -> bool| {
+            self.base.nodes.iter().enumerate().any(|(index, node)| index != id.index() && kind(&node.kind))
+        };
+        let mut kind = self.base_node(id).kind.clone();
+        let before = facts::name(self.base_node(id));
+        match &mut kind {
+            NodeKind::Gpu(gpu) if others(&|kind| kind.as_gpu().is_some_and(|own| own.index == gpu.index)) => {
+                let highest = self.base.nodes.iter().filter_map(|node| Some(node.kind.as_gpu()?.index)).max();
+                gpu.index = highest.map_or(0, |highest| highest.saturating_add(1));
+            }
+            NodeKind::Nic(nic) => {
+                let taken: BTreeSet<&str> = (self.base.nodes.iter().enumerate())
+                    .filter(|(index, _)| *index != id.index())
+                    .filter_map(|(_, node)| Some(node.kind.as_nic()?.name.as_str()))
+                    .collect();
+                let plain = nic.name.clone();
+                let names = (2..).map(|number| format!("{plain}.{number}"));
+                let mut names = std::iter::once(plain.clone()).chain(names);
+                if let Some(name) = names.find(|name| !taken.contains(name.as_str())) {
+                    nic.name = name;
+                }
+            }
+            _ => {}
+        }
+        let provenance = self.base_node(id).provenance;
+        self.base.nodes[id.index()].kind = kind;
+        let after = facts::name(self.base_node(id));
+        if before != after {
+            conflicts.add(format!(
+                "{before} of {provenance} is another device than {before} of {}; it is {after} here",
+                self.base.nodes[0].provenance
+            ));
+        }
+    }
+
+    /// Notes about devices that only one of the sources has.
+    fn tell(&mut self, added: &[Vec<String>; 2], unknown_cpus: &CpuSet, conflicts: &mut Conflicts) {
+        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        for names in added.iter().filter(|names| !names.is_empty()) {
+            let text = format!("only {other} knows {}; {base} does not", facts::several(names));
+            let note = Note { kind: NoteKind::Unknown, text };
+            if !self.base.notes.contains(&note) {
+                self.base.notes.push(note);
+            }
+        }
+        if !unknown_cpus.is_empty() {
+            conflicts.add(format!("{other} has CPUs that {base} does not know: {unknown_cpus}"));
+        }
+    }
+
+    fn notes(&mut self) {
+        let mut seen: BTreeSet<(NoteKind, String)> =
+            self.base.notes.iter().map(|note| (note.kind, note.text.clone())).collect();
+        for note in &self.other.notes {
+            if seen.insert((note.kind, note.text.clone())) {
+                self.base.notes.push(note.clone());
+            }
+        }
+    }
+}
+
+/// Whether it is of what the kernel says about CPUs and memory, where it is complete.
+fn of_cpus(kind: &NodeKind) -> bool {
+    matches!(
+        kind,
+        NodeKind::Package(_)
+            | NodeKind::NumaNode(_)
+            | NodeKind::Cache(_)
+            | NodeKind::Core(_)
+            | NodeKind::Pu(_)
+    )
+}
+
+/// Which machine both are: an identity before a product, and what is known before what is not.
+fn origin(base: &Origin, other: &Origin) -> Result<Origin> {
+    let differ = |what: &str| {
+        Error::request(format!("these are two machines: {what} differ"))
+            .help("merge sources of one machine only")
+    };
+    Ok(match (base, other) {
+        (Origin::Machine(a), Origin::Machine(b)) if a.is_same(b) == Some(false) => {
+            return Err(differ("their identities"));
+        }
+        (Origin::Preset(a), Origin::Preset(b)) if a != b => {
+            return Err(differ(&format!("the presets '{a}' and '{b}'")));
+        }
+        (Origin::Machine(a), Origin::Machine(b)) if a.is_same(b).is_some() => {
+            let either = |a: &Option<String>, b: &Option<String>| a.clone().or_else(|| b.clone());
+            let machine = either(&a.machine, &b.machine);
+            Origin::Machine(MachineIdentity { machine, boot: either(&a.boot, &b.boot) })
+        }
+        (Origin::Unknown, known) | (Origin::Preset(_), known @ Origin::Machine(_)) => known.clone(),
+        _ => base.clone(),
+    })
+}
+
+/// Puts every node after its parent again, and leaves the order alone otherwise.
+fn reorder(fragment: &mut Fragment) {
+    let sorted = fragment.nodes.iter().enumerate();
+    let mut sorted = sorted.filter_map(|(index, node)| Some((index, node.parent?)));
+    if sorted.all(|(index, parent)| parent.index() < index) {
+        return;
+    }
+    let count = fragment.nodes.len();
+    let mut place: Vec<Option<NodeId>> = vec![None; count];
+    let mut order = Vec::with_capacity(count);
+    for index in 0..count {
+        let mut chain = Vec::new();
+        let mut at = Some(NodeId(index as u32));
+        while let Some(id) = at.filter(|id| place[id.index()].is_none()) {
+            chain.push(id);
+            at = fragment.nodes[id.index()].parent;
+        }
+        for id in chain.into_iter().rev() {
+            place[id.index()] = Some(NodeId(order.len() as u32));
+            order.push(id);
+        }
+    }
+    let moved = |id: NodeId| place[id.index()].unwrap_or(id);
+    let nodes = order.iter().map(|id| fragment.nodes[id.index()].clone());
+    fragment.nodes = nodes.map(|node| Node { parent: node.parent.map(moved), ..node }).collect();
+    for (a, b, _) in &mut fragment.links {
+        (*a, *b) = (moved(*a), moved(*b));
+    }
+    for path in &mut fragment.paths {
+        let (a, b) = (moved(path.a), moved(path.b));
+        (path.a, path.b) = (a.min(b), a.max(b));
+    }
+}
