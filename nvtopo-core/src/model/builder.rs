@@ -74,6 +74,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         nvlink_known: fragment.nvlink_known,
         pairs: OnceLock::new(),
         groups: OnceLock::new(),
+        shares: OnceLock::new(),
     })))
 }
 

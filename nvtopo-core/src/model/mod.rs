@@ -11,6 +11,7 @@ mod node;
 mod note;
 mod nvlinks;
 pub mod rates;
+mod share;
 pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
@@ -22,6 +23,7 @@ pub use node::{
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::Nvlinks;
+pub use share::{Share, Shares};
 
 use crate::cpuset::CpuSet;
 use petgraph::graph::{NodeIndex, UnGraph};
@@ -57,9 +59,10 @@ struct Inner {
     origin: Origin,
     dialect: Dialect,
     nvlink_known: bool,
-    /// Filled by the queries, once.
+    /// Filled when first asked for.
     pairs: OnceLock<PairTable>,
     groups: OnceLock<Vec<NvlinkGroup>>,
+    shares: OnceLock<Shares>,
 }
 
 impl Topology {
@@ -195,6 +198,10 @@ impl Topology {
 
     pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {
         &self.0.pairs
+    }
+
+    pub(crate) fn share_cell(&self) -> &OnceLock<Shares> {
+        &self.0.shares
     }
 
     pub(crate) fn group_cell(&self) -> &OnceLock<Vec<NvlinkGroup>> {

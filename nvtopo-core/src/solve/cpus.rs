@@ -6,7 +6,7 @@
 //! all.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{NodeKind, Topology};
+use crate::model::{NodeKind, Share, Shares, Topology};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Which CPUs may be given away.
@@ -16,24 +16,6 @@ pub struct CpuLimits {
     pub allowed: Option<CpuSet>,
     /// These are kept for others.
     pub reserved: CpuSet,
-}
-
-/// The share of one GPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Share {
-    /// Its CPUs.
-    pub cpus: CpuSet,
-    /// The NUMA nodes to take memory from; empty when unknown.
-    pub mems: NodeSet,
-}
-
-/// The shares of all GPUs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shares {
-    /// By position in [`Topology::gpus`].
-    pub gpus: Vec<Share>,
-    /// What a person should know: shared or remote CPUs, unknown locality.
-    pub remarks: Vec<String>,
 }
 
 /// Deals the CPUs out to the GPUs.
@@ -49,6 +31,14 @@ pub struct Shares {
 /// ```
 #[doc(alias = "hwloc_distrib")]
 pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
+    if *limits == CpuLimits::default() {
+        // What most placements ask for is dealt out once.
+        return topology.share_cell().get_or_init(|| deal_out(topology, limits)).clone();
+    }
+    deal_out(topology, limits)
+}
+
+fn deal_out(topology: &Topology, limits: &CpuLimits) -> Shares {
     let mut remarks = Vec::new();
     let usable = usable_cpus(topology, limits);
     let near: Vec<CpuSet> =
@@ -125,9 +115,32 @@ fn cores(topology: &Topology, usable: &CpuSet, remarks: &mut Vec<String>) -> Vec
             .push("which CPUs are threads of one core is unknown; the usual numbering is assumed".to_owned());
         cores.extend(assumed_cores(topology, &unknown));
     }
-    let complex = |core: &CpuSet| last_level_cache(topology, core);
-    cores.sort_by_cached_key(|core| (numa_of(topology, core), complex(core), core.first()));
+    let homes = homes(topology);
+    let home = |cpu: u32| homes.get(cpu as usize).copied().unwrap_or_default();
+    cores.sort_by_cached_key(|core| core.first().map(|first| (home(first), first)));
     cores
+}
+
+/// The number of a CPU's NUMA node, and the first CPU of its level 3 cache.
+type Home = (Option<u32>, Option<u32>);
+
+/// The home of each CPU, by its number.
+fn homes(topology: &Topology) -> Vec<Home> {
+    let mut homes: Vec<Home> = Vec::new();
+    for (_, node) in topology.nodes() {
+        let (cpus, learn): (_, &dyn Fn(&mut Home)) = match &node.kind {
+            NodeKind::NumaNode(numa) => (&numa.cpus, &|home| home.0 = Some(numa.os_index)),
+            NodeKind::Cache(cache) if cache.level == 3 => (&cache.cpus, &|home| home.1 = cache.cpus.first()),
+            _ => continue,
+        };
+        for cpu in cpus.iter().map(|cpu| cpu as usize) {
+            if cpu >= homes.len() {
+                homes.resize(cpu + 1, Home::default());
+            }
+            learn(&mut homes[cpu]);
+        }
+    }
+    homes
 }
 
 /// Where a device's CPUs are two ranges of one length, Linux usually numbers the second threads of the cores after
@@ -152,21 +165,6 @@ fn assumed_cores(topology: &Topology, unknown: &CpuSet) -> Vec<CpuSet> {
     let paired = cores.iter().fold(CpuSet::new(), |paired, core: &CpuSet| paired.union(core));
     cores.extend(unknown.difference(&paired).iter().map(|cpu| CpuSet::from_iter([cpu])));
     cores
-}
-
-fn numa_of(topology: &Topology, core: &CpuSet) -> Option<u32> {
-    let first = core.first()?;
-    topology.numa_nodes().find(|numa| numa.cpus.contains(first)).map(|numa| numa.os_index)
-}
-
-/// The first CPU of the level 3 cache that a core belongs to.
-fn last_level_cache(topology: &Topology, core: &CpuSet) -> Option<u32> {
-    let first = core.first()?;
-    let mut caches = topology.nodes().filter_map(|(_, node)| match &node.kind {
-        NodeKind::Cache(cache) if cache.level == 3 && cache.cpus.contains(first) => cache.cpus.first(),
-        _ => None,
-    });
-    caches.next()
 }
 
 /// Groups of GPUs whose CPUs overlap, directly or through others.

@@ -14,7 +14,8 @@ mod rank;
 mod request;
 mod weights;
 
-pub use cpus::{CpuLimits, Share, Shares, share_cpus};
+pub use crate::model::{Share, Shares};
+pub use cpus::{CpuLimits, share_cpus};
 pub use gpu_ref::{GpuRef, visible_gpus};
 pub use nics::nearest_nics;
 pub use part::Part;

@@ -1,0 +1,21 @@
+//! What belongs to each GPU of the machine's CPUs and memory: the values; the dealing is in [`crate::solve`].
+
+use crate::cpuset::{CpuSet, NodeSet};
+
+/// The share of one GPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Share {
+    /// Its CPUs.
+    pub cpus: CpuSet,
+    /// The NUMA nodes to take memory from; empty when unknown.
+    pub mems: NodeSet,
+}
+
+/// The shares of all GPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// By position in [`Topology::gpus`].
+    pub gpus: Vec<Share>,
+    /// What a person should know: shared or remote CPUs, unknown locality.
+    pub remarks: Vec<String>,
+}
