@@ -16,8 +16,8 @@ fn main() {
         topology.pairs();
         topology.nvlink_groups();
         let change = region.change();
-        let held =
-            change.bytes_allocated as isize - change.bytes_deallocated as isize + change.bytes_reallocated;
+        let held = change.bytes_allocated.cast_signed() - change.bytes_deallocated.cast_signed()
+            + change.bytes_reallocated;
         println!(
             "{:<22} {:>6} {:>6} {:>6} {:>10.0}",
             preset.name,

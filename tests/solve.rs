@@ -105,7 +105,7 @@ fn brute_force(
     count: usize,
     order: [usize; 3],
 ) -> Vec<usize> {
-    let mut best: Option<(Vec<(u64, u64)>, Vec<usize>)> = None;
+    let mut best: Option<(Vec<_>, Vec<usize>)> = None;
     for set in subsets(candidates, count) {
         if !include.iter().all(|gpu| set.contains(gpu)) {
             continue;

@@ -6,7 +6,7 @@
 //! all.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{NodeKind, Share, Shares, Topology};
+use crate::model::{NodeKind, NumaNode, Share, Shares, Topology};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Which CPUs may be given away.
@@ -41,14 +41,13 @@ pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
 fn deal_out(topology: &Topology, limits: &CpuLimits) -> Shares {
     let mut remarks = Vec::new();
     let usable = usable_cpus(topology, limits);
-    let near: Vec<CpuSet> =
-        (0..topology.gpus().len()).map(|gpu| near_cpus(topology, gpu, &usable, &mut remarks)).collect();
+    let near = near_cpus(topology, &usable, &mut remarks);
     let cores = cores(topology, &usable, &mut remarks);
     let mut shares = vec![Share::default(); near.len()];
     for group in overlapping(&near) {
         let cpus = deal(&group, &near, &cores).unwrap_or_else(|| {
-            let names: Vec<String> = group.iter().map(|&gpu| topology.device_name(gpu)).collect();
-            remarks.push(format!("{} share CPUs: there are fewer than one for each", names.join(", ")));
+            let gpus = names(topology, &group);
+            remarks.push(format!("{gpus} share CPUs: there are fewer than one for each"));
             group.iter().map(|&gpu| near[gpu].clone()).collect()
         });
         for (gpu, cpus) in group.into_iter().zip(cpus) {
@@ -67,33 +66,51 @@ fn usable_cpus(topology: &Topology, limits: &CpuLimits) -> CpuSet {
     usable.difference(&limits.reserved)
 }
 
-/// The usable CPUs that a GPU is nearest to.
-fn near_cpus(topology: &Topology, gpu: usize, usable: &CpuSet, remarks: &mut Vec<String>) -> CpuSet {
-    let name = topology.device_name(gpu);
-    let device = topology.devices()[gpu];
-    let local = topology.local_cpus(device);
-    let Some(local) = local.known().filter(|cpus| !cpus.is_empty()) else {
-        remarks.push(format!("it is unknown which CPUs {name} is near to; all are taken to be"));
-        return usable.clone();
+/// For each GPU the usable CPUs that it is nearest to.
+fn near_cpus(topology: &Topology, usable: &CpuSet, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let (mut unknown, mut strayed) = (Vec::new(), Vec::new());
+    let mut near = |gpu: usize| {
+        let local = topology.local_cpus(topology.devices()[gpu]);
+        let Some(local) = local.known().filter(|cpus| !cpus.is_empty()) else {
+            unknown.push(gpu);
+            return usable.clone();
+        };
+        let near = local.intersection(usable);
+        if near.is_empty() && !usable.is_empty() {
+            strayed.push(gpu);
+            return nearest_cpus(topology, gpu, local, usable);
+        }
+        near
     };
-    let near = local.intersection(usable);
-    if !near.is_empty() || usable.is_empty() {
-        return near;
+    let near = (0..topology.gpus().len()).map(&mut near).collect();
+    if !unknown.is_empty() {
+        let gpus = names(topology, &unknown);
+        remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
     }
-    let homes: Vec<u32> = match topology.local_nodes(device).known() {
-        Some(nodes) => nodes.iter().collect(),
-        None => topology.numa_nodes().filter(|n| !n.cpus.is_disjoint(local)).map(|n| n.os_index).collect(),
+    if !strayed.is_empty() {
+        let gpus = names(topology, &strayed);
+        remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
+    }
+    near
+}
+
+fn names(topology: &Topology, gpus: &[usize]) -> String {
+    gpus.iter().map(|gpu| topology.device_name(*gpu)).collect::<Vec<_>>().join(", ")
+}
+
+/// The usable CPUs of the node at the least distance from a GPU whose own may not be used.
+fn nearest_cpus(topology: &Topology, gpu: usize, local: &CpuSet, usable: &CpuSet) -> CpuSet {
+    let stated = topology.local_nodes(topology.devices()[gpu]);
+    let is_home = |numa: &NumaNode| match stated.known() {
+        Some(nodes) => nodes.contains(numa.os_index),
+        None => !numa.cpus.is_disjoint(local),
     };
     let distance = |node: u32| {
-        let home = topology.numa_nodes().filter(|numa| homes.contains(&numa.os_index));
-        home.flat_map(|numa| &numa.distances)
-            .filter(|(to, _)| *to == node)
-            .map(|(_, distance)| *distance)
-            .min()
+        let distances = topology.numa_nodes().filter(|numa| is_home(numa)).flat_map(|numa| &numa.distances);
+        distances.filter(|(to, _)| *to == node).map(|(_, distance)| *distance).min().unwrap_or(u32::MAX)
     };
     let reachable = topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(usable));
-    let nearest = reachable.min_by_key(|numa| (distance(numa.os_index).unwrap_or(u32::MAX), numa.os_index));
-    remarks.push(format!("none of the CPUs near {name} may be used; it gets the nearest others"));
+    let nearest = reachable.min_by_key(|numa| (distance(numa.os_index), numa.os_index));
     nearest.map_or_else(|| usable.clone(), |numa| numa.cpus.intersection(usable))
 }
 

@@ -103,6 +103,6 @@ mod tests {
 
     #[test]
     fn this_thread_is_among_the_threads() {
-        assert!(threads().unwrap().contains(&(std::process::id() as i32)));
+        assert!(threads().unwrap().contains(&(std::process::id().cast_signed())));
     }
 }

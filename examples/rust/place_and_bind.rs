@@ -1,0 +1,37 @@
+//! The main job: what is this machine, which GPUs are best for a job, and this process bound beside them.
+//!
+//! `cargo run --release --example place_and_bind --features text [GPUs]`
+
+use nvtopo::apply::{Threads, Trust, bind, current_cpus};
+use nvtopo::render::{Style, by_name};
+use nvtopo::{Request, Result, Topology};
+
+/// What is shown where there is no GPU to look at.
+const PRESET: &str = "dgx-1-v100";
+
+fn main() -> Result<()> {
+    let count = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(2);
+    let (topology, trust) = machine()?;
+    let text = by_name("text")?;
+    println!("{}", text.topology(&topology, Style::default()));
+
+    let placement = Request::gpus(count).allowed_cpus(current_cpus()?).solve(&topology)?;
+    println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
+
+    let bound = bind(&topology, &placement.cpus(), &placement.mems(), Threads::All, trust)?;
+    for warning in &bound.warnings {
+        println!("note · {warning}");
+    }
+    println!("This process ran on CPUs {} and is now bound to CPUs {}.", bound.before, bound.after);
+    Ok(())
+}
+
+/// This machine, or a preset where it has no GPU.
+fn machine() -> Result<(Topology, Trust)> {
+    let topology = Topology::discover()?;
+    if topology.gpus().len() > 0 {
+        return Ok((topology, Trust::ThisMachine));
+    }
+    println!("This machine has no NVIDIA GPU: the preset {PRESET} stands in for one.\n");
+    Ok((Topology::preset(PRESET)?, Trust::Unknown))
+}

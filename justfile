@@ -1,0 +1,41 @@
+# What developers run. `just check` is exactly what CI runs.
+
+# Everything that must pass before a commit.
+check: format lint test doc test-python
+
+# Formatting.
+format:
+    cargo fmt --all --check
+
+# Lints: no warning is left.
+lint:
+    cargo clippy --workspace --all-targets --all-features -- --deny warnings
+
+# Tests in Rust, of the command, and of the C library from C and C++.
+test:
+    cargo test --workspace --all-features
+
+# Documentation: no broken link.
+doc:
+    RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package nvtopo-core --all-features
+
+# Builds the wheel, installs it into an environment of its own, and tests that.
+test-python:
+    sh tests/python/run.sh
+
+# Placement beside brute force, memory, size and start-up, each against its limit.
+bench:
+    cargo bench --quiet --package nvtopo-core --bench placement --bench memory
+    python3 scripts/footprint.py
+
+# Writes again what is generated and committed: the C header and the JSON Schema.
+generate:
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi header
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
+
+# Draws the picture in the README from real output.
+picture:
+    cargo build --release --package nvtopo-cli
+    python3 -m venv target/picture
+    target/picture/bin/pip install --quiet rich
+    target/picture/bin/python scripts/picture.py target/release/nvtopo docs/show.svg

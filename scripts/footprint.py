@@ -1,0 +1,49 @@
+"""What the command and the wheel cost: start-up time, memory and size, each beside its limit.
+
+Needs a release build and, for the wheel, what `just test-python` built. Exits with 1 when a limit is passed.
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+COMMAND = ["nvtopo", "place", "--gpus", "4", "--from", "preset:dgx-h100"]
+
+
+def main() -> int:
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--package", "nvtopo-cli"], cwd=ROOT, check=True)
+    binary = ROOT / "target/release/nvtopo"
+    seconds = sorted(run(binary) for _ in range(30))
+    rows = [("median wall time of " + " ".join(COMMAND), seconds[len(seconds) // 2] * 1e3, 10, "ms")]
+    rows.append(("largest memory of it", peak_memory(binary), 10, "MB"))
+    rows.append(("size of the stripped command", binary.stat().st_size / 1e6, 6, "MB"))
+    wheels = sorted((ROOT / "target/wheels").glob("*.whl"), key=lambda wheel: wheel.stat().st_mtime)
+    if wheels:
+        rows.append((f"size of the wheel {wheels[-1].name}", wheels[-1].stat().st_size / 1e6, 4, "MB"))
+    else:
+        print("no wheel yet: run just test-python", file=sys.stderr)
+    for name, value, limit, unit in rows:
+        print(f"{name:<64} {value:8.2f} {unit}, limit {limit} {unit}")
+    return int(any(value > limit for _, value, limit, _ in rows))
+
+
+def run(binary: pathlib.Path) -> float:
+    start = time.perf_counter()
+    subprocess.run([binary, *COMMAND[1:]], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def peak_memory(binary: pathlib.Path) -> float:
+    """The peak resident memory in MB, as the kernel counts it for this one child."""
+    child = os.posix_spawn(binary, [str(binary), *COMMAND[1:]], os.environ, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
+    _, status, usage = os.wait4(child, 0)
+    if status:
+        raise SystemExit("the command failed")
+    return usage.ru_maxrss * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

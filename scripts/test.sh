@@ -1,0 +1,30 @@
+#!/bin/sh
+# Installs what the tests need, then runs them all: what `just check` runs is all there is.
+#
+# Needs a Rust toolchain and Python 3 with venv. Compilers and valgrind are installed with apt-get where they are
+# missing and this user may do so.
+set -eu
+cd "$(dirname "$0")/.."
+
+missing=
+for tool in gcc g++ valgrind; do
+    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
+if [ -n "$missing" ]; then
+    echo "installing:$missing"
+    sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get update -qq
+    # shellcheck disable=SC2086
+    $sudo apt-get install -y -qq --no-install-recommends $missing
+fi
+
+tools=target/tools
+if [ ! -x "$tools/bin/just" ]; then
+    python3 -m venv "$tools"
+    "$tools/bin/pip" install --quiet rust-just
+fi
+PATH="$PWD/$tools/bin:$PATH"
+export PATH
+exec just check
