@@ -1,5 +1,67 @@
 //! The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server as one graph, and the best GPUs for a job.
-#![doc = ""]
+//!
+//! - [`Topology`]: a machine, from [`discover`](Topology::discover), [`preset`](Topology::preset),
+//!   [`parse`](Topology::parse) or [`open`](Topology::open).
+//! - [`Request`]: what a job asks for. [`Placement`]: the answer, with proof, CPUs, memory nodes and NICs.
+//! - [`apply`]: this process bound beside its GPUs.
+//! - [`render`]: text and JSON.
+//!
+//! # Cookbook
+//!
+//! What is this machine?
+//!
+//! ```
+//! let topology = nvtopo::Topology::preset("dgx-a100")?; // or discover()
+//! for gpu in topology.gpus() {
+//!     println!("{} {}", gpu.name(), gpu.model.as_deref().unwrap_or("of unknown model"));
+//! }
+//! for group in topology.nvlink_groups() {
+//!     println!("GPUs {:?}: {}", group.gpus, group.shape);
+//! }
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+//!
+//! How near are two devices?
+//!
+//! ```
+//! let topology = nvtopo::Topology::preset("dgx-1-v100")?;
+//! let pair = topology.pairs().pair(0, 3);
+//! println!("{:?} over {} NVLinks, {:?}", pair.path, pair.nvlinks, pair.rate.map(|rate| rate.bandwidth));
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+//!
+//! Which GPUs for a job, when some are taken?
+//!
+//! ```
+//! use nvtopo::{Request, Topology};
+//!
+//! let topology = Topology::preset("dgx-1-v100")?;
+//! let placement = Request::gpus(2).exclude([0, 3]).solve(&topology)?;
+//! assert_eq!(placement.gpu_indices(), [1, 2]);
+//! for gpu in placement.gpus() {
+//!     println!("GPU{}: CPUs {}, memory of node {}, NICs {:?}", gpu.index, gpu.cpus, gpu.mems, gpu.nics);
+//! }
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+//!
+//! Where does this rank of a parallel job belong?
+//!
+//! ```
+//! use nvtopo::{CpuLimits, LocalRank, Part, Topology};
+//!
+//! let topology = Topology::preset("dgx-h100")?;
+//! let variable = |name: &str| (name == "LOCAL_RANK").then(|| "5".to_owned()); // std::env::var(name).ok()
+//! let rank = LocalRank::from_environment(variable)?;
+//! let part = Part::of_visible(&topology, None, rank, &CpuLimits::default());
+//! assert_eq!(part.gpus, [5]);
+//! // nvtopo::apply::bind(&topology, &part.cpus, &part.mems, Threads::All, Trust::ThisMachine)?;
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+//!
+//! # Features
+//!
+//! None is on by default, and none needs a system library. `text`: the picture of a machine for people. `schema`: the
+//! JSON Schema of the documents.
 
 pub mod apply;
 mod cpuset;
@@ -24,3 +86,7 @@ pub use solve::{
     nearest_nics, share_cpus, visible_gpus,
 };
 pub use units::{Bandwidth, Bytes};
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -7,6 +7,7 @@
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NodeKind, NumaNode, Share, Shares, Topology};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Which CPUs may be given away.
@@ -31,11 +32,15 @@ pub struct CpuLimits {
 /// ```
 #[doc(alias = "hwloc_distrib")]
 pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
+    shares(topology, limits).into_owned()
+}
+
+/// The shares; those without limits, which most placements ask for, are dealt out once.
+pub(super) fn shares<'a>(topology: &'a Topology, limits: &CpuLimits) -> Cow<'a, Shares> {
     if *limits == CpuLimits::default() {
-        // What most placements ask for is dealt out once.
-        return topology.share_cell().get_or_init(|| deal_out(topology, limits)).clone();
+        return Cow::Borrowed(topology.share_cell().get_or_init(|| deal_out(topology, limits)));
     }
-    deal_out(topology, limits)
+    Cow::Owned(deal_out(topology, limits))
 }
 
 fn deal_out(topology: &Topology, limits: &CpuLimits) -> Shares {

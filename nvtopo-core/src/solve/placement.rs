@@ -1,6 +1,6 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
-use super::cpus::{CpuLimits, share_cpus};
+use super::cpus::{CpuLimits, shares};
 use super::exact::Solution;
 use super::nics::nearest_nics;
 use super::objective::Objective;
@@ -168,11 +168,11 @@ pub(super) fn complete(
         .filter(|(index, _)| solution.chosen >> index & 1 == 1)
         .map(|(_, position)| *position)
         .collect();
-    let shares = share_cpus(topology, limits);
+    let shares = shares(topology, limits);
     let gpus = chosen
         .iter()
         .map(|&position| {
-            let gpu = topology.gpus().nth(position);
+            let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
             let (nics, nic_path) = nearest_nics(topology, position);
             PlacedGpu {
                 position,
@@ -199,7 +199,7 @@ pub(super) fn complete(
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let why = explain(topology, &chosen, candidates.len(), objectives[0].name(), proof);
-    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks: shares.remarks }
+    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks: shares.remarks.clone() }
 }
 
 fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {

@@ -2,6 +2,7 @@
 
 use crate::model::{PathType, Topology};
 use crate::units::Bandwidth;
+use std::cell::OnceCell;
 
 /// The most GPUs that one request chooses from.
 pub(super) const MAX_CANDIDATES: usize = 128;
@@ -33,6 +34,7 @@ impl Weight {
 pub struct Weights {
     count: usize,
     cells: Vec<Weight>,
+    descending: OnceCell<Vec<(Weight, u8, u8)>>,
 }
 
 impl Weights {
@@ -46,7 +48,7 @@ impl Weights {
             Weight(bandwidth << NEARNESS_BITS | nearness)
         };
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
-        Self { count: gpus.len(), cells }
+        Self { count: gpus.len(), cells, descending: OnceCell::new() }
     }
 
     /// How many candidates there are.
@@ -62,6 +64,16 @@ impl Weights {
     /// The weights of one candidate to all.
     pub(super) fn row(&self, a: usize) -> &[Weight] {
         &self.cells[a * self.count..][..self.count]
+    }
+
+    /// All pairs with their weights, the greatest first.
+    pub(super) fn descending(&self) -> &[(Weight, u8, u8)] {
+        self.descending.get_or_init(|| {
+            let pairs = (0..self.count).flat_map(|a| (a + 1..self.count).map(move |b| (a, b)));
+            let mut pairs: Vec<_> = pairs.map(|(a, b)| (self.between(a, b), a as u8, b as u8)).collect();
+            pairs.sort_unstable_by(|a, b| b.cmp(a));
+            pairs
+        })
     }
 
     /// Whether exchanging the two changes no weight.

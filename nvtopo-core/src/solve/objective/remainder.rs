@@ -32,27 +32,26 @@ impl Objective for Remainder {
 }
 
 fn value(weights: &Weights, rest: Set) -> u64 {
-    let members = || (0..weights.gpus()).filter(|gpu| rest >> gpu & 1 == 1);
-    let mut thresholds: Vec<Weight> = members()
-        .flat_map(|a| members().filter(move |b| *b > a).map(move |b| weights.between(a, b)))
-        .collect();
-    thresholds.sort_unstable();
-    thresholds.dedup();
+    let inside = |gpu: u8| rest >> gpu & 1 == 1;
+    let whole = rest.count_ones() as usize;
+    let mut near = [0; Set::BITS as usize];
     let (mut total, mut reached, mut steps) = (0, 1, 0);
-    // The sizes that a threshold reaches first are worth that threshold.
-    for threshold in thresholds.into_iter().rev() {
-        let near: Vec<Set> = (0..weights.gpus())
-            .map(|a| {
-                let near = members().filter(|&b| a != b && weights.between(a, b) >= threshold);
-                near.fold(0, |set, b| set | 1 << b)
-            })
-            .collect();
+    // Pairs join from the best down; the sizes that become possible with a weight are worth that weight.
+    for pairs in weights.descending().chunk_by(|a, b| a.0 == b.0) {
+        let mut grown = false;
+        for (_, a, b) in pairs.iter().filter(|(_, a, b)| inside(*a) && inside(*b)) {
+            near[usize::from(*a)] |= 1 << b;
+            near[usize::from(*b)] |= 1 << a;
+            grown = true;
+        }
+        if !grown {
+            continue;
+        }
         let mut search = Clique { near: &near, best: reached, steps };
         search.grow(0, rest);
-        total += threshold.0 * (search.best - reached) as u64;
-        reached = search.best;
-        steps = search.steps;
-        if reached == rest.count_ones() as usize {
+        total += pairs[0].0.0 * (search.best - reached) as u64;
+        (reached, steps) = (search.best, search.steps);
+        if reached == whole {
             break;
         }
     }
@@ -70,13 +69,29 @@ impl Clique<'_> {
     fn grow(&mut self, size: usize, mut open: Set) {
         self.best = self.best.max(size);
         self.steps += 1;
-        while open != 0 && size + open.count_ones() as usize > self.best && self.steps < MAX_STEPS {
+        while size + open.count_ones() as usize > self.best && self.steps < MAX_STEPS {
             // The one with the most neighbours first: a union of cliques is then found without going back.
-            let degree = |gpu: &u32| (self.near[*gpu as usize] & open).count_ones();
-            let members = (0..Set::BITS).filter(|gpu| open >> gpu & 1 == 1);
-            let Some(gpu) = members.max_by_key(|gpu| (degree(gpu), std::cmp::Reverse(*gpu))) else { return };
+            let Some((gpu, degree)) = self.best_connected(open) else { return };
+            if size + degree < self.best {
+                return;
+            }
             open &= !(1 << gpu);
-            self.grow(size + 1, open & self.near[gpu as usize]);
+            self.grow(size + 1, open & self.near[gpu]);
         }
+    }
+
+    /// The member of a set with the most neighbours in it, and how many these are.
+    fn best_connected(&self, open: Set) -> Option<(usize, usize)> {
+        let mut best = None;
+        let mut left = open;
+        while left != 0 {
+            let gpu = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let degree = (self.near[gpu] & open).count_ones() as usize;
+            if best.is_none_or(|(_, most)| degree > most) {
+                best = Some((gpu, degree));
+            }
+        }
+        best
     }
 }
