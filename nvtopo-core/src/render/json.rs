@@ -66,7 +66,9 @@ impl Render for Json {
     }
 
     fn presets(&self, _style: Style) -> String {
-        let presets = PRESETS.iter().map(|preset| json!({ "name": preset.name, "summary": preset.summary }));
+        let presets = PRESETS.iter().map(
+            |preset| json!({ "name": preset.name, "product": preset.product, "summary": preset.summary }),
+        );
         to_text(&json!({ "presets": presets.collect::<Vec<_>>() }))
     }
 }

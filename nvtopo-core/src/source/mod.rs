@@ -8,7 +8,7 @@ mod preset;
 mod smi_matrix;
 pub(crate) mod sysfs;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
 use std::fmt;
 use std::io::Read;
@@ -190,17 +190,20 @@ fn read(input: Input<'_>) -> Result<Fragment> {
         Input::Tree(root) => root.display().to_string(),
     };
     if matches!(input, Input::Text { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace)) {
-        return Err(Error::input("the input is empty").in_input(&name));
+        return Err(Error::input("the input is empty").at(1, 1).help(known()).in_input(&name));
     }
     let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
-        let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
-        let (message, help) = match input {
-            Input::Text { .. } => {
-                ("not a format that nvtopo knows", format!("it reads {}", names.join(", ")))
-            }
-            Input::Tree(_) => ("not a recorded machine", sysfs::EXPECTED.to_owned()),
+        let error = match input {
+            Input::Text { .. } => Error::input("not a format that nvtopo knows").at(1, 1).help(known()),
+            Input::Tree(_) => Error::input("not a recorded machine").help(sysfs::EXPECTED),
         };
-        return Err(Error::new(ErrorKind::InvalidInput, message).help(help).in_input(&name));
+        return Err(error.in_input(&name));
     };
     source.read(input).map_err(|error| error.in_input(&name))
+}
+
+/// The formats, for messages.
+fn known() -> String {
+    let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
+    format!("it reads {}", names.join(", "))
 }

@@ -53,7 +53,7 @@ pub(super) fn shares(topology: &Topology, shares: &Shares, style: Style) -> Stri
 pub(super) fn presets(style: Style) -> String {
     let mut table = table(style);
     for preset in PRESETS {
-        table.add_row([head(preset.name), Cell::new(preset.summary)]);
+        table.add_row([head(preset.name), Cell::new(preset.product), Cell::new(preset.summary)]);
     }
     lines(table)
 }

@@ -7,7 +7,8 @@ use Item::{Gpu, Nic, Switch};
 /// compute adapters, two dual-port storage adapters); addresses from NCCL topology dumps of the machine.
 /// `mlx5_4`, `mlx5_5`, `mlx5_10` and `mlx5_11` are the storage ports.
 pub(super) const DGX_A100: Layout = Layout {
-    summary: "NVIDIA DGX A100: 8 A100 80 GB on 6 NVSwitches, 2 EPYC 7742 (8 NUMA nodes), 8 HDR InfiniBand and 4 storage ports",
+    product: "NVIDIA DGX A100",
+    summary: "8 A100 80 GB on 6 NVSwitches, 2 EPYC 7742 (8 NUMA nodes), 8 HDR InfiniBand and 4 storage ports",
     cpu: Cpu {
         model: "AMD EPYC 7742 64-Core Processor",
         packages: 2,
@@ -77,7 +78,8 @@ pub(super) const DGX_A100: Layout = Layout {
 /// Source: "NVIDIA A100 Tensor Core GPU" data sheet and the HGX A100 4-GPU description (four NVLinks between each
 /// pair, no NVSwitch). The board's maker chooses the host: two sockets with two GPUs and one adapter each are usual.
 pub(super) const HGX_A100_4: Layout = Layout {
-    summary: "HGX A100 4-GPU: 4 A100 80 GB with NVLinks between all pairs, in a usual host of 2 EPYC 7763",
+    product: "NVIDIA HGX A100 4-GPU",
+    summary: "4 A100 80 GB with NVLinks between all pairs, in a usual host of 2 EPYC 7763",
     cpu: Cpu {
         model: "AMD EPYC 7763 64-Core Processor",
         packages: 2,

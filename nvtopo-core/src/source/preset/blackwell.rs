@@ -7,7 +7,8 @@ use Item::{Gpu, Nic, Switch};
 /// BlueField-3, two NVSwitches). The adapters are counted as in DGX H100, whose motherboard it shares: `mlx5_1`,
 /// `mlx5_2`, `mlx5_7` and `mlx5_8` are the ports of the BlueField-3.
 pub(super) const DGX_B200: Layout = Layout {
-    summary: "NVIDIA DGX B200: 8 B200 180 GB on 2 NVSwitches, 2 Xeon Platinum 8570, 8 NDR InfiniBand and 4 storage ports",
+    product: "NVIDIA DGX B200",
+    summary: "8 B200 180 GB on 2 NVSwitches, 2 Xeon Platinum 8570, 8 NDR InfiniBand and 4 storage ports",
     cpu: Cpu {
         model: "INTEL(R) XEON(R) PLATINUM 8570",
         packages: 2,
@@ -46,7 +47,8 @@ pub(super) const DGX_B200: Layout = Layout {
 /// two BlueField-3 are left out). The NVSwitches are in trays of their own: one node stands for that fabric. Each
 /// GPU has eight NUMA nodes in firmware, of which the first is its memory while MIG is off.
 pub(super) const GB200_NVL72_TRAY: Layout = Layout {
-    summary: "NVIDIA GB200 NVL72, one compute tray: 4 B200 on the rack's NVLink fabric, 2 Grace CPUs, 4 NDR InfiniBand",
+    product: "NVIDIA GB200 NVL72 compute tray",
+    summary: "4 B200 on the rack's NVLink fabric, 2 Grace CPUs, 4 NDR InfiniBand",
     cpu: Cpu {
         model: "NVIDIA Grace CPU",
         packages: 2,

@@ -19,6 +19,7 @@ pub(super) fn expand(name: &str, layout: &Layout) -> Fragment {
         gpus: BTreeMap::new(),
     };
     expansion.fragment.set_origin(Origin::Preset(name.to_owned()));
+    expansion.fragment.machine().product = Some(layout.product.to_owned());
     expansion.cpus();
     for bridge in layout.bridges {
         expansion.bridge(bridge);

@@ -7,7 +7,8 @@ use Item::{Gpu, Nic, Switch};
 /// adapter belongs to which GPU, names and addresses). `mlx5_1`, `mlx5_2`, `mlx5_7` and `mlx5_8` are the ports of
 /// the two storage adapters; the management adapter in slot 3 is left out.
 pub(super) const DGX_H100: Layout = Layout {
-    summary: "NVIDIA DGX H100: 8 H100 80 GB on 4 NVSwitches, 2 Xeon Platinum 8480C, 8 NDR InfiniBand and 4 storage ports",
+    product: "NVIDIA DGX H100",
+    summary: "8 H100 80 GB on 4 NVSwitches, 2 Xeon Platinum 8480C, 8 NDR InfiniBand and 4 storage ports",
     cpu: Cpu {
         model: "Intel(R) Xeon(R) Platinum 8480C",
         packages: 2,
@@ -50,7 +51,8 @@ pub(super) const DGX_H100: Layout = Layout {
 /// Source: "NVIDIA GH200 Grace Hopper Superchip Architecture" white paper, the model with 96 GB of HBM3 and 480 GB
 /// of LPDDR5X; distances as the firmware of the product reports them.
 pub(super) const GH200: Layout = Layout {
-    summary: "NVIDIA GH200: 1 Grace CPU and 1 H100 96 GB over NVLink-C2C",
+    product: "NVIDIA GH200",
+    summary: "1 Grace CPU and 1 H100 96 GB over NVLink-C2C",
     cpu: Cpu {
         model: "NVIDIA Grace CPU",
         packages: 1,

@@ -5,6 +5,8 @@ use crate::ids::PciAddress;
 /// A machine as a table of facts.
 #[derive(Debug)]
 pub(super) struct Layout {
+    /// What its maker calls it, or what it is where there are several makers.
+    pub(super) product: &'static str,
     pub(super) summary: &'static str,
     pub(super) cpu: Cpu,
     pub(super) gpu: GpuModel,

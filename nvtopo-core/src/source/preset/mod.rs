@@ -21,14 +21,16 @@ use layout::Layout;
 pub struct Preset {
     /// The name after `preset:`.
     pub name: &'static str,
-    /// One line about the machine.
+    /// What its maker calls it, or what it is where there are several makers.
+    pub product: &'static str,
+    /// One line about what is in it.
     pub summary: &'static str,
     layout: &'static Layout,
 }
 
 impl Preset {
     const fn new(name: &'static str, layout: &'static Layout) -> Self {
-        Self { name, summary: layout.summary, layout }
+        Self { name, product: layout.product, summary: layout.summary, layout }
     }
 }
 

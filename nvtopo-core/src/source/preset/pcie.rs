@@ -6,7 +6,8 @@ use Item::{Gpu, Nic, Switch};
 /// Source: "NVIDIA L40S" product brief for the GPU; the host is the usual one of eight-GPU servers in NVIDIA's
 /// certified-systems configuration guide: four GPUs to a socket, behind two PCIe switches with an adapter each.
 pub(super) const L40S_8: Layout = Layout {
-    summary: "a usual server of 8 L40S behind PCIe switches, without NVLink, 2 Xeon Platinum 8462Y+, 4 200 Gb/s NICs",
+    product: "Usual L40S server",
+    summary: "8 L40S behind PCIe switches, without NVLink, 2 Xeon Platinum 8462Y+, 4 200 Gb/s NICs",
     cpu: Cpu {
         model: "Intel(R) Xeon(R) Platinum 8462Y+",
         packages: 2,
@@ -32,7 +33,8 @@ pub(super) const L40S_8: Layout = Layout {
 /// Source: "NVIDIA RTX A6000" data sheet and the NVLink bridge's (four links between two boards); the
 /// host is a usual workstation of one socket.
 pub(super) const RTX_A6000_4: Layout = Layout {
-    summary: "a usual workstation of 4 RTX A6000 in two NVLink-bridged pairs, 1 Threadripper PRO 5975WX",
+    product: "Usual RTX A6000 workstation",
+    summary: "4 RTX A6000 in two NVLink-bridged pairs, 1 Threadripper PRO 5975WX",
     cpu: Cpu {
         model: "AMD Ryzen Threadripper PRO 5975WX 32-Cores",
         packages: 1,

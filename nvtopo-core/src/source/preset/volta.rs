@@ -6,7 +6,8 @@ use Item::{Gpu, Nic, Switch};
 /// Source: "NVIDIA DGX-1 with Tesla V100 System Architecture" white paper (cube mesh, PCIe tree, four 100 Gb/s
 /// adapters); addresses from NCCL topology dumps of the machine.
 pub(super) const DGX_1: Layout = Layout {
-    summary: "NVIDIA DGX-1: 8 V100 32 GB in a cube mesh of NVLinks, 2 Xeon E5-2698 v4, 4 EDR InfiniBand",
+    product: "NVIDIA DGX-1",
+    summary: "8 V100 32 GB in a cube mesh of NVLinks, 2 Xeon E5-2698 v4, 4 EDR InfiniBand",
     cpu: Cpu {
         model: "Intel(R) Xeon(R) CPU E5-2698 v4 @ 2.20GHz",
         packages: 2,
@@ -63,7 +64,8 @@ pub(super) const DGX_1: Layout = Layout {
 /// NVSwitches, eight links between each switch and its counterpart); the PCIe tree and addresses as in hwloc's
 /// recorded DGX-2. `mlx5_4` and `mlx5_5` are the ports of the storage adapter.
 pub(super) const DGX_2: Layout = Layout {
-    summary: "NVIDIA DGX-2: 16 V100 32 GB on 12 NVSwitches, 2 Xeon Platinum 8168, 8 EDR InfiniBand and 2 storage ports",
+    product: "NVIDIA DGX-2",
+    summary: "16 V100 32 GB on 12 NVSwitches, 2 Xeon Platinum 8168, 8 EDR InfiniBand and 2 storage ports",
     cpu: Cpu {
         model: "Intel(R) Xeon(R) Platinum 8168 CPU @ 2.70GHz",
         packages: 2,
