@@ -97,8 +97,8 @@ pub(crate) struct ChoiceArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CpuArgs {
     /// Keep these CPUs for others, as a list like 0-1,16
-    #[arg(long, value_name = "CPUS", default_value = "")]
-    pub(crate) reserve: CpuSet,
+    #[arg(long, value_name = "CPUS")]
+    pub(crate) reserve: Option<CpuSet>,
 }
 
 #[derive(Args, Debug)]

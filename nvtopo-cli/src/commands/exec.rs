@@ -27,7 +27,7 @@ fn part(args: &ExecArgs, topology: &Topology) -> Result<(Part, Vec<(&'static str
     let allowed = Some(current_cpus()?);
     let Some(count) = args.gpus else {
         let rank = LocalRank::from_environment(variable)?;
-        let limits = CpuLimits { allowed, reserved: args.cpus.reserve.clone() };
+        let limits = CpuLimits { allowed, reserved: args.cpus.reserve.clone().unwrap_or_default() };
         return Ok((Part::of_visible(topology, visible.as_deref(), rank, &limits), Vec::new()));
     };
     let mut request = request(count, &args.choice, &args.cpus);

@@ -27,7 +27,7 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let limits = CpuLimits { allowed: None, reserved: args.cpus.reserve.clone() };
+    let limits = CpuLimits { allowed: None, reserved: args.cpus.reserve.clone().unwrap_or_default() };
     let shares = share_cpus(&topology, &limits);
     Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
 }
@@ -48,7 +48,7 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
     let mut request = Request::gpus(gpus)
         .exclude(choice.exclude.iter().cloned())
         .include(choice.include.iter().cloned())
-        .reserved_cpus(cpus.reserve.clone());
+        .reserved_cpus(cpus.reserve.clone().unwrap_or_default());
     if let Some(only) = &choice.only {
         request = request.only(only.iter().cloned());
     }
