@@ -1,0 +1,77 @@
+"""The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
+
+    import nvtopo
+
+    topo = nvtopo.discover()            # or nvtopo.load("topo.txt"), nvtopo.preset("dgx-h100")
+    place = topo.place(gpus=4)
+    nvtopo.bind(place)                  # CPUs and memory beside this rank's GPU
+
+Importing it does nothing but load the extension module: no driver is opened, no thread is started.
+"""
+
+from collections.abc import Set as _Set
+
+from ._nvtopo import (
+    Bound,
+    CpuSet,
+    Gpu,
+    InvalidInputError,
+    InvalidRequestError,
+    IoError,
+    Nic,
+    NodeSet,
+    NvtopoError,
+    Pair,
+    PlacedGpu,
+    Placement,
+    RefusedError,
+    Score,
+    Share,
+    Shares,
+    Topology,
+    UnsatisfiableError,
+    UnsupportedError,
+    WrongMachineError,
+    __version__,
+    bind,
+    discover,
+    load,
+    loads,
+    open,
+    preset,
+    presets,
+)
+
+__all__ = [
+    "Bound",
+    "CpuSet",
+    "Gpu",
+    "InvalidInputError",
+    "InvalidRequestError",
+    "IoError",
+    "Nic",
+    "NodeSet",
+    "NvtopoError",
+    "Pair",
+    "PlacedGpu",
+    "Placement",
+    "RefusedError",
+    "Score",
+    "Share",
+    "Shares",
+    "Topology",
+    "UnsatisfiableError",
+    "UnsupportedError",
+    "WrongMachineError",
+    "__version__",
+    "bind",
+    "discover",
+    "load",
+    "loads",
+    "open",
+    "preset",
+    "presets",
+]
+
+_Set.register(CpuSet)
+_Set.register(NodeSet)

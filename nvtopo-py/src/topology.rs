@@ -1,0 +1,399 @@
+//! `Topology` and what it consists of.
+
+use crate::call;
+use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
+use crate::error::raise;
+use crate::placement::{Count, GpuArgument, GpuArguments, Names, Placement};
+use nvtopo::model::{Basis, Origin};
+use nvtopo::render::{Style, by_name};
+use nvtopo::{Bandwidth, CpuLimits, Request};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// One GPU.
+///
+/// >>> import nvtopo
+/// >>> gpu = nvtopo.preset("dgx-h100").gpus[0]
+/// >>> gpu.name, str(gpu.cpus), gpu.uuid
+/// ('GPU0', '0-55,112-167', None)
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Gpu {
+    /// The number by which tools name it, in PCI bus order.
+    index: u32,
+    /// "GPU" and the index.
+    name: String,
+    /// The product's name, such as "NVIDIA H100 80GB HBM3", or None.
+    model: Option<String>,
+    /// The driver's UUID, such as "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab", or None.
+    uuid: Option<String>,
+    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    address: Option<String>,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+    /// The CPUs nearest to it, or None where nobody says.
+    cpus: Option<CpuSet>,
+    /// The NUMA nodes nearest to it, or None where nobody says.
+    nodes: Option<NodeSet>,
+}
+
+#[pymethods]
+impl Gpu {
+    fn __repr__(&self) -> String {
+        let model = self.model.as_deref().map_or_else(String::new, |model| format!(" {model}"));
+        format!("<Gpu {}{model}>", self.name)
+    }
+}
+
+/// One network interface or InfiniBand adapter.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Nic {
+    /// The name that the source uses: "mlx5_0", "eth0", "NIC0".
+    name: String,
+    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    address: Option<String>,
+    /// The RDMA device, such as "mlx5_0", or None.
+    rdma_device: Option<String>,
+    /// The network interfaces, such as ["eth0"].
+    net_devices: Vec<String>,
+    /// The CPUs nearest to it, or None where nobody says.
+    cpus: Option<CpuSet>,
+    /// The NUMA nodes nearest to it, or None where nobody says.
+    nodes: Option<NodeSet>,
+}
+
+#[pymethods]
+impl Nic {
+    fn __repr__(&self) -> String {
+        format!("<Nic {}>", self.name)
+    }
+}
+
+/// What lies between two devices.
+#[pyclass(frozen, eq, hash, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Pair {
+    #[pyo3(get)]
+    /// The class of the best path as nvidia-smi names it: "NVL" for NVLink, "PIX", "PXB", "PHB", "NODE", "SYS", …
+    /// None: unknown.
+    path: Option<&'static str>,
+    #[pyo3(get)]
+    /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
+    nvlinks: u16,
+    rate: Option<Bandwidth>,
+    #[pyo3(get)]
+    /// How the bandwidth is known: "measured", "reported", "nominal", "typical" or "assumed". None: it is not.
+    basis: Option<&'static str>,
+}
+
+#[pymethods]
+impl Pair {
+    #[getter]
+    /// What the path carries in one direction, in GB/s (1e9 bytes per second). None: unknown.
+    fn gb_per_s(&self) -> Option<f64> {
+        self.rate.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __repr__(&self) -> String {
+        let rate = self.rate.map_or_else(|| "unknown bandwidth".to_owned(), |rate| rate.to_string());
+        format!("<Pair {}, {} NVLinks, {rate}>", self.path.unwrap_or("unknown path"), self.nvlinks)
+    }
+}
+
+/// The share of one GPU in the CPUs.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Share {
+    /// The GPU's index.
+    index: u32,
+    /// Its CPUs.
+    cpus: CpuSet,
+    /// The NUMA nodes to take memory from; empty when unknown.
+    mems: NodeSet,
+}
+
+#[pymethods]
+impl Share {
+    fn __repr__(&self) -> String {
+        format!("<Share of GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
+    }
+}
+
+/// The shares of all GPUs in the CPUs.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Shares {
+    /// One share for each GPU, in the order of `Topology.gpus`.
+    per_gpu: Vec<Share>,
+    /// What a person should know: shared or remote CPUs, unknown locality.
+    remarks: Vec<String>,
+}
+
+#[pymethods]
+impl Shares {
+    fn __repr__(&self) -> String {
+        format!("<Shares of {} GPUs>", self.per_gpu.len())
+    }
+}
+
+/// A machine as one graph: immutable, comparable, hashable, picklable, and safe to share between threads.
+///
+/// Made by discover, load, loads, open and preset.
+///
+/// >>> import nvtopo
+/// >>> dgx = nvtopo.preset("dgx-1-v100")
+/// >>> dgx.pair(0, 3).nvlinks
+/// 2
+/// >>> dgx.place(gpus=4, exclude=[0]).gpus
+/// [4, 5, 6, 7]
+#[pyclass(frozen, eq, module = "nvtopo")]
+#[derive(PartialEq)]
+pub(crate) struct Topology(pub(crate) nvtopo::Topology);
+
+#[pymethods]
+impl Topology {
+    #[getter]
+    /// The GPUs by increasing index.
+    fn gpus(&self) -> Vec<Gpu> {
+        let gpu = |(position, gpu): (usize, &nvtopo::model::Gpu)| Gpu {
+            index: gpu.index,
+            name: gpu.name(),
+            model: gpu.model.clone(),
+            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
+            address: gpu.address.map(|address| address.to_string()),
+            memory: gpu.memory,
+            cpus: self.near_cpus(position),
+            nodes: self.near_nodes(position),
+        };
+        self.0.gpus().enumerate().map(gpu).collect()
+    }
+
+    #[getter]
+    /// The NICs in the source's order.
+    fn nics(&self) -> Vec<Nic> {
+        let first = self.0.gpus().len();
+        let nic = |(position, nic): (usize, &nvtopo::model::Nic)| Nic {
+            name: nic.name.clone(),
+            address: nic.address.map(|address| address.to_string()),
+            rdma_device: nic.rdma_device.clone(),
+            net_devices: nic.net_devices.clone(),
+            cpus: self.near_cpus(first + position),
+            nodes: self.near_nodes(first + position),
+        };
+        self.0.nics().enumerate().map(nic).collect()
+    }
+
+    #[getter]
+    /// The names of the GPUs and then of the NICs: what the rows and columns of `matrix` stand for.
+    fn devices(&self) -> Vec<String> {
+        (0..self.0.devices().len()).map(|device| self.0.device_name(device)).collect()
+    }
+
+    #[getter]
+    /// The paths between all devices in nvidia-smi's words, such as "X", "NV12", "PIX": a row for each of `devices`,
+    /// and in it a column for each. None: unknown.
+    fn matrix(&self, py: Python<'_>) -> PyResult<Vec<Vec<Option<String>>>> {
+        let devices = self.0.devices().len();
+        call(py, || {
+            let word = |a: usize, b: usize| self.0.pairs().pair(a, b).word(self.0.dialect());
+            Ok((0..devices).map(|a| (0..devices).map(|b| word(a, b)).collect()).collect())
+        })
+    }
+
+    #[getter]
+    /// The names of the GPUs that NVLink connects, group by group; a GPU without NVLink is a group of its own.
+    fn nvlink_groups(&self, py: Python<'_>) -> PyResult<Vec<Vec<String>>> {
+        call(py, || {
+            let groups = self.0.nvlink_groups().iter();
+            let names = groups.map(|group| group.gpus.iter().map(|gpu| self.0.device_name(*gpu)).collect());
+            Ok(names.collect())
+        })
+    }
+
+    #[getter]
+    /// What a person should know about this topology, one sentence each.
+    fn notes(&self) -> Vec<String> {
+        self.0.notes().iter().map(ToString::to_string).collect()
+    }
+
+    #[getter]
+    /// Which machine it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown".
+    fn origin(&self) -> String {
+        match self.0.origin() {
+            Origin::Unknown => "unknown".to_owned(),
+            Origin::Preset(name) => format!("preset:{name}"),
+            Origin::Machine(_) => "machine".to_owned(),
+        }
+    }
+
+    /// What lies between two devices.
+    ///
+    /// A device is given by the index of a GPU, by its name ("GPU3", "mlx5_0"), or by a GPU's UUID or PCI address.
+    ///
+    /// Raises InvalidRequestError where there is no such device.
+    ///
+    /// >>> import nvtopo
+    /// >>> pair = nvtopo.preset("dgx-h100").pair(0, "GPU7")
+    /// >>> pair.path, pair.nvlinks, pair.gb_per_s, pair.basis
+    /// ('NVL', 18, 450.0, 'nominal')
+    fn pair(&self, py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<Pair> {
+        let (a, b) = (self.device(a)?, self.device(b)?);
+        let pair = call(py, || Ok(self.0.pairs().pair(a, b)))?;
+        Ok(Pair {
+            path: pair.path.map(nvtopo::PathType::word),
+            nvlinks: pair.nvlinks,
+            rate: pair.rate.map(|rate| rate.bandwidth),
+            basis: pair.rate.map(|rate| basis(rate.basis)),
+        })
+    }
+
+    /// Chooses the best GPUs, and the CPUs, memory and NICs beside each.
+    ///
+    /// A GPU is named by its index (3), its name ("GPU3"), its UUID or the start of one, or its PCI address. CPUs are
+    /// a CpuSet, an iterable of integers, or a list like "0-1,16".
+    ///
+    /// Args:
+    ///     gpus: how many.
+    ///     only: choose among these, the free ones. None: among all.
+    ///     exclude: do not take these.
+    ///     include: take these in any case.
+    ///     objectives: what counts, most important first: "min-pair", "pair-sum", "remainder". What they leave
+    ///         open the defaults decide.
+    ///     reserve_cpus: CPUs that are kept for others.
+    ///     allowed_cpus: only these CPUs may be given to the job, such as os.sched_getaffinity(0).
+    ///
+    /// Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
+    /// enough GPUs.
+    ///
+    /// >>> import nvtopo
+    /// >>> place = nvtopo.preset("dgx-a100").place(gpus=2, exclude=["GPU0"], reserve_cpus="0-1")
+    /// >>> len(place.gpus), place.optimal
+    /// (2, True)
+    #[pyo3(
+        signature = (
+            gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
+            objectives=None, reserve_cpus=None, allowed_cpus=None
+        ),
+        text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, reserve_cpus=None, \
+                          allowed_cpus=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn place(
+        &self,
+        py: Python<'_>,
+        gpus: Count,
+        only: Option<GpuArguments>,
+        exclude: GpuArguments,
+        include: GpuArguments,
+        objectives: Option<Names>,
+        reserve_cpus: Option<CpuArgument>,
+        allowed_cpus: Option<CpuArgument>,
+    ) -> PyResult<Placement> {
+        let mut request = Request::gpus(gpus.0).exclude(exclude.0).include(include.0);
+        if let Some(only) = only {
+            request = request.only(only.0);
+        }
+        if let Some(objectives) = objectives {
+            request = request.objectives(objectives.0);
+        }
+        if let Some(cpus) = reserve_cpus {
+            request = request.reserved_cpus(cpus.0);
+        }
+        if let Some(cpus) = allowed_cpus {
+            request = request.allowed_cpus(cpus.0);
+        }
+        call(py, || request.solve(&self.0)).map(Placement)
+    }
+
+    /// Deals the CPUs out to all GPUs: each gets its share of those nearest to it.
+    ///
+    /// Args:
+    ///     reserve: CPUs that are kept for others.
+    ///     allowed: only these CPUs are dealt out.
+    ///
+    /// >>> import nvtopo
+    /// >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]
+    /// >>> share.index, str(share.cpus), str(share.mems)
+    /// (7, '98-111,210-223', '1')
+    #[pyo3(signature = (*, reserve=None, allowed=None))]
+    fn cpus(
+        &self,
+        py: Python<'_>,
+        reserve: Option<CpuArgument>,
+        allowed: Option<CpuArgument>,
+    ) -> PyResult<Shares> {
+        let limits =
+            CpuLimits { allowed: allowed.map(|cpus| cpus.0), reserved: reserve.unwrap_or_default().0 };
+        let shares = call(py, || Ok(nvtopo::share_cpus(&self.0, &limits)))?;
+        let gpus = self.0.gpus().zip(shares.gpus);
+        let share = |(gpu, share): (&nvtopo::model::Gpu, nvtopo::Share)| Share {
+            index: gpu.index,
+            cpus: CpuSet(share.cpus),
+            mems: NodeSet(share.mems),
+        };
+        Ok(Shares { per_gpu: gpus.map(share).collect(), remarks: shares.remarks })
+    }
+
+    /// The topology as JSON that load and loads read back, equal in everything.
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        call(py, || Ok(self.0.to_json()))
+    }
+
+    /// The topology as text for people, with tables.
+    fn to_text(&self, py: Python<'_>) -> PyResult<String> {
+        call(py, || Ok(by_name("text")?.topology(&self.0, Style::default())))
+    }
+
+    fn __repr__(&self) -> String {
+        let (gpus, nics) = (self.0.gpus().len(), self.0.nics().len());
+        format!("<Topology of {gpus} GPUs and {nics} NICs, origin {}>", self.origin())
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.0.node_count(), self.0.links().len(), self.devices()).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((py.import("nvtopo")?.getattr("loads")?, (self.to_json(py)?,)))
+    }
+}
+
+impl Topology {
+    fn near_cpus(&self, device: usize) -> Option<CpuSet> {
+        self.0.local_cpus(self.0.devices()[device]).known().cloned().map(CpuSet)
+    }
+
+    fn near_nodes(&self, device: usize) -> Option<NodeSet> {
+        self.0.local_nodes(self.0.devices()[device]).known().cloned().map(NodeSet)
+    }
+
+    /// The position of a device by a name of the matrix, or else by any name of a GPU.
+    fn device(&self, name: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let named = name.cast::<PyString>().ok().and_then(|name| {
+            let name = name.to_string_lossy();
+            (0..self.0.devices().len()).find(|device| self.0.device_name(*device) == name)
+        });
+        match named {
+            Some(device) => Ok(device),
+            None => {
+                name.extract::<GpuArgument>()?.0.resolve(&self.0).map_err(|error| raise(name.py(), &error))
+            }
+        }
+    }
+}
+
+/// How a bandwidth is known, in one word.
+fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Measured => "measured",
+        Basis::Reported => "reported",
+        Basis::Nominal => "nominal",
+        Basis::Typical => "typical",
+        Basis::Assumed => "assumed",
+        _ => "unknown",
+    }
+}

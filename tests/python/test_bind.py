@@ -1,0 +1,132 @@
+"""Binding, each time in a process of its own, and read back from /proc."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import nvtopo
+import pytest
+
+CPUS = sorted(os.sched_getaffinity(0))
+
+pytestmark = pytest.mark.skipif(len(CPUS) < 2, reason="there is one CPU only")
+
+# Two GPUs, each beside one CPU of this machine.
+MATRIX = (
+    "\tGPU0\tGPU1\tCPU Affinity\n"
+    f"GPU0\t X \tNV4\t{CPUS[0]}\n"
+    f"GPU1\tNV4\t X \t{CPUS[-1]}\n"
+)
+
+SCRIPT = """
+import json, os, re, sys, threading
+import nvtopo
+
+topo = nvtopo.loads(sys.argv[1])
+stop = threading.Event()
+threads = [threading.Thread(target=stop.wait) for _ in range(3)]
+for thread in threads:
+    thread.start()
+try:
+    bound = eval(sys.argv[2])
+    answer = {name: getattr(bound, name) for name in ("gpus", "threads", "warnings", "remarks")}
+    answer["before"], answer["after"] = str(bound.before), str(bound.after)
+    answer["repr"] = repr(bound)
+except nvtopo.NvtopoError as error:
+    answer = {"error": type(error).__name__}
+allowed = {}
+for task in os.listdir("/proc/self/task"):
+    status = open(f"/proc/self/task/{task}/status").read()
+    allowed[task] = re.search(r"Cpus_allowed_list:\\s*(\\S+)", status).group(1)
+answer["main"] = allowed.pop(str(os.getpid()))
+answer["others"] = sorted(allowed.values())
+stop.set()
+print(json.dumps(answer))
+"""
+
+
+def run(call: str, **environment: str) -> Any:
+    clean = {name: value for name, value in os.environ.items() if "RANK" not in name and "CUDA" not in name}
+    out = subprocess.run(
+        [sys.executable, "-c", SCRIPT, MATRIX, call],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=os.sep,
+    )
+    return json.loads(out.stdout)
+
+
+def listed(*cpus: int) -> str:
+    return str(nvtopo.CpuSet(cpus))
+
+
+def test_all_threads_of_a_rank() -> None:
+    for rank, cpu in enumerate((CPUS[0], CPUS[-1])):
+        answer = run(f"nvtopo.bind(topo.place(2), {rank}, trust=True)")
+        assert answer["main"] == listed(cpu) and answer["others"] == [listed(cpu)] * 3
+        assert answer["before"] == listed(*CPUS) and answer["after"] == listed(cpu)
+        assert (answer["gpus"], answer["threads"]) == ([rank], 4)
+        assert "4 threads" in answer["repr"]
+
+
+def test_the_calling_thread_only() -> None:
+    answer = run("nvtopo.bind(topo.place(2), 1, threads='calling', trust=True)")
+    assert answer["main"] == listed(CPUS[-1]) and answer["others"] == [listed(*CPUS)] * 3
+    assert answer["threads"] == 1
+
+
+@pytest.mark.parametrize("target", ["topo", "topo.place(2)"])
+def test_the_launcher_s_rank(target: str) -> None:
+    call = f"nvtopo.bind({target}, trust=True)"
+    assert run(call, LOCAL_RANK="1")["gpus"] == [1]
+    assert run(call, SLURM_LOCALID="0", OMPI_COMM_WORLD_LOCAL_RANK="1")["gpus"] == [1]
+    assert run(call)["gpus"] == [0, 1]
+    assert run(call, LOCAL_RANK="x")["error"] == "InvalidRequestError"
+    assert run(f"nvtopo.bind({target}, 0, trust=True)", LOCAL_RANK="1")["gpus"] == [0]
+
+
+def test_the_environment_is_read_from_os_environ() -> None:
+    assert run("os.environ.update(LOCAL_RANK='1') or nvtopo.bind(topo, trust=True)")["gpus"] == [1]
+
+
+def test_visible_gpus() -> None:
+    answer = run("nvtopo.bind(topo, trust=True)", CUDA_VISIBLE_DEVICES="1", LOCAL_RANK="0")
+    assert answer["gpus"] == [1] and answer["main"] == listed(CPUS[-1])
+    hidden = run("nvtopo.bind(topo, trust=True)", CUDA_VISIBLE_DEVICES="")
+    assert hidden["gpus"] == [] and hidden["main"] == listed(*CPUS) and hidden["remarks"]
+
+
+def test_reserved_cpus() -> None:
+    answer = run(f"nvtopo.bind(topo, trust=True, reserve_cpus=[{CPUS[0]}])")
+    assert answer["main"] == listed(CPUS[-1])
+    wrong = run(f"nvtopo.bind(topo.place(1), trust=True, reserve_cpus=[{CPUS[0]}])")
+    assert wrong["error"] == "InvalidRequestError"
+
+
+@pytest.mark.parametrize("target", ["topo", "topo.place(2)", "nvtopo.preset('gh200')"])
+def test_without_trust_nothing_is_touched(target: str) -> None:
+    answer = run(f"nvtopo.bind({target}, 0)")
+    assert answer["error"] == "WrongMachineError"
+    assert answer["main"] == listed(*CPUS) and answer["others"] == [listed(*CPUS)] * 3
+
+
+def test_another_machine_is_refused_in_spite_of_trust() -> None:
+    document = json.loads(nvtopo.discover().to_json())
+    origin = document["topology"].get("origin")
+    if not origin or "machine" not in origin:
+        pytest.skip("this machine has no identity")
+    identity = origin["machine"]
+    origin["machine"] = {name: "0" * len(value) for name, value in identity.items() if value}
+    with pytest.raises(nvtopo.WrongMachineError):
+        nvtopo.bind(nvtopo.loads(json.dumps(document)), trust=True)
+
+
+def test_wrong_arguments() -> None:
+    assert run("nvtopo.bind(topo, -1, trust=True)")["error"] == "InvalidRequestError"
+    assert run("nvtopo.bind(topo, threads='some', trust=True)")["error"] == "InvalidRequestError"

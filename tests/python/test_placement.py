@@ -1,0 +1,71 @@
+"""Choosing GPUs."""
+
+from __future__ import annotations
+
+import json
+
+import nvtopo
+import pytest
+
+
+def test_place(dgx1: nvtopo.Topology) -> None:
+    place = dgx1.place(gpus=4, exclude=[0])
+    assert place.gpus == [4, 5, 6, 7] and place.optimal
+    assert [gpu.index for gpu in place.per_gpu] == place.gpus
+    assert "NVLink" in place.why and isinstance(place.remarks, list)
+    assert str(place) == f"GPU4,GPU5,GPU6,GPU7 on CPUs {place.cpus}" and repr(place) == f"<Placement {place}>"
+    union = nvtopo.CpuSet()
+    for gpu in place.per_gpu:
+        union |= gpu.cpus
+    assert union == place.cpus and place.mems == {1}
+    assert "GPU4" in place.to_text()
+
+
+def test_gpus_by_every_name(dgx1: nvtopo.Topology) -> None:
+    address = dgx1.gpus[2].address
+    assert address is not None
+    assert dgx1.place(3, only=(0, "GPU1", address)).gpus == [0, 1, 2]
+    assert dgx1.place(1, include={"3"}).gpus == [3]
+    assert dgx1.place(2, only=iter([5, 6]), objectives=["pair-sum"]).gpus == [5, 6]
+
+
+def test_what_belongs_to_a_gpu(dgx: nvtopo.Topology) -> None:
+    gpu = dgx.place(1, only=[0]).per_gpu[0]
+    assert (gpu.index, gpu.nics, gpu.nic_path, gpu.uuid) == (0, ["mlx5_0"], "PIX", None)
+    assert gpu.cpus == nvtopo.CpuSet("0-13,112-125") and gpu.mems == nvtopo.NodeSet([0])
+    assert gpu.address == dgx.gpus[0].address
+
+
+def test_scores(dgx: nvtopo.Topology) -> None:
+    first = dgx.place(2).score[0]
+    assert (first.objective, first.gb_per_s) == ("min-pair", 450.0)
+    assert first.bound is None or first.bound >= first.gb_per_s
+
+
+@pytest.mark.parametrize("cpus", ["0-1", [0, 1], nvtopo.CpuSet("0-1")])
+def test_cpu_limits(dgx: nvtopo.Topology, cpus: nvtopo.CpuSet | list[int] | str) -> None:
+    assert nvtopo.CpuSet("0-1").isdisjoint(dgx.place(1, only=[0], reserve_cpus=cpus).cpus)
+    assert dgx.place(8, allowed_cpus=cpus).cpus == {0, 1}
+
+
+def test_environment(dgx: nvtopo.Topology) -> None:
+    assert dgx.place(2, only=[5, 3]).env() == {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": "3,5",
+    }
+
+
+def test_uuids_are_used_where_all_are_known(dgx: nvtopo.Topology) -> None:
+    document = json.loads(dgx.to_json())
+    gpus = [node["gpu"] for node in document["topology"]["nodes"] if "gpu" in node]
+    for number, gpu in enumerate(gpus):
+        gpu["uuid"] = f"GPU-{number:08x}-0000-0000-0000-000000000000"
+    topo = nvtopo.loads(json.dumps(document))
+    place = topo.place(1, only=["GPU-00000003"])
+    assert place.env()["CUDA_VISIBLE_DEVICES"] == topo.gpus[3].uuid == place.per_gpu[0].uuid
+
+
+def test_json(dgx: nvtopo.Topology) -> None:
+    place = dgx.place(2)
+    document = json.loads(place.to_json())
+    assert document["gpus"] == place.gpus and document["optimal"] is True and document["why"] == place.why

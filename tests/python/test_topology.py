@@ -1,0 +1,169 @@
+"""Opening topologies, and what can be asked of one."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import sys
+import threading
+import time
+from pathlib import Path
+
+import nvtopo
+import pytest
+from conftest import DATA
+
+MATRIX = "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tNV4\t0-15\t0\nGPU1\tNV4\t X \t16-31\t1\n"
+
+
+def test_discover_answers_on_any_machine() -> None:
+    topo = nvtopo.discover()
+    assert topo.origin in ("machine", "unknown")
+    assert len(topo.devices) == len(topo.gpus) + len(topo.nics) == len(topo.matrix)
+    if not Path("/dev/nvidiactl").exists():
+        assert topo.gpus == []
+        with pytest.raises(nvtopo.UnsatisfiableError):
+            topo.place(1)
+
+
+@pytest.mark.parametrize("name", nvtopo.presets())
+def test_every_preset_opens_and_reads_back(name: str) -> None:
+    topo = nvtopo.preset(name)
+    assert topo.gpus and topo.origin == f"preset:{name}"
+    again = nvtopo.loads(topo.to_json())
+    assert again == topo and hash(again) == hash(topo) and again.matrix == topo.matrix
+    assert topo == nvtopo.open(f"preset:{name}")
+
+
+def test_preset_facts(dgx: nvtopo.Topology) -> None:
+    gpu = dgx.gpus[0]
+    assert (gpu.index, gpu.name, gpu.uuid) == (0, "GPU0", None)
+    assert gpu.model and "H100" in gpu.model and gpu.address
+    assert gpu.cpus == nvtopo.CpuSet("0-55,112-167") and gpu.nodes == nvtopo.NodeSet([0])
+    assert dgx.devices[:8] == [f"GPU{index}" for index in range(8)]
+    assert dgx.devices[8:] == [nic.name for nic in dgx.nics]
+    assert dgx.matrix[0][:2] == ["X", "NV18"]
+    assert dgx.nvlink_groups == [[f"GPU{index}" for index in range(8)]]
+    assert repr(dgx) == f"<Topology of 8 GPUs and {len(dgx.nics)} NICs, origin preset:dgx-h100>"
+    assert "GPU7" in dgx.to_text() and "\x1b" not in dgx.to_text()
+    json.loads(dgx.to_json())
+
+
+def test_pairs_by_every_name(dgx: nvtopo.Topology) -> None:
+    pair = dgx.pair(0, 1)
+    assert (pair.path, pair.nvlinks, pair.gb_per_s, pair.basis) == ("NVL", 18, 450.0, "nominal")
+    address = dgx.gpus[1].address
+    assert address is not None
+    assert pair == dgx.pair("GPU0", "1") == dgx.pair("0", address) and hash(pair) == hash(dgx.pair(0, 1))
+    nic = dgx.pair("GPU0", dgx.nics[0].name)
+    assert nic.path == "PIX" and nic.nvlinks == 0
+    own = dgx.pair(0, 0)
+    assert (own.path, own.gb_per_s, own.basis) == ("X", None, None)
+
+
+def test_load_takes_paths_of_every_kind(tmp_path: Path) -> None:
+    file = tmp_path / "topo.txt"
+    file.write_text(MATRIX)
+    topo = nvtopo.load(file)
+    assert topo == nvtopo.load(str(file)) == nvtopo.loads(MATRIX) == nvtopo.loads(MATRIX.encode())
+    assert topo.matrix == [["X", "NV4"], ["NV4", "X"]] and topo.origin == "unknown"
+    assert nvtopo.open(file) == topo
+
+
+def test_load_takes_paths_only() -> None:
+    for name in ("live", "preset:dgx-h100", "-"):
+        with pytest.raises(nvtopo.IoError):
+            nvtopo.load(name)
+
+
+def test_recorded_matrices_open() -> None:
+    files = sorted((DATA / "topo-m").rglob("*.txt"))
+    assert files
+    opened = 0
+    for file in files:
+        try:
+            topo = nvtopo.load(file)
+        except nvtopo.InvalidInputError:
+            continue
+        opened += 1
+        assert all(len(row) == len(topo.devices) for row in topo.matrix)
+    assert opened > len(files) // 2
+
+
+def test_frozen_equal_and_pickled(dgx: nvtopo.Topology, dgx1: nvtopo.Topology) -> None:
+    assert dgx != dgx1 and dgx == nvtopo.preset("dgx-h100") and dgx.gpus == nvtopo.preset("dgx-h100").gpus
+    assert pickle.loads(pickle.dumps(dgx)) == dgx and copy.deepcopy(dgx) == dgx
+    assert len({dgx, nvtopo.preset("dgx-h100")}) == 1
+    with pytest.raises(AttributeError):
+        dgx.gpus[0].index = 3  # type: ignore[misc]
+    with pytest.raises(AttributeError):
+        dgx.gpus = []  # type: ignore[misc]
+
+
+def test_shares(dgx: nvtopo.Topology) -> None:
+    shares = dgx.cpus(reserve="0-1", allowed=nvtopo.CpuSet("0-27"))
+    assert [share.index for share in shares.per_gpu] == list(range(8))
+    assert 0 not in shares.per_gpu[0].cpus and shares.per_gpu[0].mems == {0}
+    assert shares.remarks  # The GPUs of node 1 have none of their own CPUs.
+    plain = dgx.cpus()
+    union = nvtopo.CpuSet()
+    for share in plain.per_gpu:
+        assert union.isdisjoint(share.cpus)
+        union |= share.cpus
+    assert str(union) == "0-223"
+
+
+def test_the_interpreter_lock_is_released() -> None:
+    """Another thread runs while the core works: it could not take one step if the lock were held."""
+    size = 400
+    header = "".join(f"\tGPU{index}" for index in range(size))
+    rows = (
+        f"GPU{row}" + "".join("\t X " if row == column else "\tSYS" for column in range(size))
+        for row in range(size)
+    )
+    text = "\n".join([header, *rows]) + "\n"
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(1000)
+    steps = 0
+    started, done = threading.Event(), threading.Event()
+
+    def count() -> None:
+        nonlocal steps
+        started.set()
+        while not done.is_set():
+            steps += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=count)
+    try:
+        thread.start()
+        started.wait()
+        before = steps
+        nvtopo.loads(text)
+        after = steps
+    finally:
+        done.set()
+        sys.setswitchinterval(switch)
+        thread.join()
+    assert after > before
+
+
+def test_threads_share_a_topology() -> None:
+    topo = nvtopo.preset("dgx-2")
+    answers: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: answers.append(topo.place(4).gpus)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 8 and all(answer == answers[0] for answer in answers)
+
+
+def test_import_starts_nothing() -> None:
+    import subprocess
+
+    code = "import os, nvtopo; print(len(os.listdir('/proc/self/task')), open('/proc/self/maps').read().count('libnvidia'))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=os.sep)
+    assert out.stdout.split() == ["1", "0"]
