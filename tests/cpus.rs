@@ -3,7 +3,7 @@
 use nvtopo::model::{
     Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
 };
-use nvtopo::{CpuLimits, CpuSet, Topology, share_cpus};
+use nvtopo::{CpuLimits, CpuSet, LocalRank, Part, Request, Topology, share_cpus};
 use proptest::prelude::*;
 
 /// NUMA nodes of equal cores, with their GPUs.
@@ -138,4 +138,32 @@ fn fewer_cpus_than_gpus_are_shared_with_a_remark() {
     let shares = share_cpus(&machine.topology(), &CpuLimits::default());
     assert_eq!(share_texts(&machine.topology(), &CpuLimits::default()), ["0-1", "0-1", "0-1"]);
     assert!(shares.remarks.iter().any(|remark| remark.contains("share")), "{:?}", shares.remarks);
+}
+
+#[test]
+fn a_process_that_was_bound_keeps_its_share() {
+    let topology = Topology::preset("dgx-h100").unwrap();
+    let part = |rank: Option<LocalRank>, allowed: Option<CpuSet>| {
+        Part::of_visible(&topology, None, rank, &CpuLimits { allowed, ..CpuLimits::default() }).cpus
+    };
+    for rank in [Some(LocalRank { rank: 5, size: Some(8) }), None] {
+        let first = part(rank, None);
+        assert_eq!(part(rank, Some(first.clone())), first);
+    }
+    let placement = |allowed: CpuSet| Request::gpus(2).allowed_cpus(allowed).solve(&topology).unwrap().cpus();
+    let first = placement(topology.cpus());
+    assert_eq!(placement(first.clone()), first);
+}
+
+#[test]
+fn gpus_elsewhere_take_nothing_from_a_job_that_does_not_see_them() {
+    let topology = Topology::preset("dgx-h100").unwrap();
+    let limits = CpuLimits { allowed: Some("0-55".parse().unwrap()), ..CpuLimits::default() };
+    let rank = |rank: usize| Some(LocalRank { rank, size: Some(4) });
+    let cpus =
+        |visible: &str, own: usize| Part::of_visible(&topology, Some(visible), rank(own), &limits).cpus;
+    assert_eq!(cpus("0,1,2,3", 1).to_string(), "14-27");
+    // Seen, they have to run somewhere.
+    let part = cpus("3,4", 1);
+    assert!(!part.is_empty() && part.is_disjoint(&cpus("3,4", 0)), "{part}");
 }

@@ -262,7 +262,8 @@ impl Topology {
     ///     objectives: what counts, most important first: "min-pair", "pair-sum", "remainder". What they leave
     ///         open the defaults decide.
     ///     reserve_cpus: CPUs that are kept for others.
-    ///     allowed_cpus: only these CPUs may be given to the job, such as os.sched_getaffinity(0).
+    ///     allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
+    ///         the calling thread, on any other all.
     ///
     /// Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
     /// enough GPUs.
@@ -301,8 +302,8 @@ impl Topology {
         if let Some(cpus) = reserve_cpus {
             request = request.reserved_cpus(cpus.0);
         }
-        if let Some(cpus) = allowed_cpus {
-            request = request.allowed_cpus(cpus.0);
+        if let Some(cpus) = self.allowed(py, allowed_cpus)? {
+            request = request.allowed_cpus(cpus);
         }
         call(py, || request.solve(&self.0)).map(Placement)
     }
@@ -311,7 +312,8 @@ impl Topology {
     ///
     /// Args:
     ///     reserve: CPUs that are kept for others.
-    ///     allowed: only these CPUs are dealt out.
+    ///     allowed: only these CPUs are dealt out. None: on a topology of this machine those of the calling
+    ///         thread, on any other all.
     ///
     /// >>> import nvtopo
     /// >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]
@@ -325,7 +327,7 @@ impl Topology {
         allowed: Option<CpuArgument>,
     ) -> PyResult<Shares> {
         let limits =
-            CpuLimits { allowed: allowed.map(|cpus| cpus.0), reserved: reserve.unwrap_or_default().0 };
+            CpuLimits { allowed: self.allowed(py, allowed)?, reserved: reserve.unwrap_or_default().0 };
         let shares = call(py, || Ok(nvtopo::share_cpus(&self.0, &limits)))?;
         let gpus = self.0.gpus().zip(shares.gpus);
         let share = |(gpu, share): (&nvtopo::model::Gpu, nvtopo::Share)| Share {
@@ -363,6 +365,14 @@ impl Topology {
 }
 
 impl Topology {
+    /// The CPUs to which an answer is limited: those given, else on this machine those of the calling thread.
+    fn allowed(&self, py: Python<'_>, given: Option<CpuArgument>) -> PyResult<Option<nvtopo::CpuSet>> {
+        match given {
+            Some(cpus) => Ok(Some(cpus.0)),
+            None => call(py, || nvtopo::apply::cpus_here(&self.0)),
+        }
+    }
+
     fn near_cpus(&self, device: usize) -> Option<CpuSet> {
         self.0.local_cpus(self.0.devices()[device]).known().cloned().map(CpuSet)
     }

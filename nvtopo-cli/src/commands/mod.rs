@@ -5,6 +5,7 @@ mod exec;
 pub(crate) use exec::exec;
 
 use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};
+use nvtopo::apply::cpus_here;
 use nvtopo::render::{Render, Style, by_name};
 use nvtopo::{CpuLimits, Request, Result, Topology, share_cpus};
 
@@ -21,13 +22,18 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
 
 pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let placement = request(args.gpus, &args.choice, &args.cpus).solve(&topology)?;
+    let mut request = request(args.gpus, &args.choice, &args.cpus);
+    if let Some(here) = cpus_here(&topology)? {
+        request = request.allowed_cpus(here);
+    }
+    let placement = request.solve(&topology)?;
     Ok(renderer(&args.input.output)?.placement(&placement, style()))
 }
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let limits = CpuLimits { allowed: None, reserved: args.cpus.reserve.clone().unwrap_or_default() };
+    let limits =
+        CpuLimits { allowed: cpus_here(&topology)?, reserved: args.cpus.reserve.clone().unwrap_or_default() };
     let shares = share_cpus(&topology, &limits);
     Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
 }

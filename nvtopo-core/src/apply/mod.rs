@@ -56,6 +56,18 @@ pub fn current_cpus() -> Result<CpuSet> {
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot read the CPUs of this thread: {error}")))
 }
 
+/// The CPUs to which placements on this topology are limited here: those of the calling thread, where the topology is
+/// this machine's. `None` for any other, whose CPUs are not these.
+///
+/// ```
+/// let preset = nvtopo::Topology::preset("dgx-h100")?;
+/// assert_eq!(nvtopo::apply::cpus_here(&preset)?, None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn cpus_here(topology: &Topology) -> Result<Option<CpuSet>> {
+    check_machine(topology, Trust::ThisMachine).ok().map(|()| current_cpus()).transpose()
+}
+
 /// Whether the topology may be applied to this machine.
 ///
 /// Errors with [`WrongMachine`](ErrorKind::WrongMachine) where it is another's, or nobody knows and `trust` asks.
@@ -74,7 +86,7 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
     match topology.origin() {
         Origin::Unknown => unknown("the topology is of unknown origin"),
         Origin::Preset(name) => unknown(&format!("the topology is the preset {name}")),
-        Origin::Machine(identity) => match identity.is_same(&this_machine()) {
+        Origin::Machine(identity) => match identity.is_same(this_machine()) {
             Some(true) => Ok(()),
             Some(false) => wrong("the topology was recorded on another machine".to_owned()),
             None => unknown("this machine has no identity to compare with the topology's"),

@@ -16,6 +16,8 @@ pub struct Share {
 pub struct Shares {
     /// By position in [`Topology::gpus`].
     pub gpus: Vec<Share>,
+    /// The positions of the GPUs none of whose near CPUs may be used.
+    pub strays: Vec<usize>,
     /// What a person should know: shared or remote CPUs, unknown locality.
     pub remarks: Vec<String>,
 }

@@ -32,23 +32,49 @@ pub struct CpuLimits {
 /// ```
 #[doc(alias = "hwloc_distrib")]
 pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
-    shares(topology, limits).into_owned()
+    shares(topology, limits, &every_gpu(topology)).into_owned()
+}
+
+/// The shares as a job sees them that runs on its `own` GPUs, one of several on the `claimed` ones.
+///
+/// A process that was bound to the share of its GPUs keeps it, instead of cutting it once more. GPUs whose near CPUs
+/// are all forbidden take from others only where they are claimed: a job elsewhere on the machine has no part here.
+pub(super) fn shares_of<'a>(
+    topology: &'a Topology,
+    limits: &CpuLimits,
+    own: &[usize],
+    claimed: &[usize],
+) -> Cow<'a, Shares> {
+    let Some(allowed) = &limits.allowed else {
+        return shares(topology, limits, claimed);
+    };
+    let unlimited = CpuLimits { allowed: None, reserved: limits.reserved.clone() };
+    let whole = shares(topology, &unlimited, claimed);
+    let bound = own.iter().fold(CpuSet::new(), |all, gpu| all.union(&whole.gpus[*gpu].cpus));
+    if !own.is_empty() && bound == *allowed { whole } else { shares(topology, limits, claimed) }
 }
 
 /// The shares; those without limits, which most placements ask for, are dealt out once.
-pub(super) fn shares<'a>(topology: &'a Topology, limits: &CpuLimits) -> Cow<'a, Shares> {
+fn shares<'a>(topology: &'a Topology, limits: &CpuLimits, claimed: &[usize]) -> Cow<'a, Shares> {
     if *limits == CpuLimits::default() {
-        return Cow::Borrowed(topology.share_cell().get_or_init(|| deal_out(topology, limits)));
+        let all = topology.share_cell().get_or_init(|| deal_out(topology, limits, &every_gpu(topology)));
+        if all.strays.iter().all(|stray| claimed.contains(stray)) {
+            return Cow::Borrowed(all);
+        }
     }
-    Cow::Owned(deal_out(topology, limits))
+    Cow::Owned(deal_out(topology, limits, claimed))
 }
 
-fn deal_out(topology: &Topology, limits: &CpuLimits) -> Shares {
+fn every_gpu(topology: &Topology) -> Vec<usize> {
+    (0..topology.gpus().len()).collect()
+}
+
+fn deal_out(topology: &Topology, limits: &CpuLimits, claimed: &[usize]) -> Shares {
     let mut remarks = Vec::new();
     let usable = usable_cpus(topology, limits);
-    let near = near_cpus(topology, &usable, &mut remarks);
+    let (near, strays) = near_cpus(topology, &usable, claimed, &mut remarks);
     let cores = cores(topology, &usable, &mut remarks);
-    let mut shares = vec![Share::default(); near.len()];
+    let mut gpus = vec![Share::default(); near.len()];
     for group in overlapping(&near) {
         let cpus = deal(&group, &near, &cores).unwrap_or_else(|| {
             let gpus = names(topology, &group);
@@ -56,10 +82,10 @@ fn deal_out(topology: &Topology, limits: &CpuLimits) -> Shares {
             group.iter().map(|&gpu| near[gpu].clone()).collect()
         });
         for (gpu, cpus) in group.into_iter().zip(cpus) {
-            shares[gpu] = Share { mems: memory_nodes(topology, gpu, &cpus), cpus };
+            gpus[gpu] = Share { mems: memory_nodes(topology, gpu, &cpus), cpus };
         }
     }
-    Shares { gpus: shares, remarks }
+    Shares { gpus, strays, remarks }
 }
 
 fn usable_cpus(topology: &Topology, limits: &CpuLimits) -> CpuSet {
@@ -71,32 +97,39 @@ fn usable_cpus(topology: &Topology, limits: &CpuLimits) -> CpuSet {
     usable.difference(&limits.reserved)
 }
 
-/// For each GPU the usable CPUs that it is nearest to.
-fn near_cpus(topology: &Topology, usable: &CpuSet, remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    let (mut unknown, mut strayed) = (Vec::new(), Vec::new());
-    let mut near = |gpu: usize| {
+/// For each GPU the usable CPUs that it is nearest to, and the GPUs that are near to none. Of these only the claimed
+/// ones get others.
+fn near_cpus(
+    topology: &Topology,
+    usable: &CpuSet,
+    claimed: &[usize],
+    remarks: &mut Vec<String>,
+) -> (Vec<CpuSet>, Vec<usize>) {
+    let (mut unknown, mut strays) = (Vec::new(), Vec::new());
+    let mut near_to = |gpu: usize| {
         let local = topology.local_cpus(topology.devices()[gpu]);
         let Some(local) = local.known().filter(|cpus| !cpus.is_empty()) else {
             unknown.push(gpu);
             return usable.clone();
         };
         let near = local.intersection(usable);
-        if near.is_empty() && !usable.is_empty() {
-            strayed.push(gpu);
-            return nearest_cpus(topology, gpu, local, usable);
+        if !near.is_empty() {
+            return near;
         }
-        near
+        strays.push(gpu);
+        if claimed.contains(&gpu) { nearest_cpus(topology, gpu, local, usable) } else { near }
     };
-    let near = (0..topology.gpus().len()).map(&mut near).collect();
+    let near = (0..topology.gpus().len()).map(&mut near_to).collect();
     if !unknown.is_empty() {
         let gpus = names(topology, &unknown);
         remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
     }
-    if !strayed.is_empty() {
-        let gpus = names(topology, &strayed);
+    let told: Vec<usize> = strays.iter().copied().filter(|stray| claimed.contains(stray)).collect();
+    if !told.is_empty() {
+        let gpus = names(topology, &told);
         remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
     }
-    near
+    (near, strays)
 }
 
 fn names(topology: &Topology, gpus: &[usize]) -> String {
@@ -189,10 +222,10 @@ fn assumed_cores(topology: &Topology, unknown: &CpuSet) -> Vec<CpuSet> {
     cores
 }
 
-/// Groups of GPUs whose CPUs overlap, directly or through others.
+/// Groups of GPUs whose CPUs overlap, directly or through others. A GPU without CPUs is in none.
 fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(CpuSet, Vec<usize>)> = Vec::new();
-    for (gpu, cpus) in near.iter().enumerate() {
+    for (gpu, cpus) in near.iter().enumerate().filter(|(_, cpus)| !cpus.is_empty()) {
         let (touching, others): (Vec<_>, Vec<_>) =
             groups.into_iter().partition(|(all, _)| !all.is_disjoint(cpus));
         let mut merged = (cpus.clone(), vec![gpu]);

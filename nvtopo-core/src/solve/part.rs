@@ -1,11 +1,11 @@
 //! The part of one process in a job: its GPUs, CPUs and memory.
 
-use super::cpus::{CpuLimits, share_cpus};
+use super::cpus::{CpuLimits, shares_of};
 use super::gpu_ref::visible_gpus;
 use super::placement::Placement;
 use super::rank::LocalRank;
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::Topology;
+use crate::model::{Share, Topology};
 
 /// The GPUs, CPUs and memory of one process.
 ///
@@ -43,41 +43,52 @@ impl Part {
             Some(variable) => visible_gpus(topology, variable),
             None => (0..topology.gpus().len()).collect(),
         };
-        let shares = share_cpus(topology, limits);
-        let owned = visible.into_iter().map(|gpu| (gpu, &shares.gpus[gpu].cpus, &shares.gpus[gpu].mems));
-        Self::of(owned.collect(), rank, shares.remarks.clone())
+        let mut part = Self::default();
+        part.gpus = part.of_rank(&visible, rank);
+        let shares = shares_of(topology, limits, &part.gpus, &visible);
+        let own: Vec<&Share> = part.gpus.iter().map(|gpu| &shares.gpus[*gpu]).collect();
+        part.take(own.into_iter().map(|share| (&share.cpus, &share.mems)));
+        part.remarks.extend_from_slice(&shares.remarks);
+        part
     }
 
     /// The part of a process in a placement: local rank n takes the n-th GPU; a process without a rank takes all.
     pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Self {
-        let gpus = placement.gpus().iter().map(|gpu| (gpu.position, &gpu.cpus, &gpu.mems));
-        Self::of(gpus.collect(), rank, placement.remarks().to_vec())
+        let mut part = Self::default();
+        let own = part.of_rank(placement.gpus(), rank);
+        part.gpus = own.iter().map(|gpu| gpu.position).collect();
+        part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
+        part.remarks.extend_from_slice(placement.remarks());
+        part
     }
 
-    fn of(gpus: Vec<(usize, &CpuSet, &NodeSet)>, rank: Option<LocalRank>, mut remarks: Vec<String>) -> Self {
-        if gpus.is_empty() {
-            remarks.push("no GPU is visible, so there is nothing to be near to".to_owned());
+    /// Those of the GPUs that belong to the rank.
+    fn of_rank<T: Clone>(&mut self, gpus: &[T], rank: Option<LocalRank>) -> Vec<T> {
+        let Some(LocalRank { rank, size }) = rank.filter(|_| !gpus.is_empty()) else {
+            if gpus.is_empty() {
+                self.remarks.push("no GPU is visible, so there is nothing to be near to".to_owned());
+            }
+            return gpus.to_vec();
+        };
+        let count = gpus.len();
+        // A launcher that shows each rank one GPU only means that one, whatever the rank.
+        if count > 1 && size.unwrap_or(0).max(rank.saturating_add(1)) > count {
+            self.remarks
+                .push(format!("there are more ranks than the {count} visible GPUs; some share a GPU"));
         }
-        let count = gpus.len().max(1);
-        if let Some(LocalRank { rank, size }) = rank
-            && size.unwrap_or(rank + 1) > count
-            && gpus.len() > 1
-        {
-            remarks.push(format!("there are more ranks than the {count} visible GPUs; some share a GPU"));
+        vec![gpus[rank % count].clone()]
+    }
+
+    /// Adds the shares of its GPUs. Memory of which one is unknown is unknown.
+    fn take<'a>(&mut self, shares: impl Iterator<Item = (&'a CpuSet, &'a NodeSet)>) {
+        let mut known = true;
+        for (cpus, mems) in shares {
+            self.cpus = self.cpus.union(cpus);
+            self.mems = self.mems.union(mems);
+            known &= !mems.is_empty();
         }
-        // A launcher that shows each rank one GPU only: that one, whatever the rank.
-        let mine = |index: usize| rank.is_none_or(|own| own.rank % count == index);
-        let mut part = Self { remarks, ..Self::default() };
-        let mut mems_known = true;
-        for (_, (gpu, cpus, mems)) in gpus.into_iter().enumerate().filter(|(index, _)| mine(*index)) {
-            part.gpus.push(gpu);
-            part.cpus = part.cpus.union(cpus);
-            part.mems = part.mems.union(mems);
-            mems_known &= !mems.is_empty();
+        if !known {
+            self.mems = NodeSet::new();
         }
-        if !mems_known {
-            part.mems = NodeSet::new();
-        }
-        part
     }
 }

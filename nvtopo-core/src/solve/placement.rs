@@ -1,6 +1,6 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
-use super::cpus::{CpuLimits, shares};
+use super::cpus::{CpuLimits, shares_of};
 use super::exact::Solution;
 use super::nics::nearest_nics;
 use super::objective::Objective;
@@ -168,7 +168,7 @@ pub(super) fn complete(
         .filter(|(index, _)| solution.chosen >> index & 1 == 1)
         .map(|(_, position)| *position)
         .collect();
-    let shares = shares(topology, limits);
+    let shares = shares_of(topology, limits, &chosen, &chosen);
     let gpus = chosen
         .iter()
         .map(|&position| {

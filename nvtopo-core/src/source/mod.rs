@@ -14,6 +14,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 pub use preset::{PRESETS, Preset};
 
@@ -152,8 +153,9 @@ impl Topology {
 }
 
 /// The identity of the machine that this process runs on.
-pub(crate) fn this_machine() -> MachineIdentity {
-    sysfs::identity(Path::new("/"))
+pub(crate) fn this_machine() -> &'static MachineIdentity {
+    static IDENTITY: OnceLock<MachineIdentity> = OnceLock::new();
+    IDENTITY.get_or_init(|| sysfs::identity(Path::new("/")))
 }
 
 /// What one place says.

@@ -227,7 +227,8 @@ class Topology:
             objectives: what counts, most important first: "min-pair", "pair-sum", "remainder". What they leave
                 open the defaults decide.
             reserve_cpus: CPUs that are kept for others.
-            allowed_cpus: only these CPUs may be given to the job, such as os.sched_getaffinity(0).
+            allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
+                the calling thread, on any other all.
 
         Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
         enough GPUs.
@@ -248,7 +249,8 @@ class Topology:
 
         Args:
             reserve: CPUs that are kept for others.
-            allowed: only these CPUs are dealt out.
+            allowed: only these CPUs are dealt out. None: on a topology of this machine those of the calling
+                thread, on any other all.
 
         >>> import nvtopo
         >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]

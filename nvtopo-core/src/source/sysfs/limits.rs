@@ -1,8 +1,9 @@
 //! Which CPUs and NUMA nodes the reader of a machine may use: its cpuset (cgroup v2, v1, or the older cpuset file
-//! system), and on the live machine also its affinity.
+//! system).
 //!
-//! A recorded `/proc/self/status` belongs to whatever recorded the tree, so affinity is read live only. System
-//! calls are not for sources.
+//! The affinity of a thread is not here: it differs between the processes of a job, which must all see one machine.
+//! Memory has no affinity, so that `/proc/self/status` tells what the cpuset allows; it is asked live only, since a
+//! recorded one belongs to whatever recorded the tree.
 
 use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
@@ -42,26 +43,20 @@ impl Mount {
 
 /// What the tree allows, of the CPUs and nodes that there are.
 pub(super) fn read(tree: &Tree, cpus: &CpuSet, nodes: &NodeSet) -> Allowed {
-    let status = if tree.live { from_status(tree) } else { Allowed::default() };
-    // The kernel keeps a process's affinity within its cpuset: with both known there is nothing to add.
-    let cpuset =
-        if status.cpus.is_some() && status.nodes.is_some() { Allowed::default() } else { from_cpuset(tree) };
+    let cpuset = from_cpuset(tree);
+    let nodes_now = if tree.live { allowed_memory(tree) } else { None };
     // An empty set cannot hold a process: it says nothing about this one.
-    let allowed_cpus = status.cpus.or(cpuset.cpus).map(|set| set.intersection(cpus));
-    let allowed_nodes = status.nodes.or(cpuset.nodes).map(|set| set.intersection(nodes));
+    let allowed_cpus = cpuset.cpus.map(|set| set.intersection(cpus));
+    let allowed_nodes = nodes_now.or(cpuset.nodes).map(|set| set.intersection(nodes));
     Allowed {
         cpus: allowed_cpus.filter(|set| !set.is_empty() && set != cpus),
         nodes: allowed_nodes.filter(|set| !set.is_empty() && set != nodes),
     }
 }
 
-fn from_status(tree: &Tree) -> Allowed {
-    let status = tree.text("proc/self/status").unwrap_or_default();
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Allowed {
-        cpus: field("Cpus_allowed_list").and_then(|list| list.parse().ok()),
-        nodes: field("Mems_allowed_list").and_then(|list| list.parse().ok()),
-    }
+fn allowed_memory(tree: &Tree) -> Option<NodeSet> {
+    let status = tree.text("proc/self/status")?;
+    status.lines().find_map(|line| line.strip_prefix("Mems_allowed_list:"))?.parse().ok()
 }
 
 fn from_cpuset(tree: &Tree) -> Allowed {
