@@ -30,7 +30,7 @@ bench:
 
 # Writes again what is generated and committed: the C header and the JSON Schema.
 generate:
-    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi header
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
 
 # Draws the picture in the README from real output.

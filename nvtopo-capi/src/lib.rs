@@ -1,1 +1,13 @@
-//! placeholder
+//! The C face: converts, calls the core, converts back. `include/nvtopo.h` is generated from it.
+//!
+//! One file for each C type. All pointers become references and texts in `handle`, all errors and panics become
+//! codes in `status`; nothing here decides anything, and no function but those two files' knows how C calls.
+#![allow(non_camel_case_types, reason = "the names are those of the header")]
+
+pub mod binding;
+pub mod cpuset;
+mod handle;
+pub mod placement;
+pub mod request;
+pub mod status;
+pub mod topology;

@@ -1,0 +1,128 @@
+//! `nvtopo_binding`: binding this process to what a placement gives it, and what came of it.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::cpuset::nvtopo_cpuset;
+use crate::handle::{c_text, c_texts, element, given, owned};
+use crate::placement::nvtopo_placement;
+use crate::status::{Failure, answer, free, nvtopo_status};
+use nvtopo::apply::{Bound, Threads, Trust, bind};
+use nvtopo::{LocalRank, Part};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+
+/// What binding this process has done. It never changes.
+pub struct nvtopo_binding {
+    before: nvtopo_cpuset,
+    after: nvtopo_cpuset,
+    mems: CString,
+    threads: usize,
+    warnings: Vec<CString>,
+}
+
+/// Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
+/// nodes beside them first. Local rank n takes GPU number n of the placement; -1 takes them all.
+///
+/// Fails with `NVTOPO_STATUS_WRONG_MACHINE`, and changes nothing, where the topology is another machine's; also where
+/// nobody knows whose it is (a text, a preset), unless `trust` is true. Fails with `NVTOPO_STATUS_REFUSED` where this
+/// process may use none of the CPUs. Memory that is refused is a warning.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_bind(
+    placement: Option<&nvtopo_placement>,
+    local_rank: i64,
+    trust: bool,
+    binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
+) -> nvtopo_status {
+    answer(binding, "binding", || {
+        let placement = &given(placement, "placement")?.placement;
+        let part = Part::of_placement(placement, rank(local_rank)?);
+        let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
+        let bound = bind(placement.topology(), &part.cpus, &part.mems, Threads::All, trust)?;
+        Ok(owned(nvtopo_binding::of(&part, bound)))
+    })
+}
+
+/// Frees the account of a binding; the process stays bound. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_free(binding: Option<Box<nvtopo_binding>>) {
+    free(binding);
+}
+
+/// The CPUs of the calling thread before. The set belongs to the binding.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_before(
+    binding: Option<&nvtopo_binding>,
+    cpus: Option<&mut MaybeUninit<*const nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpus, "cpus", || Ok(&raw const given(binding, "binding")?.before))
+}
+
+/// The CPUs of the calling thread after. The set belongs to the binding.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_after(
+    binding: Option<&nvtopo_binding>,
+    cpus: Option<&mut MaybeUninit<*const nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpus, "cpus", || Ok(&raw const given(binding, "binding")?.after))
+}
+
+/// The NUMA nodes that memory is now taken from first, as the kernel's list; "" when that is as it was.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_mems(
+    binding: Option<&nvtopo_binding>,
+    list: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(list, "list", || Ok(given(binding, "binding")?.mems.as_ptr()))
+}
+
+/// How many threads were bound.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_thread_count(
+    binding: Option<&nvtopo_binding>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(binding, "binding")?.threads))
+}
+
+/// How many warnings there are: what was refused, and what a person should know.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_warning_count(
+    binding: Option<&nvtopo_binding>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(binding, "binding")?.warnings.len()))
+}
+
+/// A warning by its number, from 0 on.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_warning(
+    binding: Option<&nvtopo_binding>,
+    i: usize,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(element(&given(binding, "binding")?.warnings, i, "warning")?.as_ptr()))
+}
+
+impl nvtopo_binding {
+    fn of(part: &Part, bound: Bound) -> Self {
+        Self {
+            before: bound.before.into(),
+            after: bound.after.into(),
+            mems: bound.mems.map(c_text).unwrap_or_default(),
+            threads: bound.threads,
+            warnings: c_texts(part.remarks.iter().chain(&bound.warnings)),
+        }
+    }
+}
+
+/// -1 is all GPUs, as one process without a rank.
+fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
+    match usize::try_from(local_rank) {
+        Ok(rank) => Ok(Some(LocalRank { rank, size: None })),
+        Err(_) if local_rank == -1 => Ok(None),
+        Err(_) => {
+            let message =
+                format!("there is no local rank {local_rank}: ranks count from 0, and -1 is all GPUs");
+            Err(Failure::new(nvtopo_status::InvalidRequest, message))
+        }
+    }
+}

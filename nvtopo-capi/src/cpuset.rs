@@ -1,0 +1,114 @@
+//! `nvtopo_cpuset`: a set of CPUs, in the kernel's syntax and number by number.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::handle::{Text, c_text, given, owned};
+use crate::status::{answer, free, nvtopo_status};
+use nvtopo::{CpuSet, MAX_INDEX};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+/// A set of CPUs by the kernel's numbers. It never changes, and any number of threads may use it at once.
+pub struct nvtopo_cpuset {
+    pub(crate) set: CpuSet,
+    list: OnceLock<CString>,
+    mask: OnceLock<CString>,
+}
+
+/// Reads the kernel's list syntax, such as "0-3,8". "" is the empty set.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_INPUT` where the text is no list.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_parse(
+    list: Text,
+    cpuset: Option<&mut MaybeUninit<*mut nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpuset, "cpuset", || {
+        let set: CpuSet = list.read("list")?.parse()?;
+        Ok(owned(set.into()))
+    })
+}
+
+/// Reads the kernel's mask syntax, such as "00000001,000000ff", and a plain hexadecimal number with or without "0x".
+///
+/// Fails with `NVTOPO_STATUS_INVALID_INPUT` where the text is no mask.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_parse_mask(
+    mask: Text,
+    cpuset: Option<&mut MaybeUninit<*mut nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpuset, "cpuset", || Ok(owned(CpuSet::from_mask(mask.read("mask")?)?.into())))
+}
+
+/// Frees a set that you own: one that was parsed. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_free(cpuset: Option<Box<nvtopo_cpuset>>) {
+    free(cpuset);
+}
+
+/// The set in the kernel's list syntax, such as "0-3,8".
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_to_list(
+    cpuset: Option<&nvtopo_cpuset>,
+    list: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(list, "list", || {
+        let cpuset = given(cpuset, "cpuset")?;
+        Ok(cpuset.list.get_or_init(|| c_text(&cpuset.set)).as_ptr())
+    })
+}
+
+/// The set in the kernel's mask syntax: groups of 32 bits in hexadecimal, highest first.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_to_mask(
+    cpuset: Option<&nvtopo_cpuset>,
+    mask: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(mask, "mask", || {
+        let cpuset = given(cpuset, "cpuset")?;
+        Ok(cpuset.mask.get_or_init(|| c_text(cpuset.set.to_mask())).as_ptr())
+    })
+}
+
+/// How many CPUs are in the set.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_count(
+    cpuset: Option<&nvtopo_cpuset>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(cpuset, "cpuset")?.set.len()))
+}
+
+/// Whether a CPU is in the set.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_contains(
+    cpuset: Option<&nvtopo_cpuset>,
+    cpu: u32,
+    contains: Option<&mut MaybeUninit<bool>>,
+) -> nvtopo_status {
+    answer(contains, "contains", || Ok(given(cpuset, "cpuset")?.set.contains(cpu)))
+}
+
+/// The lowest CPU of the set above `previous`, or -1 when there is none. Start with -1:
+///
+///     int64_t cpu = -1;
+///     while (nvtopo_cpuset_next(cpuset, cpu, &cpu) == NVTOPO_STATUS_OK && cpu >= 0)
+///         CPU_SET(cpu, &cpus);
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_cpuset_next(
+    cpuset: Option<&nvtopo_cpuset>,
+    previous: i64,
+    cpu: Option<&mut MaybeUninit<i64>>,
+) -> nvtopo_status {
+    answer(cpu, "cpu", || {
+        let set = &given(cpuset, "cpuset")?.set;
+        let first = u32::try_from(previous.saturating_add(1).max(0)).unwrap_or(u32::MAX);
+        Ok((first..=MAX_INDEX).find(|cpu| set.contains(*cpu)).map_or(-1, i64::from))
+    })
+}
+
+impl From<CpuSet> for nvtopo_cpuset {
+    fn from(set: CpuSet) -> Self {
+        Self { set, list: OnceLock::new(), mask: OnceLock::new() }
+    }
+}

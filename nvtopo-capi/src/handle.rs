@@ -1,0 +1,146 @@
+//! Where C's pointers become Rust's references and texts, and back. All `unsafe` blocks of the crate are here.
+//!
+//! Handles need none: C's `const T *` is an `Option<&T>`, what C frees an `Option<Box<T>>`, an output an
+//! `Option<&mut MaybeUninit<T>>`; Rust guarantees that these are pointers that may be NULL. Texts and arrays, whose
+//! length a reference cannot say, have types of their own, which only C can make. The header tells C what it has to
+//! promise in return.
+#![allow(unsafe_code, reason = "this file is what keeps it out of the others")]
+
+use crate::status::{Failure, nvtopo_status};
+use std::ffi::{CStr, CString, c_char};
+use std::fmt::Display;
+
+/// A text argument: `const char *`.
+#[repr(transparent)]
+pub struct Text(*const c_char);
+
+/// An array argument of texts: `const char *const *`.
+#[repr(transparent)]
+pub struct Texts(*const Text);
+
+/// An array argument of GPU indices: `const uint32_t *`.
+#[repr(transparent)]
+pub struct Indices(*const u32);
+
+/// An array argument of bytes: `const void *`.
+#[repr(transparent)]
+pub struct Bytes(*const u8);
+
+impl Text {
+    /// The text of the argument that the header calls `name`.
+    pub(crate) fn read(&self, name: &str) -> Result<&str, Failure> {
+        if self.0.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: only C makes a `Text`; it promises that the text ends with a NUL and outlives the call.
+        let text = unsafe { CStr::from_ptr(self.0) };
+        text.to_str().map_err(|_| {
+            Failure::new(nvtopo_status::InvalidUtf8, format!("the argument '{name}' is not UTF-8"))
+        })
+    }
+}
+
+impl Texts {
+    /// The `count` texts of the argument that the header calls `name`.
+    pub(crate) fn read(&self, count: usize, name: &str) -> Result<Vec<&str>, Failure> {
+        slice(&self.0, count, name)?.iter().map(|text| text.read(name)).collect()
+    }
+}
+
+impl Indices {
+    /// The `count` indices of the argument that the header calls `name`.
+    pub(crate) fn read(&self, count: usize, name: &str) -> Result<&[u32], Failure> {
+        slice(&self.0, count, name)
+    }
+}
+
+impl Bytes {
+    /// The `count` bytes of the argument that the header calls `name`.
+    pub(crate) fn read(&self, count: usize, name: &str) -> Result<&[u8], Failure> {
+        slice(&self.0, count, name)
+    }
+}
+
+/// The argument that the header calls `name`, which must not be NULL.
+pub(crate) fn given<T>(argument: Option<T>, name: &str) -> Result<T, Failure> {
+    argument.ok_or_else(|| null(name))
+}
+
+/// Hands a value over to C, which gives it back to be freed.
+pub(crate) fn owned<T>(value: T) -> *mut T {
+    Box::into_raw(Box::new(value))
+}
+
+/// The element of a list that C asks for by number.
+pub(crate) fn element<'a, T>(list: &'a [T], index: usize, what: &str) -> Result<&'a T, Failure> {
+    list.get(index).ok_or_else(|| {
+        let count = list.len();
+        let message = format!("{what} {index} is out of range: there are {count}, counted from 0");
+        Failure::new(nvtopo_status::InvalidRequest, message)
+    })
+}
+
+/// A text for C. It cannot hold a NUL, which only damaged input has.
+pub(crate) fn c_text(text: impl Display) -> CString {
+    let text = text.to_string().replace('\0', "\u{fffd}");
+    CString::new(text).unwrap_or_default()
+}
+
+/// Texts for C.
+pub(crate) fn c_texts<T: Display>(texts: impl IntoIterator<Item = T>) -> Vec<CString> {
+    texts.into_iter().map(c_text).collect()
+}
+
+fn null(name: &str) -> Failure {
+    Failure::new(nvtopo_status::NullArgument, format!("the argument '{name}' is NULL"))
+}
+
+/// The elements that `pointer`, the field of an array argument, points to. NULL is an array of none.
+fn slice<'a, T>(pointer: &'a *const T, count: usize, name: &str) -> Result<&'a [T], Failure> {
+    if count == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    if count > isize::MAX as usize / size_of::<T>().max(1) {
+        let message = format!("{count} elements of '{name}' are more than memory holds");
+        return Err(Failure::new(nvtopo_status::InvalidRequest, message));
+    }
+    // SAFETY: the pointer is not NULL and the size in bytes below the limit; only C makes array arguments, and promises
+    // that as many elements as it says are there, and outlive the call.
+    Ok(unsafe { std::slice::from_raw_parts(*pointer, count) })
+}
+
+/// What C reads at a returned pointer.
+#[cfg(test)]
+pub(crate) fn text_of(pointer: *const c_char) -> String {
+    // SAFETY: the tests pass what the functions of this crate have just returned.
+    unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ptr::null;
+
+    #[test]
+    fn texts_are_read() {
+        assert_eq!(Text(c"live".as_ptr()).read("spec").unwrap(), "live");
+        assert!(Text(c"\xff".as_ptr()).read("spec").is_err());
+        assert!(Text(null()).read("spec").is_err());
+    }
+
+    #[test]
+    fn an_array_of_none_may_be_null() {
+        assert!(Indices(null()).read(0, "gpus").unwrap().is_empty());
+        assert!(Indices(null()).read(1, "gpus").is_err());
+        assert!(Indices([1].as_ptr()).read(usize::MAX, "gpus").is_err());
+        assert_eq!(Indices([1, 2].as_ptr()).read(2, "gpus").unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn a_nul_does_not_cut_a_text() {
+        assert_eq!(text_of(c_text("a\0b").as_ptr()), "a\u{fffd}b");
+    }
+}

@@ -1,0 +1,255 @@
+//! `nvtopo_placement`: the chosen GPUs, what belongs to each, and how good that is.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::cpuset::nvtopo_cpuset;
+use crate::handle::{c_text, c_texts, element, given};
+use crate::status::{Failure, answer, free, nvtopo_status};
+use crate::topology::nvtopo_path;
+use nvtopo::{Bandwidth, PlacedGpu, Placement};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+
+/// The GPUs for a job, in the order to use: local rank 0 takes the first. It never changes, and any number of threads
+/// may use it at once.
+pub struct nvtopo_placement {
+    pub(crate) placement: Placement,
+    gpus: Vec<Chosen>,
+    objectives: Vec<CString>,
+    environment: Vec<(CString, CString)>,
+    remarks: Vec<CString>,
+    why: CString,
+}
+
+/// What C sees of one chosen GPU.
+struct Chosen {
+    cpus: nvtopo_cpuset,
+    mems: CString,
+    nics: Vec<CString>,
+}
+
+/// The value of the chosen GPUs by one objective. Values are in MB/s (1e6 bytes per second), one direction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct nvtopo_score {
+    /// The objective's name.
+    pub objective: *const c_char,
+    /// The value.
+    pub mb_per_s: u64,
+    /// Whether it is known how much better a set could be.
+    pub bounded: bool,
+    /// No set is worth more than this. It means nothing where `bounded` is false.
+    pub bound_mb_per_s: u64,
+}
+
+/// An environment variable.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct nvtopo_variable {
+    /// Its name.
+    pub name: *const c_char,
+    /// Its value.
+    pub value: *const c_char,
+}
+
+/// Frees a placement. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_free(placement: Option<Box<nvtopo_placement>>) {
+    free(placement);
+}
+
+/// How many GPUs were chosen: as many as were asked for.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_gpu_count(
+    placement: Option<&nvtopo_placement>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(placement, "placement")?.gpus.len()))
+}
+
+/// The index of the chosen GPU number `i`, from 0 on: the one that nvidia-smi shows.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_gpu(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    index: Option<&mut MaybeUninit<u32>>,
+) -> nvtopo_status {
+    answer(index, "index", || Ok(placed(placement, i)?.index))
+}
+
+/// The position of the chosen GPU number `i` among the devices of the topology.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_device(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    device: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(device, "device", || Ok(placed(placement, i)?.position))
+}
+
+/// The CPUs of the chosen GPU number `i`: its own share, wherever there are enough. The set belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_cpus(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    cpus: Option<&mut MaybeUninit<*const nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpus, "cpus", || Ok(&raw const chosen(placement, i)?.cpus))
+}
+
+/// The NUMA nodes that the chosen GPU number `i` takes memory from, as the kernel's list, such as "0" or "0-1"; ""
+/// when they are not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_mems(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    list: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(list, "list", || Ok(chosen(placement, i)?.mems.as_ptr()))
+}
+
+/// How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_nic_count(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(chosen(placement, i)?.nics.len()))
+}
+
+/// The name of NIC number `nic`, from 0 on, among those nearest to the chosen GPU number `i`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_nic(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    nic: usize,
+    name: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(name, "name", || Ok(element(&chosen(placement, i)?.nics, nic, "NIC")?.as_ptr()))
+}
+
+/// The class of the path from the chosen GPU number `i` to its nearest NICs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_nic_path(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    path: Option<&mut MaybeUninit<nvtopo_path>>,
+) -> nvtopo_status {
+    answer(path, "path", || Ok(placed(placement, i)?.nic_path.into()))
+}
+
+/// How many objectives the sets of GPUs were compared by.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_score_count(
+    placement: Option<&nvtopo_placement>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(placement, "placement")?.placement.scores().len()))
+}
+
+/// The value by objective number `i`, from 0 on, most important first. The name belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_score(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    score: Option<&mut MaybeUninit<nvtopo_score>>,
+) -> nvtopo_status {
+    answer(score, "score", || {
+        let placement = given(placement, "placement")?;
+        let score = element(placement.placement.scores(), i, "score")?;
+        Ok(nvtopo_score {
+            objective: element(&placement.objectives, i, "score")?.as_ptr(),
+            mb_per_s: score.value.as_mb_per_s(),
+            bounded: score.bound.is_some(),
+            bound_mb_per_s: score.bound.map_or(0, Bandwidth::as_mb_per_s),
+        })
+    })
+}
+
+/// Whether it is proven that no set of GPUs is better.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_is_optimal(
+    placement: Option<&nvtopo_placement>,
+    is_optimal: Option<&mut MaybeUninit<bool>>,
+) -> nvtopo_status {
+    answer(is_optimal, "is_optimal", || Ok(given(placement, "placement")?.placement.is_optimal()))
+}
+
+/// One sentence of why these GPUs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_why(
+    placement: Option<&nvtopo_placement>,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(given(placement, "placement")?.why.as_ptr()))
+}
+
+/// How many remarks there are: what a person should know about the CPUs and memory given.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_remark_count(
+    placement: Option<&nvtopo_placement>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(placement, "placement")?.remarks.len()))
+}
+
+/// A remark by its number, from 0 on.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_remark(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(element(&given(placement, "placement")?.remarks, i, "remark")?.as_ptr()))
+}
+
+/// How many environment variables show a process just the chosen GPUs, in their order.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_variable_count(
+    placement: Option<&nvtopo_placement>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(placement, "placement")?.environment.len()))
+}
+
+/// Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the placement. Set them
+/// all before the process calls CUDA for the first time.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_variable(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    variable: Option<&mut MaybeUninit<nvtopo_variable>>,
+) -> nvtopo_status {
+    answer(variable, "variable", || {
+        let (name, value) = element(&given(placement, "placement")?.environment, i, "variable")?;
+        Ok(nvtopo_variable { name: name.as_ptr(), value: value.as_ptr() })
+    })
+}
+
+impl From<Placement> for nvtopo_placement {
+    fn from(placement: Placement) -> Self {
+        let environment = placement.cuda_environment();
+        Self {
+            gpus: placement.gpus().iter().map(Chosen::of).collect(),
+            objectives: c_texts(placement.scores().iter().map(|score| score.objective)),
+            environment: environment.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
+            remarks: c_texts(placement.remarks()),
+            why: c_text(placement.why()),
+            placement,
+        }
+    }
+}
+
+impl Chosen {
+    fn of(gpu: &PlacedGpu) -> Self {
+        Self { cpus: gpu.cpus.clone().into(), mems: c_text(&gpu.mems), nics: c_texts(&gpu.nics) }
+    }
+}
+
+fn chosen(placement: Option<&nvtopo_placement>, i: usize) -> Result<&Chosen, Failure> {
+    element(&given(placement, "placement")?.gpus, i, "chosen GPU")
+}
+
+fn placed(placement: Option<&nvtopo_placement>, i: usize) -> Result<&PlacedGpu, Failure> {
+    element(given(placement, "placement")?.placement.gpus(), i, "chosen GPU")
+}

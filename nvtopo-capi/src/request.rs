@@ -1,0 +1,175 @@
+//! `nvtopo_request`: what a job asks for, and asking it of a topology.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::cpuset::nvtopo_cpuset;
+use crate::handle::{Indices, Text, given, owned};
+use crate::placement::nvtopo_placement;
+use crate::status::{Failure, answer, free, guard, nvtopo_status};
+use crate::topology::nvtopo_topology;
+use nvtopo::{GpuRef, Request};
+use std::mem::MaybeUninit;
+
+/// A request for GPUs. One thread at a time may change it; any number may place it while none does.
+///
+/// The functions that change it add to what was said before, and say nothing of whether a topology has such GPUs:
+/// `nvtopo_topology_place` does.
+pub struct nvtopo_request {
+    request: Request,
+}
+
+/// A request for `gpus` GPUs of any kind.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_new(
+    gpus: usize,
+    request: Option<&mut MaybeUninit<*mut nvtopo_request>>,
+) -> nvtopo_status {
+    answer(request, "request", || Ok(owned(nvtopo_request { request: Request::gpus(gpus) })))
+}
+
+/// Frees a request. Placements that were made from it live on. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_free(request: Option<Box<nvtopo_request>>) {
+    free(request);
+}
+
+/// Only these GPUs may be taken: the free ones, by the index that nvidia-smi shows. An array of none (NULL and 0)
+/// allows none.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_only(
+    request: Option<&mut nvtopo_request>,
+    gpus: Indices,
+    count: usize,
+) -> nvtopo_status {
+    by_index(request, &gpus, count, Request::only)
+}
+
+/// Only these GPUs may be taken: names, separated by commas, each an index ("3" or "GPU3"), a UUID or its unique start
+/// ("GPU-5c3e"), or a PCI address ("0000:1b:00.0").
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a name is none of these.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_only_named(
+    request: Option<&mut nvtopo_request>,
+    gpus: Text,
+) -> nvtopo_status {
+    by_name(request, &gpus, Request::only)
+}
+
+/// These GPUs must not be taken, by index.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_exclude(
+    request: Option<&mut nvtopo_request>,
+    gpus: Indices,
+    count: usize,
+) -> nvtopo_status {
+    by_index(request, &gpus, count, Request::exclude)
+}
+
+/// These GPUs must not be taken, by names as in `nvtopo_request_only_named`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_exclude_named(
+    request: Option<&mut nvtopo_request>,
+    gpus: Text,
+) -> nvtopo_status {
+    by_name(request, &gpus, Request::exclude)
+}
+
+/// These GPUs must be among the chosen, by index.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_include(
+    request: Option<&mut nvtopo_request>,
+    gpus: Indices,
+    count: usize,
+) -> nvtopo_status {
+    by_index(request, &gpus, count, Request::include)
+}
+
+/// These GPUs must be among the chosen, by names as in `nvtopo_request_only_named`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_include_named(
+    request: Option<&mut nvtopo_request>,
+    gpus: Text,
+) -> nvtopo_status {
+    by_name(request, &gpus, Request::include)
+}
+
+/// What counts, most important first: names, separated by commas, such as "min-pair,pair-sum". What they leave open,
+/// the default objectives decide. The error of `nvtopo_topology_place` for an unknown name lists those that there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_objectives(
+    request: Option<&mut nvtopo_request>,
+    names: Text,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.objectives(names.read("names")?.split(','))))
+}
+
+/// Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the
+/// caller are no limit by themselves: a scheduler places for others.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_allow_cpus(
+    request: Option<&mut nvtopo_request>,
+    cpus: Option<&nvtopo_cpuset>,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.allowed_cpus(given(cpus, "cpus")?.set.clone())))
+}
+
+/// These CPUs are kept for others. The set is copied.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_reserve_cpus(
+    request: Option<&mut nvtopo_request>,
+    cpus: Option<&nvtopo_cpuset>,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.reserved_cpus(given(cpus, "cpus")?.set.clone())))
+}
+
+/// Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
+///
+/// Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for
+/// unknown names and contradictions.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_place(
+    topology: Option<&nvtopo_topology>,
+    request: Option<&nvtopo_request>,
+    placement: Option<&mut MaybeUninit<*mut nvtopo_placement>>,
+) -> nvtopo_status {
+    answer(placement, "placement", || {
+        let topology = given(topology, "topology")?;
+        let request = given(request, "request")?;
+        Ok(owned(request.request.solve(&topology.topology)?.into()))
+    })
+}
+
+fn by_index(
+    request: Option<&mut nvtopo_request>,
+    gpus: &Indices,
+    count: usize,
+    add: impl FnOnce(Request, Vec<GpuRef>) -> Request,
+) -> nvtopo_status {
+    change(request, |request| {
+        let gpus = gpus.read(count, "gpus")?;
+        Ok(add(request, gpus.iter().copied().map(GpuRef::Index).collect()))
+    })
+}
+
+fn by_name(
+    request: Option<&mut nvtopo_request>,
+    gpus: &Text,
+    add: impl FnOnce(Request, Vec<GpuRef>) -> Request,
+) -> nvtopo_status {
+    change(request, |request| {
+        let gpus = gpus.read("gpus")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        Ok(add(request, gpus))
+    })
+}
+
+/// Changes a copy, so that the request stays as it was when anything fails.
+fn change(
+    request: Option<&mut nvtopo_request>,
+    change: impl FnOnce(Request) -> Result<Request, Failure>,
+) -> nvtopo_status {
+    guard(|| {
+        let request = given(request, "request")?;
+        request.request = change(request.request.clone())?;
+        Ok(())
+    })
+}

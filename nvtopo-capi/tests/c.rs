@@ -1,0 +1,193 @@
+//! The C programs of `tests/capi` and `examples/c`, compiled without warnings as C and as C++ against the committed
+//! header, linked with the shared and the static library, and run, the shared ones also under valgrind.
+#![cfg(target_os = "linux")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+/// What rustc names for a static library on Linux (`--print native-static-libs`); the header tells it too.
+const STATIC_LIBS: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+const VALGRIND: [&str; 4] = [
+    "--quiet",
+    "--error-exitcode=99",
+    "--leak-check=full",
+    "--errors-for-leak-kinds=definite,indirect,possible",
+];
+
+#[derive(Clone, Copy, PartialEq)]
+enum Link {
+    Shared,
+    Static,
+}
+
+#[test]
+fn every_function_of_the_header_is_tested() {
+    let header = std::fs::read_to_string(root().join("include/nvtopo.h")).unwrap();
+    // Declarations start a line; what the comments name does not.
+    let declared =
+        header.lines().filter(|line| !line.starts_with([' ', '#', '/', '}', 't'])).filter_map(|line| {
+            let (before, _) = line.split_once('(')?;
+            before.rsplit([' ', '*']).next()
+        });
+    let declared: Vec<&str> = declared.collect();
+    assert!(declared.len() > 40, "{declared:?}");
+    let tests: String = programs().iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let untested: Vec<_> =
+        declared.iter().filter(|function| !tests.contains(&format!("{function}("))).collect();
+    assert!(untested.is_empty(), "no program in tests/capi calls {untested:?}");
+}
+
+#[test]
+fn the_shared_library_passes_as_c() {
+    for program in programs() {
+        let binary = compile(&program, "gcc", Link::Shared);
+        passes(&mut Command::new(&binary));
+        passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+    }
+}
+
+#[test]
+fn the_shared_library_passes_as_cpp() {
+    for program in programs() {
+        let binary = compile(&program, "g++", Link::Shared);
+        passes(&mut Command::new(&binary));
+        passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+    }
+}
+
+#[test]
+fn the_static_library_passes() {
+    for program in programs() {
+        passes(&mut Command::new(compile(&program, "gcc", Link::Static)));
+    }
+}
+
+#[test]
+fn the_example_places_gpus() {
+    let example = root().join("examples/c/place.c");
+    let matrix = root().join("tests/data/topo-m/dgx1-v100-8gpu-4mlx5-tabs.txt");
+    for compiler in ["gcc", "g++"] {
+        let binary = compile(&example, compiler, Link::Shared);
+        let text = passes(Command::new(&binary).args(["2", "preset:dgx-h100"]));
+        assert!(text.starts_with("GPU0: CPUs 0-13,112-125, memory of node 0, NICs mlx5_0\n"), "{text}");
+        let text = passes(Command::new("valgrind").args(VALGRIND).arg(&binary).arg("4").arg(&matrix));
+        assert_eq!(text.lines().count(), 5, "{text}");
+        let valgrind = || {
+            let mut command = Command::new("valgrind");
+            command.args(VALGRIND).arg(&binary);
+            command
+        };
+        fails(valgrind().args(["9", "preset:dgx-h100"]), 1, "9 GPUs were asked for");
+        fails(valgrind().args(["1", "/no/such/file"]), 2, "/no/such/file");
+        fails(valgrind().arg("many"), 2, "usage");
+    }
+}
+
+#[test]
+fn the_example_in_the_header_compiles_and_runs() {
+    let header = std::fs::read_to_string(root().join("include/nvtopo.h")).unwrap();
+    let lines = header.lines().map_while(|line| (line != " */").then_some(line));
+    let source: Vec<&str> = lines.filter_map(|line| line.strip_prefix(" *     ")).collect();
+    let file = scratch().join("header_example.c");
+    std::fs::write(&file, source.join("\n") + "\n").unwrap();
+    for compiler in ["gcc", "g++"] {
+        let text = passes(&mut Command::new(compile(&file, compiler, Link::Shared)));
+        assert!(text.starts_with("GPU0 first."), "{text}");
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The tests in C.
+fn programs() -> Vec<PathBuf> {
+    let files = std::fs::read_dir(root().join("tests/capi")).unwrap().map(|file| file.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|file| file.extension() == Some(OsStr::new("c"))).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{files:?}");
+    files
+}
+
+fn scratch() -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("capi");
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The folder with both libraries, freshly built. Cargo builds them for no test by itself: Rust cannot link them.
+fn libraries() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = Command::new(cargo);
+        build.args(["build", "--quiet", "--package", "nvtopo-capi", "--target-dir"]).arg(target);
+        // A build for another target by default would put the libraries elsewhere.
+        let (code, _, err) = run(build.current_dir(root()).env_remove("CARGO_BUILD_TARGET"));
+        assert!(code == Some(0), "the libraries cannot be built: {err}");
+        target.join("debug")
+    })
+}
+
+/// The folder with the shared library under the names that an installed one has.
+fn installed() -> PathBuf {
+    let folder = scratch().join("lib");
+    std::fs::create_dir_all(&folder).unwrap();
+    for name in ["libnvtopo.so", "libnvtopo.so.0"] {
+        let link = folder.join(name);
+        if !link.exists() {
+            // Another test may have been faster.
+            let _ = std::os::unix::fs::symlink(libraries().join("libnvtopo.so"), &link);
+        }
+        assert!(link.exists(), "{} is missing", link.display());
+    }
+    folder
+}
+
+fn compile(program: &Path, compiler: &str, link: Link) -> PathBuf {
+    let (language, standard) = if compiler == "g++" { ("c++", "-std=c++17") } else { ("c", "-std=c11") };
+    let stem = program.file_stem().unwrap().to_str().unwrap();
+    let kind = if link == Link::Static { "static" } else { "shared" };
+    let binary = scratch().join(format!("{stem}-{language}-{kind}"));
+    let mut command = Command::new(compiler);
+    command.args([standard, "-g", "-pthread", "-x", language]).args(WARNINGS);
+    command.arg("-I").arg(root().join("include")).arg(program).args(["-x", "none", "-o"]).arg(&binary);
+    match link {
+        Link::Shared => {
+            let folder = installed();
+            command.arg("-L").arg(&folder).arg("-lnvtopo");
+            command.arg(format!("-Wl,-rpath,{}", folder.display()));
+        }
+        Link::Static => {
+            command.arg(libraries().join("libnvtopo.a")).args(STATIC_LIBS);
+        }
+    }
+    passes(&mut command);
+    binary
+}
+
+/// Runs a command, which must succeed and say nothing on standard error; its standard output.
+fn passes(command: &mut Command) -> String {
+    let (code, out, err) = run(command);
+    assert!(code == Some(0) && err.is_empty(), "{command:?} ended with {code:?}\n{out}\n{err}");
+    out
+}
+
+/// Runs a command, which must end with `code` and say `words`.
+fn fails(command: &mut Command, code: i32, words: &str) {
+    let (actual, out, err) = run(command);
+    assert!(actual == Some(code) && err.contains(words), "{command:?} ended with {actual:?}\n{out}\n{err}");
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.output().unwrap_or_else(|error| {
+        let program = command.get_program().display();
+        panic!("cannot run {program}, which the tests of the C interface need: {error}")
+    });
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}

@@ -1,0 +1,292 @@
+/* Requests and placements: what is asked, what is chosen, and what cannot be. */
+
+#include "check.h"
+
+static nvtopo_topology *preset(const char *name)
+{
+    nvtopo_topology *topology = NULL;
+    CHECK_OK(nvtopo_topology_preset(name, &topology));
+    return topology;
+}
+
+static nvtopo_request *request_of(size_t gpus)
+{
+    nvtopo_request *request = NULL;
+    CHECK_OK(nvtopo_request_new(gpus, &request));
+    return request;
+}
+
+/* The chosen indices as a text, such as "4 5 6 7". */
+static void check_gpus(const nvtopo_placement *placement, const char *expected)
+{
+    char text[256] = "";
+    size_t count = 0, i, length = 0;
+    uint32_t index = 0;
+    CHECK_OK(nvtopo_placement_gpu_count(placement, &count));
+    for (i = 0; i < count; i++) {
+        CHECK_OK(nvtopo_placement_gpu(placement, i, &index));
+        length += (size_t)snprintf(text + length, sizeof text - length, i ? " %u" : "%u", (unsigned)index);
+    }
+    CHECK_TEXT(text, expected);
+}
+
+static void a_placement_says_what_belongs_to_each_gpu(void)
+{
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request = request_of(2);
+    nvtopo_placement *placement = NULL;
+    const nvtopo_cpuset *cpus = NULL;
+    const char *text = NULL;
+    nvtopo_path path = NVTOPO_PATH_UNKNOWN;
+    nvtopo_variable variable;
+    size_t count = 0, device = 99, i;
+    bool optimal = false, visible = false;
+
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology); /* The placement lives on. */
+
+    check_gpus(placement, "0 1");
+    CHECK_OK(nvtopo_placement_device(placement, 1, &device));
+    CHECK(device == 1);
+    CHECK_OK(nvtopo_placement_cpus(placement, 0, &cpus));
+    CHECK_OK(nvtopo_cpuset_to_list(cpus, &text));
+    CHECK_TEXT(text, "0-13,112-125");
+    CHECK_OK(nvtopo_placement_mems(placement, 0, &text));
+    CHECK_TEXT(text, "0");
+    CHECK_OK(nvtopo_placement_nic_count(placement, 0, &count));
+    CHECK(count == 1);
+    CHECK_OK(nvtopo_placement_nic(placement, 0, 0, &text));
+    CHECK_TEXT(text, "mlx5_0");
+    CHECK_OK(nvtopo_placement_nic_path(placement, 0, &path));
+    CHECK(path == NVTOPO_PATH_PIX);
+    CHECK_OK(nvtopo_placement_is_optimal(placement, &optimal));
+    CHECK(optimal);
+    CHECK_OK(nvtopo_placement_why(placement, &text));
+    CHECK(strstr(text, "GPU0") != NULL);
+
+    CHECK_OK(nvtopo_placement_variable_count(placement, &count));
+    for (i = 0; i < count; i++) {
+        CHECK_OK(nvtopo_placement_variable(placement, i, &variable));
+        if (strcmp(variable.name, "CUDA_VISIBLE_DEVICES") == 0) {
+            CHECK_TEXT(variable.value, "0,1");
+            visible = true;
+        }
+    }
+    CHECK(visible);
+    nvtopo_placement_free(placement);
+}
+
+static void a_placement_says_how_good_it_is(void)
+{
+    nvtopo_topology *topology = preset("dgx-1-v100");
+    nvtopo_request *request = request_of(4);
+    nvtopo_placement *placement = NULL;
+    nvtopo_score score;
+    const char *text = NULL;
+    size_t count = 0, i;
+
+    CHECK_OK(nvtopo_request_objectives(request, "pair-sum, min-pair"));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    CHECK_OK(nvtopo_placement_score_count(placement, &count));
+    CHECK(count >= 2);
+    CHECK_OK(nvtopo_placement_score(placement, 0, &score));
+    CHECK_TEXT(score.objective, "pair-sum");
+    CHECK(score.mb_per_s > 0);
+    CHECK(!score.bounded || score.bound_mb_per_s >= score.mb_per_s);
+    CHECK_OK(nvtopo_placement_score(placement, 1, &score));
+    CHECK_TEXT(score.objective, "min-pair");
+    CHECK_FAILS(nvtopo_placement_score(placement, count, &score), NVTOPO_STATUS_INVALID_REQUEST, "score");
+    CHECK_OK(nvtopo_placement_remark_count(placement, &count));
+    for (i = 0; i < count; i++) {
+        CHECK_OK(nvtopo_placement_remark(placement, i, &text));
+        CHECK(text[0] != '\0');
+    }
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+/* Places `request`, checks the chosen indices, and frees the request. */
+static void chooses(const nvtopo_topology *topology, nvtopo_request *request, const char *expected)
+{
+    nvtopo_placement *placement = NULL;
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    check_gpus(placement, expected);
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+}
+
+static void requests_limit_the_choice(void)
+{
+    static const uint32_t zero[] = {0}, upper[] = {4, 5, 6, 7}, last[] = {7};
+    nvtopo_topology *topology = preset("dgx-1-v100");
+    nvtopo_request *request = request_of(4);
+
+    CHECK_OK(nvtopo_request_exclude(request, zero, 1));
+    chooses(topology, request, "4 5 6 7");
+    request = request_of(4);
+    CHECK_OK(nvtopo_request_exclude_named(request, "GPU0"));
+    chooses(topology, request, "4 5 6 7");
+    request = request_of(4);
+    CHECK_OK(nvtopo_request_only(request, upper, 4));
+    chooses(topology, request, "4 5 6 7");
+    request = request_of(2);
+    CHECK_OK(nvtopo_request_only_named(request, "GPU2,3"));
+    CHECK_OK(nvtopo_request_exclude(request, NULL, 0));
+    chooses(topology, request, "2 3");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_include(request, last, 1));
+    chooses(topology, request, "7");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_include_named(request, "6"));
+    chooses(topology, request, "6");
+    nvtopo_topology_free(topology);
+}
+
+static void cpus_are_limited(void)
+{
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request = request_of(1);
+    nvtopo_placement *placement = NULL;
+    nvtopo_cpuset *allowed = NULL, *reserved = NULL;
+    const nvtopo_cpuset *cpus = NULL;
+    bool first = true, second = false;
+
+    CHECK_OK(nvtopo_cpuset_parse("0-55", &allowed));
+    CHECK_OK(nvtopo_cpuset_parse("0", &reserved));
+    CHECK_OK(nvtopo_request_allow_cpus(request, allowed));
+    CHECK_OK(nvtopo_request_reserve_cpus(request, reserved));
+    nvtopo_cpuset_free(allowed); /* The request has copies. */
+    nvtopo_cpuset_free(reserved);
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    CHECK_OK(nvtopo_placement_cpus(placement, 0, &cpus));
+    CHECK_OK(nvtopo_cpuset_contains(cpus, 0, &first));
+    CHECK_OK(nvtopo_cpuset_contains(cpus, 1, &second));
+    CHECK(!first && second);
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+/* Placing `request` fails; frees it. */
+static void refuses(const nvtopo_topology *topology, nvtopo_request *request, nvtopo_status status, const char *words)
+{
+    nvtopo_placement *placement = NULL;
+    CHECK_FAILS(nvtopo_topology_place(topology, request, &placement), status, words);
+    CHECK(placement == NULL);
+    nvtopo_request_free(request);
+}
+
+static void what_cannot_be_is_an_error(void)
+{
+    static const uint32_t two[] = {2}, ninth[] = {9};
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request;
+
+    refuses(topology, request_of(9), NVTOPO_STATUS_UNSATISFIABLE, "9 GPUs");
+    refuses(topology, request_of(SIZE_MAX), NVTOPO_STATUS_UNSATISFIABLE, "GPUs");
+    refuses(topology, request_of(0), NVTOPO_STATUS_INVALID_REQUEST, "0 GPUs");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_only(request, NULL, 0));
+    refuses(topology, request, NVTOPO_STATUS_UNSATISFIABLE, "only 0 of 8");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_include(request, ninth, 1));
+    refuses(topology, request, NVTOPO_STATUS_INVALID_REQUEST, "GPU9");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_include(request, two, 1));
+    CHECK_OK(nvtopo_request_exclude(request, two, 1));
+    refuses(topology, request, NVTOPO_STATUS_INVALID_REQUEST, "both");
+    request = request_of(1);
+    CHECK_OK(nvtopo_request_objectives(request, "beauty"));
+    refuses(topology, request, NVTOPO_STATUS_INVALID_REQUEST, "beauty");
+    nvtopo_topology_free(topology);
+}
+
+static void misused_requests_stay_as_they_were(void)
+{
+    static const uint32_t one[] = {1};
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request = request_of(1);
+
+    CHECK_NULL(nvtopo_request_new(1, NULL), "request");
+    CHECK_NULL(nvtopo_request_only(NULL, one, 1), "request");
+    CHECK_NULL(nvtopo_request_only(request, NULL, 1), "gpus");
+    CHECK_NULL(nvtopo_request_only_named(NULL, "1"), "request");
+    CHECK_NULL(nvtopo_request_only_named(request, NULL), "gpus");
+    CHECK_NULL(nvtopo_request_exclude(request, NULL, 1), "gpus");
+    CHECK_NULL(nvtopo_request_exclude_named(request, NULL), "gpus");
+    CHECK_NULL(nvtopo_request_include(request, NULL, 1), "gpus");
+    CHECK_NULL(nvtopo_request_include_named(request, NULL), "gpus");
+    CHECK_NULL(nvtopo_request_objectives(NULL, "min-pair"), "request");
+    CHECK_NULL(nvtopo_request_objectives(request, NULL), "names");
+    CHECK_NULL(nvtopo_request_allow_cpus(request, NULL), "cpus");
+    CHECK_NULL(nvtopo_request_reserve_cpus(request, NULL), "cpus");
+    CHECK_FAILS(nvtopo_request_only(request, one, SIZE_MAX), NVTOPO_STATUS_INVALID_REQUEST, "gpus");
+    CHECK_FAILS(nvtopo_request_only_named(request, "1,first"), NVTOPO_STATUS_INVALID_REQUEST, "'first'");
+    CHECK_FAILS(nvtopo_request_exclude_named(request, ""), NVTOPO_STATUS_INVALID_REQUEST, "''");
+    CHECK_FAILS(nvtopo_request_include_named(request, "\xff"), NVTOPO_STATUS_INVALID_UTF8, "'gpus'");
+    CHECK_FAILS(nvtopo_request_objectives(request, "\xff"), NVTOPO_STATUS_INVALID_UTF8, "'names'");
+    chooses(topology, request, "0");
+    nvtopo_topology_free(topology);
+}
+
+static void misused_placements_are_errors(void)
+{
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request = request_of(1);
+    nvtopo_placement *placement = NULL;
+    const nvtopo_cpuset *cpus = NULL;
+    const char *text = "untouched";
+    nvtopo_path path = NVTOPO_PATH_DIS;
+    nvtopo_variable variable;
+    nvtopo_score score;
+    size_t size = 7;
+    uint32_t index = 7;
+    bool optimal = false;
+
+    CHECK_NULL(nvtopo_topology_place(NULL, request, &placement), "topology");
+    CHECK_NULL(nvtopo_topology_place(topology, NULL, &placement), "request");
+    CHECK_NULL(nvtopo_topology_place(topology, request, NULL), "placement");
+    CHECK_NULL(nvtopo_placement_gpu_count(NULL, &size), "placement");
+    CHECK_NULL(nvtopo_placement_gpu(NULL, 0, &index), "placement");
+    CHECK_NULL(nvtopo_placement_device(NULL, 0, &size), "placement");
+    CHECK_NULL(nvtopo_placement_cpus(NULL, 0, &cpus), "placement");
+    CHECK_NULL(nvtopo_placement_mems(NULL, 0, &text), "placement");
+    CHECK_NULL(nvtopo_placement_nic_count(NULL, 0, &size), "placement");
+    CHECK_NULL(nvtopo_placement_nic(NULL, 0, 0, &text), "placement");
+    CHECK_NULL(nvtopo_placement_nic_path(NULL, 0, &path), "placement");
+    CHECK_NULL(nvtopo_placement_score_count(NULL, &size), "placement");
+    CHECK_NULL(nvtopo_placement_score(NULL, 0, &score), "placement");
+    CHECK_NULL(nvtopo_placement_is_optimal(NULL, &optimal), "placement");
+    CHECK_NULL(nvtopo_placement_why(NULL, &text), "placement");
+    CHECK_NULL(nvtopo_placement_remark_count(NULL, &size), "placement");
+    CHECK_NULL(nvtopo_placement_remark(NULL, 0, &text), "placement");
+    CHECK_NULL(nvtopo_placement_variable_count(NULL, &size), "placement");
+    CHECK_NULL(nvtopo_placement_variable(NULL, 0, &variable), "placement");
+
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    CHECK_NULL(nvtopo_placement_gpu(placement, 0, NULL), "index");
+    CHECK_FAILS(nvtopo_placement_gpu(placement, 1, &index), NVTOPO_STATUS_INVALID_REQUEST, "chosen GPU 1");
+    CHECK_FAILS(nvtopo_placement_cpus(placement, 1, &cpus), NVTOPO_STATUS_INVALID_REQUEST, "chosen GPU 1");
+    CHECK_FAILS(nvtopo_placement_nic(placement, 0, 99, &text), NVTOPO_STATUS_INVALID_REQUEST, "NIC 99");
+    CHECK_FAILS(nvtopo_placement_remark(placement, 99, &text), NVTOPO_STATUS_INVALID_REQUEST, "remark 99");
+    CHECK_FAILS(nvtopo_placement_variable(placement, 99, &variable), NVTOPO_STATUS_INVALID_REQUEST, "variable 99");
+    CHECK(cpus == NULL && size == 7 && index == 7 && path == NVTOPO_PATH_DIS && !optimal);
+    CHECK_TEXT(text, "untouched");
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+int main(void)
+{
+    a_placement_says_what_belongs_to_each_gpu();
+    a_placement_says_how_good_it_is();
+    requests_limit_the_choice();
+    cpus_are_limited();
+    what_cannot_be_is_an_error();
+    misused_requests_stay_as_they_were();
+    misused_placements_are_errors();
+    return 0;
+}
