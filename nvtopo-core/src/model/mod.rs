@@ -1,7 +1,7 @@
 //! The graph of a machine: nodes with their containment, links between them, and what is known about both.
 //!
 //! A source writes a [`Fragment`]; [`TopologyBuilder`] merges fragments; [`Topology`] is the immutable result.
-//! Nothing here reads a file or follows a path: that is for [`crate::source`] and [`crate::query`].
+//! Nothing here reads a file or follows a path: that is for [`crate::source`] and for the queries.
 
 mod builder;
 mod fragment;

@@ -14,7 +14,7 @@ pub struct Share {
 /// The shares of all GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// By position in [`Topology::gpus`].
+    /// By position in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<Share>,
     /// The positions of the GPUs none of whose near CPUs may be used.
     pub strays: Vec<usize>,

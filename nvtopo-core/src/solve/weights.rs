@@ -21,7 +21,7 @@ pub struct Weight(pub(super) u64);
 
 impl Weight {
     /// Above every weight and every sum of weights.
-    pub(super) const MAX: Self = Self(u64::MAX);
+    pub const MAX: Self = Self(u64::MAX);
 
     /// The part that is bandwidth.
     pub fn bandwidth(self) -> Bandwidth {
