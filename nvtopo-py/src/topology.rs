@@ -4,7 +4,7 @@ use crate::call;
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::error::raise;
 use crate::placement::{Count, GpuArgument, GpuArguments, Names, Placement};
-use nvtopo::model::{Basis, Origin};
+use nvtopo::model::Origin;
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Bandwidth, CpuLimits, Request};
 use pyo3::prelude::*;
@@ -245,7 +245,7 @@ impl Topology {
             path: pair.path.map(nvtopo::PathType::word),
             nvlinks: pair.nvlinks,
             rate: pair.rate.map(|rate| rate.bandwidth),
-            basis: pair.rate.map(|rate| basis(rate.basis)),
+            basis: pair.rate.map(|rate| rate.basis.name()),
         })
     }
 
@@ -383,27 +383,10 @@ impl Topology {
 
     /// The position of a device by a name of the matrix, or else by any name of a GPU.
     fn device(&self, name: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let named = name.cast::<PyString>().ok().and_then(|name| {
-            let name = name.to_string_lossy();
-            (0..self.0.devices().len()).find(|device| self.0.device_name(*device) == name)
-        });
-        match named {
-            Some(device) => Ok(device),
-            None => {
-                name.extract::<GpuArgument>()?.0.resolve(&self.0).map_err(|error| raise(name.py(), &error))
-            }
-        }
-    }
-}
-
-/// How a bandwidth is known, in one word.
-fn basis(basis: Basis) -> &'static str {
-    match basis {
-        Basis::Measured => "measured",
-        Basis::Reported => "reported",
-        Basis::Nominal => "nominal",
-        Basis::Typical => "typical",
-        Basis::Assumed => "assumed",
-        _ => "unknown",
+        let found = match name.cast::<PyString>() {
+            Ok(name) => self.0.device(&name.to_string_lossy()),
+            Err(_) => name.extract::<GpuArgument>()?.0.resolve(&self.0),
+        };
+        found.map_err(|error| raise(name.py(), &error))
     }
 }

@@ -87,7 +87,7 @@ def test_io(tmp_path: Path) -> None:
 def test_wrong_machine(dgx: nvtopo.Topology) -> None:
     with pytest.raises(nvtopo.WrongMachineError) as caught:
         nvtopo.bind(dgx, 0)
-    assert "trust=True" in (caught.value.advice or "")
+    assert "trusted" in (caught.value.advice or "")
 
 
 def test_refused(dgx: nvtopo.Topology) -> None:

@@ -78,7 +78,7 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
         Trust::ThisMachine => {
             wrong(format!("{what}, so nothing says that it is this machine")).map_err(|error| {
                 error.help(
-                    "use a live topology, or trust this one with --trust-topology (trust=True in Python)",
+                    "use a live topology, or say that this one is to be trusted, as with --trust-topology",
                 )
             })
         }

@@ -37,6 +37,19 @@ pub enum Basis {
     Assumed,
 }
 
+impl Basis {
+    /// The name used in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Reported => "reported",
+            Self::Nominal => "nominal",
+            Self::Typical => "typical",
+            Self::Assumed => "assumed",
+        }
+    }
+}
+
 /// A bandwidth and how it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rate {

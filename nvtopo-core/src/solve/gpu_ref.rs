@@ -46,7 +46,7 @@ impl FromStr for GpuRef {
             return Ok(Self::Uuid(text.to_owned()));
         }
         text.parse().map(Self::Address).map_err(|_| {
-            Error::request(format!("'{text}' names no GPU"))
+            Error::request(format!("'{text}' names no device"))
                 .help("give an index (3 or GPU3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
         })
     }
@@ -84,6 +84,22 @@ impl GpuRef {
                 }))
             }
         }
+    }
+}
+
+impl Topology {
+    /// The position in [`devices`](Self::devices) of a device by its name (`GPU3`, `mlx5_0`), or of a GPU by any of its
+    /// names.
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+    /// assert_eq!(dgx.device("mlx5_0")?, 8);
+    /// assert_eq!(dgx.device("0000:1b:00.0")?, dgx.device("GPU0")?);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn device(&self, name: &str) -> Result<usize> {
+        let named = (0..self.devices().len()).find(|device| self.device_name(*device) == name);
+        named.map_or_else(|| name.parse::<GpuRef>()?.resolve(self), Ok)
     }
 }
 
