@@ -167,3 +167,16 @@ fn gpus_elsewhere_take_nothing_from_a_job_that_does_not_see_them() {
     let part = cpus("3,4", 1);
     assert!(!part.is_empty() && part.is_disjoint(&cpus("3,4", 0)), "{part}");
 }
+
+#[test]
+fn memory_is_never_taken_from_a_gpu() {
+    let text = "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\n\
+                GPU0\t X \tNV18\t0-71\t0,2-17\t2\nGPU1\tNV18\t X \t72-143\t1,18-33\t18\n";
+    let matrix = Topology::parse("gb200.txt", text.as_bytes()).unwrap();
+    let preset = Topology::preset("gb200-nvl72-tray").unwrap();
+    for (topology, gpu, node) in [(&matrix, 0, "0"), (&matrix, 1, "1"), (&preset, 0, "0"), (&preset, 3, "1")]
+    {
+        let shares = share_cpus(topology, &CpuLimits::default());
+        assert_eq!(shares.gpus[gpu].mems.to_string(), node, "{topology:?}");
+    }
+}

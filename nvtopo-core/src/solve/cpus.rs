@@ -343,6 +343,10 @@ fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     if !beside.is_empty() {
         return beside;
     }
+    // A text names the nodes of GPU memory beside the CPU's. The kernel numbers these after all of the CPUs'.
+    let first_of_gpus = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).min();
+    let of_cpus = |node: u32| first_of_gpus.is_none_or(|first| node < first);
     let stated = topology.local_nodes(topology.devices()[gpu]);
-    stated.known().map(|nodes| nodes.iter().filter(|node| may(*node)).collect()).unwrap_or_default()
+    let nodes = stated.known().into_iter().flat_map(NodeSet::iter);
+    nodes.filter(|node| may(*node) && of_cpus(*node)).collect()
 }
