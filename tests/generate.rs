@@ -117,7 +117,19 @@ impl Dice {
                     let link = self.link(LinkKind::NvLink);
                     fragment.link(*a, *b, link);
                 }
+                if self.below(4) == 0 && a != b {
+                    let bandwidth = Bandwidth::from_mb_per_s(u64::from(self.below(u32::MAX)));
+                    self.measure(fragment, (*a, *b), bandwidth);
+                }
             }
+        }
+    }
+
+    /// Only GPUs are measured.
+    fn measure(&mut self, fragment: &mut Fragment, (a, b): (NodeId, NodeId), bandwidth: Bandwidth) {
+        if [a, b].into_iter().all(|id| matches!(fragment.node_mut(id), NodeKind::Gpu(_))) {
+            let (from, to) = self.one(&[(a, b), (b, a)]);
+            fragment.measure(from, to, bandwidth);
         }
     }
 

@@ -4,6 +4,7 @@ mod cpus;
 mod generate;
 mod house;
 mod json;
+mod measured;
 mod merge;
 mod preset;
 mod smi_matrix;

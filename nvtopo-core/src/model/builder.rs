@@ -46,6 +46,10 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
     if fragment.paths.iter().any(|path| path.b.index() >= count) {
         return Err(Error::input("a stated path names a node that does not exist"));
     }
+    let is_gpu = |id: NodeId| fragment.nodes.get(id.index()).is_some_and(|node| node.kind.as_gpu().is_some());
+    if fragment.measured.iter().any(|one| one.from == one.to || !is_gpu(one.from) || !is_gpu(one.to)) {
+        return Err(Error::input("a measurement is not from one GPU to another"));
+    }
     Ok(devices)
 }
 
@@ -54,6 +58,8 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
     let count = fragment.nodes.len();
     fragment.paths.sort_by_key(|path| (path.a, path.b));
     fragment.paths.dedup_by_key(|path| (path.a, path.b));
+    fragment.measured.sort_by_key(|measured| (measured.from, measured.to));
+    fragment.measured.dedup_by_key(|measured| (measured.from, measured.to));
 
     let mut graph = UnGraph::with_capacity(count, fragment.links.len());
     for node in fragment.nodes {
@@ -68,6 +74,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         devices,
         gpus,
         paths: fragment.paths,
+        measured: fragment.measured,
         notes: fragment.notes,
         origin: fragment.origin,
         dialect: fragment.dialect,

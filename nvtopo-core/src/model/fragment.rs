@@ -3,6 +3,7 @@
 use crate::model::{
     Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, PathType, Provenance,
 };
+use crate::units::Bandwidth;
 
 /// The class of the path between two nodes, as a source stated it. It holds even where the tree of bridges says
 /// otherwise; NVLink is never stated here but as links.
@@ -14,6 +15,17 @@ pub struct StatedPath {
     pub b: NodeId,
     /// The class.
     pub path: PathType,
+}
+
+/// What was measured from one GPU to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The GPU that sends.
+    pub from: NodeId,
+    /// The GPU that receives.
+    pub to: NodeId,
+    /// What it received.
+    pub bandwidth: Bandwidth,
 }
 
 /// What one source says of a machine. Node 0 is the machine; a parent is added before its children.
@@ -36,6 +48,7 @@ pub struct Fragment {
     pub(crate) nodes: Vec<Node>,
     pub(crate) links: Vec<(NodeId, NodeId, Link)>,
     pub(crate) paths: Vec<StatedPath>,
+    pub(crate) measured: Vec<Measured>,
     pub(crate) notes: Vec<Note>,
     pub(crate) origin: Origin,
     pub(crate) dialect: Dialect,
@@ -51,6 +64,7 @@ impl Fragment {
             nodes: vec![Node { kind, parent: None, provenance }],
             links: Vec::new(),
             paths: Vec::new(),
+            measured: Vec::new(),
             notes: Vec::new(),
             origin: Origin::Unknown,
             dialect: Dialect::Sys,
@@ -97,6 +111,11 @@ impl Fragment {
     /// States the class of the path between two nodes.
     pub fn state_path(&mut self, a: NodeId, b: NodeId, path: PathType) {
         self.paths.push(StatedPath { a: a.min(b), b: a.max(b), path });
+    }
+
+    /// States what was measured from one GPU to another. The first of several for a direction counts.
+    pub fn measure(&mut self, from: NodeId, to: NodeId, bandwidth: Bandwidth) {
+        self.measured.push(Measured { from, to, bandwidth });
     }
 
     /// Adds a note.

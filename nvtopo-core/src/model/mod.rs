@@ -15,7 +15,7 @@ mod share;
 pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
-pub use fragment::{Fragment, StatedPath};
+pub use fragment::{Fragment, Measured, StatedPath};
 pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
 pub use node::{
     Cache, CacheKind, Core, Gpu, HostBridge, Machine, Nic, Node, NodeId, NodeKind, NumaNode, NvSwitch,
@@ -26,6 +26,7 @@ pub(crate) use nvlinks::Nvlinks;
 pub use share::{Share, Shares};
 
 use crate::cpuset::CpuSet;
+use crate::units::Bandwidth;
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
 use std::sync::{Arc, OnceLock};
@@ -55,6 +56,8 @@ struct Inner {
     gpus: usize,
     /// Sorted by the pair of nodes.
     paths: Vec<StatedPath>,
+    /// Sorted by sender and receiver.
+    measured: Vec<Measured>,
     notes: Vec<Note>,
     origin: Origin,
     dialect: Dialect,
@@ -176,6 +179,21 @@ impl Topology {
         &self.0.paths
     }
 
+    /// What two GPUs were measured to exchange: the lesser of the two directions, where both are known.
+    pub fn measured(&self, a: NodeId, b: NodeId) -> Option<Bandwidth> {
+        let of = |from: NodeId, to: NodeId| {
+            let found =
+                self.0.measured.binary_search_by_key(&(from, to), |measured| (measured.from, measured.to));
+            found.ok().map(|found| self.0.measured[found].bandwidth)
+        };
+        of(a, b).into_iter().chain(of(b, a)).min()
+    }
+
+    /// All measurements, ordered by sender and receiver.
+    pub fn measurements(&self) -> &[Measured] {
+        &self.0.measured
+    }
+
     /// What a person should know about this topology.
     pub fn notes(&self) -> &[Note] {
         &self.0.notes
@@ -216,7 +234,8 @@ impl PartialEq for Topology {
         Arc::ptr_eq(a, b)
             || (self.nodes().eq(other.nodes())
                 && self.links().eq(other.links())
-                && (&a.paths, &a.notes, &a.origin) == (&b.paths, &b.notes, &b.origin)
+                && (&a.paths, &a.measured) == (&b.paths, &b.measured)
+                && (&a.notes, &a.origin) == (&b.notes, &b.origin)
                 && (a.dialect, a.nvlink_known) == (b.dialect, b.nvlink_known))
     }
 }

@@ -12,13 +12,16 @@ pub enum Provenance {
     SmiMatrix,
     /// A preset: the published layout of a product.
     Preset,
+    /// The output of a benchmark.
+    Measurement,
     /// Concluded from other facts; a note says from which.
     Inferred,
 }
 
 impl Provenance {
     /// Every source of knowledge.
-    pub const ALL: [Self; 4] = [Self::Sysfs, Self::SmiMatrix, Self::Preset, Self::Inferred];
+    pub const ALL: [Self; 5] =
+        [Self::Sysfs, Self::SmiMatrix, Self::Preset, Self::Measurement, Self::Inferred];
 
     /// The name used in documents.
     pub const fn name(self) -> &'static str {
@@ -26,6 +29,7 @@ impl Provenance {
             Self::Sysfs => "sysfs",
             Self::SmiMatrix => "nvidia-smi",
             Self::Preset => "preset",
+            Self::Measurement => "measurement",
             Self::Inferred => "inferred",
         }
     }

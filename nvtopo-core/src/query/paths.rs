@@ -3,7 +3,9 @@
 //! NVLink wins where a pair shares it; else the class that a source stated; else what the tree of bridges says.
 //! As in `nvidia-smi`, NVLink over a third GPU does not count.
 
-use crate::model::{Link, LinkKind, NodeId, Nvlinks, Pair, PairTable, PathType, Rate, Topology, rates, tree};
+use crate::model::{
+    Basis, Link, LinkKind, NodeId, Nvlinks, Pair, PairTable, PathType, Rate, Topology, rates, tree,
+};
 
 impl Topology {
     /// The pairs of all devices, computed once.
@@ -22,7 +24,11 @@ impl Topology {
             let devices = self.devices();
             PairTable::new(devices.len(), |a, b| {
                 let (a, b) = (devices[a.min(b)], devices[a.max(b)]);
-                nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b))
+                let pair = nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b));
+                // What the machine really does counts more than what its links could do.
+                let measured =
+                    self.measured(a, b).map(|bandwidth| Rate { bandwidth, basis: Basis::Measured });
+                Pair { rate: measured.or(pair.rate), ..pair }
             })
         })
     }

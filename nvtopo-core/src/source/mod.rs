@@ -4,6 +4,7 @@
 //! A new format is one file here and one line in [`SOURCES`].
 
 pub(crate) mod json;
+mod measured;
 mod preset;
 mod smi_matrix;
 pub(crate) mod sysfs;
@@ -48,7 +49,8 @@ pub trait Source: Sync {
 }
 
 /// Every input format, in the order in which they are tried.
-pub static SOURCES: &[&dyn Source] = &[&sysfs::Sysfs, &json::Json, &smi_matrix::SmiMatrix];
+pub static SOURCES: &[&dyn Source] =
+    &[&sysfs::Sysfs, &json::Json, &measured::NvBandwidth, &measured::P2pTest, &smi_matrix::SmiMatrix];
 
 /// Where to read a topology from.
 ///

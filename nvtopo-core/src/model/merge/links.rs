@@ -1,9 +1,9 @@
-//! Links and stated paths of two fragments.
+//! Links, stated paths and measurements of two fragments.
 
 use super::Fold;
 use super::facts::{self, Conflicts};
 use crate::model::{
-    Basis, Link, LinkKind, Node, NodeId, NodeKind, Nvlinks, PathType, Rate, StatedPath, tree,
+    Basis, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, PathType, Rate, StatedPath, tree,
 };
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
@@ -193,6 +193,16 @@ impl Fold<'_> {
         });
         let adopted = adopted.collect();
         self.adopt_paths(adopted);
+    }
+
+    /// Measurements; of two for one direction the base's counts, which stands first.
+    pub(super) fn measurements(&mut self) {
+        let adopted = self.other.measured.iter().filter_map(|measured| {
+            let (from, to) = (self.map[measured.from.index()]?, self.map[measured.to.index()]?);
+            Some(Measured { from, to, bandwidth: measured.bandwidth })
+        });
+        let adopted: Vec<Measured> = adopted.collect();
+        self.base.measured.extend(adopted);
     }
 
     fn adopt_paths(&mut self, adopted: Vec<StatedPath>) {

@@ -43,6 +43,7 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     fold.fill(conflicts);
     fold.structure(conflicts);
     fold.paths_of_added();
+    fold.measurements();
     fold.nvlinks(conflicts);
     fold.other_links(conflicts);
     fold.notes();
@@ -289,5 +290,8 @@ fn reorder(fragment: &mut Fragment) {
     for path in &mut fragment.paths {
         let (a, b) = (moved(path.a), moved(path.b));
         (path.a, path.b) = (a.min(b), a.max(b));
+    }
+    for measured in &mut fragment.measured {
+        (measured.from, measured.to) = (moved(measured.from), moved(measured.to));
     }
 }

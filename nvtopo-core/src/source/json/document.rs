@@ -50,6 +50,9 @@ pub(super) struct Body {
     /// Classes of paths as a source stated them; they hold over what the nodes say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) paths: Vec<Path>,
+    /// What was measured from one GPU to another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) measured: Vec<Measured>,
     /// What a person should know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) notes: Vec<Note>,
@@ -304,6 +307,19 @@ pub(super) struct Path {
     pub(super) path: PathType,
 }
 
+/// What was measured from one GPU to another.
+#[derive(Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(super) struct Measured {
+    /// The position in `nodes` of the GPU that sends.
+    pub(super) from: u32,
+    /// The position in `nodes` of the GPU that receives.
+    pub(super) to: u32,
+    /// What it received, in 1e6 bytes per second.
+    pub(super) mb_per_s: u64,
+}
+
 /// Something that a person should know.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -347,7 +363,8 @@ pub(super) type Source = Provenance;
 
 words! {
     /// Where something was learned.
-    Provenance { "sysfs" Sysfs, "nvidia-smi" SmiMatrix, "preset" Preset, "inferred" Inferred, }
+    Provenance { "sysfs" Sysfs, "nvidia-smi" SmiMatrix, "preset" Preset,
+        "measurement" Measurement, "inferred" Inferred, }
 }
 
 words! {

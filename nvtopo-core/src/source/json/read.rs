@@ -1,7 +1,7 @@
 //! From the text to a fragment, with every error at its line and column where the text alone shows it.
 
 use super::VERSION;
-use super::document::{self, Body, Dialect, Document, Node, Origin, Source};
+use super::document::{self, Body, Dialect, Document, Measured, Node, Origin, Source};
 use super::values::{List, StatedIndex, StatedList, Text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
@@ -97,6 +97,15 @@ impl Reader {
                 return Err(Error::input(format!("paths[{position}]: nodes {a} and {b} occur twice")));
             }
             fragment.paths.push(stated);
+        }
+        let mut seen = BTreeSet::new();
+        for (position, measured) in body.measured.into_iter().enumerate() {
+            let (from, to) = ends((measured.from, measured.to), count, "measured", position)?;
+            if !seen.insert((from, to)) {
+                let Measured { from, to, .. } = measured;
+                return Err(Error::input(format!("measured[{position}]: from {from} to {to} occurs twice")));
+            }
+            fragment.measure(from, to, Bandwidth::from_mb_per_s(measured.mb_per_s));
         }
         for note in body.notes {
             fragment.note(note.kind.into(), note.text);

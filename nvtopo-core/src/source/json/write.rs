@@ -2,8 +2,8 @@
 
 use super::VERSION;
 use super::document::{
-    Body, Cache, Dialect, Document, Format, Gpu, Identity, Link, Located, Machine, Nic, Node, Note, NumaNode,
-    Numbered, Origin, Package, Path, Rate, Source,
+    Body, Cache, Dialect, Document, Format, Gpu, Identity, Link, Located, Machine, Measured, Nic, Node, Note,
+    NumaNode, Numbered, Origin, Package, Path, Rate, Source,
 };
 use super::values::{List, StatedIndex, StatedList, Text};
 use crate::ids::PciAddress;
@@ -24,6 +24,11 @@ impl Document {
         });
         let paths = topology.stated_paths().iter();
         let paths = paths.map(|path| Path { between: (path.a.0, path.b.0), path: path.path.into() });
+        let measured = topology.measurements().iter().map(|measured| Measured {
+            from: measured.from.0,
+            to: measured.to.0,
+            mb_per_s: measured.bandwidth.as_mb_per_s(),
+        });
         let notes = topology.notes().iter();
         let notes = notes.map(|note| Note { kind: note.kind.into(), text: note.text.clone() });
         let topology = Body {
@@ -34,6 +39,7 @@ impl Document {
             nodes: topology.nodes().map(|(_, own)| node(own, source)).collect(),
             links: links.collect(),
             paths: paths.collect(),
+            measured: measured.collect(),
             notes: notes.collect(),
         };
         Self { format: Format::Topology, version: VERSION, topology }

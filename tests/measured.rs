@@ -1,0 +1,153 @@
+//! The output of bandwidth benchmarks, alone and laid over a machine.
+
+use nvtopo::model::{Basis, Rate, TopologyBuilder};
+use nvtopo::source::{Locator, fragment};
+use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
+use proptest::prelude::*;
+
+const P2P: &str = "\
+[P2P (Peer-to-Peer) GPU Bandwidth Latency Test]
+Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0
+Device: 1, NVIDIA H100 PCIe, pciBusID: d5, pciDeviceID: 0, pciDomainID:0
+Device=0 CAN Access Peer Device=1
+Device=1 CAN Access Peer Device=0
+
+P2P Connectivity Matrix
+     D\\D     0     1
+     0	     1     1
+     1	     1     1
+Unidirectional P2P=Disabled Bandwidth Matrix (GB/s)
+   D\\D     0      1 
+     0 1622.17  26.10 
+     1  25.00 1634.15 
+Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)
+   D\\D     0      1 
+     0 1634.15 256.62 
+     1 256.99 1660.74 
+Bidirectional P2P=Enabled Bandwidth Matrix (GB/s)
+   D\\D     0      1 
+     0 1667.81 509.35 
+     1 509.15 1669.81 
+P2P=Enabled Latency (P2P Writes) Matrix (us)
+   GPU     0      1 
+     0   2.35   2.56 
+     1   2.52   2.31 
+";
+
+const NVBANDWIDTH: &str = "\
+nvbandwidth Version: v0.7
+Device 0: NVIDIA H100 80GB HBM3 (00000000:1b:00)
+Device 1: NVIDIA H100 80GB HBM3 (00000000:43:00)
+Device 2: NVIDIA H100 80GB HBM3 (00000000:52:00)
+
+Running host_to_device_memcpy_ce.
+memcpy CE CPU(row) -> GPU(column) bandwidth (GB/s)
+           0         1         2
+ 0     55.31     55.29     55.30
+
+Running device_to_device_memcpy_read_ce.
+memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)
+           0         1         2
+ 0       N/A    390.10    391.20
+ 1    389.00       N/A    120.50
+ 2    391.00    121.00       N/A
+
+SUM device_to_device_memcpy_read_ce 1802.80
+
+Running device_to_device_bidirectional_memcpy_read_ce.
+memcpy CE GPU(row) <-> GPU(column) bandwidth (GB/s)
+           0         1         2
+ 0       N/A    780.00    780.00
+ 1    780.00       N/A    780.00
+ 2    780.00    780.00       N/A
+
+Running device_local_copy.
+memcpy local GPU(column) bandwidth (GB/s)
+           0         1         2
+ 0   1200.00   1200.00   1200.00
+";
+
+fn measured(topology: &Topology, a: usize, b: usize) -> Option<f64> {
+    topology.measured(topology.devices()[a], topology.devices()[b]).map(Bandwidth::as_gb_per_s)
+}
+
+#[test]
+fn the_peer_to_peer_test_is_read() {
+    let topology = Topology::parse("p2p.txt", P2P.as_bytes()).unwrap();
+    let addresses: Vec<String> = topology.gpus().map(|gpu| gpu.address.unwrap().to_string()).collect();
+    assert_eq!(addresses, ["0000:c2:00.0", "0000:d5:00.0"]);
+    assert_eq!(measured(&topology, 0, 1), Some(256.62));
+    assert_eq!(topology.measurements().len(), 2);
+}
+
+#[test]
+fn nvbandwidth_is_read() {
+    let topology = Topology::parse("nvbandwidth.txt", NVBANDWIDTH.as_bytes()).unwrap();
+    assert_eq!(topology.gpus().len(), 3);
+    assert_eq!(measured(&topology, 0, 1), Some(389.0));
+    assert_eq!(measured(&topology, 1, 2), Some(120.5));
+    assert_eq!(topology.gpus().next().unwrap().model.as_deref(), Some("NVIDIA H100 80GB HBM3"));
+}
+
+#[test]
+fn a_measurement_is_laid_over_a_machine_and_placed_by() {
+    let folder = std::env::temp_dir().join(format!("nvtopo-measured-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = folder.join("nvbandwidth.txt");
+    std::fs::write(&file, NVBANDWIDTH).unwrap();
+    let preset = Locator::Preset("dgx-h100".to_owned());
+    for order in [[preset.clone(), Locator::Path(file.clone())], [Locator::Path(file.clone()), preset]] {
+        let topology = Topology::open(&order).unwrap();
+        assert_eq!(topology.gpus().len(), 8);
+        let slow = topology.pairs().pair(1, 2);
+        assert_eq!(slow.nvlinks, 18);
+        let rate = Rate { bandwidth: Bandwidth::from_gb_per_s(120.5), basis: Basis::Measured };
+        assert_eq!(slow.rate, Some(rate));
+        // The slow pair is not taken together any more.
+        let placement = Request::gpus(2).only([1, 2, 3]).solve(&topology).unwrap();
+        assert_eq!(placement.gpu_indices(), [1, 3]);
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn what_is_no_figure_is_an_error_with_its_place() {
+    let broken = NVBANDWIDTH.replace("120.50", "fast");
+    let error = Topology::parse("nvbandwidth.txt", broken.as_bytes()).unwrap_err();
+    assert_eq!((error.kind(), error.line(), error.column()), (ErrorKind::InvalidInput, Some(15), Some(27)));
+    assert!(error.message().contains("'fast'"), "{error}");
+    let wide = NVBANDWIDTH.replace("391.20", "391.20 1.0");
+    assert_eq!(Topology::parse("x", wide.as_bytes()).unwrap_err().line(), Some(14));
+    let none = NVBANDWIDTH.split("Running device_to_device_memcpy").next().unwrap().to_owned() + "GPU(row)";
+    assert_eq!(Topology::parse("x", none.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidInput);
+}
+
+#[test]
+fn what_was_not_measured_is_told() {
+    let cut = &NVBANDWIDTH[..NVBANDWIDTH.find(" 2    391.00").unwrap()];
+    let topology = Topology::parse("cut.txt", cut.as_bytes()).unwrap();
+    assert_eq!(topology.measurements().len(), 4);
+    assert!(topology.notes().iter().any(|note| note.text.starts_with("2 of 6")), "{:?}", topology.notes());
+}
+
+proptest! {
+    #[test]
+    fn damage_is_never_a_panic(at in 0usize..2000, cut in 0usize..80, junk in "[ -~\n]{0,20}", first in any::<bool>()) {
+        let mut text = if first { P2P.to_owned() } else { NVBANDWIDTH.to_owned() };
+        let at = at % text.len();
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, &junk);
+        let _ = Topology::parse("damaged.txt", text.as_bytes());
+    }
+}
+
+#[test]
+fn a_fragment_alone_says_that_nvlink_is_unknown() {
+    let file = std::env::temp_dir().join(format!("nvtopo-p2p-{}.txt", std::process::id()));
+    std::fs::write(&file, P2P).unwrap();
+    let fragment = fragment(&Locator::Path(file.clone())).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    assert!(!topology.nvlink_known());
+    assert_eq!(topology.pairs().pair(0, 1).path, None);
+}
