@@ -23,9 +23,9 @@ doc:
 test-python:
     sh tests/python/run.sh
 
-# Placement beside brute force, memory, size and start-up, each against its limit.
+# Placement beside brute force, loading, memory, size and start-up, each against its limit.
 bench:
-    cargo bench --quiet --package nvtopo-core --bench placement --bench memory
+    cargo bench --quiet --package nvtopo-core --bench placement --bench load --bench memory
     python3 scripts/footprint.py
 
 # Writes again what is generated and committed: the C header and the JSON Schema.

@@ -3,6 +3,7 @@
 mod cpus;
 mod generate;
 mod house;
+mod hwloc_xml;
 mod json;
 mod measured;
 mod merge;

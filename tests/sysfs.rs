@@ -109,9 +109,9 @@ fn offline_cpus_are_kept_apart() {
 }
 
 /// What is compared.
-#[derive(Debug, Default)]
-struct Seen {
-    pus: CpuSet,
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Seen {
+    pub(crate) pus: CpuSet,
     packages: BTreeSet<(Option<u32>, String)>,
     cores: BTreeSet<String>,
     /// The kernel's numbers of the cores, as often as they occur.
@@ -127,7 +127,7 @@ type Memory = Option<(u64, u64)>;
 
 impl Seen {
     /// What we say, of what the reader may use, unless `all`.
-    fn of(topology: &Topology, all: bool) -> Self {
+    pub(crate) fn of(topology: &Topology, all: bool) -> Self {
         let machine = topology.machine();
         let allowed_cpus = machine.allowed_cpus.as_ref().filter(|_| !all);
         let usable =
@@ -344,11 +344,11 @@ fn object_of_line(line: &str) -> Object {
     }
 }
 
-fn data() -> PathBuf {
+pub(crate) fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/sysfs")
 }
 
-fn open(archive: &str) -> Topology {
+pub(crate) fn open(archive: &str) -> Topology {
     Topology::open(&[Locator::Path(unpacked(archive))]).unwrap()
 }
 

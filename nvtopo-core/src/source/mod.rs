@@ -3,10 +3,14 @@
 //! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never asks the graph.
 //! A new format is one file here and one line in [`SOURCES`].
 
+mod hwloc_xml;
 pub(crate) mod json;
 mod measured;
+mod pci_tree;
 mod preset;
+mod product;
 mod smi_matrix;
+mod smp;
 pub(crate) mod sysfs;
 
 use crate::error::{Error, Result};
@@ -49,8 +53,14 @@ pub trait Source: Sync {
 }
 
 /// Every input format, in the order in which they are tried.
-pub static SOURCES: &[&dyn Source] =
-    &[&sysfs::Sysfs, &json::Json, &measured::NvBandwidth, &measured::P2pTest, &smi_matrix::SmiMatrix];
+pub static SOURCES: &[&dyn Source] = &[
+    &sysfs::Sysfs,
+    &json::Json,
+    &hwloc_xml::HwlocXml,
+    &measured::NvBandwidth,
+    &measured::P2pTest,
+    &smi_matrix::SmiMatrix,
+];
 
 /// Where to read a topology from.
 ///

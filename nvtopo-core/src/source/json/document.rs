@@ -363,8 +363,10 @@ pub(super) type Source = Provenance;
 
 words! {
     /// Where something was learned.
-    Provenance { "sysfs" Sysfs, "nvidia-smi" SmiMatrix, "preset" Preset,
-        "measurement" Measurement, "inferred" Inferred, }
+    Provenance {
+        "sysfs" Sysfs, "hwloc" Hwloc, "nvidia-smi" SmiMatrix, "preset" Preset, "measurement" Measurement,
+        "inferred" Inferred,
+    }
 }
 
 words! {

@@ -73,7 +73,7 @@ impl Adder<'_> {
         let host = add(self.fragment, parent, kind);
         let mut bridges = Bridges::above(self.around.tree, devices.iter().copied());
         for (device, near) in devices.iter().zip(near) {
-            let (parent, link) = bridges.place(self.around.tree, self.fragment, host, device);
+            let (parent, link) = bridges.place(self.fragment, host, device);
             let affinity = self.affinity(device, near, node);
             for kind in self.kinds(device, &affinity) {
                 let id = self.fragment.add(parent, kind);

@@ -3,19 +3,9 @@
 //! Digests, not identifiers: systemd asks that a machine id is never shown, and a shared topology must not tie
 //! its reader to a machine. Two topologies can still be told to be of the same machine.
 
+use super::super::product;
 use super::tree::Tree;
 use crate::model::MachineIdentity;
-
-/// What firmware writes where the maker left a name empty.
-const PLACEHOLDERS: [&str; 7] = [
-    "to be filled by o.e.m.",
-    "system product name",
-    "default string",
-    "not specified",
-    "not applicable",
-    "none",
-    "product name",
-];
 
 /// The identity below a root; both parts are `None` in a tree without identifiers.
 pub(super) fn read(tree: &Tree) -> MachineIdentity {
@@ -40,8 +30,7 @@ pub(super) fn product(tree: &Tree) -> Option<String> {
         "sys/firmware/devicetree/base/model",
     ];
     let name = paths.iter().find_map(|path| tree.text(path).filter(|name| !name.is_empty()))?;
-    let lower = name.to_ascii_lowercase();
-    (!PLACEHOLDERS.contains(&lower.as_str())).then_some(name)
+    product::name(&name)
 }
 
 /// FNV-1a with 64 bits, after a prefix that keeps it apart from other digests of the same identifier.

@@ -1,15 +1,13 @@
 //! NUMA nodes: their CPUs, memory and distances, and which of them are the memory of a GPU.
 
+use super::super::smp;
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NumaNode, rates};
+use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NumaNode};
 
 const ROOT: &str = "sys/devices/system/node";
-
-/// Beyond this many nodes with CPUs the links between them, which grow with the square, are left out.
-const MAX_LINKED: usize = 64;
 
 const CPUS: &[(&str, Syntax)] = &[("cpumap", Syntax::Mask), ("cpulist", Syntax::List)];
 
@@ -60,16 +58,7 @@ impl Nodes {
         }
         let with_cpus: Vec<NodeId> =
             self.all.iter().zip(&ids).filter(|(node, _)| !node.cpus.is_empty()).map(|(_, id)| *id).collect();
-        if with_cpus.len() > MAX_LINKED {
-            let text = format!("the links between {} NUMA nodes were left out", with_cpus.len());
-            fragment.note(NoteKind::Unknown, text);
-        } else {
-            for (index, a) in with_cpus.iter().enumerate() {
-                for b in &with_cpus[index + 1..] {
-                    fragment.link(*a, *b, rates::smp_link(cpus.model.as_deref()));
-                }
-            }
-        }
+        smp::link_all(fragment, &with_cpus, cpus.model.as_deref());
         ids
     }
 }

@@ -1,20 +1,9 @@
 //! What a PCI bridge is: the port of a root complex, of a switch, or something older.
 //!
 //! The kernel shows it in the first 256 bytes of `config`, to the superuser only; for everybody else the place
-//! in the chain of bridges tells, see [`super::bridges`].
+//! in the chain of bridges tells, see [`super::super::pci_tree`].
 
-/// The kinds of ports that matter here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Port {
-    /// Below the root complex.
-    Root,
-    /// The upper side of a switch.
-    Upstream,
-    /// The lower side of a switch.
-    Downstream,
-    /// Any other bridge, such as one to conventional PCI.
-    Other,
-}
+use super::super::pci_tree::Port;
 
 /// The PCI Express capability.
 const EXPRESS: u8 = 0x10;

@@ -1,0 +1,129 @@
+//! The machine as a whole, its packages, caches, cores and PUs: from hwloc's objects to nodes of the graph.
+
+use super::super::product;
+use super::objects::{Objects, Version};
+use super::set::Bitmap;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
+use crate::model::{self, Fragment, NodeId, NodeKind, NoteKind};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most memory that the sets of one file take: a few bytes can name a CPU whose number makes a set long. A
+/// machine of 8192 CPUs with three levels of caches needs half of it.
+const MAX_SETS: usize = 64 << 20;
+
+/// What the sets of a file may still take.
+pub(super) struct Budget(usize);
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self(MAX_SETS)
+    }
+
+    /// A set that is to be kept.
+    pub(super) fn keep(&mut self, cpus: CpuSet) -> Result<CpuSet> {
+        // At least the size of what holds it.
+        let size = cpus.iter().last().map_or(0, |highest| highest as usize / 8) + 32;
+        self.0 = self
+            .0
+            .checked_sub(size)
+            .ok_or_else(|| Error::input("the sets of CPUs are larger than any machine's"))?;
+        Ok(cpus)
+    }
+}
+
+/// Fills in the machine.
+pub(super) fn fill_machine(
+    objects: &Objects<'_, '_>,
+    version: Version,
+    fragment: &mut Fragment,
+) -> Result<()> {
+    let root = objects.root;
+    let name = root.info("DMIProductName").and_then(product::name);
+    let within = |set: Option<Bitmap>| -> Option<CpuSet> {
+        set.map(|set| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect())
+    };
+    let allowed = within(root.set("allowed_cpuset")?);
+    let nodes = root.set("allowed_nodeset")?;
+    let nodes: Option<NodeSet> =
+        nodes.map(|set| objects.numbers().iter().filter(|node| set.contains(*node)).collect());
+    let complete: CpuSet = root.set("complete_cpuset")?.and_then(|set| set.finite()).unwrap_or_default();
+    let hidden = complete.difference(&objects.online);
+    let limited = allowed.as_ref().is_some_and(|allowed| *allowed != objects.online);
+
+    let machine = fragment.machine();
+    machine.product = name.or_else(|| root.info("PlatformModel").and_then(product::name));
+    machine.allowed_cpus = allowed.filter(|set| !set.is_empty() && *set != objects.online);
+    machine.allowed_nodes = nodes.filter(|set| !set.is_empty() && set != objects.numbers());
+    let mut unsure = CpuSet::new();
+    if let (Version(1), Some(on)) = (version, root.set("online_cpuset")?) {
+        let off: CpuSet = hidden.iter().filter(|cpu| !on.contains(*cpu)).collect();
+        unsure = hidden.difference(&off);
+        machine.offline_cpus = off;
+    } else if limited {
+        // A file that shows CPUs which may not be used hides only those that are off.
+        machine.offline_cpus = hidden;
+    } else {
+        unsure = hidden;
+    }
+    if !unsure.is_empty() {
+        let text = format!("CPUs {unsure} are switched off, or were not allowed when the file was written");
+        fragment.note(NoteKind::Unknown, text);
+    }
+    Ok(())
+}
+
+/// The model of the first package that has one.
+pub(super) fn model<'a>(objects: &Objects<'a, '_>) -> Option<&'a str> {
+    objects.packages.iter().find_map(|package| package.model).or_else(|| objects.root.info("CPUModel"))
+}
+
+/// Adds the packages.
+pub(super) fn add_packages(objects: &Objects<'_, '_>, fragment: &mut Fragment) -> Vec<NodeId> {
+    let known = || objects.packages.iter().map(|package| package.os_index);
+    let taken: BTreeSet<u32> = known().flatten().collect();
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    let machines = objects.root.info("CPUModel");
+    let mut ids = Vec::new();
+    for package in &objects.packages {
+        let os_index = package.os_index.or_else(|| free.next()).unwrap_or_default();
+        let model = package.model.or(machines).map(str::to_owned);
+        ids.push(fragment.add(NodeId::MACHINE, NodeKind::Package(model::Package { os_index, model })));
+    }
+    ids
+}
+
+/// Adds the caches, below their packages.
+pub(super) fn add_caches(
+    objects: &Objects<'_, '_>,
+    packages: &[NodeId],
+    budget: &mut Budget,
+    fragment: &mut Fragment,
+) -> Result<()> {
+    for cache in &objects.caches {
+        let cpus = budget.keep(objects.cpus(&cache.pus))?;
+        let kind = model::Cache { level: cache.level, kind: cache.kind, size: cache.size, cpus };
+        fragment.add(below(packages, cache.package), NodeKind::Cache(kind));
+    }
+    Ok(())
+}
+
+/// Adds the cores and PUs.
+pub(super) fn add_cores(objects: &Objects<'_, '_>, packages: &[NodeId], fragment: &mut Fragment) {
+    let mut counts: BTreeMap<Option<usize>, u32> = BTreeMap::new();
+    let mut cores = Vec::with_capacity(objects.cores.len());
+    for core in &objects.cores {
+        let position = counts.entry(core.package).or_default();
+        let os_index = core.os_index.unwrap_or(*position);
+        *position += 1;
+        cores.push(fragment.add(below(packages, core.package), NodeKind::Core(model::Core { os_index })));
+    }
+    for pu in &objects.pus {
+        let parent = pu.core.map_or_else(|| below(packages, pu.package), |core| cores[core]);
+        fragment.add(parent, NodeKind::Pu(model::Pu { os_index: pu.os_index }));
+    }
+}
+
+fn below(packages: &[NodeId], package: Option<usize>) -> NodeId {
+    package.map_or(NodeId::MACHINE, |package| packages[package])
+}

@@ -1,0 +1,239 @@
+//! From PCI devices to nodes of the graph: host bridges, GPUs, NVSwitches, NICs.
+
+use super::super::pci_tree::Bridges;
+use super::numa::{Near, Nodes};
+use super::pci::{Device, Host, Io, Kind, OsDevice, OsKind};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
+use crate::ids::PciAddress;
+use crate::model::{
+    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Stated,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What NVLinks lead to.
+#[derive(Clone, Copy)]
+pub(super) struct End {
+    pub(super) id: NodeId,
+    /// The number of the model of a GPU, where it is known.
+    pub(super) gpu: Option<u16>,
+}
+
+/// The devices by the numbers that the file itself gives them and their names.
+#[derive(Default)]
+pub(super) struct Ends {
+    pub(super) by_gp: BTreeMap<u64, End>,
+    pub(super) gpus: Vec<NodeId>,
+}
+
+/// Adds the devices.
+pub(super) fn add(io: &Io<'_, '_>, nodes: &Nodes, fragment: &mut Fragment) -> Result<Ends> {
+    let (elsewhere, adapters) = off_bus(io);
+    let devices = || io.hosts.iter().flat_map(|host| &host.devices);
+    let count = devices().count() + elsewhere.len() + adapters.len();
+    if count > MAX_DEVICES {
+        return Err(Error::input(format!(
+            "{count} GPUs and NICs are more than the {MAX_DEVICES} that a topology holds"
+        )));
+    }
+    if io.hosts.iter().any(|host| host.inferred) {
+        let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
+        fragment.note(NoteKind::Inferred, text);
+    }
+    let numbers = numbers(io, &elsewhere);
+    let resting = devices().any(|device| device.kind == Kind::Gpu && driver_name(&device.names).is_none());
+    if resting && devices().any(|device| device.kind == Kind::Gpu && device.link.rate.is_some()) {
+        let text = "the file was written without NVIDIA's driver: the PCIe rates of GPUs may be those of links at rest";
+        fragment.note(NoteKind::Unknown, text);
+    }
+    let ends = Ends::default();
+    let mut adder = Adder { fragment, nodes, numbers: &numbers, nic_names: BTreeSet::new(), ends };
+    for host in &io.hosts {
+        adder.host(host);
+    }
+    for (position, (device, near)) in elsewhere.iter().enumerate() {
+        let index = numbers.values().max().map_or(0, |last| last + 1) + position as u32;
+        adder.gpu_off_bus(device, near, index);
+    }
+    for (device, near) in adapters {
+        adder.nic_off_bus(device, near);
+    }
+    Ok(adder.ends)
+}
+
+/// GPUs and RDMA adapters that are on no PCI bus of the file.
+#[expect(clippy::type_complexity, reason = "two lists of the same")]
+fn off_bus<'i, 'a, 'd>(
+    io: &'i Io<'a, 'd>,
+) -> (Vec<(OsDevice<'a, 'd>, &'i Near)>, Vec<(OsDevice<'a, 'd>, &'i Near)>) {
+    let all = || io.elsewhere.iter().map(|(device, near)| (*device, near));
+    // The driver and CUDA name each GPU.
+    let named = |prefix| all().filter(move |(device, _)| number_after(device.name, prefix).is_some());
+    let mut gpus: Vec<_> = named("nvml").collect();
+    if gpus.is_empty() {
+        gpus = named("cuda").collect();
+    }
+    gpus.sort_by_key(|(device, _)| number_after(device.name, "nvml").or(number_after(device.name, "cuda")));
+    let adapters = all().filter(|(device, _)| device.kind == OsKind::OpenFabrics);
+    (gpus, adapters.collect())
+}
+
+/// The number in a name such as `nvml3`.
+fn number_after(name: &str, prefix: &str) -> Option<u32> {
+    let digits = name.strip_prefix(prefix)?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
+}
+
+fn driver_name(names: &[OsDevice<'_, '_>]) -> Option<u32> {
+    names.iter().find_map(|name| number_after(name.name, "nvml"))
+}
+
+/// GPUs have the driver's numbers if all have one, else they are numbered by address.
+fn numbers(io: &Io<'_, '_>, elsewhere: &[(OsDevice<'_, '_>, &Near)]) -> BTreeMap<PciAddress, u32> {
+    let devices = io.hosts.iter().flat_map(|host| &host.devices);
+    let gpus: BTreeMap<PciAddress, Option<u32>> = devices
+        .filter(|device| device.kind == Kind::Gpu)
+        .map(|device| (device.address, driver_name(&device.names)))
+        .collect();
+    let known: BTreeSet<u32> = gpus.values().flatten().copied().collect();
+    let told = known.len() == gpus.len() && elsewhere.is_empty();
+    let number = |(position, (address, number)): (u32, (PciAddress, Option<u32>))| {
+        (address, number.filter(|_| told).unwrap_or(position))
+    };
+    (0..).zip(gpus).map(number).collect()
+}
+
+struct Adder<'a> {
+    fragment: &'a mut Fragment,
+    nodes: &'a Nodes,
+    numbers: &'a BTreeMap<PciAddress, u32>,
+    nic_names: BTreeSet<String>,
+    ends: Ends,
+}
+
+impl Adder<'_> {
+    /// Adds a host bridge and everything below.
+    fn host(&mut self, host: &Host<'_, '_>) {
+        let parent = self.parent(&host.near);
+        let kind = NodeKind::HostBridge(HostBridge { address: Some(host.address) });
+        let add = if host.inferred { Fragment::add_inferred } else { Fragment::add };
+        let id = add(self.fragment, parent, kind);
+        let chain =
+            |device: &Device<'_, '_>| device.chain.iter().map(|(address, _)| *address).collect::<Vec<_>>();
+        let mut bridges = Bridges::default();
+        for device in &host.devices {
+            let facts = |place: usize| (None, device.chain[place].1.clone());
+            bridges.add(chain(device).into_iter(), device.address, facts);
+        }
+        for device in &host.devices {
+            // With the driver's help hwloc tells a GPU's best rate; the port above shows the same link at rest.
+            let far = (device.kind == Kind::Gpu && device.link.rate.is_some()).then(|| device.link.clone());
+            let above = chain(device).into_iter();
+            let (parent, link) = bridges.place(self.fragment, id, above, device.link.clone(), far);
+            for kind in self.kinds(device, &host.near) {
+                let node = self.fragment.add(parent, kind);
+                self.fragment.link(node, parent, link.clone());
+                self.remember(device, node);
+            }
+        }
+    }
+
+    fn parent(&self, near: &Near) -> NodeId {
+        near.node.map_or(NodeId::MACHINE, |node| self.nodes.ids[node])
+    }
+
+    fn remember(&mut self, device: &Device<'_, '_>, id: NodeId) {
+        if device.kind == Kind::Nic {
+            return;
+        }
+        let gpu = device.kind == Kind::Gpu;
+        let end = End { id, gpu: gpu.then_some(device.model) };
+        let own = device.names.iter().filter_map(|name| name.element.gp());
+        self.ends.by_gp.extend(device.gp.into_iter().chain(own).map(|gp| (gp, end)));
+        self.ends.gpus.extend(gpu.then_some(id));
+    }
+
+    fn kinds(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
+        match device.kind {
+            Kind::NvSwitch => vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address) })],
+            Kind::Gpu => {
+                let index = self.numbers.get(&device.address).copied().unwrap_or_default();
+                let gpu = Gpu { index, address: Some(device.address), ..gpu(&device.names, near) };
+                let memory = self.nodes.all.iter().find(|node| node.gpu == gpu.address);
+                let memory_node = memory.map_or(Stated::Unstated, |node| Stated::Known(node.os_index));
+                vec![NodeKind::Gpu(Box::new(Gpu { memory_node, ..gpu }))]
+            }
+            Kind::Nic => self.nics(device, near),
+        }
+    }
+
+    fn gpu_off_bus(&mut self, device: &OsDevice<'_, '_>, near: &Near, index: u32) {
+        let gpu = Gpu { index, ..gpu(std::slice::from_ref(device), near) };
+        let id = self.fragment.add(self.parent(near), NodeKind::Gpu(Box::new(gpu)));
+        self.ends.gpus.push(id);
+        self.ends.by_gp.extend(device.element.gp().map(|gp| (gp, End { id, gpu: None })));
+    }
+
+    fn nic_off_bus(&mut self, device: OsDevice<'_, '_>, near: &Near) {
+        if self.nic_names.insert(device.name.to_owned()) {
+            let rdma_device = Some(device.name.to_owned());
+            let (cpus, nodes) = affinity(near);
+            let nic = Nic { name: device.name.to_owned(), rdma_device, cpus, nodes, ..Nic::default() };
+            self.fragment.add(self.parent(near), NodeKind::Nic(Box::new(nic)));
+        }
+    }
+
+    /// One NIC for each RDMA device of the function, else one for the function.
+    fn nics(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
+        let of = |kind| {
+            let names = device.names.iter().filter(move |name| name.kind == kind);
+            let names: BTreeSet<String> = names.map(|name| name.name.to_owned()).collect();
+            names.into_iter().collect::<Vec<String>>()
+        };
+        let net_devices = of(OsKind::Network);
+        let mut rdma: Vec<Option<String>> = of(OsKind::OpenFabrics).into_iter().map(Some).collect();
+        if rdma.is_empty() {
+            rdma.push(None);
+        }
+        let nic = |rdma_device: Option<String>| {
+            let wanted = rdma_device.as_ref().or(net_devices.first()).cloned();
+            // An interface can be given the name of an RDMA device; addresses are unique.
+            let free = wanted.filter(|name| !self.nic_names.contains(name));
+            let name = free.unwrap_or_else(|| device.address.to_string());
+            self.nic_names.insert(name.clone());
+            let (cpus, nodes) = affinity(near);
+            let (address, net_devices) = (Some(device.address), net_devices.clone());
+            NodeKind::Nic(Box::new(Nic { name, address, rdma_device, net_devices, rate: None, cpus, nodes }))
+        };
+        rdma.into_iter().map(nic).collect()
+    }
+}
+
+/// What the names of a GPU tell. Its serial number is not kept.
+fn gpu(names: &[OsDevice<'_, '_>], near: &Near) -> Gpu {
+    let info = |name: &str| names.iter().find_map(|device| device.element.info(name));
+    let driver = names.iter().find(|device| number_after(device.name, "nvml").is_some());
+    let model = driver.and_then(|device| device.element.info("GPUModel")).or_else(|| info("GPUModel"));
+    let (cpus, nodes) = affinity(near);
+    Gpu {
+        model: model.map(str::to_owned),
+        uuid: info("NVIDIAUUID").and_then(|uuid| uuid.parse().ok()),
+        memory: info("CUDAGlobalMemorySize").and_then(memory),
+        cpus,
+        nodes,
+        ..Gpu::default()
+    }
+}
+
+/// What a device says for itself where no single NUMA node contains it.
+fn affinity(near: &Near) -> (Stated<CpuSet>, Stated<NodeSet>) {
+    let cpus = near.cpus.clone().map_or(Stated::Unstated, Stated::Known);
+    let nodes = Some(near.nodes.clone()).filter(|nodes| !nodes.is_empty());
+    (cpus, nodes.map_or(Stated::Unstated, Stated::Known))
+}
+
+/// The memory in bytes. hwloc tells it in KiB, since its third version with that unit beside it.
+fn memory(text: &str) -> Option<u64> {
+    let digits = text.strip_suffix("KiB").unwrap_or(text);
+    digits.trim().parse::<u64>().ok().filter(|size| *size > 0)?.checked_mul(1024)
+}

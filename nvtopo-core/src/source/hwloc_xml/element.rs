@@ -1,0 +1,109 @@
+//! One element of the text: its attributes as numbers, sets and addresses, and errors at its line and column.
+
+use super::set::Bitmap;
+use crate::error::{Error, Result};
+use crate::ids::PciAddress;
+use crate::model::{Basis, Link, LinkKind, Rate, rates};
+use crate::units::Bandwidth;
+
+/// hwloc's word for a number that it does not know.
+const UNKNOWN: u64 = u32::MAX as u64;
+
+/// The fastest link that is believed, in GB/s: four times 32 lanes of PCIe 6.
+const MAX_LINK: f64 = 1000.0;
+
+/// An element.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'a, 'd>(pub(super) roxmltree::Node<'a, 'd>);
+
+impl<'a> Element<'a, '_> {
+    /// The elements below with this name.
+    pub(super) fn below(self, name: &'static str) -> impl Iterator<Item = Self> {
+        self.elements().filter(move |element| element.0.tag_name().name() == name)
+    }
+
+    /// The elements below.
+    pub(super) fn elements(self) -> impl Iterator<Item = Self> {
+        self.0.children().filter(roxmltree::Node::is_element).map(Self)
+    }
+
+    /// An attribute.
+    pub(super) fn text(self, name: &str) -> Option<&'a str> {
+        self.0.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
+    }
+
+    /// hwloc's type of an object, and nothing for others.
+    pub(super) fn kind(self) -> &'a str {
+        self.text("type").unwrap_or_default()
+    }
+
+    /// What an `info` below says.
+    pub(super) fn info(self, name: &str) -> Option<&'a str> {
+        let info = self.below("info").find(|info| info.text("name") == Some(name))?;
+        info.text("value").map(str::trim).filter(|value| !value.is_empty())
+    }
+
+    /// A whole number.
+    pub(super) fn number(self, name: &str) -> Result<Option<u64>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let number = plain.then(|| text.parse().ok()).flatten();
+        number.map(Some).ok_or_else(|| self.wrong(name, "a number"))
+    }
+
+    /// The kernel's number of an object; none where hwloc does not know it.
+    pub(super) fn os_index(self) -> Result<Option<u32>> {
+        let known = self.number("os_index")?.filter(|number| *number != UNKNOWN);
+        let fits =
+            |number| u32::try_from(number).map_err(|_| self.wrong("os_index", "the number of a device"));
+        known.map(fits).transpose()
+    }
+
+    /// A set.
+    pub(super) fn set(self, name: &str) -> Result<Option<Bitmap>> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let set = Bitmap::parse(text);
+        set.map(Some).ok_or_else(|| self.wrong(name, "a set such as 0x0000000f,0xffffffff"))
+    }
+
+    /// The place on the PCI bus.
+    pub(super) fn address(self) -> Result<PciAddress> {
+        let text = self.text("pci_busid").ok_or_else(|| self.error("a PCI device without pci_busid"))?;
+        text.parse().map_err(|_| self.wrong("pci_busid", "a PCI address such as 0000:1b:00.0"))
+    }
+
+    /// The PCIe link of a device, or of the upper side of a bridge. hwloc tells its rate in GB/s, and 0 for unknown.
+    pub(super) fn link(self) -> Result<Link> {
+        let Some(text) = self.text("pci_link_speed") else { return Ok(rates::pcie_unknown()) };
+        let rate: Option<f64> = text.parse().ok().filter(|rate| (0.0..=MAX_LINK).contains(rate));
+        let rate = rate.ok_or_else(|| self.wrong("pci_link_speed", "a rate in GB/s"))?;
+        let bandwidth = Bandwidth::from_gb_per_s(rate);
+        let rate = (bandwidth > Bandwidth::ZERO).then_some(Rate { bandwidth, basis: Basis::Reported });
+        Ok(Link { kind: LinkKind::Pcie, lanes: None, rate })
+    }
+
+    /// The number by which the file itself names an object.
+    pub(super) fn gp(self) -> Option<u64> {
+        let text = self.text("gp_index").or_else(|| self.text("id")?.strip_prefix("obj"));
+        text?.parse().ok()
+    }
+
+    /// An error about an attribute.
+    pub(super) fn wrong(self, name: &str, expected: &str) -> Error {
+        let attribute = self.0.attributes().find(|attribute| attribute.name() == name);
+        let value: String =
+            attribute.map(|attribute| attribute.value().chars().take(40).collect()).unwrap_or_default();
+        let place = attribute.map_or(self.0.range().start, |attribute| attribute.range().start);
+        self.at(place, format!("{name} is '{value}', not {expected}"))
+    }
+
+    /// An error about the element.
+    pub(super) fn error(self, message: impl Into<String>) -> Error {
+        self.at(self.0.range().start, message)
+    }
+
+    fn at(self, place: usize, message: impl Into<String>) -> Error {
+        let place = self.0.document().text_pos_at(place);
+        Error::input(message).at(place.row as usize, place.col as usize)
+    }
+}

@@ -1,0 +1,106 @@
+//! hwloc's XML (`lstopo machine.xml`), of its first to its third version, read without hwloc.
+//!
+//! Objects become nodes by what they are; host bridges are placed by the object that hwloc hangs
+//! them on. Left out are what nvtopo has no use for (groups, storage, memory attributes, kinds of CPUs) and what a
+//! shared file should not tell (host name, serial numbers, addresses of ports).
+
+mod cpus;
+mod devices;
+mod element;
+mod matrix;
+mod numa;
+mod nvlink;
+mod objects;
+mod pci;
+mod set;
+mod text;
+
+use super::{Input, Source};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, NoteKind, Provenance};
+use element::Element;
+use objects::Version;
+use std::borrow::Cow;
+
+/// How far into a text the root element is looked for.
+const HEAD: usize = 4 << 10;
+
+/// The latest version that is read.
+const LATEST: u32 = 3;
+
+pub(super) struct HwlocXml;
+
+impl Source for HwlocXml {
+    fn name(&self) -> &'static str {
+        "hwloc XML"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        let Input::Text { bytes, .. } = input else { return false };
+        // Most texts are no XML, which their first byte shows.
+        let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+        start.starts_with(b"<") && text::is_ours(&String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]))
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        let Input::Text { bytes, .. } = input else {
+            return Err(Error::input("a directory is not an hwloc XML file"));
+        };
+        // Checking is much faster than replacing, which is rarely needed.
+        let decoded = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
+        let document = text::parse(&decoded)?;
+        let mut fragment = build(Element(document.root_element()))?;
+        if matches!(decoded, Cow::Owned(_)) {
+            fragment.note(NoteKind::Damage, "the text is not UTF-8 everywhere; marks stand for what is not");
+        }
+        Ok(fragment)
+    }
+}
+
+fn build(topology: Element<'_, '_>) -> Result<Fragment> {
+    if topology.0.tag_name().name() != "topology" {
+        return Err(topology.error("the root of the XML is not hwloc's, topology"));
+    }
+    let version = version(topology)?;
+    let root = topology.below("object").next();
+    let root = root.ok_or_else(|| topology.error("the topology holds no object"))?;
+    // The first version leaves out levels that hold one thing only, even the machine.
+    if matches!(root.kind(), "" | "PU" | "Bridge" | "PCIDev" | "OSDev" | "Misc") {
+        return Err(root.error("the first object is not the machine"));
+    }
+    let mut objects = objects::read(root, version)?;
+    if objects.online.is_empty() {
+        return Err(root.error("the machine has no CPU that is online"));
+    }
+    let distances = matrix::distances(topology, &objects)?;
+    let nvlinks = matrix::nvlinks(topology)?;
+    // hwloc's order is by place; people look for numbers.
+    objects.nodes.sort_by_key(|node| node.os_index);
+
+    let mut fragment = Fragment::new(Provenance::Hwloc);
+    let mut budget = cpus::Budget::new();
+    cpus::fill_machine(&objects, version, &mut fragment)?;
+    let packages = cpus::add_packages(&objects, &mut fragment);
+    let nodes = numa::add(&objects, &packages, &distances, &mut budget, &mut fragment)?;
+    cpus::add_caches(&objects, &packages, &mut budget, &mut fragment)?;
+    cpus::add_cores(&objects, &packages, &mut fragment);
+    let io = pci::read(&objects, &nodes, version)?;
+    let ends = devices::add(&io, &nodes, &mut fragment)?;
+    nvlink::add(nvlinks.as_ref(), &ends, &mut fragment);
+    Ok(fragment)
+}
+
+/// The version of the format: `2.0`, and nothing in the first.
+fn version(topology: Element<'_, '_>) -> Result<Version> {
+    let Some(text) = topology.text("version") else { return Ok(Version(1)) };
+    let major = text.split('.').next().and_then(|major| major.parse().ok());
+    match major {
+        Some(major @ 1..=LATEST) => Ok(Version(major)),
+        Some(later) if later > LATEST => {
+            let error =
+                topology.error(format!("version {later} is later than the {LATEST} that this nvtopo reads"));
+            Err(error.help("use a newer nvtopo"))
+        }
+        _ => Err(topology.wrong("version", "a version such as 2.0")),
+    }
+}

@@ -1,0 +1,155 @@
+//! NVLinks, from hwloc's matrix of their bandwidths.
+//!
+//! hwloc sums a fixed rate for each link, by its generation, so the sum tells the count. It asks the GPUs only: links
+//! from one NVSwitch to another are not in the file.
+
+use super::devices::{End, Ends};
+use super::matrix::Matrix;
+use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteKind, Rate, rates};
+use crate::units::Bandwidth;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Adds the NVLinks, and says what the file does not tell of them.
+pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragment) {
+    let Some(matrix) = matrix else {
+        if ends.gpus.len() >= 2 {
+            fragment.set_nvlink_unknown();
+            fragment.note(NoteKind::Unknown, "the file does not tell which GPUs NVLink connects");
+        }
+        return;
+    };
+    let known: Vec<Option<End>> = matrix.ends.iter().map(|(_, gp)| ends.by_gp.get(gp).copied()).collect();
+    let mut links =
+        Links { matrix, known: &known, uncounted: 0, uneven: 0, to_cpus: 0, switches: BTreeMap::new() };
+    for from in 0..known.len() {
+        for to in from + 1..known.len() {
+            links.add(from, to, fragment);
+        }
+    }
+    links.tell(fragment);
+    let told: BTreeSet<NodeId> = known.iter().flatten().map(|end| end.id).collect();
+    let silent = ends.gpus.iter().filter(|gpu| !told.contains(gpu)).count();
+    if silent > 0 {
+        fragment.set_nvlink_unknown();
+        let text = format!("the file does not tell the NVLinks of {silent} GPUs");
+        fragment.note(NoteKind::Unknown, text);
+    }
+    if links.fabrics() > 1 {
+        fragment.set_nvlink_unknown();
+        let text = "the file does not tell which NVSwitches are linked with each other";
+        fragment.note(NoteKind::Unknown, text);
+    }
+}
+
+struct Links<'a> {
+    matrix: &'a Matrix<'a>,
+    known: &'a [Option<End>],
+    /// Links whose number the rate does not tell.
+    uncounted: usize,
+    /// Pairs of which the two directions differ.
+    uneven: usize,
+    /// Links that lead from a GPU to a CPU.
+    to_cpus: usize,
+    /// The GPUs of each NVSwitch.
+    switches: BTreeMap<NodeId, BTreeSet<NodeId>>,
+}
+
+impl Links<'_> {
+    fn add(&mut self, from: usize, to: usize, fragment: &mut Fragment) {
+        let (there, back) = (self.matrix.value(from, to), self.matrix.value(to, from));
+        let rate = there.max(back);
+        if rate == 0 {
+            return;
+        }
+        let (a, b) = match (self.known[from], self.known[to]) {
+            (Some(a), Some(b)) if a.id != b.id => (a, b),
+            (Some(_), Some(_)) | (None, None) => return,
+            _ => return self.to_cpus += 1,
+        };
+        self.uneven += usize::from(there != back);
+        let link = nvlink(a.gpu.or(b.gpu), rate);
+        self.uncounted += usize::from(link.lanes.is_none());
+        fragment.link(a.id, b.id, link);
+        for (gpu, switch) in [(a, b), (b, a)].into_iter().filter(|(_, switch)| switch.gpu.is_none()) {
+            self.switches.entry(switch.id).or_default().insert(gpu.id);
+        }
+    }
+
+    fn tell(&self, fragment: &mut Fragment) {
+        let (uncounted, uneven, to_cpus) = (self.uncounted, self.uneven, self.to_cpus);
+        if to_cpus > 0 {
+            let text = format!(
+                "NVLinks lead from GPUs to CPUs or unknown devices in {to_cpus} cases; they were left out"
+            );
+            fragment.note(NoteKind::Unknown, text);
+        }
+        if uneven > 0 {
+            let text = format!("the NVLinks of {uneven} pairs have two rates; the higher was taken");
+            fragment.note(NoteKind::Conflict, text);
+        }
+        if uncounted > 0 {
+            let text = format!(
+                "the rate does not tell how many NVLinks {uncounted} pairs have; each was counted as one"
+            );
+            fragment.note(NoteKind::Unknown, text);
+        }
+    }
+
+    /// How many sets of NVSwitches there are that no GPU is on together.
+    fn fabrics(&self) -> usize {
+        let mut fabrics: Vec<BTreeSet<NodeId>> = Vec::new();
+        for gpus in self.switches.values() {
+            let (near, mut rest): (Vec<_>, Vec<_>) =
+                fabrics.into_iter().partition(|fabric| !fabric.is_disjoint(gpus));
+            rest.push(near.into_iter().flatten().chain(gpus.iter().copied()).collect());
+            fabrics = rest;
+        }
+        fabrics.len()
+    }
+}
+
+/// The NVLinks of a pair by what they carry together in MB/s, and the model of the GPU at one end.
+fn nvlink(model: Option<u16>, rate: u64) -> Link {
+    // What hwloc counts for one link: 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in between.
+    let one = match model {
+        Some(0..0x1d00) => 20_000,
+        Some(0x2900..) => 50_000,
+        _ => 25_000,
+    };
+    let lanes = u16::try_from(rate / one)
+        .ok()
+        .filter(|lanes| rate.is_multiple_of(one) && *lanes <= rates::MAX_NVLINKS);
+    if let (Some(0x2200..0x2300), Some(lanes)) = (model, lanes) {
+        // hwloc takes the links of GA102 (RTX A6000, RTX 3090, A40) for those of A100, which are faster.
+        return rates::nvlink_rtx(lanes);
+    }
+    let rate = Rate { bandwidth: Bandwidth::from_mb_per_s(rate), basis: Basis::Reported };
+    Link { kind: LinkKind::NvLink, lanes, rate: Some(rate) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_counted_by_what_hwloc_sums() {
+        for (model, rate, lanes) in [
+            (Some(0x15f9), 40_000, Some(2)),
+            (Some(0x15f9), 100_000, Some(5)),
+            (Some(0x1db8), 150_000, Some(6)),
+            (Some(0x2330), 450_000, Some(18)),
+            (Some(0x2901), 900_000, Some(18)),
+            (None, 100_000, Some(4)),
+            (Some(0x1db8), 30_000, None),
+            (Some(0x1db8), 1_000_000, None),
+            (Some(0x1db8), u64::MAX, None),
+        ] {
+            assert_eq!(nvlink(model, rate).lanes, lanes, "{model:x?} {rate}");
+        }
+        let bridge = nvlink(Some(0x2230), 100_000);
+        assert_eq!(
+            (bridge.lanes, bridge.rate.map(|rate| rate.bandwidth.as_mb_per_s())),
+            (Some(4), Some(56_250))
+        );
+    }
+}

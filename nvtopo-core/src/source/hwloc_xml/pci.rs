@@ -1,0 +1,236 @@
+//! PCI devices that matter: NVIDIA GPUs, NVSwitches and network adapters, with the bridges above them and the names
+//! that the system has for them.
+//!
+//! GPUs of other makers are left out: what follows from them is for NVIDIA's only.
+
+use super::element::Element;
+use super::numa::{Near, Nodes};
+use super::objects::{MAX_DEPTH, Objects, Version};
+use crate::error::Result;
+use crate::ids::PciAddress;
+use crate::model::{Link, MAX_DEVICES};
+use std::collections::{BTreeMap, BTreeSet};
+
+const NVIDIA: u16 = 0x10de;
+
+/// What a device is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gpu,
+    NvSwitch,
+    Nic,
+}
+
+/// A device that matters.
+pub(super) struct Device<'a, 'd> {
+    pub(super) kind: Kind,
+    pub(super) address: PciAddress,
+    /// The number of its model, as its maker gave it.
+    pub(super) model: u16,
+    pub(super) link: Link,
+    /// The bridges above it, from the host bridge down.
+    pub(super) chain: Vec<(PciAddress, Link)>,
+    pub(super) names: Vec<OsDevice<'a, 'd>>,
+    pub(super) gp: Option<u64>,
+}
+
+/// A name that the system has for a device.
+#[derive(Clone, Copy)]
+pub(super) struct OsDevice<'a, 'd> {
+    pub(super) element: Element<'a, 'd>,
+    pub(super) name: &'a str,
+    pub(super) kind: OsKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OsKind {
+    Network,
+    OpenFabrics,
+    Other,
+}
+
+/// A host bridge with the devices below.
+pub(super) struct Host<'a, 'd> {
+    pub(super) address: PciAddress,
+    /// Whether hwloc left out the bridges, and the bus stands in.
+    pub(super) inferred: bool,
+    pub(super) near: Near,
+    pub(super) devices: Vec<Device<'a, 'd>>,
+}
+
+/// The I/O of a machine.
+#[derive(Default)]
+pub(super) struct Io<'a, 'd> {
+    /// By address.
+    pub(super) hosts: Vec<Host<'a, 'd>>,
+    /// What the system names and is on no PCI bus, with what it is near to.
+    pub(super) elsewhere: Vec<(OsDevice<'a, 'd>, Near)>,
+}
+
+/// Reads what hangs below the objects.
+pub(super) fn read<'a, 'd>(objects: &Objects<'a, 'd>, nodes: &Nodes, version: Version) -> Result<Io<'a, 'd>> {
+    let mut io = Io::default();
+    let mut reader = Reader { version, seen: BTreeSet::new(), named: false, count: 0 };
+    for (holder, roots) in &objects.io {
+        let near = nodes.near(objects, *holder)?;
+        let mut loose = BTreeMap::new();
+        for &root in roots {
+            match root.kind() {
+                "OSDev" => io.elsewhere.extend(reader.os_device(root)?.map(|device| (device, near.clone()))),
+                "Bridge" if is_host(root) => {
+                    let address = root_bus(root)?;
+                    let mut devices = Vec::new();
+                    reader.below(root, &mut Vec::new(), &mut devices)?;
+                    io.hosts.push(Host { address, inferred: false, near: near.clone(), devices });
+                }
+                _ => {
+                    let mut devices = Vec::new();
+                    reader.one(root, &mut Vec::new(), &mut devices)?;
+                    let own = root.address()?;
+                    let bus = PciAddress { device: 0, function: 0, ..own };
+                    loose.entry(bus).or_insert_with(Vec::new).append(&mut devices);
+                }
+            }
+        }
+        for (address, devices) in loose {
+            io.hosts.push(Host { address, inferred: true, near: near.clone(), devices });
+        }
+    }
+    for host in &mut io.hosts {
+        // Where the file names no device at all, its class alone makes a network adapter.
+        host.devices.retain(|device| device.kind != Kind::Nic || !device.names.is_empty() || !reader.named);
+        host.devices.sort_by_key(|device| device.address);
+    }
+    io.hosts.retain(|host| !host.devices.is_empty());
+    io.hosts.sort_by_key(|host| host.address);
+    Ok(io)
+}
+
+struct Reader {
+    version: Version,
+    /// The devices so far.
+    seen: BTreeSet<PciAddress>,
+    /// Whether any device has a name.
+    named: bool,
+    count: usize,
+}
+
+impl Reader {
+    fn below<'a, 'd>(
+        &mut self,
+        bridge: Element<'a, 'd>,
+        chain: &mut Vec<(PciAddress, Link)>,
+        devices: &mut Vec<Device<'a, 'd>>,
+    ) -> Result<()> {
+        for object in bridge.below("object") {
+            self.one(object, chain, devices)?;
+        }
+        Ok(())
+    }
+
+    fn one<'a, 'd>(
+        &mut self,
+        object: Element<'a, 'd>,
+        chain: &mut Vec<(PciAddress, Link)>,
+        devices: &mut Vec<Device<'a, 'd>>,
+    ) -> Result<()> {
+        match object.kind() {
+            "Bridge" => {
+                if chain.len() >= MAX_DEPTH {
+                    return Err(object.error(format!("bridges are nested more than {MAX_DEPTH} deep")));
+                }
+                chain.push((object.address()?, object.link()?));
+                self.below(object, chain, devices)?;
+                chain.pop();
+            }
+            "PCIDev" => devices.extend(self.device(object, chain)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn device<'a, 'd>(
+        &mut self,
+        object: Element<'a, 'd>,
+        chain: &[(PciAddress, Link)],
+    ) -> Result<Option<Device<'a, 'd>>> {
+        let mut names = Vec::new();
+        for name in object.below("object").filter(|below| below.kind() == "OSDev") {
+            names.extend(self.os_device(name)?);
+        }
+        let (class, vendor, model) = numbers(object)?;
+        let fabric = names.iter().any(|name| name.kind == OsKind::OpenFabrics);
+        let kind = match class {
+            _ if object.text("subtype") == Some("NVSwitch") => Kind::NvSwitch,
+            0x0300 | 0x0302 if vendor == NVIDIA => Kind::Gpu,
+            0x0680 if vendor == NVIDIA => Kind::NvSwitch,
+            0x0200..=0x02ff => Kind::Nic,
+            // Some RDMA adapters are in the class of serial buses.
+            _ if fabric => Kind::Nic,
+            _ => return Ok(None),
+        };
+        if kind == Kind::Nic {
+            names.retain(|name| name.kind != OsKind::Other);
+        }
+        let address = object.address()?;
+        if !self.seen.insert(address) {
+            return Err(object.error(format!("PCI device {address} occurs twice")));
+        }
+        self.count += 1;
+        // Virtual functions without a name are many, and dropped later.
+        if self.count > MAX_DEVICES * 16 {
+            return Err(object.error("more PCI devices than any machine has"));
+        }
+        let (link, gp) = (object.link()?, object.gp());
+        Ok(Some(Device { kind, address, model, link, chain: chain.to_vec(), names, gp }))
+    }
+
+    fn os_device<'a, 'd>(&mut self, element: Element<'a, 'd>) -> Result<Option<OsDevice<'a, 'd>>> {
+        let Some(name) = element.text("name").filter(|name| !name.is_empty()) else { return Ok(None) };
+        let kind = self.os_kind(element)?;
+        self.named = true;
+        Ok(Some(OsDevice { element, name, kind }))
+    }
+
+    /// The first two versions number the types; since the third each is a bit, as a device can be of several.
+    fn os_kind(&self, element: Element<'_, '_>) -> Result<OsKind> {
+        let number = element.number("osdev_type")?.unwrap_or_default();
+        let bits = self.version >= Version(3);
+        Ok(match number {
+            _ if bits && number & 32 != 0 => OsKind::OpenFabrics,
+            _ if bits && number & 16 != 0 => OsKind::Network,
+            3 if !bits => OsKind::OpenFabrics,
+            2 if !bits => OsKind::Network,
+            _ => OsKind::Other,
+        })
+    }
+}
+
+/// Whether a bridge is a host bridge: hwloc writes `0-1` for one from the CPUs to PCI.
+fn is_host(bridge: Element<'_, '_>) -> bool {
+    bridge.text("bridge_type").is_some_and(|kind| kind.starts_with("0-"))
+}
+
+/// The bus of a host bridge, from `0000:[2b-3b]`.
+fn root_bus(bridge: Element<'_, '_>) -> Result<PciAddress> {
+    let parse = |text: &str| {
+        let (domain, buses) = text.split_once(":[")?;
+        let bus = buses.split(['-', ']']).next()?;
+        format!("{domain}:{bus}:00.0").parse().ok()
+    };
+    let address = bridge.text("bridge_pci").and_then(parse);
+    address.ok_or_else(|| bridge.wrong("bridge_pci", "a range of buses such as 0000:[00-1f]"))
+}
+
+/// Class, vendor and model, from `0302 [10de:1db8] [10de:131d] a1`.
+fn numbers(device: Element<'_, '_>) -> Result<(u16, u16, u16)> {
+    let hex = |text: &str| u16::from_str_radix(text, 16).ok();
+    let parse = |text: &str| {
+        let (class, rest) = text.split_once(" [")?;
+        let (vendor, rest) = rest.split_once(':')?;
+        let (model, _) = rest.split_once(']')?;
+        Some((hex(class)?, hex(vendor)?, hex(model)?))
+    };
+    let numbers = device.text("pci_type").and_then(parse);
+    numbers.ok_or_else(|| device.wrong("pci_type", "a class and ids such as 0302 [10de:1db8]"))
+}

@@ -1,0 +1,113 @@
+//! The bridges between a host bridge and its devices: which of them are nodes of the graph, and which are wires.
+//!
+//! A switch is an upstream port with its downstream ports; it is one node. A root port with one device below is a
+//! wire; with several (the functions of a card) it is a node, so that they are seen to be near each other. How a
+//! source learns of bridges is its own affair; only bridges above devices that matter are told to this.
+
+use crate::ids::PciAddress;
+use crate::model::{Fragment, Link, NodeId, NodeKind, PcieSwitch, rates};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The kinds of ports that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// Below the root complex.
+    Root,
+    /// The upper side of a switch.
+    Upstream,
+    /// The lower side of a switch.
+    Downstream,
+    /// Any other bridge, such as one to conventional PCI.
+    Other,
+}
+
+/// The bridges below one host bridge.
+#[derive(Default)]
+pub(super) struct Bridges(BTreeMap<PciAddress, Bridge>);
+
+struct Bridge {
+    /// Devices and bridges that matter directly below.
+    below: BTreeSet<PciAddress>,
+    leads_on: bool,
+    port: Option<Port>,
+    link: Link,
+    node: Option<NodeId>,
+}
+
+impl Bridges {
+    /// Tells of a device and the bridges above it, from the host bridge down. `facts` is asked once for each bridge,
+    /// by its position: its port, where the source knows it, and its link.
+    pub(super) fn add(
+        &mut self,
+        chain: impl Iterator<Item = PciAddress>,
+        device: PciAddress,
+        facts: impl Fn(usize) -> (Option<Port>, Link),
+    ) {
+        let mut chain = chain.enumerate().peekable();
+        while let Some((place, address)) = chain.next() {
+            let next = chain.peek().map(|(_, address)| *address);
+            let bridge = self.0.entry(address).or_insert_with(|| {
+                let (port, link) = facts(place);
+                Bridge { below: BTreeSet::new(), leads_on: false, port, link, node: None }
+            });
+            bridge.below.insert(next.unwrap_or(device));
+            bridge.leads_on |= next.is_some();
+        }
+    }
+
+    /// What holds a device, with the link to it. Switches on the way are added when they are first met. `own` is what
+    /// the device says of its link, `far` what holds for the other end of it instead of what the bridge there says.
+    pub(super) fn place(
+        &mut self,
+        fragment: &mut Fragment,
+        host: NodeId,
+        chain: impl Iterator<Item = PciAddress>,
+        own: Link,
+        far: Option<Link>,
+    ) -> (NodeId, Link) {
+        let (mut parent, mut links, mut above) = (host, Vec::new(), None);
+        for address in chain {
+            let Some(bridge) = self.0.get_mut(&address) else { continue };
+            let port = *bridge.port.get_or_insert_with(|| by_place(above, bridge.leads_on));
+            links.push(bridge.link.clone());
+            // Below a switch, the port belongs to it; functions that share the port are on the switch.
+            let is_node = match port {
+                Port::Upstream => true,
+                Port::Downstream if above == Some(Port::Upstream) => false,
+                _ => bridge.below.len() > 1,
+            };
+            if is_node {
+                parent = *bridge.node.get_or_insert_with(|| {
+                    let kind = NodeKind::PcieSwitch(PcieSwitch { address: Some(address) });
+                    let node = fragment.add(parent, kind);
+                    fragment.link(node, parent, slowest(&links));
+                    node
+                });
+                links.clear();
+            }
+            above = Some(port);
+        }
+        if let (Some(last), Some(far)) = (links.last_mut(), far) {
+            *last = far;
+        }
+        links.push(own);
+        (parent, slowest(&links))
+    }
+}
+
+/// The kind of a port by its place: a root port, then pairs of upstream and downstream ports.
+fn by_place(above: Option<Port>, leads_on: bool) -> Port {
+    match above {
+        None => Port::Root,
+        Some(Port::Upstream) => Port::Downstream,
+        Some(Port::Root | Port::Downstream) if leads_on => Port::Upstream,
+        Some(_) => Port::Other,
+    }
+}
+
+/// The slowest of the links in a row; of those without a rate, the last.
+fn slowest(links: &[Link]) -> Link {
+    let known = links.iter().filter(|link| link.rate.is_some());
+    let slowest = known.min_by_key(|link| link.rate.map(|rate| rate.bandwidth));
+    slowest.or(links.last()).cloned().unwrap_or_else(rates::pcie_unknown)
+}
