@@ -1,7 +1,7 @@
 # What developers run. `just check` is exactly what CI runs.
 
 # Everything that must pass before a commit.
-check: format lint test doc test-python
+check: format lint test doc test-driver test-python
 
 # Formatting.
 format:
@@ -18,6 +18,13 @@ test:
 # Documentation: no broken link.
 doc:
     RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps --package nvtopo-core --all-features
+
+# Holds the stand-in for NVIDIA's library against NVIDIA's own Python client, and nvtopo against both.
+test-driver:
+    cargo build --quiet --package nvtopo-cli --package fake-nvml
+    python3 -m venv target/driver
+    target/driver/bin/pip install --quiet 'nvidia-ml-py>=13,<14'
+    target/driver/bin/python tests/python/check_fake_nvml.py target/debug
 
 # Builds the wheel, installs it into an environment of its own, and tests that.
 test-python:

@@ -69,6 +69,8 @@ impl Dice {
         machine.allowed_nodes = self.maybe(Self::nodes);
         machine.offline_cpus = self.cpus();
         machine.isolated_cpus = self.cpus();
+        machine.driver = self.maybe(Self::word);
+        machine.cuda = self.maybe(Self::word);
         let mut ids = vec![NodeId::MACHINE];
         let mut ends = Vec::new();
         for own in 0..count as u32 {
@@ -166,6 +168,7 @@ impl Dice {
             8 => NodeKind::Gpu(Box::new(Gpu {
                 index: own,
                 model: self.maybe(Self::word),
+                compute_capability: self.maybe(|_| "9.0".parse().unwrap()),
                 uuid: self
                     .maybe(|_| format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{own:02x}").parse().unwrap()),
                 address: self.address(own),

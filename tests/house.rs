@@ -39,7 +39,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sys", &["cpuset"]),
     ("model", &["error", "units", "cpuset", "ids"]),
     ("query", &["error", "units", "cpuset", "ids", "model"]),
-    ("source", &["error", "units", "cpuset", "ids", "model"]),
+    // Live sources ask the driver through `sys`.
+    ("source", &["error", "units", "cpuset", "ids", "model", "sys"]),
     ("solve", &["error", "units", "cpuset", "ids", "model", "query"]),
     ("render", &["error", "units", "cpuset", "ids", "model", "query", "source", "solve"]),
     ("apply", &["error", "units", "cpuset", "ids", "model", "query", "source", "solve", "sys"]),

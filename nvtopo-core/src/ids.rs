@@ -1,4 +1,4 @@
-//! Names that hardware gives its devices: [`PciAddress`] and [`GpuUuid`].
+//! Names that hardware gives its devices: [`PciAddress`], [`GpuUuid`] and [`ComputeCapability`].
 
 use crate::error::{Error, Result};
 use std::fmt;
@@ -123,6 +123,47 @@ impl fmt::Debug for GpuUuid {
     }
 }
 
+/// The architecture of a GPU as CUDA numbers it: 9.0 is Hopper.
+///
+/// ```
+/// use nvtopo::ComputeCapability;
+///
+/// let hopper: ComputeCapability = "9.0".parse()?;
+/// assert!(hopper > "8.6".parse()?);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ComputeCapability {
+    /// The generation of the architecture.
+    pub major: u16,
+    /// The member of the generation.
+    pub minor: u16,
+}
+
+impl FromStr for ComputeCapability {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let number = |digits: &str| {
+            let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            plain.then(|| digits.parse().ok()).flatten()
+        };
+        let parse = || {
+            let (major, minor) = text.trim().split_once('.')?;
+            Some(Self { major: number(major)?, minor: number(minor)? })
+        };
+        parse().ok_or_else(|| {
+            Error::input(format!("'{text}' is not a CUDA compute capability")).help("expected one like 9.0")
+        })
+    }
+}
+
+impl fmt::Display for ComputeCapability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.major, self.minor)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +189,15 @@ mod tests {
         let text = "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab";
         assert_eq!(text.parse::<GpuUuid>().unwrap().to_string(), text);
         assert!("GPU-5c3ee4a86b1c4c5e8d9a0123456789ab".parse::<GpuUuid>().is_err());
+    }
+
+    #[test]
+    fn compute_capabilities_round_trip() {
+        for text in ["6.0", "12.1"] {
+            assert_eq!(text.parse::<ComputeCapability>().unwrap().to_string(), text);
+        }
+        for text in ["", "9", "9.", ".0", "+9.0", "9.0.1", "99999.0"] {
+            assert!(text.parse::<ComputeCapability>().is_err(), "{text}");
+        }
     }
 }

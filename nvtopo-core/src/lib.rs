@@ -60,7 +60,8 @@
 //!
 //! # Features
 //!
-//! None is on by default, and none needs a system library. `text`: the picture of a machine for people. `schema`: the
+//! None is on by default, and none needs a system library. `nvml`: NVIDIA's driver in live discovery, its library opened
+//! at run time where there is one. `text`: the picture of a machine for people. `schema`: the
 //! JSON Schema of the documents.
 
 pub mod apply;
@@ -79,7 +80,7 @@ mod units;
 
 pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
 pub use error::{Error, ErrorKind, Result};
-pub use ids::{GpuUuid, PciAddress};
+pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use solve::{
     CpuLimits, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score, Share, Shares,

@@ -29,10 +29,15 @@ impl TopologyBuilder {
 
     /// Merges, checks, and freezes.
     pub fn build(self) -> Result<Topology> {
+        freeze(self.merged()?)
+    }
+
+    /// Merges: what several sources say, as if one had said it.
+    pub(crate) fn merged(self) -> Result<Fragment> {
         for fragment in self.fragments.iter().filter(|_| self.fragments.len() > 1) {
             check(fragment)?;
         }
-        freeze(merge(self.fragments)?)
+        merge(self.fragments)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::model::{
     Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, PathType, Provenance,
 };
 use crate::units::Bandwidth;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The class of the path between two nodes, as a source stated it. It holds even where the tree of bridges says
 /// otherwise; NVLink is never stated here but as links.
@@ -106,6 +107,23 @@ impl Fragment {
     /// Links two nodes.
     pub fn link(&mut self, a: NodeId, b: NodeId, link: Link) {
         self.links.push((a, b, link));
+    }
+
+    /// Takes nodes out that contain nothing, with their links and paths.
+    pub(crate) fn remove_leaves(&mut self, leaves: &BTreeSet<NodeId>) {
+        let kept = (0..self.nodes.len() as u32).map(NodeId).filter(|id| !leaves.contains(id));
+        let moved: BTreeMap<NodeId, NodeId> = kept.zip((0..).map(NodeId)).collect();
+        let mut ids = (0..).map(NodeId);
+        self.nodes.retain(|_| ids.next().is_some_and(|id| !leaves.contains(&id)));
+        for node in &mut self.nodes {
+            node.parent = node.parent.and_then(|parent| moved.get(&parent).copied());
+        }
+        let both = |a: NodeId, b: NodeId| Some((*moved.get(&a)?, *moved.get(&b)?));
+        let links = std::mem::take(&mut self.links).into_iter();
+        self.links = links.filter_map(|(a, b, link)| both(a, b).map(|(a, b)| (a, b, link))).collect();
+        let paths = std::mem::take(&mut self.paths).into_iter();
+        self.paths =
+            paths.filter_map(|path| both(path.a, path.b).map(|(a, b)| StatedPath { a, b, ..path })).collect();
     }
 
     /// States the class of the path between two nodes.

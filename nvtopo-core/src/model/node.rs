@@ -3,7 +3,7 @@
 //! A field that nobody stated is `None` (or [`Stated`] where the reason matters), never zero and never a guess.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::ids::{GpuUuid, PciAddress};
+use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::note::Provenance;
 use crate::units::Bandwidth;
 
@@ -111,6 +111,10 @@ pub struct Machine {
     pub offline_cpus: CpuSet,
     /// CPUs that the kernel keeps out of scheduling (`isolcpus`).
     pub isolated_cpus: CpuSet,
+    /// The version of NVIDIA's driver, such as `570.124.06`.
+    pub driver: Option<String>,
+    /// The latest CUDA version that the driver serves, such as `12.8`.
+    pub cuda: Option<String>,
 }
 
 /// A processor package.
@@ -203,6 +207,8 @@ pub struct Gpu {
     pub index: u32,
     /// The product's name, such as `NVIDIA H100 80GB HBM3`.
     pub model: Option<String>,
+    /// The architecture, as CUDA numbers it.
+    pub compute_capability: Option<ComputeCapability>,
     /// The driver's UUID.
     pub uuid: Option<GpuUuid>,
     /// The place on the PCI bus.

@@ -8,6 +8,8 @@ use std::fmt;
 pub enum Provenance {
     /// The kernel's `/sys` and `/proc`. When sources disagree, the one that stands first here wins.
     Sysfs,
+    /// NVIDIA's driver, through its management library.
+    Nvml,
     /// An XML file of hwloc.
     Hwloc,
     /// The text of `nvidia-smi topo -m`.
@@ -22,14 +24,22 @@ pub enum Provenance {
 
 impl Provenance {
     /// Every source of knowledge.
-    pub const ALL: [Self; 6] =
-        [Self::Sysfs, Self::Hwloc, Self::SmiMatrix, Self::Preset, Self::Measurement, Self::Inferred];
+    pub const ALL: [Self; 7] = [
+        Self::Sysfs,
+        Self::Nvml,
+        Self::Hwloc,
+        Self::SmiMatrix,
+        Self::Preset,
+        Self::Measurement,
+        Self::Inferred,
+    ];
 
     /// The name used in documents.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sysfs => "sysfs",
             Self::Hwloc => "hwloc",
+            Self::Nvml => "nvml",
             Self::SmiMatrix => "nvidia-smi",
             Self::Preset => "preset",
             Self::Measurement => "measurement",

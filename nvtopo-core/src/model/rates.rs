@@ -3,6 +3,7 @@
 //! Nominal rates are what the link's makers publish, one direction, after line coding. Where nothing is
 //! published (the interconnect between sockets), NCCL's planning constants stand in, marked as typical.
 
+use crate::ids::ComputeCapability;
 use crate::model::link::{Basis, Link, LinkKind, Rate};
 use crate::units::Bandwidth;
 
@@ -55,6 +56,23 @@ pub fn nvlink_rtx(links: u16) -> Link {
 pub fn nvlink_assumed(links: u16) -> Link {
     let rate = Some(mb_per_s(25_000 * u64::from(links), Basis::Assumed));
     Link { kind: LinkKind::NvLink, lanes: Some(links), rate }
+}
+
+/// NVLinks of a GPU whose architecture, or else the NVLink version that NVML reports, is known.
+///
+/// The architecture goes first: drivers are known to report version 5.0 for the NVLinks of H100, which are of
+/// generation 4. Source of the versions: `nvmlNvlinkVersion_t`.
+pub fn nvlink_of(capability: Option<ComputeCapability>, version: Option<u32>, links: u16) -> Link {
+    let architecture = capability.map(|capability| (capability.major, capability.minor));
+    match (architecture, version) {
+        (Some((6, _)), _) | (None, Some(1)) => nvlink(1, links),
+        (Some((7, _)), _) | (None, Some(2 | 3)) => nvlink(2, links),
+        (Some((8, 0)), _) | (None, Some(4)) => nvlink(3, links),
+        (Some((8, 6)), _) | (None, Some(5)) => nvlink_rtx(links),
+        (Some((9, _)), _) | (None, Some(6)) => nvlink(4, links),
+        (Some((10, _)), _) | (None, Some(7)) => nvlink(5, links),
+        _ => nvlink_assumed(links),
+    }
 }
 
 /// NVLink-C2C between a Grace CPU and its GPU.
@@ -142,6 +160,15 @@ mod tests {
         assert_eq!(mb(nvlink(4, 18).rate), 450_000);
         assert_eq!(mb(nvlink(5, 18).rate), 900_000);
         assert_eq!(nvlink(9, 4).rate, None);
+    }
+
+    #[test]
+    fn the_architecture_decides_before_the_reported_version() {
+        let capability = |text: &str| Some(text.parse().unwrap());
+        assert_eq!(nvlink_of(capability("9.0"), Some(7), 18), nvlink(4, 18));
+        assert_eq!(nvlink_of(capability("8.6"), None, 4), nvlink_rtx(4));
+        assert_eq!(nvlink_of(None, Some(4), 12), nvlink(3, 12));
+        assert_eq!(nvlink_of(capability("99.0"), Some(99), 2), nvlink_assumed(2));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 mod hwloc_xml;
 pub(crate) mod json;
+mod live;
 mod measured;
+mod nvml;
 mod pci_tree;
 mod preset;
 mod product;
@@ -21,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::OnceLock;
 
+pub use live::Live;
 pub use preset::{PRESETS, Preset};
 
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
@@ -116,9 +119,10 @@ impl fmt::Display for Locator {
 }
 
 impl Topology {
-    /// This machine, as the kernel shows it.
+    /// This machine, as the kernel and, with the feature `nvml`, NVIDIA's driver show it; see [`Live`].
     ///
-    /// The kernel does not know of NVLinks: add the text of `nvidia-smi topo -m` with [`open`](Self::open).
+    /// The kernel alone does not know of NVLinks: without the driver's library, add the text of `nvidia-smi topo -m`
+    /// with [`open`](Self::open).
     ///
     /// ```no_run
     /// let topology = nvtopo::Topology::discover()?;
@@ -174,7 +178,7 @@ pub(crate) fn this_machine() -> &'static MachineIdentity {
 pub fn fragment(locator: &Locator) -> Result<Fragment> {
     let text = |name: &str, bytes: &[u8]| read(Input::Text { name, bytes });
     match locator {
-        Locator::Live => sysfs::live(),
+        Locator::Live => Live::default().fragment(),
         Locator::Preset(name) => preset::read(name),
         Locator::Stdin => {
             let name = Path::new("standard input");

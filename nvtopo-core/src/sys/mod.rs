@@ -1,7 +1,10 @@
-//! System calls: all of the core's `unsafe`. Knows the words of layer 1 and nothing else.
+//! System calls, and the calls to NVIDIA's driver that have no safe wrapper: all of the core's `unsafe`. Knows the
+//! words of layer 1 and nothing else.
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(feature = "nvml")]
+pub(crate) mod nvml;
 #[cfg(not(target_os = "linux"))]
 mod other;
 

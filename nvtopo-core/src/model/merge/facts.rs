@@ -192,6 +192,8 @@ impl Filler<'_> {
         self.option("set of allowed NUMA nodes", &mut base.allowed_nodes, other.allowed_nodes.as_ref());
         self.set("set of offline CPUs", &mut base.offline_cpus, &other.offline_cpus, knows_cpus);
         self.set("set of isolated CPUs", &mut base.isolated_cpus, &other.isolated_cpus, knows_cpus);
+        self.option("driver version", &mut base.driver, other.driver.as_ref());
+        self.option("CUDA version", &mut base.cuda, other.cuda.as_ref());
     }
 
     fn numa_node(&mut self, base: &mut NumaNode, other: &NumaNode, knows_cpus: bool) {
@@ -212,6 +214,7 @@ impl Filler<'_> {
     fn gpu(&mut self, base: &mut Gpu, other: &Gpu) {
         self.compare("index", &base.index, &other.index);
         self.option("model", &mut base.model, other.model.as_ref());
+        self.option("compute capability", &mut base.compute_capability, other.compute_capability.as_ref());
         self.option("UUID", &mut base.uuid, other.uuid.as_ref());
         self.address(&mut base.address, other.address);
         self.option("memory in bytes", &mut base.memory, other.memory.as_ref());

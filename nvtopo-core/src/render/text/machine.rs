@@ -29,7 +29,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
 }
 
 fn title(topology: &Topology, style: Style) -> String {
-    let Machine { product, .. } = topology.machine();
+    let Machine { product, driver, .. } = topology.machine();
     let name = match (product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
         (None, Origin::Preset(preset)) => format!("preset {preset}"),
@@ -38,12 +38,13 @@ fn title(topology: &Topology, style: Style) -> String {
     };
     let count =
         |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
-    let facts = [
+    let mut facts = vec![
         count(topology.gpus().len(), "GPU", "GPUs"),
         count(topology.nics().len(), "NIC", "NICs"),
         count(topology.numa_nodes().count(), "NUMA node", "NUMA nodes"),
         count(topology.cpus().len(), "CPU", "CPUs"),
     ];
+    facts.extend(driver.as_ref().map(|driver| format!("driver {driver}")));
     format!("{}  {}\n", bold(&name, style), dim(&facts.join(" · "), style))
 }
 

@@ -4,7 +4,7 @@
 //! What is unknown is left out. Inside `topology` an unknown key is an error: it would be lost.
 
 use super::values::{List, StatedIndex, StatedList, Text};
-use crate::ids::{GpuUuid, PciAddress};
+use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use serde::{Deserialize, Serialize};
 
 /// A topology of a machine. Keys beside these three are derived from them, and ignored by readers.
@@ -131,6 +131,12 @@ pub(super) struct Machine {
     /// CPUs that the kernel keeps out of scheduling.
     #[serde(default, skip_serializing_if = "List::is_empty")]
     pub(super) isolated_cpus: List,
+    /// The version of NVIDIA's driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) driver: Option<String>,
+    /// The latest CUDA version that the driver serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cuda: Option<String>,
 }
 
 /// A kind of node: its own fields, and those that all but the machine have.
@@ -223,6 +229,9 @@ node! {
         /// The product's name.
         #[serde(skip_serializing_if = "Option::is_none")]
         model: Option<String>,
+        /// The CUDA compute capability, such as `9.0`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        compute_capability: Option<Text<ComputeCapability>>,
         /// The driver's UUID.
         #[serde(skip_serializing_if = "Option::is_none")]
         uuid: Option<Text<GpuUuid>>,
@@ -364,8 +373,8 @@ pub(super) type Source = Provenance;
 words! {
     /// Where something was learned.
     Provenance {
-        "sysfs" Sysfs, "hwloc" Hwloc, "nvidia-smi" SmiMatrix, "preset" Preset, "measurement" Measurement,
-        "inferred" Inferred,
+        "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" SmiMatrix, "preset" Preset,
+        "measurement" Measurement, "inferred" Inferred,
     }
 }
 

@@ -178,6 +178,8 @@ impl Reader {
             allowed_nodes: machine.allowed_nodes.map(|list| self.set::<NodeSet>(&list)).transpose()?,
             offline_cpus: self.set(&machine.offline_cpus)?,
             isolated_cpus: self.set(&machine.isolated_cpus)?,
+            driver: machine.driver,
+            cuda: machine.cuda,
         })
     }
 
@@ -199,6 +201,7 @@ impl Reader {
         Ok(model::Gpu {
             index: gpu.index,
             model: gpu.model,
+            compute_capability: text(gpu.compute_capability),
             uuid: text(gpu.uuid),
             address: text(gpu.address),
             memory: gpu.memory_bytes,

@@ -104,6 +104,8 @@ fn machine(machine: &model::Machine) -> Machine {
         allowed_nodes: machine.allowed_nodes.as_ref().map(list),
         offline_cpus: list(&machine.offline_cpus),
         isolated_cpus: list(&machine.isolated_cpus),
+        driver: machine.driver.clone(),
+        cuda: machine.cuda.clone(),
     }
 }
 
@@ -112,6 +114,7 @@ fn gpu(gpu: &model::Gpu, parent: u32, source: Option<Source>) -> Gpu {
         parent,
         index: gpu.index,
         model: gpu.model.clone(),
+        compute_capability: gpu.compute_capability.map(Text),
         uuid: gpu.uuid.map(Text),
         address: gpu.address.map(Text),
         memory_bytes: gpu.memory,

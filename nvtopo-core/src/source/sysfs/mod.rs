@@ -48,9 +48,12 @@ impl Source for Sysfs {
 pub(super) const EXPECTED: &str =
     "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
 
-/// This machine.
-pub(super) fn live() -> Result<Fragment> {
-    read_root(Path::new("/"))
+/// The note of a machine with several GPUs.
+pub(super) const NO_NVLINKS: &str = "the kernel does not tell which GPUs NVLink connects";
+
+/// The machine whose file system has this root.
+pub(super) fn root(root: &Path) -> Result<Fragment> {
+    read_root(root)
 }
 
 /// Which machine the root belongs to.
@@ -103,7 +106,7 @@ fn read_root(root: &Path) -> Result<Fragment> {
     let gpus = devices::add(&around, &pci, &mut fragment);
     if gpus >= 2 {
         fragment.set_nvlink_unknown();
-        fragment.note(NoteKind::Unknown, "the kernel does not tell which GPUs NVLink connects");
+        fragment.note(NoteKind::Unknown, NO_NVLINKS);
     }
     for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes) {
         fragment.note(kind, text);

@@ -1,0 +1,130 @@
+//! A machine that runs: the kernel's view and the driver's, joined.
+//!
+//! The kernel's is the base, for it knows where things are; the driver fills in its GPUs, their NVLinks, and the
+//! numbers by which tools name them.
+
+use super::nvml::{self, Answer, Told};
+use super::sysfs;
+use crate::error::Result;
+use crate::ids::PciAddress;
+use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteKind, Topology, TopologyBuilder};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where the parts of a live machine are, and how long to wait for them.
+/// [`Topology::discover`] reads [`Live::default`].
+///
+/// ```no_run
+/// use nvtopo::source::Live;
+///
+/// let host = Live { root: "/host".into(), ..Live::default() }; // the host's file system, as a container sees it
+/// let topology = host.read()?;
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// The root of the file system, with `sys` and `proc`.
+    pub root: PathBuf,
+    /// NVIDIA's management library. `None`: `libnvidia-ml.so.1`, wherever the system finds it. Without the feature
+    /// `nvml` it is never opened.
+    pub nvml: Option<PathBuf>,
+    /// How long the driver may take to answer. A GPU that hangs would otherwise hang its reader.
+    pub patience: Duration,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self { root: "/".into(), nvml: None, patience: Duration::from_secs(10) }
+    }
+}
+
+impl Live {
+    /// Reads the machine.
+    pub fn read(&self) -> Result<Topology> {
+        TopologyBuilder::new().with(self.fragment()?).build()
+    }
+
+    pub(super) fn fragment(&self) -> Result<Fragment> {
+        let mut kernel = sysfs::root(&self.root)?;
+        match nvml::ask(self.nvml.as_deref(), self.patience) {
+            Answer::Told(told) => join(kernel, *told),
+            Answer::Absent(why) => {
+                if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
+                    without_driver(&mut kernel, &why);
+                }
+                Ok(kernel)
+            }
+            Answer::Failed(why) => {
+                without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
+                Ok(kernel)
+            }
+            Answer::NotAsked => Ok(kernel),
+        }
+    }
+}
+
+fn without_driver(kernel: &mut Fragment, why: &str) {
+    kernel.notes.retain(|note| note.text != sysfs::NO_NVLINKS);
+    kernel.note(NoteKind::Unknown, format!("{why}; NVLinks are unknown"));
+}
+
+fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
+    number(&mut kernel, &told);
+    fill_pcie(&mut kernel, &told.pcie);
+    if told.fragment.nvlink_known {
+        kernel.notes.retain(|note| note.text != sysfs::NO_NVLINKS);
+    }
+    TopologyBuilder::new().with(kernel).with(told.fragment).merged()
+}
+
+/// Gives the kernel's GPUs the driver's numbers, and takes those out that the driver does not show to this process:
+/// in a container the bus has all GPUs of the host, and none but its own can be used.
+fn number(kernel: &mut Fragment, told: &Told) {
+    let addresses = gpus(kernel);
+    let mut hidden: BTreeMap<NodeId, PciAddress> = BTreeMap::new();
+    let unnamed = addresses.iter().filter(|(address, _)| !told.numbers.contains_key(address));
+    hidden.extend(unnamed.map(|(address, id)| (*id, *address)));
+    let mut numbers: BTreeMap<NodeId, u32> = BTreeMap::new();
+    if hidden.len() == told.nameless.len() {
+        // Those that the driver lost: it counts in the order of addresses, as the map of addresses does.
+        let lost = addresses.values().filter(|id| hidden.contains_key(id)).copied();
+        numbers.extend(lost.zip(told.nameless.iter().copied()));
+        hidden.clear();
+    }
+    numbers.extend(addresses.iter().filter_map(|(address, id)| Some((*id, *told.numbers.get(address)?))));
+    for (id, index) in numbers {
+        if let NodeKind::Gpu(gpu) = kernel.node_mut(id) {
+            gpu.index = index;
+        }
+    }
+    if hidden.is_empty() {
+        return;
+    }
+    let names: Vec<String> = hidden.values().map(PciAddress::to_string).collect();
+    let text = format!(
+        "the driver does not show these GPUs to this process, so they were left out: {}",
+        names.join(", ")
+    );
+    kernel.note(NoteKind::Unknown, text);
+    kernel.remove_leaves(&hidden.into_keys().collect::<BTreeSet<_>>());
+}
+
+/// The GPUs by address.
+fn gpus(fragment: &Fragment) -> BTreeMap<PciAddress, NodeId> {
+    let nodes = fragment.nodes.iter().zip((0..).map(NodeId));
+    nodes.filter_map(|(node, id)| Some((node.kind.as_gpu()?.address?, id))).collect()
+}
+
+/// The driver's word for PCIe links of GPUs where the kernel has none, as in virtual machines.
+fn fill_pcie(kernel: &mut Fragment, pcie: &BTreeMap<PciAddress, crate::model::Link>) {
+    let known: BTreeMap<NodeId, PciAddress> =
+        gpus(kernel).into_iter().map(|(address, id)| (id, address)).collect();
+    for (a, b, link) in &mut kernel.links {
+        let address = known.get(a).or_else(|| known.get(b));
+        let own = address.and_then(|address| pcie.get(address));
+        if let (LinkKind::Pcie, None, Some(own)) = (link.kind, link.rate, own) {
+            *link = own.clone();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What is asked of one GPU.
+
+use crate::machine::Gpu;
+use crate::state::{INVALID, NOT_SUPPORTED, OK, bits, of_gpu, put, text};
+use nvml_wrapper_sys::bindings as nvml;
+use nvtopo::PciAddress;
+use std::ffi::{c_char, c_int, c_uint, c_ulong};
+
+/// Calls that write one number, which some GPUs do not have.
+macro_rules! number {
+    ($($name:ident: $type:ty = $value:expr;)*) => {$(
+        /// # Safety
+        /// The pointer is to a number.
+        #[unsafe(no_mangle)]
+        pub unsafe extern "C" fn $name(device: nvml::nvmlDevice_t, to: *mut $type) -> nvml::nvmlReturn_t {
+            let value: fn(&Gpu) -> Option<$type> = $value;
+            of_gpu(stringify!($name), device, |_, gpu| match value(gpu) {
+                // SAFETY: as the caller promises.
+                Some(value) => unsafe { put(to, value) },
+                None => NOT_SUPPORTED,
+            })
+        }
+    )*};
+}
+
+number! {
+    nvmlDeviceGetIndex: c_uint = |gpu| Some(gpu.index);
+    nvmlDeviceGetMinorNumber: c_uint = |gpu| Some(gpu.index);
+    nvmlDeviceGetNumaNodeId: c_uint = |gpu| gpu.memory_node;
+    nvmlDeviceGetMaxPcieLinkGeneration: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.0);
+    nvmlDeviceGetMaxPcieLinkWidth: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.1);
+    nvmlDeviceGetCurrPcieLinkWidth: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.1);
+    // A GPU that rests.
+    nvmlDeviceGetCurrPcieLinkGeneration: c_uint = |gpu| gpu.pcie.map(|_| 1);
+    nvmlDeviceGetC2cModeInfoV: nvml::nvmlC2cModeInfo_v1_t =
+        |gpu| (gpu.capability >= (9, 0)).then_some(nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: gpu.c2c.into() });
+    nvmlDeviceGetMemoryInfo: nvml::nvmlMemory_t =
+        |gpu| Some(nvml::nvmlMemory_t { total: gpu.memory, free: gpu.memory, used: 0 });
+    nvmlDeviceGetPciInfo_v3: nvml::nvmlPciInfo_t = |gpu| Some(pci_info(Some(gpu.address)));
+    nvmlDeviceGetArchitecture: nvml::nvmlDeviceArchitecture_t = |gpu| Some(match gpu.capability {
+        (6, _) => nvml::NVML_DEVICE_ARCH_PASCAL,
+        (7, 0) => nvml::NVML_DEVICE_ARCH_VOLTA,
+        (8, 9) => nvml::NVML_DEVICE_ARCH_ADA,
+        (8, _) => nvml::NVML_DEVICE_ARCH_AMPERE,
+        (9, _) => nvml::NVML_DEVICE_ARCH_HOPPER,
+        (10, _) => nvml::NVML_DEVICE_ARCH_BLACKWELL,
+        _ => nvml::NVML_DEVICE_ARCH_UNKNOWN,
+    });
+}
+
+/// NVML's struct for an address; one that is hidden has all bits set.
+pub(crate) fn pci_info(address: Option<PciAddress>) -> nvml::nvmlPciInfo_t {
+    let mut info = nvml::nvmlPciInfo_t {
+        busIdLegacy: [0; 16],
+        domain: u32::MAX,
+        bus: 0xff,
+        device: 0xff,
+        pciDeviceId: u32::MAX,
+        pciSubSystemId: u32::MAX,
+        busId: [0; 32],
+    };
+    let mut texts = ["FFFF:FF:FF.F".to_owned(), "FFFFFFFF:FF:FF.F".to_owned()];
+    if let Some(PciAddress { domain, bus, device, function }) = address {
+        (info.domain, info.bus, info.device) = (domain, bus.into(), device.into());
+        texts = [
+            format!("{:04X}:{bus:02X}:{device:02X}.{function:X}", domain & 0xffff),
+            format!("{domain:08X}:{bus:02X}:{device:02X}.{function:X}"),
+        ];
+    }
+    let buffers: [&mut [c_char]; 2] = [&mut info.busIdLegacy, &mut info.busId];
+    for (buffer, text) in buffers.into_iter().zip(texts) {
+        for (to, byte) in buffer.iter_mut().zip(text.bytes()) {
+            *to = byte.cast_signed() as c_char;
+        }
+    }
+    info
+}
+
+/// # Safety
+/// The buffer has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetName(
+    device: nvml::nvmlDevice_t,
+    to: *mut c_char,
+    length: c_uint,
+) -> nvml::nvmlReturn_t {
+    // SAFETY: as the caller promises.
+    of_gpu("nvmlDeviceGetName", device, |_, gpu| unsafe { text(to, length, &gpu.name) })
+}
+
+/// # Safety
+/// The buffer has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetUUID(
+    device: nvml::nvmlDevice_t,
+    to: *mut c_char,
+    length: c_uint,
+) -> nvml::nvmlReturn_t {
+    // SAFETY: as the caller promises.
+    of_gpu("nvmlDeviceGetUUID", device, |_, gpu| unsafe { text(to, length, &gpu.uuid) })
+}
+
+/// # Safety
+/// The pointer is to the struct with its version filled in.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMemoryInfo_v2(
+    device: nvml::nvmlDevice_t,
+    to: *mut nvml::nvmlMemory_v2_t,
+) -> nvml::nvmlReturn_t {
+    of_gpu("nvmlDeviceGetMemoryInfo_v2", device, |_, gpu| {
+        // SAFETY: as the caller promises.
+        let Some(memory) = (unsafe { to.as_mut() }) else { return INVALID };
+        let version = size_of::<nvml::nvmlMemory_v2_t>() as u32 | 2 << 24;
+        if memory.version != version {
+            return nvml::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH;
+        }
+        *memory =
+            nvml::nvmlMemory_v2_t { version, total: gpu.memory, reserved: 0, free: gpu.memory, used: 0 };
+        OK
+    })
+}
+
+/// # Safety
+/// Both pointers are to numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
+    device: nvml::nvmlDevice_t,
+    major: *mut c_int,
+    minor: *mut c_int,
+) -> nvml::nvmlReturn_t {
+    of_gpu("nvmlDeviceGetCudaComputeCapability", device, |_, gpu| {
+        // SAFETY: as the caller promises.
+        unsafe { put(major, gpu.capability.0).max(put(minor, gpu.capability.1)) }
+    })
+}
+
+/// # Safety
+/// Both pointers are to numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMigMode(
+    device: nvml::nvmlDevice_t,
+    current: *mut c_uint,
+    pending: *mut c_uint,
+) -> nvml::nvmlReturn_t {
+    of_gpu("nvmlDeviceGetMigMode", device, |machine, gpu| {
+        if !matches!(gpu.capability, (8, 0) | (9.., _)) {
+            return NOT_SUPPORTED;
+        }
+        let mode = machine.faults.mig(gpu.index).into();
+        // SAFETY: as the caller promises.
+        unsafe { put(current, mode).max(put(pending, mode)) }
+    })
+}
+
+/// # Safety
+/// The pointer is to so many words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetCpuAffinity(
+    device: nvml::nvmlDevice_t,
+    words: c_uint,
+    to: *mut c_ulong,
+) -> nvml::nvmlReturn_t {
+    // SAFETY: as the caller promises.
+    of_gpu("nvmlDeviceGetCpuAffinity", device, |_, gpu| unsafe { bits(to, words, gpu.cpus.iter()) })
+}
+
+/// # Safety
+/// The pointer is to so many words.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetMemoryAffinity(
+    device: nvml::nvmlDevice_t,
+    words: c_uint,
+    to: *mut c_ulong,
+    _scope: nvml::nvmlAffinityScope_t,
+) -> nvml::nvmlReturn_t {
+    // SAFETY: as the caller promises.
+    of_gpu("nvmlDeviceGetMemoryAffinity", device, |_, gpu| unsafe { bits(to, words, gpu.nodes.iter()) })
+}
+
+/// # Safety
+/// The pointer is to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetTopologyCommonAncestor(
+    device: nvml::nvmlDevice_t,
+    other: nvml::nvmlDevice_t,
+    to: *mut nvml::nvmlGpuTopologyLevel_t,
+) -> nvml::nvmlReturn_t {
+    let call = "nvmlDeviceGetTopologyCommonAncestor";
+    of_gpu(call, device, |_, gpu| {
+        of_gpu(call, other, |_, other| match gpu.levels.get(other.index as usize) {
+            // SAFETY: as the caller promises.
+            Some(level) => unsafe { put(to, *level) },
+            None => INVALID,
+        })
+    })
+}

@@ -1,0 +1,329 @@
+//! Live discovery with NVIDIA's driver, which a stand-in plays: what the stand-in is told of a machine comes back,
+//! and whatever goes wrong becomes a note and loses nothing else.
+//!
+//! The stand-in takes its machine from the environment of its process, so each case is a process of its own: this
+//! program again, running only the test [`child`].
+
+mod tree;
+
+use nvtopo::model::{NodeKind, NoteKind};
+use nvtopo::source::{Live, PRESETS};
+use nvtopo::{PathType, Topology};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// What a child is told, by the environment.
+const ROOT: &str = "NVTOPO_TEST_ROOT";
+const LIBRARY: &str = "NVTOPO_TEST_LIBRARY";
+const OUT: &str = "NVTOPO_TEST_OUT";
+
+#[test]
+fn child() {
+    let Some(root) = std::env::var_os(ROOT) else { return };
+    let (library, out) = (std::env::var_os(LIBRARY).unwrap(), std::env::var_os(OUT).unwrap());
+    let patience = Duration::from_secs(3);
+    let live = Live { root: root.into(), nvml: Some(library.into()), patience };
+    std::fs::write(out, live.read().unwrap().to_json()).unwrap();
+}
+
+/// A machine on disk: its description for the stand-in, and its sysfs tree.
+struct Machine {
+    folder: PathBuf,
+    /// The preset, with the addresses that it leaves open.
+    truth: Topology,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Machine {
+    fn new(preset: &str) -> Self {
+        Self::with(preset, |_| true)
+    }
+
+    fn with(preset: &str, kinds: impl Fn(&NodeKind) -> bool) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("nvtopo-nvml-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let truth = with_names(preset);
+        std::fs::write(folder.join("machine.json"), truth.to_json()).unwrap();
+        tree::write(&folder.join("root"), &truth, kinds);
+        Self { folder, truth }
+    }
+
+    fn discover(&self, faults: &str) -> Topology {
+        self.discover_by(&stand_in(), faults)
+    }
+
+    fn discover_by(&self, library: &Path, faults: &str) -> Topology {
+        let out = self.folder.join("out.json");
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child", "--nocapture"])
+            .envs([(ROOT, self.folder.join("root")), (OUT, out.clone()), (LIBRARY, library.to_owned())])
+            .env("FAKE_NVML_MACHINE", self.folder.join("machine.json"))
+            .env("FAKE_NVML_FAULTS", faults)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+        Topology::parse("out.json", &std::fs::read(out).unwrap()).unwrap()
+    }
+
+    /// The stand-in without some of its symbols, as the library of an older driver.
+    fn older_library(&self, lacks: &[&str]) -> PathBuf {
+        let mut bytes = std::fs::read(stand_in()).unwrap();
+        for symbol in lacks {
+            let name = [b"\0", symbol.as_bytes(), b"\0"].concat();
+            let places: Vec<usize> = (0..bytes.len() - name.len())
+                .filter(|&place| bytes[place] == 0 && bytes[place..].starts_with(&name))
+                .collect();
+            assert!(!places.is_empty(), "{symbol}");
+            for place in places {
+                bytes[place + 1] = b'-';
+            }
+        }
+        let path = self.folder.join("libolder.so");
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+}
+
+/// The stand-in's library, which Cargo puts beside the tests.
+fn stand_in() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let library = tests.with_file_name("libfake_nvml.so");
+    assert!(library.exists(), "{} was not built", library.display());
+    library
+}
+
+/// A preset with an address and a UUID for each GPU.
+fn with_names(preset: &str) -> Topology {
+    let text = Topology::preset(preset).unwrap().to_json();
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for node in document["topology"]["nodes"].as_array_mut().unwrap() {
+        if let Some(gpu) = node.get_mut("gpu") {
+            let index = gpu["index"].as_u64().unwrap();
+            gpu["uuid"] = format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{index:02x}").into();
+            if gpu.get("address").is_none() {
+                gpu["address"] = format!("0000:{:02x}:00.0", 8 * index + 1).into();
+            }
+        }
+    }
+    Topology::parse("machine.json", document.to_string().as_bytes()).unwrap()
+}
+
+fn notes(topology: &Topology) -> String {
+    let notes: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
+    notes.join("\n")
+}
+
+#[track_caller]
+fn assert_note(topology: &Topology, words: &str) {
+    assert!(notes(topology).contains(words), "no '{words}' in:\n{}", notes(topology));
+}
+
+/// The notes, but for those that tell that the driver hides something: they are of the machine, not of a fault.
+fn faults_noted(topology: &Topology) -> Vec<String> {
+    let noted = topology.notes().iter().filter(|note| note.kind != NoteKind::Inferred);
+    noted.map(ToString::to_string).collect()
+}
+
+/// What the driver says of the GPUs of `truth` is what was found, but for those that `except` names.
+#[track_caller]
+fn assert_same(found: &Topology, truth: &Topology, except: &[usize]) {
+    assert_eq!(found.gpus().len(), truth.gpus().len());
+    let whole = |gpu: &usize| !except.contains(gpu);
+    for gpu in (0..truth.gpus().len()).filter(whole) {
+        let (own, expected) = (found.gpus().nth(gpu).unwrap(), truth.gpus().nth(gpu).unwrap());
+        assert_eq!(own.index, expected.index);
+        assert_eq!((own.uuid, own.address), (expected.uuid, expected.address), "{}", own.name());
+        assert_eq!((&own.model, own.memory), (&expected.model, expected.memory), "{}", own.name());
+        assert_eq!(own.memory_node, expected.memory_node, "{}", own.name());
+        let (id, expected) = (found.devices()[gpu], truth.devices()[gpu]);
+        assert_eq!(found.local_cpus(id), truth.local_cpus(expected), "{}", own.name());
+        assert_eq!(found.local_nodes(id), truth.local_nodes(expected), "{}", own.name());
+        for other in (0..truth.gpus().len()).filter(whole) {
+            let (own, expected) = (found.pairs().pair(gpu, other), truth.pairs().pair(gpu, other));
+            assert_eq!((own.path, own.nvlinks), (expected.path, expected.nvlinks), "GPU{gpu} and GPU{other}");
+            if own.path != Some(PathType::Sys) {
+                assert_eq!(own.rate, expected.rate, "GPU{gpu} and GPU{other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_preset_comes_back() {
+    for preset in PRESETS {
+        let machine = Machine::new(preset.name);
+        let found = machine.discover("");
+        assert_same(&found, &machine.truth, &[]);
+        assert_eq!(faults_noted(&found), Vec::<String>::new(), "{}", preset.name);
+        assert_eq!(found.nvlink_groups(), machine.truth.nvlink_groups(), "{}", preset.name);
+        let facts = found.machine();
+        assert_eq!((facts.driver.as_deref(), facts.cuda.as_deref()), (Some("570.124.06"), Some("12.8")));
+        assert!(found.gpus().all(|gpu| gpu.compute_capability.is_some()));
+        assert!(found.nvlink_known());
+        let c2c = |topology: &Topology| {
+            topology.links().filter(|(_, _, link)| link.kind == nvtopo::model::LinkKind::C2c).count()
+        };
+        assert_eq!(c2c(&found), c2c(&machine.truth), "{}", preset.name);
+    }
+}
+
+#[test]
+fn the_driver_alone_is_enough_for_pairs() {
+    let machine = Machine::with("dgx-1-v100", |_| false);
+    let found = machine.discover("");
+    assert_same(&found, &machine.truth, &[]);
+}
+
+#[test]
+fn a_link_that_is_down_is_missed_and_told() {
+    let machine = Machine::new("dgx-1-v100");
+    let whole = machine.discover("");
+    let found = machine.discover("down:0:0");
+    assert_note(&found, "GPU0: 5 NVLinks are up, and 6 on others of its model; down: 0");
+    let lost: Vec<(usize, usize, u16)> = (0..8)
+        .flat_map(|a| (a + 1..8).map(move |b| (a, b)))
+        .map(|(a, b)| (a, b, whole.pairs().pair(a, b).nvlinks - found.pairs().pair(a, b).nvlinks))
+        .filter(|(_, _, lost)| *lost > 0)
+        .collect();
+    assert!(matches!(lost[..], [(0, _, 1)]), "{lost:?}");
+
+    let switched = Machine::new("dgx-h100");
+    let found = switched.discover("down:2:17");
+    assert_note(&found, "GPU2: 17 NVLinks are up, and 18 on others of its model; down: 17");
+    assert_eq!([(2, 3), (3, 4)].map(|(a, b)| found.pairs().pair(a, b).nvlinks), [17, 18]);
+}
+
+#[test]
+fn a_gpu_off_the_bus_takes_nothing_with_it() {
+    let machine = Machine::new("dgx-a100");
+    for fault in ["lost:3", "gone:3"] {
+        let found = machine.discover(fault);
+        assert_same(&found, &machine.truth, &[3]);
+        assert_note(&found, "GPU3 has fallen off the bus");
+        assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+        // The kernel still has it.
+        assert_eq!(found.gpus().nth(3).unwrap().address, machine.truth.gpus().nth(3).unwrap().address);
+    }
+}
+
+#[test]
+fn gpus_that_are_not_shown_are_left_out_and_the_others_have_the_drivers_numbers() {
+    let machine = Machine::new("dgx-1-v100");
+    let found = machine.discover("hidden:0,hidden:1");
+    assert_eq!(found.gpus().len(), 6);
+    for (gpu, truth) in found.gpus().zip(machine.truth.gpus().skip(2)) {
+        assert_eq!((gpu.index + 2, gpu.address, gpu.uuid), (truth.index, truth.address, truth.uuid));
+    }
+    let counts = |topology: &Topology, a, b| topology.pairs().pair(a, b).nvlinks;
+    assert_eq!(counts(&found, 0, 1), counts(&machine.truth, 2, 3));
+    assert_note(&found, "does not show these GPUs to this process");
+    assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+}
+
+#[test]
+fn which_gpu_is_gone_is_not_guessed() {
+    let machine = Machine::new("dgx-1-v100");
+    let found = machine.discover("hidden:0,gone:1");
+    let indices: Vec<u32> = found.gpus().map(|gpu| gpu.index).collect();
+    assert_eq!(indices, [0, 2, 3, 4, 5, 6]);
+    assert_note(&found, "GPU1 has fallen off the bus");
+    assert_note(&found, "left out: 0000:06:00.0, 0000:0a:00.0");
+}
+
+#[test]
+fn what_is_not_supported_is_no_trouble() {
+    let machine = Machine::new("hgx-a100-4");
+    let calls = ["nvmlDeviceGetMemoryAffinity", "nvmlDeviceGetNvLinkVersion", "nvmlDeviceGetMigMode"];
+    let faults: Vec<String> = calls.iter().map(|call| format!("unsupported:{call}")).collect();
+    let found = machine.discover(&faults.join(","));
+    assert_same(&found, &machine.truth, &[]);
+    assert_eq!(faults_noted(&found), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_that_fails_is_told_with_the_gpus() {
+    let machine = Machine::new("hgx-a100-4");
+    let found = machine.discover("failing:nvmlDeviceGetCpuAffinity");
+    assert_same(&found, &machine.truth, &[]);
+    let expected = "GPU0, GPU1, GPU2, GPU3: the driver did not answer nvmlDeviceGetCpuAffinity";
+    assert_note(&found, expected);
+    assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+    let found = machine.discover("failing:nvmlDeviceGetNvLinkState");
+    assert_note(&found, "the driver does not tell of all NVLinks");
+    assert!(!found.nvlink_known());
+}
+
+#[test]
+fn libraries_of_older_drivers_are_read_as_far_as_they_go() {
+    let machine = Machine::new("hgx-a100-4");
+    let lacks =
+        ["nvmlDeviceGetMemoryInfo_v2", "nvmlDeviceGetNvLinkRemoteDeviceType", "nvmlDeviceGetC2cModeInfoV"];
+    let found = machine.discover_by(&machine.older_library(&lacks), "");
+    assert_same(&found, &machine.truth, &[]);
+    assert_eq!(faults_noted(&found), Vec::<String>::new());
+    let found = machine.discover_by(&machine.older_library(&["nvmlDeviceGetNvLinkState"]), "");
+    assert!(!found.nvlink_known());
+    assert_note(&found, "the driver does not tell of all NVLinks");
+    let found = machine.discover_by(&machine.older_library(&["nvmlInit_v2"]), "");
+    assert_note(&found, "NVLinks are unknown");
+}
+
+#[test]
+fn a_driver_that_does_not_start_leaves_the_kernels_view() {
+    let machine = Machine::new("dgx-h100");
+    let found = machine.discover("mismatch");
+    assert_note(
+        &found,
+        "the NVIDIA driver failed: its library and its kernel module are of different versions",
+    );
+    assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+    assert!(!found.nvlink_known());
+    assert_eq!(found.gpus().len(), 8);
+    assert_note(&machine.discover("not-loaded"), "NVIDIA driver is not loaded; NVLinks are unknown");
+}
+
+#[test]
+fn a_gpu_that_hangs_does_not_hang_its_reader() {
+    let machine = Machine::new("dgx-h100");
+    let start = Instant::now();
+    let found = machine.discover("hang:5");
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert_note(&found, "it did not answer within 3 seconds; a GPU may hang; NVLinks are unknown");
+    assert_eq!(found.gpus().len(), 8);
+}
+
+#[test]
+fn divided_gpus_are_noted() {
+    let machine = Machine::new("dgx-a100");
+    let found = machine.discover("mig:2,mig:4");
+    assert_same(&found, &machine.truth, &[]);
+    assert_note(&found, "GPU2, GPU4: divided (MIG)");
+}
+
+#[test]
+fn hidden_switches_are_one() {
+    let machine = Machine::new("dgx-a100");
+    let found = machine.discover("anonymous");
+    assert_same(&found, &machine.truth, &[]);
+    assert_note(&found, "the driver hides the NVSwitches");
+}
+
+#[test]
+fn without_a_library_only_machines_with_gpus_say_so() {
+    let nowhere = Path::new("/nowhere/libnvidia-ml.so.1");
+    let found = Machine::new("dgx-a100").discover_by(nowhere, "");
+    assert_note(&found, "the NVIDIA driver library could not be opened");
+    assert_note(&found, "; NVLinks are unknown");
+    assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+    let found = Machine::with("dgx-a100", |_| false).discover_by(nowhere, "");
+    assert_eq!(notes(&found), "");
+}
