@@ -68,13 +68,8 @@ impl Bitmap {
         self.0.len() <= other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a & !b == 0)
     }
 
-    fn iter(&self) -> impl Iterator<Item = u32> + '_ {
-        self.0.iter().enumerate().flat_map(|(index, &word)| {
-            let base = index as u32 * 64;
-            std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)))
-                .take_while(|rest| *rest != 0)
-                .map(move |rest| base + rest.trailing_zeros())
-        })
+    fn iter(&self) -> Indices<'_> {
+        Indices { words: self.0.iter(), base: 0, rest: 0, next_base: 0 }
     }
 
     fn write_list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -158,6 +153,30 @@ impl Bitmap {
             }
         }
         Ok(set)
+    }
+}
+
+/// The indices of a bitmap in increasing order.
+struct Indices<'a> {
+    words: std::slice::Iter<'a, u64>,
+    /// What is left of the word whose first index is `base`.
+    rest: u64,
+    base: u32,
+    next_base: u32,
+}
+
+impl Iterator for Indices<'_> {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        while self.rest == 0 {
+            self.rest = *self.words.next()?;
+            self.base = self.next_base;
+            self.next_base += u64::BITS;
+        }
+        let index = self.base + self.rest.trailing_zeros();
+        self.rest &= self.rest - 1;
+        Some(index)
     }
 }
 

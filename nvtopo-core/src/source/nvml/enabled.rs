@@ -11,55 +11,86 @@ use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TopologyLevel;
 use nvml_wrapper::error::NvmlError;
 use std::path::Path;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 /// More GPUs than any server has; a count beyond it is a broken library's.
 const MAX_GPUS: u32 = 1024;
 
 /// Asks the driver, through its library at a path or wherever the system finds it.
 pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Answer {
-    let end = Instant::now() + patience;
     let library = library.map(Path::to_owned);
-    let (sender, receiver) = mpsc::channel();
+    let desk = Arc::new(Desk::default());
+    let clerk = Clerk(Arc::clone(&desk));
     let thread = std::thread::Builder::new().name("nvml".to_owned());
-    if let Err(error) = thread.spawn(move || ask_here(library.as_deref(), &sender)) {
-        return Answer::Failed(format!("no thread could be started to ask it: {error}"));
+    let thread = match thread.spawn(move || ask_here(library.as_deref(), &clerk)) {
+        Ok(thread) => thread,
+        Err(error) => return Answer::Failed(format!("no thread could be started to ask it: {error}")),
+    };
+    let (answer, left) = desk.wait(patience);
+    if left {
+        // Nothing of the thread is left when this process goes on, or ends. A panic in it is told below.
+        let _ = thread.join();
     }
-    match receiver.recv_timeout(patience) {
-        Ok(answer) => {
-            // The library is closed before this process goes on, or ends, unless that hangs too.
-            let _ = receiver.recv_timeout(end.saturating_duration_since(Instant::now()));
-            answer
-        }
-        Err(RecvTimeoutError::Timeout) => Answer::Failed(format!(
-            "it did not answer within {} seconds; a GPU may hang",
-            patience.as_secs_f32()
-        )),
-        Err(RecvTimeoutError::Disconnected) => Answer::Failed("asking it broke off".to_owned()),
+    answer.unwrap_or_else(|| {
+        Answer::Failed(if left {
+            "asking it broke off".to_owned()
+        } else {
+            format!("it did not answer within {} seconds; a GPU may hang", patience.as_secs_f32())
+        })
+    })
+}
+
+/// Where the answer is put down, and whether the thread that asks has left: the library may still hang when it is
+/// closed.
+#[derive(Default)]
+struct Desk {
+    state: Mutex<(Option<Answer>, bool)>,
+    changed: Condvar,
+}
+
+impl Desk {
+    /// The answer, and whether the thread has left, as soon as it has or patience ends.
+    fn wait(&self, patience: Duration) -> (Option<Answer>, bool) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(state, patience, |(_, left)| !*left);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        (state.0.take(), state.1)
     }
 }
 
-fn ask_here(library: Option<&Path>, sender: &Sender<Answer>) {
+/// The asking thread's end of the desk; dropping it, also in a panic, says that the thread has left.
+struct Clerk(Arc<Desk>);
+
+impl Clerk {
+    fn put(&self, answer: Answer) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(answer);
+    }
+}
+
+impl Drop for Clerk {
+    fn drop(&mut self) {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
+        self.0.changed.notify_all();
+    }
+}
+
+fn ask_here(library: Option<&Path>, clerk: &Clerk) {
     let opened = match library {
         Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
         None => Nvml::init(),
     };
-    // Nobody listens any more when patience has ended.
-    let _ = match opened {
-        Ok(nvml) => {
-            let answer = match read(&nvml) {
-                Ok(seen) => Answer::Told(Box::new(fragment::told(&seen))),
-                Err(error) => Answer::Failed(words(&error)),
-            };
-            sender.send(answer)
-        }
+    match opened {
+        Ok(nvml) => clerk.put(match read(&nvml) {
+            Ok(seen) => Answer::Told(Box::new(fragment::told(&seen))),
+            Err(error) => Answer::Failed(words(&error)),
+        }),
         Err(NvmlError::LibloadingError(error)) => {
-            sender.send(Answer::Absent(format!("the NVIDIA driver library could not be opened: {error}")))
+            clerk.put(Answer::Absent(format!("the NVIDIA driver library could not be opened: {error}")));
         }
-        Err(error @ NvmlError::DriverNotLoaded) => sender.send(Answer::Absent(words(&error))),
-        Err(error) => sender.send(Answer::Failed(words(&error))),
-    };
+        Err(error @ NvmlError::DriverNotLoaded) => clerk.put(Answer::Absent(words(&error))),
+        Err(error) => clerk.put(Answer::Failed(words(&error))),
+    }
 }
 
 fn read(nvml: &Nvml) -> Result<Seen, NvmlError> {
