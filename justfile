@@ -24,7 +24,7 @@ test-driver:
     cargo build --quiet --package nvtopo-cli --package fake-nvml
     python3 -m venv target/driver
     target/driver/bin/pip install --quiet 'nvidia-ml-py>=13,<14'
-    target/driver/bin/python tests/python/check_fake_nvml.py target/debug
+    target/driver/bin/python tests/fake-nvml/check.py target/debug
 
 # Builds the wheel, installs it into an environment of its own, and tests that.
 test-python:

@@ -2,7 +2,7 @@
 //!
 //! `FAKE_NVML_MACHINE` names a topology that nvtopo reads (its JSON); `FAKE_NVML_FAULTS` what is wrong with the
 //! machine, see [`faults`]. What it cannot imitate is left out: time, load, and anything that sets something. The types
-//! are NVML's own, by `nvml-wrapper-sys`; `tests/python/check_fake_nvml.py` holds them against NVIDIA's Python client.
+//! are NVML's own, by `nvml-wrapper-sys`; `tests/fake-nvml/check.py` holds them against NVIDIA's Python client.
 #![allow(unsafe_code, reason = "a C library")]
 #![allow(non_snake_case, reason = "NVML's names")]
 #![allow(missing_docs, reason = "NVIDIA documents its functions")]

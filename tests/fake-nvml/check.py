@@ -4,7 +4,7 @@ For every preset the client (`nvidia-ml-py`) reads the stand-in, which is found 
 one. What it read must be what the preset's document says, and the numbers of NVLinks that `nvtopo` finds on the same
 library must be what the client counted. Nothing of nvtopo is used to read on the client's side.
 
-Usage: check_fake_nvml.py FOLDER, where FOLDER holds `nvtopo` and `libfake_nvml.so` (such as `target/debug`).
+Usage: check.py FOLDER, where FOLDER holds `nvtopo` and `libfake_nvml.so` (such as `target/debug`).
 """
 
 import json
