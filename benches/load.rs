@@ -2,9 +2,11 @@
 //!
 //! Rounds alternate, so that a busy machine slows both; the ratio is what counts.
 
+mod timing;
+
 use nvtopo::Topology;
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use timing::{median, time};
 
 const ROUNDS: usize = 41;
 
@@ -29,20 +31,4 @@ fn xml_alone(bytes: &[u8]) -> usize {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     let document = roxmltree::Document::parse_with_options(text, options).expect("XML");
     document.root_element().range().len()
-}
-
-/// The mean over as many calls as fit into two milliseconds.
-fn time<T>(mut call: impl FnMut() -> T) -> Duration {
-    let start = Instant::now();
-    let mut calls = 0;
-    while calls == 0 || start.elapsed() < Duration::from_millis(2) {
-        black_box(call());
-        calls += 1;
-    }
-    start.elapsed() / calls
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }

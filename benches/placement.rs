@@ -3,9 +3,11 @@
 //! Both answer the same question by the default objectives and must agree on every score; ours also deals out the CPUs
 //! and finds the NICs. Rounds alternate, so that a busy machine slows both; the ratio is what counts.
 
+mod timing;
+
 use nvtopo::{PathType, Request, Topology};
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use timing::{median, time};
 
 const ROUNDS: usize = 15;
 
@@ -102,20 +104,4 @@ fn value(matrix: &[Vec<Weight>], set: u32) -> (Weight, Weight) {
         }
     }
     (worst, sum)
-}
-
-/// The mean over as many calls as fit into two milliseconds.
-fn time<T>(mut call: impl FnMut() -> T) -> Duration {
-    let start = Instant::now();
-    let mut calls = 0;
-    while calls == 0 || start.elapsed() < Duration::from_millis(2) {
-        black_box(call());
-        calls += 1;
-    }
-    start.elapsed() / calls
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
 }
