@@ -33,7 +33,8 @@ impl Machine {
             let numa = NumaNode { os_index: node as u32, cpus, memory: Some(1 << 30), ..NumaNode::default() };
             let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
             for (number, core) in cores.iter().enumerate() {
-                let id = fragment.add(NodeId::MACHINE, NodeKind::Core(Core { os_index: number as u32 }));
+                let id = fragment
+                    .add(NodeId::MACHINE, NodeKind::Core(Core { os_index: number as u32, class: None }));
                 for cpu in core.iter() {
                     fragment.add(id, NodeKind::Pu(Pu { os_index: cpu }));
                 }

@@ -1,9 +1,11 @@
 //! Topologies by chance, for property tests: every kind of node, with and without each fact.
 
 use nvtopo::model::{
-    Basis, Cache, CacheKind, Core, Dialect, Fragment, Gpu, HostBridge, Link, LinkKind, MachineIdentity, Nic,
-    NodeId, NodeKind, NoteKind, NumaNode, NvSwitch, Origin, Package, PathType, PcieSwitch, Provenance, Pu,
-    Rate, Stated, TopologyBuilder,
+    Basis, Cache, CacheKind, Core, CoreClass, Dialect, Fabric, FabricState, Fragment, Gpu, GpuInstance,
+    HostBridge, HugePages, Link, LinkKind, LinkLayer, MachineIdentity, MigMode, MigPlacement, Nic, NodeId,
+    NodeKind, NoteKind, NumaNode, NvLinkFar, NvLinkPort, NvSwitch, Nvme, Origin, P2p, P2pStatus, Package,
+    PathType, PciFacts, PcieSpeed, PcieSwitch, PcieTraining, PortState, Provenance, Pu, Rate, Stated,
+    TopologyBuilder, VirtualFunctions,
 };
 use nvtopo::{Bandwidth, CpuSet, NodeSet, PciAddress, Topology};
 use proptest::prelude::*;
@@ -65,6 +67,7 @@ impl Dice {
         let mut fragment = Fragment::new(self.one(&Provenance::ALL));
         let machine = fragment.machine();
         machine.product = self.maybe(Self::word);
+        machine.hypervisor = self.stated(Self::word);
         machine.allowed_cpus = self.maybe(Self::cpus);
         machine.allowed_nodes = self.maybe(Self::nodes);
         machine.offline_cpus = self.cpus();
@@ -79,6 +82,10 @@ impl Dice {
             let nvlink_end = matches!(kind, NodeKind::Gpu(_) | NodeKind::NvSwitch(_));
             let inferred = self.below(4) == 0;
             let id = if inferred { fragment.add_inferred(parent, kind) } else { fragment.add(parent, kind) };
+            if matches!(fragment.node_mut(id), NodeKind::Gpu(_)) && self.below(3) == 0 {
+                let instance = self.instance(own);
+                ids.push(fragment.add(id, instance));
+            }
             ids.push(id);
             if nvlink_end {
                 ends.push(id);
@@ -122,6 +129,7 @@ impl Dice {
                 if self.below(4) == 0 && a != b {
                     let bandwidth = Bandwidth::from_mb_per_s(u64::from(self.below(u32::MAX)));
                     self.measure(fragment, (*a, *b), bandwidth);
+                    self.p2p(fragment, *a, *b);
                 }
             }
         }
@@ -135,23 +143,42 @@ impl Dice {
         }
     }
 
+    /// Only of GPUs.
+    fn p2p(&mut self, fragment: &mut Fragment, a: NodeId, b: NodeId) {
+        if [a, b].into_iter().all(|id| matches!(fragment.node_mut(id), NodeKind::Gpu(_))) {
+            let all = [P2pStatus::Ok, P2pStatus::ChipsetNotSupported, P2pStatus::Unknown];
+            let mut status = || self.maybe(|dice| dice.one(&all));
+            let (read, write, nvlink, atomics) = (status(), status(), status(), status());
+            fragment.state_p2p(P2p { a, b, read, write, nvlink, atomics });
+        }
+    }
+
     fn link(&mut self, kind: LinkKind) -> Link {
         let bases = [Basis::Measured, Basis::Reported, Basis::Nominal, Basis::Typical, Basis::Assumed];
         let rate = self.maybe(|dice| Rate {
             bandwidth: Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX))),
             basis: dice.one(&bases),
         });
-        Link { kind, lanes: self.maybe(|dice| dice.below(19) as u16), rate }
+        Link {
+            kind,
+            lanes: self.maybe(|dice| dice.below(19) as u16),
+            rate,
+            reported: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX)))),
+            redirects: self.maybe(|dice| dice.below(2) == 0),
+        }
     }
 
     fn kind(&mut self, own: u32) -> NodeKind {
-        match self.below(10) {
+        match self.below(11) {
             0 => NodeKind::Package(Package { os_index: own, model: self.maybe(Self::word) }),
             1 => NodeKind::NumaNode(NumaNode {
                 os_index: own,
                 cpus: self.cpus(),
                 memory: self.maybe(|dice| u64::from(dice.below(9)) << 40),
                 distances: (0..self.below(3)).map(|to| (to, 10 + to)).collect(),
+                huge_pages: (0..self.below(3))
+                    .map(|size| HugePages { size: 2 << (20 + 9 * size), total: 8, free: u64::from(size) })
+                    .collect(),
                 gpu: self.address(own),
             }),
             2 => NodeKind::Cache(Cache {
@@ -160,32 +187,119 @@ impl Dice {
                 size: self.maybe(|dice| u64::from(dice.below(9999))),
                 cpus: self.cpus(),
             }),
-            3 => NodeKind::Core(Core { os_index: own }),
+            3 => NodeKind::Core(Core {
+                os_index: own,
+                class: self.maybe(|dice| dice.one(&[CoreClass::Efficiency, CoreClass::Performance])),
+            }),
             4 => NodeKind::Pu(Pu { os_index: own }),
             5 => NodeKind::HostBridge(HostBridge { address: self.address(own) }),
             6 => NodeKind::PcieSwitch(PcieSwitch { address: self.address(own) }),
-            7 => NodeKind::NvSwitch(NvSwitch { address: self.address(own) }),
+            7 => NodeKind::NvSwitch(NvSwitch { address: self.address(own), pci: self.pci() }),
             8 => NodeKind::Gpu(Box::new(Gpu {
                 index: own,
+                minor: self.maybe(|dice| dice.below(99)),
                 model: self.maybe(Self::word),
                 compute_capability: self.maybe(|_| "9.0".parse().unwrap()),
                 uuid: self
                     .maybe(|_| format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{own:02x}").parse().unwrap()),
+                serial: self.maybe(Self::word),
                 address: self.address(own),
+                pci: self.pci(),
                 memory: self.maybe(|dice| u64::from(dice.below(9)) << 30),
                 cpus: self.stated(Self::cpus),
                 nodes: self.stated(Self::nodes),
                 memory_node: self.stated(|dice| dice.below(40)),
+                mig: self.maybe(|dice| MigMode { current: dice.below(2) == 0, pending: dice.below(2) == 0 }),
+                fabric: self.maybe(Self::fabric),
+                nvlinks: (0..self.below(3)).map(|number| self.port(number)).collect(),
+                unusable: self.maybe(Self::word),
+            })),
+            9 => NodeKind::Nvme(Box::new(Nvme {
+                name: format!("nvme{own}"),
+                address: self.address(own),
+                pci: self.pci(),
+                model: self.maybe(Self::word),
+                size: self.maybe(|dice| u64::from(dice.below(9)) << 40),
             })),
             _ => NodeKind::Nic(Box::new(Nic {
                 name: format!("mlx5_{own}"),
                 address: self.address(own),
+                pci: self.pci(),
+                model: self.maybe(Self::word),
+                firmware: self.maybe(Self::word),
+                state: self
+                    .maybe(|dice| dice.one(&[PortState::Down, PortState::Initialize, PortState::Active])),
+                link_layer: self.maybe(|dice| dice.one(&[LinkLayer::InfiniBand, LinkLayer::Ethernet])),
+                mtu: self.maybe(|dice| dice.below(9999)),
+                bond: self.maybe(Self::word),
                 rdma_device: self.maybe(|_| format!("mlx5_{own}")),
                 net_devices: (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
                 rate: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
                 cpus: self.stated(Self::cpus),
                 nodes: self.stated(Self::nodes),
             })),
+        }
+    }
+
+    fn instance(&mut self, own: u32) -> NodeKind {
+        NodeKind::GpuInstance(Box::new(GpuInstance {
+            uuid: self.maybe(|_| format!("MIG-{own}")),
+            gpu_instance: self.maybe(|dice| dice.below(9)),
+            compute_instance: self.maybe(|dice| dice.below(9)),
+            profile: self.maybe(Self::word),
+            slices: self.maybe(|dice| dice.below(8)),
+            memory: self.maybe(|dice| u64::from(dice.below(9)) << 30),
+            placement: self.maybe(|dice| MigPlacement { start: dice.below(8), size: dice.below(8) }),
+        }))
+    }
+
+    fn pci(&mut self) -> PciFacts {
+        let mut speed = || PcieSpeed {
+            generation: self.maybe(|dice| dice.below(7) as u8),
+            width: self.maybe(|dice| dice.below(17) as u16),
+        };
+        let link = PcieTraining { now: speed(), device: speed(), port: speed() };
+        let mut number = || self.maybe(|dice| dice.below(0x1_0000) as u16);
+        PciFacts {
+            vendor: number(),
+            device: number(),
+            subsystem_vendor: number(),
+            subsystem_device: number(),
+            link: self.maybe(|_| link),
+            iommu_group: self.maybe(|dice| dice.below(99)),
+            iommu_mode: self.maybe(Self::word),
+            virtual_functions: self.maybe(|dice| {
+                let total = dice.below(99) as u16 + 1;
+                VirtualFunctions { enabled: dice.below(u32::from(total)) as u16, total }
+            }),
+        }
+    }
+
+    fn fabric(&mut self) -> Fabric {
+        Fabric {
+            state: self.one(&[FabricState::Unknown, FabricState::InProgress, FabricState::Completed]),
+            status: self.maybe(|dice| dice.below(9)),
+            cluster: self.maybe(Self::word),
+            clique: self.maybe(|dice| dice.below(9)),
+            health: self.maybe(|dice| dice.below(u32::MAX)),
+        }
+    }
+
+    fn port(&mut self, number: u32) -> NvLinkPort {
+        let address = PciAddress { domain: 0, bus: number as u8, device: 0, function: 0 };
+        let far = [
+            NvLinkFar::Unknown,
+            NvLinkFar::Gpu(address),
+            NvLinkFar::Switch(None),
+            NvLinkFar::Switch(Some(address)),
+            NvLinkFar::Cpu,
+        ];
+        NvLinkPort {
+            number,
+            up: self.maybe(|dice| dice.below(2) == 0),
+            generation: self.maybe(|dice| dice.below(6) as u8),
+            reported: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+            far: self.one(&far),
         }
     }
 }

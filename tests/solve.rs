@@ -224,7 +224,7 @@ fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let bandwidth = Bandwidth::from_mb_per_s(1000 + (seed >> 33) % 100_000);
             let rate = Some(nvtopo::model::Rate { bandwidth, basis: nvtopo::model::Basis::Measured });
-            fragment.link(*a, *b, Link { kind: LinkKind::NvLink, lanes: Some(1), rate });
+            fragment.link(*a, *b, Link { lanes: Some(1), rate, ..Link::new(LinkKind::NvLink) });
         }
     }
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();

@@ -140,6 +140,33 @@ pub struct ComputeCapability {
     pub minor: u16,
 }
 
+impl ComputeCapability {
+    /// The name of the architecture. `None`: one that came after this table.
+    ///
+    /// Source: NVIDIA, "CUDA GPU Compute Capability".
+    ///
+    /// ```
+    /// let hopper: nvtopo::ComputeCapability = "9.0".parse()?;
+    /// assert_eq!(hopper.architecture(), Some("Hopper"));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub const fn architecture(self) -> Option<&'static str> {
+        Some(match (self.major, self.minor) {
+            (2, _) => "Fermi",
+            (3, _) => "Kepler",
+            (5, _) => "Maxwell",
+            (6, _) => "Pascal",
+            (7, 0 | 2) => "Volta",
+            (7, _) => "Turing",
+            (8, 9) => "Ada Lovelace",
+            (8, _) => "Ampere",
+            (9, _) => "Hopper",
+            (10..=12, _) => "Blackwell",
+            _ => return None,
+        })
+    }
+}
+
 impl FromStr for ComputeCapability {
     type Err = Error;
 

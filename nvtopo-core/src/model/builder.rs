@@ -55,6 +55,9 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
     if fragment.measured.iter().any(|one| one.from == one.to || !is_gpu(one.from) || !is_gpu(one.to)) {
         return Err(Error::input("a measurement is not from one GPU to another"));
     }
+    if fragment.p2p.iter().any(|one| one.a == one.b || !is_gpu(one.a) || !is_gpu(one.b)) {
+        return Err(Error::input("peer-to-peer access is stated of something other than two GPUs"));
+    }
     Ok(devices)
 }
 
@@ -65,6 +68,8 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
     fragment.paths.dedup_by_key(|path| (path.a, path.b));
     fragment.measured.sort_by_key(|measured| (measured.from, measured.to));
     fragment.measured.dedup_by_key(|measured| (measured.from, measured.to));
+    fragment.p2p.sort_by_key(|p2p| (p2p.a, p2p.b));
+    fragment.p2p.dedup_by_key(|p2p| (p2p.a, p2p.b));
 
     let mut graph = UnGraph::with_capacity(count, fragment.links.len());
     for node in fragment.nodes {
@@ -80,6 +85,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         gpus,
         paths: fragment.paths,
         measured: fragment.measured,
+        p2p: fragment.p2p,
         notes: fragment.notes,
         origin: fragment.origin,
         dialect: fragment.dialect,
@@ -119,6 +125,11 @@ fn devices_of(nodes: &[Node]) -> Result<Vec<NodeId>> {
 fn check_containment(nodes: &[Node]) -> Result<()> {
     for (index, node) in nodes.iter().enumerate() {
         let machine = matches!(node.kind, NodeKind::Machine(_));
+        let on_gpu = |parent: NodeId| nodes[parent.index()].kind.as_gpu().is_some();
+        let instance = matches!(node.kind, NodeKind::GpuInstance(_));
+        if instance && !node.parent.is_some_and(|parent| parent.index() < index && on_gpu(parent)) {
+            return Err(Error::input(format!("node {index} is a GPU instance and not on a GPU")));
+        }
         let sound = match node.parent {
             None => index == 0 && machine,
             Some(parent) => parent.index() < index && !machine,

@@ -1,7 +1,7 @@
 //! What one source says of a machine, before it is merged and checked.
 
 use crate::model::{
-    Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, PathType, Provenance,
+    Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, P2p, PathType, Provenance,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +50,7 @@ pub struct Fragment {
     pub(crate) links: Vec<(NodeId, NodeId, Link)>,
     pub(crate) paths: Vec<StatedPath>,
     pub(crate) measured: Vec<Measured>,
+    pub(crate) p2p: Vec<P2p>,
     pub(crate) notes: Vec<Note>,
     pub(crate) origin: Origin,
     pub(crate) dialect: Dialect,
@@ -62,10 +63,11 @@ impl Fragment {
         let kind = NodeKind::Machine(Machine::default());
         Self {
             provenance,
-            nodes: vec![Node { kind, parent: None, provenance }],
+            nodes: vec![Node { kind, parent: None, provenance, learned: Vec::new() }],
             links: Vec::new(),
             paths: Vec::new(),
             measured: Vec::new(),
+            p2p: Vec::new(),
             notes: Vec::new(),
             origin: Origin::Unknown,
             dialect: Dialect::Sys,
@@ -92,7 +94,7 @@ impl Fragment {
     }
 
     fn add_as(&mut self, provenance: Provenance, parent: NodeId, kind: NodeKind) -> NodeId {
-        self.nodes.push(Node { kind, parent: Some(parent), provenance });
+        self.nodes.push(Node { kind, parent: Some(parent), provenance, learned: Vec::new() });
         NodeId(self.nodes.len() as u32 - 1)
     }
 
@@ -124,6 +126,8 @@ impl Fragment {
         let paths = std::mem::take(&mut self.paths).into_iter();
         self.paths =
             paths.filter_map(|path| both(path.a, path.b).map(|(a, b)| StatedPath { a, b, ..path })).collect();
+        let p2p = std::mem::take(&mut self.p2p).into_iter();
+        self.p2p = p2p.filter_map(|p2p| both(p2p.a, p2p.b).map(|(a, b)| P2p { a, b, ..p2p })).collect();
     }
 
     /// States the class of the path between two nodes.
@@ -134,6 +138,11 @@ impl Fragment {
     /// States what was measured from one GPU to another. The first of several for a direction counts.
     pub fn measure(&mut self, from: NodeId, to: NodeId, bandwidth: Bandwidth) {
         self.measured.push(Measured { from, to, bandwidth });
+    }
+
+    /// States what the driver allows two GPUs to do with each other's memory. The first of several for a pair counts.
+    pub fn state_p2p(&mut self, p2p: P2p) {
+        self.p2p.push(P2p { a: p2p.a.min(p2p.b), b: p2p.a.max(p2p.b), ..p2p });
     }
 
     /// Adds a note.

@@ -66,8 +66,22 @@ pub struct Link {
     pub kind: LinkKind,
     /// How many NVLinks are bonded, or how wide the PCIe link is.
     pub lanes: Option<u16>,
-    /// The rate of all lanes together. `None`: unknown.
+    /// The rate of all lanes together: what links of this generation and width have, or what was told instead. `None`:
+    /// unknown.
     pub rate: Option<Rate>,
+    /// What the hardware or its driver reports for all lanes together, one direction, where it does. See
+    /// [`Topology::with_reported_rates`](crate::Topology::with_reported_rates).
+    pub reported: Option<Bandwidth>,
+    /// Whether a port on this PCIe link sends what one device writes to another up to the root complex first (access
+    /// control services, ACS). `None`: unknown, as for ordinary users.
+    pub redirects: Option<bool>,
+}
+
+impl Link {
+    /// A link of which nothing else is known.
+    pub const fn new(kind: LinkKind) -> Self {
+        Self { kind, lanes: None, rate: None, reported: None, redirects: None }
+    }
 }
 
 /// The class of the path between two devices, from best to worst, as NCCL and `nvidia-smi` name it.

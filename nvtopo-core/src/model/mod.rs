@@ -5,24 +5,32 @@
 
 mod builder;
 mod fragment;
+mod gpu;
 mod link;
 mod merge;
+mod nic;
 mod node;
 mod note;
 mod nvlinks;
+mod p2p;
+mod pci;
 pub mod rates;
 mod share;
 pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
 pub use fragment::{Fragment, Measured, StatedPath};
+pub use gpu::{Fabric, FabricState, Gpu, GpuInstance, MigMode, MigPlacement, NvLinkFar, NvLinkPort};
 pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
+pub use nic::{LinkLayer, Nic, PortState};
 pub use node::{
-    Cache, CacheKind, Core, Gpu, HostBridge, Machine, Nic, Node, NodeId, NodeKind, NumaNode, NvSwitch,
-    Package, PcieSwitch, Pu, Stated,
+    Cache, CacheKind, Core, CoreClass, HostBridge, HugePages, Learned, Machine, Node, NodeId, NodeKind,
+    NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::Nvlinks;
+pub use p2p::{P2p, P2pStatus};
+pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 pub use share::{Share, Shares};
 
 use crate::cpuset::CpuSet;
@@ -58,6 +66,8 @@ struct Inner {
     paths: Vec<StatedPath>,
     /// Sorted by sender and receiver.
     measured: Vec<Measured>,
+    /// Sorted by the pair of nodes.
+    p2p: Vec<P2p>,
     notes: Vec<Note>,
     origin: Origin,
     dialect: Dialect,
@@ -194,6 +204,18 @@ impl Topology {
         &self.0.measured
     }
 
+    /// What the driver allows two GPUs to do with each other's memory. `None`: no source spoke of it.
+    pub fn p2p(&self, a: NodeId, b: NodeId) -> Option<&P2p> {
+        let key = (a.min(b), a.max(b));
+        let found = self.0.p2p.binary_search_by_key(&key, |p2p| (p2p.a, p2p.b)).ok()?;
+        Some(&self.0.p2p[found])
+    }
+
+    /// What the driver allows all pairs of GPUs of which it spoke, ordered by their nodes.
+    pub fn all_p2p(&self) -> &[P2p] {
+        &self.0.p2p
+    }
+
     /// What a person should know about this topology.
     pub fn notes(&self) -> &[Note] {
         &self.0.notes
@@ -212,6 +234,26 @@ impl Topology {
     /// Whether the absence of an NVLink means that there is none. `false` when no source could tell.
     pub fn nvlink_known(&self) -> bool {
         self.0.nvlink_known
+    }
+
+    /// The same machine with other facts about its links.
+    pub(crate) fn map_links(&self, change: impl Fn(&Link) -> Link) -> Self {
+        let own = &self.0;
+        Self(Arc::new(Inner {
+            graph: own.graph.map(|_, node| node.clone(), |_, link| change(link)),
+            devices: own.devices.clone(),
+            gpus: own.gpus,
+            paths: own.paths.clone(),
+            measured: own.measured.clone(),
+            p2p: own.p2p.clone(),
+            notes: own.notes.clone(),
+            origin: own.origin.clone(),
+            dialect: own.dialect,
+            nvlink_known: own.nvlink_known,
+            pairs: OnceLock::new(),
+            groups: OnceLock::new(),
+            shares: OnceLock::new(),
+        }))
     }
 
     pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {
@@ -234,7 +276,7 @@ impl PartialEq for Topology {
         Arc::ptr_eq(a, b)
             || (self.nodes().eq(other.nodes())
                 && self.links().eq(other.links())
-                && (&a.paths, &a.measured) == (&b.paths, &b.measured)
+                && (&a.paths, &a.measured, &a.p2p) == (&b.paths, &b.measured, &b.p2p)
                 && (&a.notes, &a.origin) == (&b.notes, &b.origin)
                 && (a.dialect, a.nvlink_known) == (b.dialect, b.nvlink_known))
     }

@@ -3,9 +3,9 @@
 //! A field that nobody stated is `None` (or [`Stated`] where the reason matters), never zero and never a guess.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
-use crate::model::note::Provenance;
-use crate::units::Bandwidth;
+use crate::ids::PciAddress;
+use crate::model::{Gpu, GpuInstance, Nic, PciFacts, Provenance};
+use std::borrow::Cow;
 
 /// The number of a node within one topology.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,7 +28,19 @@ pub struct Node {
     pub kind: NodeKind,
     /// What contains it: a PU its core, a GPU its PCIe switch or host bridge. `None` for the machine only.
     pub parent: Option<NodeId>,
-    /// Where it was learned.
+    /// Where it was learned: of several sources, the best.
+    pub provenance: Provenance,
+    /// The facts that only another source told, by what notes call them (`UUID`, `memory in bytes`), in the order in
+    /// which they were filled in.
+    pub learned: Vec<Learned>,
+}
+
+/// A fact that was filled in from a source other than its node's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// What notes call the fact.
+    pub fact: Cow<'static, str>,
+    /// Who told it.
     pub provenance: Provenance,
 }
 
@@ -54,10 +66,14 @@ pub enum NodeKind {
     PcieSwitch(PcieSwitch),
     /// A GPU.
     Gpu(Box<Gpu>),
+    /// A part of a GPU that programs use as a GPU (MIG).
+    GpuInstance(Box<GpuInstance>),
     /// An NVSwitch, or one that stands for a whole NVSwitch fabric.
     NvSwitch(NvSwitch),
     /// A network interface or InfiniBand adapter, one for each PCI function or port that has a name.
     Nic(Box<Nic>),
+    /// A solid state disk.
+    Nvme(Box<Nvme>),
 }
 
 impl NodeKind {
@@ -103,6 +119,8 @@ impl<T> Stated<T> {
 pub struct Machine {
     /// The product's name, such as `NVIDIA_DGX_Spark`.
     pub product: Option<String>,
+    /// The hypervisor that runs the machine, such as `KVM`, or `unnamed`. Not available: the machine is real.
+    pub hypervisor: Stated<String>,
     /// The CPUs that the reader of the machine may use (cgroup, affinity). `None`: all, or not stated.
     pub allowed_cpus: Option<CpuSet>,
     /// The NUMA nodes whose memory the reader may use.
@@ -137,8 +155,21 @@ pub struct NumaNode {
     pub memory: Option<u64>,
     /// The kernel's distances (10 is local) to other nodes: pairs of node number and distance.
     pub distances: Vec<(u32, u32)>,
+    /// Pages that were set aside on it, by increasing size.
+    pub huge_pages: Vec<HugePages>,
     /// The GPU whose memory this node is (POWER9, GH200, GB200).
     pub gpu: Option<PciAddress>,
+}
+
+/// Pages of one size that were set aside on a NUMA node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HugePages {
+    /// The size of one in bytes.
+    pub size: u64,
+    /// How many there are.
+    pub total: u64,
+    /// How many of them are free.
+    pub free: u64,
 }
 
 /// What a cache holds.
@@ -170,6 +201,18 @@ pub struct Cache {
 pub struct Core {
     /// The kernel's number (`core_id`), unique within its package at best.
     pub os_index: u32,
+    /// What it was made for, where the machine has cores of several kinds.
+    pub class: Option<CoreClass>,
+}
+
+/// What a core of a hybrid machine was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum CoreClass {
+    /// Little power.
+    Efficiency,
+    /// Speed.
+    Performance,
 }
 
 /// A processing unit.
@@ -198,55 +241,21 @@ pub struct PcieSwitch {
 pub struct NvSwitch {
     /// Its PCI address. `None` when it was inferred; one such node then stands for the whole fabric.
     pub address: Option<PciAddress>,
+    /// What the bus tells of it.
+    pub pci: PciFacts,
 }
 
-/// A GPU.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Gpu {
-    /// The number by which tools name it, in PCI bus order (NVML, `CUDA_DEVICE_ORDER=PCI_BUS_ID`).
-    pub index: u32,
-    /// The product's name, such as `NVIDIA H100 80GB HBM3`.
-    pub model: Option<String>,
-    /// The architecture, as CUDA numbers it.
-    pub compute_capability: Option<ComputeCapability>,
-    /// The driver's UUID.
-    pub uuid: Option<GpuUuid>,
-    /// The place on the PCI bus.
-    pub address: Option<PciAddress>,
-    /// The memory in bytes.
-    pub memory: Option<u64>,
-    /// The CPUs that a source names as nearest, where one does; see [`Topology::local_cpus`].
-    ///
-    /// [`Topology::local_cpus`]: crate::Topology::local_cpus
-    pub cpus: Stated<CpuSet>,
-    /// The NUMA nodes that a source names as nearest, where one does.
-    pub nodes: Stated<NodeSet>,
-    /// The NUMA node that the GPU's own memory is.
-    pub memory_node: Stated<u32>,
-}
-
-impl Gpu {
-    /// The name that people and `nvidia-smi` use: `GPU` and the index.
-    pub fn name(&self) -> String {
-        format!("GPU{}", self.index)
-    }
-}
-
-/// A network adapter.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Nic {
-    /// The name that the source uses: `NIC0`, `mlx5_0`, `eth0`.
+/// A solid state disk (NVMe).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nvme {
+    /// The kernel's name for its controller, such as `nvme0`.
     pub name: String,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// The RDMA device, such as `mlx5_0`.
-    pub rdma_device: Option<String>,
-    /// The network interfaces, such as `eth0`.
-    pub net_devices: Vec<String>,
-    /// The rate of its port, one direction.
-    pub rate: Option<Bandwidth>,
-    /// The CPUs that a source names as nearest, where one does.
-    pub cpus: Stated<CpuSet>,
-    /// The NUMA nodes that a source names as nearest, where one does.
-    pub nodes: Stated<NodeSet>,
+    /// What the bus tells of it.
+    pub pci: PciFacts,
+    /// The product's name.
+    pub model: Option<String>,
+    /// The size in bytes of all its name spaces.
+    pub size: Option<u64>,
 }

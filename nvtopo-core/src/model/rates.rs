@@ -39,23 +39,20 @@ pub const MAX_NVLINKS: u16 = 18;
 /// NVLinks of a known generation (1 to 5).
 pub fn nvlink(generation: u8, links: u16) -> Link {
     let per_link = NVLINK.get(usize::from(generation).wrapping_sub(1));
-    Link {
-        kind: LinkKind::NvLink,
-        lanes: Some(links),
-        rate: per_link.map(|rate| mb_per_s(rate * u64::from(links), Basis::Nominal)),
-    }
+    let rate = per_link.map(|rate| mb_per_s(rate * u64::from(links), Basis::Nominal));
+    Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
 /// NVLinks of a bridge between two RTX A6000 (or RTX 3090, A40).
 pub fn nvlink_rtx(links: u16) -> Link {
     let rate = mb_per_s(NVLINK_RTX * u64::from(links) / 1000, Basis::Nominal);
-    Link { kind: LinkKind::NvLink, lanes: Some(links), rate: Some(rate) }
+    Link { lanes: Some(links), rate: Some(rate), ..Link::new(LinkKind::NvLink) }
 }
 
 /// NVLinks of unknown generation: 25 GB/s for each is assumed, the rate of generations 2, 3 and 4.
 pub fn nvlink_assumed(links: u16) -> Link {
     let rate = Some(mb_per_s(25_000 * u64::from(links), Basis::Assumed));
-    Link { kind: LinkKind::NvLink, lanes: Some(links), rate }
+    Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
 /// NVLinks of a GPU whose architecture, or else the NVLink version that NVML reports, is known.
@@ -77,7 +74,7 @@ pub fn nvlink_of(capability: Option<ComputeCapability>, version: Option<u32>, li
 
 /// NVLink-C2C between a Grace CPU and its GPU.
 pub fn c2c() -> Link {
-    Link { kind: LinkKind::C2c, lanes: None, rate: Some(mb_per_s(C2C, Basis::Nominal)) }
+    Link { rate: Some(mb_per_s(C2C, Basis::Nominal)), ..Link::new(LinkKind::C2c) }
 }
 
 /// A PCIe link of a known generation (1 to 6) and width.
@@ -95,7 +92,7 @@ pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
     let rate = per_lane
         .zip(lanes)
         .map(|((_, rate), lanes)| mb_per_s(rate * u64::from(lanes) / 1000, Basis::Nominal));
-    Link { kind: LinkKind::Pcie, lanes, rate }
+    Link { lanes, rate, ..Link::new(LinkKind::Pcie) }
 }
 
 /// A PCIe link of which nothing is known: generation 3 with 16 lanes is assumed, as NCCL does.
@@ -105,7 +102,7 @@ pub fn pcie_assumed() -> Rate {
 
 /// A PCIe link that exists, with unknown speed and width.
 pub fn pcie_unknown() -> Link {
-    Link { kind: LinkKind::Pcie, lanes: None, rate: None }
+    Link::new(LinkKind::Pcie)
 }
 
 /// The interconnect between NUMA nodes, by the CPU's model name.
@@ -140,7 +137,7 @@ pub fn smp(cpu_model: Option<&str>) -> Rate {
 
 /// A link between two NUMA nodes.
 pub fn smp_link(cpu_model: Option<&str>) -> Link {
-    Link { kind: LinkKind::Smp, lanes: None, rate: Some(smp(cpu_model)) }
+    Link { rate: Some(smp(cpu_model)), ..Link::new(LinkKind::Smp) }
 }
 
 fn mb_per_s(rate: u64, basis: Basis) -> Rate {

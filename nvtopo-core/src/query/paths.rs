@@ -4,7 +4,7 @@
 //! As in `nvidia-smi`, NVLink over a third GPU does not count.
 
 use crate::model::{
-    Basis, Link, LinkKind, NodeId, Nvlinks, Pair, PairTable, PathType, Rate, Topology, rates, tree,
+    Basis, Link, LinkKind, NodeId, NodeKind, Nvlinks, Pair, PairTable, PathType, Rate, Topology, rates, tree,
 };
 
 impl Topology {
@@ -34,6 +34,47 @@ impl Topology {
     }
 }
 
+impl Topology {
+    /// Whether what one device writes to another goes up to the root complex first, where the way over PCIe switches
+    /// would be shorter: a port between them redirects it (ACS). `None`: nobody could tell, or the devices meet only at
+    /// a host bridge or above, where all goes through the root complex anyway.
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-a100")?; // a preset knows of no settings
+    /// assert_eq!(dgx.redirected(dgx.devices()[0], dgx.devices()[1]), None);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn redirected(&self, a: NodeId, b: NodeId) -> Option<bool> {
+        let common = self.ancestors(a).find(|id| self.ancestors(b).any(|other| other == *id))?;
+        if !matches!(self.node(common).kind, NodeKind::PcieSwitch(_)) {
+            return None;
+        }
+        let below = |id: NodeId| self.ancestors(id).take_while(move |id| *id != common);
+        let ports: Vec<Option<bool>> =
+            below(a).chain(below(b)).map(|id| link_up(self, id).and_then(|link| link.redirects)).collect();
+        // One that redirects is enough; that none does must be known of all.
+        let any = ports.contains(&Some(true));
+        let known = ports.iter().all(Option::is_some);
+        (known || any).then_some(any)
+    }
+
+    /// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
+    /// still counts more.
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-a100")?; // a preset reports nothing
+    /// assert_eq!(dgx.with_reported_rates(), dgx);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn with_reported_rates(&self) -> Self {
+        self.map_links(|link| {
+            let reported = link.reported.map(|bandwidth| Rate { bandwidth, basis: Basis::Reported });
+            Link { rate: reported.or(link.rate), ..link.clone() }
+        })
+    }
+}
+
 /// The path over PCIe and the CPUs.
 fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
     let Some(path) = topology.stated_path(a, b).or_else(|| tree::path(|id| topology.node(id), a, b)) else {
@@ -54,12 +95,15 @@ fn slower(a: Rate, b: Rate) -> Rate {
 
 /// The least rate of the PCIe links from a device up to its host bridge; `None` if none is known.
 fn pcie_rate(topology: &Topology, id: NodeId) -> Option<Rate> {
-    let up = |id: NodeId| -> Option<Rate> {
-        let parent = topology.node(id).parent?;
-        let mut links = topology.links_of(id).filter(|(far, _)| *far == parent);
-        links.find(|(_, link)| link.kind == LinkKind::Pcie).and_then(|(_, link): (_, &Link)| link.rate)
-    };
+    let up = |id: NodeId| link_up(topology, id).and_then(|link| link.rate);
     topology.ancestors(id).filter_map(up).min_by_key(|rate| rate.bandwidth)
+}
+
+/// The PCIe link from a device or bridge to what contains it.
+fn link_up(topology: &Topology, id: NodeId) -> Option<&Link> {
+    let parent = topology.node(id).parent?;
+    let mut links = topology.links_of(id).filter(|(far, _)| *far == parent);
+    links.find(|(_, link)| link.kind == LinkKind::Pcie).map(|(_, link)| link)
 }
 
 /// The rate of the link between the NUMA nodes of two devices.

@@ -4,8 +4,10 @@ use super::Fold;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, Machine, Nic, Node, NodeId, NodeKind, NoteKind, NumaNode, Provenance, Stated, tree,
+    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, NoteKind, NumaNode, Nvme,
+    PciFacts, Provenance, Stated, tree,
 };
+use std::borrow::Cow;
 use std::fmt::Display;
 
 /// The most conflicts that are told one by one.
@@ -60,7 +62,9 @@ pub(super) fn name(node: &Node) -> String {
         NodeKind::PcieSwitch(_) => "a PCIe switch".to_owned(),
         NodeKind::NvSwitch(_) => "an NVSwitch".to_owned(),
         NodeKind::Gpu(gpu) => gpu.name(),
+        NodeKind::GpuInstance(own) => own.uuid.clone().unwrap_or_else(|| "a GPU instance".to_owned()),
         NodeKind::Nic(nic) => nic.name.clone(),
+        NodeKind::Nvme(nvme) => nvme.name.clone(),
     }
 }
 
@@ -100,7 +104,8 @@ impl Fold<'_> {
             let (own, what) = (self.base_node(near.base).provenance, name(self.base_node(near.base)));
             let [mut cpus, other_cpus] = near.cpus.clone();
             let [mut nodes, other_nodes] = near.nodes.clone();
-            let mut filler = Filler { what: &what, base: own, other: near.provenance, conflicts };
+            let learned = Vec::new();
+            let mut filler = Filler { what: &what, base: own, other: near.provenance, learned, conflicts };
             let news = (
                 filler.stated("nearest CPUs", &mut cpus, &other_cpus),
                 filler.stated("nearest NUMA nodes", &mut nodes, &other_nodes),
@@ -116,6 +121,8 @@ impl Fold<'_> {
             if news.1 {
                 *own_nodes = nodes;
             }
+            let learned = filler.learned;
+            self.base.nodes[near.base.index()].learned.extend(learned);
         }
     }
 
@@ -125,9 +132,11 @@ impl Fold<'_> {
             let other = &self.other.nodes[other.index()];
             let base = &mut self.base.nodes[base.index()];
             let what = name(base);
+            let learned = std::mem::take(&mut base.learned);
             let mut filler =
-                Filler { what: &what, base: base.provenance, other: other.provenance, conflicts };
+                Filler { what: &what, base: base.provenance, other: other.provenance, learned, conflicts };
             filler.node(&mut base.kind, &other.kind, knows_cpus);
+            base.learned = filler.learned;
             // What was concluded and is now read as well counts as read.
             base.provenance = base.provenance.min(other.provenance);
         }
@@ -157,6 +166,8 @@ struct Filler<'a> {
     what: &'a str,
     base: Provenance,
     other: Provenance,
+    /// What the base has from others.
+    learned: Vec<Learned>,
     conflicts: &'a mut Conflicts,
 }
 
@@ -179,15 +190,22 @@ impl Filler<'_> {
             }
             (NodeKind::NvSwitch(base), NodeKind::NvSwitch(other)) => {
                 self.address(&mut base.address, other.address);
+                self.pci(&mut base.pci, &other.pci);
+            }
+            (NodeKind::Core(base), NodeKind::Core(other)) => {
+                self.fill("class", &mut base.class, other.class.as_ref());
             }
             (NodeKind::Gpu(base), NodeKind::Gpu(other)) => self.gpu(base, other),
+            (NodeKind::GpuInstance(base), NodeKind::GpuInstance(other)) => self.instance(base, other),
             (NodeKind::Nic(base), NodeKind::Nic(other)) => self.nic(base, other),
+            (NodeKind::Nvme(base), NodeKind::Nvme(other)) => self.nvme(base, other),
             _ => {}
         }
     }
 
     fn machine(&mut self, base: &mut Machine, other: &Machine, knows_cpus: bool) {
         self.option("product", &mut base.product, other.product.as_ref());
+        self.stated("hypervisor", &mut base.hypervisor, &other.hypervisor);
         self.option("set of allowed CPUs", &mut base.allowed_cpus, other.allowed_cpus.as_ref());
         self.option("set of allowed NUMA nodes", &mut base.allowed_nodes, other.allowed_nodes.as_ref());
         self.set("set of offline CPUs", &mut base.offline_cpus, &other.offline_cpus, knows_cpus);
@@ -200,6 +218,7 @@ impl Filler<'_> {
         self.set("set of CPUs", &mut base.cpus, &other.cpus, knows_cpus);
         self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
         self.option("GPU whose memory it is", &mut base.gpu, other.gpu.as_ref());
+        self.list("huge pages", &mut base.huge_pages, &other.huge_pages);
         if base.distances == other.distances {
             return;
         }
@@ -213,20 +232,60 @@ impl Filler<'_> {
 
     fn gpu(&mut self, base: &mut Gpu, other: &Gpu) {
         self.compare("index", &base.index, &other.index);
+        self.option("device number", &mut base.minor, other.minor.as_ref());
+        self.option("serial number", &mut base.serial, other.serial.as_ref());
         self.option("model", &mut base.model, other.model.as_ref());
         self.option("compute capability", &mut base.compute_capability, other.compute_capability.as_ref());
         self.option("UUID", &mut base.uuid, other.uuid.as_ref());
         self.address(&mut base.address, other.address);
         self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
         self.stated("NUMA node of its memory", &mut base.memory_node, &other.memory_node);
+        self.pci(&mut base.pci, &other.pci);
+        self.fill("MIG mode", &mut base.mig, other.mig.as_ref());
+        self.fill("fabric", &mut base.fabric, other.fabric.as_ref());
+        self.list("NVLinks one by one", &mut base.nvlinks, &other.nvlinks);
+        self.fill("reason why it cannot be used", &mut base.unusable, other.unusable.as_ref());
+    }
+
+    fn instance(&mut self, base: &mut GpuInstance, other: &GpuInstance) {
+        self.option("profile", &mut base.profile, other.profile.as_ref());
+        self.option("compute slices", &mut base.slices, other.slices.as_ref());
+        self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        self.fill("placement", &mut base.placement, other.placement.as_ref());
+    }
+
+    fn nvme(&mut self, base: &mut Nvme, other: &Nvme) {
+        self.address(&mut base.address, other.address);
+        self.option("model", &mut base.model, other.model.as_ref());
+        self.option("size in bytes", &mut base.size, other.size.as_ref());
+        self.pci(&mut base.pci, &other.pci);
+    }
+
+    fn pci(&mut self, base: &mut PciFacts, other: &PciFacts) {
+        self.option("vendor", &mut base.vendor, other.vendor.as_ref());
+        self.option("device", &mut base.device, other.device.as_ref());
+        self.option("subsystem vendor", &mut base.subsystem_vendor, other.subsystem_vendor.as_ref());
+        self.option("subsystem device", &mut base.subsystem_device, other.subsystem_device.as_ref());
+        // A link changes between two looks at it.
+        self.fill("PCIe link", &mut base.link, other.link.as_ref());
+        self.option("IOMMU group", &mut base.iommu_group, other.iommu_group.as_ref());
+        self.option("IOMMU mode", &mut base.iommu_mode, other.iommu_mode.as_ref());
+        self.fill("virtual functions", &mut base.virtual_functions, other.virtual_functions.as_ref());
     }
 
     fn nic(&mut self, base: &mut Nic, other: &Nic) {
         self.address(&mut base.address, other.address);
         self.option("RDMA device", &mut base.rdma_device, other.rdma_device.as_ref());
         self.option("rate", &mut base.rate, other.rate.as_ref());
+        self.pci(&mut base.pci, &other.pci);
+        self.fill("model", &mut base.model, other.model.as_ref());
+        self.option("firmware", &mut base.firmware, other.firmware.as_ref());
+        self.fill("port state", &mut base.state, other.state.as_ref());
+        self.fill("link layer", &mut base.link_layer, other.link_layer.as_ref());
+        self.option("MTU", &mut base.mtu, other.mtu.as_ref());
+        self.option("bond", &mut base.bond, other.bond.as_ref());
         if base.net_devices.is_empty() {
-            base.net_devices.clone_from(&other.net_devices);
+            self.list("network interfaces", &mut base.net_devices, &other.net_devices);
         } else if !other.net_devices.is_empty() {
             let list = |names: &[String]| names.join(", ");
             self.compare("network interface", &list(&base.net_devices), &list(&other.net_devices));
@@ -237,23 +296,45 @@ impl Filler<'_> {
         self.option("PCI address", base, other.as_ref());
     }
 
+    /// A fact that only one can be right about: filled, or compared.
     fn option<T: Clone + PartialEq + Display>(
         &mut self,
-        fact: &str,
+        fact: &'static str,
         base: &mut Option<T>,
         other: Option<&T>,
     ) {
         match (base.as_ref(), other) {
             (Some(base), Some(other)) => self.compare(fact, base, other),
-            (None, Some(other)) => *base = Some(other.clone()),
-            (_, None) => {}
+            _ => self.fill(fact, base, other),
+        }
+    }
+
+    /// A fact that changes in time, or that sources see differently: filled, and not compared.
+    fn fill<T: Clone>(&mut self, fact: &'static str, base: &mut Option<T>, other: Option<&T>) {
+        if let (None, Some(other)) = (base.as_ref(), other) {
+            *base = Some(other.clone());
+            self.learn(fact);
+        }
+    }
+
+    /// As [`fill`](Self::fill), of a list.
+    fn list<T: Clone>(&mut self, fact: &'static str, base: &mut Vec<T>, other: &[T]) {
+        if base.is_empty() && !other.is_empty() {
+            base.extend_from_slice(other);
+            self.learn(fact);
+        }
+    }
+
+    fn learn(&mut self, fact: &'static str) {
+        if self.other != self.base {
+            self.learned.push(Learned { fact: Cow::Borrowed(fact), provenance: self.other });
         }
     }
 
     /// Whether it was filled. Damage is filled like silence; `N/A` is a statement.
     fn stated<T: Clone + PartialEq + Display>(
         &mut self,
-        fact: &str,
+        fact: &'static str,
         base: &mut Stated<T>,
         other: &Stated<T>,
     ) -> bool {
@@ -261,6 +342,7 @@ impl Filler<'_> {
             (Stated::Unstated | Stated::Unreadable, Stated::Known(_) | Stated::NotAvailable)
             | (Stated::Unstated, Stated::Unreadable) => {
                 *base = other.clone();
+                self.learn(fact);
                 return true;
             }
             (Stated::Known(base), Stated::Known(other)) => self.compare(fact, base, other),
@@ -272,9 +354,12 @@ impl Filler<'_> {
     }
 
     /// A set whose emptiness may mean silence: it does where the base does not know the CPUs.
-    fn set(&mut self, fact: &str, base: &mut CpuSet, other: &CpuSet, knows_cpus: bool) {
+    fn set(&mut self, fact: &'static str, base: &mut CpuSet, other: &CpuSet, knows_cpus: bool) {
         if base.is_empty() && !knows_cpus {
-            base.clone_from(other);
+            if !other.is_empty() {
+                base.clone_from(other);
+                self.learn(fact);
+            }
         } else if !other.is_empty() {
             self.compare(fact, base, other);
         }

@@ -3,7 +3,7 @@
 use super::Fold;
 use super::facts::{self, Conflicts};
 use crate::model::{
-    Basis, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, PathType, Rate, StatedPath, tree,
+    Basis, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, P2p, PathType, Rate, StatedPath, tree,
 };
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
@@ -138,6 +138,8 @@ impl Fold<'_> {
             (None, lanes) => link.lanes = lanes,
             _ => {}
         }
+        link.reported = link.reported.or(other.reported);
+        link.redirects = link.redirects.or(other.redirects);
         match (link.rate, other.rate) {
             (Some(own), Some(rate)) if own.basis == Basis::Assumed && rate.basis != Basis::Assumed => {
                 link.rate = Some(rate);
@@ -203,6 +205,16 @@ impl Fold<'_> {
         });
         let adopted: Vec<Measured> = adopted.collect();
         self.base.measured.extend(adopted);
+    }
+
+    /// Peer-to-peer access; of two statements for one pair the base's counts, which stands first.
+    pub(super) fn p2p(&mut self) {
+        let adopted = self.other.p2p.iter().filter_map(|p2p| {
+            let (a, b) = (self.map[p2p.a.index()]?, self.map[p2p.b.index()]?);
+            Some(P2p { a: a.min(b), b: a.max(b), ..*p2p })
+        });
+        let adopted: Vec<P2p> = adopted.collect();
+        self.base.p2p.extend(adopted);
     }
 
     fn adopt_paths(&mut self, adopted: Vec<StatedPath>) {

@@ -18,6 +18,17 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     matching.by(|_, _, kind| kind.as_nic()?.address);
     matching.by(|_, _, kind| Some(rdma_device(kind.as_nic()?).to_owned()));
     matching.by(|_, _, kind| Some(kind.as_nic()?.name.clone()));
+    matching.by(|_, _, kind| match kind {
+        NodeKind::GpuInstance(instance) => instance.uuid.clone(),
+        _ => None,
+    });
+    matching.by(|side, index, kind| {
+        let NodeKind::GpuInstance(instance) = kind else { return None };
+        let gpu = side.nodes[index].parent.and_then(|parent| side.nodes[parent.index()].kind.as_gpu())?;
+        Some((gpu.index, instance.gpu_instance, instance.compute_instance))
+    });
+    matching.by(|_, _, kind| if let NodeKind::Nvme(nvme) = kind { nvme.address } else { None });
+    matching.by(|_, _, kind| if let NodeKind::Nvme(nvme) = kind { Some(nvme.name.clone()) } else { None });
     matching.by(|_, _, kind| kind.as_numa_node().map(|numa| numa.os_index));
     matching.by(|_, _, kind| match kind {
         NodeKind::Package(package) => Some((0, package.os_index)),

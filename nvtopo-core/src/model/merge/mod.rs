@@ -44,6 +44,7 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     fold.structure(conflicts);
     fold.paths_of_added();
     fold.measurements();
+    fold.p2p();
     fold.nvlinks(conflicts);
     fold.other_links(conflicts);
     fold.notes();
@@ -97,6 +98,9 @@ impl Fold<'_> {
                 }
                 NodeKind::Pu(pu) if self.knows_cpus => {
                     unknown_cpus.insert(pu.os_index);
+                }
+                NodeKind::GpuInstance(_) | NodeKind::Nvme(_) => {
+                    self.ensure(NodeId(index as u32));
                 }
                 kind if of_cpus(kind) && !self.knows_cpus => {
                     self.ensure(NodeId(index as u32));
@@ -290,6 +294,10 @@ fn reorder(fragment: &mut Fragment) {
     for path in &mut fragment.paths {
         let (a, b) = (moved(path.a), moved(path.b));
         (path.a, path.b) = (a.min(b), a.max(b));
+    }
+    for p2p in &mut fragment.p2p {
+        let (a, b) = (moved(p2p.a), moved(p2p.b));
+        (p2p.a, p2p.b) = (a.min(b), a.max(b));
     }
     for measured in &mut fragment.measured {
         (measured.from, measured.to) = (moved(measured.from), moved(measured.to));

@@ -116,7 +116,10 @@ pub(super) fn add_cores(objects: &Objects<'_, '_>, packages: &[NodeId], fragment
         let position = counts.entry(core.package).or_default();
         let os_index = core.os_index.unwrap_or(*position);
         *position += 1;
-        cores.push(fragment.add(below(packages, core.package), NodeKind::Core(model::Core { os_index })));
+        cores.push(
+            fragment
+                .add(below(packages, core.package), NodeKind::Core(model::Core { os_index, class: None })),
+        );
     }
     for pu in &objects.pus {
         let parent = pu.core.map_or_else(|| below(packages, pu.package), |core| cores[core]);

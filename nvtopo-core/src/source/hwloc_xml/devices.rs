@@ -155,7 +155,9 @@ impl Adder<'_> {
 
     fn kinds(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
         match device.kind {
-            Kind::NvSwitch => vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address) })],
+            Kind::NvSwitch => {
+                vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address), ..NvSwitch::default() })]
+            }
             Kind::Gpu => {
                 let index = self.numbers.get(&device.address).copied().unwrap_or_default();
                 let gpu = Gpu { index, address: Some(device.address), ..gpu(&device.names, near) };
@@ -203,7 +205,8 @@ impl Adder<'_> {
             self.nic_names.insert(name.clone());
             let (cpus, nodes) = affinity(near);
             let (address, net_devices) = (Some(device.address), net_devices.clone());
-            NodeKind::Nic(Box::new(Nic { name, address, rdma_device, net_devices, rate: None, cpus, nodes }))
+            let nic = Nic { name, address, rdma_device, net_devices, cpus, nodes, ..Nic::default() };
+            NodeKind::Nic(Box::new(nic))
         };
         rdma.into_iter().map(nic).collect()
     }

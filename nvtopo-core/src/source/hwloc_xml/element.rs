@@ -79,7 +79,7 @@ impl<'a> Element<'a, '_> {
         let rate = rate.ok_or_else(|| self.wrong("pci_link_speed", "a rate in GB/s"))?;
         let bandwidth = Bandwidth::from_gb_per_s(rate);
         let rate = (bandwidth > Bandwidth::ZERO).then_some(Rate { bandwidth, basis: Basis::Reported });
-        Ok(Link { kind: LinkKind::Pcie, lanes: None, rate })
+        Ok(Link { rate, ..Link::new(LinkKind::Pcie) })
     }
 
     /// The number by which the file itself names an object.

@@ -124,7 +124,7 @@ fn nvlink(model: Option<u16>, rate: u64) -> Link {
         return rates::nvlink_rtx(lanes);
     }
     let rate = Rate { bandwidth: Bandwidth::from_mb_per_s(rate), basis: Basis::Reported };
-    Link { kind: LinkKind::NvLink, lanes, rate: Some(rate) }
+    Link { lanes, rate: Some(rate), ..Link::new(LinkKind::NvLink) }
 }
 
 #[cfg(test)]

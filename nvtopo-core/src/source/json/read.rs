@@ -1,8 +1,8 @@
 //! From the text to a fragment, with every error at its line and column where the text alone shows it.
 
 use super::VERSION;
-use super::document::{self, Body, Dialect, Document, Measured, Node, Origin, Source};
-use super::values::{List, StatedIndex, StatedList, Text};
+use super::document::{self, Body, Convert, Dialect, Document, Measured, Node, Origin, Source};
+use super::values::{List, StatedIndex, StatedList, StatedText};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};
@@ -86,7 +86,9 @@ impl Reader {
                 bandwidth: Bandwidth::from_mb_per_s(rate.mb_per_s),
                 basis: rate.basis.into(),
             });
-            fragment.link(a, b, model::Link { kind: link.kind.into(), lanes: link.lanes, rate });
+            let (reported, redirects) = (link.reported_mb_per_s.convert(), link.redirects);
+            let kind = link.kind.into();
+            fragment.link(a, b, model::Link { kind, lanes: link.lanes, rate, reported, redirects });
         }
         let mut seen = BTreeSet::new();
         for (position, path) in body.paths.into_iter().enumerate() {
@@ -107,6 +109,17 @@ impl Reader {
             }
             fragment.measure(from, to, Bandwidth::from_mb_per_s(measured.mb_per_s));
         }
+        let mut seen = BTreeSet::new();
+        for (position, p2p) in body.p2p.into_iter().enumerate() {
+            let (a, b) = ends(p2p.between, count, "p2p", position)?;
+            if !seen.insert((a.min(b), a.max(b))) {
+                let (a, b) = p2p.between;
+                return Err(Error::input(format!("p2p[{position}]: nodes {a} and {b} occur twice")));
+            }
+            let (read, write) = (p2p.read.convert(), p2p.write.convert());
+            let (nvlink, atomics) = (p2p.nvlink.convert(), p2p.atomics.convert());
+            fragment.state_p2p(model::P2p { a, b, read, write, nvlink, atomics });
+        }
         for note in body.notes {
             fragment.note(note.kind.into(), note.text);
         }
@@ -120,60 +133,92 @@ impl Reader {
                 "nodes[{position}]: the first node and no other is the machine"
             )));
         }
-        let (kind, parent, source) = match node {
-            Node::Machine(machine) => (NodeKind::Machine(self.machine(*machine)?), 0, None),
-            Node::Package(node) => {
-                let document::Package { parent, os_index, model, source } = *node;
-                (NodeKind::Package(model::Package { os_index, model }), parent, source)
+        let (kind, parent, source, learned) = match node {
+            Node::Machine(own) => {
+                let learned = own.learned.clone();
+                (NodeKind::Machine(self.machine(*own)?), 0, None, learned)
             }
-            Node::NumaNode(node) => {
-                let (parent, source) = (node.parent, node.source);
-                (NodeKind::NumaNode(self.numa_node(*node)?), parent, source)
+            Node::Package(own) => {
+                let document::Package { parent, os_index, model, source, learned } = *own;
+                (NodeKind::Package(model::Package { os_index, model }), parent, source, learned)
             }
-            Node::Cache(node) => {
-                let document::Cache { parent, level, holds, size_bytes, cpus, source } = *node;
-                let cpus = self.set(&cpus)?;
+            Node::NumaNode(own) => {
+                let (parent, source, learned) = (own.parent, own.source, own.learned.clone());
+                (NodeKind::NumaNode(self.numa_node(*own)?), parent, source, learned)
+            }
+            Node::Cache(own) => {
+                let cpus = self.set(&own.cpus)?;
+                let document::Cache { parent, level, holds, size_bytes, source, learned, .. } = *own;
                 let cache = model::Cache { level, kind: holds.into(), size: size_bytes, cpus };
-                (NodeKind::Cache(cache), parent, source)
+                (NodeKind::Cache(cache), parent, source, learned)
             }
-            Node::Core(node) => {
-                (NodeKind::Core(model::Core { os_index: node.os_index }), node.parent, node.source)
+            Node::Core(document::Core { parent, os_index, class, source, learned }) => {
+                let core = model::Core { os_index, class: class.convert() };
+                (NodeKind::Core(core), parent, source, learned)
             }
-            Node::Pu(node) => (NodeKind::Pu(model::Pu { os_index: node.os_index }), node.parent, node.source),
-            Node::HostBridge(node) => (
-                NodeKind::HostBridge(model::HostBridge { address: text(node.address) }),
-                node.parent,
-                node.source,
-            ),
-            Node::PcieSwitch(node) => (
-                NodeKind::PcieSwitch(model::PcieSwitch { address: text(node.address) }),
-                node.parent,
-                node.source,
-            ),
-            Node::NvSwitch(node) => (
-                NodeKind::NvSwitch(model::NvSwitch { address: text(node.address) }),
-                node.parent,
-                node.source,
-            ),
-            Node::Gpu(node) => {
-                let (parent, source) = (node.parent, node.source);
-                (NodeKind::Gpu(Box::new(self.gpu(*node)?)), parent, source)
+            Node::Pu(document::Pu { parent, os_index, source, learned }) => {
+                (NodeKind::Pu(model::Pu { os_index }), parent, source, learned)
             }
-            Node::Nic(node) => {
-                let (parent, source) = (node.parent, node.source);
-                (NodeKind::Nic(Box::new(self.nic(*node)?)), parent, source)
+            Node::HostBridge(document::Located { parent, address, source, learned }) => {
+                let bridge = model::HostBridge { address: address.convert() };
+                (NodeKind::HostBridge(bridge), parent, source, learned)
+            }
+            Node::PcieSwitch(document::Located { parent, address, source, learned }) => {
+                let switch = model::PcieSwitch { address: address.convert() };
+                (NodeKind::PcieSwitch(switch), parent, source, learned)
+            }
+            Node::NvSwitch(own) => {
+                let switch = model::NvSwitch { address: own.address.convert(), pci: own.pci.convert() };
+                (NodeKind::NvSwitch(switch), own.parent, own.source, own.learned)
+            }
+            Node::Gpu(own) => {
+                let (parent, source, learned) = (own.parent, own.source, own.learned.clone());
+                (NodeKind::Gpu(Box::new(self.gpu(*own)?)), parent, source, learned)
+            }
+            Node::GpuInstance(own) => {
+                let instance = model::GpuInstance {
+                    uuid: own.uuid,
+                    gpu_instance: own.gpu_instance,
+                    compute_instance: own.compute_instance,
+                    profile: own.profile,
+                    slices: own.slices,
+                    memory: own.memory_bytes,
+                    placement: own.placement.convert(),
+                };
+                (NodeKind::GpuInstance(Box::new(instance)), own.parent, own.source, own.learned)
+            }
+            Node::Nic(own) => {
+                let (parent, source, learned) = (own.parent, own.source, own.learned.clone());
+                (NodeKind::Nic(Box::new(self.nic(*own)?)), parent, source, learned)
+            }
+            Node::Nvme(own) => {
+                let nvme = model::Nvme {
+                    name: own.name,
+                    address: own.address.convert(),
+                    pci: own.pci.convert(),
+                    model: own.model,
+                    size: own.size_bytes,
+                };
+                (NodeKind::Nvme(Box::new(nvme)), own.parent, own.source, own.learned)
             }
         };
         if !machine && parent as usize >= position {
             return Err(Error::input(format!("the parent, {parent}, is not among the nodes before it")));
         }
         let parent = (!machine).then_some(NodeId(parent));
-        Ok(model::Node { kind, parent, provenance: source.unwrap_or(usual).into() })
+        let provenance = source.unwrap_or(usual).into();
+        Ok(model::Node { kind, parent, provenance, learned: learned.convert() })
     }
 
     fn machine(&mut self, machine: document::Machine) -> Result<model::Machine> {
         Ok(model::Machine {
             product: machine.product,
+            hypervisor: match machine.hypervisor {
+                None => Stated::Unstated,
+                Some(StatedText::NotAvailable) => Stated::NotAvailable,
+                Some(StatedText::Unreadable) => Stated::Unreadable,
+                Some(StatedText::Known(name)) => Stated::Known(name),
+            },
             allowed_cpus: machine.allowed_cpus.map(|list| self.set(&list)).transpose()?,
             allowed_nodes: machine.allowed_nodes.map(|list| self.set::<NodeSet>(&list)).transpose()?,
             offline_cpus: self.set(&machine.offline_cpus)?,
@@ -193,17 +238,21 @@ impl Reader {
             cpus: self.set(&node.cpus)?,
             memory: node.memory_bytes,
             distances: node.distances,
-            gpu: text(node.gpu),
+            huge_pages: node.huge_pages.convert(),
+            gpu: node.gpu.convert(),
         })
     }
 
     fn gpu(&mut self, gpu: document::Gpu) -> Result<model::Gpu> {
         Ok(model::Gpu {
             index: gpu.index,
+            minor: gpu.minor,
             model: gpu.model,
-            compute_capability: text(gpu.compute_capability),
-            uuid: text(gpu.uuid),
-            address: text(gpu.address),
+            compute_capability: gpu.compute_capability.convert(),
+            uuid: gpu.uuid.convert(),
+            serial: gpu.serial,
+            address: gpu.address.convert(),
+            pci: gpu.pci.convert(),
             memory: gpu.memory_bytes,
             cpus: self.stated::<CpuSet>(gpu.cpus)?,
             nodes: self.stated::<NodeSet>(gpu.nodes)?,
@@ -213,16 +262,27 @@ impl Reader {
                 Some(StatedIndex::Unreadable) => Stated::Unreadable,
                 Some(StatedIndex::Known(node)) => Stated::Known(node),
             },
+            mig: gpu.mig.convert(),
+            fabric: gpu.fabric.convert(),
+            nvlinks: gpu.nvlinks.convert(),
+            unusable: gpu.unusable,
         })
     }
 
     fn nic(&mut self, nic: document::Nic) -> Result<model::Nic> {
         Ok(model::Nic {
             name: nic.name,
-            address: text(nic.address),
+            address: nic.address.convert(),
+            pci: nic.pci.convert(),
             rdma_device: nic.rdma_device,
             net_devices: nic.net_devices,
-            rate: nic.mb_per_s.map(Bandwidth::from_mb_per_s),
+            model: nic.model,
+            firmware: nic.firmware,
+            state: nic.state.convert(),
+            link_layer: nic.link_layer.convert(),
+            rate: nic.mb_per_s.convert(),
+            mtu: nic.mtu,
+            bond: nic.bond,
             cpus: self.stated::<CpuSet>(nic.cpus)?,
             nodes: self.stated::<NodeSet>(nic.nodes)?,
         })
@@ -256,10 +316,6 @@ fn origin(origin: Option<Origin>) -> model::Origin {
             model::Origin::Machine(model::MachineIdentity { machine: identity.machine, boot: identity.boot })
         }
     }
-}
-
-fn text<T>(text: Option<Text<T>>) -> Option<T> {
-    text.map(|text| text.0)
 }
 
 fn ends(between: (u32, u32), count: usize, list: &str, position: usize) -> Result<(NodeId, NodeId)> {

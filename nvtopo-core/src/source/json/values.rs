@@ -7,7 +7,7 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// A value that is written as its text.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Text<T>(pub(super) T);
 
 impl<T: Display> Serialize for Text<T> {
@@ -85,6 +85,36 @@ impl<'de> Deserialize<'de> for StatedList {
     }
 }
 
+/// A text that a source spoke of.
+#[derive(Debug)]
+pub(super) enum StatedText {
+    NotAvailable,
+    Unreadable,
+    Known(String),
+}
+
+impl Serialize for StatedText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(match self {
+            Self::NotAvailable => NOT_AVAILABLE,
+            Self::Unreadable => UNREADABLE,
+            Self::Known(text) => text,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for StatedText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(Parse("a string", |text: &str| {
+            Ok(match text {
+                NOT_AVAILABLE => Self::NotAvailable,
+                UNREADABLE => Self::Unreadable,
+                _ => Self::Known(text.to_owned()),
+            })
+        }))
+    }
+}
+
 /// A number that a source spoke of.
 #[derive(Debug)]
 pub(super) enum StatedIndex {
@@ -151,7 +181,7 @@ impl<T, F: Fn(&str) -> crate::Result<T>> Visitor<'_> for Parse<F> {
 mod schema {
     //! The schemas of values with a text of their own.
 
-    use super::{List, NOT_AVAILABLE, StatedIndex, StatedList, Text, UNREADABLE};
+    use super::{List, NOT_AVAILABLE, StatedIndex, StatedList, StatedText, Text, UNREADABLE};
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use std::borrow::Cow;
 
@@ -177,6 +207,7 @@ mod schema {
         [T] Text<T>, "Text", json_schema!({"type": "string"});
         [] List, "List", json_schema!({"type": "string", "pattern": "^[0-9,:/ -]*$"});
         [] StatedList, "StatedList", json_schema!({"type": "string", "pattern": "^([0-9,:/ -]*|n/a|unreadable)$"});
+        [] StatedText, "StatedText", json_schema!({"type": "string"});
         [] StatedIndex, "StatedIndex", json_schema!({"anyOf": [
             {"type": "integer", "minimum": 0, "maximum": u32::MAX},
             {"enum": [NOT_AVAILABLE, UNREADABLE]},

@@ -2,11 +2,11 @@
 
 use super::VERSION;
 use super::document::{
-    Body, Cache, Dialect, Document, Format, Gpu, Identity, Link, Located, Machine, Measured, Nic, Node, Note,
-    NumaNode, Numbered, Origin, Package, Path, Rate, Source,
+    Body, Cache, Convert, Core, Dialect, Document, Format, Gpu, GpuInstance, Identity, Learned, Link,
+    Located, Machine, Measured, Nic, Node, Note, NumaNode, NvSwitch, Nvme, Origin, P2p, Package, Path, Pu,
+    Rate, Source,
 };
-use super::values::{List, StatedIndex, StatedList, Text};
-use crate::ids::PciAddress;
+use super::values::{List, StatedIndex, StatedList, StatedText};
 use crate::model::{self, NodeId, NodeKind, Stated, Topology};
 use std::fmt::Display;
 
@@ -21,6 +21,8 @@ impl Document {
             rate: link
                 .rate
                 .map(|rate| Rate { mb_per_s: rate.bandwidth.as_mb_per_s(), basis: rate.basis.into() }),
+            reported_mb_per_s: link.reported.convert(),
+            redirects: link.redirects,
         });
         let paths = topology.stated_paths().iter();
         let paths = paths.map(|path| Path { between: (path.a.0, path.b.0), path: path.path.into() });
@@ -28,6 +30,13 @@ impl Document {
             from: measured.from.0,
             to: measured.to.0,
             mb_per_s: measured.bandwidth.as_mb_per_s(),
+        });
+        let p2p = topology.all_p2p().iter().map(|p2p| P2p {
+            between: (p2p.a.0, p2p.b.0),
+            read: p2p.read.convert(),
+            write: p2p.write.convert(),
+            nvlink: p2p.nvlink.convert(),
+            atomics: p2p.atomics.convert(),
         });
         let notes = topology.notes().iter();
         let notes = notes.map(|note| Note { kind: note.kind.into(), text: note.text.clone() });
@@ -40,6 +49,7 @@ impl Document {
             links: links.collect(),
             paths: paths.collect(),
             measured: measured.collect(),
+            p2p: p2p.collect(),
             notes: notes.collect(),
         };
         Self { format: Format::Topology, version: VERSION, topology }
@@ -60,87 +70,140 @@ fn origin(origin: &model::Origin) -> Option<Origin> {
 fn node(node: &model::Node, usual: model::Provenance) -> Node {
     let source = (node.provenance != usual).then(|| Source::from(node.provenance));
     let parent = node.parent.map_or(0, |parent| parent.0);
-    let numbered = |os_index: u32| Numbered { parent, os_index, source };
-    let located = |address: Option<PciAddress>| Located { parent, address: address.map(Text), source };
-    match &node.kind {
-        NodeKind::Machine(machine) => Node::Machine(Box::new(self::machine(machine))),
-        NodeKind::Package(package) => Node::Package(Box::new(Package {
+    let learned: Vec<Learned> = node.learned.clone().convert();
+    match node.kind.clone() {
+        NodeKind::Machine(own) => Node::Machine(Box::new(machine(own, learned))),
+        NodeKind::Package(model::Package { os_index, model }) => {
+            Node::Package(Box::new(Package { parent, os_index, model, source, learned }))
+        }
+        NodeKind::NumaNode(own) => Node::NumaNode(Box::new(NumaNode {
             parent,
-            os_index: package.os_index,
-            model: package.model.clone(),
+            os_index: own.os_index,
+            cpus: list(&own.cpus),
+            memory_bytes: own.memory,
+            distances: own.distances,
+            huge_pages: own.huge_pages.convert(),
+            gpu: own.gpu.convert(),
             source,
+            learned,
         })),
-        NodeKind::NumaNode(numa) => Node::NumaNode(Box::new(NumaNode {
+        NodeKind::Cache(own) => Node::Cache(Box::new(Cache {
             parent,
-            os_index: numa.os_index,
-            cpus: list(&numa.cpus),
-            memory_bytes: numa.memory,
-            distances: numa.distances.clone(),
-            gpu: numa.gpu.map(Text),
+            level: own.level,
+            holds: own.kind.into(),
+            size_bytes: own.size,
+            cpus: list(&own.cpus),
             source,
+            learned,
         })),
-        NodeKind::Cache(cache) => Node::Cache(Box::new(Cache {
+        NodeKind::Core(model::Core { os_index, class }) => {
+            Node::Core(Core { parent, os_index, class: class.convert(), source, learned })
+        }
+        NodeKind::Pu(model::Pu { os_index }) => Node::Pu(Pu { parent, os_index, source, learned }),
+        NodeKind::HostBridge(model::HostBridge { address }) => {
+            Node::HostBridge(Located { parent, address: address.convert(), source, learned })
+        }
+        NodeKind::PcieSwitch(model::PcieSwitch { address }) => {
+            Node::PcieSwitch(Located { parent, address: address.convert(), source, learned })
+        }
+        NodeKind::NvSwitch(model::NvSwitch { address, pci }) => {
+            let (address, pci) = (address.convert(), pci.convert());
+            Node::NvSwitch(Box::new(NvSwitch { parent, address, pci, source, learned }))
+        }
+        NodeKind::Gpu(own) => Node::Gpu(Box::new(gpu(*own, parent, source, learned))),
+        NodeKind::GpuInstance(own) => Node::GpuInstance(Box::new(GpuInstance {
             parent,
-            level: cache.level,
-            holds: cache.kind.into(),
-            size_bytes: cache.size,
-            cpus: list(&cache.cpus),
+            uuid: own.uuid,
+            gpu_instance: own.gpu_instance,
+            compute_instance: own.compute_instance,
+            profile: own.profile,
+            slices: own.slices,
+            memory_bytes: own.memory,
+            placement: own.placement.convert(),
             source,
+            learned,
         })),
-        NodeKind::Core(core) => Node::Core(numbered(core.os_index)),
-        NodeKind::Pu(pu) => Node::Pu(numbered(pu.os_index)),
-        NodeKind::HostBridge(bridge) => Node::HostBridge(located(bridge.address)),
-        NodeKind::PcieSwitch(switch) => Node::PcieSwitch(located(switch.address)),
-        NodeKind::NvSwitch(switch) => Node::NvSwitch(located(switch.address)),
-        NodeKind::Gpu(gpu) => Node::Gpu(Box::new(self::gpu(gpu, parent, source))),
-        NodeKind::Nic(nic) => Node::Nic(Box::new(self::nic(nic, parent, source))),
+        NodeKind::Nic(own) => Node::Nic(Box::new(nic(*own, parent, source, learned))),
+        NodeKind::Nvme(own) => Node::Nvme(Box::new(Nvme {
+            parent,
+            name: own.name,
+            address: own.address.convert(),
+            pci: own.pci.convert(),
+            model: own.model,
+            size_bytes: own.size,
+            source,
+            learned,
+        })),
     }
 }
 
-fn machine(machine: &model::Machine) -> Machine {
+fn machine(machine: model::Machine, learned: Vec<Learned>) -> Machine {
     Machine {
-        product: machine.product.clone(),
+        product: machine.product,
+        hypervisor: match machine.hypervisor {
+            Stated::Unstated => None,
+            Stated::NotAvailable => Some(StatedText::NotAvailable),
+            Stated::Unreadable => Some(StatedText::Unreadable),
+            Stated::Known(name) => Some(StatedText::Known(name)),
+        },
         allowed_cpus: machine.allowed_cpus.as_ref().map(list),
         allowed_nodes: machine.allowed_nodes.as_ref().map(list),
         offline_cpus: list(&machine.offline_cpus),
         isolated_cpus: list(&machine.isolated_cpus),
-        driver: machine.driver.clone(),
-        cuda: machine.cuda.clone(),
+        driver: machine.driver,
+        cuda: machine.cuda,
+        learned,
     }
 }
 
-fn gpu(gpu: &model::Gpu, parent: u32, source: Option<Source>) -> Gpu {
+fn gpu(gpu: model::Gpu, parent: u32, source: Option<Source>, learned: Vec<Learned>) -> Gpu {
     Gpu {
         parent,
         index: gpu.index,
-        model: gpu.model.clone(),
-        compute_capability: gpu.compute_capability.map(Text),
-        uuid: gpu.uuid.map(Text),
-        address: gpu.address.map(Text),
+        minor: gpu.minor,
+        model: gpu.model,
+        compute_capability: gpu.compute_capability.convert(),
+        uuid: gpu.uuid.convert(),
+        serial: gpu.serial,
+        address: gpu.address.convert(),
+        pci: gpu.pci.convert(),
         memory_bytes: gpu.memory,
         cpus: stated(&gpu.cpus),
         nodes: stated(&gpu.nodes),
-        memory_node: match &gpu.memory_node {
+        memory_node: match gpu.memory_node {
             Stated::Unstated => None,
             Stated::NotAvailable => Some(StatedIndex::NotAvailable),
             Stated::Unreadable => Some(StatedIndex::Unreadable),
-            Stated::Known(node) => Some(StatedIndex::Known(*node)),
+            Stated::Known(node) => Some(StatedIndex::Known(node)),
         },
+        mig: gpu.mig.convert(),
+        fabric: gpu.fabric.convert(),
+        nvlinks: gpu.nvlinks.convert(),
+        unusable: gpu.unusable,
         source,
+        learned,
     }
 }
 
-fn nic(nic: &model::Nic, parent: u32, source: Option<Source>) -> Nic {
+fn nic(nic: model::Nic, parent: u32, source: Option<Source>, learned: Vec<Learned>) -> Nic {
     Nic {
         parent,
-        name: nic.name.clone(),
-        address: nic.address.map(Text),
-        rdma_device: nic.rdma_device.clone(),
-        net_devices: nic.net_devices.clone(),
-        mb_per_s: nic.rate.map(crate::Bandwidth::as_mb_per_s),
+        name: nic.name,
+        address: nic.address.convert(),
+        pci: nic.pci.convert(),
+        rdma_device: nic.rdma_device,
+        net_devices: nic.net_devices,
+        model: nic.model,
+        firmware: nic.firmware,
+        state: nic.state.convert(),
+        link_layer: nic.link_layer.convert(),
+        mb_per_s: nic.rate.convert(),
+        mtu: nic.mtu,
+        bond: nic.bond,
         cpus: stated(&nic.cpus),
         nodes: stated(&nic.nodes),
         source,
+        learned,
     }
 }
 

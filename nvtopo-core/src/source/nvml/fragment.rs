@@ -68,6 +68,7 @@ impl<'a> Build<'a> {
                 cpus: stated(&gpu.cpus),
                 nodes: gpu.nodes.clone().map_or(Stated::Unstated, Stated::Known),
                 memory_node: gpu.memory_node.clone(),
+                ..Gpu::default()
             }));
             let id = self.fragment.add(NodeId::MACHINE, kind);
             if let Some(link) = &gpu.pcie {
@@ -138,7 +139,7 @@ impl<'a> Build<'a> {
             let mut links: BTreeMap<NodeId, u16> = BTreeMap::new();
             for (end, count) in self.ends[gpu].clone() {
                 let End::Switch(address) = end else { continue };
-                let kind = NodeKind::NvSwitch(NvSwitch { address });
+                let kind = NodeKind::NvSwitch(NvSwitch { address, ..NvSwitch::default() });
                 let own = || *nodes.entry(end).or_insert_with(|| self.fragment.add(NodeId::MACHINE, kind));
                 *links.entry(fabric.unwrap_or_else(own)).or_default() += count;
             }

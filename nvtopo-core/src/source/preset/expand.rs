@@ -71,11 +71,11 @@ impl Expansion<'_> {
         let cpus: CpuSet = cores.clone().flat_map(threads).collect();
         let memory = cpu.memory_gib.map(|gib| gib << 30);
         let distances = self.distances(os_index);
-        let kind = NumaNode { os_index, cpus, memory, distances, gpu: None };
+        let kind = NumaNode { os_index, cpus, memory, distances, ..NumaNode::default() };
         let node = self.fragment.add(package, NodeKind::NumaNode(kind));
         self.nodes.insert(os_index, node);
         for core in cores {
-            let kind = NodeKind::Core(Core { os_index: core % cpu.cores });
+            let kind = NodeKind::Core(Core { os_index: core % cpu.cores, class: None });
             let parent = self.fragment.add(node, kind);
             for os_index in threads(core) {
                 self.fragment.add(parent, NodeKind::Pu(Pu { os_index }));
@@ -153,6 +153,7 @@ impl Expansion<'_> {
             memory: Some(self.layout.gpu.memory_mib << 20),
             distances: distances.into_iter().collect(),
             gpu: address,
+            ..NumaNode::default()
         };
         let package = self.packages[(coherent.cpu_node / self.layout.cpu.nodes) as usize];
         let node = self.fragment.add(package, NodeKind::NumaNode(kind));
@@ -178,7 +179,9 @@ impl Expansion<'_> {
                 for board in *boards {
                     let address = |index: usize| board.switches.get(index).copied().flatten();
                     let switches: Vec<NodeId> = (0..links.len())
-                        .map(|index| NodeKind::NvSwitch(NvSwitch { address: address(index) }))
+                        .map(|index| {
+                            NodeKind::NvSwitch(NvSwitch { address: address(index), ..NvSwitch::default() })
+                        })
                         .map(|kind| self.fragment.add(NodeId::MACHINE, kind))
                         .collect();
                     for gpu in board.gpus.0..board.gpus.1 {

@@ -74,7 +74,7 @@ impl Cpus {
                 let position = counts.entry(parent).or_default();
                 let os_index = core.os_index.unwrap_or(*position);
                 *position += 1;
-                parent = fragment.add(parent, NodeKind::Core(crate::model::Core { os_index }));
+                parent = fragment.add(parent, NodeKind::Core(crate::model::Core { os_index, class: None }));
             }
             for &os_index in &core.cpus {
                 fragment.add(parent, NodeKind::Pu(Pu { os_index }));

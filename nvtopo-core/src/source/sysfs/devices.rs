@@ -127,7 +127,9 @@ impl Adder<'_> {
 
     fn kinds(&mut self, device: &Device, affinity: &Affinity) -> Vec<NodeKind> {
         match device.kind {
-            Kind::NvSwitch => vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address) })],
+            Kind::NvSwitch => {
+                vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address), ..NvSwitch::default() })]
+            }
             Kind::Gpu => {
                 let index = self.numbers.get(&device.address).copied().unwrap_or_default();
                 let mut gpu = gpu(self.around, index, device.address);
@@ -161,7 +163,8 @@ impl Adder<'_> {
             let Affinity { cpus, nodes } = affinity.clone();
             let address = Some(device.address);
             let net_devices = net_devices.clone();
-            NodeKind::Nic(Box::new(Nic { name, address, rdma_device, net_devices, rate, cpus, nodes }))
+            let nic = Nic { name, address, rdma_device, net_devices, rate, cpus, nodes, ..Nic::default() };
+            NodeKind::Nic(Box::new(nic))
         };
         rdma.into_iter().map(nic).collect()
     }

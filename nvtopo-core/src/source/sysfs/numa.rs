@@ -92,6 +92,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
             memory: tree.text(&format!("{folder}/meminfo")).and_then(|text| memory(&text)),
             distances: distances(tree, &folder, os_index, &numbers),
             gpu: gpu.map(|(address, _)| *address),
+            ..NumaNode::default()
         });
     }
     let present = result.numbers();

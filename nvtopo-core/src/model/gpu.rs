@@ -1,0 +1,152 @@
+//! GPUs, and what belongs to one: its NVLinks, its instances, and its place in an NVLink fabric.
+
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
+use crate::model::{PciFacts, Stated};
+use crate::units::Bandwidth;
+
+/// A GPU.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Gpu {
+    /// The number by which tools name it, in PCI bus order (NVML, `nvidia-smi`, `CUDA_DEVICE_ORDER=PCI_BUS_ID`).
+    pub index: u32,
+    /// The number of its device file: 3 for `/dev/nvidia3`. It need not be the index.
+    pub minor: Option<u32>,
+    /// The product's name, such as `NVIDIA H100 80GB HBM3`.
+    pub model: Option<String>,
+    /// The architecture, as CUDA numbers it.
+    pub compute_capability: Option<ComputeCapability>,
+    /// The driver's UUID.
+    pub uuid: Option<GpuUuid>,
+    /// The serial number of the board.
+    pub serial: Option<String>,
+    /// The place on the PCI bus.
+    pub address: Option<PciAddress>,
+    /// What the bus tells of it.
+    pub pci: PciFacts,
+    /// The memory in bytes.
+    pub memory: Option<u64>,
+    /// The CPUs that a source names as nearest, where one does; see [`Topology::local_cpus`].
+    ///
+    /// [`Topology::local_cpus`]: crate::Topology::local_cpus
+    pub cpus: Stated<CpuSet>,
+    /// The NUMA nodes that a source names as nearest, where one does.
+    pub nodes: Stated<NodeSet>,
+    /// The NUMA node that the GPU's own memory is.
+    pub memory_node: Stated<u32>,
+    /// Whether it is divided into instances (MIG).
+    pub mig: Option<MigMode>,
+    /// Its place in an NVLink fabric.
+    pub fabric: Option<Fabric>,
+    /// Its NVLinks one by one, by increasing number. [`Link`](crate::model::Link)s sum those with the same ends.
+    pub nvlinks: Vec<NvLinkPort>,
+    /// Why no job can use it, such as `has fallen off the bus`. `None`: nothing is known against it.
+    pub unusable: Option<String>,
+}
+
+impl Gpu {
+    /// The name that people and `nvidia-smi` use: `GPU` and the index.
+    pub fn name(&self) -> String {
+        format!("GPU{}", self.index)
+    }
+}
+
+/// Whether a GPU is divided into instances.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MigMode {
+    /// Now.
+    pub current: bool,
+    /// After the next reset of the GPU.
+    pub pending: bool,
+}
+
+/// A part of a GPU that looks like a GPU of its own to programs (MIG): a compute instance within a GPU instance. Its
+/// parent is the GPU. It has no NVLink, whatever its GPU has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GpuInstance {
+    /// The name for `CUDA_VISIBLE_DEVICES`: `MIG-` and a UUID, or `MIG-GPU-…/1/0` of drivers before R470.
+    pub uuid: Option<String>,
+    /// The number of the GPU instance in its GPU.
+    pub gpu_instance: Option<u32>,
+    /// The number of the compute instance in its GPU instance.
+    pub compute_instance: Option<u32>,
+    /// Its profile, such as `1g.10gb`.
+    pub profile: Option<String>,
+    /// How many compute slices of the GPU it has.
+    pub slices: Option<u32>,
+    /// The memory in bytes.
+    pub memory: Option<u64>,
+    /// Where its GPU instance lies among the memory slices of the GPU. Drivers tell it to administrators only.
+    pub placement: Option<MigPlacement>,
+}
+
+/// Where a GPU instance lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MigPlacement {
+    /// The first memory slice.
+    pub start: u32,
+    /// How many.
+    pub size: u32,
+}
+
+/// A GPU's place in an NVLink fabric that a fabric manager runs (Hopper and later).
+///
+/// Source: `nvmlGpuFabricInfoV_t` of NVML.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fabric {
+    /// How far its registration has come.
+    pub state: FabricState,
+    /// What came of it, as NVML numbers errors; 0 is success. Holds once the state is completed.
+    pub status: Option<u32>,
+    /// The UUID of the NVLink domain; `None` within one server.
+    pub cluster: Option<String>,
+    /// The number of the group in the domain whose GPUs reach each other.
+    pub clique: Option<u32>,
+    /// NVML's bits of what is wrong (`NVML_GPU_FABRIC_HEALTH_MASK_…`).
+    pub health: Option<u32>,
+}
+
+/// How far the registration of a GPU with its NVLink fabric has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FabricState {
+    /// Nobody could tell.
+    #[default]
+    Unknown,
+    /// The fabric manager has not begun.
+    NotStarted,
+    /// It is at work.
+    InProgress,
+    /// It is done; [`Fabric::status`] tells how it went.
+    Completed,
+}
+
+/// One NVLink of a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NvLinkPort {
+    /// Its number on this GPU.
+    pub number: u32,
+    /// Whether it is up. `None`: the driver did not tell.
+    pub up: Option<bool>,
+    /// The generation of NVLink, from 1, as the driver tells it; drivers of H100 are known to tell 5 for 4.
+    pub generation: Option<u8>,
+    /// What the driver reports that it carries, one direction.
+    pub reported: Option<Bandwidth>,
+    /// What is at its other end.
+    pub far: NvLinkFar,
+}
+
+/// What an NVLink leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum NvLinkFar {
+    /// Nobody could tell, or nothing while it is down.
+    #[default]
+    Unknown,
+    /// The GPU at this address.
+    Gpu(PciAddress),
+    /// An NVSwitch, with its address unless the driver hides it.
+    Switch(Option<PciAddress>),
+    /// A CPU (POWER).
+    Cpu,
+}

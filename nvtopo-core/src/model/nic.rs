@@ -1,0 +1,63 @@
+//! Network adapters.
+
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::PciAddress;
+use crate::model::{PciFacts, Stated};
+use crate::units::Bandwidth;
+
+/// A network adapter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Nic {
+    /// The name that the source uses: `NIC0`, `mlx5_0`, `eth0`.
+    pub name: String,
+    /// The place on the PCI bus.
+    pub address: Option<PciAddress>,
+    /// What the bus tells of it.
+    pub pci: PciFacts,
+    /// The RDMA device, such as `mlx5_0`.
+    pub rdma_device: Option<String>,
+    /// The network interfaces, such as `eth0`.
+    pub net_devices: Vec<String>,
+    /// What its maker calls it: the type of the RDMA device (`MT4129`) or the driver of the interface.
+    pub model: Option<String>,
+    /// The version of its firmware.
+    pub firmware: Option<String>,
+    /// Whether its port can carry data.
+    pub state: Option<PortState>,
+    /// What its port speaks.
+    pub link_layer: Option<LinkLayer>,
+    /// The rate of its port, one direction.
+    pub rate: Option<Bandwidth>,
+    /// The largest packet of its interface in bytes.
+    pub mtu: Option<u32>,
+    /// The bond that its interface belongs to, such as `bond0`: the ports of a bond act as one.
+    pub bond: Option<String>,
+    /// The CPUs that a source names as nearest, where one does.
+    pub cpus: Stated<CpuSet>,
+    /// The NUMA nodes that a source names as nearest, where one does.
+    pub nodes: Stated<NodeSet>,
+}
+
+/// Whether a port can carry data, in InfiniBand's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum PortState {
+    /// No cable, switched off, or nothing at the other end.
+    Down,
+    /// The cable is good, and no subnet manager has spoken to it.
+    Initialize,
+    /// It is configured and not yet active.
+    Armed,
+    /// It carries data.
+    Active,
+}
+
+/// What the port of a network adapter speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum LinkLayer {
+    /// InfiniBand.
+    InfiniBand,
+    /// Ethernet; RDMA over it is RoCE or iWARP.
+    Ethernet,
+}

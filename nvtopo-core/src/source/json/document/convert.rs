@@ -1,0 +1,71 @@
+//! From values of the model to those of the document and back, where the two differ by form only.
+
+use super::super::values::Text;
+use crate::units::Bandwidth;
+use std::borrow::Cow;
+
+/// Conversion into `T`, without loss.
+pub(in super::super) trait Convert<T> {
+    fn convert(self) -> T;
+}
+
+macro_rules! same {
+    ($($type:ty),*) => {$(
+        impl Convert<$type> for $type {
+            fn convert(self) -> $type {
+                self
+            }
+        }
+    )*};
+}
+
+same! { bool, u8, u16, u32, u64, String }
+
+impl<A: Convert<B>, B> Convert<Option<B>> for Option<A> {
+    fn convert(self) -> Option<B> {
+        self.map(A::convert)
+    }
+}
+
+impl<Own: Convert<T>, T> Convert<Vec<T>> for Vec<Own> {
+    fn convert(self) -> Vec<T> {
+        self.into_iter().map(Own::convert).collect()
+    }
+}
+
+impl<T> Convert<Text<T>> for T {
+    fn convert(self) -> Text<T> {
+        Text(self)
+    }
+}
+
+impl<T> Convert<T> for Text<T> {
+    fn convert(self) -> T {
+        self.0
+    }
+}
+
+/// In MB/s.
+impl Convert<u64> for Bandwidth {
+    fn convert(self) -> u64 {
+        self.as_mb_per_s()
+    }
+}
+
+impl Convert<Bandwidth> for u64 {
+    fn convert(self) -> Bandwidth {
+        Bandwidth::from_mb_per_s(self)
+    }
+}
+
+impl Convert<String> for Cow<'static, str> {
+    fn convert(self) -> String {
+        self.into_owned()
+    }
+}
+
+impl Convert<Cow<'static, str>> for String {
+    fn convert(self) -> Cow<'static, str> {
+        Cow::Owned(self)
+    }
+}

@@ -1,0 +1,115 @@
+//! Enumerations of the document: a word for each value of the model.
+
+use super::convert::Convert;
+use serde::{Deserialize, Serialize};
+
+/// An enumeration of the document with the words for it, and the model's values that they stand for.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($word:literal $variant:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        pub(in super::super) enum $name {
+            $(#[serde(rename = $word)] $variant,)*
+        }
+
+        impl From<crate::model::$name> for $name {
+            fn from(value: crate::model::$name) -> Self {
+                match value {
+                    $(crate::model::$name::$variant => Self::$variant,)*
+                }
+            }
+        }
+
+        impl From<$name> for crate::model::$name {
+            fn from(value: $name) -> Self {
+                match value {
+                    $($name::$variant => Self::$variant,)*
+                }
+            }
+        }
+
+        impl Convert<$name> for crate::model::$name {
+            fn convert(self) -> $name {
+                self.into()
+            }
+        }
+
+        impl Convert<crate::model::$name> for $name {
+            fn convert(self) -> crate::model::$name {
+                self.into()
+            }
+        }
+    };
+}
+
+/// Where something was learned.
+pub(in super::super) type Source = Provenance;
+
+words! {
+    /// Where something was learned.
+    Provenance {
+        "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" SmiMatrix, "preset" Preset,
+        "measurement" Measurement, "inferred" Inferred,
+    }
+}
+
+words! {
+    /// What a cache holds.
+    CacheKind { "unified" Unified, "data" Data, "instruction" Instruction, }
+}
+
+words! {
+    /// What a link is made of.
+    LinkKind { "nvlink" NvLink, "c2c" C2c, "pcie" Pcie, "smp" Smp, "net" Net, }
+}
+
+words! {
+    /// How a bandwidth is known.
+    Basis {
+        "measured" Measured, "reported" Reported, "nominal" Nominal, "typical" Typical, "assumed" Assumed,
+    }
+}
+
+words! {
+    /// The class of a path, in `nvidia-smi`'s words.
+    PathType {
+        "X" Loc, "NVL" Nvl, "NVB" Nvb, "C2C" C2c, "PIX" Pix, "PXB" Pxb, "PHB" Phb, "NODE" Node, "SYS" Sys,
+        "NET" Net, "DIS" Dis,
+    }
+}
+
+words! {
+    /// What a note is about.
+    NoteKind { "damage" Damage, "unknown" Unknown, "conflict" Conflict, "inferred" Inferred, }
+}
+
+words! {
+    /// What a core of a hybrid machine was made for.
+    CoreClass { "efficiency" Efficiency, "performance" Performance, }
+}
+
+words! {
+    /// Whether a port can carry data.
+    PortState { "down" Down, "initialize" Initialize, "armed" Armed, "active" Active, }
+}
+
+words! {
+    /// What a port speaks.
+    LinkLayer { "infiniband" InfiniBand, "ethernet" Ethernet, }
+}
+
+words! {
+    /// How far the registration of a GPU with its NVLink fabric has come.
+    FabricState {
+        "unknown" Unknown, "not-started" NotStarted, "in-progress" InProgress, "completed" Completed,
+    }
+}
+
+words! {
+    /// Whether something is allowed, in the words of `nvidia-smi topo -p2p`.
+    P2pStatus {
+        "OK" Ok, "CNS" ChipsetNotSupported, "GNS" GpuNotSupported, "TNS" TopologyNotSupported,
+        "DR" DisabledBySetting, "NS" NotSupported, "U" Unknown,
+    }
+}
