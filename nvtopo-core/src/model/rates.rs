@@ -83,10 +83,15 @@ pub fn pcie(generation: u8, width: u16) -> Link {
     pcie_at(speed, Some(width))
 }
 
+/// The generation of a PCIe link, from the kernel's words for its speed: `16.0 GT/s PCIe` or `16 GT/s` is 4.
+pub fn pcie_generation(speed: &str) -> Option<u8> {
+    let number: f32 = speed.split_whitespace().next()?.parse().ok()?;
+    (1..).zip(PCIE_LANE).find(|(_, (name, _))| name.parse() == Ok(number)).map(|(generation, _)| generation)
+}
+
 /// A PCIe link from the kernel's words for its speed: `16.0 GT/s PCIe`, `8 GT/s`, `Unknown`, or nothing.
 pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
-    let number = speed.split_whitespace().next().and_then(|number| number.parse::<f32>().ok());
-    let per_lane = PCIE_LANE.iter().find(|(name, _)| number.is_some() && name.parse().ok() == number);
+    let per_lane = pcie_generation(speed).map(|generation| PCIE_LANE[usize::from(generation) - 1]);
     // The kernel prints width 0 or 255 for a link that is down or not a link.
     let lanes = width.filter(|width| (1..=32).contains(width));
     let rate = per_lane
@@ -173,6 +178,10 @@ mod tests {
         assert_eq!(mb(pcie_at("16.0 GT/s PCIe", Some(16)).rate), 31_507);
         assert_eq!(mb(pcie_at("8 GT/s", Some(16)).rate), 15_753);
         assert_eq!(mb(pcie(5, 16).rate), 63_015);
+        assert_eq!(
+            ["2.5 GT/s PCIe", "5 GT/s", "64.0 GT/s", "", "3"].map(pcie_generation),
+            [Some(1), Some(2), Some(6), None, None]
+        );
         for (speed, width) in [("Unknown", Some(16)), ("", Some(0)), ("8 GT/s", Some(255)), ("8 GT/s", None)]
         {
             assert_eq!(pcie_at(speed, width).rate, None);

@@ -49,13 +49,17 @@ impl Topology {
         if !matches!(self.node(common).kind, NodeKind::PcieSwitch(_)) {
             return None;
         }
-        let below = |id: NodeId| self.ancestors(id).take_while(move |id| *id != common);
-        let ports: Vec<Option<bool>> =
-            below(a).chain(below(b)).map(|id| link_up(self, id).and_then(|link| link.redirects)).collect();
-        // One that redirects is enough; that none does must be known of all.
-        let any = ports.contains(&Some(true));
-        let known = ports.iter().all(Option::is_some);
-        (known || any).then_some(any)
+        // What comes to a switch further down goes up anyway: only the ports at the common switch decide.
+        let port = |id: NodeId| {
+            let top = self.ancestors(id).take_while(|id| *id != common).last()?;
+            link_up(self, top)?.redirects
+        };
+        match (port(a), port(b)) {
+            (Some(true), _) | (_, Some(true)) => Some(true),
+            (Some(false), Some(false)) => Some(false),
+            // That none does must be known of both.
+            _ => None,
+        }
     }
 
     /// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured

@@ -36,7 +36,8 @@ struct Bridge {
 
 impl Bridges {
     /// Tells of a device and the bridges above it, from the host bridge down. `facts` is asked once for each bridge,
-    /// by its position: its port, where the source knows it, and its link.
+    /// by its position: its port, where the source knows it, and its link, of which `redirects` is what this port alone
+    /// does.
     pub(super) fn add(
         &mut self,
         chain: impl Iterator<Item = PciAddress>,
@@ -65,7 +66,7 @@ impl Bridges {
         own: Link,
         far: Option<Link>,
     ) -> (NodeId, Link) {
-        let (mut parent, mut links, mut above) = (host, Vec::new(), None);
+        let (mut parent, mut links, mut ports, mut above) = (host, Vec::new(), Vec::new(), None);
         for address in chain {
             let Some(bridge) = self.0.get_mut(&address) else { continue };
             let port = *bridge.port.get_or_insert_with(|| by_place(above, bridge.leads_on));
@@ -80,10 +81,16 @@ impl Bridges {
                 parent = *bridge.node.get_or_insert_with(|| {
                     let kind = NodeKind::PcieSwitch(PcieSwitch { address: Some(address) });
                     let node = fragment.add(parent, kind);
-                    fragment.link(node, parent, slowest(&links));
+                    let link = Link { redirects: any_redirects(&ports), ..slowest(&links) };
+                    fragment.link(node, parent, link);
                     node
                 });
                 links.clear();
+                ports.clear();
+            }
+            // A port decides about what comes from below. All that comes to an upstream port goes up anyway.
+            if port != Port::Upstream {
+                ports.push(bridge.link.redirects);
             }
             above = Some(port);
         }
@@ -91,7 +98,7 @@ impl Bridges {
             *last = far;
         }
         links.push(own);
-        (parent, slowest(&links))
+        (parent, Link { redirects: any_redirects(&ports), ..slowest(&links) })
     }
 }
 
@@ -103,6 +110,14 @@ fn by_place(above: Option<Port>, leads_on: bool) -> Port {
         Some(Port::Root | Port::Downstream) if leads_on => Port::Upstream,
         Some(_) => Port::Other,
     }
+}
+
+/// Whether one of the ports on a wire redirects. That none does must be known of all; on a wire without ports it does
+/// not matter.
+fn any_redirects(ports: &[Option<bool>]) -> Option<bool> {
+    let any = ports.contains(&Some(true));
+    let known = !ports.is_empty() && ports.iter().all(Option::is_some);
+    (any || known).then_some(any)
 }
 
 /// The slowest of the links in a row; of those without a rate, the last.

@@ -2,40 +2,75 @@
 //! [`super::super::pci_tree`].
 
 use super::super::pci_tree;
-use super::pci::{Device, wire};
-use super::port;
+use super::pci::Device;
 use super::tree::Tree;
+use super::{port, training};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Link, NodeId};
+use crate::model::{Fragment, Link, NodeId, PcieSpeed, PcieTraining};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 
 /// The bridges below one host bridge.
-pub(super) struct Bridges<'a> {
-    tree: &'a Tree,
+pub(super) struct Bridges {
     bridges: pci_tree::Bridges,
+    /// The link of each, as it runs.
+    now: BTreeMap<PciAddress, PcieSpeed>,
+    /// The most that those could do that have a device directly below.
+    most: BTreeMap<PciAddress, PcieSpeed>,
 }
 
-impl<'a> Bridges<'a> {
-    /// The bridges above some devices.
-    pub(super) fn above<'d>(tree: &'a Tree, devices: impl Iterator<Item = &'d Device>) -> Self {
+impl Bridges {
+    /// The bridges above some devices. `unseen` tells whether their configuration space is hidden from us.
+    pub(super) fn above<'d>(
+        tree: &Tree,
+        devices: impl Iterator<Item = &'d Device>,
+        unseen: &Cell<bool>,
+    ) -> Self {
         let mut bridges = pci_tree::Bridges::default();
+        let (now, mut most) = (RefCell::new(BTreeMap::new()), BTreeMap::new());
         for device in devices {
+            let folder = |place: usize| &device.folder[..device.chain[place].1];
             bridges.add(chain(device), device.address, |place| {
-                let folder = &device.folder[..device.chain[place].1];
-                let port = port::read(&tree.head(&format!("{folder}/config"), 256));
-                (port, wire(tree, folder, false))
+                let own = training::now(tree, folder(place));
+                now.borrow_mut().insert(device.chain[place].0, own);
+                let config = config(tree, folder(place), unseen);
+                (config.port, Link { redirects: config.redirects, ..training::wire(own, None) })
             });
+            if let Some(place) = device.chain.len().checked_sub(1) {
+                most.entry(device.chain[place].0).or_insert_with(|| training::most(tree, folder(place)));
+            }
         }
-        Self { tree, bridges }
+        Self { bridges, now: now.into_inner(), most }
     }
 
     /// What holds a device, with the link to it.
     pub(super) fn place(&mut self, fragment: &mut Fragment, host: NodeId, device: &Device) -> (NodeId, Link) {
-        let own = wire(self.tree, &device.folder, device.rests);
+        let own = training::wire(device.now, device.rests.then_some(device.most));
         // The other end of the device's own link, which rests with it.
-        let last = device.chain.last().filter(|_| device.rests);
-        let far = last.map(|(_, end)| wire(self.tree, &device.folder[..*end], true));
+        let far = device.chain.last().filter(|_| device.rests).map(|(port, _)| {
+            training::wire(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
+        });
         self.bridges.place(fragment, host, chain(device), own, far)
     }
+
+    /// How the link of a device trained. `None`: nothing is known of it.
+    pub(super) fn training(&self, device: &Device) -> Option<PcieTraining> {
+        let port = device.chain.last().and_then(|(port, _)| self.most.get(port));
+        let port = port.copied().unwrap_or_default();
+        let training = PcieTraining { now: device.now, device: device.most, port };
+        (training != PcieTraining::default()).then_some(training)
+    }
+}
+
+/// Who may not read one configuration space of this machine may read none.
+fn config(tree: &Tree, folder: &str, unseen: &Cell<bool>) -> port::Config {
+    if unseen.get() {
+        return port::Config::default();
+    }
+    let path = format!("{folder}/config");
+    let config = port::read(|at, length| tree.part(&path, at.into(), length));
+    unseen.set(tree.live && config.cut);
+    config
 }
 
 fn chain(device: &Device) -> impl Iterator<Item = PciAddress> {

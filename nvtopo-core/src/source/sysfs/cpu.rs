@@ -3,9 +3,10 @@
 //! Sets of siblings are read once for each set, from its first CPU: what the kernel says there holds for the
 //! others. Caches are in [`super::cache`]; who may use which CPU is in [`super::limits`].
 
+use super::hybrid;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, Package, Pu};
+use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteKind, Package, Pu};
 use std::collections::{BTreeMap, BTreeSet};
 
 const ROOT: &str = "sys/devices/system/cpu";
@@ -22,6 +23,8 @@ pub(super) struct Cpus {
     pub(super) isolated: CpuSet,
     /// The model of the first CPU.
     pub(super) model: Option<String>,
+    /// Whether the CPU says that a hypervisor runs it; x86 has a flag for that.
+    pub(super) in_guest: Option<bool>,
     /// By their first CPU.
     pub(super) packages: Vec<PackageOf>,
     package_of_cpu: BTreeMap<u32, usize>,
@@ -38,6 +41,8 @@ pub(super) struct PackageOf {
 pub(super) struct CoreOf {
     os_index: Option<u32>,
     pub(super) cpus: Vec<u32>,
+    /// What it was made for, where cores differ in that.
+    pub(super) class: Option<CoreClass>,
     /// Whether the kernel says that it is a core, or just a CPU.
     known: bool,
 }
@@ -74,7 +79,8 @@ impl Cpus {
                 let position = counts.entry(parent).or_default();
                 let os_index = core.os_index.unwrap_or(*position);
                 *position += 1;
-                parent = fragment.add(parent, NodeKind::Core(crate::model::Core { os_index, class: None }));
+                let class = core.class;
+                parent = fragment.add(parent, NodeKind::Core(crate::model::Core { os_index, class }));
             }
             for &os_index in &core.cpus {
                 fragment.add(parent, NodeKind::Pu(Pu { os_index }));
@@ -96,6 +102,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
     let mut cpus = Cpus {
         isolated: tree.list(&format!("{ROOT}/isolated")).unwrap_or_default(),
         model: model(&cpuinfo),
+        in_guest: in_guest(&cpuinfo),
         ..Cpus::default()
     };
     let existing = existing(tree);
@@ -115,6 +122,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
         };
     }
     read_siblings(tree, &mut cpus, threads_are_cores(&cpuinfo));
+    hybrid::read(tree, &mut cpus);
     cpus
 }
 
@@ -193,7 +201,7 @@ fn add_core(tree: &Tree, cpus: &mut Cpus, cpu: u32, siblings: CpuSet, threads_ar
     let differs = |other| core_number(tree, other) != os_index;
     let apart = threads_are_cores && siblings.len() > 1 && siblings.iter().any(differs);
     let own = if apart { std::iter::once(cpu).collect() } else { siblings };
-    cpus.cores.push(CoreOf { os_index, cpus: own.iter().collect(), known: true });
+    cpus.cores.push(CoreOf { os_index, cpus: own.iter().collect(), class: None, known: true });
     own
 }
 
@@ -205,7 +213,12 @@ fn add_by_number(tree: &Tree, cpus: &mut Cpus, cpu: u32, known: &mut BTreeMap<(O
     let place = number.map_or(next, |number| *known.entry((package, number)).or_insert(next));
     match cpus.cores.get_mut(place) {
         Some(core) => core.cpus.push(cpu),
-        None => cpus.cores.push(CoreOf { os_index: number, cpus: vec![cpu], known: number.is_some() }),
+        None => cpus.cores.push(CoreOf {
+            os_index: number,
+            cpus: vec![cpu],
+            class: None,
+            known: number.is_some(),
+        }),
     }
 }
 
@@ -255,8 +268,8 @@ fn place_rest(tree: &Tree, cpus: &mut Cpus, unplaced: Vec<u32>) {
         }
         return;
     }
-    cpus.cores =
-        unplaced.iter().map(|cpu| CoreOf { os_index: None, cpus: vec![*cpu], known: false }).collect();
+    let alone = |cpu: &u32| CoreOf { os_index: None, cpus: vec![*cpu], class: None, known: false };
+    cpus.cores = unplaced.iter().map(alone).collect();
     if !unplaced.is_empty() {
         let text = "the kernel does not tell which CPUs share a core or a package";
         cpus.notes.push((NoteKind::Unknown, text.to_owned()));
@@ -275,6 +288,11 @@ fn field<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
 fn threads_are_cores(cpuinfo: &str) -> bool {
     field(cpuinfo, "vendor_id") == Some("AuthenticAMD")
         && matches!(field(cpuinfo, "cpu family"), Some("21" | "22"))
+}
+
+/// Whether the CPU has the flag of CPUs that a hypervisor runs, where it has flags.
+fn in_guest(cpuinfo: &str) -> Option<bool> {
+    Some(field(cpuinfo, "flags")?.split(' ').any(|flag| flag == "hypervisor"))
 }
 
 /// The model's name, by the fields that architectures use: x86 and IA-64, POWER and SPARC, MIPS, Loongson, old ARM.

@@ -1,14 +1,16 @@
-//! From PCI devices to nodes of the graph: host bridges and their NUMA nodes, GPUs, NVSwitches, NICs.
+//! From PCI devices to nodes of the graph: host bridges and their NUMA nodes, GPUs, NVSwitches, NICs, NVMe.
 
 use super::bridges::Bridges;
 use super::driver::DriverGpu;
-use super::net;
+use super::nic::{self, Ends};
 use super::numa::Nodes;
-use super::pci::{Device, Kind};
+use super::nvme;
+use super::pci::{Device, Kind, Known};
 use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Stated};
+use crate::model::{Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, PciFacts, Stated};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What devices are placed among.
@@ -18,8 +20,7 @@ pub(super) struct Surroundings<'a> {
     pub(super) nodes: &'a Nodes,
     /// The node of the graph for each of `nodes`.
     pub(super) node_ids: &'a [NodeId],
-    pub(super) names: &'a net::Names,
-    pub(super) driver: &'a BTreeMap<PciAddress, DriverGpu>,
+    pub(super) known: &'a Known<'a>,
 }
 
 /// Adds the devices, below host bridges and switches, and answers how many GPUs there are.
@@ -27,7 +28,7 @@ pub(super) fn add(around: &Surroundings<'_>, devices: &[Device], fragment: &mut 
     let known: BTreeSet<PciAddress> = devices.iter().map(|device| device.address).collect();
     let on_bus = devices.iter().filter(|device| device.kind == Kind::Gpu).map(|device| device.address);
     // Where the bus is hidden, the driver still tells of its GPUs.
-    let hidden = around.driver.keys().copied().filter(|_| known.is_empty());
+    let hidden = around.known.driver.keys().copied().filter(|_| known.is_empty());
     let gpus: BTreeSet<PciAddress> = on_bus.chain(hidden).collect();
     let numbers: BTreeMap<PciAddress, u32> = gpus.iter().copied().zip(0..).collect();
 
@@ -41,12 +42,13 @@ pub(super) fn add(around: &Surroundings<'_>, devices: &[Device], fragment: &mut 
         let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
         fragment.note(NoteKind::Inferred, text);
     }
-    let mut adder = Adder { around, fragment, numbers, nic_names: BTreeSet::new() };
+    let unseen = Cell::new(false);
+    let mut adder = Adder { around, fragment, numbers, nic_names: BTreeSet::new(), unseen };
     for ((domain, bus), devices) in roots {
         adder.root(PciAddress { domain, bus, device: 0, function: 0 }, &devices);
     }
     for (&address, &index) in adder.numbers.iter().filter(|(address, _)| !known.contains(*address)) {
-        let gpu = gpu(around, index, address);
+        let gpu = gpu(around.known.driver, around.nodes, index, address);
         adder.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
     }
     adder.off_bus();
@@ -59,6 +61,8 @@ struct Adder<'a> {
     /// GPUs are numbered by address.
     numbers: BTreeMap<PciAddress, u32>,
     nic_names: BTreeSet<String>,
+    /// Whether the configuration space of bridges is hidden from us.
+    unseen: Cell<bool>,
 }
 
 impl Adder<'_> {
@@ -71,11 +75,12 @@ impl Adder<'_> {
         let kind = NodeKind::HostBridge(HostBridge { address: Some(address) });
         let add = if inferred { Fragment::add_inferred } else { Fragment::add };
         let host = add(self.fragment, parent, kind);
-        let mut bridges = Bridges::above(self.around.tree, devices.iter().copied());
+        let mut bridges = Bridges::above(self.around.tree, devices.iter().copied(), &self.unseen);
         for (device, near) in devices.iter().zip(near) {
             let (parent, link) = bridges.place(self.fragment, host, device);
             let affinity = self.affinity(device, near, node);
-            for kind in self.kinds(device, &affinity) {
+            let pci = PciFacts { link: bridges.training(device), ..device.pci.clone() };
+            for kind in self.kinds(device, pci, &affinity) {
                 let id = self.fragment.add(parent, kind);
                 self.fragment.link(id, parent, link.clone());
             }
@@ -125,62 +130,68 @@ impl Adder<'_> {
         }
     }
 
-    fn kinds(&mut self, device: &Device, affinity: &Affinity) -> Vec<NodeKind> {
+    fn kinds(&mut self, device: &Device, pci: PciFacts, affinity: &Affinity) -> Vec<NodeKind> {
+        let address = Some(device.address);
+        let around = self.around;
         match device.kind {
-            Kind::NvSwitch => {
-                vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address), ..NvSwitch::default() })]
-            }
+            Kind::NvSwitch => vec![NodeKind::NvSwitch(NvSwitch { address, pci })],
             Kind::Gpu => {
                 let index = self.numbers.get(&device.address).copied().unwrap_or_default();
-                let mut gpu = gpu(self.around, index, device.address);
-                (gpu.cpus, gpu.nodes) = (affinity.cpus.clone(), affinity.nodes.clone());
-                vec![NodeKind::Gpu(Box::new(gpu))]
+                let Affinity { cpus, nodes } = affinity.clone();
+                let gpu = gpu(around.known.driver, around.nodes, index, device.address);
+                vec![NodeKind::Gpu(Box::new(Gpu { cpus, nodes, pci, ..gpu }))]
             }
-            Kind::Nic => self.nics(device, affinity),
+            Kind::Nic => self.nics(device, &pci, affinity),
+            Kind::Nvme => {
+                let name = around.known.nvme.get(&device.address);
+                let nvme = nvme::read(around.tree, device, name, pci);
+                nvme.map(|nvme| NodeKind::Nvme(Box::new(nvme))).into_iter().collect()
+            }
         }
     }
 
     /// One NIC for each RDMA device of the function, else one for the function.
-    fn nics(&mut self, device: &Device, affinity: &Affinity) -> Vec<NodeKind> {
-        let names = self.around.names;
+    fn nics(&mut self, device: &Device, pci: &PciFacts, affinity: &Affinity) -> Vec<NodeKind> {
+        let names = self.around.known.names;
         let net_devices = names.interfaces.get(&device.address).cloned().unwrap_or_default();
         let rdma: Vec<Option<String>> = match names.rdma.get(&device.address) {
             Some(rdma) => rdma.iter().cloned().map(Some).collect(),
             None => vec![None],
         };
         let nic = |rdma_device: Option<String>| {
-            let tree = self.around.tree;
-            let rate = match &rdma_device {
-                Some(rdma) => net::rdma_rate(tree, rdma),
-                None => None,
-            };
-            let rate = rate.or_else(|| net_devices.iter().find_map(|name| net::interface_rate(tree, name)));
+            let (rdma, folder) = (rdma_device.as_deref(), Some(&*device.folder));
+            let told = self.nic(Ends { rdma, interfaces: &net_devices, folder });
             let wanted = rdma_device.as_ref().or(net_devices.first()).cloned();
             // An interface can be given the name of an RDMA device; addresses are unique.
             let free = wanted.filter(|name| !self.nic_names.contains(name));
             let name = free.unwrap_or_else(|| device.address.to_string());
             self.nic_names.insert(name.clone());
             let Affinity { cpus, nodes } = affinity.clone();
-            let address = Some(device.address);
-            let net_devices = net_devices.clone();
-            let nic = Nic { name, address, rdma_device, net_devices, rate, cpus, nodes, ..Nic::default() };
-            NodeKind::Nic(Box::new(nic))
+            let (address, pci, net_devices) = (Some(device.address), pci.clone(), net_devices.clone());
+            NodeKind::Nic(Box::new(Nic { name, address, pci, rdma_device, net_devices, cpus, nodes, ..told }))
         };
         rdma.into_iter().map(nic).collect()
     }
 
+    fn nic(&mut self, ends: Ends<'_>) -> Nic {
+        let (nic, note) = nic::read(self.around.tree, self.around.known.names, ends);
+        if let Some(text) = note {
+            self.fragment.note(NoteKind::Inferred, text);
+        }
+        nic
+    }
+
     /// Adds RDMA devices that a hypervisor's bus brings.
     fn off_bus(&mut self) {
-        for rdma in &self.around.names.elsewhere {
+        for rdma in &self.around.known.names.elsewhere {
             let tree = self.around.tree;
             let numa = tree.number(&format!("sys/class/infiniband/{rdma}/device/numa_node"));
             let nodes = self.around.nodes;
             let near = numa.and_then(|numa| nodes.position(numa)).or_else(|| nodes.only_with_cpus());
             let parent = near.map_or(NodeId::MACHINE, |node| self.around.node_ids[node]);
             if self.nic_names.insert(rdma.clone()) {
-                let rate = net::rdma_rate(tree, rdma);
-                let rdma_device = Some(rdma.clone());
-                let nic = Nic { name: rdma.clone(), rdma_device, rate, ..Nic::default() };
+                let told = self.nic(Ends { rdma: Some(rdma), interfaces: &[], folder: None });
+                let nic = Nic { name: rdma.clone(), rdma_device: Some(rdma.clone()), ..told };
                 self.fragment.add(parent, NodeKind::Nic(Box::new(nic)));
             }
         }
@@ -194,10 +205,9 @@ struct Affinity {
     nodes: Stated<NodeSet>,
 }
 
-fn gpu(around: &Surroundings<'_>, index: u32, address: PciAddress) -> Gpu {
-    let facts = around.driver.get(&address);
-    let is_memory =
-        |node: u32| around.nodes.all.iter().any(|own| own.os_index == node && own.gpu == Some(address));
+fn gpu(driver: &BTreeMap<PciAddress, DriverGpu>, nodes: &Nodes, index: u32, address: PciAddress) -> Gpu {
+    let facts = driver.get(&address);
+    let is_memory = |node: u32| nodes.all.iter().any(|own| own.os_index == node && own.gpu == Some(address));
     let memory_node = facts.and_then(|facts| facts.node).filter(|node| is_memory(*node));
     Gpu {
         index,

@@ -3,7 +3,6 @@
 //! Digests, not identifiers: systemd asks that a machine id is never shown, and a shared topology must not tie
 //! its reader to a machine. Two topologies can still be told to be of the same machine.
 
-use super::super::product;
 use super::tree::Tree;
 use crate::model::MachineIdentity;
 
@@ -21,7 +20,7 @@ pub(super) fn read(tree: &Tree) -> MachineIdentity {
     }
 }
 
-/// The product's name, from the firmware.
+/// The product's name, as the firmware has it.
 pub(super) fn product(tree: &Tree) -> Option<String> {
     let paths = [
         "sys/class/dmi/id/product_name",
@@ -29,8 +28,7 @@ pub(super) fn product(tree: &Tree) -> Option<String> {
         "proc/device-tree/model",
         "sys/firmware/devicetree/base/model",
     ];
-    let name = paths.iter().find_map(|path| tree.text(path).filter(|name| !name.is_empty()))?;
-    product::name(&name)
+    paths.iter().find_map(|path| tree.text(path).filter(|name| !name.is_empty()))
 }
 
 /// FNV-1a with 64 bits, after a prefix that keeps it apart from other digests of the same identifier.

@@ -8,17 +8,23 @@ mod cache;
 mod cpu;
 mod devices;
 mod driver;
+mod facts;
+mod hybrid;
+mod hypervisor;
 mod identity;
 mod limits;
 mod net;
+mod nic;
 mod numa;
+mod nvme;
 mod pci;
 mod port;
 #[cfg(test)]
 mod tests;
+mod training;
 mod tree;
 
-use super::{Input, Source};
+use super::{Input, Source, product};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance};
@@ -86,8 +92,9 @@ fn read_root(root: &Path) -> Result<Fragment> {
         driver.iter().filter_map(|(address, gpu)| Some((*address, gpu.node?))).collect();
     let nodes = numa::read(&tree, &cpus, &gpu_nodes);
     let (caches, cache_notes) = cache::read(&tree, &cpus);
-    let names = net::read(&tree);
-    let (pci, oddities) = pci::read(&tree, &names, &driver);
+    let (names, nvme) = (net::read(&tree), nvme::names(&tree));
+    let known = pci::Known { names: &names, driver: &driver, nvme: &nvme };
+    let (pci, oddities) = pci::read(&tree, &known);
 
     let mut fragment = Fragment::new(Provenance::Sysfs);
     fill_machine(&tree, &cpus, &nodes, &mut fragment);
@@ -100,8 +107,7 @@ fn read_root(root: &Path) -> Result<Fragment> {
         online: &cpus.online,
         nodes: &nodes,
         node_ids: &node_ids,
-        names: &names,
-        driver: &driver,
+        known: &known,
     };
     let gpus = devices::add(&around, &pci, &mut fragment);
     if gpus >= 2 {
@@ -123,7 +129,9 @@ fn read_root(root: &Path) -> Result<Fragment> {
 fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &mut Fragment) {
     let allowed = limits::read(tree, &cpus.online, &nodes.numbers());
     let machine = fragment.machine();
-    machine.product = identity::product(tree);
+    let product = identity::product(tree);
+    machine.hypervisor = hypervisor::read(tree, cpus.in_guest, product.as_deref());
+    machine.product = product.and_then(|name| product::name(&name));
     machine.allowed_cpus = allowed.cpus;
     machine.allowed_nodes = allowed.nodes;
     machine.offline_cpus = cpus.offline.clone();

@@ -1,11 +1,17 @@
-//! The kernel's names for network devices: which PCI function an RDMA device or a network interface is of.
+//! The kernel's names for network devices: which PCI function an RDMA device or a network interface is of, and which
+//! interfaces act as one.
 //!
 //! Software devices (bridges, loopback, RDMA over a software driver) are of no hardware and left out.
 
 use super::tree::Tree;
 use crate::ids::PciAddress;
-use crate::units::Bandwidth;
 use std::collections::BTreeMap;
+
+const RDMA: &str = "sys/class/infiniband";
+const INTERFACES: &str = "sys/class/net";
+
+/// The file beside the interfaces that lists the bonds.
+const BONDS: &str = "bonding_masters";
 
 /// RDMA devices and network interfaces.
 #[derive(Default)]
@@ -16,34 +22,69 @@ pub(super) struct Names {
     pub(super) interfaces: BTreeMap<PciAddress, Vec<String>>,
     /// RDMA devices of hardware that is not on PCI (a hypervisor's bus).
     pub(super) elsewhere: Vec<String>,
+    /// The bonds by the interfaces that belong to them.
+    bonds: BTreeMap<String, String>,
+}
+
+impl Names {
+    /// Whether a PCI function has a name.
+    pub(super) fn has(&self, address: PciAddress) -> bool {
+        self.rdma.contains_key(&address) || self.interfaces.contains_key(&address)
+    }
+
+    /// The bond that an interface belongs to. Bridges and teams have interfaces, too, and are no bonds.
+    pub(super) fn bond_of(&self, tree: &Tree, interface: &str) -> Option<String> {
+        self.bonds.get(interface).cloned().or_else(|| {
+            let target = tree.link(&format!("{INTERFACES}/{interface}/master"))?;
+            let master = target.rsplit('/').next()?;
+            tree.has_folder(&format!("{INTERFACES}/{master}/bonding")).then(|| master.to_owned())
+        })
+    }
 }
 
 /// Reads the names from `/sys/class`.
 pub(super) fn read(tree: &Tree) -> Names {
     let mut names = Names::default();
-    for rdma in tree.names("sys/class/infiniband") {
-        match place(tree, "sys/class/infiniband", &rdma) {
+    for rdma in tree.names(RDMA) {
+        match place(tree, RDMA, &rdma) {
             Place::Pci(address) => names.rdma.entry(address).or_default().push(rdma),
             Place::Elsewhere => names.elsewhere.push(rdma),
             Place::Nowhere => {}
         }
     }
-    for interface in tree.names("sys/class/net") {
-        if let Place::Pci(address) = place(tree, "sys/class/net", &interface) {
+    for interface in tree.names(INTERFACES) {
+        if interface == BONDS {
+            names.bonds = bonds(tree);
+        } else if let Place::Pci(address) = place(tree, INTERFACES, &interface) {
             names.interfaces.entry(address).or_default().push(interface);
         }
     }
     names
 }
 
-enum Place {
+/// The bonds by their interfaces.
+fn bonds(tree: &Tree) -> BTreeMap<String, String> {
+    let mut bonds = BTreeMap::new();
+    let listed = tree.text(&format!("{INTERFACES}/{BONDS}")).unwrap_or_default();
+    for bond in listed.split_whitespace().filter(|bond| !bond.contains('/')) {
+        let slaves = tree.text(&format!("{INTERFACES}/{bond}/bonding/slaves")).unwrap_or_default();
+        bonds.extend(slaves.split_whitespace().map(|slave| (slave.to_owned(), bond.to_owned())));
+    }
+    bonds
+}
+
+/// Where the kernel has a device.
+pub(super) enum Place {
+    /// On this function of the PCI bus.
     Pci(PciAddress),
+    /// On another bus.
     Elsewhere,
+    /// It is made by software.
     Nowhere,
 }
 
-/// Where the device is, from the link that names it: `../../devices/pci0000:00/…/0000:82:00.0/net/ib0`.
-fn place(tree: &Tree, class: &str, name: &str) -> Place {
+/// Where a device is, from the link that names it: `../../devices/pci0000:00/…/0000:82:00.0/net/ib0`.
+pub(super) fn place(tree: &Tree, class: &str, name: &str) -> Place {
     let entry = tree.link(&format!("{class}/{name}"));
     // Old kernels have a folder here, and a link to the device in it.
     let Some(target) = entry.or_else(|| tree.link(&format!("{class}/{name}/device"))) else {
@@ -54,24 +95,4 @@ fn place(tree: &Tree, class: &str, name: &str) -> Place {
         None if target.contains("/virtual/") => Place::Nowhere,
         None => Place::Elsewhere,
     }
-}
-
-/// The rate of an RDMA device's first port: `400 Gb/sec (4X NDR)`. `None` when the port is down, as the kernel
-/// then names the slowest rate there is.
-pub(super) fn rdma_rate(tree: &Tree, device: &str) -> Option<Bandwidth> {
-    let ports = format!("sys/class/infiniband/{device}/ports");
-    let port = tree.names(&ports).into_iter().next()?;
-    let up = tree.text(&format!("{ports}/{port}/state")).is_none_or(|state| !state.contains("DOWN"));
-    let text = tree.text(&format!("{ports}/{port}/rate")).filter(|_| up)?;
-    let gigabits: f64 = text.split_whitespace().next()?.parse().ok()?;
-    let sane = (0.1..1e6).contains(&gigabits) && text.contains("Gb/sec");
-    sane.then(|| Bandwidth::from_gb_per_s(gigabits / 8.0))
-}
-
-/// The rate of a network interface in Mb/s; the kernel writes -1 for unknown.
-pub(super) fn interface_rate(tree: &Tree, interface: &str) -> Option<Bandwidth> {
-    // Reading the speed of an interface that is down is an error, which is no damage.
-    let megabits: u64 = tree.text(&format!("sys/class/net/{interface}/speed"))?.parse().ok()?;
-    // Older kernels write -1 as an unsigned number.
-    (1..u64::from(u16::MAX) * 1000).contains(&megabits).then(|| Bandwidth::from_mb_per_s(megabits / 8))
 }

@@ -1,13 +1,16 @@
-//! NUMA nodes: their CPUs, memory and distances, and which of them are the memory of a GPU.
+//! NUMA nodes: their CPUs, memory, huge pages and distances, and which of them are the memory of a GPU.
 
 use super::super::smp;
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NumaNode};
+use crate::model::{Fragment, HugePages, NodeId, NodeKind, NoteKind, NumaNode};
 
 const ROOT: &str = "sys/devices/system/node";
+
+/// The most sizes of huge pages. ARM has four at most, other architectures up to six.
+const MAX_SIZES: usize = 16;
 
 const CPUS: &[(&str, Syntax)] = &[("cpumap", Syntax::Mask), ("cpulist", Syntax::List)];
 
@@ -72,6 +75,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
     let mut result = Nodes { all: Vec::new(), inferred: false, notes: Vec::new() };
     let names = Names::new(CPUS);
     let mut taken = CpuSet::new();
+    let mut sizes = Vec::new();
     for &os_index in &numbers {
         let folder = format!("{ROOT}/node{os_index}");
         // A node without this file is not there: a recorded list may name nodes that were removed.
@@ -91,8 +95,8 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
             cpus: stated.intersection(&cpus.online),
             memory: tree.text(&format!("{folder}/meminfo")).and_then(|text| memory(&text)),
             distances: distances(tree, &folder, os_index, &numbers),
+            huge_pages: huge_pages(tree, &folder, &mut sizes),
             gpu: gpu.map(|(address, _)| *address),
-            ..NumaNode::default()
         });
     }
     let present = result.numbers();
@@ -124,6 +128,24 @@ fn memory(meminfo: &str) -> Option<u64> {
     let (_, rest) = meminfo.split_once("MemTotal:")?;
     let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
     kib.checked_mul(1024)
+}
+
+/// The pages that are set aside on a node. Kernels have the same sizes on all nodes with memory, so that the first such
+/// node tells the sizes, in KiB.
+fn huge_pages(tree: &Tree, node: &str, sizes: &mut Vec<u64>) -> Vec<HugePages> {
+    let folder = format!("{node}/hugepages");
+    if sizes.is_empty() {
+        let names = tree.names(&folder);
+        let size = |name: &String| name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok();
+        sizes.extend(names.iter().filter_map(size).take(MAX_SIZES));
+        sizes.sort_unstable();
+    }
+    let pages = |&size: &u64| {
+        let count = |name: &str| tree.text(&format!("{folder}/hugepages-{size}kB/{name}"))?.parse().ok();
+        let total = count("nr_hugepages").filter(|total| *total > 0)?;
+        Some(HugePages { size: size.checked_mul(1024)?, total, free: count("free_hugepages")? })
+    };
+    sizes.iter().filter_map(pages).collect()
 }
 
 /// The kernel writes one distance for each online node, in their order.

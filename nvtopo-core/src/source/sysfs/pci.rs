@@ -1,14 +1,15 @@
-//! PCI devices that matter: GPUs, NVSwitches and network adapters, and where they are.
+//! PCI devices that matter: GPUs, NVSwitches, network adapters and solid state disks, and where they are.
 //!
 //! Everything else on the bus costs one read of its class. Bridges are in [`super::bridges`].
 
 use super::driver::DriverGpu;
-use super::net;
+use super::facts::Facts;
 use super::tree::{Names, Syntax, Tree};
+use super::{net, training};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
-use crate::model::{Link, rates};
-use std::collections::BTreeMap;
+use crate::model::{PciFacts, PcieSpeed};
+use std::collections::{BTreeMap, BTreeSet};
 
 const BUS: &str = "sys/bus/pci/devices";
 const NVIDIA: &str = "0x10de";
@@ -24,6 +25,14 @@ pub(super) enum Kind {
     Gpu,
     NvSwitch,
     Nic,
+    Nvme,
+}
+
+/// What the kernel calls its devices, which tells what they are.
+pub(super) struct Known<'a> {
+    pub(super) names: &'a net::Names,
+    pub(super) driver: &'a BTreeMap<PciAddress, DriverGpu>,
+    pub(super) nvme: &'a BTreeMap<PciAddress, String>,
 }
 
 /// A device that matters.
@@ -43,6 +52,20 @@ pub(super) struct Device {
     pub(super) cpus: Option<CpuSet>,
     /// Whether its link slows down while it is idle.
     pub(super) rests: bool,
+    /// Its link, as it runs and as it could run.
+    pub(super) now: PcieSpeed,
+    pub(super) most: PcieSpeed,
+    /// What else the bus tells.
+    pub(super) pci: PciFacts,
+}
+
+/// What an entry of the bus is.
+struct Entry {
+    kind: Kind,
+    /// Who made it, where that was asked.
+    vendor: Option<String>,
+    /// The device that it is a virtual function of.
+    physical: Option<PciAddress>,
 }
 
 /// Where a device is in the tree of devices.
@@ -53,11 +76,7 @@ struct Place {
 }
 
 /// The devices by address, and what is odd about them.
-pub(super) fn read(
-    tree: &Tree,
-    names: &net::Names,
-    driver: &BTreeMap<PciAddress, DriverGpu>,
-) -> (Vec<Device>, Vec<String>) {
+pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>) {
     let entries: BTreeMap<PciAddress, String> =
         tree.names(BUS).into_iter().filter_map(|name| Some((name.parse().ok()?, name))).collect();
     let mut walked = None;
@@ -68,70 +87,76 @@ pub(super) fn read(
         Some(places) => places.iter().map(|(address, place)| (*address, place.folder.clone())).collect(),
         None => entries.into_iter().map(|(address, name)| (address, format!("{BUS}/{name}"))).collect(),
     };
-    let (mut devices, mut oddities) = (Vec::new(), Vec::new());
-    for (address, entry) in addresses {
-        let Some(kind) = kind(tree, &entry, address, names, driver) else { continue };
-        if kind == Kind::Gpu && driver_of(tree, &entry).as_deref() == Some("vfio-pci") {
+    let (mut devices, mut oddities, mut divided) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let facts = Facts::new(tree);
+    for (address, path) in addresses {
+        let Some(entry) = entry(tree, &path, address, known) else { continue };
+        if entry.kind == Kind::Gpu && driver_of(tree, &path).as_deref() == Some("vfio-pci") {
             oddities.push(format!(
                 "GPU {address} is set aside for virtual machines (vfio-pci), so it was left out"
             ));
             continue;
         }
-        let place = tree.link(&entry).and_then(|target| place_of_link(&target)).or_else(|| {
+        let place = tree.link(&path).and_then(|target| place_of_link(&target)).or_else(|| {
             // A recorded tree can hold copies instead of links; the tree of devices may still be there.
             walked.get_or_insert_with(|| walk(tree)).remove(&address)
         });
-        let place = place.unwrap_or(Place { folder: entry, root: None, chain: Vec::new() });
-        devices.push(device(tree, address, kind, place));
+        let place = place.unwrap_or(Place { folder: path, root: None, chain: Vec::new() });
+        divided.extend(entry.physical);
+        devices.push(device(tree, &facts, address, entry, place));
     }
+    // Its virtual functions are here in its stead.
+    devices.retain(|device| !divided.contains(&device.address));
     (devices, oddities)
 }
 
-/// A PCIe link from the kernel's words for the device or bridge at one of its ends. A device that rests shows a
-/// slow link until it is used, so for it the best speed counts.
-pub(super) fn wire(tree: &Tree, folder: &str, rests: bool) -> Link {
-    let width = tree.text(&format!("{folder}/current_link_width")).and_then(|text| text.parse().ok());
-    let best = || tree.text(&format!("{folder}/max_link_speed"));
-    let best = if rests { best().map(|speed| rates::pcie_at(&speed, width)) } else { None };
-    best.filter(|link| link.rate.is_some()).unwrap_or_else(|| {
-        let speed = tree.text(&format!("{folder}/current_link_speed")).unwrap_or_default();
-        rates::pcie_at(&speed, width)
-    })
-}
-
-fn device(tree: &Tree, address: PciAddress, kind: Kind, place: Place) -> Device {
+fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, place: Place) -> Device {
     let Place { folder, root, chain } = place;
     let numa = tree.number(&format!("{folder}/numa_node")).filter(|node| *node >= 0);
     let cpus = if numa.is_none() { tree.named_set(&folder, &Names::new(LOCAL)) } else { None };
-    Device { address, folder, kind, root, chain, numa, cpus, rests: kind == Kind::Gpu }
+    let above = |physical| format!("{}{physical}", &folder[..folder.rfind('/').map_or(0, |slash| slash + 1)]);
+    // A virtual function has no link of its own.
+    let wire = entry.physical.map(above);
+    let wire = wire.as_ref().unwrap_or(&folder);
+    let (now, most) = (training::now(tree, wire), training::most(tree, wire));
+    let pci = facts.read(&folder, entry.vendor);
+    let kind = entry.kind;
+    Device { address, kind, root, chain, numa, cpus, rests: kind == Kind::Gpu, now, most, pci, folder }
 }
 
 /// What the entry is, by its class: `0x030200`.
-fn kind(
-    tree: &Tree,
-    entry: &str,
-    address: PciAddress,
-    names: &net::Names,
-    driver: &BTreeMap<PciAddress, DriverGpu>,
-) -> Option<Kind> {
-    let class = tree.text(&format!("{entry}/class"))?;
+fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Option<Entry> {
+    let class = tree.text(&format!("{path}/class"))?;
     let class = u32::from_str_radix(class.strip_prefix("0x")?, 16).ok()?;
-    let by_nvidia = || tree.text(&format!("{entry}/vendor")).as_deref() == Some(NVIDIA);
+    let mut vendor = None;
+    let mut by_nvidia = || {
+        vendor = tree.text(&format!("{path}/vendor"));
+        vendor.as_deref() == Some(NVIDIA)
+    };
     let kind = match class >> 8 {
         // Displays and 3D controllers; the audio and USB functions of a GPU have classes of their own.
-        0x0300 | 0x0302 if driver.contains_key(&address) || by_nvidia() => Kind::Gpu,
+        0x0300 | 0x0302 if known.driver.contains_key(&address) || by_nvidia() => Kind::Gpu,
         0x0680 if by_nvidia() => Kind::NvSwitch,
         0x0200..=0x02ff => Kind::Nic,
+        0x0108 => Kind::Nvme,
         // Some RDMA adapters are in the class of serial buses.
-        _ if names.rdma.contains_key(&address) => Kind::Nic,
+        _ if known.names.rdma.contains_key(&address) => Kind::Nic,
+        _ if known.nvme.contains_key(&address) => Kind::Nvme,
         _ => return None,
     };
-    // A virtual function is a part of the device that it links to.
-    tree.link(&format!("{entry}/physfn")).is_none().then_some(kind)
+    let Some(physical) = tree.link(&format!("{path}/physfn")) else {
+        return Some(Entry { kind, vendor, physical: None });
+    };
+    // A virtual function is a part of the device that it links to, and stands for it where only the part is ours, as
+    // in a container.
+    let physical = physical.rsplit('/').next()?.parse().ok()?;
+    let own = kind == Kind::Nic && known.names.has(address) && !known.names.has(physical);
+    own.then_some(Entry { kind, vendor, physical: Some(physical) })
 }
 
-fn driver_of(tree: &Tree, entry: &str) -> Option<String> {
-    tree.link(&format!("{entry}/driver"))?.rsplit('/').next().map(str::to_owned)
+/// The driver that runs a device.
+pub(super) fn driver_of(tree: &Tree, folder: &str) -> Option<String> {
+    tree.link(&format!("{folder}/driver"))?.rsplit('/').next().map(str::to_owned)
 }
 
 /// `../../../devices/pci0000:80/0000:80:02.2/0000:82:00.0`

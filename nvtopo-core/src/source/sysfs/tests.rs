@@ -1,6 +1,10 @@
 //! Trees made up for single questions: what the kernel writes on machines that nobody recorded, and what it would
 //! never write.
 
+mod machine;
+mod nics;
+mod pcie;
+
 use crate::model::{LinkKind, MachineIdentity, NodeKind, NoteKind, Origin};
 use crate::source::Locator;
 use crate::{Bandwidth, ErrorKind, PathType, Result, Topology};

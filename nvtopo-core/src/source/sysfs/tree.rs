@@ -11,6 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -91,6 +92,16 @@ impl Tree {
         }
         buffer.truncate(limit);
         buffer
+    }
+
+    /// A few bytes of a file, from a place in it on; fewer where it ends before. Empty: absent or unreadable. Each byte
+    /// of a device's configuration space is asked of the device, so only what is needed should be.
+    pub(super) fn part(&self, path: &str, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let read = self.locate(path).ok_or_else(|| io::ErrorKind::NotFound.into());
+        let read = read.and_then(|place| self.open(path, &place)?.read_at(&mut bytes, offset));
+        bytes.truncate(read.map_err(|error| self.complain(path, &error)).unwrap_or_default());
+        bytes
     }
 
     /// A decimal number.

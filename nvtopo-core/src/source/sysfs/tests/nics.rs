@@ -1,0 +1,195 @@
+//! What is known of network adapters: ports, interfaces, bonds, and virtual functions in containers.
+
+use super::*;
+use crate::model::{LinkLayer, Nic, PortState};
+
+const PATH: &str = "pci0000:80/0000:80:01.0";
+
+impl Made {
+    /// An RDMA device of a function.
+    fn rdma(self, path: &str, name: &str) -> Self {
+        self.link(&format!("sys/class/infiniband/{name}"), &format!("../../devices/{path}/infiniband/{name}"))
+    }
+
+    /// One more interface of a function.
+    fn nic_name(self, path: &str, interface: &str) -> Self {
+        self.link(&format!("sys/class/net/{interface}"), &format!("../../devices/{path}/net/{interface}"))
+    }
+
+    /// A port of it.
+    fn port(self, path: &str, name: &str, number: u32, facts: [&str; 3]) -> Self {
+        let folder = format!("sys/devices/{path}/infiniband/{name}/ports/{number}");
+        let [state, layer, rate] = facts;
+        self.file(&format!("{folder}/state"), state)
+            .file(&format!("{folder}/link_layer"), layer)
+            .file(&format!("{folder}/rate"), rate)
+    }
+
+    /// A file of an interface of the function.
+    fn of_interface(self, path: &str, interface: &str, name: &str, content: &str) -> Self {
+        self.file(&format!("sys/devices/{path}/net/{interface}/{name}"), content)
+    }
+}
+
+fn only(made: &Made) -> Nic {
+    let topology = made.topology();
+    let nics: Vec<&Nic> = topology.nics().collect();
+    assert_eq!(nics.len(), 1, "{nics:?}");
+    nics[0].clone()
+}
+
+#[test]
+fn an_rdma_device_tells_of_its_port() {
+    let made = Made::new()
+        .nic(PATH, "ib0")
+        .rdma(PATH, "mlx5_0")
+        .port(PATH, "mlx5_0", 1, ["4: ACTIVE\n", "InfiniBand\n", "400 Gb/sec (4X NDR)\n"])
+        .file(&format!("sys/devices/{PATH}/infiniband/mlx5_0/hca_type"), "MT4129\n")
+        .file(&format!("sys/devices/{PATH}/infiniband/mlx5_0/board_id"), "MT_0000000838\n")
+        .file(&format!("sys/devices/{PATH}/infiniband/mlx5_0/fw_ver"), "28.41.1000\n")
+        .of_interface(PATH, "ib0", "mtu", "4092\n")
+        .of_interface(PATH, "ib0", "operstate", "down\n");
+    let nic = only(&made);
+    assert_eq!((nic.model.as_deref(), nic.firmware.as_deref()), (Some("MT4129"), Some("28.41.1000")));
+    assert_eq!((nic.state, nic.link_layer), (Some(PortState::Active), Some(LinkLayer::InfiniBand)));
+    assert_eq!((nic.rate, nic.mtu, nic.bond), (Some(Bandwidth::from_gb_per_s(50.0)), Some(4092), None));
+    assert_eq!(nic.pci.vendor, Some(0x15b3));
+
+    for (text, expected) in [
+        ("1: DOWN", Some(PortState::Down)),
+        ("2: INIT", Some(PortState::Initialize)),
+        ("3: ARMED", Some(PortState::Armed)),
+        // The interface knows more.
+        ("5: ACTIVE_DEFER", Some(PortState::Down)),
+        ("", Some(PortState::Down)),
+    ] {
+        let folder = format!("sys/devices/{PATH}/infiniband/mlx5_0/ports/1");
+        std::fs::write(made.0.join(folder).join("state"), text).unwrap();
+        assert_eq!(only(&made).state, expected, "{text}");
+    }
+    let made = made.file(&format!("sys/devices/{PATH}/infiniband/mlx5_0/hca_type"), "\n");
+    assert_eq!(only(&made).model.as_deref(), Some("MT_0000000838"));
+}
+
+#[test]
+fn of_several_ports_the_active_one_counts_and_a_note_says_so() {
+    let two = |first: &str, second: &str| {
+        Made::new()
+            .nic(PATH, "eth0")
+            .nic_name(PATH, "ib1")
+            .rdma(PATH, "mlx4_0")
+            .port(PATH, "mlx4_0", 1, [first, "Ethernet", "10 Gb/sec (4X SDR)"])
+            .port(PATH, "mlx4_0", 2, [second, "InfiniBand", "56 Gb/sec (4X FDR)"])
+            .of_interface(PATH, "eth0", "dev_port", "0")
+            .of_interface(PATH, "eth0", "mtu", "1500")
+            .of_interface(PATH, "ib1", "dev_id", "0x1")
+            .of_interface(PATH, "ib1", "mtu", "65520")
+    };
+    let made = two("1: DOWN", "4: ACTIVE");
+    let nic = only(&made);
+    assert_eq!((nic.state, nic.link_layer), (Some(PortState::Active), Some(LinkLayer::InfiniBand)));
+    assert_eq!((nic.rate, nic.mtu), (Some(Bandwidth::from_gb_per_s(7.0)), Some(65520)));
+    assert_eq!(nic.net_devices, ["eth0", "ib1"]);
+    assert!(has_note(
+        &made.topology(),
+        NoteKind::Inferred,
+        "mlx4_0 has 2 ports; what is said of it is of port 2"
+    ));
+
+    let made = two("4: ACTIVE", "4: ACTIVE");
+    assert_eq!((only(&made).link_layer, only(&made).mtu), (Some(LinkLayer::Ethernet), Some(1500)));
+    let made = two("1: DOWN", "2: INIT");
+    assert_eq!((only(&made).state, only(&made).rate), (Some(PortState::Down), None));
+    assert!(has_note(&made.topology(), NoteKind::Inferred, "as none is active"));
+}
+
+#[test]
+fn an_interface_tells_for_itself() {
+    let made = Made::new()
+        .nic(PATH, "ens1")
+        .link(&format!("sys/devices/{PATH}/driver"), "../../../bus/pci/drivers/ice")
+        .of_interface(PATH, "ens1", "operstate", "up\n")
+        .of_interface(PATH, "ens1", "type", "1\n")
+        .of_interface(PATH, "ens1", "mtu", "9000\n")
+        .of_interface(PATH, "ens1", "speed", "25000\n");
+    let nic = only(&made);
+    assert_eq!((nic.model.as_deref(), nic.firmware), (Some("ice"), None));
+    assert_eq!((nic.state, nic.link_layer), (Some(PortState::Active), Some(LinkLayer::Ethernet)));
+    assert_eq!((nic.rate, nic.mtu), (Some(Bandwidth::from_mb_per_s(3125)), Some(9000)));
+    for (state, carrier, expected) in [
+        ("lowerlayerdown", "1", Some(PortState::Down)),
+        ("unknown", "1", Some(PortState::Active)),
+        ("unknown", "0", Some(PortState::Down)),
+        ("unknown", "", None),
+        ("dormant", "1", None),
+    ] {
+        std::fs::write(made.0.join(format!("sys/devices/{PATH}/net/ens1/operstate")), state).unwrap();
+        std::fs::write(made.0.join(format!("sys/devices/{PATH}/net/ens1/carrier")), carrier).unwrap();
+        assert_eq!(only(&made).state, expected, "{state} {carrier}");
+    }
+    let made = made.of_interface(PATH, "ens1", "mtu", "-5").of_interface(PATH, "ens1", "type", "32");
+    assert_eq!((only(&made).mtu, only(&made).link_layer), (None, Some(LinkLayer::InfiniBand)));
+}
+
+#[test]
+fn a_bond_is_named_and_a_bridge_is_not() {
+    let made = Made::new().nic(PATH, "ens1").link(&format!("sys/devices/{PATH}/net/ens1/master"), "../br0");
+    assert_eq!(only(&made).bond, None);
+    std::fs::create_dir_all(made.0.join("sys/class/net/br0/bonding")).unwrap();
+    assert_eq!(only(&made).bond.as_deref(), Some("br0"));
+    let made = Made::new()
+        .nic(PATH, "ens1")
+        .file("sys/class/net/bonding_masters", "bond0 ../../x bond1\n")
+        .file("sys/class/net/bond1/bonding/slaves", "ens0 ens1\n");
+    assert_eq!(only(&made).bond.as_deref(), Some("bond1"));
+}
+
+#[test]
+fn rdma_over_a_bond_has_both_interfaces() {
+    let made = Made::new()
+        .nic(PATH, "ens1f0np0")
+        .nic_name(PATH, "ens1f1np1")
+        .rdma(PATH, "mlx5_bond_0")
+        .port(PATH, "mlx5_bond_0", 1, ["4: ACTIVE", "Ethernet", "200 Gb/sec (2X NDR)"])
+        .of_interface(PATH, "ens1f0np0", "mtu", "1500")
+        .of_interface(PATH, "ens1f1np1", "mtu", "9000")
+        .link(&format!("sys/devices/{PATH}/net/ens1f1np1/master"), "../../../../virtual/net/bond0")
+        .file("sys/devices/virtual/net/bond0/bonding/slaves", "ens1f1np1")
+        .link("sys/class/net/bond0", "../../devices/virtual/net/bond0");
+    let nic = only(&made);
+    assert_eq!(nic.name, "mlx5_bond_0");
+    assert_eq!(nic.net_devices, ["ens1f0np0", "ens1f1np1"]);
+    assert_eq!((nic.bond.as_deref(), nic.mtu), (Some("bond0"), Some(9000)));
+    assert_eq!(nic.rate, Some(Bandwidth::from_gb_per_s(25.0)));
+    // Without a bond the one that is up stands for both.
+    let made = Made::new()
+        .nic(PATH, "a")
+        .nic_name(PATH, "b")
+        .of_interface(PATH, "b", "operstate", "up")
+        .of_interface(PATH, "b", "mtu", "9000");
+    assert_eq!((&*only(&made).name, only(&made).mtu), ("a", Some(9000)));
+}
+
+#[test]
+fn in_a_container_a_virtual_function_is_the_nic() {
+    let (port, physical) = ("pci0000:80/0000:80:01.0", "pci0000:80/0000:80:01.0/0000:81:00.0");
+    let function = |number| format!("{port}/0000:81:00.{number}");
+    let made = || {
+        Made::new()
+            .bridge(port)
+            .pci(physical, "0x15b3", "0x020700", "1")
+            .speed(physical, "current", "32.0 GT/s PCIe", "16")
+            .nic(&function(1), "eth0")
+            .rdma(&function(1), "mlx5_2")
+            .speed(&function(1), "current", "Unknown", "0")
+            .pci(&function(2), "0x15b3", "0x020700", "1")
+            .link(&format!("sys/devices/{}/physfn", function(1)), "../0000:81:00.0")
+            .link(&format!("sys/devices/{}/physfn", function(2)), "../0000:81:00.0")
+    };
+    let nic = only(&made());
+    assert_eq!((&*nic.name, nic.address.unwrap().function), ("mlx5_2", 1));
+    assert_eq!(nic.pci.link.unwrap().now.generation, Some(5), "the link is the card's");
+    // Where the card itself is at hand, it is the NIC.
+    let host = made().rdma(physical, "mlx5_0");
+    assert_eq!(only(&host).name, "mlx5_0");
+}
