@@ -1,6 +1,7 @@
 //! Integration tests: one file per theme.
 
 mod cpus;
+mod devices;
 mod generate;
 mod house;
 mod hwloc_xml;
@@ -8,6 +9,7 @@ mod json;
 mod measured;
 mod merge;
 mod preset;
+mod same_machine;
 mod smi_matrix;
 mod solve;
 mod sysfs;
