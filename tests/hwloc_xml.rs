@@ -1,12 +1,11 @@
-//! hwloc's XML files: every recorded one is read, holds what it names, and agrees with the same machine's `/sys`.
+//! hwloc's XML files: every recorded one is read, and holds what it names.
 //!
 //! What single lines mean and which are refused is in [`lines`].
 
 mod lines;
 
-use crate::sysfs::{self, Seen};
 use nvtopo::model::{GroupShape, LinkKind, NodeKind, Provenance};
-use nvtopo::{Bandwidth, NodeSet, PathType, PciAddress, Topology};
+use nvtopo::{Bandwidth, PathType, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,21 +13,6 @@ use std::path::{Path, PathBuf};
 
 /// Counts that differ from the file's on purpose: file, what, and the reason.
 const ON_PURPOSE: &[(&str, &str, &str)] = &[];
-
-/// Differences from the machine's `/sys` on purpose: file, what, and the reason.
-const NOT_AS_SYSFS: &[(&str, &str, &str)] = &[
-    (
-        "40intel64-2g2n4c+pcilocality",
-        "devices",
-        "hwloc was told by hand where PCI devices are, other than the machine says",
-    ),
-    ("16em64t-4s2c2t-offlines", "objects", "the file is of another run, with other CPUs switched off"),
-    (
-        "16amd64-8n2c-cpusets",
-        "objects",
-        "the file is of another run, which was allowed the memory of one node more",
-    ),
-];
 
 #[test]
 fn files_hold_what_they_name() {
@@ -47,30 +31,6 @@ fn files_hold_what_they_name() {
         }
     }
     assert!(report.is_empty(), "\n{report}");
-}
-
-#[test]
-fn the_same_machine_is_the_same_from_sysfs() {
-    let mut compared = 0;
-    let beside = std::fs::read_dir(sysfs::data()).unwrap().map(|entry| entry.unwrap().path());
-    for path in beside.filter(|path| path.extension().is_some_and(|kind| kind == "xml")).chain(files()) {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let archive = format!("{name}.tar.bz2");
-        if !sysfs::data().join(&archive).exists() {
-            continue;
-        }
-        compared += 1;
-        let differs = |what| NOT_AS_SYSFS.iter().any(|(file, of, _)| (*file, *of) == (&*name, what));
-        let (xml, tree) = (read(&std::fs::read_to_string(&path).unwrap()), sysfs::open(&archive));
-        if !differs("objects") {
-            assert_eq!(Seen::of(&xml, false), Seen::of(&tree, false), "{name}");
-        }
-        if !differs("devices") {
-            assert_eq!(devices(&xml), devices(&tree), "{name}");
-            assert_eq!(classes(&xml), classes(&tree), "{name}");
-        }
-    }
-    assert!(compared >= 7, "{compared} files");
 }
 
 #[test]
@@ -271,37 +231,6 @@ impl Counts {
         }
         counts
     }
-}
-
-/// GPUs, and NICs with names, on PCI: address, name, and what they are near to.
-fn devices(topology: &Topology) -> Vec<(PciAddress, String, Option<NodeSet>)> {
-    let mut devices = Vec::new();
-    for (position, id) in topology.devices().iter().enumerate() {
-        let (address, named) = match &topology.node(*id).kind {
-            NodeKind::Gpu(gpu) => (gpu.address, true),
-            NodeKind::Nic(nic) => (nic.address, nic.rdma_device.is_some() || !nic.net_devices.is_empty()),
-            _ => continue,
-        };
-        // The kernel names software devices too, which are on no bus.
-        if let Some(address) = address.filter(|_| named) {
-            let near = topology.local_nodes(*id).known().cloned();
-            devices.push((address, topology.device_name(position), near));
-        }
-    }
-    devices
-}
-
-/// The classes of the pairs of these devices.
-fn classes(topology: &Topology) -> BTreeMap<(String, String), Option<PathType>> {
-    let names: Vec<String> = devices(topology).into_iter().map(|(_, name, _)| name).collect();
-    let all: Vec<String> = (0..topology.devices().len()).map(|device| topology.device_name(device)).collect();
-    let mut classes = BTreeMap::new();
-    for (a, first) in all.iter().enumerate().filter(|(_, name)| names.contains(name)) {
-        for (b, second) in all.iter().enumerate().filter(|(_, name)| names.contains(name)) {
-            classes.insert((first.clone(), second.clone()), topology.pairs().pair(a, b).path);
-        }
-    }
-    classes
 }
 
 fn folder() -> PathBuf {

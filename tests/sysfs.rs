@@ -110,8 +110,8 @@ fn offline_cpus_are_kept_apart() {
 
 /// What is compared.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Seen {
-    pub(crate) pus: CpuSet,
+struct Seen {
+    pus: CpuSet,
     packages: BTreeSet<(Option<u32>, String)>,
     cores: BTreeSet<String>,
     /// The kernel's numbers of the cores, as often as they occur.
@@ -127,7 +127,7 @@ type Memory = Option<(u64, u64)>;
 
 impl Seen {
     /// What we say, of what the reader may use, unless `all`.
-    pub(crate) fn of(topology: &Topology, all: bool) -> Self {
+    fn of(topology: &Topology, all: bool) -> Self {
         let machine = topology.machine();
         let allowed_cpus = machine.allowed_cpus.as_ref().filter(|_| !all);
         let usable =

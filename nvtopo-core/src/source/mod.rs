@@ -3,6 +3,7 @@
 //! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never asks the graph.
 //! A new format is one file here and one line in [`SOURCES`].
 
+mod capacity;
 mod hwloc_xml;
 pub(crate) mod json;
 mod live;

@@ -1,6 +1,7 @@
 //! The machine as a whole, its packages, caches, cores and PUs: from hwloc's objects to nodes of the graph.
 
 use super::super::product;
+use super::kinds::Kinds;
 use super::objects::{Objects, Version};
 use super::set::Bitmap;
 use crate::cpuset::{CpuSet, NodeSet};
@@ -109,17 +110,26 @@ pub(super) fn add_caches(
 }
 
 /// Adds the cores and PUs.
-pub(super) fn add_cores(objects: &Objects<'_, '_>, packages: &[NodeId], fragment: &mut Fragment) {
+pub(super) fn add_cores(
+    objects: &Objects<'_, '_>,
+    packages: &[NodeId],
+    kinds: &Kinds,
+    fragment: &mut Fragment,
+) {
+    let mut classes = vec![None; objects.cores.len()];
+    for pu in &objects.pus {
+        if let Some(core) = pu.core {
+            classes[core] = kinds.class_of(pu.os_index);
+        }
+    }
     let mut counts: BTreeMap<Option<usize>, u32> = BTreeMap::new();
     let mut cores = Vec::with_capacity(objects.cores.len());
-    for core in &objects.cores {
+    for (core, class) in objects.cores.iter().zip(classes) {
         let position = counts.entry(core.package).or_default();
         let os_index = core.os_index.unwrap_or(*position);
         *position += 1;
-        cores.push(
-            fragment
-                .add(below(packages, core.package), NodeKind::Core(model::Core { os_index, class: None })),
-        );
+        let kind = NodeKind::Core(model::Core { os_index, class });
+        cores.push(fragment.add(below(packages, core.package), kind));
     }
     for pu in &objects.pus {
         let parent = pu.core.map_or_else(|| below(packages, pu.package), |core| cores[core]);

@@ -1,4 +1,4 @@
-//! From PCI devices to nodes of the graph: host bridges, GPUs, NVSwitches, NICs.
+//! From PCI devices to nodes of the graph: host bridges, GPUs, NVSwitches, NICs, NVMe.
 
 use super::super::pci_tree::Bridges;
 use super::numa::{Near, Nodes};
@@ -7,7 +7,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Stated,
+    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Nvme, Stated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +30,8 @@ pub(super) struct Ends {
 pub(super) fn add(io: &Io<'_, '_>, nodes: &Nodes, fragment: &mut Fragment) -> Result<Ends> {
     let (elsewhere, adapters) = off_bus(io);
     let devices = || io.hosts.iter().flat_map(|host| &host.devices);
-    let count = devices().count() + elsewhere.len() + adapters.len();
+    let in_pairs = devices().filter(|device| device.kind != Kind::Nvme);
+    let count = in_pairs.count() + elsewhere.len() + adapters.len();
     if count > MAX_DEVICES {
         return Err(Error::input(format!(
             "{count} GPUs and NICs are more than the {MAX_DEVICES} that a topology holds"
@@ -143,7 +144,7 @@ impl Adder<'_> {
     }
 
     fn remember(&mut self, device: &Device<'_, '_>, id: NodeId) {
-        if device.kind == Kind::Nic {
+        if matches!(device.kind, Kind::Nic | Kind::Nvme) {
             return;
         }
         let gpu = device.kind == Kind::Gpu;
@@ -156,16 +157,19 @@ impl Adder<'_> {
     fn kinds(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
         match device.kind {
             Kind::NvSwitch => {
-                vec![NodeKind::NvSwitch(NvSwitch { address: Some(device.address), ..NvSwitch::default() })]
+                let (address, pci) = (Some(device.address), device.pci.clone());
+                vec![NodeKind::NvSwitch(NvSwitch { address, pci })]
             }
             Kind::Gpu => {
                 let index = self.numbers.get(&device.address).copied().unwrap_or_default();
-                let gpu = Gpu { index, address: Some(device.address), ..gpu(&device.names, near) };
+                let (address, pci) = (Some(device.address), device.pci.clone());
+                let gpu = Gpu { index, address, pci, ..gpu(&device.names, near) };
                 let memory = self.nodes.all.iter().find(|node| node.gpu == gpu.address);
                 let memory_node = memory.map_or(Stated::Unstated, |node| Stated::Known(node.os_index));
                 vec![NodeKind::Gpu(Box::new(Gpu { memory_node, ..gpu }))]
             }
             Kind::Nic => self.nics(device, near),
+            Kind::Nvme => nvme(device).map(|nvme| NodeKind::Nvme(Box::new(nvme))).into_iter().collect(),
         }
     }
 
@@ -204,8 +208,9 @@ impl Adder<'_> {
             let name = free.unwrap_or_else(|| device.address.to_string());
             self.nic_names.insert(name.clone());
             let (cpus, nodes) = affinity(near);
-            let (address, net_devices) = (Some(device.address), net_devices.clone());
-            let nic = Nic { name, address, rdma_device, net_devices, cpus, nodes, ..Nic::default() };
+            let (address, pci) = (Some(device.address), device.pci.clone());
+            let net_devices = net_devices.clone();
+            let nic = Nic { name, address, pci, rdma_device, net_devices, cpus, nodes, ..Nic::default() };
             NodeKind::Nic(Box::new(nic))
         };
         rdma.into_iter().map(nic).collect()
@@ -226,6 +231,27 @@ fn gpu(names: &[OsDevice<'_, '_>], near: &Near) -> Gpu {
         nodes,
         ..Gpu::default()
     }
+}
+
+/// A disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.
+fn nvme(device: &Device<'_, '_>) -> Option<Nvme> {
+    let spaces = device.names.iter().filter_map(|space| {
+        let (name, number) = space.name.rsplit_once('n')?;
+        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number(number) && name.strip_prefix("nvme").is_some_and(is_number)).then_some((name, space))
+    });
+    let spaces: Vec<_> = spaces.collect();
+    let (name, first) = spaces.first()?;
+    let sizes = spaces.iter().map(|(_, space)| space.element.info("Size").and_then(memory));
+    // Instead of its model udev can name what was made of a disk.
+    let model = first.element.info("Model").filter(|model| !model.starts_with("LVM PV "));
+    Some(Nvme {
+        name: (*name).to_owned(),
+        address: Some(device.address),
+        pci: device.pci.clone(),
+        model: model.map(str::to_owned),
+        size: sizes.reduce(|all, own| all?.checked_add(own?)).flatten(),
+    })
 }
 
 /// What a device says for itself where no single NUMA node contains it.

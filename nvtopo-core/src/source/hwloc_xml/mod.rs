@@ -1,12 +1,13 @@
 //! hwloc's XML (`lstopo machine.xml`), of its first to its third version, read without hwloc.
 //!
 //! Objects become nodes by what they are; host bridges are placed by the object that hwloc hangs
-//! them on. Left out are what nvtopo has no use for (groups, storage, memory attributes, kinds of CPUs) and what a
+//! them on. Left out are what nvtopo has no use for (groups, other storage, memory attributes) and what a
 //! shared file should not tell (host name, serial numbers, addresses of ports).
 
 mod cpus;
 mod devices;
 mod element;
+mod kinds;
 mod matrix;
 mod numa;
 mod nvlink;
@@ -83,7 +84,7 @@ fn build(topology: Element<'_, '_>) -> Result<Fragment> {
     let packages = cpus::add_packages(&objects, &mut fragment);
     let nodes = numa::add(&objects, &packages, &distances, &mut budget, &mut fragment)?;
     cpus::add_caches(&objects, &packages, &mut budget, &mut fragment)?;
-    cpus::add_cores(&objects, &packages, &mut fragment);
+    cpus::add_cores(&objects, &packages, &kinds::read(topology)?, &mut fragment);
     let io = pci::read(&objects, &nodes, version)?;
     let ends = devices::add(&io, &nodes, &mut fragment)?;
     nvlink::add(nvlinks.as_ref(), &ends, &mut fragment);

@@ -1,5 +1,5 @@
-//! PCI devices that matter: NVIDIA GPUs, NVSwitches and network adapters, with the bridges above them and the names
-//! that the system has for them.
+//! PCI devices that matter: NVIDIA GPUs, NVSwitches, network adapters and solid state disks, with the bridges above
+//! them and the names that the system has for them.
 //!
 //! GPUs of other makers are left out: what follows from them is for NVIDIA's only.
 
@@ -8,7 +8,7 @@ use super::numa::{Near, Nodes};
 use super::objects::{MAX_DEPTH, Objects, Version};
 use crate::error::Result;
 use crate::ids::PciAddress;
-use crate::model::{Link, MAX_DEVICES};
+use crate::model::{Link, MAX_DEVICES, PciFacts};
 use std::collections::{BTreeMap, BTreeSet};
 
 const NVIDIA: u16 = 0x10de;
@@ -19,6 +19,7 @@ pub(super) enum Kind {
     Gpu,
     NvSwitch,
     Nic,
+    Nvme,
 }
 
 /// A device that matters.
@@ -27,6 +28,7 @@ pub(super) struct Device<'a, 'd> {
     pub(super) address: PciAddress,
     /// The number of its model, as its maker gave it.
     pub(super) model: u16,
+    pub(super) pci: PciFacts,
     pub(super) link: Link,
     /// The bridges above it, from the host bridge down.
     pub(super) chain: Vec<(PciAddress, Link)>,
@@ -158,13 +160,14 @@ impl Reader {
         for name in object.below("object").filter(|below| below.kind() == "OSDev") {
             names.extend(self.os_device(name)?);
         }
-        let (class, vendor, model) = numbers(object)?;
+        let Numbers { class, vendor, model, subsystem } = numbers(object)?;
         let fabric = names.iter().any(|name| name.kind == OsKind::OpenFabrics);
         let kind = match class {
             _ if object.text("subtype") == Some("NVSwitch") => Kind::NvSwitch,
             0x0300 | 0x0302 if vendor == NVIDIA => Kind::Gpu,
             0x0680 if vendor == NVIDIA => Kind::NvSwitch,
             0x0200..=0x02ff => Kind::Nic,
+            0x0108 => Kind::Nvme,
             // Some RDMA adapters are in the class of serial buses.
             _ if fabric => Kind::Nic,
             _ => return Ok(None),
@@ -182,7 +185,14 @@ impl Reader {
             return Err(object.error("more PCI devices than any machine has"));
         }
         let (link, gp) = (object.link()?, object.gp());
-        Ok(Some(Device { kind, address, model, link, chain: chain.to_vec(), names, gp }))
+        let pci = PciFacts {
+            vendor: Some(vendor),
+            device: Some(model),
+            subsystem_vendor: subsystem.map(|(vendor, _)| vendor),
+            subsystem_device: subsystem.map(|(_, device)| device),
+            ..PciFacts::default()
+        };
+        Ok(Some(Device { kind, address, model, pci, link, chain: chain.to_vec(), names, gp }))
     }
 
     fn os_device<'a, 'd>(&mut self, element: Element<'a, 'd>) -> Result<Option<OsDevice<'a, 'd>>> {
@@ -222,14 +232,27 @@ fn root_bus(bridge: Element<'_, '_>) -> Result<PciAddress> {
     address.ok_or_else(|| bridge.wrong("bridge_pci", "a range of buses such as 0000:[00-1f]"))
 }
 
-/// Class, vendor and model, from `0302 [10de:1db8] [10de:131d] a1`.
-fn numbers(device: Element<'_, '_>) -> Result<(u16, u16, u16)> {
+/// What a device says that it is.
+struct Numbers {
+    class: u16,
+    vendor: u16,
+    model: u16,
+    /// Who made the board, and which it is.
+    subsystem: Option<(u16, u16)>,
+}
+
+/// The numbers in `0302 [10de:1db8] [10de:131d] a1`.
+fn numbers(device: Element<'_, '_>) -> Result<Numbers> {
     let hex = |text: &str| u16::from_str_radix(text, 16).ok();
+    let pair = |text: &str| {
+        let (vendor, rest) = text.split_once(':')?;
+        Some((hex(vendor)?, hex(rest.split_once(']')?.0)?))
+    };
     let parse = |text: &str| {
-        let (class, rest) = text.split_once(" [")?;
-        let (vendor, rest) = rest.split_once(':')?;
-        let (model, _) = rest.split_once(']')?;
-        Some((hex(class)?, hex(vendor)?, hex(model)?))
+        let mut parts = text.split(" [");
+        let class = hex(parts.next()?)?;
+        let (vendor, model) = pair(parts.next()?)?;
+        Some(Numbers { class, vendor, model, subsystem: parts.next().and_then(pair) })
     };
     let numbers = device.text("pci_type").and_then(parse);
     numbers.ok_or_else(|| device.wrong("pci_type", "a class and ids such as 0302 [10de:1db8]"))

@@ -299,13 +299,13 @@ fn in_guest(cpuinfo: &str) -> Option<bool> {
 fn model(cpuinfo: &str) -> Option<String> {
     let names = ["model name", "cpu", "cpu model", "Model Name", "Processor"];
     let name = names.iter().find_map(|name| field(cpuinfo, name)).map(str::to_owned);
-    name.or_else(|| arm_model(field(cpuinfo, "CPU implementer")?, field(cpuinfo, "CPU part")?))
+    let number = |name| u32::from_str_radix(field(cpuinfo, name)?.trim_start_matches("0x"), 16).ok();
+    name.or_else(|| arm_model(number("CPU implementer")?, number("CPU part")?))
 }
 
 /// Newer ARM kernels give numbers only. Source: the Main ID registers in the makers' reference manuals.
-fn arm_model(implementer: &str, part: &str) -> Option<String> {
-    let hex = |text: &str| u32::from_str_radix(text.trim_start_matches("0x"), 16).ok();
-    let name = match (hex(implementer)?, hex(part)?) {
+pub(super) fn arm_model(implementer: u32, part: u32) -> Option<String> {
+    let name = match (implementer, part) {
         (0x41, 0xd0c) => "Neoverse-N1",
         (0x41, 0xd49) => "Neoverse-N2",
         (0x41, 0xd8e) => "Neoverse-N3",

@@ -1,6 +1,7 @@
 //! What cores were made for, on machines with cores of several kinds.
 
-use super::cpu::Cpus;
+use super::super::capacity;
+use super::cpu::{Cpus, arm_model};
 use super::tree::Tree;
 use crate::cpuset::CpuSet;
 use crate::model::CoreClass;
@@ -32,26 +33,32 @@ fn by_event_sources(tree: &Tree, cpus: &mut Cpus) -> bool {
     true
 }
 
-/// ARM kernels tell how much a CPU can do beside the best one (1024). Cores of one kind differ a little where some may
-/// run at higher clocks: those of a GB10 have 997 to 1024 and 718 to 731. So the kinds are told apart in the middle, and
-/// less than a tenth between the best and the least is no difference.
+/// ARM kernels tell how much each CPU can do.
 fn by_capacity(tree: &Tree, cpus: &mut Cpus) {
-    let capacity = |core: &super::cpu::CoreOf| {
-        let cpu = core.cpus.first()?;
-        tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"))?.parse::<u32>().ok()
-    };
     let mut capacities = Vec::with_capacity(cpus.cores.len());
     for core in &cpus.cores {
+        let file = core.cpus.first().map(|cpu| format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"));
         // All have the file or none has.
-        let Some(capacity) = capacity(core) else { return };
-        capacities.push(u64::from(capacity));
+        let Some(capacity) = file.and_then(|file| tree.text(&file)?.parse().ok()) else { return };
+        capacities.push(capacity);
     }
-    let (Some(least), Some(best)) = (capacities.iter().min(), capacities.iter().max()) else { return };
-    if least * 10 >= best * 9 {
-        return;
+    let Some(classes) = capacity::classes(&capacities) else { return };
+    for (core, class) in cpus.cores.iter_mut().zip(classes) {
+        core.class = Some(class);
     }
-    for (core, capacity) in cpus.cores.iter_mut().zip(&capacities) {
-        let fast = capacity * 2 > least + best;
-        core.class = Some(if fast { CoreClass::Performance } else { CoreClass::Efficiency });
+    name_both(tree, cpus);
+}
+
+/// The name of the first CPU is that of its kind only; each CPU shows its own number.
+fn name_both(tree: &Tree, cpus: &mut Cpus) {
+    let name = |class| {
+        let core = cpus.cores.iter().find(|core| core.class == Some(class))?;
+        let cpu = core.cpus.first()?;
+        let text = tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/regs/identification/midr_el1"))?;
+        let number = u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()?;
+        arm_model((number >> 24 & 0xff) as u32, (number >> 4 & 0xfff) as u32)
+    };
+    if let (Some(fast), Some(frugal)) = (name(CoreClass::Performance), name(CoreClass::Efficiency)) {
+        cpus.model = Some(if fast == frugal { fast } else { format!("{fast} and {frugal}") });
     }
 }
