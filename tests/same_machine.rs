@@ -223,6 +223,9 @@ impl Facts {
                 // The kernel lists functions of the class of adapters that no driver runs; so does hwloc, as devices.
                 NodeKind::Nic(nic) if nic.rdma_device.is_some() || !nic.net_devices.is_empty() => {
                     facts.device(topology, id, nic.address, &nic.name, &nic.pci);
+                    if let (Some(_), Some(name)) = (nic.address, &nic.rdma_device) {
+                        facts.add("ports", &(name, nic.state));
+                    }
                 }
                 NodeKind::Nvme(nvme) => facts.device(topology, id, nvme.address, &nvme.name, &nvme.pci),
                 NodeKind::NvSwitch(switch) => facts.device(topology, id, switch.address, "", &switch.pci),

@@ -5,7 +5,7 @@
 //! tree or XML. Trees made up for single questions are beside
 //! the source.
 
-use nvtopo::model::{NodeId, NodeKind};
+use nvtopo::model::{CoreClass, LinkLayer, NodeId, NodeKind, PortState, Stated};
 use nvtopo::source::Locator;
 use nvtopo::{CpuSet, NodeSet, Topology};
 use std::collections::BTreeSet;
@@ -71,6 +71,16 @@ fn adapters_of_recorded_machines_are_found() {
     assert_eq!(nics[..3], [("eth0", Some(125)), ("eth1", None), ("mlx4_0", Some(7000))]);
     let infiniband = topology.nics().nth(2).unwrap();
     assert_eq!(infiniband.net_devices, ["ib0"]);
+    assert_eq!(
+        (infiniband.model.as_deref(), infiniband.firmware.as_deref()),
+        (Some("MT4099"), Some("2.11.500"))
+    );
+    let ports: Vec<_> = topology.nics().take(3).map(|nic| (nic.state, nic.link_layer)).collect();
+    let (up, down) = (Some(PortState::Active), Some(PortState::Down));
+    let (ethernet, fabric) = (Some(LinkLayer::Ethernet), Some(LinkLayer::InfiniBand));
+    assert_eq!(ports, [(up, ethernet), (down, ethernet), (up, fabric)]);
+    assert_eq!(topology.nics().next().unwrap().model.as_deref(), Some("igb"));
+    assert_eq!(topology.nics().next().unwrap().mtu, Some(1500));
     let word = |a, b| topology.pairs().pair(a, b).path.map(nvtopo::PathType::word);
     assert_eq!((word(0, 1), word(0, 2)), (Some("PIX"), Some("SYS")));
 
@@ -94,11 +104,45 @@ fn machines_are_named() {
         });
         packages.collect::<Vec<_>>()
     };
+    assert_eq!(models(&spark), [Some("Cortex-X925 and Cortex-A725".to_owned())]);
     let kunpeng = Some("Kunpeng-920".to_owned());
     assert_eq!(models(&open("128arm-2pa2n8cluster4co.tar.bz2")), [kunpeng.clone(), kunpeng]);
     let power = open("256ppc-8n8s4t.tar.bz2");
     assert_eq!(models(&power)[0].as_deref(), Some("POWER7 (architected), altivec supported"));
     assert_eq!(power.origin(), &nvtopo::model::Origin::Unknown);
+}
+
+#[test]
+fn recorded_machines_are_real() {
+    let real = ["32em64t-2n8c+dax+nvme+mic+dimms", "64amd64-4s2n4ca2co", "offline-cpu0-node0"];
+    for name in real {
+        let topology = open(&format!("{name}.tar.bz2"));
+        assert_eq!(topology.machine().hypervisor, Stated::NotAvailable, "{name}");
+    }
+    // Neither flags nor names of a hypervisor.
+    for name in ["nvidia-dgx-gb10", "256ppc-8n8s4t", "8ia64-2n2s2c"] {
+        let topology = open(&format!("{name}.tar.bz2"));
+        assert_eq!(topology.machine().hypervisor, Stated::Unstated, "{name}");
+    }
+}
+
+#[test]
+fn recorded_cores_are_alike_but_for_one_machine() {
+    let classes = |name: &str| {
+        let topology = open(&format!("{name}.tar.bz2"));
+        let classes = topology.nodes().filter_map(|(_, node)| match &node.kind {
+            NodeKind::Core(core) => Some(core.class),
+            _ => None,
+        });
+        classes.fold([0, 0, 0], |mut counts, class| {
+            counts[class.map_or(0, |class| if class == CoreClass::Efficiency { 1 } else { 2 })] += 1;
+            counts
+        })
+    };
+    assert_eq!(classes("nvidia-dgx-gb10"), [0, 10, 10]);
+    assert_eq!(classes("128arm-2pa2n8cluster4co"), [128, 0, 0]);
+    // This recording lacks what x86 kernels say of kinds.
+    assert_eq!(classes("20em64t-hybrid-1p6c2t+2ca4co1t"), [14, 0, 0]);
 }
 
 #[test]

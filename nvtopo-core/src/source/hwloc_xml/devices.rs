@@ -7,7 +7,8 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Nvme, Stated,
+    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Nvme, PortState,
+    Stated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,7 +211,9 @@ impl Adder<'_> {
             let (cpus, nodes) = affinity(near);
             let (address, pci) = (Some(device.address), device.pci.clone());
             let net_devices = net_devices.clone();
-            let nic = Nic { name, address, pci, rdma_device, net_devices, cpus, nodes, ..Nic::default() };
+            let state = rdma_device.as_ref().and_then(|name| state(device, name));
+            let nic =
+                Nic { name, address, pci, rdma_device, net_devices, state, cpus, nodes, ..Nic::default() };
             NodeKind::Nic(Box::new(nic))
         };
         rdma.into_iter().map(nic).collect()
@@ -231,6 +234,20 @@ fn gpu(names: &[OsDevice<'_, '_>], near: &Near) -> Gpu {
         nodes,
         ..Gpu::default()
     }
+}
+
+/// Whether the first port of an RDMA device that carries data, else the first, can. hwloc has InfiniBand's numbers.
+fn state(device: &Device<'_, '_>, rdma: &str) -> Option<PortState> {
+    let name = device.names.iter().find(|name| name.kind == OsKind::OpenFabrics && name.name == rdma)?;
+    let port = |number| match name.element.info(number)? {
+        "1" => Some(PortState::Down),
+        "2" => Some(PortState::Initialize),
+        "3" => Some(PortState::Armed),
+        "4" => Some(PortState::Active),
+        _ => None,
+    };
+    let second = port("Port2State").filter(|state| *state == PortState::Active);
+    second.or_else(|| port("Port1State"))
 }
 
 /// A disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.
