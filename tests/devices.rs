@@ -62,12 +62,11 @@ impl Machine {
     /// Recorded files, below a folder.
     fn recorded(&self, name: &str, folder: &str) {
         for line in data(name).lines() {
-            match line.split_once('\t') {
-                Some((path, content)) => self.file(&format!("{folder}/{path}"), content),
-                None => {
-                    let (path, target) = line.split_once(" -> ").unwrap();
-                    self.link(&format!("{folder}/{path}"), target);
-                }
+            if let Some((path, content)) = line.split_once('\t') {
+                self.file(&format!("{folder}/{path}"), content);
+            } else {
+                let (path, target) = line.split_once(" -> ").unwrap();
+                self.link(&format!("{folder}/{path}"), target);
             }
         }
     }
@@ -93,13 +92,12 @@ impl<'t> Function<'t> {
     fn all(text: &'t str) -> Vec<Self> {
         let mut functions: Vec<Self> = Vec::new();
         for line in text.lines() {
-            match (line.strip_prefix("  "), functions.last_mut()) {
-                (Some(line), Some(last)) => last.lines.push(line),
-                _ => {
-                    let (address, rest) = line.split_once(' ').unwrap();
-                    let kind = rest.split_once(": ").unwrap().0;
-                    functions.push(Self { address, kind, lines: Vec::new() });
-                }
+            if let (Some(line), Some(last)) = (line.strip_prefix("  "), functions.last_mut()) {
+                last.lines.push(line);
+            } else {
+                let (address, rest) = line.split_once(' ').unwrap();
+                let kind = rest.split_once(": ").unwrap().0;
+                functions.push(Self { address, kind, lines: Vec::new() });
             }
         }
         functions

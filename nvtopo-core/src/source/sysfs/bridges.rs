@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// The bridges below one host bridge.
 pub(super) struct Bridges {
-    bridges: pci_tree::Bridges,
+    tree: pci_tree::Bridges,
     /// The link of each, as it runs.
     now: BTreeMap<PciAddress, PcieSpeed>,
     /// The most that those could do that have a device directly below.
@@ -40,7 +40,7 @@ impl Bridges {
                 most.entry(device.chain[place].0).or_insert_with(|| training::most(tree, folder(place)));
             }
         }
-        Self { bridges, now: now.into_inner(), most }
+        Self { tree: bridges, now: now.into_inner(), most }
     }
 
     /// What holds a device, with the link to it.
@@ -50,7 +50,7 @@ impl Bridges {
         let far = device.chain.last().filter(|_| device.rests).map(|(port, _)| {
             training::wire(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
         });
-        self.bridges.place(fragment, host, chain(device), own, far)
+        self.tree.place(fragment, host, chain(device), own, far)
     }
 
     /// How the link of a device trained. `None`: nothing is known of it.

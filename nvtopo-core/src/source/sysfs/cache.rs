@@ -31,7 +31,13 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
                 continue;
             }
             let folder = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
-            let Some(sharers) = tree.named_set(&folder, &names) else { continue };
+            let Some(sharers) = tree.named_set(&folder, &names) else {
+                // The kernel leaves no gap in its numbers.
+                if highest.is_some_and(|highest| index > highest) {
+                    break;
+                }
+                continue;
+            };
             highest = highest.max(Some(index));
             let sharers = match cores.get(&cpu) {
                 // IA-64 kernels leave some of these sets empty: such a cache is the core's.

@@ -139,13 +139,13 @@ impl Adder<'_> {
                 let index = self.numbers.get(&device.address).copied().unwrap_or_default();
                 let Affinity { cpus, nodes } = affinity.clone();
                 let gpu = gpu(around.known.driver, around.nodes, index, device.address);
-                vec![NodeKind::Gpu(Box::new(Gpu { cpus, nodes, pci, ..gpu }))]
+                vec![NodeKind::Gpu(Box::new(Gpu { pci, cpus, nodes, ..gpu }))]
             }
             Kind::Nic => self.nics(device, &pci, affinity),
             Kind::Nvme => {
                 let name = around.known.nvme.get(&device.address);
-                let nvme = nvme::read(around.tree, device, name, pci);
-                nvme.map(|nvme| NodeKind::Nvme(Box::new(nvme))).into_iter().collect()
+                let disk = nvme::read(around.tree, device, name, pci);
+                disk.map(|nvme| NodeKind::Nvme(Box::new(nvme))).into_iter().collect()
             }
         }
     }

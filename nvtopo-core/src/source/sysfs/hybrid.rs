@@ -1,7 +1,7 @@
 //! What cores were made for, on machines with cores of several kinds.
 
 use super::super::capacity;
-use super::cpu::{Cpus, arm_model};
+use super::cpu::{CoreOf, Cpus, arm_model};
 use super::tree::Tree;
 use crate::cpuset::CpuSet;
 use crate::model::CoreClass;
@@ -33,13 +33,22 @@ fn by_event_sources(tree: &Tree, cpus: &mut Cpus) -> bool {
     true
 }
 
-/// ARM kernels tell how much each CPU can do.
+/// Kernels tell how much each CPU can do: those for ARM, and newer ones for x86.
 fn by_capacity(tree: &Tree, cpus: &mut Cpus) {
+    let capacity = |core: &CoreOf| -> Option<u32> {
+        let cpu = core.cpus.first()?;
+        tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"))?.parse().ok()
+    };
+    // On x86, where few machines are hybrid and most of those were told above, two cores must do.
+    if let (Some(_), [first, .., last]) = (cpus.in_guest, &cpus.cores[..])
+        && capacity(first) == capacity(last)
+    {
+        return;
+    }
     let mut capacities = Vec::with_capacity(cpus.cores.len());
     for core in &cpus.cores {
-        let file = core.cpus.first().map(|cpu| format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"));
         // All have the file or none has.
-        let Some(capacity) = file.and_then(|file| tree.text(&file)?.parse().ok()) else { return };
+        let Some(capacity) = capacity(core) else { return };
         capacities.push(capacity);
     }
     let Some(classes) = capacity::classes(&capacities) else { return };

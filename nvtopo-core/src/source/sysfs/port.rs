@@ -35,14 +35,8 @@ pub(super) struct Config {
 ///
 /// Source: PCI Express base specification: PCI Express capabilities register, ACS extended capability.
 pub(super) fn read(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Config {
-    let Some(kind) = express(&bytes) else {
+    let Some(port) = port(&bytes) else {
         return Config { cut: bytes(0x40, 1).is_empty(), ..Config::default() };
-    };
-    let port = match kind {
-        Some(4) => Port::Root,
-        Some(5) => Port::Upstream,
-        Some(6) => Port::Downstream,
-        _ => Port::Other,
     };
     let redirects = match port {
         Port::Root | Port::Downstream => redirects(&bytes),
@@ -52,15 +46,22 @@ pub(super) fn read(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Config {
     Config { port: Some(port), redirects, cut: false }
 }
 
-/// The type of the port; inside, `None` where it is no PCIe port. `None`: the list of capabilities is not to be seen.
-fn express(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<Option<u8>> {
+/// The kind of the port. `None`: the list of capabilities is not to be seen.
+fn port(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<Port> {
     let mut at = *bytes(0x34, 1).first()? & !3;
     for _ in 0..MAX_CAPABILITIES {
         if at < 0x40 {
-            return Some(None);
+            return Some(Port::Other);
         }
         match bytes(u16::from(at), 4)[..] {
-            [EXPRESS, _, kind, _] => return Some(Some(kind >> 4)),
+            [EXPRESS, _, kind, _] => {
+                return Some(match kind >> 4 {
+                    4 => Port::Root,
+                    5 => Port::Upstream,
+                    6 => Port::Downstream,
+                    _ => Port::Other,
+                });
+            }
             // A device that is gone answers with ones.
             [0xff, ..] => return None,
             [_, next, _, _] => at = next & !3,

@@ -1,8 +1,7 @@
 //! What the bus tells of devices: numbers, links, IOMMU, virtual functions, ACS, and disks.
 
 use super::*;
-use crate::ids::PciAddress;
-use crate::model::{NodeId, PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
+use crate::model::{Nvme, PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 
 impl Made {
     /// A file of a device.
@@ -93,16 +92,16 @@ fn what_is_damaged_or_says_nothing_is_unknown() {
 
 #[test]
 fn without_a_group_the_iommu_is_off_where_the_kernel_knows_groups() {
-    let mode = |made: &Made| gpu(&made.topology()).iommu_mode.clone();
+    let iommu = |made: &Made| gpu(&made.topology()).iommu_mode.clone();
     let path = "pci0000:00/0000:00:04.0";
     let made = Made::new().gpu(path, "0");
-    assert_eq!(mode(&made), None);
+    assert_eq!(iommu(&made), None);
     std::fs::create_dir_all(made.0.join("sys/kernel/iommu_groups")).unwrap();
-    assert_eq!(mode(&made).as_deref(), Some("off"));
+    assert_eq!(iommu(&made).as_deref(), Some("off"));
     let made = made.link(&format!("sys/devices/{path}/iommu_group"), "../../../kernel/iommu_groups/0");
-    assert_eq!(mode(&made), None, "kernels before 5.11 do not tell the mode");
+    assert_eq!(iommu(&made), None, "kernels before 5.11 do not tell the mode");
     let made = made.file("sys/kernel/iommu_groups/0/type", &"long".repeat(100));
-    assert_eq!(mode(&made), None);
+    assert_eq!(iommu(&made), None);
 }
 
 /// Two switches in a row: a GPU and a NIC below the second, a NIC below the first, and one at the root. The ports have
@@ -200,12 +199,9 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
     }
 }
 
-fn disks(topology: &Topology) -> Vec<(String, Option<String>, Option<u64>, Option<PciAddress>)> {
-    let disk = |(_, node): (NodeId, &crate::model::Node)| match &node.kind {
-        NodeKind::Nvme(nvme) => Some((nvme.name.clone(), nvme.model.clone(), nvme.size, nvme.address)),
-        _ => None,
-    };
-    topology.nodes().filter_map(disk).collect()
+fn disks(topology: &Topology) -> Vec<Nvme> {
+    let disk = |kind: &NodeKind| if let NodeKind::Nvme(nvme) = kind { Some(Nvme::clone(nvme)) } else { None };
+    topology.nodes().filter_map(|(_, node)| disk(&node.kind)).collect()
 }
 
 #[test]
@@ -231,15 +227,13 @@ fn disks_are_placed_and_measured() {
         .pci(other, "0x8086", "0x010802", "0")
         .of(other, "block/nvme0n1/size", "18446744073709551615");
     let topology = made.topology();
-    let model = Some("SAMSUNG MZQL23T8HCLS-00A07".to_owned());
-    let address = |text: &str| Some(text.parse().unwrap());
-    assert_eq!(
-        disks(&topology),
-        [
-            ("nvme0".to_owned(), None, None, address("0000:00:05.0")),
-            ("nvme3".to_owned(), model, Some(2024 * 512), address("0000:81:00.0")),
-        ]
-    );
+    let model = Some("SAMSUNG MZQL23T8HCLS-00A07");
+    let facts = |disk: &Nvme| (disk.name.clone(), disk.size, disk.address.unwrap().to_string());
+    let disks = disks(&topology);
+    assert_eq!(disks.iter().map(|disk| disk.model.as_deref()).collect::<Vec<_>>(), [None, model]);
+    let expected = [("nvme0", None, "0000:00:05.0"), ("nvme3", Some(2024 * 512), "0000:81:00.0")]
+        .map(|(name, size, address)| (name.to_owned(), size, address.to_owned()));
+    assert_eq!(disks.iter().map(facts).collect::<Vec<_>>(), expected);
     let (id, node) =
         topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Nvme(_))).last().unwrap();
     let NodeKind::HostBridge(host) = &topology.node(node.parent.unwrap()).kind else { panic!("{node:?}") };
