@@ -3,7 +3,7 @@
 use nvtopo::model::{
     Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
 };
-use nvtopo::{CpuLimits, CpuSet, LocalRank, Part, Request, Topology, share_cpus};
+use nvtopo::{CpuLimits, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus};
 use proptest::prelude::*;
 
 /// NUMA nodes of equal cores, with their GPUs.
@@ -144,8 +144,9 @@ fn fewer_cpus_than_gpus_are_shared_with_a_remark() {
 #[test]
 fn a_process_that_was_bound_keeps_its_share() {
     let topology = Topology::preset("dgx-h100").unwrap();
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
     let part = |rank: Option<LocalRank>, allowed: Option<CpuSet>| {
-        Part::of_visible(&topology, None, rank, &CpuLimits { allowed, ..CpuLimits::default() }).cpus
+        Part::of_visible(&topology, &visible, rank, &CpuLimits { allowed, ..CpuLimits::default() }).cpus
     };
     for rank in [Some(LocalRank { rank: 5, size: Some(8) }), None] {
         let first = part(rank, None);
@@ -161,8 +162,10 @@ fn gpus_elsewhere_take_nothing_from_a_job_that_does_not_see_them() {
     let topology = Topology::preset("dgx-h100").unwrap();
     let limits = CpuLimits { allowed: Some("0-55".parse().unwrap()), ..CpuLimits::default() };
     let rank = |rank: usize| Some(LocalRank { rank, size: Some(4) });
-    let cpus =
-        |visible: &str, own: usize| Part::of_visible(&topology, Some(visible), rank(own), &limits).cpus;
+    let cpus = |visible: &str, own: usize| {
+        let visible = VisibleGpus::resolve(&topology, Some(visible), CudaOrder::PciBusId);
+        Part::of_visible(&topology, &visible, rank(own), &limits).cpus
+    };
     assert_eq!(cpus("0,1,2,3", 1).to_string(), "14-27");
     // Seen, they have to run somewhere.
     let part = cpus("3,4", 1);

@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example place_and_bind --features text [GPUs]`
 
-use nvtopo::apply::{Threads, Trust, bind, current_cpus};
+use nvtopo::apply::{Threads, Trust, bind_part, current_cpus};
 use nvtopo::render::{Style, by_name};
-use nvtopo::{Request, Result, Topology};
+use nvtopo::{Part, Request, Result, Topology};
 
 /// What is shown where there is no GPU to look at.
 const PRESET: &str = "dgx-1-v100";
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let placement = Request::gpus(count).allowed_cpus(current_cpus()?).solve(&topology)?;
     println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
 
-    let bound = bind(&topology, &placement.cpus(), &placement.mems(), Threads::All, trust)?;
+    let bound = bind_part(&topology, &Part::of_placement(&placement, None), Threads::All, trust)?;
     for warning in &bound.warnings {
         println!("note · {warning}");
     }

@@ -5,7 +5,7 @@ use crate::cpuset::nvtopo_cpuset;
 use crate::handle::{c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, nvtopo_status};
-use nvtopo::apply::{Bound, Threads, Trust, bind};
+use nvtopo::apply::{Bound, Threads, Trust, bind_part};
 use nvtopo::{LocalRank, Part};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -36,8 +36,8 @@ pub extern "C" fn nvtopo_placement_bind(
         let placement = &given(placement, "placement")?.placement;
         let part = Part::of_placement(placement, rank(local_rank)?);
         let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
-        let bound = bind(placement.topology(), &part.cpus, &part.mems, Threads::All, trust)?;
-        Ok(owned(nvtopo_binding::of(&part, bound)))
+        let bound = bind_part(placement.topology(), &part, Threads::All, trust)?;
+        Ok(owned(nvtopo_binding::of(bound)))
     })
 }
 
@@ -103,13 +103,13 @@ pub extern "C" fn nvtopo_binding_warning(
 }
 
 impl nvtopo_binding {
-    fn of(part: &Part, bound: Bound) -> Self {
+    fn of(bound: Bound) -> Self {
         Self {
             before: bound.before.into(),
             after: bound.after.into(),
             mems: bound.mems.map(c_text).unwrap_or_default(),
             threads: bound.threads,
-            warnings: c_texts(part.remarks.iter().chain(&bound.warnings)),
+            warnings: c_texts(bound.remarks.iter().chain(&bound.warnings)),
         }
     }
 }

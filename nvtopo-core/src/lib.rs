@@ -47,14 +47,15 @@
 //! Where does this rank of a parallel job belong?
 //!
 //! ```
-//! use nvtopo::{CpuLimits, LocalRank, Part, Topology};
+//! use nvtopo::{CpuLimits, LocalRank, Part, Topology, VisibleGpus};
 //!
 //! let topology = Topology::preset("dgx-h100")?;
 //! let variable = |name: &str| (name == "LOCAL_RANK").then(|| "5".to_owned()); // std::env::var(name).ok()
 //! let rank = LocalRank::from_environment(variable)?;
-//! let part = Part::of_visible(&topology, None, rank, &CpuLimits::default());
+//! let visible = VisibleGpus::from_environment(&topology, variable);
+//! let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default());
 //! assert_eq!(part.gpus, [5]);
-//! // nvtopo::apply::bind(&topology, &part.cpus, &part.mems, Threads::All, Trust::ThisMachine)?;
+//! // nvtopo::apply::bind_part(&topology, &part, Threads::All, Trust::ThisMachine)?;
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
@@ -83,8 +84,8 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use solve::{
-    CpuLimits, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score, Share, Shares,
-    nearest_nics, share_cpus, visible_gpus,
+    CpuLimits, CudaOrder, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score, Share,
+    Shares, VisibleGpus, nearest_nics, share_cpus,
 };
 pub use units::{Bandwidth, Bytes};
 

@@ -6,14 +6,12 @@ use crate::error::invalid_request;
 use crate::placement::{Count, Placement};
 use crate::topology::Topology;
 use nvtopo::apply::{self, Threads, Trust, current_cpus};
-use nvtopo::solve::RANK_VARIABLES;
-use nvtopo::{CpuLimits, LocalRank, Part};
+use nvtopo::solve::{RANK_VARIABLES, VISIBILITY_VARIABLES};
+use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-
-const VISIBLE: &str = "CUDA_VISIBLE_DEVICES";
 
 /// What bind did.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
@@ -65,8 +63,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target<'py> {
 
 /// Binds this process to the CPUs of its GPU, and lets it take memory near them first.
 ///
-/// By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs that
-/// CUDA_VISIBLE_DEVICES shows, or of all where that is not set. A process without a rank takes all of them.
+/// By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs or MIG instances
+/// that CUDA_VISIBLE_DEVICES shows, or of all where that is not set; CUDA_DEVICE_ORDER tells how they are counted. A
+/// process without a rank takes all of them.
 ///
 /// Call it before other libraries start: memory that is taken already stays where it is, and a memory policy holds
 /// for the calling thread and for what it starts.
@@ -117,7 +116,7 @@ pub(crate) fn bind(
             let placement = &placement.get().0;
             call(py, || {
                 let part = Part::of_placement(placement, rank(local_rank)?);
-                apply_part(placement.topology(), part, threads, trust)
+                apply_part(placement.topology(), &part, threads, trust)
             })
         }
         Target::Topology(topology) => {
@@ -126,8 +125,8 @@ pub(crate) fn bind(
                 let rank = rank(local_rank)?;
                 let reserved = reserve_cpus.unwrap_or_default().0;
                 let limits = CpuLimits { allowed: Some(current_cpus()?), reserved };
-                let visible = environment.get(VISIBLE).map(String::as_str);
-                apply_part(topology, Part::of_visible(topology, visible, rank, &limits), threads, trust)
+                let visible = VisibleGpus::from_environment(topology, |name| environment.get(name).cloned());
+                apply_part(topology, &Part::of_visible(topology, &visible, rank, &limits), threads, trust)
             })
         }
     }
@@ -135,20 +134,19 @@ pub(crate) fn bind(
 
 fn apply_part(
     topology: &nvtopo::Topology,
-    part: Part,
+    part: &Part,
     threads: Threads,
     trust: Trust,
 ) -> nvtopo::Result<Bound> {
-    let bound = apply::bind(topology, &part.cpus, &part.mems, threads, trust)?;
-    let gpus = topology.gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
+    let bound = apply::bind_part(topology, part, threads, trust)?;
     Ok(Bound {
-        gpus: gpus.map(|(_, gpu)| gpu.index).collect(),
+        gpus: bound.gpus,
         before: CpuSet(bound.before),
         after: CpuSet(bound.after),
         threads: bound.threads,
         mems: bound.mems.map(NodeSet),
         warnings: bound.warnings,
-        remarks: part.remarks,
+        remarks: bound.remarks,
     })
 }
 
@@ -157,7 +155,7 @@ fn environment(py: Python<'_>) -> PyResult<BTreeMap<&'static str, String>> {
     let environ = py.import("os")?.getattr("environ")?;
     let ranks = RANK_VARIABLES.iter().flat_map(|(rank, size)| std::iter::once(*rank).chain(*size));
     let mut variables = BTreeMap::new();
-    for name in ranks.chain([VISIBLE]) {
+    for name in ranks.chain(VISIBILITY_VARIABLES) {
         let value: Option<OsString> = environ.call_method1("get", (name,))?.extract()?;
         variables.extend(value.map(|value| (name, value.to_string_lossy().into_owned())));
     }

@@ -3,8 +3,8 @@
 use super::{open, request};
 use crate::args::ExecArgs;
 use crate::report;
-use nvtopo::apply::{Threads, Trust, bind, check_machine, current_cpus};
-use nvtopo::{CpuLimits, Error, GpuRef, LocalRank, Part, Result, Topology, visible_gpus};
+use nvtopo::apply::{Threads, Trust, bind_part, check_machine, current_cpus};
+use nvtopo::{CpuLimits, Error, LocalRank, Part, Result, Topology, VisibleGpus};
 use std::process::Command;
 
 pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
@@ -13,8 +13,8 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
     // Before anything is chosen: a wrong machine is the more useful complaint.
     check_machine(&topology, trust)?;
     let (part, environment) = part(args, &topology)?;
-    let bound = bind(&topology, &part.cpus, &part.mems, Threads::Calling, trust)?;
-    for remark in part.remarks.iter().chain(&bound.warnings) {
+    let bound = bind_part(&topology, &part, Threads::Calling, trust)?;
+    for remark in bound.remarks.iter().chain(&bound.warnings) {
         report(remark);
     }
     Err(become_command(args, environment))
@@ -23,25 +23,23 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
 /// What this process gets, and the variables that go with it.
 fn part(args: &ExecArgs, topology: &Topology) -> Result<(Part, Vec<(&'static str, String)>)> {
     let variable = |name: &str| std::env::var(name).ok();
-    let visible = variable("CUDA_VISIBLE_DEVICES");
-    let allowed = Some(current_cpus()?);
+    let visible = VisibleGpus::from_environment(topology, variable);
+    let allowed = current_cpus()?;
     let Some(count) = args.gpus else {
         let rank = LocalRank::from_environment(variable)?;
-        let limits = CpuLimits { allowed, reserved: args.cpus.reserve.clone().unwrap_or_default() };
-        return Ok((Part::of_visible(topology, visible.as_deref(), rank, &limits), Vec::new()));
+        let reserved = args.cpus.reserve.clone().unwrap_or_default();
+        let limits = CpuLimits { allowed: Some(allowed), reserved };
+        return Ok((Part::of_visible(topology, &visible, rank, &limits), Vec::new()));
     };
-    let mut request = request(count, &args.choice, &args.cpus);
-    if let Some(allowed) = allowed {
-        request = request.allowed_cpus(allowed);
-    }
+    let mut request = request(count, &args.choice, &args.cpus).allowed_cpus(allowed);
     // What a scheduler has given is all that may be chosen from.
-    if let Some(visible) = visible.filter(|_| args.choice.only.is_none()) {
-        let gpus: Vec<_> = topology.gpus().collect();
-        let visible = visible_gpus(topology, &visible);
-        request = request.only(visible.into_iter().map(|position| GpuRef::Index(gpus[position].index)));
+    if args.choice.only.is_none() {
+        request = request.only(visible.whole_gpus(topology)?);
     }
     let placement = request.solve(topology)?;
-    Ok((Part::of_placement(&placement, None), placement.cuda_environment()))
+    let mut part = Part::of_placement(&placement, None);
+    part.remarks.extend(visible.remarks.into_iter().filter(|remark| !placement.remarks().contains(remark)));
+    Ok((part, placement.cuda_environment()))
 }
 
 /// Comes back only when it fails.

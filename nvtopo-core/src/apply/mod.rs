@@ -6,6 +6,7 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Origin, Topology};
+use crate::solve::Part;
 use crate::source::this_machine;
 use crate::sys;
 
@@ -43,6 +44,10 @@ pub struct Bound {
     pub mems: Option<NodeSet>,
     /// What was refused or could not be done.
     pub warnings: Vec<String>,
+    /// The indices of the GPUs that the process was bound beside, where it was bound to a part.
+    pub gpus: Vec<u32>,
+    /// What a person should know about that part.
+    pub remarks: Vec<String>,
 }
 
 /// The CPUs on which the calling thread may run.
@@ -103,8 +108,8 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
 /// use nvtopo::apply::{Threads, Trust, bind};
 ///
 /// let topology = nvtopo::Topology::discover()?;
-/// let placement = nvtopo::Request::gpus(1).solve(&topology)?;
-/// let bound = bind(&topology, &placement.cpus(), &placement.mems(), Threads::All, Trust::ThisMachine)?;
+/// let node: nvtopo::NodeSet = "0".parse()?;
+/// let bound = bind(&topology, &"0-7".parse()?, &node, Threads::All, Trust::ThisMachine)?;
 /// println!("from CPUs {} to {}", bound.before, bound.after);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
@@ -129,6 +134,29 @@ pub fn bind(
         }
     }
     bound.after = current_cpus()?;
+    Ok(bound)
+}
+
+/// Binds this process to its part of a job; a part without GPU leaves it as it is.
+///
+/// Errors as [`bind`] does.
+///
+/// ```no_run
+/// use nvtopo::apply::{Threads, Trust, bind_part};
+/// use nvtopo::{LocalRank, Part, Request};
+///
+/// let placement = Request::gpus(4).solve(&nvtopo::Topology::discover()?)?;
+/// let rank = LocalRank::from_environment(|name| std::env::var(name).ok())?;
+/// let part = Part::of_placement(&placement, rank);
+/// let bound = bind_part(placement.topology(), &part, Threads::All, Trust::ThisMachine)?;
+/// println!("beside GPUs {:?} on CPUs {}", bound.gpus, bound.after);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn bind_part(topology: &Topology, part: &Part, threads: Threads, trust: Trust) -> Result<Bound> {
+    let mut bound = bind(topology, &part.cpus, &part.mems, threads, trust)?;
+    let own = topology.gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
+    bound.gpus = own.map(|(_, gpu)| gpu.index).collect();
+    bound.remarks.clone_from(&part.remarks);
     Ok(bound)
 }
 

@@ -137,6 +137,16 @@ impl Topology {
         })
     }
 
+    /// The parts (MIG) of the GPU at a position, with their numbers in the graph; none for a position without a GPU.
+    pub fn gpu_instances(&self, gpu: usize) -> impl Iterator<Item = (NodeId, &GpuInstance)> {
+        let parent = self.0.devices[..self.0.gpus].get(gpu).copied();
+        let nodes = self.nodes().filter(move |(_, node)| parent.is_some() && node.parent == parent);
+        nodes.filter_map(|(id, node)| match &node.kind {
+            NodeKind::GpuInstance(instance) => Some((id, &**instance)),
+            _ => None,
+        })
+    }
+
     /// The NICs by position, counted from the first NIC.
     pub fn nics(&self) -> impl ExactSizeIterator<Item = &Nic> + DoubleEndedIterator {
         self.0.devices[self.0.gpus..].iter().map(|id| match &self.node(*id).kind {

@@ -331,6 +331,15 @@ fn improving_path(
     None
 }
 
+/// Cuts a share into equal parts: whole cores where there are enough, else hardware threads; shared where there are too
+/// few of these too.
+pub(super) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
+    let cores = cores(topology, cpus, &mut Vec::new());
+    let near = vec![cpus.clone(); parts];
+    let group: Vec<usize> = (0..parts).collect();
+    deal(&group, &near, &cores).unwrap_or(near)
+}
+
 /// The nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
 fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     let allowed = topology.machine().allowed_nodes.as_ref();

@@ -1,8 +1,9 @@
-//! The names by which people and tools call a GPU, and what `CUDA_VISIBLE_DEVICES` makes of them.
+//! The names by which people and tools call a GPU, or a MIG instance of one.
 
+use super::visible::VisibleDevice;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Gpu, Topology};
+use crate::model::{Gpu, GpuInstance, Topology};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,6 +16,7 @@ use std::str::FromStr;
 /// assert_eq!("GPU3".parse::<GpuRef>()?, GpuRef::Index(3));
 /// assert!(matches!("0000:1b:00.0".parse()?, GpuRef::Address(_)));
 /// assert!(matches!("GPU-5c3e".parse()?, GpuRef::Uuid(_)));
+/// assert!(matches!("MIG-c6d4f1ef".parse()?, GpuRef::Instance(_)));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,10 @@ pub enum GpuRef {
     Address(PciAddress),
     /// By UUID, or the start of one that is unique.
     Uuid(String),
+    /// By a MIG instance on it, or the start of one's name that is unique. It stands for the whole GPU wherever a GPU is
+    /// meant: who excludes the instance excludes its GPU. A request refuses it where GPUs are given to a job, which would
+    /// get more than the instance.
+    Instance(String),
 }
 
 impl From<u32> for GpuRef {
@@ -45,6 +51,9 @@ impl FromStr for GpuRef {
         if text.starts_with("GPU-") {
             return Ok(Self::Uuid(text.to_owned()));
         }
+        if text.starts_with("MIG-") {
+            return Ok(Self::Instance(text.to_owned()));
+        }
         text.parse().map(Self::Address).map_err(|_| {
             Error::request(format!("'{text}' names no device"))
                 .help("give an index (3 or GPU3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
@@ -57,27 +66,27 @@ impl fmt::Display for GpuRef {
         match self {
             Self::Index(index) => write!(f, "GPU{index}"),
             Self::Address(address) => address.fmt(f),
-            Self::Uuid(uuid) => f.write_str(uuid),
+            Self::Uuid(uuid) | Self::Instance(uuid) => f.write_str(uuid),
         }
     }
 }
 
 impl GpuRef {
-    fn names(&self, gpu: &Gpu) -> bool {
-        match self {
-            Self::Index(index) => gpu.index == *index,
-            Self::Address(address) => gpu.address == Some(*address),
-            Self::Uuid(start) => gpu.uuid.is_some_and(|uuid| uuid.starts_with(start)),
-        }
-    }
-
     /// The position of the GPU in [`Topology::gpus`].
     pub fn resolve(&self, topology: &Topology) -> Result<usize> {
-        let mut found = topology.gpus().enumerate().filter(|(_, gpu)| self.names(gpu));
-        match (found.next(), found.next()) {
-            (Some((position, _)), None) => Ok(position),
-            (Some(_), Some(_)) => Err(Error::request(format!("'{self}' names more than one GPU"))),
-            (None, _) => {
+        let by = |names: &dyn Fn(&Gpu) -> bool| {
+            only(topology.gpus().enumerate().filter(|(_, gpu)| names(gpu)).map(|(position, _)| position))
+        };
+        let found = match self {
+            Self::Index(index) => by(&|gpu| gpu.index == *index),
+            Self::Address(address) => by(&|gpu| gpu.address == Some(*address)),
+            Self::Uuid(start) => find_gpu(topology, start),
+            Self::Instance(name) => find_instance(topology, name).map(|device| device.gpu),
+        };
+        match found {
+            Match::One(position) => Ok(position),
+            Match::Several => Err(Error::request(format!("'{self}' names more than one GPU"))),
+            Match::None | Match::Unknown => {
                 Err(Error::request(format!("there is no {self}")).help(match topology.gpus().len() {
                     0 => "this topology has no GPU".to_owned(),
                     count => format!("this topology has {count} GPUs: {}", index_list(topology)),
@@ -85,6 +94,88 @@ impl GpuRef {
             }
         }
     }
+}
+
+/// What a name stands for.
+pub(super) enum Match<T> {
+    One(T),
+    /// It is the start of several names.
+    Several,
+    None,
+    /// Nothing that is known; the topology does not know all names.
+    Unknown,
+}
+
+impl<T> Match<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Match<U> {
+        match self {
+            Self::One(found) => Match::One(change(found)),
+            Self::Several => Match::Several,
+            Self::None => Match::None,
+            Self::Unknown => Match::Unknown,
+        }
+    }
+}
+
+fn only<T>(mut found: impl Iterator<Item = T>) -> Match<T> {
+    match (found.next(), found.next()) {
+        (Some(one), None) => Match::One(one),
+        (Some(_), Some(_)) => Match::Several,
+        (None, _) => Match::None,
+    }
+}
+
+/// The position of the GPU whose UUID this is, or the start of it.
+pub(super) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
+    let named = |gpu: &Gpu| gpu.uuid.is_some_and(|uuid| uuid.starts_with(start));
+    match only(topology.gpus().enumerate().filter(|(_, gpu)| named(gpu)).map(|(position, _)| position)) {
+        Match::None if topology.gpus().any(|gpu| gpu.uuid.is_none()) => Match::Unknown,
+        found => found,
+    }
+}
+
+/// The MIG instance of this name, or the start of it: `MIG-` and a UUID, or `MIG-GPU-UUID/1/0`, with the numbers of the
+/// GPU instance and of the compute instance, as drivers before R470 have it. Such a name tells the GPU, even where the
+/// instance is not known.
+pub(super) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDevice> {
+    let old = old_name(name);
+    let on = |gpu: usize, start: &str| matches!(find_gpu(topology, start), Match::One(found) if found == gpu);
+    let named = |gpu: usize, instance: &GpuInstance| {
+        let by_uuid = instance
+            .uuid
+            .as_ref()
+            .is_some_and(|uuid| uuid.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let by_numbers = old.is_some_and(|(start, numbers)| {
+            numbers == (instance.gpu_instance, instance.compute_instance) && on(gpu, start)
+        });
+        by_uuid || by_numbers
+    };
+    let all = (0..topology.gpus().len())
+        .flat_map(|gpu| topology.gpu_instances(gpu).map(move |(id, instance)| (gpu, id, instance)));
+    let found = all.filter(|(gpu, _, instance)| named(*gpu, instance));
+    let found = only(found.map(|(gpu, id, _)| VisibleDevice { gpu, instance: Some(id) }));
+    // A GPU that is not divided, or of which an instance is known, has no others.
+    let told = |gpu: usize| {
+        let undivided = topology.gpus().nth(gpu).and_then(|gpu| gpu.mig).is_some_and(|mig| !mig.current);
+        undivided || topology.gpu_instances(gpu).next().is_some()
+    };
+    match (found, old.map(|(start, _)| find_gpu(topology, start))) {
+        (Match::None, Some(Match::One(gpu))) if !told(gpu) => {
+            Match::One(VisibleDevice { gpu, instance: None })
+        }
+        (Match::None, Some(Match::One(_))) => Match::None,
+        (Match::None, _) if !(0..topology.gpus().len()).all(told) => Match::Unknown,
+        (found, _) => found,
+    }
+}
+
+/// `MIG-GPU-UUID/1/0` taken apart.
+fn old_name(name: &str) -> Option<(&str, (Option<u32>, Option<u32>))> {
+    let mut parts = name.get(4..).filter(|rest| rest.starts_with("GPU-"))?.split('/');
+    let gpu = parts.next()?;
+    let mut number = || parts.next()?.parse().ok();
+    let numbers = (Some(number()?), Some(number()?));
+    parts.next().is_none().then_some((gpu, numbers))
 }
 
 impl Topology {
@@ -105,27 +196,4 @@ impl Topology {
 
 fn index_list(topology: &Topology) -> String {
     topology.gpus().map(|gpu| gpu.index).collect::<crate::NodeSet>().to_string()
-}
-
-/// The positions of the GPUs that a process with this `CUDA_VISIBLE_DEVICES` sees, in its order.
-///
-/// As the CUDA runtime reads it: indices or (abbreviated) UUIDs, and the first entry that names nothing ends the
-/// list. Indices count in PCI bus order, which is CUDA's own order where all GPUs are alike.
-///
-/// ```
-/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
-/// assert_eq!(nvtopo::visible_gpus(&dgx, "3,1,-1,2"), [3, 1]);
-/// assert!(nvtopo::visible_gpus(&dgx, "").is_empty());
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn visible_gpus(topology: &Topology, variable: &str) -> Vec<usize> {
-    let mut visible = Vec::new();
-    for entry in variable.split(',') {
-        let position = entry.parse::<GpuRef>().and_then(|gpu| gpu.resolve(topology));
-        match position {
-            Ok(position) if !visible.contains(&position) => visible.push(position),
-            _ => break,
-        }
-    }
-    visible
 }

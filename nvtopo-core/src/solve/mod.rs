@@ -4,6 +4,7 @@
 //! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
 
 mod cpus;
+mod cuda_order;
 mod exact;
 mod gpu_ref;
 mod nics;
@@ -12,13 +13,16 @@ mod part;
 mod placement;
 mod rank;
 mod request;
+mod visible;
 mod weights;
 
 pub use crate::model::{Share, Shares};
 pub use cpus::{CpuLimits, share_cpus};
-pub use gpu_ref::{GpuRef, visible_gpus};
+pub use cuda_order::{CudaOrder, OrderBasis};
+pub use gpu_ref::GpuRef;
 pub use nics::nearest_nics;
 pub use part::Part;
 pub use placement::{PlacedGpu, Placement, Proof, Score};
 pub use rank::{LocalRank, RANK_VARIABLES};
 pub use request::Request;
+pub use visible::{VISIBILITY_VARIABLES, VisibleDevice, VisibleGpus};

@@ -114,8 +114,9 @@ def bind(
 ) -> Bound:
     """Binds this process to the CPUs of its GPU, and lets it take memory near them first.
 
-    By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs that
-    CUDA_VISIBLE_DEVICES shows, or of all where that is not set. A process without a rank takes all of them.
+    By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs or MIG instances
+    that CUDA_VISIBLE_DEVICES shows, or of all where that is not set; CUDA_DEVICE_ORDER tells how they are counted. A
+    process without a rank takes all of them.
 
     Call it before other libraries start: memory that is taken already stays where it is, and a memory policy holds
     for the calling thread and for what it starts.
