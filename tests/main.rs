@@ -13,3 +13,4 @@ mod same_machine;
 mod smi_matrix;
 mod solve;
 mod sysfs;
+mod visible;

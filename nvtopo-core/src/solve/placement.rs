@@ -132,9 +132,14 @@ impl Placement {
         &self.why
     }
 
-    /// What a person should know about the CPUs and memory given.
+    /// What a person should know about the GPUs, CPUs and memory given.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
+    }
+
+    /// Adds what a person should know.
+    pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
+        self.remarks.extend(remarks);
     }
 
     /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
@@ -199,7 +204,12 @@ pub(super) fn complete(
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let why = explain(topology, &chosen, candidates.len(), objectives[0].name(), proof);
-    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks: shares.remarks.clone() }
+    let divided = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
+    let divided = divided
+        .filter(|(_, gpu)| gpu.mig.is_some_and(|mig| mig.current))
+        .map(|(_, gpu)| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()));
+    let remarks = shares.remarks.iter().cloned().chain(divided).collect();
+    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks }
 }
 
 fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {

@@ -37,7 +37,7 @@ impl Request {
         Self { count, ..Self::default() }
     }
 
-    /// Only these may be taken: the free ones.
+    /// Only these may be taken: the free ones. A GPU that cannot be used is never taken.
     pub fn only<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.only.get_or_insert_default().extend(gpus.into_iter().map(Into::into));
         self
@@ -49,7 +49,7 @@ impl Request {
         self
     }
 
-    /// These must be among the chosen.
+    /// These must be among the chosen. One that cannot be used makes the request unsatisfiable.
     pub fn include<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.include.extend(gpus.into_iter().map(Into::into));
         self
@@ -80,9 +80,13 @@ impl Request {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
         let objectives = self.resolve_objectives()?;
-        let (candidates, include) = self.candidates(topology)?;
-        let solution = exact::solve(topology, &candidates, &include, self.count, &objectives)?;
-        Ok(placement::complete(topology, &candidates, &solution, &objectives, &self.limits))
+        let choice = self.choice(topology)?;
+        let solution = exact::solve(topology, &choice.candidates, &choice.include, self.count, &objectives)?;
+        let mut placement =
+            placement::complete(topology, &choice.candidates, &solution, &objectives, &self.limits);
+        let unusable = choice.unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}"));
+        placement.remark(unusable);
+        Ok(placement)
     }
 
     fn resolve_objectives(&self) -> Result<Vec<&'static dyn Objective>> {
@@ -105,8 +109,8 @@ impl Request {
         Ok(objectives)
     }
 
-    /// The positions that may be taken, and those among them that must be.
-    fn candidates(&self, topology: &Topology) -> Result<(Vec<usize>, Vec<usize>)> {
+    /// What there is to choose from, or why that is not enough.
+    fn choice(&self, topology: &Topology) -> Result<Choice> {
         let resolve = |refs: &[GpuRef]| -> Result<Vec<usize>> {
             let mut positions: Vec<usize> =
                 refs.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<_>>()?;
@@ -114,11 +118,16 @@ impl Request {
             positions.dedup();
             Ok(positions)
         };
-        let total = topology.gpus().len();
+        let name = |position: usize| topology.device_name(position);
         let only = self.only.as_deref().map(resolve).transpose()?;
         let exclude = resolve(&self.exclude)?;
         let include = resolve(&self.include)?;
-        let name = |position: usize| topology.device_name(position);
+        let given = self.include.iter().chain(self.only.iter().flatten());
+        for part in given.filter(|gpu| matches!(gpu, GpuRef::Instance(_))) {
+            let gpu = name(part.resolve(topology)?);
+            return Err(Error::request(format!("{part} is a part of {gpu}, and whole GPUs are chosen"))
+                .help("bind to the instance by CUDA_VISIBLE_DEVICES instead"));
+        }
         if let Some(both) = include.iter().find(|position| exclude.contains(position)) {
             return Err(Error::request(format!("{} is both included and excluded", name(*both))));
         }
@@ -137,20 +146,52 @@ impl Request {
         if self.count == 0 {
             return Err(Error::request("0 GPUs were asked for").help("ask for at least 1"));
         }
-        let mut candidates = only.unwrap_or_else(|| (0..total).collect());
+        let mut candidates = only.unwrap_or_else(|| (0..topology.gpus().len()).collect());
         candidates.retain(|position| !exclude.contains(position));
-        if candidates.len() < self.count {
-            return Err(Error::unsatisfiable(match (candidates.len(), total) {
-                (_, 0) => "this topology has no GPU".to_owned(),
-                (left, _) if left == total => {
-                    format!("{} GPUs were asked for, but this machine has {total}", self.count)
-                }
-                (left, _) => format!(
-                    "{} GPUs were asked for, but only {left} of {total} are left to choose from",
-                    self.count
-                ),
-            }));
+        let mut unusable = Vec::new();
+        let reasons: Vec<Option<&String>> = topology.gpus().map(|gpu| gpu.unusable.as_ref()).collect();
+        candidates.retain(|position| {
+            unusable.extend(reasons[*position].map(|why| (name(*position), why.clone())));
+            reasons[*position].is_none()
+        });
+        if let Some((gpu, why)) =
+            include.iter().find_map(|position| Some((name(*position), reasons[*position]?)))
+        {
+            return Err(Error::unsatisfiable(format!("{gpu} is included, but cannot be used: {why}")));
         }
-        Ok((candidates, include))
+        let choice = Choice { candidates, include, unusable };
+        if choice.candidates.len() < self.count {
+            return Err(Error::unsatisfiable(choice.too_few(self.count, topology.gpus().len())));
+        }
+        Ok(choice)
+    }
+}
+
+/// What there is to choose from.
+struct Choice {
+    /// The positions that may be taken.
+    candidates: Vec<usize>,
+    /// Those among them that must be.
+    include: Vec<usize>,
+    /// The names of those that nobody can use, and why.
+    unusable: Vec<(String, String)>,
+}
+
+impl Choice {
+    fn too_few(&self, count: usize, total: usize) -> String {
+        let left = self.candidates.len();
+        let why = match total {
+            0 => return "this topology has no GPU".to_owned(),
+            _ if left == total => {
+                return format!("{count} GPUs were asked for, but this machine has {total}");
+            }
+            _ => format!("{count} GPUs were asked for, but only {left} of {total} are left to choose from"),
+        };
+        let unusable: Vec<String> = self.unusable.iter().map(|(gpu, why)| format!("{gpu} ({why})")).collect();
+        match unusable.len() {
+            0 => why,
+            1 => format!("{why}; 1 cannot be used: {}", unusable[0]),
+            lost => format!("{why}; {lost} cannot be used: {}", unusable.join(", ")),
+        }
     }
 }
