@@ -17,8 +17,9 @@ fn preset(name: &str) -> Fragment {
     fragment(&Locator::Preset(name.to_owned())).unwrap()
 }
 
-fn json(text: &str) -> Fragment {
-    let input = Input::Text { name: "t.json", bytes: text.as_bytes() };
+/// What one text says, in whichever format it is.
+fn read(text: &str) -> Fragment {
+    let input = Input::Text { name: "t", bytes: text.as_bytes() };
     SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
 }
 
@@ -29,7 +30,7 @@ fn without_nvlinks(name: &str) -> Fragment {
     let topology = &mut document["topology"];
     topology["nvlink_known"] = false.into();
     topology["links"].as_array_mut().unwrap().retain(|link| link["kind"] != "nvlink");
-    json(&document.to_string())
+    read(&document.to_string())
 }
 
 fn gpu(index: u32) -> Gpu {
@@ -340,4 +341,72 @@ proptest! {
             Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidRequest),
         }
     }
+}
+
+#[test]
+fn an_assumption_that_another_source_makes_needless_is_not_told() {
+    let text = include_str!("data/topo-m/dgx1-v100-8gpu-4mlx5-tabs.txt");
+    let matrix = read(text);
+    let alone = merge(std::slice::from_ref(&matrix)).unwrap();
+    let assumed =
+        |topology: &Topology| topology.notes().iter().filter(|note| note.text.contains("assumed")).count();
+    assert_eq!(assumed(&alone), 2, "{:?}", alone.notes());
+    // The document of it keeps them, and loses them where it is merged as the text does.
+    let reread = Topology::parse("t.json", alone.to_json().as_bytes()).unwrap();
+    assert_eq!(reread.notes(), alone.notes());
+    for other in [matrix.clone(), read(&alone.to_json())] {
+        for order in [[other.clone(), preset("dgx-1-v100")], [preset("dgx-1-v100"), other]] {
+            let merged = merge(&order).unwrap();
+            assert_eq!(assumed(&merged), 0, "{:?}", merged.notes());
+            let again = Topology::parse("t.json", merged.to_json().as_bytes()).unwrap();
+            assert_eq!(again, merged);
+        }
+    }
+    // Another text tells no more than the first.
+    assert_eq!(assumed(&merge(&[matrix.clone(), matrix]).unwrap()), 2);
+}
+
+#[test]
+fn nvlinks_that_another_source_knows_are_not_called_unknown() {
+    let silent = |note: &str| {
+        let mut fragment = Fragment::new(Provenance::Hwloc);
+        fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(0))));
+        fragment.set_nvlink_unknown();
+        fragment.note(NoteKind::Unknown, note);
+        fragment
+    };
+    let told = |note: &str| {
+        let merged = merge(&[silent(note), preset("dgx-h100")]).unwrap();
+        merged.notes().iter().any(|own| own.text == note)
+    };
+    assert!(!told("the file does not tell which GPUs NVLink connects"));
+    assert!(!told("the kernel does not tell which GPUs NVLink connects"));
+    assert!(told("something else"));
+}
+
+#[test]
+fn misuse_of_a_fragment_is_an_error_and_no_panic() {
+    let mut replaced = Fragment::new(Provenance::Preset);
+    *replaced.node_mut(NodeId::MACHINE) = NodeKind::Gpu(Box::new(gpu(0)));
+    assert_eq!(merge(std::slice::from_ref(&replaced)).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert!(merge(&[replaced.clone(), preset("dgx-h100")]).is_err());
+    replaced.machine().product = Some("x".to_owned());
+    assert_eq!(merge(&[replaced]).unwrap().machine().product.as_deref(), Some("x"));
+
+    // Numbers of another fragment.
+    let mut large = Fragment::new(Provenance::Preset);
+    let far =
+        (0..9).map(|index| large.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(index))))).last().unwrap();
+    let stray = |change: &dyn Fn(&mut Fragment)| {
+        let mut fragment = Fragment::new(Provenance::Preset);
+        let own = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(0))));
+        change(&mut fragment);
+        assert_eq!(own.index(), 1);
+        assert!(merge(std::slice::from_ref(&fragment)).is_err());
+        assert!(merge(&[fragment, preset("dgx-h100")]).is_err());
+    };
+    stray(&|fragment| _ = fragment.add(far, NodeKind::Gpu(Box::new(gpu(1)))));
+    stray(&|fragment| fragment.link(far, NodeId::MACHINE, rates::pcie_unknown()));
+    stray(&|fragment| fragment.state_path(far, NodeId::MACHINE, PathType::Pix));
+    stray(&|fragment| fragment.measure(far, far, nvtopo::Bandwidth::ZERO));
 }

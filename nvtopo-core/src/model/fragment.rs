@@ -75,11 +75,15 @@ impl Fragment {
         }
     }
 
-    /// The machine, to fill in.
+    /// The machine, to fill in. If [`node_mut`](Self::node_mut) made something else of it, it is an empty one again.
     pub fn machine(&mut self) -> &mut Machine {
-        match &mut self.nodes[0].kind {
+        let first = &mut self.nodes[0].kind;
+        if !matches!(first, NodeKind::Machine(_)) {
+            *first = NodeKind::Machine(Machine::default());
+        }
+        match first {
             NodeKind::Machine(machine) => machine,
-            _ => unreachable!("`new` puts the machine first and nothing replaces it"),
+            _ => unreachable!("it was made one just before"),
         }
     }
 

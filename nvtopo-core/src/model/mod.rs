@@ -5,6 +5,7 @@
 
 mod builder;
 mod fragment;
+pub(crate) mod gaps;
 mod gpu;
 mod link;
 mod merge;
@@ -112,6 +113,9 @@ impl Topology {
     }
 
     /// The node and what contains it, up to the machine.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node), and so does every question about a node.
     pub fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         std::iter::successors(Some(id), |id| self.node(*id).parent)
     }
@@ -156,6 +160,9 @@ impl Topology {
     }
 
     /// The name of a device by its position in [`devices`](Self::devices).
+    ///
+    /// # Panics
+    /// When there is no device at that position.
     pub fn device_name(&self, device: usize) -> String {
         match &self.node(self.0.devices[device]).kind {
             NodeKind::Gpu(gpu) => gpu.name(),

@@ -5,11 +5,17 @@ use crate::model::{NodeId, NodeKind, Stated, Topology};
 
 impl Topology {
     /// The NUMA node that contains a node.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
     pub fn numa_ancestor(&self, id: NodeId) -> Option<NodeId> {
         self.ancestors(id).find(|id| self.node(*id).kind.as_numa_node().is_some())
     }
 
     /// The CPUs nearest to a device: those that a source names, else those of its NUMA node.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
     pub fn local_cpus(&self, id: NodeId) -> Stated<CpuSet> {
         let stated = match &self.node(id).kind {
             NodeKind::Gpu(gpu) => &gpu.cpus,
@@ -26,6 +32,9 @@ impl Topology {
     }
 
     /// The NUMA nodes nearest to a device: those that a source names, else the one that contains it.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
     pub fn local_nodes(&self, id: NodeId) -> Stated<NodeSet> {
         let stated = match &self.node(id).kind {
             NodeKind::Gpu(gpu) => &gpu.nodes,

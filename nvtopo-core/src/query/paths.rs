@@ -39,6 +39,9 @@ impl Topology {
     /// would be shorter: a port between them redirects it (ACS). `None`: nobody could tell, or the devices meet only at
     /// a host bridge or above, where all goes through the root complex anyway.
     ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
+    ///
     /// ```
     /// let dgx = nvtopo::Topology::preset("dgx-a100")?; // a preset knows of no settings
     /// assert_eq!(dgx.redirected(dgx.devices()[0], dgx.devices()[1]), None);

@@ -9,18 +9,21 @@ mod matching;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
-use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteKind, Origin, tree};
+use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteKind, Origin, gaps, tree};
 use facts::Conflicts;
 use std::collections::BTreeSet;
 
-/// Merges fragments that have passed the builder's checks. The base is the one of the best provenance, the
-/// earlier where two are equal.
+/// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is. The base
+/// is the one of the best provenance, the earlier where two are equal.
 pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     fragments.sort_by_key(|fragment| fragment.nodes[0].provenance);
     let mut fragments = fragments.into_iter();
     let Some(mut base) = fragments.next() else {
         return Err(Error::request("there is nothing to build a topology from"));
     };
+    if fragments.len() == 0 {
+        return Ok(base);
+    }
     let mut conflicts = Conflicts::default();
     for other in fragments {
         base.origin = origin(&base.origin, &other.origin)?;
@@ -28,6 +31,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     }
     conflicts.write(&mut base);
     reorder(&mut base);
+    gaps::close(&mut base);
     Ok(base)
 }
 

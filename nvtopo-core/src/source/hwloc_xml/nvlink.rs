@@ -5,7 +5,7 @@
 
 use super::devices::{End, Ends};
 use super::matrix::Matrix;
-use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteKind, Rate, rates};
+use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteKind, Rate, gaps, rates};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
     let Some(matrix) = matrix else {
         if ends.gpus.len() >= 2 {
             fragment.set_nvlink_unknown();
-            fragment.note(NoteKind::Unknown, "the file does not tell which GPUs NVLink connects");
+            fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_FILE);
         }
         return;
     };

@@ -19,7 +19,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
-    rates,
+    gaps, rates,
 };
 use affinity::Affinity;
 use cell::Word;
@@ -218,8 +218,5 @@ fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &F
             format!("the text does not say what lies between {unknown} pairs of devices"),
         );
     }
-    fragment.note(
-        NoteKind::Unknown,
-        "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed",
-    );
+    fragment.note(NoteKind::Unknown, gaps::PCIE_RATE);
 }

@@ -4,7 +4,7 @@ use super::cell::Word;
 use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
 use super::tree::Sets;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, rates};
+use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, gaps, rates};
 
 /// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
@@ -103,10 +103,7 @@ fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
         );
     }
     if pairs.any(|word| matches!(word, Word::Nv(_))) {
-        fragment.note(
-            NoteKind::Unknown,
-            "the generation of NVLink is unknown; 25 GB/s for each link in one direction is assumed",
-        );
+        fragment.note(NoteKind::Unknown, gaps::NVLINK_RATE);
     }
 }
 
@@ -127,12 +124,10 @@ pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pai
         return;
     }
     let text = match matrix.pci_only {
-        Some(true) => "the text is that of 'topo -mp', which does not show NVLinks; there may be some",
+        Some(true) => gaps::NVLINKS_OF_PCI_MATRIX,
         Some(false) => return,
         None if matrix.lists_nvlink => return,
-        None => {
-            "no pair has NVLinks and no legend explains NV#; the text may be that of 'topo -mp', which does not show NVLinks"
-        }
+        None => gaps::NVLINKS_OF_BARE_MATRIX,
     };
     fragment.set_nvlink_unknown();
     fragment.note(NoteKind::Unknown, text);

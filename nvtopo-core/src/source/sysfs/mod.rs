@@ -54,8 +54,8 @@ impl Source for Sysfs {
 pub(super) const EXPECTED: &str =
     "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
 
-/// The note of a machine with several GPUs.
-pub(super) const NO_NVLINKS: &str = "the kernel does not tell which GPUs NVLink connects";
+// The note of a machine with several GPUs.
+pub(super) use crate::model::gaps::NVLINKS_OF_KERNEL as NO_NVLINKS;
 
 /// The machine whose file system has this root.
 pub(super) fn root(root: &Path) -> Result<Fragment> {

@@ -1,0 +1,71 @@
+//! Notes of what a source left open, which go once another source tells it.
+//!
+//! Such a note is known by its text, so that it does the same in a topology that was written and read again.
+
+use crate::model::{Basis, Fragment, LinkKind, NodeId, NodeKind, tree};
+use std::collections::BTreeSet;
+
+/// The kernel's view alone.
+pub(crate) const NVLINKS_OF_KERNEL: &str = "the kernel does not tell which GPUs NVLink connects";
+
+/// A file of hwloc without a matrix of NVLink bandwidths.
+pub(crate) const NVLINKS_OF_FILE: &str = "the file does not tell which GPUs NVLink connects";
+
+/// A matrix that says so by its legend.
+pub(crate) const NVLINKS_OF_PCI_MATRIX: &str =
+    "the text is that of 'topo -mp', which does not show NVLinks; there may be some";
+
+/// A matrix without legend.
+pub(crate) const NVLINKS_OF_BARE_MATRIX: &str = "no pair has NVLinks and no legend explains NV#; the text may be that of 'topo -mp', which does not show NVLinks";
+
+/// A matrix counts NVLinks and says nothing more of them.
+pub(crate) const NVLINK_RATE: &str =
+    "the generation of NVLink is unknown; 25 GB/s for each link in one direction is assumed";
+
+/// A matrix says nothing of PCIe links but that they are there.
+pub(crate) const PCIE_RATE: &str = "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed";
+
+/// Each note with whether it still holds.
+type Gap = (&'static str, fn(&Fragment) -> bool);
+
+static GAPS: [Gap; 6] = [
+    (NVLINKS_OF_KERNEL, nvlinks_open),
+    (NVLINKS_OF_FILE, nvlinks_open),
+    (NVLINKS_OF_PCI_MATRIX, nvlinks_open),
+    (NVLINKS_OF_BARE_MATRIX, nvlinks_open),
+    (NVLINK_RATE, nvlink_rate_open),
+    (PCIE_RATE, pcie_rate_open),
+];
+
+/// Takes out the notes that no longer hold.
+pub(super) fn close(fragment: &mut Fragment) {
+    for (text, open) in &GAPS {
+        let is_it = |note: &crate::model::Note| note.text == *text;
+        if fragment.notes.iter().any(is_it) && !open(fragment) {
+            fragment.notes.retain(|note| !is_it(note));
+        }
+    }
+}
+
+fn nvlinks_open(fragment: &Fragment) -> bool {
+    !fragment.nvlink_known
+}
+
+fn nvlink_rate_open(fragment: &Fragment) -> bool {
+    let mut nvlinks = fragment.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+    nvlinks.any(|(_, _, link)| link.rate.is_none_or(|rate| rate.basis == Basis::Assumed))
+}
+
+/// Whether there is a device between which and its host bridge no PCIe link has a rate.
+fn pcie_rate_open(fragment: &Fragment) -> bool {
+    let parent = |id: NodeId| fragment.nodes[id.index()].parent;
+    let known =
+        fragment.links.iter().filter(|(_, _, link)| link.kind == LinkKind::Pcie && link.rate.is_some());
+    // The lower end of each such link.
+    let known: BTreeSet<NodeId> =
+        known.map(|(a, b, _)| if parent(*a) == Some(*b) { *a } else { *b }).collect();
+    let told =
+        |id: NodeId| tree::ancestors(|id| &fragment.nodes[id.index()], id).any(|id| known.contains(&id));
+    let mut devices = fragment.nodes.iter().zip((0..).map(NodeId));
+    devices.any(|(node, id)| matches!(node.kind, NodeKind::Gpu(_) | NodeKind::Nic(_)) && !told(id))
+}
