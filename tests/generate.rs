@@ -119,6 +119,10 @@ impl Dice {
                 let path = self.one(&PathType::ALL);
                 fragment.state_path(a, b, path);
             }
+            if self.below(3) == 0 {
+                let bandwidth = Bandwidth::from_mb_per_s(u64::from(self.below(99_999)));
+                self.measure(fragment, (a, b), bandwidth);
+            }
         }
         for (index, a) in ends.iter().enumerate() {
             for b in &ends[index + 1..] {
@@ -135,9 +139,14 @@ impl Dice {
         }
     }
 
-    /// Only GPUs are measured.
+    /// Only GPUs are measured, and a GPU with a NIC.
     fn measure(&mut self, fragment: &mut Fragment, (a, b): (NodeId, NodeId), bandwidth: Bandwidth) {
-        if [a, b].into_iter().all(|id| matches!(fragment.node_mut(id), NodeKind::Gpu(_))) {
+        let gpu = |fragment: &mut Fragment, id| matches!(fragment.node_mut(id), NodeKind::Gpu(_));
+        let device = |fragment: &mut Fragment, id| {
+            gpu(fragment, id) || matches!(fragment.node_mut(id), NodeKind::Nic(_))
+        };
+        let one = gpu(fragment, a) || gpu(fragment, b);
+        if one && [a, b].into_iter().all(|id| device(fragment, id)) {
             let (from, to) = self.one(&[(a, b), (b, a)]);
             fragment.measure(from, to, bandwidth);
         }
@@ -235,6 +244,7 @@ impl Dice {
                 rdma_device: self.maybe(|_| format!("mlx5_{own}")),
                 net_devices: (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
                 rate: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+                measured: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
                 cpus: self.stated(Self::cpus),
                 nodes: self.stated(Self::nodes),
             })),

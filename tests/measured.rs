@@ -67,6 +67,11 @@ memcpy local GPU(column) bandwidth (GB/s)
  0   1200.00   1200.00   1200.00
 ";
 
+fn perftest(name: &str) -> String {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/perftest").join(name);
+    std::fs::read_to_string(file).unwrap()
+}
+
 fn measured(topology: &Topology, a: usize, b: usize) -> Option<f64> {
     topology.measured(topology.devices()[a], topology.devices()[b]).map(Bandwidth::as_gb_per_s)
 }
@@ -111,6 +116,111 @@ fn a_measurement_is_laid_over_a_machine_and_placed_by() {
 }
 
 #[test]
+fn perftest_with_memory_of_a_gpu_is_read() {
+    for (file, address, model, nic, gb_per_s, gpu_sends) in [
+        ("h200-cuda-client.txt", "0000:8f:00.0", "NVIDIA H200", "mlx5_3", 17.619, true),
+        ("a40-cuda-server.txt", "0000:61:00.0", "NVIDIA A40", "mlx5_1", 22.683, false),
+    ] {
+        let topology = Topology::parse(file, perftest(file).as_bytes()).unwrap();
+        let gpu = topology.gpus().next().unwrap();
+        assert_eq!((gpu.address.unwrap().to_string().as_str(), gpu.model.as_deref()), (address, Some(model)));
+        assert_eq!(topology.device(nic).unwrap(), 1);
+        assert_eq!(measured(&topology, 0, 1), Some(gb_per_s), "{file}");
+        let [only] = topology.measurements() else { panic!("{:?}", topology.measurements()) };
+        assert_eq!(only.from == topology.devices()[0], gpu_sends, "{file}");
+        // What a GPU gets is no rate of the adapter.
+        assert_eq!(topology.nics().next().unwrap().measured, None);
+        assert!(topology.notes().is_empty(), "{:?}", topology.notes());
+    }
+}
+
+#[test]
+fn perftest_with_memory_of_the_host_is_the_rate_of_the_adapter() {
+    let host = perftest("epyc-hdr-host.txt");
+    let rate = |text: &str| {
+        Topology::parse("x", text.as_bytes()).unwrap().nics().next().unwrap().measured.unwrap().as_mb_per_s()
+    };
+    // 22292.76 MiB/s, as 0.002787 million messages of 8388608 bytes are too.
+    assert_eq!(rate(&host), 23_376);
+    assert!(rate(&host).abs_diff(2787 * 8_388_608 / 1_000_000) < 5);
+    assert_eq!(rate(&host.replace("MB/sec", "MiB/sec")), 23_376);
+    // Without the column of the peak, as older versions print it.
+    let no_peak = " RDMA_Read BW Test\n Dual-port : OFF Device : hns_0\n #bytes #iterations BW average[MB/sec] \
+                   MsgRate[Mpps]\n 1048576 93205 1000.00 0.023302\n";
+    assert_eq!(rate(no_peak), 1049);
+    // Of several runs the best counts; a run that was cut off does not spoil the next.
+    let cut = host.replace(" 8388608", " 4096").replace(&"-".repeat(87), "");
+    assert_eq!(rate(&(cut + &host)), 23_376);
+}
+
+#[test]
+fn runs_that_tell_nothing_of_one_direction_are_left_out() {
+    let both = perftest("cx5-bidirectional.txt");
+    let error = Topology::parse("x", both.as_bytes()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.advice().unwrap().contains("both directions at once"), "{error}");
+    let host = perftest("epyc-hdr-host.txt");
+    let topology = Topology::parse("x", (both + &host).as_bytes()).unwrap();
+    assert_eq!(topology.nics().next().unwrap().measured.unwrap().as_mb_per_s(), 23_376);
+    assert!(topology.notes()[0].text.contains("both directions at once"), "{:?}", topology.notes());
+    for (text, words) in [
+        (host.replace("Dual-port       : OFF", "Dual-port       : ON"), "two ports"),
+        (host.replace("RDMA_Write", "Atomic FETCH_AND_ADD"), "other operations"),
+        (host.replace("Device ", ""), "its device"),
+        (
+            host.replace("8388608", "8")
+                .replace("4194304", "8")
+                .replace("131072", "8")
+                .replace("4096  ", "8 "),
+            "below 4096",
+        ),
+    ] {
+        let error = Topology::parse("x", text.as_bytes()).unwrap_err();
+        assert!(error.advice().unwrap_or_default().contains(words), "{error}");
+    }
+    let broken = host.replace("22292.76", "fast");
+    let error = Topology::parse("x", broken.as_bytes()).unwrap_err();
+    assert_eq!((error.kind(), error.line()), (ErrorKind::InvalidInput, Some(28)));
+    let unit = Topology::parse("x", host.replace("MB/sec", "furlongs").as_bytes()).unwrap_err();
+    assert!(unit.message().contains("furlongs"), "{unit}");
+}
+
+#[test]
+fn measured_adapters_are_laid_over_a_machine() {
+    let text = "\tGPU0\tGPU1\tNIC0\nGPU0\t X \tNV4\tPIX\nGPU1\tNV4\t X \tSYS\nNIC0\tPIX\tSYS\t X \n\nNIC Legend:\n\n  NIC0: mlx5_0\n";
+    let fragment = |bytes: &[u8]| {
+        let input = nvtopo::source::Input::Text { name: "x", bytes };
+        nvtopo::source::SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
+    };
+    let host = perftest("epyc-hdr-host.txt")
+        .replace("22292.76", "9000.00")
+        .replace("22164.23", "1.0")
+        .replace("18044.34", "1.0");
+    let gpu = perftest("h200-cuda-client.txt").replace("mlx5_3", "mlx5_0");
+    let merge = |texts: &[&str]| {
+        let fragments = texts.iter().map(|text| fragment(text.as_bytes()));
+        fragments.fold(TopologyBuilder::new(), TopologyBuilder::with).build().unwrap()
+    };
+    let plain = merge(&[text]);
+    let rate = |topology: &Topology, gpu: usize| topology.pairs().pair(gpu, 2).rate.unwrap();
+    assert_eq!(rate(&plain, 0).basis, Basis::Assumed);
+    let topology = merge(&[text, &host]);
+    assert_eq!(topology.nics().len(), 1);
+    for gpu in [0, 1] {
+        assert_eq!(
+            rate(&topology, gpu),
+            Rate { bandwidth: Bandwidth::from_mb_per_s(9437), basis: Basis::Measured }
+        );
+    }
+    // The pair that was measured is known better than that.
+    let topology = merge(&[&gpu, &host, text]);
+    assert_eq!(rate(&topology, 0).bandwidth.as_mb_per_s(), 17_619);
+    assert_eq!(rate(&topology, 1).bandwidth.as_mb_per_s(), 9437);
+    let again = Topology::parse("x.json", topology.to_json().as_bytes()).unwrap();
+    assert_eq!(again, topology);
+}
+
+#[test]
 fn what_is_no_figure_is_an_error_with_its_place() {
     let broken = NVBANDWIDTH.replace("120.50", "fast");
     let error = Topology::parse("nvbandwidth.txt", broken.as_bytes()).unwrap_err();
@@ -132,8 +242,13 @@ fn what_was_not_measured_is_told() {
 
 proptest! {
     #[test]
-    fn damage_is_never_a_panic(at in 0usize..2000, cut in 0usize..80, junk in "[ -~\n]{0,20}", first in any::<bool>()) {
-        let mut text = if first { P2P.to_owned() } else { NVBANDWIDTH.to_owned() };
+    fn damage_is_never_a_panic(at in 0usize..2000, cut in 0usize..80, junk in "[ -~\n]{0,20}", which in 0usize..4) {
+        let mut text = match which {
+            0 => P2P.to_owned(),
+            1 => NVBANDWIDTH.to_owned(),
+            2 => perftest("h200-cuda-client.txt"),
+            _ => perftest("epyc-hdr-host.txt"),
+        };
         let at = at % text.len();
         let end = (at + cut).min(text.len());
         text.replace_range(at..end, &junk);

@@ -53,10 +53,13 @@ pub(crate) struct InputArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
     /// Where to read the topology: live (this machine), preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's
-    /// JSON, nvbandwidth, p2pBandwidthLatencyTest), a directory with a recorded /sys and /proc, or - for standard input.
-    /// Several are merged
+    /// JSON, nvbandwidth, p2pBandwidthLatencyTest, ib_write_bw), a directory with a recorded /sys and /proc, or - for
+    /// standard input. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Vec<Locator>,
+    /// Count links by what the hardware reports of them, where it does, and not by what their generation can do
+    #[arg(long)]
+    pub(crate) reported: bool,
 }
 
 #[derive(Args, Debug)]

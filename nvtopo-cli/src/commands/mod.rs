@@ -43,7 +43,8 @@ pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {
-    Topology::open(&source.from)
+    let topology = Topology::open(&source.from)?;
+    Ok(if source.reported { topology.with_reported_rates() } else { topology })
 }
 
 fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {

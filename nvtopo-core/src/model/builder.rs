@@ -52,8 +52,14 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
         return Err(Error::input("a stated path names a node that does not exist"));
     }
     let is_gpu = |id: NodeId| fragment.nodes.get(id.index()).is_some_and(|node| node.kind.as_gpu().is_some());
-    if fragment.measured.iter().any(|one| one.from == one.to || !is_gpu(one.from) || !is_gpu(one.to)) {
-        return Err(Error::input("a measurement is not from one GPU to another"));
+    let is_device = |id: NodeId| {
+        is_gpu(id) || fragment.nodes.get(id.index()).is_some_and(|node| node.kind.as_nic().is_some())
+    };
+    let sound = |from: NodeId, to: NodeId| {
+        from != to && is_device(from) && is_device(to) && (is_gpu(from) || is_gpu(to))
+    };
+    if !fragment.measured.iter().all(|one| sound(one.from, one.to)) {
+        return Err(Error::input("a measurement is neither of two GPUs nor of a GPU and a NIC"));
     }
     if fragment.p2p.iter().any(|one| one.a == one.b || !is_gpu(one.a) || !is_gpu(one.b)) {
         return Err(Error::input("peer-to-peer access is stated of something other than two GPUs"));

@@ -18,12 +18,12 @@ pub struct StatedPath {
     pub path: PathType,
 }
 
-/// What was measured from one GPU to another.
+/// What was measured from one GPU to another, or between a GPU and a NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
-    /// The GPU that sends.
+    /// The device that sends.
     pub from: NodeId,
-    /// The GPU that receives.
+    /// The device that receives.
     pub to: NodeId,
     /// What it received.
     pub bandwidth: Bandwidth,
@@ -139,7 +139,8 @@ impl Fragment {
         self.paths.push(StatedPath { a: a.min(b), b: a.max(b), path });
     }
 
-    /// States what was measured from one GPU to another. The first of several for a direction counts.
+    /// States what was measured from one device to another, one of them at least a GPU. The first of several for a
+    /// direction counts. What a NIC was measured to carry by itself is [`Nic::measured`](crate::model::Nic::measured).
     pub fn measure(&mut self, from: NodeId, to: NodeId, bandwidth: Bandwidth) {
         self.measured.push(Measured { from, to, bandwidth });
     }

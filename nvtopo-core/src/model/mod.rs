@@ -206,7 +206,7 @@ impl Topology {
         &self.0.paths
     }
 
-    /// What two GPUs were measured to exchange: the lesser of the two directions, where both are known.
+    /// What two devices were measured to exchange: the lesser of the two directions, where both are known.
     pub fn measured(&self, a: NodeId, b: NodeId) -> Option<Bandwidth> {
         let of = |from: NodeId, to: NodeId| {
             let found =

@@ -28,6 +28,8 @@ pub struct Nic {
     pub link_layer: Option<LinkLayer>,
     /// The rate of its port, one direction.
     pub rate: Option<Bandwidth>,
+    /// What its port was measured to carry from and to memory of the host, one direction.
+    pub measured: Option<Bandwidth>,
     /// The largest packet of its interface in bytes.
     pub mtu: Option<u32>,
     /// The bond that its interface belongs to, such as `bond0`: the ports of a bond act as one.

@@ -26,9 +26,9 @@ impl Topology {
                 let (a, b) = (devices[a.min(b)], devices[a.max(b)]);
                 let pair = nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b));
                 // What the machine really does counts more than what its links could do.
-                let measured =
-                    self.measured(a, b).map(|bandwidth| Rate { bandwidth, basis: Basis::Measured });
-                Pair { rate: measured.or(pair.rate), ..pair }
+                let known = |bandwidth| Rate { bandwidth, basis: Basis::Measured };
+                let rate = self.measured(a, b).map(known).or_else(|| at_most_measured(self, a, b, pair.rate));
+                Pair { rate, ..pair }
             })
         })
     }
@@ -94,6 +94,13 @@ fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
         _ => pcie,
     };
     Pair { path: Some(path), nvlinks: 0, rate: Some(rate) }
+}
+
+/// The rate of a pair, or what a NIC of it was measured to carry, where that is less.
+fn at_most_measured(topology: &Topology, a: NodeId, b: NodeId, rate: Option<Rate>) -> Option<Rate> {
+    let measured = [a, b].into_iter().filter_map(|id| topology.node(id).kind.as_nic()?.measured).min();
+    let measured = measured.map(|bandwidth| Rate { bandwidth, basis: Basis::Measured });
+    rate.map(|rate| measured.map_or(rate, |measured| slower(rate, measured)))
 }
 
 fn slower(a: Rate, b: Rate) -> Rate {

@@ -10,6 +10,7 @@ mod live;
 mod measured;
 mod nvml;
 mod pci_tree;
+mod perftest;
 mod preset;
 mod product;
 mod smi_matrix;
@@ -63,6 +64,7 @@ pub static SOURCES: &[&dyn Source] = &[
     &hwloc_xml::HwlocXml,
     &measured::NvBandwidth,
     &measured::P2pTest,
+    &perftest::Perftest,
     &smi_matrix::SmiMatrix,
 ];
 

@@ -277,6 +277,9 @@ impl Filler<'_> {
         self.address(&mut base.address, other.address);
         self.option("RDMA device", &mut base.rdma_device, other.rdma_device.as_ref());
         self.option("rate", &mut base.rate, other.rate.as_ref());
+        // Of two measurements the better tells what it can carry.
+        self.fill("measured rate", &mut base.measured, other.measured.as_ref());
+        base.measured = base.measured.max(other.measured);
         self.pci(&mut base.pci, &other.pci);
         self.fill("model", &mut base.model, other.model.as_ref());
         self.option("firmware", &mut base.firmware, other.firmware.as_ref());

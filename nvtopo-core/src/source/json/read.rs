@@ -281,6 +281,7 @@ impl Reader {
             state: nic.state.convert(),
             link_layer: nic.link_layer.convert(),
             rate: nic.mb_per_s.convert(),
+            measured: nic.measured_mb_per_s.convert(),
             mtu: nic.mtu,
             bond: nic.bond,
             cpus: self.stated::<CpuSet>(nic.cpus)?,

@@ -198,6 +198,7 @@ fn nic(nic: model::Nic, parent: u32, source: Option<Source>, learned: Vec<Learne
         state: nic.state.convert(),
         link_layer: nic.link_layer.convert(),
         mb_per_s: nic.rate.convert(),
+        measured_mb_per_s: nic.measured.convert(),
         mtu: nic.mtu,
         bond: nic.bond,
         cpus: stated(&nic.cpus),

@@ -60,7 +60,7 @@ pub(super) struct Body {
     /// Classes of paths as a source stated them; they hold over what the nodes say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) paths: Vec<Path>,
-    /// What was measured from one GPU to another.
+    /// What was measured from one GPU to another, and between GPUs and NICs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) measured: Vec<Measured>,
     /// What the driver allows two GPUs to do with each other's memory.
@@ -147,14 +147,14 @@ pub(super) struct Path {
     pub(super) path: PathType,
 }
 
-/// What was measured from one GPU to another.
+/// What was measured from one device to another; one of them at least is a GPU.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub(super) struct Measured {
-    /// The position in `nodes` of the GPU that sends.
+    /// The position in `nodes` of the GPU or NIC that sends.
     pub(super) from: u32,
-    /// The position in `nodes` of the GPU that receives.
+    /// The position in `nodes` of the GPU or NIC that receives.
     pub(super) to: u32,
     /// What it received, in 1e6 bytes per second.
     pub(super) mb_per_s: u64,

@@ -286,6 +286,9 @@ node! {
         /// The rate of its port, one direction, in MB/s (1e6 bytes per second).
         #[serde(skip_serializing_if = "Option::is_none")]
         mb_per_s: Option<u64>,
+        /// What its port was measured to carry, one direction, in MB/s (1e6 bytes per second).
+        #[serde(skip_serializing_if = "Option::is_none")]
+        measured_mb_per_s: Option<u64>,
         /// The largest packet of its interface in bytes.
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u32>,

@@ -1,0 +1,261 @@
+//! What a network adapter was measured to carry, as perftest prints it: `ib_write_bw`, `ib_read_bw` and `ib_send_bw`.
+//!
+//! A run with memory of the host tells the rate of the adapter, one with memory of a GPU that between the two. The
+//! largest average counts, of messages that fill a packet. Runs in both directions at once, over two ports, and of atomic
+//! operations tell nothing of one direction and are left out. Such a text says nothing else of the machine: it is laid
+//! over another source.
+//!
+//! Source: perftest, `src/perftest_parameters.{h,c}`. Its `MB/sec` are 2^20 bytes per second, its `Gb/sec` 10^9 bits.
+
+use super::{Input, Source};
+use crate::error::{Error, Result};
+use crate::ids::PciAddress;
+use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, Provenance};
+use crate::units::Bandwidth;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The largest packet of InfiniBand: shorter messages measure how many there can be, not how much.
+const FULL_PACKET: u64 = 4096;
+
+pub(super) struct Perftest;
+
+impl Source for Perftest {
+    fn name(&self) -> &'static str {
+        "the output of perftest (ib_write_bw)"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        let Input::Text { bytes, .. } = input else { return false };
+        ["BW average[".as_bytes(), b"#bytes"]
+            .iter()
+            .all(|words| bytes.windows(words.len()).any(|window| window == *words))
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        let Input::Text { bytes, .. } = input else {
+            return Err(Error::input("a directory holds no measurement"));
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let mut reader = Reader::default();
+        for (index, line) in text.lines().enumerate() {
+            reader.line(line, index + 1)?;
+        }
+        reader.fragment().map_err(|error| error.at(text.lines().count().max(1), 1))
+    }
+}
+
+/// What is sent, and whether this side sends it.
+#[derive(Clone, Copy, PartialEq)]
+enum Test {
+    Write,
+    Read,
+    Send,
+    /// One that tells nothing of one direction.
+    Other(&'static str),
+}
+
+/// A GPU whose memory a run uses.
+#[derive(Clone, Debug, Default)]
+struct RunGpu {
+    model: Option<String>,
+    address: Option<PciAddress>,
+}
+
+/// What the lines before a table say of it.
+#[derive(Default)]
+struct Run {
+    test: Option<Test>,
+    device: Option<String>,
+    server: bool,
+    /// By the number that CUDA gives it.
+    gpu: Option<(u32, RunGpu)>,
+    addresses: BTreeMap<u32, PciAddress>,
+    /// The columns of the size and of the average, and what one unit of the average is in bytes per second.
+    columns: Option<(usize, usize, f64)>,
+}
+
+#[derive(Default)]
+struct Reader {
+    run: Run,
+    gpus: BTreeMap<u32, RunGpu>,
+    /// The rate of each adapter with memory of the host.
+    hosts: BTreeMap<String, Bandwidth>,
+    /// The rate from each adapter to a GPU, and from a GPU to it (`true`).
+    pairs: BTreeMap<(String, u32, bool), Bandwidth>,
+    left_out: BTreeSet<String>,
+}
+
+impl Reader {
+    fn line(&mut self, line: &str, number: usize) -> Result<()> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if line.contains("BW average[") {
+            self.run.columns = columns(line, &words).map_err(|error| error.at(number, 1))?;
+            return Ok(());
+        }
+        if let Some((size, average, unit)) = self.run.columns {
+            // Between the rows stand complaints about the CPU's frequency.
+            if let Some(size) = words.get(size).and_then(|word| word.parse::<u64>().ok()) {
+                let cell = words.get(average).copied().unwrap_or_default();
+                let figure = cell.parse::<f64>().ok().filter(|figure| (0.0..1e9).contains(figure));
+                let Some(figure) = figure else {
+                    let column = line.find(cell).map_or(1, |at| line[..at].chars().count() + 1);
+                    return Err(Error::input(format!("'{cell}' is not a bandwidth")).at(number, column));
+                };
+                self.figure(size, Bandwidth::from_gb_per_s(figure * unit / 1e9));
+                return Ok(());
+            }
+            // The table is over, and what follows is another run.
+            let mut next = Run::default();
+            if next.head(line, &words) || line.contains("-----") {
+                self.run = next;
+            }
+            return Ok(());
+        }
+        self.run.head(line, &words);
+        Ok(())
+    }
+
+    fn figure(&mut self, size: u64, rate: Bandwidth) {
+        let run = &self.run;
+        let device = run.device.clone().unwrap_or_default();
+        let why = match run.test {
+            _ if device.is_empty() => Some("a run that does not name its device".to_owned()),
+            Some(Test::Other(what)) => Some(format!("a run of {device} {what}")),
+            _ if size < FULL_PACKET => Some(format!("messages of {device} below {FULL_PACKET} bytes")),
+            _ if rate == Bandwidth::ZERO => Some(format!("a rate of {device} of nothing")),
+            _ => None,
+        };
+        if let Some(why) = why {
+            self.left_out.insert(why);
+            return;
+        }
+        let best = match &run.gpu {
+            None => self.hosts.entry(device).or_default(),
+            Some((number, gpu)) => {
+                self.gpus.insert(*number, gpu.clone());
+                let sends = (run.test == Some(Test::Read)) == run.server;
+                self.pairs.entry((device, *number, sends)).or_default()
+            }
+        };
+        *best = rate.max(*best);
+    }
+
+    fn fragment(self) -> Result<Fragment> {
+        let devices: BTreeSet<&String> =
+            self.hosts.keys().chain(self.pairs.keys().map(|(device, ..)| device)).collect();
+        if devices.is_empty() {
+            let why: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
+            let error = Error::input("no bandwidth of one direction is in it");
+            return Err(if why.is_empty() {
+                error
+            } else {
+                error.help(format!("left out: {}", why.join(", ")))
+            });
+        }
+        if devices.len() + self.gpus.len() > MAX_DEVICES {
+            return Err(Error::input(format!("it names more than {MAX_DEVICES} devices")));
+        }
+        let mut fragment = Fragment::new(Provenance::Measurement);
+        fragment.set_nvlink_unknown();
+        let mut nics: BTreeMap<&String, NodeId> = BTreeMap::new();
+        for name in devices {
+            let (rdma_device, measured) = (Some(name.clone()), self.hosts.get(name).copied());
+            let nic = Nic { name: name.clone(), rdma_device, measured, ..Nic::default() };
+            nics.insert(name, fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic))));
+        }
+        let mut gpus: BTreeMap<u32, NodeId> = BTreeMap::new();
+        for (index, RunGpu { model, address }) in &self.gpus {
+            let gpu = Gpu { index: *index, model: model.clone(), address: *address, ..Gpu::default() };
+            gpus.insert(*index, fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu))));
+        }
+        for ((device, number, gpu_sends), rate) in &self.pairs {
+            if let (Some(nic), Some(gpu)) = (nics.get(device), gpus.get(number)) {
+                let (from, to) = if *gpu_sends { (*gpu, *nic) } else { (*nic, *gpu) };
+                fragment.measure(from, to, *rate);
+            }
+        }
+        // Short messages beside long ones are no loss.
+        let lost = self.left_out.iter().filter(|why| !why.starts_with("messages"));
+        for why in lost {
+            fragment
+                .note(NoteKind::Unknown, format!("{why} tells nothing of one direction and was left out"));
+        }
+        Ok(fragment)
+    }
+}
+
+impl Run {
+    /// A line before the table; whether it says something of the run.
+    fn head(&mut self, line: &str, words: &[&str]) -> bool {
+        if line.contains("Waiting for client to connect") {
+            self.server = true;
+        } else if let Some(test) = test(words) {
+            self.test = Some(test);
+        } else if let Some((_, device)) =
+            line.split_once("Device ").and_then(|(_, rest)| rest.split_once(':'))
+        {
+            self.device = Some(device.trim().to_owned());
+            let ports = line.split_once("Dual-port").and_then(|(_, rest)| rest.split_whitespace().nth(1));
+            if ports == Some("ON") {
+                self.test = Some(Test::Other("over two ports"));
+            }
+        } else if let ["CUDA", "device", number, "PCIe", "address", "is", address] = words {
+            // Without the domain, which is 0 on most machines.
+            let address = format!("0000:{address}.0").parse();
+            if let (Ok(number), Ok(address)) = (number.trim_end_matches(':').parse(), address) {
+                self.addresses.insert(number, address);
+            }
+        } else if let Some((number, model)) = picked(line) {
+            let address = self.addresses.get(&number).copied();
+            let model = model.or_else(|| self.gpu.take().and_then(|(_, gpu)| gpu.model));
+            self.gpu = Some((number, RunGpu { model, address }));
+        } else {
+            return false;
+        }
+        true
+    }
+}
+
+/// `RDMA_Write BW Test`, with words such as `Bidirectional` and `Post List` in between.
+fn test(words: &[&str]) -> Option<Test> {
+    let (first, rest) = words.split_first()?;
+    if !rest.ends_with(&["BW", "Test"]) {
+        return None;
+    }
+    Some(match *first {
+        _ if rest.contains(&"Bidirectional") => Test::Other("in both directions at once"),
+        "RDMA_Write" => Test::Write,
+        "RDMA_Read" => Test::Read,
+        "Send" => Test::Send,
+        _ => Test::Other("of other operations"),
+    })
+}
+
+/// `Picking device No. 0`, and `[pid = 29, dev = 0] device name = [NVIDIA H200]`.
+fn picked(line: &str) -> Option<(u32, Option<String>)> {
+    if let Some(number) = line.trim().strip_prefix("Picking device No.") {
+        return Some((number.trim().parse().ok()?, None));
+    }
+    let (head, name) = line.split_once("device name = [")?;
+    let (_, number) = head.rsplit_once("dev = ")?;
+    let number = number.trim().trim_end_matches(']').parse().ok()?;
+    Some((number, Some(name.trim_end().trim_end_matches(']').to_owned())))
+}
+
+/// Where in a row the size and the average stand, and the unit of the latter.
+fn columns(line: &str, words: &[&str]) -> Result<Option<(usize, usize, f64)>> {
+    // `BW average[MB/sec]` is one column.
+    let columns: Vec<&&str> = words.iter().filter(|word| **word != "BW").collect();
+    let size = columns.iter().position(|word| **word == "#bytes");
+    let average = columns.iter().position(|word| word.starts_with("average["));
+    let (Some(size), Some(average)) = (size, average) else { return Ok(None) };
+    let unit = match columns[average].trim_start_matches("average[").trim_end_matches(']') {
+        "MB/sec" | "MiB/sec" => f64::from(1 << 20),
+        "Gb/sec" => 1e9 / 8.0,
+        unit => {
+            let message = format!("'{unit}' is no unit of perftest");
+            return Err(Error::input(message).help(format!("expected MB/sec or Gb/sec in '{}'", line.trim())));
+        }
+    };
+    Ok(Some((size, average, unit)))
+}
