@@ -8,6 +8,7 @@ mod hwloc_xml;
 mod json;
 mod measured;
 mod merge;
+mod picture;
 mod preset;
 mod same_machine;
 mod smi_matrix;

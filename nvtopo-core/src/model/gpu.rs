@@ -121,6 +121,18 @@ pub enum FabricState {
     Completed,
 }
 
+impl FabricState {
+    /// The word for it in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::NotStarted => "not-started",
+            Self::InProgress => "in-progress",
+            Self::Completed => "completed",
+        }
+    }
+}
+
 /// One NVLink of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NvLinkPort {

@@ -63,3 +63,25 @@ pub enum LinkLayer {
     /// Ethernet; RDMA over it is RoCE or iWARP.
     Ethernet,
 }
+
+impl PortState {
+    /// The word for it in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Initialize => "initialize",
+            Self::Armed => "armed",
+            Self::Active => "active",
+        }
+    }
+}
+
+impl LinkLayer {
+    /// The word for it in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InfiniBand => "infiniband",
+            Self::Ethernet => "ethernet",
+        }
+    }
+}

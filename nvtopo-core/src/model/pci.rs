@@ -33,6 +33,37 @@ pub struct PcieTraining {
     pub port: PcieSpeed,
 }
 
+impl PcieTraining {
+    /// The most that both ends can do, where both tell.
+    ///
+    /// ```
+    /// use nvtopo::model::{PcieSpeed, PcieTraining};
+    ///
+    /// let speed = |generation, width| PcieSpeed { generation: Some(generation), width: Some(width) };
+    /// let link = PcieTraining { now: speed(1, 8), device: speed(5, 16), port: speed(4, 16) };
+    /// assert_eq!(link.most(), speed(4, 16));
+    /// assert_eq!(link.lanes_lost(), Some((8, 16)));
+    /// ```
+    pub fn most(&self) -> PcieSpeed {
+        let generation = self.device.generation.zip(self.port.generation).map(|(a, b)| a.min(b));
+        let width = self.device.width.zip(self.port.width).map(|(a, b)| a.min(b));
+        PcieSpeed { generation, width }
+    }
+
+    /// The lanes that it runs with, and those that both ends have, where they are fewer.
+    pub fn lanes_lost(&self) -> Option<(u16, u16)> {
+        // The kernel says 0 of a link that is down.
+        let now = self.now.width.filter(|now| *now > 0);
+        now.zip(self.most().width).filter(|(now, most)| now < most)
+    }
+
+    /// The generation that it runs at, and that of both ends, where it is lower. Of a GPU this says nothing unless it is
+    /// at work.
+    pub fn generations_lost(&self) -> Option<(u8, u8)> {
+        self.now.generation.zip(self.most().generation).filter(|(now, most)| now < most)
+    }
+}
+
 /// The speed of a PCIe link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PcieSpeed {

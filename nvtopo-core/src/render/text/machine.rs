@@ -1,11 +1,10 @@
 //! The picture of a machine: what is on each NUMA node, the NVLink groups, and the matrix.
 
-use super::{Style, bold, dim, head, lines, path_cell, table};
+use super::{Style, bold, devices, dim, head, lines, path_cell, table};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{
-    Basis, Gpu, GroupShape, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin, Stated, Topology,
+    Basis, GroupShape, Machine, NodeId, NodeKind, NumaNode, NvlinkGroup, Nvme, Origin, Topology,
 };
-use crate::solve::nearest_nics;
 use crate::units::Bytes;
 use comfy_table::Cell;
 use std::fmt::Write;
@@ -29,23 +28,45 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
 }
 
 fn title(topology: &Topology, style: Style) -> String {
-    let Machine { product, driver, .. } = topology.machine();
+    let Machine { product, driver, hypervisor, .. } = topology.machine();
     let name = match (product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
         (None, Origin::Preset(preset)) => format!("preset {preset}"),
         (Some(product), _) => product.clone(),
         (None, _) => "Machine".to_owned(),
     };
-    let count =
-        |count: usize, one: &str, many: &str| format!("{count} {}", if count == 1 { one } else { many });
     let mut facts = vec![
         count(topology.gpus().len(), "GPU", "GPUs"),
         count(topology.nics().len(), "NIC", "NICs"),
         count(topology.numa_nodes().count(), "NUMA node", "NUMA nodes"),
         count(topology.cpus().len(), "CPU", "CPUs"),
     ];
+    let disks = disks(topology, |_| true).count();
+    if disks > 0 {
+        facts.push(count(disks, "NVMe disk", "NVMe disks"));
+    }
     facts.extend(driver.as_ref().map(|driver| format!("driver {driver}")));
+    facts.extend(hypervisor.known().map(|name| match name.as_str() {
+        "unnamed" => "virtual machine".to_owned(),
+        name => format!("virtual machine ({name})"),
+    }));
     format!("{}  {}\n", bold(&name, style), dim(&facts.join(" · "), style))
+}
+
+fn count(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// The disks for whose NUMA node `on` says yes.
+fn disks<'a>(
+    topology: &'a Topology,
+    on: impl Fn(Option<NodeId>) -> bool + 'a,
+) -> impl Iterator<Item = &'a Nvme> {
+    let disks = topology.nodes().filter_map(|(id, node)| match &node.kind {
+        NodeKind::Nvme(disk) => Some((id, &**disk)),
+        _ => None,
+    });
+    disks.filter(move |(id, _)| on(topology.numa_ancestor(*id))).map(|(_, disk)| disk)
 }
 
 /// Each NUMA node with its CPUs and devices, then the devices of which the node is unknown.
@@ -57,19 +78,19 @@ fn places(topology: &Topology, style: Style) -> String {
             out,
             "\n{}  {}",
             bold(&format!("NUMA node {}", numa.os_index), style),
-            facts(topology, numa)
+            facts(topology, id, numa)
         );
         let here = |device: &usize| is_on(topology, topology.devices()[*device], id, numa);
         let (own, others) = unplaced.into_iter().partition(here);
         unplaced = others;
-        out += &devices(topology, &own, style);
+        out += &device_table(topology, &own, disks(topology, |node| node == Some(id)), style);
     }
     for (cpus, own) in by_cpus(topology, &unplaced) {
         let facts = cpus.map_or_else(String::new, |cpus| format!("  CPUs {cpus}"));
         let _ = writeln!(out, "\n{}{facts}", bold("NUMA node unknown", style));
-        out += &devices(topology, &own, style);
+        out += &device_table(topology, &own, std::iter::empty(), style);
     }
-    out
+    out + &device_table(topology, &[], disks(topology, |node| node.is_none()), style)
 }
 
 /// Devices that are near to the same CPUs, in the order of the first of each.
@@ -93,7 +114,7 @@ fn is_on(topology: &Topology, device: NodeId, id: NodeId, numa: &NumaNode) -> bo
     }
 }
 
-fn facts(topology: &Topology, numa: &NumaNode) -> String {
+fn facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     let mut facts = Vec::new();
     if numa.cpus.is_empty() {
         facts.push("no CPUs".to_owned());
@@ -102,6 +123,10 @@ fn facts(topology: &Topology, numa: &NumaNode) -> String {
     }
     if let Some(memory) = numa.memory {
         facts.push(Bytes(memory).to_string());
+    }
+    let disks = disks(topology, |node| node == Some(id)).count();
+    if disks > 0 {
+        facts.push(count(disks, "NVMe disk", "NVMe disks"));
     }
     if let Some(address) = numa.gpu {
         let gpu = topology.gpus().find(|gpu| gpu.address == Some(address));
@@ -112,48 +137,21 @@ fn facts(topology: &Topology, numa: &NumaNode) -> String {
     facts.join(" · ")
 }
 
-fn devices(topology: &Topology, devices: &[usize], style: Style) -> String {
-    if devices.is_empty() {
+/// The devices, and the disks with which something is wrong.
+fn device_table<'a>(
+    topology: &Topology,
+    own: &[usize],
+    disks: impl Iterator<Item = &'a Nvme>,
+    style: Style,
+) -> String {
+    let rows = own.iter().flat_map(|device| devices::rows(topology, *device));
+    let rows: Vec<_> = rows.chain(disks.filter_map(devices::disk_row)).collect();
+    if rows.is_empty() {
         return String::new();
     }
     let mut table = table(style);
-    for &device in devices {
-        match &topology.node(topology.devices()[device]).kind {
-            NodeKind::Gpu(gpu) => table.add_row(gpu_row(topology, device, gpu)),
-            NodeKind::Nic(nic) => table.add_row(nic_row(nic)),
-            _ => continue,
-        };
-    }
+    table.add_rows(rows);
     lines(table)
-}
-
-fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
-    let (nics, path) = nearest_nics(topology, device);
-    let names: Vec<String> = nics.iter().map(|nic| topology.device_name(*nic)).collect();
-    let near = path.map(|path| format!("{} {}", path.word(), names.join(" ")));
-    let model = gpu.model.clone().unwrap_or_default();
-    let memory = match (gpu.memory, &gpu.memory_node) {
-        (Some(memory), _) => Bytes(memory).to_string(),
-        (None, Stated::Known(node)) => format!("node {node}"),
-        _ => String::new(),
-    };
-    let address = gpu.address.map(|address| address.to_string()).unwrap_or_default();
-    vec![
-        head(gpu.name()),
-        Cell::new(model),
-        Cell::new(memory),
-        Cell::new(address),
-        path_cell(near.unwrap_or_default(), path),
-    ]
-}
-
-fn nic_row(nic: &Nic) -> Vec<Cell> {
-    let rdma = nic.rdma_device.clone().filter(|rdma| *rdma != nic.name);
-    let other: Vec<String> =
-        rdma.into_iter().chain(nic.net_devices.iter().filter(|net| **net != nic.name).cloned()).collect();
-    let rate = nic.rate.map(|rate| rate.to_string()).unwrap_or_default();
-    let address = nic.address.map(|address| address.to_string()).unwrap_or_default();
-    vec![Cell::new(&nic.name), Cell::new(other.join(" ")), Cell::new(rate), Cell::new(address)]
 }
 
 fn groups(topology: &Topology, style: Style) -> String {

@@ -1,6 +1,7 @@
 //! Text for people: tables and a little colour.
 
 mod answers;
+mod devices;
 mod machine;
 
 use super::{Render, Style};
@@ -69,6 +70,11 @@ fn path_cell(word: String, path: Option<PathType>) -> Cell {
         _ => Color::DarkGrey,
     };
     Cell::new(word).fg(color)
+}
+
+/// What is wrong with a thing, where something is.
+fn mark_cell(marks: &[String]) -> Cell {
+    Cell::new(marks.join("; ")).fg(Color::Red)
 }
 
 /// Text in bold, where colour is asked for.

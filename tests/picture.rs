@@ -1,0 +1,123 @@
+//! The picture of a machine for people: what it shows of devices, and what it marks.
+#![cfg(feature = "text")]
+
+use nvtopo::model::{
+    Fragment, Gpu, GpuInstance, HostBridge, Link, LinkKind, LinkLayer, MigMode, Nic, NodeId, NodeKind,
+    NumaNode, Nvme, PciFacts, PcieSpeed, PcieSwitch, PcieTraining, PortState, Provenance, Stated,
+    TopologyBuilder, rates,
+};
+use nvtopo::render::{Style, by_name};
+use nvtopo::source::PRESETS;
+use nvtopo::{Bandwidth, Topology};
+
+fn picture(topology: &Topology) -> String {
+    by_name("text").unwrap().topology(topology, Style::default())
+}
+
+fn link(now: (u8, u16), most: (u8, u16)) -> PciFacts {
+    let speed = |(generation, width)| PcieSpeed { generation: Some(generation), width: Some(width) };
+    let link = Some(PcieTraining { now: speed(now), device: speed(most), port: speed(most) });
+    PciFacts { link, ..PciFacts::default() }
+}
+
+/// The lines, with one blank between words.
+fn plain(picture: &str) -> Vec<String> {
+    picture.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
+}
+
+/// The first line that begins with this word.
+fn line(picture: &str, word: &str) -> String {
+    let found = plain(picture).into_iter().find(|line| line.starts_with(word));
+    found.unwrap_or_else(|| panic!("no {word} in\n{picture}"))
+}
+
+fn machine() -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    fragment.machine().hypervisor = Stated::Known("KVM".to_owned());
+    let numa = NodeKind::NumaNode(NumaNode { cpus: "0-7".parse().unwrap(), ..NumaNode::default() });
+    let numa = fragment.add(NodeId::MACHINE, numa);
+    let bridge = fragment.add(numa, NodeKind::HostBridge(HostBridge::default()));
+    let switch = fragment.add(bridge, NodeKind::PcieSwitch(PcieSwitch::default()));
+    let gpu = |index: u32| Gpu { index, model: Some("NVIDIA A100".to_owned()), ..Gpu::default() };
+    let mig = Some(MigMode { current: true, pending: true });
+    let redirect = Link { redirects: Some(true), ..rates::pcie(4, 16) };
+    // Idle: its link is slow, and has all its lanes.
+    let divided = Gpu { mig, pci: link((1, 16), (4, 16)), ..gpu(0) };
+    let divided = fragment.add(switch, NodeKind::Gpu(Box::new(divided)));
+    fragment.link(switch, divided, redirect.clone());
+    for number in [1, 2] {
+        let instance = GpuInstance {
+            uuid: Some(format!("MIG-c6d4f1e{number}")),
+            gpu_instance: Some(number),
+            compute_instance: Some(0),
+            profile: Some("3g.20gb".to_owned()),
+            memory: Some(20 << 30),
+            ..GpuInstance::default()
+        };
+        fragment.add(divided, NodeKind::GpuInstance(Box::new(instance)));
+    }
+    let lost = Gpu { unusable: Some("has fallen off the bus".to_owned()), ..gpu(1) };
+    let lost = fragment.add(bridge, NodeKind::Gpu(Box::new(lost)));
+    fragment.link(bridge, lost, rates::pcie(4, 16));
+    let narrow = Gpu { mig, pci: link((4, 8), (4, 16)), ..gpu(2) };
+    let narrow = fragment.add(bridge, NodeKind::Gpu(Box::new(narrow)));
+    fragment.link(bridge, narrow, Link::new(LinkKind::Pcie));
+    let nic = |name: &str| Nic { name: name.to_owned(), ..Nic::default() };
+    let active = Nic {
+        state: Some(PortState::Active),
+        link_layer: Some(LinkLayer::InfiniBand),
+        rate: Some(Bandwidth::from_gb_per_s(25.0)),
+        measured: Some(Bandwidth::from_gb_per_s(23.376)),
+        pci: link((4, 16), (4, 16)),
+        ..nic("mlx5_0")
+    };
+    let active = fragment.add(switch, NodeKind::Nic(Box::new(active)));
+    fragment.link(switch, active, redirect);
+    let down = Nic {
+        state: Some(PortState::Down),
+        link_layer: Some(LinkLayer::Ethernet),
+        bond: Some("bond0".to_owned()),
+        pci: link((3, 16), (4, 16)),
+        ..nic("mlx5_1")
+    };
+    fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(down)));
+    let disk = |name: &str, pci| Nvme { name: name.to_owned(), pci, ..Nvme::default() };
+    fragment.add(bridge, NodeKind::Nvme(Box::new(disk("nvme0", link((4, 4), (4, 4))))));
+    fragment.add(bridge, NodeKind::Nvme(Box::new(disk("nvme1", link((4, 2), (4, 4))))));
+    fragment.add(NodeId::MACHINE, NodeKind::Nvme(Box::new(disk("nvme2", PciFacts::default()))));
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn devices_are_shown_with_their_parts_and_what_is_wrong_with_them() {
+    let picture = picture(&machine());
+    assert!(picture.lines().next().unwrap().ends_with("3 NVMe disks · virtual machine (KVM)"), "{picture}");
+    assert!(line(&picture, "NUMA node 0").ends_with("CPUs 0-7 · 2 NVMe disks"));
+    let gpu = line(&picture, "GPU0");
+    assert!(gpu.ends_with("PIX mlx5_0 reaches NICs through the CPU only (ACS)"), "{gpu}");
+    // Its parts stand below it.
+    let below: Vec<String> =
+        plain(&picture).into_iter().skip_while(|line| !line.starts_with("GPU0")).collect();
+    assert_eq!(below[1], "MIG 1/0 3g.20gb 20 GiB MIG-c6d4f1e1");
+    assert_eq!(below[2], "MIG 2/0 3g.20gb 20 GiB MIG-c6d4f1e2");
+    assert!(below[3].ends_with("cannot be used: has fallen off the bus"), "{}", below[3]);
+    let narrow = line(&picture, "GPU2");
+    assert!(narrow.ends_with("divided (MIG), without instances; PCIe x8 of x16"), "{narrow}");
+    let active = line(&picture, "mlx5_0");
+    assert!(active.contains("25 GB/s, 23.3 GB/s measured") && active.ends_with("InfiniBand"), "{active}");
+    let down = line(&picture, "mlx5_1");
+    assert!(down.ends_with("Ethernet · bond0 down; PCIe 3.0 of 4.0"), "{down}");
+    // A disk is counted, and shown only where something is wrong.
+    assert!(line(&picture, "nvme1").ends_with("PCIe x2 of x4"));
+    assert!(!picture.contains("nvme0") && !picture.contains("nvme2"), "{picture}");
+}
+
+#[test]
+fn a_machine_in_order_has_no_marks() {
+    for preset in PRESETS {
+        let picture = picture(&Topology::preset(preset.name).unwrap());
+        for mark in ["cannot be used", "PCIe x", "ACS", "MIG", "down", "virtual"] {
+            assert!(!picture.contains(mark), "{}: {picture}", preset.name);
+        }
+    }
+}
