@@ -355,13 +355,13 @@ nvtopo_status nvtopo_cpuset_contains(const nvtopo_cpuset *cpuset, uint32_t cpu, 
 nvtopo_status nvtopo_cpuset_next(const nvtopo_cpuset *cpuset, int64_t previous, int64_t *cpu);
 
 /**
- * This machine, as the kernel shows it. The same as opening "live".
+ * This machine, as the kernel and, where there is one, NVIDIA's driver show it. The same as opening "live".
  */
 nvtopo_status nvtopo_topology_discover(nvtopo_topology **topology);
 
 /**
- * Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m` or nvtopo's JSON), a directory
- * with a recorded /sys and /proc, or "-" (standard input).
+ * Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, or
+ * the output of a benchmark), a directory with a recorded /sys and /proc, or "-" (standard input).
  *
  * Fails with `NVTOPO_STATUS_IO` where nothing can be read, `NVTOPO_STATUS_INVALID_INPUT` where it cannot be
  * understood, and `NVTOPO_STATUS_INVALID_REQUEST` for an unknown preset.
@@ -390,6 +390,13 @@ nvtopo_status nvtopo_topology_parse(const char * name,
  */
 nvtopo_status nvtopo_topology_preset(const char * name,
                                      nvtopo_topology **topology);
+
+/**
+ * The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
+ * still counts more.
+ */
+nvtopo_status nvtopo_topology_with_reported_rates(const nvtopo_topology *topology,
+                                                  nvtopo_topology **reported);
 
 /**
  * Frees a topology. Placements that were made from it live on. NULL is left alone.
@@ -438,6 +445,80 @@ nvtopo_status nvtopo_topology_note(const nvtopo_topology *topology,
  */
 nvtopo_status nvtopo_topology_to_json(const nvtopo_topology *topology,
                                       const char **json);
+
+/**
+ * The index of a GPU by its position: the one that nvidia-smi shows.
+ */
+nvtopo_status nvtopo_topology_gpu_index(const nvtopo_topology *topology,
+                                        size_t gpu,
+                                        uint32_t *index);
+
+/**
+ * The number of a GPU's device file, 3 for /dev/nvidia3; -1 when it is not known. It need not be the index.
+ */
+nvtopo_status nvtopo_topology_gpu_minor(const nvtopo_topology *topology,
+                                        size_t gpu,
+                                        int64_t *minor);
+
+/**
+ * The memory of a GPU in bytes; 0 when it is not known.
+ */
+nvtopo_status nvtopo_topology_gpu_memory(const nvtopo_topology *topology,
+                                         size_t gpu,
+                                         uint64_t *bytes);
+
+/**
+ * The UUID of a GPU, such as `GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`; "" when it is not known.
+ */
+nvtopo_status nvtopo_topology_gpu_uuid(const nvtopo_topology *topology,
+                                       size_t gpu,
+                                       const char **uuid);
+
+/**
+ * The place of a GPU on the PCI bus, such as `0000:1b:00.0`; "" when it is not known.
+ */
+nvtopo_status nvtopo_topology_gpu_address(const nvtopo_topology *topology,
+                                          size_t gpu,
+                                          const char **address);
+
+/**
+ * Why no job can use a GPU, such as `has fallen off the bus`; "" when nothing is known against it. Such a GPU is never
+ * chosen.
+ */
+nvtopo_status nvtopo_topology_gpu_unusable(const nvtopo_topology *topology,
+                                           size_t gpu,
+                                           const char **why);
+
+/**
+ * How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
+ */
+nvtopo_status nvtopo_topology_instance_count(const nvtopo_topology *topology,
+                                             size_t gpu,
+                                             size_t *count);
+
+/**
+ * The name of instance number `i` of a GPU for `CUDA_VISIBLE_DEVICES`; "" when it is not known.
+ */
+nvtopo_status nvtopo_topology_instance_uuid(const nvtopo_topology *topology,
+                                            size_t gpu,
+                                            size_t i,
+                                            const char **uuid);
+
+/**
+ * The profile of instance number `i` of a GPU, such as `1g.10gb`; "" when it is not known.
+ */
+nvtopo_status nvtopo_topology_instance_profile(const nvtopo_topology *topology,
+                                               size_t gpu,
+                                               size_t i,
+                                               const char **profile);
+
+/**
+ * The memory of instance number `i` of a GPU in bytes; 0 when it is not known.
+ */
+nvtopo_status nvtopo_topology_instance_memory(const nvtopo_topology *topology,
+                                              size_t gpu,
+                                              size_t i,
+                                              uint64_t *bytes);
 
 /**
  * A request for `gpus` GPUs of any kind.
@@ -631,6 +712,19 @@ nvtopo_status nvtopo_placement_bind(const nvtopo_placement *placement,
                                     int64_t local_rank,
                                     bool trust,
                                     nvtopo_binding **binding);
+
+/**
+ * Binds all threads of this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that
+ * `CUDA_VISIBLE_DEVICES` shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the
+ * n-th of them; -1 takes them all. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
+ * warning says why.
+ *
+ * Fails as `nvtopo_placement_bind` does.
+ */
+nvtopo_status nvtopo_topology_bind(const nvtopo_topology *topology,
+                                   int64_t local_rank,
+                                   bool trust,
+                                   nvtopo_binding **binding);
 
 /**
  * Frees the account of a binding; the process stays bound. NULL is left alone.

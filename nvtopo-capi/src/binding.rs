@@ -1,12 +1,14 @@
-//! `nvtopo_binding`: binding this process to what a placement gives it, and what came of it.
+//! `nvtopo_binding`: binding this process beside its GPUs, and what came of it. The variables that say which GPUs a
+//! process sees are read here.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
 use crate::handle::{c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, nvtopo_status};
-use nvtopo::apply::{Bound, Threads, Trust, bind_part};
-use nvtopo::{LocalRank, Part};
+use crate::topology::nvtopo_topology;
+use nvtopo::apply::{Bound, Threads, Trust, bind_part, current_cpus};
+use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -38,6 +40,29 @@ pub extern "C" fn nvtopo_placement_bind(
         let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
         let bound = bind_part(placement.topology(), &part, Threads::All, trust)?;
         Ok(owned(nvtopo_binding::of(bound)))
+    })
+}
+
+/// Binds all threads of this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that
+/// `CUDA_VISIBLE_DEVICES` shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the
+/// n-th of them; -1 takes them all. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
+/// warning says why.
+///
+/// Fails as `nvtopo_placement_bind` does.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_bind(
+    topology: Option<&nvtopo_topology>,
+    local_rank: i64,
+    trust: bool,
+    binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
+) -> nvtopo_status {
+    answer(binding, "binding", || {
+        let topology = &given(topology, "topology")?.topology;
+        let visible = VisibleGpus::from_environment(topology, |name| std::env::var(name).ok());
+        let limits = CpuLimits { allowed: Some(current_cpus()?), ..CpuLimits::default() };
+        let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits);
+        let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
+        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, Threads::All, trust)?)))
     })
 }
 

@@ -1,11 +1,12 @@
 //! The C face: converts, calls the core, converts back. `include/nvtopo.h` is generated from it.
 //!
-//! One file for each C type. All pointers become references and texts in `handle`, all errors and panics become
+//! One file for each C type, and one more for what is asked of a topology's GPUs. All pointers become references and texts in `handle`, all errors and panics become
 //! codes in `status`; nothing here decides anything, and no function but those two files' knows how C calls.
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
 pub mod binding;
 pub mod cpuset;
+pub mod gpu;
 mod handle;
 pub mod placement;
 pub mod request;

@@ -1,6 +1,7 @@
 //! `nvtopo_topology`: opening one, and asking it.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
+use crate::gpu::Gpu;
 use crate::handle::{Bytes, Text, Texts, c_text, c_texts, element, given, owned};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use nvtopo::model::{Basis, Rate};
@@ -18,6 +19,7 @@ pub struct nvtopo_topology {
     pub(crate) topology: Topology,
     names: Vec<CString>,
     notes: Vec<CString>,
+    pub(crate) gpus: Vec<Gpu>,
     json: OnceLock<CString>,
 }
 
@@ -84,7 +86,7 @@ pub struct nvtopo_pair {
     pub basis: nvtopo_basis,
 }
 
-/// This machine, as the kernel shows it. The same as opening "live".
+/// This machine, as the kernel and, where there is one, NVIDIA's driver show it. The same as opening "live".
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_discover(
     topology: Option<&mut MaybeUninit<*mut nvtopo_topology>>,
@@ -92,8 +94,8 @@ pub extern "C" fn nvtopo_topology_discover(
     answer(topology, "topology", || Ok(handle(Topology::discover()?)))
 }
 
-/// Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m` or nvtopo's JSON), a directory
-/// with a recorded /sys and /proc, or "-" (standard input).
+/// Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, or
+/// the output of a benchmark), a directory with a recorded /sys and /proc, or "-" (standard input).
 ///
 /// Fails with `NVTOPO_STATUS_IO` where nothing can be read, `NVTOPO_STATUS_INVALID_INPUT` where it cannot be
 /// understood, and `NVTOPO_STATUS_INVALID_REQUEST` for an unknown preset.
@@ -137,6 +139,16 @@ pub extern "C" fn nvtopo_topology_preset(
     topology: Option<&mut MaybeUninit<*mut nvtopo_topology>>,
 ) -> nvtopo_status {
     answer(topology, "topology", || Ok(handle(Topology::preset(name.read("name")?)?)))
+}
+
+/// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
+/// still counts more.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_with_reported_rates(
+    topology: Option<&nvtopo_topology>,
+    reported: Option<&mut MaybeUninit<*mut nvtopo_topology>>,
+) -> nvtopo_status {
+    answer(reported, "reported", || Ok(handle(given(topology, "topology")?.topology.with_reported_rates())))
 }
 
 /// Frees a topology. Placements that were made from it live on. NULL is left alone.
@@ -277,6 +289,7 @@ fn handle(topology: Topology) -> *mut nvtopo_topology {
     owned(nvtopo_topology {
         names: c_texts(devices.map(|device| topology.device_name(device))),
         notes: c_texts(topology.notes()),
+        gpus: Gpu::all(&topology),
         json: OnceLock::new(),
         topology,
     })

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 7] = ["status", "cpuset", "topology", "request", "placement", "binding", "handle"];
+const FILES: [&str; 8] = ["status", "cpuset", "topology", "gpu", "request", "placement", "binding", "handle"];
 
 #[test]
 fn the_header_is_up_to_date() {

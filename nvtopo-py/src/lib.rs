@@ -8,6 +8,7 @@
 
 mod bind;
 mod cpuset;
+mod devices;
 mod error;
 mod placement;
 mod source;
@@ -33,11 +34,13 @@ mod _nvtopo {
     #[pymodule_export]
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
+    use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
+    #[pymodule_export]
     use super::placement::{PlacedGpu, Placement, Score};
     #[pymodule_export]
     use super::source::{discover, load, loads, open, preset, presets};
     #[pymodule_export]
-    use super::topology::{Gpu, Nic, Pair, Share, Shares, Topology};
+    use super::topology::{Pair, Share, Shares, Topology};
 
     /// Runs the command `nvtopo` with these arguments and returns its exit code.
     ///

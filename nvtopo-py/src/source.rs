@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::path::PathBuf;
 
-/// This machine, as its kernel shows it.
+/// This machine, as its kernel and, where there is one, NVIDIA's driver show it.
 ///
-/// The kernel does not know of NVLinks: `open("live", "topo.txt")` adds the text of `nvidia-smi topo -m`. A machine
+/// The kernel alone does not know of NVLinks: `open("live", "topo.txt")` adds the text of `nvidia-smi topo -m`. A machine
 /// without GPUs is a topology without GPUs, not an error. What a person should know stands in `Topology.notes`.
 ///
 /// Raises NvtopoError where the machine cannot be read.
@@ -24,7 +24,8 @@ pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
 
 /// A topology from a file in any known format, or from a directory that holds a recorded machine.
 ///
-/// Formats are found by content: the text of `nvidia-smi topo -m`, or nvtopo's own JSON.
+/// Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, or the output of
+/// nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 ///
 /// Raises IoError where there is nothing to read, and InvalidInputError where what is there is damaged.
 ///

@@ -2,74 +2,15 @@
 
 use crate::call;
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
+use crate::devices::{Gpu, Nic, NumaNode, P2p};
 use crate::error::raise;
 use crate::placement::{Count, GpuArgument, GpuArguments, Names, Placement};
-use nvtopo::model::Origin;
+use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Bandwidth, CpuLimits, Request};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// One GPU.
-///
-/// >>> import nvtopo
-/// >>> gpu = nvtopo.preset("dgx-h100").gpus[0]
-/// >>> gpu.name, str(gpu.cpus), gpu.uuid
-/// ('GPU0', '0-55,112-167', None)
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Gpu {
-    /// The number by which tools name it, in PCI bus order.
-    index: u32,
-    /// "GPU" and the index.
-    name: String,
-    /// The product's name, such as "NVIDIA H100 80GB HBM3", or None.
-    model: Option<String>,
-    /// The driver's UUID, such as "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab", or None.
-    uuid: Option<String>,
-    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
-    address: Option<String>,
-    /// Its memory in bytes, or None.
-    memory: Option<u64>,
-    /// The CPUs nearest to it, or None where nobody says.
-    cpus: Option<CpuSet>,
-    /// The NUMA nodes nearest to it, or None where nobody says.
-    nodes: Option<NodeSet>,
-}
-
-#[pymethods]
-impl Gpu {
-    fn __repr__(&self) -> String {
-        let model = self.model.as_deref().map_or_else(String::new, |model| format!(" {model}"));
-        format!("<Gpu {}{model}>", self.name)
-    }
-}
-
-/// One network interface or InfiniBand adapter.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Nic {
-    /// The name that the source uses: "mlx5_0", "eth0", "NIC0".
-    name: String,
-    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
-    address: Option<String>,
-    /// The RDMA device, such as "mlx5_0", or None.
-    rdma_device: Option<String>,
-    /// The network interfaces, such as ["eth0"].
-    net_devices: Vec<String>,
-    /// The CPUs nearest to it, or None where nobody says.
-    cpus: Option<CpuSet>,
-    /// The NUMA nodes nearest to it, or None where nobody says.
-    nodes: Option<NodeSet>,
-}
-
-#[pymethods]
-impl Nic {
-    fn __repr__(&self) -> String {
-        format!("<Nic {}>", self.name)
-    }
-}
 
 /// What lies between two devices.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
@@ -157,32 +98,41 @@ impl Topology {
     #[getter]
     /// The GPUs by increasing index.
     fn gpus(&self) -> Vec<Gpu> {
-        let gpu = |(position, gpu): (usize, &nvtopo::model::Gpu)| Gpu {
-            index: gpu.index,
-            name: gpu.name(),
-            model: gpu.model.clone(),
-            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
-            address: gpu.address.map(|address| address.to_string()),
-            memory: gpu.memory,
-            cpus: self.near_cpus(position),
-            nodes: self.near_nodes(position),
-        };
-        self.0.gpus().enumerate().map(gpu).collect()
+        (0..self.0.gpus().len()).filter_map(|position| Gpu::of(&self.0, position)).collect()
     }
 
     #[getter]
     /// The NICs in the source's order.
     fn nics(&self) -> Vec<Nic> {
         let first = self.0.gpus().len();
-        let nic = |(position, nic): (usize, &nvtopo::model::Nic)| Nic {
-            name: nic.name.clone(),
-            address: nic.address.map(|address| address.to_string()),
-            rdma_device: nic.rdma_device.clone(),
-            net_devices: nic.net_devices.clone(),
-            cpus: self.near_cpus(first + position),
-            nodes: self.near_nodes(first + position),
-        };
-        self.0.nics().enumerate().map(nic).collect()
+        (first..self.0.devices().len()).filter_map(|device| Nic::of(&self.0, device)).collect()
+    }
+
+    #[getter]
+    /// The NUMA nodes in the source's order.
+    fn numa_nodes(&self) -> Vec<NumaNode> {
+        self.0.numa_nodes().map(NumaNode::of).collect()
+    }
+
+    #[getter]
+    /// The version of NVIDIA's driver, such as "570.124.06", or None.
+    fn driver(&self) -> Option<String> {
+        self.0.machine().driver.clone()
+    }
+
+    #[getter]
+    /// The latest CUDA version that the driver serves, such as "12.8", or None.
+    fn cuda(&self) -> Option<String> {
+        self.0.machine().cuda.clone()
+    }
+
+    #[getter]
+    /// The hypervisor that runs the machine, such as "KVM", or "unnamed"; "" where there is none. None: nobody says.
+    fn hypervisor(&self) -> Option<String> {
+        match &self.0.machine().hypervisor {
+            Stated::NotAvailable => Some(String::new()),
+            other => other.known().cloned(),
+        }
     }
 
     #[getter]
@@ -247,6 +197,29 @@ impl Topology {
             rate: pair.rate.map(|rate| rate.bandwidth),
             basis: pair.rate.map(|rate| rate.basis.name()),
         })
+    }
+
+    /// What the driver allows two GPUs to do with each other's memory, or None where nobody says.
+    ///
+    /// A GPU is named as in place.
+    ///
+    /// Raises InvalidRequestError where there is no such GPU.
+    fn p2p(&self, a: GpuArgument, b: GpuArgument, py: Python<'_>) -> PyResult<Option<P2p>> {
+        call(py, || {
+            let [a, b] = [a.0.resolve(&self.0)?, b.0.resolve(&self.0)?];
+            Ok(self.0.p2p(self.0.devices()[a], self.0.devices()[b]).map(P2p::of))
+        })
+    }
+
+    /// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
+    /// still counts more.
+    ///
+    /// >>> import nvtopo
+    /// >>> dgx = nvtopo.preset("dgx-a100")  # a preset reports nothing
+    /// >>> dgx.with_reported_rates() == dgx
+    /// True
+    fn with_reported_rates(&self, py: Python<'_>) -> PyResult<Self> {
+        call(py, || Ok(self.0.with_reported_rates())).map(Self)
     }
 
     /// Chooses the best GPUs, and the CPUs, memory and NICs beside each.
@@ -371,14 +344,6 @@ impl Topology {
             Some(cpus) => Ok(Some(cpus.0)),
             None => call(py, || nvtopo::apply::cpus_here(&self.0)),
         }
-    }
-
-    fn near_cpus(&self, device: usize) -> Option<CpuSet> {
-        self.0.local_cpus(self.0.devices()[device]).known().cloned().map(CpuSet)
-    }
-
-    fn near_nodes(&self, device: usize) -> Option<NodeSet> {
-        self.0.local_nodes(self.0.devices()[device]).known().cloned().map(NodeSet)
     }
 
     /// The position of a device by a name of the matrix, or else by any name of a GPU.

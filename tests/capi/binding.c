@@ -7,6 +7,7 @@
 #include "check.h"
 
 #include <sched.h>
+#include <stdlib.h>
 
 static int first_cpu(void)
 {
@@ -62,6 +63,40 @@ static void a_process_is_bound(const nvtopo_placement *placement, int cpu, int64
     nvtopo_binding_free(binding);
 }
 
+static void a_process_is_bound_by_what_it_sees(const char *text, int cpu)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_binding *binding = NULL;
+    const nvtopo_cpuset *after = NULL;
+    const char *warning = NULL;
+    size_t count = 0;
+    bool contains = false;
+
+    CHECK_OK(nvtopo_topology_parse("topo.txt", text, strlen(text), &topology));
+    CHECK_FAILS(nvtopo_topology_bind(topology, -1, false, &binding), NVTOPO_STATUS_WRONG_MACHINE, "unknown origin");
+    CHECK_FAILS(nvtopo_topology_bind(topology, -2, true, &binding), NVTOPO_STATUS_INVALID_REQUEST, "-2");
+    CHECK_NULL(nvtopo_topology_bind(NULL, -1, true, &binding), "topology");
+    CHECK_NULL(nvtopo_topology_bind(topology, -1, true, NULL), "binding");
+
+    CHECK(setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID", 1) == 0);
+    CHECK(setenv("CUDA_VISIBLE_DEVICES", "1", 1) == 0);
+    CHECK_OK(nvtopo_topology_bind(topology, 0, true, &binding));
+    CHECK_OK(nvtopo_binding_after(binding, &after));
+    CHECK_OK(nvtopo_cpuset_contains(after, (uint32_t)cpu, &contains));
+    CHECK_OK(nvtopo_cpuset_count(after, &count));
+    CHECK(contains && count == 1);
+    nvtopo_binding_free(binding);
+
+    CHECK(setenv("CUDA_VISIBLE_DEVICES", "7", 1) == 0);
+    CHECK_OK(nvtopo_topology_bind(topology, -1, true, &binding));
+    CHECK_OK(nvtopo_binding_thread_count(binding, &count));
+    CHECK(count == 0);
+    CHECK_OK(nvtopo_binding_warning(binding, 0, &warning));
+    CHECK(strstr(warning, "'7' in CUDA_VISIBLE_DEVICES names no GPU") != NULL);
+    nvtopo_binding_free(binding);
+    nvtopo_topology_free(topology);
+}
+
 static void misuse_is_an_error(const nvtopo_placement *placement)
 {
     nvtopo_binding *binding = NULL;
@@ -105,5 +140,6 @@ int main(void)
     a_process_is_bound(placement, cpu, 3);
     a_process_is_bound(placement, cpu, -1);
     nvtopo_placement_free(placement);
+    a_process_is_bound_by_what_it_sees(text, cpu);
     return 0;
 }

@@ -90,6 +90,98 @@ static void sources_are_opened(void)
     nvtopo_topology_free(topology);
 }
 
+/* A GPU that is divided, and one that is lost. */
+static const char GPUS[] =
+    "{\"format\":\"nvtopo-topology\",\"version\":1,\"topology\":{\"source\":\"nvml\",\"nvlink_known\":true,\"nodes\":["
+    "{\"machine\":{}},"
+    "{\"gpu\":{\"parent\":0,\"index\":2,\"minor\":5,\"memory_bytes\":85899345920,"
+    "\"uuid\":\"GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab\",\"address\":\"0000:1b:00.0\"}},"
+    "{\"gpu_instance\":{\"parent\":1,\"uuid\":\"MIG-c6d4f1ef\",\"profile\":\"3g.40gb\",\"memory_bytes\":42}},"
+    "{\"gpu_instance\":{\"parent\":1}},"
+    "{\"gpu\":{\"parent\":0,\"index\":3,\"unusable\":\"has fallen off the bus\"}}]}}";
+
+static void gpus_are_asked(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_request *request = NULL;
+    nvtopo_placement *placement = NULL;
+    const char *text = NULL;
+    uint32_t index = 0;
+    uint64_t bytes = 1;
+    int64_t minor = 0;
+    size_t count = 7;
+
+    CHECK_OK(nvtopo_topology_parse("gpus.json", GPUS, strlen(GPUS), &topology));
+    CHECK_OK(nvtopo_topology_gpu_index(topology, 1, &index));
+    CHECK(index == 3);
+    CHECK_OK(nvtopo_topology_gpu_minor(topology, 0, &minor));
+    CHECK(minor == 5);
+    CHECK_OK(nvtopo_topology_gpu_minor(topology, 1, &minor));
+    CHECK(minor == -1);
+    CHECK_OK(nvtopo_topology_gpu_memory(topology, 0, &bytes));
+    CHECK(bytes == 85899345920u);
+    CHECK_OK(nvtopo_topology_gpu_memory(topology, 1, &bytes));
+    CHECK(bytes == 0);
+    CHECK_OK(nvtopo_topology_gpu_uuid(topology, 0, &text));
+    CHECK_TEXT(text, "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab");
+    CHECK_OK(nvtopo_topology_gpu_uuid(topology, 1, &text));
+    CHECK_TEXT(text, "");
+    CHECK_OK(nvtopo_topology_gpu_address(topology, 0, &text));
+    CHECK_TEXT(text, "0000:1b:00.0");
+    CHECK_OK(nvtopo_topology_gpu_unusable(topology, 0, &text));
+    CHECK_TEXT(text, "");
+    CHECK_OK(nvtopo_topology_gpu_unusable(topology, 1, &text));
+    CHECK_TEXT(text, "has fallen off the bus");
+    CHECK_OK(nvtopo_topology_instance_count(topology, 1, &count));
+    CHECK(count == 0);
+    CHECK_OK(nvtopo_topology_instance_count(topology, 0, &count));
+    CHECK(count == 2);
+    CHECK_OK(nvtopo_topology_instance_uuid(topology, 0, 0, &text));
+    CHECK_TEXT(text, "MIG-c6d4f1ef");
+    CHECK_OK(nvtopo_topology_instance_uuid(topology, 0, 1, &text));
+    CHECK_TEXT(text, "");
+    CHECK_OK(nvtopo_topology_instance_profile(topology, 0, 0, &text));
+    CHECK_TEXT(text, "3g.40gb");
+    CHECK_OK(nvtopo_topology_instance_memory(topology, 0, 0, &bytes));
+    CHECK(bytes == 42);
+
+    CHECK_FAILS(nvtopo_topology_gpu_uuid(topology, 2, &text), NVTOPO_STATUS_INVALID_REQUEST, "GPU 2");
+    CHECK_FAILS(nvtopo_topology_instance_uuid(topology, 0, 2, &text), NVTOPO_STATUS_INVALID_REQUEST, "instance 2");
+    CHECK_NULL(nvtopo_topology_gpu_uuid(NULL, 0, &text), "topology");
+    CHECK_NULL(nvtopo_topology_gpu_index(topology, 0, NULL), "index");
+    CHECK_NULL(nvtopo_topology_instance_count(topology, 0, NULL), "count");
+
+    /* The lost one is never chosen. */
+    CHECK_OK(nvtopo_request_new(2, &request));
+    CHECK_FAILS(nvtopo_topology_place(topology, request, &placement), NVTOPO_STATUS_UNSATISFIABLE, "fallen off");
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+/* A link of which the hardware reports more than its generation has. */
+static const char REPORTED[] =
+    "{\"format\":\"nvtopo-topology\",\"version\":1,\"topology\":{\"source\":\"nvml\",\"nvlink_known\":true,\"nodes\":["
+    "{\"machine\":{}},{\"gpu\":{\"parent\":0,\"index\":0}},{\"gpu\":{\"parent\":0,\"index\":1}}],"
+    "\"links\":[{\"between\":[1,2],\"kind\":\"nvlink\",\"lanes\":1,\"rate\":{\"mb_per_s\":25000,\"basis\":\"nominal\"},"
+    "\"reported_mb_per_s\":26562}]}}";
+
+static void reported_rates_are_taken(void)
+{
+    nvtopo_topology *topology = NULL, *reported = NULL;
+    nvtopo_pair pair;
+
+    CHECK_OK(nvtopo_topology_parse("r.json", REPORTED, strlen(REPORTED), &topology));
+    CHECK_OK(nvtopo_topology_with_reported_rates(topology, &reported));
+    CHECK_OK(nvtopo_topology_pair(topology, 0, 1, &pair));
+    CHECK(pair.mb_per_s == 25000 && pair.basis == NVTOPO_BASIS_NOMINAL);
+    nvtopo_topology_free(topology);
+    CHECK_OK(nvtopo_topology_pair(reported, 0, 1, &pair));
+    CHECK(pair.mb_per_s == 26562 && pair.basis == NVTOPO_BASIS_REPORTED);
+    CHECK_NULL(nvtopo_topology_with_reported_rates(NULL, &topology), "topology");
+    CHECK_NULL(nvtopo_topology_with_reported_rates(reported, NULL), "reported");
+    nvtopo_topology_free(reported);
+}
+
 static void misuse_is_an_error(void)
 {
     static const char *const holes[] = {"live", NULL};
@@ -140,6 +232,8 @@ int main(void)
     a_text_is_read();
     json_is_written_and_read();
     sources_are_opened();
+    gpus_are_asked();
+    reported_rates_are_taken();
     misuse_is_an_error();
     return 0;
 }

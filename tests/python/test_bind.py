@@ -102,6 +102,18 @@ def test_visible_gpus() -> None:
     assert hidden["gpus"] == [] and hidden["main"] == listed(*CPUS) and hidden["remarks"]
 
 
+def test_what_nobody_can_tell_is_not_bound_by() -> None:
+    # The text tells no models, so how CUDA counts is an assumption, unless the variable says it.
+    assumed = run("nvtopo.bind(topo, trust=True)", CUDA_VISIBLE_DEVICES="1")
+    assert assumed["gpus"] == [1] and any("CUDA_DEVICE_ORDER" in remark for remark in assumed["remarks"])
+    sure = run("nvtopo.bind(topo, trust=True)", CUDA_VISIBLE_DEVICES="1", CUDA_DEVICE_ORDER="PCI_BUS_ID")
+    assert sure["gpus"] == [1] and not any("CUDA_DEVICE_ORDER" in remark for remark in sure["remarks"])
+    # Nor does it tell UUIDs.
+    unknown = run("nvtopo.bind(topo, trust=True)", CUDA_VISIBLE_DEVICES="GPU-5c3ee4a8")
+    assert unknown["gpus"] == [] and unknown["main"] == listed(*CPUS)
+    assert any("UUIDs" in remark for remark in unknown["remarks"])
+
+
 def test_reserved_cpus() -> None:
     answer = run(f"nvtopo.bind(topo, trust=True, reserve_cpus=[{CPUS[0]}])")
     assert answer["main"] == listed(CPUS[-1])

@@ -7,14 +7,21 @@ from typing import Literal, final
 __all__ = [
     "Bound",
     "CpuSet",
+    "Fabric",
     "Gpu",
+    "GpuInstance",
+    "HugePages",
     "InvalidInputError",
     "InvalidRequestError",
     "IoError",
     "Nic",
     "NodeSet",
+    "NumaNode",
+    "NvLink",
     "NvtopoError",
+    "P2p",
     "Pair",
+    "PcieLink",
     "PlacedGpu",
     "Placement",
     "RefusedError",
@@ -41,9 +48,9 @@ __version__: str
 _ERROR_KINDS: dict[str, type[NvtopoError]]
 
 def discover() -> Topology:
-    """This machine, as its kernel shows it.
+    """This machine, as its kernel and, where there is one, NVIDIA's driver show it.
 
-    The kernel does not know of NVLinks: `open("live", "topo.txt")` adds the text of `nvidia-smi topo -m`. A machine
+    The kernel alone does not know of NVLinks: `open("live", "topo.txt")` adds the text of `nvidia-smi topo -m`. A machine
     without GPUs is a topology without GPUs, not an error. What a person should know stands in `Topology.notes`.
 
     Raises NvtopoError where the machine cannot be read.
@@ -55,7 +62,8 @@ def discover() -> Topology:
 def load(path: str | PathLike[str]) -> Topology:
     """A topology from a file in any known format, or from a directory that holds a recorded machine.
 
-    Formats are found by content: the text of `nvidia-smi topo -m`, or nvtopo's own JSON.
+    Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, or the output of
+    nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 
     Raises IoError where there is nothing to read, and InvalidInputError where what is there is damaged.
 
@@ -170,6 +178,22 @@ class Topology:
         """The NICs in the source's order."""
 
     @property
+    def numa_nodes(self) -> list[NumaNode]:
+        """The NUMA nodes in the source's order."""
+
+    @property
+    def driver(self) -> str | None:
+        """The version of NVIDIA's driver, such as "570.124.06", or None."""
+
+    @property
+    def cuda(self) -> str | None:
+        """The latest CUDA version that the driver serves, such as "12.8", or None."""
+
+    @property
+    def hypervisor(self) -> str | None:
+        """The hypervisor that runs the machine, such as "KVM", or "unnamed"; "" where there is none. None: nobody says."""
+
+    @property
     def devices(self) -> list[str]:
         """The names of the GPUs and then of the NICs: what the rows and columns of `matrix` stand for."""
 
@@ -202,6 +226,24 @@ class Topology:
         >>> pair = nvtopo.preset("dgx-h100").pair(0, "GPU7")
         >>> pair.path, pair.nvlinks, pair.gb_per_s, pair.basis
         ('NVL', 18, 450.0, 'nominal')
+        """
+
+    def p2p(self, a: int | str, b: int | str) -> P2p | None:
+        """What the driver allows two GPUs to do with each other's memory, or None where nobody says.
+
+        A GPU is named as in place.
+
+        Raises InvalidRequestError where there is no such GPU.
+        """
+
+    def with_reported_rates(self) -> Topology:
+        """The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
+        still counts more.
+
+        >>> import nvtopo
+        >>> dgx = nvtopo.preset("dgx-a100")  # a preset reports nothing
+        >>> dgx.with_reported_rates() == dgx
+        True
         """
 
     def place(
@@ -288,16 +330,36 @@ class Gpu:
         """"GPU" and the index."""
 
     @property
+    def minor(self) -> int | None:
+        """The number of its device file, 3 for "/dev/nvidia3", or None. It need not be the index."""
+
+    @property
     def model(self) -> str | None:
         """The product's name, such as "NVIDIA H100 80GB HBM3", or None."""
+
+    @property
+    def compute_capability(self) -> str | None:
+        """The architecture as CUDA numbers it, such as "9.0", or None."""
+
+    @property
+    def architecture(self) -> str | None:
+        """The architecture's name, such as "Hopper", or None."""
 
     @property
     def uuid(self) -> str | None:
         """The driver's UUID, such as "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab", or None."""
 
     @property
+    def serial(self) -> str | None:
+        """The serial number of the board, or None."""
+
+    @property
     def address(self) -> str | None:
         """The place on the PCI bus, such as "0000:1b:00.0", or None."""
+
+    @property
+    def pcie(self) -> PcieLink | None:
+        """Its PCIe link, or None."""
 
     @property
     def memory(self) -> int | None:
@@ -310,6 +372,138 @@ class Gpu:
     @property
     def nodes(self) -> NodeSet | None:
         """The NUMA nodes nearest to it, or None where nobody says."""
+
+    @property
+    def mig(self) -> bool | None:
+        """Whether it is divided into instances (MIG), or None where nobody says."""
+
+    @property
+    def instances(self) -> list[GpuInstance]:
+        """Its instances (MIG)."""
+
+    @property
+    def fabric(self) -> Fabric | None:
+        """Its place in an NVLink fabric, or None."""
+
+    @property
+    def nvlinks(self) -> list[NvLink]:
+        """Its NVLinks one by one, as far as the driver tells them. `Topology.pair` sums those between two GPUs."""
+
+    @property
+    def unusable(self) -> str | None:
+        """Why no job can use it, such as "has fallen off the bus". None: nothing is known against it."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class GpuInstance:
+    """A part of a GPU that programs use as a GPU (MIG)."""
+
+    @property
+    def uuid(self) -> str | None:
+        """The name for CUDA_VISIBLE_DEVICES, such as "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", or None."""
+
+    @property
+    def gpu_instance(self) -> int | None:
+        """The number of the GPU instance in its GPU, or None."""
+
+    @property
+    def compute_instance(self) -> int | None:
+        """The number of the compute instance in its GPU instance, or None."""
+
+    @property
+    def profile(self) -> str | None:
+        """Its profile, such as "1g.10gb", or None."""
+
+    @property
+    def slices(self) -> int | None:
+        """How many compute slices of the GPU it has, or None."""
+
+    @property
+    def memory(self) -> int | None:
+        """Its memory in bytes, or None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Fabric:
+    """The place of a GPU in an NVLink fabric."""
+
+    @property
+    def state(self) -> str:
+        """How far its registration has come: "not-started", "in-progress", "completed" or "unknown"."""
+
+    @property
+    def status(self) -> int | None:
+        """What came of it, as NVML numbers errors; 0 is success. None: unknown."""
+
+    @property
+    def cluster(self) -> str | None:
+        """The UUID of the NVLink domain; None within one server."""
+
+    @property
+    def clique(self) -> int | None:
+        """The number of the group in the domain whose GPUs reach each other, or None."""
+
+    @property
+    def health(self) -> int | None:
+        """NVML's bits of what is wrong, or None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class NvLink:
+    """One NVLink of a GPU."""
+
+    @property
+    def number(self) -> int:
+        """Its number on this GPU."""
+
+    @property
+    def up(self) -> bool | None:
+        """Whether it is up, or None where the driver did not tell."""
+
+    @property
+    def generation(self) -> int | None:
+        """The generation of NVLink, from 1, as the driver tells it, or None."""
+
+    @property
+    def gb_per_s(self) -> float | None:
+        """What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown."""
+
+    @property
+    def far(self) -> str | None:
+        """What is at its other end: "gpu", "switch" or "cpu". None: unknown."""
+
+    @property
+    def far_address(self) -> str | None:
+        """The place on the PCI bus of what is at its other end, or None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class PcieLink:
+    """The PCIe link of a device."""
+
+    @property
+    def generation(self) -> int | None:
+        """The generation that it runs at now, or None. A GPU that is idle slows its link down."""
+
+    @property
+    def width(self) -> int | None:
+        """How many lanes it runs with now, or None."""
+
+    @property
+    def max_generation(self) -> int | None:
+        """The highest generation that both ends can do, or None."""
+
+    @property
+    def max_width(self) -> int | None:
+        """The most lanes that both ends can do, or None."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -327,6 +521,10 @@ class Nic:
         """The place on the PCI bus, such as "0000:1b:00.0", or None."""
 
     @property
+    def pcie(self) -> PcieLink | None:
+        """Its PCIe link, or None."""
+
+    @property
     def rdma_device(self) -> str | None:
         """The RDMA device, such as "mlx5_0", or None."""
 
@@ -335,12 +533,115 @@ class Nic:
         """The network interfaces, such as ["eth0"]."""
 
     @property
+    def model(self) -> str | None:
+        """What its maker calls it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None."""
+
+    @property
+    def firmware(self) -> str | None:
+        """The version of its firmware, or None."""
+
+    @property
+    def state(self) -> str | None:
+        """Whether its port can carry data: "down", "initialize", "armed" or "active". None: unknown."""
+
+    @property
+    def link_layer(self) -> str | None:
+        """What its port speaks: "infiniband" or "ethernet". None: unknown."""
+
+    @property
+    def gb_per_s(self) -> float | None:
+        """The rate of its port, one direction, in GB/s (1e9 bytes per second). None: unknown."""
+
+    @property
+    def measured_gb_per_s(self) -> float | None:
+        """What its port was measured to carry, one direction, in GB/s (1e9 bytes per second). None: nobody measured."""
+
+    @property
+    def mtu(self) -> int | None:
+        """The largest packet of its interface in bytes, or None."""
+
+    @property
+    def bond(self) -> str | None:
+        """The bond that its interface belongs to, such as "bond0", or None."""
+
+    @property
     def cpus(self) -> CpuSet | None:
         """The CPUs nearest to it, or None where nobody says."""
 
     @property
     def nodes(self) -> NodeSet | None:
         """The NUMA nodes nearest to it, or None where nobody says."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class NumaNode:
+    """A NUMA node: memory, and the CPUs nearest to it."""
+
+    @property
+    def index(self) -> int:
+        """The kernel's number, which need not be contiguous."""
+
+    @property
+    def cpus(self) -> CpuSet:
+        """Its CPUs that are online; empty for nodes of memory only."""
+
+    @property
+    def memory(self) -> int | None:
+        """Its memory in bytes, or None."""
+
+    @property
+    def huge_pages(self) -> list[HugePages]:
+        """Pages that were set aside on it, by increasing size."""
+
+    @property
+    def gpu(self) -> str | None:
+        """The place on the PCI bus of the GPU whose memory it is, or None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class HugePages:
+    """Pages of one size that were set aside on a NUMA node."""
+
+    @property
+    def size(self) -> int:
+        """The size of one in bytes."""
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+
+    @property
+    def free(self) -> int:
+        """How many of them are free."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class P2p:
+    """What the driver allows two GPUs to do with each other's memory, in the words of `nvidia-smi topo -p2p`: "OK", or why
+    not ("CNS", "GNS", "TNS", "DR", "NS", "U"). None: unknown.
+    """
+
+    @property
+    def read(self) -> str | None:
+        """Reading."""
+
+    @property
+    def write(self) -> str | None:
+        """Writing."""
+
+    @property
+    def nvlink(self) -> str | None:
+        """Going over NVLink."""
+
+    @property
+    def atomics(self) -> str | None:
+        """Atomic operations."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

@@ -1,0 +1,160 @@
+//! What C may ask of one GPU of a topology, and of its instances.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::handle::{c_text, element, given};
+use crate::status::{Failure, answer, nvtopo_status};
+use crate::topology::nvtopo_topology;
+use nvtopo::Topology;
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+
+/// What C sees of one GPU.
+pub(crate) struct Gpu {
+    index: u32,
+    minor: Option<u32>,
+    memory: Option<u64>,
+    uuid: CString,
+    address: CString,
+    unusable: CString,
+    instances: Vec<Instance>,
+}
+
+struct Instance {
+    uuid: CString,
+    profile: CString,
+    memory: Option<u64>,
+}
+
+/// The index of a GPU by its position: the one that nvidia-smi shows.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_index(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    index: Option<&mut MaybeUninit<u32>>,
+) -> nvtopo_status {
+    answer(index, "index", || Ok(asked(topology, gpu)?.index))
+}
+
+/// The number of a GPU's device file, 3 for /dev/nvidia3; -1 when it is not known. It need not be the index.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_minor(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    minor: Option<&mut MaybeUninit<i64>>,
+) -> nvtopo_status {
+    answer(minor, "minor", || Ok(asked(topology, gpu)?.minor.map_or(-1, i64::from)))
+}
+
+/// The memory of a GPU in bytes; 0 when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_memory(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    bytes: Option<&mut MaybeUninit<u64>>,
+) -> nvtopo_status {
+    answer(bytes, "bytes", || Ok(asked(topology, gpu)?.memory.unwrap_or(0)))
+}
+
+/// The UUID of a GPU, such as `GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`; "" when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_uuid(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    uuid: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(uuid, "uuid", || Ok(asked(topology, gpu)?.uuid.as_ptr()))
+}
+
+/// The place of a GPU on the PCI bus, such as `0000:1b:00.0`; "" when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_address(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    address: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(address, "address", || Ok(asked(topology, gpu)?.address.as_ptr()))
+}
+
+/// Why no job can use a GPU, such as `has fallen off the bus`; "" when nothing is known against it. Such a GPU is never
+/// chosen.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_unusable(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    why: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(why, "why", || Ok(asked(topology, gpu)?.unusable.as_ptr()))
+}
+
+/// How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_instance_count(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(asked(topology, gpu)?.instances.len()))
+}
+
+/// The name of instance number `i` of a GPU for `CUDA_VISIBLE_DEVICES`; "" when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_instance_uuid(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    i: usize,
+    uuid: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(uuid, "uuid", || Ok(instance(topology, gpu, i)?.uuid.as_ptr()))
+}
+
+/// The profile of instance number `i` of a GPU, such as `1g.10gb`; "" when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_instance_profile(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    i: usize,
+    profile: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(profile, "profile", || Ok(instance(topology, gpu, i)?.profile.as_ptr()))
+}
+
+/// The memory of instance number `i` of a GPU in bytes; 0 when it is not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_instance_memory(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    i: usize,
+    bytes: Option<&mut MaybeUninit<u64>>,
+) -> nvtopo_status {
+    answer(bytes, "bytes", || Ok(instance(topology, gpu, i)?.memory.unwrap_or(0)))
+}
+
+impl Gpu {
+    /// Those of a topology, by position.
+    pub(crate) fn all(topology: &Topology) -> Vec<Self> {
+        let gpus = topology.gpus().enumerate();
+        let instance = |own: &nvtopo::model::GpuInstance| Instance {
+            uuid: own.uuid.as_ref().map(c_text).unwrap_or_default(),
+            profile: own.profile.as_ref().map(c_text).unwrap_or_default(),
+            memory: own.memory,
+        };
+        gpus.map(|(position, gpu)| Self {
+            index: gpu.index,
+            minor: gpu.minor,
+            memory: gpu.memory,
+            uuid: gpu.uuid.map(c_text).unwrap_or_default(),
+            address: gpu.address.map(c_text).unwrap_or_default(),
+            unusable: gpu.unusable.as_ref().map(c_text).unwrap_or_default(),
+            instances: topology.gpu_instances(position).map(|(_, own)| instance(own)).collect(),
+        })
+        .collect()
+    }
+}
+
+fn asked(topology: Option<&nvtopo_topology>, gpu: usize) -> Result<&Gpu, Failure> {
+    element(&given(topology, "topology")?.gpus, gpu, "GPU")
+}
+
+fn instance(topology: Option<&nvtopo_topology>, gpu: usize, i: usize) -> Result<&Instance, Failure> {
+    element(&asked(topology, gpu)?.instances, i, "instance")
+}

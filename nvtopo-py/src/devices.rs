@@ -1,0 +1,436 @@
+//! What a topology consists of: GPUs, NICs and NUMA nodes, and what belongs to one.
+
+use crate::cpuset::{CpuSet, NodeSet};
+use nvtopo::model::{self, FabricState, LinkLayer, NvLinkFar, P2pStatus, PortState};
+use nvtopo::{Bandwidth, Topology};
+use pyo3::prelude::*;
+
+/// One GPU.
+///
+/// >>> import nvtopo
+/// >>> gpu = nvtopo.preset("dgx-h100").gpus[0]
+/// >>> gpu.name, str(gpu.cpus), gpu.uuid
+/// ('GPU0', '0-55,112-167', None)
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Gpu {
+    /// The number by which tools name it, in PCI bus order.
+    index: u32,
+    /// "GPU" and the index.
+    name: String,
+    /// The number of its device file, 3 for "/dev/nvidia3", or None. It need not be the index.
+    minor: Option<u32>,
+    /// The product's name, such as "NVIDIA H100 80GB HBM3", or None.
+    model: Option<String>,
+    /// The architecture as CUDA numbers it, such as "9.0", or None.
+    compute_capability: Option<String>,
+    /// The architecture's name, such as "Hopper", or None.
+    architecture: Option<&'static str>,
+    /// The driver's UUID, such as "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab", or None.
+    uuid: Option<String>,
+    /// The serial number of the board, or None.
+    serial: Option<String>,
+    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    address: Option<String>,
+    /// Its PCIe link, or None.
+    pcie: Option<PcieLink>,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+    /// The CPUs nearest to it, or None where nobody says.
+    cpus: Option<CpuSet>,
+    /// The NUMA nodes nearest to it, or None where nobody says.
+    nodes: Option<NodeSet>,
+    /// Whether it is divided into instances (MIG), or None where nobody says.
+    mig: Option<bool>,
+    /// Its instances (MIG).
+    instances: Vec<GpuInstance>,
+    /// Its place in an NVLink fabric, or None.
+    fabric: Option<Fabric>,
+    /// Its NVLinks one by one, as far as the driver tells them. `Topology.pair` sums those between two GPUs.
+    nvlinks: Vec<NvLink>,
+    /// Why no job can use it, such as "has fallen off the bus". None: nothing is known against it.
+    unusable: Option<String>,
+}
+
+#[pymethods]
+impl Gpu {
+    fn __repr__(&self) -> String {
+        let model = self.model.as_deref().map_or_else(String::new, |model| format!(" {model}"));
+        format!("<Gpu {}{model}>", self.name)
+    }
+}
+
+impl Gpu {
+    pub(crate) fn of(topology: &Topology, position: usize) -> Option<Self> {
+        let id = *topology.devices().get(position)?;
+        let gpu = topology.node(id).kind.as_gpu()?;
+        Some(Self {
+            index: gpu.index,
+            name: gpu.name(),
+            minor: gpu.minor,
+            model: gpu.model.clone(),
+            compute_capability: gpu.compute_capability.map(|capability| capability.to_string()),
+            architecture: gpu.compute_capability.and_then(nvtopo::ComputeCapability::architecture),
+            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
+            serial: gpu.serial.clone(),
+            address: gpu.address.map(|address| address.to_string()),
+            pcie: gpu.pci.link.map(PcieLink::of),
+            memory: gpu.memory,
+            cpus: topology.local_cpus(id).known().cloned().map(CpuSet),
+            nodes: topology.local_nodes(id).known().cloned().map(NodeSet),
+            mig: gpu.mig.map(|mig| mig.current),
+            instances: topology.gpu_instances(position).map(|(_, own)| GpuInstance::of(own)).collect(),
+            fabric: gpu.fabric.as_ref().map(Fabric::of),
+            nvlinks: gpu.nvlinks.iter().map(NvLink::of).collect(),
+            unusable: gpu.unusable.clone(),
+        })
+    }
+}
+
+/// A part of a GPU that programs use as a GPU (MIG).
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct GpuInstance {
+    /// The name for CUDA_VISIBLE_DEVICES, such as "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", or None.
+    uuid: Option<String>,
+    /// The number of the GPU instance in its GPU, or None.
+    gpu_instance: Option<u32>,
+    /// The number of the compute instance in its GPU instance, or None.
+    compute_instance: Option<u32>,
+    /// Its profile, such as "1g.10gb", or None.
+    profile: Option<String>,
+    /// How many compute slices of the GPU it has, or None.
+    slices: Option<u32>,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+}
+
+#[pymethods]
+impl GpuInstance {
+    fn __repr__(&self) -> String {
+        format!(
+            "<GpuInstance {}>",
+            self.uuid.as_deref().or(self.profile.as_deref()).unwrap_or("without name")
+        )
+    }
+}
+
+impl GpuInstance {
+    fn of(instance: &model::GpuInstance) -> Self {
+        Self {
+            uuid: instance.uuid.clone(),
+            gpu_instance: instance.gpu_instance,
+            compute_instance: instance.compute_instance,
+            profile: instance.profile.clone(),
+            slices: instance.slices,
+            memory: instance.memory,
+        }
+    }
+}
+
+/// The place of a GPU in an NVLink fabric.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Fabric {
+    /// How far its registration has come: "not-started", "in-progress", "completed" or "unknown".
+    state: &'static str,
+    /// What came of it, as NVML numbers errors; 0 is success. None: unknown.
+    status: Option<u32>,
+    /// The UUID of the NVLink domain; None within one server.
+    cluster: Option<String>,
+    /// The number of the group in the domain whose GPUs reach each other, or None.
+    clique: Option<u32>,
+    /// NVML's bits of what is wrong, or None.
+    health: Option<u32>,
+}
+
+#[pymethods]
+impl Fabric {
+    fn __repr__(&self) -> String {
+        format!("<Fabric {}>", self.state)
+    }
+}
+
+impl Fabric {
+    fn of(fabric: &model::Fabric) -> Self {
+        Self {
+            state: FabricState::word(fabric.state),
+            status: fabric.status,
+            cluster: fabric.cluster.clone(),
+            clique: fabric.clique,
+            health: fabric.health,
+        }
+    }
+}
+
+/// One NVLink of a GPU.
+#[pyclass(frozen, eq, hash, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct NvLink {
+    #[pyo3(get)]
+    /// Its number on this GPU.
+    number: u32,
+    #[pyo3(get)]
+    /// Whether it is up, or None where the driver did not tell.
+    up: Option<bool>,
+    #[pyo3(get)]
+    /// The generation of NVLink, from 1, as the driver tells it, or None.
+    generation: Option<u8>,
+    reported: Option<Bandwidth>,
+    #[pyo3(get)]
+    /// What is at its other end: "gpu", "switch" or "cpu". None: unknown.
+    far: Option<&'static str>,
+    #[pyo3(get)]
+    /// The place on the PCI bus of what is at its other end, or None.
+    far_address: Option<String>,
+}
+
+#[pymethods]
+impl NvLink {
+    #[getter]
+    /// What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown.
+    fn gb_per_s(&self) -> Option<f64> {
+        self.reported.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<NvLink {} to {}>", self.number, self.far.unwrap_or("unknown"))
+    }
+}
+
+impl NvLink {
+    fn of(port: &model::NvLinkPort) -> Self {
+        let (far, address) = match port.far {
+            NvLinkFar::Gpu(address) => (Some("gpu"), Some(address)),
+            NvLinkFar::Switch(address) => (Some("switch"), address),
+            NvLinkFar::Cpu => (Some("cpu"), None),
+            _ => (None, None),
+        };
+        Self {
+            number: port.number,
+            up: port.up,
+            generation: port.generation,
+            reported: port.reported,
+            far,
+            far_address: address.map(|address| address.to_string()),
+        }
+    }
+}
+
+/// The PCIe link of a device.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PcieLink {
+    /// The generation that it runs at now, or None. A GPU that is idle slows its link down.
+    generation: Option<u8>,
+    /// How many lanes it runs with now, or None.
+    width: Option<u16>,
+    /// The highest generation that both ends can do, or None.
+    max_generation: Option<u8>,
+    /// The most lanes that both ends can do, or None.
+    max_width: Option<u16>,
+}
+
+#[pymethods]
+impl PcieLink {
+    fn __repr__(&self) -> String {
+        let number = |number: Option<u16>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+        format!(
+            "<PcieLink of generation {}, x{}>",
+            number(self.generation.map(u16::from)),
+            number(self.width)
+        )
+    }
+}
+
+impl PcieLink {
+    fn of(link: model::PcieTraining) -> Self {
+        let most = link.most();
+        Self {
+            generation: link.now.generation,
+            width: link.now.width,
+            max_generation: most.generation,
+            max_width: most.width,
+        }
+    }
+}
+
+/// One network interface or InfiniBand adapter.
+#[pyclass(frozen, eq, hash, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Nic {
+    #[pyo3(get)]
+    /// The name that the source uses: "mlx5_0", "eth0", "NIC0".
+    name: String,
+    #[pyo3(get)]
+    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    address: Option<String>,
+    #[pyo3(get)]
+    /// Its PCIe link, or None.
+    pcie: Option<PcieLink>,
+    #[pyo3(get)]
+    /// The RDMA device, such as "mlx5_0", or None.
+    rdma_device: Option<String>,
+    #[pyo3(get)]
+    /// The network interfaces, such as ["eth0"].
+    net_devices: Vec<String>,
+    #[pyo3(get)]
+    /// What its maker calls it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None.
+    model: Option<String>,
+    #[pyo3(get)]
+    /// The version of its firmware, or None.
+    firmware: Option<String>,
+    #[pyo3(get)]
+    /// Whether its port can carry data: "down", "initialize", "armed" or "active". None: unknown.
+    state: Option<&'static str>,
+    #[pyo3(get)]
+    /// What its port speaks: "infiniband" or "ethernet". None: unknown.
+    link_layer: Option<&'static str>,
+    rate: Option<Bandwidth>,
+    measured: Option<Bandwidth>,
+    #[pyo3(get)]
+    /// The largest packet of its interface in bytes, or None.
+    mtu: Option<u32>,
+    #[pyo3(get)]
+    /// The bond that its interface belongs to, such as "bond0", or None.
+    bond: Option<String>,
+    #[pyo3(get)]
+    /// The CPUs nearest to it, or None where nobody says.
+    cpus: Option<CpuSet>,
+    #[pyo3(get)]
+    /// The NUMA nodes nearest to it, or None where nobody says.
+    nodes: Option<NodeSet>,
+}
+
+#[pymethods]
+impl Nic {
+    #[getter]
+    /// The rate of its port, one direction, in GB/s (1e9 bytes per second). None: unknown.
+    fn gb_per_s(&self) -> Option<f64> {
+        self.rate.map(Bandwidth::as_gb_per_s)
+    }
+
+    #[getter]
+    /// What its port was measured to carry, one direction, in GB/s (1e9 bytes per second). None: nobody measured.
+    fn measured_gb_per_s(&self) -> Option<f64> {
+        self.measured.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Nic {}>", self.name)
+    }
+}
+
+impl Nic {
+    pub(crate) fn of(topology: &Topology, device: usize) -> Option<Self> {
+        let id = *topology.devices().get(device)?;
+        let nic = topology.node(id).kind.as_nic()?;
+        Some(Self {
+            name: nic.name.clone(),
+            address: nic.address.map(|address| address.to_string()),
+            pcie: nic.pci.link.map(PcieLink::of),
+            rdma_device: nic.rdma_device.clone(),
+            net_devices: nic.net_devices.clone(),
+            model: nic.model.clone(),
+            firmware: nic.firmware.clone(),
+            state: nic.state.map(PortState::word),
+            link_layer: nic.link_layer.map(LinkLayer::word),
+            rate: nic.rate,
+            measured: nic.measured,
+            mtu: nic.mtu,
+            bond: nic.bond.clone(),
+            cpus: topology.local_cpus(id).known().cloned().map(CpuSet),
+            nodes: topology.local_nodes(id).known().cloned().map(NodeSet),
+        })
+    }
+}
+
+/// A NUMA node: memory, and the CPUs nearest to it.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct NumaNode {
+    /// The kernel's number, which need not be contiguous.
+    index: u32,
+    /// Its CPUs that are online; empty for nodes of memory only.
+    cpus: CpuSet,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+    /// Pages that were set aside on it, by increasing size.
+    huge_pages: Vec<HugePages>,
+    /// The place on the PCI bus of the GPU whose memory it is, or None.
+    gpu: Option<String>,
+}
+
+#[pymethods]
+impl NumaNode {
+    fn __repr__(&self) -> String {
+        format!("<NumaNode {}: CPUs {}>", self.index, self.cpus.0)
+    }
+}
+
+impl NumaNode {
+    pub(crate) fn of(node: &model::NumaNode) -> Self {
+        let pages =
+            |pages: &model::HugePages| HugePages { size: pages.size, total: pages.total, free: pages.free };
+        Self {
+            index: node.os_index,
+            cpus: CpuSet(node.cpus.clone()),
+            memory: node.memory,
+            huge_pages: node.huge_pages.iter().map(pages).collect(),
+            gpu: node.gpu.map(|address| address.to_string()),
+        }
+    }
+}
+
+/// Pages of one size that were set aside on a NUMA node.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct HugePages {
+    /// The size of one in bytes.
+    size: u64,
+    /// How many there are.
+    total: u64,
+    /// How many of them are free.
+    free: u64,
+}
+
+#[pymethods]
+impl HugePages {
+    fn __repr__(&self) -> String {
+        format!("<HugePages {} of {} bytes, {} free>", self.total, self.size, self.free)
+    }
+}
+
+/// What the driver allows two GPUs to do with each other's memory, in the words of `nvidia-smi topo -p2p`: "OK", or why
+/// not ("CNS", "GNS", "TNS", "DR", "NS", "U"). None: unknown.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct P2p {
+    /// Reading.
+    read: Option<&'static str>,
+    /// Writing.
+    write: Option<&'static str>,
+    /// Going over NVLink.
+    nvlink: Option<&'static str>,
+    /// Atomic operations.
+    atomics: Option<&'static str>,
+}
+
+#[pymethods]
+impl P2p {
+    fn __repr__(&self) -> String {
+        let word = |status: Option<&'static str>| status.unwrap_or("unknown");
+        format!("<P2p read {}, write {}>", word(self.read), word(self.write))
+    }
+}
+
+impl P2p {
+    pub(crate) fn of(p2p: &model::P2p) -> Self {
+        Self {
+            read: p2p.read.map(P2pStatus::word),
+            write: p2p.write.map(P2pStatus::word),
+            nvlink: p2p.nvlink.map(P2pStatus::word),
+            atomics: p2p.atomics.map(P2pStatus::word),
+        }
+    }
+}
