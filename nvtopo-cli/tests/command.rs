@@ -9,7 +9,9 @@ fn nvtopo(arguments: &[&str]) -> Output {
 
 fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
-    for variable in ["CUDA_VISIBLE_DEVICES", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_LOCALID"] {
+    for variable in
+        ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_LOCALID"]
+    {
         command.env_remove(variable);
     }
     command.args(arguments).envs(environment.iter().copied());
@@ -69,6 +71,19 @@ fn options_choose_among_the_gpus() {
     assert_eq!(gpus(&["--only", "GPU1,GPU6"]), serde_json::json!([1, 6]));
     assert_eq!(gpus(&["--include", "5"]), serde_json::json!([5, 6]));
     assert_eq!(gpus(&["--objective", "pair-sum,min-pair"]), serde_json::json!([0, 3]));
+}
+
+#[test]
+fn links_count_as_reported_on_request() {
+    let document = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"nvml","nvlink_known":true,"nodes":[
+        {"machine":{}},{"gpu":{"parent":0,"index":0}},{"gpu":{"parent":0,"index":1}}],"links":[{"between":[1,2],
+        "kind":"nvlink","lanes":1,"rate":{"mb_per_s":25000,"basis":"nominal"},"reported_mb_per_s":26562}]}}"#;
+    let bandwidth = |more: &[&str]| {
+        let arguments = [&["place", "--gpus", "2", "--from", "-", "--format", "json"], more].concat();
+        json(&run(&arguments, document, &[]))["score"][0]["gb_per_s"].as_f64()
+    };
+    assert_eq!(bandwidth(&[]), Some(25.0));
+    assert_eq!(bandwidth(&["--reported"]), Some(26.562));
 }
 
 #[test]
@@ -147,6 +162,26 @@ fn exec_follows_the_visible_devices() {
     let (_, cpus) = machine_of_allowed_cpus();
     let output = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "1"), ("LOCAL_RANK", "0")]);
     assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_says_what_it_could_not_tell_of_the_visible_devices() {
+    let (_, cpus) = machine_of_allowed_cpus();
+    let said = |variables: &[(&str, &str)]| text(&exec(&["--trust-topology"], variables).stderr);
+    assert!(said(&[("CUDA_VISIBLE_DEVICES", "1")]).contains("CUDA_DEVICE_ORDER=PCI_BUS_ID"));
+    let sure = [("CUDA_VISIBLE_DEVICES", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")];
+    assert!(!said(&sure).contains("CUDA_DEVICE_ORDER"), "{}", said(&sure));
+    let unknown = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
+    assert!(text(&unknown.stderr).contains("lacks UUIDs"), "{}", text(&unknown.stderr));
+    assert_eq!(unknown.status.code(), Some(0));
+    assert!(!text(&unknown.stdout).contains(&format!("list:\t{}\n", cpus[1])) || cpus[0] == cpus[1]);
+    // Nothing is chosen from what nobody can tell.
+    let chosen = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
+    assert_eq!(chosen.status.code(), Some(2));
+    assert!(text(&chosen.stderr).contains("which GPUs are visible is unknown"), "{}", text(&chosen.stderr));
+    let twice = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "0,0")]);
+    assert_eq!(twice.status.code(), Some(1), "{}", text(&twice.stderr));
 }
 
 #[cfg(target_os = "linux")]

@@ -90,6 +90,7 @@ impl Gpu {
 /// A part of a GPU that programs use as a GPU (MIG).
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(Clone, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_field_names, reason = "NVIDIA's word for the part that holds this one")]
 pub(crate) struct GpuInstance {
     /// The name for CUDA_VISIBLE_DEVICES, such as "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", or None.
     uuid: Option<String>,

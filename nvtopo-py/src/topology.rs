@@ -205,8 +205,9 @@ impl Topology {
     ///
     /// Raises InvalidRequestError where there is no such GPU.
     fn p2p(&self, a: GpuArgument, b: GpuArgument, py: Python<'_>) -> PyResult<Option<P2p>> {
+        let (a, b) = (a.0, b.0);
         call(py, || {
-            let [a, b] = [a.0.resolve(&self.0)?, b.0.resolve(&self.0)?];
+            let (a, b) = (a.resolve(&self.0)?, b.resolve(&self.0)?);
             Ok(self.0.p2p(self.0.devices()[a], self.0.devices()[b]).map(P2p::of))
         })
     }

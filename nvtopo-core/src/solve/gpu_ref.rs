@@ -138,15 +138,17 @@ pub(super) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
 /// GPU instance and of the compute instance, as drivers before R470 have it. Such a name tells the GPU, even where the
 /// instance is not known.
 pub(super) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDevice> {
-    let old = old_name(name);
+    let old = OldName::of(name);
     let on = |gpu: usize, start: &str| matches!(find_gpu(topology, start), Match::One(found) if found == gpu);
     let named = |gpu: usize, instance: &GpuInstance| {
         let by_uuid = instance
             .uuid
             .as_ref()
             .is_some_and(|uuid| uuid.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
-        let by_numbers = old.is_some_and(|(start, numbers)| {
-            numbers == (instance.gpu_instance, instance.compute_instance) && on(gpu, start)
+        let by_numbers = old.is_some_and(|old| {
+            instance.gpu_instance == Some(old.gpu_instance)
+                && instance.compute_instance == Some(old.compute_instance)
+                && on(gpu, old.gpu)
         });
         by_uuid || by_numbers
     };
@@ -159,7 +161,7 @@ pub(super) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDev
         let undivided = topology.gpus().nth(gpu).and_then(|gpu| gpu.mig).is_some_and(|mig| !mig.current);
         undivided || topology.gpu_instances(gpu).next().is_some()
     };
-    match (found, old.map(|(start, _)| find_gpu(topology, start))) {
+    match (found, old.map(|old| find_gpu(topology, old.gpu))) {
         (Match::None, Some(Match::One(gpu))) if !told(gpu) => {
             Match::One(VisibleDevice { gpu, instance: None })
         }
@@ -170,12 +172,21 @@ pub(super) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDev
 }
 
 /// `MIG-GPU-UUID/1/0` taken apart.
-fn old_name(name: &str) -> Option<(&str, (Option<u32>, Option<u32>))> {
-    let mut parts = name.get(4..).filter(|rest| rest.starts_with("GPU-"))?.split('/');
-    let gpu = parts.next()?;
-    let mut number = || parts.next()?.parse().ok();
-    let numbers = (Some(number()?), Some(number()?));
-    parts.next().is_none().then_some((gpu, numbers))
+#[derive(Clone, Copy)]
+struct OldName<'a> {
+    gpu: &'a str,
+    gpu_instance: u32,
+    compute_instance: u32,
+}
+
+impl<'a> OldName<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let mut parts = name.get(4..).filter(|rest| rest.starts_with("GPU-"))?.split('/');
+        let gpu = parts.next()?;
+        let mut number = || parts.next()?.parse().ok();
+        let (gpu_instance, compute_instance) = (number()?, number()?);
+        parts.next().is_none().then_some(Self { gpu, gpu_instance, compute_instance })
+    }
 }
 
 impl Topology {

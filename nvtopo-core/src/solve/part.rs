@@ -78,8 +78,8 @@ impl Part {
             let cpus = if count > 1 { cut(topology, &cpus, count).swap_remove(place) } else { cpus };
             Share { cpus, mems }
         };
-        let shared: Vec<Share> = own.iter().map(share).collect();
-        self.take(shared.iter().map(|share| (&share.cpus, &share.mems)));
+        let parts: Vec<Share> = own.iter().map(share).collect();
+        self.take(parts.iter().map(|part| (&part.cpus, &part.mems)));
         self.remarks.extend_from_slice(&shares.remarks);
     }
 

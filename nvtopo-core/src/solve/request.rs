@@ -122,8 +122,8 @@ impl Request {
         let only = self.only.as_deref().map(resolve).transpose()?;
         let exclude = resolve(&self.exclude)?;
         let include = resolve(&self.include)?;
-        let given = self.include.iter().chain(self.only.iter().flatten());
-        for part in given.filter(|gpu| matches!(gpu, GpuRef::Instance(_))) {
+        let mut given = self.include.iter().chain(self.only.iter().flatten());
+        if let Some(part) = given.find(|gpu| matches!(gpu, GpuRef::Instance(_))) {
             let gpu = name(part.resolve(topology)?);
             return Err(Error::request(format!("{part} is a part of {gpu}, and whole GPUs are chosen"))
                 .help("bind to the instance by CUDA_VISIBLE_DEVICES instead"));

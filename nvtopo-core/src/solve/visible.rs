@@ -2,7 +2,7 @@
 //!
 //! The variables are handed in: the core reads no environment. What CUDA makes of a list is documented in part only
 //! (CUDA Programming Guide, "CUDA Environment Variables"; NVIDIA MIG User Guide, "Device Enumeration"). The rest is as
-//! PyTorch found CUDA to behave (`torch.cuda`, `_parse_visible_devices`): the first entry tells whether the list is one
+//! `PyTorch` found CUDA to behave (`torch.cuda`, `_parse_visible_devices`): the first entry tells whether the list is one
 //! of numbers, of GPUs' UUIDs or of MIG instances, and one of another kind ends it, as one that names nothing does; a
 //! number ends before the first character that is no digit; one device named twice hides all. The words of
 //! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) mean nothing here.
@@ -119,10 +119,10 @@ impl VisibleGpus {
             return self.remarks.push("CUDA_VISIBLE_DEVICES is empty, which hides all GPUs".to_owned());
         }
         while let Some(entry) = entries.next() {
-            let last = entries.peek().is_none();
+            let at_end = entries.peek().is_none();
             let device = match kind {
                 // Written on purpose, or left over.
-                _ if entry.starts_with("-") || (entry.is_empty() && last) => return,
+                _ if entry.starts_with('-') || (entry.is_empty() && at_end) => return,
                 _ if Kind::of(entry) != kind => Entry::None,
                 Kind::Number => self.number(topology, entry, order),
                 Kind::Gpu => gpu(topology, entry),
@@ -136,7 +136,7 @@ impl VisibleGpus {
                     ));
                 }
                 Entry::Device(device) => self.devices.push(device),
-                Entry::None => return self.end(entry, last),
+                Entry::None => return self.end(entry, at_end),
                 Entry::Unresolved(why) => {
                     self.devices.clear();
                     self.unresolved = true;
@@ -182,8 +182,8 @@ impl VisibleGpus {
         }
     }
 
-    fn end(&mut self, entry: &str, last: bool) {
-        let rest = if last { "" } else { ", and CUDA hides what follows" };
+    fn end(&mut self, entry: &str, at_end: bool) {
+        let rest = if at_end { "" } else { ", and CUDA hides what follows" };
         let why = match entry {
             "NoDevFiles" => ": Slurm gave this process none",
             "all" | "none" | "void" => ": it is a word for NVIDIA_VISIBLE_DEVICES",
