@@ -47,7 +47,7 @@ impl Live {
 
     pub(super) fn fragment(&self) -> Result<Fragment> {
         let mut kernel = sysfs::root(&self.root)?;
-        match nvml::ask(self.nvml.as_deref(), self.patience) {
+        match nvml::answer(&nvml::ask(self.nvml.as_deref(), self.patience)) {
             Answer::Told(told) => join(kernel, *told),
             Answer::Absent(why) => {
                 if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {

@@ -3,10 +3,12 @@
 //! A GPU that hangs holds the call that asks it for ever, so the asking is done by a thread that is left behind
 //! when patience ends.
 
-use super::seen::Seen;
-use super::troubles::{Troubles, words};
-use super::{Answer, fragment, gpu, nvlinks};
+use super::calls::words;
+use super::seen::{MAX_GPUS, Seen};
+use super::troubles::Troubles;
+use super::{Asked, gpu, nvlinks};
 use crate::model::PathType;
+use crate::source::json::Text;
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::TopologyLevel;
 use nvml_wrapper::error::NvmlError;
@@ -14,18 +16,15 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// More GPUs than any server has; a count beyond it is a broken library's.
-const MAX_GPUS: u32 = 1024;
-
 /// Asks the driver, through its library at a path or wherever the system finds it.
-pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Answer {
+pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Asked {
     let library = library.map(Path::to_owned);
     let desk = Arc::new(Desk::default());
     let clerk = Clerk(Arc::clone(&desk));
     let thread = std::thread::Builder::new().name("nvml".to_owned());
     let thread = match thread.spawn(move || ask_here(library.as_deref(), &clerk)) {
         Ok(thread) => thread,
-        Err(error) => return Answer::Failed(format!("no thread could be started to ask it: {error}")),
+        Err(error) => return Asked::Failed(format!("no thread could be started to ask it: {error}")),
     };
     let (answer, left) = desk.wait(patience);
     if left {
@@ -33,7 +32,7 @@ pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Answ
         let _ = thread.join();
     }
     answer.unwrap_or_else(|| {
-        Answer::Failed(if left {
+        Asked::Failed(if left {
             "asking it broke off".to_owned()
         } else {
             format!("it did not answer within {} seconds; a GPU may hang", patience.as_secs_f32())
@@ -45,13 +44,13 @@ pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Answ
 /// closed.
 #[derive(Default)]
 struct Desk {
-    state: Mutex<(Option<Answer>, bool)>,
+    state: Mutex<(Option<Asked>, bool)>,
     changed: Condvar,
 }
 
 impl Desk {
     /// The answer, and whether the thread has left, as soon as it has or patience ends.
-    fn wait(&self, patience: Duration) -> (Option<Answer>, bool) {
+    fn wait(&self, patience: Duration) -> (Option<Asked>, bool) {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.changed.wait_timeout_while(state, patience, |(_, left)| !*left);
         let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +62,7 @@ impl Desk {
 struct Clerk(Arc<Desk>);
 
 impl Clerk {
-    fn put(&self, answer: Answer) {
+    fn put(&self, answer: Asked) {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(answer);
     }
 }
@@ -82,14 +81,14 @@ fn ask_here(library: Option<&Path>, clerk: &Clerk) {
     };
     match opened {
         Ok(nvml) => clerk.put(match read(&nvml) {
-            Ok(seen) => Answer::Told(Box::new(fragment::told(&seen))),
-            Err(error) => Answer::Failed(words(&error)),
+            Ok(seen) => Asked::Seen(Box::new(seen)),
+            Err(error) => Asked::Failed(words(&error)),
         }),
         Err(NvmlError::LibloadingError(error)) => {
-            clerk.put(Answer::Absent(format!("the NVIDIA driver library could not be opened: {error}")));
+            clerk.put(Asked::Absent(format!("the NVIDIA driver library could not be opened: {error}")));
         }
-        Err(error @ NvmlError::DriverNotLoaded) => clerk.put(Answer::Absent(words(&error))),
-        Err(error) => clerk.put(Answer::Failed(words(&error))),
+        Err(error @ NvmlError::DriverNotLoaded) => clerk.put(Asked::Absent(words(&error))),
+        Err(error) => clerk.put(Asked::Failed(words(&error))),
     }
 }
 
@@ -100,7 +99,7 @@ fn read(nvml: &Nvml) -> Result<Seen, NvmlError> {
         ..Seen::default()
     };
     let mut devices = Vec::new();
-    for index in 0..nvml.device_count()?.min(MAX_GPUS) {
+    for index in 0..nvml.device_count()?.min(MAX_GPUS as u32) {
         let device = nvml.device_by_index(index);
         match seen.troubles.check(index, "nvmlDeviceGetHandleByIndex", device) {
             Ok(device) => {
@@ -122,7 +121,7 @@ fn cuda_version(number: i32) -> String {
 }
 
 /// The path of each pair, by the positions of its GPUs.
-fn paths(nvml: &Nvml, indices: &[u32], troubles: &mut Troubles) -> Vec<(usize, usize, PathType)> {
+fn paths(nvml: &Nvml, indices: &[u32], troubles: &mut Troubles) -> Vec<(usize, usize, Text<PathType>)> {
     let mut paths = Vec::new();
     for (a, &index) in indices.iter().enumerate() {
         for (b, &other) in indices.iter().enumerate().skip(a + 1) {
@@ -134,7 +133,7 @@ fn paths(nvml: &Nvml, indices: &[u32], troubles: &mut Troubles) -> Vec<(usize, u
                 nvml.device_by_index(other).and_then(|other| device.topology_common_ancestor(other))
             });
             if let Ok(level) = troubles.check(index, "nvmlDeviceGetTopologyCommonAncestor", level) {
-                paths.push((a, b, path(level)));
+                paths.push((a, b, Text(path(level))));
             }
         }
     }

@@ -3,17 +3,20 @@
 //! The driver shows each NVLink from both of its GPUs, and of NVSwitches only the GPUs' side.
 
 use super::Told;
-use super::seen::{End, Seen, SeenGpu};
+use super::seen::{End, MemoryNode, Seen, SeenGpu, SeenPcie};
 use super::troubles::names;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{
     Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, NvSwitch, Provenance, Stated, rates,
 };
+use crate::source::json::Text;
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 /// What the driver told.
 pub(super) fn told(seen: &Seen) -> Told {
-    let of = |gpu: &SeenGpu| gpu.address;
+    let of = |gpu: &SeenGpu| gpu.address.map(|address| address.0);
     let nameless = seen.gpus.iter().filter(|gpu| of(gpu).is_none()).map(|gpu| gpu.index);
     let mut nameless: Vec<u32> = nameless.chain(seen.lost.iter().copied()).collect();
     nameless.sort_unstable();
@@ -21,7 +24,7 @@ pub(super) fn told(seen: &Seen) -> Told {
         fragment: Build::of(seen),
         numbers: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.index))).collect(),
         nameless,
-        pcie: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.pcie.clone()?))).collect(),
+        pcie: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, pcie(&gpu.pcie)?))).collect(),
     }
 }
 
@@ -47,7 +50,7 @@ impl<'a> Build<'a> {
         build.gpus();
         build.c2c();
         for (a, b, path) in &seen.paths {
-            build.fragment.state_path(build.ids[*a], build.ids[*b], *path);
+            build.fragment.state_path(build.ids[*a], build.ids[*b], path.0);
         }
         build.direct();
         build.switched();
@@ -57,22 +60,25 @@ impl<'a> Build<'a> {
 
     fn gpus(&mut self) {
         for gpu in &self.seen.gpus {
-            let stated = |cpus: &Option<_>| cpus.clone().map_or(Stated::Unstated, Stated::Known);
             let kind = NodeKind::Gpu(Box::new(Gpu {
                 index: gpu.index,
                 model: gpu.model.clone(),
-                compute_capability: gpu.capability,
-                uuid: gpu.uuid,
-                address: gpu.address,
+                compute_capability: gpu.capability.map(|own| own.0),
+                uuid: gpu.uuid.map(|own| own.0),
+                address: gpu.address.map(|own| own.0),
                 memory: gpu.memory,
-                cpus: stated(&gpu.cpus),
-                nodes: gpu.nodes.clone().map_or(Stated::Unstated, Stated::Known),
-                memory_node: gpu.memory_node.clone(),
+                cpus: stated::<CpuSet>(gpu.cpus.as_deref()),
+                nodes: stated::<NodeSet>(gpu.nodes.as_deref()),
+                memory_node: match gpu.memory_node {
+                    MemoryNode::Unknown => Stated::Unstated,
+                    MemoryNode::None => Stated::NotAvailable,
+                    MemoryNode::Node(node) => Stated::Known(node),
+                },
                 ..Gpu::default()
             }));
             let id = self.fragment.add(NodeId::MACHINE, kind);
-            if let Some(link) = &gpu.pcie {
-                self.fragment.link(NodeId::MACHINE, id, link.clone());
+            if let Some(link) = pcie(&gpu.pcie) {
+                self.fragment.link(NodeId::MACHINE, id, link);
             }
             self.ids.push(id);
         }
@@ -82,7 +88,8 @@ impl<'a> Build<'a> {
     fn c2c(&mut self) {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (gpu, id) in self.seen.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
-            let Some(os_index) = gpu.nodes.as_ref().and_then(crate::NodeSet::first) else { continue };
+            let own = stated::<NodeSet>(gpu.nodes.as_deref());
+            let Some(os_index) = own.known().and_then(NodeSet::first) else { continue };
             let node = *nodes.entry(os_index).or_insert_with(|| {
                 let kind = NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() });
                 self.fragment.add(NodeId::MACHINE, kind)
@@ -139,7 +146,8 @@ impl<'a> Build<'a> {
             let mut links: BTreeMap<NodeId, u16> = BTreeMap::new();
             for (end, count) in self.ends[gpu].clone() {
                 let End::Switch(address) = end else { continue };
-                let kind = NodeKind::NvSwitch(NvSwitch { address, ..NvSwitch::default() });
+                let kind =
+                    NodeKind::NvSwitch(NvSwitch { address: address.map(|own| own.0), ..NvSwitch::default() });
                 let own = || *nodes.entry(end).or_insert_with(|| self.fragment.add(NodeId::MACHINE, kind));
                 *links.entry(fabric.unwrap_or_else(own)).or_default() += count;
             }
@@ -159,8 +167,8 @@ impl<'a> Build<'a> {
 
     fn bundle(&self, gpu: usize, links: u16) -> Link {
         let gpu = &self.seen.gpus[gpu];
-        let version = gpu.nvlinks.up.iter().find_map(|link| link.version);
-        rates::nvlink_of(gpu.capability, version, links)
+        let version = gpu.nvlinks.up().find_map(|link| link.version);
+        rates::nvlink_of(gpu.capability.map(|own| own.0), version, links)
     }
 
     fn notes(&mut self) {
@@ -198,12 +206,13 @@ impl<'a> Build<'a> {
         let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
         for gpu in &self.seen.gpus {
             let most = most.entry(&gpu.model).or_default();
-            *most = gpu.nvlinks.up.len().max(*most);
+            *most = gpu.nvlinks.up().count().max(*most);
         }
         for gpu in &self.seen.gpus {
-            let (up, most) = (gpu.nvlinks.up.len(), most.get(&gpu.model).copied().unwrap_or_default());
-            if up < most && !gpu.nvlinks.down.is_empty() {
-                let down: Vec<String> = gpu.nvlinks.down.iter().map(u32::to_string).collect();
+            let (up, most) = (gpu.nvlinks.up().count(), most.get(&gpu.model).copied().unwrap_or_default());
+            let down = gpu.nvlinks.links.iter().filter(|link| !link.up);
+            let down: Vec<String> = down.map(|link| link.number.to_string()).collect();
+            if up < most && !down.is_empty() {
                 let text = format!(
                     "GPU{}: {up} NVLinks are up, and {most} on others of its model; down: {}",
                     gpu.index,
@@ -218,23 +227,48 @@ impl<'a> Build<'a> {
 /// Sums the links by their ends. What the driver gives no kind is a GPU if its address is one's, and a switch if
 /// several GPUs lead to it; else it is a GPU that this process is not shown.
 fn ends(gpus: &[SeenGpu]) -> Vec<Ends> {
-    let own: BTreeSet<PciAddress> = gpus.iter().filter_map(|gpu| gpu.address).collect();
-    let leads = |gpu: &SeenGpu, end: End| gpu.nvlinks.up.iter().any(|link| link.end == end);
+    let own: BTreeSet<Text<PciAddress>> = gpus.iter().filter_map(|gpu| gpu.address).collect();
+    let mut leading: BTreeMap<End, usize> = BTreeMap::new();
+    for gpu in gpus {
+        for end in gpu.nvlinks.up().map(|link| link.end).collect::<BTreeSet<_>>() {
+            *leading.entry(end).or_default() += 1;
+        }
+    }
     let kind = |end: End| match end {
         End::Something(address) if own.contains(&address) => End::Gpu(address),
-        End::Something(address) if gpus.iter().filter(|gpu| leads(gpu, end)).nth(1).is_some() => {
+        End::Something(address) if leading.get(&end).is_some_and(|gpus| *gpus > 1) => {
             End::Switch(Some(address))
         }
         other => other,
     };
     let sums = gpus.iter().map(|gpu| {
         let mut ends = Ends::new();
-        for link in &gpu.nvlinks.up {
+        for link in gpu.nvlinks.up() {
             *ends.entry(kind(link.end)).or_default() += 1;
         }
         ends
     });
     sums.collect()
+}
+
+/// A set from its text. Ranges are taken in increasing order only, as they are written: in any other, a short text
+/// could be much work.
+fn stated<T: FromStr>(text: Option<&str>) -> Stated<T> {
+    let Some(text) = text else { return Stated::Unstated };
+    let numbers: Result<Vec<u32>, _> = text.split([',', '-']).map(str::parse).collect();
+    let increasing = numbers.is_ok_and(|numbers| numbers.windows(2).all(|pair| pair[0] < pair[1]));
+    match increasing.then(|| text.parse().ok()).flatten() {
+        Some(set) => Stated::Known(set),
+        None => Stated::Unreadable,
+    }
+}
+
+/// A GPU that rests runs its link slowly until it is used, so its best generation counts; the width that was agreed on
+/// stays.
+fn pcie(pcie: &SeenPcie) -> Option<Link> {
+    let generation = pcie.max_generation.or(pcie.generation)?;
+    let width = pcie.width.filter(|width| *width > 0).or(pcie.max_width)?;
+    Some(rates::pcie(u8::try_from(generation).ok()?, u16::try_from(width).ok()?))
 }
 
 #[cfg(test)]
@@ -250,11 +284,11 @@ mod tests {
 
     /// GPUs on the buses from 0, each with NVLinks to these ends.
     fn machine(ends: &[&[End]]) -> Topology {
-        let link = |end: &End| SeenNvlink { version: Some(4), end: *end };
+        let link = |end: &End| SeenNvlink { up: true, version: Some(4), end: *end, ..SeenNvlink::default() };
         let gpus = ends.iter().zip(0..).map(|(ends, bus)| SeenGpu {
             index: u32::from(bus),
-            address: Some(address(bus)),
-            nvlinks: SeenNvlinks { up: ends.iter().map(link).collect(), ..SeenNvlinks::default() },
+            address: Some(Text(address(bus))),
+            nvlinks: SeenNvlinks { links: ends.iter().map(link).collect(), ..SeenNvlinks::default() },
             ..SeenGpu::default()
         });
         let seen = Seen { gpus: gpus.collect(), ..Seen::default() };
@@ -268,7 +302,7 @@ mod tests {
 
     #[test]
     fn both_sides_of_a_link_count_once() {
-        let (a, b) = (End::Gpu(address(0)), End::Something(address(1)));
+        let (a, b) = (End::Gpu(Text(address(0))), End::Something(Text(address(1))));
         let topology = machine(&[&[b, b], &[a, a]]);
         assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
         assert_eq!(notes(&topology), "");
@@ -279,7 +313,7 @@ mod tests {
 
     #[test]
     fn switches_are_known_by_those_that_lead_to_them() {
-        let (switch, hidden) = (End::Something(address(9)), End::Switch(None));
+        let (switch, hidden) = (End::Something(Text(address(9))), End::Switch(None));
         let topology = machine(&[&[switch, switch], &[switch, switch], &[switch]]);
         let counts = [(0, 1), (0, 2)].map(|(a, b)| topology.pairs().pair(a, b).nvlinks);
         assert_eq!(counts, [2, 1]);
@@ -290,7 +324,7 @@ mod tests {
 
     #[test]
     fn boards_with_switches_of_their_own_are_joined() {
-        let (left, right) = (End::Switch(Some(address(8))), End::Switch(Some(address(9))));
+        let (left, right) = (End::Switch(Some(Text(address(8)))), End::Switch(Some(Text(address(9)))));
         let topology = machine(&[&[left, left], &[left, left], &[right, right]]);
         assert_eq!(topology.pairs().pair(0, 2).path, Some(PathType::Nvl));
         assert!(notes(&topology).contains("different NVSwitches"));
@@ -298,7 +332,7 @@ mod tests {
 
     #[test]
     fn other_ends_are_told_or_belong_to_gpus_that_are_not_shown() {
-        let topology = machine(&[&[End::Cpu], &[End::Unknown], &[End::Gpu(address(7))]]);
+        let topology = machine(&[&[End::Cpu], &[End::Unknown], &[End::Gpu(Text(address(7)))]]);
         assert_eq!(topology.links().count(), 0);
         let notes = notes(&topology);
         assert!(

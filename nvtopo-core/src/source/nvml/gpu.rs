@@ -1,9 +1,11 @@
 //! One GPU: what the driver says of it, but for its NVLinks.
 
-use super::seen::SeenGpu;
-use super::troubles::{Missing, Troubles};
+use super::calls::Missing;
+use super::seen::{MemoryNode, SeenGpu, SeenPcie};
+use super::troubles::Troubles;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, PciAddress};
-use crate::model::{Link, Stated, rates};
+use crate::source::json::Text;
 use crate::sys::nvml as sys;
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
@@ -22,32 +24,33 @@ const SCOPE_NODE: u32 = 0;
 
 /// Reads a GPU. Its address goes first: it is what the rest is known by.
 pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenGpu {
-    let mut asked = Asked { device, index, troubles };
+    let mut caller = Caller { device, index, troubles };
     let mut gpu = SeenGpu { index, ..SeenGpu::default() };
-    gpu.address = asked.fact("nvmlDeviceGetPciInfo", Device::pci_info).as_ref().and_then(address);
-    gpu.uuid = asked.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
-    gpu.model = asked.fact("nvmlDeviceGetName", Device::name);
-    let capability = asked.fact("nvmlDeviceGetCudaComputeCapability", Device::cuda_compute_capability);
+    gpu.address = caller.fact("nvmlDeviceGetPciInfo", Device::pci_info).as_ref().and_then(address).map(Text);
+    gpu.uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok()).map(Text);
+    gpu.model = caller.fact("nvmlDeviceGetName", Device::name);
+    let capability = caller.fact("nvmlDeviceGetCudaComputeCapability", Device::cuda_compute_capability);
     gpu.capability = capability.and_then(|capability| {
         let (major, minor) = (capability.major.try_into().ok()?, capability.minor.try_into().ok()?);
-        Some(ComputeCapability { major, minor })
+        Some(Text(ComputeCapability { major, minor }))
     });
-    gpu.memory = asked.memory();
-    let cpus = asked.fact("nvmlDeviceGetCpuAffinity", |device| device.cpu_affinity(CPU_WORDS));
-    gpu.cpus = cpus.map(|words| bits(&words).collect()).filter(|cpus| *cpus != crate::CpuSet::new());
+    gpu.memory = caller.memory();
+    let cpus = caller.fact("nvmlDeviceGetCpuAffinity", |device| device.cpu_affinity(CPU_WORDS));
+    gpu.cpus = cpus.map(|words| bits(&words).collect::<CpuSet>().to_string()).filter(|cpus| !cpus.is_empty());
     let nodes =
-        asked.fact("nvmlDeviceGetMemoryAffinity", |device| device.memory_affinity(NODE_WORDS, SCOPE_NODE));
-    gpu.nodes = nodes.map(|words| bits(&words).collect()).filter(|nodes| *nodes != crate::NodeSet::new());
-    gpu.memory_node = match asked.ask("nvmlDeviceGetNumaNodeId", Device::numa_node_id) {
+        caller.fact("nvmlDeviceGetMemoryAffinity", |device| device.memory_affinity(NODE_WORDS, SCOPE_NODE));
+    gpu.nodes =
+        nodes.map(|words| bits(&words).collect::<NodeSet>().to_string()).filter(|nodes| !nodes.is_empty());
+    gpu.memory_node = match caller.ask("nvmlDeviceGetNumaNodeId", Device::numa_node_id) {
         // NVML_NUMA_NO_NODE is -1.
-        Ok(node) if node == u32::MAX => Stated::NotAvailable,
-        Ok(node) => Stated::Known(node),
-        Err(Missing::NotSupported) => Stated::NotAvailable,
-        Err(_) => Stated::Unstated,
+        Ok(node) if node == u32::MAX => MemoryNode::None,
+        Ok(node) => MemoryNode::Node(node),
+        Err(Missing::NotSupported) => MemoryNode::None,
+        Err(_) => MemoryNode::Unknown,
     };
-    gpu.pcie = asked.pcie();
-    gpu.c2c = asked.fact("nvmlDeviceGetC2cModeInfoV", sys::has_c2c) == Some(true);
-    gpu.mig = asked.fact("nvmlDeviceGetMigMode", Device::mig_mode).is_some_and(|mode| mode.current == 1);
+    gpu.pcie = caller.pcie();
+    gpu.c2c = caller.fact("nvmlDeviceGetC2cModeInfoV", sys::has_c2c) == Some(true);
+    gpu.mig = caller.fact("nvmlDeviceGetMigMode", Device::mig_mode).is_some_and(|mode| mode.current == 1);
     gpu
 }
 
@@ -68,13 +71,13 @@ pub(super) fn address(info: &PciInfo) -> Option<PciAddress> {
     info.bus_id.parse().ok().filter(|_| fields().is_some()).or_else(fields)
 }
 
-struct Asked<'a, 'nvml> {
+struct Caller<'a, 'nvml> {
     device: &'a Device<'nvml>,
     index: u32,
     troubles: &'a mut Troubles,
 }
 
-impl<'nvml> Asked<'_, 'nvml> {
+impl<'nvml> Caller<'_, 'nvml> {
     fn ask<T>(
         &mut self,
         call: &'static str,
@@ -102,18 +105,13 @@ impl<'nvml> Asked<'_, 'nvml> {
         }
     }
 
-    /// A GPU that rests runs its link slowly until it is used, so its best generation counts; the width that was
-    /// agreed on stays.
-    fn pcie(&mut self) -> Option<Link> {
-        let best = self.fact("nvmlDeviceGetMaxPcieLinkGeneration", Device::max_pcie_link_gen);
-        let generation =
-            best.or_else(|| self.fact("nvmlDeviceGetCurrPcieLinkGeneration", Device::current_pcie_link_gen))?;
-        let now = self.fact("nvmlDeviceGetCurrPcieLinkWidth", Device::current_pcie_link_width);
-        let width = now
-            .filter(|width| *width > 0)
-            .or_else(|| self.fact("nvmlDeviceGetMaxPcieLinkWidth", Device::max_pcie_link_width))?;
-        let (generation, width) = (u8::try_from(generation).ok()?, u16::try_from(width).ok()?);
-        Some(rates::pcie(generation, width))
+    fn pcie(&mut self) -> SeenPcie {
+        SeenPcie {
+            generation: self.fact("nvmlDeviceGetCurrPcieLinkGeneration", Device::current_pcie_link_gen),
+            width: self.fact("nvmlDeviceGetCurrPcieLinkWidth", Device::current_pcie_link_width),
+            max_generation: self.fact("nvmlDeviceGetMaxPcieLinkGeneration", Device::max_pcie_link_gen),
+            max_width: self.fact("nvmlDeviceGetMaxPcieLinkWidth", Device::max_pcie_link_width),
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The NVLinks of one GPU: which are up, and where they lead.
 
+use super::calls::Missing;
 use super::gpu::address;
 use super::seen::{End, SeenNvlink, SeenNvlinks};
-use super::troubles::{Missing, Troubles};
+use super::troubles::Troubles;
 use crate::model::rates::MAX_NVLINKS;
+use crate::source::json::Text;
 use crate::sys::nvml::{RemoteType, remote_type};
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
@@ -20,9 +22,9 @@ pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> 
         match state {
             Ok(true) => {
                 let up = one(device, index, link, troubles);
-                seen.up.push(up);
+                seen.links.push(up);
             }
-            Ok(false) => seen.down.push(link),
+            Ok(false) => seen.links.push(SeenNvlink { number: link, ..SeenNvlink::default() }),
             Err(Missing::NotSupported) => {}
             Err(Missing::NoSuchCall | Missing::Failed) => seen.unknown = true,
         }
@@ -44,7 +46,7 @@ fn one(device: &Device<'_>, index: u32, link: u32, troubles: &mut Troubles) -> S
         Err(NvmlError::InvalidArg | NvmlError::NotFound | NvmlError::NoPermission) => None,
         answer => troubles.check(index, "nvmlDeviceGetNvLinkRemotePciInfo", answer).ok(),
     };
-    let end = match (kind, far.as_ref().and_then(address)) {
+    let end = match (kind, far.as_ref().and_then(address).map(Text)) {
         (RemoteType::Switch, address) => End::Switch(address),
         (RemoteType::Cpu, _) => End::Cpu,
         (RemoteType::Gpu, Some(address)) => End::Gpu(address),
@@ -53,5 +55,5 @@ fn one(device: &Device<'_>, index: u32, link: u32, troubles: &mut Troubles) -> S
         (RemoteType::Unknown, None) if far.is_some() => End::Switch(None),
         (RemoteType::Gpu | RemoteType::Unknown, None) => End::Unknown,
     };
-    SeenNvlink { version, end }
+    SeenNvlink { number: link, up: true, version, end }
 }
