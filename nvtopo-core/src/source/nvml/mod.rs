@@ -2,10 +2,13 @@
 //!
 //! The library is opened when it is asked, so that the same program runs where there is none. Calls are in `enabled`;
 //! what they answer is [`seen`], plain facts that can be written down and read again, and that [`fragment`] turns into
-//! a fragment. MIG instances are only noted.
+//! a fragment. What changes all the time ([`counters`]) is asked apart.
 
 #[cfg(feature = "nvml")]
 mod calls;
+mod counters;
+#[cfg(feature = "nvml")]
+mod counts;
 #[cfg(not(feature = "nvml"))]
 mod disabled;
 #[cfg(feature = "nvml")]
@@ -14,25 +17,33 @@ mod fragment;
 #[cfg(feature = "nvml")]
 mod gpu;
 #[cfg(feature = "nvml")]
+mod instances;
+#[cfg(feature = "nvml")]
+mod limit;
+mod nodes;
+#[cfg(feature = "nvml")]
 mod nvlinks;
 mod seen;
 mod troubles;
+mod wires;
 
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use counters::NvLinkCounters;
 #[cfg(not(feature = "nvml"))]
-pub(super) use disabled::ask;
+pub(super) use disabled::{ask, count};
 #[cfg(feature = "nvml")]
-pub(super) use enabled::ask;
+pub(super) use enabled::{ask, count};
 pub(super) use seen::Seen;
 
 /// What came of asking the driver, as it was answered: to be written down, and replayed elsewhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
+#[allow(clippy::enum_variant_names, reason = "the opposite of the enum's name")]
 pub(in crate::source) enum Asked {
     /// It told.
     Seen(Box<Seen>),
@@ -41,6 +52,17 @@ pub(in crate::source) enum Asked {
     /// There is one, and it did not answer: why.
     Failed(String),
     /// This build cannot ask.
+    NotAsked,
+}
+
+/// Why the driver told nothing.
+#[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
+pub(super) enum Refusal {
+    /// As [`Asked::Absent`].
+    Absent(String),
+    /// As [`Asked::Failed`].
+    Failed(String),
+    /// As [`Asked::NotAsked`].
     NotAsked,
 }
 

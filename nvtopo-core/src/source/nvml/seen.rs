@@ -18,6 +18,9 @@ pub(super) const MAX_GPUS: usize = 1024;
 /// More NVLinks than any GPU has.
 pub(super) const MAX_NVLINKS: usize = 64;
 
+/// More instances than any GPU can be divided into.
+pub(super) const MAX_INSTANCES: usize = 64;
+
 /// The pairs of so many GPUs.
 const MAX_PAIRS: usize = MAX_GPUS * (MAX_GPUS - 1) / 2;
 
@@ -39,6 +42,9 @@ pub(in crate::source) struct Seen {
     /// The classes of paths between GPUs, by their positions in `gpus`.
     #[serde(deserialize_with = "at_most::<_, _, MAX_PAIRS>")]
     pub(super) paths: Vec<(usize, usize, Text<PathType>)>,
+    /// What pairs may do with each other's memory.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_PAIRS>")]
+    pub(super) p2p: Vec<SeenP2p>,
     pub(super) troubles: Troubles,
 }
 
@@ -47,10 +53,16 @@ pub(in crate::source) struct Seen {
 #[serde(default)]
 pub(in crate::source) struct SeenGpu {
     pub(super) index: u32,
+    pub(super) minor: Option<u32>,
     pub(super) model: Option<String>,
     pub(super) capability: Option<Text<ComputeCapability>>,
     pub(super) uuid: Option<Text<GpuUuid>>,
+    pub(super) serial: Option<String>,
     pub(super) address: Option<Text<PciAddress>>,
+    /// Who made the chip, and above that, which it is.
+    pub(super) pci_device: Option<u32>,
+    /// As much of the board.
+    pub(super) pci_subsystem: Option<u32>,
     pub(super) memory: Option<u64>,
     /// In list syntax, and so are the nodes.
     pub(super) cpus: Option<String>,
@@ -58,7 +70,17 @@ pub(in crate::source) struct SeenGpu {
     pub(super) memory_node: MemoryNode,
     pub(super) pcie: SeenPcie,
     pub(super) c2c: bool,
-    pub(super) mig: bool,
+    /// How many links of C2C there are, and those that are up, each with what it carries in MB/s.
+    pub(super) c2c_links: Option<u32>,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_NVLINKS>")]
+    pub(super) c2c_up: Vec<Option<u64>>,
+    /// Whether it is divided, now and after its next reset.
+    pub(super) mig: Option<(bool, bool)>,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_INSTANCES>")]
+    pub(super) instances: Vec<SeenInstance>,
+    pub(super) fabric: Option<SeenFabric>,
+    /// NVML's number for what it asks to be done about the GPU.
+    pub(super) recovery: Option<u32>,
     pub(super) nvlinks: SeenNvlinks,
 }
 
@@ -78,9 +100,51 @@ pub(in crate::source) enum MemoryNode {
 pub(in crate::source) struct SeenPcie {
     pub(super) generation: Option<u32>,
     pub(super) width: Option<u32>,
+    /// The latest that the GPU itself can do.
+    pub(super) own_generation: Option<u32>,
     /// The most that the GPU and what it hangs on can do.
     pub(super) max_generation: Option<u32>,
     pub(super) max_width: Option<u32>,
+}
+
+/// What the driver allows two GPUs to do with each other's memory, in NVML's numbers.
+#[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::source) struct SeenP2p {
+    /// The positions of the two.
+    pub(super) a: usize,
+    pub(super) b: usize,
+    pub(super) read: Option<u32>,
+    pub(super) write: Option<u32>,
+    pub(super) nvlink: Option<u32>,
+    pub(super) atomics: Option<u32>,
+}
+
+/// A part of a GPU (MIG).
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::source) struct SeenInstance {
+    pub(super) uuid: Option<String>,
+    /// The product's name, with that of the profile.
+    pub(super) name: Option<String>,
+    pub(super) gpu_instance: Option<u32>,
+    pub(super) compute_instance: Option<u32>,
+    pub(super) slices: Option<u32>,
+    /// In MiB.
+    pub(super) memory: Option<u64>,
+    /// The first memory slice, and how many.
+    pub(super) placement: Option<(u32, u32)>,
+}
+
+/// A GPU's place in an NVLink fabric, in NVML's numbers.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::source) struct SeenFabric {
+    pub(super) state: u32,
+    pub(super) status: u32,
+    pub(super) cluster: Option<String>,
+    pub(super) clique: u32,
+    pub(super) health: Option<u32>,
 }
 
 /// The NVLinks of a GPU.
@@ -102,6 +166,8 @@ pub(in crate::source) struct SeenNvlink {
     pub(super) up: bool,
     /// NVML's number for the version of NVLink.
     pub(super) version: Option<u32>,
+    /// What it carries by the driver's word, one direction, in MB/s.
+    pub(super) speed: Option<u64>,
     pub(super) end: End,
 }
 
@@ -128,6 +194,14 @@ impl SeenNvlinks {
     }
 }
 
+impl SeenGpu {
+    fn texts(&self) -> impl Iterator<Item = &Option<String>> {
+        let of_instances = self.instances.iter().flat_map(|instance| [&instance.uuid, &instance.name]);
+        let of_fabric = self.fabric.iter().map(|fabric| &fabric.cluster);
+        [&self.model, &self.serial].into_iter().chain(of_instances).chain(of_fabric)
+    }
+}
+
 impl Seen {
     /// Whether it can be what a driver said: what the conclusions rely on.
     pub(super) fn check(&self) -> Result<(), String> {
@@ -141,14 +215,14 @@ impl Seen {
             }
         }
         let pairs = self.paths.iter().map(|(a, b, _)| (*a, *b));
+        let pairs = pairs.chain(self.p2p.iter().map(|p2p| (p2p.a, p2p.b)));
         for (a, b) in pairs {
             if a == b || a.max(b) >= self.gpus.len() {
                 return Err(format!("it has a pair of GPUs at {a} and {b}, of {}", self.gpus.len()));
             }
         }
-        let own = |gpu: &SeenGpu| gpu.model.as_ref().map_or(0, String::len);
-        let texts = [&self.driver, &self.cuda].into_iter().flatten().map(String::len);
-        let longest = texts.chain(self.gpus.iter().map(own)).chain([self.troubles.longest_text()]).max();
+        let texts = [&self.driver, &self.cuda].into_iter().chain(self.gpus.iter().flat_map(SeenGpu::texts));
+        let longest = texts.flatten().map(String::len).chain([self.troubles.longest_text()]).max();
         if longest.is_some_and(|longest| longest > MAX_TEXT) {
             return Err(format!("it has a text of more than {MAX_TEXT} characters"));
         }

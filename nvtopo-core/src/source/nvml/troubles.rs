@@ -17,6 +17,9 @@ pub(in crate::source) struct Troubles {
     /// The GPUs that are gone, by the call that told first.
     #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
     lost: Vec<Trouble>,
+    /// The GPUs that want a reset before they do anything, by the call that told first.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    stuck: Vec<Trouble>,
 }
 
 /// One of them.
@@ -33,11 +36,16 @@ struct Trouble {
 impl Troubles {
     /// Whether the GPU is gone, so that asking on is idle.
     pub(super) fn is_lost(&self, gpu: u32) -> bool {
-        self.lost.iter().any(|trouble| trouble.gpus.contains(&gpu))
+        names_gpu(&self.lost, gpu)
+    }
+
+    /// Whether the GPU wants a reset before it does anything.
+    pub(super) fn is_stuck(&self, gpu: u32) -> bool {
+        names_gpu(&self.stuck, gpu)
     }
 
     pub(super) fn longest_text(&self) -> usize {
-        let all = self.failed.iter().chain(&self.lost);
+        let all = self.failed.iter().chain(&self.lost).chain(&self.stuck);
         all.map(|trouble| trouble.call.len().max(trouble.why.len())).max().unwrap_or_default()
     }
 
@@ -51,10 +59,14 @@ impl Troubles {
                 names(gpus)
             )
         });
+        let stuck = self.stuck.iter().map(|Trouble { call, gpus, .. }| {
+            let needs = if gpus.len() == 1 { "needs" } else { "need" };
+            format!("{} {needs} a reset ({call}); no job can use it until then", names(gpus))
+        });
         let failed = self.failed.iter().map(|Trouble { call, why, gpus }| {
             format!("{}: the driver did not answer {call}: {why}", names(gpus))
         });
-        lost.chain(failed).map(|text| Note { kind: NoteKind::Unknown, text }).collect()
+        lost.chain(stuck).chain(failed).map(|text| Note { kind: NoteKind::Unknown, text }).collect()
     }
 }
 
@@ -67,10 +79,21 @@ impl Troubles {
         }
     }
 
+    /// Remembers that a GPU wants a reset.
+    pub(super) fn stick(&mut self, gpu: u32, call: &str) {
+        if !self.is_stuck(gpu) {
+            add(&mut self.stuck, gpu, call, "");
+        }
+    }
+
     /// Remembers that a call failed.
     pub(super) fn fail(&mut self, gpu: u32, call: &str, why: &str) {
         add(&mut self.failed, gpu, call, why);
     }
+}
+
+fn names_gpu(list: &[Trouble], gpu: u32) -> bool {
+    list.iter().any(|trouble| trouble.gpus.contains(&gpu))
 }
 
 #[cfg(feature = "nvml")]
