@@ -233,10 +233,7 @@ pub unsafe extern "C" fn nvmlDeviceGetP2PStatus(
                 nvml::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK
                     | nvml::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS
             );
-            let status = match () {
-                () if machine.faults.p2p_off() => {
-                    nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_DISABLED_BY_REGKEY
-                }
+            let status = machine.faults.p2p().unwrap_or(match () {
                 () if gpu.instances.is_some() || other.instances.is_some() => {
                     nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_NOT_SUPPORTED
                 }
@@ -247,7 +244,7 @@ pub unsafe extern "C" fn nvmlDeviceGetP2PStatus(
                     nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_NOT_SUPPORTED
                 }
                 () => nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_OK,
-            };
+            });
             // SAFETY: as the caller promises.
             unsafe { put(to, status) }
         })

@@ -5,7 +5,8 @@
 //! `hang:3`, `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
 //! `down:3:5` (NVLink 5), `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
-//! (`field-164`); `anonymous` hides the addresses of NVSwitches; `p2p-off` is a setting; `fabric:in-progress`,
+//! (`field-164`); `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
+//! that status (4 is a setting); `fabric:in-progress`,
 //! `fabric:not-started` and `fabric:failed`; `root` is no fault: this user is an administrator.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
@@ -90,8 +91,9 @@ impl Faults {
         self.has(&format!("c2c-down:{gpu}:{link}"))
     }
 
-    pub(crate) fn p2p_off(&self) -> bool {
-        self.has("p2p-off")
+    /// The status of all pairs.
+    pub(crate) fn p2p(&self) -> Option<u32> {
+        self.of("p2p")?.parse().ok()
     }
 
     pub(crate) fn fabric(&self) -> Option<&str> {

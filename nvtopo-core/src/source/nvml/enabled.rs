@@ -92,18 +92,32 @@ fn pairs(devices: &[Device<'_>], seen: &mut Seen) {
     for (a, device) in devices.iter().enumerate() {
         for (b, other) in devices.iter().enumerate().skip(a + 1) {
             let (index, other_index) = (seen.gpus[a].index, seen.gpus[b].index);
-            if seen.troubles.is_lost(index) || seen.troubles.is_lost(other_index) {
+            if [index, other_index]
+                .iter()
+                .any(|gpu| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu))
+            {
                 continue;
             }
+            let mut check = |call, answer| match answer {
+                // It does not tell which of the two.
+                Err(NvmlError::GpuLost | NvmlError::ResetRequired) => {
+                    for gpu in [index, other_index] {
+                        seen.troubles.fail(gpu, call, "one of these GPUs is gone, or needs a reset");
+                    }
+                    Err(Missing::Failed)
+                }
+                answer => seen.troubles.check(index, call, answer),
+            };
             let level = sys::common_ancestor(device, other);
-            let level = level.and_then(|level| path(level).ok_or(NvmlError::UnexpectedVariant(level)));
-            if let Ok(path) = seen.troubles.check(index, "nvmlDeviceGetTopologyCommonAncestor", level) {
+            let level = level.and_then(|level| match path(level) {
+                Some(_) => Ok(level),
+                None => Err(NvmlError::UnexpectedVariant(level)),
+            });
+            let level = check("nvmlDeviceGetTopologyCommonAncestor", level);
+            if let Some(path) = level.ok().and_then(path) {
                 seen.paths.push((a, b, Text(path)));
             }
-            let mut may = |way| {
-                let status = sys::p2p_status(device, other, way);
-                seen.troubles.check(index, "nvmlDeviceGetP2PStatus", status)
-            };
+            let mut may = |way| check("nvmlDeviceGetP2PStatus", sys::p2p_status(device, other, way));
             let read = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_READ);
             if read == Err(Missing::NoSuchCall) {
                 continue;

@@ -7,7 +7,7 @@ use super::troubles::names;
 use super::wires::Ends;
 use crate::cpuset::NodeSet;
 use crate::model::{
-    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
+    Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,15 +161,15 @@ impl<'a> Build<'a> {
         self.down();
     }
 
-    /// Pairs that may not use each other's memory, although a link or a setting made it possible.
+    /// Pairs that may not use each other's memory, although a link or a setting made it possible. Divided GPUs (MIG)
+    /// never may.
     fn forbidden(&mut self) {
-        let joined: BTreeSet<(NodeId, NodeId)> = self
-            .fragment
-            .links
-            .iter()
-            .filter(|(_, _, link)| link.kind == LinkKind::NvLink)
-            .map(|(a, b, _)| (*a.min(b), *a.max(b)))
-            .collect();
+        let divided = |place: usize| self.seen.gpus[place].mig.unwrap_or_default().0;
+        let switched = |place: usize| self.ends[place].keys().any(|end| matches!(end, End::Switch(_)));
+        let joined = |a: usize, b: usize| {
+            let far = self.seen.gpus[b].address.map(End::Gpu);
+            (switched(a) && switched(b)) || far.is_some_and(|far| self.ends[a].contains_key(&far))
+        };
         let (mut by_setting, mut over_nvlink) = (Vec::new(), Vec::new());
         for (own, p2p) in self.seen.p2p.iter().zip(&self.fragment.p2p) {
             let name = || {
@@ -177,9 +177,10 @@ impl<'a> Build<'a> {
                 format!("GPU{} and GPU{}", index(own.a), index(own.b))
             };
             match [p2p.read, p2p.write] {
+                _ if divided(own.a) || divided(own.b) => {}
                 status if status.contains(&Some(P2pStatus::DisabledBySetting)) => by_setting.push(name()),
                 [Some(P2pStatus::Ok | P2pStatus::Unknown) | None, _] => {}
-                _ if joined.contains(&(p2p.a, p2p.b)) => over_nvlink.push(name()),
+                _ if joined(own.a, own.b) => over_nvlink.push(name()),
                 _ => {}
             }
         }
