@@ -25,6 +25,7 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 pub use live::Live;
+pub use nvml::NvLinkCounters;
 pub use preset::{PRESETS, Preset};
 
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
