@@ -3,7 +3,7 @@
 //! The kernel's is the base, for it knows where things are; the driver fills in its GPUs, their NVLinks, and the
 //! numbers by which tools name them.
 
-use super::nvml::{self, Answer, NvLinkCounters, Refusal, Told};
+use super::nvml::{self, Answer, Asked, NvLinkCounters, Refusal, Told};
 use super::sysfs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
@@ -70,21 +70,31 @@ impl Live {
     }
 
     pub(super) fn fragment(&self) -> Result<Fragment> {
-        let mut kernel = sysfs::root(&self.root)?;
-        match nvml::answer(&nvml::ask(self.nvml.as_deref(), self.patience)) {
-            Answer::Told(told) => join(kernel, *told),
-            Answer::Absent(why) => {
-                if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
-                    without_driver(&mut kernel, &why);
-                }
-                Ok(kernel)
+        let kernel = sysfs::root(&self.root)?;
+        joined(kernel, &self.ask())
+    }
+
+    /// What NVIDIA's driver answers.
+    pub(super) fn ask(&self) -> Asked {
+        nvml::ask(self.nvml.as_deref(), self.patience)
+    }
+}
+
+/// The kernel's view and what the driver answered, as one.
+pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
+    match nvml::answer(driver) {
+        Answer::Told(told) => join(kernel, *told),
+        Answer::Absent(why) => {
+            if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
+                without_driver(&mut kernel, &why);
             }
-            Answer::Failed(why) => {
-                without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
-                Ok(kernel)
-            }
-            Answer::NotAsked => Ok(kernel),
+            Ok(kernel)
         }
+        Answer::Failed(why) => {
+            without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
+            Ok(kernel)
+        }
+        Answer::NotAsked => Ok(kernel),
     }
 }
 
