@@ -11,5 +11,7 @@ mod merge;
 mod preset;
 mod same_machine;
 mod smi_matrix;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod solve;
 mod sysfs;
