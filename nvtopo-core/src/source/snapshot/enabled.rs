@@ -57,7 +57,7 @@ impl Live {
     /// Errors where nothing at all can be read.
     pub fn snapshot(&self, redaction: Redaction) -> Result<Snapshot> {
         let kernel = Snapshot::of_files(&self.root)?;
-        Ok(Snapshot { driver: self.ask(), ..kernel }.redacted(redaction, &self.root))
+        Snapshot { driver: self.ask(), ..kernel }.redacted(redaction, &self.root)
     }
 }
 
@@ -68,7 +68,7 @@ impl Snapshot {
         let found = sysfs::find_root(root);
         let root = found
             .ok_or_else(|| Error::input("not a recorded machine").help(sysfs::EXPECTED).in_input(&name))?;
-        Ok(Self::of_files(&root)?.redacted(redaction, &root))
+        Self::of_files(&root)?.redacted(redaction, &root)
     }
 
     /// Reads the bytes of a snapshot's file.
@@ -115,9 +115,9 @@ impl Snapshot {
         Ok(Self { entries, refused, own, identity, driver: Asked::NotAsked, redacted: false, writer })
     }
 
-    fn redacted(self, redaction: Redaction, root: &Path) -> Self {
+    fn redacted(self, redaction: Redaction, root: &Path) -> Result<Self> {
         match redaction {
-            Redaction::None => self,
+            Redaction::None => Ok(self),
             Redaction::Identifiers => redact::redact(self, root),
         }
     }
