@@ -1,5 +1,9 @@
 //! Snapshots replay to the same topology: of every recorded machine, and of this one.
 
+mod hostile;
+mod made;
+mod redaction;
+
 use crate::sysfs::{data, unpacked};
 use nvtopo::source::{Live, Locator, Redaction, Snapshot};
 use nvtopo::{Result, Topology};
@@ -26,6 +30,60 @@ fn every_recorded_machine_replays_to_the_same() {
         }
     }
     assert!(archives >= 20, "{archives} archives found");
+}
+
+/// What is in an archive.
+struct Entry {
+    path: String,
+    kind: tar::EntryType,
+    target: String,
+    content: Vec<u8>,
+}
+
+fn entries(bytes: &[u8]) -> Vec<Entry> {
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(bytes));
+    let entry = |entry: std::io::Result<tar::Entry<'_, _>>| {
+        let mut entry = entry.unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let (path, kind) = (text(&entry.path_bytes()), entry.header().entry_type());
+        let target = entry.link_name_bytes().map(|target| text(&target)).unwrap_or_default();
+        for number in [entry.header().uid(), entry.header().gid(), entry.header().mtime()] {
+            assert_eq!(number.unwrap(), 0, "{path}");
+        }
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        Entry { path, kind, target, content }
+    };
+    archive.entries().unwrap().map(entry).collect()
+}
+
+/// An archive of anything.
+fn pack(entries: &[(tar::EntryType, &str, &[u8])]) -> Vec<u8> {
+    let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut archive = tar::Builder::new(encoder);
+    let raw = |archive: &mut tar::Builder<_>, kind, path: &[u8], target: &[u8], content: &[u8]| {
+        let mut header = tar::Header::new_gnu();
+        // Past the checks of the library.
+        header.as_old_mut().name[..path.len().min(100)].copy_from_slice(&path[..path.len().min(100)]);
+        header.set_entry_type(kind);
+        header.set_mode(0o644);
+        header.set_size(content.len() as u64);
+        header.set_link_name_literal(target).unwrap();
+        header.set_cksum();
+        archive.append(&header, content).unwrap();
+    };
+    for (kind, path, content) in entries {
+        // What is no character stands for a byte that is none.
+        let path: Vec<u8> = path.replace('\u{fffd}', "\x01").into_bytes();
+        let path: Vec<u8> = path.into_iter().map(|byte| if byte == 1 { 0xff } else { byte }).collect();
+        if path.len() > 100 {
+            raw(&mut archive, tar::EntryType::GNULongName, b"././@LongLink", b"", &path);
+        }
+        let is_link = kind.is_symlink() || kind.is_hard_link();
+        let (target, content) = if is_link { (*content, &b""[..]) } else { (&b""[..], *content) };
+        raw(&mut archive, *kind, &path, target, content);
+    }
+    archive.into_inner().unwrap().finish().unwrap()
 }
 
 /// Where two topologies differ, for people.

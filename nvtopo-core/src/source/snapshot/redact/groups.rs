@@ -91,6 +91,12 @@ impl Groups {
         Some(if rest.is_empty() { mount.clone() } else { format!("{mount}/{rest}") })
     }
 
+    /// Whether a directory is above an unusual mount: it has a name that somebody gave, and nothing but that mount.
+    pub(super) fn is_above(&self, path: &str) -> bool {
+        let moved = self.mounts.iter().filter(|(mount, to)| mount != to);
+        moved.into_iter().any(|(mount, _)| mount.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+
     fn add(&mut self, group: Option<&str>) {
         let parts = group.unwrap_or_default().split('/');
         // As discovery reads it.
@@ -183,5 +189,6 @@ mod tests {
         let folder = groups.path("my cg/job/cpuset.cpus").unwrap();
         let mount = folder.strip_suffix("/group1/cpuset.cpus").unwrap();
         assert_eq!(text, format!("none /{mount} cgroup cpuset 0 0\n"));
+        assert!(!groups.is_above("my") && !groups.is_above("my cg/job") && !groups.is_above("sys"));
     }
 }

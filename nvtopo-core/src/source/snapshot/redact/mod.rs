@@ -23,6 +23,9 @@ use std::path::Path;
 /// The directories in which names are given by people or by addresses, one for each.
 const NAMED: [&str; 3] = ["net", "infiniband", "bonding"];
 
+/// A shorter serial number is a number like any other.
+const SHORTEST_SERIAL: usize = 6;
+
 /// The snapshot without identifiers. Secrets are looked up below the root that it was taken of.
 pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     let mut ids = Ids::default();
@@ -31,8 +34,8 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     groups.names().for_each(|name| ids.add_digits(name));
     let driver = redact_driver(snapshot.driver, &mut ids)?;
     let mut redactor = Redactor { ids, groups };
-    let entries: BTreeMap<String, Stored> =
-        snapshot.entries.into_iter().map(|(path, stored)| redactor.entry(&path, stored)).collect();
+    let entries = snapshot.entries.into_iter();
+    let entries = entries.filter_map(|(path, stored)| redactor.entry(&path, stored)).collect();
     let refused = Refused {
         files: redactor.refused(snapshot.refused.files),
         folders: redactor.refused(snapshot.refused.folders),
@@ -48,13 +51,14 @@ struct Redactor {
 }
 
 impl Redactor {
-    fn entry(&mut self, path: &str, stored: Stored) -> (String, Stored) {
+    fn entry(&mut self, path: &str, stored: Stored) -> Option<(String, Stored)> {
         let stored = match stored {
+            Stored::Folder if self.groups.is_above(path) => return None,
             Stored::Folder => Stored::Folder,
             Stored::Link(target) => Stored::Link(self.path(&target)),
             Stored::File(content) => Stored::File(content.and_then(|content| self.content(path, &content))),
         };
-        (self.path(path), stored)
+        Some((self.path(path), stored))
     }
 
     fn content(&mut self, path: &str, content: &[u8]) -> Option<Vec<u8>> {
@@ -119,7 +123,9 @@ fn note_serials(value: &Value, ids: &mut Ids) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                if let (true, Value::String(serial)) = (is_serial(name), value) {
+                if let (true, Value::String(serial)) = (is_serial(name), value)
+                    && serial.len() >= SHORTEST_SERIAL
+                {
                     ids.add_word(serial, "serial");
                 }
                 note_serials(value, ids);
