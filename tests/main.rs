@@ -12,6 +12,8 @@ mod picture;
 mod preset;
 mod same_machine;
 mod smi_matrix;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod solve;
 mod sysfs;
 mod visible;

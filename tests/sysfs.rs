@@ -397,7 +397,7 @@ pub(crate) fn open(archive: &str) -> Topology {
 }
 
 /// The directory with the archive's content, unpacked by the first test that asks.
-fn unpacked(archive: &str) -> PathBuf {
+pub(crate) fn unpacked(archive: &str) -> PathBuf {
     let source = data().join(archive);
     let length = source.metadata().unwrap().len();
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sysfs").join(format!("{archive}.{length}"));

@@ -96,6 +96,14 @@ impl Error {
         error
     }
 
+    /// An I/O failure on writing `path`.
+    #[cfg(feature = "snapshot")]
+    pub(crate) fn cannot_write(path: &std::path::Path, source: std::io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, format!("cannot write {}: {source}", path.display()));
+        error.0.source = Some(Box::new(source));
+        error
+    }
+
     /// A program that could not be started; for faces that start one.
     pub fn cannot_run(program: &std::ffi::OsStr, source: std::io::Error) -> Self {
         let mut error = Self::new(ErrorKind::Io, format!("cannot run {}: {source}", program.display()));

@@ -4,6 +4,9 @@
 //! The stand-in takes its machine from the environment of its process, so each case is a process of its own: this
 //! program again, running only the test [`child`].
 
+mod counters;
+mod facts;
+mod instances;
 mod tree;
 
 use nvtopo::model::{NodeKind, NoteKind};
@@ -18,6 +21,8 @@ use std::time::{Duration, Instant};
 const ROOT: &str = "NVTOPO_TEST_ROOT";
 const LIBRARY: &str = "NVTOPO_TEST_LIBRARY";
 const OUT: &str = "NVTOPO_TEST_OUT";
+/// The counters are asked for, and not the machine.
+const COUNTERS: &str = "NVTOPO_TEST_COUNTERS";
 
 #[test]
 fn child() {
@@ -25,7 +30,11 @@ fn child() {
     let (library, out) = (std::env::var_os(LIBRARY).unwrap(), std::env::var_os(OUT).unwrap());
     let patience = Duration::from_secs(3);
     let live = Live { root: root.into(), nvml: Some(library.into()), patience };
-    std::fs::write(out, live.read().unwrap().to_json()).unwrap();
+    let text = match std::env::var_os(COUNTERS) {
+        None => live.read().unwrap().to_json(),
+        Some(_) => counters::to_text(live.nvlink_counters()),
+    };
+    std::fs::write(out, text).unwrap();
 }
 
 /// A machine on disk: its description for the stand-in, and its sysfs tree.
@@ -47,11 +56,14 @@ impl Machine {
     }
 
     fn with(preset: &str, kinds: impl Fn(&NodeKind) -> bool) -> Self {
+        Self::of(with_names(preset), kinds)
+    }
+
+    fn of(truth: Topology, kinds: impl Fn(&NodeKind) -> bool) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("nvtopo-nvml-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&folder).unwrap();
-        let truth = with_names(preset);
         std::fs::write(folder.join("machine.json"), truth.to_json()).unwrap();
         tree::write(&folder.join("root"), &truth, kinds);
         Self { folder, truth }
@@ -62,16 +74,22 @@ impl Machine {
     }
 
     fn discover_by(&self, library: &Path, faults: &str) -> Topology {
+        Topology::parse("out.json", &self.ask(library, faults, &[])).unwrap()
+    }
+
+    /// What a child wrote.
+    fn ask(&self, library: &Path, faults: &str, more: &[(&str, &str)]) -> Vec<u8> {
         let out = self.folder.join("out.json");
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture"])
             .envs([(ROOT, self.folder.join("root")), (OUT, out.clone()), (LIBRARY, library.to_owned())])
             .env("FAKE_NVML_MACHINE", self.folder.join("machine.json"))
             .env("FAKE_NVML_FAULTS", faults)
+            .envs(more.iter().copied())
             .output()
             .unwrap();
         assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
-        Topology::parse("out.json", &std::fs::read(out).unwrap()).unwrap()
+        std::fs::read(out).unwrap()
     }
 
     /// The stand-in without some of its symbols, as the library of an older driver.
@@ -210,9 +228,40 @@ fn a_gpu_off_the_bus_takes_nothing_with_it() {
         assert_same(&found, &machine.truth, &[3]);
         assert_note(&found, "GPU3 has fallen off the bus");
         assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+        let unusable: Vec<_> = found.gpus().map(|gpu| gpu.unusable.as_deref()).collect();
+        assert_eq!(unusable.iter().position(Option::is_some), Some(3), "{fault}");
+        assert_eq!(unusable[3], Some("has fallen off the bus"));
         // The kernel still has it.
         assert_eq!(found.gpus().nth(3).unwrap().address, machine.truth.gpus().nth(3).unwrap().address);
     }
+}
+
+#[test]
+fn a_gpu_that_wants_a_reset_is_named() {
+    let machine = Machine::new("dgx-a100");
+    for (fault, why, note) in [
+        ("stuck:3", Some("needs a reset"), "GPU3 needs a reset (nvml"),
+        ("recovery:3:1", Some("needs a reset"), "GPU3: the driver asks for a reset; no job can use it"),
+        (
+            "recovery:3:2",
+            Some("needs a restart of the machine"),
+            "GPU3: the driver asks for a restart of the machine",
+        ),
+        ("recovery:3:3", None, "GPU3: the driver asks to end peer-to-peer traffic with it"),
+        ("recovery:3:4", None, "GPU3: the driver asks to take the jobs off it and to reset it"),
+        (
+            "denied:3",
+            Some("cannot be opened by the driver"),
+            "GPU3: the driver did not answer nvmlDeviceGetHandleByIndex: the current user does not have permission",
+        ),
+    ] {
+        let found = machine.discover(fault);
+        assert_same(&found, &machine.truth, &[3]);
+        assert_note(&found, note);
+        assert_eq!(found.gpus().nth(3).unwrap().unusable.as_deref(), why, "{fault}");
+        assert!(found.gpus().enumerate().all(|(gpu, own)| gpu == 3 || own.unusable.is_none()), "{fault}");
+    }
+    assert_eq!(faults_noted(&machine.discover("recovery:3:0,recovery:4:99")), Vec::<String>::new());
 }
 
 #[test]
@@ -234,7 +283,9 @@ fn which_gpu_is_gone_is_not_guessed() {
     let machine = Machine::new("dgx-1-v100");
     let found = machine.discover("hidden:0,gone:1");
     let indices: Vec<u32> = found.gpus().map(|gpu| gpu.index).collect();
-    assert_eq!(indices, [0, 2, 3, 4, 5, 6]);
+    assert_eq!(indices, [0, 1, 2, 3, 4, 5, 6]);
+    let gone = found.gpus().nth(1).unwrap();
+    assert_eq!((gone.address, gone.unusable.as_deref()), (None, Some("has fallen off the bus")));
     assert_note(&found, "GPU1 has fallen off the bus");
     assert_note(&found, "left out: 0000:06:00.0, 0000:0a:00.0");
 }
@@ -299,14 +350,6 @@ fn a_gpu_that_hangs_does_not_hang_its_reader() {
     assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
     assert_note(&found, "it did not answer within 3 seconds; a GPU may hang; NVLinks are unknown");
     assert_eq!(found.gpus().len(), 8);
-}
-
-#[test]
-fn divided_gpus_are_noted() {
-    let machine = Machine::new("dgx-a100");
-    let found = machine.discover("mig:2,mig:4");
-    assert_same(&found, &machine.truth, &[]);
-    assert_note(&found, "GPU2, GPU4: divided (MIG)");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 //! The kernel's is the base, for it knows where things are; the driver fills in its GPUs, their NVLinks, and the
 //! numbers by which tools name them.
 
-use super::nvml::{self, Answer, Told};
+use super::nvml::{self, Answer, Asked, NvLinkCounters, Refusal, Told};
 use super::sysfs;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteKind, Topology, TopologyBuilder};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,22 +45,56 @@ impl Live {
         TopologyBuilder::new().with(self.fragment()?).build()
     }
 
+    /// What the NVLinks of this machine's GPUs count now, by GPU and number: errors and bytes. A GPU that does not
+    /// answer has none here; [`read`](Self::read) notes why.
+    ///
+    /// An error where the driver cannot be asked: [`ErrorKind::Unsupported`] without a driver, or in a build without
+    /// the feature `nvml`; [`ErrorKind::Io`] where it fails.
+    ///
+    /// ```no_run
+    /// use nvtopo::source::Live;
+    ///
+    /// for link in Live::default().nvlink_counters()? {
+    ///     println!("GPU{} link {}: {:?} bytes sent", link.gpu, link.link, link.sent_bytes);
+    /// }
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn nvlink_counters(&self) -> Result<Vec<NvLinkCounters>> {
+        nvml::count(self.nvml.as_deref(), self.patience).map_err(|refusal| match refusal {
+            Refusal::Absent(why) => Error::new(ErrorKind::Unsupported, why)
+                .help("NVLinks are counted by NVIDIA's driver; run this where it is installed and loaded"),
+            Refusal::Failed(why) => Error::new(ErrorKind::Io, format!("the NVIDIA driver failed: {why}")),
+            Refusal::NotAsked => Error::new(ErrorKind::Unsupported, "this build cannot ask NVIDIA's driver")
+                .help("build nvtopo with the feature nvml"),
+        })
+    }
+
     pub(super) fn fragment(&self) -> Result<Fragment> {
-        let mut kernel = sysfs::root(&self.root)?;
-        match nvml::ask(self.nvml.as_deref(), self.patience) {
-            Answer::Told(told) => join(kernel, *told),
-            Answer::Absent(why) => {
-                if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
-                    without_driver(&mut kernel, &why);
-                }
-                Ok(kernel)
+        let kernel = sysfs::root(&self.root)?;
+        joined(kernel, &self.ask())
+    }
+
+    /// What NVIDIA's driver answers.
+    pub(super) fn ask(&self) -> Asked {
+        nvml::ask(self.nvml.as_deref(), self.patience)
+    }
+}
+
+/// The kernel's view and what the driver answered, as one.
+pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
+    match nvml::answer(driver) {
+        Answer::Told(told) => join(kernel, *told),
+        Answer::Absent(why) => {
+            if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
+                without_driver(&mut kernel, &why);
             }
-            Answer::Failed(why) => {
-                without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
-                Ok(kernel)
-            }
-            Answer::NotAsked => Ok(kernel),
+            Ok(kernel)
         }
+        Answer::Failed(why) => {
+            without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
+            Ok(kernel)
+        }
+        Answer::NotAsked => Ok(kernel),
     }
 }
 

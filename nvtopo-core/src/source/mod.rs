@@ -15,6 +15,7 @@ mod preset;
 mod product;
 mod smi_matrix;
 mod smp;
+mod snapshot;
 pub(crate) mod sysfs;
 
 use crate::error::{Error, Result};
@@ -26,7 +27,10 @@ use std::str::FromStr;
 use std::sync::OnceLock;
 
 pub use live::Live;
+pub use nvml::NvLinkCounters;
 pub use preset::{PRESETS, Preset};
+#[cfg(feature = "snapshot")]
+pub use snapshot::{Redaction, Snapshot};
 
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
 pub const MAX_INPUT: u64 = 64 << 20;
@@ -60,6 +64,7 @@ pub trait Source: Sync {
 /// Every input format, in the order in which they are tried.
 pub static SOURCES: &[&dyn Source] = &[
     &sysfs::Sysfs,
+    &snapshot::SnapshotFile,
     &json::Json,
     &hwloc_xml::HwlocXml,
     &measured::NvBandwidth,

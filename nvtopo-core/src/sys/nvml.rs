@@ -1,16 +1,18 @@
 //! NVIDIA's driver: the calls of its management library that `nvml-wrapper` 0.13 lacks or gets wrong.
 //!
 //! The wrapper's own calls are used everywhere else. A symbol that the library lacks is an error of its own, which
-//! readers take for "not supported".
+//! readers take for "not supported". Numbers are NVML's; nothing is concluded from them here.
 #![allow(unsafe_code)]
 
 use nvml_wrapper::Device;
 use nvml_wrapper::error::{NvmlError, nvml_sym, nvml_try};
+use nvml_wrapper_sys::bindings as nvml;
 use nvml_wrapper_sys::bindings::{
-    nvmlC2cModeInfo_v1_t, nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_GPU as TYPE_GPU,
+    nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_GPU as TYPE_GPU,
     nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_IBMNPU as TYPE_IBMNPU,
     nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_SWITCH as TYPE_SWITCH,
-    nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_UNKNOWN as TYPE_UNKNOWN, nvmlMemory_t,
+    nvmlIntNvLinkDeviceType_enum_NVML_NVLINK_DEVICE_TYPE_UNKNOWN as TYPE_UNKNOWN,
+    nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
 };
 
 /// What an NVLink leads to.
@@ -40,7 +42,7 @@ pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, 
 /// Whether NVLink-C2C connects the GPU with its CPU.
 pub(crate) fn has_c2c(device: &Device<'_>) -> Result<bool, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetC2cModeInfoV.as_ref())?;
-    let mut mode = nvmlC2cModeInfo_v1_t { isC2cEnabled: 0 };
+    let mut mode = nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: 0 };
     // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
     nvml_try(unsafe { call(device.handle(), &raw mut mode) })?;
     Ok(mode.isC2cEnabled != 0)
@@ -49,8 +51,180 @@ pub(crate) fn has_c2c(device: &Device<'_>) -> Result<bool, NvmlError> {
 /// The memory in bytes, by the call that drivers before R510 have.
 pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<u64, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetMemoryInfo.as_ref())?;
-    let mut memory = nvmlMemory_t { total: 0, free: 0, used: 0 };
+    let mut memory = nvml::nvmlMemory_t { total: 0, free: 0, used: 0 };
     // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
     nvml_try(unsafe { call(device.handle(), &raw mut memory) })?;
     Ok(memory.total)
+}
+
+/// The latest generation of PCIe that the GPU itself can do, wherever it is plugged in.
+pub(crate) fn own_pcie_generation(device: &Device<'_>) -> Result<u32, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuMaxPcieLinkGeneration.as_ref())?;
+    let mut generation = 0;
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
+    nvml_try(unsafe { call(device.handle(), &raw mut generation) })?;
+    Ok(generation)
+}
+
+/// The level of what two GPUs have in common. The wrapper's own call takes the second device for itself.
+pub(crate) fn common_ancestor(a: &Device<'_>, b: &Device<'_>) -> Result<u32, NvmlError> {
+    let call = nvml_sym(a.nvml().lib().nvmlDeviceGetTopologyCommonAncestor.as_ref())?;
+    let mut level = 0;
+    // SAFETY: both handles are of devices of this library, which `a` keeps open; the library writes one number.
+    nvml_try(unsafe { call(a.handle(), b.handle(), &raw mut level) })?;
+    Ok(level)
+}
+
+/// Whether two GPUs may use each other's memory in one way, by NVML's number for it. The wrapper's own call refuses
+/// answers that it does not know.
+pub(crate) fn p2p_status(a: &Device<'_>, b: &Device<'_>, way: u32) -> Result<u32, NvmlError> {
+    let call = nvml_sym(a.nvml().lib().nvmlDeviceGetP2PStatus.as_ref())?;
+    let mut status = nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_UNKNOWN;
+    // SAFETY: both handles are of devices of this library, which `a` keeps open; the library writes one number.
+    nvml_try(unsafe { call(a.handle(), b.handle(), way, &raw mut status) })?;
+    Ok(status)
+}
+
+/// A GPU's place in an NVLink fabric.
+pub(crate) struct FabricInfo {
+    pub(crate) cluster: [u8; 16],
+    pub(crate) status: u32,
+    pub(crate) clique: u32,
+    pub(crate) state: u32,
+    /// Told by the second version of the call and later.
+    pub(crate) health: Option<u32>,
+}
+
+/// A GPU's place in an NVLink fabric, by the latest version of the call that the library knows.
+pub(crate) fn fabric(device: &Device<'_>) -> Result<FabricInfo, NvmlError> {
+    let versions = [version(3, size_of::<nvml::nvmlGpuFabricInfo_v3_t>()), FABRIC_V2];
+    for version in versions {
+        match fabric_by_version(device, version) {
+            Err(NvmlError::UnexpectedVariant(VERSION_MISMATCH) | NvmlError::InvalidArg) => {}
+            Err(NvmlError::FailedToLoadSymbol(_)) => break,
+            answer => return answer,
+        }
+    }
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuFabricInfo.as_ref())?;
+    let mut info = nvml::nvmlGpuFabricInfo_t { clusterUuid: [0; 16], status: 0, cliqueId: 0, state: 0 };
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
+    nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
+    let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
+    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: None })
+}
+
+const FABRIC_V2: u32 = version(2, size_of::<nvml::nvmlGpuFabricInfo_v2_t>());
+
+/// NVML's mark of a struct's version: its size, and the number above.
+const fn version(number: u32, size: usize) -> u32 {
+    size as u32 | number << 24
+}
+
+fn fabric_by_version(device: &Device<'_>, version: u32) -> Result<FabricInfo, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuFabricInfoV.as_ref())?;
+    let mut info = nvml::nvmlGpuFabricInfo_v3_t {
+        version,
+        clusterUuid: [0; 16],
+        status: 0,
+        cliqueId: 0,
+        state: 0,
+        healthMask: 0,
+        healthSummary: 0,
+    };
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes as much as the
+    // version says, and the second version is the beginning of the third.
+    nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
+    let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
+    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: Some(info.healthMask) })
+}
+
+/// The values of fields, each with its scope: the link, for those of links. The wrapper's own call knows no scope.
+pub(crate) fn fields(
+    device: &Device<'_>,
+    fields: &[(u32, u32)],
+) -> Result<Vec<Result<u64, NvmlError>>, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetFieldValues.as_ref())?;
+    let field = |&(id, scope): &(u32, u32)| nvml::nvmlFieldValue_t {
+        fieldId: id,
+        scopeId: scope,
+        timestamp: 0,
+        latencyUsec: 0,
+        valueType: nvml::nvmlValueType_enum_NVML_VALUE_TYPE_COUNT,
+        nvmlReturn: nvml::nvmlReturn_enum_NVML_ERROR_UNKNOWN,
+        value: nvml::nvmlValue_t { ullVal: 0 },
+    };
+    let mut values: Vec<nvml::nvmlFieldValue_t> = fields.iter().map(field).collect();
+    let count = i32::try_from(values.len()).map_err(|_| NvmlError::InvalidArg)?;
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes into as many
+    // structs as the count says.
+    nvml_try(unsafe { call(device.handle(), count, values.as_mut_ptr()) })?;
+    Ok(values.iter().map(|value| nvml_try(value.nvmlReturn).and_then(|()| number(value))).collect())
+}
+
+/// A value as a number, whatever type it has.
+fn number(field: &nvml::nvmlFieldValue_t) -> Result<u64, NvmlError> {
+    let value = field.value;
+    let number = match field.valueType {
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE => {
+            // SAFETY: all bytes of the union were set, and every pattern of bits is a number; so for the others.
+            Some(unsafe { value.dVal } as u64)
+        }
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT => {
+            // SAFETY: as above.
+            Some(unsafe { value.uiVal }.into())
+        }
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG
+        | nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG => {
+            // SAFETY: as above. The upper half was zero before the library wrote.
+            Some(unsafe { value.ullVal })
+        }
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_LONG_LONG => {
+            // SAFETY: as above.
+            u64::try_from(unsafe { value.sllVal }).ok()
+        }
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_INT => {
+            // SAFETY: as above.
+            u64::try_from(unsafe { value.siVal }).ok()
+        }
+        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_SHORT => {
+            // SAFETY: as above.
+            Some(unsafe { value.usVal }.into())
+        }
+        other => return Err(NvmlError::UnexpectedVariant(other)),
+    };
+    number.ok_or(NvmlError::NoData)
+}
+
+/// The number of the GPU instance that a MIG device belongs to.
+pub(crate) fn gpu_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;
+    let mut id = 0;
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
+    nvml_try(unsafe { call(device.handle(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// The number of a MIG device's compute instance in its GPU instance.
+pub(crate) fn compute_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetComputeInstanceId.as_ref())?;
+    let mut id = 0;
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
+    nvml_try(unsafe { call(device.handle(), &raw mut id) })?;
+    Ok(id)
+}
+
+/// The first memory slice of a GPU instance of a GPU, and how many it has. For administrators.
+pub(crate) fn placement(gpu: &Device<'_>, instance: u32) -> Result<(u32, u32), NvmlError> {
+    let library = gpu.nvml().lib();
+    let by_id = nvml_sym(library.nvmlDeviceGetGpuInstanceById.as_ref())?;
+    let info_of = nvml_sym(library.nvmlGpuInstanceGetInfo.as_ref())?;
+    let mut handle = std::ptr::null_mut();
+    // SAFETY: the handle is of a device of this library, which `gpu` keeps open; the library writes a handle.
+    nvml_try(unsafe { by_id(gpu.handle(), instance, &raw mut handle) })?;
+    let placement = nvml::nvmlGpuInstancePlacement_t { start: 0, size: 0 };
+    let mut info =
+        nvml::nvmlGpuInstanceInfo_t { device: std::ptr::null_mut(), id: 0, profileId: 0, placement };
+    // SAFETY: the handle was just given by the library; the library writes the struct.
+    nvml_try(unsafe { info_of(handle, &raw mut info) })?;
+    Ok((info.placement.start, info.placement.size))
 }

@@ -1,6 +1,7 @@
 //! What is asked of one GPU.
 
 use crate::machine::Gpu;
+use crate::mig::of_either;
 use crate::state::{INVALID, NOT_SUPPORTED, OK, bits, of_gpu, put, text};
 use nvml_wrapper_sys::bindings as nvml;
 use nvtopo::PciAddress;
@@ -25,9 +26,10 @@ macro_rules! number {
 
 number! {
     nvmlDeviceGetIndex: c_uint = |gpu| Some(gpu.index);
-    nvmlDeviceGetMinorNumber: c_uint = |gpu| Some(gpu.index);
+    nvmlDeviceGetMinorNumber: c_uint = |gpu| Some(gpu.minor);
     nvmlDeviceGetNumaNodeId: c_uint = |gpu| gpu.memory_node;
     nvmlDeviceGetMaxPcieLinkGeneration: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.0);
+    nvmlDeviceGetGpuMaxPcieLinkGeneration: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.0.max(own_generation(gpu)));
     nvmlDeviceGetMaxPcieLinkWidth: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.1);
     nvmlDeviceGetCurrPcieLinkWidth: c_uint = |gpu| gpu.pcie.map(|pcie| pcie.1);
     // A GPU that rests.
@@ -36,7 +38,11 @@ number! {
         |gpu| (gpu.capability >= (9, 0)).then_some(nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: gpu.c2c.into() });
     nvmlDeviceGetMemoryInfo: nvml::nvmlMemory_t =
         |gpu| Some(nvml::nvmlMemory_t { total: gpu.memory, free: gpu.memory, used: 0 });
-    nvmlDeviceGetPciInfo_v3: nvml::nvmlPciInfo_t = |gpu| Some(pci_info(Some(gpu.address)));
+    nvmlDeviceGetPciInfo_v3: nvml::nvmlPciInfo_t = |gpu| Some(nvml::nvmlPciInfo_t {
+        pciDeviceId: gpu.pci.0,
+        pciSubSystemId: gpu.pci.1,
+        ..pci_info(Some(gpu.address))
+    });
     nvmlDeviceGetArchitecture: nvml::nvmlDeviceArchitecture_t = |gpu| Some(match gpu.capability {
         (6, _) => nvml::NVML_DEVICE_ARCH_PASCAL,
         (7, 0) => nvml::NVML_DEVICE_ARCH_VOLTA,
@@ -46,6 +52,15 @@ number! {
         (10, _) => nvml::NVML_DEVICE_ARCH_BLACKWELL,
         _ => nvml::NVML_DEVICE_ARCH_UNKNOWN,
     });
+}
+
+/// What the GPU could do in a better slot.
+fn own_generation(gpu: &Gpu) -> c_uint {
+    match gpu.capability.0 {
+        0..8 => 3,
+        8 => 4,
+        _ => 5,
+    }
 }
 
 /// NVML's struct for an address; one that is hidden has all bits set.
@@ -85,7 +100,9 @@ pub unsafe extern "C" fn nvmlDeviceGetName(
     length: c_uint,
 ) -> nvml::nvmlReturn_t {
     // SAFETY: as the caller promises.
-    of_gpu("nvmlDeviceGetName", device, |_, gpu| unsafe { text(to, length, &gpu.name) })
+    of_either("nvmlDeviceGetName", device, |gpu, instance| unsafe {
+        text(to, length, instance.map_or(&gpu.name, |instance| &instance.name))
+    })
 }
 
 /// # Safety
@@ -97,7 +114,24 @@ pub unsafe extern "C" fn nvmlDeviceGetUUID(
     length: c_uint,
 ) -> nvml::nvmlReturn_t {
     // SAFETY: as the caller promises.
-    of_gpu("nvmlDeviceGetUUID", device, |_, gpu| unsafe { text(to, length, &gpu.uuid) })
+    of_either("nvmlDeviceGetUUID", device, |gpu, instance| unsafe {
+        text(to, length, instance.map_or(&gpu.uuid, |instance| &instance.uuid))
+    })
+}
+
+/// # Safety
+/// The buffer has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetSerial(
+    device: nvml::nvmlDevice_t,
+    to: *mut c_char,
+    length: c_uint,
+) -> nvml::nvmlReturn_t {
+    of_gpu("nvmlDeviceGetSerial", device, |_, gpu| match &gpu.serial {
+        // SAFETY: as the caller promises.
+        Some(serial) => unsafe { text(to, length, serial) },
+        None => NOT_SUPPORTED,
+    })
 }
 
 /// # Safety
@@ -131,24 +165,6 @@ pub unsafe extern "C" fn nvmlDeviceGetCudaComputeCapability(
     of_gpu("nvmlDeviceGetCudaComputeCapability", device, |_, gpu| {
         // SAFETY: as the caller promises.
         unsafe { put(major, gpu.capability.0).max(put(minor, gpu.capability.1)) }
-    })
-}
-
-/// # Safety
-/// Both pointers are to numbers.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nvmlDeviceGetMigMode(
-    device: nvml::nvmlDevice_t,
-    current: *mut c_uint,
-    pending: *mut c_uint,
-) -> nvml::nvmlReturn_t {
-    of_gpu("nvmlDeviceGetMigMode", device, |machine, gpu| {
-        if !matches!(gpu.capability, (8, 0) | (9.., _)) {
-            return NOT_SUPPORTED;
-        }
-        let mode = machine.faults.mig(gpu.index).into();
-        // SAFETY: as the caller promises.
-        unsafe { put(current, mode).max(put(pending, mode)) }
     })
 }
 
@@ -191,6 +207,46 @@ pub unsafe extern "C" fn nvmlDeviceGetTopologyCommonAncestor(
             // SAFETY: as the caller promises.
             Some(level) => unsafe { put(to, *level) },
             None => INVALID,
+        })
+    })
+}
+
+/// As on boards for servers: over PCIe too, but for atomic operations.
+///
+/// # Safety
+/// The pointer is to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetP2PStatus(
+    device: nvml::nvmlDevice_t,
+    other: nvml::nvmlDevice_t,
+    way: nvml::nvmlGpuP2PCapsIndex_t,
+    to: *mut nvml::nvmlGpuP2PStatus_t,
+) -> nvml::nvmlReturn_t {
+    let call = "nvmlDeviceGetP2PStatus";
+    of_gpu(call, device, |machine, gpu| {
+        of_gpu(call, other, |_, other| {
+            if gpu.index == other.index || way > nvml::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_PCI {
+                return INVALID;
+            }
+            let over_nvlink = matches!(
+                way,
+                nvml::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK
+                    | nvml::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS
+            );
+            let status = machine.faults.p2p().unwrap_or(match () {
+                () if gpu.instances.is_some() || other.instances.is_some() => {
+                    nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_NOT_SUPPORTED
+                }
+                () if gpu.serial.is_none() || other.serial.is_none() => {
+                    nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_GPU_NOT_SUPPORTED
+                }
+                () if over_nvlink && !gpu.is_linked(other) => {
+                    nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_NOT_SUPPORTED
+                }
+                () => nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_OK,
+            });
+            // SAFETY: as the caller promises.
+            unsafe { put(to, status) }
         })
     })
 }

@@ -1,8 +1,13 @@
 //! What is wrong with the machine: words between commas.
 //!
 //! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that
-//! not even a handle is given), `hidden:3` (this process is not shown it), `mig:3`, `hang:3`, `down:3:5` (NVLink 5);
-//! `unsupported:CALL` and `failing:CALL` of any GPU; `anonymous` hides the addresses of NVSwitches.
+//! not even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it),
+//! `hang:3`, `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
+//! `down:3:5` (NVLink 5), `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
+//! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
+//! (`field-164`); `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
+//! that status (4 is a setting); `fabric:in-progress`,
+//! `fabric:not-started` and `fabric:failed`; `root` is no fault: this user is an administrator.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
@@ -25,7 +30,11 @@ impl Faults {
     }
 
     pub(crate) fn of_handle(&self, gpu: u32) -> nvml::nvmlReturn_t {
-        if self.has(&format!("gone:{gpu}")) { nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST } else { OK }
+        match () {
+            () if self.has(&format!("gone:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST,
+            () if self.has(&format!("denied:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION,
+            () => OK,
+        }
     }
 
     pub(crate) fn of_call(&self, call: &str, gpu: u32) -> nvml::nvmlReturn_t {
@@ -34,6 +43,14 @@ impl Faults {
         }
         match () {
             () if self.has(&format!("lost:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST,
+            () if self.has(&format!("stuck:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED,
+            () => self.of_name(call),
+        }
+    }
+
+    /// By the name of a call or field alone.
+    pub(crate) fn of_name(&self, call: &str) -> nvml::nvmlReturn_t {
+        match () {
             () if self.has(&format!("unsupported:{call}")) => NOT_SUPPORTED,
             () if self.has(&format!("failing:{call}")) => FAILED,
             () => OK,
@@ -44,8 +61,22 @@ impl Faults {
         self.has(&format!("hidden:{gpu}"))
     }
 
-    pub(crate) fn mig(&self, gpu: u32) -> bool {
-        self.has(&format!("mig:{gpu}"))
+    /// The profiles that a GPU is divided into, if it is.
+    pub(crate) fn mig(&self, gpu: u32) -> Option<Vec<&str>> {
+        match self.of(&format!("mig:{gpu}"))? {
+            "" => Some(vec!["3g", "2g", "1g"]),
+            "none" => Some(Vec::new()),
+            profiles => Some(profiles.split('+').collect()),
+        }
+    }
+
+    pub(crate) fn mig_pending(&self, gpu: u32) -> bool {
+        self.mig(gpu).is_some() != self.has(&format!("mig-pending:{gpu}"))
+    }
+
+    /// What the driver asks to be done about a GPU.
+    pub(crate) fn recovery(&self, gpu: u32) -> u32 {
+        self.of(&format!("recovery:{gpu}")).and_then(|action| action.parse().ok()).unwrap_or_default()
     }
 
     /// The NVLinks that are down, by GPU and number.
@@ -56,11 +87,36 @@ impl Faults {
         })
     }
 
+    pub(crate) fn c2c_down(&self, gpu: u32, link: u32) -> bool {
+        self.has(&format!("c2c-down:{gpu}:{link}"))
+    }
+
+    /// The status of all pairs.
+    pub(crate) fn p2p(&self) -> Option<u32> {
+        self.of("p2p")?.parse().ok()
+    }
+
+    pub(crate) fn fabric(&self) -> Option<&str> {
+        self.of("fabric")
+    }
+
+    pub(crate) fn root(&self) -> bool {
+        self.has("root")
+    }
+
     pub(crate) fn anonymous(&self) -> bool {
         self.has("anonymous")
     }
 
     fn has(&self, word: &str) -> bool {
         self.0.iter().any(|own| own == word)
+    }
+
+    /// What stands after a word and a colon; nothing, if only the word does.
+    fn of(&self, word: &str) -> Option<&str> {
+        self.0.iter().find_map(|own| match own.strip_prefix(word)? {
+            "" => Some(""),
+            rest => rest.strip_prefix(':'),
+        })
     }
 }

@@ -9,9 +9,13 @@
 #![allow(unreachable_pub, reason = "the symbols are for the loader")]
 
 mod device;
+mod fabric;
 mod faults;
+mod fields;
 mod machine;
+mod mig;
 mod nvlink;
+mod products;
 mod state;
 
 use nvml_wrapper_sys::bindings as nvml;
@@ -42,6 +46,9 @@ pub extern "C" fn nvmlErrorString(code: nvml::nvmlReturn_t) -> *const c_char {
         nvml::nvmlReturn_enum_NVML_ERROR_UNINITIALIZED => c"Uninitialized",
         INVALID => c"Invalid Argument",
         nvml::nvmlReturn_enum_NVML_ERROR_NOT_SUPPORTED => c"Not Supported",
+        nvml::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION => c"Insufficient Permissions",
+        nvml::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED => c"GPU requires reset",
+        nvml::nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH => c"Argument version mismatch",
         nvml::nvmlReturn_enum_NVML_ERROR_INSUFFICIENT_SIZE => c"Insufficient Size",
         NOT_FOUND => c"Not Found",
         nvml::nvmlReturn_enum_NVML_ERROR_DRIVER_NOT_LOADED => c"Driver Not Loaded",
@@ -116,7 +123,11 @@ pub unsafe extern "C" fn nvmlDeviceGetHandleByUUID(
     // SAFETY: as the caller promises.
     let uuid = unsafe { CStr::from_ptr(uuid) }.to_string_lossy();
     // SAFETY: as the caller promises.
-    unsafe { handle(to, NOT_FOUND, |gpu| gpu.uuid == uuid) }
+    match unsafe { handle(to, NOT_FOUND, |gpu| gpu.uuid == uuid) } {
+        // SAFETY: as the caller promises.
+        NOT_FOUND => unsafe { mig::handle_by_uuid(&uuid, to) },
+        answer => answer,
+    }
 }
 
 /// # Safety

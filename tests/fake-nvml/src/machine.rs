@@ -1,6 +1,9 @@
 //! The machine as NVML would know it, from a topology: what a topology lacks (UUIDs, some addresses) is made up.
 
+use crate::fabric::{self, Fabric};
 use crate::faults::Faults;
+use crate::mig::{self, Instance};
+use crate::products;
 use nvml_wrapper_sys::bindings as nvml;
 use nvtopo::model::{LinkKind, NodeId, NodeKind, PcieSwitch, rates};
 use nvtopo::{CpuSet, NodeSet, PciAddress, Topology};
@@ -13,9 +16,13 @@ pub(crate) struct Machine {
 pub(crate) struct Gpu {
     /// As this process counts.
     pub(crate) index: u32,
+    pub(crate) minor: u32,
     pub(crate) name: String,
     pub(crate) uuid: String,
+    pub(crate) serial: Option<String>,
     pub(crate) address: PciAddress,
+    /// The ids of the chip, and of the board.
+    pub(crate) pci: (u32, u32),
     pub(crate) memory: u64,
     pub(crate) cpus: CpuSet,
     pub(crate) nodes: NodeSet,
@@ -24,6 +31,9 @@ pub(crate) struct Gpu {
     /// Generation and width.
     pub(crate) pcie: Option<(u32, u32)>,
     pub(crate) c2c: bool,
+    /// The instances that it is divided into, if it is.
+    pub(crate) instances: Option<Vec<Instance>>,
+    pub(crate) fabric: Option<Fabric>,
     pub(crate) links: Vec<NvLink>,
     /// The levels to all GPUs, by position.
     pub(crate) levels: Vec<nvml::nvmlGpuTopologyLevel_t>,
@@ -37,10 +47,20 @@ pub(crate) struct NvLink {
     far: usize,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum End {
     Gpu(PciAddress),
     Switch(Option<PciAddress>),
+}
+
+impl Gpu {
+    /// Whether NVLinks lead from this GPU to another, directly or through NVSwitches.
+    pub(crate) fn is_linked(&self, other: &Self) -> bool {
+        let up =
+            |gpu: &'_ Self, is: &dyn Fn(End) -> bool| gpu.links.iter().any(|link| link.up && is(link.end));
+        let switch = |end: End| matches!(end, End::Switch(_));
+        up(self, &|end| end == End::Gpu(other.address)) || (up(self, &switch) && up(other, &switch))
+    }
 }
 
 impl Machine {
@@ -63,6 +83,10 @@ impl Machine {
                     (None, None) => {}
                 }
             }
+        }
+        for gpu in &mut gpus {
+            gpu.instances = faults.mig(gpu.index).map(|profiles| mig::divide(gpu, &profiles));
+            gpu.fabric = fabric::of(gpu, &faults);
         }
         for (gpu, link) in faults.down() {
             take_down(&mut gpus, gpu as usize, link);
@@ -108,52 +132,50 @@ fn gpu(topology: &Topology, id: NodeId, all: &[NodeId]) -> Gpu {
     let NodeKind::Gpu(gpu) = &topology.node(id).kind else { unreachable!("the first devices are GPUs") };
     let made_up = format!("GPU-00000000-0000-4000-8000-{:012x}", gpu.index + 1);
     let name = gpu.model.clone().unwrap_or_else(|| "NVIDIA GPU".to_owned());
+    let product = products::of(&name);
     let links = || topology.links_of(id);
     let parent = topology.node(id).parent;
     let pcie = links().find(|(far, link)| link.kind == LinkKind::Pcie && Some(*far) == parent);
+    let ids = |upper: Option<u16>, lower: Option<u16>, otherwise: u32| {
+        upper.zip(lower).map_or(otherwise, |(upper, lower)| u32::from(upper) << 16 | u32::from(lower))
+    };
     Gpu {
         index: gpu.index,
+        // As on machines where another driver has taken the first file.
+        minor: gpu.minor.unwrap_or(gpu.index + 1),
         uuid: gpu.uuid.map_or(made_up, |uuid| uuid.to_string()),
+        serial: product
+            .is_for_servers()
+            .then(|| gpu.serial.clone().unwrap_or_else(|| format!("165092{:07}", 1000 + gpu.index))),
         address: gpu.address.unwrap_or(PciAddress {
             domain: 0,
             bus: gpu.index as u8 * 8 + 1,
             device: 0,
             function: 0,
         }),
+        pci: (
+            ids(gpu.pci.device, gpu.pci.vendor, product.device << 16 | products::NVIDIA),
+            ids(gpu.pci.subsystem_device, gpu.pci.subsystem_vendor, product.board << 16 | products::NVIDIA),
+        ),
         memory: gpu.memory.unwrap_or_default(),
         cpus: topology.local_cpus(id).known().cloned().unwrap_or_default(),
         nodes: topology.local_nodes(id).known().cloned().unwrap_or_default(),
         memory_node: gpu.memory_node.known().copied(),
-        capability: gpu.compute_capability.map_or_else(
-            || capability(&name),
-            |capability| (i32::from(capability.major), i32::from(capability.minor)),
-        ),
+        capability: gpu.compute_capability.map_or(product.capability, |capability| {
+            (i32::from(capability.major), i32::from(capability.minor))
+        }),
         pcie: pcie.and_then(|(_, link)| {
             let lanes = link.lanes?;
             let generation = (1..=6).find(|generation| rates::pcie(*generation, lanes).rate == link.rate)?;
             Some((generation.into(), lanes.into()))
         }),
         c2c: links().any(|(_, link)| link.kind == LinkKind::C2c),
+        instances: None,
+        fabric: None,
         links: Vec::new(),
         levels: all.iter().map(|other| level(topology, id, *other)).collect(),
         name,
     }
-}
-
-/// Source: NVIDIA, "CUDA GPU Compute Capability".
-fn capability(name: &str) -> (i32, i32) {
-    let table = [
-        ("P100", (6, 0)),
-        ("V100", (7, 0)),
-        ("A100", (8, 0)),
-        ("A6000", (8, 6)),
-        ("L40", (8, 9)),
-        ("H100", (9, 0)),
-        ("GH200", (9, 0)),
-        ("H200", (9, 0)),
-        ("B200", (10, 0)),
-    ];
-    table.iter().find(|(word, _)| name.contains(word)).map_or((5, 0), |(_, capability)| *capability)
 }
 
 /// By containment, counted here by itself so that nvtopo's own counting is held against it.

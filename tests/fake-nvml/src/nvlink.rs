@@ -1,10 +1,11 @@
 //! What is asked of the NVLinks of one GPU.
 
 use crate::device::pci_info;
+use crate::fields::counted;
 use crate::machine::{End, Gpu, NvLink};
 use crate::state::{INVALID, NOT_SUPPORTED, of_gpu, put};
 use nvml_wrapper_sys::bindings as nvml;
-use std::ffi::c_uint;
+use std::ffi::{c_uint, c_ulonglong};
 
 /// Calls that write one value about a link.
 macro_rules! link {
@@ -73,5 +74,26 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkCapability(
         }
         None if gpu.links.is_empty() => NOT_SUPPORTED,
         None => INVALID,
+    })
+}
+
+/// Up to Hopper.
+///
+/// # Safety
+/// The pointer is to a number.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetNvLinkErrorCounter(
+    device: nvml::nvmlDevice_t,
+    link: c_uint,
+    counter: nvml::nvmlNvLinkErrorCounter_t,
+    to: *mut c_ulonglong,
+) -> nvml::nvmlReturn_t {
+    of_gpu("nvmlDeviceGetNvLinkErrorCounter", device, |_, gpu| match gpu.links.get(link as usize) {
+        _ if gpu.links.is_empty() || gpu.capability >= (10, 0) => NOT_SUPPORTED,
+        Some(_) if counter <= nvml::nvmlNvLinkErrorCounter_enum_NVML_NVLINK_ERROR_DL_CRC_DATA => {
+            // SAFETY: as the caller promises.
+            unsafe { put(to, counted(gpu, link, counter)) }
+        }
+        _ => INVALID,
     })
 }

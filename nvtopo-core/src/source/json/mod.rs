@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::{Fragment, Topology};
 pub(crate) use document::Document;
 pub(crate) use text::to_text;
+pub(super) use values::Text;
 
 /// The version that is written, and the latest that is read.
 pub(crate) const VERSION: u32 = 1;

@@ -7,8 +7,8 @@ use std::fmt::{self, Display};
 use std::str::FromStr;
 
 /// A value that is written as its text.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Text<T>(pub(super) T);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::source) struct Text<T>(pub(in crate::source) T);
 
 impl<T: Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,96 +1,62 @@
-//! Asking the driver: opening its library, one pass over its GPUs, and a limit on how long all of it may take.
-//!
-//! A GPU that hangs holds the call that asks it for ever, so the asking is done by a thread that is left behind
-//! when patience ends.
+//! Asking the driver: opening its library, and one pass over its GPUs and their pairs, within a limit of time.
 
-use super::seen::Seen;
-use super::troubles::{Troubles, words};
-use super::{Answer, fragment, gpu, nvlinks};
+use super::calls::{Missing, words};
+use super::limit::within;
+use super::seen::{MAX_GPUS, Seen, SeenP2p};
+use super::{Asked, NvLinkCounters, Refusal, counts, gpu, nvlinks};
 use crate::model::PathType;
-use nvml_wrapper::Nvml;
-use nvml_wrapper::enum_wrappers::device::TopologyLevel;
+use crate::source::json::Text;
+use crate::sys::nvml as sys;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::{Device, Nvml};
+use nvml_wrapper_sys::bindings as raw;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// More GPUs than any server has; a count beyond it is a broken library's.
-const MAX_GPUS: u32 = 1024;
-
 /// Asks the driver, through its library at a path or wherever the system finds it.
-pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Answer {
+pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Asked {
+    match on_a_thread(library, patience, read) {
+        Ok(seen) => Asked::Seen(Box::new(seen)),
+        Err(Refusal::Absent(why)) => Asked::Absent(why),
+        Err(Refusal::Failed(why)) => Asked::Failed(why),
+        Err(Refusal::NotAsked) => Asked::NotAsked,
+    }
+}
+
+/// Asks it for what its NVLinks count.
+pub(in crate::source) fn count(
+    library: Option<&Path>,
+    patience: Duration,
+) -> Result<Vec<NvLinkCounters>, Refusal> {
+    on_a_thread(library, patience, counts::read)
+}
+
+fn on_a_thread<T: Send + 'static>(
+    library: Option<&Path>,
+    patience: Duration,
+    question: fn(&Nvml) -> Result<T, NvmlError>,
+) -> Result<T, Refusal> {
     let library = library.map(Path::to_owned);
-    let desk = Arc::new(Desk::default());
-    let clerk = Clerk(Arc::clone(&desk));
-    let thread = std::thread::Builder::new().name("nvml".to_owned());
-    let thread = match thread.spawn(move || ask_here(library.as_deref(), &clerk)) {
-        Ok(thread) => thread,
-        Err(error) => return Answer::Failed(format!("no thread could be started to ask it: {error}")),
-    };
-    let (answer, left) = desk.wait(patience);
-    if left {
-        // Nothing of the thread is left when this process goes on, or ends. A panic in it is told below.
-        let _ = thread.join();
-    }
-    answer.unwrap_or_else(|| {
-        Answer::Failed(if left {
-            "asking it broke off".to_owned()
-        } else {
-            format!("it did not answer within {} seconds; a GPU may hang", patience.as_secs_f32())
-        })
-    })
+    let answer = within(patience, move |put| match open(library.as_deref()) {
+        // The library is closed after that, which may hang as well.
+        Ok(nvml) => put(question(&nvml).map_err(|error| Refusal::Failed(words(&error)))),
+        Err(refusal) => put(Err(refusal)),
+    });
+    answer.unwrap_or_else(|why| Err(Refusal::Failed(why)))
 }
 
-/// Where the answer is put down, and whether the thread that asks has left: the library may still hang when it is
-/// closed.
-#[derive(Default)]
-struct Desk {
-    state: Mutex<(Option<Answer>, bool)>,
-    changed: Condvar,
-}
-
-impl Desk {
-    /// The answer, and whether the thread has left, as soon as it has or patience ends.
-    fn wait(&self, patience: Duration) -> (Option<Answer>, bool) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.changed.wait_timeout_while(state, patience, |(_, left)| !*left);
-        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        (state.0.take(), state.1)
-    }
-}
-
-/// The asking thread's end of the desk; dropping it, also in a panic, says that the thread has left.
-struct Clerk(Arc<Desk>);
-
-impl Clerk {
-    fn put(&self, answer: Answer) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).0 = Some(answer);
-    }
-}
-
-impl Drop for Clerk {
-    fn drop(&mut self) {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
-        self.0.changed.notify_all();
-    }
-}
-
-fn ask_here(library: Option<&Path>, clerk: &Clerk) {
+fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
     let opened = match library {
         Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
         None => Nvml::init(),
     };
-    match opened {
-        Ok(nvml) => clerk.put(match read(&nvml) {
-            Ok(seen) => Answer::Told(Box::new(fragment::told(&seen))),
-            Err(error) => Answer::Failed(words(&error)),
-        }),
-        Err(NvmlError::LibloadingError(error)) => {
-            clerk.put(Answer::Absent(format!("the NVIDIA driver library could not be opened: {error}")));
+    opened.map_err(|error| match error {
+        NvmlError::LibloadingError(error) => {
+            Refusal::Absent(format!("the NVIDIA driver library could not be opened: {error}"))
         }
-        Err(error @ NvmlError::DriverNotLoaded) => clerk.put(Answer::Absent(words(&error))),
-        Err(error) => clerk.put(Answer::Failed(words(&error))),
-    }
+        error @ NvmlError::DriverNotLoaded => Refusal::Absent(words(&error)),
+        error => Refusal::Failed(words(&error)),
+    })
 }
 
 fn read(nvml: &Nvml) -> Result<Seen, NvmlError> {
@@ -100,19 +66,19 @@ fn read(nvml: &Nvml) -> Result<Seen, NvmlError> {
         ..Seen::default()
     };
     let mut devices = Vec::new();
-    for index in 0..nvml.device_count()?.min(MAX_GPUS) {
+    for index in 0..nvml.device_count()?.min(MAX_GPUS as u32) {
         let device = nvml.device_by_index(index);
         match seen.troubles.check(index, "nvmlDeviceGetHandleByIndex", device) {
             Ok(device) => {
                 let mut gpu = gpu::read(&device, index, &mut seen.troubles);
                 gpu.nvlinks = nvlinks::read(&device, index, &mut seen.troubles);
                 seen.gpus.push(gpu);
-                devices.push(index);
+                devices.push(device);
             }
             Err(_) => seen.lost.push(index),
         }
     }
-    seen.paths = paths(nvml, &devices, &mut seen.troubles);
+    pairs(&devices, &mut seen);
     Ok(seen)
 }
 
@@ -121,32 +87,58 @@ fn cuda_version(number: i32) -> String {
     format!("{}.{}", number / 1000, number % 1000 / 10)
 }
 
-/// The path of each pair, by the positions of its GPUs.
-fn paths(nvml: &Nvml, indices: &[u32], troubles: &mut Troubles) -> Vec<(usize, usize, PathType)> {
-    let mut paths = Vec::new();
-    for (a, &index) in indices.iter().enumerate() {
-        for (b, &other) in indices.iter().enumerate().skip(a + 1) {
-            if troubles.is_lost(index) || troubles.is_lost(other) {
+/// What each pair of GPUs has in common and may do, by their positions.
+fn pairs(devices: &[Device<'_>], seen: &mut Seen) {
+    for (a, device) in devices.iter().enumerate() {
+        for (b, other) in devices.iter().enumerate().skip(a + 1) {
+            let (index, other_index) = (seen.gpus[a].index, seen.gpus[b].index);
+            if [index, other_index]
+                .iter()
+                .any(|gpu| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu))
+            {
                 continue;
             }
-            // The wrapper takes the second device for itself.
-            let level = nvml.device_by_index(index).and_then(|device| {
-                nvml.device_by_index(other).and_then(|other| device.topology_common_ancestor(other))
+            let mut check = |call, answer| match answer {
+                // It does not tell which of the two.
+                Err(NvmlError::GpuLost | NvmlError::ResetRequired) => {
+                    for gpu in [index, other_index] {
+                        seen.troubles.fail(gpu, call, "one of these GPUs is gone, or needs a reset");
+                    }
+                    Err(Missing::Failed)
+                }
+                answer => seen.troubles.check(index, call, answer),
+            };
+            let level = sys::common_ancestor(device, other);
+            let level = level.and_then(|level| match path(level) {
+                Some(_) => Ok(level),
+                None => Err(NvmlError::UnexpectedVariant(level)),
             });
-            if let Ok(level) = troubles.check(index, "nvmlDeviceGetTopologyCommonAncestor", level) {
-                paths.push((a, b, path(level)));
+            let level = check("nvmlDeviceGetTopologyCommonAncestor", level);
+            if let Some(path) = level.ok().and_then(path) {
+                seen.paths.push((a, b, Text(path)));
             }
+            let mut may = |way| check("nvmlDeviceGetP2PStatus", sys::p2p_status(device, other, way));
+            let read = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_READ);
+            if read == Err(Missing::NoSuchCall) {
+                continue;
+            }
+            let write = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_WRITE).ok();
+            let nvlink = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK).ok();
+            let atomics = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS).ok();
+            seen.p2p.push(SeenP2p { a, b, read: read.ok(), write, nvlink, atomics });
         }
     }
-    paths
 }
 
-fn path(level: TopologyLevel) -> PathType {
-    match level {
-        TopologyLevel::Internal | TopologyLevel::Single => PathType::Pix,
-        TopologyLevel::Multiple => PathType::Pxb,
-        TopologyLevel::HostBridge => PathType::Phb,
-        TopologyLevel::Node => PathType::Node,
-        TopologyLevel::System => PathType::Sys,
-    }
+fn path(level: u32) -> Option<PathType> {
+    Some(match level {
+        raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_INTERNAL | raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_SINGLE => {
+            PathType::Pix
+        }
+        raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_MULTIPLE => PathType::Pxb,
+        raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_HOSTBRIDGE => PathType::Phb,
+        raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_NODE => PathType::Node,
+        raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_SYSTEM => PathType::Sys,
+        _ => return None,
+    })
 }

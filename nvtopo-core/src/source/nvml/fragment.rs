@@ -1,19 +1,20 @@
-//! From what the driver says to a fragment: nodes, NVLinks summed by their ends, and notes.
-//!
-//! The driver shows each NVLink from both of its GPUs, and of NVSwitches only the GPUs' side.
+//! From what the driver says to a fragment: nodes, what joins them, and notes.
 
 use super::Told;
+use super::nodes::{self, stated};
 use super::seen::{End, Seen, SeenGpu};
 use super::troubles::names;
-use crate::ids::PciAddress;
+use super::wires::Ends;
+use crate::cpuset::NodeSet;
 use crate::model::{
-    Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, NvSwitch, Provenance, Stated, rates,
+    Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
+use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What the driver told.
 pub(super) fn told(seen: &Seen) -> Told {
-    let of = |gpu: &SeenGpu| gpu.address;
+    let of = |gpu: &SeenGpu| gpu.address.map(|address| address.0);
     let nameless = seen.gpus.iter().filter(|gpu| of(gpu).is_none()).map(|gpu| gpu.index);
     let mut nameless: Vec<u32> = nameless.chain(seen.lost.iter().copied()).collect();
     nameless.sort_unstable();
@@ -21,146 +22,99 @@ pub(super) fn told(seen: &Seen) -> Told {
         fragment: Build::of(seen),
         numbers: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.index))).collect(),
         nameless,
-        pcie: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.pcie.clone()?))).collect(),
+        pcie: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, nodes::pcie(&gpu.pcie)?))).collect(),
     }
 }
 
-/// How many NVLinks of a GPU lead to each end.
-type Ends = BTreeMap<End, u16>;
-
-struct Build<'a> {
-    seen: &'a Seen,
-    fragment: Fragment,
+pub(super) struct Build<'a> {
+    pub(super) seen: &'a Seen,
+    pub(super) fragment: Fragment,
     /// The nodes of the GPUs, by their positions in `seen`.
-    ids: Vec<NodeId>,
+    pub(super) ids: Vec<NodeId>,
     /// The ends of each GPU's NVLinks, with the ends' kinds concluded.
-    ends: Vec<Ends>,
+    pub(super) ends: Vec<Ends>,
 }
 
 impl<'a> Build<'a> {
     fn of(seen: &'a Seen) -> Fragment {
         let fragment = Fragment::new(Provenance::Nvml);
-        let mut build = Self { seen, fragment, ids: Vec::new(), ends: ends(&seen.gpus) };
+        let mut build = Self { seen, fragment, ids: Vec::new(), ends: Vec::new() };
         let machine = build.fragment.machine();
         machine.driver.clone_from(&seen.driver);
         machine.cuda.clone_from(&seen.cuda);
         build.gpus();
         build.c2c();
         for (a, b, path) in &seen.paths {
-            build.fragment.state_path(build.ids[*a], build.ids[*b], *path);
+            build.fragment.state_path(build.ids[*a], build.ids[*b], path.0);
         }
-        build.direct();
-        build.switched();
+        build.p2p();
+        build.nvlinks();
         build.notes();
         build.fragment
     }
 
     fn gpus(&mut self) {
-        for gpu in &self.seen.gpus {
-            let stated = |cpus: &Option<_>| cpus.clone().map_or(Stated::Unstated, Stated::Known);
-            let kind = NodeKind::Gpu(Box::new(Gpu {
-                index: gpu.index,
-                model: gpu.model.clone(),
-                compute_capability: gpu.capability,
-                uuid: gpu.uuid,
-                address: gpu.address,
-                memory: gpu.memory,
-                cpus: stated(&gpu.cpus),
-                nodes: gpu.nodes.clone().map_or(Stated::Unstated, Stated::Known),
-                memory_node: gpu.memory_node.clone(),
-                ..Gpu::default()
-            }));
-            let id = self.fragment.add(NodeId::MACHINE, kind);
-            if let Some(link) = &gpu.pcie {
-                self.fragment.link(NodeId::MACHINE, id, link.clone());
+        let kinds = super::wires::Kinds::of(&self.seen.gpus);
+        for own in &self.seen.gpus {
+            let unusable = nodes::unusable(own, &self.seen.troubles).map(str::to_owned);
+            let gpu = Gpu { unusable, ..nodes::gpu(own, &kinds) };
+            let id = self.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            if let Some(link) = nodes::pcie(&own.pcie) {
+                self.fragment.link(NodeId::MACHINE, id, link);
+            }
+            for instance in &own.instances {
+                let kind = NodeKind::GpuInstance(Box::new(nodes::instance(instance)));
+                self.fragment.add(id, kind);
             }
             self.ids.push(id);
         }
+        for index in &self.seen.lost {
+            let why = nodes::unusable_by_calls(*index, &self.seen.troubles);
+            let unusable = Some(why.unwrap_or("cannot be opened by the driver").to_owned());
+            let kind = NodeKind::Gpu(Box::new(Gpu { index: *index, unusable, ..Gpu::default() }));
+            self.fragment.add(NodeId::MACHINE, kind);
+        }
+        self.ends = self.seen.gpus.iter().map(|gpu| kinds.ends(gpu)).collect();
     }
 
     /// C2C leads to the CPU's NUMA node, of which the driver knows no more than the number.
     fn c2c(&mut self) {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (gpu, id) in self.seen.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
-            let Some(os_index) = gpu.nodes.as_ref().and_then(crate::NodeSet::first) else { continue };
+            let own = stated::<NodeSet>(gpu.nodes.as_deref());
+            let Some(os_index) = own.known().and_then(NodeSet::first) else { continue };
             let node = *nodes.entry(os_index).or_insert_with(|| {
                 let kind = NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() });
                 self.fragment.add(NodeId::MACHINE, kind)
             });
-            self.fragment.link(node, *id, rates::c2c());
-        }
-    }
-
-    /// NVLinks between two GPUs.
-    fn direct(&mut self) {
-        let gpus = &self.seen.gpus;
-        for (a, b) in (0..gpus.len()).flat_map(|a| (a + 1..gpus.len()).map(move |b| (a, b))) {
-            let count = |from: usize, to: usize| {
-                let far = gpus[to].address?;
-                let count = self.ends[from].get(&End::Gpu(far)).copied().unwrap_or_default();
-                (!gpus[from].nvlinks.unknown || count > 0).then_some(count)
+            let up = &gpu.c2c_up;
+            let speeds: Option<Vec<Bandwidth>> =
+                up.iter().map(|speed| speed.map(Bandwidth::from_mb_per_s)).collect();
+            let link = Link {
+                lanes: u16::try_from(up.len()).ok().filter(|lanes| *lanes > 0),
+                reported: speeds.filter(|speeds| !speeds.is_empty()).map(|speeds| speeds.into_iter().sum()),
+                ..rates::c2c()
             };
-            let links = match (count(a, b), count(b, a)) {
-                (Some(one), Some(other)) => {
-                    if one != other {
-                        let (a, b) = (gpus[a].index, gpus[b].index);
-                        let text = format!(
-                            "GPU{a} says that {one} NVLinks lead to GPU{b}, which says {other}; the fewer are taken"
-                        );
-                        self.fragment.note(NoteKind::Conflict, text);
-                    }
-                    one.min(other)
-                }
-                (one, other) => one.or(other).unwrap_or_default(),
-            };
-            if links > 0 {
-                self.fragment.link(self.ids[a], self.ids[b], self.bundle(a, links));
+            self.fragment.link(node, *id, link);
+            if let Some(all) = gpu.c2c_links.filter(|all| (1..*all as usize).contains(&up.len())) {
+                let text = format!("GPU{}: {} of {all} links of NVLink-C2C are up", gpu.index, up.len());
+                self.fragment.note(NoteKind::Conflict, text);
             }
         }
     }
 
-    /// NVLinks to NVSwitches.
-    fn switched(&mut self) {
-        let hidden = self.ends.iter().any(|ends| ends.contains_key(&End::Switch(None)));
-        let apart = self.are_apart();
-        let fabric = (hidden || apart)
-            .then(|| self.fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default())));
-        if hidden {
-            let text =
-                "the driver hides the NVSwitches at the other ends of NVLinks; one stands for all of them";
-            self.fragment.note(NoteKind::Inferred, text);
-        } else if apart {
-            let text = "the GPUs are on different NVSwitches, and the driver does not tell how NVLinks join these; it \
-                        was taken that they do, and one NVSwitch stands for all of them";
-            self.fragment.note(NoteKind::Inferred, text);
+    fn p2p(&mut self) {
+        for own in &self.seen.p2p {
+            let status = |number: Option<u32>| number.map(nodes::p2p_status);
+            self.fragment.state_p2p(P2p {
+                a: self.ids[own.a],
+                b: self.ids[own.b],
+                read: status(own.read),
+                write: status(own.write),
+                nvlink: status(own.nvlink),
+                atomics: status(own.atomics),
+            });
         }
-        let mut nodes: BTreeMap<End, NodeId> = BTreeMap::new();
-        for gpu in 0..self.ids.len() {
-            let mut links: BTreeMap<NodeId, u16> = BTreeMap::new();
-            for (end, count) in self.ends[gpu].clone() {
-                let End::Switch(address) = end else { continue };
-                let kind = NodeKind::NvSwitch(NvSwitch { address, ..NvSwitch::default() });
-                let own = || *nodes.entry(end).or_insert_with(|| self.fragment.add(NodeId::MACHINE, kind));
-                *links.entry(fabric.unwrap_or_else(own)).or_default() += count;
-            }
-            for (node, count) in links {
-                self.fragment.link(self.ids[gpu], node, self.bundle(gpu, count));
-            }
-        }
-    }
-
-    /// Whether two GPUs that are on NVSwitches share none of them.
-    fn are_apart(&self) -> bool {
-        let is_switch = |end: &End| matches!(end, End::Switch(_));
-        let own = |ends: &Ends| ends.keys().copied().filter(is_switch).collect::<BTreeSet<_>>();
-        let all: Vec<_> = self.ends.iter().map(own).filter(|own| !own.is_empty()).collect();
-        all.iter().enumerate().any(|(place, a)| all[place + 1..].iter().any(|b| a.is_disjoint(b)))
-    }
-
-    fn bundle(&self, gpu: usize, links: u16) -> Link {
-        let gpu = &self.seen.gpus[gpu];
-        let version = gpu.nvlinks.up.iter().find_map(|link| link.version);
-        rates::nvlink_of(gpu.capability, version, links)
     }
 
     fn notes(&mut self) {
@@ -171,139 +125,81 @@ impl<'a> Build<'a> {
         let which = |is: &dyn Fn(usize) -> bool| -> BTreeSet<u32> {
             (0..gpus.len()).filter(|gpu| is(*gpu)).map(|gpu| gpus[gpu].index).collect()
         };
-        let divided = which(&|gpu| gpus[gpu].mig);
-        if !divided.is_empty() {
-            let text = format!("{}: divided (MIG); the instances are not in the topology", names(&divided));
-            self.fragment.note(NoteKind::Unknown, text);
+        let mut tell = |some: BTreeSet<u32>, text: &str| {
+            if !some.is_empty() {
+                self.fragment.note(NoteKind::Unknown, format!("{}: {text}", names(&some)));
+            }
+        };
+        for (actions, text) in nodes::RECOVERY_NOTES {
+            let asked = |gpu: usize| gpus[gpu].recovery.is_some_and(|action| actions.contains(&action));
+            tell(which(&asked), text);
+        }
+        let mig = |gpu: usize| gpus[gpu].mig.unwrap_or_default();
+        tell(
+            which(&|gpu| mig(gpu).0 && gpus[gpu].instances.is_empty()),
+            "divided (MIG), and there is no instance that a job could use",
+        );
+        tell(
+            which(&|gpu| mig(gpu).0 != mig(gpu).1),
+            "whether it is divided (MIG) changes with its next reset",
+        );
+        for (state, text) in nodes::FABRIC_NOTES {
+            tell(which(&|gpu| nodes::fabric_trouble(&gpus[gpu]) == Some(*state)), text);
         }
         for (end, what) in [(End::Cpu, "a CPU"), (End::Unknown, "something that the driver does not name")] {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));
-            if !some.is_empty() {
-                let text = format!("{}: NVLinks lead to {what}; they were left out", names(&some));
-                self.fragment.note(NoteKind::Unknown, text);
-            }
+            tell(some, &format!("NVLinks lead to {what}; they were left out"));
         }
         // A GPU that is gone has no link to be used; its note is written already.
         let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !self.seen.troubles.is_lost(gpus[gpu].index));
-        if !unknown.is_empty() {
+        let untold = !unknown.is_empty();
+        tell(unknown, "the driver does not tell of all NVLinks");
+        if untold {
             self.fragment.set_nvlink_unknown();
-            let text = format!("{}: the driver does not tell of all NVLinks", names(&unknown));
-            self.fragment.note(NoteKind::Unknown, text);
         }
+        self.forbidden();
         self.down();
     }
 
-    /// A link that is down on a GPU and up on others of its model. Where it is down on all, none is wired.
-    fn down(&mut self) {
-        let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
-        for gpu in &self.seen.gpus {
-            let most = most.entry(&gpu.model).or_default();
-            *most = gpu.nvlinks.up.len().max(*most);
-        }
-        for gpu in &self.seen.gpus {
-            let (up, most) = (gpu.nvlinks.up.len(), most.get(&gpu.model).copied().unwrap_or_default());
-            if up < most && !gpu.nvlinks.down.is_empty() {
-                let down: Vec<String> = gpu.nvlinks.down.iter().map(u32::to_string).collect();
-                let text = format!(
-                    "GPU{}: {up} NVLinks are up, and {most} on others of its model; down: {}",
-                    gpu.index,
-                    down.join(", ")
-                );
-                self.fragment.note(NoteKind::Conflict, text);
+    /// Pairs that may not use each other's memory, although a link or a setting made it possible. Divided GPUs (MIG)
+    /// never may.
+    fn forbidden(&mut self) {
+        let divided = |place: usize| self.seen.gpus[place].mig.unwrap_or_default().0;
+        let switched = |place: usize| self.ends[place].keys().any(|end| matches!(end, End::Switch(_)));
+        let joined = |a: usize, b: usize| {
+            let far = self.seen.gpus[b].address.map(End::Gpu);
+            (switched(a) && switched(b)) || far.is_some_and(|far| self.ends[a].contains_key(&far))
+        };
+        let (mut by_setting, mut over_nvlink) = (Vec::new(), Vec::new());
+        for (own, p2p) in self.seen.p2p.iter().zip(&self.fragment.p2p) {
+            let name = || {
+                let index = |place: usize| self.seen.gpus[place].index;
+                format!("GPU{} and GPU{}", index(own.a), index(own.b))
+            };
+            match [p2p.read, p2p.write] {
+                _ if divided(own.a) || divided(own.b) => {}
+                status if status.contains(&Some(P2pStatus::DisabledBySetting)) => by_setting.push(name()),
+                [Some(P2pStatus::Ok | P2pStatus::Unknown) | None, _] => {}
+                _ if joined(own.a, own.b) => over_nvlink.push(name()),
+                _ => {}
             }
         }
-    }
-}
-
-/// Sums the links by their ends. What the driver gives no kind is a GPU if its address is one's, and a switch if
-/// several GPUs lead to it; else it is a GPU that this process is not shown.
-fn ends(gpus: &[SeenGpu]) -> Vec<Ends> {
-    let own: BTreeSet<PciAddress> = gpus.iter().filter_map(|gpu| gpu.address).collect();
-    let leads = |gpu: &SeenGpu, end: End| gpu.nvlinks.up.iter().any(|link| link.end == end);
-    let kind = |end: End| match end {
-        End::Something(address) if own.contains(&address) => End::Gpu(address),
-        End::Something(address) if gpus.iter().filter(|gpu| leads(gpu, end)).nth(1).is_some() => {
-            End::Switch(Some(address))
+        let list = |pairs: &[String]| match pairs {
+            [first, second, rest @ ..] if !rest.is_empty() => {
+                format!("{first}, {second} and {} pairs more", rest.len())
+            }
+            _ => pairs.join(", "),
+        };
+        if !by_setting.is_empty() {
+            let text = format!("a setting of the driver forbids peer-to-peer access: {}", list(&by_setting));
+            self.fragment.note(NoteKind::Unknown, text);
         }
-        other => other,
-    };
-    let sums = gpus.iter().map(|gpu| {
-        let mut ends = Ends::new();
-        for link in &gpu.nvlinks.up {
-            *ends.entry(kind(link.end)).or_default() += 1;
+        if !over_nvlink.is_empty() {
+            let text = format!(
+                "NVLinks join these, and the driver does not allow peer-to-peer access: {}",
+                list(&over_nvlink)
+            );
+            self.fragment.note(NoteKind::Conflict, text);
         }
-        ends
-    });
-    sums.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::seen::{SeenNvlink, SeenNvlinks};
-    use super::*;
-    use crate::Topology;
-    use crate::model::{PathType, TopologyBuilder};
-
-    fn address(bus: u8) -> PciAddress {
-        PciAddress { domain: 0, bus, device: 0, function: 0 }
-    }
-
-    /// GPUs on the buses from 0, each with NVLinks to these ends.
-    fn machine(ends: &[&[End]]) -> Topology {
-        let link = |end: &End| SeenNvlink { version: Some(4), end: *end };
-        let gpus = ends.iter().zip(0..).map(|(ends, bus)| SeenGpu {
-            index: u32::from(bus),
-            address: Some(address(bus)),
-            nvlinks: SeenNvlinks { up: ends.iter().map(link).collect(), ..SeenNvlinks::default() },
-            ..SeenGpu::default()
-        });
-        let seen = Seen { gpus: gpus.collect(), ..Seen::default() };
-        TopologyBuilder::new().with(told(&seen).fragment).build().unwrap()
-    }
-
-    fn notes(topology: &Topology) -> String {
-        let notes: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
-        notes.join("\n")
-    }
-
-    #[test]
-    fn both_sides_of_a_link_count_once() {
-        let (a, b) = (End::Gpu(address(0)), End::Something(address(1)));
-        let topology = machine(&[&[b, b], &[a, a]]);
-        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
-        assert_eq!(notes(&topology), "");
-        let topology = machine(&[&[b, b], &[a]]);
-        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 1);
-        assert!(notes(&topology).contains("the fewer are taken"));
-    }
-
-    #[test]
-    fn switches_are_known_by_those_that_lead_to_them() {
-        let (switch, hidden) = (End::Something(address(9)), End::Switch(None));
-        let topology = machine(&[&[switch, switch], &[switch, switch], &[switch]]);
-        let counts = [(0, 1), (0, 2)].map(|(a, b)| topology.pairs().pair(a, b).nvlinks);
-        assert_eq!(counts, [2, 1]);
-        let topology = machine(&[&[hidden, hidden], &[hidden, hidden]]);
-        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
-        assert!(notes(&topology).contains("hides the NVSwitches"));
-    }
-
-    #[test]
-    fn boards_with_switches_of_their_own_are_joined() {
-        let (left, right) = (End::Switch(Some(address(8))), End::Switch(Some(address(9))));
-        let topology = machine(&[&[left, left], &[left, left], &[right, right]]);
-        assert_eq!(topology.pairs().pair(0, 2).path, Some(PathType::Nvl));
-        assert!(notes(&topology).contains("different NVSwitches"));
-    }
-
-    #[test]
-    fn other_ends_are_told_or_belong_to_gpus_that_are_not_shown() {
-        let topology = machine(&[&[End::Cpu], &[End::Unknown], &[End::Gpu(address(7))]]);
-        assert_eq!(topology.links().count(), 0);
-        let notes = notes(&topology);
-        assert!(
-            notes.contains("GPU0: NVLinks lead to a CPU") && notes.contains("GPU1: NVLinks lead to some")
-        );
-        assert_eq!(notes.lines().count(), 2);
     }
 }

@@ -1,13 +1,20 @@
 //! One GPU: what the driver says of it, but for its NVLinks.
 
-use super::seen::SeenGpu;
-use super::troubles::{Missing, Troubles};
+use super::calls::{Caller, Missing};
+use super::instances;
+use super::seen::{MAX_NVLINKS, MemoryNode, SeenFabric, SeenGpu, SeenPcie};
+use super::troubles::Troubles;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, PciAddress};
-use crate::model::{Link, Stated, rates};
+use crate::source::json::Text;
 use crate::sys::nvml as sys;
+use crate::sys::nvml::FabricInfo;
 use nvml_wrapper::Device;
-use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::PciInfo;
+use nvml_wrapper::sys_exports::field_id::{
+    NVML_FI_DEV_C2C_LINK_COUNT, NVML_FI_DEV_C2C_LINK_GET_MAX_BW, NVML_FI_DEV_C2C_LINK_GET_STATUS,
+    NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
+};
 
 /// Words for 65536 CPUs.
 const CPU_WORDS: usize = 65_536 / WORD_BITS;
@@ -22,32 +29,48 @@ const SCOPE_NODE: u32 = 0;
 
 /// Reads a GPU. Its address goes first: it is what the rest is known by.
 pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenGpu {
-    let mut asked = Asked { device, index, troubles };
+    let mut caller = Caller { device, index, troubles };
     let mut gpu = SeenGpu { index, ..SeenGpu::default() };
-    gpu.address = asked.fact("nvmlDeviceGetPciInfo", Device::pci_info).as_ref().and_then(address);
-    gpu.uuid = asked.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
-    gpu.model = asked.fact("nvmlDeviceGetName", Device::name);
-    let capability = asked.fact("nvmlDeviceGetCudaComputeCapability", Device::cuda_compute_capability);
+    if let Some(info) = caller.fact("nvmlDeviceGetPciInfo", Device::pci_info) {
+        gpu.address = address(&info).map(Text);
+        gpu.pci_device = Some(info.pci_device_id);
+        gpu.pci_subsystem = info.pci_sub_system_id;
+    }
+    gpu.uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok()).map(Text);
+    gpu.minor = caller.fact("nvmlDeviceGetMinorNumber", Device::minor_number);
+    gpu.serial = caller.fact("nvmlDeviceGetSerial", Device::serial);
+    gpu.model = caller.fact("nvmlDeviceGetName", Device::name);
+    let capability = caller.fact("nvmlDeviceGetCudaComputeCapability", Device::cuda_compute_capability);
     gpu.capability = capability.and_then(|capability| {
         let (major, minor) = (capability.major.try_into().ok()?, capability.minor.try_into().ok()?);
-        Some(ComputeCapability { major, minor })
+        Some(Text(ComputeCapability { major, minor }))
     });
-    gpu.memory = asked.memory();
-    let cpus = asked.fact("nvmlDeviceGetCpuAffinity", |device| device.cpu_affinity(CPU_WORDS));
-    gpu.cpus = cpus.map(|words| bits(&words).collect()).filter(|cpus| *cpus != crate::CpuSet::new());
+    gpu.memory = caller.memory();
+    let cpus = caller.fact("nvmlDeviceGetCpuAffinity", |device| device.cpu_affinity(CPU_WORDS));
+    gpu.cpus = cpus.map(|words| bits(&words).collect::<CpuSet>().to_string()).filter(|cpus| !cpus.is_empty());
     let nodes =
-        asked.fact("nvmlDeviceGetMemoryAffinity", |device| device.memory_affinity(NODE_WORDS, SCOPE_NODE));
-    gpu.nodes = nodes.map(|words| bits(&words).collect()).filter(|nodes| *nodes != crate::NodeSet::new());
-    gpu.memory_node = match asked.ask("nvmlDeviceGetNumaNodeId", Device::numa_node_id) {
+        caller.fact("nvmlDeviceGetMemoryAffinity", |device| device.memory_affinity(NODE_WORDS, SCOPE_NODE));
+    gpu.nodes =
+        nodes.map(|words| bits(&words).collect::<NodeSet>().to_string()).filter(|nodes| !nodes.is_empty());
+    gpu.memory_node = match caller.ask("nvmlDeviceGetNumaNodeId", Device::numa_node_id) {
         // NVML_NUMA_NO_NODE is -1.
-        Ok(node) if node == u32::MAX => Stated::NotAvailable,
-        Ok(node) => Stated::Known(node),
-        Err(Missing::NotSupported) => Stated::NotAvailable,
-        Err(_) => Stated::Unstated,
+        Ok(node) if node == u32::MAX => MemoryNode::None,
+        Ok(node) => MemoryNode::Node(node),
+        Err(Missing::NotSupported) => MemoryNode::None,
+        Err(_) => MemoryNode::Unknown,
     };
-    gpu.pcie = asked.pcie();
-    gpu.c2c = asked.fact("nvmlDeviceGetC2cModeInfoV", sys::has_c2c) == Some(true);
-    gpu.mig = asked.fact("nvmlDeviceGetMigMode", Device::mig_mode).is_some_and(|mode| mode.current == 1);
+    gpu.pcie = caller.pcie();
+    gpu.c2c = caller.fact("nvmlDeviceGetC2cModeInfoV", sys::has_c2c) == Some(true);
+    if gpu.c2c {
+        caller.c2c(&mut gpu);
+    }
+    gpu.fabric = caller.fabric();
+    gpu.recovery = caller.field(NVML_FI_DEV_GET_GPU_RECOVERY_ACTION);
+    let mig = caller.fact("nvmlDeviceGetMigMode", Device::mig_mode);
+    gpu.mig = mig.map(|mode| (mode.current == 1, mode.pending == 1));
+    if gpu.mig.is_some_and(|(divided, _)| divided) {
+        gpu.instances = instances::read(&mut caller);
+    }
     gpu
 }
 
@@ -68,33 +91,7 @@ pub(super) fn address(info: &PciInfo) -> Option<PciAddress> {
     info.bus_id.parse().ok().filter(|_| fields().is_some()).or_else(fields)
 }
 
-struct Asked<'a, 'nvml> {
-    device: &'a Device<'nvml>,
-    index: u32,
-    troubles: &'a mut Troubles,
-}
-
-impl<'nvml> Asked<'_, 'nvml> {
-    fn ask<T>(
-        &mut self,
-        call: &'static str,
-        question: impl FnOnce(&Device<'nvml>) -> Result<T, NvmlError>,
-    ) -> Result<T, Missing> {
-        if self.troubles.is_lost(self.index) {
-            return Err(Missing::Failed);
-        }
-        let answer = question(self.device);
-        self.troubles.check(self.index, call, answer)
-    }
-
-    fn fact<T>(
-        &mut self,
-        call: &'static str,
-        question: impl FnOnce(&Device<'nvml>) -> Result<T, NvmlError>,
-    ) -> Option<T> {
-        self.ask(call, question).ok()
-    }
-
+impl Caller<'_, '_> {
     fn memory(&mut self) -> Option<u64> {
         match self.ask("nvmlDeviceGetMemoryInfo_v2", |device| Ok(device.memory_info()?.total)) {
             Err(Missing::NoSuchCall) => self.fact("nvmlDeviceGetMemoryInfo", sys::memory_before_r510),
@@ -102,19 +99,46 @@ impl<'nvml> Asked<'_, 'nvml> {
         }
     }
 
-    /// A GPU that rests runs its link slowly until it is used, so its best generation counts; the width that was
-    /// agreed on stays.
-    fn pcie(&mut self) -> Option<Link> {
-        let best = self.fact("nvmlDeviceGetMaxPcieLinkGeneration", Device::max_pcie_link_gen);
-        let generation =
-            best.or_else(|| self.fact("nvmlDeviceGetCurrPcieLinkGeneration", Device::current_pcie_link_gen))?;
-        let now = self.fact("nvmlDeviceGetCurrPcieLinkWidth", Device::current_pcie_link_width);
-        let width = now
-            .filter(|width| *width > 0)
-            .or_else(|| self.fact("nvmlDeviceGetMaxPcieLinkWidth", Device::max_pcie_link_width))?;
-        let (generation, width) = (u8::try_from(generation).ok()?, u16::try_from(width).ok()?);
-        Some(rates::pcie(generation, width))
+    fn pcie(&mut self) -> SeenPcie {
+        SeenPcie {
+            generation: self.fact("nvmlDeviceGetCurrPcieLinkGeneration", Device::current_pcie_link_gen),
+            own_generation: self.fact("nvmlDeviceGetGpuMaxPcieLinkGeneration", sys::own_pcie_generation),
+            width: self.fact("nvmlDeviceGetCurrPcieLinkWidth", Device::current_pcie_link_width),
+            max_generation: self.fact("nvmlDeviceGetMaxPcieLinkGeneration", Device::max_pcie_link_gen),
+            max_width: self.fact("nvmlDeviceGetMaxPcieLinkWidth", Device::max_pcie_link_width),
+        }
     }
+
+    fn field(&mut self, field: u32) -> Option<u32> {
+        self.fields(&[(field, 0)])[0].and_then(|value| u32::try_from(value).ok())
+    }
+
+    /// Only links that are up carry anything.
+    fn c2c(&mut self, gpu: &mut SeenGpu) {
+        gpu.c2c_links = self.field(NVML_FI_DEV_C2C_LINK_COUNT);
+        let links = 0..gpu.c2c_links.unwrap_or_default().min(MAX_NVLINKS as u32);
+        let of_link = [NVML_FI_DEV_C2C_LINK_GET_STATUS, NVML_FI_DEV_C2C_LINK_GET_MAX_BW];
+        let fields: Vec<_> = links.flat_map(|link| of_link.map(|field| (field, link))).collect();
+        for answer in self.fields(&fields).chunks(of_link.len()) {
+            if let [Some(1), speed] = answer {
+                gpu.c2c_up.push(speed.filter(|speed| *speed > 0));
+            }
+        }
+    }
+
+    fn fabric(&mut self) -> Option<SeenFabric> {
+        let info = self.fact("nvmlDeviceGetGpuFabricInfoV", sys::fabric)?;
+        let FabricInfo { cluster, status, clique, state, health } = info;
+        let cluster = (cluster != [0; 16]).then(|| uuid(cluster));
+        Some(SeenFabric { state, status, cluster, clique, health })
+    }
+}
+
+/// `5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`
+fn uuid(bytes: [u8; 16]) -> String {
+    let digits = format!("{:032x}", u128::from_be_bytes(bytes));
+    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    groups.join("-")
 }
 
 fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
@@ -141,6 +165,11 @@ mod tests {
         assert_eq!(some(info("FFFFFFF:FFFF:FF.0", u32::MAX, u32::MAX, u32::MAX)), None);
         assert_eq!(some(info("FFFFFFFF:FF:FF.0", u32::MAX, 0xff, 0xff)), None);
         assert_eq!(some(info("", 0, 0, 0)), None);
+    }
+
+    #[test]
+    fn uuids_are_written_in_groups() {
+        assert_eq!(uuid(std::array::from_fn(|place| place as u8)), "00010203-0405-0607-0809-0a0b0c0d0e0f");
     }
 
     #[test]

@@ -1,42 +1,80 @@
 //! NVIDIA's driver: GPUs, NVLinks and affinities as its management library (NVML) tells them.
 //!
 //! The library is opened when it is asked, so that the same program runs where there is none. Calls are in `enabled`;
-//! what they answer is [`seen`], plain facts that [`fragment`] turns into a fragment. MIG instances are only noted.
+//! what they answer is [`seen`], plain facts that can be written down and read again, and that [`fragment`] turns into
+//! a fragment. What changes all the time ([`counters`]) is asked apart.
 
+#[cfg(feature = "nvml")]
+mod calls;
+mod counters;
+#[cfg(feature = "nvml")]
+mod counts;
 #[cfg(not(feature = "nvml"))]
 mod disabled;
 #[cfg(feature = "nvml")]
 mod enabled;
-#[cfg(feature = "nvml")]
 mod fragment;
 #[cfg(feature = "nvml")]
 mod gpu;
 #[cfg(feature = "nvml")]
+mod instances;
+#[cfg(feature = "nvml")]
+mod limit;
+mod nodes;
+#[cfg(feature = "nvml")]
 mod nvlinks;
-#[cfg(feature = "nvml")]
 mod seen;
-#[cfg(feature = "nvml")]
 mod troubles;
+mod wires;
 
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+pub use counters::NvLinkCounters;
 #[cfg(not(feature = "nvml"))]
-pub(super) use disabled::ask;
+pub(super) use disabled::{ask, count};
 #[cfg(feature = "nvml")]
-pub(super) use enabled::ask;
+pub(super) use enabled::{ask, count};
+pub(super) use seen::Seen;
 
-/// What came of asking the driver.
+/// What came of asking the driver, as it was answered: to be written down, and replayed elsewhere.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
-pub(super) enum Answer {
+#[allow(clippy::enum_variant_names, reason = "the opposite of the enum's name")]
+pub(in crate::source) enum Asked {
     /// It told.
-    Told(Box<Told>),
+    Seen(Box<Seen>),
     /// There is no driver here, as on any machine without GPUs: why it could not be asked.
     Absent(String),
     /// There is one, and it did not answer: why.
     Failed(String),
     /// This build cannot ask.
+    NotAsked,
+}
+
+/// Why the driver told nothing.
+#[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
+pub(super) enum Refusal {
+    /// As [`Asked::Absent`].
+    Absent(String),
+    /// As [`Asked::Failed`].
+    Failed(String),
+    /// As [`Asked::NotAsked`].
+    NotAsked,
+}
+
+/// What is concluded from that.
+pub(super) enum Answer {
+    /// It told.
+    Told(Box<Told>),
+    /// As [`Asked::Absent`].
+    Absent(String),
+    /// As [`Asked::Failed`].
+    Failed(String),
+    /// As [`Asked::NotAsked`].
     NotAsked,
 }
 
@@ -49,4 +87,80 @@ pub(super) struct Told {
     pub(super) nameless: Vec<u32>,
     /// The PCIe links of the GPUs.
     pub(super) pcie: BTreeMap<PciAddress, Link>,
+}
+
+/// Concludes from what was asked. It may have been read from a file, so it may hold anything.
+pub(super) fn answer(asked: &Asked) -> Answer {
+    match asked {
+        Asked::Seen(seen) => match seen.check() {
+            Ok(()) => Answer::Told(Box::new(fragment::told(seen))),
+            Err(why) => Answer::Failed(format!("its answer is damaged: {why}")),
+        },
+        Asked::Absent(why) => Answer::Absent(clip(why)),
+        Asked::Failed(why) => Answer::Failed(clip(why)),
+        Asked::NotAsked => Answer::NotAsked,
+    }
+}
+
+/// A text for people, which no driver makes longer than this.
+fn clip(text: &str) -> String {
+    text.chars().take(seen::MAX_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Asked, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    fn damage(text: &str) -> String {
+        match answer(&read(text).unwrap()) {
+            Answer::Failed(why) => why,
+            _ => panic!("{text} passed"),
+        }
+    }
+
+    #[test]
+    fn what_was_asked_is_written_down_and_read_again() {
+        for text in [
+            r#"{"absent":"no driver"}"#,
+            r#"{"failed":"it hung"}"#,
+            r#""not_asked""#,
+            r#"{"seen":{"gpus":[{"index":3,"address":"0000:1b:00.0","cpus":"0-3,8"}],"paths":[],"lost":[7]}}"#,
+        ] {
+            let once = serde_json::to_string(&read(text).unwrap()).unwrap();
+            assert_eq!(once, serde_json::to_string(&read(&once).unwrap()).unwrap());
+        }
+        let Answer::Told(told) = answer(&read(r#"{"seen":{"gpus":[{"cpus":"0-3,8","later":1}]}}"#).unwrap())
+        else {
+            panic!("a GPU is enough");
+        };
+        let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
+        assert_eq!(gpu.cpus.known().unwrap().to_string(), "0-3,8");
+    }
+
+    #[test]
+    fn damage_is_told() {
+        for (text, why) in [
+            (r#"{"seen":{"lost":[1024]}}"#, "it has a GPU1024"),
+            (r#"{"seen":{"gpus":[{"index":1}],"lost":[1]}}"#, "GPU1 occurs twice"),
+            (r#"{"seen":{"gpus":[{}],"paths":[[0,1,"PIX"]]}}"#, "a pair of GPUs at 0 and 1"),
+            (&format!(r#"{{"seen":{{"driver":"{}"}}}}"#, "x".repeat(5000)), "more than 4096 characters"),
+        ] {
+            assert!(damage(text).contains(why), "{}", damage(text));
+        }
+        let many = "{},".repeat(1024);
+        assert!(read(&format!(r#"{{"seen":{{"gpus":[{many}{{}}]}}}}"#)).is_err());
+    }
+
+    #[test]
+    fn a_short_text_is_no_great_work() {
+        let cpus = "0-65535,".repeat(100_000);
+        let text = format!(r#"{{"seen":{{"gpus":[{{"cpus":"{}"}}]}}}}"#, cpus.trim_end_matches(','));
+        let Answer::Told(told) = answer(&read(&text).unwrap()) else { panic!("a set loses no machine") };
+        let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
+        assert_eq!(gpu.cpus, crate::model::Stated::Unreadable);
+    }
 }

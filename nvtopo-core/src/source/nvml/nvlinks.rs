@@ -1,50 +1,82 @@
-//! The NVLinks of one GPU: which are up, and where they lead.
+//! The NVLinks of one GPU: which there are, whether they are up, what they carry, and where they lead.
 
+use super::calls::{Caller, Missing};
 use super::gpu::address;
 use super::seen::{End, SeenNvlink, SeenNvlinks};
-use super::troubles::{Missing, Troubles};
-use crate::model::rates::MAX_NVLINKS;
+use super::troubles::Troubles;
+use crate::source::json::Text;
 use crate::sys::nvml::{RemoteType, remote_type};
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::sys_exports::field_id::{
+    NVML_FI_DEV_NVLINK_GET_SPEED, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON, NVML_FI_DEV_NVLINK_SPEED_MBPS_L0,
+    NVML_FI_DEV_NVLINK_SPEED_MBPS_L6,
+};
 
-/// Reads the NVLinks of a GPU.
-pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenNvlinks {
-    let mut seen = SeenNvlinks::default();
-    for link in 0..u32::from(MAX_NVLINKS) {
-        let state = match device.link_wrapper_for(link).is_active() {
-            // A number beyond those that the GPU has.
-            Err(NvmlError::InvalidArg) => Err(Missing::NotSupported),
-            answer => troubles.check(index, "nvmlDeviceGetNvLinkState", answer),
-        };
-        match state {
-            Ok(true) => {
-                let up = one(device, index, link, troubles);
-                seen.up.push(up);
+/// The most links that libraries count: 18, and 36 in those for GPUs after Blackwell (`NVML_NVLINK_MAX_LINKS`).
+const MOST: u32 = 36;
+
+/// The links that a GPU has.
+pub(super) struct States {
+    /// By increasing number, with whether they are up.
+    pub(super) links: Vec<(u32, bool)>,
+    /// Whether some could not be asked of.
+    unknown: bool,
+}
+
+/// Asks which links a GPU has.
+pub(super) fn states(caller: &mut Caller<'_, '_>) -> States {
+    let mut states = States { links: Vec::new(), unknown: false };
+    for link in 0..MOST {
+        let state = caller.ask("nvmlDeviceGetNvLinkState", |device| {
+            match device.link_wrapper_for(link).is_active() {
+                // A number beyond those that the GPU has.
+                Err(NvmlError::InvalidArg) => Err(NvmlError::NotSupported),
+                answer => answer,
             }
-            Ok(false) => seen.down.push(link),
-            Err(Missing::NotSupported) => {}
-            Err(Missing::NoSuchCall | Missing::Failed) => seen.unknown = true,
+        });
+        match state {
+            Ok(up) => states.links.push((link, up)),
+            // No GPU has links beyond a gap, and most have none.
+            Err(Missing::NotSupported) => break,
+            Err(Missing::NoSuchCall | Missing::Failed) => states.unknown = true,
         }
-        if troubles.is_lost(index) {
-            seen.unknown = true;
+        if caller.troubles.is_lost(caller.index) {
+            states.unknown = true;
             break;
         }
     }
-    seen
+    states
 }
 
-fn one(device: &Device<'_>, index: u32, link: u32, troubles: &mut Troubles) -> SeenNvlink {
-    let wrapper = device.link_wrapper_for(link);
-    let version = troubles.check(index, "nvmlDeviceGetNvLinkVersion", wrapper.version()).ok();
-    let kind = troubles.check(index, "nvmlDeviceGetNvLinkRemoteDeviceType", remote_type(device, link));
+/// Reads the NVLinks of a GPU.
+pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenNvlinks {
+    let mut caller = Caller { device, index, troubles };
+    let States { links, mut unknown } = states(&mut caller);
+    let one = |(number, up)| SeenNvlink { number, up, ..one(&mut caller, number, up) };
+    let mut links: Vec<SeenNvlink> = links.into_iter().map(one).collect();
+    unknown |= caller.troubles.is_lost(index);
+    speeds(&mut caller, &mut links);
+    SeenNvlinks { unknown, links }
+}
+
+fn one(caller: &mut Caller<'_, '_>, link: u32, up: bool) -> SeenNvlink {
+    let version = caller.fact("nvmlDeviceGetNvLinkVersion", |device| device.link_wrapper_for(link).version());
+    let version = version.filter(|version| *version > 0);
+    if !up {
+        return SeenNvlink { version, ..SeenNvlink::default() };
+    }
+    let kind = caller.fact("nvmlDeviceGetNvLinkRemoteDeviceType", |device| remote_type(device, link));
     let kind = kind.unwrap_or(RemoteType::Unknown);
     // Drivers that hide the other end may refuse the question as well.
-    let far = match wrapper.remote_pci_info() {
-        Err(NvmlError::InvalidArg | NvmlError::NotFound | NvmlError::NoPermission) => None,
-        answer => troubles.check(index, "nvmlDeviceGetNvLinkRemotePciInfo", answer).ok(),
-    };
-    let end = match (kind, far.as_ref().and_then(address)) {
+    let far = caller.fact("nvmlDeviceGetNvLinkRemotePciInfo", |device| {
+        match device.link_wrapper_for(link).remote_pci_info() {
+            Err(NvmlError::InvalidArg | NvmlError::NotFound | NvmlError::NoPermission) => Ok(None),
+            answer => answer.map(Some),
+        }
+    });
+    let far = far.flatten();
+    let end = match (kind, far.as_ref().and_then(address).map(Text)) {
         (RemoteType::Switch, address) => End::Switch(address),
         (RemoteType::Cpu, _) => End::Cpu,
         (RemoteType::Gpu, Some(address)) => End::Gpu(address),
@@ -53,5 +85,27 @@ fn one(device: &Device<'_>, index: u32, link: u32, troubles: &mut Troubles) -> S
         (RemoteType::Unknown, None) if far.is_some() => End::Switch(None),
         (RemoteType::Gpu | RemoteType::Unknown, None) => End::Unknown,
     };
-    SeenNvlink { version, end }
+    SeenNvlink { version, end, ..SeenNvlink::default() }
+}
+
+/// What links that are up carry: by the field for any link, else by that of the link alone (the first 12 have one),
+/// else by that for all of the GPU.
+fn speeds(caller: &mut Caller<'_, '_>, links: &mut [SeenNvlink]) {
+    let of_link = |link: u32| {
+        let own = match link {
+            0..6 => NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 + link,
+            6..12 => NVML_FI_DEV_NVLINK_SPEED_MBPS_L6 + link - 6,
+            _ => NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON,
+        };
+        [NVML_FI_DEV_NVLINK_GET_SPEED, own, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON].map(|field| (field, link))
+    };
+    let mut up: Vec<&mut SeenNvlink> = links.iter_mut().filter(|link| link.up).collect();
+    let fields: Vec<[(u32, u32); 3]> = up.iter().map(|link| of_link(link.number)).collect();
+    if fields.is_empty() {
+        return;
+    }
+    let speeds = caller.fields(fields.as_flattened());
+    for (link, speeds) in up.iter_mut().zip(speeds.chunks(3)) {
+        link.speed = speeds.iter().flatten().copied().find(|speed| *speed > 0);
+    }
 }

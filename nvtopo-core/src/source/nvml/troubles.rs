@@ -1,61 +1,57 @@
 //! Calls that failed: each becomes a note that names the GPUs and the call, and nothing else is lost.
 
+use super::seen::at_most;
 use crate::model::{Note, NoteKind};
-use nvml_wrapper::error::NvmlError;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+
+/// More calls and reasons than there are.
+const MAX_TROUBLES: usize = 1024;
 
 /// What went wrong on the way.
-#[derive(Default)]
-pub(super) struct Troubles {
-    /// The GPUs by the call and the reason.
-    failed: BTreeMap<(&'static str, String), BTreeSet<u32>>,
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub(in crate::source) struct Troubles {
+    /// Calls that failed.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    failed: Vec<Trouble>,
     /// The GPUs that are gone, by the call that told first.
-    lost: BTreeMap<&'static str, BTreeSet<u32>>,
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    lost: Vec<Trouble>,
+    /// The GPUs that want a reset before they do anything, by the call that told first.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    stuck: Vec<Trouble>,
 }
 
-/// Why a call gave no fact.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
-    /// The device does not know the question: there is no such thing.
-    NotSupported,
-    /// The library is older than the question.
-    NoSuchCall,
-    /// It failed, and a note says so.
-    Failed,
+/// One of them.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+struct Trouble {
+    call: String,
+    /// What the driver said.
+    why: String,
+    /// The GPUs, increasing.
+    gpus: BTreeSet<u32>,
 }
 
 impl Troubles {
-    /// The answer of a call about a GPU; a failure is remembered.
-    pub(super) fn check<T>(
-        &mut self,
-        gpu: u32,
-        call: &'static str,
-        answer: Result<T, NvmlError>,
-    ) -> Result<T, Missing> {
-        answer.map_err(|error| match error {
-            NvmlError::NotSupported => Missing::NotSupported,
-            NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => Missing::NoSuchCall,
-            NvmlError::GpuLost => {
-                if !self.is_lost(gpu) {
-                    self.lost.entry(call).or_default().insert(gpu);
-                }
-                Missing::Failed
-            }
-            error => {
-                self.failed.entry((call, words(&error))).or_default().insert(gpu);
-                Missing::Failed
-            }
-        })
-    }
-
     /// Whether the GPU is gone, so that asking on is idle.
     pub(super) fn is_lost(&self, gpu: u32) -> bool {
-        self.lost.values().any(|gpus| gpus.contains(&gpu))
+        names_gpu(&self.lost, gpu)
+    }
+
+    /// Whether the GPU wants a reset before it does anything.
+    pub(super) fn is_stuck(&self, gpu: u32) -> bool {
+        names_gpu(&self.stuck, gpu)
+    }
+
+    pub(super) fn longest_text(&self) -> usize {
+        let all = self.failed.iter().chain(&self.lost).chain(&self.stuck);
+        all.map(|trouble| trouble.call.len().max(trouble.why.len())).max().unwrap_or_default()
     }
 
     /// The notes.
     pub(super) fn notes(&self) -> Vec<Note> {
-        let lost = self.lost.iter().map(|(call, gpus)| {
+        let lost = self.lost.iter().map(|Trouble { call, gpus, .. }| {
             let was = if gpus.len() == 1 { "has" } else { "have" };
             format!(
                 "{} {was} fallen off the bus ({call}), so what only the driver knows of it is unknown; no job can \
@@ -63,11 +59,48 @@ impl Troubles {
                 names(gpus)
             )
         });
-        let failed = self
-            .failed
-            .iter()
-            .map(|((call, why), gpus)| format!("{}: the driver did not answer {call}: {why}", names(gpus)));
-        lost.chain(failed).map(|text| Note { kind: NoteKind::Unknown, text }).collect()
+        let stuck = self.stuck.iter().map(|Trouble { call, gpus, .. }| {
+            let needs = if gpus.len() == 1 { "needs" } else { "need" };
+            format!("{} {needs} a reset ({call}); no job can use it until then", names(gpus))
+        });
+        let failed = self.failed.iter().map(|Trouble { call, why, gpus }| {
+            format!("{}: the driver did not answer {call}: {why}", names(gpus))
+        });
+        lost.chain(stuck).chain(failed).map(|text| Note { kind: NoteKind::Unknown, text }).collect()
+    }
+}
+
+#[cfg(feature = "nvml")]
+impl Troubles {
+    /// Remembers that a GPU is gone.
+    pub(super) fn lose(&mut self, gpu: u32, call: &str) {
+        if !self.is_lost(gpu) {
+            add(&mut self.lost, gpu, call, "");
+        }
+    }
+
+    /// Remembers that a GPU wants a reset.
+    pub(super) fn stick(&mut self, gpu: u32, call: &str) {
+        if !self.is_stuck(gpu) {
+            add(&mut self.stuck, gpu, call, "");
+        }
+    }
+
+    /// Remembers that a call failed.
+    pub(super) fn fail(&mut self, gpu: u32, call: &str, why: &str) {
+        add(&mut self.failed, gpu, call, why);
+    }
+}
+
+fn names_gpu(list: &[Trouble], gpu: u32) -> bool {
+    list.iter().any(|trouble| trouble.gpus.contains(&gpu))
+}
+
+#[cfg(feature = "nvml")]
+fn add(list: &mut Vec<Trouble>, gpu: u32, call: &str, why: &str) {
+    match list.iter_mut().find(|trouble| (trouble.call.as_str(), trouble.why.as_str()) == (call, why)) {
+        Some(trouble) => _ = trouble.gpus.insert(gpu),
+        None => list.push(Trouble { call: call.to_owned(), why: why.to_owned(), gpus: [gpu].into() }),
     }
 }
 
@@ -79,20 +112,5 @@ pub(super) fn names(gpus: &BTreeSet<u32>) -> String {
             format!("{one}, {two}, {three} and {} more", rest.len())
         }
         _ => names.join(", "),
-    }
-}
-
-/// An error in words for people.
-pub(super) fn words(error: &NvmlError) -> String {
-    match error {
-        NvmlError::LibRmVersionMismatch => {
-            "its library and its kernel module are of different versions; restart the machine, or load the \
-             module again"
-                .to_owned()
-        }
-        NvmlError::UnexpectedVariant(value) => {
-            format!("its answer, {value}, is one that nvtopo does not know")
-        }
-        other => other.to_string(),
     }
 }

@@ -69,7 +69,7 @@ fn config(tree: &Tree, folder: &str, unseen: &Cell<bool>) -> port::Config {
     }
     let path = format!("{folder}/config");
     let config = port::read(|at, length| tree.part(&path, at.into(), length));
-    unseen.set(tree.live && config.cut);
+    unseen.set(tree.is_own() && config.cut);
     config
 }
 

@@ -2,8 +2,8 @@
 //! system).
 //!
 //! The affinity of a thread is not here: it differs between the processes of a job, which must all see one machine.
-//! Memory has no affinity, so that `/proc/self/status` tells what the cpuset allows; it is asked live only, since a
-//! recorded one belongs to whatever recorded the tree.
+//! Memory has no affinity, so that `/proc/self/status` tells what the cpuset allows; it is asked live and in snapshots
+//! only, since the one in a copied tree belongs to whatever copied it.
 
 use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
@@ -44,7 +44,7 @@ impl Mount {
 /// What the tree allows, of the CPUs and nodes that there are.
 pub(super) fn read(tree: &Tree, cpus: &CpuSet, nodes: &NodeSet) -> Allowed {
     let cpuset = from_cpuset(tree);
-    let nodes_now = if tree.live { allowed_memory(tree) } else { None };
+    let nodes_now = if tree.is_own() { allowed_memory(tree) } else { None };
     // An empty set cannot hold a process: it says nothing about this one.
     let allowed_cpus = cpuset.cpus.map(|set| set.intersection(cpus));
     let allowed_nodes = nodes_now.or(cpuset.nodes).map(|set| set.intersection(nodes));

@@ -29,7 +29,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance};
 use std::path::{Path, PathBuf};
-use tree::Tree;
+pub(super) use tree::Tree;
+#[cfg(feature = "snapshot")]
+pub(super) use tree::{LIMIT, Refused, Replay, Stored};
 
 pub(super) struct Sysfs;
 
@@ -68,8 +70,14 @@ pub(crate) fn identity(root: &Path) -> MachineIdentity {
     identity::read(&Tree::new(root))
 }
 
+/// Which machine the files belong to.
+#[cfg(feature = "snapshot")]
+pub(super) fn identity_of(tree: &Tree) -> MachineIdentity {
+    identity::read(tree)
+}
+
 /// The root itself, or the only directory in it: archives often hold one folder.
-fn find_root(root: &Path) -> Option<PathBuf> {
+pub(super) fn find_root(root: &Path) -> Option<PathBuf> {
     let is_root = |root: &Path| root.join("sys").is_dir() || root.join("proc").is_dir();
     if is_root(root) {
         return Some(root.to_owned());
@@ -82,28 +90,32 @@ fn find_root(root: &Path) -> Option<PathBuf> {
 }
 
 fn read_root(root: &Path) -> Result<Fragment> {
-    let tree = Tree::new(root);
-    let cpus = cpu::read(&tree);
+    read(&Tree::new(root))
+}
+
+/// The machine whose files these are.
+pub(super) fn read(tree: &Tree) -> Result<Fragment> {
+    let cpus = cpu::read(tree);
     if cpus.online.is_empty() {
-        return Err(no_cpus(&tree));
+        return Err(no_cpus(tree));
     }
-    let driver = driver::read(&tree);
+    let driver = driver::read(tree);
     let gpu_nodes: Vec<(PciAddress, u32)> =
         driver.iter().filter_map(|(address, gpu)| Some((*address, gpu.node?))).collect();
-    let nodes = numa::read(&tree, &cpus, &gpu_nodes);
-    let (caches, cache_notes) = cache::read(&tree, &cpus);
-    let (names, nvme) = (net::read(&tree), nvme::names(&tree));
+    let nodes = numa::read(tree, &cpus, &gpu_nodes);
+    let (caches, cache_notes) = cache::read(tree, &cpus);
+    let (names, nvme) = (net::read(tree), nvme::names(tree));
     let known = pci::Known { names: &names, driver: &driver, nvme: &nvme };
-    let (pci, oddities) = pci::read(&tree, &known);
+    let (pci, oddities) = pci::read(tree, &known);
 
     let mut fragment = Fragment::new(Provenance::Sysfs);
-    fill_machine(&tree, &cpus, &nodes, &mut fragment);
+    fill_machine(tree, &cpus, &nodes, &mut fragment);
     let packages = cpus.add_packages(&mut fragment);
     let node_ids = nodes.add(&cpus, &packages, &mut fragment);
     cache::add(caches, &cpus, &packages, &mut fragment);
     cpus.add_cores(&mut fragment, &packages);
     let around = devices::Surroundings {
-        tree: &tree,
+        tree,
         online: &cpus.online,
         nodes: &nodes,
         node_ids: &node_ids,
@@ -143,7 +155,7 @@ fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &m
 }
 
 fn no_cpus(tree: &Tree) -> Error {
-    if tree.live && !tree.has_folder("sys/devices/system/cpu") {
+    if tree.is_live() && !tree.has_folder("sys/devices/system/cpu") {
         return Error::new(ErrorKind::Unsupported, "this system has no /sys/devices/system/cpu")
             .help("live discovery needs Linux; read a file or a preset instead");
     }

@@ -1,0 +1,49 @@
+//! What NVLinks count: errors and bytes, which grow all the time and are no part of a topology.
+
+use crate::ids::GpuUuid;
+
+/// What one NVLink has counted since the driver was loaded or the GPU was reset. Counters are judged by the change
+/// between two looks, never by one. `None`: this generation, or its driver, does not count it.
+///
+/// Source: NVML, `nvmlNvLinkErrorCounter_t` (up to Hopper) and the fields `NVML_FI_DEV_NVLINK_…` (the others).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NvLinkCounters {
+    /// The number of the GPU; see [`Gpu::index`](crate::model::Gpu::index).
+    pub gpu: u32,
+    /// Its UUID.
+    pub uuid: Option<GpuUuid>,
+    /// The number of the link on this GPU.
+    pub link: u32,
+    /// Packets that were sent again. Up to Hopper, as are the next three.
+    pub replays: Option<u64>,
+    /// How often the link had to be set up anew.
+    pub recoveries: Option<u64>,
+    /// Flow control digits that arrived damaged.
+    pub crc_flit: Option<u64>,
+    /// Data that arrived damaged.
+    pub crc_data: Option<u64>,
+    /// Packets that arrived malformed. From Blackwell on, as are the others below but for the bytes.
+    pub malformed_packets: Option<u64>,
+    /// Packets that were thrown away because a buffer was full.
+    pub buffer_overruns: Option<u64>,
+    /// Packets that arrived with an error of any kind.
+    pub receive_errors: Option<u64>,
+    /// Packets that arrived with the mark of an error elsewhere.
+    pub remote_errors: Option<u64>,
+    /// Packets that arrived with a header that does not fit.
+    pub header_errors: Option<u64>,
+    /// How often errors of this end were more than a limit.
+    pub integrity_errors: Option<u64>,
+    /// Packets that were not sent, because they were damaged.
+    pub send_discards: Option<u64>,
+    /// How often the link was lost and came back.
+    pub recoveries_succeeded: Option<u64>,
+    /// How often it was lost and stayed down.
+    pub recoveries_failed: Option<u64>,
+    /// How often it was lost, whatever came of it.
+    pub recoveries_begun: Option<u64>,
+    /// Bytes of data that were sent, without those of the protocol where the generation tells them apart.
+    pub sent_bytes: Option<u64>,
+    /// Bytes that were received, likewise.
+    pub received_bytes: Option<u64>,
+}

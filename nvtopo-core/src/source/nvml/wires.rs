@@ -1,0 +1,248 @@
+//! NVLinks, summed by their ends.
+//!
+//! The driver shows each NVLink from both of its GPUs, and of NVSwitches only the GPUs' side.
+
+use super::fragment::Build;
+use super::seen::{End, SeenGpu};
+use crate::ids::PciAddress;
+use crate::model::{Link, NodeId, NodeKind, NoteKind, NvLinkFar, NvSwitch, rates};
+use crate::source::json::Text;
+use crate::units::Bandwidth;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The NVLinks of a GPU that lead to each end, by what each carries.
+pub(super) type Ends = BTreeMap<End, Vec<Option<u64>>>;
+
+impl Build<'_> {
+    /// Links from what the ends say.
+    pub(super) fn nvlinks(&mut self) {
+        self.direct();
+        self.switched();
+    }
+
+    /// NVLinks between two GPUs.
+    fn direct(&mut self) {
+        let gpus = &self.seen.gpus;
+        for (a, b) in (0..gpus.len()).flat_map(|a| (a + 1..gpus.len()).map(move |b| (a, b))) {
+            let leading = |from: usize, to: usize| {
+                let far = gpus[to].address?;
+                let links = self.ends[from].get(&End::Gpu(far)).map_or(&[][..], Vec::as_slice);
+                (!gpus[from].nvlinks.unknown || !links.is_empty()).then_some(links)
+            };
+            let links = match (leading(a, b), leading(b, a)) {
+                (Some(one), Some(other)) => {
+                    if one.len() != other.len() {
+                        let (a, b) = (gpus[a].index, gpus[b].index);
+                        let text = format!(
+                            "GPU{a} says that {} NVLinks lead to GPU{b}, which says {}; the fewer are taken",
+                            one.len(),
+                            other.len()
+                        );
+                        self.fragment.note(NoteKind::Conflict, text);
+                    }
+                    if one.len() <= other.len() { one } else { other }
+                }
+                (one, other) => one.or(other).unwrap_or_default(),
+            };
+            if !links.is_empty() {
+                let bundle = self.bundle(a, links);
+                self.fragment.link(self.ids[a], self.ids[b], bundle);
+            }
+        }
+    }
+
+    /// NVLinks to NVSwitches.
+    fn switched(&mut self) {
+        let hidden = self.ends.iter().any(|ends| ends.contains_key(&End::Switch(None)));
+        let apart = self.are_apart();
+        let fabric = (hidden || apart)
+            .then(|| self.fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default())));
+        if hidden {
+            let text =
+                "the driver hides the NVSwitches at the other ends of NVLinks; one stands for all of them";
+            self.fragment.note(NoteKind::Inferred, text);
+        } else if apart {
+            let text = "the GPUs are on different NVSwitches, and the driver does not tell how NVLinks join these; it \
+                        was taken that they do, and one NVSwitch stands for all of them";
+            self.fragment.note(NoteKind::Inferred, text);
+        }
+        let mut nodes: BTreeMap<End, NodeId> = BTreeMap::new();
+        for gpu in 0..self.ids.len() {
+            let mut links: BTreeMap<NodeId, Vec<Option<u64>>> = BTreeMap::new();
+            for (end, speeds) in self.ends[gpu].clone() {
+                let End::Switch(address) = end else { continue };
+                let kind =
+                    NodeKind::NvSwitch(NvSwitch { address: address.map(|own| own.0), ..NvSwitch::default() });
+                let own = || *nodes.entry(end).or_insert_with(|| self.fragment.add(NodeId::MACHINE, kind));
+                links.entry(fabric.unwrap_or_else(own)).or_default().extend(speeds);
+            }
+            for (node, speeds) in links {
+                self.fragment.link(self.ids[gpu], node, self.bundle(gpu, &speeds));
+            }
+        }
+    }
+
+    /// Whether two GPUs that are on NVSwitches share none of them.
+    fn are_apart(&self) -> bool {
+        let is_switch = |end: &End| matches!(end, End::Switch(_));
+        let own = |ends: &Ends| ends.keys().copied().filter(is_switch).collect::<BTreeSet<_>>();
+        let all: Vec<_> = self.ends.iter().map(own).filter(|own| !own.is_empty()).collect();
+        all.iter().enumerate().any(|(place, a)| all[place + 1..].iter().any(|b| a.is_disjoint(b)))
+    }
+
+    /// NVLinks with the same two ends, by what the driver says that each carries.
+    fn bundle(&self, gpu: usize, speeds: &[Option<u64>]) -> Link {
+        let gpu = &self.seen.gpus[gpu];
+        let version = gpu.nvlinks.up().find_map(|link| link.version);
+        let capability = gpu.capability.map(|own| own.0);
+        let speeds_known: Option<Vec<Bandwidth>> =
+            speeds.iter().map(|speed| speed.map(Bandwidth::from_mb_per_s)).collect();
+        Link {
+            reported: speeds_known.map(|speeds| speeds.into_iter().sum()),
+            ..rates::nvlink_of(capability, version, speeds.len() as u16)
+        }
+    }
+
+    /// A link that is down on a GPU and up on others of its model. Where it is down on all, none is wired.
+    pub(super) fn down(&mut self) {
+        let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
+        for gpu in &self.seen.gpus {
+            let most = most.entry(&gpu.model).or_default();
+            *most = gpu.nvlinks.up().count().max(*most);
+        }
+        for gpu in &self.seen.gpus {
+            let (up, most) = (gpu.nvlinks.up().count(), most.get(&gpu.model).copied().unwrap_or_default());
+            let down = gpu.nvlinks.links.iter().filter(|link| !link.up);
+            let down: Vec<String> = down.map(|link| link.number.to_string()).collect();
+            if up < most && !down.is_empty() {
+                let text = format!(
+                    "GPU{}: {up} NVLinks are up, and {most} on others of its model; down: {}",
+                    gpu.index,
+                    down.join(", ")
+                );
+                self.fragment.note(NoteKind::Conflict, text);
+            }
+        }
+    }
+}
+
+/// What the ends of NVLinks are where the driver gives them no kind: a GPU if its address is one's, and a switch if
+/// several GPUs lead to it; else a GPU that this process is not shown.
+pub(super) struct Kinds {
+    gpus: BTreeSet<Text<PciAddress>>,
+    /// How many GPUs lead to each end.
+    leading: BTreeMap<End, usize>,
+}
+
+impl Kinds {
+    pub(super) fn of(gpus: &[SeenGpu]) -> Self {
+        let mut leading = BTreeMap::new();
+        for gpu in gpus {
+            for end in gpu.nvlinks.up().map(|link| link.end).collect::<BTreeSet<_>>() {
+                *leading.entry(end).or_default() += 1;
+            }
+        }
+        Self { gpus: gpus.iter().filter_map(|gpu| gpu.address).collect(), leading }
+    }
+
+    pub(super) fn kind(&self, end: End) -> End {
+        match end {
+            End::Something(address) if self.gpus.contains(&address) => End::Gpu(address),
+            End::Something(address) if self.leading.get(&end).is_some_and(|gpus| *gpus > 1) => {
+                End::Switch(Some(address))
+            }
+            other => other,
+        }
+    }
+
+    /// The links of a GPU by their ends.
+    pub(super) fn ends(&self, gpu: &SeenGpu) -> Ends {
+        let mut ends = Ends::new();
+        for link in gpu.nvlinks.up() {
+            ends.entry(self.kind(link.end)).or_default().push(link.speed);
+        }
+        ends
+    }
+}
+
+/// The model's word for an end. What has an address and no kind is not guessed at there.
+pub(super) fn far(end: End) -> NvLinkFar {
+    match end {
+        End::Gpu(address) => NvLinkFar::Gpu(address.0),
+        End::Switch(address) => NvLinkFar::Switch(address.map(|address| address.0)),
+        End::Cpu => NvLinkFar::Cpu,
+        End::Something(_) | End::Unknown => NvLinkFar::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fragment::told;
+    use super::super::seen::{Seen, SeenNvlink, SeenNvlinks};
+    use super::*;
+    use crate::Topology;
+    use crate::model::{PathType, TopologyBuilder};
+
+    fn address(bus: u8) -> PciAddress {
+        PciAddress { domain: 0, bus, device: 0, function: 0 }
+    }
+
+    /// GPUs on the buses from 0, each with NVLinks to these ends.
+    fn machine(ends: &[&[End]]) -> Topology {
+        let link = |end: &End| SeenNvlink { up: true, version: Some(4), end: *end, ..SeenNvlink::default() };
+        let gpus = ends.iter().zip(0..).map(|(ends, bus)| SeenGpu {
+            index: u32::from(bus),
+            address: Some(Text(address(bus))),
+            nvlinks: SeenNvlinks { links: ends.iter().map(link).collect(), ..SeenNvlinks::default() },
+            ..SeenGpu::default()
+        });
+        let seen = Seen { gpus: gpus.collect(), ..Seen::default() };
+        TopologyBuilder::new().with(told(&seen).fragment).build().unwrap()
+    }
+
+    fn notes(topology: &Topology) -> String {
+        let notes: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
+        notes.join("\n")
+    }
+
+    #[test]
+    fn both_sides_of_a_link_count_once() {
+        let (a, b) = (End::Gpu(Text(address(0))), End::Something(Text(address(1))));
+        let topology = machine(&[&[b, b], &[a, a]]);
+        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
+        assert_eq!(notes(&topology), "");
+        let topology = machine(&[&[b, b], &[a]]);
+        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 1);
+        assert!(notes(&topology).contains("the fewer are taken"));
+    }
+
+    #[test]
+    fn switches_are_known_by_those_that_lead_to_them() {
+        let (switch, hidden) = (End::Something(Text(address(9))), End::Switch(None));
+        let topology = machine(&[&[switch, switch], &[switch, switch], &[switch]]);
+        let counts = [(0, 1), (0, 2)].map(|(a, b)| topology.pairs().pair(a, b).nvlinks);
+        assert_eq!(counts, [2, 1]);
+        let topology = machine(&[&[hidden, hidden], &[hidden, hidden]]);
+        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
+        assert!(notes(&topology).contains("hides the NVSwitches"));
+    }
+
+    #[test]
+    fn boards_with_switches_of_their_own_are_joined() {
+        let (left, right) = (End::Switch(Some(Text(address(8)))), End::Switch(Some(Text(address(9)))));
+        let topology = machine(&[&[left, left], &[left, left], &[right, right]]);
+        assert_eq!(topology.pairs().pair(0, 2).path, Some(PathType::Nvl));
+        assert!(notes(&topology).contains("different NVSwitches"));
+    }
+
+    #[test]
+    fn other_ends_are_told_or_belong_to_gpus_that_are_not_shown() {
+        let topology = machine(&[&[End::Cpu], &[End::Unknown], &[End::Gpu(Text(address(7)))]]);
+        assert_eq!(topology.links().count(), 0);
+        let notes = notes(&topology);
+        assert!(
+            notes.contains("GPU0: NVLinks lead to a CPU") && notes.contains("GPU1: NVLinks lead to some")
+        );
+        assert_eq!(notes.lines().count(), 2);
+    }
+}

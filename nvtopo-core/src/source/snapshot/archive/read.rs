@@ -1,0 +1,207 @@
+//! Reading an archive that anybody may have made: nothing is unpacked to disk, and nothing beyond the limits to memory.
+
+use super::super::enabled::Snapshot;
+use super::{DRIVER, FORMAT, HEAD, Head, OWN, VERSION};
+use crate::error::{Error, Result};
+use crate::source::MAX_INPUT;
+use crate::source::nvml::Asked;
+use crate::source::sysfs::Stored;
+use flate2::read::GzDecoder;
+use serde::de::DeserializeOwned;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::io::{self, Read};
+use tar::{Archive, Entry, EntryType};
+
+/// The most entries of an archive. A large server has 30 000.
+const MAX_ENTRIES: usize = 100_000;
+
+/// The longest path and the longest target of a link, as in Linux.
+const MAX_PATH: usize = 4096;
+
+/// Reads the file.
+pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
+    let unpacked = Cell::new(0);
+    let mut archive = Archive::new(Metered { inner: GzDecoder::new(bytes), read: &unpacked });
+    let mut reader = Reader { unpacked: &unpacked, last: None, head: None, driver: None };
+    let mut entries = BTreeMap::new();
+    let all = archive.entries().map_err(|error| reader.broken(&error))?;
+    for entry in all {
+        let entry = entry.map_err(|error| reader.broken(&error))?;
+        reader.add(entry, &mut entries)?;
+    }
+    // The checksum is at the end.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| reader.broken(&error))?;
+    let Some(head) = reader.head else { return Err(not_a_snapshot()) };
+    Ok(Snapshot {
+        entries,
+        refused: head.refused.into(),
+        own: head.own,
+        identity: head.identity.into(),
+        driver: reader.driver.unwrap_or(Asked::NotAsked),
+        redacted: head.redacted,
+        writer: head.nvtopo,
+    })
+}
+
+fn not_a_snapshot() -> Error {
+    Error::input(format!("a gzip file without {HEAD} in it, so no snapshot")).help(
+        "if it is an archive with a recorded machine, unpack it and give the directory; a compressed text \
+         must be unpacked too",
+    )
+}
+
+/// Bytes that are counted, and end beyond the limit.
+struct Metered<'a, R> {
+    inner: R,
+    read: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.read.get() > MAX_INPUT {
+            return Err(io::Error::other("too much"));
+        }
+        let count = self.inner.read(buffer)?;
+        self.read.set(self.read.get() + count as u64);
+        Ok(count)
+    }
+}
+
+struct Reader<'a> {
+    unpacked: &'a Cell<u64>,
+    /// The entry that is being read, or was last.
+    last: Option<String>,
+    head: Option<Head>,
+    driver: Option<Asked>,
+}
+
+impl Reader<'_> {
+    fn add(&mut self, mut entry: Entry<'_, impl Read>, entries: &mut BTreeMap<String, Stored>) -> Result<()> {
+        let kind = entry.header().entry_type();
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        let Some(path) = clean(&entry.path_bytes())? else { return Ok(()) };
+        self.last = Some(path.clone());
+        if path == OWN {
+            return Ok(());
+        }
+        if path == HEAD || path == DRIVER {
+            return self.document(&path, entry);
+        }
+        if path.strip_prefix(OWN).is_some_and(|rest| rest.starts_with('/')) {
+            // What a later version adds.
+            return Ok(());
+        }
+        if entries.len() >= MAX_ENTRIES {
+            return Err(Error::input(format!("more than {MAX_ENTRIES} entries")));
+        }
+        let stored = match kind {
+            EntryType::Directory => Stored::Folder,
+            EntryType::Symlink => Stored::Link(target(&path, &entry)?),
+            EntryType::Regular | EntryType::Continuous => {
+                let mode = entry.header().mode().map_err(|error| self.broken(&error))?;
+                let content = self.content(&mut entry)?;
+                Stored::File((mode & 0o444 != 0).then_some(content))
+            }
+            _ => return Err(of_entry(&path, "it is neither a file, nor a directory, nor a symbolic link")),
+        };
+        match entries.entry(path) {
+            btree_map::Entry::Vacant(place) => _ = place.insert(stored),
+            // Archives name directories as often as they like.
+            btree_map::Entry::Occupied(place)
+                if *place.get() == Stored::Folder && stored == Stored::Folder => {}
+            btree_map::Entry::Occupied(place) => return Err(of_entry(place.key(), "it is there twice")),
+        }
+        Ok(())
+    }
+
+    fn document(&mut self, path: &str, mut entry: Entry<'_, impl Read>) -> Result<()> {
+        let twice = if path == HEAD { self.head.is_some() } else { self.driver.is_some() };
+        if twice {
+            return Err(of_entry(path, "it is there twice"));
+        }
+        let bytes = self.content(&mut entry)?;
+        if path == HEAD {
+            self.head = Some(head(&bytes)?);
+        } else {
+            self.driver = Some(json(path, &bytes)?);
+        }
+        Ok(())
+    }
+
+    fn content(&self, entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        // What is unpacked is limited as a whole.
+        entry.read_to_end(&mut content).map_err(|error| self.broken(&error))?;
+        Ok(content)
+    }
+
+    /// An archive that cannot be read on.
+    fn broken(&self, error: &io::Error) -> Error {
+        if self.unpacked.get() > MAX_INPUT {
+            return Error::input(format!("it unpacks to more than {} MiB", MAX_INPUT >> 20));
+        }
+        match &self.last {
+            Some(path) => of_entry(path, format!("the archive is damaged there or after: {error}")),
+            None => {
+                Error::input(format!("not an archive: {error}")).help("a snapshot is a gzipped tar archive")
+            }
+        }
+    }
+}
+
+fn head(bytes: &[u8]) -> Result<Head> {
+    /// What it says of itself, whatever its version.
+    #[derive(serde::Deserialize)]
+    struct Name {
+        format: String,
+        version: u64,
+    }
+    let name: Name = json(HEAD, bytes)?;
+    if name.format != FORMAT {
+        let format: String = name.format.chars().take(40).collect();
+        return Err(of_entry(HEAD, format!("its format is '{format}', not {FORMAT}")));
+    }
+    if !(1..=u64::from(VERSION)).contains(&name.version) {
+        let text =
+            format!("version {} is not one that this nvtopo reads; it reads up to {VERSION}", name.version);
+        return Err(of_entry(HEAD, text).help("use a newer nvtopo"));
+    }
+    json(HEAD, bytes)
+}
+
+fn json<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| of_entry(path, error.to_string()))
+}
+
+fn of_entry(path: &str, what: impl std::fmt::Display) -> Error {
+    let shown: String = path.chars().take(200).collect();
+    Error::input(format!("entry '{}': {what}", shown.escape_debug()))
+}
+
+/// The path from the root. `None`: the root itself.
+fn clean(bytes: &[u8]) -> Result<Option<String>> {
+    let path = String::from_utf8_lossy(bytes);
+    if bytes.len() > MAX_PATH {
+        return Err(of_entry(&path, format!("its path is longer than {MAX_PATH} bytes")));
+    }
+    if matches!(path, std::borrow::Cow::Owned(_)) {
+        return Err(of_entry(&path, "its path is not UTF-8"));
+    }
+    if path.starts_with('/') || path.split('/').any(|part| part == "..") || path.contains('\0') {
+        return Err(of_entry(&path, "its path leads out of the archive"));
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    Ok((!parts.is_empty()).then(|| parts.join("/")))
+}
+
+fn target(path: &str, entry: &Entry<'_, impl Read>) -> Result<String> {
+    let bytes = entry.link_name_bytes().unwrap_or_default();
+    if bytes.is_empty() || bytes.len() > MAX_PATH {
+        return Err(of_entry(path, "its target is empty or too long"));
+    }
+    String::from_utf8(bytes.into_owned()).map_err(|_| of_entry(path, "its target is not UTF-8"))
+}

@@ -1,0 +1,134 @@
+//! [`Snapshot`]: taken of a machine, read back, replayed.
+
+use super::super::live::{Live, joined};
+use super::super::nvml::Asked;
+use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
+use super::{archive, redact, save, trim};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What a snapshot leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Redaction {
+    /// Nothing but `/etc/machine-id` and the boot id, of which digests stand in.
+    #[default]
+    None,
+    /// What tells this machine, its owner or its users from others: serial numbers, UUIDs, host names, MAC and IP
+    /// addresses, InfiniBand's GUIDs, the names of cgroups, and the kernel's command line. Where an identifier ties
+    /// facts together, one that is made up stands in for it everywhere. The model of the machine, the names of its
+    /// devices and their PCI addresses stay: the topology is made of them.
+    Identifiers,
+}
+
+/// Everything that discovery read of a machine: it replays to the same topology, whatever machine it is replayed on.
+///
+/// This is what to send with a report that a machine is not understood:
+///
+/// ```no_run
+/// use nvtopo::source::{Live, Redaction};
+///
+/// Live::default().snapshot(Redaction::Identifiers)?.write("machine.tar.gz")?;
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+///
+/// or, from the shell, `nvtopo snapshot --redact -o machine.tar.gz`. It is an ordinary archive: `tar tzf machine.tar.gz`
+/// lists what is in it. Whoever gets it sees what this machine sees with
+/// `Topology::open(&[Locator::Path("machine.tar.gz".into())])` or `nvtopo show --from machine.tar.gz`.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    pub(super) entries: BTreeMap<String, Stored>,
+    pub(super) refused: Refused,
+    /// Whether the machine recorded itself.
+    pub(super) own: bool,
+    pub(super) identity: MachineIdentity,
+    /// What NVIDIA's driver answered.
+    pub(super) driver: Asked,
+    pub(super) redacted: bool,
+    /// The version of nvtopo that took it.
+    pub(super) writer: String,
+}
+
+impl Live {
+    /// Reads the machine, and keeps what was read. A machine of which no topology can be made has a snapshot all the
+    /// same, so that it can be found out why.
+    ///
+    /// Errors where nothing at all can be read.
+    pub fn snapshot(&self, redaction: Redaction) -> Result<Snapshot> {
+        let kernel = Snapshot::of_files(&self.root)?;
+        Snapshot { driver: self.ask(), ..kernel }.redacted(redaction, &self.root)
+    }
+}
+
+impl Snapshot {
+    /// A snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
+    pub fn of_recorded(root: &Path, redaction: Redaction) -> Result<Self> {
+        let name = root.display().to_string();
+        let found = sysfs::find_root(root);
+        let root = found
+            .ok_or_else(|| Error::input("not a recorded machine").help(sysfs::EXPECTED).in_input(&name))?;
+        Self::of_files(&root)?.redacted(redaction, &root)
+    }
+
+    /// Reads the bytes of a snapshot's file.
+    ///
+    /// Errors with [`InvalidInput`](crate::ErrorKind::InvalidInput) where they are damaged, unpack to more than 64 MiB,
+    /// or are of a later version.
+    pub fn read(bytes: &[u8]) -> Result<Self> {
+        archive::read(bytes)
+    }
+
+    /// The bytes of its file. The same snapshot gives the same bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        archive::write(self)
+    }
+
+    /// Writes its file, and answers how many bytes it has. A file that is there is replaced when the new one is
+    /// complete.
+    pub fn write(&self, path: impl AsRef<Path>) -> Result<u64> {
+        let bytes = self.to_bytes()?;
+        save::save(path.as_ref(), &bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// The topology of the machine, as it was discovered when the snapshot was taken.
+    pub fn topology(&self) -> Result<Topology> {
+        TopologyBuilder::new().with(self.clone().replay()?).build()
+    }
+
+    /// Whether identifiers were left out.
+    pub fn is_redacted(&self) -> bool {
+        self.redacted
+    }
+
+    fn of_files(root: &Path) -> Result<Self> {
+        let (tree, record) = Tree::recording(root, trim::trim);
+        let read = sysfs::read(&tree);
+        let (own, identity) = (tree.is_own(), sysfs::identity_of(&tree));
+        drop(tree);
+        let (entries, refused) = record.take().into_parts();
+        if let (Err(error), true) = (read, entries.is_empty()) {
+            return Err(error);
+        }
+        let writer = env!("CARGO_PKG_VERSION").to_owned();
+        Ok(Self { entries, refused, own, identity, driver: Asked::NotAsked, redacted: false, writer })
+    }
+
+    fn redacted(self, redaction: Redaction, root: &Path) -> Result<Self> {
+        match redaction {
+            Redaction::None => Ok(self),
+            Redaction::Identifiers => redact::redact(self, root),
+        }
+    }
+
+    fn replay(self) -> Result<Fragment> {
+        let replay = Replay::new(self.entries, self.refused, self.own, self.identity)?;
+        joined(sysfs::read(&Tree::replay(replay))?, &self.driver)
+    }
+}
+
+/// The machine that the bytes of a snapshot describe.
+pub(super) fn read(bytes: &[u8]) -> Result<Fragment> {
+    archive::read(bytes)?.replay()
+}

@@ -1,0 +1,194 @@
+//! Control groups: their names tell containers, users and jobs. Their depth is kept, and where their limits are.
+
+use super::super::super::sysfs::Stored;
+use std::collections::BTreeMap;
+
+/// Where hierarchies with cpusets are usually mounted.
+const USUAL: [&str; 3] = ["sys/fs/cgroup", "sys/fs/cgroup/cpuset", "dev/cpuset"];
+
+/// The names of groups and unusual mounts, and what stands in.
+#[derive(Default)]
+pub(super) struct Groups {
+    /// The made-up name of each name.
+    names: BTreeMap<String, String>,
+    /// The reader's groups, name by name.
+    chains: Vec<Vec<String>>,
+    /// The folders of mounts, and what stands in; longest first.
+    mounts: Vec<(String, String)>,
+}
+
+/// Which of the kernel's files about control groups it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum File {
+    Mounts,
+    Groups,
+    Cpuset,
+}
+
+impl File {
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path {
+            "proc/mounts" | "proc/self/mounts" => Some(Self::Mounts),
+            "proc/self/cgroup" => Some(Self::Groups),
+            "proc/self/cpuset" => Some(Self::Cpuset),
+            _ => None,
+        }
+    }
+}
+
+impl Groups {
+    /// The groups that the recorded files name.
+    pub(super) fn of(entries: &BTreeMap<String, Stored>) -> Self {
+        let mut groups = Self {
+            mounts: USUAL.map(|usual| (usual.to_owned(), usual.to_owned())).into(),
+            ..Self::default()
+        };
+        for (path, stored) in entries {
+            let (Some(file), Stored::File(Some(content))) = (File::of(path), stored) else { continue };
+            for line in String::from_utf8_lossy(content).lines() {
+                match file {
+                    File::Mounts => groups.add_mount(line),
+                    File::Groups => groups.add(group_of(line)),
+                    File::Cpuset => groups.add(Some(line)),
+                }
+            }
+        }
+        groups.mounts.sort_by_key(|(mount, _)| std::cmp::Reverse(mount.len()));
+        groups
+    }
+
+    /// The names of all groups.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str)
+    }
+
+    /// The file with made-up names. Lines that discovery has no use for are left out.
+    pub(super) fn replace(&self, file: File, text: &str) -> String {
+        let line = |line: &str| match file {
+            File::Mounts => self.mount(line),
+            File::Cpuset => Some(self.group(line)),
+            File::Groups => {
+                let group = group_of(line)?;
+                Some(format!("{}{}", line.strip_suffix(group)?, self.group(group)))
+            }
+        };
+        text.lines().filter_map(line).map(|line| line + "\n").collect()
+    }
+
+    /// Where a file of a group is now. `None`: where it was.
+    pub(super) fn path(&self, path: &str) -> Option<String> {
+        let below = |mount: &str| {
+            let rest = path.strip_prefix(mount)?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').to_owned())
+        };
+        let (mount, rest) = self.mounts.iter().find_map(|(mount, to)| Some((to, below(mount)?)))?;
+        let parts: Vec<&str> = rest.split('/').collect();
+        let common = |chain: &Vec<String>| chain.iter().zip(&parts).take_while(|(a, b)| a == b).count();
+        let depth = self.chains.iter().map(common).max().unwrap_or_default();
+        let parts =
+            parts.iter().enumerate().map(|(at, part)| if at < depth { self.name(part) } else { part });
+        let rest = parts.collect::<Vec<_>>().join("/");
+        Some(if rest.is_empty() { mount.clone() } else { format!("{mount}/{rest}") })
+    }
+
+    /// Whether a directory is above an unusual mount: it has a name that somebody gave, and nothing but that mount.
+    pub(super) fn is_above(&self, path: &str) -> bool {
+        let moved = self.mounts.iter().filter(|(mount, to)| mount != to);
+        moved.into_iter().any(|(mount, _)| mount.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    }
+
+    fn add(&mut self, group: Option<&str>) {
+        let parts = group.unwrap_or_default().split('/');
+        // As discovery reads it.
+        let chain: Vec<String> =
+            parts.filter(|part| !part.is_empty() && *part != "..").map(str::to_owned).collect();
+        for name in &chain {
+            let number = self.names.len() + 1;
+            self.names.entry(name.clone()).or_insert_with(|| format!("group{number}"));
+        }
+        self.chains.push(chain);
+    }
+
+    fn add_mount(&mut self, line: &str) {
+        let Some(folder) = line.split_whitespace().nth(1) else { return };
+        let folder = unescaped(folder);
+        let is_usual = folder.starts_with("sys/fs/cgroup") || folder.starts_with("dev/cpuset");
+        let number = self.mounts.len() - USUAL.len() + 1;
+        if !folder.is_empty() && !self.mounts.iter().any(|(known, _)| *known == folder) {
+            let to = if is_usual { folder.clone() } else { format!("mnt/cgroup{number}") };
+            self.mounts.push((folder, to));
+        }
+    }
+
+    fn name<'a>(&'a self, name: &'a str) -> &'a str {
+        self.names.get(name).map_or(name, String::as_str)
+    }
+
+    fn group(&self, group: &str) -> String {
+        group.split('/').map(|name| self.name(name)).collect::<Vec<_>>().join("/")
+    }
+
+    /// What discovery reads of the line of a mount.
+    fn mount(&self, line: &str) -> Option<String> {
+        let mut fields = line.split_whitespace().skip(1);
+        let folder = unescaped(fields.next()?);
+        let kind = fields.next().filter(|kind| matches!(*kind, "cgroup" | "cgroup2" | "cpuset"))?;
+        let options = fields.next().unwrap_or_default().split(',');
+        let options: Vec<&str> = options.filter(|option| matches!(*option, "cpuset" | "noprefix")).collect();
+        let to = self.mounts.iter().find(|(mount, _)| *mount == folder).map(|(_, to)| to)?;
+        let options = if options.is_empty() { "rw".to_owned() } else { options.join(",") };
+        Some(format!("none /{} {kind} {options} 0 0", to.replace(' ', "\\040")))
+    }
+}
+
+/// The folder from the root on, as discovery takes it.
+fn unescaped(folder: &str) -> String {
+    folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\").trim_matches('/').to_owned()
+}
+
+/// The group of a line that is of a hierarchy with CPUs: `9:cpuset:/name` in version 1, `0::/name` in version 2.
+fn group_of(line: &str) -> Option<&str> {
+    let (controllers, name) = line.split_once(':')?.1.split_once(':')?;
+    let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");
+    ours.then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn groups(files: &[(&str, &str)]) -> Groups {
+        let stored = |text: &str| Stored::File(Some(text.as_bytes().to_vec()));
+        Groups::of(&files.iter().map(|(path, text)| ((*path).to_owned(), stored(text))).collect())
+    }
+
+    #[test]
+    fn groups_lose_their_names_and_keep_their_places() {
+        let text = "9:memory:/secret\n3:cpuset:/docker/abc\n0::/user.slice/user-1000.slice\n";
+        let groups = groups(&[("proc/self/cgroup", text)]);
+        let expected = "3:cpuset:/group1/group2\n0::/group3/group4\n";
+        assert_eq!(groups.replace(File::Groups, text), expected);
+        for (from, to) in [
+            ("sys/fs/cgroup/cpuset/docker/abc/cpuset.cpus", "sys/fs/cgroup/cpuset/group1/group2/cpuset.cpus"),
+            ("sys/fs/cgroup/cpuset/docker", "sys/fs/cgroup/cpuset/group1"),
+            ("sys/fs/cgroup/user.slice/cpuset.cpus.effective", "sys/fs/cgroup/group3/cpuset.cpus.effective"),
+            ("sys/fs/cgroup/cpuset.cpus.effective", "sys/fs/cgroup/cpuset.cpus.effective"),
+            ("sys/fs/cgroup", "sys/fs/cgroup"),
+        ] {
+            assert_eq!(groups.path(from).as_deref(), Some(to));
+        }
+        assert_eq!(groups.path("sys/devices/docker/abc"), None);
+    }
+
+    #[test]
+    fn mounts_in_unusual_places_move() {
+        let mounts =
+            "nas:/home/me /home/me nfs rw 0 0\nnone /my\\040cg cgroup rw,cpuset,release_agent=/me 0 0\n";
+        let groups = groups(&[("proc/mounts", mounts), ("proc/self/cpuset", "/job\n")]);
+        let text = groups.replace(File::Mounts, mounts);
+        let folder = groups.path("my cg/job/cpuset.cpus").unwrap();
+        let mount = folder.strip_suffix("/group1/cpuset.cpus").unwrap();
+        assert_eq!(text, format!("none /{mount} cgroup cpuset 0 0\n"));
+        assert!(!groups.is_above("my") && !groups.is_above("my cg/job") && !groups.is_above("sys"));
+    }
+}

@@ -1,0 +1,151 @@
+//! Leaving out what tells a machine, its owner and its users from others, so that a snapshot can be shown to anybody.
+//!
+//! What ties facts together stays tied: the same made-up identifier stands in for an identifier in each place. At the
+//! end what was found is looked for again in everything that is left, in any form; what still holds some is left out.
+//! Discovery reads none of what is left out as a whole, so the topology stays the same but for identifiers.
+
+mod files;
+mod groups;
+mod ids;
+mod secrets;
+
+use super::super::nvml::Asked;
+use super::super::sysfs::{Refused, Stored};
+use super::enabled::Snapshot;
+use crate::error::{Error, Result};
+use crate::model::MachineIdentity;
+use groups::Groups;
+use ids::{Ids, Read};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The directories in which names are given by people or by addresses, one for each.
+const NAMED: [&str; 3] = ["net", "infiniband", "bonding"];
+
+/// A shorter serial number is a number like any other.
+const SHORTEST_SERIAL: usize = 6;
+
+/// The snapshot without identifiers. Secrets are looked up below the root that it was taken of.
+pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
+    let mut ids = Ids::default();
+    secrets::add(root, &mut ids);
+    let groups = Groups::of(&snapshot.entries);
+    groups.names().for_each(|name| ids.add_digits(name));
+    let driver = redact_driver(snapshot.driver, &mut ids)?;
+    let mut redactor = Redactor { ids, groups };
+    let entries = snapshot.entries.into_iter();
+    let entries = entries.filter_map(|(path, stored)| redactor.entry(&path, stored)).collect();
+    let refused = Refused {
+        files: redactor.refused(snapshot.refused.files),
+        folders: redactor.refused(snapshot.refused.folders),
+    };
+    let entries = redactor.swept(entries);
+    let identity = MachineIdentity::default();
+    Ok(Snapshot { entries, refused, identity, driver, redacted: true, ..snapshot })
+}
+
+struct Redactor {
+    ids: Ids,
+    groups: Groups,
+}
+
+impl Redactor {
+    fn entry(&mut self, path: &str, stored: Stored) -> Option<(String, Stored)> {
+        let stored = match stored {
+            Stored::Folder if self.groups.is_above(path) => return None,
+            Stored::Folder => Stored::Folder,
+            Stored::Link(target) => Stored::Link(self.path(&target)),
+            Stored::File(content) => Stored::File(content.and_then(|content| self.content(path, &content))),
+        };
+        Some((self.path(path), stored))
+    }
+
+    fn content(&mut self, path: &str, content: &[u8]) -> Option<Vec<u8>> {
+        match groups::File::of(path) {
+            Some(file) => {
+                let text = self.groups.replace(file, &String::from_utf8_lossy(content));
+                Some(self.ids.replace(&text, Read::Text).into_bytes())
+            }
+            None => files::redact(path, content, &mut self.ids),
+        }
+    }
+
+    /// A path, or the target of a link.
+    fn path(&mut self, path: &str) -> String {
+        let moved = self.groups.path(path);
+        let mut named = false;
+        let mut parts = Vec::new();
+        for part in moved.as_deref().unwrap_or(path).split('/') {
+            // Bonds and bridges link their ports by name: `lower_eth0`.
+            let ends = part.starts_with("lower_") || part.starts_with("upper_");
+            parts.push(self.ids.replace(part, if named || ends { Read::Text } else { Read::Fixed }));
+            named = NAMED.contains(&part);
+        }
+        parts.join("/")
+    }
+
+    fn refused(&mut self, refused: BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let refused = refused.into_iter();
+        refused.map(|(path, why)| (self.path(&path), self.ids.replace(&why, Read::Text))).collect()
+    }
+
+    /// What holds no identifier that was found anywhere.
+    fn swept(&self, entries: BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
+        let clean = |(path, stored): (String, Stored)| {
+            let stored = match stored {
+                Stored::File(Some(content)) if self.ids.is_in(&content) => Stored::File(None),
+                Stored::Link(target) if self.ids.is_in(target.as_bytes()) => return None,
+                stored => stored,
+            };
+            (!self.ids.is_in(path.as_bytes())).then_some((path, stored))
+        };
+        entries.into_iter().filter_map(clean).collect()
+    }
+}
+
+/// What the driver answered, without identifiers.
+fn redact_driver(driver: Asked, ids: &mut Ids) -> Result<Asked> {
+    let failed =
+        |error: serde_json::Error| Error::input(format!("the driver's answer cannot be redacted: {error}"));
+    let mut document = serde_json::to_value(driver).map_err(failed)?;
+    note_serials(&document, ids);
+    redact_value("", &mut document, ids);
+    serde_json::from_value(document).map_err(failed)
+}
+
+fn is_serial(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("serial")
+}
+
+/// Serial numbers are looked for elsewhere too.
+fn note_serials(value: &Value, ids: &mut Ids) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                if let (true, Value::String(serial)) = (is_serial(name), value)
+                    && serial.len() >= SHORTEST_SERIAL
+                {
+                    ids.add_word(serial, "serial");
+                }
+                note_serials(value, ids);
+            }
+        }
+        Value::Array(elements) => elements.iter().for_each(|element| note_serials(element, ids)),
+        _ => {}
+    }
+}
+
+fn redact_value(name: &str, value: &mut Value, ids: &mut Ids) {
+    match value {
+        _ if is_serial(name) => *value = Value::Null,
+        Value::String(text) => *text = ids.replace(text, files::reading(name)),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| redact_value(name, element, ids)),
+        Value::Object(fields) => {
+            for (name, value) in fields.iter_mut() {
+                redact_value(name, value, ids);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,67 @@
+//! What changes from moment to moment and means nothing to discovery: it is taken out of what is recorded, so that
+//! one machine gives the same bytes again.
+
+/// The content without it. See [`Trim`](super::super::sysfs::Trim).
+pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
+    match path {
+        "proc/cpuinfo" => lines(&first_processors(bytes, whole), |line| {
+            let key = line.split(':').next().unwrap_or_default().trim();
+            !matches!(key, "cpu MHz" | "clock")
+        }),
+        // What is longer than what is read at most is told to be so.
+        _ if !whole => bytes,
+        "proc/self/status" => lines(&bytes, |line| line.starts_with("Mems_allowed_list:")),
+        "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| {
+            matches!(line.split_whitespace().nth(2), Some("cgroup" | "cgroup2" | "cpuset"))
+        }),
+        "proc/meminfo" => lines(&bytes, is_total),
+        _ if path.starts_with("sys/devices/system/node/") && path.ends_with("/meminfo") => {
+            lines(&bytes, is_total)
+        }
+        _ => bytes,
+    }
+}
+
+fn is_total(line: &str) -> bool {
+    line.contains("MemTotal:")
+}
+
+/// Where only the head of the file was read: the processors that are in it as a whole, as clocks move the cut.
+fn first_processors(mut bytes: Vec<u8>, whole: bool) -> Vec<u8> {
+    if !whole
+        && bytes.len() < super::super::sysfs::LIMIT
+        && let Some(end) = bytes.windows(2).rposition(|pair| pair == b"\n\n")
+    {
+        bytes.truncate(end + 2);
+    }
+    bytes
+}
+
+fn lines(bytes: &[u8], keep: impl Fn(&str) -> bool) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let kept = lines.filter(|line| keep(&String::from_utf8_lossy(line)));
+    kept.flatten().copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_is_left_out() {
+        let text = |path: &str, text: &str, whole| {
+            String::from_utf8(trim(path, text.as_bytes().to_vec(), whole)).unwrap()
+        };
+        let cpuinfo = "processor\t: 0\ncpu MHz\t\t: 2100.5\nmodel name\t: X\n\nprocessor\t: 1\ncpu M";
+        assert_eq!(text("proc/cpuinfo", cpuinfo, false), "processor\t: 0\nmodel name\t: X\n\n");
+        let status = "Name:\tsh\nMems_allowed_list:\t0-1\n";
+        assert_eq!(text("proc/self/status", status, true), "Mems_allowed_list:\t0-1\n");
+        let node = "sys/devices/system/node/node0/meminfo";
+        assert_eq!(
+            text(node, "Node 0 MemTotal: 8 kB\nNode 0 MemFree: 1 kB\n", true),
+            "Node 0 MemTotal: 8 kB\n"
+        );
+        let mounts = "nfs:/home/me /home/me nfs rw 0 0\nnone /cg cgroup rw,cpuset 0 0\n";
+        assert_eq!(text("proc/self/mounts", mounts, true), "none /cg cgroup rw,cpuset 0 0\n");
+    }
+}

@@ -1,0 +1,279 @@
+//! Reading files below a root: the live `/`, a recorded tree that may be damaged or hostile, or an archive.
+//!
+//! Paths are relative to the root and written with `/`. In a recorded tree no link leads out of the root, pipes
+//! do not block, and nothing is read beyond [`LIMIT`]; on the live root the kernel is trusted and paths are
+//! opened as they are. Nothing here knows what the files mean.
+
+mod confined;
+mod disk;
+mod files;
+mod live;
+#[cfg(feature = "snapshot")]
+mod memory;
+#[cfg(feature = "snapshot")]
+mod record;
+
+use crate::cpuset::{CpuSet, MAX_INDEX};
+use crate::error::Error;
+use crate::model::{MachineIdentity, Note, NoteKind};
+use confined::Confined;
+use disk::Disk;
+use files::{Entry, Files, Kind, Part, Trouble};
+use live::Live;
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::str::FromStr;
+
+#[cfg(feature = "snapshot")]
+pub(in crate::source) use memory::{Refused, Replay, Stored};
+
+/// The most bytes of one file that are read. The longest honest one is a list of [`MAX_INDEX`] CPUs.
+pub(in crate::source) const LIMIT: usize = 512 << 10;
+
+/// How many notes about single files are kept: a damaged tree would otherwise bury what matters.
+const MAX_NOTES: usize = 20;
+
+/// The files below a root.
+pub(in crate::source) struct Tree {
+    files: Box<dyn Files>,
+    buffer: RefCell<Vec<u8>>,
+    notes: RefCell<Vec<Note>>,
+    untold: Cell<usize>,
+}
+
+/// One of several names of the same attribute, by kernel version; the one that was found last is tried first.
+pub(super) struct Names {
+    candidates: &'static [(&'static str, Syntax)],
+    last: Cell<usize>,
+}
+
+/// How a set is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Syntax {
+    /// `00000000,000000ff`
+    Mask,
+    /// `0-7`
+    List,
+}
+
+impl Names {
+    pub(super) const fn new(candidates: &'static [(&'static str, Syntax)]) -> Self {
+        Self { candidates, last: Cell::new(0) }
+    }
+}
+
+impl Tree {
+    /// The files of this machine, where the root is `/`, or a recorded tree.
+    pub(in crate::source) fn new(root: &Path) -> Self {
+        if root == Path::new("/") {
+            Self::of(Box::new(Live::new()))
+        } else {
+            Self::of(Box::new(Confined::new(Disk::new(root))))
+        }
+    }
+
+    fn of(files: Box<dyn Files>) -> Self {
+        Self {
+            files,
+            buffer: RefCell::new(Vec::with_capacity(8192)),
+            notes: RefCell::default(),
+            untold: Cell::new(0),
+        }
+    }
+
+    /// The files of a snapshot.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::source) fn replay(replay: Replay) -> Self {
+        Self::of(Box::new(replay))
+    }
+
+    /// Whether this is the file system of the machine that we run on.
+    pub(super) fn is_live(&self) -> bool {
+        self.files.is_live()
+    }
+
+    /// Whether `/proc/self` is of who reads the machine, and not of who copied its files.
+    pub(in crate::source) fn is_own(&self) -> bool {
+        self.files.is_own()
+    }
+
+    /// Which machine it is, where that is known without its identifiers.
+    pub(super) fn identity(&self) -> Option<MachineIdentity> {
+        self.files.identity()
+    }
+
+    /// The text of a small file, without the white space around it. `None`: absent or unreadable.
+    pub(super) fn text(&self, path: &str) -> Option<String> {
+        let mut buffer = self.buffer.borrow_mut();
+        if !self.fill(path, Part::head(LIMIT + 1), &mut buffer) {
+            return None;
+        }
+        if buffer.len() > LIMIT {
+            self.damage(format!("{path} is longer than {} KiB, so it was left out", LIMIT >> 10));
+            return None;
+        }
+        Some(plain(&buffer))
+    }
+
+    /// As [`text`](Self::text), of what identifies a machine: no record holds it.
+    pub(in crate::source) fn secret(&self, path: &str) -> Option<String> {
+        let mut buffer = Vec::new();
+        self.files.read_secret(path, Part::head(LIMIT), &mut buffer).ok()?;
+        Some(plain(&buffer))
+    }
+
+    /// The first bytes of a file, which may be longer. Empty: absent or unreadable.
+    pub(super) fn head(&self, path: &str, limit: usize) -> Vec<u8> {
+        self.some(path, Part::head(limit))
+    }
+
+    /// A few bytes of a file, from a place in it on; fewer where it ends before. Empty: absent or unreadable. Each byte
+    /// of a device's configuration space is asked of the device, so only what is needed should be.
+    pub(super) fn part(&self, path: &str, offset: usize, length: usize) -> Vec<u8> {
+        self.some(path, Part { offset, length })
+    }
+
+    fn some(&self, path: &str, part: Part) -> Vec<u8> {
+        let mut buffer = Vec::new();
+        if self.fill(path, part, &mut buffer) { buffer } else { Vec::new() }
+    }
+
+    /// A decimal number.
+    pub(super) fn number(&self, path: &str) -> Option<i64> {
+        let text = self.text(path)?;
+        let number = text.parse().ok();
+        if number.is_none() && !text.is_empty() {
+            self.damage(format!("{path} should hold a number"));
+        }
+        number
+    }
+
+    /// A list of CPUs or of nodes.
+    pub(super) fn list<S: FromStr<Err = Error>>(&self, path: &str) -> Option<S> {
+        self.text(path)?.parse().map_err(|error| self.damage(format!("{path}: {error}"))).ok()
+    }
+
+    /// A set of CPUs, under the name that this kernel gives it.
+    pub(super) fn named_set(&self, folder: &str, names: &Names) -> Option<CpuSet> {
+        let last = names.last.get();
+        let others = (0..names.candidates.len()).filter(|index| *index != last);
+        std::iter::once(last).chain(others).find_map(|index| {
+            let (name, syntax) = names.candidates[index];
+            let set = self.set(&format!("{folder}/{name}"), syntax)?;
+            names.last.set(index);
+            Some(set)
+        })
+    }
+
+    fn set(&self, path: &str, syntax: Syntax) -> Option<CpuSet> {
+        let text = self.text(path)?;
+        let set = match syntax {
+            // An empty mask is written with digits; a file without any says nothing.
+            Syntax::Mask if text.is_empty() => return None,
+            Syntax::Mask => CpuSet::from_mask(&text),
+            Syntax::List => text.parse(),
+        };
+        set.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
+    }
+
+    /// The names in a directory, sorted. Empty: absent or unreadable.
+    pub(in crate::source) fn names(&self, path: &str) -> Vec<String> {
+        self.entries(path, |_| true)
+    }
+
+    /// The names of the directories in a directory, sorted; links to directories are not among them.
+    pub(super) fn folders(&self, path: &str) -> Vec<String> {
+        self.entries(path, |kind| kind == Kind::Folder)
+    }
+
+    /// The numbers in names such as `cpu12`, sorted.
+    pub(super) fn numbered(&self, path: &str, prefix: &str) -> Vec<u32> {
+        let names = self.names(path);
+        let digits = names.iter().filter_map(|name| name.strip_prefix(prefix));
+        let mut numbers: Vec<u32> = digits
+            .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+            .filter_map(|digits| {
+                let number = digits.parse().ok().filter(|number| *number <= MAX_INDEX);
+                if number.is_none() {
+                    self.damage(format!("{path}/{prefix}{digits} is beyond the highest number, {MAX_INDEX}"));
+                }
+                number
+            })
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Where a link leads, as it is written. `None`: absent, or not a link.
+    pub(super) fn link(&self, path: &str) -> Option<String> {
+        self.quietly(self.files.link(path))
+    }
+
+    /// Whether there is a directory.
+    pub(super) fn has_folder(&self, path: &str) -> bool {
+        self.quietly(self.files.is_folder(path)).unwrap_or(false)
+    }
+
+    /// Adds a note that a part of the tree is damaged.
+    pub(super) fn damage(&self, text: String) {
+        let mut notes = self.notes.borrow_mut();
+        if notes.len() < MAX_NOTES {
+            notes.push(Note { kind: NoteKind::Damage, text });
+        } else {
+            self.untold.set(self.untold.get() + 1);
+        }
+    }
+
+    /// The notes about files so far.
+    pub(super) fn take_notes(&self) -> Vec<Note> {
+        let mut notes = self.notes.take();
+        let untold = self.untold.take();
+        if untold > 0 {
+            notes.push(Note { kind: NoteKind::Damage, text: format!("{untold} more files are damaged") });
+        }
+        notes
+    }
+
+    fn entries(&self, path: &str, keep: impl Fn(Kind) -> bool) -> Vec<String> {
+        let entries = self.files.list(path).unwrap_or_else(|trouble| {
+            self.complain(path, trouble);
+            Vec::new()
+        });
+        let kept = entries.into_iter().filter(|entry| keep(entry.kind));
+        let mut names: Vec<String> = kept.map(|entry: Entry| entry.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Fills the buffer with a part of a file.
+    fn fill(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> bool {
+        buffer.clear();
+        self.files.read(path, part, buffer).map_err(|trouble| self.complain(path, trouble)).is_ok()
+    }
+
+    /// The answer to a question that what cannot be read answers too.
+    fn quietly<T>(&self, answer: Result<T, Trouble>) -> Option<T> {
+        answer
+            .map_err(|trouble| {
+                if let Trouble::NotAFolder(_) = trouble {
+                    self.complain("", trouble);
+                }
+            })
+            .ok()
+    }
+
+    /// Absence is normal; the rest is worth a note.
+    fn complain(&self, path: &str, trouble: Trouble) {
+        match trouble {
+            Trouble::Absent => {}
+            Trouble::NotAFolder(path) => self.damage(format!("{path} should be a directory")),
+            Trouble::Refused(why) => self.damage(format!("cannot read {path}: {why}")),
+        }
+    }
+}
+
+/// Without the white space around it. Strings of the device tree end with a zero byte.
+fn plain(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+}

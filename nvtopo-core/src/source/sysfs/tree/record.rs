@@ -1,0 +1,247 @@
+//! A record of what was read: files, links and names as they really are, under paths that are free of links.
+//!
+//! What was found is answered again from the record, so that a reading that was recorded sees just what its replay
+//! will see. Of what is absent nothing is kept.
+
+use super::confined::{Place, join, walk};
+use super::files::{Entry, Files, Kind, Part, Trouble};
+use super::memory::{Refused, Stored};
+use super::{Confined, Disk, Live, Tree};
+use crate::model::MachineIdentity;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::rc::Rc;
+
+/// Where the reader finds itself. It is a link to a number that changes with each process, so it is taken as the
+/// directory that it leads to.
+const SELF: &str = "proc/self";
+
+/// What was read.
+#[derive(Default)]
+pub(in crate::source) struct Record {
+    entries: BTreeMap<String, Found>,
+    refused: Refused,
+}
+
+impl Record {
+    /// What is stored at each path, and what could not be read.
+    pub(in crate::source) fn into_parts(self) -> (BTreeMap<String, Stored>, Refused) {
+        let stored = |found| match found {
+            Found::Folder => Stored::Folder,
+            Found::Link(target) => Stored::Link(target),
+            Found::File(content) => Stored::File(content.map(|content| content.bytes)),
+        };
+        let entries = self.entries.into_iter().map(|(path, found)| (path, stored(found)));
+        (entries.collect(), self.refused)
+    }
+}
+
+/// Takes out of a file's content what changes from moment to moment. It is called with the path, what was read, and
+/// whether that is the whole file.
+pub(in crate::source) type Trim = fn(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8>;
+
+impl Tree {
+    /// As [`Tree::new`], with a record of all that will be read.
+    pub(in crate::source) fn recording(root: &Path, trim: Trim) -> (Self, Rc<RefCell<Record>>) {
+        let record = Rc::default();
+        let files: Box<dyn Files> = if root == Path::new("/") {
+            Box::new(Live::new())
+        } else {
+            Box::new(Confined::new(Disk::new(root)))
+        };
+        let recorder = Recorder { files, disk: Disk::new(root), trim, record: Rc::clone(&record) };
+        (Self::of(Box::new(recorder)), record)
+    }
+}
+
+enum Found {
+    Folder,
+    Link(String),
+    File(Option<Content>),
+}
+
+#[derive(Default)]
+struct Content {
+    /// What was not read between parts that were is zero.
+    bytes: Vec<u8>,
+    /// How much was read from the start on.
+    head: usize,
+    /// Whether the file ends there.
+    whole: bool,
+}
+
+impl Found {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Folder => Kind::Folder,
+            Self::Link(_) => Kind::Link,
+            Self::File(_) => Kind::File,
+        }
+    }
+}
+
+struct Recorder {
+    files: Box<dyn Files>,
+    disk: Disk,
+    trim: Trim,
+    record: Rc<RefCell<Record>>,
+}
+
+impl Recorder {
+    /// Records the way to a path, and tells where it ends.
+    fn walk(&self, path: &str) -> Result<String, Trouble> {
+        walk(&Steps(self), path)
+    }
+
+    fn known(&self, path: &str) -> Option<Kind> {
+        self.record.borrow().entries.get(path).map(Found::kind)
+    }
+
+    /// Records what is at a path that is free of links.
+    fn put(&self, path: &str, kind: Kind) {
+        let found = match kind {
+            Kind::Folder => Found::Folder,
+            // A target that cannot be told leads nowhere.
+            Kind::Link => self.disk.link(path).map_or(Found::File(None), Found::Link),
+            Kind::File => Found::File(None),
+        };
+        self.record.borrow_mut().entries.entry(path.to_owned()).or_insert(found);
+    }
+
+    /// Answers from what was read of a file before, where that is enough.
+    fn again(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> bool {
+        match self.record.borrow().entries.get(path) {
+            Some(Found::File(Some(content)))
+                if content.whole || part.offset + part.length <= content.head =>
+            {
+                buffer.extend_from_slice(part.of(&content.bytes));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Records what was read of a file.
+    fn keep(&self, path: String, part: Part, buffer: &mut Vec<u8>) {
+        let whole = part.offset == 0 && buffer.len() < part.length;
+        if part.offset == 0 {
+            *buffer = (self.trim)(&path, std::mem::take(buffer), whole);
+        }
+        let mut record = self.record.borrow_mut();
+        let found = record.entries.entry(path).or_insert(Found::File(None));
+        if let Found::File(content) = found {
+            let content = content.get_or_insert_default();
+            let end = part.offset + buffer.len();
+            if content.bytes.len() < end && !buffer.is_empty() {
+                content.bytes.resize(end, 0);
+            }
+            if let Some(place) = content.bytes.get_mut(part.offset..end) {
+                place.copy_from_slice(buffer);
+            }
+            if part.offset <= content.head {
+                content.head = content.head.max(end);
+            }
+            if whole {
+                content.bytes.truncate(end);
+                content.whole = true;
+            }
+        }
+    }
+}
+
+impl Files for Recorder {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+        let real = self.walk(path);
+        if real.as_ref().is_ok_and(|real| self.again(real, part, buffer)) {
+            return Ok(());
+        }
+        let answer = self.files.read(path, part, buffer);
+        match (&answer, real) {
+            (Ok(()), Ok(real)) => self.keep(real, part, buffer),
+            (Err(Trouble::Refused(why)), _) => {
+                self.record.borrow_mut().refused.files.insert(path.to_owned(), why.clone());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+        let real = self.walk(path);
+        let answer = self.files.list(path);
+        match (&answer, real) {
+            (Ok(entries), Ok(real)) => {
+                for entry in entries {
+                    self.put(&join(&real, &entry.name), entry.kind);
+                }
+            }
+            (Err(Trouble::Refused(why)), _) => {
+                self.record.borrow_mut().refused.folders.insert(path.to_owned(), why.clone());
+            }
+            _ => {}
+        }
+        answer
+    }
+
+    fn link(&self, path: &str) -> Result<String, Trouble> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if let Ok(folder) = self.walk(folder) {
+            // Nothing there is an answer too.
+            let _ = Steps(self).kind(&join(&folder, name));
+        }
+        self.files.link(path)
+    }
+
+    fn is_folder(&self, path: &str) -> Result<bool, Trouble> {
+        let _ = self.walk(path);
+        self.files.is_folder(path)
+    }
+
+    fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+        self.files.read_secret(path, part, buffer)
+    }
+
+    fn identity(&self) -> Option<MachineIdentity> {
+        self.files.identity()
+    }
+
+    fn is_live(&self) -> bool {
+        self.files.is_live()
+    }
+
+    fn is_own(&self) -> bool {
+        self.files.is_own()
+    }
+}
+
+/// The machine step by step, each step recorded.
+struct Steps<'a>(&'a Recorder);
+
+impl Place for Steps<'_> {
+    fn kind(&self, path: &str) -> Result<Kind, Trouble> {
+        let recorder = self.0;
+        if let Some(kind) = recorder.known(path) {
+            return Ok(kind);
+        }
+        let own = path == SELF && recorder.files.is_own();
+        let kind = if own { Kind::Folder } else { recorder.disk.kind(path)? };
+        recorder.put(path, kind);
+        Ok(recorder.known(path).unwrap_or(kind))
+    }
+
+    fn link(&self, path: &str) -> Result<String, Trouble> {
+        match self.0.record.borrow().entries.get(path) {
+            Some(Found::Link(target)) => Ok(target.clone()),
+            _ => Err(Trouble::Absent),
+        }
+    }
+
+    fn read(&self, _: &str, _: Part, _: &mut Vec<u8>) -> Result<bool, Trouble> {
+        Err(Trouble::Absent)
+    }
+
+    fn list(&self, _: &str) -> Result<Vec<Entry>, Trouble> {
+        Err(Trouble::Absent)
+    }
+}

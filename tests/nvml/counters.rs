@@ -1,0 +1,102 @@
+//! What NVLinks count.
+
+use super::{COUNTERS, Machine, stand_in};
+use nvtopo::Result;
+use nvtopo::source::NvLinkCounters;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a child writes of them.
+pub(crate) fn to_text(counters: Result<Vec<NvLinkCounters>>) -> String {
+    let one = |own: NvLinkCounters| {
+        json!({
+            "gpu": own.gpu,
+            "uuid": own.uuid.map(|uuid| uuid.to_string()),
+            "link": own.link,
+            "old": [own.replays, own.recoveries, own.crc_flit, own.crc_data],
+            "new": [
+                own.malformed_packets, own.buffer_overruns, own.receive_errors, own.remote_errors,
+                own.header_errors, own.integrity_errors, own.send_discards, own.recoveries_succeeded,
+                own.recoveries_failed, own.recoveries_begun,
+            ],
+            "bytes": [own.sent_bytes, own.received_bytes],
+        })
+    };
+    match counters {
+        Ok(counters) => Value::Array(counters.into_iter().map(one).collect()),
+        Err(error) => json!({"kind": format!("{:?}", error.kind()), "text": error.to_string()}),
+    }
+    .to_string()
+}
+
+fn count_by(machine: &Machine, library: &Path, faults: &str) -> Value {
+    serde_json::from_slice(&machine.ask(library, faults, &[(COUNTERS, "1")])).unwrap()
+}
+
+fn count(preset: &str, faults: &str) -> Value {
+    count_by(&Machine::new(preset), &stand_in(), faults)
+}
+
+/// As the stand-in counts.
+fn counted(gpu: u64, link: u64, counter: u64) -> u64 {
+    gpu * 100_000 + link * 1000 + counter
+}
+
+#[test]
+fn each_generation_counts_its_own() {
+    let nothing = |count: usize| Value::Array(vec![Value::Null; count]);
+    let bytes = |gpu, link| json!([counted(gpu, link, 138) * 1024, counted(gpu, link, 139) * 1024]);
+    let hopper = count("dgx-h100", "");
+    assert_eq!(hopper.as_array().unwrap().len(), 8 * 18);
+    let own = &hopper[18 * 3 + 5];
+    assert_eq!((&own["gpu"], &own["link"]), (&json!(3), &json!(5)));
+    assert_eq!(own["uuid"], "GPU-5c3ee4a8-6b1c-4c5e-8d9a-012345678903");
+    assert_eq!(own["old"], json!([0, 1, 2, 3].map(|counter| counted(3, 5, counter))));
+    assert_eq!(own["new"], nothing(10));
+    assert_eq!(own["bytes"], bytes(3, 5));
+
+    let blackwell = count("dgx-b200", "");
+    let own = &blackwell[18 * 7 + 17];
+    assert_eq!(own["old"], nothing(4));
+    let new: Vec<u64> = (206..=215).map(|field| counted(7, 17, field)).collect();
+    assert_eq!(own["new"], json!(new));
+    assert_eq!(own["bytes"], bytes(7, 17));
+
+    // By the other fields, which count bytes and not KiB.
+    let own = &count("dgx-b200", "unsupported:field-138,unsupported:field-139")[18 * 7 + 17];
+    assert_eq!(own["bytes"], json!([counted(7, 17, 202), counted(7, 17, 204)]));
+    assert_eq!(count("l40s-8-pcie", ""), json!([]));
+}
+
+#[test]
+fn a_gpu_that_does_not_answer_loses_only_its_own() {
+    for fault in ["lost:3", "gone:3"] {
+        let counters = count("dgx-h100", fault);
+        assert_eq!(counters.as_array().unwrap().len(), 7 * 18, "{fault}");
+    }
+    let machine = Machine::new("dgx-h100");
+    let older = machine.older_library(&["nvmlDeviceGetNvLinkErrorCounter", "nvmlDeviceGetFieldValues"]);
+    let counters = count_by(&machine, &older, "");
+    assert_eq!(counters.as_array().unwrap().len(), 8 * 18);
+    assert_eq!(counters[0]["bytes"], json!([null, null]));
+}
+
+#[test]
+fn where_nobody_counts_an_error_says_what_to_do() {
+    let machine = Machine::new("dgx-h100");
+    let error = |library: &Path, faults: &str| {
+        let error = count_by(&machine, library, faults);
+        (error["kind"].as_str().unwrap().to_owned(), error["text"].as_str().unwrap().to_owned())
+    };
+    let (kind, text) = error(Path::new("/nowhere/libnvidia-ml.so.1"), "");
+    assert_eq!(kind, "Unsupported");
+    assert!(
+        text.contains("could not be opened") && text.contains("run this where it is installed"),
+        "{text}"
+    );
+    assert_eq!(error(&stand_in(), "not-loaded").0, "Unsupported");
+    let (kind, text) = error(&stand_in(), "mismatch");
+    assert!(kind == "Io" && text.contains("of different versions"), "{kind}: {text}");
+    let (kind, text) = error(&stand_in(), "hang:3");
+    assert!(kind == "Io" && text.contains("did not answer within 3 seconds"), "{kind}: {text}");
+}

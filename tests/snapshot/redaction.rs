@@ -1,0 +1,105 @@
+//! A redacted snapshot holds none of what was redacted, and is still the same machine.
+
+use super::made::{Made, SECRETS};
+use super::{difference, entries, replayed};
+use nvtopo::Topology;
+use nvtopo::model::Origin;
+use nvtopo::source::{Locator, Redaction, Snapshot};
+use std::collections::BTreeSet;
+
+fn holds(bytes: &[u8], secret: &str) -> bool {
+    bytes.windows(secret.len()).any(|part| part.eq_ignore_ascii_case(secret.as_bytes()))
+}
+
+#[test]
+fn no_secret_is_left() {
+    let made = Made::machine();
+    let open = Snapshot::of_recorded(made.path(), Redaction::None).unwrap();
+    let redacted = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+    assert!(!open.is_redacted() && redacted.is_redacted());
+    let all = |snapshot: &Snapshot| {
+        let mut bytes = Vec::new();
+        for entry in entries(&snapshot.to_bytes().unwrap()) {
+            bytes.extend(entry.path.bytes().chain(entry.target.bytes()).chain(entry.content).chain([b'\n']));
+        }
+        bytes
+    };
+    let (open, redacted) = (all(&open), all(&redacted));
+    // The machine has its secrets where discovery reads them.
+    assert!(SECRETS.iter().filter(|secret| holds(&open, secret)).count() >= 12);
+    let left: Vec<&&str> = SECRETS.iter().filter(|secret| holds(&redacted, secret)).collect();
+    assert!(left.is_empty(), "{left:?} in\n{}", String::from_utf8_lossy(&redacted));
+    // The identity stays with the machine, even as a digest.
+    let identity = Snapshot::of_recorded(made.path(), Redaction::None).unwrap().topology().unwrap();
+    let Origin::Machine(identity) = identity.origin() else { panic!("{identity:?}") };
+    for digest in [&identity.machine, &identity.boot] {
+        let digest = digest.as_deref().unwrap();
+        assert!(holds(&open, digest) && !holds(&redacted, digest));
+    }
+}
+
+#[test]
+fn the_machine_is_the_same_but_for_its_identifiers() {
+    let made = Made::machine();
+    let read = Topology::open(&[Locator::Path(made.path().to_owned())]).unwrap();
+    let redacted = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+    let found = replayed(&redacted).unwrap();
+    assert_eq!(found.origin(), &Origin::Unknown);
+    assert_eq!(found.machine().allowed_cpus, Some("1-3".parse().unwrap()));
+    assert_eq!(found.machine().allowed_nodes, Some("0".parse().unwrap()));
+    let uuids = |topology: &Topology| topology.gpus().map(|gpu| gpu.uuid.unwrap()).collect::<BTreeSet<_>>();
+    assert_eq!(uuids(&found).len(), 2, "what was told apart still is");
+    assert!(uuids(&found).is_disjoint(&uuids(&read)));
+    let interfaces: Vec<&String> = found.nics().flat_map(|nic| &nic.net_devices).collect();
+    assert_eq!(interfaces.len(), 2);
+    assert!(interfaces.iter().any(|name| name.starts_with("enx")), "{interfaces:?}");
+    assert_eq!(without_names(&found), without_names(&read));
+}
+
+/// The document without names and identifiers.
+fn without_names(topology: &Topology) -> serde_json::Value {
+    fn clear(value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::Object(fields) => {
+                for name in ["origin", "uuid", "name", "rdma_device", "net_devices", "product"] {
+                    fields.remove(name);
+                }
+                fields.values_mut().for_each(clear);
+            }
+            serde_json::Value::Array(elements) => elements.iter_mut().for_each(clear),
+            _ => {}
+        }
+    }
+    let mut document = serde_json::from_str(&topology.to_json()).unwrap();
+    clear(&mut document);
+    document
+}
+
+#[test]
+fn an_unredacted_snapshot_is_the_same_in_everything() {
+    let made = Made::machine();
+    let read = Topology::open(&[Locator::Path(made.path().to_owned())]).unwrap();
+    let snapshot = Snapshot::of_recorded(made.path(), Redaction::None).unwrap();
+    assert_eq!(difference(&replayed(&snapshot).unwrap(), &read), None);
+    // Only the digests of what identifies the machine.
+    for secret in ["0123456789abcdef0123456789abcdef", "b5b1e5ce-52c3-4b0e-9c47-6f1e9c0aa001\n"] {
+        let entries = entries(&snapshot.to_bytes().unwrap());
+        assert!(!entries.iter().any(|entry| entry.path.contains("random") || holds(&entry.content, secret)));
+    }
+}
+
+#[test]
+fn unpacked_it_is_a_recorded_machine() {
+    let made = Made::machine();
+    let once = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+    let folder = Made::empty();
+    for entry in entries(&once.to_bytes().unwrap()) {
+        match entry.kind {
+            tar::EntryType::Regular => folder.file(&entry.path, &entry.content),
+            tar::EntryType::Symlink => folder.link(&entry.path, &entry.target),
+            _ => std::fs::create_dir_all(folder.path().join(&entry.path)).unwrap(),
+        }
+    }
+    let unpacked = Topology::open(&[Locator::Path(folder.path().to_owned())]).unwrap();
+    assert_eq!(difference(&unpacked, &replayed(&once).unwrap()), None);
+}
