@@ -7,6 +7,7 @@
 mod counters;
 mod facts;
 mod instances;
+mod snapshot;
 mod tree;
 
 use nvtopo::model::{NodeKind, NoteKind};
@@ -31,7 +32,11 @@ fn child() {
     let patience = Duration::from_secs(3);
     let live = Live { root: root.into(), nvml: Some(library.into()), patience };
     let text = match std::env::var_os(COUNTERS) {
-        None => live.read().unwrap().to_json(),
+        None => {
+            let found = live.read().unwrap();
+            snapshot::check(&live, &found);
+            found.to_json()
+        }
         Some(_) => counters::to_text(live.nvlink_counters()),
     };
     std::fs::write(out, text).unwrap();
