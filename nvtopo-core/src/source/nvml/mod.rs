@@ -110,6 +110,9 @@ fn clip(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::TopologyBuilder;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
 
     fn read(text: &str) -> Result<Asked, serde_json::Error> {
         serde_json::from_str(text)
@@ -162,5 +165,64 @@ mod tests {
         let Answer::Told(told) = answer(&read(&text).unwrap()) else { panic!("a set loses no machine") };
         let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
         assert_eq!(gpu.cpus, crate::model::Stated::Unreadable);
+    }
+
+    /// A GPU with values that a sound driver would not give, or not together.
+    fn gpu() -> impl Strategy<Value = Value> {
+        let address = || prop::sample::select(vec!["0000:01:00.0", "0000:02:00.0", "ffff:ff:1f.7"]);
+        let end = prop_oneof![
+            address().prop_map(|address| json!({"gpu": address})),
+            address().prop_map(|address| json!({"something": address})),
+            prop::option::of(address()).prop_map(|address| json!({"switch": address})),
+            Just(json!("cpu")),
+            Just(json!("unknown")),
+        ];
+        let link = (any::<u32>(), any::<bool>(), any::<Option<u32>>(), any::<Option<u64>>(), end);
+        let link = link.prop_map(|(number, up, version, speed, end)| {
+            json!({"number": number, "up": up, "version": version, "speed": speed, "end": end})
+        });
+        let nvlinks = (any::<bool>(), prop::collection::vec(link, 0..20));
+        let sets = prop::sample::select(vec![None, Some("0-3"), Some("3-0"), Some("x"), Some("0-99999999")]);
+        let pcie = (any::<Option<u32>>(), any::<Option<u32>>());
+        let numbers =
+            (any::<Option<u32>>(), any::<[bool; 2]>(), prop::collection::vec(any::<Option<u64>>(), 0..4));
+        (prop::option::of(address()), sets, pcie, numbers, nvlinks).prop_map(
+            |(address, set, pcie, numbers, nvlinks)| {
+                let (number, flags, speeds) = numbers;
+                json!({
+                    "address": address, "cpus": set, "nodes": set, "pci_device": number, "recovery": number,
+                    "memory_node": {"node": 7}, "c2c": flags[0], "c2c_links": number, "c2c_up": speeds,
+                    "pcie": {"max_generation": pcie.0, "width": pcie.1, "max_width": pcie.0}, "mig": flags,
+                    "instances": [{"name": " MIG ", "memory": speeds.first(), "placement": [9, 9]}, {}],
+                    "fabric": {"state": number.unwrap_or(3) % 5, "status": 9},
+                    "nvlinks": {"unknown": nvlinks.0, "links": nvlinks.1},
+                })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_was_written_down_breaks_nothing(
+            gpus in prop::collection::vec(gpu(), 0..5),
+            pairs in prop::collection::vec((0..5_usize, 0..5_usize, any::<Option<u32>>()), 0..5),
+            lost in prop::collection::vec(0..9_u32, 0..2),
+        ) {
+            let mut gpus = gpus;
+            for (index, gpu) in gpus.iter_mut().enumerate() {
+                gpu["index"] = index.into();
+            }
+            let paths: Vec<Value> = pairs.iter().map(|(a, b, _)| json!([a, b, "PIX"])).collect();
+            let p2p: Vec<Value> = pairs.iter().map(|(a, b, own)| json!({"a": a, "b": b, "read": own})).collect();
+            let text = json!({"seen": {"gpus": gpus, "paths": paths, "p2p": p2p, "lost": lost}}).to_string();
+            match answer(&read(&text).unwrap()) {
+                Answer::Told(told) => {
+                    let topology = TopologyBuilder::new().with(told.fragment).build();
+                    prop_assert!(topology.is_ok(), "{:?}", topology.err());
+                }
+                Answer::Failed(why) => prop_assert!(why.contains("its answer is damaged"), "{}", why),
+                _ => prop_assert!(false, "it told"),
+            }
+        }
     }
 }
