@@ -35,6 +35,10 @@ bench:
     cargo bench --quiet --package nvtopo-core --bench placement --bench load --bench memory
     python3 scripts/footprint.py
 
+# Feeds one reader with changed inputs: hwloc-xml, json, measured, smi-matrix or snapshot. Needs nightly and cargo-fuzz.
+fuzz READER SECONDS="600":
+    sh scripts/fuzz.sh {{READER}} {{SECONDS}}
+
 # Writes again what is generated and committed: the C header and the JSON Schema.
 generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header

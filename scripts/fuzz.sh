@@ -1,0 +1,39 @@
+#!/bin/sh
+# Feeds one reader with changed inputs until the time is over: fuzz.sh READER [SECONDS].
+#
+# Readers: hwloc-xml, json, measured, smi-matrix, snapshot. Needs a nightly compiler and cargo-fuzz
+# (`cargo install cargo-fuzz`). What breaks a reader is left in fuzz/artifacts.
+set -eu
+cd "$(dirname "$0")/.."
+reader=${1:?a reader}
+seconds=${2:-600}
+seeds=fuzz/corpus/$reader
+mkdir -p "$seeds"
+target=text
+case $reader in
+hwloc-xml) find tests/data/hwloc-xml -name '*.xml' -size -200k -exec cp {} "$seeds" \; ;;
+smi-matrix) cp tests/data/topo-m/*.txt "$seeds" ;;
+measured) cp tests/data/measured/*.txt "$seeds" ;;
+json | snapshot)
+    cargo build --release --quiet --package nvtopo-cli
+    target/release/nvtopo presets --format json | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' | while read -r preset; do
+        target/release/nvtopo show --from "preset:$preset" --format json >"fuzz/corpus/$preset.json"
+    done
+    [ "$reader" = snapshot ] || mv fuzz/corpus/*.json "$seeds"
+    if [ "$reader" = snapshot ]; then
+        rm -f fuzz/corpus/*.json
+        target=snapshot
+        target/release/nvtopo snapshot --redact -o fuzz/corpus/here.tar.gz
+        gunzip -c fuzz/corpus/here.tar.gz >"$seeds/here.tar"
+        rm fuzz/corpus/here.tar.gz
+        for archive in tests/data/snapshot/*.tar.gz; do
+            [ ! -e "$archive" ] || gunzip -c "$archive" >"$seeds/$(basename "$archive" .gz)"
+        done
+    fi
+    ;;
+*)
+    echo "there is no reader '$reader'" >&2
+    exit 2
+    ;;
+esac
+exec cargo +nightly fuzz run "$target" "$seeds" -- -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=262144
