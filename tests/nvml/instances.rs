@@ -39,7 +39,7 @@ fn instances_lie_below_their_gpus() {
             compute_instance: Some(0),
             profile: Some("3g.40gb".to_owned()),
             slices: Some(3),
-            memory: Some(memory / 2 >> 20 << 20),
+            memory: Some(memory / 2),
             placement: None,
         }
     );
