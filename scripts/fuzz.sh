@@ -13,7 +13,7 @@ target=text
 case $reader in
 hwloc-xml) find tests/data/hwloc-xml -name '*.xml' -size -200k -exec cp {} "$seeds" \; ;;
 smi-matrix) cp tests/data/topo-m/*.txt "$seeds" ;;
-measured) cp tests/data/measured/*.txt "$seeds" ;;
+measured) cp tests/data/measured/*.txt tests/data/perftest/*.txt "$seeds" ;;
 json | snapshot)
     cargo build --release --quiet --package nvtopo-cli
     target/release/nvtopo presets --format json | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' | while read -r preset; do

@@ -5,67 +5,9 @@ use nvtopo::source::{Locator, fragment};
 use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
 use proptest::prelude::*;
 
-const P2P: &str = "\
-[P2P (Peer-to-Peer) GPU Bandwidth Latency Test]
-Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0
-Device: 1, NVIDIA H100 PCIe, pciBusID: d5, pciDeviceID: 0, pciDomainID:0
-Device=0 CAN Access Peer Device=1
-Device=1 CAN Access Peer Device=0
+const P2P: &str = include_str!("data/measured/p2p.txt");
 
-P2P Connectivity Matrix
-     D\\D     0     1
-     0	     1     1
-     1	     1     1
-Unidirectional P2P=Disabled Bandwidth Matrix (GB/s)
-   D\\D     0      1 
-     0 1622.17  26.10 
-     1  25.00 1634.15 
-Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)
-   D\\D     0      1 
-     0 1634.15 256.62 
-     1 256.99 1660.74 
-Bidirectional P2P=Enabled Bandwidth Matrix (GB/s)
-   D\\D     0      1 
-     0 1667.81 509.35 
-     1 509.15 1669.81 
-P2P=Enabled Latency (P2P Writes) Matrix (us)
-   GPU     0      1 
-     0   2.35   2.56 
-     1   2.52   2.31 
-";
-
-const NVBANDWIDTH: &str = "\
-nvbandwidth Version: v0.7
-Device 0: NVIDIA H100 80GB HBM3 (00000000:1b:00)
-Device 1: NVIDIA H100 80GB HBM3 (00000000:43:00)
-Device 2: NVIDIA H100 80GB HBM3 (00000000:52:00)
-
-Running host_to_device_memcpy_ce.
-memcpy CE CPU(row) -> GPU(column) bandwidth (GB/s)
-           0         1         2
- 0     55.31     55.29     55.30
-
-Running device_to_device_memcpy_read_ce.
-memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)
-           0         1         2
- 0       N/A    390.10    391.20
- 1    389.00       N/A    120.50
- 2    391.00    121.00       N/A
-
-SUM device_to_device_memcpy_read_ce 1802.80
-
-Running device_to_device_bidirectional_memcpy_read_ce.
-memcpy CE GPU(row) <-> GPU(column) bandwidth (GB/s)
-           0         1         2
- 0       N/A    780.00    780.00
- 1    780.00       N/A    780.00
- 2    780.00    780.00       N/A
-
-Running device_local_copy.
-memcpy local GPU(column) bandwidth (GB/s)
-           0         1         2
- 0   1200.00   1200.00   1200.00
-";
+const NVBANDWIDTH: &str = include_str!("data/measured/nvbandwidth.txt");
 
 fn perftest(name: &str) -> String {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/perftest").join(name);
