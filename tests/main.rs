@@ -1,5 +1,6 @@
 //! Integration tests: one file per theme.
 
+mod collective;
 mod cpus;
 mod devices;
 mod generate;

@@ -74,6 +74,7 @@ struct Inner {
     dialect: Dialect,
     nvlink_known: bool,
     /// Filled when first asked for.
+    nvlinks: OnceLock<Nvlinks>,
     pairs: OnceLock<PairTable>,
     groups: OnceLock<Vec<NvlinkGroup>>,
     shares: OnceLock<Shares>,
@@ -267,10 +268,16 @@ impl Topology {
             origin: own.origin.clone(),
             dialect: own.dialect,
             nvlink_known: own.nvlink_known,
+            nvlinks: OnceLock::new(),
             pairs: OnceLock::new(),
             groups: OnceLock::new(),
             shares: OnceLock::new(),
         }))
+    }
+
+    /// The NVLinks by their ends, computed once.
+    pub(crate) fn nvlinks(&self) -> &Nvlinks {
+        self.0.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))
     }
 
     pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {

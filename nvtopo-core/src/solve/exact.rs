@@ -82,9 +82,11 @@ impl<'a> Search<'a> {
     fn new(weights: &'a Weights, included: Set, objectives: &'a [&'static dyn Objective]) -> Self {
         let count = weights.gpus();
         let free = |gpu: usize| included >> gpu & 1 == 0;
+        let links = objectives.iter().any(|objective| objective.sees_links());
+        let twins = |a: usize, b: usize| weights.twins(a, b) && (!links || weights.link_twins(a, b));
         let twins = (0..count)
             .map(|a| {
-                let later = (a + 1..count).filter(|&b| free(a) && free(b) && weights.twins(a, b));
+                let later = (a + 1..count).filter(|&b| free(a) && free(b) && twins(a, b));
                 later.fold(0, |set, b| set | 1 << b)
             })
             .collect();
@@ -140,9 +142,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn partial<'s>(&'s self, state: &State, open: &'s [(Weight, Weight)]) -> Partial<'s> {
+    fn partial<'s>(&'s self, state: &State, open_set: Set, open: &'s [(Weight, Weight)]) -> Partial<'s> {
         Partial {
             weights: self.weights,
+            chosen: state.chosen,
+            open_set,
             worst: state.worst,
             sum: state.sum,
             missing: state.missing,
@@ -151,26 +155,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn open(&self, state: &State) -> Vec<(Weight, Weight)> {
+    /// What may still be chosen.
+    fn open(&self, state: &State) -> (Set, Vec<(Weight, Weight)>) {
         let decided = state.chosen | state.skipped;
         let open = (state.next..self.weights.gpus()).filter(|gpu| decided >> gpu & 1 == 0);
-        open.map(|gpu| state.to_chosen[gpu]).collect()
+        let set = open.clone().fold(0, |set, gpu| set | 1 << gpu);
+        (set, open.map(|gpu| state.to_chosen[gpu]).collect())
     }
 
     fn bounds(&self, state: &State) -> Vec<Weight> {
-        let open = self.open(state);
-        let partial = self.partial(state, &open);
+        let (set, open) = self.open(state);
+        let partial = self.partial(state, set, &open);
         self.objectives.iter().map(|objective| objective.bound(&partial)).collect()
     }
 
     /// Whether some set that extends this one may be better than the best so far.
     fn may_improve(&self, state: &State) -> bool {
-        let open = self.open(state);
+        let (set, open) = self.open(state);
         if open.len() < state.missing {
             return false;
         }
         let Some((best, _)) = &self.best else { return true };
-        let partial = self.partial(state, &open);
+        let partial = self.partial(state, set, &open);
         for (objective, best) in self.objectives.iter().zip(best) {
             match objective.bound(&partial).cmp(best) {
                 std::cmp::Ordering::Less => return false,
@@ -183,7 +189,7 @@ impl<'a> Search<'a> {
 
     fn record(&mut self, state: &State) {
         let all = Set::MAX >> (Set::BITS as usize - self.weights.gpus());
-        let partial = self.partial(state, &[]);
+        let partial = self.partial(state, 0, &[]);
         let mut values = Vec::with_capacity(self.objectives.len());
         let mut ahead = self.best.is_none();
         for (index, objective) in self.objectives.iter().enumerate() {

@@ -23,6 +23,11 @@ impl Weight {
     /// Above every weight and every sum of weights.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// A bandwidth, of which no path is known to be near.
+    pub fn of(bandwidth: Bandwidth) -> Self {
+        Self(bandwidth.as_mb_per_s().min(MAX_MB_PER_S) << NEARNESS_BITS)
+    }
+
     /// The part that is bandwidth.
     pub fn bandwidth(self) -> Bandwidth {
         Bandwidth::from_mb_per_s(self.0 >> NEARNESS_BITS)
@@ -32,7 +37,11 @@ impl Weight {
 /// The weights between candidates, by their order among the candidates.
 #[derive(Clone, Debug)]
 pub struct Weights {
+    topology: Topology,
+    /// The candidates' positions.
+    positions: Vec<usize>,
     count: usize,
+    reach: OnceCell<Vec<Weight>>,
     cells: Vec<Weight>,
     descending: OnceCell<Vec<(Weight, u8, u8)>>,
 }
@@ -48,7 +57,39 @@ impl Weights {
             Weight(bandwidth << NEARNESS_BITS | nearness)
         };
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
-        Self { count: gpus.len(), cells, descending: OnceCell::new() }
+        Self {
+            topology: topology.clone(),
+            positions: gpus.to_vec(),
+            count: gpus.len(),
+            reach: OnceCell::new(),
+            cells,
+            descending: OnceCell::new(),
+        }
+    }
+
+    /// The topology that the candidates are of.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The positions in [`Topology::gpus`] of some candidates.
+    pub fn positions(&self, set: u128) -> Vec<usize> {
+        let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);
+        members.map(|(_, position)| *position).collect()
+    }
+
+    /// The most that each candidate can send: over all of its NVLinks, or to any one other.
+    pub(super) fn reach(&self) -> &[Weight] {
+        self.reach.get_or_init(|| {
+            let reach = |gpu: usize| {
+                let id = self.topology.devices()[self.positions[gpu]];
+                let rates = self.topology.nvlinks().of_node(id).map(|(_, bundle)| bundle.rate);
+                let links = rates.map(|rate| rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth)).sum();
+                let others = (0..self.count).filter(|other| *other != gpu);
+                others.map(|other| self.between(gpu, other)).max().unwrap_or_default().max(Weight::of(links))
+            };
+            (0..self.count).map(reach).collect()
+        })
     }
 
     /// How many candidates there are.
@@ -74,6 +115,17 @@ impl Weights {
             pairs.sort_unstable_by(|a, b| b.cmp(a));
             pairs
         })
+    }
+
+    /// Whether exchanging the two changes no NVLink.
+    pub(super) fn link_twins(&self, a: usize, b: usize) -> bool {
+        let nvlinks = self.topology.nvlinks();
+        let id = |gpu: usize| self.topology.devices()[self.positions[gpu]];
+        let (a, b) = (id(a), id(b));
+        let links = |own, other| {
+            nvlinks.of_node(own).filter(move |(far, _)| *far != other).map(|(far, bundle)| (far, bundle.rate))
+        };
+        links(a, b).eq(links(b, a))
     }
 
     /// Whether exchanging the two changes no weight.
