@@ -244,7 +244,8 @@ proptest! {
         let count = 2 + (count - 2) % (free.len() - 1);
         let sets = || subsets(gpus).filter(|set| set.len() == count && set.iter().all(|gpu| free.contains(gpu)));
         let names = || free.iter().map(|gpu| *gpu as u32);
-        let values: [(&str, &dyn Fn(&[usize]) -> Option<Bandwidth>); 3] = [
+        type Value<'a> = &'a dyn Fn(&[usize]) -> Option<Bandwidth>;
+        let values: [(&str, Value<'_>); 3] = [
             ("ring", &|set| topology.rings(set).map(|rings| rings.bandwidth)),
             ("tree", &|set| topology.tree_bandwidth(set)),
             ("all-to-all", &|set| topology.all_to_all_bound(set)),

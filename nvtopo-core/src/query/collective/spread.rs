@@ -18,8 +18,8 @@ impl Topology {
     ///
     /// ```
     /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
-    /// assert_eq!(dgx1.tree_bandwidth(&[0, 1, 2]).unwrap().to_string(), "75 GB/s");
-    /// assert_eq!(dgx1.rings(&[0, 1, 2]).unwrap().bandwidth.to_string(), "50 GB/s");
+    /// assert_eq!(dgx1.tree_bandwidth(&[1, 2, 3]).unwrap().to_string(), "75 GB/s");
+    /// assert_eq!(dgx1.rings(&[1, 2, 3]).unwrap().bandwidth.to_string(), "50 GB/s");
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn tree_bandwidth(&self, gpus: &[usize]) -> Option<Bandwidth> {
