@@ -176,6 +176,9 @@ fn a_ring_over_pcie_is_as_good_as_its_worst_pair() {
     assert!(near.path < PathType::Sys);
 }
 
+/// An objective as a function of a set.
+type Value<'a> = &'a dyn Fn(&[usize]) -> Option<Bandwidth>;
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
@@ -244,7 +247,6 @@ proptest! {
         let count = 2 + (count - 2) % (free.len() - 1);
         let sets = || subsets(gpus).filter(|set| set.len() == count && set.iter().all(|gpu| free.contains(gpu)));
         let names = || free.iter().map(|gpu| *gpu as u32);
-        type Value<'a> = &'a dyn Fn(&[usize]) -> Option<Bandwidth>;
         let values: [(&str, Value<'_>); 3] = [
             ("ring", &|set| topology.rings(set).map(|rings| rings.bandwidth)),
             ("tree", &|set| topology.tree_bandwidth(set)),

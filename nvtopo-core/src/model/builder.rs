@@ -100,6 +100,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         pairs: OnceLock::new(),
         groups: OnceLock::new(),
         shares: OnceLock::new(),
+        class: OnceLock::new(),
     })))
 }
 

@@ -38,6 +38,7 @@ use crate::cpuset::CpuSet;
 use crate::units::Bandwidth;
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 /// The most GPUs and NICs together that a topology holds: the pair table is their square.
@@ -78,6 +79,8 @@ struct Inner {
     pairs: OnceLock<PairTable>,
     groups: OnceLock<Vec<NvlinkGroup>>,
     shares: OnceLock<Shares>,
+    /// What solving computes once; the solver's own type.
+    class: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Topology {
@@ -272,6 +275,7 @@ impl Topology {
             pairs: OnceLock::new(),
             groups: OnceLock::new(),
             shares: OnceLock::new(),
+            class: OnceLock::new(),
         }))
     }
 
@@ -286,6 +290,10 @@ impl Topology {
 
     pub(crate) fn share_cell(&self) -> &OnceLock<Shares> {
         &self.0.shares
+    }
+
+    pub(crate) fn class_cell(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.0.class
     }
 
     pub(crate) fn group_cell(&self) -> &OnceLock<Vec<NvlinkGroup>> {

@@ -23,7 +23,7 @@ impl Objective for Ring {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Weight {
-        value(partial, |gpus| partial.weights.topology().rings(gpus).map(|rings| rings.bandwidth))
+        value(partial, 0, |gpus| partial.weights.topology().rings(gpus).map(|rings| rings.bandwidth))
     }
 
     fn bound(&self, partial: &Partial<'_>) -> Weight {
@@ -47,7 +47,7 @@ impl Objective for Tree {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Weight {
-        value(partial, |gpus| partial.weights.topology().tree_bandwidth(gpus))
+        value(partial, 1, |gpus| partial.weights.topology().tree_bandwidth(gpus))
     }
 
     /// The cut around one GPU holds the rest on one side, whose size times the cut's share is what the GPU can send.
@@ -72,7 +72,7 @@ impl Objective for AllToAll {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Weight {
-        value(partial, |gpus| partial.weights.topology().all_to_all_bound(gpus))
+        value(partial, 2, |gpus| partial.weights.topology().all_to_all_bound(gpus))
     }
 
     fn bound(&self, partial: &Partial<'_>) -> Weight {
@@ -80,8 +80,10 @@ impl Objective for AllToAll {
     }
 }
 
-fn value(partial: &Partial<'_>, of: impl Fn(&[usize]) -> Option<Bandwidth>) -> Weight {
-    of(&partial.weights.positions(partial.chosen)).map_or_else(Weight::default, Weight::of)
+fn value(partial: &Partial<'_>, function: usize, of: impl Fn(&[usize]) -> Option<Bandwidth>) -> Weight {
+    partial.weights.remember(function, partial.chosen, || {
+        of(&partial.weights.positions(partial.chosen)).map_or_else(Weight::default, Weight::of)
+    })
 }
 
 /// No set is worth more than what its weakest member can send.

@@ -77,3 +77,27 @@ pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {
             .help(format!("there are {}", names.join(", ")))
     })
 }
+
+/// Objectives by their names, and after them the default ones that are not among them.
+pub(super) fn by_names<S: AsRef<str>>(
+    names: impl IntoIterator<Item = S>,
+) -> Result<Vec<&'static dyn Objective>> {
+    let mut objectives: Vec<&'static dyn Objective> = Vec::new();
+    for name in names {
+        let objective = by_name(name.as_ref().trim())?;
+        if objectives.iter().any(|other| other.name() == objective.name()) {
+            return Err(Error::request(format!("the objective '{}' is named twice", name.as_ref())));
+        }
+        objectives.push(objective);
+    }
+    if objectives.is_empty() {
+        return Err(Error::request("the list of objectives is empty"));
+    }
+    let named = objectives.len();
+    for objective in DEFAULT_OBJECTIVES {
+        if objectives[..named].iter().all(|other| other.name() != objective.name()) {
+            objectives.push(*objective);
+        }
+    }
+    Ok(objectives)
+}
