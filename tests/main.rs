@@ -1,5 +1,6 @@
 //! Integration tests: one file per theme.
 
+mod choose;
 mod collective;
 mod cpus;
 mod devices;

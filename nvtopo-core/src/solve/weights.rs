@@ -114,7 +114,7 @@ impl Weights {
     /// The bytes that this may come to hold.
     pub(super) fn size(&self) -> usize {
         let remembered =
-            if self.count <= MAX_REMEMBERED { MEMOS * size_of::<u64>() << self.count } else { 0 };
+            if self.count <= MAX_REMEMBERED { (MEMOS * size_of::<u64>()) << self.count } else { 0 };
         self.cells.len() * 2 * size_of::<Weight>() + remembered
     }
 

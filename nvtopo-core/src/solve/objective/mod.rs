@@ -93,9 +93,9 @@ pub(super) fn by_names<S: AsRef<str>>(
     if objectives.is_empty() {
         return Err(Error::request("the list of objectives is empty"));
     }
-    let named = objectives.len();
+    let own = objectives.len();
     for objective in DEFAULT_OBJECTIVES {
-        if objectives[..named].iter().all(|other| other.name() != objective.name()) {
+        if objectives[..own].iter().all(|other| other.name() != objective.name()) {
             objectives.push(*objective);
         }
     }
