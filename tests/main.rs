@@ -1,5 +1,7 @@
 //! Integration tests: one file per theme.
 
+mod choose;
+mod collective;
 mod cpus;
 mod devices;
 mod generate;

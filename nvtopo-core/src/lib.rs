@@ -83,9 +83,10 @@ pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
+pub use query::{Ring, Rings};
 pub use solve::{
-    CpuLimits, CudaOrder, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score, Share,
-    Shares, VisibleGpus, nearest_nics, share_cpus,
+    Chooser, CpuLimits, CudaOrder, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score,
+    Share, Shares, VisibleGpus, nearest_nics, share_cpus,
 };
 pub use units::{Bandwidth, Bytes};
 

@@ -96,9 +96,11 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         origin: fragment.origin,
         dialect: fragment.dialect,
         nvlink_known: fragment.nvlink_known,
+        nvlinks: OnceLock::new(),
         pairs: OnceLock::new(),
         groups: OnceLock::new(),
         shares: OnceLock::new(),
+        class: OnceLock::new(),
     })))
 }
 

@@ -38,6 +38,7 @@ use crate::cpuset::CpuSet;
 use crate::units::Bandwidth;
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
+use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
 /// The most GPUs and NICs together that a topology holds: the pair table is their square.
@@ -74,9 +75,12 @@ struct Inner {
     dialect: Dialect,
     nvlink_known: bool,
     /// Filled when first asked for.
+    nvlinks: OnceLock<Nvlinks>,
     pairs: OnceLock<PairTable>,
     groups: OnceLock<Vec<NvlinkGroup>>,
     shares: OnceLock<Shares>,
+    /// What solving computes once; the solver's own type.
+    class: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Topology {
@@ -267,10 +271,17 @@ impl Topology {
             origin: own.origin.clone(),
             dialect: own.dialect,
             nvlink_known: own.nvlink_known,
+            nvlinks: OnceLock::new(),
             pairs: OnceLock::new(),
             groups: OnceLock::new(),
             shares: OnceLock::new(),
+            class: OnceLock::new(),
         }))
+    }
+
+    /// The NVLinks by their ends, computed once.
+    pub(crate) fn nvlinks(&self) -> &Nvlinks {
+        self.0.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))
     }
 
     pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {
@@ -279,6 +290,10 @@ impl Topology {
 
     pub(crate) fn share_cell(&self) -> &OnceLock<Shares> {
         &self.0.shares
+    }
+
+    pub(crate) fn class_cell(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
+        &self.0.class
     }
 
     pub(crate) fn group_cell(&self) -> &OnceLock<Vec<NvlinkGroup>> {

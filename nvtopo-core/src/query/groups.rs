@@ -1,6 +1,6 @@
 //! NVLink groups: GPUs that are connected over NVLink, and how.
 
-use crate::model::{GroupShape, NvlinkGroup, Nvlinks, PathType, Topology};
+use crate::model::{GroupShape, NvlinkGroup, PathType, Topology};
 
 impl Topology {
     /// The groups of GPUs that NVLink connects, by their lowest GPU; a GPU without NVLink is a group of its own.
@@ -42,7 +42,7 @@ impl Topology {
     fn shape(&self, gpus: &[usize]) -> GroupShape {
         let linked = |a: usize, b: usize| self.pairs().pair(a, b).path == Some(PathType::Nvl);
         let complete = gpus.iter().all(|&a| gpus.iter().all(|&b| a == b || linked(a, b)));
-        let nvlinks = Nvlinks::of(self.links(), |id| self.node(id));
+        let nvlinks = self.nvlinks();
         let on_switch = |gpu: usize| nvlinks.of_node(self.devices()[gpu]).any(|(_, bundle)| bundle.switch);
         match gpus.len() {
             1 => GroupShape::Single,

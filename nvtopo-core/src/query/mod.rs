@@ -1,5 +1,8 @@
 //! What can be asked of a topology. Pure: no input or output, and nothing that decides.
 
 mod affinity;
+mod collective;
 mod groups;
 mod paths;
+
+pub use collective::{Ring, Rings};

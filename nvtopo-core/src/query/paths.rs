@@ -4,7 +4,7 @@
 //! As in `nvidia-smi`, NVLink over a third GPU does not count.
 
 use crate::model::{
-    Basis, Link, LinkKind, NodeId, NodeKind, Nvlinks, Pair, PairTable, PathType, Rate, Topology, rates, tree,
+    Basis, Link, LinkKind, NodeId, NodeKind, Pair, PairTable, PathType, Rate, Topology, rates, tree,
 };
 
 impl Topology {
@@ -20,7 +20,7 @@ impl Topology {
     /// ```
     pub fn pairs(&self) -> &PairTable {
         self.pair_cell().get_or_init(|| {
-            let nvlinks = Nvlinks::of(self.links(), |id| self.node(id));
+            let nvlinks = self.nvlinks();
             let devices = self.devices();
             PairTable::new(devices.len(), |a, b| {
                 let (a, b) = (devices[a.min(b)], devices[a.max(b)]);

@@ -4,9 +4,7 @@
 //! costs no more than a single set. The first set found of several equal ones has the lowest indices.
 
 use super::objective::{Objective, Partial, Set};
-use super::weights::{MAX_CANDIDATES, Weight, Weights};
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::Topology;
+use super::weights::{Weight, Weights};
 
 /// Steps after which the search stops and answers with the best so far.
 const MAX_STEPS: u64 = 400_000;
@@ -25,37 +23,22 @@ pub(super) struct Solution {
     pub(super) steps: u64,
 }
 
-/// The best set of `count` candidates that holds all of `include`. Both lists are increasing positions, `include`
-/// among the candidates, and there are at least `count` candidates.
+/// The best set of `count` candidates among `free` that holds all of `include`. Both are sets of candidates, `include`
+/// within `free`, of which there are at least `count`.
 pub(super) fn solve(
-    topology: &Topology,
-    candidates: &[usize],
-    include: &[usize],
+    weights: &Weights,
+    free: Set,
+    include: Set,
     count: usize,
     objectives: &[&'static dyn Objective],
-) -> Result<Solution> {
-    if candidates.len() > MAX_CANDIDATES {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            format!(
-                "{} GPUs are more than the {MAX_CANDIDATES} that one request chooses from",
-                candidates.len()
-            ),
-        )
-        .help("name fewer with --only, such as one NVLink group"));
-    }
-    let weights = Weights::of(topology, candidates);
-    let included: Set = candidates
-        .iter()
-        .enumerate()
-        .filter(|(_, position)| include.contains(position))
-        .fold(0, |set, (index, _)| set | 1 << index);
-    Ok(Search::new(&weights, included, objectives).run(count))
+) -> Solution {
+    Search::new(weights, free, include, objectives).run(count)
 }
 
 struct Search<'a> {
     weights: &'a Weights,
     objectives: &'a [&'static dyn Objective],
+    free: Set,
     included: Set,
     /// For each candidate the later ones that can stand in for it.
     twins: Vec<Set>,
@@ -79,18 +62,20 @@ struct State {
 }
 
 impl<'a> Search<'a> {
-    fn new(weights: &'a Weights, included: Set, objectives: &'a [&'static dyn Objective]) -> Self {
+    fn new(weights: &'a Weights, free: Set, included: Set, objectives: &'a [&'static dyn Objective]) -> Self {
         let count = weights.gpus();
-        let free = |gpu: usize| included >> gpu & 1 == 0;
+        let open = |gpu: usize| (free & !included) >> gpu & 1 == 1;
+        let links = objectives.iter().any(|objective| objective.sees_links());
+        let twins = |a: usize, b: usize| weights.twins(a, b) && (!links || weights.link_twins(a, b));
         let twins = (0..count)
             .map(|a| {
-                let later = (a + 1..count).filter(|&b| free(a) && free(b) && weights.twins(a, b));
+                let later = (a + 1..count).filter(|&b| open(a) && open(b) && twins(a, b));
                 later.fold(0, |set, b| set | 1 << b)
             })
             .collect();
         let greatest =
             (0..count).flat_map(|a| weights.row(a)[a + 1..].iter().copied()).max().unwrap_or_default();
-        Self { weights, objectives, included, twins, greatest, best: None, steps: 0 }
+        Self { weights, objectives, free, included, twins, greatest, best: None, steps: 0 }
     }
 
     fn run(mut self, count: usize) -> Solution {
@@ -100,7 +85,7 @@ impl<'a> Search<'a> {
             worst: Weight::MAX,
             sum: Weight::default(),
             next: 0,
-            skipped: 0,
+            skipped: !self.free,
             to_chosen: vec![(Weight::MAX, Weight::default()); self.weights.gpus()],
         };
         for gpu in (0..self.weights.gpus()).filter(|gpu| self.included >> gpu & 1 == 1) {
@@ -140,9 +125,11 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn partial<'s>(&'s self, state: &State, open: &'s [(Weight, Weight)]) -> Partial<'s> {
+    fn partial<'s>(&'s self, state: &State, open_set: Set, open: &'s [(Weight, Weight)]) -> Partial<'s> {
         Partial {
             weights: self.weights,
+            chosen: state.chosen,
+            open_set,
             worst: state.worst,
             sum: state.sum,
             missing: state.missing,
@@ -151,26 +138,28 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn open(&self, state: &State) -> Vec<(Weight, Weight)> {
+    /// What may still be chosen.
+    fn open(&self, state: &State) -> (Set, Vec<(Weight, Weight)>) {
         let decided = state.chosen | state.skipped;
         let open = (state.next..self.weights.gpus()).filter(|gpu| decided >> gpu & 1 == 0);
-        open.map(|gpu| state.to_chosen[gpu]).collect()
+        let set = open.clone().fold(0, |set, gpu| set | 1 << gpu);
+        (set, open.map(|gpu| state.to_chosen[gpu]).collect())
     }
 
     fn bounds(&self, state: &State) -> Vec<Weight> {
-        let open = self.open(state);
-        let partial = self.partial(state, &open);
+        let (set, open) = self.open(state);
+        let partial = self.partial(state, set, &open);
         self.objectives.iter().map(|objective| objective.bound(&partial)).collect()
     }
 
     /// Whether some set that extends this one may be better than the best so far.
     fn may_improve(&self, state: &State) -> bool {
-        let open = self.open(state);
+        let (set, open) = self.open(state);
         if open.len() < state.missing {
             return false;
         }
         let Some((best, _)) = &self.best else { return true };
-        let partial = self.partial(state, &open);
+        let partial = self.partial(state, set, &open);
         for (objective, best) in self.objectives.iter().zip(best) {
             match objective.bound(&partial).cmp(best) {
                 std::cmp::Ordering::Less => return false,
@@ -182,12 +171,11 @@ impl<'a> Search<'a> {
     }
 
     fn record(&mut self, state: &State) {
-        let all = Set::MAX >> (Set::BITS as usize - self.weights.gpus());
-        let partial = self.partial(state, &[]);
+        let partial = self.partial(state, 0, &[]);
         let mut values = Vec::with_capacity(self.objectives.len());
         let mut ahead = self.best.is_none();
         for (index, objective) in self.objectives.iter().enumerate() {
-            let value = objective.value(&partial, all & !state.chosen);
+            let value = objective.value(&partial, self.free & !state.chosen);
             match &self.best {
                 Some((best, _)) if !ahead && value < best[index] => return,
                 Some((best, _)) => ahead |= value > best[index],

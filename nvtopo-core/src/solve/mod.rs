@@ -3,6 +3,8 @@
 //! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an
 //! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
 
+mod chooser;
+mod class;
 mod cpus;
 mod cuda_order;
 mod exact;
@@ -17,6 +19,8 @@ mod visible;
 mod weights;
 
 pub use crate::model::{Share, Shares};
+pub use chooser::Chooser;
+pub use class::{class_memory, set_class_memory};
 pub use cpus::{CpuLimits, share_cpus};
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::GpuRef;

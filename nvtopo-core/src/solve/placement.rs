@@ -162,18 +162,13 @@ impl fmt::Display for Placement {
 /// Adds to a solution what belongs to its GPUs, and says why.
 pub(super) fn complete(
     topology: &Topology,
-    candidates: &[usize],
+    chosen: &[usize],
+    candidates: usize,
     solution: &Solution,
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
 ) -> Placement {
-    let chosen: Vec<usize> = candidates
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| solution.chosen >> index & 1 == 1)
-        .map(|(_, position)| *position)
-        .collect();
-    let shares = shares_of(topology, limits, &chosen, &chosen);
+    let shares = shares_of(topology, limits, chosen, chosen);
     let gpus = chosen
         .iter()
         .map(|&position| {
@@ -203,7 +198,7 @@ pub(super) fn complete(
         .collect();
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
-    let why = explain(topology, &chosen, candidates.len(), objectives[0].name(), proof);
+    let why = explain(topology, chosen, candidates, objectives[0].name(), proof);
     let divided = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
     let divided = divided
         .filter(|(_, gpu)| gpu.mig.is_some_and(|mig| mig.current))

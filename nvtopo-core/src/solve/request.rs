@@ -1,8 +1,9 @@
 //! What a job asks for.
 
+use super::class::Class;
 use super::cpus::CpuLimits;
 use super::gpu_ref::GpuRef;
-use super::objective::{DEFAULT_OBJECTIVES, Objective, by_name};
+use super::objective::{DEFAULT_OBJECTIVES, by_names};
 use super::placement::Placement;
 use super::{exact, placement};
 use crate::cpuset::CpuSet;
@@ -79,34 +80,21 @@ impl Request {
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        let objectives = self.resolve_objectives()?;
+        let objectives = match &self.objectives {
+            Some(names) => by_names(names)?,
+            None => DEFAULT_OBJECTIVES.to_vec(),
+        };
         let choice = self.choice(topology)?;
-        let solution = exact::solve(topology, &choice.candidates, &choice.include, self.count, &objectives)?;
+        let (class, free) = Class::of_candidates(topology, &choice.candidates)?;
+        let include = class.weights.set(&choice.include);
+        let solution = exact::solve(&class.weights, free, include, self.count, &objectives);
+        let chosen = class.weights.positions(solution.chosen);
+        let count = choice.candidates.len();
         let mut placement =
-            placement::complete(topology, &choice.candidates, &solution, &objectives, &self.limits);
+            placement::complete(topology, &chosen, count, &solution, &objectives, &self.limits);
         let unusable = choice.unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}"));
         placement.remark(unusable);
         Ok(placement)
-    }
-
-    fn resolve_objectives(&self) -> Result<Vec<&'static dyn Objective>> {
-        let mut objectives: Vec<&'static dyn Objective> = Vec::new();
-        for name in self.objectives.iter().flatten() {
-            let objective = by_name(name.trim())?;
-            if objectives.iter().any(|other| other.name() == objective.name()) {
-                return Err(Error::request(format!("the objective '{name}' is named twice")));
-            }
-            objectives.push(objective);
-        }
-        if self.objectives.as_ref().is_some_and(Vec::is_empty) {
-            return Err(Error::request("the list of objectives is empty"));
-        }
-        for objective in DEFAULT_OBJECTIVES {
-            if objectives.iter().all(|other| other.name() != objective.name()) {
-                objectives.push(*objective);
-            }
-        }
-        Ok(objectives)
     }
 
     /// What there is to choose from, or why that is not enough.

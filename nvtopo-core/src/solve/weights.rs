@@ -2,7 +2,8 @@
 
 use crate::model::{PathType, Topology};
 use crate::units::Bandwidth;
-use std::cell::OnceCell;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most GPUs that one request chooses from.
 pub(super) const MAX_CANDIDATES: usize = 128;
@@ -23,6 +24,11 @@ impl Weight {
     /// Above every weight and every sum of weights.
     pub const MAX: Self = Self(u64::MAX);
 
+    /// A bandwidth, of which no path is known to be near.
+    pub fn of(bandwidth: Bandwidth) -> Self {
+        Self(bandwidth.as_mb_per_s().min(MAX_MB_PER_S) << NEARNESS_BITS)
+    }
+
     /// The part that is bandwidth.
     pub fn bandwidth(self) -> Bandwidth {
         Bandwidth::from_mb_per_s(self.0 >> NEARNESS_BITS)
@@ -30,12 +36,23 @@ impl Weight {
 }
 
 /// The weights between candidates, by their order among the candidates.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Weights {
+    topology: Topology,
+    /// The candidates' positions.
+    positions: Vec<usize>,
     count: usize,
+    reach: OnceLock<Vec<Weight>>,
     cells: Vec<Weight>,
-    descending: OnceCell<Vec<(Weight, u8, u8)>>,
+    descending: OnceLock<Vec<(Weight, u8, u8)>>,
+    values: [OnceLock<Box<[AtomicU64]>>; MEMOS],
 }
+
+/// How many functions of a set are remembered.
+const MEMOS: usize = 3;
+
+/// The most candidates of which every set's value is remembered.
+const MAX_REMEMBERED: usize = 16;
 
 impl Weights {
     /// The weights of these GPUs. A pair of which nothing is known is worth nothing.
@@ -48,7 +65,71 @@ impl Weights {
             Weight(bandwidth << NEARNESS_BITS | nearness)
         };
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
-        Self { count: gpus.len(), cells, descending: OnceCell::new() }
+        Self {
+            topology: topology.clone(),
+            positions: gpus.to_vec(),
+            count: gpus.len(),
+            reach: OnceLock::new(),
+            cells,
+            descending: OnceLock::new(),
+            values: std::array::from_fn(|_| OnceLock::new()),
+        }
+    }
+
+    /// The topology that the candidates are of.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The candidates at some positions in [`Topology::gpus`].
+    pub(super) fn set(&self, positions: &[usize]) -> u128 {
+        let members = self.positions.iter().enumerate().filter(|(_, position)| positions.contains(position));
+        members.fold(0, |set, (gpu, _)| set | 1 << gpu)
+    }
+
+    /// The positions in [`Topology::gpus`] of some candidates.
+    pub fn positions(&self, set: u128) -> Vec<usize> {
+        let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);
+        members.map(|(_, position)| *position).collect()
+    }
+
+    /// The value of a set by one of several functions, numbered from 0; computed once on machines of few GPUs.
+    pub(super) fn remember(&self, function: usize, set: u128, value: impl FnOnce() -> Weight) -> Weight {
+        let (Some(cell), true) = (self.values.get(function), self.count <= MAX_REMEMBERED) else {
+            return value();
+        };
+        // 0 is not computed yet. Two threads that compute the same write the same.
+        let zeros = || (0..1usize << self.count).map(|_| AtomicU64::new(0)).collect();
+        let slot = &cell.get_or_init(zeros)[set as usize];
+        match slot.load(Ordering::Relaxed) {
+            0 => {
+                let value = value();
+                slot.store(value.0 + 1, Ordering::Relaxed);
+                value
+            }
+            known => Weight(known - 1),
+        }
+    }
+
+    /// The bytes that this may come to hold.
+    pub(super) fn size(&self) -> usize {
+        let remembered =
+            if self.count <= MAX_REMEMBERED { (MEMOS * size_of::<u64>()) << self.count } else { 0 };
+        self.cells.len() * 2 * size_of::<Weight>() + remembered
+    }
+
+    /// The most that each candidate can send: over all of its NVLinks, or to any one other.
+    pub(super) fn reach(&self) -> &[Weight] {
+        self.reach.get_or_init(|| {
+            let reach = |gpu: usize| {
+                let id = self.topology.devices()[self.positions[gpu]];
+                let rates = self.topology.nvlinks().of_node(id).map(|(_, bundle)| bundle.rate);
+                let links = rates.map(|rate| rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth)).sum();
+                let others = (0..self.count).filter(|other| *other != gpu);
+                others.map(|other| self.between(gpu, other)).max().unwrap_or_default().max(Weight::of(links))
+            };
+            (0..self.count).map(reach).collect()
+        })
     }
 
     /// How many candidates there are.
@@ -74,6 +155,17 @@ impl Weights {
             pairs.sort_unstable_by(|a, b| b.cmp(a));
             pairs
         })
+    }
+
+    /// Whether exchanging the two changes no NVLink.
+    pub(super) fn link_twins(&self, a: usize, b: usize) -> bool {
+        let nvlinks = self.topology.nvlinks();
+        let id = |gpu: usize| self.topology.devices()[self.positions[gpu]];
+        let (a, b) = (id(a), id(b));
+        let links = |own, other| {
+            nvlinks.of_node(own).filter(move |(far, _)| *far != other).map(|(far, bundle)| (far, bundle.rate))
+        };
+        links(a, b).eq(links(b, a))
     }
 
     /// Whether exchanging the two changes no weight.

@@ -1,0 +1,45 @@
+//! Cuts through a set of GPUs: what each part of it can send to the rest over NVLink.
+
+use super::fabric::Fabric;
+
+/// The most GPUs of which all cuts are looked at.
+pub(super) const MAX_EXACT: usize = 16;
+
+/// Calls with each cut through the set: the members on one side, as bits (never empty, never all), and the MB/s that they
+/// can send to the other side. Each cut comes once, with the last member on the other side; capacities are the same
+/// from both sides.
+pub(super) fn each(fabric: &Fabric, mut call: impl FnMut(u32, u64)) {
+    let count = fabric.count;
+    let degree: Vec<u64> =
+        (0..count).map(|a| (0..count).map(|b| u64::from(fabric.units(a, b))).sum()).collect();
+    let mut direct = vec![0u64; 1 << (count - 1)];
+    let totals: Vec<u64> = fabric.planes.iter().map(|ports| ports.iter().sum()).collect();
+    for set in 1..1usize << (count - 1) {
+        let low = set.trailing_zeros() as usize;
+        let rest = set & (set - 1);
+        let inside: u64 =
+            (0..count).filter(|b| rest >> b & 1 == 1).map(|b| u64::from(fabric.units(low, b))).sum();
+        direct[set] = direct[rest] + degree[low] - 2 * inside;
+        let ports: u64 = fabric
+            .planes
+            .iter()
+            .zip(&totals)
+            .map(|(ports, total)| {
+                let here: u64 = (0..count).filter(|a| set >> a & 1 == 1).map(|a| ports[a]).sum();
+                here.min(total - here)
+            })
+            .sum();
+        call(set as u32, direct[set] * fabric.unit + ports);
+    }
+}
+
+/// The least that any cut lets through, in MB/s. Beyond [`MAX_EXACT`] GPUs only cuts around single GPUs are looked at.
+pub(super) fn least(fabric: &Fabric) -> u64 {
+    let single = (0..fabric.count).map(|member| fabric.degree(member)).min().unwrap_or(0);
+    if fabric.count > MAX_EXACT {
+        return single;
+    }
+    let mut least = single;
+    each(fabric, |_, capacity| least = least.min(capacity));
+    least
+}

@@ -1,0 +1,88 @@
+//! Cycles through all members of a small graph, given by the neighbours of each as bits.
+
+/// The most members for which a search over all sets is made.
+pub(super) const MAX_EXACT: usize = 16;
+
+/// A cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`] members, at least 3.
+///
+/// Held and Karp's table: for each set that holds member 0, the members at which a path through it can end.
+pub(super) fn cycle(near: &[u32]) -> Option<Vec<usize>> {
+    let count = near.len();
+    let all = (1usize << count) - 1;
+    let mut ends = vec![0u32; all + 1];
+    ends[1] = 1;
+    for set in (1..=all).step_by(2) {
+        let mut open = ends[set];
+        while open != 0 {
+            let last = open.trailing_zeros() as usize;
+            open &= open - 1;
+            let mut next = near[last] & !(set as u32);
+            while next != 0 {
+                let member = next.trailing_zeros();
+                next &= next - 1;
+                ends[set | 1 << member] |= 1 << member;
+            }
+        }
+    }
+    let closing = ends[all] & near[0];
+    if closing == 0 {
+        return None;
+    }
+    // Backwards, from the lowest end that closes the cycle.
+    let (mut order, mut set, mut last) = (Vec::with_capacity(count), all, closing.trailing_zeros() as usize);
+    loop {
+        order.push(last);
+        set &= !(1 << last);
+        if set == 0 {
+            break;
+        }
+        last = (ends[set] & near[last]).trailing_zeros() as usize;
+    }
+    order.reverse();
+    Some(order)
+}
+
+/// All cycles through all members, each once in one direction, from member 0. Stops at `most`, and tells whether that
+/// were all.
+pub(super) fn cycles(near: &[u32], most: usize) -> (Vec<Vec<u8>>, bool) {
+    let mut walk = Walk { near, path: vec![0], found: Vec::new(), most, steps: 0 };
+    walk.on(1);
+    let complete = walk.found.len() < most && walk.steps < MAX_STEPS;
+    (walk.found, complete)
+}
+
+/// Steps after which the listing of cycles stops.
+const MAX_STEPS: usize = 2_000_000;
+
+struct Walk<'a> {
+    near: &'a [u32],
+    path: Vec<u8>,
+    found: Vec<Vec<u8>>,
+    most: usize,
+    steps: usize,
+}
+
+impl Walk<'_> {
+    fn on(&mut self, visited: u32) {
+        self.steps += 1;
+        if self.found.len() >= self.most || self.steps >= MAX_STEPS {
+            return;
+        }
+        let last = usize::from(self.path[self.path.len() - 1]);
+        if self.path.len() == self.near.len() {
+            // Each cycle is met in both directions: the one whose second member is lower counts.
+            if self.near[last] & 1 == 1 && self.path[1] < self.path[self.path.len() - 1] {
+                self.found.push(self.path.clone());
+            }
+            return;
+        }
+        let mut next = self.near[last] & !visited;
+        while next != 0 {
+            let member = next.trailing_zeros();
+            next &= next - 1;
+            self.path.push(member as u8);
+            self.on(visited | 1 << member);
+            self.path.pop();
+        }
+    }
+}

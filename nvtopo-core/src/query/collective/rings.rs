@@ -1,0 +1,146 @@
+//! Rings: the order in which data goes around a set of GPUs, and how much of it at once.
+
+use super::fabric::Fabric;
+use super::{cuts, hamilton, packing};
+use crate::model::{PathType, Topology};
+use crate::units::Bandwidth;
+
+/// The most GPUs whose rings over direct NVLinks are packed.
+const MAX_PACKED: usize = hamilton::MAX_EXACT;
+
+/// A ring, or several alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ring {
+    /// The positions of the GPUs in [`Topology::gpus`], in the order of the ring, from the lowest.
+    pub order: Vec<usize>,
+    /// What the rings in this order carry together.
+    pub bandwidth: Bandwidth,
+}
+
+/// The rings of a set of GPUs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// The rings that carry most together, the widest first. In half of what a ring carries the data goes around the
+    /// other way.
+    pub rings: Vec<Ring>,
+    /// What they carry together: the bandwidth of the bus that the set is.
+    pub bandwidth: Bandwidth,
+    /// No rings carry more. Equal to the bandwidth where that is proven to be the most.
+    pub bound: Bandwidth,
+    /// The class of the worst path that a ring uses.
+    pub path: PathType,
+}
+
+impl Topology {
+    /// The rings through all of these GPUs, by their positions in [`gpus`](Self::gpus): over NVLink as many as its links
+    /// carry at once; where NVLink has no ring, the ring over other paths whose worst pair is best.
+    ///
+    /// The value in GB/s, one direction: the greatest Σ x(R) over directed cycles R through all GPUs, such that no link
+    /// carries more than its bandwidth in either direction, x in halves of one link. Two GPUs are a ring of what they
+    /// share. `None`: fewer than two GPUs or one that occurs twice, a position that does not exist, or an unknown path.
+    ///
+    /// ```
+    /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
+    /// let all: Vec<usize> = (0..8).collect();
+    /// let rings = dgx1.rings(&all).unwrap();
+    /// assert_eq!(rings.bandwidth.to_string(), "150 GB/s"); // 6 NVLinks of 25 GB/s, all of them used
+    /// assert_eq!(rings.bandwidth, rings.bound);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn rings(&self, gpus: &[usize]) -> Option<Rings> {
+        let mut set = gpus.to_vec();
+        set.sort_unstable();
+        let sound = set.windows(2).all(|pair| pair[0] < pair[1]) && *set.last()? < self.gpus().len();
+        if set.len() < 2 || !sound {
+            return None;
+        }
+        if let [a, b] = set[..] {
+            let pair = self.pairs().pair(a, b);
+            let bandwidth = pair.rate?.bandwidth;
+            let rings = vec![Ring { order: set, bandwidth }];
+            return Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path? });
+        }
+        Fabric::of(self, &set).and_then(|fabric| over_nvlink(&fabric, &set)).or_else(|| over_all(self, &set))
+    }
+}
+
+/// `None` where NVLink carries no ring.
+fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Option<Rings> {
+    let mut rings = Vec::new();
+    // A fabric carries a ring for each link that every GPU has to it, in any order.
+    let switched: u64 = fabric.planes.iter().map(|ports| ports.iter().copied().min().unwrap_or(0)).sum();
+    if switched > 0 {
+        rings.push(Ring { order: set.to_vec(), bandwidth: Bandwidth::from_mb_per_s(switched) });
+    }
+    let mut bound = cuts::least(fabric);
+    if fabric.unit > 0 && fabric.count <= MAX_PACKED {
+        let units = u32::try_from(bound / fabric.unit).unwrap_or(u32::MAX);
+        let packing = packing::pack(fabric, units);
+        rings.extend(packing.cycles.iter().map(|(cycle, units)| Ring {
+            order: cycle.iter().map(|member| set[*member]).collect(),
+            bandwidth: Bandwidth::from_mb_per_s(fabric.unit).times(u64::from(*units)),
+        }));
+        if packing.complete && fabric.planes.is_empty() {
+            let packed: u64 = packing.cycles.iter().map(|(_, units)| u64::from(*units)).sum();
+            bound = packed * fabric.unit;
+        }
+    }
+    if rings.is_empty() {
+        return None;
+    }
+    rings.sort_by_key(|ring| std::cmp::Reverse(ring.bandwidth));
+    let bandwidth = rings.iter().map(|ring| ring.bandwidth).sum();
+    Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: PathType::Nvl })
+}
+
+/// The ring whose worst pair is best, whatever its pairs go over.
+fn over_all(topology: &Topology, set: &[usize]) -> Option<Rings> {
+    let pair = |a: usize, b: usize| topology.pairs().pair(set[a], set[b]);
+    let count = set.len();
+    let mut rates = Vec::new();
+    for (a, b) in (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))) {
+        rates.push(pair(a, b).rate?.bandwidth);
+    }
+    rates.sort_unstable();
+    rates.dedup();
+    let mut bound = None;
+    for least in rates.iter().rev().copied() {
+        let linked =
+            |a: usize, b: usize| a != b && pair(a, b).rate.is_some_and(|rate| rate.bandwidth >= least);
+        let enough = (0..count).all(|a| (0..count).filter(|b| linked(a, *b)).nth(1).is_some());
+        if !enough {
+            continue;
+        }
+        bound = bound.or(Some(least));
+        let order = if count <= hamilton::MAX_EXACT {
+            let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0u32, |set, b| set | 1 << b);
+            hamilton::cycle(&(0..count).map(near).collect::<Vec<_>>())
+        } else {
+            nearest_first(count, linked)
+        };
+        if let Some(order) = order {
+            let next = order.iter().cycle().skip(1);
+            let path = order.iter().zip(next).filter_map(|(a, b)| pair(*a, *b).path).max()?;
+            let order = order.into_iter().map(|member| set[member]).collect();
+            // Below the first rate with enough pairs a table of all sets has shown that there is no ring.
+            let bound = if count <= hamilton::MAX_EXACT { least } else { bound.unwrap_or(least) };
+            return Some(Rings {
+                rings: vec![Ring { order, bandwidth: least }],
+                bandwidth: least,
+                bound,
+                path,
+            });
+        }
+    }
+    None
+}
+
+/// A cycle found by always going on to the lowest neighbour that is left; not every cycle is found so.
+fn nearest_first(count: usize, linked: impl Fn(usize, usize) -> bool) -> Option<Vec<usize>> {
+    let mut order = vec![0];
+    let mut left: Vec<usize> = (1..count).collect();
+    while let Some(at) = left.iter().position(|member| linked(order[order.len() - 1], *member)) {
+        order.push(left.remove(at));
+    }
+    (left.is_empty() && linked(order[order.len() - 1], 0)).then_some(order)
+}

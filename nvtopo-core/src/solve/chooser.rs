@@ -1,0 +1,72 @@
+//! Which GPUs, and nothing else: for schedulers that ask for every decision.
+
+use super::class::{Answers, Class};
+use super::objective::{DEFAULT_OBJECTIVES, Objective, Set, by_names};
+use crate::error::Result;
+use crate::model::Topology;
+use std::sync::Arc;
+
+/// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
+/// asked again, one costs nanoseconds. Clones share what they keep, as do all machines of equal structure.
+///
+/// ```
+/// use nvtopo::{Chooser, Topology};
+///
+/// let dgx1 = Topology::preset("dgx-1-v100")?;
+/// let chooser = Chooser::new(&dgx1)?;
+/// assert_eq!(chooser.choose(0b1111_1111, 2), Some(0b0000_1001)); // GPU0 and GPU3 share two NVLinks
+/// assert_eq!(chooser.choose(0b1111_0110, 2), Some(0b0000_0110)); // without them, GPU1 and GPU2
+/// assert_eq!(chooser.choose(0b0000_0001, 2), None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Chooser {
+    class: Arc<Class>,
+    /// The GPUs against which nothing is known.
+    usable: Set,
+    answers: Option<Arc<Answers>>,
+    objectives: Arc<[&'static dyn Objective]>,
+}
+
+impl Chooser {
+    /// By the default objectives. [`Unsupported`](crate::ErrorKind::Unsupported) on machines of more than 128 GPUs.
+    pub fn new(topology: &Topology) -> Result<Self> {
+        Self::of(topology, DEFAULT_OBJECTIVES.into())
+    }
+
+    /// By these objectives, most important first; what they leave open the default ones decide.
+    pub fn by_objectives<S: AsRef<str>>(
+        topology: &Topology,
+        names: impl IntoIterator<Item = S>,
+    ) -> Result<Self> {
+        Self::of(topology, by_names(names)?.into())
+    }
+
+    fn of(topology: &Topology, objectives: Arc<[&'static dyn Objective]>) -> Result<Self> {
+        let class = Class::of(topology)?;
+        let answers = class.answers(&objectives);
+        let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
+        let usable = usable.fold(0, |set, (position, _)| set | 1 << position);
+        Ok(Self { class, usable, answers, objectives })
+    }
+
+    /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
+    /// bits, and GPUs that cannot be used, are not looked at. `None`: there are not so many, or none was asked for.
+    pub fn choose(&self, free: Set, count: usize) -> Option<Set> {
+        let free = free & self.usable;
+        if count == 0 || count > free.count_ones() as usize {
+            return None;
+        }
+        Some(self.class.best(self.answers.as_deref(), free, count, &self.objectives))
+    }
+}
+
+impl std::fmt::Debug for Chooser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let objectives: Vec<&str> = self.objectives.iter().map(|objective| objective.name()).collect();
+        f.debug_struct("Chooser")
+            .field("gpus", &self.class.weights.gpus())
+            .field("objectives", &objectives)
+            .finish_non_exhaustive()
+    }
+}

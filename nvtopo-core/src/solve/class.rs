@@ -1,0 +1,212 @@
+//! What solving keeps of a machine: the weights of its pairs, the values of sets and the answers that were computed once.
+//! Machines of equal structure share it, whatever their addresses.
+
+use super::exact::{self, Solution};
+use super::objective::{DEFAULT_OBJECTIVES, Objective, Set};
+use super::weights::{MAX_CANDIDATES, Weights};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{PathType, Topology};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// The most GPUs of which the answer for each set of free ones is kept.
+const MAX_KEPT: usize = 16;
+
+/// The memory that classes may hold together unless the embedder says otherwise.
+const DEFAULT_LIMIT: usize = 64 << 20;
+
+/// A structure of machines.
+pub(super) struct Class {
+    pub(super) weights: Weights,
+    /// Answers by the default objectives, and by others under their names.
+    default: OnceLock<Arc<Answers>>,
+    others: Mutex<BTreeMap<Vec<&'static str>, Arc<Answers>>>,
+}
+
+/// The answers for each set of free GPUs and each count, as far as they were asked for.
+pub(super) struct Answers {
+    gpus: usize,
+    /// The chosen set by free set and count; 0 where it was not asked for yet.
+    chosen: Box<[AtomicU16]>,
+}
+
+impl Class {
+    /// The class of a machine, computed once.
+    pub(super) fn of(topology: &Topology) -> Result<Arc<Self>> {
+        let gpus = topology.gpus().len();
+        if gpus > MAX_CANDIDATES {
+            return Err(too_many(gpus));
+        }
+        let cell = topology.class_cell().get_or_init(|| shared(topology));
+        match Arc::clone(cell).downcast() {
+            Ok(class) => Ok(class),
+            Err(_) => unreachable!("only this function fills the cell"),
+        }
+    }
+
+    /// The class of some GPUs of a machine that is too large for one as a whole, and the set of its free GPUs.
+    pub(super) fn of_candidates(topology: &Topology, candidates: &[usize]) -> Result<(Arc<Self>, Set)> {
+        if topology.gpus().len() <= MAX_CANDIDATES {
+            let free = candidates.iter().fold(0, |set, position| set | 1 << position);
+            return Ok((Self::of(topology)?, free));
+        }
+        if candidates.len() > MAX_CANDIDATES {
+            return Err(too_many(candidates.len()));
+        }
+        let free = Set::MAX >> (Set::BITS as usize - candidates.len());
+        Ok((Arc::new(Self::new(Weights::of(topology, candidates))), free))
+    }
+
+    fn new(weights: Weights) -> Self {
+        Self { weights, default: OnceLock::new(), others: Mutex::default() }
+    }
+
+    /// The best set of `count` among `free`, from memory where it was asked for before.
+    pub(super) fn best(
+        &self,
+        answers: Option<&Answers>,
+        free: Set,
+        count: usize,
+        objectives: &[&'static dyn Objective],
+    ) -> Set {
+        let solve = || exact::solve(&self.weights, free, 0, count, objectives);
+        match answers {
+            Some(answers) => answers.at(free, count, solve),
+            None => solve().chosen,
+        }
+    }
+
+    /// The answers by a list of objectives; `None` on machines too large to keep them.
+    pub(super) fn answers(&self, objectives: &[&'static dyn Objective]) -> Option<Arc<Answers>> {
+        let gpus = self.weights.gpus();
+        if gpus > MAX_KEPT {
+            return None;
+        }
+        let names: Vec<&'static str> = objectives.iter().map(|objective| objective.name()).collect();
+        if names.iter().copied().eq(DEFAULT_OBJECTIVES.iter().map(|objective| objective.name())) {
+            return Some(Arc::clone(self.default.get_or_init(|| Arc::new(Answers::new(gpus)))));
+        }
+        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(others.entry(names).or_insert_with(|| Arc::new(Answers::new(gpus)))))
+    }
+
+    /// The bytes that this may come to hold.
+    fn size(&self) -> usize {
+        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let gpus = self.weights.gpus();
+        let answers = if gpus <= MAX_KEPT { (gpus * size_of::<u16>()) << gpus } else { 0 };
+        self.weights.size() + answers * (1 + others)
+    }
+}
+
+impl Answers {
+    fn new(gpus: usize) -> Self {
+        Self { gpus, chosen: (0..gpus << gpus).map(|_| AtomicU16::new(0)).collect() }
+    }
+
+    fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Solution) -> Set {
+        let place = (free as usize) * self.gpus + count - 1;
+        let Some(slot) = self.chosen.get(place) else { return solve().chosen };
+        match slot.load(Ordering::Relaxed) {
+            0 => {
+                let solution = solve();
+                // What was not proven is computed again, so that its bounds are told.
+                if solution.complete {
+                    slot.store(solution.chosen as u16, Ordering::Relaxed);
+                }
+                solution.chosen
+            }
+            known => known.into(),
+        }
+    }
+}
+
+/// The memory in bytes that structures of machines may hold together; the least used go first when there are more. One of
+/// a machine of 16 GPUs holds less than 4 MB, and one of 8 GPUs 30 kB. With 0 nothing is shared between topologies.
+///
+/// ```
+/// nvtopo::solve::set_class_memory(16 << 20);
+/// ```
+pub fn set_class_memory(bytes: usize) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+    CACHE.lock().unwrap_or_else(PoisonError::into_inner).shrink(bytes);
+}
+
+/// The memory in bytes that shared structures of machines may come to hold, as they are now.
+pub fn class_memory() -> usize {
+    CACHE.lock().unwrap_or_else(PoisonError::into_inner).size()
+}
+
+static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_LIMIT);
+static CACHE: Mutex<Cache> = Mutex::new(Cache { classes: BTreeMap::new(), clock: 0 });
+
+/// Classes by what makes them equal, each with the time of its last use.
+struct Cache {
+    classes: BTreeMap<Vec<u64>, (u64, Arc<Class>)>,
+    clock: u64,
+}
+
+impl Cache {
+    fn size(&self) -> usize {
+        self.classes.iter().map(|(key, (_, class))| class.size() + size_of_val(key.as_slice())).sum()
+    }
+
+    fn shrink(&mut self, limit: usize) {
+        while self.size() > limit {
+            let oldest = self.classes.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| key.clone());
+            let Some(oldest) = oldest else { return };
+            self.classes.remove(&oldest);
+        }
+    }
+}
+
+fn shared(topology: &Topology) -> Arc<Class> {
+    let all: Vec<usize> = (0..topology.gpus().len()).collect();
+    let key = key(topology);
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    cache.clock += 1;
+    let now = cache.clock;
+    let fresh = || (now, Arc::new(Class::new(Weights::of(topology, &all))));
+    let entry = cache.classes.entry(key).or_insert_with(fresh);
+    entry.0 = now;
+    let class = Arc::clone(&entry.1);
+    cache.shrink(LIMIT.load(Ordering::Relaxed));
+    class
+}
+
+/// Everything that objectives see of a machine, with its parts numbered as they are met.
+fn key(topology: &Topology) -> Vec<u64> {
+    let (gpus, devices) = (topology.gpus().len(), topology.devices());
+    let mut key = vec![gpus as u64, devices.len() as u64];
+    for (a, b) in (0..gpus).flat_map(|a| (a + 1..devices.len()).map(move |b| (a, b))) {
+        let pair = topology.pairs().pair(a, b);
+        let path = pair.path.map_or(u64::MAX, |path: PathType| path as u64);
+        key.extend([path, pair.rate.map_or(u64::MAX, |rate| rate.bandwidth.as_mb_per_s())]);
+    }
+    let mut numbers = BTreeMap::new();
+    for id in &devices[..gpus] {
+        for (far, bundle) in topology.nvlinks().of_node(*id) {
+            let next = numbers.len() as u64;
+            let far = *numbers.entry(far).or_insert(next);
+            let rate = bundle.rate.map_or(u64::MAX, |rate| rate.bandwidth.as_mb_per_s());
+            key.extend([far, u64::from(bundle.switch), rate]);
+        }
+        key.push(u64::MAX);
+        key.extend(
+            topology.local_nodes(*id).known().into_iter().flat_map(|nodes| nodes.iter().map(u64::from)),
+        );
+        key.push(u64::MAX);
+    }
+    let measured = topology.measurements().iter();
+    key.extend(measured.flat_map(|one| {
+        let place = |id| devices.iter().position(|own| *own == id).map_or(u64::MAX, |place| place as u64);
+        [place(one.from), place(one.to), one.bandwidth.as_mb_per_s()]
+    }));
+    key
+}
+
+fn too_many(gpus: usize) -> Error {
+    let text = format!("{gpus} GPUs are more than the {MAX_CANDIDATES} that one request chooses from");
+    Error::new(ErrorKind::Unsupported, text).help("name fewer with --only, such as one NVLink group")
+}

@@ -1,0 +1,83 @@
+//! Choosing from memory: the same answers as a request gives, whatever is free.
+
+use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+use nvtopo::{Chooser, ErrorKind, Request, Topology};
+
+/// Two GPUs for each pair of NVLinks, at addresses that start with `bus`, in the order of `indices`.
+fn pairs(bus: u8, indices: &[u32]) -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index: &u32| {
+        let address = format!("{bus:02x}:{index:02x}.0").parse().ok();
+        NodeKind::Gpu(Box::new(Gpu { index: *index, address, ..Gpu::default() }))
+    };
+    let ids: Vec<NodeId> = indices.iter().map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    for pair in ids.chunks_exact(2) {
+        fragment.link(pair[0], pair[1], rates::nvlink(3, 4));
+    }
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+fn by_request(topology: &Topology, free: u128, count: usize, objective: Option<&str>) -> u128 {
+    let gpus = topology.gpus().enumerate().filter(|(position, _)| free >> position & 1 == 1);
+    let request = Request::gpus(count).only(gpus.map(|(_, gpu)| gpu.index));
+    let request = match objective {
+        Some(name) => request.objectives([name]),
+        None => request,
+    };
+    let placement = request.solve(topology).unwrap();
+    placement.gpus().iter().fold(0, |set, gpu| set | 1 << gpu.position)
+}
+
+#[test]
+fn the_answers_are_those_of_requests_first_and_again() {
+    for (preset, objective) in [
+        ("dgx-1-v100", None),
+        ("dgx-1-v100", Some("ring")),
+        ("l40s-8-pcie", None),
+        ("hgx-a100-4", Some("tree")),
+    ] {
+        let topology = Topology::preset(preset).unwrap();
+        let chooser = match objective {
+            Some(name) => Chooser::by_objectives(&topology, [name]).unwrap(),
+            None => Chooser::new(&topology).unwrap(),
+        };
+        let gpus = topology.gpus().len();
+        for free in 0..1u128 << gpus {
+            for count in 1..=free.count_ones() as usize {
+                let first = chooser.choose(free, count).unwrap();
+                assert_eq!(
+                    first,
+                    by_request(&topology, free, count, objective),
+                    "{preset} {free:#b} {count}"
+                );
+                assert_eq!(chooser.choose(free | 1 << 100, count), Some(first), "{preset} {free:#b} {count}");
+            }
+            assert_eq!(chooser.choose(free, free.count_ones() as usize + 1), None);
+            assert_eq!(chooser.choose(free, 0), None);
+        }
+    }
+}
+
+#[test]
+fn more_than_memory_holds_is_still_answered() {
+    let topology = pairs(1, &(0..20).collect::<Vec<_>>());
+    let chooser = Chooser::new(&topology).unwrap();
+    let free = 0xf_fffe;
+    assert_eq!(chooser.choose(free, 2), Some(by_request(&topology, free, 2, None)));
+    let large = pairs(1, &(0..130).collect::<Vec<_>>());
+    assert_eq!(Chooser::new(&large).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn gpus_that_cannot_be_used_are_never_chosen() {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    for index in 0..4 {
+        let unusable = (index == 1).then(|| "has fallen off the bus".to_owned());
+        let gpu = Gpu { index, unusable, ..Gpu::default() };
+        fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+    }
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    let chooser = Chooser::new(&topology).unwrap();
+    assert_eq!(chooser.choose(0b1111, 3), Some(0b1101));
+    assert_eq!(chooser.choose(0b1111, 4), None);
+}

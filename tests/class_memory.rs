@@ -1,0 +1,41 @@
+//! What machines of equal structure share, and its limit: a program of its own, since the memory is the process's.
+
+use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+use nvtopo::solve::{class_memory, set_class_memory};
+use nvtopo::{Chooser, Topology};
+
+/// Two GPUs for each pair of NVLinks, at addresses that start with `bus`, in the order of `indices`.
+fn pairs(bus: u8, indices: &[u32]) -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index: &u32| {
+        let address = format!("{bus:02x}:{index:02x}.0").parse().ok();
+        NodeKind::Gpu(Box::new(Gpu { index: *index, address, ..Gpu::default() }))
+    };
+    let ids: Vec<NodeId> = indices.iter().map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    for pair in ids.chunks_exact(2) {
+        fragment.link(pair[0], pair[1], rates::nvlink(3, 4));
+    }
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn machines_of_equal_structure_share_memory_within_its_limit() {
+    set_class_memory(64 << 20);
+    let six: Vec<u32> = (0..6).collect();
+    let one = Chooser::new(&pairs(1, &six)).unwrap();
+    let before = class_memory();
+    assert!(before > 0);
+    let other = Chooser::new(&pairs(2, &six)).unwrap();
+    assert_eq!(class_memory(), before, "another bus is no other structure");
+    assert_eq!(one.choose(0b11_1110, 2), other.choose(0b11_1110, 2));
+    let crossed = pairs(1, &[0, 2, 1, 3, 4, 5]);
+    let chooser = Chooser::new(&crossed).unwrap();
+    assert!(class_memory() > before, "other pairs are");
+    assert_eq!(chooser.choose(0b00_1110, 2), Some(0b00_1010));
+    let sixteen = Chooser::new(&Topology::preset("dgx-2").unwrap()).unwrap();
+    assert!(class_memory() < 4_000_000 + 2 * before, "{}", class_memory());
+    set_class_memory(0);
+    assert_eq!(class_memory(), 0);
+    assert_eq!(sixteen.choose(0xffff, 16), Some(0xffff), "what is in use stays");
+    set_class_memory(64 << 20);
+}
