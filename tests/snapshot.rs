@@ -97,6 +97,52 @@ fn difference(a: &Topology, b: &Topology) -> Option<String> {
 }
 
 #[test]
+fn what_could_not_be_read_is_told_again() {
+    let made = made::Made::machine();
+    let cpu = "sys/devices/system/cpu";
+    // A directory, a pipe and a file in wrong places, links that lead nowhere, and what is too long.
+    made.file(&format!("{cpu}/isolated/x"), "");
+    std::fs::remove_file(made.path().join("proc/cpuinfo")).unwrap();
+    let pipe = std::process::Command::new("mkfifo").arg(made.path().join("proc/cpuinfo")).status();
+    assert!(pipe.unwrap().success());
+    made.file(&format!("{cpu}/cpu0/cache"), "a file");
+    made.link(&format!("{cpu}/cpu1/cache"), "../cpu1/cache");
+    made.link("sys/bus/pci/devices/0000:00:02.0", "../../../../../../../etc");
+    made.link("sys/bus/pci/devices/0000:00:03.0", "/");
+    made.link("sys/class/nvme", "/proc/self");
+    made.file("sys/class/dmi/id/product_name", "x".repeat(600 << 10));
+    made.file("sys/devices/system/node/node0/distance", "not numbers");
+    made.file(&format!("{cpu}/cpu2/topology/core_id"), [0xff, 0xfe]);
+    let read = Topology::open(&[Locator::Path(made.path().to_owned())]).unwrap();
+    let notes: Vec<String> = read.notes().iter().map(ToString::to_string).collect();
+    let notes = notes.join("\n");
+    for words in
+        ["isolated: is a directory", "cpuinfo: is a directory", "cache should be a directory", "longer than"]
+    {
+        assert!(notes.contains(words), "no '{words}' in {notes}");
+    }
+    for redaction in [Redaction::None, Redaction::Identifiers] {
+        let snapshot = Snapshot::of_recorded(made.path(), redaction).unwrap();
+        assert_eq!(replayed(&snapshot).unwrap().notes(), read.notes());
+    }
+    let whole = Snapshot::of_recorded(made.path(), Redaction::None).unwrap();
+    assert_eq!(difference(&replayed(&whole).unwrap(), &read), None);
+}
+
+#[test]
+fn a_machine_that_is_not_understood_has_a_snapshot() {
+    let made = made::Made::empty();
+    made.file("sys/devices/system/cpu/online", "0-7");
+    let root = Locator::Path(made.path().to_owned());
+    let error = Topology::open(std::slice::from_ref(&root)).unwrap_err();
+    let snapshot = Snapshot::take(&root, Redaction::None).unwrap();
+    assert_eq!(replayed(&snapshot).unwrap_err().message(), error.message());
+    assert_eq!(snapshot.topology().unwrap_err().message(), error.message());
+    let empty = made::Made::empty();
+    assert!(Snapshot::take(&Locator::Path(empty.path().to_owned()), Redaction::None).is_err());
+}
+
+#[test]
 fn this_machine_replays_to_the_same() {
     // Another process may change this machine between two readings, so some are compared.
     let live = Live { nvml: Some("/nowhere/libnvidia-ml.so.1".into()), ..Live::default() };

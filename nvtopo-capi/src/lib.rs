@@ -1,7 +1,8 @@
 //! The C face: converts, calls the core, converts back. `include/nvtopo.h` is generated from it.
 //!
-//! One file for each C type, and one more for what is asked of a topology's GPUs. All pointers become references and texts in `handle`, all errors and panics become
-//! codes in `status`; nothing here decides anything, and no function but those two files' knows how C calls.
+//! One file for each C type, and one more for what is asked of a topology's GPUs. All pointers become references and
+//! texts in `handle`, all errors and panics become codes in `status`; nothing here decides anything, and no function but
+//! those two files' knows how C calls.
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
 pub mod binding;
@@ -10,5 +11,6 @@ pub mod gpu;
 mod handle;
 pub mod placement;
 pub mod request;
+pub mod snapshot;
 pub mod status;
 pub mod topology;

@@ -6,6 +6,7 @@ use nvtopo::solve::objective::OBJECTIVES;
 use nvtopo::source::Locator;
 use nvtopo::{CpuSet, GpuRef};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -13,6 +14,7 @@ Examples:
   nvtopo show --from preset:dgx-a100           what is a DGX A100?
   nvidia-smi topo -m | nvtopo place --gpus 4 --from -
   nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
+  nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   torchrun --no-python nvtopo exec -- python train.py
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
@@ -37,6 +39,8 @@ pub(crate) enum Command {
     Cpus(CpusArgs),
     /// Bind to CPUs and memory near the GPUs, then become another command
     Exec(ExecArgs),
+    /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
+    Snapshot(SnapshotArgs),
     /// List the presets
     Presets(PresetsArgs),
 }
@@ -53,8 +57,8 @@ pub(crate) struct InputArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
     /// Where to read the topology: live (this machine), preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's
-    /// JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`), a directory with a recorded /sys and /proc, or - for
-    /// standard input. Several are merged
+    /// JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc,
+    /// or - for standard input. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Vec<Locator>,
     /// Count links by what the hardware reports of them, where it does, and not by what their generation can do
@@ -79,6 +83,22 @@ pub(crate) struct ShowArgs {
 pub(crate) struct PresetsArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// The file is an archive (.tar.gz) of the parts of /sys and /proc that were read, and of what NVIDIA's driver answered.
+/// `--from FILE` reads it anywhere as the machine that it was taken on.
+#[derive(Args, Debug)]
+pub(crate) struct SnapshotArgs {
+    /// Where to write it; - for standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Leave out serial numbers, UUIDs, host names, addresses, the names of containers and jobs, and the kernel's command
+    /// line
+    #[arg(long)]
+    pub(crate) redact: bool,
+    /// What to take it of: live (this machine), or a directory with a recorded /sys and /proc
+    #[arg(long, value_name = "SOURCE", default_value = "live")]
+    pub(crate) from: Locator,
 }
 
 /// Which GPUs may be chosen, and what counts.

@@ -109,6 +109,69 @@ fn errors_go_to_standard_error_and_name_the_place() {
     assert!(message.contains("NVX"), "{message}");
 }
 
+/// A folder that goes when the test ends.
+#[cfg(target_os = "linux")]
+struct Scratch(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_snapshot_is_written_and_replayed() {
+    let folder = Scratch(std::env::temp_dir().join(format!("nvtopo-cli-{}", std::process::id())));
+    std::fs::create_dir_all(&folder.0).unwrap();
+    let path = folder.0.join("machine.tar.gz");
+    let file = path.to_str().unwrap();
+    let show = |from: &str| json(&nvtopo(&["show", "--from", from, "--format", "json"]));
+
+    let written = nvtopo(&["snapshot", "-o", file]);
+    assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
+    assert!(written.stdout.is_empty());
+    let said = text(&written.stderr);
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!(
+        said.contains(file) && said.contains(&format!("{size} bytes")) && said.contains("--redact"),
+        "{said}"
+    );
+    let live = show("live");
+    assert_eq!(show(file)["topology"]["origin"], live["topology"]["origin"]);
+    assert_eq!(show(file)["devices"], live["devices"]);
+
+    let redacted = nvtopo(&["snapshot", "--redact", "--output", file]);
+    assert!(!text(&redacted.stderr).contains("--redact"), "{}", text(&redacted.stderr));
+    assert_eq!(show(file)["topology"]["origin"], serde_json::Value::Null);
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1, "nothing is left beside it");
+
+    let streamed = nvtopo(&["snapshot", "--redact", "-o", "-"]);
+    assert_eq!(streamed.stdout[..2], [0x1f, 0x8b]);
+    std::fs::write(&path, &streamed.stdout).unwrap();
+    assert_eq!(show(file)["devices"], live["devices"]);
+
+    let code = |arguments: &[&str]| nvtopo(arguments).status.code();
+    assert_eq!(code(&["snapshot", "-o", "/no/such/folder/file"]), Some(2));
+    assert_eq!(code(&["snapshot", "-o", file, "--from", "preset:dgx-2"]), Some(2));
+    assert_eq!(code(&["snapshot", "-o", file, "--from", file]), Some(2));
+    assert_eq!(code(&["snapshot"]), Some(2));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_snapshot_is_not_written_to_a_terminal() {
+    let command = format!("{} snapshot -o -", env!("CARGO_BIN_EXE_nvtopo"));
+    let Ok(output) =
+        Command::new("script").args(["-qec", &command, "/dev/null"]).stdin(Stdio::null()).output()
+    else {
+        // Without `script` there is no terminal to write to.
+        return;
+    };
+    assert!(text(&output.stdout).contains("terminal"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn colour_is_for_terminals_only() {
     assert!(!text(&nvtopo(&["show", "--from", "preset:dgx-2"]).stdout).contains('\x1b'));

@@ -62,7 +62,7 @@
 //! # Features
 //!
 //! None is on by default, and none needs a system library. `nvml`: NVIDIA's driver in live discovery, its library opened
-//! at run time where there is one. `text`: the picture of a machine for people. `schema`: the
+//! at run time where there is one. `snapshot`: everything that discovery read, in a file. `text`: the picture of a machine for people. `schema`: the
 //! JSON Schema of the documents.
 
 pub mod apply;

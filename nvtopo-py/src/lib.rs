@@ -38,7 +38,7 @@ mod _nvtopo {
     #[pymodule_export]
     use super::placement::{PlacedGpu, Placement, Score};
     #[pymodule_export]
-    use super::source::{discover, load, loads, open, preset, presets};
+    use super::source::{discover, load, loads, open, preset, presets, snapshot};
     #[pymodule_export]
     use super::topology::{Pair, Share, Shares, Topology};
 

@@ -3,7 +3,7 @@
 use crate::call;
 use crate::error::invalid_request;
 use crate::topology::Topology;
-use nvtopo::source::{Locator, PRESETS};
+use nvtopo::source::{Locator, PRESETS, Redaction, Snapshot};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::path::PathBuf;
@@ -24,8 +24,8 @@ pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
 
 /// A topology from a file in any known format, or from a directory that holds a recorded machine.
 ///
-/// Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, or the output of
-/// nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
+/// Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, a snapshot, or the
+/// output of nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 ///
 /// Raises IoError where there is nothing to read, and InvalidInputError where what is there is damaged.
 ///
@@ -97,6 +97,23 @@ pub(crate) fn preset(py: Python<'_>, name: &str) -> PyResult<Topology> {
 #[pyfunction]
 pub(crate) fn presets() -> Vec<&'static str> {
     PRESETS.iter().map(|preset| preset.name).collect()
+}
+
+/// Writes everything that discovery reads of this machine to a file, which open and load read anywhere as this machine.
+/// Returns its size in bytes.
+///
+/// It is what to send with a report of a bug. With `redact`, serial numbers, UUIDs, host names, addresses, the names of
+/// containers and jobs, and the kernel's command line are left out. A file that is there is replaced.
+///
+/// Raises IoError where the file cannot be written.
+///
+/// >>> import nvtopo
+/// >>> nvtopo.snapshot("machine.tar.gz", redact=True)  # doctest: +SKIP
+#[pyfunction]
+#[pyo3(signature = (path, redact=false))]
+pub(crate) fn snapshot(py: Python<'_>, path: PathBuf, redact: bool) -> PyResult<u64> {
+    let redaction = if redact { Redaction::Identifiers } else { Redaction::None };
+    call(py, || Snapshot::take(&Locator::Live, redaction)?.write(path))
 }
 
 /// The bytes of a `str` or of `bytes`.

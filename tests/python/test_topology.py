@@ -28,6 +28,17 @@ def test_discover_answers_on_any_machine() -> None:
             topo.place(1)
 
 
+def test_a_snapshot_is_this_machine(tmp_path: Path) -> None:
+    path = tmp_path / "machine.tar.gz"
+    for redact in (False, True):
+        assert nvtopo.snapshot(path, redact) == path.stat().st_size
+        topo = nvtopo.load(path)
+        assert topo.origin == ("unknown" if redact else nvtopo.discover().origin)
+        assert topo.devices == nvtopo.discover().devices or redact
+    with pytest.raises(nvtopo.IoError, match="cannot write"):
+        nvtopo.snapshot(tmp_path / "no" / "where", redact=True)
+
+
 @pytest.mark.parametrize("name", nvtopo.presets())
 def test_every_preset_opens_and_reads_back(name: str) -> None:
     topo = nvtopo.preset(name)

@@ -134,6 +134,13 @@ impl Made {
             self.file(&format!("{folder}/mtu"), "9000\n");
             self.file(&format!("{folder}/address"), "a8:5e:45:c0:ff:ee\n");
         }
+        self.link("sys/class/net/acme-vpn", "../../devices/virtual/net/acme-vpn");
+        self.file("sys/devices/virtual/net/acme-vpn/mtu", "1420\n");
+        // A bond, through which the kernel tells its ports.
+        let bond = "sys/devices/virtual/net/bond0";
+        self.link("sys/class/net/bond0", "../../devices/virtual/net/bond0");
+        self.file(&format!("{bond}/bonding/slaves"), "enxa85e45c0ffee falcon17-data\n");
+        self.file("sys/class/net/bonding_masters", "bond0\n");
         let rdma = "ibx98039b0300123456";
         self.link(&format!("sys/class/infiniband/{rdma}"), &format!("../../devices/{nic}/infiniband/{rdma}"));
         let folder = format!("sys/devices/{nic}/infiniband/{rdma}");

@@ -53,6 +53,7 @@ fn the_machine_is_the_same_but_for_its_identifiers() {
     let interfaces: Vec<&String> = found.nics().flat_map(|nic| &nic.net_devices).collect();
     assert_eq!(interfaces.len(), 2);
     assert!(interfaces.iter().any(|name| name.starts_with("enx")), "{interfaces:?}");
+    assert!(found.nics().any(|nic| nic.bond.as_deref() == Some("bond0")));
     assert_eq!(without_names(&found), without_names(&read));
 }
 

@@ -47,6 +47,7 @@ from ._nvtopo import (
     open,
     preset,
     presets,
+    snapshot,
 )
 
 __all__ = [
@@ -85,6 +86,7 @@ __all__ = [
     "open",
     "preset",
     "presets",
+    "snapshot",
 ]
 
 _Set.register(CpuSet)

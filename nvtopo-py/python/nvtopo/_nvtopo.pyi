@@ -42,6 +42,7 @@ __all__ = [
     "open",
     "preset",
     "presets",
+    "snapshot",
 ]
 
 __version__: str
@@ -62,8 +63,8 @@ def discover() -> Topology:
 def load(path: str | PathLike[str]) -> Topology:
     """A topology from a file in any known format, or from a directory that holds a recorded machine.
 
-    Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, or the output of
-    nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
+    Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, a snapshot, or the
+    output of nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 
     Raises IoError where there is nothing to read, and InvalidInputError where what is there is damaged.
 
@@ -110,6 +111,19 @@ def presets() -> list[str]:
     >>> import nvtopo
     >>> "dgx-h100" in nvtopo.presets()
     True
+    """
+
+def snapshot(path: str | PathLike[str], redact: bool = False) -> int:
+    """Writes everything that discovery reads of this machine to a file, which open and load read anywhere as this machine.
+    Returns its size in bytes.
+
+    It is what to send with a report of a bug. With `redact`, serial numbers, UUIDs, host names, addresses, the names of
+    containers and jobs, and the kernel's command line are left out. A file that is there is replaced.
+
+    Raises IoError where the file cannot be written.
+
+    >>> import nvtopo
+    >>> nvtopo.snapshot("machine.tar.gz", redact=True)  # doctest: +SKIP
     """
 
 def bind(

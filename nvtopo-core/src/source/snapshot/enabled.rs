@@ -1,5 +1,6 @@
 //! [`Snapshot`]: taken of a machine, read back, replayed.
 
+use super::super::Locator;
 use super::super::live::{Live, joined};
 use super::super::nvml::Asked;
 use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
@@ -62,6 +63,21 @@ impl Live {
 }
 
 impl Snapshot {
+    /// A snapshot of what a locator names: this machine, or a directory with a recorded one.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for anything else, which is no machine.
+    pub fn take(locator: &Locator, redaction: Redaction) -> Result<Self> {
+        match locator {
+            Locator::Live => Live::default().snapshot(redaction),
+            Locator::Path(path) if path.is_dir() => Self::of_recorded(path, redaction),
+            Locator::Path(path) if !path.exists() => {
+                Err(Error::io(path, std::io::ErrorKind::NotFound.into()))
+            }
+            other => Err(Error::request(format!("{other} is no machine of which a snapshot can be taken"))
+                .help("give live, or a directory with a recorded /sys and /proc")),
+        }
+    }
+
     /// A snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
     pub fn of_recorded(root: &Path, redaction: Redaction) -> Result<Self> {
         let name = root.display().to_string();

@@ -17,7 +17,7 @@ use crate::model::MachineIdentity;
 use groups::Groups;
 use ids::{Ids, Read};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The directories in which names are given by people or by addresses, one for each.
@@ -34,7 +34,8 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     groups.names().for_each(|name| ids.add_digits(name));
     let driver = redact_driver(snapshot.driver, &mut ids)?;
     let mut redactor = Redactor { ids, groups };
-    let entries = snapshot.entries.into_iter();
+    let unused = unused_interfaces(&snapshot.entries);
+    let entries = snapshot.entries.into_iter().filter(|(path, _)| !unused.contains(path));
     let entries = entries.filter_map(|(path, stored)| redactor.entry(&path, stored)).collect();
     let refused = Refused {
         files: redactor.refused(snapshot.refused.files),
@@ -43,6 +44,22 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     let entries = redactor.swept(entries);
     let identity = MachineIdentity::default();
     Ok(Snapshot { entries, refused, identity, driver, redacted: true, ..snapshot })
+}
+
+/// The entries of interfaces that are of no hardware and of which nothing was read: tunnels, bridges and the like have
+/// names that people gave them.
+fn unused_interfaces(entries: &BTreeMap<String, Stored>) -> BTreeSet<String> {
+    let is_used = |folder: &str| {
+        let inside = format!("{folder}/");
+        entries.range(inside.clone()..).next().is_some_and(|(path, _)| path.starts_with(&inside))
+    };
+    let unused = entries.iter().filter(|(path, stored)| match stored {
+        Stored::Link(target) if path.starts_with("sys/class/net/") => target
+            .split_once("devices/virtual/")
+            .is_some_and(|(_, rest)| !is_used(&format!("sys/devices/virtual/{rest}"))),
+        _ => false,
+    });
+    unused.map(|(path, _)| path.clone()).collect()
 }
 
 struct Redactor {
