@@ -30,9 +30,11 @@ test-driver:
 test-python:
     sh tests/python/run.sh
 
-# Placement beside brute force, loading, memory, size and start-up, each against its limit.
+# Placement beside brute force, loading, discovery beside hwloc, memory, size and start-up, each against its limit. Needs
+# libhwloc-dev and libudev-dev.
 bench:
-    cargo bench --quiet --package nvtopo-core --bench placement --bench load --bench memory
+    cargo bench --quiet --package nvtopo-core --bench placement --bench choose --bench load --bench memory
+    cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/footprint.py
 
 # Feeds one reader with changed inputs: hwloc-xml, json, measured, smi-matrix or snapshot. Needs nightly and cargo-fuzz.

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the tests need, then runs them all: what `just check` runs is all there is.
 #
-# Needs a Rust toolchain and Python 3 with venv. Compilers and valgrind are installed with apt-get where they are
+# Needs a Rust toolchain and Python 3 with venv. Compilers, valgrind and hwloc are installed with apt-get where they are
 # missing and this user may do so.
 set -eu
 cd "$(dirname "$0")/.."
@@ -9,6 +9,9 @@ cd "$(dirname "$0")/.."
 missing=
 for tool in gcc g++ valgrind; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+done
+for library in hwloc libudev; do
+    pkg-config --exists "$library" 2>/dev/null || missing="$missing pkg-config libhwloc-dev libudev-dev"
 done
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing="$missing python3-venv"
 if [ -n "$missing" ]; then

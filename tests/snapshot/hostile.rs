@@ -96,7 +96,7 @@ fn other_archives_and_versions_say_so() {
     refused(&head(HEAD), "names no CPU");
     refused(&pack(&[(EntryType::Regular, "sys/a", b"x")]), "without nvtopo/snapshot.json");
     refused(&compressed(b"a text"), "not an archive");
-    refused(&compressed(&[0; 1 << 20]), "without nvtopo/snapshot.json");
+    refused(&compressed(&vec![0; 1 << 20]), "without nvtopo/snapshot.json");
     refused(&[0x1f, 0x8b, 8], "not an archive");
 }
 

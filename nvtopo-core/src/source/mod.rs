@@ -4,6 +4,7 @@
 //! A new format is one file here and one line in [`SOURCES`].
 
 mod capacity;
+mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;
 mod live;
@@ -86,6 +87,8 @@ pub static SOURCES: &[&dyn Source] = &[
 pub enum Locator {
     /// This machine.
     Live,
+    /// This machine as libhwloc sees it, in builds with the feature `hwloc`.
+    Hwloc,
     /// A preset by its name.
     Preset(String),
     /// Standard input.
@@ -97,15 +100,15 @@ pub enum Locator {
 impl FromStr for Locator {
     type Err = Error;
 
-    /// Reads `live`, `preset:NAME`, `-`, or a path.
+    /// Reads `live`, `hwloc`, `preset:NAME`, `-`, or a path (`./hwloc` for a file of that name).
     fn from_str(text: &str) -> Result<Self> {
         Ok(match text {
             "" => {
-                return Err(
-                    Error::request("an empty name is no source").help("give live, preset:NAME, a path, or -")
-                );
+                return Err(Error::request("an empty name is no source")
+                    .help("give live, hwloc, preset:NAME, a path, or -"));
             }
             "live" => Self::Live,
+            "hwloc" => Self::Hwloc,
             "-" => Self::Stdin,
             _ => match text.strip_prefix("preset:") {
                 Some(name) => Self::Preset(name.to_owned()),
@@ -119,6 +122,7 @@ impl fmt::Display for Locator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live => f.write_str("live"),
+            Self::Hwloc => f.write_str("hwloc"),
             Self::Preset(name) => write!(f, "preset:{name}"),
             Self::Stdin => f.write_str("standard input"),
             Self::Path(path) => write!(f, "{}", path.display()),
@@ -187,6 +191,7 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
     let text = |name: &str, bytes: &[u8]| read(Input::Text { name, bytes });
     match locator {
         Locator::Live => Live::default().fragment(),
+        Locator::Hwloc => hwloc::fragment(),
         Locator::Preset(name) => preset::read(name),
         Locator::Stdin => {
             let name = Path::new("standard input");

@@ -51,15 +51,12 @@ impl Ids {
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
             let found = if inside { None } else { self.find(rest, read) };
-            let length = match &found {
-                Some((length, stand_in)) => {
-                    result.push_str(stand_in);
-                    *length
-                }
-                None => {
-                    result.push(first);
-                    first.len_utf8()
-                }
+            let length = if let Some((length, stand_in)) = &found {
+                result.push_str(stand_in);
+                *length
+            } else {
+                result.push(first);
+                first.len_utf8()
             };
             inside = rest[..length].chars().next_back().is_some_and(char::is_alphanumeric);
             rest = &rest[length..];

@@ -48,10 +48,13 @@ impl Place for Disk {
             Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(false),
             file => file?,
         };
-        if !file.metadata()?.is_file() {
+        let found = file.metadata()?;
+        if !found.is_file() {
             return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
         }
-        part.read(file, buffer)?;
+        // A recorded file has the size that it says; the kernel's own, under another name for the root, say 0 or a page.
+        let size = Some(found.len()).filter(|size| *size > 0);
+        part.read(file, size, false, buffer)?;
         Ok(true)
     }
 

@@ -52,12 +52,32 @@ impl Part {
         Self { offset: 0, length }
     }
 
-    /// Reads it.
-    pub(super) fn read(self, mut file: File, buffer: &mut Vec<u8>) -> io::Result<()> {
+    /// Reads it, by one call where that can be known to be all. A file of a `size` ends there; one that is `whole` at once
+    /// gives all that it has left whenever it gives less than was asked for, as the kernel's attributes do.
+    pub(super) fn read(
+        self,
+        mut file: File,
+        size: Option<u64>,
+        whole: bool,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
         if self.offset > 0 {
             file.seek(SeekFrom::Start(self.offset as u64))?;
         }
-        file.take(self.length as u64).read_to_end(buffer)?;
+        let mut chunk = [0; 4096];
+        let end = size.map(|size| size.saturating_sub(self.offset as u64));
+        while buffer.len() < self.length {
+            let wanted = chunk.len().min(self.length - buffer.len());
+            let count = match file.read(&mut chunk[..wanted]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                count => count?,
+            };
+            buffer.extend_from_slice(&chunk[..count]);
+            let ended = end.is_some_and(|end| buffer.len() as u64 >= end);
+            if count == 0 || ended || (whole && count < wanted) {
+                break;
+            }
+        }
         Ok(())
     }
 

@@ -18,7 +18,7 @@ impl Live {
 
 impl Files for Live {
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
-        Ok(part.read(File::open(self.disk.path(path))?, buffer)?)
+        Ok(part.read(File::open(self.disk.path(path))?, None, path.starts_with("sys/"), buffer)?)
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
