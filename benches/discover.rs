@@ -82,7 +82,7 @@ fn time<T>(call: impl FnOnce() -> T) -> Duration {
     };
     let start = now();
     std::hint::black_box(call());
-    now() - start
+    now().saturating_sub(start)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -56,8 +56,8 @@ pub(crate) struct InputArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
-    /// Where to read the topology: live (this machine), preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's
-    /// JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc,
+    /// Where to read the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
+    /// preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc,
     /// or - for standard input. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Vec<Locator>,

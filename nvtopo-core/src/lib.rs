@@ -61,9 +61,9 @@
 //!
 //! # Features
 //!
-//! None is on by default, and none needs a system library. `nvml`: NVIDIA's driver in live discovery, its library opened
-//! at run time where there is one. `snapshot`: everything that discovery read, in a file. `text`: the picture of a machine for people. `schema`: the
-//! JSON Schema of the documents.
+//! None is on by default, and none but `hwloc` needs a system library. `nvml`: NVIDIA's driver in live discovery, its
+//! library opened at run time where there is one. `hwloc`: this machine as libhwloc sees it. `snapshot`: everything that
+//! discovery read, in a file. `text`: the picture of a machine for people. `schema`: the JSON Schema of the documents.
 
 pub mod apply;
 mod cpuset;

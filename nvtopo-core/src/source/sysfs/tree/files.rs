@@ -82,6 +82,7 @@ impl Part {
     }
 
     /// The part of what a file holds.
+    #[cfg(feature = "snapshot")]
     pub(in crate::source) fn of(self, content: &[u8]) -> &[u8] {
         let rest = &content[content.len().min(self.offset)..];
         &rest[..rest.len().min(self.length)]
