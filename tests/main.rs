@@ -11,6 +11,7 @@ mod measured;
 mod merge;
 mod picture;
 mod preset;
+mod ranks;
 mod same_machine;
 mod smi_matrix;
 #[cfg(feature = "snapshot")]
