@@ -372,7 +372,7 @@ fn every_preset_maps_every_job_of_its_size() {
 
 /// All ways to divide so many ranks, in orders of both frameworks, with traffic of unlike weight.
 fn splits(ranks: usize) -> Vec<ParallelJob> {
-    let divisors = |of: usize| (1..=of).filter(move |size| of % size == 0);
+    let divisors = |of: usize| (1..=of).filter(move |size| of.is_multiple_of(*size));
     let mut jobs = Vec::new();
     for tp in divisors(ranks) {
         for cp in divisors(ranks / tp) {

@@ -42,21 +42,18 @@ pub(super) fn ranks(map: &RankMap, style: Style) -> String {
         out += &lines(times);
         out += "\n";
     }
-    let launcher = seconds(map.launcher_seconds());
-    let _ = match map.gpu_of_rank() == map.launcher_order() {
-        true => {
-            writeln!(out, "{} of communication in a step, in the launcher's order", seconds(map.seconds()))
-        }
-        false => writeln!(
-            out,
-            "{} of communication in a step, {:.2}x as fast as in the launcher's order ({launcher})",
-            seconds(map.seconds()),
-            map.gain()
-        ),
+    let own = seconds(map.seconds());
+    let gain = if map.gpu_of_rank() == map.launcher_order() {
+        "in the launcher's order".to_owned()
+    } else {
+        let launcher = seconds(map.launcher_seconds());
+        format!("{:.2}x as fast as in the launcher's order ({launcher})", map.gain())
     };
-    let proof = match map.is_optimal() {
-        true => "optimal: no mapping communicates in less time".to_owned(),
-        false => format!("not proven optimal: no mapping takes less than {}", seconds(map.bound_seconds())),
+    let _ = writeln!(out, "{own} of communication in a step, {gain}");
+    let proof = if map.is_optimal() {
+        "optimal: no mapping communicates in less time".to_owned()
+    } else {
+        format!("not proven optimal: no mapping takes less than {}", seconds(map.bound_seconds()))
     };
     let _ = writeln!(out, "{}", dim(&proof, style));
     let variables: Vec<String> =

@@ -262,7 +262,7 @@ mod tests {
             let topology = Topology::preset(preset.name).unwrap();
             let count = topology.gpus().len().min(8);
             let gpus: Vec<usize> = (0..count).collect();
-            for size in (2..=count).filter(|size| count % size == 0) {
+            for size in (2..=count).filter(|size| count.is_multiple_of(*size)) {
                 for pattern in [Pattern::Ring, Pattern::AllToAll, Pattern::Pair] {
                     let size = if pattern == Pattern::Pair { 2 } else { size };
                     let groups = gpus.chunks(size).map(<[usize]>::to_vec).collect();

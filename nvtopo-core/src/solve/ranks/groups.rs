@@ -23,14 +23,14 @@ pub(super) struct Grid(Vec<Axis>);
 
 impl Grid {
     /// The fastest axis first. The product of the sizes is small enough to count.
-    pub(super) fn new(axes: impl IntoIterator<Item = (Dimension, usize)>) -> Self {
+    pub(super) fn new(sizes: impl IntoIterator<Item = (Dimension, usize)>) -> Self {
         let mut stride = 1;
-        let axes = axes.into_iter().map(|(dimension, size)| {
+        let axis = |(dimension, size)| {
             let axis = Axis { dimension, size, stride };
             stride *= size;
             axis
-        });
-        Self(axes.collect())
+        };
+        Self(sizes.into_iter().map(axis).collect())
     }
 
     pub(super) fn axes(&self) -> &[Axis] {

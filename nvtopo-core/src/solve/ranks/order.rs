@@ -113,9 +113,10 @@ impl Default for RankOrder {
 impl fmt::Display for RankOrder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = self.axes.iter().map(|dimension| self.word(*dimension));
-        let text = match self.deepspeed {
-            true => words.rev().collect::<Vec<_>>().join(","),
-            false => words.collect::<Vec<_>>().join("-"),
+        let text = if self.deepspeed {
+            words.rev().collect::<Vec<_>>().join(",")
+        } else {
+            words.collect::<Vec<_>>().join("-")
         };
         f.write_str(&text)
     }
@@ -135,9 +136,9 @@ impl FromStr for RankOrder {
             words.iter().all(|word| Dimension::ALL.iter().any(|own| own.axis() == Some(word.as_str())));
         let mut axes = Vec::new();
         for word in &words {
-            let known = Dimension::ALL.into_iter().find(|own| match deepspeed {
-                true => own.axis() == Some(word.as_str()),
-                false => *own != Dimension::Edp && own.name() == word,
+            let known = Dimension::ALL.into_iter().find(|own| {
+                let name = if deepspeed { own.axis() } else { Some(own.name()) };
+                *own != Dimension::Edp && name == Some(word)
             });
             let Some(dimension) = known else { return Err(wrong(format!("names '{word}'"))) };
             if axes.contains(&dimension) {

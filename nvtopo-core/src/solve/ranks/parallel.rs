@@ -249,7 +249,7 @@ impl ParallelJob {
         ] {
             named(dimension, size)?;
         }
-        if self.cp * self.dp % self.ep != 0 {
+        if !(self.cp * self.dp).is_multiple_of(self.ep) {
             return Err(Error::request(format!(
                 "ep {} does not divide the {} context and data ranks",
                 self.ep,

@@ -106,20 +106,23 @@ pub(super) struct Sizes {
 impl Transformer {
     /// Bytes that a rank sends in a dimension; `None` where the model says nothing of it.
     pub(super) fn bytes(&self, dimension: Dimension, sizes: &Sizes) -> Option<u64> {
-        let [t, c, e, d, p] = [sizes.tp, sizes.cp, sizes.ep, sizes.dp, sizes.pp].map(|size| size as f64);
+        let [tp, cp, ep, pp] = [sizes.tp, sizes.cp, sizes.ep, sizes.pp].map(|size| size as f64);
+        let replicas = sizes.dp as f64 * cp;
         let layers = self.layers.div_ceil(sizes.pp as u64) as f64;
         let steps = self.micro_batches as f64;
         // The activations of one micro-batch, as a context rank holds them.
-        let activations = self.micro_batch as f64 * self.sequence as f64 / c * self.hidden as f64 * VALUE;
+        let activations = self.micro_batch as f64 * self.sequence as f64 / cp * self.hidden as f64 * VALUE;
         let all_reduce = |ranks: f64, bytes: f64| 2.0 * (ranks - 1.0) / ranks * bytes;
         let spread = self.experts.filter(|_| sizes.ep > 1);
         let resident = self.experts.filter(|_| sizes.ep == 1).map_or(0, |experts| experts.parameters);
         let bytes = match dimension {
-            Dimension::Tp => layers * 4.0 * all_reduce(t, activations) * steps,
-            Dimension::Cp => layers * 3.0 * (c - 1.0) * 2.0 * activations / t * steps,
-            Dimension::Ep => layers * 4.0 * (e - 1.0) / e * spread?.top_k as f64 * activations / t * steps,
-            Dimension::Dp => all_reduce(d * c, (self.parameters as f64 + resident as f64) / (t * p) * VALUE),
-            Dimension::Edp => all_reduce(d * c / e, spread?.parameters as f64 / (t * e * p) * VALUE),
+            Dimension::Tp => layers * 4.0 * all_reduce(tp, activations) * steps,
+            Dimension::Cp => layers * 3.0 * (cp - 1.0) * 2.0 * activations / tp * steps,
+            Dimension::Ep => layers * 4.0 * (ep - 1.0) / ep * spread?.top_k as f64 * activations / tp * steps,
+            Dimension::Dp => {
+                all_reduce(replicas, (self.parameters as f64 + resident as f64) / (tp * pp) * VALUE)
+            }
+            Dimension::Edp => all_reduce(replicas / ep, spread?.parameters as f64 / (tp * ep * pp) * VALUE),
             Dimension::Pp => 2.0 * activations * steps,
         };
         Some(bytes.round() as u64)
@@ -205,9 +208,9 @@ const MAX_QUANTITY: f64 = 1e18;
 fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     let text = text.trim();
     // `e` and what follows a sign may belong to the number, so the longest number wins.
-    let split = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
+    let mut split = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
     let (number, unit) =
-        split.filter_map(|at| Some((text[..at].parse::<f64>().ok()?, text[at..].trim_start()))).next()?;
+        split.find_map(|at| Some((text[..at].parse::<f64>().ok()?, text[at..].trim_start())))?;
     let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
     let value = (number * factor).round();
     (0.0..=MAX_QUANTITY).contains(&value).then_some(value as u64)
