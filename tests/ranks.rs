@@ -155,7 +155,8 @@ fn groups_are_those_of_megatrons_documentation() {
     assert_eq!(job.groups(Dimension::Dp).unwrap(), [[0, 4], [1, 5], [2, 6], [3, 7]]);
 }
 
-/// What Megatron-core's two rank generators gave for 16 ranks with tp 2, cp 2, ep 4, pp 2, in its default order.
+/// Worked out by the rule of Megatron-core's rank generator, one for dense layers and one for experts: 16 ranks with tp 2, cp 2,
+/// ep 4, pp 2, in its default order.
 #[test]
 fn experts_are_taken_from_the_context_and_data_ranks() {
     let job = ParallelJob::new().tp(2).cp(2).ep(4).dp(2).pp(2);
@@ -358,6 +359,22 @@ fn an_unknown_bandwidth_is_named_and_never_divided_by() {
     let silent = ParallelJob::new().dp(4).traffic(traffic(Dimension::Dp, 0)).map(&topology).unwrap();
     assert_eq!((silent.seconds(), silent.gain(), silent.is_optimal()), (0.0, 1.0, true));
     assert_eq!(ParallelJob::new().map_to(&topology, &[2]).unwrap().gpu_of_rank(), [2]);
+}
+
+#[test]
+fn a_gpu_that_cannot_be_used_gets_no_rank() {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index: u32| {
+        let unusable = (index == 1).then(|| "fell off the bus".to_owned());
+        NodeKind::Gpu(Box::new(Gpu { index, unusable, ..Gpu::default() }))
+    };
+    let ids: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    pairs(3).for_each(|(a, b)| fragment.link(ids[a], ids[b], rates::nvlink(2, 1)));
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    let job = ParallelJob::new().tp(2).traffic(traffic(Dimension::Tp, 1));
+    assert_eq!(job.map(&topology).unwrap().gpu_of_rank(), [0, 2]);
+    let error = job.map_to(&topology, &[0, 1]).unwrap_err();
+    assert!(error.kind() == ErrorKind::Unsatisfiable && error.to_string().contains("off the bus"), "{error}");
 }
 
 #[test]

@@ -138,9 +138,10 @@ impl ParallelJob {
         })
     }
 
-    /// Maps its ranks to the GPUs of a machine that has just as many.
+    /// Maps its ranks to the GPUs of a machine, of which just as many can be used.
     pub fn map(&self, topology: &Topology) -> Result<RankMap> {
-        let gpus: Vec<usize> = (0..topology.gpus().len()).collect();
+        let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
+        let gpus: Vec<usize> = usable.map(|(position, _)| position).collect();
         self.map_to(topology, &gpus)
     }
 
@@ -148,8 +149,8 @@ impl ParallelJob {
     /// which they are given is the launcher's: that in which a process sees them.
     ///
     /// Errors are [`InvalidRequest`](ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
-    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, or where the bandwidth between
-    /// two of them is unknown.
+    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
+    /// where the bandwidth between two of them is unknown.
     pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
         let ranks = self.ranks()?;
         let mut sorted = gpus.to_vec();
@@ -164,6 +165,12 @@ impl ParallelJob {
             return Err(Error::unsatisfiable(format!(
                 "{needs} needs {ranks} GPUs, but there are {given} to map to"
             )));
+        }
+        for (position, gpu) in topology.gpus().enumerate().filter(|(position, _)| gpus.contains(position)) {
+            if let Some(why) = &gpu.unusable {
+                let name = topology.device_name(position);
+                return Err(Error::unsatisfiable(format!("{name} cannot be used: {why}")));
+            }
         }
         let [dense, experts] = self.grids()?;
         let problem = Problem::new(topology, gpus, self.families()?, [dense, experts])?;
