@@ -134,7 +134,7 @@ fn bandwidth(topology: &Topology, dimension: Dimension, gpus: &[usize]) -> f64 {
                 let others = gpus.iter().filter(|b| **b != a).map(|b| 1.0 / rate(a, *b) as f64);
                 (gpus.len() - 1) as f64 / others.sum::<f64>()
             };
-            gpus.iter().map(|a| of(*a)).fold(f64::INFINITY, f64::min) as u64
+            gpus.iter().map(|a| of(*a)).fold(f64::INFINITY, f64::min).round() as u64
         }
         Dimension::Pp => rate(gpus[0], gpus[1]),
         _ => topology.rings(gpus).expect("known paths").bandwidth.as_mb_per_s(),

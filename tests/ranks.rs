@@ -88,7 +88,8 @@ fn time(topology: &Topology, job: &ParallelJob, gpu_of_rank: &[usize]) -> f64 {
                             let others = (0..gpus.len()).filter(|b| *b != a);
                             (gpus.len() - 1) as f64 / others.map(|b| 1.0 / rate(a, b) as f64).sum::<f64>()
                         })
-                        .fold(f64::INFINITY, f64::min) as u64,
+                        .fold(f64::INFINITY, f64::min)
+                        .round() as u64,
                     found => found,
                 },
                 _ => topology.rings(&gpus).unwrap().bandwidth.as_mb_per_s(),

@@ -14,6 +14,12 @@ use crate::error::{Error, Result};
 use crate::model::Topology;
 use std::collections::HashMap;
 
+/// What must be faster than `seconds` must take less than this: sums of floats that are equal on paper may differ by
+/// rounding, and a billionth is no gain.
+pub(super) fn faster_than(seconds: f64) -> f64 {
+    seconds * (1.0 - 1e-9)
+}
+
 /// Slots as bits.
 pub(super) type Set = u128;
 
@@ -244,10 +250,12 @@ fn one_after_another(problem: &Problem<'_>, slots: &[usize]) -> u64 {
     let others = (slots.len() - 1) as f64;
     let of = |a: usize| {
         let rates = slots.iter().filter(|b| **b != a).map(|b| problem.rate(a, *b));
-        others / rates.map(|rate| 1.0 / rate as f64).sum::<f64>()
+        // Sums of floats depend on their order, and this must not depend on how GPUs are numbered.
+        let mut rates: Vec<u64> = rates.collect();
+        rates.sort_unstable();
+        others / rates.iter().map(|rate| 1.0 / *rate as f64).sum::<f64>()
     };
-    // Rounding must neither give 0 nor exceed the fastest pair.
-    (slots.iter().map(|slot| of(*slot)).fold(f64::INFINITY, f64::min) as u64).max(1)
+    (slots.iter().map(|slot| of(*slot)).fold(f64::INFINITY, f64::min).round() as u64).max(1)
 }
 
 #[cfg(test)]
@@ -296,6 +304,6 @@ mod tests {
         let mut costs = Costs::new(&problem);
         // Three others of the same socket and four of the other one.
         let expected = 7.0 / (3.0 / problem.rate(0, 1) as f64 + 4.0 / problem.rate(0, 7) as f64);
-        assert_eq!(costs.bandwidth(Pattern::AllToAll, 0xff), expected as u64);
+        assert_eq!(costs.bandwidth(Pattern::AllToAll, 0xff), expected.round() as u64);
     }
 }

@@ -1,6 +1,6 @@
 //! The search for the best mapping: depth first, rank by rank, cut where no time can be saved any more.
 
-use super::cost::{Costs, Problem, Set, members};
+use super::cost::{Costs, Problem, Set, faster_than, members};
 use super::order::Dimension;
 
 /// The search over all ways to give some ranks some GPUs.
@@ -11,6 +11,7 @@ pub(super) struct Search<'s, 'p> {
     completes: Vec<Vec<(usize, &'p [usize])>>,
     before: &'s [Vec<usize>],
     slot_of: Vec<usize>,
+    /// Only what takes less counts.
     best: f64,
     found: Option<Vec<usize>>,
     /// Where `costs.work` ends the search.
@@ -56,7 +57,7 @@ pub(super) fn search<'p>(
         completes,
         before: bounds.before,
         slot_of: slot_of.to_vec(),
-        best: bounds.best,
+        best: faster_than(bounds.best),
         found: None,
         limit: bounds.limit,
     };
@@ -67,7 +68,7 @@ pub(super) fn search<'p>(
 impl Search<'_, '_> {
     fn descend(&mut self, depth: usize, left: Set, worst: &[f64]) {
         let Some(&rank) = self.ranks.get(depth) else {
-            self.best = worst.iter().sum();
+            self.best = faster_than(worst.iter().sum());
             self.found = Some(self.slot_of.clone());
             return;
         };

@@ -4,7 +4,7 @@
 //! domains are improved one by one, eight ranks at a time, and then pairs of ranks exchange their GPUs as long as that
 //! helps.
 
-use super::cost::{Costs, Problem, Set};
+use super::cost::{Costs, Problem, Set, faster_than};
 use super::exact::{self, Bounds};
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ pub(super) fn solve<'p>(problem: &'p Problem<'p>, costs: &mut Costs<'p>, bound: 
             break;
         }
     }
-    if state.time() < time { state.slot_of } else { launcher }
+    if state.time() < faster_than(time) { state.slot_of } else { launcher }
 }
 
 /// A mapping with the times of all groups.

@@ -84,7 +84,7 @@ impl RankMap {
 
     /// The position in [`Topology::gpus`] of the GPU of each rank.
     ///
-    /// Of mappings that take the same time, the launcher's order is taken, and else the first in it.
+    /// Of mappings that take the same time, to a billionth, the launcher's order is taken, and else the first in it.
     pub fn gpu_of_rank(&self) -> &[usize] {
         &self.gpu_of_rank
     }
