@@ -12,6 +12,7 @@ mod measured;
 mod merge;
 mod picture;
 mod preset;
+mod ranks;
 mod same_machine;
 mod smi_matrix;
 #[cfg(feature = "snapshot")]

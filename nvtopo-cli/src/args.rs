@@ -3,8 +3,9 @@
 use clap::{Args, Parser, Subcommand};
 use nvtopo::render::RENDERERS;
 use nvtopo::solve::objective::OBJECTIVES;
+use nvtopo::solve::{Traffic, Transformer};
 use nvtopo::source::Locator;
-use nvtopo::{CpuSet, GpuRef};
+use nvtopo::{CpuSet, GpuRef, RankOrder};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -15,6 +16,7 @@ Examples:
   nvidia-smi topo -m | nvtopo place --gpus 4 --from -
   nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
+  nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   torchrun --no-python nvtopo exec -- python train.py
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Choose the best GPUs for a job, with the CPUs, memory and NICs beside each
     Place(PlaceArgs),
+    /// Map the ranks of a parallel job to GPUs so that it communicates fastest
+    Ranks(RanksArgs),
     /// Show each GPU's share of the CPUs
     Cpus(CpusArgs),
     /// Bind to CPUs and memory near the GPUs, then become another command
@@ -134,6 +138,43 @@ pub(crate) struct PlaceArgs {
     pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) cpus: CpuArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
+/// Chooses as many GPUs as the job has ranks, as `place` does, and deals them out so that the slowest groups of all
+/// dimensions together take least. What each dimension moves is told in bytes or follows from a model.
+#[derive(Args, Debug)]
+pub(crate) struct RanksArgs {
+    /// Tensor-parallel ranks (model-parallel in DeepSpeed)
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) tp: usize,
+    /// Context-parallel ranks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) cp: usize,
+    /// Expert-parallel ranks, among the context and data ranks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) ep: usize,
+    /// Data-parallel ranks
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) dp: usize,
+    /// Pipeline stages
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) pp: usize,
+    /// How ranks run through the dimensions: Megatron-core's words with the fastest first, or DeepSpeed's axes with the
+    /// fastest last (pipe,data,model)
+    #[arg(long, value_name = "ORDER", default_value_t)]
+    pub(crate) order: RankOrder,
+    /// The transformer in training: layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B, and where they
+    /// apply micro-batch=1, expert-parameters=…, top-k=…
+    #[arg(long, value_name = "KEY=N,…")]
+    pub(crate) model: Option<Transformer>,
+    /// What a rank sends in one step in a dimension, such as tp=34.4GB; edp are the gradients of the experts. Counts before
+    /// what follows from the model
+    #[arg(long, value_name = "DIMENSION=BYTES,…", value_delimiter = ',')]
+    pub(crate) traffic: Vec<Traffic>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }

@@ -35,6 +35,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
     let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { input: cli.input })) {
         Command::Show(args) => commands::show(&args),
         Command::Place(args) => commands::place(&args),
+        Command::Ranks(args) => commands::ranks(&args),
         Command::Cpus(args) => commands::cpus(&args),
         Command::Exec(args) => commands::exec(&args),
         Command::Snapshot(args) => commands::snapshot(&args),

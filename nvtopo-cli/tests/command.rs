@@ -61,6 +61,39 @@ fn place_gives_the_gpus_and_what_belongs_to_them() {
 }
 
 #[test]
+fn ranks_deals_out_the_gpus() {
+    let base = ["ranks", "--from", "preset:dgx-1-v100", "--tp", "2", "--format"];
+    let model = "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B";
+    let whole = json(&nvtopo(&[&base[..], &["json", "--dp", "4", "--model", model]].concat()));
+    assert_eq!(whole["gpu_of_rank"], serde_json::json!([0, 3, 1, 2, 4, 7, 5, 6]));
+    assert_eq!(whole["environment"]["CUDA_VISIBLE_DEVICES"], "0,3,1,2,4,7,5,6");
+    assert_eq!(whole["optimal"], true);
+    assert_eq!(whole["dimensions"][0]["slowest"]["gpus"], serde_json::json!([0, 3]));
+    let axes =
+        ["--dp", "2", "--order", "pipe,data,model", "--traffic", "model=9GB,data=1GB", "--exclude", "0-3"];
+    assert_eq!(nvtopo(&[&base[..], &["json"], &axes[..]].concat()).status.code(), Some(2));
+    let axes = [
+        "--dp",
+        "2",
+        "--order",
+        "pipe,data,model",
+        "--traffic",
+        "model=9GB,data=1GB",
+        "--exclude",
+        "0,1,2,3",
+    ];
+    let half = text(&nvtopo(&[&base[..], &["text"], &axes[..]].concat()).stdout);
+    for said in
+        ["model 2 × data 2, in the order pipe,data,model", "GPU4  GPU7  GPU5  GPU6", "9.0 GB", "optimal"]
+    {
+        assert!(half.contains(said), "{half}");
+    }
+    let nothing = nvtopo(&[&base[..], &["json", "--dp", "4"]].concat());
+    assert_eq!(nothing.status.code(), Some(2));
+    assert!(text(&nothing.stderr).contains("nobody said what tp moves"));
+}
+
+#[test]
 fn options_choose_among_the_gpus() {
     let gpus = |more: &[&str]| {
         let arguments =

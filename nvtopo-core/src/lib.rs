@@ -85,8 +85,8 @@ pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use query::{Ring, Rings};
 pub use solve::{
-    Chooser, CpuLimits, CudaOrder, GpuRef, LocalRank, Part, PlacedGpu, Placement, Proof, Request, Score,
-    Share, Shares, VisibleGpus, nearest_nics, share_cpus,
+    Chooser, CpuLimits, CudaOrder, GpuRef, LocalRank, ParallelJob, Part, PlacedGpu, Placement, Proof,
+    RankMap, RankOrder, Request, Score, Share, Shares, VisibleGpus, nearest_nics, share_cpus,
 };
 pub use units::{Bandwidth, Bytes};
 

@@ -1,9 +1,11 @@
 //! What each subcommand does: open, ask the core, hand over to a renderer.
 
 mod exec;
+mod ranks;
 mod snapshot;
 
 pub(crate) use exec::exec;
+pub(crate) use ranks::ranks;
 pub(crate) use snapshot::snapshot;
 
 use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};

@@ -6,7 +6,7 @@
 
 use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
-use crate::solve::{Placement, Proof, Score, Shares};
+use crate::solve::{DimensionTime, Placement, Proof, RankGroup, RankMap, Score, Shares};
 use crate::source::PRESETS;
 use crate::source::json::{Document, to_text};
 use crate::units::Bandwidth;
@@ -50,6 +50,45 @@ impl Render for Json {
             "why": placement.why(),
             "per_gpu": per_gpu.collect::<Vec<_>>(),
             "remarks": placement.remarks(),
+        }))
+    }
+
+    fn ranks(&self, map: &RankMap, _style: Style) -> String {
+        let gpus: Vec<_> = map.topology().gpus().collect();
+        let index = |gpu: &usize| gpus[*gpu].index;
+        let indices = |positions: &[usize]| positions.iter().map(index).collect::<Vec<_>>();
+        let group = |group: &RankGroup| {
+            json!({
+                "ranks": group.ranks,
+                "gpus": indices(&group.gpus),
+                "gb_per_s": group.bandwidth.as_gb_per_s(),
+            })
+        };
+        let dimension = |own: &DimensionTime| {
+            json!({
+                "dimension": own.dimension.name(),
+                "word": map.order().word(own.dimension),
+                "bytes": own.bytes,
+                "groups": own.groups,
+                "seconds": own.seconds,
+                "slowest": group(&own.worst),
+                "launcher": { "seconds": own.launcher_seconds, "slowest": group(&own.launcher_worst) },
+            })
+        };
+        let environment =
+            map.cuda_environment().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+        to_text(&json!({
+            "gpu_of_rank": indices(map.gpu_of_rank()),
+            "launcher_order": indices(map.launcher_order()),
+            "job": map.shape(),
+            "order": map.order().to_string(),
+            "seconds": map.seconds(),
+            "launcher_seconds": map.launcher_seconds(),
+            "gain": map.gain(),
+            "bound_seconds": map.bound_seconds(),
+            "optimal": map.is_optimal(),
+            "dimensions": map.dimensions().iter().map(dimension).collect::<Vec<_>>(),
+            "environment": Value::Object(environment.collect()),
         }))
     }
 

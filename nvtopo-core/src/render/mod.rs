@@ -6,7 +6,7 @@ mod text;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::{Placement, Shares};
+use crate::solve::{Placement, RankMap, Shares};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub trait Render: Sync {
 
     /// A placement.
     fn placement(&self, placement: &Placement, style: Style) -> String;
+
+    /// Which rank of a job uses which GPU.
+    fn ranks(&self, map: &RankMap, style: Style) -> String;
 
     /// The CPUs of each GPU.
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;

@@ -1,4 +1,4 @@
-//! Placement: which GPUs for a job, and the CPUs, memory and NICs beside each.
+//! Placement: which GPUs for a job, the CPUs, memory and NICs beside each, and which rank uses which.
 //!
 //! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an
 //! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
@@ -14,6 +14,7 @@ pub mod objective;
 mod part;
 mod placement;
 mod rank;
+mod ranks;
 mod request;
 mod visible;
 mod weights;
@@ -26,7 +27,11 @@ pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::GpuRef;
 pub use nics::nearest_nics;
 pub use part::Part;
+use placement::cuda_environment;
 pub use placement::{PlacedGpu, Placement, Proof, Score};
 pub use rank::{LocalRank, RANK_VARIABLES};
+pub use ranks::{
+    Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
+};
 pub use request::Request;
 pub use visible::{VISIBILITY_VARIABLES, VisibleDevice, VisibleGpus};

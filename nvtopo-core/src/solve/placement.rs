@@ -145,11 +145,19 @@ impl Placement {
     /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
     /// UUIDs where all are known, else indices.
     pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
-        let uuids: Option<Vec<String>> = self.gpus.iter().map(|gpu| Some(gpu.uuid?.to_string())).collect();
-        let names = uuids.unwrap_or_else(|| self.gpus.iter().map(|gpu| gpu.index.to_string()).collect());
-        // Indices are in PCI bus order; CUDA's own default order is by speed.
-        vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
+        let positions: Vec<usize> = self.gpus.iter().map(|gpu| gpu.position).collect();
+        cuda_environment(&self.topology, &positions)
     }
+}
+
+/// The variables that show a process these GPUs in this order.
+pub(super) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
+    let gpus: Vec<_> = topology.gpus().collect();
+    let chosen = || positions.iter().map(|position| gpus[*position]);
+    let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();
+    let names = uuids.unwrap_or_else(|| chosen().map(|gpu| gpu.index.to_string()).collect());
+    // Indices are in PCI bus order; CUDA's own default order is by speed.
+    vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
 }
 
 impl fmt::Display for Placement {

@@ -3,10 +3,11 @@
 mod answers;
 mod devices;
 mod machine;
+mod ranks;
 
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
-use crate::solve::{Placement, Shares};
+use crate::solve::{Placement, RankMap, Shares};
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, Table};
 
@@ -23,6 +24,10 @@ impl Render for Text {
 
     fn placement(&self, placement: &Placement, style: Style) -> String {
         answers::placement(placement, style)
+    }
+
+    fn ranks(&self, map: &RankMap, style: Style) -> String {
+        ranks::ranks(map, style)
     }
 
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String {

@@ -1,0 +1,309 @@
+//! What a mapping costs: T = Σ over dimensions of max over groups of V / B, in seconds.
+//!
+//! V is what a rank sends, B what the group's GPUs carry together: for all-reduces and context rings the bandwidth of the
+//! set's [`rings`](Topology::rings), for pipelines that of the pair, and for all-to-all the
+//! [cut bound](Topology::all_to_all_bound) over NVLink; where NVLink does not join the set, each GPU sends to one other
+//! after another, so that B = min over i of (k − 1) / Σ over j ≠ i of 1 / b(i, j). That also holds beyond the 16 GPUs
+//! whose cuts are looked at.
+//!
+//! GPUs are numbered here by *slot*: their place in the launcher's order.
+
+use super::groups::Grid;
+use super::order::Dimension;
+use crate::error::{Error, Result};
+use crate::model::Topology;
+use std::collections::HashMap;
+
+/// What must be faster than `seconds` must take less than this: sums of floats that are equal on paper may differ by
+/// rounding, and a billionth is no gain.
+pub(super) fn faster_than(seconds: f64) -> f64 {
+    seconds * (1.0 - 1e-9)
+}
+
+/// Slots as bits.
+pub(super) type Set = u128;
+
+/// How the ranks of a group communicate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Pattern {
+    Ring,
+    AllToAll,
+    Pair,
+}
+
+/// The groups of one dimension.
+pub(super) struct Family {
+    pub(super) dimension: Dimension,
+    pub(super) pattern: Pattern,
+    /// What each rank sends in one step; not 0.
+    pub(super) bytes: u64,
+    /// At least one, each of at least two ranks.
+    pub(super) groups: Vec<Vec<usize>>,
+}
+
+impl Family {
+    /// Seconds at a bandwidth in MB/s.
+    pub(super) fn seconds(&self, bandwidth: u64) -> f64 {
+        self.bytes as f64 / (bandwidth as f64 * 1e6)
+    }
+}
+
+/// What is to be mapped where.
+pub(super) struct Problem<'a> {
+    pub(super) topology: &'a Topology,
+    /// The positions of the GPUs by slot; as many as ranks.
+    pub(super) gpus: &'a [usize],
+    pub(super) families: Vec<Family>,
+    /// The grids that the groups were made from.
+    pub(super) grids: [Grid; 2],
+    /// MB/s between slots, row by row; positive but on the diagonal.
+    rates: Vec<u64>,
+}
+
+impl<'a> Problem<'a> {
+    /// Fails where two of the GPUs have no known bandwidth between them, or none at all.
+    pub(super) fn new(
+        topology: &'a Topology,
+        gpus: &'a [usize],
+        families: Vec<Family>,
+        grids: [Grid; 2],
+    ) -> Result<Self> {
+        let mut rates = vec![0; gpus.len() * gpus.len()];
+        for (a, b) in (0..gpus.len()).flat_map(|a| (0..gpus.len()).map(move |b| (a, b))) {
+            if a == b || families.is_empty() {
+                continue;
+            }
+            let pair = topology.pairs().pair(gpus[a], gpus[b]);
+            let rate = pair.path.and(pair.rate).map(|rate| rate.bandwidth.as_mb_per_s());
+            let (first, second) = (topology.device_name(gpus[a]), topology.device_name(gpus[b]));
+            rates[a * gpus.len() + b] = match rate {
+                Some(0) => {
+                    return Err(Error::unsatisfiable(format!("{first} and {second} exchange nothing"))
+                        .help("choose GPUs without that pair"));
+                }
+                Some(rate) => rate,
+                None => {
+                    return Err(Error::unsatisfiable(format!(
+                        "the bandwidth between {first} and {second} is unknown"
+                    ))
+                    .help("add a source that tells it, such as measured bandwidths, or choose other GPUs"));
+                }
+            };
+        }
+        Ok(Self { topology, gpus, families, grids, rates })
+    }
+
+    pub(super) fn ranks(&self) -> usize {
+        self.gpus.len()
+    }
+
+    /// MB/s between two different slots.
+    pub(super) fn rate(&self, a: usize, b: usize) -> u64 {
+        self.rates[a * self.gpus.len() + b]
+    }
+
+    /// The rates from one slot to the others, the greatest first.
+    fn rates_of(&self, slot: usize) -> Vec<u64> {
+        let others = (0..self.ranks()).filter(|other| *other != slot);
+        let mut rates: Vec<u64> = others.map(|other| self.rate(slot, other)).collect();
+        rates.sort_unstable_by(|a, b| b.cmp(a));
+        rates
+    }
+
+    /// For each family a time that no mapping undercuts: every GPU is in some group, and a group is no faster than what
+    /// any of its GPUs can do in a group of that size.
+    pub(super) fn floors(&self) -> Vec<f64> {
+        let per_slot: Vec<(Vec<u64>, NvlinkReach)> =
+            (0..self.ranks()).map(|slot| (self.rates_of(slot), NvlinkReach::of(self, slot))).collect();
+        let most = |family: &Family| {
+            let others = family.groups[0].len() - 1;
+            let slots = per_slot.iter().map(|(rates, nvlink)| match (family.pattern, others) {
+                (Pattern::Pair, _) | (Pattern::Ring, 1) => rates[0],
+                // A ring that is not of NVLink alone passes over two pairs at each GPU.
+                (Pattern::Ring, _) => rates[1].max(nvlink.to(others)),
+                (Pattern::AllToAll, _) => rates[0].max(nvlink.to(others)),
+            });
+            slots.min().unwrap_or(u64::MAX)
+        };
+        self.families.iter().map(|family| family.seconds(most(family))).collect()
+    }
+}
+
+/// What the NVLinks of one GPU carry to others, at most.
+struct NvlinkReach {
+    /// MB/s of the direct links to each other GPU, the greatest first.
+    direct: Vec<u64>,
+    /// MB/s of all ports to switches.
+    ports: u64,
+}
+
+impl NvlinkReach {
+    fn of(problem: &Problem<'_>, slot: usize) -> Self {
+        let topology = problem.topology;
+        let device = |slot: usize| topology.devices()[problem.gpus[slot]];
+        let own = device(slot);
+        let measured = |other: usize| topology.measured(own, device(other));
+        let (mut direct, mut ports) = (Vec::new(), 0u64);
+        for (far, bundle) in topology.nvlinks().of_node(own) {
+            // A link of unknown rate: nothing over NVLink is counted anywhere.
+            let rate = bundle.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s());
+            match (0..problem.ranks()).find(|other| device(*other) == far) {
+                Some(other) => direct.push(measured(other).map_or(rate, crate::Bandwidth::as_mb_per_s)),
+                None if bundle.switch => ports = ports.saturating_add(rate),
+                None => {}
+            }
+        }
+        if ports > 0 {
+            // Ports may have been measured to carry more than they should.
+            let others = (0..problem.ranks()).filter(|other| *other != slot);
+            let most = others.filter_map(measured).max().map_or(0, crate::Bandwidth::as_mb_per_s);
+            ports = ports.max(most);
+        }
+        direct.sort_unstable_by(|a, b| b.cmp(a));
+        Self { direct, ports }
+    }
+
+    /// To so many others.
+    fn to(&self, others: usize) -> u64 {
+        self.direct.iter().take(others).fold(self.ports, |sum, rate| sum.saturating_add(*rate))
+    }
+}
+
+/// The bandwidths of sets of GPUs, each worked out once.
+pub(super) struct Costs<'a> {
+    problem: &'a Problem<'a>,
+    /// Seconds by family and set, where there are few sets; NaN for those not asked for yet.
+    dense: Vec<Vec<f64>>,
+    sparse: HashMap<(Pattern, Set), u64>,
+    /// Cuts that were looked at, and parts of mappings.
+    pub(super) work: u64,
+}
+
+/// The most ranks for which a table of all sets is kept.
+const MAX_DENSE: usize = 8;
+
+impl<'a> Costs<'a> {
+    pub(super) fn new(problem: &'a Problem<'a>) -> Self {
+        let small = problem.ranks() <= MAX_DENSE;
+        let table = || vec![f64::NAN; 1 << problem.ranks()];
+        let dense = if small { problem.families.iter().map(|_| table()).collect() } else { Vec::new() };
+        Self { problem, dense, sparse: HashMap::new(), work: 0 }
+    }
+
+    /// What a family's group takes on these GPUs.
+    pub(super) fn seconds(&mut self, family: usize, set: Set) -> f64 {
+        if let Some(known) = self.dense.get(family).map(|table| table[set as usize]) {
+            if known.is_nan() {
+                let own = &self.problem.families[family];
+                let seconds = own.seconds(self.bandwidth(own.pattern, set));
+                self.dense[family][set as usize] = seconds;
+                return seconds;
+            }
+            return known;
+        }
+        let own = &self.problem.families[family];
+        own.seconds(self.bandwidth(own.pattern, set))
+    }
+
+    /// MB/s that at least two GPUs carry together, never 0.
+    pub(super) fn bandwidth(&mut self, pattern: Pattern, set: Set) -> u64 {
+        if let Some(known) = self.sparse.get(&(pattern, set)) {
+            return *known;
+        }
+        let slots: Vec<usize> = members(set).collect();
+        let gpus: Vec<usize> = slots.iter().map(|slot| self.problem.gpus[*slot]).collect();
+        self.work += 1 << slots.len().min(16);
+        let found = match pattern {
+            Pattern::Pair => None,
+            Pattern::Ring => self.problem.topology.rings(&gpus).map(|rings| rings.bandwidth),
+            Pattern::AllToAll => self.problem.topology.all_to_all_bound(&gpus),
+        };
+        let found = found.map(crate::Bandwidth::as_mb_per_s).filter(|found| *found > 0);
+        let bandwidth = found.unwrap_or_else(|| match pattern {
+            Pattern::AllToAll => one_after_another(self.problem, &slots),
+            // All pairs are known, so every set has rings; and of two GPUs the worst pair is the pair.
+            _ => worst_pair(self.problem, &slots),
+        });
+        self.sparse.insert((pattern, set), bandwidth);
+        bandwidth
+    }
+}
+
+/// The slots of a set, the lowest first.
+pub(super) fn members(mut set: Set) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (set != 0).then(|| {
+            let lowest = set.trailing_zeros() as usize;
+            set &= set - 1;
+            lowest
+        })
+    })
+}
+
+fn worst_pair(problem: &Problem<'_>, slots: &[usize]) -> u64 {
+    let pairs = slots.iter().enumerate().flat_map(|(at, a)| slots[at + 1..].iter().map(move |b| (*a, *b)));
+    pairs.map(|(a, b)| problem.rate(a, b)).min().unwrap_or(1)
+}
+
+/// All-to-all where each GPU sends its parts to one other after another.
+fn one_after_another(problem: &Problem<'_>, slots: &[usize]) -> u64 {
+    let others = (slots.len() - 1) as f64;
+    let of = |a: usize| {
+        let rates = slots.iter().filter(|b| **b != a).map(|b| problem.rate(a, *b));
+        // Sums of floats depend on their order, and this must not depend on how GPUs are numbered.
+        let mut rates: Vec<u64> = rates.collect();
+        rates.sort_unstable();
+        others / rates.iter().map(|rate| 1.0 / *rate as f64).sum::<f64>()
+    };
+    (slots.iter().map(|slot| of(*slot)).fold(f64::INFINITY, f64::min).round() as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::PRESETS;
+
+    /// Every set of every preset, for each pattern, is no faster than the floor of a job with only such groups allows.
+    #[test]
+    fn no_group_beats_what_its_gpus_can_do() {
+        for preset in PRESETS {
+            let topology = Topology::preset(preset.name).unwrap();
+            let count = topology.gpus().len().min(8);
+            let gpus: Vec<usize> = (0..count).collect();
+            for size in (2..=count).filter(|size| count.is_multiple_of(*size)) {
+                for pattern in [Pattern::Ring, Pattern::AllToAll, Pattern::Pair] {
+                    let size = if pattern == Pattern::Pair { 2 } else { size };
+                    let groups = gpus.chunks(size).map(<[usize]>::to_vec).collect();
+                    let family = Family { dimension: Dimension::Tp, pattern, bytes: 1, groups };
+                    let grids = [Grid::new([]), Grid::new([])];
+                    let problem = Problem::new(&topology, &gpus, vec![family], grids).unwrap();
+                    let floor = problem.floors()[0];
+                    let mut costs = Costs::new(&problem);
+                    // The worst group of a partition holds a GPU of least reach, so the floor binds only there.
+                    let sets = (1..1 << count).filter(|set: &Set| set.count_ones() as usize == size);
+                    let least = (0..count)
+                        .map(|slot| {
+                            let with = sets.clone().filter(|set| set >> slot & 1 == 1);
+                            with.map(|set| costs.seconds(0, set)).fold(f64::INFINITY, f64::min)
+                        })
+                        .fold(0.0, f64::max);
+                    assert!(floor <= least, "{} {pattern:?} {size}: {floor} > {least}", preset.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn all_to_all_without_nvlink_goes_pair_by_pair() {
+        let topology = Topology::preset("l40s-8-pcie").unwrap();
+        let gpus: Vec<usize> = (0..8).collect();
+        let groups = vec![gpus.clone()];
+        let family = Family { dimension: Dimension::Ep, pattern: Pattern::AllToAll, bytes: 1, groups };
+        let grids = [Grid::new([]), Grid::new([])];
+        let problem = Problem::new(&topology, &gpus, vec![family], grids).unwrap();
+        let mut costs = Costs::new(&problem);
+        // Three others of the same socket and four of the other one.
+        let expected = 7.0 / (3.0 / problem.rate(0, 1) as f64 + 4.0 / problem.rate(0, 7) as f64);
+        assert_eq!(costs.bandwidth(Pattern::AllToAll, 0xff), expected.round() as u64);
+    }
+}

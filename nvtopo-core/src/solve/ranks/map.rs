@@ -1,0 +1,213 @@
+//! The answer: which GPU each rank uses, what that saves, and how to tell a launcher.
+
+use super::cost::{Costs, Family, Problem, Set};
+use super::exact::{self, Bounds};
+use super::order::{Dimension, RankOrder};
+use super::parallel::ParallelJob;
+use super::{large, symmetry};
+use crate::model::Topology;
+use crate::units::Bandwidth;
+
+/// The most ranks whose mappings are all examined or excluded.
+const MAX_EXACT: usize = 8;
+
+/// A group of ranks that communicate, and what their GPUs carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RankGroup {
+    /// The ranks in the order of the group; of a pipeline, two neighbouring stages.
+    pub ranks: Vec<usize>,
+    /// The positions of their GPUs in [`Topology::gpus`], in the same order.
+    pub gpus: Vec<usize>,
+    /// What these carry together, one direction.
+    pub bandwidth: Bandwidth,
+}
+
+/// What one dimension of the job takes.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct DimensionTime {
+    /// The dimension.
+    pub dimension: Dimension,
+    /// What a rank sends in one step.
+    pub bytes: u64,
+    /// How many groups there are; of a pipeline, how many pairs of neighbouring stages.
+    pub groups: usize,
+    /// What the slowest group takes in one step, in seconds.
+    pub seconds: f64,
+    /// The slowest group, the first of several.
+    pub worst: RankGroup,
+    /// What the slowest group takes in the launcher's order, in seconds.
+    pub launcher_seconds: f64,
+    /// The slowest group in the launcher's order.
+    pub launcher_worst: RankGroup,
+}
+
+/// The GPUs for the ranks of a parallel job, so that it communicates in the least time.
+///
+/// ```
+/// use nvtopo::{ParallelJob, Topology};
+///
+/// let dgx1 = Topology::preset("dgx-1-v100")?;
+/// let job = ParallelJob::new().tp(2).pp(4).traffic("tp=8GB".parse()?).traffic("pp=1GB".parse()?);
+/// let map = job.map(&dgx1)?;
+/// assert!(map.seconds() < map.launcher_seconds());
+/// let (name, value) = &map.cuda_environment()[1]; // rank r is to use the r-th visible GPU
+/// assert_eq!((*name, value.split(',').count()), ("CUDA_VISIBLE_DEVICES", 8));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct RankMap {
+    topology: Topology,
+    shape: String,
+    order: RankOrder,
+    gpu_of_rank: Vec<usize>,
+    launcher: Vec<usize>,
+    dimensions: Vec<DimensionTime>,
+    bound: f64,
+}
+
+impl RankMap {
+    /// The topology that it was made for.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The sizes of the job in the words of its order: `tp 2 × dp 4`.
+    pub fn shape(&self) -> &str {
+        &self.shape
+    }
+
+    /// How ranks run through the dimensions.
+    pub fn order(&self) -> &RankOrder {
+        &self.order
+    }
+
+    /// The position in [`Topology::gpus`] of the GPU of each rank.
+    ///
+    /// Of mappings that take the same time, to a billionth, the launcher's order is taken, and else the first in it.
+    pub fn gpu_of_rank(&self) -> &[usize] {
+        &self.gpu_of_rank
+    }
+
+    /// The same in the launcher's order.
+    pub fn launcher_order(&self) -> &[usize] {
+        &self.launcher
+    }
+
+    /// What the job communicates for in one step, in seconds: the sum over its dimensions of what the slowest group takes.
+    pub fn seconds(&self) -> f64 {
+        self.dimensions.iter().map(|dimension| dimension.seconds).sum()
+    }
+
+    /// The same in the launcher's order.
+    pub fn launcher_seconds(&self) -> f64 {
+        self.dimensions.iter().map(|dimension| dimension.launcher_seconds).sum()
+    }
+
+    /// How many times faster it is than in the launcher's order; 1 where nothing is gained.
+    pub fn gain(&self) -> f64 {
+        let (own, launcher) = (self.seconds(), self.launcher_seconds());
+        if own > 0.0 { launcher / own } else { 1.0 }
+    }
+
+    /// No mapping takes less, in seconds. Equal to [`seconds`](Self::seconds) where that is proven to be the least.
+    pub fn bound_seconds(&self) -> f64 {
+        self.bound
+    }
+
+    /// Whether no mapping takes less time.
+    pub fn is_optimal(&self) -> bool {
+        self.seconds() <= self.bound
+    }
+
+    /// What each dimension takes, of those that communicate.
+    pub fn dimensions(&self) -> &[DimensionTime] {
+        &self.dimensions
+    }
+
+    /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` with which a launcher that gives local rank n the n-th
+    /// visible GPU gives each rank its own: torchrun, mpirun and srun with a GPU by local rank. UUIDs where all are known,
+    /// else indices.
+    ///
+    /// The `deepspeed` command sorts the devices that it finds there, so that the order is lost; start such jobs with
+    /// torchrun.
+    pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
+        crate::solve::cuda_environment(&self.topology, &self.gpu_of_rank)
+    }
+}
+
+/// Finds the best mapping.
+pub(super) fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
+    let launcher: Vec<usize> = (0..problem.ranks()).collect();
+    let floors = problem.floors();
+    let floor: f64 = floors.iter().sum();
+    let mut costs = Costs::new(problem);
+    let launcher_time: f64 =
+        (0..problem.families.len()).map(|family| worst(problem, &mut costs, family, &launcher).1).sum();
+    let (slot_of, exact) = if launcher_time <= floor {
+        (launcher.clone(), true)
+    } else if problem.ranks() <= MAX_EXACT {
+        let (before, limit) = (&symmetry::constraints(problem)[..], u64::MAX);
+        let bounds = Bounds { before, floors: &floors, best: launcher_time, limit };
+        let found = exact::search(problem, &mut costs, &launcher, &launcher, &bounds);
+        (found.unwrap_or_else(|| launcher.clone()), true)
+    } else {
+        (large::solve(problem, &mut costs, floor), false)
+    };
+    let mut dimensions = Vec::with_capacity(problem.families.len());
+    for (index, family) in problem.families.iter().enumerate() {
+        let (own, seconds) = worst(problem, &mut costs, index, &slot_of);
+        let (other, launcher_seconds) = worst(problem, &mut costs, index, &launcher);
+        dimensions.push(DimensionTime {
+            dimension: family.dimension,
+            bytes: family.bytes,
+            groups: family.groups.len(),
+            seconds,
+            worst: group(problem, &mut costs, family, own, &slot_of),
+            launcher_seconds,
+            launcher_worst: group(problem, &mut costs, family, other, &launcher),
+        });
+    }
+    let seconds: f64 = dimensions.iter().map(|dimension| dimension.seconds).sum();
+    RankMap {
+        topology: problem.topology.clone(),
+        shape: job.shape(),
+        order: job.rank_order().clone(),
+        gpu_of_rank: slot_of.iter().map(|slot| problem.gpus[*slot]).collect(),
+        launcher: problem.gpus.to_vec(),
+        dimensions,
+        bound: if exact { seconds } else { floor },
+    }
+}
+
+/// The first of the slowest groups of a family, and its time.
+fn worst(problem: &Problem<'_>, costs: &mut Costs<'_>, family: usize, slot_of: &[usize]) -> (usize, f64) {
+    let mut worst = (0, 0.0);
+    for (index, ranks) in problem.families[family].groups.iter().enumerate() {
+        let seconds = costs.seconds(family, slots(ranks, slot_of));
+        if seconds > worst.1 {
+            worst = (index, seconds);
+        }
+    }
+    worst
+}
+
+fn slots(ranks: &[usize], slot_of: &[usize]) -> Set {
+    ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
+}
+
+fn group(
+    problem: &Problem<'_>,
+    costs: &mut Costs<'_>,
+    family: &Family,
+    index: usize,
+    slot_of: &[usize],
+) -> RankGroup {
+    let ranks = family.groups[index].clone();
+    let bandwidth = costs.bandwidth(family.pattern, slots(&ranks, slot_of));
+    RankGroup {
+        gpus: ranks.iter().map(|rank| problem.gpus[slot_of[*rank]]).collect(),
+        bandwidth: Bandwidth::from_mb_per_s(bandwidth),
+        ranks,
+    }
+}

@@ -1,0 +1,306 @@
+//! A parallel job: how large its dimensions are, how its ranks run through them, and what it moves.
+
+use super::cost::{Family, Pattern, Problem};
+use super::groups::Grid;
+use super::map::{self, RankMap};
+use super::order::{Dimension, RankOrder};
+use super::traffic::{Sizes, Traffic, Transformer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Topology;
+
+/// The most ranks that one job may have.
+const MAX_RANKS: usize = 128;
+
+/// A parallel job whose ranks are to be mapped to GPUs.
+///
+/// The groups are those of Megatron-core and, without contexts and experts, of DeepSpeed. Dense layers live on the grid tp ×
+/// cp × dp × pp; gradients are reduced among all context and data ranks. Experts live on a second grid of the same order,
+/// tp × ep × edp × pp with edp = cp · dp / ep, where edp stands in dp's place: Megatron-core's expert rank generator with
+/// its default of as many expert tensor ranks as tensor ranks.
+///
+/// ```
+/// use nvtopo::{ParallelJob, Topology};
+///
+/// let dgx1 = Topology::preset("dgx-1-v100")?;
+/// let model = "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B".parse()?;
+/// let map = ParallelJob::new().tp(2).dp(4).model(model).map(&dgx1)?;
+/// assert_eq!(map.gpu_of_rank(), [0, 3, 1, 2, 4, 7, 5, 6]);
+/// assert!(map.is_optimal());
+/// println!("{:.2}x as fast as in the launcher's order", map.gain());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ParallelJob {
+    tp: usize,
+    cp: usize,
+    ep: usize,
+    dp: usize,
+    pp: usize,
+    order: RankOrder,
+    model: Option<Transformer>,
+    traffic: Vec<Traffic>,
+}
+
+impl Default for ParallelJob {
+    fn default() -> Self {
+        let (order, model, traffic) = (RankOrder::default(), None, Vec::new());
+        Self { tp: 1, cp: 1, ep: 1, dp: 1, pp: 1, order, model, traffic }
+    }
+}
+
+impl ParallelJob {
+    /// One rank, to be multiplied.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Ranks that share each tensor.
+    pub fn tp(mut self, size: usize) -> Self {
+        self.tp = size;
+        self
+    }
+
+    /// Ranks that share each sequence.
+    pub fn cp(mut self, size: usize) -> Self {
+        self.cp = size;
+        self
+    }
+
+    /// Ranks that experts are spread over; they are among the context and data ranks, and make the job no larger.
+    pub fn ep(mut self, size: usize) -> Self {
+        self.ep = size;
+        self
+    }
+
+    /// Replicas.
+    pub fn dp(mut self, size: usize) -> Self {
+        self.dp = size;
+        self
+    }
+
+    /// Pipeline stages.
+    pub fn pp(mut self, size: usize) -> Self {
+        self.pp = size;
+        self
+    }
+
+    /// How ranks run through the dimensions; [`RankOrder::default`] unless told.
+    pub fn order(mut self, order: RankOrder) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// The transformer from which the traffic follows.
+    pub fn model(mut self, model: Transformer) -> Self {
+        self.model = Some(model);
+        self
+    }
+
+    /// The traffic of one dimension, which counts before what follows from a model. 0 bytes: it does not count.
+    pub fn traffic(mut self, traffic: Traffic) -> Self {
+        self.traffic.retain(|other| other.dimension != traffic.dimension);
+        self.traffic.push(traffic);
+        self
+    }
+
+    /// How many ranks it has: tp · cp · dp · pp.
+    pub fn ranks(&self) -> Result<usize> {
+        let sizes = [self.tp, self.cp, self.dp, self.pp];
+        if sizes.contains(&0) || self.ep == 0 {
+            return Err(Error::request("a dimension of the job has size 0").help("the least size is 1"));
+        }
+        let ranks = sizes.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+        ranks.filter(|ranks| *ranks <= MAX_RANKS).ok_or_else(|| {
+            let name = |size: &usize| size.to_string();
+            let product = sizes.iter().map(name).collect::<Vec<_>>().join(" · ");
+            Error::new(ErrorKind::Unsupported, format!("{product} ranks are more than {MAX_RANKS}"))
+                .help("map the ranks of one machine or NVLink domain at a time")
+        })
+    }
+
+    /// The groups of one dimension, with their ranks in the order that Megatron-core gives them.
+    ///
+    /// ```
+    /// use nvtopo::{ParallelJob, solve::Dimension};
+    ///
+    /// let job = ParallelJob::new().tp(2).dp(2).pp(2);
+    /// assert_eq!(job.groups(Dimension::Dp)?, [[0, 2], [1, 3], [4, 6], [5, 7]]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn groups(&self, dimension: Dimension) -> Result<Vec<Vec<usize>>> {
+        let [dense, experts] = self.grids()?;
+        Ok(match dimension {
+            Dimension::Dp => dense.groups(&[Dimension::Dp, Dimension::Cp]),
+            Dimension::Edp => experts.groups(&[Dimension::Dp]),
+            Dimension::Ep => experts.groups(&[Dimension::Ep]),
+            _ => dense.groups(&[dimension]),
+        })
+    }
+
+    /// Maps its ranks to the GPUs of a machine, of which just as many can be used.
+    pub fn map(&self, topology: &Topology) -> Result<RankMap> {
+        let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
+        let gpus: Vec<usize> = usable.map(|(position, _)| position).collect();
+        self.map_to(topology, &gpus)
+    }
+
+    /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in
+    /// which they are given is the launcher's: that in which a process sees them.
+    ///
+    /// Errors are [`InvalidRequest`](ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
+    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
+    /// where the bandwidth between two of them is unknown.
+    pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
+        let ranks = self.ranks()?;
+        let mut sorted = gpus.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1])
+            || sorted.last().is_some_and(|last| *last >= topology.gpus().len())
+        {
+            return Err(Error::request("a GPU is given twice, or does not exist"));
+        }
+        if gpus.len() != ranks {
+            let (needs, given) = (self.shape(), gpus.len());
+            return Err(Error::unsatisfiable(format!(
+                "{needs} needs {ranks} GPUs, but there are {given} to map to"
+            )));
+        }
+        for (position, gpu) in topology.gpus().enumerate().filter(|(position, _)| gpus.contains(position)) {
+            if let Some(why) = &gpu.unusable {
+                let name = topology.device_name(position);
+                return Err(Error::unsatisfiable(format!("{name} cannot be used: {why}")));
+            }
+        }
+        let [dense, experts] = self.grids()?;
+        let problem = Problem::new(topology, gpus, self.families()?, [dense, experts])?;
+        Ok(map::solve(self, &problem))
+    }
+
+    /// How the ranks run.
+    pub fn rank_order(&self) -> &RankOrder {
+        &self.order
+    }
+
+    /// The sizes in words: `tp 2 × dp 4`.
+    pub fn shape(&self) -> String {
+        let sizes = [
+            (Dimension::Tp, self.tp),
+            (Dimension::Cp, self.cp),
+            (Dimension::Dp, self.dp),
+            (Dimension::Pp, self.pp),
+        ];
+        let word = |(dimension, size): &(Dimension, usize)| {
+            (*size > 1).then(|| format!("{} {size}", self.order.word(*dimension)))
+        };
+        let words: Vec<String> = sizes.iter().filter_map(word).collect();
+        let experts = if self.ep > 1 { format!(", ep {}", self.ep) } else { String::new() };
+        if words.is_empty() { "one rank".to_owned() } else { words.join(" × ") + &experts }
+    }
+
+    /// What each rank sends in a dimension in one step.
+    pub fn bytes(&self, dimension: Dimension) -> Result<u64> {
+        let told = self.traffic.iter().find(|traffic| traffic.dimension == dimension);
+        let sizes = Sizes { tp: self.tp, cp: self.cp, ep: self.ep, dp: self.dp, pp: self.pp };
+        let modelled = || self.model.and_then(|model| model.bytes(dimension, &sizes));
+        told.map(|traffic| traffic.bytes).or_else(modelled).ok_or_else(|| {
+            let word = self.order.word(dimension);
+            Error::request(format!("nobody said what {word} moves in one step"))
+                .help(format!("give it in bytes ({word}=0 where it does not count), or describe the model"))
+        })
+    }
+
+    /// What communicates: each dimension with groups of more than one rank and with traffic.
+    fn families(&self) -> Result<Vec<Family>> {
+        let mut families = Vec::new();
+        for dimension in Dimension::ALL {
+            let mut groups = self.groups(dimension)?;
+            let skipped = dimension == Dimension::Edp && self.ep == 1;
+            if skipped || groups.iter().all(|group| group.len() < 2) {
+                continue;
+            }
+            let pattern = match dimension {
+                Dimension::Ep => Pattern::AllToAll,
+                Dimension::Pp => Pattern::Pair,
+                _ => Pattern::Ring,
+            };
+            if pattern == Pattern::Pair {
+                groups = groups.iter().flat_map(|stages| stages.windows(2).map(<[usize]>::to_vec)).collect();
+            }
+            let bytes = self.bytes(dimension)?;
+            if bytes > 0 {
+                families.push(Family { dimension, pattern, bytes, groups });
+            }
+        }
+        Ok(families)
+    }
+
+    /// The grid of the dense layers, and that of the experts.
+    fn grids(&self) -> Result<[Grid; 2]> {
+        self.ranks()?;
+        let named = |dimension: Dimension, size: usize| -> Result<()> {
+            if size == 1 || self.order.axes().contains(&dimension) {
+                return Ok(());
+            }
+            Err(Error::request(format!(
+                "{dimension} is {size}, but the order '{}' does not name it",
+                self.order
+            )))
+        };
+        for (dimension, size) in [
+            (Dimension::Tp, self.tp),
+            (Dimension::Cp, self.cp),
+            (Dimension::Ep, self.ep),
+            (Dimension::Dp, self.dp),
+            (Dimension::Pp, self.pp),
+        ] {
+            named(dimension, size)?;
+        }
+        if !(self.cp * self.dp).is_multiple_of(self.ep) {
+            return Err(Error::request(format!(
+                "ep {} does not divide the {} context and data ranks",
+                self.ep,
+                self.cp * self.dp
+            )));
+        }
+        let expert_dp = self.cp * self.dp / self.ep;
+        named(Dimension::Dp, if self.ep > 1 { expert_dp } else { 1 })?;
+        let grid = |cp: usize, ep: usize, dp: usize| {
+            let size = |dimension: &Dimension| match dimension {
+                Dimension::Tp => self.tp,
+                Dimension::Cp => cp,
+                Dimension::Ep => ep,
+                Dimension::Pp => self.pp,
+                Dimension::Dp | Dimension::Edp => dp,
+            };
+            Grid::new(self.order.axes().iter().map(|dimension| (*dimension, size(dimension))))
+        };
+        let dense = grid(self.cp, 1, self.dp);
+        let experts = if self.ep > 1 { grid(1, self.ep, expert_dp) } else { grid(self.cp, 1, self.dp) };
+        // Megatron-core refuses this as well: a rank would be of two stages.
+        if dense.groups(&[Dimension::Pp]) != experts.groups(&[Dimension::Pp]) {
+            return Err(Error::request(format!(
+                "with the order '{}' and ep {}, dense layers and experts would have different pipelines",
+                self.order, self.ep
+            ))
+            .help("put pp last"));
+        }
+        Ok([dense, experts])
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// The problem of mapping a job to GPUs of a machine.
+    pub(in super::super) fn problem<T>(
+        job: &ParallelJob,
+        topology: &Topology,
+        gpus: &[usize],
+        ask: impl FnOnce(&Problem<'_>) -> T,
+    ) -> T {
+        let problem = Problem::new(topology, gpus, job.families().unwrap(), job.grids().unwrap()).unwrap();
+        ask(&problem)
+    }
+}
