@@ -360,8 +360,8 @@ nvtopo_status nvtopo_cpuset_next(const nvtopo_cpuset *cpuset, int64_t previous, 
 nvtopo_status nvtopo_topology_discover(nvtopo_topology **topology);
 
 /**
- * Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, or
- * the output of a benchmark), a directory with a recorded /sys and /proc, or "-" (standard input).
+ * Opens "live" (this machine), "preset:NAME", a file (the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, a
+ * snapshot, or the output of a benchmark), a directory with a recorded /sys and /proc, or "-" (standard input).
  *
  * Fails with `NVTOPO_STATUS_IO` where nothing can be read, `NVTOPO_STATUS_INVALID_INPUT` where it cannot be
  * understood, and `NVTOPO_STATUS_INVALID_REQUEST` for an unknown preset.
@@ -761,6 +761,18 @@ nvtopo_status nvtopo_binding_warning_count(const nvtopo_binding *binding, size_t
  * A warning by its number, from 0 on.
  */
 nvtopo_status nvtopo_binding_warning(const nvtopo_binding *binding, size_t i, const char **text);
+
+/**
+ * Writes everything that discovery reads of this machine to a file, which `nvtopo_topology_open` reads anywhere as this
+ * machine. It is what to send with a report of a bug. A file that is there is replaced.
+ *
+ * With `redact`, serial numbers, UUIDs, host names, addresses, the names of containers and jobs, and the kernel's command
+ * line are left out.
+ *
+ * Fails with `NVTOPO_STATUS_IO` where the file cannot be written.
+ */
+nvtopo_status nvtopo_snapshot_write(const char * path,
+                                    bool redact);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -110,8 +110,7 @@ fn what_could_not_be_read_is_told_again() {
     made.link("sys/bus/pci/devices/0000:00:02.0", "../../../../../../../etc");
     made.link("sys/bus/pci/devices/0000:00:03.0", "/");
     made.link("sys/class/nvme", "/proc/self");
-    made.file("sys/class/dmi/id/product_name", "x".repeat(600 << 10));
-    made.file("sys/devices/system/node/node0/distance", "not numbers");
+    made.file("sys/devices/system/node/node0/distance", "x".repeat(600 << 10));
     made.file(&format!("{cpu}/cpu2/topology/core_id"), [0xff, 0xfe]);
     let read = Topology::open(&[Locator::Path(made.path().to_owned())]).unwrap();
     let notes: Vec<String> = read.notes().iter().map(ToString::to_string).collect();

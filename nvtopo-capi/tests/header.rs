@@ -3,7 +3,8 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 8] = ["status", "cpuset", "topology", "gpu", "request", "placement", "binding", "handle"];
+const FILES: [&str; 9] =
+    ["status", "cpuset", "topology", "gpu", "request", "placement", "binding", "snapshot", "handle"];
 
 #[test]
 fn the_header_is_up_to_date() {
