@@ -240,6 +240,18 @@ mod tests {
         assert_eq!(ids.replace("230.0.157.0", Read::Version), "230.0.157.0");
     }
 
+    proptest::proptest! {
+        /// However odd a text is, and the second time as the first.
+        #[test]
+        fn any_text_is_replaced_alike(text in "([0-9a-fx]{0,16}[:. -]?|GPU-|/home/|é|::){0,12}") {
+            let mut ids = Ids::default();
+            ids.add_word("é", "host");
+            let once = ids.replace(&text, Read::Text);
+            let again = ids.replace(&text, Read::Text);
+            proptest::prop_assert_eq!(once, again);
+        }
+    }
+
     #[test]
     fn words_are_whole_and_digits_are_found_in_any_form() {
         let mut ids = Ids::default();
