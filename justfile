@@ -30,9 +30,9 @@ test-driver:
 test-python:
     sh tests/python/run.sh
 
-# Placement beside brute force, loading, memory, size and start-up, each against its limit.
+# Placement beside brute force, the device plugin's division beside a walk through all, loading, memory, size and start-up, each against its limit.
 bench:
-    cargo bench --quiet --package nvtopo-core --bench placement --bench load --bench memory
+    cargo bench --quiet --package nvtopo-core --bench placement --bench partition --bench load --bench memory
     python3 scripts/footprint.py
 
 # Feeds one reader with changed inputs: hwloc-xml, json, measured, smi-matrix or snapshot. Needs nightly and cargo-fuzz.

@@ -10,6 +10,7 @@ mod hwloc_xml;
 mod json;
 mod measured;
 mod merge;
+mod partition;
 mod picture;
 mod preset;
 mod same_machine;

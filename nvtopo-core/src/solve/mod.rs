@@ -12,6 +12,7 @@ mod gpu_ref;
 mod nics;
 pub mod objective;
 mod part;
+pub mod partition;
 mod placement;
 mod rank;
 mod request;
