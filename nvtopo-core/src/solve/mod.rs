@@ -16,6 +16,7 @@ pub mod partition;
 mod placement;
 mod rank;
 mod request;
+pub mod simulate;
 mod visible;
 mod weights;
 
