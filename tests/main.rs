@@ -14,6 +14,7 @@ mod partition;
 mod picture;
 mod preset;
 mod same_machine;
+mod simulate;
 mod smi_matrix;
 #[cfg(feature = "snapshot")]
 mod snapshot;

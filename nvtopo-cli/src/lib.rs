@@ -37,6 +37,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Place(args) => commands::place(&args),
         Command::Cpus(args) => commands::cpus(&args),
         Command::Exec(args) => commands::exec(&args),
+        Command::Simulate(args) => commands::simulate(&args),
         Command::Presets(args) => commands::presets(&args),
     };
     match answer {

@@ -96,9 +96,8 @@ impl Error {
         error
     }
 
-    /// An I/O failure on writing `path`.
-    #[cfg(feature = "snapshot")]
-    pub(crate) fn cannot_write(path: &std::path::Path, source: std::io::Error) -> Self {
+    /// An I/O failure on writing `path`; also for faces that write.
+    pub fn cannot_write(path: &std::path::Path, source: std::io::Error) -> Self {
         let mut error = Self::new(ErrorKind::Io, format!("cannot write {}: {source}", path.display()));
         error.0.source = Some(Box::new(source));
         error

@@ -1,8 +1,10 @@
 //! What each subcommand does: open, ask the core, hand over to a renderer.
 
 mod exec;
+mod simulate;
 
 pub(crate) use exec::exec;
+pub(crate) use simulate::simulate;
 
 use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};
 use nvtopo::apply::cpus_here;

@@ -175,7 +175,9 @@ impl<const N: usize> Task<N> {
             _ => divide(self),
         };
         if !self.whole {
-            sets.iter_mut().for_each(|set| *set = self.positions(*set));
+            for set in &mut sets {
+                *set = self.positions(*set);
+            }
         }
         (sets, total)
     }
@@ -211,7 +213,7 @@ impl<const N: usize> Task<N> {
     }
 
     /// The division into any number of sets. All tables have a cell for each part of the GPUs, filled with zeros.
-    fn divide(&self, tables: Tables<'_>) -> (Vec<u32>, u32) {
+    fn divide(&self, Tables { losses, known, taken }: Tables<'_>) -> (Vec<u32>, u32) {
         let all = (1u32 << self.size) - 1;
         let mut ceilings = [0; N];
         for (ceiling, row) in ceilings.iter_mut().zip(&self.scores[..self.size]) {
@@ -219,28 +221,28 @@ impl<const N: usize> Task<N> {
             row[..self.size].sort_unstable_by(|a, b| b.cmp(a));
             *ceiling = row[..self.count - 1].iter().sum();
         }
-        self.fill(tables.losses, &ceilings, 1);
+        self.fill(losses, &ceilings, 1);
         let mut scale = 1;
         if self.size > 8 {
             // Worth it where the search is long: ceilings that some set through each GPU comes nearer to.
             let mut spare = [IMPOSSIBLE; N];
             self.every(self.count, |set| {
                 for (_, spare) in spare.iter_mut().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1) {
-                    *spare = tables.losses[set as usize].min(*spare);
+                    *spare = losses[set as usize].min(*spare);
                 }
             });
-            scale = self.count as i32;
+            scale = i32::from(self.count as u8);
             for (ceiling, spare) in ceilings.iter_mut().zip(&spare[..self.size]) {
                 *ceiling = *ceiling * scale - spare;
             }
-            self.fill(tables.losses, &ceilings, scale);
+            self.fill(losses, &ceilings, scale);
         }
-        let losses = &*tables.losses;
+        let losses = &*losses;
         let mut spared = IMPOSSIBLE;
         if self.rest > 0 {
             self.every(self.rest, |set| spared = losses[set as usize].min(spared));
         }
-        let mut search = Division { task: self, losses, spared, known: tables.known, taken: tables.taken };
+        let mut search = Division { task: self, losses, spared, known, taken };
         let limit = search.nearby(all) + 1;
         let loss = search.least(all, limit);
         let (mut sets, mut part) = (Vec::with_capacity(self.size.div_ceil(self.count)), all);
@@ -256,9 +258,9 @@ impl<const N: usize> Task<N> {
 
     /// What each set loses: its ceilings less twice the sum over its pairs, times the scale.
     fn fill(&self, losses: &mut [i32], ceilings: &[i32; N], scale: i32) {
-        for high in 0..self.size {
+        for (high, ceiling) in ceilings.iter().enumerate().take(self.size) {
             let (below, with) = losses.split_at_mut(1 << high);
-            with[0] = ceilings[high];
+            with[0] = *ceiling;
             for low in 0..high {
                 // Sets whose second highest GPU is this one, from those without it.
                 let pair = 2 * scale * self.scores[high][low];
@@ -351,7 +353,7 @@ impl<const N: usize> Division<'_, N> {
 
     /// The size of the set that is not full, while it is in the part.
     fn rest(&self, part: u32) -> usize {
-        if part.count_ones() as usize % self.task.count == 0 { 0 } else { self.task.rest }
+        if (part.count_ones() as usize).is_multiple_of(self.task.count) { 0 } else { self.task.rest }
     }
 }
 

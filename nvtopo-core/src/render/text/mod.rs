@@ -3,9 +3,11 @@
 mod answers;
 mod devices;
 mod machine;
+mod simulation;
 
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
+use crate::solve::simulate::Report;
 use crate::solve::{Placement, Shares};
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, Table};
@@ -27,6 +29,10 @@ impl Render for Text {
 
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String {
         answers::shares(topology, shares, style)
+    }
+
+    fn simulation(&self, report: &Report, style: Style) -> String {
+        simulation::simulation(report, style)
     }
 
     fn presets(&self, style: Style) -> String {

@@ -52,7 +52,9 @@ impl SizeMix {
         if sizes.is_empty() || !total.is_finite() {
             return Err(Error::request("no size of jobs has a weight").help("give sizes like 1:.5,2:.3,4:.2"));
         }
-        sizes.iter_mut().for_each(|(_, weight)| *weight /= total);
+        for (_, weight) in &mut sizes {
+            *weight /= total;
+        }
         Ok(Self(sizes))
     }
 
@@ -60,6 +62,9 @@ impl SizeMix {
     /// and .10, as far as the machine has that many.
     pub fn usual(gpus: usize) -> Result<Self> {
         let sizes = [(1, 0.30), (2, 0.25), (3, 0.08), (4, 0.20), (5, 0.07), (8, 0.10)];
+        if gpus == 0 {
+            return Err(Error::unsatisfiable("there is no GPU for jobs"));
+        }
         Self::new(sizes.into_iter().filter(|(size, _)| *size <= gpus))
     }
 
@@ -197,10 +202,11 @@ impl Workload {
 
     /// The same jobs, further apart or nearer together, so that they offer this load to a machine with so many GPUs.
     pub fn with_load(mut self, load: f64, gpus: usize) -> Result<Self> {
-        let offered = self.offered(gpus);
-        if !(load.is_finite() && load > 0.0 && offered.is_finite() && offered > 0.0) {
+        let Some(offered) =
+            self.offered(gpus).filter(|offered| *offered > 0.0 && load.is_finite() && load > 0.0)
+        else {
             return Err(Error::request(format!("these jobs cannot be made to offer the load {load}")));
-        }
+        };
         let first = self.jobs[0].arrival;
         for job in &mut self.jobs {
             job.arrival = (job.arrival - first) * (offered / load);
@@ -208,10 +214,12 @@ impl Workload {
         Ok(self)
     }
 
-    /// The offered load: what all jobs keep busy, as a part of what the GPUs could do until the last one arrives.
-    pub fn offered(&self, gpus: usize) -> f64 {
+    /// The offered load: what all jobs keep busy, as a part of what the GPUs could do until the last one arrives. `None`
+    /// where all arrive at once.
+    pub fn offered(&self, gpus: usize) -> Option<f64> {
         let work: f64 = self.jobs.iter().map(|job| job.service * job.gpus as f64).sum();
-        work / (self.span() * gpus as f64)
+        let offered = work / (self.span() * gpus as f64);
+        offered.is_finite().then_some(offered)
     }
 
     /// The time from the first arrival to the last.

@@ -3,7 +3,7 @@
 use super::MAX_GPUS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PathType, Topology};
-use crate::solve::Request;
+use crate::solve::Chooser;
 use crate::units::Bandwidth;
 use std::cell::OnceCell;
 
@@ -21,7 +21,10 @@ pub(super) struct Value {
 
 pub(super) struct Machine<'a> {
     pub(super) topology: &'a Topology,
+    /// Positions: GPUs that cannot be used have one too.
     pub(super) gpus: usize,
+    /// The GPUs that can be used.
+    pub(super) all: Set,
     values: Vec<OnceCell<Value>>,
     /// The most that sets of each size carry on the empty machine.
     best: Vec<Bandwidth>,
@@ -30,24 +33,24 @@ pub(super) struct Machine<'a> {
 impl<'a> Machine<'a> {
     pub(super) fn new(topology: &'a Topology) -> Result<Self> {
         let gpus = topology.gpus().len();
-        if gpus == 0 {
-            return Err(Error::unsatisfiable("this topology has no GPU"));
-        }
         if gpus > MAX_GPUS {
             let message = format!("jobs are played on machines of at most {MAX_GPUS} GPUs, not {gpus}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let mut machine = Self { topology, gpus, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
-        let mut best = vec![Bandwidth::ZERO; gpus + 1];
-        for (count, best) in best.iter_mut().enumerate().skip(2) {
-            *best = machine.value(machine.choose(&["ring"], machine.all(), count)?).bandwidth;
+        let all = usable(topology).fold(0, |set, gpu| set | 1 << gpu);
+        let mut machine =
+            Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
+        let chooser = Chooser::by_objectives(topology, ["ring"])?;
+        for count in 0..=machine.capacity() {
+            let set = chooser.choose(all.into(), count).unwrap_or_default();
+            machine.best.push(machine.value(set as Set).bandwidth);
         }
-        machine.best = best;
         Ok(machine)
     }
 
-    pub(super) fn all(&self) -> Set {
-        (1 << self.gpus) - 1
+    /// How many GPUs there are for jobs.
+    pub(super) fn capacity(&self) -> usize {
+        self.all.count_ones() as usize
     }
 
     pub(super) fn value(&self, set: Set) -> Value {
@@ -70,16 +73,11 @@ impl<'a> Machine<'a> {
         let most = self.best(set.count_ones() as usize).as_gb_per_s();
         if most > 0.0 { self.value(set).bandwidth.as_gb_per_s() / most } else { 1.0 }
     }
+}
 
-    /// The choice of a request with these objectives.
-    pub(super) fn choose<S: AsRef<str>>(&self, objectives: &[S], free: Set, count: usize) -> Result<Set> {
-        let index = |position: usize| self.topology.gpus().nth(position).map(|gpu| gpu.index);
-        let placement = Request::gpus(count)
-            .only(members(free).filter_map(index))
-            .objectives(objectives.iter().map(|name| name.as_ref().to_owned()))
-            .solve(self.topology)?;
-        Ok(placement.gpus().iter().fold(0, |set, gpu| set | 1 << gpu.position))
-    }
+/// The positions of the GPUs that can be used.
+pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
+    topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none()).map(|(position, _)| position)
 }
 
 /// The positions in a set.

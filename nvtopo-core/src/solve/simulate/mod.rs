@@ -46,7 +46,9 @@ impl Default for Options {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// The GPUs of the machine.
+    /// What the machine is called, where that is known.
+    pub machine: Option<String>,
+    /// The GPUs of the machine that jobs can have.
     pub gpus: usize,
     /// How many jobs arrived.
     pub jobs: usize,
@@ -54,10 +56,11 @@ pub struct Report {
     pub blocked: usize,
     /// How many rows of the trace were left out.
     pub left_out: usize,
-    /// The GPUs that would have been busy if no job had been turned away, as a part of all, on average.
-    pub offered: f64,
+    /// The GPUs that would have been busy if no job had been turned away, as a part of all, on average. `None` where all
+    /// jobs arrive at once.
+    pub offered: Option<f64>,
     /// The GPUs that were busy, as a part of all, on average until the last arrival.
-    pub utilization: f64,
+    pub utilization: Option<f64>,
     /// The jobs of each size.
     pub sizes: Vec<SizeReport>,
     /// What each policy made of them.
@@ -84,15 +87,28 @@ pub struct SizeReport {
 pub struct PolicyReport {
     /// The policy's name.
     pub policy: &'static str,
-    /// The ring bandwidth of a job in GB/s, one direction, on average.
-    pub gb_per_s: f64,
-    /// That as a part of the most that a job of its size could have, on average.
-    pub share: f64,
-    /// The part of the jobs whose rings use NVLink only.
-    pub nvlink: f64,
+    /// Averages over these jobs; `None` where there were none.
+    pub mean: Option<Mean>,
     /// The share for the jobs of each size, in the order of [`Report::sizes`]; `None` where no job with several GPUs was
     /// accepted.
     pub by_size: Vec<Option<f64>>,
+}
+
+/// Averages over jobs with several GPUs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Mean {
+    /// The ring bandwidth of a job in GB/s, one direction.
+    pub gb_per_s: f64,
+    /// That as a part of the most that a job of its size can have on the empty machine.
+    pub share: f64,
+    /// The part of the jobs whose rings use NVLink only.
+    pub nvlink: f64,
+}
+
+/// How many GPUs of a machine jobs can have.
+pub fn capacity(topology: &Topology) -> usize {
+    machine::usable(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many
@@ -105,7 +121,8 @@ pub struct PolicyReport {
 /// let stream = Stream { load: 0.9, jobs: 5_000, mix: SizeMix::usual(8)?, seed: 1 };
 /// let options = Options { policies: vec!["first-fit".into(), "nvtopo".into()], ..Options::default() };
 /// let report = simulate(&dgx1, &Workload::random(&stream, 8)?, &options, &mut |_, _| ())?;
-/// assert!(report.policies[1].gb_per_s > 1.3 * report.policies[0].gb_per_s);
+/// let gb_per_s = |policy: usize| report.policies[policy].mean.unwrap().gb_per_s;
+/// assert!(gb_per_s(1) > 1.3 * gb_per_s(0));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn simulate(
@@ -115,23 +132,24 @@ pub fn simulate(
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Report> {
     let machine = Machine::new(topology)?;
+    let gpus = machine.capacity();
     let kinds = kinds(options, machine.gpus)?;
-    let fitting = workload.jobs.iter().filter(|job| job.gpus <= machine.gpus).count();
-    if fitting == 0 {
+    let fitting = || workload.jobs.iter().filter(|job| job.gpus <= gpus);
+    if fitting().next().is_none() {
         return Err(Error::request("there is no job that fits on the machine"));
     }
-    let mix = workload.mix(machine.gpus)?;
-    let service: f64 =
-        workload.jobs.iter().filter(|job| job.gpus <= machine.gpus).map(|job| job.service).sum();
-    // Of a trace this is what a stream with the same averages has.
-    let rate = (service / workload.span()).clamp(1e-6, 1e6);
-    let task = Task { options, mix: &mix, rate: if rate.is_nan() { 1.0 } else { rate } };
+    let mix = workload.mix(gpus)?;
+    let service: f64 = fitting().map(|job| job.service).sum();
+    // Of a trace this is what a stream with the same averages has; of a single job, whatever.
+    let rate = service / workload.span();
+    let rate = if rate.is_nan() { 1.0 } else { rate.clamp(1e-6, 1e6) };
+    let task = Task { options, mix: &mix, rate };
     let mut course = play::Course::new(&machine, workload);
     let total = workload.jobs.len() * kinds.len();
     for (index, kind) in kinds.iter().enumerate() {
         let done = index * workload.jobs.len();
         let mut policy = kind.make(&machine, &task)?;
-        course.play(kind.name, policy.as_mut(), &mut |jobs| progress(done + jobs, total))?;
+        course.play(kind.name, policy.as_mut(), &mut |jobs| progress(done + jobs, total));
     }
     Ok(course.report())
 }

@@ -2,8 +2,7 @@
 
 use super::machine::{Machine, Set};
 use super::policy::{Policy, State};
-use super::{PolicyReport, Report, SizeReport, Workload};
-use crate::error::Result;
+use super::{Mean, PolicyReport, Report, SizeReport, Workload};
 
 /// How many jobs are played between two words of progress.
 const STEP: usize = 4096;
@@ -47,12 +46,11 @@ impl<'a> Course<'a> {
         name: &'static str,
         policy: &mut dyn Policy,
         progress: &mut dyn FnMut(usize),
-    ) -> Result<()> {
-        let sizes = self.machine.gpus + 1;
-        let mut tally =
-            Tally { arrived: vec![0; sizes], accepted: vec![0; sizes], busy: 0.0, too_large: 0 };
+    ) {
+        let sizes = self.machine.capacity() + 1;
+        let mut tally = Tally { arrived: vec![0; sizes], accepted: vec![0; sizes], busy: 0.0, too_large: 0 };
         let mut sums = vec![Sums::default(); sizes];
-        let mut running = Running { free: self.machine.all(), sets: Vec::new(), ends: Vec::new() };
+        let mut running = Running { free: self.machine.all, sets: Vec::new(), ends: Vec::new() };
         let last = self.workload.jobs.last().map_or(0.0, |job| job.arrival);
         for (index, job) in self.workload.jobs.iter().enumerate() {
             if index % STEP == 0 {
@@ -67,7 +65,7 @@ impl<'a> Course<'a> {
             if (running.free.count_ones() as usize) < job.gpus {
                 continue;
             }
-            let set = policy.choose(&State { free: running.free, running: &running.sets }, job.gpus)?;
+            let set = policy.choose(&State { free: running.free, running: &running.sets }, job.gpus);
             debug_assert!(set & !running.free == 0 && set.count_ones() as usize == job.gpus);
             running.start(set, job.arrival + job.service);
             tally.accepted[job.gpus] += 1;
@@ -76,28 +74,32 @@ impl<'a> Course<'a> {
         }
         progress(self.workload.jobs.len());
         self.policies.push(policy_report(name, &sums));
-        debug_assert!(self.tally.as_ref().is_none_or(|first| *first == tally), "policies place the same jobs");
+        debug_assert!(
+            self.tally.as_ref().is_none_or(|first| *first == tally),
+            "policies place the same jobs"
+        );
         self.tally.get_or_insert(tally);
-        Ok(())
     }
 
     pub(super) fn report(self) -> Report {
-        let gpus = self.machine.gpus;
+        let gpus = self.machine.capacity();
         let jobs = self.workload.jobs.len();
         let mut report = Report {
+            machine: self.machine.topology.machine().product.clone(),
             gpus,
             jobs,
             blocked: jobs,
             left_out: self.workload.left_out,
             offered: self.workload.offered(gpus),
-            utilization: 0.0,
+            utilization: None,
             sizes: Vec::new(),
             policies: self.policies,
         };
         let Some(tally) = self.tally else { return report };
         let came: Vec<usize> = (1..=gpus).filter(|size| tally.arrived[*size] > 0).collect();
         report.blocked = jobs - tally.accepted.iter().sum::<usize>();
-        report.utilization = tally.busy / (gpus as f64 * self.workload.span());
+        let utilization = tally.busy / (gpus as f64 * self.workload.span());
+        report.utilization = Some(utilization).filter(|part| part.is_finite());
         for policy in &mut report.policies {
             policy.by_size = came.iter().map(|size| policy.by_size[*size]).collect();
         }
@@ -165,13 +167,14 @@ impl Sums {
 /// By size, from 0 on.
 fn policy_report(policy: &'static str, sums: &[Sums]) -> PolicyReport {
     let all = sums.iter().skip(2).fold(Sums::default(), Sums::and);
-    let jobs = all.jobs.max(1) as f64;
-    let share = |(size, sums): (usize, &Sums)| (size > 1 && sums.jobs > 0).then(|| sums.share / sums.jobs as f64);
+    let share =
+        |(size, sums): (usize, &Sums)| (size > 1 && sums.jobs > 0).then(|| sums.share / sums.jobs as f64);
+    let jobs = all.jobs as f64;
+    let mean =
+        Mean { gb_per_s: all.gb_per_s / jobs, share: all.share / jobs, nvlink: all.nvlink as f64 / jobs };
     PolicyReport {
         policy,
-        gb_per_s: all.gb_per_s / jobs,
-        share: all.share / jobs,
-        nvlink: all.nvlink as f64 / jobs,
+        mean: (all.jobs > 0).then_some(mean),
         by_size: sums.iter().enumerate().map(share).collect(),
     }
 }

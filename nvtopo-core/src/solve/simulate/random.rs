@@ -29,6 +29,6 @@ impl Random {
 
     /// Uniform below a count that is small beside 2^64.
     pub(super) fn below(&mut self, count: u32) -> u32 {
-        (u64::from(count) * (self.bits() >> 32) >> 32) as u32
+        ((u64::from(count) * (self.bits() >> 32)) >> 32) as u32
     }
 }

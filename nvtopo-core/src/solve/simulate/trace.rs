@@ -54,11 +54,9 @@ fn columns(header: &csv::StringRecord) -> Result<Columns> {
             .help("the header needs a column gpus or num_gpu")
             .at(1, 1));
     };
-    let times = |arrival: &str, other: &str, ends| {
-        Some(Times { arrival: find(arrival)?, other: find(other)?, ends })
-    };
     let times =
-        times("arrival", "service", false).or_else(|| times("creation_time", "deletion_time", true));
+        |arrival: &str, other: &str, ends| Some(Times { arrival: find(arrival)?, other: find(other)?, ends });
+    let times = times("arrival", "service", false).or_else(|| times("creation_time", "deletion_time", true));
     Ok(Columns { gpus, part: find("gpu_milli"), times })
 }
 
@@ -81,11 +79,7 @@ fn row(record: &csv::StringRecord, columns: &Columns) -> Result<Option<Row>> {
             };
             let service = if times.ends { other - arrival } else { other };
             if service < 0.0 {
-                return Err(place(
-                    Error::input(format!("a job cannot last {service}")),
-                    record,
-                    times.other,
-                ));
+                return Err(place(Error::input(format!("a job cannot last {service}")), record, times.other));
             }
             Some((arrival, service))
         }

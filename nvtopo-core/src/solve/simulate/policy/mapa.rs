@@ -30,11 +30,10 @@ impl Links {
     fn predicted(self) -> f64 {
         let (x, y, z) = (self.double as f64, self.single as f64, self.none as f64);
         let linear = 16.396_704_55 * x + 4.536_821_878 * y + 1.556_234_04 * z;
-        let inverse =
-            -20.694_845_81 / (x + 1.0) - 9.467_461_958 / (y + 1.0) + 7.615_106_783 / (z + 1.0);
+        let inverse = -20.694_845_81 / (x + 1.0) - 9.467_461_958 / (y + 1.0) + 7.615_106_783 / (z + 1.0);
         let pairwise = -7.973_335_727 * x * y + 12.733_237_72 * y * z - 4.195_655_221 * x * z;
-        let inverse_pairwise = -8.413_419_363 / (x * y + 1.0) + 62.851_258_07 / (y * z + 1.0)
-            + 27.418_325_88 / (x * z + 1.0);
+        let inverse_pairwise =
+            -8.413_419_363 / (x * y + 1.0) + 62.851_258_07 / (y * z + 1.0) + 27.418_325_88 / (x * z + 1.0);
         let triplet = -5.114_108_079 * x * y * z - 46.973_900_71 / (x * y * z + 1.0);
         linear + inverse + pairwise + inverse_pairwise + triplet
     }
@@ -87,7 +86,7 @@ fn best_rings(machine: &Machine<'_>, measure: impl Fn(Links) -> f64) -> Vec<f64>
 pub(super) fn greedy<'a>(machine: &'a Machine<'a>, _: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
     let best = best_rings(machine, Links::sum);
     Ok(Box::new(Table::new(machine.gpus, move |free, count| {
-        Ok(first_best(subsets(free, count), |set| best[set as usize]))
+        first_best(subsets(free, count), |set| best[set as usize])
     })))
 }
 
@@ -104,10 +103,10 @@ pub(super) fn preserve<'a>(machine: &'a Machine<'a>, _: &Task<'_>) -> Result<Box
     Ok(Box::new(Table::new(machine.gpus, move |free, count| {
         let sets = subsets(free, count);
         // One GPU has no links: what counts is what it leaves to others.
-        Ok(match count {
+        match count {
             1 => first_best(sets, |set| left(free & !set)),
             _ => first_best(sets, |set| best[set as usize]),
-        })
+        }
     })))
 }
 
@@ -124,7 +123,9 @@ mod tests {
         let mut lower = 0;
         let mut all = 0;
         for edges in 2..=8 {
-            for (double, single) in (0..=edges).flat_map(|double| (0..=edges - double).map(move |s| (double, s))) {
+            for (double, single) in
+                (0..=edges).flat_map(|double| (0..=edges - double).map(move |s| (double, s)))
+            {
                 let none = edges - double - single;
                 let own = predicted(double, single, none);
                 if none > 0 {

@@ -1,5 +1,7 @@
 //! Who chooses: one policy or family of them in each file.
 
+#![allow(clippy::unnecessary_wraps, reason = "one signature for all that make a policy")]
+
 mod mapa;
 mod optimal;
 mod plain;
@@ -20,7 +22,7 @@ pub(super) struct State<'a> {
 /// Chooses the GPUs of each job as it comes.
 pub(super) trait Policy {
     /// `count` of the free GPUs; there are enough.
-    fn choose(&mut self, state: &State<'_>, count: usize) -> Result<Set>;
+    fn choose(&mut self, state: &State<'_>, count: usize) -> Set;
 }
 
 /// A policy that jobs can be played against.
@@ -45,12 +47,7 @@ pub(super) struct Task<'a> {
 
 /// Every policy.
 pub static POLICIES: &[PolicyKind] = &[
-    PolicyKind {
-        name: "random",
-        summary: "any free GPUs",
-        most_gpus: super::MAX_GPUS,
-        make: plain::random,
-    },
+    PolicyKind { name: "random", summary: "any free GPUs", most_gpus: super::MAX_GPUS, make: plain::random },
     PolicyKind {
         name: "first-fit",
         summary: "the free GPUs with the lowest numbers",
@@ -111,11 +108,7 @@ pub static POLICIES: &[PolicyKind] = &[
 const SMALL: usize = 8;
 
 impl PolicyKind {
-    pub(super) fn make<'a>(
-        &self,
-        machine: &'a Machine<'a>,
-        task: &Task<'_>,
-    ) -> Result<Box<dyn Policy + 'a>> {
+    pub(super) fn make<'a>(&self, machine: &'a Machine<'a>, task: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
         (self.make)(machine, task)
     }
 }
@@ -136,19 +129,19 @@ struct Table<F> {
     decide: F,
 }
 
-impl<F: FnMut(Set, usize) -> Result<Set>> Table<F> {
+impl<F: FnMut(Set, usize) -> Set> Table<F> {
     fn new(gpus: usize, decide: F) -> Self {
         Self { gpus, chosen: vec![0; (gpus + 1) << gpus], decide }
     }
 }
 
-impl<F: FnMut(Set, usize) -> Result<Set>> Policy for Table<F> {
-    fn choose(&mut self, state: &State<'_>, count: usize) -> Result<Set> {
+impl<F: FnMut(Set, usize) -> Set> Policy for Table<F> {
+    fn choose(&mut self, state: &State<'_>, count: usize) -> Set {
         let cell = state.free as usize * (self.gpus + 1) + count;
         if self.chosen[cell] == 0 {
-            self.chosen[cell] = (self.decide)(state.free, count)?;
+            self.chosen[cell] = (self.decide)(state.free, count);
         }
-        Ok(self.chosen[cell])
+        self.chosen[cell]
     }
 }
 

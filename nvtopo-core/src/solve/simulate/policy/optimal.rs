@@ -56,7 +56,7 @@ impl Chain {
         };
         while chain.choices.len() < chain.running.len() {
             let running = chain.running[chain.choices.len()].clone();
-            let free = machine.all() & !running.iter().fold(0, |busy, set| busy | set);
+            let free = machine.all & !running.iter().fold(0, |busy, set| busy | set);
             let of_size = |(size, _): &(usize, f64)| {
                 let choice = |set| {
                     // One GPU has nobody to exchange anything with.
@@ -83,8 +83,7 @@ impl Chain {
         })
     }
 
-    /// What each state is worth beside the empty machine, in shares of a job, with the rounds that it took and the span of
-    /// the differences in the last.
+    /// What each state is worth beside the empty machine, in shares of a job.
     fn solve(&self, mix: &SizeMix, rate: f64, most_jobs: usize) -> Solved {
         // Something happens this often at most; what is missing to it changes nothing.
         let events = rate + most_jobs as f64;
@@ -114,9 +113,8 @@ impl Chain {
             values.iter_mut().for_each(|value| *value -= empty);
             rounds += 1;
             if most - least < SPAN || rounds == MAX_ROUNDS {
-                // Of all jobs that arrive.
                 let gain = (most + least) / 2.0 * events / rate;
-                return Solved { values, gain, span: most - least, rounds };
+                return Solved { values, proof: (gain, most - least) };
             }
         }
     }
@@ -124,12 +122,9 @@ impl Chain {
 
 struct Solved {
     values: Vec<f64>,
-    #[cfg_attr(not(test), allow(dead_code, reason = "tests compare it with what is played"))]
-    gain: f64,
-    #[cfg_attr(not(test), allow(dead_code, reason = "tests hold it"))]
-    span: f64,
-    #[cfg_attr(not(test), allow(dead_code, reason = "tests hold it"))]
-    rounds: usize,
+    /// Shares of a job that an arrival gets on average, and the span of the differences in the last round.
+    #[cfg_attr(not(test), allow(dead_code, reason = "the policy needs the values only"))]
+    proof: (f64, f64),
 }
 
 struct Optimal {
@@ -141,15 +136,15 @@ struct Optimal {
 }
 
 impl Policy for Optimal {
-    fn choose(&mut self, state: &State<'_>, count: usize) -> Result<Set> {
+    fn choose(&mut self, state: &State<'_>, count: usize) -> Set {
         let index = self.states[&key(state.running)] as usize;
-        Ok(self.chosen[index][self.places[count]])
+        self.chosen[index][self.places[count]]
     }
 }
 
 pub(super) fn optimal<'a>(machine: &'a Machine<'a>, task: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
     let chain = Chain::new(machine, task.mix);
-    let solved = chain.solve(task.mix, task.rate, machine.gpus);
+    let solved = chain.solve(task.mix, task.rate, machine.capacity());
     let best = |choices: &Vec<Choice>| {
         super::first_best(0..choices.len() as u32, |index| {
             let choice = choices[index as usize];
@@ -165,4 +160,42 @@ pub(super) fn optimal<'a>(machine: &'a Machine<'a>, task: &Task<'_>) -> Result<B
         places[*size] = place;
     }
     Ok(Box::new(Optimal { chosen: chain.choices.iter().map(chosen).collect(), states: chain.states, places }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topology;
+    use crate::solve::simulate::{Options, Stream, Workload, simulate};
+
+    #[test]
+    fn what_is_played_is_what_the_values_promise() {
+        let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+        let mix = SizeMix::usual(8).unwrap();
+        let machine = Machine::new(&dgx1).unwrap();
+        let chain = Chain::new(&machine, &mix);
+        assert_eq!(chain.running.len(), 20_991);
+        let rate = 0.9 * 8.0 / mix.mean();
+        let (gain, span) = chain.solve(&mix, rate, 8).proof;
+        assert!(span < 1e-6, "{span}");
+        let stream = Stream { load: 0.9, jobs: 100_000, mix, seed: 3 };
+        let options = Options { policies: vec!["optimal".to_owned()], ..Options::default() };
+        let workload = Workload::random(&stream, 8).unwrap();
+        let report = simulate(&dgx1, &workload, &options, &mut |_, _| ()).unwrap();
+        let several: usize = report.sizes.iter().filter(|size| size.gpus > 1).map(|size| size.accepted).sum();
+        let played = report.policies[0].mean.unwrap().share * several as f64 / report.jobs as f64;
+        assert!((played / gain - 1.0).abs() < 0.01, "{played} {gain}");
+    }
+
+    #[test]
+    fn two_gpus_are_worth_what_can_be_computed_by_hand() {
+        // Jobs of two GPUs only: a job is accepted when the machine is empty, which is 1 / (1 + rate) of the time.
+        let text = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
+        let topology = Topology::parse("two", text.as_bytes()).unwrap();
+        let mix = SizeMix::new([(2, 1.0)]).unwrap();
+        let machine = Machine::new(&topology).unwrap();
+        let chain = Chain::new(&machine, &mix);
+        let (gain, _) = chain.solve(&mix, 1.5, 2).proof;
+        assert!((gain - 1.0 / 2.5).abs() < 1e-5, "{gain}");
+    }
 }

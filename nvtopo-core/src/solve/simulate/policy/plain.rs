@@ -2,6 +2,7 @@
 
 use super::{Policy, State, Table, Task, first_best};
 use crate::error::Result;
+use crate::solve::Chooser;
 use crate::solve::partition::{self, Scores};
 use crate::solve::simulate::machine::{Machine, Set, members, subsets};
 use crate::solve::simulate::random::Random;
@@ -9,7 +10,7 @@ use crate::solve::simulate::random::Random;
 struct Chance(Random);
 
 impl Policy for Chance {
-    fn choose(&mut self, state: &State<'_>, count: usize) -> Result<Set> {
+    fn choose(&mut self, state: &State<'_>, count: usize) -> Set {
         let (mut left, mut chosen) = (state.free, 0);
         for _ in 0..count {
             let pick = self.0.below(left.count_ones()) as usize;
@@ -17,7 +18,7 @@ impl Policy for Chance {
             chosen |= 1 << gpu;
             left &= !(1 << gpu);
         }
-        Ok(chosen)
+        chosen
     }
 }
 
@@ -27,7 +28,7 @@ pub(super) fn random<'a>(_: &'a Machine<'a>, task: &Task<'_>) -> Result<Box<dyn 
 }
 
 pub(super) fn first_fit<'a>(machine: &'a Machine<'a>, _: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
-    Ok(Box::new(Table::new(machine.gpus, |free, count| Ok(lowest(free, count)))))
+    Ok(Box::new(Table::new(machine.gpus, lowest)))
 }
 
 fn lowest(free: Set, count: usize) -> Set {
@@ -37,7 +38,7 @@ fn lowest(free: Set, count: usize) -> Set {
 pub(super) fn device_plugin<'a>(machine: &'a Machine<'a>, _: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
     let scores = Scores::of(machine.topology)?;
     Ok(Box::new(Table::new(machine.gpus, move |free, count| {
-        Ok(partition::best(&scores, free, 0, count).map_or(0, |partition| partition.chosen))
+        partition::best(&scores, free, 0, count).map_or(0, |partition| partition.chosen)
     })))
 }
 
@@ -47,10 +48,16 @@ pub(super) fn pair_sum<'a>(machine: &'a Machine<'a>, _: &Task<'_>) -> Result<Box
     let sum = move |set: Set| -> u64 {
         members(set).flat_map(|a| members(set & !((2 << a) - 1)).map(move |b| between(a, b))).sum()
     };
-    Ok(Box::new(Table::new(machine.gpus, move |free, count| Ok(first_best(subsets(free, count), sum)))))
+    Ok(Box::new(Table::new(machine.gpus, move |free, count| first_best(subsets(free, count), sum))))
 }
 
 pub(super) fn nvtopo<'a>(machine: &'a Machine<'a>, task: &Task<'_>) -> Result<Box<dyn Policy + 'a>> {
-    let objectives = task.options.objectives.clone();
-    Ok(Box::new(Table::new(machine.gpus, move |free, count| machine.choose(&objectives, free, count))))
+    struct Choice(Chooser);
+
+    impl Policy for Choice {
+        fn choose(&mut self, state: &State<'_>, count: usize) -> Set {
+            self.0.choose(state.free.into(), count).unwrap_or_default() as Set
+        }
+    }
+    Ok(Box::new(Choice(Chooser::by_objectives(machine.topology, &task.options.objectives)?)))
 }

@@ -35,13 +35,13 @@ struct Foresight<'a> {
 }
 
 impl Policy for Foresight<'_> {
-    fn choose(&mut self, state: &State<'_>, count: usize) -> Result<Set> {
+    fn choose(&mut self, state: &State<'_>, count: usize) -> Set {
         let value = |set: Set| self.values[set as usize];
-        Ok(first_best(subsets(state.free, count), |set| {
+        first_best(subsets(state.free, count), |set| {
             let left = state.free & !set;
             let after: f64 = state.running.iter().map(|job| value(left | job)).sum();
             (self.machine.value(set).bandwidth, value(left) + self.ends * after)
-        }))
+        })
     }
 }
 
