@@ -170,8 +170,8 @@ pub(crate) struct SimulateArgs {
     /// The same seed gives the same jobs
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Play these jobs: CSV with a column gpus (or num_gpu) and, where known, arrival and service (or creation_time and
-    /// deletion_time)
+    /// Play these jobs: CSV with a column gpus (or `num_gpu`) and, where known, arrival and service (or
+    /// `creation_time` and `deletion_time`)
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Play against these policies only

@@ -1,6 +1,6 @@
 //! Numbers that look random and are the same for the same seed everywhere.
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): every seed is good, and nothing here needs secrecy.
+/// `SplitMix64` (Steele, Lea and Flood, 2014): every seed is good, and nothing here needs secrecy.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 

@@ -32,10 +32,10 @@ struct Times {
 
 pub(super) fn read(bytes: &[u8]) -> Result<Rows> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let columns = columns(reader.headers().map_err(damaged)?)?;
+    let columns = columns(reader.headers().map_err(|error| damaged(&error))?)?;
     let mut rows = Rows { jobs: Vec::new(), left_out: 0 };
     for record in reader.records() {
-        let record = record.map_err(damaged)?;
+        let record = record.map_err(|error| damaged(&error))?;
         match row(&record, &columns)? {
             Some(_) if rows.jobs.len() == MAX_JOBS => {
                 return Err(Error::input(format!("more than {MAX_JOBS} jobs")));
@@ -105,7 +105,7 @@ fn place(error: Error, record: &csv::StringRecord, column: usize) -> Error {
     error.at(line, before + 1)
 }
 
-fn damaged(error: csv::Error) -> Error {
+fn damaged(error: &csv::Error) -> Error {
     let line = error.position().map(|position| position.line() as usize);
     let damage = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {

@@ -147,8 +147,9 @@ mod tests {
         let machine = Machine::new(&dgx1).unwrap();
         let best = best_rings(&machine, Links::sum);
         let of = |set: usize| best[set];
-        // Two NVLinks there and back; two single and one double; eight pairs with two each.
-        assert_eq!((of(0b1001), of(0b111), of(0b1111)), (100.0, 100.0, 150.0));
+        // There and back over two NVLinks; two single ones and a double; 0-3-2-1, of which only the way back is single; and all
+        // eight over double ones.
+        assert_eq!((of(0b1001), of(0b111), of(0b1111)), (100.0, 100.0, 175.0));
         assert_eq!(of(0xff), 400.0);
     }
 }

@@ -110,10 +110,12 @@ impl Chain {
             }
             std::mem::swap(&mut values, &mut next);
             let empty = values[0];
-            values.iter_mut().for_each(|value| *value -= empty);
+            for value in &mut values {
+                *value -= empty;
+            }
             rounds += 1;
             if most - least < SPAN || rounds == MAX_ROUNDS {
-                let gain = (most + least) / 2.0 * events / rate;
+                let gain = f64::midpoint(most, least) * events / rate;
                 return Solved { values, proof: (gain, most - least) };
             }
         }
