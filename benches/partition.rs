@@ -51,7 +51,7 @@ fn row(name: &str, scores: &Scores, count: usize, rounds: usize, goal: f64) {
     let free = (1 << scores.gpus()) - 1;
     let devices = devices(scores);
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for _ in 0..ROUNDS {
         // Several calls at once: a look at the clock takes a good part of one.
         let once = || best(black_box(scores), black_box(free), 0, count).expect("enough GPUs").total;
         ours.push(time(|| (0..CALLS).map(|_| black_box(once())).max()) / CALLS);
@@ -99,7 +99,7 @@ type Slot<'a> = Option<&'a Device>;
 /// The greatest total of all divisions, and the best set of the first that has it.
 fn walk(devices: &[Device], count: usize) -> (u32, u32) {
     let mut slots: Vec<Slot<'_>> = devices.iter().map(Some).collect();
-    while slots.len() % count != 0 {
+    while !slots.len().is_multiple_of(count) {
         slots.push(None);
     }
     let padding = fillers(&slots);
