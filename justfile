@@ -30,10 +30,10 @@ test-driver:
 test-python:
     sh tests/python/run.sh
 
-# Placement and ranks beside brute force, loading, discovery beside hwloc, memory, size and start-up, each against its limit. Needs
-# libhwloc-dev and libudev-dev.
+# Placement, ranks and the device plugin's division beside brute force, loading, discovery beside hwloc, memory, size and
+# start-up, each against its limit. Needs libhwloc-dev and libudev-dev.
 bench:
-    cargo bench --quiet --package nvtopo-core --bench placement --bench choose --bench ranks --bench load --bench memory
+    cargo bench --quiet --package nvtopo-core --bench placement --bench choose --bench ranks --bench partition --bench load --bench memory
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/footprint.py
 

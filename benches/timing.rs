@@ -15,6 +15,7 @@ pub(crate) fn time<T>(mut call: impl FnMut() -> T) -> Duration {
 }
 
 /// The middle one.
+#[allow(dead_code, reason = "not every benchmark asks for it")]
 pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort_unstable();
     times[times.len() / 2]

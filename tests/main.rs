@@ -10,10 +10,12 @@ mod hwloc_xml;
 mod json;
 mod measured;
 mod merge;
+mod partition;
 mod picture;
 mod preset;
 mod ranks;
 mod same_machine;
+mod simulate;
 mod smi_matrix;
 #[cfg(feature = "snapshot")]
 mod snapshot;

@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use nvtopo::render::RENDERERS;
 use nvtopo::solve::objective::OBJECTIVES;
+use nvtopo::solve::simulate::{POLICIES, SizeMix};
 use nvtopo::solve::{Traffic, Transformer};
 use nvtopo::source::Locator;
 use nvtopo::{CpuSet, GpuRef, RankOrder};
@@ -45,6 +46,8 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
+    /// Play streams of jobs on the machine against several ways to choose GPUs
+    Simulate(SimulateArgs),
     /// List the presets
     Presets(PresetsArgs),
 }
@@ -209,6 +212,41 @@ pub(crate) struct ExecArgs {
     pub(crate) command: Vec<OsString>,
 }
 
+/// A job that finds too few free GPUs is turned away, so that every policy places the same jobs. They are judged by what
+/// the rings of their GPUs carry.
+#[derive(Args, Debug)]
+pub(crate) struct SimulateArgs {
+    /// The offered load: the GPUs that would be busy if no job was ever turned away, as a part of all [default: 0.9; of a
+    /// trace with times: its own]
+    #[arg(long, value_name = "LOAD")]
+    pub(crate) load: Option<f64>,
+    /// How many jobs arrive
+    #[arg(long, value_name = "N", default_value_t = 200_000, conflicts_with = "trace")]
+    pub(crate) jobs: usize,
+    /// How often jobs of each size come, as GPUs and weight [default: 1:.3,2:.25,3:.08,4:.2,5:.07,8:.1, as far as the
+    /// machine has that many]
+    #[arg(long, value_name = "GPUS:WEIGHT,…", conflicts_with = "trace")]
+    pub(crate) sizes: Option<SizeMix>,
+    /// The same seed gives the same jobs
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Play these jobs: CSV with a column gpus (or `num_gpu`) and, where known, arrival and service (or
+    /// `creation_time` and `deletion_time`)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Play against these policies only
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = policies())]
+    pub(crate) policy: Vec<String>,
+    /// What counts for the policy nvtopo, most important first; what is left open the defaults decide
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "ring,pair-sum,remainder")]
+    pub(crate) objective: Vec<String>,
+    /// Draw the result into this file, as SVG
+    #[arg(long, value_name = "FILE")]
+    pub(crate) plot: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+}
+
 fn formats() -> clap::builder::PossibleValuesParser {
     RENDERERS.iter().map(|render| render.name()).collect::<Vec<_>>().into()
 }
@@ -218,6 +256,14 @@ fn objectives() -> String {
         OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
     format!(
         "What counts, most important first; what is left open the defaults decide, in this order:\n{}",
+        lines.collect::<String>()
+    )
+}
+
+fn policies() -> String {
+    let lines = POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name, policy.summary));
+    format!(
+        "Play against these policies only. There are, where no limit of the machine's size forbids it:\n{}",
         lines.collect::<String>()
     )
 }

@@ -39,6 +39,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Cpus(args) => commands::cpus(&args),
         Command::Exec(args) => commands::exec(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
+        Command::Simulate(args) => commands::simulate(&args),
         Command::Presets(args) => commands::presets(&args),
     };
     match answer {

@@ -322,3 +322,46 @@ fn exec_becomes_the_command_in_the_same_process() {
     assert_eq!(text(&output.stdout).trim(), id.to_string());
     assert_eq!(output.status.code(), Some(7));
 }
+
+#[test]
+fn simulate_plays_jobs_and_draws_what_came_out() {
+    let folder = std::env::temp_dir().join(format!("nvtopo-simulate-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let dgx1 = ["simulate", "--from", "preset:dgx-1-v100", "--format", "json"];
+    let plot = file("plot.svg");
+    let random = ["--jobs", "3000", "--load", "0.8", "--sizes", "2:.5,4:.5", "--policy", "first-fit,nvtopo"];
+    let played = json(&nvtopo(&[&dgx1[..], &random, &["--plot", &plot]].concat()));
+    assert_eq!(played["jobs"], 3000);
+    assert_eq!(played["sizes"][1]["gpus"], 4);
+    let gb_per_s = |policy: usize| played["policies"][policy]["gb_per_s"].as_f64().unwrap();
+    assert!(gb_per_s(1) > gb_per_s(0));
+    let picture = std::fs::read_to_string(&plot).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains(">nvtopo<") && picture.ends_with("</svg>\n"));
+    // The same again, to the letter; another seed is another stream.
+    let text = |seed: &str| {
+        let arguments = ["simulate", "--from", "preset:dgx-1-v100", "--jobs", "3000", "--seed", seed];
+        let output = nvtopo(&arguments);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        output.stdout
+    };
+    assert_eq!(text("1"), text("1"));
+    assert_ne!(text("1"), text("2"));
+    std::fs::write(file("trace.csv"), "arrival,service,num_gpu\n0,2,2\n1,2,8\n2,1,8\n3,4,0\n").unwrap();
+    let traced = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv")]].concat()));
+    assert_eq!((&traced["jobs"], &traced["blocked"], &traced["left_out"]), (&3.into(), &1.into(), &1.into()));
+    let scaled = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv"), "--load", "0.5"]].concat()));
+    assert!((scaled["offered_load"].as_f64().unwrap() - 0.5).abs() < 1e-9);
+    for wrong in [
+        ["--policy", "best"],
+        ["--sizes", "9:1"],
+        ["--load", "0"],
+        ["--jobs", "x"],
+        ["--plot", "/nowhere/plot.svg"],
+        ["--objective", "best"],
+    ] {
+        let output = nvtopo(&[&dgx1[..], &["--jobs", "10"], &wrong].concat()[..]);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -2,10 +2,12 @@
 
 mod exec;
 mod ranks;
+mod simulate;
 mod snapshot;
 
 pub(crate) use exec::exec;
 pub(crate) use ranks::ranks;
+pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 
 use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};

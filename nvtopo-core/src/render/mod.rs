@@ -1,11 +1,13 @@
 //! What is printed: one file for each output format. Nothing here computes a placement or reads a source.
 
 mod json;
+pub mod plot;
 #[cfg(feature = "text")]
 mod text;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::solve::simulate::Report;
 use crate::solve::{Placement, RankMap, Shares};
 
 /// How to print.
@@ -31,6 +33,9 @@ pub trait Render: Sync {
 
     /// The CPUs of each GPU.
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;
+
+    /// What came out of playing jobs on a machine.
+    fn simulation(&self, report: &Report, style: Style) -> String;
 
     /// The presets that there are.
     fn presets(&self, style: Style) -> String;

@@ -12,10 +12,12 @@ mod gpu_ref;
 mod nics;
 pub mod objective;
 mod part;
+pub mod partition;
 mod placement;
 mod rank;
 mod ranks;
 mod request;
+pub mod simulate;
 mod visible;
 mod weights;
 

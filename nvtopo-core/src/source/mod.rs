@@ -205,6 +205,11 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
     }
 }
 
+/// The bytes of a file that is no topology, such as a trace of jobs; [`MAX_INPUT`] of them at most.
+pub fn read_file(path: &Path) -> Result<Vec<u8>> {
+    read_all(path, std::fs::File::open(path).map_err(|error| Error::io(path, error))?)
+}
+
 fn read_all(path: &Path, reader: impl Read) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| Error::io(path, error))?;

@@ -4,9 +4,11 @@ mod answers;
 mod devices;
 mod machine;
 mod ranks;
+mod simulation;
 
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
+use crate::solve::simulate::Report;
 use crate::solve::{Placement, RankMap, Shares};
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, Table};
@@ -32,6 +34,10 @@ impl Render for Text {
 
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String {
         answers::shares(topology, shares, style)
+    }
+
+    fn simulation(&self, report: &Report, style: Style) -> String {
+        simulation::simulation(report, style)
     }
 
     fn presets(&self, style: Style) -> String {

@@ -1,0 +1,278 @@
+//! Jobs: a stream of them by chance, with nothing but a seed.
+
+use super::random::Random;
+use super::trace;
+use crate::error::{Error, Result};
+use std::fmt;
+use std::str::FromStr;
+
+/// The most jobs of one workload.
+pub const MAX_JOBS: usize = 10_000_000;
+
+/// A job that is played.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Job {
+    /// When it arrives, in any unit.
+    pub arrival: f64,
+    /// How long it keeps its GPUs, in the same unit.
+    pub service: f64,
+    /// How many GPUs it needs.
+    pub gpus: usize,
+}
+
+/// How often jobs of each size come.
+///
+/// ```
+/// use nvtopo::solve::simulate::SizeMix;
+///
+/// let mix: SizeMix = "1:.5, 2:.25, 4:.25".parse()?;
+/// assert_eq!(mix.mean(), 2.0);
+/// assert_eq!(mix.to_string(), "1:0.5,2:0.25,4:0.25");
+/// assert!("2:often".parse::<SizeMix>().is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SizeMix(Vec<(usize, f64)>);
+
+impl SizeMix {
+    /// Sizes with their weights, which need not sum up to 1.
+    pub fn new(weights: impl IntoIterator<Item = (usize, f64)>) -> Result<Self> {
+        let mut sizes: Vec<(usize, f64)> = weights.into_iter().collect();
+        sizes.sort_by_key(|(size, _)| *size);
+        if let Some(twice) = sizes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(Error::request(format!("jobs of {} GPUs are named twice", twice[0].0)));
+        }
+        if let Some((size, weight)) =
+            sizes.iter().find(|(size, weight)| *size == 0 || !weight.is_finite() || *weight < 0.0)
+        {
+            return Err(Error::request(format!("jobs of {size} GPUs cannot have the weight {weight}")));
+        }
+        let total: f64 = sizes.iter().map(|(_, weight)| weight).sum();
+        sizes.retain(|(_, weight)| *weight > 0.0);
+        if sizes.is_empty() || !total.is_finite() {
+            return Err(Error::request("no size of jobs has a weight").help("give sizes like 1:.5,2:.3,4:.2"));
+        }
+        for (_, weight) in &mut sizes {
+            *weight /= total;
+        }
+        Ok(Self(sizes))
+    }
+
+    /// A mix with odd sizes, as shared servers see it: 1, 2, 3, 4, 5 and 8 GPUs with the weights .30, .25, .08, .20, .07
+    /// and .10, as far as the machine has that many.
+    pub fn usual(gpus: usize) -> Result<Self> {
+        let sizes = [(1, 0.30), (2, 0.25), (3, 0.08), (4, 0.20), (5, 0.07), (8, 0.10)];
+        if gpus == 0 {
+            return Err(Error::unsatisfiable("there is no GPU for jobs"));
+        }
+        Self::new(sizes.into_iter().filter(|(size, _)| *size <= gpus))
+    }
+
+    /// The sizes, increasing, each with how often it comes; together 1.
+    pub fn sizes(&self) -> &[(usize, f64)] {
+        &self.0
+    }
+
+    /// GPUs of a job on average.
+    pub fn mean(&self) -> f64 {
+        self.0.iter().map(|(size, weight)| *size as f64 * weight).sum()
+    }
+
+    fn draw(&self, random: &mut Random) -> usize {
+        let mut left = random.unit();
+        for (size, weight) in &self.0 {
+            if left < *weight {
+                return *size;
+            }
+            left -= weight;
+        }
+        // What rounding leaves over belongs to the last.
+        self.0[self.0.len() - 1].0
+    }
+}
+
+impl FromStr for SizeMix {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let size = |part: &str| {
+            let (size, weight) = part.split_once(':')?;
+            Some((size.trim().parse().ok()?, weight.trim().parse().ok()?))
+        };
+        let part = |part: &str| {
+            size(part).ok_or_else(|| {
+                Error::request(format!("'{}' is no size of jobs with its weight", part.trim()))
+                    .help("give sizes like 1:.5,2:.3,4:.2")
+            })
+        };
+        Self::new(text.split(',').map(part).collect::<Result<Vec<_>>>()?)
+    }
+}
+
+impl fmt::Display for SizeMix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (size, weight)) in self.0.iter().enumerate() {
+            let comma = if index > 0 { "," } else { "" };
+            write!(f, "{comma}{size}:{}", (weight * 1e4).round() / 1e4)?;
+        }
+        Ok(())
+    }
+}
+
+/// A stream of jobs by chance: Poisson arrivals, exponential service with mean 1.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stream {
+    /// The offered load: the GPUs that would be busy if no job was ever turned away, as a part of the machine's.
+    pub load: f64,
+    /// How many jobs.
+    pub jobs: usize,
+    /// How often jobs of each size come.
+    pub mix: SizeMix,
+    /// The same seed gives the same jobs.
+    pub seed: u64,
+}
+
+/// The jobs that are played, by their arrival.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Workload {
+    pub(super) jobs: Vec<Job>,
+    pub(super) left_out: usize,
+}
+
+impl Workload {
+    /// Jobs in any order. Times are finite, and no service is negative.
+    pub fn new(jobs: impl IntoIterator<Item = Job>) -> Result<Self> {
+        let mut jobs: Vec<Job> = jobs.into_iter().take(MAX_JOBS + 1).collect();
+        limit(jobs.len())?;
+        let sound = |job: &Job| {
+            job.arrival.is_finite() && job.service.is_finite() && job.service >= 0.0 && job.gpus > 0
+        };
+        if let Some(job) = jobs.iter().find(|job| !sound(job)) {
+            return Err(Error::request(format!("{job:?} cannot be played")));
+        }
+        jobs.sort_by(|a, b| a.arrival.total_cmp(&b.arrival));
+        Ok(Self { jobs, left_out: 0 })
+    }
+
+    /// Jobs by chance, for a machine with so many GPUs.
+    pub fn random(stream: &Stream, gpus: usize) -> Result<Self> {
+        let rate = stream.rate(gpus)?;
+        let mut random = Random::new(stream.seed);
+        let mut now = 0.0;
+        let job = |_| {
+            now += random.exponential() / rate;
+            Job { arrival: now, service: random.exponential(), gpus: stream.mix.draw(&mut random) }
+        };
+        Ok(Self { jobs: (0..stream.jobs).map(job).collect(), left_out: 0 })
+    }
+
+    /// Jobs from a trace with a column of GPU counts, `gpus` or `num_gpu`, and, where it says when they came, `arrival`
+    /// with `service`, or `creation_time` with `deletion_time`. Other columns are ignored; what has no times gets them
+    /// by chance, from the load and the seed of `stream`, as many jobs as there are rows. Rows that ask for no GPU, for a
+    /// part of one (`gpu_milli` below 1000), or that never ended are left out.
+    ///
+    /// ```
+    /// use nvtopo::solve::simulate::{SizeMix, Stream, Workload};
+    ///
+    /// let stream = Stream { load: 0.9, jobs: 0, mix: SizeMix::usual(8)?, seed: 1 };
+    /// let trace = "name,arrival,service,gpus\na,0,10,2\nb,3.5,4,1\nc,4,1,0\n";
+    /// let workload = Workload::from_csv("trace.csv", trace.as_bytes(), &stream, 8)?;
+    /// assert_eq!((workload.jobs().len(), workload.left_out()), (2, 1));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn from_csv(name: &str, bytes: &[u8], stream: &Stream, gpus: usize) -> Result<Self> {
+        let rows = trace::read(bytes).map_err(|error| error.in_input(name))?;
+        let mut random = Random::new(stream.seed);
+        let total: usize = rows.jobs.iter().map(|row| row.gpus).sum();
+        let mean = total as f64 / rows.jobs.len().max(1) as f64;
+        let rate = stream.load * gpus as f64 / mean;
+        if rows.jobs.iter().any(|row| row.times.is_none()) {
+            sound(stream.load, rate)?;
+        }
+        let mut now = 0.0;
+        let jobs = rows.jobs.into_iter().map(|row| {
+            let (arrival, service) = row.times.unwrap_or_else(|| {
+                now += random.exponential() / rate;
+                (now, random.exponential())
+            });
+            Job { arrival, service, gpus: row.gpus }
+        });
+        Ok(Self { left_out: rows.left_out, ..Self::new(jobs)? })
+    }
+
+    /// The same jobs, further apart or nearer together, so that they offer this load to a machine with so many GPUs.
+    pub fn with_load(mut self, load: f64, gpus: usize) -> Result<Self> {
+        let Some(offered) =
+            self.offered(gpus).filter(|offered| *offered > 0.0 && load.is_finite() && load > 0.0)
+        else {
+            return Err(Error::request(format!("these jobs cannot be made to offer the load {load}")));
+        };
+        let first = self.jobs[0].arrival;
+        for job in &mut self.jobs {
+            job.arrival = (job.arrival - first) * (offered / load);
+        }
+        Ok(self)
+    }
+
+    /// The offered load: what all jobs keep busy, as a part of what the GPUs could do until the last one arrives. `None`
+    /// where all arrive at once.
+    pub fn offered(&self, gpus: usize) -> Option<f64> {
+        let work: f64 = self.jobs.iter().map(|job| job.service * job.gpus as f64).sum();
+        let offered = work / (self.span() * gpus as f64);
+        offered.is_finite().then_some(offered)
+    }
+
+    /// The time from the first arrival to the last.
+    pub(super) fn span(&self) -> f64 {
+        match (self.jobs.first(), self.jobs.last()) {
+            (Some(first), Some(last)) => last.arrival - first.arrival,
+            _ => 0.0,
+        }
+    }
+
+    /// The jobs by their arrival.
+    pub fn jobs(&self) -> &[Job] {
+        &self.jobs
+    }
+
+    /// How many rows of a trace were left out.
+    pub fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// How often jobs of each size come, of those that fit on a machine.
+    pub fn mix(&self, gpus: usize) -> Result<SizeMix> {
+        let mut counts = vec![0usize; gpus + 1];
+        for job in self.jobs.iter().filter(|job| job.gpus <= gpus) {
+            counts[job.gpus] += 1;
+        }
+        SizeMix::new(counts.into_iter().enumerate().skip(1).map(|(size, count)| (size, count as f64)))
+    }
+}
+
+impl Stream {
+    /// Arrivals in a mean service time.
+    pub(super) fn rate(&self, gpus: usize) -> Result<f64> {
+        limit(self.jobs)?;
+        if let Some((size, _)) = self.mix.sizes().iter().find(|(size, _)| *size > gpus) {
+            return Err(Error::request(format!("jobs of {size} GPUs do not fit on a machine with {gpus}")));
+        }
+        let rate = self.load * gpus as f64 / self.mix.mean();
+        sound(self.load, rate)?;
+        Ok(rate)
+    }
+}
+
+fn sound(load: f64, rate: f64) -> Result<()> {
+    if rate.is_finite() && rate > 0.0 {
+        return Ok(());
+    }
+    Err(Error::request(format!("{load} is no load")).help("give a number above 0, such as 0.9"))
+}
+
+fn limit(jobs: usize) -> Result<()> {
+    if jobs > MAX_JOBS {
+        return Err(Error::request(format!("{jobs} jobs are more than the {MAX_JOBS} that are played")));
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The machine that jobs are played on: what its sets of GPUs are worth, asked once each.
+
+use super::MAX_GPUS;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{PathType, Topology};
+use crate::solve::Chooser;
+use crate::units::Bandwidth;
+use std::cell::OnceCell;
+
+/// A set of GPUs, one bit for each position.
+pub(super) type Set = u32;
+
+/// What the rings through a set carry.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Value {
+    /// Zero for one GPU, and where a path is unknown.
+    pub(super) bandwidth: Bandwidth,
+    /// Whether they use NVLink only.
+    pub(super) nvlink: bool,
+}
+
+pub(super) struct Machine<'a> {
+    pub(super) topology: &'a Topology,
+    /// Positions: GPUs that cannot be used have one too.
+    pub(super) gpus: usize,
+    /// The GPUs that can be used.
+    pub(super) all: Set,
+    values: Vec<OnceCell<Value>>,
+    /// The most that sets of each size carry on the empty machine.
+    best: Vec<Bandwidth>,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn new(topology: &'a Topology) -> Result<Self> {
+        let gpus = topology.gpus().len();
+        if gpus > MAX_GPUS {
+            let message = format!("jobs are played on machines of at most {MAX_GPUS} GPUs, not {gpus}");
+            return Err(Error::new(ErrorKind::Unsupported, message));
+        }
+        let all = usable(topology).fold(0, |set, gpu| set | 1 << gpu);
+        let mut machine =
+            Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
+        let chooser = Chooser::by_objectives(topology, ["ring"])?;
+        for count in 0..=machine.capacity() {
+            let set = chooser.choose(all.into(), count).unwrap_or_default();
+            machine.best.push(machine.value(set as Set).bandwidth);
+        }
+        Ok(machine)
+    }
+
+    /// How many GPUs there are for jobs.
+    pub(super) fn capacity(&self) -> usize {
+        self.all.count_ones() as usize
+    }
+
+    pub(super) fn value(&self, set: Set) -> Value {
+        *self.values[set as usize].get_or_init(|| {
+            let members: Vec<usize> = members(set).collect();
+            self.topology.rings(&members).map_or_else(Value::default, |rings| Value {
+                bandwidth: rings.bandwidth,
+                nvlink: rings.path <= PathType::Nvl,
+            })
+        })
+    }
+
+    /// The most that sets of a size carry on the empty machine.
+    pub(super) fn best(&self, count: usize) -> Bandwidth {
+        self.best[count]
+    }
+
+    /// What a set carries as a part of the most that its size could. One GPU has all it could have.
+    pub(super) fn share(&self, set: Set) -> f64 {
+        let most = self.best(set.count_ones() as usize).as_gb_per_s();
+        if most > 0.0 { self.value(set).bandwidth.as_gb_per_s() / most } else { 1.0 }
+    }
+}
+
+/// The positions of the GPUs that can be used.
+pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
+    topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none()).map(|(position, _)| position)
+}
+
+/// The positions in a set.
+pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
+    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
+    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
+}
+
+/// All sets of a size inside another, by their lowest members.
+pub(super) fn subsets(of: Set, count: usize) -> Vec<Set> {
+    fn grow(set: Set, open: Set, missing: usize, found: &mut Vec<Set>) {
+        if missing == 0 {
+            found.push(set);
+            return;
+        }
+        let mut left = open;
+        while left.count_ones() as usize >= missing {
+            let member = left & left.wrapping_neg();
+            left &= left - 1;
+            grow(set | member, left, missing - 1, found);
+        }
+    }
+    let mut found = Vec::new();
+    grow(0, of, count, &mut found);
+    found
+}
