@@ -276,3 +276,31 @@ fn five_gpus_of_a_dgx1_are_those_with_a_ring() {
     assert_eq!((by_ring.bandwidth.as_mb_per_s(), by_ring.path), (50_000, PathType::Nvl));
     assert!(by_sum.bandwidth < by_ring.bandwidth && by_sum.path != PathType::Nvl, "{by_sum:?}");
 }
+
+/// Ten GPUs, each pair with links of a rate of its own: too many ways to divide them to look at all.
+fn unequal() -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let ids: Vec<NodeId> = (0..10).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    let mut seed = 1u64;
+    for (a, b) in pairs(10) {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let bandwidth = Bandwidth::from_mb_per_s(10_000 + (seed >> 33) % 50_000);
+        let rate = Some(nvtopo::model::Rate { bandwidth, basis: nvtopo::model::Basis::Measured });
+        fragment.link(ids[a], ids[b], Link { lanes: Some(1), rate, ..Link::new(LinkKind::NvLink) });
+    }
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn a_search_that_gives_up_has_rings_and_says_what_is_not_proven() {
+    let topology = unequal();
+    let all: Vec<usize> = (0..10).collect();
+    let rings = topology.rings(&all).unwrap();
+    check(&topology, &all, &rings);
+    assert!(rings.bound > rings.bandwidth && rings.bandwidth > Bandwidth::ZERO, "{rings:?}");
+    let placement = Request::gpus(8).objectives(["ring"]).solve(&topology).unwrap();
+    assert!(!placement.is_optimal());
+    assert!(placement.scores()[0].bound > Some(placement.scores()[0].value));
+    assert!(Request::gpus(8).objectives(["tree"]).solve(&topology).unwrap().is_optimal());
+}

@@ -44,6 +44,8 @@ struct Search<'a> {
     twins: Vec<Set>,
     greatest: Weight,
     best: Option<(Vec<Weight>, Set)>,
+    /// Whether every value that was compared is all that its set is worth.
+    proven: bool,
     steps: u64,
 }
 
@@ -75,7 +77,7 @@ impl<'a> Search<'a> {
             .collect();
         let greatest =
             (0..count).flat_map(|a| weights.row(a)[a + 1..].iter().copied()).max().unwrap_or_default();
-        Self { weights, objectives, free, included, twins, greatest, best: None, steps: 0 }
+        Self { weights, objectives, free, included, twins, greatest, best: None, proven: true, steps: 0 }
     }
 
     fn run(mut self, count: usize) -> Solution {
@@ -93,7 +95,7 @@ impl<'a> Search<'a> {
         }
         let root = self.bounds(&state);
         self.descend(state);
-        let complete = self.steps < MAX_STEPS;
+        let complete = self.steps < MAX_STEPS && self.proven;
         // There are at least `count` candidates, so the first descent reaches a set before any limit.
         let (values, chosen) = self.best.unwrap_or_default();
         let bounds = if complete { values.clone() } else { root };
@@ -173,17 +175,19 @@ impl<'a> Search<'a> {
     fn record(&mut self, state: &State) {
         let partial = self.partial(state, 0, &[]);
         let mut values = Vec::with_capacity(self.objectives.len());
-        let mut ahead = self.best.is_none();
+        let (mut ahead, mut proven) = (self.best.is_none(), self.proven);
         for (index, objective) in self.objectives.iter().enumerate() {
             let value = objective.value(&partial, self.free & !state.chosen);
+            proven &= objective.is_proven(&partial);
             match &self.best {
-                Some((best, _)) if !ahead && value < best[index] => return,
+                Some((best, _)) if !ahead && value < best[index] => break,
                 Some((best, _)) => ahead |= value > best[index],
                 None => {}
             }
             values.push(value);
         }
-        if ahead {
+        self.proven = proven;
+        if ahead && values.len() == self.objectives.len() {
             self.best = Some((values, state.chosen));
         }
     }

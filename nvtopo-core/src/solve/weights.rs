@@ -93,21 +93,22 @@ impl Weights {
         members.map(|(_, position)| *position).collect()
     }
 
-    /// The value of a set by one of several functions, numbered from 0; computed once on machines of few GPUs.
-    pub(super) fn remember(&self, function: usize, set: u128, value: impl FnOnce() -> Weight) -> Weight {
+    /// What one of several functions, numbered from 0, says of a set; computed once on machines of few GPUs. The greatest
+    /// number cannot be said.
+    pub(super) fn remember(&self, function: usize, set: u128, say: impl FnOnce() -> u64) -> u64 {
         let (Some(cell), true) = (self.values.get(function), self.count <= MAX_REMEMBERED) else {
-            return value();
+            return say();
         };
         // 0 is not computed yet. Two threads that compute the same write the same.
         let zeros = || (0..1usize << self.count).map(|_| AtomicU64::new(0)).collect();
         let slot = &cell.get_or_init(zeros)[set as usize];
         match slot.load(Ordering::Relaxed) {
             0 => {
-                let value = value();
-                slot.store(value.0 + 1, Ordering::Relaxed);
-                value
+                let said = say();
+                slot.store(said.wrapping_add(1), Ordering::Relaxed);
+                said
             }
-            known => Weight(known - 1),
+            known => known - 1,
         }
     }
 

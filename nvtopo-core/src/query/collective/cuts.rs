@@ -1,9 +1,7 @@
 //! Cuts through a set of GPUs: what each part of it can send to the rest over NVLink.
 
+use super::MAX_EXACT;
 use super::fabric::Fabric;
-
-/// The most GPUs of which all cuts are looked at.
-pub(super) const MAX_EXACT: usize = 16;
 
 /// Calls with each cut through the set: the members on one side, as bits (never empty, never all), and the MB/s that they
 /// can send to the other side. Each cut comes once, with the last member on the other side; capacities are the same

@@ -1,9 +1,6 @@
 //! Cycles through all members of a small graph, given by the neighbours of each as bits.
 
-/// The most members for which a search over all sets is made.
-pub(super) const MAX_EXACT: usize = 16;
-
-/// A cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`] members, at least 3.
+/// A cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`](super::MAX_EXACT) members, at least 3.
 ///
 /// Held and Karp's table: for each set that holds member 0, the members at which a path through it can end.
 pub(super) fn cycle(near: &[u32]) -> Option<Vec<usize>> {
@@ -52,7 +49,7 @@ pub(super) fn cycles(near: &[u32], most: usize) -> (Vec<Vec<u8>>, bool) {
 }
 
 /// Steps after which the listing of cycles stops.
-const MAX_STEPS: usize = 2_000_000;
+const MAX_STEPS: usize = 100_000;
 
 struct Walk<'a> {
     near: &'a [u32],

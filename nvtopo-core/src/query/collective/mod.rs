@@ -10,4 +10,17 @@ mod packing;
 mod rings;
 mod spread;
 
+use crate::model::Topology;
+
+/// The most members of which all sets or cycles are looked at.
+const MAX_EXACT: usize = 16;
+
+/// Positions of GPUs as a set, increasing. `None`: fewer than two, one twice, or one that does not exist.
+fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
+    let mut set = gpus.to_vec();
+    set.sort_unstable();
+    let sound = set.windows(2).all(|pair| pair[0] < pair[1]) && *set.last()? < topology.gpus().len();
+    (set.len() >= 2 && sound).then_some(set)
+}
+
 pub use rings::{Ring, Rings};

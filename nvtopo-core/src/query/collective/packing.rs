@@ -8,10 +8,10 @@ use super::fabric::Fabric;
 use super::hamilton;
 
 /// The most cycles that are told apart.
-const MAX_CYCLES: usize = 4096;
+const MAX_CYCLES: usize = 1024;
 
-/// Steps of the search for one count of rings.
-const MAX_STEPS: u32 = 50_000;
+/// How many cycles one search looks at before it stops with what it has; a few milliseconds.
+const MAX_LOOKS: u32 = 100_000;
 
 /// Cycles with how many units each carries.
 pub(super) struct Packing {
@@ -27,28 +27,30 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
         |a: usize| (0..count).filter(|b| fabric.units(a, *b) > 0).fold(0u32, |set, b| set | 1 << b);
     let near: Vec<u32> = (0..count).map(neighbours).collect();
     let (cycles, listed) = hamilton::cycles(&near, MAX_CYCLES);
-    let mut search = Search {
-        count,
-        cycles: &cycles,
-        left: (0..count * count).map(|cell| 2 * fabric.units(cell / count, cell % count)).collect(),
-        taken: vec![0; cycles.len()],
-        steps: 0,
+    let units: Vec<u32> =
+        (0..count * count).map(|cell| 2 * fabric.units(cell / count, cell % count)).collect();
+    let mut search =
+        Search { count, cycles: &cycles, left: units.clone(), taken: vec![0; cycles.len()], looks: 0 };
+    let mut packed = search.fill();
+    let mut best = search.taken.clone();
+    let complete = loop {
+        if packed >= bound {
+            break true;
+        }
+        search.left.clone_from(&units);
+        search.taken.fill(0);
+        if search.take(packed + 1, 0) {
+            packed += 1;
+            best.clone_from(&search.taken);
+        } else {
+            // What cannot be had of these cycles, more of it cannot either.
+            break listed && search.looks < MAX_LOOKS;
+        }
     };
-    let mut complete = listed;
-    for target in (1..=bound).rev() {
-        if cycles.is_empty() {
-            break;
-        }
-        search.steps = 0;
-        if search.take(target, 0) {
-            let taken = search.taken.iter().zip(&cycles).filter(|(units, _)| **units > 0);
-            let cycles = taken
-                .map(|(units, cycle)| (cycle.iter().map(|member| usize::from(*member)).collect(), *units));
-            return Packing { cycles: cycles.collect(), complete: complete || target == bound };
-        }
-        complete &= search.steps < MAX_STEPS;
-    }
-    Packing { cycles: Vec::new(), complete }
+    let taken = best.into_iter().zip(&cycles).filter(|(units, _)| *units > 0);
+    let cycles =
+        taken.map(|(units, cycle)| (cycle.iter().map(|member| usize::from(*member)).collect(), units));
+    Packing { cycles: cycles.collect(), complete }
 }
 
 struct Search<'a> {
@@ -57,24 +59,38 @@ struct Search<'a> {
     /// Units of each pair that no ring uses yet, both directions together.
     left: Vec<u32>,
     taken: Vec<u32>,
-    steps: u32,
+    looks: u32,
 }
 
 impl Search<'_> {
+    /// Takes the cycle that carries most, as long as one carries anything. How many units all carry.
+    fn fill(&mut self) -> u32 {
+        let mut packed = 0;
+        while let Some((units, std::cmp::Reverse(index))) =
+            (0..self.cycles.len()).map(|index| (self.carries(index), std::cmp::Reverse(index))).max()
+            && units > 0
+        {
+            self.use_up(index, units, true);
+            self.taken[index] += units;
+            packed += units;
+        }
+        packed
+    }
+
     /// Whether the cycles from `first` on carry `wanted` units more; leaves them taken if so.
     fn take(&mut self, wanted: u32, first: usize) -> bool {
         if wanted == 0 {
             return true;
         }
-        self.steps += 1;
         // Every ring uses two of a member's links.
         let starved =
             |row: &[u32]| row.iter().map(|units| u64::from(*units)).sum::<u64>() < 2 * u64::from(wanted);
-        if self.steps >= MAX_STEPS || self.left.chunks(self.count).any(starved) {
+        if self.left.chunks(self.count).any(starved) {
             return false;
         }
         for index in first..self.cycles.len() {
             let most = self.carries(index).min(wanted);
+            self.looks += 1;
             for units in (1..=most).rev() {
                 self.use_up(index, units, true);
                 if self.take(wanted - units, index + 1) {
@@ -82,29 +98,32 @@ impl Search<'_> {
                     return true;
                 }
                 self.use_up(index, units, false);
-                if self.steps >= MAX_STEPS {
+                if self.looks >= MAX_LOOKS {
                     return false;
                 }
+            }
+            if self.looks >= MAX_LOOKS {
+                return false;
             }
         }
         false
     }
 
-    fn pairs(&self, index: usize) -> impl Iterator<Item = (usize, usize)> + use<'_> {
-        let cycle = &self.cycles[index];
-        let next = cycle.iter().cycle().skip(1);
-        cycle.iter().zip(next).map(|(a, b)| (usize::from(*a), usize::from(*b)))
-    }
-
     fn carries(&self, index: usize) -> u32 {
-        self.pairs(index).map(|(a, b)| self.left[a * self.count + b]).min().unwrap_or(0)
+        ends(&self.cycles[index]).map(|(a, b)| self.left[a * self.count + b]).min().unwrap_or(0)
     }
 
     fn use_up(&mut self, index: usize, units: u32, take: bool) {
-        let pairs: Vec<(usize, usize)> = self.pairs(index).collect();
-        for (a, b) in pairs.into_iter().flat_map(|(a, b)| [(a, b), (b, a)]) {
+        let cycles = self.cycles;
+        for (a, b) in ends(&cycles[index]).flat_map(|(a, b)| [(a, b), (b, a)]) {
             let cell = &mut self.left[a * self.count + b];
             *cell = if take { *cell - units } else { *cell + units };
         }
     }
+}
+
+/// The pairs of members that follow each other on a cycle.
+fn ends(cycle: &[u8]) -> impl Iterator<Item = (usize, usize)> {
+    let next = cycle.iter().cycle().skip(1);
+    cycle.iter().zip(next).map(|(a, b)| (usize::from(*a), usize::from(*b)))
 }

@@ -1,12 +1,9 @@
 //! Rings: the order in which data goes around a set of GPUs, and how much of it at once.
 
 use super::fabric::Fabric;
-use super::{cuts, hamilton, packing};
+use super::{MAX_EXACT, cuts, hamilton, members, packing};
 use crate::model::{PathType, Topology};
 use crate::units::Bandwidth;
-
-/// The most GPUs whose rings over direct NVLinks are packed.
-const MAX_PACKED: usize = hamilton::MAX_EXACT;
 
 /// A ring, or several alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +45,7 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn rings(&self, gpus: &[usize]) -> Option<Rings> {
-        let mut set = gpus.to_vec();
-        set.sort_unstable();
-        let sound = set.windows(2).all(|pair| pair[0] < pair[1]) && *set.last()? < self.gpus().len();
-        if set.len() < 2 || !sound {
-            return None;
-        }
+        let set = members(self, gpus)?;
         if let [a, b] = set[..] {
             let pair = self.pairs().pair(a, b);
             let bandwidth = pair.rate?.bandwidth;
@@ -73,7 +65,7 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Option<Rings> {
         rings.push(Ring { order: set.to_vec(), bandwidth: Bandwidth::from_mb_per_s(switched) });
     }
     let mut bound = cuts::least(fabric);
-    if fabric.unit > 0 && fabric.count <= MAX_PACKED {
+    if fabric.unit > 0 && fabric.count <= MAX_EXACT {
         let units = u32::try_from(bound / fabric.unit).unwrap_or(u32::MAX);
         let packing = packing::pack(fabric, units);
         rings.extend(packing.cycles.iter().map(|(cycle, units)| Ring {
@@ -112,7 +104,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> Option<Rings> {
             continue;
         }
         bound = bound.or(Some(least));
-        let order = if count <= hamilton::MAX_EXACT {
+        let order = if count <= MAX_EXACT {
             let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0u32, |set, b| set | 1 << b);
             hamilton::cycle(&(0..count).map(near).collect::<Vec<_>>())
         } else {
@@ -123,7 +115,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> Option<Rings> {
             let path = order.iter().zip(next).filter_map(|(a, b)| pair(*a, *b).path).max()?;
             let order = order.into_iter().map(|member| set[member]).collect();
             // Below the first rate with enough pairs a table of all sets has shown that there is no ring.
-            let bound = if count <= hamilton::MAX_EXACT { least } else { bound.unwrap_or(least) };
+            let bound = if count <= MAX_EXACT { least } else { bound.unwrap_or(least) };
             return Some(Rings {
                 rings: vec![Ring { order, bandwidth: least }],
                 bandwidth: least,

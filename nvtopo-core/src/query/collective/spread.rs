@@ -1,7 +1,7 @@
 //! Trees and all-to-all: what the tightest cut through a set of GPUs allows.
 
-use super::cuts;
 use super::fabric::Fabric;
+use super::{MAX_EXACT, cuts, members};
 use crate::model::Topology;
 use crate::units::Bandwidth;
 
@@ -45,12 +45,7 @@ impl Topology {
 
     /// The least of c(A) · times / divisor over all cuts, where the two are given by the size of one side.
     fn tightest(&self, gpus: &[usize], factors: impl Fn(u64) -> (u64, u64)) -> Option<Bandwidth> {
-        let mut set = gpus.to_vec();
-        set.sort_unstable();
-        let sound = set.windows(2).all(|pair| pair[0] < pair[1]) && *set.last()? < self.gpus().len();
-        if !(2..=cuts::MAX_EXACT).contains(&set.len()) || !sound {
-            return None;
-        }
+        let set = members(self, gpus).filter(|set| set.len() <= MAX_EXACT)?;
         let fabric = Fabric::of(self, &set)?;
         let mut least = u64::MAX;
         cuts::each(&fabric, |part, capacity| {

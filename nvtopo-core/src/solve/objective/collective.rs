@@ -23,7 +23,12 @@ impl Objective for Ring {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Weight {
-        value(partial, 0, |gpus| partial.weights.topology().rings(gpus).map(|rings| rings.bandwidth))
+        rings(partial).0
+    }
+
+    /// The search for rings gives up on some meshes.
+    fn is_proven(&self, partial: &Partial<'_>) -> bool {
+        rings(partial).1
     }
 
     fn bound(&self, partial: &Partial<'_>) -> Weight {
@@ -80,10 +85,20 @@ impl Objective for AllToAll {
     }
 }
 
+/// What the rings of the chosen carry, and whether none carry more.
+fn rings(partial: &Partial<'_>) -> (Weight, bool) {
+    let said = partial.weights.remember(0, partial.chosen, || {
+        let rings = partial.weights.topology().rings(&partial.weights.positions(partial.chosen));
+        let (bandwidth, bound) = rings.map_or_else(Default::default, |own| (own.bandwidth, own.bound));
+        Weight::of(bandwidth).0 << 1 | u64::from(bound <= bandwidth)
+    });
+    (Weight(said >> 1), said & 1 == 1)
+}
+
 fn value(partial: &Partial<'_>, function: usize, of: impl Fn(&[usize]) -> Option<Bandwidth>) -> Weight {
-    partial.weights.remember(function, partial.chosen, || {
-        of(&partial.weights.positions(partial.chosen)).map_or_else(Weight::default, Weight::of)
-    })
+    Weight(partial.weights.remember(function, partial.chosen, || {
+        of(&partial.weights.positions(partial.chosen)).map_or_else(Weight::default, Weight::of).0
+    }))
 }
 
 /// No set is worth more than what its weakest member can send.

@@ -51,6 +51,11 @@ pub trait Objective: Sync {
     /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Weight;
 
+    /// Whether the value of a complete set is all that it is worth, and not just what was found of it.
+    fn is_proven(&self, _partial: &Partial<'_>) -> bool {
+        true
+    }
+
     /// No set that extends the chosen ones is worth more than this.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
 }
