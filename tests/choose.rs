@@ -1,21 +1,8 @@
 //! Choosing from memory: the same answers as a request gives, whatever is free.
 
-use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+use crate::linked_pairs::pairs;
+use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder};
 use nvtopo::{Chooser, ErrorKind, Request, Topology};
-
-/// Two GPUs for each pair of NVLinks, at addresses that start with `bus`, in the order of `indices`.
-fn pairs(bus: u8, indices: &[u32]) -> Topology {
-    let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index: &u32| {
-        let address = format!("{bus:02x}:{index:02x}.0").parse().ok();
-        NodeKind::Gpu(Box::new(Gpu { index: *index, address, ..Gpu::default() }))
-    };
-    let ids: Vec<NodeId> = indices.iter().map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
-    for pair in ids.chunks_exact(2) {
-        fragment.link(pair[0], pair[1], rates::nvlink(3, 4));
-    }
-    TopologyBuilder::new().with(fragment).build().unwrap()
-}
 
 fn by_request(topology: &Topology, free: u128, count: usize, objective: Option<&str>) -> u128 {
     let gpus = topology.gpus().enumerate().filter(|(position, _)| free >> position & 1 == 1);

@@ -1,22 +1,11 @@
 //! What machines of equal structure share, and its limit: a program of its own, since the memory is the process's.
 
-use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+#[path = "linked_pairs.rs"]
+mod linked_pairs;
+
+use linked_pairs::pairs;
 use nvtopo::solve::{class_memory, set_class_memory};
 use nvtopo::{Chooser, Topology};
-
-/// Two GPUs for each pair of NVLinks, at addresses that start with `bus`, in the order of `indices`.
-fn pairs(bus: u8, indices: &[u32]) -> Topology {
-    let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index: &u32| {
-        let address = format!("{bus:02x}:{index:02x}.0").parse().ok();
-        NodeKind::Gpu(Box::new(Gpu { index: *index, address, ..Gpu::default() }))
-    };
-    let ids: Vec<NodeId> = indices.iter().map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
-    for pair in ids.chunks_exact(2) {
-        fragment.link(pair[0], pair[1], rates::nvlink(3, 4));
-    }
-    TopologyBuilder::new().with(fragment).build().unwrap()
-}
 
 #[test]
 fn machines_of_equal_structure_share_memory_within_its_limit() {

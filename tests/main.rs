@@ -8,6 +8,7 @@ mod generate;
 mod house;
 mod hwloc_xml;
 mod json;
+mod linked_pairs;
 mod measured;
 mod merge;
 mod partition;

@@ -1,14 +1,14 @@
 //! What solving keeps of a machine: the weights of its pairs, the values of sets and the answers that were computed once.
 //! Machines of equal structure share it, whatever their addresses.
 
-use super::exact::{self, Solution};
-use super::objective::{DEFAULT_OBJECTIVES, Objective, Set};
+use super::exact;
+use super::objective::{Objective, Set};
 use super::weights::{MAX_CANDIDATES, Weights};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PathType, Topology};
+use crate::model::{NodeId, PathType, Topology};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The most GPUs of which the answer for each set of free ones is kept.
 const MAX_KEPT: usize = 16;
@@ -19,9 +19,8 @@ const DEFAULT_LIMIT: usize = 64 << 20;
 /// A structure of machines.
 pub(super) struct Class {
     pub(super) weights: Weights,
-    /// Answers by the default objectives, and by others under their names.
-    default: OnceLock<Arc<Answers>>,
-    others: Mutex<BTreeMap<Vec<&'static str>, Arc<Answers>>>,
+    /// By the names of the objectives.
+    answers: Mutex<BTreeMap<Vec<&'static str>, Arc<Answers>>>,
 }
 
 /// The answers for each set of free GPUs and each count, as far as they were asked for.
@@ -59,7 +58,7 @@ impl Class {
     }
 
     fn new(weights: Weights) -> Self {
-        Self { weights, default: OnceLock::new(), others: Mutex::default() }
+        Self { weights, answers: Mutex::default() }
     }
 
     /// The best set of `count` among `free`, from memory where it was asked for before.
@@ -70,10 +69,10 @@ impl Class {
         count: usize,
         objectives: &[&'static dyn Objective],
     ) -> Set {
-        let solve = || exact::solve(&self.weights, free, 0, count, objectives);
+        let solve = || exact::solve(&self.weights, free, 0, count, objectives).chosen;
         match answers {
             Some(answers) => answers.at(free, count, solve),
-            None => solve().chosen,
+            None => solve(),
         }
     }
 
@@ -83,20 +82,20 @@ impl Class {
         if gpus > MAX_KEPT {
             return None;
         }
-        let names: Vec<&'static str> = objectives.iter().map(|objective| objective.name()).collect();
-        if names.iter().copied().eq(DEFAULT_OBJECTIVES.iter().map(|objective| objective.name())) {
-            return Some(Arc::clone(self.default.get_or_init(|| Arc::new(Answers::new(gpus)))));
-        }
-        let mut others = self.others.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Arc::clone(others.entry(names).or_insert_with(|| Arc::new(Answers::new(gpus)))))
+        let names = objectives.iter().map(|objective| objective.name()).collect();
+        let mut kept = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = Arc::clone(kept.entry(names).or_insert_with(|| Arc::new(Answers::new(gpus))));
+        drop(kept);
+        cache().shrink(LIMIT.load(Ordering::Relaxed));
+        Some(answers)
     }
 
-    /// The bytes that this may come to hold.
+    /// The bytes that this may come to hold, by one list of objectives at least.
     fn size(&self) -> usize {
-        let others = self.others.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let lists = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
         let gpus = self.weights.gpus();
         let answers = if gpus <= MAX_KEPT { (gpus * size_of::<u16>()) << gpus } else { 0 };
-        self.weights.size() + answers * (1 + others)
+        self.weights.size() + answers * lists
     }
 }
 
@@ -105,17 +104,15 @@ impl Answers {
         Self { gpus, chosen: (0..gpus << gpus).map(|_| AtomicU16::new(0)).collect() }
     }
 
-    fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Solution) -> Set {
+    /// The answer; computed once.
+    fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
         let place = (free as usize) * self.gpus + count - 1;
-        let Some(slot) = self.chosen.get(place) else { return solve().chosen };
+        let Some(slot) = self.chosen.get(place) else { return solve() };
         match slot.load(Ordering::Relaxed) {
             0 => {
-                let solution = solve();
-                // What was not proven is computed again, so that its bounds are told.
-                if solution.complete {
-                    slot.store(solution.chosen as u16, Ordering::Relaxed);
-                }
-                solution.chosen
+                let chosen = solve();
+                slot.store(chosen as u16, Ordering::Relaxed);
+                chosen
             }
             known => known.into(),
         }
@@ -130,16 +127,20 @@ impl Answers {
 /// ```
 pub fn set_class_memory(bytes: usize) {
     LIMIT.store(bytes, Ordering::Relaxed);
-    CACHE.lock().unwrap_or_else(PoisonError::into_inner).shrink(bytes);
+    cache().shrink(bytes);
 }
 
 /// The memory in bytes that shared structures of machines may come to hold, as they are now.
 pub fn class_memory() -> usize {
-    CACHE.lock().unwrap_or_else(PoisonError::into_inner).size()
+    cache().size()
 }
 
 static LIMIT: AtomicUsize = AtomicUsize::new(DEFAULT_LIMIT);
 static CACHE: Mutex<Cache> = Mutex::new(Cache { classes: BTreeMap::new(), clock: 0 });
+
+fn cache() -> MutexGuard<'static, Cache> {
+    CACHE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Classes by what makes them equal, each with the time of its last use.
 struct Cache {
@@ -164,7 +165,7 @@ impl Cache {
 fn shared(topology: &Topology) -> Arc<Class> {
     let all: Vec<usize> = (0..topology.gpus().len()).collect();
     let key = key(topology);
-    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut cache = cache();
     cache.clock += 1;
     let now = cache.clock;
     let fresh = || (now, Arc::new(Class::new(Weights::of(topology, &all))));
@@ -175,7 +176,7 @@ fn shared(topology: &Topology) -> Arc<Class> {
     class
 }
 
-/// Everything that objectives see of a machine, with its parts numbered as they are met.
+/// Everything that objectives see of a machine. Devices are named by position, and the rest is numbered as it is met.
 fn key(topology: &Topology) -> Vec<u64> {
     let (gpus, devices) = (topology.gpus().len(), topology.devices());
     let mut key = vec![gpus as u64, devices.len() as u64];
@@ -184,11 +185,12 @@ fn key(topology: &Topology) -> Vec<u64> {
         let path = pair.path.map_or(u64::MAX, |path: PathType| path as u64);
         key.extend([path, pair.rate.map_or(u64::MAX, |rate| rate.bandwidth.as_mb_per_s())]);
     }
+    let position = |id: &NodeId| devices.iter().position(|own| own == id);
     let mut numbers = BTreeMap::new();
     for id in &devices[..gpus] {
         for (far, bundle) in topology.nvlinks().of_node(*id) {
-            let next = numbers.len() as u64;
-            let far = *numbers.entry(far).or_insert(next);
+            let next = devices.len() + numbers.len();
+            let far = position(&far).unwrap_or_else(|| *numbers.entry(far).or_insert(next)) as u64;
             let rate = bundle.rate.map_or(u64::MAX, |rate| rate.bandwidth.as_mb_per_s());
             key.extend([far, u64::from(bundle.switch), rate]);
         }
@@ -200,8 +202,8 @@ fn key(topology: &Topology) -> Vec<u64> {
     }
     let measured = topology.measurements().iter();
     key.extend(measured.flat_map(|one| {
-        let place = |id| devices.iter().position(|own| *own == id).map_or(u64::MAX, |place| place as u64);
-        [place(one.from), place(one.to), one.bandwidth.as_mb_per_s()]
+        let place = |id| position(id).map_or(u64::MAX, |place| place as u64);
+        [place(&one.from), place(&one.to), one.bandwidth.as_mb_per_s()]
     }));
     key
 }
