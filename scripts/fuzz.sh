@@ -14,22 +14,16 @@ case $reader in
 hwloc-xml) find tests/data/hwloc-xml -name '*.xml' -size -200k -exec cp {} "$seeds" \; ;;
 smi-matrix) cp tests/data/topo-m/*.txt "$seeds" ;;
 measured) cp tests/data/measured/*.txt tests/data/perftest/*.txt "$seeds" ;;
-json | snapshot)
+json)
     cargo build --release --quiet --package nvtopo-cli
     target/release/nvtopo presets --format json | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' | while read -r preset; do
-        target/release/nvtopo show --from "preset:$preset" --format json >"fuzz/corpus/$preset.json"
+        target/release/nvtopo show --from "preset:$preset" --format json >"$seeds/$preset.json"
     done
-    [ "$reader" = snapshot ] || mv fuzz/corpus/*.json "$seeds"
-    if [ "$reader" = snapshot ]; then
-        rm -f fuzz/corpus/*.json
-        target=snapshot
-        target/release/nvtopo snapshot --redact -o fuzz/corpus/here.tar.gz
-        gunzip -c fuzz/corpus/here.tar.gz >"$seeds/here.tar"
-        rm fuzz/corpus/here.tar.gz
-        for archive in tests/data/snapshot/*.tar.gz; do
-            [ ! -e "$archive" ] || gunzip -c "$archive" >"$seeds/$(basename "$archive" .gz)"
-        done
-    fi
+    ;;
+snapshot)
+    target=snapshot
+    cargo build --release --quiet --package nvtopo-cli
+    target/release/nvtopo snapshot --redact -o - | gunzip >"$seeds/here.tar"
     ;;
 *)
     echo "there is no reader '$reader'" >&2

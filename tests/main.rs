@@ -6,6 +6,8 @@ mod cpus;
 mod devices;
 mod generate;
 mod house;
+#[cfg(feature = "hwloc")]
+mod hwloc;
 mod hwloc_xml;
 mod json;
 mod linked_pairs;

@@ -3,11 +3,11 @@
 //! The kernel's is the base, for it knows where things are; the driver fills in its GPUs, their NVLinks, and the
 //! numbers by which tools name them.
 
-use super::nvml::{self, Answer, Asked, NvLinkCounters, Refusal, Told};
+use super::nvml::{self, Asked, NvLinkCounters, Refusal, Told};
 use super::sysfs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteKind, Topology, TopologyBuilder};
+use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteKind, Topology, TopologyBuilder, gaps};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -83,32 +83,24 @@ impl Live {
 /// The kernel's view and what the driver answered, as one.
 pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
     match nvml::answer(driver) {
-        Answer::Told(told) => join(kernel, *told),
-        Answer::Absent(why) => {
-            if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
-                without_driver(&mut kernel, &why);
-            }
-            Ok(kernel)
-        }
-        Answer::Failed(why) => {
-            without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
-            Ok(kernel)
-        }
-        Answer::NotAsked => Ok(kernel),
+        Ok(told) => return join(kernel, told),
+        // A machine without GPUs misses no driver.
+        Err(Refusal::Absent(_)) if !kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) => {}
+        Err(Refusal::Absent(why)) => without_driver(&mut kernel, &why),
+        Err(Refusal::Failed(why)) => without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}")),
+        Err(Refusal::NotAsked) => {}
     }
+    Ok(kernel)
 }
 
 fn without_driver(kernel: &mut Fragment, why: &str) {
-    kernel.notes.retain(|note| note.text != sysfs::NO_NVLINKS);
+    kernel.notes.retain(|note| note.text != gaps::NVLINKS_OF_KERNEL);
     kernel.note(NoteKind::Unknown, format!("{why}; NVLinks are unknown"));
 }
 
 fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
     number(&mut kernel, &told);
     fill_pcie(&mut kernel, &told.pcie);
-    if told.fragment.nvlink_known {
-        kernel.notes.retain(|note| note.text != sysfs::NO_NVLINKS);
-    }
     TopologyBuilder::new().with(kernel).with(told.fragment).merged()
 }
 

@@ -56,20 +56,7 @@ pub(in crate::source) enum Asked {
 }
 
 /// Why the driver told nothing.
-#[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
 pub(super) enum Refusal {
-    /// As [`Asked::Absent`].
-    Absent(String),
-    /// As [`Asked::Failed`].
-    Failed(String),
-    /// As [`Asked::NotAsked`].
-    NotAsked,
-}
-
-/// What is concluded from that.
-pub(super) enum Answer {
-    /// It told.
-    Told(Box<Told>),
     /// As [`Asked::Absent`].
     Absent(String),
     /// As [`Asked::Failed`].
@@ -90,15 +77,15 @@ pub(super) struct Told {
 }
 
 /// Concludes from what was asked. It may have been read from a file, so it may hold anything.
-pub(super) fn answer(asked: &Asked) -> Answer {
+pub(super) fn answer(asked: &Asked) -> Result<Told, Refusal> {
     match asked {
         Asked::Seen(seen) => match seen.check() {
-            Ok(()) => Answer::Told(Box::new(fragment::told(seen))),
-            Err(why) => Answer::Failed(format!("its answer is damaged: {why}")),
+            Ok(()) => Ok(fragment::told(seen)),
+            Err(why) => Err(Refusal::Failed(format!("its answer is damaged: {why}"))),
         },
-        Asked::Absent(why) => Answer::Absent(clip(why)),
-        Asked::Failed(why) => Answer::Failed(clip(why)),
-        Asked::NotAsked => Answer::NotAsked,
+        Asked::Absent(why) => Err(Refusal::Absent(clip(why))),
+        Asked::Failed(why) => Err(Refusal::Failed(clip(why))),
+        Asked::NotAsked => Err(Refusal::NotAsked),
     }
 }
 
@@ -120,7 +107,7 @@ mod tests {
 
     fn damage(text: &str) -> String {
         match answer(&read(text).unwrap()) {
-            Answer::Failed(why) => why,
+            Err(Refusal::Failed(why)) => why,
             _ => panic!("{text} passed"),
         }
     }
@@ -136,8 +123,7 @@ mod tests {
             let once = serde_json::to_string(&read(text).unwrap()).unwrap();
             assert_eq!(once, serde_json::to_string(&read(&once).unwrap()).unwrap());
         }
-        let Answer::Told(told) = answer(&read(r#"{"seen":{"gpus":[{"cpus":"0-3,8","later":1}]}}"#).unwrap())
-        else {
+        let Ok(told) = answer(&read(r#"{"seen":{"gpus":[{"cpus":"0-3,8","later":1}]}}"#).unwrap()) else {
             panic!("a GPU is enough");
         };
         let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
@@ -162,7 +148,7 @@ mod tests {
     fn a_short_text_is_no_great_work() {
         let cpus = "0-65535,".repeat(100_000);
         let text = format!(r#"{{"seen":{{"gpus":[{{"cpus":"{}"}}]}}}}"#, cpus.trim_end_matches(','));
-        let Answer::Told(told) = answer(&read(&text).unwrap()) else { panic!("a set loses no machine") };
+        let Ok(told) = answer(&read(&text).unwrap()) else { panic!("a set loses no machine") };
         let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
         assert_eq!(gpu.cpus, crate::model::Stated::Unreadable);
     }
@@ -216,11 +202,11 @@ mod tests {
             let p2p: Vec<Value> = pairs.iter().map(|(a, b, own)| json!({"a": a, "b": b, "read": own})).collect();
             let text = json!({"seen": {"gpus": gpus, "paths": paths, "p2p": p2p, "lost": lost}}).to_string();
             match answer(&read(&text).unwrap()) {
-                Answer::Told(told) => {
+                Ok(told) => {
                     let topology = TopologyBuilder::new().with(told.fragment).build();
                     prop_assert!(topology.is_ok(), "{:?}", topology.err());
                 }
-                Answer::Failed(why) => prop_assert!(why.contains("its answer is damaged"), "{}", why),
+                Err(Refusal::Failed(why)) => prop_assert!(why.contains("its answer is damaged"), "{}", why),
                 _ => prop_assert!(false, "it told"),
             }
         }

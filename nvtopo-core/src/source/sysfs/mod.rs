@@ -27,7 +27,7 @@ mod tree;
 use super::{Input, Source, product};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance};
+use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;
 #[cfg(feature = "snapshot")]
@@ -55,9 +55,6 @@ impl Source for Sysfs {
 /// What a directory must be, for messages.
 pub(super) const EXPECTED: &str =
     "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
-
-// The note of a machine with several GPUs.
-pub(super) use crate::model::gaps::NVLINKS_OF_KERNEL as NO_NVLINKS;
 
 /// The machine whose file system has this root.
 pub(super) fn root(root: &Path) -> Result<Fragment> {
@@ -124,7 +121,7 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     let gpus = devices::add(&around, &pci, &mut fragment);
     if gpus >= 2 {
         fragment.set_nvlink_unknown();
-        fragment.note(NoteKind::Unknown, NO_NVLINKS);
+        fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_KERNEL);
     }
     for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes) {
         fragment.note(kind, text);
