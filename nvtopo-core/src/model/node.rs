@@ -112,6 +112,33 @@ impl<T> Stated<T> {
     pub fn known(&self) -> Option<&T> {
         if let Self::Known(fact) = self { Some(fact) } else { None }
     }
+
+    /// The same statement of a fact behind a reference.
+    pub fn as_ref(&self) -> Stated<&T> {
+        match self {
+            Self::Unstated => Stated::Unstated,
+            Self::NotAvailable => Stated::NotAvailable,
+            Self::Unreadable => Stated::Unreadable,
+            Self::Known(fact) => Stated::Known(fact),
+        }
+    }
+
+    /// The same statement of what a function makes of the fact.
+    pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Stated<U> {
+        match self.try_map(|fact| Ok::<U, std::convert::Infallible>(make(fact))) {
+            Ok(stated) => stated,
+        }
+    }
+
+    /// As [`map`](Self::map), with a function that may fail.
+    pub fn try_map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Stated<U>, E> {
+        Ok(match self {
+            Self::Unstated => Stated::Unstated,
+            Self::NotAvailable => Stated::NotAvailable,
+            Self::Unreadable => Stated::Unreadable,
+            Self::Known(fact) => Stated::Known(make(fact)?),
+        })
+    }
 }
 
 /// The machine as a whole.

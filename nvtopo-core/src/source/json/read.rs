@@ -2,7 +2,7 @@
 
 use super::VERSION;
 use super::document::{self, Body, Convert, Dialect, Document, Measured, Node, Origin, Source};
-use super::values::{List, StatedIndex, StatedList, StatedText};
+use super::values::{List, StatedList};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};
@@ -213,12 +213,7 @@ impl Reader {
     fn machine(&mut self, machine: document::Machine) -> Result<model::Machine> {
         Ok(model::Machine {
             product: machine.product,
-            hypervisor: match machine.hypervisor {
-                None => Stated::Unstated,
-                Some(StatedText::NotAvailable) => Stated::NotAvailable,
-                Some(StatedText::Unreadable) => Stated::Unreadable,
-                Some(StatedText::Known(name)) => Stated::Known(name),
-            },
+            hypervisor: machine.hypervisor.convert(),
             allowed_cpus: machine.allowed_cpus.map(|list| self.set(&list)).transpose()?,
             allowed_nodes: machine.allowed_nodes.map(|list| self.set::<NodeSet>(&list)).transpose()?,
             offline_cpus: self.set(&machine.offline_cpus)?,
@@ -256,12 +251,7 @@ impl Reader {
             memory: gpu.memory_bytes,
             cpus: self.stated::<CpuSet>(gpu.cpus)?,
             nodes: self.stated::<NodeSet>(gpu.nodes)?,
-            memory_node: match gpu.memory_node {
-                None => Stated::Unstated,
-                Some(StatedIndex::NotAvailable) => Stated::NotAvailable,
-                Some(StatedIndex::Unreadable) => Stated::Unreadable,
-                Some(StatedIndex::Known(node)) => Stated::Known(node),
-            },
+            memory_node: gpu.memory_node.convert(),
             mig: gpu.mig.convert(),
             fabric: gpu.fabric.convert(),
             nvlinks: gpu.nvlinks.convert(),
@@ -290,12 +280,8 @@ impl Reader {
     }
 
     fn stated<T: FromStr<Err = Error>>(&mut self, list: Option<StatedList>) -> Result<Stated<T>> {
-        Ok(match list {
-            None => Stated::Unstated,
-            Some(StatedList::NotAvailable) => Stated::NotAvailable,
-            Some(StatedList::Unreadable) => Stated::Unreadable,
-            Some(StatedList::Known(list)) => Stated::Known(self.set(&list)?),
-        })
+        let list: Stated<List> = list.convert();
+        list.try_map(|list| self.set(&list))
     }
 
     fn set<T: FromStr<Err = Error>>(&mut self, list: &List) -> Result<T> {

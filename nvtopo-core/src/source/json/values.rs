@@ -1,9 +1,12 @@
 //! Values of the document that have a text of their own: addresses, sets, and what a source says of a fact.
 
+use super::document::Convert;
 use crate::cpuset::CpuSet;
+use crate::model::Stated;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt::{self, Display};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 /// A value that is written as its text.
@@ -56,108 +59,114 @@ impl<'de> Deserialize<'de> for List {
 const NOT_AVAILABLE: &str = "n/a";
 const UNREADABLE: &str = "unreadable";
 
-/// A set that a source spoke of.
+/// A fact that a source spoke of: what is unknown where it did not is left out.
 #[derive(Debug)]
-pub(super) enum StatedList {
+pub(super) enum Spoken<T> {
     NotAvailable,
     Unreadable,
-    Known(List),
+    Known(T),
 }
 
-impl Serialize for StatedList {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::NotAvailable => NOT_AVAILABLE,
-            Self::Unreadable => UNREADABLE,
-            Self::Known(list) => &list.0,
-        })
-    }
-}
+pub(super) type StatedList = Spoken<List>;
+pub(super) type StatedText = Spoken<String>;
+pub(super) type StatedIndex = Spoken<u32>;
 
-impl<'de> Deserialize<'de> for StatedList {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parse = |text: &str| match text {
-            NOT_AVAILABLE => Ok(Self::NotAvailable),
-            UNREADABLE => Ok(Self::Unreadable),
-            _ => List::parse(text).map(Self::Known),
-        };
-        deserializer.deserialize_str(Parse("a list such as \"0-3,8\", \"n/a\" or \"unreadable\"", parse))
-    }
-}
-
-/// A text that a source spoke of.
-#[derive(Debug)]
-pub(super) enum StatedText {
-    NotAvailable,
-    Unreadable,
-    Known(String),
-}
-
-impl Serialize for StatedText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::NotAvailable => NOT_AVAILABLE,
-            Self::Unreadable => UNREADABLE,
-            Self::Known(text) => text,
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for StatedText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(Parse("a string", |text: &str| {
-            Ok(match text {
-                NOT_AVAILABLE => Self::NotAvailable,
-                UNREADABLE => Self::Unreadable,
-                _ => Self::Known(text.to_owned()),
-            })
-        }))
-    }
-}
-
-/// A number that a source spoke of.
-#[derive(Debug)]
-pub(super) enum StatedIndex {
-    NotAvailable,
-    Unreadable,
-    Known(u32),
-}
-
-impl Serialize for StatedIndex {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl<T> Convert<Option<Spoken<T>>> for Stated<T> {
+    fn convert(self) -> Option<Spoken<T>> {
         match self {
-            Self::NotAvailable => serializer.serialize_str(NOT_AVAILABLE),
-            Self::Unreadable => serializer.serialize_str(UNREADABLE),
-            Self::Known(index) => serializer.serialize_u32(*index),
+            Self::Unstated => None,
+            Self::NotAvailable => Some(Spoken::NotAvailable),
+            Self::Unreadable => Some(Spoken::Unreadable),
+            Self::Known(fact) => Some(Spoken::Known(fact)),
         }
     }
 }
 
-impl<'de> Deserialize<'de> for StatedIndex {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(IndexVisitor)
+impl<T> Convert<Stated<T>> for Option<Spoken<T>> {
+    fn convert(self) -> Stated<T> {
+        match self {
+            None => Stated::Unstated,
+            Some(Spoken::NotAvailable) => Stated::NotAvailable,
+            Some(Spoken::Unreadable) => Stated::Unreadable,
+            Some(Spoken::Known(fact)) => Stated::Known(fact),
+        }
     }
 }
 
-struct IndexVisitor;
+impl<T: Serialize> Serialize for Spoken<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::NotAvailable => serializer.serialize_str(NOT_AVAILABLE),
+            Self::Unreadable => serializer.serialize_str(UNREADABLE),
+            Self::Known(fact) => fact.serialize(serializer),
+        }
+    }
+}
 
-impl Visitor<'_> for IndexVisitor {
-    type Value = StatedIndex;
+impl<'de, T: Fact> Deserialize<'de> for Spoken<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpokenVisitor(PhantomData))
+    }
+}
+
+/// A fact in the place of which a word may stand.
+pub(super) trait Fact: Sized {
+    /// What may stand there, for messages.
+    const EXPECTED: &str;
+
+    fn of_text<E: de::Error>(text: &str, expected: &dyn de::Expected) -> Result<Self, E>;
+
+    fn of_number<E: de::Error>(number: u64, expected: &dyn de::Expected) -> Result<Self, E> {
+        Err(E::invalid_type(de::Unexpected::Unsigned(number), expected))
+    }
+}
+
+impl Fact for List {
+    const EXPECTED: &str = "a list such as \"0-3,8\", \"n/a\" or \"unreadable\"";
+
+    fn of_text<E: de::Error>(text: &str, _: &dyn de::Expected) -> Result<Self, E> {
+        Self::parse(text).map_err(E::custom)
+    }
+}
+
+impl Fact for String {
+    const EXPECTED: &str = "a string";
+
+    fn of_text<E: de::Error>(text: &str, _: &dyn de::Expected) -> Result<Self, E> {
+        Ok(text.to_owned())
+    }
+}
+
+impl Fact for u32 {
+    const EXPECTED: &str = "a number below 2^32, \"n/a\" or \"unreadable\"";
+
+    fn of_text<E: de::Error>(text: &str, expected: &dyn de::Expected) -> Result<Self, E> {
+        Err(E::invalid_value(de::Unexpected::Str(text), expected))
+    }
+
+    fn of_number<E: de::Error>(number: u64, expected: &dyn de::Expected) -> Result<Self, E> {
+        Self::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), expected))
+    }
+}
+
+struct SpokenVisitor<T>(PhantomData<T>);
+
+impl<T: Fact> Visitor<'_> for SpokenVisitor<T> {
+    type Value = Spoken<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number below 2^32, \"n/a\" or \"unreadable\"")
+        f.write_str(T::EXPECTED)
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        let wrong = |_| E::invalid_value(de::Unexpected::Unsigned(number), &self);
-        u32::try_from(number).map(StatedIndex::Known).map_err(wrong)
+        T::of_number(number, &self).map(Spoken::Known)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         match text {
-            NOT_AVAILABLE => Ok(StatedIndex::NotAvailable),
-            UNREADABLE => Ok(StatedIndex::Unreadable),
-            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            NOT_AVAILABLE => Ok(Spoken::NotAvailable),
+            UNREADABLE => Ok(Spoken::Unreadable),
+            _ => T::of_text(text, &self).map(Spoken::Known),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::document::{
     Located, Machine, Measured, Nic, Node, Note, NumaNode, NvSwitch, Nvme, Origin, P2p, Package, Path, Pu,
     Rate, Source,
 };
-use super::values::{List, StatedIndex, StatedList, StatedText};
+use super::values::{List, StatedList};
 use crate::model::{self, NodeId, NodeKind, Stated, Topology};
 use std::fmt::Display;
 
@@ -140,12 +140,7 @@ fn node(node: &model::Node, usual: model::Provenance) -> Node {
 fn machine(machine: model::Machine, learned: Vec<Learned>) -> Machine {
     Machine {
         product: machine.product,
-        hypervisor: match machine.hypervisor {
-            Stated::Unstated => None,
-            Stated::NotAvailable => Some(StatedText::NotAvailable),
-            Stated::Unreadable => Some(StatedText::Unreadable),
-            Stated::Known(name) => Some(StatedText::Known(name)),
-        },
+        hypervisor: machine.hypervisor.convert(),
         allowed_cpus: machine.allowed_cpus.as_ref().map(list),
         allowed_nodes: machine.allowed_nodes.as_ref().map(list),
         offline_cpus: list(&machine.offline_cpus),
@@ -170,12 +165,7 @@ fn gpu(gpu: model::Gpu, parent: u32, source: Option<Source>, learned: Vec<Learne
         memory_bytes: gpu.memory,
         cpus: stated(&gpu.cpus),
         nodes: stated(&gpu.nodes),
-        memory_node: match gpu.memory_node {
-            Stated::Unstated => None,
-            Stated::NotAvailable => Some(StatedIndex::NotAvailable),
-            Stated::Unreadable => Some(StatedIndex::Unreadable),
-            Stated::Known(node) => Some(StatedIndex::Known(node)),
-        },
+        memory_node: gpu.memory_node.convert(),
         mig: gpu.mig.convert(),
         fabric: gpu.fabric.convert(),
         nvlinks: gpu.nvlinks.convert(),
@@ -213,10 +203,5 @@ fn list(set: &impl Display) -> List {
 }
 
 fn stated(set: &Stated<impl Display>) -> Option<StatedList> {
-    match set {
-        Stated::Unstated => None,
-        Stated::NotAvailable => Some(StatedList::NotAvailable),
-        Stated::Unreadable => Some(StatedList::Unreadable),
-        Stated::Known(set) => Some(StatedList::Known(list(set))),
-    }
+    set.as_ref().map(list).convert()
 }
