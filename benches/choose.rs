@@ -23,7 +23,7 @@ fn main() {
             for _ in 0..ROUNDS {
                 warm.push(time(|| chooser.choose(black_box(free), count)));
                 cold.push(time(|| {
-                    Chooser::by_objectives(black_box(&topology), ["min-pair"])
+                    Chooser::by_objectives(black_box(&topology), ["min-pair"], None)
                         .expect("a chooser")
                         .choose(free, count)
                 }));

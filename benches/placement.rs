@@ -40,7 +40,7 @@ fn row(name: &str, topology: &Topology, count: usize) {
         .expect("enough GPUs")
         .scores()
         .iter()
-        .map(|score| score.value.as_mb_per_s())
+        .map(|score| score.value.number())
         .collect();
     let best = brute_force(&matrix, count);
     assert_eq!(scores, best.map(|(bandwidth, _)| bandwidth), "{name}, {count} GPUs");

@@ -243,7 +243,7 @@ typedef struct {
 } nvtopo_pair;
 
 /**
- * The value of the chosen GPUs by one objective. Values are in MB/s (1e6 bytes per second), one direction.
+ * The value of the chosen GPUs by one objective.
  */
 typedef struct {
     /**
@@ -251,17 +251,21 @@ typedef struct {
      */
     const char *objective;
     /**
-     * The value.
+     * The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
      */
-    uint64_t mb_per_s;
+    const char *unit;
+    /**
+     * The value in its unit.
+     */
+    double value;
     /**
      * Whether it is known how much better a set could be.
      */
     bool bounded;
     /**
-     * No set is worth more than this. It means nothing where `bounded` is false.
+     * No set is better than this, in the same unit. It means nothing where `bounded` is false.
      */
-    uint64_t bound_mb_per_s;
+    double bound;
 } nvtopo_score;
 
 /**
@@ -568,11 +572,35 @@ nvtopo_status nvtopo_request_include(nvtopo_request *request, const uint32_t * g
 nvtopo_status nvtopo_request_include_named(nvtopo_request *request, const char * gpus);
 
 /**
- * What counts, most important first: names, separated by commas, such as "min-pair,pair-sum". What they leave open,
+ * What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
  * the default objectives decide. The error of `nvtopo_topology_place` for an unknown name lists those that there are.
  */
 nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
                                         const char * names);
+
+/**
+ * What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch" and
+ * "at-least:X" (X GB/s between each two).
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+nvtopo_status nvtopo_request_require(nvtopo_request *request,
+                                     const char * constraints);
+
+/**
+ * The first of these, in words as in `nvtopo_request_require`, that can be met must be met as well. See
+ * `nvtopo_placement_preference`.
+ */
+nvtopo_status nvtopo_request_prefer(nvtopo_request *request,
+                                    const char * constraints);
+
+/**
+ * How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for anything else.
+ */
+nvtopo_status nvtopo_request_mix(nvtopo_request *request,
+                                 const char * sizes);
 
 /**
  * Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the
@@ -654,12 +682,39 @@ nvtopo_status nvtopo_placement_nic_path(const nvtopo_placement *placement,
                                         nvtopo_path *path);
 
 /**
+ * The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs of the job than its share;
+ * NULL where no NIC is known. The text belongs to the placement.
+ */
+nvtopo_status nvtopo_placement_own_nic(const nvtopo_placement *placement,
+                                       size_t i,
+                                       const char **name);
+
+/**
+ * The first of what the request prefers that can be met, such as "nvlink-group"; NULL where nothing was preferred or
+ * nothing can be met. The text belongs to the placement.
+ */
+nvtopo_status nvtopo_placement_preference(const nvtopo_placement *placement,
+                                          const char **text);
+
+/**
+ * How many things the request prefers to that and cannot have.
+ */
+nvtopo_status nvtopo_placement_unmet_count(const nvtopo_placement *placement, size_t *count);
+
+/**
+ * What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
+ */
+nvtopo_status nvtopo_placement_unmet(const nvtopo_placement *placement,
+                                     size_t i,
+                                     const char **text);
+
+/**
  * How many objectives the sets of GPUs were compared by.
  */
 nvtopo_status nvtopo_placement_score_count(const nvtopo_placement *placement, size_t *count);
 
 /**
- * The value by objective number `i`, from 0 on, most important first. The name belongs to the placement.
+ * The value by objective number `i`, from 0 on, most important first. The texts belong to the placement.
  */
 nvtopo_status nvtopo_placement_score(const nvtopo_placement *placement,
                                      size_t i,

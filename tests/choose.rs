@@ -25,7 +25,7 @@ fn the_answers_are_those_of_requests_first_and_again() {
     ] {
         let topology = Topology::preset(preset).unwrap();
         let chooser = match objective {
-            Some(name) => Chooser::by_objectives(&topology, [name]).unwrap(),
+            Some(name) => Chooser::by_objectives(&topology, [name], None).unwrap(),
             None => Chooser::new(&topology).unwrap(),
         };
         let gpus = topology.gpus().len();

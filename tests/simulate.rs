@@ -1,9 +1,8 @@
 //! Jobs played on machines: the same every time, the same jobs for every policy, and the figures that placement is held
 //! against.
 
-use nvtopo::solve::simulate::{
-    Job, MAX_GPUS, Mean, Options, POLICIES, Report, SizeMix, Stream, Workload, simulate,
-};
+use nvtopo::solve::SizeMix;
+use nvtopo::solve::simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Workload, simulate};
 use nvtopo::source::PRESETS;
 use nvtopo::{ErrorKind, Topology};
 

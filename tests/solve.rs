@@ -1,18 +1,24 @@
 //! Placement against brute force: every set is compared, on random machines.
 
 use nvtopo::model::{
-    Fragment, Gpu, HostBridge, Link, LinkKind, NodeId, NodeKind, NumaNode, PathType, Provenance,
+    Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NodeKind, NumaNode, PathType, Provenance, Stated,
     TopologyBuilder, rates,
 };
+use nvtopo::solve::{Constraint, Score};
 use nvtopo::{Bandwidth, ErrorKind, Placement, Request, Topology};
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
-/// A machine with NVLinks between some pairs and stated paths between the others.
+/// A machine with NVLinks between some pairs and stated paths between the others, GPUs beside NUMA nodes, and NICs.
 #[derive(Clone, Debug)]
 struct Machine {
     gpus: usize,
     /// For each pair: 0 to 3 NVLinks, and the class of the other path.
     pairs: Vec<(u16, PathType)>,
+    /// For each GPU the NUMA node that it is beside, if that is known.
+    homes: Vec<Option<u32>>,
+    /// For each NIC the path to each GPU.
+    nics: Vec<Vec<PathType>>,
 }
 
 impl Machine {
@@ -26,15 +32,25 @@ impl Machine {
         let mut fragment = Fragment::new(Provenance::Preset);
         let gpus: Vec<NodeId> = names
             .iter()
-            .map(|index| {
-                fragment
-                    .add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index: *index, ..Gpu::default() })))
+            .zip(&self.homes)
+            .map(|(index, home)| {
+                let nodes =
+                    home.map_or(Stated::Unstated, |home| Stated::Known(std::iter::once(home).collect()));
+                let gpu = Gpu { index: *index, nodes, ..Gpu::default() };
+                fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)))
             })
             .collect();
         for (a, b, (links, path)) in self.pair_list() {
             fragment.state_path(gpus[a], gpus[b], path);
             if links > 0 {
                 fragment.link(gpus[a], gpus[b], rates::nvlink(2, links));
+            }
+        }
+        for (index, paths) in self.nics.iter().enumerate() {
+            let nic = Nic { name: format!("mlx5_{index}"), ..Nic::default() };
+            let nic = fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic)));
+            for (gpu, path) in gpus.iter().zip(paths) {
+                fragment.state_path(*gpu, nic, *path);
             }
         }
         TopologyBuilder::new().with(fragment).build().unwrap()
@@ -50,37 +66,119 @@ fn machine(most: usize) -> impl Strategy<Value = Machine> {
         PathType::Sys,
     ]);
     // Few links leave many sets equal; many leave few.
-    (1..=most, 0u16..=3).prop_flat_map(move |(gpus, density)| {
+    (1..=most, 0u16..=3, 0usize..=3).prop_flat_map(move |(gpus, density, nics)| {
         let links = (0..=density).prop_map(|links| links.saturating_sub(1));
-        prop::collection::vec((links, path.clone()), gpus * (gpus - 1) / 2)
-            .prop_map(move |pairs| Machine { gpus, pairs })
+        let pairs = prop::collection::vec((links, path.clone()), gpus * (gpus - 1) / 2);
+        let homes = prop::collection::vec(prop::option::weighted(0.9, 0u32..3), gpus);
+        let nics = prop::collection::vec(prop::collection::vec(path.clone(), gpus), nics);
+        (pairs, homes, nics).prop_map(move |(pairs, homes, nics)| Machine { gpus, pairs, homes, nics })
     })
 }
 
-/// The value of a set by the default objectives, from the definitions and nothing else: worst pair, sum of pairs,
-/// and the bottlenecks of the best sets of each size in the rest. A pair is worth its bandwidth and then its class.
-fn value(topology: &Topology, set: &[usize], rest: &[usize]) -> Vec<(u64, u64)> {
-    let pair = |a: usize, b: usize| {
-        let pair = topology.pairs().pair(a, b);
-        let nearness = PathType::Dis as u64 - pair.path.unwrap() as u64;
-        (pair.rate.unwrap().bandwidth.as_mb_per_s(), nearness)
-    };
-    let pairs_of = |set: &[usize]| -> Vec<(u64, u64)> {
+/// Every set of a machine by the definitions and nothing else. A bandwidth is worth its MB/s and then the class of its path.
+struct Oracle<'a> {
+    machine: &'a Machine,
+    topology: &'a Topology,
+    /// By the bits of the set: what its rings carry.
+    rings: Vec<(u64, u64)>,
+}
+
+type Worth = (u64, u64);
+
+fn nearness(path: PathType) -> u64 {
+    PathType::Dis as u64 - path as u64
+}
+
+fn bits(set: &[usize]) -> usize {
+    set.iter().fold(0, |bits, gpu| bits | 1 << gpu)
+}
+
+impl<'a> Oracle<'a> {
+    fn new(machine: &'a Machine, topology: &'a Topology) -> Self {
+        let ring = |bits: usize| {
+            let set: Vec<usize> = (0..machine.gpus).filter(|gpu| bits >> gpu & 1 == 1).collect();
+            let rings = topology.rings(&set);
+            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), nearness(rings.path)))
+        };
+        Self { machine, topology, rings: (0..1 << machine.gpus).map(ring).collect() }
+    }
+
+    fn pair(&self, a: usize, b: usize) -> Worth {
+        let pair = self.topology.pairs().pair(a, b);
+        (pair.rate.unwrap().bandwidth.as_mb_per_s(), nearness(pair.path.unwrap()))
+    }
+
+    /// The greatest worth of the rings of any so many of a set; one GPU has all it needs.
+    fn best_ring(&self, of: &[usize], size: usize) -> Worth {
+        match size {
+            _ if size > of.len() => (0, 0),
+            1 => (1_000_000, 0),
+            _ => subsets(of, size).iter().map(|set| self.rings[bits(set)]).max().unwrap(),
+        }
+    }
+
+    fn value(&self, objective: &str, set: &[usize], rest: &[usize]) -> Worth {
         let pairs = set.iter().enumerate().flat_map(|(i, &a)| set[i + 1..].iter().map(move |&b| (a, b)));
-        pairs.map(|(a, b)| pair(a, b)).collect()
-    };
-    let add = |sum: (u64, u64), more: (u64, u64)| (sum.0 + more.0, sum.1 + more.1);
-    let own = pairs_of(set);
-    let remainder = (2..=rest.len()).map(|size| {
-        let bottlenecks =
-            subsets(rest, size).into_iter().map(|set| pairs_of(&set).into_iter().min().unwrap());
-        bottlenecks.max().unwrap()
-    });
-    vec![
-        own.iter().copied().min().unwrap_or_default(),
-        own.into_iter().fold((0, 0), add),
-        remainder.fold((0, 0), add),
-    ]
+        let pairs = pairs.map(|(a, b)| self.pair(a, b));
+        let bandwidth = |bandwidth: Option<Bandwidth>| (bandwidth.map_or(0, Bandwidth::as_mb_per_s), 0);
+        match objective {
+            "ring" => self.rings[bits(set)],
+            "tree" => bandwidth(self.topology.tree_bandwidth(set)),
+            "all-to-all" => bandwidth(self.topology.all_to_all_bound(set)),
+            "min-pair" => pairs.min().unwrap_or_default(),
+            "pair-sum" => pairs.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
+            "numa-span" => {
+                let known: BTreeSet<u32> = set.iter().filter_map(|gpu| self.machine.homes[*gpu]).collect();
+                let unknown = set.iter().filter(|gpu| self.machine.homes[**gpu].is_none()).count();
+                (1_000 - (known.len() + unknown) as u64, 0)
+            }
+            "nic" => self.worst_nic(set, &mut vec![0; self.machine.nics.len()]).unwrap_or_default(),
+            "remainder" => {
+                let all: Vec<usize> = (0..self.machine.gpus).collect();
+                let often = (1e6 / self.machine.gpus as f64).round() as u128;
+                let number = |(mb, near): Worth| u128::from(mb) << 17 | u128::from(near);
+                let part = |size: usize| {
+                    let (left, whole) = (self.best_ring(rest, size), self.best_ring(&all, size));
+                    let one = |worth| if size == 1 { u128::from((worth as Worth).0) } else { number(worth) };
+                    (one(left) * 1_000_000).checked_div(one(whole)).unwrap_or(0) * often
+                };
+                ((1..=self.machine.gpus).map(part).sum::<u128>() as u64, 0)
+            }
+            other => panic!("{other}"),
+        }
+    }
+
+    /// The worst path of the best assignment of NICs, by trying all. `None`: there is none.
+    fn worst_nic(&self, set: &[usize], taken: &mut Vec<usize>) -> Option<Worth> {
+        let Some((gpu, others)) = set.split_first() else { return Some((u64::MAX, 0)) };
+        let most = self.machine.gpus.div_ceil(taken.len().max(1));
+        let mut best = None;
+        for nic in 0..taken.len() {
+            if taken[nic] < most {
+                taken[nic] += 1;
+                let own = self.pair(*gpu, self.machine.gpus + nic);
+                best = best.max(self.worst_nic(others, taken).map(|worst| worst.min(own)));
+                taken[nic] -= 1;
+            }
+        }
+        best
+    }
+
+    /// The best set in the order of the objectives; the lowest indices among equals.
+    fn best(&self, candidates: &[usize], include: &[usize], count: usize, order: &[&str]) -> Vec<usize> {
+        let mut best: Option<(Vec<_>, Vec<usize>)> = None;
+        for set in subsets(candidates, count) {
+            if !include.iter().all(|gpu| set.contains(gpu)) {
+                continue;
+            }
+            let rest: Vec<usize> = candidates.iter().copied().filter(|gpu| !set.contains(gpu)).collect();
+            let key: Vec<_> = order.iter().map(|objective| self.value(objective, &set, &rest)).collect();
+            if best.as_ref().is_none_or(|(least, _)| key > *least) {
+                best = Some((key, set));
+            }
+        }
+        best.unwrap().1
+    }
 }
 
 fn subsets(of: &[usize], size: usize) -> Vec<Vec<usize>> {
@@ -97,42 +195,23 @@ fn subsets(of: &[usize], size: usize) -> Vec<Vec<usize>> {
     all
 }
 
-/// The best set in the order of the objectives; the lowest indices among equals.
-fn brute_force(
-    topology: &Topology,
-    candidates: &[usize],
-    include: &[usize],
-    count: usize,
-    order: [usize; 3],
-) -> Vec<usize> {
-    let mut best: Option<(Vec<_>, Vec<usize>)> = None;
-    for set in subsets(candidates, count) {
-        if !include.iter().all(|gpu| set.contains(gpu)) {
-            continue;
-        }
-        let rest: Vec<usize> = candidates.iter().copied().filter(|gpu| !set.contains(gpu)).collect();
-        let values = value(topology, &set, &rest);
-        let key: Vec<_> = order.iter().map(|index| values[*index]).collect();
-        if best.as_ref().is_none_or(|(least, _)| key > *least) {
-            best = Some((key, set));
-        }
-    }
-    best.unwrap().1
-}
-
 fn positions(placement: &Placement) -> Vec<usize> {
     placement.gpus().iter().map(|gpu| gpu.position).collect()
 }
 
+/// All objectives that are more than a comparison with others.
+const ALL: [&str; 8] =
+    ["ring", "tree", "all-to-all", "min-pair", "pair-sum", "numa-span", "nic", "remainder"];
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
     #[test]
     fn the_solver_finds_what_brute_force_finds(
-        machine in machine(12),
-        count in 1usize..=12,
-        keep in prop::collection::vec(0u8..4, 12),
-        order in Just([0, 1, 2]).prop_shuffle(),
+        machine in machine(9),
+        count in 1usize..=9,
+        keep in prop::collection::vec(0u8..4, 9),
+        order in Just(ALL.to_vec()).prop_shuffle(),
     ) {
         let names: Vec<u32> = (0..machine.gpus as u32).collect();
         let topology = machine.topology(&names);
@@ -140,15 +219,15 @@ proptest! {
         prop_assume!(!candidates.is_empty());
         let count = 1 + (count - 1) % candidates.len();
         let include: Vec<usize> = candidates.iter().copied().filter(|gpu| keep[*gpu] == 3).take(count / 2).collect();
-        let objectives = order.map(|index| ["min-pair", "pair-sum", "remainder"][index]);
         let placement = Request::gpus(count)
             .only(candidates.iter().map(|gpu| *gpu as u32))
             .include(include.iter().map(|gpu| *gpu as u32))
-            .objectives(objectives)
+            .objectives(order.iter().copied())
             .solve(&topology)
             .unwrap();
         prop_assert!(placement.is_optimal());
-        prop_assert_eq!(positions(&placement), brute_force(&topology, &candidates, &include, count, order));
+        let oracle = Oracle::new(&machine, &topology);
+        prop_assert_eq!(positions(&placement), oracle.best(&candidates, &include, count, &order));
         for score in placement.scores() {
             prop_assert_eq!(Some(score.value), score.bound);
         }
@@ -164,26 +243,152 @@ proptest! {
     ) {
         let count = 1 + (count - 1) % machine.gpus;
         let plain: Vec<u32> = (0..machine.gpus as u32).collect();
-        let scores = |names: &[u32]| {
-            Request::gpus(count).solve(&machine.topology(names)).unwrap().scores().iter().map(|score| score.value).collect::<Vec<_>>()
-        };
-        prop_assert_eq!(scores(&plain), scores(&names));
+        let placement = |names: &[u32]| Request::gpus(count).solve(&machine.topology(names)).unwrap();
+        let (own, other) = (placement(&plain), placement(&names));
+        // Where a search had to stop, what it found depends on where it began.
+        let proven = |score: &Score| Some(score.value) == score.bound;
+        for (own, other) in own.scores().iter().zip(other.scores()) {
+            prop_assert!(own.value == other.value || !proven(own) || !proven(other), "{:?} {:?}", own, other);
+        }
     }
 
     #[test]
-    fn one_more_link_never_lowers_the_bottleneck(machine in machine(8), pick in any::<prop::sample::Index>(), count in 2usize..=8) {
+    fn one_more_link_never_lowers_a_value(machine in machine(8), pick in any::<prop::sample::Index>(), count in 2usize..=8) {
         prop_assume!(machine.gpus >= 2);
         let count = 2 + (count - 2) % (machine.gpus - 1);
         let names: Vec<u32> = (0..machine.gpus as u32).collect();
         let mut more = machine.clone();
         more.pairs[pick.index(machine.pairs.len())].0 += 4;
-        let bottleneck = |machine: &Machine| Request::gpus(count).solve(&machine.topology(&names)).unwrap().scores()[0].value;
-        prop_assert!(bottleneck(&more) >= bottleneck(&machine));
+        for objective in ["ring", "tree", "all-to-all", "min-pair", "pair-sum"] {
+            let best = |machine: &Machine| {
+                let request = Request::gpus(count).objectives([objective]);
+                request.solve(&machine.topology(&names)).unwrap().scores()[0].value.number()
+            };
+            prop_assert!(best(&more) >= best(&machine), "{}", objective);
+        }
+    }
+}
+
+/// What a constraint says of a set, by the definitions.
+fn holds(oracle: &Oracle<'_>, constraint: Constraint, set: &[usize]) -> bool {
+    let topology = oracle.topology;
+    let all_pairs =
+        |of: &dyn Fn(usize, usize) -> bool| set.iter().all(|&a| set.iter().all(|&b| a == b || of(a, b)));
+    match constraint {
+        Constraint::SameNvlinkGroup => {
+            topology.nvlink_groups().iter().any(|group| set.iter().all(|gpu| group.gpus.contains(gpu)))
+        }
+        Constraint::SameNumaNode => {
+            let home = oracle.machine.homes[set[0]];
+            set.len() == 1 || (home.is_some() && set.iter().all(|gpu| oracle.machine.homes[*gpu] == home))
+        }
+        Constraint::AtLeast(least) => all_pairs(&|a, b| oracle.pair(a, b).0 >= least.as_mb_per_s()),
+        _ => panic!("{constraint}"),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn constraints_hold_and_what_cannot_be_had_is_proven(
+        machine in machine(8),
+        count in 1usize..=8,
+        picked in prop::collection::vec(any::<bool>(), 3),
+        least in 1u64..90,
+        preferred in any::<bool>(),
+    ) {
+        let names: Vec<u32> = (0..machine.gpus as u32).collect();
+        let topology = machine.topology(&names);
+        let oracle = Oracle::new(&machine, &topology);
+        let count = 1 + (count - 1) % machine.gpus;
+        let all = [
+            Constraint::SameNvlinkGroup,
+            Constraint::SameNumaNode,
+            Constraint::AtLeast(Bandwidth::from_gb_per_s(least as f64)),
+        ];
+        let constraints: Vec<Constraint> = all.into_iter().zip(&picked).filter(|(_, picked)| **picked).map(|(own, _)| own).collect();
+        let order = ["pair-sum", "ring"];
+        let fits = |set: &Vec<usize>| constraints.iter().all(|constraint| holds(&oracle, *constraint, set));
+        let gpus: Vec<usize> = (0..machine.gpus).collect();
+        let best = subsets(&gpus, count).into_iter().filter(|set| fits(set)).map(|set| {
+            order.map(|objective| oracle.value(objective, &set, &[]))
+        }).max();
+        let request = Request::gpus(count).objectives(order);
+        if preferred && constraints.len() == 1 {
+            let placement = request.prefer(constraints.iter().copied()).solve(&topology).unwrap();
+            prop_assert_eq!(placement.preference().is_some(), best.is_some());
+            prop_assert_eq!(placement.unmet().len(), usize::from(best.is_none()));
+            prop_assert!(best.is_none() || fits(&positions(&placement)));
+            return Ok(());
+        }
+        match (request.require(constraints.iter().copied()).solve(&topology), best) {
+            (Ok(placement), Some(best)) => {
+                let set = positions(&placement);
+                prop_assert!(fits(&set) && placement.is_optimal());
+                prop_assert_eq!(order.map(|objective| oracle.value(objective, &set, &[])), best);
+            }
+            (Err(error), None) => {
+                prop_assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+                let most = (1..count).rev().find(|most| subsets(&gpus, *most).iter().any(fits)).unwrap();
+                let text = error.to_string();
+                let told = if most == 1 { "no two can be had".to_owned() } else { format!("at most {most} can be had") };
+                prop_assert!(text.contains(&told), "{}", text);
+            }
+            (answer, best) => prop_assert!(false, "{answer:?} {best:?}"),
+        }
+    }
+
+    #[test]
+    fn the_next_best_is_the_second_of_all_sets(machine in machine(7), count in 1usize..=7) {
+        let names: Vec<u32> = (0..machine.gpus as u32).collect();
+        let topology = machine.topology(&names);
+        let oracle = Oracle::new(&machine, &topology);
+        let count = 1 + (count - 1) % machine.gpus;
+        let gpus: Vec<usize> = (0..machine.gpus).collect();
+        let order = ["ring", "numa-span", "nic", "pair-sum", "remainder"];
+        let key = |set: &[usize]| {
+            let rest: Vec<usize> = gpus.iter().copied().filter(|gpu| !set.contains(gpu)).collect();
+            order.map(|objective| oracle.value(objective, set, &rest))
+        };
+        let mut keys: Vec<_> = subsets(&gpus, count).iter().map(|set| key(set)).collect();
+        keys.sort_unstable();
+        let explained = Request::gpus(count).explain(&topology).unwrap();
+        let chosen = positions(&explained.placement);
+        prop_assert_eq!(Some(key(&chosen)), keys.pop());
+        prop_assert_eq!(explained.next.as_ref().map(|next| key(&next.gpus)), keys.pop());
+        if let Some(next) = &explained.next {
+            prop_assert_eq!(next.loss.is_none(), key(&next.gpus) == key(&chosen));
+            prop_assert_ne!(&next.gpus, &chosen);
+        }
+        let first: Vec<usize> = (0..count).collect();
+        prop_assert_eq!(explained.first_fit.map(|first| first.gpus), (first != chosen).then_some(first));
+    }
+}
+
+#[test]
+fn gpus_below_one_switch_are_those_that_need_no_host_bridge() {
+    let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+    let pair =
+        |gpus: [u32; 2]| Request::gpus(2).include(gpus).require([Constraint::SamePcieSwitch]).solve(&dgx1);
+    assert_eq!(pair([0, 1]).unwrap().gpu_indices(), [0, 1]);
+    let error = pair([0, 3]).unwrap_err().to_string();
+    assert!(error.contains("below one PCIe switch; those that must be included"), "{error}");
+}
+
+#[test]
+fn constraints_and_their_words_are_one() {
+    for word in ["nvlink-group", "numa-node", "pcie-switch", "at-least:50", "at-least:12.5"] {
+        assert_eq!(word.parse::<Constraint>().unwrap().to_string(), word);
+    }
+    for wrong in ["", "rack", "at-least", "at-least:", "at-least:-1", "at-least:inf", "at-least:many"] {
+        assert!(wrong.parse::<Constraint>().is_err(), "{wrong}");
     }
 }
 
 fn pcie_box(gpus: usize) -> Topology {
-    Machine { gpus, pairs: vec![(0, PathType::Sys); gpus * (gpus - 1) / 2] }
+    let pairs = vec![(0, PathType::Sys); gpus * (gpus - 1) / 2];
+    Machine { gpus, pairs, homes: vec![None; gpus], nics: Vec::new() }
         .topology(&(0..gpus as u32).collect::<Vec<_>>())
 }
 
@@ -231,7 +436,8 @@ fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
     let placement = Request::gpus(24).objectives(["pair-sum"]).solve(&topology).unwrap();
     assert!(!placement.is_optimal());
     assert_eq!(placement.gpus().len(), 24);
-    assert!(placement.scores()[0].bound > Some(placement.scores()[0].value));
+    let score = placement.scores()[0];
+    assert!(score.bound.unwrap().is_better_than(score.value));
 }
 
 #[test]

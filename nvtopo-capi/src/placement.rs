@@ -5,7 +5,8 @@ use crate::cpuset::nvtopo_cpuset;
 use crate::handle::{c_text, c_texts, element, given};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_path;
-use nvtopo::{Bandwidth, PlacedGpu, Placement};
+use nvtopo::solve::Quantity;
+use nvtopo::{PlacedGpu, Placement};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -15,6 +16,9 @@ pub struct nvtopo_placement {
     pub(crate) placement: Placement,
     gpus: Vec<Chosen>,
     objectives: Vec<CString>,
+    units: Vec<CString>,
+    preference: Option<CString>,
+    unmet: Vec<CString>,
     environment: Vec<(CString, CString)>,
     remarks: Vec<CString>,
     why: CString,
@@ -25,20 +29,23 @@ struct Chosen {
     cpus: nvtopo_cpuset,
     mems: CString,
     nics: Vec<CString>,
+    nic: Option<CString>,
 }
 
-/// The value of the chosen GPUs by one objective. Values are in MB/s (1e6 bytes per second), one direction.
+/// The value of the chosen GPUs by one objective.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_score {
     /// The objective's name.
     pub objective: *const c_char,
-    /// The value.
-    pub mb_per_s: u64,
+    /// The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
+    pub unit: *const c_char,
+    /// The value in its unit.
+    pub value: f64,
     /// Whether it is known how much better a set could be.
     pub bounded: bool,
-    /// No set is worth more than this. It means nothing where `bounded` is false.
-    pub bound_mb_per_s: u64,
+    /// No set is better than this, in the same unit. It means nothing where `bounded` is false.
+    pub bound: f64,
 }
 
 /// An environment variable.
@@ -138,6 +145,46 @@ pub extern "C" fn nvtopo_placement_nic_path(
     answer(path, "path", || Ok(placed(placement, i)?.nic_path.into()))
 }
 
+/// The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs of the job than its share;
+/// NULL where no NIC is known. The text belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_own_nic(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    name: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(name, "name", || Ok(or_null(chosen(placement, i)?.nic.as_ref())))
+}
+
+/// The first of what the request prefers that can be met, such as "nvlink-group"; NULL where nothing was preferred or
+/// nothing can be met. The text belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_preference(
+    placement: Option<&nvtopo_placement>,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(or_null(given(placement, "placement")?.preference.as_ref())))
+}
+
+/// How many things the request prefers to that and cannot have.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_unmet_count(
+    placement: Option<&nvtopo_placement>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(placement, "placement")?.unmet.len()))
+}
+
+/// What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_unmet(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(element(&given(placement, "placement")?.unmet, i, "preference")?.as_ptr()))
+}
+
 /// How many objectives the sets of GPUs were compared by.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_score_count(
@@ -147,7 +194,7 @@ pub extern "C" fn nvtopo_placement_score_count(
     answer(count, "count", || Ok(given(placement, "placement")?.placement.scores().len()))
 }
 
-/// The value by objective number `i`, from 0 on, most important first. The name belongs to the placement.
+/// The value by objective number `i`, from 0 on, most important first. The texts belong to the placement.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_score(
     placement: Option<&nvtopo_placement>,
@@ -159,9 +206,10 @@ pub extern "C" fn nvtopo_placement_score(
         let score = element(placement.placement.scores(), i, "score")?;
         Ok(nvtopo_score {
             objective: element(&placement.objectives, i, "score")?.as_ptr(),
-            mb_per_s: score.value.as_mb_per_s(),
+            unit: element(&placement.units, i, "score")?.as_ptr(),
+            value: score.value.number(),
             bounded: score.bound.is_some(),
-            bound_mb_per_s: score.bound.map_or(0, Bandwidth::as_mb_per_s),
+            bound: score.bound.map_or(0.0, Quantity::number),
         })
     })
 }
@@ -232,6 +280,9 @@ impl From<Placement> for nvtopo_placement {
         Self {
             gpus: placement.gpus().iter().map(Chosen::of).collect(),
             objectives: c_texts(placement.scores().iter().map(|score| score.objective)),
+            units: c_texts(placement.scores().iter().map(|score| score.value.unit())),
+            preference: placement.preference().map(c_text),
+            unmet: c_texts(placement.unmet()),
             environment: environment.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             remarks: c_texts(placement.remarks()),
             why: c_text(placement.why()),
@@ -242,8 +293,13 @@ impl From<Placement> for nvtopo_placement {
 
 impl Chosen {
     fn of(gpu: &PlacedGpu) -> Self {
-        Self { cpus: gpu.cpus.clone().into(), mems: c_text(&gpu.mems), nics: c_texts(&gpu.nics) }
+        let nic = gpu.nic.as_ref().map(c_text);
+        Self { cpus: gpu.cpus.clone().into(), mems: c_text(&gpu.mems), nics: c_texts(&gpu.nics), nic }
     }
+}
+
+fn or_null(text: Option<&CString>) -> *const c_char {
+    text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
 fn chosen(placement: Option<&nvtopo_placement>, i: usize) -> Result<&Chosen, Failure> {

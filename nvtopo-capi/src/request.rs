@@ -6,6 +6,7 @@ use crate::handle::{Indices, Text, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo::solve::Constraint;
 use nvtopo::{GpuRef, Request};
 use std::mem::MaybeUninit;
 
@@ -93,7 +94,7 @@ pub extern "C" fn nvtopo_request_include_named(
     by_name(request, &gpus, Request::include)
 }
 
-/// What counts, most important first: names, separated by commas, such as "min-pair,pair-sum". What they leave open,
+/// What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
 /// the default objectives decide. The error of `nvtopo_topology_place` for an unknown name lists those that there are.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_objectives(
@@ -101,6 +102,36 @@ pub extern "C" fn nvtopo_request_objectives(
     names: Text,
 ) -> nvtopo_status {
     change(request, |request| Ok(request.objectives(names.read("names")?.split(','))))
+}
+
+/// What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch" and
+/// "at-least:X" (X GB/s between each two).
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_require(
+    request: Option<&mut nvtopo_request>,
+    constraints: Text,
+) -> nvtopo_status {
+    by_word(request, &constraints, Request::require)
+}
+
+/// The first of these, in words as in `nvtopo_request_require`, that can be met must be met as well. See
+/// `nvtopo_placement_preference`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_prefer(
+    request: Option<&mut nvtopo_request>,
+    constraints: Text,
+) -> nvtopo_status {
+    by_word(request, &constraints, Request::prefer)
+}
+
+/// How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for anything else.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_mix(request: Option<&mut nvtopo_request>, sizes: Text) -> nvtopo_status {
+    change(request, |request| Ok(request.mix(sizes.read("sizes")?.parse()?)))
 }
 
 /// Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the
@@ -159,6 +190,17 @@ fn by_name(
     change(request, |request| {
         let gpus = gpus.read("gpus")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
         Ok(add(request, gpus))
+    })
+}
+
+fn by_word(
+    request: Option<&mut nvtopo_request>,
+    words: &Text,
+    add: impl FnOnce(Request, Vec<Constraint>) -> Request,
+) -> nvtopo_status {
+    change(request, |request| {
+        let constraints = words.read("constraints")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
+        Ok(add(request, constraints))
     })
 }
 

@@ -2,9 +2,9 @@
 
 use clap::{Args, Parser, Subcommand};
 use nvtopo::render::RENDERERS;
-use nvtopo::solve::objective::OBJECTIVES;
-use nvtopo::solve::simulate::{POLICIES, SizeMix};
-use nvtopo::solve::{Traffic, Transformer};
+use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
+use nvtopo::solve::simulate::POLICIES;
+use nvtopo::solve::{Constraint, SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
 use nvtopo::{CpuSet, GpuRef, RankOrder};
 use std::ffi::OsString;
@@ -123,6 +123,16 @@ pub(crate) struct ChoiceArgs {
     /// What counts, most important first; what is left open the defaults decide
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
+    /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
+    /// pcie-switch (below one), at-least:X (X GB/s between each two)
+    #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
+    pub(crate) require: Vec<Constraint>,
+    /// The first of these that can be met must be met as well; the answer says why not a better one
+    #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
+    pub(crate) prefer: Vec<Constraint>,
+    /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
+    #[arg(long, value_name = "GPUS:WEIGHT,…")]
+    pub(crate) mix: Option<SizeMix>,
 }
 
 #[derive(Args, Debug)]
@@ -141,6 +151,9 @@ pub(crate) struct PlaceArgs {
     pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) cpus: CpuArgs,
+    /// Tell also what the next best set is, what first fit would take, and what they would cost
+    #[arg(long)]
+    pub(crate) explain: bool,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }
@@ -255,7 +268,8 @@ fn objectives() -> String {
     let lines =
         OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
     format!(
-        "What counts, most important first; what is left open the defaults decide, in this order:\n{}",
+        "What counts, most important first; what is left open the defaults decide, in this order: {}. There are\n{}",
+        DEFAULT_OBJECTIVES.iter().map(|objective| objective.name()).collect::<Vec<_>>().join(", "),
         lines.collect::<String>()
     )
 }

@@ -113,7 +113,7 @@ fn links_count_as_reported_on_request() {
         "kind":"nvlink","lanes":1,"rate":{"mb_per_s":25000,"basis":"nominal"},"reported_mb_per_s":26562}]}}"#;
     let bandwidth = |more: &[&str]| {
         let arguments = [&["place", "--gpus", "2", "--from", "-", "--format", "json"], more].concat();
-        json(&run(&arguments, document, &[]))["score"][0]["gb_per_s"].as_f64()
+        json(&run(&arguments, document, &[]))["score"][0]["value"].as_f64()
     };
     assert_eq!(bandwidth(&[]), Some(25.0));
     assert_eq!(bandwidth(&["--reported"]), Some(26.562));

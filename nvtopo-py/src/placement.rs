@@ -3,11 +3,13 @@
 use crate::call;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{invalid_request, raise};
+use nvtopo::GpuRef;
 use nvtopo::render::{Style, by_name};
-use nvtopo::{Bandwidth, GpuRef};
+use nvtopo::solve::{Constraint, Quantity, SizeMix};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
+use std::collections::BTreeMap;
 
 /// A count or a rank: an integer from 0 up.
 #[derive(Clone, Copy)]
@@ -67,6 +69,32 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Names {
     }
 }
 
+/// What must hold between GPUs, by its words.
+#[derive(Default)]
+pub(crate) struct Constraints(pub(crate) Vec<Constraint>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Constraints {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let words = Names::extract(value)?.0;
+        let constraint = |word: &String| word.parse().map_err(|error| raise(value.py(), &error));
+        words.iter().map(constraint).collect::<PyResult<_>>().map(Self)
+    }
+}
+
+/// How often jobs of each size come, as a mapping from sizes to weights.
+pub(crate) struct Mix(pub(crate) SizeMix);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Mix {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let weights: BTreeMap<usize, f64> = value.extract()?;
+        SizeMix::new(weights).map(Self).map_err(|error| raise(value.py(), &error))
+    }
+}
+
 fn items<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
     if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
         let given = value.get_type().name()?;
@@ -93,6 +121,8 @@ pub(crate) struct PlacedGpu {
     nics: Vec<String>,
     /// The class of the path to these NICs, such as "PIX". None: there is no NIC, or no path is known.
     nic_path: Option<&'static str>,
+    /// The name of the NIC to use, so that none serves more GPUs of the job than its share.
+    nic: Option<String>,
 }
 
 #[pymethods]
@@ -109,26 +139,32 @@ pub(crate) struct Score {
     #[pyo3(get)]
     /// The objective's name.
     objective: &'static str,
-    value: Bandwidth,
-    limit: Option<Bandwidth>,
+    own: Quantity,
+    limit: Option<Quantity>,
 }
 
 #[pymethods]
 impl Score {
     #[getter]
-    /// The value in GB/s (1e9 bytes per second), one direction.
-    fn gb_per_s(&self) -> f64 {
-        self.value.as_gb_per_s()
+    /// The value in its unit.
+    fn value(&self) -> f64 {
+        self.own.number()
     }
 
     #[getter]
-    /// No set of GPUs is worth more than this, in GB/s. None: no bound is known.
+    /// The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
+    fn unit(&self) -> &'static str {
+        self.own.unit()
+    }
+
+    #[getter]
+    /// No set of GPUs is better than this. None: no bound is known.
     fn bound(&self) -> Option<f64> {
-        self.limit.map(Bandwidth::as_gb_per_s)
+        self.limit.map(Quantity::number)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Score {}: {}>", self.objective, self.value)
+        format!("<Score {}: {}>", self.objective, self.own)
     }
 }
 
@@ -162,6 +198,7 @@ impl Placement {
             mems: NodeSet(gpu.mems.clone()),
             nics: gpu.nics.clone(),
             nic_path: gpu.nic_path.map(nvtopo::PathType::word),
+            nic: gpu.nic.clone(),
         };
         self.0.gpus().iter().map(gpu).collect()
     }
@@ -183,7 +220,7 @@ impl Placement {
     fn score(&self) -> Vec<Score> {
         let score = |score: &nvtopo::Score| Score {
             objective: score.objective,
-            value: score.value,
+            own: score.value,
             limit: score.bound,
         };
         self.0.scores().iter().map(score).collect()
@@ -199,6 +236,18 @@ impl Placement {
     /// One sentence of why.
     fn why(&self) -> &str {
         self.0.why()
+    }
+
+    #[getter]
+    /// The first of what was preferred that can be met. None: nothing was preferred, or nothing can be met.
+    fn preference(&self) -> Option<String> {
+        self.0.preference().map(|constraint| constraint.to_string())
+    }
+
+    #[getter]
+    /// What was preferred to that, and why it cannot be had.
+    fn unmet(&self) -> Vec<String> {
+        self.0.unmet().iter().map(ToString::to_string).collect()
     }
 
     #[getter]

@@ -4,7 +4,7 @@ use crate::call;
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::devices::{Gpu, Nic, NumaNode, P2p};
 use crate::error::raise;
-use crate::placement::{Count, GpuArgument, GpuArguments, Names, Placement};
+use crate::placement::{Constraints, Count, GpuArgument, GpuArguments, Mix, Names, Placement};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Bandwidth, CpuLimits, Request};
@@ -233,8 +233,13 @@ impl Topology {
     ///     only: choose among these, the free ones. None: among all.
     ///     exclude: do not take these.
     ///     include: take these in any case.
-    ///     objectives: what counts, most important first: "min-pair", "pair-sum", "remainder". What they leave
-    ///         open the defaults decide.
+    ///     objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
+    ///         "numa-span", "nic", "remainder", "mapa". What they leave open the defaults decide.
+    ///     require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "at-least:50"
+    ///         (GB/s between each two).
+    ///     prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+    ///     mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
+    ///         all sizes alike.
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
     ///         the calling thread, on any other all.
@@ -249,10 +254,11 @@ impl Topology {
     #[pyo3(
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
-            objectives=None, reserve_cpus=None, allowed_cpus=None
+            objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
+            reserve_cpus=None, allowed_cpus=None
         ),
-        text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, reserve_cpus=None, \
-                          allowed_cpus=None)"
+        text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
+                          mix=None, reserve_cpus=None, allowed_cpus=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn place(
@@ -263,10 +269,17 @@ impl Topology {
         exclude: GpuArguments,
         include: GpuArguments,
         objectives: Option<Names>,
+        require: Constraints,
+        prefer: Constraints,
+        mix: Option<Mix>,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
     ) -> PyResult<Placement> {
         let mut request = Request::gpus(gpus.0).exclude(exclude.0).include(include.0);
+        request = request.require(require.0).prefer(prefer.0);
+        if let Some(mix) = mix {
+            request = request.mix(mix.0);
+        }
         if let Some(only) = only {
             request = request.only(only.0);
         }

@@ -92,8 +92,9 @@ static void a_placement_says_how_good_it_is(void)
     CHECK(count >= 2);
     CHECK_OK(nvtopo_placement_score(placement, 0, &score));
     CHECK_TEXT(score.objective, "pair-sum");
-    CHECK(score.mb_per_s > 0);
-    CHECK(!score.bounded || score.bound_mb_per_s >= score.mb_per_s);
+    CHECK_TEXT(score.unit, "GB/s");
+    CHECK(score.value > 0);
+    CHECK(!score.bounded || score.bound >= score.value);
     CHECK_OK(nvtopo_placement_score(placement, 1, &score));
     CHECK_TEXT(score.objective, "min-pair");
     CHECK_FAILS(nvtopo_placement_score(placement, count, &score), NVTOPO_STATUS_INVALID_REQUEST, "score");
@@ -103,6 +104,36 @@ static void a_placement_says_how_good_it_is(void)
         CHECK(text[0] != '\0');
     }
     nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+static void what_cannot_be_had_is_told(void)
+{
+    nvtopo_topology *topology = preset("rtx-a6000-4-bridged");
+    nvtopo_request *request = request_of(4);
+    nvtopo_placement *placement = NULL;
+    const char *text = NULL;
+    size_t count = 0;
+
+    CHECK_FAILS(nvtopo_request_require(request, "rack"), NVTOPO_STATUS_INVALID_REQUEST, "at-least");
+    CHECK_FAILS(nvtopo_request_mix(request, "often"), NVTOPO_STATUS_INVALID_REQUEST, "1:.5");
+    CHECK_OK(nvtopo_request_mix(request, "1:.5,2:.5"));
+    CHECK_OK(nvtopo_request_prefer(request, "nvlink-group,numa-node"));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    CHECK_OK(nvtopo_placement_unmet_count(placement, &count));
+    CHECK(count >= 1);
+    CHECK_OK(nvtopo_placement_unmet(placement, 0, &text));
+    CHECK(strstr(text, "nvlink-group") != NULL && strstr(text, "at most 2") != NULL);
+    CHECK_FAILS(nvtopo_placement_unmet(placement, count, &text), NVTOPO_STATUS_INVALID_REQUEST, "preference");
+    CHECK_OK(nvtopo_placement_preference(placement, &text));
+    CHECK_OK(nvtopo_placement_own_nic(placement, 0, &text));
+    nvtopo_placement_free(placement);
+    placement = NULL;
+
+    CHECK_OK(nvtopo_request_require(request, "at-least:50"));
+    CHECK_FAILS(nvtopo_topology_place(topology, request, &placement), NVTOPO_STATUS_UNSATISFIABLE, "at most 2");
+    CHECK(placement == NULL);
     nvtopo_request_free(request);
     nvtopo_topology_free(topology);
 }
@@ -283,6 +314,7 @@ int main(void)
 {
     a_placement_says_what_belongs_to_each_gpu();
     a_placement_says_how_good_it_is();
+    what_cannot_be_had_is_told();
     requests_limit_the_choice();
     cpus_are_limited();
     what_cannot_be_is_an_error();

@@ -38,8 +38,32 @@ def test_what_belongs_to_a_gpu(dgx: nvtopo.Topology) -> None:
 
 def test_scores(dgx: nvtopo.Topology) -> None:
     first = dgx.place(2).score[0]
-    assert (first.objective, first.gb_per_s) == ("min-pair", 450.0)
-    assert first.bound is None or first.bound >= first.gb_per_s
+    assert (first.objective, first.value, first.unit) == ("ring", 450.0, "GB/s")
+    assert first.bound is None or first.bound >= first.value
+
+
+def test_constraints_and_preferences() -> None:
+    bridged = nvtopo.preset("rtx-a6000-4-bridged")
+    assert bridged.place(2, require=["nvlink-group", "at-least:50"]).gpus == [0, 1]
+    with pytest.raises(nvtopo.UnsatisfiableError, match="at most 2 can be had"):
+        bridged.place(3, require=["nvlink-group"])
+    place = bridged.place(3, prefer=["nvlink-group"])
+    assert place.preference is None and place.unmet[0].startswith("nvlink-group: ")
+    assert bridged.place(2, prefer=["nvlink-group"]).preference == "nvlink-group"
+    with pytest.raises(nvtopo.InvalidRequestError, match="at-least"):
+        bridged.place(2, require=["rack"])
+
+
+def test_a_mix_of_jobs_decides_what_is_left(dgx: nvtopo.Topology) -> None:
+    for mix in ({1: 1.0}, {2: 0.5, 4: 0.5}):
+        assert dgx.place(2, mix=mix).score[-1].objective == "remainder"
+    with pytest.raises(nvtopo.InvalidRequestError):
+        dgx.place(2, mix={})
+
+
+def test_each_gpu_has_a_nic_of_its_own(dgx: nvtopo.Topology) -> None:
+    nics = [gpu.nic for gpu in dgx.place(8).per_gpu]
+    assert len(set(nics)) == 8 and nics[0] == "mlx5_0"
 
 
 @pytest.mark.parametrize("cpus", ["0-1", [0, 1], nvtopo.CpuSet("0-1")])

@@ -32,8 +32,11 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
     if let Some(here) = cpus_here(&topology)? {
         request = request.allowed_cpus(here);
     }
-    let placement = request.solve(&topology)?;
-    Ok(renderer(&args.input.output)?.placement(&placement, style()))
+    let renderer = renderer(&args.input.output)?;
+    if args.explain {
+        return Ok(renderer.explanation(&request.explain(&topology)?, style()));
+    }
+    Ok(renderer.placement(&request.solve(&topology)?, style()))
 }
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
@@ -61,12 +64,17 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
     let mut request = Request::gpus(gpus)
         .exclude(choice.exclude.iter().cloned())
         .include(choice.include.iter().cloned())
+        .require(choice.require.iter().copied())
+        .prefer(choice.prefer.iter().copied())
         .reserved_cpus(cpus.reserve.clone().unwrap_or_default());
     if let Some(only) = &choice.only {
         request = request.only(only.iter().cloned());
     }
     if let Some(objectives) = &choice.objective {
         request = request.objectives(objectives.iter().cloned());
+    }
+    if let Some(mix) = &choice.mix {
+        request = request.mix(mix.clone());
     }
     request
 }

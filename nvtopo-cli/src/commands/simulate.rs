@@ -4,7 +4,8 @@ use super::{open, renderer, style};
 use crate::args::SimulateArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nvtopo::render::plot;
-use nvtopo::solve::simulate::{self, Options, SizeMix, Stream, Workload, capacity};
+use nvtopo::solve::SizeMix;
+use nvtopo::solve::simulate::{self, Options, Stream, Workload, capacity};
 use nvtopo::{Error, Result};
 
 /// The offered load where nothing else says it.

@@ -65,6 +65,22 @@ impl Topology {
         }
     }
 
+    /// The class of the path of two devices over PCIe and the CPUs, whether or not NVLink is faster. `None`: it is not known.
+    ///
+    /// # Panics
+    /// As [`node`](Self::node) does.
+    ///
+    /// ```
+    /// use nvtopo::{PathType, Topology};
+    ///
+    /// let dgx1 = Topology::preset("dgx-1-v100")?;
+    /// assert_eq!(dgx1.host_path(dgx1.devices()[0], dgx1.devices()[1]), Some(PathType::Pix));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn host_path(&self, a: NodeId, b: NodeId) -> Option<PathType> {
+        self.stated_path(a, b).or_else(|| tree::path(|id| self.node(id), a, b))
+    }
+
     /// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
     /// still counts more.
     ///
@@ -84,9 +100,7 @@ impl Topology {
 
 /// The path over PCIe and the CPUs.
 fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
-    let Some(path) = topology.stated_path(a, b).or_else(|| tree::path(|id| topology.node(id), a, b)) else {
-        return Pair::UNKNOWN;
-    };
+    let Some(path) = topology.host_path(a, b) else { return Pair::UNKNOWN };
     let known = pcie_rate(topology, a).into_iter().chain(pcie_rate(topology, b));
     let pcie = known.min_by_key(|rate| rate.bandwidth).unwrap_or_else(rates::pcie_assumed);
     let rate = match path {

@@ -7,10 +7,11 @@
 use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::simulate::Report;
-use crate::solve::{DimensionTime, Placement, Proof, RankGroup, RankMap, Score, Shares};
+use crate::solve::{
+    Alternative, DimensionTime, Explanation, Placement, Proof, Quantity, RankGroup, RankMap, Score, Shares,
+};
 use crate::source::PRESETS;
 use crate::source::json::{Document, to_text};
-use crate::units::Bandwidth;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -27,31 +28,14 @@ impl Render for Json {
     }
 
     fn placement(&self, placement: &Placement, _style: Style) -> String {
-        let (proof, steps) = match placement.proof() {
-            Proof::Exhaustive { steps } => ("exhaustive", steps),
-            Proof::Bound { steps } => ("bound", steps),
-        };
-        let per_gpu = placement.gpus().iter().map(|gpu| {
-            json!({
-                "gpu": gpu.index,
-                "name": format!("GPU{}", gpu.index),
-                "uuid": gpu.uuid.map(|uuid| uuid.to_string()),
-                "pci": gpu.address.map(|address| address.to_string()),
-                "cpus": gpu.cpus.to_string(),
-                "mems": gpu.mems.to_string(),
-                "nics": gpu.nics,
-                "nic_path": gpu.nic_path.map(PathType::word),
-            })
-        });
-        to_text(&json!({
-            "gpus": placement.gpu_indices(),
-            "score": placement.scores().iter().map(score).collect::<Vec<_>>(),
-            "optimal": placement.is_optimal(),
-            "proof": { "method": proof, "steps": steps },
-            "why": placement.why(),
-            "per_gpu": per_gpu.collect::<Vec<_>>(),
-            "remarks": placement.remarks(),
-        }))
+        to_text(&placed(placement))
+    }
+
+    fn explanation(&self, explanation: &Explanation, _style: Style) -> String {
+        let mut value = placed(&explanation.placement);
+        value["next"] = explanation.next.as_ref().map_or(Value::Null, alternative);
+        value["first_fit"] = explanation.first_fit.as_ref().map_or(Value::Null, alternative);
+        to_text(&value)
     }
 
     fn ranks(&self, map: &RankMap, _style: Style) -> String {
@@ -144,11 +128,60 @@ impl Render for Json {
     }
 }
 
+fn placed(placement: &Placement) -> Value {
+    let (proof, steps) = match placement.proof() {
+        Proof::Exhaustive { steps } => ("exhaustive", steps),
+        Proof::Bound { steps } => ("bound", steps),
+    };
+    let per_gpu = placement.gpus().iter().map(|gpu| {
+        json!({
+            "gpu": gpu.index,
+            "name": format!("GPU{}", gpu.index),
+            "uuid": gpu.uuid.map(|uuid| uuid.to_string()),
+            "pci": gpu.address.map(|address| address.to_string()),
+            "cpus": gpu.cpus.to_string(),
+            "mems": gpu.mems.to_string(),
+            "nics": gpu.nics,
+            "nic_path": gpu.nic_path.map(PathType::word),
+            "nic": gpu.nic,
+        })
+    });
+    let unmet = placement
+        .unmet()
+        .iter()
+        .map(|unmet| json!({ "constraint": unmet.constraint.to_string(), "why": unmet.witness }));
+    json!({
+        "gpus": placement.gpu_indices(),
+        "score": placement.scores().iter().map(score).collect::<Vec<_>>(),
+        "optimal": placement.is_optimal(),
+        "proof": { "method": proof, "steps": steps },
+        "why": placement.why(),
+        "preference": placement.preference().map(|constraint| constraint.to_string()),
+        "unmet": unmet.collect::<Vec<_>>(),
+        "per_gpu": per_gpu.collect::<Vec<_>>(),
+        "remarks": placement.remarks(),
+    })
+}
+
+fn alternative(other: &Alternative) -> Value {
+    json!({
+        "gpus": other.gpu_indices,
+        "score": other.scores.iter().map(score).collect::<Vec<_>>(),
+        "loss": other.loss.map(|loss| json!({
+            "objective": loss.objective,
+            "value": loss.own.number(),
+            "chosen": loss.chosen.number(),
+            "unit": loss.own.unit(),
+        })),
+    })
+}
+
 fn score(score: &Score) -> Value {
     json!({
         "objective": score.objective,
-        "gb_per_s": score.value.as_gb_per_s(),
-        "bound_gb_per_s": score.bound.map(Bandwidth::as_gb_per_s),
+        "value": score.value.number(),
+        "unit": score.value.unit(),
+        "bound": score.bound.map(Quantity::number),
     })
 }
 

@@ -8,7 +8,7 @@ mod text;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::simulate::Report;
-use crate::solve::{Placement, RankMap, Shares};
+use crate::solve::{Explanation, Placement, RankMap, Shares};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub trait Render: Sync {
 
     /// A placement.
     fn placement(&self, placement: &Placement, style: Style) -> String;
+
+    /// A placement, and what would have been chosen instead.
+    fn explanation(&self, explanation: &Explanation, style: Style) -> String;
 
     /// Which rank of a job uses which GPU.
     fn ranks(&self, map: &RankMap, style: Style) -> String;

@@ -16,7 +16,8 @@ const GAP: usize = 30;
 /// The report as a picture.
 ///
 /// ```
-/// use nvtopo::solve::simulate::{Options, SizeMix, Stream, Workload, simulate};
+/// use nvtopo::solve::SizeMix;
+/// use nvtopo::solve::simulate::{Options, Stream, Workload, simulate};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
 /// let stream = Stream { load: 0.9, jobs: 1_000, mix: SizeMix::usual(8)?, seed: 1 };

@@ -1,7 +1,9 @@
 //! Which GPUs, and nothing else: for schedulers that ask for every decision.
 
 use super::class::{Answers, Class};
-use super::objective::{DEFAULT_OBJECTIVES, Objective, Set, by_names};
+use super::criteria::Criteria;
+use super::mix::SizeMix;
+use super::objective::Set;
 use crate::error::Result;
 use crate::model::Topology;
 use std::sync::Arc;
@@ -25,29 +27,32 @@ pub struct Chooser {
     /// The GPUs against which nothing is known.
     usable: Set,
     answers: Option<Arc<Answers>>,
-    objectives: Arc<[&'static dyn Objective]>,
+    criteria: Arc<Criteria>,
 }
 
 impl Chooser {
     /// By the default objectives. [`Unsupported`](crate::ErrorKind::Unsupported) on machines of more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
-        Self::of(topology, DEFAULT_OBJECTIVES.into())
+        Self::of(topology, Criteria::new::<&str>(None, None, topology.gpus().len())?)
     }
 
-    /// By these objectives, most important first; what they leave open the default ones decide.
+    /// By these objectives, most important first; what they leave open the default ones decide. With a mix, what is left
+    /// over is judged by how often jobs of each size come.
     pub fn by_objectives<S: AsRef<str>>(
         topology: &Topology,
         names: impl IntoIterator<Item = S>,
+        mix: Option<&SizeMix>,
     ) -> Result<Self> {
-        Self::of(topology, by_names(names)?.into())
+        let names: Vec<S> = names.into_iter().collect();
+        Self::of(topology, Criteria::new(Some(&names), mix, topology.gpus().len())?)
     }
 
-    fn of(topology: &Topology, objectives: Arc<[&'static dyn Objective]>) -> Result<Self> {
+    fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
         let class = Class::of(topology)?;
-        let answers = class.answers(&objectives);
+        let answers = class.answers(&criteria);
         let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
         let usable = usable.fold(0, |set, (position, _)| set | 1 << position);
-        Ok(Self { class, usable, answers, objectives })
+        Ok(Self { class, usable, answers, criteria: Arc::new(criteria) })
     }
 
     /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
@@ -57,13 +62,14 @@ impl Chooser {
         if count == 0 || count > free.count_ones() as usize {
             return None;
         }
-        Some(self.class.best(self.answers.as_deref(), free, count, &self.objectives))
+        Some(self.class.best(self.answers.as_deref(), free, count, &self.criteria))
     }
 }
 
 impl std::fmt::Debug for Chooser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let objectives: Vec<&str> = self.objectives.iter().map(|objective| objective.name()).collect();
+        let objectives: Vec<&str> =
+            self.criteria.objectives.iter().map(|objective| objective.name()).collect();
         f.debug_struct("Chooser")
             .field("gpus", &self.class.weights.gpus())
             .field("objectives", &objectives)

@@ -1,8 +1,9 @@
 //! What solving keeps of a machine: the weights of its pairs, the values of sets and the answers that were computed once.
 //! Machines of equal structure share it, whatever their addresses.
 
-use super::exact;
-use super::objective::{Objective, Set};
+use super::criteria::{Criteria, Key};
+use super::exact::{self, Task};
+use super::objective::Set;
 use super::weights::{MAX_CANDIDATES, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, PathType, Topology};
@@ -19,8 +20,8 @@ const DEFAULT_LIMIT: usize = 64 << 20;
 /// A structure of machines.
 pub(super) struct Class {
     pub(super) weights: Weights,
-    /// By the names of the objectives.
-    answers: Mutex<BTreeMap<Vec<&'static str>, Arc<Answers>>>,
+    /// By what sets are compared by.
+    answers: Mutex<BTreeMap<Key, Arc<Answers>>>,
 }
 
 /// The answers for each set of free GPUs and each count, as far as they were asked for.
@@ -67,30 +68,31 @@ impl Class {
         answers: Option<&Answers>,
         free: Set,
         count: usize,
-        objectives: &[&'static dyn Objective],
+        criteria: &Criteria,
     ) -> Set {
-        let solve = || exact::solve(&self.weights, free, 0, count, objectives).chosen;
+        let task = Task::new(free, count, &criteria.objectives, &criteria.mix);
+        // Nothing forbids the first set that the search comes to, so there is always one.
+        let solve = || exact::solve(&self.weights, &task).map_or(0, |solution| solution.chosen);
         match answers {
             Some(answers) => answers.at(free, count, solve),
             None => solve(),
         }
     }
 
-    /// The answers by a list of objectives; `None` on machines too large to keep them.
-    pub(super) fn answers(&self, objectives: &[&'static dyn Objective]) -> Option<Arc<Answers>> {
+    /// The answers by some criteria; `None` on machines too large to keep them.
+    pub(super) fn answers(&self, criteria: &Criteria) -> Option<Arc<Answers>> {
         let gpus = self.weights.gpus();
         if gpus > MAX_KEPT {
             return None;
         }
-        let names = objectives.iter().map(|objective| objective.name()).collect();
         let mut kept = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = Arc::clone(kept.entry(names).or_insert_with(|| Arc::new(Answers::new(gpus))));
+        let answers = Arc::clone(kept.entry(criteria.key()).or_insert_with(|| Arc::new(Answers::new(gpus))));
         drop(kept);
         cache().shrink(LIMIT.load(Ordering::Relaxed));
         Some(answers)
     }
 
-    /// The bytes that this may come to hold, by one list of objectives at least.
+    /// The bytes that this may come to hold, by one list of criteria at least.
     fn size(&self) -> usize {
         let lists = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
         let gpus = self.weights.gpus();

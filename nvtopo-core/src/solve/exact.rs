@@ -1,13 +1,60 @@
 //! The search for the best set: depth first in the order of the indices, cut by bounds.
 //!
-//! GPUs that can be exchanged without changing any weight are tried in one order only, so that a switched machine
-//! costs no more than a single set. The first set found of several equal ones has the lowest indices.
+//! GPUs that can be exchanged without changing anything that an objective sees are tried in one order only, so that a
+//! switched machine costs no more than a single set. The first set found of several equal ones has the lowest indices.
 
-use super::objective::{Objective, Partial, Set};
+use super::objective::{MAX_OBJECTIVES, Objective, Partial, Set};
+use super::surroundings::members;
 use super::weights::{Weight, Weights};
+use std::cmp::Ordering;
 
-/// Steps after which the search stops and answers with the best so far.
+/// Steps after which a search stops and answers with the best so far.
 const MAX_STEPS: u64 = 400_000;
+
+/// What is searched for.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// The candidates that may be chosen.
+    pub(super) free: Set,
+    /// Those among them that must be.
+    pub(super) include: Set,
+    /// Those among them that must not be; they are left over in any case.
+    pub(super) barred: Set,
+    /// How many to choose; at least one.
+    pub(super) count: usize,
+    /// What sets are compared by.
+    pub(super) objectives: &'a [&'static dyn Objective],
+    /// How many of a million jobs have each number of GPUs.
+    pub(super) mix: &'a [(usize, u64)],
+    /// The set must lie within one of these, where any are given; no two overlap.
+    pub(super) scopes: Option<&'a [Set]>,
+    /// For each candidate those that it may be chosen with, where not all may.
+    pub(super) near: Option<&'a [Set]>,
+    /// Steps after which to stop.
+    pub(super) most_steps: u64,
+}
+
+impl<'a> Task<'a> {
+    /// The best of all sets of `count`.
+    pub(super) fn new(
+        free: Set,
+        count: usize,
+        objectives: &'a [&'static dyn Objective],
+        mix: &'a [(usize, u64)],
+    ) -> Self {
+        Self {
+            free,
+            include: 0,
+            barred: 0,
+            count,
+            objectives,
+            mix,
+            scopes: None,
+            near: None,
+            most_steps: MAX_STEPS,
+        }
+    }
+}
 
 /// What the search found.
 pub(super) struct Solution {
@@ -23,83 +70,138 @@ pub(super) struct Solution {
     pub(super) steps: u64,
 }
 
-/// The best set of `count` candidates among `free` that holds all of `include`. Both are sets of candidates, `include`
-/// within `free`, of which there are at least `count`.
-pub(super) fn solve(
-    weights: &Weights,
-    free: Set,
-    include: Set,
-    count: usize,
-    objectives: &[&'static dyn Objective],
-) -> Solution {
-    Search::new(weights, free, include, objectives).run(count)
+/// No set was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoSet {
+    /// Whether there is none, and not just none that was found before the search had to stop.
+    pub(super) proven: bool,
 }
+
+/// The best set.
+pub(super) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    Search::new(weights, task).run()
+}
+
+type Values = [Weight; MAX_OBJECTIVES];
 
 struct Search<'a> {
     weights: &'a Weights,
-    objectives: &'a [&'static dyn Objective],
-    free: Set,
-    included: Set,
-    /// For each candidate the later ones that can stand in for it.
-    twins: Vec<Set>,
+    task: &'a Task<'a>,
+    /// For each candidate the later ones that it can stand in for.
+    twins: [Set; Set::BITS as usize],
     greatest: Weight,
-    best: Option<(Vec<Weight>, Set)>,
-    /// Whether every value that was compared is all that its set is worth.
+    /// For each depth the worst weight and the sum of weights of every candidate to the chosen.
+    to_chosen: Vec<(Weight, Weight)>,
+    best: Option<Best>,
+    /// Whether every comparison was between values that are all that their sets are worth.
     proven: bool,
     steps: u64,
 }
 
-/// Where the search stands: what is chosen, and what that means for the others.
-#[derive(Clone)]
+struct Best {
+    chosen: Set,
+    values: Values,
+    /// Which of the values are all that the set is worth.
+    proven: [bool; MAX_OBJECTIVES],
+}
+
+/// Where the search stands.
+#[derive(Clone, Copy)]
 struct State {
     chosen: Set,
     missing: usize,
     worst: Weight,
     sum: Weight,
-    /// The next candidate to decide on; earlier ones are decided.
-    next: usize,
-    skipped: Set,
-    /// For each candidate the worst weight and the sum of weights to the chosen.
-    to_chosen: Vec<(Weight, Weight)>,
+    /// What may still be chosen.
+    open: Set,
+}
+
+impl State {
+    fn depth(&self) -> usize {
+        self.chosen.count_ones() as usize
+    }
 }
 
 impl<'a> Search<'a> {
-    fn new(weights: &'a Weights, free: Set, included: Set, objectives: &'a [&'static dyn Objective]) -> Self {
-        let count = weights.gpus();
-        let open = |gpu: usize| (free & !included) >> gpu & 1 == 1;
-        let links = objectives.iter().any(|objective| objective.sees_links());
-        let twins = |a: usize, b: usize| weights.twins(a, b) && (!links || weights.link_twins(a, b));
-        let twins = (0..count)
-            .map(|a| {
-                let later = (a + 1..count).filter(|&b| open(a) && open(b) && twins(a, b));
-                later.fold(0, |set, b| set | 1 << b)
-            })
-            .collect();
-        let greatest =
-            (0..count).flat_map(|a| weights.row(a)[a + 1..].iter().copied()).max().unwrap_or_default();
-        Self { weights, objectives, free, included, twins, greatest, best: None, proven: true, steps: 0 }
+    fn new(weights: &'a Weights, task: &'a Task<'a>) -> Self {
+        let open = task.free & !task.include & !task.barred;
+        let alike =
+            |a: usize, b: usize| task.objectives.iter().all(|objective| objective.twins(weights, a, b));
+        // Two that may be chosen with different ones are no twins.
+        let near = |a: usize, b: usize| {
+            let both = 1 << a | 1 << b;
+            task.near.is_none_or(|near| (near[a] | both) == (near[b] | both))
+        };
+        let mut twins = [0; Set::BITS as usize];
+        for a in members(open) {
+            let later = weights.twins()[a] & open & !(Set::MAX >> (Set::BITS as usize - 1 - a));
+            twins[a] = members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
+        }
+        let inside = |gpu: u8| task.free >> gpu & 1 == 1;
+        let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
+        let greatest = greatest.map_or(Weight::default(), |(weight, _, _)| *weight);
+        let to_chosen = vec![(Weight::MAX, Weight::default()); weights.gpus() * (task.count + 1)];
+        Self { weights, task, twins, greatest, to_chosen, best: None, proven: true, steps: 0 }
     }
 
-    fn run(mut self, count: usize) -> Solution {
+    fn run(mut self) -> Result<Solution, NoSet> {
+        let everything = [Set::MAX];
+        let scopes = self.task.scopes.unwrap_or(&everything);
+        let mut roots = [Weight::default(); MAX_OBJECTIVES];
+        for scope in scopes {
+            let Some(root) = self.root(*scope) else { continue };
+            let partial = self.partial(&root);
+            for (bound, objective) in roots.iter_mut().zip(self.task.objectives) {
+                *bound = objective.bound(&partial).max(*bound);
+            }
+            if self.may_improve(&root) {
+                self.descend(root);
+            }
+        }
+        let count = self.task.objectives.len();
+        let complete = self.steps < self.task.most_steps && self.proven;
+        let Some(Best { chosen, values, proven }) = self.best else {
+            return Err(NoSet { proven: self.steps < self.task.most_steps });
+        };
+        let bound = |index: usize| if complete && proven[index] { values[index] } else { roots[index] };
+        let bounds = (0..count).map(bound).collect();
+        Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
+    }
+
+    /// What must be chosen is; `None` where that cannot be within the scope.
+    fn root(&mut self, scope: Set) -> Option<State> {
         let mut state = State {
             chosen: 0,
-            missing: count,
+            missing: self.task.count,
             worst: Weight::MAX,
             sum: Weight::default(),
-            next: 0,
-            skipped: !self.free,
-            to_chosen: vec![(Weight::MAX, Weight::default()); self.weights.gpus()],
+            open: self.task.free & scope & !self.task.barred,
         };
-        for gpu in (0..self.weights.gpus()).filter(|gpu| self.included >> gpu & 1 == 1) {
-            state.choose(gpu, self.weights);
+        for gpu in members(self.task.include) {
+            if state.open >> gpu & 1 == 0 || state.missing == 0 {
+                return None;
+            }
+            state = self.choose(&state, gpu);
         }
-        let root = self.bounds(&state);
-        self.descend(state);
-        let complete = self.steps < MAX_STEPS && self.proven;
-        // There are at least `count` candidates, so the first descent reaches a set before any limit.
-        let (values, chosen) = self.best.unwrap_or_default();
-        let bounds = if complete { values.clone() } else { root };
-        Solution { chosen, values, bounds, complete, steps: self.steps }
+        Some(state)
+    }
+
+    fn choose(&mut self, state: &State, gpu: usize) -> State {
+        let count = self.weights.gpus();
+        let depth = state.depth();
+        let (before, after) = self.to_chosen[depth * count..][..2 * count].split_at_mut(count);
+        let (worst, sum) = before[gpu];
+        for ((own, weight), so_far) in after.iter_mut().zip(self.weights.row(gpu)).zip(before) {
+            *own = (so_far.0.min(*weight), Weight(so_far.1.0 + weight.0));
+        }
+        let near = self.task.near.map_or(Set::MAX, |near| near[gpu]);
+        State {
+            chosen: state.chosen | 1 << gpu,
+            missing: state.missing - 1,
+            worst: state.worst.min(worst),
+            sum: Weight(state.sum.0 + sum.0),
+            open: state.open & near & !(1 << gpu),
+        }
     }
 
     fn descend(&mut self, mut state: State) {
@@ -108,100 +210,82 @@ impl<'a> Search<'a> {
             self.record(&state);
             return;
         }
-        while self.steps < MAX_STEPS || self.best.is_none() {
-            let decided = state.chosen | state.skipped;
-            let Some(gpu) = (state.next..self.weights.gpus()).find(|gpu| decided >> gpu & 1 == 0) else {
+        while self.steps < self.task.most_steps || (self.best.is_none() && self.task.near.is_none()) {
+            if state.open == 0 {
                 return;
-            };
-            state.next = gpu + 1;
-            let mut with = state.clone();
-            with.choose(gpu, self.weights);
+            }
+            let gpu = state.open.trailing_zeros() as usize;
+            state.open &= state.open - 1;
+            let with = self.choose(&state, gpu);
             if self.may_improve(&with) {
                 self.descend(with);
             }
             // Without this one, none of its twins either: the same set under other names was just tried.
-            state.skipped |= self.twins[gpu] | 1 << gpu;
+            state.open &= !self.twins[gpu];
             if !self.may_improve(&state) {
                 return;
             }
         }
     }
 
-    fn partial<'s>(&'s self, state: &State, open_set: Set, open: &'s [(Weight, Weight)]) -> Partial<'s> {
+    fn partial(&self, state: &State) -> Partial<'_> {
+        let count = self.weights.gpus();
         Partial {
             weights: self.weights,
+            mix: self.task.mix,
             chosen: state.chosen,
-            open_set,
             worst: state.worst,
             sum: state.sum,
             missing: state.missing,
-            open,
+            open: state.open,
+            to_chosen: &self.to_chosen[state.depth() * count..][..count],
             greatest: self.greatest,
         }
     }
 
-    /// What may still be chosen.
-    fn open(&self, state: &State) -> (Set, Vec<(Weight, Weight)>) {
-        let decided = state.chosen | state.skipped;
-        let open = (state.next..self.weights.gpus()).filter(|gpu| decided >> gpu & 1 == 0);
-        let set = open.clone().fold(0, |set, gpu| set | 1 << gpu);
-        (set, open.map(|gpu| state.to_chosen[gpu]).collect())
-    }
-
-    fn bounds(&self, state: &State) -> Vec<Weight> {
-        let (set, open) = self.open(state);
-        let partial = self.partial(state, set, &open);
-        self.objectives.iter().map(|objective| objective.bound(&partial)).collect()
-    }
-
     /// Whether some set that extends this one may be better than the best so far.
     fn may_improve(&self, state: &State) -> bool {
-        let (set, open) = self.open(state);
-        if open.len() < state.missing {
+        if (state.open.count_ones() as usize) < state.missing {
             return false;
         }
-        let Some((best, _)) = &self.best else { return true };
-        let partial = self.partial(state, set, &open);
-        for (objective, best) in self.objectives.iter().zip(best) {
+        let Some(best) = &self.best else { return true };
+        let partial = self.partial(state);
+        for (objective, best) in self.task.objectives.iter().zip(&best.values) {
             match objective.bound(&partial).cmp(best) {
-                std::cmp::Ordering::Less => return false,
-                std::cmp::Ordering::Greater => return true,
-                std::cmp::Ordering::Equal => {}
+                Ordering::Less => return false,
+                Ordering::Greater => return true,
+                Ordering::Equal => {}
             }
         }
         false
     }
 
     fn record(&mut self, state: &State) {
-        let partial = self.partial(state, 0, &[]);
-        let mut values = Vec::with_capacity(self.objectives.len());
-        let (mut ahead, mut proven) = (self.best.is_none(), self.proven);
-        for (index, objective) in self.objectives.iter().enumerate() {
-            let value = objective.value(&partial, self.free & !state.chosen);
-            proven &= objective.is_proven(&partial);
-            match &self.best {
-                Some((best, _)) if !ahead && value < best[index] => break,
-                Some((best, _)) => ahead |= value > best[index],
-                None => {}
+        let partial = self.partial(state);
+        let rest = self.task.free & !state.chosen;
+        let mut own = Best {
+            chosen: state.chosen,
+            values: [Weight::default(); MAX_OBJECTIVES],
+            proven: [true; MAX_OBJECTIVES],
+        };
+        let (mut ahead, mut doubt, mut effort) = (self.best.is_none(), false, 0);
+        for (index, objective) in self.task.objectives.iter().enumerate() {
+            let value = objective.value(&partial, rest);
+            effort += u64::from(value.effort);
+            (own.values[index], own.proven[index]) = (value.worth, value.proven);
+            if let (Some(best), false) = (&self.best, ahead) {
+                doubt |= !value.proven || !best.proven[index];
+                match value.worth.cmp(&best.values[index]) {
+                    Ordering::Less => break,
+                    Ordering::Greater => ahead = true,
+                    Ordering::Equal => {}
+                }
             }
-            values.push(value);
         }
-        self.proven = proven;
-        if ahead && values.len() == self.objectives.len() {
-            self.best = Some((values, state.chosen));
-        }
-    }
-}
-
-impl State {
-    fn choose(&mut self, gpu: usize, weights: &Weights) {
-        let (worst, sum) = self.to_chosen[gpu];
-        self.worst = self.worst.min(worst);
-        self.sum.0 += sum.0;
-        self.chosen |= 1 << gpu;
-        self.missing -= 1;
-        for (own, weight) in self.to_chosen.iter_mut().zip(weights.row(gpu)) {
-            *own = (own.0.min(*weight), Weight(own.1.0 + weight.0));
+        self.proven &= !doubt;
+        self.steps += effort;
+        if ahead {
+            self.best = Some(own);
         }
     }
 }

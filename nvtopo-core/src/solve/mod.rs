@@ -5,10 +5,17 @@
 
 mod chooser;
 mod class;
+mod constraint;
 mod cpus;
+mod criteria;
 mod cuda_order;
+mod decision;
 mod exact;
+mod explain;
 mod gpu_ref;
+mod links;
+mod memo;
+mod mix;
 mod nics;
 pub mod objective;
 mod part;
@@ -17,23 +24,31 @@ mod placement;
 mod rank;
 mod ranks;
 mod request;
+mod score;
 pub mod simulate;
+mod surroundings;
+mod unmet;
 mod visible;
 mod weights;
 
 pub use crate::model::{Share, Shares};
 pub use chooser::Chooser;
 pub use class::{class_memory, set_class_memory};
+pub use constraint::Constraint;
 pub use cpus::{CpuLimits, share_cpus};
 pub use cuda_order::{CudaOrder, OrderBasis};
+pub use explain::{Alternative, Explanation, Loss};
 pub use gpu_ref::GpuRef;
-pub use nics::nearest_nics;
+pub use mix::SizeMix;
+pub use nics::{assign_nics, gpus_per_nic, nearest_nics};
 pub use part::Part;
 use placement::cuda_environment;
-pub use placement::{PlacedGpu, Placement, Proof, Score};
+pub use placement::{PlacedGpu, Placement, Proof};
 pub use rank::{LocalRank, RANK_VARIABLES};
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
 pub use request::Request;
+pub use score::{Quantity, Score};
+pub use unmet::Unmet;
 pub use visible::{VISIBILITY_VARIABLES, VisibleDevice, VisibleGpus};

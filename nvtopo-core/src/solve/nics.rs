@@ -1,6 +1,7 @@
-//! Which NICs are nearest to a GPU.
+//! Which NICs are nearest to a GPU, and which each GPU of a job should use.
 
-use crate::model::{PathType, Topology};
+use super::weights::{Weight, of_pair};
+use crate::model::{PathType, PortState, Topology};
 
 /// The NICs on the best path class from a GPU, as positions in [`Topology::devices`], with that class. None when
 /// there is no NIC or no path is known.
@@ -17,4 +18,150 @@ pub fn nearest_nics(topology: &Topology, gpu: usize) -> (Vec<usize>, Option<Path
         .filter_map(|nic| Some((nic, topology.pairs().pair(gpu, nic).path?)));
     let best = paths.clone().map(|(_, path)| path).min();
     (paths.filter(|(_, path)| Some(*path) == best).map(|(nic, _)| nic).collect(), best)
+}
+
+/// A NIC for each of these GPUs, both as positions in [`Topology::devices`], in the order given: the assignment whose worst
+/// path is best, by bandwidth and then by class, and among those the one with the best sum. A NIC serves at most `per_nic`
+/// GPUs; one whose port is down serves none. `None` where there are not enough NICs, or a position is no GPU.
+///
+/// ```
+/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+/// let own = nvtopo::solve::assign_nics(&dgx, &[0, 1], 1).unwrap();
+/// let names: Vec<String> = own.iter().map(|nic| dgx.device_name(*nic)).collect();
+/// assert_eq!(names, ["mlx5_0", "mlx5_3"]);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Option<Vec<usize>> {
+    if gpus.iter().any(|gpu| *gpu >= topology.gpus().len()) {
+        return None;
+    }
+    let nics = usable_nics(topology);
+    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, &nics)).collect();
+    let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
+    let least = bottleneck(&rows, per_nic)?;
+    Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
+}
+
+/// How many GPUs one NIC serves where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, where there are any.
+///
+/// ```
+/// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?; // 8 GPUs, 4 NICs
+/// assert_eq!(nvtopo::solve::gpus_per_nic(&dgx1), 2);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn gpus_per_nic(topology: &Topology) -> usize {
+    topology.gpus().len().div_ceil(usable_nics(topology).len().max(1))
+}
+
+/// The NICs that can carry data, as far as is known.
+pub(super) fn usable_nics(topology: &Topology) -> Vec<usize> {
+    let first = topology.gpus().len();
+    let down = |nic: usize| {
+        topology.node(topology.devices()[nic]).kind.as_nic().and_then(|nic| nic.state)
+            == Some(PortState::Down)
+    };
+    (first..topology.devices().len()).filter(|nic| !down(*nic)).collect()
+}
+
+fn to_nics(topology: &Topology, gpu: usize, nics: &[usize]) -> Vec<Weight> {
+    nics.iter().map(|&nic| of_pair(topology.pairs().pair(gpu, nic))).collect()
+}
+
+/// The worst weight of the best assignment of a column to each row, where a column takes at most `most` rows. `None`: there
+/// are too few.
+pub(super) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    if rows.len() > columns.saturating_mul(most) {
+        return None;
+    }
+    let mut levels: Vec<Weight> = rows.iter().flat_map(|row| row.iter().copied()).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let mut matching = Matching { rows, most, taken: vec![Vec::new(); columns], seen: Vec::new() };
+    let mut unmatched: Vec<usize> = (0..rows.len()).collect();
+    for level in levels {
+        unmatched.retain(|row| {
+            matching.seen = vec![false; columns];
+            !matching.find(*row, level)
+        });
+        if unmatched.is_empty() {
+            return Some(level);
+        }
+    }
+    (rows.is_empty()).then_some(Weight::MAX)
+}
+
+/// Rows that have a column.
+struct Matching<'a> {
+    rows: &'a [&'a [Weight]],
+    most: usize,
+    taken: Vec<Vec<usize>>,
+    seen: Vec<bool>,
+}
+
+impl Matching<'_> {
+    /// Finds a column of at least `level` for a row; others may have to move.
+    fn find(&mut self, row: usize, level: Weight) -> bool {
+        for column in 0..self.taken.len() {
+            if self.rows[row][column] < level || std::mem::replace(&mut self.seen[column], true) {
+                continue;
+            }
+            if self.taken[column].len() < self.most {
+                self.taken[column].push(row);
+                return true;
+            }
+            for place in 0..self.taken[column].len() {
+                if self.find(self.taken[column][place], level) {
+                    self.taken[column][place] = row;
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// The columns of the assignment with the greatest sum among those that use no weight below `least`. Row by row, each by the
+/// chain of moves that gains most (successive longest paths).
+fn best_sum(rows: &[&[Weight]], most: usize, least: Weight) -> Vec<usize> {
+    let columns = rows.first().map_or(0, |row| row.len());
+    let gain = |row: usize, column: usize| {
+        let weight = rows[row][column];
+        (weight >= least).then_some(weight.0.cast_signed())
+    };
+    let mut own: Vec<usize> = Vec::with_capacity(rows.len());
+    for new in 0..rows.len() {
+        // The most that the new row's coming can gain with one more row in each column, and the row that comes there.
+        let mut best: Vec<Option<(i64, usize)>> =
+            (0..columns).map(|column| gain(new, column).map(|gain| (gain, new))).collect();
+        loop {
+            let mut changed = false;
+            for row in 0..new {
+                let from = own[row];
+                let Some((so_far, _)) = best[from] else { continue };
+                for to in (0..columns).filter(|to| *to != from) {
+                    let Some(moved) = gain(row, to) else { continue };
+                    let total = so_far - rows[row][from].0.cast_signed() + moved;
+                    if best[to].is_none_or(|(best, _)| total > best) {
+                        best[to] = Some((total, row));
+                        changed = true;
+                    }
+                }
+            }
+            if !changed {
+                break;
+            }
+        }
+        let taken = |column: usize| own.iter().filter(|own| **own == column).count();
+        let open = (0..columns).filter(|column| taken(*column) < most);
+        let end = open.filter_map(|column| Some((best[column]?.0, std::cmp::Reverse(column)))).max();
+        // An assignment of all rows exists, so there is always a way on.
+        let Some((_, std::cmp::Reverse(mut column))) = end else { return own };
+        own.push(column);
+        while let Some((_, row)) = best[column].filter(|(_, row)| *row != new) {
+            column = std::mem::replace(&mut own[row], column);
+        }
+        own[new] = column;
+    }
+    own
 }

@@ -1,14 +1,15 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
+use super::constraint::Constraint;
 use super::cpus::{CpuLimits, shares_of};
 use super::exact::Solution;
-use super::nics::nearest_nics;
+use super::nics::{assign_nics, gpus_per_nic, nearest_nics};
 use super::objective::Objective;
-use super::weights::Weight;
+use super::score::{Score, scores};
+use super::unmet::Unmet;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
-use crate::units::Bandwidth;
 use std::fmt;
 
 /// One chosen GPU with what belongs to it.
@@ -31,18 +32,9 @@ pub struct PlacedGpu {
     pub nics: Vec<String>,
     /// The class of the path to these NICs.
     pub nic_path: Option<PathType>,
-}
-
-/// The value of the chosen set by one objective.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Score {
-    /// The objective's name.
-    pub objective: &'static str,
-    /// The value in GB/s, one direction; equal values were told apart by how near the paths are.
-    pub value: Bandwidth,
-    /// No set is worth more. `None`: no bound is known.
-    pub bound: Option<Bandwidth>,
+    /// The name of the NIC to use, so that none serves more GPUs of the job than [its share](super::gpus_per_nic) and the
+    /// worst path is best; not always one of the nearest.
+    pub nic: Option<String>,
 }
 
 /// How it is known that no set is better.
@@ -82,6 +74,8 @@ pub struct Placement {
     proof: Proof,
     why: String,
     remarks: Vec<String>,
+    preference: Option<Constraint>,
+    unmet: Vec<Unmet>,
 }
 
 impl Placement {
@@ -132,6 +126,16 @@ impl Placement {
         &self.why
     }
 
+    /// The first of what the request [prefers](super::Request::prefer) that can be met. `None`: nothing was, or none can.
+    pub fn preference(&self) -> Option<Constraint> {
+        self.preference
+    }
+
+    /// What the request prefers to that, and why it cannot be had.
+    pub fn unmet(&self) -> &[Unmet] {
+        &self.unmet
+    }
+
     /// What a person should know about the GPUs, CPUs and memory given.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
@@ -140,6 +144,11 @@ impl Placement {
     /// Adds what a person should know.
     pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
         self.remarks.extend(remarks);
+    }
+
+    /// Says which of the preferences is met.
+    pub(super) fn stand_on(&mut self, preference: Option<Constraint>, unmet: Vec<Unmet>) {
+        (self.preference, self.unmet) = (preference, unmet);
     }
 
     /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
@@ -177,9 +186,11 @@ pub(super) fn complete(
     limits: &CpuLimits,
 ) -> Placement {
     let shares = shares_of(topology, limits, chosen, chosen);
+    let own_nics = assign_nics(topology, chosen, gpus_per_nic(topology));
     let gpus = chosen
         .iter()
-        .map(|&position| {
+        .enumerate()
+        .map(|(number, &position)| {
             let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
             let (nics, nic_path) = nearest_nics(topology, position);
             PlacedGpu {
@@ -191,19 +202,11 @@ pub(super) fn complete(
                 mems: shares.gpus[position].mems.clone(),
                 nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
                 nic_path,
+                nic: own_nics.as_ref().map(|nics| topology.device_name(nics[number])),
             }
         })
         .collect();
-    let values = solution.values.iter().zip(&solution.bounds);
-    let scores = objectives
-        .iter()
-        .zip(values)
-        .map(|(objective, (value, bound))| Score {
-            objective: objective.name(),
-            value: value.bandwidth(),
-            bound: (*bound != Weight::MAX).then(|| bound.bandwidth()),
-        })
-        .collect();
+    let scores = scores(objectives, solution);
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let why = explain(topology, chosen, candidates, objectives[0].name(), proof);
@@ -212,7 +215,16 @@ pub(super) fn complete(
         .filter(|(_, gpu)| gpu.mig.is_some_and(|mig| mig.current))
         .map(|(_, gpu)| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()));
     let remarks = shares.remarks.iter().cloned().chain(divided).collect();
-    Placement { topology: topology.clone(), gpus, scores, proof, why, remarks }
+    Placement {
+        topology: topology.clone(),
+        gpus,
+        scores,
+        proof,
+        why,
+        remarks,
+        preference: None,
+        unmet: Vec::new(),
+    }
 }
 
 fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {

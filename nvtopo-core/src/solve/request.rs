@@ -1,11 +1,16 @@
 //! What a job asks for.
 
 use super::class::Class;
+use super::constraint::{Constraint, Limits};
 use super::cpus::CpuLimits;
+use super::criteria::Criteria;
+use super::decision::{Decision, Question};
+use super::exact;
+use super::explain::Explanation;
 use super::gpu_ref::GpuRef;
-use super::objective::{DEFAULT_OBJECTIVES, by_names};
+use super::mix::SizeMix;
 use super::placement::Placement;
-use super::{exact, placement};
+use super::unmet::{Unmet, witness};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
@@ -29,6 +34,9 @@ pub struct Request {
     exclude: Vec<GpuRef>,
     include: Vec<GpuRef>,
     objectives: Option<Vec<String>>,
+    mix: Option<SizeMix>,
+    require: Vec<Constraint>,
+    prefer: Vec<Constraint>,
     limits: CpuLimits,
 }
 
@@ -56,10 +64,40 @@ impl Request {
         self
     }
 
+    /// All of this must hold between the chosen GPUs.
+    pub fn require(mut self, constraints: impl IntoIterator<Item = Constraint>) -> Self {
+        self.require.extend(constraints);
+        self
+    }
+
+    /// The first of these that can be met must be met as well; where none can, none is. The placement tells
+    /// [which](Placement::preference), and [why not a better one](Placement::unmet).
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology, solve::Constraint};
+    ///
+    /// let bridged = Topology::preset("rtx-a6000-4-bridged")?;
+    /// let steps = [Constraint::SameNvlinkGroup, Constraint::SameNumaNode];
+    /// let placement = Request::gpus(4).prefer(steps).solve(&bridged)?;
+    /// assert_eq!(placement.unmet()[0].to_string(), "nvlink-group: there are no 4 of the 4 GPUs to choose from that are of one \
+    ///     NVLink group; at most 2 can be had, such as GPU0 and GPU1");
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn prefer(mut self, constraints: impl IntoIterator<Item = Constraint>) -> Self {
+        self.prefer.extend(constraints);
+        self
+    }
+
     /// What counts, most important first, by the names in [`OBJECTIVES`](super::objective::OBJECTIVES). What they
     /// leave open, the default objectives decide.
     pub fn objectives<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.objectives = Some(names.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// How often jobs of each size come: what the GPUs left over are worth is judged by it. Without, all sizes come alike.
+    pub fn mix(mut self, mix: SizeMix) -> Self {
+        self.mix = Some(mix);
         self
     }
 
@@ -78,23 +116,52 @@ impl Request {
     /// Chooses the best GPUs and what belongs to them.
     ///
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs.
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
+    /// required.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        let objectives = match &self.objectives {
-            Some(names) => by_names(names)?,
-            None => DEFAULT_OBJECTIVES.to_vec(),
-        };
-        let choice = self.choice(topology)?;
-        let (class, free) = Class::of_candidates(topology, &choice.candidates)?;
-        let include = class.weights.set(&choice.include);
-        let solution = exact::solve(&class.weights, free, include, self.count, &objectives);
-        let chosen = class.weights.positions(solution.chosen);
-        let count = choice.candidates.len();
-        let mut placement =
-            placement::complete(topology, &chosen, count, &solution, &objectives, &self.limits);
-        let unusable = choice.unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}"));
-        placement.remark(unusable);
-        Ok(placement)
+        Ok(self.decide(topology)?.placement(topology, &self.limits))
+    }
+
+    /// As [`solve`](Self::solve), and what would have been chosen instead.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology};
+    ///
+    /// let dgx1 = Topology::preset("dgx-1-v100")?;
+    /// let explained = Request::gpus(5).explain(&dgx1)?;
+    /// let first_fit = explained.first_fit.unwrap();
+    /// assert_eq!(first_fit.gpu_indices, [0, 1, 2, 3, 4]);
+    /// assert_eq!(first_fit.loss.unwrap().to_string(), "ring: 6 GB/s instead of 50 GB/s");
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn explain(&self, topology: &Topology) -> Result<Explanation> {
+        let decision = self.decide(topology)?;
+        Ok(Explanation {
+            next: decision.next(),
+            first_fit: decision.first_fit(),
+            placement: decision.placement(topology, &self.limits),
+        })
+    }
+
+    fn decide(&self, topology: &Topology) -> Result<Decision> {
+        let criteria = Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())?;
+        let Choice { candidates, include, unusable } = self.choice(topology)?;
+        let (class, free) = Class::of_candidates(topology, &candidates)?;
+        let question =
+            Question { include: class.weights.set(&include), class, free, count: self.count, criteria };
+        let mut unmet = Vec::new();
+        loop {
+            let preference = self.prefer.get(unmet.len()).copied();
+            let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
+            let limits = Limits::new(&constraints, &question.class.weights);
+            let task = question.task(&limits);
+            if let Ok(solution) = exact::solve(&question.class.weights, &task) {
+                return Ok(Decision { question, limits, solution, preference, unmet, unusable });
+            }
+            let witness = witness(&question.class.weights, &task, &constraints);
+            let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
+            unmet.push(Unmet { constraint, witness });
+        }
     }
 
     /// What there is to choose from, or why that is not enough.

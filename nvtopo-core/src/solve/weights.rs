@@ -1,9 +1,12 @@
 //! What a pair of GPUs is worth: one number that orders by bandwidth, then by how near the path is.
 
-use crate::model::{PathType, Topology};
+use super::links::Links;
+use super::memo::Memo;
+use super::objective::Set;
+use super::surroundings::Surroundings;
+use crate::model::{Pair, PathType, Topology};
 use crate::units::Bandwidth;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The most GPUs that one request chooses from.
 pub(super) const MAX_CANDIDATES: usize = 128;
@@ -25,8 +28,15 @@ impl Weight {
     pub const MAX: Self = Self(u64::MAX);
 
     /// A bandwidth, of which no path is known to be near.
+    // Inlined where a bandwidth may be unknown, it is computed of that as well, and memory checkers take that for a mistake.
+    #[inline(never)]
     pub fn of(bandwidth: Bandwidth) -> Self {
         Self(bandwidth.as_mb_per_s().min(MAX_MB_PER_S) << NEARNESS_BITS)
+    }
+
+    /// A bandwidth over paths of which the worst is of a class.
+    pub(super) fn over(bandwidth: Bandwidth, path: PathType) -> Self {
+        Self(Self::of(bandwidth).0 | nearness(path))
     }
 
     /// The part that is bandwidth.
@@ -35,44 +45,61 @@ impl Weight {
     }
 }
 
-/// The weights between candidates, by their order among the candidates.
+fn nearness(path: PathType) -> u64 {
+    PathType::Dis as u64 - path as u64
+}
+
+/// What a pair is worth. One of which nothing is known is worth nothing.
+pub(super) fn of_pair(pair: Pair) -> Weight {
+    let near = pair.path.map_or(0, nearness);
+    let Some(rate) = pair.rate else { return Weight(near) };
+    Weight(Weight::of(rate.bandwidth).0 | near)
+}
+
+/// What is known of the candidates, by their order: the weights of their pairs, and what lies beside them.
 #[derive(Debug)]
 pub struct Weights {
     topology: Topology,
     /// The candidates' positions.
     positions: Vec<usize>,
     count: usize,
-    reach: OnceLock<Vec<Weight>>,
     cells: Vec<Weight>,
     descending: OnceLock<Vec<(Weight, u8, u8)>>,
-    values: [OnceLock<Box<[AtomicU64]>>; MEMOS],
+    levels: OnceLock<Vec<Level>>,
+    twins: OnceLock<Vec<Set>>,
+    links: OnceLock<Links>,
+    surroundings: OnceLock<Surroundings>,
+    pub(super) memo: Memo,
 }
 
-/// How many functions of a set are remembered.
-const MEMOS: usize = 3;
+/// The pairs of at least some weight.
+#[derive(Debug)]
+pub(super) struct Level {
+    /// The greatest weight of those that are not among the pairs of the level before.
+    pub(super) most: Weight,
+    /// For each candidate the others of its pairs.
+    pub(super) near: Box<[Set]>,
+}
 
-/// The most candidates of which every set's value is remembered.
-const MAX_REMEMBERED: usize = 16;
+/// The most levels that are told apart.
+const MAX_LEVELS: usize = 64;
 
 impl Weights {
-    /// The weights of these GPUs. A pair of which nothing is known is worth nothing.
+    /// The weights of these GPUs.
     pub(super) fn of(topology: &Topology, gpus: &[usize]) -> Self {
-        let pairs = topology.pairs();
-        let weight = |a: usize, b: usize| {
-            let pair = pairs.pair(a, b);
-            let bandwidth = pair.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s()).min(MAX_MB_PER_S);
-            let nearness = pair.path.map_or(0, |path| PathType::Dis as u64 - path as u64);
-            Weight(bandwidth << NEARNESS_BITS | nearness)
-        };
+        let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
         Self {
             topology: topology.clone(),
             positions: gpus.to_vec(),
             count: gpus.len(),
-            reach: OnceLock::new(),
             cells,
             descending: OnceLock::new(),
-            values: std::array::from_fn(|_| OnceLock::new()),
+            levels: OnceLock::new(),
+            twins: OnceLock::new(),
+            links: OnceLock::new(),
+            surroundings: OnceLock::new(),
+            memo: Memo::new(gpus.len()),
         }
     }
 
@@ -82,55 +109,30 @@ impl Weights {
     }
 
     /// The candidates at some positions in [`Topology::gpus`].
-    pub(super) fn set(&self, positions: &[usize]) -> u128 {
+    pub(super) fn set(&self, positions: &[usize]) -> Set {
         let members = self.positions.iter().enumerate().filter(|(_, position)| positions.contains(position));
         members.fold(0, |set, (gpu, _)| set | 1 << gpu)
     }
 
     /// The positions in [`Topology::gpus`] of some candidates.
-    pub fn positions(&self, set: u128) -> Vec<usize> {
+    pub fn positions(&self, set: Set) -> Vec<usize> {
         let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);
         members.map(|(_, position)| *position).collect()
     }
 
-    /// What one of several functions, numbered from 0, says of a set; computed once on machines of few GPUs. The greatest
-    /// number cannot be said.
-    pub(super) fn remember(&self, function: usize, set: u128, say: impl FnOnce() -> u64) -> u64 {
-        let (Some(cell), true) = (self.values.get(function), self.count <= MAX_REMEMBERED) else {
-            return say();
-        };
-        // 0 is not computed yet. Two threads that compute the same write the same.
-        let zeros = || (0..1usize << self.count).map(|_| AtomicU64::new(0)).collect();
-        let slot = &cell.get_or_init(zeros)[set as usize];
-        match slot.load(Ordering::Relaxed) {
-            0 => {
-                let said = say();
-                slot.store(said.wrapping_add(1), Ordering::Relaxed);
-                said
-            }
-            known => known - 1,
-        }
-    }
-
     /// The bytes that this may come to hold.
     pub(super) fn size(&self) -> usize {
-        let remembered =
-            if self.count <= MAX_REMEMBERED { (MEMOS * size_of::<u64>()) << self.count } else { 0 };
-        self.cells.len() * 2 * size_of::<Weight>() + remembered
+        self.cells.len() * 3 * size_of::<Weight>() + self.memo.size()
     }
 
-    /// The most that each candidate can send: over all of its NVLinks, or to any one other.
-    pub(super) fn reach(&self) -> &[Weight] {
-        self.reach.get_or_init(|| {
-            let reach = |gpu: usize| {
-                let id = self.topology.devices()[self.positions[gpu]];
-                let rates = self.topology.nvlinks().of_node(id).map(|(_, bundle)| bundle.rate);
-                let links = rates.map(|rate| rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth)).sum();
-                let others = (0..self.count).filter(|other| *other != gpu);
-                others.map(|other| self.between(gpu, other)).max().unwrap_or_default().max(Weight::of(links))
-            };
-            (0..self.count).map(reach).collect()
-        })
+    /// The NVLinks of the candidates.
+    pub(super) fn links(&self) -> &Links {
+        self.links.get_or_init(|| Links::of(&self.topology, &self.positions))
+    }
+
+    /// What lies beside the candidates.
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        self.surroundings.get_or_init(|| Surroundings::of(&self.topology, &self.positions))
     }
 
     /// How many candidates there are.
@@ -158,19 +160,31 @@ impl Weights {
         })
     }
 
-    /// Whether exchanging the two changes no NVLink.
-    pub(super) fn link_twins(&self, a: usize, b: usize) -> bool {
-        let nvlinks = self.topology.nvlinks();
-        let id = |gpu: usize| self.topology.devices()[self.positions[gpu]];
-        let (a, b) = (id(a), id(b));
-        let links = |own, other| {
-            nvlinks.of_node(own).filter(move |(far, _)| *far != other).map(|(far, bundle)| (far, bundle.rate))
-        };
-        links(a, b).eq(links(b, a))
+    /// The pairs by their weight: more and more of them, the greatest first.
+    pub(super) fn levels(&self) -> &[Level] {
+        self.levels.get_or_init(|| {
+            let steps: Vec<_> = self.descending().chunk_by(|a, b| a.0 == b.0).collect();
+            let mut near = vec![0; self.count];
+            let level = |steps: &[&[(Weight, u8, u8)]]| {
+                for (_, a, b) in steps.iter().copied().flatten() {
+                    near[usize::from(*a)] |= 1 << b;
+                    near[usize::from(*b)] |= 1 << a;
+                }
+                Level { most: steps[0][0].0, near: near.clone().into() }
+            };
+            steps.chunks(steps.len().div_ceil(MAX_LEVELS).max(1)).map(level).collect()
+        })
     }
 
-    /// Whether exchanging the two changes no weight.
-    pub(super) fn twins(&self, a: usize, b: usize) -> bool {
-        (0..self.count).all(|x| x == a || x == b || self.between(a, x) == self.between(b, x))
+    /// For each candidate the others with which it can be exchanged without changing any weight.
+    pub(super) fn twins(&self) -> &[Set] {
+        self.twins.get_or_init(|| {
+            let alike = |a: usize, b: usize| {
+                (0..self.count).all(|x| x == a || x == b || self.between(a, x) == self.between(b, x))
+            };
+            let of =
+                |a: usize| (0..self.count).filter(|b| a != *b && alike(a, *b)).fold(0, |set, b| set | 1 << b);
+            (0..self.count).map(of).collect()
+        })
     }
 }

@@ -1,6 +1,6 @@
 """The extension module: what Rust gives to the package `nvtopo`. The docstrings are those of the module."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
 from typing import Literal, final
 
@@ -268,6 +268,9 @@ class Topology:
         exclude: Iterable[int | str] = (),
         include: Iterable[int | str] = (),
         objectives: Iterable[str] | None = None,
+        require: Iterable[str] = (),
+        prefer: Iterable[str] = (),
+        mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
     ) -> Placement:
@@ -281,8 +284,13 @@ class Topology:
             only: choose among these, the free ones. None: among all.
             exclude: do not take these.
             include: take these in any case.
-            objectives: what counts, most important first: "min-pair", "pair-sum", "remainder". What they leave
-                open the defaults decide.
+            objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
+                "numa-span", "nic", "remainder", "mapa". What they leave open the defaults decide.
+            require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "at-least:50"
+                (GB/s between each two).
+            prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+            mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
+                all sizes alike.
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
                 the calling thread, on any other all.
@@ -760,6 +768,14 @@ class Placement:
         """One sentence of why."""
 
     @property
+    def preference(self) -> str | None:
+        """The first of what was preferred that can be met. None: nothing was preferred, or nothing can be met."""
+
+    @property
+    def unmet(self) -> list[str]:
+        """What was preferred to that, and why it cannot be had."""
+
+    @property
     def remarks(self) -> list[str]:
         """What a person should know about the CPUs and memory given."""
 
@@ -811,6 +827,10 @@ class PlacedGpu:
     def nic_path(self) -> str | None:
         """The class of the path to these NICs, such as "PIX". None: there is no NIC, or no path is known."""
 
+    @property
+    def nic(self) -> str | None:
+        """The name of the NIC to use, so that none serves more GPUs of the job than its share."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -823,12 +843,16 @@ class Score:
         """The objective's name."""
 
     @property
-    def gb_per_s(self) -> float:
-        """The value in GB/s (1e9 bytes per second), one direction."""
+    def value(self) -> float:
+        """The value in its unit."""
+
+    @property
+    def unit(self) -> str:
+        """The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1)."""
 
     @property
     def bound(self) -> float | None:
-        """No set of GPUs is worth more than this, in GB/s. None: no bound is known."""
+        """No set of GPUs is better than this. None: no bound is known."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

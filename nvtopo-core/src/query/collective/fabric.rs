@@ -28,6 +28,7 @@ impl Fabric {
             gpus.iter().enumerate().map(|(place, gpu)| (topology.devices()[*gpu], place)).collect();
         let count = gpus.len();
         let mut rates = vec![0; count * count];
+        let mut unit = 0;
         let mut planes: BTreeMap<_, Vec<u64>> = BTreeMap::new();
         for (&id, &own) in &place {
             for (far, bundle) in nvlinks.of_node(id) {
@@ -39,7 +40,11 @@ impl Fabric {
                 match other {
                     Some(other) => {
                         let measured = topology.measured(id, far).map(Bandwidth::as_mb_per_s);
-                        rates[own * count + other] = measured.unwrap_or(rate);
+                        let rate = measured.unwrap_or(rate);
+                        rates[own * count + other] = rate;
+                        // Rings share a pair link by link, where its rate is that of so many equal links.
+                        let links = u64::from(bundle.links.max(1));
+                        unit = gcd(unit, if rate.is_multiple_of(links) { rate / links } else { rate });
                     }
                     None => planes.entry(far).or_insert_with(|| vec![0; count])[own] += rate,
                 }
@@ -55,7 +60,6 @@ impl Fabric {
                 }
             }
         }
-        let unit = rates.iter().copied().filter(|rate| *rate > 0).reduce(gcd).unwrap_or(0);
         let most = rates.iter().copied().max().unwrap_or(0);
         // Rates without a sensible common unit lose what is left over, never more than a part in 64.
         let unit = if unit > 0 { unit.max(most.div_ceil(MAX_UNITS)) } else { 0 };

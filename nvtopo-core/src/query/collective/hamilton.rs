@@ -39,13 +39,21 @@ pub(super) fn cycle(near: &[u32]) -> Option<Vec<usize>> {
     Some(order)
 }
 
-/// All cycles through all members, each once in one direction, from member 0. Stops at `most`, and tells whether that
-/// were all.
-pub(super) fn cycles(near: &[u32], most: usize) -> (Vec<Vec<u8>>, bool) {
+/// Cycles through all members, each once in one direction, from member 0.
+pub(super) struct Cycles {
+    pub(super) found: Vec<Vec<u8>>,
+    /// Whether these are all.
+    pub(super) complete: bool,
+    /// How many paths were looked at.
+    pub(super) steps: usize,
+}
+
+/// All cycles, or `most` of them.
+pub(super) fn cycles(near: &[u32], most: usize) -> Cycles {
     let mut walk = Walk { near, path: vec![0], found: Vec::new(), most, steps: 0 };
     walk.on(1);
     let complete = walk.found.len() < most && walk.steps < MAX_STEPS;
-    (walk.found, complete)
+    Cycles { found: walk.found, complete, steps: walk.steps }
 }
 
 /// Steps after which the listing of cycles stops.

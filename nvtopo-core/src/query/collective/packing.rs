@@ -18,6 +18,8 @@ pub(super) struct Packing {
     pub(super) cycles: Vec<(Vec<usize>, u32)>,
     /// Whether no packing carries more.
     pub(super) complete: bool,
+    /// How many paths and cycles were looked at.
+    pub(super) looks: u32,
 }
 
 /// Packs rings through all members; `bound` is the most units that any could carry.
@@ -26,7 +28,7 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     let neighbours =
         |a: usize| (0..count).filter(|b| fabric.units(a, *b) > 0).fold(0u32, |set, b| set | 1 << b);
     let near: Vec<u32> = (0..count).map(neighbours).collect();
-    let (cycles, listed) = hamilton::cycles(&near, MAX_CYCLES);
+    let hamilton::Cycles { found: cycles, complete: listed, steps } = hamilton::cycles(&near, MAX_CYCLES);
     let units: Vec<u32> =
         (0..count * count).map(|cell| 2 * fabric.units(cell / count, cell % count)).collect();
     let mut search =
@@ -50,7 +52,8 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     let taken = best.into_iter().zip(&cycles).filter(|(units, _)| *units > 0);
     let cycles =
         taken.map(|(units, cycle)| (cycle.iter().map(|member| usize::from(*member)).collect(), units));
-    Packing { cycles: cycles.collect(), complete }
+    let looks = search.looks + steps as u32;
+    Packing { cycles: cycles.collect(), complete, looks }
 }
 
 struct Search<'a> {

@@ -4,6 +4,7 @@ use super::fabric::Fabric;
 use super::{MAX_EXACT, cuts, hamilton, members, packing};
 use crate::model::{PathType, Topology};
 use crate::units::Bandwidth;
+use std::cmp::Reverse;
 
 /// A ring, or several alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,13 +25,14 @@ pub struct Rings {
     pub bandwidth: Bandwidth,
     /// No rings carry more. Equal to the bandwidth where that is proven to be the most.
     pub bound: Bandwidth,
-    /// The class of the worst path that a ring uses.
+    /// The class of the worst path that a ring uses, of those with the least bandwidth.
     pub path: PathType,
 }
 
 impl Topology {
     /// The rings through all of these GPUs, by their positions in [`gpus`](Self::gpus): over NVLink as many as its links
-    /// carry at once; where NVLink has no ring, the ring over other paths whose worst pair is best.
+    /// carry at once; where NVLink has no ring, the ring over other paths whose worst pair is best, by bandwidth and then by
+    /// class.
     ///
     /// The value in GB/s, one direction: the greatest Σ x(R) over directed cycles R through all GPUs, such that no link
     /// carries more than its bandwidth in either direction, x in halves of one link. Two GPUs are a ring of what they
@@ -45,20 +47,40 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn rings(&self, gpus: &[usize]) -> Option<Rings> {
-        let set = members(self, gpus)?;
+        self.rings_with_effort(gpus).0
+    }
+
+    /// And how much work it was to find them, in steps of a fraction of a microsecond.
+    pub(crate) fn rings_with_effort(&self, gpus: &[usize]) -> (Option<Rings>, u32) {
+        let Some(set) = members(self, gpus) else { return (None, 0) };
         if let [a, b] = set[..] {
-            let pair = self.pairs().pair(a, b);
-            let bandwidth = pair.rate?.bandwidth;
-            let rings = vec![Ring { order: set, bandwidth }];
-            return Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path? });
+            return (over_pair(self, a, b), 0);
         }
-        Fabric::of(self, &set).and_then(|fabric| over_nvlink(&fabric, &set)).or_else(|| over_all(self, &set))
+        let (rings, effort) = match Fabric::of(self, &set) {
+            Some(fabric) => over_nvlink(&fabric, &set),
+            None => (None, 0),
+        };
+        match rings {
+            None => {
+                let (rings, more) = over_all(self, &set);
+                (rings, effort + more)
+            }
+            found => (found, effort),
+        }
     }
 }
 
+fn over_pair(topology: &Topology, a: usize, b: usize) -> Option<Rings> {
+    let pair = topology.pairs().pair(a, b);
+    let bandwidth = pair.rate?.bandwidth;
+    let rings = vec![Ring { order: vec![a, b], bandwidth }];
+    Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path? })
+}
+
 /// `None` where NVLink carries no ring.
-fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Option<Rings> {
+fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
     let mut rings = Vec::new();
+    let mut effort = 0;
     // A fabric carries a ring for each link that every GPU has to it, in any order.
     let switched: u64 = fabric.planes.iter().map(|ports| ports.iter().copied().min().unwrap_or(0)).sum();
     if switched > 0 {
@@ -68,6 +90,7 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Option<Rings> {
     if fabric.unit > 0 && fabric.count <= MAX_EXACT {
         let units = u32::try_from(bound / fabric.unit).unwrap_or(u32::MAX);
         let packing = packing::pack(fabric, units);
+        effort = packing.looks / LOOKS;
         rings.extend(packing.cycles.iter().map(|(cycle, units)| Ring {
             order: cycle.iter().map(|member| set[*member]).collect(),
             bandwidth: Bandwidth::from_mb_per_s(fabric.unit).times(u64::from(*units)),
@@ -78,53 +101,54 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Option<Rings> {
         }
     }
     if rings.is_empty() {
-        return None;
+        return (None, effort);
     }
     rings.sort_by_key(|ring| std::cmp::Reverse(ring.bandwidth));
     let bandwidth = rings.iter().map(|ring| ring.bandwidth).sum();
-    Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: PathType::Nvl })
+    (Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: PathType::Nvl }), effort)
 }
 
-/// The ring whose worst pair is best, whatever its pairs go over.
-fn over_all(topology: &Topology, set: &[usize]) -> Option<Rings> {
-    let pair = |a: usize, b: usize| topology.pairs().pair(set[a], set[b]);
+/// Looks at cycles, or at their tables, that are one step of effort.
+const LOOKS: u32 = 8;
+
+/// The ring whose worst pair is best, whatever its pairs go over; at equal bandwidth the nearer path is better.
+fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     let count = set.len();
-    let mut rates = Vec::new();
-    for (a, b) in (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))) {
-        rates.push(pair(a, b).rate?.bandwidth);
-    }
-    rates.sort_unstable();
-    rates.dedup();
-    let mut bound = None;
-    for least in rates.iter().rev().copied() {
-        let linked =
-            |a: usize, b: usize| a != b && pair(a, b).rate.is_some_and(|rate| rate.bandwidth >= least);
+    let worth = |a: usize, b: usize| {
+        let pair = topology.pairs().pair(set[a], set[b]);
+        Some((pair.rate?.bandwidth, Reverse(pair.path?)))
+    };
+    let pairs = || (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
+    let Some(mut levels) = pairs().map(|(a, b)| worth(a, b)).collect::<Option<Vec<_>>>() else {
+        return (None, 0);
+    };
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let (mut bound, mut effort) = (None, 0);
+    for least in levels {
+        let linked = |a: usize, b: usize| a != b && worth(a, b) >= Some(least);
         let enough = (0..count).all(|a| (0..count).filter(|b| linked(a, *b)).nth(1).is_some());
+        effort += (count * count) as u32 / LOOKS / 4;
         if !enough {
             continue;
         }
-        bound = bound.or(Some(least));
+        let (bandwidth, Reverse(path)) = least;
+        bound = bound.or(Some(bandwidth));
         let order = if count <= MAX_EXACT {
+            effort += (count as u32) << count >> 4;
             let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0u32, |set, b| set | 1 << b);
             hamilton::cycle(&(0..count).map(near).collect::<Vec<_>>())
         } else {
             nearest_first(count, linked)
         };
         if let Some(order) = order {
-            let next = order.iter().cycle().skip(1);
-            let path = order.iter().zip(next).filter_map(|(a, b)| pair(*a, *b).path).max()?;
             let order = order.into_iter().map(|member| set[member]).collect();
-            // Below the first rate with enough pairs a table of all sets has shown that there is no ring.
-            let bound = if count <= MAX_EXACT { least } else { bound.unwrap_or(least) };
-            return Some(Rings {
-                rings: vec![Ring { order, bandwidth: least }],
-                bandwidth: least,
-                bound,
-                path,
-            });
+            // Below the first level with enough pairs a table of all sets has shown that there is no ring.
+            let bound = if count <= MAX_EXACT { bandwidth } else { bound.unwrap_or(bandwidth) };
+            return (Some(Rings { rings: vec![Ring { order, bandwidth }], bandwidth, bound, path }), effort);
         }
     }
-    None
+    (None, effort)
 }
 
 /// A cycle found by always going on to the lowest neighbour that is left; not every cycle is found so.

@@ -2,7 +2,7 @@
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
 use crate::model::Topology;
-use crate::solve::{Placement, Proof, Shares};
+use crate::solve::{Alternative, Explanation, Placement, Proof, Shares};
 use crate::source::PRESETS;
 use comfy_table::Cell;
 use std::fmt::Write;
@@ -10,8 +10,17 @@ use std::fmt::Write;
 pub(super) fn placement(placement: &Placement, style: Style) -> String {
     let names: Vec<String> = placement.gpus().iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
     let mut out = format!("{}\n{}\n\n", bold(&names.join(" "), style), placement.why());
+    for unmet in placement.unmet() {
+        let _ = writeln!(out, "{}", dim(&format!("not {unmet}"), style));
+    }
+    if let Some(preference) = placement.preference() {
+        let _ = writeln!(out, "It meets {preference}.");
+    }
+    if placement.preference().is_some() || !placement.unmet().is_empty() {
+        out += "\n";
+    }
     let mut table = table(style);
-    table.set_header(["", "CPUs", "memory node", "nearest NICs"].map(head));
+    table.set_header(["", "CPUs", "memory node", "nearest NICs", "own NIC"].map(head));
     for gpu in placement.gpus() {
         let near = gpu.nic_path.map(|path| format!("{} {}", path.word(), gpu.nics.join(" ")));
         table.add_row([
@@ -19,6 +28,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             Cell::new(&gpu.cpus),
             Cell::new(or_unknown(gpu.mems.to_string())),
             path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
+            Cell::new(gpu.nic.as_deref().unwrap_or("none known")),
         ]);
     }
     out += &lines(table);
@@ -38,6 +48,26 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
     };
     let _ = writeln!(out, "{}", dim(&proof, style));
     out + &remarks(placement.remarks(), style)
+}
+
+pub(super) fn explanation(explanation: &Explanation, style: Style) -> String {
+    let mut out = placement(&explanation.placement, style) + "\n";
+    let alternative = |name: &str, other: &Alternative| {
+        let gpus: Vec<String> = other.gpu_indices.iter().map(|index| format!("GPU{index}")).collect();
+        let loss = match other.loss {
+            Some(loss) => loss.to_string(),
+            None => "as good; the lowest numbers decided".to_owned(),
+        };
+        format!("{name:>10}  {}: {loss}\n", gpus.join(" "))
+    };
+    match &explanation.next {
+        Some(next) => out += &alternative("next best", next),
+        None => out += " next best  there is no other set\n",
+    }
+    if let Some(first_fit) = &explanation.first_fit {
+        out += &alternative("first fit", first_fit);
+    }
+    out
 }
 
 pub(super) fn shares(topology: &Topology, shares: &Shares, style: Style) -> String {

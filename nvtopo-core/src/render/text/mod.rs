@@ -9,7 +9,7 @@ mod simulation;
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
 use crate::solve::simulate::Report;
-use crate::solve::{Placement, RankMap, Shares};
+use crate::solve::{Explanation, Placement, RankMap, Shares};
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, Table};
 
@@ -26,6 +26,10 @@ impl Render for Text {
 
     fn placement(&self, placement: &Placement, style: Style) -> String {
         answers::placement(placement, style)
+    }
+
+    fn explanation(&self, explanation: &Explanation, style: Style) -> String {
+        answers::explanation(explanation, style)
     }
 
     fn ranks(&self, map: &RankMap, style: Style) -> String {

@@ -3,13 +3,22 @@
 //! A request compares sets by a list of objectives, lexicographically; a new one is one file and one line in
 //! [`OBJECTIVES`].
 
-mod collective;
+mod all_to_all;
+mod mapa;
 mod min_pair;
+mod nic;
+mod numa_span;
 mod pair_sum;
+mod reach;
 mod remainder;
+mod ring;
+mod tree;
 
+use super::score::Quantity;
+use super::surroundings::members;
 pub use super::weights::{Weight, Weights};
 use crate::error::{Error, Result};
+pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 
 /// A set of candidates, one bit for each.
 pub type Set = u128;
@@ -19,6 +28,8 @@ pub type Set = u128;
 pub struct Partial<'a> {
     /// The weights between candidates.
     pub weights: &'a Weights,
+    /// How many of a million jobs have each number of GPUs.
+    pub mix: &'a [(usize, u64)],
     /// The chosen candidates.
     pub chosen: Set,
     /// The worst pair among the chosen; [`Weight::MAX`] below two.
@@ -27,12 +38,69 @@ pub struct Partial<'a> {
     pub sum: Weight,
     /// How many are still to be chosen.
     pub missing: usize,
-    /// For each candidate that may still be chosen: its worst weight to the chosen, and its sum to them.
-    pub open: &'a [(Weight, Weight)],
-    /// The candidates of `open`.
-    pub open_set: Set,
+    /// The candidates that may still be chosen.
+    pub open: Set,
+    /// For each candidate: its worst weight to the chosen, and its sum to them.
+    pub to_chosen: &'a [(Weight, Weight)],
     /// The greatest weight of any pair of candidates.
     pub greatest: Weight,
+}
+
+impl Partial<'_> {
+    /// How many GPUs a complete set has.
+    fn size(&self) -> usize {
+        self.chosen.count_ones() as usize + self.missing
+    }
+
+    /// The worst of the best `missing` values of the open candidates: one that joins has no better. [`Weight::MAX`] where
+    /// none joins, nothing where there are too few.
+    fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
+        let mut room = [Weight::default(); Set::BITS as usize];
+        let mut count = 0;
+        for gpu in members(self.open) {
+            room[count] = value(gpu);
+            count += 1;
+        }
+        match self.missing {
+            0 => Weight::MAX,
+            missing if missing > count => Weight::default(),
+            missing => *room[..count].select_nth_unstable_by(missing - 1, |a, b| b.cmp(a)).1,
+        }
+    }
+}
+
+/// What a set is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// How good it is; greater is better.
+    pub worth: Weight,
+    /// Whether that is all that it is worth, and not just what was found of it.
+    pub proven: bool,
+    /// How much work it was to find out, in steps of the search for the best set.
+    pub effort: u32,
+}
+
+/// Bits of a packed value that hold the effort, of which sixteen steps are the least that is told apart.
+const EFFORT_BITS: u32 = 14;
+
+impl Value {
+    /// In one number, which is never 0.
+    pub(super) fn pack(self) -> u64 {
+        let effort = u64::from(self.effort / 16).min((1 << EFFORT_BITS) - 1);
+        ((self.worth.0 << EFFORT_BITS | effort) << 1 | u64::from(self.proven)).wrapping_add(1)
+    }
+
+    pub(super) fn unpack(packed: u64) -> Self {
+        let packed = packed.wrapping_sub(1);
+        let effort = (packed >> 1) as u32 % (1 << EFFORT_BITS) * 16;
+        Self { worth: Weight(packed >> (EFFORT_BITS + 1)), proven: packed & 1 == 1, effort }
+    }
+}
+
+impl From<Weight> for Value {
+    fn from(worth: Weight) -> Self {
+        Self { worth, proven: true, effort: 0 }
+    }
 }
 
 /// What makes a set of GPUs good. Greater is better.
@@ -43,36 +111,45 @@ pub trait Objective: Sync {
     /// One line for people.
     fn summary(&self) -> &'static str;
 
-    /// Whether it sees more than the weights of pairs: the NVLinks themselves.
-    fn sees_links(&self) -> bool {
-        false
-    }
-
-    /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
-    fn value(&self, partial: &Partial<'_>, rest: Set) -> Weight;
-
-    /// Whether the value of a complete set is all that it is worth, and not just what was found of it.
-    fn is_proven(&self, _partial: &Partial<'_>) -> bool {
+    /// Whether it sees no difference between two candidates whose weights to all others are equal.
+    fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
         true
     }
 
+    /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
+    fn value(&self, partial: &Partial<'_>, rest: Set) -> Value;
+
     /// No set that extends the chosen ones is worth more than this.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
+
+    /// A worth in its unit.
+    fn quantity(&self, worth: Weight) -> Quantity {
+        Quantity::Bandwidth(worth.bandwidth())
+    }
 }
 
 /// Every objective.
 pub static OBJECTIVES: &[&dyn Objective] = &[
+    &ring::Ring,
+    &tree::Tree,
+    &all_to_all::AllToAll,
     &min_pair::MinPair,
     &pair_sum::PairSum,
+    &numa_span::NumaSpan,
+    &nic::Nic,
     &remainder::Remainder,
-    &collective::Ring,
-    &collective::Tree,
-    &collective::AllToAll,
+    &mapa::Mapa,
 ];
 
 /// What counts where the request does not say, and after what it says.
 pub static DEFAULT_OBJECTIVES: &[&dyn Objective] =
-    &[&min_pair::MinPair, &pair_sum::PairSum, &remainder::Remainder];
+    &[&ring::Ring, &numa_span::NumaSpan, &nic::Nic, &pair_sum::PairSum, &remainder::Remainder];
+
+/// The most objectives that one search compares by.
+pub(super) const MAX_OBJECTIVES: usize = 16;
+
+/// What the sets of GPUs that are left over are compared by.
+static REST: &[&dyn Objective] = &[&ring::Ring];
 
 /// An objective by its name.
 pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {

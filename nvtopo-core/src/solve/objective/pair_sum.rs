@@ -2,7 +2,8 @@
 //!
 //! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
-use super::{Objective, Partial, Set, Weight};
+use super::{Objective, Partial, Set, Value, Weight};
+use crate::solve::surroundings::members;
 
 pub(super) struct PairSum;
 
@@ -15,15 +16,21 @@ impl Objective for PairSum {
         "the sum of the bandwidths of all pairs in the set"
     }
 
-    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Weight {
-        partial.sum
+    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+        partial.sum.into()
     }
 
     /// The best `missing` sums to the chosen, and the greatest weight for each pair among those that join.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let missing = partial.missing.min(partial.open.len());
-        let mut sums: Vec<u64> = partial.open.iter().map(|(_, sum)| sum.0).collect();
-        if missing > 0 && missing < sums.len() {
+        let mut room = [0; Set::BITS as usize];
+        let mut count = 0;
+        for gpu in members(partial.open) {
+            room[count] = partial.to_chosen[gpu].1.0;
+            count += 1;
+        }
+        let sums = &mut room[..count];
+        let missing = partial.missing.min(count);
+        if missing > 0 && missing < count {
             sums.select_nth_unstable_by(missing - 1, |a, b| b.cmp(a));
         }
         let joins: u64 = sums[..missing].iter().sum();

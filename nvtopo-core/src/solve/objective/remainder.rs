@@ -1,15 +1,29 @@
 //! `remainder`: what is left for the next jobs.
 //!
-//! Σ over m = 2 … |R| of the best bottleneck (`min-pair`) of any m GPUs of the remainder R = candidates \ S, in GB/s:
-//! each size of the next job counts the same. The best bottleneck of m is the greatest b such that the pairs of R
-//! with at least b hold a clique of m.
+//! Σ over sizes m of p(m) · best(m, R) / best(m, all), where p(m) is how often jobs of m GPUs come, R = candidates \ S are
+//! the GPUs left over, and best(m, X) is the most that the rings of m GPUs of X carry; a job of one GPU finds all it needs
+//! wherever one is left. A part of the whole, from 0 to 1: with 1, every job finds what it would on an empty machine. On machines
+//! of more than 16 GPUs the worst pair of m GPUs stands for their rings.
 
-use super::{Objective, Partial, Set, Weight};
+use super::{Objective, Partial, Quantity, REST, Set, Value, Weight};
+use crate::solve::exact;
 use crate::solve::weights::Weights;
+
+/// The most GPUs of which rings are compared.
+const MAX_RINGS: usize = 16;
 
 /// Steps of the clique searches for one value. Machines need a few dozen; a matrix made to be hard gets a value that
 /// is too low, but still the same one every time.
 const MAX_STEPS: usize = 20_000;
+
+/// Steps of the search for the best rings of one size, for the same reason.
+const MAX_SEARCH: u64 = 20_000;
+
+/// What one size is counted as, in steps of the search that asks.
+const EFFORT: u32 = 32;
+
+/// The whole.
+const ONE: u64 = 1_000_000;
 
 pub(super) struct Remainder;
 
@@ -19,23 +33,76 @@ impl Objective for Remainder {
     }
 
     fn summary(&self) -> &'static str {
-        "the bottlenecks of the best sets of each size that the GPUs left over can still form, summed"
+        "what the next jobs can have of the GPUs left over, as a part of what an empty machine gives them"
     }
 
-    fn value(&self, partial: &Partial<'_>, rest: Set) -> Weight {
-        Weight(value(partial.weights, rest))
+    fn value(&self, partial: &Partial<'_>, rest: Set) -> Value {
+        let weights = partial.weights;
+        let whole = Set::MAX >> (Set::BITS as usize - weights.gpus());
+        let mut proven = true;
+        let worth = if weights.gpus() <= MAX_RINGS {
+            let mut best = |set: Set, size: usize| {
+                let (worth, known) = ring(weights, set, size);
+                proven &= known;
+                worth
+            };
+            share(partial.mix, |size| (best(rest, size), best(whole, size)))
+        } else {
+            let (left, all) = (worst_pairs(weights, rest), worst_pairs(weights, whole));
+            share(partial.mix, |size| (at(&left, size), at(&all, size)))
+        };
+        Value { worth, proven, effort: EFFORT * partial.mix.len() as u32 }
     }
 
+    /// Nothing is worth more than the whole.
     fn bound(&self, _partial: &Partial<'_>) -> Weight {
-        Weight::MAX
+        Weight(ONE * ONE)
+    }
+
+    fn quantity(&self, worth: Weight) -> Quantity {
+        Quantity::Share((worth.0 / ONE) as u32)
     }
 }
 
-fn value(weights: &Weights, rest: Set) -> u64 {
-    let inside = |gpu: u8| rest >> gpu & 1 == 1;
-    let whole = rest.count_ones() as usize;
+/// The parts that jobs find of what an empty machine gives them, by how often they come.
+fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) -> Weight {
+    let mut part = |size: usize| {
+        let (left, all) = of(size);
+        (u128::from(left.0) * u128::from(ONE)).checked_div(all.0.into()).unwrap_or(0) as u64
+    };
+    Weight(mix.iter().map(|(size, often)| often * part(*size)).sum())
+}
+
+/// What the best rings of so many GPUs of a set carry, and whether none carry more. One GPU is as good as any.
+fn ring(weights: &Weights, set: Set, size: usize) -> (Weight, bool) {
+    if size > set.count_ones() as usize {
+        return (Weight::default(), true);
+    }
+    if size < 2 {
+        return (Weight(ONE), true);
+    }
+    weights.memo.best_left(set, size, || {
+        let task = exact::Task { most_steps: MAX_SEARCH, ..exact::Task::new(set, size, REST, &[]) };
+        let found = exact::solve(weights, &task);
+        found.map_or_else(|_| (Weight::default(), false), |found| (found.values[0], found.complete))
+    })
+}
+
+fn at(worst_pairs: &[Weight], size: usize) -> Weight {
+    worst_pairs.get(size).copied().unwrap_or_default()
+}
+
+/// The best bottlenecks of any so many GPUs of a set, by their number. The best of m is the greatest b such that the pairs
+/// with at least b hold a clique of m.
+fn worst_pairs(weights: &Weights, set: Set) -> Vec<Weight> {
+    let inside = |gpu: u8| set >> gpu & 1 == 1;
+    let whole = set.count_ones() as usize;
     let mut near = [0; Set::BITS as usize];
-    let (mut total, mut reached, mut steps) = (0, 1, 0);
+    let mut found = vec![Weight::default(); whole + 1];
+    if let Some(one) = found.get_mut(1) {
+        *one = Weight(ONE);
+    }
+    let (mut reached, mut steps) = (1, 0);
     // Pairs join from the best down; the sizes that become possible with a weight are worth that weight.
     for pairs in weights.descending().chunk_by(|a, b| a.0 == b.0) {
         let mut grown = false;
@@ -48,14 +115,14 @@ fn value(weights: &Weights, rest: Set) -> u64 {
             continue;
         }
         let mut search = Clique { near: &near, best: reached, steps };
-        search.grow(0, rest);
-        total += pairs[0].0.0 * (search.best - reached) as u64;
+        search.grow(0, set);
+        found[reached + 1..=search.best].fill(pairs[0].0);
         (reached, steps) = (search.best, search.steps);
         if reached == whole {
             break;
         }
     }
-    total
+    found
 }
 
 /// The size of the greatest clique, by branch and bound.

@@ -40,7 +40,7 @@ impl<'a> Machine<'a> {
         let all = usable(topology).fold(0, |set, gpu| set | 1 << gpu);
         let mut machine =
             Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
-        let chooser = Chooser::by_objectives(topology, ["ring"])?;
+        let chooser = Chooser::by_objectives(topology, ["ring"], None)?;
         for count in 0..=machine.capacity() {
             let set = chooser.choose(all.into(), count).unwrap_or_default();
             machine.best.push(machine.value(set as Set).bandwidth);

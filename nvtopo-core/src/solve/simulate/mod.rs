@@ -12,7 +12,7 @@ mod policy;
 mod random;
 mod trace;
 
-pub use jobs::{Job, MAX_JOBS, SizeMix, Stream, Workload};
+pub use jobs::{Job, MAX_JOBS, Stream, Workload};
 pub use policy::{POLICIES, PolicyKind};
 
 use crate::error::{Error, Result};
@@ -115,7 +115,8 @@ pub fn capacity(topology: &Topology) -> usize {
 /// are done.
 ///
 /// ```
-/// use nvtopo::solve::simulate::{Options, SizeMix, Stream, Workload, simulate};
+/// use nvtopo::solve::SizeMix;
+/// use nvtopo::solve::simulate::{Options, Stream, Workload, simulate};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
 /// let stream = Stream { load: 0.9, jobs: 5_000, mix: SizeMix::usual(8)?, seed: 1 };

@@ -7,9 +7,10 @@ mod optimal;
 mod plain;
 mod value;
 
+use super::Options;
 use super::machine::{Machine, Set};
-use super::{Options, SizeMix};
 use crate::error::{Error, Result};
+use crate::solve::SizeMix;
 
 /// What a policy may look at when a job arrives.
 pub(super) struct State<'a> {

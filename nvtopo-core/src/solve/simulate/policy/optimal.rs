@@ -7,7 +7,7 @@
 
 use super::{Policy, State, Task};
 use crate::error::Result;
-use crate::solve::simulate::SizeMix;
+use crate::solve::SizeMix;
 use crate::solve::simulate::machine::{Machine, Set, subsets};
 use std::collections::HashMap;
 

@@ -59,5 +59,5 @@ pub(super) fn nvtopo<'a>(machine: &'a Machine<'a>, task: &Task<'_>) -> Result<Bo
             self.0.choose(state.free.into(), count).unwrap_or_default() as Set
         }
     }
-    Ok(Box::new(Choice(Chooser::by_objectives(machine.topology, &task.options.objectives)?)))
+    Ok(Box::new(Choice(Chooser::by_objectives(machine.topology, &task.options.objectives, Some(task.mix))?)))
 }

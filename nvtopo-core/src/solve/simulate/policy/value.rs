@@ -6,7 +6,7 @@
 
 use super::{Policy, State, Task, first_best};
 use crate::error::Result;
-use crate::solve::simulate::SizeMix;
+use crate::solve::SizeMix;
 use crate::solve::simulate::machine::{Machine, Set, subsets};
 
 /// What each remainder is worth, by its GPUs.

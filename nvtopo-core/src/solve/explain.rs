@@ -1,0 +1,113 @@
+//! Why these GPUs: what would have been chosen instead, and what it would have cost.
+
+use super::decision::Decision;
+use super::exact::{self, Solution, Task};
+use super::objective::{Objective, Set};
+use super::placement::Placement;
+use super::score::{Quantity, Score, scores};
+use super::surroundings::members;
+use std::fmt;
+
+/// A placement beside what it was chosen before.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Explanation {
+    /// The GPUs for the job.
+    pub placement: Placement,
+    /// The best set besides, under the same constraints. `None`: there is no other.
+    pub next: Option<Alternative>,
+    /// The free GPUs with the lowest numbers, which those take who count GPUs only; whether or not they meet the constraints.
+    /// `None`: they are what was chosen, or the request includes others.
+    pub first_fit: Option<Alternative>,
+}
+
+/// A set of GPUs that was not chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Alternative {
+    /// The positions of the GPUs in [`Topology::gpus`](crate::Topology::gpus).
+    pub gpus: Vec<usize>,
+    /// Their indices.
+    pub gpu_indices: Vec<u32>,
+    /// One value for each objective, most important first.
+    pub scores: Vec<Score>,
+    /// The first objective by which it differs from what was chosen. `None`: both are as good, and the lowest indices decided.
+    pub loss: Option<Loss>,
+}
+
+/// By what an alternative is worse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Loss {
+    /// The objective's name.
+    pub objective: &'static str,
+    /// What the alternative has.
+    pub own: Quantity,
+    /// What the chosen set has. Equal to `own` where only the nearness of the paths differs.
+    pub chosen: Quantity,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { objective, own, chosen } = self;
+        if own == chosen {
+            write!(f, "{objective}: {own} as well, but over farther paths")
+        } else {
+            write!(f, "{objective}: {own} instead of {chosen}")
+        }
+    }
+}
+
+impl Decision {
+    /// The best set that lacks one of the chosen, whichever that is.
+    pub(super) fn next(&self) -> Option<Alternative> {
+        let question = &self.question;
+        let task = question.task(&self.limits);
+        let without =
+            |gpu: usize| exact::solve(&question.class.weights, &Task { barred: 1 << gpu, ..task }).ok();
+        let others = members(self.solution.chosen & !question.include).filter_map(without);
+        // Of equal ones the first that the search comes to.
+        let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
+        Some(self.alternative(&best))
+    }
+
+    /// The free GPUs with the lowest numbers.
+    pub(super) fn first_fit(&self) -> Option<Alternative> {
+        let question = &self.question;
+        let lowest = members(question.free).take(question.count).fold(0, |set, gpu| set | 1 << gpu);
+        if lowest == self.solution.chosen || question.include & !lowest != 0 {
+            return None;
+        }
+        Some(self.alternative(&self.value(lowest)?))
+    }
+
+    fn value(&self, set: Set) -> Option<Solution> {
+        let question = &self.question;
+        let objectives = &question.criteria.objectives;
+        let task = Task {
+            include: set,
+            ..Task::new(question.free, question.count, objectives, &question.criteria.mix)
+        };
+        exact::solve(&question.class.weights, &task).ok()
+    }
+
+    fn alternative(&self, other: &Solution) -> Alternative {
+        let weights = &self.question.class.weights;
+        let objectives: &[&'static dyn Objective] = &self.question.criteria.objectives;
+        let gpus = weights.positions(other.chosen);
+        let all: Vec<u32> = weights.topology().gpus().map(|gpu| gpu.index).collect();
+        let values = other.values.iter().zip(&self.solution.values).zip(objectives);
+        let mut worse = values.filter(|((own, chosen), _)| own != chosen);
+        let loss = worse.next().map(|((own, chosen), objective)| Loss {
+            objective: objective.name(),
+            own: objective.quantity(*own),
+            chosen: objective.quantity(*chosen),
+        });
+        Alternative {
+            gpu_indices: gpus.iter().map(|gpu| all[*gpu]).collect(),
+            gpus,
+            scores: scores(objectives, other),
+            loss,
+        }
+    }
+}

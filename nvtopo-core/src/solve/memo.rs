@@ -1,0 +1,93 @@
+//! What sets of GPUs are worth, kept where it is dear to compute.
+
+use super::objective::{Set, Value};
+use super::weights::Weight;
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+/// The most GPUs of which every set's value is kept.
+const MAX_GPUS: usize = 16;
+
+/// The functions of a set that are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Function {
+    Ring,
+    Nic,
+    Tree,
+    AllToAll,
+    Mapa,
+}
+
+const FUNCTIONS: usize = 5;
+
+/// Those that the default objectives use.
+const USUAL: usize = 2;
+
+/// The most values of what is left that are kept.
+const MAX_LEFT: usize = 16 << 10;
+
+/// The bytes that one of them takes in the map: the entry, and the room that a tree keeps free.
+const LEFT_BYTES: usize = 48;
+
+#[derive(Debug)]
+pub(super) struct Memo {
+    gpus: usize,
+    values: [OnceLock<Box<[AtomicU64]>>; FUNCTIONS],
+    left: Mutex<BTreeMap<(Set, u8), (Weight, bool)>>,
+}
+
+impl Memo {
+    pub(super) fn new(gpus: usize) -> Self {
+        Self { gpus, values: std::array::from_fn(|_| OnceLock::new()), left: Mutex::default() }
+    }
+
+    /// The value of a set; computed once on machines of few GPUs.
+    pub(super) fn value(&self, function: Function, set: Set, compute: impl FnOnce() -> Value) -> Value {
+        if self.gpus > MAX_GPUS {
+            return compute();
+        }
+        // 0 is not computed yet. Two threads that compute the same write the same.
+        let zeros = || (0..1usize << self.gpus).map(|_| AtomicU64::new(0)).collect();
+        let slot = &self.values[function as usize].get_or_init(zeros)[set as usize];
+        match slot.load(Ordering::Relaxed) {
+            0 => {
+                let value = compute();
+                slot.store(value.pack(), Ordering::Relaxed);
+                // What the effort was is kept in steps of some coarseness: the answer must not depend on who asks first.
+                Value::unpack(value.pack())
+            }
+            packed => Value::unpack(packed),
+        }
+    }
+
+    /// The value of the best `count` of a set, and whether that is proven; most are computed once.
+    pub(super) fn best_left(
+        &self,
+        set: Set,
+        count: usize,
+        compute: impl FnOnce() -> (Weight, bool),
+    ) -> (Weight, bool) {
+        let left = || self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (set, count as u8);
+        if let Some(known) = left().get(&key) {
+            return *known;
+        }
+        let found = compute();
+        let mut left = left();
+        if left.len() < MAX_LEFT {
+            left.insert(key, found);
+        }
+        found
+    }
+
+    /// The bytes that this may come to hold.
+    pub(super) fn size(&self) -> usize {
+        if self.gpus > MAX_GPUS {
+            return MAX_LEFT * LEFT_BYTES;
+        }
+        let made = self.values.iter().filter(|values| values.get().is_some()).count().max(USUAL);
+        let sets = 1usize << self.gpus;
+        made * sets * size_of::<u64>() + (sets * self.gpus).min(MAX_LEFT) * LEFT_BYTES
+    }
+}

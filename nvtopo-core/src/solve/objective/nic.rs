@@ -1,0 +1,42 @@
+//! `nic`: how well each GPU of the set reaches a NIC of its own.
+//!
+//! max over assignments a of NICs to the GPUs of S of min over i in S of b(i, a(i)), in GB/s, one direction; at equal bandwidth
+//! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)).
+//! A NIC serves as many GPUs at most as it has to where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉. NICs whose port is
+//! down do not count; where there is none, all sets are worth nothing.
+
+use super::{Objective, Partial, Set, Value, Weight, Weights};
+use crate::solve::memo::Function;
+use crate::solve::nics::bottleneck;
+use crate::solve::surroundings::members;
+
+pub(super) struct Nic;
+
+impl Objective for Nic {
+    fn name(&self) -> &'static str {
+        "nic"
+    }
+
+    fn summary(&self) -> &'static str {
+        "the bandwidth between the worst-off GPU of the set and a NIC of its own"
+    }
+
+    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.surroundings().to_nics(a) == weights.surroundings().to_nics(b)
+    }
+
+    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+        let surroundings = partial.weights.surroundings();
+        partial.weights.memo.value(Function::Nic, partial.chosen, || {
+            let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| surroundings.to_nics(gpu)).collect();
+            bottleneck(&rows, surroundings.per_nic()).unwrap_or_default().into()
+        })
+    }
+
+    /// Nobody reaches a NIC better than the one nearest to it.
+    fn bound(&self, partial: &Partial<'_>) -> Weight {
+        let nearest = partial.weights.surroundings().nearest();
+        let chosen = members(partial.chosen).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
+        chosen.min(partial.worst_to_join(|gpu| nearest[gpu]))
+    }
+}

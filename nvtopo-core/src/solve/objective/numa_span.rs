@@ -1,0 +1,41 @@
+//! `numa-span`: how many NUMA nodes the set lies beside.
+//!
+//! |⋃ nodes(i)| over i in S: fewer is better. A GPU that several nodes are equally near to counts all of them; one whose nodes
+//! nobody states counts as one of its own.
+
+use super::{Objective, Partial, Quantity, Set, Value, Weight, Weights};
+
+/// No set spans more, since a GPU is near to fewer nodes than there are numbers for.
+const MOST: u64 = u32::MAX as u64;
+
+pub(super) struct NumaSpan;
+
+impl Objective for NumaSpan {
+    fn name(&self) -> &'static str {
+        "numa-span"
+    }
+
+    fn summary(&self) -> &'static str {
+        "how many NUMA nodes the set lies beside; fewer is better"
+    }
+
+    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.surroundings().same_nodes(a, b)
+    }
+
+    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+        Weight(MOST - u64::from(partial.weights.surroundings().span(partial.chosen))).into()
+    }
+
+    /// Who joins needs one node more at least, unless enough lie beside the nodes of the chosen.
+    fn bound(&self, partial: &Partial<'_>) -> Weight {
+        let surroundings = partial.weights.surroundings();
+        let span = surroundings.span(partial.chosen);
+        let more = partial.missing > 0 && surroundings.within(partial.open, partial.chosen) < partial.missing;
+        Weight(MOST - u64::from(span) - u64::from(more))
+    }
+
+    fn quantity(&self, worth: Weight) -> Quantity {
+        Quantity::NumaNodes(MOST.saturating_sub(worth.0) as u32)
+    }
+}

@@ -1,0 +1,26 @@
+//! Bounds of what NVLink carries among GPUs of which some are still to be chosen.
+
+use super::{Partial, Set, Weight};
+use crate::model::PathType;
+use crate::solve::surroundings::members;
+use crate::units::Bandwidth;
+
+/// What the weakest member of any set that extends the chosen ones can send over NVLink at most; nothing where NVLink does
+/// not connect enough GPUs with the chosen ones.
+pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
+    let links = partial.weights.links();
+    let all: Set = partial.chosen | partial.open;
+    if partial.chosen != 0 {
+        let first = partial.chosen.trailing_zeros() as usize;
+        let connected = links.connected(first, all);
+        if partial.chosen & !connected != 0 || (connected.count_ones() as usize) < partial.size() {
+            return Weight::default();
+        }
+    }
+    let sends = |gpu: usize| {
+        let bandwidth = Bandwidth::from_mb_per_s(links.degree(gpu, all));
+        if bandwidth == Bandwidth::ZERO { Weight::default() } else { Weight::over(bandwidth, PathType::Nvl) }
+    };
+    let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
+    chosen.min(partial.worst_to_join(sends))
+}

@@ -1,0 +1,65 @@
+//! `ring`: what the set can do together in all-reduce and its like.
+//!
+//! The bandwidth of [`Topology::rings`](crate::Topology::rings), in GB/s, one direction; at equal bandwidth the class of the
+//! worst path that a ring uses counts. One GPU is worth nothing by it, nor is a set whose value is unknown.
+
+use super::{Objective, Partial, Set, Value, Weight, Weights, reach};
+use crate::solve::links::component;
+use crate::solve::memo::Function;
+
+pub(super) struct Ring;
+
+impl Objective for Ring {
+    fn name(&self) -> &'static str {
+        "ring"
+    }
+
+    fn summary(&self) -> &'static str {
+        "what the rings through the set carry together, as for all-reduce"
+    }
+
+    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.links().twins(a, b)
+    }
+
+    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+        let weights = partial.weights;
+        weights.memo.value(Function::Ring, partial.chosen, || {
+            let (rings, effort) = weights.topology().rings_with_effort(&weights.positions(partial.chosen));
+            let (worth, proven) = rings.map_or((Weight::default(), true), |own| {
+                (Weight::over(own.bandwidth, own.path), own.bound <= own.bandwidth)
+            });
+            Value { worth, proven, effort }
+        })
+    }
+
+    /// Rings go over NVLink, or over pairs of which the worst counts: these must be good enough to connect the set.
+    fn bound(&self, partial: &Partial<'_>) -> Weight {
+        match (partial.size(), partial.missing) {
+            (0 | 1, _) => Weight::default(),
+            (2, 0) => partial.worst,
+            (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
+            _ => reach::weakest(partial).max(connecting(partial)),
+        }
+    }
+}
+
+/// The greatest weight such that the pairs of at least so much connect all chosen ones and enough of the open.
+fn connecting(partial: &Partial<'_>) -> Weight {
+    let all = partial.chosen | partial.open;
+    let connects = |near: &[Set]| {
+        let from = if partial.chosen == 0 { all } else { partial.chosen & partial.chosen.wrapping_neg() };
+        let mut left = from;
+        while left != 0 {
+            let connected = component(near, left.trailing_zeros() as usize, all);
+            if partial.chosen & !connected == 0 && connected.count_ones() as usize >= partial.size() {
+                return true;
+            }
+            left &= !connected;
+        }
+        false
+    };
+    let levels = partial.weights.levels();
+    let first = levels.partition_point(|level| !connects(&level.near));
+    levels.get(first).map_or(Weight::default(), |level| level.most)
+}

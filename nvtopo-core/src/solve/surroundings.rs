@@ -1,0 +1,98 @@
+//! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
+
+use super::nics::{gpus_per_nic, usable_nics};
+use super::objective::Set;
+use super::weights::{Weight, of_pair};
+use crate::model::Topology;
+use std::collections::BTreeMap;
+
+/// NUMA nodes and NICs by the order of the candidates.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// 64-bit words of a set of nodes.
+    words: usize,
+    /// The nodes of each candidate, row by row. One whose nodes nobody states has a node of its own.
+    nodes: Vec<u64>,
+    nics: usize,
+    /// The weight from each candidate to each NIC, row by row.
+    to_nics: Vec<Weight>,
+    /// The best weight of each candidate to a NIC.
+    nearest: Vec<Weight>,
+    /// How many GPUs one NIC serves where all GPUs of the machine use NICs.
+    per_nic: usize,
+}
+
+impl Surroundings {
+    pub(super) fn of(topology: &Topology, gpus: &[usize]) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut number = |key: Result<u32, usize>| {
+            let next = numbers.len();
+            *numbers.entry(key).or_insert(next)
+        };
+        let lists: Vec<Vec<usize>> = gpus
+            .iter()
+            .map(|&gpu| match topology.local_nodes(topology.devices()[gpu]).known() {
+                Some(nodes) if !nodes.is_empty() => nodes.iter().map(|node| number(Ok(node))).collect(),
+                _ => vec![number(Err(gpu))],
+            })
+            .collect();
+        let words = numbers.len().div_ceil(64);
+        let mut nodes = vec![0; words * gpus.len()];
+        for (candidate, list) in lists.iter().enumerate() {
+            for node in list {
+                nodes[candidate * words + node / 64] |= 1 << (node % 64);
+            }
+        }
+        let nics = usable_nics(topology);
+        let to_nic = |gpu: usize, nic: usize| of_pair(topology.pairs().pair(gpu, nic));
+        let to_nics: Vec<Weight> =
+            gpus.iter().flat_map(|&gpu| nics.iter().map(move |&nic| to_nic(gpu, nic))).collect();
+        let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
+        let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
+        Self { words, nodes, nics: nics.len(), to_nics, nearest, per_nic: gpus_per_nic(topology) }
+    }
+
+    /// How many NUMA nodes the members of a set are beside, together.
+    pub(super) fn span(&self, set: Set) -> u32 {
+        let word = |word: usize| members(set).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
+        (0..self.words).map(|index| word(index).count_ones()).sum()
+    }
+
+    /// The members of a set that lie beside no other nodes than those of another set.
+    pub(super) fn within(&self, set: Set, of: Set) -> usize {
+        let inside = |gpu: &usize| {
+            (0..self.words).all(|word| {
+                let all = members(of).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
+                self.nodes[gpu * self.words + word] & !all == 0
+            })
+        };
+        members(set).filter(inside).count()
+    }
+
+    /// Whether two candidates lie beside the same nodes.
+    pub(super) fn same_nodes(&self, a: usize, b: usize) -> bool {
+        let nodes = |gpu: usize| &self.nodes[gpu * self.words..][..self.words];
+        nodes(a) == nodes(b)
+    }
+
+    /// The weights of one candidate to the NICs.
+    pub(super) fn to_nics(&self, gpu: usize) -> &[Weight] {
+        &self.to_nics[gpu * self.nics..][..self.nics]
+    }
+
+    /// The best weight of each candidate to a NIC.
+    pub(super) fn nearest(&self) -> &[Weight] {
+        &self.nearest
+    }
+
+    /// How many GPUs one NIC serves.
+    pub(super) fn per_nic(&self) -> usize {
+        self.per_nic
+    }
+}
+
+/// The candidates in a set, increasing.
+pub(super) fn members(set: Set) -> impl Iterator<Item = usize> + Clone {
+    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
+    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
+}
