@@ -33,8 +33,10 @@ impl FromStr for PciAddress {
 
     fn from_str(text: &str) -> Result<Self> {
         let parse = || {
-            let (rest, function) = text.trim().rsplit_once('.')?;
-            let mut parts = rest.rsplit(':');
+            // Bytes, for a machine has hundreds of addresses and each is read several times.
+            let mut halves = text.trim().as_bytes().rsplitn(2, |byte| *byte == b'.');
+            let (function, rest) = (halves.next()?, halves.next()?);
+            let mut parts = rest.rsplit(|byte| *byte == b':');
             let device = hex(parts.next()?)?;
             let bus = hex(parts.next()?)?;
             let domain = parts.next().map_or(Some(0), hex)?;
@@ -52,9 +54,9 @@ impl FromStr for PciAddress {
     }
 }
 
-fn hex(digits: &str) -> Option<u32> {
-    let plain = (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    plain.then(|| u32::from_str_radix(digits, 16).ok()).flatten()
+fn hex(digits: &[u8]) -> Option<u32> {
+    let digit = |number: u32, byte: &u8| Some(number << 4 | char::from(*byte).to_digit(16)?);
+    (1..=8).contains(&digits.len()).then(|| digits.iter().try_fold(0, digit)).flatten()
 }
 
 impl fmt::Display for PciAddress {
@@ -89,14 +91,17 @@ impl FromStr for GpuUuid {
 
     fn from_str(text: &str) -> Result<Self> {
         let parse = || {
-            let groups: Vec<&str> = text.trim().strip_prefix("GPU-")?.split('-').collect();
-            let shape = groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]);
-            let digits = groups.concat();
-            (shape && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-                .then(|| u128::from_str_radix(&digits, 16).ok())
-                .flatten()
+            let mut groups = text.trim().strip_prefix("GPU-")?.split('-');
+            let mut number = 0;
+            for length in [8, 4, 4, 4, 12] {
+                let group = groups.next().filter(|group| group.len() == length)?;
+                for byte in group.bytes() {
+                    number = number << 4 | u128::from(char::from(byte).to_digit(16)?);
+                }
+            }
+            groups.next().is_none().then_some(number)
         };
-        parse().map(|number| Self(number.to_be_bytes())).ok_or_else(|| {
+        parse().map(|number: u128| Self(number.to_be_bytes())).ok_or_else(|| {
             Error::input(format!("'{text}' is not a GPU UUID"))
                 .help("expected one like GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab")
         })

@@ -18,6 +18,7 @@ mod smi_matrix;
 mod smp;
 mod snapshot;
 pub(crate) mod sysfs;
+mod xml;
 
 use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};

@@ -34,11 +34,7 @@ impl Budget {
 }
 
 /// Fills in the machine.
-pub(super) fn fill_machine(
-    objects: &Objects<'_, '_>,
-    version: Version,
-    fragment: &mut Fragment,
-) -> Result<()> {
+pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &mut Fragment) -> Result<()> {
     let root = objects.root;
     let name = root.info("DMIProductName").and_then(product::name);
     let within = |set: Option<Bitmap>| -> Option<CpuSet> {
@@ -75,12 +71,12 @@ pub(super) fn fill_machine(
 }
 
 /// The model of the first package that has one.
-pub(super) fn model<'a>(objects: &Objects<'a, '_>) -> Option<&'a str> {
+pub(super) fn model<'a>(objects: &Objects<'a>) -> Option<&'a str> {
     objects.packages.iter().find_map(|package| package.model).or_else(|| objects.root.info("CPUModel"))
 }
 
 /// Adds the packages.
-pub(super) fn add_packages(objects: &Objects<'_, '_>, fragment: &mut Fragment) -> Vec<NodeId> {
+pub(super) fn add_packages(objects: &Objects<'_>, fragment: &mut Fragment) -> Vec<NodeId> {
     let known = || objects.packages.iter().map(|package| package.os_index);
     let taken: BTreeSet<u32> = known().flatten().collect();
     let mut free = (0..).filter(|number| !taken.contains(number));
@@ -96,7 +92,7 @@ pub(super) fn add_packages(objects: &Objects<'_, '_>, fragment: &mut Fragment) -
 
 /// Adds the caches, below their packages.
 pub(super) fn add_caches(
-    objects: &Objects<'_, '_>,
+    objects: &Objects<'_>,
     packages: &[NodeId],
     budget: &mut Budget,
     fragment: &mut Fragment,
@@ -110,12 +106,7 @@ pub(super) fn add_caches(
 }
 
 /// Adds the cores and PUs.
-pub(super) fn add_cores(
-    objects: &Objects<'_, '_>,
-    packages: &[NodeId],
-    kinds: &Kinds,
-    fragment: &mut Fragment,
-) {
+pub(super) fn add_cores(objects: &Objects<'_>, packages: &[NodeId], kinds: &Kinds, fragment: &mut Fragment) {
     let mut classes = vec![None; objects.cores.len()];
     for pu in &objects.pus {
         if let Some(core) = pu.core {

@@ -28,7 +28,7 @@ pub(super) struct Ends {
 }
 
 /// Adds the devices.
-pub(super) fn add(io: &Io<'_, '_>, nodes: &Nodes, fragment: &mut Fragment) -> Result<Ends> {
+pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result<Ends> {
     let (elsewhere, adapters) = off_bus(io);
     let devices = || io.hosts.iter().flat_map(|host| &host.devices);
     let in_pairs = devices().filter(|device| device.kind != Kind::Nvme);
@@ -51,7 +51,7 @@ pub(super) fn add(io: &Io<'_, '_>, nodes: &Nodes, fragment: &mut Fragment) -> Re
     let ends = Ends::default();
     let mut adder = Adder { fragment, nodes, numbers: &numbers, nic_names: BTreeSet::new(), ends };
     for host in &io.hosts {
-        adder.host(host);
+        adder.host(io, host);
     }
     for (position, (device, near)) in elsewhere.iter().enumerate() {
         let index = numbers.values().max().map_or(0, |last| last + 1) + position as u32;
@@ -65,9 +65,7 @@ pub(super) fn add(io: &Io<'_, '_>, nodes: &Nodes, fragment: &mut Fragment) -> Re
 
 /// GPUs and RDMA adapters that are on no PCI bus of the file.
 #[expect(clippy::type_complexity, reason = "two lists of the same")]
-fn off_bus<'i, 'a, 'd>(
-    io: &'i Io<'a, 'd>,
-) -> (Vec<(OsDevice<'a, 'd>, &'i Near)>, Vec<(OsDevice<'a, 'd>, &'i Near)>) {
+fn off_bus<'i, 'a>(io: &'i Io<'a>) -> (Vec<(OsDevice<'a>, &'i Near)>, Vec<(OsDevice<'a>, &'i Near)>) {
     let all = || io.elsewhere.iter().map(|(device, near)| (*device, near));
     // The driver and CUDA name each GPU.
     let named = |prefix| all().filter(move |(device, _)| number_after(device.name, prefix).is_some());
@@ -86,12 +84,12 @@ fn number_after(name: &str, prefix: &str) -> Option<u32> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
 }
 
-fn driver_name(names: &[OsDevice<'_, '_>]) -> Option<u32> {
+fn driver_name(names: &[OsDevice<'_>]) -> Option<u32> {
     names.iter().find_map(|name| number_after(name.name, "nvml"))
 }
 
 /// GPUs have the driver's numbers if all have one, else they are numbered by address.
-fn numbers(io: &Io<'_, '_>, elsewhere: &[(OsDevice<'_, '_>, &Near)]) -> BTreeMap<PciAddress, u32> {
+fn numbers(io: &Io<'_>, elsewhere: &[(OsDevice<'_>, &Near)]) -> BTreeMap<PciAddress, u32> {
     let devices = io.hosts.iter().flat_map(|host| &host.devices);
     let gpus: BTreeMap<PciAddress, Option<u32>> = devices
         .filter(|device| device.kind == Kind::Gpu)
@@ -115,22 +113,22 @@ struct Adder<'a> {
 
 impl Adder<'_> {
     /// Adds a host bridge and everything below.
-    fn host(&mut self, host: &Host<'_, '_>) {
+    fn host(&mut self, io: &Io<'_>, host: &Host<'_>) {
         let parent = self.parent(&host.near);
         let kind = NodeKind::HostBridge(HostBridge { address: Some(host.address) });
         let add = if host.inferred { Fragment::add_inferred } else { Fragment::add };
         let id = add(self.fragment, parent, kind);
-        let chain =
-            |device: &Device<'_, '_>| device.chain.iter().map(|(address, _)| *address).collect::<Vec<_>>();
-        let mut bridges = Bridges::default();
+        let (mut bridges, mut chain) = (Bridges::default(), Vec::new());
         for device in &host.devices {
-            let facts = |place: usize| (None, device.chain[place].1.clone());
-            bridges.add(chain(device).into_iter(), device.address, facts);
+            io.chain(device, &mut chain);
+            let facts = |place: usize| (None, chain[place].link.clone());
+            bridges.add(chain.iter().map(|bridge| bridge.address), device.address, facts);
         }
         for device in &host.devices {
+            io.chain(device, &mut chain);
             // With the driver's help hwloc tells a GPU's best rate; the port above shows the same link at rest.
             let far = (device.kind == Kind::Gpu && device.link.rate.is_some()).then(|| device.link.clone());
-            let above = chain(device).into_iter();
+            let above = chain.iter().map(|bridge| bridge.address);
             let (parent, link) = bridges.place(self.fragment, id, above, device.link.clone(), far);
             for kind in self.kinds(device, &host.near) {
                 let node = self.fragment.add(parent, kind);
@@ -144,7 +142,7 @@ impl Adder<'_> {
         near.node.map_or(NodeId::MACHINE, |node| self.nodes.ids[node])
     }
 
-    fn remember(&mut self, device: &Device<'_, '_>, id: NodeId) {
+    fn remember(&mut self, device: &Device<'_>, id: NodeId) {
         if matches!(device.kind, Kind::Nic | Kind::Nvme) {
             return;
         }
@@ -155,7 +153,7 @@ impl Adder<'_> {
         self.ends.gpus.extend(gpu.then_some(id));
     }
 
-    fn kinds(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
+    fn kinds(&mut self, device: &Device<'_>, near: &Near) -> Vec<NodeKind> {
         match device.kind {
             Kind::NvSwitch => {
                 let (address, pci) = (Some(device.address), device.pci.clone());
@@ -174,14 +172,14 @@ impl Adder<'_> {
         }
     }
 
-    fn gpu_off_bus(&mut self, device: &OsDevice<'_, '_>, near: &Near, index: u32) {
+    fn gpu_off_bus(&mut self, device: &OsDevice<'_>, near: &Near, index: u32) {
         let gpu = Gpu { index, ..gpu(std::slice::from_ref(device), near) };
         let id = self.fragment.add(self.parent(near), NodeKind::Gpu(Box::new(gpu)));
         self.ends.gpus.push(id);
         self.ends.by_gp.extend(device.element.gp().map(|gp| (gp, End { id, gpu: None })));
     }
 
-    fn nic_off_bus(&mut self, device: OsDevice<'_, '_>, near: &Near) {
+    fn nic_off_bus(&mut self, device: OsDevice<'_>, near: &Near) {
         if self.nic_names.insert(device.name.to_owned()) {
             let rdma_device = Some(device.name.to_owned());
             let (cpus, nodes) = affinity(near);
@@ -191,7 +189,7 @@ impl Adder<'_> {
     }
 
     /// One NIC for each RDMA device of the function, else one for the function.
-    fn nics(&mut self, device: &Device<'_, '_>, near: &Near) -> Vec<NodeKind> {
+    fn nics(&mut self, device: &Device<'_>, near: &Near) -> Vec<NodeKind> {
         let of = |kind| {
             let names = device.names.iter().filter(move |name| name.kind == kind);
             let names: BTreeSet<String> = names.map(|name| name.name.to_owned()).collect();
@@ -221,7 +219,7 @@ impl Adder<'_> {
 }
 
 /// What the names of a GPU tell. Its serial number is not kept.
-fn gpu(names: &[OsDevice<'_, '_>], near: &Near) -> Gpu {
+fn gpu(names: &[OsDevice<'_>], near: &Near) -> Gpu {
     let info = |name: &str| names.iter().find_map(|device| device.element.info(name));
     let driver = names.iter().find(|device| number_after(device.name, "nvml").is_some());
     let model = driver.and_then(|device| device.element.info("GPUModel")).or_else(|| info("GPUModel"));
@@ -237,7 +235,7 @@ fn gpu(names: &[OsDevice<'_, '_>], near: &Near) -> Gpu {
 }
 
 /// Whether the first port of an RDMA device that carries data, else the first, can. hwloc has InfiniBand's numbers.
-fn state(device: &Device<'_, '_>, rdma: &str) -> Option<PortState> {
+fn state(device: &Device<'_>, rdma: &str) -> Option<PortState> {
     let name = device.names.iter().find(|name| name.kind == OsKind::OpenFabrics && name.name == rdma)?;
     let port = |number| match name.element.info(number)? {
         "1" => Some(PortState::Down),
@@ -251,7 +249,7 @@ fn state(device: &Device<'_, '_>, rdma: &str) -> Option<PortState> {
 }
 
 /// A disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.
-fn nvme(device: &Device<'_, '_>) -> Option<Nvme> {
+fn nvme(device: &Device<'_>) -> Option<Nvme> {
     let spaces = device.names.iter().filter_map(|space| {
         let (name, number) = space.name.rsplit_once('n')?;
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,5 +1,6 @@
-//! One element of the text: its attributes as numbers, sets and addresses, and errors at its line and column.
+//! One element of the text: its attributes as numbers, sets and addresses, and errors where they are not.
 
+use super::super::xml;
 use super::set::Bitmap;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
@@ -14,22 +15,22 @@ const MAX_LINK: f64 = 1000.0;
 
 /// An element.
 #[derive(Clone, Copy)]
-pub(super) struct Element<'a, 'd>(pub(super) roxmltree::Node<'a, 'd>);
+pub(super) struct Element<'a>(pub(super) xml::Element<'a>);
 
-impl<'a> Element<'a, '_> {
+impl<'a> Element<'a> {
     /// The elements below with this name.
     pub(super) fn below(self, name: &'static str) -> impl Iterator<Item = Self> {
-        self.elements().filter(move |element| element.0.tag_name().name() == name)
+        self.elements().filter(move |element| element.0.is(name))
     }
 
     /// The elements below.
     pub(super) fn elements(self) -> impl Iterator<Item = Self> {
-        self.0.children().filter(roxmltree::Node::is_element).map(Self)
+        self.0.children().map(Self)
     }
 
     /// An attribute.
     pub(super) fn text(self, name: &str) -> Option<&'a str> {
-        self.0.attributes().find(|attribute| attribute.name() == name).map(|attribute| attribute.value())
+        self.0.attribute(name)
     }
 
     /// hwloc's type of an object, and nothing for others.
@@ -90,20 +91,12 @@ impl<'a> Element<'a, '_> {
 
     /// An error about an attribute.
     pub(super) fn wrong(self, name: &str, expected: &str) -> Error {
-        let attribute = self.0.attributes().find(|attribute| attribute.name() == name);
-        let value: String =
-            attribute.map(|attribute| attribute.value().chars().take(40).collect()).unwrap_or_default();
-        let place = attribute.map_or(self.0.range().start, |attribute| attribute.range().start);
-        self.at(place, format!("{name} is '{value}', not {expected}"))
+        let value: String = self.text(name).unwrap_or_default().chars().take(40).collect();
+        self.0.error_at(name, format!("{name} is '{value}', not {expected}"))
     }
 
     /// An error about the element.
     pub(super) fn error(self, message: impl Into<String>) -> Error {
-        self.at(self.0.range().start, message)
-    }
-
-    fn at(self, place: usize, message: impl Into<String>) -> Error {
-        let place = self.0.document().text_pos_at(place);
-        Error::input(message).at(place.row as usize, place.col as usize)
+        self.0.error(message)
     }
 }

@@ -20,7 +20,7 @@ impl Kinds {
 }
 
 /// Reads the kinds: by the maker's names, else by what Linux says that CPUs can do.
-pub(super) fn read(topology: Element<'_, '_>) -> Result<Kinds> {
+pub(super) fn read(topology: Element<'_>) -> Result<Kinds> {
     let mut kinds = Vec::new();
     for kind in topology.below("cpukind") {
         if let Some(cpus) = kind.set("cpuset")? {

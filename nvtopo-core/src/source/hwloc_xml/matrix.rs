@@ -25,23 +25,23 @@ impl<'a> Matrix<'a> {
     }
 
     /// Reads a matrix of the second version or later.
-    fn read(element: Element<'a, '_>) -> Result<Self> {
-        let words = |name| {
-            let texts = element.below(name).filter_map(|part| part.0.text());
-            texts.flat_map(str::split_whitespace)
-        };
+    fn read(element: Element<'a>) -> Result<Self> {
         let kind = element.kind();
         let bad = |what: &str| element.error(format!("the matrix {what}"));
+        let words = |part: Element<'a>| part.0.text().split_ascii_whitespace();
         let mut ends = Vec::new();
-        for word in words("indexes") {
+        for word in element.below("indexes").flat_map(words) {
             // Objects of several types are told each with its own.
             let (kind, number) = word.split_once(':').unwrap_or((kind, word));
             let number = number.parse().map_err(|_| bad(&format!("names '{}'", short(word))))?;
             ends.push((kind, number));
         }
-        let mut values = Vec::new();
-        for word in words("u64values") {
-            values.push(word.parse().map_err(|_| bad(&format!("holds '{}', not a number", short(word))))?);
+        let mut values = Vec::with_capacity(ends.len());
+        for part in element.below("u64values") {
+            for word in words(part) {
+                values
+                    .push(word.parse().map_err(|_| bad(&format!("holds '{}', not a number", short(word))))?);
+            }
         }
         let stated = element.number("nbobjs")?;
         if stated.is_some_and(|stated| stated != ends.len() as u64)
@@ -59,16 +59,13 @@ fn short(word: &str) -> String {
 }
 
 /// The bandwidths of NVLinks in MB/s, if the file tells them.
-pub(super) fn nvlinks<'a>(topology: Element<'a, '_>) -> Result<Option<Matrix<'a>>> {
+pub(super) fn nvlinks(topology: Element<'_>) -> Result<Option<Matrix<'_>>> {
     let mut matrices = matrices(topology).filter(|matrix| matrix.text("name") == Some(NVLINK));
     matrices.next().map(Matrix::read).transpose()
 }
 
 /// The distances between NUMA nodes: from, to, distance, sorted.
-pub(super) fn distances(
-    topology: Element<'_, '_>,
-    objects: &Objects<'_, '_>,
-) -> Result<Vec<(u32, u32, u32)>> {
+pub(super) fn distances(topology: Element<'_>, objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     let by_gp: BTreeMap<u64, u32> =
         objects.nodes.iter().filter_map(|node| Some((node.element.gp()?, node.os_index))).collect();
     for element in matrices(topology).filter(|matrix| matrix.kind() == "NUMANode") {
@@ -86,15 +83,13 @@ pub(super) fn distances(
     first_version(objects)
 }
 
-fn matrices<'a, 'd>(topology: Element<'a, 'd>) -> impl Iterator<Item = Element<'a, 'd>> {
-    topology
-        .elements()
-        .filter(|element| matches!(element.0.tag_name().name(), "distances2" | "distances2hetero"))
+fn matrices(topology: Element<'_>) -> impl Iterator<Item = Element<'_>> {
+    topology.elements().filter(|element| element.0.is("distances2") || element.0.is("distances2hetero"))
 }
 
 fn triples(
-    objects: &Objects<'_, '_>,
-    element: Element<'_, '_>,
+    objects: &Objects<'_>,
+    element: Element<'_>,
     numbers: &[Option<u32>],
     value: impl Fn(usize, usize) -> Option<u32>,
 ) -> Result<Vec<(u32, u32, u32)>> {
@@ -119,7 +114,7 @@ fn triples(
 }
 
 /// `<distances>` in the root: latencies between the objects of a depth, as multiples of a base.
-fn first_version(objects: &Objects<'_, '_>) -> Result<Vec<(u32, u32, u32)>> {
+fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     let Some(element) = objects.root.below("distances").find(|matrix| is_of_nodes(objects, *matrix)) else {
         return Ok(Vec::new());
     };
@@ -139,17 +134,13 @@ fn first_version(objects: &Objects<'_, '_>) -> Result<Vec<(u32, u32, u32)>> {
 }
 
 /// Whether a matrix of the first version is about NUMA nodes: they are that many levels below.
-fn is_of_nodes(objects: &Objects<'_, '_>, matrix: Element<'_, '_>) -> bool {
+fn is_of_nodes(objects: &Objects<'_>, matrix: Element<'_>) -> bool {
     let attribute = |name| matrix.number(name).ok().flatten();
     let Some(depth) = attribute("relative_depth").filter(|depth| *depth < 64) else { return false };
-    let first = |object: Element<'_, '_>| object.below("object").next().map(|object| object.0.id());
-    let mut object = Some(objects.root.0.id());
+    let mut object = Some(objects.root);
     for _ in 0..depth {
-        object = object
-            .and_then(|id| objects.root.0.document().get_node(id))
-            .and_then(|node| first(Element(node)));
+        object = object.and_then(|object| object.below("object").next());
     }
-    let found = object.and_then(|id| objects.root.0.document().get_node(id));
-    let is_node = found.is_some_and(|node| matches!(Element(node).kind(), "NUMANode" | "Node"));
+    let is_node = object.is_some_and(|object| matches!(object.kind(), "NUMANode" | "Node"));
     is_node && attribute("nbobjs") == Some(objects.nodes.len() as u64)
 }

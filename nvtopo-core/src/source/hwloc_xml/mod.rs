@@ -14,8 +14,8 @@ mod nvlink;
 mod objects;
 mod pci;
 mod set;
-mod text;
 
+use super::xml::{self, Document};
 use super::{Input, Source};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, NoteKind, Provenance};
@@ -40,17 +40,17 @@ impl Source for HwlocXml {
         let Input::Text { bytes, .. } = input else { return false };
         // Most texts are no XML, which their first byte shows.
         let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
-        start.starts_with(b"<") && text::is_ours(&String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD)]))
+        start.starts_with(b"<")
+            && xml::root_name(&decoded(&bytes[..bytes.len().min(HEAD)])) == Some("topology")
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
         let Input::Text { bytes, .. } = input else {
             return Err(Error::input("a directory is not an hwloc XML file"));
         };
-        // Checking is much faster than replacing, which is rarely needed.
-        let decoded = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-        let document = text::parse(&decoded)?;
-        let mut fragment = build(Element(document.root_element()))?;
+        let decoded = decoded(bytes);
+        let document = Document::parse(&decoded)?;
+        let mut fragment = build(Element(document.root()))?;
         if matches!(decoded, Cow::Owned(_)) {
             fragment.note(NoteKind::Damage, "the text is not UTF-8 everywhere; marks stand for what is not");
         }
@@ -58,8 +58,13 @@ impl Source for HwlocXml {
     }
 }
 
-fn build(topology: Element<'_, '_>) -> Result<Fragment> {
-    if topology.0.tag_name().name() != "topology" {
+/// The text, with marks for what is not UTF-8. Checking is much faster than replacing, which is rarely needed.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
+fn build(topology: Element<'_>) -> Result<Fragment> {
+    if topology.0.name() != "topology" {
         return Err(topology.error("the root of the XML is not hwloc's, topology"));
     }
     let version = version(topology)?;
@@ -92,7 +97,7 @@ fn build(topology: Element<'_, '_>) -> Result<Fragment> {
 }
 
 /// The version of the format: `2.0`, and nothing in the first.
-fn version(topology: Element<'_, '_>) -> Result<Version> {
+fn version(topology: Element<'_>) -> Result<Version> {
     let Some(text) = topology.text("version") else { return Ok(Version(1)) };
     let major = text.split('.').next().and_then(|major| major.parse().ok());
     match major {

@@ -30,7 +30,7 @@ pub(super) struct Near {
 
 impl Nodes {
     /// What is near to an object that is no I/O.
-    pub(super) fn near(&self, objects: &Objects<'_, '_>, holder: Element<'_, '_>) -> Result<Near> {
+    pub(super) fn near(&self, objects: &Objects<'_>, holder: Element<'_>) -> Result<Near> {
         let nodes = holder.set("nodeset")?;
         let cpus = holder.set("cpuset")?;
         let is_near = |node: &NumaNode| match (&nodes, &cpus) {
@@ -54,7 +54,7 @@ impl Nodes {
 
 /// Reads the nodes and adds them, below the package that holds them.
 pub(super) fn add(
-    objects: &Objects<'_, '_>,
+    objects: &Objects<'_>,
     packages: &[NodeId],
     distances: &[(u32, u32, u32)],
     budget: &mut Budget,
@@ -87,7 +87,7 @@ fn row(distances: &[(u32, u32, u32)], own: u32) -> Vec<(u32, u32)> {
     row.map(|(_, to, distance)| (*to, *distance)).collect()
 }
 
-fn read(objects: &Objects<'_, '_>, budget: &mut Budget, fragment: &mut Fragment) -> Result<Vec<NumaNode>> {
+fn read(objects: &Objects<'_>, budget: &mut Budget, fragment: &mut Fragment) -> Result<Vec<NumaNode>> {
     let mut places = Vec::new();
     for memory in &objects.nodes {
         places.push(place(objects, memory)?);
@@ -122,7 +122,7 @@ fn read(objects: &Objects<'_, '_>, budget: &mut Budget, fragment: &mut Fragment)
     nodes.map(|(memory, cpus)| one(memory, cpus)).collect()
 }
 
-fn one(memory: &Memory<'_, '_>, cpus: CpuSet) -> Result<NumaNode> {
+fn one(memory: &Memory<'_>, cpus: CpuSet) -> Result<NumaNode> {
     let element = memory.element;
     let gpu: Option<PciAddress> =
         element.info("PCIBusID").filter(|_| is_gpu_memory(element)).and_then(|text| text.parse().ok());
@@ -131,22 +131,22 @@ fn one(memory: &Memory<'_, '_>, cpus: CpuSet) -> Result<NumaNode> {
 }
 
 /// The CPUs of the place where memory hangs.
-fn place(objects: &Objects<'_, '_>, memory: &Memory<'_, '_>) -> Result<CpuSet> {
+fn place(objects: &Objects<'_>, memory: &Memory<'_>) -> Result<CpuSet> {
     let within = |set: super::set::Bitmap| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect();
     Ok(memory.element.set("cpuset")?.map_or_else(|| objects.cpus(&memory.pus), within))
 }
 
 /// Whether it is of the usual kind: hwloc calls others HBM, NVM and so on.
-fn is_plain(element: Element<'_, '_>) -> bool {
+fn is_plain(element: Element<'_>) -> bool {
     element.text("subtype").is_none_or(|subtype| subtype.is_empty() || subtype == "DRAM")
 }
 
-fn is_gpu_memory(element: Element<'_, '_>) -> bool {
+fn is_gpu_memory(element: Element<'_>) -> bool {
     element.text("subtype").is_some_and(|subtype| subtype.contains("GPUMemory"))
 }
 
 /// The package that memory hangs in, or that holds all its CPUs.
-fn package_of(objects: &Objects<'_, '_>, memory: &Memory<'_, '_>, cpus: &CpuSet) -> Option<usize> {
+fn package_of(objects: &Objects<'_>, memory: &Memory<'_>, cpus: &CpuSet) -> Option<usize> {
     memory.package.or_else(|| {
         let first = cpus.first()?;
         let package = objects.pus.iter().find(|pu| pu.os_index == first)?.package?;

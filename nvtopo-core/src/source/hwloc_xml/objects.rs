@@ -10,18 +10,15 @@ use crate::error::Result;
 use crate::model::CacheKind;
 use std::ops::Range;
 
-/// The most objects inside each other. Real machines have less than forty, with all their bridges.
-pub(super) const MAX_DEPTH: usize = 256;
-
 /// The version of the format, by its first number; the first has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(pub(super) u32);
 
 /// The objects of a file.
-pub(super) struct Objects<'a, 'd> {
-    pub(super) root: Element<'a, 'd>,
+pub(super) struct Objects<'a> {
+    pub(super) root: Element<'a>,
     pub(super) packages: Vec<Package<'a>>,
-    pub(super) nodes: Vec<Memory<'a, 'd>>,
+    pub(super) nodes: Vec<Memory<'a>>,
     pub(super) caches: Vec<Cache>,
     pub(super) cores: Vec<Core>,
     /// The PUs that are online, in the file's order, with their places.
@@ -29,7 +26,7 @@ pub(super) struct Objects<'a, 'd> {
     /// The same as a set.
     pub(super) online: CpuSet,
     /// The objects below which I/O hangs, each with that.
-    pub(super) io: Vec<(Element<'a, 'd>, Vec<Element<'a, 'd>>)>,
+    pub(super) io: Vec<(Element<'a>, Vec<Element<'a>>)>,
     /// What PUs the first version says are online.
     switched_on: Option<Bitmap>,
     numbers: NodeSet,
@@ -42,8 +39,8 @@ pub(super) struct Package<'a> {
 }
 
 /// A NUMA node.
-pub(super) struct Memory<'a, 'd> {
-    pub(super) element: Element<'a, 'd>,
+pub(super) struct Memory<'a> {
+    pub(super) element: Element<'a>,
     pub(super) os_index: u32,
     pub(super) package: Option<usize>,
     /// The PUs inside, as the first version has them.
@@ -72,13 +69,12 @@ pub(super) struct Pu {
 /// What an object is in.
 #[derive(Clone, Copy, Default)]
 struct Around {
-    depth: usize,
     package: Option<usize>,
     core: Option<usize>,
 }
 
 /// Goes through the objects below the root of the document.
-pub(super) fn read<'a, 'd>(root: Element<'a, 'd>, version: Version) -> Result<Objects<'a, 'd>> {
+pub(super) fn read(root: Element<'_>, version: Version) -> Result<Objects<'_>> {
     let switched_on = if version == Version(1) { root.set("online_cpuset")? } else { None };
     let mut objects = Objects {
         root,
@@ -96,8 +92,8 @@ pub(super) fn read<'a, 'd>(root: Element<'a, 'd>, version: Version) -> Result<Ob
     Ok(objects)
 }
 
-impl<'a, 'd> Objects<'a, 'd> {
-    fn visit(&mut self, element: Element<'a, 'd>, mut around: Around) -> Result<()> {
+impl<'a> Objects<'a> {
+    fn visit(&mut self, element: Element<'a>, mut around: Around) -> Result<()> {
         let start = self.pus.len();
         match element.kind() {
             "PU" | "Proc" => return self.pu(element, around),
@@ -137,11 +133,7 @@ impl<'a, 'd> Objects<'a, 'd> {
         Ok(())
     }
 
-    fn descend(&mut self, element: Element<'a, 'd>, mut around: Around) -> Result<()> {
-        around.depth += 1;
-        if around.depth > MAX_DEPTH {
-            return Err(element.error(format!("objects are nested more than {MAX_DEPTH} deep")));
-        }
+    fn descend(&mut self, element: Element<'a>, around: Around) -> Result<()> {
         let mut io = Vec::new();
         for object in element.below("object") {
             match object.kind() {
@@ -158,7 +150,7 @@ impl<'a, 'd> Objects<'a, 'd> {
         Ok(())
     }
 
-    fn pu(&mut self, element: Element<'a, 'd>, around: Around) -> Result<()> {
+    fn pu(&mut self, element: Element<'a>, around: Around) -> Result<()> {
         let os_index = element.os_index()?.filter(|number| *number <= MAX_INDEX);
         let os_index = os_index.ok_or_else(|| element.wrong("os_index", "the number of a CPU"))?;
         if self.switched_on.as_ref().is_some_and(|on| !on.contains(os_index)) {
@@ -172,7 +164,7 @@ impl<'a, 'd> Objects<'a, 'd> {
         Ok(())
     }
 
-    fn node_number(&mut self, element: Element<'a, 'd>) -> Result<u32> {
+    fn node_number(&mut self, element: Element<'a>) -> Result<u32> {
         let os_index = element.os_index()?.filter(|number| *number <= MAX_INDEX);
         let os_index = os_index.ok_or_else(|| element.wrong("os_index", "the number of a NUMA node"))?;
         if self.numbers.contains(os_index) {
@@ -194,7 +186,7 @@ impl<'a, 'd> Objects<'a, 'd> {
 }
 
 /// `L3Cache`, `L1iCache`, and the first version's `Cache` with its level beside it.
-fn cache_type(kind: &str, element: Element<'_, '_>) -> Result<Option<(u8, CacheKind)>> {
+fn cache_type(kind: &str, element: Element<'_>) -> Result<Option<(u8, CacheKind)>> {
     let Some(name) = kind.strip_suffix("Cache") else { return Ok(None) };
     let (digits, suffix) = match name.strip_prefix('L') {
         Some(rest) => rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len())),

@@ -5,7 +5,7 @@
 
 use super::element::Element;
 use super::numa::{Near, Nodes};
-use super::objects::{MAX_DEPTH, Objects, Version};
+use super::objects::{Objects, Version};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Link, MAX_DEVICES, PciFacts};
@@ -23,23 +23,31 @@ pub(super) enum Kind {
 }
 
 /// A device that matters.
-pub(super) struct Device<'a, 'd> {
+pub(super) struct Device<'a> {
     pub(super) kind: Kind,
     pub(super) address: PciAddress,
     /// The number of its model, as its maker gave it.
     pub(super) model: u16,
     pub(super) pci: PciFacts,
     pub(super) link: Link,
-    /// The bridges above it, from the host bridge down.
-    pub(super) chain: Vec<(PciAddress, Link)>,
-    pub(super) names: Vec<OsDevice<'a, 'd>>,
+    /// The bridge directly above it, by its position in [`Io::bridges`].
+    pub(super) bridge: Option<usize>,
+    pub(super) names: Vec<OsDevice<'a>>,
     pub(super) gp: Option<u64>,
+}
+
+/// A bridge below a host bridge.
+pub(super) struct Bridge {
+    pub(super) address: PciAddress,
+    pub(super) link: Link,
+    /// The bridge directly above it.
+    above: Option<usize>,
 }
 
 /// A name that the system has for a device.
 #[derive(Clone, Copy)]
-pub(super) struct OsDevice<'a, 'd> {
-    pub(super) element: Element<'a, 'd>,
+pub(super) struct OsDevice<'a> {
+    pub(super) element: Element<'a>,
     pub(super) name: &'a str,
     pub(super) kind: OsKind,
 }
@@ -52,27 +60,41 @@ pub(super) enum OsKind {
 }
 
 /// A host bridge with the devices below.
-pub(super) struct Host<'a, 'd> {
+pub(super) struct Host<'a> {
     pub(super) address: PciAddress,
     /// Whether hwloc left out the bridges, and the bus stands in.
     pub(super) inferred: bool,
     pub(super) near: Near,
-    pub(super) devices: Vec<Device<'a, 'd>>,
+    pub(super) devices: Vec<Device<'a>>,
 }
 
 /// The I/O of a machine.
 #[derive(Default)]
-pub(super) struct Io<'a, 'd> {
+pub(super) struct Io<'a> {
     /// By address.
-    pub(super) hosts: Vec<Host<'a, 'd>>,
+    pub(super) hosts: Vec<Host<'a>>,
+    pub(super) bridges: Vec<Bridge>,
     /// What the system names and is on no PCI bus, with what it is near to.
-    pub(super) elsewhere: Vec<(OsDevice<'a, 'd>, Near)>,
+    pub(super) elsewhere: Vec<(OsDevice<'a>, Near)>,
+}
+
+impl Io<'_> {
+    /// The bridges above a device, from the host bridge down, in place of what was in the list.
+    pub(super) fn chain<'i>(&'i self, device: &Device<'_>, chain: &mut Vec<&'i Bridge>) {
+        chain.clear();
+        let mut above = device.bridge;
+        while let Some(bridge) = above.map(|above| &self.bridges[above]) {
+            chain.push(bridge);
+            above = bridge.above;
+        }
+        chain.reverse();
+    }
 }
 
 /// Reads what hangs below the objects.
-pub(super) fn read<'a, 'd>(objects: &Objects<'a, 'd>, nodes: &Nodes, version: Version) -> Result<Io<'a, 'd>> {
+pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -> Result<Io<'a>> {
     let mut io = Io::default();
-    let mut reader = Reader { version, seen: BTreeSet::new(), named: false, count: 0 };
+    let mut reader = Reader { version, bridges: Vec::new(), seen: BTreeSet::new(), named: false, count: 0 };
     for (holder, roots) in &objects.io {
         let near = nodes.near(objects, *holder)?;
         let mut loose = BTreeMap::new();
@@ -82,12 +104,12 @@ pub(super) fn read<'a, 'd>(objects: &Objects<'a, 'd>, nodes: &Nodes, version: Ve
                 "Bridge" if is_host(root) => {
                     let address = root_bus(root)?;
                     let mut devices = Vec::new();
-                    reader.below(root, &mut Vec::new(), &mut devices)?;
+                    reader.below(root, None, &mut devices)?;
                     io.hosts.push(Host { address, inferred: false, near: near.clone(), devices });
                 }
                 _ => {
                     let mut devices = Vec::new();
-                    reader.one(root, &mut Vec::new(), &mut devices)?;
+                    reader.one(root, None, &mut devices)?;
                     let own = root.address()?;
                     let bus = PciAddress { device: 0, function: 0, ..own };
                     loose.entry(bus).or_insert_with(Vec::new).append(&mut devices);
@@ -103,6 +125,7 @@ pub(super) fn read<'a, 'd>(objects: &Objects<'a, 'd>, nodes: &Nodes, version: Ve
         host.devices.retain(|device| device.kind != Kind::Nic || !device.names.is_empty() || !reader.named);
         host.devices.sort_by_key(|device| device.address);
     }
+    io.bridges = reader.bridges;
     io.hosts.retain(|host| !host.devices.is_empty());
     io.hosts.sort_by_key(|host| host.address);
     Ok(io)
@@ -110,6 +133,7 @@ pub(super) fn read<'a, 'd>(objects: &Objects<'a, 'd>, nodes: &Nodes, version: Ve
 
 struct Reader {
     version: Version,
+    bridges: Vec<Bridge>,
     /// The devices so far.
     seen: BTreeSet<PciAddress>,
     /// Whether any device has a name.
@@ -118,44 +142,36 @@ struct Reader {
 }
 
 impl Reader {
-    fn below<'a, 'd>(
+    fn below<'a>(
         &mut self,
-        bridge: Element<'a, 'd>,
-        chain: &mut Vec<(PciAddress, Link)>,
-        devices: &mut Vec<Device<'a, 'd>>,
+        bridge: Element<'a>,
+        above: Option<usize>,
+        devices: &mut Vec<Device<'a>>,
     ) -> Result<()> {
         for object in bridge.below("object") {
-            self.one(object, chain, devices)?;
+            self.one(object, above, devices)?;
         }
         Ok(())
     }
 
-    fn one<'a, 'd>(
+    fn one<'a>(
         &mut self,
-        object: Element<'a, 'd>,
-        chain: &mut Vec<(PciAddress, Link)>,
-        devices: &mut Vec<Device<'a, 'd>>,
+        object: Element<'a>,
+        above: Option<usize>,
+        devices: &mut Vec<Device<'a>>,
     ) -> Result<()> {
         match object.kind() {
             "Bridge" => {
-                if chain.len() >= MAX_DEPTH {
-                    return Err(object.error(format!("bridges are nested more than {MAX_DEPTH} deep")));
-                }
-                chain.push((object.address()?, object.link()?));
-                self.below(object, chain, devices)?;
-                chain.pop();
+                self.bridges.push(Bridge { address: object.address()?, link: object.link()?, above });
+                self.below(object, Some(self.bridges.len() - 1), devices)?;
             }
-            "PCIDev" => devices.extend(self.device(object, chain)?),
+            "PCIDev" => devices.extend(self.device(object, above)?),
             _ => {}
         }
         Ok(())
     }
 
-    fn device<'a, 'd>(
-        &mut self,
-        object: Element<'a, 'd>,
-        chain: &[(PciAddress, Link)],
-    ) -> Result<Option<Device<'a, 'd>>> {
+    fn device<'a>(&mut self, object: Element<'a>, bridge: Option<usize>) -> Result<Option<Device<'a>>> {
         let mut names = Vec::new();
         for name in object.below("object").filter(|below| below.kind() == "OSDev") {
             names.extend(self.os_device(name)?);
@@ -192,10 +208,10 @@ impl Reader {
             subsystem_device: subsystem.map(|(_, device)| device),
             ..PciFacts::default()
         };
-        Ok(Some(Device { kind, address, model, pci, link, chain: chain.to_vec(), names, gp }))
+        Ok(Some(Device { kind, address, model, pci, link, bridge, names, gp }))
     }
 
-    fn os_device<'a, 'd>(&mut self, element: Element<'a, 'd>) -> Result<Option<OsDevice<'a, 'd>>> {
+    fn os_device<'a>(&mut self, element: Element<'a>) -> Result<Option<OsDevice<'a>>> {
         let Some(name) = element.text("name").filter(|name| !name.is_empty()) else { return Ok(None) };
         let kind = self.os_kind(element)?;
         self.named = true;
@@ -203,7 +219,7 @@ impl Reader {
     }
 
     /// The first two versions number the types; since the third each is a bit, as a device can be of several.
-    fn os_kind(&self, element: Element<'_, '_>) -> Result<OsKind> {
+    fn os_kind(&self, element: Element<'_>) -> Result<OsKind> {
         let number = element.number("osdev_type")?.unwrap_or_default();
         let bits = self.version >= Version(3);
         Ok(match number {
@@ -217,12 +233,12 @@ impl Reader {
 }
 
 /// Whether a bridge is a host bridge: hwloc writes `0-1` for one from the CPUs to PCI.
-fn is_host(bridge: Element<'_, '_>) -> bool {
+fn is_host(bridge: Element<'_>) -> bool {
     bridge.text("bridge_type").is_some_and(|kind| kind.starts_with("0-"))
 }
 
 /// The bus of a host bridge, from `0000:[2b-3b]`.
-fn root_bus(bridge: Element<'_, '_>) -> Result<PciAddress> {
+fn root_bus(bridge: Element<'_>) -> Result<PciAddress> {
     let parse = |text: &str| {
         let (domain, buses) = text.split_once(":[")?;
         let bus = buses.split(['-', ']']).next()?;
@@ -242,7 +258,7 @@ struct Numbers {
 }
 
 /// The numbers in `0302 [10de:1db8] [10de:131d] a1`.
-fn numbers(device: Element<'_, '_>) -> Result<Numbers> {
+fn numbers(device: Element<'_>) -> Result<Numbers> {
     let hex = |text: &str| u16::from_str_radix(text, 16).ok();
     let pair = |text: &str| {
         let (vendor, rest) = text.split_once(':')?;

@@ -1,0 +1,165 @@
+//! XML as a flat tree of elements with their attributes, every error at its line and column. What elements mean is
+//! for the formats that use it.
+//!
+//! Left out are namespaces, and all that a document type could declare: entities are XML's own and numbers only, so
+//! that a short text never grows.
+
+mod builder;
+#[cfg(test)]
+mod tests;
+
+use super::MAX_INPUT;
+use crate::error::{Error, Result};
+use builder::Builder;
+use std::borrow::Cow;
+use std::ops::Range;
+
+pub(super) use builder::root_name;
+
+/// A text that was read.
+pub(super) struct Document<'a> {
+    text: &'a str,
+    /// In the text's order, the root first.
+    entries: Vec<Entry>,
+    attributes: Vec<Attribute>,
+    /// Values that do not stand in the text as they are.
+    rewritten: Vec<String>,
+    /// What stands between the start of an element and the next tag, by the element's position.
+    texts: Vec<(u32, Cow<'a, str>)>,
+}
+
+/// A part of the text, small because there are many.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    length: u32,
+}
+
+impl Span {
+    /// The text's length is limited, so both numbers fit.
+    fn new(start: usize, length: usize) -> Self {
+        Self { start: start as u32, length: length as u32 }
+    }
+
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.start as usize + self.length as usize
+    }
+}
+
+struct Entry {
+    name: Span,
+    /// The position after the last element inside.
+    end: u32,
+    first_attribute: u32,
+    attributes: u32,
+}
+
+struct Attribute {
+    name: Span,
+    /// In `rewritten`, where the length is [`REWRITTEN`].
+    value: Span,
+}
+
+const REWRITTEN: u32 = u32::MAX;
+
+/// An element of a document.
+#[derive(Clone, Copy)]
+pub(super) struct Element<'d> {
+    document: &'d Document<'d>,
+    position: u32,
+}
+
+impl Document<'_> {
+    /// Reads a text.
+    pub(super) fn parse(text: &str) -> Result<Document<'_>> {
+        if text.len() as u64 > MAX_INPUT {
+            return Err(Error::input(format!("more than {} MiB", MAX_INPUT >> 20)));
+        }
+        Builder::new(text.strip_prefix('\u{feff}').unwrap_or(text)).build()
+    }
+
+    /// The outermost element.
+    pub(super) fn root(&self) -> Element<'_> {
+        Element { document: self, position: 0 }
+    }
+
+    fn part(&self, span: Span) -> &str {
+        &self.text[span.range()]
+    }
+
+    /// Whether a part is a name. Bytes, for it is asked often.
+    fn is(&self, span: Span, name: &str) -> bool {
+        span.length as usize == name.len() && self.text.as_bytes()[span.range()] == *name.as_bytes()
+    }
+}
+
+impl<'d> Element<'d> {
+    fn entry(self) -> &'d Entry {
+        &self.document.entries[self.position as usize]
+    }
+
+    fn attributes(self) -> &'d [Attribute] {
+        let entry = self.entry();
+        &self.document.attributes[entry.first_attribute as usize..][..entry.attributes as usize]
+    }
+
+    /// Its name.
+    pub(super) fn name(self) -> &'d str {
+        self.document.part(self.entry().name)
+    }
+
+    /// Whether this is its name.
+    pub(super) fn is(self, name: &str) -> bool {
+        self.document.is(self.entry().name, name)
+    }
+
+    /// The elements directly inside.
+    pub(super) fn children(self) -> impl Iterator<Item = Self> {
+        let (mut next, end) = (self.position + 1, self.entry().end);
+        std::iter::from_fn(move || {
+            let child = (next < end).then_some(Self { position: next, ..self })?;
+            next = child.entry().end;
+            Some(child)
+        })
+    }
+
+    /// The value of an attribute.
+    pub(super) fn attribute(self, name: &str) -> Option<&'d str> {
+        let value = self.find(name)?.value;
+        match value.length {
+            REWRITTEN => self.document.rewritten.get(value.start as usize).map(String::as_str),
+            _ => Some(self.document.part(value)),
+        }
+    }
+
+    fn find(self, name: &str) -> Option<&'d Attribute> {
+        self.attributes().iter().find(|own| self.document.is(own.name, name))
+    }
+
+    /// What stands between its start and the next tag.
+    pub(super) fn text(self) -> &'d str {
+        let texts = &self.document.texts;
+        texts.binary_search_by_key(&self.position, |text| text.0).map_or("", |found| &*texts[found].1)
+    }
+
+    /// An error about the element.
+    pub(super) fn error(self, message: impl Into<String>) -> Error {
+        at(self.document.text, self.entry().name.start as usize - 1, message)
+    }
+
+    /// An error about one of its attributes, or about the element where it lacks that.
+    pub(super) fn error_at(self, attribute: &str, message: impl Into<String>) -> Error {
+        match self.find(attribute) {
+            Some(own) => at(self.document.text, own.name.start as usize, message),
+            None => self.error(message),
+        }
+    }
+}
+
+/// An error at a position in the text.
+fn at(text: &str, position: usize, message: impl Into<String>) -> Error {
+    let before = text.get(..position).unwrap_or(text);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    Error::input(message).at(line, column)
+}
