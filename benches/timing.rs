@@ -5,17 +5,20 @@ use rustix::time::{ClockId, clock_gettime};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// The mean over as many calls as fit into two milliseconds.
+/// The mean over as many calls as take a millisecond. The clock is asked before and after, not for each call: that alone
+/// takes longer than some of them.
 pub(crate) fn time<T>(mut call: impl FnMut() -> T) -> Duration {
-    let start = now();
-    let mut calls = 0;
+    let mut calls = 1;
     loop {
-        black_box(call());
-        calls += 1;
+        let start = now();
+        for _ in 0..calls {
+            black_box(call());
+        }
         let passed = now().saturating_sub(start);
-        if passed >= Duration::from_millis(2) {
+        if passed >= Duration::from_millis(1) {
             return passed / calls;
         }
+        calls *= 4;
     }
 }
 

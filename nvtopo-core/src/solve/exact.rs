@@ -233,6 +233,7 @@ impl<'a> Search<'a> {
         Partial {
             weights: self.weights,
             mix: self.task.mix,
+            free: self.task.free,
             chosen: state.chosen,
             worst: state.worst,
             sum: state.sum,

@@ -30,6 +30,8 @@ pub struct Partial<'a> {
     pub weights: &'a Weights,
     /// How many of a million jobs have each number of GPUs.
     pub mix: &'a [(usize, u64)],
+    /// The candidates that are free: those that are not chosen are left over.
+    pub free: Set,
     /// The chosen candidates.
     pub chosen: Set,
     /// The worst pair among the chosen; [`Weight::MAX`] below two.

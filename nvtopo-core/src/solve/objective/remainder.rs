@@ -54,9 +54,11 @@ impl Objective for Remainder {
         Value { worth, proven, effort: EFFORT * partial.mix.len() as u32 }
     }
 
-    /// Nothing is worth more than the whole.
-    fn bound(&self, _partial: &Partial<'_>) -> Weight {
-        Weight(ONE * ONE)
+    /// At best every job that is not too large finds what it would on an empty machine.
+    fn bound(&self, partial: &Partial<'_>) -> Weight {
+        let left = partial.free.count_ones() as usize - partial.size();
+        let fitting = partial.mix.iter().filter(|(size, _)| *size <= left);
+        Weight(fitting.map(|(_, often)| often * ONE).sum())
     }
 
     fn quantity(&self, worth: Weight) -> Quantity {
