@@ -13,6 +13,7 @@ mod json;
 mod linked_pairs;
 mod measured;
 mod merge;
+mod node;
 mod partition;
 mod picture;
 mod preset;

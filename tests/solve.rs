@@ -11,14 +11,14 @@ use std::collections::BTreeSet;
 
 /// A machine with NVLinks between some pairs and stated paths between the others, GPUs beside NUMA nodes, and NICs.
 #[derive(Clone, Debug)]
-struct Machine {
-    gpus: usize,
+pub(crate) struct Machine {
+    pub(crate) gpus: usize,
     /// For each pair: 0 to 3 NVLinks, and the class of the other path.
-    pairs: Vec<(u16, PathType)>,
+    pub(crate) pairs: Vec<(u16, PathType)>,
     /// For each GPU the NUMA node that it is beside, if that is known.
-    homes: Vec<Option<u32>>,
+    pub(crate) homes: Vec<Option<u32>>,
     /// For each NIC the path to each GPU.
-    nics: Vec<Vec<PathType>>,
+    pub(crate) nics: Vec<Vec<PathType>>,
 }
 
 impl Machine {
@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// The topology in which GPU `i` has the index `names[i]`.
-    fn topology(&self, names: &[u32]) -> Topology {
+    pub(crate) fn topology(&self, names: &[u32]) -> Topology {
         let mut fragment = Fragment::new(Provenance::Preset);
         let gpus: Vec<NodeId> = names
             .iter()
@@ -57,7 +57,7 @@ impl Machine {
     }
 }
 
-fn machine(most: usize) -> impl Strategy<Value = Machine> {
+pub(crate) fn machine(most: usize) -> impl Strategy<Value = Machine> {
     let path = prop::sample::select(vec![
         PathType::Pix,
         PathType::Pxb,
@@ -181,7 +181,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-fn subsets(of: &[usize], size: usize) -> Vec<Vec<usize>> {
+pub(crate) fn subsets(of: &[usize], size: usize) -> Vec<Vec<usize>> {
     if size == 0 {
         return vec![vec![]];
     }

@@ -90,6 +90,7 @@ impl Constraint {
 }
 
 /// What several constraints leave to choose from.
+#[derive(PartialEq, Eq)]
 pub(super) struct Limits {
     /// The set lies within one of these.
     pub(super) scopes: Option<Vec<Set>>,

@@ -18,6 +18,8 @@ pub(super) struct Question {
     pub(super) include: Set,
     pub(super) count: usize,
     pub(super) criteria: Criteria,
+    /// The names of GPUs that nobody can use, and why.
+    pub(super) unusable: Vec<(String, String)>,
 }
 
 impl Question {
@@ -39,19 +41,18 @@ pub(super) struct Decision {
     /// The preference that is met, and those that cannot be.
     pub(super) preference: Option<Constraint>,
     pub(super) unmet: Vec<Unmet>,
-    /// The names of GPUs that nobody can use, and why.
-    pub(super) unusable: Vec<(String, String)>,
 }
 
 impl Decision {
     /// The answer with what belongs to the GPUs.
     pub(super) fn placement(self, topology: &Topology, limits: &CpuLimits) -> Placement {
-        let Self { question, solution, preference, unmet, unusable, .. } = self;
+        let Self { question, solution, preference, unmet, .. } = self;
         let chosen = question.class.weights.positions(solution.chosen);
         let count = question.free.count_ones() as usize;
         let objectives = &question.criteria.objectives;
         let mut placement = placement::complete(topology, &chosen, count, &solution, objectives, limits);
-        placement.remark(unusable.into_iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
+        placement
+            .remark(question.unusable.into_iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
         placement.stand_on(preference, unmet);
         placement
     }

@@ -38,6 +38,8 @@ pub struct Request {
     require: Vec<Constraint>,
     prefer: Vec<Constraint>,
     limits: CpuLimits,
+    /// The positions of GPUs that other jobs have.
+    taken: Vec<usize>,
 }
 
 impl Request {
@@ -113,6 +115,20 @@ impl Request {
         self
     }
 
+    /// The GPUs at these positions belong to other jobs.
+    pub(super) fn taken(mut self, positions: Vec<usize>) -> Self {
+        self.taken = positions;
+        self
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn required(&self) -> &[Constraint] {
+        &self.require
+    }
+
     /// Chooses the best GPUs and what belongs to them.
     ///
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and
@@ -144,11 +160,7 @@ impl Request {
     }
 
     fn decide(&self, topology: &Topology) -> Result<Decision> {
-        let criteria = Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())?;
-        let Choice { candidates, include, unusable } = self.choice(topology)?;
-        let (class, free) = Class::of_candidates(topology, &candidates)?;
-        let question =
-            Question { include: class.weights.set(&include), class, free, count: self.count, criteria };
+        let question = self.question(topology)?;
         let mut unmet = Vec::new();
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
@@ -156,12 +168,21 @@ impl Request {
             let limits = Limits::new(&constraints, &question.class.weights);
             let task = question.task(&limits);
             if let Ok(solution) = exact::solve(&question.class.weights, &task) {
-                return Ok(Decision { question, limits, solution, preference, unmet, unusable });
+                return Ok(Decision { question, limits, solution, preference, unmet });
             }
             let witness = witness(&question.class.weights, &task, &constraints);
             let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
             unmet.push(Unmet { constraint, witness });
         }
+    }
+
+    /// What is asked, as candidates of a class.
+    pub(super) fn question(&self, topology: &Topology) -> Result<Question> {
+        let criteria = Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())?;
+        let Choice { candidates, include, unusable } = self.choice(topology)?;
+        let (class, free) = Class::of_candidates(topology, &candidates)?;
+        let include = class.weights.set(&include);
+        Ok(Question { class, free, include, count: self.count, criteria, unusable })
     }
 
     /// What there is to choose from, or why that is not enough.
@@ -191,6 +212,9 @@ impl Request {
             let name = name(*outside);
             return Err(Error::request(format!("{name} is included but not among the only GPUs allowed")));
         }
+        if let Some(gpu) = include.iter().find(|position| self.taken.contains(position)) {
+            return Err(Error::unsatisfiable(format!("{} is included, but another job has it", name(*gpu))));
+        }
         if include.len() > self.count {
             return Err(Error::request(format!(
                 "{} GPUs are included, but only {} asked for",
@@ -202,7 +226,7 @@ impl Request {
             return Err(Error::request("0 GPUs were asked for").help("ask for at least 1"));
         }
         let mut candidates = only.unwrap_or_else(|| (0..topology.gpus().len()).collect());
-        candidates.retain(|position| !exclude.contains(position));
+        candidates.retain(|position| !exclude.contains(position) && !self.taken.contains(position));
         let mut unusable = Vec::new();
         let reasons: Vec<Option<&String>> = topology.gpus().map(|gpu| gpu.unusable.as_ref()).collect();
         candidates.retain(|position| {

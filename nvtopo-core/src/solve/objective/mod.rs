@@ -151,7 +151,7 @@ pub static DEFAULT_OBJECTIVES: &[&dyn Objective] =
 pub(super) const MAX_OBJECTIVES: usize = 16;
 
 /// What the sets of GPUs that are left over are compared by.
-static REST: &[&dyn Objective] = &[&ring::Ring];
+pub(super) static REST: &[&dyn Objective] = &[&ring::Ring];
 
 /// An objective by its name.
 pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {

@@ -1,0 +1,257 @@
+//! Many jobs at once: the division of the free GPUs that is best for all of them, and how many there is room for.
+
+use super::{JobId, Node};
+use crate::error::{Error, Result};
+use crate::solve::constraint::Limits;
+use crate::solve::decision::Question;
+use crate::solve::exact::{self, Task};
+use crate::solve::objective::{REST, Set, Weight};
+use crate::solve::request::Request;
+
+/// The most GPUs of a machine of which all divisions are compared.
+const MAX_GPUS: usize = 16;
+
+/// Steps after which the search for the best division stops.
+const MAX_STEPS: u64 = 200_000;
+
+/// The whole of what a job could have.
+const ONE: u64 = 1_000_000;
+
+/// Jobs that were placed together.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The jobs, in the order of the requests.
+    pub jobs: Vec<JobId>,
+    /// What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty machine, on
+    /// average; 1 without any.
+    pub share: f64,
+    /// Whether no division gives them more together.
+    pub optimal: bool,
+}
+
+/// A request as the search sees it.
+struct Want {
+    question: Question,
+    limits: Limits,
+    /// What the best rings of so many GPUs carry on the empty machine.
+    whole: Weight,
+}
+
+impl Node {
+    /// Places many jobs at once so that what their rings carry, each as a part of the most that so many GPUs could carry, is the
+    /// most in sum: not one after another, where the first takes what a later one needs. What each request requires
+    /// holds; its other objectives do not count. Either all are placed, or none.
+    ///
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there is no room for all.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology, solve::Node};
+    ///
+    /// let mut node = Node::new(&Topology::preset("dgx-1-v100")?)?;
+    /// let batch = node.place_all(&[Request::gpus(2), Request::gpus(2), Request::gpus(4)])?;
+    /// assert!(batch.optimal && batch.share == 1.0);
+    /// assert!(node.free().is_empty());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn place_all(&mut self, requests: &[Request]) -> Result<Batch> {
+        let wants = self.wants(requests)?;
+        // Large jobs first: they have the fewest places.
+        let mut order: Vec<usize> = (0..wants.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(wants[*index].question.count));
+        let mut search = Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
+        let free = wants.iter().fold(0, |all, want| all | want.question.free);
+        search.next(free, 0);
+        let complete = search.steps < MAX_STEPS && self.topology.gpus().len() <= MAX_GPUS;
+        let Some((worth, sets)) = search.best else {
+            let gpus: usize = wants.iter().map(|want| want.question.count).sum();
+            let no = if complete { "there is no room" } else { "no room was found" };
+            let (jobs, free) = (wants.len(), free.count_ones());
+            let text = format!("{no} for these {jobs} jobs of {gpus} GPUs together: {free} are free");
+            return Err(Error::unsatisfiable(text).help("place fewer at once, or require less of them"));
+        };
+        let mut chosen = vec![0; wants.len()];
+        for (index, set) in order.iter().zip(&sets) {
+            chosen[*index] = *set;
+        }
+        // Each job is then completed on just its GPUs; the others are taken meanwhile.
+        let placements: Vec<_> = requests
+            .iter()
+            .zip(&wants)
+            .zip(&chosen)
+            .map(|((request, want), set)| {
+                let own = want.question.class.weights.positions(*set);
+                let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
+                request.clone().taken(others).solve(&self.topology)
+            })
+            .collect::<Result<_>>()?;
+        let several = wants.iter().filter(|want| want.question.count > 1).count();
+        let whole = ONE * several as u64;
+        let share = if several == 0 { 1.0 } else { worth as f64 / whole as f64 };
+        let jobs = placements.into_iter().map(|placement| self.add(placement)).collect();
+        Ok(Batch { jobs, share, optimal: complete || worth == whole })
+    }
+
+    /// How many jobs like this there is room for at once, and whether there is certainly not for one more.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology, solve::{Constraint, Node}};
+    ///
+    /// let node = Node::new(&Topology::preset("rtx-a6000-4-bridged")?)?;
+    /// assert_eq!(node.room_for(&Request::gpus(2).require([Constraint::SameNvlinkGroup]))?, (2, true));
+    /// assert_eq!(node.room_for(&Request::gpus(3).require([Constraint::SameNvlinkGroup]))?, (0, true));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn room_for(&self, request: &Request) -> Result<(usize, bool)> {
+        let count = request.count();
+        let free = self.free().len();
+        if count == 0 || count > free {
+            return Ok((0, true));
+        }
+        let mut certain = true;
+        // From as many as there are GPUs for down to one.
+        for jobs in (1..=free / count).rev() {
+            let wants = self.wants(&vec![request.clone(); jobs])?;
+            let order: Vec<usize> = (0..jobs).collect();
+            let mut search =
+                Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
+            let free = wants[0].question.free;
+            search.any(free);
+            if search.best.is_some() {
+                return Ok((jobs, certain));
+            }
+            certain &= search.steps < MAX_STEPS && self.topology.gpus().len() <= MAX_GPUS;
+        }
+        Ok((0, certain))
+    }
+
+    fn wants(&self, requests: &[Request]) -> Result<Vec<Want>> {
+        let taken = self.taken();
+        let want = |request: &Request| {
+            let question = request.clone().taken(taken.clone()).question(&self.topology)?;
+            let weights = &question.class.weights;
+            let all = Set::MAX >> (Set::BITS as usize - weights.gpus());
+            let best = exact::solve(weights, &Task::new(all, question.count, REST, &[]));
+            let whole = best.map_or_else(|_| Weight::default(), |best| best.values[0]);
+            let limits = Limits::new(request.required(), weights);
+            Ok(Want { question, limits, whole })
+        };
+        requests.iter().map(want).collect()
+    }
+}
+
+struct Search<'a> {
+    wants: &'a [Want],
+    /// The requests in the order in which they are given GPUs.
+    order: &'a [usize],
+    chosen: Vec<Set>,
+    best: Option<(u64, Vec<Set>)>,
+    steps: u64,
+}
+
+impl Search<'_> {
+    /// Gives GPUs to the requests that have none yet, by all ways that may be better than the best so far.
+    fn next(&mut self, free: Set, worth: u64) {
+        let Some(index) = self.order.get(self.chosen.len()) else {
+            if self.best.as_ref().is_none_or(|(best, _)| worth > *best) {
+                self.best = Some((worth, self.chosen.clone()));
+            }
+            return;
+        };
+        let want = &self.wants[*index];
+        let mut sets: Vec<(u64, Set)> =
+            want.sets(free, self.before(*index)).into_iter().map(|set| (want.share(set), set)).collect();
+        sets.sort_by_key(|(share, _)| std::cmp::Reverse(*share));
+        let later = self.order[self.chosen.len() + 1..].iter();
+        let most: u64 = later.map(|index| if self.wants[*index].question.count > 1 { ONE } else { 0 }).sum();
+        for (share, set) in sets {
+            self.steps += 1;
+            let enough = self.best.as_ref().is_some_and(|(best, _)| worth + share + most <= *best);
+            if enough || (self.steps >= MAX_STEPS && self.best.is_some()) {
+                return;
+            }
+            self.chosen.push(set);
+            self.next(free & !set, worth + share);
+            self.chosen.pop();
+        }
+    }
+
+    /// Gives GPUs to all requests by the first way that is found.
+    fn any(&mut self, free: Set) {
+        let Some(index) = self.order.get(self.chosen.len()) else {
+            self.best = Some((0, self.chosen.clone()));
+            return;
+        };
+        for set in self.wants[*index].sets(free, self.before(*index)) {
+            self.steps += 1;
+            if self.best.is_some() || self.steps >= MAX_STEPS {
+                return;
+            }
+            self.chosen.push(set);
+            self.any(free & !set);
+            self.chosen.pop();
+        }
+    }
+
+    /// The set of the request before, if it asks for the same: of equal ones the lower GPUs go to the first.
+    fn before(&self, index: usize) -> Set {
+        let before = self.chosen.last().zip(self.order[..self.chosen.len()].last());
+        before.filter(|(_, other)| self.wants[**other].is_like(&self.wants[index])).map_or(0, |(set, _)| *set)
+    }
+}
+
+impl Want {
+    fn is_like(&self, other: &Self) -> bool {
+        let of = |want: &Self| (want.question.count, want.question.free, want.question.include);
+        of(self) == of(other) && self.limits == other.limits
+    }
+
+    /// What the rings of a set carry, as a part of the most. One GPU has nobody to exchange anything with.
+    fn share(&self, set: Set) -> u64 {
+        if self.question.count < 2 {
+            return 0;
+        }
+        let task = Task { include: set, ..Task::new(set, self.question.count, REST, &[]) };
+        let found = exact::solve(&self.question.class.weights, &task);
+        let worth = found.map_or(0, |found| found.values[0].0);
+        (u128::from(worth) * u128::from(ONE)).checked_div(self.whole.0.into()).unwrap_or(0) as u64
+    }
+
+    /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the
+    /// best.
+    fn sets(&self, free: Set, above: Set) -> Vec<Set> {
+        let mut free = free & self.question.free;
+        let weights = &self.question.class.weights;
+        if self.question.include & !free != 0 || (free.count_ones() as usize) < self.question.count {
+            return Vec::new();
+        }
+        if weights.gpus() > MAX_GPUS {
+            let task = Task { free, ..self.question.task(&self.limits) };
+            return exact::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
+        }
+        if above != 0 {
+            free &= !(Set::MAX >> (Set::BITS - 1 - above.trailing_zeros()));
+        }
+        let mut found = Vec::new();
+        let everything = [free];
+        for scope in self.limits.scopes.as_deref().unwrap_or(&everything) {
+            self.grow(0, free & scope, &mut found);
+        }
+        found
+    }
+
+    fn grow(&self, set: Set, open: Set, found: &mut Vec<Set>) {
+        let missing = self.question.count - set.count_ones() as usize;
+        if missing == 0 {
+            found.extend((self.question.include & !set == 0).then_some(set));
+            return;
+        }
+        let mut left = open;
+        while left.count_ones() as usize >= missing {
+            let gpu = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let near = self.limits.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
+            self.grow(set | 1 << gpu, left & near, found);
+        }
+    }
+}
