@@ -2,6 +2,7 @@
 
 mod choose;
 mod collective;
+mod cpu_policies;
 mod cpus;
 mod devices;
 mod generate;
@@ -11,6 +12,7 @@ mod hwloc;
 mod hwloc_xml;
 mod json;
 mod linked_pairs;
+mod made_machine;
 mod measured;
 mod merge;
 mod partition;

@@ -85,8 +85,9 @@ pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use query::{Ring, Rings};
 pub use solve::{
-    Chooser, CpuLimits, CudaOrder, GpuRef, LocalRank, ParallelJob, Part, PlacedGpu, Placement, Proof,
-    RankMap, RankOrder, Request, Score, Share, Shares, VisibleGpus, nearest_nics, share_cpus,
+    Chooser, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, LocalRank, ParallelJob, Part, PlacedGpu,
+    Placement, Proof, RankMap, RankOrder, Request, Score, Share, Shares, Smt, VisibleGpus, nearest_nics,
+    nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use units::{Bandwidth, Bytes};
 

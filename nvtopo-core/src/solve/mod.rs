@@ -24,7 +24,9 @@ mod weights;
 pub use crate::model::{Share, Shares};
 pub use chooser::Chooser;
 pub use class::{class_memory, set_class_memory};
-pub use cpus::{CpuLimits, share_cpus};
+pub use cpus::{
+    CPU_POLICIES, CpuLimits, CpuPolicy, CpuRules, Smt, nic_interrupt_cpus, share_cpus, share_cpus_by,
+};
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::GpuRef;
 pub use nics::nearest_nics;

@@ -1,6 +1,6 @@
 //! The part of one process in a job: its GPUs, CPUs and memory.
 
-use super::cpus::{CpuLimits, cut, shares_of};
+use super::cpus::{CpuLimits, CpuRules, cut, shares_of};
 use super::cuda_order::OrderBasis;
 use super::placement::Placement;
 use super::rank::LocalRank;
@@ -69,7 +69,8 @@ impl Part {
         own: &[VisibleDevice],
         limits: &CpuLimits,
     ) {
-        let shares = shares_of(topology, limits, &self.gpus, &visible.positions());
+        let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+        let shares = shares_of(topology, &rules, &self.gpus, &visible.positions());
         let share = |device: &VisibleDevice| {
             let Share { cpus, mems } = shares.gpus[device.gpu].clone();
             let mut on_gpu = visible.devices.iter().filter(|other| other.gpu == device.gpu);

@@ -1,6 +1,6 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
-use super::cpus::{CpuLimits, shares_of};
+use super::cpus::{CpuLimits, CpuRules, shares_of};
 use super::exact::Solution;
 use super::nics::nearest_nics;
 use super::objective::Objective;
@@ -176,7 +176,8 @@ pub(super) fn complete(
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
 ) -> Placement {
-    let shares = shares_of(topology, limits, chosen, chosen);
+    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let shares = shares_of(topology, &rules, chosen, chosen);
     let gpus = chosen
         .iter()
         .map(|&position| {
