@@ -3,7 +3,7 @@
 use super::{open, request};
 use crate::args::ExecArgs;
 use crate::report;
-use nvtopo::apply::{Threads, Trust, bind_part, check_machine, current_cpus};
+use nvtopo::apply::{BindOptions, Threads, Trust, bind_part, check_machine, current_cpus};
 use nvtopo::{CpuLimits, Error, LocalRank, Part, Result, Topology, VisibleGpus};
 use std::process::Command;
 
@@ -13,7 +13,8 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
     // Before anything is chosen: a wrong machine is the more useful complaint.
     check_machine(&topology, trust)?;
     let (part, environment) = part(args, &topology)?;
-    let bound = bind_part(&topology, &part, Threads::Calling, trust)?;
+    let options = BindOptions { threads: Threads::Calling, trust, ..BindOptions::default() };
+    let bound = bind_part(&topology, &part, options)?;
     for remark in bound.remarks.iter().chain(&bound.warnings) {
         report(remark);
     }

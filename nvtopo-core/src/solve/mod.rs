@@ -14,6 +14,7 @@ pub mod objective;
 mod part;
 pub mod partition;
 mod placement;
+mod plan;
 mod rank;
 mod ranks;
 mod request;
@@ -29,11 +30,12 @@ pub use cpus::{
 };
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::GpuRef;
-pub use nics::nearest_nics;
+pub use nics::{fair_nics, nearest_nics};
 pub use part::Part;
-use placement::cuda_environment;
+pub(crate) use placement::cuda_environment;
 pub use placement::{PlacedGpu, Placement, Proof, Score};
-pub use rank::{LocalRank, RANK_VARIABLES};
+pub use plan::{MAX_LOCAL_RANKS, Plan};
+pub use rank::{LocalRank, RANK_VARIABLES, rank_variables};
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };

@@ -151,7 +151,7 @@ impl Placement {
 }
 
 /// The variables that show a process these GPUs in this order.
-pub(super) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
+pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
     let gpus: Vec<_> = topology.gpus().collect();
     let chosen = || positions.iter().map(|position| gpus[*position]);
     let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();

@@ -5,7 +5,11 @@ use crate::model::{NodeId, NodeKind, Topology};
 use std::collections::BTreeMap;
 
 /// The usable CPUs by core, near ones together.
-pub(super) fn cores(topology: &Topology, usable: &CpuSet, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+pub(in super::super) fn cores(
+    topology: &Topology,
+    usable: &CpuSet,
+    remarks: &mut Vec<String>,
+) -> Vec<CpuSet> {
     let mut cores: BTreeMap<_, CpuSet> = BTreeMap::new();
     for (_, node) in topology.nodes() {
         if let (NodeKind::Pu(pu), Some(core)) = (&node.kind, node.parent)

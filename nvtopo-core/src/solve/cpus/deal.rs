@@ -17,7 +17,7 @@ pub(in super::super) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) ->
 
 /// Which of the cores that a GPU may have are given to it.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Arrangement {
+pub(in super::super) enum Arrangement {
     /// Neighbours, which share caches.
     Together,
     /// Far ones, which have the most cache each.
@@ -63,7 +63,7 @@ pub(super) fn count_cores(share: &CpuSet, cores: &[CpuSet]) -> usize {
 }
 
 /// Groups of GPUs whose CPUs overlap, directly or through others. A GPU without CPUs is in none.
-pub(super) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
+pub(in super::super) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(CpuSet, Vec<usize>)> = Vec::new();
     for (gpu, cpus) in near.iter().enumerate().filter(|(_, cpus)| !cpus.is_empty()) {
         let (touching, others): (Vec<_>, Vec<_>) =

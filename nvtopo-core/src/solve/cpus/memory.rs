@@ -4,7 +4,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::Topology;
 
 /// The nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
-pub(super) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
+pub(in super::super) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     let allowed = topology.machine().allowed_nodes.as_ref();
     let may = |node: u32| allowed.is_none_or(|allowed| allowed.contains(node));
     let with_memory = topology.numa_nodes().filter(|numa| numa.memory != Some(0) && numa.gpu.is_none());

@@ -14,9 +14,10 @@ mod reserve;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
-pub(super) use deal::cut;
+pub(super) use cores::cores;
+pub(super) use deal::{Arrangement, cut, deal, overlapping};
 use ground::Ground;
-use memory::memory_nodes;
+pub(super) use memory::memory_nodes;
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
 use std::borrow::Cow;
@@ -129,7 +130,7 @@ pub(super) fn shares_of<'a>(
 }
 
 /// The shares; those by the default rules, which most placements ask for, are dealt out once.
-fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'a, Shares> {
+pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'a, Shares> {
     if *rules == CpuRules::default() {
         let all = topology.share_cell().get_or_init(|| deal_out(topology, rules, &every_gpu(topology)));
         if all.strays.iter().all(|stray| claimed.contains(stray)) {

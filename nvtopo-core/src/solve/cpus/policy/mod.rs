@@ -65,6 +65,11 @@ impl CpuPolicy {
         self.disjoint
     }
 
+    /// The one that takes nothing from anybody: by node.
+    pub(in crate::solve) const fn shared() -> Self {
+        node::POLICY
+    }
+
     /// The CPUs of each GPU by its position; what a person should know goes to the remarks.
     pub(super) fn deal(&self, ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
         (self.deal)(ground, remarks)
