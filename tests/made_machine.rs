@@ -165,3 +165,8 @@ impl Made {
 pub(crate) fn union(sets: &[CpuSet]) -> CpuSet {
     sets.iter().fold(CpuSet::new(), |all, set| all.union(set))
 }
+
+/// Whether a policy answers as another binder does, and so promises less: only its own cases say what.
+pub(crate) fn is_anothers(policy: nvtopo::CpuPolicy) -> bool {
+    ["hwloc", "kubelet", "torchrun"].iter().any(|other| policy.name().starts_with(other))
+}

@@ -16,6 +16,7 @@ mod made_machine;
 mod measured;
 mod merge;
 mod mistakes;
+mod other_binders;
 mod partition;
 mod picture;
 mod plan;

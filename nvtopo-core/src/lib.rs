@@ -85,9 +85,9 @@ pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use query::{Ring, Rings};
 pub use solve::{
-    Chooser, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, LocalRank, ParallelJob, Part, PlacedGpu,
-    Placement, Plan, Proof, RankMap, RankOrder, Request, Score, Share, Shares, Smt, VisibleGpus, fair_nics,
-    nearest_nics, nic_interrupt_cpus, share_cpus, share_cpus_by,
+    Chooser, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Kubelet, LocalRank, ParallelJob, Part,
+    PlacedGpu, Placement, Plan, Proof, RankMap, RankOrder, Request, Score, Share, Shares, Smt, VisibleGpus,
+    fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use units::{Bandwidth, Bytes};
 

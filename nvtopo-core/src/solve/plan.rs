@@ -21,7 +21,7 @@ pub const MAX_LOCAL_RANKS: usize = 4096;
 /// let visible = VisibleGpus::all(&dgx, CudaOrder::PciBusId);
 /// let plan = Plan::new(&dgx, &visible, 8, &CpuRules::default())?;
 /// assert_eq!(plan.parts()[5].cpus.to_string(), "70-83,182-195");
-/// assert_eq!(dgx.device_name(plan.parts()[5].nics[0]), "mlx5_5");
+/// assert_eq!(dgx.device_name(plan.parts()[5].nics[0]), "mlx5_9");
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,9 @@
 
 mod cores;
 mod deal;
+mod distrib;
 mod ground;
+mod kubelet;
 mod memory;
 mod policy;
 mod reserve;
@@ -17,6 +19,7 @@ use crate::model::{Share, Shares, Topology};
 pub(super) use cores::cores;
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
 use ground::Ground;
+pub use kubelet::Kubelet;
 pub(super) use memory::memory_nodes;
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;

@@ -3,10 +3,13 @@
 mod balanced;
 mod core_complex;
 mod exclusive;
+mod hwloc_distrib;
+mod kubelet;
 mod machine;
 mod node;
 mod scattered;
 mod socket;
+mod torchrun;
 
 use super::ground::Ground;
 use crate::cpuset::CpuSet;
@@ -42,6 +45,16 @@ pub static CPU_POLICIES: &[CpuPolicy] = &[
     machine::POLICY,
     node::POLICY,
     socket::POLICY,
+    hwloc_distrib::POLICY,
+    torchrun::NODE,
+    torchrun::SOCKET,
+    torchrun::EXCLUSIVE,
+    torchrun::CORE_COMPLEX,
+    kubelet::PACKED,
+    kubelet::ACROSS_NUMA,
+    kubelet::BY_SOCKET,
+    kubelet::ACROSS_CORES,
+    kubelet::BY_UNCORE,
 ];
 
 impl CpuPolicy {
