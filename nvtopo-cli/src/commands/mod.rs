@@ -1,19 +1,23 @@
 //! What each subcommand does: open, ask the core, hand over to a renderer.
 
 mod exec;
+mod plan;
 mod ranks;
 mod simulate;
 mod snapshot;
 
 pub(crate) use exec::exec;
+pub(crate) use plan::plan;
 pub(crate) use ranks::ranks;
 pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 
-use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};
+use crate::args::{
+    ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RuleArgs, ShowArgs, SourceArgs,
+};
 use nvtopo::apply::cpus_here;
 use nvtopo::render::{Render, Style, by_name};
-use nvtopo::{CpuLimits, Request, Result, Topology, share_cpus};
+use nvtopo::{CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus};
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
@@ -69,4 +73,11 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
         request = request.objectives(objectives.iter().cloned());
     }
     request
+}
+
+/// How CPUs are dealt out on this topology, among the allowed ones.
+fn rules(args: &RuleArgs, topology: &Topology, allowed: Option<CpuSet>) -> CpuRules {
+    let of_nics = nic_interrupt_cpus(topology, args.reserve_nic_cores);
+    let reserved = args.reserve.clone().unwrap_or_default().union(&of_nics);
+    CpuRules { policy: args.policy, smt: args.smt, limits: CpuLimits { allowed, reserved } }
 }

@@ -26,7 +26,8 @@ pub use crate::model::{Share, Shares};
 pub use chooser::Chooser;
 pub use class::{class_memory, set_class_memory};
 pub use cpus::{
-    CPU_POLICIES, CpuLimits, CpuPolicy, CpuRules, Kubelet, Smt, nic_interrupt_cpus, share_cpus, share_cpus_by,
+    CPU_POLICIES, CpuLimits, CpuPolicy, CpuRules, Kubelet, Smt, logical_cpus, nic_interrupt_cpus, share_cpus,
+    share_cpus_by,
 };
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use gpu_ref::GpuRef;

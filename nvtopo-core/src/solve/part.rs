@@ -57,7 +57,8 @@ impl Part {
     /// As [`of_visible`](Self::of_visible), with the CPUs dealt out by rules.
     ///
     /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are
-    /// shared, whatever the policy.
+    /// shared, whatever the policy. A process that is allowed just the CPUs which it would get on the whole machine has
+    /// been bound before, and keeps them.
     pub fn of_visible_by(
         topology: &Topology,
         visible: &VisibleGpus,

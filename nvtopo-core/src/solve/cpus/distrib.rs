@@ -14,6 +14,23 @@ pub(super) fn distribute(topology: &Topology, usable: &CpuSet, count: usize) -> 
     sets
 }
 
+/// The CPUs of the machine that may be used, in the order of its tree, in which hwloc and Open MPI count them.
+pub fn logical_cpus(topology: &Topology) -> Vec<u32> {
+    fn walk(object: &Object, order: &mut Vec<u32>) {
+        if object.children.is_empty() {
+            order.extend(object.cpus.iter());
+        }
+        object.children.iter().for_each(|child| walk(child, order));
+    }
+    let mut usable = topology.cpus().difference(&topology.machine().offline_cpus);
+    if let Some(allowed) = &topology.machine().allowed_cpus {
+        usable = usable.intersection(allowed);
+    }
+    let mut order = Vec::new();
+    walk(&tree(topology, &usable), &mut order);
+    order
+}
+
 /// CPUs that belong together, and what they consist of.
 struct Object {
     cpus: CpuSet,

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
 pub(super) use cores::cores;
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
+pub use distrib::logical_cpus;
 use ground::Ground;
 pub use kubelet::Kubelet;
 pub(super) use memory::memory_nodes;

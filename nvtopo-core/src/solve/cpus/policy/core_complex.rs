@@ -33,7 +33,8 @@ fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet>
         let whole = deal_atoms(&group, &ground.near, &complexes, Arrangement::Together);
         let dealt = match whole {
             Some(whole) => Some(same_number(whole, &complexes)),
-            None => divide(ground, &group, &complexes),
+            None => divide(ground, &group, &complexes)
+                .or_else(|| deal(&group, &ground.near, &ground.cores, Arrangement::Together)),
         };
         let mut dealt = dealt.unwrap_or_else(|| shared(ground, &group, remarks));
         let least = dealt.iter().map(|share| count_cores(share, &ground.cores)).min().unwrap_or(0);
@@ -52,19 +53,22 @@ fn same_number(mut shares: Vec<CpuSet>, complexes: &[CpuSet]) -> Vec<CpuSet> {
     shares
 }
 
-/// Sends each GPU to the complex where it finds the most cores beside those that are there already, and divides each
+/// Sends each GPU to the complex where it finds the most room beside those that are there already, and divides each
 /// complex. `None` where there are too few CPUs for that.
 fn divide(ground: &Ground<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<Vec<CpuSet>> {
     let mut there: Vec<Vec<usize>> = vec![Vec::new(); complexes.len()];
     for (taker, &gpu) in group.iter().enumerate() {
+        // Whole cores for all of them count before threads.
         let room = |complex: usize| {
             let near = complexes[complex].intersection(&ground.near[gpu]);
-            (count_cores(&near, &ground.cores), there[complex].len() + 1)
+            let (cores, takers) = (count_cores(&near, &ground.cores), there[complex].len() + 1);
+            let whole = cores >= takers;
+            (whole, if whole { cores } else { near.len() }, takers)
         };
-        let reachable = (0..complexes.len()).filter(|complex| room(*complex).0 > 0);
+        let reachable = (0..complexes.len()).filter(|complex| room(*complex).1 > 0);
         let best = reachable.max_by(|&a, &b| {
-            let ((a_cores, a_takers), (b_cores, b_takers)) = (room(a), room(b));
-            (a_cores * b_takers).cmp(&(b_cores * a_takers)).then(b.cmp(&a))
+            let ((a_whole, a_room, a_takers), (b_whole, b_room, b_takers)) = (room(a), room(b));
+            a_whole.cmp(&b_whole).then((a_room * b_takers).cmp(&(b_room * a_takers))).then(b.cmp(&a))
         })?;
         there[best].push(taker);
     }
