@@ -229,7 +229,7 @@ pub(crate) struct RanksArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CpusArgs {
     #[command(flatten)]
-    pub(crate) cpus: CpuArgs,
+    pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }

@@ -455,6 +455,9 @@ fn plan_prints_for_people_programs_and_launchers() {
     assert_eq!(node, "taskset -c 2-55,112-167\n".repeat(2));
     let spared = plan(&["--format", "taskset", "--reserve-nic-cores", "1"]);
     assert!(!spared.contains("-13,"), "{spared}");
+    let shares =
+        json(&nvtopo(&["cpus", "--from", "preset:dgx-h100", "--policy", "node", "--format", "json"]));
+    assert_eq!(shares["per_gpu"][0]["cpus"], "0-55,112-167");
     // Without a number there is one rank for each GPU.
     let all = text(&nvtopo(&["plan", "--from", "preset:dgx-h100", "--format", "taskset"]).stdout);
     assert_eq!(all.lines().count(), 8);

@@ -15,9 +15,9 @@ pub(crate) use snapshot::snapshot;
 use crate::args::{
     ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RuleArgs, ShowArgs, SourceArgs,
 };
-use nvtopo::apply::cpus_here;
+use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
 use nvtopo::render::{Render, Style, by_name};
-use nvtopo::{CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus};
+use nvtopo::{CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by};
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
@@ -42,9 +42,9 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let limits =
-        CpuLimits { allowed: cpus_here(&topology)?, reserved: args.cpus.reserve.clone().unwrap_or_default() };
-    let shares = share_cpus(&topology, &limits);
+    let here = check_machine(&topology, Trust::ThisMachine).is_ok();
+    let allowed = here.then(|| allowed_cpus(args.rules.scope)).transpose()?;
+    let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
     Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
 }
 
