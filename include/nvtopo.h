@@ -771,7 +771,8 @@ nvtopo_status nvtopo_placement_bind(const nvtopo_placement *placement,
 /**
  * Binds all threads of this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that
  * `CUDA_VISIBLE_DEVICES` shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the
- * n-th of them; -1 takes them all. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
+ * n-th of them; -1 takes them all. How many local ranks there are is taken from the variables of the launcher that gives
+ * this process the same rank; where none does, the CPUs are shared with all GPUs of the NUMA node. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
  * warning says why.
  *
  * Fails as `nvtopo_placement_bind` does.

@@ -2,6 +2,7 @@
 
 mod choose;
 mod collective;
+mod cpu_policies;
 mod cpus;
 mod devices;
 mod generate;
@@ -11,11 +12,15 @@ mod hwloc;
 mod hwloc_xml;
 mod json;
 mod linked_pairs;
+mod made_machine;
 mod measured;
 mod merge;
+mod mistakes;
 mod node;
+mod other_binders;
 mod partition;
 mod picture;
+mod plan;
 mod preset;
 mod ranks;
 mod same_machine;

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example place_and_bind --features text [GPUs]`
 
-use nvtopo::apply::{Threads, Trust, bind_part, current_cpus};
+use nvtopo::apply::{BindOptions, Trust, bind_part, current_cpus};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Part, Request, Result, Topology};
 
@@ -18,7 +18,8 @@ fn main() -> Result<()> {
     let placement = Request::gpus(count).allowed_cpus(current_cpus()?).solve(&topology)?;
     println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
 
-    let bound = bind_part(&topology, &Part::of_placement(&placement, None), Threads::All, trust)?;
+    let options = BindOptions { trust, ..BindOptions::default() };
+    let bound = bind_part(&topology, &Part::of_placement(&placement, None), options)?;
     for warning in &bound.warnings {
         println!("note · {warning}");
     }

@@ -7,7 +7,7 @@ use crate::handle::{c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{Bound, Threads, Trust, bind_part, current_cpus};
+use nvtopo::apply::{BindOptions, Bound, Trust, bind_part, current_cpus};
 use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -37,15 +37,14 @@ pub extern "C" fn nvtopo_placement_bind(
     answer(binding, "binding", || {
         let placement = &given(placement, "placement")?.placement;
         let part = Part::of_placement(placement, rank(local_rank)?);
-        let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
-        let bound = bind_part(placement.topology(), &part, Threads::All, trust)?;
-        Ok(owned(nvtopo_binding::of(bound)))
+        Ok(owned(nvtopo_binding::of(bind_part(placement.topology(), &part, options(trust))?)))
     })
 }
 
 /// Binds all threads of this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that
 /// `CUDA_VISIBLE_DEVICES` shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the
-/// n-th of them; -1 takes them all. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
+/// n-th of them; -1 takes them all. How many local ranks there are is taken from the variables of the launcher that gives
+/// this process the same rank; where none does, the CPUs are shared with all GPUs of the NUMA node. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
 /// warning says why.
 ///
 /// Fails as `nvtopo_placement_bind` does.
@@ -61,8 +60,7 @@ pub extern "C" fn nvtopo_topology_bind(
         let visible = VisibleGpus::from_environment(topology, |name| std::env::var(name).ok());
         let limits = CpuLimits { allowed: Some(current_cpus()?), ..CpuLimits::default() };
         let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits);
-        let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
-        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, Threads::All, trust)?)))
+        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options(trust))?)))
     })
 }
 
@@ -139,10 +137,15 @@ impl nvtopo_binding {
     }
 }
 
+fn options(trust: bool) -> BindOptions {
+    let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
+    BindOptions { trust, ..BindOptions::default() }
+}
+
 /// -1 is all GPUs, as one process without a rank.
 fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
     match usize::try_from(local_rank) {
-        Ok(rank) => Ok(Some(LocalRank { rank, size: None })),
+        Ok(rank) => Ok(Some(LocalRank::named(rank, |name| std::env::var(name).ok()))),
         Err(_) if local_rank == -1 => Ok(None),
         Err(_) => {
             let message =

@@ -145,7 +145,7 @@ pub extern "C" fn nvtopo_placement_nic_path(
     answer(path, "path", || Ok(placed(placement, i)?.nic_path.into()))
 }
 
-/// The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs of the job than its share;
+/// The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs than its share;
 /// NULL where no NIC is known. The text belongs to the placement.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_own_nic(

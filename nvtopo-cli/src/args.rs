@@ -1,12 +1,14 @@
 //! The arguments of the command.
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
-use nvtopo::render::RENDERERS;
+use nvtopo::apply::{Export, MemoryPolicy, Scope};
+use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
 use nvtopo::solve::simulate::POLICIES;
-use nvtopo::solve::{Constraint, SizeMix, Traffic, Transformer};
+use nvtopo::solve::{CPU_POLICIES, Constraint, SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
-use nvtopo::{CpuSet, GpuRef, RankOrder};
+use nvtopo::{CpuPolicy, CpuSet, GpuRef, RankOrder, Smt};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -18,6 +20,8 @@ Examples:
   nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
+  nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
+  nvtopo plan --format srun                    the same as an option of srun
   torchrun --no-python nvtopo exec -- python train.py
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
@@ -42,6 +46,8 @@ pub(crate) enum Command {
     Ranks(RanksArgs),
     /// Show each GPU's share of the CPUs
     Cpus(CpusArgs),
+    /// Show what each rank of a job on this machine gets, for people, programs and launchers
+    Plan(PlanArgs),
     /// Bind to CPUs and memory near the GPUs, then become another command
     Exec(ExecArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
@@ -66,10 +72,10 @@ pub(crate) struct SourceArgs {
     /// Where to read the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
     /// preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc,
     /// or - for standard input. Several are merged
-    #[arg(long, value_name = "SOURCE", default_value = "live")]
+    #[arg(long, value_name = "SOURCE", env = "NVTOPO_FROM", default_value = "live")]
     pub(crate) from: Vec<Locator>,
     /// Count links by what the hardware reports of them, where it does, and not by what their generation can do
-    #[arg(long)]
+    #[arg(long, env = "NVTOPO_REPORTED", value_parser = FalseyValueParser::new())]
     pub(crate) reported: bool,
 }
 
@@ -112,16 +118,16 @@ pub(crate) struct SnapshotArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
     /// Choose only among these: the free ones. An index (3 or GPU3), a UUID, or a PCI address each
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_ONLY")]
     pub(crate) only: Option<Vec<GpuRef>>,
     /// Do not take these
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_EXCLUDE")]
     pub(crate) exclude: Vec<GpuRef>,
     /// Take these in any case
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
+    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_INCLUDE")]
     pub(crate) include: Vec<GpuRef>,
     /// What counts, most important first; what is left open the defaults decide
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "NVTOPO_OBJECTIVE", long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
     /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
     /// pcie-switch (below one), at-least:X (X GB/s between each two)
@@ -140,6 +146,44 @@ pub(crate) struct CpuArgs {
     /// Keep these CPUs for others, as a list like 0-1,16
     #[arg(long, value_name = "CPUS")]
     pub(crate) reserve: Option<CpuSet>,
+}
+
+/// How CPUs are dealt out.
+#[derive(Args, Debug)]
+pub(crate) struct RuleArgs {
+    /// How the CPUs are dealt out
+    #[arg(long, value_name = "NAME", env = "NVTOPO_POLICY", default_value_t, long_help = cpu_policies())]
+    pub(crate) policy: CpuPolicy,
+    /// Use all hardware threads of a core, or one and leave its siblings idle
+    #[arg(long, value_name = "all|one", env = "NVTOPO_SMT", default_value_t)]
+    pub(crate) smt: Smt,
+    /// Deal out the CPUs that this process is bound to (affinity), or all that it may bind itself to (cpuset): a launcher
+    /// such as Open MPI binds each rank to one core
+    #[arg(long, value_name = "affinity|cpuset", env = "NVTOPO_SCOPE", default_value_t)]
+    pub(crate) scope: Scope,
+    /// Keep these CPUs for others, as a list like 0-1,16
+    #[arg(long, value_name = "CPUS", env = "NVTOPO_RESERVE")]
+    pub(crate) reserve: Option<CpuSet>,
+    /// Keep so many cores near each NIC for its interrupts
+    #[arg(long, value_name = "N", env = "NVTOPO_RESERVE_NIC_CORES", default_value_t = 0)]
+    pub(crate) reserve_nic_cores: usize,
+}
+
+/// Where this is run on the machine itself, the GPUs that `CUDA_VISIBLE_DEVICES` shows are dealt out, and the CPUs that are
+/// allowed here; elsewhere all.
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    /// How many ranks [default: what the launcher set, else one for each GPU]
+    #[arg(long, value_name = "N", env = "NVTOPO_RANKS")]
+    pub(crate) ranks: Option<usize>,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// How to print the plan
+    #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = plan_formats(),
+        long_help = launch_formats())]
+    pub(crate) format: String,
 }
 
 #[derive(Args, Debug)]
@@ -198,31 +242,58 @@ pub(crate) struct RanksArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CpusArgs {
     #[command(flatten)]
-    pub(crate) cpus: CpuArgs,
+    pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) input: InputArgs,
 }
 
 /// With --gpus, chooses GPUs and sets `CUDA_VISIBLE_DEVICES`. Without it, binds to the GPU of this process: under a
 /// launcher (torchrun, mpirun, srun, …) local rank n uses the n-th visible GPU, and `CUDA_VISIBLE_DEVICES` is left as
-/// it is.
+/// it is. `OMP_NUM_THREADS` is set to the number of cores where it is not set and the cores are this process's own. Each
+/// option can also be given by a variable, which `mpirun -x` passes on.
 #[derive(Args, Debug)]
 pub(crate) struct ExecArgs {
     /// Choose this many GPUs and show the command only these
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", env = "NVTOPO_GPUS")]
     pub(crate) gpus: Option<usize>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
-    pub(crate) cpus: CpuArgs,
+    pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// Take memory from the near nodes first (preferred), from the node of the asking CPU (local), from the near nodes only
+    /// (bind) or in turn (interleave), or as before (none)
+    #[arg(long, value_name = "POLICY", env = "NVTOPO_MEMORY", default_value = "preferred", value_parser = memory_policy)]
+    pub(crate) memory: MemoryChoice,
+    /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs), threads (`OMP_NUM_THREADS`
+    /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`)
+    #[arg(long, value_name = "WHAT,…", value_delimiter = ',', env = "NVTOPO_EXPORT")]
+    pub(crate) export: Vec<Export>,
+    /// Which process of the job on this machine this is, from 0 [default: what the launcher set]. Deepspeed's
+    /// `--local_rank=N` is taken before the subcommand too
+    #[arg(long, alias = "local_rank", value_name = "N", env = "NVTOPO_LOCAL_RANK")]
+    pub(crate) local_rank: Option<usize>,
+    /// Show what would be done, and do nothing
+    #[arg(long, env = "NVTOPO_DRY_RUN", value_parser = FalseyValueParser::new())]
+    pub(crate) dry_run: bool,
+    /// Say in one line what was done
+    #[arg(long, env = "NVTOPO_REPORT", value_parser = FalseyValueParser::new())]
+    pub(crate) report: bool,
     /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
-    #[arg(long)]
+    #[arg(long, env = "NVTOPO_TRUST_TOPOLOGY", value_parser = FalseyValueParser::new())]
     pub(crate) trust_topology: bool,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
+}
+
+/// How memory is taken; `None`: as before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryChoice(pub(crate) Option<MemoryPolicy>);
+
+fn memory_policy(text: &str) -> nvtopo::Result<MemoryChoice> {
+    if text == "none" { Ok(MemoryChoice(None)) } else { text.parse().map(Some).map(MemoryChoice) }
 }
 
 /// A job that finds too few free GPUs is turned away, so that every policy places the same jobs. They are judged by what
@@ -262,6 +333,24 @@ pub(crate) struct SimulateArgs {
 
 fn formats() -> clap::builder::PossibleValuesParser {
     RENDERERS.iter().map(|render| render.name()).collect::<Vec<_>>().into()
+}
+
+fn plan_formats() -> clap::builder::PossibleValuesParser {
+    let launchers = LAUNCH_FORMATS.iter().map(|format| format.name);
+    RENDERERS.iter().map(|render| render.name()).chain(launchers).collect::<Vec<_>>().into()
+}
+
+fn launch_formats() -> String {
+    let lines = LAUNCH_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
+    format!(
+        "How to print the plan: for people, for programs, or for launchers:\n{}",
+        lines.collect::<String>()
+    )
+}
+
+fn cpu_policies() -> String {
+    let lines = CPU_POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name(), policy.summary()));
+    format!("How the CPUs are dealt out:\n{}", lines.collect::<String>())
 }
 
 fn objectives() -> String {

@@ -24,7 +24,7 @@ const BAD: u8 = 2;
 /// assert_eq!(nvtopo_cli::run(["nvtopo", "place", "--gpus", "9", "--from", "preset:dgx-h100"]), 1);
 /// ```
 pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match Cli::try_parse_from(in_order(arguments)) {
         Ok(cli) => cli,
         Err(error) => {
             // Clap prints help to standard output and errors to standard error. A closed pipe is no failure.
@@ -37,6 +37,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Place(args) => commands::place(&args),
         Command::Ranks(args) => commands::ranks(&args),
         Command::Cpus(args) => commands::cpus(&args),
+        Command::Plan(args) => commands::plan(&args),
         Command::Exec(args) => commands::exec(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Simulate(args) => commands::simulate(&args),
@@ -53,6 +54,16 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
             if error.kind() == ErrorKind::Unsatisfiable { UNSATISFIABLE } else { BAD }
         }
     }
+}
+
+/// Deepspeed puts its `--local_rank=N` right behind the program's name: it belongs to the subcommand that follows.
+fn in_order<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+    let rank = |word: &OsString| word.to_str().is_some_and(|word| word.starts_with("--local_rank="));
+    if arguments.len() > 2 && rank(&arguments[1]) {
+        arguments.swap(1, 2);
+    }
+    arguments
 }
 
 /// A line on standard error.

@@ -323,6 +323,147 @@ fn exec_becomes_the_command_in_the_same_process() {
     assert_eq!(output.status.code(), Some(7));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn exec_says_what_it_would_do_and_what_it_did() {
+    let (matrix, cpus) = machine_of_allowed_cpus();
+    let ranks = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+    let before = ["exec", "--from", "-", "--trust-topology"];
+    let dry = run(&[&before[..], &["--dry-run", "--", "false"]].concat(), &matrix, &ranks);
+    assert_eq!(dry.status.code(), Some(0), "{}", text(&dry.stderr));
+    let said = text(&dry.stdout);
+    assert!(
+        said.starts_with(&format!("cpus: {}\n", cpus[1])) && said.ends_with("command: false\n"),
+        "{said}"
+    );
+    assert!(said.contains("OMP_NUM_THREADS=1") || cpus[0] == cpus[1], "{said}");
+    let told = run(&[&before[..], &["--report", "--", "true"]].concat(), &matrix, &ranks);
+    let line = format!("nvtopo: rank 1 of 2 beside GPU1 on CPUs {} (before ", cpus[1]);
+    assert!(text(&told.stderr).contains(&line), "{}", text(&told.stderr));
+    // What undoes a binding is warned of, and nothing is set or unset.
+    let undone = [&ranks[..], &[("OMP_PROC_BIND", "close")]].concat();
+    let warned = run(&[&before[..], &["--", "sh", "-c", "echo $OMP_PROC_BIND"]].concat(), &matrix, &undone);
+    assert!(text(&warned.stderr).contains("OMP_PROC_BIND=close undoes"), "{}", text(&warned.stderr));
+    assert_eq!(text(&warned.stdout), "close\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn mistake_12_options_are_dropped_in_silence() {
+    // Each option can be a variable, and has the same effect.
+    let (matrix, cpus) = machine_of_allowed_cpus();
+    let second = cpus[1].to_string();
+    let dry = |options: &[&str], variables: &[(&str, &str)]| {
+        let arguments =
+            [&["exec", "--from", "-", "--trust-topology", "--dry-run"], options, &["--", "true"]].concat();
+        let output = run(&arguments, &matrix, variables);
+        assert_eq!(output.status.code(), Some(0), "{options:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let ranks = [("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")];
+    for (option, value, variable) in [
+        ("--policy", "machine", "NVTOPO_POLICY"),
+        ("--smt", "one", "NVTOPO_SMT"),
+        ("--memory", "none", "NVTOPO_MEMORY"),
+        ("--scope", "cpuset", "NVTOPO_SCOPE"),
+        ("--export", "gpus", "NVTOPO_EXPORT"),
+        ("--reserve", second.as_str(), "NVTOPO_RESERVE"),
+        ("--gpus", "1", "NVTOPO_GPUS"),
+        ("--only", "1", "NVTOPO_ONLY"),
+        ("--local-rank", "1", "NVTOPO_LOCAL_RANK"),
+    ] {
+        let both = [&ranks[..], &[(variable, value)]].concat();
+        assert_eq!(dry(&[option, value], &ranks), dry(&[], &both), "{option}");
+    }
+    assert!(dry(&["--export", "gpus"], &ranks).contains("CUDA_VISIBLE_DEVICES=0,1"));
+    assert!(dry(&[], &[("NVTOPO_GPUS", "1"), ("NVTOPO_EXCLUDE", "0")]).contains("CUDA_VISIBLE_DEVICES=1\n"));
+    let wrong = run(&["exec", "--policy", "best", "--", "true"], "", &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("core-complex"), "{}", text(&wrong.stderr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn deepspeed_s_local_rank_is_taken_before_and_after_the_subcommand() {
+    let (matrix, cpus) = machine_of_allowed_cpus();
+    let rest = ["--from", "-", "--trust-topology", "--dry-run", "--", "true"];
+    // Deepspeed sets the variables too, and they say how many ranks there are.
+    let variables = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+    for start in
+        [&["--local_rank=1", "exec"][..], &["exec", "--local_rank=1"], &["exec", "--local-rank", "1"]]
+    {
+        let output = run(&[start, &rest].concat(), &matrix, &variables);
+        assert_eq!(output.status.code(), Some(0), "{start:?}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).starts_with(&format!("cpus: {}\n", cpus[1])),
+            "{}",
+            text(&output.stdout)
+        );
+    }
+    assert_eq!(nvtopo(&["--local_rank=1", "show"]).status.code(), Some(2));
+}
+
+#[test]
+fn plan_prints_for_people_programs_and_launchers() {
+    let plan = |more: &[&str]| {
+        let output = nvtopo(&[&["plan", "--from", "preset:dgx-h100", "--ranks", "2"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{more:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let table = plan(&[]);
+    assert!(table.contains("GPU1") && table.contains("14-27,126-139") && table.contains("mlx5_"), "{table}");
+    assert!(table.contains("by the policy exclusive"), "{table}");
+    let shown: serde_json::Value = serde_json::from_str(&plan(&["--format", "json"])).unwrap();
+    assert_eq!(shown["ranks"][1]["cpus"], "14-27,126-139");
+    assert_eq!((&shown["ranks"][1]["own_cores"], &shown["policy"]), (&14.into(), &"exclusive".into()));
+    for (format, expected) in [
+        ("taskset", "taskset -c 0-13,112-125\ntaskset -c 14-27,126-139\n"),
+        (
+            "numactl",
+            "numactl --physcpubind=0-13,112-125 --preferred=0\nnumactl --physcpubind=14-27,126-139 --preferred=0\n",
+        ),
+        (
+            "rankfile-ompi4",
+            "# mpirun --mca rmaps_rank_file_physical 1 --rankfile FILE\nrank 0=localhost slot=0-13,112-125\n\
+             rank 1=localhost slot=14-27,126-139\n",
+        ),
+        // Siblings are neighbours in the order of the tree.
+        (
+            "rankfile-ompi5",
+            "# mpirun --use-hwthread-cpus --map-by rankfile:file=FILE\nrank 0=localhost slot=0-27\n\
+             rank 1=localhost slot=28-55\n",
+        ),
+        (
+            "horovodrun",
+            "# horovodrun --mpi --binding-args \"--mca rmaps_rank_file_physical 1 --rankfile FILE\"\n\
+             rank 0=localhost slot=0-13,112-125\nrank 1=localhost slot=14-27,126-139\n",
+        ),
+        (
+            "systemd",
+            "-p \"CPUAffinity=0-13 112-125\" -p NUMAPolicy=preferred -p NUMAMask=0\n\
+             -p \"CPUAffinity=14-27 126-139\" -p NUMAPolicy=preferred -p NUMAMask=0\n",
+        ),
+        ("docker", "--cpuset-cpus=0-13,112-125\n--cpuset-cpus=14-27,126-139\n"),
+        ("podman", "--cpuset-cpus=0-13,112-125\n--cpuset-cpus=14-27,126-139\n"),
+    ] {
+        assert_eq!(plan(&["--format", format]), expected, "{format}");
+    }
+    // One thread of each core: 14 bits from 0, and 14 from 14.
+    let masks = plan(&["--format", "srun", "--smt", "one"]);
+    assert_eq!(masks, "--cpu-bind=mask_cpu:0x3fff,0xfffc000\n");
+    let node = plan(&["--format", "taskset", "--policy", "node", "--reserve", "0-1"]);
+    assert_eq!(node, "taskset -c 2-55,112-167\n".repeat(2));
+    let spared = plan(&["--format", "taskset", "--reserve-nic-cores", "1"]);
+    assert!(!spared.contains("-13,"), "{spared}");
+    let shares =
+        json(&nvtopo(&["cpus", "--from", "preset:dgx-h100", "--policy", "node", "--format", "json"]));
+    assert_eq!(shares["per_gpu"][0]["cpus"], "0-55,112-167");
+    // Without a number there is one rank for each GPU.
+    let all = text(&nvtopo(&["plan", "--from", "preset:dgx-h100", "--format", "taskset"]).stdout);
+    assert_eq!(all.lines().count(), 8);
+    assert_eq!(nvtopo(&["plan", "--from", "preset:dgx-h100", "--ranks", "0"]).status.code(), Some(2));
+}
+
 #[test]
 fn simulate_plays_jobs_and_draws_what_came_out() {
     let folder = std::env::temp_dir().join(format!("nvtopo-simulate-{}", std::process::id()));

@@ -128,6 +128,34 @@ impl Bitmap {
         text.join(",")
     }
 
+    /// Words of 32 bits, highest first, without leading zero ones.
+    fn words(&self) -> Vec<u32> {
+        let mut words: Vec<u32> =
+            self.0.iter().rev().flat_map(|word| [(*word >> 32) as u32, *word as u32]).collect();
+        let zeros = words.iter().take_while(|word| **word == 0).count();
+        words.drain(..zeros);
+        words
+    }
+
+    fn write_hex(&self) -> String {
+        let words = self.words();
+        let Some((first, rest)) = words.split_first() else { return "0x0".to_owned() };
+        let rest: Vec<String> = rest.iter().map(|word| format!("{word:08x}")).collect();
+        format!("{first:#x}{}", rest.concat())
+    }
+
+    fn write_hwloc(&self) -> String {
+        let words = self.words();
+        let last = words.len().saturating_sub(1);
+        let word = |(place, word): (usize, &u32)| match word {
+            0 if place == last => "0x0".to_owned(),
+            0 => String::new(),
+            word => format!("{word:#010x}"),
+        };
+        let text: Vec<String> = words.iter().enumerate().map(word).collect();
+        if text.is_empty() { "0x0".to_owned() } else { text.join(",") }
+    }
+
     fn parse_mask(text: &str) -> Result<Self> {
         let bad = || {
             Error::input(format!("'{}' is not a mask", shorten(text)))
@@ -275,6 +303,22 @@ macro_rules! index_set {
                 self.0.write_mask()
             }
 
+            /// The set as one hexadecimal number, as `srun --cpu-bind=mask_cpu` and `taskset` take it.
+            pub fn to_hex(&self) -> String {
+                self.0.write_hex()
+            }
+
+            /// The set as hwloc's tools write bitmaps: words of 32 bits, highest first, zero ones left empty.
+            pub fn to_hwloc(&self) -> String {
+                self.0.write_hwloc()
+            }
+
+            /// The set as systemd takes it (`CPUAffinity=`, `NUMAMask=`): ranges with blanks between them. Cgroups
+            /// (`cpuset.cpus`) take the list that [`Display`](fmt::Display) writes.
+            pub fn to_systemd(&self) -> String {
+                self.to_string().replace(',', " ")
+            }
+
             /// Reads the kernel's mask syntax, and a plain hexadecimal number with or without `0x`.
             pub fn from_mask(text: &str) -> Result<Self> {
                 Bitmap::parse_mask(text).map(Self)
@@ -385,6 +429,22 @@ mod tests {
         }
         for text in ["", "g", "1,,2", "1,123456789"] {
             assert!(CpuSet::from_mask(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn sets_are_written_for_other_programs() {
+        for (list, hex, hwloc, systemd) in [
+            ("", "0x0", "0x0", ""),
+            ("0-5", "0x3f", "0x0000003f", "0-5"),
+            ("1,3-4", "0x1a", "0x0000001a", "1 3-4"),
+            ("64-127", "0xffffffffffffffff0000000000000000", "0xffffffff,0xffffffff,,0x0", "64-127"),
+            ("0,96", "0x1000000000000000000000001", "0x00000001,,,0x00000001", "0 96"),
+        ] {
+            let set: CpuSet = list.parse().unwrap();
+            assert_eq!((set.to_hex().as_str(), set.to_hwloc().as_str()), (hex, hwloc), "{list}");
+            assert_eq!(set.to_systemd(), systemd);
+            assert_eq!(CpuSet::from_mask(&set.to_hex()).unwrap(), set);
         }
     }
 

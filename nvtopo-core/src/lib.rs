@@ -50,12 +50,12 @@
 //! use nvtopo::{CpuLimits, LocalRank, Part, Topology, VisibleGpus};
 //!
 //! let topology = Topology::preset("dgx-h100")?;
-//! let variable = |name: &str| (name == "LOCAL_RANK").then(|| "5".to_owned()); // std::env::var(name).ok()
+//! let variable = |name: &str| match name { "LOCAL_RANK" => Some("5".to_owned()), "LOCAL_WORLD_SIZE" => Some("8".to_owned()), _ => None }; // std::env::var(name).ok()
 //! let rank = LocalRank::from_environment(variable)?;
 //! let visible = VisibleGpus::from_environment(&topology, variable);
 //! let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default());
 //! assert_eq!(part.gpus, [5]);
-//! // nvtopo::apply::bind_part(&topology, &part, Threads::All, Trust::ThisMachine)?;
+//! // nvtopo::apply::bind_part(&topology, &part, BindOptions::default())?;
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
@@ -85,8 +85,9 @@ pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use query::{Ring, Rings};
 pub use solve::{
-    Chooser, CpuLimits, CudaOrder, GpuRef, LocalRank, ParallelJob, Part, PlacedGpu, Placement, Proof,
-    RankMap, RankOrder, Request, Score, Share, Shares, VisibleGpus, nearest_nics, share_cpus,
+    Chooser, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Kubelet, LocalRank, ParallelJob, Part,
+    PlacedGpu, Placement, Plan, Proof, RankMap, RankOrder, Request, Score, Share, Shares, Smt, VisibleGpus,
+    fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use units::{Bandwidth, Bytes};
 

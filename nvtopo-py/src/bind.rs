@@ -5,8 +5,8 @@ use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::error::invalid_request;
 use crate::placement::{Count, Placement};
 use crate::topology::Topology;
-use nvtopo::apply::{self, Threads, Trust, current_cpus};
-use nvtopo::solve::{RANK_VARIABLES, VISIBILITY_VARIABLES};
+use nvtopo::apply::{self, BindOptions, Threads, Trust, current_cpus};
+use nvtopo::solve::{VISIBILITY_VARIABLES, rank_variables};
 use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -74,6 +74,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target<'py> {
 ///     target: a Placement or a Topology.
 ///     local_rank: which process on this machine this is, from 0. None: what the launcher set (LOCAL_RANK of torchrun,
 ///         OMPI_COMM_WORLD_LOCAL_RANK, SLURM_LOCALID, …); outside a launcher there is no rank.
+///     local_size: how many processes of the job are on this machine. None: what the launcher set; where it says nothing,
+///         the CPUs near the GPU are shared, since another process may use the same GPU.
 ///     threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
 ///     trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
 ///         machine is refused even so.
@@ -88,11 +90,12 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target<'py> {
 /// >>> nvtopo.bind(place).after                 # doctest: +SKIP
 /// CpuSet('0-13,112-125')
 #[pyfunction]
-#[pyo3(signature = (target, local_rank=None, *, threads="all", trust=false, reserve_cpus=None))]
+#[pyo3(signature = (target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None))]
 pub(crate) fn bind(
     py: Python<'_>,
     target: Target<'_>,
     local_rank: Option<Count>,
+    local_size: Option<Count>,
     threads: &str,
     trust: bool,
     reserve_cpus: Option<CpuArgument>,
@@ -104,10 +107,17 @@ pub(crate) fn bind(
     };
     let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
     let environment = environment(py)?;
-    let rank = |given: Option<Count>| match given {
-        Some(Count(rank)) => Ok(Some(LocalRank { rank, size: None })),
-        None => LocalRank::from_environment(|name| environment.get(name).cloned()),
+    let variable = |name: &str| environment.get(name).cloned();
+    let rank = |given: Option<Count>| match (given, local_size) {
+        (Some(Count(rank)), None) => Ok(Some(LocalRank::named(rank, variable))),
+        (Some(Count(rank)), Some(Count(size))) => LocalRank::of(rank, size).map(Some),
+        (None, None) => LocalRank::from_environment(variable),
+        (None, Some(Count(size))) => match LocalRank::from_environment(variable)? {
+            Some(launched) => LocalRank::of(launched.rank, size).map(Some),
+            None => Ok(None),
+        },
     };
+    let options = BindOptions { threads, trust, ..BindOptions::default() };
     match target {
         Target::Placement(_) if reserve_cpus.is_some() => {
             Err(invalid_request(py, "a placement has its CPUs already: give reserve_cpus to place()"))
@@ -116,7 +126,7 @@ pub(crate) fn bind(
             let placement = &placement.get().0;
             call(py, || {
                 let part = Part::of_placement(placement, rank(local_rank)?);
-                apply_part(placement.topology(), &part, threads, trust)
+                apply_part(placement.topology(), &part, options)
             })
         }
         Target::Topology(topology) => {
@@ -126,19 +136,14 @@ pub(crate) fn bind(
                 let reserved = reserve_cpus.unwrap_or_default().0;
                 let limits = CpuLimits { allowed: Some(current_cpus()?), reserved };
                 let visible = VisibleGpus::from_environment(topology, |name| environment.get(name).cloned());
-                apply_part(topology, &Part::of_visible(topology, &visible, rank, &limits), threads, trust)
+                apply_part(topology, &Part::of_visible(topology, &visible, rank, &limits), options)
             })
         }
     }
 }
 
-fn apply_part(
-    topology: &nvtopo::Topology,
-    part: &Part,
-    threads: Threads,
-    trust: Trust,
-) -> nvtopo::Result<Bound> {
-    let bound = apply::bind_part(topology, part, threads, trust)?;
+fn apply_part(topology: &nvtopo::Topology, part: &Part, options: BindOptions) -> nvtopo::Result<Bound> {
+    let bound = apply::bind_part(topology, part, options)?;
     Ok(Bound {
         gpus: bound.gpus,
         before: CpuSet(bound.before),
@@ -153,9 +158,8 @@ fn apply_part(
 /// The variables that matter here, as Python sees them.
 fn environment(py: Python<'_>) -> PyResult<BTreeMap<&'static str, String>> {
     let environ = py.import("os")?.getattr("environ")?;
-    let ranks = RANK_VARIABLES.iter().flat_map(|(rank, size)| std::iter::once(*rank).chain(*size));
     let mut variables = BTreeMap::new();
-    for name in ranks.chain(VISIBILITY_VARIABLES) {
+    for name in rank_variables().chain(VISIBILITY_VARIABLES) {
         let value: Option<OsString> = environ.call_method1("get", (name,))?.extract()?;
         variables.extend(value.map(|value| (name, value.to_string_lossy().into_owned())));
     }

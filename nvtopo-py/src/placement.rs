@@ -121,7 +121,7 @@ pub(crate) struct PlacedGpu {
     nics: Vec<String>,
     /// The class of the path to these NICs, such as "PIX". None: there is no NIC, or no path is known.
     nic_path: Option<&'static str>,
-    /// The name of the NIC to use, so that none serves more GPUs of the job than its share.
+    /// The name of the NIC to use, so that none serves more GPUs than its share.
     nic: Option<String>,
 }
 

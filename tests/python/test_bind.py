@@ -91,6 +91,16 @@ def test_the_launcher_s_rank(target: str) -> None:
     assert run(f"nvtopo.bind({target}, 0, trust=True)", LOCAL_RANK="1")["gpus"] == [0]
 
 
+def test_the_number_of_ranks() -> None:
+    answer = run("nvtopo.bind(topo, 1, local_size=2, trust=True)")
+    assert answer["gpus"] == [1] and not any("how many ranks" in remark for remark in answer["remarks"])
+    # Told by nobody, CPUs are shared by node.
+    assert any("how many ranks" in remark for remark in run("nvtopo.bind(topo, 1, trust=True)")["remarks"])
+    launched = run("nvtopo.bind(topo, 1, trust=True)", LOCAL_RANK="1", LOCAL_WORLD_SIZE="2")
+    assert not any("how many ranks" in remark for remark in launched["remarks"])
+    assert run("nvtopo.bind(topo, 2, local_size=2, trust=True)")["error"] == "InvalidRequestError"
+
+
 def test_the_environment_is_read_from_os_environ() -> None:
     assert run("os.environ.update(LOCAL_RANK='1') or nvtopo.bind(topo, trust=True)")["gpus"] == [1]
 

@@ -1,19 +1,23 @@
 //! What each subcommand does: open, ask the core, hand over to a renderer.
 
 mod exec;
+mod plan;
 mod ranks;
 mod simulate;
 mod snapshot;
 
 pub(crate) use exec::exec;
+pub(crate) use plan::plan;
 pub(crate) use ranks::ranks;
 pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 
-use crate::args::{ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, ShowArgs, SourceArgs};
-use nvtopo::apply::cpus_here;
+use crate::args::{
+    ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RuleArgs, ShowArgs, SourceArgs,
+};
+use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
 use nvtopo::render::{Render, Style, by_name};
-use nvtopo::{CpuLimits, Request, Result, Topology, share_cpus};
+use nvtopo::{CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by};
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
@@ -41,9 +45,9 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let limits =
-        CpuLimits { allowed: cpus_here(&topology)?, reserved: args.cpus.reserve.clone().unwrap_or_default() };
-    let shares = share_cpus(&topology, &limits);
+    let here = check_machine(&topology, Trust::ThisMachine).is_ok();
+    let allowed = here.then(|| allowed_cpus(args.rules.scope)).transpose()?;
+    let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
     Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
 }
 
@@ -77,4 +81,11 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
         request = request.mix(mix.clone());
     }
     request
+}
+
+/// How CPUs are dealt out on this topology, among the allowed ones.
+fn rules(args: &RuleArgs, topology: &Topology, allowed: Option<CpuSet>) -> CpuRules {
+    let of_nics = nic_interrupt_cpus(topology, args.reserve_nic_cores);
+    let reserved = args.reserve.clone().unwrap_or_default().union(&of_nics);
+    CpuRules { policy: args.policy, smt: args.smt, limits: CpuLimits { allowed, reserved } }
 }

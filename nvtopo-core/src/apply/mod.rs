@@ -1,14 +1,28 @@
-//! What is done to this process: its CPUs and the memory that it takes.
+//! What is done to this process: its CPUs and the memory that it takes; and the variables that go with them.
 //!
 //! Refuses a topology that is not this machine's. What a sandbox refuses is a warning where the process can run
 //! without it. Nothing here chooses anything.
+
+mod cpu;
+mod env;
+mod guard;
+mod hazards;
+mod memory;
+mod scope;
+
+pub use cpu::Threads;
+pub use env::{Export, environment};
+pub use guard::{BoundGuard, bound};
+pub use hazards::{HAZARD_VARIABLES, hazards};
+pub use memory::{MemoryPolicy, MemorySetting};
+pub use scope::{Scope, allowed_cpus, cpus_here, current_cpus, scope_remark, widest_cpus};
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Origin, Topology};
 use crate::solve::Part;
 use crate::source::this_machine;
-use crate::sys;
+use cpu::Before;
 
 /// Which topologies may be applied to this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,14 +34,22 @@ pub enum Trust {
     Unknown,
 }
 
-/// Which threads are bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Threads {
-    /// All threads of the process, those that libraries started already too.
-    #[default]
-    All,
-    /// The calling thread; what it starts inherits from it.
-    Calling,
+/// How a process is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindOptions {
+    /// Which of its threads.
+    pub threads: Threads,
+    /// How it takes memory from now on. `None`: as before.
+    pub memory: Option<MemoryPolicy>,
+    /// By which topologies.
+    pub trust: Trust,
+}
+
+impl Default for BindOptions {
+    /// All threads, the near memory preferred, by a topology that is known to be this machine's.
+    fn default() -> Self {
+        Self { threads: Threads::All, memory: Some(MemoryPolicy::Preferred), trust: Trust::ThisMachine }
+    }
 }
 
 /// What was done.
@@ -40,37 +62,18 @@ pub struct Bound {
     pub after: CpuSet,
     /// How many threads were moved.
     pub threads: usize,
-    /// The nodes that memory is now taken from first. `None`: the policy is as it was.
+    /// How memory is taken now. `None`: the policy is as it was.
+    pub memory: Option<MemoryPolicy>,
+    /// The nodes of that policy. `None`: the policy is as it was, or it names none.
     pub mems: Option<NodeSet>,
+    /// The policy that was found. `None`: the kernel's default, or it cannot be read here.
+    pub memory_before: Option<MemorySetting>,
     /// What was refused or could not be done.
     pub warnings: Vec<String>,
     /// The indices of the GPUs that the process was bound beside, where it was bound to a part.
     pub gpus: Vec<u32>,
     /// What a person should know about that part.
     pub remarks: Vec<String>,
-}
-
-/// The CPUs on which the calling thread may run.
-///
-/// ```
-/// assert!(!nvtopo::apply::current_cpus()?.is_empty());
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn current_cpus() -> Result<CpuSet> {
-    sys::affinity(0)
-        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot read the CPUs of this thread: {error}")))
-}
-
-/// The CPUs to which placements on this topology are limited here: those of the calling thread, where the topology is
-/// this machine's. `None` for any other, whose CPUs are not these.
-///
-/// ```
-/// let preset = nvtopo::Topology::preset("dgx-h100")?;
-/// assert_eq!(nvtopo::apply::cpus_here(&preset)?, None);
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn cpus_here(topology: &Topology) -> Result<Option<CpuSet>> {
-    check_machine(topology, Trust::ThisMachine).ok().map(|()| current_cpus()).transpose()
 }
 
 /// Whether the topology may be applied to this machine.
@@ -99,42 +102,22 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
     }
 }
 
-/// Binds this process to CPUs and lets it take memory from nodes first. Empty sets leave things as they are.
+/// Binds this process to CPUs and lets it take memory from nodes. Empty sets leave things as they are.
 ///
 /// Errors where the topology is not this machine's, and where none of the CPUs may be used; memory that is refused is
 /// a warning.
 ///
 /// ```no_run
-/// use nvtopo::apply::{Threads, Trust, bind};
+/// use nvtopo::apply::{BindOptions, bind};
 ///
 /// let topology = nvtopo::Topology::discover()?;
 /// let node: nvtopo::NodeSet = "0".parse()?;
-/// let bound = bind(&topology, &"0-7".parse()?, &node, Threads::All, Trust::ThisMachine)?;
+/// let bound = bind(&topology, &"0-7".parse()?, &node, BindOptions::default())?;
 /// println!("from CPUs {} to {}", bound.before, bound.after);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn bind(
-    topology: &Topology,
-    cpus: &CpuSet,
-    mems: &NodeSet,
-    threads: Threads,
-    trust: Trust,
-) -> Result<Bound> {
-    check_machine(topology, trust)?;
-    let mut bound = Bound { before: current_cpus()?, ..Bound::default() };
-    if !cpus.is_empty() {
-        bound.threads = bind_threads(cpus, threads, &mut bound.warnings)?;
-    }
-    if !mems.is_empty() {
-        match sys::prefer_memory(mems) {
-            Ok(()) => bound.mems = Some(mems.clone()),
-            Err(error) => {
-                bound.warnings.push(format!("memory of nodes {mems} could not be preferred: {error}"));
-            }
-        }
-    }
-    bound.after = current_cpus()?;
-    Ok(bound)
+pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOptions) -> Result<Bound> {
+    bind_remembering(topology, cpus, mems, options).map(|(bound, _)| bound)
 }
 
 /// Binds this process to its part of a job; a part without GPU leaves it as it is.
@@ -142,49 +125,46 @@ pub fn bind(
 /// Errors as [`bind`] does.
 ///
 /// ```no_run
-/// use nvtopo::apply::{Threads, Trust, bind_part};
+/// use nvtopo::apply::{BindOptions, bind_part};
 /// use nvtopo::{LocalRank, Part, Request};
 ///
 /// let placement = Request::gpus(4).solve(&nvtopo::Topology::discover()?)?;
 /// let rank = LocalRank::from_environment(|name| std::env::var(name).ok())?;
 /// let part = Part::of_placement(&placement, rank);
-/// let bound = bind_part(placement.topology(), &part, Threads::All, Trust::ThisMachine)?;
+/// let bound = bind_part(placement.topology(), &part, BindOptions::default())?;
 /// println!("beside GPUs {:?} on CPUs {}", bound.gpus, bound.after);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn bind_part(topology: &Topology, part: &Part, threads: Threads, trust: Trust) -> Result<Bound> {
-    let mut bound = bind(topology, &part.cpus, &part.mems, threads, trust)?;
+pub fn bind_part(topology: &Topology, part: &Part, options: BindOptions) -> Result<Bound> {
+    bind_part_remembering(topology, part, options).map(|(bound, _)| bound)
+}
+
+/// As [`bind_part`], with what is needed to undo it.
+fn bind_part_remembering(topology: &Topology, part: &Part, options: BindOptions) -> Result<(Bound, Before)> {
+    let (mut bound, before) = bind_remembering(topology, &part.cpus, &part.mems, options)?;
     let own = topology.gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
     bound.gpus = own.map(|(_, gpu)| gpu.index).collect();
     bound.remarks.clone_from(&part.remarks);
-    Ok(bound)
+    Ok((bound, before))
 }
 
-/// Gives the calling thread, and all others where asked, their CPUs; counts those that were moved.
-fn bind_threads(cpus: &CpuSet, threads: Threads, warnings: &mut Vec<String>) -> Result<usize> {
-    sys::set_affinity(0, cpus).map_err(|error| {
-        let allowed = sys::affinity(0).map_or_else(|_| "unknown".to_owned(), |cpus| cpus.to_string());
-        Error::new(ErrorKind::Refused, format!("the kernel refused to bind to CPUs {cpus}: {error}"))
-            .help(format!("this process may use CPUs {allowed}"))
-    })?;
-    let mut moved = 1;
-    if threads == Threads::Calling {
-        return Ok(moved);
+fn bind_remembering(
+    topology: &Topology,
+    cpus: &CpuSet,
+    mems: &NodeSet,
+    options: BindOptions,
+) -> Result<(Bound, Before)> {
+    check_machine(topology, options.trust)?;
+    let mut bound = Bound { before: current_cpus()?, ..Bound::default() };
+    let mut before = Before::default();
+    if !cpus.is_empty() {
+        before = cpu::bind_threads(cpus, options.threads, &mut bound.warnings)?;
+        bound.threads = before.moved();
     }
-    let others = match sys::threads() {
-        Ok(others) => others,
-        Err(error) => {
-            warnings.push(format!("only the calling thread was bound: {error}"));
-            return Ok(moved);
-        }
-    };
-    for thread in others {
-        // A thread that ended in between is no loss, and one that starts now inherits the CPUs of its parent.
-        if sys::affinity(thread).is_ok_and(|current| current != *cpus)
-            && sys::set_affinity(thread, cpus).is_ok()
-        {
-            moved += 1;
-        }
+    bound.memory_before = memory::found();
+    if let Some(policy) = options.memory {
+        memory::set(policy, mems, &mut bound);
     }
-    Ok(moved)
+    bound.after = current_cpus()?;
+    Ok((bound, before))
 }

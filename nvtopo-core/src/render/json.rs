@@ -8,7 +8,8 @@ use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::simulate::Report;
 use crate::solve::{
-    Alternative, DimensionTime, Explanation, Placement, Proof, Quantity, RankGroup, RankMap, Score, Shares,
+    Alternative, DimensionTime, Explanation, Placement, Plan, Proof, Quantity, RankGroup, RankMap, Score,
+    Shares,
 };
 use crate::source::PRESETS;
 use crate::source::json::{Document, to_text};
@@ -87,6 +88,26 @@ impl Render for Json {
             })
         });
         to_text(&json!({ "per_gpu": per_gpu.collect::<Vec<_>>(), "remarks": shares.remarks }))
+    }
+
+    fn plan(&self, plan: &Plan, _style: Style) -> String {
+        let topology = plan.topology();
+        let gpus: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+        let ranks = plan.parts().iter().enumerate().map(|(rank, part)| {
+            json!({
+                "rank": rank,
+                "gpus": part.gpus.iter().map(|gpu| gpus[*gpu]).collect::<Vec<_>>(),
+                "cpus": part.cpus.to_string(),
+                "own_cores": part.own_cores,
+                "mems": part.mems.to_string(),
+                "nics": part.nics.iter().map(|nic| topology.device_name(*nic)).collect::<Vec<_>>(),
+            })
+        });
+        to_text(&json!({
+            "policy": plan.policy().name(),
+            "ranks": ranks.collect::<Vec<_>>(),
+            "remarks": plan.remarks(),
+        }))
     }
 
     fn simulation(&self, report: &Report, _style: Style) -> String {

@@ -1,6 +1,7 @@
 //! What is printed: one file for each output format. Nothing here computes a placement or reads a source.
 
 mod json;
+mod launch;
 pub mod plot;
 #[cfg(feature = "text")]
 mod text;
@@ -8,7 +9,8 @@ mod text;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::simulate::Report;
-use crate::solve::{Explanation, Placement, RankMap, Shares};
+use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
+pub use launch::{LAUNCH_FORMATS, LaunchFormat, launch_format};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +38,9 @@ pub trait Render: Sync {
 
     /// The CPUs of each GPU.
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;
+
+    /// What each rank gets.
+    fn plan(&self, plan: &Plan, style: Style) -> String;
 
     /// What came out of playing jobs on a machine.
     fn simulation(&self, report: &Report, style: Style) -> String;

@@ -22,6 +22,7 @@ pub mod objective;
 mod part;
 pub mod partition;
 mod placement;
+mod plan;
 mod rank;
 mod ranks;
 mod request;
@@ -36,17 +37,21 @@ pub use crate::model::{Share, Shares};
 pub use chooser::Chooser;
 pub use class::{class_memory, set_class_memory};
 pub use constraint::Constraint;
-pub use cpus::{CpuLimits, share_cpus};
+pub use cpus::{
+    CPU_POLICIES, CpuLimits, CpuPolicy, CpuRules, Kubelet, Smt, logical_cpus, nic_interrupt_cpus, share_cpus,
+    share_cpus_by,
+};
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use explain::{Alternative, Explanation, Loss};
 pub use gpu_ref::GpuRef;
 pub use mix::SizeMix;
-pub use nics::{assign_nics, gpus_per_nic, nearest_nics};
+pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics};
 pub use node::{Batch, JobId, Node};
 pub use part::Part;
-use placement::cuda_environment;
+pub(crate) use placement::cuda_environment;
 pub use placement::{PlacedGpu, Placement, Proof};
-pub use rank::{LocalRank, RANK_VARIABLES};
+pub use plan::{MAX_LOCAL_RANKS, Plan};
+pub use rank::{LocalRank, RANK_VARIABLES, rank_variables};
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };

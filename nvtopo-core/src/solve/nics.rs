@@ -42,6 +42,25 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
 }
 
+/// A NIC for each GPU of the machine, by the GPU's position: [assigned](assign_nics) so that none serves more than
+/// [its share](gpus_per_nic). All GPUs are counted, whoever uses them, so that two jobs agree. `None` where there is no NIC or no
+/// path is known.
+///
+/// ```
+/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+/// let nics = nvtopo::fair_nics(&dgx);
+/// assert_eq!(dgx.device_name(nics[0].unwrap()), "mlx5_0");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn fair_nics(topology: &Topology) -> Vec<Option<usize>> {
+    let gpus: Vec<usize> = (0..topology.gpus().len()).collect();
+    let Some(nics) = assign_nics(topology, &gpus, gpus_per_nic(topology)) else {
+        return vec![None; gpus.len()];
+    };
+    let known = |gpu: usize, nic: usize| topology.pairs().pair(gpu, nic).path.is_some();
+    nics.into_iter().enumerate().map(|(gpu, nic)| known(gpu, nic).then_some(nic)).collect()
+}
+
 /// How many GPUs one NIC serves where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, where there are any.
 ///
 /// ```

@@ -1,12 +1,14 @@
-//! The part of one process in a job: its GPUs, CPUs and memory.
+//! The part of one process in a job: its GPUs, CPUs, memory and NICs.
 
-use super::cpus::{CpuLimits, cut, shares_of};
+use super::cpus::{CpuLimits, CpuPolicy, CpuRules, cores, cut, memory_nodes, shares};
 use super::cuda_order::OrderBasis;
+use super::nics::fair_nics;
 use super::placement::Placement;
+use super::plan::Plan;
 use super::rank::LocalRank;
 use super::visible::{VisibleDevice, VisibleGpus};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{NodeId, Share, Topology};
+use crate::model::{NodeId, Shares, Topology};
 
 /// The GPUs, CPUs and memory of one process.
 ///
@@ -30,103 +32,119 @@ pub struct Part {
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
+    /// How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown.
+    pub own_cores: usize,
+    /// A NIC for each of its GPUs as far as known, as positions in [`Topology::devices`].
+    pub nics: Vec<usize>,
     /// What a person should know.
     pub remarks: Vec<String>,
 }
 
 impl Part {
-    /// The part of a process that sees these GPUs. Local rank n takes the n-th of them; a process without a rank takes
-    /// them all. A MIG instance has its part in the CPUs of its GPU, which all visible instances of it divide equally.
+    /// The part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them; a process
+    /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all visible instances of
+    /// it divide equally.
     pub fn of_visible(
         topology: &Topology,
         visible: &VisibleGpus,
         rank: Option<LocalRank>,
         limits: &CpuLimits,
     ) -> Self {
-        let mut part = Self { remarks: visible.remarks.clone(), ..Self::default() };
-        let known = |device: &&VisibleDevice| device.gpu < topology.gpus().len();
-        let devices: Vec<VisibleDevice> = visible.devices.iter().filter(known).copied().collect();
-        let own = part.of_rank_among(&devices, visible, rank);
-        part.gpus = VisibleGpus { devices: own.clone(), ..VisibleGpus::default() }.positions();
-        part.instances = own.iter().filter_map(|device| device.instance).collect();
-        if let (Some(allowed), false) = (&limits.allowed, part.instances.is_empty()) {
-            // A process that was bound to its part of a share keeps it, instead of cutting it once more.
-            let unlimited = CpuLimits { allowed: None, reserved: limits.reserved.clone() };
-            let mut whole = part.clone();
-            whole.share(topology, visible, &own, &unlimited);
+        let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+        Self::of_visible_by(topology, visible, rank, &rules)
+    }
+
+    /// As [`of_visible`](Self::of_visible), with the CPUs dealt out by rules.
+    ///
+    /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are
+    /// shared, whatever the policy. A process that is allowed just the CPUs which it would get on the whole machine has
+    /// been bound before, and keeps them.
+    pub fn of_visible_by(
+        topology: &Topology,
+        visible: &VisibleGpus,
+        rank: Option<LocalRank>,
+        rules: &CpuRules,
+    ) -> Self {
+        if let Some(allowed) = &rules.limits.allowed {
+            // A process that was bound to its part keeps it, instead of cutting it once more.
+            let mut unlimited = rules.clone();
+            unlimited.limits.allowed = None;
+            let whole = Self::by(topology, visible, rank, &unlimited);
             if whole.cpus == *allowed {
                 return whole;
             }
         }
-        part.share(topology, visible, &own, limits);
-        part
+        Self::by(topology, visible, rank, rules)
     }
 
-    fn share(
-        &mut self,
-        topology: &Topology,
-        visible: &VisibleGpus,
-        own: &[VisibleDevice],
-        limits: &CpuLimits,
-    ) {
-        let shares = shares_of(topology, limits, &self.gpus, &visible.positions());
-        let share = |device: &VisibleDevice| {
-            let Share { cpus, mems } = shares.gpus[device.gpu].clone();
-            let mut on_gpu = visible.devices.iter().filter(|other| other.gpu == device.gpu);
-            let count = on_gpu.clone().count();
-            let place = on_gpu.position(|other| other == device).unwrap_or(0);
-            let cpus = if count > 1 { cut(topology, &cpus, count).swap_remove(place) } else { cpus };
-            Share { cpus, mems }
-        };
-        let parts: Vec<Share> = own.iter().map(share).collect();
-        self.take(parts.iter().map(|part| (&part.cpus, &part.mems)));
-        self.remarks.extend_from_slice(&shares.remarks);
+    fn by(topology: &Topology, visible: &VisibleGpus, rank: Option<LocalRank>, rules: &CpuRules) -> Self {
+        if let Some(LocalRank { rank, size: Some(size) }) = rank
+            && let Some(mut part) =
+                Plan::new(topology, visible, size, rules).ok().and_then(|plan| plan.part(rank))
+        {
+            part.tell_more_ranks(visible.devices.len(), size);
+            return part;
+        }
+        let mut part = Self::default();
+        let mut rules = rules.clone();
+        let several = rank.is_some_and(|rank| rank.size != Some(1));
+        let devices = Devices::of(topology, visible, several, &mut part.remarks);
+        let mut own = devices.list.clone();
+        if let Some(LocalRank { rank, .. }) = rank.filter(|_| !own.is_empty()) {
+            own = vec![own[rank % own.len()]];
+            part.tell_more_ranks(devices.list.len(), rank.saturating_add(1));
+            if rules.policy.is_disjoint() {
+                rules.policy = CpuPolicy::shared();
+                part.remarks.push(format!(
+                    "how many ranks there are is unknown, so the CPUs near the GPU are shared with others: by the policy \
+                     {}",
+                    rules.policy
+                ));
+            }
+        }
+        let shares = shares(topology, &rules, &visible.positions());
+        part.gpus = VisibleGpus { devices: own.clone(), ..VisibleGpus::default() }.positions();
+        part.instances = own.iter().filter_map(|device| device.instance).collect();
+        let cpus: Vec<CpuSet> = own.iter().map(|device| devices.share(topology, &shares, *device)).collect();
+        let mems = own.iter().zip(&cpus).map(|(device, cpus)| memory_nodes(topology, device.gpu, cpus));
+        let mems: Vec<NodeSet> = mems.collect();
+        part.take(cpus.iter().zip(&mems));
+        if !own.is_empty() {
+            part.remarks.extend_from_slice(&shares.remarks);
+        }
+        part.own_cores =
+            if rules.policy.is_disjoint() { cores(topology, &part.cpus, &mut Vec::new()).len() } else { 0 };
+        let nics = fair_nics(topology);
+        part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
+        part
     }
 
     /// The part of a process in a placement: local rank n takes the n-th GPU; a process without a rank takes all.
     pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Self {
         let mut part = Self::default();
-        let own = part.of_rank(placement.gpus(), rank);
+        let gpus = placement.gpus();
+        let own = match rank.filter(|_| !gpus.is_empty()) {
+            Some(LocalRank { rank, size }) => {
+                part.tell_more_ranks(gpus.len(), size.unwrap_or(0).max(rank.saturating_add(1)));
+                &gpus[rank % gpus.len()..=rank % gpus.len()]
+            }
+            None => gpus,
+        };
         part.gpus = own.iter().map(|gpu| gpu.position).collect();
         part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
+        part.own_cores = cores(placement.topology(), &part.cpus, &mut Vec::new()).len();
+        let nics = fair_nics(placement.topology());
+        part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
         part.remarks.extend_from_slice(placement.remarks());
         part
     }
 
-    /// Those of the visible devices that belong to the rank, if their order is known.
-    fn of_rank_among(
-        &mut self,
-        devices: &[VisibleDevice],
-        visible: &VisibleGpus,
-        rank: Option<LocalRank>,
-    ) -> Vec<VisibleDevice> {
-        if visible.unresolved {
-            return Vec::new();
-        }
-        if rank.is_some() && devices.len() > 1 {
-            self.remarks.extend(visible.order.remark().map(str::to_owned));
-            if visible.order == OrderBasis::Unknown {
-                return Vec::new();
-            }
-        }
-        self.of_rank(devices, rank)
-    }
-
-    /// Those of the GPUs that belong to the rank.
-    fn of_rank<T: Clone>(&mut self, gpus: &[T], rank: Option<LocalRank>) -> Vec<T> {
-        let Some(LocalRank { rank, size }) = rank.filter(|_| !gpus.is_empty()) else {
-            if gpus.is_empty() {
-                self.remarks.push("no GPU is visible, so there is nothing to be near to".to_owned());
-            }
-            return gpus.to_vec();
-        };
-        let count = gpus.len();
-        // A launcher that shows each rank one GPU only means that one, whatever the rank.
-        if count > 1 && size.unwrap_or(0).max(rank.saturating_add(1)) > count {
+    /// A launcher that shows each rank one GPU only means that one, whatever the rank.
+    fn tell_more_ranks(&mut self, devices: usize, ranks: usize) {
+        if devices > 1 && ranks > devices {
             self.remarks
-                .push(format!("there are more ranks than the {count} visible GPUs; some share a GPU"));
+                .push(format!("there are more ranks than the {devices} visible GPUs; some share a GPU"));
         }
-        vec![gpus[rank % count].clone()]
     }
 
     /// Adds the shares of its GPUs. Memory of which one is unknown is unknown.
@@ -140,5 +158,46 @@ impl Part {
         if !known {
             self.mems = NodeSet::new();
         }
+    }
+}
+
+/// The devices that the ranks of a job count through.
+pub(super) struct Devices<'a> {
+    pub(super) visible: &'a VisibleGpus,
+    /// Empty where nobody can tell which rank uses which.
+    pub(super) list: Vec<VisibleDevice>,
+}
+
+impl<'a> Devices<'a> {
+    /// Those that are visible, if their order is known where that matters.
+    pub(super) fn of(
+        topology: &Topology,
+        visible: &'a VisibleGpus,
+        counted: bool,
+        remarks: &mut Vec<String>,
+    ) -> Self {
+        remarks.extend_from_slice(&visible.remarks);
+        let known = |device: &&VisibleDevice| device.gpu < topology.gpus().len();
+        let mut list: Vec<VisibleDevice> = visible.devices.iter().filter(known).copied().collect();
+        if visible.unresolved {
+            list.clear();
+        } else if list.is_empty() {
+            remarks.push("no GPU is visible, so there is nothing to be near to".to_owned());
+        } else if counted && list.len() > 1 {
+            remarks.extend(visible.order.remark().map(str::to_owned));
+            if visible.order == OrderBasis::Unknown {
+                list.clear();
+            }
+        }
+        Self { visible, list }
+    }
+
+    /// A device's share of the CPUs: that of its GPU, which its visible instances divide.
+    pub(super) fn share(&self, topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
+        let cpus = &shares.gpus[device.gpu].cpus;
+        let mut on_gpu = self.visible.devices.iter().filter(|other| other.gpu == device.gpu);
+        let count = on_gpu.clone().count();
+        let place = on_gpu.position(|other| *other == device).unwrap_or(0);
+        if count > 1 { cut(topology, cpus, count).swap_remove(place) } else { cpus.clone() }
     }
 }

@@ -1,9 +1,9 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
 use super::constraint::Constraint;
-use super::cpus::{CpuLimits, shares_of};
+use super::cpus::{CpuLimits, CpuRules, shares_of};
 use super::exact::Solution;
-use super::nics::{assign_nics, gpus_per_nic, nearest_nics};
+use super::nics::{fair_nics, nearest_nics};
 use super::objective::Objective;
 use super::score::{Score, scores};
 use super::unmet::Unmet;
@@ -32,8 +32,7 @@ pub struct PlacedGpu {
     pub nics: Vec<String>,
     /// The class of the path to these NICs.
     pub nic_path: Option<PathType>,
-    /// The name of the NIC to use, so that none serves more GPUs of the job than [its share](super::gpus_per_nic) and the
-    /// worst path is best; not always one of the nearest.
+    /// The name of the NIC to use: the [fair](super::fair_nics) one among all GPUs of the machine, not always one of the nearest.
     pub nic: Option<String>,
 }
 
@@ -160,7 +159,7 @@ impl Placement {
 }
 
 /// The variables that show a process these GPUs in this order.
-pub(super) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
+pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
     let gpus: Vec<_> = topology.gpus().collect();
     let chosen = || positions.iter().map(|position| gpus[*position]);
     let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();
@@ -185,12 +184,12 @@ pub(super) fn complete(
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
 ) -> Placement {
-    let shares = shares_of(topology, limits, chosen, chosen);
-    let own_nics = assign_nics(topology, chosen, gpus_per_nic(topology));
+    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let shares = shares_of(topology, &rules, chosen, chosen);
+    let own_nics = fair_nics(topology);
     let gpus = chosen
         .iter()
-        .enumerate()
-        .map(|(number, &position)| {
+        .map(|&position| {
             let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
             let (nics, nic_path) = nearest_nics(topology, position);
             PlacedGpu {
@@ -202,7 +201,7 @@ pub(super) fn complete(
                 mems: shares.gpus[position].mems.clone(),
                 nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
                 nic_path,
-                nic: own_nics.as_ref().map(|nics| topology.device_name(nics[number])),
+                nic: own_nics[position].map(|nic| topology.device_name(nic)),
             }
         })
         .collect();

@@ -1,17 +1,13 @@
-//! The Linux scheduler and memory policy. Raw calls, since the C library's `cpu_set_t` ends at 1024 CPUs.
+//! The Linux scheduler. Raw calls, since the C library's `cpu_set_t` ends at 1024 CPUs.
 #![allow(unsafe_code)]
 
-use crate::cpuset::{CpuSet, NodeSet};
-use std::io::{Error, ErrorKind, Result};
+use crate::cpuset::CpuSet;
+use std::io::{Error, Result};
 
 /// Words for 65536 CPUs; the kernel refuses buffers that are smaller than its own set.
 const WORDS: usize = 1024;
 
-const WORD_BITS: usize = libc::c_ulong::BITS as usize;
-
-// From the kernel's `include/uapi/linux/mempolicy.h`.
-const MPOL_PREFERRED: libc::c_int = 1;
-const MPOL_PREFERRED_MANY: libc::c_int = 5;
+pub(super) const WORD_BITS: usize = libc::c_ulong::BITS as usize;
 
 /// The CPUs on which a thread may run; 0 is the calling thread.
 pub(crate) fn affinity(thread: i32) -> Result<CpuSet> {
@@ -36,26 +32,6 @@ pub(crate) fn set_affinity(thread: i32, cpus: &CpuSet) -> Result<()> {
     if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
 }
 
-/// Lets the calling thread, and what it starts, take memory from these nodes first.
-pub(crate) fn prefer_memory(nodes: &NodeSet) -> Result<()> {
-    let set = |mode: libc::c_int, nodes: &NodeSet| {
-        let words = words(nodes.iter());
-        // The kernel reads one bit less than it is told.
-        let bits = words.len() * WORD_BITS + 1;
-        // SAFETY: the kernel reads the bits of `words`; its count is one more than there are, as it expects.
-        let status = unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, words.as_ptr(), bits) };
-        if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
-    };
-    match nodes.first() {
-        None => Err(Error::from(ErrorKind::InvalidInput)),
-        Some(_) if nodes.len() == 1 => set(MPOL_PREFERRED, nodes),
-        // Kernels before 5.15 prefer one node only.
-        Some(first) => {
-            set(MPOL_PREFERRED_MANY, nodes).or_else(|_| set(MPOL_PREFERRED, &NodeSet::from_iter([first])))
-        }
-    }
-}
-
 /// The threads of this process.
 pub(crate) fn threads() -> Result<Vec<i32>> {
     let mut threads = Vec::new();
@@ -65,7 +41,7 @@ pub(crate) fn threads() -> Result<Vec<i32>> {
     Ok(threads)
 }
 
-fn words(bits: impl Iterator<Item = u32>) -> Vec<libc::c_ulong> {
+pub(super) fn words(bits: impl Iterator<Item = u32>) -> Vec<libc::c_ulong> {
     let mut words = vec![0; 1];
     for bit in bits {
         let word = bit as usize / WORD_BITS;
@@ -98,7 +74,6 @@ mod tests {
     fn an_impossible_set_is_an_error() {
         assert!(set_affinity(0, &CpuSet::new()).is_err());
         assert!(set_affinity(0, &CpuSet::from_iter([65_535])).is_err());
-        assert!(prefer_memory(&NodeSet::new()).is_err());
     }
 
     #[test]

@@ -3,12 +3,16 @@
 
 #[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "linux")]
+mod memory;
 #[cfg(feature = "nvml")]
 pub(crate) mod nvml;
 #[cfg(not(target_os = "linux"))]
 mod other;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{affinity, prefer_memory, set_affinity, threads};
+pub(crate) use linux::{affinity, set_affinity, threads};
+#[cfg(target_os = "linux")]
+pub(crate) use memory::*;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{affinity, prefer_memory, set_affinity, threads};
+pub(crate) use other::*;

@@ -3,6 +3,13 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use std::io::{Error, ErrorKind, Result};
 
+pub(crate) const MPOL_DEFAULT: i32 = 0;
+pub(crate) const MPOL_PREFERRED: i32 = 1;
+pub(crate) const MPOL_BIND: i32 = 2;
+pub(crate) const MPOL_INTERLEAVE: i32 = 3;
+pub(crate) const MPOL_LOCAL: i32 = 4;
+pub(crate) const MPOL_PREFERRED_MANY: i32 = 5;
+
 pub(crate) fn affinity(_thread: i32) -> Result<CpuSet> {
     Err(Error::from(ErrorKind::Unsupported))
 }
@@ -11,7 +18,11 @@ pub(crate) fn set_affinity(_thread: i32, _cpus: &CpuSet) -> Result<()> {
     Err(Error::from(ErrorKind::Unsupported))
 }
 
-pub(crate) fn prefer_memory(_nodes: &NodeSet) -> Result<()> {
+pub(crate) fn memory_policy() -> Result<(i32, NodeSet)> {
+    Err(Error::from(ErrorKind::Unsupported))
+}
+
+pub(crate) fn set_memory_policy(_mode: i32, _nodes: &NodeSet) -> Result<()> {
     Err(Error::from(ErrorKind::Unsupported))
 }
 

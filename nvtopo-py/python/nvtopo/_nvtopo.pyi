@@ -130,6 +130,7 @@ def bind(
     target: Placement | Topology,
     local_rank: int | None = None,
     *,
+    local_size: int | None = None,
     threads: Literal["all", "calling"] = "all",
     trust: bool = False,
     reserve_cpus: CpuSet | Iterable[int] | str | None = None,
@@ -147,6 +148,8 @@ def bind(
         target: a Placement or a Topology.
         local_rank: which process on this machine this is, from 0. None: what the launcher set (LOCAL_RANK of torchrun,
             OMPI_COMM_WORLD_LOCAL_RANK, SLURM_LOCALID, …); outside a launcher there is no rank.
+        local_size: how many processes of the job are on this machine. None: what the launcher set; where it says nothing,
+            the CPUs near the GPU are shared, since another process may use the same GPU.
         threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
         trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
             machine is refused even so.
@@ -829,7 +832,7 @@ class PlacedGpu:
 
     @property
     def nic(self) -> str | None:
-        """The name of the NIC to use, so that none serves more GPUs of the job than its share."""
+        """The name of the NIC to use, so that none serves more GPUs than its share."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

@@ -2,7 +2,7 @@
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
 use crate::model::Topology;
-use crate::solve::{Alternative, Explanation, Placement, Proof, Shares};
+use crate::solve::{Alternative, Explanation, Placement, Plan, Proof, Shares};
 use crate::source::PRESETS;
 use comfy_table::Cell;
 use std::fmt::Write;
@@ -78,6 +78,29 @@ pub(super) fn shares(topology: &Topology, shares: &Shares, style: Style) -> Stri
         table.add_row([head(gpu.name()), Cell::new(&share.cpus), Cell::new(mems)]);
     }
     lines(table) + &remarks(&shares.remarks, style)
+}
+
+pub(super) fn plan(plan: &Plan, style: Style) -> String {
+    let topology = plan.topology();
+    let mut table = table(style);
+    table.set_header(["rank", "GPU", "CPUs", "own cores", "memory node", "NIC"].map(head));
+    let names = |devices: &[usize]| {
+        let names: Vec<String> = devices.iter().map(|device| topology.device_name(*device)).collect();
+        if names.is_empty() { "none known".to_owned() } else { names.join(" ") }
+    };
+    for (rank, part) in plan.parts().iter().enumerate() {
+        let cores = if part.own_cores == 0 { "shared".to_owned() } else { part.own_cores.to_string() };
+        table.add_row([
+            head(rank),
+            Cell::new(names(&part.gpus)),
+            Cell::new(or_unknown(part.cpus.to_string())),
+            Cell::new(cores),
+            Cell::new(or_unknown(part.mems.to_string())),
+            Cell::new(names(&part.nics)),
+        ]);
+    }
+    let policy = dim(&format!("by the policy {}: {}", plan.policy(), plan.policy().summary()), style);
+    lines(table) + &policy + "\n" + &remarks(plan.remarks(), style)
 }
 
 pub(super) fn presets(style: Style) -> String {

@@ -9,7 +9,7 @@ mod simulation;
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
 use crate::solve::simulate::Report;
-use crate::solve::{Explanation, Placement, RankMap, Shares};
+use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 use anstyle::AnsiColor;
 use comfy_table::{Cell, Color, Table};
 
@@ -38,6 +38,10 @@ impl Render for Text {
 
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String {
         answers::shares(topology, shares, style)
+    }
+
+    fn plan(&self, plan: &Plan, style: Style) -> String {
+        answers::plan(plan, style)
     }
 
     fn simulation(&self, report: &Report, style: Style) -> String {

@@ -1,0 +1,122 @@
+//! Which CPUs this process may use: those that it was bound to, and those that it may bind itself to.
+
+use super::{Trust, check_machine};
+use crate::cpuset::{CpuSet, MAX_INDEX};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Topology;
+use crate::sys;
+use std::fmt;
+use std::str::FromStr;
+
+/// What counts as allowed.
+///
+/// A launcher binds each rank softly: Open MPI gives two ranks one core each, and a process may leave that. A container
+/// or a batch system sets a hard limit (cpuset), the same for all ranks of a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// The CPUs that the calling thread is bound to.
+    #[default]
+    Affinity,
+    /// The CPUs that the kernel lets it widen to.
+    Cpuset,
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "affinity" => Ok(Self::Affinity),
+            "cpuset" => Ok(Self::Cpuset),
+            _ => {
+                Err(Error::request(format!("there is no scope '{text}'"))
+                    .help("there are affinity and cpuset"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Affinity => "affinity",
+            Self::Cpuset => "cpuset",
+        })
+    }
+}
+
+/// The CPUs on which the calling thread may run.
+///
+/// ```
+/// assert!(!nvtopo::apply::current_cpus()?.is_empty());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn current_cpus() -> Result<CpuSet> {
+    sys::affinity(0)
+        .map_err(|error| Error::new(ErrorKind::Io, format!("cannot read the CPUs of this thread: {error}")))
+}
+
+/// The CPUs that the kernel lets this process use, whatever it is bound to now. Asked by widening a thread that ends
+/// at once; nothing else is changed.
+///
+/// ```
+/// use nvtopo::apply::{current_cpus, widest_cpus};
+///
+/// assert!(current_cpus()?.is_subset(&widest_cpus()?));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn widest_cpus() -> Result<CpuSet> {
+    let wider = || {
+        // Where widening is refused, what is allowed now is what is known.
+        let _ = sys::set_affinity(0, &(0..=MAX_INDEX).collect());
+        sys::affinity(0)
+    };
+    let thread = std::thread::Builder::new().name("nvtopo-scope".to_owned()).spawn(wider);
+    let failed =
+        |why: String| Error::new(ErrorKind::Io, format!("cannot learn the limit of the CPUs: {why}"));
+    let answer = thread.map_err(|error| failed(error.to_string()))?.join();
+    answer
+        .map_err(|_| failed("the thread that asked died".to_owned()))?
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// The CPUs that are allowed in a scope.
+pub fn allowed_cpus(scope: Scope) -> Result<CpuSet> {
+    match scope {
+        Scope::Affinity => current_cpus(),
+        Scope::Cpuset => widest_cpus(),
+    }
+}
+
+/// What to say where a launcher has bound the process more narrowly than it must be. `None` where there is nothing to
+/// say.
+///
+/// ```
+/// use nvtopo::apply::scope_remark;
+///
+/// let remark = scope_remark(&"0".parse()?, &"0-15".parse()?).unwrap();
+/// assert!(remark.contains("cpuset"));
+/// assert_eq!(scope_remark(&"0-15".parse()?, &"0-15".parse()?), None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn scope_remark(bound: &CpuSet, widest: &CpuSet) -> Option<String> {
+    let narrower = bound.is_subset(widest) && bound != widest;
+    narrower.then(|| {
+        format!(
+            "this process is bound to CPUs {bound} of {widest}, by its launcher or its parent: only these are dealt out; \
+             the scope cpuset deals out all"
+        )
+    })
+}
+
+/// The CPUs to which placements on this topology are limited here: those of the calling thread, where the topology is
+/// this machine's. `None` for any other, whose CPUs are not these.
+///
+/// ```
+/// let preset = nvtopo::Topology::preset("dgx-h100")?;
+/// assert_eq!(nvtopo::apply::cpus_here(&preset)?, None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn cpus_here(topology: &Topology) -> Result<Option<CpuSet>> {
+    check_machine(topology, Trust::ThisMachine).ok().map(|()| current_cpus()).transpose()
+}

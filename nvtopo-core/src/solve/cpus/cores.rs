@@ -1,0 +1,113 @@
+//! Cores, level 3 caches and packages: how the usable CPUs belong together.
+
+use crate::cpuset::CpuSet;
+use crate::model::{NodeId, NodeKind, Topology};
+use std::collections::BTreeMap;
+
+/// The usable CPUs by core, near ones together.
+pub(in super::super) fn cores(
+    topology: &Topology,
+    usable: &CpuSet,
+    remarks: &mut Vec<String>,
+) -> Vec<CpuSet> {
+    let mut cores: BTreeMap<_, CpuSet> = BTreeMap::new();
+    for (_, node) in topology.nodes() {
+        if let (NodeKind::Pu(pu), Some(core)) = (&node.kind, node.parent)
+            && usable.contains(pu.os_index)
+        {
+            cores.entry(core).or_default().insert(pu.os_index);
+        }
+    }
+    let known = cores.values().fold(CpuSet::new(), |known, core| known.union(core));
+    let mut cores: Vec<CpuSet> = cores.into_values().collect();
+    let unknown = usable.difference(&known);
+    if !unknown.is_empty() {
+        remarks
+            .push("which CPUs are threads of one core is unknown; the usual numbering is assumed".to_owned());
+        cores.extend(assumed_cores(topology, &unknown));
+    }
+    let homes = homes(topology);
+    let home = |cpu: u32| homes.get(cpu as usize).copied().unwrap_or_default();
+    cores.sort_by_cached_key(|core| core.first().map(|first| (home(first), first)));
+    cores
+}
+
+/// The first usable thread of each core: what is left where siblings stay idle.
+pub(super) fn first_threads(topology: &Topology, usable: &CpuSet) -> CpuSet {
+    cores(topology, usable, &mut Vec::new()).iter().filter_map(CpuSet::first).collect()
+}
+
+/// The cores under each level 3 cache, and those under none that is known as the last group. Near ones together.
+pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSet>>, Vec<CpuSet>) {
+    let homes = homes(topology);
+    let mut complexes: BTreeMap<(Option<u32>, u32), Vec<CpuSet>> = BTreeMap::new();
+    let mut unknown = Vec::new();
+    for core in cores {
+        let home = core.first().and_then(|first| homes.get(first as usize).copied()).unwrap_or_default();
+        match home {
+            (node, Some(cache)) => complexes.entry((node, cache)).or_default().push(core.clone()),
+            _ => unknown.push(core.clone()),
+        }
+    }
+    (complexes.into_values().collect(), unknown)
+}
+
+/// The CPUs of each package, by increasing number of the package's node.
+pub(super) fn packages(topology: &Topology) -> Vec<CpuSet> {
+    let mut packages: BTreeMap<NodeId, CpuSet> = BTreeMap::new();
+    for (id, node) in topology.nodes() {
+        let NodeKind::Pu(pu) = &node.kind else { continue };
+        let package =
+            topology.ancestors(id).find(|id| matches!(topology.node(*id).kind, NodeKind::Package(_)));
+        if let Some(package) = package {
+            packages.entry(package).or_default().insert(pu.os_index);
+        }
+    }
+    packages.into_values().collect()
+}
+
+/// The number of a CPU's NUMA node, and the first CPU of its level 3 cache.
+type Home = (Option<u32>, Option<u32>);
+
+/// The home of each CPU, by its number.
+fn homes(topology: &Topology) -> Vec<Home> {
+    let mut homes: Vec<Home> = Vec::new();
+    for (_, node) in topology.nodes() {
+        let (cpus, learn): (_, &dyn Fn(&mut Home)) = match &node.kind {
+            NodeKind::NumaNode(numa) => (&numa.cpus, &|home| home.0 = Some(numa.os_index)),
+            NodeKind::Cache(cache) if cache.level == 3 => (&cache.cpus, &|home| home.1 = cache.cpus.first()),
+            _ => continue,
+        };
+        for cpu in cpus.iter().map(|cpu| cpu as usize) {
+            if cpu >= homes.len() {
+                homes.resize(cpu + 1, Home::default());
+            }
+            learn(&mut homes[cpu]);
+        }
+    }
+    homes
+}
+
+/// Where a device's CPUs are two ranges of one length, Linux usually numbers the second threads of the cores after
+/// the first ones.
+fn assumed_cores(topology: &Topology, unknown: &CpuSet) -> Vec<CpuSet> {
+    let mut rest = unknown.clone();
+    let mut cores = Vec::new();
+    for device in topology.devices() {
+        let Some(cpus) = topology.local_cpus(*device).known().cloned() else { continue };
+        let all: Vec<u32> = cpus.iter().collect();
+        let (low, high) = all.split_at(all.len() / 2);
+        let range = |half: &[u32]| half.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+        let two = low.len() == high.len() && range(low) && range(high) && low.last() < high.first();
+        let apart = low.last().zip(high.first()).is_some_and(|(low, high)| low + 1 < *high);
+        if two && apart {
+            for (a, b) in low.iter().zip(high).filter(|(a, b)| rest.contains(**a) && rest.contains(**b)) {
+                cores.push(CpuSet::from_iter([*a, *b]));
+            }
+            rest = rest.difference(&cpus);
+        }
+    }
+    let paired = cores.iter().fold(CpuSet::new(), |paired, core: &CpuSet| paired.union(core));
+    cores.extend(unknown.difference(&paired).iter().map(|cpu| CpuSet::from_iter([cpu])));
+    cores
+}

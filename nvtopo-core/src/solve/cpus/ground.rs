@@ -1,0 +1,142 @@
+//! What there is to deal out: the usable CPUs, their cores, and which of them each GPU is near to.
+
+use super::cores::{cores, first_threads};
+use super::{CpuRules, Smt};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::model::{NumaNode, Stated, Topology};
+
+/// What a policy deals from.
+pub(super) struct Ground<'a> {
+    pub(super) topology: &'a Topology,
+    /// All that may be given away.
+    pub(super) usable: CpuSet,
+    /// By position of the GPU; empty for one that takes nothing.
+    pub(super) near: Vec<CpuSet>,
+    /// The usable CPUs by core, near ones together.
+    pub(super) cores: Vec<CpuSet>,
+    /// The GPUs none of whose near CPUs are usable.
+    pub(super) strays: Vec<usize>,
+}
+
+impl<'a> Ground<'a> {
+    /// Of the GPUs that are near to no usable CPU, the claimed ones take others.
+    pub(super) fn of(
+        topology: &'a Topology,
+        rules: &CpuRules,
+        claimed: &[usize],
+        remarks: &mut Vec<String>,
+    ) -> Self {
+        let usable = usable_cpus(topology, rules);
+        let mut ground = Self { topology, usable, near: Vec::new(), cores: Vec::new(), strays: Vec::new() };
+        ground.look_around(claimed, remarks);
+        ground.cores = cores(topology, &ground.usable, remarks);
+        ground
+    }
+
+    /// For each GPU the usable CPUs that it is nearest to.
+    fn look_around(&mut self, claimed: &[usize], remarks: &mut Vec<String>) {
+        let topology = self.topology;
+        let mut unknown = Vec::new();
+        for gpu in 0..topology.gpus().len() {
+            let local = local_cpus(topology, gpu);
+            let mut near =
+                local.as_ref().map_or_else(|| self.usable.clone(), |local| local.intersection(&self.usable));
+            match local {
+                None => unknown.push(gpu),
+                Some(local) if near.is_empty() => {
+                    self.strays.push(gpu);
+                    if claimed.contains(&gpu) {
+                        near = nearest_cpus(topology, &home_nodes(topology, gpu, &local), &self.usable);
+                    }
+                }
+                Some(_) => {}
+            }
+            self.near.push(near);
+        }
+        if !unknown.is_empty() {
+            let gpus = names(topology, &unknown);
+            remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
+        }
+        let told: Vec<usize> = self.strays.iter().copied().filter(|stray| claimed.contains(stray)).collect();
+        if !told.is_empty() {
+            let gpus = names(topology, &told);
+            remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
+        }
+    }
+
+    /// The CPUs of a GPU's home and of all else, the nearest first, node by node. The rest comes last.
+    pub(super) fn by_distance(&self, gpu: usize) -> Vec<CpuSet> {
+        let near = &self.near[gpu];
+        let homes = home_nodes(self.topology, gpu, near);
+        let mut nodes: Vec<&NumaNode> = self.topology.numa_nodes().collect();
+        nodes.sort_by_key(|numa| (distance(self.topology, &homes, numa.os_index), numa.os_index));
+        let sets =
+            std::iter::once(near).chain(nodes.into_iter().map(|numa| &numa.cpus)).chain([&self.usable]);
+        sets.map(|cpus| cpus.intersection(&self.usable)).collect()
+    }
+}
+
+/// What may be given away. Isolated CPUs are kept back, unless there are no others: then someone meant them.
+fn usable_cpus(topology: &Topology, rules: &CpuRules) -> CpuSet {
+    let machine = topology.machine();
+    let mut usable = topology.cpus().difference(&machine.offline_cpus);
+    for allowed in [&machine.allowed_cpus, &rules.limits.allowed].into_iter().flatten() {
+        usable = usable.intersection(allowed);
+    }
+    usable = usable.difference(&rules.limits.reserved);
+    let scheduled = usable.difference(&machine.isolated_cpus);
+    if !scheduled.is_empty() {
+        usable = scheduled;
+    }
+    match rules.smt {
+        Smt::All => usable,
+        Smt::One => first_threads(topology, &usable),
+    }
+}
+
+/// The CPUs nearest to a GPU, whether they may be used or not; `None` where nobody knows.
+fn local_cpus(topology: &Topology, gpu: usize) -> Option<CpuSet> {
+    let device = topology.devices()[gpu];
+    if let Stated::Known(cpus) = topology.local_cpus(device)
+        && !cpus.is_empty()
+    {
+        return Some(cpus);
+    }
+    // A node that has memory only is no place to run: the nodes with CPUs that are nearest to it are.
+    let nodes = topology.local_nodes(device).known().cloned()?;
+    let any = topology.cpus();
+    let measured =
+        topology.numa_nodes().any(|numa| nodes.contains(numa.os_index) && !numa.distances.is_empty());
+    (measured && !nodes.is_empty())
+        .then(|| nearest_cpus(topology, &nodes, &any))
+        .filter(|cpus| !cpus.is_empty())
+}
+
+/// The nodes that a GPU is on: those that are stated, else those of its CPUs.
+fn home_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
+    if let Stated::Known(nodes) = topology.local_nodes(topology.devices()[gpu]) {
+        return nodes;
+    }
+    let beside = topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(local));
+    beside.map(|numa| numa.os_index).collect()
+}
+
+/// The least distance from one of the nodes.
+fn distance(topology: &Topology, from: &NodeSet, to: u32) -> u32 {
+    let homes = topology.numa_nodes().filter(|numa| from.contains(numa.os_index));
+    let distances = homes.flat_map(|numa| &numa.distances);
+    distances.filter(|(node, _)| *node == to).map(|(_, distance)| *distance).min().unwrap_or(u32::MAX)
+}
+
+/// The usable CPUs of the nodes at the least distance; all, where no distance is known.
+fn nearest_cpus(topology: &Topology, from: &NodeSet, usable: &CpuSet) -> CpuSet {
+    let reachable = || topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(usable));
+    let least = reachable().map(|numa| distance(topology, from, numa.os_index)).min();
+    let nearest = reachable().filter(|numa| Some(distance(topology, from, numa.os_index)) == least);
+    let cpus = nearest.fold(CpuSet::new(), |all, numa| all.union(&numa.cpus.intersection(usable)));
+    if least.is_none_or(|least| least == u32::MAX) { usable.clone() } else { cpus }
+}
+
+pub(super) fn names(topology: &Topology, gpus: &[usize]) -> String {
+    gpus.iter().map(|gpu| topology.device_name(*gpu)).collect::<Vec<_>>().join(", ")
+}

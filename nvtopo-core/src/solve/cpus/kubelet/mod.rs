@@ -1,0 +1,162 @@
+//! The CPUs that the kubelet's static CPU manager gives a container: its algorithms, written anew after what they do, with
+//! all options that change an answer. Hints of the topology manager are handed in.
+
+mod accumulator;
+mod layout;
+mod numa;
+
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Topology;
+use accumulator::Accumulator;
+use layout::Layout;
+use std::str::FromStr;
+
+/// The options of the kubelet's static CPU manager, by their names there.
+///
+/// ```
+/// use nvtopo::{Kubelet, Topology};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let kubelet: Kubelet = "full-pcpus-only".parse()?;
+/// let node = "1".parse()?;
+/// assert_eq!(kubelet.allocate(&dgx, &dgx.cpus(), 8, Some(&node))?.to_string(), "56-59,168-171");
+/// assert!(kubelet.allocate(&dgx, &dgx.cpus(), 7, Some(&node)).is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the kubelet's switches")]
+pub struct Kubelet {
+    /// `full-pcpus-only`: whole cores, and a request for less is refused.
+    pub full_pcpus_only: bool,
+    /// `distribute-cpus-across-numa`: equally from several NUMA nodes where one is not enough.
+    pub distribute_cpus_across_numa: bool,
+    /// `align-by-socket`: a hint for a NUMA node stands for its whole package.
+    pub align_by_socket: bool,
+    /// `distribute-cpus-across-cores`: threads of different cores first.
+    pub distribute_cpus_across_cores: bool,
+    /// `strict-cpu-reservation`: containers without CPUs of their own keep off the reserved ones too.
+    pub strict_cpu_reservation: bool,
+    /// `prefer-align-cpus-by-uncorecache`: from as few level 3 caches as can be.
+    pub prefer_align_cpus_by_uncorecache: bool,
+}
+
+impl Kubelet {
+    /// The CPUs of a container that asks for `count` of the `available` ones: those not reserved and not given to others.
+    /// Those of the nodes in `near`, the topology manager's hint, come first.
+    ///
+    /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few, or `full-pcpus-only` refuses, and
+    /// with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
+    pub fn allocate(
+        self,
+        topology: &Topology,
+        available: &CpuSet,
+        count: usize,
+        near: Option<&NodeSet>,
+    ) -> Result<CpuSet> {
+        self.check()?;
+        let layout = Layout::of(topology);
+        let available = available.intersection(layout.cpus());
+        if self.full_pcpus_only {
+            Self::check_whole_cores(&layout, &available, count)?;
+        }
+        let mut taken = CpuSet::new();
+        if let Some(near) = near {
+            let aligned = available.intersection(&layout.aligned(near, self.align_by_socket));
+            taken = self.take(&layout, &aligned, count.min(aligned.len()))?;
+        }
+        let rest = available.difference(&taken);
+        Ok(taken.union(&self.take(&layout, &rest, count - taken.len())?))
+    }
+
+    /// The CPUs of the containers that have none of their own.
+    pub fn shared_pool(self, all: &CpuSet, reserved: &CpuSet, exclusive: &CpuSet) -> CpuSet {
+        let pool = all.difference(exclusive);
+        if self.strict_cpu_reservation { pool.difference(reserved) } else { pool }
+    }
+
+    fn check(self) -> Result<()> {
+        let pairs = [
+            (
+                self.full_pcpus_only,
+                "full-pcpus-only",
+                self.distribute_cpus_across_cores,
+                "distribute-cpus-across-cores",
+            ),
+            (
+                self.distribute_cpus_across_numa,
+                "distribute-cpus-across-numa",
+                self.distribute_cpus_across_cores,
+                "distribute-cpus-across-cores",
+            ),
+            (
+                self.prefer_align_cpus_by_uncorecache,
+                "prefer-align-cpus-by-uncorecache",
+                self.distribute_cpus_across_cores,
+                "distribute-cpus-across-cores",
+            ),
+            (
+                self.prefer_align_cpus_by_uncorecache,
+                "prefer-align-cpus-by-uncorecache",
+                self.distribute_cpus_across_numa,
+                "distribute-cpus-across-numa",
+            ),
+        ];
+        match pairs.iter().find(|(a, _, b, _)| *a && *b) {
+            Some((_, a, _, b)) => Err(Error::request(format!("the kubelet refuses {a} together with {b}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn check_whole_cores(layout: &Layout, available: &CpuSet, count: usize) -> Result<()> {
+        let threads = layout.cpus_per_core();
+        let whole: usize = layout.whole_cores(available).iter().map(CpuSet::len).sum();
+        let message = if !count.is_multiple_of(threads) {
+            format!("{count} CPUs are no whole cores of {threads} threads")
+        } else if count > whole {
+            format!("{count} CPUs of whole cores were asked for, and {whole} are free")
+        } else {
+            return Ok(());
+        };
+        Err(Error::new(ErrorKind::Unsatisfiable, message).help("this is what full-pcpus-only refuses"))
+    }
+
+    fn take(self, layout: &Layout, available: &CpuSet, count: usize) -> Result<CpuSet> {
+        if count > available.len() {
+            let message = format!("{count} CPUs were asked for, and {} are free", available.len());
+            return Err(Error::new(ErrorKind::Unsatisfiable, message));
+        }
+        if self.distribute_cpus_across_numa {
+            let group = if self.full_pcpus_only { layout.cpus_per_core() } else { 1 };
+            return Ok(numa::distributed(layout, available, count, group));
+        }
+        let spread = self.distribute_cpus_across_cores;
+        Ok(Accumulator::packed(layout, available, count, spread, self.prefer_align_cpus_by_uncorecache))
+    }
+}
+
+impl FromStr for Kubelet {
+    type Err = Error;
+
+    /// Reads options as names with commas; none is the empty text.
+    fn from_str(text: &str) -> Result<Self> {
+        let mut options = Self::default();
+        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let option = match name {
+                "full-pcpus-only" => &mut options.full_pcpus_only,
+                "distribute-cpus-across-numa" => &mut options.distribute_cpus_across_numa,
+                "align-by-socket" => &mut options.align_by_socket,
+                "distribute-cpus-across-cores" => &mut options.distribute_cpus_across_cores,
+                "strict-cpu-reservation" => &mut options.strict_cpu_reservation,
+                "prefer-align-cpus-by-uncorecache" => &mut options.prefer_align_cpus_by_uncorecache,
+                _ => {
+                    return Err(Error::request(format!("the kubelet has no option '{name}'"))
+                        .help("give names such as full-pcpus-only,align-by-socket"));
+                }
+            };
+            *option = true;
+        }
+        options.check()?;
+        Ok(options)
+    }
+}

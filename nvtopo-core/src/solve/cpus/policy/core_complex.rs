@@ -1,0 +1,86 @@
+//! Equal, disjoint shares that keep to core complexes: the cores under one level 3 cache.
+//!
+//! Each GPU gets as many whole complexes as all can have. Where there are fewer complexes than GPUs, several GPUs divide
+//! one, and none reaches into another. Shares of GPUs that compete are then cut down to one size.
+
+use super::CpuPolicy;
+use crate::cpuset::CpuSet;
+use crate::solve::cpus::cores::complexes;
+use crate::solve::cpus::deal::{
+    Arrangement, count_cores, deal, deal_atoms, deal_near, overlapping, shared, trim,
+};
+use crate::solve::cpus::ground::Ground;
+
+pub(super) const POLICY: CpuPolicy = CpuPolicy {
+    name: "core-complex",
+    summary: "disjoint shares of one size that keep to whole level 3 caches, or inside one where these are few",
+    also: "l3",
+    disjoint: true,
+    deal: deal_complexes,
+};
+
+fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let (complexes, unknown) = complexes(ground.topology, &ground.cores);
+    if !unknown.is_empty() {
+        remarks
+            .push("which cores share a level 3 cache is unknown; they are dealt out one by one".to_owned());
+        return deal_near(ground, Arrangement::Together, remarks);
+    }
+    let complexes: Vec<CpuSet> =
+        complexes.iter().map(|cores| cores.iter().fold(CpuSet::new(), |all, core| all.union(core))).collect();
+    let mut shares = vec![CpuSet::new(); ground.near.len()];
+    for group in overlapping(&ground.near) {
+        let whole = deal_atoms(&group, &ground.near, &complexes, Arrangement::Together);
+        let dealt = match whole {
+            Some(whole) => Some(same_number(whole, &complexes)),
+            None => divide(ground, &group, &complexes)
+                .or_else(|| deal(&group, &ground.near, &ground.cores, Arrangement::Together)),
+        };
+        let mut dealt = dealt.unwrap_or_else(|| shared(ground, &group, remarks));
+        let least = dealt.iter().map(|share| count_cores(share, &ground.cores)).min().unwrap_or(0);
+        trim(&mut dealt, &ground.cores, least);
+        for (gpu, cpus) in group.into_iter().zip(dealt) {
+            shares[gpu] = cpus;
+        }
+    }
+    shares
+}
+
+/// Takes complexes away until all have the same number.
+fn same_number(mut shares: Vec<CpuSet>, complexes: &[CpuSet]) -> Vec<CpuSet> {
+    let least = shares.iter().map(|share| count_cores(share, complexes)).min().unwrap_or(0);
+    trim(&mut shares, complexes, least);
+    shares
+}
+
+/// Sends each GPU to the complex where it finds the most room beside those that are there already, and divides each
+/// complex. `None` where there are too few CPUs for that.
+fn divide(ground: &Ground<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<Vec<CpuSet>> {
+    let mut there: Vec<Vec<usize>> = vec![Vec::new(); complexes.len()];
+    for (taker, &gpu) in group.iter().enumerate() {
+        // Whole cores for all of them count before threads.
+        let room = |complex: usize| {
+            let near = complexes[complex].intersection(&ground.near[gpu]);
+            let (cores, takers) = (count_cores(&near, &ground.cores), there[complex].len() + 1);
+            let whole = cores >= takers;
+            (whole, if whole { cores } else { near.len() }, takers)
+        };
+        let reachable = (0..complexes.len()).filter(|complex| room(*complex).1 > 0);
+        let best = reachable.max_by(|&a, &b| {
+            let ((a_whole, a_room, a_takers), (b_whole, b_room, b_takers)) = (room(a), room(b));
+            a_whole.cmp(&b_whole).then((a_room * b_takers).cmp(&(b_room * a_takers))).then(b.cmp(&a))
+        })?;
+        there[best].push(taker);
+    }
+    let mut shares = vec![CpuSet::new(); group.len()];
+    for (complex, takers) in complexes.iter().zip(&there).filter(|(_, takers)| !takers.is_empty()) {
+        let near: Vec<CpuSet> =
+            takers.iter().map(|&taker| ground.near[group[taker]].intersection(complex)).collect();
+        let everyone: Vec<usize> = (0..takers.len()).collect();
+        let parts = deal(&everyone, &near, &ground.cores, Arrangement::Together)?;
+        for (&taker, part) in takers.iter().zip(parts) {
+            shares[taker] = part;
+        }
+    }
+    Some(shares)
+}

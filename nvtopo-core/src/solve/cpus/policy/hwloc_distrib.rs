@@ -1,0 +1,21 @@
+//! The division of the machine's CPUs that `hwloc-distrib` makes for as many processes as there are GPUs. Where the GPUs
+//! are does not count.
+
+use super::CpuPolicy;
+use crate::solve::cpus::distrib::distribute;
+
+pub(super) const POLICY: CpuPolicy = CpuPolicy {
+    name: "hwloc-distrib",
+    summary: "what hwloc-distrib gives as many processes as there are GPUs, wherever these are",
+    also: "",
+    disjoint: true,
+    deal: |ground, remarks| {
+        let gpus = ground.near.len();
+        if gpus > ground.usable.len() {
+            remarks.push("some GPUs share CPUs: there are fewer than one for each".to_owned());
+        }
+        let mut sets = distribute(ground.topology, &ground.usable, gpus);
+        sets.resize_with(gpus, Default::default);
+        sets
+    },
+};

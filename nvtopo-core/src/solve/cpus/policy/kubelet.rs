@@ -1,0 +1,99 @@
+//! What the kubelet's static CPU manager gives containers of one GPU each, with equal numbers of CPUs, one after the other,
+//! with the GPU's NUMA node as the topology manager's hint.
+
+use super::CpuPolicy;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::solve::cpus::ground::Ground;
+use crate::solve::cpus::kubelet::Kubelet;
+
+const fn policy(
+    name: &'static str,
+    summary: &'static str,
+    deal: fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>,
+) -> CpuPolicy {
+    CpuPolicy { name, summary, also: "", disjoint: true, deal }
+}
+
+const NONE: Kubelet = Kubelet {
+    full_pcpus_only: false,
+    distribute_cpus_across_numa: false,
+    align_by_socket: false,
+    distribute_cpus_across_cores: false,
+    strict_cpu_reservation: false,
+    prefer_align_cpus_by_uncorecache: false,
+};
+
+pub(super) const PACKED: CpuPolicy = policy(
+    "kubelet",
+    "as the kubelet's static CPU manager gives pods of one GPU each, with full-pcpus-only",
+    |ground, remarks| deal(ground, remarks, Kubelet { full_pcpus_only: true, ..NONE }),
+);
+
+pub(super) const ACROSS_NUMA: CpuPolicy =
+    policy("kubelet-across-numa", "as kubelet, with distribute-cpus-across-numa", |ground, remarks| {
+        deal(ground, remarks, Kubelet { full_pcpus_only: true, distribute_cpus_across_numa: true, ..NONE })
+    });
+
+pub(super) const BY_SOCKET: CpuPolicy =
+    policy("kubelet-by-socket", "as kubelet, with align-by-socket", |ground, remarks| {
+        deal(ground, remarks, Kubelet { full_pcpus_only: true, align_by_socket: true, ..NONE })
+    });
+
+pub(super) const ACROSS_CORES: CpuPolicy = policy(
+    "kubelet-across-cores",
+    "as kubelet, with distribute-cpus-across-cores and not full-pcpus-only",
+    |ground, remarks| deal(ground, remarks, Kubelet { distribute_cpus_across_cores: true, ..NONE }),
+);
+
+pub(super) const BY_UNCORE: CpuPolicy = policy(
+    "kubelet-by-uncorecache",
+    "as kubelet, with prefer-align-cpus-by-uncorecache",
+    |ground, remarks| {
+        deal(
+            ground,
+            remarks,
+            Kubelet { full_pcpus_only: true, prefer_align_cpus_by_uncorecache: true, ..NONE },
+        )
+    },
+);
+
+fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>, mut kubelet: Kubelet) -> Vec<CpuSet> {
+    let takers: Vec<usize> = (0..ground.near.len()).filter(|gpu| !ground.near[*gpu].is_empty()).collect();
+    let mut shares = vec![CpuSet::new(); ground.near.len()];
+    if takers.is_empty() {
+        return shares;
+    }
+    let threads = ground.cores.iter().map(CpuSet::len).max().unwrap_or(1);
+    let whole = ground.cores.iter().filter(|core| core.len() == threads).count() / takers.len() * threads;
+    let count = if kubelet.full_pcpus_only && whole > 0 { whole } else { ground.usable.len() / takers.len() };
+    // Where there is less than a core for each, or siblings are left out, the kubelet would refuse every pod.
+    kubelet.full_pcpus_only &= whole > 0;
+    let mut free = ground.usable.clone();
+    for &gpu in &takers {
+        let near: NodeSet = ground
+            .topology
+            .numa_nodes()
+            .filter(|numa| !numa.cpus.is_disjoint(&ground.near[gpu]))
+            .map(|numa| numa.os_index)
+            .collect();
+        let hint = Some(&near).filter(|near| !near.is_empty());
+        let given = kubelet.allocate(ground.topology, &free, count, hint).or_else(|_| {
+            let loose = Kubelet { full_pcpus_only: false, ..kubelet };
+            loose.allocate(ground.topology, &free, count, hint)
+        });
+        match given {
+            Ok(cpus) if !cpus.is_empty() => {
+                free = free.difference(&cpus);
+                shares[gpu] = cpus;
+            }
+            _ => {
+                let name = ground.topology.device_name(gpu);
+                remarks.push(format!(
+                    "the kubelet has no CPUs left for {name}; those near it are taken, and GPUs share CPUs"
+                ));
+                shares[gpu].clone_from(&ground.near[gpu]);
+            }
+        }
+    }
+    shares
+}

@@ -1,0 +1,58 @@
+//! All cores of the machine in equal, disjoint shares, near ones first: for GPUs that crowd one NUMA node while others
+//! have none.
+
+use super::CpuPolicy;
+use crate::cpuset::CpuSet;
+use crate::solve::cpus::deal::{Arrangement, count_cores, deal_near, trim};
+use crate::solve::cpus::ground::Ground;
+
+pub(super) const POLICY: CpuPolicy = CpuPolicy {
+    name: "machine",
+    summary: "all cores of the machine in equal disjoint shares, near ones first, so that crowded GPUs get others too",
+    also: "",
+    disjoint: true,
+    deal,
+};
+
+fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let takers: Vec<usize> = (0..ground.near.len()).filter(|gpu| !ground.near[*gpu].is_empty()).collect();
+    let mut shares = vec![CpuSet::new(); ground.near.len()];
+    if takers.is_empty() {
+        return shares;
+    }
+    let (each, more) = (ground.cores.len() / takers.len(), ground.cores.len() % takers.len());
+    if each == 0 {
+        return deal_near(ground, Arrangement::Together, remarks);
+    }
+    let near = deal_near(ground, Arrangement::Together, &mut Vec::new());
+    // Where a core went to several GPUs, all begin with nothing: of whole cores there are enough elsewhere.
+    let owners = |core: &CpuSet| near.iter().filter(|share| !share.is_disjoint(core)).count();
+    if ground.cores.iter().all(|core| owners(core) <= 1) {
+        shares = near;
+    }
+    // Those with the most near cores keep one more, so that the fewest move.
+    let mut by_size = takers.clone();
+    by_size.sort_by_key(|gpu| (std::cmp::Reverse(count_cores(&shares[*gpu], &ground.cores)), *gpu));
+    let most = |rank: usize| each + usize::from(rank < more);
+    for (rank, &gpu) in by_size.iter().enumerate() {
+        trim(&mut shares[gpu..=gpu], &ground.cores, most(rank));
+    }
+    let mut free: Vec<&CpuSet> =
+        ground.cores.iter().filter(|core| shares.iter().all(|share| share.is_disjoint(core))).collect();
+    let mut moved = false;
+    for (rank, &gpu) in by_size.iter().enumerate() {
+        for place in ground.by_distance(gpu) {
+            while count_cores(&shares[gpu], &ground.cores) < most(rank) {
+                let Some(found) = free.iter().position(|core| !core.is_disjoint(&place)) else { break };
+                let core = free.remove(found);
+                moved |= core.is_disjoint(&ground.near[gpu]);
+                shares[gpu] = shares[gpu].union(core);
+            }
+        }
+    }
+    if moved {
+        remarks
+            .push("some GPUs get cores that are not near to them, so that all get equally many".to_owned());
+    }
+    shares
+}

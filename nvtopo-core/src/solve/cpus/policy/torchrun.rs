@@ -1,0 +1,143 @@
+//! What torchrun's `--numa-binding` gives each rank where it sees all GPUs of the machine: its four modes.
+//!
+//! As torchrun has it, a GPU of which nobody knows the node is on node 0, and complexes are dealt out in turn, so that
+//! GPUs may share one. Where torchrun gives up, the CPUs near the GPU are taken, with a remark.
+
+use super::CpuPolicy;
+use crate::cpuset::CpuSet;
+use crate::model::{CacheKind, NodeId, NodeKind, Topology};
+use crate::solve::cpus::ground::Ground;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+pub(super) const NODE: CpuPolicy = CpuPolicy {
+    name: "torchrun-node",
+    summary: "as torchrun --numa-binding=node: the CPUs of the GPU's NUMA node",
+    also: "",
+    disjoint: false,
+    deal: |ground, remarks| deal(ground, remarks, |ground, node, _, _| cpus_of(ground, node)),
+};
+
+pub(super) const SOCKET: CpuPolicy = CpuPolicy {
+    name: "torchrun-socket",
+    summary: "as torchrun --numa-binding=socket: the CPUs of all NUMA nodes of the GPU's package",
+    also: "",
+    disjoint: false,
+    deal: |ground, remarks| deal(ground, remarks, |ground, node, _, _| of_socket(ground, node)),
+};
+
+pub(super) const EXCLUSIVE: CpuPolicy = CpuPolicy {
+    name: "torchrun-exclusive",
+    summary: "as torchrun --numa-binding=exclusive: the cores of the NUMA node divided by its GPUs",
+    also: "",
+    disjoint: true,
+    deal: |ground, remarks| deal(ground, remarks, exclusive),
+};
+
+pub(super) const CORE_COMPLEX: CpuPolicy = CpuPolicy {
+    name: "torchrun-core-complex",
+    summary: "as torchrun --numa-binding=core-complex: one last-level cache each, the largest first, in turn",
+    also: "",
+    disjoint: false,
+    deal: |ground, remarks| deal(ground, remarks, core_complex),
+};
+
+/// The CPUs of a GPU on a node that is the n-th of so many there.
+type Mode = fn(&Ground<'_>, u32, usize, usize) -> CpuSet;
+
+fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>, mode: Mode) -> Vec<CpuSet> {
+    let nodes: Vec<u32> = (0..ground.near.len()).map(|gpu| node_of(ground.topology, gpu)).collect();
+    let of = |gpu: usize| {
+        let there = |gpus: &[u32]| gpus.iter().filter(|node| **node == nodes[gpu]).count();
+        mode(ground, nodes[gpu], there(&nodes[..gpu]), there(&nodes))
+    };
+    let mut shares: Vec<CpuSet> = (0..nodes.len()).map(of).collect();
+    for (gpu, share) in shares.iter_mut().enumerate().filter(|(_, share)| share.is_empty()) {
+        // Another job's GPU, where nothing near may be used.
+        if !ground.near[gpu].is_empty() {
+            let name = ground.topology.device_name(gpu);
+            remarks.push(format!(
+                "torchrun gives up on {name}; the CPUs near it are taken, and GPUs may share CPUs"
+            ));
+            share.clone_from(&ground.near[gpu]);
+        }
+    }
+    shares
+}
+
+fn node_of(topology: &Topology, gpu: usize) -> u32 {
+    topology.local_nodes(topology.devices()[gpu]).known().and_then(crate::cpuset::NodeSet::first).unwrap_or(0)
+}
+
+fn cpus_of(ground: &Ground<'_>, node: u32) -> CpuSet {
+    let numa = ground.topology.numa_nodes().find(|numa| numa.os_index == node);
+    numa.map(|numa| numa.cpus.intersection(&ground.usable)).unwrap_or_default()
+}
+
+fn of_socket(ground: &Ground<'_>, node: u32) -> CpuSet {
+    let package = |cpus: &CpuSet| cpus.first().and_then(|first| package_of(ground.topology, first));
+    let Some(home) = package(&cpus_of(ground, node)) else { return CpuSet::new() };
+    let nodes = ground.topology.numa_nodes().map(|numa| cpus_of(ground, numa.os_index));
+    nodes.filter(|cpus| package(cpus) == Some(home)).fold(CpuSet::new(), |all, cpus| all.union(&cpus))
+}
+
+fn exclusive(ground: &Ground<'_>, node: u32, place: usize, gpus: usize) -> CpuSet {
+    let first_threads = cores(ground.topology);
+    let cores = groups(&cpus_of(ground, node), |cpu| first_threads.get(&cpu).copied().unwrap_or(cpu));
+    let cores: Vec<CpuSet> = cores.into_values().collect();
+    let (each, more) = (cores.len() / gpus, cores.len() % gpus);
+    if each == 0 {
+        return CpuSet::new();
+    }
+    let first = place * each + place.min(more);
+    let own = &cores[first..first + each + usize::from(place < more)];
+    own.iter().fold(CpuSet::new(), |all, core| all.union(core))
+}
+
+fn core_complex(ground: &Ground<'_>, node: u32, place: usize, _: usize) -> CpuSet {
+    let complexes = groups(&cpus_of(ground, node), |cpu| cache_of(ground.topology, cpu));
+    let mut complexes: Vec<(u32, CpuSet)> = complexes.into_iter().collect();
+    complexes.sort_by_key(|(first, cpus)| (Reverse(cpus.len()), *first));
+    if complexes.is_empty() { CpuSet::new() } else { complexes.swap_remove(place % complexes.len()).1 }
+}
+
+/// The CPUs by what they belong to.
+fn groups(cpus: &CpuSet, of: impl Fn(u32) -> u32) -> BTreeMap<u32, CpuSet> {
+    let mut groups: BTreeMap<u32, CpuSet> = BTreeMap::new();
+    for cpu in cpus.iter() {
+        groups.entry(of(cpu)).or_default().insert(cpu);
+    }
+    groups
+}
+
+/// The lowest thread of each CPU's core, whether it may be used or not.
+fn cores(topology: &Topology) -> BTreeMap<u32, u32> {
+    let mut threads: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+    for (_, node) in topology.nodes() {
+        if let NodeKind::Pu(pu) = &node.kind {
+            threads.entry(node.parent).or_default().push(pu.os_index);
+        }
+    }
+    let first = |cpus: Vec<u32>| {
+        let first = cpus.iter().copied().min().unwrap_or_default();
+        cpus.into_iter().map(move |cpu| (cpu, first))
+    };
+    threads.into_values().flat_map(first).collect()
+}
+
+/// The lowest CPU under a CPU's last-level cache, whether it may be used or not.
+fn cache_of(topology: &Topology, cpu: u32) -> u32 {
+    let caches = topology.nodes().filter_map(|(_, node)| match &node.kind {
+        NodeKind::Cache(cache) if cache.kind != CacheKind::Instruction && cache.cpus.contains(cpu) => {
+            Some(cache)
+        }
+        _ => None,
+    });
+    caches.max_by_key(|cache| cache.level).and_then(|cache| cache.cpus.first()).unwrap_or(cpu)
+}
+
+fn package_of(topology: &Topology, cpu: u32) -> Option<NodeId> {
+    let this = |kind: &NodeKind| matches!(kind, NodeKind::Pu(pu) if pu.os_index == cpu);
+    let (pu, _) = topology.nodes().find(|(_, node)| this(&node.kind))?;
+    topology.ancestors(pu).find(|id| matches!(topology.node(*id).kind, NodeKind::Package(_)))
+}

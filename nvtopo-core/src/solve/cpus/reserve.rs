@@ -1,0 +1,42 @@
+//! CPUs that are kept for the interrupts of NICs.
+
+use super::CpuRules;
+use super::cores::cores;
+use super::ground::Ground;
+use crate::cpuset::CpuSet;
+use crate::model::{NodeKind, Topology};
+
+/// So many whole cores near each NIC, the last ones, for its interrupts: a set to reserve. NICs of one place take
+/// different cores; where too few are left, nothing is reserved for the others. The ports of one adapter are one NIC, and
+/// a NIC of which nobody knows where it is gets none.
+///
+/// ```
+/// use nvtopo::{CpuLimits, Topology, nic_interrupt_cpus, share_cpus};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let reserved = nic_interrupt_cpus(&dgx, 1);
+/// let limits = CpuLimits { reserved: reserved.clone(), ..CpuLimits::default() };
+/// assert!(share_cpus(&dgx, &limits).gpus.iter().all(|share| share.cpus.is_disjoint(&reserved)));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn nic_interrupt_cpus(topology: &Topology, cores_each: usize) -> CpuSet {
+    let usable = Ground::of(topology, &CpuRules::default(), &[], &mut Vec::new()).usable;
+    let cores = cores(topology, &usable, &mut Vec::new());
+    let mut reserved = CpuSet::new();
+    let mut adapters = Vec::new();
+    for device in &topology.devices()[topology.gpus().len()..] {
+        let NodeKind::Nic(nic) = &topology.node(*device).kind else { continue };
+        let adapter = nic.address.map(|address| (address.domain, address.bus, address.device));
+        let local = topology.local_cpus(*device);
+        let Some(local) = local.known().filter(|_| adapter.is_none() || !adapters.contains(&adapter)) else {
+            continue;
+        };
+        adapters.push(adapter);
+        let free = cores.iter().rev().filter(|core| core.is_subset(local) && core.is_disjoint(&reserved));
+        let taken: Vec<&CpuSet> = free.take(cores_each).collect();
+        if taken.len() == cores_each {
+            reserved = taken.into_iter().fold(reserved.clone(), |all, core| all.union(core));
+        }
+    }
+    reserved
+}

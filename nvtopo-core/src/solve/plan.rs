@@ -1,0 +1,152 @@
+//! What every rank of a job gets on one machine, worked out by each rank alone: the same topology, variables and rules
+//! give the same plan everywhere, so that the ranks need not talk.
+
+use super::cpus::{Arrangement, CpuPolicy, CpuRules, cores, deal, memory_nodes, overlapping, shares};
+use super::nics::fair_nics;
+use super::part::{Devices, Part};
+use super::visible::{VisibleDevice, VisibleGpus};
+use crate::cpuset::CpuSet;
+use crate::error::{Error, Result};
+use crate::model::{Shares, Topology};
+
+/// The most local ranks of one plan.
+pub const MAX_LOCAL_RANKS: usize = 4096;
+
+/// The parts of all ranks.
+///
+/// ```
+/// use nvtopo::{CpuRules, CudaOrder, Plan, Topology, VisibleGpus};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let visible = VisibleGpus::all(&dgx, CudaOrder::PciBusId);
+/// let plan = Plan::new(&dgx, &visible, 8, &CpuRules::default())?;
+/// assert_eq!(plan.parts()[5].cpus.to_string(), "70-83,182-195");
+/// assert_eq!(dgx.device_name(plan.parts()[5].nics[0]), "mlx5_9");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    topology: Topology,
+    policy: CpuPolicy,
+    parts: Vec<Part>,
+    remarks: Vec<String>,
+}
+
+impl Plan {
+    /// The plan for so many ranks that all see the same GPUs. Local rank n uses the n-th of them; where there are more
+    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for no ranks and for more than
+    /// [`MAX_LOCAL_RANKS`].
+    pub fn new(topology: &Topology, visible: &VisibleGpus, ranks: usize, rules: &CpuRules) -> Result<Self> {
+        if ranks == 0 || ranks > MAX_LOCAL_RANKS {
+            return Err(Error::request(format!("there is no plan for {ranks} ranks of one machine"))
+                .help(format!("give 1 to {MAX_LOCAL_RANKS}")));
+        }
+        let mut remarks = Vec::new();
+        let devices = Devices::of(topology, visible, ranks > 1, &mut remarks);
+        let parts = deal_to_ranks(topology, &devices, ranks, rules, &mut remarks);
+        Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
+    }
+
+    /// The machine.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// By which policy the CPUs were dealt out.
+    pub fn policy(&self) -> CpuPolicy {
+        self.policy
+    }
+
+    /// The parts by local rank, without what is to be remarked of all.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// What a person should know.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The part of one rank, with the remarks.
+    pub fn part(&self, rank: usize) -> Option<Part> {
+        let part = self.parts.get(rank)?.clone();
+        Some(Part { remarks: self.remarks.clone(), ..part })
+    }
+}
+
+/// The shares of the devices, and from them those of the ranks.
+fn deal_to_ranks(
+    topology: &Topology,
+    devices: &Devices<'_>,
+    ranks: usize,
+    rules: &CpuRules,
+    remarks: &mut Vec<String>,
+) -> Vec<Part> {
+    if devices.list.is_empty() {
+        return vec![Part::default(); ranks];
+    }
+    let shares = shares(topology, rules, &devices.visible.positions());
+    remarks.extend_from_slice(&shares.remarks);
+    let own: Vec<VisibleDevice> = (0..ranks).map(|rank| devices.list[rank % devices.list.len()]).collect();
+    let mut cpus: Vec<CpuSet> = own.iter().map(|device| devices.share(topology, &shares, *device)).collect();
+    // A launcher that shows each rank one GPU only shows each another one.
+    let alone = devices.list.len() == 1 && topology.gpus().len() > 1;
+    if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
+        cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
+    }
+    let nics = fair_nics(topology);
+    let apart = |rank: usize| {
+        let others = cpus.iter().enumerate().filter(|(other, _)| *other != rank);
+        rules.policy.is_disjoint()
+            && others.map(|(_, other)| other).all(|other| other.is_disjoint(&cpus[rank]))
+    };
+    let whole =
+        |rank: usize| if apart(rank) && !(alone && ranks > 1) { count(topology, &cpus[rank]) } else { 0 };
+    let part = |rank: usize| Part {
+        gpus: vec![own[rank].gpu],
+        instances: own[rank].instance.into_iter().collect(),
+        mems: memory_nodes(topology, own[rank].gpu, &cpus[rank]),
+        own_cores: whole(rank),
+        nics: nics[own[rank].gpu].into_iter().collect(),
+        cpus: cpus[rank].clone(),
+        remarks: Vec::new(),
+    };
+    (0..ranks).map(part).collect()
+}
+
+fn count(topology: &Topology, cpus: &CpuSet) -> usize {
+    cores(topology, cpus, &mut Vec::new()).len()
+}
+
+/// Divides the CPUs of the job's devices among ranks that are more than these. Where the devices have unequal numbers of
+/// ranks, a rank may get what is near to it of another device's, so that all get as much as each other.
+fn deal_again(
+    topology: &Topology,
+    rules: &CpuRules,
+    devices: &Devices<'_>,
+    own: &[VisibleDevice],
+    shares_of_own: Vec<CpuSet>,
+    remarks: &mut Vec<String>,
+) -> Vec<CpuSet> {
+    let uneven = !own.len().is_multiple_of(devices.list.len());
+    let all = shares_of_own.iter().fold(CpuSet::new(), |all, share| all.union(share));
+    let node = CpuRules { policy: CpuPolicy::shared(), ..rules.clone() };
+    let around: Shares = shares(topology, &node, &devices.visible.positions()).into_owned();
+    let reach = |(device, share): (&VisibleDevice, CpuSet)| {
+        if uneven { share.union(&around.gpus[device.gpu].cpus.intersection(&all)) } else { share }
+    };
+    let near: Vec<CpuSet> = own.iter().zip(shares_of_own).map(reach).collect();
+    let cores = cores(topology, &all, &mut Vec::new());
+    let mut dealt = near.clone();
+    for group in overlapping(&near) {
+        match deal(&group, &near, &cores, Arrangement::Together) {
+            Some(parts) => group.iter().zip(parts).for_each(|(rank, part)| dealt[*rank] = part),
+            None => {
+                remarks.push(format!("{} ranks share CPUs: there are fewer than one for each", group.len()));
+            }
+        }
+    }
+    dealt
+}

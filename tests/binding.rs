@@ -1,0 +1,183 @@
+//! Binding as a real process does it. One test at a time: all of them move the threads of this process.
+#![cfg(target_os = "linux")]
+
+use nvtopo::apply::{
+    BindOptions, MemoryPolicy, Threads, Trust, bind, bound, current_cpus, scope_remark, widest_cpus,
+};
+use nvtopo::{CpuSet, ErrorKind, NodeSet, Part, Topology};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, MutexGuard};
+use std::thread::JoinHandle;
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// Threads that a library has started before, such as those of OpenMP; each tells its CPUs when asked.
+struct Pool {
+    ask: Vec<Sender<()>>,
+    told: Receiver<CpuSet>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    fn start(count: usize) -> Self {
+        let (tell, told) = channel();
+        let mut pool = Self { ask: Vec::new(), told, threads: Vec::new() };
+        for _ in 0..count {
+            let (ask, asked) = channel();
+            let tell = tell.clone();
+            pool.ask.push(ask);
+            pool.threads.push(std::thread::spawn(move || {
+                while asked.recv().is_ok() {
+                    tell.send(current_cpus().unwrap()).unwrap();
+                }
+            }));
+        }
+        pool
+    }
+
+    fn cpus(&self) -> Vec<CpuSet> {
+        self.ask.iter().for_each(|ask| ask.send(()).unwrap());
+        self.ask.iter().map(|_| self.told.recv().unwrap()).collect()
+    }
+
+    fn end(self) {
+        drop(self.ask);
+        self.threads.into_iter().for_each(|thread| thread.join().unwrap());
+    }
+}
+
+fn machine() -> Topology {
+    Topology::discover().unwrap()
+}
+
+fn first_cpu() -> CpuSet {
+    current_cpus().unwrap().iter().take(1).collect()
+}
+
+fn part(cpus: CpuSet) -> Part {
+    Part { cpus, ..Part::default() }
+}
+
+#[test]
+fn mistake_8_only_one_thread_of_the_process_is_bound() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    let pool = Pool::start(4);
+    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    let wanted = guard.bound().after.clone();
+    assert_eq!((wanted.len(), guard.bound().before.clone()), (1, before.clone()));
+    assert!(pool.cpus().iter().all(|cpus| *cpus == wanted), "{:?}", pool.cpus());
+    // On a machine of one CPU there is nothing to move.
+    assert!(guard.bound().threads >= if before.len() > 1 { 5 } else { 1 }, "{:?}", guard.bound());
+    guard.restore().unwrap();
+    assert!(pool.cpus().iter().all(|cpus| *cpus == before), "{:?}", pool.cpus());
+    assert_eq!(current_cpus().unwrap(), before);
+    pool.end();
+}
+
+#[test]
+fn a_guard_sends_each_thread_back_to_where_it_was() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    let last: CpuSet = before.iter().last().into_iter().collect();
+    let (ready, is_ready) = channel();
+    let (done, is_done) = channel::<()>();
+    let (tell, told) = channel();
+    let own = last.clone();
+    let thread = std::thread::spawn(move || {
+        let options = BindOptions { threads: Threads::Calling, memory: None, ..BindOptions::default() };
+        bind(&machine(), &own, &NodeSet::new(), options).unwrap();
+        ready.send(()).unwrap();
+        is_done.recv().unwrap();
+        tell.send(current_cpus().unwrap()).unwrap();
+    });
+    is_ready.recv().unwrap();
+    {
+        let _guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+        assert_eq!(current_cpus().unwrap().len(), 1);
+    }
+    assert_eq!(current_cpus().unwrap(), before, "dropping undoes it");
+    done.send(()).unwrap();
+    assert_eq!(told.recv().unwrap(), last, "a thread that had its own place has it again");
+    thread.join().unwrap();
+}
+
+#[test]
+fn the_calling_thread_alone_is_bound_on_request() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    let pool = Pool::start(1);
+    let options = BindOptions { threads: Threads::Calling, ..BindOptions::default() };
+    let guard = bound(&machine(), &part(first_cpu()), options).unwrap();
+    assert_eq!(pool.cpus(), [before]);
+    assert_eq!(guard.bound().threads, 1);
+    drop(guard);
+    pool.end();
+}
+
+#[test]
+fn mistake_5_a_soft_mask_is_taken_for_a_hard_one() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    // As Open MPI does to two ranks: one core each.
+    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    let (soft, hard) = (current_cpus().unwrap(), widest_cpus().unwrap());
+    assert_eq!(current_cpus().unwrap(), soft, "asking changes nothing");
+    assert!(before.is_subset(&hard), "{before} is allowed, and {hard} was found");
+    assert_eq!(scope_remark(&soft, &hard).is_some(), soft != hard);
+    drop(guard);
+}
+
+#[test]
+fn mistake_10_a_refused_memory_policy_ends_the_process() {
+    let _alone = alone();
+    let nowhere: NodeSet = "1023".parse().unwrap();
+    for policy in [MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Interleave] {
+        let options = BindOptions { memory: Some(policy), ..BindOptions::default() };
+        let done = bind(&machine(), &CpuSet::new(), &nowhere, options).unwrap();
+        assert_eq!((done.memory, &done.mems), (None, &None), "{done:?}");
+        assert!(done.warnings[0].contains(policy.word()), "{:?}", done.warnings);
+    }
+    assert_eq!(BindOptions::default().memory, Some(MemoryPolicy::Preferred), "never a hard limit unasked");
+}
+
+#[test]
+fn memory_policies_are_set_told_and_set_back() {
+    let _alone = alone();
+    let topology = machine();
+    let here: NodeSet = topology.numa_nodes().map(|numa| numa.os_index).take(1).collect();
+    for policy in MemoryPolicy::ALL {
+        let part = Part { cpus: current_cpus().unwrap(), mems: here.clone(), ..Part::default() };
+        let options = BindOptions { memory: Some(policy), ..BindOptions::default() };
+        let guard = bound(&topology, &part, options).unwrap();
+        // A sandbox refuses with a warning; what is not refused is in force.
+        if guard.bound().memory.is_none() {
+            assert!(!guard.bound().warnings.is_empty() || here.is_empty(), "{:?}", guard.bound());
+            continue;
+        }
+        let options = BindOptions { memory: None, ..BindOptions::default() };
+        let now = bind(&topology, &CpuSet::new(), &NodeSet::new(), options).unwrap().memory_before.unwrap();
+        assert_eq!(now.policy, Some(policy));
+        guard.restore().unwrap();
+        let again = bind(&topology, &CpuSet::new(), &NodeSet::new(), options).unwrap();
+        assert_eq!(again.memory_before, None);
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_is_an_error_and_changes_nothing() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    let error = bound(&machine(), &part("65000".parse().unwrap()), BindOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Refused);
+    let preset = Topology::preset("dgx-h100").unwrap();
+    let error = bound(&preset, &part(first_cpu()), BindOptions::default()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WrongMachine);
+    assert_eq!(current_cpus().unwrap(), before);
+    let trusted = BindOptions { trust: Trust::Unknown, ..BindOptions::default() };
+    assert!(bound(&preset, &part(before), trusted).is_ok());
+}
