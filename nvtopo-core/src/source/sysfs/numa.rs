@@ -68,6 +68,7 @@ impl Nodes {
 
 /// Reads the nodes. `gpus`: the node that is the memory of each GPU, where the driver says so.
 pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Nodes {
+    tree.prepare(ROOT);
     let numbers: Vec<u32> = match tree.list::<NodeSet>(&format!("{ROOT}/online")) {
         Some(online) if !online.is_empty() => online.iter().collect(),
         _ => tree.numbered(ROOT, "node"),

@@ -1,6 +1,7 @@
 //! Trees made up for single questions: what the kernel writes on machines that nobody recorded, and what it would
 //! never write.
 
+mod caches;
 mod machine;
 mod nics;
 mod pcie;

@@ -15,8 +15,8 @@ use std::path::Path;
 
 pub(super) struct Rooted {
     root: OwnedFd,
-    /// The directory that much is asked of.
-    near: RefCell<Option<(String, OwnedFd)>>,
+    /// The directories that much is asked of.
+    near: RefCell<Vec<(String, OwnedFd)>>,
     stepwise: Confined<Disk>,
 }
 
@@ -33,6 +33,7 @@ impl Rooted {
         let open = self.open_near(path, flags).unwrap_or_else(|| {
             // Links of `proc` lead anywhere, whatever they say.
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+            let path = if path.is_empty() { "." } else { path };
             openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
         });
         match open {
@@ -42,12 +43,12 @@ impl Rooted {
         }
     }
 
-    /// Opens what is below the directory that was prepared. `None`: it is elsewhere, or a link is on the way, which
-    /// counts from the root.
+    /// Opens what is below a directory that was prepared. `None`: it is elsewhere, or a link is on the way, which counts
+    /// from the root.
     fn open_near(&self, path: &str, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         let near = self.near.borrow();
-        let (folder, open) = near.as_ref()?;
-        let rest = path.strip_prefix(&**folder)?.strip_prefix('/')?;
+        let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
+        let (open, rest) = near.iter().find_map(|(folder, open)| Some((open, below(folder)?)))?;
         // Without links and steps up, a way leads down.
         if rest.starts_with('/') || rest.as_bytes().windows(2).any(|pair| pair == b"..") {
             return None;
@@ -77,7 +78,7 @@ impl Files for Rooted {
 
     fn prepare(&self, folder: &str) {
         if let Ok(Ok(open)) = self.open(folder, OFlags::PATH | OFlags::DIRECTORY) {
-            self.near.replace(Some((folder.to_owned(), open)));
+            self.near.borrow_mut().push((folder.to_owned(), open));
         }
     }
 
@@ -101,5 +102,148 @@ impl Files for Rooted {
             Ok(open) => open.map(|_| true),
             Err(_) => self.stepwise.is_folder(path),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// A tree with every kind of link, and beside it what must not be seen.
+    struct Trap(std::path::PathBuf);
+
+    impl Drop for Trap {
+        fn drop(&mut self) {
+            _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    impl Trap {
+        fn new(name: &str) -> Self {
+            let trap = Self(std::env::temp_dir().join(format!("nvtopo-{name}-{}", std::process::id())));
+            let root = trap.root();
+            std::fs::create_dir_all(root.join("cpu/cpu0/cache")).unwrap();
+            std::fs::write(trap.0.join("secret"), "outside").unwrap();
+            std::fs::write(root.join("secret"), "inside").unwrap();
+            std::fs::write(root.join("cpu/online"), "0").unwrap();
+            std::fs::write(root.join("cpu/empty"), "").unwrap();
+            for (target, link) in [
+                ("../../secret", "cpu/up"),
+                ("../../../secret", "cpu/cpu0/up"),
+                ("/secret", "cpu/absolute"),
+                ("../..", "cpu/cpu1"),
+                ("/", "cpu/cpu2"),
+                ("cpu3", "cpu/cpu3"),
+                ("cpu5", "cpu/cpu4"),
+                ("cpu4", "cpu/cpu5"),
+                ("online/../cpu0", "cpu/through"),
+                ("nowhere", "cpu/dangling"),
+                ("cpu0/../../../secret", "cpu/steps"),
+                ("cpu", "alias"),
+            ] {
+                symlink(target, root.join(link)).unwrap();
+            }
+            for link in 0..50 {
+                symlink(format!("chain{}", link + 1), root.join(format!("chain{link}"))).unwrap();
+            }
+            std::fs::write(root.join("chain50"), "far").unwrap();
+            trap
+        }
+
+        fn root(&self) -> std::path::PathBuf {
+            self.0.join("root")
+        }
+    }
+
+    const PATHS: &[&str] = &[
+        "secret",
+        "../secret",
+        "cpu/../../secret",
+        "cpu/up",
+        "cpu/cpu0/up",
+        "cpu/absolute",
+        "cpu/cpu1/secret",
+        "cpu/cpu2/secret",
+        "cpu/cpu1/root/secret",
+        "cpu/cpu3/x",
+        "cpu/cpu3",
+        "cpu/cpu4/x",
+        "cpu/cpu5",
+        "cpu/through/up",
+        "cpu/dangling",
+        "cpu/dangling/x",
+        "cpu/steps",
+        "cpu/online",
+        "cpu/online/x",
+        "cpu/empty",
+        "cpu/cpu0",
+        "cpu/cpu0/cache",
+        "cpu/cpu0/missing",
+        "cpu//../../secret",
+        "cpu/..",
+        "cpu/.",
+        "alias/up",
+        "alias/cpu0/up",
+        "alias/cpu2/cpu/online",
+        "chain0",
+        "chain20",
+        "",
+        "/",
+        "/secret",
+    ];
+
+    type Answers = (
+        Result<Vec<u8>, Trouble>,
+        Result<Vec<Entry>, Trouble>,
+        Result<String, Trouble>,
+        Result<bool, Trouble>,
+    );
+
+    fn ask(files: &dyn Files, path: &str) -> Answers {
+        let mut buffer = Vec::new();
+        let read = files.read(path, Part::head(100), &mut buffer).map(|()| buffer);
+        let list = files.list(path).map(|mut entries| {
+            entries.sort();
+            entries
+        });
+        (read, list, files.link(path), files.is_folder(path))
+    }
+
+    #[test]
+    fn the_kernel_and_the_steps_answer_alike_and_inside() {
+        let trap = Trap::new("alike");
+        let steps = Confined::new(Disk::new(&trap.root()));
+        // A kernel without the call has no second way.
+        let Some(kernel) = Rooted::new(&trap.root()) else { return };
+        let Some(prepared) = Rooted::new(&trap.root()) else { return };
+        prepared.prepare("cpu");
+        prepared.prepare("cpu/cpu3");
+        assert_eq!(prepared.near.borrow().len(), 1, "a loop is no directory");
+        for path in PATHS {
+            let expected = ask(&steps, path);
+            assert_eq!(ask(&kernel, path), expected, "{path}");
+            assert_eq!(ask(&prepared, path), expected, "{path}, from nearby");
+            assert_ne!(expected.0.as_deref(), Ok(&b"outside"[..]), "{path}");
+        }
+        let inside = ["cpu/up", "cpu/cpu0/up", "cpu/absolute", "cpu/cpu2/secret", "cpu/steps", "alias/up"];
+        for path in inside {
+            assert_eq!(ask(&prepared, path).0.as_deref(), Ok(&b"inside"[..]), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused() {
+        let trap = Trap::new("refused");
+        let Some(files) = Rooted::new(&trap.root()) else { return };
+        let pipe = trap.root().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        // With somebody at its other end, who has written.
+        let held = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        std::io::Write::write_all(&mut &held, b"0-7").unwrap();
+        let ask = |path| files.read(path, Part::head(100), &mut Vec::new());
+        assert!(matches!(ask("pipe"), Err(Trouble::Refused(_))));
+        assert!(matches!(ask("cpu"), Err(Trouble::Refused(_))));
+        assert_eq!(ask("cpu/empty"), Ok(()));
     }
 }
