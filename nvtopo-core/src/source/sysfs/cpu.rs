@@ -21,6 +21,7 @@ pub(super) struct Cpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
     pub(super) isolated: CpuSet,
+    pub(super) nohz_full: CpuSet,
     /// The model of the first CPU.
     pub(super) model: Option<String>,
     /// Whether the CPU says that a hypervisor runs it; x86 has a flag for that.
@@ -102,6 +103,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
     let cpuinfo = String::from_utf8_lossy(&tree.head("proc/cpuinfo", CPUINFO_HEAD)).into_owned();
     let mut cpus = Cpus {
         isolated: tree.list(&format!("{ROOT}/isolated")).unwrap_or_default(),
+        nohz_full: tree.list(&format!("{ROOT}/nohz_full")).unwrap_or_default(),
         model: model(&cpuinfo),
         in_guest: in_guest(&cpuinfo),
         ..Cpus::default()

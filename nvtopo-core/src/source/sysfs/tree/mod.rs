@@ -164,7 +164,9 @@ impl Tree {
 
     /// A list of CPUs or of nodes.
     pub(super) fn list<S: FromStr<Err = Error>>(&self, path: &str) -> Option<S> {
-        self.with_text(path, str::parse)?.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
+        // So kernels write a set that was never made.
+        let parse = |text: &str| if text == "(null)" { None } else { Some(text.parse()) };
+        self.with_text(path, parse)??.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
     }
 
     /// A set of CPUs, under the name that this kernel gives it.
