@@ -1,8 +1,8 @@
 //! What reading a machine costs, beside libhwloc in the same run: on this machine, and on recorded ones.
 //!
 //! CPU time of the thread that reads, user and system, since the two should not be told apart by what else the machine
-//! does. hwloc reads all devices too. It takes a recorded machine from the environment of its process, so each tree is a
-//! process of its own: this program again. A row counts only if both found the same CPUs.
+//! does. hwloc reads all devices too, and loads no plugins. It takes a recorded machine from the environment of its
+//! process, so each tree is a process of its own: this program again. A row counts only if both found the same CPUs.
 
 use hwlocality::Topology as Hwloc;
 use hwlocality::object::types::ObjectType;
@@ -48,6 +48,8 @@ fn main() {
 fn child(name: &str, root: &Path) {
     let mut command = Command::new(std::env::current_exe().expect("this program"));
     command.env("NVTOPO_BENCH_ROOT", root).env("NVTOPO_BENCH_NAME", name);
+    // Its plugins ask OpenCL and X servers, and loading them would be most of what a small machine costs.
+    command.env("HWLOC_PLUGINS_PATH", "/nonexistent");
     if root != Path::new("/") {
         command.env("HWLOC_FSROOT", root).env("HWLOC_THISSYSTEM", "0");
         // What this machine's CPU says of itself is not of the recorded one.

@@ -72,6 +72,7 @@ impl Dice {
         machine.allowed_nodes = self.maybe(Self::nodes);
         machine.offline_cpus = self.cpus();
         machine.isolated_cpus = self.cpus();
+        machine.nohz_full_cpus = self.cpus();
         machine.driver = self.maybe(Self::word);
         machine.cuda = self.maybe(Self::word);
         let mut ids = vec![NodeId::MACHINE];

@@ -162,15 +162,15 @@ impl Bitmap {
                 .help("expected one like 00000000,000000ff")
         };
         let digits = text.trim().strip_prefix("0x").unwrap_or(text.trim());
+        // Between commas a group is 32 bits; a mask without commas is one long number.
+        let single = !digits.contains(',');
         let mut set = Self::default();
         for (position, group) in digits.rsplit(',').enumerate() {
             let group = group.trim().trim_start_matches("0x");
-            // Between commas a group is 32 bits; a mask without commas is one long number.
-            let single = !digits.contains(',');
             if group.is_empty() || (!single && group.len() > 8) {
                 return Err(bad());
             }
-            for (nibble, digit) in group.bytes().rev().enumerate() {
+            for (nibble, digit) in group.bytes().rev().enumerate().filter(|(_, digit)| *digit != b'0') {
                 let value = char::from(digit).to_digit(16).ok_or_else(bad)?;
                 for bit in (0..4).filter(|bit| value & (1 << bit) != 0) {
                     let index = position * 32 + nibble * 4 + bit;

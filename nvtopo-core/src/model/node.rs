@@ -156,6 +156,8 @@ pub struct Machine {
     pub offline_cpus: CpuSet,
     /// CPUs that the kernel keeps out of scheduling (`isolcpus`).
     pub isolated_cpus: CpuSet,
+    /// CPUs whose timer the kernel stops while they run a single thread (`nohz_full`).
+    pub nohz_full_cpus: CpuSet,
     /// The version of NVIDIA's driver, such as `570.124.06`.
     pub driver: Option<String>,
     /// The latest CUDA version that the driver serves, such as `12.8`.

@@ -210,6 +210,7 @@ impl Filler<'_> {
         self.option("set of allowed NUMA nodes", &mut base.allowed_nodes, other.allowed_nodes.as_ref());
         self.set("set of offline CPUs", &mut base.offline_cpus, &other.offline_cpus, knows_cpus);
         self.set("set of isolated CPUs", &mut base.isolated_cpus, &other.isolated_cpus, knows_cpus);
+        self.set("set of nohz_full CPUs", &mut base.nohz_full_cpus, &other.nohz_full_cpus, knows_cpus);
         self.option("driver version", &mut base.driver, other.driver.as_ref());
         self.option("CUDA version", &mut base.cuda, other.cuda.as_ref());
     }

@@ -218,6 +218,7 @@ impl Reader {
             allowed_nodes: machine.allowed_nodes.map(|list| self.set::<NodeSet>(&list)).transpose()?,
             offline_cpus: self.set(&machine.offline_cpus)?,
             isolated_cpus: self.set(&machine.isolated_cpus)?,
+            nohz_full_cpus: self.set(&machine.nohz_full_cpus)?,
             driver: machine.driver,
             cuda: machine.cuda,
         })

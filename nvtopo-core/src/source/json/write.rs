@@ -145,6 +145,7 @@ fn machine(machine: model::Machine, learned: Vec<Learned>) -> Machine {
         allowed_nodes: machine.allowed_nodes.as_ref().map(list),
         offline_cpus: list(&machine.offline_cpus),
         isolated_cpus: list(&machine.isolated_cpus),
+        nohz_full_cpus: list(&machine.nohz_full_cpus),
         driver: machine.driver,
         cuda: machine.cuda,
         learned,

@@ -1,13 +1,15 @@
 //! CPU caches: level, kind, size, and the CPUs that share them.
 //!
-//! Each cache is read once, from the first CPU that it serves. Caches on the memory side are not CPU caches and
-//! left out.
+//! Each cache is read once, from the first CPU that it serves: always its sharers and its size. Kernels number the caches
+//! of a CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is
+//! read at the first of them. Caches on the memory side are not CPU caches and left out.
 
 use super::cpu::{CoreOf, Cpus};
-use super::tree::{Names, Syntax, Tree};
+use super::tree::{Names, Syntax, Tree, join};
 use crate::cpuset::CpuSet;
 use crate::model::{Cache, CacheKind, Fragment, NodeId, NodeKind, NoteKind};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The most caches of one CPU that are looked for; the kernel numbers them from 0.
 const MAX_INDEX: usize = 10;
@@ -21,18 +23,25 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
         cpus.cores.iter().flat_map(|core| core.cpus.iter().map(move |cpu| (*cpu, core))).collect();
     // By index: the CPUs whose cache of that index is known.
     let mut served = vec![CpuSet::new(); MAX_INDEX];
+    let mut kinds: Vec<Kinds> = vec![Kinds::new(); MAX_INDEX];
     let mut levels: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
     let (mut caches, mut notes) = (Vec::new(), Vec::new());
     let mut end = MAX_INDEX;
     let mut highest = None;
     for cpu in cpus.online.iter() {
+        // Whether others did not tell all of this CPU.
+        let mut asked = false;
         for (index, served) in served.iter_mut().enumerate().take(end) {
             if served.contains(cpu) {
                 continue;
             }
             let folder = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
+            // The kernel leaves no gap in its numbers, and a CPU that others told all of has no more than they.
+            if highest.is_some_and(|highest| index > highest) && (!asked || !tree.has_folder(&folder)) {
+                break;
+            }
+            asked = true;
             let Some(sharers) = tree.named_set(&folder, &names) else {
-                // The kernel leaves no gap in its numbers.
                 if highest.is_some_and(|highest| index > highest) {
                     break;
                 }
@@ -45,7 +54,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
                 _ => sharers.intersection(&cpus.online).union(&std::iter::once(cpu).collect()),
             };
             *served = served.union(&sharers);
-            let Some(cache) = read_one(tree, &folder, sharers) else { continue };
+            let Some(cache) = read_one(tree, &folder, sharers, &mut kinds[index]) else { continue };
             let level = levels.entry((cache.level, cache.kind)).or_default();
             let repeated = cache.cpus.is_subset(level);
             let reason = if !cache.cpus.is_disjoint(level) {
@@ -92,16 +101,31 @@ fn crosses_a_package(cpus: &Cpus, set: &CpuSet) -> bool {
         && cpus.packages_in(set).into_iter().any(|package| !cpus.packages[package].cpus.is_subset(set))
 }
 
-fn read_one(tree: &Tree, folder: &str, cpus: CpuSet) -> Option<Cache> {
-    let level = tree.number(&format!("{folder}/level"))?;
-    let level = u8::try_from(level).ok().filter(|level| (1..=5).contains(level))?;
-    let kind = match tree.text(&format!("{folder}/type")).as_deref() {
-        Some("Data") => CacheKind::Data,
-        Some("Instruction") => CacheKind::Instruction,
-        _ => CacheKind::Unified,
+/// Level and kind of the caches with one number, by size and count of sharers.
+type Kinds = BTreeMap<(u64, usize), (u8, CacheKind)>;
+
+fn read_one(tree: &Tree, folder: &str, cpus: CpuSet, kinds: &mut Kinds) -> Option<Cache> {
+    let size = tree.with_text(&join(folder, "size"), size).flatten();
+    let Some(bytes) = size else {
+        let (level, kind) = level_and_kind(tree, folder)?;
+        return Some(Cache { level, kind, size, cpus });
     };
-    let size = tree.text(&format!("{folder}/size")).and_then(|text| size(&text));
+    let (level, kind) = match kinds.entry((bytes, cpus.len())) {
+        Entry::Occupied(known) => *known.get(),
+        Entry::Vacant(unknown) => *unknown.insert(level_and_kind(tree, folder)?),
+    };
     Some(Cache { level, kind, size, cpus })
+}
+
+fn level_and_kind(tree: &Tree, folder: &str) -> Option<(u8, CacheKind)> {
+    let level = tree.number(&join(folder, "level"))?;
+    let level = u8::try_from(level).ok().filter(|level| (1..=5).contains(level))?;
+    let kind = tree.with_text(&join(folder, "type"), |text| match text {
+        "Data" => CacheKind::Data,
+        "Instruction" => CacheKind::Instruction,
+        _ => CacheKind::Unified,
+    });
+    Some((level, kind.unwrap_or(CacheKind::Unified)))
 }
 
 /// `32K`. The kernel writes 0 for a size that it does not know.

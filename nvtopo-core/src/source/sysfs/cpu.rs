@@ -4,7 +4,7 @@
 //! others. Caches are in [`super::cache`]; who may use which CPU is in [`super::limits`].
 
 use super::hybrid;
-use super::tree::{Names, Syntax, Tree};
+use super::tree::{Names, Syntax, Tree, join};
 use crate::cpuset::CpuSet;
 use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteKind, Package, Pu};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +21,7 @@ pub(super) struct Cpus {
     pub(super) online: CpuSet,
     pub(super) offline: CpuSet,
     pub(super) isolated: CpuSet,
+    pub(super) nohz_full: CpuSet,
     /// The model of the first CPU.
     pub(super) model: Option<String>,
     /// Whether the CPU says that a hypervisor runs it; x86 has a flag for that.
@@ -98,9 +99,11 @@ fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
 
 /// Reads the processors.
 pub(super) fn read(tree: &Tree) -> Cpus {
+    tree.prepare(ROOT);
     let cpuinfo = String::from_utf8_lossy(&tree.head("proc/cpuinfo", CPUINFO_HEAD)).into_owned();
     let mut cpus = Cpus {
         isolated: tree.list(&format!("{ROOT}/isolated")).unwrap_or_default(),
+        nohz_full: tree.list(&format!("{ROOT}/nohz_full")).unwrap_or_default(),
         model: model(&cpuinfo),
         in_guest: in_guest(&cpuinfo),
         ..Cpus::default()
@@ -234,7 +237,7 @@ fn read_package(
     let own: CpuSet = std::iter::once(cpu).collect();
     // A set without the CPU itself says nothing of it.
     let siblings = tree.named_set(folder, names).filter(|siblings| siblings.contains(cpu));
-    let id = tree.number(&format!("{folder}/physical_package_id"));
+    let id = tree.number(&join(folder, "physical_package_id"));
     let os_index = id.and_then(|id| u32::try_from(id).ok());
     let Some(siblings) = siblings else {
         // Without sets, equal numbers make a package.

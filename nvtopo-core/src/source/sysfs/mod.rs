@@ -145,6 +145,7 @@ fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &m
     machine.allowed_nodes = allowed.nodes;
     machine.offline_cpus = cpus.offline.clone();
     machine.isolated_cpus = cpus.isolated.intersection(&cpus.online);
+    machine.nohz_full_cpus = cpus.nohz_full.intersection(&cpus.online);
     let identity = identity::read(tree);
     if identity != MachineIdentity::default() {
         fragment.set_origin(Origin::Machine(identity));

@@ -68,6 +68,7 @@ impl Nodes {
 
 /// Reads the nodes. `gpus`: the node that is the memory of each GPU, where the driver says so.
 pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Nodes {
+    tree.prepare(ROOT);
     let numbers: Vec<u32> = match tree.list::<NodeSet>(&format!("{ROOT}/online")) {
         Some(online) if !online.is_empty() => online.iter().collect(),
         _ => tree.numbered(ROOT, "node"),
@@ -75,7 +76,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
     let mut result = Nodes { all: Vec::new(), inferred: false, notes: Vec::new() };
     let names = Names::new(CPUS);
     let mut taken = CpuSet::new();
-    let mut sizes = Vec::new();
+    let mut sizes = None;
     for &os_index in &numbers {
         let folder = format!("{ROOT}/node{os_index}");
         // A node without this file is not there: a recorded list may name nodes that were removed.
@@ -90,12 +91,13 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
         taken = taken.union(&stated);
         // A node with CPUs is the machine's memory, which an integrated GPU merely uses.
         let gpu = gpus.iter().find(|(_, node)| *node == os_index && stated.is_empty());
+        let memory = tree.with_text(&format!("{folder}/meminfo"), memory).flatten();
         result.all.push(NumaNode {
             os_index,
             cpus: stated.intersection(&cpus.online),
-            memory: tree.text(&format!("{folder}/meminfo")).and_then(|text| memory(&text)),
+            memory,
             distances: distances(tree, &folder, os_index, &numbers),
-            huge_pages: huge_pages(tree, &folder, &mut sizes),
+            huge_pages: huge_pages(tree, &folder, memory, &mut sizes),
             gpu: gpu.map(|(address, _)| *address),
         });
     }
@@ -132,20 +134,25 @@ fn memory(meminfo: &str) -> Option<u64> {
 
 /// The pages that are set aside on a node. Kernels have the same sizes on all nodes with memory, so that the first such
 /// node tells the sizes, in KiB.
-fn huge_pages(tree: &Tree, node: &str, sizes: &mut Vec<u64>) -> Vec<HugePages> {
+fn huge_pages(tree: &Tree, node: &str, memory: Option<u64>, sizes: &mut Option<Vec<u64>>) -> Vec<HugePages> {
     let folder = format!("{node}/hugepages");
-    if sizes.is_empty() {
+    let known = sizes.take().unwrap_or_else(|| {
         let names = tree.names(&folder);
         let size = |name: &String| name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse::<u64>().ok();
-        sizes.extend(names.iter().filter_map(size).take(MAX_SIZES));
-        sizes.sort_unstable();
-    }
+        let mut found: Vec<u64> = names.iter().filter_map(size).take(MAX_SIZES).collect();
+        found.sort_unstable();
+        found
+    });
     let pages = |&size: &u64| {
         let count = |name: &str| tree.text(&format!("{folder}/hugepages-{size}kB/{name}"))?.parse().ok();
         let total = count("nr_hugepages").filter(|total| *total > 0)?;
         Some(HugePages { size: size.checked_mul(1024)?, total, free: count("free_hugepages")? })
     };
-    sizes.iter().filter_map(pages).collect()
+    let found = known.iter().filter_map(pages).collect();
+    if !known.is_empty() || memory.is_some_and(|bytes| bytes > 0) {
+        *sizes = Some(known);
+    }
+    found
 }
 
 /// The kernel writes one distance for each online node, in their order.

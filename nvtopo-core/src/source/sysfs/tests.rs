@@ -1,6 +1,7 @@
 //! Trees made up for single questions: what the kernel writes on machines that nobody recorded, and what it would
 //! never write.
 
+mod caches;
 mod machine;
 mod nics;
 mod pcie;
@@ -334,12 +335,18 @@ fn cgroups_limit_what_may_be_used() {
 
 #[test]
 fn offline_and_isolated_cpus_are_told_apart() {
-    let made =
-        Made::new().file(&format!("{CPU}/online"), "0-2,4-7").file(&format!("{CPU}/isolated"), "1-3\n");
+    let made = Made::new()
+        .file(&format!("{CPU}/online"), "0-2,4-7")
+        .file(&format!("{CPU}/isolated"), "1-3\n")
+        .file(&format!("{CPU}/nohz_full"), "2-4\n");
     let machine = made.topology();
     assert_eq!(machine.cpus().to_string(), "0-2,4-7");
     assert_eq!(machine.machine().offline_cpus.to_string(), "3");
     assert_eq!(machine.machine().isolated_cpus.to_string(), "1-2");
+    assert_eq!(machine.machine().nohz_full_cpus.to_string(), "2,4");
+    let machine = made.file(&format!("{CPU}/nohz_full"), "(null)\n").topology();
+    assert!(machine.machine().nohz_full_cpus.is_empty());
+    assert!(!has_note(&machine, NoteKind::Damage, "nohz_full"));
 }
 
 #[test]

@@ -51,6 +51,9 @@ pub(in super::super) struct Machine {
     /// CPUs that the kernel keeps out of scheduling.
     #[serde(default, skip_serializing_if = "List::is_empty")]
     pub(in super::super) isolated_cpus: List,
+    /// CPUs whose timer the kernel stops while they run a single thread.
+    #[serde(default, skip_serializing_if = "List::is_empty")]
+    pub(in super::super) nohz_full_cpus: List,
     /// The version of NVIDIA's driver.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in super::super) driver: Option<String>,

@@ -1,9 +1,9 @@
 //! A place on disk: each call looks at one path and follows no link in its last part.
 
 use super::confined::Place;
-use super::files::{Entry, Kind, Part, Trouble};
-use std::fs;
-use std::io;
+use super::files::{Entry, Kind, Part, Trouble, entries, regular};
+use rustix::fs::{FileType, Mode, OFlags};
+use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 
 #[derive(Clone)]
@@ -19,46 +19,32 @@ impl Disk {
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
-
-    pub(super) fn entries(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
-        let entries = fs::read_dir(self.path(path))?.flatten();
-        let entry = |entry: fs::DirEntry| {
-            let kind = entry.file_type().map_or(Kind::File, Kind::from);
-            Some(Entry { name: entry.file_name().into_string().ok()?, kind })
-        };
-        Ok(entries.filter_map(entry).collect())
-    }
 }
 
 impl Place for Disk {
     fn kind(&self, path: &str) -> Result<Kind, Trouble> {
-        Ok(fs::symlink_metadata(self.path(path))?.file_type().into())
+        Ok(FileType::from_raw_mode(rustix::fs::lstat(self.path(path))?.st_mode).into())
     }
 
     fn link(&self, path: &str) -> Result<String, Trouble> {
-        let target = fs::read_link(self.path(path)).map_err(|_| Trouble::Absent)?;
-        target.into_os_string().into_string().map_err(|_| Trouble::Absent)
+        let target = rustix::fs::readlink(self.path(path), Vec::new()).map_err(|_| Trouble::Absent)?;
+        target.into_string().map_err(|_| Trouble::Absent)
     }
 
     /// Does not wait for the other end of a pipe.
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<bool, Trouble> {
-        use std::os::unix::fs::OpenOptionsExt;
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = match fs::OpenOptions::new().read(true).custom_flags(flags).open(self.path(path)) {
-            Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Ok(false),
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match rustix::fs::open(self.path(path), flags, Mode::empty()) {
+            Err(Errno::LOOP) => return Ok(false),
             file => file?,
         };
-        let found = file.metadata()?;
-        if !found.is_file() {
-            return Err(io::Error::from(io::ErrorKind::IsADirectory).into());
-        }
-        // A recorded file has the size that it says; the kernel's own, under another name for the root, say 0 or a page.
-        let size = Some(found.len()).filter(|size| *size > 0);
-        part.read(file, size, false, buffer)?;
+        regular(&file)?;
+        part.read(file, path, buffer)?;
         Ok(true)
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
-        self.entries(path)
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        entries(rustix::fs::open(self.path(path), flags, Mode::empty())?)
     }
 }

@@ -1,8 +1,10 @@
 //! What is asked of the files below a root, whoever answers: this machine, a directory, or an archive.
 
 use crate::model::MachineIdentity;
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, FileType};
+use std::io;
+use std::mem::MaybeUninit;
 
 /// Files below a root. Paths are relative to it and written with `/`; links on the way are followed.
 pub(in crate::source) trait Files {
@@ -17,6 +19,9 @@ pub(in crate::source) trait Files {
 
     /// Whether there is a directory.
     fn is_folder(&self, path: &str) -> Result<bool, Trouble>;
+
+    /// Says that much will be asked of what is below a directory.
+    fn prepare(&self, _folder: &str) {}
 
     /// As [`read`](Self::read), of what identifies a machine: it is never recorded.
     fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
@@ -52,29 +57,23 @@ impl Part {
         Self { offset: 0, length }
     }
 
-    /// Reads it, by one call where that can be known to be all. A file of a `size` ends there; one that is `whole` at once
-    /// gives all that it has left whenever it gives less than was asked for, as the kernel's attributes do.
-    pub(super) fn read(
-        self,
-        mut file: File,
-        size: Option<u64>,
-        whole: bool,
-        buffer: &mut Vec<u8>,
-    ) -> io::Result<()> {
-        if self.offset > 0 {
-            file.seek(SeekFrom::Start(self.offset as u64))?;
-        }
-        let mut chunk = [0; 4096];
-        let end = size.map(|size| size.saturating_sub(self.offset as u64));
+    /// Reads it, by one call where that can be known to be all: only files of `proc` give less than was asked for while
+    /// there is more.
+    pub(super) fn read(self, file: impl AsFd, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let whole = !path.starts_with("proc/");
         while buffer.len() < self.length {
+            let mut chunk = [MaybeUninit::uninit(); 4096];
             let wanted = chunk.len().min(self.length - buffer.len());
-            let count = match file.read(&mut chunk[..wanted]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                count => count?,
+            let at = (self.offset + buffer.len()) as u64;
+            let count = match rustix::io::pread(&file, &mut chunk[..wanted], at) {
+                Err(rustix::io::Errno::INTR) => continue,
+                read => {
+                    let (bytes, _) = read?;
+                    buffer.extend_from_slice(bytes);
+                    bytes.len()
+                }
             };
-            buffer.extend_from_slice(&chunk[..count]);
-            let ended = end.is_some_and(|end| buffer.len() as u64 >= end);
-            if count == 0 || ended || (whole && count < wanted) {
+            if count == 0 || (whole && count < wanted) {
                 break;
             }
         }
@@ -105,13 +104,42 @@ pub(in crate::source) enum Kind {
     File,
 }
 
-impl From<std::fs::FileType> for Kind {
-    fn from(kind: std::fs::FileType) -> Self {
-        match () {
-            () if kind.is_dir() => Self::Folder,
-            () if kind.is_symlink() => Self::Link,
-            () => Self::File,
+impl From<FileType> for Kind {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::Directory => Self::Folder,
+            FileType::Symlink => Self::Link,
+            _ => Self::File,
         }
+    }
+}
+
+/// What is in an open directory.
+pub(super) fn entries(folder: OwnedFd) -> Result<Vec<Entry>, Trouble> {
+    let mut found = Vec::new();
+    let mut folder = Dir::new(folder)?;
+    while let Some(Ok(entry)) = folder.read() {
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        let kind = match entry.file_type() {
+            // Some file systems tell only when they are asked.
+            FileType::Unknown => rustix::fs::statat(folder.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
+            kind => kind,
+        };
+        if !matches!(name, "." | "..") {
+            found.push(Entry { name: name.to_owned(), kind: kind.into() });
+        }
+    }
+    Ok(found)
+}
+
+/// Refuses what is no file: a directory, a pipe, a device.
+pub(super) fn regular(file: impl AsFd) -> Result<(), Trouble> {
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
+    if kind == FileType::RegularFile {
+        Ok(())
+    } else {
+        Err(io::Error::from(io::ErrorKind::IsADirectory).into())
     }
 }
 
@@ -124,6 +152,12 @@ pub(in crate::source) enum Trouble {
     NotAFolder(String),
     /// Something is there and cannot be read: why.
     Refused(String),
+}
+
+impl From<rustix::io::Errno> for Trouble {
+    fn from(error: rustix::io::Errno) -> Self {
+        io::Error::from(error).into()
+    }
 }
 
 impl From<io::Error> for Trouble {

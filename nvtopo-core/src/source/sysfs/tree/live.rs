@@ -18,11 +18,11 @@ impl Live {
 
 impl Files for Live {
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
-        Ok(part.read(File::open(self.disk.path(path))?, None, path.starts_with("sys/"), buffer)?)
+        Ok(part.read(File::open(self.disk.path(path))?, path, buffer)?)
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
-        self.disk.entries(path)
+        self.disk.list(path)
     }
 
     fn link(&self, path: &str) -> Result<String, Trouble> {

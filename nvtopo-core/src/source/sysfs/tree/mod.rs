@@ -12,11 +12,14 @@ mod live;
 mod memory;
 #[cfg(feature = "snapshot")]
 mod record;
+#[cfg(target_os = "linux")]
+mod rooted;
 
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::Error;
 use crate::model::{MachineIdentity, Note, NoteKind};
 use confined::Confined;
+pub(super) use confined::join;
 use disk::Disk;
 use files::{Entry, Files, Kind, Part, Trouble};
 use live::Live;
@@ -65,11 +68,7 @@ impl Names {
 impl Tree {
     /// The files of this machine, where the root is `/`, or a recorded tree.
     pub(in crate::source) fn new(root: &Path) -> Self {
-        if root == Path::new("/") {
-            Self::of(Box::new(Live::new()))
-        } else {
-            Self::of(Box::new(Confined::new(Disk::new(root))))
-        }
+        Self::of(files(root))
     }
 
     fn of(files: Box<dyn Files>) -> Self {
@@ -102,8 +101,18 @@ impl Tree {
         self.files.identity()
     }
 
+    /// Says that much will be asked of what is below a directory, so that the way there is gone once.
+    pub(super) fn prepare(&self, folder: &str) {
+        self.files.prepare(folder);
+    }
+
     /// The text of a small file, without the white space around it. `None`: absent or unreadable.
     pub(super) fn text(&self, path: &str) -> Option<String> {
+        self.with_text(path, str::to_owned)
+    }
+
+    /// What is made of the text of a small file. It must not read another.
+    pub(super) fn with_text<T>(&self, path: &str, make: impl FnOnce(&str) -> T) -> Option<T> {
         let mut buffer = self.buffer.borrow_mut();
         if !self.fill(path, Part::head(LIMIT + 1), &mut buffer) {
             return None;
@@ -112,14 +121,18 @@ impl Tree {
             self.damage(format!("{path} is longer than {} KiB, so it was left out", LIMIT >> 10));
             return None;
         }
-        Some(plain(&buffer))
+        // Almost always it is a text, which is told faster than a text is made of it.
+        Some(match std::str::from_utf8(&buffer) {
+            Ok(text) => make(plain(text)),
+            Err(_) => make(plain(&String::from_utf8_lossy(&buffer))),
+        })
     }
 
     /// As [`text`](Self::text), of what identifies a machine: no record holds it.
     pub(in crate::source) fn secret(&self, path: &str) -> Option<String> {
         let mut buffer = Vec::new();
         self.files.read_secret(path, Part::head(LIMIT), &mut buffer).ok()?;
-        Some(plain(&buffer))
+        Some(plain(&String::from_utf8_lossy(&buffer)).to_owned())
     }
 
     /// The first bytes of a file, which may be longer. Empty: absent or unreadable.
@@ -140,17 +153,20 @@ impl Tree {
 
     /// A decimal number.
     pub(super) fn number(&self, path: &str) -> Option<i64> {
-        let text = self.text(path)?;
-        let number = text.parse().ok();
-        if number.is_none() && !text.is_empty() {
-            self.damage(format!("{path} should hold a number"));
-        }
-        number
+        self.with_text(path, |text| {
+            let number = text.parse().ok();
+            if number.is_none() && !text.is_empty() {
+                self.damage(format!("{path} should hold a number"));
+            }
+            number
+        })?
     }
 
     /// A list of CPUs or of nodes.
     pub(super) fn list<S: FromStr<Err = Error>>(&self, path: &str) -> Option<S> {
-        self.text(path)?.parse().map_err(|error| self.damage(format!("{path}: {error}"))).ok()
+        // So kernels write a set that was never made.
+        let parse = |text: &str| if text == "(null)" { None } else { Some(text.parse()) };
+        self.with_text(path, parse)??.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
     }
 
     /// A set of CPUs, under the name that this kernel gives it.
@@ -159,21 +175,20 @@ impl Tree {
         let others = (0..names.candidates.len()).filter(|index| *index != last);
         std::iter::once(last).chain(others).find_map(|index| {
             let (name, syntax) = names.candidates[index];
-            let set = self.set(&format!("{folder}/{name}"), syntax)?;
+            let set = self.set(&join(folder, name), syntax)?;
             names.last.set(index);
             Some(set)
         })
     }
 
     fn set(&self, path: &str, syntax: Syntax) -> Option<CpuSet> {
-        let text = self.text(path)?;
-        let set = match syntax {
+        let set = self.with_text(path, |text| match syntax {
             // An empty mask is written with digits; a file without any says nothing.
-            Syntax::Mask if text.is_empty() => return None,
-            Syntax::Mask => CpuSet::from_mask(&text),
-            Syntax::List => text.parse(),
-        };
-        set.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
+            Syntax::Mask if text.is_empty() => None,
+            Syntax::Mask => Some(CpuSet::from_mask(text)),
+            Syntax::List => Some(text.parse()),
+        });
+        set??.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
     }
 
     /// The names in a directory, sorted. Empty: absent or unreadable.
@@ -273,7 +288,19 @@ impl Tree {
     }
 }
 
+/// The files of this machine, or of a recorded tree, whose links are followed inside it.
+fn files(root: &Path) -> Box<dyn Files> {
+    if root == Path::new("/") {
+        return Box::new(Live::new());
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(rooted) = rooted::Rooted::new(root) {
+        return Box::new(rooted);
+    }
+    Box::new(Confined::new(Disk::new(root)))
+}
+
 /// Without the white space around it. Strings of the device tree end with a zero byte.
-fn plain(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+fn plain(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\0')
 }

@@ -6,7 +6,7 @@
 use super::confined::{Place, join, walk};
 use super::files::{Entry, Files, Kind, Part, Trouble};
 use super::memory::{Refused, Stored};
-use super::{Confined, Disk, Live, Tree};
+use super::{Disk, Tree};
 use crate::model::MachineIdentity;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -45,12 +45,8 @@ impl Tree {
     /// As [`Tree::new`], with a record of all that will be read.
     pub(in crate::source) fn recording(root: &Path, trim: Trim) -> (Self, Rc<RefCell<Record>>) {
         let record = Rc::default();
-        let files: Box<dyn Files> = if root == Path::new("/") {
-            Box::new(Live::new())
-        } else {
-            Box::new(Confined::new(Disk::new(root)))
-        };
-        let recorder = Recorder { files, disk: Disk::new(root), trim, record: Rc::clone(&record) };
+        let recorder =
+            Recorder { files: super::files(root), disk: Disk::new(root), trim, record: Rc::clone(&record) };
         (Self::of(Box::new(recorder)), record)
     }
 }
@@ -196,6 +192,10 @@ impl Files for Recorder {
     fn is_folder(&self, path: &str) -> Result<bool, Trouble> {
         let _ = self.walk(path);
         self.files.is_folder(path)
+    }
+
+    fn prepare(&self, folder: &str) {
+        self.files.prepare(folder);
     }
 
     fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
