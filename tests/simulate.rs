@@ -59,7 +59,7 @@ fn placement_on_a_dgx1_is_as_good_as_promised() {
         );
         assert!(ours.share >= 1.06 * sum.share && ours.share >= 0.995 * best.share);
         // In GB/s, where jobs of eight count most, not even the best policy is 6 % above the sum of pairs.
-        assert!(ours.gb_per_s >= 1.05 * sum.gb_per_s && ours.gb_per_s >= 0.99 * best.gb_per_s);
+        assert!(ours.gb_per_s >= 1.05 * sum.gb_per_s && ours.gb_per_s >= 0.995 * best.gb_per_s);
         for foreseeing in [value, foresight] {
             assert!(foreseeing.share >= 0.996 * best.share && foreseeing.gb_per_s >= 0.9955 * best.gb_per_s);
         }

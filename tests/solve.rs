@@ -4,7 +4,8 @@ use nvtopo::model::{
     Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NodeKind, NumaNode, PathType, Provenance, Stated,
     TopologyBuilder, rates,
 };
-use nvtopo::solve::{Constraint, Score};
+use nvtopo::solve::check::{Claim, Verdict, check};
+use nvtopo::solve::{Constraint, Quantity, Score};
 use nvtopo::{Bandwidth, ErrorKind, Placement, Request, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -212,6 +213,7 @@ proptest! {
         count in 1usize..=9,
         keep in prop::collection::vec(0u8..4, 9),
         order in Just(ALL.to_vec()).prop_shuffle(),
+        corrupt in any::<prop::sample::Index>(),
     ) {
         let names: Vec<u32> = (0..machine.gpus as u32).collect();
         let topology = machine.topology(&names);
@@ -219,15 +221,33 @@ proptest! {
         prop_assume!(!candidates.is_empty());
         let count = 1 + (count - 1) % candidates.len();
         let include: Vec<usize> = candidates.iter().copied().filter(|gpu| keep[*gpu] == 3).take(count / 2).collect();
-        let placement = Request::gpus(count)
+        let request = Request::gpus(count)
             .only(candidates.iter().map(|gpu| *gpu as u32))
             .include(include.iter().map(|gpu| *gpu as u32))
-            .objectives(order.iter().copied())
-            .solve(&topology)
-            .unwrap();
+            .objectives(order.iter().copied());
+        let placement = request.solve(&topology).unwrap();
         prop_assert!(placement.is_optimal());
         let oracle = Oracle::new(&machine, &topology);
         prop_assert_eq!(positions(&placement), oracle.best(&candidates, &include, count, &order));
+        let claim = Claim::from(&placement);
+        let sets = subsets(&candidates, count).len() as u64;
+        let verdict = check(&topology, &request, &claim).unwrap();
+        prop_assert_eq!(verdict, Ok(Verdict::Proven { sets, objectives: order.len() }));
+        // Any other set is refused, unless it is as good in everything.
+        let other = &subsets(&candidates, count)[corrupt.index(sets as usize)];
+        let rest = |set: &[usize]| candidates.iter().copied().filter(|gpu| !set.contains(gpu)).collect::<Vec<_>>();
+        let key = |set: &[usize]| order.iter().map(|objective| oracle.value(objective, set, &rest(set))).collect::<Vec<_>>();
+        let swapped = Claim { gpus: other.clone(), ..claim.clone() };
+        let equal = key(other) == key(&claim.gpus) && include.iter().all(|gpu| other.contains(gpu));
+        prop_assert_eq!(check(&topology, &request, &swapped).unwrap().is_ok(), equal, "{:?}", other);
+        // So is any other value, and a bound below it.
+        let index = corrupt.index(claim.scores.len());
+        let mut wrong = claim.clone();
+        wrong.scores[index].value = wrong_quantity(wrong.scores[index].value);
+        prop_assert!(check(&topology, &request, &wrong).unwrap().is_err());
+        let mut low = claim.clone();
+        low.scores[index].bound = Some(below(low.scores[index].value));
+        prop_assert_eq!(check(&topology, &request, &low).unwrap().is_err(), low.scores[index].value.number() > 0.0);
         for score in placement.scores() {
             prop_assert_eq!(Some(score.value), score.bound);
         }
@@ -266,6 +286,29 @@ proptest! {
             };
             prop_assert!(best(&more) >= best(&machine), "{}", objective);
         }
+    }
+}
+
+fn wrong_quantity(value: Quantity) -> Quantity {
+    match value {
+        Quantity::Bandwidth(bandwidth) => {
+            Quantity::Bandwidth(Bandwidth::from_mb_per_s(bandwidth.as_mb_per_s() + 1))
+        }
+        Quantity::NumaNodes(nodes) => Quantity::NumaNodes(nodes + 1),
+        Quantity::Share(share) => Quantity::Share(share + 1),
+        other => other,
+    }
+}
+
+/// A bound that the value breaks, where there can be one.
+fn below(value: Quantity) -> Quantity {
+    match value {
+        Quantity::Bandwidth(bandwidth) => {
+            Quantity::Bandwidth(Bandwidth::from_mb_per_s(bandwidth.as_mb_per_s().saturating_sub(1)))
+        }
+        Quantity::NumaNodes(nodes) => Quantity::NumaNodes(nodes + 1),
+        Quantity::Share(share) => Quantity::Share(share.saturating_sub(1)),
+        other => other,
     }
 }
 

@@ -322,8 +322,8 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = policies())]
     pub(crate) policy: Vec<String>,
     /// What counts for the policy nvtopo, most important first; what is left open the defaults decide
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', default_value = "ring,pair-sum,remainder")]
-    pub(crate) objective: Vec<String>,
+    #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
+    pub(crate) objective: Option<Vec<String>>,
     /// Draw the result into this file, as SVG
     #[arg(long, value_name = "FILE")]
     pub(crate) plot: Option<PathBuf>,

@@ -16,8 +16,10 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
     let gpus = capacity(&topology);
     let workload = workload(args, gpus)?;
-    let options =
-        Options { policies: args.policy.clone(), objectives: args.objective.clone(), seed: args.seed };
+    let mut options = Options { policies: args.policy.clone(), seed: args.seed, ..Options::default() };
+    if let Some(objectives) = &args.objective {
+        options.objectives.clone_from(objectives);
+    }
     // Hidden where standard error is no terminal.
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %") {

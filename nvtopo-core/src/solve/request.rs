@@ -129,6 +129,10 @@ impl Request {
         &self.require
     }
 
+    pub(super) fn preferred(&self) -> &[Constraint] {
+        &self.prefer
+    }
+
     /// Chooses the best GPUs and what belongs to them.
     ///
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and

@@ -17,6 +17,7 @@ pub use policy::{POLICIES, PolicyKind};
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::solve::objective::DEFAULT_OBJECTIVES;
 use crate::units::Bandwidth;
 use machine::Machine;
 use policy::Task;
@@ -37,7 +38,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        let objectives = ["ring", "pair-sum", "remainder"].map(str::to_owned).to_vec();
+        let objectives = DEFAULT_OBJECTIVES.iter().map(|objective| objective.name().to_owned()).collect();
         Self { policies: Vec::new(), objectives, seed: 0 }
     }
 }

@@ -1,0 +1,436 @@
+//! Whether an answer is what it claims to be, without the search that found it: the values by their definitions, the
+//! constraints, and every other set where these are not too many.
+//!
+//! Slow and simple on purpose. What it shares with the search is what a request means and what the topology answers.
+
+use super::constraint::Constraint;
+use super::objective::MapaLinks;
+use super::placement::Placement;
+use super::request::Request;
+use super::score::{Quantity, Score};
+use crate::error::Result;
+use crate::model::{Pair, PathType, Topology};
+use crate::units::Bandwidth;
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The most sets that are compared.
+const MAX_SETS: u64 = 50_000;
+
+/// The most GPUs of a machine of which all remainders are worked out.
+const MAX_REMAINDER: usize = 10;
+
+/// What an answer says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The positions of the chosen GPUs in [`Topology::gpus`].
+    pub gpus: Vec<usize>,
+    /// One value for each objective, most important first.
+    pub scores: Vec<Score>,
+    /// Whether no set is better.
+    pub optimal: bool,
+    /// The preference that is met.
+    pub preference: Option<Constraint>,
+}
+
+impl From<&Placement> for Claim {
+    fn from(placement: &Placement) -> Self {
+        Self {
+            gpus: placement.gpus().iter().map(|gpu| gpu.position).collect(),
+            scores: placement.scores().to_vec(),
+            optimal: placement.is_optimal(),
+            preference: placement.preference(),
+        }
+    }
+}
+
+/// A claim that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// No set is better.
+    Proven {
+        /// How many sets were compared.
+        sets: u64,
+        /// By how many of the objectives, the most important first: what is left over is not worked out on machines of more than
+        /// ten GPUs, and nothing behind it.
+        objectives: usize,
+    },
+    /// The GPUs, the constraints and the values were checked. There are too many sets to compare all of them, or none is claimed
+    /// to be the best.
+    Consistent,
+}
+
+/// A claim that does not hold, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw(String);
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Flaw {}
+
+/// Checks an answer to a request. Errors are those of the request; what is wrong with the answer is a [`Flaw`].
+///
+/// ```
+/// use nvtopo::solve::check::{Claim, Verdict, check};
+/// use nvtopo::{Request, Topology};
+///
+/// let dgx1 = Topology::preset("dgx-1-v100")?;
+/// let request = Request::gpus(4);
+/// let mut claim = Claim::from(&request.solve(&dgx1)?);
+/// assert_eq!(check(&dgx1, &request, &claim)?, Ok(Verdict::Proven { sets: 70, objectives: 5 }));
+/// claim.gpus = vec![0, 1, 2, 4];
+/// assert!(check(&dgx1, &request, &claim)?.is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn check(
+    topology: &Topology,
+    request: &Request,
+    claim: &Claim,
+) -> Result<std::result::Result<Verdict, Flaw>> {
+    let question = request.question(topology)?;
+    let positions = |set| question.class.weights.positions(set);
+    let (candidates, include) = (positions(question.free), positions(question.include));
+    let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
+    let remainder =
+        names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
+    let checker = Checker {
+        topology,
+        checked: remainder.unwrap_or(names.len()),
+        rings: RefCell::default(),
+        candidates,
+        include,
+        required: request.required(),
+        preferred: request.preferred(),
+        names,
+        mix: &question.criteria.mix,
+    };
+    Ok(checker.check(claim, question.count))
+}
+
+/// Worth by one objective: greater is better; a bandwidth and then the nearness of its path.
+type Worth = (u64, u64);
+
+struct Checker<'a> {
+    topology: &'a Topology,
+    candidates: Vec<usize>,
+    include: Vec<usize>,
+    required: &'a [Constraint],
+    preferred: &'a [Constraint],
+    names: Vec<&'static str>,
+    /// How many of the objectives are checked.
+    checked: usize,
+    /// What the rings of a set carry, where it was asked before.
+    rings: RefCell<BTreeMap<Vec<usize>, Worth>>,
+    mix: &'a [(usize, u64)],
+}
+
+fn flaw<T>(text: String) -> std::result::Result<T, Flaw> {
+    Err(Flaw(text))
+}
+
+impl Checker<'_> {
+    fn check(&self, claim: &Claim, count: usize) -> std::result::Result<Verdict, Flaw> {
+        self.check_set(claim, count)?;
+        let worth = self.check_values(claim)?;
+        if !claim.optimal || choose(self.candidates.len(), count) > MAX_SETS {
+            return Ok(Verdict::Consistent);
+        }
+        let step = self.preferred.iter().position(|own| Some(*own) == claim.preference);
+        let better = &self.preferred[..step.unwrap_or(self.preferred.len())];
+        let mut sets = 0;
+        let mut found = None;
+        each(&self.candidates, count, &mut |set| {
+            sets += 1;
+            if found.is_some() || !self.allowed(set) {
+                return;
+            }
+            if let Some(preferred) = better.iter().find(|constraint| self.holds(**constraint, set)) {
+                found = Some(format!("{} would meet {preferred}", self.listed(set)));
+            } else if claim.preference.is_none_or(|own| self.holds(own, set)) && self.beats(set, &worth) {
+                found = Some(format!("{} are better", self.listed(set)));
+            }
+        });
+        match found {
+            Some(text) => flaw(text),
+            None => Ok(Verdict::Proven { sets, objectives: self.checked }),
+        }
+    }
+
+    fn check_set(&self, claim: &Claim, count: usize) -> std::result::Result<(), Flaw> {
+        let distinct: BTreeSet<usize> = claim.gpus.iter().copied().collect();
+        if claim.gpus.len() != count || distinct.len() != count {
+            return flaw(format!("{} GPUs were asked for, not {}", count, distinct.len()));
+        }
+        if let Some(other) = claim.gpus.iter().find(|gpu| !self.candidates.contains(gpu)) {
+            return flaw(format!("position {other} was not to be chosen"));
+        }
+        if !self.allowed(&claim.gpus) {
+            return flaw(format!("{} do not meet what is required", self.listed(&claim.gpus)));
+        }
+        match claim.preference {
+            Some(own) if !self.preferred.contains(&own) => flaw(format!("{own} is not preferred")),
+            Some(own) if !self.holds(own, &claim.gpus) => {
+                flaw(format!("{} do not meet {own}", self.listed(&claim.gpus)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The worth of the claimed set, where its scores say the same.
+    fn check_values(&self, claim: &Claim) -> std::result::Result<Vec<Worth>, Flaw> {
+        if !claim.scores.iter().map(|score| score.objective).eq(self.names.iter().copied()) {
+            return flaw("the scores are not by the objectives of the request".to_owned());
+        }
+        let rest = self.rest(&claim.gpus);
+        let mut all = Vec::new();
+        for score in &claim.scores[..self.checked] {
+            let worth = self.worth(score.objective, &claim.gpus, &rest);
+            let value = quantity(score.objective, worth);
+            if value != score.value {
+                return flaw(format!("{} is {value}, not {}", score.objective, score.value));
+            }
+            if let Some(bound) = score.bound.filter(|bound| value.is_better_than(*bound)) {
+                return flaw(format!("{} is {value}, above the bound of {bound}", score.objective));
+            }
+            all.push(worth);
+        }
+        Ok(all)
+    }
+
+    fn allowed(&self, set: &[usize]) -> bool {
+        self.include.iter().all(|gpu| set.contains(gpu))
+            && self.required.iter().all(|constraint| self.holds(*constraint, set))
+    }
+
+    fn beats(&self, set: &[usize], worth: &[Worth]) -> bool {
+        let rest = self.rest(set);
+        for (name, other) in self.names.iter().zip(worth) {
+            match self.worth(name, set, &rest).cmp(other) {
+                std::cmp::Ordering::Greater => return true,
+                std::cmp::Ordering::Less => return false,
+                std::cmp::Ordering::Equal => {}
+            }
+        }
+        false
+    }
+
+    fn rest(&self, set: &[usize]) -> Vec<usize> {
+        self.candidates.iter().copied().filter(|gpu| !set.contains(gpu)).collect()
+    }
+
+    fn listed(&self, set: &[usize]) -> String {
+        let names: Vec<String> = set.iter().map(|gpu| self.topology.device_name(*gpu)).collect();
+        names.join(", ")
+    }
+
+    fn pair(&self, a: usize, b: usize) -> Pair {
+        self.topology.pairs().pair(a, b)
+    }
+
+    fn pairs<'s>(&'s self, set: &'s [usize]) -> impl Iterator<Item = Pair> + 's {
+        let pairs =
+            set.iter().enumerate().flat_map(|(index, a)| set[index + 1..].iter().map(move |b| (*a, *b)));
+        pairs.map(|(a, b)| self.pair(a, b))
+    }
+
+    fn holds(&self, constraint: Constraint, set: &[usize]) -> bool {
+        let same = |of: &dyn Fn(usize) -> Option<String>| {
+            let first = of(set[0]);
+            set.len() == 1 || (first.is_some() && set.iter().all(|gpu| of(*gpu) == first))
+        };
+        let id = |gpu: usize| self.topology.devices()[gpu];
+        match constraint {
+            Constraint::SameNvlinkGroup => {
+                let groups = self.topology.nvlink_groups();
+                same(&|gpu| {
+                    groups.iter().position(|group| group.gpus.contains(&gpu)).map(|group| group.to_string())
+                })
+            }
+            Constraint::SameNumaNode => same(&|gpu| {
+                let nodes = self.topology.local_nodes(id(gpu));
+                nodes.known().filter(|nodes| !nodes.is_empty()).map(ToString::to_string)
+            }),
+            Constraint::SamePcieSwitch => set.iter().all(|a| {
+                let path = |b: usize| self.topology.host_path(id(*a), id(b));
+                set.iter().all(|b| a == b || path(*b).is_some_and(|path| path <= PathType::Pxb))
+            }),
+            Constraint::AtLeast(least) => {
+                self.pairs(set).all(|pair| pair.rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth) >= least)
+            }
+        }
+    }
+
+    fn worth(&self, objective: &str, set: &[usize], rest: &[usize]) -> Worth {
+        let bandwidth = |bandwidth: Option<Bandwidth>| (bandwidth.map_or(0, Bandwidth::as_mb_per_s), 0);
+        let pairs = self.pairs(set).map(of_pair);
+        match objective {
+            "ring" => self.ring(set),
+            "tree" => bandwidth(self.topology.tree_bandwidth(set)),
+            "all-to-all" => bandwidth(self.topology.all_to_all_bound(set)),
+            "min-pair" => pairs.min().unwrap_or_default(),
+            "pair-sum" => pairs.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
+            "numa-span" => (u64::from(u32::MAX) - self.span(set), 0),
+            "nic" => self.worst_nic(set).unwrap_or_default(),
+            "remainder" => self.remainder(rest),
+            _ => self.mapa(set),
+        }
+    }
+
+    fn ring(&self, set: &[usize]) -> Worth {
+        let mut known = self.rings.borrow_mut();
+        let compute = || {
+            let rings = self.topology.rings(set);
+            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), nearness(rings.path)))
+        };
+        *known.entry(set.to_vec()).or_insert_with(compute)
+    }
+
+    fn span(&self, set: &[usize]) -> u64 {
+        let mut known = BTreeSet::new();
+        let mut unknown = 0;
+        for gpu in set {
+            match self.topology.local_nodes(self.topology.devices()[*gpu]).known() {
+                Some(nodes) if !nodes.is_empty() => known.extend(nodes.iter()),
+                _ => unknown += 1,
+            }
+        }
+        known.len() as u64 + unknown
+    }
+
+    /// The greatest path such that every GPU has a NIC by at least that one, and no NIC more than its part of the GPUs: there is
+    /// such an assignment where each group of GPUs reaches enough NICs (Hall).
+    fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
+        let nics = super::nics::usable_nics(self.topology);
+        let most = self.topology.gpus().len().div_ceil(nics.len().max(1));
+        let paths = |gpu: usize| nics.iter().map(move |nic| of_pair(self.pair(gpu, *nic)));
+        let levels: BTreeSet<Reverse<Worth>> = set.iter().flat_map(|gpu| paths(*gpu)).map(Reverse).collect();
+        levels.into_iter().map(|Reverse(level)| level).find(|level| {
+            let reached: Vec<BTreeSet<usize>> = set
+                .iter()
+                .map(|gpu| {
+                    paths(*gpu).enumerate().filter(|(_, path)| path >= level).map(|(nic, _)| nic).collect()
+                })
+                .collect();
+            let groups = 1..1u64 << set.len().min(16);
+            groups.into_iter().all(|group| {
+                let members = reached.iter().enumerate().filter(|(index, _)| group >> index & 1 == 1);
+                let nics: BTreeSet<usize> = members.flat_map(|(_, nics)| nics.iter().copied()).collect();
+                nics.len() * most >= group.count_ones() as usize
+            })
+        })
+    }
+
+    fn remainder(&self, rest: &[usize]) -> Worth {
+        let all: Vec<usize> = (0..self.topology.gpus().len()).collect();
+        let number = |(mb_per_s, near): Worth| u128::from(mb_per_s) << 17 | u128::from(near);
+        let part = |size: usize| -> u128 {
+            match size {
+                _ if size > rest.len() => 0,
+                1 => 1_000_000,
+                _ => {
+                    let best = |of: &[usize]| {
+                        let mut best = (0, 0);
+                        each(of, size, &mut |set| best = best.max(self.ring(set)));
+                        number(best)
+                    };
+                    (best(rest) * 1_000_000).checked_div(best(&all)).unwrap_or(0)
+                }
+            }
+        };
+        (self.mix.iter().map(|(size, often)| part(*size) * u128::from(*often)).sum::<u128>() as u64, 0)
+    }
+
+    /// The best prediction of all rings, by going around all of them.
+    fn mapa(&self, set: &[usize]) -> Worth {
+        fn around(checker: &Checker<'_>, path: &mut Vec<usize>, left: &[usize], best: &mut f64) {
+            if left.is_empty() {
+                let next = path.iter().cycle().skip(1);
+                let links = path.iter().zip(next).take(path.len());
+                let links = links.map(|(a, b)| checker.pair(*a, *b).nvlinks);
+                let mut counts = MapaLinks { double: 0, single: 0, none: 0 };
+                for links in links {
+                    match links {
+                        0 => counts.none += 1,
+                        1 => counts.single += 1,
+                        _ => counts.double += 1,
+                    }
+                }
+                *best = best.max(counts.predicted());
+            }
+            for next in left {
+                let others: Vec<usize> = left.iter().copied().filter(|other| other != next).collect();
+                path.push(*next);
+                around(checker, path, &others, best);
+                path.pop();
+            }
+        }
+        if !(2..=10).contains(&set.len()) {
+            return (0, 0);
+        }
+        let mut best = f64::NEG_INFINITY;
+        around(self, &mut vec![set[0]], &set[1..], &mut best);
+        (Bandwidth::from_gb_per_s(best.max(0.0)).as_mb_per_s(), 0)
+    }
+}
+
+fn nearness(path: PathType) -> u64 {
+    PathType::Dis as u64 - path as u64
+}
+
+fn of_pair(pair: Pair) -> Worth {
+    (pair.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s()), pair.path.map_or(0, nearness))
+}
+
+fn quantity(objective: &str, (worth, _): Worth) -> Quantity {
+    match objective {
+        "numa-span" => Quantity::NumaNodes((u64::from(u32::MAX) - worth) as u32),
+        "remainder" => Quantity::Share((worth / 1_000_000) as u32),
+        _ => Quantity::Bandwidth(Bandwidth::from_mb_per_s(worth)),
+    }
+}
+
+/// Calls with each set of so many members.
+fn each(of: &[usize], count: usize, call: &mut dyn FnMut(&[usize])) {
+    fn grow(of: &[usize], count: usize, set: &mut Vec<usize>, call: &mut dyn FnMut(&[usize])) {
+        if set.len() == count {
+            return call(set);
+        }
+        for (index, next) in of.iter().enumerate() {
+            set.push(*next);
+            grow(&of[index + 1..], count, set, call);
+            set.pop();
+        }
+    }
+    grow(of, count, &mut Vec::new(), call);
+}
+
+/// How many sets of `count` there are of so many; no more than the greatest number.
+fn choose(of: usize, count: usize) -> u64 {
+    let count = count.min(of.saturating_sub(count)) as u64;
+    (0..count).fold(1u64, |sets, index| sets.saturating_mul(of as u64 - index) / (index + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_objective_is_known_here() {
+        let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+        for objective in super::super::objective::OBJECTIVES {
+            let request = Request::gpus(3).objectives([objective.name()]);
+            let claim = Claim::from(&request.solve(&dgx1).unwrap());
+            assert_eq!(
+                check(&dgx1, &request, &claim).unwrap(),
+                Ok(Verdict::Proven { sets: 56, objectives: claim.scores.len() })
+            );
+        }
+    }
+}
