@@ -409,6 +409,80 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn one_more_gpu_never_lowers_a_score(machine in machine(8), count in 1usize..=7) {
+        prop_assume!(machine.gpus >= 2);
+        let names: Vec<u32> = (0..machine.gpus as u32).collect();
+        let topology = machine.topology(&names);
+        let fewer = &names[..machine.gpus - 1];
+        let count = 1 + (count - 1) % fewer.len();
+        for objective in ALL.into_iter().filter(|objective| *objective != "remainder") {
+            let best = |of: &[u32]| {
+                let request = Request::gpus(count).only(of.iter().copied()).objectives([objective]);
+                request.solve(&topology).unwrap().scores()[0].value
+            };
+            prop_assert!(!best(fewer).is_better_than(best(&names)), "{}", objective);
+        }
+    }
+}
+
+/// The same machine with twice the bandwidth everywhere.
+fn doubled(topology: &Topology) -> Topology {
+    let mut document: serde_json::Value = serde_json::from_str(&topology.to_json()).unwrap();
+    for link in document["topology"]["links"].as_array_mut().unwrap() {
+        if let Some(rate) = link["rate"]["mb_per_s"].as_u64() {
+            link["rate"]["mb_per_s"] = (2 * rate).into();
+        }
+    }
+    Topology::parse("doubled", document.to_string().as_bytes()).unwrap()
+}
+
+#[test]
+fn twice_the_bandwidth_is_twice_the_score() {
+    for preset in nvtopo::source::PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let double = doubled(&topology);
+        for count in 1..=topology.gpus().len() {
+            let [own, other] =
+                [&topology, &double].map(|topology| Request::gpus(count).solve(topology).unwrap());
+            assert_eq!(own.gpu_indices(), other.gpu_indices(), "{}", preset.name);
+            for (own, other) in own.scores().iter().zip(other.scores()) {
+                let expected = match own.value {
+                    Quantity::Bandwidth(bandwidth) => Quantity::Bandwidth(bandwidth.times(2)),
+                    other => other,
+                };
+                assert_eq!(other.value, expected, "{} {count} {}", preset.name, own.objective);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_placement_on_every_preset_passes_the_check() {
+    for preset in nvtopo::source::PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let gpus = topology.gpus().len();
+        // Of large machines, on which the check compares thousands of sets, some sizes.
+        for count in (1..=gpus).step_by(if gpus > 8 { 5 } else { 1 }) {
+            for request in [
+                Request::gpus(count),
+                Request::gpus(count).prefer([Constraint::SameNvlinkGroup, Constraint::SameNumaNode]),
+            ] {
+                let claim = Claim::from(&request.solve(&topology).unwrap());
+                let verdict = check(&topology, &request, &claim).unwrap();
+                assert!(
+                    matches!(verdict, Ok(Verdict::Proven { .. })),
+                    "{} {count}: {verdict:?}",
+                    preset.name
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn gpus_below_one_switch_are_those_that_need_no_host_bridge() {
     let dgx1 = Topology::preset("dgx-1-v100").unwrap();

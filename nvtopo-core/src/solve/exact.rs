@@ -62,7 +62,7 @@ pub(super) struct Solution {
     pub(super) chosen: Set,
     /// One value for each objective.
     pub(super) values: Vec<Weight>,
-    /// No set is worth more, objective by objective; equal to the values where the search was complete.
+    /// No set that is as good by the objectives before is worth more; equal to the values where that is proven.
     pub(super) bounds: Vec<Weight>,
     /// Whether every set was examined or excluded by a bound.
     pub(super) complete: bool,
@@ -93,8 +93,9 @@ struct Search<'a> {
     /// For each depth the worst weight and the sum of weights of every candidate to the chosen.
     to_chosen: Vec<(Weight, Weight)>,
     best: Option<Best>,
-    /// Whether every comparison was between values that are all that their sets are worth.
-    proven: bool,
+    /// The first objective at which a comparison was of values that may not be all that their sets are worth. By those before it
+    /// no set is better.
+    doubt: usize,
     steps: u64,
 }
 
@@ -141,7 +142,7 @@ impl<'a> Search<'a> {
         let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
         let greatest = greatest.map_or(Weight::default(), |(weight, _, _)| *weight);
         let to_chosen = vec![(Weight::MAX, Weight::default()); weights.gpus() * (task.count + 1)];
-        Self { weights, task, twins, greatest, to_chosen, best: None, proven: true, steps: 0 }
+        Self { weights, task, twins, greatest, to_chosen, best: None, doubt: usize::MAX, steps: 0 }
     }
 
     fn run(mut self) -> Result<Solution, NoSet> {
@@ -159,11 +160,13 @@ impl<'a> Search<'a> {
             }
         }
         let count = self.task.objectives.len();
-        let complete = self.steps < self.task.most_steps && self.proven;
+        let finished = self.steps < self.task.most_steps;
+        let complete = finished && self.doubt == usize::MAX;
         let Some(Best { chosen, values, proven }) = self.best else {
-            return Err(NoSet { proven: self.steps < self.task.most_steps });
+            return Err(NoSet { proven: finished });
         };
-        let bound = |index: usize| if complete && proven[index] { values[index] } else { roots[index] };
+        let known = |index: usize| finished && index < self.doubt && proven[index];
+        let bound = |index: usize| if known(index) { values[index] } else { roots[index] };
         let bounds = (0..count).map(bound).collect();
         Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
     }
@@ -269,13 +272,15 @@ impl<'a> Search<'a> {
             values: [Weight::default(); MAX_OBJECTIVES],
             proven: [true; MAX_OBJECTIVES],
         };
-        let (mut ahead, mut doubt, mut effort) = (self.best.is_none(), false, 0);
+        let (mut ahead, mut doubt, mut effort) = (self.best.is_none(), self.doubt, 0);
         for (index, objective) in self.task.objectives.iter().enumerate() {
             let value = objective.value(&partial, rest);
             effort += u64::from(value.effort);
             (own.values[index], own.proven[index]) = (value.worth, value.proven);
             if let (Some(best), false) = (&self.best, ahead) {
-                doubt |= !value.proven || !best.proven[index];
+                if !value.proven || !best.proven[index] {
+                    doubt = doubt.min(index);
+                }
                 match value.worth.cmp(&best.values[index]) {
                     Ordering::Less => break,
                     Ordering::Greater => ahead = true,
@@ -283,7 +288,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        self.proven &= !doubt;
+        self.doubt = doubt;
         self.steps += effort;
         if ahead {
             self.best = Some(own);
