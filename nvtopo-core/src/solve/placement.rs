@@ -233,13 +233,18 @@ fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str
         let only = chosen.first().map_or_else(String::new, |only| name(*only));
         return match candidates {
             1 => format!("{only} is the only GPU there is to choose."),
-            _ => format!(
-                "{only} leaves the best sets of the {candidates} GPUs to choose from to the next jobs."
-            ),
+            _ => format!("{only}: none of the {candidates} GPUs to choose from is better."),
         };
     };
-    let has = match count {
-        2 => format!("{} and {} share {}", name(a), name(b), describe(topology, pair)),
+    let rings = topology.rings(chosen).filter(|_| first == "ring");
+    let has = match (count, rings) {
+        (2, _) => format!("{} and {} share {}", name(a), name(b), describe(topology, pair)),
+        (_, Some(rings)) if rings.path <= PathType::Nvl => {
+            format!("Rings of NVLink through them carry {}", rings.bandwidth)
+        }
+        (_, Some(rings)) => {
+            format!("The ring through them, over {} paths, carries {}", rings.path.word(), rings.bandwidth)
+        }
         _ => format!("The worst pair, {} and {}, has {}", name(a), name(b), describe(topology, pair)),
     };
     match (proof, first) {
@@ -249,6 +254,9 @@ fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str
         }
         (_, "min-pair") => {
             format!("{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair.")
+        }
+        (_, "ring") if count > 2 => {
+            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more.")
         }
         _ => format!("{has}; no {count} of the {candidates} GPUs to choose from are better by {first}."),
     }
