@@ -16,6 +16,7 @@ mod explain;
 mod gpu_ref;
 mod links;
 mod memo;
+pub mod mig;
 mod mix;
 mod nics;
 mod node;
