@@ -2,7 +2,7 @@
 
     nvtopo run --nproc-per-node 2 --label -- python where.py
     mpirun -np 2 nvtopo exec --scope cpuset -- python where.py
-    mpiexec -n 2 nvtopo exec -- python where.py
+    mpiexec -n 2 nvtopo exec --scope cpuset -- python where.py
     horovodrun -np 2 nvtopo exec -- python where.py
     sbatch srun.sbatch
 

@@ -73,7 +73,7 @@ fn in_order<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<Os
     arguments
 }
 
-/// A line on standard error.
+/// A line on standard error, written at once: several ranks may write there.
 fn report(text: &str) {
-    let _ = writeln!(anstream::stderr(), "nvtopo: {text}");
+    let _ = anstream::stderr().write_all(format!("nvtopo: {text}\n").as_bytes());
 }

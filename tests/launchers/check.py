@@ -155,7 +155,7 @@ def hydra(bench: Bench, programs: pathlib.Path, name: str) -> Tries:
     run = [programs / "mpiexec", "-n", RANKS]
     yield package(programs, name) + ", by Hydra", None
     yield "mpiexec nvtopo exec", lambda: bench.job(lambda rank: [*run, *bench.exec, *rank], omp=True)
-    yield "where.py", lambda: bench.example([*run, "nvtopo", "exec", "--", sys.executable, "where.py"])
+    yield "where.py", lambda: bench.example([*run, "nvtopo", "exec", "--scope", "cpuset", "--", sys.executable, "where.py"])
     if name == "mpich":
         user = "user:" + ",".join(rank["cpus"] for rank in bench.planned)
         yield f"mpiexec -bind-to {user}", lambda: bench.job(lambda rank: [*run, "-bind-to", user, *rank])
