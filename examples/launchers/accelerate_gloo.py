@@ -1,6 +1,6 @@
 """Adds up numbers by accelerate, each process bound beside its GPU before Python starts. Runs without a GPU, over Gloo:
 
-    accelerate launch --multi_gpu --num_processes 2 --no_python nvtopo exec -- python accelerate_gloo.py
+accelerate launch --multi_gpu --num_processes 2 --no_python nvtopo exec -- python accelerate_gloo.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """Adds up numbers by DeepSpeed, each process bound beside its GPU before Python starts. Runs without a GPU, over Gloo:
 
-    deepspeed --num_gpus 2 --no_python --no_local_rank nvtopo exec -- python deepspeed_gloo.py
+deepspeed --num_gpus 2 --no_python --no_local_rank nvtopo exec -- python deepspeed_gloo.py
 """
 
 import os

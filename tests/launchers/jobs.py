@@ -46,7 +46,10 @@ class Bench:
         self.cpus = [cpus[-1], cpus[0]]
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="nvtopo-launchers-"))
         self.topology = self.folder / "topology.txt"
-        rows = [f"GPU{i}\t{' X ' if i == 0 else 'NV4'}\t{'NV4' if i == 0 else ' X '}\t{cpu}\t0\n" for i, cpu in enumerate(self.cpus)]
+        rows = [
+            f"GPU{i}\t{' X ' if i == 0 else 'NV4'}\t{'NV4' if i == 0 else ' X '}\t{cpu}\t0\n"
+            for i, cpu in enumerate(self.cpus)
+        ]
         self.topology.write_text("\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n" + "".join(rows))
         self.planned = json.loads(self.plan("json"))["ranks"]
         self.bind = ["--from", str(self.topology), "--trust-topology", "--scope", "cpuset"]
@@ -82,7 +85,9 @@ class Bench:
         notes = pathlib.Path(tempfile.mkdtemp(dir=self.folder))
         rank = [str(python), str(HERE / "rank.py"), *(["--gloo"] if gloo else []), str(notes)]
         words = [str(word) for word in command(rank)]
-        ended = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT, env=clean(environment or {}), cwd=self.folder)
+        ended = subprocess.run(
+            words, capture_output=True, text=True, timeout=LIMIT, env=clean(environment or {}), cwd=self.folder
+        )
         shown = f"{' '.join(words)}\n{ended.stdout}{ended.stderr}"
         if ended.returncode:
             raise Failed(f"ended with {ended.returncode}: {shown}")
@@ -91,7 +96,9 @@ class Bench:
             raise Failed(f"{len(found)} ranks told what they found: {shown}")
         return self.compare(found, expected or [rank["cpus"] for rank in self.planned], omp, shown)
 
-    def example(self, command: Sequence[object], environment: Mapping[str, str] | None = None, output: str | None = None) -> str:
+    def example(
+        self, command: Sequence[object], environment: Mapping[str, str] | None = None, output: str | None = None
+    ) -> str:
         """Runs an example as its head says, by the nvtopo that is tried; both ranks must tell where they are.
 
         `output`: the pattern of a file that it writes, where it does not print.
@@ -127,7 +134,9 @@ class Bench:
                 raise Failed(f"rank {rank} found OMP_NUM_THREADS={set_to}: {shown}")
         if ranks != set(range(RANKS)):
             raise Failed(f"the ranks are {sorted(ranks)}: {shown}")
-        return f"{len(found)} ranks by {name}, {threads} threads on CPUs {' and '.join(expected)}" + (", OMP_NUM_THREADS" if omp else "")
+        return f"{len(found)} ranks by {name}, {threads} threads on CPUs {' and '.join(expected)}" + (
+            ", OMP_NUM_THREADS" if omp else ""
+        )
 
 
 def local_rank(environment: Mapping[str, str]) -> tuple[str, int]:

@@ -1,6 +1,6 @@
 """Two Ray actors, one for each pretended GPU, which bind themselves once Ray has told them their GPU.
 
-    ray_job.py TOPOLOGY FOLDER
+ray_job.py TOPOLOGY FOLDER
 """
 
 import os

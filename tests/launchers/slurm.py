@@ -65,7 +65,11 @@ def one_node(folder: pathlib.Path) -> Iterator[dict[str, str]]:
     configuration.write_text(CONFIGURATION.format(host=host, folder=folder, cpus=os.cpu_count()))
     variables = {"SLURM_CONF": str(configuration), "PATH": path}
     munged = ["munged", "--foreground", "--force", f"--key-file={key}", f"--socket={folder}/munge.socket"]
-    munged += [f"--pid-file={folder}/munged.pid", f"--seed-file={folder}/munged.seed", f"--log-file={folder}/munged.log"]
+    munged += [
+        f"--pid-file={folder}/munged.pid",
+        f"--seed-file={folder}/munged.seed",
+        f"--log-file={folder}/munged.log",
+    ]
     started = []
     try:
         for command in [munged, ["slurmctld", "-D"], ["slurmd", "-D"]]:
@@ -83,7 +87,9 @@ def one_node(folder: pathlib.Path) -> Iterator[dict[str, str]]:
 def wait_until_idle(variables: dict[str, str], folder: pathlib.Path) -> None:
     state = ""
     for _ in range(40):
-        told = subprocess.run(["sinfo", "-h", "-o", "%T"], env=clean(variables), capture_output=True, text=True, check=False)
+        told = subprocess.run(
+            ["sinfo", "-h", "-o", "%T"], env=clean(variables), capture_output=True, text=True, check=False
+        )
         state = told.stdout.strip() + told.stderr.strip()
         if told.stdout.strip() == "idle":
             return
