@@ -270,8 +270,8 @@ pub(crate) struct ExecArgs {
 /// Starts the command once for each rank, bound as `exec` binds it. Each gets RANK, `LOCAL_RANK`, `WORLD_SIZE` and
 /// `LOCAL_WORLD_SIZE`, and `MASTER_ADDR` and `MASTER_PORT` where these are not set. With --gpus, the ranks share the chosen
 /// GPUs. Rank 0 reads the standard input where that is no terminal. INT, TERM, HUP, USR1 and USR2 are passed on to all
-/// ranks. When a rank fails the others are ended. The exit code is that of the first rank that failed, 128 and the
-/// signal's number where a signal ended it.
+/// ranks. When a rank fails the others get TERM, unless they were asked to end already, and KILL after the grace time.
+/// The exit code is that of the first rank that failed, 128 and the signal's number where a signal ended it.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// How many ranks [default: one for each visible GPU]

@@ -147,7 +147,7 @@ struct Job {
     streams: usize,
     /// The exit code of the first that failed.
     failed: Option<u8>,
-    /// Whether all were asked to end.
+    /// Whether all were asked to end, by a signal that was passed on.
     asked: bool,
     /// When what still runs is killed.
     deadline: Option<Instant>,
@@ -193,7 +193,7 @@ impl Job {
             }
             Ok(Event::Closed) => self.streams -= 1,
             Ok(Event::Signal(signal)) => {
-                self.asked |= signal == Signal::TERM;
+                self.asked |= matches!(signal, Signal::TERM | Signal::INT | Signal::HUP);
                 self.signal(signal);
             }
             Err(_) => {}
