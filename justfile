@@ -30,6 +30,12 @@ test-driver:
 test-python:
     sh tests/python/run.sh
 
+# Tries nvtopo under torchrun, DeepSpeed, accelerate, Open MPI, MPICH, Intel MPI, horovodrun, srun and Ray, as far as they
+# can be installed. With --large, PyTorch too (5.5 GB). `just test-python` makes the wheel that Ray's test needs.
+test-launchers *OPTIONS:
+    cargo build --quiet --package nvtopo-cli
+    python3 tests/launchers/check.py {{OPTIONS}} target/debug/nvtopo
+
 # Placement, ranks and the device plugin's division beside brute force, loading, discovery beside hwloc, memory, size and
 # start-up, each against its limit. Needs libhwloc-dev and libudev-dev.
 bench:

@@ -1,4 +1,4 @@
-"""What the command and the wheel cost: start-up time, memory and size, each beside its limit.
+"""What the command and the wheel cost: start-up time, also beside taskset's, memory and size, each beside its limit.
 
 Needs a release build and, for the wheel, what `just test-python` built. Exits with 1 when a limit is passed.
 """
@@ -7,6 +7,7 @@ import contextlib
 import os
 import pathlib
 import re
+import statistics
 import subprocess
 import sys
 import time
@@ -27,9 +28,34 @@ def main() -> int:
         rows.append((f"size of the wheel {wheels[-1].name}", wheels[-1].stat().st_size / 1e6, 4, "MB"))
     else:
         print("no wheel yet: run just test-python", file=sys.stderr)
+    rows += beside_taskset(binary)
     for name, value, limit, unit in rows:
         print(f"{name:<64} {value:8.2f} {unit}, limit {limit} {unit}")
     return int(any(value > limit for _, value, limit, _ in rows))
+
+
+def beside_taskset(binary: pathlib.Path) -> list[tuple[str, float, float, str]]:
+    """What binding by nvtopo takes longer than binding by taskset, turn by turn.
+
+    The fastest of many runs is what they cost; the others tell what else this machine was doing.
+    """
+    cpus = sorted(os.sched_getaffinity(0))
+    ways = {"taskset": ["taskset", "-c", str(cpus[0])], "nvtopo exec": [str(binary), "exec", "--"]}
+    python = ROOT / "target/python-venv/bin/python"
+    if (python.parent / "nvtopo").exists():
+        ways["python -m nvtopo exec"] = [str(python), "-m", "nvtopo", "exec", "--"]
+        ways["the wheel's nvtopo exec"] = [str(python.parent / "nvtopo"), "exec", "--"]
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(60):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            subprocess.run([*way, "true"], check=True, stderr=subprocess.DEVNULL)
+            taken[name].append((time.perf_counter() - start) * 1e3)
+    fastest = {name: min(times) for name, times in taken.items()}
+    for name, times in taken.items():
+        print(f"{' '.join([name, 'true']):<64} {min(times):8.2f} ms at best, {statistics.median(times):.2f} ms in the median")
+    limits = {"nvtopo exec": 3.0, "python -m nvtopo exec": 20.0, "the wheel's nvtopo exec": 20.0}
+    return [(f"{name} beyond taskset", fastest[name] - fastest["taskset"], limit, "ms") for name, limit in limits.items() if name in fastest]
 
 
 def run(binary: pathlib.Path) -> float:

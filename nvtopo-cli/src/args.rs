@@ -23,6 +23,7 @@ Examples:
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
   nvtopo plan --format srun                    the same as an option of srun
   torchrun --no-python nvtopo exec -- python train.py
+  nvtopo run --nproc-per-node 8 --label -- python train.py
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
 
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Bind to CPUs and memory near the GPUs, then become another command
     Exec(ExecArgs),
+    /// Start the ranks of a job on this machine, each bound near its GPU
+    Run(RunArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
@@ -253,6 +256,43 @@ pub(crate) struct CpusArgs {
 /// option can also be given by a variable, which `mpirun -x` passes on.
 #[derive(Args, Debug)]
 pub(crate) struct ExecArgs {
+    #[command(flatten)]
+    pub(crate) bind: BindArgs,
+    /// Which process of the job on this machine this is, from 0 [default: what the launcher set]. Deepspeed's
+    /// `--local_rank=N` is taken before the subcommand too
+    #[arg(long, alias = "local_rank", value_name = "N", env = "NVTOPO_LOCAL_RANK")]
+    pub(crate) local_rank: Option<usize>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Starts the command once for each rank, bound as `exec` binds it. Each gets RANK, `LOCAL_RANK`, `WORLD_SIZE` and
+/// `LOCAL_WORLD_SIZE`, and `MASTER_ADDR` and `MASTER_PORT` where these are not set. With --gpus, the ranks share the chosen
+/// GPUs. Rank 0 reads the standard input where that is no terminal. INT, TERM, HUP, USR1 and USR2 are passed on to all
+/// ranks. When a rank fails the others get TERM, unless they were asked to end already, and KILL after the grace time.
+/// The exit code is that of the first rank that failed, 128 and the signal's number where a signal ended it.
+#[derive(Args, Debug)]
+pub(crate) struct RunArgs {
+    /// How many ranks [default: one for each visible GPU]
+    #[arg(long, alias = "nproc_per_node", value_name = "N", env = "NVTOPO_NPROC_PER_NODE")]
+    pub(crate) nproc_per_node: Option<usize>,
+    #[command(flatten)]
+    pub(crate) bind: BindArgs,
+    /// Begin each line that a rank prints with the rank, and keep lines whole
+    #[arg(long, env = "NVTOPO_LABEL", value_parser = FalseyValueParser::new())]
+    pub(crate) label: bool,
+    /// How long the other ranks have to end, once one has failed, before they are killed
+    #[arg(long, value_name = "SECONDS", env = "NVTOPO_GRACE", default_value_t = 10)]
+    pub(crate) grace: u32,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// How processes are bound.
+#[derive(Args, Debug)]
+pub(crate) struct BindArgs {
     /// Choose this many GPUs and show the command only these
     #[arg(long, value_name = "N", env = "NVTOPO_GPUS")]
     pub(crate) gpus: Option<usize>,
@@ -270,22 +310,15 @@ pub(crate) struct ExecArgs {
     /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`)
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',', env = "NVTOPO_EXPORT")]
     pub(crate) export: Vec<Export>,
-    /// Which process of the job on this machine this is, from 0 [default: what the launcher set]. Deepspeed's
-    /// `--local_rank=N` is taken before the subcommand too
-    #[arg(long, alias = "local_rank", value_name = "N", env = "NVTOPO_LOCAL_RANK")]
-    pub(crate) local_rank: Option<usize>,
     /// Show what would be done, and do nothing
     #[arg(long, env = "NVTOPO_DRY_RUN", value_parser = FalseyValueParser::new())]
     pub(crate) dry_run: bool,
-    /// Say in one line what was done
+    /// Say in one line for each process what was done
     #[arg(long, env = "NVTOPO_REPORT", value_parser = FalseyValueParser::new())]
     pub(crate) report: bool,
     /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
     #[arg(long, env = "NVTOPO_TRUST_TOPOLOGY", value_parser = FalseyValueParser::new())]
     pub(crate) trust_topology: bool,
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// How memory is taken; `None`: as before.

@@ -1,8 +1,10 @@
-//! The `nvtopo` command as a library: arguments in, exit code out. It parses, calls the core, and prints; it holds no
-//! logic of its own.
+//! The `nvtopo` command as a library: arguments in, exit code out. It parses, calls the core, and prints; beside
+//! starting the ranks of `run`, it holds no logic of its own.
 
 mod args;
 mod commands;
+#[cfg(unix)]
+mod launch;
 
 use args::{Cli, Command, ShowArgs};
 use clap::Parser;
@@ -18,7 +20,7 @@ const UNSATISFIABLE: u8 = 1;
 const BAD: u8 = 2;
 
 /// Runs the command and gives its exit code: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.
-/// `exec` does not come back when it succeeds.
+/// `exec` does not come back when it succeeds; `run` gives the code of the first rank that failed.
 ///
 /// ```
 /// assert_eq!(nvtopo_cli::run(["nvtopo", "place", "--gpus", "9", "--from", "preset:dgx-h100"]), 1);
@@ -32,6 +34,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
             return if error.use_stderr() { BAD } else { DONE };
         }
     };
+    let mut code = DONE;
     let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { input: cli.input })) {
         Command::Show(args) => commands::show(&args),
         Command::Place(args) => commands::place(&args),
@@ -39,6 +42,10 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Command::Cpus(args) => commands::cpus(&args),
         Command::Plan(args) => commands::plan(&args),
         Command::Exec(args) => commands::exec(&args),
+        Command::Run(args) => commands::run(&args).map(|(text, ended)| {
+            code = ended;
+            text
+        }),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Simulate(args) => commands::simulate(&args),
         Command::Presets(args) => commands::presets(&args),
@@ -47,7 +54,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         Ok(text) => {
             // A reader that closes the pipe early, such as `head`, wants no more.
             let _ = anstream::stdout().write_all(text.as_bytes());
-            DONE
+            code
         }
         Err(error) => {
             report(&error.to_string());
@@ -66,7 +73,7 @@ fn in_order<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<Os
     arguments
 }
 
-/// A line on standard error.
+/// A line on standard error, written at once: several ranks may write there.
 fn report(text: &str) {
-    let _ = writeln!(anstream::stderr(), "nvtopo: {text}");
+    let _ = anstream::stderr().write_all(format!("nvtopo: {text}\n").as_bytes());
 }

@@ -1,14 +1,17 @@
 //! What each subcommand does: open, ask the core, hand over to a renderer.
 
+mod bind;
 mod exec;
 mod plan;
 mod ranks;
+mod run;
 mod simulate;
 mod snapshot;
 
 pub(crate) use exec::exec;
 pub(crate) use plan::plan;
 pub(crate) use ranks::ranks;
+pub(crate) use run::run;
 pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 

@@ -22,7 +22,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Origin, Topology};
 use crate::solve::Part;
 use crate::source::this_machine;
+use crate::sys;
 use cpu::Before;
+use std::process::Command;
 
 /// Which topologies may be applied to this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,6 +139,19 @@ pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOpt
 /// ```
 pub fn bind_part(topology: &Topology, part: &Part, options: BindOptions) -> Result<Bound> {
     bind_part_remembering(topology, part, options).map(|(bound, _)| bound)
+}
+
+/// Lets the kernel kill the command as soon as the calling thread ends, even where that is killed itself, so that no
+/// process is left over. What the command starts in turn is not reached. On systems other than Linux nothing is done.
+///
+/// ```
+/// let mut command = std::process::Command::new("true");
+/// nvtopo::apply::end_with_parent(&mut command);
+/// assert!(command.status()?.success());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn end_with_parent(command: &mut Command) {
+    sys::end_with_parent(command);
 }
 
 /// As [`bind_part`], with what is needed to undo it.

@@ -3,6 +3,8 @@
 
 use crate::cpuset::CpuSet;
 use std::io::{Error, Result};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
 /// Words for 65536 CPUs; the kernel refuses buffers that are smaller than its own set.
 const WORDS: usize = 1024;
@@ -30,6 +32,23 @@ pub(crate) fn set_affinity(thread: i32, cpus: &CpuSet) -> Result<()> {
         libc::syscall(libc::SYS_sched_setaffinity, thread, size_of_val(words.as_slice()), words.as_ptr())
     };
     if status == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+}
+
+/// Lets the kernel kill the command when the thread that starts it ends, however that comes about.
+pub(crate) fn end_with_parent(command: &mut Command) {
+    let parent = std::process::id();
+    let ask = move || {
+        // SAFETY: PR_SET_PDEATHSIG takes a signal's number by value; both calls touch no memory of this process.
+        let (status, found) =
+            unsafe { (libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL), libc::getppid()) };
+        if status != 0 {
+            return Err(Error::last_os_error());
+        }
+        // A parent that ended before the kernel was asked.
+        if found.cast_unsigned() == parent { Ok(()) } else { Err(Error::from_raw_os_error(libc::ESRCH)) }
+    };
+    // SAFETY: between fork and exec the closure makes two system calls and builds errors without allocating.
+    unsafe { command.pre_exec(ask) };
 }
 
 /// The threads of this process.
@@ -74,6 +93,18 @@ mod tests {
     fn an_impossible_set_is_an_error() {
         assert!(set_affinity(0, &CpuSet::new()).is_err());
         assert!(set_affinity(0, &CpuSet::from_iter([65_535])).is_err());
+    }
+
+    #[test]
+    fn a_command_ends_with_the_thread_that_started_it() {
+        let start = || {
+            let mut command = Command::new("sleep");
+            end_with_parent(command.arg("60"));
+            command.spawn().unwrap()
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(libc::SIGKILL));
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) mod nvml;
 mod other;
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{affinity, set_affinity, threads};
+pub(crate) use linux::{affinity, end_with_parent, set_affinity, threads};
 #[cfg(target_os = "linux")]
 pub(crate) use memory::*;
 #[cfg(not(target_os = "linux"))]

@@ -29,3 +29,5 @@ pub(crate) fn set_memory_policy(_mode: i32, _nodes: &NodeSet) -> Result<()> {
 pub(crate) fn threads() -> Result<Vec<i32>> {
     Err(Error::from(ErrorKind::Unsupported))
 }
+
+pub(crate) fn end_with_parent(_command: &mut std::process::Command) {}

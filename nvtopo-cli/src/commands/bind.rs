@@ -1,0 +1,124 @@
+//! What `exec` and `run` share: what a process gets, the variables that go with it, and what is said of it.
+
+use super::{open, request, rules};
+use crate::args::{BindArgs, CpuArgs};
+use nvtopo::apply::{BindOptions, Bound, Threads, Trust, allowed_cpus, check_machine, environment};
+use nvtopo::solve::VisibleDevice;
+use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus};
+use std::ffi::OsString;
+
+pub(super) type Variables = Vec<(&'static str, String)>;
+
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// What the processes of a job are dealt out of.
+pub(super) struct Ground {
+    pub(super) topology: Topology,
+    /// The GPUs of the job.
+    pub(super) visible: VisibleGpus,
+    rules: CpuRules,
+    /// Where the GPUs were chosen, and what is to be said of that.
+    chosen: Option<(Placement, Vec<String>)>,
+}
+
+impl Ground {
+    pub(super) fn new(args: &BindArgs) -> Result<Self> {
+        let topology = open(&args.source)?;
+        // Before anything is chosen: a wrong machine is the more useful complaint.
+        check_machine(&topology, trust(args))?;
+        let visible = VisibleGpus::from_environment(&topology, variable);
+        let rules = rules(&args.rules, &topology, Some(allowed_cpus(args.rules.scope)?));
+        let ground = Self { topology, visible, rules, chosen: None };
+        match args.gpus {
+            Some(count) => ground.choose(count, args),
+            None => Ok(ground),
+        }
+    }
+
+    /// As many GPUs as were asked for.
+    fn choose(self, count: usize, args: &BindArgs) -> Result<Self> {
+        let reserve = Some(self.rules.limits.reserved.clone());
+        let mut request = request(count, &args.choice, &CpuArgs { reserve });
+        if let Some(allowed) = &self.rules.limits.allowed {
+            request = request.allowed_cpus(allowed.clone());
+        }
+        // What a scheduler has given is all that may be chosen from.
+        if args.choice.only.is_none() {
+            request = request.only(self.visible.whole_gpus(&self.topology)?);
+        }
+        let placement = request.solve(&self.topology)?;
+        let devices = placement.gpus().iter().map(|gpu| VisibleDevice { gpu: gpu.position, instance: None });
+        let shown = VisibleGpus { devices: devices.collect(), ..VisibleGpus::default() };
+        let remarks = placement.remarks().iter().chain(&self.visible.remarks).cloned().collect();
+        Ok(Self { visible: shown, chosen: Some((placement, remarks)), ..self })
+    }
+
+    /// What so many ranks get.
+    pub(super) fn plan(&self, ranks: usize) -> Result<Plan> {
+        Plan::new(&self.topology, &self.visible, ranks, &self.rules)
+    }
+
+    /// What one process gets, and the variables that go with it.
+    pub(super) fn part(&self, rank: Option<LocalRank>, args: &BindArgs) -> (Part, Variables) {
+        let mut part = Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules);
+        let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
+        if let Some((placement, remarks)) = &self.chosen {
+            for remark in remarks {
+                if !part.remarks.contains(remark) {
+                    part.remarks.push(remark.clone());
+                }
+            }
+            variables.retain(|(name, _)| !name.starts_with("CUDA_"));
+            variables.extend(placement.cuda_environment());
+        }
+        (part, variables)
+    }
+}
+
+/// How a process binds itself before it becomes the command.
+pub(super) fn options(args: &BindArgs) -> BindOptions {
+    BindOptions { threads: Threads::Calling, memory: args.memory.0, trust: trust(args) }
+}
+
+fn trust(args: &BindArgs) -> Trust {
+    if args.trust_topology { Trust::Unknown } else { Trust::ThisMachine }
+}
+
+/// What would be done.
+pub(super) fn account(part: &Part, variables: &Variables, args: &BindArgs, command: &[OsString]) -> String {
+    let or_as_before = |text: String| if text.is_empty() { "as before".to_owned() } else { text };
+    let mut lines = vec![
+        format!("cpus: {}", or_as_before(part.cpus.to_string())),
+        format!("memory: {}", memory(args, part)),
+    ];
+    lines.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    let command: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    lines.push(format!("command: {}", command.join(" ")));
+    lines.join("\n") + "\n"
+}
+
+fn memory(args: &BindArgs, part: &Part) -> String {
+    match args.memory.0 {
+        Some(policy) if !part.mems.is_empty() => format!("{policy}, nodes {}", part.mems),
+        _ => "as before".to_owned(),
+    }
+}
+
+/// What was done, in one line.
+pub(super) fn done(bound: &Bound, rank: Option<LocalRank>) -> String {
+    let who = match rank {
+        Some(LocalRank { rank, size: Some(size) }) => format!("rank {rank} of {size}"),
+        Some(LocalRank { rank, size: None }) => format!("rank {rank}"),
+        None => "this process".to_owned(),
+    };
+    let gpus: Vec<String> = bound.gpus.iter().map(|gpu| format!("GPU{gpu}")).collect();
+    let beside = if gpus.is_empty() { "no GPU".to_owned() } else { gpus.join(",") };
+    let memory = match (&bound.memory, &bound.mems) {
+        (Some(policy), Some(nodes)) => format!("memory {policy} of nodes {nodes}"),
+        (Some(policy), None) => format!("memory {policy}"),
+        _ => "memory as before".to_owned(),
+    };
+    format!("{who} beside {beside} on CPUs {} (before {}), {memory}", bound.after, bound.before)
+}

@@ -1,0 +1,108 @@
+//! `nvtopo run`: start the ranks of a job on this machine, each bound as `exec` would bind it.
+
+use super::bind::{Ground, Variables, account, variable};
+use crate::args::RunArgs;
+use crate::report;
+use nvtopo::apply::hazards;
+use nvtopo::{Error, LocalRank, Part, Result};
+use std::net::TcpListener;
+
+/// What tells the ranks apart. Another launcher's values would make all of them the same rank.
+const RANK_NAMES: [&str; 4] = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"];
+
+/// A rank that is not started yet.
+struct Rank {
+    number: LocalRank,
+    part: Part,
+    variables: Variables,
+}
+
+/// What is to be printed, and the exit code.
+pub(crate) fn run(args: &RunArgs) -> Result<(String, u8)> {
+    let ground = Ground::new(&args.bind)?;
+    let size = args.nproc_per_node.unwrap_or(ground.visible.devices.len().max(1));
+    // Complains of a number that no plan can be made for.
+    ground.plan(size)?;
+    let meeting_point = meeting_point().map_err(|error| Error::cannot_run(&args.command[0], error))?;
+    let ranks: Vec<Rank> = (0..size).map(|rank| prepare(rank, size, &ground, &meeting_point, args)).collect();
+    let mut remarks = hazards(variable);
+    remarks.extend(foreign_rank());
+    for remark in ranks.iter().flat_map(|rank| &rank.part.remarks) {
+        if !remarks.contains(remark) {
+            remarks.push(remark.clone());
+        }
+    }
+    for remark in &remarks {
+        report(remark);
+    }
+    if args.bind.dry_run {
+        let told = |rank: &Rank| {
+            let account = account(&rank.part, &rank.variables, &args.bind, &args.command);
+            format!("rank {}\n{account}", rank.number.rank)
+        };
+        return Ok((ranks.iter().map(told).collect::<Vec<_>>().join("\n"), crate::DONE));
+    }
+    Ok((String::new(), start(&ground, ranks, args)?))
+}
+
+fn prepare(rank: usize, size: usize, ground: &Ground, meeting_point: &Variables, args: &RunArgs) -> Rank {
+    let local = LocalRank { rank, size: Some(size) };
+    let (part, of_part) = ground.part(Some(local), &args.bind);
+    let values = [rank, rank, size, size].map(|number| number.to_string());
+    let mut variables: Variables = RANK_NAMES.into_iter().zip(values).collect();
+    variables.extend(meeting_point.iter().cloned());
+    variables.extend(of_part);
+    Rank { number: local, part, variables }
+}
+
+/// Where the ranks find each other, as far as nobody has said so: on this machine, at a port that is free now.
+fn meeting_point() -> std::io::Result<Variables> {
+    let mut variables = Variables::new();
+    if variable("MASTER_ADDR").is_none() {
+        variables.push(("MASTER_ADDR", "127.0.0.1".to_owned()));
+    }
+    if variable("MASTER_PORT").is_none() {
+        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        variables.push(("MASTER_PORT", port.to_string()));
+    }
+    Ok(variables)
+}
+
+/// What to say where this runs as a rank of another launcher.
+fn foreign_rank() -> Option<String> {
+    let found: Vec<String> =
+        RANK_NAMES.iter().filter_map(|name| Some(format!("{name}={}", variable(name)?))).collect();
+    (!found.is_empty()).then(|| format!("{} is set anew for each rank", found.join(", ")))
+}
+
+#[cfg(unix)]
+fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8> {
+    use super::bind::{done, options};
+    use crate::launch::{Launch, Process};
+    use nvtopo::apply::bind_part;
+    use std::process::Command;
+
+    let process = |Rank { number, part, variables }| {
+        let mut command = Command::new(&args.command[0]);
+        command.args(&args.command[1..]).envs(variables);
+        let (topology, options, told) = (ground.topology.clone(), options(&args.bind), args.bind.report);
+        let bind = move || {
+            let bound = bind_part(&topology, &part, options)?;
+            for warning in &bound.warnings {
+                report(&format!("rank {}: {warning}", number.rank));
+            }
+            if told {
+                report(&done(&bound, Some(number)));
+            }
+            Ok(())
+        };
+        Process { command, before: Box::new(bind) }
+    };
+    let launch = Launch { label: args.label, grace: std::time::Duration::from_secs(args.grace.into()) };
+    launch.run(ranks.into_iter().map(process).collect())
+}
+
+#[cfg(not(unix))]
+fn start(_ground: &Ground, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8> {
+    Err(Error::cannot_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
+}
