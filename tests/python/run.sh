@@ -18,8 +18,8 @@ fi
 environment=$(cd "$environment" && pwd)
 python=$environment/bin/python
 
-say "installing maturin, pytest, mypy and jsonschema"
-"$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest mypy jsonschema types-jsonschema
+say "installing maturin, pytest, mypy, numpy and jsonschema"
+"$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest mypy numpy jsonschema types-jsonschema
 
 say "building the wheel in $wheels"
 rm -f "$wheels"/nvtopo-*.whl
