@@ -3,8 +3,21 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 9] =
-    ["status", "cpuset", "topology", "gpu", "request", "placement", "binding", "snapshot", "handle"];
+const FILES: [&str; 13] = [
+    "status",
+    "cpuset",
+    "topology",
+    "gpu",
+    "request",
+    "placement",
+    "chooser",
+    "node",
+    "rules",
+    "plan",
+    "binding",
+    "snapshot",
+    "handle",
+];
 
 #[test]
 fn the_header_is_up_to_date() {
