@@ -204,6 +204,12 @@ typedef struct nvtopo_chooser nvtopo_chooser;
 typedef struct nvtopo_cpuset nvtopo_cpuset;
 
 /**
+ * A parallel job whose ranks are to be mapped to GPUs. One thread at a time may change it; any number may map it while
+ * none does. Until told otherwise it is one rank, and ranks run as Megatron's do, tp-cp-ep-dp-pp.
+ */
+typedef struct nvtopo_job nvtopo_job;
+
+/**
  * A machine and the jobs on it: jobs come and go, and each gets the best of what is free. A job is a number, which is
  * given once. One thread at a time may change it; any number may ask it while none does.
  */
@@ -221,6 +227,12 @@ typedef struct nvtopo_placement nvtopo_placement;
  * Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
  */
 typedef struct nvtopo_plan nvtopo_plan;
+
+/**
+ * The GPUs for the ranks of a parallel job, so that it communicates in the least time. It never changes, and any number
+ * of threads may use it at once.
+ */
+typedef struct nvtopo_rank_map nvtopo_rank_map;
 
 /**
  * A request for GPUs. One thread at a time may change it; any number may place it while none does.
@@ -351,6 +363,32 @@ typedef struct {
      */
     bool is_certain;
 } nvtopo_room;
+
+/**
+ * What a job communicates for in one step, in seconds.
+ */
+typedef struct {
+    /**
+     * With this mapping.
+     */
+    double seconds;
+    /**
+     * In the launcher's order.
+     */
+    double launcher_seconds;
+    /**
+     * No mapping takes less.
+     */
+    double bound_seconds;
+    /**
+     * How many times faster the mapping is than the launcher's order; 1 where nothing is gained.
+     */
+    double gain;
+    /**
+     * Whether no mapping takes less time.
+     */
+    bool is_optimal;
+} nvtopo_rank_times;
 
 #ifdef __cplusplus
 extern "C" {
@@ -1047,6 +1085,87 @@ nvtopo_status nvtopo_plan_remark(const nvtopo_plan *plan, size_t i, const char *
 nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
                                  const char * format,
                                  const char **text);
+
+/**
+ * A job of one rank.
+ */
+nvtopo_status nvtopo_job_new(nvtopo_job **job);
+
+/**
+ * Frees a job. Mappings that were made from it live on. NULL is left alone.
+ */
+void nvtopo_job_free(nvtopo_job *job);
+
+/**
+ * How large a dimension is: "tp" (or "model"), "cp", "ep", "dp" (or "data") or "pp" (or "pipe").
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+nvtopo_status nvtopo_job_size(nvtopo_job *job, const char * dimension, size_t size);
+
+/**
+ * How ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or `DeepSpeed`'s ("pipe,data,model").
+ */
+nvtopo_status nvtopo_job_order(nvtopo_job *job,
+                               const char * order);
+
+/**
+ * What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
+ */
+nvtopo_status nvtopo_job_traffic(nvtopo_job *job,
+                                 const char * traffic);
+
+/**
+ * The transformer from which the traffic follows, such as
+ * "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B".
+ */
+nvtopo_status nvtopo_job_model(nvtopo_job *job, const char * model);
+
+/**
+ * Maps the ranks of a job to GPUs, by the indices that nvidia-smi shows, as many as there are ranks, in the order in which
+ * the ranks see them. An array of none (NULL and 0) is all GPUs that can be used.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for contradictions and for traffic of which nobody told, and
+ * `NVTOPO_STATUS_UNSATISFIABLE` where the number of GPUs is another.
+ */
+nvtopo_status nvtopo_topology_map_ranks(const nvtopo_topology *topology,
+                                        const nvtopo_job *job,
+                                        const uint32_t * gpus,
+                                        size_t count,
+                                        nvtopo_rank_map **map);
+
+/**
+ * Frees a mapping. NULL is left alone.
+ */
+void nvtopo_rank_map_free(nvtopo_rank_map *map);
+
+/**
+ * How many ranks there are.
+ */
+nvtopo_status nvtopo_rank_map_rank_count(const nvtopo_rank_map *map, size_t *count);
+
+/**
+ * The index of the GPU of a rank.
+ */
+nvtopo_status nvtopo_rank_map_gpu(const nvtopo_rank_map *map, size_t rank, uint32_t *index);
+
+/**
+ * What the job communicates for in one step.
+ */
+nvtopo_status nvtopo_rank_map_times(const nvtopo_rank_map *map, nvtopo_rank_times *times);
+
+/**
+ * How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
+ */
+nvtopo_status nvtopo_rank_map_variable_count(const nvtopo_rank_map *map,
+                                             size_t *count);
+
+/**
+ * Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the mapping.
+ */
+nvtopo_status nvtopo_rank_map_variable(const nvtopo_rank_map *map,
+                                       size_t i,
+                                       nvtopo_variable *variable);
 
 /**
  * Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA

@@ -13,6 +13,7 @@ mod handle;
 pub mod node;
 pub mod placement;
 pub mod plan;
+pub mod ranks;
 pub mod request;
 pub mod rules;
 pub mod snapshot;

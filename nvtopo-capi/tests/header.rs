@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "status",
     "cpuset",
     "topology",
@@ -14,6 +14,7 @@ const FILES: [&str; 13] = [
     "node",
     "rules",
     "plan",
+    "ranks",
     "binding",
     "snapshot",
     "handle",
