@@ -193,9 +193,27 @@ typedef enum {
 typedef struct nvtopo_binding nvtopo_binding;
 
 /**
+ * Chooses GPUs of one machine from any that are free. The answers are those of `nvtopo_topology_place`, and are kept:
+ * asked again, one costs nanoseconds. Any number of threads may use it at once.
+ */
+typedef struct nvtopo_chooser nvtopo_chooser;
+
+/**
  * A set of CPUs by the kernel's numbers. It never changes, and any number of threads may use it at once.
  */
 typedef struct nvtopo_cpuset nvtopo_cpuset;
+
+/**
+ * A parallel job whose ranks are to be mapped to GPUs. One thread at a time may change it; any number may map it while
+ * none does. Until told otherwise it is one rank, and ranks run as Megatron's do, tp-cp-ep-dp-pp.
+ */
+typedef struct nvtopo_job nvtopo_job;
+
+/**
+ * A machine and the jobs on it: jobs come and go, and each gets the best of what is free. A job is a number, which is
+ * given once. One thread at a time may change it; any number may ask it while none does.
+ */
+typedef struct nvtopo_node nvtopo_node;
 
 /**
  * The GPUs for a job, in the order to use: local rank 0 takes the first. It never changes, and any number of threads
@@ -204,12 +222,33 @@ typedef struct nvtopo_cpuset nvtopo_cpuset;
 typedef struct nvtopo_placement nvtopo_placement;
 
 /**
+ * What each rank of a job on one machine gets. It never changes, and any number of threads may use it at once.
+ *
+ * Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
+ */
+typedef struct nvtopo_plan nvtopo_plan;
+
+/**
+ * The GPUs for the ranks of a parallel job, so that it communicates in the least time. It never changes, and any number
+ * of threads may use it at once.
+ */
+typedef struct nvtopo_rank_map nvtopo_rank_map;
+
+/**
  * A request for GPUs. One thread at a time may change it; any number may place it while none does.
  *
  * The functions that change it add to what was said before, and say nothing of whether a topology has such GPUs:
  * `nvtopo_topology_place` does.
  */
 typedef struct nvtopo_request nvtopo_request;
+
+/**
+ * How CPUs are dealt out. One thread at a time may change it; any number may use it while none does.
+ *
+ * Until told otherwise: each GPU gets its own share of whole cores, with all their threads, of the CPUs that the calling
+ * thread is bound to.
+ */
+typedef struct nvtopo_rules nvtopo_rules;
 
 /**
  * A machine: its GPUs and NICs and what lies between them. It never changes, and any number of threads may use it at
@@ -281,6 +320,75 @@ typedef struct {
      */
     const char *value;
 } nvtopo_variable;
+
+/**
+ * A set of up to 128 GPUs by their positions: bit n of `low` is GPU n, and bit n of `high` is GPU 64 + n.
+ */
+typedef struct {
+    /**
+     * The GPUs at positions 0 to 63.
+     */
+    uint64_t low;
+    /**
+     * The GPUs at positions 64 to 127.
+     */
+    uint64_t high;
+} nvtopo_gpu_set;
+
+/**
+ * How well jobs were placed together.
+ */
+typedef struct {
+    /**
+     * What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
+     * machine, on average; 1 without any.
+     */
+    double share;
+    /**
+     * Whether no division gives them more together.
+     */
+    bool is_optimal;
+} nvtopo_batch;
+
+/**
+ * How many jobs there is room for.
+ */
+typedef struct {
+    /**
+     * So many at once.
+     */
+    size_t jobs;
+    /**
+     * Whether there is certainly none for one more.
+     */
+    bool is_certain;
+} nvtopo_room;
+
+/**
+ * What a job communicates for in one step, in seconds.
+ */
+typedef struct {
+    /**
+     * With this mapping.
+     */
+    double seconds;
+    /**
+     * In the launcher's order.
+     */
+    double launcher_seconds;
+    /**
+     * No mapping takes less.
+     */
+    double bound_seconds;
+    /**
+     * How many times faster the mapping is than the launcher's order; 1 where nothing is gained.
+     */
+    double gain;
+    /**
+     * Whether no mapping takes less time.
+     */
+    bool is_optimal;
+} nvtopo_rank_times;
 
 #ifdef __cplusplus
 extern "C" {
@@ -682,7 +790,7 @@ nvtopo_status nvtopo_placement_nic_path(const nvtopo_placement *placement,
                                         nvtopo_path *path);
 
 /**
- * The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs of the job than its share;
+ * The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs than its share;
  * NULL where no NIC is known. The text belongs to the placement.
  */
 nvtopo_status nvtopo_placement_own_nic(const nvtopo_placement *placement,
@@ -756,6 +864,310 @@ nvtopo_status nvtopo_placement_variable(const nvtopo_placement *placement,
                                         nvtopo_variable *variable);
 
 /**
+ * A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`;
+ * "" are the default ones. `sizes` is how often jobs of each size come, as in `nvtopo_request_mix`; "" is all alike.
+ *
+ * Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+nvtopo_status nvtopo_chooser_new(const nvtopo_topology *topology,
+                                 const char * objectives,
+                                 const char * sizes,
+                                 nvtopo_chooser **chooser);
+
+/**
+ * Frees a chooser. NULL is left alone.
+ */
+void nvtopo_chooser_free(nvtopo_chooser *chooser);
+
+/**
+ * The best `count` of the free GPUs; the empty set where there are not so many, or none was asked for. Bits of no GPU,
+ * and GPUs that cannot be used, are not looked at.
+ */
+nvtopo_status nvtopo_chooser_choose(const nvtopo_chooser *chooser,
+                                    nvtopo_gpu_set free,
+                                    size_t count,
+                                    nvtopo_gpu_set *chosen);
+
+/**
+ * A machine without jobs. The topology may be freed before it.
+ *
+ * Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
+ */
+nvtopo_status nvtopo_node_new(const nvtopo_topology *topology, nvtopo_node **node);
+
+/**
+ * Frees a node. Placements that it gave live on. NULL is left alone.
+ */
+void nvtopo_node_free(nvtopo_node *node);
+
+/**
+ * Places a job. What it got, `nvtopo_node_placement` says.
+ *
+ * Fails as `nvtopo_topology_place` does, and then nothing changes.
+ */
+nvtopo_status nvtopo_node_place(nvtopo_node *node, const nvtopo_request *request, uint64_t *job);
+
+/**
+ * Places `count` jobs at once, so that their rings carry the most together: not one after another, where the first takes
+ * what a later one needs. The numbers of the jobs are written to `jobs`, which has room for `count`, in the order of the
+ * requests. Either all are placed, or none.
+ *
+ * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there is no room for all.
+ */
+nvtopo_status nvtopo_node_place_all(nvtopo_node *node,
+                                    const nvtopo_request *const * requests,
+                                    size_t count,
+                                    uint64_t * jobs,
+                                    nvtopo_batch *batch);
+
+/**
+ * What a job would get now. Nothing changes.
+ *
+ * Fails as `nvtopo_topology_place` does.
+ */
+nvtopo_status nvtopo_node_what_if(const nvtopo_node *node,
+                                  const nvtopo_request *request,
+                                  nvtopo_placement **placement);
+
+/**
+ * What a job has.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
+ */
+nvtopo_status nvtopo_node_placement(const nvtopo_node *node,
+                                    uint64_t job,
+                                    nvtopo_placement **placement);
+
+/**
+ * Ends a job, and gives back what it had.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
+ */
+nvtopo_status nvtopo_node_release(nvtopo_node *node, uint64_t job);
+
+/**
+ * The GPUs that no job has and that can be used.
+ */
+nvtopo_status nvtopo_node_available(const nvtopo_node *node, nvtopo_gpu_set *gpus);
+
+/**
+ * How many jobs there are.
+ */
+nvtopo_status nvtopo_node_job_count(const nvtopo_node *node, size_t *count);
+
+/**
+ * The number of the job that came as number `i`, from 0 on, of those that are there.
+ */
+nvtopo_status nvtopo_node_job(const nvtopo_node *node, size_t i, uint64_t *job);
+
+/**
+ * How many jobs like this there is room for at once.
+ */
+nvtopo_status nvtopo_node_room_for(const nvtopo_node *node,
+                                   const nvtopo_request *request,
+                                   nvtopo_room *room);
+
+/**
+ * The default rules.
+ */
+nvtopo_status nvtopo_rules_new(nvtopo_rules **rules);
+
+/**
+ * Frees rules. NULL is left alone.
+ */
+void nvtopo_rules_free(nvtopo_rules *rules);
+
+/**
+ * By which policy, such as "exclusive" or "node". The error for an unknown name lists those that there are.
+ */
+nvtopo_status nvtopo_rules_policy(nvtopo_rules *rules,
+                                  const char * name);
+
+/**
+ * Which hardware threads of a core are used: "all" or "one".
+ */
+nvtopo_status nvtopo_rules_smt(nvtopo_rules *rules, const char * threads);
+
+/**
+ * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
+ * ("affinity"), or all that the kernel would let it have ("cpuset"), whatever a launcher has bound it to.
+ */
+nvtopo_status nvtopo_rules_scope(nvtopo_rules *rules,
+                                 const char * scope);
+
+/**
+ * Only these CPUs are dealt out. The set is copied.
+ */
+nvtopo_status nvtopo_rules_allow_cpus(nvtopo_rules *rules, const nvtopo_cpuset *cpus);
+
+/**
+ * These CPUs are kept for others. The set is copied.
+ */
+nvtopo_status nvtopo_rules_reserve_cpus(nvtopo_rules *rules, const nvtopo_cpuset *cpus);
+
+/**
+ * Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
+ * visible GPU. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
+ * says; where there are more ranks than GPUs, they begin again at the first.
+ *
+ * Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
+ * rules does not either.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number.
+ */
+nvtopo_status nvtopo_topology_plan(const nvtopo_topology *topology,
+                                   size_t ranks,
+                                   const nvtopo_rules *rules,
+                                   nvtopo_plan **plan);
+
+/**
+ * Frees a plan. NULL is left alone.
+ */
+void nvtopo_plan_free(nvtopo_plan *plan);
+
+/**
+ * How many ranks there are.
+ */
+nvtopo_status nvtopo_plan_rank_count(const nvtopo_plan *plan, size_t *count);
+
+/**
+ * How many GPUs a rank has; 0 where none is visible, or which one it is cannot be told.
+ */
+nvtopo_status nvtopo_plan_gpu_count(const nvtopo_plan *plan, size_t rank, size_t *count);
+
+/**
+ * The index of GPU number `i`, from 0 on, of a rank: the one that nvidia-smi shows.
+ */
+nvtopo_status nvtopo_plan_gpu(const nvtopo_plan *plan, size_t rank, size_t i, uint32_t *index);
+
+/**
+ * The CPUs of a rank; empty where it has no GPU. The set belongs to the plan.
+ */
+nvtopo_status nvtopo_plan_cpus(const nvtopo_plan *plan, size_t rank, const nvtopo_cpuset **cpus);
+
+/**
+ * How many cores a rank has threads of that no other rank has; 0 where they are shared or that is unknown.
+ */
+nvtopo_status nvtopo_plan_own_cores(const nvtopo_plan *plan,
+                                    size_t rank,
+                                    size_t *count);
+
+/**
+ * The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; "" when they are not known.
+ */
+nvtopo_status nvtopo_plan_mems(const nvtopo_plan *plan,
+                               size_t rank,
+                               const char **list);
+
+/**
+ * The name of the NIC that a rank should use; NULL where no NIC is known. The text belongs to the plan.
+ */
+nvtopo_status nvtopo_plan_nic(const nvtopo_plan *plan,
+                              size_t rank,
+                              const char **name);
+
+/**
+ * How many remarks there are: what a person should know.
+ */
+nvtopo_status nvtopo_plan_remark_count(const nvtopo_plan *plan, size_t *count);
+
+/**
+ * A remark by its number, from 0 on.
+ */
+nvtopo_status nvtopo_plan_remark(const nvtopo_plan *plan, size_t i, const char **text);
+
+/**
+ * The plan as a launcher takes it, such as "rankfile-ompi5", "srun" or "taskset". The text belongs to the plan. The error
+ * for an unknown name lists those that there are.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown name, and where a rank has no CPUs.
+ */
+nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
+                                 const char * format,
+                                 const char **text);
+
+/**
+ * A job of one rank.
+ */
+nvtopo_status nvtopo_job_new(nvtopo_job **job);
+
+/**
+ * Frees a job. Mappings that were made from it live on. NULL is left alone.
+ */
+void nvtopo_job_free(nvtopo_job *job);
+
+/**
+ * How large a dimension is: "tp" (or "model"), "cp", "ep", "dp" (or "data") or "pp" (or "pipe").
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+nvtopo_status nvtopo_job_size(nvtopo_job *job, const char * dimension, size_t size);
+
+/**
+ * How ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or `DeepSpeed`'s ("pipe,data,model").
+ */
+nvtopo_status nvtopo_job_order(nvtopo_job *job,
+                               const char * order);
+
+/**
+ * What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
+ */
+nvtopo_status nvtopo_job_traffic(nvtopo_job *job,
+                                 const char * traffic);
+
+/**
+ * The transformer from which the traffic follows, such as
+ * "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B".
+ */
+nvtopo_status nvtopo_job_model(nvtopo_job *job, const char * model);
+
+/**
+ * Maps the ranks of a job to GPUs, by the indices that nvidia-smi shows, as many as there are ranks, in the order in which
+ * the ranks see them. An array of none (NULL and 0) is all GPUs that can be used.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for contradictions and for traffic of which nobody told, and
+ * `NVTOPO_STATUS_UNSATISFIABLE` where the number of GPUs is another.
+ */
+nvtopo_status nvtopo_topology_map_ranks(const nvtopo_topology *topology,
+                                        const nvtopo_job *job,
+                                        const uint32_t * gpus,
+                                        size_t count,
+                                        nvtopo_rank_map **map);
+
+/**
+ * Frees a mapping. NULL is left alone.
+ */
+void nvtopo_rank_map_free(nvtopo_rank_map *map);
+
+/**
+ * How many ranks there are.
+ */
+nvtopo_status nvtopo_rank_map_rank_count(const nvtopo_rank_map *map, size_t *count);
+
+/**
+ * The index of the GPU of a rank.
+ */
+nvtopo_status nvtopo_rank_map_gpu(const nvtopo_rank_map *map, size_t rank, uint32_t *index);
+
+/**
+ * What the job communicates for in one step.
+ */
+nvtopo_status nvtopo_rank_map_times(const nvtopo_rank_map *map, nvtopo_rank_times *times);
+
+/**
+ * How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
+ */
+nvtopo_status nvtopo_rank_map_variable_count(const nvtopo_rank_map *map,
+                                             size_t *count);
+
+/**
+ * Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the mapping.
+ */
+nvtopo_status nvtopo_rank_map_variable(const nvtopo_rank_map *map,
+                                       size_t i,
+                                       nvtopo_variable *variable);
+
+/**
  * Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
  * nodes beside them first. Local rank n takes GPU number n of the placement; -1 takes them all.
  *
@@ -783,6 +1195,45 @@ nvtopo_status nvtopo_topology_bind(const nvtopo_topology *topology,
                                    nvtopo_binding **binding);
 
 /**
+ * Binds as `nvtopo_placement_bind` does, with memory taken as `memory` says: from the near nodes first ("preferred"),
+ * from the node of the CPU that asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"),
+ * or as before ("none").
+ *
+ * Fails as `nvtopo_placement_bind` does, and with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+nvtopo_status nvtopo_placement_bind_by(const nvtopo_placement *placement,
+                                       int64_t local_rank,
+                                       const char * memory,
+                                       bool trust,
+                                       nvtopo_binding **binding);
+
+/**
+ * Binds as `nvtopo_topology_bind` does, to one of `local_size` local ranks (0: as many as the launcher says), with CPUs
+ * dealt out by rules, and memory taken as in `nvtopo_placement_bind_by`.
+ *
+ * Fails as these do.
+ */
+nvtopo_status nvtopo_topology_bind_by(const nvtopo_topology *topology,
+                                      int64_t local_rank,
+                                      size_t local_size,
+                                      const nvtopo_rules *rules,
+                                      const char * memory,
+                                      bool trust,
+                                      nvtopo_binding **binding);
+
+/**
+ * Binds all threads of this process to the CPUs of a rank of a plan, with memory taken as in
+ * `nvtopo_placement_bind_by`.
+ *
+ * Fails as that does.
+ */
+nvtopo_status nvtopo_plan_bind(const nvtopo_plan *plan,
+                               size_t rank,
+                               const char * memory,
+                               bool trust,
+                               nvtopo_binding **binding);
+
+/**
  * Frees the account of a binding; the process stays bound. NULL is left alone.
  */
 void nvtopo_binding_free(nvtopo_binding *binding);
@@ -798,7 +1249,12 @@ nvtopo_status nvtopo_binding_before(const nvtopo_binding *binding, const nvtopo_
 nvtopo_status nvtopo_binding_after(const nvtopo_binding *binding, const nvtopo_cpuset **cpus);
 
 /**
- * The NUMA nodes that memory is now taken from first, as the kernel's list; "" when that is as it was.
+ * How memory is taken now: "preferred", "local", "bind" or "interleave"; "" when that is as it was.
+ */
+nvtopo_status nvtopo_binding_memory(const nvtopo_binding *binding, const char **policy);
+
+/**
+ * The NUMA nodes that memory is now taken from, as the kernel's list; "" when that is as it was, or from any.
  */
 nvtopo_status nvtopo_binding_mems(const nvtopo_binding *binding,
                                   const char **list);

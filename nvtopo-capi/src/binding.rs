@@ -3,11 +3,13 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
-use crate::handle::{c_text, c_texts, element, given, owned};
+use crate::handle::{Text, c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
+use crate::plan::nvtopo_plan;
+use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{BindOptions, Bound, Trust, bind_part, current_cpus};
+use nvtopo::apply::{BindOptions, Bound, MemoryPolicy, Trust, allowed_cpus, bind_part, current_cpus};
 use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -16,6 +18,7 @@ use std::mem::MaybeUninit;
 pub struct nvtopo_binding {
     before: nvtopo_cpuset,
     after: nvtopo_cpuset,
+    memory: CString,
     mems: CString,
     threads: usize,
     warnings: Vec<CString>,
@@ -64,6 +67,79 @@ pub extern "C" fn nvtopo_topology_bind(
     })
 }
 
+/// Binds as `nvtopo_placement_bind` does, with memory taken as `memory` says: from the near nodes first ("preferred"),
+/// from the node of the CPU that asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"),
+/// or as before ("none").
+///
+/// Fails as `nvtopo_placement_bind` does, and with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_bind_by(
+    placement: Option<&nvtopo_placement>,
+    local_rank: i64,
+    memory: Text,
+    trust: bool,
+    binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
+) -> nvtopo_status {
+    answer(binding, "binding", || {
+        let placement = &given(placement, "placement")?.placement;
+        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
+        let part = Part::of_placement(placement, rank(local_rank)?);
+        Ok(owned(nvtopo_binding::of(bind_part(placement.topology(), &part, options)?)))
+    })
+}
+
+/// Binds as `nvtopo_topology_bind` does, to one of `local_size` local ranks (0: as many as the launcher says), with CPUs
+/// dealt out by rules, and memory taken as in `nvtopo_placement_bind_by`.
+///
+/// Fails as these do.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_bind_by(
+    topology: Option<&nvtopo_topology>,
+    local_rank: i64,
+    local_size: usize,
+    rules: Option<&nvtopo_rules>,
+    memory: Text,
+    trust: bool,
+    binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
+) -> nvtopo_status {
+    answer(binding, "binding", || {
+        let topology = &given(topology, "topology")?.topology;
+        let rules = given(rules, "rules")?;
+        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
+        let rank = match (rank(local_rank)?, local_size) {
+            (Some(named), 1..) => Some(LocalRank::of(named.rank, local_size)?),
+            (named, _) => named,
+        };
+        let visible = VisibleGpus::from_environment(topology, |name| std::env::var(name).ok());
+        let mut cpu_rules = rules.rules.clone();
+        let limit = &mut cpu_rules.limits.allowed;
+        *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
+        let part = Part::of_visible_by(topology, &visible, rank, &cpu_rules);
+        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options)?)))
+    })
+}
+
+/// Binds all threads of this process to the CPUs of a rank of a plan, with memory taken as in
+/// `nvtopo_placement_bind_by`.
+///
+/// Fails as that does.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_bind(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    memory: Text,
+    trust: bool,
+    binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
+) -> nvtopo_status {
+    answer(binding, "binding", || {
+        let plan = &given(plan, "plan")?.plan;
+        element(plan.parts(), rank, "rank")?;
+        let part = plan.part(rank).unwrap_or_default();
+        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
+        Ok(owned(nvtopo_binding::of(bind_part(plan.topology(), &part, options)?)))
+    })
+}
+
 /// Frees the account of a binding; the process stays bound. NULL is left alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_binding_free(binding: Option<Box<nvtopo_binding>>) {
@@ -88,7 +164,16 @@ pub extern "C" fn nvtopo_binding_after(
     answer(cpus, "cpus", || Ok(&raw const given(binding, "binding")?.after))
 }
 
-/// The NUMA nodes that memory is now taken from first, as the kernel's list; "" when that is as it was.
+/// How memory is taken now: "preferred", "local", "bind" or "interleave"; "" when that is as it was.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_memory(
+    binding: Option<&nvtopo_binding>,
+    policy: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(policy, "policy", || Ok(given(binding, "binding")?.memory.as_ptr()))
+}
+
+/// The NUMA nodes that memory is now taken from, as the kernel's list; "" when that is as it was, or from any.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_binding_mems(
     binding: Option<&nvtopo_binding>,
@@ -130,6 +215,7 @@ impl nvtopo_binding {
         Self {
             before: bound.before.into(),
             after: bound.after.into(),
+            memory: bound.memory.map(c_text).unwrap_or_default(),
             mems: bound.mems.map(c_text).unwrap_or_default(),
             threads: bound.threads,
             warnings: c_texts(bound.remarks.iter().chain(&bound.warnings)),
@@ -140,6 +226,13 @@ impl nvtopo_binding {
 fn options(trust: bool) -> BindOptions {
     let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
     BindOptions { trust, ..BindOptions::default() }
+}
+
+fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
+    match memory.read("memory")? {
+        "none" => Ok(None),
+        word => Ok(Some(word.parse()?)),
+    }
 }
 
 /// -1 is all GPUs, as one process without a rank.

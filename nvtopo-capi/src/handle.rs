@@ -6,9 +6,11 @@
 //! promise in return.
 #![allow(unsafe_code, reason = "this file is what keeps it out of the others")]
 
+use crate::request::nvtopo_request;
 use crate::status::{Failure, nvtopo_status};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
+use std::mem::MaybeUninit;
 
 /// A text argument: `const char *`.
 #[repr(transparent)]
@@ -25,6 +27,14 @@ pub struct Indices(*const u32);
 /// An array argument of bytes: `const void *`.
 #[repr(transparent)]
 pub struct Bytes(*const u8);
+
+/// An array argument of requests: `const nvtopo_request *const *`.
+#[repr(transparent)]
+pub struct Requests(*const *const nvtopo_request);
+
+/// An array that a call fills with numbers: `uint64_t *`.
+#[repr(transparent)]
+pub struct Numbers(*mut u64);
 
 impl Text {
     /// The text of the argument that the header calls `name`.
@@ -58,6 +68,30 @@ impl Bytes {
     /// The `count` bytes of the argument that the header calls `name`.
     pub(crate) fn read(&self, count: usize, name: &str) -> Result<&[u8], Failure> {
         slice(&self.0, count, name)
+    }
+}
+
+impl Requests {
+    /// The `count` requests of the argument that the header calls `name`.
+    pub(crate) fn read(&self, count: usize, name: &str) -> Result<Vec<&nvtopo_request>, Failure> {
+        let request = |request: &'_ *const nvtopo_request| {
+            // SAFETY: only C makes the array; it promises that what is not NULL came from this library, is not freed,
+            // and is changed by nobody during the call.
+            unsafe { request.as_ref() }.ok_or_else(|| null(name))
+        };
+        slice(&self.0, count, name)?.iter().map(request).collect()
+    }
+}
+
+impl Numbers {
+    /// The room for `count` numbers of the argument that the header calls `name`.
+    pub(crate) fn room(&mut self, count: usize, name: &str) -> Result<&mut [MaybeUninit<u64>], Failure> {
+        if count == 0 {
+            return Ok(&mut []);
+        }
+        slice(&self.0.cast_const(), count, name)?;
+        // SAFETY: what `slice` asks of an array holds; C promises as well that nobody else uses it during the call.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.0.cast(), count) })
     }
 }
 

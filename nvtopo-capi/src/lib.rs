@@ -6,11 +6,16 @@
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
 pub mod binding;
+pub mod chooser;
 pub mod cpuset;
 pub mod gpu;
 mod handle;
+pub mod node;
 pub mod placement;
+pub mod plan;
+pub mod ranks;
 pub mod request;
+pub mod rules;
 pub mod snapshot;
 pub mod status;
 pub mod topology;

@@ -9,11 +9,18 @@ use nvtopo::solve::Quantity;
 use nvtopo::{PlacedGpu, Placement};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
+use std::sync::OnceLock;
 
 /// The GPUs for a job, in the order to use: local rank 0 takes the first. It never changes, and any number of threads
 /// may use it at once.
 pub struct nvtopo_placement {
     pub(crate) placement: Placement,
+    /// Made when the first is asked for: many callers want the indices only.
+    texts: OnceLock<Texts>,
+}
+
+/// What C sees of a placement besides its numbers.
+struct Texts {
     gpus: Vec<Chosen>,
     objectives: Vec<CString>,
     units: Vec<CString>,
@@ -70,7 +77,7 @@ pub extern "C" fn nvtopo_placement_gpu_count(
     placement: Option<&nvtopo_placement>,
     count: Option<&mut MaybeUninit<usize>>,
 ) -> nvtopo_status {
-    answer(count, "count", || Ok(given(placement, "placement")?.gpus.len()))
+    answer(count, "count", || Ok(given(placement, "placement")?.placement.gpus().len()))
 }
 
 /// The index of the chosen GPU number `i`, from 0 on: the one that nvidia-smi shows.
@@ -163,7 +170,7 @@ pub extern "C" fn nvtopo_placement_preference(
     placement: Option<&nvtopo_placement>,
     text: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(text, "text", || Ok(or_null(given(placement, "placement")?.preference.as_ref())))
+    answer(text, "text", || Ok(or_null(texts(placement)?.preference.as_ref())))
 }
 
 /// How many things the request prefers to that and cannot have.
@@ -172,7 +179,7 @@ pub extern "C" fn nvtopo_placement_unmet_count(
     placement: Option<&nvtopo_placement>,
     count: Option<&mut MaybeUninit<usize>>,
 ) -> nvtopo_status {
-    answer(count, "count", || Ok(given(placement, "placement")?.unmet.len()))
+    answer(count, "count", || Ok(texts(placement)?.unmet.len()))
 }
 
 /// What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
@@ -182,7 +189,7 @@ pub extern "C" fn nvtopo_placement_unmet(
     i: usize,
     text: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(text, "text", || Ok(element(&given(placement, "placement")?.unmet, i, "preference")?.as_ptr()))
+    answer(text, "text", || Ok(element(&texts(placement)?.unmet, i, "preference")?.as_ptr()))
 }
 
 /// How many objectives the sets of GPUs were compared by.
@@ -205,8 +212,8 @@ pub extern "C" fn nvtopo_placement_score(
         let placement = given(placement, "placement")?;
         let score = element(placement.placement.scores(), i, "score")?;
         Ok(nvtopo_score {
-            objective: element(&placement.objectives, i, "score")?.as_ptr(),
-            unit: element(&placement.units, i, "score")?.as_ptr(),
+            objective: element(&placement.texts().objectives, i, "score")?.as_ptr(),
+            unit: element(&placement.texts().units, i, "score")?.as_ptr(),
             value: score.value.number(),
             bounded: score.bound.is_some(),
             bound: score.bound.map_or(0.0, Quantity::number),
@@ -229,7 +236,7 @@ pub extern "C" fn nvtopo_placement_why(
     placement: Option<&nvtopo_placement>,
     text: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(text, "text", || Ok(given(placement, "placement")?.why.as_ptr()))
+    answer(text, "text", || Ok(texts(placement)?.why.as_ptr()))
 }
 
 /// How many remarks there are: what a person should know about the CPUs and memory given.
@@ -238,7 +245,7 @@ pub extern "C" fn nvtopo_placement_remark_count(
     placement: Option<&nvtopo_placement>,
     count: Option<&mut MaybeUninit<usize>>,
 ) -> nvtopo_status {
-    answer(count, "count", || Ok(given(placement, "placement")?.remarks.len()))
+    answer(count, "count", || Ok(texts(placement)?.remarks.len()))
 }
 
 /// A remark by its number, from 0 on.
@@ -248,7 +255,7 @@ pub extern "C" fn nvtopo_placement_remark(
     i: usize,
     text: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(text, "text", || Ok(element(&given(placement, "placement")?.remarks, i, "remark")?.as_ptr()))
+    answer(text, "text", || Ok(element(&texts(placement)?.remarks, i, "remark")?.as_ptr()))
 }
 
 /// How many environment variables show a process just the chosen GPUs, in their order.
@@ -257,7 +264,7 @@ pub extern "C" fn nvtopo_placement_variable_count(
     placement: Option<&nvtopo_placement>,
     count: Option<&mut MaybeUninit<usize>>,
 ) -> nvtopo_status {
-    answer(count, "count", || Ok(given(placement, "placement")?.environment.len()))
+    answer(count, "count", || Ok(texts(placement)?.environment.len()))
 }
 
 /// Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the placement. Set them
@@ -269,13 +276,25 @@ pub extern "C" fn nvtopo_placement_variable(
     variable: Option<&mut MaybeUninit<nvtopo_variable>>,
 ) -> nvtopo_status {
     answer(variable, "variable", || {
-        let (name, value) = element(&given(placement, "placement")?.environment, i, "variable")?;
+        let (name, value) = element(&texts(placement)?.environment, i, "variable")?;
         Ok(nvtopo_variable { name: name.as_ptr(), value: value.as_ptr() })
     })
 }
 
 impl From<Placement> for nvtopo_placement {
     fn from(placement: Placement) -> Self {
+        Self { placement, texts: OnceLock::new() }
+    }
+}
+
+impl nvtopo_placement {
+    fn texts(&self) -> &Texts {
+        self.texts.get_or_init(|| Texts::of(&self.placement))
+    }
+}
+
+impl Texts {
+    fn of(placement: &Placement) -> Self {
         let environment = placement.cuda_environment();
         Self {
             gpus: placement.gpus().iter().map(Chosen::of).collect(),
@@ -286,7 +305,6 @@ impl From<Placement> for nvtopo_placement {
             environment: environment.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             remarks: c_texts(placement.remarks()),
             why: c_text(placement.why()),
-            placement,
         }
     }
 }
@@ -302,8 +320,12 @@ fn or_null(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
+fn texts(placement: Option<&nvtopo_placement>) -> Result<&Texts, Failure> {
+    Ok(given(placement, "placement")?.texts())
+}
+
 fn chosen(placement: Option<&nvtopo_placement>, i: usize) -> Result<&Chosen, Failure> {
-    element(&given(placement, "placement")?.gpus, i, "chosen GPU")
+    element(&texts(placement)?.gpus, i, "chosen GPU")
 }
 
 fn placed(placement: Option<&nvtopo_placement>, i: usize) -> Result<&PlacedGpu, Failure> {

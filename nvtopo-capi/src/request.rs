@@ -15,7 +15,7 @@ use std::mem::MaybeUninit;
 /// The functions that change it add to what was said before, and say nothing of whether a topology has such GPUs:
 /// `nvtopo_topology_place` does.
 pub struct nvtopo_request {
-    request: Request,
+    pub(crate) request: Request,
 }
 
 /// A request for `gpus` GPUs of any kind.

@@ -3,8 +3,22 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 9] =
-    ["status", "cpuset", "topology", "gpu", "request", "placement", "binding", "snapshot", "handle"];
+const FILES: [&str; 14] = [
+    "status",
+    "cpuset",
+    "topology",
+    "gpu",
+    "request",
+    "placement",
+    "chooser",
+    "node",
+    "rules",
+    "plan",
+    "ranks",
+    "binding",
+    "snapshot",
+    "handle",
+];
 
 #[test]
 fn the_header_is_up_to_date() {

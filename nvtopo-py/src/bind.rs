@@ -1,77 +1,26 @@
-//! `bind`: what is done to this process. The environment is read here, from `os.environ`, and handed to the core.
+//! `bind` and `bound`: what is done to this process, for good or for a while. What may be said of it is in `wish`.
 
-use crate::call;
-use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
-use crate::error::invalid_request;
-use crate::placement::{Count, Placement};
-use crate::topology::Topology;
-use nvtopo::apply::{self, BindOptions, Threads, Trust, current_cpus};
-use nvtopo::solve::{VISIBILITY_VARIABLES, rank_variables};
-use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
-use pyo3::exceptions::PyTypeError;
+use crate::arguments::Count;
+use crate::cpuset::CpuArgument;
+use crate::environment::{Environment, environment};
+use crate::error::{invalid_request, raise};
+use crate::wish::{Bound, Memory, Target, Wish, warn};
+use nvtopo::apply::{self, BoundGuard, MemoryPolicy};
 use pyo3::prelude::*;
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-
-/// What bind did.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Bound {
-    /// The indices of the GPUs that this process was bound beside.
-    gpus: Vec<u32>,
-    /// The CPUs of the calling thread before.
-    before: CpuSet,
-    /// The CPUs of the calling thread now.
-    after: CpuSet,
-    /// How many threads were moved.
-    threads: usize,
-    /// The nodes that memory is now taken from first. None: the policy is as it was.
-    mems: Option<NodeSet>,
-    /// What was refused or could not be done.
-    warnings: Vec<String>,
-    /// What a person should know about the CPUs and memory given.
-    remarks: Vec<String>,
-}
-
-#[pymethods]
-impl Bound {
-    fn __repr__(&self) -> String {
-        format!("<Bound from CPUs {} to {}, {} threads>", self.before.0, self.after.0, self.threads)
-    }
-}
-
-/// What to bind by.
-pub(crate) enum Target<'py> {
-    Placement(pyo3::Bound<'py, Placement>),
-    Topology(pyo3::Bound<'py, Topology>),
-}
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Target<'py> {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(placement) = value.cast::<Placement>() {
-            return Ok(Self::Placement(placement.to_owned()));
-        }
-        if let Ok(topology) = value.cast::<Topology>() {
-            return Ok(Self::Topology(topology.to_owned()));
-        }
-        let given = value.get_type().name()?;
-        Err(PyTypeError::new_err(format!("expected a Placement or a Topology, not {given}")))
-    }
-}
+use pyo3::types::PyTuple;
+use std::cell::RefCell;
 
 /// Binds this process to the CPUs of its GPU, and lets it take memory near them first.
 ///
 /// By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs or MIG instances
 /// that CUDA_VISIBLE_DEVICES shows, or of all where that is not set; CUDA_DEVICE_ORDER tells how they are counted. A
-/// process without a rank takes all of them.
+/// process without a rank takes all of them. A part of a plan is what it is.
 ///
 /// Call it before other libraries start: memory that is taken already stays where it is, and a memory policy holds
 /// for the calling thread and for what it starts.
 ///
 /// Args:
-///     target: a Placement or a Topology.
+///     target: a Placement, a Topology, or a Part of a Plan.
 ///     local_rank: which process on this machine this is, from 0. None: what the launcher set (LOCAL_RANK of torchrun,
 ///         OMPI_COMM_WORLD_LOCAL_RANK, SLURM_LOCALID, …); outside a launcher there is no rank.
 ///     local_size: how many processes of the job are on this machine. None: what the launcher set; where it says nothing,
@@ -79,89 +28,177 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target<'py> {
 ///     threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
 ///     trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
 ///         machine is refused even so.
-///     reserve_cpus: CPUs that are kept for others. By a topology only: a placement was given its CPUs by
-///         Topology.place.
+///     reserve_cpus: CPUs that are kept for others. This and policy, smt and scope are for a topology only: a placement
+///         and a part have their CPUs.
+///     policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
+///     smt: "all" threads of a core (unless told), or "one".
+///     memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
+///         asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
+///     scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
+///         have ("cpuset"), whatever a launcher has bound it to.
+///     on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
+///         and the process runs on as it was.
 ///
 /// Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
-/// InvalidRequestError where the launcher's rank is no number. Memory that is refused is a warning in the answer.
+/// InvalidRequestError where the launcher's rank is no number, and for unknown words even with on_error="warn". Memory
+/// that is refused is a warning in the answer.
 ///
 /// >>> import nvtopo
 /// >>> place = nvtopo.discover().place(gpus=4)  # doctest: +SKIP
 /// >>> nvtopo.bind(place).after                 # doctest: +SKIP
 /// CpuSet('0-13,112-125')
 #[pyfunction]
-#[pyo3(signature = (target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None))]
+#[pyo3(signature = (
+    target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
+    memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
+                     policy=None, smt=None, memory='preferred', scope=None, on_error='raise')")]
+#[allow(clippy::too_many_arguments)] // They are keywords to Python.
 pub(crate) fn bind(
     py: Python<'_>,
-    target: Target<'_>,
+    target: Target,
     local_rank: Option<Count>,
     local_size: Option<Count>,
     threads: &str,
     trust: bool,
     reserve_cpus: Option<CpuArgument>,
+    policy: Option<&str>,
+    smt: Option<&str>,
+    memory: Memory,
+    scope: Option<&str>,
+    on_error: &str,
 ) -> PyResult<Bound> {
-    let threads = match threads {
-        "all" => Threads::All,
-        "calling" => Threads::Calling,
-        _ => return Err(invalid_request(py, &format!("threads is '{threads}': give 'all' or 'calling'"))),
-    };
-    let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
-    let environment = environment(py)?;
-    let variable = |name: &str| environment.get(name).cloned();
-    let rank = |given: Option<Count>| match (given, local_size) {
-        (Some(Count(rank)), None) => Ok(Some(LocalRank::named(rank, variable))),
-        (Some(Count(rank)), Some(Count(size))) => LocalRank::of(rank, size).map(Some),
-        (None, None) => LocalRank::from_environment(variable),
-        (None, Some(Count(size))) => match LocalRank::from_environment(variable)? {
-            Some(launched) => LocalRank::of(launched.rank, size).map(Some),
-            None => Ok(None),
-        },
-    };
-    let options = BindOptions { threads, trust, ..BindOptions::default() };
-    match target {
-        Target::Placement(_) if reserve_cpus.is_some() => {
-            Err(invalid_request(py, "a placement has its CPUs already: give reserve_cpus to place()"))
+    let wish = Wish::new(
+        py,
+        target,
+        local_rank,
+        local_size,
+        threads,
+        trust,
+        reserve_cpus,
+        policy,
+        smt,
+        memory,
+        scope,
+        on_error,
+    )?;
+    wish.run(py, |part| Ok(Bound::of(&apply::bind_part(wish.topology(), part, wish.options)?)))
+}
+
+/// As bind, for the block of a `with` statement: at its end, what was found comes back.
+///
+/// The arguments are those of bind. What bind would do is done when the block is entered, and the block gets what bind
+/// would answer. It must end in the thread that entered it. Threads that start in between go where that thread goes.
+///
+/// >>> import nvtopo
+/// >>> with nvtopo.bound(nvtopo.discover()) as done:  # doctest: +SKIP
+/// ...     print(done.after)
+#[pyfunction]
+#[pyo3(signature = (
+    target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
+    memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
+                     policy=None, smt=None, memory='preferred', scope=None, on_error='raise')")]
+#[allow(clippy::too_many_arguments)] // They are keywords to Python.
+pub(crate) fn bound(
+    py: Python<'_>,
+    target: Target,
+    local_rank: Option<Count>,
+    local_size: Option<Count>,
+    threads: &str,
+    trust: bool,
+    reserve_cpus: Option<CpuArgument>,
+    policy: Option<&str>,
+    smt: Option<&str>,
+    memory: Memory,
+    scope: Option<&str>,
+    on_error: &str,
+) -> PyResult<Binding> {
+    Wish::new(
+        py,
+        target,
+        local_rank,
+        local_size,
+        threads,
+        trust,
+        reserve_cpus,
+        policy,
+        smt,
+        memory,
+        scope,
+        on_error,
+    )
+    .map(Binding)
+}
+
+/// A binding for the block of a `with` statement. Made by bound.
+#[pyclass(frozen, module = "nvtopo")]
+pub(crate) struct Binding(Wish);
+
+thread_local! {
+    /// What this thread has entered and not left, by the address of the Binding. A guard belongs to its thread, and
+    /// Python's objects do not.
+    static ENTERED: RefCell<Vec<(usize, Option<BoundGuard>)>> = const { RefCell::new(Vec::new()) };
+}
+
+#[pymethods]
+impl Binding {
+    fn __enter__(&self, py: Python<'_>) -> PyResult<Bound> {
+        let address = self.address();
+        let enter = |guard| ENTERED.with_borrow_mut(|entered| entered.push((address, guard)));
+        let mut guarded = false;
+        let done = self.0.run(py, |part| {
+            let guard = apply::bound(self.0.topology(), part, self.0.options)?;
+            let done = Bound::of(guard.bound());
+            enter(Some(guard));
+            guarded = true;
+            Ok(done)
+        })?;
+        if !guarded {
+            enter(None);
         }
-        Target::Placement(placement) => {
-            let placement = &placement.get().0;
-            call(py, || {
-                let part = Part::of_placement(placement, rank(local_rank)?);
-                apply_part(placement.topology(), &part, options)
-            })
+        Ok(done)
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __exit__(&self, py: Python<'_>, _error: &pyo3::Bound<'_, PyTuple>) -> PyResult<()> {
+        let address = self.address();
+        let guard = ENTERED.with_borrow_mut(|entered| {
+            let last = entered.iter().rposition(|(own, _)| *own == address)?;
+            Some(entered.remove(last).1)
+        });
+        let Some(guard) = guard else {
+            return Err(invalid_request(py, "this block was not entered in this thread"));
+        };
+        match guard.map_or(Ok(()), BoundGuard::restore) {
+            Err(error) if self.0.lenient => warn(py, &error),
+            done => done.map_err(|error| raise(py, &error)),
         }
-        Target::Topology(topology) => {
-            let topology = &topology.get().0;
-            call(py, || {
-                let rank = rank(local_rank)?;
-                let reserved = reserve_cpus.unwrap_or_default().0;
-                let limits = CpuLimits { allowed: Some(current_cpus()?), reserved };
-                let visible = VisibleGpus::from_environment(topology, |name| environment.get(name).cloned());
-                apply_part(topology, &Part::of_visible(topology, &visible, rank, &limits), options)
-            })
-        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Binding by {} GPUs>", self.0.topology().gpus().len())
     }
 }
 
-fn apply_part(topology: &nvtopo::Topology, part: &Part, options: BindOptions) -> nvtopo::Result<Bound> {
-    let bound = apply::bind_part(topology, part, options)?;
-    Ok(Bound {
-        gpus: bound.gpus,
-        before: CpuSet(bound.before),
-        after: CpuSet(bound.after),
-        threads: bound.threads,
-        mems: bound.mems.map(NodeSet),
-        warnings: bound.warnings,
-        remarks: bound.remarks,
-    })
+impl Binding {
+    fn address(&self) -> usize {
+        std::ptr::from_ref(self) as usize
+    }
 }
 
-/// The variables that matter here, as Python sees them.
-fn environment(py: Python<'_>) -> PyResult<BTreeMap<&'static str, String>> {
-    let environ = py.import("os")?.getattr("environ")?;
-    let mut variables = BTreeMap::new();
-    for name in rank_variables().chain(VISIBILITY_VARIABLES) {
-        let value: Option<OsString> = environ.call_method1("get", (name,))?.extract()?;
-        variables.extend(value.map(|value| (name, value.to_string_lossy().into_owned())));
-    }
-    Ok(variables)
+/// Warnings for the variables that undo a binding after it was made: OMP_PLACES, OMP_PROC_BIND, GOMP_CPU_AFFINITY and
+/// KMP_AFFINITY. Nothing is set or unset.
+///
+/// Args:
+///     environ: the variables of the process. None: os.environ.
+///
+/// >>> import nvtopo
+/// >>> nvtopo.hazards({"OMP_PROC_BIND": "close"})[0].split(":")[0]
+/// 'OMP_PROC_BIND=close undoes the binding'
+#[pyfunction]
+#[pyo3(signature = (environ=None))]
+pub(crate) fn hazards(py: Python<'_>, environ: Option<Environment>) -> PyResult<Vec<String>> {
+    let environ = environ.map_or_else(|| environment(py), Ok)?;
+    Ok(apply::hazards(|name| environ.get(name)))
 }

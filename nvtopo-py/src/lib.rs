@@ -6,20 +6,55 @@
 // What stands in `///` here is read with Python's `help`.
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
+mod arguments;
 mod bind;
+mod chooser;
 mod cpuset;
 mod devices;
+mod environment;
 mod error;
+mod node;
+mod pairs;
 mod placement;
+mod plan;
+mod ranks;
+mod shares;
 mod source;
 mod topology;
+mod visible;
+mod wish;
 
 use error::raise;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 /// Calls the core with the interpreter lock released, and raises what it answers with.
 fn call<T: Send>(py: Python<'_>, core: impl FnOnce() -> nvtopo::Result<T> + Send) -> PyResult<T> {
     py.detach(core).map_err(|error| raise(py, &error))
+}
+
+/// The indices of GPUs by their positions.
+fn indices_of(topology: &nvtopo::Topology, positions: &[usize]) -> Vec<u32> {
+    let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+    positions.iter().filter_map(|position| indices.get(*position).copied()).collect()
+}
+
+/// Variables as a dict.
+fn variables(
+    py: Python<'_>,
+    told: impl IntoIterator<Item = (&'static str, String)>,
+) -> PyResult<Bound<'_, PyDict>> {
+    let environment = PyDict::new(py);
+    for (name, value) in told {
+        environment.set_item(name, value)?;
+    }
+    Ok(environment)
+}
+
+/// A text as notebooks show it.
+fn pre(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    format!("<pre>{escaped}</pre>")
 }
 
 /// The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
@@ -30,17 +65,33 @@ mod _nvtopo {
     use std::ffi::OsString;
 
     #[pymodule_export]
-    use super::bind::{Bound, bind};
+    use super::bind::{Binding, bind, bound, hazards};
+    #[pymodule_export]
+    use super::chooser::Chooser;
     #[pymodule_export]
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
     use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
     #[pymodule_export]
-    use super::placement::{PlacedGpu, Placement, Score};
+    use super::node::{Batch, Job, Node, Request};
+    #[pymodule_export]
+    use super::pairs::{BandwidthMatrix, Pair};
+    #[pymodule_export]
+    use super::placement::{Alternative, Explanation, Loss, PlacedGpu, Placement, Score};
+    #[pymodule_export]
+    use super::plan::{Part, Plan, cpu_policies, launch_formats};
+    #[pymodule_export]
+    use super::ranks::{DimensionTime, RankGroup, RankMap};
+    #[pymodule_export]
+    use super::shares::{Share, Shares};
     #[pymodule_export]
     use super::source::{discover, load, loads, open, preset, presets, snapshot};
     #[pymodule_export]
-    use super::topology::{Pair, Share, Shares, Topology};
+    use super::topology::Topology;
+    #[pymodule_export]
+    use super::visible::VisibleGpus;
+    #[pymodule_export]
+    use super::wish::Bound;
 
     /// Runs the command `nvtopo` with these arguments and returns its exit code.
     ///

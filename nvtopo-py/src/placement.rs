@@ -1,107 +1,11 @@
-//! `Placement`, what it consists of, and the arguments of a request for one.
+//! `Placement` and what it consists of; `Explanation`, which holds it against others.
 
-use crate::call;
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::error::{invalid_request, raise};
-use nvtopo::GpuRef;
+use crate::{call, pre, variables};
 use nvtopo::render::{Style, by_name};
-use nvtopo::solve::{Constraint, Quantity, SizeMix};
-use pyo3::exceptions::PyTypeError;
+use nvtopo::solve::Quantity;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString};
-use std::collections::BTreeMap;
-
-/// A count or a rank: an integer from 0 up.
-#[derive(Clone, Copy)]
-pub(crate) struct Count(pub(crate) usize);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Count {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let number = value.extract::<i128>()?;
-        usize::try_from(number)
-            .map(Self)
-            .map_err(|_| invalid_request(value.py(), &format!("{number} is no count: expected 0 or more")))
-    }
-}
-
-/// A GPU by its index or one of its names.
-pub(crate) struct GpuArgument(pub(crate) GpuRef);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for GpuArgument {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(name) = value.cast::<PyString>() {
-            let parsed = name.to_string_lossy().parse();
-            return parsed.map(Self).map_err(|error| raise(value.py(), &error));
-        }
-        let number = value.extract::<i128>()?;
-        let index = u32::try_from(number)
-            .map_err(|_| invalid_request(value.py(), &format!("{number} is no index of a GPU")))?;
-        Ok(Self(GpuRef::Index(index)))
-    }
-}
-
-/// Several GPUs: an iterable, but not a text, whose letters nobody means.
-#[derive(Default)]
-pub(crate) struct GpuArguments(pub(crate) Vec<GpuRef>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for GpuArguments {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let gpu = |item: Bound<'py, PyAny>| Ok(item.extract::<GpuArgument>()?.0);
-        items(&value)?.into_iter().map(gpu).collect::<PyResult<_>>().map(Self)
-    }
-}
-
-/// Several names.
-pub(crate) struct Names(pub(crate) Vec<String>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Names {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let name = |item: Bound<'py, PyAny>| item.extract::<String>();
-        items(&value)?.into_iter().map(name).collect::<PyResult<_>>().map(Self)
-    }
-}
-
-/// What must hold between GPUs, by its words.
-#[derive(Default)]
-pub(crate) struct Constraints(pub(crate) Vec<Constraint>);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Constraints {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let words = Names::extract(value)?.0;
-        let constraint = |word: &String| word.parse().map_err(|error| raise(value.py(), &error));
-        words.iter().map(constraint).collect::<PyResult<_>>().map(Self)
-    }
-}
-
-/// How often jobs of each size come, as a mapping from sizes to weights.
-pub(crate) struct Mix(pub(crate) SizeMix);
-
-impl<'a, 'py> FromPyObject<'a, 'py> for Mix {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let weights: BTreeMap<usize, f64> = value.extract()?;
-        SizeMix::new(weights).map(Self).map_err(|error| raise(value.py(), &error))
-    }
-}
-
-fn items<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    if value.is_instance_of::<PyString>() || value.is_instance_of::<PyBytes>() {
-        let given = value.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("expected a list, not {given}: give ['…'] for one")));
-    }
-    value.try_iter()?.collect()
-}
+use pyo3::types::PyDict;
 
 /// One chosen GPU with what belongs to it.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
@@ -134,7 +38,7 @@ impl PlacedGpu {
 
 /// The value of a placement by one objective.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Score {
     #[pyo3(get)]
     /// The objective's name.
@@ -165,6 +69,12 @@ impl Score {
 
     fn __repr__(&self) -> String {
         format!("<Score {}: {}>", self.objective, self.own)
+    }
+}
+
+impl Score {
+    fn of(score: &nvtopo::Score) -> Self {
+        Self { objective: score.objective, own: score.value, limit: score.bound }
     }
 }
 
@@ -218,12 +128,7 @@ impl Placement {
     #[getter]
     /// One value for each objective, most important first.
     fn score(&self) -> Vec<Score> {
-        let score = |score: &nvtopo::Score| Score {
-            objective: score.objective,
-            own: score.value,
-            limit: score.bound,
-        };
-        self.0.scores().iter().map(score).collect()
+        self.0.scores().iter().map(Score::of).collect()
     }
 
     #[getter]
@@ -264,11 +169,7 @@ impl Placement {
     /// >>> nvtopo.preset("dgx-h100").place(gpus=2).env()
     /// {'CUDA_DEVICE_ORDER': 'PCI_BUS_ID', 'CUDA_VISIBLE_DEVICES': '0,1'}
     fn env<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let environment = PyDict::new(py);
-        for (name, value) in self.0.cuda_environment() {
-            environment.set_item(name, value)?;
-        }
-        Ok(environment)
+        variables(py, self.0.cuda_environment())
     }
 
     /// The placement as JSON for programs.
@@ -281,11 +182,138 @@ impl Placement {
         call(py, || Ok(by_name("text")?.placement(&self.0, Style::default())))
     }
 
+    /// The placement as notebooks show it.
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        self.to_text(py).map(|text| pre(&text))
+    }
+
     fn __str__(&self) -> String {
         self.0.to_string()
     }
 
     fn __repr__(&self) -> String {
         format!("<Placement {}>", self.0)
+    }
+}
+
+/// A placement, and what would have been chosen instead. Made by Topology.explain.
+///
+/// >>> import nvtopo
+/// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=5)
+/// >>> why.first_fit.gpus, str(why.first_fit.loss)
+/// ([0, 1, 2, 3, 4], 'ring: 6 GB/s instead of 50 GB/s')
+#[pyclass(frozen, module = "nvtopo")]
+pub(crate) struct Explanation(pub(crate) nvtopo::solve::Explanation);
+
+#[pymethods]
+impl Explanation {
+    #[getter]
+    /// The GPUs for the job.
+    fn placement(&self) -> Placement {
+        Placement(self.0.placement.clone())
+    }
+
+    #[getter]
+    /// The best set besides, under the same constraints. None: there is no other.
+    fn next(&self) -> Option<Alternative> {
+        self.0.next.as_ref().map(Alternative::of)
+    }
+
+    #[getter]
+    /// The free GPUs with the lowest numbers, which those take who count GPUs only. None: they are what was chosen, or
+    /// others were included.
+    fn first_fit(&self) -> Option<Alternative> {
+        self.0.first_fit.as_ref().map(Alternative::of)
+    }
+
+    /// The explanation as JSON for programs.
+    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
+        call(py, || Ok(by_name("json")?.explanation(&self.0, Style::default())))
+    }
+
+    /// The explanation as text for people.
+    fn to_text(&self, py: Python<'_>) -> PyResult<String> {
+        call(py, || Ok(by_name("text")?.explanation(&self.0, Style::default())))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Explanation of {}>", self.0.placement)
+    }
+}
+
+/// A set of GPUs that was not chosen.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Alternative {
+    /// The indices of its GPUs.
+    gpus: Vec<u32>,
+    /// One value for each objective, most important first.
+    score: Vec<Score>,
+    /// The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
+    /// decided.
+    loss: Option<Loss>,
+}
+
+#[pymethods]
+impl Alternative {
+    fn __repr__(&self) -> String {
+        let names: Vec<String> = self.gpus.iter().map(|index| format!("GPU{index}")).collect();
+        format!("<Alternative {}>", names.join(","))
+    }
+}
+
+impl Alternative {
+    fn of(other: &nvtopo::solve::Alternative) -> Self {
+        Self {
+            gpus: other.gpu_indices.clone(),
+            score: other.scores.iter().map(Score::of).collect(),
+            loss: other.loss.map(|loss| Loss {
+                objective: loss.objective,
+                own: loss.own,
+                best: loss.chosen,
+                text: loss.to_string(),
+            }),
+        }
+    }
+}
+
+/// By what an alternative is worse. `str()` says it in words.
+#[pyclass(frozen, eq, hash, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Loss {
+    #[pyo3(get)]
+    /// The objective's name.
+    objective: &'static str,
+    own: Quantity,
+    best: Quantity,
+    text: String,
+}
+
+#[pymethods]
+impl Loss {
+    #[getter]
+    /// What the alternative has, in the unit.
+    fn value(&self) -> f64 {
+        self.own.number()
+    }
+
+    #[getter]
+    /// What the chosen set has, in the unit. Equal where only the nearness of the paths differs.
+    fn chosen(&self) -> f64 {
+        self.best.number()
+    }
+
+    #[getter]
+    /// The unit, as in Score.
+    fn unit(&self) -> &'static str {
+        self.own.unit()
+    }
+
+    fn __str__(&self) -> &str {
+        &self.text
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Loss {}>", self.text)
     }
 }

@@ -1,83 +1,25 @@
-//! `Topology` and what it consists of.
+//! `Topology`: what a machine consists of, and what can be asked of it.
 
-use crate::call;
-use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
+use crate::arguments::{Constraints, Count, GpuArgument, GpuArguments, Mix, Names, Terms, word};
+use crate::cpuset::CpuArgument;
 use crate::devices::{Gpu, Nic, NumaNode, P2p};
+use crate::environment::{Environment, environment};
 use crate::error::raise;
-use crate::placement::{Constraints, Count, GpuArgument, GpuArguments, Mix, Names, Placement};
+use crate::pairs::{BandwidthMatrix, Pair};
+use crate::placement::{Explanation, Placement};
+use crate::plan::{Plan, Planned};
+use crate::ranks::{RankMap, TrafficArgument};
+use crate::shares::Shares;
+use crate::visible::VisibleGpus;
+use crate::{call, indices_of, pre};
+use nvtopo::apply::Scope;
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
-use nvtopo::{Bandwidth, CpuLimits, Request};
+use nvtopo::{CpuLimits, CpuRules, CudaOrder, ParallelJob};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::hash::{DefaultHasher, Hash, Hasher};
-
-/// What lies between two devices.
-#[pyclass(frozen, eq, hash, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Pair {
-    #[pyo3(get)]
-    /// The class of the best path as nvidia-smi names it: "NVL" for NVLink, "PIX", "PXB", "PHB", "NODE", "SYS", …
-    /// None: unknown.
-    path: Option<&'static str>,
-    #[pyo3(get)]
-    /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
-    nvlinks: u16,
-    rate: Option<Bandwidth>,
-    #[pyo3(get)]
-    /// How the bandwidth is known: "measured", "reported", "nominal", "typical" or "assumed". None: it is not.
-    basis: Option<&'static str>,
-}
-
-#[pymethods]
-impl Pair {
-    #[getter]
-    /// What the path carries in one direction, in GB/s (1e9 bytes per second). None: unknown.
-    fn gb_per_s(&self) -> Option<f64> {
-        self.rate.map(Bandwidth::as_gb_per_s)
-    }
-
-    fn __repr__(&self) -> String {
-        let rate = self.rate.map_or_else(|| "unknown bandwidth".to_owned(), |rate| rate.to_string());
-        format!("<Pair {}, {} NVLinks, {rate}>", self.path.unwrap_or("unknown path"), self.nvlinks)
-    }
-}
-
-/// The share of one GPU in the CPUs.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Share {
-    /// The GPU's index.
-    index: u32,
-    /// Its CPUs.
-    cpus: CpuSet,
-    /// The NUMA nodes to take memory from; empty when unknown.
-    mems: NodeSet,
-}
-
-#[pymethods]
-impl Share {
-    fn __repr__(&self) -> String {
-        format!("<Share of GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
-    }
-}
-
-/// The shares of all GPUs in the CPUs.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Shares {
-    /// One share for each GPU, in the order of `Topology.gpus`.
-    per_gpu: Vec<Share>,
-    /// What a person should know: shared or remote CPUs, unknown locality.
-    remarks: Vec<String>,
-}
-
-#[pymethods]
-impl Shares {
-    fn __repr__(&self) -> String {
-        format!("<Shares of {} GPUs>", self.per_gpu.len())
-    }
-}
+use std::sync::Arc;
 
 /// A machine as one graph: immutable, comparable, hashable, picklable, and safe to share between threads.
 ///
@@ -190,13 +132,7 @@ impl Topology {
     /// ('NVL', 18, 450.0, 'nominal')
     fn pair(&self, py: Python<'_>, a: &Bound<'_, PyAny>, b: &Bound<'_, PyAny>) -> PyResult<Pair> {
         let (a, b) = (self.device(a)?, self.device(b)?);
-        let pair = call(py, || Ok(self.0.pairs().pair(a, b)))?;
-        Ok(Pair {
-            path: pair.path.map(nvtopo::PathType::word),
-            nvlinks: pair.nvlinks,
-            rate: pair.rate.map(|rate| rate.bandwidth),
-            basis: pair.rate.map(|rate| rate.basis.name()),
-        })
+        call(py, || Ok(Pair::of(&self.0.pairs().pair(a, b))))
     }
 
     /// What the driver allows two GPUs to do with each other's memory, or None where nobody says.
@@ -275,24 +211,50 @@ impl Topology {
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
     ) -> PyResult<Placement> {
-        let mut request = Request::gpus(gpus.0).exclude(exclude.0).include(include.0);
-        request = request.require(require.0).prefer(prefer.0);
-        if let Some(mix) = mix {
-            request = request.mix(mix.0);
-        }
-        if let Some(only) = only {
-            request = request.only(only.0);
-        }
-        if let Some(objectives) = objectives {
-            request = request.objectives(objectives.0);
-        }
-        if let Some(cpus) = reserve_cpus {
-            request = request.reserved_cpus(cpus.0);
-        }
-        if let Some(cpus) = self.allowed(py, allowed_cpus)? {
-            request = request.allowed_cpus(cpus);
-        }
+        let allowed_cpus = self.allowed(py, allowed_cpus)?;
+        let terms =
+            Terms { only, exclude, include, objectives, require, prefer, mix, reserve_cpus, allowed_cpus };
+        let request = terms.request(gpus);
         call(py, || request.solve(&self.0)).map(Placement)
+    }
+
+    /// As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
+    ///
+    /// The arguments are those of place, and so is what it raises.
+    ///
+    /// >>> import nvtopo
+    /// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2, exclude=[0])
+    /// >>> why.placement.gpus, why.next.gpus, why.first_fit.gpus
+    /// ([4, 7], [1, 2], [1, 2])
+    #[pyo3(
+        signature = (
+            gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
+            objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
+            reserve_cpus=None, allowed_cpus=None
+        ),
+        text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
+                          mix=None, reserve_cpus=None, allowed_cpus=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn explain(
+        &self,
+        py: Python<'_>,
+        gpus: Count,
+        only: Option<GpuArguments>,
+        exclude: GpuArguments,
+        include: GpuArguments,
+        objectives: Option<Names>,
+        require: Constraints,
+        prefer: Constraints,
+        mix: Option<Mix>,
+        reserve_cpus: Option<CpuArgument>,
+        allowed_cpus: Option<CpuArgument>,
+    ) -> PyResult<Explanation> {
+        let allowed_cpus = self.allowed(py, allowed_cpus)?;
+        let terms =
+            Terms { only, exclude, include, objectives, require, prefer, mix, reserve_cpus, allowed_cpus };
+        let request = terms.request(gpus);
+        call(py, || request.explain(&self.0)).map(Explanation)
     }
 
     /// Deals the CPUs out to all GPUs: each gets its share of those nearest to it.
@@ -315,14 +277,162 @@ impl Topology {
     ) -> PyResult<Shares> {
         let limits =
             CpuLimits { allowed: self.allowed(py, allowed)?, reserved: reserve.unwrap_or_default().0 };
-        let shares = call(py, || Ok(nvtopo::share_cpus(&self.0, &limits)))?;
-        let gpus = self.0.gpus().zip(shares.gpus);
-        let share = |(gpu, share): (&nvtopo::model::Gpu, nvtopo::Share)| Share {
-            index: gpu.index,
-            cpus: CpuSet(share.cpus),
-            mems: NodeSet(share.mems),
-        };
-        Ok(Shares { per_gpu: gpus.map(share).collect(), remarks: shares.remarks })
+        call(py, || Ok(Shares::of(&self.0, nvtopo::share_cpus(&self.0, &limits))))
+    }
+
+    /// The GPUs that CUDA_VISIBLE_DEVICES shows a process, as CUDA reads it, counted as CUDA_DEVICE_ORDER says.
+    ///
+    /// Args:
+    ///     environ: the variables of the process. None: os.environ.
+    ///
+    /// >>> import nvtopo
+    /// >>> dgx = nvtopo.preset("dgx-h100")
+    /// >>> visible = dgx.visible_gpus({"CUDA_VISIBLE_DEVICES": "3,1,-1,2"})
+    /// >>> visible.gpus, visible.order
+    /// ([3, 1], 'known')
+    #[pyo3(signature = (environ=None))]
+    fn visible_gpus(&self, py: Python<'_>, environ: Option<Environment>) -> PyResult<VisibleGpus> {
+        let environ = environ.map_or_else(|| environment(py), Ok)?;
+        call(py, || {
+            let visible = nvtopo::VisibleGpus::from_environment(&self.0, |name| environ.get(name));
+            Ok(VisibleGpus::of(&self.0, visible))
+        })
+    }
+
+    /// The indices of the GPUs in the order in which CUDA counts them. None where nobody can tell: CUDA puts the fastest
+    /// first, and the GPUs are not known to be of one model.
+    ///
+    /// Args:
+    ///     order: what CUDA_DEVICE_ORDER says: "PCI_BUS_ID", or anything else for the fastest first, as CUDA reads it.
+    ///
+    /// >>> import nvtopo
+    /// >>> nvtopo.preset("dgx-h100").cuda_order()
+    /// [0, 1, 2, 3, 4, 5, 6, 7]
+    #[pyo3(signature = (order="FASTEST_FIRST"))]
+    fn cuda_order(&self, order: &str) -> Option<Vec<u32>> {
+        let Ok(order) = order.parse::<CudaOrder>();
+        self.0.cuda_order(order).map(|gpus| indices_of(&self.0, &gpus))
+    }
+
+    /// Works out what each rank of a job on this machine gets.
+    ///
+    /// Local rank n uses the n-th of the visible GPUs; where there are more ranks than GPUs, they begin again at the first.
+    ///
+    /// Args:
+    ///     ranks: how many. None: on a topology of this machine as many as the launcher says; else one for each visible
+    ///         GPU.
+    ///     policy: how CPUs are dealt out; `cpu_policies()` lists the names.
+    ///     smt: "all" threads of a core, or "one".
+    ///     scope: on a topology of this machine, what allowed_cpus=None means: the "affinity" of the calling thread, or
+    ///         all that the kernel would let it have ("cpuset"). Under a launcher that binds each rank by itself, only
+    ///         "cpuset" gives all ranks the same plan.
+    ///     reserve_cpus: CPUs that are kept for others.
+    ///     allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
+    ///     environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
+    ///         any other all GPUs are visible.
+    ///
+    /// Raises InvalidRequestError for unknown words and for no ranks.
+    ///
+    /// >>> import nvtopo
+    /// >>> plan = nvtopo.preset("dgx-h100").plan(ranks=2, policy="node", smt="one")
+    /// >>> [(part.gpu, str(part.cpus)) for part in plan]
+    /// [(0, '0-55'), (1, '0-55')]
+    #[pyo3(
+        signature = (
+            ranks=None, *, policy="exclusive", smt="all", scope="affinity", reserve_cpus=None, allowed_cpus=None,
+            environ=None
+        ),
+        text_signature = "($self, ranks=None, *, policy='exclusive', smt='all', scope='affinity', reserve_cpus=None, \
+                          allowed_cpus=None, environ=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn plan(
+        &self,
+        py: Python<'_>,
+        ranks: Option<Count>,
+        policy: &str,
+        smt: &str,
+        scope: &str,
+        reserve_cpus: Option<CpuArgument>,
+        allowed_cpus: Option<CpuArgument>,
+        environ: Option<Environment>,
+    ) -> PyResult<Plan> {
+        let scope: Scope = word(py, scope)?;
+        let mut rules = CpuRules { policy: word(py, policy)?, smt: word(py, smt)?, ..CpuRules::default() };
+        rules.limits.reserved = reserve_cpus.unwrap_or_default().0;
+        rules.limits.allowed = allowed_cpus.map(|cpus| cpus.0);
+        let own = environment(py)?;
+        call(py, || Planned::new(&self.0, ranks.map(|ranks| ranks.0), rules, scope, environ, own))
+            .map(|planned| Plan(Arc::new(planned)))
+    }
+
+    /// Finds the GPUs for the ranks of a parallel job, so that it communicates in the least time.
+    ///
+    /// Args:
+    ///     tp, cp, ep, dp, pp: the sizes of tensor, context, expert, data and pipeline parallelism.
+    ///     traffic: what a rank sends in each dimension in one step: {"tp": "34.4GB", "pp": 10**9}. It counts before
+    ///         what follows from the model.
+    ///     model: the transformer from which the traffic follows, such as
+    ///         "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B"; micro-batch, expert-parameters
+    ///         and top-k may be added.
+    ///     order: how ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or DeepSpeed's
+    ///         ("pipe,data,model").
+    ///     gpus: the GPUs to map to in the order in which the ranks see them, as many as there are ranks. None: all
+    ///         that can be used.
+    ///
+    /// Raises InvalidRequestError for contradictions and for traffic of which nobody told, UnsatisfiableError where the
+    /// number of GPUs is another.
+    ///
+    /// >>> import nvtopo
+    /// >>> model = "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B"
+    /// >>> nvtopo.preset("dgx-1-v100").rank_map(tp=2, dp=4, model=model).gpu_of_rank
+    /// [0, 3, 1, 2, 4, 7, 5, 6]
+    #[pyo3(
+        signature = (
+            *, tp=Count(1), cp=Count(1), ep=Count(1), dp=Count(1), pp=Count(1),
+            traffic=TrafficArgument::default(), model=None, order=None, gpus=None
+        ),
+        text_signature = "($self, *, tp=1, cp=1, ep=1, dp=1, pp=1, traffic={}, model=None, order=None, gpus=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    fn rank_map(
+        &self,
+        py: Python<'_>,
+        tp: Count,
+        cp: Count,
+        ep: Count,
+        dp: Count,
+        pp: Count,
+        traffic: TrafficArgument,
+        model: Option<&str>,
+        order: Option<&str>,
+        gpus: Option<GpuArguments>,
+    ) -> PyResult<RankMap> {
+        let mut job = ParallelJob::new().tp(tp.0).cp(cp.0).ep(ep.0).dp(dp.0).pp(pp.0);
+        if let Some(model) = model {
+            job = job.model(word(py, model)?);
+        }
+        if let Some(order) = order {
+            job = job.order(word(py, order)?);
+        }
+        job = traffic.0.into_iter().fold(job, ParallelJob::traffic);
+        call(py, || match gpus {
+            None => job.map(&self.0),
+            Some(gpus) => {
+                let positions = gpus.0.iter().map(|gpu| gpu.resolve(&self.0));
+                job.map_to(&self.0, &positions.collect::<nvtopo::Result<Vec<usize>>>()?)
+            }
+        })
+        .map(RankMap)
+    }
+
+    /// What the paths between all devices carry, as a matrix that `numpy.asarray` takes without a copy.
+    ///
+    /// >>> import nvtopo
+    /// >>> nvtopo.preset("dgx-1-v100").bandwidth_matrix()[0, 3]
+    /// 50.0
+    fn bandwidth_matrix(&self, py: Python<'_>) -> PyResult<BandwidthMatrix> {
+        call(py, || Ok(BandwidthMatrix::of(&self.0)))
     }
 
     /// The topology as JSON that load and loads read back, equal in everything.
@@ -333,6 +443,11 @@ impl Topology {
     /// The topology as text for people, with tables.
     fn to_text(&self, py: Python<'_>) -> PyResult<String> {
         call(py, || Ok(by_name("text")?.topology(&self.0, Style::default())))
+    }
+
+    /// The topology as notebooks show it.
+    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
+        self.to_text(py).map(|text| pre(&text))
     }
 
     fn __repr__(&self) -> String {

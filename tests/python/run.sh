@@ -18,8 +18,9 @@ fi
 environment=$(cd "$environment" && pwd)
 python=$environment/bin/python
 
-say "installing maturin, pytest, mypy, jsonschema and the solver of integer programs HiGHS"
-"$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest mypy jsonschema types-jsonschema 'highspy>=1.7,<2'
+say "installing maturin, pytest, mypy, numpy, jsonschema and the solver of integer programs HiGHS"
+"$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest mypy numpy jsonschema \
+    types-jsonschema 'highspy>=1.7,<2'
 
 say "building the wheel in $wheels"
 rm -f "$wheels"/nvtopo-*.whl

@@ -23,7 +23,7 @@ MATRIX = (
 )
 
 SCRIPT = """
-import json, os, re, sys, threading
+import json, os, re, sys, threading, warnings
 import nvtopo
 
 topo = nvtopo.loads(sys.argv[1])
@@ -32,8 +32,11 @@ threads = [threading.Thread(target=stop.wait) for _ in range(3)]
 for thread in threads:
     thread.start()
 try:
-    bound = eval(sys.argv[2])
-    answer = {name: getattr(bound, name) for name in ("gpus", "threads", "warnings", "remarks")}
+    with warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always")
+        bound = eval(sys.argv[2])
+    answer = {name: getattr(bound, name) for name in ("gpus", "threads", "memory", "warnings", "remarks")}
+    answer["heard"] = [(warning.category.__name__, str(warning.message)) for warning in heard]
     answer["before"], answer["after"] = str(bound.before), str(bound.after)
     answer["repr"] = repr(bound)
 except nvtopo.NvtopoError as error:
@@ -152,3 +155,79 @@ def test_another_machine_is_refused_in_spite_of_trust() -> None:
 def test_wrong_arguments() -> None:
     assert run("nvtopo.bind(topo, -1, trust=True)")["error"] == "InvalidRequestError"
     assert run("nvtopo.bind(topo, threads='some', trust=True)")["error"] == "InvalidRequestError"
+    assert run("nvtopo.bind(topo, on_error='never', trust=True)")["error"] == "InvalidRequestError"
+    assert run("nvtopo.bind(topo, memory='all', trust=True)")["error"] == "InvalidRequestError"
+
+
+def test_a_part_of_a_plan() -> None:
+    answer = run("nvtopo.bind(topo.plan(2)[1], trust=True)")
+    assert answer["gpus"] == [1] and answer["main"] == listed(CPUS[-1])
+    assert run("nvtopo.bind(topo.plan(2)[1], 1, trust=True)")["error"] == "InvalidRequestError"
+
+
+def test_policies() -> None:
+    answer = run("nvtopo.bind(topo, 0, local_size=2, policy='machine', trust=True)")
+    assert len(nvtopo.CpuSet(answer["main"])) >= 1
+    assert run("nvtopo.bind(topo, policy='every', trust=True)")["error"] == "InvalidRequestError"
+    for word in ("policy='node'", "smt='one'", "scope='cpuset'"):
+        for target in ("topo.place(2)", "topo.plan(2)[0]"):
+            assert run(f"nvtopo.bind({target}, trust=True, {word})")["error"] == "InvalidRequestError"
+
+
+def test_the_scope_undoes_what_a_launcher_did() -> None:
+    narrow = f"os.sched_setaffinity(0, [{CPUS[0]}]) or nvtopo.bind(topo, 1, local_size=2, trust=True, threads='calling'"
+    assert run(f"{narrow})")["main"] == listed(CPUS[0])
+    assert run(f"{narrow}, scope='cpuset')")["main"] == listed(CPUS[-1])
+
+
+@pytest.mark.parametrize("memory", ["preferred", "local", "bind", "interleave", "none"])
+def test_memory_policies(memory: str) -> None:
+    text = MATRIX.replace("CPU Affinity\n", "CPU Affinity\tNUMA Affinity\n")
+    text = text.replace(f"\t{CPUS[0]}\n", f"\t{CPUS[0]}\t0\n").replace(f"\t{CPUS[-1]}\n", f"\t{CPUS[-1]}\t0\n")
+    answer = run(f"nvtopo.bind(nvtopo.loads({text!r}), 0, trust=True, memory={memory!r})")
+    # A sandbox may refuse it, which is a warning.
+    assert answer["memory"] == (None if memory == "none" or answer["warnings"] else memory)
+
+
+def test_errors_as_warnings() -> None:
+    answer = run("nvtopo.bind(topo, on_error='warn')")
+    assert answer["gpus"] == [] and answer["threads"] == 0 and answer["main"] == listed(*CPUS)
+    ((category, message),) = answer["heard"]
+    assert category == "RuntimeWarning" and "unknown origin" in message and answer["warnings"] == [message]
+    assert run("nvtopo.bind(topo, on_error='warn', trust=True)", LOCAL_RANK="x")["heard"][0][0] == "RuntimeWarning"
+    assert run("nvtopo.bind(topo, policy='every', on_error='warn')")["error"] == "InvalidRequestError"
+
+
+def test_for_a_while() -> None:
+    inside = "[b := nvtopo.bound(topo, 1, local_size=2, trust=True), d := b.__enter__(), os.sched_getaffinity(0)]"
+    answer = run(f"(lambda x: x[1] if x[2] == {{{CPUS[-1]}}} and x[0].__exit__(None, None, None) is None else None)({inside})")
+    assert answer["gpus"] == [1] and answer["main"] == listed(*CPUS) and answer["others"] == [listed(*CPUS)] * 3
+
+
+def test_blocks_nest_and_end_where_they_began() -> None:
+    topo = nvtopo.loads(MATRIX)
+    before = os.sched_getaffinity(0)
+    outer = nvtopo.bound(topo, 0, local_size=2, trust=True, memory="none")
+    with outer as first, outer as again:
+        assert os.sched_getaffinity(0) == {CPUS[0]} == set(again.after) and set(first.before) == before
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(ZeroDivisionError), outer:
+        1 / 0
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(nvtopo.InvalidRequestError, match="not entered"):
+        outer.__exit__(None, None, None)
+    with pytest.raises(nvtopo.WrongMachineError), nvtopo.bound(topo):
+        pass
+    with pytest.warns(RuntimeWarning, match="unknown origin"), nvtopo.bound(topo, on_error="warn") as nothing:
+        assert nothing.threads == 0
+    assert os.sched_getaffinity(0) == before
+
+
+def test_hazards(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"):
+        monkeypatch.delenv(name, raising=False)
+    assert nvtopo.hazards() == []
+    monkeypatch.setenv("OMP_PLACES", "cores")
+    (warning,) = nvtopo.hazards()
+    assert warning.startswith("OMP_PLACES=cores undoes the binding")
+    assert nvtopo.hazards({"OMP_PROC_BIND": "false"}) == []

@@ -93,3 +93,28 @@ def test_json(dgx: nvtopo.Topology) -> None:
     place = dgx.place(2)
     document = json.loads(place.to_json())
     assert document["gpus"] == place.gpus and document["optimal"] is True and document["why"] == place.why
+
+
+def test_what_would_have_been_chosen_instead(dgx1: nvtopo.Topology) -> None:
+    why = dgx1.explain(gpus=5)
+    assert why.placement.gpus == dgx1.place(5).gpus
+    first_fit = why.first_fit
+    assert first_fit is not None and first_fit.gpus == [0, 1, 2, 3, 4] and first_fit.loss is not None
+    loss = first_fit.loss
+    assert str(loss) == "ring: 6 GB/s instead of 50 GB/s"
+    assert (loss.objective, loss.value, loss.chosen, loss.unit) == ("ring", 6.0, 50.0, "GB/s")
+    assert first_fit.score[0].value == 6.0 and repr(first_fit) == "<Alternative GPU0,GPU1,GPU2,GPU3,GPU4>"
+    assert why.next is not None and why.next != first_fit
+    assert "first fit" in why.to_text() and json.loads(why.to_json())
+    assert repr(why) == f"<Explanation of {why.placement}>"
+    assert dgx1.explain(8).next is None and dgx1.explain(8).first_fit is None
+    with pytest.raises(nvtopo.UnsatisfiableError):
+        dgx1.explain(9)
+
+
+def test_notebooks_show_a_table(dgx: nvtopo.Topology) -> None:
+    place = dgx.place(2)
+    assert place._repr_html_() == f"<pre>{place.to_text()}</pre>"
+    named = nvtopo.loads("\tGPU0\tmlx<5_0\nGPU0\t X \tPIX\nmlx<5_0\tPIX\t X \n")
+    assert "<5" not in named._repr_html_() and named._repr_html_().startswith("<pre>")
+    assert dgx.plan(2)._repr_html_().startswith("<pre>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import os
 import pickle
 import sys
@@ -11,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy
 import nvtopo
 import pytest
 from conftest import DATA
@@ -124,6 +126,30 @@ def test_shares(dgx: nvtopo.Topology) -> None:
         assert union.isdisjoint(share.cpus)
         union |= share.cpus
     assert str(union) == "0-223"
+
+
+def test_the_bandwidth_matrix(dgx1: nvtopo.Topology) -> None:
+    rates = dgx1.bandwidth_matrix()
+    size = len(dgx1.devices)
+    assert rates.shape == (size, size) and len(rates) == size and repr(rates) == f"<BandwidthMatrix of {size} devices>"
+    for a in range(8):
+        for b in range(8):
+            known = dgx1.pair(a, b).gb_per_s
+            assert math.isnan(rates[a, b]) if known is None else rates[a, b] == known
+    assert rates[0, 3] == rates.tolist()[0][3] == 50.0 and math.isnan(rates[0, 0])
+    for wrong in ((size, 0), (0, size)):
+        with pytest.raises(IndexError):
+            rates[wrong]
+
+
+def test_numpy_takes_the_matrix_without_a_copy(dgx1: nvtopo.Topology) -> None:
+    rates = dgx1.bandwidth_matrix()
+    array = numpy.asarray(rates)
+    assert array.dtype == numpy.float64 and array.shape == rates.shape and array[0, 3] == 50.0
+    assert numpy.shares_memory(array, numpy.asarray(rates)) and not array.flags.writeable
+    before = array.copy()
+    del rates
+    numpy.testing.assert_array_equal(array, before)
 
 
 def test_the_interpreter_lock_is_released() -> None:

@@ -36,7 +36,8 @@ impl Chooser {
         Self::of(topology, Criteria::new::<&str>(None, None, topology.gpus().len())?)
     }
 
-    /// By these objectives, most important first; what they leave open the default ones decide. With a mix, what is left
+    /// By these objectives, most important first; what they leave open, or all where there are none, the default ones
+    /// decide. With a mix, what is left
     /// over is judged by how often jobs of each size come.
     pub fn by_objectives<S: AsRef<str>>(
         topology: &Topology,
@@ -44,7 +45,8 @@ impl Chooser {
         mix: Option<&SizeMix>,
     ) -> Result<Self> {
         let names: Vec<S> = names.into_iter().collect();
-        Self::of(topology, Criteria::new(Some(&names), mix, topology.gpus().len())?)
+        let names = (!names.is_empty()).then_some(&names[..]);
+        Self::of(topology, Criteria::new(names, mix, topology.gpus().len())?)
     }
 
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {

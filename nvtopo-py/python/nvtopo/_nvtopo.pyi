@@ -5,8 +5,15 @@ from os import PathLike
 from typing import Literal, final
 
 __all__ = [
+    "Alternative",
+    "BandwidthMatrix",
+    "Batch",
+    "Binding",
     "Bound",
+    "Chooser",
     "CpuSet",
+    "DimensionTime",
+    "Explanation",
     "Fabric",
     "Gpu",
     "GpuInstance",
@@ -14,28 +21,41 @@ __all__ = [
     "InvalidInputError",
     "InvalidRequestError",
     "IoError",
+    "Job",
+    "Loss",
     "Nic",
+    "Node",
     "NodeSet",
     "NumaNode",
     "NvLink",
     "NvtopoError",
     "P2p",
     "Pair",
+    "Part",
     "PcieLink",
     "PlacedGpu",
     "Placement",
+    "Plan",
+    "RankGroup",
+    "RankMap",
     "RefusedError",
+    "Request",
     "Score",
     "Share",
     "Shares",
     "Topology",
     "UnsatisfiableError",
     "UnsupportedError",
+    "VisibleGpus",
     "WrongMachineError",
     "_ERROR_KINDS",
     "__version__",
     "bind",
+    "bound",
+    "cpu_policies",
     "discover",
+    "hazards",
+    "launch_formats",
     "load",
     "loads",
     "main",
@@ -127,25 +147,30 @@ def snapshot(path: str | PathLike[str], redact: bool = False) -> int:
     """
 
 def bind(
-    target: Placement | Topology,
+    target: Placement | Topology | Part,
     local_rank: int | None = None,
     *,
     local_size: int | None = None,
     threads: Literal["all", "calling"] = "all",
     trust: bool = False,
     reserve_cpus: CpuSet | Iterable[int] | str | None = None,
+    policy: str | None = None,
+    smt: Literal["all", "one"] | None = None,
+    memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
+    scope: Literal["affinity", "cpuset"] | None = None,
+    on_error: Literal["raise", "warn"] = "raise",
 ) -> Bound:
     """Binds this process to the CPUs of its GPU, and lets it take memory near them first.
 
     By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs or MIG instances
     that CUDA_VISIBLE_DEVICES shows, or of all where that is not set; CUDA_DEVICE_ORDER tells how they are counted. A
-    process without a rank takes all of them.
+    process without a rank takes all of them. A part of a plan is what it is.
 
     Call it before other libraries start: memory that is taken already stays where it is, and a memory policy holds
     for the calling thread and for what it starts.
 
     Args:
-        target: a Placement or a Topology.
+        target: a Placement, a Topology, or a Part of a Plan.
         local_rank: which process on this machine this is, from 0. None: what the launcher set (LOCAL_RANK of torchrun,
             OMPI_COMM_WORLD_LOCAL_RANK, SLURM_LOCALID, …); outside a launcher there is no rank.
         local_size: how many processes of the job are on this machine. None: what the launcher set; where it says nothing,
@@ -153,16 +178,77 @@ def bind(
         threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
         trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
             machine is refused even so.
-        reserve_cpus: CPUs that are kept for others. By a topology only: a placement was given its CPUs by
-            Topology.place.
+        reserve_cpus: CPUs that are kept for others. This and policy, smt and scope are for a topology only: a placement
+            and a part have their CPUs.
+        policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
+        smt: "all" threads of a core (unless told), or "one".
+        memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
+            asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
+        scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
+            have ("cpuset"), whatever a launcher has bound it to.
+        on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
+            and the process runs on as it was.
 
     Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
-    InvalidRequestError where the launcher's rank is no number. Memory that is refused is a warning in the answer.
+    InvalidRequestError where the launcher's rank is no number, and for unknown words even with on_error="warn". Memory
+    that is refused is a warning in the answer.
 
     >>> import nvtopo
     >>> place = nvtopo.discover().place(gpus=4)  # doctest: +SKIP
     >>> nvtopo.bind(place).after                 # doctest: +SKIP
     CpuSet('0-13,112-125')
+    """
+
+def bound(
+    target: Placement | Topology | Part,
+    local_rank: int | None = None,
+    *,
+    local_size: int | None = None,
+    threads: Literal["all", "calling"] = "all",
+    trust: bool = False,
+    reserve_cpus: CpuSet | Iterable[int] | str | None = None,
+    policy: str | None = None,
+    smt: Literal["all", "one"] | None = None,
+    memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
+    scope: Literal["affinity", "cpuset"] | None = None,
+    on_error: Literal["raise", "warn"] = "raise",
+) -> Binding:
+    """As bind, for the block of a `with` statement: at its end, what was found comes back.
+
+    The arguments are those of bind. What bind would do is done when the block is entered, and the block gets what bind
+    would answer. It must end in the thread that entered it. Threads that start in between go where that thread goes.
+
+    >>> import nvtopo
+    >>> with nvtopo.bound(nvtopo.discover()) as done:  # doctest: +SKIP
+    ...     print(done.after)
+    """
+
+def hazards(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Warnings for the variables that undo a binding after it was made: OMP_PLACES, OMP_PROC_BIND, GOMP_CPU_AFFINITY and
+    KMP_AFFINITY. Nothing is set or unset.
+
+    Args:
+        environ: the variables of the process. None: os.environ.
+
+    >>> import nvtopo
+    >>> nvtopo.hazards({"OMP_PROC_BIND": "close"})[0].split(":")[0]
+    'OMP_PROC_BIND=close undoes the binding'
+    """
+
+def launch_formats() -> list[str]:
+    """The names that Plan.format takes.
+
+    >>> import nvtopo
+    >>> "rankfile-ompi5" in nvtopo.launch_formats()
+    True
+    """
+
+def cpu_policies() -> list[str]:
+    """The names of the policies by which CPUs are dealt out; the first is the default.
+
+    >>> import nvtopo
+    >>> nvtopo.cpu_policies()[0]
+    'exclusive'
     """
 
 def main(arguments: Sequence[str]) -> int:
@@ -307,6 +393,30 @@ class Topology:
         (2, True)
         """
 
+    def explain(
+        self,
+        gpus: int,
+        *,
+        only: Iterable[int | str] | None = None,
+        exclude: Iterable[int | str] = (),
+        include: Iterable[int | str] = (),
+        objectives: Iterable[str] | None = None,
+        require: Iterable[str] = (),
+        prefer: Iterable[str] = (),
+        mix: Mapping[int, float] | None = None,
+        reserve_cpus: CpuSet | Iterable[int] | str | None = None,
+        allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+    ) -> Explanation:
+        """As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
+
+        The arguments are those of place, and so is what it raises.
+
+        >>> import nvtopo
+        >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2, exclude=[0])
+        >>> why.placement.gpus, why.next.gpus, why.first_fit.gpus
+        ([4, 7], [1, 2], [1, 2])
+        """
+
     def cpus(
         self,
         *,
@@ -326,11 +436,119 @@ class Topology:
         (7, '98-111,210-223', '1')
         """
 
+    def visible_gpus(self, environ: Mapping[str, str] | None = None) -> VisibleGpus:
+        """The GPUs that CUDA_VISIBLE_DEVICES shows a process, as CUDA reads it, counted as CUDA_DEVICE_ORDER says.
+
+        Args:
+            environ: the variables of the process. None: os.environ.
+
+        >>> import nvtopo
+        >>> dgx = nvtopo.preset("dgx-h100")
+        >>> visible = dgx.visible_gpus({"CUDA_VISIBLE_DEVICES": "3,1,-1,2"})
+        >>> visible.gpus, visible.order
+        ([3, 1], 'known')
+        """
+
+    def cuda_order(self, order: str = "FASTEST_FIRST") -> list[int] | None:
+        """The indices of the GPUs in the order in which CUDA counts them. None where nobody can tell: CUDA puts the fastest
+        first, and the GPUs are not known to be of one model.
+
+        Args:
+            order: what CUDA_DEVICE_ORDER says: "PCI_BUS_ID", or anything else for the fastest first, as CUDA reads it.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("dgx-h100").cuda_order()
+        [0, 1, 2, 3, 4, 5, 6, 7]
+        """
+
+    def plan(
+        self,
+        ranks: int | None = None,
+        *,
+        policy: str = "exclusive",
+        smt: Literal["all", "one"] = "all",
+        scope: Literal["affinity", "cpuset"] = "affinity",
+        reserve_cpus: CpuSet | Iterable[int] | str | None = None,
+        allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> Plan:
+        """Works out what each rank of a job on this machine gets.
+
+        Local rank n uses the n-th of the visible GPUs; where there are more ranks than GPUs, they begin again at the first.
+
+        Args:
+            ranks: how many. None: on a topology of this machine as many as the launcher says; else one for each visible
+                GPU.
+            policy: how CPUs are dealt out; `cpu_policies()` lists the names.
+            smt: "all" threads of a core, or "one".
+            scope: on a topology of this machine, what allowed_cpus=None means: the "affinity" of the calling thread, or
+                all that the kernel would let it have ("cpuset"). Under a launcher that binds each rank by itself, only
+                "cpuset" gives all ranks the same plan.
+            reserve_cpus: CPUs that are kept for others.
+            allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
+            environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
+                any other all GPUs are visible.
+
+        Raises InvalidRequestError for unknown words and for no ranks.
+
+        >>> import nvtopo
+        >>> plan = nvtopo.preset("dgx-h100").plan(ranks=2, policy="node", smt="one")
+        >>> [(part.gpu, str(part.cpus)) for part in plan]
+        [(0, '0-55'), (1, '0-55')]
+        """
+
+    def rank_map(
+        self,
+        *,
+        tp: int = 1,
+        cp: int = 1,
+        ep: int = 1,
+        dp: int = 1,
+        pp: int = 1,
+        traffic: Mapping[str, int | str] = {},
+        model: str | None = None,
+        order: str | None = None,
+        gpus: Iterable[int | str] | None = None,
+    ) -> RankMap:
+        """Finds the GPUs for the ranks of a parallel job, so that it communicates in the least time.
+
+        Args:
+            tp, cp, ep, dp, pp: the sizes of tensor, context, expert, data and pipeline parallelism.
+            traffic: what a rank sends in each dimension in one step: {"tp": "34.4GB", "pp": 10**9}. It counts before
+                what follows from the model.
+            model: the transformer from which the traffic follows, such as
+                "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B"; micro-batch, expert-parameters
+                and top-k may be added.
+            order: how ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or DeepSpeed's
+                ("pipe,data,model").
+            gpus: the GPUs to map to in the order in which the ranks see them, as many as there are ranks. None: all
+                that can be used.
+
+        Raises InvalidRequestError for contradictions and for traffic of which nobody told, UnsatisfiableError where the
+        number of GPUs is another.
+
+        >>> import nvtopo
+        >>> model = "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B"
+        >>> nvtopo.preset("dgx-1-v100").rank_map(tp=2, dp=4, model=model).gpu_of_rank
+        [0, 3, 1, 2, 4, 7, 5, 6]
+        """
+
+    def bandwidth_matrix(self) -> BandwidthMatrix:
+        """What the paths between all devices carry, as a matrix that `numpy.asarray` takes without a copy.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("dgx-1-v100").bandwidth_matrix()[0, 3]
+        50.0
+        """
+
     def to_json(self) -> str:
         """The topology as JSON that load and loads read back, equal in everything."""
 
     def to_text(self) -> str:
         """The topology as text for people, with tables."""
+
+    def _repr_html_(self) -> str:
+        """The topology as notebooks show it."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -798,6 +1016,10 @@ class Placement:
     def to_text(self) -> str:
         """The placement as text for people, with tables."""
 
+    def _repr_html_(self) -> str:
+        """The placement as notebooks show it."""
+
+
 @final
 class PlacedGpu:
     """One chosen GPU with what belongs to it."""
@@ -861,6 +1083,554 @@ class Score:
     def __hash__(self) -> int: ...
 
 @final
+class BandwidthMatrix:
+    """What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
+    column for each. NaN where nothing is known, and from a device to itself.
+
+    It never changes, and `numpy.asarray` takes it without a copy, by the array interface.
+
+    >>> import nvtopo
+    >>> rates = nvtopo.preset("dgx-1-v100").bandwidth_matrix()
+    >>> rates.shape, rates[0, 3], rates.tolist()[0][1]
+    ((12, 12), 50.0, 25.0)
+    """
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """How many rows and columns there are."""
+
+    @property
+    def __array_interface__(self) -> dict[str, object]:
+        """How numpy finds the numbers: version 3 of its array interface."""
+
+    def tolist(self) -> list[list[float]]:
+        """The rows as lists of numbers."""
+
+    def __getitem__(self, key: tuple[int, int], /) -> float: ...
+    def __len__(self) -> int: ...
+
+@final
+class VisibleGpus:
+    """The GPUs that a process sees, and how sure that is. Made by Topology.visible_gpus."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The indices of the GPUs, each once, in the order in which CUDA counts them as far as `order` knows it."""
+
+    @property
+    def devices(self) -> list[tuple[int, str | None]]:
+        """What CUDA counts as one device, in that order: the index of the GPU, and the name of the MIG instance where it is
+        one and not the whole GPU ("" where it has none).
+        """
+
+    @property
+    def order(self) -> str:
+        """How that order is known: "known"; "assumed", where nobody told the models of the GPUs; or "unknown", where they are
+        several.
+        """
+
+    @property
+    def unresolved(self) -> bool:
+        """Whether the variable names devices that the topology cannot tell: then `gpus` is empty although there may be some."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know: why a list ended early, what was assumed, what CUDA will not do."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Explanation:
+    """A placement, and what would have been chosen instead. Made by Topology.explain.
+
+    >>> import nvtopo
+    >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=5)
+    >>> why.first_fit.gpus, str(why.first_fit.loss)
+    ([0, 1, 2, 3, 4], 'ring: 6 GB/s instead of 50 GB/s')
+    """
+
+    @property
+    def placement(self) -> Placement:
+        """The GPUs for the job."""
+
+    @property
+    def next(self) -> Alternative | None:
+        """The best set besides, under the same constraints. None: there is no other."""
+
+    @property
+    def first_fit(self) -> Alternative | None:
+        """The free GPUs with the lowest numbers, which those take who count GPUs only. None: they are what was chosen, or
+        others were included.
+        """
+
+    def to_json(self) -> str:
+        """The explanation as JSON for programs."""
+
+    def to_text(self) -> str:
+        """The explanation as text for people."""
+
+@final
+class Alternative:
+    """A set of GPUs that was not chosen."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The indices of its GPUs."""
+
+    @property
+    def score(self) -> list[Score]:
+        """One value for each objective, most important first."""
+
+    @property
+    def loss(self) -> Loss | None:
+        """The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
+        decided.
+        """
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Loss:
+    """By what an alternative is worse. `str()` says it in words."""
+
+    @property
+    def objective(self) -> str:
+        """The objective's name."""
+
+    @property
+    def value(self) -> float:
+        """What the alternative has, in the unit."""
+
+    @property
+    def chosen(self) -> float:
+        """What the chosen set has, in the unit. Equal where only the nearness of the paths differs."""
+
+    @property
+    def unit(self) -> str:
+        """The unit, as in Score."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Plan:
+    """What each rank of a job on one machine gets: a sequence of one Part for each local rank. Made by Topology.plan.
+
+    Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
+
+    >>> import nvtopo
+    >>> plan = nvtopo.preset("dgx-h100").plan(ranks=8)
+    >>> len(plan), plan[5].gpu, str(plan[5].cpus), plan[5].nic
+    (8, 5, '70-83,182-195', 'mlx5_9')
+    >>> print(plan.format("rankfile-ompi5").splitlines()[1])
+    rank 0=localhost slot=0-27
+    """
+
+    @property
+    def policy(self) -> str:
+        """The policy by which the CPUs were dealt out."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know."""
+
+    def format(self, name: str) -> str:
+        """The plan as a launcher takes it; `launch_formats()` lists the names.
+
+        Raises InvalidRequestError for an unknown name, and where a rank has no CPUs.
+
+        >>> import nvtopo
+        >>> print(nvtopo.preset("dgx-a100").plan(ranks=2).format("taskset"), end="")
+        taskset -c 48-55,176-183
+        taskset -c 56-63,184-191
+        """
+
+    def to_json(self) -> str:
+        """The plan as JSON for programs."""
+
+    def to_text(self) -> str:
+        """The plan as a table for people; `str()` gives the same."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, key: int, /) -> Part: ...
+    def __iter__(self) -> Iterator[Part]: ...
+    def _repr_html_(self) -> str:
+        """The plan as notebooks show it."""
+
+
+@final
+class Part:
+    """What one rank gets of a plan. bind takes it."""
+
+    @property
+    def rank(self) -> int:
+        """The local rank."""
+
+    @property
+    def gpu(self) -> int | None:
+        """The index of its GPU, or None where it has none."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The indices of its GPUs."""
+
+    @property
+    def instances(self) -> list[str]:
+        """The names of the MIG instances that it uses of them; empty where it uses whole GPUs."""
+
+    @property
+    def cpus(self) -> CpuSet:
+        """Its CPUs; empty where it has no GPU, for then nothing is known of where to run."""
+
+    @property
+    def mems(self) -> NodeSet:
+        """The NUMA nodes to take memory from; empty when unknown."""
+
+    @property
+    def own_cores(self) -> int:
+        """How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown."""
+
+    @property
+    def nics(self) -> list[str]:
+        """The names of the NICs to use, one for each of its GPUs as far as known."""
+
+    @property
+    def nic(self) -> str | None:
+        """The name of the NIC to use, or None where none is known."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What a person should know."""
+
+    def env(
+        self, export: Iterable[str] = (), *, environ: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """The variables that go with it. Unasked, only OMP_NUM_THREADS, where it is not set and the cores are its own.
+
+        Args:
+            export: what else to tell: "gpus" (CUDA_VISIBLE_DEVICES, the same for all ranks), "threads" (OMP_NUM_THREADS
+                even where it is set), "ib-hca" (NCCL_IB_HCA, the same for all ranks), "ucx-device" (UCX_NET_DEVICES).
+            environ: the variables that are set. None: os.environ.
+
+        Raises InvalidRequestError for other words.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("dgx-h100").plan(ranks=8)[1].env(environ={})
+        {'OMP_NUM_THREADS': '14'}
+        """
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Binding:
+    """A binding for the block of a `with` statement. Made by bound."""
+
+    def __enter__(self) -> Bound: ...
+    def __exit__(self, *_error: object) -> None: ...
+
+@final
+class Request:
+    """What a job asks a Node for. The arguments are those of Topology.place.
+
+    A Node places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
+
+    >>> import nvtopo
+    >>> nvtopo.Request(2, require=["nvlink-group"])
+    <Request of 2 GPUs>
+    """
+
+    def __new__(
+        cls,
+        gpus: int,
+        *,
+        only: Iterable[int | str] | None = None,
+        exclude: Iterable[int | str] = (),
+        include: Iterable[int | str] = (),
+        objectives: Iterable[str] | None = None,
+        require: Iterable[str] = (),
+        prefer: Iterable[str] = (),
+        mix: Mapping[int, float] | None = None,
+        reserve_cpus: CpuSet | Iterable[int] | str | None = None,
+        allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+    ) -> Request: ...
+    @property
+    def gpus(self) -> int:
+        """How many GPUs."""
+
+@final
+class Job:
+    """A job on a Node. Equal to another where both have the same number; a Node gives each number once."""
+
+    @property
+    def number(self) -> int:
+        """Its number on its Node, from 0 on in the order in which jobs came."""
+
+    @property
+    def placement(self) -> Placement:
+        """What it has."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The indices of its GPUs in the order to use."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Batch:
+    """Jobs that were placed together. Made by Node.place_all."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs, in the order of the requests."""
+
+    @property
+    def share(self) -> float:
+        """What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
+        machine, on average; 1 without any.
+        """
+
+    @property
+    def optimal(self) -> bool:
+        """Whether no division gives them more together."""
+
+@final
+class Node:
+    """A machine and the jobs on it: jobs come and go, and each gets the best of what is free.
+
+    A request is a Request, or a number of GPUs. Any number of threads may use a Node at once.
+
+    Raises UnsupportedError for a machine of more than 128 GPUs.
+
+    >>> import nvtopo
+    >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
+    >>> job = node.place(2)
+    >>> job.gpus, node.free, node.what_if(2).gpus
+    ([0, 3], [1, 2, 4, 5, 6, 7], [1, 2])
+    >>> node.release(job)
+    >>> len(node.free)
+    8
+    """
+
+    def __new__(cls, topology: Topology) -> Node: ...
+    @property
+    def free(self) -> list[int]:
+        """The indices of the GPUs that no job has and that can be used."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The jobs in the order in which they came."""
+
+    def place(self, request: Request | int) -> Job:
+        """Places a job.
+
+        Raises as Topology.place does, and then nothing changes.
+        """
+
+    def what_if(self, request: Request | int) -> Placement:
+        """What a job would get now. Nothing changes.
+
+        Raises as Topology.place does.
+        """
+
+    def release(self, job: Job) -> None:
+        """Ends a job, and gives back what it had.
+
+        Raises InvalidRequestError where there is no such job.
+        """
+
+    def place_all(self, requests: Sequence[Request | int]) -> Batch:
+        """Places many jobs at once, so that their rings carry the most together: not one after another, where the first takes
+        what a later one needs. Either all are placed, or none.
+
+        Raises UnsatisfiableError where there is no room for all.
+
+        >>> import nvtopo
+        >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
+        >>> batch = node.place_all([2, 2, nvtopo.Request(4, require=["nvlink-group"])])
+        >>> batch.share, batch.optimal, node.free
+        (1.0, True, [])
+        """
+
+    def room_for(self, request: Request | int) -> tuple[int, bool]:
+        """How many jobs like this there is room for at once, and whether there is certainly none for one more.
+
+        >>> import nvtopo
+        >>> node = nvtopo.Node(nvtopo.preset("rtx-a6000-4-bridged"))
+        >>> node.room_for(nvtopo.Request(2, require=["nvlink-group"]))
+        (2, True)
+        """
+
+@final
+class Chooser:
+    """Chooses GPUs of one machine from any that are free, and says nothing else of them. The answers are those of
+    Topology.place, and are kept: asked again, one costs next to nothing.
+
+    Args:
+        topology: the machine.
+        objectives: what counts, most important first, as in Topology.place.
+        mix: how often jobs of each size come, as in Topology.place.
+
+    Raises UnsupportedError for a machine of more than 128 GPUs.
+
+    >>> import nvtopo
+    >>> chooser = nvtopo.Chooser(nvtopo.preset("dgx-1-v100"))
+    >>> chooser.choose(range(8), 2), chooser.choose_mask(0b1111_0110, 2)
+    ([0, 3], 6)
+    """
+
+    def __new__(
+        cls,
+        topology: Topology,
+        *,
+        objectives: Iterable[str] | None = None,
+        mix: Mapping[int, float] | None = None,
+    ) -> Chooser: ...
+    def choose(self, free: Iterable[int | str], count: int) -> list[int] | None:
+        """The indices of the best `count` of the free GPUs, increasing. None: there are not so many, or none was asked for.
+
+        Args:
+            free: the free GPUs, each named as in Topology.place.
+            count: how many.
+
+        Raises InvalidRequestError where there is no such GPU.
+        """
+
+    def choose_mask(self, free: int, count: int) -> int | None:
+        """As choose, in bits: bit n stands for `Topology.gpus[n]`, which is the GPU of index n where the indices have no gaps.
+        Bits of no GPU are not looked at.
+
+        Args:
+            free: the free GPUs, below 2 to the power of 128.
+            count: how many.
+
+        Raises OverflowError for negative and larger numbers.
+        """
+
+@final
+class RankGroup:
+    """Ranks that communicate, and what their GPUs carry."""
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks in the order of the group; of a pipeline, two neighbouring stages."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The indices of their GPUs, in the same order."""
+
+    @property
+    def gb_per_s(self) -> float:
+        """What these carry together in one direction, in GB/s (1e9 bytes per second)."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class DimensionTime:
+    """What one dimension of a job takes in one step."""
+
+    @property
+    def dimension(self) -> str:
+        """The dimension: "tp", "cp", "ep", "dp", "edp" or "pp"."""
+
+    @property
+    def bytes(self) -> int:
+        """What a rank sends, in bytes."""
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are; of a pipeline, how many pairs of neighbouring stages."""
+
+    @property
+    def seconds(self) -> float:
+        """What the slowest group takes, in seconds."""
+
+    @property
+    def worst(self) -> RankGroup:
+        """The slowest group, the first of several."""
+
+    @property
+    def launcher_seconds(self) -> float:
+        """What the slowest group takes in the launcher's order, in seconds."""
+
+    @property
+    def launcher_worst(self) -> RankGroup:
+        """The slowest group in the launcher's order."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
+
+@final
+class RankMap:
+    """The GPUs for the ranks of a parallel job, so that it communicates in the least time. Made by Topology.rank_map.
+
+    >>> import nvtopo
+    >>> ranks = nvtopo.preset("dgx-1-v100").rank_map(tp=2, pp=4, traffic={"tp": "8GB", "pp": 10**9})
+    >>> ranks.seconds < ranks.launcher_seconds, ranks.optimal, len(ranks.gpu_of_rank)
+    (True, True, 8)
+    """
+
+    @property
+    def shape(self) -> str:
+        """The sizes of the job in the words of its order, such as "tp 2 × dp 4"."""
+
+    @property
+    def order(self) -> str:
+        """How ranks run through the dimensions, such as "tp-cp-ep-dp-pp"."""
+
+    @property
+    def gpu_of_rank(self) -> list[int]:
+        """The index of the GPU of each rank."""
+
+    @property
+    def launcher_order(self) -> list[int]:
+        """The same in the launcher's order."""
+
+    @property
+    def seconds(self) -> float:
+        """What the job communicates for in one step, in seconds."""
+
+    @property
+    def launcher_seconds(self) -> float:
+        """The same in the launcher's order."""
+
+    @property
+    def gain(self) -> float:
+        """How many times faster it is than in the launcher's order; 1 where nothing is gained."""
+
+    @property
+    def bound_seconds(self) -> float:
+        """No mapping takes less, in seconds."""
+
+    @property
+    def optimal(self) -> bool:
+        """Whether no mapping takes less time."""
+
+    @property
+    def dimensions(self) -> list[DimensionTime]:
+        """What each dimension takes, of those that communicate."""
+
+    def env(self) -> dict[str, str]:
+        """The variables with which a launcher that gives local rank n the n-th visible GPU gives each rank its own:
+        CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES. The deepspeed command sorts what it finds there, so that the order is
+        lost: start such jobs with torchrun.
+        """
+
+    def to_json(self) -> str:
+        """The mapping as JSON for programs."""
+
+    def to_text(self) -> str:
+        """The mapping as text for people, with tables; `str()` gives the same."""
+
+    def _repr_html_(self) -> str:
+        """The mapping as notebooks show it."""
+
+
+@final
 class Bound:
     """What bind did."""
 
@@ -881,8 +1651,12 @@ class Bound:
         """How many threads were moved."""
 
     @property
+    def memory(self) -> str | None:
+        """How memory is taken now: "preferred", "local", "bind" or "interleave". None: the policy is as it was."""
+
+    @property
     def mems(self) -> NodeSet | None:
-        """The nodes that memory is now taken from first. None: the policy is as it was."""
+        """The nodes of that policy. None: the policy is as it was, or it names none."""
 
     @property
     def warnings(self) -> list[str]:

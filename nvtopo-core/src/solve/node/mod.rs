@@ -17,6 +17,18 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
+impl JobId {
+    /// Its number on its [`Node`], from 0 on in the order in which jobs came.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The job of a number, whether or not it is on any node: for callers that can only keep numbers.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 impl fmt::Display for JobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "job {}", self.0)

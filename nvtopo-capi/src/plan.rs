@@ -1,0 +1,215 @@
+//! `nvtopo_plan`: what each rank of a job on one machine gets. The variables that say which GPUs a process sees are read
+//! here.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::cpuset::nvtopo_cpuset;
+use crate::handle::{Text, c_text, c_texts, element, given, owned};
+use crate::rules::nvtopo_rules;
+use crate::status::{Failure, answer, free, nvtopo_status};
+use crate::topology::nvtopo_topology;
+use nvtopo::apply::{Trust, allowed_cpus, check_machine};
+use nvtopo::render::{LAUNCH_FORMATS, launch_format};
+use nvtopo::{CudaOrder, LocalRank, Plan, Topology, VisibleGpus};
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+use std::sync::OnceLock;
+
+/// What each rank of a job on one machine gets. It never changes, and any number of threads may use it at once.
+///
+/// Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
+pub struct nvtopo_plan {
+    pub(crate) plan: Plan,
+    ranks: Vec<Rank>,
+    remarks: Vec<CString>,
+    /// By the place of the format in the core's list.
+    formats: Vec<OnceLock<CString>>,
+}
+
+/// What C sees of one rank.
+struct Rank {
+    gpus: Vec<u32>,
+    cpus: nvtopo_cpuset,
+    mems: CString,
+    nic: Option<CString>,
+}
+
+/// Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
+/// visible GPU. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
+/// says; where there are more ranks than GPUs, they begin again at the first.
+///
+/// Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
+/// rules does not either.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_plan(
+    topology: Option<&nvtopo_topology>,
+    ranks: usize,
+    rules: Option<&nvtopo_rules>,
+    plan: Option<&mut MaybeUninit<*mut nvtopo_plan>>,
+) -> nvtopo_status {
+    answer(plan, "plan", || {
+        let topology = &given(topology, "topology")?.topology;
+        Ok(owned(nvtopo_plan::of(plan_of(topology, ranks, given(rules, "rules")?)?)))
+    })
+}
+
+/// Frees a plan. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_free(plan: Option<Box<nvtopo_plan>>) {
+    free(plan);
+}
+
+/// How many ranks there are.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_rank_count(
+    plan: Option<&nvtopo_plan>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(plan, "plan")?.ranks.len()))
+}
+
+/// How many GPUs a rank has; 0 where none is visible, or which one it is cannot be told.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_gpu_count(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(planned(plan, rank)?.gpus.len()))
+}
+
+/// The index of GPU number `i`, from 0 on, of a rank: the one that nvidia-smi shows.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_gpu(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    i: usize,
+    index: Option<&mut MaybeUninit<u32>>,
+) -> nvtopo_status {
+    answer(index, "index", || Ok(*element(&planned(plan, rank)?.gpus, i, "GPU")?))
+}
+
+/// The CPUs of a rank; empty where it has no GPU. The set belongs to the plan.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_cpus(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    cpus: Option<&mut MaybeUninit<*const nvtopo_cpuset>>,
+) -> nvtopo_status {
+    answer(cpus, "cpus", || Ok(&raw const planned(plan, rank)?.cpus))
+}
+
+/// How many cores a rank has threads of that no other rank has; 0 where they are shared or that is unknown.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_own_cores(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || {
+        planned(plan, rank)?;
+        Ok(element(given(plan, "plan")?.plan.parts(), rank, "rank")?.own_cores)
+    })
+}
+
+/// The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; "" when they are not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_mems(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    list: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(list, "list", || Ok(planned(plan, rank)?.mems.as_ptr()))
+}
+
+/// The name of the NIC that a rank should use; NULL where no NIC is known. The text belongs to the plan.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_nic(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    name: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(name, "name", || {
+        Ok(planned(plan, rank)?.nic.as_ref().map_or(std::ptr::null(), |nic| nic.as_ptr()))
+    })
+}
+
+/// How many remarks there are: what a person should know.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_remark_count(
+    plan: Option<&nvtopo_plan>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(plan, "plan")?.remarks.len()))
+}
+
+/// A remark by its number, from 0 on.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_remark(
+    plan: Option<&nvtopo_plan>,
+    i: usize,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(element(&given(plan, "plan")?.remarks, i, "remark")?.as_ptr()))
+}
+
+/// The plan as a launcher takes it, such as "rankfile-ompi5", "srun" or "taskset". The text belongs to the plan. The error
+/// for an unknown name lists those that there are.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown name, and where a rank has no CPUs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_format(
+    plan: Option<&nvtopo_plan>,
+    format: Text,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || {
+        let plan = given(plan, "plan")?;
+        let format = launch_format(format.read("format")?)?;
+        let printed = c_text(format.print(&plan.plan)?);
+        let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
+        Ok(element(&plan.formats, place, "format")?.get_or_init(|| printed).as_ptr())
+    })
+}
+
+impl nvtopo_plan {
+    fn of(plan: Plan) -> Self {
+        let topology = plan.topology();
+        let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+        let rank = |part: &nvtopo::Part| Rank {
+            gpus: part.gpus.iter().filter_map(|position| indices.get(*position).copied()).collect(),
+            cpus: part.cpus.clone().into(),
+            mems: c_text(&part.mems),
+            nic: part.nics.first().map(|nic| c_text(topology.device_name(*nic))),
+        };
+        Self {
+            ranks: plan.parts().iter().map(rank).collect(),
+            remarks: c_texts(plan.remarks()),
+            formats: LAUNCH_FORMATS.iter().map(|_| OnceLock::new()).collect(),
+            plan,
+        }
+    }
+}
+
+fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<Plan, Failure> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let mut cpu_rules = rules.rules.clone();
+    let (visible, launched) = if check_machine(topology, Trust::ThisMachine).is_ok() {
+        let limit = &mut cpu_rules.limits.allowed;
+        *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
+        let launched = LocalRank::from_environment(variable)?.and_then(|rank| rank.size);
+        (VisibleGpus::from_environment(topology, variable), launched)
+    } else {
+        (VisibleGpus::all(topology, CudaOrder::PciBusId), None)
+    };
+    let ranks = match ranks {
+        0 => launched.unwrap_or(visible.devices.len().max(1)),
+        ranks => ranks,
+    };
+    Ok(Plan::new(topology, &visible, ranks, &cpu_rules)?)
+}
+
+fn planned(plan: Option<&nvtopo_plan>, rank: usize) -> Result<&Rank, Failure> {
+    element(&given(plan, "plan")?.ranks, rank, "rank")
+}

@@ -1,0 +1,59 @@
+//! The GPUs that the variables of a process show it.
+
+use crate::indices_of;
+use nvtopo::Topology;
+use nvtopo::solve::OrderBasis;
+use pyo3::prelude::*;
+
+/// The GPUs that a process sees, and how sure that is. Made by Topology.visible_gpus.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct VisibleGpus {
+    /// The indices of the GPUs, each once, in the order in which CUDA counts them as far as `order` knows it.
+    gpus: Vec<u32>,
+    /// What CUDA counts as one device, in that order: the index of the GPU, and the name of the MIG instance where it is
+    /// one and not the whole GPU ("" where it has none).
+    devices: Vec<(u32, Option<String>)>,
+    /// How that order is known: "known"; "assumed", where nobody told the models of the GPUs; or "unknown", where they are
+    /// several.
+    order: &'static str,
+    /// Whether the variable names devices that the topology cannot tell: then `gpus` is empty although there may be some.
+    unresolved: bool,
+    /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
+    remarks: Vec<String>,
+}
+
+#[pymethods]
+impl VisibleGpus {
+    fn __repr__(&self) -> String {
+        format!("<VisibleGpus {:?}, order {}>", self.gpus, self.order)
+    }
+}
+
+impl VisibleGpus {
+    pub(crate) fn of(topology: &Topology, visible: nvtopo::VisibleGpus) -> Self {
+        let device = |device: &nvtopo::solve::VisibleDevice| {
+            let index = topology.gpus().nth(device.gpu)?.index;
+            Some((index, device.instance.map(|instance| instance_name(topology, instance))))
+        };
+        Self {
+            gpus: indices_of(topology, &visible.positions()),
+            devices: visible.devices.iter().filter_map(device).collect(),
+            order: match visible.order {
+                OrderBasis::Known => "known",
+                OrderBasis::Assumed => "assumed",
+                OrderBasis::Unknown => "unknown",
+            },
+            unresolved: visible.unresolved,
+            remarks: visible.remarks,
+        }
+    }
+}
+
+/// The name of an instance for CUDA_VISIBLE_DEVICES; empty where it has none.
+pub(crate) fn instance_name(topology: &Topology, id: nvtopo::model::NodeId) -> String {
+    let gpus = 0..topology.gpus().len();
+    let mut all = gpus.flat_map(|gpu| topology.gpu_instances(gpu));
+    let uuid = all.find(|(own, _)| *own == id).and_then(|(_, instance)| instance.uuid.clone());
+    uuid.unwrap_or_default()
+}

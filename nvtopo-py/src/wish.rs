@@ -1,0 +1,243 @@
+//! All that can be said of a binding, its answer, and how one becomes the other.
+
+use crate::arguments::{Count, word};
+use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
+use crate::environment::{Environment, environment};
+use crate::error::{invalid_request, raise};
+use crate::placement::Placement;
+use crate::plan::{Part, Planned};
+use crate::topology::Topology;
+use nvtopo::apply::{self, BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, current_cpus};
+use nvtopo::{CpuLimits, CpuPolicy, CpuRules, Error, LocalRank, Smt, VisibleGpus};
+use pyo3::exceptions::{PyRuntimeWarning, PyTypeError};
+use pyo3::prelude::*;
+use std::ffi::CString;
+use std::sync::Arc;
+
+/// What bind did.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Bound {
+    /// The indices of the GPUs that this process was bound beside.
+    gpus: Vec<u32>,
+    /// The CPUs of the calling thread before.
+    before: CpuSet,
+    /// The CPUs of the calling thread now.
+    after: CpuSet,
+    /// How many threads were moved.
+    threads: usize,
+    /// How memory is taken now: "preferred", "local", "bind" or "interleave". None: the policy is as it was.
+    memory: Option<&'static str>,
+    /// The nodes of that policy. None: the policy is as it was, or it names none.
+    mems: Option<NodeSet>,
+    /// What was refused or could not be done.
+    warnings: Vec<String>,
+    /// What a person should know about the CPUs and memory given.
+    remarks: Vec<String>,
+}
+
+#[pymethods]
+impl Bound {
+    fn __repr__(&self) -> String {
+        format!("<Bound from CPUs {} to {}, {} threads>", self.before.0, self.after.0, self.threads)
+    }
+}
+
+impl Bound {
+    pub(crate) fn of(bound: &apply::Bound) -> Self {
+        Self {
+            gpus: bound.gpus.clone(),
+            before: CpuSet(bound.before.clone()),
+            after: CpuSet(bound.after.clone()),
+            threads: bound.threads,
+            memory: bound.memory.map(MemoryPolicy::word),
+            mems: bound.mems.clone().map(NodeSet),
+            warnings: bound.warnings.clone(),
+            remarks: bound.remarks.clone(),
+        }
+    }
+
+    /// Nothing was done, and why.
+    fn nothing(error: &Error) -> nvtopo::Result<Self> {
+        let cpus = CpuSet(current_cpus()?);
+        Ok(Self {
+            gpus: Vec::new(),
+            before: cpus.clone(),
+            after: cpus,
+            threads: 0,
+            memory: None,
+            mems: None,
+            warnings: vec![error.to_string()],
+            remarks: Vec::new(),
+        })
+    }
+}
+
+/// What to bind by.
+pub(crate) enum Target {
+    Placement(nvtopo::Placement),
+    Topology(nvtopo::Topology),
+    Part(Arc<Planned>, nvtopo::Part),
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Target {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(placement) = value.cast::<Placement>() {
+            return Ok(Self::Placement(placement.get().0.clone()));
+        }
+        if let Ok(topology) = value.cast::<Topology>() {
+            return Ok(Self::Topology(topology.get().0.clone()));
+        }
+        if let Ok(part) = value.cast::<Part>() {
+            let part = part.get();
+            return Ok(Self::Part(Arc::clone(&part.whole), part.own.clone()));
+        }
+        let given = value.get_type().name()?;
+        Err(PyTypeError::new_err(format!("expected a Placement, a Part or a Topology, not {given}")))
+    }
+}
+
+/// How memory is taken, by its word; "none" leaves it as it is.
+#[derive(Clone, Copy)]
+pub(crate) struct Memory(pub(crate) Option<MemoryPolicy>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Memory {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        match value.extract::<&str>()? {
+            "none" => Ok(Self(None)),
+            text => word(value.py(), text).map(|policy| Self(Some(policy))),
+        }
+    }
+}
+
+/// All that was said of a binding.
+pub(crate) struct Wish {
+    target: Target,
+    local_rank: Option<usize>,
+    local_size: Option<usize>,
+    rules: CpuRules,
+    scope: Scope,
+    pub(crate) options: BindOptions,
+    /// Whether what the core refuses is a warning only.
+    pub(crate) lenient: bool,
+}
+
+impl Wish {
+    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
+    pub(crate) fn new(
+        py: Python<'_>,
+        target: Target,
+        local_rank: Option<Count>,
+        local_size: Option<Count>,
+        threads: &str,
+        trust: bool,
+        reserve_cpus: Option<CpuArgument>,
+        policy: Option<&str>,
+        smt: Option<&str>,
+        memory: Memory,
+        scope: Option<&str>,
+        on_error: &str,
+    ) -> PyResult<Self> {
+        let dealt = reserve_cpus.is_some() || policy.is_some() || smt.is_some() || scope.is_some();
+        let what = match target {
+            Target::Topology(_) => None,
+            Target::Placement(_) => Some("a placement"),
+            Target::Part(..) => Some("a part of a plan"),
+        };
+        if let Some(what) = what.filter(|_| dealt) {
+            let message = format!(
+                "{what} has its CPUs already: reserve_cpus, policy, smt and scope are for a topology, or for place() and plan()"
+            );
+            return Err(invalid_request(py, &message));
+        }
+        if matches!(target, Target::Part(..)) && (local_rank.is_some() || local_size.is_some()) {
+            return Err(invalid_request(
+                py,
+                "a part of a plan is of one rank already: choose it by plan[rank]",
+            ));
+        }
+        let one_of = |name: &str, given: &str, words: [&str; 2]| {
+            let [a, b] = words;
+            let message = format!("{name} is '{given}': give '{a}' or '{b}'");
+            words.iter().position(|word| *word == given).ok_or_else(|| invalid_request(py, &message))
+        };
+        let threads = [Threads::All, Threads::Calling][one_of("threads", threads, ["all", "calling"])?];
+        let lenient = one_of("on_error", on_error, ["raise", "warn"])? == 1;
+        let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
+        let policy = policy.map(|text| word::<CpuPolicy>(py, text)).transpose()?.unwrap_or_default();
+        let smt = smt.map(|text| word::<Smt>(py, text)).transpose()?.unwrap_or_default();
+        let scope = scope.map(|text| word::<Scope>(py, text)).transpose()?.unwrap_or_default();
+        let limits = CpuLimits { allowed: None, reserved: reserve_cpus.unwrap_or_default().0 };
+        Ok(Self {
+            target,
+            local_rank: local_rank.map(|rank| rank.0),
+            local_size: local_size.map(|size| size.0),
+            rules: CpuRules { policy, smt, limits },
+            scope,
+            options: BindOptions { threads, memory: memory.0, trust },
+            lenient,
+        })
+    }
+
+    /// The part of this process.
+    fn part(&self, environ: &Environment) -> nvtopo::Result<nvtopo::Part> {
+        let variable = |name: &str| environ.get(name);
+        match &self.target {
+            Target::Part(_, part) => Ok(part.clone()),
+            Target::Placement(placement) => Ok(nvtopo::Part::of_placement(placement, self.rank(variable)?)),
+            Target::Topology(topology) => {
+                let mut rules = self.rules.clone();
+                rules.limits.allowed = Some(allowed_cpus(self.scope)?);
+                let visible = VisibleGpus::from_environment(topology, variable);
+                Ok(nvtopo::Part::of_visible_by(topology, &visible, self.rank(variable)?, &rules))
+            }
+        }
+    }
+
+    fn rank(&self, variable: impl Fn(&str) -> Option<String>) -> nvtopo::Result<Option<LocalRank>> {
+        match (self.local_rank, self.local_size) {
+            (Some(rank), None) => Ok(Some(LocalRank::named(rank, variable))),
+            (Some(rank), Some(size)) => LocalRank::of(rank, size).map(Some),
+            (None, None) => LocalRank::from_environment(variable),
+            (None, Some(size)) => match LocalRank::from_environment(variable)? {
+                Some(launched) => LocalRank::of(launched.rank, size).map(Some),
+                None => Ok(None),
+            },
+        }
+    }
+
+    pub(crate) fn topology(&self) -> &nvtopo::Topology {
+        match &self.target {
+            Target::Placement(placement) => placement.topology(),
+            Target::Topology(topology) => topology,
+            Target::Part(whole, _) => whole.plan.topology(),
+        }
+    }
+
+    /// Does it by a call of the core, and makes a warning of what fails where that was asked for.
+    pub(crate) fn run(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&nvtopo::Part) -> nvtopo::Result<Bound> + Send,
+    ) -> PyResult<Bound> {
+        let environ = environment(py)?;
+        match py.detach(|| act(&self.part(&environ)?)) {
+            Err(error) if self.lenient => {
+                warn(py, &error)?;
+                Bound::nothing(&error).map_err(|error| raise(py, &error))
+            }
+            done => done.map_err(|error| raise(py, &error)),
+        }
+    }
+}
+
+/// Makes a Python warning of an error.
+pub(crate) fn warn(py: Python<'_>, error: &Error) -> PyResult<()> {
+    // A text of the core holds no NUL, unless a damaged input does.
+    let text = CString::new(error.to_string().replace('\0', "\u{fffd}")).unwrap_or_default();
+    PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)
+}
