@@ -7,9 +7,9 @@ use crate::handle::{Text, c_text, c_texts, element, given, owned};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{Trust, allowed_cpus, check_machine};
+use nvtopo::apply::plan_here;
 use nvtopo::render::{LAUNCH_FORMATS, launch_format};
-use nvtopo::{CudaOrder, LocalRank, Plan, Topology, VisibleGpus};
+use nvtopo::{Plan, Topology};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -194,20 +194,8 @@ impl nvtopo_plan {
 
 fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<Plan, Failure> {
     let variable = |name: &str| std::env::var(name).ok();
-    let mut cpu_rules = rules.rules.clone();
-    let (visible, launched) = if check_machine(topology, Trust::ThisMachine).is_ok() {
-        let limit = &mut cpu_rules.limits.allowed;
-        *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
-        let launched = LocalRank::from_environment(variable)?.and_then(|rank| rank.size);
-        (VisibleGpus::from_environment(topology, variable), launched)
-    } else {
-        (VisibleGpus::all(topology, CudaOrder::PciBusId), None)
-    };
-    let ranks = match ranks {
-        0 => launched.unwrap_or(visible.devices.len().max(1)),
-        ranks => ranks,
-    };
-    Ok(Plan::new(topology, &visible, ranks, &cpu_rules)?)
+    let ranks = (ranks > 0).then_some(ranks);
+    Ok(plan_here(topology, ranks, rules.rules.clone(), rules.scope, None, &variable)?.plan)
 }
 
 fn planned(plan: Option<&nvtopo_plan>, rank: usize) -> Result<&Rank, Failure> {

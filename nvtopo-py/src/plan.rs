@@ -5,48 +5,14 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::environment::{Environment, environment};
 use crate::visible::instance_name;
 use crate::{call, indices_of, pre, variables};
-use nvtopo::apply::{self, Export, Scope, Trust, allowed_cpus, check_machine};
+use nvtopo::Topology;
+use nvtopo::apply::{self, Export, PlanHere};
 use nvtopo::render::{LAUNCH_FORMATS, Style, by_name, launch_format};
 use nvtopo::solve::CPU_POLICIES;
-use nvtopo::{CpuRules, CudaOrder, LocalRank, Topology, VisibleGpus};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList};
 use std::sync::Arc;
-
-/// A plan, and what it was made for.
-pub(crate) struct Planned {
-    pub(crate) plan: nvtopo::Plan,
-    pub(crate) visible: VisibleGpus,
-}
-
-impl Planned {
-    /// The plan for so many ranks, by the variables that were given. Without any, those of the own process count on a
-    /// topology of this machine, and none on another.
-    pub(crate) fn new(
-        topology: &Topology,
-        ranks: Option<usize>,
-        rules: CpuRules,
-        scope: Scope,
-        given: Option<Environment>,
-        own: Environment,
-    ) -> nvtopo::Result<Self> {
-        let here = check_machine(topology, Trust::ThisMachine).is_ok();
-        let mut rules = rules;
-        if here && rules.limits.allowed.is_none() {
-            rules.limits.allowed = Some(allowed_cpus(scope)?);
-        }
-        let (visible, launched) = match given.or(here.then_some(own)) {
-            Some(environ) => (
-                VisibleGpus::from_environment(topology, |name| environ.get(name)),
-                LocalRank::from_environment(|name| environ.get(name))?.and_then(|rank| rank.size),
-            ),
-            None => (VisibleGpus::all(topology, CudaOrder::PciBusId), None),
-        };
-        let ranks = ranks.or(launched).unwrap_or(visible.devices.len().max(1));
-        Ok(Self { plan: nvtopo::Plan::new(topology, &visible, ranks, &rules)?, visible })
-    }
-}
 
 /// What each rank of a job on one machine gets: a sequence of one Part for each local rank. Made by Topology.plan.
 ///
@@ -59,7 +25,7 @@ impl Planned {
 /// >>> print(plan.format("rankfile-ompi5").splitlines()[1])
 /// rank 0=localhost slot=0-27
 #[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Plan(pub(crate) Arc<Planned>);
+pub(crate) struct Plan(pub(crate) Arc<PlanHere>);
 
 #[pymethods]
 impl Plan {
@@ -139,7 +105,7 @@ impl Plan {
 /// What one rank gets of a plan. bind takes it.
 #[pyclass(frozen, module = "nvtopo")]
 pub(crate) struct Part {
-    pub(crate) whole: Arc<Planned>,
+    pub(crate) whole: Arc<PlanHere>,
     rank: usize,
     pub(crate) own: nvtopo::Part,
 }
@@ -231,7 +197,7 @@ impl Part {
         let exports: Vec<Export> =
             export.0.into_iter().map(|name| word(py, &name)).collect::<PyResult<_>>()?;
         let environ = environ.map_or_else(|| environment(py), Ok)?;
-        let Planned { visible, .. } = &*self.whole;
+        let PlanHere { visible, .. } = &*self.whole;
         let told =
             apply::environment(self.topology(), visible, &self.own, &exports, |name| environ.get(name));
         variables(py, told)

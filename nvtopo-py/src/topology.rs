@@ -7,12 +7,12 @@ use crate::environment::{Environment, environment};
 use crate::error::raise;
 use crate::pairs::{BandwidthMatrix, Pair};
 use crate::placement::{Explanation, Placement};
-use crate::plan::{Plan, Planned};
+use crate::plan::Plan;
 use crate::ranks::{RankMap, TrafficArgument};
 use crate::shares::Shares;
 use crate::visible::VisibleGpus;
 use crate::{call, indices_of, pre};
-use nvtopo::apply::Scope;
+use nvtopo::apply::{Scope, Variables, plan_here};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{CpuLimits, CpuRules, CudaOrder, ParallelJob};
@@ -362,8 +362,15 @@ impl Topology {
         rules.limits.reserved = reserve_cpus.unwrap_or_default().0;
         rules.limits.allowed = allowed_cpus.map(|cpus| cpus.0);
         let own = environment(py)?;
-        call(py, || Planned::new(&self.0, ranks.map(|ranks| ranks.0), rules, scope, environ, own))
-            .map(|planned| Plan(Arc::new(planned)))
+        let ranks = ranks.map(|ranks| ranks.0);
+        let topology = &self.0;
+        let here = call(py, move || {
+            let own = |name: &str| own.get(name);
+            let given = environ.as_ref().map(|environ| move |name: &str| environ.get(name));
+            let given = given.as_ref().map(|given| given as Variables<'_>);
+            plan_here(topology, ranks, rules, scope, given, &own)
+        });
+        here.map(|here| Plan(Arc::new(here)))
     }
 
     /// Finds the GPUs for the ranks of a parallel job, so that it communicates in the least time.

@@ -5,9 +5,11 @@ use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
 use crate::placement::Placement;
-use crate::plan::{Part, Planned};
+use crate::plan::Part;
 use crate::topology::Topology;
-use nvtopo::apply::{self, BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, current_cpus};
+use nvtopo::apply::{
+    self, BindOptions, MemoryPolicy, PlanHere, Scope, Threads, Trust, allowed_cpus, current_cpus,
+};
 use nvtopo::{CpuLimits, CpuPolicy, CpuRules, Error, LocalRank, Smt, VisibleGpus};
 use pyo3::exceptions::{PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
@@ -77,7 +79,7 @@ impl Bound {
 pub(crate) enum Target {
     Placement(nvtopo::Placement),
     Topology(nvtopo::Topology),
-    Part(Arc<Planned>, nvtopo::Part),
+    Part(Arc<PlanHere>, nvtopo::Part),
 }
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Target {

@@ -8,6 +8,7 @@ mod env;
 mod guard;
 mod hazards;
 mod memory;
+mod plan;
 mod scope;
 
 pub use cpu::Threads;
@@ -15,6 +16,7 @@ pub use env::{Export, environment};
 pub use guard::{BoundGuard, bound};
 pub use hazards::{HAZARD_VARIABLES, hazards};
 pub use memory::{MemoryPolicy, MemorySetting};
+pub use plan::{PlanHere, Variables, plan_here};
 pub use scope::{Scope, allowed_cpus, cpus_here, current_cpus, scope_remark, widest_cpus};
 
 use crate::cpuset::{CpuSet, NodeSet};
