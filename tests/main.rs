@@ -11,6 +11,7 @@ mod hwloc;
 mod hwloc_xml;
 mod json;
 mod linked_pairs;
+mod matrix;
 mod measured;
 mod merge;
 mod partition;
