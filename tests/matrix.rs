@@ -50,7 +50,6 @@ fn all(gpus: usize) -> u128 {
     u128::MAX >> (128 - gpus)
 }
 
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -174,7 +173,7 @@ fn switched_and_tiered_machines_are_no_long_search() {
         }
     }
     let islands = PairMatrix::new(128, |a, b| if a / 16 == b / 16 { 900 } else { 50 }).unwrap();
-    let free = u128::MAX & !0b1111;
+    let free = !0b1111;
     let best = islands.best_by_min_pair(free, 0, 16).unwrap();
     assert_eq!((best.set, best.value, best.proven), (0xffff << 16, 900, true));
     let best = islands.best_by_min_pair(free, 0, 17).unwrap();

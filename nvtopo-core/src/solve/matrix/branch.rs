@@ -150,7 +150,7 @@ impl<'a> Search<'a> {
             let mut most = [(0, 0); Set::BITS as usize];
             let mut count = 0;
             for gpu in members(open) {
-                most[count] = (2 * gains[gpu] + self.pairs(gpu, open, missing - 1), gpu);
+                most[count] = (2 * gains[gpu] + self.pairs(gpu, open, missing as u32 - 1), gpu);
                 count += 1;
             }
             if count < missing {
@@ -177,14 +177,14 @@ impl<'a> Search<'a> {
     }
 
     /// What so many pairs of one candidate with open ones have at most.
-    fn pairs(&self, gpu: usize, open: Set, mut count: usize) -> i64 {
+    fn pairs(&self, gpu: usize, open: Set, mut count: u32) -> i64 {
         let mut sum = 0;
         for (weight, near) in &self.classes {
             if count == 0 {
                 break;
             }
-            let own = ((near[gpu] & open).count_ones() as usize).min(count);
-            sum += weight * own as i64;
+            let own = (near[gpu] & open).count_ones().min(count);
+            sum += weight * i64::from(own);
             count -= own;
         }
         sum
