@@ -1,15 +1,20 @@
 //! Whether some GPUs of a graph are all connected with each other.
 
-use super::{Set, above};
+use super::{Set, above, all};
 use crate::solve::surroundings::members;
+
+/// Steps after which a search is hard enough for the candidates to be put in order.
+const FEW: u64 = 16;
 
 /// A search for cliques of a size. Candidates with too few neighbours drop out, and colours, of which no two neighbours have
 /// the same, bound what is left: a clique has as many colours as members.
-pub(super) struct Cliques<'a> {
+pub(super) struct Cliques<'a, const N: usize> {
     /// The neighbours of each candidate.
-    pub(super) near: &'a [Set],
+    near: &'a [Set; N],
     /// Steps that are left.
     pub(super) steps: u64,
+    /// Room for the colours of one step.
+    colours: [Set; N],
 }
 
 /// Whether there is a clique.
@@ -20,14 +25,50 @@ pub(super) enum Found {
     Unknown,
 }
 
-impl Cliques<'_> {
+impl<'a, const N: usize> Cliques<'a, N> {
+    /// Among some of up to `N` candidates, by the neighbours of each.
+    pub(super) fn new(near: &'a [Set; N], steps: u64) -> Self {
+        Self { near, steps, colours: [0; N] }
+    }
+
     /// Some clique of so many candidates.
     pub(super) fn any(&mut self, open: Set, size: usize) -> Found {
-        match self.grow(0, open, size) {
+        let Some(open) = self.core(open, size.saturating_sub(1)) else { return Found::No };
+        let later = self.steps.saturating_sub(FEW);
+        self.steps -= later;
+        let mut found = self.grow(0, open, size);
+        let hard = found.is_none() && self.steps == 0;
+        self.steps += later;
+        if hard && later > 0 {
+            found = self.by_degree(open, size);
+        }
+        match found {
             Some(set) => Found::Yes(set),
             None if self.steps == 0 => Found::Unknown,
             None => Found::No,
         }
+    }
+
+    /// The same with those of most neighbours first, which need fewer colours.
+    fn by_degree(&mut self, open: Set, size: usize) -> Option<Set> {
+        let mut order = [(0, 0); N];
+        let order = &mut order[..open.count_ones() as usize];
+        for (place, gpu) in order.iter_mut().zip(members(open)) {
+            *place = ((self.near[gpu] & open).count_ones(), gpu);
+        }
+        order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut places = [0; N];
+        for (place, (_, gpu)) in order.iter().enumerate() {
+            places[*gpu] = place;
+        }
+        let mut near = [0; N];
+        for (near, (_, gpu)) in near.iter_mut().zip(&*order) {
+            *near = members(self.near[*gpu] & open).fold(0, |set, other| set | 1 << places[other]);
+        }
+        let mut cliques = Cliques::new(&near, self.steps);
+        let found = cliques.grow(0, all(order.len()), size);
+        self.steps = cliques.steps;
+        found.map(|set| members(set).fold(0, |set, place| set | 1 << order[place].1))
     }
 
     /// The first clique by its members, given some clique; whether that was found out for sure.
@@ -63,16 +104,11 @@ impl Cliques<'_> {
         if missing == 1 {
             return (open != 0).then(|| chosen | open & open.wrapping_neg());
         }
-        // Further down, colours see most of what this does.
-        if chosen == 0 {
-            open = self.core(open, missing - 1)?;
-        }
         // Among those of fewer colours there is none: every clique has one of the others.
-        let mut colours = [0; Set::BITS as usize];
-        let colours = &mut colours[..missing - 1];
         let mut others = open;
-        for colour in &mut *colours {
+        for colour in &mut self.colours[..missing - 1] {
             let mut left = others;
+            *colour = 0;
             while left != 0 {
                 let gpu = left & left.wrapping_neg();
                 *colour |= gpu;
@@ -80,8 +116,11 @@ impl Cliques<'_> {
             }
             others &= !*colour;
         }
-        others =
-            members(others).filter(|gpu| !self.recolour(*gpu, colours)).fold(0, |set, gpu| set | 1 << gpu);
+        for gpu in members(others) {
+            if self.recolour(gpu, missing - 1) {
+                others &= !(1 << gpu);
+            }
+        }
         for gpu in members(others) {
             let found = self.grow(chosen | 1 << gpu, open & self.near[gpu], missing - 1);
             if found.is_some() || self.steps == 0 {
@@ -93,14 +132,15 @@ impl Cliques<'_> {
     }
 
     /// Makes room for one more, where its only neighbour of some colour can have another one.
-    fn recolour(&self, gpu: usize, colours: &mut [Set]) -> bool {
+    fn recolour(&mut self, gpu: usize, count: usize) -> bool {
+        let (near, colours) = (self.near, &mut self.colours[..count]);
         for own in 0..colours.len() {
-            let conflict = colours[own] & self.near[gpu];
+            let conflict = colours[own] & near[gpu];
             if conflict & conflict.wrapping_sub(1) != 0 {
                 continue;
             }
             if conflict != 0 {
-                let near = self.near[conflict.trailing_zeros() as usize];
+                let near = near[conflict.trailing_zeros() as usize];
                 let Some(other) =
                     (0..colours.len()).find(|other| *other != own && colours[*other] & near == 0)
                 else {

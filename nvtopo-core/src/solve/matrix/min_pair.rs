@@ -86,9 +86,9 @@ impl<'a, const N: usize> Thresholds<'a, N> {
     }
 
     /// A search among those that may join what is included, with at most so many of the steps.
-    fn search<T>(&mut self, steps: u64, search: impl FnOnce(&mut Cliques<'_>, Set) -> T) -> T {
+    fn search<T>(&mut self, steps: u64, search: impl FnOnce(&mut Cliques<'_, N>, Set) -> T) -> T {
         let open = members(self.include).fold(self.free & !self.include, |open, gpu| open & self.near[gpu]);
-        let mut cliques = Cliques { near: &self.near, steps };
+        let mut cliques = Cliques::new(&self.near, steps);
         let found = search(&mut cliques, open);
         self.steps -= steps - cliques.steps;
         found
