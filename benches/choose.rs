@@ -1,34 +1,201 @@
-//! How long it takes to choose GPUs: warm (asked before), and cold (a matrix never seen), beside brute force.
+//! How long it takes to choose GPUs.
+//!
+//! Warm: a [`Chooser`] that was asked before, or whose free GPUs are all alike. Cold: a matrix of numbers that nobody has seen
+//! before, made from a slice and answered, beside brute force over all sets of the size. Both look at the same numbers in
+//! alternating rounds, and must agree on the set and its value, or the benchmark stops. Then the best worst pair among 72 GPUs
+//! of which every pair is one of four numbers at random: a matrix is asked once in each round, and what counts is its median.
 
 mod timing;
 
+use nvtopo::model::{
+    Fragment, Gpu, NodeId, NodeKind, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates,
+};
+use nvtopo::solve::{BestSet, PairMatrix};
 use nvtopo::{Chooser, Topology};
 use std::hint::black_box;
-use timing::{median, time};
+use std::time::Duration;
+use timing::{median, now, time};
 
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 9;
+
+/// Random matrices of 72 GPUs.
+const MATRICES: u64 = 300;
 
 fn main() {
-    println!("{:<22} {:>4} {:>12} {:>12}", "machine", "GPUs", "warm", "cold");
-    nvtopo::solve::set_class_memory(0);
-    for preset in ["dgx-1-v100", "dgx-h100", "l40s-8-pcie", "dgx-2"] {
-        let topology = Topology::preset(preset).expect("a preset");
-        topology.pairs();
+    warm();
+    cold();
+    random_72();
+}
+
+fn warm() {
+    println!("{:<34} {:>4} {:>12}", "machine", "GPUs", "warm");
+    let presets = ["dgx-1-v100", "dgx-h100", "l40s-8-pcie", "dgx-2"].map(|name| {
+        let topology = Topology::preset(name).expect("a preset");
+        (name, topology)
+    });
+    for (name, topology) in presets.into_iter().chain([("72 on NVSwitches", switched(72))]) {
+        let chooser = Chooser::new(&topology).expect("a chooser");
         let gpus = topology.gpus().len();
-        let free = (1u128 << gpus) - 1;
         for count in [2, 4, gpus / 2 + 1] {
-            let chooser = Chooser::new(&topology).expect("a chooser");
+            let free = u128::MAX >> (128 - gpus);
+            let goal = Duration::from_nanos(if gpus > 16 { 1000 } else { 50 });
             chooser.choose(free, count);
-            let (mut warm, mut cold) = (Vec::new(), Vec::new());
-            for _ in 0..ROUNDS {
-                warm.push(time(|| chooser.choose(black_box(free), count)));
-                cold.push(time(|| {
-                    Chooser::by_objectives(black_box(&topology), ["min-pair"], None)
-                        .expect("a chooser")
-                        .choose(free, count)
-                }));
-            }
-            println!("{preset:<22} {count:>4} {:>12.1?} {:>12.1?}", median(warm), median(cold));
+            let times = (0..ROUNDS).map(|_| time(|| chooser.choose(black_box(free), count))).collect();
+            let warm = median(times);
+            println!("{name:<34} {count:>4} {warm:>12.1?}{}", missed(warm, goal));
         }
+    }
+}
+
+fn cold() {
+    println!();
+    println!(
+        "{:<12} {:>4} {:<10} {:>12} {:>14} {:>9}",
+        "matrix", "GPUs", "best", "cold", "brute force", "ratio"
+    );
+    let preset = |name: &str| {
+        let matrix = PairMatrix::of(&Topology::preset(name).expect("a preset")).expect("few enough GPUs");
+        rows(matrix.gpus(), |a, b| matrix.pair(a, b))
+    };
+    let mut random = Random(1);
+    let numbers: Vec<u32> = (0..256).map(|_| random.next() % 1000).collect();
+    let random = rows(16, |a, b| numbers[a * 16 + b]);
+    for (name, numbers) in
+        [("dgx-1-v100", preset("dgx-1-v100")), ("dgx-2", preset("dgx-2")), ("random", random)]
+    {
+        let gpus = numbers.len().isqrt();
+        for (objective, sum) in [("pair-sum", true), ("min-pair", false)] {
+            for count in 2..gpus {
+                row(name, objective, &numbers, count, sum);
+            }
+        }
+    }
+}
+
+fn row(name: &str, objective: &str, numbers: &[u32], count: usize, sum: bool) {
+    let gpus = numbers.len().isqrt();
+    let free = (1u128 << gpus) - 1;
+    let ours = || {
+        let matrix = PairMatrix::from_rows(gpus, black_box(numbers)).expect("a matrix");
+        let best = if sum {
+            matrix.best_by_pair_sum(free, 0, count)
+        } else {
+            matrix.best_by_min_pair(free, 0, count)
+        };
+        best.expect("enough GPUs")
+    };
+    let theirs = || brute_force(black_box(numbers), gpus, count, sum);
+    let (mut own, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        own.push(time(ours));
+        other.push(time(theirs));
+    }
+    let BestSet { set, value, proven, .. } = ours();
+    assert_eq!((set, value, proven), (theirs().0, theirs().1, true), "{name}, {count} GPUs by {objective}");
+    let (own, other) = (median(own), median(other));
+    let ratio = other.as_secs_f64() / own.as_secs_f64();
+    let goal = match (gpus, count) {
+        (..=8, _) => 1,
+        (_, ..=4) => 10,
+        _ => 100,
+    };
+    let missed = missed(own, Duration::from_micros(goal));
+    println!("{name:<12} {count:>4} {objective:<10} {own:>12.1?} {other:>14.1?} {ratio:>8.1}x{missed}");
+}
+
+/// The greatest value of all sets, and the first set by its members that has it.
+fn brute_force(numbers: &[u32], gpus: usize, count: usize, sum: bool) -> (u128, u64) {
+    let mut best: Option<(u32, u64)> = None;
+    for set in (1..1u32 << gpus).filter(|set| set.count_ones() as usize == count) {
+        let (mut total, mut worst, mut left) = (0, u32::MAX, set);
+        while left != 0 {
+            let row = &numbers[left.trailing_zeros() as usize * gpus..][..gpus];
+            left &= left - 1;
+            let mut others = left;
+            while others != 0 {
+                let number = row[others.trailing_zeros() as usize];
+                total += u64::from(number);
+                worst = worst.min(number);
+                others &= others - 1;
+            }
+        }
+        let value = if sum { total } else { worst.into() };
+        let better = |(best, most): (u32, u64)| {
+            let differ = set ^ best;
+            value > most || value == most && set & differ & differ.wrapping_neg() != 0
+        };
+        if best.is_none_or(better) {
+            best = Some((set, value));
+        }
+    }
+    best.map(|(set, value)| (set.into(), value)).expect("some set")
+}
+
+fn random_72() {
+    println!();
+    println!("{:<34} {:>4} {:>12} {:>12} {:>9}", "best worst pair", "GPUs", "p50", "p99", "proven");
+    let mut all = Vec::new();
+    for count in [2, 4, 8, 12, 16, 18, 24, 32, 48] {
+        let (mut times, mut proven) = (Vec::new(), 0);
+        for seed in 0..MATRICES {
+            let mut random = Random(seed);
+            let numbers: Vec<u32> =
+                (0..72 * 72).map(|_| [12, 25, 50, 100][random.next() as usize % 4]).collect();
+            let matrix = PairMatrix::new(72, |a, b| numbers[a * 72 + b]).expect("a matrix");
+            let ask = || matrix.best_by_min_pair(u128::MAX >> 56, 0, count).expect("enough GPUs");
+            let once = |_| {
+                let start = now();
+                black_box(ask());
+                now().saturating_sub(start)
+            };
+            times.push(median((0..5).map(once).collect()));
+            proven += u32::from(ask().proven);
+        }
+        times.sort_unstable();
+        all.extend(&times);
+        percentiles(&count.to_string(), &times, &format!("{proven}/{MATRICES}"));
+    }
+    all.sort_unstable();
+    percentiles("all", &all, "");
+}
+
+fn percentiles(count: &str, times: &[Duration], proven: &str) {
+    let (half, most) = (times[times.len() / 2], times[times.len() * 99 / 100]);
+    let missed = missed(most, Duration::from_micros(100));
+    println!(
+        "{:<34} {count:>4} {half:>12.1?} {most:>12.1?} {proven:>9}{missed}",
+        "72 of 4 numbers at random"
+    );
+}
+
+fn missed(time: Duration, goal: Duration) -> String {
+    if time > goal { format!("  above {goal:?}") } else { String::new() }
+}
+
+fn rows(gpus: usize, pair: impl Fn(usize, usize) -> u32) -> Vec<u32> {
+    let cells = (0..gpus * gpus).map(|cell| (cell / gpus, cell % gpus));
+    cells.map(|(a, b)| if a == b { 0 } else { pair(a.min(b), a.max(b)) }).collect()
+}
+
+/// GPUs on one NVSwitch and one NUMA node.
+fn switched(gpus: u32) -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let node = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(NumaNode::default()));
+    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+    for index in 0..gpus {
+        let gpu = fragment.add(node, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+        fragment.link(gpu, switch, rates::nvlink(5, 18));
+    }
+    TopologyBuilder::new().with(fragment).build().expect("a machine")
+}
+
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed >> 32) as u32
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 /// How long this thread has run, in its own code and in the kernel.
-fn now() -> Duration {
+pub(crate) fn now() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }

@@ -1,7 +1,9 @@
 //! Choosing from memory: the same answers as a request gives, whatever is free.
 
 use crate::linked_pairs::pairs;
-use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder};
+use nvtopo::model::{
+    Fragment, Gpu, NodeId, NodeKind, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates,
+};
 use nvtopo::{Chooser, ErrorKind, Request, Topology};
 
 fn by_request(topology: &Topology, free: u128, count: usize, objective: Option<&str>) -> u128 {
@@ -53,6 +55,45 @@ fn more_than_memory_holds_is_still_answered() {
     assert_eq!(chooser.choose(free, 2), Some(by_request(&topology, free, 2, None)));
     let large = pairs(1, &(0..130).collect::<Vec<_>>());
     assert_eq!(Chooser::new(&large).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+/// GPUs on one NVSwitch, on so many NUMA nodes; with none nobody states where they are.
+fn switched(gpus: u32, nodes: u32) -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+    let numa = (0..nodes).map(|os_index| NumaNode { os_index, ..NumaNode::default() });
+    let numa: Vec<NodeId> =
+        numa.map(|node| fragment.add(NodeId::MACHINE, NodeKind::NumaNode(node))).collect();
+    for index in 0..gpus {
+        let parent = numa.get((index * nodes / gpus) as usize).copied().unwrap_or(NodeId::MACHINE);
+        let gpu = fragment.add(parent, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+        fragment.link(gpu, switch, rates::nvlink(5, 18));
+    }
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn many_gpus_that_are_alike_are_chosen_as_by_the_search() {
+    for nodes in [0, 1, 4] {
+        let topology = switched(20, nodes);
+        let chooser = Chooser::new(&topology).unwrap();
+        let mut free: u128 = 0xb_7fe1;
+        for step in 0..12 {
+            free = (free * 5 + step) & 0xf_ffff;
+            for count in [1, 2, 3, 5] {
+                if free.count_ones() >= count {
+                    let expected = by_request(&topology, free, count as usize, None);
+                    assert_eq!(
+                        chooser.choose(free, count as usize),
+                        Some(expected),
+                        "{nodes} {free:#b} {count}"
+                    );
+                }
+            }
+        }
+        // Those of one node are alike.
+        assert_eq!(chooser.choose(0x1e, 3), Some(0xe));
+    }
 }
 
 #[test]

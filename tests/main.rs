@@ -13,6 +13,7 @@ mod hwloc_xml;
 mod json;
 mod linked_pairs;
 mod made_machine;
+mod matrix;
 mod measured;
 mod merge;
 mod mistakes;

@@ -4,12 +4,14 @@ use super::class::{Answers, Class};
 use super::criteria::Criteria;
 use super::mix::SizeMix;
 use super::objective::Set;
+use super::surroundings::members;
 use crate::error::Result;
 use crate::model::Topology;
 use std::sync::Arc;
 
 /// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
-/// asked again, one costs nanoseconds. Clones share what they keep, as do all machines of equal structure.
+/// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, only those
+/// among GPUs that are all alike do. Clones share what they keep, as do all machines of equal structure.
 ///
 /// ```
 /// use nvtopo::{Chooser, Topology};
@@ -27,6 +29,8 @@ pub struct Chooser {
     /// The GPUs against which nothing is known.
     usable: Set,
     answers: Option<Arc<Answers>>,
+    /// For each GPU those that are worth the same to everyone, where there are too many sets to keep their answers.
+    alike: Arc<[Set]>,
     criteria: Arc<Criteria>,
 }
 
@@ -52,9 +56,10 @@ impl Chooser {
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
         let class = Class::of(topology)?;
         let answers = class.answers(&criteria);
+        let alike = if answers.is_some() { Arc::default() } else { class.alike(&criteria).into() };
         let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
         let usable = usable.fold(0, |set, (position, _)| set | 1 << position);
-        Ok(Self { class, usable, answers, criteria: Arc::new(criteria) })
+        Ok(Self { class, usable, answers, alike, criteria: Arc::new(criteria) })
     }
 
     /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
@@ -63,6 +68,12 @@ impl Chooser {
         let free = free & self.usable;
         if count == 0 || count > free.count_ones() as usize {
             return None;
+        }
+        if let Some(alike) = self.alike.get(free.trailing_zeros() as usize)
+            && free & !alike == 0
+        {
+            // All sets are worth the same.
+            return Some(members(free).take(count).fold(0, |set, gpu| set | 1 << gpu));
         }
         Some(self.class.best(self.answers.as_deref(), free, count, &self.criteria))
     }

@@ -4,6 +4,7 @@
 use super::criteria::{Criteria, Key};
 use super::exact::{self, Task};
 use super::objective::Set;
+use super::surroundings::members;
 use super::weights::{MAX_CANDIDATES, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, PathType, Topology};
@@ -90,6 +91,16 @@ impl Class {
         drop(kept);
         cache().shrink(LIMIT.load(Ordering::Relaxed));
         Some(answers)
+    }
+
+    /// For each GPU those that can stand in for it, itself too, without changing anything that the criteria see.
+    pub(super) fn alike(&self, criteria: &Criteria) -> Box<[Set]> {
+        let weights = &self.weights;
+        let alike = |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.twins(weights, a, *b));
+        let twins = weights.twins().iter().enumerate();
+        twins
+            .map(|(a, twins)| members(*twins).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b))
+            .collect()
     }
 
     /// The bytes that this may come to hold, by one list of criteria at least.

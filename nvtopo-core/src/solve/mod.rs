@@ -15,6 +15,7 @@ mod exact;
 mod explain;
 mod gpu_ref;
 mod links;
+mod matrix;
 mod memo;
 pub mod mig;
 mod mix;
@@ -46,6 +47,7 @@ pub use cpus::{
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use explain::{Alternative, Explanation, Loss};
 pub use gpu_ref::GpuRef;
+pub use matrix::{BestSet, PairMatrix};
 pub use mix::SizeMix;
 pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics};
 pub use node::{Batch, JobId, Node};

@@ -13,6 +13,8 @@ pub(super) struct Surroundings {
     words: usize,
     /// The nodes of each candidate, row by row. One whose nodes nobody states has a node of its own.
     nodes: Vec<u64>,
+    /// The nodes that several candidates have.
+    shared: Vec<u64>,
     nics: usize,
     /// The weight from each candidate to each NIC, row by row.
     to_nics: Vec<Weight>,
@@ -43,13 +45,20 @@ impl Surroundings {
                 nodes[candidate * words + node / 64] |= 1 << (node % 64);
             }
         }
+        let (mut seen, mut shared) = (vec![0; words], vec![0; words]);
+        for (index, (word, shared)) in seen.iter_mut().zip(&mut shared).enumerate() {
+            for own in nodes[index..].iter().step_by(words) {
+                *shared |= *word & own;
+                *word |= own;
+            }
+        }
         let nics = usable_nics(topology);
         let to_nic = |gpu: usize, nic: usize| of_pair(topology.pairs().pair(gpu, nic));
         let to_nics: Vec<Weight> =
             gpus.iter().flat_map(|&gpu| nics.iter().map(move |&nic| to_nic(gpu, nic))).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, nodes, nics: nics.len(), to_nics, nearest, per_nic: gpus_per_nic(topology) }
+        Self { words, nodes, shared, nics: nics.len(), to_nics, nearest, per_nic: gpus_per_nic(topology) }
     }
 
     /// How many NUMA nodes the members of a set are beside, together.
@@ -69,10 +78,13 @@ impl Surroundings {
         members(set).filter(inside).count()
     }
 
-    /// Whether two candidates lie beside the same nodes.
-    pub(super) fn same_nodes(&self, a: usize, b: usize) -> bool {
-        let nodes = |gpu: usize| &self.nodes[gpu * self.words..][..self.words];
-        nodes(a) == nodes(b)
+    /// Whether exchanging two candidates changes the span of no set: they lie beside the same nodes, or beside as many that
+    /// are theirs alone.
+    pub(super) fn twins(&self, a: usize, b: usize) -> bool {
+        let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
+        let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
+        let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
+        shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 
     /// The weights of one candidate to the NICs.

@@ -20,7 +20,7 @@ impl Objective for NumaSpan {
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.surroundings().same_nodes(a, b)
+        weights.surroundings().twins(a, b)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

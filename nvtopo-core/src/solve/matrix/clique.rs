@@ -1,0 +1,171 @@
+//! Whether some GPUs of a graph are all connected with each other.
+
+use super::{Set, above, all};
+use crate::solve::surroundings::members;
+
+/// Steps after which a search is hard enough for the candidates to be put in order.
+const FEW: u64 = 16;
+
+/// A search for cliques of a size. Candidates with too few neighbours drop out, and colours, of which no two neighbours have
+/// the same, bound what is left: a clique has as many colours as members.
+pub(super) struct Cliques<'a, const N: usize> {
+    /// The neighbours of each candidate.
+    near: &'a [Set; N],
+    /// Steps that are left.
+    pub(super) steps: u64,
+    /// Room for the colours of one step.
+    colours: [Set; N],
+}
+
+/// Whether there is a clique.
+pub(super) enum Found {
+    Yes(Set),
+    No,
+    /// The steps ended.
+    Unknown,
+}
+
+impl<'a, const N: usize> Cliques<'a, N> {
+    /// Among some of up to `N` candidates, by the neighbours of each.
+    pub(super) fn new(near: &'a [Set; N], steps: u64) -> Self {
+        Self { near, steps, colours: [0; N] }
+    }
+
+    /// Some clique of so many candidates.
+    pub(super) fn any(&mut self, open: Set, size: usize) -> Found {
+        let Some(open) = self.core(open, size.saturating_sub(1)) else { return Found::No };
+        let later = self.steps.saturating_sub(FEW);
+        self.steps -= later;
+        let mut found = self.grow(0, open, size);
+        let hard = found.is_none() && self.steps == 0;
+        self.steps += later;
+        if hard && later > 0 {
+            found = self.by_degree(open, size);
+        }
+        match found {
+            Some(set) => Found::Yes(set),
+            None if self.steps == 0 => Found::Unknown,
+            None => Found::No,
+        }
+    }
+
+    /// The same with those of most neighbours first, which need fewer colours.
+    fn by_degree(&mut self, open: Set, size: usize) -> Option<Set> {
+        let mut order = [(0, 0); N];
+        let order = &mut order[..open.count_ones() as usize];
+        for (place, gpu) in order.iter_mut().zip(members(open)) {
+            *place = ((self.near[gpu] & open).count_ones(), gpu);
+        }
+        order.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+        let mut places = [0; N];
+        for (place, (_, gpu)) in order.iter().enumerate() {
+            places[*gpu] = place;
+        }
+        let mut near = [0; N];
+        for (near, (_, gpu)) in near.iter_mut().zip(&*order) {
+            *near = members(self.near[*gpu] & open).fold(0, |set, other| set | 1 << places[other]);
+        }
+        let mut cliques = Cliques::new(&near, self.steps);
+        let found = cliques.grow(0, all(order.len()), size);
+        self.steps = cliques.steps;
+        found.map(|set| members(set).fold(0, |set, place| set | 1 << order[place].1))
+    }
+
+    /// The first clique by its members, given some clique; whether that was found out for sure.
+    pub(super) fn first(&mut self, open: Set, some: Set) -> (Set, bool) {
+        let (mut set, mut rest, mut open) = (0, some, open);
+        while rest != 0 {
+            let next: Set = rest & rest.wrapping_neg();
+            let before = open & (next - 1);
+            let missing = rest.count_ones() as usize - 1;
+            // None before the next of the known ones, unless there is a clique with it.
+            let found = members(before).find_map(|gpu| {
+                let later = open & self.near[gpu] & above(gpu);
+                self.grow(0, later, missing).map(|others| (1 << gpu, others))
+            });
+            if self.steps == 0 {
+                return (set | rest, false);
+            }
+            let (gpu, others) = found.unwrap_or((next, rest & !next));
+            (set, rest) = (set | gpu, others);
+            open &= self.near[gpu.trailing_zeros() as usize] & above(gpu.trailing_zeros() as usize);
+        }
+        (set, true)
+    }
+
+    fn grow(&mut self, chosen: Set, mut open: Set, missing: usize) -> Option<Set> {
+        if missing == 0 {
+            return Some(chosen);
+        }
+        if self.steps == 0 {
+            return None;
+        }
+        self.steps -= 1;
+        if missing == 1 {
+            return (open != 0).then(|| chosen | open & open.wrapping_neg());
+        }
+        // Among those of fewer colours there is none: every clique has one of the others.
+        let mut others = open;
+        for colour in &mut self.colours[..missing - 1] {
+            let mut left = others;
+            *colour = 0;
+            while left != 0 {
+                let gpu = left & left.wrapping_neg();
+                *colour |= gpu;
+                left &= !gpu & !self.near[gpu.trailing_zeros() as usize];
+            }
+            others &= !*colour;
+        }
+        for gpu in members(others) {
+            if self.recolour(gpu, missing - 1) {
+                others &= !(1 << gpu);
+            }
+        }
+        for gpu in members(others) {
+            let found = self.grow(chosen | 1 << gpu, open & self.near[gpu], missing - 1);
+            if found.is_some() || self.steps == 0 {
+                return found;
+            }
+            open &= !(1 << gpu);
+        }
+        None
+    }
+
+    /// Makes room for one more, where its only neighbour of some colour can have another one.
+    fn recolour(&mut self, gpu: usize, count: usize) -> bool {
+        let (near, colours) = (self.near, &mut self.colours[..count]);
+        for own in 0..colours.len() {
+            let conflict = colours[own] & near[gpu];
+            if conflict & conflict.wrapping_sub(1) != 0 {
+                continue;
+            }
+            if conflict != 0 {
+                let near = near[conflict.trailing_zeros() as usize];
+                let Some(other) =
+                    (0..colours.len()).find(|other| *other != own && colours[*other] & near == 0)
+                else {
+                    continue;
+                };
+                colours[other] |= conflict;
+            }
+            colours[own] = colours[own] & !conflict | 1 << gpu;
+            return true;
+        }
+        false
+    }
+
+    /// Those that have enough neighbours among each other; `None` where these are too few for a clique.
+    fn core(&self, mut open: Set, neighbours: usize) -> Option<Set> {
+        loop {
+            let enough = |gpu: &usize| (self.near[*gpu] & open).count_ones() as usize >= neighbours;
+            let core: Set = members(open).filter(enough).fold(0, |set, gpu| set | 1 << gpu);
+            if (core.count_ones() as usize) <= neighbours {
+                return None;
+            }
+            if core == open {
+                return Some(core);
+            }
+            open = core;
+        }
+    }
+}
