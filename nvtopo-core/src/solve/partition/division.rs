@@ -25,7 +25,7 @@ pub(super) struct Division<'a, const N: usize> {
 impl<const N: usize> Division<'_, N> {
     /// The least that a division of the part loses, if that is below the limit; else something not below it.
     pub(super) fn least(&mut self, part: u32, limit: i32) -> i32 {
-        let index = part as usize;
+        let index = self.slot(part);
         if part == 0 || self.taken[index] != 0 || self.known[index] >= limit {
             return self.known[index];
         }
@@ -52,6 +52,16 @@ impl<const N: usize> Division<'_, N> {
         });
         (self.known[index], self.taken[index]) = (least, taken as u16);
         least
+    }
+
+    /// The place of a part in the tables. Only the whole has the lowest GPU, and the last place.
+    fn slot(&self, part: u32) -> usize {
+        if part & 1 == 1 { self.taken.len() - 1 } else { part as usize >> 1 }
+    }
+
+    /// The set with the lowest GPU in the division that was found of a part.
+    pub(super) fn first(&self, part: u32) -> u32 {
+        if self.alone(part).is_some() { part } else { self.taken[self.slot(part)].into() }
     }
 
     /// The least that a part of two sets loses if that is below the limit, and its set with the lowest GPU.
@@ -89,7 +99,7 @@ impl<const N: usize> Division<'_, N> {
     }
 
     /// What a part loses that is no more than one set.
-    pub(super) fn alone(&self, part: u32) -> Option<i32> {
+    fn alone(&self, part: u32) -> Option<i32> {
         let size = part.count_ones() as usize;
         let full = size == self.task.count;
         if size > self.task.count || !full && size != self.task.rest {

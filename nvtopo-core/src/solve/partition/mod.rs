@@ -122,12 +122,12 @@ pub fn best(scores: &Scores, free: u32, required: u32, count: usize) -> Option<P
     let (sets, total) = match size {
         // The tables of few GPUs are small enough for the stack.
         0..=8 => Task::<8>::new(scores, free, required, count).run(|task| {
-            let (mut losses, mut known, mut taken) = ([0; 256], [0; 256], [0; 256]);
+            let (mut losses, mut known, mut taken) = ([0; 256], [0; 129], [0; 129]);
             task.divide(Tables { losses: &mut losses, known: &mut known, taken: &mut taken })
         }),
         _ => Task::<MAX_GPUS>::new(scores, free, required, count).run(|task| {
-            let (mut losses, mut known, mut taken) =
-                (vec![0; 1 << size], vec![0; 1 << size], vec![0; 1 << size]);
+            let parts = (1 << (size - 1)) + 1;
+            let (mut losses, mut known, mut taken) = (vec![0; 1 << size], vec![0; parts], vec![0; parts]);
             task.divide(Tables { losses: &mut losses, known: &mut known, taken: &mut taken })
         }),
     };

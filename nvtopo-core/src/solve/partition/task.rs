@@ -81,7 +81,7 @@ impl<const N: usize> Task<N> {
         (vec![halves.set, all & !halves.set], (whole + halves.best) as u32)
     }
 
-    /// The division into any number of sets. All tables have a cell for each part of the GPUs, filled with zeros.
+    /// The division into any number of sets. The tables are filled with zeros.
     pub(super) fn divide(&self, Tables { losses, known, taken }: Tables<'_>) -> (Vec<u32>, u32) {
         let all = (1u32 << self.size) - 1;
         let mut ceilings = [0; N];
@@ -118,7 +118,7 @@ impl<const N: usize> Task<N> {
         let loss = search.least(all, limit);
         let (mut sets, mut part) = (Vec::with_capacity(self.size.div_ceil(self.count)), all);
         while part != 0 {
-            let set = if search.alone(part).is_some() { part } else { search.taken[part as usize].into() };
+            let set = search.first(part);
             sets.push(set);
             part &= !set;
         }
@@ -170,7 +170,9 @@ impl<const N: usize> Task<N> {
 
 /// What a search writes down for each part of the GPUs.
 pub(super) struct Tables<'a> {
+    /// For every part.
     pub(super) losses: &'a mut [i32],
+    /// For those without the lowest GPU, and the whole.
     pub(super) known: &'a mut [i32],
     pub(super) taken: &'a mut [u16],
 }
