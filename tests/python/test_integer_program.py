@@ -37,7 +37,7 @@ def machine(seed: int) -> tuple[nvtopo.Topology, int, Rates]:
 
 
 def solver() -> highspy.Highs:
-    program = highspy.Highs()
+    program = highspy.Highs()  # type: ignore[no-untyped-call]
     program.setOptionValue("output_flag", False)
     program.setOptionValue("mip_rel_gap", 0.0)
     return program

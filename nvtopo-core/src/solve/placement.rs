@@ -7,6 +7,7 @@ use super::nics::{fair_nics, nearest_nics};
 use super::objective::Objective;
 use super::score::{Score, scores};
 use super::unmet::Unmet;
+use super::weights::Weight;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
@@ -208,7 +209,8 @@ pub(super) fn complete(
     let scores = scores(objectives, solution);
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
-    let why = explain(topology, chosen, candidates, objectives[0].name(), proof);
+    let first = (objectives[0].name(), solution.values[0]);
+    let why = explain(topology, chosen, candidates, first, proof);
     let divided = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
     let divided = divided
         .filter(|(_, gpu)| gpu.mig.is_some_and(|mig| mig.current))
@@ -226,7 +228,13 @@ pub(super) fn complete(
     }
 }
 
-fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str, proof: Proof) -> String {
+fn explain(
+    topology: &Topology,
+    chosen: &[usize],
+    candidates: usize,
+    (first, value): (&str, Weight),
+    proof: Proof,
+) -> String {
     let name = |position: usize| topology.device_name(position);
     let count = chosen.len();
     let Some((a, b, pair)) = worst_pair(topology, chosen) else {
@@ -236,15 +244,13 @@ fn explain(topology: &Topology, chosen: &[usize], candidates: usize, first: &str
             _ => format!("{only}: none of the {candidates} GPUs to choose from is better."),
         };
     };
-    let rings = topology.rings(chosen).filter(|_| first == "ring");
+    // The search has looked at the rings already, which takes long on large sets.
+    let rings = (first == "ring").then(|| value.path()).flatten();
+    let carried = value.bandwidth();
     let has = match (count, rings) {
         (2, _) => format!("{} and {} share {}", name(a), name(b), describe(topology, pair)),
-        (_, Some(rings)) if rings.path <= PathType::Nvl => {
-            format!("Rings of NVLink through them carry {}", rings.bandwidth)
-        }
-        (_, Some(rings)) => {
-            format!("The ring through them, over {} paths, carries {}", rings.path.word(), rings.bandwidth)
-        }
+        (_, Some(path)) if path <= PathType::Nvl => format!("Rings of NVLink through them carry {carried}"),
+        (_, Some(path)) => format!("The ring through them, over {} paths, carries {carried}", path.word()),
         _ => format!("The worst pair, {} and {}, has {}", name(a), name(b), describe(topology, pair)),
     };
     match (proof, first) {

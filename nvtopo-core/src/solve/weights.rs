@@ -39,6 +39,12 @@ impl Weight {
         Self(Self::of(bandwidth).0 | nearness(path))
     }
 
+    /// The class of the worst path, where one is known. Of sums it means nothing.
+    pub(super) fn path(self) -> Option<PathType> {
+        let near = self.0 % (1 << NEARNESS_BITS);
+        PathType::ALL.into_iter().find(|path| near > 0 && nearness(*path) == near)
+    }
+
     /// The part that is bandwidth.
     pub fn bandwidth(self) -> Bandwidth {
         Bandwidth::from_mb_per_s(self.0 >> NEARNESS_BITS)
