@@ -494,6 +494,39 @@ fn gpus_below_one_switch_are_those_that_need_no_host_bridge() {
 }
 
 #[test]
+fn machines_of_equal_structure_keep_their_names_and_ports() {
+    let pairs = vec![(0, PathType::Sys); 6];
+    let nics = vec![vec![PathType::Pix, PathType::Pix, PathType::Sys, PathType::Sys]; 1];
+    let machine = Machine { gpus: 4, pairs, homes: vec![Some(0), Some(0), Some(1), Some(1)], nics };
+    let (first, renamed) = (machine.topology(&[0, 1, 2, 3]), machine.topology(&[4, 5, 6, 7]));
+    let request = Request::gpus(2).require([Constraint::SameNvlinkGroup]);
+    assert!(request.solve(&first).unwrap_err().to_string().contains("no two"));
+    let request = Request::gpus(3).require([Constraint::SameNumaNode]);
+    for (topology, names) in [(&first, "GPU0 and GPU1"), (&renamed, "GPU4 and GPU5")] {
+        let error = request.solve(topology).unwrap_err().to_string();
+        assert!(error.contains(names), "{error}");
+        let explained = Request::gpus(4).explain(topology).unwrap();
+        assert!(explained.next.is_none() && explained.first_fit.is_none());
+    }
+    let next = Request::gpus(2).explain(&renamed).unwrap().next.unwrap();
+    assert_eq!(next.gpu_indices, [6, 7]);
+    // The same machine, whose only NIC has no cable, reaches none.
+    let nic = |topology: &Topology| {
+        let request = Request::gpus(2).objectives(["nic"]);
+        request.solve(topology).unwrap().scores()[0].value.number()
+    };
+    let mut document: serde_json::Value = serde_json::from_str(&first.to_json()).unwrap();
+    for node in document["topology"]["nodes"].as_array_mut().unwrap() {
+        if let Some(nic) = node.get_mut("nic") {
+            nic["state"] = "down".into();
+        }
+    }
+    let unplugged = Topology::parse("unplugged", document.to_string().as_bytes()).unwrap();
+    assert!(nic(&first) > 0.0);
+    assert_eq!(nic(&unplugged), 0.0);
+}
+
+#[test]
 fn constraints_and_their_words_are_one() {
     for word in ["nvlink-group", "numa-node", "pcie-switch", "at-least:50", "at-least:12.5"] {
         assert_eq!(word.parse::<Constraint>().unwrap().to_string(), word);

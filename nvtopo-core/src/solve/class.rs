@@ -3,6 +3,7 @@
 
 use super::criteria::{Criteria, Key};
 use super::exact::{self, Task};
+use super::nics::usable_nics;
 use super::objective::Set;
 use super::surroundings::members;
 use super::weights::{MAX_CANDIDATES, Weights};
@@ -205,7 +206,7 @@ fn key(topology: &Topology) -> Vec<u64> {
             let next = devices.len() + numbers.len();
             let far = position(&far).unwrap_or_else(|| *numbers.entry(far).or_insert(next)) as u64;
             let rate = bundle.rate.map_or(u64::MAX, |rate| rate.bandwidth.as_mb_per_s());
-            key.extend([far, u64::from(bundle.switch), rate]);
+            key.extend([far, u64::from(bundle.switch), u64::from(bundle.links), rate]);
         }
         key.push(u64::MAX);
         key.extend(
@@ -213,6 +214,9 @@ fn key(topology: &Topology) -> Vec<u64> {
         );
         key.push(u64::MAX);
     }
+    // A NIC whose port is down is none to the objectives.
+    key.extend(usable_nics(topology).into_iter().map(|nic| nic as u64));
+    key.push(u64::MAX);
     let measured = topology.measurements().iter();
     key.extend(measured.flat_map(|one| {
         let place = |id| position(id).map_or(u64::MAX, |place| place as u64);

@@ -99,9 +99,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    pub(super) fn new(constraints: &[Constraint], weights: &Weights) -> Self {
+    /// The topology is the one that was asked about: the weights may be those of another machine of equal structure, with other
+    /// names and other paths beside its NVLinks.
+    pub(super) fn new(constraints: &[Constraint], topology: &Topology, weights: &Weights) -> Self {
         let mut scopes: Option<Vec<Set>> = None;
-        for groups in constraints.iter().filter_map(|constraint| constraint.groups(weights.topology())) {
+        for groups in constraints.iter().filter_map(|constraint| constraint.groups(topology)) {
             let sets = groups.iter().map(|group| weights.set(group));
             scopes = Some(match scopes {
                 None => sets.collect(),

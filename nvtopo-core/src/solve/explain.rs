@@ -6,6 +6,7 @@ use super::objective::{Objective, Set};
 use super::placement::Placement;
 use super::score::{Quantity, Score, scores};
 use super::surroundings::members;
+use crate::model::Topology;
 use std::fmt;
 
 /// A placement beside what it was chosen before.
@@ -60,7 +61,7 @@ impl fmt::Display for Loss {
 
 impl Decision {
     /// The best set that lacks one of the chosen, whichever that is.
-    pub(super) fn next(&self) -> Option<Alternative> {
+    pub(super) fn next(&self, topology: &Topology) -> Option<Alternative> {
         let question = &self.question;
         let task = question.task(&self.limits);
         let without =
@@ -68,17 +69,17 @@ impl Decision {
         let others = members(self.solution.chosen & !question.include).filter_map(without);
         // Of equal ones the first that the search comes to.
         let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
-        Some(self.alternative(&best))
+        Some(self.alternative(topology, &best))
     }
 
     /// The free GPUs with the lowest numbers.
-    pub(super) fn first_fit(&self) -> Option<Alternative> {
+    pub(super) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
         let question = &self.question;
         let lowest = members(question.free).take(question.count).fold(0, |set, gpu| set | 1 << gpu);
         if lowest == self.solution.chosen || question.include & !lowest != 0 {
             return None;
         }
-        Some(self.alternative(&self.value(lowest)?))
+        Some(self.alternative(topology, &self.value(lowest)?))
     }
 
     fn value(&self, set: Set) -> Option<Solution> {
@@ -91,11 +92,11 @@ impl Decision {
         exact::solve(&question.class.weights, &task).ok()
     }
 
-    fn alternative(&self, other: &Solution) -> Alternative {
+    fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
         let weights = &self.question.class.weights;
         let objectives: &[&'static dyn Objective] = &self.question.criteria.objectives;
         let gpus = weights.positions(other.chosen);
-        let all: Vec<u32> = weights.topology().gpus().map(|gpu| gpu.index).collect();
+        let all: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
         let values = other.values.iter().zip(&self.solution.values).zip(objectives);
         let mut worse = values.filter(|((own, chosen), _)| own != chosen);
         let loss = worse.next().map(|((own, chosen), objective)| Loss {

@@ -157,8 +157,8 @@ impl Request {
     pub fn explain(&self, topology: &Topology) -> Result<Explanation> {
         let decision = self.decide(topology)?;
         Ok(Explanation {
-            next: decision.next(),
-            first_fit: decision.first_fit(),
+            next: decision.next(topology),
+            first_fit: decision.first_fit(topology),
             placement: decision.placement(topology, &self.limits),
         })
     }
@@ -169,12 +169,12 @@ impl Request {
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
-            let limits = Limits::new(&constraints, &question.class.weights);
+            let limits = Limits::new(&constraints, topology, &question.class.weights);
             let task = question.task(&limits);
             if let Ok(solution) = exact::solve(&question.class.weights, &task) {
                 return Ok(Decision { question, limits, solution, preference, unmet });
             }
-            let witness = witness(&question.class.weights, &task, &constraints);
+            let witness = witness(topology, &question.class.weights, &task, &constraints);
             let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
             unmet.push(Unmet { constraint, witness });
         }

@@ -3,6 +3,7 @@
 use super::constraint::Constraint;
 use super::exact::{self, Task};
 use super::weights::Weights;
+use crate::model::Topology;
 use std::fmt;
 
 /// Something that would have been better, and cannot be had.
@@ -22,7 +23,12 @@ impl fmt::Display for Unmet {
 }
 
 /// Why no set of the task meets its constraints, with the most GPUs that do.
-pub(super) fn witness(weights: &Weights, task: &Task<'_>, constraints: &[Constraint]) -> String {
+pub(super) fn witness(
+    topology: &Topology,
+    weights: &Weights,
+    task: &Task<'_>,
+    constraints: &[Constraint],
+) -> String {
     let any = |count: usize| exact::solve(weights, &Task { count, objectives: &[], ..*task });
     let mut proven = any(task.count).is_err_and(|none| none.proven);
     let least = (task.include.count_ones() as usize).max(1);
@@ -36,7 +42,7 @@ pub(super) fn witness(weights: &Weights, task: &Task<'_>, constraints: &[Constra
     let held: Vec<String> = constraints.iter().map(|constraint| constraint.sentence()).collect();
     let names = |set| {
         let gpus = weights.positions(set);
-        let names: Vec<String> = gpus.iter().map(|gpu| weights.topology().device_name(*gpu)).collect();
+        let names: Vec<String> = gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();
         names.join(" and ")
     };
     let count = most.map_or(0, u128::count_ones);

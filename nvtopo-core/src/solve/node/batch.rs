@@ -133,7 +133,7 @@ impl Node {
             let all = Set::MAX >> (Set::BITS as usize - weights.gpus());
             let best = exact::solve(weights, &Task::new(all, question.count, REST, &[]));
             let whole = best.map_or_else(|_| Weight::default(), |best| best.values[0]);
-            let limits = Limits::new(request.required(), weights);
+            let limits = Limits::new(request.required(), &self.topology, weights);
             Ok(Want { question, limits, whole })
         };
         requests.iter().map(want).collect()
