@@ -18,6 +18,7 @@ mod measured;
 mod merge;
 mod mistakes;
 mod node;
+mod oracle;
 mod other_binders;
 mod partition;
 mod picture;

@@ -1,6 +1,6 @@
 //! Jobs that come and go on a machine, and many at once, against every division of the GPUs.
 
-use crate::solve::{Machine, machine, subsets};
+use crate::oracle::{Machine, machine, subsets};
 use nvtopo::model::PathType;
 use nvtopo::solve::{Constraint, JobId, Node};
 use nvtopo::{ErrorKind, Request, Topology};
