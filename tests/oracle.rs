@@ -79,6 +79,8 @@ pub(crate) struct Oracle<'a> {
     pub(crate) topology: &'a Topology,
     /// By the bits of the set: what its rings carry.
     rings: Vec<(u64, u64)>,
+    /// Whether it is known of every set that no rings carry more: on some meshes the search for them gives up.
+    pub(crate) proven: bool,
 }
 
 pub(crate) type Worth = (u64, u64);
@@ -93,12 +95,15 @@ fn bits(set: &[usize]) -> usize {
 
 impl<'a> Oracle<'a> {
     pub(crate) fn new(machine: &'a Machine, topology: &'a Topology) -> Self {
-        let ring = |bits: usize| {
+        let mut proven = true;
+        let mut ring = |bits: usize| {
             let set: Vec<usize> = (0..machine.gpus).filter(|gpu| bits >> gpu & 1 == 1).collect();
             let rings = topology.rings(&set);
+            proven &= rings.as_ref().is_none_or(|rings| rings.bound == rings.bandwidth);
             rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), nearness(rings.path)))
         };
-        Self { machine, topology, rings: (0..1 << machine.gpus).map(ring).collect() }
+        let rings = (0..1 << machine.gpus).map(&mut ring).collect();
+        Self { machine, topology, rings, proven }
     }
 
     pub(crate) fn pair(&self, a: usize, b: usize) -> Worth {

@@ -39,9 +39,10 @@ proptest! {
             .only(candidates.iter().map(|gpu| *gpu as u32))
             .include(include.iter().map(|gpu| *gpu as u32))
             .objectives(order.iter().copied());
+        let oracle = Oracle::new(&machine, &topology);
+        prop_assume!(oracle.proven);
         let placement = request.solve(&topology).unwrap();
         prop_assert!(placement.is_optimal());
-        let oracle = Oracle::new(&machine, &topology);
         prop_assert_eq!(positions(&placement), oracle.best(&candidates, &include, count, &order));
         let claim = Claim::from(&placement);
         let sets = subsets(&candidates, count).len() as u64;
@@ -158,6 +159,7 @@ proptest! {
         let names: Vec<u32> = (0..machine.gpus as u32).collect();
         let topology = machine.topology(&names);
         let oracle = Oracle::new(&machine, &topology);
+        prop_assume!(oracle.proven);
         let count = 1 + (count - 1) % machine.gpus;
         let all = [
             Constraint::SameNvlinkGroup,
