@@ -4,7 +4,7 @@ use super::class::{Answers, Class};
 use super::criteria::Criteria;
 use super::mix::SizeMix;
 use super::objective::Set;
-use super::surroundings::members;
+use super::set::{self, members};
 use crate::error::Result;
 use crate::model::Topology;
 use std::sync::Arc;
@@ -57,8 +57,7 @@ impl Chooser {
         let class = Class::of(topology)?;
         let answers = class.answers(&criteria);
         let alike = if answers.is_some() { Arc::default() } else { class.alike(&criteria).into() };
-        let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
-        let usable = usable.fold(0, |set, (position, _)| set | 1 << position);
+        let usable = set::of(set::usable(topology));
         Ok(Self { class, usable, answers, alike, criteria: Arc::new(criteria) })
     }
 
@@ -73,7 +72,7 @@ impl Chooser {
             && free & !alike == 0
         {
             // All sets are worth the same.
-            return Some(members(free).take(count).fold(0, |set, gpu| set | 1 << gpu));
+            return Some(set::of(members(free).take(count)));
         }
         Some(self.class.best(self.answers.as_deref(), free, count, &self.criteria))
     }

@@ -5,7 +5,7 @@ use super::criteria::{Criteria, Key};
 use super::exact::{self, Task};
 use super::nics::usable_nics;
 use super::objective::Set;
-use super::surroundings::members;
+use super::set::{self, members};
 use super::weights::{MAX_CANDIDATES, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, PathType, Topology};
@@ -50,13 +50,13 @@ impl Class {
     /// The class of some GPUs of a machine that is too large for one as a whole, and the set of its free GPUs.
     pub(super) fn of_candidates(topology: &Topology, candidates: &[usize]) -> Result<(Arc<Self>, Set)> {
         if topology.gpus().len() <= MAX_CANDIDATES {
-            let free = candidates.iter().fold(0, |set, position| set | 1 << position);
+            let free = set::of(candidates.iter().copied());
             return Ok((Self::of(topology)?, free));
         }
         if candidates.len() > MAX_CANDIDATES {
             return Err(too_many(candidates.len()));
         }
-        let free = Set::MAX >> (Set::BITS as usize - candidates.len());
+        let free = set::all(candidates.len());
         Ok((Arc::new(Self::new(Weights::of(topology, candidates))), free))
     }
 

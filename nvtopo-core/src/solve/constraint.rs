@@ -1,7 +1,7 @@
 //! What must hold between all GPUs of a placement.
 
 use super::objective::Set;
-use super::surroundings::members;
+use super::set::{self, members};
 use super::weights::Weights;
 use crate::error::{Error, Result};
 use crate::model::{PathType, Topology};
@@ -119,10 +119,9 @@ impl Limits {
             _ => None,
         });
         let near = least.max().map(|least| {
-            let all: Set = Set::MAX >> (Set::BITS as usize - weights.gpus());
             let near = |a: usize| {
                 let enough = |b: &usize| weights.between(a, *b).bandwidth() >= least;
-                members(all & !(1 << a)).filter(enough).fold(0, |set, b| set | 1 << b)
+                set::of(members(set::all(weights.gpus()) & !(1 << a)).filter(enough))
             };
             (0..weights.gpus()).map(near).collect()
         });

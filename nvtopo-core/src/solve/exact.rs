@@ -4,7 +4,7 @@
 //! switched machine costs no more than a single set. The first set found of several equal ones has the lowest indices.
 
 use super::objective::{MAX_OBJECTIVES, Objective, Partial, Set};
-use super::surroundings::members;
+use super::set::{above, members};
 use super::weights::{Weight, Weights};
 use std::cmp::Ordering;
 
@@ -135,7 +135,7 @@ impl<'a> Search<'a> {
         };
         let mut twins = [0; Set::BITS as usize];
         for a in members(open) {
-            let later = weights.twins()[a] & open & !(Set::MAX >> (Set::BITS as usize - 1 - a));
+            let later = weights.twins()[a] & open & above(a);
             twins[a] = members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
         }
         let inside = |gpu: u8| task.free >> gpu & 1 == 1;

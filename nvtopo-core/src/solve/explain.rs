@@ -5,7 +5,7 @@ use super::exact::{self, Solution, Task};
 use super::objective::{Objective, Set};
 use super::placement::Placement;
 use super::score::{Quantity, Score, scores};
-use super::surroundings::members;
+use super::set::{self, members};
 use crate::model::Topology;
 use std::fmt;
 
@@ -75,7 +75,7 @@ impl Decision {
     /// The free GPUs with the lowest numbers.
     pub(super) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
         let question = &self.question;
-        let lowest = members(question.free).take(question.count).fold(0, |set, gpu| set | 1 << gpu);
+        let lowest = set::of(members(question.free).take(question.count));
         if lowest == self.solution.chosen || question.include & !lowest != 0 {
             return None;
         }

@@ -1,7 +1,7 @@
 //! The NVLinks of the GPUs to choose from, for bounds: what each can send at most to others of a set.
 
 use super::objective::Set;
-use super::surroundings::members;
+use super::set::members;
 use crate::model::{NodeId, Topology};
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;

@@ -89,7 +89,7 @@ impl MigGeometry {
 
     /// Whether an instance can begin at a slice beside what is taken.
     fn fits(taken: Taken, profile: &MigProfile, start: u32, slices: u32) -> bool {
-        taken.memory & mask(profile, start) == 0 && taken.slices + profile.slices <= slices
+        taken.memory & mask(profile, start) == 0 && taken.slices.saturating_add(profile.slices) <= slices
     }
 
     /// How many instances of a profile fit at once beside what is taken: they are laid one after another, since the places of one
@@ -196,7 +196,8 @@ fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
         let profile = SEVEN_SLICES.profiles.iter().rev().find(|profile| profile.memory_slices == size)?;
         let slices = instance.profile.as_deref().and_then(|profile| profile.split('g').next()?.parse().ok());
         taken.memory |= memory;
-        taken.slices += slices.unwrap_or(profile.slices);
+        // A name can say anything.
+        taken.slices = taken.slices.saturating_add(slices.unwrap_or(profile.slices));
     }
     Some(taken)
 }
@@ -321,6 +322,19 @@ mod tests {
         assert_eq!(place_slice(&both, 7).unwrap(), SlicePlacement { gpu: 0, start: 0, size: 8 });
         let full = machine(&[&[Some((0, 8))]]);
         assert_eq!(place_slice(&full, 1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
+        // A name of a profile that no GPU has takes all that there is.
+        let mut fragment = Fragment::new(Provenance::Preset);
+        let mig = Some(MigMode { current: true, pending: true });
+        let gpu = Gpu { model: Some("NVIDIA H100".to_owned()), mig, ..Gpu::default() };
+        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        for start in [0, 1] {
+            let placement = Some(MigPlacement { start, size: 1 });
+            let profile = Some(format!("{}g.1gb", u32::MAX));
+            let instance = GpuInstance { placement, profile, ..GpuInstance::default() };
+            fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
+        }
+        let odd = TopologyBuilder::new().with(fragment).build().unwrap();
+        assert_eq!(place_slice(&odd, 1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
         let hidden = place_slice(&machine(&[&[None]]), 1).unwrap_err();
         assert!(hidden.to_string().contains("hidden"), "{hidden}");
         assert_eq!(place_slice(&full, 5).unwrap_err().kind(), ErrorKind::InvalidRequest);

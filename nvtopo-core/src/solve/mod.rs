@@ -30,6 +30,7 @@ mod rank;
 mod ranks;
 mod request;
 mod score;
+mod set;
 pub mod simulate;
 mod surroundings;
 mod unmet;

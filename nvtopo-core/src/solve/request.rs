@@ -171,10 +171,11 @@ impl Request {
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
             let limits = Limits::new(&constraints, topology, &question.class.weights);
             let task = question.task(&limits);
-            if let Ok(solution) = exact::solve(&question.class.weights, &task) {
-                return Ok(Decision { question, limits, solution, preference, unmet });
-            }
-            let witness = witness(topology, &question.class.weights, &task, &constraints);
+            let none = match exact::solve(&question.class.weights, &task) {
+                Ok(solution) => return Ok(Decision { question, limits, solution, preference, unmet }),
+                Err(none) => none,
+            };
+            let witness = witness(topology, &question.class.weights, &task, &constraints, none);
             let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
             unmet.push(Unmet { constraint, witness });
         }

@@ -1,7 +1,7 @@
 //! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
 
 use super::nics::{gpus_per_nic, usable_nics};
-use super::objective::Set;
+use super::set::{Set, members};
 use super::weights::{Weight, of_pair};
 use crate::model::Topology;
 use std::collections::BTreeMap;
@@ -101,10 +101,4 @@ impl Surroundings {
     pub(super) fn per_nic(&self) -> usize {
         self.per_nic
     }
-}
-
-/// The candidates in a set, increasing.
-pub(super) fn members(set: Set) -> impl Iterator<Item = usize> + Clone {
-    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
-    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
 }

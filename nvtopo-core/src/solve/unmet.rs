@@ -1,7 +1,7 @@
 //! Why something that would have been better cannot be had.
 
 use super::constraint::Constraint;
-use super::exact::{self, Task};
+use super::exact::{self, NoSet, Task};
 use super::weights::Weights;
 use crate::model::Topology;
 use std::fmt;
@@ -28,9 +28,10 @@ pub(super) fn witness(
     weights: &Weights,
     task: &Task<'_>,
     constraints: &[Constraint],
+    none: NoSet,
 ) -> String {
     let any = |count: usize| exact::solve(weights, &Task { count, objectives: &[], ..*task });
-    let mut proven = any(task.count).is_err_and(|none| none.proven);
+    let mut proven = none.proven;
     let least = (task.include.count_ones() as usize).max(1);
     let most = (least..task.count).rev().find_map(|count| match any(count) {
         Ok(found) => Some(found.chosen),

@@ -4,8 +4,8 @@
 //! candidates is more than it can get; the candidates that could get most this way bound the sum.
 
 use super::pick::Pick;
-use super::{BestSet, PairMatrix, Set, above};
-use crate::solve::surroundings::members;
+use super::{BestSet, PairMatrix};
+use crate::solve::set::{Set, above, members};
 
 /// The most classes of weights that bounds tell apart.
 const MAX_CLASSES: usize = 12;

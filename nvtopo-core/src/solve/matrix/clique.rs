@@ -1,7 +1,6 @@
 //! Whether some GPUs of a graph are all connected with each other.
 
-use super::{Set, above, all};
-use crate::solve::surroundings::members;
+use crate::solve::set::{Set, above, all, members};
 
 /// Steps after which a search is hard enough for the candidates to be put in order.
 const FEW: u64 = 16;

@@ -1,8 +1,8 @@
 //! The greatest sum of pairs among 16 candidates or fewer: every set is looked at, its sum from that of the set before.
 
+use super::PairMatrix;
 use super::pick::Pick;
-use super::{PairMatrix, Set};
-use crate::solve::surroundings::members;
+use crate::solve::set::{Set, members};
 
 /// The set to pick among up to `N` candidates and what it gains.
 pub(super) fn pick<const N: usize>(matrix: &PairMatrix, pick: &Pick) -> (Set, i64) {

@@ -11,12 +11,10 @@ mod min_pair;
 mod pair_sum;
 mod pick;
 
+use super::set::{Set, all};
 use super::weights::MAX_CANDIDATES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
-
-/// A set of GPUs, one bit for each.
-type Set = u128;
 
 /// How many numbers of a row are compared at once.
 const LANES: usize = 8;
@@ -167,6 +165,9 @@ impl PairMatrix {
     }
 
     /// The number of a pair.
+    ///
+    /// # Panics
+    /// For a GPU that the matrix does not have.
     pub fn pair(&self, a: usize, b: usize) -> u32 {
         self.row(a)[..self.gpus][b]
     }
@@ -202,14 +203,4 @@ impl PairMatrix {
     fn row(&self, a: usize) -> &[u32] {
         &self.cells[a * self.width..][..self.width]
     }
-}
-
-/// So many GPUs from the first on.
-fn all(gpus: usize) -> Set {
-    Set::MAX.checked_shr(Set::BITS - gpus as u32).unwrap_or(0)
-}
-
-/// Those after one.
-fn above(gpu: usize) -> Set {
-    !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
 }

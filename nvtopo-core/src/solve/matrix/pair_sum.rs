@@ -1,7 +1,8 @@
 //! The greatest sum of pairs.
 
 use super::pick::Pick;
-use super::{BestSet, PairMatrix, Set, branch, enumerate};
+use super::{BestSet, PairMatrix, branch, enumerate};
+use crate::solve::set::Set;
 
 pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -> BestSet {
     let pick = Pick::new(matrix, free, include, count);

@@ -5,8 +5,9 @@ use crate::error::{Error, Result};
 use crate::solve::constraint::Limits;
 use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
-use crate::solve::objective::{REST, Set, Weight};
+use crate::solve::objective::{Set, Weight, best_rings};
 use crate::solve::request::Request;
+use crate::solve::set;
 
 /// The most GPUs of a machine of which all divisions are compared.
 const MAX_GPUS: usize = 16;
@@ -108,19 +109,18 @@ impl Node {
         if count == 0 || count > free {
             return Ok((0, true));
         }
-        let mut certain = true;
-        // From as many as there are GPUs for down to one.
+        let wants = self.wants(std::slice::from_ref(request))?;
+        let mut certain = self.topology.gpus().len() <= MAX_GPUS;
+        // From as many as there are GPUs for down to one, all of them alike.
         for jobs in (1..=free / count).rev() {
-            let wants = self.wants(&vec![request.clone(); jobs])?;
-            let order: Vec<usize> = (0..jobs).collect();
+            let order = vec![0; jobs];
             let mut search =
                 Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
-            let free = wants[0].question.free;
-            search.any(free);
+            search.any(wants[0].question.free);
             if search.best.is_some() {
-                return Ok((jobs, certain));
+                return Ok((jobs, jobs == free / count || certain));
             }
-            certain &= search.steps < MAX_STEPS && self.topology.gpus().len() <= MAX_GPUS;
+            certain &= search.steps < MAX_STEPS;
         }
         Ok((0, certain))
     }
@@ -130,9 +130,7 @@ impl Node {
         let want = |request: &Request| {
             let question = request.clone().taken(taken.clone()).question(&self.topology)?;
             let weights = &question.class.weights;
-            let all = Set::MAX >> (Set::BITS as usize - weights.gpus());
-            let best = exact::solve(weights, &Task::new(all, question.count, REST, &[]));
-            let whole = best.map_or_else(|_| Weight::default(), |best| best.values[0]);
+            let (whole, _) = best_rings(weights, set::all(weights.gpus()), question.count);
             let limits = Limits::new(request.required(), &self.topology, weights);
             Ok(Want { question, limits, whole })
         };
@@ -211,9 +209,7 @@ impl Want {
         if self.question.count < 2 {
             return 0;
         }
-        let task = Task { include: set, ..Task::new(set, self.question.count, REST, &[]) };
-        let found = exact::solve(&self.question.class.weights, &task);
-        let worth = found.map_or(0, |found| found.values[0].0);
+        let Weight(worth) = best_rings(&self.question.class.weights, set, self.question.count).0;
         (u128::from(worth) * u128::from(ONE)).checked_div(self.whole.0.into()).unwrap_or(0) as u64
     }
 
@@ -230,7 +226,7 @@ impl Want {
             return exact::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
         }
         if above != 0 {
-            free &= !(Set::MAX >> (Set::BITS - 1 - above.trailing_zeros()));
+            free &= set::above(above.trailing_zeros() as usize);
         }
         let mut found = Vec::new();
         let everything = [free];

@@ -7,6 +7,7 @@ mod batch;
 use super::class::Class;
 use super::placement::Placement;
 use super::request::Request;
+use super::set::usable;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 pub use batch::Batch;
@@ -80,10 +81,8 @@ impl Node {
 
     /// The positions of the GPUs that no job has and that can be used, increasing.
     pub fn free(&self) -> Vec<usize> {
-        let usable =
-            |position: &usize| self.topology.gpus().nth(*position).is_some_and(|gpu| gpu.unusable.is_none());
         let taken = self.taken();
-        (0..self.topology.gpus().len()).filter(|gpu| !taken.contains(gpu)).filter(usable).collect()
+        usable(&self.topology).filter(|gpu| !taken.contains(gpu)).collect()
     }
 
     /// What a job would get now. Errors as [`Request::solve`].

@@ -9,7 +9,7 @@
 
 use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::solve::memo::Function;
-use crate::solve::surroundings::members;
+use crate::solve::set::members;
 use crate::units::Bandwidth;
 
 pub(super) struct Mapa;

@@ -15,13 +15,12 @@ mod ring;
 mod tree;
 
 use super::score::Quantity;
-use super::surroundings::members;
+pub use super::set::Set;
+use super::set::members;
 pub use super::weights::{Weight, Weights};
 use crate::error::{Error, Result};
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
-
-/// A set of candidates, one bit for each.
-pub type Set = u128;
+pub(super) use remainder::best_rings;
 
 /// What the search knows of all sets that extend the chosen ones.
 #[derive(Debug)]
@@ -151,7 +150,7 @@ pub static DEFAULT_OBJECTIVES: &[&dyn Objective] =
 pub(super) const MAX_OBJECTIVES: usize = 16;
 
 /// What the sets of GPUs that are left over are compared by.
-pub(super) static REST: &[&dyn Objective] = &[&ring::Ring];
+static REST: &[&dyn Objective] = &[&ring::Ring];
 
 /// An objective by its name.
 pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {

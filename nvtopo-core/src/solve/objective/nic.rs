@@ -8,7 +8,7 @@
 use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::solve::memo::Function;
 use crate::solve::nics::bottleneck;
-use crate::solve::surroundings::members;
+use crate::solve::set::members;
 
 pub(super) struct Nic;
 

@@ -3,7 +3,7 @@
 //! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
 use super::{Objective, Partial, Set, Value, Weight};
-use crate::solve::surroundings::members;
+use crate::solve::set::members;
 
 pub(super) struct PairSum;
 

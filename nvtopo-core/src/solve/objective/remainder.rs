@@ -7,6 +7,7 @@
 
 use super::{Objective, Partial, Quantity, REST, Set, Value, Weight};
 use crate::solve::exact;
+use crate::solve::set;
 use crate::solve::weights::Weights;
 
 /// The most GPUs of which rings are compared.
@@ -38,11 +39,11 @@ impl Objective for Remainder {
 
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Value {
         let weights = partial.weights;
-        let whole = Set::MAX >> (Set::BITS as usize - weights.gpus());
+        let whole = set::all(weights.gpus());
         let mut proven = true;
         let worth = if weights.gpus() <= MAX_RINGS {
             let mut best = |set: Set, size: usize| {
-                let (worth, known) = ring(weights, set, size);
+                let (worth, known) = best_rings(weights, set, size);
                 proven &= known;
                 worth
             };
@@ -76,7 +77,7 @@ fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) ->
 }
 
 /// What the best rings of so many GPUs of a set carry, and whether none carry more. One GPU is as good as any.
-fn ring(weights: &Weights, set: Set, size: usize) -> (Weight, bool) {
+pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> (Weight, bool) {
     if size > set.count_ones() as usize {
         return (Weight::default(), true);
     }

@@ -12,6 +12,7 @@ use super::groups::Grid;
 use super::order::Dimension;
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::solve::set::{Set, members};
 use std::collections::HashMap;
 
 /// What must be faster than `seconds` must take less than this: sums of floats that are equal on paper may differ by
@@ -19,9 +20,6 @@ use std::collections::HashMap;
 pub(super) fn faster_than(seconds: f64) -> f64 {
     seconds * (1.0 - 1e-9)
 }
-
-/// Slots as bits.
-pub(super) type Set = u128;
 
 /// How the ranks of a group communicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -227,17 +225,6 @@ impl<'a> Costs<'a> {
         self.sparse.insert((pattern, set), bandwidth);
         bandwidth
     }
-}
-
-/// The slots of a set, the lowest first.
-pub(super) fn members(mut set: Set) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        (set != 0).then(|| {
-            let lowest = set.trailing_zeros() as usize;
-            set &= set - 1;
-            lowest
-        })
-    })
 }
 
 fn worst_pair(problem: &Problem<'_>, slots: &[usize]) -> u64 {

@@ -1,7 +1,8 @@
 //! The search for the best mapping: depth first, rank by rank, cut where no time can be saved any more.
 
-use super::cost::{Costs, Problem, Set, faster_than, members};
+use super::cost::{Costs, Problem, faster_than};
 use super::order::Dimension;
+use crate::solve::set::{Set, members};
 
 /// The search over all ways to give some ranks some GPUs.
 pub(super) struct Search<'s, 'p> {

@@ -4,8 +4,9 @@
 //! domains are improved one by one, eight ranks at a time, and then pairs of ranks exchange their GPUs as long as that
 //! helps.
 
-use super::cost::{Costs, Problem, Set, faster_than};
+use super::cost::{Costs, Problem, faster_than};
 use super::exact::{self, Bounds};
+use crate::solve::set::Set;
 use std::collections::BTreeMap;
 
 /// Ranks that are searched exactly at once.

@@ -7,6 +7,7 @@ use super::order::{Dimension, RankOrder};
 use super::traffic::{Sizes, Traffic, Transformer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
+use crate::solve::set::usable;
 
 /// The most ranks that one job may have.
 const MAX_RANKS: usize = 128;
@@ -140,8 +141,7 @@ impl ParallelJob {
 
     /// Maps its ranks to the GPUs of a machine, of which just as many can be used.
     pub fn map(&self, topology: &Topology) -> Result<RankMap> {
-        let usable = topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none());
-        let gpus: Vec<usize> = usable.map(|(position, _)| position).collect();
+        let gpus: Vec<usize> = usable(topology).collect();
         self.map_to(topology, &gpus)
     }
 

@@ -4,7 +4,8 @@
 //! differ by such permutations only the first in the order of the GPUs needs to be looked at; each permutation tells one
 //! thing about that one.
 
-use super::cost::{Problem, Set};
+use super::cost::Problem;
+use crate::solve::set::{Set, members};
 
 /// For each rank the earlier ranks that have an earlier GPU in the first of equal mappings.
 pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
@@ -21,7 +22,7 @@ pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
     let keeps = |exchange: &[usize]| {
         families.iter().all(|sets| {
             sets.iter().all(|set| {
-                let moved = super::cost::members(*set).fold(0, |moved, rank| moved | 1 << exchange[rank]);
+                let moved = members(*set).fold(0, |moved, rank| moved | 1 << exchange[rank]);
                 sets.binary_search(&moved).is_ok()
             })
         })

@@ -3,7 +3,7 @@
 use super::MAX_GPUS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PathType, Topology};
-use crate::solve::Chooser;
+use crate::solve::{Chooser, set};
 use crate::units::Bandwidth;
 use std::cell::OnceCell;
 
@@ -37,7 +37,7 @@ impl<'a> Machine<'a> {
             let message = format!("jobs are played on machines of at most {MAX_GPUS} GPUs, not {gpus}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let all = usable(topology).fold(0, |set, gpu| set | 1 << gpu);
+        let all = set::of(set::usable(topology)) as Set;
         let mut machine =
             Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
         let chooser = Chooser::by_objectives(topology, ["ring"], None)?;
@@ -75,15 +75,9 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The positions of the GPUs that can be used.
-pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
-    topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none()).map(|(position, _)| position)
-}
-
 /// The positions in a set.
 pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
-    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
-    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
+    set::members(set.into())
 }
 
 /// All sets of a size inside another, by their lowest members.

@@ -109,7 +109,7 @@ pub struct Mean {
 
 /// How many GPUs of a machine jobs can have.
 pub fn capacity(topology: &Topology) -> usize {
-    machine::usable(topology).count()
+    crate::solve::set::usable(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many

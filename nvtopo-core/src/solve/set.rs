@@ -1,0 +1,32 @@
+//! Sets of GPUs as bits.
+
+use crate::model::Topology;
+
+/// A set of GPUs, one bit for each.
+pub type Set = u128;
+
+/// The GPUs in a set, increasing.
+pub(super) fn members(set: Set) -> impl Iterator<Item = usize> + Clone {
+    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
+    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
+}
+
+/// The set of some GPUs, each below 128.
+pub(super) fn of(gpus: impl IntoIterator<Item = usize>) -> Set {
+    gpus.into_iter().fold(0, |set, gpu| set | 1 << gpu)
+}
+
+/// So many GPUs from the first on.
+pub(super) fn all(gpus: usize) -> Set {
+    Set::MAX.checked_shr(Set::BITS - gpus as u32).unwrap_or(0)
+}
+
+/// Those after one.
+pub(super) fn above(gpu: usize) -> Set {
+    !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
+}
+
+/// The positions of the GPUs against which nothing is known.
+pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
+    topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none()).map(|(position, _)| position)
+}
