@@ -1,35 +1,9 @@
-//! The command as people run it: output, exit codes, and a child that is really bound.
+//! The command as people run it: output and exit codes.
 
-use std::io::Write;
-use std::process::{Command, Output, Stdio};
+mod support;
 
-fn nvtopo(arguments: &[&str]) -> Output {
-    run(arguments, "", &[])
-}
-
-fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
-    for variable in
-        ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_LOCALID"]
-    {
-        command.env_remove(variable);
-    }
-    command.args(arguments).envs(environment.iter().copied());
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // A command that fails early closes its input.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
-}
+use std::process::{Command, Stdio};
+use support::{json, nvtopo, run, text};
 
 #[test]
 fn show_prints_what_programs_ask_for() {
@@ -218,189 +192,47 @@ fn a_reader_that_stops_early_is_no_failure() {
     assert!(output.stderr.is_empty(), "{}", text(&output.stderr));
 }
 
-/// A text in which the CPUs of each GPU are one that this process may use.
-#[cfg(target_os = "linux")]
-fn machine_of_allowed_cpus() -> (String, Vec<u32>) {
-    let cpus: Vec<u32> = nvtopo::apply::current_cpus().unwrap().iter().collect();
-    let (first, last) = (cpus[0], cpus[cpus.len() - 1]);
-    let matrix = format!(
-        "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\nGPU0\t X \tNV4\t{first}\t0\nGPU1\tNV4\t X \t{last}\t0\n"
-    );
-    (matrix, vec![first, last])
-}
-
-#[cfg(target_os = "linux")]
-fn exec(more: &[&str], environment: &[(&str, &str)]) -> Output {
-    let (matrix, _) = machine_of_allowed_cpus();
-    let shell = "grep Cpus_allowed_list /proc/self/status; echo visible=$CUDA_VISIBLE_DEVICES";
-    let arguments = [&["exec", "--from", "-"], more, &["--", "sh", "-c", shell]].concat();
-    run(&arguments, &matrix, environment)
-}
-
-#[cfg(target_os = "linux")]
 #[test]
-fn exec_binds_the_child_to_the_cpus_of_its_rank() {
-    let (_, cpus) = machine_of_allowed_cpus();
-    for (rank, cpu) in cpus.iter().enumerate() {
-        let environment = [("LOCAL_RANK", rank.to_string()), ("LOCAL_WORLD_SIZE", "2".to_owned())];
-        let environment: Vec<(&str, &str)> =
-            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let output = exec(&["--trust-topology"], &environment);
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let expected = format!("Cpus_allowed_list:\t{cpu}\nvisible=\n");
-        assert_eq!(text(&output.stdout), expected);
-    }
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_follows_the_visible_devices() {
-    let (_, cpus) = machine_of_allowed_cpus();
-    let output = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "1"), ("LOCAL_RANK", "0")]);
-    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_says_what_it_could_not_tell_of_the_visible_devices() {
-    let (_, cpus) = machine_of_allowed_cpus();
-    let said = |variables: &[(&str, &str)]| text(&exec(&["--trust-topology"], variables).stderr);
-    assert!(said(&[("CUDA_VISIBLE_DEVICES", "1")]).contains("CUDA_DEVICE_ORDER=PCI_BUS_ID"));
-    let sure = [("CUDA_VISIBLE_DEVICES", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")];
-    assert!(!said(&sure).contains("CUDA_DEVICE_ORDER"), "{}", said(&sure));
-    let unknown = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
-    assert!(text(&unknown.stderr).contains("lacks UUIDs"), "{}", text(&unknown.stderr));
-    assert_eq!(unknown.status.code(), Some(0));
-    assert!(!text(&unknown.stdout).contains(&format!("list:\t{}\n", cpus[1])) || cpus[0] == cpus[1]);
-    // Nothing is chosen from what nobody can tell.
-    let chosen = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
-    assert_eq!(chosen.status.code(), Some(2));
-    assert!(text(&chosen.stderr).contains("which GPUs are visible is unknown"), "{}", text(&chosen.stderr));
-    let twice = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "0,0")]);
-    assert_eq!(twice.status.code(), Some(1), "{}", text(&twice.stderr));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_with_gpus_chooses_and_shows_only_these() {
-    let (_, cpus) = machine_of_allowed_cpus();
-    let output = exec(&["--trust-topology", "--gpus", "1", "--exclude", "0"], &[]);
-    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_refuses_what_is_not_this_machine() {
-    let unknown = exec(&[], &[]);
-    assert_eq!(unknown.status.code(), Some(2));
-    assert!(text(&unknown.stderr).contains("--trust-topology"), "{}", text(&unknown.stderr));
-    let own = text(&nvtopo(&["show", "--format", "json"]).stdout);
-    let accepted = run(&["exec", "--from", "-", "--", "true"], &own, &[]);
-    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
-    let mut other: serde_json::Value = serde_json::from_str(&own).unwrap();
-    for digest in ["machine", "boot"] {
-        other["topology"]["origin"]["machine"][digest] = "0123456789abcdef".into();
-    }
-    let refused = run(&["exec", "--trust-topology", "--from", "-", "--", "true"], &other.to_string(), &[]);
-    assert_eq!(refused.status.code(), Some(2));
-    assert!(text(&refused.stderr).contains("another machine"), "{}", text(&refused.stderr));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_becomes_the_command_in_the_same_process() {
-    let matrix = machine_of_allowed_cpus().0;
-    let mut child = Command::new(env!("CARGO_BIN_EXE_nvtopo"))
-        .args(["exec", "--trust-topology", "--from", "-", "--", "sh", "-c", "echo $$; exit 7"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(matrix.as_bytes()).unwrap();
-    let id = child.id();
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(text(&output.stdout).trim(), id.to_string());
-    assert_eq!(output.status.code(), Some(7));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn exec_says_what_it_would_do_and_what_it_did() {
-    let (matrix, cpus) = machine_of_allowed_cpus();
-    let ranks = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
-    let before = ["exec", "--from", "-", "--trust-topology"];
-    let dry = run(&[&before[..], &["--dry-run", "--", "false"]].concat(), &matrix, &ranks);
-    assert_eq!(dry.status.code(), Some(0), "{}", text(&dry.stderr));
-    let said = text(&dry.stdout);
-    assert!(
-        said.starts_with(&format!("cpus: {}\n", cpus[1])) && said.ends_with("command: false\n"),
-        "{said}"
-    );
-    assert!(said.contains("OMP_NUM_THREADS=1") || cpus[0] == cpus[1], "{said}");
-    let told = run(&[&before[..], &["--report", "--", "true"]].concat(), &matrix, &ranks);
-    let line = format!("nvtopo: rank 1 of 2 beside GPU1 on CPUs {} (before ", cpus[1]);
-    assert!(text(&told.stderr).contains(&line), "{}", text(&told.stderr));
-    // What undoes a binding is warned of, and nothing is set or unset.
-    let undone = [&ranks[..], &[("OMP_PROC_BIND", "close")]].concat();
-    let warned = run(&[&before[..], &["--", "sh", "-c", "echo $OMP_PROC_BIND"]].concat(), &matrix, &undone);
-    assert!(text(&warned.stderr).contains("OMP_PROC_BIND=close undoes"), "{}", text(&warned.stderr));
-    assert_eq!(text(&warned.stdout), "close\n");
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn mistake_12_options_are_dropped_in_silence() {
-    // Each option can be a variable, and has the same effect.
-    let (matrix, cpus) = machine_of_allowed_cpus();
-    let second = cpus[1].to_string();
-    let dry = |options: &[&str], variables: &[(&str, &str)]| {
-        let arguments =
-            [&["exec", "--from", "-", "--trust-topology", "--dry-run"], options, &["--", "true"]].concat();
-        let output = run(&arguments, &matrix, variables);
-        assert_eq!(output.status.code(), Some(0), "{options:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+fn simulate_plays_jobs_and_draws_what_came_out() {
+    let folder = std::env::temp_dir().join(format!("nvtopo-simulate-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let dgx1 = ["simulate", "--from", "preset:dgx-1-v100", "--format", "json"];
+    let plot = file("plot.svg");
+    let random = ["--jobs", "3000", "--load", "0.8", "--sizes", "2:.5,4:.5", "--policy", "first-fit,nvtopo"];
+    let played = json(&nvtopo(&[&dgx1[..], &random, &["--plot", &plot]].concat()));
+    assert_eq!(played["jobs"], 3000);
+    assert_eq!(played["sizes"][1]["gpus"], 4);
+    let gb_per_s = |policy: usize| played["policies"][policy]["gb_per_s"].as_f64().unwrap();
+    assert!(gb_per_s(1) > gb_per_s(0));
+    let picture = std::fs::read_to_string(&plot).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains(">nvtopo<") && picture.ends_with("</svg>\n"));
+    // The same again, to the letter; another seed is another stream.
+    let text = |seed: &str| {
+        let arguments = ["simulate", "--from", "preset:dgx-1-v100", "--jobs", "3000", "--seed", seed];
+        let output = nvtopo(&arguments);
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        output.stdout
     };
-    let ranks = [("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")];
-    for (option, value, variable) in [
-        ("--policy", "machine", "NVTOPO_POLICY"),
-        ("--smt", "one", "NVTOPO_SMT"),
-        ("--memory", "none", "NVTOPO_MEMORY"),
-        ("--scope", "cpuset", "NVTOPO_SCOPE"),
-        ("--export", "gpus", "NVTOPO_EXPORT"),
-        ("--reserve", second.as_str(), "NVTOPO_RESERVE"),
-        ("--gpus", "1", "NVTOPO_GPUS"),
-        ("--only", "1", "NVTOPO_ONLY"),
-        ("--local-rank", "1", "NVTOPO_LOCAL_RANK"),
+    assert_eq!(text("1"), text("1"));
+    assert_ne!(text("1"), text("2"));
+    std::fs::write(file("trace.csv"), "arrival,service,num_gpu\n0,2,2\n1,2,8\n2,1,8\n3,4,0\n").unwrap();
+    let traced = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv")]].concat()));
+    assert_eq!((&traced["jobs"], &traced["blocked"], &traced["left_out"]), (&3.into(), &1.into(), &1.into()));
+    let scaled = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv"), "--load", "0.5"]].concat()));
+    assert!((scaled["offered_load"].as_f64().unwrap() - 0.5).abs() < 1e-9);
+    for wrong in [
+        ["--policy", "best"],
+        ["--sizes", "9:1"],
+        ["--load", "0"],
+        ["--jobs", "x"],
+        ["--plot", "/nowhere/plot.svg"],
+        ["--objective", "best"],
     ] {
-        let both = [&ranks[..], &[(variable, value)]].concat();
-        assert_eq!(dry(&[option, value], &ranks), dry(&[], &both), "{option}");
+        let output = nvtopo(&[&dgx1[..], &["--jobs", "10"], &wrong].concat()[..]);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
     }
-    assert!(dry(&["--export", "gpus"], &ranks).contains("CUDA_VISIBLE_DEVICES=0,1"));
-    assert!(dry(&[], &[("NVTOPO_GPUS", "1"), ("NVTOPO_EXCLUDE", "0")]).contains("CUDA_VISIBLE_DEVICES=1\n"));
-    let wrong = run(&["exec", "--policy", "best", "--", "true"], "", &[]);
-    assert_eq!(wrong.status.code(), Some(2));
-    assert!(text(&wrong.stderr).contains("core-complex"), "{}", text(&wrong.stderr));
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn deepspeed_s_local_rank_is_taken_before_and_after_the_subcommand() {
-    let (matrix, cpus) = machine_of_allowed_cpus();
-    let rest = ["--from", "-", "--trust-topology", "--dry-run", "--", "true"];
-    // Deepspeed sets the variables too, and they say how many ranks there are.
-    let variables = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
-    for start in
-        [&["--local_rank=1", "exec"][..], &["exec", "--local_rank=1"], &["exec", "--local-rank", "1"]]
-    {
-        let output = run(&[start, &rest].concat(), &matrix, &variables);
-        assert_eq!(output.status.code(), Some(0), "{start:?}: {}", text(&output.stderr));
-        assert!(
-            text(&output.stdout).starts_with(&format!("cpus: {}\n", cpus[1])),
-            "{}",
-            text(&output.stdout)
-        );
-    }
-    assert_eq!(nvtopo(&["--local_rank=1", "show"]).status.code(), Some(2));
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]
@@ -462,47 +294,4 @@ fn plan_prints_for_people_programs_and_launchers() {
     let all = text(&nvtopo(&["plan", "--from", "preset:dgx-h100", "--format", "taskset"]).stdout);
     assert_eq!(all.lines().count(), 8);
     assert_eq!(nvtopo(&["plan", "--from", "preset:dgx-h100", "--ranks", "0"]).status.code(), Some(2));
-}
-
-#[test]
-fn simulate_plays_jobs_and_draws_what_came_out() {
-    let folder = std::env::temp_dir().join(format!("nvtopo-simulate-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let file = |name: &str| folder.join(name).display().to_string();
-    let dgx1 = ["simulate", "--from", "preset:dgx-1-v100", "--format", "json"];
-    let plot = file("plot.svg");
-    let random = ["--jobs", "3000", "--load", "0.8", "--sizes", "2:.5,4:.5", "--policy", "first-fit,nvtopo"];
-    let played = json(&nvtopo(&[&dgx1[..], &random, &["--plot", &plot]].concat()));
-    assert_eq!(played["jobs"], 3000);
-    assert_eq!(played["sizes"][1]["gpus"], 4);
-    let gb_per_s = |policy: usize| played["policies"][policy]["gb_per_s"].as_f64().unwrap();
-    assert!(gb_per_s(1) > gb_per_s(0));
-    let picture = std::fs::read_to_string(&plot).unwrap();
-    assert!(picture.starts_with("<svg") && picture.contains(">nvtopo<") && picture.ends_with("</svg>\n"));
-    // The same again, to the letter; another seed is another stream.
-    let text = |seed: &str| {
-        let arguments = ["simulate", "--from", "preset:dgx-1-v100", "--jobs", "3000", "--seed", seed];
-        let output = nvtopo(&arguments);
-        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
-        output.stdout
-    };
-    assert_eq!(text("1"), text("1"));
-    assert_ne!(text("1"), text("2"));
-    std::fs::write(file("trace.csv"), "arrival,service,num_gpu\n0,2,2\n1,2,8\n2,1,8\n3,4,0\n").unwrap();
-    let traced = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv")]].concat()));
-    assert_eq!((&traced["jobs"], &traced["blocked"], &traced["left_out"]), (&3.into(), &1.into(), &1.into()));
-    let scaled = json(&nvtopo(&[&dgx1[..], &["--trace", &file("trace.csv"), "--load", "0.5"]].concat()));
-    assert!((scaled["offered_load"].as_f64().unwrap() - 0.5).abs() < 1e-9);
-    for wrong in [
-        ["--policy", "best"],
-        ["--sizes", "9:1"],
-        ["--load", "0"],
-        ["--jobs", "x"],
-        ["--plot", "/nowhere/plot.svg"],
-        ["--objective", "best"],
-    ] {
-        let output = nvtopo(&[&dgx1[..], &["--jobs", "10"], &wrong].concat()[..]);
-        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
-    }
-    std::fs::remove_dir_all(&folder).unwrap();
 }

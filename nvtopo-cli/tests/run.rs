@@ -1,17 +1,12 @@
 //! `nvtopo run` with real processes: what each rank finds, and how a job ends.
 #![cfg(target_os = "linux")]
 
+mod support;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-
-/// Two GPUs, each beside another CPU that this process may use, as a text.
-fn machine() -> (String, [u32; 2]) {
-    let cpus: Vec<u32> = nvtopo::apply::current_cpus().unwrap().iter().collect();
-    let (first, last) = (cpus[0], cpus[cpus.len() - 1]);
-    let rows = format!("GPU0\t X \tNV4\t{first}\t0\nGPU1\tNV4\t X \t{last}\t0\n");
-    (format!("\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n{rows}"), [first, last])
-}
+use support::{machine, text};
 
 fn start(options: &[&str], command: &[&str], environment: &[(&str, &str)]) -> Child {
     let mut run = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
@@ -31,10 +26,6 @@ fn start(options: &[&str], command: &[&str], environment: &[(&str, &str)]) -> Ch
 
 fn run(options: &[&str], command: &[&str], environment: &[(&str, &str)]) -> Output {
     start(options, command, environment).wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
 }
 
 /// What `nvtopo plan` says of the same machine, as the JSON of each rank.

@@ -330,7 +330,7 @@ mod tests {
         for start in [0, 1] {
             let placement = Some(MigPlacement { start, size: 1 });
             let profile = Some(format!("{}g.1gb", u32::MAX));
-            let instance = GpuInstance { placement, profile, ..GpuInstance::default() };
+            let instance = GpuInstance { profile, placement, ..GpuInstance::default() };
             fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
         }
         let odd = TopologyBuilder::new().with(fragment).build().unwrap();

@@ -175,6 +175,8 @@ pub(super) struct Costs<'a> {
     sparse: HashMap<(Pattern, Set), u64>,
     /// Cuts that were looked at, and parts of mappings.
     pub(super) work: u64,
+    /// Whether all rings that were asked for are known to carry no more.
+    pub(super) proven: bool,
 }
 
 /// The most ranks for which a table of all sets is kept.
@@ -185,7 +187,7 @@ impl<'a> Costs<'a> {
         let small = problem.ranks() <= MAX_DENSE;
         let table = || vec![f64::NAN; 1 << problem.ranks()];
         let dense = if small { problem.families.iter().map(|_| table()).collect() } else { Vec::new() };
-        Self { problem, dense, sparse: HashMap::new(), work: 0 }
+        Self { problem, dense, sparse: HashMap::new(), work: 0, proven: true }
     }
 
     /// What a family's group takes on these GPUs.
@@ -213,7 +215,10 @@ impl<'a> Costs<'a> {
         self.work += 1 << slots.len().min(16);
         let found = match pattern {
             Pattern::Pair => None,
-            Pattern::Ring => self.problem.topology.rings(&gpus).map(|rings| rings.bandwidth),
+            Pattern::Ring => self.problem.topology.rings(&gpus).map(|rings| {
+                self.proven &= rings.bound <= rings.bandwidth;
+                rings.bandwidth
+            }),
             Pattern::AllToAll => self.problem.topology.all_to_all_bound(&gpus),
         };
         let found = found.map(crate::Bandwidth::as_mb_per_s).filter(|found| *found > 0);

@@ -177,7 +177,7 @@ pub(super) fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
         gpu_of_rank: slot_of.iter().map(|slot| problem.gpus[*slot]).collect(),
         launcher: problem.gpus.to_vec(),
         dimensions,
-        bound: if exact { seconds } else { floor },
+        bound: if exact && costs.proven { seconds } else { floor },
     }
 }
 

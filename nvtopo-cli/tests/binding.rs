@@ -1,0 +1,172 @@
+//! `nvtopo exec`: a child that is really bound, and what is said of it.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+use support::{machine, nvtopo, run, text};
+
+fn exec(more: &[&str], environment: &[(&str, &str)]) -> Output {
+    let (matrix, _) = machine();
+    let shell = "grep Cpus_allowed_list /proc/self/status; echo visible=$CUDA_VISIBLE_DEVICES";
+    let arguments = [&["exec", "--from", "-"], more, &["--", "sh", "-c", shell]].concat();
+    run(&arguments, &matrix, environment)
+}
+
+#[test]
+fn exec_binds_the_child_to_the_cpus_of_its_rank() {
+    let (_, cpus) = machine();
+    for (rank, cpu) in cpus.iter().enumerate() {
+        let environment = [("LOCAL_RANK", rank.to_string()), ("LOCAL_WORLD_SIZE", "2".to_owned())];
+        let environment: Vec<(&str, &str)> =
+            environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let output = exec(&["--trust-topology"], &environment);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let expected = format!("Cpus_allowed_list:\t{cpu}\nvisible=\n");
+        assert_eq!(text(&output.stdout), expected);
+    }
+}
+
+#[test]
+fn exec_follows_the_visible_devices() {
+    let (_, cpus) = machine();
+    let output = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "1"), ("LOCAL_RANK", "0")]);
+    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
+}
+
+#[test]
+fn exec_says_what_it_could_not_tell_of_the_visible_devices() {
+    let (_, cpus) = machine();
+    let said = |variables: &[(&str, &str)]| text(&exec(&["--trust-topology"], variables).stderr);
+    assert!(said(&[("CUDA_VISIBLE_DEVICES", "1")]).contains("CUDA_DEVICE_ORDER=PCI_BUS_ID"));
+    let sure = [("CUDA_VISIBLE_DEVICES", "1"), ("CUDA_DEVICE_ORDER", "PCI_BUS_ID")];
+    assert!(!said(&sure).contains("CUDA_DEVICE_ORDER"), "{}", said(&sure));
+    let unknown = exec(&["--trust-topology"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
+    assert!(text(&unknown.stderr).contains("lacks UUIDs"), "{}", text(&unknown.stderr));
+    assert_eq!(unknown.status.code(), Some(0));
+    assert!(!text(&unknown.stdout).contains(&format!("list:\t{}\n", cpus[1])) || cpus[0] == cpus[1]);
+    // Nothing is chosen from what nobody can tell.
+    let chosen = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "GPU-5c3ee4a8")]);
+    assert_eq!(chosen.status.code(), Some(2));
+    assert!(text(&chosen.stderr).contains("which GPUs are visible is unknown"), "{}", text(&chosen.stderr));
+    let twice = exec(&["--trust-topology", "--gpus", "1"], &[("CUDA_VISIBLE_DEVICES", "0,0")]);
+    assert_eq!(twice.status.code(), Some(1), "{}", text(&twice.stderr));
+}
+
+#[test]
+fn exec_with_gpus_chooses_and_shows_only_these() {
+    let (_, cpus) = machine();
+    let output = exec(&["--trust-topology", "--gpus", "1", "--exclude", "0"], &[]);
+    assert_eq!(text(&output.stdout), format!("Cpus_allowed_list:\t{}\nvisible=1\n", cpus[1]));
+}
+
+#[test]
+fn exec_refuses_what_is_not_this_machine() {
+    let unknown = exec(&[], &[]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("--trust-topology"), "{}", text(&unknown.stderr));
+    let own = text(&nvtopo(&["show", "--format", "json"]).stdout);
+    let accepted = run(&["exec", "--from", "-", "--", "true"], &own, &[]);
+    assert_eq!(accepted.status.code(), Some(0), "{}", text(&accepted.stderr));
+    let mut other: serde_json::Value = serde_json::from_str(&own).unwrap();
+    for digest in ["machine", "boot"] {
+        other["topology"]["origin"]["machine"][digest] = "0123456789abcdef".into();
+    }
+    let refused = run(&["exec", "--trust-topology", "--from", "-", "--", "true"], &other.to_string(), &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("another machine"), "{}", text(&refused.stderr));
+}
+
+#[test]
+fn exec_becomes_the_command_in_the_same_process() {
+    let matrix = machine().0;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_nvtopo"))
+        .args(["exec", "--trust-topology", "--from", "-", "--", "sh", "-c", "echo $$; exit 7"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(matrix.as_bytes()).unwrap();
+    let id = child.id();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout).trim(), id.to_string());
+    assert_eq!(output.status.code(), Some(7));
+}
+
+#[test]
+fn exec_says_what_it_would_do_and_what_it_did() {
+    let (matrix, cpus) = machine();
+    let ranks = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+    let before = ["exec", "--from", "-", "--trust-topology"];
+    let dry = run(&[&before[..], &["--dry-run", "--", "false"]].concat(), &matrix, &ranks);
+    assert_eq!(dry.status.code(), Some(0), "{}", text(&dry.stderr));
+    let said = text(&dry.stdout);
+    assert!(
+        said.starts_with(&format!("cpus: {}\n", cpus[1])) && said.ends_with("command: false\n"),
+        "{said}"
+    );
+    assert!(said.contains("OMP_NUM_THREADS=1") || cpus[0] == cpus[1], "{said}");
+    let told = run(&[&before[..], &["--report", "--", "true"]].concat(), &matrix, &ranks);
+    let line = format!("nvtopo: rank 1 of 2 beside GPU1 on CPUs {} (before ", cpus[1]);
+    assert!(text(&told.stderr).contains(&line), "{}", text(&told.stderr));
+    // What undoes a binding is warned of, and nothing is set or unset.
+    let undone = [&ranks[..], &[("OMP_PROC_BIND", "close")]].concat();
+    let warned = run(&[&before[..], &["--", "sh", "-c", "echo $OMP_PROC_BIND"]].concat(), &matrix, &undone);
+    assert!(text(&warned.stderr).contains("OMP_PROC_BIND=close undoes"), "{}", text(&warned.stderr));
+    assert_eq!(text(&warned.stdout), "close\n");
+}
+
+#[test]
+fn mistake_12_options_are_dropped_in_silence() {
+    // Each option can be a variable, and has the same effect.
+    let (matrix, cpus) = machine();
+    let second = cpus[1].to_string();
+    let dry = |options: &[&str], variables: &[(&str, &str)]| {
+        let arguments =
+            [&["exec", "--from", "-", "--trust-topology", "--dry-run"], options, &["--", "true"]].concat();
+        let output = run(&arguments, &matrix, variables);
+        assert_eq!(output.status.code(), Some(0), "{options:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let ranks = [("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")];
+    for (option, value, variable) in [
+        ("--policy", "machine", "NVTOPO_POLICY"),
+        ("--smt", "one", "NVTOPO_SMT"),
+        ("--memory", "none", "NVTOPO_MEMORY"),
+        ("--scope", "cpuset", "NVTOPO_SCOPE"),
+        ("--export", "gpus", "NVTOPO_EXPORT"),
+        ("--reserve", second.as_str(), "NVTOPO_RESERVE"),
+        ("--gpus", "1", "NVTOPO_GPUS"),
+        ("--only", "1", "NVTOPO_ONLY"),
+        ("--local-rank", "1", "NVTOPO_LOCAL_RANK"),
+    ] {
+        let both = [&ranks[..], &[(variable, value)]].concat();
+        assert_eq!(dry(&[option, value], &ranks), dry(&[], &both), "{option}");
+    }
+    assert!(dry(&["--export", "gpus"], &ranks).contains("CUDA_VISIBLE_DEVICES=0,1"));
+    assert!(dry(&[], &[("NVTOPO_GPUS", "1"), ("NVTOPO_EXCLUDE", "0")]).contains("CUDA_VISIBLE_DEVICES=1\n"));
+    let wrong = run(&["exec", "--policy", "best", "--", "true"], "", &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("core-complex"), "{}", text(&wrong.stderr));
+}
+
+#[test]
+fn deepspeed_s_local_rank_is_taken_before_and_after_the_subcommand() {
+    let (matrix, cpus) = machine();
+    let rest = ["--from", "-", "--trust-topology", "--dry-run", "--", "true"];
+    // Deepspeed sets the variables too, and they say how many ranks there are.
+    let variables = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+    for start in
+        [&["--local_rank=1", "exec"][..], &["exec", "--local_rank=1"], &["exec", "--local-rank", "1"]]
+    {
+        let output = run(&[start, &rest].concat(), &matrix, &variables);
+        assert_eq!(output.status.code(), Some(0), "{start:?}: {}", text(&output.stderr));
+        assert!(
+            text(&output.stdout).starts_with(&format!("cpus: {}\n", cpus[1])),
+            "{}",
+            text(&output.stdout)
+        );
+    }
+    assert_eq!(nvtopo(&["--local_rank=1", "show"]).status.code(), Some(2));
+}
