@@ -2,10 +2,12 @@
 
 use crate::error::{Error, Result};
 use crate::model::merge::merge;
-use crate::model::{Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology};
+use crate::model::{
+    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology,
+};
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Merges fragments and checks the result.
 #[derive(Debug, Default)]
@@ -96,11 +98,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         origin: fragment.origin,
         dialect: fragment.dialect,
         nvlink_known: fragment.nvlink_known,
-        nvlinks: OnceLock::new(),
-        pairs: OnceLock::new(),
-        groups: OnceLock::new(),
-        shares: OnceLock::new(),
-        class: OnceLock::new(),
+        computed: Computed::default(),
     })))
 }
 

@@ -74,13 +74,20 @@ struct Inner {
     origin: Origin,
     dialect: Dialect,
     nvlink_known: bool,
-    /// Filled when first asked for.
+    computed: Computed,
+}
+
+/// What follows from a topology and is asked often: each filled when it is first asked for, by who computes it.
+#[derive(Default)]
+pub(crate) struct Computed {
     nvlinks: OnceLock<Nvlinks>,
-    pairs: OnceLock<PairTable>,
-    groups: OnceLock<Vec<NvlinkGroup>>,
-    shares: OnceLock<Shares>,
-    /// What solving computes once; the solver's own type.
-    class: OnceLock<Arc<dyn Any + Send + Sync>>,
+    pub(crate) pairs: OnceLock<PairTable>,
+    pub(crate) groups: OnceLock<Vec<NvlinkGroup>>,
+    pub(crate) shares: OnceLock<Shares>,
+    /// The NIC of each GPU.
+    pub(crate) nics: OnceLock<Vec<Option<usize>>>,
+    /// The solver's own type.
+    pub(crate) class: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Topology {
@@ -271,33 +278,17 @@ impl Topology {
             origin: own.origin.clone(),
             dialect: own.dialect,
             nvlink_known: own.nvlink_known,
-            nvlinks: OnceLock::new(),
-            pairs: OnceLock::new(),
-            groups: OnceLock::new(),
-            shares: OnceLock::new(),
-            class: OnceLock::new(),
+            computed: Computed::default(),
         }))
     }
 
     /// The NVLinks by their ends, computed once.
     pub(crate) fn nvlinks(&self) -> &Nvlinks {
-        self.0.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))
+        self.0.computed.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))
     }
 
-    pub(crate) fn pair_cell(&self) -> &OnceLock<PairTable> {
-        &self.0.pairs
-    }
-
-    pub(crate) fn share_cell(&self) -> &OnceLock<Shares> {
-        &self.0.shares
-    }
-
-    pub(crate) fn class_cell(&self) -> &OnceLock<Arc<dyn Any + Send + Sync>> {
-        &self.0.class
-    }
-
-    pub(crate) fn group_cell(&self) -> &OnceLock<Vec<NvlinkGroup>> {
-        &self.0.groups
+    pub(crate) fn computed(&self) -> &Computed {
+        &self.0.computed
     }
 }
 

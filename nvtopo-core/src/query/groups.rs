@@ -12,7 +12,7 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn nvlink_groups(&self) -> &[NvlinkGroup] {
-        self.group_cell().get_or_init(|| {
+        self.computed().groups.get_or_init(|| {
             let count = self.gpus().len();
             let linked = |a: usize, b: usize| self.pairs().pair(a, b).path == Some(PathType::Nvl);
             let mut grouped = vec![false; count];

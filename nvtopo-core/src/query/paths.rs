@@ -19,7 +19,7 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn pairs(&self) -> &PairTable {
-        self.pair_cell().get_or_init(|| {
+        self.computed().pairs.get_or_init(|| {
             let nvlinks = self.nvlinks();
             let devices = self.devices();
             PairTable::new(devices.len(), |a, b| {

@@ -3,6 +3,7 @@
 
 use super::criteria::{Criteria, Key};
 use super::exact::{self, Task};
+use super::kept::Kept;
 use super::nics::usable_nics;
 use super::objective::Set;
 use super::set::{self, members};
@@ -24,6 +25,7 @@ pub(super) struct Class {
     pub(super) weights: Weights,
     /// By what sets are compared by.
     answers: Mutex<BTreeMap<Key, Arc<Answers>>>,
+    pub(super) kept: Kept,
 }
 
 /// The answers for each set of free GPUs and each count, as far as they were asked for.
@@ -40,7 +42,7 @@ impl Class {
         if gpus > MAX_CANDIDATES {
             return Err(too_many(gpus));
         }
-        let cell = topology.class_cell().get_or_init(|| shared(topology));
+        let cell = topology.computed().class.get_or_init(|| shared(topology));
         match Arc::clone(cell).downcast() {
             Ok(class) => Ok(class),
             Err(_) => unreachable!("only this function fills the cell"),
@@ -61,7 +63,7 @@ impl Class {
     }
 
     fn new(weights: Weights) -> Self {
-        Self { weights, answers: Mutex::default() }
+        Self { weights, answers: Mutex::default(), kept: Kept::default() }
     }
 
     /// The best set of `count` among `free`, from memory where it was asked for before.
@@ -109,7 +111,7 @@ impl Class {
         let lists = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
         let gpus = self.weights.gpus();
         let answers = if gpus <= MAX_KEPT { (gpus * size_of::<u16>()) << gpus } else { 0 };
-        self.weights.size() + answers * lists
+        self.weights.size() + Kept::size() + answers * lists
     }
 }
 

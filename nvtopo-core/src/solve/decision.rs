@@ -37,7 +37,7 @@ impl Question {
 pub(super) struct Decision {
     pub(super) question: Question,
     pub(super) limits: Limits,
-    pub(super) solution: Solution,
+    pub(super) solution: Arc<Solution>,
     /// The preference that is met, and those that cannot be.
     pub(super) preference: Option<Constraint>,
     pub(super) unmet: Vec<Unmet>,

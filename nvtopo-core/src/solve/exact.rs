@@ -8,7 +8,7 @@ use super::set::{above, members};
 use super::weights::{Weight, Weights};
 use std::cmp::Ordering;
 
-/// Steps after which a search stops and answers with the best so far.
+/// Steps after which a search stops and answers with the best so far, unless the task says otherwise.
 const MAX_STEPS: u64 = 400_000;
 
 /// What is searched for.
@@ -57,6 +57,7 @@ impl<'a> Task<'a> {
 }
 
 /// What the search found.
+#[derive(Clone)]
 pub(super) struct Solution {
     /// The chosen candidates.
     pub(super) chosen: Set,

@@ -14,6 +14,7 @@ mod decision;
 mod exact;
 mod explain;
 mod gpu_ref;
+mod kept;
 mod links;
 mod matrix;
 mod memo;

@@ -52,7 +52,11 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
 /// assert_eq!(dgx.device_name(nics[0].unwrap()), "mlx5_0");
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn fair_nics(topology: &Topology) -> Vec<Option<usize>> {
+pub fn fair_nics(topology: &Topology) -> &[Option<usize>] {
+    topology.computed().nics.get_or_init(|| deal_nics(topology))
+}
+
+fn deal_nics(topology: &Topology) -> Vec<Option<usize>> {
     let gpus: Vec<usize> = (0..topology.gpus().len()).collect();
     let Some(nics) = assign_nics(topology, &gpus, gpus_per_nic(topology)) else {
         return vec![None; gpus.len()];

@@ -5,7 +5,6 @@ use super::constraint::{Constraint, Limits};
 use super::cpus::CpuLimits;
 use super::criteria::Criteria;
 use super::decision::{Decision, Question};
-use super::exact;
 use super::explain::Explanation;
 use super::gpu_ref::GpuRef;
 use super::mix::SizeMix;
@@ -171,11 +170,12 @@ impl Request {
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
             let limits = Limits::new(&constraints, topology, &question.class.weights);
             let task = question.task(&limits);
-            let none = match exact::solve(&question.class.weights, &task) {
+            let Question { class, criteria, .. } = &question;
+            let none = match class.kept.solve(&class.weights, &task, criteria) {
                 Ok(solution) => return Ok(Decision { question, limits, solution, preference, unmet }),
                 Err(none) => none,
             };
-            let witness = witness(topology, &question.class.weights, &task, &constraints, none);
+            let witness = witness(topology, &class.weights, &task, &constraints, none);
             let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
             unmet.push(Unmet { constraint, witness });
         }

@@ -136,7 +136,7 @@ pub(super) fn shares_of<'a>(
 /// The shares; those by the default rules, which most placements ask for, are dealt out once.
 pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'a, Shares> {
     if *rules == CpuRules::default() {
-        let all = topology.share_cell().get_or_init(|| deal_out(topology, rules, &every_gpu(topology)));
+        let all = topology.computed().shares.get_or_init(|| deal_out(topology, rules, &every_gpu(topology)));
         if all.strays.iter().all(|stray| claimed.contains(stray)) {
             return Cow::Borrowed(all);
         }

@@ -87,7 +87,8 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
     weights.memo.best_left(set, size, || {
         let task = exact::Task { most_steps: MAX_SEARCH, ..exact::Task::new(set, size, REST, &[]) };
         let found = exact::solve(weights, &task);
-        found.map_or_else(|_| (Weight::default(), false), |found| (found.values[0], found.complete))
+        found
+            .map_or((Weight::default(), false), |found| (found.values[0], found.bounds[0] <= found.values[0]))
     })
 }
 
