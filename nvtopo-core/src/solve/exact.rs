@@ -3,6 +3,7 @@
 //! GPUs that can be exchanged without changing anything that an objective sees are tried in one order only, so that a
 //! switched machine costs no more than a single set. The first set found of several equal ones has the lowest indices.
 
+use super::domains;
 use super::objective::{MAX_OBJECTIVES, Objective, Partial, Set};
 use super::set::{above, members};
 use super::weights::{Weight, Weights};
@@ -78,8 +79,17 @@ pub(super) struct NoSet {
     pub(super) proven: bool,
 }
 
+/// The most GPUs that are searched where domains would tell more.
+const MAX_SEARCHED: usize = 16;
+
 /// The best set.
 pub(super) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
+    by_domains.unwrap_or_else(|| search(weights, task))
+}
+
+/// The best set, by looking at sets.
+pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     Search::new(weights, task).run()
 }
 

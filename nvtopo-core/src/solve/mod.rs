@@ -11,6 +11,7 @@ mod cpus;
 mod criteria;
 mod cuda_order;
 mod decision;
+mod domains;
 mod exact;
 mod explain;
 mod gpu_ref;

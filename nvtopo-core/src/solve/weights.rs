@@ -1,5 +1,6 @@
 //! What a pair of GPUs is worth: one number that orders by bandwidth, then by how near the path is.
 
+use super::domains::Domains;
 use super::links::Links;
 use super::memo::Memo;
 use super::objective::Set;
@@ -75,6 +76,7 @@ pub struct Weights {
     twins: OnceLock<Vec<Set>>,
     links: OnceLock<Links>,
     surroundings: OnceLock<Surroundings>,
+    domains: OnceLock<Option<Domains>>,
     pub(super) memo: Memo,
 }
 
@@ -105,6 +107,7 @@ impl Weights {
             twins: OnceLock::new(),
             links: OnceLock::new(),
             surroundings: OnceLock::new(),
+            domains: OnceLock::new(),
             memo: Memo::new(gpus.len()),
         }
     }
@@ -139,6 +142,12 @@ impl Weights {
     /// What lies beside the candidates.
     pub(super) fn surroundings(&self) -> &Surroundings {
         self.surroundings.get_or_init(|| Surroundings::of(&self.topology, &self.positions))
+    }
+
+    /// The domains of the machine, where it is made of such and all of its GPUs are candidates.
+    pub(super) fn domains(&self) -> Option<&Domains> {
+        let whole = || (self.count == self.topology.gpus().len()).then(|| Domains::of(&self.topology));
+        self.domains.get_or_init(|| whole().flatten()).as_ref()
     }
 
     /// How many candidates there are.

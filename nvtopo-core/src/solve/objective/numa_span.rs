@@ -24,7 +24,7 @@ impl Objective for NumaSpan {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
-        Weight(MOST - u64::from(partial.weights.surroundings().span(partial.chosen))).into()
+        worth(partial.weights.surroundings().span(partial.chosen).into()).into()
     }
 
     /// Who joins needs one node more at least, unless enough lie beside the nodes of the chosen.
@@ -32,10 +32,15 @@ impl Objective for NumaSpan {
         let surroundings = partial.weights.surroundings();
         let span = surroundings.span(partial.chosen);
         let more = partial.missing > 0 && surroundings.within(partial.open, partial.chosen) < partial.missing;
-        Weight(MOST - u64::from(span) - u64::from(more))
+        worth(u64::from(span) + u64::from(more))
     }
 
     fn quantity(&self, worth: Weight) -> Quantity {
         Quantity::NumaNodes(MOST.saturating_sub(worth.0) as u32)
     }
+}
+
+/// What so many nodes are worth.
+pub(in crate::solve) fn worth(span: u64) -> Weight {
+    Weight(MOST.saturating_sub(span))
 }

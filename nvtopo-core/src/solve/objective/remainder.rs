@@ -23,8 +23,8 @@ const MAX_SEARCH: u64 = 20_000;
 /// What one size is counted as, in steps of the search that asks.
 const EFFORT: u32 = 32;
 
-/// The whole.
-const ONE: u64 = 1_000_000;
+/// The whole, and what a job of one GPU finds.
+pub(in crate::solve) const ONE: u64 = 1_000_000;
 
 pub(super) struct Remainder;
 
@@ -68,7 +68,7 @@ impl Objective for Remainder {
 }
 
 /// The parts that jobs find of what an empty machine gives them, by how often they come.
-fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) -> Weight {
+pub(in crate::solve) fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) -> Weight {
     let mut part = |size: usize| {
         let (left, all) = of(size);
         (u128::from(left.0) * u128::from(ONE)).checked_div(all.0.into()).unwrap_or(0) as u64
