@@ -102,16 +102,22 @@ fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
 pub(super) fn read(tree: &Tree) -> Cpus {
     tree.prepare(ROOT);
     let first = cpuinfo::read(tree);
+    let names = tree.names(ROOT);
+    // Older kernels lack some lists, which nobody has to be asked for then.
+    let list = |name: &str| {
+        let listed = names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+        if listed || names.is_empty() { tree.list(&format!("{ROOT}/{name}")) } else { None }
+    };
     let mut cpus = Cpus {
-        isolated: tree.list(&format!("{ROOT}/isolated")).unwrap_or_default(),
-        nohz_full: tree.list(&format!("{ROOT}/nohz_full")).unwrap_or_default(),
+        isolated: list("isolated").unwrap_or_default(),
+        nohz_full: list("nohz_full").unwrap_or_default(),
         model: first.model,
         in_guest: first.in_guest,
         ..Cpus::default()
     };
-    let existing = existing(tree);
+    let existing = existing(tree, &names);
     // One CPU at least is online: a list that names none of them is damaged.
-    let listed = tree.list(&format!("{ROOT}/online"));
+    let listed = list("online");
     let listed = listed.filter(|listed: &CpuSet| existing.iter().any(|cpu| listed.contains(*cpu)));
     for cpu in existing {
         let on = match &listed {
@@ -132,8 +138,8 @@ pub(super) fn read(tree: &Tree) -> Cpus {
 
 /// The CPUs that there are: each has a folder. A tree without folders may still describe them; a bare list of
 /// online CPUs is not enough, as its few characters can name very many.
-fn existing(tree: &Tree) -> Vec<u32> {
-    let folders = tree.numbered(ROOT, "cpu");
+fn existing(tree: &Tree, names: &[String]) -> Vec<u32> {
+    let folders = tree.numbers(ROOT, names, "cpu");
     if !folders.is_empty() {
         return folders;
     }

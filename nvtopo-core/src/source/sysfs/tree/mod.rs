@@ -220,7 +220,11 @@ impl Tree {
 
     /// The numbers in names such as `cpu12`, sorted.
     pub(super) fn numbered(&self, path: &str, prefix: &str) -> Vec<u32> {
-        let names = self.names(path);
+        self.numbers(path, &self.names(path), prefix)
+    }
+
+    /// The numbers in some names of a folder, sorted.
+    pub(super) fn numbers(&self, path: &str, names: &[String], prefix: &str) -> Vec<u32> {
         let digits = names.iter().filter_map(|name| name.strip_prefix(prefix));
         let mut numbers: Vec<u32> = digits
             .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
