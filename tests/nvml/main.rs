@@ -348,13 +348,47 @@ fn a_driver_that_does_not_start_leaves_the_kernels_view() {
 }
 
 #[test]
-fn a_gpu_that_hangs_does_not_hang_its_reader() {
+fn a_gpu_that_hangs_takes_nothing_with_it() {
     let machine = Machine::new("dgx-h100");
-    let start = Instant::now();
-    let found = machine.discover("hang:5");
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
-    assert_note(&found, "it did not answer within 3 seconds; a GPU may hang; NVLinks are unknown");
-    assert_eq!(found.gpus().len(), 8);
+    // In all calls, so that only its number is known, or late, when it has been named.
+    for fault in ["hang:5", "hang:5:nvmlDeviceGetNvLinkState"] {
+        let start = Instant::now();
+        let found = machine.discover(fault);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert_same(&found, &machine.truth, &[5]);
+        assert_note(&found, "the driver did not answer of GPU5 in time");
+        assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+        let unusable: Vec<_> = found.gpus().map(|gpu| gpu.unusable.as_deref()).collect();
+        assert_eq!(unusable.iter().filter(|why| why.is_some()).count(), 1, "{fault}");
+        assert_eq!(unusable[5], Some("does not answer the driver"), "{fault}");
+        let (hung, truth) = (found.gpus().nth(5).unwrap(), machine.truth.gpus().nth(5).unwrap());
+        assert_eq!(hung.address, truth.address, "{fault}");
+        assert_eq!(hung.uuid.is_some(), fault != "hang:5", "{fault}");
+    }
+}
+
+#[test]
+fn several_gpus_that_hang_or_all_of_them_end_too() {
+    let machine = Machine::new("hgx-a100-4");
+    for (fault, unusable) in [("hang:0,hang:2", 2), ("hang:0,hang:1,hang:2,hang:3", 4)] {
+        let start = Instant::now();
+        let found = machine.discover(fault);
+        assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+        assert_eq!(found.gpus().len(), 4);
+        assert_eq!(found.gpus().filter(|gpu| gpu.unusable.is_some()).count(), unusable, "{fault}");
+    }
+}
+
+#[test]
+fn a_pair_that_hangs_loses_no_gpu() {
+    let machine = Machine::new("hgx-a100-4");
+    let found = machine.discover("hang:2:nvmlDeviceGetTopologyCommonAncestor");
+    assert_same(&found, &machine.truth, &[]);
+    assert_note(
+        &found,
+        "the driver did not answer nvmlDeviceGetTopologyCommonAncestor: it did not answer in time",
+    );
+    assert!(found.gpus().all(|gpu| gpu.unusable.is_none()));
 }
 
 #[test]

@@ -151,15 +151,18 @@ fn check_containment(nodes: &[Node]) -> Result<()> {
 
 /// The kernel's numbers of NUMA nodes and PUs name one each.
 fn check_numbers(nodes: &[Node]) -> Result<()> {
-    let mut seen = BTreeSet::new();
+    let (mut numa, mut cpus) = (Vec::new(), Vec::new());
     for node in nodes {
-        let (what, number) = match &node.kind {
-            NodeKind::NumaNode(numa) => ("NUMA node", numa.os_index),
-            NodeKind::Pu(pu) => ("CPU", pu.os_index),
-            _ => continue,
-        };
-        if !seen.insert((what, number)) {
-            return Err(Error::input(format!("{what} {number} occurs twice")));
+        match &node.kind {
+            NodeKind::NumaNode(node) => numa.push(node.os_index),
+            NodeKind::Pu(pu) => cpus.push(pu.os_index),
+            _ => {}
+        }
+    }
+    for (what, mut numbers) in [("NUMA node", numa), ("CPU", cpus)] {
+        numbers.sort_unstable();
+        if let Some([twice, ..]) = numbers.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(Error::input(format!("{what} {twice} occurs twice")));
         }
     }
     Ok(())

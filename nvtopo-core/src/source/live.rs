@@ -29,7 +29,9 @@ pub struct Live {
     /// NVIDIA's management library. `None`: `libnvidia-ml.so.1`, wherever the system finds it. Without the feature
     /// `nvml` it is never opened.
     pub nvml: Option<PathBuf>,
-    /// How long the driver may take to answer. A GPU that hangs would otherwise hang its reader.
+    /// How long the driver may take to answer. A GPU that hangs would otherwise hang its reader: after half of that
+    /// time the other GPUs are asked without it, and it stays as one that no job can use. The thread that asked it is
+    /// left behind, as nothing ends such a call.
     pub patience: Duration,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that
 //! not even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it),
-//! `hang:3`, `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
+//! `hang:3`, `hang:3:CALL`, `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
 //! `down:3:5` (NVLink 5), `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
 //! (`field-164`); `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
@@ -38,7 +38,7 @@ impl Faults {
     }
 
     pub(crate) fn of_call(&self, call: &str, gpu: u32) -> nvml::nvmlReturn_t {
-        if self.has(&format!("hang:{gpu}")) {
+        if self.has(&format!("hang:{gpu}")) || self.has(&format!("hang:{gpu}:{call}")) {
             std::thread::sleep(Duration::from_secs(3600));
         }
         match () {

@@ -1,8 +1,10 @@
-//! Asking the driver: opening its library, and one pass over its GPUs and their pairs, within a limit of time.
+//! Asking the driver: opening its library, and one pass over its GPUs and their pairs, within a limit of time. What a
+//! GPU that hangs leaves unasked is asked by another pass, see [`turns`].
 
 use super::calls::{Missing, words};
 use super::limit::within;
-use super::seen::{MAX_GPUS, Seen, SeenP2p};
+use super::seen::{MAX_GPUS, Seen, SeenGpu, SeenNvlinks, SeenP2p};
+use super::turns::{self, At, News, Teller};
 use super::{Asked, NvLinkCounters, Refusal, counts, gpu, nvlinks};
 use crate::model::PathType;
 use crate::source::json::Text;
@@ -15,8 +17,20 @@ use std::time::Duration;
 
 /// Asks the driver, through its library at a path or wherever the system finds it.
 pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Asked {
-    match on_a_thread(library, patience, read) {
-        Ok(seen) => Asked::Seen(Box::new(seen)),
+    let library = library.map(Path::to_owned);
+    let question = move |known: Seen, teller: &Teller| {
+        // The library is closed after the end was told.
+        let (_open, told) = match open(library.as_deref()) {
+            Ok(nvml) => {
+                let told = read(&nvml, known, teller).map_err(|error| Refusal::Failed(words(&error)));
+                (Some(nvml), told)
+            }
+            Err(refusal) => (None, Err(refusal)),
+        };
+        teller.tell(News::End(told.map(Box::new)));
+    };
+    match turns::ask(patience, question) {
+        Ok(seen) => Asked::Seen(seen),
         Err(Refusal::Absent(why)) => Asked::Absent(why),
         Err(Refusal::Failed(why)) => Asked::Failed(why),
         Err(Refusal::NotAsked) => Asked::NotAsked,
@@ -59,27 +73,36 @@ fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
     })
 }
 
-fn read(nvml: &Nvml) -> Result<Seen, NvmlError> {
-    let mut seen = Seen {
-        driver: nvml.sys_driver_version().ok(),
-        cuda: nvml.sys_cuda_driver_version().ok().map(cuda_version),
-        ..Seen::default()
-    };
-    let mut devices = Vec::new();
-    for index in 0..nvml.device_count()?.min(MAX_GPUS as u32) {
+/// Asks of all that is not known yet.
+fn read(nvml: &Nvml, mut seen: Seen, teller: &Teller) -> Result<Seen, NvmlError> {
+    seen.driver = nvml.sys_driver_version().ok();
+    seen.cuda = nvml.sys_cuda_driver_version().ok().map(cuda_version);
+    let count = nvml.device_count()?.min(MAX_GPUS as u32);
+    teller.tell(News::Seen(Box::new(seen.clone()), count));
+    for index in turns::missing(&seen, count) {
+        if !teller.tell(News::At(At::Gpu(index, None))) {
+            return Ok(seen);
+        }
         let device = nvml.device_by_index(index);
         match seen.troubles.check(index, "nvmlDeviceGetHandleByIndex", device) {
             Ok(device) => {
-                let mut gpu = gpu::read(&device, index, &mut seen.troubles);
+                let mut gpu = gpu::read(&device, index, &mut seen.troubles, |gpu| known(teller, gpu));
+                known(teller, &gpu);
                 gpu.nvlinks = nvlinks::read(&device, index, &mut seen.troubles);
                 seen.gpus.push(gpu);
-                devices.push(device);
             }
             Err(_) => seen.lost.push(index),
         }
+        teller.tell(News::Seen(Box::new(seen.clone()), count));
     }
-    pairs(&devices, &mut seen);
+    pairs(nvml, &mut seen, teller);
     Ok(seen)
+}
+
+/// Tells what a GPU is known by, in case that it hangs later.
+fn known(teller: &Teller, gpu: &SeenGpu) {
+    let nvlinks = SeenNvlinks { unknown: true, ..SeenNvlinks::default() };
+    teller.tell(News::Known(Box::new(SeenGpu { nvlinks, ..gpu.clone() })));
 }
 
 /// `12080` is 12.8.
@@ -88,44 +111,55 @@ fn cuda_version(number: i32) -> String {
 }
 
 /// What each pair of GPUs has in common and may do, by their positions.
-fn pairs(devices: &[Device<'_>], seen: &mut Seen) {
+fn pairs(nvml: &Nvml, seen: &mut Seen, teller: &Teller) {
+    const ANCESTOR: &str = "nvmlDeviceGetTopologyCommonAncestor";
+    const P2P: &str = "nvmlDeviceGetP2PStatus";
+    let gpus: Vec<u32> = seen.gpus.iter().map(|gpu| gpu.index).collect();
+    let devices: Vec<Option<Device<'_>>> = gpus
+        .iter()
+        .map(|index| if seen.troubles.is_hung(*index) { None } else { nvml.device_by_index(*index).ok() })
+        .collect();
     for (a, device) in devices.iter().enumerate() {
         for (b, other) in devices.iter().enumerate().skip(a + 1) {
-            let (index, other_index) = (seen.gpus[a].index, seen.gpus[b].index);
-            if [index, other_index]
-                .iter()
-                .any(|gpu| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu))
-            {
+            let (Some(device), Some(other)) = (device, other) else { continue };
+            let pair = [gpus[a], gpus[b]];
+            if pair.iter().any(|gpu| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu)) {
                 continue;
             }
             let mut check = |call, answer| match answer {
                 // It does not tell which of the two.
                 Err(NvmlError::GpuLost | NvmlError::ResetRequired) => {
-                    for gpu in [index, other_index] {
+                    for gpu in pair {
                         seen.troubles.fail(gpu, call, "one of these GPUs is gone, or needs a reset");
                     }
                     Err(Missing::Failed)
                 }
-                answer => seen.troubles.check(index, call, answer),
+                answer => seen.troubles.check(pair[0], call, answer),
             };
+            if !teller.tell(News::At(At::Pair(pair, ANCESTOR))) {
+                return;
+            }
             let level = sys::common_ancestor(device, other);
             let level = level.and_then(|level| match path(level) {
                 Some(_) => Ok(level),
                 None => Err(NvmlError::UnexpectedVariant(level)),
             });
-            let level = check("nvmlDeviceGetTopologyCommonAncestor", level);
-            if let Some(path) = level.ok().and_then(path) {
-                seen.paths.push((a, b, Text(path)));
-            }
-            let mut may = |way| check("nvmlDeviceGetP2PStatus", sys::p2p_status(device, other, way));
+            let level = check(ANCESTOR, level);
+            let path = level.ok().and_then(path).map(|path| (a, b, Text(path)));
+            seen.paths.extend(path);
+            teller.tell(News::At(At::Pair(pair, P2P)));
+            let mut may = |way| check(P2P, sys::p2p_status(device, other, way));
             let read = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_READ);
-            if read == Err(Missing::NoSuchCall) {
-                continue;
-            }
-            let write = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_WRITE).ok();
-            let nvlink = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK).ok();
-            let atomics = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS).ok();
-            seen.p2p.push(SeenP2p { a, b, read: read.ok(), write, nvlink, atomics });
+            let p2p = (read != Err(Missing::NoSuchCall)).then(|| SeenP2p {
+                a,
+                b,
+                read: read.ok(),
+                write: may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_WRITE).ok(),
+                nvlink: may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_NVLINK).ok(),
+                atomics: may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS).ok(),
+            });
+            seen.p2p.extend(p2p);
+            teller.tell(News::Pair(path, p2p));
         }
     }
 }

@@ -150,8 +150,9 @@ impl<'a> Build<'a> {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));
             tell(some, &format!("NVLinks lead to {what}; they were left out"));
         }
-        // A GPU that is gone has no link to be used; its note is written already.
-        let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !self.seen.troubles.is_lost(gpus[gpu].index));
+        // A GPU that is gone or hangs has no link to be used; its note is written already.
+        let dead = |index| self.seen.troubles.is_lost(index) || self.seen.troubles.is_hung(index);
+        let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !dead(gpus[gpu].index));
         let untold = !unknown.is_empty();
         tell(unknown, "the driver does not tell of all NVLinks");
         if untold {

@@ -27,8 +27,13 @@ const WORD_BITS: usize = std::ffi::c_ulong::BITS as usize;
 /// NVML's name for the NUMA node, as opposed to the package.
 const SCOPE_NODE: u32 = 0;
 
-/// Reads a GPU. Its address goes first: it is what the rest is known by.
-pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenGpu {
+/// Reads a GPU. Its address goes first: it is what the rest is known by, and is told as soon as it is known.
+pub(super) fn read(
+    device: &Device<'_>,
+    index: u32,
+    troubles: &mut Troubles,
+    tell: impl FnOnce(&SeenGpu),
+) -> SeenGpu {
     let mut caller = Caller { device, index, troubles };
     let mut gpu = SeenGpu { index, ..SeenGpu::default() };
     if let Some(info) = caller.fact("nvmlDeviceGetPciInfo", Device::pci_info) {
@@ -37,6 +42,7 @@ pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> 
         gpu.pci_subsystem = info.pci_sub_system_id;
     }
     gpu.uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok()).map(Text);
+    tell(&gpu);
     gpu.minor = caller.fact("nvmlDeviceGetMinorNumber", Device::minor_number);
     gpu.serial = caller.fact("nvmlDeviceGetSerial", Device::serial);
     gpu.model = caller.fact("nvmlDeviceGetName", Device::name);

@@ -25,6 +25,8 @@ mod nodes;
 mod nvlinks;
 mod seen;
 mod troubles;
+#[cfg(feature = "nvml")]
+mod turns;
 mod wires;
 
 use crate::ids::PciAddress;

@@ -41,6 +41,7 @@ pub(super) fn unusable_by_calls(index: u32, troubles: &Troubles) -> Option<&'sta
     match () {
         () if troubles.is_lost(index) => Some("has fallen off the bus"),
         () if troubles.is_stuck(index) => Some("needs a reset"),
+        () if troubles.is_hung(index) => Some("does not answer the driver"),
         () => None,
     }
 }

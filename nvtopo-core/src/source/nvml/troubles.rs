@@ -20,6 +20,9 @@ pub(in crate::source) struct Troubles {
     /// The GPUs that want a reset before they do anything, by the call that told first.
     #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
     stuck: Vec<Trouble>,
+    /// The GPUs that did not answer in time.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    hung: Vec<Trouble>,
 }
 
 /// One of them.
@@ -44,8 +47,13 @@ impl Troubles {
         names_gpu(&self.stuck, gpu)
     }
 
+    /// Whether the GPU did not answer in time.
+    pub(super) fn is_hung(&self, gpu: u32) -> bool {
+        names_gpu(&self.hung, gpu)
+    }
+
     pub(super) fn longest_text(&self) -> usize {
-        let all = self.failed.iter().chain(&self.lost).chain(&self.stuck);
+        let all = self.failed.iter().chain(&self.lost).chain(&self.stuck).chain(&self.hung);
         all.map(|trouble| trouble.call.len().max(trouble.why.len())).max().unwrap_or_default()
     }
 
@@ -63,10 +71,22 @@ impl Troubles {
             let needs = if gpus.len() == 1 { "needs" } else { "need" };
             format!("{} {needs} a reset ({call}); no job can use it until then", names(gpus))
         });
+        let hung = self.hung.iter().map(|Trouble { gpus, .. }| {
+            let hangs = if gpus.len() == 1 { "it hangs" } else { "they hang" };
+            format!(
+                "the driver did not answer of {} in time, so what only the driver knows there is unknown; no job \
+                 can use what hangs, and it may be that {hangs}",
+                names(gpus)
+            )
+        });
         let failed = self.failed.iter().map(|Trouble { call, why, gpus }| {
             format!("{}: the driver did not answer {call}: {why}", names(gpus))
         });
-        lost.chain(stuck).chain(failed).map(|text| Note { kind: NoteKind::Unknown, text }).collect()
+        lost.chain(stuck)
+            .chain(hung)
+            .chain(failed)
+            .map(|text| Note { kind: NoteKind::Unknown, text })
+            .collect()
     }
 }
 
@@ -84,6 +104,11 @@ impl Troubles {
         if !self.is_stuck(gpu) {
             add(&mut self.stuck, gpu, call, "");
         }
+    }
+
+    /// Remembers that a GPU did not answer in time.
+    pub(super) fn hang(&mut self, gpu: u32) {
+        add(&mut self.hung, gpu, "", "");
     }
 
     /// Remembers that a call failed.

@@ -1,60 +1,31 @@
 //! CPU caches: level, kind, size, and the CPUs that share them.
 //!
-//! Each cache is read once, from the first CPU that it serves: always its sharers and its size. Kernels number the caches
-//! of a CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is
-//! read at the first of them. Caches on the memory side are not CPU caches and left out.
+//! Each cache is read once, from the first CPU that it serves: its sharers and its size. Kernels number the caches of a
+//! CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is read at
+//! the first of them. What is below the cache of one CPU alone is of that CPU alone, so such sharers are not read. Caches
+//! on the memory side are not CPU caches and left out.
 
-use super::cpu::{CoreOf, Cpus};
-use super::tree::{Names, Syntax, Tree, join};
+use super::cpu::Cpus;
+use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
 use crate::model::{Cache, CacheKind, Fragment, NodeId, NodeKind, NoteKind};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::fmt::Write as _;
 
-/// The most caches of one CPU that are looked for; the kernel numbers them from 0.
+/// The most caches of one CPU that are looked for; the kernel numbers them from 0. Each number is one digit.
 const MAX_INDEX: usize = 10;
 
 const SHARED: &[(&str, Syntax)] = &[("shared_cpu_map", Syntax::Mask), ("shared_cpu_list", Syntax::List)];
 
 /// The caches by their first CPU, and what is odd about them.
 pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, String)>) {
-    let names = Names::new(SHARED);
-    let cores: BTreeMap<u32, &CoreOf> =
-        cpus.cores.iter().flat_map(|core| core.cpus.iter().map(move |cpu| (*cpu, core))).collect();
-    // By index: the CPUs whose cache of that index is known.
-    let mut served = vec![CpuSet::new(); MAX_INDEX];
-    let mut kinds: Vec<Kinds> = vec![Kinds::new(); MAX_INDEX];
+    let mut reader = Reader::new(tree, cpus);
     let mut levels: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
     let (mut caches, mut notes) = (Vec::new(), Vec::new());
-    let mut end = MAX_INDEX;
-    let mut highest = None;
     for cpu in cpus.online.iter() {
-        // Whether others did not tell all of this CPU.
-        let mut asked = false;
-        for (index, served) in served.iter_mut().enumerate().take(end) {
-            if served.contains(cpu) {
-                continue;
-            }
-            let folder = format!("sys/devices/system/cpu/cpu{cpu}/cache/index{index}");
-            // The kernel leaves no gap in its numbers, and a CPU that others told all of has no more than they.
-            if highest.is_some_and(|highest| index > highest) && (!asked || !tree.has_folder(&folder)) {
-                break;
-            }
-            asked = true;
-            let Some(sharers) = tree.named_set(&folder, &names) else {
-                if highest.is_some_and(|highest| index > highest) {
-                    break;
-                }
-                continue;
-            };
-            highest = highest.max(Some(index));
-            let sharers = match cores.get(&cpu) {
-                // IA-64 kernels leave some of these sets empty: such a cache is the core's.
-                Some(core) if sharers.is_empty() => core.cpus.iter().copied().collect(),
-                _ => sharers.intersection(&cpus.online).union(&std::iter::once(cpu).collect()),
-            };
-            *served = served.union(&sharers);
-            let Some(cache) = read_one(tree, &folder, sharers, &mut kinds[index]) else { continue };
+        for cache in reader.of_cpu(cpu) {
             let level = levels.entry((cache.level, cache.kind)).or_default();
             let repeated = cache.cpus.is_subset(level);
             let reason = if !cache.cpus.is_disjoint(level) {
@@ -71,16 +42,131 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
                     level.insert(cpu);
                 }
             } else {
-                *level = level.union(&cache.cpus);
+                *level |= &cache.cpus;
                 caches.push(cache);
             }
         }
-        // CPUs of one machine have much the same caches: look one further than the others went.
-        if let Some(highest) = highest {
-            end = MAX_INDEX.min(highest + 2);
-        }
     }
     (caches, notes)
+}
+
+/// Reads the caches that earlier CPUs did not tell of.
+struct Reader<'a> {
+    tree: &'a Tree,
+    cpus: &'a Cpus,
+    names: Names,
+    /// By number: the CPUs whose cache of that number is known. As many as there were caches of one CPU.
+    served: Vec<CpuSet>,
+    kinds: Vec<Kinds>,
+    /// The siblings of each CPU, which hardly any machine needs.
+    cores: OnceCell<BTreeMap<u32, &'a [u32]>>,
+    /// The folder of the CPU's caches, with room for a number.
+    folder: String,
+}
+
+impl<'a> Reader<'a> {
+    fn new(tree: &'a Tree, cpus: &'a Cpus) -> Self {
+        let (names, cores) = (Names::new(SHARED), OnceCell::new());
+        Self { tree, cpus, names, served: Vec::new(), kinds: Vec::new(), cores, folder: String::new() }
+    }
+
+    /// The caches of a CPU, by number.
+    fn of_cpu(&mut self, cpu: u32) -> Vec<Cache> {
+        let mut found = Vec::new();
+        let known = self.served.len();
+        if known > 0 && self.served.iter().all(|served| served.contains(cpu)) {
+            return found;
+        }
+        self.folder.clear();
+        // Writing to a string does not fail.
+        let _ = write!(self.folder, "sys/devices/system/cpu/cpu{cpu}/cache/index");
+        // The level of a cache above that is of this CPU alone.
+        let mut alone = None;
+        for index in (0..known).rev() {
+            if self.served[index].contains(cpu) {
+                continue;
+            }
+            let highest = self.kinds[index].values().map(|(level, _)| *level).max();
+            let below = highest.is_some() && highest < alone;
+            let size = if below { self.size(index) } else { None };
+            let told = match size {
+                Some(_) => Some((std::iter::once(cpu).collect(), size)),
+                None => self.sharers(cpu, index).map(|sharers| (sharers, self.size(index))),
+            };
+            let Some((sharers, size)) = told else { continue };
+            if sharers.len() == 1 {
+                alone = alone.max(self.kinds[index].values().map(|(level, _)| *level).min());
+            }
+            self.served[index] |= &sharers;
+            found.extend(self.read_one(index, sharers, size));
+        }
+        found.reverse();
+        // CPUs of one machine have much the same caches: look one further than the others went. The kernel leaves no gap
+        // in its numbers.
+        let end = if known == 0 { MAX_INDEX } else { MAX_INDEX.min(known + 1) };
+        for index in known..end {
+            // On nearly all CPUs there is none, which one question for its folder tells.
+            if known > 0 && !self.tree.has_folder(self.place(index)) {
+                break;
+            }
+            let Some(sharers) = self.sharers(cpu, index) else {
+                if self.served.is_empty() {
+                    continue;
+                }
+                break;
+            };
+            self.served.resize(index, CpuSet::new());
+            self.kinds.resize(index + 1, Kinds::new());
+            self.served.push(sharers.clone());
+            let size = self.size(index);
+            found.extend(self.read_one(index, sharers, size));
+        }
+        found
+    }
+
+    /// The folder of the cache with this number.
+    fn place(&mut self, index: usize) -> &str {
+        self.folder.truncate(self.folder.trim_end_matches(|c: char| c.is_ascii_digit()).len());
+        self.folder.push(char::from(b'0' + index as u8));
+        &self.folder
+    }
+
+    /// The CPUs that share a cache of a CPU. `None`: there is no such cache.
+    fn sharers(&mut self, cpu: u32, index: usize) -> Option<CpuSet> {
+        let (tree, cpus) = (self.tree, self.cpus);
+        self.place(index);
+        let mut sharers = tree.named_set(&self.folder, &self.names)?;
+        if sharers.is_empty() {
+            let all = || cpus.cores.iter().flat_map(|core| core.cpus.iter().map(|cpu| (*cpu, &*core.cpus)));
+            // IA-64 kernels leave some of these sets empty: such a cache is the core's.
+            if let Some(core) = self.cores.get_or_init(|| all().collect()).get(&cpu) {
+                return Some(core.iter().copied().collect());
+            }
+        }
+        sharers &= &cpus.online;
+        sharers.insert(cpu);
+        Some(sharers)
+    }
+
+    fn size(&mut self, index: usize) -> Option<u64> {
+        let tree = self.tree;
+        tree.with_text_in(self.place(index), "size", size).flatten()
+    }
+
+    /// The cache with this number, as far as it is one.
+    fn read_one(&mut self, index: usize, cpus: CpuSet, size: Option<u64>) -> Option<Cache> {
+        let tree = self.tree;
+        self.place(index);
+        let Some(bytes) = size else {
+            let (level, kind) = level_and_kind(tree, &self.folder)?;
+            return Some(Cache { level, kind, size, cpus });
+        };
+        let (level, kind) = match self.kinds[index].entry((bytes, cpus.len())) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(unknown) => *unknown.insert(level_and_kind(tree, &self.folder)?),
+        };
+        Some(Cache { level, kind, size, cpus })
+    }
 }
 
 /// Adds the caches, below the package that holds all their CPUs.
@@ -104,23 +190,10 @@ fn crosses_a_package(cpus: &Cpus, set: &CpuSet) -> bool {
 /// Level and kind of the caches with one number, by size and count of sharers.
 type Kinds = BTreeMap<(u64, usize), (u8, CacheKind)>;
 
-fn read_one(tree: &Tree, folder: &str, cpus: CpuSet, kinds: &mut Kinds) -> Option<Cache> {
-    let size = tree.with_text(&join(folder, "size"), size).flatten();
-    let Some(bytes) = size else {
-        let (level, kind) = level_and_kind(tree, folder)?;
-        return Some(Cache { level, kind, size, cpus });
-    };
-    let (level, kind) = match kinds.entry((bytes, cpus.len())) {
-        Entry::Occupied(known) => *known.get(),
-        Entry::Vacant(unknown) => *unknown.insert(level_and_kind(tree, folder)?),
-    };
-    Some(Cache { level, kind, size, cpus })
-}
-
 fn level_and_kind(tree: &Tree, folder: &str) -> Option<(u8, CacheKind)> {
-    let level = tree.number(&join(folder, "level"))?;
+    let level = tree.number_in(folder, "level")?;
     let level = u8::try_from(level).ok().filter(|level| (1..=5).contains(level))?;
-    let kind = tree.with_text(&join(folder, "type"), |text| match text {
+    let kind = tree.with_text_in(folder, "type", |text| match text {
         "Data" => CacheKind::Data,
         "Instruction" => CacheKind::Instruction,
         _ => CacheKind::Unified,

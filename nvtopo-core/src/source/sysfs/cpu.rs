@@ -3,17 +3,13 @@
 //! Sets of siblings are read once for each set, from its first CPU: what the kernel says there holds for the
 //! others. Caches are in [`super::cache`]; who may use which CPU is in [`super::limits`].
 
-use super::hybrid;
-use super::tree::{Names, Syntax, Tree, join};
+use super::tree::{Names, Syntax, Tree};
+use super::{cpuinfo, hybrid};
 use crate::cpuset::CpuSet;
 use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteKind, Package, Pu};
 use std::collections::{BTreeMap, BTreeSet};
 
 const ROOT: &str = "sys/devices/system/cpu";
-
-/// How much of `/proc/cpuinfo` is read: its first processor. The kernel measures clocks while it writes the
-/// file, so the rest would cost milliseconds.
-const CPUINFO_HEAD: usize = 8 << 10;
 
 /// The processors of a machine.
 #[derive(Default)]
@@ -28,7 +24,8 @@ pub(super) struct Cpus {
     pub(super) in_guest: Option<bool>,
     /// By their first CPU.
     pub(super) packages: Vec<PackageOf>,
-    package_of_cpu: BTreeMap<u32, usize>,
+    /// By number.
+    package_of_cpu: Vec<Option<usize>>,
     /// By their first CPU.
     pub(super) cores: Vec<CoreOf>,
     pub(super) notes: Vec<(NoteKind, String)>,
@@ -51,13 +48,17 @@ pub(super) struct CoreOf {
 impl Cpus {
     /// The package that holds all of a set.
     pub(super) fn package_of(&self, cpus: &CpuSet) -> Option<usize> {
-        let found = *self.package_of_cpu.get(&cpus.first()?)?;
+        let found = self.package_with(cpus.first()?)?;
         cpus.is_subset(&self.packages[found].cpus).then_some(found)
+    }
+
+    fn package_with(&self, cpu: u32) -> Option<usize> {
+        *self.package_of_cpu.get(cpu as usize)?
     }
 
     /// The packages that a set touches.
     pub(super) fn packages_in(&self, cpus: &CpuSet) -> BTreeSet<usize> {
-        cpus.iter().filter_map(|cpu| self.package_of_cpu.get(&cpu).copied()).collect()
+        cpus.iter().filter_map(|cpu| self.package_with(cpu)).collect()
     }
 
     /// Adds the packages, which hold the rest.
@@ -74,8 +75,8 @@ impl Cpus {
     pub(super) fn add_cores(&self, fragment: &mut Fragment, packages: &[NodeId]) {
         let mut counts: BTreeMap<NodeId, u32> = BTreeMap::new();
         for core in &self.cores {
-            let package = core.cpus.first().and_then(|cpu| self.package_of_cpu.get(cpu));
-            let mut parent = package.map_or(NodeId::MACHINE, |package| packages[*package]);
+            let package = core.cpus.first().and_then(|cpu| self.package_with(*cpu));
+            let mut parent = package.map_or(NodeId::MACHINE, |package| packages[package]);
             if core.known {
                 let position = counts.entry(parent).or_default();
                 let os_index = core.os_index.unwrap_or(*position);
@@ -100,17 +101,23 @@ fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
 /// Reads the processors.
 pub(super) fn read(tree: &Tree) -> Cpus {
     tree.prepare(ROOT);
-    let cpuinfo = String::from_utf8_lossy(&tree.head("proc/cpuinfo", CPUINFO_HEAD)).into_owned();
+    let first = cpuinfo::read(tree);
+    let names = tree.names(ROOT);
+    // Older kernels lack some lists, which nobody has to be asked for then.
+    let list = |name: &str| {
+        let listed = names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
+        if listed || names.is_empty() { tree.list(&format!("{ROOT}/{name}")) } else { None }
+    };
     let mut cpus = Cpus {
-        isolated: tree.list(&format!("{ROOT}/isolated")).unwrap_or_default(),
-        nohz_full: tree.list(&format!("{ROOT}/nohz_full")).unwrap_or_default(),
-        model: model(&cpuinfo),
-        in_guest: in_guest(&cpuinfo),
+        isolated: list("isolated").unwrap_or_default(),
+        nohz_full: list("nohz_full").unwrap_or_default(),
+        model: first.model,
+        in_guest: first.in_guest,
         ..Cpus::default()
     };
-    let existing = existing(tree);
+    let existing = existing(tree, &names);
     // One CPU at least is online: a list that names none of them is damaged.
-    let listed = tree.list(&format!("{ROOT}/online"));
+    let listed = list("online");
     let listed = listed.filter(|listed: &CpuSet| existing.iter().any(|cpu| listed.contains(*cpu)));
     for cpu in existing {
         let on = match &listed {
@@ -124,15 +131,15 @@ pub(super) fn read(tree: &Tree) -> Cpus {
             cpus.offline.insert(cpu)
         };
     }
-    read_siblings(tree, &mut cpus, threads_are_cores(&cpuinfo));
+    read_siblings(tree, &mut cpus, first.threads_are_cores);
     hybrid::read(tree, &mut cpus);
     cpus
 }
 
 /// The CPUs that there are: each has a folder. A tree without folders may still describe them; a bare list of
 /// online CPUs is not enough, as its few characters can name very many.
-fn existing(tree: &Tree) -> Vec<u32> {
-    let folders = tree.numbered(ROOT, "cpu");
+fn existing(tree: &Tree, names: &[String]) -> Vec<u32> {
+    let folders = tree.numbers(ROOT, names, "cpu");
     if !folders.is_empty() {
         return folders;
     }
@@ -163,17 +170,20 @@ fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool) {
     let (mut in_core, mut in_package, mut unplaced) = (CpuSet::new(), CpuSet::new(), Vec::new());
     let mut by_number = BTreeMap::new();
     for cpu in cpus.online.clone().iter() {
-        let folder = format!("{ROOT}/cpu{cpu}/topology");
+        if in_core.contains(cpu) && in_package.contains(cpu) {
+            continue;
+        }
+        let folder = topology(cpu);
         if !in_core.contains(cpu) {
             let siblings = tree.named_set(&folder, &names.0).filter(|siblings| siblings.contains(cpu));
             match siblings {
-                Some(siblings) => {
-                    let free = siblings.intersection(&cpus.online).difference(&in_core);
-                    let own = add_core(tree, cpus, cpu, free, threads_are_cores);
-                    in_core = in_core.union(&own);
+                Some(mut siblings) => {
+                    siblings &= &cpus.online;
+                    let free = siblings.difference(&in_core);
+                    in_core |= &add_core(tree, cpus, cpu, &folder, free, threads_are_cores);
                 }
                 None if tree.has_folder(&folder) => {
-                    add_by_number(tree, cpus, cpu, &mut by_number);
+                    add_by_number(tree, cpus, cpu, &folder, &mut by_number);
                     in_core.insert(cpu);
                 }
                 None => {
@@ -183,25 +193,42 @@ fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool) {
             }
         }
         if !in_package.contains(cpu) {
-            let taken = read_package(tree, cpus, cpu, &folder, &names.1, &in_package);
-            in_package = in_package.union(&taken);
+            in_package |= &read_package(tree, cpus, cpu, &folder, &names.1, &in_package);
         }
     }
     unplaced.retain(|cpu| !in_core.contains(*cpu));
     place_rest(tree, cpus, unplaced);
-    for (index, package) in cpus.packages.iter().enumerate() {
-        cpus.package_of_cpu.extend(package.cpus.iter().map(|cpu| (cpu, index)));
+    let packages = (0..).zip(&cpus.packages);
+    for (cpu, index) in packages.flat_map(|(index, package)| package.cpus.iter().map(move |cpu| (cpu, index)))
+    {
+        let place = cpu as usize;
+        if place >= cpus.package_of_cpu.len() {
+            cpus.package_of_cpu.resize(place + 1, None);
+        }
+        cpus.package_of_cpu[place] = Some(index);
     }
 }
 
-fn core_number(tree: &Tree, cpu: u32) -> Option<u32> {
-    tree.number(&format!("{ROOT}/cpu{cpu}/topology/core_id")).and_then(|id| u32::try_from(id).ok())
+fn topology(cpu: u32) -> String {
+    format!("{ROOT}/cpu{cpu}/topology")
+}
+
+/// The number of a core, in the folder of one of its CPUs.
+fn core_number(tree: &Tree, folder: &str) -> Option<u32> {
+    tree.number_in(folder, "core_id").and_then(|id| u32::try_from(id).ok())
 }
 
 /// Adds a core by its set of siblings, and answers with its CPUs.
-fn add_core(tree: &Tree, cpus: &mut Cpus, cpu: u32, siblings: CpuSet, threads_are_cores: bool) -> CpuSet {
-    let os_index = core_number(tree, cpu);
-    let differs = |other| core_number(tree, other) != os_index;
+fn add_core(
+    tree: &Tree,
+    cpus: &mut Cpus,
+    cpu: u32,
+    folder: &str,
+    siblings: CpuSet,
+    threads_are_cores: bool,
+) -> CpuSet {
+    let os_index = core_number(tree, folder);
+    let differs = |other| core_number(tree, &topology(other)) != os_index;
     let apart = threads_are_cores && siblings.len() > 1 && siblings.iter().any(differs);
     let own = if apart { std::iter::once(cpu).collect() } else { siblings };
     cpus.cores.push(CoreOf { os_index, cpus: own.iter().collect(), class: None, known: true });
@@ -209,9 +236,15 @@ fn add_core(tree: &Tree, cpus: &mut Cpus, cpu: u32, siblings: CpuSet, threads_ar
 }
 
 /// Adds a CPU without sibling sets: equal core numbers in one package make a core.
-fn add_by_number(tree: &Tree, cpus: &mut Cpus, cpu: u32, known: &mut BTreeMap<(Option<i64>, u32), usize>) {
-    let number = core_number(tree, cpu);
-    let package = tree.number(&format!("{ROOT}/cpu{cpu}/topology/physical_package_id"));
+fn add_by_number(
+    tree: &Tree,
+    cpus: &mut Cpus,
+    cpu: u32,
+    folder: &str,
+    known: &mut BTreeMap<(Option<i64>, u32), usize>,
+) {
+    let number = core_number(tree, folder);
+    let package = tree.number_in(folder, "physical_package_id");
     let next = cpus.cores.len();
     let place = number.map_or(next, |number| *known.entry((package, number)).or_insert(next));
     match cpus.cores.get_mut(place) {
@@ -237,7 +270,7 @@ fn read_package(
     let own: CpuSet = std::iter::once(cpu).collect();
     // A set without the CPU itself says nothing of it.
     let siblings = tree.named_set(folder, names).filter(|siblings| siblings.contains(cpu));
-    let id = tree.number(&join(folder, "physical_package_id"));
+    let id = tree.number_in(folder, "physical_package_id");
     let os_index = id.and_then(|id| u32::try_from(id).ok());
     let Some(siblings) = siblings else {
         // Without sets, equal numbers make a package.
@@ -279,75 +312,9 @@ fn place_rest(tree: &Tree, cpus: &mut Cpus, unplaced: Vec<u32>) {
     }
 }
 
-/// The value of a field of the first processor in `/proc/cpuinfo`.
-fn field<'a>(cpuinfo: &'a str, name: &str) -> Option<&'a str> {
-    cpuinfo.lines().find_map(|line| {
-        let (key, value) = line.split_once(':')?;
-        (key.trim() == name && !value.trim().is_empty()).then(|| value.trim())
-    })
-}
-
-/// AMD's Bulldozer family calls two cores that share a module threads of one core; their numbers differ.
-fn threads_are_cores(cpuinfo: &str) -> bool {
-    field(cpuinfo, "vendor_id") == Some("AuthenticAMD")
-        && matches!(field(cpuinfo, "cpu family"), Some("21" | "22"))
-}
-
-/// Whether the CPU has the flag of CPUs that a hypervisor runs, where it has flags.
-fn in_guest(cpuinfo: &str) -> Option<bool> {
-    Some(field(cpuinfo, "flags")?.split(' ').any(|flag| flag == "hypervisor"))
-}
-
-/// The model's name, by the fields that architectures use: x86 and IA-64, POWER and SPARC, MIPS, Loongson, old ARM.
-fn model(cpuinfo: &str) -> Option<String> {
-    let names = ["model name", "cpu", "cpu model", "Model Name", "Processor"];
-    let name = names.iter().find_map(|name| field(cpuinfo, name)).map(str::to_owned);
-    let number = |name| u32::from_str_radix(field(cpuinfo, name)?.trim_start_matches("0x"), 16).ok();
-    name.or_else(|| arm_model(number("CPU implementer")?, number("CPU part")?))
-}
-
-/// Newer ARM kernels give numbers only. Source: the Main ID registers in the makers' reference manuals.
-pub(super) fn arm_model(implementer: u32, part: u32) -> Option<String> {
-    let name = match (implementer, part) {
-        (0x41, 0xd0c) => "Neoverse-N1",
-        (0x41, 0xd49) => "Neoverse-N2",
-        (0x41, 0xd8e) => "Neoverse-N3",
-        (0x41, 0xd40) => "Neoverse-V1",
-        (0x41, 0xd4f) => "Neoverse-V2",
-        (0x41, 0xd84) => "Neoverse-V3",
-        (0x41, 0xd07) => "Cortex-A57",
-        (0x41, 0xd08) => "Cortex-A72",
-        (0x41, 0xd42) => "Cortex-A78AE",
-        (0x41, 0xd85) => "Cortex-X925",
-        (0x41, 0xd87) => "Cortex-A725",
-        (0x43, 0x0af) => "ThunderX2-99xx",
-        (0x46, 0x001) => "A64FX",
-        (0x48, 0xd01) => "Kunpeng-920",
-        (0x4e, 0x004) => "Carmel",
-        (0x50, 0x000) => "X-Gene",
-        (0xc0, 0xac3) => "Ampere-1",
-        (0xc0, 0xac4) => "Ampere-1a",
-        _ => return None,
-    };
-    Some(name.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn models_are_read_on_every_architecture() {
-        for (text, expected) in [
-            ("processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t\t: 85\nmodel name\t: Xeon\n", Some("Xeon")),
-            ("processor\t: 0\ncpu\t\t: POWER9, altivec supported\n", Some("POWER9, altivec supported")),
-            ("processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd4f\n", Some("Neoverse-V2")),
-            ("processor\t: 0\nmodel name\t: \n", None),
-            ("", None),
-        ] {
-            assert_eq!(model(text).as_deref(), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn packages_without_a_number_take_free_ones() {

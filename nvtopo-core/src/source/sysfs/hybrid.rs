@@ -1,7 +1,8 @@
 //! What cores were made for, on machines with cores of several kinds.
 
 use super::super::capacity;
-use super::cpu::{CoreOf, Cpus, arm_model};
+use super::cpu::{CoreOf, Cpus};
+use super::cpuinfo::arm_model;
 use super::tree::Tree;
 use crate::cpuset::CpuSet;
 use crate::model::CoreClass;
@@ -39,15 +40,15 @@ fn by_capacity(tree: &Tree, cpus: &mut Cpus) {
         let cpu = core.cpus.first()?;
         tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"))?.parse().ok()
     };
+    let [first, .., last] = &cpus.cores[..] else { return };
+    // All have the file or none has.
+    let Some(lowest) = capacity(first) else { return };
     // On x86, where few machines are hybrid and most of those were told above, two cores must do.
-    if let (Some(_), [first, .., last]) = (cpus.in_guest, &cpus.cores[..])
-        && capacity(first) == capacity(last)
-    {
+    if cpus.in_guest.is_some() && capacity(last) == Some(lowest) {
         return;
     }
     let mut capacities = Vec::with_capacity(cpus.cores.len());
     for core in &cpus.cores {
-        // All have the file or none has.
         let Some(capacity) = capacity(core) else { return };
         capacities.push(capacity);
     }

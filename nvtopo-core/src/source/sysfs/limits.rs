@@ -60,7 +60,8 @@ fn allowed_memory(tree: &Tree) -> Option<NodeSet> {
 }
 
 fn from_cpuset(tree: &Tree) -> Allowed {
-    let Some((mount, group)) = mount(tree).zip(group(tree)) else { return Allowed::default() };
+    let found = group(tree).and_then(|group| Some((mount(tree)?, group)));
+    let Some((mount, group)) = found else { return Allowed::default() };
     let read = |what: &str| {
         ancestors(&group)
             .find_map(|group| tree.text(&mount.file(group, what)).filter(|text| !text.is_empty()))
@@ -94,10 +95,14 @@ fn mount(tree: &Tree) -> Option<Mount> {
 
 /// `DEVICE FOLDER TYPE OPTIONS …`
 fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
-    let mut fields = line.split_whitespace().skip(1);
+    let mut fields = line.split_ascii_whitespace().skip(1);
+    let (folder, kind) = (fields.next()?, fields.next()?);
+    if !matches!(kind, "cpuset" | "cgroup" | "cgroup2") {
+        return None;
+    }
     // Spaces and the like are written as octal escapes.
-    let folder = fields.next()?.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
-    let (kind, options) = (fields.next()?, fields.next().unwrap_or_default());
+    let folder = folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+    let options = fields.next().unwrap_or_default();
     let option = |name: &str| options.split(',').any(|option| option == name);
     match kind {
         "cpuset" => Some(Mount::cpuset(&folder)),

@@ -6,6 +6,7 @@
 mod bridges;
 mod cache;
 mod cpu;
+mod cpuinfo;
 mod devices;
 mod driver;
 mod facts;

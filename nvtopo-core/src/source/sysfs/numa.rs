@@ -6,6 +6,7 @@ use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, HugePages, NodeId, NodeKind, NoteKind, NumaNode};
+use std::cell::OnceCell;
 
 const ROOT: &str = "sys/devices/system/node";
 
@@ -77,11 +78,12 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
     let names = Names::new(CPUS);
     let mut taken = CpuSet::new();
     let mut sizes = None;
+    let fake = OnceCell::new();
     for &os_index in &numbers {
         let folder = format!("{ROOT}/node{os_index}");
         // A node without this file is not there: a recorded list may name nodes that were removed.
         let Some(stated) = tree.named_set(&folder, &names) else { continue };
-        if !stated.is_disjoint(&taken) && !fake_nodes(tree) {
+        if !stated.is_disjoint(&taken) && !*fake.get_or_init(|| fake_nodes(tree)) {
             result.notes.push((
                 NoteKind::Conflict,
                 format!("NUMA node {os_index} names CPUs that an earlier node has; it was left out"),

@@ -112,6 +112,7 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
 
 fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, place: Place) -> Device {
     let Place { folder, root, chain } = place;
+    tree.prepare(&folder);
     let numa = tree.number(&format!("{folder}/numa_node")).filter(|node| *node >= 0);
     let cpus = if numa.is_none() { tree.named_set(&folder, &Names::new(LOCAL)) } else { None };
     let above = |physical| format!("{}{physical}", &folder[..folder.rfind('/').map_or(0, |slash| slash + 1)]);

@@ -69,12 +69,28 @@ fn a_cache_of_another_size_or_for_more_cpus_is_asked_itself() {
 
 #[test]
 fn sharers_and_sizes_are_never_taken_from_another_cpu() {
-    let made = without(plain(), "cpu3/cache/index0/shared_cpu_map");
+    let shared = |made, cpu| cache(made, cpu, 1, ["", "", "", "c"]);
+    let made = without(shared(shared(plain(), 2), 3), "cpu3/cache/index0/shared_cpu_map");
     assert_eq!(of(&made, 3), [SECOND], "without sharers it is none");
     let made = without(plain(), "cpu3/cache/index0/size");
     assert_eq!(of(&made, 3), [(1, CacheKind::Data, None), SECOND]);
     let made = without(without(plain(), "cpu0/cache/index0/level"), "cpu0/cache/index0/size");
     assert_eq!((of(&made, 0), of(&made, 1)), (vec![SECOND], vec![FIRST, SECOND]));
+}
+
+#[test]
+fn what_is_below_the_cache_of_one_cpu_is_of_that_cpu() {
+    let made = without(plain(), "cpu3/cache/index0/shared_cpu_map");
+    assert_eq!(of(&made, 3), [FIRST, SECOND]);
+    // Of the same level it may be shared, and where there is nothing, nothing is concluded.
+    let made = cache(plain(), 3, 2, ["2", "Instruction", "64K", "8"]);
+    let made = cache(made, 2, 1, ["2", "Unified", "1024K", "c"]);
+    assert_eq!(
+        caches(&cache(made, 3, 1, ["", "", "", "c"])).iter().filter(|own| own.cpus.len() == 2).count(),
+        1
+    );
+    let made = without(without(plain(), "cpu3/cache/index0/shared_cpu_map"), "cpu3/cache/index0/size");
+    assert_eq!(of(&made, 3), [SECOND]);
 }
 
 #[test]

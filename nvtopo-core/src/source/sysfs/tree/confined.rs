@@ -131,6 +131,6 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// The path of a name in a directory.
-pub(in crate::source::sysfs) fn join(folder: &str, name: &str) -> String {
+pub(super) fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { [folder, "/", name].concat() }
 }

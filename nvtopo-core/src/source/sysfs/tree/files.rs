@@ -44,6 +44,9 @@ pub(in crate::source) trait Files {
     }
 }
 
+/// How much is read at once: most files are shorter.
+const CHUNK: usize = 8192;
+
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::source) struct Part {
@@ -62,7 +65,7 @@ impl Part {
     pub(super) fn read(self, file: impl AsFd, path: &str, buffer: &mut Vec<u8>) -> io::Result<()> {
         let whole = !path.starts_with("proc/");
         while buffer.len() < self.length {
-            let mut chunk = [MaybeUninit::uninit(); 4096];
+            let mut chunk = [MaybeUninit::uninit(); CHUNK];
             let wanted = chunk.len().min(self.length - buffer.len());
             let at = (self.offset + buffer.len()) as u64;
             let count = match rustix::io::pread(&file, &mut chunk[..wanted], at) {

@@ -19,7 +19,6 @@ use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::Error;
 use crate::model::{MachineIdentity, Note, NoteKind};
 use confined::Confined;
-pub(super) use confined::join;
 use disk::Disk;
 use files::{Entry, Files, Kind, Part, Trouble};
 use live::Live;
@@ -40,6 +39,8 @@ const MAX_NOTES: usize = 20;
 pub(in crate::source) struct Tree {
     files: Box<dyn Files>,
     buffer: RefCell<Vec<u8>>,
+    /// Room for paths.
+    path: Cell<String>,
     notes: RefCell<Vec<Note>>,
     untold: Cell<usize>,
 }
@@ -75,6 +76,7 @@ impl Tree {
         Self {
             files,
             buffer: RefCell::new(Vec::with_capacity(8192)),
+            path: Cell::default(),
             notes: RefCell::default(),
             untold: Cell::new(0),
         }
@@ -128,6 +130,16 @@ impl Tree {
         })
     }
 
+    /// As [`with_text`](Self::with_text), of a file in a folder.
+    pub(super) fn with_text_in<T>(
+        &self,
+        folder: &str,
+        name: &str,
+        make: impl FnOnce(&str) -> T,
+    ) -> Option<T> {
+        self.below(folder, name, |path| self.with_text(path, make))
+    }
+
     /// As [`text`](Self::text), of what identifies a machine: no record holds it.
     pub(in crate::source) fn secret(&self, path: &str) -> Option<String> {
         let mut buffer = Vec::new();
@@ -162,6 +174,11 @@ impl Tree {
         })?
     }
 
+    /// A decimal number, of a file in a folder.
+    pub(super) fn number_in(&self, folder: &str, name: &str) -> Option<i64> {
+        self.below(folder, name, |path| self.number(path))
+    }
+
     /// A list of CPUs or of nodes.
     pub(super) fn list<S: FromStr<Err = Error>>(&self, path: &str) -> Option<S> {
         // So kernels write a set that was never made.
@@ -175,7 +192,7 @@ impl Tree {
         let others = (0..names.candidates.len()).filter(|index| *index != last);
         std::iter::once(last).chain(others).find_map(|index| {
             let (name, syntax) = names.candidates[index];
-            let set = self.set(&join(folder, name), syntax)?;
+            let set = self.below(folder, name, |path| self.set(path, syntax))?;
             names.last.set(index);
             Some(set)
         })
@@ -203,7 +220,11 @@ impl Tree {
 
     /// The numbers in names such as `cpu12`, sorted.
     pub(super) fn numbered(&self, path: &str, prefix: &str) -> Vec<u32> {
-        let names = self.names(path);
+        self.numbers(path, &self.names(path), prefix)
+    }
+
+    /// The numbers in some names of a folder, sorted.
+    pub(super) fn numbers(&self, path: &str, names: &[String], prefix: &str) -> Vec<u32> {
         let digits = names.iter().filter_map(|name| name.strip_prefix(prefix));
         let mut numbers: Vec<u32> = digits
             .filter(|digits| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
@@ -259,6 +280,18 @@ impl Tree {
         let mut names: Vec<String> = kept.map(|entry: Entry| entry.name).collect();
         names.sort_unstable();
         names
+    }
+
+    /// Asks of the path of a name in a folder, which takes no memory of its own.
+    fn below<T>(&self, folder: &str, name: &str, ask: impl FnOnce(&str) -> T) -> T {
+        let mut path = self.path.take();
+        path.clear();
+        for part in [folder, "/", name] {
+            path.push_str(part);
+        }
+        let answer = ask(&path);
+        self.path.set(path);
+        answer
     }
 
     /// Fills the buffer with a part of a file.

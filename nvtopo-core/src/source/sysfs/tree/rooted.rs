@@ -13,9 +13,12 @@ use rustix::io::Errno;
 use std::cell::RefCell;
 use std::path::Path;
 
+/// How many directories are kept open: files are asked of one after the other, and many could be named.
+const MOST_NEAR: usize = 4;
+
 pub(super) struct Rooted {
     root: OwnedFd,
-    /// The directories that much is asked of.
+    /// The directories that much is asked of, the last of them last.
     near: RefCell<Vec<(String, OwnedFd)>>,
     stepwise: Confined<Disk>,
 }
@@ -48,9 +51,9 @@ impl Rooted {
     fn open_near(&self, path: &str, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         let near = self.near.borrow();
         let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
-        let (open, rest) = near.iter().find_map(|(folder, open)| Some((open, below(folder)?)))?;
+        let (open, rest) = near.iter().rev().find_map(|(folder, open)| Some((open, below(folder)?)))?;
         // Without links and steps up, a way leads down.
-        if rest.starts_with('/') || rest.as_bytes().windows(2).any(|pair| pair == b"..") {
+        if rest.starts_with('/') || rest.contains('.') && rest.contains("..") {
             return None;
         }
         match openat2(open, rest, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
@@ -78,7 +81,11 @@ impl Files for Rooted {
 
     fn prepare(&self, folder: &str) {
         if let Ok(Ok(open)) = self.open(folder, OFlags::PATH | OFlags::DIRECTORY) {
-            self.near.borrow_mut().push((folder.to_owned(), open));
+            let mut near = self.near.borrow_mut();
+            if near.len() == MOST_NEAR {
+                near.remove(0);
+            }
+            near.push((folder.to_owned(), open));
         }
     }
 
@@ -220,6 +227,8 @@ mod tests {
         prepared.prepare("cpu");
         prepared.prepare("cpu/cpu3");
         assert_eq!(prepared.near.borrow().len(), 1, "a loop is no directory");
+        prepared.prepare("cpu/cpu0");
+        prepared.prepare("alias/cpu2");
         for path in PATHS {
             let expected = ask(&steps, path);
             assert_eq!(ask(&kernel, path), expected, "{path}");
@@ -230,6 +239,16 @@ mod tests {
         for path in inside {
             assert_eq!(ask(&prepared, path).0.as_deref(), Ok(&b"inside"[..]), "{path}");
         }
+    }
+
+    #[test]
+    fn few_directories_are_kept_open() {
+        let trap = Trap::new("few");
+        let Some(files) = Rooted::new(&trap.root()) else { return };
+        for _ in 0..20 {
+            files.prepare("cpu");
+        }
+        assert_eq!(files.near.borrow().len(), MOST_NEAR);
     }
 
     #[test]

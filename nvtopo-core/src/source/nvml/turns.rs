@@ -1,0 +1,257 @@
+//! Asking all GPUs, of which some may hang: what was told is kept, and the others are asked on.
+//!
+//! A call that hangs cannot be ended. Its thread is left behind on purpose, with the library open, and another one asks
+//! on. All threads together get as long as patience is; each GPU that hangs takes half of what is left of it.
+
+use super::Refusal;
+use super::seen::{Seen, SeenGpu, SeenP2p};
+use crate::model::PathType;
+use crate::source::json::Text;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How many GPUs may hang before the others are not asked any more: in what is left of patience then, nobody can tell
+/// what hangs from what is slow.
+const MOST: u32 = 3;
+
+/// What a thread tells while it asks.
+pub(super) enum News {
+    /// What is known so far, and how many GPUs there are.
+    Seen(Box<Seen>, u32),
+    /// What it asks next.
+    At(At),
+    /// What the GPU that is asked is known by.
+    Known(Box<SeenGpu>),
+    /// What a pair of GPUs has in common.
+    Pair(Option<(usize, usize, Text<PathType>)>, Option<SeenP2p>),
+    /// Nothing is left to be asked. The library is closed after that, which may hang as well.
+    End(Result<Box<Seen>, Refusal>),
+}
+
+/// What is asked.
+pub(super) enum At {
+    /// The library.
+    Start,
+    /// A GPU by its number, with what is known of it.
+    Gpu(u32, Option<Box<SeenGpu>>),
+    /// Of two GPUs by their numbers, a call.
+    Pair([u32; 2], &'static str),
+}
+
+/// Where news goes.
+pub(super) struct Teller(Sender<News>);
+
+impl Teller {
+    /// Tells it. False: nobody listens any more, so that asking on is idle.
+    pub(super) fn tell(&self, news: News) -> bool {
+        self.0.send(news).is_ok()
+    }
+}
+
+/// Asks, by threads that go on from what is known, until all GPUs have told or patience ends.
+pub(super) fn ask(
+    patience: Duration,
+    question: impl Fn(Seen, &Teller) + Clone + Send + 'static,
+) -> Result<Box<Seen>, Refusal> {
+    let mut talk = Talk { seen: None, count: 0, at: At::Start };
+    let deadline = Instant::now() + patience;
+    let mut hung = 0;
+    loop {
+        let answer = talk.turn(deadline, question.clone());
+        let Some(seen) = &mut talk.seen else {
+            let seconds = patience.as_secs_f32();
+            let silent = || format!("it did not answer within {seconds} seconds; a GPU may hang");
+            return answer.unwrap_or_else(|| Err(Refusal::Failed(silent())));
+        };
+        match (answer, std::mem::replace(&mut talk.at, At::Start)) {
+            (Some(Ok(seen)), _) => return Ok(seen),
+            (None, At::Gpu(index, own)) => {
+                hung += 1;
+                hang(seen, index, own);
+                let rest = missing(seen, talk.count);
+                // Of fewer than two GPUs there is no pair to ask of.
+                let done = rest.is_empty() && seen.gpus.len() < 2;
+                if !done && hung < MOST && Instant::now() < deadline {
+                    continue;
+                }
+                hang_all(seen, rest);
+            }
+            (None, At::Pair(gpus, call)) => {
+                for gpu in gpus {
+                    seen.troubles.fail(gpu, call, "it did not answer in time; one of these GPUs may hang");
+                }
+            }
+            // After one GPU hung, the library hangs as a whole, or does not open again.
+            (Some(Err(_)), _) | (None, At::Start) => {
+                let rest = missing(seen, talk.count);
+                hang_all(seen, rest);
+            }
+        }
+        return Ok(std::mem::take(seen));
+    }
+}
+
+/// What is known, and what is asked.
+struct Talk {
+    seen: Option<Box<Seen>>,
+    count: u32,
+    at: At,
+}
+
+impl Talk {
+    /// Lets a thread ask. `None`: it fell silent.
+    fn turn(
+        &mut self,
+        deadline: Instant,
+        question: impl FnOnce(Seen, &Teller) + Send + 'static,
+    ) -> Option<Result<Box<Seen>, Refusal>> {
+        let (sender, receiver) = channel();
+        let known = self.seen.as_deref().cloned().unwrap_or_default();
+        let thread = std::thread::Builder::new().name("nvml".to_owned());
+        let thread = match thread.spawn(move || question(known, &Teller(sender))) {
+            Ok(thread) => thread,
+            Err(error) => {
+                let why = format!("no thread could be started to ask it: {error}");
+                return Some(Err(Refusal::Failed(why)));
+            }
+        };
+        let mut answer = None;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Opening the library wakes GPUs, which takes seconds. Once it answers, half is for those that are left.
+            let silence = if self.seen.is_none() || answer.is_some() { left } else { left / 2 };
+            match receiver.recv_timeout(silence) {
+                Ok(news) => self.hear(news, &mut answer),
+                Err(RecvTimeoutError::Timeout) => return answer,
+                Err(RecvTimeoutError::Disconnected) => {
+                    // Nothing of the thread is left when this process goes on, or ends.
+                    let _ = thread.join();
+                    let broke_off = || Err(Refusal::Failed("asking it broke off".to_owned()));
+                    return Some(answer.unwrap_or_else(broke_off));
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News, answer: &mut Option<Result<Box<Seen>, Refusal>>) {
+        match (news, &mut self.seen, &mut self.at) {
+            (News::Seen(seen, count), ..) => {
+                (self.seen, self.count, self.at) = (Some(seen), count, At::Start);
+            }
+            (News::At(at), ..) => self.at = at,
+            (News::Known(gpu), _, At::Gpu(_, own)) => *own = Some(gpu),
+            (News::Pair(path, p2p), Some(seen), _) => {
+                seen.paths.extend(path);
+                seen.p2p.extend(p2p);
+            }
+            (News::End(told), ..) => *answer = Some(told),
+            (News::Known(_) | News::Pair(..), ..) => {}
+        }
+    }
+}
+
+/// A GPU that did not answer stays, with what it was known by.
+fn hang(seen: &mut Seen, index: u32, own: Option<Box<SeenGpu>>) {
+    seen.troubles.hang(index);
+    match own {
+        Some(own) => seen.gpus.push(*own),
+        None => seen.lost.push(index),
+    }
+}
+
+fn hang_all(seen: &mut Seen, gpus: Vec<u32>) {
+    for index in gpus {
+        hang(seen, index, None);
+    }
+}
+
+/// The GPUs that nothing is known of.
+pub(super) fn missing(seen: &Seen, count: u32) -> Vec<u32> {
+    let known = seen.gpus.iter().map(|gpu| gpu.index).chain(seen.lost.iter().copied());
+    let known: BTreeSet<u32> = known.collect();
+    (0..count).filter(|index| !known.contains(index)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn gpu(index: u32) -> SeenGpu {
+        SeenGpu { index, ..SeenGpu::default() }
+    }
+
+    /// Asks four GPUs in turn, of which some hang, known by their numbers or not at all.
+    fn four(patience: Duration, hanging: &'static [u32], known: bool) -> Box<Seen> {
+        let question = move |mut seen: Seen, teller: &Teller| {
+            for index in missing(&seen, 4) {
+                teller.tell(News::Seen(Box::new(seen.clone()), 4));
+                teller.tell(News::At(At::Gpu(index, None)));
+                if known {
+                    teller.tell(News::Known(Box::new(gpu(index))));
+                }
+                if hanging.contains(&index) {
+                    std::thread::sleep(600 * SECOND);
+                }
+                seen.gpus.push(gpu(index));
+            }
+            teller.tell(News::End(Ok(Box::new(seen))));
+        };
+        ask(patience, question).unwrap_or_else(|_| panic!("it tells"))
+    }
+
+    fn numbers(seen: &Seen) -> Vec<u32> {
+        seen.gpus.iter().map(|gpu| gpu.index).collect()
+    }
+
+    #[test]
+    fn gpus_that_hang_lose_no_other() {
+        let seen = four(SECOND, &[], false);
+        assert_eq!((numbers(&seen), seen.lost.len()), (vec![0, 1, 2, 3], 0));
+        let seen = four(SECOND, &[0, 2], false);
+        assert_eq!((numbers(&seen), &*seen.lost), (vec![1, 3], &[0, 2][..]));
+        assert!(seen.troubles.is_hung(0) && seen.troubles.is_hung(2) && !seen.troubles.is_hung(1));
+        let seen = four(SECOND, &[1], true);
+        assert_eq!((numbers(&seen), seen.lost.len()), (vec![0, 1, 2, 3], 0));
+        assert!(seen.troubles.is_hung(1));
+    }
+
+    #[test]
+    fn patience_ends_where_all_hang() {
+        let start = Instant::now();
+        let seen = four(SECOND, &[0, 1, 2, 3], false);
+        assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
+        assert_eq!((seen.gpus.len(), seen.lost.len()), (0, 4));
+    }
+
+    #[test]
+    fn work_that_breaks_off_or_never_begins_is_told() {
+        let why = |question: fn(Seen, &Teller)| match ask(SECOND / 10, question) {
+            Err(Refusal::Failed(why)) => why,
+            _ => panic!("it fails"),
+        };
+        assert_eq!(why(|_, _| {}), "asking it broke off");
+        assert!(why(|_, _| std::thread::sleep(600 * SECOND)).contains("did not answer within 0.1 seconds"));
+        // What was told before the library hung in its own end counts.
+        let told = |_: Seen, teller: &Teller| {
+            teller.tell(News::End(Ok(Box::new(Seen { lost: vec![7], ..Seen::default() }))));
+            std::thread::sleep(600 * SECOND);
+        };
+        assert!(ask(SECOND / 5, told).is_ok_and(|seen| seen.lost == [7]));
+    }
+
+    #[test]
+    fn a_pair_that_hangs_loses_no_gpu() {
+        let question = |_: Seen, teller: &Teller| {
+            let seen = Seen { gpus: vec![gpu(0), gpu(1)], ..Seen::default() };
+            teller.tell(News::Seen(Box::new(seen), 2));
+            teller.tell(News::At(At::Pair([0, 1], "call")));
+            std::thread::sleep(600 * SECOND);
+        };
+        let Ok(seen) = ask(SECOND / 5, question) else { panic!("it tells") };
+        assert_eq!(seen.gpus.len(), 2);
+        assert!(seen.troubles.notes()[0].text.contains("GPU0, GPU1: the driver did not answer call"));
+    }
+}
