@@ -3,7 +3,10 @@
 //!
 //! Slow and simple on purpose. What it shares with the search is what a request means and what the topology answers.
 
+mod served;
+
 use super::constraint::Constraint;
+use super::needs::Supply;
 use super::objective::MapaLinks;
 use super::placement::Placement;
 use super::request::Request;
@@ -97,6 +100,7 @@ pub fn check(
     let question = request.question(topology)?;
     let positions = |set| question.class.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
+    let supply = request.supply(topology)?;
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
     let remainder =
         names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
@@ -108,6 +112,7 @@ pub fn check(
         include,
         required: request.required(),
         preferred: request.preferred(),
+        supply,
         names,
         mix: &question.criteria.mix,
     };
@@ -123,6 +128,8 @@ struct Checker<'a> {
     include: Vec<usize>,
     required: &'a [Constraint],
     preferred: &'a [Constraint],
+    /// What there is beside the GPUs, where some of it must be.
+    supply: Option<Supply>,
     names: Vec<&'static str>,
     /// How many of the objectives are checked.
     checked: usize,
@@ -207,6 +214,7 @@ impl Checker<'_> {
     fn allowed(&self, set: &[usize]) -> bool {
         self.include.iter().all(|gpu| set.contains(gpu))
             && self.required.iter().all(|constraint| self.holds(*constraint, set))
+            && self.supply.as_ref().is_none_or(|supply| served::lack(supply, set).is_none())
     }
 
     fn beats(&self, set: &[usize], worth: &[Worth]) -> bool {
