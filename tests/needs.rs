@@ -5,8 +5,8 @@ use nvtopo::model::{
     Core, Fragment, Gpu, HugePages, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
     rates,
 };
-use nvtopo::solve::Node;
 use nvtopo::solve::check::{Claim, Verdict, check};
+use nvtopo::solve::{Constraint, Node};
 use nvtopo::{CpuSet, ErrorKind, Placement, Request, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -336,4 +336,80 @@ fn divisions(free: &[usize], sizes: &[usize]) -> Vec<Vec<Vec<usize>>> {
         }));
     }
     all
+}
+
+#[test]
+fn what_is_missing_is_told_node_by_node() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let error = Request::gpus(3).memory_per_gpu(600 << 30).solve(&dgx).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "there are no 3 of the 8 GPUs to choose from that have 600 GiB of memory each beside them; at most 2 can be had, such as \
+         GPU0 and GPU4; NUMA node 0 has 1 TiB of memory left, enough for 1 of GPU0, GPU1, GPU2, GPU3; NUMA node 1 has 1 TiB of \
+         memory left, enough for 1 of GPU4, GPU5, GPU6, GPU7"
+    );
+    // A preference that the memory forbids is told so, and the next one holds.
+    let steps = [Constraint::SameNumaNode, Constraint::SameNvlinkGroup];
+    let explained = Request::gpus(2).memory_per_gpu(600 << 30).prefer(steps).explain(&dgx).unwrap();
+    assert_eq!(explained.placement.preference(), Some(Constraint::SameNvlinkGroup));
+    assert!(explained.placement.unmet()[0].witness.contains("enough for 1 of GPU0"));
+    // What first fit takes has no memory there; the next best has.
+    let (next, first_fit) = (explained.next.unwrap(), explained.first_fit.unwrap());
+    assert!(next.meets && !first_fit.meets);
+    assert_eq!((next.gpu_indices, first_fit.gpu_indices), (vec![1, 4], vec![0, 1]));
+    let error = Request::gpus(1).hugepages_per_gpu(0, 1).solve(&dgx).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+}
+
+#[test]
+fn memory_of_gpus_is_none_for_jobs() {
+    let gh200 = Topology::preset("gh200").unwrap();
+    let host = gh200.numa_nodes().find(|node| node.gpu.is_none()).unwrap().clone();
+    let all = host.memory.unwrap();
+    let placement = Request::gpus(1).memory_per_gpu(all).solve(&gh200).unwrap();
+    assert_eq!(placement.gpus()[0].memory.as_ref().unwrap()[0].node, host.os_index);
+    assert!(Request::gpus(1).memory_per_gpu(all + 1).solve(&gh200).is_err());
+}
+
+#[test]
+fn cpus_come_from_the_own_share_first() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let cpus =
+        |placement: &Placement| placement.gpus().iter().map(|gpu| gpu.cpus.to_string()).collect::<Vec<_>>();
+    let small = Request::gpus(2).cpus_per_gpu(3).solve(&dgx).unwrap();
+    assert_eq!(cpus(&small), ["0-1,112", "14-15,126"]);
+    assert!(small.remarks().is_empty());
+    // More than the share: those of GPUs that nobody else has before those of GPUs that were excluded.
+    let large = Request::gpus(1).only([0, 3]).cpus_per_gpu(32).solve(&dgx).unwrap();
+    assert_eq!(cpus(&large), ["0-13,42-43,112-125,154-155"]);
+    assert!(large.remarks()[0].contains("of the shares of GPU3"), "{:?}", large.remarks());
+    // On a node it is known what jobs have, and a job that asks for nothing leaves it to them.
+    let mut node = Node::new(&dgx).unwrap();
+    let first = node.place(&Request::gpus(1).only([0]).cpus_per_gpu(32)).unwrap();
+    assert_eq!(cpus(node.placement(first).unwrap()), ["0-15,112-127"]);
+    assert!(node.placement(first).unwrap().remarks().is_empty());
+    let other = node.what_if(&Request::gpus(1).only([1])).unwrap();
+    assert_eq!(cpus(&other), ["16-27,128-139"]);
+}
+
+#[test]
+fn nics_are_counted_over_all_jobs() {
+    let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+    let mut node = Node::new(&dgx1).unwrap();
+    let pair = Request::gpus(2).gpus_per_nic(1);
+    assert_eq!(node.room_for(&pair).unwrap(), (2, true));
+    let batch = node.place_all(&[pair.clone(), pair.clone()]).unwrap();
+    let jobs = batch.jobs.iter().flat_map(|job| node.placement(*job).unwrap().gpus());
+    let nics: BTreeSet<String> = jobs.filter_map(|gpu| gpu.nic.clone()).collect();
+    assert_eq!(nics.len(), 4);
+    let error = node.what_if(&Request::gpus(1).gpus_per_nic(1)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    assert!(error.to_string().contains("the NICs can serve 0 more GPUs so"), "{error}");
+    assert!(node.what_if(&Request::gpus(1).gpus_per_nic(2)).is_ok());
+    // The answer and its check agree on what NICs are worth then.
+    for count in 1..=4 {
+        let request = Request::gpus(count).gpus_per_nic(1).objectives(["nic"]);
+        let claim = Claim::from(&request.solve(&dgx1).unwrap());
+        assert!(matches!(check(&dgx1, &request, &claim).unwrap(), Ok(Verdict::Proven { .. })), "{count}");
+    }
 }

@@ -184,6 +184,15 @@ pub extern "C" fn nvtopo_request_hugepages_per_gpu(
     change(request, |request| Ok(request.hugepages_per_gpu(page_size, count)))
 }
 
+/// A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_gpus_per_nic(
+    request: Option<&mut nvtopo_request>,
+    gpus: usize,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.gpus_per_nic(gpus)))
+}
+
 /// Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
 ///
 /// Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for

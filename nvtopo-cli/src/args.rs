@@ -148,7 +148,6 @@ pub(crate) struct ChoiceArgs {
 
 /// What the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
 #[derive(Args, Debug)]
-#[expect(clippy::struct_field_names, reason = "they are the names of the options")]
 pub(crate) struct NeedArgs {
     /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
     #[arg(long, value_name = "N", env = "NVTOPO_CPUS_PER_GPU")]
@@ -159,12 +158,16 @@ pub(crate) struct NeedArgs {
     /// So many huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
     #[arg(long, value_name = "SIZE:COUNT,…", value_delimiter = ',', env = "NVTOPO_HUGEPAGES_PER_GPU")]
     pub(crate) hugepages_per_gpu: Vec<HugePageNeed>,
+    /// A NIC serves at most so many GPUs [default: as many as it has to where all GPUs use NICs]
+    #[arg(long, value_name = "N", env = "NVTOPO_GPUS_PER_NIC")]
+    pub(crate) gpus_per_nic: Option<usize>,
 }
 
 impl NeedArgs {
     /// Whether anything is asked for.
     pub(crate) fn any(&self) -> bool {
-        self.cpus_per_gpu.is_some() || self.memory_per_gpu.is_some() || !self.hugepages_per_gpu.is_empty()
+        let any = self.cpus_per_gpu.is_some() || self.memory_per_gpu.is_some();
+        any || !self.hugepages_per_gpu.is_empty() || self.gpus_per_nic.is_some()
     }
 }
 

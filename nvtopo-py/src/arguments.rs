@@ -130,6 +130,7 @@ pub(crate) struct Needs {
     pub(crate) cpus: Option<Count>,
     pub(crate) memory: Option<BytesArgument>,
     pub(crate) pages: Option<HugePages>,
+    pub(crate) per_nic: Option<Count>,
 }
 
 /// What a word stands for.
@@ -176,6 +177,9 @@ impl Terms {
         }
         if let Some(memory) = self.needs.memory {
             request = request.memory_per_gpu(memory.0.0);
+        }
+        if let Some(gpus) = self.needs.per_nic {
+            request = request.gpus_per_nic(gpus.0);
         }
         for (size, count) in self.needs.pages.into_iter().flat_map(|pages| pages.0) {
             request = request.hugepages_per_gpu(size.0.0, count as u64);

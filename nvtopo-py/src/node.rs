@@ -34,11 +34,12 @@ impl Request {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "(gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
-                          memory_per_gpu=None, hugepages_per_gpu=None)"
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
@@ -55,9 +56,15 @@ impl Request {
         cpus_per_gpu: Option<Count>,
         memory_per_gpu: Option<BytesArgument>,
         hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> Self {
         let allowed_cpus = allowed_cpus.map(|cpus| cpus.0);
-        let needs = Needs { cpus: cpus_per_gpu, memory: memory_per_gpu, pages: hugepages_per_gpu };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
         let terms = Terms {
             only,
             exclude,

@@ -270,6 +270,8 @@ pub(crate) struct Alternative {
     gpus: Vec<u32>,
     /// One value for each objective, most important first.
     score: Vec<Score>,
+    /// Whether it meets what is required, and what is preferred as far as that can be had.
+    meets: bool,
     /// The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
     /// decided.
     loss: Option<Loss>,
@@ -288,6 +290,7 @@ impl Alternative {
         Self {
             gpus: other.gpu_indices.clone(),
             score: other.scores.iter().map(Score::of).collect(),
+            meets: other.meets,
             loss: other.loss.map(|loss| Loss {
                 objective: loss.objective,
                 own: loss.own,

@@ -185,6 +185,7 @@ impl Topology {
     ///     memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
     ///     hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
     ///         {"2MiB": 1024}.
+    ///     gpus_per_nic: a NIC serves at most so many GPUs. None: as many as it has to where all GPUs use NICs.
     ///
     /// Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
     /// enough GPUs, or none for which there is what is required.
@@ -197,11 +198,12 @@ impl Topology {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
-                          memory_per_gpu=None, hugepages_per_gpu=None)"
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn place(
@@ -220,9 +222,15 @@ impl Topology {
         cpus_per_gpu: Option<Count>,
         memory_per_gpu: Option<BytesArgument>,
         hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> PyResult<Placement> {
         let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let needs = Needs { cpus: cpus_per_gpu, memory: memory_per_gpu, pages: hugepages_per_gpu };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
         let terms = Terms {
             only,
             exclude,
@@ -251,11 +259,12 @@ impl Topology {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
-                          memory_per_gpu=None, hugepages_per_gpu=None)"
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn explain(
@@ -274,9 +283,15 @@ impl Topology {
         cpus_per_gpu: Option<Count>,
         memory_per_gpu: Option<BytesArgument>,
         hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> PyResult<Explanation> {
         let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let needs = Needs { cpus: cpus_per_gpu, memory: memory_per_gpu, pages: hugepages_per_gpu };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
         let terms = Terms {
             only,
             exclude,

@@ -89,6 +89,9 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
     if let Some(cpus) = choice.needs.cpus_per_gpu {
         request = request.cpus_per_gpu(cpus);
     }
+    if let Some(gpus) = choice.needs.gpus_per_nic {
+        request = request.gpus_per_nic(gpus);
+    }
     if let Some(Bytes(bytes)) = choice.needs.memory_per_gpu {
         request = request.memory_per_gpu(bytes);
     }

@@ -198,6 +198,7 @@ fn alternative(other: &Alternative) -> Value {
     json!({
         "gpus": other.gpu_indices,
         "score": other.scores.iter().map(score).collect::<Vec<_>>(),
+        "meets": other.meets,
         "loss": other.loss.map(|loss| json!({
             "objective": loss.objective,
             "value": loss.own.number(),

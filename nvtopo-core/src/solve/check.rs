@@ -316,7 +316,8 @@ impl Checker<'_> {
     /// such an assignment where each group of GPUs reaches enough NICs (Hall).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = super::nics::usable_nics(self.topology);
-        let most = self.topology.gpus().len().div_ceil(nics.len().max(1));
+        let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
+        let room = self.supply.as_ref().and_then(Supply::nics).unwrap_or(&fair);
         let paths = |gpu: usize| nics.iter().map(move |nic| of_pair(self.pair(gpu, *nic)));
         let levels: BTreeSet<Reverse<Worth>> = set.iter().flat_map(|gpu| paths(*gpu)).map(Reverse).collect();
         levels.into_iter().map(|Reverse(level)| level).find(|level| {
@@ -330,7 +331,7 @@ impl Checker<'_> {
             groups.into_iter().all(|group| {
                 let members = reached.iter().enumerate().filter(|(index, _)| group >> index & 1 == 1);
                 let nics: BTreeSet<usize> = members.flat_map(|(_, nics)| nics.iter().copied()).collect();
-                nics.len() * most >= group.count_ones() as usize
+                nics.iter().map(|nic| room[*nic]).sum::<usize>() >= group.count_ones() as usize
             })
         })
     }

@@ -30,6 +30,7 @@ impl Question {
             include: self.include,
             scopes: limits.scopes.as_deref(),
             near: limits.near.as_deref(),
+            nic_room: limits.nic_room.as_deref(),
             quotas: Some(&limits.quotas).filter(|quotas| !quotas.is_empty()),
             ..Task::new(self.free, self.count, &self.criteria.objectives, &self.criteria.mix)
         }

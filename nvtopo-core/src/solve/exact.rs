@@ -31,6 +31,8 @@ pub(super) struct Task<'a> {
     pub(super) scopes: Option<&'a [Set]>,
     /// For each candidate those that it may be chosen with, where not all may.
     pub(super) near: Option<&'a [Set]>,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub(super) nic_room: Option<&'a [usize]>,
     /// Of some candidates only so many may be chosen.
     pub(super) quotas: Option<&'a Quotas>,
     /// Steps after which to stop.
@@ -54,6 +56,7 @@ impl<'a> Task<'a> {
             mix,
             scopes: None,
             near: None,
+            nic_room: None,
             quotas: None,
             most_steps: MAX_STEPS,
         }
@@ -260,6 +263,7 @@ impl<'a> Search<'a> {
             open: state.open,
             to_chosen: &self.to_chosen[state.depth() * count..][..count],
             greatest: self.greatest,
+            nic_room: self.task.nic_room,
         }
     }
 

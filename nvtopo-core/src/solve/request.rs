@@ -174,6 +174,26 @@ impl Request {
         self
     }
 
+    /// A NIC serves at most so many GPUs, those of other jobs of a [`Node`](super::Node) counted; 0: as many as it has to where
+    /// [all GPUs use NICs](super::gpus_per_nic). No set is chosen that is too large for the NICs, and those are compared by how well
+    /// they reach what is left of these.
+    ///
+    /// ```
+    /// use nvtopo::{ErrorKind, Request, Topology};
+    ///
+    /// let dgx1 = Topology::preset("dgx-1-v100")?; // 8 GPUs, 4 NICs
+    /// let placement = Request::gpus(4).gpus_per_nic(1).solve(&dgx1)?;
+    /// let mut nics: Vec<_> = placement.gpus().iter().filter_map(|gpu| gpu.nic.clone()).collect();
+    /// nics.sort();
+    /// assert_eq!(nics, ["mlx5_0", "mlx5_1", "mlx5_2", "mlx5_3"]);
+    /// assert_eq!(Request::gpus(5).gpus_per_nic(1).solve(&dgx1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn gpus_per_nic(mut self, gpus: usize) -> Self {
+        self.needs.per_nic = gpus;
+        self
+    }
+
     /// The GPUs at these positions belong to other jobs.
     pub(super) fn taken(mut self, positions: Vec<usize>) -> Self {
         self.taken = positions;
@@ -261,8 +281,11 @@ impl Request {
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
-            let limits = Limits::new(&constraints, topology, &question.class.weights)
-                .served(&shortages, &question.class.weights);
+            let limits = Limits::new(&constraints, topology, &question.class.weights).served(
+                supply.as_ref(),
+                &shortages,
+                &question.class.weights,
+            );
             let task = question.task(&limits);
             let none = match exact::solve(&question.class.weights, &task) {
                 Ok(solution) => {

@@ -365,6 +365,7 @@ class Topology:
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Placement:
         """Chooses the best GPUs, and the CPUs, memory and NICs beside each.
 
@@ -390,6 +391,7 @@ class Topology:
             memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
             hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
                 {"2MiB": 1024}.
+            gpus_per_nic: a NIC serves at most so many GPUs. None: as many as it has to where all GPUs use NICs.
 
         Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
         enough GPUs, or none for which there is what is required.
@@ -416,6 +418,7 @@ class Topology:
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Explanation:
         """As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
 
@@ -1203,6 +1206,10 @@ class Alternative:
         """One value for each objective, most important first."""
 
     @property
+    def meets(self) -> bool:
+        """Whether it meets what is required, and what is preferred as far as that can be had."""
+
+    @property
     def loss(self) -> Loss | None:
         """The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
         decided.
@@ -1378,6 +1385,7 @@ class Request:
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Request: ...
     @property
     def gpus(self) -> int:

@@ -67,6 +67,7 @@ pub(super) fn explanation(explanation: &Explanation, style: Style) -> String {
     let alternative = |name: &str, other: &Alternative| {
         let gpus: Vec<String> = other.gpu_indices.iter().map(|index| format!("GPU{index}")).collect();
         let loss = match other.loss {
+            _ if !other.meets => "do not have what is asked for".to_owned(),
             Some(loss) => loss.to_string(),
             None => "as good; the lowest numbers decided".to_owned(),
         };

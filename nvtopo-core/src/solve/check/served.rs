@@ -11,6 +11,9 @@ const MAX_GROUPS: usize = 16;
 pub(super) fn lack(supply: &Supply, set: &[usize]) -> Option<Kind> {
     supply.kinds().find(|kind| {
         let need = supply.need(*kind);
+        if *kind == Kind::Nics {
+            return supply.nics().is_some_and(|room| set.len() > room.iter().sum::<usize>());
+        }
         if *kind == Kind::Cpus {
             let near = set.iter().filter_map(|gpu| supply.near(*gpu).cloned()).collect();
             let union = |group: &[&CpuSet]| {

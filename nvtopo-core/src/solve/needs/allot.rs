@@ -41,6 +41,7 @@ pub(in super::super) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
             let (share, own) = (&askers[*taker].share, given[*taker].cpus.as_ref());
             let cpus = own.unwrap_or(share);
             stocks.sort_by_cached_key(|stock| match &demand.places[*stock] {
+                Place::Nics => false,
                 Place::Cpus(part) => part.is_disjoint(share),
                 Place::Node(node) => {
                     !topology.numa_nodes().any(|numa| numa.os_index == *node && !numa.cpus.is_disjoint(cpus))
@@ -48,6 +49,9 @@ pub(in super::super) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
             });
         }
         let drawn = demand.divide()?;
+        if demand.kind == Kind::Nics {
+            continue;
+        }
         if demand.kind == Kind::Cpus {
             for (taker, cpus) in demand.takers.iter().zip(hand_out(&demand, &drawn, askers)) {
                 given[*taker].cpus = Some(cpus);

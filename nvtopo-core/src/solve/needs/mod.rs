@@ -9,6 +9,7 @@ mod serve;
 mod supply;
 mod words;
 
+use super::placement::Placement;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::units::{Bytes, exact};
@@ -27,12 +28,17 @@ pub(super) struct Needs {
     pub(super) memory: u64,
     /// How many pages of each size in bytes.
     pub(super) pages: BTreeMap<u64, u64>,
+    /// How many GPUs a NIC may serve; 0: as many as it has to where all GPUs use NICs.
+    pub(super) per_nic: usize,
 }
 
 impl Needs {
     /// Whether nothing is asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.cpus == 0 && self.memory == 0 && self.pages.values().all(|count| *count == 0)
+        self.cpus == 0
+            && self.memory == 0
+            && self.pages.values().all(|count| *count == 0)
+            && self.per_nic == 0
     }
 
     /// What GPUs have for which this is met, as parts of a sentence.
@@ -49,6 +55,10 @@ impl Needs {
             let s = if *count == 1 { "" } else { "s" };
             format!("have {count} page{s} of {} each beside them", exact(*size))
         }));
+        if self.per_nic > 0 {
+            let s = if self.per_nic == 1 { "" } else { "s" };
+            all.push(format!("share a NIC with at most {} GPU{s} in all", self.per_nic));
+        }
         all
     }
 }
@@ -91,17 +101,33 @@ pub(super) struct Taken {
     pub(super) memory: BTreeMap<u32, u64>,
     /// Pages by NUMA node and size.
     pub(super) pages: BTreeMap<(u32, u64), u64>,
+    /// How many GPUs use a NIC, by its name.
+    pub(super) nics: BTreeMap<String, usize>,
 }
 
 impl Taken {
+    /// Adds what the GPUs of a job have.
+    pub(super) fn add_job(&mut self, placement: &Placement) {
+        for gpu in placement.gpus() {
+            self.add(&gpu.cpus, gpu.memory.as_deref(), gpu.huge_pages.as_deref());
+        }
+        self.add_nics(placement);
+    }
+
+    /// Adds the NICs of a job.
+    pub(super) fn add_nics(&mut self, placement: &Placement) {
+        for nic in placement.gpus().iter().filter_map(|gpu| gpu.nic.clone()) {
+            *self.nics.entry(nic).or_default() += 1;
+        }
+    }
+
     /// Adds what a GPU is given.
     pub(super) fn add_allotment(&mut self, given: &Allotment) {
         let none = CpuSet::new();
         self.add(given.cpus.as_ref().unwrap_or(&none), given.memory.as_deref(), given.pages.as_deref());
     }
 
-    /// Adds what a GPU has.
-    pub(super) fn add(&mut self, cpus: &CpuSet, memory: Option<&[NodeMemory]>, pages: Option<&[NodePages]>) {
+    fn add(&mut self, cpus: &CpuSet, memory: Option<&[NodeMemory]>, pages: Option<&[NodePages]>) {
         self.cpus = self.cpus.union(cpus);
         for given in memory.unwrap_or_default() {
             let own = self.memory.entry(given.node).or_default();

@@ -5,6 +5,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
 use crate::solve::cpus::{CpuLimits, CpuRules, memory_nodes, shares_of};
+use crate::solve::nics::assign_within;
 use crate::solve::placement::Placement;
 use std::borrow::Cow;
 
@@ -51,6 +52,12 @@ impl Service<'_> {
             let of_pages: NodeSet = given.pages.iter().flatten().map(|given| given.node).collect();
             gpu.mems = gpu.mems.union(&of_pages);
             (gpu.memory, gpu.huge_pages) = (given.memory, given.pages);
+        }
+        if let Some(own) = supply.nics().and_then(|room| assign_within(topology, &chosen, room)) {
+            for (gpu, nic) in placement.gpus_mut().iter_mut().zip(own) {
+                let known = topology.pairs().pair(gpu.position, nic).path.is_some();
+                gpu.nic = known.then(|| topology.device_name(nic));
+            }
         }
         placement.remark(supply.unchecked(topology, &chosen));
         if asks_for_cpus && self.taken.is_none() {

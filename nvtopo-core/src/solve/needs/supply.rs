@@ -5,6 +5,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NumaNode, Topology};
 use crate::solve::cpus::{CpuLimits, near_cpus};
+use crate::solve::nics::usable_nics;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most groups of GPUs that are told apart by what they draw on. Machines have one for each NUMA node.
@@ -21,6 +22,8 @@ pub(in super::super) struct Supply {
     /// By position of the GPU: the NUMA nodes beside it. `None`: nobody knows.
     pub(super) homes: Vec<Option<NodeSet>>,
     nodes: BTreeMap<u32, Stock>,
+    /// How many more GPUs each usable NIC may serve; none where that is not asked for.
+    nics: Vec<usize>,
 }
 
 /// What a NUMA node has left. `None`: nobody knows.
@@ -38,6 +41,7 @@ pub(in super::super) enum Kind {
     Memory,
     /// Of a size in bytes.
     Pages(u64),
+    Nics,
 }
 
 /// Where a stock is.
@@ -47,6 +51,8 @@ pub(super) enum Place {
     Cpus(CpuSet),
     /// A NUMA node by its number.
     Node(u32),
+    /// All NICs of the machine.
+    Nics,
 }
 
 /// Those that need one kind of thing, and the stocks of it. Those are left out of which nobody knows what is beside them.
@@ -92,8 +98,9 @@ impl Supply {
             homes: (0..gpus).map(|gpu| homes(topology, gpu)).collect(),
             nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
             cores,
+            nics: Vec::new(),
         };
-        whole.less(taken)
+        Self { nics: nics(topology, needs.per_nic, taken), ..whole.less(taken) }
     }
 
     /// What is left of it when others have been given something.
@@ -116,7 +123,7 @@ impl Supply {
     pub(super) fn stock(&self, kind: Kind, node: u32) -> Option<u64> {
         let stock = self.nodes.get(&node)?;
         match kind {
-            Kind::Cpus => None,
+            Kind::Cpus | Kind::Nics => None,
             Kind::Memory => stock.memory,
             Kind::Pages(size) => Some(stock.pages.as_ref()?.get(&size).copied().unwrap_or(0)),
         }
@@ -128,13 +135,14 @@ impl Supply {
             Kind::Cpus => self.needs.cpus as u64,
             Kind::Memory => self.needs.memory,
             Kind::Pages(size) => self.needs.pages.get(&size).copied().unwrap_or(0),
+            Kind::Nics => u64::from(self.needs.per_nic > 0),
         }
     }
 
     /// The kinds of things that are asked for.
     pub(in super::super) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
         let pages = self.needs.pages.keys().map(|size| Kind::Pages(*size));
-        [Kind::Cpus, Kind::Memory].into_iter().chain(pages).filter(|kind| self.need(*kind) > 0)
+        [Kind::Cpus, Kind::Memory, Kind::Nics].into_iter().chain(pages).filter(|kind| self.need(*kind) > 0)
     }
 
     /// The nodes from which a GPU gets what it needs of a kind, with what they have; `None` where nobody knows of any of them.
@@ -145,6 +153,11 @@ impl Supply {
     /// The CPUs that a GPU may be given; `None` where nobody knows of any.
     pub(in super::super) fn near(&self, gpu: usize) -> Option<&CpuSet> {
         self.near[gpu].as_ref()
+    }
+
+    /// How many more GPUs each usable NIC may serve; `None` where that is not asked for.
+    pub(in super::super) fn nics(&self) -> Option<&[usize]> {
+        (self.needs.per_nic > 0).then_some(&self.nics)
     }
 
     /// The groups of GPUs that are too many for what is beside them. A set in which no more of each group are than it is enough for
@@ -162,7 +175,7 @@ impl Supply {
                 let most = usize::try_from(amount / need).unwrap_or(usize::MAX);
                 if most < gpus.len() {
                     let node = |stock: &usize| match demand.places[*stock] {
-                        Place::Cpus(_) => None,
+                        Place::Cpus(_) | Place::Nics => None,
                         Place::Node(node) => Some(node),
                     };
                     let nodes = stocks.iter().filter_map(node).collect();
@@ -219,6 +232,16 @@ impl Demand {
             demand.places = parts.into_iter().map(Place::Cpus).collect();
             return demand;
         }
+        if kind == Kind::Nics {
+            // Any NIC serves any GPU; how well is for the objectives.
+            let room = needy().map(|(_, (_, supply))| supply.nics.iter().sum::<usize>() as u64);
+            demand.stocks = room.min().into_iter().collect();
+            demand.places = vec![Place::Nics; demand.stocks.len()];
+            for (taker, _) in needy() {
+                demand.push(taker, 1, vec![0]);
+            }
+            return demand;
+        }
         let mut numbers: BTreeMap<u32, usize> = BTreeMap::new();
         for (taker, (gpu, supply)) in needy() {
             let Some(beside) = supply.beside(kind, *gpu) else { continue };
@@ -263,6 +286,12 @@ impl Demand {
         }
         Ok(groups)
     }
+}
+
+/// How many more GPUs each usable NIC may serve.
+fn nics(topology: &Topology, per_nic: usize, taken: &Taken) -> Vec<usize> {
+    let used = |nic: usize| taken.nics.get(&topology.device_name(nic)).copied().unwrap_or(0);
+    usable_nics(topology).into_iter().map(|nic| per_nic.saturating_sub(used(nic))).collect()
 }
 
 /// Disjoint parts of which each set is made.

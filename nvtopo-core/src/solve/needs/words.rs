@@ -10,6 +10,9 @@ use std::fmt::Write;
 impl Shortage {
     /// What there is, and for how many it is enough.
     pub(in super::super) fn sentence(&self, topology: &Topology) -> String {
+        if self.kind == Kind::Nics {
+            return format!("the NICs can serve {} more GPUs so", self.most);
+        }
         let gpus = names(topology, &self.gpus);
         let nodes = match self.nodes.len() {
             0 => "no NUMA node that may be used".to_owned(),
@@ -18,7 +21,7 @@ impl Shortage {
         };
         let has = if self.nodes.len() == 1 { "has" } else { "have" };
         let mut text = match (self.kind, self.nodes.is_empty()) {
-            (Kind::Cpus, _) => format!("{} CPUs are left near {gpus}", self.amount),
+            (Kind::Cpus | Kind::Nics, _) => format!("{} CPUs are left near {gpus}", self.amount),
             (_, true) => format!("{nodes} is beside {gpus}"),
             (Kind::Memory, _) => format!("{nodes} {has} {} of memory left", exact(self.amount)),
             (Kind::Pages(bytes), _) => {
@@ -48,6 +51,7 @@ impl Supply {
                     }
                     continue;
                 }
+                Kind::Nics => continue,
                 Kind::Memory => "memory".to_owned(),
                 Kind::Pages(bytes) => format!("number of {} pages", exact(bytes)),
             };

@@ -8,9 +8,11 @@ use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
 use crate::solve::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
 use crate::solve::objective::{Set, Weight, best_rings};
+use crate::solve::placement::Placement;
 use crate::solve::quota::Quotas;
 use crate::solve::request::Request;
 use crate::solve::set;
+use std::collections::BTreeMap;
 
 /// The most GPUs of a machine of which all divisions are compared.
 const MAX_GPUS: usize = 16;
@@ -82,22 +84,33 @@ impl Node {
         }
         let given = self.allot(requests, &wants, &chosen)?;
         // Each job is then completed on just its GPUs; the others, and what they are given, are taken meanwhile.
-        let complete_one = |index: usize| {
+        let complete_one = |index: usize, done: &BTreeMap<usize, Placement>| {
             let own = wants[index].question.class.weights.positions(chosen[index]);
             let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
             let mut used = self.used();
+            for placement in done.values() {
+                used.add_nics(placement);
+            }
             let others_given = given.iter().enumerate().filter(|(other, _)| *other != index);
             others_given.flat_map(|(_, given)| given).for_each(|given| used.add_allotment(given));
-            let request = requests[index].clone().taken(others).used(used);
-            let request =
-                if wants[index].supply.is_some() { request.given(given[index].clone()) } else { request };
+            let mut request = requests[index].clone().taken(others).used(used);
+            if wants[index].supply.is_some() {
+                request = request.given(given[index].clone());
+            }
             request.solve(&self.topology)
         };
-        let placements: Vec<_> = (0..wants.len()).map(complete_one).collect::<Result<_>>()?;
+        // Those that leave room at NICs come first: the others take what they find.
+        let mut first: Vec<usize> = (0..wants.len()).collect();
+        first.sort_by_key(|index| wants[*index].limits.nic_room.is_none());
+        let mut placements = BTreeMap::new();
+        for index in first {
+            let placement = complete_one(index, &placements)?;
+            placements.insert(index, placement);
+        }
         let several = wants.iter().filter(|want| want.question.count > 1).count();
         let whole = ONE * several as u64;
         let share = if several == 0 { 1.0 } else { worth as f64 / whole as f64 };
-        let jobs = placements.into_iter().map(|placement| self.add(placement)).collect();
+        let jobs = placements.into_values().map(|placement| self.add(placement)).collect();
         Ok(Batch { jobs, share, optimal: complete || worth == whole })
     }
 
@@ -142,7 +155,11 @@ impl Node {
             let weights = &question.class.weights;
             let (whole, _) = best_rings(weights, set::all(weights.gpus()), question.count);
             let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
-            let limits = Limits::new(request.required(), &self.topology, weights).served(&shortages, weights);
+            let limits = Limits::new(request.required(), &self.topology, weights).served(
+                supply.as_ref(),
+                &shortages,
+                weights,
+            );
             Ok(Want { question, limits, supply, whole })
         };
         requests.iter().map(want).collect()

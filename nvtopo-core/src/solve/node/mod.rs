@@ -113,8 +113,8 @@ impl Node {
     /// What jobs have besides GPUs.
     fn used(&self) -> Taken {
         let mut used = Taken::default();
-        for gpu in self.jobs.values().flat_map(Placement::gpus) {
-            used.add(&gpu.cpus, gpu.memory.as_deref(), gpu.huge_pages.as_deref());
+        for placement in self.jobs.values() {
+            used.add_job(placement);
         }
         used
     }
