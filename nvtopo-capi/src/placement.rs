@@ -121,8 +121,8 @@ pub extern "C" fn nvtopo_placement_mems(
     answer(list, "list", || Ok(chosen(placement, i)?.mems.as_ptr()))
 }
 
-/// The memory in bytes that the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where none was asked
-/// for, or nobody knows what its nodes have.
+/// The memory in bytes that is set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number: none where none
+/// was asked for, nor where a remark says that nobody knows what its nodes have.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_memory(
     placement: Option<&nvtopo_placement>,
@@ -136,8 +136,8 @@ pub extern "C" fn nvtopo_placement_memory(
     })
 }
 
-/// How many huge pages of a size in bytes the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where
-/// none were asked for, or nobody knows what its nodes have.
+/// How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
+/// none where none were asked for, nor where a remark says that nobody knows what its nodes have.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_huge_pages(
     placement: Option<&nvtopo_placement>,
