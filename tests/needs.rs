@@ -390,6 +390,12 @@ fn cpus_come_from_the_own_share_first() {
     assert!(node.placement(first).unwrap().remarks().is_empty());
     let other = node.what_if(&Request::gpus(1).only([1])).unwrap();
     assert_eq!(cpus(&other), ["16-27,128-139"]);
+    // Where nothing is left of a share, others near the GPU are given, as many as it had.
+    node.release(first).unwrap();
+    let first = node.place(&Request::gpus(1).only([0]).cpus_per_gpu(60)).unwrap();
+    assert_eq!(cpus(node.placement(first).unwrap()), ["0-29,112-141"]);
+    let other = node.what_if(&Request::gpus(1).only([1])).unwrap();
+    assert_eq!(cpus(&other), ["30-43,142-155"]);
 }
 
 #[test]

@@ -22,11 +22,11 @@ pub(crate) struct PlacedGpu {
     cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     mems: NodeSet,
-    /// The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or nobody knows what
-    /// its nodes have.
+    /// The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
+    /// nobody knows what its nodes have.
     memory: Option<BTreeMap<u32, u64>>,
-    /// The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or nobody
-    /// knows what its nodes have.
+    /// The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or
+    /// nobody knows what its nodes have.
     huge_pages: Option<BTreeMap<u32, BTreeMap<u64, u64>>>,
     /// The names of the NICs nearest to it, all of one path class.
     nics: Vec<String>,

@@ -1059,8 +1059,8 @@ class PlacedGpu:
 
     @property
     def memory(self) -> dict[int, int] | None:
-        """The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or nobody knows
-        what its nodes have."""
+        """The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
+        nobody knows what its nodes have."""
 
     @property
     def huge_pages(self) -> dict[int, dict[int, int]] | None:

@@ -117,7 +117,7 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
 }
 
 /// So many CPUs, or all where there are fewer: whole cores, and then threads of cores of which others are taken already.
-fn take(free: &CpuSet, cores: &[CpuSet], count: usize) -> CpuSet {
+pub(super) fn take(free: &CpuSet, cores: &[CpuSet], count: usize) -> CpuSet {
     let mut taken = CpuSet::new();
     for core in cores.iter().filter(|core| core.is_subset(free)) {
         if taken.len() + core.len() <= count {

@@ -1,10 +1,11 @@
 //! Giving the GPUs of a placement what their job needs.
 
+use super::allot::take;
 use super::{Allotment, Asker, Supply, Taken, allot};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
-use crate::solve::cpus::{CpuLimits, CpuRules, memory_nodes, shares_of};
+use crate::solve::cpus::{CpuLimits, CpuRules, memory_nodes, near_cpus, shares_of};
 use crate::solve::nics::assign_within;
 use crate::solve::placement::Placement;
 use std::borrow::Cow;
@@ -32,7 +33,7 @@ impl Service<'_> {
         let chosen: Vec<usize> = placement.gpus().iter().map(|gpu| gpu.position).collect();
         let asks_for_cpus = self.supply.is_some_and(|supply| supply.needs.cpus > 0);
         if let (Some(taken), false) = (self.taken, asks_for_cpus) {
-            leave_to_others(topology, placement, &taken.cpus);
+            leave_to_others(topology, placement, &taken.cpus, self.limits);
         }
         let Some(supply) = self.supply else { return Ok(()) };
         let allotted = match self.given {
@@ -99,18 +100,22 @@ fn shares<'a>(topology: &'a Topology, limits: &CpuLimits, chosen: &[usize]) -> C
     shares_of(topology, &rules, chosen, chosen)
 }
 
-/// Takes the CPUs that other jobs were given out of the shares, as far as something is left of these.
-fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSet) {
+/// Takes the CPUs that other jobs were given out of the shares. A GPU of whose share nothing is left gets as many others near it, as
+/// far as there are any.
+fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSet, limits: &CpuLimits) {
     let mut crowded = Vec::new();
-    for gpu in placement.gpus_mut() {
-        let own = gpu.cpus.difference(taken);
-        if own == gpu.cpus {
-            continue;
+    let mut used = taken.union(&placement.cpus());
+    for gpu in placement.gpus_mut().iter_mut().filter(|gpu| !gpu.cpus.is_disjoint(taken)) {
+        let mut own = gpu.cpus.difference(taken);
+        if own.is_empty() {
+            let (near, cores) = near_cpus(topology, limits);
+            own = take(&near[gpu.position].difference(&used), &cores, gpu.cpus.len());
         }
         if own.is_empty() {
             crowded.push(format!("the CPUs of GPU{} are those of other jobs too", gpu.index));
             continue;
         }
+        used = used.union(&own);
         gpu.mems = memory_nodes(topology, gpu.position, &own);
         gpu.cpus = own;
     }
