@@ -48,7 +48,7 @@ def test_what_a_job_needs_beside_its_gpus(dgx: nvtopo.Topology) -> None:
         dgx.place(1, cpus_per_gpu=113)
     for wrong in ({"memory_per_gpu": "64G"}, {"memory_per_gpu": -1}, {"hugepages_per_gpu": {"2MiB": -1}}, {"cpus_per_gpu": -1}):
         with pytest.raises(nvtopo.InvalidRequestError):
-            dgx.place(1, **wrong)  # type: ignore[arg-type]
+            dgx.place(1, **wrong)
 
 
 def test_scores(dgx: nvtopo.Topology) -> None:
