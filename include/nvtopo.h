@@ -723,6 +723,34 @@ nvtopo_status nvtopo_request_allow_cpus(nvtopo_request *request,
 nvtopo_status nvtopo_request_reserve_cpus(nvtopo_request *request, const nvtopo_cpuset *cpus);
 
 /**
+ * So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
+ * GPUs near which there are not so many are not chosen.
+ */
+nvtopo_status nvtopo_request_cpus_per_gpu(nvtopo_request *request,
+                                          size_t cpus);
+
+/**
+ * So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
+ * nor is the memory of GPUs. A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
+ */
+nvtopo_status nvtopo_request_memory_per_gpu(nvtopo_request *request,
+                                            uint64_t bytes);
+
+/**
+ * So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
+ * them.
+ */
+nvtopo_status nvtopo_request_hugepages_per_gpu(nvtopo_request *request,
+                                               uint64_t page_size,
+                                               uint64_t count);
+
+/**
+ * A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
+ */
+nvtopo_status nvtopo_request_gpus_per_nic(nvtopo_request *request,
+                                          size_t gpus);
+
+/**
  * Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
  *
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for
@@ -766,6 +794,25 @@ nvtopo_status nvtopo_placement_cpus(const nvtopo_placement *placement,
 nvtopo_status nvtopo_placement_mems(const nvtopo_placement *placement,
                                     size_t i,
                                     const char **list);
+
+/**
+ * The memory in bytes that the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where none was asked
+ * for, or nobody knows what its nodes have.
+ */
+nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
+                                      size_t i,
+                                      uint32_t node,
+                                      uint64_t *bytes);
+
+/**
+ * How many huge pages of a size in bytes the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where
+ * none were asked for, or nobody knows what its nodes have.
+ */
+nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
+                                          size_t i,
+                                          uint32_t node,
+                                          uint64_t page_size,
+                                          uint64_t *count);
 
 /**
  * How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.

@@ -17,6 +17,7 @@ mod matrix;
 mod measured;
 mod merge;
 mod mistakes;
+mod needs;
 mod node;
 mod oracle;
 mod other_binders;

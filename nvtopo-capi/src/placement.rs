@@ -121,6 +121,37 @@ pub extern "C" fn nvtopo_placement_mems(
     answer(list, "list", || Ok(chosen(placement, i)?.mems.as_ptr()))
 }
 
+/// The memory in bytes that is set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number: none where none
+/// was asked for, nor where a remark says that nobody knows what its nodes have.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_memory(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    node: u32,
+    bytes: Option<&mut MaybeUninit<u64>>,
+) -> nvtopo_status {
+    answer(bytes, "bytes", || {
+        let memory = placed(placement, i)?.memory.iter().flatten();
+        Ok(memory.filter(|given| given.node == node).map(|given| given.bytes).sum())
+    })
+}
+
+/// How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
+/// none where none were asked for, nor where a remark says that nobody knows what its nodes have.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_huge_pages(
+    placement: Option<&nvtopo_placement>,
+    i: usize,
+    node: u32,
+    page_size: u64,
+    count: Option<&mut MaybeUninit<u64>>,
+) -> nvtopo_status {
+    answer(count, "count", || {
+        let pages = placed(placement, i)?.huge_pages.iter().flatten();
+        Ok(pages.filter(|given| given.node == node && given.size == page_size).map(|given| given.count).sum())
+    })
+}
+
 /// How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_nic_count(

@@ -153,6 +153,46 @@ pub extern "C" fn nvtopo_request_reserve_cpus(
     change(request, |request| Ok(request.reserved_cpus(given(cpus, "cpus")?.set.clone())))
 }
 
+/// So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
+/// GPUs near which there are not so many are not chosen.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_cpus_per_gpu(
+    request: Option<&mut nvtopo_request>,
+    cpus: usize,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.cpus_per_gpu(cpus)))
+}
+
+/// So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
+/// nor is the memory of GPUs. A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_memory_per_gpu(
+    request: Option<&mut nvtopo_request>,
+    bytes: u64,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.memory_per_gpu(bytes)))
+}
+
+/// So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
+/// them.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_hugepages_per_gpu(
+    request: Option<&mut nvtopo_request>,
+    page_size: u64,
+    count: u64,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.hugepages_per_gpu(page_size, count)))
+}
+
+/// A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_gpus_per_nic(
+    request: Option<&mut nvtopo_request>,
+    gpus: usize,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.gpus_per_nic(gpus)))
+}
+
 /// Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
 ///
 /// Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for

@@ -6,9 +6,9 @@ use nvtopo::apply::{Export, MemoryPolicy, Scope};
 use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
 use nvtopo::solve::simulate::POLICIES;
-use nvtopo::solve::{CPU_POLICIES, Constraint, SizeMix, Traffic, Transformer};
+use nvtopo::solve::{CPU_POLICIES, Constraint, HugePageNeed, SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
-use nvtopo::{CpuPolicy, CpuSet, GpuRef, RankOrder, Smt};
+use nvtopo::{Bytes, CpuPolicy, CpuSet, GpuRef, RankOrder, Smt};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -142,6 +142,33 @@ pub(crate) struct ChoiceArgs {
     /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
     #[arg(long, value_name = "GPUS:WEIGHT,…")]
     pub(crate) mix: Option<SizeMix>,
+    #[command(flatten)]
+    pub(crate) needs: NeedArgs,
+}
+
+/// What the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
+#[derive(Args, Debug)]
+pub(crate) struct NeedArgs {
+    /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
+    #[arg(long, value_name = "N", env = "NVTOPO_CPUS_PER_GPU")]
+    pub(crate) cpus_per_gpu: Option<usize>,
+    /// So much memory for each GPU from the NUMA nodes beside it, such as 64GiB
+    #[arg(long, value_name = "BYTES", env = "NVTOPO_MEMORY_PER_GPU")]
+    pub(crate) memory_per_gpu: Option<Bytes>,
+    /// So many huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
+    #[arg(long, value_name = "SIZE:COUNT,…", value_delimiter = ',', env = "NVTOPO_HUGEPAGES_PER_GPU")]
+    pub(crate) hugepages_per_gpu: Vec<HugePageNeed>,
+    /// A NIC serves at most so many GPUs [default: as many as it has to where all GPUs use NICs]
+    #[arg(long, value_name = "N", env = "NVTOPO_GPUS_PER_NIC")]
+    pub(crate) gpus_per_nic: Option<usize>,
+}
+
+impl NeedArgs {
+    /// Whether anything is asked for.
+    pub(crate) fn any(&self) -> bool {
+        let any = self.cpus_per_gpu.is_some() || self.memory_per_gpu.is_some();
+        any || !self.hugepages_per_gpu.is_empty() || self.gpus_per_nic.is_some()
+    }
 }
 
 #[derive(Args, Debug)]
@@ -250,7 +277,8 @@ pub(crate) struct CpusArgs {
     pub(crate) input: InputArgs,
 }
 
-/// With --gpus, chooses GPUs and sets `CUDA_VISIBLE_DEVICES`. Without it, binds to the GPU of this process: under a
+/// With --gpus, chooses GPUs and sets `CUDA_VISIBLE_DEVICES`; CPUs, memory and huge pages per GPU count then only, and
+/// bind to what was chosen instead of the shares of --policy. Without it, binds to the GPU of this process: under a
 /// launcher (torchrun, mpirun, srun, …) local rank n uses the n-th visible GPU, and `CUDA_VISIBLE_DEVICES` is left as
 /// it is. `OMP_NUM_THREADS` is set to the number of cores where it is not set and the cores are this process's own. Each
 /// option can also be given by a variable, which `mpirun -x` passes on.

@@ -146,6 +146,17 @@ fn mistake_12_options_are_dropped_in_silence() {
     }
     assert!(dry(&["--export", "gpus"], &ranks).contains("CUDA_VISIBLE_DEVICES=0,1"));
     assert!(dry(&[], &[("NVTOPO_GPUS", "1"), ("NVTOPO_EXCLUDE", "0")]).contains("CUDA_VISIBLE_DEVICES=1\n"));
+    // What is asked for beside each GPU is what the process gets; here one CPU is near to each.
+    let one = |options: &[&str], variables: &[(&str, &str)]| {
+        let said = dry(&[&["--gpus", "1", "--include", "1"], options].concat(), variables);
+        assert!(said.starts_with(&format!("cpus: {second}\n")), "{said}");
+    };
+    one(&["--cpus-per-gpu", "1"], &[]);
+    one(&[], &[("NVTOPO_CPUS_PER_GPU", "1")]);
+    let two = ["exec", "--from", "-", "--trust-topology", "--dry-run", "--gpus", "1", "--", "true"];
+    let refused = run(&two, &matrix, &[("NVTOPO_CPUS_PER_GPU", "2")]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("1 CPUs are left near GPU0"), "{}", text(&refused.stderr));
     let wrong = run(&["exec", "--policy", "best", "--", "true"], "", &[]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("core-complex"), "{}", text(&wrong.stderr));

@@ -35,6 +35,31 @@ fn place_gives_the_gpus_and_what_belongs_to_them() {
 }
 
 #[test]
+fn place_gives_what_a_job_needs_beside_its_gpus() {
+    let base = ["place", "--gpus", "2", "--from", "preset:dgx-h100", "--memory-per-gpu", "600GiB"];
+    let more = ["--cpus-per-gpu", "8", "--hugepages-per-gpu", "2MiB:16,1GiB:1"];
+    let placed = json(&nvtopo(&[&base[..], &more, &["--format", "json"]].concat()));
+    assert_eq!(placed["gpus"], serde_json::json!([0, 4]));
+    assert_eq!(placed["per_gpu"][0]["cpus"], "0-3,112-115");
+    assert_eq!(placed["per_gpu"][1]["memory"], serde_json::json!([{ "node": 1, "bytes": 600u64 << 30 }]));
+    assert_eq!(placed["per_gpu"][1]["huge_pages"], serde_json::Value::Null);
+    assert_eq!(placed["remarks"][1], "the number of 2 MiB pages of NUMA node 1 is unknown: not checked");
+    let shown = text(&nvtopo(&base).stdout);
+    assert!(shown.contains("1: 600 GiB"), "{shown}");
+    let refused = nvtopo(&[&base[..], &["--cpus-per-gpu", "113"]].concat());
+    let told = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(
+        told.contains("112 CPUs are left near GPU0, GPU1, GPU2, GPU3, enough for none of them"),
+        "{told}"
+    );
+    for (option, wrong) in [("--memory-per-gpu", "64G"), ("--hugepages-per-gpu", "2MiB")] {
+        let refused = nvtopo(&["place", "--gpus", "2", "--from", "preset:dgx-h100", option, wrong]);
+        assert_eq!(refused.status.code(), Some(2), "{option} {wrong}");
+    }
+}
+
+#[test]
 fn ranks_deals_out_the_gpus() {
     let base = ["ranks", "--from", "preset:dgx-1-v100", "--tp", "2", "--format"];
     let model = "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B";

@@ -1,9 +1,11 @@
 //! Units: [`Bandwidth`], and sizes for people. No conversion factors of the field (those of links are in
 //! [`crate::model::rates`]).
 
+use crate::error::{Error, Result};
 use std::fmt;
 use std::iter::Sum;
 use std::ops::Add;
+use std::str::FromStr;
 
 /// A bandwidth in one direction. 1 GB/s is 1e9 bytes per second.
 ///
@@ -74,6 +76,16 @@ impl fmt::Display for Bandwidth {
 }
 
 /// A size in bytes, written with the binary unit that fits.
+///
+/// ```
+/// use nvtopo::Bytes;
+///
+/// assert_eq!("64 GiB".parse::<Bytes>()?, Bytes(64 << 30));
+/// assert_eq!("1.5GB".parse::<Bytes>()?, Bytes(1_500_000_000));
+/// // What the field means by G alone is not agreed.
+/// assert!("64G".parse::<Bytes>().is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bytes(pub u64);
 
@@ -88,6 +100,56 @@ impl fmt::Display for Bytes {
         }
         write!(f, "{size} {}", UNITS[unit])
     }
+}
+
+impl FromStr for Bytes {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        quantity(text, SIZES).map(Self).ok_or_else(|| {
+            Error::request(format!("'{text}' is no number of bytes")).help("write it as 64GiB, 500MB or 1024")
+        })
+    }
+}
+
+/// A size without rounding, where its number stays short.
+pub(crate) fn exact(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let exact = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match exact {
+        Some((shift, unit)) if bytes >> shift < 10_000 => format!("{} {unit}", bytes >> shift),
+        _ => Bytes(bytes).to_string(),
+    }
+}
+
+/// What may follow a number of bytes.
+pub(crate) const SIZES: &[(&str, f64)] = &[
+    ("", 1.0),
+    ("B", 1.0),
+    ("kB", 1e3),
+    ("KB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("TB", 1e12),
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("TiB", 1_099_511_627_776.0),
+];
+
+/// The most that a quantity may be; sums of many stay exact enough.
+const MAX_QUANTITY: f64 = 1e18;
+
+/// A number that is not negative with one of the units behind it.
+pub(crate) fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
+    let text = text.trim();
+    // `e` and what follows a sign may belong to the number, so the longest number wins.
+    let mut split = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
+    let (number, unit) =
+        split.find_map(|at| Some((text[..at].parse::<f64>().ok()?, text[at..].trim_start())))?;
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
+    let value = (number * factor).round();
+    (0.0..=MAX_QUANTITY).contains(&value).then_some(value as u64)
 }
 
 #[cfg(test)]

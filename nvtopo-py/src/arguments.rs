@@ -3,7 +3,7 @@
 use crate::cpuset::CpuArgument;
 use crate::error::{invalid_request, raise};
 use nvtopo::solve::{Constraint, SizeMix};
-use nvtopo::{CpuSet, GpuRef};
+use nvtopo::{Bytes, CpuSet, GpuRef};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -95,6 +95,44 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Mix {
     }
 }
 
+/// A number of bytes: an integer, or a text like "64GiB".
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BytesArgument(pub(crate) Bytes);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for BytesArgument {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(text) = value.cast::<PyString>() {
+            return word(value.py(), &text.to_string_lossy()).map(Self);
+        }
+        let number = value.extract::<i128>()?;
+        u64::try_from(number)
+            .map(|bytes| Self(Bytes(bytes)))
+            .map_err(|_| invalid_request(value.py(), &format!("{number} is no number of bytes")))
+    }
+}
+
+/// Huge pages, as a mapping from the size of one to how many.
+pub(crate) struct HugePages(pub(crate) BTreeMap<BytesArgument, usize>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for HugePages {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let pages: BTreeMap<BytesArgument, Count> = value.extract()?;
+        Ok(Self(pages.into_iter().map(|(size, count)| (size, count.0)).collect()))
+    }
+}
+
+/// What a job needs beside each of its GPUs.
+pub(crate) struct Needs {
+    pub(crate) cpus: Option<Count>,
+    pub(crate) memory: Option<BytesArgument>,
+    pub(crate) pages: Option<HugePages>,
+    pub(crate) per_nic: Option<Count>,
+}
+
 /// What a word stands for.
 pub(crate) fn word<T: FromStr<Err = nvtopo::Error>>(py: Python<'_>, text: &str) -> PyResult<T> {
     text.parse().map_err(|error| raise(py, &error))
@@ -111,6 +149,7 @@ pub(crate) struct Terms {
     pub(crate) mix: Option<Mix>,
     pub(crate) reserve_cpus: Option<CpuArgument>,
     pub(crate) allowed_cpus: Option<CpuSet>,
+    pub(crate) needs: Needs,
 }
 
 impl Terms {
@@ -132,6 +171,18 @@ impl Terms {
         }
         if let Some(cpus) = self.allowed_cpus {
             request = request.allowed_cpus(cpus);
+        }
+        if let Some(cpus) = self.needs.cpus {
+            request = request.cpus_per_gpu(cpus.0);
+        }
+        if let Some(memory) = self.needs.memory {
+            request = request.memory_per_gpu(memory.0.0);
+        }
+        if let Some(gpus) = self.needs.per_nic {
+            request = request.gpus_per_nic(gpus.0);
+        }
+        for (size, count) in self.needs.pages.into_iter().flat_map(|pages| pages.0) {
+            request = request.hugepages_per_gpu(size.0.0, count as u64);
         }
         request
     }

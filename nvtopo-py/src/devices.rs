@@ -356,7 +356,7 @@ pub(crate) struct NumaNode {
     cpus: CpuSet,
     /// Its memory in bytes, or None.
     memory: Option<u64>,
-    /// Pages that were set aside on it, by increasing size.
+    /// Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says.
     huge_pages: Vec<HugePages>,
     /// The place on the PCI bus of the GPU whose memory it is, or None.
     gpu: Option<String>,

@@ -1,6 +1,8 @@
 //! `Node`: what jobs have of a machine, and `Request`, by which it is asked.
 
-use crate::arguments::{Constraints, Count, GpuArguments, Mix, Names, Terms};
+use crate::arguments::{
+    BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Needs, Terms,
+};
 use crate::cpuset::CpuArgument;
 use crate::placement::Placement;
 use crate::topology::Topology;
@@ -32,10 +34,12 @@ impl Request {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "(gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None)"
+                          mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn new(
@@ -49,10 +53,30 @@ impl Request {
         mix: Option<Mix>,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
+        cpus_per_gpu: Option<Count>,
+        memory_per_gpu: Option<BytesArgument>,
+        hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> Self {
         let allowed_cpus = allowed_cpus.map(|cpus| cpus.0);
-        let terms =
-            Terms { only, exclude, include, objectives, require, prefer, mix, reserve_cpus, allowed_cpus };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
+        let terms = Terms {
+            only,
+            exclude,
+            include,
+            objectives,
+            require,
+            prefer,
+            mix,
+            reserve_cpus,
+            allowed_cpus,
+            needs,
+        };
         Self { gpus: gpus.0, request: terms.request(gpus) }
     }
 

@@ -3,9 +3,10 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::{call, pre, variables};
 use nvtopo::render::{Style, by_name};
-use nvtopo::solve::Quantity;
+use nvtopo::solve::{NodeMemory, NodePages, Quantity};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 
 /// One chosen GPU with what belongs to it.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
@@ -21,6 +22,12 @@ pub(crate) struct PlacedGpu {
     cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     mems: NodeSet,
+    /// The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
+    /// nobody knows what its nodes have.
+    memory: Option<BTreeMap<u32, u64>>,
+    /// The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or
+    /// nobody knows what its nodes have.
+    huge_pages: Option<BTreeMap<u32, BTreeMap<u64, u64>>>,
     /// The names of the NICs nearest to it, all of one path class.
     nics: Vec<String>,
     /// The class of the path to these NICs, such as "PIX". None: there is no NIC, or no path is known.
@@ -34,6 +41,18 @@ impl PlacedGpu {
     fn __repr__(&self) -> String {
         format!("<PlacedGpu GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
     }
+}
+
+fn by_node(memory: &[NodeMemory]) -> BTreeMap<u32, u64> {
+    memory.iter().map(|given| (given.node, given.bytes)).collect()
+}
+
+fn pages_by_node(pages: &[NodePages]) -> BTreeMap<u32, BTreeMap<u64, u64>> {
+    let mut nodes: BTreeMap<u32, BTreeMap<u64, u64>> = BTreeMap::new();
+    for given in pages {
+        nodes.entry(given.node).or_default().insert(given.size, given.count);
+    }
+    nodes
 }
 
 /// The value of a placement by one objective.
@@ -106,6 +125,8 @@ impl Placement {
             address: gpu.address.map(|address| address.to_string()),
             cpus: CpuSet(gpu.cpus.clone()),
             mems: NodeSet(gpu.mems.clone()),
+            memory: gpu.memory.as_deref().map(by_node),
+            huge_pages: gpu.huge_pages.as_deref().map(pages_by_node),
             nics: gpu.nics.clone(),
             nic_path: gpu.nic_path.map(nvtopo::PathType::word),
             nic: gpu.nic.clone(),
@@ -249,6 +270,8 @@ pub(crate) struct Alternative {
     gpus: Vec<u32>,
     /// One value for each objective, most important first.
     score: Vec<Score>,
+    /// Whether it meets what is required, and what is preferred as far as that can be had.
+    meets: bool,
     /// The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
     /// decided.
     loss: Option<Loss>,
@@ -267,6 +290,7 @@ impl Alternative {
         Self {
             gpus: other.gpu_indices.clone(),
             score: other.scores.iter().map(Score::of).collect(),
+            meets: other.meets,
             loss: other.loss.map(|loss| Loss {
                 objective: loss.objective,
                 own: loss.own,

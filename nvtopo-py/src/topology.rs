@@ -1,6 +1,8 @@
 //! `Topology`: what a machine consists of, and what can be asked of it.
 
-use crate::arguments::{Constraints, Count, GpuArgument, GpuArguments, Mix, Names, Terms, word};
+use crate::arguments::{
+    BytesArgument, Constraints, Count, GpuArgument, GpuArguments, HugePages, Mix, Names, Needs, Terms, word,
+};
 use crate::cpuset::CpuArgument;
 use crate::devices::{Gpu, Nic, NumaNode, P2p};
 use crate::environment::{Environment, environment};
@@ -179,9 +181,14 @@ impl Topology {
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
     ///         the calling thread, on any other all.
+    ///     cpus_per_gpu: so many CPUs (hardware threads) near each GPU, whole cores first. None: each gets its share.
+    ///     memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
+    ///     hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
+    ///         {"2MiB": 1024}.
+    ///     gpus_per_nic: a NIC serves at most so many GPUs. None: as many as it has to where all GPUs use NICs.
     ///
     /// Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
-    /// enough GPUs.
+    /// enough GPUs, or none for which there is what is required.
     ///
     /// >>> import nvtopo
     /// >>> place = nvtopo.preset("dgx-a100").place(gpus=2, exclude=["GPU0"], reserve_cpus="0-1")
@@ -191,10 +198,12 @@ impl Topology {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None)"
+                          mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn place(
@@ -210,10 +219,30 @@ impl Topology {
         mix: Option<Mix>,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
+        cpus_per_gpu: Option<Count>,
+        memory_per_gpu: Option<BytesArgument>,
+        hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> PyResult<Placement> {
         let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let terms =
-            Terms { only, exclude, include, objectives, require, prefer, mix, reserve_cpus, allowed_cpus };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
+        let terms = Terms {
+            only,
+            exclude,
+            include,
+            objectives,
+            require,
+            prefer,
+            mix,
+            reserve_cpus,
+            allowed_cpus,
+            needs,
+        };
         let request = terms.request(gpus);
         call(py, || request.solve(&self.0)).map(Placement)
     }
@@ -230,10 +259,12 @@ impl Topology {
         signature = (
             gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
             objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None
+            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
+            gpus_per_nic=None
         ),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None)"
+                          mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
+                          memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn explain(
@@ -249,10 +280,30 @@ impl Topology {
         mix: Option<Mix>,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
+        cpus_per_gpu: Option<Count>,
+        memory_per_gpu: Option<BytesArgument>,
+        hugepages_per_gpu: Option<HugePages>,
+        gpus_per_nic: Option<Count>,
     ) -> PyResult<Explanation> {
         let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let terms =
-            Terms { only, exclude, include, objectives, require, prefer, mix, reserve_cpus, allowed_cpus };
+        let needs = Needs {
+            cpus: cpus_per_gpu,
+            memory: memory_per_gpu,
+            pages: hugepages_per_gpu,
+            per_nic: gpus_per_nic,
+        };
+        let terms = Terms {
+            only,
+            exclude,
+            include,
+            objectives,
+            require,
+            prefer,
+            mix,
+            reserve_cpus,
+            allowed_cpus,
+            needs,
+        };
         let request = terms.request(gpus);
         call(py, || request.explain(&self.0)).map(Explanation)
     }

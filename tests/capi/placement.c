@@ -108,6 +108,44 @@ static void a_placement_says_how_good_it_is(void)
     nvtopo_topology_free(topology);
 }
 
+static void what_a_job_needs_beside_its_gpus_is_given(void)
+{
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_request *request = request_of(2);
+    nvtopo_placement *placement = NULL;
+    const nvtopo_cpuset *cpus = NULL;
+    const char *text = NULL;
+    uint64_t bytes = 99, pages = 99;
+    size_t count = 0;
+
+    CHECK_OK(nvtopo_request_cpus_per_gpu(request, 8));
+    CHECK_OK(nvtopo_request_memory_per_gpu(request, (uint64_t)600 << 30));
+    CHECK_OK(nvtopo_request_hugepages_per_gpu(request, 2 << 20, 16));
+    CHECK_OK(nvtopo_request_gpus_per_nic(request, 1));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    check_gpus(placement, "0 4"); /* One half has memory for one of them. */
+    CHECK_OK(nvtopo_placement_cpus(placement, 0, &cpus));
+    CHECK_OK(nvtopo_cpuset_to_list(cpus, &text));
+    CHECK_TEXT(text, "0-3,112-115");
+    CHECK_OK(nvtopo_placement_memory(placement, 1, 1, &bytes));
+    CHECK(bytes == (uint64_t)600 << 30);
+    CHECK_OK(nvtopo_placement_memory(placement, 1, 0, &bytes));
+    CHECK(bytes == 0);
+    CHECK_OK(nvtopo_placement_huge_pages(placement, 0, 0, 2 << 20, &pages));
+    CHECK(pages == 0); /* Nobody knows of any, and a remark says so. */
+    CHECK_OK(nvtopo_placement_remark_count(placement, &count));
+    CHECK(count == 2);
+    CHECK_FAILS(nvtopo_placement_memory(placement, 2, 0, &bytes), NVTOPO_STATUS_INVALID_REQUEST, "chosen GPU");
+    nvtopo_placement_free(placement);
+    placement = NULL;
+
+    CHECK_OK(nvtopo_request_cpus_per_gpu(request, 113));
+    CHECK_FAILS(nvtopo_topology_place(topology, request, &placement), NVTOPO_STATUS_UNSATISFIABLE, "112 CPUs");
+    CHECK_NULL(nvtopo_request_memory_per_gpu(NULL, 1), "request");
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
 static void what_cannot_be_had_is_told(void)
 {
     nvtopo_topology *topology = preset("rtx-a6000-4-bridged");
@@ -314,6 +352,7 @@ int main(void)
 {
     a_placement_says_what_belongs_to_each_gpu();
     a_placement_says_how_good_it_is();
+    what_a_job_needs_beside_its_gpus_is_given();
     what_cannot_be_had_is_told();
     requests_limit_the_choice();
     cpus_are_limited();

@@ -25,6 +25,20 @@ def test_jobs_come_and_go(dgx1: nvtopo.Topology) -> None:
     assert node.jobs == [second] and 0 in node.free
 
 
+def test_jobs_keep_what_they_were_given(dgx: nvtopo.Topology) -> None:
+    node = nvtopo.Node(dgx)
+    request = nvtopo.Request(1, cpus_per_gpu=60, memory_per_gpu="600GiB")
+    assert node.room_for(request) == (2, True)
+    first, second = node.place(request), node.place(request)
+    assert first.gpus == [0] and second.gpus == [4] and not first.placement.cpus & second.placement.cpus
+    with pytest.raises(nvtopo.UnsatisfiableError, match="of memory left"):
+        node.place(request)
+    # GPU1's share, less what the first job took of it.
+    assert not node.what_if(nvtopo.Request(1, only=[1])).cpus & first.placement.cpus
+    node.release(first)
+    assert node.place(request).gpus == [0]
+
+
 def test_what_cannot_be_placed_changes_nothing(dgx1: nvtopo.Topology) -> None:
     node = nvtopo.Node(dgx1)
     node.place(6)

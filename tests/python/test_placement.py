@@ -36,6 +36,21 @@ def test_what_belongs_to_a_gpu(dgx: nvtopo.Topology) -> None:
     assert gpu.address == dgx.gpus[0].address
 
 
+def test_what_a_job_needs_beside_its_gpus(dgx: nvtopo.Topology) -> None:
+    place = dgx.place(2, cpus_per_gpu=8, memory_per_gpu="600GiB", hugepages_per_gpu={"2MiB": 16, 1 << 30: 1})
+    assert place.gpus == [0, 4]  # one half has memory for one of them
+    gpu = place.per_gpu[1]
+    assert gpu.memory == {1: 600 << 30} and gpu.mems == {1} and len(gpu.cpus) == 8
+    assert gpu.huge_pages is None and any("2 MiB pages of NUMA node 1" in remark for remark in place.remarks)
+    assert dgx.place(2).per_gpu[0].memory is None
+    assert dgx.explain(2, memory_per_gpu=600 << 30).placement.gpus == [0, 4]
+    with pytest.raises(nvtopo.UnsatisfiableError, match="112 CPUs are left near GPU0"):
+        dgx.place(1, cpus_per_gpu=113)
+    for wrong in ({"memory_per_gpu": "64G"}, {"memory_per_gpu": -1}, {"hugepages_per_gpu": {"2MiB": -1}}, {"cpus_per_gpu": -1}):
+        with pytest.raises(nvtopo.InvalidRequestError):
+            dgx.place(1, **wrong)
+
+
 def test_scores(dgx: nvtopo.Topology) -> None:
     first = dgx.place(2).score[0]
     assert (first.objective, first.value, first.unit) == ("ring", 450.0, "GB/s")

@@ -62,7 +62,11 @@ impl Ground {
 
     /// What one process gets, and the variables that go with it.
     pub(super) fn part(&self, rank: Option<LocalRank>, args: &BindArgs) -> (Part, Variables) {
-        let mut part = Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules);
+        let mut part = match &self.chosen {
+            // What was asked for beside the GPUs is in the placement, and in no share.
+            Some((placement, _)) if args.choice.needs.any() => Part::of_placement(placement, rank),
+            _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules),
+        };
         let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
         if let Some((placement, remarks)) = &self.chosen {
             for remark in remarks {

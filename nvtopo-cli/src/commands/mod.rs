@@ -20,7 +20,10 @@ use crate::args::{
 };
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
 use nvtopo::render::{Render, Style, by_name};
-use nvtopo::{CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by};
+use nvtopo::solve::HugePageNeed;
+use nvtopo::{
+    Bytes, CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by,
+};
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
@@ -82,6 +85,18 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
     }
     if let Some(mix) = &choice.mix {
         request = request.mix(mix.clone());
+    }
+    if let Some(cpus) = choice.needs.cpus_per_gpu {
+        request = request.cpus_per_gpu(cpus);
+    }
+    if let Some(gpus) = choice.needs.gpus_per_nic {
+        request = request.gpus_per_nic(gpus);
+    }
+    if let Some(Bytes(bytes)) = choice.needs.memory_per_gpu {
+        request = request.memory_per_gpu(bytes);
+    }
+    for HugePageNeed { size: Bytes(size), count } in &choice.needs.hugepages_per_gpu {
+        request = request.hugepages_per_gpu(*size, *count);
     }
     request
 }

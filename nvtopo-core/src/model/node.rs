@@ -184,7 +184,7 @@ pub struct NumaNode {
     pub memory: Option<u64>,
     /// The kernel's distances (10 is local) to other nodes: pairs of node number and distance.
     pub distances: Vec<(u32, u32)>,
-    /// Pages that were set aside on it, by increasing size.
+    /// Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says.
     pub huge_pages: Vec<HugePages>,
     /// The GPU whose memory this node is (POWER9, GH200, GB200).
     pub gpu: Option<PciAddress>,

@@ -3,7 +3,10 @@
 //!
 //! Slow and simple on purpose. What it shares with the search is what a request means and what the topology answers.
 
+mod served;
+
 use super::constraint::Constraint;
+use super::needs::Supply;
 use super::objective::MapaLinks;
 use super::placement::Placement;
 use super::request::Request;
@@ -97,6 +100,7 @@ pub fn check(
     let question = request.question(topology)?;
     let positions = |set| question.class.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
+    let supply = request.supply(topology)?;
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
     let remainder =
         names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
@@ -108,6 +112,7 @@ pub fn check(
         include,
         required: request.required(),
         preferred: request.preferred(),
+        supply,
         names,
         mix: &question.criteria.mix,
     };
@@ -123,6 +128,8 @@ struct Checker<'a> {
     include: Vec<usize>,
     required: &'a [Constraint],
     preferred: &'a [Constraint],
+    /// What there is beside the GPUs, where some of it must be.
+    supply: Option<Supply>,
     names: Vec<&'static str>,
     /// How many of the objectives are checked.
     checked: usize,
@@ -207,6 +214,7 @@ impl Checker<'_> {
     fn allowed(&self, set: &[usize]) -> bool {
         self.include.iter().all(|gpu| set.contains(gpu))
             && self.required.iter().all(|constraint| self.holds(*constraint, set))
+            && self.supply.as_ref().is_none_or(|supply| served::lack(supply, set).is_none())
     }
 
     fn beats(&self, set: &[usize], worth: &[Worth]) -> bool {
@@ -308,7 +316,8 @@ impl Checker<'_> {
     /// such an assignment where each group of GPUs reaches enough NICs (Hall).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = super::nics::usable_nics(self.topology);
-        let most = self.topology.gpus().len().div_ceil(nics.len().max(1));
+        let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
+        let room = self.supply.as_ref().and_then(Supply::nics).unwrap_or(&fair);
         let paths = |gpu: usize| nics.iter().map(move |nic| of_pair(self.pair(gpu, *nic)));
         let levels: BTreeSet<Reverse<Worth>> = set.iter().flat_map(|gpu| paths(*gpu)).map(Reverse).collect();
         levels.into_iter().map(|Reverse(level)| level).find(|level| {
@@ -322,7 +331,7 @@ impl Checker<'_> {
             groups.into_iter().all(|group| {
                 let members = reached.iter().enumerate().filter(|(index, _)| group >> index & 1 == 1);
                 let nics: BTreeSet<usize> = members.flat_map(|(_, nics)| nics.iter().copied()).collect();
-                nics.len() * most >= group.count_ones() as usize
+                nics.iter().map(|nic| room[*nic]).sum::<usize>() >= group.count_ones() as usize
             })
         })
     }

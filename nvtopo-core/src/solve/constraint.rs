@@ -1,6 +1,8 @@
 //! What must hold between all GPUs of a placement.
 
+use super::needs::{Shortage, Supply};
 use super::objective::Set;
+use super::quota::Quotas;
 use super::set::{self, members};
 use super::weights::Weights;
 use crate::error::{Error, Result};
@@ -96,6 +98,10 @@ pub(super) struct Limits {
     pub(super) scopes: Option<Vec<Set>>,
     /// For each candidate those that it may be chosen with.
     pub(super) near: Option<Vec<Set>>,
+    /// What is beside some of them is enough for so many only.
+    pub(super) quotas: Quotas,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub(super) nic_room: Option<Vec<usize>>,
 }
 
 impl Limits {
@@ -125,7 +131,13 @@ impl Limits {
             };
             (0..weights.gpus()).map(near).collect()
         });
-        Self { scopes, near }
+        Self { scopes, near, quotas: Quotas::default(), nic_room: None }
+    }
+
+    /// Besides, what is beside the GPUs must be enough for them.
+    pub(super) fn served(self, supply: Option<&Supply>, shortages: &[Shortage], weights: &Weights) -> Self {
+        let nic_room = supply.and_then(Supply::nics).map(<[usize]>::to_vec);
+        Self { quotas: Quotas::of(shortages, weights), nic_room, ..self }
     }
 }
 

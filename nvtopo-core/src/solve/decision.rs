@@ -2,12 +2,13 @@
 
 use super::class::Class;
 use super::constraint::{Constraint, Limits};
-use super::cpus::CpuLimits;
 use super::criteria::Criteria;
 use super::exact::{Solution, Task};
+use super::needs::{Service, Supply};
 use super::objective::Set;
 use super::placement::{self, Placement};
 use super::unmet::Unmet;
+use crate::error::Result;
 use crate::model::Topology;
 use std::sync::Arc;
 
@@ -29,6 +30,8 @@ impl Question {
             include: self.include,
             scopes: limits.scopes.as_deref(),
             near: limits.near.as_deref(),
+            nic_room: limits.nic_room.as_deref(),
+            quotas: Some(&limits.quotas).filter(|quotas| !quotas.is_empty()),
             ..Task::new(self.free, self.count, &self.criteria.objectives, &self.criteria.mix)
         }
     }
@@ -41,19 +44,24 @@ pub(super) struct Decision {
     /// The preference that is met, and those that cannot be.
     pub(super) preference: Option<Constraint>,
     pub(super) unmet: Vec<Unmet>,
+    /// What there is beside the GPUs, where the request asks for some of it.
+    pub(super) supply: Option<Supply>,
 }
 
 impl Decision {
     /// The answer with what belongs to the GPUs.
-    pub(super) fn placement(self, topology: &Topology, limits: &CpuLimits) -> Placement {
-        let Self { question, solution, preference, unmet, .. } = self;
+    pub(super) fn placement(self, topology: &Topology, service: Service<'_>) -> Result<Placement> {
+        let Self { question, solution, preference, unmet, supply, .. } = self;
         let chosen = question.class.weights.positions(solution.chosen);
         let count = question.free.count_ones() as usize;
         let objectives = &question.criteria.objectives;
-        let mut placement = placement::complete(topology, &chosen, count, &solution, objectives, limits);
+        let mut placement =
+            placement::complete(topology, &chosen, count, &solution, objectives, service.limits);
         placement
             .remark(question.unusable.into_iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
         placement.stand_on(preference, unmet);
-        placement
+        let free = question.class.weights.positions(question.free);
+        Service { supply: supply.as_ref(), ..service }.serve(topology, &mut placement, &free)?;
+        Ok(placement)
     }
 }

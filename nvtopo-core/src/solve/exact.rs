@@ -5,6 +5,7 @@
 
 use super::domains;
 use super::objective::{MAX_OBJECTIVES, Objective, Partial, Set};
+use super::quota::Quotas;
 use super::set::{above, members};
 use super::weights::{Weight, Weights};
 use std::cmp::Ordering;
@@ -31,6 +32,10 @@ pub(super) struct Task<'a> {
     pub(super) scopes: Option<&'a [Set]>,
     /// For each candidate those that it may be chosen with, where not all may.
     pub(super) near: Option<&'a [Set]>,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub(super) nic_room: Option<&'a [usize]>,
+    /// Of some candidates only so many may be chosen.
+    pub(super) quotas: Option<&'a Quotas>,
     /// Steps after which to stop.
     pub(super) most_steps: u64,
 }
@@ -52,6 +57,8 @@ impl<'a> Task<'a> {
             mix,
             scopes: None,
             near: None,
+            nic_room: None,
+            quotas: None,
             most_steps: MAX_STEPS,
         }
     }
@@ -143,6 +150,7 @@ impl<'a> Search<'a> {
         let near = |a: usize, b: usize| {
             let both = 1 << a | 1 << b;
             task.near.is_none_or(|near| (near[a] | both) == (near[b] | both))
+                && task.quotas.is_none_or(|quotas| quotas.alike(a, b))
         };
         let mut twins = [0; Set::BITS as usize];
         for a in members(open) {
@@ -189,7 +197,7 @@ impl<'a> Search<'a> {
             missing: self.task.count,
             worst: Weight::MAX,
             sum: Weight::default(),
-            open: self.task.free & scope & !self.task.barred,
+            open: self.may_join(0, self.task.free & scope & !self.task.barred),
         };
         for gpu in members(self.task.include) {
             if state.open >> gpu & 1 == 0 || state.missing == 0 {
@@ -209,13 +217,24 @@ impl<'a> Search<'a> {
             *own = (so_far.0.min(*weight), Weight(so_far.1.0 + weight.0));
         }
         let near = self.task.near.map_or(Set::MAX, |near| near[gpu]);
+        let chosen = state.chosen | 1 << gpu;
         State {
-            chosen: state.chosen | 1 << gpu,
+            chosen,
             missing: state.missing - 1,
             worst: state.worst.min(worst),
             sum: Weight(state.sum.0 + sum.0),
-            open: state.open & near & !(1 << gpu),
+            open: self.may_join(chosen, state.open & near & !(1 << gpu)),
         }
+    }
+
+    /// Those of the open candidates that the quotas leave room for.
+    fn may_join(&self, chosen: Set, open: Set) -> Set {
+        self.task.quotas.map_or(open, |quotas| quotas.open(chosen, open))
+    }
+
+    /// Whether a set that is begun may lead nowhere although there seems to be room for what is missing.
+    fn may_mislead(&self) -> bool {
+        self.task.near.is_some() || self.task.quotas.is_some_and(Quotas::may_mislead)
     }
 
     fn descend(&mut self, mut state: State) {
@@ -224,7 +243,7 @@ impl<'a> Search<'a> {
             self.record(&state);
             return;
         }
-        while self.steps < self.task.most_steps || (self.best.is_none() && self.task.near.is_none()) {
+        while self.steps < self.task.most_steps || (self.best.is_none() && !self.may_mislead()) {
             if state.open == 0 {
                 return;
             }
@@ -255,12 +274,14 @@ impl<'a> Search<'a> {
             open: state.open,
             to_chosen: &self.to_chosen[state.depth() * count..][..count],
             greatest: self.greatest,
+            nic_room: self.task.nic_room,
         }
     }
 
     /// Whether some set that extends this one may be better than the best so far.
     fn may_improve(&self, state: &State) -> bool {
-        if (state.open.count_ones() as usize) < state.missing {
+        let open = state.open.count_ones() as usize;
+        if self.task.quotas.map_or(open, |quotas| quotas.room(state.chosen, state.open)) < state.missing {
             return false;
         }
         let Some(best) = &self.best else { return true };

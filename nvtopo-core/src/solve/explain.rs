@@ -32,6 +32,8 @@ pub struct Alternative {
     pub gpu_indices: Vec<u32>,
     /// One value for each objective, most important first.
     pub scores: Vec<Score>,
+    /// Whether it meets what the request requires, and what it prefers as far as that can be had.
+    pub meets: bool,
     /// The first objective by which it differs from what was chosen. `None`: both are as good, and the lowest indices decided.
     pub loss: Option<Loss>,
 }
@@ -96,6 +98,8 @@ impl Decision {
         let weights = &self.question.class.weights;
         let objectives: &[&'static dyn Objective] = &self.question.criteria.objectives;
         let gpus = weights.positions(other.chosen);
+        let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
+        let meets = exact::solve(weights, &own).is_ok();
         let all: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
         let values = other.values.iter().zip(&self.solution.values).zip(objectives);
         let mut worse = values.filter(|((own, chosen), _)| own != chosen);
@@ -108,6 +112,7 @@ impl Decision {
             gpu_indices: gpus.iter().map(|gpu| all[*gpu]).collect(),
             gpus,
             scores: scores(objectives, other),
+            meets,
             loss,
         }
     }

@@ -28,7 +28,8 @@ impl Kept {
         task: &Task<'_>,
         criteria: &Criteria,
     ) -> Result<Arc<Solution>, NoSet> {
-        if task.scopes.is_some() || task.near.is_some() || task.barred != 0 {
+        let limited = task.scopes.is_some() || task.near.is_some() || task.quotas.is_some();
+        if limited || task.barred != 0 {
             return solve(weights, task).map(Arc::new);
         }
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);

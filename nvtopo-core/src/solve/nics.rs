@@ -42,6 +42,23 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
 }
 
+/// As [`assign_nics`], where each usable NIC has room for so many of them.
+pub(super) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize]) -> Option<Vec<usize>> {
+    let nics = usable_nics(topology);
+    let row = |gpu: &usize| repeated(&to_nics(topology, *gpu, &nics), room, gpus.len());
+    let rows: Vec<Vec<Weight>> = gpus.iter().map(row).collect();
+    let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
+    let least = bottleneck(&rows, 1)?;
+    let places = repeated(&nics, room, gpus.len());
+    Some(best_sum(&rows, 1, least).into_iter().map(|place| places[place]).collect())
+}
+
+/// Each column as often as there is room in it, but no more often than there are rows.
+pub(super) fn repeated<T: Copy>(columns: &[T], room: &[usize], rows: usize) -> Vec<T> {
+    let times = columns.iter().zip(room);
+    times.flat_map(|(column, room)| std::iter::repeat_n(*column, (*room).min(rows))).collect()
+}
+
 /// A NIC for each GPU of the machine, by the GPU's position: [assigned](assign_nics) so that none serves more than
 /// [its share](gpus_per_nic). All GPUs are counted, whoever uses them, so that two jobs agree. `None` where there is no NIC or no
 /// path is known.

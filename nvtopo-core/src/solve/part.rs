@@ -133,8 +133,11 @@ impl Part {
         part.gpus = own.iter().map(|gpu| gpu.position).collect();
         part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
         part.own_cores = cores(placement.topology(), &part.cpus, &mut Vec::new()).len();
-        let nics = fair_nics(placement.topology());
-        part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
+        let topology = placement.topology();
+        let named = |name: &String| {
+            (topology.gpus().len()..topology.devices().len()).find(|nic| topology.device_name(*nic) == *name)
+        };
+        part.nics = own.iter().filter_map(|gpu| gpu.nic.as_ref().and_then(named)).collect();
         part.remarks.extend_from_slice(placement.remarks());
         part
     }

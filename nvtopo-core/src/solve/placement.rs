@@ -3,6 +3,7 @@
 use super::constraint::Constraint;
 use super::cpus::{CpuLimits, CpuRules, shares_of};
 use super::exact::Solution;
+use super::needs::{NodeMemory, NodePages};
 use super::nics::{fair_nics, nearest_nics};
 use super::objective::Objective;
 use super::score::{Score, scores};
@@ -25,10 +26,17 @@ pub struct PlacedGpu {
     pub uuid: Option<GpuUuid>,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs.
+    /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs. As many as were asked for, where
+    /// [so many](super::Request::cpus_per_gpu) were.
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
+    /// The memory that it is to have of each node. `None`: [none](super::Request::memory_per_gpu) was asked for, or nobody knows
+    /// what its nodes have.
+    pub memory: Option<Vec<NodeMemory>>,
+    /// The huge pages that it is to have of each node, by size. `None`: [none](super::Request::hugepages_per_gpu) were asked for,
+    /// or nobody knows what its nodes have.
+    pub huge_pages: Option<Vec<NodePages>>,
     /// The names of the NICs nearest to it, all of one path class.
     pub nics: Vec<String>,
     /// The class of the path to these NICs.
@@ -141,6 +149,11 @@ impl Placement {
         &self.remarks
     }
 
+    /// What belongs to the GPUs, to be changed.
+    pub(super) fn gpus_mut(&mut self) -> &mut [PlacedGpu] {
+        &mut self.gpus
+    }
+
     /// Adds what a person should know.
     pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
         self.remarks.extend(remarks);
@@ -200,6 +213,8 @@ pub(super) fn complete(
                 address: gpu.and_then(|gpu| gpu.address),
                 cpus: shares.gpus[position].cpus.clone(),
                 mems: shares.gpus[position].mems.clone(),
+                memory: None,
+                huge_pages: None,
                 nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
                 nic_path,
                 nic: own_nics[position].map(|nic| topology.device_name(nic)),

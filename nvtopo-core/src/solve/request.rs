@@ -8,6 +8,7 @@ use super::decision::{Decision, Question};
 use super::explain::Explanation;
 use super::gpu_ref::GpuRef;
 use super::mix::SizeMix;
+use super::needs::{Allotment, Needs, Service, Shortage, Supply, Taken};
 use super::placement::Placement;
 use super::unmet::{Unmet, witness};
 use crate::cpuset::CpuSet;
@@ -37,8 +38,13 @@ pub struct Request {
     require: Vec<Constraint>,
     prefer: Vec<Constraint>,
     limits: CpuLimits,
+    needs: Needs,
     /// The positions of GPUs that other jobs have.
     taken: Vec<usize>,
+    /// What else other jobs have; `None` where nobody keeps account of it.
+    used: Option<Taken>,
+    /// What the chosen GPUs are to be given, where that was decided with other jobs.
+    given: Option<Vec<Allotment>>,
 }
 
 impl Request {
@@ -114,10 +120,109 @@ impl Request {
         self
     }
 
+    /// So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. Without, or with 0,
+    /// each gets its [share](super::share_cpus). GPUs near which there are not so many are not chosen.
+    ///
+    /// ```
+    /// use nvtopo::{ErrorKind, Request, Topology};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?; // 112 CPUs beside each half
+    /// let placement = Request::gpus(2).cpus_per_gpu(8).solve(&dgx)?;
+    /// assert_eq!(placement.gpus()[0].cpus.to_string(), "0-3,112-115");
+    /// // Two such jobs' CPUs are not near to one half.
+    /// assert_eq!(Request::gpus(2).cpus_per_gpu(64).solve(&dgx)?.gpu_indices(), [0, 4]);
+    /// assert_eq!(Request::gpus(3).cpus_per_gpu(64).solve(&dgx).unwrap_err().kind(), ErrorKind::Unsatisfiable);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn cpus_per_gpu(mut self, cpus: usize) -> Self {
+        self.needs.cpus = cpus;
+        self
+    }
+
+    /// So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not
+    /// counted, nor is the memory of GPUs. Nodes are taken to be empty, but for what jobs of a [`Node`](super::Node) asked for.
+    /// A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?; // 1 TiB beside each half
+    /// let placement = Request::gpus(2).memory_per_gpu(600 << 30).solve(&dgx)?;
+    /// assert_eq!(placement.gpu_indices(), [0, 4]);
+    /// assert_eq!(placement.gpus()[1].memory.as_ref().unwrap()[0].node, 1);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn memory_per_gpu(mut self, bytes: u64) -> Self {
+        self.needs.memory = bytes;
+        self
+    }
+
+    /// So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes,
+    /// all of them. The pages that the topology shows as free are counted, less those that jobs of a [`Node`](super::Node) asked for.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let placement = Request::gpus(2).hugepages_per_gpu(2 << 20, 1024).solve(&dgx)?;
+    /// assert_eq!(placement.remarks(), ["the number of 2 MiB pages of NUMA node 0 is unknown: not checked"]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn hugepages_per_gpu(mut self, page_size: u64, count: u64) -> Self {
+        self.needs.pages.insert(page_size, count);
+        self
+    }
+
+    /// A NIC serves at most so many GPUs, those of other jobs of a [`Node`](super::Node) counted; 0: as many as it has to where
+    /// [all GPUs use NICs](super::gpus_per_nic). No set is chosen that is too large for the NICs, and those are compared by how well
+    /// they reach what is left of these.
+    ///
+    /// ```
+    /// use nvtopo::{ErrorKind, Request, Topology};
+    ///
+    /// let dgx1 = Topology::preset("dgx-1-v100")?; // 8 GPUs, 4 NICs
+    /// let placement = Request::gpus(4).gpus_per_nic(1).solve(&dgx1)?;
+    /// let mut nics: Vec<_> = placement.gpus().iter().filter_map(|gpu| gpu.nic.clone()).collect();
+    /// nics.sort();
+    /// assert_eq!(nics, ["mlx5_0", "mlx5_1", "mlx5_2", "mlx5_3"]);
+    /// assert_eq!(Request::gpus(5).gpus_per_nic(1).solve(&dgx1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn gpus_per_nic(mut self, gpus: usize) -> Self {
+        self.needs.per_nic = gpus;
+        self
+    }
+
     /// The GPUs at these positions belong to other jobs.
     pub(super) fn taken(mut self, positions: Vec<usize>) -> Self {
         self.taken = positions;
         self
+    }
+
+    /// What else belongs to other jobs.
+    pub(super) fn used(mut self, used: Taken) -> Self {
+        self.used = Some(used);
+        self
+    }
+
+    /// What the chosen GPUs are to be given, in their order.
+    pub(super) fn given(mut self, given: Vec<Allotment>) -> Self {
+        self.given = Some(given);
+        self
+    }
+
+    pub(super) fn limits(&self) -> &CpuLimits {
+        &self.limits
+    }
+
+    /// What there is beside the GPUs; `None` where nothing of it is asked for.
+    pub(super) fn supply(&self, topology: &Topology) -> Result<Option<Supply>> {
+        if self.needs.pages.contains_key(&0) {
+            return Err(Error::request("huge pages of 0 bytes were asked for").help("a usual size is 2 MiB"));
+        }
+        let none = Taken::default();
+        let used = self.used.as_ref().unwrap_or(&none);
+        Ok((!self.needs.is_empty()).then(|| Supply::of(topology, &self.needs, &self.limits, used)))
     }
 
     pub(super) fn count(&self) -> usize {
@@ -138,7 +243,7 @@ impl Request {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
     /// required.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        Ok(self.decide(topology)?.placement(topology, &self.limits))
+        self.decide(topology)?.placement(topology, self.service())
     }
 
     /// As [`solve`](Self::solve), and what would have been chosen instead.
@@ -158,24 +263,47 @@ impl Request {
         Ok(Explanation {
             next: decision.next(topology),
             first_fit: decision.first_fit(topology),
-            placement: decision.placement(topology, &self.limits),
+            placement: decision.placement(topology, self.service())?,
         })
+    }
+
+    fn service(&self) -> Service<'_> {
+        let (taken, given) = (self.used.as_ref(), self.given.as_deref());
+        Service { supply: None, taken, given, limits: &self.limits }
     }
 
     fn decide(&self, topology: &Topology) -> Result<Decision> {
         let question = self.question(topology)?;
+        let supply = self.supply(topology)?;
+        let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
         let mut unmet = Vec::new();
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
-            let limits = Limits::new(&constraints, topology, &question.class.weights);
+            let limits = Limits::new(&constraints, topology, &question.class.weights).served(
+                supply.as_ref(),
+                &shortages,
+                &question.class.weights,
+            );
             let task = question.task(&limits);
             let Question { class, criteria, .. } = &question;
-            let none = match class.kept.solve(&class.weights, &task, criteria) {
-                Ok(solution) => return Ok(Decision { question, limits, solution, preference, unmet }),
+            let weights = &class.weights;
+            let none = match class.kept.solve(weights, &task, criteria) {
+                Ok(solution) => {
+                    return Ok(Decision { question, limits, solution, preference, unmet, supply });
+                }
                 Err(none) => none,
             };
-            let witness = witness(topology, &class.weights, &task, &constraints, none);
+            let held = constraints.iter().map(|constraint| constraint.sentence());
+            let held: Vec<String> = held.chain(self.needs.sentences()).collect();
+            let mut witness = witness(topology, weights, &task, &held, none);
+            let matters = |short: &&Shortage| {
+                let free = weights.set(&short.gpus) & question.free;
+                short.most < self.count && short.most < free.count_ones() as usize
+            };
+            for short in shortages.iter().filter(matters) {
+                witness = format!("{witness}; {}", short.sentence(topology));
+            }
             let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
             unmet.push(Unmet { constraint, witness });
         }

@@ -22,12 +22,12 @@ impl fmt::Display for Unmet {
     }
 }
 
-/// Why no set of the task meets its constraints, with the most GPUs that do.
+/// Why no set of the task is of GPUs that do what is said, as parts of a sentence, with the most GPUs that do.
 pub(super) fn witness(
     topology: &Topology,
     weights: &Weights,
     task: &Task<'_>,
-    constraints: &[Constraint],
+    held: &[String],
     none: NoSet,
 ) -> String {
     let any = |count: usize| exact::solve(weights, &Task { count, objectives: &[], ..*task });
@@ -40,7 +40,6 @@ pub(super) fn witness(
             None
         }
     });
-    let held: Vec<String> = constraints.iter().map(|constraint| constraint.sentence()).collect();
     let names = |set| {
         let gpus = weights.positions(set);
         let names: Vec<String> = gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();

@@ -362,6 +362,10 @@ class Topology:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        cpus_per_gpu: int | None = None,
+        memory_per_gpu: int | str | None = None,
+        hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Placement:
         """Chooses the best GPUs, and the CPUs, memory and NICs beside each.
 
@@ -383,9 +387,14 @@ class Topology:
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
                 the calling thread, on any other all.
+            cpus_per_gpu: so many CPUs (hardware threads) near each GPU, whole cores first. None: each gets its share.
+            memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
+            hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
+                {"2MiB": 1024}.
+            gpus_per_nic: a NIC serves at most so many GPUs. None: as many as it has to where all GPUs use NICs.
 
         Raises InvalidRequestError for unknown names and contradictions, and UnsatisfiableError where there are not
-        enough GPUs.
+        enough GPUs, or none for which there is what is required.
 
         >>> import nvtopo
         >>> place = nvtopo.preset("dgx-a100").place(gpus=2, exclude=["GPU0"], reserve_cpus="0-1")
@@ -406,6 +415,10 @@ class Topology:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        cpus_per_gpu: int | None = None,
+        memory_per_gpu: int | str | None = None,
+        hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Explanation:
         """As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
 
@@ -836,7 +849,7 @@ class NumaNode:
 
     @property
     def huge_pages(self) -> list[HugePages]:
-        """Pages that were set aside on it, by increasing size."""
+        """Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says."""
 
     @property
     def gpu(self) -> str | None:
@@ -1045,6 +1058,16 @@ class PlacedGpu:
         """The NUMA nodes to take memory from; empty when unknown."""
 
     @property
+    def memory(self) -> dict[int, int] | None:
+        """The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
+        nobody knows what its nodes have."""
+
+    @property
+    def huge_pages(self) -> dict[int, dict[int, int]] | None:
+        """The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or
+        nobody knows what its nodes have."""
+
+    @property
     def nics(self) -> list[str]:
         """The names of the NICs nearest to it, all of one path class."""
 
@@ -1181,6 +1204,10 @@ class Alternative:
     @property
     def score(self) -> list[Score]:
         """One value for each objective, most important first."""
+
+    @property
+    def meets(self) -> bool:
+        """Whether it meets what is required, and what is preferred as far as that can be had."""
 
     @property
     def loss(self) -> Loss | None:
@@ -1355,6 +1382,10 @@ class Request:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        cpus_per_gpu: int | None = None,
+        memory_per_gpu: int | str | None = None,
+        hugepages_per_gpu: Mapping[int | str, int] | None = None,
+        gpus_per_nic: int | None = None,
     ) -> Request: ...
     @property
     def gpus(self) -> int:

@@ -2,8 +2,9 @@
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
 use crate::model::Topology;
-use crate::solve::{Alternative, Explanation, Placement, Plan, Proof, Shares};
+use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Shares};
 use crate::source::PRESETS;
+use crate::units::exact;
 use comfy_table::Cell;
 use std::fmt::Write;
 
@@ -26,7 +27,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
         table.add_row([
             head(format!("GPU{}", gpu.index)),
             Cell::new(&gpu.cpus),
-            Cell::new(or_unknown(gpu.mems.to_string())),
+            Cell::new(memory(gpu)),
             path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
             Cell::new(gpu.nic.as_deref().unwrap_or("none known")),
         ]);
@@ -50,11 +51,23 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
     out + &remarks(placement.remarks(), style)
 }
 
+/// The nodes to take memory from, or what is to be taken of each where a job asked for that.
+fn memory(gpu: &PlacedGpu) -> String {
+    let memory = gpu.memory.iter().flatten();
+    let pages = gpu.huge_pages.iter().flatten();
+    let given: Vec<String> = memory
+        .map(|given| format!("{}: {}", given.node, exact(given.bytes)))
+        .chain(pages.map(|given| format!("{}: {} pages of {}", given.node, given.count, exact(given.size))))
+        .collect();
+    if given.is_empty() { or_unknown(gpu.mems.to_string()) } else { given.join(", ") }
+}
+
 pub(super) fn explanation(explanation: &Explanation, style: Style) -> String {
     let mut out = placement(&explanation.placement, style) + "\n";
     let alternative = |name: &str, other: &Alternative| {
         let gpus: Vec<String> = other.gpu_indices.iter().map(|index| format!("GPU{index}")).collect();
         let loss = match other.loss {
+            _ if !other.meets => "do not have what is asked for".to_owned(),
             Some(loss) => loss.to_string(),
             None => "as good; the lowest numbers decided".to_owned(),
         };

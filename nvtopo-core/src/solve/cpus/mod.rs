@@ -144,6 +144,13 @@ pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[us
     Cow::Owned(deal_out(topology, rules, claimed))
 }
 
+/// For each GPU the usable CPUs near it, none where all of those are kept from it; and the usable CPUs by core.
+pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> (Vec<CpuSet>, Vec<CpuSet>) {
+    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let ground = Ground::of(topology, &rules, &[], &mut Vec::new());
+    (ground.near, ground.cores)
+}
+
 fn every_gpu(topology: &Topology) -> Vec<usize> {
     (0..topology.gpus().len()).collect()
 }

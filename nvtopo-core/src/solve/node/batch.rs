@@ -1,13 +1,18 @@
 //! Many jobs at once: the division of the free GPUs that is best for all of them, and how many there is room for.
 
 use super::{JobId, Node};
+use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::solve::constraint::Limits;
 use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
+use crate::solve::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
 use crate::solve::objective::{Set, Weight, best_rings};
+use crate::solve::placement::Placement;
+use crate::solve::quota::Quotas;
 use crate::solve::request::Request;
 use crate::solve::set;
+use std::collections::BTreeMap;
 
 /// The most GPUs of a machine of which all divisions are compared.
 const MAX_GPUS: usize = 16;
@@ -35,6 +40,8 @@ pub struct Batch {
 struct Want {
     question: Question,
     limits: Limits,
+    /// What there is beside the GPUs for it; `None` where it asks for nothing of that.
+    supply: Option<Supply>,
     /// What the best rings of so many GPUs carry on the empty machine.
     whole: Weight,
 }
@@ -75,21 +82,35 @@ impl Node {
         for (index, set) in order.iter().zip(&sets) {
             chosen[*index] = *set;
         }
-        // Each job is then completed on just its GPUs; the others are taken meanwhile.
-        let placements: Vec<_> = requests
-            .iter()
-            .zip(&wants)
-            .zip(&chosen)
-            .map(|((request, want), set)| {
-                let own = want.question.class.weights.positions(*set);
-                let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
-                request.clone().taken(others).solve(&self.topology)
-            })
-            .collect::<Result<_>>()?;
+        let given = self.allot(requests, &wants, &chosen)?;
+        // Each job is then completed on just its GPUs; the others, and what they are given, are taken meanwhile.
+        let complete_one = |index: usize, done: &BTreeMap<usize, Placement>| {
+            let own = wants[index].question.class.weights.positions(chosen[index]);
+            let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
+            let mut used = self.used();
+            for placement in done.values() {
+                used.add_nics(placement);
+            }
+            let others_given = given.iter().enumerate().filter(|(other, _)| *other != index);
+            others_given.flat_map(|(_, given)| given).for_each(|given| used.add_allotment(given));
+            let mut request = requests[index].clone().taken(others).used(used);
+            if wants[index].supply.is_some() {
+                request = request.given(given[index].clone());
+            }
+            request.solve(&self.topology)
+        };
+        // Those that leave room at NICs come first: the others take what they find.
+        let mut first: Vec<usize> = (0..wants.len()).collect();
+        first.sort_by_key(|index| wants[*index].limits.nic_room.is_none());
+        let mut placements = BTreeMap::new();
+        for index in first {
+            let placement = complete_one(index, &placements)?;
+            placements.insert(index, placement);
+        }
         let several = wants.iter().filter(|want| want.question.count > 1).count();
         let whole = ONE * several as u64;
         let share = if several == 0 { 1.0 } else { worth as f64 / whole as f64 };
-        let jobs = placements.into_iter().map(|placement| self.add(placement)).collect();
+        let jobs = placements.into_values().map(|placement| self.add(placement)).collect();
         Ok(Batch { jobs, share, optimal: complete || worth == whole })
     }
 
@@ -128,13 +149,34 @@ impl Node {
     fn wants(&self, requests: &[Request]) -> Result<Vec<Want>> {
         let taken = self.taken();
         let want = |request: &Request| {
-            let question = request.clone().taken(taken.clone()).question(&self.topology)?;
+            let request = request.clone().taken(taken.clone()).used(self.used());
+            let question = request.question(&self.topology)?;
+            let supply = request.supply(&self.topology)?;
             let weights = &question.class.weights;
             let (whole, _) = best_rings(weights, set::all(weights.gpus()), question.count);
-            let limits = Limits::new(request.required(), &self.topology, weights);
-            Ok(Want { question, limits, whole })
+            let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
+            let limits = Limits::new(request.required(), &self.topology, weights).served(
+                supply.as_ref(),
+                &shortages,
+                weights,
+            );
+            Ok(Want { question, limits, supply, whole })
         };
         requests.iter().map(want).collect()
+    }
+
+    /// What the GPUs of each job are given of what it asks for, all jobs together.
+    fn allot(&self, requests: &[Request], wants: &[Want], chosen: &[Set]) -> Result<Vec<Vec<Allotment>>> {
+        let mut all = Vec::new();
+        let mut counts = vec![0; wants.len()];
+        for (index, want) in wants.iter().enumerate() {
+            let Some(supply) = &want.supply else { continue };
+            let own = want.question.class.weights.positions(chosen[index]);
+            counts[index] = own.len();
+            all.extend(askers(&self.topology, supply, requests[index].limits(), &own, &self.free()));
+        }
+        let mut given = allot(&self.topology, &all).ok_or_else(not_enough)?.into_iter();
+        Ok(counts.into_iter().map(|count| given.by_ref().take(count).collect()).collect())
     }
 }
 
@@ -157,8 +199,11 @@ impl Search<'_> {
             return;
         };
         let want = &self.wants[*index];
-        let mut sets: Vec<(u64, Set)> =
-            want.sets(free, self.before(*index)).into_iter().map(|set| (want.share(set), set)).collect();
+        let mut sets: Vec<(u64, Set)> = want
+            .sets(free, self.before(*index), &self.quotas(*index))
+            .into_iter()
+            .map(|set| (want.share(set), set))
+            .collect();
         sets.sort_by_key(|(share, _)| std::cmp::Reverse(*share));
         let later = self.order[self.chosen.len() + 1..].iter();
         let most: u64 = later.map(|index| if self.wants[*index].question.count > 1 { ONE } else { 0 }).sum();
@@ -168,9 +213,11 @@ impl Search<'_> {
             if enough || (self.steps >= MAX_STEPS && self.best.is_some()) {
                 return;
             }
-            self.chosen.push(set);
-            self.next(free & !set, worth + share);
-            self.chosen.pop();
+            if self.can_serve(*index, set) {
+                self.chosen.push(set);
+                self.next(free & !set, worth + share);
+                self.chosen.pop();
+            }
         }
     }
 
@@ -180,15 +227,53 @@ impl Search<'_> {
             self.best = Some((0, self.chosen.clone()));
             return;
         };
-        for set in self.wants[*index].sets(free, self.before(*index)) {
+        for set in self.wants[*index].sets(free, self.before(*index), &self.quotas(*index)) {
             self.steps += 1;
             if self.best.is_some() || self.steps >= MAX_STEPS {
                 return;
             }
-            self.chosen.push(set);
-            self.any(free & !set);
-            self.chosen.pop();
+            if self.can_serve(*index, set) {
+                self.chosen.push(set);
+                self.any(free & !set);
+                self.chosen.pop();
+            }
         }
+    }
+
+    /// Whether there is enough beside the GPUs of one more job and of those that have some.
+    fn can_serve(&self, index: usize, set: Set) -> bool {
+        self.wants[index].supply.is_none() || can_serve(&self.places(Some((index, set))))
+    }
+
+    /// The GPUs that were given away, and those of one more job, as far as their jobs ask for anything beside them.
+    fn places(&self, more: Option<(usize, Set)>) -> Vec<(usize, &Supply)> {
+        let chosen = self.order.iter().copied().zip(self.chosen.iter().copied()).chain(more);
+        let of_one = |(index, set): (usize, Set)| {
+            let Want { question, supply, .. } = &self.wants[index];
+            let places = supply.as_ref().map(|supply| {
+                question.class.weights.positions(set).into_iter().map(move |gpu| (gpu, supply))
+            });
+            places.into_iter().flatten()
+        };
+        chosen.flat_map(of_one).collect()
+    }
+
+    /// What a job has to keep to: on large machines, where only one set is looked at, what those before leave of what is beside the
+    /// GPUs.
+    fn quotas(&self, index: usize) -> Quotas {
+        let Want { question, limits, supply, .. } = &self.wants[index];
+        let weights = &question.class.weights;
+        let Some(supply) = supply.as_ref().filter(|_| weights.gpus() > MAX_GPUS) else {
+            return limits.quotas.clone();
+        };
+        let asker = |(gpu, supply)| Asker { gpu, supply, share: CpuSet::new(), avoid: CpuSet::new() };
+        let before: Vec<Asker<'_>> = self.places(None).into_iter().map(asker).collect();
+        let mut taken = Taken::default();
+        for given in allot(weights.topology(), &before).into_iter().flatten() {
+            taken.add_allotment(&given);
+        }
+        let shortages = supply.less(&taken).shortages();
+        shortages.map_or_else(|_| limits.quotas.clone(), |shortages| Quotas::of(&shortages, weights))
     }
 
     /// The set of the request before, if it asks for the same: of equal ones the lower GPUs go to the first.
@@ -201,7 +286,7 @@ impl Search<'_> {
 impl Want {
     fn is_like(&self, other: &Self) -> bool {
         let of = |want: &Self| (want.question.count, want.question.free, want.question.include);
-        of(self) == of(other) && self.limits == other.limits
+        of(self) == of(other) && self.limits == other.limits && self.supply == other.supply
     }
 
     /// What the rings of a set carry, as a part of the most. One GPU has nobody to exchange anything with.
@@ -215,14 +300,14 @@ impl Want {
 
     /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the
     /// best.
-    fn sets(&self, free: Set, above: Set) -> Vec<Set> {
+    fn sets(&self, free: Set, above: Set, quotas: &Quotas) -> Vec<Set> {
         let mut free = free & self.question.free;
         let weights = &self.question.class.weights;
         if self.question.include & !free != 0 || (free.count_ones() as usize) < self.question.count {
             return Vec::new();
         }
         if weights.gpus() > MAX_GPUS {
-            let task = Task { free, ..self.question.task(&self.limits) };
+            let task = Task { free, quotas: Some(quotas), ..self.question.task(&self.limits) };
             return exact::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
         }
         if above != 0 {
@@ -231,23 +316,23 @@ impl Want {
         let mut found = Vec::new();
         let everything = [free];
         for scope in self.limits.scopes.as_deref().unwrap_or(&everything) {
-            self.grow(0, free & scope, &mut found);
+            self.grow(0, free & scope, quotas, &mut found);
         }
         found
     }
 
-    fn grow(&self, set: Set, open: Set, found: &mut Vec<Set>) {
+    fn grow(&self, set: Set, open: Set, quotas: &Quotas, found: &mut Vec<Set>) {
         let missing = self.question.count - set.count_ones() as usize;
         if missing == 0 {
             found.extend((self.question.include & !set == 0).then_some(set));
             return;
         }
-        let mut left = open;
+        let mut left = quotas.open(set, open);
         while left.count_ones() as usize >= missing {
             let gpu = left.trailing_zeros() as usize;
             left &= left - 1;
             let near = self.limits.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
-            self.grow(set | 1 << gpu, left & near, found);
+            self.grow(set | 1 << gpu, left & near, quotas, found);
         }
     }
 }

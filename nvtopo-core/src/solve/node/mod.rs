@@ -5,6 +5,7 @@
 mod batch;
 
 use super::class::Class;
+use super::needs::Taken;
 use super::placement::Placement;
 use super::request::Request;
 use super::set::usable;
@@ -36,7 +37,8 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A machine and the jobs on it. GPUs that a job has are free for no other.
+/// A machine and the jobs on it. GPUs that a job has are free for no other, nor are the CPUs, memory and huge pages that it was
+/// given.
 ///
 /// ```
 /// use nvtopo::{Request, Topology, solve::Node};
@@ -87,7 +89,7 @@ impl Node {
 
     /// What a job would get now. Errors as [`Request::solve`].
     pub fn what_if(&self, request: &Request) -> Result<Placement> {
-        request.clone().taken(self.taken()).solve(&self.topology)
+        request.clone().taken(self.taken()).used(self.used()).solve(&self.topology)
     }
 
     /// Places a job. Errors as [`Request::solve`], and then nothing changes.
@@ -106,6 +108,15 @@ impl Node {
     /// The positions of the GPUs that jobs have.
     fn taken(&self) -> Vec<usize> {
         self.jobs.values().flat_map(|placement| placement.gpus().iter().map(|gpu| gpu.position)).collect()
+    }
+
+    /// What jobs have besides GPUs.
+    fn used(&self) -> Taken {
+        let mut used = Taken::default();
+        for placement in self.jobs.values() {
+            used.add_job(placement);
+        }
+        used
     }
 
     fn add(&mut self, placement: Placement) -> JobId {

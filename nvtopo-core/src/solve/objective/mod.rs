@@ -46,6 +46,8 @@ pub struct Partial<'a> {
     pub to_chosen: &'a [(Weight, Weight)],
     /// The greatest weight of any pair of candidates.
     pub greatest: Weight,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub nic_room: Option<&'a [usize]>,
 }
 
 impl Partial<'_> {

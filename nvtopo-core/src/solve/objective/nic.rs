@@ -2,12 +2,13 @@
 //!
 //! max over assignments a of NICs to the GPUs of S of min over i in S of b(i, a(i)), in GB/s, one direction; at equal bandwidth
 //! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)).
-//! A NIC serves as many GPUs at most as it has to where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉. NICs whose port is
+//! A NIC serves as many GPUs at most as it has to where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, or as many as the
+//! request says less those of other jobs. NICs whose port is
 //! down do not count; where there is none, all sets are worth nothing.
 
 use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::solve::memo::Function;
-use crate::solve::nics::bottleneck;
+use crate::solve::nics::{bottleneck, repeated};
 use crate::solve::set::members;
 
 pub(super) struct Nic;
@@ -27,6 +28,13 @@ impl Objective for Nic {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let surroundings = partial.weights.surroundings();
+        if let Some(room) = partial.nic_room {
+            let count = partial.chosen.count_ones() as usize;
+            let rows: Vec<Vec<Weight>> =
+                members(partial.chosen).map(|gpu| repeated(surroundings.to_nics(gpu), room, count)).collect();
+            let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
+            return bottleneck(&rows, 1).unwrap_or_default().into();
+        }
         partial.weights.memo.value(Function::Nic, partial.chosen, || {
             let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| surroundings.to_nics(gpu)).collect();
             bottleneck(&rows, surroundings.per_nic()).unwrap_or_default().into()

@@ -2,6 +2,7 @@
 
 use super::order::Dimension;
 use crate::error::{Error, Result};
+use crate::units::{SIZES, quantity};
 use std::str::FromStr;
 
 /// Bytes of one value: activations and gradients in 16 bits.
@@ -182,39 +183,9 @@ impl FromStr for Transformer {
     }
 }
 
-/// What may follow a number of bytes.
-const SIZES: &[(&str, f64)] = &[
-    ("", 1.0),
-    ("B", 1.0),
-    ("kB", 1e3),
-    ("KB", 1e3),
-    ("MB", 1e6),
-    ("GB", 1e9),
-    ("TB", 1e12),
-    ("KiB", 1024.0),
-    ("MiB", 1_048_576.0),
-    ("GiB", 1_073_741_824.0),
-    ("TiB", 1_099_511_627_776.0),
-];
-
 /// What may follow a count: people say 7B for seven billion.
 const COUNTS: &[(&str, f64)] =
     &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6), ("B", 1e9), ("G", 1e9), ("T", 1e12)];
-
-/// The most that a quantity may be; sums of many stay exact enough.
-const MAX_QUANTITY: f64 = 1e18;
-
-/// A number that is not negative with one of the units behind it.
-fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
-    let text = text.trim();
-    // `e` and what follows a sign may belong to the number, so the longest number wins.
-    let mut split = text.char_indices().map(|(at, _)| at).chain([text.len()]).rev();
-    let (number, unit) =
-        split.find_map(|at| Some((text[..at].parse::<f64>().ok()?, text[at..].trim_start())))?;
-    let (_, factor) = units.iter().find(|(name, _)| *name == unit)?;
-    let value = (number * factor).round();
-    (0.0..=MAX_QUANTITY).contains(&value).then_some(value as u64)
-}
 
 #[cfg(test)]
 mod tests {

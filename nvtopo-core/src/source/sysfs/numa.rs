@@ -147,8 +147,9 @@ fn huge_pages(tree: &Tree, node: &str, memory: Option<u64>, sizes: &mut Option<V
     });
     let pages = |&size: &u64| {
         let count = |name: &str| tree.text(&format!("{folder}/hugepages-{size}kB/{name}"))?.parse().ok();
-        let total = count("nr_hugepages").filter(|total| *total > 0)?;
-        Some(HugePages { size: size.checked_mul(1024)?, total, free: count("free_hugepages")? })
+        let total = count("nr_hugepages")?;
+        let free = if total == 0 { 0 } else { count("free_hugepages")? };
+        Some(HugePages { size: size.checked_mul(1024)?, total, free })
     };
     let found = known.iter().filter_map(pages).collect();
     if !known.is_empty() || memory.is_some_and(|bytes| bytes > 0) {

@@ -111,7 +111,7 @@ node! {
         /// Pairs of another NUMA node's number and the kernel's distance to it.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         distances: Vec<(u32, u32)>,
-        /// Pages that were set aside on it.
+        /// Pages that were set aside on it; a size of which there are none has a count of 0. Empty: nobody says.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         huge_pages: Vec<HugePages>,
         /// The GPU whose memory this node is.

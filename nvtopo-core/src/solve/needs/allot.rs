@@ -1,0 +1,154 @@
+//! What each chosen GPU is given of what there is.
+
+use super::flow::divide;
+use super::supply::{Demand, Kind, Place, demands};
+use super::{NodeMemory, NodePages, Supply};
+use crate::cpuset::CpuSet;
+use crate::model::Topology;
+
+/// What a GPU is given of what its job needs. `None`: it was not asked for, or nobody knows what there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in super::super) struct Allotment {
+    pub(in super::super) cpus: Option<CpuSet>,
+    pub(in super::super) memory: Option<Vec<NodeMemory>>,
+    pub(in super::super) pages: Option<Vec<NodePages>>,
+}
+
+/// A GPU that is given what its job needs.
+pub(in super::super) struct Asker<'a> {
+    /// Its position.
+    pub(in super::super) gpu: usize,
+    /// What there is for its job.
+    pub(in super::super) supply: &'a Supply,
+    /// The CPUs that it gets first.
+    pub(in super::super) share: CpuSet,
+    /// The CPUs that it gets last.
+    pub(in super::super) avoid: CpuSet,
+}
+
+/// Whether there is enough for all of these GPUs, each with what there is for its job.
+pub(in super::super) fn can_serve(all: &[(usize, &Supply)]) -> bool {
+    demands(all).iter().all(|demand| demand.divide().is_some())
+}
+
+/// What each is given, in the order of the askers; `None` where there is not enough for all.
+pub(in super::super) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Option<Vec<Allotment>> {
+    let all: Vec<(usize, &Supply)> = askers.iter().map(|asker| (asker.gpu, asker.supply)).collect();
+    let mut given = vec![Allotment::default(); askers.len()];
+    // CPUs come first: memory is then taken beside them.
+    for mut demand in demands(&all) {
+        for (taker, stocks) in demand.takers.iter().zip(&mut demand.stocks_of) {
+            let (share, own) = (&askers[*taker].share, given[*taker].cpus.as_ref());
+            let cpus = own.unwrap_or(share);
+            stocks.sort_by_cached_key(|stock| match &demand.places[*stock] {
+                Place::Nics => false,
+                Place::Cpus(part) => part.is_disjoint(share),
+                Place::Node(node) => {
+                    !topology.numa_nodes().any(|numa| numa.os_index == *node && !numa.cpus.is_disjoint(cpus))
+                }
+            });
+        }
+        let drawn = demand.divide()?;
+        if demand.kind == Kind::Nics {
+            continue;
+        }
+        if demand.kind == Kind::Cpus {
+            for (taker, cpus) in demand.takers.iter().zip(hand_out(&demand, &drawn, askers)) {
+                given[*taker].cpus = Some(cpus);
+            }
+            continue;
+        }
+        for (taker, amounts) in demand.takers.iter().zip(&drawn) {
+            let mut parts: Vec<(u32, u64)> = demand
+                .places
+                .iter()
+                .zip(amounts)
+                .filter_map(|(place, amount)| match place {
+                    Place::Node(node) if *amount > 0 => Some((*node, *amount)),
+                    _ => None,
+                })
+                .collect();
+            parts.sort_unstable();
+            if let Kind::Pages(size) = demand.kind {
+                let pages = parts.into_iter().map(|(node, count)| NodePages { node, size, count });
+                given[*taker].pages.get_or_insert_default().extend(pages);
+            } else {
+                let memory = parts.into_iter().map(|(node, bytes)| NodeMemory { node, bytes });
+                given[*taker].memory = Some(memory.collect());
+            }
+        }
+    }
+    Some(given)
+}
+
+impl Demand {
+    /// How much each gets of each stock.
+    fn divide(&self) -> Option<Vec<Vec<u64>>> {
+        let stocks_of: Vec<&[usize]> = self.stocks_of.iter().map(Vec::as_slice).collect();
+        divide(&self.needs, &stocks_of, &self.stocks)
+    }
+}
+
+/// The CPUs of each taker, so many of each part as was drawn: of its own share first, and last of those to avoid.
+fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<CpuSet> {
+    let mut given = vec![CpuSet::new(); demand.takers.len()];
+    for (stock, place) in demand.places.iter().enumerate() {
+        let Place::Cpus(part) = place else { continue };
+        let mut free = part.clone();
+        let mut missing: Vec<usize> = drawn.iter().map(|amounts| amounts[stock] as usize).collect();
+        let rounds: [fn(&CpuSet, &Asker<'_>) -> CpuSet; 3] = [
+            |free, asker| free.intersection(&asker.share),
+            |free, asker| free.difference(&asker.avoid),
+            |free, _| free.clone(),
+        ];
+        for round in rounds {
+            for (index, taker) in
+                demand.takers.iter().enumerate().filter(|(index, _)| missing[*index] > 0).collect::<Vec<_>>()
+            {
+                let asker = &askers[*taker];
+                let cpus = take(&round(&free, asker), &asker.supply.cores, missing[index]);
+                missing[index] -= cpus.len();
+                free = free.difference(&cpus);
+                given[index] = given[index].union(&cpus);
+            }
+        }
+    }
+    given
+}
+
+/// So many CPUs, or all where there are fewer: whole cores, and then threads of cores of which others are taken already.
+pub(super) fn take(free: &CpuSet, cores: &[CpuSet], count: usize) -> CpuSet {
+    let mut taken = CpuSet::new();
+    for core in cores.iter().filter(|core| core.is_subset(free)) {
+        if taken.len() + core.len() <= count {
+            taken = taken.union(core);
+        }
+    }
+    let left = free.difference(&taken);
+    let mut broken: Vec<CpuSet> =
+        cores.iter().map(|core| core.intersection(&left)).filter(|core| !core.is_empty()).collect();
+    broken.sort_by_key(CpuSet::len);
+    for cpu in broken.iter().flat_map(CpuSet::iter).take(count - taken.len()) {
+        taken.insert(cpu);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> CpuSet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn whole_cores_come_first() {
+        let cores = [set("0,8"), set("1,9"), set("2,10"), set("3,11")];
+        assert_eq!(take(&set("0-3,8-11"), &cores, 4), set("0-1,8-9"));
+        assert_eq!(take(&set("0-3,8-11"), &cores, 5), set("0-2,8-9"));
+        // A core with one thread taken is broken already.
+        assert_eq!(take(&set("0-3,9-11"), &cores, 3), set("0-1,9"));
+        assert_eq!(take(&set("0-1"), &cores, 3), set("0-1"));
+    }
+}

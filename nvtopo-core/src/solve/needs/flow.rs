@@ -1,0 +1,101 @@
+//! Dividing stocks among those that may draw on some of them each.
+
+use std::collections::VecDeque;
+
+/// How much each taker gets of each stock; `None` where they cannot all have what they need. A taker draws on its stocks in the
+/// order in which they are listed, as far as the others leave it the choice.
+pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> Option<Vec<Vec<u64>>> {
+    let mut left = stocks.to_vec();
+    let mut drawn = vec![vec![0; stocks.len()]; needs.len()];
+    // First what is at hand, then by moving others out of the way.
+    let mut missing: Vec<u64> = Vec::with_capacity(needs.len());
+    for (taker, need) in needs.iter().enumerate() {
+        let mut need = *need;
+        for &stock in stocks_of[taker] {
+            let own = need.min(left[stock]);
+            (drawn[taker][stock], left[stock], need) =
+                (drawn[taker][stock] + own, left[stock] - own, need - own);
+        }
+        missing.push(need);
+    }
+    for (taker, missing) in missing.iter_mut().enumerate() {
+        while *missing > 0 {
+            let (way, end) = way(taker, stocks_of, &drawn, &left)?;
+            let of_others =
+                way.iter().skip(1).map(|(other, from)| drawn[*other][*from]).min().unwrap_or(u64::MAX);
+            let amount = (*missing).min(left[end]).min(of_others);
+            // Each on the way gives up a stock to the one before and draws on the next instead.
+            for (index, (own, from)) in way.iter().enumerate() {
+                let to = way.get(index + 1).map_or(end, |(_, to)| *to);
+                if index > 0 {
+                    drawn[*own][*from] -= amount;
+                }
+                drawn[*own][to] += amount;
+            }
+            left[end] -= amount;
+            *missing -= amount;
+        }
+    }
+    Some(drawn)
+}
+
+/// A shortest chain of takers from one to a stock with something left: each with the stock that it gives up, which means nothing
+/// for the first.
+fn way(
+    start: usize,
+    stocks_of: &[&[usize]],
+    drawn: &[Vec<u64>],
+    left: &[u64],
+) -> Option<(Vec<(usize, usize)>, usize)> {
+    // Who wants the stock, and for each taker which stock it would give up.
+    let mut wanted_by = vec![None; left.len()];
+    let mut gives = vec![None; drawn.len()];
+    let mut queue = VecDeque::from([start]);
+    while let Some(taker) = queue.pop_front() {
+        for &stock in stocks_of[taker] {
+            if wanted_by[stock].is_some() {
+                continue;
+            }
+            wanted_by[stock] = Some(taker);
+            if left[stock] > 0 {
+                let mut chain = Vec::new();
+                let mut own = taker;
+                while let Some((stock, before)) = gives[own] {
+                    chain.push((own, stock));
+                    own = before;
+                }
+                chain.push((start, usize::MAX));
+                chain.reverse();
+                return Some((chain, stock));
+            }
+            for other in 0..drawn.len() {
+                if other != start && gives[other].is_none() && drawn[other][stock] > 0 {
+                    gives[other] = Some((stock, taker));
+                    queue.push_back(other);
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn others_move_out_of_the_way() {
+        // The first takes of stock 0, which is all that the last can use; the one between can use both.
+        let drawn = divide(&[4, 4, 4], &[&[0, 1], &[1, 2], &[0]], &[4, 4, 5]).unwrap();
+        assert_eq!(drawn, [vec![0, 4, 0], vec![0, 0, 4], vec![4, 0, 0]]);
+        assert_eq!(divide(&[4, 4, 4], &[&[0, 1], &[1], &[0]], &[4, 4, 5]), None);
+    }
+
+    #[test]
+    fn needs_are_split_where_they_must_be() {
+        let drawn = divide(&[6, 6], &[&[0, 1], &[0, 1]], &[8, 4]).unwrap();
+        assert_eq!(drawn, [vec![6, 0], vec![2, 4]]);
+        assert_eq!(divide(&[1], &[&[]], &[]), None);
+        assert_eq!(divide(&[], &[], &[3]), Some(vec![]));
+    }
+}
