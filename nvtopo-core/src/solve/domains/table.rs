@@ -13,6 +13,10 @@ const MAX_KEPT: usize = 64;
 /// The most combinations that are looked at for one request.
 const MAX_STEPS: u64 = 50_000_000;
 
+/// There are more combinations than are looked at.
+#[derive(Debug)]
+pub(super) struct TooMany;
+
 /// What adds up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Additive {
@@ -82,15 +86,14 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// The best set within a limit; none where there is none. By what is left, too, if what an empty machine has is given.
-    /// `None`: too many combinations.
+    /// The best set within a limit; `None` where there is none. By what is left, too, if what an empty machine has is given.
     pub(super) fn best(
         tree: &'a Tree,
         ask: &'a Ask<'a>,
         limit: Limit,
         sums: &'a [Additive],
         whole: Option<&[Weight]>,
-    ) -> Option<Option<Found>> {
+    ) -> Result<Option<Found>, TooMany> {
         let mut own = Self {
             tree,
             ask,
@@ -110,7 +113,7 @@ impl<'a> Table<'a> {
             if held < included || ask.count < row.least || ask.count >= row.least + row.count {
                 continue;
             }
-            let elsewhere = own.left.then(|| own.elsewhere(top)).unwrap_or_default();
+            let elsewhere = if own.left { own.elsewhere(top) } else { Most::default() };
             let (from, to) = own.cells[row.first + ask.count - row.least];
             for place in from..to {
                 let mut entry = own.entries[place as usize];
@@ -129,7 +132,7 @@ impl<'a> Table<'a> {
         }
         let found =
             best.map(|(sums, _, place, most)| Found { gpus: own.taken(place), sums, most, steps: own.steps });
-        Some(found)
+        Ok(found)
     }
 
     /// The largest domains of at least a weight, which hold every set of at least that, each with the NUMA nodes that larger
@@ -176,21 +179,21 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// What a domain can give. `None` within: not what it must.
-    fn row(&mut self, domain: usize) -> Option<Option<Row>> {
+    /// What a domain can give. `None`: not what it must.
+    fn row(&mut self, domain: usize) -> Result<Option<Row>, TooMany> {
         let own = &self.tree.domains[domain];
         let row = if own.parts.is_empty() {
             self.leaf(domain)
         } else {
             let mut row: Option<Row> = None;
             for part in own.parts.iter().rev() {
-                let Some(first) = self.row(*part)? else { return Some(None) };
+                let Some(first) = self.row(*part)? else { return Ok(None) };
                 row = match row {
                     None => Some(first),
                     Some(later) => self.join(first, later, own.weight)?,
                 };
                 if row.is_none() {
-                    return Some(None);
+                    return Ok(None);
                 }
             }
             row
@@ -198,7 +201,7 @@ impl<'a> Table<'a> {
         if let Some(row) = row {
             self.finish(domain, row);
         }
-        Some(row)
+        Ok(row)
     }
 
     fn leaf(&mut self, domain: usize) -> Option<Row> {
@@ -229,11 +232,11 @@ impl<'a> Table<'a> {
         sums
     }
 
-    /// What one part and the later ones can give together; none where they must give too much.
-    fn join(&mut self, first: Row, later: Row, weight: Weight) -> Option<Option<Row>> {
+    /// What one part and the later ones can give together; `None` where they must give too much.
+    fn join(&mut self, first: Row, later: Row, weight: Weight) -> Result<Option<Row>, TooMany> {
         let least = first.least + later.least;
         if least > self.ask.count {
-            return Some(None);
+            return Ok(None);
         }
         let most = (least + first.count + later.count - 2).min(self.ask.count);
         let row = Row { least, first: self.cells.len(), count: most + 1 - least };
@@ -259,13 +262,13 @@ impl<'a> Table<'a> {
                 }
             }
             if kept.len() > MAX_KEPT || self.steps > MAX_STEPS {
-                return None;
+                return Err(TooMany);
             }
             let begin = self.entries.len() as u32;
             self.entries.extend_from_slice(&kept);
             self.cells.push((begin, self.entries.len() as u32));
         }
-        Some(Some(row))
+        Ok(Some(row))
     }
 
     /// Adds what a domain counts as a whole.

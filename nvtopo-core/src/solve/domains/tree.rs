@@ -46,7 +46,9 @@ impl Tree {
         }
         let (homes, costs) = homes(topology)?;
         let mut sizes = vec![0; costs.len()];
-        homes.iter().for_each(|home| sizes[*home] += 1);
+        for home in &homes {
+            sizes[*home] += 1;
+        }
         let mut growth =
             Growth { topology, nics: nearest(topology)?, homes, costs, sizes, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
@@ -153,7 +155,7 @@ fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
         let cost = key.as_ref().map_or(1, Vec::len);
         let nodes = key.clone().unwrap_or_default();
         let number = *numbers.entry(key).or_insert_with(|| {
-            costs.push(cost as i64);
+            costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
             costs.len() - 1
         });
         if nodes.into_iter().any(|node| *seen.entry(node).or_insert(number) != number) {
@@ -198,9 +200,10 @@ impl Growth<'_> {
 
     /// A domain of these GPUs with all in it; `None` where their pairs do not make one.
     fn grow(&mut self, gpus: Vec<usize>) -> Option<usize> {
-        let Some(least) = self.least(&gpus)? else {
+        if gpus.len() == 1 {
             return Some(self.leaf(gpus, Weight::MAX));
-        };
+        }
+        let least = self.least(&gpus)?;
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut singles: BTreeMap<(usize, Weight), Vec<usize>> = BTreeMap::new();
         for part in self.joined(&gpus, least)? {
@@ -220,21 +223,15 @@ impl Growth<'_> {
             own.push((part[0], self.grow(part)?));
         }
         own.sort_unstable();
-        let parts = own.into_iter().map(|(_, part)| part).collect();
-        let parts = self.by_home(parts, least);
+        let parts: Vec<usize> = own.into_iter().map(|(_, part)| part).collect();
+        let parts = self.by_home(&parts, least);
         Some(self.whole(parts, least))
     }
 
-    /// The least weight of a pair, if there is one; `None` where one is unknown.
-    fn least(&self, gpus: &[usize]) -> Option<Option<Weight>> {
-        let mut least = None;
-        for (index, a) in gpus.iter().enumerate() {
-            for b in &gpus[index + 1..] {
-                let weight = self.weight(*a, *b)?;
-                least = Some(least.map_or(weight, |least: Weight| least.min(weight)));
-            }
-        }
-        Some(least)
+    /// The least weight of a pair; `None` where one is unknown.
+    fn least(&self, gpus: &[usize]) -> Option<Weight> {
+        let pairs = gpus.iter().enumerate().flat_map(|(index, a)| gpus[index + 1..].iter().map(|b| (*a, *b)));
+        pairs.map(|(a, b)| self.weight(a, b)).try_fold(Weight::MAX, |least, weight| Some(least.min(weight?)))
     }
 
     /// The groups that pairs of more than the least weight join, each by increasing GPU; `None` where these do not join all
@@ -257,9 +254,9 @@ impl Growth<'_> {
     }
 
     /// The parts, with those of one home together where there are others.
-    fn by_home(&mut self, parts: Vec<usize>, weight: Weight) -> Vec<usize> {
+    fn by_home(&mut self, parts: &[usize], weight: Weight) -> Vec<usize> {
         let mut together: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for part in &parts {
+        for part in parts {
             if let Some(home) = self.domains[*part].1 {
                 together.entry(home).or_default().push(*part);
             }
