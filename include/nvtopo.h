@@ -282,6 +282,36 @@ typedef struct {
 } nvtopo_pair;
 
 /**
+ * Where a new instance (MIG) should lie.
+ */
+typedef struct {
+    /**
+     * The position of the GPU among the devices of the topology.
+     */
+    size_t device;
+    /**
+     * The index of the GPU: the one that nvidia-smi shows.
+     */
+    uint32_t index;
+    /**
+     * How many compute slices it has.
+     */
+    uint32_t slices;
+    /**
+     * The first memory slice.
+     */
+    uint32_t start;
+    /**
+     * How many memory slices.
+     */
+    uint32_t size;
+    /**
+     * The name of its profile, such as "3g.40gb"; "" when the memory of the GPU is not known.
+     */
+    char profile[48];
+} nvtopo_instance_placement;
+
+/**
  * The value of the chosen GPUs by one objective.
  */
 typedef struct {
@@ -631,6 +661,24 @@ nvtopo_status nvtopo_topology_instance_memory(const nvtopo_topology *topology,
                                               size_t gpu,
                                               size_t i,
                                               uint64_t *bytes);
+
+/**
+ * Where a new instance should lie among the GPUs that are divided: where what is left for the next instances shrinks least;
+ * of equal GPUs the fullest. `size` is a profile, such as "3g.40gb", or a number of compute slices, such as "3". `only` are
+ * the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are all.
+ *
+ *     nvtopo_instance_placement place;
+ *     if (nvtopo_topology_place_instance(topology, "3g.40gb", "", &place) == NVTOPO_STATUS_OK)
+ *         printf("nvidia-smi mig -i %u -cgi %s:%u -C\n", (unsigned)place.index, place.profile, (unsigned)place.start);
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where no divided GPU has such a profile, and `NVTOPO_STATUS_UNSATISFIABLE`
+ * where none has room. A GPU on which the places of present instances are not known, which drivers tell to administrators
+ * only, is not chosen.
+ */
+nvtopo_status nvtopo_topology_place_instance(const nvtopo_topology *topology,
+                                             const char * size,
+                                             const char * only,
+                                             nvtopo_instance_placement *placement);
 
 /**
  * A request for `gpus` GPUs of any kind.

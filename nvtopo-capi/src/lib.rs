@@ -10,6 +10,7 @@ pub mod chooser;
 pub mod cpuset;
 pub mod gpu;
 mod handle;
+pub mod instance;
 pub mod node;
 pub mod placement;
 pub mod plan;

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "status",
     "cpuset",
     "topology",
     "gpu",
+    "instance",
     "request",
     "placement",
     "chooser",

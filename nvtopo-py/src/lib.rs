@@ -13,6 +13,7 @@ mod cpuset;
 mod devices;
 mod environment;
 mod error;
+mod instance;
 mod node;
 mod pairs;
 mod placement;
@@ -72,6 +73,8 @@ mod _nvtopo {
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
     use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
+    #[pymodule_export]
+    use super::instance::InstancePlacement;
     #[pymodule_export]
     use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
