@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 15] = [
+const FILES: [&str; 19] = [
     "status",
     "cpuset",
     "topology",
@@ -11,12 +11,16 @@ const FILES: [&str; 15] = [
     "instance",
     "request",
     "placement",
+    "explanation",
     "chooser",
     "node",
     "rules",
+    "visible",
     "plan",
+    "environment",
     "ranks",
     "binding",
+    "bound",
     "snapshot",
     "handle",
 ];
