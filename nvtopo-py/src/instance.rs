@@ -1,6 +1,7 @@
 //! Where a new instance of a divided GPU (MIG) should lie.
 
 use crate::error::raise;
+use crate::pickle::{Reduced, reduce};
 use nvtopo::Topology;
 use nvtopo::solve::mig::{self, InstanceSize};
 use pyo3::prelude::*;
@@ -38,8 +39,14 @@ pub(crate) struct InstancePlacement {
     size: u32,
 }
 
+crate::pickle::plain!(InstancePlacement { gpu, profile, slices, start, size });
+
 #[pymethods]
 impl InstancePlacement {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "InstancePlacement", self)
+    }
+
     fn __repr__(&self) -> String {
         let size = self.profile.clone().unwrap_or_else(|| format!("{}g", self.slices));
         format!("<InstancePlacement of {size}: GPU{} from memory slice {}>", self.gpu, self.start)

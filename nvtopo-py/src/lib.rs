@@ -16,6 +16,7 @@ mod error;
 mod instance;
 mod node;
 mod pairs;
+mod pickle;
 mod placement;
 mod plan;
 mod ranks;
@@ -79,6 +80,8 @@ mod _nvtopo {
     use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
     use super::pairs::{BandwidthMatrix, Pair};
+    #[pymodule_export]
+    use super::pickle::remake;
     #[pymodule_export]
     use super::placement::{Alternative, Explanation, Loss, PlacedGpu, Placement, Score};
     #[pymodule_export]

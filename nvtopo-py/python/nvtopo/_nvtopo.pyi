@@ -51,6 +51,7 @@ __all__ = [
     "WrongMachineError",
     "_ERROR_KINDS",
     "__version__",
+    "_remake",
     "bind",
     "bound",
     "cpu_policies",
@@ -1856,3 +1857,6 @@ class RefusedError(NvtopoError, PermissionError):
 
 class UnsupportedError(NvtopoError):
     """This build or this system cannot do what was asked."""
+
+def _remake(name: str, fields: object) -> object:
+    """Makes an object again of what it was pickled to."""
