@@ -188,9 +188,38 @@ typedef enum {
 } nvtopo_basis;
 
 /**
+ * How the order is known in which CUDA counts GPUs.
+ */
+typedef enum {
+    /**
+     * The GPUs are of several models, of which CUDA counts the fastest first by a rule that is not published.
+     */
+    NVTOPO_ORDER_BASIS_UNKNOWN = 0,
+    /**
+     * The variable says it, or the GPUs are of one model.
+     */
+    NVTOPO_ORDER_BASIS_KNOWN = 10,
+    /**
+     * Nobody told the models of the GPUs; they are taken to be one, and the order to be that of the PCI bus.
+     */
+    NVTOPO_ORDER_BASIS_ASSUMED = 20,
+} nvtopo_order_basis;
+
+/**
+ * A set of GPUs that was not chosen. It belongs to its explanation.
+ */
+typedef struct nvtopo_alternative nvtopo_alternative;
+
+/**
  * What binding this process has done. It never changes.
  */
 typedef struct nvtopo_binding nvtopo_binding;
+
+/**
+ * A binding that is undone when it is restored or freed. It belongs to the thread that made it, whose memory policy it
+ * changed: `nvtopo_bound_restore` and `nvtopo_bound_free` are for that thread.
+ */
+typedef struct nvtopo_bound nvtopo_bound;
 
 /**
  * Chooses GPUs of one machine from any that are free. The answers are those of `nvtopo_topology_place`, and are kept:
@@ -202,6 +231,21 @@ typedef struct nvtopo_chooser nvtopo_chooser;
  * A set of CPUs by the kernel's numbers. It never changes, and any number of threads may use it at once.
  */
 typedef struct nvtopo_cpuset nvtopo_cpuset;
+
+/**
+ * Variables to set for a process. It never changes.
+ */
+typedef struct nvtopo_environment nvtopo_environment;
+
+/**
+ * A placement beside what it was chosen before. It never changes, and any number of threads may use it at once.
+ */
+typedef struct nvtopo_explanation nvtopo_explanation;
+
+/**
+ * Warnings for the variables that undo a binding. It never changes.
+ */
+typedef struct nvtopo_hazards nvtopo_hazards;
 
 /**
  * A parallel job whose ranks are to be mapped to GPUs. One thread at a time may change it; any number may map it while
@@ -259,6 +303,11 @@ typedef struct nvtopo_rules nvtopo_rules;
 typedef struct nvtopo_topology nvtopo_topology;
 
 /**
+ * The GPUs that a process sees, and how sure that is. It never changes, and any number of threads may use it at once.
+ */
+typedef struct nvtopo_visible nvtopo_visible;
+
+/**
  * What lies between two devices.
  */
 typedef struct {
@@ -280,6 +329,36 @@ typedef struct {
      */
     nvtopo_basis basis;
 } nvtopo_pair;
+
+/**
+ * Where a new instance (MIG) should lie.
+ */
+typedef struct {
+    /**
+     * The position of the GPU among the devices of the topology.
+     */
+    size_t device;
+    /**
+     * The index of the GPU: the one that nvidia-smi shows.
+     */
+    uint32_t index;
+    /**
+     * How many compute slices it has.
+     */
+    uint32_t slices;
+    /**
+     * The first memory slice.
+     */
+    uint32_t start;
+    /**
+     * How many memory slices.
+     */
+    uint32_t size;
+    /**
+     * The name of its profile, such as "3g.40gb"; "" when the memory of the GPU is not known.
+     */
+    char profile[48];
+} nvtopo_instance_placement;
 
 /**
  * The value of the chosen GPUs by one objective.
@@ -633,6 +712,24 @@ nvtopo_status nvtopo_topology_instance_memory(const nvtopo_topology *topology,
                                               uint64_t *bytes);
 
 /**
+ * Where a new instance should lie among the GPUs that are divided: where what is left for the next instances shrinks least;
+ * of equal GPUs the fullest. `size` is a profile, such as "3g.40gb", or a number of compute slices, such as "3". `only` are
+ * the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are all.
+ *
+ *     nvtopo_instance_placement place;
+ *     if (nvtopo_topology_place_instance(topology, "3g.40gb", "", &place) == NVTOPO_STATUS_OK)
+ *         printf("nvidia-smi mig -i %u -cgi %s:%u -C\n", (unsigned)place.index, place.profile, (unsigned)place.start);
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where no divided GPU has such a profile, and `NVTOPO_STATUS_UNSATISFIABLE`
+ * where none has room. A GPU on which the places of present instances are not known, which drivers tell to administrators
+ * only, is not chosen.
+ */
+nvtopo_status nvtopo_topology_place_instance(const nvtopo_topology *topology,
+                                             const char * size,
+                                             const char * only,
+                                             nvtopo_instance_placement *placement);
+
+/**
  * A request for `gpus` GPUs of any kind.
  */
 nvtopo_status nvtopo_request_new(size_t gpus, nvtopo_request **request);
@@ -796,8 +893,8 @@ nvtopo_status nvtopo_placement_mems(const nvtopo_placement *placement,
                                     const char **list);
 
 /**
- * The memory in bytes that the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where none was asked
- * for, or nobody knows what its nodes have.
+ * The memory in bytes that is set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number: none where none
+ * was asked for, nor where a remark says that nobody knows what its nodes have.
  */
 nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
                                       size_t i,
@@ -805,8 +902,8 @@ nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
                                       uint64_t *bytes);
 
 /**
- * How many huge pages of a size in bytes the chosen GPU number `i` is to have of the NUMA node `node`, by the kernel's number; 0 where
- * none were asked for, or nobody knows what its nodes have.
+ * How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
+ * none where none were asked for, nor where a remark says that nobody knows what its nodes have.
  */
 nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
                                           size_t i,
@@ -909,6 +1006,77 @@ nvtopo_status nvtopo_placement_variable_count(const nvtopo_placement *placement,
 nvtopo_status nvtopo_placement_variable(const nvtopo_placement *placement,
                                         size_t i,
                                         nvtopo_variable *variable);
+
+/**
+ * Chooses the best GPUs for a request, as `nvtopo_topology_place` does, and finds what would have been chosen instead.
+ *
+ *     const nvtopo_alternative *next = NULL;
+ *     const char *loss = NULL;
+ *     if (nvtopo_topology_explain(topology, request, &explanation) == NVTOPO_STATUS_OK
+ *         && nvtopo_explanation_next(explanation, &next) == NVTOPO_STATUS_OK && next != NULL
+ *         && nvtopo_alternative_loss(next, &loss) == NVTOPO_STATUS_OK && loss != NULL)
+ *         printf("the next best set has %s\n", loss);
+ *
+ * Fails as that does.
+ */
+nvtopo_status nvtopo_topology_explain(const nvtopo_topology *topology,
+                                      const nvtopo_request *request,
+                                      nvtopo_explanation **explanation);
+
+/**
+ * Frees an explanation, and with it its placement and alternatives. NULL is left alone.
+ */
+void nvtopo_explanation_free(nvtopo_explanation *explanation);
+
+/**
+ * The GPUs for the job. The placement belongs to the explanation.
+ */
+nvtopo_status nvtopo_explanation_placement(const nvtopo_explanation *explanation,
+                                           const nvtopo_placement **placement);
+
+/**
+ * The best set besides, under the same constraints; NULL where there is no other. It belongs to the explanation.
+ */
+nvtopo_status nvtopo_explanation_next(const nvtopo_explanation *explanation,
+                                      const nvtopo_alternative **alternative);
+
+/**
+ * The free GPUs with the lowest numbers, whether or not they meet the constraints; NULL where they are what was chosen, or the
+ * request includes others. It belongs to the explanation.
+ */
+nvtopo_status nvtopo_explanation_first_fit(const nvtopo_explanation *explanation,
+                                           const nvtopo_alternative **alternative);
+
+/**
+ * How many GPUs an alternative has: as many as were asked for.
+ */
+nvtopo_status nvtopo_alternative_gpu_count(const nvtopo_alternative *alternative, size_t *count);
+
+/**
+ * The index of GPU number `i`, from 0 on, of an alternative: the one that nvidia-smi shows.
+ */
+nvtopo_status nvtopo_alternative_gpu(const nvtopo_alternative *alternative,
+                                     size_t i,
+                                     uint32_t *index);
+
+/**
+ * How many objectives an alternative was compared by.
+ */
+nvtopo_status nvtopo_alternative_score_count(const nvtopo_alternative *alternative, size_t *count);
+
+/**
+ * The value of an alternative by objective number `i`, from 0 on, most important first. The texts belong to the explanation.
+ */
+nvtopo_status nvtopo_alternative_score(const nvtopo_alternative *alternative,
+                                       size_t i,
+                                       nvtopo_score *score);
+
+/**
+ * By what an alternative is worse than the chosen GPUs, such as "ring: 6 GB/s instead of 50 GB/s"; NULL where it is as good,
+ * and the lowest numbers decided. The text belongs to the explanation.
+ */
+nvtopo_status nvtopo_alternative_loss(const nvtopo_alternative *alternative,
+                                      const char **text);
 
 /**
  * A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`;
@@ -1053,6 +1221,75 @@ nvtopo_status nvtopo_rules_allow_cpus(nvtopo_rules *rules, const nvtopo_cpuset *
 nvtopo_status nvtopo_rules_reserve_cpus(nvtopo_rules *rules, const nvtopo_cpuset *cpus);
 
 /**
+ * The GPUs that `CUDA_VISIBLE_DEVICES` shows this process, as CUDA reads it, counted as `CUDA_DEVICE_ORDER` says; all where it is
+ * not set.
+ *
+ *     nvtopo_visible *visible = NULL;
+ *     uint32_t first = 0;
+ *     if (nvtopo_topology_visible(topology, &visible) == NVTOPO_STATUS_OK
+ *         && nvtopo_visible_device_gpu(visible, 0, &first) == NVTOPO_STATUS_OK)
+ *         printf("CUDA device 0 is GPU%u\n", (unsigned)first);
+ */
+nvtopo_status nvtopo_topology_visible(const nvtopo_topology *topology,
+                                      nvtopo_visible **visible);
+
+/**
+ * The GPUs that `count` variables show another process, each a text such as `CUDA_VISIBLE_DEVICES=3,1`. Without
+ * `CUDA_VISIBLE_DEVICES` among them, all are visible, in the order in which CUDA counts them.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
+ */
+nvtopo_status nvtopo_topology_visible_of(const nvtopo_topology *topology,
+                                         const char *const * variables,
+                                         size_t count,
+                                         nvtopo_visible **visible);
+
+/**
+ * Frees what is visible. NULL is left alone.
+ */
+void nvtopo_visible_free(nvtopo_visible *visible);
+
+/**
+ * How many devices CUDA counts: GPUs, or MIG instances.
+ */
+nvtopo_status nvtopo_visible_device_count(const nvtopo_visible *visible, size_t *count);
+
+/**
+ * The index of the GPU of CUDA's device number `i`, from 0 on: the one that nvidia-smi shows.
+ */
+nvtopo_status nvtopo_visible_device_gpu(const nvtopo_visible *visible, size_t i, uint32_t *index);
+
+/**
+ * The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, and "" where the instance has
+ * no name. The text belongs to what is visible.
+ */
+nvtopo_status nvtopo_visible_device_instance(const nvtopo_visible *visible,
+                                             size_t i,
+                                             const char **uuid);
+
+/**
+ * How the order of the devices is known.
+ */
+nvtopo_status nvtopo_visible_order(const nvtopo_visible *visible, nvtopo_order_basis *order);
+
+/**
+ * Whether the variable names devices that the topology cannot tell: then there is no device here although the process may see
+ * some.
+ */
+nvtopo_status nvtopo_visible_is_unresolved(const nvtopo_visible *visible,
+                                           bool *is_unresolved);
+
+/**
+ * How many remarks there are: why a list ended early, what was assumed, what CUDA will not do.
+ */
+nvtopo_status nvtopo_visible_remark_count(const nvtopo_visible *visible, size_t *count);
+
+/**
+ * A remark by its number, from 0 on.
+ */
+nvtopo_status nvtopo_visible_remark(const nvtopo_visible *visible, size_t i, const char **text);
+
+/**
  * Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
  * visible GPU. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
  * says; where there are more ranks than GPUs, they begin again at the first.
@@ -1132,6 +1369,72 @@ nvtopo_status nvtopo_plan_remark(const nvtopo_plan *plan, size_t i, const char *
 nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
                                  const char * format,
                                  const char **text);
+
+/**
+ * The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where this process does not have it set and
+ * the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
+ * (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"
+ * (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`); "" is nothing else.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words, and where there is no such rank.
+ */
+nvtopo_status nvtopo_plan_environment(const nvtopo_plan *plan,
+                                      size_t rank,
+                                      const char * exports,
+                                      nvtopo_environment **environment);
+
+/**
+ * Frees an environment. What was set by it stays set. NULL is left alone.
+ */
+void nvtopo_environment_free(nvtopo_environment *environment);
+
+/**
+ * How many variables there are.
+ */
+nvtopo_status nvtopo_environment_count(const nvtopo_environment *environment, size_t *count);
+
+/**
+ * Variable number `i`, from 0 on. Its name and value belong to the environment.
+ *
+ *     for (i = 0; i < count && nvtopo_environment_variable(environment, i, &variable) == NVTOPO_STATUS_OK; i++)
+ *         setenv(variable.name, variable.value, 1);
+ */
+nvtopo_status nvtopo_environment_variable(const nvtopo_environment *environment,
+                                          size_t i,
+                                          nvtopo_variable *variable);
+
+/**
+ * Looks at the variables of this process that undo a binding after it was made: `OMP_PLACES`, `OMP_PROC_BIND`,
+ * `GOMP_CPU_AFFINITY` and `KMP_AFFINITY`. Nothing is set or unset.
+ */
+nvtopo_status nvtopo_hazards_here(nvtopo_hazards **hazards);
+
+/**
+ * Looks at `count` variables of another process as `nvtopo_hazards_here` does at those of this one. Each is a text such as
+ * `OMP_PROC_BIND=close`.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
+ */
+nvtopo_status nvtopo_hazards_of(const char *const * variables,
+                                size_t count,
+                                nvtopo_hazards **hazards);
+
+/**
+ * Frees hazards. NULL is left alone.
+ */
+void nvtopo_hazards_free(nvtopo_hazards *hazards);
+
+/**
+ * How many variables undo a binding; 0 where none does.
+ */
+nvtopo_status nvtopo_hazards_count(const nvtopo_hazards *hazards, size_t *count);
+
+/**
+ * What variable number `i`, from 0 on, does, and what to do about it. The text belongs to the hazards.
+ */
+nvtopo_status nvtopo_hazards_warning(const nvtopo_hazards *hazards,
+                                     size_t i,
+                                     const char **text);
 
 /**
  * A job of one rank.
@@ -1320,6 +1623,68 @@ nvtopo_status nvtopo_binding_warning_count(const nvtopo_binding *binding, size_t
  * A warning by its number, from 0 on.
  */
 nvtopo_status nvtopo_binding_warning(const nvtopo_binding *binding, size_t i, const char **text);
+
+/**
+ * Binds as `nvtopo_placement_bind_by` does, until it is undone. Threads that start in between go where the calling thread
+ * goes.
+ *
+ *     nvtopo_bound *bound = NULL;
+ *     if (nvtopo_placement_bound(placement, 0, "preferred", false, &bound) == NVTOPO_STATUS_OK) {
+ *         copy_to_the_gpu();
+ *         nvtopo_bound_free(bound);
+ *     }
+ *
+ * Fails as that does.
+ */
+nvtopo_status nvtopo_placement_bound(const nvtopo_placement *placement,
+                                     int64_t local_rank,
+                                     const char * memory,
+                                     bool trust,
+                                     nvtopo_bound **bound);
+
+/**
+ * Binds as `nvtopo_topology_bind_by` does, until it is undone.
+ *
+ * Fails as that does.
+ */
+nvtopo_status nvtopo_topology_bound(const nvtopo_topology *topology,
+                                    int64_t local_rank,
+                                    size_t local_size,
+                                    const nvtopo_rules *rules,
+                                    const char * memory,
+                                    bool trust,
+                                    nvtopo_bound **bound);
+
+/**
+ * Binds as `nvtopo_plan_bind` does, until it is undone.
+ *
+ * Fails as that does.
+ */
+nvtopo_status nvtopo_plan_bound(const nvtopo_plan *plan,
+                                size_t rank,
+                                const char * memory,
+                                bool trust,
+                                nvtopo_bound **bound);
+
+/**
+ * What was done. The account belongs to the bound handle, and says the same after it was undone.
+ */
+nvtopo_status nvtopo_bound_binding(const nvtopo_bound *bound, const nvtopo_binding **binding);
+
+/**
+ * Undoes the binding: the CPUs of all threads and the memory policy of this one are again what was found. A second time,
+ * nothing is done. The handle must still be freed.
+ *
+ * Fails with `NVTOPO_STATUS_REFUSED` where the kernel refuses, as when a cpuset has shrunk meanwhile, and with
+ * `NVTOPO_STATUS_INVALID_REQUEST`, changing nothing, in another thread than the one that bound.
+ */
+nvtopo_status nvtopo_bound_restore(nvtopo_bound *bound);
+
+/**
+ * Undoes the binding, unless that was done already, in silence where the kernel refuses, and frees the handle. In another
+ * thread than the one that bound, the process stays bound. NULL is left alone.
+ */
+void nvtopo_bound_free(nvtopo_bound *bound);
 
 /**
  * Writes everything that discovery reads of this machine to a file, which `nvtopo_topology_open` reads anywhere as this

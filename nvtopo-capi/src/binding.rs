@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
+use crate::environment::own;
 use crate::handle::{Text, c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::plan::nvtopo_plan;
@@ -10,7 +11,7 @@ use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::{BindOptions, Bound, MemoryPolicy, Trust, allowed_cpus, bind_part, current_cpus};
-use nvtopo::{CpuLimits, LocalRank, Part, VisibleGpus};
+use nvtopo::{CpuLimits, LocalRank, Part, Topology, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -60,7 +61,7 @@ pub extern "C" fn nvtopo_topology_bind(
 ) -> nvtopo_status {
     answer(binding, "binding", || {
         let topology = &given(topology, "topology")?.topology;
-        let visible = VisibleGpus::from_environment(topology, |name| std::env::var(name).ok());
+        let visible = VisibleGpus::from_environment(topology, own);
         let limits = CpuLimits { allowed: Some(current_cpus()?), ..CpuLimits::default() };
         let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits);
         Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options(trust))?)))
@@ -104,17 +105,8 @@ pub extern "C" fn nvtopo_topology_bind_by(
 ) -> nvtopo_status {
     answer(binding, "binding", || {
         let topology = &given(topology, "topology")?.topology;
-        let rules = given(rules, "rules")?;
+        let part = visible_part(topology, local_rank, local_size, given(rules, "rules")?)?;
         let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
-        let rank = match (rank(local_rank)?, local_size) {
-            (Some(named), 1..) => Some(LocalRank::of(named.rank, local_size)?),
-            (named, _) => named,
-        };
-        let visible = VisibleGpus::from_environment(topology, |name| std::env::var(name).ok());
-        let mut cpu_rules = rules.rules.clone();
-        let limit = &mut cpu_rules.limits.allowed;
-        *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
-        let part = Part::of_visible_by(topology, &visible, rank, &cpu_rules);
         Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options)?)))
     })
 }
@@ -132,7 +124,7 @@ pub extern "C" fn nvtopo_plan_bind(
     binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
 ) -> nvtopo_status {
     answer(binding, "binding", || {
-        let plan = &given(plan, "plan")?.plan;
+        let plan = &given(plan, "plan")?.here.plan;
         element(plan.parts(), rank, "rank")?;
         let part = plan.part(rank).unwrap_or_default();
         let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
@@ -210,8 +202,26 @@ pub extern "C" fn nvtopo_binding_warning(
     answer(text, "text", || Ok(element(&given(binding, "binding")?.warnings, i, "warning")?.as_ptr()))
 }
 
+/// What a local rank gets of what this process sees, by rules.
+pub(crate) fn visible_part(
+    topology: &Topology,
+    local_rank: i64,
+    local_size: usize,
+    rules: &nvtopo_rules,
+) -> Result<Part, Failure> {
+    let rank = match (rank(local_rank)?, local_size) {
+        (Some(named), 1..) => Some(LocalRank::of(named.rank, local_size)?),
+        (named, _) => named,
+    };
+    let visible = VisibleGpus::from_environment(topology, own);
+    let mut cpu_rules = rules.rules.clone();
+    let limit = &mut cpu_rules.limits.allowed;
+    *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
+    Ok(Part::of_visible_by(topology, &visible, rank, &cpu_rules))
+}
+
 impl nvtopo_binding {
-    fn of(bound: Bound) -> Self {
+    pub(crate) fn of(bound: Bound) -> Self {
         Self {
             before: bound.before.into(),
             after: bound.after.into(),
@@ -223,12 +233,12 @@ impl nvtopo_binding {
     }
 }
 
-fn options(trust: bool) -> BindOptions {
+pub(crate) fn options(trust: bool) -> BindOptions {
     let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
     BindOptions { trust, ..BindOptions::default() }
 }
 
-fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
+pub(crate) fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
     match memory.read("memory")? {
         "none" => Ok(None),
         word => Ok(Some(word.parse()?)),
@@ -236,9 +246,9 @@ fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
 }
 
 /// -1 is all GPUs, as one process without a rank.
-fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
+pub(crate) fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
     match usize::try_from(local_rank) {
-        Ok(rank) => Ok(Some(LocalRank::named(rank, |name| std::env::var(name).ok()))),
+        Ok(rank) => Ok(Some(LocalRank::named(rank, own))),
         Err(_) if local_rank == -1 => Ok(None),
         Err(_) => {
             let message =

@@ -6,10 +6,14 @@
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
 pub mod binding;
+pub mod bound;
 pub mod chooser;
 pub mod cpuset;
+pub mod environment;
+pub mod explanation;
 pub mod gpu;
 mod handle;
+pub mod instance;
 pub mod node;
 pub mod placement;
 pub mod plan;
@@ -19,3 +23,4 @@ pub mod rules;
 pub mod snapshot;
 pub mod status;
 pub mod topology;
+pub mod visible;

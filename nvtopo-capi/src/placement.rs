@@ -6,7 +6,7 @@ use crate::handle::{c_text, c_texts, element, given};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_path;
 use nvtopo::solve::Quantity;
-use nvtopo::{PlacedGpu, Placement};
+use nvtopo::{PlacedGpu, Placement, Score};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -22,14 +22,16 @@ pub struct nvtopo_placement {
 /// What C sees of a placement besides its numbers.
 struct Texts {
     gpus: Vec<Chosen>,
-    objectives: Vec<CString>,
-    units: Vec<CString>,
+    scores: ScoreTexts,
     preference: Option<CString>,
     unmet: Vec<CString>,
     environment: Vec<(CString, CString)>,
     remarks: Vec<CString>,
     why: CString,
 }
+
+/// The objectives and units of scores.
+pub(crate) struct ScoreTexts(Vec<(CString, CString)>);
 
 /// What C sees of one chosen GPU.
 struct Chosen {
@@ -241,14 +243,7 @@ pub extern "C" fn nvtopo_placement_score(
 ) -> nvtopo_status {
     answer(score, "score", || {
         let placement = given(placement, "placement")?;
-        let score = element(placement.placement.scores(), i, "score")?;
-        Ok(nvtopo_score {
-            objective: element(&placement.texts().objectives, i, "score")?.as_ptr(),
-            unit: element(&placement.texts().units, i, "score")?.as_ptr(),
-            value: score.value.number(),
-            bounded: score.bound.is_some(),
-            bound: score.bound.map_or(0.0, Quantity::number),
-        })
+        placement.texts().scores.score(placement.placement.scores(), i)
     })
 }
 
@@ -329,14 +324,31 @@ impl Texts {
         let environment = placement.cuda_environment();
         Self {
             gpus: placement.gpus().iter().map(Chosen::of).collect(),
-            objectives: c_texts(placement.scores().iter().map(|score| score.objective)),
-            units: c_texts(placement.scores().iter().map(|score| score.value.unit())),
+            scores: ScoreTexts::of(placement.scores()),
             preference: placement.preference().map(c_text),
             unmet: c_texts(placement.unmet()),
             environment: environment.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
             remarks: c_texts(placement.remarks()),
             why: c_text(placement.why()),
         }
+    }
+}
+
+impl ScoreTexts {
+    pub(crate) fn of(scores: &[Score]) -> Self {
+        Self(scores.iter().map(|score| (c_text(score.objective), c_text(score.value.unit()))).collect())
+    }
+
+    /// A score by its number.
+    pub(crate) fn score(&self, scores: &[Score], i: usize) -> Result<nvtopo_score, Failure> {
+        let (score, (objective, unit)) = (element(scores, i, "score")?, element(&self.0, i, "score")?);
+        Ok(nvtopo_score {
+            objective: objective.as_ptr(),
+            unit: unit.as_ptr(),
+            value: score.value.number(),
+            bounded: score.bound.is_some(),
+            bound: score.bound.map_or(0.0, Quantity::number),
+        })
     }
 }
 
@@ -347,7 +359,7 @@ impl Chosen {
     }
 }
 
-fn or_null(text: Option<&CString>) -> *const c_char {
+pub(crate) fn or_null(text: Option<&CString>) -> *const c_char {
     text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 

@@ -3,13 +3,14 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
+use crate::environment::own;
 use crate::handle::{Text, c_text, c_texts, element, given, owned};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::plan_here;
+use nvtopo::Topology;
+use nvtopo::apply::{PlanHere, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, launch_format};
-use nvtopo::{Plan, Topology};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -18,7 +19,7 @@ use std::sync::OnceLock;
 ///
 /// Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
 pub struct nvtopo_plan {
-    pub(crate) plan: Plan,
+    pub(crate) here: PlanHere,
     ranks: Vec<Rank>,
     remarks: Vec<CString>,
     /// By the place of the format in the core's list.
@@ -109,7 +110,7 @@ pub extern "C" fn nvtopo_plan_own_cores(
 ) -> nvtopo_status {
     answer(count, "count", || {
         planned(plan, rank)?;
-        Ok(element(given(plan, "plan")?.plan.parts(), rank, "rank")?.own_cores)
+        Ok(element(given(plan, "plan")?.here.plan.parts(), rank, "rank")?.own_cores)
     })
 }
 
@@ -167,14 +168,15 @@ pub extern "C" fn nvtopo_plan_format(
     answer(text, "text", || {
         let plan = given(plan, "plan")?;
         let format = launch_format(format.read("format")?)?;
-        let printed = c_text(format.print(&plan.plan)?);
+        let printed = c_text(format.print(&plan.here.plan)?);
         let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
         Ok(element(&plan.formats, place, "format")?.get_or_init(|| printed).as_ptr())
     })
 }
 
 impl nvtopo_plan {
-    fn of(plan: Plan) -> Self {
+    fn of(here: PlanHere) -> Self {
+        let plan = &here.plan;
         let topology = plan.topology();
         let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
         let rank = |part: &nvtopo::Part| Rank {
@@ -187,15 +189,14 @@ impl nvtopo_plan {
             ranks: plan.parts().iter().map(rank).collect(),
             remarks: c_texts(plan.remarks()),
             formats: LAUNCH_FORMATS.iter().map(|_| OnceLock::new()).collect(),
-            plan,
+            here,
         }
     }
 }
 
-fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<Plan, Failure> {
-    let variable = |name: &str| std::env::var(name).ok();
+fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<PlanHere, Failure> {
     let ranks = (ranks > 0).then_some(ranks);
-    Ok(plan_here(topology, ranks, rules.rules.clone(), rules.scope, None, &variable)?.plan)
+    Ok(plan_here(topology, ranks, rules.rules.clone(), rules.scope, None, &own)?)
 }
 
 fn planned(plan: Option<&nvtopo_plan>, rank: usize) -> Result<&Rank, Failure> {

@@ -3,19 +3,24 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 14] = [
+const FILES: [&str; 19] = [
     "status",
     "cpuset",
     "topology",
     "gpu",
+    "instance",
     "request",
     "placement",
+    "explanation",
     "chooser",
     "node",
     "rules",
+    "visible",
     "plan",
+    "environment",
     "ranks",
     "binding",
+    "bound",
     "snapshot",
     "handle",
 ];

@@ -4,6 +4,7 @@ use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
 use nvtopo::apply::{Export, MemoryPolicy, Scope};
 use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
+use nvtopo::solve::mig::InstanceSize;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
 use nvtopo::solve::simulate::POLICIES;
 use nvtopo::solve::{CPU_POLICIES, Constraint, HugePageNeed, SizeMix, Traffic, Transformer};
@@ -17,6 +18,7 @@ Examples:
   nvtopo                                       what is this machine?
   nvtopo show --from preset:dgx-a100           what is a DGX A100?
   nvidia-smi topo -m | nvtopo place --gpus 4 --from -
+  nvtopo place --mig 3g.40gb                   where should a new MIG instance lie?
   nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
@@ -219,8 +221,12 @@ pub(crate) struct PlanArgs {
 #[derive(Args, Debug)]
 pub(crate) struct PlaceArgs {
     /// How many GPUs
-    #[arg(long, value_name = "N")]
-    pub(crate) gpus: usize,
+    #[arg(long, value_name = "N", required_unless_present = "mig")]
+    pub(crate) gpus: Option<usize>,
+    /// Where a new MIG instance should lie, by its profile (3g.40gb) or its number of compute slices (3): on which divided
+    /// GPU and where on it, so that most of what may come next still fits
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "mix", "explain", "CpuArgs"])]
+    pub(crate) mig: Option<InstanceSize>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
     #[command(flatten)]

@@ -118,6 +118,49 @@ fn links_count_as_reported_on_request() {
     assert_eq!(bandwidth(&["--reported"]), Some(26.562));
 }
 
+/// Two divided GPUs; on the second an instance lies in the middle.
+const DIVIDED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"nvml","nvlink_known":true,"nodes":[
+    {"machine":{}},
+    {"gpu":{"parent":0,"index":0,"model":"NVIDIA H100","memory_bytes":85520809984,"mig":{"current":true,"pending":true}}},
+    {"gpu":{"parent":0,"index":1,"model":"NVIDIA H100","memory_bytes":85520809984,"mig":{"current":true,"pending":true},
+        "address":"0000:1b:00.0"}},
+    {"gpu_instance":{"parent":2,"profile":"1g.10gb","placement":{"start":4,"size":1}}}]}}"#;
+
+#[test]
+fn place_tells_where_a_new_instance_should_lie() {
+    let place = |more: &[&str]| run(&[&["place", "--from", "-", "--mig"], more].concat(), DIVIDED, &[]);
+    let small = json(&place(&["1g.10gb", "--format", "json"]));
+    assert_eq!(
+        small,
+        serde_json::json!({
+            "gpu": 1, "name": "GPU1", "uuid": null, "pci": "0000:1b:00.0", "profile": "1g.10gb", "slices": 1,
+            "placement": { "start": 6, "size": 1 },
+        })
+    );
+    let large = json(&place(&["7", "--format", "json"]));
+    assert_eq!((&large["gpu"], &large["profile"]), (&serde_json::json!(0), &serde_json::json!("7g.80gb")));
+    let shown = text(&place(&["3g.40gb", "--exclude", "GPU0"]).stdout);
+    assert!(shown.starts_with("GPU1\nan instance of 3 compute slices and 4 memory slices"), "{shown}");
+    assert!(shown.contains("nvidia-smi mig -i 1 -cgi 3g.40gb:0 -C"), "{shown}");
+    for (more, code, said) in [
+        (&["7g", "--only", "1"][..], 1, "no divided GPU has room for 7g"),
+        (&["1g.5gb"], 2, "there are 1g.10gb, 2g.20gb"),
+        (&["6"], 2, "no divided GPU (MIG) here has instances of 6g"),
+        (&["half"], 2, "'half' is no size"),
+        (&["3", "--only", "9"], 2, "GPU9"),
+        (&["3", "--gpus", "1"], 2, "cannot be used with"),
+        (&["3", "--prefer", "numa-node"], 2, "cannot be used with"),
+        (&["3", "--reserve", "0"], 2, "cannot be used with"),
+    ] {
+        let refused = place(more);
+        assert_eq!(refused.status.code(), Some(code), "{more:?}");
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+    let whole = nvtopo(&["place", "--mig", "1", "--from", "preset:dgx-h100"]);
+    assert!(text(&whole.stderr).contains("no GPU to choose from is known to be divided"), "{whole:?}");
+    assert_eq!(nvtopo(&["place", "--from", "preset:dgx-h100"]).status.code(), Some(2));
+}
+
 #[test]
 fn exit_codes_tell_no_from_wrong() {
     let code = |arguments: &[&str]| nvtopo(arguments).status.code();

@@ -1,6 +1,7 @@
 //! What a topology consists of: GPUs, NICs and NUMA nodes, and what belongs to one.
 
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::pickle::{Reduced, reduce};
 use nvtopo::model::{self, FabricState, LinkLayer, NvLinkFar, P2pStatus, PortState};
 use nvtopo::{Bandwidth, Topology};
 use pyo3::prelude::*;
@@ -52,8 +53,33 @@ pub(crate) struct Gpu {
     unusable: Option<String>,
 }
 
+crate::pickle::plain!(Gpu {
+    index,
+    name,
+    minor,
+    model,
+    compute_capability,
+    architecture,
+    uuid,
+    serial,
+    address,
+    pcie,
+    memory,
+    cpus,
+    nodes,
+    mig,
+    instances,
+    fabric,
+    nvlinks,
+    unusable
+});
+
 #[pymethods]
 impl Gpu {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Gpu", self)
+    }
+
     fn __repr__(&self) -> String {
         let model = self.model.as_deref().map_or_else(String::new, |model| format!(" {model}"));
         format!("<Gpu {}{model}>", self.name)
@@ -106,8 +132,14 @@ pub(crate) struct GpuInstance {
     memory: Option<u64>,
 }
 
+crate::pickle::plain!(GpuInstance { uuid, gpu_instance, compute_instance, profile, slices, memory });
+
 #[pymethods]
 impl GpuInstance {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "GpuInstance", self)
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<GpuInstance {}>",
@@ -145,8 +177,14 @@ pub(crate) struct Fabric {
     health: Option<u32>,
 }
 
+crate::pickle::plain!(Fabric { state, status, cluster, clique, health });
+
 #[pymethods]
 impl Fabric {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Fabric", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Fabric {}>", self.state)
     }
@@ -186,12 +224,18 @@ pub(crate) struct NvLink {
     far_address: Option<String>,
 }
 
+crate::pickle::plain!(NvLink { number, up, generation, reported, far, far_address });
+
 #[pymethods]
 impl NvLink {
     #[getter]
     /// What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown.
     fn gb_per_s(&self) -> Option<f64> {
         self.reported.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "NvLink", self)
     }
 
     fn __repr__(&self) -> String {
@@ -232,8 +276,14 @@ pub(crate) struct PcieLink {
     max_width: Option<u16>,
 }
 
+crate::pickle::plain!(PcieLink { generation, width, max_generation, max_width });
+
 #[pymethods]
 impl PcieLink {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "PcieLink", self)
+    }
+
     fn __repr__(&self) -> String {
         let number = |number: Option<u16>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
         format!(
@@ -303,6 +353,24 @@ pub(crate) struct Nic {
     nodes: Option<NodeSet>,
 }
 
+crate::pickle::plain!(Nic {
+    name,
+    address,
+    pcie,
+    rdma_device,
+    net_devices,
+    model,
+    firmware,
+    state,
+    link_layer,
+    rate,
+    measured,
+    mtu,
+    bond,
+    cpus,
+    nodes
+});
+
 #[pymethods]
 impl Nic {
     #[getter]
@@ -315,6 +383,10 @@ impl Nic {
     /// What its port was measured to carry, one direction, in GB/s (1e9 bytes per second). None: nobody measured.
     fn measured_gb_per_s(&self) -> Option<f64> {
         self.measured.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Nic", self)
     }
 
     fn __repr__(&self) -> String {
@@ -362,8 +434,14 @@ pub(crate) struct NumaNode {
     gpu: Option<String>,
 }
 
+crate::pickle::plain!(NumaNode { index, cpus, memory, huge_pages, gpu });
+
 #[pymethods]
 impl NumaNode {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "NumaNode", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<NumaNode {}: CPUs {}>", self.index, self.cpus.0)
     }
@@ -395,8 +473,14 @@ pub(crate) struct HugePages {
     free: u64,
 }
 
+crate::pickle::plain!(HugePages { size, total, free });
+
 #[pymethods]
 impl HugePages {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "HugePages", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<HugePages {} of {} bytes, {} free>", self.total, self.size, self.free)
     }
@@ -417,8 +501,14 @@ pub(crate) struct P2p {
     atomics: Option<&'static str>,
 }
 
+crate::pickle::plain!(P2p { read, write, nvlink, atomics });
+
 #[pymethods]
 impl P2p {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "P2p", self)
+    }
+
     fn __repr__(&self) -> String {
         let word = |status: Option<&'static str>| status.unwrap_or("unknown");
         format!("<P2p read {}, write {}>", word(self.read), word(self.write))

@@ -13,8 +13,10 @@ mod cpuset;
 mod devices;
 mod environment;
 mod error;
+mod instance;
 mod node;
 mod pairs;
+mod pickle;
 mod placement;
 mod plan;
 mod ranks;
@@ -73,9 +75,13 @@ mod _nvtopo {
     #[pymodule_export]
     use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
     #[pymodule_export]
+    use super::instance::InstancePlacement;
+    #[pymodule_export]
     use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
     use super::pairs::{BandwidthMatrix, Pair};
+    #[pymodule_export]
+    use super::pickle::remake;
     #[pymodule_export]
     use super::placement::{Alternative, Explanation, Loss, PlacedGpu, Placement, Score};
     #[pymodule_export]

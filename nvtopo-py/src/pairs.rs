@@ -1,5 +1,6 @@
 //! What lies between two devices, and between all of them.
 
+use crate::pickle::{Field, Reduced, other_version, reduce};
 use nvtopo::{Bandwidth, Topology};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -22,12 +23,18 @@ pub(crate) struct Pair {
     basis: Option<&'static str>,
 }
 
+crate::pickle::plain!(Pair { path, nvlinks, rate, basis });
+
 #[pymethods]
 impl Pair {
     #[getter]
     /// What the path carries in one direction, in GB/s (1e9 bytes per second). None: unknown.
     fn gb_per_s(&self) -> Option<f64> {
         self.rate.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Pair", self)
     }
 
     fn __repr__(&self) -> String {
@@ -61,6 +68,18 @@ pub(crate) struct BandwidthMatrix {
     devices: usize,
     /// Row by row. What numpy points to: it is never moved.
     rates: Box<[f64]>,
+}
+
+impl Field for BandwidthMatrix {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.rates.give(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let rates = Box::<[f64]>::take(value)?;
+        let devices = rates.len().isqrt();
+        if devices * devices == rates.len() { Ok(Self { devices, rates }) } else { Err(other_version()) }
+    }
 }
 
 #[pymethods]
@@ -100,6 +119,10 @@ impl BandwidthMatrix {
 
     fn __len__(&self) -> usize {
         self.devices
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "BandwidthMatrix", self)
     }
 
     fn __repr__(&self) -> String {

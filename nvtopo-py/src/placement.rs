@@ -1,6 +1,7 @@
 //! `Placement` and what it consists of; `Explanation`, which holds it against others.
 
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::pickle::{Reduced, reduce};
 use crate::{call, pre, variables};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::{NodeMemory, NodePages, Quantity};
@@ -36,8 +37,25 @@ pub(crate) struct PlacedGpu {
     nic: Option<String>,
 }
 
+crate::pickle::plain!(PlacedGpu {
+    index,
+    uuid,
+    address,
+    cpus,
+    mems,
+    memory,
+    huge_pages,
+    nics,
+    nic_path,
+    nic
+});
+
 #[pymethods]
 impl PlacedGpu {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "PlacedGpu", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<PlacedGpu GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
     }
@@ -66,6 +84,8 @@ pub(crate) struct Score {
     limit: Option<Quantity>,
 }
 
+crate::pickle::plain!(Score { objective, own, limit });
+
 #[pymethods]
 impl Score {
     #[getter]
@@ -84,6 +104,10 @@ impl Score {
     /// No set of GPUs is better than this. None: no bound is known.
     fn bound(&self) -> Option<f64> {
         self.limit.map(Quantity::number)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Score", self)
     }
 
     fn __repr__(&self) -> String {
@@ -277,8 +301,14 @@ pub(crate) struct Alternative {
     loss: Option<Loss>,
 }
 
+crate::pickle::plain!(Alternative { gpus, score, loss, meets });
+
 #[pymethods]
 impl Alternative {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Alternative", self)
+    }
+
     fn __repr__(&self) -> String {
         let names: Vec<String> = self.gpus.iter().map(|index| format!("GPU{index}")).collect();
         format!("<Alternative {}>", names.join(","))
@@ -313,6 +343,8 @@ pub(crate) struct Loss {
     text: String,
 }
 
+crate::pickle::plain!(Loss { objective, own, best, text });
+
 #[pymethods]
 impl Loss {
     #[getter]
@@ -335,6 +367,10 @@ impl Loss {
 
     fn __str__(&self) -> &str {
         &self.text
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Loss", self)
     }
 
     fn __repr__(&self) -> String {

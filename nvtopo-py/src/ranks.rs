@@ -1,6 +1,7 @@
 //! `RankMap`: which rank of a parallel job uses which GPU, and what that saves.
 
 use crate::error::raise;
+use crate::pickle::{Reduced, reduce};
 use crate::{call, indices_of, pre, variables};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::Traffic;
@@ -44,12 +45,18 @@ pub(crate) struct RankGroup {
     bandwidth: Bandwidth,
 }
 
+crate::pickle::plain!(RankGroup { ranks, gpus, bandwidth });
+
 #[pymethods]
 impl RankGroup {
     #[getter]
     /// What these carry together in one direction, in GB/s (1e9 bytes per second).
     fn gb_per_s(&self) -> f64 {
         self.bandwidth.as_gb_per_s()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "RankGroup", self)
     }
 
     fn __repr__(&self) -> String {
@@ -84,8 +91,22 @@ pub(crate) struct DimensionTime {
     launcher_worst: RankGroup,
 }
 
+crate::pickle::plain!(DimensionTime {
+    dimension,
+    bytes,
+    groups,
+    seconds,
+    worst,
+    launcher_seconds,
+    launcher_worst
+});
+
 #[pymethods]
 impl DimensionTime {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "DimensionTime", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<DimensionTime {}: {} s>", self.dimension, self.seconds)
     }

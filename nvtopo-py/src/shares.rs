@@ -1,6 +1,7 @@
 //! The shares of the GPUs in the CPUs.
 
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::pickle::{Reduced, reduce};
 use nvtopo::Topology;
 use pyo3::prelude::*;
 
@@ -16,8 +17,14 @@ pub(crate) struct Share {
     mems: NodeSet,
 }
 
+crate::pickle::plain!(Share { index, cpus, mems });
+
 #[pymethods]
 impl Share {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Share", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Share of GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
     }
@@ -33,8 +40,14 @@ pub(crate) struct Shares {
     remarks: Vec<String>,
 }
 
+crate::pickle::plain!(Shares { per_gpu, remarks });
+
 #[pymethods]
 impl Shares {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Shares", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Shares of {} GPUs>", self.per_gpu.len())
     }

@@ -7,6 +7,7 @@ use crate::cpuset::CpuArgument;
 use crate::devices::{Gpu, Nic, NumaNode, P2p};
 use crate::environment::{Environment, environment};
 use crate::error::raise;
+use crate::instance::{InstancePlacement, SizeArgument};
 use crate::pairs::{BandwidthMatrix, Pair};
 use crate::placement::{Explanation, Placement};
 use crate::plan::Plan;
@@ -17,6 +18,7 @@ use crate::{call, indices_of, pre};
 use nvtopo::apply::{Scope, Variables, plan_here};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
+use nvtopo::solve::mig::InstanceRequest;
 use nvtopo::{CpuLimits, CpuRules, CudaOrder, ParallelJob};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -306,6 +308,41 @@ impl Topology {
         };
         let request = terms.request(gpus);
         call(py, || request.explain(&self.0)).map(Explanation)
+    }
+
+    /// Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.
+    ///
+    /// Args:
+    ///     size: a profile, such as "3g.40gb", or a number of compute slices, such as 3.
+    ///     only: choose among these GPUs. None: among all that are divided.
+    ///     exclude: not on these.
+    ///
+    /// Raises InvalidRequestError where no divided GPU has such a profile, and UnsatisfiableError where none has room. GPUs
+    /// on which the places of present instances are not known, which drivers tell to administrators only, are not chosen.
+    ///
+    /// >>> import json, nvtopo
+    /// >>> gpu = {"parent": 0, "index": 0, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
+    /// ...        "mig": {"current": True, "pending": True}}
+    /// >>> topology = {"source": "nvml", "nvlink_known": True, "nodes": [{"machine": {}}, {"gpu": gpu}]}
+    /// >>> divided = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
+    /// >>> divided.place_instance("1g.10gb")
+    /// <InstancePlacement of 1g.10gb: GPU0 from memory slice 6>
+    #[pyo3(
+        signature = (size, *, only=None, exclude=GpuArguments::default()),
+        text_signature = "($self, size, *, only=None, exclude=())"
+    )]
+    fn place_instance(
+        &self,
+        py: Python<'_>,
+        size: SizeArgument,
+        only: Option<GpuArguments>,
+        exclude: GpuArguments,
+    ) -> PyResult<InstancePlacement> {
+        let mut request = InstanceRequest::new(size.0).exclude(exclude.0);
+        if let Some(only) = only {
+            request = request.only(only.0);
+        }
+        call(py, || request.solve(&self.0)).map(|found| InstancePlacement::of(&self.0, found))
     }
 
     /// Deals the CPUs out to all GPUs: each gets its share of those nearest to it.

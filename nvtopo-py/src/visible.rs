@@ -1,6 +1,7 @@
 //! The GPUs that the variables of a process show it.
 
 use crate::indices_of;
+use crate::pickle::{Reduced, reduce};
 use nvtopo::Topology;
 use nvtopo::solve::OrderBasis;
 use pyo3::prelude::*;
@@ -23,8 +24,14 @@ pub(crate) struct VisibleGpus {
     remarks: Vec<String>,
 }
 
+crate::pickle::plain!(VisibleGpus { gpus, devices, order, unresolved, remarks });
+
 #[pymethods]
 impl VisibleGpus {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "VisibleGpus", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<VisibleGpus {:?}, order {}>", self.gpus, self.order)
     }

@@ -4,6 +4,7 @@ use crate::arguments::{Count, word};
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
+use crate::pickle::{Reduced, reduce};
 use crate::placement::Placement;
 use crate::plan::Part;
 use crate::topology::Topology;
@@ -38,8 +39,14 @@ pub(crate) struct Bound {
     remarks: Vec<String>,
 }
 
+crate::pickle::plain!(Bound { gpus, before, after, threads, memory, mems, warnings, remarks });
+
 #[pymethods]
 impl Bound {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Bound", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Bound from CPUs {} to {}, {} threads>", self.before.0, self.after.0, self.threads)
     }

@@ -157,3 +157,28 @@ def test_what_is_lost_is_never_chosen(topo: nvtopo.Topology) -> None:
         topo.place(2)
     with pytest.raises(nvtopo.InvalidRequestError, match="a part of GPU0"):
         topo.place(1, only=["MIG-c6d4f1ef"])
+
+
+def test_a_new_instance_of_a_divided_gpu() -> None:
+    described = document()
+    nodes = described["topology"]["nodes"]
+    nodes[1]["gpu"]["memory_bytes"] = 80 << 30
+    nodes[2]["gpu_instance"]["placement"] = {"start": 4, "size": 1}
+    divided = nvtopo.loads(json.dumps(described))
+    place = divided.place_instance("1g.10gb")
+    assert (place.gpu, place.profile, place.slices, place.start, place.size) == (0, "1g.10gb", 1, 6, 1)
+    assert place == divided.place_instance(1, only=["GPU0"]) and hash(place) == hash(divided.place_instance(1))
+    assert repr(place) == "<InstancePlacement of 1g.10gb: GPU0 from memory slice 6>"
+    with pytest.raises(nvtopo.UnsatisfiableError, match="has room for 7g.80gb"):
+        divided.place_instance("7g.80gb")
+    for size, said in (("1g.5gb", "there are 1g.10gb"), (6, "6g"), (-1, "no size"), ("half", "'half' is no size")):
+        with pytest.raises(nvtopo.InvalidRequestError, match=said):
+            divided.place_instance(size)
+    with pytest.raises(nvtopo.InvalidRequestError, match="divided"):
+        divided.place_instance(1, exclude=[0])
+    with pytest.raises(TypeError):
+        divided.place_instance(1.5)  # type: ignore[arg-type]
+    # Where present instances lie, drivers tell to administrators only.
+    del nodes[2]["gpu_instance"]["placement"]
+    with pytest.raises(nvtopo.UnsatisfiableError, match="hidden"):
+        nvtopo.loads(json.dumps(described)).place_instance(1)

@@ -21,6 +21,7 @@ use crate::args::{
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
 use nvtopo::render::{Render, Style, by_name};
 use nvtopo::solve::HugePageNeed;
+use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::{
     Bytes, CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by,
 };
@@ -38,7 +39,11 @@ pub(crate) fn show(args: &ShowArgs) -> Result<String> {
 
 pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
-    let mut request = request(args.gpus, &args.choice, &args.cpus);
+    if let Some(size) = args.mig {
+        let placement = instance_request(size, &args.choice).solve(&topology)?;
+        return Ok(renderer(&args.input.output)?.instance(&topology, &placement, style()));
+    }
+    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &args.cpus);
     if let Some(here) = cpus_here(&topology)? {
         request = request.allowed_cpus(here);
     }
@@ -99,6 +104,14 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
         request = request.hugepages_per_gpu(*size, *count);
     }
     request
+}
+
+fn instance_request(size: InstanceSize, choice: &ChoiceArgs) -> InstanceRequest {
+    let request = InstanceRequest::new(size).exclude(choice.exclude.iter().cloned());
+    match &choice.only {
+        Some(only) => request.only(only.iter().cloned()),
+        None => request,
+    }
 }
 
 /// How CPUs are dealt out on this topology, among the allowed ones.

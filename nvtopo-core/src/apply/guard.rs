@@ -54,6 +54,12 @@ impl BoundGuard {
         self.undo()
     }
 
+    /// Leaves the process as it is bound, for good.
+    pub fn keep(mut self) -> Bound {
+        self.before = None;
+        std::mem::take(&mut self.bound)
+    }
+
     fn undo(&mut self) -> Result<()> {
         let Some(before) = self.before.take() else { return Ok(()) };
         let cpus = before.restore();

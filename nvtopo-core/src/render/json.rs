@@ -6,6 +6,7 @@
 
 use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
+use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{
     Alternative, DimensionTime, Explanation, NodeMemory, NodePages, Placement, Plan, Proof, Quantity,
@@ -37,6 +38,19 @@ impl Render for Json {
         value["next"] = explanation.next.as_ref().map_or(Value::Null, alternative);
         value["first_fit"] = explanation.first_fit.as_ref().map_or(Value::Null, alternative);
         to_text(&value)
+    }
+
+    fn instance(&self, topology: &Topology, placement: &InstancePlacement, _style: Style) -> String {
+        let gpu = topology.gpus().nth(placement.gpu);
+        to_text(&json!({
+            "gpu": gpu.map(|gpu| gpu.index),
+            "name": topology.device_name(placement.gpu),
+            "uuid": gpu.and_then(|gpu| gpu.uuid).map(|uuid| uuid.to_string()),
+            "pci": gpu.and_then(|gpu| gpu.address).map(|address| address.to_string()),
+            "profile": placement.profile,
+            "slices": placement.slices,
+            "placement": { "start": placement.start, "size": placement.size },
+        }))
     }
 
     fn ranks(&self, map: &RankMap, _style: Style) -> String {

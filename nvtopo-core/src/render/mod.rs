@@ -8,6 +8,7 @@ mod text;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 pub use launch::{LAUNCH_FORMATS, LaunchFormat, launch_format};
@@ -32,6 +33,9 @@ pub trait Render: Sync {
 
     /// A placement, and what would have been chosen instead.
     fn explanation(&self, explanation: &Explanation, style: Style) -> String;
+
+    /// Where a new instance of a divided GPU should lie.
+    fn instance(&self, topology: &Topology, placement: &InstancePlacement, style: Style) -> String;
 
     /// Which rank of a job uses which GPU.
     fn ranks(&self, map: &RankMap, style: Style) -> String;

@@ -18,6 +18,7 @@ __all__ = [
     "Gpu",
     "GpuInstance",
     "HugePages",
+    "InstancePlacement",
     "InvalidInputError",
     "InvalidRequestError",
     "IoError",
@@ -50,6 +51,7 @@ __all__ = [
     "WrongMachineError",
     "_ERROR_KINDS",
     "__version__",
+    "_remake",
     "bind",
     "bound",
     "cpu_policies",
@@ -430,6 +432,32 @@ class Topology:
         ([4, 7], [1, 2], [1, 2])
         """
 
+    def place_instance(
+        self,
+        size: int | str,
+        *,
+        only: Iterable[int | str] | None = None,
+        exclude: Iterable[int | str] = (),
+    ) -> InstancePlacement:
+        """Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.
+
+        Args:
+            size: a profile, such as "3g.40gb", or a number of compute slices, such as 3.
+            only: choose among these GPUs. None: among all that are divided.
+            exclude: not on these.
+
+        Raises InvalidRequestError where no divided GPU has such a profile, and UnsatisfiableError where none has room. GPUs
+        on which the places of present instances are not known, which drivers tell to administrators only, are not chosen.
+
+        >>> import json, nvtopo
+        >>> gpu = {"parent": 0, "index": 0, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
+        ...        "mig": {"current": True, "pending": True}}
+        >>> topology = {"source": "nvml", "nvlink_known": True, "nodes": [{"machine": {}}, {"gpu": gpu}]}
+        >>> divided = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
+        >>> divided.place_instance("1g.10gb")
+        <InstancePlacement of 1g.10gb: GPU0 from memory slice 6>
+        """
+
     def cpus(
         self,
         *,
@@ -679,6 +707,33 @@ class GpuInstance:
     @property
     def memory(self) -> int | None:
         """Its memory in bytes, or None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class InstancePlacement:
+    """Where a new instance of a divided GPU (MIG) should lie. Made by Topology.place_instance."""
+
+    @property
+    def gpu(self) -> int:
+        """The index of the GPU."""
+
+    @property
+    def profile(self) -> str | None:
+        """The name of its profile, such as "3g.40gb", or None where the memory of the GPU is not known."""
+
+    @property
+    def slices(self) -> int:
+        """How many compute slices it has."""
+
+    @property
+    def start(self) -> int:
+        """The first memory slice."""
+
+    @property
+    def size(self) -> int:
+        """How many memory slices."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1833,3 +1888,6 @@ class RefusedError(NvtopoError, PermissionError):
 
 class UnsupportedError(NvtopoError):
     """This build or this system cannot do what was asked."""
+
+def _remake(name: str, fields: object) -> object:
+    """Makes an object again of what it was pickled to."""

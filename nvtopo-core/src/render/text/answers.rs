@@ -2,6 +2,7 @@
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
 use crate::model::Topology;
+use crate::solve::mig::InstancePlacement;
 use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Shares};
 use crate::source::PRESETS;
 use crate::units::exact;
@@ -79,6 +80,23 @@ pub(super) fn explanation(explanation: &Explanation, style: Style) -> String {
     }
     if let Some(first_fit) = &explanation.first_fit {
         out += &alternative("first fit", first_fit);
+    }
+    out
+}
+
+pub(super) fn instance(topology: &Topology, placement: &InstancePlacement, style: Style) -> String {
+    let InstancePlacement { gpu, start, size, slices, .. } = placement;
+    let slice = |number: &u32| if *number == 1 { "slice" } else { "slices" };
+    let mut out = format!(
+        "{}\nan instance of {slices} compute {} and {size} memory {} begins at memory slice {start} there: nowhere does it block \
+         less of what may come next\n",
+        bold(&topology.device_name(*gpu), style),
+        slice(slices),
+        slice(size),
+    );
+    if let (Some(profile), Some(own)) = (&placement.profile, topology.gpus().nth(*gpu)) {
+        let make = format!("made by `nvidia-smi mig -i {} -cgi {profile}:{start} -C`", own.index);
+        let _ = writeln!(out, "{}", dim(&make, style));
     }
     out
 }

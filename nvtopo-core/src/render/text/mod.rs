@@ -8,6 +8,7 @@ mod simulation;
 
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
+use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 use anstyle::AnsiColor;
@@ -30,6 +31,10 @@ impl Render for Text {
 
     fn explanation(&self, explanation: &Explanation, style: Style) -> String {
         answers::explanation(explanation, style)
+    }
+
+    fn instance(&self, topology: &Topology, placement: &InstancePlacement, style: Style) -> String {
+        answers::instance(topology, placement, style)
     }
 
     fn ranks(&self, map: &RankMap, style: Style) -> String {

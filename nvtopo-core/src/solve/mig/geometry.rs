@@ -1,12 +1,10 @@
-//! Instances of divided GPUs (MIG): where a new one should lie so that most of what may come next still fits.
+//! How GPUs can be divided into instances (MIG), and what is left of one.
 //!
 //! An instance is a run of memory slices that begins at certain places only, so that a badly placed small one blocks large ones.
-//! It has no NVLink, whatever its GPU has; which GPU is chosen depends on what is left, not on paths.
 //!
 //! Source of the geometry: the placements that `nvidia-smi mig -lgipp` lists on A100, H100 and their successors, and on A30
 //! (NVIDIA, "Multi-Instance GPU User Guide", chapter on supported profiles).
 
-use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
 
 /// A size of instances.
@@ -29,6 +27,9 @@ pub struct MigGeometry {
     pub memory_slices: u32,
     /// The profiles, the smallest first.
     pub profiles: &'static [MigProfile],
+    /// Profiles with more memory than the others of as many compute slices. They can be had, and what is left is not judged by
+    /// them.
+    pub wide: &'static [MigProfile],
 }
 
 const fn profile(slices: u32, memory_slices: u32, starts: &'static [u32]) -> MigProfile {
@@ -46,6 +47,7 @@ pub const SEVEN_SLICES: MigGeometry = MigGeometry {
         profile(4, 4, &[0]),
         profile(7, 8, &[0]),
     ],
+    wide: &[profile(1, 2, &[0, 2, 4, 6])],
 };
 
 /// Four compute slices: A30.
@@ -53,25 +55,14 @@ pub const FOUR_SLICES: MigGeometry = MigGeometry {
     slices: 4,
     memory_slices: 4,
     profiles: &[profile(1, 1, &[0, 1, 2, 3]), profile(2, 2, &[0, 2]), profile(4, 4, &[0])],
+    wide: &[],
 };
-
-/// Where a new instance should lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct SlicePlacement {
-    /// The position of the GPU in [`Topology::gpus`].
-    pub gpu: usize,
-    /// The first memory slice.
-    pub start: u32,
-    /// How many memory slices.
-    pub size: u32,
-}
 
 /// What is taken of one GPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Taken {
+pub(super) struct Taken {
     /// A bit for each memory slice.
-    memory: u32,
+    pub(super) memory: u32,
     slices: u32,
 }
 
@@ -85,6 +76,34 @@ impl MigGeometry {
         }
         named(&["A100", "H100", "H200", "GH200", "H800", "A800", "H20", "B200", "B300"])
             .then_some(SEVEN_SLICES)
+    }
+
+    /// What `nvidia-smi` calls a profile on a GPU of so many bytes, such as `3g.40gb`: the memory is that of the GPU in whole GiB,
+    /// in proportion, rounded.
+    ///
+    /// Source: `getMigMemorySizeGB` of NVIDIA/go-nvlib, which names profiles as the driver does.
+    ///
+    /// ```
+    /// use nvtopo::solve::mig::SEVEN_SLICES;
+    ///
+    /// let h200 = 143_771 << 20;
+    /// let names = SEVEN_SLICES.profiles.iter().map(|profile| SEVEN_SLICES.name(profile, h200));
+    /// assert_eq!(names.collect::<Vec<_>>(), ["1g.18gb", "2g.35gb", "3g.71gb", "4g.71gb", "7g.141gb"]);
+    /// ```
+    pub fn name(&self, profile: &MigProfile, memory: u64) -> String {
+        format!("{}g.{}gb", profile.slices, self.gigabytes(profile, memory))
+    }
+
+    /// The memory by which a profile is named.
+    pub(super) fn gigabytes(&self, profile: &MigProfile, memory: u64) -> u64 {
+        let all = u64::from(self.memory_slices.max(1));
+        let part = u128::from(memory.div_ceil(1 << 30)) * u128::from(profile.memory_slices);
+        ((part + u128::from(all) / 2) / u128::from(all)) as u64
+    }
+
+    /// All that can be asked for.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static MigProfile> {
+        self.profiles.iter().chain(self.wide)
     }
 
     /// Whether an instance can begin at a slice beside what is taken.
@@ -107,7 +126,7 @@ impl MigGeometry {
 
     /// What is left for the next instances, in millionths for each profile: how many fit, as a part of how many fit on an
     /// empty GPU.
-    fn left(&self, taken: Taken) -> u32 {
+    pub(super) fn left(&self, taken: Taken) -> u32 {
         let part = |profile: &MigProfile| {
             1_000_000 * self.room(taken, profile) / self.room(Taken::default(), profile).max(1)
         };
@@ -115,7 +134,7 @@ impl MigGeometry {
     }
 
     /// The first slice of a new instance such that most is left. `None`: it does not fit.
-    fn best_start(&self, taken: Taken, profile: &MigProfile) -> Option<(u32, u32)> {
+    pub(super) fn best_start(&self, taken: Taken, profile: &MigProfile) -> Option<(u32, u32)> {
         let starts = profile.starts.iter().filter(|start| Self::fits(taken, profile, **start, self.slices));
         // Of equal ones the last: the first places are those at which large instances begin.
         starts.map(|start| (self.left(with(taken, profile, *start)), *start)).max()
@@ -130,58 +149,8 @@ fn with(taken: Taken, profile: &MigProfile, start: u32) -> Taken {
     Taken { memory: taken.memory | mask(profile, start), slices: taken.slices + profile.slices }
 }
 
-/// Where a new instance of so many compute slices should lie, among the GPUs that are divided: where what is left for the next
-/// instances shrinks least, all profiles alike; of equal GPUs the fullest, then the lowest.
-///
-/// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no GPU has such a profile,
-/// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room. GPUs on which the places of present instances are not
-/// known, which drivers tell to administrators only, are not chosen.
-///
-/// ```
-/// use nvtopo::{ErrorKind, Topology, solve::mig::place_slice};
-///
-/// let dgx = Topology::preset("dgx-h100")?; // no GPU of a preset is divided
-/// assert_eq!(place_slice(&dgx, 3).unwrap_err().kind(), ErrorKind::InvalidRequest);
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn place_slice(topology: &Topology, slices: u32) -> Result<SlicePlacement> {
-    let divided = |gpu: &Gpu| gpu.unusable.is_none() && gpu.mig.is_some_and(|mig| mig.current);
-    let mut known = 0;
-    let mut hidden = 0;
-    let mut best = None;
-    for (position, gpu) in topology.gpus().enumerate().filter(|(_, gpu)| divided(gpu)) {
-        let Some(geometry) = MigGeometry::of(gpu) else { continue };
-        let Some(profile) = geometry.profiles.iter().find(|profile| profile.slices == slices) else {
-            continue;
-        };
-        known += 1;
-        let Some(taken) = taken(topology, position) else {
-            hidden += 1;
-            continue;
-        };
-        let Some((left, start)) = geometry.best_start(taken, profile) else { continue };
-        let lost = geometry.left(taken) - left;
-        let key = (lost, std::cmp::Reverse(taken.memory.count_ones()), position);
-        if best.is_none_or(|(least, _)| key < least) {
-            best = Some((key, SlicePlacement { gpu: position, start, size: profile.memory_slices }));
-        }
-    }
-    if let Some((_, placement)) = best {
-        return Ok(placement);
-    }
-    match (known, hidden) {
-        (0, _) => Err(Error::request(format!("no GPU here is divided (MIG) and has instances of {slices} slices"))
-            .help("profiles have 1, 2, 3, 4 or 7 slices; 1, 2 or 4 on A30")),
-        (_, 0) => Err(Error::unsatisfiable(format!("no divided GPU has room for {slices} slices"))),
-        (_, hidden) => Err(Error::unsatisfiable(format!(
-            "no divided GPU has room for {slices} slices, as far as is known: of {hidden} it is hidden what is taken"
-        ))
-        .help("the driver tells where instances lie to administrators only")),
-    }
-}
-
 /// What the instances of a GPU take. `None`: it is not known of one of them.
-fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
+pub(super) fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
     let mut taken = Taken::default();
     // Compute instances of one GPU instance share its place.
     let mut seen = Vec::new();
@@ -205,10 +174,6 @@ fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ErrorKind;
-    use crate::model::{
-        Fragment, GpuInstance, MigMode, MigPlacement, NodeId, NodeKind, Provenance, TopologyBuilder,
-    };
     use std::collections::BTreeSet;
 
     /// All that can be taken of a GPU, by placing instances in any order.
@@ -243,6 +208,24 @@ mod tests {
     fn the_geometry_has_the_known_number_of_states() {
         // Counted elsewhere for the A100.
         assert_eq!(states(&SEVEN_SLICES).len(), 298);
+    }
+
+    #[test]
+    fn profiles_have_the_driver_s_names() {
+        let names = |geometry: &MigGeometry, mebibytes: u64| {
+            geometry
+                .all()
+                .map(|profile| geometry.name(profile, mebibytes << 20))
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        // As the user guide lists them.
+        assert_eq!(names(&SEVEN_SLICES, 40_536), "1g.5gb 2g.10gb 3g.20gb 4g.20gb 7g.40gb 1g.10gb");
+        assert_eq!(names(&SEVEN_SLICES, 81_559), "1g.10gb 2g.20gb 3g.40gb 4g.40gb 7g.80gb 1g.20gb");
+        assert_eq!(names(&SEVEN_SLICES, 95_830), "1g.12gb 2g.24gb 3g.47gb 4g.47gb 7g.94gb 1g.24gb");
+        assert_eq!(names(&SEVEN_SLICES, 183_359), "1g.23gb 2g.45gb 3g.90gb 4g.90gb 7g.180gb 1g.45gb");
+        assert_eq!(names(&FOUR_SLICES, 24_576), "1g.6gb 2g.12gb 4g.24gb");
+        assert!(names(&FOUR_SLICES, u64::MAX >> 20).starts_with("1g."));
     }
 
     #[test]
@@ -291,52 +274,5 @@ mod tests {
         let first = accepted(&|taken, profile| fit(taken, profile).first().copied());
         let last = accepted(&|taken, profile| fit(taken, profile).last().copied());
         assert!(ours > first && f64::from(ours) > 0.995 * f64::from(last), "{ours} {first} {last}");
-    }
-
-    fn machine(instances: &[&[Option<(u32, u32)>]]) -> Topology {
-        let mut fragment = Fragment::new(Provenance::Preset);
-        for (index, own) in instances.iter().enumerate() {
-            let gpu = Gpu {
-                index: index as u32,
-                model: Some("NVIDIA H100 80GB HBM3".to_owned()),
-                mig: Some(MigMode { current: true, pending: true }),
-                ..Gpu::default()
-            };
-            let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
-            for (number, place) in own.iter().enumerate() {
-                let placement = place.map(|(start, size)| MigPlacement { start, size });
-                let instance =
-                    GpuInstance { gpu_instance: Some(number as u32), placement, ..GpuInstance::default() };
-                fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
-            }
-        }
-        TopologyBuilder::new().with(fragment).build().unwrap()
-    }
-
-    #[test]
-    fn a_slice_goes_where_it_blocks_least() {
-        // The first is empty, the second has 1g at slice 4: one more 1g blocks nothing there that is not blocked.
-        let both = machine(&[&[], &[Some((4, 1))]]);
-        let placement = place_slice(&both, 1).unwrap();
-        assert_eq!((placement.gpu, placement.size), (1, 1));
-        assert_eq!(place_slice(&both, 7).unwrap(), SlicePlacement { gpu: 0, start: 0, size: 8 });
-        let full = machine(&[&[Some((0, 8))]]);
-        assert_eq!(place_slice(&full, 1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
-        // A name of a profile that no GPU has takes all that there is.
-        let mut fragment = Fragment::new(Provenance::Preset);
-        let mig = Some(MigMode { current: true, pending: true });
-        let gpu = Gpu { model: Some("NVIDIA H100".to_owned()), mig, ..Gpu::default() };
-        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
-        for start in [0, 1] {
-            let placement = Some(MigPlacement { start, size: 1 });
-            let profile = Some(format!("{}g.1gb", u32::MAX));
-            let instance = GpuInstance { profile, placement, ..GpuInstance::default() };
-            fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
-        }
-        let odd = TopologyBuilder::new().with(fragment).build().unwrap();
-        assert_eq!(place_slice(&odd, 1).unwrap_err().kind(), ErrorKind::Unsatisfiable);
-        let hidden = place_slice(&machine(&[&[None]]), 1).unwrap_err();
-        assert!(hidden.to_string().contains("hidden"), "{hidden}");
-        assert_eq!(place_slice(&full, 5).unwrap_err().kind(), ErrorKind::InvalidRequest);
     }
 }

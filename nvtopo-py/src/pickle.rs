@@ -1,0 +1,222 @@
+//! Pickling of what is nothing but its fields: an object becomes its class's name and the plain values of its fields, and is
+//! made again from these.
+
+use crate::cpuset::{CpuSet, NodeSet};
+use nvtopo::Bandwidth;
+use nvtopo::solve::Quantity;
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyTupleMethods};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
+
+/// A value that a field can have.
+pub(crate) trait Field: Sized {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self>;
+}
+
+/// What `__reduce__` answers.
+pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (&'static str, Bound<'py, PyAny>));
+
+/// How an object of a class that is plain is made again.
+pub(crate) fn reduce<'py>(
+    py: Python<'py>,
+    class: &'static str,
+    object: &impl Field,
+) -> PyResult<Reduced<'py>> {
+    Ok((py.import("nvtopo._nvtopo")?.getattr("_remake")?, (class, object.give(py)?)))
+}
+
+/// Makes a class one that is its fields: all of them, by name.
+macro_rules! plain {
+    ($class:ident { $($field:ident),+ $(,)? }) => {
+        impl $crate::pickle::Field for $class {
+            fn give<'py>(&self, py: pyo3::Python<'py>) -> pyo3::PyResult<pyo3::Bound<'py, pyo3::PyAny>> {
+                let fields = [$($crate::pickle::Field::give(&self.$field, py)?),+];
+                Ok(pyo3::types::PyTuple::new(py, fields)?.into_any())
+            }
+
+            fn take(value: &pyo3::Bound<'_, pyo3::PyAny>) -> pyo3::PyResult<Self> {
+                let mut fields = $crate::pickle::fields(value, [$(stringify!($field)),+].len())?.into_iter();
+                $(let $field = $crate::pickle::next(&mut fields)?;)+
+                Ok(Self { $($field),+ })
+            }
+        }
+    };
+}
+pub(crate) use plain;
+
+/// Exactly so many fields.
+pub(crate) fn fields<'py>(value: &Bound<'py, PyAny>, count: usize) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let fields: Vec<_> = value.cast::<PyTuple>()?.iter().collect();
+    if fields.len() == count { Ok(fields) } else { Err(other_version()) }
+}
+
+pub(crate) fn next<'py, F: Field>(fields: &mut impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<F> {
+    F::take(&fields.next().ok_or_else(other_version)?)
+}
+
+/// The refusal of what this version did not write.
+pub(crate) fn other_version() -> PyErr {
+    PyValueError::new_err("this was pickled by another version of nvtopo")
+}
+
+macro_rules! plain_values {
+    ($($value:ty),+) => {$(
+        impl Field for $value {
+            fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                self.clone().into_bound_py_any(py)
+            }
+
+            fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+                value.extract()
+            }
+        }
+    )+};
+}
+
+plain_values!(bool, u8, u16, u32, u64, usize, f64, String, (u32, Option<String>));
+plain_values!(BTreeMap<u32, u64>, BTreeMap<u32, BTreeMap<u64, u64>>);
+
+/// Words are few; one that was never seen before is kept for good.
+impl Field for &'static str {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        static WORDS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let word: String = value.extract()?;
+        let mut words = WORDS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = words.get(word.as_str()) {
+            return Ok(known);
+        }
+        let word: &'static str = word.leak();
+        words.insert(word);
+        Ok(word)
+    }
+}
+
+impl<F: Field> Field for Option<F> {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_ref().map_or_else(|| Ok(py.None().into_bound(py)), |value| value.give(py))
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        if value.is_none() { Ok(None) } else { F::take(value).map(Some) }
+    }
+}
+
+impl<F: Field> Field for Vec<F> {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let items: Vec<_> = self.iter().map(|item| item.give(py)).collect::<PyResult<_>>()?;
+        Ok(PyTuple::new(py, items)?.into_any())
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        value.cast::<PyTuple>()?.iter().map(|item| F::take(&item)).collect()
+    }
+}
+
+impl Field for Box<[f64]> {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(PyTuple::new(py, self.iter().copied())?.into_any())
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Vec::take(value).map(Vec::into_boxed_slice)
+    }
+}
+
+impl Field for CpuSet {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.to_string().into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        crate::arguments::word(value.py(), &value.extract::<String>()?).map(Self)
+    }
+}
+
+impl Field for NodeSet {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.to_string().into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        crate::arguments::word(value.py(), &value.extract::<String>()?).map(Self)
+    }
+}
+
+impl Field for Bandwidth {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.as_mb_per_s().into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        value.extract().map(Self::from_mb_per_s)
+    }
+}
+
+impl Field for Quantity {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let number = match *self {
+            Self::Bandwidth(bandwidth) => bandwidth.as_mb_per_s(),
+            Self::NumaNodes(number) | Self::Share(number) => number.into(),
+            _ => return Err(PyValueError::new_err("a quantity of this kind cannot be pickled")),
+        };
+        (self.unit(), number).into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (unit, number): (String, u64) = value.extract()?;
+        let small = u32::try_from(number).map_err(|_| other_version());
+        match unit.as_str() {
+            "GB/s" => Ok(Self::Bandwidth(Bandwidth::from_mb_per_s(number))),
+            "NUMA nodes" => small.map(Self::NumaNodes),
+            "share" => small.map(Self::Share),
+            _ => Err(other_version()),
+        }
+    }
+}
+
+/// Makes an object again of what it was pickled to.
+#[pyfunction]
+#[pyo3(name = "_remake")]
+pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match name {
+        "Gpu" => made::<crate::devices::Gpu>(fields),
+        "GpuInstance" => made::<crate::devices::GpuInstance>(fields),
+        "Fabric" => made::<crate::devices::Fabric>(fields),
+        "NvLink" => made::<crate::devices::NvLink>(fields),
+        "PcieLink" => made::<crate::devices::PcieLink>(fields),
+        "Nic" => made::<crate::devices::Nic>(fields),
+        "NumaNode" => made::<crate::devices::NumaNode>(fields),
+        "HugePages" => made::<crate::devices::HugePages>(fields),
+        "P2p" => made::<crate::devices::P2p>(fields),
+        "Pair" => made::<crate::pairs::Pair>(fields),
+        "BandwidthMatrix" => made::<crate::pairs::BandwidthMatrix>(fields),
+        "PlacedGpu" => made::<crate::placement::PlacedGpu>(fields),
+        "Score" => made::<crate::placement::Score>(fields),
+        "Alternative" => made::<crate::placement::Alternative>(fields),
+        "Loss" => made::<crate::placement::Loss>(fields),
+        "Share" => made::<crate::shares::Share>(fields),
+        "Shares" => made::<crate::shares::Shares>(fields),
+        "VisibleGpus" => made::<crate::visible::VisibleGpus>(fields),
+        "InstancePlacement" => made::<crate::instance::InstancePlacement>(fields),
+        "RankGroup" => made::<crate::ranks::RankGroup>(fields),
+        "DimensionTime" => made::<crate::ranks::DimensionTime>(fields),
+        "Bound" => made::<crate::wish::Bound>(fields),
+        _ => Err(other_version()),
+    }
+}
+
+fn made<'py, F>(fields: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>>
+where
+    F: Field + IntoPyObject<'py>,
+    PyErr: From<F::Error>,
+{
+    F::take(fields)?.into_bound_py_any(fields.py())
+}
