@@ -56,7 +56,9 @@ impl Plan {
                 [a, b] => fragment.link(a, b, rates::nvlink(3, 4)),
                 _ => {
                     let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
-                    members.iter().for_each(|gpu| fragment.link(*gpu, switch, rates::nvlink(3, 4)));
+                    for gpu in &members {
+                        fragment.link(*gpu, switch, rates::nvlink(3, 4));
+                    }
                 }
             }
         }
