@@ -5,6 +5,7 @@ mod collective;
 mod cpu_policies;
 mod cpus;
 mod devices;
+mod domains;
 mod generate;
 mod house;
 #[cfg(feature = "hwloc")]

@@ -41,6 +41,12 @@ pub(super) struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
+    /// Whether all sets of free candidates may be chosen that hold what is included.
+    pub(super) fn is_plain(&self) -> bool {
+        let limited = self.scopes.is_some() || self.near.is_some();
+        !limited && self.quotas.is_none() && self.nic_room.is_none() && self.barred == 0
+    }
+
     /// The best of all sets of `count`.
     pub(super) fn new(
         free: Set,
@@ -65,7 +71,7 @@ impl<'a> Task<'a> {
 }
 
 /// What the search found.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(super) struct Solution {
     /// The chosen candidates.
     pub(super) chosen: Set,

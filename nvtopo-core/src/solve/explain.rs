@@ -96,24 +96,30 @@ impl Decision {
 
     fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
         let weights = &self.question.class.weights;
-        let objectives: &[&'static dyn Objective] = &self.question.criteria.objectives;
-        let gpus = weights.positions(other.chosen);
         let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
         let meets = exact::solve(weights, &own).is_ok();
-        let all: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
-        let values = other.values.iter().zip(&self.solution.values).zip(objectives);
-        let mut worse = values.filter(|((own, chosen), _)| own != chosen);
-        let loss = worse.next().map(|((own, chosen), objective)| Loss {
-            objective: objective.name(),
-            own: objective.quantity(*own),
-            chosen: objective.quantity(*chosen),
-        });
-        Alternative {
-            gpu_indices: gpus.iter().map(|gpu| all[*gpu]).collect(),
-            gpus,
-            scores: scores(objectives, other),
-            meets,
-            loss,
-        }
+        let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
+        alternative(topology, gpus, other, &self.solution, objectives, meets)
     }
+}
+
+/// A set beside the chosen one.
+pub(super) fn alternative(
+    topology: &Topology,
+    gpus: Vec<usize>,
+    other: &Solution,
+    chosen: &Solution,
+    objectives: &[&'static dyn Objective],
+    meets: bool,
+) -> Alternative {
+    let all: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+    let values = other.values.iter().zip(&chosen.values).zip(objectives);
+    let mut worse = values.filter(|((own, chosen), _)| own != chosen);
+    let loss = worse.next().map(|((own, chosen), objective)| Loss {
+        objective: objective.name(),
+        own: objective.quantity(*own),
+        chosen: objective.quantity(*chosen),
+    });
+    let gpu_indices = gpus.iter().map(|gpu| all[*gpu]).collect();
+    Alternative { gpu_indices, gpus, scores: scores(objectives, other), meets, loss }
 }

@@ -28,8 +28,7 @@ impl Kept {
         task: &Task<'_>,
         criteria: &Criteria,
     ) -> Result<Arc<Solution>, NoSet> {
-        let limited = task.scopes.is_some() || task.near.is_some() || task.quotas.is_some();
-        if limited || task.barred != 0 {
+        if !task.is_plain() {
             return solve(weights, task).map(Arc::new);
         }
         let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);

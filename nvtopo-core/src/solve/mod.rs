@@ -16,6 +16,7 @@ mod exact;
 mod explain;
 mod gpu_ref;
 mod kept;
+mod large;
 mod links;
 mod matrix;
 mod memo;

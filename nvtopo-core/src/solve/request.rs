@@ -7,10 +7,12 @@ use super::criteria::Criteria;
 use super::decision::{Decision, Question};
 use super::explain::Explanation;
 use super::gpu_ref::GpuRef;
+use super::large::Large;
 use super::mix::SizeMix;
 use super::needs::{Allotment, Needs, Service, Shortage, Supply, Taken};
 use super::placement::Placement;
 use super::unmet::{Unmet, witness};
+use super::weights::MAX_CANDIDATES;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
@@ -243,7 +245,10 @@ impl Request {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
     /// required.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        self.decide(topology)?.placement(topology, self.service())
+        match self.large(topology)? {
+            Some(large) => large.placement(self.service()),
+            None => self.decide(topology)?.placement(topology, self.service()),
+        }
     }
 
     /// As [`solve`](Self::solve), and what would have been chosen instead.
@@ -259,6 +264,10 @@ impl Request {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn explain(&self, topology: &Topology) -> Result<Explanation> {
+        if let Some(large) = self.large(topology)? {
+            let placement = large.placement(self.service())?;
+            return Ok(Explanation { next: large.next(), first_fit: large.first_fit(), placement });
+        }
         let decision = self.decide(topology)?;
         Ok(Explanation {
             next: decision.next(topology),
@@ -270,6 +279,23 @@ impl Request {
     fn service(&self) -> Service<'_> {
         let (taken, given) = (self.used.as_ref(), self.given.as_deref());
         Service { supply: None, taken, given, limits: &self.limits }
+    }
+
+    /// The answer on a machine of more GPUs than are searched, where it is made of domains and nothing but a number of GPUs is
+    /// asked for.
+    fn large<'a>(&self, topology: &'a Topology) -> Result<Option<Large<'a>>> {
+        let plain = self.require.is_empty() && self.prefer.is_empty() && self.needs.is_empty();
+        if topology.gpus().len() <= MAX_CANDIDATES || !plain {
+            return Ok(None);
+        }
+        let Choice { candidates, include, unusable } = self.choice(topology)?;
+        let criteria = self.criteria(topology)?;
+        let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
+        Ok(large.map(|large| large.without(unusable)))
+    }
+
+    fn criteria(&self, topology: &Topology) -> Result<Criteria> {
+        Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())
     }
 
     fn decide(&self, topology: &Topology) -> Result<Decision> {
@@ -311,7 +337,7 @@ impl Request {
 
     /// What is asked, as candidates of a class.
     pub(super) fn question(&self, topology: &Topology) -> Result<Question> {
-        let criteria = Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())?;
+        let criteria = self.criteria(topology)?;
         let Choice { candidates, include, unusable } = self.choice(topology)?;
         let (class, free) = Class::of_candidates(topology, &candidates)?;
         let include = class.weights.set(&include);

@@ -163,7 +163,8 @@ impl Domains {
 
 /// The answer to a search. `None` where the machine, or what is asked, is not of the kind that numbers tell.
 pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
-    let domains = weights.domains().filter(|_| task.quotas.is_none())?;
+    let limited = task.quotas.is_some() || task.nic_room.is_some();
+    let domains = weights.domains().filter(|_| !limited)?;
     let whole = [task.free];
     let scopes = match task.near {
         Some(near) => Cow::Owned(apart(near, task.free)?),
