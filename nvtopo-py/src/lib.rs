@@ -14,6 +14,7 @@ mod devices;
 mod environment;
 mod error;
 mod instance;
+mod matrix;
 mod node;
 mod pairs;
 mod pickle;
@@ -77,9 +78,11 @@ mod _nvtopo {
     #[pymodule_export]
     use super::instance::InstancePlacement;
     #[pymodule_export]
+    use super::matrix::BandwidthMatrix;
+    #[pymodule_export]
     use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
-    use super::pairs::{BandwidthMatrix, Pair};
+    use super::pairs::Pair;
     #[pymodule_export]
     use super::pickle::remake;
     #[pymodule_export]

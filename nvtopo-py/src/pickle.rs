@@ -197,7 +197,7 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "HugePages" => made::<crate::devices::HugePages>(fields),
         "P2p" => made::<crate::devices::P2p>(fields),
         "Pair" => made::<crate::pairs::Pair>(fields),
-        "BandwidthMatrix" => made::<crate::pairs::BandwidthMatrix>(fields),
+        "BandwidthMatrix" => made::<crate::matrix::BandwidthMatrix>(fields),
         "PlacedGpu" => made::<crate::placement::PlacedGpu>(fields),
         "Score" => made::<crate::placement::Score>(fields),
         "Alternative" => made::<crate::placement::Alternative>(fields),

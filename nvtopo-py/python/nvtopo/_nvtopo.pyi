@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
 from typing import Literal, final
 
+# collections.abc has it from Python 3.12 on.
+from typing_extensions import Buffer
+
 __all__ = [
     "Alternative",
     "BandwidthMatrix",
@@ -1161,25 +1164,23 @@ class Score:
     def __hash__(self) -> int: ...
 
 @final
-class BandwidthMatrix:
+class BandwidthMatrix(Buffer):
     """What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
     column for each. NaN where nothing is known, and from a device to itself.
 
-    It never changes, and `numpy.asarray` takes it without a copy, by the array interface.
+    It never changes, and `memoryview` and `numpy.asarray` take it without a copy, by the buffer protocol.
 
     >>> import nvtopo
     >>> rates = nvtopo.preset("dgx-1-v100").bandwidth_matrix()
     >>> rates.shape, rates[0, 3], rates.tolist()[0][1]
     ((12, 12), 50.0, 25.0)
+    >>> memoryview(rates)[0, 3]
+    50.0
     """
 
     @property
     def shape(self) -> tuple[int, int]:
         """How many rows and columns there are."""
-
-    @property
-    def __array_interface__(self) -> dict[str, object]:
-        """How numpy finds the numbers: version 3 of its array interface."""
 
     def tolist(self) -> list[list[float]]:
         """The rows as lists of numbers."""
