@@ -13,6 +13,7 @@ mod cpuset;
 mod devices;
 mod environment;
 mod error;
+mod gpus;
 mod instance;
 mod matrix;
 mod node;
@@ -74,7 +75,9 @@ mod _nvtopo {
     #[pymodule_export]
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
-    use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
+    use super::devices::{HugePages, Nic, NumaNode, PcieLink};
+    #[pymodule_export]
+    use super::gpus::{Fabric, Gpu, GpuInstance, NvLink, P2p};
     #[pymodule_export]
     use super::instance::InstancePlacement;
     #[pymodule_export]

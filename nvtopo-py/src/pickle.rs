@@ -187,15 +187,15 @@ impl Field for Quantity {
 #[pyo3(name = "_remake")]
 pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     match name {
-        "Gpu" => made::<crate::devices::Gpu>(fields),
-        "GpuInstance" => made::<crate::devices::GpuInstance>(fields),
-        "Fabric" => made::<crate::devices::Fabric>(fields),
-        "NvLink" => made::<crate::devices::NvLink>(fields),
+        "Gpu" => made::<crate::gpus::Gpu>(fields),
+        "GpuInstance" => made::<crate::gpus::GpuInstance>(fields),
+        "Fabric" => made::<crate::gpus::Fabric>(fields),
+        "NvLink" => made::<crate::gpus::NvLink>(fields),
         "PcieLink" => made::<crate::devices::PcieLink>(fields),
         "Nic" => made::<crate::devices::Nic>(fields),
         "NumaNode" => made::<crate::devices::NumaNode>(fields),
         "HugePages" => made::<crate::devices::HugePages>(fields),
-        "P2p" => made::<crate::devices::P2p>(fields),
+        "P2p" => made::<crate::gpus::P2p>(fields),
         "Pair" => made::<crate::pairs::Pair>(fields),
         "BandwidthMatrix" => made::<crate::matrix::BandwidthMatrix>(fields),
         "PlacedGpu" => made::<crate::placement::PlacedGpu>(fields),

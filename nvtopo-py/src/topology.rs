@@ -4,9 +4,10 @@ use crate::arguments::{
     BytesArgument, Constraints, Count, GpuArgument, GpuArguments, HugePages, Mix, Names, Needs, Terms, word,
 };
 use crate::cpuset::CpuArgument;
-use crate::devices::{Gpu, Nic, NumaNode, P2p};
+use crate::devices::{Nic, NumaNode};
 use crate::environment::{Environment, environment};
 use crate::error::raise;
+use crate::gpus::{Gpu, P2p};
 use crate::instance::{InstancePlacement, SizeArgument};
 use crate::matrix::BandwidthMatrix;
 use crate::pairs::Pair;
