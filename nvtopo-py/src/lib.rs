@@ -13,6 +13,7 @@ mod cpuset;
 mod devices;
 mod environment;
 mod error;
+mod explanation;
 mod gpus;
 mod instance;
 mod matrix;
@@ -24,6 +25,7 @@ mod plan;
 mod ranks;
 mod shares;
 mod source;
+mod terms;
 mod topology;
 mod visible;
 mod wish;
@@ -77,6 +79,8 @@ mod _nvtopo {
     #[pymodule_export]
     use super::devices::{HugePages, Nic, NumaNode, PcieLink};
     #[pymodule_export]
+    use super::explanation::{Alternative, Explanation, Loss};
+    #[pymodule_export]
     use super::gpus::{Fabric, Gpu, GpuInstance, NvLink, P2p};
     #[pymodule_export]
     use super::instance::InstancePlacement;
@@ -89,7 +93,7 @@ mod _nvtopo {
     #[pymodule_export]
     use super::pickle::remake;
     #[pymodule_export]
-    use super::placement::{Alternative, Explanation, Loss, PlacedGpu, Placement, Score};
+    use super::placement::{PlacedGpu, Placement, Score};
     #[pymodule_export]
     use super::plan::{Part, Plan, cpu_policies, launch_formats};
     #[pymodule_export]

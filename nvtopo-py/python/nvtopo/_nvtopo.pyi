@@ -1023,6 +1023,9 @@ class Shares:
 class Placement:
     """The GPUs for a job, and what belongs to each. Made by Topology.place.
 
+    Equal to another that says the same. Pickled, it becomes the topology and what was asked: this is asked again, and a
+    version of nvtopo that would answer otherwise raises ValueError. So it is with all answers.
+
     >>> import nvtopo
     >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
     >>> print(place)
@@ -1090,6 +1093,8 @@ class Placement:
     def _repr_html_(self) -> str:
         """The placement as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class PlacedGpu:
@@ -1249,6 +1254,9 @@ class Explanation:
     def to_text(self) -> str:
         """The explanation as text for people."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
 @final
 class Alternative:
     """A set of GPUs that was not chosen."""
@@ -1342,6 +1350,8 @@ class Plan:
     def _repr_html_(self) -> str:
         """The plan as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Part:
@@ -1447,9 +1457,16 @@ class Request:
     def gpus(self) -> int:
         """How many GPUs."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
 @final
 class Job:
-    """A job on a Node. Equal to another where both have the same number; a Node gives each number once."""
+    """A job on a Node. Equal to another where both have the same number; a Node gives each number once.
+
+    Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
+    and not on their GPUs only. Its placement is the same.
+    """
 
     @property
     def number(self) -> int:
@@ -1483,6 +1500,9 @@ class Batch:
     @property
     def optimal(self) -> bool:
         """Whether no division gives them more together."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
 
 @final
 class Node:
@@ -1716,6 +1736,8 @@ class RankMap:
     def _repr_html_(self) -> str:
         """The mapping as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Bound:
