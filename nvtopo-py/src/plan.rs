@@ -224,9 +224,8 @@ impl Field for Plan {
         let again = PlanHere::new(&recipe.topology, visible, recipe.gpus.len(), rules);
         let same = |again: &PlanHere| {
             let parts = again.plan.parts().iter();
-            parts
-                .zip(recipe.gpus.iter().zip(&recipe.cpus))
-                .all(|(part, (gpus, cpus))| (&part.gpus, &part.cpus) == (gpus, &cpus.0))
+            let (gpus, cpus): (Vec<_>, Vec<_>) = parts.map(|part| (&part.gpus, &part.cpus)).unzip();
+            gpus.into_iter().eq(&recipe.gpus) && cpus.into_iter().eq(recipe.cpus.iter().map(|cpus| &cpus.0))
         };
         let again = again.ok().filter(same).ok_or_else(|| answered_otherwise("plan"))?;
         Ok(Self(Arc::new(again)))

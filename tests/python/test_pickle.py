@@ -210,6 +210,8 @@ def test_what_would_be_answered_otherwise_is_refused() -> None:
         changed(dgx1.explain(5), put(1, dgx1.explain(5, exclude=[0])))
     with pytest.raises(ValueError, match="this plan"):
         changed(plan, put(10, dgx.plan(2, smt="one")))
+    with pytest.raises(ValueError, match="this plan"):
+        changed(plan, lambda fields: fields.__setitem__(10, fields[10][:1]))
     with pytest.raises(ValueError, match="this mapping"):
         changed(ranks, put(2, dgx1.rank_map(tp=4, dp=2, model=MODEL)))
     with pytest.raises(ValueError, match="another version"):
