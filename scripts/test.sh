@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs what the tests need, then runs them all: what `just check` runs is all there is.
 #
-# Needs a Rust toolchain and Python 3 with venv. Compilers, valgrind and hwloc are installed with apt-get where they are
-# missing and this user may do so.
+# Needs a Rust toolchain and Python 3.11 or later with venv. Compilers, valgrind and hwloc are installed with apt-get where
+# they are missing and this user may do so.
 set -eu
 cd "$(dirname "$0")/.."
 

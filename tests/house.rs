@@ -71,12 +71,16 @@ fn no_room_uses_one_below_it() {
     }
 }
 
+/// The one file besides `sys` and the C face that may: Python's buffers are made of pointers.
+const BUFFERS: &str = "nvtopo-py/src/matrix.rs";
+
 #[test]
-fn unsafe_stays_in_sys_and_in_the_c_face() {
+fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
     for folder in ["nvtopo-core/src", "nvtopo-cli/src", "nvtopo-py/src"] {
         for (path, text) in sources(folder) {
             let inside_sys = path.components().any(|part| part.as_os_str() == "sys");
-            assert!(inside_sys || !text.contains("unsafe_code"), "{} allows unsafe code", path.display());
+            let may = inside_sys || path.ends_with(BUFFERS);
+            assert!(may || !text.contains("unsafe_code"), "{} allows unsafe code", path.display());
         }
     }
 }

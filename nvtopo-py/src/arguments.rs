@@ -1,9 +1,8 @@
-//! Arguments that several calls take: counts, GPUs, words, and all that a request for GPUs may say.
+//! Arguments that several calls take: counts, GPUs, words, amounts.
 
-use crate::cpuset::CpuArgument;
 use crate::error::{invalid_request, raise};
 use nvtopo::solve::{Constraint, SizeMix};
-use nvtopo::{Bytes, CpuSet, GpuRef};
+use nvtopo::{Bytes, GpuRef};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -11,7 +10,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// A count or a rank: an integer from 0 up.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) struct Count(pub(crate) usize);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Count {
@@ -44,7 +43,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GpuArgument {
 }
 
 /// Several GPUs: an iterable, but not a text, whose letters nobody means.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct GpuArguments(pub(crate) Vec<GpuRef>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for GpuArguments {
@@ -57,7 +56,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GpuArguments {
 }
 
 /// Several names.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Names(pub(crate) Vec<String>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Names {
@@ -70,7 +69,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Names {
 }
 
 /// What must hold between GPUs, by its words.
-#[derive(Default)]
+#[derive(Clone, Default, PartialEq)]
 pub(crate) struct Constraints(pub(crate) Vec<Constraint>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Constraints {
@@ -84,14 +83,20 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Constraints {
 }
 
 /// How often jobs of each size come, as a mapping from sizes to weights.
-pub(crate) struct Mix(pub(crate) SizeMix);
+#[derive(Clone, PartialEq)]
+pub(crate) struct Mix {
+    /// As they were given.
+    pub(crate) weights: BTreeMap<usize, f64>,
+    pub(crate) mix: SizeMix,
+}
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Mix {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         let weights: BTreeMap<usize, f64> = value.extract()?;
-        SizeMix::new(weights).map(Self).map_err(|error| raise(value.py(), &error))
+        let mix = SizeMix::new(weights.clone()).map_err(|error| raise(value.py(), &error))?;
+        Ok(Self { weights, mix })
     }
 }
 
@@ -114,6 +119,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for BytesArgument {
 }
 
 /// Huge pages, as a mapping from the size of one to how many.
+#[derive(Clone, PartialEq)]
 pub(crate) struct HugePages(pub(crate) BTreeMap<BytesArgument, usize>);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for HugePages {
@@ -125,67 +131,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for HugePages {
     }
 }
 
-/// What a job needs beside each of its GPUs.
-pub(crate) struct Needs {
-    pub(crate) cpus: Option<Count>,
-    pub(crate) memory: Option<BytesArgument>,
-    pub(crate) pages: Option<HugePages>,
-    pub(crate) per_nic: Option<Count>,
-}
-
 /// What a word stands for.
 pub(crate) fn word<T: FromStr<Err = nvtopo::Error>>(py: Python<'_>, text: &str) -> PyResult<T> {
     text.parse().map_err(|error| raise(py, &error))
-}
-
-/// What a request says besides the number of GPUs.
-pub(crate) struct Terms {
-    pub(crate) only: Option<GpuArguments>,
-    pub(crate) exclude: GpuArguments,
-    pub(crate) include: GpuArguments,
-    pub(crate) objectives: Option<Names>,
-    pub(crate) require: Constraints,
-    pub(crate) prefer: Constraints,
-    pub(crate) mix: Option<Mix>,
-    pub(crate) reserve_cpus: Option<CpuArgument>,
-    pub(crate) allowed_cpus: Option<CpuSet>,
-    pub(crate) needs: Needs,
-}
-
-impl Terms {
-    /// The request for so many GPUs.
-    pub(crate) fn request(self, gpus: Count) -> nvtopo::Request {
-        let mut request = nvtopo::Request::gpus(gpus.0).exclude(self.exclude.0).include(self.include.0);
-        request = request.require(self.require.0).prefer(self.prefer.0);
-        if let Some(mix) = self.mix {
-            request = request.mix(mix.0);
-        }
-        if let Some(only) = self.only {
-            request = request.only(only.0);
-        }
-        if let Some(objectives) = self.objectives {
-            request = request.objectives(objectives.0);
-        }
-        if let Some(cpus) = self.reserve_cpus {
-            request = request.reserved_cpus(cpus.0);
-        }
-        if let Some(cpus) = self.allowed_cpus {
-            request = request.allowed_cpus(cpus);
-        }
-        if let Some(cpus) = self.needs.cpus {
-            request = request.cpus_per_gpu(cpus.0);
-        }
-        if let Some(memory) = self.needs.memory {
-            request = request.memory_per_gpu(memory.0.0);
-        }
-        if let Some(gpus) = self.needs.per_nic {
-            request = request.gpus_per_nic(gpus.0);
-        }
-        for (size, count) in self.needs.pages.into_iter().flat_map(|pages| pages.0) {
-            request = request.hugepages_per_gpu(size.0.0, count as u64);
-        }
-        request
-    }
 }
 
 fn items<'py>(value: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {

@@ -36,7 +36,7 @@ impl Chooser {
         mix: Option<Mix>,
     ) -> PyResult<Self> {
         let topology = topology.get().0.clone();
-        let mix = mix.map(|mix| mix.0);
+        let mix = mix.map(|mix| mix.mix);
         let names = objectives.map(|names| names.0).unwrap_or_default();
         let chooser = call(py, || nvtopo::Chooser::by_objectives(&topology, names, mix.as_ref()))?;
         Ok(Self { topology, chooser })

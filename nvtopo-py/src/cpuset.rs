@@ -38,7 +38,7 @@ macro_rules! index_set {
         pub(crate) struct $name(pub(crate) nvtopo::$name);
 
         /// The set as an argument: one, or whatever one can be made of.
-        #[derive(Default)]
+        #[derive(Clone, Default, PartialEq)]
         pub(crate) struct $argument(pub(crate) nvtopo::$name);
 
         impl<'a, 'py> FromPyObject<'a, 'py> for $argument {

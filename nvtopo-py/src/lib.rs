@@ -13,7 +13,10 @@ mod cpuset;
 mod devices;
 mod environment;
 mod error;
+mod explanation;
+mod gpus;
 mod instance;
+mod matrix;
 mod node;
 mod pairs;
 mod pickle;
@@ -22,6 +25,7 @@ mod plan;
 mod ranks;
 mod shares;
 mod source;
+mod terms;
 mod topology;
 mod visible;
 mod wish;
@@ -73,17 +77,23 @@ mod _nvtopo {
     #[pymodule_export]
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
-    use super::devices::{Fabric, Gpu, GpuInstance, HugePages, Nic, NumaNode, NvLink, P2p, PcieLink};
+    use super::devices::{HugePages, Nic, NumaNode, PcieLink};
+    #[pymodule_export]
+    use super::explanation::{Alternative, Explanation, Loss};
+    #[pymodule_export]
+    use super::gpus::{Fabric, Gpu, GpuInstance, NvLink, P2p};
     #[pymodule_export]
     use super::instance::InstancePlacement;
     #[pymodule_export]
+    use super::matrix::BandwidthMatrix;
+    #[pymodule_export]
     use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
-    use super::pairs::{BandwidthMatrix, Pair};
+    use super::pairs::Pair;
     #[pymodule_export]
     use super::pickle::remake;
     #[pymodule_export]
-    use super::placement::{Alternative, Explanation, Loss, PlacedGpu, Placement, Score};
+    use super::placement::{PlacedGpu, Placement, Score};
     #[pymodule_export]
     use super::plan::{Part, Plan, cpu_policies, launch_formats};
     #[pymodule_export]

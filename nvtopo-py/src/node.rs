@@ -1,16 +1,17 @@
 //! `Node`: what jobs have of a machine, and `Request`, by which it is asked.
 
-use crate::arguments::{
-    BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Needs, Terms,
-};
-use crate::cpuset::CpuArgument;
+use crate::arguments::Count;
+use crate::pickle::{Field, Reduced, reduce};
 use crate::placement::Placement;
+use crate::terms::Terms;
 use crate::topology::Topology;
 use crate::{call, indices_of};
 use nvtopo::solve::JobId;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a job asks a Node for. The arguments are those of Topology.place.
 ///
@@ -19,93 +20,78 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// >>> import nvtopo
 /// >>> nvtopo.Request(2, require=["nvlink-group"])
 /// <Request of 2 GPUs>
-#[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Request {
-    #[pyo3(get)]
-    /// How many GPUs.
-    gpus: usize,
-    request: nvtopo::Request,
-}
+#[pyclass(frozen, eq, module = "nvtopo")]
+#[derive(PartialEq)]
+pub(crate) struct Request(Terms);
 
 #[pymethods]
 impl Request {
     #[new]
     #[pyo3(
-        signature = (
-            gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
-            objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
-            gpus_per_nic=None
-        ),
+        signature = (gpus, **terms),
         text_signature = "(gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
-    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
-    fn new(
-        gpus: Count,
-        only: Option<GpuArguments>,
-        exclude: GpuArguments,
-        include: GpuArguments,
-        objectives: Option<Names>,
-        require: Constraints,
-        prefer: Constraints,
-        mix: Option<Mix>,
-        reserve_cpus: Option<CpuArgument>,
-        allowed_cpus: Option<CpuArgument>,
-        cpus_per_gpu: Option<Count>,
-        memory_per_gpu: Option<BytesArgument>,
-        hugepages_per_gpu: Option<HugePages>,
-        gpus_per_nic: Option<Count>,
-    ) -> Self {
-        let allowed_cpus = allowed_cpus.map(|cpus| cpus.0);
-        let needs = Needs {
-            cpus: cpus_per_gpu,
-            memory: memory_per_gpu,
-            pages: hugepages_per_gpu,
-            per_nic: gpus_per_nic,
-        };
-        let terms = Terms {
-            only,
-            exclude,
-            include,
-            objectives,
-            require,
-            prefer,
-            mix,
-            reserve_cpus,
-            allowed_cpus,
-            needs,
-        };
-        Self { gpus: gpus.0, request: terms.request(gpus) }
+    fn new(gpus: Count, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+        Terms::new("Request", gpus, terms).map(Self)
+    }
+
+    #[getter]
+    /// How many GPUs.
+    fn gpus(&self) -> usize {
+        self.0.gpus.0
+    }
+
+    fn __hash__(&self) -> isize {
+        self.0.gpus.0.cast_signed()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Request", self)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Request of {} GPUs>", self.gpus)
+        format!("<Request of {} GPUs>", self.gpus())
+    }
+}
+
+impl Field for Request {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.0.give(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Terms::take(value).map(Self)
     }
 }
 
 /// A Request, or a number of GPUs.
-pub(crate) struct RequestArgument(nvtopo::Request);
+pub(crate) struct RequestArgument(Terms);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for RequestArgument {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(request) = value.cast::<Request>() {
-            return Ok(Self(request.get().request.clone()));
+            return Ok(Self(request.get().0.clone()));
         }
-        value.extract::<Count>().map(|gpus| Self(nvtopo::Request::gpus(gpus.0)))
+        Terms::new("Request", value.extract()?, None).map(Self)
     }
 }
 
 /// A job on a Node. Equal to another where both have the same number; a Node gives each number once.
+///
+/// Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
+/// and not on their GPUs only. Its placement is the same.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
 #[derive(Clone)]
 pub(crate) struct Job {
-    id: JobId,
-    placement: nvtopo::Placement,
+    id: u64,
+    placement: Placement,
 }
+
+crate::pickle::plain!(Job { id, placement });
 
 impl PartialEq for Job {
     fn eq(&self, other: &Self) -> bool {
@@ -119,40 +105,37 @@ impl Hash for Job {
     }
 }
 
-impl Job {
-    /// A job that is on the node.
-    fn of(node: &nvtopo::solve::Node, id: JobId) -> Self {
-        Self { id, placement: node.placement(id).expect("a job of this node").clone() }
-    }
-}
-
 #[pymethods]
 impl Job {
     #[getter]
     /// Its number on its Node, from 0 on in the order in which jobs came.
     fn number(&self) -> u64 {
-        self.id.number()
+        self.id
     }
 
     #[getter]
     /// What it has.
     fn placement(&self) -> Placement {
-        Placement(self.placement.clone())
+        self.placement.clone()
     }
 
     #[getter]
     /// The indices of its GPUs in the order to use.
     fn gpus(&self) -> Vec<u32> {
-        self.placement.gpu_indices()
+        self.placement.answer.gpu_indices()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Job", self)
     }
 
     fn __repr__(&self) -> String {
-        format!("<Job {}: {}>", self.id.number(), self.placement)
+        format!("<Job {}: {}>", self.id, self.placement.answer)
     }
 }
 
 /// Jobs that were placed together. Made by Node.place_all.
-#[pyclass(frozen, get_all, module = "nvtopo")]
+#[pyclass(frozen, eq, get_all, module = "nvtopo")]
 pub(crate) struct Batch {
     /// The jobs, in the order of the requests.
     jobs: Vec<Job>,
@@ -163,8 +146,23 @@ pub(crate) struct Batch {
     optimal: bool,
 }
 
+impl PartialEq for Batch {
+    fn eq(&self, other: &Self) -> bool {
+        // A job is equal to another by its number; here it counts as well what it has.
+        let same = |(one, other): (&Job, &Job)| one == other && one.placement == other.placement;
+        (self.share, self.optimal, self.jobs.len()) == (other.share, other.optimal, other.jobs.len())
+            && self.jobs.iter().zip(&other.jobs).all(same)
+    }
+}
+
+crate::pickle::plain!(Batch { jobs, share, optimal });
+
 #[pymethods]
 impl Batch {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Batch", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Batch of {} jobs, share {}>", self.jobs.len(), self.share)
     }
@@ -185,21 +183,44 @@ impl Batch {
 /// >>> len(node.free)
 /// 8
 #[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Node(Mutex<nvtopo::solve::Node>);
+pub(crate) struct Node(Mutex<Jobs>);
+
+/// The jobs of a machine, and what each was asked for.
+struct Jobs {
+    node: nvtopo::solve::Node,
+    terms: BTreeMap<JobId, Arc<Terms>>,
+}
+
+impl Jobs {
+    /// What a job is asked for where others have what they have.
+    fn beside_others(&self, terms: &Terms) -> Terms {
+        terms.without(self.node.jobs().flat_map(|(_, placement)| placement.gpu_indices()))
+    }
+
+    /// A job that is on the node.
+    fn job(&self, id: JobId) -> Option<Job> {
+        let placement = self.node.placement(id)?.clone();
+        Some(Job {
+            id: id.number(),
+            placement: Placement::on_node(placement, Arc::clone(self.terms.get(&id)?)),
+        })
+    }
+}
 
 #[pymethods]
 impl Node {
     #[new]
     fn new(py: Python<'_>, topology: &Bound<'_, Topology>) -> PyResult<Self> {
         let topology = &topology.get().0;
-        Ok(Self(Mutex::new(call(py, || nvtopo::solve::Node::new(topology))?)))
+        let node = call(py, || nvtopo::solve::Node::new(topology))?;
+        Ok(Self(Mutex::new(Jobs { node, terms: BTreeMap::new() })))
     }
 
     #[getter]
     /// The indices of the GPUs that no job has and that can be used.
     fn free(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
         call(py, || {
-            let node = self.lock();
+            let Jobs { node, .. } = &*self.lock();
             Ok(indices_of(node.topology(), &node.free()))
         })
     }
@@ -208,8 +229,8 @@ impl Node {
     /// The jobs in the order in which they came.
     fn jobs(&self, py: Python<'_>) -> PyResult<Vec<Job>> {
         call(py, || {
-            let node = self.lock();
-            Ok(node.jobs().map(|(id, _)| Job::of(&node, id)).collect())
+            let jobs = self.lock();
+            Ok(jobs.node.jobs().filter_map(|(id, _)| jobs.job(id)).collect())
         })
     }
 
@@ -217,11 +238,13 @@ impl Node {
     ///
     /// Raises as Topology.place does, and then nothing changes.
     fn place(&self, py: Python<'_>, request: RequestArgument) -> PyResult<Job> {
-        let RequestArgument(request) = request;
+        let RequestArgument(terms) = request;
         call(py, || {
-            let mut node = self.lock();
-            let id = node.place(&request)?;
-            Ok(Job::of(&node, id))
+            let mut jobs = self.lock();
+            let beside = Arc::new(jobs.beside_others(&terms));
+            let id = jobs.node.place(&terms.request())?;
+            jobs.terms.insert(id, beside);
+            Ok(jobs.job(id).expect("it was just placed"))
         })
     }
 
@@ -229,16 +252,25 @@ impl Node {
     ///
     /// Raises as Topology.place does.
     fn what_if(&self, py: Python<'_>, request: RequestArgument) -> PyResult<Placement> {
-        let RequestArgument(request) = request;
-        call(py, || self.lock().what_if(&request)).map(Placement)
+        let RequestArgument(terms) = request;
+        call(py, || {
+            let jobs = self.lock();
+            let beside = Arc::new(jobs.beside_others(&terms));
+            Ok(Placement::on_node(jobs.node.what_if(&terms.request())?, beside))
+        })
     }
 
     /// Ends a job, and gives back what it had.
     ///
     /// Raises InvalidRequestError where there is no such job.
     fn release(&self, py: Python<'_>, job: &Bound<'_, Job>) -> PyResult<()> {
-        let id = job.get().id;
-        call(py, || self.lock().release(id).map(|_| ()))
+        let id = JobId::from_number(job.get().id);
+        call(py, || {
+            let mut jobs = self.lock();
+            jobs.node.release(id)?;
+            jobs.terms.remove(&id);
+            Ok(())
+        })
     }
 
     /// Places many jobs at once, so that their rings carry the most together: not one after another, where the first takes
@@ -252,12 +284,20 @@ impl Node {
     /// >>> batch.share, batch.optimal, node.free
     /// (1.0, True, [])
     fn place_all(&self, py: Python<'_>, requests: Vec<RequestArgument>) -> PyResult<Batch> {
-        let requests: Vec<nvtopo::Request> = requests.into_iter().map(|request| request.0).collect();
+        let terms: Vec<Terms> = requests.into_iter().map(|RequestArgument(terms)| terms).collect();
+        let asked: Vec<nvtopo::Request> = terms.iter().map(Terms::request).collect();
         call(py, || {
-            let mut node = self.lock();
-            let batch = node.place_all(&requests)?;
-            let jobs = batch.jobs.iter().map(|id| Job::of(&node, *id)).collect();
-            Ok(Batch { jobs, share: batch.share, optimal: batch.optimal })
+            let mut jobs = self.lock();
+            let batch = jobs.node.place_all(&asked)?;
+            for (id, terms) in batch.jobs.iter().zip(&terms) {
+                // Its GPUs were chosen together with the others': it had no choice but these.
+                let own = jobs.node.placement(*id).map(nvtopo::Placement::gpu_indices).unwrap_or_default();
+                let all = jobs.node.topology().gpus().map(|gpu| gpu.index);
+                let beside = terms.without(all.filter(|index| !own.contains(index)));
+                jobs.terms.insert(*id, Arc::new(beside));
+            }
+            let placed = batch.jobs.iter().filter_map(|id| jobs.job(*id)).collect();
+            Ok(Batch { jobs: placed, share: batch.share, optimal: batch.optimal })
         })
     }
 
@@ -268,18 +308,18 @@ impl Node {
     /// >>> node.room_for(nvtopo.Request(2, require=["nvlink-group"]))
     /// (2, True)
     fn room_for(&self, py: Python<'_>, request: RequestArgument) -> PyResult<(usize, bool)> {
-        let RequestArgument(request) = request;
-        call(py, || self.lock().room_for(&request))
+        let RequestArgument(terms) = request;
+        call(py, || self.lock().node.room_for(&terms.request()))
     }
 
     fn __repr__(&self) -> String {
-        let node = self.lock();
+        let Jobs { node, .. } = &*self.lock();
         format!("<Node of {} jobs and {} free GPUs>", node.jobs().len(), node.free().len())
     }
 }
 
 impl Node {
-    fn lock(&self) -> MutexGuard<'_, nvtopo::solve::Node> {
+    fn lock(&self) -> MutexGuard<'_, Jobs> {
         // The core changes it last of all, so a panic leaves it as it was.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

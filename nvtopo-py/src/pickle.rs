@@ -1,5 +1,5 @@
-//! Pickling of what is nothing but its fields: an object becomes its class's name and the plain values of its fields, and is
-//! made again from these.
+//! Pickling. What is nothing but its fields becomes its class's name and the plain values of these, and is made again from
+//! them. An answer becomes what was asked and the most important of what was answered: it is asked again, and must be the same.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use nvtopo::Bandwidth;
@@ -63,6 +63,13 @@ pub(crate) fn other_version() -> PyErr {
     PyValueError::new_err("this was pickled by another version of nvtopo")
 }
 
+/// The refusal of an answer that this version does not give.
+pub(crate) fn answered_otherwise(what: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "this {what} was pickled by another version of nvtopo, and this one answers otherwise: ask it anew"
+    ))
+}
+
 macro_rules! plain_values {
     ($($value:ty),+) => {$(
         impl Field for $value {
@@ -78,6 +85,7 @@ macro_rules! plain_values {
 }
 
 plain_values!(bool, u8, u16, u32, u64, usize, f64, String, (u32, Option<String>));
+plain_values!((usize, Option<usize>));
 plain_values!(BTreeMap<u32, u64>, BTreeMap<u32, BTreeMap<u64, u64>>);
 
 /// Words are few; one that was never seen before is kept for good.
@@ -150,6 +158,16 @@ impl Field for NodeSet {
     }
 }
 
+impl Field for nvtopo::Topology {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        crate::topology::Topology(self.clone()).into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(value.cast::<crate::topology::Topology>()?.get().0.clone())
+    }
+}
+
 impl Field for Bandwidth {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.as_mb_per_s().into_bound_py_any(py)
@@ -187,21 +205,29 @@ impl Field for Quantity {
 #[pyo3(name = "_remake")]
 pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     match name {
-        "Gpu" => made::<crate::devices::Gpu>(fields),
-        "GpuInstance" => made::<crate::devices::GpuInstance>(fields),
-        "Fabric" => made::<crate::devices::Fabric>(fields),
-        "NvLink" => made::<crate::devices::NvLink>(fields),
+        "Gpu" => made::<crate::gpus::Gpu>(fields),
+        "GpuInstance" => made::<crate::gpus::GpuInstance>(fields),
+        "Fabric" => made::<crate::gpus::Fabric>(fields),
+        "NvLink" => made::<crate::gpus::NvLink>(fields),
         "PcieLink" => made::<crate::devices::PcieLink>(fields),
         "Nic" => made::<crate::devices::Nic>(fields),
         "NumaNode" => made::<crate::devices::NumaNode>(fields),
         "HugePages" => made::<crate::devices::HugePages>(fields),
-        "P2p" => made::<crate::devices::P2p>(fields),
+        "P2p" => made::<crate::gpus::P2p>(fields),
         "Pair" => made::<crate::pairs::Pair>(fields),
-        "BandwidthMatrix" => made::<crate::pairs::BandwidthMatrix>(fields),
+        "BandwidthMatrix" => made::<crate::matrix::BandwidthMatrix>(fields),
+        "Placement" => made::<crate::placement::Placement>(fields),
+        "Explanation" => made::<crate::explanation::Explanation>(fields),
+        "Plan" => made::<crate::plan::Plan>(fields),
+        "Part" => made::<crate::plan::Part>(fields),
+        "RankMap" => made::<crate::ranks::RankMap>(fields),
+        "Request" => made::<crate::node::Request>(fields),
+        "Job" => made::<crate::node::Job>(fields),
+        "Batch" => made::<crate::node::Batch>(fields),
         "PlacedGpu" => made::<crate::placement::PlacedGpu>(fields),
         "Score" => made::<crate::placement::Score>(fields),
-        "Alternative" => made::<crate::placement::Alternative>(fields),
-        "Loss" => made::<crate::placement::Loss>(fields),
+        "Alternative" => made::<crate::explanation::Alternative>(fields),
+        "Loss" => made::<crate::explanation::Loss>(fields),
         "Share" => made::<crate::shares::Share>(fields),
         "Shares" => made::<crate::shares::Shares>(fields),
         "VisibleGpus" => made::<crate::visible::VisibleGpus>(fields),

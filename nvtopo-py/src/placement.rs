@@ -1,13 +1,18 @@
-//! `Placement` and what it consists of; `Explanation`, which holds it against others.
+//! `Placement` and what it consists of.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::pickle::{Reduced, reduce};
+use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
+use crate::terms::Terms;
 use crate::{call, pre, variables};
+use nvtopo::Topology;
 use nvtopo::render::{Style, by_name};
-use nvtopo::solve::{NodeMemory, NodePages, Quantity};
+use nvtopo::solve::{Node, NodeMemory, NodePages, Quantity};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 /// One chosen GPU with what belongs to it.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
@@ -58,6 +63,23 @@ impl PlacedGpu {
 
     fn __repr__(&self) -> String {
         format!("<PlacedGpu GPU{}: CPUs {}, nodes {}>", self.index, self.cpus.0, self.mems.0)
+    }
+}
+
+impl PlacedGpu {
+    fn of(gpu: &nvtopo::PlacedGpu) -> Self {
+        Self {
+            index: gpu.index,
+            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
+            address: gpu.address.map(|address| address.to_string()),
+            cpus: CpuSet(gpu.cpus.clone()),
+            mems: NodeSet(gpu.mems.clone()),
+            memory: gpu.memory.as_deref().map(by_node),
+            huge_pages: gpu.huge_pages.as_deref().map(pages_by_node),
+            nics: gpu.nics.clone(),
+            nic_path: gpu.nic_path.map(nvtopo::PathType::word),
+            nic: gpu.nic.clone(),
+        }
     }
 }
 
@@ -116,12 +138,15 @@ impl Score {
 }
 
 impl Score {
-    fn of(score: &nvtopo::Score) -> Self {
+    pub(crate) fn of(score: &nvtopo::Score) -> Self {
         Self { objective: score.objective, own: score.value, limit: score.bound }
     }
 }
 
 /// The GPUs for a job, and what belongs to each. Made by Topology.place.
+///
+/// Equal to another that says the same. Pickled, it becomes the topology and what was asked: this is asked again, and a
+/// version of nvtopo that would answer otherwise raises ValueError. So it is with all answers.
 ///
 /// >>> import nvtopo
 /// >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
@@ -129,81 +154,82 @@ impl Score {
 /// GPU0,GPU1 on CPUs 0-27,112-139
 /// >>> place.per_gpu[0].nics, place.optimal
 /// (['mlx5_0'], True)
-#[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Placement(pub(crate) nvtopo::Placement);
+#[pyclass(frozen, eq, module = "nvtopo")]
+#[derive(Clone)]
+pub(crate) struct Placement {
+    pub(crate) answer: nvtopo::Placement,
+    /// What was asked.
+    pub(crate) terms: Arc<Terms>,
+    /// Whether a Node was asked, on which others may have more than the terms say.
+    on_node: bool,
+}
+
+impl PartialEq for Placement {
+    fn eq(&self, other: &Self) -> bool {
+        self.answer == other.answer
+    }
+}
 
 #[pymethods]
 impl Placement {
     #[getter]
     /// The indices of the chosen GPUs in the order to use: local rank n takes the n-th.
     fn gpus(&self) -> Vec<u32> {
-        self.0.gpu_indices()
+        self.answer.gpu_indices()
     }
 
     #[getter]
     /// The chosen GPUs with what belongs to each, in the order to use.
     fn per_gpu(&self) -> Vec<PlacedGpu> {
-        let gpu = |gpu: &nvtopo::PlacedGpu| PlacedGpu {
-            index: gpu.index,
-            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
-            address: gpu.address.map(|address| address.to_string()),
-            cpus: CpuSet(gpu.cpus.clone()),
-            mems: NodeSet(gpu.mems.clone()),
-            memory: gpu.memory.as_deref().map(by_node),
-            huge_pages: gpu.huge_pages.as_deref().map(pages_by_node),
-            nics: gpu.nics.clone(),
-            nic_path: gpu.nic_path.map(nvtopo::PathType::word),
-            nic: gpu.nic.clone(),
-        };
-        self.0.gpus().iter().map(gpu).collect()
+        self.answer.gpus().iter().map(PlacedGpu::of).collect()
     }
 
     #[getter]
     /// The CPUs of all chosen GPUs together.
     fn cpus(&self) -> CpuSet {
-        CpuSet(self.0.cpus())
+        CpuSet(self.answer.cpus())
     }
 
     #[getter]
     /// The memory nodes of all chosen GPUs together; empty when any is unknown.
     fn mems(&self) -> NodeSet {
-        NodeSet(self.0.mems())
+        NodeSet(self.answer.mems())
     }
 
     #[getter]
     /// One value for each objective, most important first.
     fn score(&self) -> Vec<Score> {
-        self.0.scores().iter().map(Score::of).collect()
+        self.answer.scores().iter().map(Score::of).collect()
     }
 
     #[getter]
     /// Whether it is proven that no set of GPUs is better.
     fn optimal(&self) -> bool {
-        self.0.is_optimal()
+        self.answer.is_optimal()
     }
 
     #[getter]
     /// One sentence of why.
     fn why(&self) -> &str {
-        self.0.why()
+        self.answer.why()
     }
 
     #[getter]
     /// The first of what was preferred that can be met. None: nothing was preferred, or nothing can be met.
     fn preference(&self) -> Option<String> {
-        self.0.preference().map(|constraint| constraint.to_string())
+        self.answer.preference().map(|constraint| constraint.to_string())
     }
 
     #[getter]
     /// What was preferred to that, and why it cannot be had.
     fn unmet(&self) -> Vec<String> {
-        self.0.unmet().iter().map(ToString::to_string).collect()
+        self.answer.unmet().iter().map(ToString::to_string).collect()
     }
 
     #[getter]
     /// What a person should know about the CPUs and memory given.
     fn remarks(&self) -> Vec<String> {
-        self.0.remarks().to_vec()
+        self.answer.remarks().to_vec()
     }
 
     /// The variables that show a process just these GPUs, in this order: CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES.
@@ -214,17 +240,17 @@ impl Placement {
     /// >>> nvtopo.preset("dgx-h100").place(gpus=2).env()
     /// {'CUDA_DEVICE_ORDER': 'PCI_BUS_ID', 'CUDA_VISIBLE_DEVICES': '0,1'}
     fn env<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        variables(py, self.0.cuda_environment())
+        variables(py, self.answer.cuda_environment())
     }
 
     /// The placement as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.placement(&self.0, Style::default())))
+        call(py, || Ok(by_name("json")?.placement(&self.answer, Style::default())))
     }
 
     /// The placement as text for people, with tables.
     fn to_text(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("text")?.placement(&self.0, Style::default())))
+        call(py, || Ok(by_name("text")?.placement(&self.answer, Style::default())))
     }
 
     /// The placement as notebooks show it.
@@ -233,147 +259,78 @@ impl Placement {
     }
 
     fn __str__(&self) -> String {
-        self.0.to_string()
+        self.answer.to_string()
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Placement {}>", self.0)
-    }
-}
-
-/// A placement, and what would have been chosen instead. Made by Topology.explain.
-///
-/// >>> import nvtopo
-/// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=5)
-/// >>> why.first_fit.gpus, str(why.first_fit.loss)
-/// ([0, 1, 2, 3, 4], 'ring: 6 GB/s instead of 50 GB/s')
-#[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Explanation(pub(crate) nvtopo::solve::Explanation);
-
-#[pymethods]
-impl Explanation {
-    #[getter]
-    /// The GPUs for the job.
-    fn placement(&self) -> Placement {
-        Placement(self.0.placement.clone())
+    fn __hash__(&self) -> u64 {
+        hash(&self.gpus())
     }
 
-    #[getter]
-    /// The best set besides, under the same constraints. None: there is no other.
-    fn next(&self) -> Option<Alternative> {
-        self.0.next.as_ref().map(Alternative::of)
-    }
-
-    #[getter]
-    /// The free GPUs with the lowest numbers, which those take who count GPUs only. None: they are what was chosen, or
-    /// others were included.
-    fn first_fit(&self) -> Option<Alternative> {
-        self.0.first_fit.as_ref().map(Alternative::of)
-    }
-
-    /// The explanation as JSON for programs.
-    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.explanation(&self.0, Style::default())))
-    }
-
-    /// The explanation as text for people.
-    fn to_text(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("text")?.explanation(&self.0, Style::default())))
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<Explanation of {}>", self.0.placement)
-    }
-}
-
-/// A set of GPUs that was not chosen.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct Alternative {
-    /// The indices of its GPUs.
-    gpus: Vec<u32>,
-    /// One value for each objective, most important first.
-    score: Vec<Score>,
-    /// Whether it meets what is required, and what is preferred as far as that can be had.
-    meets: bool,
-    /// The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
-    /// decided.
-    loss: Option<Loss>,
-}
-
-crate::pickle::plain!(Alternative { gpus, score, loss, meets });
-
-#[pymethods]
-impl Alternative {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        reduce(py, "Alternative", self)
+        reduce(py, "Placement", self)
     }
 
     fn __repr__(&self) -> String {
-        let names: Vec<String> = self.gpus.iter().map(|index| format!("GPU{index}")).collect();
-        format!("<Alternative {}>", names.join(","))
+        format!("<Placement {}>", self.answer)
     }
 }
 
-impl Alternative {
-    fn of(other: &nvtopo::solve::Alternative) -> Self {
-        Self {
-            gpus: other.gpu_indices.clone(),
-            score: other.scores.iter().map(Score::of).collect(),
-            meets: other.meets,
-            loss: other.loss.map(|loss| Loss {
-                objective: loss.objective,
-                own: loss.own,
-                best: loss.chosen,
-                text: loss.to_string(),
-            }),
+impl Placement {
+    /// The answer to what was asked of a machine without jobs.
+    pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: Terms) -> PyResult<Self> {
+        Self::ask(py, topology, Arc::new(terms), false)
+    }
+
+    /// An answer of a machine without jobs.
+    pub(crate) fn of(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
+        Self { answer, terms, on_node: false }
+    }
+
+    /// An answer of a Node, and what was asked without what others have.
+    pub(crate) fn on_node(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
+        Self { answer, terms, on_node: true }
+    }
+
+    /// What a machine, or a Node without jobs, answers.
+    fn ask(py: Python<'_>, topology: &Topology, terms: Arc<Terms>, on_node: bool) -> PyResult<Self> {
+        let request = terms.request();
+        let answer =
+            call(
+                py,
+                || {
+                    if on_node { Node::new(topology)?.what_if(&request) } else { request.solve(topology) }
+                },
+            )?;
+        Ok(Self { answer, terms, on_node })
+    }
+}
+
+impl Field for Placement {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let topology = self.answer.topology();
+        let again = || Self::ask(py, topology, Arc::clone(&self.terms), true);
+        if self.on_node && !again().is_ok_and(|again| again == *self) {
+            return Err(PyTypeError::new_err(
+                "cannot pickle a placement that depends on the CPUs, memory or NICs of other jobs on its Node: send to_json()",
+            ));
         }
+        let fields =
+            [topology.give(py)?, self.terms.give(py)?, self.on_node.give(py)?, self.per_gpu().give(py)?];
+        Ok(PyTuple::new(py, fields)?.into_any())
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut fields = fields(value, 4)?.into_iter();
+        let (topology, terms): (Topology, Terms) = (next(&mut fields)?, next(&mut fields)?);
+        let (on_node, expected): (bool, Vec<PlacedGpu>) = (next(&mut fields)?, next(&mut fields)?);
+        let again = Self::ask(value.py(), &topology, Arc::new(terms), on_node);
+        again.ok().filter(|again| again.per_gpu() == expected).ok_or_else(|| answered_otherwise("placement"))
     }
 }
 
-/// By what an alternative is worse. `str()` says it in words.
-#[pyclass(frozen, eq, hash, module = "nvtopo")]
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Loss {
-    #[pyo3(get)]
-    /// The objective's name.
-    objective: &'static str,
-    own: Quantity,
-    best: Quantity,
-    text: String,
-}
-
-crate::pickle::plain!(Loss { objective, own, best, text });
-
-#[pymethods]
-impl Loss {
-    #[getter]
-    /// What the alternative has, in the unit.
-    fn value(&self) -> f64 {
-        self.own.number()
-    }
-
-    #[getter]
-    /// What the chosen set has, in the unit. Equal where only the nearness of the paths differs.
-    fn chosen(&self) -> f64 {
-        self.best.number()
-    }
-
-    #[getter]
-    /// The unit, as in Score.
-    fn unit(&self) -> &'static str {
-        self.own.unit()
-    }
-
-    fn __str__(&self) -> &str {
-        &self.text
-    }
-
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        reduce(py, "Loss", self)
-    }
-
-    fn __repr__(&self) -> String {
-        format!("<Loss {}>", self.text)
-    }
+/// A hash of the GPUs that were chosen.
+pub(crate) fn hash(indices: &[u32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    indices.hash(&mut hasher);
+    hasher.finish()
 }

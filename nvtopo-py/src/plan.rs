@@ -1,17 +1,19 @@
 //! `Plan` and `Part`: what every rank of a job on one machine gets.
 
-use crate::arguments::{Names, word};
+use crate::arguments::{Count, Names, word};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::environment::{Environment, environment};
-use crate::visible::instance_name;
+use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, other_version, reduce};
+use crate::visible::{instance_name, order_word};
 use crate::{call, indices_of, pre, variables};
-use nvtopo::Topology;
-use nvtopo::apply::{self, Export, PlanHere};
+use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, Style, by_name, launch_format};
-use nvtopo::solve::CPU_POLICIES;
+use nvtopo::solve::{CPU_POLICIES, OrderBasis, VisibleDevice};
+use nvtopo::{CpuLimits, CpuRules, Topology, VisibleGpus};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyList};
+use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 /// What each rank of a job on one machine gets: a sequence of one Part for each local rank. Made by Topology.plan.
@@ -24,7 +26,8 @@ use std::sync::Arc;
 /// (8, 5, '70-83,182-195', 'mlx5_9')
 /// >>> print(plan.format("rankfile-ompi5").splitlines()[1])
 /// rank 0=localhost slot=0-27
-#[pyclass(frozen, module = "nvtopo")]
+#[pyclass(frozen, eq, module = "nvtopo")]
+#[derive(PartialEq)]
 pub(crate) struct Plan(pub(crate) Arc<PlanHere>);
 
 #[pymethods]
@@ -90,15 +93,142 @@ impl Plan {
         self.to_text(py)
     }
 
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.plan.parts().iter().for_each(|part| (&part.gpus, &part.cpus).hash(&mut hasher));
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Plan", self)
+    }
+
     fn __repr__(&self) -> String {
         format!("<Plan of {} ranks by the policy {}>", self.__len__(), self.policy())
     }
 }
 
 impl Plan {
+    /// The plan that follows from what was asked and from where this process is.
+    pub(crate) fn find(
+        py: Python<'_>,
+        topology: &Topology,
+        ranks: Option<Count>,
+        rules: CpuRules,
+        scope: Scope,
+        environ: Option<Environment>,
+    ) -> PyResult<Self> {
+        let own = environment(py)?;
+        let here = call(py, move || {
+            let own = |name: &str| own.get(name);
+            let given = environ.as_ref().map(|environ| move |name: &str| environ.get(name));
+            let given = given.as_ref().map(|given| given as Variables<'_>);
+            plan_here(topology, ranks.map(|ranks| ranks.0), rules, scope, given, &own)
+        });
+        here.map(|here| Self(Arc::new(here)))
+    }
+
     fn part(&self, rank: usize) -> Option<Part> {
         let own = self.0.plan.part(rank)?;
         Some(Part { whole: Arc::clone(&self.0), rank, own })
+    }
+}
+
+/// What a plan was made by, and what came of it.
+struct Recipe {
+    topology: Topology,
+    /// The visible devices: the position of the GPU, and which of its instances it is.
+    devices: Vec<(usize, Option<usize>)>,
+    order: String,
+    unresolved: bool,
+    remarks: Vec<String>,
+    policy: String,
+    smt: String,
+    allowed: Option<CpuSet>,
+    reserved: CpuSet,
+    gpus: Vec<Vec<usize>>,
+    cpus: Vec<CpuSet>,
+}
+
+crate::pickle::plain!(Recipe {
+    topology,
+    devices,
+    order,
+    unresolved,
+    remarks,
+    policy,
+    smt,
+    allowed,
+    reserved,
+    gpus,
+    cpus
+});
+
+impl Recipe {
+    fn of(PlanHere { plan, visible, rules, .. }: &PlanHere) -> Self {
+        let topology = plan.topology();
+        let device = |device: &VisibleDevice| {
+            let is_it = |id| topology.gpu_instances(device.gpu).position(|(own, _)| own == id);
+            (device.gpu, device.instance.and_then(is_it))
+        };
+        Self {
+            topology: topology.clone(),
+            devices: visible.devices.iter().map(device).collect(),
+            order: order_word(visible.order).to_owned(),
+            unresolved: visible.unresolved,
+            remarks: visible.remarks.clone(),
+            policy: rules.policy.to_string(),
+            smt: rules.smt.to_string(),
+            allowed: rules.limits.allowed.clone().map(CpuSet),
+            reserved: CpuSet(rules.limits.reserved.clone()),
+            gpus: plan.parts().iter().map(|part| part.gpus.clone()).collect(),
+            cpus: plan.parts().iter().map(|part| CpuSet(part.cpus.clone())).collect(),
+        }
+    }
+
+    /// The GPUs that the ranks see.
+    fn visible(&self) -> PyResult<VisibleGpus> {
+        let device = |&(gpu, instance): &(usize, Option<usize>)| {
+            let id = |nth| Some(self.topology.gpu_instances(gpu).nth(nth)?.0);
+            let instance = instance.map(|nth| id(nth).ok_or_else(other_version)).transpose()?;
+            let is_there = gpu < self.topology.gpus().len();
+            is_there.then_some(VisibleDevice { gpu, instance }).ok_or_else(other_version)
+        };
+        let orders = [OrderBasis::Known, OrderBasis::Assumed, OrderBasis::Unknown];
+        Ok(VisibleGpus {
+            devices: self.devices.iter().map(device).collect::<PyResult<_>>()?,
+            order: orders
+                .into_iter()
+                .find(|order| order_word(*order) == self.order)
+                .ok_or_else(other_version)?,
+            unresolved: self.unresolved,
+            remarks: self.remarks.clone(),
+        })
+    }
+}
+
+impl Field for Plan {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Recipe::of(&self.0).give(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = value.py();
+        let recipe = Recipe::take(value)?;
+        let limits = CpuLimits {
+            allowed: recipe.allowed.as_ref().map(|cpus| cpus.0.clone()),
+            reserved: recipe.reserved.0.clone(),
+        };
+        let rules = CpuRules { policy: word(py, &recipe.policy)?, smt: word(py, &recipe.smt)?, limits };
+        let visible = recipe.visible()?;
+        let again = PlanHere::new(&recipe.topology, visible, recipe.gpus.len(), rules);
+        let same = |again: &PlanHere| {
+            let parts = again.plan.parts().iter();
+            let (gpus, cpus): (Vec<_>, Vec<_>) = parts.map(|part| (&part.gpus, &part.cpus)).unzip();
+            gpus.into_iter().eq(&recipe.gpus) && cpus.into_iter().eq(recipe.cpus.iter().map(|cpus| &cpus.0))
+        };
+        let again = again.ok().filter(same).ok_or_else(|| answered_otherwise("plan"))?;
+        Ok(Self(Arc::new(again)))
     }
 }
 
@@ -214,6 +344,10 @@ impl Part {
         self.rank.cast_signed()
     }
 
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Part", self)
+    }
+
     fn __repr__(&self) -> String {
         let names: Vec<String> = self.gpus().iter().map(|index| format!("GPU{index}")).collect();
         format!("<Part of rank {}: {}, CPUs {}>", self.rank, names.join(","), self.own.cpus)
@@ -223,6 +357,19 @@ impl Part {
 impl Part {
     pub(crate) fn topology(&self) -> &Topology {
         self.whole.plan.topology()
+    }
+}
+
+impl Field for Part {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let fields = [Plan(Arc::clone(&self.whole)).give(py)?, self.rank.give(py)?];
+        Ok(PyTuple::new(py, fields)?.into_any())
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut fields = fields(value, 2)?.into_iter();
+        let (whole, rank): (Plan, usize) = (next(&mut fields)?, next(&mut fields)?);
+        whole.part(rank).ok_or_else(other_version)
     }
 }
 

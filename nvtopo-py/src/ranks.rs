@@ -1,14 +1,17 @@
 //! `RankMap`: which rank of a parallel job uses which GPU, and what that saves.
 
+use crate::arguments::{Count, GpuArguments, word};
 use crate::error::raise;
-use crate::pickle::{Reduced, reduce};
+use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::{call, indices_of, pre, variables};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::Traffic;
-use nvtopo::{Bandwidth, Topology};
+use nvtopo::{Bandwidth, ParallelJob, Topology};
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// What a rank sends in each dimension: a mapping from dimensions to bytes, or to texts such as "34.4GB".
 #[derive(Default)]
@@ -31,6 +34,33 @@ impl<'a, 'py> FromPyObject<'a, 'py> for TrafficArgument {
         amounts.into_iter().map(traffic).collect::<PyResult<_>>().map(Self)
     }
 }
+
+impl Field for TrafficArgument {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let amounts: BTreeMap<&str, u64> =
+            self.0.iter().map(|traffic| (traffic.dimension.name(), traffic.bytes)).collect();
+        amounts.into_bound_py_any(py)
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        value.extract()
+    }
+}
+
+/// What a parallel job asks for, kept beside the answer, so that it can be asked again.
+pub(crate) struct ParallelTerms {
+    pub(crate) tp: Count,
+    pub(crate) cp: Count,
+    pub(crate) ep: Count,
+    pub(crate) dp: Count,
+    pub(crate) pp: Count,
+    pub(crate) traffic: TrafficArgument,
+    pub(crate) model: Option<String>,
+    pub(crate) order: Option<String>,
+    pub(crate) gpus: Option<GpuArguments>,
+}
+
+crate::pickle::plain!(ParallelTerms { tp, cp, ep, dp, pp, traffic, model, order, gpus });
 
 /// Ranks that communicate, and what their GPUs carry.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
@@ -118,69 +148,78 @@ impl DimensionTime {
 /// >>> ranks = nvtopo.preset("dgx-1-v100").rank_map(tp=2, pp=4, traffic={"tp": "8GB", "pp": 10**9})
 /// >>> ranks.seconds < ranks.launcher_seconds, ranks.optimal, len(ranks.gpu_of_rank)
 /// (True, True, 8)
-#[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct RankMap(pub(crate) nvtopo::RankMap);
+#[pyclass(frozen, eq, module = "nvtopo")]
+pub(crate) struct RankMap {
+    answer: nvtopo::RankMap,
+    job: ParallelTerms,
+}
+
+impl PartialEq for RankMap {
+    fn eq(&self, other: &Self) -> bool {
+        self.answer == other.answer
+    }
+}
 
 #[pymethods]
 impl RankMap {
     #[getter]
     /// The sizes of the job in the words of its order, such as "tp 2 × dp 4".
     fn shape(&self) -> &str {
-        self.0.shape()
+        self.answer.shape()
     }
 
     #[getter]
     /// How ranks run through the dimensions, such as "tp-cp-ep-dp-pp".
     fn order(&self) -> String {
-        self.0.order().to_string()
+        self.answer.order().to_string()
     }
 
     #[getter]
     /// The index of the GPU of each rank.
     fn gpu_of_rank(&self) -> Vec<u32> {
-        indices_of(self.0.topology(), self.0.gpu_of_rank())
+        indices_of(self.answer.topology(), self.answer.gpu_of_rank())
     }
 
     #[getter]
     /// The same in the launcher's order.
     fn launcher_order(&self) -> Vec<u32> {
-        indices_of(self.0.topology(), self.0.launcher_order())
+        indices_of(self.answer.topology(), self.answer.launcher_order())
     }
 
     #[getter]
     /// What the job communicates for in one step, in seconds.
     fn seconds(&self) -> f64 {
-        self.0.seconds()
+        self.answer.seconds()
     }
 
     #[getter]
     /// The same in the launcher's order.
     fn launcher_seconds(&self) -> f64 {
-        self.0.launcher_seconds()
+        self.answer.launcher_seconds()
     }
 
     #[getter]
     /// How many times faster it is than in the launcher's order; 1 where nothing is gained.
     fn gain(&self) -> f64 {
-        self.0.gain()
+        self.answer.gain()
     }
 
     #[getter]
     /// No mapping takes less, in seconds.
     fn bound_seconds(&self) -> f64 {
-        self.0.bound_seconds()
+        self.answer.bound_seconds()
     }
 
     #[getter]
     /// Whether no mapping takes less time.
     fn optimal(&self) -> bool {
-        self.0.is_optimal()
+        self.answer.is_optimal()
     }
 
     #[getter]
     /// What each dimension takes, of those that communicate.
     fn dimensions(&self) -> Vec<DimensionTime> {
-        let topology = self.0.topology();
+        let topology = self.answer.topology();
         let time = |own: &nvtopo::solve::DimensionTime| DimensionTime {
             dimension: own.dimension.name(),
             bytes: own.bytes,
@@ -190,24 +229,24 @@ impl RankMap {
             launcher_seconds: own.launcher_seconds,
             launcher_worst: RankGroup::of(topology, &own.launcher_worst),
         };
-        self.0.dimensions().iter().map(time).collect()
+        self.answer.dimensions().iter().map(time).collect()
     }
 
     /// The variables with which a launcher that gives local rank n the n-th visible GPU gives each rank its own:
     /// CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES. The deepspeed command sorts what it finds there, so that the order is
     /// lost: start such jobs with torchrun.
     fn env<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        variables(py, self.0.cuda_environment())
+        variables(py, self.answer.cuda_environment())
     }
 
     /// The mapping as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.ranks(&self.0, Style::default())))
+        call(py, || Ok(by_name("json")?.ranks(&self.answer, Style::default())))
     }
 
     /// The mapping as text for people, with tables; `str()` gives the same.
     fn to_text(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("text")?.ranks(&self.0, Style::default())))
+        call(py, || Ok(by_name("text")?.ranks(&self.answer, Style::default())))
     }
 
     /// The mapping as notebooks show it.
@@ -219,7 +258,58 @@ impl RankMap {
         self.to_text(py)
     }
 
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.answer.gpu_of_rank().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "RankMap", self)
+    }
+
     fn __repr__(&self) -> String {
-        format!("<RankMap {}: GPUs {:?}>", self.0.shape(), self.gpu_of_rank())
+        format!("<RankMap {}: GPUs {:?}>", self.answer.shape(), self.gpu_of_rank())
+    }
+}
+
+impl RankMap {
+    /// The answer to what was asked of a machine.
+    pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: ParallelTerms) -> PyResult<Self> {
+        let ParallelTerms { tp, cp, ep, dp, pp, .. } = terms;
+        let mut job = ParallelJob::new().tp(tp.0).cp(cp.0).ep(ep.0).dp(dp.0).pp(pp.0);
+        if let Some(model) = &terms.model {
+            job = job.model(word(py, model)?);
+        }
+        if let Some(order) = &terms.order {
+            job = job.order(word(py, order)?);
+        }
+        job = terms.traffic.0.iter().copied().fold(job, ParallelJob::traffic);
+        let answer = call(py, || match &terms.gpus {
+            None => job.map(topology),
+            Some(gpus) => {
+                let positions = gpus.0.iter().map(|gpu| gpu.resolve(topology));
+                job.map_to(topology, &positions.collect::<nvtopo::Result<Vec<usize>>>()?)
+            }
+        })?;
+        Ok(Self { answer, job: terms })
+    }
+}
+
+impl Field for RankMap {
+    fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let fields = [self.answer.topology().give(py)?, self.job.give(py)?, self.gpu_of_rank().give(py)?];
+        Ok(PyTuple::new(py, fields)?.into_any())
+    }
+
+    fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut fields = fields(value, 3)?.into_iter();
+        let (topology, job): (Topology, ParallelTerms) = (next(&mut fields)?, next(&mut fields)?);
+        let expected: Vec<u32> = next(&mut fields)?;
+        let again = Self::find(value.py(), &topology, job);
+        again
+            .ok()
+            .filter(|again| again.gpu_of_rank() == expected)
+            .ok_or_else(|| answered_otherwise("mapping"))
     }
 }

@@ -1,29 +1,29 @@
 //! `Topology`: what a machine consists of, and what can be asked of it.
 
-use crate::arguments::{
-    BytesArgument, Constraints, Count, GpuArgument, GpuArguments, HugePages, Mix, Names, Needs, Terms, word,
-};
+use crate::arguments::{Count, GpuArgument, GpuArguments, word};
 use crate::cpuset::CpuArgument;
-use crate::devices::{Gpu, Nic, NumaNode, P2p};
+use crate::devices::{Nic, NumaNode};
 use crate::environment::{Environment, environment};
 use crate::error::raise;
+use crate::explanation::Explanation;
+use crate::gpus::{Gpu, P2p};
 use crate::instance::{InstancePlacement, SizeArgument};
-use crate::pairs::{BandwidthMatrix, Pair};
-use crate::placement::{Explanation, Placement};
+use crate::matrix::BandwidthMatrix;
+use crate::pairs::Pair;
+use crate::placement::Placement;
 use crate::plan::Plan;
-use crate::ranks::{RankMap, TrafficArgument};
+use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
 use crate::shares::Shares;
+use crate::terms::Terms;
 use crate::visible::VisibleGpus;
 use crate::{call, indices_of, pre};
-use nvtopo::apply::{Scope, Variables, plan_here};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::mig::InstanceRequest;
-use nvtopo::{CpuLimits, CpuRules, CudaOrder, ParallelJob};
+use nvtopo::{CpuLimits, CpuRules, CudaOrder};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyDict, PyString};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 
 /// A machine as one graph: immutable, comparable, hashable, picklable, and safe to share between threads.
 ///
@@ -197,56 +197,13 @@ impl Topology {
     /// >>> len(place.gpus), place.optimal
     /// (2, True)
     #[pyo3(
-        signature = (
-            gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
-            objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
-            gpus_per_nic=None
-        ),
+        signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
-    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
-    fn place(
-        &self,
-        py: Python<'_>,
-        gpus: Count,
-        only: Option<GpuArguments>,
-        exclude: GpuArguments,
-        include: GpuArguments,
-        objectives: Option<Names>,
-        require: Constraints,
-        prefer: Constraints,
-        mix: Option<Mix>,
-        reserve_cpus: Option<CpuArgument>,
-        allowed_cpus: Option<CpuArgument>,
-        cpus_per_gpu: Option<Count>,
-        memory_per_gpu: Option<BytesArgument>,
-        hugepages_per_gpu: Option<HugePages>,
-        gpus_per_nic: Option<Count>,
-    ) -> PyResult<Placement> {
-        let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let needs = Needs {
-            cpus: cpus_per_gpu,
-            memory: memory_per_gpu,
-            pages: hugepages_per_gpu,
-            per_nic: gpus_per_nic,
-        };
-        let terms = Terms {
-            only,
-            exclude,
-            include,
-            objectives,
-            require,
-            prefer,
-            mix,
-            reserve_cpus,
-            allowed_cpus,
-            needs,
-        };
-        let request = terms.request(gpus);
-        call(py, || request.solve(&self.0)).map(Placement)
+    fn place(&self, py: Python<'_>, gpus: Count, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Placement> {
+        Placement::find(py, &self.0, self.terms(py, "place", gpus, terms)?)
     }
 
     /// As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
@@ -258,56 +215,18 @@ impl Topology {
     /// >>> why.placement.gpus, why.next.gpus, why.first_fit.gpus
     /// ([4, 7], [1, 2], [1, 2])
     #[pyo3(
-        signature = (
-            gpus, *, only=None, exclude=GpuArguments::default(), include=GpuArguments::default(),
-            objectives=None, require=Constraints::default(), prefer=Constraints::default(), mix=None,
-            reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, memory_per_gpu=None, hugepages_per_gpu=None,
-            gpus_per_nic=None
-        ),
+        signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
                           mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
-    #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn explain(
         &self,
         py: Python<'_>,
         gpus: Count,
-        only: Option<GpuArguments>,
-        exclude: GpuArguments,
-        include: GpuArguments,
-        objectives: Option<Names>,
-        require: Constraints,
-        prefer: Constraints,
-        mix: Option<Mix>,
-        reserve_cpus: Option<CpuArgument>,
-        allowed_cpus: Option<CpuArgument>,
-        cpus_per_gpu: Option<Count>,
-        memory_per_gpu: Option<BytesArgument>,
-        hugepages_per_gpu: Option<HugePages>,
-        gpus_per_nic: Option<Count>,
+        terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Explanation> {
-        let allowed_cpus = self.allowed(py, allowed_cpus)?;
-        let needs = Needs {
-            cpus: cpus_per_gpu,
-            memory: memory_per_gpu,
-            pages: hugepages_per_gpu,
-            per_nic: gpus_per_nic,
-        };
-        let terms = Terms {
-            only,
-            exclude,
-            include,
-            objectives,
-            require,
-            prefer,
-            mix,
-            reserve_cpus,
-            allowed_cpus,
-            needs,
-        };
-        let request = terms.request(gpus);
-        call(py, || request.explain(&self.0)).map(Explanation)
+        Explanation::find(py, &self.0, self.terms(py, "explain", gpus, terms)?)
     }
 
     /// Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.
@@ -445,20 +364,10 @@ impl Topology {
         allowed_cpus: Option<CpuArgument>,
         environ: Option<Environment>,
     ) -> PyResult<Plan> {
-        let scope: Scope = word(py, scope)?;
         let mut rules = CpuRules { policy: word(py, policy)?, smt: word(py, smt)?, ..CpuRules::default() };
         rules.limits.reserved = reserve_cpus.unwrap_or_default().0;
         rules.limits.allowed = allowed_cpus.map(|cpus| cpus.0);
-        let own = environment(py)?;
-        let ranks = ranks.map(|ranks| ranks.0);
-        let topology = &self.0;
-        let here = call(py, move || {
-            let own = |name: &str| own.get(name);
-            let given = environ.as_ref().map(|environ| move |name: &str| environ.get(name));
-            let given = given.as_ref().map(|given| given as Variables<'_>);
-            plan_here(topology, ranks, rules, scope, given, &own)
-        });
-        here.map(|here| Plan(Arc::new(here)))
+        Plan::find(py, &self.0, ranks, rules, word(py, scope)?, environ)
     }
 
     /// Finds the GPUs for the ranks of a parallel job, so that it communicates in the least time.
@@ -503,22 +412,18 @@ impl Topology {
         order: Option<&str>,
         gpus: Option<GpuArguments>,
     ) -> PyResult<RankMap> {
-        let mut job = ParallelJob::new().tp(tp.0).cp(cp.0).ep(ep.0).dp(dp.0).pp(pp.0);
-        if let Some(model) = model {
-            job = job.model(word(py, model)?);
-        }
-        if let Some(order) = order {
-            job = job.order(word(py, order)?);
-        }
-        job = traffic.0.into_iter().fold(job, ParallelJob::traffic);
-        call(py, || match gpus {
-            None => job.map(&self.0),
-            Some(gpus) => {
-                let positions = gpus.0.iter().map(|gpu| gpu.resolve(&self.0));
-                job.map_to(&self.0, &positions.collect::<nvtopo::Result<Vec<usize>>>()?)
-            }
-        })
-        .map(RankMap)
+        let job = ParallelTerms {
+            tp,
+            cp,
+            ep,
+            dp,
+            pp,
+            traffic,
+            model: model.map(str::to_owned),
+            order: order.map(str::to_owned),
+            gpus,
+        };
+        RankMap::find(py, &self.0, job)
     }
 
     /// What the paths between all devices carry, as a matrix that `numpy.asarray` takes without a copy.
@@ -562,6 +467,19 @@ impl Topology {
 }
 
 impl Topology {
+    /// What is asked of this machine.
+    fn terms(
+        &self,
+        py: Python<'_>,
+        call: &str,
+        gpus: Count,
+        given: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Terms> {
+        let mut terms = Terms::new(call, gpus, given)?;
+        terms.allowed_cpus = self.allowed(py, terms.allowed_cpus)?.map(CpuArgument);
+        Ok(terms)
+    }
+
     /// The CPUs to which an answer is limited: those given, else on this machine those of the calling thread.
     fn allowed(&self, py: Python<'_>, given: Option<CpuArgument>) -> PyResult<Option<nvtopo::CpuSet>> {
         match given {

@@ -46,14 +46,19 @@ impl VisibleGpus {
         Self {
             gpus: indices_of(topology, &visible.positions()),
             devices: visible.devices.iter().filter_map(device).collect(),
-            order: match visible.order {
-                OrderBasis::Known => "known",
-                OrderBasis::Assumed => "assumed",
-                OrderBasis::Unknown => "unknown",
-            },
+            order: order_word(visible.order),
             unresolved: visible.unresolved,
             remarks: visible.remarks,
         }
+    }
+}
+
+/// How an order is known, in a word.
+pub(crate) fn order_word(order: OrderBasis) -> &'static str {
+    match order {
+        OrderBasis::Known => "known",
+        OrderBasis::Assumed => "assumed",
+        OrderBasis::Unknown => "unknown",
     }
 }
 

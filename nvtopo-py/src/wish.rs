@@ -94,7 +94,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target {
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         if let Ok(placement) = value.cast::<Placement>() {
-            return Ok(Self::Placement(placement.get().0.clone()));
+            return Ok(Self::Placement(placement.get().answer.clone()));
         }
         if let Ok(topology) = value.cast::<Topology>() {
             return Ok(Self::Topology(topology.get().0.clone()));

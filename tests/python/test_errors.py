@@ -106,6 +106,13 @@ def test_wrong_types_are_type_errors(dgx: nvtopo.Topology) -> None:
         dgx.place(1, only=3)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
         dgx.place("1")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="argument 'exclude'"):
+        dgx.explain(1, exclude=None)  # type: ignore[arg-type]
+    for asked in (dgx.place, dgx.explain, nvtopo.Request):
+        with pytest.raises(TypeError, match=r"\(\) got an unexpected keyword argument 'exclud'"):
+            asked(1, exclud=[0])  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="positional"):
+            asked(1, [0])  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         dgx.pair(0, 1.5)  # type: ignore[arg-type]
     with pytest.raises(TypeError):

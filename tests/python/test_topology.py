@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import ctypes
+import gc
 import json
 import math
 import os
@@ -147,9 +149,85 @@ def test_numpy_takes_the_matrix_without_a_copy(dgx1: nvtopo.Topology) -> None:
     array = numpy.asarray(rates)
     assert array.dtype == numpy.float64 and array.shape == rates.shape and array[0, 3] == 50.0
     assert numpy.shares_memory(array, numpy.asarray(rates)) and not array.flags.writeable
+    assert array.strides == (8 * len(rates), 8) and array.flags.c_contiguous
+    with pytest.raises(ValueError, match="WRITEABLE"):
+        array.flags.writeable = True
+    assert not hasattr(rates, "__array_interface__")
     before = array.copy()
     del rates
     numpy.testing.assert_array_equal(array, before)
+
+
+def test_a_view_shows_the_matrix_where_it_lies(dgx1: nvtopo.Topology) -> None:
+    rates = dgx1.bandwidth_matrix()
+    size = len(rates)
+    with memoryview(rates) as view:
+        assert (view.format, view.itemsize, view.ndim, view.nbytes) == ("d", 8, 2, 8 * size * size)
+        assert (view.shape, view.strides, view.readonly, view.c_contiguous) == ((size, size), (8 * size, 8), True, True)
+        assert view[0, 3] == 50.0 and str(view.tolist()) == str(rates.tolist())
+        with pytest.raises(TypeError, match="read-only"):
+            view[0, 3] = 1
+    empty = {"source": "sysfs", "nvlink_known": True, "nodes": [{"machine": {}}]}
+    document = {"format": "nvtopo-topology", "version": 1, "topology": empty}
+    nothing = memoryview(nvtopo.loads(json.dumps(document)).bandwidth_matrix())
+    assert (nothing.shape, nothing.nbytes, nothing.tolist()) == ((0, 0), 0, [])
+
+
+def test_a_view_keeps_the_matrix(dgx1: nvtopo.Topology) -> None:
+    views = [memoryview(dgx1.bandwidth_matrix()) for _ in range(100)]
+    gc.collect()
+    others = [dgx1.bandwidth_matrix() for _ in range(100)]
+    assert all(view[0, 3] == 50.0 for view in views) and len(others) == 100
+    rates = dgx1.bandwidth_matrix()
+    before = sys.getrefcount(rates)
+    view, array = memoryview(rates), numpy.asarray(rates)
+    assert sys.getrefcount(rates) > before
+    view.release()
+    del array
+    assert sys.getrefcount(rates) == before
+
+
+class View(ctypes.Structure):
+    """Python's Py_buffer."""
+
+    _fields_ = [
+        ("buf", ctypes.c_void_p),
+        ("obj", ctypes.py_object),
+        ("len", ctypes.c_ssize_t),
+        ("itemsize", ctypes.c_ssize_t),
+        ("readonly", ctypes.c_int),
+        ("ndim", ctypes.c_int),
+        ("format", ctypes.c_char_p),
+        ("shape", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("strides", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("suboffsets", ctypes.POINTER(ctypes.c_ssize_t)),
+        ("internal", ctypes.c_void_p),
+    ]
+
+
+SIMPLE, WRITABLE, FORMAT, ND, STRIDES, C_CONTIGUOUS, F_CONTIGUOUS = 0, 1, 4, 8, 0x18, 0x38, 0x58
+
+
+def asked(rates: nvtopo.BandwidthMatrix, flags: int) -> View:
+    view = View()
+    ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(rates), ctypes.byref(view), flags)
+    return view
+
+
+def test_a_view_has_what_is_asked_for(dgx1: nvtopo.Topology) -> None:
+    rates = dgx1.bandwidth_matrix()
+    before = sys.getrefcount(rates)
+    for flags in (SIMPLE, ND, STRIDES, C_CONTIGUOUS, STRIDES | FORMAT, C_CONTIGUOUS | FORMAT):
+        view = asked(rates, flags)
+        assert (bool(view.shape), bool(view.strides)) == (flags & ND == ND, flags & STRIDES == STRIDES), flags
+        assert view.format == (b"d" if flags & FORMAT else None) and view.readonly == 1
+        assert (view.ndim, view.itemsize, view.len) == (2 if flags & ND else 1, 8, 8 * len(rates) ** 2)
+        assert view.obj is rates and not view.suboffsets
+        ctypes.pythonapi.PyBuffer_Release(ctypes.byref(view))
+    for flags in (WRITABLE, WRITABLE | STRIDES, WRITABLE | STRIDES | FORMAT, F_CONTIGUOUS):
+        with pytest.raises(BufferError, match="BandwidthMatrix"):
+            asked(rates, flags)
+    assert sys.getrefcount(rates) == before
 
 
 def test_the_interpreter_lock_is_released() -> None:

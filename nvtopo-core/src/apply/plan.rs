@@ -9,13 +9,34 @@ use crate::solve::{CpuRules, CudaOrder, LocalRank, Plan, VisibleGpus};
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A plan, and the GPUs that it was made for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PlanHere {
     /// What each rank gets.
     pub plan: Plan,
     /// The GPUs that the ranks see.
     pub visible: VisibleGpus,
+    /// The rules that it was made by, with the CPUs that were allowed here: by these, [`Plan::new`] makes the same plan on
+    /// any machine.
+    pub rules: CpuRules,
+}
+
+impl PlanHere {
+    /// The plan for GPUs and rules that are known already, such as those of a plan that was made elsewhere. Errors as
+    /// [`Plan::new`].
+    ///
+    /// ```
+    /// use nvtopo::apply::{PlanHere, Scope, plan_here};
+    /// use nvtopo::{CpuRules, Topology};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let here = plan_here(&dgx, Some(4), CpuRules::default(), Scope::default(), None, &|_| None)?;
+    /// assert_eq!(PlanHere::new(&dgx, here.visible.clone(), 4, here.rules.clone())?, here);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn new(topology: &Topology, visible: VisibleGpus, ranks: usize, rules: CpuRules) -> Result<Self> {
+        Ok(Self { plan: Plan::new(topology, &visible, ranks, &rules)?, visible, rules })
+    }
 }
 
 /// Plans the ranks of one machine. On a topology of this machine the GPUs are those that `own` variables make visible, the ranks
@@ -54,5 +75,5 @@ pub fn plan_here(
         None => (VisibleGpus::all(topology, CudaOrder::PciBusId), None),
     };
     let ranks = ranks.or(launched).unwrap_or(visible.devices.len().max(1));
-    Ok(PlanHere { plan: Plan::new(topology, &visible, ranks, &rules)?, visible })
+    PlanHere::new(topology, visible, ranks, rules)
 }

@@ -10,7 +10,7 @@ use crate::model::Topology;
 use std::fmt;
 
 /// A placement beside what it was chosen before.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The GPUs for the job.

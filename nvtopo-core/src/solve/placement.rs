@@ -74,7 +74,7 @@ pub enum Proof {
 /// assert_eq!(placement.gpus()[0].nics, ["mlx5_0"]);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
     topology: Topology,
     gpus: Vec<PlacedGpu>,

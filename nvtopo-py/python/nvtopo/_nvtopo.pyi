@@ -4,6 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
 from typing import Literal, final
 
+# collections.abc has it from Python 3.12 on.
+from typing_extensions import Buffer
+
 __all__ = [
     "Alternative",
     "BandwidthMatrix",
@@ -1020,6 +1023,9 @@ class Shares:
 class Placement:
     """The GPUs for a job, and what belongs to each. Made by Topology.place.
 
+    Equal to another that says the same. Pickled, it becomes the topology and what was asked: this is asked again, and a
+    version of nvtopo that would answer otherwise raises ValueError. So it is with all answers.
+
     >>> import nvtopo
     >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
     >>> print(place)
@@ -1087,6 +1093,8 @@ class Placement:
     def _repr_html_(self) -> str:
         """The placement as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class PlacedGpu:
@@ -1161,25 +1169,23 @@ class Score:
     def __hash__(self) -> int: ...
 
 @final
-class BandwidthMatrix:
+class BandwidthMatrix(Buffer):
     """What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
     column for each. NaN where nothing is known, and from a device to itself.
 
-    It never changes, and `numpy.asarray` takes it without a copy, by the array interface.
+    It never changes, and `memoryview` and `numpy.asarray` take it without a copy, by the buffer protocol.
 
     >>> import nvtopo
     >>> rates = nvtopo.preset("dgx-1-v100").bandwidth_matrix()
     >>> rates.shape, rates[0, 3], rates.tolist()[0][1]
     ((12, 12), 50.0, 25.0)
+    >>> memoryview(rates)[0, 3]
+    50.0
     """
 
     @property
     def shape(self) -> tuple[int, int]:
         """How many rows and columns there are."""
-
-    @property
-    def __array_interface__(self) -> dict[str, object]:
-        """How numpy finds the numbers: version 3 of its array interface."""
 
     def tolist(self) -> list[list[float]]:
         """The rows as lists of numbers."""
@@ -1247,6 +1253,9 @@ class Explanation:
 
     def to_text(self) -> str:
         """The explanation as text for people."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Alternative:
@@ -1341,6 +1350,8 @@ class Plan:
     def _repr_html_(self) -> str:
         """The plan as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Part:
@@ -1446,9 +1457,16 @@ class Request:
     def gpus(self) -> int:
         """How many GPUs."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
 @final
 class Job:
-    """A job on a Node. Equal to another where both have the same number; a Node gives each number once."""
+    """A job on a Node. Equal to another where both have the same number; a Node gives each number once.
+
+    Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
+    and not on their GPUs only. Its placement is the same.
+    """
 
     @property
     def number(self) -> int:
@@ -1482,6 +1500,9 @@ class Batch:
     @property
     def optimal(self) -> bool:
         """Whether no division gives them more together."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    __hash__: None  # type: ignore[assignment]
 
 @final
 class Node:
@@ -1715,6 +1736,8 @@ class RankMap:
     def _repr_html_(self) -> str:
         """The mapping as notebooks show it."""
 
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Bound:

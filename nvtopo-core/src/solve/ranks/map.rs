@@ -56,7 +56,7 @@ pub struct DimensionTime {
 /// assert_eq!((*name, value.split(',').count()), ("CUDA_VISIBLE_DEVICES", 8));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RankMap {
     topology: Topology,
     shape: String,

@@ -1,0 +1,304 @@
+//! What a topology tells of its GPUs: each with its instances, its NVLinks and its place in a fabric, and two of them.
+
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::devices::PcieLink;
+use crate::pickle::{Reduced, reduce};
+use nvtopo::model::{self, FabricState, NvLinkFar, P2pStatus};
+use nvtopo::{Bandwidth, Topology};
+use pyo3::prelude::*;
+
+/// One GPU.
+///
+/// >>> import nvtopo
+/// >>> gpu = nvtopo.preset("dgx-h100").gpus[0]
+/// >>> gpu.name, str(gpu.cpus), gpu.uuid
+/// ('GPU0', '0-55,112-167', None)
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Gpu {
+    /// The number by which tools name it, in PCI bus order.
+    index: u32,
+    /// "GPU" and the index.
+    name: String,
+    /// The number of its device file, 3 for "/dev/nvidia3", or None. It need not be the index.
+    minor: Option<u32>,
+    /// The product's name, such as "NVIDIA H100 80GB HBM3", or None.
+    model: Option<String>,
+    /// The architecture as CUDA numbers it, such as "9.0", or None.
+    compute_capability: Option<String>,
+    /// The architecture's name, such as "Hopper", or None.
+    architecture: Option<&'static str>,
+    /// The driver's UUID, such as "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab", or None.
+    uuid: Option<String>,
+    /// The serial number of the board, or None.
+    serial: Option<String>,
+    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    address: Option<String>,
+    /// Its PCIe link, or None.
+    pcie: Option<PcieLink>,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+    /// The CPUs nearest to it, or None where nobody says.
+    cpus: Option<CpuSet>,
+    /// The NUMA nodes nearest to it, or None where nobody says.
+    nodes: Option<NodeSet>,
+    /// Whether it is divided into instances (MIG), or None where nobody says.
+    mig: Option<bool>,
+    /// Its instances (MIG).
+    instances: Vec<GpuInstance>,
+    /// Its place in an NVLink fabric, or None.
+    fabric: Option<Fabric>,
+    /// Its NVLinks one by one, as far as the driver tells them. `Topology.pair` sums those between two GPUs.
+    nvlinks: Vec<NvLink>,
+    /// Why no job can use it, such as "has fallen off the bus". None: nothing is known against it.
+    unusable: Option<String>,
+}
+
+crate::pickle::plain!(Gpu {
+    index,
+    name,
+    minor,
+    model,
+    compute_capability,
+    architecture,
+    uuid,
+    serial,
+    address,
+    pcie,
+    memory,
+    cpus,
+    nodes,
+    mig,
+    instances,
+    fabric,
+    nvlinks,
+    unusable
+});
+
+#[pymethods]
+impl Gpu {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Gpu", self)
+    }
+
+    fn __repr__(&self) -> String {
+        let model = self.model.as_deref().map_or_else(String::new, |model| format!(" {model}"));
+        format!("<Gpu {}{model}>", self.name)
+    }
+}
+
+impl Gpu {
+    pub(crate) fn of(topology: &Topology, position: usize) -> Option<Self> {
+        let id = *topology.devices().get(position)?;
+        let gpu = topology.node(id).kind.as_gpu()?;
+        Some(Self {
+            index: gpu.index,
+            name: gpu.name(),
+            minor: gpu.minor,
+            model: gpu.model.clone(),
+            compute_capability: gpu.compute_capability.map(|capability| capability.to_string()),
+            architecture: gpu.compute_capability.and_then(nvtopo::ComputeCapability::architecture),
+            uuid: gpu.uuid.map(|uuid| uuid.to_string()),
+            serial: gpu.serial.clone(),
+            address: gpu.address.map(|address| address.to_string()),
+            pcie: gpu.pci.link.map(PcieLink::of),
+            memory: gpu.memory,
+            cpus: topology.local_cpus(id).known().cloned().map(CpuSet),
+            nodes: topology.local_nodes(id).known().cloned().map(NodeSet),
+            mig: gpu.mig.map(|mig| mig.current),
+            instances: topology.gpu_instances(position).map(|(_, own)| GpuInstance::of(own)).collect(),
+            fabric: gpu.fabric.as_ref().map(Fabric::of),
+            nvlinks: gpu.nvlinks.iter().map(NvLink::of).collect(),
+            unusable: gpu.unusable.clone(),
+        })
+    }
+}
+
+/// A part of a GPU that programs use as a GPU (MIG).
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_field_names, reason = "NVIDIA's word for the part that holds this one")]
+pub(crate) struct GpuInstance {
+    /// The name for CUDA_VISIBLE_DEVICES, such as "MIG-c6d4f1ef-42e4-5de3-91c7-45d71c87eb3f", or None.
+    uuid: Option<String>,
+    /// The number of the GPU instance in its GPU, or None.
+    gpu_instance: Option<u32>,
+    /// The number of the compute instance in its GPU instance, or None.
+    compute_instance: Option<u32>,
+    /// Its profile, such as "1g.10gb", or None.
+    profile: Option<String>,
+    /// How many compute slices of the GPU it has, or None.
+    slices: Option<u32>,
+    /// Its memory in bytes, or None.
+    memory: Option<u64>,
+}
+
+crate::pickle::plain!(GpuInstance { uuid, gpu_instance, compute_instance, profile, slices, memory });
+
+#[pymethods]
+impl GpuInstance {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "GpuInstance", self)
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<GpuInstance {}>",
+            self.uuid.as_deref().or(self.profile.as_deref()).unwrap_or("without name")
+        )
+    }
+}
+
+impl GpuInstance {
+    fn of(instance: &model::GpuInstance) -> Self {
+        Self {
+            uuid: instance.uuid.clone(),
+            gpu_instance: instance.gpu_instance,
+            compute_instance: instance.compute_instance,
+            profile: instance.profile.clone(),
+            slices: instance.slices,
+            memory: instance.memory,
+        }
+    }
+}
+
+/// The place of a GPU in an NVLink fabric.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Fabric {
+    /// How far its registration has come: "not-started", "in-progress", "completed" or "unknown".
+    state: &'static str,
+    /// What came of it, as NVML numbers errors; 0 is success. None: unknown.
+    status: Option<u32>,
+    /// The UUID of the NVLink domain; None within one server.
+    cluster: Option<String>,
+    /// The number of the group in the domain whose GPUs reach each other, or None.
+    clique: Option<u32>,
+    /// NVML's bits of what is wrong, or None.
+    health: Option<u32>,
+}
+
+crate::pickle::plain!(Fabric { state, status, cluster, clique, health });
+
+#[pymethods]
+impl Fabric {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "Fabric", self)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Fabric {}>", self.state)
+    }
+}
+
+impl Fabric {
+    fn of(fabric: &model::Fabric) -> Self {
+        Self {
+            state: FabricState::word(fabric.state),
+            status: fabric.status,
+            cluster: fabric.cluster.clone(),
+            clique: fabric.clique,
+            health: fabric.health,
+        }
+    }
+}
+
+/// One NVLink of a GPU.
+#[pyclass(frozen, eq, hash, module = "nvtopo")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct NvLink {
+    #[pyo3(get)]
+    /// Its number on this GPU.
+    number: u32,
+    #[pyo3(get)]
+    /// Whether it is up, or None where the driver did not tell.
+    up: Option<bool>,
+    #[pyo3(get)]
+    /// The generation of NVLink, from 1, as the driver tells it, or None.
+    generation: Option<u8>,
+    reported: Option<Bandwidth>,
+    #[pyo3(get)]
+    /// What is at its other end: "gpu", "switch" or "cpu". None: unknown.
+    far: Option<&'static str>,
+    #[pyo3(get)]
+    /// The place on the PCI bus of what is at its other end, or None.
+    far_address: Option<String>,
+}
+
+crate::pickle::plain!(NvLink { number, up, generation, reported, far, far_address });
+
+#[pymethods]
+impl NvLink {
+    #[getter]
+    /// What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown.
+    fn gb_per_s(&self) -> Option<f64> {
+        self.reported.map(Bandwidth::as_gb_per_s)
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "NvLink", self)
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<NvLink {} to {}>", self.number, self.far.unwrap_or("unknown"))
+    }
+}
+
+impl NvLink {
+    fn of(port: &model::NvLinkPort) -> Self {
+        let (far, address) = match port.far {
+            NvLinkFar::Gpu(address) => (Some("gpu"), Some(address)),
+            NvLinkFar::Switch(address) => (Some("switch"), address),
+            NvLinkFar::Cpu => (Some("cpu"), None),
+            _ => (None, None),
+        };
+        Self {
+            number: port.number,
+            up: port.up,
+            generation: port.generation,
+            reported: port.reported,
+            far,
+            far_address: address.map(|address| address.to_string()),
+        }
+    }
+}
+
+/// What the driver allows two GPUs to do with each other's memory, in the words of `nvidia-smi topo -p2p`: "OK", or why
+/// not ("CNS", "GNS", "TNS", "DR", "NS", "U"). None: unknown.
+#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct P2p {
+    /// Reading.
+    read: Option<&'static str>,
+    /// Writing.
+    write: Option<&'static str>,
+    /// Going over NVLink.
+    nvlink: Option<&'static str>,
+    /// Atomic operations.
+    atomics: Option<&'static str>,
+}
+
+crate::pickle::plain!(P2p { read, write, nvlink, atomics });
+
+#[pymethods]
+impl P2p {
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
+        reduce(py, "P2p", self)
+    }
+
+    fn __repr__(&self) -> String {
+        let word = |status: Option<&'static str>| status.unwrap_or("unknown");
+        format!("<P2p read {}, write {}>", word(self.read), word(self.write))
+    }
+}
+
+impl P2p {
+    pub(crate) fn of(p2p: &model::P2p) -> Self {
+        Self {
+            read: p2p.read.map(P2pStatus::word),
+            write: p2p.write.map(P2pStatus::word),
+            nvlink: p2p.nvlink.map(P2pStatus::word),
+            atomics: p2p.atomics.map(P2pStatus::word),
+        }
+    }
+}

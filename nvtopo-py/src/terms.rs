@@ -1,0 +1,150 @@
+//! What a request for GPUs says. It is kept beside the answer, so that it can be asked again.
+
+use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names};
+use crate::cpuset::CpuArgument;
+use crate::pickle::Field;
+use nvtopo::GpuRef;
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// The keywords that Topology.place, Topology.explain and Request take, besides how many GPUs.
+macro_rules! keywords {
+    ($($name:ident: $kind:ty),+ $(,)?) => {
+        /// A request.
+        #[derive(Clone, PartialEq)]
+        pub(crate) struct Terms {
+            pub(crate) gpus: Count,
+            $(pub(crate) $name: $kind),+
+        }
+
+        crate::pickle::plain!(Terms { gpus, $($name),+ });
+
+        impl Terms {
+            /// Of the arguments of a call. What is not among them is as if nothing was said of it.
+            pub(crate) fn new(call: &str, gpus: Count, given: Option<&Bound<'_, PyDict>>) -> PyResult<Self> {
+                for name in given.into_iter().flat_map(PyDictMethods::keys) {
+                    let name = name.to_string();
+                    if ![$(stringify!($name)),+].contains(&name.as_str()) {
+                        let message = format!("{call}() got an unexpected keyword argument '{name}'");
+                        return Err(PyTypeError::new_err(message));
+                    }
+                }
+                Ok(Self { gpus, $($name: argument(given, stringify!($name))?),+ })
+            }
+        }
+    };
+}
+
+keywords! {
+    only: Option<GpuArguments>,
+    exclude: GpuArguments,
+    include: GpuArguments,
+    objectives: Option<Names>,
+    require: Constraints,
+    prefer: Constraints,
+    mix: Option<Mix>,
+    reserve_cpus: Option<CpuArgument>,
+    allowed_cpus: Option<CpuArgument>,
+    cpus_per_gpu: Option<Count>,
+    memory_per_gpu: Option<BytesArgument>,
+    hugepages_per_gpu: Option<HugePages>,
+    gpus_per_nic: Option<Count>,
+}
+
+impl Terms {
+    /// What the core is asked.
+    pub(crate) fn request(&self) -> nvtopo::Request {
+        let mut request = nvtopo::Request::gpus(self.gpus.0);
+        request = request.exclude(self.exclude.0.clone()).include(self.include.0.clone());
+        request = request.require(self.require.0.clone()).prefer(self.prefer.0.clone());
+        if let Some(mix) = &self.mix {
+            request = request.mix(mix.mix.clone());
+        }
+        if let Some(only) = &self.only {
+            request = request.only(only.0.clone());
+        }
+        if let Some(objectives) = &self.objectives {
+            request = request.objectives(objectives.0.clone());
+        }
+        if let Some(cpus) = &self.reserve_cpus {
+            request = request.reserved_cpus(cpus.0.clone());
+        }
+        if let Some(cpus) = &self.allowed_cpus {
+            request = request.allowed_cpus(cpus.0.clone());
+        }
+        if let Some(cpus) = self.cpus_per_gpu {
+            request = request.cpus_per_gpu(cpus.0);
+        }
+        if let Some(memory) = self.memory_per_gpu {
+            request = request.memory_per_gpu(memory.0.0);
+        }
+        if let Some(gpus) = self.gpus_per_nic {
+            request = request.gpus_per_nic(gpus.0);
+        }
+        for (size, count) in self.hugepages_per_gpu.iter().flat_map(|pages| &pages.0) {
+            request = request.hugepages_per_gpu(size.0.0, *count as u64);
+        }
+        request
+    }
+
+    /// The same without some GPUs, by their indices: those that others have.
+    pub(crate) fn without(&self, indices: impl IntoIterator<Item = u32>) -> Self {
+        let mut terms = self.clone();
+        terms.exclude.0.extend(indices.into_iter().map(GpuRef::Index));
+        terms
+    }
+}
+
+/// An argument that may be missing.
+fn argument<'py, T>(given: Option<&Bound<'py, PyDict>>, name: &str) -> PyResult<T>
+where
+    T: Default + for<'a> FromPyObject<'a, 'py, Error = PyErr>,
+{
+    let Some(value) = given.map(|given| given.get_item(name)).transpose()?.flatten() else {
+        return Ok(T::default());
+    };
+    value.extract().map_err(|error: PyErr| {
+        // As Python's own: which argument is wrong.
+        let py = value.py();
+        if error.is_instance_of::<PyTypeError>(py) {
+            PyTypeError::new_err(format!("argument '{name}': {}", error.value(py)))
+        } else {
+            error
+        }
+    })
+}
+
+/// Arguments whose plain values are taken as arguments again.
+macro_rules! arguments {
+    ($($kind:ty: $plain:expr),+ $(,)?) => {$(
+        impl Field for $kind {
+            fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+                let plain = |argument: &$kind| $plain(argument);
+                pyo3::IntoPyObjectExt::into_bound_py_any(plain(self), py)
+            }
+
+            fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
+                value.extract()
+            }
+        }
+    )+};
+}
+
+/// The words of what has some.
+fn words<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
+
+arguments! {
+    Count: |count: &Count| count.0,
+    GpuArguments: |gpus: &GpuArguments| words(&gpus.0),
+    Names: |names: &Names| names.0.clone(),
+    Constraints: |constraints: &Constraints| words(&constraints.0),
+    Mix: |mix: &Mix| mix.weights.clone(),
+    CpuArgument: |cpus: &CpuArgument| cpus.0.to_string(),
+    BytesArgument: |bytes: &BytesArgument| bytes.0.0,
+    HugePages: |pages: &HugePages| -> std::collections::BTreeMap<u64, usize> {
+        pages.0.iter().map(|(size, count)| (size.0.0, *count)).collect()
+    },
+}
