@@ -7,8 +7,8 @@ use super::Refusal;
 use super::seen::{Seen, SeenGpu, SeenP2p};
 use crate::model::PathType;
 use crate::source::json::Text;
-use std::collections::BTreeSet;
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How many GPUs may hang before the others are not asked any more: in what is left of patience then, nobody can tell
@@ -39,13 +39,74 @@ pub(super) enum At {
     Pair([u32; 2], &'static str),
 }
 
+/// Where news waits. The channels of the standard library keep something for each thread that waits, which memory checkers
+/// find lost when the process ends.
+#[derive(Default)]
+struct Mailbox {
+    inside: Mutex<Inside>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Inside {
+    news: VecDeque<News>,
+    /// Nobody tells more, or nobody listens.
+    over: bool,
+}
+
+impl Mailbox {
+    fn open(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) {
+        self.open().over = true;
+        self.arrived.notify_all();
+    }
+
+    /// The next news; `Err`: there is none for so long. `None`: there will be none.
+    fn next(&self, patience: Duration) -> Result<Option<News>, Silence> {
+        let empty = |inside: &mut Inside| inside.news.is_empty() && !inside.over;
+        let waited = self.arrived.wait_timeout_while(self.open(), patience, empty);
+        let (mut inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        match inside.news.pop_front() {
+            None if !inside.over => Err(Silence),
+            news => Ok(news),
+        }
+    }
+}
+
+/// Nothing was told in time.
+struct Silence;
+
 /// Where news goes.
-pub(super) struct Teller(Sender<News>);
+pub(super) struct Teller(Arc<Mailbox>);
 
 impl Teller {
     /// Tells it. False: nobody listens any more, so that asking on is idle.
     pub(super) fn tell(&self, news: News) -> bool {
-        self.0.send(news).is_ok()
+        let mut inside = self.0.open();
+        if inside.over {
+            return false;
+        }
+        inside.news.push_back(news);
+        self.0.arrived.notify_all();
+        true
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+/// Where news comes from.
+struct Listener(Arc<Mailbox>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -106,10 +167,11 @@ impl Talk {
         deadline: Instant,
         question: impl FnOnce(Seen, &Teller) + Send + 'static,
     ) -> Option<Result<Box<Seen>, Refusal>> {
-        let (sender, receiver) = channel();
+        let listener = Listener(Arc::default());
+        let teller = Teller(Arc::clone(&listener.0));
         let known = self.seen.as_deref().cloned().unwrap_or_default();
         let thread = std::thread::Builder::new().name("nvml".to_owned());
-        let thread = match thread.spawn(move || question(known, &Teller(sender))) {
+        let thread = match thread.spawn(move || question(known, &teller)) {
             Ok(thread) => thread,
             Err(error) => {
                 let why = format!("no thread could be started to ask it: {error}");
@@ -121,10 +183,10 @@ impl Talk {
             let left = deadline.saturating_duration_since(Instant::now());
             // Opening the library wakes GPUs, which takes seconds. Once it answers, half is for those that are left.
             let silence = if self.seen.is_none() || answer.is_some() { left } else { left / 2 };
-            match receiver.recv_timeout(silence) {
-                Ok(news) => self.hear(news, &mut answer),
-                Err(RecvTimeoutError::Timeout) => return answer,
-                Err(RecvTimeoutError::Disconnected) => {
+            match listener.0.next(silence) {
+                Ok(Some(news)) => self.hear(news, &mut answer),
+                Err(Silence) => return answer,
+                Ok(None) => {
                     // Nothing of the thread is left when this process goes on, or ends.
                     let _ = thread.join();
                     let broke_off = || Err(Refusal::Failed("asking it broke off".to_owned()));

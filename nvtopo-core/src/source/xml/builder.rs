@@ -318,10 +318,15 @@ fn bit(name: &str) -> u64 {
 /// What an entity in the text stands for.
 fn resolve(entity: &BytesRef<'_>) -> Option<String> {
     match entity.resolve_char_ref() {
-        Ok(Some(character)) => Some(character.to_string()),
+        Ok(Some(character)) => is_allowed(character).then(|| character.to_string()),
         Ok(None) => resolve_xml_entity(entity).map(str::to_owned),
         Err(_) => None,
     }
+}
+
+/// Whether XML may hold it, however it is written.
+fn is_allowed(character: char) -> bool {
+    !matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// What the reader refuses.

@@ -73,6 +73,7 @@ fn errors_have_their_place() {
         ("<topology>\n<!DOCTYPE topology></topology>", 2, 1, "document type inside"),
         ("<topology>\né&x;</topology>", 2, 2, "entity"),
         ("<topology>\n&#0;</topology>", 2, 1, "entity"),
+        ("<topology>\n&#x5;</topology>", 2, 1, "entity"),
         ("<topology>\n& </topology>", 2, 1, "entity"),
         ("<topology a='é&x;'/>", 1, 15, "entity"),
         ("<topology a='&#xd800;'/>", 1, 14, "entity"),
