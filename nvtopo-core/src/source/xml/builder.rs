@@ -210,6 +210,10 @@ impl<'a> Builder<'a> {
             at(text, place + found.unwrap_or_default(), UNKNOWN_ENTITY)
         })?;
         let Cow::Owned(plain) = plain else { return Ok(span) };
+        // None stands in the text as it is, so a reference stands for it.
+        if plain.contains(is_odd) {
+            return Err(at(text, place + value.find("&#").unwrap_or_default(), UNKNOWN_ENTITY));
+        }
         self.document.rewritten.push(plain);
         Ok(Span { start: self.document.rewritten.len() as u32 - 1, length: REWRITTEN })
     }
@@ -318,15 +322,10 @@ fn bit(name: &str) -> u64 {
 /// What an entity in the text stands for.
 fn resolve(entity: &BytesRef<'_>) -> Option<String> {
     match entity.resolve_char_ref() {
-        Ok(Some(character)) => is_allowed(character).then(|| character.to_string()),
+        Ok(Some(character)) => (!is_odd(character)).then(|| character.to_string()),
         Ok(None) => resolve_xml_entity(entity).map(str::to_owned),
         Err(_) => None,
     }
-}
-
-/// Whether XML may hold it, however it is written.
-fn is_allowed(character: char) -> bool {
-    !matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// What the reader refuses.

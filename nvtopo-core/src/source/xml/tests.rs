@@ -76,6 +76,7 @@ fn errors_have_their_place() {
         ("<topology>\n&#x5;</topology>", 2, 1, "entity"),
         ("<topology>\n& </topology>", 2, 1, "entity"),
         ("<topology a='é&x;'/>", 1, 15, "entity"),
+        ("<topology a='1&#5;'/>", 1, 15, "entity"),
         ("<topology a='&#xd800;'/>", 1, 14, "entity"),
         ("<topology a='& '/>", 1, 14, "entity"),
         ("<topology a='1' a='2'/>", 1, 17, "the attribute a occurs twice"),
