@@ -1,4 +1,5 @@
-"""What the command and the wheel cost: start-up time, also beside taskset's, memory and size, each beside its limit.
+"""What the command and the wheel cost: start-up time, also beside taskset's, memory, size, and a placement from Python, each
+beside its limit.
 
 Needs a release build and, for the wheel, what `just test-python` built. Exits with 1 when a limit is passed.
 """
@@ -14,6 +15,17 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COMMAND = ["nvtopo", "place", "--gpus", "4", "--from", "preset:dgx-h100"]
+PYTHON = ROOT / "target/python-venv/bin/python"
+# Processor time in microseconds: of a request that was asked before, and of ones that were not, since each has another mix.
+PLACE = """
+import itertools, statistics, time, timeit, nvtopo
+topo = nvtopo.preset("dgx-h100")
+mixes = itertools.cycle([{size: 1 + turn / 1000 * (size == 1) for size in range(1, 9)} for turn in range(130)])
+def median(call):
+    times = timeit.repeat(call, timer=time.thread_time, number=1000, repeat=15)
+    return statistics.median(times) * 1e3
+print(median(lambda: topo.place(gpus=4)), median(lambda: topo.place(gpus=4, mix=next(mixes))))
+"""
 
 
 def main() -> int:
@@ -29,6 +41,10 @@ def main() -> int:
     else:
         print("no wheel yet: run just test-python", file=sys.stderr)
     rows += beside_taskset(binary)
+    if PYTHON.exists():
+        again, first = map(float, subprocess.check_output([PYTHON, "-c", PLACE], text=True).split())
+        print(f"{'topo.place(gpus=4, mix=…) of a dgx-h100, asked the first time':<64} {first:8.2f} µs")
+        rows.append(("topo.place(gpus=4) of a dgx-h100, asked again", again, 3, "µs"))
     for name, value, limit, unit in rows:
         print(f"{name:<64} {value:8.2f} {unit}, limit {limit} {unit}")
     return int(any(value > limit for _, value, limit, _ in rows))
@@ -41,10 +57,9 @@ def beside_taskset(binary: pathlib.Path) -> list[tuple[str, float, float, str]]:
     """
     cpus = sorted(os.sched_getaffinity(0))
     ways = {"taskset": ["taskset", "-c", str(cpus[0])], "nvtopo exec": [str(binary), "exec", "--"]}
-    python = ROOT / "target/python-venv/bin/python"
-    if (python.parent / "nvtopo").exists():
-        ways["python -m nvtopo exec"] = [str(python), "-m", "nvtopo", "exec", "--"]
-        ways["the wheel's nvtopo exec"] = [str(python.parent / "nvtopo"), "exec", "--"]
+    if (PYTHON.parent / "nvtopo").exists():
+        ways["python -m nvtopo exec"] = [str(PYTHON), "-m", "nvtopo", "exec", "--"]
+        ways["the wheel's nvtopo exec"] = [str(PYTHON.parent / "nvtopo"), "exec", "--"]
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(60):
         for name, way in ways.items():

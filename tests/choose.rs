@@ -88,6 +88,11 @@ fn many_gpus_that_are_alike_are_chosen_as_by_the_search() {
                         Some(expected),
                         "{nodes} {free:#b} {count}"
                     );
+                    assert_eq!(
+                        chooser.clone().choose(free, count as usize),
+                        Some(expected),
+                        "again, {nodes} {free:#b} {count}"
+                    );
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Which GPUs, and nothing else: for schedulers that ask for every decision.
 
-use super::class::{Answers, Class};
+use super::answers::Answers;
+use super::class::Class;
 use super::criteria::Criteria;
 use super::mix::SizeMix;
 use super::objective::Set;
@@ -10,8 +11,9 @@ use crate::model::Topology;
 use std::sync::Arc;
 
 /// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
-/// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, only those
-/// among GPUs that are all alike do. Clones share what they keep, as do all machines of equal structure.
+/// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, that holds for
+/// some thousand answers, and for any among GPUs that are all alike. Clones share what they keep, as do all machines of equal
+/// structure.
 ///
 /// ```
 /// use nvtopo::{Chooser, Topology};
@@ -28,8 +30,8 @@ pub struct Chooser {
     class: Arc<Class>,
     /// The GPUs against which nothing is known.
     usable: Set,
-    answers: Option<Arc<Answers>>,
-    /// For each GPU those that are worth the same to everyone, where there are too many sets to keep their answers.
+    answers: Arc<Answers>,
+    /// For each GPU those that are worth the same to everyone, where not every answer is kept.
     alike: Arc<[Set]>,
     criteria: Arc<Criteria>,
 }
@@ -56,7 +58,7 @@ impl Chooser {
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
         let class = Class::of(topology)?;
         let answers = class.answers(&criteria);
-        let alike = if answers.is_some() { Arc::default() } else { class.alike(&criteria).into() };
+        let alike = if answers.keep_all() { Arc::default() } else { class.alike(&criteria).into() };
         let usable = set::of(set::usable(topology));
         Ok(Self { class, usable, answers, alike, criteria: Arc::new(criteria) })
     }
@@ -74,7 +76,7 @@ impl Chooser {
             // All sets are worth the same.
             return Some(set::of(members(free).take(count)));
         }
-        Some(self.class.best(self.answers.as_deref(), free, count, &self.criteria))
+        Some(self.class.best(&self.answers, free, count, &self.criteria))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What solving keeps of a machine: the weights of its pairs, the values of sets and the answers that were computed once.
 //! Machines of equal structure share it, whatever their addresses.
 
+use super::answers::Answers;
 use super::criteria::{Criteria, Key};
 use super::exact::{self, Task};
 use super::kept::Kept;
@@ -11,11 +12,8 @@ use super::weights::{MAX_CANDIDATES, Weights};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, PathType, Topology};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// The most GPUs of which the answer for each set of free ones is kept.
-const MAX_KEPT: usize = 16;
 
 /// The memory that classes may hold together unless the embedder says otherwise.
 const DEFAULT_LIMIT: usize = 64 << 20;
@@ -26,13 +24,6 @@ pub(super) struct Class {
     /// By what sets are compared by.
     answers: Mutex<BTreeMap<Key, Arc<Answers>>>,
     pub(super) kept: Kept,
-}
-
-/// The answers for each set of free GPUs and each count, as far as they were asked for.
-pub(super) struct Answers {
-    gpus: usize,
-    /// The chosen set by free set and count; 0 where it was not asked for yet.
-    chosen: Box<[AtomicU16]>,
 }
 
 impl Class {
@@ -67,33 +58,20 @@ impl Class {
     }
 
     /// The best set of `count` among `free`, from memory where it was asked for before.
-    pub(super) fn best(
-        &self,
-        answers: Option<&Answers>,
-        free: Set,
-        count: usize,
-        criteria: &Criteria,
-    ) -> Set {
+    pub(super) fn best(&self, answers: &Answers, free: Set, count: usize, criteria: &Criteria) -> Set {
         let task = Task::new(free, count, &criteria.objectives, &criteria.mix);
         // Nothing forbids the first set that the search comes to, so there is always one.
-        let solve = || exact::solve(&self.weights, &task).map_or(0, |solution| solution.chosen);
-        match answers {
-            Some(answers) => answers.at(free, count, solve),
-            None => solve(),
-        }
+        answers.at(free, count, || exact::solve(&self.weights, &task).map_or(0, |solution| solution.chosen))
     }
 
-    /// The answers by some criteria; `None` on machines too large to keep them.
-    pub(super) fn answers(&self, criteria: &Criteria) -> Option<Arc<Answers>> {
-        let gpus = self.weights.gpus();
-        if gpus > MAX_KEPT {
-            return None;
-        }
+    /// The answers by some criteria.
+    pub(super) fn answers(&self, criteria: &Criteria) -> Arc<Answers> {
         let mut kept = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        let answers = Arc::clone(kept.entry(criteria.key()).or_insert_with(|| Arc::new(Answers::new(gpus))));
+        let fresh = || Arc::new(Answers::new(self.weights.gpus()));
+        let answers = Arc::clone(kept.entry(criteria.key()).or_insert_with(fresh));
         drop(kept);
         cache().shrink(LIMIT.load(Ordering::Relaxed));
-        Some(answers)
+        answers
     }
 
     /// For each GPU those that can stand in for it, itself too, without changing anything that the criteria see.
@@ -109,34 +87,13 @@ impl Class {
     /// The bytes that this may come to hold, by one list of criteria at least.
     fn size(&self) -> usize {
         let lists = self.answers.lock().unwrap_or_else(PoisonError::into_inner).len().max(1);
-        let gpus = self.weights.gpus();
-        let answers = if gpus <= MAX_KEPT { (gpus * size_of::<u16>()) << gpus } else { 0 };
-        self.weights.size() + Kept::size() + answers * lists
-    }
-}
-
-impl Answers {
-    fn new(gpus: usize) -> Self {
-        Self { gpus, chosen: (0..gpus << gpus).map(|_| AtomicU16::new(0)).collect() }
-    }
-
-    /// The answer; computed once.
-    fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
-        let place = (free as usize) * self.gpus + count - 1;
-        let Some(slot) = self.chosen.get(place) else { return solve() };
-        match slot.load(Ordering::Relaxed) {
-            0 => {
-                let chosen = solve();
-                slot.store(chosen as u16, Ordering::Relaxed);
-                chosen
-            }
-            known => known.into(),
-        }
+        self.weights.size() + Kept::size() + Answers::size(self.weights.gpus()) * lists
     }
 }
 
 /// The memory in bytes that structures of machines may hold together; the least used go first when there are more. One of
-/// a machine of 16 GPUs holds less than 4 MB, and one of 8 GPUs 30 kB. With 0 nothing is shared between topologies.
+/// a machine of 8 GPUs holds less than 0.2 MB, one of 16 GPUs 4 MB, and one of 72 GPUs 1.5 MB; more where sets are compared by
+/// several lists of objectives. With 0 nothing is shared between topologies.
 ///
 /// ```
 /// nvtopo::solve::set_class_memory(16 << 20);

@@ -50,3 +50,33 @@ impl Kept {
         MAX_KEPT * KEPT_BYTES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::mix::SizeMix;
+    use super::*;
+    use crate::model::Topology;
+
+    #[test]
+    fn only_the_same_question_is_remembered() {
+        let topology = Topology::preset("dgx-h100").unwrap();
+        let weights = Weights::of(&topology, &[0, 1, 2, 3, 4, 5, 6, 7]);
+        let kept = Kept::default();
+        let ask = |weight: usize, count: usize| {
+            let mix = SizeMix::new([(1, weight as f64), (2, 1000.0)]).unwrap();
+            let criteria = Criteria::new::<&str>(None, Some(&mix), 8).unwrap();
+            let task = Task::new(0xff, count, &criteria.objectives, &criteria.mix);
+            kept.solve(&weights, &task, &criteria).unwrap()
+        };
+        let first = ask(1, 4);
+        assert!(Arc::ptr_eq(&first, &ask(1, 4)));
+        assert!(!Arc::ptr_eq(&ask(1, 3), &ask(1, 2)));
+        assert!(!Arc::ptr_eq(&first, &ask(2, 4)), "another mix");
+        for weight in 0..=MAX_KEPT {
+            ask(10 + weight, 4);
+        }
+        let again = ask(1, 4);
+        assert!(!Arc::ptr_eq(&first, &again), "it was forgotten after so many others");
+        assert_eq!(again.chosen, first.chosen);
+    }
+}

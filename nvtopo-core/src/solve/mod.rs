@@ -3,6 +3,7 @@
 //! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an
 //! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
 
+mod answers;
 pub mod check;
 mod chooser;
 mod class;
