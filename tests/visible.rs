@@ -222,9 +222,10 @@ fn instances_of_a_gpu_divide_its_share() {
     // Bound once, it keeps what it has.
     let bound = CpuLimits { allowed: Some(second.cpus.clone()), ..CpuLimits::default() };
     assert_eq!(part(1, &bound).cpus, second.cpus);
-    // Alone, an instance has the share of its GPU.
-    let alone = Part::of_visible(&topology, &resolve(&topology, "MIG-cba663e8"), None, &limits);
-    assert_eq!(alone.cpus, whole.cpus);
+    // Alone, an instance has what it has beside the others: two jobs that see one each do not overlap.
+    let alone = |limits| Part::of_visible(&topology, &resolve(&topology, "MIG-cba663e8"), None, limits);
+    assert_eq!(alone(&limits).cpus, second.cpus);
+    assert_eq!(alone(&bound).cpus, second.cpus);
     assert_eq!(visible.whole_gpus(&topology).unwrap_err().kind(), ErrorKind::InvalidRequest);
 }
 

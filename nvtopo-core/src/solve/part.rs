@@ -42,8 +42,8 @@ pub struct Part {
 
 impl Part {
     /// The part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them; a process
-    /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all visible instances of
-    /// it divide equally.
+    /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all instances of
+    /// it divide equally, visible or not.
     pub fn of_visible(
         topology: &Topology,
         visible: &VisibleGpus,
@@ -105,7 +105,7 @@ impl Part {
         let shares = shares(topology, &rules, &visible.positions());
         part.gpus = VisibleGpus { devices: own.clone(), ..VisibleGpus::default() }.positions();
         part.instances = own.iter().filter_map(|device| device.instance).collect();
-        let cpus: Vec<CpuSet> = own.iter().map(|device| devices.share(topology, &shares, *device)).collect();
+        let cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
         let mems = own.iter().zip(&cpus).map(|(device, cpus)| memory_nodes(topology, device.gpu, cpus));
         let mems: Vec<NodeSet> = mems.collect();
         part.take(cpus.iter().zip(&mems));
@@ -194,13 +194,15 @@ impl<'a> Devices<'a> {
         }
         Self { visible, list }
     }
+}
 
-    /// A device's share of the CPUs: that of its GPU, which its visible instances divide.
-    pub(super) fn share(&self, topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
-        let cpus = &shares.gpus[device.gpu].cpus;
-        let mut on_gpu = self.visible.devices.iter().filter(|other| other.gpu == device.gpu);
-        let count = on_gpu.clone().count();
-        let place = on_gpu.position(|other| *other == device).unwrap_or(0);
-        if count > 1 { cut(topology, cpus, count).swap_remove(place) } else { cpus.clone() }
+/// A device's share of the CPUs: that of its GPU, which all of its instances divide, visible or not, so that jobs on two
+/// of them have different ones.
+pub(super) fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
+    let cpus = &shares.gpus[device.gpu].cpus;
+    let instances: Vec<_> = topology.gpu_instances(device.gpu).map(|(id, _)| Some(id)).collect();
+    match instances.iter().position(|id| *id == device.instance) {
+        Some(place) if instances.len() > 1 => cut(topology, cpus, instances.len()).swap_remove(place),
+        _ => cpus.clone(),
     }
 }

@@ -3,7 +3,7 @@
 
 use super::cpus::{Arrangement, CpuPolicy, CpuRules, cores, deal, memory_nodes, overlapping, shares};
 use super::nics::fair_nics;
-use super::part::{Devices, Part};
+use super::part::{Devices, Part, device_share};
 use super::visible::{VisibleDevice, VisibleGpus};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -90,7 +90,7 @@ fn deal_to_ranks(
     let shares = shares(topology, rules, &devices.visible.positions());
     remarks.extend_from_slice(&shares.remarks);
     let own: Vec<VisibleDevice> = (0..ranks).map(|rank| devices.list[rank % devices.list.len()]).collect();
-    let mut cpus: Vec<CpuSet> = own.iter().map(|device| devices.share(topology, &shares, *device)).collect();
+    let mut cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
     // A launcher that shows each rank one GPU only shows each another one.
     let alone = devices.list.len() == 1 && topology.gpus().len() > 1;
     if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
