@@ -1,7 +1,7 @@
 //! Requests for GPUs of machines that have more of them than a set has bits: answered by domains, where there are such.
 
 use super::criteria::Criteria;
-use super::domains::{Answer, Ask, Domains, Use};
+use super::domains::{Ask, Domains, Use};
 use super::exact::Solution;
 use super::explain::{Alternative, alternative};
 use super::needs::Service;
@@ -69,8 +69,9 @@ impl<'a> Large<'a> {
         let objectives: &[&'static dyn Objective] = &self.criteria.objectives;
         let ask = Ask { uses, count: self.count, objectives, mix: &self.criteria.mix };
         let found = self.domains.as_ref().as_ref()?.solve(&ask)?;
-        Some(found.ok().map(|Answer { gpus, values, steps }| {
-            (gpus, Solution { chosen: 0, bounds: values.clone(), values, complete: true, steps })
+        Some(found.ok().map(|answer| {
+            let solution = answer.solution();
+            (answer.gpus, solution)
         }))
     }
 

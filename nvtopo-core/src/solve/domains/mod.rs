@@ -54,6 +54,14 @@ pub(super) struct Answer {
     pub(super) steps: u64,
 }
 
+impl Answer {
+    /// As what a search found; of machines with more GPUs than a set has bits, without the set.
+    pub(super) fn solution(&self) -> Solution {
+        let values = self.values.clone();
+        Solution { chosen: 0, bounds: values.clone(), values, complete: true, steps: self.steps }
+    }
+}
+
 /// A machine's domains.
 #[derive(Debug)]
 pub(super) struct Domains {
@@ -192,8 +200,9 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Option<Result<Soluti
             best = Some(found);
         }
     }
-    let Some(Answer { gpus, values, .. }) = best else { return Some(Err(NoSet { proven: true })) };
-    Some(Ok(Solution { chosen: set::of(gpus), bounds: values.clone(), values, complete: true, steps }))
+    let Some(best) = best else { return Some(Err(NoSet { proven: true })) };
+    let chosen = set::of(best.gpus.iter().copied());
+    Some(Ok(Solution { chosen, steps, ..best.solution() }))
 }
 
 /// The groups whose members may be chosen with each other and with no others; `None` where there are no such.

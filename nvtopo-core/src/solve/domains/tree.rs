@@ -5,7 +5,7 @@ use crate::model::{NodeId, Topology};
 use crate::solve::nics::{bottleneck, gpus_per_nic, usable_nics};
 use crate::solve::objective::REMAINDER_ONE;
 use crate::solve::weights::{Weight, of_pair};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most different weights.
 pub(super) const MAX_LEVELS: usize = 8;
@@ -44,6 +44,7 @@ impl Tree {
         if gpus == 0 || !topology.measurements().is_empty() || !is_switched(topology) {
             return None;
         }
+        let levels = levels(topology)?;
         let (homes, costs) = homes(topology)?;
         let mut sizes = vec![0; costs.len()];
         for home in &homes {
@@ -54,13 +55,6 @@ impl Tree {
         let whole = growth.grow((0..gpus).collect())?;
         growth.charge(whole)?;
         let mut domains: Vec<Domain> = growth.domains.into_iter().map(|(domain, _)| domain).collect();
-        let mut levels: Vec<Weight> =
-            domains.iter().filter(|own| own.several()).map(|own| own.weight).collect();
-        levels.sort_unstable_by(|a, b| b.cmp(a));
-        levels.dedup();
-        if levels.len() > MAX_LEVELS {
-            return None;
-        }
         for domain in &mut domains {
             domain.level = levels.partition_point(|level| *level > domain.weight);
         }
@@ -121,6 +115,20 @@ pub(super) fn fill(most: &mut Most, level: usize, count: usize) {
     for most in &mut most[level..] {
         *most = (*most).max(count as u16);
     }
+}
+
+/// What pairs are worth, the greatest first; `None` where one is unknown, or there are too many: every one is that of a domain.
+fn levels(topology: &Topology) -> Option<Vec<Weight>> {
+    let gpus = topology.gpus().len();
+    let mut levels = BTreeSet::new();
+    for (a, b) in (0..gpus).flat_map(|a| (a + 1..gpus).map(move |b| (a, b))) {
+        let pair = topology.pairs().pair(a, b);
+        levels.insert(of_pair(pair));
+        if pair.rate.is_none() || pair.path.is_none() || levels.len() > MAX_LEVELS {
+            return None;
+        }
+    }
+    Some(levels.into_iter().rev().collect())
 }
 
 /// Whether NVLink is switches that all GPUs of a group have the same links to, or joins two GPUs and no more: what rings carry
@@ -193,9 +201,8 @@ struct Growth<'a> {
 }
 
 impl Growth<'_> {
-    fn weight(&self, a: usize, b: usize) -> Option<Weight> {
-        let pair = self.topology.pairs().pair(a, b);
-        (pair.rate.is_some() && pair.path.is_some()).then(|| of_pair(pair))
+    fn weight(&self, a: usize, b: usize) -> Weight {
+        of_pair(self.topology.pairs().pair(a, b))
     }
 
     /// A domain of these GPUs with all in it; `None` where their pairs do not make one.
@@ -203,7 +210,7 @@ impl Growth<'_> {
         if gpus.len() == 1 {
             return Some(self.leaf(gpus, Weight::MAX));
         }
-        let least = self.least(&gpus)?;
+        let least = self.least(&gpus);
         let mut parts: Vec<Vec<usize>> = Vec::new();
         let mut singles: BTreeMap<(usize, Weight), Vec<usize>> = BTreeMap::new();
         for part in self.joined(&gpus, least)? {
@@ -228,10 +235,10 @@ impl Growth<'_> {
         Some(self.whole(parts, least))
     }
 
-    /// The least weight of a pair; `None` where one is unknown.
-    fn least(&self, gpus: &[usize]) -> Option<Weight> {
+    /// The least weight of a pair.
+    fn least(&self, gpus: &[usize]) -> Weight {
         let pairs = gpus.iter().enumerate().flat_map(|(index, a)| gpus[index + 1..].iter().map(|b| (*a, *b)));
-        pairs.map(|(a, b)| self.weight(a, b)).try_fold(Weight::MAX, |least, weight| Some(least.min(weight?)))
+        pairs.map(|(a, b)| self.weight(a, b)).min().unwrap_or(Weight::MAX)
     }
 
     /// The groups that pairs of more than the least weight join, each by increasing GPU; `None` where these do not join all
@@ -240,7 +247,7 @@ impl Growth<'_> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for gpu in gpus {
             let joins = |group: &[usize]| -> Option<bool> {
-                let near = group.iter().filter(|other| self.weight(*gpu, **other) > Some(least)).count();
+                let near = group.iter().filter(|other| self.weight(*gpu, **other) > least).count();
                 (near == 0 || near == group.len()).then_some(near > 0)
             };
             let joins: Vec<bool> = groups.iter().map(|group| joins(group)).collect::<Option<_>>()?;
