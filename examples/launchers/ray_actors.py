@@ -7,15 +7,14 @@ Ray tells an actor its GPU when the process runs already, so it binds itself, wi
 
 import os
 
-import nvtopo
+import nvtopo.launch
 import ray
 
 
 @ray.remote(num_gpus=1)
 class Worker:
     def __init__(self) -> None:
-        # Reads CUDA_VISIBLE_DEVICES, which Ray has set.
-        self.bound = nvtopo.bind(nvtopo.discover())
+        self.bound = nvtopo.launch.ray()
 
     def where(self) -> str:
         gpu = os.environ["CUDA_VISIBLE_DEVICES"]

@@ -35,7 +35,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
         }
     };
     let mut code = DONE;
-    let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { input: cli.input })) {
+    let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { plot: None, input: cli.input })) {
         Command::Show(args) => commands::show(&args),
         Command::Place(args) => commands::place(&args),
         Command::Ranks(args) => commands::ranks(&args),

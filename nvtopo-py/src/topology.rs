@@ -16,9 +16,9 @@ use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
 use crate::shares::Shares;
 use crate::terms::Terms;
 use crate::visible::VisibleGpus;
-use crate::{call, indices_of, pre};
+use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
-use nvtopo::render::{Style, by_name};
+use nvtopo::render::{Style, by_name, svg};
 use nvtopo::solve::mig::InstanceRequest;
 use nvtopo::{CpuLimits, CpuRules, CudaOrder};
 use pyo3::prelude::*;
@@ -445,9 +445,15 @@ impl Topology {
         call(py, || Ok(by_name("text")?.topology(&self.0, Style::default())))
     }
 
-    /// The topology as notebooks show it.
-    fn _repr_html_(&self, py: Python<'_>) -> PyResult<String> {
-        self.to_text(py).map(|text| pre(&text))
+    /// A picture of the topology (SVG): its NUMA nodes with what lies behind their PCIe switches, its NVLink groups, and
+    /// the matrix of paths.
+    fn to_svg(&self, py: Python<'_>) -> PyResult<String> {
+        call(py, || Ok(svg::topology(&self.0)))
+    }
+
+    /// The topology as notebooks show it: the picture.
+    fn _repr_svg_(&self, py: Python<'_>) -> PyResult<String> {
+        self.to_svg(py)
     }
 
     fn __repr__(&self) -> String {

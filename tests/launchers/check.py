@@ -106,6 +106,11 @@ def try_torchrun(bench: Bench) -> Tries:
         return bench.job(lambda rank: [*as_module, *rank], python=python, gloo=True)
 
     yield "torchrun -m nvtopo exec", module
+    itself = HERE / "torchrun_job.py"
+    yield (
+        "nvtopo.launch.torchrun in two ranks",
+        lambda: bench.job(lambda rank: [*run, itself, bench.topology, rank[-1]], python=python),
+    )
     own = [bench.nvtopo, "run", "--nproc-per-node", RANKS, *bench.bind, "--"]
     yield (
         "nvtopo run, in torchrun's place",
@@ -199,7 +204,17 @@ def open_mpi(bench: Bench, run: list, rankfile: list) -> Tries:
 
 
 def try_mpich(bench: Bench) -> Tries:
-    yield from hydra(bench, environment("mpich", "mpich"), "mpich")
+    programs = environment("mpich", "mpich", "mpi4py")
+    yield from hydra(bench, programs, "mpich")
+    yield (
+        "nvtopo.launch.mpi4py in two ranks",
+        lambda: bench.job(
+            lambda rank: [
+                *[programs / "mpiexec", "-n", RANKS, wheel(programs), HERE / "mpi4py_job.py"],
+                *[bench.topology, rank[-1]],
+            ]
+        ),
+    )
 
 
 def try_intel_mpi(bench: Bench) -> Tries:
@@ -278,7 +293,7 @@ def try_ray(bench: Bench) -> Tries:
     python = wheel(programs)
     yield package(programs, "ray") + ", with two pretended GPUs", None
     yield (
-        "nvtopo.bind in two actors",
+        "nvtopo.launch.ray in two actors",
         lambda: bench.job(lambda rank: [python, HERE / "ray_job.py", bench.topology, rank[-1]]),
     )
     yield "ray_actors.py", lambda: bench.example([python, "ray_actors.py"])

@@ -19,11 +19,16 @@ def main() -> None:
         add_up()
     stop = threading.Event()
     threading.Thread(target=stop.wait).start()
-    note = {"threads": threads(), "environment": dict(os.environ), "arguments": sys.argv[1:]}
+    note(arguments[-1])
     stop.set()
     if "--gloo" in arguments:
         leave()
-    pathlib.Path(arguments[-1], f"{os.getpid()}.json").write_text(json.dumps(note))
+
+
+def note(folder: str) -> None:
+    """Writes what this process is bound to and finds, for whoever started it."""
+    found = {"threads": threads(), "environment": dict(os.environ), "arguments": sys.argv[1:]}
+    pathlib.Path(folder, f"{os.getpid()}.json").write_text(json.dumps(found))
 
 
 def threads() -> list[str]:

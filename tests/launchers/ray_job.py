@@ -12,10 +12,10 @@ import ray
 @ray.remote(num_gpus=1)
 class Worker:
     def __init__(self, topology: str) -> None:
-        import nvtopo
+        import nvtopo.launch
 
         # All threads: Ray has started many by now.
-        self.bound = nvtopo.bind(nvtopo.load(topology), trust=True)
+        self.bound = nvtopo.launch.ray(nvtopo.load(topology), trust=True)
 
     def note(self) -> dict:
         from rank import threads

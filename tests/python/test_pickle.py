@@ -107,7 +107,7 @@ def answers() -> list[object]:
 
 
 def texts(value: object) -> list[str]:
-    told = [getattr(value, name)() for name in ("to_json", "to_text", "_repr_html_") if hasattr(value, name)]
+    told = [getattr(value, name)() for name in ("to_json", "to_text", "_repr_html_", "_repr_svg_") if hasattr(value, name)]
     return [repr(value), str(value), *told]
 
 

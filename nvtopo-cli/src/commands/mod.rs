@@ -19,12 +19,13 @@ use crate::args::{
     ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RuleArgs, ShowArgs, SourceArgs,
 };
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
-use nvtopo::render::{Render, Style, by_name};
+use nvtopo::render::{Render, Style, by_name, svg};
 use nvtopo::solve::HugePageNeed;
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::{
-    Bytes, CpuLimits, CpuRules, CpuSet, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by,
+    Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by,
 };
+use std::path::Path;
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
@@ -34,6 +35,9 @@ fn style() -> Style {
 
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     let topology = open(&args.input.source)?;
+    if let Some(path) = &args.plot {
+        write_picture(path, &svg::topology(&topology))?;
+    }
     Ok(renderer(&args.input.output)?.topology(&topology, style()))
 }
 
@@ -69,6 +73,10 @@ pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
 fn open(source: &SourceArgs) -> Result<Topology> {
     let topology = Topology::open(&source.from)?;
     Ok(if source.reported { topology.with_reported_rates() } else { topology })
+}
+
+fn write_picture(path: &Path, picture: &str) -> Result<()> {
+    std::fs::write(path, picture).map_err(|error| Error::cannot_write(path, error))
 }
 
 fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {

@@ -1,12 +1,12 @@
 //! `nvtopo simulate`: jobs played on a machine, with a bar that shows how far it is.
 
-use super::{open, renderer, style};
+use super::{open, renderer, style, write_picture};
 use crate::args::SimulateArgs;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nvtopo::render::plot;
+use nvtopo::Result;
+use nvtopo::render::svg;
 use nvtopo::solve::SizeMix;
 use nvtopo::solve::simulate::{self, Options, Stream, Workload, capacity};
-use nvtopo::{Error, Result};
 
 /// The offered load where nothing else says it.
 const LOAD: f64 = 0.9;
@@ -32,7 +32,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     bar.finish_and_clear();
     let report = report?;
     if let Some(path) = &args.plot {
-        std::fs::write(path, plot::simulation(&report)).map_err(|error| Error::cannot_write(path, error))?;
+        write_picture(path, &svg::simulation(&report))?;
     }
     Ok(renderer.simulation(&report, style()))
 }

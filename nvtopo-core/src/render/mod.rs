@@ -2,9 +2,11 @@
 
 mod json;
 mod launch;
-pub mod plot;
+mod places;
+pub mod svg;
 #[cfg(feature = "text")]
 mod text;
+mod words;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;

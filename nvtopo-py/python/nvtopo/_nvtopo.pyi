@@ -591,8 +591,13 @@ class Topology:
     def to_text(self) -> str:
         """The topology as text for people, with tables."""
 
-    def _repr_html_(self) -> str:
-        """The topology as notebooks show it."""
+    def to_svg(self) -> str:
+        """A picture of the topology (SVG): its NUMA nodes with what lies behind their PCIe switches, its NVLink groups, and
+        the matrix of paths.
+        """
+
+    def _repr_svg_(self) -> str:
+        """The topology as notebooks show it: the picture."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

@@ -1,0 +1,165 @@
+//! Drawings with a size, and how they are put beside and below each other.
+
+use ::svg::node::element::{Group, Rectangle, Text, Title};
+use ::svg::{Document, Node};
+
+/// Room around and between things, in pixels.
+pub(super) const GAP: f64 = 10.0;
+/// The same between lines that belong together.
+pub(super) const TIGHT: f64 = 3.0;
+
+/// Names, and what is said beside them.
+pub(super) const INK: &str = "#222";
+pub(super) const FAINT: &str = "#666";
+/// GPUs and NVLink.
+pub(super) const GREEN: &str = "#76b900";
+/// What is wrong.
+pub(super) const RED: &str = "#d1242f";
+
+/// The size of letters: of names, of what stands beside them.
+pub(super) const NAME: f64 = 13.0;
+pub(super) const SMALL: f64 = 11.0;
+
+/// Something drawn, from its upper left corner on.
+pub(super) struct Drawing {
+    pub(super) width: f64,
+    pub(super) height: f64,
+    pub(super) group: Group,
+}
+
+impl Drawing {
+    pub(super) fn new(width: f64, height: f64) -> Self {
+        Self { width, height, group: Group::new() }
+    }
+
+    pub(super) fn draw(&mut self, node: impl Node) {
+        self.group.append(node);
+    }
+
+    /// Puts a drawing at a place of this one.
+    pub(super) fn put(&mut self, x: f64, y: f64, part: Self) {
+        self.draw(part.group.set("transform", format!("translate({} {})", short(x), short(y))));
+    }
+
+    /// One beside the other, so far apart, in rows that are not wider than asked, but for those of one.
+    pub(super) fn flow(gap: f64, parts: impl IntoIterator<Item = Self>, width: f64) -> Self {
+        let mut all = Self::new(0.0, 0.0);
+        let (mut x, mut y, mut row) = (0.0, 0.0, 0.0_f64);
+        for part in parts {
+            if x > 0.0 && x + part.width > width {
+                (x, y, row) = (0.0, y + row + gap, 0.0);
+            }
+            row = row.max(part.height);
+            all.width = all.width.max(x + part.width);
+            all.height = y + row;
+            let right = x + part.width + gap;
+            all.put(x, y, part);
+            x = right;
+        }
+        all
+    }
+
+    /// One below the other, so far apart.
+    pub(super) fn stack(gap: f64, parts: impl IntoIterator<Item = Self>) -> Self {
+        let mut all = Self::new(0.0, 0.0);
+        for part in parts.into_iter().filter(|part| part.height > 0.0) {
+            let y = if all.height > 0.0 { all.height + gap } else { 0.0 };
+            all.width = all.width.max(part.width);
+            all.height = y + part.height;
+            all.put(0.0, y, part);
+        }
+        all
+    }
+
+    /// The same with a frame around it.
+    pub(super) fn framed(self, fill: &str, stroke: &str) -> Self {
+        let mut framed = Self::new(self.width + 2.0 * GAP, self.height + 2.0 * GAP);
+        framed.draw(
+            rectangle(0.0, 0.0, framed.width, framed.height)
+                .set("rx", 6)
+                .set("fill", fill)
+                .set("stroke", stroke),
+        );
+        framed.put(GAP, GAP, self);
+        framed
+    }
+
+    /// A line of text.
+    pub(super) fn line(content: &str, size: f64, bold: bool, color: &str) -> Self {
+        let mut line = Self::new(text_width(content, size), (size * 1.3).round());
+        let text = text(0.0, size, content).set("font-size", size).set("fill", color);
+        line.draw(if bold { text.set("font-weight", "bold") } else { text });
+        line
+    }
+
+    /// The same, with what is said where the pointer rests on it.
+    pub(super) fn saying(mut self, words: &str) -> Self {
+        self.draw(title(words));
+        self
+    }
+
+    /// The whole picture.
+    pub(super) fn document(self) -> String {
+        let mut whole = Self::new((self.width + 4.0 * GAP).ceil(), (self.height + 4.0 * GAP).ceil());
+        whole.put(2.0 * GAP, 2.0 * GAP, self);
+        let (width, height) = (whole.width, whole.height);
+        let document = Document::new()
+            .set("width", width)
+            .set("height", height)
+            .set("viewBox", (0, 0, width, height))
+            .set("font-family", "sans-serif")
+            .set("font-size", NAME)
+            .set("fill", INK)
+            .add(rectangle(0.0, 0.0, width, height).set("fill", "#fff"))
+            .add(whole.group);
+        format!("{document}\n")
+    }
+}
+
+/// A rectangle.
+pub(super) fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
+    Rectangle::new()
+        .set("x", short(x))
+        .set("y", short(y))
+        .set("width", short(width))
+        .set("height", short(height))
+}
+
+/// Text that begins at a place of its base line.
+pub(super) fn text(x: f64, y: f64, content: &str) -> Text {
+    Text::new(printable(content)).set("x", short(x)).set("y", short(y))
+}
+
+/// Text around the middle of a place.
+pub(super) fn centred(x: f64, y: f64, content: &str) -> Text {
+    text(x, y, content).set("text-anchor", "middle")
+}
+
+/// What is said where the pointer rests on a thing.
+pub(super) fn title(words: &str) -> Title {
+    Title::new(printable(words))
+}
+
+/// About how wide a text is: the letters of usual fonts are not wider on average.
+pub(super) fn text_width(content: &str, size: f64) -> f64 {
+    (content.chars().count() as f64 * size * 0.58).ceil()
+}
+
+/// As much of a text as has room.
+pub(super) fn cut(content: &str, size: f64, width: f64) -> String {
+    let room = (width / (size * 0.58)) as usize;
+    if content.chars().count() <= room {
+        return content.to_owned();
+    }
+    content.chars().take(room.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// A tenth of a pixel is enough.
+fn short(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+/// XML forbids most control characters, however they are written.
+fn printable(content: &str) -> String {
+    content.chars().filter(|char| !char.is_control() && !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
+}

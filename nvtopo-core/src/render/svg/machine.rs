@@ -1,0 +1,191 @@
+//! The picture of a machine: its NUMA nodes with the devices behind their PCIe switches, then NVLink and paths.
+
+use super::super::places::{Place, places};
+use super::super::words;
+use super::drawing::{
+    Drawing, FAINT, GAP, GREEN, INK, NAME, RED, SMALL, TIGHT, centred, cut, rectangle, text_width,
+};
+use super::{links, pairs};
+use crate::model::{NodeId, NodeKind, Topology};
+
+/// The width that rows are broken at, in pixels.
+pub(super) const WIDTH: f64 = 1080.0;
+
+/// The size of the letters of headings.
+pub(super) const HEAD: f64 = 18.0;
+
+/// How high a device is drawn, and how wide at least and at most.
+const CELL: f64 = 44.0;
+const NARROW: f64 = 64.0;
+const WIDE: f64 = 120.0;
+
+/// What GPUs, NICs, boxes and PCIe switches are filled with.
+const GPU: &str = "#dff0b8";
+const NIC: &str = "#d5e5f7";
+const BOX: &str = "#f6f6f4";
+const SWITCH: &str = "#e9e9e4";
+
+pub(super) fn machine(topology: &Topology) -> String {
+    let head = Drawing::stack(
+        TIGHT,
+        [
+            Drawing::line(&words::machine_name(topology), HEAD, true, INK),
+            Drawing::line(&words::machine_facts(topology), NAME, false, FAINT),
+        ],
+    );
+    let cell = cell_width(topology);
+    let places = places(topology).into_iter().map(|place| place_box(topology, &place, cell));
+    let mut parts = vec![head, Drawing::flow(GAP, places, WIDTH)];
+    if topology.gpus().len() > 0 {
+        parts.push(Drawing::flow(3.0 * GAP, [links::groups(topology), pairs::matrix(topology)], WIDTH));
+    }
+    parts.extend(notes(topology));
+    Drawing::stack(2.0 * GAP, parts).document()
+}
+
+/// A heading within the picture.
+pub(super) fn heading(words: &str) -> Drawing {
+    Drawing::line(words, NAME + 1.0, true, INK)
+}
+
+fn notes(topology: &Topology) -> Option<Drawing> {
+    let lines = topology.notes().iter().map(|note| {
+        let note = note.to_string();
+        Drawing::line(&cut(&note, SMALL, WIDTH), SMALL, false, FAINT).saying(&note)
+    });
+    (!topology.notes().is_empty())
+        .then(|| Drawing::stack(TIGHT, std::iter::once(heading("Notes")).chain(lines)))
+}
+
+fn place_box(topology: &Topology, place: &Place<'_>, cell: f64) -> Drawing {
+    let (name, facts) = words::place(topology, place);
+    let room = WIDTH - 2.0 * GAP;
+    let facts = Drawing::line(&cut(&facts, SMALL, room), SMALL, false, FAINT).saying(&facts);
+    let devices = flow(topology, &tree(topology, place), cell, room);
+    let lines = Drawing::stack(TIGHT, [Drawing::line(&name, NAME, true, INK), facts]);
+    Drawing::stack(GAP, [lines, devices]).framed(BOX, "#bbb")
+}
+
+/// What lies within a NUMA node.
+enum Part {
+    Device(usize),
+    /// What lies behind a bridge or switch of the PCIe bus, by its node.
+    Behind(NodeId, Vec<Part>),
+}
+
+/// The devices of a place behind their PCIe switches, and behind host bridges where there are several.
+fn tree(topology: &Topology, place: &Place<'_>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for &device in &place.devices {
+        let is_bus = |id: &NodeId| {
+            matches!(topology.node(*id).kind, NodeKind::PcieSwitch(_) | NodeKind::HostBridge(_))
+        };
+        let mut way: Vec<NodeId> = topology.ancestors(topology.devices()[device]).filter(is_bus).collect();
+        way.reverse();
+        insert(&mut parts, &way, device);
+    }
+    let mut parts: Vec<Part> = parts.into_iter().map(collapsed).collect();
+    match (parts.pop(), parts.is_empty()) {
+        (Some(Part::Behind(id, within)), true) if is_host_bridge(topology, id) => within,
+        (last, _) => {
+            parts.extend(last);
+            parts
+        }
+    }
+}
+
+fn is_host_bridge(topology: &Topology, id: NodeId) -> bool {
+    matches!(topology.node(id).kind, NodeKind::HostBridge(_))
+}
+
+fn insert(parts: &mut Vec<Part>, way: &[NodeId], device: usize) {
+    let Some((first, rest)) = way.split_first() else {
+        parts.push(Part::Device(device));
+        return;
+    };
+    let place = parts.iter().position(|part| matches!(part, Part::Behind(id, _) if id == first));
+    let place = place.unwrap_or_else(|| {
+        parts.push(Part::Behind(*first, Vec::new()));
+        parts.len() - 1
+    });
+    if let Part::Behind(_, within) = &mut parts[place] {
+        insert(within, rest, device);
+    }
+}
+
+/// Without the boxes that hold one thing only: they tell apart nothing.
+fn collapsed(part: Part) -> Part {
+    let Part::Behind(id, within) = part else { return part };
+    let mut within: Vec<Part> = within.into_iter().map(collapsed).collect();
+    match (within.pop(), within.is_empty()) {
+        (Some(only), true) => only,
+        (last, _) => {
+            within.extend(last);
+            Part::Behind(id, within)
+        }
+    }
+}
+
+fn flow(topology: &Topology, parts: &[Part], cell: f64, width: f64) -> Drawing {
+    let drawn = parts.iter().map(|part| match part {
+        Part::Device(device) => device_cell(topology, *device, cell),
+        Part::Behind(id, within) => bus_box(topology, *id, flow(topology, within, cell, width - 2.0 * GAP)),
+    });
+    Drawing::flow(GAP, drawn, width)
+}
+
+/// What lies behind a bridge or switch.
+fn bus_box(topology: &Topology, id: NodeId, within: Drawing) -> Drawing {
+    let (name, address) = match &topology.node(id).kind {
+        NodeKind::PcieSwitch(switch) => ("PCIe switch", switch.address),
+        NodeKind::HostBridge(bridge) => ("host bridge", bridge.address),
+        _ => ("PCIe", None),
+    };
+    let address = address.map_or_else(|| "the address is unknown".to_owned(), |address| address.to_string());
+    let name = Drawing::line(name, SMALL, false, FAINT).saying(&address);
+    Drawing::stack(TIGHT, [name, within]).framed(SWITCH, "#ccc")
+}
+
+/// As wide as the longest name asks for.
+fn cell_width(topology: &Topology) -> f64 {
+    let names = (0..topology.devices().len()).map(|device| text_width(&topology.device_name(device), NAME));
+    (names.fold(0.0, f64::max) + 16.0).clamp(NARROW, WIDE)
+}
+
+fn device_cell(topology: &Topology, device: usize, width: f64) -> Drawing {
+    let node = topology.node(topology.devices()[device]);
+    let (fill, fact, words, marks) = match &node.kind {
+        NodeKind::Gpu(gpu) => {
+            let instances = topology.gpu_instances(device).count();
+            let fact = match instances {
+                0 => words::gpu_memory(gpu),
+                _ => words::count(instances, "instance", "instances"),
+            };
+            let address = gpu.address.map(|address| address.to_string());
+            let words = [gpu.model.clone(), address, gpu.uuid.as_ref().map(ToString::to_string)];
+            (GPU, fact, words, words::gpu_marks(topology, device, gpu))
+        }
+        NodeKind::Nic(nic) => {
+            let address = nic.address.map(|address| address.to_string());
+            let words = [nic.rdma_device.clone(), address, Some(nic.net_devices.join(" "))];
+            (NIC, words::nic_rate(nic), words, words::nic_marks(nic))
+        }
+        _ => return Drawing::new(0.0, 0.0),
+    };
+    let name = topology.device_name(device);
+    let frame = match (marks.is_empty(), fill) {
+        (false, _) => RED,
+        (true, GPU) => GREEN,
+        (true, _) => "#7a9cc6",
+    };
+    let mut cell = Drawing::new(width, CELL);
+    let outline = rectangle(0.0, 0.0, width, CELL).set("class", "device").set("rx", 4).set("fill", fill);
+    cell.draw(outline.set("stroke", frame).set("stroke-width", if marks.is_empty() { 1 } else { 2 }));
+    let (middle, base) = (width / 2.0, if fact.is_empty() { 27.0 } else { 19.0 });
+    cell.draw(centred(middle, base, &cut(&name, NAME, width - 6.0)).set("font-weight", "bold"));
+    cell.draw(
+        centred(middle, 35.0, &cut(&fact, SMALL, width - 6.0)).set("font-size", SMALL).set("fill", FAINT),
+    );
+    let said = [name, fact].into_iter().chain(words.into_iter().flatten()).chain(marks);
+    cell.saying(&said.filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" · "))
+}

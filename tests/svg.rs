@@ -1,0 +1,136 @@
+//! The picture of a machine as SVG: every device is drawn once, nothing covers another thing or lies outside, and what is
+//! there is said.
+
+use nvtopo::Topology;
+use nvtopo::model::{
+    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NumaNode, PcieSwitch, PortState, Provenance,
+    TopologyBuilder,
+};
+use nvtopo::render::svg;
+use nvtopo::source::PRESETS;
+use roxmltree::{Document, Node};
+use std::path::Path;
+
+/// Left, top, right and bottom.
+type Area = [f64; 4];
+
+fn number(node: Node<'_, '_>, name: &str) -> f64 {
+    node.attribute(name).map_or(0.0, |value| value.parse().unwrap())
+}
+
+/// Where a rectangle lies in the whole picture.
+fn area(node: Node<'_, '_>) -> Area {
+    let moves = node.ancestors().filter_map(|node| node.attribute("transform")).map(|told| {
+        let numbers = told.strip_prefix("translate(").unwrap().strip_suffix(')').unwrap();
+        let (x, y) = numbers.split_once(' ').unwrap();
+        (x.parse::<f64>().unwrap(), y.parse::<f64>().unwrap())
+    });
+    let (x, y) = moves.fold((number(node, "x"), number(node, "y")), |at, by| (at.0 + by.0, at.1 + by.1));
+    [x, y, x + number(node, "width"), y + number(node, "height")]
+}
+
+/// The text within an element.
+fn content(node: Node<'_, '_>) -> String {
+    node.text().unwrap_or_default().trim().to_owned()
+}
+
+fn words(picture: &Document<'_>) -> Vec<String> {
+    let texts = picture.descendants().filter(|node| node.has_tag_name("text"));
+    texts.map(content).collect()
+}
+
+fn check(topology: &Topology, name: &str) {
+    let picture = svg::topology(topology);
+    let picture = Document::parse(&picture).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let root = picture.root_element();
+    let whole = [0.0, 0.0, number(root, "width"), number(root, "height")];
+    let rectangles = picture.descendants().filter(|node| node.has_tag_name("rect"));
+    for rectangle in rectangles.clone().map(area) {
+        let inside = rectangle[0] >= 0.0
+            && rectangle[1] >= 0.0
+            && rectangle[2] <= whole[2]
+            && rectangle[3] <= whole[3];
+        assert!(inside, "{name}: {rectangle:?} in {whole:?}");
+    }
+    let devices = rectangles.filter(|node| node.attribute("class") == Some("device"));
+    let devices: Vec<Area> = devices.map(area).collect();
+    assert_eq!(devices.len(), topology.devices().len(), "{name}");
+    for (index, a) in devices.iter().enumerate() {
+        for b in &devices[..index] {
+            let apart = a[2] < b[0] || b[2] < a[0] || a[3] < b[1] || b[3] < a[1];
+            assert!(apart, "{name}: {a:?} and {b:?}");
+        }
+    }
+}
+
+#[test]
+fn every_machine_is_drawn() {
+    for preset in PRESETS {
+        check(&Topology::preset(preset.name).unwrap(), preset.name);
+    }
+    for folder in ["topo-m", "hwloc-xml"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(folder);
+        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let mut drawn = 0;
+        for file in files.filter(|file| file.extension().is_some_and(|name| name == "txt" || name == "xml")) {
+            let name = file.display().to_string();
+            check(&Topology::parse(&name, &std::fs::read(&file).unwrap()).unwrap(), &name);
+            drawn += 1;
+        }
+        assert!(drawn > 20);
+    }
+}
+
+#[test]
+fn what_is_there_is_said() {
+    let picture = svg::topology(&Topology::preset("dgx-1-v100").unwrap());
+    let picture = Document::parse(&picture).unwrap();
+    let words = words(&picture);
+    let said = |word: &str| words.iter().filter(|said| *said == word).count();
+    assert_eq!(said("NVIDIA DGX-1 (preset dgx-1-v100)"), 1);
+    assert_eq!((said("NUMA node 1"), said("CPUs 20-39,60-79 · 256 GiB")), (1, 1));
+    assert_eq!(said("PCIe switch"), 4);
+    assert_eq!((said("1 link, 25 GB/s"), said("2 links, 50 GB/s")), (1, 1));
+    // The board, the circle, and the row and the column of the matrix.
+    assert_eq!((said("GPU0"), said("mlx5_0")), (4, 2));
+    assert_eq!((said("X"), said("NV1"), said("NV2")), (8, 16, 16));
+    // The legend of links beside one line for each of the 16 pairs.
+    assert_eq!(picture.descendants().filter(|node| node.has_tag_name("line")).count(), 16 + 2);
+}
+
+fn made(gpus: u32, name: &str) -> Topology {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let numa = NodeKind::NumaNode(NumaNode { cpus: "0-7".parse().unwrap(), ..NumaNode::default() });
+    let numa = fragment.add(NodeId::MACHINE, numa);
+    let bridge = fragment.add(numa, NodeKind::HostBridge(HostBridge::default()));
+    let switch = fragment.add(bridge, NodeKind::PcieSwitch(PcieSwitch::default()));
+    for index in 0..gpus {
+        let unusable = (index == 1).then(|| "has fallen off the bus".to_owned());
+        let gpu = Gpu { index, model: Some(name.to_owned()), unusable, ..Gpu::default() };
+        fragment.add(switch, NodeKind::Gpu(Box::new(gpu)));
+    }
+    let nic = Nic { name: name.to_owned(), state: Some(PortState::Down), ..Nic::default() };
+    fragment.add(bridge, NodeKind::Nic(Box::new(nic)));
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn what_is_wrong_is_framed_and_said() {
+    let picture = svg::topology(&made(2, "mlx5_0"));
+    let picture = Document::parse(&picture).unwrap();
+    let marked = picture.descendants().filter(|node| node.attribute("stroke") == Some("#d1242f"));
+    let said = marked.map(|node| {
+        let title = node.parent().unwrap().children().find(|node| node.has_tag_name("title")).unwrap();
+        content(title)
+    });
+    let expected = ["GPU1 · mlx5_0 · cannot be used: has fallen off the bus", "mlx5_0 · down"];
+    assert_eq!(said.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn hostile_names_and_many_devices_are_drawn() {
+    check(&made(2, "<script>&\"'\u{1}\u{0}\u{fffe}\n]]>"), "hostile");
+    check(&made(3, &"long".repeat(10_000)), "long");
+    check(&made(130, "many"), "many");
+    check(&made(600, "more than the matrix has room for"), "too many");
+}
