@@ -117,13 +117,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
         // Among those of fewer colours there is none: every clique has one of the others.
         let mut others = open;
         for colour in &mut self.colours[..missing - 1] {
-            let mut left = others;
-            *colour = 0;
-            while left != 0 {
-                let gpu = left & left.wrapping_neg();
-                *colour |= gpu;
-                left &= !gpu & !self.near[gpu.trailing_zeros() as usize];
-            }
+            *colour = apart(self.near, others);
             others &= !*colour;
         }
         if others.count_ones() <= SCARCE {
@@ -186,4 +180,23 @@ impl<'a, const N: usize> Cliques<'a, N> {
             open = core;
         }
     }
+}
+
+/// Some candidates of which no two are neighbours: each that is no neighbour of one before it.
+fn apart<const N: usize>(near: &[Set; N], open: Set) -> Set {
+    const HALF: usize = u64::BITS as usize;
+    // Half by half: no processor has numbers of so many bits.
+    let halves = |set: Set| [set as u64, (set >> HALF) as u64];
+    let mut left = halves(open);
+    let mut apart = [0; 2];
+    for half in 0..2 {
+        while left[half] != 0 {
+            let lowest = left[half] & left[half].wrapping_neg();
+            let near = halves(near[half * HALF + lowest.trailing_zeros() as usize]);
+            apart[half] |= lowest;
+            left[half] &= !lowest;
+            left = [left[0] & !near[0], left[1] & !near[1]];
+        }
+    }
+    Set::from(apart[0]) | Set::from(apart[1]) << HALF
 }
