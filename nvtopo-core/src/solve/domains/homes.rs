@@ -38,13 +38,19 @@ impl Homes {
             several && home.parts.is_empty() && (home.span, home.nic) == (first.span, first.nic)
         };
         let few = homes().map(|home| home.gpus.len()).sum::<usize>() <= MAX_CANDIDATES;
-        (few && homes().all(alike) && pair > Weight::default()).then(|| Self {
+        let nothing_else = whole.span == 0 && pair > Weight::default();
+        (few && nothing_else && homes().all(alike)).then(|| Self {
             gpus: homes().map(|home| set::of(home.gpus.iter().copied())).collect(),
             most: homes().map(|home| home.gpus.len()).max().unwrap_or(0),
             span: first.span,
             pair,
             nic: first.nic,
         })
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.gpus.len() as u64
     }
 
     /// So many of the free GPUs in the fewest homes, and how many homes that are; of several such sets those after which

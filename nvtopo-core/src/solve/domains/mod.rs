@@ -188,7 +188,7 @@ impl Domains {
             let left = task.free.count_ones() as usize - task.count;
             let value = |kind: &Kind| homes.value(*kind, task.count, span, left, task.mix);
             let values: Vec<Weight> = kinds.iter().map(value).collect();
-            Solution { chosen, bounds: values.clone(), values, complete: true, steps: 1 }
+            Solution { chosen, bounds: values.clone(), values, complete: true, steps: homes.count() }
         }))
     }
 }
