@@ -39,9 +39,8 @@ pub extern "C" fn nvtopo_placement_bind(
     binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
 ) -> nvtopo_status {
     answer(binding, "binding", || {
-        let placement = &given(placement, "placement")?.placement;
-        let part = Part::of_placement(placement, rank(local_rank)?);
-        Ok(owned(nvtopo_binding::of(bind_part(placement.topology(), &part, options(trust))?)))
+        let (topology, part) = placed_part(placement, local_rank)?;
+        bind(topology, &part, options(trust))
     })
 }
 
@@ -64,7 +63,7 @@ pub extern "C" fn nvtopo_topology_bind(
         let visible = VisibleGpus::from_environment(topology, own);
         let limits = CpuLimits { allowed: Some(current_cpus()?), ..CpuLimits::default() };
         let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits);
-        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options(trust))?)))
+        bind(topology, &part, options(trust))
     })
 }
 
@@ -82,10 +81,8 @@ pub extern "C" fn nvtopo_placement_bind_by(
     binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
 ) -> nvtopo_status {
     answer(binding, "binding", || {
-        let placement = &given(placement, "placement")?.placement;
-        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
-        let part = Part::of_placement(placement, rank(local_rank)?);
-        Ok(owned(nvtopo_binding::of(bind_part(placement.topology(), &part, options)?)))
+        let (topology, part) = placed_part(placement, local_rank)?;
+        bind(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -104,10 +101,8 @@ pub extern "C" fn nvtopo_topology_bind_by(
     binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
 ) -> nvtopo_status {
     answer(binding, "binding", || {
-        let topology = &given(topology, "topology")?.topology;
-        let part = visible_part(topology, local_rank, local_size, given(rules, "rules")?)?;
-        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
-        Ok(owned(nvtopo_binding::of(bind_part(topology, &part, options)?)))
+        let (topology, part) = visible_part(topology, local_rank, local_size, rules)?;
+        bind(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -124,11 +119,8 @@ pub extern "C" fn nvtopo_plan_bind(
     binding: Option<&mut MaybeUninit<*mut nvtopo_binding>>,
 ) -> nvtopo_status {
     answer(binding, "binding", || {
-        let plan = &given(plan, "plan")?.here.plan;
-        element(plan.parts(), rank, "rank")?;
-        let part = plan.part(rank).unwrap_or_default();
-        let options = BindOptions { memory: policy(&memory)?, ..options(trust) };
-        Ok(owned(nvtopo_binding::of(bind_part(plan.topology(), &part, options)?)))
+        let (topology, part) = plan_part(plan, rank)?;
+        bind(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -202,13 +194,30 @@ pub extern "C" fn nvtopo_binding_warning(
     answer(text, "text", || Ok(element(&given(binding, "binding")?.warnings, i, "warning")?.as_ptr()))
 }
 
+/// What a local rank gets of a placement.
+pub(crate) fn placed_part(
+    placement: Option<&nvtopo_placement>,
+    local_rank: i64,
+) -> Result<(&Topology, Part), Failure> {
+    let placement = &given(placement, "placement")?.placement;
+    Ok((placement.topology(), Part::of_placement(placement, rank(local_rank)?)))
+}
+
+/// What a rank gets by a plan.
+pub(crate) fn plan_part(plan: Option<&nvtopo_plan>, rank: usize) -> Result<(&Topology, Part), Failure> {
+    let plan = &given(plan, "plan")?.here.plan;
+    element(plan.parts(), rank, "rank")?;
+    Ok((plan.topology(), plan.part(rank).unwrap_or_default()))
+}
+
 /// What a local rank gets of what this process sees, by rules.
-pub(crate) fn visible_part(
-    topology: &Topology,
+pub(crate) fn visible_part<'a>(
+    topology: Option<&'a nvtopo_topology>,
     local_rank: i64,
     local_size: usize,
-    rules: &nvtopo_rules,
-) -> Result<Part, Failure> {
+    rules: Option<&nvtopo_rules>,
+) -> Result<(&'a Topology, Part), Failure> {
+    let (topology, rules) = (&given(topology, "topology")?.topology, given(rules, "rules")?);
     let rank = match (rank(local_rank)?, local_size) {
         (Some(named), 1..) => Some(LocalRank::of(named.rank, local_size)?),
         (named, _) => named,
@@ -217,7 +226,7 @@ pub(crate) fn visible_part(
     let mut cpu_rules = rules.rules.clone();
     let limit = &mut cpu_rules.limits.allowed;
     *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
-    Ok(Part::of_visible_by(topology, &visible, rank, &cpu_rules))
+    Ok((topology, Part::of_visible_by(topology, &visible, rank, &cpu_rules)))
 }
 
 impl nvtopo_binding {
@@ -233,12 +242,21 @@ impl nvtopo_binding {
     }
 }
 
-pub(crate) fn options(trust: bool) -> BindOptions {
+fn bind(topology: &Topology, part: &Part, options: BindOptions) -> Result<*mut nvtopo_binding, Failure> {
+    Ok(owned(nvtopo_binding::of(bind_part(topology, part, options)?)))
+}
+
+/// How to bind, with memory taken as a word says.
+pub(crate) fn options_by(memory: &Text, trust: bool) -> Result<BindOptions, Failure> {
+    Ok(BindOptions { memory: policy(memory)?, ..options(trust) })
+}
+
+fn options(trust: bool) -> BindOptions {
     let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
     BindOptions { trust, ..BindOptions::default() }
 }
 
-pub(crate) fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
+fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
     match memory.read("memory")? {
         "none" => Ok(None),
         word => Ok(Some(word.parse()?)),
@@ -246,7 +264,7 @@ pub(crate) fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
 }
 
 /// -1 is all GPUs, as one process without a rank.
-pub(crate) fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
+fn rank(local_rank: i64) -> Result<Option<LocalRank>, Failure> {
     match usize::try_from(local_rank) {
         Ok(rank) => Ok(Some(LocalRank::named(rank, own))),
         Err(_) if local_rank == -1 => Ok(None),

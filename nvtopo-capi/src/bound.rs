@@ -1,8 +1,8 @@
 //! `nvtopo_bound`: a binding for a while, and undoing it.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::binding::{nvtopo_binding, options, policy, rank, visible_part};
-use crate::handle::{Text, element, given, owned};
+use crate::binding::{nvtopo_binding, options_by, placed_part, plan_part, visible_part};
+use crate::handle::{Text, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::plan::nvtopo_plan;
 use crate::rules::nvtopo_rules;
@@ -42,9 +42,8 @@ pub extern "C" fn nvtopo_placement_bound(
     bound: Option<&mut MaybeUninit<*mut nvtopo_bound>>,
 ) -> nvtopo_status {
     answer(bound, "bound", || {
-        let placement = &given(placement, "placement")?.placement;
-        let part = Part::of_placement(placement, rank(local_rank)?);
-        hold(placement.topology(), &part, &memory, trust)
+        let (topology, part) = placed_part(placement, local_rank)?;
+        hold(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -62,9 +61,8 @@ pub extern "C" fn nvtopo_topology_bound(
     bound: Option<&mut MaybeUninit<*mut nvtopo_bound>>,
 ) -> nvtopo_status {
     answer(bound, "bound", || {
-        let topology = &given(topology, "topology")?.topology;
-        let part = visible_part(topology, local_rank, local_size, given(rules, "rules")?)?;
-        hold(topology, &part, &memory, trust)
+        let (topology, part) = visible_part(topology, local_rank, local_size, rules)?;
+        hold(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -80,9 +78,8 @@ pub extern "C" fn nvtopo_plan_bound(
     bound: Option<&mut MaybeUninit<*mut nvtopo_bound>>,
 ) -> nvtopo_status {
     answer(bound, "bound", || {
-        let plan = &given(plan, "plan")?.here.plan;
-        element(plan.parts(), rank, "rank")?;
-        hold(plan.topology(), &plan.part(rank).unwrap_or_default(), &memory, trust)
+        let (topology, part) = plan_part(plan, rank)?;
+        hold(topology, &part, options_by(&memory, trust)?)
     })
 }
 
@@ -134,8 +131,7 @@ impl Drop for nvtopo_bound {
     }
 }
 
-fn hold(topology: &Topology, part: &Part, memory: &Text, trust: bool) -> Result<*mut nvtopo_bound, Failure> {
-    let options = BindOptions { memory: policy(memory)?, ..options(trust) };
+fn hold(topology: &Topology, part: &Part, options: BindOptions) -> Result<*mut nvtopo_bound, Failure> {
     let guard = bound(topology, part, options)?;
     let binding = nvtopo_binding::of(guard.bound().clone());
     Ok(owned(nvtopo_bound { binding, guard: Some(guard), thread: this_thread() }))

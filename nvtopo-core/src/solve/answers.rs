@@ -1,14 +1,13 @@
 //! Which sets were chosen by some criteria, and nothing else of the answers: what a scheduler asks for again and again.
 
+use super::bounded::Bounded;
 use super::objective::Set;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 /// The most GPUs of which there is a place for each set of free ones.
 const MAX_GPUS: usize = 16;
 
-/// The most answers that are kept of larger machines; when there are more, all are forgotten.
+/// The most answers that are kept of larger machines.
 const MAX_ASKED: usize = 4096;
 
 /// The bytes that one of them takes in the map: the entry, and the room that a tree keeps free.
@@ -24,7 +23,7 @@ enum Chosen {
     /// By free set and count; 0 where it was not asked for yet.
     All(Box<[AtomicU16]>),
     /// There are too many sets for that.
-    Asked(Mutex<BTreeMap<(Set, usize), Set>>),
+    Asked(Bounded<(Set, usize), Set, MAX_ASKED>),
 }
 
 impl Answers {
@@ -32,7 +31,7 @@ impl Answers {
         let chosen = if gpus <= MAX_GPUS {
             Chosen::All((0..gpus << gpus).map(|_| AtomicU16::new(0)).collect())
         } else {
-            Chosen::Asked(Mutex::default())
+            Chosen::Asked(Bounded::default())
         };
         Self { gpus, chosen }
     }
@@ -44,31 +43,21 @@ impl Answers {
 
     /// The answer; computed where it is not kept.
     pub(super) fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
-        let asked = match &self.chosen {
+        match &self.chosen {
             Chosen::All(chosen) => {
                 let place = (free as usize) * self.gpus + count - 1;
                 let Some(slot) = chosen.get(place) else { return solve() };
-                return match slot.load(Ordering::Relaxed) {
+                match slot.load(Ordering::Relaxed) {
                     0 => {
                         let chosen = solve();
                         slot.store(chosen as u16, Ordering::Relaxed);
                         chosen
                     }
                     known => known.into(),
-                };
+                }
             }
-            Chosen::Asked(asked) => || asked.lock().unwrap_or_else(PoisonError::into_inner),
-        };
-        if let Some(known) = asked().get(&(free, count)) {
-            return *known;
+            Chosen::Asked(asked) => asked.at((free, count), solve),
         }
-        let chosen = solve();
-        let mut asked = asked();
-        if asked.len() >= MAX_ASKED {
-            asked.clear();
-        }
-        asked.insert((free, count), chosen);
-        chosen
     }
 
     /// The bytes that the answers by one list of criteria may come to hold.
@@ -90,19 +79,5 @@ mod tests {
             assert_eq!(answers.at(0b1110, 1, || 0b1000), 0b1000, "another count is another question");
             assert_eq!(answers.at(0b1100, 2, || 0b1100), 0b1100, "and so are other free GPUs");
         }
-    }
-
-    #[test]
-    fn of_many_gpus_only_so_many_answers_are_kept() {
-        let answers = Answers::new(72);
-        for free in 1..=MAX_ASKED as Set {
-            answers.at(free, 1, || 1);
-        }
-        assert_eq!(answers.at(1, 1, || unreachable!("it is kept")), 1);
-        answers.at(1 << 70, 1, || 1 << 70);
-        assert_eq!(answers.at(1, 1, || 2), 2, "the others were forgotten");
-        assert_eq!(answers.at(1 << 70, 1, || unreachable!("the last is kept")), 1 << 70);
-        let Chosen::Asked(asked) = &answers.chosen else { unreachable!("there are many GPUs") };
-        assert_eq!(asked.lock().unwrap().len(), 2);
     }
 }

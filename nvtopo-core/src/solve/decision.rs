@@ -6,7 +6,7 @@ use super::criteria::Criteria;
 use super::exact::{Solution, Task};
 use super::needs::{Service, Supply};
 use super::objective::Set;
-use super::placement::{self, Placement};
+use super::placement::{Placement, complete};
 use super::unmet::Unmet;
 use crate::error::Result;
 use crate::model::Topology;
@@ -51,17 +51,41 @@ pub(super) struct Decision {
 impl Decision {
     /// The answer with what belongs to the GPUs.
     pub(super) fn placement(self, topology: &Topology, service: Service<'_>) -> Result<Placement> {
-        let Self { question, solution, preference, unmet, supply, .. } = self;
-        let chosen = question.class.weights.positions(solution.chosen);
-        let count = question.free.count_ones() as usize;
-        let objectives = &question.criteria.objectives;
+        let Question { class, free, criteria, unusable, .. } = &self.question;
+        let chosen = Chosen {
+            topology,
+            gpus: &class.weights.positions(self.solution.chosen),
+            free: &class.weights.positions(*free),
+            solution: &self.solution,
+            criteria,
+            unusable,
+        };
+        let mut placement = chosen.placement(Service { supply: self.supply.as_ref(), ..service })?;
+        placement.stand_on(self.preference, self.unmet);
+        Ok(placement)
+    }
+}
+
+/// GPUs of a machine that were chosen, by their positions.
+pub(super) struct Chosen<'a> {
+    pub(super) topology: &'a Topology,
+    pub(super) gpus: &'a [usize],
+    /// Those that they were chosen from.
+    pub(super) free: &'a [usize],
+    pub(super) solution: &'a Solution,
+    pub(super) criteria: &'a Criteria,
+    /// The names of GPUs that nobody can use, and why.
+    pub(super) unusable: &'a [(String, String)],
+}
+
+impl Chosen<'_> {
+    /// These with what belongs to them.
+    pub(super) fn placement(&self, service: Service<'_>) -> Result<Placement> {
+        let Self { topology, gpus, free, solution, criteria, unusable } = *self;
         let mut placement =
-            placement::complete(topology, &chosen, count, &solution, objectives, service.limits);
-        placement
-            .remark(question.unusable.into_iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
-        placement.stand_on(preference, unmet);
-        let free = question.class.weights.positions(question.free);
-        Service { supply: supply.as_ref(), ..service }.serve(topology, &mut placement, &free)?;
+            complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
+        placement.remark(unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
+        service.serve(topology, &mut placement, free)?;
         Ok(placement)
     }
 }

@@ -1,14 +1,14 @@
 //! What requests were answered, whole: with values, bounds and proof, which the table of chosen sets lacks. A launcher
 //! that asks the same thing for every rank then has its answer at once.
 
+use super::bounded::Bounded;
 use super::criteria::{Criteria, Key};
 use super::exact::{NoSet, Solution, Task, solve};
 use super::objective::Set;
 use super::weights::Weights;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-/// The most answers that are kept; when there are more, all are forgotten.
+/// The most answers that are kept.
 const MAX_KEPT: usize = 64;
 
 /// The bytes that one of them takes by a usual list of objectives.
@@ -16,7 +16,7 @@ const KEPT_BYTES: usize = 640;
 
 /// Answers by what was asked.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<BTreeMap<Asked, Arc<Solution>>>);
+pub(super) struct Kept(Bounded<Asked, Arc<Solution>, MAX_KEPT>);
 
 type Asked = (Set, Set, usize, Key);
 
@@ -28,21 +28,11 @@ impl Kept {
         task: &Task<'_>,
         criteria: &Criteria,
     ) -> Result<Arc<Solution>, NoSet> {
+        let compute = || solve(weights, task).map(Arc::new);
         if !task.is_plain() {
-            return solve(weights, task).map(Arc::new);
+            return compute();
         }
-        let kept = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked = (task.free, task.include, task.count, criteria.key());
-        if let Some(known) = kept().get(&asked) {
-            return Ok(Arc::clone(known));
-        }
-        let solution = Arc::new(solve(weights, task)?);
-        let mut kept = kept();
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(asked, Arc::clone(&solution));
-        Ok(solution)
+        self.0.try_at((task.free, task.include, task.count, criteria.key()), compute)
     }
 
     /// The bytes that this may come to hold.

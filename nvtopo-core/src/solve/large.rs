@@ -1,12 +1,13 @@
 //! Requests for GPUs of machines that have more of them than a set has bits: answered by domains, where there are such.
 
 use super::criteria::Criteria;
+use super::decision::Chosen;
 use super::domains::{Ask, Domains, Use};
 use super::exact::Solution;
 use super::explain::{Alternative, alternative};
 use super::needs::Service;
 use super::objective::Objective;
-use super::placement::{Placement, complete};
+use super::placement::Placement;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use std::sync::Arc;
@@ -78,12 +79,15 @@ impl<'a> Large<'a> {
     /// The answer with what belongs to the GPUs.
     pub(super) fn placement(&self, service: Service<'_>) -> Result<Placement> {
         let free: Vec<usize> = (0..self.uses.len()).filter(|gpu| self.uses[*gpu] != Use::Gone).collect();
-        let (objectives, limits) = (&self.criteria.objectives, service.limits);
-        let mut placement =
-            complete(self.topology, &self.chosen, free.len(), &self.solution, objectives, limits);
-        placement.remark(self.unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
-        service.serve(self.topology, &mut placement, &free)?;
-        Ok(placement)
+        let chosen = Chosen {
+            topology: self.topology,
+            gpus: &self.chosen,
+            free: &free,
+            solution: &self.solution,
+            criteria: &self.criteria,
+            unusable: &self.unusable,
+        };
+        chosen.placement(service)
     }
 
     /// The best set that lacks one of the chosen, whichever that is.

@@ -1,10 +1,10 @@
 //! What sets of GPUs are worth, kept where it is dear to compute.
 
+use super::bounded::Bounded;
 use super::objective::{Set, Value};
 use super::weights::Weight;
-use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The most GPUs of which every set's value is kept.
 const MAX_GPUS: usize = 16;
@@ -34,12 +34,12 @@ const LEFT_BYTES: usize = 48;
 pub(super) struct Memo {
     gpus: usize,
     values: [OnceLock<Box<[AtomicU64]>>; FUNCTIONS],
-    left: Mutex<BTreeMap<(Set, u8), (Weight, bool)>>,
+    left: Bounded<(Set, u8), (Weight, bool), MAX_LEFT>,
 }
 
 impl Memo {
     pub(super) fn new(gpus: usize) -> Self {
-        Self { gpus, values: std::array::from_fn(|_| OnceLock::new()), left: Mutex::default() }
+        Self { gpus, values: std::array::from_fn(|_| OnceLock::new()), left: Bounded::default() }
     }
 
     /// The value of a set; computed once on machines of few GPUs.
@@ -68,17 +68,7 @@ impl Memo {
         count: usize,
         compute: impl FnOnce() -> (Weight, bool),
     ) -> (Weight, bool) {
-        let left = || self.left.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (set, count as u8);
-        if let Some(known) = left().get(&key) {
-            return *known;
-        }
-        let found = compute();
-        let mut left = left();
-        if left.len() < MAX_LEFT {
-            left.insert(key, found);
-        }
-        found
+        self.left.at((set, count as u8), compute)
     }
 
     /// The bytes that this may come to hold.

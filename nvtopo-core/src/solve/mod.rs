@@ -4,6 +4,7 @@
 //! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
 
 mod answers;
+mod bounded;
 pub mod check;
 mod chooser;
 mod class;

@@ -311,7 +311,8 @@ impl<'a> Table<'a> {
     }
 }
 
-fn times(weight: Weight, pairs: u64) -> i64 {
+/// What so many pairs are worth.
+pub(super) fn times(weight: Weight, pairs: u64) -> i64 {
     weight.0.saturating_mul(pairs).min(i64::MAX as u64).cast_signed()
 }
 

@@ -150,3 +150,38 @@ fn meshes_are_not_made_of_domains() {
         assert_eq!(Domains::of(&topology).is_some(), made, "{name}");
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn homes_tell_the_very_set_that_the_table_finds(
+        sizes in prop_oneof![
+            prop::collection::vec(2usize..=5, 2..=7),
+            prop::collection::vec(Just(2usize), 2..=12),
+            prop::collection::vec(Just(1usize), 2..=6),
+        ],
+        free in any::<Set>(),
+        also in any::<Set>(),
+        often in 0u64..3,
+        count in 1usize..=20,
+    ) {
+        let plan = Plan { racks: vec![sizes], fabric: 3, home: 1, nics: None };
+        let topology = plan.topology();
+        let gpus = topology.gpus().len();
+        let domains = Domains::of(&topology).unwrap();
+        let free = (free | also) & set::all(gpus);
+        let count = 1 + count % gpus;
+        let objectives = crate::solve::objective::DEFAULT_OBJECTIVES;
+        let mix: Vec<(usize, u64)> = (1..=gpus).map(|size| (size, often * size as u64)).collect();
+        let uses: Vec<Use> =
+            (0..gpus).map(|gpu| if free >> gpu & 1 == 1 { Use::Open } else { Use::Gone }).collect();
+        let by_table = domains.solve(&Ask { uses: &uses, count, objectives, mix: &mix }).unwrap();
+        let by_homes = domains.by_homes(&Task::new(free, count, objectives, &mix)).expect("only homes differ");
+        prop_assert_eq!(
+            by_homes.map(|own| (members(own.chosen).collect(), own.values)),
+            by_table.map(|found| (found.gpus, found.values)),
+            "{:#b}", free
+        );
+    }
+}

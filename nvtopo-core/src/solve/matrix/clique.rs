@@ -3,7 +3,10 @@
 use crate::solve::set::{Set, above, all, members};
 
 /// Steps after which a search is hard enough for the candidates to be put in order.
-const FEW: u64 = 16;
+const FEW: u64 = 32;
+
+/// Where more candidates than that are left without a colour, room is not made for each: some would be left in any case.
+const SCARCE: u32 = 3;
 
 /// A search for cliques of a size. Candidates with too few neighbours drop out, and colours, of which no two neighbours have
 /// the same, bound what is left: a clique has as many colours as members.
@@ -12,13 +15,19 @@ pub(super) struct Cliques<'a, const N: usize> {
     near: &'a [Set; N],
     /// Steps that are left.
     pub(super) steps: u64,
+    /// Those of which the last search did not rule out that they are in a clique.
+    open: Set,
     /// Room for the colours of one step.
     colours: [Set; N],
 }
 
 /// Whether there is a clique.
 pub(super) enum Found {
-    Yes(Set),
+    Yes {
+        clique: Set,
+        /// Those that may be in one.
+        open: Set,
+    },
     No,
     /// The steps ended.
     Unknown,
@@ -27,22 +36,23 @@ pub(super) enum Found {
 impl<'a, const N: usize> Cliques<'a, N> {
     /// Among some of up to `N` candidates, by the neighbours of each.
     pub(super) fn new(near: &'a [Set; N], steps: u64) -> Self {
-        Self { near, steps, colours: [0; N] }
+        Self { near, steps, open: 0, colours: [0; N] }
     }
 
     /// Some clique of so many candidates.
     pub(super) fn any(&mut self, open: Set, size: usize) -> Found {
         let Some(open) = self.core(open, size.saturating_sub(1)) else { return Found::No };
+        self.open = open;
         let later = self.steps.saturating_sub(FEW);
         self.steps -= later;
         let mut found = self.grow(0, open, size);
         let hard = found.is_none() && self.steps == 0;
         self.steps += later;
         if hard && later > 0 {
-            found = self.by_degree(open, size);
+            found = self.by_degree(self.open, size);
         }
         match found {
-            Some(set) => Found::Yes(set),
+            Some(clique) => Found::Yes { clique, open: self.open },
             None if self.steps == 0 => Found::Unknown,
             None => Found::No,
         }
@@ -64,10 +74,11 @@ impl<'a, const N: usize> Cliques<'a, N> {
         for (near, (_, gpu)) in near.iter_mut().zip(&*order) {
             *near = members(self.near[*gpu] & open).fold(0, |set, other| set | 1 << places[other]);
         }
-        let mut cliques = Cliques::new(&near, self.steps);
-        let found = cliques.grow(0, all(order.len()), size);
-        self.steps = cliques.steps;
-        found.map(|set| members(set).fold(0, |set, place| set | 1 << order[place].1))
+        let mut cliques = Cliques { open: all(order.len()), ..Cliques::new(&near, self.steps) };
+        let gpus = |set: Set| members(set).fold(0, |set, place| set | 1 << order[place].1);
+        let found = cliques.grow(0, cliques.open, size);
+        (self.steps, self.open) = (cliques.steps, gpus(cliques.open));
+        found.map(gpus)
     }
 
     /// The first clique by its members, given some clique; whether that was found out for sure.
@@ -106,26 +117,28 @@ impl<'a, const N: usize> Cliques<'a, N> {
         // Among those of fewer colours there is none: every clique has one of the others.
         let mut others = open;
         for colour in &mut self.colours[..missing - 1] {
-            let mut left = others;
-            *colour = 0;
-            while left != 0 {
-                let gpu = left & left.wrapping_neg();
-                *colour |= gpu;
-                left &= !gpu & !self.near[gpu.trailing_zeros() as usize];
-            }
+            *colour = apart(self.near, others);
             others &= !*colour;
         }
-        for gpu in members(others) {
-            if self.recolour(gpu, missing - 1) {
-                others &= !(1 << gpu);
+        if others.count_ones() <= SCARCE {
+            for gpu in members(others) {
+                if self.recolour(gpu, missing - 1) {
+                    others &= !(1 << gpu);
+                }
             }
         }
-        for gpu in members(others) {
+        // Those of the fewest neighbours first, where they are in order: then they are in nobody's way.
+        while others != 0 {
+            let gpu = (Set::BITS - 1 - others.leading_zeros()) as usize;
             let found = self.grow(chosen | 1 << gpu, open & self.near[gpu], missing - 1);
             if found.is_some() || self.steps == 0 {
                 return found;
             }
+            others &= !(1 << gpu);
             open &= !(1 << gpu);
+            if chosen == 0 {
+                self.open = open;
+            }
         }
         None
     }
@@ -167,4 +180,23 @@ impl<'a, const N: usize> Cliques<'a, N> {
             open = core;
         }
     }
+}
+
+/// Some candidates of which no two are neighbours: each that is no neighbour of one before it.
+fn apart<const N: usize>(near: &[Set; N], open: Set) -> Set {
+    const HALF: usize = u64::BITS as usize;
+    // Half by half: no processor has numbers of so many bits.
+    let halves = |set: Set| [set as u64, (set >> HALF) as u64];
+    let mut left = halves(open);
+    let mut apart = [0; 2];
+    for half in 0..2 {
+        while left[half] != 0 {
+            let lowest = left[half] & left[half].wrapping_neg();
+            let near = halves(near[half * HALF + lowest.trailing_zeros() as usize]);
+            apart[half] |= lowest;
+            left[half] &= !lowest;
+            left = [left[0] & !near[0], left[1] & !near[1]];
+        }
+    }
+    Set::from(apart[0]) | Set::from(apart[1]) << HALF
 }

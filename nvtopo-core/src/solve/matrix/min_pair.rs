@@ -21,6 +21,8 @@ struct Thresholds<'a, const N: usize> {
     matrix: &'a PairMatrix,
     free: Set,
     include: Set,
+    /// Those beside them that may be in a set that is as good as the best one so far.
+    open: Set,
     missing: usize,
     /// The pairs of at least the threshold.
     near: [Set; N],
@@ -31,32 +33,32 @@ impl<'a, const N: usize> Thresholds<'a, N> {
     fn new(matrix: &'a PairMatrix, free: Set, include: Set, count: usize) -> Self {
         let missing = count - include.count_ones() as usize;
         let steps = if matrix.gpus <= 16 { u64::MAX } else { matrix.most_steps.max(1) };
-        Self { matrix, free, include, missing, near: [0; N], steps }
+        Self { matrix, free, include, open: free & !include, missing, near: [0; N], steps }
     }
 
     fn run(mut self) -> BestSet {
-        let open = self.free & !self.include;
         // Something to begin with: the lowest.
-        let others = members(open).take(self.missing).fold(0, |set, gpu| set | 1 << gpu);
+        let others = members(self.open).take(self.missing).fold(0, |set, gpu| set | 1 << gpu);
         let mut set = self.include | others;
         let mut value = self.worst(set);
         let mut high = self.worst(self.include).min(self.greatest());
         let mut bound = high;
         while value < high {
             let threshold = value + (high - value).div_ceil(2);
-            self.connect(threshold);
+            let below = self.connect(threshold);
             // Some steps are left for lower thresholds.
             let (steps, missing) = (self.steps.div_ceil(4), self.missing);
             match self.search(steps, |cliques, open| cliques.any(open, missing)) {
-                Found::Yes(found) => {
-                    set = found | self.include;
+                Found::Yes { clique, open } => {
+                    set = clique | self.include;
+                    self.open = open;
                     value = self.worst(set);
                 }
                 Found::No => {
-                    high = self.below(threshold).max(value);
+                    high = below.max(value);
                     bound = high;
                 }
-                Found::Unknown => high = self.below(threshold).max(value),
+                Found::Unknown => high = below.max(value),
             }
         }
         self.connect(value);
@@ -66,28 +68,31 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         BestSet { set: first | self.include, value: value.into(), bound: bound.max(value).into(), proven }
     }
 
-    /// Joins the pairs of at least so much.
-    fn connect(&mut self, threshold: u32) {
+    /// Joins the pairs of at least so much. The greatest weight below that.
+    fn connect(&mut self, threshold: u32) -> u32 {
+        // A row says the same as its column, so that each row gives one bit of all candidates. What is done to all numbers of a
+        // row alike, without a branch, the compiler does to several at once.
+        let mut words = [[0; N]; Set::BITS.div_ceil(u32::BITS) as usize];
+        let mut below = [0; LANES];
         for gpu in members(self.free) {
-            let lanes = self.matrix.row(gpu).chunks_exact(LANES).enumerate();
-            let near = lanes.fold(0, |near, (lane, weights)| {
-                near | Set::from(at_least(weights, threshold)) << (lane * LANES)
-            });
+            let (word, bit) = (&mut words[gpu / u32::BITS as usize], 1u32 << (gpu as u32 % u32::BITS));
+            let (word, row) = (word.as_chunks_mut::<LANES>().0, self.matrix.row(gpu).as_chunks::<LANES>().0);
+            for (near, weights) in word.iter_mut().zip(row) {
+                let joined = weights.map(|weight| u32::from(weight >= threshold).wrapping_neg());
+                *near = std::array::from_fn(|lane| near[lane] | joined[lane] & bit);
+                below = std::array::from_fn(|lane| below[lane].max(weights[lane] & !joined[lane]));
+            }
+        }
+        for gpu in members(self.free) {
+            let near = words.iter().rev().fold(0, |near, word| near << u32::BITS | Set::from(word[gpu]));
             self.near[gpu] = near & !(1 << gpu);
         }
-    }
-
-    /// The greatest weight below a threshold.
-    fn below(&self, threshold: u32) -> u32 {
-        let below = |weight: u32| if weight < threshold { weight } else { 0 };
-        let rows =
-            members(self.free).map(|gpu| self.matrix.row(gpu).iter().map(|weight| below(*weight)).max());
-        rows.max().flatten().unwrap_or(0)
+        below.into_iter().fold(0, u32::max)
     }
 
     /// A search among those that may join what is included, with at most so many of the steps.
     fn search<T>(&mut self, steps: u64, search: impl FnOnce(&mut Cliques<'_, N>, Set) -> T) -> T {
-        let open = members(self.include).fold(self.free & !self.include, |open, gpu| open & self.near[gpu]);
+        let open = members(self.include).fold(self.open, |open, gpu| open & self.near[gpu]);
         let mut cliques = Cliques::new(&self.near, steps);
         let found = search(&mut cliques, open);
         self.steps -= steps - cliques.steps;
@@ -95,8 +100,8 @@ impl<'a, const N: usize> Thresholds<'a, N> {
     }
 
     fn greatest(&self) -> u32 {
-        let rows = members(self.free).map(|gpu| self.matrix.row(gpu).iter().max());
-        rows.max().flatten().copied().unwrap_or(0)
+        let rows = members(self.free).map(|gpu| self.matrix.row(gpu).iter().copied().fold(0, u32::max));
+        rows.fold(0, u32::max)
     }
 
     /// The worst pair of a set.
@@ -107,14 +112,4 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         });
         pairs.min().unwrap_or(u32::MAX)
     }
-}
-
-/// A bit for each of the weights that is at least so much.
-fn at_least(weights: &[u32], threshold: u32) -> u8 {
-    let mut bytes = [0; LANES];
-    for (byte, weight) in bytes.iter_mut().zip(weights) {
-        *byte = u8::from(*weight >= threshold);
-    }
-    // Moves the lowest bit of each byte to the place of the byte, all into the highest one.
-    (u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> (u64::BITS - u8::BITS)) as u8
 }
