@@ -47,6 +47,11 @@ bench:
 fuzz READER SECONDS="600":
     sh scripts/fuzz.sh {{READER}} {{SECONDS}}
 
+# Holds what nvtopo depends on against deny.toml: licenses, versions, where it comes from, known holes. Needs cargo-deny, and
+# the network for the holes: `just deny licenses bans sources` leaves them out.
+deny *CHECKS:
+    cargo deny check {{CHECKS}}
+
 # Writes again what is generated and committed: the C header and the JSON Schema.
 generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header

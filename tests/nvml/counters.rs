@@ -75,6 +75,16 @@ fn a_gpu_that_does_not_answer_loses_only_its_own() {
         assert_eq!(counters.as_array().unwrap().len(), 7 * 18, "{fault}");
     }
     let machine = Machine::new("dgx-h100");
+    // In all calls, or after others of its counters were told.
+    for (faults, silent) in
+        [("hang:3", &[3][..]), ("hang:0:nvmlDeviceGetFieldValues,hang:7:nvmlDeviceGetUUID", &[0, 7])]
+    {
+        let counters = count_by(&machine, &stand_in(), faults);
+        let told: Vec<u64> =
+            counters.as_array().unwrap().iter().map(|own| own["gpu"].as_u64().unwrap()).collect();
+        let answering = (0..8).filter(|gpu| !silent.contains(gpu));
+        assert_eq!(told, answering.flat_map(|gpu| [gpu; 18]).collect::<Vec<_>>(), "{faults}");
+    }
     let older = machine.older_library(&["nvmlDeviceGetNvLinkErrorCounter", "nvmlDeviceGetFieldValues"]);
     let counters = count_by(&machine, &older, "");
     assert_eq!(counters.as_array().unwrap().len(), 8 * 18);
@@ -97,6 +107,7 @@ fn where_nobody_counts_an_error_says_what_to_do() {
     assert_eq!(error(&stand_in(), "not-loaded").0, "Unsupported");
     let (kind, text) = error(&stand_in(), "mismatch");
     assert!(kind == "Io" && text.contains("of different versions"), "{kind}: {text}");
-    let (kind, text) = error(&stand_in(), "hang:3");
+    let all: Vec<String> = (0..8).map(|gpu| format!("hang:{gpu}")).collect();
+    let (kind, text) = error(&stand_in(), &all.join(","));
     assert!(kind == "Io" && text.contains("did not answer within 3 seconds"), "{kind}: {text}");
 }

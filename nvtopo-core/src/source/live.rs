@@ -48,10 +48,10 @@ impl Live {
     }
 
     /// What the NVLinks of this machine's GPUs count now, by GPU and number: errors and bytes. A GPU that does not
-    /// answer has none here; [`read`](Self::read) notes why.
+    /// answer, or hangs, has none here, and the others have theirs; [`read`](Self::read) notes why.
     ///
     /// An error where the driver cannot be asked: [`ErrorKind::Unsupported`] without a driver, or in a build without
-    /// the feature `nvml`; [`ErrorKind::Io`] where it fails.
+    /// the feature `nvml`; [`ErrorKind::Io`] where it fails, or hangs before any GPU told.
     ///
     /// ```no_run
     /// use nvtopo::source::Live;

@@ -1,15 +1,126 @@
-//! What the NVLinks of all GPUs count. A GPU or link that does not answer is left out: discovery tells why.
+//! What the NVLinks of all GPUs count. A GPU or link that does not answer is left out: discovery tells why. The GPUs are
+//! asked in turn; those after one that hangs are asked by another thread, as in discovery.
 
-use super::calls::Caller;
-use super::nvlinks;
+use super::calls::{Caller, words};
+use super::enabled::open;
+use super::mailbox::{Asker, Deadline, MOST, Silence, Teller};
 use super::seen::MAX_GPUS;
 use super::troubles::Troubles;
+use super::{NvLinkCounters, Refusal, nvlinks};
 use crate::ids::GpuUuid;
-use crate::source::nvml::NvLinkCounters;
 use nvml_wrapper::enum_wrappers::nv_link::ErrorCounter;
-use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::sys_exports::field_id as id;
 use nvml_wrapper::{Device, Nvml};
+use std::path::Path;
+use std::time::Duration;
+
+/// What a thread tells while it asks.
+enum News {
+    /// The GPU that it asks next, and how many there are.
+    At(u32, u32),
+    /// What the NVLinks of that GPU count.
+    Told(Vec<NvLinkCounters>),
+    /// Nothing is left to be asked. The library is closed after that, which may hang as well.
+    End(Result<(), Refusal>),
+}
+
+/// Asks the driver for what its NVLinks count.
+pub(in crate::source) fn count(
+    library: Option<&Path>,
+    patience: Duration,
+) -> Result<Vec<NvLinkCounters>, Refusal> {
+    let library = library.map(Path::to_owned);
+    ask(patience, move |first, teller| {
+        let (_open, told) = match open(library.as_deref()) {
+            Ok(nvml) => {
+                let told = read(&nvml, first, teller);
+                (Some(nvml), told)
+            }
+            Err(refusal) => (None, Err(refusal)),
+        };
+        teller.tell(News::End(told));
+    })
+}
+
+/// Asks, by threads that begin at a GPU by its number, until all GPUs have told or patience ends.
+fn ask(
+    patience: Duration,
+    question: impl Fn(u32, &Teller<News>) + Clone + Send + 'static,
+) -> Result<Vec<NvLinkCounters>, Refusal> {
+    let mut talk = Talk::default();
+    let deadline = Deadline::after(patience);
+    let mut first = 0;
+    for _ in 0..MOST {
+        let question = question.clone();
+        match (talk.turn(deadline, move |teller| question(first, teller)), talk.at.take()) {
+            (Some(answer), _) if first == 0 => return answer.map(|()| talk.counters),
+            (None, Some((gpu, count))) if gpu + 1 < count && !deadline.left().is_zero() => first = gpu + 1,
+            // All are asked; or the library hangs as a whole, or does not open again after a GPU hung.
+            _ => break,
+        }
+    }
+    if talk.any { Ok(talk.counters) } else { Err(Refusal::silent(patience)) }
+}
+
+/// What was told.
+#[derive(Default)]
+struct Talk {
+    counters: Vec<NvLinkCounters>,
+    /// Whether any GPU told, be it that it has no NVLinks.
+    any: bool,
+    /// The GPU that is asked, and how many there are.
+    at: Option<(u32, u32)>,
+}
+
+impl Talk {
+    /// Lets a thread ask. `None`: it fell silent.
+    fn turn(
+        &mut self,
+        deadline: Deadline,
+        question: impl FnOnce(&Teller<News>) + Send + 'static,
+    ) -> Option<Result<(), Refusal>> {
+        let mut asker = match Asker::start(question) {
+            Ok(asker) => asker,
+            Err(why) => return Some(Err(Refusal::Failed(why))),
+        };
+        let mut answer = None;
+        loop {
+            // Of what is left once a GPU is asked, half is for those after it.
+            let share = if self.at.is_some() && answer.is_none() { 2 } else { 1 };
+            match asker.next(deadline.left() / share) {
+                Ok(Some(News::At(gpu, count))) => self.at = Some((gpu, count)),
+                Ok(Some(News::Told(counters))) => {
+                    self.counters.extend(counters);
+                    self.any = true;
+                }
+                Ok(Some(News::End(told))) => answer = Some(told),
+                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
+                Err(Silence) => return answer,
+            }
+        }
+    }
+}
+
+/// Asks the GPUs from one on.
+fn read(nvml: &Nvml, first: u32, teller: &Teller<News>) -> Result<(), Refusal> {
+    let count = nvml.device_count().map_err(|error| Refusal::Failed(words(&error)))?;
+    let count = count.min(MAX_GPUS as u32);
+    for index in first..count {
+        if !teller.tell(News::At(index, count)) {
+            break;
+        }
+        teller.tell(News::Told(of_gpu(nvml, index)));
+    }
+    Ok(())
+}
+
+fn of_gpu(nvml: &Nvml, index: u32) -> Vec<NvLinkCounters> {
+    let Ok(device) = nvml.device_by_index(index) else { return Vec::new() };
+    let mut caller = Caller { device: &device, index, troubles: &mut Troubles::default() };
+    let uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
+    let links = nvlinks::states(&mut caller).links;
+    links.into_iter().map(|(link, _)| one(&mut caller, uuid, link)).collect()
+}
 
 /// Where a value goes.
 type Place = fn(&mut NvLinkCounters) -> &mut Option<u64>;
@@ -31,19 +142,6 @@ const FIELDS: [(u32, Place, u64); 14] = [
     (id::NVML_FI_DEV_NVLINK_COUNT_XMIT_BYTES, |own| &mut own.sent_bytes, 1),
     (id::NVML_FI_DEV_NVLINK_COUNT_RCV_BYTES, |own| &mut own.received_bytes, 1),
 ];
-
-pub(super) fn read(nvml: &Nvml) -> Result<Vec<NvLinkCounters>, NvmlError> {
-    let mut counters = Vec::new();
-    for index in 0..nvml.device_count()?.min(MAX_GPUS as u32) {
-        let Ok(device) = nvml.device_by_index(index) else { continue };
-        let mut caller = Caller { device: &device, index, troubles: &mut Troubles::default() };
-        let uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
-        for (link, _) in nvlinks::states(&mut caller).links {
-            counters.push(one(&mut caller, uuid, link));
-        }
-    }
-    Ok(counters)
-}
 
 fn one(caller: &mut Caller<'_, '_>, uuid: Option<GpuUuid>, link: u32) -> NvLinkCounters {
     let gpu = caller.index;
@@ -68,4 +166,73 @@ fn one(caller: &mut Caller<'_, '_>, uuid: Option<GpuUuid>, link: u32) -> NvLinkC
         *place = place.or(value.map(|value| value.saturating_mul(*unit)));
     }
     own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Asks four GPUs with one link each, of which some hang.
+    fn four(patience: Duration, hanging: &'static [u32]) -> Result<Vec<u32>, String> {
+        let question = move |first: u32, teller: &Teller<News>| {
+            for gpu in first..4 {
+                teller.tell(News::At(gpu, 4));
+                if hanging.contains(&gpu) {
+                    std::thread::sleep(600 * SECOND);
+                }
+                teller.tell(News::Told(vec![NvLinkCounters { gpu, ..NvLinkCounters::default() }]));
+            }
+            teller.tell(News::End(Ok(())));
+        };
+        numbers(ask(patience, question))
+    }
+
+    fn numbers(told: Result<Vec<NvLinkCounters>, Refusal>) -> Result<Vec<u32>, String> {
+        match told {
+            Ok(counters) => Ok(counters.iter().map(|own| own.gpu).collect()),
+            Err(Refusal::Failed(why)) => Err(why),
+            Err(Refusal::Absent(_) | Refusal::NotAsked) => panic!("it is asked"),
+        }
+    }
+
+    #[test]
+    fn gpus_that_hang_lose_no_other() {
+        for (hanging, told) in
+            [(&[][..], &[0, 1, 2, 3][..]), (&[0], &[1, 2, 3]), (&[1, 2], &[0, 3]), (&[3], &[0, 1, 2])]
+        {
+            assert_eq!(four(SECOND, hanging).as_deref(), Ok(told), "{hanging:?}");
+        }
+    }
+
+    #[test]
+    fn patience_ends_where_all_hang() {
+        let start = std::time::Instant::now();
+        assert!(four(SECOND, &[0, 1, 2, 3]).is_err_and(|why| why.contains("within 1 seconds")));
+        assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn work_that_breaks_off_is_told_and_loses_nothing_after_a_gpu_that_hung() {
+        assert_eq!(numbers(ask(SECOND, |_, _| {})), Err("asking it broke off".to_owned()));
+        let question = |first: u32, teller: &Teller<News>| match first {
+            0 => {
+                teller.tell(News::At(0, 9));
+                teller.tell(News::Told(vec![NvLinkCounters::default()]));
+                teller.tell(News::At(1, 9));
+                std::thread::sleep(600 * SECOND);
+            }
+            _ => _ = teller.tell(News::End(Err(Refusal::Failed("it does not open again".to_owned())))),
+        };
+        assert_eq!(numbers(ask(SECOND / 5, question)), Ok(vec![0]));
+        // The library may hang when it is closed.
+        let question = |_: u32, teller: &Teller<News>| {
+            teller.tell(News::At(0, 1));
+            teller.tell(News::Told(Vec::new()));
+            teller.tell(News::End(Ok(())));
+            std::thread::sleep(600 * SECOND);
+        };
+        assert_eq!(numbers(ask(SECOND / 5, question)), Ok(Vec::new()));
+    }
 }

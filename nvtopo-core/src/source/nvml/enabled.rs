@@ -2,10 +2,9 @@
 //! GPU that hangs leaves unasked is asked by another pass, see [`turns`].
 
 use super::calls::{Missing, words};
-use super::limit::within;
 use super::seen::{MAX_GPUS, Seen, SeenGpu, SeenNvlinks, SeenP2p};
 use super::turns::{self, At, News, Teller};
-use super::{Asked, NvLinkCounters, Refusal, counts, gpu, nvlinks};
+use super::{Asked, Refusal, gpu, nvlinks};
 use crate::model::PathType;
 use crate::source::json::Text;
 use crate::sys::nvml as sys;
@@ -37,29 +36,8 @@ pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Aske
     }
 }
 
-/// Asks it for what its NVLinks count.
-pub(in crate::source) fn count(
-    library: Option<&Path>,
-    patience: Duration,
-) -> Result<Vec<NvLinkCounters>, Refusal> {
-    on_a_thread(library, patience, counts::read)
-}
-
-fn on_a_thread<T: Send + 'static>(
-    library: Option<&Path>,
-    patience: Duration,
-    question: fn(&Nvml) -> Result<T, NvmlError>,
-) -> Result<T, Refusal> {
-    let library = library.map(Path::to_owned);
-    let answer = within(patience, move |put| match open(library.as_deref()) {
-        // The library is closed after that, which may hang as well.
-        Ok(nvml) => put(question(&nvml).map_err(|error| Refusal::Failed(words(&error)))),
-        Err(refusal) => put(Err(refusal)),
-    });
-    answer.unwrap_or_else(|why| Err(Refusal::Failed(why)))
-}
-
-fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
+/// Opens the library.
+pub(super) fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
     let opened = match library {
         Some(path) => Nvml::builder().lib_path(path.as_os_str()).init(),
         None => Nvml::init(),

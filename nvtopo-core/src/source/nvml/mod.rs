@@ -19,7 +19,7 @@ mod gpu;
 #[cfg(feature = "nvml")]
 mod instances;
 #[cfg(feature = "nvml")]
-mod limit;
+mod mailbox;
 mod nodes;
 #[cfg(feature = "nvml")]
 mod nvlinks;
@@ -35,10 +35,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use counters::NvLinkCounters;
+#[cfg(feature = "nvml")]
+pub(super) use counts::count;
 #[cfg(not(feature = "nvml"))]
 pub(super) use disabled::{ask, count};
 #[cfg(feature = "nvml")]
-pub(super) use enabled::{ask, count};
+pub(super) use enabled::ask;
 pub(super) use seen::Seen;
 
 /// What came of asking the driver, as it was answered: to be written down, and replayed elsewhere.
@@ -65,6 +67,20 @@ pub(super) enum Refusal {
     Failed(String),
     /// As [`Asked::NotAsked`].
     NotAsked,
+}
+
+#[cfg(feature = "nvml")]
+impl Refusal {
+    /// It told nothing in all that time.
+    fn silent(patience: std::time::Duration) -> Self {
+        let seconds = patience.as_secs_f32();
+        Self::Failed(format!("it did not answer within {seconds} seconds; a GPU may hang"))
+    }
+
+    /// The thread that asked ended without a word, as in a panic.
+    fn broken_off() -> Self {
+        Self::Failed("asking it broke off".to_owned())
+    }
 }
 
 /// What the driver told.

@@ -4,16 +4,14 @@
 //! on. All threads together get as long as patience is; each GPU that hangs takes half of what is left of it.
 
 use super::Refusal;
+use super::mailbox::{self, Asker, Deadline, MOST, Silence};
 use super::seen::{Seen, SeenGpu, SeenP2p};
 use crate::model::PathType;
 use crate::source::json::Text;
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-/// How many GPUs may hang before the others are not asked any more: in what is left of patience then, nobody can tell
-/// what hangs from what is slow.
-const MOST: u32 = 3;
+pub(super) type Teller = mailbox::Teller<News>;
 
 /// What a thread tells while it asks.
 pub(super) enum News {
@@ -39,91 +37,18 @@ pub(super) enum At {
     Pair([u32; 2], &'static str),
 }
 
-/// Where news waits. The channels of the standard library keep something for each thread that waits, which memory checkers
-/// find lost when the process ends.
-#[derive(Default)]
-struct Mailbox {
-    inside: Mutex<Inside>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct Inside {
-    news: VecDeque<News>,
-    /// Nobody tells more, or nobody listens.
-    over: bool,
-}
-
-impl Mailbox {
-    fn open(&self) -> MutexGuard<'_, Inside> {
-        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn end(&self) {
-        self.open().over = true;
-        self.arrived.notify_all();
-    }
-
-    /// The next news; `Err`: there is none for so long. `None`: there will be none.
-    fn next(&self, patience: Duration) -> Result<Option<News>, Silence> {
-        let empty = |inside: &mut Inside| inside.news.is_empty() && !inside.over;
-        let waited = self.arrived.wait_timeout_while(self.open(), patience, empty);
-        let (mut inside, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        match inside.news.pop_front() {
-            None if !inside.over => Err(Silence),
-            news => Ok(news),
-        }
-    }
-}
-
-/// Nothing was told in time.
-struct Silence;
-
-/// Where news goes.
-pub(super) struct Teller(Arc<Mailbox>);
-
-impl Teller {
-    /// Tells it. False: nobody listens any more, so that asking on is idle.
-    pub(super) fn tell(&self, news: News) -> bool {
-        let mut inside = self.0.open();
-        if inside.over {
-            return false;
-        }
-        inside.news.push_back(news);
-        self.0.arrived.notify_all();
-        true
-    }
-}
-
-impl Drop for Teller {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
-/// Where news comes from.
-struct Listener(Arc<Mailbox>);
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.0.end();
-    }
-}
-
 /// Asks, by threads that go on from what is known, until all GPUs have told or patience ends.
 pub(super) fn ask(
     patience: Duration,
     question: impl Fn(Seen, &Teller) + Clone + Send + 'static,
 ) -> Result<Box<Seen>, Refusal> {
     let mut talk = Talk { seen: None, count: 0, at: At::Start };
-    let deadline = Instant::now() + patience;
+    let deadline = Deadline::after(patience);
     let mut hung = 0;
     loop {
         let answer = talk.turn(deadline, question.clone());
         let Some(seen) = &mut talk.seen else {
-            let seconds = patience.as_secs_f32();
-            let silent = || format!("it did not answer within {seconds} seconds; a GPU may hang");
-            return answer.unwrap_or_else(|| Err(Refusal::Failed(silent())));
+            return answer.unwrap_or_else(|| Err(Refusal::silent(patience)));
         };
         match (answer, std::mem::replace(&mut talk.at, At::Start)) {
             (Some(Ok(seen)), _) => return Ok(seen),
@@ -133,7 +58,7 @@ pub(super) fn ask(
                 let rest = missing(seen, talk.count);
                 // Of fewer than two GPUs there is no pair to ask of.
                 let done = rest.is_empty() && seen.gpus.len() < 2;
-                if !done && hung < MOST && Instant::now() < deadline {
+                if !done && hung < MOST && !deadline.left().is_zero() {
                     continue;
                 }
                 hang_all(seen, rest);
@@ -164,34 +89,23 @@ impl Talk {
     /// Lets a thread ask. `None`: it fell silent.
     fn turn(
         &mut self,
-        deadline: Instant,
+        deadline: Deadline,
         question: impl FnOnce(Seen, &Teller) + Send + 'static,
     ) -> Option<Result<Box<Seen>, Refusal>> {
-        let listener = Listener(Arc::default());
-        let teller = Teller(Arc::clone(&listener.0));
         let known = self.seen.as_deref().cloned().unwrap_or_default();
-        let thread = std::thread::Builder::new().name("nvml".to_owned());
-        let thread = match thread.spawn(move || question(known, &teller)) {
-            Ok(thread) => thread,
-            Err(error) => {
-                let why = format!("no thread could be started to ask it: {error}");
-                return Some(Err(Refusal::Failed(why)));
-            }
+        let mut asker = match Asker::start(move |teller| question(known, teller)) {
+            Ok(asker) => asker,
+            Err(why) => return Some(Err(Refusal::Failed(why))),
         };
         let mut answer = None;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.left();
             // Opening the library wakes GPUs, which takes seconds. Once it answers, half is for those that are left.
             let silence = if self.seen.is_none() || answer.is_some() { left } else { left / 2 };
-            match listener.0.next(silence) {
+            match asker.next(silence) {
                 Ok(Some(news)) => self.hear(news, &mut answer),
                 Err(Silence) => return answer,
-                Ok(None) => {
-                    // Nothing of the thread is left when this process goes on, or ends.
-                    let _ = thread.join();
-                    let broke_off = || Err(Refusal::Failed("asking it broke off".to_owned()));
-                    return Some(answer.unwrap_or_else(broke_off));
-                }
+                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
             }
         }
     }
@@ -238,6 +152,7 @@ pub(super) fn missing(seen: &Seen, count: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     const SECOND: Duration = Duration::from_secs(1);
 

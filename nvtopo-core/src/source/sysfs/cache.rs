@@ -2,8 +2,8 @@
 //!
 //! Each cache is read once, from the first CPU that it serves: its sharers and its size. Kernels number the caches of a
 //! CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is read at
-//! the first of them. What is below the cache of one CPU alone is of that CPU alone, so such sharers are not read. Caches
-//! on the memory side are not CPU caches and left out.
+//! the first of them. What is below a cache of one core alone is of the same CPUs, where it was so at a cache that is
+//! alike; such sharers are not read. Caches on the memory side are not CPU caches and left out.
 
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
@@ -58,8 +58,8 @@ struct Reader<'a> {
     /// By number: the CPUs whose cache of that number is known. As many as there were caches of one CPU.
     served: Vec<CpuSet>,
     kinds: Vec<Kinds>,
-    /// The siblings of each CPU, which hardly any machine needs.
-    cores: OnceCell<BTreeMap<u32, &'a [u32]>>,
+    /// The siblings of each CPU by number, which few machines need.
+    cores: OnceCell<Vec<&'a [u32]>>,
     /// The folder of the CPU's caches, with room for a number.
     folder: String,
 }
@@ -80,22 +80,27 @@ impl<'a> Reader<'a> {
         self.folder.clear();
         // Writing to a string does not fail.
         let _ = write!(self.folder, "sys/devices/system/cpu/cpu{cpu}/cache/index");
-        // The level of a cache above that is of this CPU alone.
-        let mut alone = None;
+        // A cache above that no other core has: its level, and its CPUs.
+        let mut above: Option<(u8, CpuSet)> = None;
         for index in (0..known).rev() {
             if self.served[index].contains(cpu) {
                 continue;
             }
-            let highest = self.kinds[index].values().map(|(level, _)| *level).max();
-            let below = highest.is_some() && highest < alone;
-            let size = if below { self.size(index) } else { None };
-            let told = match size {
-                Some(_) => Some((std::iter::once(cpu).collect(), size)),
-                None => self.sharers(cpu, index).map(|sharers| (sharers, self.size(index))),
+            let below =
+                above.as_ref().filter(|(level, _)| self.highest(index).is_some_and(|own| own < *level));
+            let size = below.and_then(|_| self.size(index));
+            let alike =
+                |cpus: &CpuSet| size.is_some_and(|size| self.kinds[index].contains_key(&(size, cpus.len())));
+            let told = match below {
+                Some((_, cpus)) if alike(cpus) => Some(cpus.clone()),
+                _ => self.sharers(cpu, index),
             };
-            let Some((sharers, size)) = told else { continue };
-            if sharers.len() == 1 {
-                alone = alone.max(self.kinds[index].values().map(|(level, _)| *level).min());
+            let Some(sharers) = told else { continue };
+            let size = size.or_else(|| self.size(index));
+            if above.as_ref().is_none_or(|(_, cpus)| *cpus != sharers) {
+                let level = self.kinds[index].values().map(|(level, _)| *level).min();
+                above =
+                    level.filter(|_| self.is_in_core(cpu, &sharers)).map(|level| (level, sharers.clone()));
             }
             self.served[index] |= &sharers;
             found.extend(self.read_one(index, sharers, size));
@@ -124,6 +129,31 @@ impl<'a> Reader<'a> {
         found
     }
 
+    /// The highest level of caches with this number, as far as is known.
+    fn highest(&self, index: usize) -> Option<u8> {
+        self.kinds[index].values().map(|(level, _)| *level).max()
+    }
+
+    /// Whether all of a set are of the core of a CPU.
+    fn is_in_core(&self, cpu: u32, set: &CpuSet) -> bool {
+        set.len() == 1 || set.iter().all(|other| self.core(cpu).contains(&other))
+    }
+
+    /// The CPUs of the core of a CPU.
+    fn core(&self, cpu: u32) -> &'a [u32] {
+        let cores = self.cores.get_or_init(|| {
+            let mut cores: Vec<&[u32]> = Vec::new();
+            for core in &self.cpus.cores {
+                for cpu in core.cpus.iter().map(|cpu| *cpu as usize) {
+                    cores.resize(cores.len().max(cpu + 1), &[]);
+                    cores[cpu] = &core.cpus;
+                }
+            }
+            cores
+        });
+        cores.get(cpu as usize).copied().unwrap_or_default()
+    }
+
     /// The folder of the cache with this number.
     fn place(&mut self, index: usize) -> &str {
         self.folder.truncate(self.folder.trim_end_matches(|c: char| c.is_ascii_digit()).len());
@@ -136,12 +166,9 @@ impl<'a> Reader<'a> {
         let (tree, cpus) = (self.tree, self.cpus);
         self.place(index);
         let mut sharers = tree.named_set(&self.folder, &self.names)?;
+        // IA-64 kernels leave some of these sets empty: such a cache is the core's.
         if sharers.is_empty() {
-            let all = || cpus.cores.iter().flat_map(|core| core.cpus.iter().map(|cpu| (*cpu, &*core.cpus)));
-            // IA-64 kernels leave some of these sets empty: such a cache is the core's.
-            if let Some(core) = self.cores.get_or_init(|| all().collect()).get(&cpu) {
-                return Some(core.iter().copied().collect());
-            }
+            sharers = self.core(cpu).iter().copied().collect();
         }
         sharers &= &cpus.online;
         sharers.insert(cpu);

@@ -104,9 +104,9 @@ pub(super) fn read(tree: &Tree) -> Cpus {
     let first = cpuinfo::read(tree);
     let names = tree.names(ROOT);
     // Older kernels lack some lists, which nobody has to be asked for then.
+    let has = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
     let list = |name: &str| {
-        let listed = names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
-        if listed || names.is_empty() { tree.list(&format!("{ROOT}/{name}")) } else { None }
+        if has(name) || names.is_empty() { tree.list(&format!("{ROOT}/{name}")) } else { None }
     };
     let mut cpus = Cpus {
         isolated: list("isolated").unwrap_or_default(),
@@ -131,7 +131,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
             cpus.offline.insert(cpu)
         };
     }
-    read_siblings(tree, &mut cpus, first.threads_are_cores);
+    read_siblings(tree, &mut cpus, first.threads_are_cores, has("smt"));
     hybrid::read(tree, &mut cpus);
     cpus
 }
@@ -165,8 +165,12 @@ const PACKAGE: &[(&str, Syntax)] = &[
     ("core_siblings_list", Syntax::List),
 ];
 
-fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool) {
+/// `tells_smt`: whether the kernel says if any core has several CPUs that are online, as it does since Linux 4.19.
+fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool, tells_smt: bool) {
     let names = (Names::new(CORE), Names::new(PACKAGE));
+    let smt_is_off = || tells_smt && tree.text(&format!("{ROOT}/smt/active")).as_deref() == Some("0");
+    // Asked once a core has one CPU: kernels that were built without a scheduler for SMT say that it is off.
+    let mut alone = None;
     let (mut in_core, mut in_package, mut unplaced) = (CpuSet::new(), CpuSet::new(), Vec::new());
     let mut by_number = BTreeMap::new();
     for cpu in cpus.online.clone().iter() {
@@ -175,12 +179,21 @@ fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool) {
         }
         let folder = topology(cpu);
         if !in_core.contains(cpu) {
-            let siblings = tree.named_set(&folder, &names.0).filter(|siblings| siblings.contains(cpu));
+            // A number tells that the kernel knows the CPU.
+            let number = if alone == Some(true) { core_number(tree, &folder) } else { None };
+            let siblings = match number {
+                Some(_) => Some(std::iter::once(cpu).collect()),
+                None => tree.named_set(&folder, &names.0).filter(|siblings| siblings.contains(cpu)),
+            };
             match siblings {
                 Some(mut siblings) => {
                     siblings &= &cpus.online;
+                    if alone.is_none() {
+                        alone = Some(siblings.len() == 1 && smt_is_off());
+                    }
                     let free = siblings.difference(&in_core);
-                    in_core |= &add_core(tree, cpus, cpu, &folder, free, threads_are_cores);
+                    let number = number.or_else(|| core_number(tree, &folder));
+                    in_core |= &add_core(tree, cpus, cpu, number, free, threads_are_cores);
                 }
                 None if tree.has_folder(&folder) => {
                     add_by_number(tree, cpus, cpu, &folder, &mut by_number);
@@ -223,11 +236,10 @@ fn add_core(
     tree: &Tree,
     cpus: &mut Cpus,
     cpu: u32,
-    folder: &str,
+    os_index: Option<u32>,
     siblings: CpuSet,
     threads_are_cores: bool,
 ) -> CpuSet {
-    let os_index = core_number(tree, folder);
     let differs = |other| core_number(tree, &topology(other)) != os_index;
     let apart = threads_are_cores && siblings.len() > 1 && siblings.iter().any(differs);
     let own = if apart { std::iter::once(cpu).collect() } else { siblings };

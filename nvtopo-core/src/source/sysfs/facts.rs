@@ -27,13 +27,18 @@ impl<'a> Facts<'a> {
     /// The facts of a device in this folder. `vendor` is what its file says, where that was read before.
     pub(super) fn read(&self, folder: &str, vendor: Option<String>) -> PciFacts {
         let hex = |text: String| u16::from_str_radix(text.strip_prefix("0x")?, 16).ok();
-        let id = |name: &str| self.tree.text(&format!("{folder}/{name}")).and_then(hex);
+        let text = |name: &str| self.tree.text(&format!("{folder}/{name}"));
+        let vendor = vendor.or_else(|| text("vendor"));
+        // Every device has these numbers; a tree that lacks one lacks all.
+        let id = |name: &str| if vendor.is_some() { text(name).and_then(hex) } else { None };
+        let (device, subsystem_vendor, subsystem_device) =
+            (id("device"), id("subsystem_vendor"), id("subsystem_device"));
         let iommu_group = self.group(folder);
         PciFacts {
-            vendor: vendor.map_or_else(|| id("vendor"), hex),
-            device: id("device"),
-            subsystem_vendor: id("subsystem_vendor"),
-            subsystem_device: id("subsystem_device"),
+            vendor: vendor.and_then(hex),
+            device,
+            subsystem_vendor,
+            subsystem_device,
             link: None,
             iommu_group,
             iommu_mode: self.mode(iommu_group),

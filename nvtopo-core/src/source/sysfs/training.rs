@@ -26,7 +26,9 @@ pub(super) fn wire(now: PcieSpeed, best: Option<PcieSpeed>) -> Link {
 
 fn speed(tree: &Tree, folder: &str, which: &str) -> PcieSpeed {
     let text = |what: &str| tree.text(&format!("{folder}/{which}_link_{what}"));
-    let generation = text("speed").and_then(|speed| rates::pcie_generation(&speed));
+    // The kernel shows both or none.
+    let Some(speed) = text("speed") else { return PcieSpeed::default() };
+    let generation = rates::pcie_generation(&speed);
     let width = text("width").and_then(|width| width.parse().ok()).filter(|width| (1..=32).contains(width));
     PcieSpeed { generation, width }
 }

@@ -93,6 +93,33 @@ fn what_is_below_the_cache_of_one_cpu_is_of_that_cpu() {
     assert_eq!(of(&made, 3), [SECOND]);
 }
 
+/// Four cores of two CPUs, with a second level for each core, and a first that is shared as told.
+fn smt(first: fn(u32) -> u32) -> Made {
+    (0..8).fold(Made::empty().file(&format!("{CPU}/online"), "0-7"), |made, cpu| {
+        let (core, folder) = (format!("{:x}", 3 << (cpu & !1)), format!("{CPU}/cpu{cpu}/topology"));
+        let made = made.cpu(cpu, 0, "ff").file(&format!("{folder}/core_cpus"), &core);
+        let made = made.file(&format!("{folder}/core_id"), &(cpu / 2).to_string());
+        let made = cache(made, cpu, 0, ["1", "Data", "32K", &format!("{:x}", first(cpu))]);
+        cache(made, cpu, 1, ["2", "Unified", "1024K", &core])
+    })
+}
+
+#[test]
+fn what_is_below_the_cache_of_one_core_is_of_that_core_where_the_first_is_so() {
+    let firsts = |made: &Made| -> Vec<String> {
+        let caches = caches(made).into_iter().filter(|own| own.level == 1);
+        caches.map(|own| own.cpus.to_string()).collect()
+    };
+    let made = without(smt(|cpu| 3 << (cpu & !1)), "cpu4/cache/index0/shared_cpu_map");
+    assert_eq!(firsts(&made), ["0-1", "2-3", "4-5", "6-7"]);
+    // CPUs with a first level each, as in modules of two cores that the kernel calls one.
+    assert_eq!(firsts(&smt(|cpu| 1 << cpu)), ["0", "1", "2", "3", "4", "5", "6", "7"]);
+    // Of another size nothing is known.
+    let made = cache(smt(|cpu| 3 << (cpu & !1)), 4, 0, ["", "", "64K", "10"]);
+    let made = cache(made, 5, 0, ["", "", "64K", "20"]);
+    assert_eq!(firsts(&made), ["0-1", "2-3", "4", "5", "6-7"]);
+}
+
 #[test]
 fn a_later_cpu_with_more_caches_is_asked_for_them() {
     let made = cache(plain(), 4, 2, ["3", "Unified", "8M", "f0"]);

@@ -49,6 +49,26 @@ fn kernels_tell_the_capacity_of_cores_on_arm() {
 }
 
 #[test]
+fn cores_of_one_cpu_are_told_at_once_and_not_believed_against_the_first() {
+    let cores = |made: &Made| {
+        made.topology().nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Core(_))).count()
+    };
+    let set = |made: Made, cpu: u32, set: &str| made.file(&format!("{CPU}/cpu{cpu}/topology/core_cpus"), set);
+    let wide = || set(set(Made::new(), 2, "0c"), 3, "0c");
+    for (made, expected) in [(wide(), 7), (wide().file(&format!("{CPU}/smt/active"), "1\n"), 7)] {
+        assert_eq!(cores(&made), expected);
+    }
+    assert_eq!(cores(&wide().file(&format!("{CPU}/smt/active"), "0\n")), 8);
+    // As kernels say that have no scheduler for it.
+    let made = set(set(wide(), 0, "03"), 1, "03").file(&format!("{CPU}/smt/active"), "0\n");
+    assert_eq!(cores(&made), 6);
+    // A CPU that the kernel tells nothing of is none.
+    let made = Made::new().file(&format!("{CPU}/smt/active"), "0\n");
+    std::fs::remove_dir_all(made.0.join(CPU).join("cpu3/topology")).unwrap();
+    assert_eq!((cores(&made), made.topology().cpus().len()), (7, 7));
+}
+
+#[test]
 fn huge_pages_are_counted_on_each_node() {
     let pages = |node: u32, size: u64, name: &str| {
         format!("{NODE}/node{node}/hugepages/hugepages-{size}kB/{name}_hugepages")
