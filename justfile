@@ -30,6 +30,10 @@ test-driver:
 test-python:
     sh tests/python/run.sh
 
+# The same by an interpreter without the interpreter's lock, such as python3.14t.
+test-free-threaded PYTHON:
+    PYTHON={{PYTHON}} sh tests/python/run.sh target/free-threaded-venv
+
 # Tries nvtopo under torchrun, DeepSpeed, accelerate, Open MPI, MPICH, Intel MPI, horovodrun, srun and Ray, as far as they
 # can be installed. With --large, PyTorch too (5.5 GB). `just test-python` makes the wheel that Ray's test needs.
 test-launchers *OPTIONS:

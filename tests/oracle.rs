@@ -139,11 +139,10 @@ impl<'a> Oracle<'a> {
             "remainder" => {
                 let all: Vec<usize> = (0..self.machine.gpus).collect();
                 let often = (1e6 / self.machine.gpus as f64).round() as u128;
-                let number = |(mb, near): Worth| u128::from(mb) << 17 | u128::from(near);
                 let part = |size: usize| {
                     let (left, whole) = (self.best_ring(rest, size), self.best_ring(&all, size));
-                    let one = |worth| if size == 1 { u128::from((worth as Worth).0) } else { number(worth) };
-                    (one(left) * 1_000_000).checked_div(one(whole)).unwrap_or(0) * often
+                    let mb = |worth: Worth| u128::from(worth.0);
+                    (mb(left) * 1_000_000).checked_div(mb(whole)).unwrap_or(0) * often
                 };
                 ((1..=self.machine.gpus).map(part).sum::<u128>() as u64, 0)
             }

@@ -3,7 +3,7 @@
 use crate::error::{invalid_request, raise};
 use nvtopo::solve::{Constraint, SizeMix};
 use nvtopo::{Bytes, GpuRef};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::collections::BTreeMap;
@@ -21,6 +21,22 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Count {
         usize::try_from(number)
             .map(Self)
             .map_err(|_| invalid_request(value.py(), &format!("{number} is no count: expected 0 or more")))
+    }
+}
+
+/// A set in bits.
+pub(crate) struct Bits(pub(crate) u128);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Bits {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let py = value.py();
+        // Interpreters differ in what they raise for a negative number.
+        value.extract().map(Self).map_err(|error| match error.is_instance_of::<PyValueError>(py) {
+            true => PyOverflowError::new_err(error.value(py).to_string()),
+            false => error,
+        })
     }
 }
 

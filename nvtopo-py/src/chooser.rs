@@ -1,6 +1,6 @@
 //! `Chooser`: which GPUs, and nothing else, for schedulers that keep the state of a machine themselves.
 
-use crate::arguments::{Count, GpuArguments, Mix, Names};
+use crate::arguments::{Bits, Count, GpuArguments, Mix, Names};
 use crate::topology::Topology;
 use crate::{call, indices_of};
 use pyo3::prelude::*;
@@ -69,8 +69,8 @@ impl Chooser {
     ///     count: how many.
     ///
     /// Raises OverflowError for negative and larger numbers.
-    fn choose_mask(&self, py: Python<'_>, free: u128, count: Count) -> Option<u128> {
-        py.detach(|| self.chooser.choose(free, count.0))
+    fn choose_mask(&self, py: Python<'_>, free: Bits, count: Count) -> Option<u128> {
+        py.detach(|| self.chooser.choose(free.0, count.0))
     }
 
     fn __repr__(&self) -> String {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from xml.etree import ElementTree
 
 import nvtopo
 import pytest
@@ -130,6 +131,12 @@ def test_what_would_have_been_chosen_instead(dgx1: nvtopo.Topology) -> None:
 def test_notebooks_show_a_table(dgx: nvtopo.Topology) -> None:
     place = dgx.place(2)
     assert place._repr_html_() == f"<pre>{place.to_text()}</pre>"
-    named = nvtopo.loads("\tGPU0\tmlx<5_0\nGPU0\t X \tPIX\nmlx<5_0\tPIX\t X \n")
-    assert "<5" not in named._repr_html_() and named._repr_html_().startswith("<pre>")
     assert dgx.plan(2)._repr_html_().startswith("<pre>")
+
+
+def test_notebooks_show_a_picture(dgx: nvtopo.Topology) -> None:
+    named = nvtopo.loads("\tGPU0\tmlx<5_0\nGPU0\t X \tPIX\nmlx<5_0\tPIX\t X \n")
+    for topology in (dgx, named):
+        picture = topology._repr_svg_()
+        assert picture == topology.to_svg() and ElementTree.fromstring(picture).tag.endswith("}svg")
+    assert "mlx&lt;5_0" in named.to_svg() and "<5" not in named.to_svg()

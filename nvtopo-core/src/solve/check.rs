@@ -338,7 +338,6 @@ impl Checker<'_> {
 
     fn remainder(&self, rest: &[usize]) -> Worth {
         let all: Vec<usize> = (0..self.topology.gpus().len()).collect();
-        let number = |(mb_per_s, near): Worth| u128::from(mb_per_s) << 17 | u128::from(near);
         let part = |size: usize| -> u128 {
             match size {
                 _ if size > rest.len() => 0,
@@ -347,7 +346,7 @@ impl Checker<'_> {
                     let best = |of: &[usize]| {
                         let mut best = (0, 0);
                         each(of, size, &mut |set| best = best.max(self.ring(set)));
-                        number(best)
+                        u128::from(best.0)
                     };
                     (best(rest) * 1_000_000).checked_div(best(&all)).unwrap_or(0)
                 }

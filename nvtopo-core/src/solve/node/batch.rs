@@ -7,7 +7,7 @@ use crate::solve::constraint::Limits;
 use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
 use crate::solve::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
-use crate::solve::objective::{Set, Weight, best_rings};
+use crate::solve::objective::{REMAINDER_ONE as ONE, Set, Weight, best_rings, part};
 use crate::solve::placement::Placement;
 use crate::solve::quota::Quotas;
 use crate::solve::request::Request;
@@ -19,9 +19,6 @@ const MAX_GPUS: usize = 16;
 
 /// Steps after which the search for the best division stops.
 const MAX_STEPS: u64 = 200_000;
-
-/// The whole of what a job could have.
-const ONE: u64 = 1_000_000;
 
 /// Jobs that were placed together.
 #[derive(Clone, Debug, PartialEq)]
@@ -294,8 +291,7 @@ impl Want {
         if self.question.count < 2 {
             return 0;
         }
-        let Weight(worth) = best_rings(&self.question.class.weights, set, self.question.count).0;
-        (u128::from(worth) * u128::from(ONE)).checked_div(self.whole.0.into()).unwrap_or(0) as u64
+        part(best_rings(&self.question.class.weights, set, self.question.count).0, self.whole)
     }
 
     /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the

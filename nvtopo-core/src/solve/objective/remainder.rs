@@ -23,7 +23,7 @@ const MAX_SEARCH: u64 = 20_000;
 /// What one size is counted as, in steps of the search that asks.
 const EFFORT: u32 = 32;
 
-/// The whole, and what a job of one GPU finds.
+/// The whole in millionths, and as a weight what a job of one GPU finds, whose bandwidth is not nothing.
 pub(in crate::solve) const ONE: u64 = 1_000_000;
 
 pub(super) struct Remainder;
@@ -69,11 +69,17 @@ impl Objective for Remainder {
 
 /// The parts that jobs find of what an empty machine gives them, by how often they come.
 pub(in crate::solve) fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) -> Weight {
-    let mut part = |size: usize| {
-        let (left, all) = of(size);
-        (u128::from(left.0) * u128::from(ONE)).checked_div(all.0.into()).unwrap_or(0) as u64
-    };
-    Weight(mix.iter().map(|(size, often)| often * part(*size)).sum())
+    let parts = mix.iter().map(|(size, often)| {
+        let (left, all) = of(*size);
+        often * part(left, all)
+    });
+    Weight(parts.sum())
+}
+
+/// How many millionths of a bandwidth another is. Paths do not count: as parts they mean nothing.
+pub(in crate::solve) fn part(of: Weight, all: Weight) -> u64 {
+    let (of, all) = (of.bandwidth().as_mb_per_s(), all.bandwidth().as_mb_per_s());
+    (u128::from(of) * u128::from(ONE)).checked_div(all.into()).unwrap_or(0) as u64
 }
 
 /// What the best rings of so many GPUs of a set carry, and whether none carry more. One GPU is as good as any.
@@ -87,8 +93,9 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
     weights.memo.best_left(set, size, || {
         let task = exact::Task { most_steps: MAX_SEARCH, ..exact::Task::new(set, size, REST, &[]) };
         let found = exact::solve(weights, &task);
-        found
-            .map_or((Weight::default(), false), |found| (found.values[0], found.bounds[0] <= found.values[0]))
+        found.map_or((Weight::default(), false), |found| {
+            (found.values[0], found.bounds[0].bandwidth() <= found.values[0].bandwidth())
+        })
     })
 }
 
