@@ -56,14 +56,8 @@ fuzz READER SECONDS="600":
 deny *CHECKS:
     cargo deny check {{CHECKS}}
 
-# Writes again what is generated and committed: the C header and the JSON Schema.
+# Writes again what is generated and committed: the C header, the JSON Schema, and the picture in the README.
 generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
-
-# Draws the picture in the README from real output.
-picture:
-    cargo build --release --package nvtopo-cli
-    python3 -m venv target/picture
-    target/picture/bin/pip install --quiet rich
-    target/picture/bin/python scripts/picture.py target/release/nvtopo docs/show.svg
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --test integration the_picture_in_the_readme

@@ -98,6 +98,16 @@ fn what_is_there_is_said() {
     assert_eq!(picture.descendants().filter(|node| node.has_tag_name("line")).count(), 16 + 2);
 }
 
+#[test]
+fn the_picture_in_the_readme_is_what_is_drawn() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dgx-1.svg");
+    let drawn = svg::topology(&Topology::preset("dgx-1-v100").unwrap());
+    if std::env::var_os("NVTOPO_UPDATE").is_some() {
+        std::fs::write(&file, &drawn).unwrap();
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), drawn, "`just generate` writes it again");
+}
+
 fn made(gpus: u32, name: &str) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     let numa = NodeKind::NumaNode(NumaNode { cpus: "0-7".parse().unwrap(), ..NumaNode::default() });
