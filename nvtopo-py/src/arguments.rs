@@ -25,6 +25,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Count {
 }
 
 /// A set in bits.
+#[derive(Clone, Copy)]
 pub(crate) struct Bits(pub(crate) u128);
 
 impl<'a, 'py> FromPyObject<'a, 'py> for Bits {
@@ -33,9 +34,9 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Bits {
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
         let py = value.py();
         // Interpreters differ in what they raise for a negative number.
-        value.extract().map(Self).map_err(|error| match error.is_instance_of::<PyValueError>(py) {
-            true => PyOverflowError::new_err(error.value(py).to_string()),
-            false => error,
+        value.extract().map(Self).map_err(|error| {
+            let negative = error.is_instance_of::<PyValueError>(py);
+            if negative { PyOverflowError::new_err(error.value(py).to_string()) } else { error }
         })
     }
 }
