@@ -261,6 +261,20 @@ fn a_reader_that_stops_early_is_no_failure() {
 }
 
 #[test]
+fn show_draws_the_machine() {
+    let plot = std::env::temp_dir().join(format!("nvtopo-show-{}.svg", std::process::id()));
+    let show = ["show", "--from", "preset:gh200"];
+    let drawn = nvtopo(&[&show[..], &["--plot", plot.to_str().unwrap()]].concat());
+    assert_eq!(drawn.stdout, nvtopo(&show).stdout, "what is printed is the same");
+    let picture = std::fs::read_to_string(&plot).unwrap();
+    assert!(picture.starts_with("<svg") && picture.contains("\nGPU0\n") && picture.ends_with("</svg>\n"));
+    std::fs::remove_file(&plot).unwrap();
+    let refused = nvtopo(&[&show[..], &["--plot", "/nowhere/plot.svg"]].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("/nowhere/plot.svg"));
+}
+
+#[test]
 fn simulate_plays_jobs_and_draws_what_came_out() {
     let folder = std::env::temp_dir().join(format!("nvtopo-simulate-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
@@ -274,7 +288,7 @@ fn simulate_plays_jobs_and_draws_what_came_out() {
     let gb_per_s = |policy: usize| played["policies"][policy]["gb_per_s"].as_f64().unwrap();
     assert!(gb_per_s(1) > gb_per_s(0));
     let picture = std::fs::read_to_string(&plot).unwrap();
-    assert!(picture.starts_with("<svg") && picture.contains(">nvtopo<") && picture.ends_with("</svg>\n"));
+    assert!(picture.starts_with("<svg") && picture.contains("\nnvtopo\n") && picture.ends_with("</svg>\n"));
     // The same again, to the letter; another seed is another stream.
     let text = |seed: &str| {
         let arguments = ["simulate", "--from", "preset:dgx-1-v100", "--jobs", "3000", "--seed", seed];
