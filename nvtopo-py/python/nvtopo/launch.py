@@ -62,7 +62,7 @@ def accelerate(target: Placement | Topology | Part | None = None, **options: Unp
 
     Raises what `nvtopo.bind` raises.
     """
-    from accelerate import PartialState
+    from accelerate import PartialState  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     size = _variable("LOCAL_WORLD_SIZE", "accelerate") if "LOCAL_WORLD_SIZE" in os.environ else None
     return _bind(target, PartialState().local_process_index, size, options)
@@ -88,7 +88,7 @@ def mpi4py(
 
     Raises what `nvtopo.bind` raises.
     """
-    from mpi4py import MPI
+    from mpi4py import MPI  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     comm = MPI.COMM_WORLD if comm is None else comm
     here = comm.Split_type(MPI.COMM_TYPE_SHARED, key=comm.Get_rank())
@@ -105,7 +105,7 @@ def ray(target: Topology | None = None, **options: Unpack[Options]) -> Bound:
 
     Raises InvalidRequestError where Ray gave it no GPU, and what `nvtopo.bind` raises.
     """
-    from ray import get_runtime_context
+    from ray import get_runtime_context  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     gpus = get_runtime_context().get_accelerator_ids().get("GPU", [])
     if not gpus:
