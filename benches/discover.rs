@@ -1,4 +1,4 @@
-//! What reading a machine costs, beside libhwloc in the same run: on this machine, and on recorded ones.
+//! What reading a machine costs, beside libhwloc in the same run: on this machine, on recorded ones, and from hwloc's XML.
 //!
 //! CPU time of the thread that reads, user and system, since the two should not be told apart by what else the machine
 //! does. hwloc reads all devices too, and loads no plugins. It takes a recorded machine from the environment of its
@@ -43,6 +43,9 @@ fn main() {
         child(&name, &root.path());
     }
     let _ = std::fs::remove_dir_all(place);
+    for name in ["llnl-g4dnmetal.xml"] {
+        child(name, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/hwloc-xml").join(name));
+    }
 }
 
 fn child(name: &str, root: &Path) {
@@ -50,7 +53,7 @@ fn child(name: &str, root: &Path) {
     command.env("NVTOPO_BENCH_ROOT", root).env("NVTOPO_BENCH_NAME", name);
     // Its plugins ask OpenCL and X servers, and loading them would be most of what a small machine costs.
     command.env("HWLOC_PLUGINS_PATH", "/nonexistent");
-    if root != Path::new("/") {
+    if root.is_dir() && root != Path::new("/") {
         command.env("HWLOC_FSROOT", root).env("HWLOC_THISSYSTEM", "0");
         // What this machine's CPU says of itself is not of the recorded one.
         command.env("HWLOC_COMPONENTS", "linux,stop");
@@ -59,10 +62,14 @@ fn child(name: &str, root: &Path) {
     assert!(status.success(), "{name}");
 }
 
-fn row(name: &str, root: &Path) {
-    let ours = || Topology::open(&[Locator::Path(root.to_owned())]).expect("a machine");
+fn row(name: &str, from: &Path) {
+    let ours = || Topology::open(&[Locator::Path(from.to_owned())]).expect("a machine");
     let theirs = || {
-        let builder = Hwloc::builder().with_io_type_filter(TypeFilter::KeepAll).expect("a filter");
+        let mut builder = Hwloc::builder();
+        if from.is_file() {
+            builder = builder.from_xml_file(from).expect("a file");
+        }
+        let builder = builder.with_io_type_filter(TypeFilter::KeepAll).expect("a filter");
         builder.with_flags(BuildFlags::INCLUDE_DISALLOWED).expect("a flag").build().expect("a machine")
     };
     let (mut own, mut other) = (Vec::new(), Vec::new());
