@@ -43,9 +43,9 @@ fn main() {
         child(&name, &root.path());
     }
     let _ = std::fs::remove_dir_all(place);
-    for name in ["llnl-g4dnmetal.xml"] {
-        child(name, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/hwloc-xml").join(name));
-    }
+    // Of the recorded files, one that libhwloc 2.9 reads: it refuses those of hwloc 3.
+    let name = "llnl-g4dnmetal.xml";
+    child(name, &Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/hwloc-xml").join(name));
 }
 
 fn child(name: &str, root: &Path) {
