@@ -1,13 +1,13 @@
 //! The picture of a machine as SVG: every device is drawn once, nothing covers another thing or lies outside, and what is
 //! there is said.
 
-use nvtopo::Topology;
 use nvtopo::model::{
-    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NumaNode, PcieSwitch, PortState, Provenance,
-    TopologyBuilder,
+    Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NodeKind, NumaNode, NvSwitch, PcieSwitch,
+    PortState, Provenance, TopologyBuilder,
 };
 use nvtopo::render::svg;
 use nvtopo::source::PRESETS;
+use nvtopo::{PciAddress, Topology};
 use roxmltree::{Document, Node};
 use std::path::Path;
 
@@ -106,6 +106,30 @@ fn the_picture_in_the_readme_is_what_is_drawn() {
         std::fs::write(&file, &drawn).unwrap();
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), drawn, "`just generate` writes it again");
+}
+
+#[test]
+fn a_group_has_the_switches_that_its_gpus_have_links_to() {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let bus = |bus| Some(PciAddress { domain: 0, bus, device: 0, function: 0 });
+    for island in 0..2u8 {
+        let switches: Vec<NodeId> = (0..=island)
+            .map(|index| NvSwitch { address: bus(16 * island + index), ..NvSwitch::default() })
+            .map(|switch| fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(switch)))
+            .collect();
+        for index in 0..3 {
+            let index = 3 * u32::from(island) + index;
+            let gpu = Gpu { index, ..Gpu::default() };
+            let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            for switch in &switches {
+                fragment.link(gpu, *switch, Link { lanes: Some(6), ..Link::new(LinkKind::NvLink) });
+            }
+        }
+    }
+    let picture = svg::topology(&TopologyBuilder::new().with(fragment).build().unwrap());
+    let said = words(&Document::parse(&picture).unwrap());
+    let switches: Vec<&String> = said.iter().filter(|said| said.contains("NVSwitch")).collect();
+    assert_eq!(switches, ["NVSwitch", "2 NVSwitches"]);
 }
 
 fn made(gpus: u32, name: &str) -> Topology {

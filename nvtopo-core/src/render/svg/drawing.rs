@@ -1,12 +1,15 @@
 //! Drawings with a size, and how they are put beside and below each other.
 
-use ::svg::node::element::{Group, Rectangle, Text, Title};
+use ::svg::node::element::{Group, Line, Rectangle, Text, Title};
 use ::svg::{Document, Node};
 
 /// Room around and between things, in pixels.
 pub(super) const GAP: f64 = 10.0;
 /// The same between lines that belong together.
 pub(super) const TIGHT: f64 = 3.0;
+
+/// The width that rows are broken at, in pixels.
+pub(super) const WIDTH: f64 = 1080.0;
 
 /// Names, and what is said beside them.
 pub(super) const INK: &str = "#222";
@@ -16,7 +19,8 @@ pub(super) const GREEN: &str = "#76b900";
 /// What is wrong.
 pub(super) const RED: &str = "#d1242f";
 
-/// The size of letters: of names, of what stands beside them.
+/// The size of letters: of titles, of names, of what stands beside them.
+pub(super) const HEAD: f64 = 18.0;
 pub(super) const NAME: f64 = 13.0;
 pub(super) const SMALL: f64 = 11.0;
 
@@ -116,6 +120,11 @@ impl Drawing {
     }
 }
 
+/// A heading within the picture.
+pub(super) fn heading(words: &str) -> Drawing {
+    Drawing::line(words, NAME + 1.0, true, INK)
+}
+
 /// A rectangle.
 pub(super) fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
     Rectangle::new()
@@ -123,6 +132,15 @@ pub(super) fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
         .set("y", short(y))
         .set("width", short(width))
         .set("height", short(height))
+}
+
+/// A line between two places.
+pub(super) fn line(from: (f64, f64), to: (f64, f64)) -> Line {
+    Line::new()
+        .set("x1", short(from.0))
+        .set("y1", short(from.1))
+        .set("x2", short(to.0))
+        .set("y2", short(to.1))
 }
 
 /// Text that begins at a place of its base line.

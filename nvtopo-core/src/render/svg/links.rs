@@ -2,11 +2,12 @@
 
 use super::super::words;
 use super::drawing::{
-    Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, centred, rectangle, text, text_width,
+    Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, heading, line, rectangle, text,
+    text_width,
 };
-use super::machine::{WIDTH, heading};
 use crate::model::{GroupShape, NodeKind, NvlinkGroup, Topology};
 use ::svg::node::element::Line;
+use std::collections::BTreeSet;
 
 /// The size of the place of a GPU.
 const HEIGHT: f64 = 24.0;
@@ -57,11 +58,12 @@ fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     let (names, width) = names(topology, group);
     let gpus = Drawing::flow(GAP, names.iter().map(|name| place(name, width)), WIDTH - 2.0 * GAP);
     // One without an address stands for all of them.
-    let switches = topology.nodes().filter_map(|(_, node)| match &node.kind {
+    let near = group.gpus.iter().flat_map(|gpu| topology.links_of(topology.devices()[*gpu]));
+    let switches = near.filter_map(|(id, _)| match &topology.node(id).kind {
         NodeKind::NvSwitch(switch) => switch.address,
         _ => None,
     });
-    let name = match switches.count() {
+    let name = match switches.collect::<BTreeSet<_>>().len() {
         0 | 1 => "NVSwitch".to_owned(),
         count => format!("{count} NVSwitches"),
     };
@@ -88,9 +90,7 @@ fn circle(topology: &Topology, group: &NvlinkGroup) -> Drawing {
         for (second, &b) in group.gpus.iter().enumerate().skip(first + 1) {
             let pair = topology.pairs().pair(a, b);
             if pair.nvlinks > 0 {
-                let (from, to) = (at(first), at(second));
-                let line = line(from, to, pair.nvlinks);
-                picture.draw(line);
+                picture.draw(bundle(at(first), at(second), pair.nvlinks));
                 numbers.push((pair.nvlinks, pair.rate.map(|rate| rate.bandwidth)));
             }
         }
@@ -105,20 +105,16 @@ fn circle(topology: &Topology, group: &NvlinkGroup) -> Drawing {
         let rate = rate.map_or_else(String::new, |rate| format!(", {rate}"));
         let words = format!("{}{rate}", words::count(links.into(), "link", "links"));
         let mut entry = Drawing::new(36.0 + text_width(&words, SMALL), 16.0);
-        entry.draw(line((0.0, 8.0), (28.0, 8.0), links));
+        entry.draw(bundle((0.0, 8.0), (28.0, 8.0), links));
         entry.draw(text(36.0, 12.0, &words).set("font-size", SMALL).set("fill", FAINT));
         entry
     });
     Drawing::stack(GAP, [picture, Drawing::stack(TIGHT, legend)])
 }
 
-fn line(from: (f64, f64), to: (f64, f64), links: u16) -> Line {
-    let short = |number: f64| (number * 10.0).round() / 10.0;
-    Line::new()
-        .set("x1", short(from.0))
-        .set("y1", short(from.1))
-        .set("x2", short(to.0))
-        .set("y2", short(to.1))
+/// The line of a pair, the wider and darker the more links it has.
+fn bundle(from: (f64, f64), to: (f64, f64), links: u16) -> Line {
+    line(from, to)
         .set("stroke", LINES[usize::from(links.clamp(1, 3)) - 1])
         .set("stroke-width", 1.0 + 1.5 * f64::from(links.min(4)))
 }

@@ -3,16 +3,11 @@
 use super::super::places::{Place, places};
 use super::super::words;
 use super::drawing::{
-    Drawing, FAINT, GAP, GREEN, INK, NAME, RED, SMALL, TIGHT, centred, cut, rectangle, text_width,
+    Drawing, FAINT, GAP, GREEN, HEAD, INK, NAME, RED, SMALL, TIGHT, WIDTH, centred, cut, heading, rectangle,
+    text_width,
 };
 use super::{links, pairs};
 use crate::model::{NodeId, NodeKind, Topology};
-
-/// The width that rows are broken at, in pixels.
-pub(super) const WIDTH: f64 = 1080.0;
-
-/// The size of the letters of headings.
-pub(super) const HEAD: f64 = 18.0;
 
 /// How high a device is drawn, and how wide at least and at most.
 const CELL: f64 = 44.0;
@@ -41,11 +36,6 @@ pub(super) fn machine(topology: &Topology) -> String {
     }
     parts.extend(notes(topology));
     Drawing::stack(2.0 * GAP, parts).document()
-}
-
-/// A heading within the picture.
-pub(super) fn heading(words: &str) -> Drawing {
-    Drawing::line(words, NAME + 1.0, true, INK)
 }
 
 fn notes(topology: &Topology) -> Option<Drawing> {

@@ -1,7 +1,8 @@
 //! The matrix of paths as a field of colours.
 
-use super::drawing::{Drawing, FAINT, GAP, SMALL, centred, cut, rectangle, text, text_width, title};
-use super::machine::{WIDTH, heading};
+use super::drawing::{
+    Drawing, FAINT, GAP, SMALL, WIDTH, centred, cut, heading, rectangle, text, text_width, title,
+};
 use crate::model::{Pair, PathType, Topology};
 
 /// The size of a field with a word in it, and of one without.

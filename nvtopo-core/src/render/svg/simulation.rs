@@ -1,7 +1,6 @@
 //! What came out of playing jobs: a bar for each policy, and beside it what jobs of each size got of the best.
 
-use super::drawing::{Drawing, FAINT, GREEN, centred, rectangle, text};
-use super::machine::HEAD;
+use super::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
 use crate::solve::simulate::{PolicyReport, Report};
 
 /// Pixels.
