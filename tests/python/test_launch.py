@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import subprocess
 import sys
@@ -47,6 +48,11 @@ def test_nothing_is_imported_but_what_is_asked_for() -> None:
         capture_output=True,
         text=True,
     ).stdout
+
+
+def test_options_are_those_of_bind() -> None:
+    own = set(nvtopo.launch.Options.__annotations__)
+    assert own == set(inspect.signature(nvtopo.bind).parameters) - {"target", "local_rank", "local_size"}
 
 
 def test_torchrun_and_deepspeed_read_their_variables(

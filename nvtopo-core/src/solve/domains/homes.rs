@@ -7,7 +7,7 @@
 use super::table::times;
 use super::tree::{Domain, Tree};
 use super::{Additive, Kind};
-use crate::solve::objective::{REMAINDER_ONE, Set, numa_worth};
+use crate::solve::objective::{Set, all_found, numa_worth};
 use crate::solve::set::{self, members};
 use crate::solve::weights::{MAX_CANDIDATES, Weight};
 
@@ -105,11 +105,7 @@ impl Homes {
             Kind::Sum(Additive::Pairs) => {
                 Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs())
             }
-            // A job finds all or nothing.
-            Kind::Remainder => {
-                let fitting = mix.iter().filter(|(size, _)| *size <= left);
-                Weight(fitting.map(|(_, often)| often * REMAINDER_ONE).sum())
-            }
+            Kind::Remainder => all_found(mix, left),
         }
     }
 }

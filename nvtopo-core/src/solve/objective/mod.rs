@@ -21,7 +21,7 @@ pub use super::weights::{Weight, Weights};
 use crate::error::{Error, Result};
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 pub(super) use numa_span::worth as numa_worth;
-pub(super) use remainder::{ONE as REMAINDER_ONE, best_rings, part, share};
+pub(super) use remainder::{ONE as REMAINDER_ONE, all_found, best_rings, part, share};
 
 /// What the search knows of all sets that extend the chosen ones.
 #[derive(Debug)]

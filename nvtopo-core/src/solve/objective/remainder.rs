@@ -57,9 +57,7 @@ impl Objective for Remainder {
 
     /// At best every job that is not too large finds what it would on an empty machine.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let left = partial.free.count_ones() as usize - partial.size();
-        let fitting = partial.mix.iter().filter(|(size, _)| *size <= left);
-        Weight(fitting.map(|(_, often)| often * ONE).sum())
+        all_found(partial.mix, partial.free.count_ones() as usize - partial.size())
     }
 
     fn quantity(&self, worth: Weight) -> Quantity {
@@ -74,6 +72,12 @@ pub(in crate::solve) fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) ->
         often * part(left, all)
     });
     Weight(parts.sum())
+}
+
+/// The same where every job that is not larger than what is left finds all that it would on an empty machine.
+pub(in crate::solve) fn all_found(mix: &[(usize, u64)], left: usize) -> Weight {
+    let fitting = mix.iter().filter(|(size, _)| *size <= left);
+    Weight(fitting.map(|(_, often)| often * ONE).sum())
 }
 
 /// How many millionths of a bandwidth another is. Paths do not count: as parts they mean nothing.
