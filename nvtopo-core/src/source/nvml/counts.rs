@@ -3,7 +3,7 @@
 
 use super::calls::{Caller, words};
 use super::enabled::open;
-use super::mailbox::{Asker, Deadline, MOST, Silence, Teller};
+use super::mailbox::{Deadline, Listener, MOST, Teller};
 use super::seen::MAX_GPUS;
 use super::troubles::Troubles;
 use super::{NvLinkCounters, Refusal, nvlinks};
@@ -72,32 +72,24 @@ struct Talk {
     at: Option<(u32, u32)>,
 }
 
-impl Talk {
-    /// Lets a thread ask. `None`: it fell silent.
-    fn turn(
-        &mut self,
-        deadline: Deadline,
-        question: impl FnOnce(&Teller<News>) + Send + 'static,
-    ) -> Option<Result<(), Refusal>> {
-        let mut asker = match Asker::start(question) {
-            Ok(asker) => asker,
-            Err(why) => return Some(Err(Refusal::Failed(why))),
-        };
-        let mut answer = None;
-        loop {
-            // Of what is left once a GPU is asked, half is for those after it.
-            let share = if self.at.is_some() && answer.is_none() { 2 } else { 1 };
-            match asker.next(deadline.left() / share) {
-                Ok(Some(News::At(gpu, count))) => self.at = Some((gpu, count)),
-                Ok(Some(News::Told(counters))) => {
-                    self.counters.extend(counters);
-                    self.any = true;
-                }
-                Ok(Some(News::End(told))) => answer = Some(told),
-                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
-                Err(Silence) => return answer,
+impl Listener for Talk {
+    type News = News;
+    type Answer = ();
+
+    fn has_begun(&self) -> bool {
+        self.at.is_some()
+    }
+
+    fn hear(&mut self, news: News) -> Option<Result<(), Refusal>> {
+        match news {
+            News::At(gpu, count) => self.at = Some((gpu, count)),
+            News::Told(counters) => {
+                self.counters.extend(counters);
+                self.any = true;
             }
+            News::End(told) => return Some(told),
         }
+        None
     }
 }
 

@@ -1,6 +1,7 @@
 //! A thread that asks, and what it tells while it does. A call that hangs cannot be ended, so whoever listens waits for
 //! each piece of news only so long; then the thread is left behind on purpose, with the library open.
 
+use super::Refusal;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
@@ -61,6 +62,40 @@ impl<News: Send + 'static> Asker<News> {
 impl<News> Drop for Asker<News> {
     fn drop(&mut self) {
         self.mailbox.end();
+    }
+}
+
+/// Whoever hears what threads tell of the GPUs, turn by turn.
+pub(super) trait Listener {
+    type News: Send + 'static;
+    type Answer;
+
+    /// Whether anything was told of GPUs yet: before, the library is opened, which wakes them and takes seconds.
+    fn has_begun(&self) -> bool;
+
+    /// Hears it. The answer, where it is that nothing is left to be asked.
+    fn hear(&mut self, news: Self::News) -> Option<Result<Self::Answer, Refusal>>;
+
+    /// Lets a thread ask. `None`: it fell silent.
+    fn turn(
+        &mut self,
+        deadline: Deadline,
+        question: impl FnOnce(&Teller<Self::News>) + Send + 'static,
+    ) -> Option<Result<Self::Answer, Refusal>> {
+        let mut asker = match Asker::start(question) {
+            Ok(asker) => asker,
+            Err(why) => return Some(Err(Refusal::Failed(why))),
+        };
+        let mut answer = None;
+        loop {
+            // Once GPUs are asked, half of what is left is for those after the one that is asked.
+            let share = if self.has_begun() && answer.is_none() { 2 } else { 1 };
+            match asker.next(deadline.left() / share) {
+                Ok(Some(news)) => answer = self.hear(news).or(answer),
+                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
+                Err(Silence) => return answer,
+            }
+        }
     }
 }
 

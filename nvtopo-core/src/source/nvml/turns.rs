@@ -4,7 +4,7 @@
 //! on. All threads together get as long as patience is; each GPU that hangs takes half of what is left of it.
 
 use super::Refusal;
-use super::mailbox::{self, Asker, Deadline, MOST, Silence};
+use super::mailbox::{self, Deadline, Listener, MOST};
 use super::seen::{Seen, SeenGpu, SeenP2p};
 use crate::model::PathType;
 use crate::source::json::Text;
@@ -46,7 +46,8 @@ pub(super) fn ask(
     let deadline = Deadline::after(patience);
     let mut hung = 0;
     loop {
-        let answer = talk.turn(deadline, question.clone());
+        let (known, question) = (talk.seen.as_deref().cloned().unwrap_or_default(), question.clone());
+        let answer = talk.turn(deadline, move |teller| question(known, teller));
         let Some(seen) = &mut talk.seen else {
             return answer.unwrap_or_else(|| Err(Refusal::silent(patience)));
         };
@@ -85,32 +86,15 @@ struct Talk {
     at: At,
 }
 
-impl Talk {
-    /// Lets a thread ask. `None`: it fell silent.
-    fn turn(
-        &mut self,
-        deadline: Deadline,
-        question: impl FnOnce(Seen, &Teller) + Send + 'static,
-    ) -> Option<Result<Box<Seen>, Refusal>> {
-        let known = self.seen.as_deref().cloned().unwrap_or_default();
-        let mut asker = match Asker::start(move |teller| question(known, teller)) {
-            Ok(asker) => asker,
-            Err(why) => return Some(Err(Refusal::Failed(why))),
-        };
-        let mut answer = None;
-        loop {
-            let left = deadline.left();
-            // Opening the library wakes GPUs, which takes seconds. Once it answers, half is for those that are left.
-            let silence = if self.seen.is_none() || answer.is_some() { left } else { left / 2 };
-            match asker.next(silence) {
-                Ok(Some(news)) => self.hear(news, &mut answer),
-                Err(Silence) => return answer,
-                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
-            }
-        }
+impl Listener for Talk {
+    type News = News;
+    type Answer = Box<Seen>;
+
+    fn has_begun(&self) -> bool {
+        self.seen.is_some()
     }
 
-    fn hear(&mut self, news: News, answer: &mut Option<Result<Box<Seen>, Refusal>>) {
+    fn hear(&mut self, news: News) -> Option<Result<Box<Seen>, Refusal>> {
         match (news, &mut self.seen, &mut self.at) {
             (News::Seen(seen, count), ..) => {
                 (self.seen, self.count, self.at) = (Some(seen), count, At::Start);
@@ -121,9 +105,10 @@ impl Talk {
                 seen.paths.extend(path);
                 seen.p2p.extend(p2p);
             }
-            (News::End(told), ..) => *answer = Some(told),
+            (News::End(told), ..) => return Some(told),
             (News::Known(_) | News::Pair(..), ..) => {}
         }
+        None
     }
 }
 
