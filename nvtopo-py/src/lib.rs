@@ -7,6 +7,7 @@
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
 mod arguments;
+mod asked;
 mod bind;
 mod chooser;
 mod cpuset;

@@ -4,7 +4,6 @@ use crate::arguments::{Count, GpuArgument, GpuArguments, word};
 use crate::cpuset::CpuArgument;
 use crate::devices::{Nic, NumaNode};
 use crate::environment::{Environment, environment};
-use crate::error::raise;
 use crate::explanation::Explanation;
 use crate::gpus::{Gpu, P2p};
 use crate::instance::{InstancePlacement, SizeArgument};
@@ -14,7 +13,6 @@ use crate::placement::Placement;
 use crate::plan::Plan;
 use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
 use crate::shares::Shares;
-use crate::terms::Terms;
 use crate::visible::VisibleGpus;
 use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
@@ -22,7 +20,7 @@ use nvtopo::render::{Style, by_name, svg};
 use nvtopo::solve::mig::InstanceRequest;
 use nvtopo::{CpuLimits, CpuRules, CudaOrder};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::PyDict;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A machine as one graph: immutable, comparable, hashable, picklable, and safe to share between threads.
@@ -469,37 +467,5 @@ impl Topology {
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
         Ok((py.import("nvtopo")?.getattr("loads")?, (self.to_json(py)?,)))
-    }
-}
-
-impl Topology {
-    /// What is asked of this machine.
-    fn terms(
-        &self,
-        py: Python<'_>,
-        call: &str,
-        gpus: Count,
-        given: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<Terms> {
-        let mut terms = Terms::new(call, gpus, given)?;
-        terms.allowed_cpus = self.allowed(py, terms.allowed_cpus)?.map(CpuArgument);
-        Ok(terms)
-    }
-
-    /// The CPUs to which an answer is limited: those given, else on this machine those of the calling thread.
-    fn allowed(&self, py: Python<'_>, given: Option<CpuArgument>) -> PyResult<Option<nvtopo::CpuSet>> {
-        match given {
-            Some(cpus) => Ok(Some(cpus.0)),
-            None => call(py, || nvtopo::apply::cpus_here(&self.0)),
-        }
-    }
-
-    /// The position of a device by a name of the matrix, or else by any name of a GPU.
-    fn device(&self, name: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let found = match name.cast::<PyString>() {
-            Ok(name) => self.0.device(&name.to_string_lossy()),
-            Err(_) => name.extract::<GpuArgument>()?.0.resolve(&self.0),
-        };
-        found.map_err(|error| raise(name.py(), &error))
     }
 }
