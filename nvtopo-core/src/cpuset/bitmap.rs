@@ -177,9 +177,13 @@ impl Bitmap {
             Error::input(format!("'{}' is not a mask", shorten(text)))
                 .help("expected one like 00000000,000000ff")
         };
-        let digits = text.trim().strip_prefix("0x").unwrap_or(text.trim()).as_bytes();
+        let mut digits = text.trim().strip_prefix("0x").unwrap_or(text.trim()).as_bytes();
         // Between commas a group is 32 bits; a mask without commas is one long number.
         let single = !digits.contains(&b',');
+        // Kernels that are built for wide machines begin with many of these.
+        while let Some(rest) = digits.strip_prefix(b"00000000,") {
+            digits = rest;
+        }
         let mut set = Self::default();
         for (position, group) in digits.rsplit(|byte| *byte == b',').enumerate() {
             let mut group = group.trim_ascii();
@@ -189,7 +193,6 @@ impl Bitmap {
             if group.is_empty() || (!single && group.len() > 8) {
                 return Err(bad());
             }
-            // Of wide machines most digits are zeros.
             for (nibble, digit) in group.iter().rev().enumerate().filter(|(_, digit)| **digit != b'0') {
                 let value = char::from(*digit).to_digit(16).ok_or_else(bad)?;
                 let index = position * 32 + nibble * 4;

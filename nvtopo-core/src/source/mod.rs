@@ -230,10 +230,7 @@ fn read(input: Input<'_>) -> Result<Fragment> {
         return Err(Error::input("the input is empty").at(1, 1).help(known()).in_input(&name));
     }
     let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
-        let error = match input {
-            Input::Text { .. } => Error::input("not a format that nvtopo knows").at(1, 1).help(known()),
-            Input::Tree(_) => Error::input("not a recorded machine").help(sysfs::EXPECTED),
-        };
+        let error = Error::input("not a format that nvtopo knows").at(1, 1).help(known());
         return Err(error.in_input(&name));
     };
     source.read(input).map_err(|error| error.in_input(&name))

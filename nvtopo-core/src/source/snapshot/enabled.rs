@@ -81,9 +81,7 @@ impl Snapshot {
     /// A snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
     pub fn of_recorded(root: &Path, redaction: Redaction) -> Result<Self> {
         let name = root.display().to_string();
-        let found = sysfs::find_root(root);
-        let root = found
-            .ok_or_else(|| Error::input("not a recorded machine").help(sysfs::EXPECTED).in_input(&name))?;
+        let root = sysfs::find_root(root).map_err(|error| error.in_input(&name))?;
         Self::of_files(&root)?.redacted(redaction, &root)
     }
 

@@ -42,19 +42,19 @@ impl Source for Sysfs {
     }
 
     fn recognizes(&self, input: Input<'_>) -> bool {
-        matches!(input, Input::Tree(root) if find_root(root).is_some())
+        matches!(input, Input::Tree(_))
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
         match input {
-            Input::Tree(root) => read_root(&find_root(root).unwrap_or_else(|| root.to_owned())),
+            Input::Tree(root) => read_root(&find_root(root)?),
             Input::Text { .. } => Err(Error::input("a text is not a Linux sysfs tree").help(EXPECTED)),
         }
     }
 }
 
 /// What a directory must be, for messages.
-pub(super) const EXPECTED: &str =
+const EXPECTED: &str =
     "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
 
 /// The machine whose file system has this root.
@@ -75,16 +75,21 @@ pub(super) fn identity_of(tree: &Tree) -> MachineIdentity {
 }
 
 /// The root itself, or the only directory in it: archives often hold one folder.
-pub(super) fn find_root(root: &Path) -> Option<PathBuf> {
+pub(super) fn find_root(root: &Path) -> Result<PathBuf> {
     let is_root = |root: &Path| root.join("sys").is_dir() || root.join("proc").is_dir();
     if is_root(root) {
-        return Some(root.to_owned());
+        return Ok(root.to_owned());
     }
+    only_folder(root)
+        .filter(|only| is_root(only))
+        .ok_or_else(|| Error::input("not a recorded machine").help(EXPECTED))
+}
+
+fn only_folder(root: &Path) -> Option<PathBuf> {
     // A link would lead out of the tree.
     let entries = std::fs::read_dir(root).ok()?.flatten();
     let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    let only = folders.next().filter(|_| folders.next().is_none())?.path();
-    is_root(&only).then_some(only)
+    Some(folders.next().filter(|_| folders.next().is_none())?.path())
 }
 
 fn read_root(root: &Path) -> Result<Fragment> {

@@ -45,10 +45,11 @@ pub(in crate::source) struct Tree {
     untold: Cell<usize>,
 }
 
-/// One of several names of the same attribute, by kernel version; the one that was found last is tried first.
+/// One of several names of the same attribute, by kernel version. A kernel uses one of them for all that it names, so that
+/// once one was found no other is tried.
 pub(super) struct Names {
     candidates: &'static [(&'static str, Syntax)],
-    last: Cell<usize>,
+    found: Cell<Option<usize>>,
 }
 
 /// How a set is written.
@@ -62,7 +63,7 @@ pub(super) enum Syntax {
 
 impl Names {
     pub(super) const fn new(candidates: &'static [(&'static str, Syntax)]) -> Self {
-        Self { candidates, last: Cell::new(0) }
+        Self { candidates, found: Cell::new(None) }
     }
 }
 
@@ -188,14 +189,16 @@ impl Tree {
 
     /// A set of CPUs, under the name that this kernel gives it.
     pub(super) fn named_set(&self, folder: &str, names: &Names) -> Option<CpuSet> {
-        let last = names.last.get();
-        let others = (0..names.candidates.len()).filter(|index| *index != last);
-        std::iter::once(last).chain(others).find_map(|index| {
+        let ask = |index: usize| {
             let (name, syntax) = names.candidates[index];
-            let set = self.below(folder, name, |path| self.set(path, syntax))?;
-            names.last.set(index);
-            Some(set)
-        })
+            self.below(folder, name, |path| self.set(path, syntax))
+        };
+        if let Some(found) = names.found.get() {
+            return ask(found);
+        }
+        let (index, set) = (0..names.candidates.len()).find_map(|index| Some((index, ask(index)?)))?;
+        names.found.set(Some(index));
+        Some(set)
     }
 
     fn set(&self, path: &str, syntax: Syntax) -> Option<CpuSet> {
