@@ -6,7 +6,7 @@
 
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link, NodeId, NodeKind, PcieSwitch, rates};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// The kinds of ports that matter here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +26,10 @@ pub(super) enum Port {
 pub(super) struct Bridges(BTreeMap<PciAddress, Bridge>);
 
 struct Bridge {
-    /// Devices and bridges that matter directly below.
-    below: BTreeSet<PciAddress>,
+    /// The first device or bridge that matters directly below.
+    below: PciAddress,
+    /// Whether there are others beside it.
+    branches: bool,
     leads_on: bool,
     port: Option<Port>,
     link: Link,
@@ -47,11 +49,12 @@ impl Bridges {
         let mut chain = chain.enumerate().peekable();
         while let Some((place, address)) = chain.next() {
             let next = chain.peek().map(|(_, address)| *address);
+            let below = next.unwrap_or(device);
             let bridge = self.0.entry(address).or_insert_with(|| {
                 let (port, link) = facts(place);
-                Bridge { below: BTreeSet::new(), leads_on: false, port, link, node: None }
+                Bridge { below, branches: false, leads_on: false, port, link, node: None }
             });
-            bridge.below.insert(next.unwrap_or(device));
+            bridge.branches |= bridge.below != below;
             bridge.leads_on |= next.is_some();
         }
     }
@@ -75,7 +78,7 @@ impl Bridges {
             let is_node = match port {
                 Port::Upstream => true,
                 Port::Downstream if above == Some(Port::Upstream) => false,
-                _ => bridge.below.len() > 1,
+                _ => bridge.branches,
             };
             if is_node {
                 parent = *bridge.node.get_or_insert_with(|| {

@@ -99,6 +99,9 @@ impl Links<'_> {
     fn fabrics(&self) -> usize {
         let mut fabrics: Vec<BTreeSet<NodeId>> = Vec::new();
         for gpus in self.switches.values() {
+            if fabrics.iter().any(|fabric| gpus.is_subset(fabric)) {
+                continue;
+            }
             let (near, mut rest): (Vec<_>, Vec<_>) =
                 fabrics.into_iter().partition(|fabric| !fabric.is_disjoint(gpus));
             rest.push(near.into_iter().flatten().chain(gpus.iter().copied()).collect());

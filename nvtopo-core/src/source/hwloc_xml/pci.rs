@@ -265,8 +265,8 @@ fn numbers(device: Element<'_>) -> Result<Numbers> {
         Some((hex(vendor)?, hex(rest.split_once(']')?.0)?))
     };
     let parse = |text: &str| {
-        let mut parts = text.split(" [");
-        let class = hex(parts.next()?)?;
+        let mut parts = text.split('[');
+        let class = hex(parts.next()?.strip_suffix(' ')?)?;
         let (vendor, model) = pair(parts.next()?)?;
         Some(Numbers { class, vendor, model, subsystem: parts.next().and_then(pair) })
     };

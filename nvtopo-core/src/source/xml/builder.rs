@@ -3,7 +3,7 @@
 //! That is texts that end too early, several roots, names that are none, attributes that occur twice, and more than
 //! any machine has.
 
-use super::{Attribute, Document, Entry, REWRITTEN, Span, at};
+use super::{Attribute, Document, Entry, Name, REWRITTEN, Span, at, key};
 use crate::error::{Error, Result};
 use quick_xml::errors::{Error as Broken, IllFormedError, SyntaxError};
 use quick_xml::escape::{EscapeError, resolve_xml_entity};
@@ -73,7 +73,7 @@ impl<'a> Builder<'a> {
                 .map_err(|error| broken(text, reader.error_position() as usize, &error))?;
             match event {
                 // Most texts only indent what follows.
-                Event::Text(content) if !self.is_first() && is_blank(&content) => {}
+                Event::Text(content) if !self.is_in_text() && is_blank(&content) => {}
                 Event::Text(content) => self.text(place, content.xml10_content())?,
                 Event::Start(tag) => {
                     let name = tag.name().0.len();
@@ -132,7 +132,8 @@ impl<'a> Builder<'a> {
         let first_attribute = self.document.attributes.len();
         self.attributes(place, tag, name.len(), first_attribute)?;
         let attributes = (self.document.attributes.len() - first_attribute) as u32;
-        let (name, first_attribute) = (Span::new(place + 1, name.len()), first_attribute as u32);
+        let name = Name { span: Span::new(place + 1, name.len()), key: key(name) };
+        let first_attribute = first_attribute as u32;
         self.document.entries.push(Entry { name, end: position + 1, first_attribute, attributes });
         Ok(())
     }
@@ -154,8 +155,8 @@ impl<'a> Builder<'a> {
                 return Ok(());
             }
             let end = after(bytes, start, |byte| IN_NAMES[usize::from(byte)]);
-            let name = &tag[start..end];
-            if start == next || !starts_name(name) {
+            let letters = &tag[start..end];
+            if start == next || !starts_name(letters) {
                 return Err(wrong(start, "expected an attribute, with a space before it"));
             }
             let equals = after(bytes, end, is_space);
@@ -171,9 +172,10 @@ impl<'a> Builder<'a> {
                 return Err(wrong(quote, "expected a quote after the value of an attribute"));
             }
             let own = &self.document.attributes[first..];
-            let bit = bit(name);
-            if seen & bit != 0 && own.iter().any(|other| self.document.is(other.name, name)) {
-                return Err(wrong(start, &format!("the attribute {} occurs twice", short(name))));
+            let name = Name { span: span(start, end), key: key(letters) };
+            let bit = 1 << (name.key.wrapping_mul(SPREAD) >> 26);
+            if seen & bit != 0 && own.iter().any(|other| self.document.is(other.name, letters)) {
+                return Err(wrong(start, &format!("the attribute {} occurs twice", short(letters))));
             }
             seen |= bit;
             if own.len() >= MAX_ATTRIBUTES_OF_ONE || self.document.attributes.len() >= MAX_ATTRIBUTES {
@@ -181,9 +183,9 @@ impl<'a> Builder<'a> {
             }
             let mut value = span(quote + 1, close);
             if special {
-                value = self.rewrite(name, value)?;
+                value = self.rewrite(letters, value)?;
             }
-            self.document.attributes.push(Attribute { name: span(start, end), value });
+            self.document.attributes.push(Attribute { name, value });
             next = close + 1;
         }
     }
@@ -230,6 +232,12 @@ impl<'a> Builder<'a> {
         self.open.last().is_some_and(|open| *open as usize + 1 == self.document.entries.len())
     }
 
+    /// Whether a part of the text of the element that is open was there.
+    fn is_in_text(&self) -> bool {
+        let last = self.document.texts.last().zip(self.open.last());
+        last.is_some_and(|((position, _), open)| position == open)
+    }
+
     fn text(&mut self, place: usize, content: Cow<'a, str>) -> Result<()> {
         if holds(content.as_bytes(), |byte| byte < b' ') && content.contains(is_odd) {
             // Other line ends were shorter or longer in the text itself.
@@ -250,6 +258,9 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 }
+
+/// Makes the highest bits of a product depend on all of a number.
+const SPREAD: u32 = 0x9e37_79b1;
 
 const TOO_EARLY: &str = "the XML ends too early";
 const TOO_MUCH: &str = "the XML holds more than any machine's";
@@ -311,13 +322,6 @@ const IN_NAMES: [bool; 256] = {
     }
     table
 };
-
-/// A bit by which most names of one element differ, so that few are compared to find one that occurs twice.
-fn bit(name: &str) -> u64 {
-    let bytes = name.as_bytes();
-    let byte = |place: usize| usize::from(bytes.get(place).copied().unwrap_or_default());
-    1 << ((bytes.len() + byte(0) * 2 + byte(bytes.len() / 2) * 4) % 64)
-}
 
 /// What an entity in the text stands for.
 fn resolve(entity: &BytesRef<'_>) -> Option<String> {

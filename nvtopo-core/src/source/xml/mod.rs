@@ -24,7 +24,8 @@ pub(super) struct Document<'a> {
     attributes: Vec<Attribute>,
     /// Values that do not stand in the text as they are.
     rewritten: Vec<String>,
-    /// What stands between the start of an element and the next tag, by the element's position.
+    /// What stands between the start of an element and the next tag, by the element's position. Blanks alone
+    /// are left out.
     texts: Vec<(u32, Cow<'a, str>)>,
 }
 
@@ -46,8 +47,16 @@ impl Span {
     }
 }
 
+/// The name of an element or of an attribute.
+#[derive(Clone, Copy)]
+struct Name {
+    span: Span,
+    /// Of the letters, see [`key`].
+    key: u32,
+}
+
 struct Entry {
-    name: Span,
+    name: Name,
     /// The position after the last element inside.
     end: u32,
     first_attribute: u32,
@@ -55,7 +64,7 @@ struct Entry {
 }
 
 struct Attribute {
-    name: Span,
+    name: Name,
     /// In `rewritten`, where the length is [`REWRITTEN`].
     value: Span,
 }
@@ -87,9 +96,9 @@ impl Document<'_> {
         &self.text[span.range()]
     }
 
-    /// Whether a part is a name. Bytes, for it is asked often.
-    fn is(&self, span: Span, name: &str) -> bool {
-        span.length as usize == name.len() && self.text.as_bytes()[span.range()] == *name.as_bytes()
+    /// Whether a name is of these letters.
+    fn is(&self, name: Name, letters: &str) -> bool {
+        name.key == key(letters) && self.text.as_bytes()[name.span.range()] == *letters.as_bytes()
     }
 }
 
@@ -105,7 +114,7 @@ impl<'d> Element<'d> {
 
     /// Its name.
     pub(super) fn name(self) -> &'d str {
-        self.document.part(self.entry().name)
+        self.document.part(self.entry().name.span)
     }
 
     /// Whether this is its name.
@@ -136,24 +145,39 @@ impl<'d> Element<'d> {
         self.attributes().iter().find(|own| self.document.is(own.name, name))
     }
 
-    /// What stands between its start and the next tag.
+    /// What stands between its start and the next tag, without the blanks before it.
     pub(super) fn text(self) -> &'d str {
         let texts = &self.document.texts;
-        texts.binary_search_by_key(&self.position, |text| text.0).map_or("", |found| &*texts[found].1)
+        let text =
+            texts.binary_search_by_key(&self.position, |text| text.0).map_or("", |found| &*texts[found].1);
+        text.trim_start_matches(is_blank)
     }
 
     /// An error about the element.
     pub(super) fn error(self, message: impl Into<String>) -> Error {
-        at(self.document.text, self.entry().name.start as usize - 1, message)
+        at(self.document.text, self.entry().name.span.start as usize - 1, message)
     }
 
     /// An error about one of its attributes, or about the element where it lacks that.
     pub(super) fn error_at(self, attribute: &str, message: impl Into<String>) -> Error {
         match self.find(attribute) {
-            Some(own) => at(self.document.text, own.name.start as usize, message),
+            Some(own) => at(self.document.text, own.name.span.start as usize, message),
             None => self.error(message),
         }
     }
+}
+
+/// A number by which most names differ, so that few are compared letter by letter.
+#[inline]
+fn key(name: &str) -> u32 {
+    let bytes = name.as_bytes();
+    let byte = |place: usize| bytes.get(place).copied().unwrap_or_default();
+    u32::from_be_bytes([bytes.len() as u8, byte(0), byte(bytes.len() / 2), byte(bytes.len().wrapping_sub(1))])
+}
+
+/// Whether XML takes a character for a space.
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\n' | '\t' | '\r')
 }
 
 /// An error at a position in the text.

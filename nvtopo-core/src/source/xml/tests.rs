@@ -48,7 +48,7 @@ fn elements_are_found_with_what_they_hold() {
     let children: Vec<&str> = root.children().map(Element::name).collect();
     assert_eq!(children, ["b", "é:b-"]);
     let first = root.children().next().unwrap();
-    assert_eq!((first.text(), first.children().count()), (" \n1 2 3< 4", 1));
+    assert_eq!((first.text(), first.children().count()), ("1 2 3< 4", 1));
 }
 
 #[test]
@@ -136,14 +136,15 @@ fn other(text: &str) -> Option<roxmltree::Document<'_>> {
 fn assert_same(own: Element<'_>, other: roxmltree::Node<'_, '_>) {
     let local = |name: &str| name.rsplit(':').next().unwrap_or_default().to_owned();
     assert_eq!(local(own.name()), other.tag_name().name());
-    let names = own.attributes().iter().map(|attribute| own.document.part(attribute.name));
+    let names = own.attributes().iter().map(|attribute| own.document.part(attribute.name.span));
     let names = names.filter(|name| *name != "xmlns" && !name.starts_with("xmlns:"));
     let ours: Vec<_> = names.map(|name| (local(name), own.attribute(name).unwrap().to_owned())).collect();
     let others =
         other.attributes().map(|attribute| (attribute.name().to_owned(), attribute.value().to_owned()));
     assert_eq!(ours, others.collect::<Vec<_>>());
     let before = other.children().take_while(|node| !node.is_element()).filter(roxmltree::Node::is_text);
-    assert_eq!(own.text(), before.filter_map(|node| node.text()).collect::<String>());
+    let before = before.filter_map(|node| node.text()).collect::<String>();
+    assert_eq!(own.text(), before.trim_start_matches([' ', '\n', '\t', '\r']));
     let (ours, others) = (own.children(), other.children().filter(roxmltree::Node::is_element));
     let (ours, others): (Vec<_>, Vec<_>) = (ours.collect(), others.collect());
     assert_eq!(ours.len(), others.len());
