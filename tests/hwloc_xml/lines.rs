@@ -277,3 +277,12 @@ fn a_short_text_cannot_take_much() {
             .contains("more than the 2048")
     );
 }
+
+#[test]
+fn an_adapter_among_the_serial_buses_is_one_by_its_class() {
+    let io = "<object type=\"PCIDev\" pci_busid=\"0000:51:00.0\" pci_type=\"0c06 [15b3:634a] [15b3:634a] a0\">\
+              <object type=\"OSDev\" name=\"ib0\" osdev_type=\"2\"/></object>";
+    let topology = read(&file("2.0", "", &two_nodes(io), "")).unwrap();
+    let nics: Vec<_> = topology.nics().map(|nic| (&*nic.name, nic.net_devices.len())).collect();
+    assert_eq!(nics, [("ib0", 1)]);
+}

@@ -182,9 +182,9 @@ impl Reader {
             _ if object.text("subtype") == Some("NVSwitch") => Kind::NvSwitch,
             0x0300 | 0x0302 if vendor == NVIDIA => Kind::Gpu,
             0x0680 if vendor == NVIDIA => Kind::NvSwitch,
-            0x0200..=0x02ff => Kind::Nic,
+            // InfiniBand adapters can be among the serial buses.
+            0x0200..=0x02ff | 0x0c06 => Kind::Nic,
             0x0108 => Kind::Nvme,
-            // Some RDMA adapters are in the class of serial buses.
             _ if fabric => Kind::Nic,
             _ => return Ok(None),
         };

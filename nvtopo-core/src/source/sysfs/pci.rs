@@ -138,9 +138,9 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
         // Displays and 3D controllers; the audio and USB functions of a GPU have classes of their own.
         0x0300 | 0x0302 if known.driver.contains_key(&address) || by_nvidia() => Kind::Gpu,
         0x0680 if by_nvidia() => Kind::NvSwitch,
-        0x0200..=0x02ff => Kind::Nic,
+        // InfiniBand adapters can be among the serial buses.
+        0x0200..=0x02ff | 0x0c06 => Kind::Nic,
         0x0108 => Kind::Nvme,
-        // Some RDMA adapters are in the class of serial buses.
         _ if known.names.rdma.contains_key(&address) => Kind::Nic,
         _ if known.nvme.contains_key(&address) => Kind::Nvme,
         _ => return None,
