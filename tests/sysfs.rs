@@ -5,10 +5,10 @@
 //! tree or XML. Trees made up for single questions are beside
 //! the source.
 
-use nvtopo::model::{CoreClass, LinkLayer, NodeId, NodeKind, PortState, Stated};
+use nvtopo::model::{CacheKind, CoreClass, LinkLayer, NodeId, NodeKind, PortState, Stated};
 use nvtopo::source::Locator;
 use nvtopo::{CpuSet, NodeSet, Topology};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -160,7 +160,8 @@ struct Seen {
     cores: BTreeSet<String>,
     /// The kernel's numbers of the cores, as often as they occur.
     core_numbers: Vec<u32>,
-    level3: BTreeSet<String>,
+    /// By hwloc's names of levels and kinds, each as the CPUs that share it.
+    caches: BTreeMap<String, BTreeSet<String>>,
     nodes: NodeSet,
     /// Number, memory, CPUs where it has any.
     node_facts: Vec<(u32, Memory, String)>,
@@ -186,8 +187,13 @@ impl Seen {
                     seen.cores.insert(cpus.to_string());
                     seen.core_numbers.push(core.os_index);
                 }
-                NodeKind::Cache(cache) if cache.level == 3 && !usable(&cache.cpus).is_empty() => {
-                    seen.level3.insert(usable(&cache.cpus).to_string());
+                NodeKind::Cache(cache) => {
+                    let kind = match cache.kind {
+                        CacheKind::Instruction => "i",
+                        CacheKind::Data => "d",
+                        CacheKind::Unified => "",
+                    };
+                    seen.add_cache(&format!("L{}{kind}Cache", cache.level), &usable(&cache.cpus));
                 }
                 NodeKind::NumaNode(numa)
                     if allowed_nodes.is_none_or(|nodes| nodes.contains(numa.os_index)) =>
@@ -217,6 +223,12 @@ impl Seen {
         seen
     }
 
+    fn add_cache(&mut self, name: &str, cpus: &CpuSet) {
+        if !cpus.is_empty() {
+            self.caches.entry(name.to_owned()).or_default().insert(cpus.to_string());
+        }
+    }
+
     fn add(&mut self, object: &Object, holder: &CpuSet) {
         let cpus = object.cpus();
         match (&*object.kind, object.os_index) {
@@ -226,7 +238,9 @@ impl Seen {
                 self.cores.insert(cpus.to_string());
                 self.core_numbers.extend(index);
             }
-            ("L3Cache", _) if !cpus.is_empty() => _ = self.level3.insert(cpus.to_string()),
+            // XML tells the kind of a cache apart from its name.
+            ("L1Cache", _) => self.add_cache("L1dCache", &cpus),
+            (cache, _) if cache.starts_with('L') && cache.ends_with("Cache") => self.add_cache(cache, &cpus),
             ("NUMANode", Some(index)) => {
                 self.nodes.insert(index);
                 self.node_facts.push((index, object.memory, holder.to_string()));
@@ -296,8 +310,8 @@ fn compare(case: &Path, report: &mut String) {
         differ("cores", format!("{:?}", ours.cores), format!("{:?}", theirs.cores));
         differ("core numbers", format!("{:?}", ours.core_numbers), format!("{:?}", theirs.core_numbers));
     }
-    if !theirs.level3.is_empty() {
-        differ("L3 caches", format!("{:?}", ours.level3), format!("{:?}", theirs.level3));
+    for (name, shared) in &theirs.caches {
+        differ(name, format!("{:?}", ours.caches.get(name)), format!("{:?}", Some(shared)));
     }
     for (index, memory, cpus) in &theirs.node_facts {
         let Some((_, own_memory, own_cpus)) = ours.node_facts.iter().find(|(own, ..)| own == index) else {
