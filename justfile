@@ -47,7 +47,8 @@ bench:
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/footprint.py
 
-# Feeds one reader with changed inputs: hwloc-xml, json, measured, smi-matrix or snapshot. Needs nightly and cargo-fuzz.
+# Feeds one reader with changed inputs: hwloc-xml, json, measured, nvlink-status, smi-matrix or snapshot. Needs nightly and
+# cargo-fuzz.
 fuzz READER SECONDS="600":
     sh scripts/fuzz.sh {{READER}} {{SECONDS}}
 

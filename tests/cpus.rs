@@ -95,7 +95,7 @@ proptest! {
 
 /// GPUs whose affinities are stated, on a machine without known cores.
 fn stated(affinities: &[&str]) -> Topology {
-    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    let mut fragment = Fragment::new(Provenance::Smi);
     for (index, cpus) in affinities.iter().enumerate() {
         let cpus = Stated::Known(cpus.parse().unwrap());
         fragment.add(

@@ -20,6 +20,7 @@ mod merge;
 mod mistakes;
 mod needs;
 mod node;
+mod nvlink_status;
 mod oracle;
 mod other_binders;
 mod partition;

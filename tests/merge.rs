@@ -43,7 +43,7 @@ fn nic(name: &str) -> Nic {
 
 /// What `nvidia-smi topo -m` says of a topology: flat, with words for the pairs.
 fn matrix_of(topology: &Topology) -> Fragment {
-    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    let mut fragment = Fragment::new(Provenance::Smi);
     let mut ids = Vec::new();
     for (device, id) in topology.devices().iter().enumerate() {
         let kind = match &topology.node(*id).kind {
@@ -161,7 +161,7 @@ fn kernel() -> Fragment {
 }
 
 fn nvlinked_pair() -> Fragment {
-    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    let mut fragment = Fragment::new(Provenance::Smi);
     let gpus = [0, 1].map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(index)))));
     fragment.link(gpus[0], gpus[1], rates::nvlink_assumed(4));
     fragment
@@ -199,7 +199,7 @@ fn nics_are_matched_by_their_rdma_device() {
 
 #[test]
 fn facts_fill_and_conflicts_are_told() {
-    let mut matrix = Fragment::new(Provenance::SmiMatrix);
+    let mut matrix = Fragment::new(Provenance::Smi);
     let model = Some("NVIDIA A100".to_owned());
     let cpus = Stated::Known("0-3,6".parse().unwrap());
     let other = Gpu { model: model.clone(), cpus, address: "99:00.0".parse().ok(), ..gpu(0) };
@@ -253,7 +253,7 @@ fn conflicts_are_bounded() {
         }
         fragment
     };
-    let merged = merge(&[many(Provenance::Sysfs, "A"), many(Provenance::SmiMatrix, "B")]).unwrap();
+    let merged = merge(&[many(Provenance::Sysfs, "A"), many(Provenance::Smi, "B")]).unwrap();
     assert_eq!(merged.notes().len(), 51);
     assert_eq!(merged.notes()[50].text, "the sources disagree about 20 facts more");
 }
@@ -291,7 +291,7 @@ fn a_gpu_that_only_one_source_has_gets_an_index_of_its_own() {
         fragment
     };
     let kernel = with(Provenance::Sysfs, &[(0, "a"), (1, "b")]);
-    let driver = with(Provenance::SmiMatrix, &[(0, "b"), (1, "c"), (2, "a")]);
+    let driver = with(Provenance::Smi, &[(0, "b"), (1, "c"), (2, "a")]);
     let merged = merge(&[kernel, driver]).unwrap();
     assert_eq!(merged.gpus().map(|gpu| gpu.index).collect::<Vec<_>>(), [0, 1, 2]);
     let last = merged.gpus().next_back().unwrap().uuid.unwrap().to_string();

@@ -75,8 +75,9 @@ pub(crate) struct InputArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
     /// Where to read the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
-    /// preset:NAME, a file (`nvidia-smi topo -m`, hwloc's XML, nvtopo's JSON, nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc,
-    /// or - for standard input. Several are merged
+    /// preset:NAME, a file (a text of nvidia-smi: topo -m, nvlink --status, topo -p2p; hwloc's XML, nvtopo's JSON,
+    /// nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc, or -
+    /// for standard input. Several are merged
     #[arg(long, value_name = "SOURCE", env = "NVTOPO_FROM", default_value = "live")]
     pub(crate) from: Vec<Locator>,
     /// Count links by what the hardware reports of them, where it does, and not by what their generation can do

@@ -24,7 +24,8 @@ pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
 
 /// A topology from a file in any known format, or from a directory that holds a recorded machine.
 ///
-/// Formats are found by content: the text of `nvidia-smi topo -m`, hwloc's XML, nvtopo's own JSON, a snapshot, or the
+/// Formats are found by content: a text of `nvidia-smi` (`topo -m`, `nvlink --status`, `topo -p2p`), hwloc's XML,
+/// nvtopo's own JSON, a snapshot, or the
 /// output of nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 ///
 /// Raises IoError where there is nothing to read, and InvalidInputError where what is there is damaged.

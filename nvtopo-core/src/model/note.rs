@@ -12,8 +12,8 @@ pub enum Provenance {
     Nvml,
     /// An XML file of hwloc.
     Hwloc,
-    /// The text of `nvidia-smi topo -m`.
-    SmiMatrix,
+    /// A text of `nvidia-smi`.
+    Smi,
     /// A preset: the published layout of a product.
     Preset,
     /// The output of a benchmark.
@@ -24,15 +24,8 @@ pub enum Provenance {
 
 impl Provenance {
     /// Every source of knowledge.
-    pub const ALL: [Self; 7] = [
-        Self::Sysfs,
-        Self::Nvml,
-        Self::Hwloc,
-        Self::SmiMatrix,
-        Self::Preset,
-        Self::Measurement,
-        Self::Inferred,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Sysfs, Self::Nvml, Self::Hwloc, Self::Smi, Self::Preset, Self::Measurement, Self::Inferred];
 
     /// The name used in documents.
     pub const fn name(self) -> &'static str {
@@ -40,7 +33,7 @@ impl Provenance {
             Self::Sysfs => "sysfs",
             Self::Hwloc => "hwloc",
             Self::Nvml => "nvml",
-            Self::SmiMatrix => "nvidia-smi",
+            Self::Smi => "nvidia-smi",
             Self::Preset => "preset",
             Self::Measurement => "measurement",
             Self::Inferred => "inferred",

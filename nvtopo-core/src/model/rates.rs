@@ -72,6 +72,26 @@ pub fn nvlink_of(capability: Option<ComputeCapability>, version: Option<u32>, li
     }
 }
 
+/// NVLinks of which the driver reports what each carries, which tells the generation: drivers print the nominal rate or a
+/// little more (25.781 GB/s on V100, 26.562 on H100, 53.125 on GB200).
+pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
+    let is_near = |nominal: u64| {
+        let own = each.as_mb_per_s();
+        (nominal * 95 / 100..=nominal * 107 / 100).contains(&own)
+    };
+    let generations = (1..).zip(NVLINK).find(|(_, rate)| is_near(*rate));
+    let reported = Some(each.times(u64::from(links)));
+    let link = match generations {
+        Some((generation, _)) => nvlink(generation, links),
+        None if is_near(NVLINK_RTX / 1000) => nvlink_rtx(links),
+        None => {
+            let rate = reported.map(|bandwidth| Rate { bandwidth, basis: Basis::Reported });
+            Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
+        }
+    };
+    Link { reported, ..link }
+}
+
 /// NVLink-C2C between a Grace CPU and its GPU.
 pub fn c2c() -> Link {
     Link { rate: Some(mb_per_s(C2C, Basis::Nominal)), ..Link::new(LinkKind::C2c) }
@@ -171,6 +191,22 @@ mod tests {
         assert_eq!(nvlink_of(capability("8.6"), None, 4), nvlink_rtx(4));
         assert_eq!(nvlink_of(None, Some(4), 12), nvlink(3, 12));
         assert_eq!(nvlink_of(capability("99.0"), Some(99), 2), nvlink_assumed(2));
+    }
+
+    #[test]
+    fn what_drivers_report_tells_the_generation() {
+        for (reported, nominal, basis) in [
+            (14.062, 14_062, Basis::Nominal),
+            (25.0, 25_000, Basis::Nominal),
+            (25.781, 25_000, Basis::Nominal),
+            (26.562, 25_000, Basis::Nominal),
+            (53.125, 50_000, Basis::Nominal),
+            (37.0, 37_000, Basis::Reported),
+        ] {
+            let link = nvlink_reported(Bandwidth::from_gb_per_s(reported), 1);
+            assert_eq!((mb(link.rate), link.rate.unwrap().basis), (nominal, basis), "{reported}");
+            assert_eq!(link.reported, Some(Bandwidth::from_gb_per_s(reported)));
+        }
     }
 
     #[test]

@@ -9,6 +9,8 @@ mod hwloc_xml;
 pub(crate) mod json;
 mod live;
 mod measured;
+mod nvlink_status;
+mod nvlinks;
 mod nvml;
 mod pci_tree;
 mod perftest;
@@ -18,6 +20,7 @@ mod smi_matrix;
 mod smp;
 mod snapshot;
 pub(crate) mod sysfs;
+mod text;
 mod xml;
 
 use crate::error::{Error, Result};
@@ -72,7 +75,9 @@ pub static SOURCES: &[&dyn Source] = &[
     &measured::NvBandwidth,
     &measured::P2pTest,
     &perftest::Perftest,
+    &smi_matrix::P2pMatrix,
     &smi_matrix::SmiMatrix,
+    &nvlink_status::NvLinkStatus,
 ];
 
 /// Where to read a topology from.

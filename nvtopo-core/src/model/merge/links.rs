@@ -207,14 +207,24 @@ impl Fold<'_> {
         self.base.measured.extend(adopted);
     }
 
-    /// Peer-to-peer access; of two statements for one pair the base's counts, which stands first.
+    /// Peer-to-peer access; of what the base says of a pair, what is unknown is filled.
     pub(super) fn p2p(&mut self) {
-        let adopted = self.other.p2p.iter().filter_map(|p2p| {
-            let (a, b) = (self.map[p2p.a.index()]?, self.map[p2p.b.index()]?);
-            Some(P2p { a: a.min(b), b: a.max(b), ..*p2p })
-        });
-        let adopted: Vec<P2p> = adopted.collect();
-        self.base.p2p.extend(adopted);
+        let own: BTreeMap<(NodeId, NodeId), usize> =
+            self.base.p2p.iter().enumerate().rev().map(|(place, p2p)| ((p2p.a, p2p.b), place)).collect();
+        for p2p in &self.other.p2p {
+            let (Some(a), Some(b)) = (self.map[p2p.a.index()], self.map[p2p.b.index()]) else { continue };
+            let (a, b) = (a.min(b), a.max(b));
+            match own.get(&(a, b)) {
+                Some(place) => {
+                    let own = &mut self.base.p2p[*place];
+                    own.read = own.read.or(p2p.read);
+                    own.write = own.write.or(p2p.write);
+                    own.nvlink = own.nvlink.or(p2p.nvlink);
+                    own.atomics = own.atomics.or(p2p.atomics);
+                }
+                None => self.base.p2p.push(P2p { a, b, ..*p2p }),
+            }
+        }
     }
 
     fn adopt_paths(&mut self, adopted: Vec<StatedPath>) {

@@ -1,11 +1,13 @@
 //! Several fragments made one: the best source is the base, and the others fill in what it does not know.
 //!
-//! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]). Where two
+//! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]), and
+//! NVLinks rated by what their ports report ([`ports`]). Where two
 //! sources disagree the base wins and a note tells; nothing is decided here beyond that.
 
 mod facts;
 mod links;
 mod matching;
+mod ports;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -13,7 +15,8 @@ use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, Note
 use facts::Conflicts;
 use std::collections::BTreeSet;
 
-/// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is. The base
+/// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is, but
+/// for the rates that the ports of its own GPUs tell. The base
 /// is the one of the best provenance, the earlier where two are equal.
 pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     fragments.sort_by_key(|fragment| fragment.nodes[0].provenance);
@@ -22,6 +25,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         return Err(Error::request("there is nothing to build a topology from"));
     };
     if fragments.len() == 0 {
+        ports::rate(&mut base);
         return Ok(base);
     }
     let mut conflicts = Conflicts::default();
@@ -29,6 +33,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         base.origin = origin(&base.origin, &other.origin)?;
         fold(&mut base, &other, &mut conflicts);
     }
+    ports::rate(&mut base);
     conflicts.write(&mut base);
     reorder(&mut base);
     gaps::close(&mut base);

@@ -9,6 +9,7 @@ use crate::cpuset::NodeSet;
 use crate::model::{
     Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
+use crate::source::nvlinks::note_down;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,7 +160,7 @@ impl<'a> Build<'a> {
             self.fragment.set_nvlink_unknown();
         }
         self.forbidden();
-        self.down();
+        note_down(&mut self.fragment);
     }
 
     /// Pairs that may not use each other's memory, although a link or a setting made it possible. Divided GPUs (MIG)

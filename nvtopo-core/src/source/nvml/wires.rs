@@ -102,28 +102,6 @@ impl Build<'_> {
             ..rates::nvlink_of(capability, version, speeds.len() as u16)
         }
     }
-
-    /// A link that is down on a GPU and up on others of its model. Where it is down on all, none is wired.
-    pub(super) fn down(&mut self) {
-        let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
-        for gpu in &self.seen.gpus {
-            let most = most.entry(&gpu.model).or_default();
-            *most = gpu.nvlinks.up().count().max(*most);
-        }
-        for gpu in &self.seen.gpus {
-            let (up, most) = (gpu.nvlinks.up().count(), most.get(&gpu.model).copied().unwrap_or_default());
-            let down = gpu.nvlinks.links.iter().filter(|link| !link.up);
-            let down: Vec<String> = down.map(|link| link.number.to_string()).collect();
-            if up < most && !down.is_empty() {
-                let text = format!(
-                    "GPU{}: {up} NVLinks are up, and {most} on others of its model; down: {}",
-                    gpu.index,
-                    down.join(", ")
-                );
-                self.fragment.note(NoteKind::Conflict, text);
-            }
-        }
-    }
 }
 
 /// What the ends of NVLinks are where the driver gives them no kind: a GPU if its address is one's, and a switch if

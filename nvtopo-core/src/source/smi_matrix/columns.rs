@@ -1,9 +1,9 @@
 //! The header: which column is which device, and which says what else.
 
 use super::cell;
-use super::text::Token;
 use crate::error::{Error, Result};
 use crate::model::MAX_DEVICES;
+use crate::source::text::Token;
 use std::collections::BTreeMap;
 
 /// What a column holds.

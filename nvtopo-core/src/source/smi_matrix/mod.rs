@@ -8,13 +8,14 @@ mod affinity;
 mod cell;
 mod columns;
 mod nvlink;
+mod p2p;
 mod place;
 mod reader;
 mod table;
-mod text;
 mod tree;
 
-use super::{Input, Source};
+use super::nvlink_status::NvLinkStatus;
+use super::{Input, Source, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -25,6 +26,8 @@ use affinity::Affinity;
 use cell::Word;
 use table::{Matrix, Pairs};
 use tree::{Forest, Tree};
+
+pub(super) use p2p::P2pMatrix;
 
 /// Beyond this many NUMA nodes, the links between all of them would outgrow everything else.
 const MAX_LINKED_NODES: usize = 64;
@@ -58,7 +61,12 @@ impl Source for SmiMatrix {
         if let Some(damage) = damage {
             matrix.damage(damage);
         }
-        build(matrix)
+        let mut fragment = build(matrix)?;
+        if NvLinkStatus.recognizes(input) {
+            let text = "the text goes on with that of nvidia-smi nvlink --status, which was not read; give it as a file of its own";
+            fragment.note(NoteKind::Unknown, text);
+        }
+        Ok(fragment)
     }
 }
 
@@ -66,7 +74,7 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
     matrix.drop_nameless();
     let pairs = matrix.pairs()?;
     let affinities = affinity::read(&mut matrix);
-    let mut fragment = Fragment::new(Provenance::SmiMatrix);
+    let mut fragment = Fragment::new(Provenance::Smi);
     let nodes: Vec<Option<u32>> = affinities.iter().map(single_node).collect();
     let forest = tree::grow(&pairs, &nodes);
     let ids = plant(&mut fragment, &matrix, &forest, &affinities);

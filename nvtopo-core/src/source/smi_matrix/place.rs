@@ -4,8 +4,8 @@ use super::cell::{self, Word};
 use super::columns::{Column, Columns, gpu_index};
 use super::reader::RawRow;
 use super::table::{AFFINITIES, Cell, Matrix, Row, counted, is_garbled, unknown_word};
-use super::text::Token;
 use crate::error::{Error, Result};
+use crate::source::text::Token;
 
 /// Reads one row into the matrix. `at_end`: nothing follows it in the text.
 pub(super) fn place(matrix: &mut Matrix, mut row: RawRow, at_end: bool) -> Result<()> {

@@ -6,9 +6,9 @@ use super::cell;
 use super::columns::{self, Columns};
 use super::place::place;
 use super::table::Matrix;
-use super::text::{self, Line, Token};
 use crate::error::{Error, Result};
 use crate::model::MAX_DEVICES;
+use crate::source::text::{self, Line, Token};
 use std::collections::BTreeSet;
 
 /// A row as it stands in the text.

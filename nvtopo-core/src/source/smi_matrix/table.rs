@@ -4,8 +4,8 @@
 
 use super::cell::{self, EXPECTED, Word};
 use super::columns::{Column, Columns, gpu_index, is_rdma};
-use super::text::Token;
 use crate::error::{Error, Result};
+use crate::source::text::Token;
 use std::collections::BTreeMap;
 
 /// A cell and its place.

@@ -49,7 +49,7 @@ pub(in super::super) type Source = Provenance;
 words! {
     /// Where something was learned.
     Provenance {
-        "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" SmiMatrix, "preset" Preset,
+        "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" Smi, "preset" Preset,
         "measurement" Measurement, "inferred" Inferred,
     }
 }

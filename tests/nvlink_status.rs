@@ -1,0 +1,205 @@
+//! The texts of `nvidia-smi nvlink --status` and `nvidia-smi topo -p2p`, alone and laid over a machine.
+
+use nvtopo::model::{Basis, NoteKind, P2pStatus};
+use nvtopo::source::Locator;
+use nvtopo::{Bandwidth, Error, Topology};
+use proptest::prelude::*;
+use std::path::{Path, PathBuf};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(data("nvlink-status").join(name)).unwrap()
+}
+
+fn read(text: &str) -> Result<Topology, Error> {
+    Topology::parse("t.txt", text.as_bytes())
+}
+
+fn notes(topology: &Topology) -> String {
+    let notes: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
+    notes.join("\n")
+}
+
+/// The place and the words of an error.
+fn refused(text: &str) -> (Option<usize>, Option<usize>, String) {
+    let error = read(text).unwrap_err();
+    (error.line(), error.column(), error.message().to_owned())
+}
+
+/// What is known of each pair of GPUs.
+fn statuses(topology: &Topology) -> Vec<[Option<P2pStatus>; 4]> {
+    topology.all_p2p().iter().map(|p2p| [p2p.read, p2p.write, p2p.nvlink, p2p.atomics]).collect()
+}
+
+#[test]
+fn recorded_texts_give_each_link() {
+    let none: &[u64] = &[];
+    for (name, model, links) in [
+        ("a100-8gpu.txt", "NVIDIA A100-SXM4-80GB", vec![[25_000; 12].as_slice(); 8]),
+        ("a100-pcie-2gpu-all-inactive-no-uuid.txt", "NVIDIA A100-PCIE-40GB", vec![none; 2]),
+        ("a6000-3gpu-one-inactive.txt", "NVIDIA RTX A6000", vec![&[14_062; 4], &[14_062; 4], none]),
+        ("dgx1-v100-status-snipped.txt", "Tesla V100-SXM2-32GB", vec![&[25_781; 6]; 2]),
+        ("h100-status-elided.txt", "NVIDIA H100 80GB HBM3", vec![&[26_562; 2]]),
+        ("rtx3090-2gpu-uuid-redacted.txt", "NVIDIA GeForce RTX 3090", vec![&[14_062; 4]; 2]),
+    ] {
+        let topology = read(&text(name)).unwrap();
+        let told = topology.gpus().map(|gpu| {
+            assert_eq!(gpu.model.as_deref(), Some(model), "{name}");
+            assert!(gpu.nvlinks.iter().all(|port| port.up == Some(true)), "{name}");
+            gpu.nvlinks.iter().filter_map(|port| port.reported.map(Bandwidth::as_mb_per_s)).collect()
+        });
+        assert_eq!(told.collect::<Vec<Vec<u64>>>(), links, "{name}");
+        assert!(!topology.nvlink_known(), "{name}");
+    }
+    let dgx = read(&text("dgx1-v100-status-snipped.txt")).unwrap();
+    assert_eq!(dgx.gpus().map(|gpu| gpu.index).collect::<Vec<_>>(), [0, 7]);
+}
+
+#[test]
+fn what_is_missing_or_down_is_told() {
+    let found = notes(&read(&text("h100-status-elided.txt")).unwrap());
+    assert!(found.contains("GPU0: the text lacks its NVLinks 1, 2, 3"), "{found}");
+    let found = notes(&read(&text("a6000-3gpu-one-inactive.txt")).unwrap());
+    assert!(found.contains("GPU2: all NVLinks are down"), "{found}");
+    let redacted = read(&text("rtx3090-2gpu-uuid-redacted.txt")).unwrap();
+    assert!(redacted.gpus().all(|gpu| gpu.uuid.is_none()) && notes(&redacted).contains("is no UUID"));
+
+    let down =
+        read(&text("a6000-3gpu-one-inactive.txt").replacen("Link 2: 14.062 GB/s", "Link 2: <inactive>", 1));
+    let down = down.unwrap();
+    let expected = "GPU0: 3 NVLinks are up, and 4 on others of its model; down: 2";
+    let note =
+        down.notes().iter().find(|note| note.text == expected).unwrap_or_else(|| panic!("{}", notes(&down)));
+    assert_eq!(note.kind, NoteKind::Conflict);
+    let unheard = read("GPU 0: A\n Link 0: 25 GB/s\n Link 1: some new state\n").unwrap();
+    let ports: Vec<_> = unheard.gpus().next().unwrap().nvlinks.iter().map(|port| port.up).collect();
+    assert_eq!(ports, [Some(true), None]);
+}
+
+#[test]
+fn links_that_a_matrix_counts_get_their_rate() {
+    let matrix = Locator::Path(data("topo-m/a6000-3gpu-bridge-pair-plus-one.txt"));
+    let status = Locator::Path(data("nvlink-status/a6000-3gpu-one-inactive.txt"));
+    let alone = Topology::open(std::slice::from_ref(&matrix)).unwrap();
+    assert_eq!(alone.pairs().pair(0, 1).rate.unwrap().basis, Basis::Assumed);
+    for order in [[matrix.clone(), status.clone()], [status, matrix]] {
+        let topology = Topology::open(&order).unwrap();
+        let pair = topology.pairs().pair(0, 1);
+        let rate = pair.rate.unwrap();
+        assert_eq!((pair.nvlinks, rate.bandwidth.as_mb_per_s(), rate.basis), (4, 56_250, Basis::Nominal));
+        assert_eq!(topology.pairs().pair(0, 2).path.map(nvtopo::PathType::word), Some("NODE"));
+        let reported = topology.with_reported_rates();
+        assert_eq!(reported.pairs().pair(0, 1).rate.unwrap().bandwidth.as_mb_per_s(), 4 * 14_062);
+        assert!(
+            topology
+                .gpus()
+                .all(|gpu| gpu.model.is_some() && gpu.uuid.is_some() && gpu.cpus.known().is_some())
+        );
+        assert!(topology.nvlink_known());
+        let notes = notes(&topology);
+        assert!(
+            !notes.contains("generation of NVLink") && !notes.contains("which GPUs NVLink connects"),
+            "{notes}"
+        );
+        assert!(!notes.contains("conflict"), "{notes}");
+    }
+}
+
+#[test]
+fn a_text_with_both_is_read_as_the_matrix() {
+    let matrix = std::fs::read_to_string(data("topo-m/a6000-3gpu-bridge-pair-plus-one.txt")).unwrap();
+    let topology = read(&(matrix + "\n" + &text("a6000-3gpu-one-inactive.txt"))).unwrap();
+    assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4);
+    assert!(notes(&topology).contains("give it as a file of its own"));
+}
+
+#[test]
+fn what_makes_no_sense_has_its_place() {
+    let (line, _, text) = refused("$ x\n Link 0: 25 GB/s\nGPU 0: A\n Link 0: 25 GB/s\n");
+    assert_eq!((line, text.as_str()), (Some(2), "link 0 stands under no GPU"));
+    let (line, _, text) = refused("GPU 0: A\n Link 0: 25 GB/s\nGPU 0: A\n");
+    assert_eq!((line, text.as_str()), (Some(3), "GPU 0 is there twice"));
+    let (line, _, text) = refused("GPU 0: A\n Link 1: 25 GB/s\n Link 1: 25 GB/s\n");
+    assert_eq!((line, text.as_str()), (Some(3), "link 1 follows link 1"));
+    // Lists of GPUs, capabilities and errors are other texts.
+    for other in [
+        "GPU 0: A (UUID: GPU-1)\n",
+        "GPU 0: A\n Link 0, P2P is supported: true\n",
+        "GPU 0: A\n Link 0: CRC Errors: 0\n",
+    ] {
+        assert!(refused(other).2.contains("not a format"), "{other}");
+    }
+}
+
+#[test]
+fn peer_access_is_read_and_laid_over_a_machine() {
+    for (name, gpus, status) in [
+        ("topo-p2p-2gpu-cns.txt", 2, P2pStatus::ChipsetNotSupported),
+        ("rtx5090-2gpu-topo-p2p-rw-gns.txt", 2, P2pStatus::GpuNotSupported),
+        ("topo-p2p-8gpu-ok.txt", 8, P2pStatus::Ok),
+        ("topo-p2p-8gpu-ok-nccl-guide-indented.txt", 8, P2pStatus::Ok),
+    ] {
+        let topology = read(&text(name)).unwrap();
+        assert_eq!(topology.gpus().len(), gpus, "{name}");
+        assert_eq!(
+            statuses(&topology),
+            vec![[Some(status), None, None, None]; gpus * (gpus - 1) / 2],
+            "{name}"
+        );
+        assert!(notes(&topology).contains("taken for r, reading"), "{name}");
+    }
+    let matrix = |cell: &str| format!(" \tGPU0\tGPU1\n GPU0\tX\t{cell}\n GPU1\t{cell}\tX\n");
+    let both =
+        format!("$ nvidia-smi topo -p2p rw\n{}\n$ nvidia-smi topo -p2p n\n{}", matrix("OK"), matrix("NS"));
+    let topology = read(&both).unwrap();
+    let (ok, not) = (Some(P2pStatus::Ok), Some(P2pStatus::NotSupported));
+    assert_eq!(statuses(&topology), [[ok, ok, not, None]]);
+    assert!(!notes(&topology).contains("taken for"), "{}", notes(&topology));
+
+    // Two files fill in one another.
+    let folder = std::env::temp_dir().join(format!("nvtopo-p2p-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let file = |name: &str, text: String| {
+        std::fs::write(folder.join(name), text).unwrap();
+        Locator::Path(folder.join(name))
+    };
+    let parts = [
+        file("a", format!("nvidia-smi topo -p2p a\n{}", matrix("OK"))),
+        file("both", both),
+        Locator::Path(data("topo-m/rtx3090-2gpu-nvlink-bridge.txt")),
+    ];
+    let topology = Topology::open(&parts).unwrap();
+    assert_eq!(statuses(&topology), [[ok, ok, not, ok]]);
+    assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn matrices_of_peer_access_may_be_cut_and_not_wrong() {
+    let cut = read("\tGPU0\tGPU1\tGPU2\nGPU0\tX\tOK\tCNS\nGPU1\tCNS\n").unwrap();
+    assert_eq!(statuses(&cut).len(), 2);
+    assert!(notes(&cut).contains("1 pairs have two statuses"), "{}", notes(&cut));
+    let (line, column, text) = refused("\tGPU0\tGPU1\nGPU0\tX\tOK\tOK\n");
+    assert_eq!((line, column), (Some(2), Some(11)), "{text}");
+    let (line, column, text) = refused("\tGPU0\tGPU1\nGPU2\tX\tOK\n");
+    assert_eq!((line, column, text.as_str()), (Some(2), Some(1), "GPU2 has a row and no column"));
+}
+
+proptest! {
+    #[test]
+    fn no_damage_is_a_panic(
+        file in prop::sample::select(vec!["a6000-3gpu-one-inactive.txt", "topo-p2p-8gpu-ok.txt"]),
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), "[GPU0-9 X:<>/OK\t\n]{0,6}"), 1..6),
+    ) {
+        let mut text: Vec<char> = text(file).chars().collect();
+        for (at, piece) in cuts {
+            let at = at.index(text.len() + 1);
+            let end = (at + piece.len()).min(text.len());
+            text.splice(at..end, piece.chars());
+        }
+        _ = read(&text.into_iter().collect::<String>());
+    }
+}
