@@ -1,6 +1,6 @@
 //! The output of bandwidth benchmarks, alone and laid over a machine.
 
-use nvtopo::model::{Basis, Rate, TopologyBuilder};
+use nvtopo::model::{Basis, Measured, Rate, TopologyBuilder};
 use nvtopo::source::{Locator, fragment};
 use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
 use proptest::prelude::*;
@@ -8,6 +8,12 @@ use proptest::prelude::*;
 const P2P: &str = include_str!("data/measured/p2p.txt");
 
 const NVBANDWIDTH: &str = include_str!("data/measured/nvbandwidth.txt");
+
+/// All tests of version 0.2 on eight H800, as published in liguodongiot/llm-action.
+const H800: &str = include_str!("data/measured/h800-v0.2.txt");
+
+/// Made up after the source of version 0.8.
+const JSON: &str = include_str!("data/measured/nvbandwidth.json");
 
 fn perftest(name: &str) -> String {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/perftest").join(name);
@@ -28,12 +34,79 @@ fn the_peer_to_peer_test_is_read() {
 }
 
 #[test]
+fn the_peer_to_peer_test_can_write_or_read() {
+    let matrix = |kind: &str, a: u32, b: u32| {
+        format!(
+            "Unidirectional P2P=Enabled Bandwidth (P2P {kind}) Matrix (GB/s)\n   D\\D     0      1\n 0 900 {a}\n 1 {b} 900\n"
+        )
+    };
+    for (text, there, back) in [(matrix("Writes", 10, 20), 10.0, 20.0), (matrix("Reads", 10, 20), 20.0, 10.0)]
+    {
+        let topology = Topology::parse("p2p.txt", text.as_bytes()).unwrap();
+        assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(there), Some(back)), "{text}");
+    }
+}
+
+#[test]
 fn nvbandwidth_is_read() {
     let topology = Topology::parse("nvbandwidth.txt", NVBANDWIDTH.as_bytes()).unwrap();
     assert_eq!(topology.gpus().len(), 3);
     assert_eq!(measured(&topology, 0, 1), Some(389.0));
     assert_eq!(measured(&topology, 1, 2), Some(120.5));
     assert_eq!(topology.gpus().next().unwrap().model.as_deref(), Some("NVIDIA H100 80GB HBM3"));
+}
+
+/// What was measured from one GPU to another.
+fn sent(topology: &Topology, from: usize, to: usize) -> Option<f64> {
+    let devices = topology.devices();
+    let is_it = |own: &&Measured| (own.from, own.to) == (devices[from], devices[to]);
+    topology.measurements().iter().find(is_it).map(|own| own.bandwidth.as_gb_per_s())
+}
+
+#[test]
+fn of_all_tests_of_nvbandwidth_only_copies_between_two_gpus_count() {
+    let topology = Topology::parse("h800.txt", H800.as_bytes()).unwrap();
+    assert_eq!(topology.measurements().len(), 56);
+    // Kernels that copy both ways at once get 328 GB/s under the same heading, all GPUs to one 178.
+    let most = topology.measurements().iter().map(|own| own.bandwidth).max().unwrap();
+    assert_eq!(most, Bandwidth::from_gb_per_s(176.20));
+    assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(176.08), Some(176.14)));
+    assert!(topology.notes().iter().any(|note| note.text.contains("taken for those of nvidia-smi")));
+    // Read alone, data comes from the column to the row.
+    let reads =
+        H800.split("Running ").find(|part| part.starts_with("device_to_device_memcpy_read_ce")).unwrap();
+    let topology = Topology::parse("reads.txt", format!("Running {reads}").as_bytes()).unwrap();
+    assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(171.99), Some(172.16)));
+}
+
+#[test]
+fn nvbandwidth_writes_json_too() {
+    let topology = Topology::parse("nvbandwidth.json", JSON.as_bytes()).unwrap();
+    let addresses: Vec<String> = topology.gpus().map(|gpu| gpu.address.unwrap().to_string()).collect();
+    assert_eq!(addresses, ["0000:ae:00.0", "0000:b1:00.0", "0000:cf:00.0"]);
+    assert!(topology.gpus().all(|gpu| gpu.model.as_deref() == Some("NVIDIA H100 NVL")));
+    assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(271.5), Some(272.5)));
+    assert_eq!((sent(&topology, 0, 2), sent(&topology, 2, 0)), (Some(48.1), Some(50.1)));
+    assert!(topology.notes().is_empty(), "{:?}", topology.notes());
+    let error = Topology::parse("n.json", JSON.replace("270.5", "fast").as_bytes()).unwrap_err();
+    assert!(error.message().contains("'fast' is not a bandwidth") && error.line() > Some(1), "{error}");
+    let error = Topology::parse("n.json", b"{\"nvbandwidth\": {\"testcases\": []}}").unwrap_err();
+    assert!(error.message().contains("no bandwidth from one GPU"), "{error}");
+}
+
+#[test]
+fn a_matrix_without_its_test_is_told_by_its_heading() {
+    let matrix = |heading: &str, rows: &str| format!("memcpy CE {heading} bandwidth (GB/s)\n 0 1\n{rows}");
+    let both = "0 0.00 10\n1 20 0.00\n";
+    let read = |text: String| Topology::parse("m.txt", text.as_bytes());
+    let topology = read(matrix("GPU(row) -> GPU(column)", both)).unwrap();
+    assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(20.0), Some(10.0)));
+    let topology = read(matrix("GPU(row) <- GPU(column)", both)).unwrap();
+    assert_eq!((sent(&topology, 0, 1), sent(&topology, 1, 0)), (Some(10.0), Some(20.0)));
+    // One row is of all GPUs at once, and 0 is no figure.
+    assert!(read(matrix("GPU(row) <- GPU(column)", "0 90 90\n")).is_err());
+    let topology = read(matrix("GPU(row) <- GPU(column)", "0 N/A 10\n1 0.00 N/A\n")).unwrap();
+    assert_eq!(topology.measurements().len(), 1);
 }
 
 #[test]

@@ -70,6 +70,7 @@ pub trait Source: Sync {
 pub static SOURCES: &[&dyn Source] = &[
     &sysfs::Sysfs,
     &snapshot::SnapshotFile,
+    &measured::NvBandwidthJson,
     &json::Json,
     &hwloc_xml::HwlocXml,
     &measured::NvBandwidth,

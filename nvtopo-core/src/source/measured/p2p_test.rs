@@ -1,0 +1,45 @@
+//! The text of `p2pBandwidthLatencyTest` of NVIDIA's CUDA samples.
+
+use super::{Device, Direction, Line, contains, read};
+use crate::error::Result;
+use crate::model::Fragment;
+use crate::source::{Input, Source};
+
+pub(in crate::source) struct P2pTest;
+
+impl Source for P2pTest {
+    fn name(&self) -> &'static str {
+        "the output of p2pBandwidthLatencyTest"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        contains(input, "P2P=Enabled Bandwidth")
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        read(input, |line| {
+            if line.contains("Unidirectional P2P=Enabled Bandwidth") {
+                // With `-p2p_read` a row's GPU copies from that of the column.
+                let reads = line.contains("P2P Reads");
+                let direction = if reads { Direction::ToRow } else { Direction::FromRow };
+                Line::Matrix { direction, one_row: true }
+            } else if line.contains("P2P=") {
+                Line::Other
+            } else {
+                device(line).map_or(Line::More, |(number, device)| Line::Gpu(number, device))
+            }
+        })
+    }
+}
+
+/// `Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0`
+fn device(line: &str) -> Option<(u32, Device)> {
+    let mut fields = line.trim().strip_prefix("Device: ")?.split(", ");
+    let number = fields.next()?.trim().parse().ok()?;
+    let model = fields.next()?.to_owned();
+    let mut value = |name: &str| Some(fields.next()?.trim().strip_prefix(name)?.trim().to_owned());
+    let (bus, device) = (value("pciBusID:")?, value("pciDeviceID:")?);
+    let domain = value("pciDomainID:")?;
+    let address = format!("{domain}:{bus}:{device}.0").parse().ok();
+    Some((number, Device { model: Some(model), address }))
+}
