@@ -1,6 +1,8 @@
 //! The output of bandwidth benchmarks, alone and laid over a machine.
 
-use nvtopo::model::{Basis, Measured, Rate, TopologyBuilder};
+use nvtopo::model::{
+    Basis, Fragment, Gpu, Measured, NodeId, NodeKind, NoteKind, Provenance, Rate, TopologyBuilder,
+};
 use nvtopo::source::{Locator, fragment};
 use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
 use proptest::prelude::*;
@@ -127,6 +129,40 @@ fn a_measurement_is_laid_over_a_machine_and_placed_by() {
         let placement = Request::gpus(2).only([1, 2, 3]).solve(&topology).unwrap();
         assert_eq!(placement.gpu_indices(), [1, 3]);
     }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+/// A machine with GPUs at these addresses.
+fn machine(addresses: &[&str]) -> Fragment {
+    let mut machine = Fragment::new(Provenance::Sysfs);
+    for (index, address) in (0..).zip(addresses) {
+        let gpu = Gpu { index, address: Some(address.parse().unwrap()), ..Gpu::default() };
+        machine.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+    }
+    machine
+}
+
+#[test]
+fn benchmarks_count_gpus_in_an_order_of_their_own() {
+    let folder = std::env::temp_dir().join(format!("nvtopo-order-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let merged = |addresses: &[&str], name: &str, text: &str| {
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        let measured = fragment(&Locator::Path(file)).unwrap();
+        let topology = TopologyBuilder::new().with(machine(addresses)).with(measured).build().unwrap();
+        let conflicts = topology.notes().iter().filter(|note| note.kind == NoteKind::Conflict);
+        assert_eq!(conflicts.count(), 0, "{name}: {:?}", topology.notes());
+        topology
+    };
+    // The other way round.
+    let topology = merged(&["0000:d5:00.0", "0000:c2:00.0"], "p2p.txt", P2P);
+    assert_eq!((topology.gpus().len(), measured(&topology, 0, 1)), (2, Some(256.62)));
+    // perftest leaves out the domain, which is not 0 everywhere, and where several GPUs have one bus tells nothing.
+    let run = perftest("h200-cuda-client.txt");
+    let topology = merged(&["0001:10:00.0", "0002:8f:00.0"], "one.txt", &run);
+    assert_eq!((topology.gpus().len(), topology.measurements()[0].from), (2, topology.devices()[1]));
+    assert_eq!(topology.gpus().nth(1).unwrap().address.unwrap().to_string(), "0002:8f:00.0");
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -125,7 +125,8 @@ fn a_gb200_tray_has_coherent_gpus() {
         assert_eq!(tray.local_cpus(tray.devices()[gpu]).known().unwrap().to_string(), cpus);
     }
     let c2c = tray.links().filter(|(_, _, link)| link.kind == LinkKind::C2c);
-    assert_eq!(c2c.count(), 4);
+    let rates: Vec<_> = c2c.map(|(_, _, link)| link.rate.map(|rate| rate.bandwidth.as_gb_per_s())).collect();
+    assert_eq!(rates, [Some(225.0); 4]);
     for gpu in tray.gpus() {
         let node = tray.numa_nodes().find(|node| Some(&node.os_index) == gpu.memory_node.known()).unwrap();
         assert_eq!((node.gpu, node.memory, node.cpus.is_empty()), (gpu.address, gpu.memory, true));

@@ -188,12 +188,12 @@ fn c2c_has_its_links_and_what_they_carry() {
     let machine = Machine::new("gh200");
     let carried = |links: u64| Some(Bandwidth::from_mb_per_s(44_712).times(links));
     let found = machine.discover("");
-    assert_eq!(c2c(&found), [(Some(10), rates::c2c().rate, carried(10))]);
+    assert_eq!(c2c(&found), [(Some(10), rates::c2c(10).rate, carried(10))]);
     let found = machine.discover("c2c-down:0:3");
-    assert_eq!(c2c(&found), [(Some(9), rates::c2c().rate, carried(9))]);
+    assert_eq!(c2c(&found), [(Some(9), rates::c2c(9).rate, carried(9))]);
     assert_note(&found, "GPU0: 9 of 10 links of NVLink-C2C are up");
     let found = machine.discover("unsupported:field-170");
-    assert_eq!(c2c(&found), [(None, rates::c2c().rate, None)]);
+    assert_eq!(c2c(&found), [(None, rates::c2c(10).rate, None)]);
     assert_eq!(c2c(&Machine::new("dgx-h100").discover("")), []);
 }
 

@@ -193,7 +193,8 @@ fn every_preset_comes_back() {
         assert!(found.gpus().all(|gpu| gpu.compute_capability.is_some()));
         assert!(found.nvlink_known());
         let c2c = |topology: &Topology| {
-            topology.links().filter(|(_, _, link)| link.kind == nvtopo::model::LinkKind::C2c).count()
+            let links = topology.links().filter(|(_, _, link)| link.kind == nvtopo::model::LinkKind::C2c);
+            links.map(|(_, _, link)| (link.lanes, link.rate)).collect::<Vec<_>>()
         };
         assert_eq!(c2c(&found), c2c(&machine.truth), "{}", preset.name);
     }

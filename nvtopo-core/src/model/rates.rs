@@ -30,8 +30,16 @@ const PCIE_LANE: [(&str, u64); 6] = [
 /// Source: NVIDIA RTX A6000 data sheet: 4 links, 112.5 GB/s both ways.
 const NVLINK_RTX: u64 = 14_062_500;
 
-/// NVLink-C2C, one direction, in MB/s. Source: NVIDIA Grace Hopper white paper, 900 GB/s both ways.
-const C2C: u64 = 450_000;
+/// Per link of NVLink-C2C, one direction, in MB/s.
+///
+/// Source: NVIDIA Grace Hopper white paper, 900 GB/s both ways, by the ten links that `nvidia-smi c2c -s` lists there.
+const C2C: u64 = 45_000;
+
+/// The links of C2C of a GPU by the first number of its compute capability: a Grace has ten, for the GPU of GH200 or for the
+/// two of GB200 and GB300.
+///
+/// Source of the five: the count that NCCL's topology file of a GB300 NVL72 gives each GPU.
+const C2C_LINKS: [(u16, u16); 2] = [(9, 10), (10, 5)];
 
 /// The most NVLinks that one GPU of any generation has. Source: NVML, `NVML_NVLINK_MAX_LINKS`.
 pub const MAX_NVLINKS: u16 = 18;
@@ -92,9 +100,17 @@ pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
     Link { reported, ..link }
 }
 
-/// NVLink-C2C between a Grace CPU and its GPU.
-pub fn c2c() -> Link {
-    Link { rate: Some(mb_per_s(C2C, Basis::Nominal)), ..Link::new(LinkKind::C2c) }
+/// Links of NVLink-C2C between a Grace CPU and its GPU.
+pub fn c2c(links: u16) -> Link {
+    let rate = mb_per_s(C2C * u64::from(links), Basis::Nominal);
+    Link { lanes: Some(links), rate: Some(rate), ..Link::new(LinkKind::C2c) }
+}
+
+/// NVLink-C2C of a GPU of which the links are not told: all that its architecture has, where that is known.
+pub fn c2c_of(capability: Option<ComputeCapability>) -> Link {
+    let known = capability.and_then(|own| C2C_LINKS.iter().find(|(major, _)| *major == own.major));
+    let rate = known.and_then(|(_, links)| c2c(*links).rate);
+    Link { rate, ..Link::new(LinkKind::C2c) }
 }
 
 /// A PCIe link of a known generation (1 to 6) and width.
@@ -141,7 +157,7 @@ pub fn smp(cpu_model: Option<&str>) -> Rate {
     let intel = || {
         // Xeon Scalable: the second digit is the generation. 4 is Sapphire Rapids, 5 Emerald Rapids.
         let number = model.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 4)?;
-        let scalable = ["platinum", "gold", "silver", "bronze"].into_iter().any(has);
+        let scalable = ["platinum", "gold", "silver", "bronze", "cpu max"].into_iter().any(has);
         match number.as_bytes()[1] {
             _ if !scalable => None,
             b'1'..=b'3' => Some(10_000),
@@ -194,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn c2c_is_counted_by_links() {
+        assert_eq!((mb(c2c(10).rate), mb(c2c(5).rate)), (450_000, 225_000));
+        let of = |text: &str| c2c_of(Some(text.parse().unwrap())).rate;
+        assert_eq!((mb(of("9.0")), mb(of("10.0")), mb(of("10.3"))), (450_000, 225_000, 225_000));
+        assert_eq!((of("12.1"), c2c_of(None).rate), (None, None));
+    }
+
+    #[test]
     fn what_drivers_report_tells_the_generation() {
         for (reported, nominal, basis) in [
             (14.062, 14_062, Basis::Nominal),
@@ -231,6 +255,7 @@ mod tests {
             ("Intel(R) Xeon(R) Platinum 8168 CPU @ 2.70GHz", 10_000, Basis::Typical),
             ("Intel(R) Xeon(R) Platinum 8480C", 22_000, Basis::Typical),
             ("INTEL(R) XEON(R) PLATINUM 8570", 40_000, Basis::Typical),
+            ("Intel(R) Xeon(R) CPU Max 9480", 22_000, Basis::Typical),
             ("Intel(R) Xeon(R) CPU E5-2698 v4 @ 2.20GHz", 6_000, Basis::Typical),
             ("POWER9, altivec supported", 32_000, Basis::Typical),
         ] {

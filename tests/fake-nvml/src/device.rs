@@ -35,7 +35,7 @@ number! {
     // A GPU that rests.
     nvmlDeviceGetCurrPcieLinkGeneration: c_uint = |gpu| gpu.pcie.map(|_| 1);
     nvmlDeviceGetC2cModeInfoV: nvml::nvmlC2cModeInfo_v1_t =
-        |gpu| (gpu.capability >= (9, 0)).then_some(nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: gpu.c2c.into() });
+        |gpu| (gpu.capability >= (9, 0)).then_some(nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: (gpu.c2c > 0).into() });
     nvmlDeviceGetMemoryInfo: nvml::nvmlMemory_t =
         |gpu| Some(nvml::nvmlMemory_t { total: gpu.memory, free: gpu.memory, used: 0 });
     nvmlDeviceGetPciInfo_v3: nvml::nvmlPciInfo_t = |gpu| Some(nvml::nvmlPciInfo_t {

@@ -12,8 +12,7 @@ enum Value {
     Long(u64),
 }
 
-/// C2C has ten links, each of which carries so much in MB/s. Source: `nvidia-smi c2c -s` on GH200.
-const C2C_LINKS: u32 = 10;
+/// What a link of C2C carries in MB/s. Source: `nvidia-smi c2c -s` on GH200.
 const C2C_SPEED: u32 = 44_712;
 
 /// What an NVLink carries in MB/s, as `nvidia-smi nvlink -s` prints it.
@@ -64,13 +63,9 @@ fn value(machine: &Machine, gpu: &Gpu, field: u32, scope: u32) -> Option<Value> 
         {
             link.map(|_| Value::Long(counted(gpu, scope, field)))?
         }
-        id::NVML_FI_DEV_C2C_LINK_COUNT if hopper => Value::Int(if gpu.c2c { C2C_LINKS } else { 0 }),
-        id::NVML_FI_DEV_C2C_LINK_GET_STATUS if gpu.c2c && scope < C2C_LINKS => {
-            Value::Int(active(scope).into())
-        }
-        id::NVML_FI_DEV_C2C_LINK_GET_MAX_BW if gpu.c2c && scope < C2C_LINKS && active(scope) => {
-            Value::Int(C2C_SPEED)
-        }
+        id::NVML_FI_DEV_C2C_LINK_COUNT if hopper => Value::Int(gpu.c2c),
+        id::NVML_FI_DEV_C2C_LINK_GET_STATUS if scope < gpu.c2c => Value::Int(active(scope).into()),
+        id::NVML_FI_DEV_C2C_LINK_GET_MAX_BW if scope < gpu.c2c && active(scope) => Value::Int(C2C_SPEED),
         id::NVML_FI_DEV_GET_GPU_RECOVERY_ACTION if gpu.capability >= (8, 0) => {
             Value::Int(machine.faults.recovery(gpu.index))
         }

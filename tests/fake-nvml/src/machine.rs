@@ -30,7 +30,8 @@ pub(crate) struct Gpu {
     pub(crate) capability: (i32, i32),
     /// Generation and width.
     pub(crate) pcie: Option<(u32, u32)>,
-    pub(crate) c2c: bool,
+    /// The links of C2C.
+    pub(crate) c2c: u32,
     /// The instances that it is divided into, if it is.
     pub(crate) instances: Option<Vec<Instance>>,
     pub(crate) fabric: Option<Fabric>,
@@ -169,7 +170,11 @@ fn gpu(topology: &Topology, id: NodeId, all: &[NodeId]) -> Gpu {
             let generation = (1..=6).find(|generation| rates::pcie(*generation, lanes).rate == link.rate)?;
             Some((generation.into(), lanes.into()))
         }),
-        c2c: links().any(|(_, link)| link.kind == LinkKind::C2c),
+        c2c: links()
+            .filter(|(_, link)| link.kind == LinkKind::C2c)
+            .filter_map(|(_, link)| link.lanes)
+            .map(u32::from)
+            .sum(),
         instances: None,
         fabric: None,
         links: Vec::new(),

@@ -232,13 +232,20 @@ impl Filler<'_> {
     }
 
     fn gpu(&mut self, base: &mut Gpu, other: &Gpu) {
-        self.compare("index", &base.index, &other.index);
+        // A benchmark counts the GPUs that it was shown, and in CUDA's order.
+        if self.other != Provenance::Measurement {
+            self.compare("index", &base.index, &other.index);
+        }
         self.option("device number", &mut base.minor, other.minor.as_ref());
         self.option("serial number", &mut base.serial, other.serial.as_ref());
         self.option("model", &mut base.model, other.model.as_ref());
         self.option("compute capability", &mut base.compute_capability, other.compute_capability.as_ref());
         self.option("UUID", &mut base.uuid, other.uuid.as_ref());
-        self.address(&mut base.address, other.address);
+        let bus = |address: Option<PciAddress>| address.map(|own| (own.bus, own.device));
+        // Some benchmarks leave the domain out.
+        if self.other != Provenance::Measurement || bus(base.address) != bus(other.address) {
+            self.address(&mut base.address, other.address);
+        }
         self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
         self.stated("NUMA node of its memory", &mut base.memory_node, &other.memory_node);
         self.pci(&mut base.pci, &other.pci);

@@ -3,7 +3,8 @@
 //! Keys are tried from the surest to the weakest, each among the nodes that are still unmatched on both sides.
 //! Among equal keys the first belongs to the first, so that a fragment matches itself.
 
-use crate::model::{Nic, Node, NodeId, NodeKind, tree};
+use crate::ids::PciAddress;
+use crate::model::{Nic, Node, NodeId, NodeKind, Provenance, tree};
 use std::collections::{BTreeMap, VecDeque};
 
 /// For each node of `other` its node of `base`.
@@ -14,6 +15,10 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     matching.put(NodeId::MACHINE, NodeId::MACHINE);
     matching.by(|_, _, kind| kind.as_gpu()?.uuid);
     matching.by(|_, _, kind| kind.as_gpu()?.address);
+    if other.first().is_some_and(|machine| machine.provenance == Provenance::Measurement) {
+        // Some benchmarks leave the domain out.
+        matching.by(|side, _, kind| side.only_bus(kind.as_gpu()?.address?));
+    }
     matching.by(|_, _, kind| kind.as_gpu().map(|gpu| gpu.index));
     matching.by(|_, _, kind| kind.as_nic()?.address);
     matching.by(|_, _, kind| Some(rdma_device(kind.as_nic()?).to_owned()));
@@ -60,6 +65,15 @@ struct Side<'a> {
     nodes: &'a [Node],
     /// The lowest PU of each core.
     first_pus: BTreeMap<usize, u32>,
+}
+
+impl Side<'_> {
+    /// The bus and the device of an address, if only one GPU has them.
+    fn only_bus(&self, address: PciAddress) -> Option<(u8, u8)> {
+        let place = |address: PciAddress| (address.bus, address.device);
+        let gpus = self.nodes.iter().filter_map(|node| node.kind.as_gpu()?.address);
+        (gpus.filter(|own| place(*own) == place(address)).count() == 1).then(|| place(address))
+    }
 }
 
 struct Matching<'a> {

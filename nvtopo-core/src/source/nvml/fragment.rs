@@ -91,10 +91,10 @@ impl<'a> Build<'a> {
             let up = &gpu.c2c_up;
             let speeds: Option<Vec<Bandwidth>> =
                 up.iter().map(|speed| speed.map(Bandwidth::from_mb_per_s)).collect();
+            let links = u16::try_from(up.len()).ok().filter(|links| *links > 0);
             let link = Link {
-                lanes: u16::try_from(up.len()).ok().filter(|lanes| *lanes > 0),
                 reported: speeds.filter(|speeds| !speeds.is_empty()).map(|speeds| speeds.into_iter().sum()),
-                ..rates::c2c()
+                ..links.map_or_else(|| rates::c2c_of(gpu.capability.map(|own| own.0)), rates::c2c)
             };
             self.fragment.link(node, *id, link);
             if let Some(all) = gpu.c2c_links.filter(|all| (1..*all as usize).contains(&up.len())) {

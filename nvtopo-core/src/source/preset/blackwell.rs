@@ -77,10 +77,10 @@ pub(super) const GB200_NVL72_TRAY: Layout = Layout {
         trunk: 0,
     },
     coherent: &[
-        Coherent { gpu: 0, cpu_node: 0, memory_node: 2, distances: (80, 120) },
-        Coherent { gpu: 1, cpu_node: 0, memory_node: 10, distances: (80, 120) },
-        Coherent { gpu: 2, cpu_node: 1, memory_node: 18, distances: (80, 120) },
-        Coherent { gpu: 3, cpu_node: 1, memory_node: 26, distances: (80, 120) },
+        Coherent { gpu: 0, cpu_node: 0, memory_node: 2, distances: (80, 120), links: 5 },
+        Coherent { gpu: 1, cpu_node: 0, memory_node: 10, distances: (80, 120), links: 5 },
+        Coherent { gpu: 2, cpu_node: 1, memory_node: 18, distances: (80, 120), links: 5 },
+        Coherent { gpu: 3, cpu_node: 1, memory_node: 26, distances: (80, 120), links: 5 },
     ],
     remarks: &["the NVSwitches are outside of the tray, and reach the 68 other GPUs of the rack too"],
 };

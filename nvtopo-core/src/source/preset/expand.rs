@@ -158,7 +158,7 @@ impl Expansion<'_> {
         let package = self.packages[(coherent.cpu_node / self.layout.cpu.nodes) as usize];
         let node = self.fragment.add(package, NodeKind::NumaNode(kind));
         self.nodes.insert(coherent.memory_node, node);
-        self.fragment.link(cpu, gpu, rates::c2c());
+        self.fragment.link(cpu, gpu, rates::c2c(coherent.links));
     }
 
     fn nvlinks(&mut self) {

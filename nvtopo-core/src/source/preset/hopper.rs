@@ -66,6 +66,6 @@ pub(super) const GH200: Layout = Layout {
     pcie: 5,
     bridges: &[Bridge { node: 0, below: &[Gpu(0, domain(9, 1))] }],
     nvlink: Nvlink::None,
-    coherent: &[Coherent { gpu: 0, cpu_node: 0, memory_node: 1, distances: (80, 80) }],
+    coherent: &[Coherent { gpu: 0, cpu_node: 0, memory_node: 1, distances: (80, 80), links: 10 }],
     remarks: &["the superchip fixes no NIC: its server's maker does"],
 };

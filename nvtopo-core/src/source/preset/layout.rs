@@ -110,6 +110,8 @@ pub(super) struct Coherent {
     pub(super) memory_node: u32,
     /// The kernel's distance between the two, and to every other node.
     pub(super) distances: (u32, u32),
+    /// The links of C2C.
+    pub(super) links: u16,
 }
 
 /// Device 0 of a bus.
