@@ -14,7 +14,7 @@ case $reader in
 hwloc-xml) find tests/data/hwloc-xml -name '*.xml' -size -200k -exec cp {} "$seeds" \; ;;
 smi-matrix) cp tests/data/topo-m/*.txt "$seeds" ;;
 nvlink-status) cp tests/data/nvlink-status/*.txt "$seeds" ;;
-measured) cp tests/data/measured/*.txt tests/data/perftest/*.txt "$seeds" ;;
+measured) cp tests/data/measured/* tests/data/perftest/*.txt "$seeds" ;;
 json)
     cargo build --release --quiet --package nvtopo-cli
     target/release/nvtopo presets --format json | sed -n 's/.*"name": *"\([^"]*\)".*/\1/p' | while read -r preset; do
