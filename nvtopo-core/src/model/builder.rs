@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::merge::merge;
 use crate::model::{
-    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology,
+    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Solved, Topology,
 };
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
@@ -87,7 +87,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         graph.add_edge(NodeIndex::new(a.index()), NodeIndex::new(b.index()), link);
     }
     let gpus = devices.iter().filter(|id| graph[NodeIndex::new(id.index())].kind.as_gpu().is_some()).count();
-    Ok(Topology(Arc::new(Inner {
+    let inner = Inner {
         graph,
         devices,
         gpus,
@@ -99,7 +99,8 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         dialect: fragment.dialect,
         nvlink_known: fragment.nvlink_known,
         computed: Computed::default(),
-    })))
+    };
+    Ok(Topology(Arc::new(inner), Solved::default()))
 }
 
 /// GPUs by index, then NICs in the order given; names must be unique.

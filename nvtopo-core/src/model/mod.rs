@@ -57,7 +57,11 @@ pub const MAX_DEVICES: usize = 2048;
 /// ```
 #[doc(alias = "hwloc_topology_t")]
 #[derive(Clone)]
-pub struct Topology(Arc<Inner>);
+pub struct Topology(Arc<Inner>, Solved);
+
+/// What the solver keeps for a topology, of a type of its own. It holds a topology in turn, so it is apart from what that
+/// consists of: else neither would ever be freed.
+pub(crate) type Solved = Arc<OnceLock<Arc<dyn Any + Send + Sync>>>;
 
 struct Inner {
     graph: UnGraph<Node, Link>,
@@ -86,8 +90,6 @@ pub(crate) struct Computed {
     pub(crate) shares: OnceLock<Shares>,
     /// The NIC of each GPU.
     pub(crate) nics: OnceLock<Vec<Option<usize>>>,
-    /// The solver's own type.
-    pub(crate) class: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Topology {
@@ -267,7 +269,7 @@ impl Topology {
     /// The same machine with other facts about its links.
     pub(crate) fn map_links(&self, change: impl Fn(&Link) -> Link) -> Self {
         let own = &self.0;
-        Self(Arc::new(Inner {
+        let inner = Inner {
             graph: own.graph.map(|_, node| node.clone(), |_, link| change(link)),
             devices: own.devices.clone(),
             gpus: own.gpus,
@@ -279,7 +281,8 @@ impl Topology {
             dialect: own.dialect,
             nvlink_known: own.nvlink_known,
             computed: Computed::default(),
-        }))
+        };
+        Self(Arc::new(inner), Solved::default())
     }
 
     /// The NVLinks by their ends, computed once.
@@ -289,6 +292,16 @@ impl Topology {
 
     pub(crate) fn computed(&self) -> &Computed {
         &self.0.computed
+    }
+
+    /// What the solver keeps for it.
+    pub(crate) fn solved(&self) -> &Solved {
+        &self.1
+    }
+
+    /// The same topology, for what the solver keeps to hold.
+    pub(crate) fn apart(&self) -> Self {
+        Self(Arc::clone(&self.0), Solved::default())
     }
 }
 

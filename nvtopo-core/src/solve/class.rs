@@ -33,7 +33,7 @@ impl Class {
         if gpus > MAX_CANDIDATES {
             return Err(too_many(gpus));
         }
-        let cell = topology.computed().class.get_or_init(|| shared(topology));
+        let cell = topology.solved().get_or_init(|| shared(topology));
         match Arc::clone(cell).downcast() {
             Ok(class) => Ok(class),
             Err(_) => unreachable!("only this function fills the cell"),
@@ -187,4 +187,24 @@ fn key(topology: &Topology) -> Vec<u64> {
 fn too_many(gpus: usize) -> Error {
     let text = format!("{gpus} GPUs are more than the {MAX_CANDIDATES} that one request chooses from");
     Error::new(ErrorKind::Unsupported, text).help("name fewer with --only, such as one NVLink group")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Request;
+
+    #[test]
+    fn a_machine_that_is_gone_leaves_nothing_behind() {
+        let topology = Topology::preset("dgx-1-v100").unwrap();
+        // As one that went out of what machines share.
+        let all: Vec<usize> = (0..8).collect();
+        let class = Arc::new(Class::new(Weights::of(&topology, &all)));
+        let kept = Arc::downgrade(&class);
+        assert!(topology.solved().set(class).is_ok());
+        assert_eq!(Request::gpus(4).solve(&topology).unwrap().gpu_indices(), [0, 1, 2, 3]);
+        assert!(kept.upgrade().is_some());
+        drop(topology);
+        assert!(kept.upgrade().is_none());
+    }
 }

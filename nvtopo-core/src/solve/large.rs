@@ -36,7 +36,7 @@ impl<'a> Large<'a> {
         criteria: Criteria,
     ) -> Result<Option<Self>> {
         let compute = || Arc::new(Domains::of(topology)) as Arc<_>;
-        let kept = Arc::clone(topology.computed().class.get_or_init(compute));
+        let kept = Arc::clone(topology.solved().get_or_init(compute));
         let Ok(domains) = kept.downcast::<Option<Domains>>() else {
             unreachable!("machines of so many GPUs have no class")
         };

@@ -98,7 +98,7 @@ impl Weights {
         let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
         Self {
-            topology: topology.clone(),
+            topology: topology.apart(),
             positions: gpus.to_vec(),
             count: gpus.len(),
             cells,
