@@ -29,9 +29,13 @@ pub struct Live {
     /// NVIDIA's management library. `None`: `libnvidia-ml.so.1`, wherever the system finds it. Without the feature
     /// `nvml` it is never opened.
     pub nvml: Option<PathBuf>,
-    /// How long the driver may take to answer. A GPU that hangs would otherwise hang its reader: after half of that
-    /// time the other GPUs are asked without it, and it stays as one that no job can use. The thread that asked it is
-    /// left behind, as nothing ends such a call.
+    /// How long the driver may take to open its library, and then to open each GPU: without persistence mode it wakes
+    /// every GPU, which takes seconds. Once a GPU is open, each step of asking it may take half as long. All together
+    /// may take this, and half of it for each GPU: 50 seconds on a machine with 8, if it is 10 seconds.
+    ///
+    /// A GPU that hangs would otherwise hang its reader: the others are asked without it, and it stays as one that no
+    /// job can use. The thread that asked it is left behind, as nothing ends such a call. A GPU that was not asked in
+    /// time stays usable, and a note says that little is known of it.
     pub patience: Duration,
 }
 

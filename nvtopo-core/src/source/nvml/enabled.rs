@@ -64,6 +64,7 @@ fn read(nvml: &Nvml, mut seen: Seen, teller: &Teller) -> Result<Seen, NvmlError>
         let device = nvml.device_by_index(index);
         match seen.troubles.check(index, "nvmlDeviceGetHandleByIndex", device) {
             Ok(device) => {
+                teller.tell(News::Opened);
                 let mut gpu = gpu::read(&device, index, &mut seen.troubles, |gpu| known(teller, gpu));
                 known(teller, &gpu);
                 gpu.nvlinks = nvlinks::read(&device, index, &mut seen.troubles);
@@ -95,7 +96,7 @@ fn pairs(nvml: &Nvml, seen: &mut Seen, teller: &Teller) {
     let gpus: Vec<u32> = seen.gpus.iter().map(|gpu| gpu.index).collect();
     let devices: Vec<Option<Device<'_>>> = gpus
         .iter()
-        .map(|index| if seen.troubles.is_hung(*index) { None } else { nvml.device_by_index(*index).ok() })
+        .map(|index| if seen.troubles.is_silent(*index) { None } else { nvml.device_by_index(*index).ok() })
         .collect();
     for (a, device) in devices.iter().enumerate() {
         for (b, other) in devices.iter().enumerate().skip(a + 1) {

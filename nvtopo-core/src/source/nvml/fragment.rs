@@ -70,8 +70,10 @@ impl<'a> Build<'a> {
             self.ids.push(id);
         }
         for index in &self.seen.lost {
-            let why = nodes::unusable_by_calls(*index, &self.seen.troubles);
-            let unusable = Some(why.unwrap_or("cannot be opened by the driver").to_owned());
+            let troubles = &self.seen.troubles;
+            let why = nodes::unusable_by_calls(*index, troubles);
+            let refused = (!troubles.is_unasked(*index)).then_some("cannot be opened by the driver");
+            let unusable = why.or(refused).map(str::to_owned);
             let kind = NodeKind::Gpu(Box::new(Gpu { index: *index, unusable, ..Gpu::default() }));
             self.fragment.add(NodeId::MACHINE, kind);
         }
@@ -152,9 +154,10 @@ impl<'a> Build<'a> {
             tell(some, &format!("NVLinks lead to {what}; they were left out"));
         }
         // A GPU that is gone or hangs has no link to be used; its note is written already.
-        let dead = |index| self.seen.troubles.is_lost(index) || self.seen.troubles.is_hung(index);
+        let troubles = &self.seen.troubles;
+        let dead = |index| troubles.is_lost(index) || troubles.is_hung(index) || troubles.is_unasked(index);
         let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !dead(gpus[gpu].index));
-        let untold = !unknown.is_empty();
+        let untold = !unknown.is_empty() || troubles.any_unasked();
         tell(unknown, "the driver does not tell of all NVLinks");
         if untold {
             self.fragment.set_nvlink_unknown();

@@ -1,10 +1,11 @@
 //! Asking all GPUs, of which some may hang: what was told is kept, and the others are asked on.
 //!
 //! A call that hangs cannot be ended. Its thread is left behind on purpose, with the library open, and another one asks
-//! on. All threads together get as long as patience is; each GPU that hangs takes half of what is left of it.
+//! on. Each GPU has its own limit, and all of them together have one that grows with their count; what was not asked until
+//! then is told as not asked, for nothing is known to be wrong with it.
 
 use super::Refusal;
-use super::mailbox::{self, Deadline, Listener, MOST};
+use super::mailbox::{self, Listener, Patience, Turn};
 use super::seen::{Seen, SeenGpu, SeenP2p};
 use crate::model::PathType;
 use crate::source::json::Text;
@@ -19,6 +20,8 @@ pub(super) enum News {
     Seen(Box<Seen>, u32),
     /// What it asks next.
     At(At),
+    /// The GPU that is asked is open.
+    Opened,
     /// What the GPU that is asked is known by.
     Known(Box<SeenGpu>),
     /// What a pair of GPUs has in common.
@@ -37,43 +40,48 @@ pub(super) enum At {
     Pair([u32; 2], &'static str),
 }
 
-/// Asks, by threads that go on from what is known, until all GPUs have told or patience ends.
+/// Asks, by threads that go on from what is known, until all GPUs have told or time is out.
 pub(super) fn ask(
     patience: Duration,
     question: impl Fn(Seen, &Teller) + Clone + Send + 'static,
 ) -> Result<Box<Seen>, Refusal> {
-    let mut talk = Talk { seen: None, count: 0, at: At::Start };
-    let deadline = Deadline::after(patience);
-    let mut hung = 0;
+    let mut talk = Talk { seen: None, count: 0, at: At::Start, opening: true };
+    let time = Patience::of(patience);
     loop {
         let (known, question) = (talk.seen.as_deref().cloned().unwrap_or_default(), question.clone());
-        let answer = talk.turn(deadline, move |teller| question(known, teller));
+        let turn = talk.turn(time, move |teller| question(known, teller));
         let Some(seen) = &mut talk.seen else {
-            return answer.unwrap_or_else(|| Err(Refusal::silent(patience)));
+            return match turn {
+                Turn::Over(answer) => answer,
+                Turn::Silent | Turn::OutOfTime => Err(Refusal::silent(patience)),
+            };
         };
-        match (answer, std::mem::replace(&mut talk.at, At::Start)) {
-            (Some(Ok(seen)), _) => return Ok(seen),
-            (None, At::Gpu(index, own)) => {
-                hung += 1;
-                hang(seen, index, own);
-                let rest = missing(seen, talk.count);
+        match (turn, std::mem::replace(&mut talk.at, At::Start)) {
+            (Turn::Over(Ok(seen)), _) => return Ok(seen),
+            (Turn::Silent, At::Gpu(index, own)) => {
+                seen.troubles.hang(index);
+                keep(seen, index, own);
                 // Of fewer than two GPUs there is no pair to ask of.
-                let done = rest.is_empty() && seen.gpus.len() < 2;
-                if !done && hung < MOST && !deadline.left().is_zero() {
+                let done = missing(seen, talk.count).is_empty() && seen.gpus.len() < 2;
+                if !done && !time.left(talk.count).is_zero() {
                     continue;
                 }
-                hang_all(seen, rest);
             }
-            (None, At::Pair(gpus, call)) => {
+            (Turn::OutOfTime, At::Gpu(index, own)) => {
+                seen.troubles.pass_over(index);
+                keep(seen, index, own);
+            }
+            (Turn::Silent | Turn::OutOfTime, At::Pair(gpus, call)) => {
                 for gpu in gpus {
                     seen.troubles.fail(gpu, call, "it did not answer in time; one of these GPUs may hang");
                 }
             }
             // After one GPU hung, the library hangs as a whole, or does not open again.
-            (Some(Err(_)), _) | (None, At::Start) => {
-                let rest = missing(seen, talk.count);
-                hang_all(seen, rest);
-            }
+            (Turn::Over(Err(_)), _) | (Turn::Silent | Turn::OutOfTime, At::Start) => {}
+        }
+        for index in missing(seen, talk.count) {
+            seen.troubles.pass_over(index);
+            keep(seen, index, None);
         }
         return Ok(std::mem::take(seen));
     }
@@ -84,17 +92,23 @@ struct Talk {
     seen: Option<Box<Seen>>,
     count: u32,
     at: At,
+    opening: bool,
 }
 
 impl Listener for Talk {
     type News = News;
     type Answer = Box<Seen>;
 
-    fn has_begun(&self) -> bool {
-        self.seen.is_some()
+    fn gpus(&self) -> u32 {
+        self.count
+    }
+
+    fn is_opening(&self) -> bool {
+        self.opening
     }
 
     fn hear(&mut self, news: News) -> Option<Result<Box<Seen>, Refusal>> {
+        self.opening = matches!(news, News::Seen(..) | News::At(At::Start | At::Gpu(..)));
         match (news, &mut self.seen, &mut self.at) {
             (News::Seen(seen, count), ..) => {
                 (self.seen, self.count, self.at) = (Some(seen), count, At::Start);
@@ -106,24 +120,17 @@ impl Listener for Talk {
                 seen.p2p.extend(p2p);
             }
             (News::End(told), ..) => return Some(told),
-            (News::Known(_) | News::Pair(..), ..) => {}
+            (News::Opened | News::Known(_) | News::Pair(..), ..) => {}
         }
         None
     }
 }
 
-/// A GPU that did not answer stays, with what it was known by.
-fn hang(seen: &mut Seen, index: u32, own: Option<Box<SeenGpu>>) {
-    seen.troubles.hang(index);
+/// A GPU that did not tell all stays, with what it was known by.
+fn keep(seen: &mut Seen, index: u32, own: Option<Box<SeenGpu>>) {
     match own {
         Some(own) => seen.gpus.push(*own),
         None => seen.lost.push(index),
-    }
-}
-
-fn hang_all(seen: &mut Seen, gpus: Vec<u32>) {
-    for index in gpus {
-        hang(seen, index, None);
     }
 }
 
@@ -183,9 +190,27 @@ mod tests {
     #[test]
     fn patience_ends_where_all_hang() {
         let start = Instant::now();
-        let seen = four(SECOND, &[0, 1, 2, 3], false);
+        let seen = four(SECOND / 2, &[0, 1, 2, 3], false);
         assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
         assert_eq!((seen.gpus.len(), seen.lost.len()), (0, 4));
+        assert!(seen.troubles.is_hung(0) && !seen.troubles.is_hung(3) && seen.troubles.is_unasked(3));
+    }
+
+    #[test]
+    fn slow_gpus_have_their_own_time() {
+        let question = |mut seen: Seen, teller: &Teller| {
+            for index in missing(&seen, 8) {
+                teller.tell(News::Seen(Box::new(seen.clone()), 8));
+                teller.tell(News::At(At::Gpu(index, None)));
+                std::thread::sleep(SECOND / 5);
+                seen.gpus.push(gpu(index));
+            }
+            teller.tell(News::End(Ok(Box::new(seen))));
+        };
+        let start = Instant::now();
+        let Ok(seen) = ask(SECOND, question) else { panic!("it tells") };
+        assert!(start.elapsed() > SECOND, "{:?}", start.elapsed());
+        assert_eq!((numbers(&seen).len(), seen.lost.len()), (8, 0));
     }
 
     #[test]
