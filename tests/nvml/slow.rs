@@ -76,13 +76,15 @@ fn gpus_that_were_not_asked_are_not_said_to_hang() {
 }
 
 #[test]
-fn a_pair_that_hangs_loses_no_gpu() {
+fn a_pair_that_hangs_loses_no_gpu_and_no_other_pair() {
     let machine = Machine::new("hgx-a100-4");
-    let found = machine.discover("hang:2:nvmlDeviceGetTopologyCommonAncestor");
-    assert_same(&found, &machine.truth, &[]);
-    assert_note(
-        &found,
-        "the driver did not answer nvmlDeviceGetTopologyCommonAncestor: it did not answer in time",
-    );
-    assert!(found.gpus().all(|gpu| gpu.unusable.is_none()));
+    for call in ["nvmlDeviceGetTopologyCommonAncestor", "nvmlDeviceGetP2PStatus"] {
+        let found = machine.discover_within(1000, &format!("hang:2:{call}"));
+        assert_same(&found, &machine.truth, &[]);
+        let note = format!("GPU0, GPU1, GPU2: the driver did not answer {call}: it did not answer in time");
+        assert_note(&found, &note);
+        assert_note(&found, "the driver was not asked what 1 pairs of GPUs have in common");
+        assert_eq!(found.all_p2p().len(), 3, "{call}");
+        assert_eq!(unusable(&found), [None; 4]);
+    }
 }

@@ -26,6 +26,8 @@ pub(in crate::source) struct Troubles {
     /// The GPUs that were not asked, or not of all, before time was out.
     #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
     unasked: Vec<Trouble>,
+    /// How many pairs of GPUs that answer were not asked of, since others hung.
+    pub(super) unasked_pairs: usize,
 }
 
 /// One of them.
@@ -103,10 +105,18 @@ impl Troubles {
         let failed = self.failed.iter().map(|Trouble { call, why, gpus }| {
             format!("{}: the driver did not answer {call}: {why}", names(gpus))
         });
+        let pairs = (self.unasked_pairs > 0).then(|| {
+            format!(
+                "the driver was not asked what {} pairs of GPUs have in common and may do, since it did not answer of \
+                 others in time",
+                self.unasked_pairs
+            )
+        });
         lost.chain(stuck)
             .chain(hung)
             .chain(unasked)
             .chain(failed)
+            .chain(pairs)
             .map(|text| Note { kind: NoteKind::Unknown, text })
             .collect()
     }

@@ -43,13 +43,14 @@ pub(super) enum At {
 /// Asks, by threads that go on from what is known, until all GPUs have told or time is out.
 pub(super) fn ask(
     patience: Duration,
-    question: impl Fn(Seen, &Teller) + Clone + Send + 'static,
+    question: impl Fn(Seen, &Pairs, &Teller) + Clone + Send + 'static,
 ) -> Result<Box<Seen>, Refusal> {
-    let mut talk = Talk { seen: None, count: 0, at: At::Start, opening: true };
+    let mut talk = Talk { seen: None, count: 0, at: At::Start, opening: true, pairs: Pairs::default() };
     let time = Patience::of(patience);
     loop {
         let (known, question) = (talk.seen.as_deref().cloned().unwrap_or_default(), question.clone());
-        let turn = talk.turn(time, move |teller| question(known, teller));
+        let pairs = talk.pairs.clone();
+        let turn = talk.turn(time, move |teller| question(known, &pairs, teller));
         let Some(seen) = &mut talk.seen else {
             return match turn {
                 Turn::Over(answer) => answer,
@@ -57,7 +58,11 @@ pub(super) fn ask(
             };
         };
         match (turn, std::mem::replace(&mut talk.at, At::Start)) {
-            (Turn::Over(Ok(seen)), _) => return Ok(seen),
+            (Turn::Over(Ok(told)), _) => {
+                *seen = told;
+                talk.pairs.count_open(seen);
+                return Ok(std::mem::take(seen));
+            }
             (Turn::Silent, At::Gpu(index, own)) => {
                 seen.troubles.hang(index);
                 keep(seen, index, own);
@@ -67,15 +72,18 @@ pub(super) fn ask(
                     continue;
                 }
             }
+            (Turn::Silent, At::Pair(gpus, call)) => {
+                silent(seen, gpus, call);
+                talk.pairs.hung.push(gpus);
+                if !time.left(talk.count).is_zero() {
+                    continue;
+                }
+            }
             (Turn::OutOfTime, At::Gpu(index, own)) => {
                 seen.troubles.pass_over(index);
                 keep(seen, index, own);
             }
-            (Turn::Silent | Turn::OutOfTime, At::Pair(gpus, call)) => {
-                for gpu in gpus {
-                    seen.troubles.fail(gpu, call, "it did not answer in time; one of these GPUs may hang");
-                }
-            }
+            (Turn::OutOfTime, At::Pair(gpus, call)) => silent(seen, gpus, call),
             // After one GPU hung, the library hangs as a whole, or does not open again.
             (Turn::Over(Err(_)), _) | (Turn::Silent | Turn::OutOfTime, At::Start) => {}
         }
@@ -83,6 +91,7 @@ pub(super) fn ask(
             seen.troubles.pass_over(index);
             keep(seen, index, None);
         }
+        talk.pairs.count_open(seen);
         return Ok(std::mem::take(seen));
     }
 }
@@ -93,6 +102,39 @@ struct Talk {
     count: u32,
     at: At,
     opening: bool,
+    pairs: Pairs,
+}
+
+/// Which pairs of GPUs were asked of, by their numbers.
+#[derive(Clone, Default)]
+pub(super) struct Pairs {
+    asked: BTreeSet<[u32; 2]>,
+    /// Those of which a call hung.
+    hung: Vec<[u32; 2]>,
+}
+
+impl Pairs {
+    /// Whether a pair is still to be asked of. Where two calls with a GPU hung, no other is begun: each costs time.
+    pub(super) fn is_open(&self, pair: [u32; 2]) -> bool {
+        let hangs = |gpu: &u32| self.hung.iter().filter(|pair| pair.contains(gpu)).count() > 1;
+        !self.asked.contains(&pair) && !pair.iter().any(hangs)
+    }
+
+    /// Counts those of GPUs that answer which nobody asked of.
+    fn count_open(&self, seen: &mut Seen) {
+        let troubles = &seen.troubles;
+        let answers =
+            |gpu: &u32| !(troubles.is_lost(*gpu) || troubles.is_stuck(*gpu) || troubles.is_silent(*gpu));
+        let gpus: Vec<u32> = seen.gpus.iter().map(|gpu| gpu.index).filter(answers).collect();
+        let pairs = gpus.iter().enumerate().flat_map(|(place, a)| gpus[..place].iter().map(|b| [*b, *a]));
+        seen.troubles.unasked_pairs = pairs.filter(|pair| !self.asked.contains(pair)).count();
+    }
+}
+
+fn silent(seen: &mut Seen, pair: [u32; 2], call: &str) {
+    for gpu in pair {
+        seen.troubles.fail(gpu, call, "it did not answer in time; one of these GPUs may hang");
+    }
 }
 
 impl Listener for Talk {
@@ -113,7 +155,12 @@ impl Listener for Talk {
             (News::Seen(seen, count), ..) => {
                 (self.seen, self.count, self.at) = (Some(seen), count, At::Start);
             }
-            (News::At(at), ..) => self.at = at,
+            (News::At(at), ..) => {
+                if let At::Pair(pair, _) = at {
+                    self.pairs.asked.insert(pair);
+                }
+                self.at = at;
+            }
             (News::Known(gpu), _, At::Gpu(_, own)) => *own = Some(gpu),
             (News::Pair(path, p2p), Some(seen), _) => {
                 seen.paths.extend(path);
@@ -154,7 +201,7 @@ mod tests {
 
     /// Asks four GPUs in turn, of which some hang, known by their numbers or not at all.
     fn four(patience: Duration, hanging: &'static [u32], known: bool) -> Box<Seen> {
-        let question = move |mut seen: Seen, teller: &Teller| {
+        let question = move |mut seen: Seen, _: &Pairs, teller: &Teller| {
             for index in missing(&seen, 4) {
                 teller.tell(News::Seen(Box::new(seen.clone()), 4));
                 teller.tell(News::At(At::Gpu(index, None)));
@@ -198,7 +245,7 @@ mod tests {
 
     #[test]
     fn slow_gpus_have_their_own_time() {
-        let question = |mut seen: Seen, teller: &Teller| {
+        let question = |mut seen: Seen, _: &Pairs, teller: &Teller| {
             for index in missing(&seen, 8) {
                 teller.tell(News::Seen(Box::new(seen.clone()), 8));
                 teller.tell(News::At(At::Gpu(index, None)));
@@ -215,14 +262,16 @@ mod tests {
 
     #[test]
     fn work_that_breaks_off_or_never_begins_is_told() {
-        let why = |question: fn(Seen, &Teller)| match ask(SECOND / 10, question) {
+        let why = |question: fn(Seen, &Pairs, &Teller)| match ask(SECOND / 10, question) {
             Err(Refusal::Failed(why)) => why,
             _ => panic!("it fails"),
         };
-        assert_eq!(why(|_, _| {}), "asking it broke off");
-        assert!(why(|_, _| std::thread::sleep(600 * SECOND)).contains("did not answer within 0.1 seconds"));
+        assert_eq!(why(|_, _, _| {}), "asking it broke off");
+        assert!(
+            why(|_, _, _| std::thread::sleep(600 * SECOND)).contains("did not answer within 0.1 seconds")
+        );
         // What was told before the library hung in its own end counts.
-        let told = |_: Seen, teller: &Teller| {
+        let told = |_: Seen, _: &Pairs, teller: &Teller| {
             teller.tell(News::End(Ok(Box::new(Seen { lost: vec![7], ..Seen::default() }))));
             std::thread::sleep(600 * SECOND);
         };
@@ -230,15 +279,32 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_that_hangs_loses_no_gpu() {
-        let question = |_: Seen, teller: &Teller| {
-            let seen = Seen { gpus: vec![gpu(0), gpu(1)], ..Seen::default() };
-            teller.tell(News::Seen(Box::new(seen), 2));
-            teller.tell(News::At(At::Pair([0, 1], "call")));
-            std::thread::sleep(600 * SECOND);
+    fn pairs_that_hang_lose_no_gpu_and_no_other_pair() {
+        // GPU1 hangs in all calls with others.
+        let question = |seen: Seen, pairs: &Pairs, teller: &Teller| {
+            let seen =
+                if seen.gpus.is_empty() { Seen { gpus: (0..5).map(gpu).collect(), ..seen } } else { seen };
+            teller.tell(News::Seen(Box::new(seen.clone()), 5));
+            let all = (0..5).flat_map(|a| (a + 1..5).map(move |b| [a, b]));
+            for pair in all.filter(|pair| pairs.is_open(*pair)) {
+                teller.tell(News::At(At::Pair(pair, "call")));
+                if pair.contains(&1) {
+                    std::thread::sleep(600 * SECOND);
+                }
+                let [a, b] = pair.map(|gpu| gpu as usize);
+                teller.tell(News::Pair(Some((a, b, Text(PathType::Sys))), None));
+            }
+            teller.tell(News::End(Err(Refusal::broken_off())));
         };
-        let Ok(seen) = ask(SECOND / 5, question) else { panic!("it tells") };
-        assert_eq!(seen.gpus.len(), 2);
-        assert!(seen.troubles.notes()[0].text.contains("GPU0, GPU1: the driver did not answer call"));
+        let Ok(seen) = ask(SECOND, question) else { panic!("it tells") };
+        assert_eq!(seen.gpus.len(), 5);
+        assert_eq!(seen.paths.len(), 6);
+        assert_eq!(seen.troubles.unasked_pairs, 2);
+        let notes = seen.troubles.notes();
+        assert!(
+            notes[0].text.contains("GPU0, GPU1, GPU2: the driver did not answer call"),
+            "{}",
+            notes[0].text
+        );
     }
 }
