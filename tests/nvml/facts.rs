@@ -131,6 +131,16 @@ fn a_link_that_is_down_has_no_speed_and_no_end() {
 }
 
 #[test]
+fn a_link_that_sleeps_is_up() {
+    let machine = Machine::new("dgx-h100");
+    let found = machine.discover("asleep:2:5,asleep:2:6");
+    assert_same(&found, &machine.truth, &[]);
+    assert_eq!(faults_noted(&found), Vec::<String>::new());
+    assert!(found.nvlink_known());
+    assert_eq!(gpu(&found, 2).nvlinks[5], gpu(&machine.discover(""), 2).nvlinks[5]);
+}
+
+#[test]
 fn libraries_that_know_36_links_are_read_to_the_end() {
     let text = with_names("dgx-b200").to_json();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -3,7 +3,7 @@
 //! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that
 //! not even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it),
 //! `hang:3` (once it has a handle), `hang:3:CALL`, `slow:3:CALL:200` (it takes as many milliseconds), `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
-//! `down:3:5` (NVLink 5), `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
+//! `down:3:5` (NVLink 5), `asleep:3:5`, `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
 //! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
 //! that status (4 is a setting); `fabric:in-progress`,
@@ -106,10 +106,10 @@ impl Faults {
         self.of(&format!("recovery:{gpu}")).and_then(|action| action.parse().ok()).unwrap_or_default()
     }
 
-    /// The NVLinks that are down, by GPU and number.
-    pub(crate) fn down(&self) -> impl Iterator<Item = (u32, usize)> {
-        self.words.iter().filter_map(|word| {
-            let (gpu, link) = word.strip_prefix("down:")?.split_once(':')?;
+    /// The NVLinks that are down, or asleep, by GPU and number.
+    pub(crate) fn links(&self, what: &str) -> impl Iterator<Item = (u32, usize)> {
+        self.words.iter().filter_map(move |word| {
+            let (gpu, link) = word.strip_prefix(what)?.strip_prefix(':')?.split_once(':')?;
             Some((gpu.parse().ok()?, link.parse().ok()?))
         })
     }
