@@ -14,14 +14,14 @@ fn p2p(topology: &Topology, a: usize, b: usize) -> &P2p {
     topology.p2p(topology.devices()[a], topology.devices()[b]).unwrap()
 }
 
-/// What the stand-in says that an NVLink carries, and its generation as drivers tell it.
+/// What the stand-in says that an NVLink carries, and its generation.
 fn of_link(gpu: &Gpu) -> (u64, u8) {
     let capability = gpu.compute_capability.unwrap();
     match (capability.major, capability.minor) {
         (7, _) => (25_781, 2),
         (8, 0) => (25_000, 3),
         (8, _) => (14_062, 3),
-        (9, _) => (26_562, 5),
+        (9, _) => (26_562, 4),
         _ => (53_125, 5),
     }
 }
