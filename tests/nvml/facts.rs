@@ -204,6 +204,11 @@ fn c2c_has_its_links_and_what_they_carry() {
     assert_note(&found, "GPU0: 9 of 10 links of NVLink-C2C are up");
     let found = machine.discover("unsupported:field-170");
     assert_eq!(c2c(&found), [(None, rates::c2c().rate, None)]);
+    for fault in ["failing", "unsupported"] {
+        let found = machine.discover(&format!("{fault}:nvmlDeviceGetMemoryAffinity"));
+        assert_eq!(c2c(&found), []);
+        assert_note(&found, "GPU0: NVLink-C2C joins it with a CPU, and the driver does not tell with which");
+    }
     assert_eq!(c2c(&Machine::new("dgx-h100").discover("")), []);
 }
 

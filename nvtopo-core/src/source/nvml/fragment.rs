@@ -84,8 +84,8 @@ impl<'a> Build<'a> {
     fn c2c(&mut self) {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (gpu, id) in self.seen.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
-            let own = stated::<NodeSet>(gpu.nodes.as_deref());
-            let Some(os_index) = own.known().and_then(NodeSet::first) else { continue };
+            // A note says that it is not known.
+            let Some(os_index) = cpu_node(gpu) else { continue };
             let node = *nodes.entry(os_index).or_insert_with(|| {
                 let kind = NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() });
                 self.fragment.add(NodeId::MACHINE, kind)
@@ -145,6 +145,14 @@ impl<'a> Build<'a> {
         tell(
             which(&|gpu| mig(gpu).0 != mig(gpu).1),
             "whether it is divided (MIG) changes with its next reset",
+        );
+        tell(
+            which(&|gpu| gpus[gpu].placements_denied),
+            "where its instances (MIG) lie is told to administrators only",
+        );
+        tell(
+            which(&|gpu| gpus[gpu].c2c && cpu_node(&gpus[gpu]).is_none()),
+            "NVLink-C2C joins it with a CPU, and the driver does not tell with which; it was left out",
         );
         for (state, text) in nodes::FABRIC_NOTES {
             tell(which(&|gpu| nodes::fabric_trouble(&gpus[gpu]) == Some(*state)), text);
@@ -207,4 +215,9 @@ impl<'a> Build<'a> {
             self.fragment.note(NoteKind::Conflict, text);
         }
     }
+}
+
+/// The NUMA node that C2C leads to.
+fn cpu_node(gpu: &SeenGpu) -> Option<u32> {
+    stated::<NodeSet>(gpu.nodes.as_deref()).known().and_then(NodeSet::first)
 }
