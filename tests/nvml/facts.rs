@@ -213,6 +213,25 @@ fn c2c_has_its_links_and_what_they_carry() {
 }
 
 #[test]
+fn memory_of_gpus_is_known_as_such_without_the_kernels_word() {
+    for (preset, count) in [("gh200", 1), ("gb200-nvl72-tray", 4), ("dgx-h100", 0)] {
+        let machine = Machine::new(preset);
+        let memory = |topology: &Topology| {
+            topology.numa_nodes().map(|node| (node.os_index, node.gpu)).collect::<BTreeMap<_, _>>()
+        };
+        let whole = memory(&machine.discover(""));
+        assert_eq!(whole.values().flatten().count(), count, "{preset}");
+        _ = std::fs::remove_dir_all(machine.folder.join("root/proc"));
+        let found = machine.discover("");
+        assert_eq!(memory(&found), whole, "{preset}");
+        assert_same(&found, &machine.truth, &[]);
+        // Nor the driver's.
+        let found = machine.discover("unsupported:nvmlDeviceGetNumaNodeId");
+        assert_eq!(memory(&found).values().flatten().count(), 0, "{preset}");
+    }
+}
+
+#[test]
 fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
     let machine = Machine::new("dgx-h100");
     let fabric = |topology: &Topology| gpu(topology, 5).fabric.clone().unwrap();

@@ -107,6 +107,7 @@ fn without_driver(kernel: &mut Fragment, why: &str) {
 fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
     number(&mut kernel, &told);
     fill_pcie(&mut kernel, &told.pcie);
+    mark_memory(&mut kernel, &told.fragment);
     TopologyBuilder::new().with(kernel).with(told.fragment).merged()
 }
 
@@ -157,6 +158,25 @@ fn fill_pcie(kernel: &mut Fragment, pcie: &BTreeMap<PciAddress, crate::model::Li
         let own = address.and_then(|address| pcie.get(address));
         if let (LinkKind::Pcie, None, Some(own)) = (link.kind, link.rate, own) {
             *link = own.clone();
+        }
+    }
+}
+
+/// The driver's word for NUMA nodes that are the memory of GPUs, where the kernel's files do not say it, as in containers
+/// without `/proc/driver`. A node with CPUs is the machine's memory, which an integrated GPU merely uses.
+fn mark_memory(kernel: &mut Fragment, driver: &Fragment) {
+    let mut memory: BTreeMap<u32, PciAddress> = BTreeMap::new();
+    for gpu in driver.nodes.iter().filter_map(|node| node.kind.as_gpu()) {
+        if let (Some(node), Some(address)) = (gpu.memory_node.known(), gpu.address) {
+            memory.entry(*node).or_insert(address);
+        }
+    }
+    for node in &mut kernel.nodes {
+        if let NodeKind::NumaNode(numa) = &mut node.kind
+            && numa.cpus.is_empty()
+            && numa.gpu.is_none()
+        {
+            numa.gpu = memory.get(&numa.os_index).copied();
         }
     }
 }
