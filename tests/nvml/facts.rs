@@ -243,7 +243,7 @@ fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
             "fabric:in-progress",
             FabricState::InProgress,
             None,
-            "GPU0, GPU1, GPU2 and 5 more: the NVLink fabric is still",
+            "GPU0, GPU1, GPU2 and 5 more: the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start",
         ),
         ("fabric:not-started", FabricState::NotStarted, None, "is the fabric manager running?"),
         ("fabric:failed", FabricState::Completed, Some(23), "the NVLink fabric did not take it in"),

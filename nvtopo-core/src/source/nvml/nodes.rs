@@ -132,14 +132,17 @@ pub(super) enum FabricTrouble {
     Failed,
 }
 
+/// As notes. Source of the error: CUDA's `CUDA_ERROR_SYSTEM_NOT_READY`.
 pub(super) const FABRIC_NOTES: &[(FabricTrouble, &str)] = &[
     (
         FabricTrouble::NotStarted,
-        "the NVLink fabric has not begun to take it in, so that NVLinks cannot be used; is the fabric manager running?",
+        "the NVLink fabric has not begun to take it in, so that NVLinks cannot be used, and CUDA may not start at all \
+         (error 802); is the fabric manager running?",
     ),
     (
         FabricTrouble::InProgress,
-        "the NVLink fabric is still taking it in, and NVLinks cannot be used until then",
+        "the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start at all \
+         (error 802)",
     ),
     (FabricTrouble::Failed, "the NVLink fabric did not take it in, so that NVLinks cannot be used"),
 ];
