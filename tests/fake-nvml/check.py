@@ -351,6 +351,7 @@ def main(folder):
             ("dgx-h100", "fabric:in-progress"),
             ("dgx-h100", "fabric:failed,recovery:3:1,recovery:5:2"),
             ("dgx-h100", "down:2:17,anonymous"),
+            ("dgx-h100", "asleep:2:5"),
             ("dgx-1-v100", "down:0:0"),
             ("hgx-a100-4", "p2p:4"),
             ("gh200", "c2c-down:0:3"),
