@@ -14,14 +14,14 @@ fn p2p(topology: &Topology, a: usize, b: usize) -> &P2p {
     topology.p2p(topology.devices()[a], topology.devices()[b]).unwrap()
 }
 
-/// What the stand-in says that an NVLink carries, and its generation as drivers tell it.
+/// What the stand-in says that an NVLink carries, and its generation.
 fn of_link(gpu: &Gpu) -> (u64, u8) {
     let capability = gpu.compute_capability.unwrap();
     match (capability.major, capability.minor) {
         (7, _) => (25_781, 2),
         (8, 0) => (25_000, 3),
         (8, _) => (14_062, 3),
-        (9, _) => (26_562, 5),
+        (9, _) => (26_562, 4),
         _ => (53_125, 5),
     }
 }
@@ -131,6 +131,16 @@ fn a_link_that_is_down_has_no_speed_and_no_end() {
 }
 
 #[test]
+fn a_link_that_sleeps_is_up() {
+    let machine = Machine::new("dgx-h100");
+    let found = machine.discover("asleep:2:5,asleep:2:6");
+    assert_same(&found, &machine.truth, &[]);
+    assert_eq!(faults_noted(&found), Vec::<String>::new());
+    assert!(found.nvlink_known());
+    assert_eq!(gpu(&found, 2).nvlinks[5], gpu(&machine.discover(""), 2).nvlinks[5]);
+}
+
+#[test]
 fn libraries_that_know_36_links_are_read_to_the_end() {
     let text = with_names("dgx-b200").to_json();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -194,7 +204,31 @@ fn c2c_has_its_links_and_what_they_carry() {
     assert_note(&found, "GPU0: 9 of 10 links of NVLink-C2C are up");
     let found = machine.discover("unsupported:field-170");
     assert_eq!(c2c(&found), [(None, rates::c2c(10).rate, None)]);
+    for fault in ["failing", "unsupported"] {
+        let found = machine.discover(&format!("{fault}:nvmlDeviceGetMemoryAffinity"));
+        assert_eq!(c2c(&found), []);
+        assert_note(&found, "GPU0: NVLink-C2C joins it with a CPU, and the driver does not tell with which");
+    }
     assert_eq!(c2c(&Machine::new("dgx-h100").discover("")), []);
+}
+
+#[test]
+fn memory_of_gpus_is_known_as_such_without_the_kernels_word() {
+    for (preset, count) in [("gh200", 1), ("gb200-nvl72-tray", 4), ("dgx-h100", 0)] {
+        let machine = Machine::new(preset);
+        let memory = |topology: &Topology| {
+            topology.numa_nodes().map(|node| (node.os_index, node.gpu)).collect::<BTreeMap<_, _>>()
+        };
+        let whole = memory(&machine.discover(""));
+        assert_eq!(whole.values().flatten().count(), count, "{preset}");
+        _ = std::fs::remove_dir_all(machine.folder.join("root/proc"));
+        let found = machine.discover("");
+        assert_eq!(memory(&found), whole, "{preset}");
+        assert_same(&found, &machine.truth, &[]);
+        // Nor the driver's.
+        let found = machine.discover("unsupported:nvmlDeviceGetNumaNodeId");
+        assert_eq!(memory(&found).values().flatten().count(), 0, "{preset}");
+    }
 }
 
 #[test]
@@ -209,7 +243,7 @@ fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
             "fabric:in-progress",
             FabricState::InProgress,
             None,
-            "GPU0, GPU1, GPU2 and 5 more: the NVLink fabric is still",
+            "GPU0, GPU1, GPU2 and 5 more: the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start",
         ),
         ("fabric:not-started", FabricState::NotStarted, None, "is the fabric manager running?"),
         ("fabric:failed", FabricState::Completed, Some(23), "the NVLink fabric did not take it in"),

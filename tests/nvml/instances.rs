@@ -21,7 +21,9 @@ fn instances_lie_below_their_gpus() {
     let machine = Machine::new("dgx-a100");
     let found = machine.discover("mig:2,mig:4:1g+1g");
     assert_same(&found, &machine.truth, &[]);
-    assert_eq!(faults_noted(&found), Vec::<String>::new());
+    assert_note(&found, "GPU2, GPU4: where its instances (MIG) lie is told to administrators only");
+    assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+    assert_eq!(faults_noted(&machine.discover("mig:2,root")), Vec::<String>::new());
     let all = instances(&found);
     let profiles = |gpu: u32| {
         let own = all.iter().filter(|(own, _)| *own == gpu);

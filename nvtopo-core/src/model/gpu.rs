@@ -140,7 +140,7 @@ pub struct NvLinkPort {
     pub number: u32,
     /// Whether it is up. `None`: the driver did not tell.
     pub up: Option<bool>,
-    /// The generation of NVLink, from 1, as the driver tells it; drivers of H100 are known to tell 5 for 4.
+    /// The generation of NVLink, from 1: that of the GPU's architecture, which drivers of H100 contradict, else the driver's.
     pub generation: Option<u8>,
     /// What the driver reports that it carries, one direction.
     pub reported: Option<Bandwidth>,

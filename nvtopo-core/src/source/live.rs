@@ -29,9 +29,13 @@ pub struct Live {
     /// NVIDIA's management library. `None`: `libnvidia-ml.so.1`, wherever the system finds it. Without the feature
     /// `nvml` it is never opened.
     pub nvml: Option<PathBuf>,
-    /// How long the driver may take to answer. A GPU that hangs would otherwise hang its reader: after half of that
-    /// time the other GPUs are asked without it, and it stays as one that no job can use. The thread that asked it is
-    /// left behind, as nothing ends such a call.
+    /// How long the driver may take to open its library, and then to open each GPU: without persistence mode it wakes
+    /// every GPU, which takes seconds. Once a GPU is open, each step of asking it may take half as long. All together
+    /// may take this, and half of it for each GPU: 50 seconds on a machine with 8, if it is 10 seconds.
+    ///
+    /// A GPU that hangs would otherwise hang its reader: the others are asked without it, and it stays as one that no
+    /// job can use. The thread that asked it is left behind, as nothing ends such a call. A GPU that was not asked in
+    /// time stays usable, and a note says that little is known of it.
     pub patience: Duration,
 }
 
@@ -103,6 +107,7 @@ fn without_driver(kernel: &mut Fragment, why: &str) {
 fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
     number(&mut kernel, &told);
     fill_pcie(&mut kernel, &told.pcie);
+    mark_memory(&mut kernel, &told.fragment);
     TopologyBuilder::new().with(kernel).with(told.fragment).merged()
 }
 
@@ -153,6 +158,25 @@ fn fill_pcie(kernel: &mut Fragment, pcie: &BTreeMap<PciAddress, crate::model::Li
         let own = address.and_then(|address| pcie.get(address));
         if let (LinkKind::Pcie, None, Some(own)) = (link.kind, link.rate, own) {
             *link = own.clone();
+        }
+    }
+}
+
+/// The driver's word for NUMA nodes that are the memory of GPUs, where the kernel's files do not say it, as in containers
+/// without `/proc/driver`. A node with CPUs is the machine's memory, which an integrated GPU merely uses.
+fn mark_memory(kernel: &mut Fragment, driver: &Fragment) {
+    let mut memory: BTreeMap<u32, PciAddress> = BTreeMap::new();
+    for gpu in driver.nodes.iter().filter_map(|node| node.kind.as_gpu()) {
+        if let (Some(node), Some(address)) = (gpu.memory_node.known(), gpu.address) {
+            memory.entry(*node).or_insert(address);
+        }
+    }
+    for node in &mut kernel.nodes {
+        if let NodeKind::NumaNode(numa) = &mut node.kind
+            && numa.cpus.is_empty()
+            && numa.gpu.is_none()
+        {
+            numa.gpu = memory.get(&numa.os_index).copied();
         }
     }
 }

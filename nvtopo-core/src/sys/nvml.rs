@@ -25,6 +25,15 @@ pub(crate) enum RemoteType {
     Unknown,
 }
 
+/// The state of an NVLink, by NVML's number for it. The wrapper's own call knows no link that sleeps.
+pub(crate) fn link_state(device: &Device<'_>, link: u32) -> Result<u32, NvmlError> {
+    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkState.as_ref())?;
+    let mut state = nvml::NVML_NVLINK_STATE_INACTIVE;
+    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
+    nvml_try(unsafe { call(device.handle(), link, &raw mut state) })?;
+    Ok(state)
+}
+
 /// What is at the other end of an NVLink. The wrapper's own call always answers that it is unknown.
 pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkRemoteDeviceType.as_ref())?;

@@ -2,23 +2,31 @@
 //!
 //! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that
 //! not even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it),
-//! `hang:3`, `hang:3:CALL`, `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
-//! `down:3:5` (NVLink 5), `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
+//! `hang:3` (once it has a handle), `hang:3:CALL`, `slow:3:CALL:200` (it takes as many milliseconds), `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
+//! `down:3:5` (NVLink 5), `asleep:3:5`, `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
-//! (`field-164`); `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
+//! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
 //! that status (4 is a setting); `fabric:in-progress`,
 //! `fabric:not-started` and `fabric:failed`; `root` is no fault: this user is an administrator.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+const HANDLE: &str = "nvmlDeviceGetHandleByIndex";
+
 #[derive(Default)]
-pub(crate) struct Faults(Vec<String>);
+pub(crate) struct Faults {
+    words: Vec<String>,
+    /// The GPUs that were woken.
+    awake: Mutex<BTreeSet<u32>>,
+}
 
 impl Faults {
     pub(crate) fn read(text: &str) -> Self {
-        Self(text.split(',').map(|word| word.trim().to_owned()).collect())
+        Self { words: text.split(',').map(|word| word.trim().to_owned()).collect(), ..Self::default() }
     }
 
     pub(crate) fn of_start(&self) -> nvml::nvmlReturn_t {
@@ -30,6 +38,10 @@ impl Faults {
     }
 
     pub(crate) fn of_handle(&self, gpu: u32) -> nvml::nvmlReturn_t {
+        self.wait_for(HANDLE, gpu);
+        if self.awake.lock().unwrap_or_else(PoisonError::into_inner).insert(gpu) {
+            self.slow(HANDLE, gpu);
+        }
         match () {
             () if self.has(&format!("gone:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST,
             () if self.has(&format!("denied:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_NO_PERMISSION,
@@ -38,13 +50,28 @@ impl Faults {
     }
 
     pub(crate) fn of_call(&self, call: &str, gpu: u32) -> nvml::nvmlReturn_t {
-        if self.has(&format!("hang:{gpu}")) || self.has(&format!("hang:{gpu}:{call}")) {
-            std::thread::sleep(Duration::from_secs(3600));
+        if self.has(&format!("hang:{gpu}")) {
+            hang();
         }
+        self.wait_for(call, gpu);
+        self.slow(call, gpu);
         match () {
             () if self.has(&format!("lost:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_GPU_IS_LOST,
             () if self.has(&format!("stuck:{gpu}")) => nvml::nvmlReturn_enum_NVML_ERROR_RESET_REQUIRED,
             () => self.of_name(call),
+        }
+    }
+
+    fn wait_for(&self, call: &str, gpu: u32) {
+        if self.has(&format!("hang:{gpu}:{call}")) {
+            hang();
+        }
+    }
+
+    fn slow(&self, call: &str, gpu: u32) {
+        let own = self.of(&format!("slow:{gpu}:{call}")).or_else(|| self.of(&format!("slow:{call}")));
+        if let Some(milliseconds) = own.and_then(|own| own.parse().ok()) {
+            std::thread::sleep(Duration::from_millis(milliseconds));
         }
     }
 
@@ -79,10 +106,10 @@ impl Faults {
         self.of(&format!("recovery:{gpu}")).and_then(|action| action.parse().ok()).unwrap_or_default()
     }
 
-    /// The NVLinks that are down, by GPU and number.
-    pub(crate) fn down(&self) -> impl Iterator<Item = (u32, usize)> {
-        self.0.iter().filter_map(|word| {
-            let (gpu, link) = word.strip_prefix("down:")?.split_once(':')?;
+    /// The NVLinks that are down, or asleep, by GPU and number.
+    pub(crate) fn links(&self, what: &str) -> impl Iterator<Item = (u32, usize)> {
+        self.words.iter().filter_map(move |word| {
+            let (gpu, link) = word.strip_prefix(what)?.strip_prefix(':')?.split_once(':')?;
             Some((gpu.parse().ok()?, link.parse().ok()?))
         })
     }
@@ -109,14 +136,18 @@ impl Faults {
     }
 
     fn has(&self, word: &str) -> bool {
-        self.0.iter().any(|own| own == word)
+        self.words.iter().any(|own| own == word)
     }
 
     /// What stands after a word and a colon; nothing, if only the word does.
     fn of(&self, word: &str) -> Option<&str> {
-        self.0.iter().find_map(|own| match own.strip_prefix(word)? {
+        self.words.iter().find_map(|own| match own.strip_prefix(word)? {
             "" => Some(""),
             rest => rest.strip_prefix(':'),
         })
     }
+}
+
+fn hang() {
+    std::thread::sleep(Duration::from_secs(3600));
 }

@@ -43,6 +43,8 @@ pub(crate) struct Gpu {
 #[derive(Clone)]
 pub(crate) struct NvLink {
     pub(crate) up: bool,
+    /// Up, and saving power.
+    pub(crate) asleep: bool,
     pub(crate) end: End,
     /// The number of the link at the other end, where that is a GPU.
     far: usize,
@@ -75,8 +77,18 @@ impl Machine {
                 match (place(a), place(b)) {
                     (Some(a), Some(b)) => {
                         let numbers = (gpus[a].links.len(), gpus[b].links.len());
-                        gpus[a].links.push(NvLink { up: true, end: End::Gpu(addresses[b]), far: numbers.1 });
-                        gpus[b].links.push(NvLink { up: true, end: End::Gpu(addresses[a]), far: numbers.0 });
+                        gpus[a].links.push(NvLink {
+                            up: true,
+                            end: End::Gpu(addresses[b]),
+                            far: numbers.1,
+                            asleep: false,
+                        });
+                        gpus[b].links.push(NvLink {
+                            up: true,
+                            end: End::Gpu(addresses[a]),
+                            far: numbers.0,
+                            asleep: false,
+                        });
                     }
                     (Some(gpu), None) => gpus[gpu].links.push(to_switch(topology, b, &faults)),
                     (None, Some(gpu)) => gpus[gpu].links.push(to_switch(topology, a, &faults)),
@@ -89,7 +101,12 @@ impl Machine {
             gpu.instances = faults.mig(gpu.index).map(|profiles| mig::divide(gpu, &profiles));
             gpu.fabric = fabric::of(gpu, &faults);
         }
-        for (gpu, link) in faults.down() {
+        for (gpu, link) in faults.links("asleep") {
+            if let Some(own) = gpus.get_mut(gpu as usize).and_then(|gpu| gpu.links.get_mut(link)) {
+                own.asleep = true;
+            }
+        }
+        for (gpu, link) in faults.links("down") {
             take_down(&mut gpus, gpu as usize, link);
         }
         hide(&mut gpus, &faults);
@@ -123,10 +140,10 @@ fn hide(gpus: &mut Vec<Gpu>, faults: &Faults) {
 
 fn to_switch(topology: &Topology, id: NodeId, faults: &Faults) -> NvLink {
     let NodeKind::NvSwitch(switch) = &topology.node(id).kind else {
-        return NvLink { up: false, end: End::Switch(None), far: 0 };
+        return NvLink { up: false, end: End::Switch(None), far: 0, asleep: false };
     };
     let address = switch.address.filter(|_| !faults.anonymous());
-    NvLink { up: true, end: End::Switch(address), far: 0 }
+    NvLink { up: true, end: End::Switch(address), far: 0, asleep: false }
 }
 
 fn gpu(topology: &Topology, id: NodeId, all: &[NodeId]) -> Gpu {

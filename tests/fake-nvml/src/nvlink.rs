@@ -30,7 +30,11 @@ macro_rules! link {
 }
 
 link! {
-    nvmlDeviceGetNvLinkState: nvml::nvmlEnableState_t = |_, link| link.up.into();
+    nvmlDeviceGetNvLinkState: nvml::nvmlEnableState_t = |_, link| match () {
+        () if !link.up => nvml::NVML_NVLINK_STATE_INACTIVE,
+        () if link.asleep => nvml::NVML_NVLINK_STATE_SLEEP,
+        () => nvml::NVML_NVLINK_STATE_ACTIVE,
+    };
     nvmlDeviceGetNvLinkVersion: c_uint = |gpu, _| version(gpu);
     nvmlDeviceGetNvLinkRemotePciInfo_v2: nvml::nvmlPciInfo_t = |_, link| pci_info(match link.end {
         End::Gpu(address) => Some(address),

@@ -3,7 +3,7 @@
 
 use super::calls::{Caller, words};
 use super::enabled::open;
-use super::mailbox::{Deadline, Listener, MOST, Teller};
+use super::mailbox::{Listener, Patience, Teller, Turn};
 use super::seen::MAX_GPUS;
 use super::troubles::Troubles;
 use super::{NvLinkCounters, Refusal, nvlinks};
@@ -18,6 +18,8 @@ use std::time::Duration;
 enum News {
     /// The GPU that it asks next, and how many there are.
     At(u32, u32),
+    /// That GPU is open.
+    Opened,
     /// What the NVLinks of that GPU count.
     Told(Vec<NvLinkCounters>),
     /// Nothing is left to be asked. The library is closed after that, which may hang as well.
@@ -42,19 +44,21 @@ pub(in crate::source) fn count(
     })
 }
 
-/// Asks, by threads that begin at a GPU by its number, until all GPUs have told or patience ends.
+/// Asks, by threads that begin at a GPU by its number, until all GPUs have told or time is out.
 fn ask(
     patience: Duration,
     question: impl Fn(u32, &Teller<News>) + Clone + Send + 'static,
 ) -> Result<Vec<NvLinkCounters>, Refusal> {
     let mut talk = Talk::default();
-    let deadline = Deadline::after(patience);
+    let time = Patience::of(patience);
     let mut first = 0;
-    for _ in 0..MOST {
+    loop {
         let question = question.clone();
-        match (talk.turn(deadline, move |teller| question(first, teller)), talk.at.take()) {
-            (Some(answer), _) if first == 0 => return answer.map(|()| talk.counters),
-            (None, Some((gpu, count))) if gpu + 1 < count && !deadline.left().is_zero() => first = gpu + 1,
+        match (talk.turn(time, move |teller| question(first, teller)), talk.at.take()) {
+            (Turn::Over(answer), _) if first == 0 => return answer.map(|()| talk.counters),
+            (Turn::Silent, Some((gpu, count))) if gpu + 1 < count && !time.left(count).is_zero() => {
+                first = gpu + 1;
+            }
             // All are asked; or the library hangs as a whole, or does not open again after a GPU hung.
             _ => break,
         }
@@ -70,19 +74,27 @@ struct Talk {
     any: bool,
     /// The GPU that is asked, and how many there are.
     at: Option<(u32, u32)>,
+    opened: bool,
+    count: u32,
 }
 
 impl Listener for Talk {
     type News = News;
     type Answer = ();
 
-    fn has_begun(&self) -> bool {
-        self.at.is_some()
+    fn gpus(&self) -> u32 {
+        self.count
+    }
+
+    fn is_opening(&self) -> bool {
+        !self.opened
     }
 
     fn hear(&mut self, news: News) -> Option<Result<(), Refusal>> {
+        self.opened = matches!(news, News::Opened);
         match news {
-            News::At(gpu, count) => self.at = Some((gpu, count)),
+            News::At(gpu, count) => (self.at, self.count) = (Some((gpu, count)), count),
+            News::Opened => {}
             News::Told(counters) => {
                 self.counters.extend(counters);
                 self.any = true;
@@ -101,13 +113,14 @@ fn read(nvml: &Nvml, first: u32, teller: &Teller<News>) -> Result<(), Refusal> {
         if !teller.tell(News::At(index, count)) {
             break;
         }
-        teller.tell(News::Told(of_gpu(nvml, index)));
+        teller.tell(News::Told(of_gpu(nvml, index, teller)));
     }
     Ok(())
 }
 
-fn of_gpu(nvml: &Nvml, index: u32) -> Vec<NvLinkCounters> {
+fn of_gpu(nvml: &Nvml, index: u32, teller: &Teller<News>) -> Vec<NvLinkCounters> {
     let Ok(device) = nvml.device_by_index(index) else { return Vec::new() };
+    teller.tell(News::Opened);
     let mut caller = Caller { device: &device, index, troubles: &mut Troubles::default() };
     let uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok());
     let links = nvlinks::states(&mut caller).links;
@@ -201,7 +214,7 @@ mod tests {
     #[test]
     fn patience_ends_where_all_hang() {
         let start = std::time::Instant::now();
-        assert!(four(SECOND, &[0, 1, 2, 3]).is_err_and(|why| why.contains("within 1 seconds")));
+        assert!(four(SECOND / 2, &[0, 1, 2, 3]).is_err_and(|why| why.contains("within 0.5 seconds")));
         assert!(start.elapsed() < 3 * SECOND, "{:?}", start.elapsed());
     }
 

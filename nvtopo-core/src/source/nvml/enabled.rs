@@ -3,7 +3,7 @@
 
 use super::calls::{Missing, words};
 use super::seen::{MAX_GPUS, Seen, SeenGpu, SeenNvlinks, SeenP2p};
-use super::turns::{self, At, News, Teller};
+use super::turns::{self, At, News, Pairs, Teller};
 use super::{Asked, Refusal, gpu, nvlinks};
 use crate::model::PathType;
 use crate::source::json::Text;
@@ -17,11 +17,11 @@ use std::time::Duration;
 /// Asks the driver, through its library at a path or wherever the system finds it.
 pub(in crate::source) fn ask(library: Option<&Path>, patience: Duration) -> Asked {
     let library = library.map(Path::to_owned);
-    let question = move |known: Seen, teller: &Teller| {
+    let question = move |known: Seen, asked: &Pairs, teller: &Teller| {
         // The library is closed after the end was told.
         let (_open, told) = match open(library.as_deref()) {
             Ok(nvml) => {
-                let told = read(&nvml, known, teller).map_err(|error| Refusal::Failed(words(&error)));
+                let told = read(&nvml, known, asked, teller).map_err(|error| Refusal::Failed(words(&error)));
                 (Some(nvml), told)
             }
             Err(refusal) => (None, Err(refusal)),
@@ -52,7 +52,7 @@ pub(super) fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
 }
 
 /// Asks of all that is not known yet.
-fn read(nvml: &Nvml, mut seen: Seen, teller: &Teller) -> Result<Seen, NvmlError> {
+fn read(nvml: &Nvml, mut seen: Seen, asked: &Pairs, teller: &Teller) -> Result<Seen, NvmlError> {
     seen.driver = nvml.sys_driver_version().ok();
     seen.cuda = nvml.sys_cuda_driver_version().ok().map(cuda_version);
     let count = nvml.device_count()?.min(MAX_GPUS as u32);
@@ -64,6 +64,7 @@ fn read(nvml: &Nvml, mut seen: Seen, teller: &Teller) -> Result<Seen, NvmlError>
         let device = nvml.device_by_index(index);
         match seen.troubles.check(index, "nvmlDeviceGetHandleByIndex", device) {
             Ok(device) => {
+                teller.tell(News::Opened);
                 let mut gpu = gpu::read(&device, index, &mut seen.troubles, |gpu| known(teller, gpu));
                 known(teller, &gpu);
                 gpu.nvlinks = nvlinks::read(&device, index, &mut seen.troubles);
@@ -73,7 +74,7 @@ fn read(nvml: &Nvml, mut seen: Seen, teller: &Teller) -> Result<Seen, NvmlError>
         }
         teller.tell(News::Seen(Box::new(seen.clone()), count));
     }
-    pairs(nvml, &mut seen, teller);
+    pairs(nvml, &mut seen, asked, teller);
     Ok(seen)
 }
 
@@ -89,19 +90,20 @@ fn cuda_version(number: i32) -> String {
 }
 
 /// What each pair of GPUs has in common and may do, by their positions.
-fn pairs(nvml: &Nvml, seen: &mut Seen, teller: &Teller) {
+fn pairs(nvml: &Nvml, seen: &mut Seen, asked: &Pairs, teller: &Teller) {
     const ANCESTOR: &str = "nvmlDeviceGetTopologyCommonAncestor";
     const P2P: &str = "nvmlDeviceGetP2PStatus";
     let gpus: Vec<u32> = seen.gpus.iter().map(|gpu| gpu.index).collect();
     let devices: Vec<Option<Device<'_>>> = gpus
         .iter()
-        .map(|index| if seen.troubles.is_hung(*index) { None } else { nvml.device_by_index(*index).ok() })
+        .map(|index| if seen.troubles.is_silent(*index) { None } else { nvml.device_by_index(*index).ok() })
         .collect();
     for (a, device) in devices.iter().enumerate() {
         for (b, other) in devices.iter().enumerate().skip(a + 1) {
             let (Some(device), Some(other)) = (device, other) else { continue };
             let pair = [gpus[a], gpus[b]];
-            if pair.iter().any(|gpu| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu)) {
+            let dead = |gpu: &u32| seen.troubles.is_lost(*gpu) || seen.troubles.is_stuck(*gpu);
+            if pair.iter().any(dead) || !asked.is_open(pair) {
                 continue;
             }
             let mut check = |call, answer| match answer {
@@ -125,6 +127,7 @@ fn pairs(nvml: &Nvml, seen: &mut Seen, teller: &Teller) {
             let level = check(ANCESTOR, level);
             let path = level.ok().and_then(path).map(|path| (a, b, Text(path)));
             seen.paths.extend(path);
+            teller.tell(News::Pair(path, None));
             teller.tell(News::At(At::Pair(pair, P2P)));
             let mut may = |way| check(P2P, sys::p2p_status(device, other, way));
             let read = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_READ);
@@ -137,7 +140,7 @@ fn pairs(nvml: &Nvml, seen: &mut Seen, teller: &Teller) {
                 atomics: may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS).ok(),
             });
             seen.p2p.extend(p2p);
-            teller.tell(News::Pair(path, p2p));
+            teller.tell(News::Pair(None, p2p));
         }
     }
 }

@@ -70,8 +70,10 @@ impl<'a> Build<'a> {
             self.ids.push(id);
         }
         for index in &self.seen.lost {
-            let why = nodes::unusable_by_calls(*index, &self.seen.troubles);
-            let unusable = Some(why.unwrap_or("cannot be opened by the driver").to_owned());
+            let troubles = &self.seen.troubles;
+            let why = nodes::unusable_by_calls(*index, troubles);
+            let refused = (!troubles.is_unasked(*index)).then_some("cannot be opened by the driver");
+            let unusable = why.or(refused).map(str::to_owned);
             let kind = NodeKind::Gpu(Box::new(Gpu { index: *index, unusable, ..Gpu::default() }));
             self.fragment.add(NodeId::MACHINE, kind);
         }
@@ -82,8 +84,8 @@ impl<'a> Build<'a> {
     fn c2c(&mut self) {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (gpu, id) in self.seen.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
-            let own = stated::<NodeSet>(gpu.nodes.as_deref());
-            let Some(os_index) = own.known().and_then(NodeSet::first) else { continue };
+            // A note says that it is not known.
+            let Some(os_index) = cpu_node(gpu) else { continue };
             let node = *nodes.entry(os_index).or_insert_with(|| {
                 let kind = NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() });
                 self.fragment.add(NodeId::MACHINE, kind)
@@ -144,6 +146,14 @@ impl<'a> Build<'a> {
             which(&|gpu| mig(gpu).0 != mig(gpu).1),
             "whether it is divided (MIG) changes with its next reset",
         );
+        tell(
+            which(&|gpu| gpus[gpu].placements_denied),
+            "where its instances (MIG) lie is told to administrators only",
+        );
+        tell(
+            which(&|gpu| gpus[gpu].c2c && cpu_node(&gpus[gpu]).is_none()),
+            "NVLink-C2C joins it with a CPU, and the driver does not tell with which; it was left out",
+        );
         for (state, text) in nodes::FABRIC_NOTES {
             tell(which(&|gpu| nodes::fabric_trouble(&gpus[gpu]) == Some(*state)), text);
         }
@@ -152,9 +162,10 @@ impl<'a> Build<'a> {
             tell(some, &format!("NVLinks lead to {what}; they were left out"));
         }
         // A GPU that is gone or hangs has no link to be used; its note is written already.
-        let dead = |index| self.seen.troubles.is_lost(index) || self.seen.troubles.is_hung(index);
+        let troubles = &self.seen.troubles;
+        let dead = |index| troubles.is_lost(index) || troubles.is_hung(index) || troubles.is_unasked(index);
         let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !dead(gpus[gpu].index));
-        let untold = !unknown.is_empty();
+        let untold = !unknown.is_empty() || troubles.any_unasked();
         tell(unknown, "the driver does not tell of all NVLinks");
         if untold {
             self.fragment.set_nvlink_unknown();
@@ -204,4 +215,9 @@ impl<'a> Build<'a> {
             self.fragment.note(NoteKind::Conflict, text);
         }
     }
+}
+
+/// The NUMA node that C2C leads to.
+fn cpu_node(gpu: &SeenGpu) -> Option<u32> {
+    stated::<NodeSet>(gpu.nodes.as_deref()).known().and_then(NodeSet::first)
 }

@@ -75,7 +75,7 @@ pub(super) fn read(
     let mig = caller.fact("nvmlDeviceGetMigMode", Device::mig_mode);
     gpu.mig = mig.map(|mode| (mode.current == 1, mode.pending == 1));
     if gpu.mig.is_some_and(|(divided, _)| divided) {
-        gpu.instances = instances::read(&mut caller);
+        (gpu.instances, gpu.placements_denied) = instances::read(&mut caller);
     }
     gpu
 }

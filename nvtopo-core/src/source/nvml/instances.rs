@@ -6,10 +6,11 @@ use crate::sys::nvml as sys;
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
 
-/// Reads the instances of a GPU that is divided. Numbers are not all taken.
-pub(super) fn read(gpu: &mut Caller<'_, '_>) -> Vec<SeenInstance> {
+/// Reads the instances of a GPU that is divided, and whether the driver keeps from this user where they lie. Numbers
+/// are not all taken.
+pub(super) fn read(gpu: &mut Caller<'_, '_>) -> (Vec<SeenInstance>, bool) {
     let most = gpu.fact("nvmlDeviceGetMaxMigDeviceCount", Device::mig_device_count).unwrap_or_default();
-    let mut instances = Vec::new();
+    let (mut instances, mut denied) = (Vec::new(), false);
     for number in 0..most.min(MAX_INSTANCES as u32) {
         let answer =
             gpu.fact("nvmlDeviceGetMigDeviceHandleByIndex", |gpu| match gpu.mig_device_by_index(number) {
@@ -17,13 +18,13 @@ pub(super) fn read(gpu: &mut Caller<'_, '_>) -> Vec<SeenInstance> {
                 answer => answer.map(Some),
             });
         if let Some(device) = answer.flatten() {
-            instances.push(one(gpu, &device));
+            instances.push(one(gpu, &device, &mut denied));
         }
     }
-    instances
+    (instances, denied)
 }
 
-fn one(gpu: &mut Caller<'_, '_>, device: &Device<'_>) -> SeenInstance {
+fn one(gpu: &mut Caller<'_, '_>, device: &Device<'_>, denied: &mut bool) -> SeenInstance {
     let attributes = gpu.fact("nvmlDeviceGetAttributes", |_| device.attributes());
     let gpu_instance = gpu.fact("nvmlDeviceGetGpuInstanceId", |_| sys::gpu_instance(device));
     SeenInstance {
@@ -33,14 +34,17 @@ fn one(gpu: &mut Caller<'_, '_>, device: &Device<'_>) -> SeenInstance {
         compute_instance: gpu.fact("nvmlDeviceGetComputeInstanceId", |_| sys::compute_instance(device)),
         slices: attributes.as_ref().map(|attributes| attributes.compute_instance_slice_count),
         memory: attributes.as_ref().map(|attributes| attributes.memory_size_mb),
-        placement: gpu_instance.and_then(|instance| placement(gpu, instance)),
+        placement: gpu_instance.and_then(|instance| placement(gpu, instance, denied)),
     }
 }
 
-/// Drivers tell it to administrators only; that others are not told is no trouble.
-fn placement(gpu: &mut Caller<'_, '_>, instance: u32) -> Option<(u32, u32)> {
+/// Drivers tell it to administrators only; that others are not told is one note, however many instances there are.
+fn placement(gpu: &mut Caller<'_, '_>, instance: u32, denied: &mut bool) -> Option<(u32, u32)> {
     let answer = gpu.fact("nvmlGpuInstanceGetInfo", |gpu| match sys::placement(gpu, instance) {
-        Err(NvmlError::NoPermission) => Ok(None),
+        Err(NvmlError::NoPermission) => {
+            *denied = true;
+            Ok(None)
+        }
         answer => answer.map(Some),
     });
     answer.flatten()

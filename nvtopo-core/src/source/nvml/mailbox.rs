@@ -7,22 +7,32 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// How many GPUs may hang before the others are not asked any more: in what is left of patience then, nobody can tell
-/// what hangs from what is slow.
-pub(super) const MOST: u32 = 3;
-
-/// When all asking has to end, however many threads it takes.
+/// How long to wait, for one answer and for all.
+///
+/// The driver wakes a GPU that nobody uses when its handle is asked for, which takes seconds for each of them without
+/// persistence mode; so no GPU is measured by what the others took.
 #[derive(Clone, Copy)]
-pub(super) struct Deadline(Instant);
+pub(super) struct Patience {
+    start: Instant,
+    /// For opening the library, and for opening a GPU.
+    each: Duration,
+}
 
-impl Deadline {
-    pub(super) fn after(patience: Duration) -> Self {
-        Self(Instant::now() + patience)
+impl Patience {
+    /// From now on.
+    pub(super) fn of(each: Duration) -> Self {
+        Self { start: Instant::now(), each }
     }
 
-    /// What is left until then.
-    pub(super) fn left(self) -> Duration {
-        self.0.saturating_duration_since(Instant::now())
+    /// What is left for all asking of so many GPUs, however many threads it takes.
+    pub(super) fn left(self, gpus: u32) -> Duration {
+        let all = self.each.saturating_add((self.each / 2).saturating_mul(gpus));
+        all.saturating_sub(self.start.elapsed())
+    }
+
+    /// For the next news; what is open already answers sooner.
+    fn next(self, opening: bool) -> Duration {
+        if opening { self.each } else { self.each / 2 }
     }
 }
 
@@ -70,33 +80,51 @@ pub(super) trait Listener {
     type News: Send + 'static;
     type Answer;
 
-    /// Whether anything was told of GPUs yet: before, the library is opened, which wakes them and takes seconds.
-    fn has_begun(&self) -> bool;
+    /// How many GPUs there are, as far as was told.
+    fn gpus(&self) -> u32;
+
+    /// Whether the library or a GPU is being opened.
+    fn is_opening(&self) -> bool;
 
     /// Hears it. The answer, where it is that nothing is left to be asked.
     fn hear(&mut self, news: Self::News) -> Option<Result<Self::Answer, Refusal>>;
 
-    /// Lets a thread ask. `None`: it fell silent.
+    /// Lets a thread ask.
     fn turn(
         &mut self,
-        deadline: Deadline,
+        patience: Patience,
         question: impl FnOnce(&Teller<Self::News>) + Send + 'static,
-    ) -> Option<Result<Self::Answer, Refusal>> {
+    ) -> Turn<Self::Answer> {
         let mut asker = match Asker::start(question) {
             Ok(asker) => asker,
-            Err(why) => return Some(Err(Refusal::Failed(why))),
+            Err(why) => return Turn::Over(Err(Refusal::Failed(why))),
         };
         let mut answer = None;
         loop {
-            // Once GPUs are asked, half of what is left is for those after the one that is asked.
-            let share = if self.has_begun() && answer.is_none() { 2 } else { 1 };
-            match asker.next(deadline.left() / share) {
-                Ok(Some(news)) => answer = self.hear(news).or(answer),
-                Ok(None) => return Some(answer.unwrap_or_else(|| Err(Refusal::broken_off()))),
-                Err(Silence) => return answer,
+            // Closing the library puts the GPUs to rest again.
+            let own = patience.next(self.is_opening() || answer.is_some());
+            let left = patience.left(self.gpus());
+            match (asker.next(own.min(left)), answer) {
+                (Ok(Some(news)), before) => answer = self.hear(news).or(before),
+                (Ok(None), answer) => {
+                    return Turn::Over(answer.unwrap_or_else(|| Err(Refusal::broken_off())));
+                }
+                (Err(Silence), Some(answer)) => return Turn::Over(answer),
+                (Err(Silence), None) if left < own => return Turn::OutOfTime,
+                (Err(Silence), None) => return Turn::Silent,
             }
         }
     }
+}
+
+/// How a thread ended that was let ask.
+pub(super) enum Turn<Answer> {
+    /// Nothing is left to be asked.
+    Over(Result<Answer, Refusal>),
+    /// It told nothing for as long as it may: what it asked hangs.
+    Silent,
+    /// The time for all ran out, whatever it was about to tell.
+    OutOfTime,
 }
 
 /// Where news goes. Dropping it, also in a panic, says that there will be no more.

@@ -4,6 +4,7 @@ use super::seen::{MemoryNode, SeenFabric, SeenGpu, SeenInstance, SeenNvlink, See
 use super::troubles::Troubles;
 use super::wires::{Kinds, far};
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::ComputeCapability;
 use crate::model::{
     Fabric, FabricState, Gpu, GpuInstance, Link, MigMode, MigPlacement, NvLinkPort, P2pStatus, PciFacts,
     PcieSpeed, PcieTraining, Stated, rates,
@@ -67,7 +68,7 @@ pub(super) fn gpu(own: &SeenGpu, kinds: &Kinds) -> Gpu {
         },
         mig: own.mig.map(|(current, pending)| MigMode { current, pending }),
         fabric: own.fabric.as_ref().and_then(fabric),
-        nvlinks: own.nvlinks.links.iter().map(|link| port(link, kinds)).collect(),
+        nvlinks: own.nvlinks.links.iter().map(|link| port(own, link, kinds)).collect(),
         unusable: None,
     }
 }
@@ -131,14 +132,17 @@ pub(super) enum FabricTrouble {
     Failed,
 }
 
+/// As notes. Source of the error: CUDA's `CUDA_ERROR_SYSTEM_NOT_READY`.
 pub(super) const FABRIC_NOTES: &[(FabricTrouble, &str)] = &[
     (
         FabricTrouble::NotStarted,
-        "the NVLink fabric has not begun to take it in, so that NVLinks cannot be used; is the fabric manager running?",
+        "the NVLink fabric has not begun to take it in, so that NVLinks cannot be used, and CUDA may not start at all \
+         (error 802); is the fabric manager running?",
     ),
     (
         FabricTrouble::InProgress,
-        "the NVLink fabric is still taking it in, and NVLinks cannot be used until then",
+        "the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start at all \
+         (error 802)",
     ),
     (FabricTrouble::Failed, "the NVLink fabric did not take it in, so that NVLinks cannot be used"),
 ];
@@ -153,19 +157,29 @@ pub(super) fn fabric_trouble(gpu: &SeenGpu) -> Option<FabricTrouble> {
     }
 }
 
-fn port(link: &SeenNvlink, kinds: &Kinds) -> NvLinkPort {
+fn port(gpu: &SeenGpu, link: &SeenNvlink, kinds: &Kinds) -> NvLinkPort {
     NvLinkPort {
         number: link.number,
         up: Some(link.up),
-        generation: link.version.and_then(generation),
+        generation: generation(gpu.capability.map(|own| own.0), link.version),
         reported: link.speed.map(Bandwidth::from_mb_per_s),
         far: far(kinds.kind(link.end)),
     }
 }
 
-/// Source: `nvmlNvlinkVersion_t`, which counts 2.0 and 2.2, 3.0 and 3.1.
-fn generation(version: u32) -> Option<u8> {
-    [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied()
+/// As [`rates::nvlink_of`] concludes: the architecture goes first, for drivers of H100 tell the version of B200.
+///
+/// Source of the versions: `nvmlNvlinkVersion_t`, which counts 2.0 and 2.2, 3.0 and 3.1.
+fn generation(capability: Option<ComputeCapability>, version: Option<u32>) -> Option<u8> {
+    let by_version = |version: u32| [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied();
+    match capability.map(|capability| (capability.major, capability.minor)) {
+        Some((6, _)) => Some(1),
+        Some((7, _)) => Some(2),
+        Some((8, 0 | 6)) => Some(3),
+        Some((9, _)) => Some(4),
+        Some((10, _)) => Some(5),
+        _ => version.and_then(by_version),
+    }
 }
 
 /// Source: `nvmlGpuP2PStatus_t`.
@@ -226,9 +240,20 @@ mod tests {
     #[test]
     fn versions_are_not_generations() {
         assert_eq!(
-            [0, 1, 3, 4, 5, 6, 7, 8, 9].map(generation),
+            [0, 1, 3, 4, 5, 6, 7, 8, 9].map(|version| generation(None, Some(version))),
             [None, Some(1), Some(2), Some(3), Some(3), Some(4), Some(5), Some(6), None]
         );
+        for (major, minor) in [(6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (10, 3)] {
+            let capability = Some(ComputeCapability { major, minor });
+            for version in [None, Some(7)] {
+                let own = generation(capability, version).unwrap();
+                assert_eq!(
+                    rates::nvlink(own, 18),
+                    rates::nvlink_of(capability, version, 18),
+                    "{major}.{minor}"
+                );
+            }
+        }
     }
 
     #[test]

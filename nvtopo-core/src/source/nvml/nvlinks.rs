@@ -5,7 +5,7 @@ use super::gpu::address;
 use super::seen::{End, SeenNvlink, SeenNvlinks};
 use super::troubles::Troubles;
 use crate::source::json::Text;
-use crate::sys::nvml::{RemoteType, remote_type};
+use crate::sys::nvml::{RemoteType, link_state, remote_type};
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::sys_exports::field_id::{
@@ -29,10 +29,11 @@ pub(super) fn states(caller: &mut Caller<'_, '_>) -> States {
     let mut states = States { links: Vec::new(), unknown: false };
     for link in 0..MOST {
         let state = caller.ask("nvmlDeviceGetNvLinkState", |device| {
-            match device.link_wrapper_for(link).is_active() {
+            match link_state(device, link) {
                 // A number beyond those that the GPU has.
                 Err(NvmlError::InvalidArg) => Err(NvmlError::NotSupported),
-                answer => answer,
+                // One that sleeps is up: it wakes when it is used.
+                answer => answer.map(|state| state != 0),
             }
         });
         match state {

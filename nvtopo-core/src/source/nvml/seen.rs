@@ -78,6 +78,8 @@ pub(in crate::source) struct SeenGpu {
     pub(super) mig: Option<(bool, bool)>,
     #[serde(deserialize_with = "at_most::<_, _, MAX_INSTANCES>")]
     pub(super) instances: Vec<SeenInstance>,
+    /// Whether only administrators are told where these lie.
+    pub(super) placements_denied: bool,
     pub(super) fabric: Option<SeenFabric>,
     /// NVML's number for what it asks to be done about the GPU.
     pub(super) recovery: Option<u32>,

@@ -23,6 +23,11 @@ pub(in crate::source) struct Troubles {
     /// The GPUs that did not answer in time.
     #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
     hung: Vec<Trouble>,
+    /// The GPUs that were not asked, or not of all, before time was out.
+    #[serde(deserialize_with = "at_most::<_, _, MAX_TROUBLES>")]
+    unasked: Vec<Trouble>,
+    /// How many pairs of GPUs that answer were not asked of, since others hung.
+    pub(super) unasked_pairs: usize,
 }
 
 /// One of them.
@@ -52,8 +57,19 @@ impl Troubles {
         names_gpu(&self.hung, gpu)
     }
 
+    /// Whether the GPU was not asked, or not of all, though nothing is known to be wrong with it.
+    pub(super) fn is_unasked(&self, gpu: u32) -> bool {
+        names_gpu(&self.unasked, gpu)
+    }
+
+    /// Whether there is such a GPU.
+    pub(super) fn any_unasked(&self) -> bool {
+        self.unasked.iter().any(|trouble| !trouble.gpus.is_empty())
+    }
+
     pub(super) fn longest_text(&self) -> usize {
-        let all = self.failed.iter().chain(&self.lost).chain(&self.stuck).chain(&self.hung);
+        let all =
+            self.failed.iter().chain(&self.lost).chain(&self.stuck).chain(&self.hung).chain(&self.unasked);
         all.map(|trouble| trouble.call.len().max(trouble.why.len())).max().unwrap_or_default()
     }
 
@@ -79,12 +95,28 @@ impl Troubles {
                 names(gpus)
             )
         });
+        let unasked = self.unasked.iter().map(|Trouble { gpus, .. }| {
+            format!(
+                "{}: not asked in time, so what only the driver knows there is unknown; other GPUs, or the driver, \
+                 took too long",
+                names(gpus)
+            )
+        });
         let failed = self.failed.iter().map(|Trouble { call, why, gpus }| {
             format!("{}: the driver did not answer {call}: {why}", names(gpus))
         });
+        let pairs = (self.unasked_pairs > 0).then(|| {
+            format!(
+                "the driver was not asked what {} pairs of GPUs have in common and may do, since it did not answer of \
+                 others in time",
+                self.unasked_pairs
+            )
+        });
         lost.chain(stuck)
             .chain(hung)
+            .chain(unasked)
             .chain(failed)
+            .chain(pairs)
             .map(|text| Note { kind: NoteKind::Unknown, text })
             .collect()
     }
@@ -109,6 +141,16 @@ impl Troubles {
     /// Remembers that a GPU did not answer in time.
     pub(super) fn hang(&mut self, gpu: u32) {
         add(&mut self.hung, gpu, "", "");
+    }
+
+    /// Remembers that a GPU was not asked in time.
+    pub(super) fn pass_over(&mut self, gpu: u32) {
+        add(&mut self.unasked, gpu, "", "");
+    }
+
+    /// Whether asking the GPU on is idle, for it hangs, or there is no time.
+    pub(super) fn is_silent(&self, gpu: u32) -> bool {
+        self.is_hung(gpu) || self.is_unasked(gpu)
     }
 
     /// Remembers that a call failed.
