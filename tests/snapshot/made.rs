@@ -150,11 +150,34 @@ impl Made {
         self.file(&format!("{folder}/fw_ver"), "230.0.157.0\n");
         self.file(&format!("{folder}/ports/1/rate"), "400 Gb/sec (4X NDR)\n");
         self.file(&format!("{folder}/ports/1/state"), "4: ACTIVE\n");
+        self.telling_names();
         // A hypervisor's bus, with the address in the name.
         let vmbus = "LNXSYSTM:00/VMBUS:00/f8615163-0000-1000-2000-00224812ab12";
         self.link("sys/class/infiniband/mana_0", &format!("../../devices/{vmbus}/infiniband/mana_0"));
         self.link("sys/class/net/eth1", &format!("../../devices/{vmbus}/net/eth1"));
         self.file(&format!("sys/devices/{vmbus}/net/eth1/address"), "00:22:48:12:ab:12\n");
+    }
+
+    /// An adapter whose names hold that of the machine in longer words, beside one that does not.
+    fn telling_names(&self) {
+        let nic = "pci0000:80/0000:82:00.0";
+        self.pci(nic, "0x15b3", "0x020700", 0);
+        for (interface, mtu) in [("falcon17ib0", "4092\n"), ("ib9", "2044\n"), ("Falcon17p1", "1500\n")] {
+            self.link(&format!("sys/class/net/{interface}"), &format!("../../devices/{nic}/net/{interface}"));
+            self.file(&format!("sys/devices/{nic}/net/{interface}/mtu"), mtu);
+        }
+        self.link(&format!("sys/devices/{nic}/net/ib9/master"), "../myfalcon17br");
+        let bond = "sys/devices/virtual/net/myfalcon17br";
+        self.link("sys/class/net/myfalcon17br", "../../devices/virtual/net/myfalcon17br");
+        self.file(&format!("{bond}/bonding/slaves"), "falcon17ib0 ib9\n");
+        self.link(&format!("{bond}/lower_falcon17ib0"), &format!("../../../{nic}/net/falcon17ib0"));
+        self.file("sys/class/net/bonding_masters", "bond0 myfalcon17br\n");
+        for (rdma, rate) in [("mlx5_3", "100"), ("0falcon17", "400")] {
+            let folder = format!("devices/{nic}/infiniband/{rdma}");
+            self.link(&format!("sys/class/infiniband/{rdma}"), &format!("../../{folder}"));
+            self.file(&format!("sys/{folder}/ports/1/rate"), format!("{rate} Gb/sec (4X)\n"));
+            self.file(&format!("sys/{folder}/ports/1/state"), "4: ACTIVE\n");
+        }
     }
 
     fn names(&self) {
