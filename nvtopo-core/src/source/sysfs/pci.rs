@@ -66,6 +66,8 @@ struct Entry {
     vendor: Option<String>,
     /// The device that it is a virtual function of.
     physical: Option<PciAddress>,
+    /// Whether that device itself is not ours.
+    instead: bool,
 }
 
 /// Where a device is in the tree of devices.
@@ -102,7 +104,7 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
             walked.get_or_insert_with(|| walk(tree)).remove(&address)
         });
         let place = place.unwrap_or(Place { folder: path, root: None, chain: Vec::new() });
-        divided.extend(entry.physical);
+        divided.extend(entry.physical.filter(|_| entry.instead));
         devices.push(device(tree, &facts, address, entry, place));
     }
     // Its virtual functions are here in its stead.
@@ -146,13 +148,18 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
         _ => return None,
     };
     let Some(physical) = tree.link(&format!("{path}/physfn")) else {
-        return Some(Entry { kind, vendor, physical: None });
+        return Some(Entry { kind, vendor, physical: None, instead: false });
     };
     // A virtual function is a part of the device that it links to, and stands for it where only the part is ours, as
     // in a container.
     let physical = physical.rsplit('/').next()?.parse().ok()?;
-    let own = kind == Kind::Nic && known.names.has(address) && !known.names.has(physical);
-    own.then_some(Entry { kind, vendor, physical: Some(physical) })
+    let names = known.names;
+    let instead = !names.has(physical);
+    // The kernel shows RDMA devices to all containers, but interfaces only to the one that they belong to. Which of
+    // the two RDMA devices may be used is not told, so both stay.
+    let is_handed_out = names.interfaces.contains_key(&address) && !names.interfaces.contains_key(&physical);
+    let own = kind == Kind::Nic && names.has(address) && (instead || is_handed_out);
+    own.then_some(Entry { kind, vendor, physical: Some(physical), instead })
 }
 
 /// The driver that runs a device.

@@ -190,6 +190,14 @@ fn in_a_container_a_virtual_function_is_the_nic() {
     assert_eq!((&*nic.name, nic.address.unwrap().function), ("mlx5_2", 1));
     assert_eq!(nic.pci.link.unwrap().now.generation, Some(5), "the link is the card's");
     // Where the card itself is at hand, it is the NIC.
-    let host = made().rdma(physical, "mlx5_0");
+    let host = made().rdma(physical, "mlx5_0").nic_name(physical, "ens1");
     assert_eq!(only(&host).name, "mlx5_0");
+    // Its RDMA device is shown to every container, and may be of use or not.
+    let topology = made().rdma(physical, "mlx5_0").topology();
+    let names: Vec<(&str, &[String])> = topology.nics().map(|nic| (&*nic.name, &*nic.net_devices)).collect();
+    assert_eq!(names, [("mlx5_0", &[][..]), ("mlx5_2", &["eth0".to_owned()][..])]);
+    assert_eq!(path(&topology, 0, 1), Some(PathType::Pix));
+    // So are those of functions that other containers have, and these are not ours.
+    let topology = made().rdma(physical, "mlx5_0").rdma(&function(2), "mlx5_3").topology();
+    assert_eq!(topology.nics().count(), 2);
 }
