@@ -17,6 +17,9 @@ const NVIDIA: &str = "0x10de";
 /// How deep bridges are nested at most; machines with four levels of switches have nine.
 const MAX_DEPTH: usize = 32;
 
+/// Drivers that hold a GPU for virtual machines: this system cannot use it.
+const FOR_GUESTS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "xen-pciback"];
+
 const LOCAL: &[(&str, Syntax)] = &[("local_cpus", Syntax::Mask), ("local_cpulist", Syntax::List)];
 
 /// What a device is to us.
@@ -93,9 +96,10 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
     let facts = Facts::new(tree);
     for (address, path) in addresses {
         let Some(entry) = entry(tree, &path, address, known) else { continue };
-        if entry.kind == Kind::Gpu && driver_of(tree, &path).as_deref() == Some("vfio-pci") {
+        let driver = if entry.kind == Kind::Gpu { driver_of(tree, &path) } else { None };
+        if let Some(driver) = driver.filter(|driver| FOR_GUESTS.contains(&&**driver)) {
             oddities.push(format!(
-                "GPU {address} is set aside for virtual machines (vfio-pci), so it was left out"
+                "GPU {address} is set aside for virtual machines ({driver}), so it was left out"
             ));
             continue;
         }
