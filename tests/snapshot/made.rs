@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What must not leave the machine.
-pub(crate) const SECRETS: [&str; 24] = [
+pub(crate) const SECRETS: [&str; 25] = [
     "falcon17",
     "cluster.acme.example",
     "0123456789abcdef0123456789abcdef",
@@ -28,6 +28,7 @@ pub(crate) const SECRETS: [&str; 24] = [
     "0123456701234567",
     "kubepods-pod77",
     "acme",
+    "MT2345X98765",
     "4711",
 ];
 
@@ -151,6 +152,14 @@ impl Made {
         self.file(&format!("{folder}/ports/1/rate"), "400 Gb/sec (4X NDR)\n");
         self.file(&format!("{folder}/ports/1/state"), "4: ACTIVE\n");
         self.telling_names();
+        // It manages NVSwitches, as what holds its serial number tells.
+        let manager = "pci0000:80/0000:83:00.0";
+        self.pci(manager, "0x15b3", "0x020700", 0);
+        self.file(&format!("sys/devices/{manager}/device"), "0x1021\n");
+        self.file(
+            &format!("sys/devices/{manager}/vpd"),
+            "\u{2}ConnectX-7 SN MT2345X98765 SMDL=SW_MNG:PCI=V0",
+        );
         // A hypervisor's bus, with the address in the name.
         let vmbus = "LNXSYSTM:00/VMBUS:00/f8615163-0000-1000-2000-00224812ab12";
         self.link("sys/class/infiniband/mana_0", &format!("../../devices/{vmbus}/infiniband/mana_0"));

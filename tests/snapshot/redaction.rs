@@ -55,6 +55,7 @@ fn the_machine_is_the_same_but_for_its_identifiers() {
     assert_eq!(interfaces.len(), 2 + 3 * 2);
     assert!(interfaces.iter().any(|name| name.starts_with("enx")), "{interfaces:?}");
     assert!(found.nics().any(|nic| nic.bond.as_deref() == Some("bond0")));
+    assert!(found.notes().iter().any(|note| note.text.contains("1 of the ConnectX-7 functions")));
     assert_eq!(without_names(&found), without_names(&read));
 }
 

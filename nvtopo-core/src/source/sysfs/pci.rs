@@ -5,7 +5,7 @@
 use super::driver::DriverGpu;
 use super::facts::Facts;
 use super::tree::{Names, Syntax, Tree};
-use super::{net, training};
+use super::{managers, net, training};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{PciFacts, PcieSpeed};
@@ -113,6 +113,7 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
     }
     // Its virtual functions are here in its stead.
     devices.retain(|device| !divided.contains(&device.address));
+    oddities.extend(managers::leave_out(tree, &mut devices));
     (devices, oddities)
 }
 
