@@ -34,7 +34,9 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     let groups = Groups::of(&snapshot.entries);
     groups.names().for_each(|name| ids.add_digits(name));
     let names = names::stand_ins(&snapshot.entries, &snapshot.refused, &ids.words());
-    names.iter().for_each(|(name, stand_in)| ids.add_word(name, stand_in));
+    for (name, stand_in) in &names {
+        ids.add_word(name, stand_in);
+    }
     let driver = redact_driver(snapshot.driver, &mut ids)?;
     let mut redactor = Redactor { ids, groups, names };
     let unused = unused_interfaces(&snapshot.entries);

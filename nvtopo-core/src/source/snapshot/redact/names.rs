@@ -35,11 +35,11 @@ pub(super) fn stand_ins(
             continue;
         }
         let others = || names.iter().filter(|name| !telling.contains(name));
-        let is_free = |start: &&str| {
+        let is_free = |start: &str| {
             let clear = words.iter().all(|word| !word.contains(start) && !start.contains(word.as_str()));
             clear && !others().any(|name| name.starts_with(start))
         };
-        let free = starts.iter().copied().find(|start| is_free(&start));
+        let free = starts.iter().copied().find(|start| is_free(start));
         let start = free.unwrap_or(starts[0]);
         // Where none is free all names are new, so that they are still told apart.
         let mut renamed = if free.is_some() { telling.clone() } else { names.iter().collect() };
