@@ -60,8 +60,16 @@ fn nvlink_rate_open(fragment: &Fragment) -> bool {
     nvlinks.any(|(_, _, link)| link.rate.is_none_or(|rate| rate.basis == Basis::Assumed))
 }
 
+/// Whether there is a link below a switch of which that is unknown. What is above all switches matters to no way between
+/// devices below one.
 fn redirects_open(fragment: &Fragment) -> bool {
-    fragment.links.iter().any(|(_, _, link)| link.kind == LinkKind::Pcie && link.redirects.is_none())
+    let is_switch = |id: NodeId| matches!(fragment.nodes[id.index()].kind, NodeKind::PcieSwitch(_));
+    let parent = |id: NodeId| fragment.nodes[id.index()].parent;
+    let below_switch = |a: NodeId, b: NodeId| parent(a) == Some(b) && is_switch(b);
+    fragment.links.iter().any(|(a, b, link)| {
+        let unknown = link.kind == LinkKind::Pcie && link.redirects.is_none();
+        unknown && (below_switch(*a, *b) || below_switch(*b, *a))
+    })
 }
 
 /// Whether there is a device between which and its host bridge no PCIe link has a rate.
