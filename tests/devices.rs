@@ -266,9 +266,19 @@ fn a_port_that_redirects_is_found_by_who_may_look() {
         let config = machine.0.join("sys/bus/pci/devices").join(address).join("config");
         std::fs::File::options().write(true).open(config).unwrap().set_len(64).unwrap();
     }
+    let asked = topology;
     let topology = machine.topology();
     assert_eq!(shape(&topology), seen, "where things are does not need the superuser");
     assert!(topology.links().all(|(_, _, link)| link.redirects.is_none()));
+    // That is said, until somebody who may look has told.
+    let said =
+        |topology: &Topology| topology.notes().iter().any(|note| note.text.contains("(ACS) is unknown"));
+    assert!(said(&topology) && !said(&asked));
+    machine.file("asked.json", &asked.to_json());
+    let both = [machine.0.clone(), machine.0.join("asked.json")].map(Locator::Path);
+    let told = Topology::open(&both).unwrap();
+    assert_eq!(told.redirected(find(&told, 0x19), find(&told, 0x1a)), Some(true));
+    assert!(!said(&told));
 }
 
 #[test]

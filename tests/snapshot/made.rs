@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What must not leave the machine.
-pub(crate) const SECRETS: [&str; 24] = [
+pub(crate) const SECRETS: [&str; 25] = [
     "falcon17",
     "cluster.acme.example",
     "0123456789abcdef0123456789abcdef",
@@ -28,6 +28,7 @@ pub(crate) const SECRETS: [&str; 24] = [
     "0123456701234567",
     "kubepods-pod77",
     "acme",
+    "MT2345X98765",
     "4711",
 ];
 
@@ -150,11 +151,42 @@ impl Made {
         self.file(&format!("{folder}/fw_ver"), "230.0.157.0\n");
         self.file(&format!("{folder}/ports/1/rate"), "400 Gb/sec (4X NDR)\n");
         self.file(&format!("{folder}/ports/1/state"), "4: ACTIVE\n");
+        self.telling_names();
+        // It manages NVSwitches, as what holds its serial number tells.
+        let manager = "pci0000:80/0000:83:00.0";
+        self.pci(manager, "0x15b3", "0x020700", 0);
+        self.file(&format!("sys/devices/{manager}/device"), "0x1021\n");
+        self.file(
+            &format!("sys/devices/{manager}/vpd"),
+            "\u{2}ConnectX-7 SN MT2345X98765 SMDL=SW_MNG:PCI=V0",
+        );
         // A hypervisor's bus, with the address in the name.
         let vmbus = "LNXSYSTM:00/VMBUS:00/f8615163-0000-1000-2000-00224812ab12";
         self.link("sys/class/infiniband/mana_0", &format!("../../devices/{vmbus}/infiniband/mana_0"));
         self.link("sys/class/net/eth1", &format!("../../devices/{vmbus}/net/eth1"));
         self.file(&format!("sys/devices/{vmbus}/net/eth1/address"), "00:22:48:12:ab:12\n");
+    }
+
+    /// An adapter whose names hold that of the machine in longer words, beside one that does not.
+    fn telling_names(&self) {
+        let nic = "pci0000:80/0000:82:00.0";
+        self.pci(nic, "0x15b3", "0x020700", 0);
+        for (interface, mtu) in [("falcon17ib0", "4092\n"), ("ib9", "2044\n"), ("Falcon17p1", "1500\n")] {
+            self.link(&format!("sys/class/net/{interface}"), &format!("../../devices/{nic}/net/{interface}"));
+            self.file(&format!("sys/devices/{nic}/net/{interface}/mtu"), mtu);
+        }
+        self.link(&format!("sys/devices/{nic}/net/ib9/master"), "../myfalcon17br");
+        let bond = "sys/devices/virtual/net/myfalcon17br";
+        self.link("sys/class/net/myfalcon17br", "../../devices/virtual/net/myfalcon17br");
+        self.file(&format!("{bond}/bonding/slaves"), "falcon17ib0 ib9\n");
+        self.link(&format!("{bond}/lower_falcon17ib0"), &format!("../../../{nic}/net/falcon17ib0"));
+        self.file("sys/class/net/bonding_masters", "bond0 myfalcon17br\n");
+        for (rdma, rate) in [("mlx5_3", "100"), ("0falcon17", "400")] {
+            let folder = format!("devices/{nic}/infiniband/{rdma}");
+            self.link(&format!("sys/class/infiniband/{rdma}"), &format!("../../{folder}"));
+            self.file(&format!("sys/{folder}/ports/1/rate"), format!("{rate} Gb/sec (4X)\n"));
+            self.file(&format!("sys/{folder}/ports/1/state"), "4: ACTIVE\n");
+        }
     }
 
     fn names(&self) {

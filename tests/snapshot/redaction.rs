@@ -51,10 +51,49 @@ fn the_machine_is_the_same_but_for_its_identifiers() {
     assert_eq!(uuids(&found).len(), 2, "what was told apart still is");
     assert!(uuids(&found).is_disjoint(&uuids(&read)));
     let interfaces: Vec<&String> = found.nics().flat_map(|nic| &nic.net_devices).collect();
-    assert_eq!(interfaces.len(), 2);
+    // Two of one function, and three of each of the two RDMA devices of the other.
+    assert_eq!(interfaces.len(), 2 + 3 * 2);
     assert!(interfaces.iter().any(|name| name.starts_with("enx")), "{interfaces:?}");
     assert!(found.nics().any(|nic| nic.bond.as_deref() == Some("bond0")));
+    assert!(found.notes().iter().any(|note| note.text.contains("1 of the ConnectX-7 functions")));
     assert_eq!(without_names(&found), without_names(&read));
+}
+
+#[test]
+fn a_name_that_holds_the_name_of_the_machine_is_another_everywhere() {
+    let made = Made::machine();
+    let read = Topology::open(&[Locator::Path(made.path().to_owned())]).unwrap();
+    let redacted = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+    let found = replayed(&redacted).unwrap();
+    let names = |topology: &Topology| {
+        let nics = topology.nics().filter(|nic| nic.address.is_some_and(|address| address.bus == 0x82));
+        let name = |name: &Option<String>| name.clone().unwrap_or_default();
+        nics.flat_map(|nic| [&[name(&nic.rdma_device), name(&nic.bond)], &nic.net_devices[..]].concat())
+            .collect::<Vec<_>>()
+    };
+    let first = ["0falcon17", "myfalcon17br", "Falcon17p1", "falcon17ib0", "ib9"];
+    let second = ["mlx5_3", "myfalcon17br", "Falcon17p1", "falcon17ib0", "ib9"];
+    assert_eq!(names(&read), [first, second].concat());
+    // The interface net1 is of another function.
+    let (first, second) =
+        (["rdma0", "net4", "net0", "net2", "net3"], ["rdma1", "net4", "net0", "net2", "net3"]);
+    assert_eq!(names(&found), [first, second].concat());
+    let bytes = entries(&redacted.to_bytes().unwrap());
+    let slaves = bytes.iter().find(|entry| entry.path.ends_with("net4/bonding/slaves")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&slaves.content), "net2 net3\n");
+}
+
+#[test]
+fn a_short_name_of_a_machine_is_part_of_too_much() {
+    let made = Made::machine();
+    for (host, kept) in [("f\n", true), ("fa\n", true), ("localhost\n", true), ("fal\n", false)] {
+        made.file("proc/sys/kernel/hostname", host);
+        let redacted = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+        let topology = replayed(&redacted).unwrap();
+        let is_kept = topology.nics().any(|nic| nic.net_devices.iter().any(|name| name == "falcon17ib0"));
+        assert_eq!(is_kept, kept, "{host}");
+        assert_eq!(topology.nics().count(), 4, "{host}");
+    }
 }
 
 /// The document without names and identifiers.
@@ -62,7 +101,7 @@ fn without_names(topology: &Topology) -> serde_json::Value {
     fn clear(value: &mut serde_json::Value) {
         match value {
             serde_json::Value::Object(fields) => {
-                for name in ["origin", "uuid", "name", "rdma_device", "net_devices", "product"] {
+                for name in ["origin", "uuid", "name", "rdma_device", "net_devices", "bond", "product"] {
                     fields.remove(name);
                 }
                 fields.values_mut().for_each(clear);

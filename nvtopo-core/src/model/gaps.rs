@@ -25,16 +25,20 @@ pub(crate) const NVLINK_RATE: &str =
 /// A matrix says nothing of PCIe links but that they are there.
 pub(crate) const PCIE_RATE: &str = "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed";
 
+/// The kernel's view of an ordinary user.
+pub(crate) const REDIRECTS: &str = "whether PCIe ports redirect what devices write to each other (ACS) is unknown: only root may read that of them";
+
 /// Each note with whether it still holds.
 type Gap = (&'static str, fn(&Fragment) -> bool);
 
-static GAPS: [Gap; 6] = [
+static GAPS: [Gap; 7] = [
     (NVLINKS_OF_KERNEL, nvlinks_open),
     (NVLINKS_OF_FILE, nvlinks_open),
     (NVLINKS_OF_PCI_MATRIX, nvlinks_open),
     (NVLINKS_OF_BARE_MATRIX, nvlinks_open),
     (NVLINK_RATE, nvlink_rate_open),
     (PCIE_RATE, pcie_rate_open),
+    (REDIRECTS, redirects_open),
 ];
 
 /// Takes out the notes that no longer hold.
@@ -54,6 +58,18 @@ fn nvlinks_open(fragment: &Fragment) -> bool {
 fn nvlink_rate_open(fragment: &Fragment) -> bool {
     let mut nvlinks = fragment.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
     nvlinks.any(|(_, _, link)| link.rate.is_none_or(|rate| rate.basis == Basis::Assumed))
+}
+
+/// Whether there is a link below a switch of which that is unknown. What is above all switches matters to no way between
+/// devices below one.
+fn redirects_open(fragment: &Fragment) -> bool {
+    let is_switch = |id: NodeId| matches!(fragment.nodes[id.index()].kind, NodeKind::PcieSwitch(_));
+    let parent = |id: NodeId| fragment.nodes[id.index()].parent;
+    let below_switch = |a: NodeId, b: NodeId| parent(a) == Some(b) && is_switch(b);
+    fragment.links.iter().any(|(a, b, link)| {
+        let unknown = link.kind == LinkKind::Pcie && link.redirects.is_none();
+        unknown && (below_switch(*a, *b) || below_switch(*b, *a))
+    })
 }
 
 /// Whether there is a device between which and its host bridge no PCIe link has a rate.

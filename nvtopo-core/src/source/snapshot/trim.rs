@@ -1,5 +1,7 @@
 //! What changes from moment to moment and means nothing to discovery: it is taken out of what is recorded, so that
-//! one machine gives the same bytes again.
+//! one machine gives the same bytes again. So is what is full of serial numbers, but for the words that are looked for.
+
+use super::super::sysfs::{MARK, VITAL_DATA, holds_mark};
 
 /// The content without it. See [`Trim`](super::super::sysfs::Trim).
 pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
@@ -8,6 +10,13 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
             let key = line.split(':').next().unwrap_or_default().trim();
             !matches!(key, "cpu MHz" | "clock")
         }),
+        _ if path.rsplit('/').next() == Some(VITAL_DATA) => {
+            if holds_mark(&bytes) {
+                MARK.into()
+            } else {
+                Vec::new()
+            }
+        }
         // What is longer than what is read at most is told to be so.
         _ if !whole => bytes,
         "proc/self/status" => lines(&bytes, |line| line.starts_with("Mems_allowed_list:")),
@@ -61,6 +70,10 @@ mod tests {
             text(node, "Node 0 MemTotal: 8 kB\nNode 0 MemFree: 1 kB\n", true),
             "Node 0 MemTotal: 8 kB\n"
         );
+        let data = "\u{82}ConnectX-7 SN=MT2345 MLX:SMDL=SW_MNG:PCI=V0";
+        let vpd = "sys/devices/pci0000:00/0000:00:01.0/vpd";
+        assert_eq!(text(vpd, data, true), "SMDL=SW_MNG");
+        assert_eq!(text(vpd, "SN=MT2345", false), "");
         let mounts = "nfs:/home/me /home/me nfs rw 0 0\nnone /cg cgroup rw,cpuset 0 0\n";
         assert_eq!(text("proc/self/mounts", mounts, true), "none /cg cgroup rw,cpuset 0 0\n");
     }

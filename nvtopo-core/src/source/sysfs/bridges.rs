@@ -2,13 +2,13 @@
 //! [`super::super::pci_tree`].
 
 use super::super::pci_tree;
-use super::pci::Device;
+use super::pci::{Device, Kind};
 use super::tree::Tree;
 use super::{port, training};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link, NodeId, PcieSpeed, PcieTraining};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The bridges below one host bridge.
 pub(super) struct Bridges {
@@ -17,6 +17,8 @@ pub(super) struct Bridges {
     now: BTreeMap<PciAddress, PcieSpeed>,
     /// The most that those could do that have a device directly below.
     most: BTreeMap<PciAddress, PcieSpeed>,
+    /// Those of which it is unknown whether they redirect.
+    untold: BTreeSet<PciAddress>,
 }
 
 impl Bridges {
@@ -28,19 +30,23 @@ impl Bridges {
     ) -> Self {
         let mut bridges = pci_tree::Bridges::default();
         let (now, mut most) = (RefCell::new(BTreeMap::new()), BTreeMap::new());
+        let untold = RefCell::new(BTreeSet::new());
         for device in devices {
             let folder = |place: usize| &device.folder[..device.chain[place].1];
             bridges.add(chain(device), device.address, |place| {
                 let own = training::now(tree, folder(place));
                 now.borrow_mut().insert(device.chain[place].0, own);
                 let config = config(tree, folder(place), unseen);
+                if config.redirects.is_none() {
+                    untold.borrow_mut().insert(device.chain[place].0);
+                }
                 (config.port, Link { redirects: config.redirects, ..training::wire(own, None) })
             });
             if let Some(place) = device.chain.len().checked_sub(1) {
                 most.entry(device.chain[place].0).or_insert_with(|| training::most(tree, folder(place)));
             }
         }
-        Self { tree: bridges, now: now.into_inner(), most }
+        Self { tree: bridges, now: now.into_inner(), most, untold: untold.into_inner() }
     }
 
     /// What holds a device, with the link to it.
@@ -51,6 +57,22 @@ impl Bridges {
             training::wire(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
         });
         self.tree.place(fragment, host, chain(device), own, far)
+    }
+
+    /// Whether a GPU and another of some devices meet below one port, with a port on the way of which it is unknown
+    /// whether it redirects what they write to each other.
+    pub(super) fn hide_redirects(&self, devices: &[&Device]) -> bool {
+        let mut ports: BTreeMap<PciAddress, Vec<&Device>> = BTreeMap::new();
+        for &device in devices.iter().filter(|device| matches!(device.kind, Kind::Gpu | Kind::Nic)) {
+            if let Some((port, _)) = device.chain.first() {
+                ports.entry(*port).or_default().push(device);
+            }
+        }
+        let untold = |device: &&Device| chain(device).any(|bridge| self.untold.contains(&bridge));
+        ports.values().any(|below| {
+            let meet = below.len() > 1 && below.iter().any(|device| device.kind == Kind::Gpu);
+            meet && below.iter().any(untold)
+        })
     }
 
     /// How the link of a device trained. `None`: nothing is known of it.

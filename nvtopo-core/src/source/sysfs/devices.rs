@@ -9,7 +9,9 @@ use super::pci::{Device, Kind, Known};
 use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, PciFacts, Stated};
+use crate::model::{
+    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, PciFacts, Stated, gaps,
+};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,7 +45,8 @@ pub(super) fn add(around: &Surroundings<'_>, devices: &[Device], fragment: &mut 
         fragment.note(NoteKind::Inferred, text);
     }
     let unseen = Cell::new(false);
-    let mut adder = Adder { around, fragment, numbers, nic_names: BTreeSet::new(), unseen };
+    let mut adder =
+        Adder { around, fragment, numbers, nic_names: BTreeSet::new(), unseen, redirects_hidden: false };
     for ((domain, bus), devices) in roots {
         adder.root(PciAddress { domain, bus, device: 0, function: 0 }, &devices);
     }
@@ -52,6 +55,9 @@ pub(super) fn add(around: &Surroundings<'_>, devices: &[Device], fragment: &mut 
         adder.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
     }
     adder.off_bus();
+    if adder.redirects_hidden {
+        fragment.note(NoteKind::Unknown, gaps::REDIRECTS);
+    }
     gpus.len()
 }
 
@@ -63,6 +69,8 @@ struct Adder<'a> {
     nic_names: BTreeSet<String>,
     /// Whether the configuration space of bridges is hidden from us.
     unseen: Cell<bool>,
+    /// Whether they hide something about a GPU and what shares a port with it.
+    redirects_hidden: bool,
 }
 
 impl Adder<'_> {
@@ -76,6 +84,7 @@ impl Adder<'_> {
         let add = if inferred { Fragment::add_inferred } else { Fragment::add };
         let host = add(self.fragment, parent, kind);
         let mut bridges = Bridges::above(self.around.tree, devices.iter().copied(), &self.unseen);
+        self.redirects_hidden |= bridges.hide_redirects(devices);
         for (device, near) in devices.iter().zip(near) {
             let (parent, link) = bridges.place(self.fragment, host, device);
             let affinity = self.affinity(device, near, node);

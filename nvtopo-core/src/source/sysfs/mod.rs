@@ -14,6 +14,7 @@ mod hybrid;
 mod hypervisor;
 mod identity;
 mod limits;
+mod managers;
 mod net;
 mod nic;
 mod numa;
@@ -29,6 +30,8 @@ use super::{Input, Source, product};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
+#[cfg(feature = "snapshot")]
+pub(super) use managers::{MARK, VITAL_DATA, holds_mark};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;
 #[cfg(feature = "snapshot")]

@@ -5,7 +5,7 @@
 use super::driver::DriverGpu;
 use super::facts::Facts;
 use super::tree::{Names, Syntax, Tree};
-use super::{net, training};
+use super::{managers, net, training};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{PciFacts, PcieSpeed};
@@ -16,6 +16,9 @@ const NVIDIA: &str = "0x10de";
 
 /// How deep bridges are nested at most; machines with four levels of switches have nine.
 const MAX_DEPTH: usize = 32;
+
+/// Drivers that hold a GPU for virtual machines: this system cannot use it.
+const FOR_GUESTS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "xen-pciback"];
 
 const LOCAL: &[(&str, Syntax)] = &[("local_cpus", Syntax::Mask), ("local_cpulist", Syntax::List)];
 
@@ -66,6 +69,8 @@ struct Entry {
     vendor: Option<String>,
     /// The device that it is a virtual function of.
     physical: Option<PciAddress>,
+    /// Whether that device itself is not ours.
+    instead: bool,
 }
 
 /// Where a device is in the tree of devices.
@@ -91,9 +96,10 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
     let facts = Facts::new(tree);
     for (address, path) in addresses {
         let Some(entry) = entry(tree, &path, address, known) else { continue };
-        if entry.kind == Kind::Gpu && driver_of(tree, &path).as_deref() == Some("vfio-pci") {
+        let driver = if entry.kind == Kind::Gpu { driver_of(tree, &path) } else { None };
+        if let Some(driver) = driver.filter(|driver| FOR_GUESTS.contains(&&**driver)) {
             oddities.push(format!(
-                "GPU {address} is set aside for virtual machines (vfio-pci), so it was left out"
+                "GPU {address} is set aside for virtual machines ({driver}), so it was left out"
             ));
             continue;
         }
@@ -102,11 +108,12 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
             walked.get_or_insert_with(|| walk(tree)).remove(&address)
         });
         let place = place.unwrap_or(Place { folder: path, root: None, chain: Vec::new() });
-        divided.extend(entry.physical);
+        divided.extend(entry.physical.filter(|_| entry.instead));
         devices.push(device(tree, &facts, address, entry, place));
     }
     // Its virtual functions are here in its stead.
     devices.retain(|device| !divided.contains(&device.address));
+    oddities.extend(managers::leave_out(tree, &mut devices));
     (devices, oddities)
 }
 
@@ -146,13 +153,18 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
         _ => return None,
     };
     let Some(physical) = tree.link(&format!("{path}/physfn")) else {
-        return Some(Entry { kind, vendor, physical: None });
+        return Some(Entry { kind, vendor, physical: None, instead: false });
     };
     // A virtual function is a part of the device that it links to, and stands for it where only the part is ours, as
     // in a container.
     let physical = physical.rsplit('/').next()?.parse().ok()?;
-    let own = kind == Kind::Nic && known.names.has(address) && !known.names.has(physical);
-    own.then_some(Entry { kind, vendor, physical: Some(physical) })
+    let names = known.names;
+    let instead = !names.has(physical);
+    // The kernel shows RDMA devices to all containers, but interfaces only to the one that they belong to. Which of
+    // the two RDMA devices may be used is not told, so both stay.
+    let is_handed_out = names.interfaces.contains_key(&address) && !names.interfaces.contains_key(&physical);
+    let own = kind == Kind::Nic && names.has(address) && (instead || is_handed_out);
+    own.then_some(Entry { kind, vendor, physical: Some(physical), instead })
 }
 
 /// The driver that runs a device.

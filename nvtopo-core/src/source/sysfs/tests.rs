@@ -206,6 +206,15 @@ fn virtual_functions_and_gpus_of_virtual_machines_are_left_out() {
     let gpus: Vec<_> = topology.gpus().map(|gpu| (gpu.index, gpu.address.unwrap().device)).collect();
     assert_eq!(gpus, [(0, 5)]);
     assert!(has_note(&topology, NoteKind::Unknown, "vfio-pci"));
+    for (driver, count) in [("nvgrace-gpu-vfio-pci", 0), ("pci-stub", 0), ("xen-pciback", 0), ("nvidia", 1)] {
+        let made = Made::new().gpu("pci0000:00/0000:00:04.0", "0").link(
+            "sys/devices/pci0000:00/0000:00:04.0/driver",
+            &format!("../../../bus/pci/drivers/{driver}"),
+        );
+        let topology = made.topology();
+        assert_eq!(topology.gpus().count(), count, "{driver}");
+        assert_eq!(has_note(&topology, NoteKind::Unknown, &format!("({driver})")), count == 0);
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is left of a file: by its name, what it may hold.
 
+use super::super::super::sysfs::{MARK, VITAL_DATA};
 use super::ids::{Ids, Read};
 
 /// Files that hold nothing but identifiers, or what a person wrote: their content goes, whatever it is.
@@ -33,12 +34,16 @@ const INFORMATION: [&str; 5] = ["Model", "GPU UUID", "Bus Type", "Bus Location",
 const PARAMETERS: [&str; 1] = ["numa="];
 
 /// PCI capabilities and extended capabilities that hold data of one device: vital product data, and its serial number.
-const VITAL_DATA: u8 = 0x03;
+const VITAL: u8 = 0x03;
 const SERIAL_NUMBER: u16 = 0x0003;
 
 /// The content without identifiers. `None`: nothing can be left of it.
 pub(super) fn redact(path: &str, content: &[u8], ids: &mut Ids) -> Option<Vec<u8>> {
     let name = path.rsplit('/').next().unwrap_or(path);
+    if name == VITAL_DATA && content == MARK.as_bytes() {
+        // All that was recorded of it.
+        return Some(content.to_vec());
+    }
     if is_secret(path, name) {
         return None;
     }
@@ -89,7 +94,7 @@ fn config(content: &[u8]) -> Vec<u8> {
     let mut at = config.get(0x34).map_or(0, |at| usize::from(at & !3));
     for _ in 0..48 {
         let Some(&[id, next]) = config.get(at..at + 2).filter(|_| at >= 0x40) else { break };
-        if id == VITAL_DATA {
+        if id == VITAL {
             clear(&mut config, at + 2, at + 8);
         }
         at = usize::from(next & !3);
@@ -133,6 +138,9 @@ mod tests {
         ] {
             assert_eq!(text(path, "x"), None, "{path}");
         }
+        let vpd = "sys/devices/pci0000:00/0000:00:01.0/vpd";
+        assert_eq!(text(vpd, "SMDL=SW_MNG").as_deref(), Some("SMDL=SW_MNG"));
+        assert_eq!(text(vpd, "SMDL=SW_MNG SN=1"), None);
         assert_eq!(text("sys/x/vpd_like", "\u{1}binary"), None);
         assert_eq!(text("sys/class/dmi/id/product_name", "DGX H100\n").as_deref(), Some("DGX H100\n"));
     }
@@ -152,7 +160,7 @@ mod tests {
     #[test]
     fn serial_numbers_are_taken_out_of_configuration_spaces() {
         let mut space = vec![0; 0x160];
-        (space[0x34], space[0x40], space[0x41], space[0x44]) = (0x40, VITAL_DATA, 0x50, 0xaa);
+        (space[0x34], space[0x40], space[0x41], space[0x44]) = (0x40, VITAL, 0x50, 0xaa);
         (space[0x50], space[0x52]) = (0x10, 0x42);
         space[0x100..0x104].copy_from_slice(&0x1500_0001_u32.to_le_bytes());
         space[0x150..0x15c].copy_from_slice(&[3, 0, 1, 0, 1, 2, 3, 4, 5, 6, 7, 8]);

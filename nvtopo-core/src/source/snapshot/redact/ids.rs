@@ -13,7 +13,7 @@ pub(super) struct Ids {
     numbers: BTreeMap<String, usize>,
     counts: BTreeMap<usize, usize>,
     /// Words that name this machine or a part of it, longest first, and what stands in.
-    words: Vec<(String, &'static str)>,
+    words: Vec<(String, String)>,
 }
 
 /// Which text is read.
@@ -28,12 +28,16 @@ pub(super) enum Read {
 }
 
 impl Ids {
-    /// Adds a word that is replaced wherever it stands alone.
-    pub(super) fn add_word(&mut self, word: &str, replacement: &'static str) {
-        if !self.words.iter().any(|(known, _)| known == word) {
-            self.words.push((word.to_owned(), replacement));
-            self.words.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
-        }
+    /// Adds a word that is replaced wherever it stands alone. Of two replacements the last counts.
+    pub(super) fn add_word(&mut self, word: &str, replacement: &str) {
+        self.words.retain(|(known, _)| known != word);
+        self.words.push((word.to_owned(), replacement.to_owned()));
+        self.words.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
+    }
+
+    /// The words that were added.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.words.iter().map(|(word, _)| word.clone()).collect()
     }
 
     /// Adds an identifier that may occur in other forms: its hexadecimal digits.
@@ -76,7 +80,7 @@ impl Ids {
     fn find(&mut self, text: &str, read: Read) -> Option<(usize, String)> {
         if read != Read::Fixed {
             if let Some((word, stand_in)) = self.words.iter().find(|(word, _)| starts_with_word(text, word)) {
-                return Some((word.len(), (*stand_in).to_owned()));
+                return Some((word.len(), stand_in.clone()));
             }
             if let Some(home) = text.strip_prefix("/home/") {
                 let user = home.split(['/', ':', ' ']).next().unwrap_or_default().len();

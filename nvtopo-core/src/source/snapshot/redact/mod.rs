@@ -7,6 +7,7 @@
 mod files;
 mod groups;
 mod ids;
+mod names;
 mod secrets;
 
 use super::super::nvml::Asked;
@@ -32,8 +33,12 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     secrets::add(root, &mut ids);
     let groups = Groups::of(&snapshot.entries);
     groups.names().for_each(|name| ids.add_digits(name));
+    let names = names::stand_ins(&snapshot.entries, &snapshot.refused, &ids.words());
+    for (name, stand_in) in &names {
+        ids.add_word(name, stand_in);
+    }
     let driver = redact_driver(snapshot.driver, &mut ids)?;
-    let mut redactor = Redactor { ids, groups };
+    let mut redactor = Redactor { ids, groups, names };
     let unused = unused_interfaces(&snapshot.entries);
     let entries = snapshot.entries.into_iter().filter(|(path, _)| !unused.contains(path));
     let entries = entries.filter_map(|(path, stored)| redactor.entry(&path, stored)).collect();
@@ -65,6 +70,8 @@ fn unused_interfaces(entries: &BTreeMap<String, Stored>) -> BTreeSet<String> {
 struct Redactor {
     ids: Ids,
     groups: Groups,
+    /// The names of interfaces and RDMA devices that are replaced as a whole.
+    names: BTreeMap<String, String>,
 }
 
 impl Redactor {
@@ -96,7 +103,11 @@ impl Redactor {
         for part in moved.as_deref().unwrap_or(path).split('/') {
             // Bonds and bridges link their ports by name: `lower_eth0`.
             let ends = part.starts_with("lower_") || part.starts_with("upper_");
-            parts.push(self.ids.replace(part, if named || ends { Read::Text } else { Read::Fixed }));
+            // Links beside each other name nothing but the other: `../bond0`.
+            parts.push(match self.names.get(part) {
+                Some(name) => name.clone(),
+                None => self.ids.replace(part, if named || ends { Read::Text } else { Read::Fixed }),
+            });
             named = NAMED.contains(&part);
         }
         parts.join("/")

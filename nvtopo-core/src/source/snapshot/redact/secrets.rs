@@ -59,8 +59,8 @@ pub(super) fn add(root: &Path, ids: &mut Ids) {
     }
 }
 
-/// A word that tells something.
-pub(super) fn add_word(ids: &mut Ids, word: &str, stand_in: &'static str) {
+/// A word that tells something. One of a letter or two is in very many others, so it tells nothing.
+pub(super) fn add_word(ids: &mut Ids, word: &str, stand_in: &str) {
     let word = word.trim();
     let common = COMMON.contains(&&*word.to_ascii_lowercase());
     if word.len() >= 3 && !common && word.bytes().any(|byte| byte.is_ascii_alphabetic()) {

@@ -190,6 +190,50 @@ fn in_a_container_a_virtual_function_is_the_nic() {
     assert_eq!((&*nic.name, nic.address.unwrap().function), ("mlx5_2", 1));
     assert_eq!(nic.pci.link.unwrap().now.generation, Some(5), "the link is the card's");
     // Where the card itself is at hand, it is the NIC.
-    let host = made().rdma(physical, "mlx5_0");
+    let host = made().rdma(physical, "mlx5_0").nic_name(physical, "ens1");
     assert_eq!(only(&host).name, "mlx5_0");
+    // Its RDMA device is shown to every container, and may be of use or not.
+    let topology = made().rdma(physical, "mlx5_0").topology();
+    let names: Vec<(&str, &[String])> = topology.nics().map(|nic| (&*nic.name, &*nic.net_devices)).collect();
+    assert_eq!(names, [("mlx5_0", &[][..]), ("mlx5_2", &["eth0".to_owned()][..])]);
+    assert_eq!(path(&topology, 0, 1), Some(PathType::Pix));
+    // So are those of functions that other containers have, and these are not ours.
+    let topology = made().rdma(physical, "mlx5_0").rdma(&function(2), "mlx5_3").topology();
+    assert_eq!(topology.nics().count(), 2);
+}
+
+/// A ConnectX-7 function with vital product data.
+fn adapter(made: Made, path: &str, rdma: &str, data: &str) -> Made {
+    made.pci(path, "0x15b3", "0x020700", "1")
+        .file(&format!("sys/devices/{path}/device"), "0x1021\n")
+        .file(&format!("sys/devices/{path}/vpd"), data)
+        .rdma(path, rdma)
+}
+
+#[test]
+fn functions_that_manage_nvswitches_are_no_nics() {
+    let made = || {
+        let made =
+            adapter(Made::new(), "pci0000:80/0000:80:01.0", "mlx5_0", "\u{2}X SN=1 SMDL=SW_MNG:PCI=V0");
+        let made = adapter(made, "pci0000:80/0000:80:02.0", "mlx5_1", "SMDL=SW_MNG");
+        adapter(made, "pci0000:80/0000:80:03.0", "mlx5_2", "MODL=CX71343DAC")
+    };
+    let names = |topology: &Topology| topology.nics().map(|nic| nic.name.clone()).collect::<Vec<_>>();
+    let topology = made().gpu("pci0000:00/0000:00:04.0", "0").topology();
+    assert_eq!(names(&topology), ["mlx5_2"]);
+    assert!(has_note(&topology, NoteKind::Unknown, "2 of the ConnectX-7 functions manage NVSwitches"));
+    // Without GPUs, or where NVSwitches are seen, nothing is asked.
+    assert_eq!(made().topology().nics().count(), 3);
+    let seen =
+        made().gpu("pci0000:00/0000:00:04.0", "0").pci("pci0000:00/0000:00:05.0", "0x10de", "0x068000", "0");
+    assert_eq!(seen.topology().nics().count(), 3);
+    // What cannot be read says nothing, and that is no damage.
+    let hidden = made().gpu("pci0000:00/0000:00:04.0", "0");
+    for number in 1..4 {
+        let file = hidden.0.join(format!("sys/devices/pci0000:80/0000:80:0{number}.0/vpd"));
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+    }
+    assert_eq!(hidden.topology().nics().count(), 3);
+    assert!(!has_note(&hidden.topology(), NoteKind::Damage, "vpd"));
 }

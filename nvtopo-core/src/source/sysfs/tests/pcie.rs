@@ -158,6 +158,14 @@ fn the_ports_where_ways_part_redirect() {
     }
 }
 
+/// Whether a note says, once, that it is unknown what ports redirect.
+fn told(made: &Made) -> bool {
+    let topology = made.topology();
+    let count = topology.notes().iter().filter(|note| note.text.contains("(ACS)")).count();
+    assert!(count <= 1);
+    count == 1
+}
+
 #[test]
 fn what_an_ordinary_user_may_not_read_is_unknown() {
     let made = switches([Some(ISOLATED); 5]);
@@ -172,6 +180,7 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
     // One that redirects is enough.
     cut(256);
     assert_eq!(redirected(&made.topology()), [Some(true), Some(true), None]);
+    assert!(!told(&switches([Some(0); 5])) && told(&made));
     let made = switches([Some(0); 5]);
     let folder = made.0.join("sys/devices/pci0000:80/0000:80:01.0/0000:81:00.0");
     for (length, config) in [(64, configs[0]), (0, configs[1])] {
@@ -179,12 +188,21 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
         file.set_len(length).unwrap();
     }
     assert_eq!(redirected(&made.topology()), [None; 3]);
+    assert!(told(&made));
     let without = Made::new()
         .bridge("pci0000:80/0000:80:01.0")
         .nic("pci0000:80/0000:80:01.0/0000:81:00.0", "ens1f0")
         .nic("pci0000:80/0000:80:01.0/0000:81:00.1", "ens1f1");
     let topology = without.topology();
     assert_eq!(topology.redirected(topology.devices()[0], topology.devices()[1]), None);
+    // Only where a GPU is concerned, and something that it could write to past the host bridge.
+    assert!(!told(&without));
+    let alone =
+        Made::new().bridge("pci0000:80/0000:80:01.0").gpu("pci0000:80/0000:80:01.0/0000:81:00.0", "1");
+    assert!(!told(&alone));
+    let apart = alone.bridge("pci0000:80/0000:80:02.0").nic("pci0000:80/0000:80:02.0/0000:82:00.0", "ens2");
+    assert!(!told(&apart));
+    assert!(told(&apart.gpu("pci0000:80/0000:80:01.0/0000:81:00.1", "1")));
     // The functions of a card meet at the port above it, which may send all of it up.
     for (acs, expected) in [(Some(0b1_0000), true), (Some(0), false), (None, false)] {
         let path = "pci0000:80/0000:80:01.0";

@@ -1,24 +1,55 @@
 //! The machine that we run on: its kernel is trusted, and paths are opened as they are.
+//!
+//! But for files in which NVIDIA's driver answers for a GPU: where that hangs, so may who reads them, and cannot be
+//! ended. Those are read by a thread that is left behind when it takes too long.
 
 use super::confined::Place;
 use super::disk::Disk;
 use super::files::{Entry, Files, Part, Trouble};
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Files that NVIDIA's driver writes as they are read.
+const DRIVER: &str = "proc/driver/nvidia/";
+
+/// How long it may take. It answers from what it knows, in far less than a millisecond, unless a lock is held.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) struct Live {
     disk: Disk,
+    /// Whether the driver did not answer once: it is not asked again.
+    silent: Cell<bool>,
 }
 
 impl Live {
     pub(super) fn new() -> Self {
-        Self { disk: Disk::new(Path::new("/")) }
+        Self { disk: Disk::new(Path::new("/")), silent: Cell::new(false) }
     }
 }
 
 impl Files for Live {
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
-        Ok(part.read(File::open(self.disk.path(path))?, path, buffer)?)
+        let file = self.disk.path(path);
+        if !path.starts_with(DRIVER) {
+            return Ok(part.read(File::open(file)?, path, buffer)?);
+        }
+        if !self.silent.get() {
+            let name = path.to_owned();
+            let answer = in_time(PATIENCE, move || {
+                let mut bytes = Vec::new();
+                part.read(File::open(file)?, &name, &mut bytes)?;
+                Ok(bytes)
+            });
+            if let Some(answer) = answer {
+                *buffer = answer?;
+                return Ok(());
+            }
+            self.silent.set(true);
+        }
+        Err(Trouble::Refused("NVIDIA's driver does not answer".to_owned()))
     }
 
     fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
@@ -35,5 +66,48 @@ impl Files for Live {
 
     fn is_live(&self) -> bool {
         true
+    }
+}
+
+/// What a thread answers. `None`: it took too long.
+fn in_time<T: Send + 'static>(
+    patience: Duration,
+    ask: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
+) -> Option<Result<T, Trouble>> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    // Nobody listens any more where it took too long.
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || _ = sender.send(ask()));
+    match thread {
+        Ok(_) => receiver.recv_timeout(patience).ok(),
+        Err(error) => Some(Err(Trouble::Refused(format!("no thread could be started to read it: {error}")))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_too_long_is_left_behind() {
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        assert_eq!(in_time(hour, || Ok(7)), Some(Ok(7)));
+        assert_eq!(in_time::<()>(hour, || Err(Trouble::Absent)), Some(Err(Trouble::Absent)));
+        let begun = std::time::Instant::now();
+        let answer = in_time(second / 100, move || {
+            std::thread::sleep(hour);
+            Ok(())
+        });
+        assert!(answer.is_none() && begun.elapsed() < 60 * second);
+    }
+
+    #[test]
+    fn a_driver_that_was_silent_is_not_asked_again() {
+        let (live, mut buffer) = (Live::new(), Vec::new());
+        let file = "proc/driver/nvidia/gpus/none/information";
+        assert_eq!(live.read(file, Part::head(10), &mut buffer), Err(Trouble::Absent));
+        live.silent.set(true);
+        let answer = live.read(file, Part::head(10), &mut buffer);
+        assert!(matches!(answer, Err(Trouble::Refused(why)) if why.contains("does not answer")));
+        assert_eq!(live.read("proc/driver/other", Part::head(10), &mut buffer), Err(Trouble::Absent));
     }
 }
