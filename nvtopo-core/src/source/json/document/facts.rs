@@ -164,7 +164,7 @@ pub(in super::super) struct NvLinkPort {
     /// Whether it is up.
     #[serde(skip_serializing_if = "Option::is_none")]
     up: Option<bool>,
-    /// The generation of NVLink as the driver tells it.
+    /// The generation of NVLink: that of the GPU's architecture, else as the driver tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u8>,
     /// What the driver reports that it carries, one direction, in MB/s (1e6 bytes per second).
