@@ -235,7 +235,9 @@ fn memory_of_gpus_is_known_as_such_without_the_kernels_word() {
 fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
     let machine = Machine::new("dgx-h100");
     let fabric = |topology: &Topology| gpu(topology, 5).fabric.clone().unwrap();
-    let found = fabric(&machine.discover(""));
+    let whole = machine.discover("");
+    assert!(nvtopo::Request::gpus(2).solve(&whole).unwrap().remarks().is_empty());
+    let found = fabric(&whole);
     assert_eq!((found.state, found.status), (FabricState::Completed, Some(0)));
     assert_eq!((found.cluster, found.clique, found.health), (None, Some(0), Some(0b10_10_10_10)));
     for (fault, state, status, note) in [
@@ -250,6 +252,9 @@ fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
     ] {
         let found = machine.discover(fault);
         assert_eq!((fabric(&found).state, fabric(&found).status), (state, status), "{fault}");
+        let placement = nvtopo::Request::gpus(2).solve(&found).unwrap();
+        let told = "GPU0 is not in its NVLink fabric: NVLinks and CUDA may not work";
+        assert!(placement.remarks().iter().any(|remark| remark == told), "{:?}", placement.remarks());
         assert_note(&found, note);
         assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
     }

@@ -106,6 +106,17 @@ pub struct Fabric {
     pub health: Option<u32>,
 }
 
+impl Fabric {
+    /// Whether the GPU is in it, so that its NVLinks can be used. `None`: nobody could tell.
+    pub fn is_up(&self) -> Option<bool> {
+        match self.state {
+            FabricState::Unknown => None,
+            FabricState::NotStarted | FabricState::InProgress => Some(false),
+            FabricState::Completed => Some(self.status.is_none_or(|status| status == 0)),
+        }
+    }
+}
+
 /// How far the registration of a GPU with its NVLink fabric has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]

@@ -11,7 +11,7 @@ use super::unmet::Unmet;
 use super::weights::Weight;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
-use crate::model::{Basis, Pair, PathType, Topology};
+use crate::model::{Basis, Fabric, Gpu, Pair, PathType, Topology};
 use std::fmt;
 
 /// One chosen GPU with what belongs to it.
@@ -226,11 +226,9 @@ pub(super) fn complete(
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let first = (objectives[0].name(), solution.values[0]);
     let why = explain(topology, chosen, candidates, first, proof);
-    let divided = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
-    let divided = divided
-        .filter(|(_, gpu)| gpu.mig.is_some_and(|mig| mig.current))
-        .map(|(_, gpu)| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()));
-    let remarks = shares.remarks.iter().cloned().chain(divided).collect();
+    let of_gpus = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
+    let of_gpus = of_gpus.flat_map(|(_, gpu)| [divided(gpu), out_of_fabric(gpu)]).flatten();
+    let remarks = shares.remarks.iter().cloned().chain(of_gpus).collect();
     Placement {
         topology: topology.clone(),
         gpus,
@@ -241,6 +239,16 @@ pub(super) fn complete(
         preference: None,
         unmet: Vec::new(),
     }
+}
+
+fn divided(gpu: &Gpu) -> Option<String> {
+    let is_divided = gpu.mig.is_some_and(|mig| mig.current);
+    is_divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
+}
+
+fn out_of_fabric(gpu: &Gpu) -> Option<String> {
+    let is_out = gpu.fabric.as_ref().and_then(Fabric::is_up) == Some(false);
+    is_out.then(|| format!("{} is not in its NVLink fabric: NVLinks and CUDA may not work", gpu.name()))
 }
 
 fn explain(

@@ -17,7 +17,7 @@ pub(super) struct Bridges {
     now: BTreeMap<PciAddress, PcieSpeed>,
     /// The most that those could do that have a device directly below.
     most: BTreeMap<PciAddress, PcieSpeed>,
-    /// Those of which it is unknown whether they redirect.
+    /// Those that hide whether they redirect.
     untold: BTreeSet<PciAddress>,
 }
 
@@ -36,8 +36,11 @@ impl Bridges {
             bridges.add(chain(device), device.address, |place| {
                 let own = training::now(tree, folder(place));
                 now.borrow_mut().insert(device.chain[place].0, own);
+                let hidden = unseen.get();
                 let config = config(tree, folder(place), unseen);
-                if config.redirects.is_none() {
+                // Where not even the start is there, as in a copy, nobody hides the rest.
+                let begins = || !tree.part(&format!("{}/config", folder(place)), 0, 1).is_empty();
+                if config.redirects.is_none() && (hidden || begins()) {
                     untold.borrow_mut().insert(device.chain[place].0);
                 }
                 (config.port, Link { redirects: config.redirects, ..training::wire(own, None) })

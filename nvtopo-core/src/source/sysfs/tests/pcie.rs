@@ -202,7 +202,9 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
     assert!(!told(&alone));
     let apart = alone.bridge("pci0000:80/0000:80:02.0").nic("pci0000:80/0000:80:02.0/0000:82:00.0", "ens2");
     assert!(!told(&apart));
-    assert!(told(&apart.gpu("pci0000:80/0000:80:01.0/0000:81:00.1", "1")));
+    let beside = apart.gpu("pci0000:80/0000:80:01.0/0000:81:00.1", "1");
+    assert!(!told(&beside), "without any configuration space nothing is hidden");
+    assert!(told(&beside.file("sys/devices/pci0000:80/0000:80:01.0/config", &"@".repeat(64))));
     // The functions of a card meet at the port above it, which may send all of it up.
     for (acs, expected) in [(Some(0b1_0000), true), (Some(0), false), (None, false)] {
         let path = "pci0000:80/0000:80:01.0";
