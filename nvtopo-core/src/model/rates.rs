@@ -68,16 +68,34 @@ pub fn nvlink_assumed(links: u16) -> Link {
 /// The architecture goes first: drivers are known to report version 5.0 for the NVLinks of H100, which are of
 /// generation 4. Source of the versions: `nvmlNvlinkVersion_t`.
 pub fn nvlink_of(capability: Option<ComputeCapability>, version: Option<u32>, links: u16) -> Link {
-    let architecture = capability.map(|capability| (capability.major, capability.minor));
-    match (architecture, version) {
-        (Some((6, _)), _) | (None, Some(1)) => nvlink(1, links),
-        (Some((7, _)), _) | (None, Some(2 | 3)) => nvlink(2, links),
-        (Some((8, 0)), _) | (None, Some(4)) => nvlink(3, links),
-        (Some((8, 6)), _) | (None, Some(5)) => nvlink_rtx(links),
-        (Some((9, _)), _) | (None, Some(6)) => nvlink(4, links),
-        (Some((10, _)), _) | (None, Some(7)) => nvlink(5, links),
+    let (bridge, generation) = match capability {
+        Some(own) => ((own.major, own.minor) == (8, 6), nvlink_of_architecture(own)),
+        None => (version == Some(5), version.and_then(nvlink_of_version)),
+    };
+    match generation {
+        _ if bridge => nvlink_rtx(links),
+        Some(generation) if usize::from(generation) <= NVLINK.len() => nvlink(generation, links),
         _ => nvlink_assumed(links),
     }
+}
+
+/// The generation of NVLink of an architecture.
+pub(crate) fn nvlink_of_architecture(capability: ComputeCapability) -> Option<u8> {
+    match (capability.major, capability.minor) {
+        (6, _) => Some(1),
+        (7, _) => Some(2),
+        (8, 0 | 6) => Some(3),
+        (9, _) => Some(4),
+        (10, _) => Some(5),
+        _ => None,
+    }
+}
+
+/// The generation of NVLink of a version that NVML reports.
+///
+/// Source: `nvmlNvlinkVersion_t`, which counts 2.0 and 2.2, 3.0 and 3.1.
+pub(crate) fn nvlink_of_version(version: u32) -> Option<u8> {
+    [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied()
 }
 
 /// NVLinks of which the driver reports what each carries, which tells the generation: drivers print the nominal rate or a

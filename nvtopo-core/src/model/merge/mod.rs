@@ -1,8 +1,8 @@
 //! Several fragments made one: the best source is the base, and the others fill in what it does not know.
 //!
-//! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]), and
-//! NVLinks rated by what their ports report ([`ports`]). Where two
-//! sources disagree the base wins and a note tells; nothing is decided here beyond that.
+//! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]), and NVLinks
+//! rated by what their ports report ([`ports`]). Where two sources disagree the base wins and a note tells; nothing is
+//! decided here beyond that.
 
 mod facts;
 mod links;
@@ -16,8 +16,8 @@ use facts::Conflicts;
 use std::collections::BTreeSet;
 
 /// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is, but
-/// for the rates that the ports of its own GPUs tell. The base
-/// is the one of the best provenance, the earlier where two are equal.
+/// for the rates that the ports of its own GPUs tell. The base is the one of the best provenance, the earlier where two
+/// are equal.
 pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     fragments.sort_by_key(|fragment| fragment.nodes[0].provenance);
     let mut fragments = fragments.into_iter();

@@ -168,18 +168,9 @@ fn port(gpu: &SeenGpu, link: &SeenNvlink, kinds: &Kinds) -> NvLinkPort {
 }
 
 /// As [`rates::nvlink_of`] concludes: the architecture goes first, for drivers of H100 tell the version of B200.
-///
-/// Source of the versions: `nvmlNvlinkVersion_t`, which counts 2.0 and 2.2, 3.0 and 3.1.
 fn generation(capability: Option<ComputeCapability>, version: Option<u32>) -> Option<u8> {
-    let by_version = |version: u32| [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied();
-    match capability.map(|capability| (capability.major, capability.minor)) {
-        Some((6, _)) => Some(1),
-        Some((7, _)) => Some(2),
-        Some((8, 0 | 6)) => Some(3),
-        Some((9, _)) => Some(4),
-        Some((10, _)) => Some(5),
-        _ => version.and_then(by_version),
-    }
+    let by_version = || version.and_then(rates::nvlink_of_version);
+    capability.and_then(rates::nvlink_of_architecture).or_else(by_version)
 }
 
 /// Source: `nvmlGpuP2PStatus_t`.

@@ -266,35 +266,6 @@ fn conflicting_numa_nodes_are_noted_and_each_device_keeps_its_own() {
 }
 
 #[test]
-fn rdma_devices_are_named_and_rated() {
-    let made = Made::new()
-        .nic("pci0000:80/0000:80:01.0", "ib0")
-        .link("sys/class/infiniband/mlx5_0", "../../devices/pci0000:80/0000:80:01.0/infiniband/mlx5_0")
-        .file("sys/devices/pci0000:80/0000:80:01.0/infiniband/mlx5_0/ports/1/rate", "400 Gb/sec (4X NDR)\n")
-        .pci("pci0000:80/0000:80:02.0", "0x1077", "0x0c0600", "1")
-        .link("sys/class/infiniband/qib0", "../../devices/pci0000:80/0000:80:02.0/infiniband/qib0")
-        .file("sys/devices/pci0000:80/0000:80:02.0/infiniband/qib0/ports/1/rate", "10 Gb/sec (4X SDR)\n")
-        .file("sys/devices/pci0000:80/0000:80:02.0/infiniband/qib0/ports/1/state", "1: DOWN\n")
-        .pci("pci0000:80/0000:80:03.0", "0x8086", "0x020000", "1")
-        .pci("pci0000:80/0000:80:04.0", "0x15b3", "0x0c0600", "1")
-        .link("sys/class/infiniband/mana_0", "../../devices/LNXSYSTM:00/VMBUS:00/x-y/infiniband/mana_0")
-        .link("sys/class/infiniband/rxe0", "../../devices/virtual/infiniband/rxe0");
-    let topology = made.topology();
-    let nics: Vec<_> = topology
-        .nics()
-        .map(|nic| (&*nic.name, nic.net_devices.len(), nic.rate.map(Bandwidth::as_gb_per_s)))
-        .collect();
-    let expected = [
-        ("mlx5_0", 1, Some(50.0)),
-        ("qib0", 0, None),
-        ("0000:80:03.0", 0, None),
-        ("0000:80:04.0", 0, None),
-        ("mana_0", 0, None),
-    ];
-    assert_eq!(nics, expected);
-}
-
-#[test]
 fn the_driver_names_gpus_and_their_memory() {
     let gpus = "proc/driver/nvidia/gpus/0009:01:00.0";
     let made = Made::new()
