@@ -91,6 +91,86 @@ fn the_first_version_is_read() {
 }
 
 #[test]
+fn the_first_version_is_read_as_hwloc_2_writes_it() {
+    let topology = open("v1-by-hwloc2.9-distances-lost");
+    let nodes: Vec<_> = topology.numa_nodes().collect();
+    assert_eq!(nodes.len(), 8);
+    for node in nodes {
+        let expected: Vec<(u32, u32)> = (0..8).filter(|to| *to != node.os_index).map(|to| (to, 20)).collect();
+        assert_eq!(node.distances, expected, "{node:?}");
+    }
+}
+
+#[test]
+fn memory_of_a_machine_without_nodes_is_kept() {
+    let topology = open("v1-machine-memory-lost");
+    let memory: Vec<_> = topology.numa_nodes().map(|node| node.memory).collect();
+    assert_eq!(memory, [Some(33_738_452_992)]);
+}
+
+#[test]
+fn a_place_finer_than_a_node_is_kept() {
+    let topology = open("fakepcilocalities");
+    let at = |address: &str| {
+        let is_it = |id: &&nvtopo::model::NodeId| {
+            topology
+                .node(**id)
+                .kind
+                .as_nic()
+                .and_then(|nic| nic.address)
+                .is_some_and(|own| own.to_string() == address)
+        };
+        *topology.devices().iter().find(is_it).unwrap()
+    };
+    assert_eq!(topology.local_cpus(at("0000:43:00.0")).known().unwrap().to_string(), "33,37");
+    assert_eq!(topology.local_nodes(at("0000:43:00.0")).known().unwrap().to_string(), "1");
+}
+
+#[test]
+fn what_is_left_out_is_noted() {
+    let has = |name: &str, words: &str| open(name).notes().iter().any(|note| note.text.contains(words));
+    assert!(has("llnl-eas-tioga", "GPUs or display adapters of AMD were left out"));
+    assert!(has("16intel64-manyVFs", "0000:0b:00.1, 0000:0b:00.2"));
+    assert!(!has("nvidiaDGX2", "were left out, as only NVIDIA's are read"));
+    let intel =
+        "<object type=\"PCIDev\" pci_busid=\"0000:18:00.0\" pci_type=\"0380 [8086:0bd5] [8086:0000] 2f\"/>";
+    let text = text("llnl-g4dnmetal").replacen(
+        "<object type=\"PCIDev\"",
+        &format!("{intel}<object type=\"PCIDev\""),
+        1,
+    );
+    let notes: Vec<String> = read(&text).notes().iter().map(ToString::to_string).collect();
+    assert!(
+        notes.join("\n").contains("of Intel were left out, as only NVIDIA's are read: 0000:18:00.0"),
+        "{notes:?}"
+    );
+}
+
+#[test]
+fn pasted_xml_is_found() {
+    let pasted = std::fs::read_to_string(folder().join("hwloc-in-a-fence.txt")).unwrap();
+    let inside = pasted.split_once("```xml\n").unwrap().1.trim_end().trim_end_matches("```");
+    for text in [
+        pasted.clone(),
+        format!("$ lstopo --of xml\n{inside}$ \n"),
+        format!("Hello,\n\nas you asked:\n\n{inside}\n-- \nme"),
+        format!("> {}", inside.trim_end().replace('\n', "\n> ")),
+    ] {
+        let topology = read(&text);
+        assert_eq!(
+            (topology.numa_nodes().count(), topology.cpus().to_string()),
+            (1, "0-1".to_owned()),
+            "{text}"
+        );
+    }
+    // Errors have the place in what was pasted.
+    let broken = pasted.replace("os_index=\"1\"", "os_index=\"0\"");
+    let error = Topology::parse("x", broken.as_bytes()).unwrap_err();
+    let line = broken.lines().position(|line| line.contains("cpuset=\"0x2\"")).unwrap() + 1;
+    assert_eq!((error.line(), error.message()), (Some(line), "CPU 0 occurs twice"));
+}
+
+#[test]
 fn memory_beside_memory_has_no_cpus() {
     let topology = open("64intel64-heteromem");
     for node in topology.numa_nodes() {

@@ -120,18 +120,85 @@ fn a_text_with_both_is_read_as_the_matrix() {
 fn what_makes_no_sense_has_its_place() {
     let (line, _, text) = refused("$ x\n Link 0: 25 GB/s\nGPU 0: A\n Link 0: 25 GB/s\n");
     assert_eq!((line, text.as_str()), (Some(2), "link 0 stands under no GPU"));
-    let (line, _, text) = refused("GPU 0: A\n Link 0: 25 GB/s\nGPU 0: A\n");
-    assert_eq!((line, text.as_str()), (Some(3), "GPU 0 is there twice"));
+    let (line, _, text) = refused("GPU 0: A\n Link 0: 25 GB/s\nGPU 0: B\n");
+    assert_eq!((line, text.as_str()), (Some(3), "GPU 0 is there twice, as two GPUs"));
     let (line, _, text) = refused("GPU 0: A\n Link 1: 25 GB/s\n Link 1: 25 GB/s\n");
     assert_eq!((line, text.as_str()), (Some(3), "link 1 follows link 1"));
     // Lists of GPUs, capabilities and errors are other texts.
-    for other in [
-        "GPU 0: A (UUID: GPU-1)\n",
-        "GPU 0: A\n Link 0, P2P is supported: true\n",
-        "GPU 0: A\n Link 0: CRC Errors: 0\n",
+    for (other, what) in [
+        ("GPU 0: A (UUID: GPU-1)\n", "the list of nvidia-smi -L"),
+        ("GPU 0: A\n Link 0, P2P is supported: true\n", "not that of its --status"),
+        ("GPU 0: A\n Link 0: CRC Errors: 0\n", "not that of its --status"),
     ] {
-        assert!(refused(other).2.contains("not a format"), "{other}");
+        assert!(refused(other).2.contains(what), "{other}");
     }
+}
+
+#[test]
+fn links_that_are_down_are_told_of_a_single_gpu() {
+    let topology = read(&text("nvlink-one-gpu-links-down.txt")).unwrap();
+    let gpu = topology.gpus().next().unwrap();
+    let up: Vec<_> = gpu.nvlinks.iter().map(|link| link.up).collect();
+    assert_eq!((gpu.index, up), (3, vec![Some(true), Some(true), Some(false), Some(true)]));
+    assert!(notes(&topology).contains("GPU3: 3 of 4 NVLinks are up; down: 2"), "{}", notes(&topology));
+    let topology = read(&text("nvlink-state-words.txt")).unwrap();
+    assert!(notes(&topology).contains("down: 1"), "{}", notes(&topology));
+    let topology = read(&text("nvlink-all-links-inactive-word.txt")).unwrap();
+    assert!(notes(&topology).contains("GPU0: no NVLink is up; down: 0, 1"), "{}", notes(&topology));
+    assert!(topology.gpus().next().unwrap().nvlinks.iter().all(|link| link.up == Some(false)));
+}
+
+#[test]
+fn other_words_for_states_are_named() {
+    let of =
+        |word: &str| read(&text("nvlink-all-links-inactive-word.txt").replace("Inactive", word)).unwrap();
+    let ups = |topology: &Topology| {
+        topology.gpus().next().unwrap().nvlinks.iter().map(|link| link.up).collect::<Vec<_>>()
+    };
+    // As the driver's library counts them: a link that sleeps wakes when it is used.
+    let asleep = of("Sleep");
+    assert_eq!(ups(&asleep), [Some(true); 2]);
+    assert!(
+        notes(&asleep).contains("none of these NVLinks is active now; in the state 'Sleep': 0, 1"),
+        "{}",
+        notes(&asleep)
+    );
+    let recovery = of("<Recovery>");
+    assert_eq!(ups(&recovery), [None; 2]);
+    assert!(notes(&recovery).contains("in the state 'Recovery': 0, 1"), "{}", notes(&recovery));
+    assert_eq!(ups(&of("Active")), [Some(true); 2]);
+}
+
+#[test]
+fn other_questions_about_the_same_gpus_are_passed_over() {
+    let first = text("nvlink-status-then-info.txt");
+    let heading = "GPU 0: NVIDIA GB200 (UUID: GPU-00000000-0000-0000-0000-000000000000)\n";
+    for more in [
+        String::new(),
+        format!("$ nvidia-smi nvlink -e\n{heading}\t Link 0: Replay Errors: 0\n\t Link 0: CRC Errors: 0\n"),
+        format!("{heading}\t Link 0, P2P is supported: true\n"),
+        format!("{heading}\t Link 0: Remote Device 00000000:CD:00.0: Link 25\n"),
+        format!("{heading}\t Link 0: 00000000:88:00.0\n"),
+        format!("{heading}\t Link 0: 53.125 GB/s\n"),
+    ] {
+        for both in [format!("{first}{more}"), format!("{more}{first}")] {
+            let topology = read(&both).unwrap();
+            let rates: Vec<_> = topology
+                .gpus()
+                .next()
+                .unwrap()
+                .nvlinks
+                .iter()
+                .map(|link| link.reported.unwrap().as_mb_per_s())
+                .collect();
+            assert_eq!((topology.gpus().len(), rates), (1, vec![53_125; 2]), "{both}");
+            assert_eq!(notes(&topology), "", "{both}");
+        }
+    }
+    let differs = read(&format!("{first}{heading}\t Link 1: Inactive\n")).unwrap();
+    assert!(notes(&differs).contains("GPU0: NVLink 1 is told twice"), "{}", notes(&differs));
+    let other = heading.replace("000000000000)", "000000000001)");
+    assert!(refused(&format!("{first}{other}")).2.contains("as two GPUs"));
 }
 
 #[test]

@@ -243,9 +243,14 @@ fn broken_files_are_refused_with_their_place() {
 
 #[test]
 fn other_xml_is_not_hwlocs() {
-    for text in ["<system version=\"1\"/>", "<html>", "<!DOCTYPE topology [<!ENTITY a \"b\">]><topology/>"] {
+    for (text, words) in [
+        ("<system version=\"1\"/>", "a topology file of NCCL"),
+        ("<html>", "a web page"),
+        ("<other/>", "hwloc XML"),
+        ("<!DOCTYPE topology [<!ENTITY a \"b\">]><topology/>", "hwloc XML"),
+    ] {
         let error = read(text).unwrap_err();
-        assert!(error.to_string().contains("hwloc XML"), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
     }
 }
 

@@ -63,6 +63,12 @@ pub fn nvlink_assumed(links: u16) -> Link {
     Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
+/// What NVLinks of the fastest generation carry.
+pub(crate) fn fastest_nvlink(links: u16) -> Bandwidth {
+    let fastest = NVLINK.into_iter().max().unwrap_or_default();
+    Bandwidth::from_mb_per_s(fastest * u64::from(links))
+}
+
 /// NVLinks of a GPU whose architecture, or else the NVLink version that NVML reports, is known.
 ///
 /// The architecture goes first: drivers are known to report version 5.0 for the NVLinks of H100, which are of

@@ -9,6 +9,7 @@ mod hwloc_xml;
 pub(crate) mod json;
 mod live;
 mod measured;
+mod near;
 mod nvlink_status;
 mod nvlinks;
 mod nvml;
@@ -79,6 +80,7 @@ pub static SOURCES: &[&dyn Source] = &[
     &smi_matrix::P2pMatrix,
     &smi_matrix::SmiMatrix,
     &nvlink_status::NvLinkStatus,
+    &hwloc_xml::PastedXml,
 ];
 
 /// Where to read a topology from.
@@ -206,9 +208,24 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
         }
         Locator::Path(path) if path.is_dir() => read(Input::Tree(path)),
         Locator::Path(path) => {
-            let file = std::fs::File::open(path).map_err(|error| Error::io(path, error))?;
+            let file = std::fs::File::open(path).map_err(|error| missing(path, error))?;
             text(&path.display().to_string(), &read_all(path, file)?)
         }
+    }
+}
+
+/// The error about a file that cannot be opened, which may be another source's name.
+fn missing(path: &Path, error: std::io::Error) -> Error {
+    let is_missing = error.kind() == std::io::ErrorKind::NotFound;
+    let name = path.to_str().filter(|name| is_missing && !name.contains('/'));
+    let meant = name.and_then(|name| {
+        let own = ["live", "hwloc"].into_iter().find(|own| own.eq_ignore_ascii_case(name));
+        own.map(str::to_owned).or_else(|| preset::meant(name).map(|preset| format!("preset:{preset}")))
+    });
+    let error = Error::io(path, error);
+    match meant {
+        Some(meant) => error.help(format!("did you mean {meant}?")),
+        None => error,
     }
 }
 
@@ -236,7 +253,9 @@ fn read(input: Input<'_>) -> Result<Fragment> {
         return Err(Error::input("the input is empty").at(1, 1).help(known()).in_input(&name));
     }
     let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
-        let error = Error::input("not a format that nvtopo knows").at(1, 1).help(known());
+        let bytes = if let Input::Text { bytes, .. } = input { bytes } else { &[] };
+        let unknown = || Error::input("not a format that nvtopo knows").at(1, 1).help(known());
+        let error = near::explain(bytes).unwrap_or_else(unknown);
         return Err(error.in_input(&name));
     };
     source.read(input).map_err(|error| error.in_input(&name))

@@ -1,7 +1,8 @@
 //! The text of `nvidia-smi nvlink --status`: which NVLinks of each GPU are up, and what each carries.
 //!
 //! It does not tell where they lead, so it is laid over another source, such as the text of `nvidia-smi topo -m`, whose
-//! rates it makes known. Lines that are no part of it are passed over: people send such texts with what stood around.
+//! rates it makes known. Lines that are no part of it are passed over, those of other questions about the same GPUs
+//! (`nvidia-smi nvlink -e`, `-c`, `-R`, `-info`, …) too: people send such texts with what stood around.
 
 use super::nvlinks::note_down;
 use super::text::{self, Line};
@@ -11,7 +12,8 @@ use crate::model::{
     Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, NvLinkFar, NvLinkPort, Provenance, gaps,
 };
 use crate::units::Bandwidth;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 pub(super) struct NvLinkStatus;
 
@@ -45,79 +47,156 @@ impl Source for NvLinkStatus {
 /// What the text says.
 #[derive(Default)]
 struct Status {
-    gpus: BTreeMap<u32, Gpu>,
+    gpus: BTreeMap<u32, Told>,
     /// The GPU of the lines that follow.
     open: Option<u32>,
+    /// The last link that stands under that heading.
+    last: Option<u32>,
     notes: Vec<(NoteKind, String)>,
+}
+
+/// What the text says of one GPU.
+struct Told {
+    gpu: Gpu,
+    /// By number.
+    links: BTreeMap<u32, State>,
 }
 
 impl Status {
     fn feed(&mut self, line: &Line<'_>) -> Result<()> {
-        if let Some(Heading { index, model, uuid }) = gpu(line) {
-            if self.gpus.len() >= MAX_DEVICES {
-                return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line.number, 1));
-            }
-            let parsed = uuid.and_then(|uuid| uuid.parse().ok());
-            if let (Some(uuid), None) = (uuid, &parsed) {
-                self.note(NoteKind::Damage, format!("GPU{index}: '{uuid}' is no UUID, so it was left out"));
-            }
-            let gpu = Gpu { index, model: Some(model.to_owned()), uuid: parsed, ..Gpu::default() };
-            if self.gpus.insert(index, gpu).is_some() {
-                return Err(Error::input(format!("GPU {index} is there twice"))
-                    .at(line.number, 1)
-                    .help("give the text of one machine, once"));
-            }
-            self.open = Some(index);
+        if let Some(heading) = gpu(line) {
+            self.heading(&heading, line.number)?;
         } else if is_all_down(line) {
             if let Some(index) = self.open {
                 let text = format!("GPU{index}: all NVLinks are down; nvidia-smi does not list them then");
                 self.note(NoteKind::Unknown, text);
             }
         } else if let Some((number, state)) = state(line) {
-            let Some(gpu) = self.open.and_then(|index| self.gpus.get_mut(&index)) else {
+            let Some(told) = self.open.and_then(|index| self.gpus.get_mut(&index)) else {
                 return Err(Error::input(format!("link {number} stands under no GPU"))
                     .at(line.number, 1)
                     .help("give the whole text: GPU 0: ... above its links"));
             };
-            match gpu.nvlinks.last().map(|last| last.number) {
-                Some(last) if number <= last => {
-                    return Err(Error::input(format!("link {number} follows link {last}")).at(line.number, 1));
-                }
-                _ => gpu.nvlinks.push(port(number, state)),
+            if let Some(last) = self.last.filter(|last| number <= *last) {
+                return Err(Error::input(format!("link {number} follows link {last}")).at(line.number, 1));
+            }
+            self.last = Some(number);
+            let own = told.links.entry(number).or_insert_with(|| state.clone());
+            if *own != state {
+                let text = format!(
+                    "{}: NVLink {number} is told twice, as {own} and as {state}; the first is taken",
+                    told.gpu.name()
+                );
+                self.note(NoteKind::Conflict, text);
             }
         }
         Ok(())
     }
 
+    /// A heading. The same again, of the same GPU, begins the answer to another question.
+    fn heading(&mut self, heading: &Heading<'_>, line: usize) -> Result<()> {
+        let Heading { index, model, uuid } = *heading;
+        (self.open, self.last) = (Some(index), None);
+        let parsed = uuid.and_then(|uuid| uuid.parse().ok());
+        if let Some(Told { gpu, .. }) = self.gpus.get_mut(&index) {
+            let others = gpu.uuid.is_some() && parsed.is_some() && gpu.uuid != parsed;
+            if others || gpu.model.as_deref() != Some(model) {
+                return Err(Error::input(format!("GPU {index} is there twice, as two GPUs"))
+                    .at(line, 1)
+                    .help("give the text of one machine"));
+            }
+            gpu.uuid = gpu.uuid.or(parsed);
+            return Ok(());
+        }
+        if self.gpus.len() >= MAX_DEVICES {
+            return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line, 1));
+        }
+        if let (Some(uuid), None) = (uuid, &parsed) {
+            self.note(NoteKind::Damage, format!("GPU{index}: '{uuid}' is no UUID, so it was left out"));
+        }
+        let gpu = Gpu { index, model: Some(model.to_owned()), uuid: parsed, ..Gpu::default() };
+        self.gpus.insert(index, Told { gpu, links: BTreeMap::new() });
+        Ok(())
+    }
+
     fn note(&mut self, kind: NoteKind, text: String) {
-        self.notes.push((kind, text));
+        if self.notes.len() < MAX_DEVICES && !self.notes.iter().any(|(_, own)| *own == text) {
+            self.notes.push((kind, text));
+        }
     }
 
     fn fragment(mut self) -> Fragment {
         let mut fragment = Fragment::new(Provenance::Smi);
         fragment.set_nvlink_unknown();
-        let any_up = self.gpus.values().any(|gpu| gpu.nvlinks.iter().any(|link| link.up == Some(true)));
-        if any_up && self.gpus.len() >= 2 {
+        let is_up = |told: &Told| told.links.values().any(|state| state.up() == Some(true));
+        if self.gpus.len() >= 2 && self.gpus.values().any(is_up) {
             self.note(NoteKind::Unknown, gaps::NVLINKS_OF_FILE.to_owned());
         }
-        for gpu in self.gpus.into_values() {
+        for told in self.gpus.values() {
             // The numbers begin at 0 and have no gaps.
-            let missing: Vec<String> = (0..gpu.nvlinks.last().map_or(0, |last| last.number))
-                .filter(|number| !gpu.nvlinks.iter().any(|link| link.number == *number))
-                .map(|number| number.to_string())
-                .collect();
+            let last = told.links.last_key_value().map_or(0, |(last, _)| *last);
+            let missing = (0..last).filter(|number| !told.links.contains_key(number));
+            let missing: Vec<u32> = missing.collect();
             if !missing.is_empty() {
-                let text = format!("{}: the text lacks its NVLinks {}", gpu.name(), missing.join(", "));
+                let text = format!("{}: the text lacks its NVLinks {}", told.gpu.name(), listed(&missing));
                 fragment.note(NoteKind::Damage, text);
             }
+            let nvlinks = told.links.iter().map(|(number, state)| port(*number, state)).collect();
+            let gpu = Gpu { nvlinks, ..told.gpu.clone() };
             fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
         }
-        for (kind, text) in self.notes {
+        for (kind, text) in std::mem::take(&mut self.notes) {
             fragment.note(kind, text);
         }
-        note_down(&mut fragment);
+        let told = note_down(&mut fragment);
+        self.note_states(&mut fragment, &told);
         fragment
     }
+
+    /// Notes the links that the text itself says are down, of GPUs of which nothing was noted yet, and states that say
+    /// neither. GPUs of which the same is to be said share a note.
+    fn note_states(&self, fragment: &mut Fragment, noted: &BTreeSet<u32>) {
+        let mut texts: BTreeMap<(NoteKind, String), Vec<String>> = BTreeMap::new();
+        for (index, told) in &self.gpus {
+            let of = |wanted: &dyn Fn(&State) -> bool| -> Vec<u32> {
+                let links = told.links.iter().filter(|(_, state)| wanted(state));
+                links.map(|(number, _)| *number).collect()
+            };
+            let (down, all) = (of(&|state| *state == State::Down), told.links.len());
+            let up = of(&|state| state.up() == Some(true)).len();
+            let mut say =
+                |kind, text: String| texts.entry((kind, text)).or_default().push(format!("GPU{index}"));
+            if !down.is_empty() && !noted.contains(index) {
+                let down = listed(&down);
+                match up {
+                    0 => say(NoteKind::Unknown, format!("no NVLink is up; down: {down}")),
+                    _ => say(NoteKind::Conflict, format!("{up} of {all} NVLinks are up; down: {down}")),
+                }
+            }
+            let words: BTreeSet<&String> = told.links.values().filter_map(State::word).collect();
+            for word in words {
+                let links = listed(&of(&|state| state.word() == Some(word)));
+                let sleeps = word.eq_ignore_ascii_case(SLEEP);
+                let meaning = if sleeps {
+                    "a link wakes from it when it is used"
+                } else {
+                    "which tells neither that they are up nor that they are down"
+                };
+                let none = if up == 0 && down.is_empty() { "no NVLink is said to be up; " } else { "" };
+                let none = if sleeps { "none of these NVLinks is active now; " } else { none };
+                say(NoteKind::Unknown, format!("{none}in the state '{word}': {links}; {meaning}"));
+            }
+        }
+        for ((kind, text), gpus) in texts {
+            fragment.note(kind, format!("{}: {text}", gpus.join(", ")));
+        }
+    }
+}
+
+/// Numbers in a row.
+fn listed(numbers: &[u32]) -> String {
+    let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    numbers.join(", ")
 }
 
 /// The highest number of a link that is believed, so that a damaged one names few that are missing.
@@ -132,8 +211,13 @@ struct Heading<'a> {
     uuid: Option<&'a str>,
 }
 
+/// A line without what mail and comments put before it.
+fn plain<'a>(line: &'a Line<'_>) -> &'a str {
+    line.text.trim_start_matches([' ', '\t', '>', '#', '*', '|']).trim_end()
+}
+
 fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {
-    let (index, rest) = line.text.trim().strip_prefix("GPU ")?.split_once(": ")?;
+    let (index, rest) = plain(line).strip_prefix("GPU ")?.split_once(": ")?;
     let index = number(index)?;
     let (model, uuid) = match rest.rsplit_once(" (UUID: ") {
         Some((model, uuid)) => (model, Some(uuid.trim_end_matches(')'))),
@@ -147,38 +231,82 @@ fn is_all_down(line: &Line<'_>) -> bool {
     line.text.to_ascii_lowercase().contains("all links are inactive")
 }
 
-#[derive(Clone, Copy)]
+/// What the text says of a link.
+#[derive(Clone, Debug, PartialEq)]
 enum State {
-    Up(Bandwidth),
+    /// It is up, and carries this.
+    Rate(Bandwidth),
+    Up,
     Down,
-    Unknown,
+    /// Another word for its state.
+    Word(String),
 }
 
-/// `Link 3: 25.781 GB/s` or `Link 3: <inactive>`. Lines of other questions name what they tell: `Link 3: Replay Errors: 0`.
-fn state(line: &Line<'_>) -> Option<(u32, State)> {
-    let (name, value) = line.text.trim().strip_prefix("Link ")?.split_once(':')?;
-    let number = number(name).filter(|number| *number <= MAX_NUMBER)?;
-    let value = Some(value.trim()).filter(|value| !value.contains(':'))?;
-    if value.eq_ignore_ascii_case("<inactive>") {
-        return Some((number, State::Down));
+/// The word for a link that saves power. As NVML's own state for it, it is one of links that are up.
+const SLEEP: &str = "sleep";
+
+impl State {
+    fn up(&self) -> Option<bool> {
+        match self {
+            Self::Rate(_) | Self::Up => Some(true),
+            Self::Down => Some(false),
+            Self::Word(word) => word.eq_ignore_ascii_case(SLEEP).then_some(true),
+        }
     }
-    let rate = value.strip_suffix("GB/s").and_then(|rate| rate.trim().parse::<f64>().ok());
-    let rate = rate.filter(|rate| (0.0..1e4).contains(rate));
-    Some((number, rate.map_or(State::Unknown, |rate| State::Up(Bandwidth::from_gb_per_s(rate)))))
+
+    fn word(&self) -> Option<&String> {
+        if let Self::Word(word) = self { Some(word) } else { None }
+    }
 }
 
-/// Whether a line tells of a link in the words of the status.
-fn is_told(line: &Line<'_>) -> bool {
-    matches!(state(line), Some((_, State::Up(_) | State::Down)))
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rate(rate) => write!(f, "{rate}"),
+            Self::Up => f.write_str("up"),
+            Self::Down => f.write_str("down"),
+            Self::Word(word) => f.write_str(word),
+        }
+    }
 }
 
-fn port(number: u32, state: State) -> NvLinkPort {
-    let (up, reported) = match state {
-        State::Up(rate) => (Some(true), Some(rate)),
-        State::Down => (Some(false), None),
-        State::Unknown => (None, None),
+/// `Link 3: 25.781 GB/s`, `Link 3: <inactive>` or `Link 3: Sleep`. Lines of other questions name what they tell, with
+/// numbers or a second colon: `Link 3: Replay Errors: 0`.
+fn state(line: &Line<'_>) -> Option<(u32, State)> {
+    let (name, value) = plain(line).strip_prefix("Link ")?.split_once(':')?;
+    let number = number(name).filter(|number| *number <= MAX_NUMBER)?;
+    let value = value.trim();
+    if let Some(rate) = value.strip_suffix("GB/s") {
+        // Some locales write a comma.
+        let rate =
+            rate.trim().replace(',', ".").parse::<f64>().ok().filter(|rate| (0.0..1e4).contains(rate))?;
+        return Some((number, State::Rate(Bandwidth::from_gb_per_s(rate))));
+    }
+    let word = value.strip_prefix('<').and_then(|value| value.strip_suffix('>')).unwrap_or(value);
+    let of_words = |c: char| c.is_ascii_alphabetic() || matches!(c, ' ' | '-' | '_' | '/');
+    if word.is_empty() || word.len() > 40 || !word.chars().all(of_words) {
+        return None;
+    }
+    let state = match &*word.to_ascii_lowercase() {
+        "inactive" | "down" | "disabled" | "off" => State::Down,
+        "active" | "up" | "enabled" | "on" => State::Up,
+        _ => State::Word(word.to_owned()),
     };
-    NvLinkPort { number, up, generation: None, reported, far: NvLinkFar::Unknown }
+    Some((number, state))
+}
+
+/// Whether a line tells of a link in the words of the status: a rate, or one word.
+fn is_told(line: &Line<'_>) -> bool {
+    match state(line) {
+        Some((_, State::Word(word))) => !word.contains(' '),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+fn port(number: u32, state: &State) -> NvLinkPort {
+    let reported = if let State::Rate(rate) = state { Some(*rate) } else { None };
+    NvLinkPort { number, up: state.up(), generation: None, reported, far: NvLinkFar::Unknown }
 }
 
 fn number(text: &str) -> Option<u32> {

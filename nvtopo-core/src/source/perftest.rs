@@ -1,11 +1,11 @@
 //! What a network adapter was measured to carry, as perftest prints it: `ib_write_bw`, `ib_read_bw` and `ib_send_bw`.
 //!
-//! A run with memory of the host tells the rate of the adapter, one with memory of a GPU that between the two. The
-//! largest average counts, of messages that fill a packet. Runs in both directions at once, over two ports, and of atomic
-//! operations tell nothing of one direction and are left out. Such a text says nothing else of the machine: it is laid
-//! over another source.
+//! A run with memory of the host tells the rate of the adapter, one with memory of an NVIDIA GPU that between the two. The
+//! largest average counts, of messages that fill a packet. Runs in both directions at once, over two ports, of atomic
+//! operations, and with memory of other makers' GPUs or of a GPU that the text does not name are left out. Such a text
+//! says nothing else of the machine: it is laid over another source.
 //!
-//! Source: perftest, `src/perftest_parameters.{h,c}`. Its `MB/sec` are 2^20 bytes per second, its `Gb/sec` 10^9 bits.
+//! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its `Gb/sec` 10^9 bits.
 
 use super::{Input, Source};
 use crate::error::{Error, Result};
@@ -40,6 +40,7 @@ impl Source for Perftest {
         for (index, line) in text.lines().enumerate() {
             reader.line(line, index + 1)?;
         }
+        reader.end();
         reader.fragment().map_err(|error| error.at(text.lines().count().max(1), 1))
     }
 }
@@ -61,7 +62,7 @@ struct RunGpu {
     address: Option<PciAddress>,
 }
 
-/// What the lines before a table say of it.
+/// What the lines around a table say of it, and its rows.
 #[derive(Default)]
 struct Run {
     test: Option<Test>,
@@ -70,8 +71,18 @@ struct Run {
     /// By the number that CUDA gives it.
     gpu: Option<(u32, RunGpu)>,
     addresses: BTreeMap<u32, PciAddress>,
+    /// The address by which a GPU was asked for.
+    by_address: Option<PciAddress>,
+    /// The memory where it is neither that of the host nor of a GPU with a number, for messages.
+    memory: Option<&'static str>,
     /// The columns of the size and of the average, and what one unit of the average is in bytes per second.
     columns: Option<(usize, usize, f64)>,
+    /// The largest average of messages that fill a packet.
+    best: Option<Bandwidth>,
+    /// Whether there are shorter messages.
+    short: bool,
+    /// Whether the table is over, so that nothing but the end of the run can follow.
+    over: bool,
 }
 
 #[derive(Default)]
@@ -89,24 +100,33 @@ impl Reader {
     fn line(&mut self, line: &str, number: usize) -> Result<()> {
         let words: Vec<&str> = line.split_whitespace().collect();
         if line.contains("BW average[") {
+            if self.run.columns.is_some() {
+                self.end();
+            }
             self.run.columns = columns(line, &words).map_err(|error| error.at(number, 1))?;
             return Ok(());
         }
         if let Some((size, average, unit)) = self.run.columns {
             // Between the rows stand complaints about the CPU's frequency.
-            if let Some(size) = words.get(size).and_then(|word| word.parse::<u64>().ok()) {
+            let size = words.get(size).and_then(|word| word.parse::<u64>().ok());
+            if let Some(size) = size.filter(|_| !self.run.over) {
                 let cell = words.get(average).copied().unwrap_or_default();
                 let figure = cell.parse::<f64>().ok().filter(|figure| (0.0..1e9).contains(figure));
                 let Some(figure) = figure else {
                     let column = line.find(cell).map_or(1, |at| line[..at].chars().count() + 1);
                     return Err(Error::input(format!("'{cell}' is not a bandwidth")).at(number, column));
                 };
-                self.figure(size, Bandwidth::from_gb_per_s(figure * unit / 1e9));
+                self.run.figure(size, Bandwidth::from_gb_per_s(figure * unit / 1e9));
                 return Ok(());
             }
-            // The table is over, and what follows is another run.
+            self.run.over |= line.contains("-----");
+            if self.run.ends(line) {
+                return Ok(());
+            }
+            // What says something of a run says it of the next.
             let mut next = Run::default();
-            if next.head(line, &words) || line.contains("-----") {
+            if next.head(line, &words) {
+                self.end();
                 self.run = next;
             }
             return Ok(());
@@ -115,29 +135,31 @@ impl Reader {
         Ok(())
     }
 
-    fn figure(&mut self, size: u64, rate: Bandwidth) {
-        let run = &self.run;
-        let device = run.device.clone().unwrap_or_default();
-        let why = match run.test {
-            _ if device.is_empty() => Some("a run that does not name its device".to_owned()),
-            Some(Test::Other(what)) => Some(format!("a run of {device} {what}")),
-            _ if size < FULL_PACKET => Some(format!("messages of {device} below {FULL_PACKET} bytes")),
-            _ if rate == Bandwidth::ZERO => Some(format!("a rate of {device} of nothing")),
-            _ => None,
-        };
-        if let Some(why) = why {
-            self.left_out.insert(why);
-            return;
-        }
-        let best = match &run.gpu {
-            None => self.hosts.entry(device).or_default(),
-            Some((number, gpu)) => {
-                self.gpus.insert(*number, gpu.clone());
-                let sends = (run.test == Some(Test::Read)) == run.server;
-                self.pairs.entry((device, *number, sends)).or_default()
+    /// Takes what the run tells, once all of it was read.
+    fn end(&mut self) {
+        let run = std::mem::take(&mut self.run);
+        let device = run.device.unwrap_or_default();
+        let why = match (run.test, run.memory) {
+            _ if run.best.is_none() && !run.short => return,
+            _ if device.is_empty() => "a run that does not name its device".to_owned(),
+            (Some(Test::Other(what)), _) => format!("a run of {device} {what}"),
+            (_, Some(memory)) => format!("a run of {device} with {memory}"),
+            _ if run.best.is_none() => format!("messages of {device} below {FULL_PACKET} bytes"),
+            _ if run.best == Some(Bandwidth::ZERO) => format!("a rate of {device} of nothing"),
+            _ => {
+                let best = match &run.gpu {
+                    None => self.hosts.entry(device).or_default(),
+                    Some((number, gpu)) => {
+                        self.gpus.insert(*number, gpu.clone());
+                        let sends = (run.test == Some(Test::Read)) == run.server;
+                        self.pairs.entry((device, *number, sends)).or_default()
+                    }
+                };
+                *best = run.best.max(Some(*best)).unwrap_or_default();
+                return;
             }
         };
-        *best = rate.max(*best);
+        self.left_out.insert(why);
     }
 
     fn fragment(self) -> Result<Fragment> {
@@ -145,9 +167,9 @@ impl Reader {
             self.hosts.keys().chain(self.pairs.keys().map(|(device, ..)| device)).collect();
         if devices.is_empty() {
             let why: Vec<&str> = self.left_out.iter().map(String::as_str).collect();
-            let error = Error::input("no bandwidth of one direction is in it");
+            let error = Error::input("no bandwidth of one direction is in the output of perftest");
             return Err(if why.is_empty() {
-                error
+                error.help("the table has no row; did the run end early?")
             } else {
                 error.help(format!("left out: {}", why.join(", ")))
             });
@@ -177,22 +199,90 @@ impl Reader {
         // Short messages beside long ones are no loss.
         let lost = self.left_out.iter().filter(|why| !why.starts_with("messages"));
         for why in lost {
-            fragment
-                .note(NoteKind::Unknown, format!("{why} tells nothing of one direction and was left out"));
+            fragment.note(
+                NoteKind::Unknown,
+                format!("{why} tells nothing of what the adapter carries in one direction and was left out"),
+            );
         }
         Ok(fragment)
     }
 }
 
+/// Words by which a run tells whose memory it uses, in small letters, and what to say of it. Those of CUDA's GPUs come last:
+/// a GPU that the text names has a number.
+const MEMORIES: [(&str, &str); 15] = [
+    ("using rocm device", ROCM),
+    ("rocm dma-buf", ROCM),
+    ("mlu buffer", "memory of a GPU that is not NVIDIA's (MLU)"),
+    ("mlu device ", "memory of a GPU that is not NVIDIA's (MLU)"),
+    ("initializing mlu", "memory of a GPU that is not NVIDIA's (MLU)"),
+    ("musa buffer", "memory of a GPU that is not NVIDIA's (MUSA)"),
+    ("musa device ", "memory of a GPU that is not NVIDIA's (MUSA)"),
+    ("initializing musa", "memory of a GPU that is not NVIDIA's (MUSA)"),
+    ("accelerator buffer", "memory of an accelerator that is not NVIDIA's (Gaudi)"),
+    ("gaudi", "memory of an accelerator that is not NVIDIA's (Gaudi)"),
+    ("habana", "memory of an accelerator that is not NVIDIA's (Gaudi)"),
+    ("neuron", "memory of an accelerator that is not NVIDIA's (Neuron)"),
+    ("bytes of device memory", "memory of the adapter itself"),
+    ("gpu buffer", UNNAMED),
+    ("initializing cuda", UNNAMED),
+];
+const ROCM: &str = "memory of a GPU that is not NVIDIA's (ROCm)";
+const UNNAMED: &str = "memory of a GPU that the text does not name";
+
+/// Whose memory a line tells of, where it is not the host's. `Use ROCm memory : OFF` is of none.
+fn memory(line: &str) -> Option<&'static str> {
+    let line = line.to_ascii_lowercase();
+    if let Some((whose, state)) = line.trim().strip_prefix("use ").and_then(|rest| rest.split_once(" memory"))
+    {
+        let on = state.trim_start_matches([' ', '\t', ':']) == "on";
+        let name = match whose {
+            "rocm" => ROCM,
+            "cuda" => UNNAMED,
+            _ => "memory of a GPU that is not NVIDIA's",
+        };
+        return on.then_some(name);
+    }
+    MEMORIES.iter().find(|(words, _)| line.contains(words)).map(|(_, name)| *name)
+}
+
 impl Run {
+    fn figure(&mut self, size: u64, rate: Bandwidth) {
+        if size < FULL_PACKET {
+            self.short = true;
+        } else {
+            self.best = self.best.max(Some(rate));
+        }
+    }
+
+    /// Takes a line that ends the run, and tells of its memory.
+    fn ends(&mut self, line: &str) -> bool {
+        let ends = line.trim_start().starts_with("deallocating ");
+        if ends {
+            self.of_memory(line);
+        }
+        ends
+    }
+
+    /// What a line tells of the memory. A number of a GPU says more than that there is one.
+    fn of_memory(&mut self, line: &str) -> bool {
+        let found = memory(line);
+        if let Some(name) = found.filter(|name| *name != UNNAMED || self.gpu.is_none()) {
+            self.memory = self.memory.filter(|own| *own != UNNAMED).or(Some(name));
+        }
+        found.is_some()
+    }
+
     /// A line before the table; whether it says something of the run.
     fn head(&mut self, line: &str, words: &[&str]) -> bool {
         if line.contains("Waiting for client to connect") {
             self.server = true;
         } else if let Some(test) = test(words) {
             self.test = Some(test);
-        } else if let Some((_, device)) =
-            line.split_once("Device ").and_then(|(_, rest)| rest.split_once(':'))
+        } else if let Some((_, device)) = line
+            .split_once("Device ")
+            .and_then(|(_, rest)| rest.split_once(':'))
+            .filter(|_| line.contains("Dual-port"))
         {
             self.device = Some(device.trim().to_owned());
             let ports = line.split_once("Dual-port").and_then(|(_, rest)| rest.split_whitespace().nth(1));
@@ -205,12 +295,17 @@ impl Run {
             if let (Ok(number), Ok(address)) = (number.trim_end_matches(':').parse(), address) {
                 self.addresses.insert(number, address);
             }
-        } else if let Some((number, model)) = picked(line) {
-            let address = self.addresses.get(&number).copied();
+        } else if let ["Finding", "PCIe", "BUS", address] = words {
+            self.by_address = address.parse().ok();
+        } else if let Some((number, model)) =
+            picked(line).filter(|_| self.memory.is_none_or(|own| own == UNNAMED))
+        {
+            let address = self.by_address.or_else(|| self.addresses.get(&number).copied());
             let model = model.or_else(|| self.gpu.take().and_then(|(_, gpu)| gpu.model));
             self.gpu = Some((number, RunGpu { model, address }));
+            self.memory = None;
         } else {
-            return false;
+            return self.of_memory(line);
         }
         true
     }
@@ -231,9 +326,10 @@ fn test(words: &[&str]) -> Option<Test> {
     })
 }
 
-/// `Picking device No. 0`, and `[pid = 29, dev = 0] device name = [NVIDIA H200]`.
+/// `Picking device No. 0`, `Picking GPU number 0` after an address, and `[pid = 29, dev = 0] device name = [NVIDIA H200]`.
 fn picked(line: &str) -> Option<(u32, Option<String>)> {
-    if let Some(number) = line.trim().strip_prefix("Picking device No.") {
+    let picking = ["Picking device No.", "Picking GPU number"];
+    if let Some(number) = picking.iter().find_map(|words| line.trim().strip_prefix(words)) {
         return Some((number.trim().parse().ok()?, None));
     }
     let (head, name) = line.split_once("device name = [")?;

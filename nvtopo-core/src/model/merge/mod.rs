@@ -1,12 +1,13 @@
 //! Several fragments made one: the best source is the base, and the others fill in what it does not know.
 //!
 //! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]), and NVLinks
-//! rated by what their ports report ([`ports`]). Where two sources disagree the base wins and a note tells; nothing is
+//! rated by what their ports report ([`ports`]). Measurements are held against what the links can carry ([`measured`]). Where two sources disagree the base wins and a note tells; nothing is
 //! decided here beyond that.
 
 mod facts;
 mod links;
 mod matching;
+mod measured;
 mod ports;
 
 use crate::cpuset::CpuSet;
@@ -26,6 +27,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     };
     if fragments.len() == 0 {
         ports::rate(&mut base);
+        measured::hold_against_links(&mut base);
         return Ok(base);
     }
     let mut conflicts = Conflicts::default();
@@ -34,6 +36,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         fold(&mut base, &other, &mut conflicts);
     }
     ports::rate(&mut base);
+    measured::hold_against_links(&mut base);
     conflicts.write(&mut base);
     reorder(&mut base);
     gaps::close(&mut base);

@@ -42,6 +42,7 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
         let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
         fragment.note(NoteKind::Inferred, text);
     }
+    note_left_out(io, fragment);
     let numbers = numbers(io, &elsewhere);
     let resting = devices().any(|device| device.kind == Kind::Gpu && driver_name(&device.names).is_none());
     if resting && devices().any(|device| device.kind == Kind::Gpu && device.link.rate.is_some()) {
@@ -61,6 +62,29 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
         adder.nic_off_bus(device, near);
     }
     Ok(adder.ends)
+}
+
+/// Notes the devices that are in the file and not in the topology.
+fn note_left_out(io: &Io<'_>, fragment: &mut Fragment) {
+    let few = |addresses: &[PciAddress]| {
+        let named: Vec<String> = addresses.iter().take(4).map(PciAddress::to_string).collect();
+        let more = addresses.len() - named.len();
+        if more > 0 { format!("{} and {more} more", named.join(", ")) } else { named.join(", ") }
+    };
+    for (maker, addresses) in &io.others {
+        let text = format!(
+            "GPUs or display adapters of {maker} were left out, as only NVIDIA's are read: {}",
+            few(addresses)
+        );
+        fragment.note(NoteKind::Unknown, text);
+    }
+    if !io.nameless.is_empty() {
+        let text = format!(
+            "network adapters that the system has no name for were left out (virtual functions, or no driver): {}",
+            few(&io.nameless)
+        );
+        fragment.note(NoteKind::Unknown, text);
+    }
 }
 
 /// GPUs and RDMA adapters that are on no PCI bus of the file.

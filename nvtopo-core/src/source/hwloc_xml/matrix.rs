@@ -115,9 +115,10 @@ fn triples(
 
 /// `<distances>` in the root: latencies between the objects of a depth, as multiples of a base.
 fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
-    let Some(element) = objects.root.below("distances").find(|matrix| is_of_nodes(objects, *matrix)) else {
-        return Ok(Vec::new());
-    };
+    let matrices = || objects.root.below("distances").filter(|matrix| is_as_large(objects, *matrix));
+    // Where hwloc 2 writes the first version, its depth is that of the second: the size tells then.
+    let of_nodes = matrices().find(|matrix| is_of_nodes(objects, *matrix)).or_else(|| matrices().next());
+    let Some(element) = of_nodes else { return Ok(Vec::new()) };
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
     let base = number(element.text("latency_base")).unwrap_or(1.0);
     let values: Vec<Option<f64>> =
@@ -133,14 +134,19 @@ fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     })
 }
 
-/// Whether a matrix of the first version is about NUMA nodes: they are that many levels below.
+/// Whether a matrix of the first version is of as many objects as there are NUMA nodes.
+fn is_as_large(objects: &Objects<'_>, matrix: Element<'_>) -> bool {
+    let stated = matrix.number("nbobjs").ok().flatten();
+    objects.nodes.len() > 1 && stated == Some(objects.nodes.len() as u64)
+}
+
+/// Whether a matrix of the first version is about NUMA nodes by its depth: they are that many levels below.
 fn is_of_nodes(objects: &Objects<'_>, matrix: Element<'_>) -> bool {
-    let attribute = |name| matrix.number(name).ok().flatten();
-    let Some(depth) = attribute("relative_depth").filter(|depth| *depth < 64) else { return false };
+    let depth = matrix.number("relative_depth").ok().flatten();
+    let Some(depth) = depth.filter(|depth| *depth < 64) else { return false };
     let mut object = Some(objects.root);
     for _ in 0..depth {
         object = object.and_then(|object| object.below("object").next());
     }
-    let is_node = object.is_some_and(|object| matches!(object.kind(), "NUMANode" | "Node"));
-    is_node && attribute("nbobjs") == Some(objects.nodes.len() as u64)
+    object.is_some_and(|object| matches!(object.kind(), "NUMANode" | "Node"))
 }

@@ -16,7 +16,7 @@ mod pci;
 mod set;
 
 use super::xml::{self, Document};
-use super::{Input, Source};
+use super::{Input, Source, text};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, NoteKind, Provenance};
 use element::Element;
@@ -56,6 +56,51 @@ impl Source for HwlocXml {
         }
         Ok(fragment)
     }
+}
+
+/// The same inside another text, as people paste it: behind a prompt, or in a fence of Markdown.
+pub(super) struct PastedXml;
+
+impl Source for PastedXml {
+    fn name(&self) -> &'static str {
+        "hwloc XML between other lines"
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        let Input::Text { bytes, .. } = input else { return false };
+        pasted(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0).is_some()
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        let Input::Text { name, bytes } = input else {
+            return Err(Error::input("a directory is not an hwloc XML file"));
+        };
+        let (text, _) = text::decode(bytes);
+        let Some(start) = pasted(&text) else {
+            return Err(Error::input("no hwloc XML is in it"));
+        };
+        let end = text[start..].find(END).map_or(text.len(), |end| start + end + END.len());
+        // Blanks keep the places of errors.
+        let blank = text[..start].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
+        let own: String = blank.chain(text[start..end].chars()).collect();
+        HwlocXml.read(Input::Text { name, bytes: own.as_bytes() })
+    }
+}
+
+/// The end of the root element.
+const END: &str = "</topology>";
+
+/// How far into a text pasted XML is looked for.
+const PASTED_HEAD: usize = 256 << 10;
+
+/// Where the root element begins in a text that has other lines before it.
+fn pasted(text: &str) -> Option<usize> {
+    let is_root = |(at, root): &(usize, &str)| {
+        let line = text[..*at].rsplit('\n').next().unwrap_or_default();
+        let follows = text[at + root.len()..].starts_with([' ', '\t', '\r', '\n', '>']);
+        follows && line.trim_start_matches([' ', '\t', '>', '|', '#', '*']).is_empty()
+    };
+    text.match_indices("<topology").find(is_root).map(|(at, _)| at)
 }
 
 /// The text, with marks for what is not UTF-8. Checking is much faster than replacing, which is rarely needed.

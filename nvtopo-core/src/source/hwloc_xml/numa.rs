@@ -23,7 +23,7 @@ pub(super) struct Nodes {
 pub(super) struct Near {
     /// The position of the only node with CPUs.
     pub(super) node: Option<usize>,
-    /// Several, where they are not all.
+    /// A part of those of the node; else those of several nodes, where they are not all.
     pub(super) cpus: Option<CpuSet>,
     pub(super) nodes: NodeSet,
 }
@@ -40,11 +40,14 @@ impl Nodes {
         };
         let with_cpus = || (0..self.all.len()).filter(|node| !self.all[*node].cpus.is_empty());
         let near: Vec<usize> = with_cpus().filter(|node| is_near(&self.all[*node])).collect();
-        if let [only] = near[..] {
-            return Ok(Near { node: Some(only), ..Near::default() });
-        }
         let own: Option<CpuSet> =
             cpus.map(|set| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect());
+        if let [only] = near[..] {
+            // Firmware can tell a place finer than a node.
+            let all = &self.all[only].cpus;
+            let part = own.filter(|own| !own.is_empty() && own != all && own.is_subset(all));
+            return Ok(Near { node: Some(only), cpus: part, ..Near::default() });
+        }
         let told = own.filter(|own| !own.is_empty() && *own != objects.online);
         let all = near.len() == with_cpus().count();
         let near = near.iter().map(|node| self.all[*node].os_index);
@@ -68,7 +71,9 @@ pub(super) fn add(
         nodes.ids.push(fragment.add(package.unwrap_or(NodeId::MACHINE), kind));
     }
     if nodes.all.is_empty() && !objects.online.is_empty() {
-        let node = NumaNode { cpus: objects.online.clone(), ..NumaNode::default() };
+        // The first version writes the memory of such a machine there.
+        let memory = objects.root.number("local_memory")?.filter(|memory| *memory > 0);
+        let node = NumaNode { cpus: objects.online.clone(), memory, ..NumaNode::default() };
         nodes.ids.push(fragment.add_inferred(NodeId::MACHINE, NodeKind::NumaNode(node.clone())));
         nodes.all.push(node);
         let text = "the file shows no NUMA nodes; the whole machine was taken as node 0";

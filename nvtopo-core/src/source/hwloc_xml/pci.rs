@@ -1,7 +1,8 @@
 //! PCI devices that matter: NVIDIA GPUs, NVSwitches, network adapters and solid state disks, with the bridges above
 //! them and the names that the system has for them.
 //!
-//! GPUs of other makers are left out: what follows from them is for NVIDIA's only.
+//! GPUs of other makers are left out, as what follows from them is for NVIDIA's only, and so are adapters that the system
+//! has no name for; a note names both.
 
 use super::element::Element;
 use super::numa::{Near, Nodes};
@@ -76,6 +77,10 @@ pub(super) struct Io<'a> {
     pub(super) bridges: Vec<Bridge>,
     /// What the system names and is on no PCI bus, with what it is near to.
     pub(super) elsewhere: Vec<(OsDevice<'a>, Near)>,
+    /// The GPUs of other makers, by maker.
+    pub(super) others: BTreeMap<&'static str, Vec<PciAddress>>,
+    /// The network adapters that the system has no name for.
+    pub(super) nameless: Vec<PciAddress>,
 }
 
 impl Io<'_> {
@@ -94,7 +99,14 @@ impl Io<'_> {
 /// Reads what hangs below the objects.
 pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -> Result<Io<'a>> {
     let mut io = Io::default();
-    let mut reader = Reader { version, bridges: Vec::new(), seen: BTreeSet::new(), named: false, count: 0 };
+    let mut reader = Reader {
+        version,
+        bridges: Vec::new(),
+        seen: BTreeSet::new(),
+        named: false,
+        count: 0,
+        others: BTreeMap::new(),
+    };
     for (holder, roots) in &objects.io {
         let near = nodes.near(objects, *holder)?;
         let mut loose = BTreeMap::new();
@@ -122,10 +134,17 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
     }
     for host in &mut io.hosts {
         // Where the file names no device at all, its class alone makes a network adapter.
-        host.devices.retain(|device| device.kind != Kind::Nic || !device.names.is_empty() || !reader.named);
+        host.devices.retain(|device| {
+            let nameless = device.kind == Kind::Nic && device.names.is_empty() && reader.named;
+            if nameless {
+                io.nameless.push(device.address);
+            }
+            !nameless
+        });
         host.devices.sort_by_key(|device| device.address);
     }
     io.bridges = reader.bridges;
+    io.others = reader.others;
     io.hosts.retain(|host| !host.devices.is_empty());
     io.hosts.sort_by_key(|host| host.address);
     Ok(io)
@@ -139,6 +158,8 @@ struct Reader {
     /// Whether any device has a name.
     named: bool,
     count: usize,
+    /// GPUs of other makers.
+    others: BTreeMap<&'static str, Vec<PciAddress>>,
 }
 
 impl Reader {
@@ -186,7 +207,16 @@ impl Reader {
             0x0200..=0x02ff | 0x0c06 => Kind::Nic,
             0x0108 => Kind::Nvme,
             _ if fabric => Kind::Nic,
-            _ => return Ok(None),
+            _ => {
+                if let Some(maker) = maker_of_gpu(class, vendor) {
+                    let address = object.address()?;
+                    let known = self.others.entry(maker).or_default();
+                    if known.len() < MAX_DEVICES {
+                        known.push(address);
+                    }
+                }
+                return Ok(None);
+            }
         };
         if kind == Kind::Nic {
             names.retain(|name| name.kind != OsKind::Other);
@@ -229,6 +259,15 @@ impl Reader {
             2 if !bits => OsKind::Network,
             _ => OsKind::Other,
         })
+    }
+}
+
+/// The maker of a GPU that is not NVIDIA's, by its class and vendor. Servers have other display adapters, which are no GPUs.
+fn maker_of_gpu(class: u16, vendor: u16) -> Option<&'static str> {
+    match (class, vendor) {
+        (0x0300 | 0x0302 | 0x0380 | 0x1200, 0x1002) => Some("AMD"),
+        (0x0300 | 0x0302 | 0x0380, 0x8086) => Some("Intel"),
+        _ => None,
     }
 }
 

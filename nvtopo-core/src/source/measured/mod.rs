@@ -1,8 +1,8 @@
 //! Bandwidths between GPUs as benchmarks print them: NVIDIA's `nvbandwidth` and `p2pBandwidthLatencyTest`.
 //!
 //! Only what one direction carries between two GPUs is read; figures of both directions at once, of several GPUs together,
-//! of latency, and of a GPU with itself are passed over. Such a text says nothing of the machine but its GPUs: it is laid
-//! over another source.
+//! of several machines, of latency, and of a GPU with itself are passed over. Results without a figure are named. Such a
+//! text says nothing of the machine but its GPUs: it is laid over another source.
 
 mod nvbandwidth;
 mod p2p_test;
@@ -12,9 +12,9 @@ use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, Provenance};
 use crate::source::Input;
 use crate::units::Bandwidth;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) use nvbandwidth::{NvBandwidth, NvBandwidthJson};
+pub(super) use nvbandwidth::{NvBandwidth, NvBandwidthJson, without_matrix};
 pub(super) use p2p_test::P2pTest;
 
 /// Which way the data of a matrix goes.
@@ -31,15 +31,56 @@ struct Device {
     address: Option<PciAddress>,
 }
 
-/// What a benchmark told.
-#[derive(Default)]
+/// The most results without a figure that are named.
+const MAX_LEFT_OUT: usize = 16;
+
+/// Results of one benchmark.
 struct Measurements {
+    /// The benchmark, for messages.
+    benchmark: &'static str,
     devices: BTreeMap<u32, Device>,
     /// From one GPU to another.
     figures: BTreeMap<(u32, u32), Bandwidth>,
+    /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
+    left_out: BTreeSet<(Worth, String)>,
+}
+
+/// Whether a reason is worth a note where there are figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Note,
+    Nothing,
+}
+
+/// A result that gives no figure of one direction.
+#[derive(Clone, Debug)]
+struct LeftOut {
+    /// The reason, with the name of the test.
+    why: String,
+    /// Whether it is worth a note where there are figures.
+    noted: bool,
 }
 
 impl Measurements {
+    fn new(benchmark: &'static str) -> Self {
+        Self { benchmark, devices: BTreeMap::new(), figures: BTreeMap::new(), left_out: BTreeSet::new() }
+    }
+
+    fn leave_out(&mut self, LeftOut { why, noted }: LeftOut) {
+        self.left_out.insert((if noted { Worth::Note } else { Worth::Nothing }, why));
+        if self.left_out.len() > MAX_LEFT_OUT {
+            self.left_out.pop_last();
+        }
+    }
+
+    /// The reasons why there is no figure: those that are worth a note, else the others.
+    fn reasons(&self) -> Option<String> {
+        let (most, _) = self.left_out.first()?;
+        let reasons = self.left_out.iter().filter(|(worth, _)| worth == most);
+        let reasons: Vec<&str> = reasons.map(|(_, why)| why.as_str()).take(4).collect();
+        Some(reasons.join("; "))
+    }
+
     /// A cell of a matrix. Of several figures for a direction the greatest counts.
     fn add(&mut self, direction: Direction, row: u32, column: u32, bandwidth: Bandwidth) {
         // Beyond this the GPUs are too many, which is refused once all is read.
@@ -57,7 +98,9 @@ impl Measurements {
     /// Errors without a place where there is nothing, or more than a machine has.
     fn fragment(mut self) -> Result<Fragment> {
         if self.figures.is_empty() {
-            return Err(Error::input("no bandwidth from one GPU to another is in it"));
+            let text = format!("no bandwidth from one GPU to another is in the output of {}", self.benchmark);
+            let text = self.reasons().map_or(text.clone(), |why| format!("{text}: {why}"));
+            return Err(Error::input(text).help(ONE_WAY));
         }
         for (from, to) in self.figures.keys() {
             self.devices.entry(*from).or_default();
@@ -80,6 +123,9 @@ impl Measurements {
         for ((from, to), bandwidth) in &self.figures {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
         }
+        for (_, why) in self.left_out.iter().filter(|(worth, _)| *worth == Worth::Note) {
+            fragment.note(NoteKind::Unknown, format!("{}: {why}", self.benchmark));
+        }
         let pairs = nodes.len() * (nodes.len() - 1);
         if self.figures.len() < pairs {
             let missing = pairs - self.figures.len();
@@ -90,58 +136,102 @@ impl Measurements {
     }
 }
 
-/// What a line of a text begins.
+/// Advice where no figure is of use.
+const ONE_WAY: &str = "nvtopo reads copies from one GPU to one other in one direction: nvbandwidth -t \
+                       device_to_device_memcpy_read_ce, or p2pBandwidthLatencyTest";
+
+/// What a matrix holds.
+#[derive(Clone)]
+enum Holds {
+    /// Figures of one direction.
+    Figures(Direction),
+    /// Others.
+    Other(LeftOut),
+}
+
+/// What a line of a text says.
 enum Line {
-    /// A matrix of these figures. `one_row`: it may consist of one row.
+    /// It begins a matrix. `one_row`: it may consist of one row.
     Matrix {
-        direction: Direction,
+        holds: Holds,
         one_row: bool,
     },
-    /// A matrix of others.
-    Other,
+    /// It names the test whose matrix stands before it; without a matrix there are no figures of it.
+    Test {
+        holds: Holds,
+        without: LeftOut,
+    },
+    /// It begins something else, which may be a result without a figure.
+    Other(Option<LeftOut>),
     Gpu(u32, Device),
-    /// Nothing: it may be a part of a matrix.
+    /// It begins nothing: it may be a part of a matrix.
     More,
 }
 
-/// Reads every matrix whose heading is told to be one.
-fn read(input: Input<'_>, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
+/// Reads every matrix whose heading, or what stands after it, is told to be one.
+fn read(input: Input<'_>, benchmark: &'static str, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
     let Input::Text { bytes, .. } = input else {
         return Err(Error::input("a directory holds no measurement"));
     };
     let text = String::from_utf8_lossy(bytes);
-    let mut told = Measurements::default();
-    let mut open: Option<Matrix> = None;
+    let mut told = Measurements::new(benchmark);
+    let mut last: Option<Matrix> = None;
     for (index, line) in text.lines().enumerate() {
+        let line = untagged(line);
         let next = match begins(line) {
             Line::More => {
-                let Some(matrix) = &mut open else { continue };
-                if matrix.line(line, index + 1)? {
-                    continue;
+                let open = last.as_mut().filter(|matrix| matrix.open);
+                if let Some(matrix) = open {
+                    // What follows may still name its test.
+                    matrix.open = matrix.line(line, index + 1)?;
                 }
-                None
+                continue;
             }
             Line::Gpu(number, device) => {
                 told.devices.insert(number, device);
                 continue;
             }
-            Line::Matrix { direction, one_row } => Some(Matrix { direction, one_row, ..Matrix::default() }),
-            Line::Other => None,
+            Line::Test { holds, without } => {
+                match last.take() {
+                    Some(matrix) => Matrix { holds, one_row: true, ..matrix }.tell(&mut told),
+                    None => told.leave_out(without),
+                }
+                continue;
+            }
+            Line::Matrix { holds, one_row } => Some(Matrix { holds, one_row, ..Matrix::default() }),
+            Line::Other(why) => {
+                if let Some(why) = why {
+                    told.leave_out(why);
+                }
+                None
+            }
         };
-        if let Some(matrix) = std::mem::replace(&mut open, next) {
+        if let Some(matrix) = std::mem::replace(&mut last, next) {
             matrix.tell(&mut told);
         }
     }
-    if let Some(matrix) = open {
+    if let Some(matrix) = last {
         matrix.tell(&mut told);
     }
     told.fragment().map_err(|error| error.at(text.lines().count().max(1), 1))
 }
 
+/// A line without the mark of where it comes from that `kubectl logs --prefix` and `mpirun --tag-output` put before it.
+fn untagged(line: &str) -> &str {
+    let Some((mark, rest)) = line.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return line;
+    };
+    let is_mark = mark.starts_with("pod/") || mark.bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
+    let rest = rest.strip_prefix("<stdout>:").unwrap_or(rest);
+    if is_mark { rest } else { line }
+}
+
 /// A matrix under its heading.
 struct Matrix {
-    direction: Direction,
+    holds: Holds,
     one_row: bool,
+    /// Whether the next line can be a part of it.
+    open: bool,
     columns: Option<Vec<u32>>,
     rows: usize,
     /// Row, column, figure.
@@ -150,7 +240,8 @@ struct Matrix {
 
 impl Default for Matrix {
     fn default() -> Self {
-        Self { direction: Direction::FromRow, one_row: true, columns: None, rows: 0, cells: Vec::new() }
+        let holds = Holds::Figures(Direction::FromRow);
+        Self { holds, one_row: true, open: true, columns: None, rows: 0, cells: Vec::new() }
     }
 }
 
@@ -183,10 +274,14 @@ impl Matrix {
     }
 
     fn tell(self, told: &mut Measurements) {
+        let direction = match self.holds {
+            Holds::Figures(direction) => direction,
+            Holds::Other(why) => return told.leave_out(why),
+        };
         let columns = self.columns.map_or(0, |columns| columns.len());
         if self.one_row || self.rows > 1 || columns < 2 {
             for (row, column, bandwidth) in self.cells {
-                told.add(self.direction, row, column, bandwidth);
+                told.add(direction, row, column, bandwidth);
             }
         }
     }

@@ -1,11 +1,12 @@
 //! The output of NVIDIA's `nvbandwidth`, as text and as JSON (`--json`).
 //!
-//! Of its tests those of a copy from one GPU to one other are read, by their names: the headings of matrices are much the
-//! same for tests of both directions at once (of kernels, to version 0.4) and of all GPUs at once (since 0.5). A heading
-//! draws the arrow of a read from row to column, although what is read comes from the column's GPU: `testcases_ce.cpp`,
+//! Of its tests those of a copy from one GPU to one other are read, by their names, which stand before a matrix
+//! (`Running …`) and after it (`SUM …`): the headings of matrices are much the same for tests of both directions at once
+//! (of kernels, to version 0.4), of all GPUs at once (since 0.5) and of several machines. A heading draws the arrow of a
+//! read from row to column, although what is read comes from the column's GPU: `testcases_ce.cpp`,
 //! `DeviceToDeviceReadCE`, copies from the peer, which is the column.
 
-use super::{Device, Direction, Line, Measurements, contains, figure, read};
+use super::{Device, Direction, Holds, LeftOut, Line, Measurements, contains, figure, read};
 use crate::error::{Error, Result};
 use crate::model::Fragment;
 use crate::source::{Input, Source};
@@ -26,24 +27,196 @@ impl Source for NvBandwidth {
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let mut running: Option<Option<Direction>> = None;
-        read(input, |line| {
-            if let Some(name) = line.trim().strip_prefix("Running ") {
-                running = Some(copy(name.trim_end_matches('.')));
-                return Line::Other;
-            }
-            if line.contains("GPU(row)") || line.contains("GPU(column)") {
-                let told = match running {
-                    Some(known) => known.map(|direction| Line::Matrix { direction, one_row: true }),
-                    // Cut out of an output: only the heading tells. All GPUs at once have one row.
-                    None => heading(line).map(|direction| Line::Matrix { direction, one_row: false }),
-                };
-                return told.unwrap_or(Line::Other);
-            }
-            let device = line.trim().strip_prefix("Device ").and_then(device);
-            device.map_or(Line::More, |(number, device)| Line::Gpu(number, device))
-        })
+        let mut text = Text::default();
+        read(input, "nvbandwidth", |line| text.line(line))
     }
+}
+
+/// The text, line by line.
+#[derive(Default)]
+struct Text {
+    /// What the test is of that runs.
+    running: Option<Test>,
+    /// Whether its devices are those of several processes.
+    of_processes: bool,
+}
+
+impl Text {
+    fn line(&mut self, line: &str) -> Line {
+        let line = line.trim();
+        if let Some(test) =
+            line.strip_prefix("Running ").and_then(|name| Test::of(name.trim_end_matches('.')))
+        {
+            self.running = Some(test);
+            return Line::Other(None);
+        }
+        if let Some(test) = summed(line) {
+            return Line::Test { holds: test.holds(), without: test.only_summed() };
+        }
+        if line.contains("GPU(row)") || line.contains("GPU(column)") {
+            return match &self.running {
+                Some(test) => Line::Matrix { holds: test.holds(), one_row: true },
+                // Cut out of an output: only the heading tells, or what follows. All GPUs at once have one row.
+                None => Line::Matrix { holds: self.by_heading(line), one_row: false },
+            };
+        }
+        if line.starts_with("Process ") && line.contains("): device ") {
+            self.of_processes = true;
+            return Line::More;
+        }
+        if let Some(why) = self.without_result(line) {
+            return Line::Other(Some(why));
+        }
+        let device = line.strip_prefix("Device ").and_then(device);
+        device.map_or(Line::More, |(number, device)| Line::Gpu(number, device))
+    }
+
+    fn by_heading(&self, line: &str) -> Holds {
+        match heading(line) {
+            _ if self.of_processes => Holds::Other(LeftOut { why: Of::Machines.of("a test"), noted: true }),
+            Some(direction) => Holds::Figures(direction),
+            None => Holds::Other(LeftOut {
+                why: format!("'{}' is not of one direction", cut(line)),
+                noted: false,
+            }),
+        }
+    }
+
+    /// A line that says why a test has no result.
+    fn without_result(&self, line: &str) -> Option<LeftOut> {
+        if let Some(test) =
+            line.strip_prefix("Waiving ").and_then(|name| Test::of(name.trim_end_matches('.')))
+        {
+            return Some(test.without("was waived, as this machine cannot run it"));
+        }
+        let running = || {
+            self.running
+                .clone()
+                .unwrap_or(Test { name: "a test".to_owned(), of: Of::Way(Direction::FromRow) })
+        };
+        let (word, message) = line.split_once(": ").unwrap_or((line, ""));
+        match word {
+            "Waived" => Some(running().without(&told("was waived", message))),
+            "Not Found" => Some(running().without(&told("is not known to it", message))),
+            "Error" | "NVML_ERROR" => Some(running().without(&told("failed", message))),
+            _ if line.starts_with("ASSERT in expression")
+                || (line.starts_with('[') && line.contains("] ") && line.contains(" in expression ")) =>
+            {
+                Some(LeftOut { why: format!("it failed: {}", cut(line)), noted: true })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A verb with what the benchmark adds to it.
+fn told(verb: &str, message: &str) -> String {
+    if message.is_empty() { verb.to_owned() } else { format!("{verb}: {}", cut(message)) }
+}
+
+/// The beginning of a line, for a message.
+fn cut(line: &str) -> String {
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    line.chars().map(plain).take(100).collect()
+}
+
+/// What a test is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Of {
+    /// A copy from one GPU to one other.
+    Way(Direction),
+    /// The same between GPUs of several machines.
+    Machines,
+    /// Both directions at once.
+    Both,
+    /// Anything else.
+    Other,
+}
+
+impl Of {
+    /// The sentence of why a test is left out.
+    fn of(self, test: &str) -> String {
+        match self {
+            Self::Way(_) => format!("{test} is of one direction"),
+            Self::Machines => {
+                format!(
+                    "{test} is a run over several machines: its numbers are those of processes, not of GPUs"
+                )
+            }
+            Self::Both => format!("{test} is of both directions at once"),
+            Self::Other => format!("{test} is not of one GPU to one other"),
+        }
+    }
+}
+
+/// A test, by its name.
+#[derive(Clone, Debug)]
+struct Test {
+    name: String,
+    of: Of,
+}
+
+impl Test {
+    /// `device_to_device_memcpy_read_ce` and the like; none for what is no name of a test.
+    fn of(name: &str) -> Option<Self> {
+        const FAMILIES: [&str; 7] =
+            ["host_to_", "device_to_", "all_to_", "one_to_", "device_local_", "host_device_", "multinode_"];
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let known = name.len() <= 80 && name.bytes().all(plain);
+        if !known || !FAMILIES.iter().any(|family| name.starts_with(family)) {
+            return None;
+        }
+        let of = match copy(name) {
+            Some(direction) => Of::Way(direction),
+            None if name.starts_with("multinode_") => Of::Machines,
+            None if name.contains("bidirectional") => Of::Both,
+            None => Of::Other,
+        };
+        Some(Self { name: name.to_owned(), of })
+    }
+
+    fn holds(&self) -> Holds {
+        match self.of {
+            Of::Way(direction) => Holds::Figures(direction),
+            of => Holds::Other(LeftOut { why: of.of(&self.name), noted: of == Of::Machines }),
+        }
+    }
+
+    /// Why a test without a result is left out.
+    fn without(&self, what: &str) -> LeftOut {
+        LeftOut { why: format!("{} {what}", self.name), noted: matches!(self.of, Of::Way(_)) }
+    }
+
+    /// Why a test of which nothing is there but its sum is left out.
+    fn only_summed(&self) -> LeftOut {
+        match self.of {
+            Of::Way(_) => self.without("is there with its sum only, without the figure of each pair"),
+            of => LeftOut { why: of.of(&self.name), noted: of == Of::Machines },
+        }
+    }
+}
+
+/// The test in `SUM device_to_device_memcpy_read_ce 9242.40`, where `COEFFICIENT_OF_VARIATION`, `MAX` and others can stand
+/// for `SUM`. Of tests of both directions the name goes on, as `…_read1` and `…_total`.
+fn summed(line: &str) -> Option<Test> {
+    let mut words = line.split_whitespace();
+    let (word, name, value) = (words.next()?, words.next()?, words.next()?);
+    let is_word = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_number = value.parse::<f64>().is_ok() && words.next().is_none();
+    if is_word && is_number { Test::of(name) } else { None }
+}
+
+/// Why a text that is one of nvbandwidth holds no matrix: nothing ran, tests were waived or failed, or only sums were kept.
+pub(in crate::source) fn without_matrix(text: &str) -> Option<Error> {
+    let named = |line: &str| {
+        let name = ["Running ", "Waiving "].into_iter().find_map(|word| line.strip_prefix(word));
+        name.and_then(|name| Test::of(name.trim_end_matches('.'))).or_else(|| summed(line)).is_some()
+    };
+    let is_own = |line: &str| line.starts_with("nvbandwidth Version") || named(line);
+    if !text.lines().any(|line| is_own(super::untagged(line).trim())) {
+        return None;
+    }
+    NvBandwidth.read(Input::Text { name: "", bytes: text.as_bytes() }).err()
 }
 
 /// Which way a test copies that is of one GPU to one other, by its name.
@@ -100,10 +273,30 @@ impl Source for NvBandwidthJson {
         };
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| Error::input(error.to_string()).at(error.line(), error.column()))?;
-        let mut told = Measurements::default();
+        let mut told = Measurements::new("nvbandwidth");
         told.devices.extend(document.nvbandwidth.devices.iter().filter_map(|text| device(text)));
+        if let Some(error) = &document.nvbandwidth.error {
+            told.leave_out(LeftOut { why: self::told("it failed", error), noted: true });
+        }
         for test in document.nvbandwidth.testcases {
-            let Some(direction) = copy(&test.name) else { continue };
+            let Some(own) = Test::of(&test.name) else { continue };
+            let verb = match test.status.as_deref() {
+                Some("Waived") => Some("was waived"),
+                Some("Error" | "Failed") => Some("failed"),
+                Some("Not Found") => Some("is not known to it"),
+                _ if test.bandwidth_matrix.is_empty() => Some("has no matrix"),
+                _ => None,
+            };
+            if let Some(verb) = verb {
+                told.leave_out(own.without(&self::told(verb, test.error.as_deref().unwrap_or_default())));
+            }
+            let direction = match own.holds() {
+                Holds::Figures(direction) => direction,
+                Holds::Other(why) => {
+                    told.leave_out(why);
+                    continue;
+                }
+            };
             for (row, cells) in (0..).zip(&test.bandwidth_matrix) {
                 for (column, Cell(figure)) in (0..).zip(cells) {
                     if let Some(bandwidth) = figure {
@@ -127,12 +320,18 @@ struct Run {
     #[serde(default, rename = "GPU Device list")]
     devices: Vec<String>,
     #[serde(default)]
-    testcases: Vec<Test>,
+    testcases: Vec<TestCase>,
+    #[serde(default)]
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Test {
+struct TestCase {
     name: String,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
     /// Absent where the test was waived or failed.
     #[serde(default)]
     bandwidth_matrix: Vec<Vec<Cell>>,

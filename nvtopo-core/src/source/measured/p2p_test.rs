@@ -1,6 +1,6 @@
 //! The text of `p2pBandwidthLatencyTest` of NVIDIA's CUDA samples.
 
-use super::{Device, Direction, Line, contains, read};
+use super::{Device, Direction, Holds, LeftOut, Line, contains, read};
 use crate::error::Result;
 use crate::model::Fragment;
 use crate::source::{Input, Source};
@@ -13,18 +13,23 @@ impl Source for P2pTest {
     }
 
     fn recognizes(&self, input: Input<'_>) -> bool {
-        contains(input, "P2P=Enabled Bandwidth")
+        contains(input, "P2P=Enabled Bandwidth") || contains(input, "P2P=Disabled Bandwidth")
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        read(input, |line| {
+        read(input, "p2pBandwidthLatencyTest", |line| {
             if line.contains("Unidirectional P2P=Enabled Bandwidth") {
                 // With `-p2p_read` a row's GPU copies from that of the column.
                 let reads = line.contains("P2P Reads");
                 let direction = if reads { Direction::ToRow } else { Direction::FromRow };
-                Line::Matrix { direction, one_row: true }
+                Line::Matrix { holds: Holds::Figures(direction), one_row: true }
             } else if line.contains("P2P=") {
-                Line::Other
+                let what = [
+                    ("Bidirectional", "its figures of both directions at once are left out"),
+                    ("P2P=Disabled", "its figures without peer-to-peer access are left out"),
+                ];
+                let why = what.into_iter().find(|(word, _)| line.contains(word));
+                Line::Other(why.map(|(_, why)| LeftOut { why: why.to_owned(), noted: false }))
             } else {
                 device(line).map_or(Line::More, |(number, device)| Line::Gpu(number, device))
             }

@@ -48,9 +48,9 @@ pub static PRESETS: &[Preset] = &[
     Preset::new("rtx-a6000-4-bridged", &pcie::RTX_A6000_4),
 ];
 
-/// The preset of this name, as a fragment.
+/// The preset of this name, in letters of any size, as a fragment.
 pub(super) fn read(name: &str) -> Result<Fragment> {
-    match PRESETS.iter().find(|preset| preset.name == name) {
+    match PRESETS.iter().find(|preset| preset.name.eq_ignore_ascii_case(name)) {
         Some(preset) => Ok(expand::expand(preset.name, preset.layout)),
         None => Err(unknown(name)),
     }
@@ -64,6 +64,18 @@ fn unknown(name: &str) -> Error {
         None => format!("there are {all}"),
     };
     Error::request(format!("there is no preset '{name}'")).help(help)
+}
+
+/// The preset that the name of a missing file was meant to be, such as `DGX-H100` or `preset=dgx-h100`; none for the name
+/// of a file with an ending.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let start = name.get(..6).filter(|start| start.eq_ignore_ascii_case("preset")).map_or(0, str::len);
+    let name = name.get(start..)?;
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
+    };
+    let same = PRESETS.iter().find(|preset| plain(preset.name) == plain(name)).map(|preset| preset.name);
+    same.or_else(|| nearest(name).filter(|_| !name.contains('.')))
 }
 
 /// The preset whose name differs least, if it is near enough to be a slip.

@@ -1,0 +1,293 @@
+//! Near misses: texts and files that people take for one of the formats, with what to give instead.
+//!
+//! They are looked for only where no format was found. A new one is one line in [`NEAR`].
+
+use super::{measured, text, xml};
+use crate::error::Error;
+
+/// How much of an input is looked at.
+const HEAD: usize = 64 << 10;
+
+/// A text that is no input, by what it holds.
+struct Near {
+    sign: Sign,
+    /// The text, as the end of "this is …".
+    what: &'static str,
+    /// The advice.
+    instead: &'static str,
+}
+
+/// What tells a text.
+enum Sign {
+    /// All of these are in it.
+    Holds(&'static [&'static str]),
+    /// One of these is in it.
+    HoldsOne(&'static [&'static str]),
+    /// The name of its outermost XML element.
+    Root(&'static str),
+    /// A line of it is one of these.
+    Line(fn(&str) -> bool),
+}
+
+/// The advice where the driver must be mended first.
+const MEND: &str = "get nvidia-smi to work first, then give the text of nvidia-smi topo -m; without NVIDIA's driver, \
+                    nvtopo show reads this machine from the kernel";
+const TOPO: &str = "give the text of nvidia-smi topo -m";
+const LSTOPO: &str = "give what lstopo machine.xml writes, or run nvtopo show on the machine itself";
+const LIVE: &str =
+    "run nvtopo show on the machine itself, or take it along with nvtopo snapshot -o machine.tar.gz";
+
+const fn near(sign: Sign, what: &'static str, instead: &'static str) -> Near {
+    Near { sign, what, instead }
+}
+
+/// The near misses. The first that fits is told, so errors stand before what else may be in a text.
+static NEAR: &[Near] = &[
+    near(
+        Sign::Holds(&["NVIDIA-SMI has failed because"]),
+        "an error of nvidia-smi, which found no driver that answers",
+        MEND,
+    ),
+    near(
+        Sign::HoldsOne(&["Failed to initialize NVML", "Unable to determine the device handle"]),
+        "an error of nvidia-smi",
+        MEND,
+    ),
+    near(Sign::Holds(&["No devices were found"]), "the answer of nvidia-smi that it sees no GPU", MEND),
+    near(Sign::Line(is_missing_command), "the error of a shell that did not find the command", MEND),
+    near(
+        Sign::HoldsOne(&[
+            "Invalid combination of input arguments",
+            "Unrecognized option",
+            "is not a valid option",
+        ]),
+        "an error of nvidia-smi about its options",
+        TOPO,
+    ),
+    near(
+        Sign::Holds(&["NVSMI LOG"]),
+        "the text of nvidia-smi -q, which does not tell how GPUs are connected",
+        TOPO,
+    ),
+    near(
+        Sign::Root("nvidia_smi_log"),
+        "the XML of nvidia-smi -q -x, which does not tell how GPUs are connected",
+        TOPO,
+    ),
+    near(
+        Sign::Holds(&["NVIDIA-SMI", "Driver Version"]),
+        "the table of nvidia-smi, which does not tell how GPUs are connected",
+        TOPO,
+    ),
+    near(
+        Sign::Line(is_link_of_another_question),
+        "a text of nvidia-smi nvlink, but not that of its --status",
+        "give the text of nvidia-smi nvlink --status",
+    ),
+    near(
+        Sign::Line(is_listed_gpu),
+        "the list of nvidia-smi -L, which does not tell how GPUs are connected",
+        TOPO,
+    ),
+    near(
+        Sign::HoldsOne(&["pci.bus_id", "name, uuid", "index, name", "index, uuid"]),
+        "the answer of nvidia-smi --query-gpu, which does not tell how GPUs are connected",
+        TOPO,
+    ),
+    near(
+        Sign::HoldsOne(&["ROCm System Management Interface", "AMDSMI Tool", "AMD-SMI", "rocm-smi"]),
+        "a text about AMD's GPUs, which nvtopo does not read",
+        LSTOPO,
+    ),
+    near(
+        Sign::Root("system"),
+        "a topology file of NCCL",
+        "nvtopo does not read what NCCL dumps; give the text of nvidia-smi topo -m, or run nvtopo show on the machine itself",
+    ),
+    near(
+        Sign::Root("graphs"),
+        "a graph file of NCCL: the rings and trees that it found, and not the machine",
+        TOPO,
+    ),
+    near(Sign::Holds(&["NCCL INFO"]), "a log of NCCL", TOPO),
+    near(
+        Sign::Holds(&["out-of-place", "in-place", "algbw"]),
+        "the output of nccl-tests, which measures all GPUs at once",
+        "give the output of nvbandwidth or p2pBandwidthLatencyTest",
+    ),
+    near(Sign::Root("topologydiff"), "a difference of two topologies of hwloc", LSTOPO),
+    near(Sign::Line(is_lstopo), "what lstopo shows people", LSTOPO),
+    near(Sign::Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
+    near(
+        Sign::Holds(&["available: ", "node 0 cpus:"]),
+        "the text of numactl -H, which knows no GPUs",
+        LSTOPO,
+    ),
+    near(Sign::Line(is_numa_of_numactl), "the text of numactl -H, which knows no GPUs", LSTOPO),
+    near(
+        Sign::HoldsOne(&["On-line CPU(s) list:", "NUMA node0 CPU(s):", "Thread(s) per core:"]),
+        "the text of lscpu, which knows no GPUs",
+        LSTOPO,
+    ),
+    near(Sign::Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
+    near(Sign::Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
+    near(Sign::Line(is_ib), "a text about InfiniBand adapters alone", LIVE),
+    near(
+        Sign::HoldsOne(&[" Latency Test", "t_min[usec]"]),
+        "the output of perftest on latency, which tells no bandwidth",
+        "give the output of ib_write_bw",
+    ),
+    near(
+        Sign::Holds(&[" BW Test", "Dual-port"]),
+        "the output of perftest without a result",
+        "run ib_write_bw again, and give all that it prints",
+    ),
+    near(Sign::Line(is_kubernetes), "a Kubernetes document", LIVE),
+    near(Sign::Root("svg"), "a picture", "nvtopo draws pictures and reads none; give what it was drawn from"),
+    near(Sign::Root("html"), "a web page", "save the text itself, not the page that shows it"),
+    near(
+        Sign::HoldsOne(&["<!DOCTYPE html", "<!doctype html"]),
+        "a web page",
+        "save the text itself, not the page that shows it",
+    ),
+];
+
+/// The first bytes of files that are no text.
+const KINDS: [(&[u8], &str); 14] = [
+    (b"\x89PNG", PICTURE),
+    (b"\xff\xd8\xff", PICTURE),
+    (b"GIF8", PICTURE),
+    (b"RIFF", PICTURE),
+    (b"%PDF", "a PDF"),
+    (b"\x7fELF", "a program"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"BZh", COMPRESSED),
+    (b"\xfd7zXZ", COMPRESSED),
+    (b"\x28\xb5\x2f\xfd", COMPRESSED),
+    (b"7z\xbc\xaf", COMPRESSED),
+    (b"\x1f\x8b", COMPRESSED),
+    (b"SQLite format", "a database"),
+    (b"\x93NUMPY", "an array of numpy"),
+];
+const PICTURE: &str = "a picture";
+const COMPRESSED: &str = "a compressed file";
+
+/// The error about a text that is known and no input.
+pub(super) fn explain(bytes: &[u8]) -> Option<Error> {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    if let Some(error) = not_text(head) {
+        return Some(error);
+    }
+    let (head, _) = text::decode(head);
+    if let Some(error) = measured::without_matrix(&head) {
+        return Some(error);
+    }
+    let root = xml::root_name(&head);
+    NEAR.iter().find_map(|near| {
+        let place = match near.sign {
+            Sign::Holds(words) => {
+                words.iter().all(|word| head.contains(word)).then(|| line_of(&head, words[0]))
+            }
+            Sign::HoldsOne(words) => {
+                words.iter().find(|word| head.contains(**word)).map(|word| line_of(&head, word))
+            }
+            Sign::Root(name) => (root == Some(name)).then_some(1),
+            Sign::Line(is_it) => head.lines().position(|line| is_it(line.trim())).map(|place| place + 1),
+        };
+        Some(Error::input(format!("this is {}", near.what)).at(place?, 1).help(near.instead))
+    })
+}
+
+/// The error about a file that is no text.
+fn not_text(head: &[u8]) -> Option<Error> {
+    let known = KINDS.iter().find(|(start, _)| head.starts_with(start)).map(|(_, what)| *what);
+    let is_wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
+    // A stray zero is damage; a file of them is no text.
+    let zeros = head.split(|byte| *byte == 0).count() - 1;
+    let binary = !is_wide && zeros > 4 && zeros * 50 > head.len();
+    let (what, instead) = match known {
+        Some(PICTURE) => (PICTURE, "give the text itself, not a picture of it"),
+        Some(COMPRESSED) => (
+            COMPRESSED,
+            "decompress it first; of compressed files nvtopo reads only what nvtopo snapshot writes",
+        ),
+        Some(what) => (what, "give the text itself"),
+        None if binary => ("a file of bytes, and no text", "give the text itself"),
+        None => return None,
+    };
+    Some(Error::input(format!("this is {what}")).at(1, 1).help(instead))
+}
+
+/// The line in which a word stands.
+fn line_of(text: &str, word: &str) -> usize {
+    let before = text.find(word).map_or("", |at| &text[..at]);
+    before.matches('\n').count() + 1
+}
+
+/// `bash: nvidia-smi: command not found`, in the words of several shells.
+fn is_missing_command(line: &str) -> bool {
+    let said =
+        ["command not found", ": not found", "is not recognized as an internal", "No such file or directory"];
+    ["nvidia-smi", "lstopo", "nvbandwidth", "nvtopo"].iter().any(|name| line.contains(name))
+        && said.iter().any(|words| line.contains(words))
+}
+
+/// `GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)`.
+fn is_listed_gpu(line: &str) -> bool {
+    let numbered = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
+    numbered.is_some_and(|(number, rest)| is_number(number) && rest.contains("(UUID: "))
+}
+
+/// `Link 0: Replay Errors: 0`, `Link 0, P2P is supported: true`, `Link 0: 00000000:88:00.0`.
+fn is_link_of_another_question(line: &str) -> bool {
+    let rest = line.strip_prefix("Link ").and_then(|rest| rest.split_once([':', ',']));
+    rest.is_some_and(|(number, rest)| is_number(number) && rest.contains(':'))
+}
+
+/// `Machine (126GB total)` and `  Package L#0`.
+fn is_lstopo(line: &str) -> bool {
+    let line = line.trim_start_matches(['+', '-', ' ']);
+    let of = |name: &str| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" (") || rest.starts_with(" L#"))
+    };
+    ["Machine", "Package", "NUMANode", "Socket"].into_iter().any(of)
+}
+
+/// `node 0 cpus: 0 1 2 3`, where the first lines were cut.
+fn is_numa_of_numactl(line: &str) -> bool {
+    let rest = line.strip_prefix("node ").and_then(|rest| rest.split_once(' '));
+    rest.is_some_and(|(number, rest)| {
+        is_number(number) && ["cpus:", "size:", "free:"].iter().any(|word| rest.starts_with(word))
+    })
+}
+
+/// `processor : 0`.
+fn is_cpuinfo(line: &str) -> bool {
+    line.strip_prefix("processor")
+        .and_then(|rest| rest.trim_start().strip_prefix(':'))
+        .is_some_and(|rest| is_number(rest.trim()))
+}
+
+/// `17:00.0 3D controller: NVIDIA Corporation …`, with a domain or without, and the tree of `lspci -t`.
+fn is_lspci(line: &str) -> bool {
+    let Some((address, rest)) = line.split_once(' ') else { return false };
+    let parts: Vec<&str> = address.split([':', '.']).collect();
+    let hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
+    let is_address = matches!(lengths[..], [2, 2, 1] | [4 | 5 | 8, 2, 2, 1]) && parts.iter().all(hex);
+    (is_address && rest.contains(": ")) || line.starts_with("-[0000:") || line.starts_with("-+-[0000:")
+}
+
+/// `mlx5_0 port 1 ==> ib0 (Up)`, and `CA 'mlx5_0'`.
+fn is_ib(line: &str) -> bool {
+    line.contains(" port 1 ==> ") || (line.starts_with("CA '") && line.ends_with('\''))
+}
+
+/// `apiVersion: v1`.
+fn is_kubernetes(line: &str) -> bool {
+    line.starts_with("apiVersion: ") || line.starts_with("\"apiVersion\":")
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}

@@ -1,0 +1,177 @@
+//! Outputs of benchmarks as people cut and paste them: what they are of is told by any line that names the test, and
+//! results that tell nothing are named.
+
+use nvtopo::model::{Basis, NoteKind};
+use nvtopo::source::{Input, Locator, SOURCES, fragment};
+use nvtopo::{Topology, model::TopologyBuilder};
+
+fn data(name: &str) -> String {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    std::fs::read_to_string(folder.join(name)).unwrap()
+}
+
+fn read(text: &str) -> nvtopo::Result<Topology> {
+    Topology::parse("x", text.as_bytes())
+}
+
+fn refused(text: &str) -> String {
+    read(text).unwrap_err().to_string()
+}
+
+fn notes(topology: &Topology) -> String {
+    let notes: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
+    notes.join("\n")
+}
+
+/// Texts and presets as one machine.
+fn merged(preset: &str, texts: &[&str]) -> Topology {
+    let read = |text: &&str| {
+        let input = Input::Text { name: "x", bytes: text.as_bytes() };
+        SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
+    };
+    let mut builder = TopologyBuilder::new();
+    if !preset.is_empty() {
+        builder = builder.with(fragment(&Locator::Preset(preset.to_owned())).unwrap());
+    }
+    texts.iter().map(read).fold(builder, TopologyBuilder::with).build().unwrap()
+}
+
+#[test]
+fn the_line_after_a_matrix_names_its_test() {
+    let multinode = data("measured/nvbandwidth-multinode-tail.txt");
+    assert!(refused(&multinode).contains("a run over several machines"), "{}", refused(&multinode));
+    let both = data("measured/nvbandwidth-bidirectional-sum-line.txt");
+    assert!(refused(&both).contains("both directions at once"), "{}", refused(&both));
+    // By any of the lines that name it, with the marks of kubectl and mpirun before each line.
+    for (tail, mark) in [
+        ("COEFFICIENT_OF_VARIATION multinode_device_to_device_memcpy_read_ce 0.01", ""),
+        ("SUM multinode_device_to_device_memcpy_read_ce 1.0", "[pod/test-launcher/mpi] "),
+        ("SUM multinode_device_to_device_memcpy_read_ce 1.0", "[1,0]<stdout>: "),
+    ] {
+        let head = multinode.split("\nSUM").next().unwrap();
+        let text: Vec<String> =
+            format!("{head}\n{tail}").lines().map(|line| format!("{mark}{line}")).collect();
+        assert!(refused(&text.join("\n")).contains("several machines"), "{mark}{tail}");
+    }
+    // Beside figures of this machine it is a note, and its figures are not among them.
+    let own = both.replace("bidirectional_", "").replace("331.20", "300.0").replace("330.90", "299.0");
+    let topology = read(&(own.clone() + &multinode)).unwrap();
+    assert_eq!((topology.gpus().len(), topology.measurements().len()), (2, 2));
+    assert!(notes(&topology).contains("several machines"), "{}", notes(&topology));
+    assert!(read(&own).unwrap().notes().iter().all(|note| note.kind != NoteKind::Conflict));
+    // Processes on hosts are no GPUs, whatever stands over the matrix.
+    let processes = "Process 0 (a): device 0: NVIDIA GB200 (00000008:01:00)\n".to_owned() + &own;
+    assert_eq!(
+        read(&processes).unwrap().measurements().len(),
+        2,
+        "the line after the matrix names a test of one machine"
+    );
+    let nameless = processes.split("\nSUM").next().unwrap().to_owned();
+    assert!(refused(&nameless).contains("several machines"));
+}
+
+#[test]
+fn one_row_is_right_where_the_test_is_named() {
+    let pair = "memcpy SM GPU(row) -> GPU(column) bandwidth (GB/s)\n 0 1 2\n 0 N/A N/A 20.5\n\n";
+    assert!(refused(pair).contains("no bandwidth"));
+    let topology = read(&format!("{pair}SUM device_to_device_memcpy_read_sm 20.5\n")).unwrap();
+    assert_eq!(topology.measurements().len(), 1);
+}
+
+#[test]
+fn results_without_a_figure_are_named() {
+    let waived = data("measured/nvbandwidth-no-result.txt");
+    for (text, what) in [
+        (waived.clone(), "device_to_device_memcpy_write_ce was waived"),
+        (waived.replace("Waiving device_to_device_memcpy_write_ce.", "Running device_to_device_memcpy_read_ce.\nWaived: too few GPUs"), "read_ce was waived: too few GPUs"),
+        (waived.replace("Waiving device_to_device_memcpy_write_ce.", "ASSERT in expression x in main() : y.cpp:7"), "it failed: ASSERT in expression x"),
+        ("nvbandwidth Version: v0.8\n[CUDA_ERROR_NO_DEVICE] no CUDA-capable device is detected in expression cuInit(0) in main() : x:1\n".to_owned(), "no CUDA-capable device"),
+        ("SUM device_to_device_memcpy_read_ce 9216.17\nSUM all_to_one_read_ce 1.0\n".to_owned(), "read_ce is there with its sum only"),
+        ("Running multinode_device_to_device_memcpy_read_ce.\nSUM multinode_device_to_device_memcpy_read_ce 1\n".to_owned(), "several machines"),
+        ("{\"nvbandwidth\": {\"testcases\": [{\"name\": \"device_to_device_memcpy_read_ce\", \"status\": \"Waived\"}]}}".to_owned(), "read_ce was waived"),
+        ("{\"nvbandwidth\": {\"error\": \"no driver\"}}".to_owned(), "it failed: no driver"),
+    ] {
+        let error = refused(&text);
+        assert!(error.contains("nvbandwidth") && error.contains(what), "{text}\n{error}");
+    }
+}
+
+#[test]
+fn what_was_measured_and_what_not_can_be_counted() {
+    let topology = read(&data("measured/measured-only.txt")).unwrap();
+    assert_eq!((topology.gpus().len(), topology.measurements().len()), (3, 6));
+    let rates: Vec<f64> = topology.measurements().iter().map(|own| own.bandwidth.as_gb_per_s()).collect();
+    assert_eq!(rates, [26.3, 8.1, 26.3, 8.1, 8.1, 8.1]);
+}
+
+/// A matrix of two GPUs measured at this rate each way.
+fn two_at(rate: &str) -> String {
+    format!(
+        "Running device_to_device_memcpy_read_ce.\nmemcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)\n 0 1\n 0 N/A {rate}\n 1 {rate} N/A\n"
+    )
+}
+
+#[test]
+fn more_than_links_can_carry_is_a_conflict() {
+    let nv12 = "\tGPU0\tGPU1\nGPU0\t X \tNV12\nGPU1\tNV12\t X \n";
+    for (preset, matrix, rate, kept, words) in [
+        ("dgx-a100", "", "331.20", false, "more than the 300 GB/s that 12 NVLinks can carry"),
+        ("dgx-a100", "", "290.0", true, ""),
+        // Drivers report up to 7 % more than is published.
+        ("dgx-a100", "", "318.0", true, ""),
+        ("", nv12, "331.20", true, "the generation that is assumed"),
+        ("", nv12, "700.0", false, "more than the 600 GB/s that 12 NVLinks can carry"),
+        ("", nv12, "290.0", true, ""),
+        ("l40s-8-pcie", "", "60.0", false, "that PCIe can carry"),
+        ("l40s-8-pcie", "", "25.0", true, ""),
+    ] {
+        let measured = two_at(rate);
+        let texts: Vec<&str> = [matrix, &measured].into_iter().filter(|text| !text.is_empty()).collect();
+        let topology = merged(preset, &texts);
+        let basis = topology.pairs().pair(0, 1).rate.unwrap().basis;
+        assert_eq!(basis == Basis::Measured, kept, "{preset} {rate}: {basis:?}");
+        let conflicts = topology
+            .notes()
+            .iter()
+            .filter(|note| note.kind == NoteKind::Conflict && note.text.contains("measured"));
+        let conflicts: Vec<&str> = conflicts.map(|note| note.text.as_str()).collect();
+        assert_eq!(conflicts.len(), usize::from(!words.is_empty()), "{preset} {rate}: {conflicts:?}");
+        assert!(conflicts.iter().all(|text| text.contains(words)), "{conflicts:?}");
+        // What was written is read as it was.
+        assert!(read(&topology.to_json()).unwrap() == topology, "{preset} {rate}");
+    }
+}
+
+#[test]
+fn memory_of_a_gpu_is_not_memory_of_the_host() {
+    let rocm = data("perftest/perftest-rocm-memory.txt");
+    assert!(refused(&rocm).contains("not NVIDIA's (ROCm)"), "{}", refused(&rocm));
+    let host = data("perftest/epyc-hdr-host.txt");
+    let topology = read(&(rocm + &host)).unwrap();
+    assert_eq!(topology.nics().next().unwrap().measured.unwrap().as_mb_per_s(), 23_376);
+    assert!(notes(&topology).contains("ROCm"), "{}", notes(&topology));
+    // A line before the table or after it is enough, and one that says OFF is none.
+    for (before, after, what) in [
+        ("allocated 16777216 bytes of GPU buffer at 0x7f00", "", "the text does not name"),
+        ("", "deallocating GPU buffer 0x7f00", "the text does not name"),
+        ("Allocated 4096 bytes of accelerator buffer at 0x1 on fd 3", "", "Gaudi"),
+        (
+            "initializing MLU\nMLU device 0: PCIe address is 1B:00\n\nPicking device No. 0\n[pid = 1, dev = 0] device name = [MLU370]",
+            "",
+            "MLU",
+        ),
+        (" Use ROCm memory : ON", "", "ROCm"),
+    ] {
+        let error = refused(&format!("{before}\n{host}\n{after}\n"));
+        assert!(error.contains(what), "{before}{after}: {error}");
+    }
+    let off = read(&format!(" Use ROCm memory : OFF\n{host}")).unwrap();
+    assert_eq!(off.nics().next().unwrap().measured.unwrap().as_mb_per_s(), 23_376);
+    // A GPU that was asked for by its address.
+    let by_address =
+        format!("initializing CUDA\nFinding PCIe BUS 0000:1b:00.0\nPicking GPU number 3\n{host}");
+    let topology = read(&by_address).unwrap();
+    let gpu = topology.gpus().next().unwrap();
+    assert_eq!((gpu.index, gpu.address.unwrap().to_string()), (3, "0000:1b:00.0".to_owned()));
+    assert_eq!(topology.nics().next().unwrap().measured, None);
+}

@@ -1,0 +1,90 @@
+//! Near misses: what people give instead of a topology is named, with what to give.
+
+use nvtopo::source::Locator;
+use nvtopo::{ErrorKind, Topology};
+
+fn refused(bytes: &[u8]) -> String {
+    let error = Topology::parse("given", bytes).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{error}");
+    assert!(error.advice().is_some(), "{error}");
+    error.to_string()
+}
+
+#[test]
+fn texts_that_are_no_topology_are_named() {
+    for (text, what) in [
+        (
+            "| NVIDIA-SMI 550.54.15    Driver Version: 550.54.15    CUDA Version: 12.4 |\n",
+            "the table of nvidia-smi",
+        ),
+        (
+            "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n",
+            "no driver that answers",
+        ),
+        ("Failed to initialize NVML: Driver/library version mismatch\n", "an error of nvidia-smi"),
+        ("No devices were found\n", "sees no GPU"),
+        ("$ nvidia-smi topo -m\nbash: nvidia-smi: command not found\n", "did not find the command"),
+        ("==============NVSMI LOG==============\nDriver Version : 550\n", "nvidia-smi -q"),
+        ("<?xml version=\"1.0\" ?>\n<nvidia_smi_log>\n", "nvidia-smi -q -x"),
+        ("GPU 0: NVIDIA A100 (UUID: GPU-1)\nGPU 1: NVIDIA A100 (UUID: GPU-2)\n", "nvidia-smi -L"),
+        ("GPU 0: NVIDIA A100 (UUID: GPU-1)\n Link 0: Replay Errors: 0\n", "not that of its --status"),
+        ("index, name, pci.bus_id\n0, NVIDIA A100, 00000000:07:00.0\n", "--query-gpu"),
+        ("<system version=\"1\">\n", "a topology file of NCCL"),
+        ("<!-- made by hand -->\n<system version=\"1\">\n", "a topology file of NCCL"),
+        ("<graphs version=\"1\">\n", "a graph file of NCCL"),
+        ("available: 2 nodes (0-1)\nnode 0 cpus: 0 1\n", "numactl -H"),
+        ("node 1 cpus: 2 3\nnode 1 size: 1 MB\n", "numactl -H"),
+        ("17:00.0 3D controller: NVIDIA Corporation GH100\n", "lspci"),
+        ("0000:17:00.0 3D controller: NVIDIA Corporation GH100\n", "lspci"),
+        ("Architecture:  x86_64\nOn-line CPU(s) list:  0-63\n", "lscpu"),
+        ("processor\t: 0\n", "/proc/cpuinfo"),
+        ("Machine (126GB total)\n  Package L#0\n", "lstopo"),
+        ("apiVersion: v1\nkind: Pod\n", "a Kubernetes document"),
+        ("<svg xmlns=\"x\">", "a picture"),
+        ("mlx5_0 port 1 ==> ib0 (Up)\n", "InfiniBand adapters alone"),
+    ] {
+        let error = refused(text.as_bytes());
+        assert!(error.contains(what), "{text}\n{error}");
+        assert!(!error.contains("not a format"), "{error}");
+    }
+    assert!(refused(b"some prose\n").contains("not a format"));
+}
+
+#[test]
+fn files_that_are_no_text_are_named() {
+    for (bytes, what) in [
+        (&b"\x89PNG\r\n\x1a\n\0\0\0"[..], "this is a picture"),
+        (b"\xff\xd8\xff\xe0", "this is a picture"),
+        (b"BZh91AY", "a compressed file"),
+        (b"\x7fELF\x02", "a program"),
+        (&[7, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0], "a file of bytes"),
+    ] {
+        let error = refused(bytes);
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn the_place_is_that_of_the_line() {
+    let error = Topology::parse("x", b"$ nvidia-smi\n\nNo devices were found\n").unwrap_err();
+    assert_eq!(error.line(), Some(3));
+}
+
+#[test]
+fn a_preset_without_its_mark_is_proposed() {
+    for (name, meant) in [
+        ("dgx-h100", "preset:dgx-h100"),
+        ("DGX-H100", "preset:dgx-h100"),
+        ("dgx_a100", "preset:dgx-a100"),
+        ("preset=dgx-h100", "preset:dgx-h100"),
+        ("LIVE", "live"),
+    ] {
+        let error = Topology::open(&[name.parse().unwrap()]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Io, "{name}");
+        assert_eq!(error.advice(), Some(format!("did you mean {meant}?").as_str()), "{name}");
+    }
+    for name in ["no-such-file.txt", "elsewhere/dgx-h100", "zzzzzzzz"] {
+        assert_eq!(Topology::open(&[name.parse().unwrap()]).unwrap_err().advice(), None, "{name}");
+    }
+    assert!(Topology::open(&[Locator::Preset("DGX-H100".to_owned())]).is_ok());
+}
