@@ -53,7 +53,8 @@ fn row(name: &str, topology: &Topology, count: usize) {
         theirs.push(time(|| brute_force(black_box(&matrix), count)));
     }
     let placement = request.solve(topology).expect("enough GPUs");
-    let scores = [0, 1].map(|index| placement.scores()[index].value.as_bandwidth());
+    let scores =
+        [0, 1].map(|index| placement.scores()[index].value.and_then(nvtopo::solve::Quantity::as_bandwidth));
     let best = brute_force(&matrix, count);
     let best = best.map(|(mb_per_s, _)| Some(Bandwidth::from_mb_per_s(mb_per_s)));
     assert_eq!(scores, best, "{name}, {count} GPUs");

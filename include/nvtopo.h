@@ -373,9 +373,13 @@ typedef struct {
      */
     const char *unit;
     /**
-     * The value in its unit.
+     * The value in its unit; NaN where `known` is false.
      */
     double value;
+    /**
+     * Whether all that the value rests on is known.
+     */
+    bool known;
     /**
      * Whether it is known how much better a set could be.
      */

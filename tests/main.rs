@@ -38,4 +38,5 @@ mod snapshot;
 mod solve;
 mod svg;
 mod sysfs;
+mod unknown;
 mod visible;

@@ -187,10 +187,10 @@ fn a_machine_gives_its_bandwidths() {
         let matrix = PairMatrix::of(&topology).unwrap();
         for count in 2..=8 {
             let scores = Request::gpus(count).objectives(["min-pair", "pair-sum"]).solve(&topology).unwrap();
-            let worst = scores.scores()[0].value.as_bandwidth().unwrap().as_mb_per_s();
+            let worst = scores.scores()[0].value.unwrap().as_bandwidth().unwrap().as_mb_per_s();
             assert_eq!(matrix.best_by_min_pair(0xff, 0, count).unwrap().value, worst, "{preset} {count}");
             let scores = Request::gpus(count).objectives(["pair-sum"]).solve(&topology).unwrap();
-            let sum = scores.scores()[0].value.as_bandwidth().unwrap().as_mb_per_s();
+            let sum = scores.scores()[0].value.unwrap().as_bandwidth().unwrap().as_mb_per_s();
             assert_eq!(matrix.best_by_pair_sum(0xff, 0, count).unwrap().value, sum, "{preset} {count}");
         }
     }

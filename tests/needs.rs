@@ -254,7 +254,7 @@ proptest! {
         prop_assert_eq!(pair_sum(&topology, &own), best);
         // Of some dense meshes the search for rings cannot prove that there are no better ones.
         let first = placement.scores()[0];
-        prop_assert_eq!(Some(first.value), first.bound);
+        prop_assert_eq!(first.value, first.bound);
         assert_given(&machine, &[(needs, &placement)]);
         let claim = Claim::from(&placement);
         let verdict = check(&topology, &request, &claim).unwrap();

@@ -21,7 +21,7 @@ fn share(topology: &Topology, set: &[usize]) -> f64 {
     }
     let worth = |set: &[usize]| {
         let rings = topology.rings(set).unwrap();
-        let near = PathType::Dis as u64 - rings.path as u64;
+        let near = rings.path.map_or(0, |path| PathType::Dis as u64 - path as u64);
         (rings.bandwidth.as_mb_per_s() << 17 | near) as f64
     };
     let all: Vec<usize> = (0..topology.gpus().len()).collect();

@@ -100,7 +100,7 @@ impl<'a> Oracle<'a> {
             let set: Vec<usize> = (0..machine.gpus).filter(|gpu| bits >> gpu & 1 == 1).collect();
             let rings = topology.rings(&set);
             proven &= rings.as_ref().is_none_or(|rings| rings.bound == rings.bandwidth);
-            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), nearness(rings.path)))
+            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), rings.path.map_or(0, nearness)))
         };
         let rings = (0..1 << machine.gpus).map(&mut ring).collect();
         Self { machine, topology, rings, proven }

@@ -104,7 +104,7 @@ fn devices_are_shown_with_their_parts_and_what_is_wrong_with_them() {
     let narrow = line(&picture, "GPU2");
     assert!(narrow.ends_with("divided (MIG), without instances; PCIe x8 of x16"), "{narrow}");
     let active = line(&picture, "mlx5_0");
-    assert!(active.contains("25 GB/s, 23.3 GB/s measured") && active.ends_with("InfiniBand"), "{active}");
+    assert!(active.contains("25 GB/s, 23.4 GB/s measured") && active.ends_with("InfiniBand"), "{active}");
     let down = line(&picture, "mlx5_1");
     assert!(down.ends_with("Ethernet · bond0 down; PCIe 3.0 of 4.0"), "{down}");
     // A disk is counted, and shown only where something is wrong.

@@ -49,8 +49,10 @@ pub struct nvtopo_score {
     pub objective: *const c_char,
     /// The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
     pub unit: *const c_char,
-    /// The value in its unit.
+    /// The value in its unit; NaN where `known` is false.
     pub value: f64,
+    /// Whether all that the value rests on is known.
+    pub known: bool,
     /// Whether it is known how much better a set could be.
     pub bounded: bool,
     /// No set is better than this, in the same unit. It means nothing where `bounded` is false.
@@ -336,7 +338,7 @@ impl Texts {
 
 impl ScoreTexts {
     pub(crate) fn of(scores: &[Score]) -> Self {
-        Self(scores.iter().map(|score| (c_text(score.objective), c_text(score.value.unit()))).collect())
+        Self(scores.iter().map(|score| (c_text(score.objective), c_text(score.unit))).collect())
     }
 
     /// A score by its number.
@@ -345,7 +347,8 @@ impl ScoreTexts {
         Ok(nvtopo_score {
             objective: objective.as_ptr(),
             unit: unit.as_ptr(),
-            value: score.value.number(),
+            value: score.value.map_or(f64::NAN, Quantity::number),
+            known: score.value.is_some(),
             bounded: score.bound.is_some(),
             bound: score.bound.map_or(0.0, Quantity::number),
         })

@@ -68,9 +68,14 @@ impl Sum for Bandwidth {
 
 impl fmt::Display for Bandwidth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0 / 1000, self.0 % 1000 / 100) {
-            (whole, tenths) if tenths != 0 && whole < 100 => write!(f, "{whole}.{tenths} GB/s"),
-            _ => write!(f, "{} GB/s", (self.0 + 500) / 1000),
+        // Something is never written as nothing.
+        if (1..50).contains(&self.0) {
+            return write!(f, "{} GB/s", self.as_gb_per_s());
+        }
+        let tenths = self.0 / 100 + self.0 % 100 / 50;
+        match (tenths / 10, tenths % 10) {
+            (whole, tenth) if tenth != 0 && whole < 100 => write!(f, "{whole}.{tenth} GB/s"),
+            _ => write!(f, "{} GB/s", self.0 / 1000 + self.0 % 1000 / 500),
         }
     }
 }
@@ -95,7 +100,7 @@ impl fmt::Display for Bytes {
         let mut unit = 0;
         let mut size = self.0;
         while size >= 10 * 1024 && unit + 1 < UNITS.len() {
-            size = (size + 512) / 1024;
+            size = size / 1024 + size % 1024 / 512;
             unit += 1;
         }
         write!(f, "{size} {}", UNITS[unit])
@@ -158,7 +163,13 @@ mod tests {
 
     #[test]
     fn bandwidth_prints_what_matters() {
-        assert_eq!(Bandwidth::from_gb_per_s(15.754).to_string(), "15.7 GB/s");
+        assert_eq!(Bandwidth::from_gb_per_s(15.754).to_string(), "15.8 GB/s");
+        assert_eq!(Bandwidth::from_gb_per_s(99.96).to_string(), "100 GB/s");
+        assert_eq!(Bandwidth::from_gb_per_s(9.96).to_string(), "10 GB/s");
+        assert_eq!(Bandwidth::from_gb_per_s(0.05).to_string(), "0.1 GB/s");
+        assert_eq!(Bandwidth::from_gb_per_s(0.049).to_string(), "0.049 GB/s");
+        assert_eq!(Bandwidth::ZERO.to_string(), "0 GB/s");
+        assert_eq!(Bandwidth::from_mb_per_s(u64::MAX).to_string(), "18446744073709552 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(450.0).to_string(), "450 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(-1.0), Bandwidth::ZERO);
         assert_eq!(Bandwidth::from_gb_per_s(f64::NAN), Bandwidth::ZERO);
@@ -167,6 +178,7 @@ mod tests {
     #[test]
     fn bytes_print_with_their_unit() {
         assert_eq!(Bytes(512).to_string(), "512 B");
+        assert_eq!(Bytes(u64::MAX).to_string(), "16777216 TiB");
         assert_eq!(Bytes(128 << 30).to_string(), "128 GiB");
     }
 }

@@ -140,6 +140,7 @@ impl Alternative {
                 objective: loss.objective,
                 own: loss.own,
                 best: loss.chosen,
+                unit: loss.unit,
                 text: loss.to_string(),
             }),
         }
@@ -153,31 +154,28 @@ pub(crate) struct Loss {
     #[pyo3(get)]
     /// The objective's name.
     objective: &'static str,
-    own: Quantity,
-    best: Quantity,
+    own: Option<Quantity>,
+    best: Option<Quantity>,
+    #[pyo3(get)]
+    /// The unit, as in Score.
+    unit: &'static str,
     text: String,
 }
 
-crate::pickle::plain!(Loss { objective, own, best, text });
+crate::pickle::plain!(Loss { objective, own, best, unit, text });
 
 #[pymethods]
 impl Loss {
     #[getter]
-    /// What the alternative has, in the unit.
-    fn value(&self) -> f64 {
-        self.own.number()
+    /// What the alternative has, in the unit. None: something that it rests on is unknown.
+    fn value(&self) -> Option<f64> {
+        self.own.map(Quantity::number)
     }
 
     #[getter]
     /// What the chosen set has, in the unit. Equal where only the nearness of the paths differs.
-    fn chosen(&self) -> f64 {
-        self.best.number()
-    }
-
-    #[getter]
-    /// The unit, as in Score.
-    fn unit(&self) -> &'static str {
-        self.own.unit()
+    fn chosen(&self) -> Option<f64> {
+        self.best.map(Quantity::number)
     }
 
     fn __str__(&self) -> &str {

@@ -40,6 +40,8 @@ pub(crate) struct PlacedGpu {
     nic_path: Option<&'static str>,
     /// The name of the NIC to use, so that none serves more GPUs than its share.
     nic: Option<String>,
+    /// The indices of the other GPUs of the machine that share this NIC, whoever uses them.
+    nic_shared_with: Vec<u32>,
 }
 
 crate::pickle::plain!(PlacedGpu {
@@ -52,7 +54,8 @@ crate::pickle::plain!(PlacedGpu {
     huge_pages,
     nics,
     nic_path,
-    nic
+    nic,
+    nic_shared_with
 });
 
 #[pymethods]
@@ -79,6 +82,7 @@ impl PlacedGpu {
             nics: gpu.nics.clone(),
             nic_path: gpu.nic_path.map(nvtopo::PathType::word),
             nic: gpu.nic.clone(),
+            nic_shared_with: gpu.nic_shared_with.clone(),
         }
     }
 }
@@ -102,24 +106,21 @@ pub(crate) struct Score {
     #[pyo3(get)]
     /// The objective's name.
     objective: &'static str,
-    own: Quantity,
+    own: Option<Quantity>,
+    #[pyo3(get)]
+    /// The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
+    unit: &'static str,
     limit: Option<Quantity>,
 }
 
-crate::pickle::plain!(Score { objective, own, limit });
+crate::pickle::plain!(Score { objective, own, unit, limit });
 
 #[pymethods]
 impl Score {
     #[getter]
-    /// The value in its unit.
-    fn value(&self) -> f64 {
-        self.own.number()
-    }
-
-    #[getter]
-    /// The unit: "GB/s" (1e9 bytes per second, one direction), "NUMA nodes", or "share" (a part of 1).
-    fn unit(&self) -> &'static str {
-        self.own.unit()
+    /// The value in its unit. None: something that it rests on is unknown.
+    fn value(&self) -> Option<f64> {
+        self.own.map(Quantity::number)
     }
 
     #[getter]
@@ -133,13 +134,14 @@ impl Score {
     }
 
     fn __repr__(&self) -> String {
-        format!("<Score {}: {}>", self.objective, self.own)
+        let own = self.own.map_or_else(|| "unknown".to_owned(), |own| own.to_string());
+        format!("<Score {}: {own}>", self.objective)
     }
 }
 
 impl Score {
     pub(crate) fn of(score: &nvtopo::Score) -> Self {
-        Self { objective: score.objective, own: score.value, limit: score.bound }
+        Self { objective: score.objective, own: score.value, unit: score.unit, limit: score.bound }
     }
 }
 

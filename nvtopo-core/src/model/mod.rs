@@ -90,6 +90,8 @@ pub(crate) struct Computed {
     pub(crate) shares: OnceLock<Shares>,
     /// The NIC of each GPU.
     pub(crate) nics: OnceLock<Vec<Option<usize>>>,
+    /// Whether the bandwidth of all pairs of GPUs is known.
+    pub(crate) rates_known: OnceLock<bool>,
 }
 
 impl Topology {

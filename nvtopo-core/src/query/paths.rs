@@ -35,6 +35,15 @@ impl Topology {
 }
 
 impl Topology {
+    /// Whether something is known of what each two GPUs exchange, computed once.
+    pub(crate) fn rates_are_known(&self) -> bool {
+        *self.computed().rates_known.get_or_init(|| {
+            let gpus = self.gpus().len();
+            let mut pairs = (0..gpus).flat_map(|a| (a + 1..gpus).map(move |b| (a, b)));
+            pairs.all(|(a, b)| self.pairs().pair(a, b).rate.is_some())
+        })
+    }
+
     /// Whether what one device writes to another goes up to the root complex first, where the way over PCIe switches
     /// would be shorter: a port between them redirects it (ACS). `None`: nobody could tell, or the devices meet only at
     /// a host bridge or above, where all goes through the root complex anyway.

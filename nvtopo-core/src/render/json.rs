@@ -189,6 +189,7 @@ fn placed(placement: &Placement) -> Value {
             "nics": gpu.nics,
             "nic_path": gpu.nic_path.map(PathType::word),
             "nic": gpu.nic,
+            "nic_shared_with": gpu.nic_shared_with,
         })
     });
     let unmet = placement
@@ -215,9 +216,9 @@ fn alternative(other: &Alternative) -> Value {
         "meets": other.meets,
         "loss": other.loss.map(|loss| json!({
             "objective": loss.objective,
-            "value": loss.own.number(),
-            "chosen": loss.chosen.number(),
-            "unit": loss.own.unit(),
+            "value": loss.own.map(Quantity::number),
+            "chosen": loss.chosen.map(Quantity::number),
+            "unit": loss.unit,
         })),
     })
 }
@@ -225,8 +226,8 @@ fn alternative(other: &Alternative) -> Value {
 fn score(score: &Score) -> Value {
     json!({
         "objective": score.objective,
-        "value": score.value.number(),
-        "unit": score.value.unit(),
+        "value": score.value.map(Quantity::number),
+        "unit": score.unit,
         "bound": score.bound.map(Quantity::number),
     })
 }

@@ -200,8 +200,15 @@ impl Checker<'_> {
         for score in &claim.scores[..self.checked] {
             let worth = self.worth(score.objective, &claim.gpus, &rest);
             let value = quantity(score.objective, worth);
-            if value != score.value {
-                return flaw(format!("{} is {value}, not {}", score.objective, score.value));
+            let Some(claimed) = score.value else {
+                if self.is_known(score.objective, &claim.gpus) {
+                    return flaw(format!("{} is {value}, not unknown", score.objective));
+                }
+                all.push(worth);
+                continue;
+            };
+            if value != claimed {
+                return flaw(format!("{} is {value}, not {claimed}", score.objective));
             }
             if let Some(bound) = score.bound.filter(|bound| value.is_better_than(*bound)) {
                 return flaw(format!("{} is {value}, above the bound of {bound}", score.objective));
@@ -291,11 +298,31 @@ impl Checker<'_> {
         }
     }
 
+    /// Whether nothing that a value rests on is unknown; a value of bandwidth that is not zero rests on known ones only.
+    fn is_known(&self, objective: &str, set: &[usize]) -> bool {
+        let nodes = |gpu: usize| self.topology.local_nodes(self.topology.devices()[gpu]).clone();
+        let gpus: Vec<usize> = (0..self.topology.gpus().len()).collect();
+        let rates = |set: &[usize]| self.pairs(set).all(|pair| pair.rate.is_some());
+        match objective {
+            "numa-span" => set.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty())),
+            "remainder" => rates(&gpus),
+            "pair-sum" => rates(set),
+            "mapa" => self.topology.nvlink_known(),
+            "nic" => {
+                let usable = super::nics::usable_nics(self.topology);
+                let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
+                self.topology.nics().len() > 0 && pairs.into_iter().all(|pair| pair.rate.is_some())
+            }
+            "tree" | "all-to-all" => self.topology.nvlink_known() && rates(set),
+            _ => self.worth(objective, set, &[]).0 > 0 || rates(set),
+        }
+    }
+
     fn ring(&self, set: &[usize]) -> Worth {
         let mut known = self.rings.borrow_mut();
         let compute = || {
             let rings = self.topology.rings(set);
-            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), nearness(rings.path)))
+            rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), rings.path.map_or(0, nearness)))
         };
         *known.entry(set.to_vec()).or_insert_with(compute)
     }
@@ -318,7 +345,17 @@ impl Checker<'_> {
         let nics = super::nics::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
         let room = self.supply.as_ref().and_then(Supply::nics).unwrap_or(&fair);
-        let paths = |gpu: usize| nics.iter().map(move |nic| of_pair(self.pair(gpu, *nic)));
+        let sharing = self.topology.gpus().len().div_ceil(nics.len().max(1)).max(1) as u64;
+        let port = |nic: usize| {
+            let nic = self.topology.node(self.topology.devices()[nic]).kind.as_nic();
+            let rates = nic.into_iter().flat_map(|nic| [nic.rate, nic.measured]).flatten();
+            rates.map(|rate| rate.as_mb_per_s() / sharing).min().unwrap_or(u64::MAX)
+        };
+        let capped = |gpu: usize, nic: usize| {
+            let (bandwidth, near) = of_pair(self.pair(gpu, nic));
+            (bandwidth.min(port(nic)), near)
+        };
+        let paths = |gpu: usize| nics.iter().map(move |nic| capped(gpu, *nic));
         let levels: BTreeSet<Reverse<Worth>> = set.iter().flat_map(|gpu| paths(*gpu)).map(Reverse).collect();
         levels.into_iter().map(|Reverse(level)| level).find(|level| {
             let reached: Vec<BTreeSet<usize>> = set

@@ -4,7 +4,7 @@ use super::decision::Decision;
 use super::exact::{self, Solution, Task};
 use super::objective::{Objective, Set};
 use super::placement::Placement;
-use super::score::{Quantity, Score, scores};
+use super::score::{Quantity, Score, known, scores, write_known};
 use super::set::{self, members};
 use crate::model::Topology;
 use std::fmt;
@@ -44,20 +44,23 @@ pub struct Alternative {
 pub struct Loss {
     /// The objective's name.
     pub objective: &'static str,
-    /// What the alternative has.
-    pub own: Quantity,
+    /// What the alternative has. `None`: something that it rests on is unknown.
+    pub own: Option<Quantity>,
     /// What the chosen set has. Equal to `own` where only the nearness of the paths differs.
-    pub chosen: Quantity,
+    pub chosen: Option<Quantity>,
+    /// The unit of both.
+    pub unit: &'static str,
 }
 
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { objective, own, chosen } = self;
-        if own == chosen {
-            write!(f, "{objective}: {own} as well, but over farther paths")
-        } else {
-            write!(f, "{objective}: {own} instead of {chosen}")
+        write!(f, "{}: ", self.objective)?;
+        write_known(f, self.own)?;
+        if self.own == self.chosen {
+            return f.write_str(" as well, but over farther paths");
         }
+        f.write_str(" instead of ")?;
+        write_known(f, self.chosen)
     }
 }
 
@@ -99,7 +102,8 @@ impl Decision {
         let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
         let meets = exact::solve(weights, &own).is_ok();
         let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
-        alternative(topology, gpus, other, &self.solution, objectives, meets)
+        let chosen = weights.positions(self.solution.chosen);
+        alternative(topology, gpus, other, (&chosen, &self.solution), objectives, meets)
     }
 }
 
@@ -108,7 +112,7 @@ pub(super) fn alternative(
     topology: &Topology,
     gpus: Vec<usize>,
     other: &Solution,
-    chosen: &Solution,
+    (chosen_gpus, chosen): (&[usize], &Solution),
     objectives: &[&'static dyn Objective],
     meets: bool,
 ) -> Alternative {
@@ -117,9 +121,11 @@ pub(super) fn alternative(
     let mut worse = values.filter(|((own, chosen), _)| own != chosen);
     let loss = worse.next().map(|((own, chosen), objective)| Loss {
         objective: objective.name(),
-        own: objective.quantity(*own),
-        chosen: objective.quantity(*chosen),
+        own: known(topology, &gpus, *objective, *own),
+        chosen: known(topology, chosen_gpus, *objective, *chosen),
+        unit: objective.quantity(*own).unit(),
     });
+    let scores = scores(topology, &gpus, objectives, other);
     let gpu_indices = gpus.iter().map(|gpu| all[*gpu]).collect();
-    Alternative { gpu_indices, gpus, scores: scores(objectives, other), meets, loss }
+    Alternative { gpus, gpu_indices, scores, meets, loss }
 }

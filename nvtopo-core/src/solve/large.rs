@@ -114,6 +114,13 @@ impl<'a> Large<'a> {
     }
 
     fn alternative(&self, (gpus, other): (Vec<usize>, Solution)) -> Alternative {
-        alternative(self.topology, gpus, &other, &self.solution, &self.criteria.objectives, true)
+        alternative(
+            self.topology,
+            gpus,
+            &other,
+            (&self.chosen, &self.solution),
+            &self.criteria.objectives,
+            true,
+        )
     }
 }

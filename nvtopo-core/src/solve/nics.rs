@@ -1,7 +1,8 @@
 //! Which NICs are nearest to a GPU, and which each GPU of a job should use.
 
 use super::weights::{Weight, of_pair};
-use crate::model::{PathType, PortState, Topology};
+use crate::model::{Nic, PathType, PortState, Topology};
+use crate::units::Bandwidth;
 
 /// The NICs on the best path class from a GPU, as positions in [`Topology::devices`], with that class. None when
 /// there is no NIC or no path is known.
@@ -22,7 +23,7 @@ pub fn nearest_nics(topology: &Topology, gpu: usize) -> (Vec<usize>, Option<Path
 
 /// A NIC for each of these GPUs, both as positions in [`Topology::devices`], in the order given: the assignment whose worst
 /// path is best, by bandwidth and then by class, and among those the one with the best sum. A NIC serves at most `per_nic`
-/// GPUs; one whose port is down serves none. `None` where there are not enough NICs, or a position is no GPU.
+/// GPUs, each of which has that part of its port; one whose port is down serves none. `None` where there are not enough NICs, or a position is no GPU.
 ///
 /// ```
 /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
@@ -36,7 +37,7 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
         return None;
     }
     let nics = usable_nics(topology);
-    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, &nics)).collect();
+    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
     let least = bottleneck(&rows, per_nic)?;
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
@@ -45,7 +46,8 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
 /// As [`assign_nics`], where each usable NIC has room for so many of them.
 pub(super) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize]) -> Option<Vec<usize>> {
     let nics = usable_nics(topology);
-    let row = |gpu: &usize| repeated(&to_nics(topology, *gpu, &nics), room, gpus.len());
+    let per_nic = gpus_per_nic(topology);
+    let row = |gpu: &usize| repeated(&to_nics(topology, *gpu, &nics, per_nic), room, gpus.len());
     let rows: Vec<Vec<Weight>> = gpus.iter().map(row).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
     let least = bottleneck(&rows, 1)?;
@@ -103,8 +105,21 @@ pub(super) fn usable_nics(topology: &Topology) -> Vec<usize> {
     (first..topology.devices().len()).filter(|nic| !down(*nic)).collect()
 }
 
-fn to_nics(topology: &Topology, gpu: usize, nics: &[usize]) -> Vec<Weight> {
-    nics.iter().map(|&nic| of_pair(topology.pairs().pair(gpu, nic))).collect()
+/// The weights from a GPU to NICs, each of which as many GPUs share as it serves: nobody sends faster than the path, nor than
+/// its part of the port.
+pub(super) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: usize) -> Vec<Weight> {
+    let to = |nic: usize| {
+        let weight = of_pair(topology.pairs().pair(gpu, nic));
+        let port = topology.node(topology.devices()[nic]).kind.as_nic().and_then(port_rate);
+        let share = port.map(|rate| rate.as_mb_per_s() / per_nic.max(1) as u64);
+        share.map_or(weight, |share| weight.at_most(Bandwidth::from_mb_per_s(share)))
+    };
+    nics.iter().map(|&nic| to(nic)).collect()
+}
+
+/// What the port of a NIC carries: what was measured, at most its rate.
+fn port_rate(nic: &Nic) -> Option<Bandwidth> {
+    [nic.rate, nic.measured].into_iter().flatten().min()
 }
 
 /// The worst weight of the best assignment of a column to each row, where a column takes at most `most` rows. `None`: there

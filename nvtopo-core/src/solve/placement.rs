@@ -43,6 +43,8 @@ pub struct PlacedGpu {
     pub nic_path: Option<PathType>,
     /// The name of the NIC to use: the [fair](super::fair_nics) one among all GPUs of the machine, not always one of the nearest.
     pub nic: Option<String>,
+    /// The indices of the other GPUs of the machine that share this NIC, whoever uses them.
+    pub nic_shared_with: Vec<u32>,
 }
 
 /// How it is known that no set is better.
@@ -218,10 +220,11 @@ pub(super) fn complete(
                 nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
                 nic_path,
                 nic: own_nics[position].map(|nic| topology.device_name(nic)),
+                nic_shared_with: sharing(topology, position),
             }
         })
         .collect();
-    let scores = scores(objectives, solution);
+    let scores = scores(topology, chosen, objectives, solution);
     let steps = solution.steps;
     let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
     let first = (objectives[0].name(), solution.values[0]);
@@ -239,6 +242,15 @@ pub(super) fn complete(
         preference: None,
         unmet: Vec::new(),
     }
+}
+
+/// The indices of the other GPUs whose fair NIC is that of the GPU at a position.
+fn sharing(topology: &Topology, position: usize) -> Vec<u32> {
+    let own_nics = fair_nics(topology);
+    let own = own_nics[position];
+    let others = topology.gpus().zip(own_nics).enumerate();
+    let same = others.filter(|(other, (_, nic))| *other != position && own.is_some() && **nic == own);
+    same.map(|(_, (gpu, _))| gpu.index).collect()
 }
 
 fn divided(gpu: &Gpu) -> Option<String> {

@@ -3,6 +3,7 @@
 use super::exact::Solution;
 use super::objective::Objective;
 use super::weights::Weight;
+use crate::model::Topology;
 use crate::units::Bandwidth;
 use std::fmt;
 
@@ -12,21 +13,58 @@ use std::fmt;
 pub struct Score {
     /// The objective's name.
     pub objective: &'static str,
-    /// The value; sets of equal value were told apart by how near their paths are.
-    pub value: Quantity,
+    /// The value; sets of equal value were told apart by how near their paths are. `None`: something that it rests on is
+    /// unknown. Such a set is chosen only where none is known to be better.
+    pub value: Option<Quantity>,
+    /// The unit of the value, as [`Quantity::unit`] names it.
+    pub unit: &'static str,
     /// No set is better than this. `None`: no bound is known.
     pub bound: Option<Quantity>,
 }
 
-/// The values that a search found, in their units.
-pub(super) fn scores(objectives: &[&'static dyn Objective], solution: &Solution) -> Vec<Score> {
+impl fmt::Display for Score {
+    /// The value with its unit, or `unknown`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_known(f, self.value)
+    }
+}
+
+/// Writes a value, or that it is unknown.
+pub(super) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Quantity>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "{value}"),
+        None => f.write_str("unknown"),
+    }
+}
+
+/// The values that a search found for these GPUs, in their units.
+pub(super) fn scores(
+    topology: &Topology,
+    gpus: &[usize],
+    objectives: &[&'static dyn Objective],
+    solution: &Solution,
+) -> Vec<Score> {
     let values = solution.values.iter().zip(&solution.bounds).zip(objectives);
-    let score = |((value, bound), objective): ((&Weight, &Weight), &&'static dyn Objective)| Score {
-        objective: objective.name(),
-        value: objective.quantity(*value),
-        bound: (*bound != Weight::MAX).then(|| objective.quantity(*bound)),
+    let score = |((worth, bound), objective): ((&Weight, &Weight), &&'static dyn Objective)| {
+        let value = known(topology, gpus, *objective, *worth);
+        Score {
+            objective: objective.name(),
+            value,
+            unit: objective.quantity(*worth).unit(),
+            bound: (*bound != Weight::MAX && value.is_some()).then(|| objective.quantity(*bound)),
+        }
     };
     values.map(score).collect()
+}
+
+/// The value of these GPUs in its unit. `None`: unknown.
+pub(super) fn known(
+    topology: &Topology,
+    gpus: &[usize],
+    objective: &dyn Objective,
+    worth: Weight,
+) -> Option<Quantity> {
+    objective.is_known(topology, gpus, worth).then(|| objective.quantity(worth))
 }
 
 /// A number with its unit.

@@ -1,8 +1,8 @@
 //! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
 
-use super::nics::{gpus_per_nic, usable_nics};
+use super::nics::{gpus_per_nic, to_nics, usable_nics};
 use super::set::{Set, members};
-use super::weights::{Weight, of_pair};
+use super::weights::Weight;
 use crate::model::Topology;
 use std::collections::BTreeMap;
 
@@ -53,12 +53,12 @@ impl Surroundings {
             }
         }
         let nics = usable_nics(topology);
-        let to_nic = |gpu: usize, nic: usize| of_pair(topology.pairs().pair(gpu, nic));
+        let per_nic = gpus_per_nic(topology);
         let to_nics: Vec<Weight> =
-            gpus.iter().flat_map(|&gpu| nics.iter().map(move |&nic| to_nic(gpu, nic))).collect();
+            gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, nodes, shared, nics: nics.len(), to_nics, nearest, per_nic: gpus_per_nic(topology) }
+        Self { words, nodes, shared, nics: nics.len(), to_nics, nearest, per_nic }
     }
 
     /// How many NUMA nodes the members of a set are beside, together.

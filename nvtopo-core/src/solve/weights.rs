@@ -40,6 +40,12 @@ impl Weight {
         Self(Self::of(bandwidth).0 | nearness(path))
     }
 
+    /// The same path with no more than a bandwidth.
+    pub(super) fn at_most(self, bandwidth: Bandwidth) -> Self {
+        let near = self.0 % (1 << NEARNESS_BITS);
+        Self(Self::of(bandwidth.min(self.bandwidth())).0 | near)
+    }
+
     /// The class of the worst path, where one is known. Of sums it means nothing.
     pub(super) fn path(self) -> Option<PathType> {
         let near = self.0 % (1 << NEARNESS_BITS);

@@ -1148,6 +1148,10 @@ class PlacedGpu:
     def nic(self) -> str | None:
         """The name of the NIC to use, so that none serves more GPUs than its share."""
 
+    @property
+    def nic_shared_with(self) -> list[int]:
+        """The indices of the other GPUs of the machine that share this NIC, whoever uses them."""
+
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
@@ -1160,8 +1164,8 @@ class Score:
         """The objective's name."""
 
     @property
-    def value(self) -> float:
-        """The value in its unit."""
+    def value(self) -> float | None:
+        """The value in its unit. None: something that it rests on is unknown."""
 
     @property
     def unit(self) -> str:
@@ -1297,11 +1301,11 @@ class Loss:
         """The objective's name."""
 
     @property
-    def value(self) -> float:
-        """What the alternative has, in the unit."""
+    def value(self) -> float | None:
+        """What the alternative has, in the unit. None: something that it rests on is unknown."""
 
     @property
-    def chosen(self) -> float:
+    def chosen(self) -> float | None:
         """What the chosen set has, in the unit. Equal where only the nearness of the paths differs."""
 
     @property

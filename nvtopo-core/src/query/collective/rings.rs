@@ -25,8 +25,9 @@ pub struct Rings {
     pub bandwidth: Bandwidth,
     /// No rings carry more. Equal to the bandwidth where that is proven to be the most.
     pub bound: Bandwidth,
-    /// The class of the worst path that a ring uses, of those with the least bandwidth.
-    pub path: PathType,
+    /// The class of the worst path that a ring uses, of those with the least bandwidth. `None`: unknown, where bandwidths were
+    /// measured and nothing else is known.
+    pub path: Option<PathType>,
 }
 
 impl Topology {
@@ -36,7 +37,7 @@ impl Topology {
     ///
     /// The value in GB/s, one direction: the greatest Σ x(R) over directed cycles R through all GPUs, such that no link
     /// carries more than its bandwidth in either direction, x in halves of one link. Two GPUs are a ring of what they
-    /// share. `None`: fewer than two GPUs or one that occurs twice, a position that does not exist, or an unknown path.
+    /// share. `None`: fewer than two GPUs or one that occurs twice, a position that does not exist, or an unknown bandwidth.
     ///
     /// ```
     /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
@@ -74,7 +75,7 @@ fn over_pair(topology: &Topology, a: usize, b: usize) -> Option<Rings> {
     let pair = topology.pairs().pair(a, b);
     let bandwidth = pair.rate?.bandwidth;
     let rings = vec![Ring { order: vec![a, b], bandwidth }];
-    Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path? })
+    Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path })
 }
 
 /// `None` where NVLink carries no ring.
@@ -105,7 +106,10 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
     }
     rings.sort_by_key(|ring| std::cmp::Reverse(ring.bandwidth));
     let bandwidth = rings.iter().map(|ring| ring.bandwidth).sum();
-    (Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: PathType::Nvl }), effort)
+    (
+        Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: Some(PathType::Nvl) }),
+        effort,
+    )
 }
 
 /// Looks at cycles, or at their tables, that are one step of effort.
@@ -116,7 +120,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     let count = set.len();
     let worth = |a: usize, b: usize| {
         let pair = topology.pairs().pair(set[a], set[b]);
-        Some((pair.rate?.bandwidth, Reverse(pair.path?)))
+        Some((pair.rate?.bandwidth, pair.path.map(Reverse)))
     };
     let pairs = || (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
     let Some(mut levels) = pairs().map(|(a, b)| worth(a, b)).collect::<Option<Vec<_>>>() else {
@@ -132,7 +136,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
         if !enough {
             continue;
         }
-        let (bandwidth, Reverse(path)) = least;
+        let (bandwidth, path) = (least.0, least.1.map(|Reverse(path)| path));
         bound = bound.or(Some(bandwidth));
         let order = if count <= MAX_EXACT {
             effort += (count as u32) << count >> 4;

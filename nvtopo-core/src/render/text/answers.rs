@@ -1,9 +1,10 @@
 //! Placements, CPU shares and the list of presets.
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
+use crate::cpuset::NodeSet;
 use crate::model::Topology;
 use crate::solve::mig::InstancePlacement;
-use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Shares};
+use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Score, Shares};
 use crate::source::PRESETS;
 use crate::units::exact;
 use comfy_table::Cell;
@@ -22,7 +23,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
         out += "\n";
     }
     let mut table = table(style);
-    table.set_header(["", "CPUs", "memory node", "nearest NICs", "own NIC"].map(head));
+    table.set_header(["", "CPUs", "memory node", "nearest NICs", "NIC to use"].map(head));
     for gpu in placement.gpus() {
         let near = gpu.nic_path.map(|path| format!("{} {}", path.word(), gpu.nics.join(" ")));
         table.add_row([
@@ -30,7 +31,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             Cell::new(&gpu.cpus),
             Cell::new(memory(gpu)),
             path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
-            Cell::new(gpu.nic.as_deref().unwrap_or("none known")),
+            Cell::new(nic_to_use(gpu)),
         ]);
     }
     out += &lines(table);
@@ -40,7 +41,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             (false, Some(bound)) => format!(" (at most {bound} is possible)"),
             _ => String::new(),
         };
-        let _ = writeln!(out, "{:>10}  {}{bound}", score.objective, score.value);
+        let _ = writeln!(out, "{:>10}  {}{bound}", score.objective, score_text(placement, score));
     }
     let proof = match placement.proof() {
         Proof::Exhaustive { steps } => {
@@ -50,6 +51,25 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
     };
     let _ = writeln!(out, "{}", dim(&proof, style));
     out + &remarks(placement.remarks(), style)
+}
+
+/// The value by an objective. One GPU exchanges nothing.
+fn score_text(placement: &Placement, score: &Score) -> String {
+    const BETWEEN: [&str; 6] = ["ring", "tree", "all-to-all", "min-pair", "pair-sum", "mapa"];
+    if placement.gpus().len() < 2 && BETWEEN.contains(&score.objective) {
+        return "none, of one GPU".to_owned();
+    }
+    score.to_string()
+}
+
+/// The NIC of a GPU, and who else uses it.
+fn nic_to_use(gpu: &PlacedGpu) -> String {
+    let Some(nic) = &gpu.nic else { return "none known".to_owned() };
+    if gpu.nic_shared_with.is_empty() {
+        return nic.clone();
+    }
+    let others: NodeSet = gpu.nic_shared_with.iter().copied().collect();
+    format!("{nic}, shared with GPU{others}")
 }
 
 /// The nodes to take memory from, or what is to be taken of each where a job asked for that.

@@ -72,6 +72,7 @@ fn before(own: &DimensionTime) -> String {
 /// A time with the unit that fits.
 fn seconds(seconds: f64) -> String {
     match seconds {
+        _ if seconds <= 0.0 => "0 s".to_owned(),
         _ if seconds >= 1.0 => format!("{seconds:.3} s"),
         _ if seconds >= 1e-3 => format!("{:.1} ms", seconds * 1e3),
         _ => format!("{:.1} µs", seconds * 1e6),

@@ -2,7 +2,7 @@
 
 use super::Use;
 use crate::model::{NodeId, Topology};
-use crate::solve::nics::{bottleneck, gpus_per_nic, usable_nics};
+use crate::solve::nics::{bottleneck, gpus_per_nic, to_nics, usable_nics};
 use crate::solve::objective::REMAINDER_ONE;
 use crate::solve::weights::{Weight, of_pair};
 use std::collections::{BTreeMap, BTreeSet};
@@ -177,7 +177,8 @@ fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
 /// The best way of each GPU to a NIC. `None` where not all can have theirs at once.
 fn nearest(topology: &Topology) -> Option<Vec<Weight>> {
     let nics = usable_nics(topology);
-    let to = |gpu: usize| nics.iter().map(move |nic| of_pair(topology.pairs().pair(gpu, *nic)));
+    let per_nic = gpus_per_nic(topology);
+    let to = |gpu: usize| to_nics(topology, gpu, &nics, per_nic).into_iter();
     let gpus = 0..topology.gpus().len();
     let nearest: Vec<Weight> = gpus.clone().map(|gpu| to(gpu).max().unwrap_or_default()).collect();
     if nics.is_empty() {
@@ -186,7 +187,7 @@ fn nearest(topology: &Topology) -> Option<Vec<Weight>> {
     let rows: Vec<Vec<Weight>> =
         gpus.map(|gpu| to(gpu).map(|way| Weight(u64::from(way == nearest[gpu]))).collect()).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
-    (bottleneck(&rows, gpus_per_nic(topology)) == Some(Weight(1))).then_some(nearest)
+    (bottleneck(&rows, per_nic) == Some(Weight(1))).then_some(nearest)
 }
 
 /// Domains as they are found, each with the number of its home where all its GPUs have the same.

@@ -1,10 +1,12 @@
 //! `all-to-all`: what each GPU of the set can send at most when all send to all over NVLink.
 //!
-//! [`Topology::all_to_all_bound`](crate::Topology::all_to_all_bound), in GB/s, one direction. One GPU is worth nothing by it,
-//! nor is a set whose value is unknown.
+//! [`Topology::all_to_all_bound`](crate::Topology::all_to_all_bound), in GB/s, one direction. One GPU is worth nothing by it.
+//! A set whose value is unknown is compared as if worth nothing.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights, reach, tree};
+use super::{Objective, Partial, Set, Value, Weight, Weights, nvlinks_are_known, reach, tree};
+use crate::model::Topology;
 use crate::solve::memo::Function;
+use crate::units::Bandwidth;
 
 pub(super) struct AllToAll;
 
@@ -19,6 +21,10 @@ impl Objective for AllToAll {
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.links().twins(a, b)
+    }
+
+    fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
+        worth.bandwidth() > Bandwidth::ZERO || gpus.len() < 2 || nvlinks_are_known(topology, gpus)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

@@ -8,6 +8,7 @@
 //! Source of the coefficients: socal-ucr/MAPA (`src/Props.hh`).
 
 use super::{Objective, Partial, Set, Value, Weight, Weights};
+use crate::model::Topology;
 use crate::solve::memo::Function;
 use crate::solve::set::members;
 use crate::units::Bandwidth;
@@ -55,6 +56,10 @@ impl Objective for Mapa {
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.links().twins(a, b)
+    }
+
+    fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
+        gpus.len() < 2 || topology.nvlink_known() || gpus.len() > MAX_RING
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

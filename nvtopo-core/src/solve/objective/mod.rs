@@ -19,6 +19,8 @@ pub use super::set::Set;
 use super::set::members;
 pub use super::weights::{Weight, Weights};
 use crate::error::{Error, Result};
+use crate::model::{Pair, Topology};
+use crate::units::Bandwidth;
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 pub(super) use numa_span::worth as numa_worth;
 pub(super) use remainder::{ONE as REMAINDER_ONE, all_found, best_rings, part, share};
@@ -126,10 +128,27 @@ pub trait Objective: Sync {
     /// No set that extends the chosen ones is worth more than this.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
 
+    /// Whether all that the value of these GPUs rests on is known. They are positions in [`Topology::gpus`], and the worth is
+    /// that which the search found for them.
+    fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
+        worth.bandwidth() > Bandwidth::ZERO || pairs(topology, gpus).all(|pair| pair.rate.is_some())
+    }
+
     /// A worth in its unit.
     fn quantity(&self, worth: Weight) -> Quantity {
         Quantity::Bandwidth(worth.bandwidth())
     }
+}
+
+/// The pairs of these GPUs.
+fn pairs<'a>(topology: &'a Topology, gpus: &'a [usize]) -> impl Iterator<Item = Pair> + 'a {
+    let pairs = gpus.iter().enumerate().flat_map(|(at, a)| gpus[at + 1..].iter().map(move |b| (*a, *b)));
+    pairs.map(|(a, b)| topology.pairs().pair(a, b))
+}
+
+/// Whether it is known which NVLinks these GPUs have among each other, and what each carries.
+fn nvlinks_are_known(topology: &Topology, gpus: &[usize]) -> bool {
+    topology.nvlink_known() && pairs(topology, gpus).all(|pair| pair.nvlinks == 0 || pair.rate.is_some())
 }
 
 /// Every objective.

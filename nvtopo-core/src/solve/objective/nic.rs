@@ -1,15 +1,18 @@
-//! `nic`: how well each GPU of the set reaches a NIC of its own.
+//! `nic`: how well each GPU of the set reaches the NIC that it uses.
 //!
 //! max over assignments a of NICs to the GPUs of S of min over i in S of b(i, a(i)), in GB/s, one direction; at equal bandwidth
-//! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)).
+//! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)),
+//! and at most the GPU's part of what the NIC's port carries, where its rate is known: GPUs that use one port share it.
 //! A NIC serves as many GPUs at most as it has to where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, or as many as the
 //! request says less those of other jobs. NICs whose port is
-//! down do not count; where there is none, all sets are worth nothing.
+//! down do not count; where there is none, all sets are worth nothing. Where no NIC is known, the value is unknown.
 
 use super::{Objective, Partial, Set, Value, Weight, Weights};
+use crate::model::Topology;
 use crate::solve::memo::Function;
-use crate::solve::nics::{bottleneck, repeated};
+use crate::solve::nics::{bottleneck, repeated, usable_nics};
 use crate::solve::set::members;
+use crate::units::Bandwidth;
 
 pub(super) struct Nic;
 
@@ -19,11 +22,20 @@ impl Objective for Nic {
     }
 
     fn summary(&self) -> &'static str {
-        "the bandwidth between the worst-off GPU of the set and a NIC of its own"
+        "the bandwidth between the worst-off GPU of the set and its NIC, at most its part of the NIC's port"
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.surroundings().to_nics(a) == weights.surroundings().to_nics(b)
+    }
+
+    fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
+        if worth.bandwidth() > Bandwidth::ZERO {
+            return true;
+        }
+        let nics = usable_nics(topology);
+        let known = |gpu: usize| nics.iter().all(|nic| topology.pairs().pair(gpu, *nic).rate.is_some());
+        topology.nics().len() > 0 && gpus.iter().all(|gpu| known(*gpu))
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

@@ -1,9 +1,10 @@
 //! `numa-span`: how many NUMA nodes the set lies beside.
 //!
 //! |⋃ nodes(i)| over i in S: fewer is better. A GPU that several nodes are equally near to counts all of them; one whose nodes
-//! nobody states counts as one of its own.
+//! nobody states is compared as if beside one of its own, and then the value is unknown.
 
 use super::{Objective, Partial, Quantity, Set, Value, Weight, Weights};
+use crate::model::Topology;
 
 /// No set spans more, since a GPU is near to fewer nodes than there are numbers for.
 const MOST: u64 = u32::MAX as u64;
@@ -21,6 +22,11 @@ impl Objective for NumaSpan {
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.surroundings().twins(a, b)
+    }
+
+    fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
+        let nodes = |gpu: usize| topology.local_nodes(topology.devices()[gpu]);
+        gpus.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty()))
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

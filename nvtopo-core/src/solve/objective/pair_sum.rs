@@ -2,7 +2,8 @@
 //!
 //! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
-use super::{Objective, Partial, Set, Value, Weight};
+use super::{Objective, Partial, Set, Value, Weight, pairs};
+use crate::model::Topology;
 use crate::solve::set::members;
 
 pub(super) struct PairSum;
@@ -14,6 +15,11 @@ impl Objective for PairSum {
 
     fn summary(&self) -> &'static str {
         "the sum of the bandwidths of all pairs in the set"
+    }
+
+    /// A part of the sum is no value of it.
+    fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
+        pairs(topology, gpus).all(|pair| pair.rate.is_some())
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

@@ -6,6 +6,7 @@
 //! of more than 16 GPUs the worst pair of m GPUs stands for their rings.
 
 use super::{Objective, Partial, Quantity, REST, Set, Value, Weight};
+use crate::model::Topology;
 use crate::solve::exact;
 use crate::solve::set;
 use crate::solve::weights::Weights;
@@ -53,6 +54,11 @@ impl Objective for Remainder {
             share(partial.mix, |size| (at(&left, size), at(&all, size)))
         };
         Value { worth, proven, effort: EFFORT * partial.mix.len() as u32 }
+    }
+
+    /// A part of what is unknown is no part: every pair of the machine counts, whoever uses it.
+    fn is_known(&self, topology: &Topology, _gpus: &[usize], _worth: Weight) -> bool {
+        topology.rates_are_known()
     }
 
     /// At best every job that is not too large finds what it would on an empty machine.

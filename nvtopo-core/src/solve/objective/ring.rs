@@ -1,7 +1,8 @@
 //! `ring`: what the set can do together in all-reduce and its like.
 //!
 //! The bandwidth of [`Topology::rings`](crate::Topology::rings), in GB/s, one direction; at equal bandwidth the class of the
-//! worst path that a ring uses counts. One GPU is worth nothing by it, nor is a set whose value is unknown.
+//! worst path that a ring uses counts. One GPU is worth nothing by it. A set whose value is unknown is compared as if worth
+//! nothing.
 
 use super::{Objective, Partial, Set, Value, Weight, Weights, reach};
 use crate::solve::links::component;
@@ -27,7 +28,11 @@ impl Objective for Ring {
         weights.memo.value(Function::Ring, partial.chosen, || {
             let (rings, effort) = weights.topology().rings_with_effort(&weights.positions(partial.chosen));
             let (worth, proven) = rings.map_or((Weight::default(), true), |own| {
-                (Weight::over(own.bandwidth, own.path), own.bound <= own.bandwidth)
+                (
+                    own.path
+                        .map_or_else(|| Weight::of(own.bandwidth), |path| Weight::over(own.bandwidth, path)),
+                    own.bound <= own.bandwidth,
+                )
             });
             Value { worth, proven, effort }
         })

@@ -1,10 +1,12 @@
 //! `tree`: what trees of NVLink through the set carry together, as for all-gather.
 //!
-//! [`Topology::tree_bandwidth`](crate::Topology::tree_bandwidth), in GB/s, one direction. One GPU is worth nothing by it, nor
-//! is a set whose value is unknown.
+//! [`Topology::tree_bandwidth`](crate::Topology::tree_bandwidth), in GB/s, one direction. One GPU is worth nothing by it. A set
+//! whose value is unknown is compared as if worth nothing.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights, reach};
+use super::{Objective, Partial, Set, Value, Weight, Weights, nvlinks_are_known, reach};
+use crate::model::Topology;
 use crate::solve::memo::Function;
+use crate::units::Bandwidth;
 
 pub(super) struct Tree;
 
@@ -19,6 +21,10 @@ impl Objective for Tree {
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.links().twins(a, b)
+    }
+
+    fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
+        worth.bandwidth() > Bandwidth::ZERO || gpus.len() < 2 || nvlinks_are_known(topology, gpus)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

@@ -97,12 +97,12 @@ impl RankMap {
 
     /// What the job communicates for in one step, in seconds: the sum over its dimensions of what the slowest group takes.
     pub fn seconds(&self) -> f64 {
-        self.dimensions.iter().map(|dimension| dimension.seconds).sum()
+        self.dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.seconds)
     }
 
     /// The same in the launcher's order.
     pub fn launcher_seconds(&self) -> f64 {
-        self.dimensions.iter().map(|dimension| dimension.launcher_seconds).sum()
+        self.dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.launcher_seconds)
     }
 
     /// How many times faster it is than in the launcher's order; 1 where nothing is gained.
@@ -141,7 +141,7 @@ impl RankMap {
 pub(super) fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     let launcher: Vec<usize> = (0..problem.ranks()).collect();
     let floors = problem.floors();
-    let floor: f64 = floors.iter().sum();
+    let floor = floors.iter().fold(0.0, |sum, floor| sum + floor);
     let mut costs = Costs::new(problem);
     let launcher_time: f64 =
         (0..problem.families.len()).map(|family| worst(problem, &mut costs, family, &launcher).1).sum();
@@ -169,7 +169,7 @@ pub(super) fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
             launcher_worst: group(problem, &mut costs, family, other, &launcher),
         });
     }
-    let seconds: f64 = dimensions.iter().map(|dimension| dimension.seconds).sum();
+    let seconds = dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.seconds);
     RankMap {
         topology: problem.topology.clone(),
         shape: job.shape(),

@@ -58,7 +58,7 @@ impl<'a> Machine<'a> {
             let members: Vec<usize> = members(set).collect();
             self.topology.rings(&members).map_or_else(Value::default, |rings| Value {
                 bandwidth: rings.bandwidth,
-                nvlink: rings.path <= PathType::Nvl,
+                nvlink: rings.path.is_some_and(|path| path <= PathType::Nvl),
             })
         })
     }
