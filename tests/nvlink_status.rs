@@ -109,11 +109,48 @@ fn links_that_a_matrix_counts_get_their_rate() {
 }
 
 #[test]
-fn a_text_with_both_is_read_as_the_matrix() {
+fn several_texts_in_one_are_read_as_if_they_were_apart() {
     let matrix = std::fs::read_to_string(data("topo-m/a6000-3gpu-bridge-pair-plus-one.txt")).unwrap();
-    let topology = read(&(matrix + "\n" + &text("a6000-3gpu-one-inactive.txt"))).unwrap();
-    assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4);
-    assert!(notes(&topology).contains("give it as a file of its own"));
+    let status = text("a6000-3gpu-one-inactive.txt");
+    let p2p = "\tGPU0\tGPU1\tGPU2\nGPU0\tX\tOK\tNS\nGPU1\tOK\tX\tNS\nGPU2\tNS\tNS\tX\n";
+    let apart = Topology::open(&[
+        Locator::Path(data("topo-m/a6000-3gpu-bridge-pair-plus-one.txt")),
+        Locator::Path(data("nvlink-status/a6000-3gpu-one-inactive.txt")),
+    ])
+    .unwrap();
+    let prompt = |command: &str, text: &str| format!("$ nvidia-smi {command}\n{text}");
+    let heading = |command: &str, text: &str| format!("## {command}\n\n```\n{text}```\n\n");
+    let (m, s, p) = ("topo -m", "nvlink --status", "topo -p2p r");
+    for (together, access) in [
+        (format!("{matrix}\n{status}"), false),
+        (format!("{status}\n{matrix}"), false),
+        (format!("{matrix}\n{status}\n{p2p}"), true),
+        (prompt(m, &matrix) + &prompt(s, &status) + &prompt(p, p2p), true),
+        (prompt(p, p2p) + &prompt(s, &status) + &prompt(m, &matrix), true),
+        (heading(m, &matrix) + &heading(p, p2p) + &heading(s, &status), true),
+    ] {
+        let topology = read(&together).unwrap_or_else(|error| panic!("{error}\n{together}"));
+        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 4, "{together}");
+        for (one, other) in topology.gpus().zip(apart.gpus()) {
+            assert_eq!((&one.nvlinks, &one.model), (&other.nvlinks, &other.model), "{together}");
+            assert_eq!((&one.cpus, &one.nodes), (&other.cpus, &other.nodes), "{together}");
+        }
+        let (ok, not) =
+            ([Some(P2pStatus::Ok), None, None, None], [Some(P2pStatus::NotSupported), None, None, None]);
+        assert_eq!(statuses(&topology), if access { vec![ok, not, not] } else { vec![] }, "{together}");
+        assert!(!notes(&topology).contains("damage"), "{}\n{together}", notes(&topology));
+    }
+}
+
+#[test]
+fn a_fault_in_one_of_several_texts_has_its_place_in_the_whole() {
+    let matrix = "\tGPU0\tGPU1\nGPU0\t X \tSYS\nGPU1\tSYS\t X \n";
+    let (line, _, text) = refused(&format!("{matrix}GPU 0: A\n Link 1: 25 GB/s\n Link 1: 25 GB/s\n"));
+    assert_eq!((line, text.as_str()), (Some(6), "link 1 follows link 1"));
+    let (line, _, text) =
+        refused(&format!("GPU 0: A\n Link 0: 25 GB/s\n\n{}", matrix.replace("GPU1\tSYS", "GPU1\tPIX")));
+    assert_eq!(line, Some(6));
+    assert!(text.contains("not symmetric"), "{text}");
 }
 
 #[test]
@@ -218,9 +255,27 @@ fn peer_access_is_read_and_laid_over_a_machine() {
         );
         assert!(notes(&topology).contains("taken for r, reading"), "{name}");
     }
+    for (text, pairs) in [
+        (text("md-p2p-table.txt"), 3),
+        (text("md-p2p-table.txt").replace("| X |", "| **X** |").replace(":---:", "---"), 3),
+        (text("md-p2p-table.txt").replace("| | GPU0", "| GPU | GPU0").replace('|', " | "), 3),
+        ("> \tGPU0\tGPU1\n> GPU0\tX\tOK\n> GPU1\tOK\tX\n".to_owned(), 1),
+        ("# GPU0 GPU1\n# GPU0 X OK\n# GPU1 OK X\n".to_owned(), 1),
+    ] {
+        let topology = read(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let all = [Some(P2pStatus::Ok), Some(P2pStatus::NotSupported), Some(P2pStatus::NotSupported)];
+        let reads: Vec<_> = topology.all_p2p().iter().map(|p2p| p2p.read).collect();
+        assert_eq!(reads, all[..pairs], "{text}");
+    }
     let matrix = |cell: &str| format!(" \tGPU0\tGPU1\n GPU0\tX\t{cell}\n GPU1\t{cell}\tX\n");
     let both =
         format!("$ nvidia-smi topo -p2p rw\n{}\n$ nvidia-smi topo -p2p n\n{}", matrix("OK"), matrix("NS"));
+    let quoted = both.replace("$ nvidia-smi topo -p2p rw", "**Access (`nvidia-smi topo -p2p rw`):**");
+    assert_eq!(statuses(&read(&quoted).unwrap()), statuses(&read(&both).unwrap()));
+    let cut = notes(&read(&matrix("CNS")[..24]).unwrap());
+    assert!(cut.contains("damage: the text is cut"), "{cut}");
+    let unasked = notes(&read(&(matrix("OK") + &matrix("NS"))).unwrap());
+    assert!(unasked.contains("1 more matrix of topo -p2p"), "{unasked}");
     let topology = read(&both).unwrap();
     let (ok, not) = (Some(P2pStatus::Ok), Some(P2pStatus::NotSupported));
     assert_eq!(statuses(&topology), [[ok, ok, not, None]]);

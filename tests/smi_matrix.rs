@@ -413,6 +413,76 @@ fn absence_of_nvlink_is_no_proof_where_the_text_cannot_tell() {
     }
 }
 
+#[test]
+fn the_command_is_known_whatever_stands_around_it() {
+    let bare = PLAIN.replace("NV4", "PHB");
+    for (command, known) in [
+        ("**Topology (`nvidia-smi topo --matrix`):**", true),
+        ("Output of \"nvidia-smi topo -m\":", true),
+        ("subprocess.run(['nvidia-smi', 'topo', '-m'])", true),
+        ("(nvidia-smi topo -mp)", false),
+        ("[nvidia-smi topo --matrix_pci]", false),
+        ("topology of the machine", false),
+    ] {
+        assert_eq!(parse(&format!("{command}\n\n{bare}")).nvlink_known(), known, "{command}");
+    }
+}
+
+#[test]
+fn prose_that_names_gpus_begins_no_other_matrix() {
+    let table = "| field | value |\n|---|---|\n| NVLink between GPU0/GPU1 | 4 active links |\n";
+    for after in [table, "GPU0 GPU1\n", "The pair GPU0/GPU1 is used.\n"] {
+        let topology = assert_plain(format!("{PLAIN}\n{after}").as_bytes());
+        assert!(notes(&topology, NoteKind::Damage).is_empty(), "{after}: {:?}", topology.notes());
+    }
+}
+
+#[test]
+fn headings_that_people_write_are_known() {
+    let md = |cpus: &str, nodes: &str| {
+        format!(
+            "| | GPU0 | GPU1 | {cpus} | {nodes} |\n|---|---|---|---|---|\n| GPU0 | X | SYS | 0-15 | 0 |\n| GPU1 | SYS | X | 16-31 | 1 |\n"
+        )
+    };
+    let text = |cpus: &str, nodes: &str| {
+        format!("\tGPU0\tGPU1\t{cpus}\t{nodes}\nGPU0\t X \tSYS\t0-15\t0\nGPU1\tSYS\t X \t16-31\t1\n")
+    };
+    for (cpus, nodes) in
+        [("CPU", "NUMA"), ("CPUs", "NUMA node"), ("cpu affinity", "numa affinity"), ("CPU(s)", "NUMA nodes")]
+    {
+        for text in [md(cpus, nodes), text(cpus, nodes)] {
+            let topology = parse(&text);
+            let found: Vec<_> = topology
+                .gpus()
+                .map(|gpu| (gpu.cpus.known().unwrap().to_string(), gpu.nodes.known().unwrap().to_string()))
+                .collect();
+            let expected = [("0-15", "0"), ("16-31", "1")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_header_without_any_white_space_comes_apart() {
+    for header in [
+        "GPU0GPU1NIC0CPU AffinityNUMA AffinityGPU NUMA ID",
+        "GPU0GPU1NIC0CPU Affinity NUMA AffinityGPU NUMA ID",
+    ] {
+        let text = format!("{header}\n{}", PLAIN.split_once('\n').unwrap().1);
+        assert_plain(text.as_bytes());
+    }
+    let text = "GPU0GPU1mlx5_0mlx5_1CPU AffinityNUMA Affinity
+GPU0\t X \tNV4\tPIX\tSYS\t0-15\t0
+GPU1\tNV4\t X \tSYS\tPIX\t16-31\t1
+mlx5_0\tPIX\tSYS\t X \tSYS
+mlx5_1\tSYS\tPIX\tSYS\t X
+";
+    let topology = parse(text);
+    assert_eq!((topology.gpus().len(), topology.nics().len()), (2, 2));
+    assert_eq!(word(&topology, "GPU1", "mlx5_1").as_deref(), Some("PIX"));
+    assert_eq!(topology.gpus().nth(1).unwrap().nodes.known().unwrap().to_string(), "1");
+}
+
 fn chain(topology: &Topology, device: &str) -> Vec<String> {
     let id = topology.devices()[position(topology, device).unwrap()];
     let name = |kind: &NodeKind| match kind {

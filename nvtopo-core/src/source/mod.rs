@@ -17,6 +17,7 @@ mod pci_tree;
 mod perftest;
 mod preset;
 mod product;
+mod several;
 mod smi_matrix;
 mod smp;
 mod snapshot;
@@ -258,7 +259,8 @@ fn read(input: Input<'_>) -> Result<Fragment> {
         let error = near::explain(bytes).unwrap_or_else(unknown);
         return Err(error.in_input(&name));
     };
-    source.read(input).map_err(|error| error.in_input(&name))
+    let several = several::read(input, *source);
+    several.unwrap_or_else(|| source.read(input)).map_err(|error| error.in_input(&name))
 }
 
 /// The formats, for messages.

@@ -57,8 +57,18 @@ pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
 
 /// The lines of the text, one after the other. A lone carriage return ends a line as well.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
-    lines.enumerate().map(|(index, line)| Line { number: index + 1, text: clean(line) })
+    raw_lines(text).enumerate().map(|(index, line)| Line { number: index + 1, text: clean(line) })
+}
+
+/// The same lines as they are.
+pub(super) fn raw_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
+}
+
+/// What a line of a matrix consists of: its words, or the fields of a Markdown table. The latter is told.
+pub(super) fn tokens(line: &Line<'_>) -> (Vec<Token>, bool) {
+    let fielded = is_fielded(&line.text);
+    (if fielded { fields(line) } else { words(line) }, fielded)
 }
 
 /// Blanks terminal escapes and marks control characters.
@@ -121,12 +131,12 @@ fn escape(text: &str) -> usize {
 }
 
 /// Whether the line is one of a Markdown table.
-pub(super) fn is_fielded(line: &str) -> bool {
+fn is_fielded(line: &str) -> bool {
     line.bytes().filter(|byte| *byte == b'|').take(2).count() == 2
 }
 
 /// The words of a line. Words that hold nothing but damage are left out.
-pub(super) fn words(line: &Line<'_>) -> Vec<Token> {
+fn words(line: &Line<'_>) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let (mut screen, mut tabs, mut blanks) = (0, 0, 0);
     let mut inside = false;
@@ -154,7 +164,7 @@ pub(super) fn words(line: &Line<'_>) -> Vec<Token> {
 }
 
 /// The fields of a line of a Markdown table, empty ones included.
-pub(super) fn fields(line: &Line<'_>) -> Vec<Token> {
+fn fields(line: &Line<'_>) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut column = 1;
     let whole = line.text.trim_end();
@@ -174,6 +184,12 @@ pub(super) fn fields(line: &Line<'_>) -> Vec<Token> {
         column += part.chars().count() + 1;
     }
     tokens
+}
+
+/// The words of a line that a command may consist of, whatever quotes, brackets or Markdown stand around them.
+pub(super) fn command_words(line: &str) -> impl Iterator<Item = &str> {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    line.split(move |c| !part(c)).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -35,10 +35,21 @@ pub(super) struct Columns {
     pub(super) fielded: bool,
 }
 
-const PHRASES: [(&[&str], Column); 3] = [
-    (&["CPU", "Affinity"], Column::Cpus),
-    (&["NUMA", "Affinity"], Column::Nodes),
-    (&["GPU", "NUMA", "ID"], Column::MemoryNode),
+/// The headings beside the matrix, in lower case: those of the driver, and those that people write in their place. The
+/// longer of two that begin alike stands first.
+const HEADINGS: [(&[&str], Column); 12] = [
+    (&["gpu", "numa", "id"], Column::MemoryNode),
+    (&["cpu", "affinity"], Column::Cpus),
+    (&["cpu", "list"], Column::Cpus),
+    (&["cpu"], Column::Cpus),
+    (&["cpus"], Column::Cpus),
+    (&["cpu(s)"], Column::Cpus),
+    (&["numa", "affinity"], Column::Nodes),
+    (&["numa", "node"], Column::Nodes),
+    (&["numa", "nodes"], Column::Nodes),
+    (&["numa", "node(s)"], Column::Nodes),
+    (&["numa"], Column::Nodes),
+    (&["numanode"], Column::Nodes),
 ];
 
 /// How the kernel's drivers name RDMA devices.
@@ -78,25 +89,26 @@ pub(super) fn bare(text: &str) -> &str {
     })
 }
 
-fn could_be_device(text: &str) -> bool {
+/// Whether the text may be the name of a device, of any kind.
+pub(super) fn could_be_device(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.ends_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-fn is_phrase_word(text: &str) -> bool {
-    PHRASES.iter().any(|(words, _)| words.contains(&text))
+/// Whether a heading beside the matrix may begin or go on with the word.
+fn is_heading_word(text: &str) -> bool {
+    matches!(text, "CPU" | "CPUs" | "CPU(s)" | "NUMA" | "GPU" | "ID" | "Affinity")
 }
 
 /// Whether the words can stand in a header by themselves.
 pub(super) fn is_header_part(text: &str) -> bool {
-    could_be_device(text) || is_phrase_word(text)
+    could_be_device(text) || is_heading_word(text)
 }
 
 /// Whether the text is the start of a word of the header.
 pub(super) fn is_cut_part(text: &str) -> bool {
-    let words = PHRASES.iter().flat_map(|(words, _)| words.iter().copied()).chain(["NIC"]).chain(RDMA);
-    words.into_iter().any(|word| word.starts_with(text))
+    ["CPU", "NUMA", "GPU", "ID", "Affinity", "NIC"].iter().chain(&RDMA).any(|word| word.starts_with(text))
 }
 
 /// The part of a line that is a header, if it is one: from the first device on, and no cell among it.
@@ -116,22 +128,38 @@ pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
     sound.then_some(kept)
 }
 
+/// The words of a heading, in lower case.
+fn words(token: &Token) -> impl Iterator<Item = String> {
+    token.text.split_whitespace().map(str::to_ascii_lowercase)
+}
+
+/// Whether the first word is a heading by itself: what follows is further away, or begins another column.
+fn stands_alone(tokens: &[Token]) -> bool {
+    tokens.get(1).is_none_or(|next| {
+        !next.close || is_device(&next.text) || matches!(next.text.as_str(), "CPU" | "NUMA" | "GPU")
+    })
+}
+
 fn starts_with_gpu(text: &str) -> bool {
     text.strip_prefix("GPU").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// Takes names apart that were run together: `GPU0GPU1`, `NIC3CPU Affinity`.
+/// Takes names apart that were run together: `GPU0GPU1`, `NIC3CPU Affinity`, `AffinityNUMA Affinity`.
 fn split_names(tokens: &[Token]) -> Vec<Token> {
     let mut parts = Vec::with_capacity(tokens.len());
     for token in tokens {
-        let starts: Vec<usize> = ["GPU", "NIC", "CPU"]
+        let mut starts: Vec<usize> = ["GPU", "NIC", "CPU", "NUMA"]
             .iter()
+            .chain(&RDMA)
             .flat_map(|prefix| token.text.match_indices(prefix))
             .map(|(at, _)| at)
-            .filter(|at| *at > 0 && token.text[..*at].ends_with(|c: char| c.is_ascii_digit()))
+            .filter(|at| {
+                let before = &token.text[..*at];
+                before.ends_with("Affinity") || before.ends_with(|c: char| c.is_ascii_digit())
+            })
             .collect();
-        let mut starts = starts;
         starts.sort_unstable();
+        starts.dedup();
         let mut from = 0;
         for to in starts.into_iter().chain([token.text.len()]) {
             let mut part = token.clone();
@@ -207,14 +235,18 @@ impl Columns {
 
     /// What the next column is, and how many tokens name it.
     fn kind(&self, tokens: &[Token]) -> (Column, usize) {
-        let words = |token: &Token| token.text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        for (phrase, kind) in PHRASES {
-            if self.fielded && words(&tokens[0]) == phrase {
+        for (heading, kind) in HEADINGS {
+            if self.fielded && words(&tokens[0]).eq(heading.iter().copied()) {
                 return (kind, 1);
             }
-            let spelled = tokens.iter().map(|token| token.text.as_str()).take(phrase.len());
-            if !self.fielded && spelled.eq(phrase.iter().copied()) {
-                return (kind, phrase.len());
+            let mut spelled = tokens.iter().take(heading.len());
+            let is_it = !self.fielded
+                && tokens.len() >= heading.len()
+                && heading
+                    .iter()
+                    .all(|word| spelled.next().is_some_and(|token| token.text.eq_ignore_ascii_case(word)));
+            if is_it && (heading.len() > 1 || stands_alone(tokens)) {
+                return (kind, heading.len());
             }
         }
         let text = &tokens[0].text;
@@ -228,7 +260,7 @@ impl Columns {
         }
         // Before the affinities stand devices, whatever their names; after them, what later drivers added.
         let affinity = self.kinds.iter().any(|kind| !matches!(kind, Column::Device(_)));
-        if !affinity && !is_phrase_word(text) || is_device(text) {
+        if !affinity && !is_heading_word(text) || is_device(text) {
             return (Column::Device(self.names.len()), 1);
         }
         let more = tokens[1..].iter().take_while(|token| token.close && !is_device(&token.text));

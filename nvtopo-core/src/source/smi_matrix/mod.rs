@@ -14,7 +14,6 @@ mod reader;
 mod table;
 mod tree;
 
-use super::nvlink_status::NvLinkStatus;
 use super::{Input, Source, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
@@ -61,13 +60,18 @@ impl Source for SmiMatrix {
         if let Some(damage) = damage {
             matrix.damage(damage);
         }
-        let mut fragment = build(matrix)?;
-        if NvLinkStatus.recognizes(input) {
-            let text = "the text goes on with that of nvidia-smi nvlink --status, which was not read; give it as a file of its own";
-            fragment.note(NoteKind::Unknown, text);
-        }
-        Ok(fragment)
+        build(matrix)
     }
+}
+
+/// Whether a line could be the header of a matrix.
+pub(super) fn is_header(line: &str) -> bool {
+    text::lines(line).any(|line| reader::is_header(&line))
+}
+
+/// Whether a text holds what could be the row of a GPU.
+pub(super) fn has_row(text: &str) -> bool {
+    text::lines(text).any(|line| reader::is_row_line(&line))
 }
 
 fn build(mut matrix: Matrix) -> Result<Fragment> {

@@ -3,7 +3,9 @@
 //! The command asks about one thing at a time (`r`, `w`, `n`, `a`), which only its own line tells; a text may hold
 //! several matrices, each below its command.
 
-use super::columns::gpu_index;
+use super::cell;
+use super::columns::{self, gpu_index};
+use super::table::counted;
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
 use crate::source::text::{self, Line, Token};
@@ -21,12 +23,14 @@ impl Source for P2pMatrix {
         let Input::Text { bytes, .. } = input else { return false };
         let (text, _) = text::decode(bytes);
         let mut told = false;
-        for row in text::lines(&text).map(|line| text::words(&line)).filter(|row| is_row(row)) {
+        for line in text::lines(&text).filter(|line| line.text.contains("GPU")) {
+            let tokens = text::tokens(&line).0;
+            let Some((_, cells)) = row(&tokens) else { continue };
             // A matrix of paths is told by other words.
-            if !row[1..].iter().all(|cell| cell.text == SELF || status(&cell.text).is_some()) {
+            if cells.iter().any(|cell| cell.text != SELF && cell::is_word(&cell.text)) {
                 return false;
             }
-            told |= row[1..].iter().any(|cell| cell.text != SELF);
+            told |= cells.iter().any(|cell| status(&cell.text).is_some());
         }
         told
     }
@@ -68,6 +72,15 @@ struct Reader {
     questions: Vec<Question>,
     columns: Vec<u32>,
     gpus: BTreeSet<u32>,
+    /// The rows of the matrix that is being read.
+    rows: BTreeSet<u32>,
+    /// Rows that are missing, or lack cells.
+    cut: usize,
+    /// The error of a cell that the end of the text may have cut.
+    cut_cell: Option<Error>,
+    /// A matrix without a command follows another such.
+    again: bool,
+    unasked: usize,
     /// From the GPU of the row to that of the column.
     cells: BTreeMap<(Option<Question>, u32, u32), P2pStatus>,
 }
@@ -75,38 +88,65 @@ struct Reader {
 impl Reader {
     fn feed(&mut self, line: &Line<'_>) -> Result<()> {
         if let Some(questions) = questions(&line.text) {
-            (self.questions, self.columns) = (questions, Vec::new());
+            self.end_matrix();
+            (self.questions, self.columns, self.again) = (questions, Vec::new(), false);
             return Ok(());
         }
-        let words = text::words(line);
-        let header: Option<Vec<u32>> = words.iter().map(|word| gpu_index(&word.text)).collect();
-        if let Some(columns) = header.filter(|columns| !columns.is_empty()) {
+        if !line.text.contains("GPU") {
+            return Ok(());
+        }
+        let (tokens, fielded) = text::tokens(line);
+        if let Some(columns) = header(&tokens, fielded) {
             if columns.len() > MAX_DEVICES {
                 return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line.number, 1));
             }
+            self.end_matrix();
+            self.again = self.questions.is_empty() && self.cells.keys().any(|(asked, ..)| asked.is_none());
             self.gpus.extend(&columns);
             self.columns = columns;
             return Ok(());
         }
-        if !is_row(&words) || self.columns.is_empty() {
-            return Ok(());
+        match row(&tokens) {
+            Some((label, cells)) if !self.columns.is_empty() => self.row(label, cells),
+            _ => Ok(()),
         }
-        let (cells, columns) = (&words[1..], &self.columns);
-        let row = gpu_index(&words[0].text).filter(|row| columns.contains(row)).ok_or_else(|| {
-            Error::input(format!("{} has a row and no column", words[0].text))
-                .at(line.number, words[0].column)
+    }
+
+    fn row(&mut self, label: &Token, cells: &[Token]) -> Result<()> {
+        if let Some(error) = self.cut_cell.take() {
+            return Err(error);
+        }
+        let columns = &self.columns;
+        let name = columns::bare(&label.text);
+        let row = gpu_index(name).filter(|row| columns.contains(row)).ok_or_else(|| {
+            Error::input(format!("{name} has a row and no column")).at(label.line, label.column)
         })?;
-        if let Some(extra) = cells.get(columns.len()) {
+        let extra = cells.get(columns.len()..).unwrap_or_default();
+        if let Some(extra) = extra.iter().find(|extra| !extra.text.is_empty()) {
             let text = format!("the row of GPU{row} has more cells than there are columns");
-            return Err(Error::input(text).at(line.number, extra.column));
+            return Err(Error::input(text).at(extra.line, extra.column));
         }
-        for (cell, column) in cells.iter().zip(columns).filter(|(cell, _)| cell.text != SELF) {
-            let status = status(&cell.text).ok_or_else(|| {
-                Error::input(format!("'{}' is no status", cell.text))
-                    .at(line.number, cell.column)
-                    .help("expected OK, CNS, GNS, TNS, NS, DR or U")
-            })?;
-            if *column == row {
+        self.rows.insert(row);
+        self.cut += usize::from(cells.len() < columns.len());
+        let told = cells.iter().zip(columns).enumerate();
+        for (index, (cell, column)) in
+            told.filter(|(_, (cell, _))| cell.text != SELF && !cell.text.is_empty())
+        {
+            let Some(status) = status(&cell.text) else {
+                let shown: String = cell.text.chars().take(24).collect();
+                let error = Error::input(format!("'{shown}' is no status"))
+                    .at(cell.line, cell.column)
+                    .help("expected OK, CNS, GNS, TNS, NS, DR or U");
+                if index + 1 == cells.len()
+                    && STATUSES.iter().any(|whole| whole.word().starts_with(&cell.text))
+                {
+                    self.cut += usize::from(cells.len() == columns.len());
+                    self.cut_cell = Some(error);
+                    break;
+                }
+                return Err(error);
+            };
+            if *column == row || self.again {
                 continue;
             }
             let asked = self.questions.iter().copied().map(Some);
@@ -117,7 +157,16 @@ impl Reader {
         Ok(())
     }
 
-    fn fragment(self) -> Fragment {
+    fn end_matrix(&mut self) {
+        if !self.rows.is_empty() {
+            self.cut += self.columns.len().saturating_sub(self.rows.len());
+            self.unasked += usize::from(self.again);
+            self.rows.clear();
+        }
+    }
+
+    fn fragment(mut self) -> Fragment {
+        self.end_matrix();
         let mut fragment = Fragment::new(Provenance::Smi);
         fragment.set_nvlink_unknown();
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
@@ -154,6 +203,18 @@ impl Reader {
         if self.cells.keys().any(|(question, ..)| *question == Some(Question::Proprietary)) {
             fragment.note(NoteKind::Unknown, "the matrix of topo -p2p p is not kept");
         }
+        if self.cut > 0 {
+            let rows = counted(self.cut, "row");
+            let text = format!("the text is cut: {rows} of topo -p2p are missing or lack cells");
+            fragment.note(NoteKind::Damage, text);
+        }
+        if self.unasked > 0 {
+            let text = format!(
+                "{} of topo -p2p do not tell what was asked either, and are left out; keep the commands with them",
+                counted(self.unasked, "more matrix")
+            );
+            fragment.note(NoteKind::Damage, text);
+        }
         if uneven > 0 {
             let text =
                 format!("{uneven} pairs have two statuses; that of the GPU with the lower number was taken");
@@ -163,15 +224,30 @@ impl Reader {
     }
 }
 
-/// Whether it starts with a GPU and goes on with something else.
-fn is_row(words: &[Token]) -> bool {
-    let [name, rest @ ..] = words else { return false };
-    gpu_index(&name.text).is_some() && rest.iter().any(|word| gpu_index(&word.text).is_none())
+/// The GPUs of a header, if the line is one: it names nothing else.
+fn header(tokens: &[Token], fielded: bool) -> Option<Vec<u32>> {
+    let header = columns::header(tokens, fielded)?;
+    let first = header.iter().position(|token| gpu_index(&token.text).is_some())?;
+    // In a table with bars, the rows' names have a heading of their own.
+    let named = header[first..].iter().filter(|token| !fielded || !token.text.is_empty());
+    named.map(|token| gpu_index(&token.text)).collect()
+}
+
+/// The GPU of a row and its cells, if the line is one: most of them are statuses, or `X`.
+fn row(tokens: &[Token]) -> Option<(&Token, &[Token])> {
+    let known = |token: &Token| token.text == SELF || status(&token.text).is_some();
+    let at = tokens.iter().position(|token| gpu_index(columns::bare(&token.text)).is_some())?;
+    let cells = &tokens[at + 1..];
+    let words = cells.iter().filter(|cell| known(cell)).count();
+    let others = cells.iter().filter(|cell| !known(cell) && !cell.text.is_empty()).count();
+    let prose = cells.first().is_some_and(|cell| cell.text.starts_with(|c: char| c.is_ascii_lowercase()));
+    (words > 0 && words >= others && !prose && !tokens[..at].iter().any(known))
+        .then_some((&tokens[at], cells))
 }
 
 /// What a line asks that holds the command: `nvidia-smi topo -p2p r`, or `rw` for what holds for both.
 fn questions(line: &str) -> Option<Vec<Question>> {
-    let mut words = line.split_whitespace().skip_while(|word| !matches!(*word, "-p2p" | "--p2pstatus"));
+    let mut words = text::command_words(line).skip_while(|word| !matches!(*word, "-p2p" | "--p2pstatus"));
     words.next()?;
     let question = |letter: char| match letter {
         'r' => Some(Question::Read),
@@ -184,15 +260,16 @@ fn questions(line: &str) -> Option<Vec<Question>> {
     words.next()?.chars().map(question).collect()
 }
 
+const STATUSES: [P2pStatus; 7] = [
+    P2pStatus::Ok,
+    P2pStatus::ChipsetNotSupported,
+    P2pStatus::GpuNotSupported,
+    P2pStatus::TopologyNotSupported,
+    P2pStatus::DisabledBySetting,
+    P2pStatus::NotSupported,
+    P2pStatus::Unknown,
+];
+
 fn status(word: &str) -> Option<P2pStatus> {
-    const ALL: [P2pStatus; 7] = [
-        P2pStatus::Ok,
-        P2pStatus::ChipsetNotSupported,
-        P2pStatus::GpuNotSupported,
-        P2pStatus::TopologyNotSupported,
-        P2pStatus::DisabledBySetting,
-        P2pStatus::NotSupported,
-        P2pStatus::Unknown,
-    ];
-    ALL.into_iter().find(|status| status.word() == word)
+    STATUSES.into_iter().find(|status| status.word() == word)
 }

@@ -53,6 +53,8 @@ enum Stage {
 pub(super) struct Reader {
     header: Header,
     pending: Option<RawRow>,
+    /// The line after the rows that may be the header of another matrix.
+    next_header: Option<usize>,
     stage: Stage,
     /// Lines between rows that are none: how many, and the first.
     skipped: (usize, usize),
@@ -69,13 +71,22 @@ pub(super) fn is_matrix_line(line: &Line<'_>) -> bool {
     if !line.text.contains("GPU") {
         return false;
     }
-    let fielded = text::is_fielded(&line.text);
-    let tokens = if fielded { text::fields(line) } else { text::words(line) };
-    if columns::header(&tokens, fielded).is_some() {
-        return true;
+    let (tokens, fielded) = text::tokens(line);
+    columns::header(&tokens, fielded).is_some() || Reader::new().row(&tokens, fielded, true).is_some()
+}
+
+/// Whether a line could be the header of a matrix.
+pub(super) fn is_header(line: &Line<'_>) -> bool {
+    if !line.text.contains("GPU") {
+        return false;
     }
-    let reader = Reader::new();
-    reader.row(&tokens, fielded, true).is_some()
+    let (tokens, fielded) = text::tokens(line);
+    columns::header(&tokens, fielded).is_some()
+}
+
+/// Whether a line could be the row of a GPU.
+pub(super) fn is_row_line(line: &Line<'_>) -> bool {
+    is_matrix_line(line) && !is_header(line)
 }
 
 /// Whether what follows a name makes a row of it: a line of prose may start with the name of a GPU as well.
@@ -95,6 +106,7 @@ impl Reader {
         Self {
             header: Header::default(),
             pending: None,
+            next_header: None,
             stage: Stage::Before,
             skipped: (0, 0),
             skipped_pending: (0, 0),
@@ -111,8 +123,7 @@ impl Reader {
         if self.stage == Stage::Over || line.text.chars().all(blank) {
             return Ok(());
         }
-        let fielded = text::is_fielded(&line.text);
-        let tokens = if fielded { text::fields(line) } else { text::words(line) };
+        let (tokens, fielded) = text::tokens(line);
         let ruler = |token: &Token| token.text.bytes().all(|byte| matches!(byte, b'-' | b':' | b'='));
         if fielded && tokens.iter().all(ruler) {
             return Ok(());
@@ -120,7 +131,7 @@ impl Reader {
         let open = !line.text.ends_with(char::is_whitespace);
         let indented = line.text.starts_with(char::is_whitespace);
         if self.stage == Stage::Before {
-            self.command(&tokens);
+            self.command(&line.text);
         }
         if let Some((label, cells)) = self.row(&tokens, fielded, false) {
             let row = RawRow { label, tokens: cells, fielded, open };
@@ -173,7 +184,7 @@ impl Reader {
                 columns::gpu_index(name).is_some() || !any && self.header.names.contains(name)
             }
             (Some(columns), _) => columns.number(name).is_some() || columns::is_device(name),
-            _ => columns::is_header_part(name) && !matches!(name, "CPU" | "NUMA" | "GPU" | "ID"),
+            _ => columns::could_be_device(name),
         };
         let worded = |text: &str| cell::is_word(text) || cell::split(text).is_some();
         let label = |text: &str| !text.is_empty() && !cell::is_word(text) && known(text);
@@ -213,8 +224,9 @@ impl Reader {
     }
 
     fn begin_row(&mut self, row: RawRow) -> Result<()> {
-        if self.stage == Stage::Legend || self.followed && self.has(&row.label.text) {
-            self.over(row.label.line);
+        let again = self.followed && self.has(&row.label.text);
+        if self.stage == Stage::Legend || again || self.next_header.is_some() {
+            self.over(self.next_header.unwrap_or(row.label.line));
             return Ok(());
         }
         if self.stage == Stage::Before {
@@ -261,7 +273,9 @@ impl Reader {
         if self.stage == Stage::Before {
             self.header = Header::new(header, fielded, open);
         } else {
-            self.over(header[0].line);
+            // It is one if a row follows; prose names GPUs as well.
+            self.next_header = self.next_header.or(Some(header[0].line));
+            self.followed = true;
         }
     }
 
@@ -363,10 +377,9 @@ impl Reader {
     }
 
     /// Which matrix the command line above it asked for.
-    fn command(&mut self, tokens: &[Token]) {
-        let Some(at) = tokens.iter().position(|token| token.text == "topo") else { return };
-        for token in &tokens[at + 1..] {
-            match token.text.trim_matches(['`', '"', '\'']) {
+    fn command(&mut self, line: &str) {
+        for word in text::command_words(line).skip_while(|word| *word != "topo").skip(1) {
+            match word {
                 "-mp" | "--matrix_pci" => self.matrix.pci_only = Some(true),
                 "-m" | "--matrix" => self.matrix.pci_only = Some(false),
                 _ => {}
