@@ -6,8 +6,8 @@ mod commands;
 #[cfg(unix)]
 mod launch;
 
-use args::{Cli, Command, ShowArgs};
-use clap::Parser;
+use args::{Cli, Command, ShowArgs, with_variables};
+use clap::{CommandFactory as _, FromArgMatches as _};
 use nvtopo::ErrorKind;
 use std::ffi::OsString;
 use std::io::Write;
@@ -26,7 +26,8 @@ const BAD: u8 = 2;
 /// assert_eq!(nvtopo_cli::run(["nvtopo", "place", "--gpus", "9", "--from", "preset:dgx-h100"]), 1);
 /// ```
 pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> u8 {
-    let cli = match Cli::try_parse_from(in_order(arguments)) {
+    let matches = command().try_get_matches_from(in_order(arguments));
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Clap prints help to standard output and errors to standard error. A closed pipe is no failure.
@@ -61,6 +62,12 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
             if error.kind() == ErrorKind::Unsatisfiable { UNSATISFIABLE } else { BAD }
         }
     }
+}
+
+/// The arguments of the command, as completions, manuals and tests read them.
+#[doc(hidden)]
+pub fn command() -> clap::Command {
+    with_variables(Cli::command())
 }
 
 /// Deepspeed puts its `--local_rank=N` right behind the program's name: it belongs to the subcommand that follows.

@@ -1,15 +1,23 @@
 //! The arguments of the command.
 
-use clap::builder::FalseyValueParser;
+mod binding;
+mod choice;
+mod input;
+mod registries;
+mod variables;
+
+pub(crate) use binding::{BindArgs, CpuArgs, RuleArgs};
+pub(crate) use choice::ChoiceArgs;
+pub(crate) use input::{InputArgs, OutputArgs, SourceArgs};
+pub(crate) use variables::with_variables;
+
 use clap::{Args, Parser, Subcommand};
-use nvtopo::apply::{Export, MemoryPolicy, Scope};
-use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
+use nvtopo::RankOrder;
+use nvtopo::render::RENDERERS;
 use nvtopo::solve::mig::InstanceSize;
-use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
-use nvtopo::solve::simulate::POLICIES;
-use nvtopo::solve::{CPU_POLICIES, Constraint, HugePageNeed, SizeMix, Traffic, Transformer};
+use nvtopo::solve::{SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
-use nvtopo::{Bytes, CpuPolicy, CpuSet, GpuRef, RankOrder, Smt};
+use registries::{launch_formats, objectives, plan_formats, policies};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -63,35 +71,6 @@ pub(crate) enum Command {
     Presets(PresetsArgs),
 }
 
-/// Where the topology comes from, and how answers are printed.
-#[derive(Args, Debug)]
-pub(crate) struct InputArgs {
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct SourceArgs {
-    /// Where to read the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
-    /// preset:NAME, a file (a text of nvidia-smi: topo -m, nvlink --status, topo -p2p; hwloc's XML, nvtopo's JSON,
-    /// nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc, or -
-    /// for standard input. Several are merged
-    #[arg(long, value_name = "SOURCE", env = "NVTOPO_FROM", default_value = "live")]
-    pub(crate) from: Vec<Locator>,
-    /// Count links by what the hardware reports of them, where it does, and not by what their generation can do
-    #[arg(long, env = "NVTOPO_REPORTED", value_parser = FalseyValueParser::new())]
-    pub(crate) reported: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct OutputArgs {
-    /// How to print the answer
-    #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = formats())]
-    pub(crate) format: String,
-}
-
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
     /// Draw the machine into this file, as SVG
@@ -123,94 +102,12 @@ pub(crate) struct SnapshotArgs {
     pub(crate) from: Locator,
 }
 
-/// Which GPUs may be chosen, and what counts.
-#[derive(Args, Debug)]
-pub(crate) struct ChoiceArgs {
-    /// Choose only among these: the free ones. An index (3 or GPU3), a UUID, or a PCI address each
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_ONLY")]
-    pub(crate) only: Option<Vec<GpuRef>>,
-    /// Do not take these
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_EXCLUDE")]
-    pub(crate) exclude: Vec<GpuRef>,
-    /// Take these in any case
-    #[arg(long, value_name = "GPU,…", value_delimiter = ',', env = "NVTOPO_INCLUDE")]
-    pub(crate) include: Vec<GpuRef>,
-    /// What counts, most important first; what is left open the defaults decide
-    #[arg(long, value_name = "NAME,…", value_delimiter = ',', env = "NVTOPO_OBJECTIVE", long_help = objectives())]
-    pub(crate) objective: Option<Vec<String>>,
-    /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
-    /// pcie-switch (below one), at-least:X (X GB/s between each two)
-    #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
-    pub(crate) require: Vec<Constraint>,
-    /// The first of these that can be met must be met as well; the answer says why not a better one
-    #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
-    pub(crate) prefer: Vec<Constraint>,
-    /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
-    #[arg(long, value_name = "GPUS:WEIGHT,…")]
-    pub(crate) mix: Option<SizeMix>,
-    #[command(flatten)]
-    pub(crate) needs: NeedArgs,
-}
-
-/// What the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
-#[derive(Args, Debug)]
-pub(crate) struct NeedArgs {
-    /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
-    #[arg(long, value_name = "N", env = "NVTOPO_CPUS_PER_GPU")]
-    pub(crate) cpus_per_gpu: Option<usize>,
-    /// So much memory for each GPU from the NUMA nodes beside it, such as 64GiB
-    #[arg(long, value_name = "BYTES", env = "NVTOPO_MEMORY_PER_GPU")]
-    pub(crate) memory_per_gpu: Option<Bytes>,
-    /// So many huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
-    #[arg(long, value_name = "SIZE:COUNT,…", value_delimiter = ',', env = "NVTOPO_HUGEPAGES_PER_GPU")]
-    pub(crate) hugepages_per_gpu: Vec<HugePageNeed>,
-    /// A NIC serves at most so many GPUs [default: as many as it has to where all GPUs use NICs]
-    #[arg(long, value_name = "N", env = "NVTOPO_GPUS_PER_NIC")]
-    pub(crate) gpus_per_nic: Option<usize>,
-}
-
-impl NeedArgs {
-    /// Whether anything is asked for.
-    pub(crate) fn any(&self) -> bool {
-        let any = self.cpus_per_gpu.is_some() || self.memory_per_gpu.is_some();
-        any || !self.hugepages_per_gpu.is_empty() || self.gpus_per_nic.is_some()
-    }
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct CpuArgs {
-    /// Keep these CPUs for others, as a list like 0-1,16
-    #[arg(long, value_name = "CPUS")]
-    pub(crate) reserve: Option<CpuSet>,
-}
-
-/// How CPUs are dealt out.
-#[derive(Args, Debug)]
-pub(crate) struct RuleArgs {
-    /// How the CPUs are dealt out
-    #[arg(long, value_name = "NAME", env = "NVTOPO_POLICY", default_value_t, long_help = cpu_policies())]
-    pub(crate) policy: CpuPolicy,
-    /// Use all hardware threads of a core, or one and leave its siblings idle
-    #[arg(long, value_name = "all|one", env = "NVTOPO_SMT", default_value_t)]
-    pub(crate) smt: Smt,
-    /// Deal out the CPUs that this process is bound to (affinity), or all that it may bind itself to (cpuset): a launcher
-    /// such as Open MPI binds each rank to one core
-    #[arg(long, value_name = "affinity|cpuset", env = "NVTOPO_SCOPE", default_value_t)]
-    pub(crate) scope: Scope,
-    /// Keep these CPUs for others, as a list like 0-1,16
-    #[arg(long, value_name = "CPUS", env = "NVTOPO_RESERVE")]
-    pub(crate) reserve: Option<CpuSet>,
-    /// Keep so many cores near each NIC for its interrupts
-    #[arg(long, value_name = "N", env = "NVTOPO_RESERVE_NIC_CORES", default_value_t = 0)]
-    pub(crate) reserve_nic_cores: usize,
-}
-
 /// Where this is run on the machine itself, the GPUs that `CUDA_VISIBLE_DEVICES` shows are dealt out, and the CPUs that are
 /// allowed here; elsewhere all.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
     /// How many ranks [default: what the launcher set, else one for each GPU]
-    #[arg(long, value_name = "N", env = "NVTOPO_RANKS")]
+    #[arg(long, value_name = "N")]
     pub(crate) ranks: Option<usize>,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
@@ -298,7 +195,7 @@ pub(crate) struct ExecArgs {
     pub(crate) bind: BindArgs,
     /// Which process of the job on this machine this is, from 0 [default: what the launcher set]. Deepspeed's
     /// `--local_rank=N` is taken before the subcommand too
-    #[arg(long, alias = "local_rank", value_name = "N", env = "NVTOPO_LOCAL_RANK")]
+    #[arg(long, alias = "local_rank", value_name = "N")]
     pub(crate) local_rank: Option<usize>,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
@@ -313,58 +210,19 @@ pub(crate) struct ExecArgs {
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// How many ranks [default: one for each visible GPU]
-    #[arg(long, alias = "nproc_per_node", value_name = "N", env = "NVTOPO_NPROC_PER_NODE")]
+    #[arg(long, alias = "nproc_per_node", value_name = "N")]
     pub(crate) nproc_per_node: Option<usize>,
     #[command(flatten)]
     pub(crate) bind: BindArgs,
     /// Begin each line that a rank prints with the rank, and keep lines whole
-    #[arg(long, env = "NVTOPO_LABEL", value_parser = FalseyValueParser::new())]
+    #[arg(long)]
     pub(crate) label: bool,
     /// How long the other ranks have to end, once one has failed, before they are killed
-    #[arg(long, value_name = "SECONDS", env = "NVTOPO_GRACE", default_value_t = 10)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) grace: u32,
     /// The command and its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
-}
-
-/// How processes are bound.
-#[derive(Args, Debug)]
-pub(crate) struct BindArgs {
-    /// Choose this many GPUs and show the command only these
-    #[arg(long, value_name = "N", env = "NVTOPO_GPUS")]
-    pub(crate) gpus: Option<usize>,
-    #[command(flatten)]
-    pub(crate) choice: ChoiceArgs,
-    #[command(flatten)]
-    pub(crate) rules: RuleArgs,
-    #[command(flatten)]
-    pub(crate) source: SourceArgs,
-    /// Take memory from the near nodes first (preferred), from the node of the asking CPU (local), from the near nodes only
-    /// (bind) or in turn (interleave), or as before (none)
-    #[arg(long, value_name = "POLICY", env = "NVTOPO_MEMORY", default_value = "preferred", value_parser = memory_policy)]
-    pub(crate) memory: MemoryChoice,
-    /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs), threads (`OMP_NUM_THREADS`
-    /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`)
-    #[arg(long, value_name = "WHAT,…", value_delimiter = ',', env = "NVTOPO_EXPORT")]
-    pub(crate) export: Vec<Export>,
-    /// Show what would be done, and do nothing
-    #[arg(long, env = "NVTOPO_DRY_RUN", value_parser = FalseyValueParser::new())]
-    pub(crate) dry_run: bool,
-    /// Say in one line for each process what was done
-    #[arg(long, env = "NVTOPO_REPORT", value_parser = FalseyValueParser::new())]
-    pub(crate) report: bool,
-    /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
-    #[arg(long, env = "NVTOPO_TRUST_TOPOLOGY", value_parser = FalseyValueParser::new())]
-    pub(crate) trust_topology: bool,
-}
-
-/// How memory is taken; `None`: as before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct MemoryChoice(pub(crate) Option<MemoryPolicy>);
-
-fn memory_policy(text: &str) -> nvtopo::Result<MemoryChoice> {
-    if text == "none" { Ok(MemoryChoice(None)) } else { text.parse().map(Some).map(MemoryChoice) }
 }
 
 /// A job that finds too few free GPUs is turned away, so that every policy places the same jobs. They are judged by what
@@ -400,44 +258,4 @@ pub(crate) struct SimulateArgs {
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
-}
-
-fn formats() -> clap::builder::PossibleValuesParser {
-    RENDERERS.iter().map(|render| render.name()).collect::<Vec<_>>().into()
-}
-
-fn plan_formats() -> clap::builder::PossibleValuesParser {
-    let launchers = LAUNCH_FORMATS.iter().map(|format| format.name);
-    RENDERERS.iter().map(|render| render.name()).chain(launchers).collect::<Vec<_>>().into()
-}
-
-fn launch_formats() -> String {
-    let lines = LAUNCH_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
-    format!(
-        "How to print the plan: for people, for programs, or for launchers:\n{}",
-        lines.collect::<String>()
-    )
-}
-
-fn cpu_policies() -> String {
-    let lines = CPU_POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name(), policy.summary()));
-    format!("How the CPUs are dealt out:\n{}", lines.collect::<String>())
-}
-
-fn objectives() -> String {
-    let lines =
-        OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
-    format!(
-        "What counts, most important first; what is left open the defaults decide, in this order: {}. There are\n{}",
-        DEFAULT_OBJECTIVES.iter().map(|objective| objective.name()).collect::<Vec<_>>().join(", "),
-        lines.collect::<String>()
-    )
-}
-
-fn policies() -> String {
-    let lines = POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name, policy.summary));
-    format!(
-        "Play against these policies only. There are, where no limit of the machine's size forbids it:\n{}",
-        lines.collect::<String>()
-    )
 }

@@ -1,0 +1,75 @@
+//! How CPUs are dealt out, and how processes are bound.
+
+use super::choice::ChoiceArgs;
+use super::input::SourceArgs;
+use super::registries::cpu_policies;
+use clap::Args;
+use nvtopo::apply::{Export, MemoryPolicy, Scope};
+use nvtopo::{CpuPolicy, CpuSet, Smt};
+
+#[derive(Args, Debug)]
+pub(crate) struct CpuArgs {
+    /// Keep these CPUs for others, as a list like 0-1,16
+    #[arg(long, value_name = "CPUS")]
+    pub(crate) reserve: Option<CpuSet>,
+}
+
+/// How CPUs are dealt out.
+#[derive(Args, Debug)]
+pub(crate) struct RuleArgs {
+    /// How the CPUs are dealt out
+    #[arg(long, value_name = "NAME", default_value_t, long_help = cpu_policies())]
+    pub(crate) policy: CpuPolicy,
+    /// Use all hardware threads of a core, or one and leave its siblings idle
+    #[arg(long, value_name = "all|one", default_value_t)]
+    pub(crate) smt: Smt,
+    /// Deal out the CPUs that this process is bound to (affinity), or all that it may bind itself to (cpuset): a launcher
+    /// such as Open MPI binds each rank to one core
+    #[arg(long, value_name = "affinity|cpuset", default_value_t)]
+    pub(crate) scope: Scope,
+    /// Keep these CPUs for others, as a list like 0-1,16
+    #[arg(long, value_name = "CPUS")]
+    pub(crate) reserve: Option<CpuSet>,
+    /// Keep so many cores near each NIC for its interrupts
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) reserve_nic_cores: usize,
+}
+
+/// How processes are bound.
+#[derive(Args, Debug)]
+pub(crate) struct BindArgs {
+    /// Choose this many GPUs and show the command only these
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus: Option<usize>,
+    #[command(flatten)]
+    pub(crate) choice: ChoiceArgs,
+    #[command(flatten)]
+    pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Take memory from the near nodes first (preferred), from the node of the asking CPU (local), from the near nodes only
+    /// (bind) or in turn (interleave), or as before (none)
+    #[arg(long, value_name = "POLICY", default_value = "preferred", value_parser = memory_policy)]
+    pub(crate) memory: MemoryChoice,
+    /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs), threads (`OMP_NUM_THREADS`
+    /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`)
+    #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
+    pub(crate) export: Vec<Export>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Say in one line for each process what was done
+    #[arg(long)]
+    pub(crate) report: bool,
+    /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
+    #[arg(long)]
+    pub(crate) trust_topology: bool,
+}
+
+/// How memory is taken; `None`: as before.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemoryChoice(pub(crate) Option<MemoryPolicy>);
+
+fn memory_policy(text: &str) -> nvtopo::Result<MemoryChoice> {
+    if text == "none" { Ok(MemoryChoice(None)) } else { text.parse().map(Some).map(MemoryChoice) }
+}

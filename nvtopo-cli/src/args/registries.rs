@@ -1,0 +1,42 @@
+//! Help texts and names that follow from the registries of the core.
+
+use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
+use nvtopo::solve::CPU_POLICIES;
+use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
+use nvtopo::solve::simulate::POLICIES;
+
+pub(super) fn plan_formats() -> clap::builder::PossibleValuesParser {
+    let launchers = LAUNCH_FORMATS.iter().map(|format| format.name);
+    RENDERERS.iter().map(|render| render.name()).chain(launchers).collect::<Vec<_>>().into()
+}
+
+pub(super) fn launch_formats() -> String {
+    let lines = LAUNCH_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
+    format!(
+        "How to print the plan: for people, for programs, or for launchers:\n{}",
+        lines.collect::<String>()
+    )
+}
+
+pub(super) fn cpu_policies() -> String {
+    let lines = CPU_POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name(), policy.summary()));
+    format!("How the CPUs are dealt out:\n{}", lines.collect::<String>())
+}
+
+pub(super) fn objectives() -> String {
+    let lines =
+        OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
+    format!(
+        "What counts, most important first; what is left open the defaults decide, in this order: {}. There are\n{}",
+        DEFAULT_OBJECTIVES.iter().map(|objective| objective.name()).collect::<Vec<_>>().join(", "),
+        lines.collect::<String>()
+    )
+}
+
+pub(super) fn policies() -> String {
+    let lines = POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name, policy.summary));
+    format!(
+        "Play against these policies only. There are, where no limit of the machine's size forbids it:\n{}",
+        lines.collect::<String>()
+    )
+}

@@ -1,0 +1,29 @@
+//! Every option as a variable: `--cpus-per-gpu 8` is `NVTOPO_CPUS_PER_GPU=8`.
+
+use clap::builder::FalseyValueParser;
+use clap::{Arg, ArgAction, Command};
+
+/// Gives each option of each command its variable. One that is added to a command has one without being named here.
+pub(crate) fn with_variables(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables)
+}
+
+fn with_variable(arg: Arg) -> Arg {
+    let Some(variable) = variable(&arg) else { return arg };
+    // `NVTOPO_REPORT=0` and `NVTOPO_REPORT=` leave the option out.
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+        _ => arg,
+    };
+    arg.env(variable)
+}
+
+/// The name of an option's variable; `None` for what is no option, or ends the command at once.
+pub(crate) fn variable(arg: &Arg) -> Option<String> {
+    let takes_part = !matches!(
+        arg.get_action(),
+        ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
+    );
+    let long = arg.get_long().filter(|_| takes_part)?;
+    Some(format!("NVTOPO_{}", long.replace('-', "_").to_uppercase()))
+}
