@@ -32,17 +32,19 @@ fn code(text: &str) -> &str {
 
 /// What each room of the core may use; a room that is missing here is a failure.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("error", &[]),
+    ("printable", &[]),
+    ("error", &["printable"]),
+    ("save", &["error"]),
     ("units", &["error"]),
     ("cpuset", &["error"]),
     ("ids", &["error"]),
     ("sys", &["cpuset"]),
-    ("model", &["error", "units", "cpuset", "ids"]),
+    ("model", &["error", "printable", "units", "cpuset", "ids"]),
     ("query", &["error", "units", "cpuset", "ids", "model"]),
     // Live sources ask the driver through `sys`.
-    ("source", &["error", "units", "cpuset", "ids", "model", "sys"]),
+    ("source", &["error", "printable", "save", "units", "cpuset", "ids", "model", "sys"]),
     ("solve", &["error", "units", "cpuset", "ids", "model", "query"]),
-    ("render", &["error", "units", "cpuset", "ids", "model", "query", "source", "solve"]),
+    ("render", &["error", "printable", "units", "cpuset", "ids", "model", "query", "source", "solve"]),
     ("apply", &["error", "units", "cpuset", "ids", "model", "query", "source", "solve", "sys"]),
     ("schema", &["source"]),
 ];

@@ -50,8 +50,7 @@ pub extern "C" fn nvtopo_topology_place_instance(
         let mut request = InstanceRequest::new(size.read("size")?.parse()?);
         let names = Some(only.read("only")?).filter(|names| !names.is_empty());
         if let Some(names) = names {
-            request =
-                request.only(names.split(',').map(str::parse::<GpuRef>).collect::<Result<Vec<_>, _>>()?);
+            request = request.only(GpuRef::parse_list(names)?);
         }
         let found = request.solve(&topology.topology)?;
         let index = topology.topology.gpus().nth(found.gpu).map_or(0, |gpu| gpu.index);

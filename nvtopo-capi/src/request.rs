@@ -227,10 +227,7 @@ fn by_name(
     gpus: &Text,
     add: impl FnOnce(Request, Vec<GpuRef>) -> Request,
 ) -> nvtopo_status {
-    change(request, |request| {
-        let gpus = gpus.read("gpus")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        Ok(add(request, gpus))
-    })
+    change(request, |request| Ok(add(request, GpuRef::parse_list(gpus.read("gpus")?)?)))
 }
 
 fn by_word(

@@ -3,65 +3,75 @@
 
 mod args;
 mod commands;
+mod failed;
 #[cfg(unix)]
 mod launch;
+mod output;
+mod usage;
 
-use args::{Cli, Command, ShowArgs, with_variables};
+use args::{Cli, Command, ShowArgs, check, with_variables};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use nvtopo::ErrorKind;
+use failed::{BAD, Failed};
+use output::{print, report};
 use std::ffi::OsString;
-use std::io::Write;
 
 /// Done.
 const DONE: u8 = 0;
-/// The request is sound, but this machine cannot satisfy it.
-const UNSATISFIABLE: u8 = 1;
-/// Bad usage or input.
-const BAD: u8 = 2;
 
 /// Runs the command and gives its exit code: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.
-/// `exec` does not come back when it succeeds; `run` gives the code of the first rank that failed.
+/// `exec` does not come back when it succeeds; `run` gives the code of the first rank that failed. Both give 127 where their
+/// command is missing, and 126 where it cannot be run.
 ///
 /// ```
 /// assert_eq!(nvtopo_cli::run(["nvtopo", "place", "--gpus", "9", "--from", "preset:dgx-h100"]), 1);
 /// ```
 pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) -> u8 {
-    let matches = command().try_get_matches_from(in_order(arguments));
-    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => {
-            // Clap prints help to standard output and errors to standard error. A closed pipe is no failure.
-            let _ = error.print();
-            return if error.use_stderr() { BAD } else { DONE };
+    let arguments = in_order(arguments);
+    let command = command();
+    let matches = command.clone().try_get_matches_from(&arguments);
+    let parsed = matches.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (mut cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) if error.use_stderr() => {
+            report(&usage::complaint(&error, &command, &arguments));
+            return BAD;
         }
+        // Help, or the version.
+        Err(error) => return ended(print(&error.render().ansi().to_string()).map(|()| DONE)),
     };
-    let mut code = DONE;
-    let answer = match cli.command.unwrap_or(Command::Show(ShowArgs { plot: None, input: cli.input })) {
+    output::set_quiet(cli.terminal.quiet);
+    anstream::ColorChoice::from(cli.terminal.color).write_global();
+    let ready = check(&command, &matches).and_then(|()| cli.settle_format(&matches));
+    ended(ready.map_err(Failed::from).and_then(|()| answer(cli)).and_then(|(text, code)| {
+        print(&text)?;
+        Ok(code)
+    }))
+}
+
+/// What is printed, and the exit code.
+fn answer(cli: Cli) -> Result<(String, u8), Failed> {
+    let text = match cli.command.unwrap_or(Command::Show(ShowArgs { plot: None, input: cli.input })) {
         Command::Show(args) => commands::show(&args),
         Command::Place(args) => commands::place(&args),
         Command::Ranks(args) => commands::ranks(&args),
         Command::Cpus(args) => commands::cpus(&args),
         Command::Plan(args) => commands::plan(&args),
-        Command::Exec(args) => commands::exec(&args),
-        Command::Run(args) => commands::run(&args).map(|(text, ended)| {
-            code = ended;
-            text
-        }),
+        Command::Exec(args) => return Ok((commands::exec(&args)?, DONE)),
+        Command::Run(args) => return commands::run(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Simulate(args) => commands::simulate(&args),
         Command::Presets(args) => commands::presets(&args),
     };
-    match answer {
-        Ok(text) => {
-            // A reader that closes the pipe early, such as `head`, wants no more.
-            let _ = anstream::stdout().write_all(text.as_bytes());
-            code
-        }
-        Err(error) => {
-            report(&error.to_string());
-            if error.kind() == ErrorKind::Unsatisfiable { UNSATISFIABLE } else { BAD }
-        }
-    }
+    Ok((text?, DONE))
+}
+
+/// The exit code. What went wrong is told.
+fn ended(outcome: Result<u8, impl Into<Failed>>) -> u8 {
+    outcome.unwrap_or_else(|failed| {
+        let Failed { error, code } = failed.into();
+        report(&error.to_string());
+        code
+    })
 }
 
 /// The arguments of the command, as completions, manuals and tests read them.
@@ -78,9 +88,4 @@ fn in_order<A: Into<OsString>>(arguments: impl IntoIterator<Item = A>) -> Vec<Os
         arguments.swap(1, 2);
     }
     arguments
-}
-
-/// A line on standard error, written at once: several ranks may write there.
-fn report(text: &str) {
-    let _ = anstream::stderr().write_all(format!("nvtopo: {text}\n").as_bytes());
 }

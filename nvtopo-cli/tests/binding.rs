@@ -111,10 +111,16 @@ fn exec_says_what_it_would_do_and_what_it_did() {
     let line = format!("nvtopo: rank 1 of 2 beside GPU1 on CPUs {} (before ", cpus[1]);
     assert!(text(&told.stderr).contains(&line), "{}", text(&told.stderr));
     // What undoes a binding is warned of, and nothing is set or unset.
-    let undone = [&ranks[..], &[("OMP_PROC_BIND", "close")]].concat();
-    let warned = run(&[&before[..], &["--", "sh", "-c", "echo $OMP_PROC_BIND"]].concat(), &matrix, &undone);
-    assert!(text(&warned.stderr).contains("OMP_PROC_BIND=close undoes"), "{}", text(&warned.stderr));
-    assert_eq!(text(&warned.stdout), "close\n");
+    let warned = |rank: &str| {
+        let undone = [("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", "2"), ("OMP_PROC_BIND", "close")];
+        let output =
+            run(&[&before[..], &["--", "sh", "-c", "echo $OMP_PROC_BIND"]].concat(), &matrix, &undone);
+        assert_eq!(text(&output.stdout), "close\n");
+        text(&output.stderr)
+    };
+    assert!(warned("0").contains("OMP_PROC_BIND=close undoes"), "{}", warned("0"));
+    // What holds for all ranks is said once.
+    assert_eq!(warned("1"), "");
 }
 
 #[test]

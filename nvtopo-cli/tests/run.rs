@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use support::{machine, text};
 
 fn start(options: &[&str], command: &[&str], environment: &[(&str, &str)]) -> Child {
-    let mut run = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
+    // Tests that are started in the background, or by nohup, would hand on that signals are ignored.
+    let mut run = Command::new("env");
+    run.arg("--default-signal").arg(env!("CARGO_BIN_EXE_nvtopo"));
     for name in ["CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "MASTER_ADDR", "MASTER_PORT"]
         .into_iter()
         .chain(nvtopo::solve::rank_variables())
@@ -100,8 +102,9 @@ fn the_exit_code_is_that_of_the_first_rank_that_failed() {
     assert_eq!(code("[ $RANK = 0 ] && exit 3; sleep 60"), Some(3));
     assert_eq!(code("[ $RANK = 1 ] && kill -SEGV $$; sleep 60"), Some(128 + 11));
     let missing = run(&["--nproc-per-node", "2"], &["/nowhere/at/all"], &[]);
-    assert_eq!(missing.status.code(), Some(2));
+    assert_eq!(missing.status.code(), Some(127));
     assert!(text(&missing.stderr).contains("cannot run /nowhere/at/all"), "{}", text(&missing.stderr));
+    assert_eq!(run(&["--nproc-per-node", "2"], &["/dev/null"], &[]).status.code(), Some(126));
     for wrong in ["0", "5000"] {
         assert_eq!(run(&["--nproc-per-node", wrong], &["true"], &[]).status.code(), Some(2));
     }
@@ -219,9 +222,11 @@ fn labels_stand_before_whole_lines() {
         assert!(err.lines().any(|line| line == format!("{rank}: err of {rank}")), "{err}");
     }
     assert_eq!(out.lines().count(), 402);
-    // With eleven ranks the numbers stand below each other.
+    // With eleven ranks the numbers stand below each other; ten have one digit each.
     let many = text(&run(&["--nproc-per-node", "11", "--label"], &["echo", "here"], &[]).stdout);
     assert!(many.lines().any(|line| line == " 9: here") && many.contains("10: here\n"), "{many}");
+    let ten = text(&run(&["--nproc-per-node", "10", "--label"], &["echo", "here"], &[]).stdout);
+    assert_eq!(ten.lines().filter(|line| line.len() == "9: here".len()).count(), 10, "{ten}");
 }
 
 #[test]
@@ -262,4 +267,118 @@ fn what_would_be_done_and_what_was_done_is_said_for_each_rank() {
     other.args(["run", "--from", "preset:dgx-h100", "--", "echo", "started"]);
     let refused = other.output().unwrap();
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
+}
+
+/// What a job says on standard error, and its exit code.
+fn said(options: &[&str], script: &str) -> (String, Option<i32>) {
+    let output = run(options, &["sh", "-c", script], &[]);
+    (text(&output.stderr), output.status.code())
+}
+
+#[test]
+fn the_rank_that_failed_is_named_with_how_it_failed() {
+    let two = ["--nproc-per-node", "2"];
+    let (failed, code) = said(&two, "[ $RANK = 1 ] && exit 7; exec sleep 60");
+    assert!(failed.contains("nvtopo: rank 1 failed with exit code 7; rank 0 asked to end\n"), "{failed}");
+    assert_eq!(code, Some(7));
+    let (killed, code) = said(&two, "[ $RANK = 0 ] && kill -SEGV $$; exec sleep 60");
+    assert!(killed.contains("nvtopo: rank 0 was ended by signal 11 (SIGSEGV); rank 1 asked"), "{killed}");
+    assert_eq!(code, Some(139));
+    let (late, code) = said(
+        &["--nproc-per-node", "3", "--grace", "1"],
+        "trap '' TERM; [ $RANK = 0 ] && sleep 0.4 && exit 2; sleep 60",
+    );
+    assert!(late.contains("ranks 1-2 did not end within 1 s: killed"), "{late}");
+    assert_eq!(code, Some(2));
+    assert_eq!(said(&two, "exit 0").0.matches("rank").count(), 0);
+}
+
+#[test]
+fn who_asked_for_the_end_does_not_matter_to_those_that_ignore_it() {
+    let deaf = "trap '' TERM; echo ready; while :; do sleep 0.05; done";
+    let mut job = start(&["--nproc-per-node", "2", "--grace", "1"], &["sh", "-c", deaf], &[]);
+    let mut lines = BufReader::new(job.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!([lines.next().unwrap(), lines.next().unwrap()], ["ready", "ready"]);
+    let begun = Instant::now();
+    signal("TERM", job.id());
+    assert_eq!(job.wait().unwrap().code(), Some(128 + 9));
+    assert!((0.9..9.0).contains(&begun.elapsed().as_secs_f64()), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_rank_left_behind_ends_with_the_job() {
+    // It ignores TERM, and its rank is gone before the other fails.
+    let script = "if [ $RANK = 0 ]; then trap '' TERM; sleep 61 & echo $!; exit 0; fi; sleep 0.5; exit 4";
+    let begun = Instant::now();
+    let output = run(&["--nproc-per-node", "2", "--grace", "1"], &["sh", "-c", script], &[]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
+    let left = text(&output.stdout).trim().to_owned();
+    let state = std::fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_default();
+    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    assert!(text(&output.stderr).contains("left behind did not end within 1 s"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_job_that_is_the_first_process_of_a_container_comes_back() {
+    // As in a container, nobody else waits for what a rank leaves behind.
+    let file = std::env::temp_dir().join(format!("nvtopo-run-first-{}", std::process::id()));
+    std::fs::write(&file, machine().0).unwrap();
+    let script = std::fs::read_to_string("../tests/data/launch/rank-that-stays.sh").unwrap();
+    let mut first = Command::new("timeout");
+    first.args(["30", "unshare", "-rfp", "--mount-proc", "--kill-child", env!("CARGO_BIN_EXE_nvtopo")]);
+    first.args(["run", "--trust-topology", "--grace", "1", "--nproc-per-node", "2", "--from"]).arg(&file);
+    let output = first.args(["--", "sh", "-c", &script]).env_remove("LOCAL_RANK").output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let told = text(&output.stderr);
+    if told.contains("unshare") {
+        // Not everyone may make a namespace.
+        return;
+    }
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("rank 1 failed with exit code 5"), "{told}");
+}
+
+#[test]
+fn a_job_that_cannot_have_threads_says_so() {
+    // Root has no limit, so this is for another user where root runs it.
+    for limit in [1, 2, 3, 4, 5, 6, 7, 8] {
+        let command = format!(
+            "ulimit -u {limit}; exec '{}' run --label --nproc-per-node 2 --from preset:gh200 --trust-topology -- true",
+            env!("CARGO_BIN_EXE_nvtopo")
+        );
+        let Ok(output) = Command::new("timeout")
+            .args(["20", "setpriv", "--reuid", "64123", "--clear-groups", "--", "bash", "-c", &command])
+            .output()
+        else {
+            return;
+        };
+        let told = text(&output.stderr);
+        if told.contains("setpriv") || told.contains("Permission denied") {
+            // Only root may become another user, and that user may not reach what was built here.
+            return;
+        }
+        assert!(!told.contains("panicked"), "{limit}: {told}");
+        assert_ne!(output.status.code(), Some(124), "{limit}: it hangs: {told}");
+        assert_ne!(output.status.code(), Some(101), "{limit}: {told}");
+    }
+}
+
+#[test]
+fn output_that_cannot_be_written_is_told() {
+    if !std::path::Path::new("/dev/full").exists() {
+        return;
+    }
+    let file = std::env::temp_dir().join(format!("nvtopo-run-full-{}", std::process::id()));
+    std::fs::write(&file, machine().0).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_nvtopo"))
+        .args(["run", "--nproc-per-node", "1", "--label", "--trust-topology", "--from"])
+        .arg(&file)
+        .args(["--", "echo", "lost"])
+        .stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap())
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("cannot write standard output"), "{}", text(&output.stderr));
 }

@@ -3,6 +3,7 @@
 //! [`Error`] is opaque; [`ErrorKind`] is what a program decides on, the text is what a person reads.
 //! There are no error types for single modules: a caller that places GPUs does not care which file failed.
 
+use crate::printable::{message, printable};
 use std::fmt;
 
 /// A `Result` whose error is [`Error`].
@@ -65,10 +66,11 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            message: message.into(),
+            // What it echoes may be a file's, which no terminal should obey.
+            message: message(&text.into()),
             input: None,
             line: None,
             column: None,
@@ -87,6 +89,11 @@ impl Error {
 
     pub(crate) fn unsatisfiable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsatisfiable, message)
+    }
+
+    /// A question that is wrong in itself, and what to ask instead; for faces that check options.
+    pub fn wrong_use(message: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self::request(message).help(advice)
     }
 
     /// An I/O failure on `path`.
@@ -112,7 +119,7 @@ impl Error {
 
     /// Names the file or stream that the error is about, unless an inner call already did.
     pub(crate) fn in_input(mut self, name: &str) -> Self {
-        self.0.input.get_or_insert_with(|| name.to_owned());
+        self.0.input.get_or_insert_with(|| message(name));
         self
     }
 
@@ -125,7 +132,7 @@ impl Error {
 
     /// Adds what a person can do about it.
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
+        self.0.help = Some(printable(&help.into()).into_owned());
         self
     }
 
@@ -193,6 +200,16 @@ mod tests {
             Error::input("unknown link word 'NVX'").in_input("topo.txt").at(3, 9).help("expected NV4");
         assert_eq!(error.to_string(), "topo.txt:3:9: unknown link word 'NVX' (expected NV4)");
         assert_eq!((error.line(), error.column()), (Some(3), Some(9)));
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_told() {
+        let error =
+            Error::input("no word '\u{1b}]0;x\u{7}\u{9b}2J'").in_input("a\nb\u{202e}").help("try \u{1b}c");
+        let told = error.to_string();
+        assert_eq!(told, r"a\nb\u{202e}: no word '\u{1b}]0;x\u{7}\u{9b}2J' (try \u{1b}c)");
+        let long = Error::input(format!("no word '{}'", "x".repeat(1 << 20))).to_string();
+        assert!(long.len() < 300, "{} bytes are told", long.len());
     }
 
     #[test]

@@ -70,8 +70,10 @@ mod cpuset;
 mod error;
 mod ids;
 pub mod model;
+mod printable;
 mod query;
 pub mod render;
+mod save;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod solve;
@@ -83,7 +85,9 @@ pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
+pub use printable::{printable, printable_lines};
 pub use query::{Ring, Rings};
+pub use save::save_file;
 pub use solve::{
     Chooser, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Kubelet, LocalRank, ParallelJob, Part,
     PlacedGpu, Placement, Plan, Proof, RankMap, RankOrder, Request, Score, Share, Shares, Smt, VisibleGpus,

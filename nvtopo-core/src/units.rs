@@ -87,8 +87,10 @@ impl fmt::Display for Bandwidth {
 ///
 /// assert_eq!("64 GiB".parse::<Bytes>()?, Bytes(64 << 30));
 /// assert_eq!("1.5GB".parse::<Bytes>()?, Bytes(1_500_000_000));
-/// // What the field means by G alone is not agreed.
-/// assert!("64G".parse::<Bytes>().is_err());
+/// // As Docker, Slurm and the kernel mean it.
+/// assert_eq!("64G".parse::<Bytes>()?, Bytes(64 << 30));
+/// // Nobody means 64 bytes.
+/// assert!("64".parse::<Bytes>().is_err());
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,9 +113,16 @@ impl FromStr for Bytes {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        quantity(text, SIZES).map(Self).ok_or_else(|| {
-            Error::request(format!("'{text}' is no number of bytes")).help("write it as 64GiB, 500MB or 1024")
-        })
+        const HELP: &str = "write it as 64GiB or 64G (both 1024³ bytes each), 64GB (10⁹), or 500MiB";
+        let Some(bytes) = quantity(&text.to_ascii_lowercase(), SIZES_IN_ANY_CASE) else {
+            return Err(Error::request(format!("'{text}' is no number of bytes")).help(HELP));
+        };
+        let bare = text.trim().ends_with(|c: char| c.is_ascii_digit() || c == '.');
+        if bare && (1..FEWEST_BARE_BYTES).contains(&bytes) {
+            let message = format!("'{text}' without a unit is that many bytes, fewer than 1 MiB");
+            return Err(Error::request(message).help(HELP));
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -127,7 +136,32 @@ pub(crate) fn exact(bytes: u64) -> String {
     }
 }
 
-/// What may follow a number of bytes.
+/// A number of bytes without a unit is most often one whose unit was forgotten, if it is smaller.
+const FEWEST_BARE_BYTES: u64 = 1 << 20;
+
+/// What may follow a size, in small letters. A letter alone is binary, as Docker, Slurm and the kernel mean it.
+const SIZES_IN_ANY_CASE: &[(&str, f64)] = &[
+    ("", 1.0),
+    ("b", 1.0),
+    ("k", 1024.0),
+    ("ki", 1024.0),
+    ("kib", 1024.0),
+    ("kb", 1e3),
+    ("m", 1_048_576.0),
+    ("mi", 1_048_576.0),
+    ("mib", 1_048_576.0),
+    ("mb", 1e6),
+    ("g", 1_073_741_824.0),
+    ("gi", 1_073_741_824.0),
+    ("gib", 1_073_741_824.0),
+    ("gb", 1e9),
+    ("t", 1_099_511_627_776.0),
+    ("ti", 1_099_511_627_776.0),
+    ("tib", 1_099_511_627_776.0),
+    ("tb", 1e12),
+];
+
+/// What may follow a number of bytes that are sent.
 pub(crate) const SIZES: &[(&str, f64)] = &[
     ("", 1.0),
     ("B", 1.0),
@@ -173,6 +207,23 @@ mod tests {
         assert_eq!(Bandwidth::from_gb_per_s(450.0).to_string(), "450 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(-1.0), Bandwidth::ZERO);
         assert_eq!(Bandwidth::from_gb_per_s(f64::NAN), Bandwidth::ZERO);
+    }
+
+    #[test]
+    fn sizes_are_read_as_other_tools_write_them() {
+        let read = |text: &str| text.parse::<Bytes>().map(|Bytes(bytes)| bytes).ok();
+        for text in ["64G", "64g", "64Gi", "64gib", "64 GiB", "65536M", "65536m", "0.0625T", "68719476736"] {
+            assert_eq!(read(text), Some(64 << 30), "{text}");
+        }
+        assert_eq!(
+            (read("64GB"), read("64gb"), read("0")),
+            (Some(64_000_000_000), Some(64_000_000_000), Some(0))
+        );
+        for wrong in ["64", "1024", "1e3", "64X", "G", "-1G", "", "64GG"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+        let told = "64".parse::<Bytes>().unwrap_err().to_string();
+        assert!(told.contains("fewer than 1 MiB") && told.contains("64G"), "{told}");
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GpuArgument {
     }
 }
 
-/// Several GPUs: an iterable, but not a text, whose letters nobody means.
+/// Several GPUs: an iterable of indices, names and ranges such as "0-3", but not a text, whose letters nobody means.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct GpuArguments(pub(crate) Vec<GpuRef>);
 
@@ -67,8 +67,17 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GpuArguments {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        let gpu = |item: Bound<'py, PyAny>| Ok(item.extract::<GpuArgument>()?.0);
-        items(&value)?.into_iter().map(gpu).collect::<PyResult<_>>().map(Self)
+        let mut gpus = Vec::new();
+        for item in items(&value)? {
+            match item.cast::<PyString>() {
+                Ok(names) => gpus.extend(
+                    GpuRef::parse_list(&names.to_string_lossy())
+                        .map_err(|error| raise(value.py(), &error))?,
+                ),
+                Err(_) => gpus.push(item.extract::<GpuArgument>()?.0),
+            }
+        }
+        Ok(Self(gpus))
     }
 }
 

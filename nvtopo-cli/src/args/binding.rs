@@ -1,7 +1,7 @@
 //! How CPUs are dealt out, and how processes are bound.
 
 use super::choice::ChoiceArgs;
-use super::input::SourceArgs;
+use super::input::{RateArgs, SourceArgs};
 use super::registries::cpu_policies;
 use clap::Args;
 use nvtopo::apply::{Export, MemoryPolicy, Scope};
@@ -47,6 +47,8 @@ pub(crate) struct BindArgs {
     pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) rates: RateArgs,
     /// Take memory from the near nodes first (preferred), from the node of the asking CPU (local), from the near nodes only
     /// (bind) or in turn (interleave), or as before (none)
     #[arg(long, value_name = "POLICY", default_value = "preferred", value_parser = memory_policy)]

@@ -4,19 +4,21 @@ use super::registries::objectives;
 use clap::Args;
 use nvtopo::solve::{Constraint, HugePageNeed, SizeMix};
 use nvtopo::{Bytes, GpuRef};
+use std::num::NonZeroUsize;
+use std::str::FromStr;
 
 /// Which GPUs may be chosen, and what counts.
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
-    /// Choose only among these: the free ones. An index (3 or GPU3), a UUID, or a PCI address each
+    /// Choose only among these: the free ones. An index (3 or GPU3), a range (0-3), a UUID, or a PCI address each
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
-    pub(crate) only: Option<Vec<GpuRef>>,
+    pub(crate) only: Option<Vec<GpuNames>>,
     /// Do not take these
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
-    pub(crate) exclude: Vec<GpuRef>,
+    pub(crate) exclude: Vec<GpuNames>,
     /// Take these in any case
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
-    pub(crate) include: Vec<GpuRef>,
+    pub(crate) include: Vec<GpuNames>,
     /// What counts, most important first; what is left open the defaults decide
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
@@ -34,13 +36,46 @@ pub(crate) struct ChoiceArgs {
     pub(crate) needs: NeedArgs,
 }
 
+impl ChoiceArgs {
+    /// The GPUs of `--only`, where it is given.
+    pub(crate) fn only(&self) -> Option<Vec<GpuRef>> {
+        self.only.as_deref().map(gpus)
+    }
+
+    /// The GPUs of `--exclude`.
+    pub(crate) fn exclude(&self) -> Vec<GpuRef> {
+        gpus(&self.exclude)
+    }
+
+    /// The GPUs of `--include`.
+    pub(crate) fn include(&self) -> Vec<GpuRef> {
+        gpus(&self.include)
+    }
+}
+
+/// A name of a GPU, or a range of indices.
+#[derive(Clone, Debug)]
+pub(crate) struct GpuNames(Vec<GpuRef>);
+
+impl FromStr for GpuNames {
+    type Err = nvtopo::Error;
+
+    fn from_str(text: &str) -> nvtopo::Result<Self> {
+        GpuRef::parse_list(text).map(Self)
+    }
+}
+
+fn gpus(names: &[GpuNames]) -> Vec<GpuRef> {
+    names.iter().flat_map(|names| &names.0).cloned().collect()
+}
+
 /// What the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
 #[derive(Args, Debug)]
 pub(crate) struct NeedArgs {
     /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
     #[arg(long, value_name = "N")]
     pub(crate) cpus_per_gpu: Option<usize>,
-    /// So much memory for each GPU from the NUMA nodes beside it, such as 64GiB
+    /// So much memory for each GPU from the NUMA nodes beside it, such as 64G or 64GiB
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_per_gpu: Option<Bytes>,
     /// So many huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
@@ -48,7 +83,7 @@ pub(crate) struct NeedArgs {
     pub(crate) hugepages_per_gpu: Vec<HugePageNeed>,
     /// A NIC serves at most so many GPUs [default: as many as it has to where all GPUs use NICs]
     #[arg(long, value_name = "N")]
-    pub(crate) gpus_per_nic: Option<usize>,
+    pub(crate) gpus_per_nic: Option<NonZeroUsize>,
 }
 
 impl NeedArgs {

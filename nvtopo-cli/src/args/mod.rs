@@ -2,22 +2,26 @@
 
 mod binding;
 mod choice;
+mod format;
 mod input;
 mod registries;
+mod requirements;
 mod variables;
 
 pub(crate) use binding::{BindArgs, CpuArgs, RuleArgs};
 pub(crate) use choice::ChoiceArgs;
-pub(crate) use input::{InputArgs, OutputArgs, SourceArgs};
-pub(crate) use variables::with_variables;
+pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
+pub(crate) use requirements::check;
+pub(crate) use variables::{variable, with_variables};
 
 use clap::{Args, Parser, Subcommand};
+use input::{JsonArgs, picture};
 use nvtopo::RankOrder;
 use nvtopo::render::RENDERERS;
 use nvtopo::solve::mig::InstanceSize;
 use nvtopo::solve::{SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
-use registries::{launch_formats, objectives, plan_formats, policies};
+use registries::{launch_formats, objectives, place_formats, plan_formats, policies, selection_formats};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -27,24 +31,30 @@ Examples:
   nvtopo show --from preset:dgx-a100           what is a DGX A100?
   nvidia-smi topo -m | nvtopo place --gpus 4 --from -
   nvtopo place --mig 3g.40gb                   where should a new MIG instance lie?
-  nvtopo exec --gpus 4 -- ./job                choose 4 GPUs, bind, and become ./job
+  nvtopo exec --gpus 4 ./job                   choose 4 GPUs, bind, and become ./job
+  env $(nvtopo place --gpus 4 --format env) ./job        the same without binding
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
   nvtopo plan --format srun                    the same as an option of srun
-  torchrun --no-python nvtopo exec -- python train.py
-  nvtopo run --nproc-per-node 8 --label -- python train.py
+  torchrun --no-python nvtopo exec python train.py
+  nvtopo run --nproc-per-node 8 --label python train.py
 
-Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input.";
+Each option can be a variable: NVTOPO_ and its name, as in NVTOPO_CPUS_PER_GPU=8.
+
+Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input, 126 the command of exec or run cannot be
+run, 127 there is no such command.";
 
 /// The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
 #[derive(Debug, Parser)]
-#[command(name = "nvtopo", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "nvtopo", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) terminal: TerminalArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,8 +83,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// Draw the machine into this file, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw the machine into this file, as SVG; - prints the picture and nothing else
+    #[arg(long, value_name = "FILE", value_parser = picture())]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
@@ -117,6 +127,8 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = plan_formats(),
         long_help = launch_formats())]
     pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 #[derive(Args, Debug)]
@@ -126,7 +138,7 @@ pub(crate) struct PlaceArgs {
     pub(crate) gpus: Option<usize>,
     /// Where a new MIG instance should lie, by its profile (3g.40gb) or its number of compute slices (3): on which divided
     /// GPU and where on it, so that most of what may come next still fits
-    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "mix", "explain", "CpuArgs"])]
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "mix", "explain", "CpuArgs", "NeedArgs"])]
     pub(crate) mig: Option<InstanceSize>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,
@@ -136,7 +148,15 @@ pub(crate) struct PlaceArgs {
     #[arg(long)]
     pub(crate) explain: bool,
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) rates: RateArgs,
+    /// How to print the answer
+    #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = place_formats(),
+        long_help = selection_formats())]
+    pub(crate) format: String,
+    #[command(flatten)]
+    pub(crate) json: JsonArgs,
 }
 
 /// Chooses as many GPUs as the job has ranks, as `place` does, and deals them out so that the slowest groups of all
@@ -181,7 +201,9 @@ pub(crate) struct CpusArgs {
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
     #[command(flatten)]
-    pub(crate) input: InputArgs,
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// With --gpus, chooses GPUs and sets `CUDA_VISIBLE_DEVICES`; CPUs, memory and huge pages per GPU count then only, and
@@ -198,14 +220,15 @@ pub(crate) struct ExecArgs {
     #[arg(long, alias = "local_rank", value_name = "N")]
     pub(crate) local_rank: Option<usize>,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
 
 /// Starts the command once for each rank, bound as `exec` binds it. Each gets RANK, `LOCAL_RANK`, `WORLD_SIZE` and
 /// `LOCAL_WORLD_SIZE`, and `MASTER_ADDR` and `MASTER_PORT` where these are not set. With --gpus, the ranks share the chosen
 /// GPUs. Rank 0 reads the standard input where that is no terminal. INT, TERM, HUP, USR1 and USR2 are passed on to all
-/// ranks. When a rank fails the others get TERM, unless they were asked to end already, and KILL after the grace time.
+/// ranks. When a rank fails the others get TERM, unless they were asked to end already. What has not ended the grace time
+/// after a TERM, whoever sent it, gets KILL, as does what ranks started in turn and left behind in their process group.
 /// The exit code is that of the first rank that failed, 128 and the signal's number where a signal ended it.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
@@ -217,11 +240,11 @@ pub(crate) struct RunArgs {
     /// Begin each line that a rank prints with the rank, and keep lines whole
     #[arg(long)]
     pub(crate) label: bool,
-    /// How long the other ranks have to end, once one has failed, before they are killed
+    /// How long ranks have to end, once one has failed or TERM came, before they are killed
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) grace: u32,
     /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(trailing_var_arg = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
 }
 
@@ -253,8 +276,8 @@ pub(crate) struct SimulateArgs {
     /// What counts for the policy nvtopo, most important first; what is left open the defaults decide
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
-    /// Draw the result into this file, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw the result into this file, as SVG; - prints the picture and nothing else
+    #[arg(long, value_name = "FILE", value_parser = picture())]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,

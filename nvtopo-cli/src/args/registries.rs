@@ -1,6 +1,6 @@
 //! Help texts and names that follow from the registries of the core.
 
-use nvtopo::render::{LAUNCH_FORMATS, RENDERERS};
+use nvtopo::render::{LAUNCH_FORMATS, RENDERERS, SELECTION_FORMATS};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
 use nvtopo::solve::simulate::POLICIES;
@@ -37,6 +37,19 @@ pub(super) fn policies() -> String {
     let lines = POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name, policy.summary));
     format!(
         "Play against these policies only. There are, where no limit of the machine's size forbids it:\n{}",
+        lines.collect::<String>()
+    )
+}
+
+pub(super) fn place_formats() -> clap::builder::PossibleValuesParser {
+    let selections = SELECTION_FORMATS.iter().map(|format| format.name);
+    RENDERERS.iter().map(|render| render.name()).chain(selections).collect::<Vec<_>>().into()
+}
+
+pub(super) fn selection_formats() -> String {
+    let lines = SELECTION_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
+    format!(
+        "How to print the answer: for people, for programs, or the chosen GPUs alone:\n{}",
         lines.collect::<String>()
     )
 }

@@ -1,11 +1,18 @@
 //! Every option as a variable: `--cpus-per-gpu 8` is `NVTOPO_CPUS_PER_GPU=8`.
 
 use clap::builder::FalseyValueParser;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, Command, value_parser};
 
 /// Gives each option of each command its variable. One that is added to a command has one without being named here.
 pub(crate) fn with_variables(command: Command) -> Command {
-    command.mut_args(with_variable).mut_subcommands(with_variables)
+    // A subcommand may know more formats, and clap reads the variables for the command before it too: which formats there
+    // are is then checked when one is used.
+    let command = command.mut_arg("format", |format| format.value_parser(value_parser!(String)));
+    with_variables_each(command)
+}
+
+fn with_variables_each(command: Command) -> Command {
+    command.mut_args(with_variable).mut_subcommands(with_variables_each)
 }
 
 fn with_variable(arg: Arg) -> Arg {

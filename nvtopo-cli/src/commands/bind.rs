@@ -1,10 +1,10 @@
 //! What `exec` and `run` share: what a process gets, the variables that go with it, and what is said of it.
 
-use super::{open, request, rules};
+use super::{open_with, request, rules};
 use crate::args::{BindArgs, CpuArgs};
 use nvtopo::apply::{BindOptions, Bound, Threads, Trust, allowed_cpus, check_machine, environment};
 use nvtopo::solve::VisibleDevice;
-use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus};
+use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus, printable};
 use std::ffi::OsString;
 
 pub(super) type Variables = Vec<(&'static str, String)>;
@@ -19,22 +19,35 @@ pub(super) struct Ground {
     /// The GPUs of the job.
     pub(super) visible: VisibleGpus,
     rules: CpuRules,
+    /// Whether they are fewer than those that the process sees, so that the command must be told.
+    narrowed: bool,
     /// Where the GPUs were chosen, and what is to be said of that.
     chosen: Option<(Placement, Vec<String>)>,
 }
 
 impl Ground {
     pub(super) fn new(args: &BindArgs) -> Result<Self> {
-        let topology = open(&args.source)?;
+        let topology = open_with(&args.source, &args.rates)?;
         // Before anything is chosen: a wrong machine is the more useful complaint.
         check_machine(&topology, trust(args))?;
         let visible = VisibleGpus::from_environment(&topology, variable);
         let rules = rules(&args.rules, &topology, Some(allowed_cpus(args.rules.scope)?));
-        let ground = Self { topology, visible, rules, chosen: None };
+        let ground = Self { topology, visible, rules, narrowed: false, chosen: None };
+        let narrows = args.choice.only.is_some() || !args.choice.exclude.is_empty();
         match args.gpus {
             Some(count) => ground.choose(count, args),
+            None if narrows => ground.narrow(args),
             None => Ok(ground),
         }
+    }
+
+    /// The visible GPUs that may be used.
+    fn narrow(self, args: &BindArgs) -> Result<Self> {
+        let (only, exclude) = (args.choice.only(), args.choice.exclude());
+        let visible = self.visible.narrowed(&self.topology, only.as_deref(), &exclude)?;
+        // Names that CUDA needs are missed here, and not when a rank starts.
+        visible.cuda_environment(&self.topology)?;
+        Ok(Self { visible, narrowed: true, ..self })
     }
 
     /// As many GPUs as were asked for.
@@ -68,6 +81,10 @@ impl Ground {
             _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules),
         };
         let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
+        if self.narrowed {
+            variables.retain(|(name, _)| !name.starts_with("CUDA_"));
+            variables.extend(self.visible.cuda_environment(&self.topology).unwrap_or_default());
+        }
         if let Some((placement, remarks)) = &self.chosen {
             for remark in remarks {
                 if !part.remarks.contains(remark) {
@@ -100,6 +117,7 @@ pub(super) fn account(part: &Part, variables: &Variables, args: &BindArgs, comma
     lines.extend(variables.iter().map(|(name, value)| format!("{name}={value}")));
     let command: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     lines.push(format!("command: {}", command.join(" ")));
+    let lines: Vec<_> = lines.iter().map(|line| printable(line)).collect();
     lines.join("\n") + "\n"
 }
 

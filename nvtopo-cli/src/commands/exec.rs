@@ -2,12 +2,13 @@
 
 use super::bind::{Ground, Variables, account, done, options, variable};
 use crate::args::ExecArgs;
-use crate::report;
+use crate::failed::Failed;
+use crate::output::{remark, report};
+use nvtopo::LocalRank;
 use nvtopo::apply::{Scope, allowed_cpus, bind_part, hazards, scope_remark};
-use nvtopo::{Error, LocalRank, Result};
 use std::process::Command;
 
-pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
+pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failed> {
     let ground = Ground::new(&args.bind)?;
     let rank = match args.local_rank {
         Some(rank) => Some(LocalRank::named(rank, variable)),
@@ -15,23 +16,29 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
     };
     // A process that chooses GPUs gets all of them.
     let (part, variables) = ground.part(rank.filter(|_| args.bind.gpus.is_none()), &args.bind);
-    for remark in part.remarks.iter().chain(&hazards(variable)) {
-        report(remark);
-    }
+    // What all ranks of a job would say, the first one says.
+    let first = rank.is_none_or(|rank| rank.rank == 0);
+    let said = match rank.filter(|_| !first) {
+        Some(rank) => {
+            let zero = Some(LocalRank { rank: 0, ..rank }).filter(|_| args.bind.gpus.is_none());
+            ground.part(zero, &args.bind).0.remarks
+        }
+        None => Vec::new(),
+    };
+    let told = part.remarks.iter().filter(|text| !said.contains(text));
+    told.chain(hazards(variable).iter().filter(|_| first)).for_each(|text| remark(text));
     // A person who binds a command by hand meant it.
-    if rank.is_some() && args.bind.rules.scope == Scope::Affinity {
+    if rank.is_some() && first && args.bind.rules.scope == Scope::Affinity {
         let bound = scope_remark(&allowed_cpus(Scope::Affinity)?, &allowed_cpus(Scope::Cpuset)?);
-        if let Some(remark) = bound {
-            report(&remark);
+        if let Some(text) = bound {
+            remark(&text);
         }
     }
     if args.bind.dry_run {
         return Ok(account(&part, &variables, &args.bind, &args.command));
     }
     let bound = bind_part(&ground.topology, &part, options(&args.bind))?;
-    for warning in &bound.warnings {
-        report(warning);
-    }
+    bound.warnings.iter().for_each(|warning| remark(warning));
     if args.bind.report {
         report(&done(&bound, rank));
     }
@@ -39,12 +46,12 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String> {
 }
 
 /// Comes back only when it fails.
-fn become_command(args: &ExecArgs, variables: Variables) -> Error {
+fn become_command(args: &ExecArgs, variables: Variables) -> Failed {
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]).envs(variables);
     #[cfg(unix)]
     let error = std::os::unix::process::CommandExt::exec(&mut command);
     #[cfg(not(unix))]
     let error = std::io::Error::from(std::io::ErrorKind::Unsupported);
-    Error::cannot_run(&args.command[0], error)
+    Failed::to_run(&args.command[0], error)
 }

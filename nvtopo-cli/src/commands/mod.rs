@@ -16,42 +16,61 @@ pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 
 use crate::args::{
-    ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RuleArgs, ShowArgs, SourceArgs,
+    ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RateArgs, RuleArgs, ShowArgs,
+    SourceArgs,
 };
+use crate::output::is_quiet;
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
-use nvtopo::render::{Render, Style, by_name, svg};
+use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name, svg};
 use nvtopo::solve::HugePageNeed;
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::{
-    Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, share_cpus_by,
+    Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, save_file,
+    share_cpus_by,
 };
 use std::path::Path;
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
 fn style() -> Style {
     let choice = anstream::AutoStream::choice(&std::io::stdout());
-    Style { color: choice != anstream::ColorChoice::Never }
+    Style { color: choice != anstream::ColorChoice::Never, quiet: is_quiet() }
 }
 
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
-    let topology = open(&args.input.source)?;
+    let topology = open_with(&args.input.source, &args.input.rates)?;
     if let Some(path) = &args.plot {
-        write_picture(path, &svg::topology(&topology))?;
+        let picture = svg::topology(&topology);
+        if path == Path::new("-") {
+            return Ok(picture);
+        }
+        save_file(path, picture.as_bytes())?;
     }
     Ok(renderer(&args.input.output)?.topology(&topology, style()))
 }
 
 pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
-    let topology = open(&args.input.source)?;
+    let topology = open_with(&args.source, &args.rates)?;
+    let selection = SELECTION_FORMATS.iter().find(|format| format.name == args.format);
+    if let (Some(format), true) = (selection, args.mig.is_some() || args.explain) {
+        let what =
+            if args.explain { "--explain tells more than the GPUs" } else { "--mig chooses no whole GPU" };
+        return Err(Error::wrong_use(
+            format!("{what}, and --format {} names these only", format.name),
+            "leave one of them out",
+        ));
+    }
     if let Some(size) = args.mig {
         let placement = instance_request(size, &args.choice).solve(&topology)?;
-        return Ok(renderer(&args.input.output)?.instance(&topology, &placement, style()));
+        return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
     }
     let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &args.cpus);
     if let Some(here) = cpus_here(&topology)? {
         request = request.allowed_cpus(here);
     }
-    let renderer = renderer(&args.input.output)?;
+    if let Some(format) = selection {
+        return format.print(&request.solve(&topology)?);
+    }
+    let renderer = by_name(&args.format)?;
     if args.explain {
         return Ok(renderer.explanation(&request.explain(&topology)?, style()));
     }
@@ -59,11 +78,11 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
 }
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
-    let topology = open(&args.input.source)?;
+    let topology = open(&args.source)?;
     let here = check_machine(&topology, Trust::ThisMachine).is_ok();
     let allowed = here.then(|| allowed_cpus(args.rules.scope)).transpose()?;
     let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
-    Ok(renderer(&args.input.output)?.shares(&topology, &shares, style()))
+    Ok(renderer(&args.output)?.shares(&topology, &shares, style()))
 }
 
 pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
@@ -71,12 +90,13 @@ pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {
-    let topology = Topology::open(&source.from)?;
-    Ok(if source.reported { topology.with_reported_rates() } else { topology })
+    Topology::open(&source.from)
 }
 
-fn write_picture(path: &Path, picture: &str) -> Result<()> {
-    std::fs::write(path, picture).map_err(|error| Error::cannot_write(path, error))
+/// The topology with the rates that links are to count with.
+fn open_with(source: &SourceArgs, rates: &RateArgs) -> Result<Topology> {
+    let topology = open(source)?;
+    Ok(if rates.reported { topology.with_reported_rates() } else { topology })
 }
 
 fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {
@@ -85,13 +105,13 @@ fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {
 
 fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
     let mut request = Request::gpus(gpus)
-        .exclude(choice.exclude.iter().cloned())
-        .include(choice.include.iter().cloned())
+        .exclude(choice.exclude())
+        .include(choice.include())
         .require(choice.require.iter().copied())
         .prefer(choice.prefer.iter().copied())
         .reserved_cpus(cpus.reserve.clone().unwrap_or_default());
-    if let Some(only) = &choice.only {
-        request = request.only(only.iter().cloned());
+    if let Some(only) = choice.only() {
+        request = request.only(only);
     }
     if let Some(objectives) = &choice.objective {
         request = request.objectives(objectives.iter().cloned());
@@ -103,7 +123,7 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
         request = request.cpus_per_gpu(cpus);
     }
     if let Some(gpus) = choice.needs.gpus_per_nic {
-        request = request.gpus_per_nic(gpus);
+        request = request.gpus_per_nic(gpus.get());
     }
     if let Some(Bytes(bytes)) = choice.needs.memory_per_gpu {
         request = request.memory_per_gpu(bytes);
@@ -115,9 +135,9 @@ fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
 }
 
 fn instance_request(size: InstanceSize, choice: &ChoiceArgs) -> InstanceRequest {
-    let request = InstanceRequest::new(size).exclude(choice.exclude.iter().cloned());
-    match &choice.only {
-        Some(only) => request.only(only.iter().cloned()),
+    let request = InstanceRequest::new(size).exclude(choice.exclude());
+    match choice.only() {
+        Some(only) => request.only(only),
         None => request,
     }
 }

@@ -2,9 +2,10 @@
 
 use super::bind::{Ground, Variables, account, variable};
 use crate::args::RunArgs;
-use crate::report;
+use crate::failed::Failed;
+use crate::output::remark;
 use nvtopo::apply::hazards;
-use nvtopo::{Error, LocalRank, Part, Result};
+use nvtopo::{LocalRank, Part};
 use std::net::TcpListener;
 
 /// What tells the ranks apart. Another launcher's values would make all of them the same rank.
@@ -18,22 +19,22 @@ struct Rank {
 }
 
 /// What is to be printed, and the exit code.
-pub(crate) fn run(args: &RunArgs) -> Result<(String, u8)> {
+pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
     let ground = Ground::new(&args.bind)?;
     let size = args.nproc_per_node.unwrap_or(ground.visible.devices.len().max(1));
     // Complains of a number that no plan can be made for.
     ground.plan(size)?;
-    let meeting_point = meeting_point().map_err(|error| Error::cannot_run(&args.command[0], error))?;
+    let meeting_point = meeting_point().map_err(|error| Failed::to_run(&args.command[0], error))?;
     let ranks: Vec<Rank> = (0..size).map(|rank| prepare(rank, size, &ground, &meeting_point, args)).collect();
     let mut remarks = hazards(variable);
     remarks.extend(foreign_rank());
-    for remark in ranks.iter().flat_map(|rank| &rank.part.remarks) {
-        if !remarks.contains(remark) {
-            remarks.push(remark.clone());
+    for text in ranks.iter().flat_map(|rank| &rank.part.remarks) {
+        if !remarks.contains(text) {
+            remarks.push(text.clone());
         }
     }
-    for remark in &remarks {
-        report(remark);
+    for text in &remarks {
+        remark(text);
     }
     if args.bind.dry_run {
         let told = |rank: &Rank| {
@@ -76,20 +77,25 @@ fn foreign_rank() -> Option<String> {
 }
 
 #[cfg(unix)]
-fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8> {
+fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failed> {
     use super::bind::{done, options};
     use crate::launch::{Launch, Process};
+    use crate::output::report;
     use nvtopo::apply::bind_part;
     use std::process::Command;
+    use std::sync::mpsc::channel;
 
+    let size = ranks.len();
+    let (warned, warnings) = channel();
     let process = |Rank { number, part, variables }| {
         let mut command = Command::new(&args.command[0]);
         command.args(&args.command[1..]).envs(variables);
         let (topology, options, told) = (ground.topology.clone(), options(&args.bind), args.bind.report);
+        let warned = warned.clone();
         let bind = move || {
             let bound = bind_part(&topology, &part, options)?;
             for warning in &bound.warnings {
-                report(&format!("rank {}: {warning}", number.rank));
+                let _ = warned.send((number.rank, warning.clone()));
             }
             if told {
                 report(&done(&bound, Some(number)));
@@ -99,10 +105,31 @@ fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8> {
         Process { command, before: Box::new(bind) }
     };
     let launch = Launch { label: args.label, grace: std::time::Duration::from_secs(args.grace.into()) };
-    launch.run(ranks.into_iter().map(process).collect())
+    let tell = || by_ranks(warnings.try_iter(), size).iter().for_each(|warning| remark(warning));
+    launch.run(ranks.into_iter().map(process).collect(), tell)
+}
+
+/// The warnings of all ranks, each once, with the ranks that it is of where these are not all.
+#[cfg(unix)]
+fn by_ranks(warnings: impl Iterator<Item = (usize, String)>, size: usize) -> Vec<String> {
+    let mut found: Vec<(String, nvtopo::CpuSet, usize)> = Vec::new();
+    for (rank, text) in warnings {
+        let place = found.iter().position(|(other, ..)| *other == text).unwrap_or_else(|| {
+            found.push((text, nvtopo::CpuSet::new(), 0));
+            found.len() - 1
+        });
+        found[place].1.insert(rank as u32);
+        found[place].2 += 1;
+    }
+    let told = |(text, ranks, count): (String, nvtopo::CpuSet, usize)| match count {
+        all if all == size => text,
+        1 => format!("rank {ranks}: {text}"),
+        _ => format!("ranks {ranks}: {text}"),
+    };
+    found.into_iter().map(told).collect()
 }
 
 #[cfg(not(unix))]
-fn start(_ground: &Ground, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8> {
-    Err(Error::cannot_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
+fn start(_ground: &Ground, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failed> {
+    Err(Failed::to_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
 }

@@ -1,19 +1,21 @@
 //! `nvtopo simulate`: jobs played on a machine, with a bar that shows how far it is.
 
-use super::{open, renderer, style, write_picture};
+use super::{open_with, renderer, style};
 use crate::args::SimulateArgs;
+use crate::output::is_quiet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nvtopo::Result;
 use nvtopo::render::svg;
 use nvtopo::solve::SizeMix;
 use nvtopo::solve::simulate::{self, Options, Stream, Workload, capacity};
+use nvtopo::{Result, save_file};
+use std::path::Path;
 
 /// The offered load where nothing else says it.
 const LOAD: f64 = 0.9;
 
 pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     let renderer = renderer(&args.input.output)?;
-    let topology = open(&args.input.source)?;
+    let topology = open_with(&args.input.source, &args.input.rates)?;
     let gpus = capacity(&topology);
     let workload = workload(args, gpus)?;
     let mut options = Options { policies: args.policy.clone(), seed: args.seed, ..Options::default() };
@@ -21,7 +23,8 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
         options.objectives.clone_from(objectives);
     }
     // Hidden where standard error is no terminal.
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let target = if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %") {
         bar.set_style(style);
     }
@@ -32,7 +35,11 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     bar.finish_and_clear();
     let report = report?;
     if let Some(path) = &args.plot {
-        write_picture(path, &svg::simulation(&report))?;
+        let picture = svg::simulation(&report);
+        if path == Path::new("-") {
+            return Ok(picture);
+        }
+        save_file(path, picture.as_bytes())?;
     }
     Ok(renderer.simulation(&report, style()))
 }

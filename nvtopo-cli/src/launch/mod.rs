@@ -1,24 +1,22 @@
 //! Starts processes, passes signals on to them, and ends all when one fails. What they are and where they run is decided
 //! before.
 
+mod children;
+mod job;
 mod label;
 mod signals;
 
+use crate::failed::Failed;
+use job::Job;
+use nvtopo::Result;
 use nvtopo::apply::end_with_parent;
-use nvtopo::{Error, Result};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, WaitStatus};
 use std::io::{self, IsTerminal, stderr, stdin, stdout};
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
-
-/// How often it is looked whether something is left of a group, while it is being ended.
-const LOOK: Duration = Duration::from_millis(20);
-
-/// How long output is waited for that a process left behind might still write.
-const LAST_OUTPUT: Duration = Duration::from_secs(2);
+use std::time::Duration;
 
 /// One process to start.
 pub(crate) struct Process {
@@ -31,15 +29,18 @@ pub(crate) struct Process {
 pub(crate) struct Launch {
     /// Whether lines begin with the rank.
     pub(crate) label: bool,
-    /// How long the others have once one has failed.
+    /// How long processes have to end, once one has failed or all were asked to.
     pub(crate) grace: Duration,
 }
 
+/// An event that a job takes in.
 enum Event {
-    /// With its exit code.
-    Ended(u8),
-    /// One of the streams that get labels.
-    Closed,
+    /// A child has ended: a process of the job, or one that it left behind.
+    Ended(Pid, WaitStatus),
+    /// No child is left, nor anything that one started.
+    NoneLeft,
+    /// One of the streams that get labels has ended, or cannot be written on.
+    Closed(io::Result<()>),
     Signal(Signal),
 }
 
@@ -47,34 +48,49 @@ impl Launch {
     /// Runs all until they have ended, and gives the exit code of the first that failed, or 0.
     ///
     /// Errors where one cannot be started; those that were started are then killed.
-    pub(crate) fn run(&self, processes: Vec<Process>) -> Result<u8> {
+    pub(crate) fn run(&self, processes: Vec<Process>, started: impl FnOnce()) -> Result<u8, Failed> {
         let (events, received) = channel();
+        let (holding, held) = channel();
+        children::adopt();
+        let mut job = Job::new(self.grace, holding);
         if let Some(first) = processes.first() {
             let program = first.command.get_program();
-            signals::watch(&events).map_err(|error| Error::cannot_run(program, error))?;
+            signals::watch(&events).map_err(|error| Failed::to_run(program, error))?;
         }
+        let program = processes.first().map(|first| first.command.get_program().to_owned());
         let width = processes.len().saturating_sub(1).to_string().len();
-        let streams = if self.label { 2 * processes.len() } else { 0 };
-        let mut job =
-            Job { groups: Vec::new(), running: 0, streams, failed: None, asked: false, deadline: None };
+        let held = std::sync::Arc::new(std::sync::Mutex::new(held));
         for (rank, process) in processes.into_iter().enumerate() {
             let label = self.label.then(|| format!("{rank:>width$}: "));
-            match start(rank, process, label, events.clone()) {
-                Ok(group) => job.groups.push(group),
-                Err(error) => {
-                    job.signal(Signal::KILL);
-                    return Err(error);
+            match start(rank, process, label, events.clone(), held.clone()) {
+                Ok(group) => job.add(group, if self.label { 2 } else { 0 }),
+                Err(failed) => {
+                    job.kill();
+                    return Err(failed);
                 }
             }
         }
-        job.running = job.groups.len();
-        job.supervise(&received, self.grace);
-        Ok(job.failed.unwrap_or(0))
+        // Not before all have been started: a start that fails takes its own child back.
+        if let Err(error) = children::watch(&events) {
+            job.kill();
+            return Err(Failed::to_run(&program.unwrap_or_default(), error));
+        }
+        started();
+        Ok(job.supervise(&received))
     }
 }
 
+/// Keeps a thread until the job lets all go.
+type Held = std::sync::Arc<std::sync::Mutex<Receiver<()>>>;
+
 /// Starts one in a thread of its own, which must live as long as the process does: the kernel kills the process with it.
-fn start(rank: usize, process: Process, label: Option<String>, events: Sender<Event>) -> Result<Pid> {
+fn start(
+    rank: usize,
+    process: Process,
+    label: Option<String>,
+    events: Sender<Event>,
+    held: Held,
+) -> Result<Pid, Failed> {
     let Process { mut command, before } = process;
     // A group of its own, so that signals reach also what it starts in turn, and a terminal's interrupt comes once.
     command.process_group(0);
@@ -88,127 +104,52 @@ fn start(rank: usize, process: Process, label: Option<String>, events: Sender<Ev
     let program = command.get_program().to_owned();
     let (started, answer) = channel();
     let thread = move || {
-        let child = before()
-            .and_then(|()| command.spawn().map_err(|error| Error::cannot_run(command.get_program(), error)));
-        let mut child = match child {
-            Ok(child) => child,
-            Err(error) => {
-                let _ = started.send(Err(error));
-                return;
-            }
-        };
-        if let Some(label) = label {
-            label_output(&mut child, &label, &events);
+        let child =
+            before().map_err(Failed::from).and_then(|()| spawn(&mut command, label.as_deref(), &events));
+        let running = child.is_ok();
+        let _ = started.send(child);
+        if running {
+            // An error says that the job has let go.
+            let _ = held.lock().map(|held| held.recv());
         }
-        let _ = started.send(Ok(Pid::from_child(&child)));
-        let code = child.wait().map_or(u8::MAX, exit_code);
-        let _ = events.send(Event::Ended(code));
     };
-    thread::Builder::new().spawn(thread).map_err(|error| Error::cannot_run(&program, error))?;
-    answer.recv().unwrap_or_else(|_| Err(Error::cannot_run(&program, io::Error::other("its thread died"))))
+    thread::Builder::new().spawn(thread).map_err(|error| Failed::to_run(&program, error))?;
+    answer.recv().unwrap_or_else(|_| Err(Failed::to_run(&program, io::Error::other("its thread died"))))
 }
 
-/// 128 and the number of the signal that ended it, as shells have it.
-fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+fn spawn(command: &mut Command, label: Option<&str>, events: &Sender<Event>) -> Result<Pid, Failed> {
+    let mut child = command.spawn().map_err(|error| Failed::to_run(command.get_program(), error))?;
+    if let Some(label) = label
+        && let Err(error) = label_output(&mut child, label, events)
+    {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(Failed::to_run(command.get_program(), error));
+    }
+    // It is waited for with all other children.
+    Ok(Pid::from_child(&child))
 }
 
-fn label_output(child: &mut Child, label: &str, events: &Sender<Event>) {
+fn label_output(child: &mut Child, label: &str, events: &Sender<Event>) -> io::Result<()> {
     if let Some(stream) = child.stdout.take() {
-        copy(stream, stdout(), label, events);
+        copy(stream, stdout(), label, events)?;
     }
     if let Some(stream) = child.stderr.take() {
-        copy(stream, stderr(), label, events);
+        copy(stream, stderr(), label, events)?;
     }
+    Ok(())
 }
 
 fn copy(
-    from: impl std::io::Read + Send + 'static,
-    to: impl std::io::Write + Send + 'static,
+    from: impl io::Read + Send + 'static,
+    to: impl io::Write + Send + 'static,
     label: &str,
     events: &Sender<Event>,
-) {
+) -> io::Result<()> {
     let (label, events) = (label.to_owned(), events.clone());
-    thread::spawn(move || {
+    let thread = move || {
         // A reader that wants no more is passed on to the rank: its pipe closes.
-        let _ = label::copy_lines(from, to, &label);
-        let _ = events.send(Event::Closed);
-    });
-}
-
-/// What runs, and how it goes.
-struct Job {
-    /// The group of each process.
-    groups: Vec<Pid>,
-    /// How many processes have not ended.
-    running: usize,
-    /// How many streams that get labels are open.
-    streams: usize,
-    /// The exit code of the first that failed.
-    failed: Option<u8>,
-    /// Whether all were asked to end, by a signal that was passed on.
-    asked: bool,
-    /// When what still runs is killed.
-    deadline: Option<Instant>,
-}
-
-impl Job {
-    fn supervise(&mut self, events: &Receiver<Event>, grace: Duration) {
-        while self.running > 0 || self.failed.is_some() && self.is_something_left() {
-            if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                self.deadline = None;
-                self.signal(Signal::KILL);
-                if self.running == 0 {
-                    break;
-                }
-            }
-            self.next(events, LOOK, grace);
-        }
-        let end = Instant::now() + LAST_OUTPUT;
-        while self.streams > 0 && Instant::now() < end {
-            self.next(events, LOOK, grace);
-        }
-    }
-
-    /// Takes the next event in, if one comes in time.
-    fn next(&mut self, events: &Receiver<Event>, within: Duration, grace: Duration) {
-        // Nothing but an event changes anything as long as none has failed.
-        let event = if self.failed.is_none() && self.running > 0 {
-            events.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            events.recv_timeout(within)
-        };
-        match event {
-            Ok(Event::Ended(code)) => {
-                self.running -= 1;
-                if code != 0 && self.failed.is_none() {
-                    self.failed = Some(code);
-                    self.deadline = Some(Instant::now() + grace);
-                    // Twice would disturb those that save their state.
-                    if !self.asked {
-                        self.signal(Signal::TERM);
-                    }
-                }
-            }
-            Ok(Event::Closed) => self.streams -= 1,
-            Ok(Event::Signal(signal)) => {
-                self.asked |= matches!(signal, Signal::TERM | Signal::INT | Signal::HUP);
-                self.signal(signal);
-            }
-            Err(_) => {}
-        }
-    }
-
-    /// To all that is left of all groups.
-    fn signal(&self, signal: Signal) {
-        for group in &self.groups {
-            // One that has ended already needs none.
-            let _ = kill_process_group(*group, signal);
-        }
-    }
-
-    fn is_something_left(&self) -> bool {
-        self.groups.iter().any(|group| test_kill_process_group(*group).is_ok())
-    }
+        let _ = events.send(Event::Closed(label::copy_lines(from, to, &label)));
+    };
+    thread::Builder::new().spawn(thread).map(drop)
 }

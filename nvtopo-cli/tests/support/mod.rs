@@ -9,7 +9,19 @@ pub(crate) fn nvtopo(arguments: &[&str]) -> Output {
 }
 
 pub(crate) fn run(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopo"));
+    run_after(&[], arguments, input, environment)
+}
+
+/// As [`run`], started by another command such as `taskset`.
+pub(crate) fn run_after(
+    before: &[&str],
+    arguments: &[&str],
+    input: &str,
+    environment: &[(&str, &str)],
+) -> Output {
+    let words = [before, &[env!("CARGO_BIN_EXE_nvtopo")]].concat();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
     for variable in
         ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "SLURM_LOCALID"]
     {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::merge::merge;
+use crate::model::texts::make_printable;
 use crate::model::{
     Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Solved, Topology,
 };
@@ -70,6 +71,7 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
 }
 
 fn freeze(mut fragment: Fragment) -> Result<Topology> {
+    make_printable(&mut fragment);
     let devices = check(&fragment)?;
     let count = fragment.nodes.len();
     fragment.paths.sort_by_key(|path| (path.a, path.b));

@@ -17,6 +17,7 @@ mod p2p;
 mod pci;
 pub mod rates;
 mod share;
+mod texts;
 pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;

@@ -3,6 +3,7 @@
 mod json;
 mod launch;
 mod places;
+mod selection;
 pub mod svg;
 #[cfg(feature = "text")]
 mod text;
@@ -14,12 +15,15 @@ use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 pub use launch::{LAUNCH_FORMATS, LaunchFormat, launch_format};
+pub use selection::{SELECTION_FORMATS, SelectionFormat, selection_format};
 
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// Whether to colour with ANSI codes. Formats for programs ignore it.
     pub color: bool,
+    /// Whether to leave out notes and remarks. Formats for programs ignore it.
+    pub quiet: bool,
 }
 
 /// An output format. Each answer ends with a line break.

@@ -3,7 +3,7 @@
 use super::visible::VisibleDevice;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Gpu, GpuInstance, Topology};
+use crate::model::{Gpu, GpuInstance, MAX_DEVICES, Topology};
 use std::fmt;
 use std::str::FromStr;
 
@@ -44,21 +44,37 @@ impl FromStr for GpuRef {
 
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
-        let number = text.strip_prefix("GPU").unwrap_or(text);
-        if let Ok(index) = number.parse() {
+        if let Some(index) = index(text) {
             return Ok(Self::Index(index));
         }
-        if text.starts_with("GPU-") {
-            return Ok(Self::Uuid(text.to_owned()));
-        }
-        if text.starts_with("MIG-") {
-            return Ok(Self::Instance(text.to_owned()));
+        // Names are the same in any case, as for CUDA.
+        match text.split_at_checked(4) {
+            Some((start, rest)) if start.eq_ignore_ascii_case("GPU-") => {
+                return Ok(Self::Uuid(format!("GPU-{rest}")));
+            }
+            Some((start, rest)) if start.eq_ignore_ascii_case("MIG-") => {
+                let rest = match rest.split_at_checked(4) {
+                    Some((gpu, rest)) if gpu.eq_ignore_ascii_case("GPU-") => format!("GPU-{rest}"),
+                    _ => rest.to_owned(),
+                };
+                return Ok(Self::Instance(format!("MIG-{rest}")));
+            }
+            _ => {}
         }
         text.parse().map(Self::Address).map_err(|_| {
             Error::request(format!("'{text}' names no device"))
-                .help("give an index (3 or GPU3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
+                .help("give an index (3 or GPU3), a range of them (0-3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
         })
     }
+}
+
+/// The index in `3`, `GPU3` or `gpu3`.
+fn index(name: &str) -> Option<u32> {
+    let number = match name.split_at_checked(3) {
+        Some((start, number)) if start.eq_ignore_ascii_case("GPU") => number,
+        _ => name,
+    };
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
 }
 
 impl fmt::Display for GpuRef {
@@ -72,6 +88,41 @@ impl fmt::Display for GpuRef {
 }
 
 impl GpuRef {
+    /// Several GPUs by a list of their names, in which indices may be ranges.
+    ///
+    /// ```
+    /// use nvtopo::GpuRef;
+    ///
+    /// let list = GpuRef::parse_list("gpu0,4-6")?;
+    /// assert_eq!(list, [0, 4, 5, 6].map(GpuRef::Index));
+    /// assert_eq!(GpuRef::parse_list("GPU0-GPU3")?.len(), 4);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
+        let mut gpus = Vec::new();
+        for name in text.split(',') {
+            let ends = name.split_once('-');
+            match ends.and_then(|(first, last)| Some((index(first.trim())?, index(last.trim())?))) {
+                Some((first, last)) => {
+                    let count = last.checked_sub(first).map(|more| more as usize + 1);
+                    match count {
+                        Some(count) if count <= MAX_DEVICES => gpus.extend((first..=last).map(Self::Index)),
+                        Some(_) => {
+                            let message = format!("'{name}' names more than {MAX_DEVICES} GPUs");
+                            return Err(Error::request(message));
+                        }
+                        None => {
+                            let message = format!("the range '{name}' ends before it begins");
+                            return Err(Error::request(message));
+                        }
+                    }
+                }
+                None => gpus.push(name.parse()?),
+            }
+        }
+        Ok(gpus)
+    }
+
     /// The position of the GPU in [`Topology::gpus`].
     pub fn resolve(&self, topology: &Topology) -> Result<usize> {
         let by = |names: &dyn Fn(&Gpu) -> bool| {

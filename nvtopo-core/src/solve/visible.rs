@@ -99,16 +99,77 @@ impl VisibleGpus {
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance is among them, for a job
     /// gets whole GPUs, and where the topology cannot tell what is visible.
     pub fn whole_gpus(&self, topology: &Topology) -> Result<Vec<GpuRef>> {
-        if self.unresolved {
-            let why = self.remarks.join("; ");
-            return Err(Error::request(format!("which GPUs are visible is unknown: {why}")));
-        }
+        self.check_resolved()?;
         if self.devices.iter().any(|device| device.instance.is_some()) {
             let message = "CUDA_VISIBLE_DEVICES names MIG instances, and whole GPUs were asked for";
             return Err(Error::request(message).help("unset it, or ask for no number of GPUs"));
         }
         let gpu = |position: usize| topology.gpus().nth(position).map(|gpu| GpuRef::Index(gpu.index));
         Ok(self.positions().into_iter().filter_map(gpu).collect())
+    }
+
+    /// Those of the devices that are on GPUs which may be used: among `only`, where that is given, and none of `exclude`.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where `only` names a GPU that is not visible or it is
+    /// unknown which are, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none is left.
+    ///
+    /// ```
+    /// use nvtopo::{CudaOrder, GpuRef, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let visible = VisibleGpus::resolve(&dgx, Some("3,1,2"), CudaOrder::PciBusId);
+    /// assert_eq!(visible.narrowed(&dgx, None, &[GpuRef::Index(1)])?.positions(), [3, 2]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn narrowed(&self, topology: &Topology, only: Option<&[GpuRef]>, exclude: &[GpuRef]) -> Result<Self> {
+        self.check_resolved()?;
+        let positions =
+            |gpus: &[GpuRef]| gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<Vec<usize>>>();
+        let (only, exclude) = (only.map(positions).transpose()?, positions(exclude)?);
+        let seen = self.positions();
+        if let Some(hidden) = only.iter().flatten().find(|gpu| !seen.contains(gpu)) {
+            let names: Vec<String> = seen.iter().map(|gpu| topology.device_name(*gpu)).collect();
+            let error =
+                Error::request(format!("{} is not visible to this process", topology.device_name(*hidden)));
+            return Err(if names.is_empty() {
+                error.help("no GPU is")
+            } else {
+                error.help(format!("visible are {}", names.join(", ")))
+            });
+        }
+        let stays = |device: &&VisibleDevice| {
+            only.as_ref().is_none_or(|only| only.contains(&device.gpu)) && !exclude.contains(&device.gpu)
+        };
+        let devices: Vec<VisibleDevice> = self.devices.iter().filter(stays).copied().collect();
+        if devices.is_empty() && !self.devices.is_empty() {
+            return Err(Error::unsatisfiable("none of the visible GPUs may be used: all are excluded"));
+        }
+        Ok(Self { devices, ..self.clone() })
+    }
+
+    /// The variables that show a process these devices in this order.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance has no known name.
+    pub fn cuda_environment(&self, topology: &Topology) -> Result<Vec<(&'static str, String)>> {
+        if self.devices.iter().all(|device| device.instance.is_none()) {
+            return Ok(super::placement::cuda_environment(topology, &self.positions()));
+        }
+        let name = |device: &VisibleDevice| match device.instance {
+            Some(id) => topology.gpu_instances(device.gpu).find(|(other, _)| *other == id)?.1.uuid.clone(),
+            None => Some(topology.gpus().nth(device.gpu)?.uuid?.to_string()),
+        };
+        let names: Option<Vec<String>> = self.devices.iter().map(name).collect();
+        let names =
+            names.ok_or_else(|| Error::request("a visible MIG instance has no known UUID to name it by"))?;
+        Ok(vec![("CUDA_VISIBLE_DEVICES", names.join(","))])
+    }
+
+    fn check_resolved(&self) -> Result<()> {
+        if self.unresolved {
+            let why = self.remarks.join("; ");
+            return Err(Error::request(format!("which GPUs are visible is unknown: {why}")));
+        }
+        Ok(())
     }
 
     /// Reads a list as far as CUDA does.

@@ -3,6 +3,7 @@
 use super::{Style, bold, dim, head, lines, path_cell, table};
 use crate::cpuset::NodeSet;
 use crate::model::Topology;
+use crate::printable::printable;
 use crate::solve::mig::InstancePlacement;
 use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Score, Shares};
 use crate::source::PRESETS;
@@ -167,5 +168,7 @@ fn or_unknown(text: String) -> String {
 }
 
 fn remarks(remarks: &[String], style: Style) -> String {
-    remarks.iter().map(|remark| dim(&format!("note · {remark}"), style) + "\n").collect()
+    let told = remarks.iter().filter(|_| !style.quiet);
+    // A remark may echo a variable of the environment.
+    told.map(|remark| dim(&printable(&format!("note · {remark}")), style) + "\n").collect()
 }

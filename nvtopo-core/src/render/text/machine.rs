@@ -22,7 +22,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
         out += "\n";
         out += &matrix(topology, style);
     }
-    if !topology.notes().is_empty() {
+    if !topology.notes().is_empty() && !style.quiet {
         out += "\n";
         for note in topology.notes() {
             let _ = writeln!(out, "{}", dim(&format!("note · {note}"), style));

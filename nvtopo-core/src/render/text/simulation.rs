@@ -43,7 +43,7 @@ pub(super) fn simulation(report: &Report, style: Style) -> String {
     let explained = "GB/s: ring bandwidth of an accepted job with several GPUs, one direction, on average; of best: as a part of \
                      the most that its size can have, then by size; NVLink: jobs whose rings use nothing else";
     out += &(dim(explained, style) + "\n");
-    if report.left_out > 0 {
+    if report.left_out > 0 && !style.quiet {
         let left_out =
             format!("note · {} rows of the trace ask for less than a GPU or never ended", report.left_out);
         out += &(dim(&left_out, style) + "\n");

@@ -1,7 +1,9 @@
 //! The layout of the text: what is large goes on lines of its own, what is small stays on one.
 
+use crate::printable::is_obeyed;
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
+use std::fmt::Write as _;
 use std::io::{Result, Write};
 
 /// The JSON text of a document: down to each node, link and row on its own line, and what is inside these on
@@ -13,7 +15,20 @@ pub(crate) fn to_text(document: &impl Serialize) -> String {
     let written = document.serialize(&mut serializer);
     debug_assert!(written.is_ok());
     bytes.push(b'\n');
-    String::from_utf8_lossy(&bytes).into_owned()
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    // JSON escapes C0 only. What else a terminal obeys can stand inside of strings only, where it may be escaped as well.
+    if !text.contains(|c| is_obeyed(c) && c != '\n') {
+        return text;
+    }
+    let mut safe = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if is_obeyed(c) && c != '\n' {
+            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+        } else {
+            safe.push(c);
+        }
+    }
+    safe
 }
 
 /// How deep things get lines of their own: the document and its lists.

@@ -4,9 +4,10 @@ use super::super::Locator;
 use super::super::live::{Live, joined};
 use super::super::nvml::Asked;
 use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
-use super::{archive, redact, save, trim};
+use super::{archive, redact, trim};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
+use crate::save::save_file;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -104,7 +105,7 @@ impl Snapshot {
     /// complete.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<u64> {
         let bytes = self.to_bytes()?;
-        save::save(path.as_ref(), &bytes)?;
+        save_file(path, &bytes)?;
         Ok(bytes.len() as u64)
     }
 

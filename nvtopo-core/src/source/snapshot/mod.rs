@@ -14,8 +14,6 @@ mod enabled;
 #[cfg(feature = "snapshot")]
 mod redact;
 #[cfg(feature = "snapshot")]
-mod save;
-#[cfg(feature = "snapshot")]
 mod trim;
 
 use super::{Input, Source};

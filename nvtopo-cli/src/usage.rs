@@ -1,0 +1,68 @@
+//! Wrong usage, told in the style of all other errors: one line, with what to do.
+
+use crate::args::variable;
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use std::ffi::OsString;
+
+/// What was wrong with the arguments, in one line.
+pub(crate) fn complaint(error: &Error, command: &clap::Command, arguments: &[OsString]) -> String {
+    let rendered = error.render().to_string();
+    let mut parts: Vec<String> = Vec::new();
+    let mut advice: Vec<String> = Vec::new();
+    for line in rendered.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        match line.strip_prefix("tip: ") {
+            Some(tip) => advice.push(tip.to_owned()),
+            None => parts.push(line.strip_prefix("error: ").unwrap_or(line).to_owned()),
+        }
+    }
+    let (name, subcommand) = asked(command, arguments);
+    advice.extend(by_variables(error, subcommand, arguments));
+    let message = parts.join(" ");
+    // What the value's own reader advises is more than the help tells.
+    if !message.ends_with(')') {
+        advice.push(format!("{name} --help tells more"));
+    }
+    if advice.is_empty() { message } else { format!("{message} ({})", advice.join("; ")) }
+}
+
+/// The subcommand that the arguments name, as a person types it.
+fn asked<'a>(command: &'a clap::Command, arguments: &[OsString]) -> (String, &'a clap::Command) {
+    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
+    match words.find_map(|word| command.find_subcommand(word)) {
+        Some(subcommand) => (format!("nvtopo {}", subcommand.get_name()), subcommand),
+        None => ("nvtopo".to_owned(), command),
+    }
+}
+
+/// The variables that gave the options which the error is about, where the command line does not.
+fn by_variables(error: &Error, command: &clap::Command, arguments: &[OsString]) -> Option<String> {
+    if error.kind() == ErrorKind::UnknownArgument {
+        return None;
+    }
+    let words =
+        [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().flat_map(|kind| match error.get(kind) {
+            Some(ContextValue::String(word)) => vec![word.clone()],
+            Some(ContextValue::Strings(words)) => words.clone(),
+            _ => Vec::new(),
+        });
+    let typed = |long: &str| {
+        let is_it =
+            |word: &str| word.strip_prefix("--").is_some_and(|word| word.split('=').next() == Some(long));
+        arguments.iter().filter_map(|word| word.to_str()).any(is_it)
+    };
+    let mut set = Vec::new();
+    for word in words {
+        let Some(long) = word.strip_prefix("--").and_then(|word| word.split([' ', '=']).next()) else {
+            continue;
+        };
+        let arg = command.get_arguments().find(|arg| arg.get_long() == Some(long));
+        let Some(name) = arg.and_then(variable).filter(|_| !typed(long)) else { continue };
+        if std::env::var_os(&name).is_some() {
+            set.push(format!("--{long} is set by the variable {name}"));
+        }
+    }
+    (!set.is_empty()).then(|| set.join(", "))
+}

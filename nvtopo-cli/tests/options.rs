@@ -1,0 +1,375 @@
+//! Every option of every command: it changes something or is refused, and its variable does the same.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::path::PathBuf;
+use std::process::Output;
+use support::{machine, run_after, text};
+
+/// How an option is tried. The command is run with it, without it, and with its variable.
+#[derive(Default)]
+struct Trial {
+    /// Before the command, such as taskset.
+    before: Vec<String>,
+    /// Behind the subcommand in all runs.
+    base: Vec<String>,
+    /// The value, for an option that has one.
+    value: Option<String>,
+    /// At the end of all runs: what exec and run start.
+    rest: Vec<String>,
+    input: String,
+}
+
+/// Links that report other rates than their generation's, and what makes a note.
+const REPORTED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"nvml","nvlink_known":true,"nodes":[
+    {"machine":{}},{"gpu":{"parent":0,"index":0}},{"gpu":{"parent":0,"index":1}}],"links":[{"between":[1,2],
+    "kind":"nvlink","lanes":1,"rate":{"mb_per_s":25000,"basis":"nominal"},"reported_mb_per_s":26562}],
+    "notes":[{"kind":"unknown","text":"something"}]}}"#;
+
+/// Options that have nothing to change in some commands. `--color` and `--quiet` are taken by all, as people type them.
+const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
+    // These print no colours.
+    ("exec", "color"),
+    ("run", "color"),
+    ("snapshot", "color"),
+    // There are no remarks on these.
+    ("presets", "quiet"),
+    ("ranks", "quiet"),
+];
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// A file with a trace of jobs, of which one asks for nothing.
+fn trace() -> String {
+    let file: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "options-trace.csv"].iter().collect();
+    std::fs::write(&file, "arrival,service,num_gpu\n0,2,2\n1,2,8\n2,1,3\n2,1,2\n3,4,0\n").unwrap();
+    file.display().to_string()
+}
+
+/// This machine with two GPUs added, as JSON that is taken for live, and a command that narrows the CPUs to one of several.
+fn live_with_gpus() -> Option<(String, Vec<String>)> {
+    let shown = support::json(&support::nvtopo(&["show", "--format", "json"]));
+    let mut document = shown;
+    let nodes = document["topology"]["nodes"].as_array_mut()?;
+    let parent = nodes.iter().position(|node| node.get("numa_node").is_some())?;
+    for index in 0..2 {
+        nodes.push(serde_json::json!({ "gpu": { "parent": parent, "index": index } }));
+    }
+    let cpus = nvtopo::apply::current_cpus().ok()?;
+    let first = cpus.iter().next().filter(|_| cpus.len() > 1)?;
+    let document = serde_json::json!({
+        "format": document["format"], "version": document["version"], "topology": document["topology"],
+    });
+    Some((document.to_string(), vec!["taskset".to_owned(), "-c".to_owned(), first.to_string()]))
+}
+
+/// How the option of the command is tried; `None` where nobody said so yet.
+#[allow(clippy::too_many_lines, reason = "a table of all options")]
+fn trial(command: &str, option: &str) -> Option<Trial> {
+    let mut trial = Trial::default();
+    let value = |text: &str| Some(text.to_owned());
+    let binds = matches!(command, "exec" | "run");
+    match command {
+        "exec" | "run" => {
+            trial.input = machine().0;
+            trial.base = words("--from - --trust-topology --dry-run");
+            trial.rest = words("true");
+            if command == "run" {
+                trial.base.extend(words("--nproc-per-node 2"));
+            }
+        }
+        "place" => trial.base = words("--from preset:dgx-1-v100 --gpus 2"),
+        "ranks" => trial.base = words("--from preset:dgx-1-v100 --tp 2 --dp 2 --traffic tp=9GB,dp=1GB"),
+        "cpus" => trial.base = words("--from preset:dgx-h100"),
+        "plan" => trial.base = words("--from preset:dgx-h100 --ranks 2"),
+        "simulate" => trial.base = words("--from preset:dgx-1-v100 --jobs 60"),
+        "snapshot" => trial.base = words("-o -"),
+        "" | "show" => trial.base = words("--from preset:dgx-1-v100"),
+        _ => {}
+    }
+    let without = |base: &mut Vec<String>, option: &str, words: usize| {
+        if let Some(at) = base.iter().position(|word| word == option) {
+            base.drain(at..at + words);
+        }
+    };
+    match option {
+        "from" if command == "snapshot" => trial.value = value("/nowhere"),
+        "from" if binds => {
+            // A preset cannot be trusted either.
+            trial.base = words("--dry-run --nproc-per-node 2");
+            if command == "exec" {
+                trial.base.truncate(1);
+            }
+            trial.value = value("preset:gh200");
+        }
+        "from" => {
+            without(&mut trial.base, "--from", 2);
+            trial.value = value("preset:gh200");
+        }
+        "reported" => {
+            without(&mut trial.base, "--from", 2);
+            trial.base.extend(words("--from -"));
+            trial.input = if binds { machine().0 } else { REPORTED.to_owned() };
+            if command == "ranks" {
+                trial.base = words("--from - --tp 2 --traffic tp=9GB");
+            }
+        }
+        "format" if command == "plan" => trial.value = value("taskset"),
+        "format" if command == "place" => trial.value = value("ids"),
+        "format" => trial.value = value("json"),
+        "json" | "explain" | "redact" | "report" | "label" | "dry-run" | "trust-topology" => {
+            match option {
+                "report" | "label" | "dry-run" => {
+                    without(&mut trial.base, "--dry-run", 1);
+                    // The lines of several ranks come in any order.
+                    if command == "run" {
+                        without(&mut trial.base, "--nproc-per-node", 2);
+                        trial.base.extend(words("--nproc-per-node 1"));
+                    }
+                }
+                "trust-topology" => without(&mut trial.base, "--trust-topology", 1),
+                _ => {}
+            }
+            if option != "trust-topology" && binds {
+                trial.rest = words("echo done");
+            }
+        }
+        "quiet" => match command {
+            "" | "show" | "place" => {
+                without(&mut trial.base, "--from", 2);
+                trial.base.extend(words("--from -"));
+                trial.input = machine().0;
+            }
+            "cpus" | "plan" => {
+                trial.base = words("--from -");
+                trial.input = machine().0;
+            }
+            "simulate" => trial.base = [words("--from preset:dgx-1-v100 --trace"), vec![trace()]].concat(),
+            _ => {}
+        },
+        "color" => trial.value = value("always"),
+        "plot" => trial.value = value("-"),
+        "output" => {
+            trial.base = words("--redact");
+            trial.value = value("-");
+        }
+        "gpus" => {
+            without(&mut trial.base, "--gpus", 2);
+            trial.value = value("1");
+        }
+        "mig" => {
+            trial.base = words("--from preset:dgx-1-v100");
+            trial.value = value("3g.40gb");
+        }
+        "only" | "include" => trial.value = value(if binds { "1" } else { "4-7" }),
+        "exclude" => trial.value = value("gpu0"),
+        "objective" => {
+            if command == "ranks" {
+                trial.base = words("--from preset:dgx-1-v100 --only 0,1,4 --tp 2 --traffic tp=9GB");
+            }
+            trial.value = value(if command == "simulate" { "remainder" } else { "numa-span" });
+        }
+        "require" => trial.value = value("at-least:1000"),
+        "prefer" => trial.value = value("numa-node"),
+        "mix" => {
+            if command == "ranks" {
+                trial.base = words("--from preset:dgx-1-v100 --exclude 0 --tp 2 --traffic tp=9GB");
+            }
+            trial.value = value("1:1");
+        }
+        "cpus-per-gpu" => trial.value = value(if command == "place" { "3" } else { "1000" }),
+        "memory-per-gpu" => trial.value = value("1T"),
+        "hugepages-per-gpu" => trial.value = value("2M:16"),
+        "gpus-per-nic" if command == "place" => {
+            trial.base.extend(words("--only 0,1"));
+            trial.value = value("1");
+        }
+        "gpus-per-nic" => trial.value = value("0"),
+        "policy" if command == "simulate" => trial.value = value("first-fit"),
+        "policy" => {
+            trial.value = value("node");
+            if binds {
+                trial.input = live_with_gpus()?.0;
+                trial.before = words("env LOCAL_RANK=0 LOCAL_WORLD_SIZE=2");
+            }
+        }
+        "smt" => {
+            trial.value = value("one");
+            if binds {
+                // Machines without hardware threads have nothing to leave idle.
+                trial.value = value("two");
+            }
+        }
+        "scope" => {
+            let (document, before) = live_with_gpus()?;
+            (trial.input, trial.before) = (document, before);
+            without(&mut trial.base, "--from", 2);
+            trial.base.extend(words("--from -"));
+            trial.value = value("cpuset");
+        }
+        "reserve" => {
+            let first = nvtopo::apply::current_cpus().unwrap().iter().next().unwrap();
+            trial.value = value(&if binds { first.to_string() } else { "0-1".to_owned() });
+        }
+        "reserve-nic-cores" if binds => trial.value = value("many"),
+        "reserve-nic-cores" => trial.value = value("1"),
+        "memory" => trial.value = value("bind"),
+        "export" => trial.value = value("gpus"),
+        "local-rank" | "ranks" | "nproc-per-node" => {
+            without(&mut trial.base, "--ranks", 2);
+            without(&mut trial.base, "--nproc-per-node", 2);
+            trial.value = value("1");
+        }
+        "grace" => {
+            without(&mut trial.base, "--dry-run", 1);
+            trial.value = value("1");
+            trial.base.extend(words("--gpus 1"));
+            trial.rest =
+                ["sh", "-c", "trap '' TERM; [ $RANK = 0 ] && sleep 0.4 && exit 3; sleep 12 & wait; wait"]
+                    .map(str::to_owned)
+                    .to_vec();
+        }
+        "tp" | "cp" | "ep" | "dp" | "pp" => {
+            without(&mut trial.base, &format!("--{option}"), 2);
+            trial.value = value("4");
+        }
+        "order" => trial.value = value("data,model"),
+        "model" => {
+            trial.base = words("--from preset:dgx-1-v100 --tp 2 --dp 2");
+            trial.value = value("layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B");
+        }
+        "traffic" => {
+            without(&mut trial.base, "--traffic", 2);
+            trial.value = value("tp=9GB,dp=2GB");
+        }
+        "load" => trial.value = value("0.5"),
+        "jobs" => trial.value = value("30"),
+        "sizes" => trial.value = value("2:1"),
+        "seed" => trial.value = value("2"),
+        "trace" => {
+            without(&mut trial.base, "--jobs", 2);
+            trial.value = Some(trace());
+        }
+        _ => return None,
+    }
+    if option == "jobs" {
+        without(&mut trial.base, "--jobs", 2);
+    }
+    Some(trial)
+}
+
+#[test]
+fn every_option_changes_something_or_is_refused_and_can_be_a_variable() {
+    let mut wrong = Vec::new();
+    let command = nvtopo_cli::command();
+    let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
+    let all = subcommands.map(|subcommand| (subcommand.get_name(), subcommand));
+    let mut tried = 0;
+    for (name, command) in all.chain([("", &command)]) {
+        for arg in command.get_arguments() {
+            let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
+            let variable = variable.to_str().unwrap().to_owned();
+            assert_eq!(variable, format!("NVTOPO_{}", long.replace('-', "_").to_uppercase()));
+            if NOTHING_TO_CHANGE.contains(&(name, long)) {
+                continue;
+            }
+            match trial(name, long) {
+                Some(trial) => {
+                    tried += 1;
+                    wrong.extend(try_it(name, long, &variable, &trial));
+                }
+                // One CPU cannot be narrowed.
+                None if matches!(long, "scope" | "policy") => {}
+                None => wrong.push(format!("{name} --{long}: say in this file how to try it")),
+            }
+        }
+    }
+    assert!(tried > 100, "{tried} options were tried");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn try_it(command: &str, long: &str, variable: &str, trial: &Trial) -> Option<String> {
+    let run = |option: &[String], variables: &[(&str, &str)]| {
+        let subcommand = if command.is_empty() { Vec::new() } else { vec![command.to_owned()] };
+        let arguments = [&subcommand, &trial.base, option, &trial.rest].into_iter().flatten();
+        let arguments: Vec<&str> = arguments.map(String::as_str).collect();
+        let before: Vec<&str> = trial.before.iter().map(String::as_str).collect();
+        let place = [("MASTER_ADDR", "here"), ("MASTER_PORT", "1"), ("OMP_NUM_THREADS", "1")];
+        seen(command, &run_after(&before, &arguments, &trial.input, &[&place[..], variables].concat()))
+    };
+    let option: Vec<String> = [format!("--{long}")].into_iter().chain(trial.value.clone()).collect();
+    let (without, with) = (run(&[], &[]), run(&option, &[]));
+    let by_variable = run(&[], &[(variable, trial.value.as_deref().unwrap_or("1"))]);
+    if without == with {
+        return Some(format!("{command} --{long} changes nothing: {with:?}"));
+    }
+    // A refusal names the option as it was given.
+    let told = |text: &str| text.replace(variable, &format!("--{long}"));
+    let refused = |(code, _, said): &(Option<i32>, Vec<u8>, String)| *code == Some(2) && !said.is_empty();
+    let same = with == by_variable
+        || refused(&with) && refused(&by_variable) && {
+            let start = |said: &str| told(said).split(" (").next().unwrap_or_default().to_owned();
+            start(&with.2) == start(&by_variable.2)
+        };
+    (!same).then(|| format!("{command} --{long} and {variable} differ: {with:?} and {by_variable:?}"))
+}
+
+/// The exit code, and what was printed.
+fn seen(command: &str, output: &Output) -> (Option<i32>, Vec<u8>, String) {
+    // A snapshot of the running machine is another each time.
+    let stdout =
+        if command == "snapshot" { vec![u8::from(!output.stdout.is_empty())] } else { output.stdout.clone() };
+    (output.status.code(), stdout, text(&output.stderr))
+}
+
+#[test]
+fn what_a_process_without_choice_cannot_use_is_refused_and_named() {
+    let (matrix, cpus) = machine();
+    let base = ["exec", "--from", "-", "--trust-topology", "--dry-run"];
+    let dry = |options: &[&str], variables: &[(&str, &str)]| {
+        run_after(&[], &[&base[..], options, &["--", "true"]].concat(), &matrix, variables)
+    };
+    // The visible GPUs are selected from, and the command is told.
+    let narrowed = text(&dry(&["--exclude", "0"], &[]).stdout);
+    assert!(narrowed.contains(&format!("cpus: {}\n", cpus[1])), "{narrowed}");
+    assert!(narrowed.contains("CUDA_DEVICE_ORDER=PCI_BUS_ID\nCUDA_VISIBLE_DEVICES=1\n"), "{narrowed}");
+    let both = text(
+        &dry(&[], &[("NVTOPO_ONLY", "GPU0-gpu1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")]).stdout,
+    );
+    assert!(both.contains(&format!("cpus: {}\n", cpus[1])) && both.contains("DEVICES=0,1\n"), "{both}");
+    for (options, variables, said) in [
+        (&["--include", "1"][..], &[][..], "--include is of no use without --gpus"),
+        (&[], &[("NVTOPO_CPUS_PER_GPU", "1")], "NVTOPO_CPUS_PER_GPU is of no use without --gpus"),
+        (
+            &["--gpus", "1", "--policy", "node", "--cpus-per-gpu", "1"],
+            &[],
+            "--policy is of no use beside --cpus-per-gpu",
+        ),
+        (&[], &[("NVTOPO_CPUS_PER_GPU", "many")], "NVTOPO_CPUS_PER_GPU"),
+        (&["--only", "1"], &[("CUDA_VISIBLE_DEVICES", "0")], "GPU1 is not visible"),
+        (&["--only", "9"], &[], "there is no GPU9"),
+    ] {
+        let refused = dry(options, variables);
+        assert_eq!(refused.status.code(), Some(2), "{options:?} {variables:?}");
+        assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
+    }
+    assert_eq!(dry(&["--exclude", "0-1"], &[]).status.code(), Some(1));
+}
+
+#[test]
+fn json_has_a_short_word_and_the_command_line_counts_first() {
+    let show = |options: &[&str], variables: &[(&str, &str)]| {
+        let base = ["show", "--from", "preset:gh200"];
+        run_after(&[], &[&base[..], options].concat(), "", variables)
+    };
+    let json = show(&["--format", "json"], &[]).stdout;
+    let plain = show(&[], &[]).stdout;
+    assert_eq!(show(&["--json"], &[]).stdout, json);
+    assert_eq!(show(&["--json"], &[("NVTOPO_FORMAT", "text")]).stdout, json);
+    assert_eq!(show(&["--format", "text"], &[("NVTOPO_JSON", "1")]).stdout, plain);
+    assert_eq!(show(&[], &[("NVTOPO_JSON", "0")]).stdout, plain);
+    assert_eq!(show(&["--json", "--format", "text"], &[]).status.code(), Some(2));
+}
