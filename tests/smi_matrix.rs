@@ -1,5 +1,6 @@
 //! Reading `nvidia-smi topo -m`: recorded machines, and every kind of damage. Random ones are in [`random`].
 
+mod affinities;
 mod random;
 
 use nvtopo::model::{NodeKind, NoteKind, Stated};
@@ -275,7 +276,7 @@ fn damage_is_noted_with_its_place() {
         (format!("{PLAIN}\n{PLAIN}"), "line 6 begins another matrix"),
         (PLAIN.lines().skip(1).collect::<Vec<_>>().join("\n"), "no header above line 1"),
         (PLAIN.replace("0-15", "0-x"), "CPU affinity of GPU0 in line 2 is damaged"),
-        (PLAIN.replace("\t0-15", "\t"), "CPU affinity of GPU0 in line 2 is empty"),
+        (PLAIN.replace("0\t\tN/A\nGPU1", "0\nGPU1"), "GPU NUMA ID of GPU0 in line 2 is empty"),
         (PLAIN.lines().take(2).collect::<Vec<_>>().join("\n"), "rows of 2 devices are missing, first GPU1"),
     ] {
         assert!(noted(&text).contains(expected), "{expected}: {}\n{text}", noted(&text));

@@ -1,8 +1,8 @@
 //! Notes of what a source left open, which go once another source tells it.
 //!
-//! Such a note is known by its text, so that it does the same in a topology that was written and read again.
+//! Such a note is known by how its text begins, so that it does the same in a topology that was written and read again.
 
-use crate::model::{Basis, Fragment, LinkKind, NodeId, NodeKind, tree};
+use crate::model::{Basis, Fragment, LinkKind, Node, NodeId, NodeKind, Stated, tree};
 use std::collections::BTreeSet;
 
 /// The kernel's view alone.
@@ -28,10 +28,21 @@ pub(crate) const PCIE_RATE: &str = "the generation and width of PCIe links are u
 /// The kernel's view of an ordinary user.
 pub(crate) const REDIRECTS: &str = "whether PCIe ports redirect what devices write to each other (ACS) is unknown: only root may read that of them";
 
-/// Each note with whether it still holds.
+/// A list of CPUs may go on; the devices follow.
+pub(crate) const CPU_LIST_STOPS: &str =
+    "nvidia-smi stops a list of CPUs after six entries, so that there may be more";
+
+/// Cells that nvidia-smi leaves empty; the devices follow.
+pub(crate) const CPUS_EMPTY: &str =
+    "the CPU affinity is empty, as where a process may use none of the CPUs near to the GPU";
+
+/// As [`CPUS_EMPTY`].
+pub(crate) const NODES_EMPTY: &str = "the NUMA affinity is empty";
+
+/// How each note begins, with whether it still holds.
 type Gap = (&'static str, fn(&Fragment) -> bool);
 
-static GAPS: [Gap; 7] = [
+static GAPS: [Gap; 10] = [
     (NVLINKS_OF_KERNEL, nvlinks_open),
     (NVLINKS_OF_FILE, nvlinks_open),
     (NVLINKS_OF_PCI_MATRIX, nvlinks_open),
@@ -39,16 +50,47 @@ static GAPS: [Gap; 7] = [
     (NVLINK_RATE, nvlink_rate_open),
     (PCIE_RATE, pcie_rate_open),
     (REDIRECTS, redirects_open),
+    (CPU_LIST_STOPS, cpus_open),
+    (CPUS_EMPTY, cpus_open),
+    (NODES_EMPTY, nodes_open),
 ];
 
 /// Takes out the notes that no longer hold.
 pub(super) fn close(fragment: &mut Fragment) {
     for (text, open) in &GAPS {
-        let is_it = |note: &crate::model::Note| note.text == *text;
+        let is_it = |note: &crate::model::Note| note.text.starts_with(text);
         if fragment.notes.iter().any(is_it) && !open(fragment) {
             fragment.notes.retain(|note| !is_it(note));
         }
     }
+}
+
+/// Whether a device has CPUs that could not be read, and its NUMA node does not tell them.
+fn cpus_open(fragment: &Fragment) -> bool {
+    let has_cpus =
+        |id: NodeId| fragment.nodes[id.index()].kind.as_numa_node().is_some_and(|numa| !numa.cpus.is_empty());
+    devices(fragment).any(|(id, node)| {
+        unread(node).0 && !tree::ancestors(|id| &fragment.nodes[id.index()], id).any(has_cpus)
+    })
+}
+
+/// Whether a device has NUMA nodes that could not be read.
+fn nodes_open(fragment: &Fragment) -> bool {
+    devices(fragment).any(|(_, node)| unread(node).1)
+}
+
+/// Whether the CPUs and the NUMA nodes of a device could not be read.
+fn unread(node: &Node) -> (bool, bool) {
+    match &node.kind {
+        NodeKind::Gpu(gpu) => (gpu.cpus == Stated::Unreadable, gpu.nodes == Stated::Unreadable),
+        NodeKind::Nic(nic) => (nic.cpus == Stated::Unreadable, nic.nodes == Stated::Unreadable),
+        _ => (false, false),
+    }
+}
+
+fn devices(fragment: &Fragment) -> impl Iterator<Item = (NodeId, &Node)> {
+    let nodes = (0..).map(NodeId).zip(&fragment.nodes);
+    nodes.filter(|(_, node)| matches!(node.kind, NodeKind::Gpu(_) | NodeKind::Nic(_)))
 }
 
 fn nvlinks_open(fragment: &Fragment) -> bool {
@@ -82,6 +124,5 @@ fn pcie_rate_open(fragment: &Fragment) -> bool {
         known.map(|(a, b, _)| if parent(*a) == Some(*b) { *a } else { *b }).collect();
     let told =
         |id: NodeId| tree::ancestors(|id| &fragment.nodes[id.index()], id).any(|id| known.contains(&id));
-    let mut devices = fragment.nodes.iter().zip((0..).map(NodeId));
-    devices.any(|(node, id)| matches!(node.kind, NodeKind::Gpu(_) | NodeKind::Nic(_)) && !told(id))
+    devices(fragment).any(|(id, _)| !told(id))
 }

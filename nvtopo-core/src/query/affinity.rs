@@ -12,7 +12,8 @@ impl Topology {
         self.ancestors(id).find(|id| self.node(*id).kind.as_numa_node().is_some())
     }
 
-    /// The CPUs nearest to a device: those that a source names, else those of its NUMA node.
+    /// The CPUs nearest to a device: those that a source names, else, where none does or what it says cannot be read, those
+    /// of its NUMA node.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
@@ -23,10 +24,12 @@ impl Topology {
             _ => &Stated::Unstated,
         };
         match (stated, self.numa_ancestor(id)) {
-            (Stated::Unstated, Some(numa)) => match self.node(numa).kind.as_numa_node() {
-                Some(numa) if !numa.cpus.is_empty() => Stated::Known(numa.cpus.clone()),
-                _ => Stated::Unstated,
-            },
+            (Stated::Unstated | Stated::Unreadable, Some(numa)) => {
+                match self.node(numa).kind.as_numa_node() {
+                    Some(numa) if !numa.cpus.is_empty() => Stated::Known(numa.cpus.clone()),
+                    _ => stated.clone(),
+                }
+            }
             _ => stated.clone(),
         }
     }

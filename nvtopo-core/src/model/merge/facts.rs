@@ -152,7 +152,9 @@ fn near(nodes: &[Node], id: NodeId) -> Option<(Stated<CpuSet>, Stated<NodeSet>)>
     let mut above = tree::ancestors(|id| &nodes[id.index()], id);
     let numa = above.find_map(|id| nodes[id.index()].kind.as_numa_node());
     let cpus = match (cpus, numa) {
-        (Stated::Unstated, Some(numa)) if !numa.cpus.is_empty() => Stated::Known(numa.cpus.clone()),
+        (Stated::Unstated | Stated::Unreadable, Some(numa)) if !numa.cpus.is_empty() => {
+            Stated::Known(numa.cpus.clone())
+        }
         _ => cpus.clone(),
     };
     let own = match (own, numa) {

@@ -38,7 +38,7 @@ impl<'a> Ground<'a> {
         let topology = self.topology;
         let mut unknown = Vec::new();
         for gpu in 0..topology.gpus().len() {
-            let local = local_cpus(topology, gpu);
+            let local = local_cpus(topology, gpu).or_else(|| is_elsewhere(topology, gpu).then(CpuSet::new));
             let mut near =
                 local.as_ref().map_or_else(|| self.usable.clone(), |local| local.intersection(&self.usable));
             match local {
@@ -58,9 +58,16 @@ impl<'a> Ground<'a> {
             remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
         }
         let told: Vec<usize> = self.strays.iter().copied().filter(|stray| claimed.contains(stray)).collect();
+        let (open, told): (Vec<usize>, Vec<usize>) =
+            told.into_iter().partition(|gpu| is_elsewhere(topology, *gpu));
         if !told.is_empty() {
             let gpus = names(topology, &told);
             remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
+        }
+        if !open.is_empty() {
+            let gpus = names(topology, &open);
+            remarks
+                .push(format!("which CPUs are near {gpus} is unknown; CPUs of other NUMA nodes are taken"));
         }
     }
 
@@ -110,6 +117,16 @@ fn local_cpus(topology: &Topology, gpu: usize) -> Option<CpuSet> {
     (measured && !nodes.is_empty())
         .then(|| nearest_cpus(topology, &nodes, &any))
         .filter(|cpus| !cpus.is_empty())
+}
+
+/// Whether all CPUs that are known are near to other nodes than the GPU's, whose own CPUs could not be read.
+fn is_elsewhere(topology: &Topology, gpu: usize) -> bool {
+    let device = topology.devices()[gpu];
+    let Stated::Known(nodes) = topology.local_nodes(device) else { return false };
+    let has_cpus = |numa: &NumaNode| !numa.cpus.is_empty();
+    topology.local_cpus(device) == Stated::Unreadable
+        && topology.numa_nodes().any(has_cpus)
+        && !topology.numa_nodes().any(|numa| nodes.contains(numa.os_index) && has_cpus(numa))
 }
 
 /// The nodes that a GPU is on: those that are stated, else those of its CPUs.

@@ -4,7 +4,8 @@ use super::cell;
 use super::columns::{Column, Columns};
 use super::table::{AFFINITIES, Matrix};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::Stated;
+use crate::model::{Stated, gaps};
+use std::collections::BTreeMap;
 
 /// The affinities of one device.
 #[derive(Clone, Debug, Default)]
@@ -14,14 +15,14 @@ pub(super) struct Affinity {
     pub(super) memory_node: Stated<u32>,
 }
 
-/// The affinities of all devices.
-pub(super) fn read(matrix: &mut Matrix) -> Vec<Affinity> {
-    let mut damages = Vec::new();
+/// The affinities of all devices, and what the text leaves open of them.
+pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<String>) {
+    let mut said = Said { long_lists: has_long_lists(matrix), ..Said::default() };
     let affinities: Vec<Affinity> = (0..matrix.rows.len())
         .map(|device| Affinity {
-            cpus: stated(matrix, device, 0, &mut damages),
-            nodes: stated(matrix, device, 1, &mut damages),
-            memory_node: match stated::<NodeSet>(matrix, device, 2, &mut damages) {
+            cpus: stated(matrix, device, 0, &mut said),
+            nodes: stated(matrix, device, 1, &mut said),
+            memory_node: match stated::<NodeSet>(matrix, device, 2, &mut said) {
                 Stated::Known(set) if set.len() == 1 => set.first().map_or(Stated::Unreadable, Stated::Known),
                 Stated::Known(_) | Stated::Unreadable => Stated::Unreadable,
                 Stated::NotAvailable => Stated::NotAvailable,
@@ -29,10 +30,65 @@ pub(super) fn read(matrix: &mut Matrix) -> Vec<Affinity> {
             },
         })
         .collect();
-    for damage in damages {
+    let gaps = said.gaps();
+    for damage in said.damages {
         matrix.damage(damage);
     }
-    affinities
+    (affinities, gaps)
+}
+
+/// After so many entries nvidia-smi stops a list of CPUs, without a sign.
+///
+/// Source: texts of drivers R470 to R610, beside which `lscpu` shows more CPUs.
+const MOST_ENTRIES: usize = 6;
+
+/// Whether a list has more entries than nvidia-smi prints: then something else made the text, and its lists are whole.
+fn has_long_lists(matrix: &Matrix) -> bool {
+    let lists = matrix.rows.iter().flatten().filter_map(|row| row.affinities[0].as_deref());
+    lists.map(entries).any(|entries| entries > MOST_ENTRIES)
+}
+
+fn entries(list: &str) -> usize {
+    list.split(',').count()
+}
+
+/// What is to be told of the affinities.
+#[derive(Default)]
+struct Said {
+    damages: Vec<String>,
+    long_lists: bool,
+    /// By the list that was not finished, the devices.
+    stopped: BTreeMap<String, Vec<String>>,
+    /// The devices whose CPU affinity and whose NUMA affinity is empty.
+    empty: [Vec<String>; 2],
+}
+
+impl Said {
+    fn gaps(&self) -> Vec<String> {
+        let mut gaps = Vec::new();
+        let lists: Vec<String> = self
+            .stopped
+            .iter()
+            .map(|(list, names)| format!("near to {} at least {list}", several(names)))
+            .collect();
+        if !lists.is_empty() {
+            gaps.push(format!("{}: {}", gaps::CPU_LIST_STOPS, several(&lists)));
+        }
+        for (text, names) in [gaps::CPUS_EMPTY, gaps::NODES_EMPTY].into_iter().zip(&self.empty) {
+            if !names.is_empty() {
+                gaps.push(format!("{text}: {}", several(names)));
+            }
+        }
+        gaps
+    }
+}
+
+/// The first few, and how many more.
+fn several(names: &[String]) -> String {
+    let shown = if names.len() > 9 { 8 } else { names.len() };
+    let more = names.len() - shown;
+    let shown = names[..shown].join(", ");
+    if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
 trait Set: std::str::FromStr {
@@ -51,7 +107,7 @@ impl Set for NodeSet {
     }
 }
 
-fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, damages: &mut Vec<String>) -> Stated<T> {
+fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, said: &mut Said) -> Stated<T> {
     let Some(row) = &matrix.rows[device] else { return Stated::Unstated };
     let Some(text) = &row.affinities[which] else { return Stated::Unstated };
     let (name, line) = (matrix.name(device), row.line);
@@ -60,18 +116,26 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, damages: &mut Ve
         return Stated::NotAvailable;
     }
     if text.is_empty() {
-        damages.push(format!("the {heading} of {name} in line {line} is empty"));
+        match said.empty.get_mut(which) {
+            // The driver leaves out the CPUs that the process may not use, and the nodes.
+            Some(empty) => empty.push(name.to_owned()),
+            None => said.damages.push(format!("the {heading} of {name} in line {line} is empty")),
+        }
         return Stated::Unreadable;
     }
     let set = text.parse::<T>().ok().filter(|set| set.size() > 0);
     let Some(set) = set else {
         let shown: String = text.chars().take(40).collect();
-        damages.push(format!("the {heading} of {name} in line {line} is damaged: '{shown}'"));
+        said.damages.push(format!("the {heading} of {name} in line {line} is damaged: '{shown}'"));
         return Stated::Unreadable;
     };
     if is_cut(matrix, device, which, &set) {
-        damages
+        said.damages
             .push(format!("the text ends within or after the {heading} of {name} in line {line}: '{text}'"));
+        return Stated::Unreadable;
+    }
+    if which == 0 && entries(text) == MOST_ENTRIES && !said.long_lists {
+        said.stopped.entry(text.clone()).or_default().push(name.to_owned());
         return Stated::Unreadable;
     }
     Stated::Known(set)

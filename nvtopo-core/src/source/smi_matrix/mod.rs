@@ -11,6 +11,7 @@ mod nvlink;
 mod p2p;
 mod place;
 mod reader;
+mod stops;
 mod table;
 mod tree;
 
@@ -77,7 +78,7 @@ pub(super) fn has_row(text: &str) -> bool {
 fn build(mut matrix: Matrix) -> Result<Fragment> {
     matrix.drop_nameless();
     let pairs = matrix.pairs()?;
-    let affinities = affinity::read(&mut matrix);
+    let (affinities, left_open) = affinity::read(&mut matrix);
     let mut fragment = Fragment::new(Provenance::Smi);
     let nodes: Vec<Option<u32>> = affinities.iter().map(single_node).collect();
     let forest = tree::grow(&pairs, &nodes);
@@ -88,6 +89,9 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
         fragment.set_dialect(Dialect::Soc);
     }
     note_damage(&mut fragment, &matrix);
+    for text in left_open {
+        fragment.note(NoteKind::Unknown, text);
+    }
     note_tree(&mut fragment, &matrix, &pairs, &forest);
     nvlink::note_unknown(&mut fragment, &matrix, &pairs, unseen);
     Ok(fragment)

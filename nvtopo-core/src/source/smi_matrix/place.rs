@@ -3,6 +3,7 @@
 use super::cell::{self, Word};
 use super::columns::{Column, Columns, gpu_index};
 use super::reader::RawRow;
+use super::stops;
 use super::table::{AFFINITIES, Cell, Matrix, Row, counted, is_garbled, unknown_word};
 use crate::error::{Error, Result};
 use crate::source::text::Token;
@@ -82,7 +83,7 @@ impl Slots {
         }
         let in_order = Self::in_order(columns, tokens);
         let Err(error) = in_order.check(columns, own, row, at_end) else {
-            return Ok((in_order.settle(columns, tokens), false));
+            return Ok((in_order.settle(columns, row, at_end), false));
         };
         let apart: Vec<Token> = tokens.iter().flat_map(take_apart).collect();
         let others = [
@@ -132,7 +133,8 @@ impl Slots {
     }
 
     /// Moves what follows the matrix under its headings, where the row has fewer cells than they.
-    fn settle(mut self, columns: &Columns, tokens: &[Token]) -> Self {
+    fn settle(mut self, columns: &Columns, row: &RawRow, at_end: bool) -> Self {
+        let tokens = &row.tokens;
         let devices = columns.devices();
         let (all, given) = (columns.kinds.len(), tokens.len());
         let leading = columns.kinds[..devices].iter().all(|kind| matches!(kind, Column::Device(_)));
@@ -140,32 +142,29 @@ impl Slots {
             return self;
         }
         let after = &tokens[devices..];
-        let regular = tokens[..devices].iter().all(|token| token.tabs == 1);
         let known = columns.kinds[devices..].iter().eq(AFFINITIES[..(all - devices).min(3)].iter());
-        let mut places = Vec::new();
-        let mut stop = 0;
-        for token in after {
-            let place = if regular && known && token.tabs > 0 {
-                stop += token.tabs;
-                // On the screen the driver's headings are one, two and four tab stops from the matrix.
-                match stop {
-                    1 => 0,
-                    2 | 3 => 1,
-                    _ => 2,
-                }
-            } else if token.tabs == 0 && !columns.starts.is_empty() && places.is_empty() {
-                let starts = &columns.starts[devices..];
-                starts.iter().rposition(|start| *start <= token.screen).unwrap_or(0)
-            } else {
-                places.last().map_or(0, |place| place + 1)
+        let stops = stops::after(&row.label, tokens, devices).filter(|_| known);
+        let places = if let Some(stops) = stops {
+            // On the screen the driver's headings are one, two and four tab stops from the matrix.
+            let place = |stop| match stop {
+                0 | 1 => 0,
+                2 | 3 => 1,
+                _ => 2,
             };
-            places.push(devices + place);
-        }
+            stops.into_iter().map(place).collect()
+        } else {
+            let by_heading = after.first().filter(|token| token.tabs == 0).map_or(0, |token| {
+                let starts = columns.starts.get(devices..).unwrap_or_default();
+                starts.iter().rposition(|start| *start <= token.screen).unwrap_or(0)
+            });
+            let by_heading: Vec<usize> = (by_heading..).take(after.len()).collect();
+            if known { by_content(after, all - devices, at_end).unwrap_or(by_heading) } else { by_heading }
+        };
         let rising = places.windows(2).all(|pair| pair[0] < pair[1]);
-        if rising && places.last().is_some_and(|last| *last < all) {
+        if rising && places.last().is_some_and(|last| devices + last < all) {
             self.0[devices..].fill(None);
             for (place, token) in places.into_iter().zip(after) {
-                self.0[place] = Some(token.clone());
+                self.0[devices + place] = Some(token.clone());
             }
         }
         self
@@ -230,6 +229,7 @@ impl Slots {
             tokens: Vec::new(),
         };
         let gpu = gpu_index(&raw.label.text).is_some();
+        let last = self.0.iter().rposition(Option::is_some);
         let mut holes = 0;
         for (index, slot) in self.0.iter().enumerate() {
             match (columns.kinds.get(index), slot) {
@@ -259,7 +259,7 @@ impl Slots {
                     {
                         Some(token) => Some(token.text.clone()),
                         // Drivers leave these cells of NICs empty.
-                        None if cut || !gpu => None,
+                        None if cut && Some(index) > last || !gpu => None,
                         None => Some(String::new()),
                     };
                 }
@@ -283,6 +283,20 @@ impl Slots {
             ));
         }
         row
+    }
+}
+
+/// What the cells beside the matrix are by what they say, where neither their place nor their number tells: no GPU has one
+/// CPU only, and what drivers print last is `N/A`. `None`: they are in order.
+fn by_content(after: &[Token], headings: usize, at_end: bool) -> Option<Vec<usize>> {
+    let number = |token: &Token| token.text.bytes().all(|byte| byte.is_ascii_digit());
+    let none = |token: &Token| token.text == "N/A";
+    match (after, headings) {
+        ([only], 2 | 3) if number(only) && !at_end => Some(vec![1]),
+        ([only], 3) if none(only) && !at_end => Some(vec![2]),
+        ([first, last], 3) if number(first) && (none(last) || number(last)) => Some(vec![1, 2]),
+        ([first, last], 3) if !none(first) && none(last) && !at_end => Some(vec![0, 2]),
+        _ => None,
     }
 }
 
