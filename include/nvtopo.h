@@ -1525,6 +1525,7 @@ nvtopo_status nvtopo_rank_map_variable(const nvtopo_rank_map *map,
 /**
  * Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
  * nodes beside them first. Local rank n takes GPU number n of the placement; -1 takes them all.
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for a rank beyond the placement.
  *
  * Fails with `NVTOPO_STATUS_WRONG_MACHINE`, and changes nothing, where the topology is another machine's; also where
  * nobody knows whose it is (a text, a preset), unless `trust` is true. Fails with `NVTOPO_STATUS_REFUSED` where this

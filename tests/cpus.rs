@@ -146,7 +146,9 @@ fn a_process_that_was_bound_keeps_its_share() {
     let topology = Topology::preset("dgx-h100").unwrap();
     let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
     let part = |rank: Option<LocalRank>, allowed: Option<CpuSet>| {
-        Part::of_visible(&topology, &visible, rank, &CpuLimits { allowed, ..CpuLimits::default() }).cpus
+        Part::of_visible(&topology, &visible, rank, &CpuLimits { allowed, ..CpuLimits::default() })
+            .unwrap()
+            .cpus
     };
     for rank in [Some(LocalRank { rank: 5, size: Some(8) }), None] {
         let first = part(rank, None);
@@ -164,7 +166,7 @@ fn gpus_elsewhere_take_nothing_from_a_job_that_does_not_see_them() {
     let rank = |rank: usize| Some(LocalRank { rank, size: Some(4) });
     let cpus = |visible: &str, own: usize| {
         let visible = VisibleGpus::resolve(&topology, Some(visible), CudaOrder::PciBusId);
-        Part::of_visible(&topology, &visible, rank(own), &limits).cpus
+        Part::of_visible(&topology, &visible, rank(own), &limits).unwrap().cpus
     };
     assert_eq!(cpus("0,1,2,3", 1).to_string(), "14-27");
     // Seen, they have to run somewhere.

@@ -36,7 +36,7 @@ fn keeps_its_promises(plan: &Plan, rules: &CpuRules, usable: &CpuSet, cores: &[C
     let visible = VisibleGpus::all(plan.topology(), CudaOrder::PciBusId);
     for (rank, part) in parts.iter().enumerate() {
         let alone = LocalRank { rank, size: Some(parts.len()) };
-        let alone = Part::of_visible_by(plan.topology(), &visible, Some(alone), rules);
+        let alone = Part::of_visible_by(plan.topology(), &visible, Some(alone), rules).unwrap();
         assert_eq!(alone.gpus, part.gpus, "{}", context());
         // A process that has just the CPUs which it would get on the whole machine is taken to be bound already.
         if Some(&alone.cpus) != rules.limits.allowed.as_ref() {
@@ -188,7 +188,8 @@ fn more_ranks_than_gpus_divide_what_the_gpus_have() {
     assert_eq!(cpus(&plan(&one_node(1, 4), 2, &rules)), ["0-1", "2-3"]);
     let crowded = plan(&one_node(1, 2), 3, &rules);
     assert_eq!(cpus(&crowded), ["0-1", "0-1", "0-1"]);
-    assert!(crowded.remarks()[0].contains("share CPUs"), "{:?}", crowded.remarks());
+    let told = |what: &str| crowded.remarks().iter().any(|remark| remark.contains(what));
+    assert!(told("share CPUs") && told("3 ranks share them"), "{:?}", crowded.remarks());
 }
 
 #[test]
@@ -200,8 +201,50 @@ fn a_rank_that_sees_one_gpu_of_several_takes_its_share_whole() {
         &visible,
         Some(LocalRank { rank: 2, size: Some(4) }),
         &CpuLimits::default(),
-    );
+    )
+    .unwrap();
     assert_eq!((part.gpus, part.cpus.to_string()), (vec![2], "4-5".to_owned()));
+}
+
+#[test]
+fn ranks_that_are_known_to_see_the_same_gpu_divide_its_cpus() {
+    let topology = one_node(4, 16);
+    let mut visible = VisibleGpus::resolve(&topology, Some("2"), CudaOrder::PciBusId);
+    let parts = |visible: &VisibleGpus| {
+        let plan = Plan::new(&topology, visible, 2, &CpuRules::default()).unwrap();
+        (cpus(&plan), plan.remarks().iter().any(|remark| remark.contains("more local ranks than the 1 GPU")))
+    };
+    assert_eq!(parts(&visible), (vec!["8-11".to_owned(), "8-11".to_owned()], false));
+    visible.same_for_all = true;
+    assert_eq!(parts(&visible), (vec!["8-9".to_owned(), "10-11".to_owned()], true));
+}
+
+#[test]
+fn a_rank_beyond_the_placement_is_an_error() {
+    let topology = one_node(4, 8);
+    let placement = nvtopo::Request::gpus(2).solve(&topology).unwrap();
+    let part = |rank, size| Part::of_placement(&placement, Some(LocalRank { rank, size }));
+    assert_eq!(
+        part(1, Some(2)).unwrap().gpus,
+        placement.gpus()[1..].iter().map(|gpu| gpu.position).collect::<Vec<_>>()
+    );
+    assert_eq!(part(1, Some(2)).unwrap().remarks, placement.remarks());
+    let told = part(1, Some(4)).unwrap().remarks;
+    assert!(told[0].contains("there are 4 local ranks, and the placement has 2 GPUs"), "{told:?}");
+    for rank in [2, 3, usize::MAX] {
+        let error = part(rank, None).unwrap_err();
+        assert_eq!(error.kind(), nvtopo::ErrorKind::InvalidRequest);
+        assert!(error.to_string().contains(&format!("local rank {rank}")), "{error}");
+    }
+    // A rank that is none of so many has no part either.
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
+    for (rank, size) in [(2, 2), (0, 0), (0, 5000)] {
+        let own = Some(LocalRank { rank, size: Some(size) });
+        assert!(
+            Part::of_visible(&topology, &visible, own, &CpuLimits::default()).is_err(),
+            "{rank} of {size}"
+        );
+    }
 }
 
 #[test]
@@ -209,7 +252,8 @@ fn without_the_number_of_ranks_nothing_is_taken_for_oneself() {
     let topology = one_node(2, 8);
     let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
     let unknown =
-        Part::of_visible(&topology, &visible, Some(LocalRank { rank: 1, size: None }), &CpuLimits::default());
+        Part::of_visible(&topology, &visible, Some(LocalRank { rank: 1, size: None }), &CpuLimits::default())
+            .unwrap();
     assert_eq!((unknown.gpus, unknown.cpus.to_string(), unknown.own_cores), (vec![1], "0-7".to_owned(), 0));
     assert!(
         unknown.remarks.iter().any(|remark| remark.contains("by the policy node")),
@@ -217,7 +261,7 @@ fn without_the_number_of_ranks_nothing_is_taken_for_oneself() {
         unknown.remarks
     );
     // A process outside a launcher has all GPUs to itself.
-    let alone = Part::of_visible(&topology, &visible, None, &CpuLimits::default());
+    let alone = Part::of_visible(&topology, &visible, None, &CpuLimits::default()).unwrap();
     assert_eq!((alone.cpus.to_string(), alone.own_cores), ("0-7".to_owned(), 8));
 }
 

@@ -158,10 +158,10 @@ fn what_nobody_can_tell_is_not_guessed() {
     let all = VisibleGpus::all(&mixed, CudaOrder::FastestFirst);
     assert_eq!((all.positions(), all.order), (vec![0, 1], OrderBasis::Unknown));
     let rank = Some(LocalRank { rank: 0, size: Some(2) });
-    let part = Part::of_visible(&mixed, &all, rank, &CpuLimits::default());
+    let part = Part::of_visible(&mixed, &all, rank, &CpuLimits::default()).unwrap();
     assert!(part.gpus.is_empty() && part.cpus.is_empty(), "{part:?}");
     assert!(part.remarks[0].contains("several models"), "{:?}", part.remarks);
-    assert_eq!(Part::of_visible(&mixed, &all, None, &CpuLimits::default()).gpus, [0, 1]);
+    assert_eq!(Part::of_visible(&mixed, &all, None, &CpuLimits::default()).unwrap().gpus, [0, 1]);
 
     // A text that tells no models: taken to be alike, and said so.
     let text = Topology::parse("t", b"\tGPU0\tGPU1\nGPU0\t X \tNV4\nGPU1\tNV4\t X \n").unwrap();
@@ -208,12 +208,12 @@ fn mig_instances_are_found_by_every_name() {
 fn instances_of_a_gpu_divide_its_share() {
     let topology = divided();
     let limits = CpuLimits::default();
-    let whole = Part::of_visible(&topology, &resolve(&topology, "GPU-5d5ba0d6"), None, &limits);
+    let whole = Part::of_visible(&topology, &resolve(&topology, "GPU-5d5ba0d6"), None, &limits).unwrap();
     assert!(whole.remarks.iter().any(|remark| remark.contains("GPU0 is divided")), "{:?}", whole.remarks);
     let visible = resolve(&topology, "MIG-c6d4f1ef,MIG-cba663e8");
     assert!(visible.remarks.iter().any(|remark| remark.contains("one MIG instance only")));
     let part = |rank, limits: &CpuLimits| {
-        Part::of_visible(&topology, &visible, Some(LocalRank { rank, size: Some(2) }), limits)
+        Part::of_visible(&topology, &visible, Some(LocalRank { rank, size: Some(2) }), limits).unwrap()
     };
     let (first, second) = (part(0, &limits), part(1, &limits));
     assert!(first.cpus.is_disjoint(&second.cpus), "{} and {}", first.cpus, second.cpus);
@@ -223,7 +223,8 @@ fn instances_of_a_gpu_divide_its_share() {
     let bound = CpuLimits { allowed: Some(second.cpus.clone()), ..CpuLimits::default() };
     assert_eq!(part(1, &bound).cpus, second.cpus);
     // Alone, an instance has what it has beside the others: two jobs that see one each do not overlap.
-    let alone = |limits| Part::of_visible(&topology, &resolve(&topology, "MIG-cba663e8"), None, limits);
+    let alone =
+        |limits| Part::of_visible(&topology, &resolve(&topology, "MIG-cba663e8"), None, limits).unwrap();
     assert_eq!(alone(&limits).cpus, second.cpus);
     assert_eq!(alone(&bound).cpus, second.cpus);
     assert_eq!(visible.whole_gpus(&topology).unwrap_err().kind(), ErrorKind::InvalidRequest);
@@ -283,7 +284,7 @@ proptest! {
         seen.dedup();
         prop_assert_eq!(&seen, &visible.devices);
         let rank = Some(LocalRank { rank, size: None });
-        let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default());
+        let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default()).unwrap();
         prop_assert_eq!(part.gpus.is_empty(), visible.devices.is_empty());
         prop_assert!(visible.devices.is_empty() || !part.cpus.is_empty());
     }

@@ -1,7 +1,7 @@
 """Bind each rank of a training job beside its GPU, before anything else is imported.
 
     python bind_rank.py                                     # one process
-    torchrun --nproc-per-node 4 bind_rank.py --gpus 4       # or mpirun, srun, deepspeed, …
+    torchrun --nproc-per-node 4 bind_rank.py                # or mpirun, srun, deepspeed, … with --gpus 4
 
 All ranks ask the same question of the same machine, so all get the same answer without talking to each other.
 On a machine without GPUs it shows on a preset what it would do, and binds nothing.
@@ -26,13 +26,13 @@ def this_machine() -> tuple[nvtopo.Topology, bool]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpus", type=int, default=1, help="how many GPUs the job gets on this machine")
+    parser.add_argument("--gpus", type=int, default=os.environ.get("LOCAL_WORLD_SIZE", "1"), help="one for each rank here")
     count = parser.parse_args().gpus
 
     topo, real = this_machine()
     place = topo.place(count, allowed_cpus=os.sched_getaffinity(0) if real else None)
     rank = int(os.environ.get("LOCAL_RANK", "0"))
-    gpu = place.per_gpu[rank % len(place.per_gpu)]
+    gpu = place.per_gpu[rank]
     print(f"rank {rank}: GPU{gpu.index}, CPUs {gpu.cpus}, memory of node {gpu.mems}, NICs {', '.join(gpu.nics)}")
     if rank == 0:
         print(place.why)

@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
 
     let options = BindOptions { trust, ..BindOptions::default() };
-    let bound = bind_part(&topology, &Part::of_placement(&placement, None), options)?;
+    let bound = bind_part(&topology, &Part::of_placement(&placement, None)?, options)?;
     for warning in &bound.warnings {
         println!("note · {warning}");
     }

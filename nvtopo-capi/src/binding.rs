@@ -27,6 +27,7 @@ pub struct nvtopo_binding {
 
 /// Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
 /// nodes beside them first. Local rank n takes GPU number n of the placement; -1 takes them all.
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for a rank beyond the placement.
 ///
 /// Fails with `NVTOPO_STATUS_WRONG_MACHINE`, and changes nothing, where the topology is another machine's; also where
 /// nobody knows whose it is (a text, a preset), unless `trust` is true. Fails with `NVTOPO_STATUS_REFUSED` where this
@@ -62,7 +63,7 @@ pub extern "C" fn nvtopo_topology_bind(
         let topology = &given(topology, "topology")?.topology;
         let visible = VisibleGpus::from_environment(topology, own);
         let limits = CpuLimits { allowed: Some(current_cpus()?), ..CpuLimits::default() };
-        let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits);
+        let part = Part::of_visible(topology, &visible, rank(local_rank)?, &limits)?;
         bind(topology, &part, options(trust))
     })
 }
@@ -200,7 +201,7 @@ pub(crate) fn placed_part(
     local_rank: i64,
 ) -> Result<(&Topology, Part), Failure> {
     let placement = &given(placement, "placement")?.placement;
-    Ok((placement.topology(), Part::of_placement(placement, rank(local_rank)?)))
+    Ok((placement.topology(), Part::of_placement(placement, rank(local_rank)?)?))
 }
 
 /// What a rank gets by a plan.
@@ -226,7 +227,7 @@ pub(crate) fn visible_part<'a>(
     let mut cpu_rules = rules.rules.clone();
     let limit = &mut cpu_rules.limits.allowed;
     *limit = Some(limit.take().map_or_else(|| allowed_cpus(rules.scope), Ok)?);
-    Ok((topology, Part::of_visible_by(topology, &visible, rank, &cpu_rules)))
+    Ok((topology, Part::of_visible_by(topology, &visible, rank, &cpu_rules)?))
 }
 
 impl nvtopo_binding {

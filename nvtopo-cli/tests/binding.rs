@@ -62,6 +62,57 @@ fn exec_with_gpus_chooses_and_shows_only_these() {
 }
 
 #[test]
+fn exec_with_gpus_gives_each_rank_its_own_of_them() {
+    let (_, cpus) = machine();
+    let gpus = |count: &str, rank: &str, ranks: &str| {
+        let launched = [("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", ranks)];
+        let output = exec(&["--trust-topology", "--gpus", count], &launched);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        (text(&output.stdout), text(&output.stderr))
+    };
+    for (rank, cpu) in ["0", "1"].into_iter().zip(cpus) {
+        let (done, said) = gpus("2", rank, "2");
+        assert_eq!(done, format!("Cpus_allowed_list:\t{cpu}\nvisible=0,1\n"));
+        assert!(!said.contains("share"), "{said}");
+        // All ranks choose the same one.
+        let (done, said) = gpus("1", rank, "2");
+        assert_eq!(done, format!("Cpus_allowed_list:\t{}\nvisible=0\n", cpus[0]));
+        assert_eq!(said.contains("more local ranks than the 1 GPU that they use"), rank == "0", "{said}");
+    }
+    let (_, said) = gpus("2", "0", "3");
+    assert!(said.contains("more local ranks than the 2 GPUs that they use"), "{said}");
+}
+
+#[test]
+fn ranks_that_were_bound_narrowly_choose_the_same_gpus() {
+    let (matrix, cpus) = machine();
+    let file = std::env::temp_dir().join(format!("nvtopo-narrow-{}", std::process::id()));
+    std::fs::write(&file, &matrix).unwrap();
+    // The outer one stands for a launcher that binds each rank to one CPU.
+    let nested = |rank: &str, needs: &str| {
+        let inner = format!(
+            "{} exec --from {} --trust-topology --gpus {needs} --dry-run -- true",
+            env!("CARGO_BIN_EXE_nvtopo"),
+            file.display()
+        );
+        let outer = ["exec", "--from", "-", "--trust-topology", "--", "sh", "-c", &inner];
+        run(&outer, &matrix, &[("LOCAL_RANK", rank), ("LOCAL_WORLD_SIZE", "2")])
+    };
+    for (rank, cpu) in ["0", "1"].into_iter().zip(cpus) {
+        let own = nested(rank, "2 --cpus-per-gpu 1");
+        assert_eq!(own.status.code(), Some(0), "{}", text(&own.stderr));
+        let said = text(&own.stdout);
+        assert!(said.starts_with(&format!("cpus: {cpu}\n")), "{said}");
+        assert!(said.contains("CUDA_VISIBLE_DEVICES=0,1\n"), "{said}");
+    }
+    // There is one GPU for two ranks, and its CPU is its own.
+    let beyond = nested("1", "1 --cpus-per-gpu 1");
+    assert_eq!(beyond.status.code(), Some(2), "{}", text(&beyond.stdout));
+    assert!(text(&beyond.stderr).contains("none for local rank 1"), "{}", text(&beyond.stderr));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[test]
 fn exec_refuses_what_is_not_this_machine() {
     let unknown = exec(&[], &[]);
     assert_eq!(unknown.status.code(), Some(2));

@@ -53,7 +53,7 @@
 //! let variable = |name: &str| match name { "LOCAL_RANK" => Some("5".to_owned()), "LOCAL_WORLD_SIZE" => Some("8".to_owned()), _ => None }; // std::env::var(name).ok()
 //! let rank = LocalRank::from_environment(variable)?;
 //! let visible = VisibleGpus::from_environment(&topology, variable);
-//! let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default());
+//! let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default())?;
 //! assert_eq!(part.gpus, [5]);
 //! // nvtopo::apply::bind_part(&topology, &part, BindOptions::default())?;
 //! # Ok::<(), nvtopo::Error>(())

@@ -203,6 +203,7 @@ impl Recipe {
                 .ok_or_else(other_version)?,
             unresolved: self.unresolved,
             remarks: self.remarks.clone(),
+            ..VisibleGpus::default()
         })
     }
 }

@@ -197,12 +197,12 @@ impl Wish {
         let variable = |name: &str| environ.get(name);
         match &self.target {
             Target::Part(_, part) => Ok(part.clone()),
-            Target::Placement(placement) => Ok(nvtopo::Part::of_placement(placement, self.rank(variable)?)),
+            Target::Placement(placement) => nvtopo::Part::of_placement(placement, self.rank(variable)?),
             Target::Topology(topology) => {
                 let mut rules = self.rules.clone();
                 rules.limits.allowed = Some(allowed_cpus(self.scope)?);
                 let visible = VisibleGpus::from_environment(topology, variable);
-                Ok(nvtopo::Part::of_visible_by(topology, &visible, self.rank(variable)?, &rules))
+                nvtopo::Part::of_visible_by(topology, &visible, self.rank(variable)?, &rules)
             }
         }
     }

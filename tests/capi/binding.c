@@ -106,6 +106,7 @@ static void misuse_is_an_error(const nvtopo_placement *placement)
 
     CHECK_FAILS(nvtopo_placement_bind(placement, -1, false, &binding), NVTOPO_STATUS_WRONG_MACHINE, "unknown origin");
     CHECK_FAILS(nvtopo_placement_bind(placement, -2, true, &binding), NVTOPO_STATUS_INVALID_REQUEST, "-2");
+    CHECK_FAILS(nvtopo_placement_bind(placement, 2, true, &binding), NVTOPO_STATUS_INVALID_REQUEST, "local rank 2");
     CHECK_NULL(nvtopo_placement_bind(NULL, -1, true, &binding), "placement");
     CHECK_NULL(nvtopo_placement_bind(placement, -1, true, NULL), "binding");
     CHECK_NULL(nvtopo_binding_before(NULL, &cpus), "binding");

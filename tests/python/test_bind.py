@@ -78,6 +78,12 @@ def test_all_threads_of_a_rank() -> None:
         assert "4 threads" in answer["repr"]
 
 
+def test_a_rank_beyond_the_placement_is_an_error() -> None:
+    for call, variables in (("topo.place(2), 2", {}), ("topo.place(1)", {"LOCAL_RANK": "1"})):
+        answer = run(f"nvtopo.bind({call}, trust=True)", **variables)
+        assert answer["error"] == "InvalidRequestError"
+
+
 def test_the_calling_thread_only() -> None:
     answer = run("nvtopo.bind(topo.place(2), 1, threads='calling', trust=True)")
     assert answer["main"] == listed(CPUS[-1]) and answer["others"] == [listed(*CPUS)] * 3

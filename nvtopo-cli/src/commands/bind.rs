@@ -2,7 +2,7 @@
 
 use super::{open_with, request, rules};
 use crate::args::{BindArgs, CpuArgs};
-use nvtopo::apply::{BindOptions, Bound, Threads, Trust, allowed_cpus, check_machine, environment};
+use nvtopo::apply::{BindOptions, Bound, Scope, Threads, Trust, allowed_cpus, check_machine, environment};
 use nvtopo::solve::VisibleDevice;
 use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus, printable};
 use std::ffi::OsString;
@@ -26,7 +26,21 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    pub(super) fn new(args: &BindArgs) -> Result<Self> {
+    /// For one process, which is `launched` where it is one of several ranks that each work this out alone.
+    pub(super) fn of_process(args: &BindArgs, launched: bool) -> Result<Self> {
+        // Ranks that were bound narrowly, each elsewhere, must come to the same GPUs.
+        let choose_by = if launched { Scope::Cpuset } else { args.rules.scope };
+        Self::new(args, choose_by)
+    }
+
+    /// For all ranks of a job, which see the same GPUs.
+    pub(super) fn of_job(args: &BindArgs) -> Result<Self> {
+        let mut ground = Self::new(args, args.rules.scope)?;
+        ground.visible.same_for_all = true;
+        Ok(ground)
+    }
+
+    fn new(args: &BindArgs, choose_by: Scope) -> Result<Self> {
         let topology = open_with(&args.source, &args.rates)?;
         // Before anything is chosen: a wrong machine is the more useful complaint.
         check_machine(&topology, trust(args))?;
@@ -35,7 +49,7 @@ impl Ground {
         let ground = Self { topology, visible, rules, narrowed: false, chosen: None };
         let narrows = args.choice.only.is_some() || !args.choice.exclude.is_empty();
         match args.gpus {
-            Some(count) => ground.choose(count, args),
+            Some(count) => ground.choose(count, args, choose_by),
             None if narrows => ground.narrow(args),
             None => Ok(ground),
         }
@@ -51,12 +65,10 @@ impl Ground {
     }
 
     /// As many GPUs as were asked for.
-    fn choose(self, count: usize, args: &BindArgs) -> Result<Self> {
+    fn choose(self, count: usize, args: &BindArgs, choose_by: Scope) -> Result<Self> {
         let reserve = Some(self.rules.limits.reserved.clone());
         let mut request = request(count, &args.choice, &CpuArgs { reserve });
-        if let Some(allowed) = &self.rules.limits.allowed {
-            request = request.allowed_cpus(allowed.clone());
-        }
+        request = request.allowed_cpus(allowed_cpus(choose_by)?);
         // What a scheduler has given is all that may be chosen from.
         if args.choice.only.is_none() {
             request = request.only(self.visible.whole_gpus(&self.topology)?);
@@ -64,6 +76,9 @@ impl Ground {
         let placement = request.solve(&self.topology)?;
         let devices = placement.gpus().iter().map(|gpu| VisibleDevice { gpu: gpu.position, instance: None });
         let shown = VisibleGpus { devices: devices.collect(), ..VisibleGpus::default() };
+        // What was chosen from more is what every rank has chosen; a launcher may show each rank its own GPUs.
+        let same_for_all = shown.devices.len() < self.visible.devices.len();
+        let shown = VisibleGpus { same_for_all, ..shown };
         let remarks = placement.remarks().iter().chain(&self.visible.remarks).cloned().collect();
         Ok(Self { visible: shown, chosen: Some((placement, remarks)), ..self })
     }
@@ -74,11 +89,13 @@ impl Ground {
     }
 
     /// What one process gets, and the variables that go with it.
-    pub(super) fn part(&self, rank: Option<LocalRank>, args: &BindArgs) -> (Part, Variables) {
+    pub(super) fn part(&self, rank: Option<LocalRank>, args: &BindArgs) -> Result<(Part, Variables)> {
         let mut part = match &self.chosen {
             // What was asked for beside the GPUs is in the placement, and in no share.
-            Some((placement, _)) if args.choice.needs.any() => Part::of_placement(placement, rank),
-            _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules),
+            Some((placement, _)) if args.choice.needs.any() => {
+                Part::of_placement(placement, rank)?.within(self.rules.limits.allowed.as_ref())?
+            }
+            _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules)?,
         };
         let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
         if self.narrowed {
@@ -94,7 +111,7 @@ impl Ground {
             variables.retain(|(name, _)| !name.starts_with("CUDA_"));
             variables.extend(placement.cuda_environment());
         }
-        (part, variables)
+        Ok((part, variables))
     }
 }
 

@@ -9,19 +9,18 @@ use nvtopo::apply::{Scope, allowed_cpus, bind_part, hazards, scope_remark};
 use std::process::Command;
 
 pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failed> {
-    let ground = Ground::new(&args.bind)?;
     let rank = match args.local_rank {
         Some(rank) => Some(LocalRank::named(rank, variable)),
         None => LocalRank::from_environment(variable)?,
     };
-    // A process that chooses GPUs gets all of them.
-    let (part, variables) = ground.part(rank.filter(|_| args.bind.gpus.is_none()), &args.bind);
+    let ground = Ground::of_process(&args.bind, rank.is_some())?;
+    let (part, variables) = ground.part(rank, &args.bind)?;
     // What all ranks of a job would say, the first one says.
     let first = rank.is_none_or(|rank| rank.rank == 0);
     let said = match rank.filter(|_| !first) {
         Some(rank) => {
-            let zero = Some(LocalRank { rank: 0, ..rank }).filter(|_| args.bind.gpus.is_none());
-            ground.part(zero, &args.bind).0.remarks
+            let zero = ground.part(Some(LocalRank { rank: 0, ..rank }), &args.bind);
+            zero.map_or_else(|_| Vec::new(), |(part, _)| part.remarks)
         }
         None => Vec::new(),
     };

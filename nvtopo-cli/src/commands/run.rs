@@ -20,12 +20,13 @@ struct Rank {
 
 /// What is to be printed, and the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
-    let ground = Ground::new(&args.bind)?;
+    let ground = Ground::of_job(&args.bind)?;
     let size = args.nproc_per_node.unwrap_or(ground.visible.devices.len().max(1));
     // Complains of a number that no plan can be made for.
     ground.plan(size)?;
     let meeting_point = meeting_point().map_err(|error| Failed::to_run(&args.command[0], error))?;
-    let ranks: Vec<Rank> = (0..size).map(|rank| prepare(rank, size, &ground, &meeting_point, args)).collect();
+    let ranks = (0..size).map(|rank| prepare(rank, size, &ground, &meeting_point, args));
+    let ranks: Vec<Rank> = ranks.collect::<nvtopo::Result<_>>()?;
     let mut remarks = hazards(variable);
     remarks.extend(foreign_rank());
     for text in ranks.iter().flat_map(|rank| &rank.part.remarks) {
@@ -46,14 +47,20 @@ pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
     Ok((String::new(), start(&ground, ranks, args)?))
 }
 
-fn prepare(rank: usize, size: usize, ground: &Ground, meeting_point: &Variables, args: &RunArgs) -> Rank {
+fn prepare(
+    rank: usize,
+    size: usize,
+    ground: &Ground,
+    meeting_point: &Variables,
+    args: &RunArgs,
+) -> nvtopo::Result<Rank> {
     let local = LocalRank { rank, size: Some(size) };
-    let (part, of_part) = ground.part(Some(local), &args.bind);
+    let (part, of_part) = ground.part(Some(local), &args.bind)?;
     let values = [rank, rank, size, size].map(|number| number.to_string());
     let mut variables: Variables = RANK_NAMES.into_iter().zip(values).collect();
     variables.extend(meeting_point.iter().cloned());
     variables.extend(of_part);
-    Rank { number: local, part, variables }
+    Ok(Rank { number: local, part, variables })
 }
 
 /// Where the ranks find each other, as far as nobody has said so: on this machine, at a port that is free now.

@@ -64,7 +64,7 @@ impl FromStr for Export {
 /// let dgx = Topology::preset("dgx-h100")?;
 /// let visible = VisibleGpus::all(&dgx, CudaOrder::PciBusId);
 /// let rank = LocalRank { rank: 1, size: Some(8) };
-/// let part = Part::of_visible(&dgx, &visible, Some(rank), &CpuLimits::default());
+/// let part = Part::of_visible(&dgx, &visible, Some(rank), &CpuLimits::default())?;
 /// let nothing = |_: &str| None;
 /// assert_eq!(environment(&dgx, &visible, &part, &[], nothing), [("OMP_NUM_THREADS", "14".to_owned())]);
 /// # Ok::<(), nvtopo::Error>(())

@@ -134,7 +134,7 @@ pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOpt
 ///
 /// let placement = Request::gpus(4).solve(&nvtopo::Topology::discover()?)?;
 /// let rank = LocalRank::from_environment(|name| std::env::var(name).ok())?;
-/// let part = Part::of_placement(&placement, rank);
+/// let part = Part::of_placement(&placement, rank)?;
 /// let bound = bind_part(placement.topology(), &part, BindOptions::default())?;
 /// println!("beside GPUs {:?} on CPUs {}", bound.gpus, bound.after);
 /// # Ok::<(), nvtopo::Error>(())

@@ -8,6 +8,7 @@ use super::plan::Plan;
 use super::rank::LocalRank;
 use super::visible::{VisibleDevice, VisibleGpus};
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
 use crate::model::{NodeId, Shares, Topology};
 
 /// The GPUs, CPUs and memory of one process.
@@ -18,7 +19,7 @@ use crate::model::{NodeId, Shares, Topology};
 /// let dgx = Topology::preset("dgx-h100")?;
 /// let rank = LocalRank { rank: 1, size: Some(2) };
 /// let visible = VisibleGpus::resolve(&dgx, Some("4,5"), CudaOrder::default());
-/// let part = Part::of_visible(&dgx, &visible, Some(rank), &CpuLimits::default());
+/// let part = Part::of_visible(&dgx, &visible, Some(rank), &CpuLimits::default())?;
 /// assert_eq!((part.gpus, part.cpus.to_string()), (vec![5], "70-83,182-195".to_owned()));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
@@ -44,12 +45,14 @@ impl Part {
     /// The part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them; a process
     /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all instances of
     /// it divide equally, visible or not.
+    ///
+    /// Errors as [`of_visible_by`](Self::of_visible_by).
     pub fn of_visible(
         topology: &Topology,
         visible: &VisibleGpus,
         rank: Option<LocalRank>,
         limits: &CpuLimits,
-    ) -> Self {
+    ) -> Result<Self> {
         let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
         Self::of_visible_by(topology, visible, rank, &rules)
     }
@@ -59,31 +62,36 @@ impl Part {
     /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are
     /// shared, whatever the policy. A process that is allowed just the CPUs which it would get on the whole machine has
     /// been bound before, and keeps them.
+    ///
+    /// Errors as [`Plan::new`], and with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank that is none of so
+    /// many.
     pub fn of_visible_by(
         topology: &Topology,
         visible: &VisibleGpus,
         rank: Option<LocalRank>,
         rules: &CpuRules,
-    ) -> Self {
+    ) -> Result<Self> {
         if let Some(allowed) = &rules.limits.allowed {
             // A process that was bound to its part keeps it, instead of cutting it once more.
             let mut unlimited = rules.clone();
             unlimited.limits.allowed = None;
-            let whole = Self::by(topology, visible, rank, &unlimited);
+            let whole = Self::by(topology, visible, rank, &unlimited)?;
             if whole.cpus == *allowed {
-                return whole;
+                return Ok(whole);
             }
         }
         Self::by(topology, visible, rank, rules)
     }
 
-    fn by(topology: &Topology, visible: &VisibleGpus, rank: Option<LocalRank>, rules: &CpuRules) -> Self {
-        if let Some(LocalRank { rank, size: Some(size) }) = rank
-            && let Some(mut part) =
-                Plan::new(topology, visible, size, rules).ok().and_then(|plan| plan.part(rank))
-        {
-            part.tell_more_ranks(visible.devices.len(), size);
-            return part;
+    fn by(
+        topology: &Topology,
+        visible: &VisibleGpus,
+        rank: Option<LocalRank>,
+        rules: &CpuRules,
+    ) -> Result<Self> {
+        if let Some(LocalRank { rank, size: Some(size) }) = rank {
+            let rank = LocalRank::of(rank, size)?.rank;
+            return Ok(Plan::new(topology, visible, size, rules)?.part(rank).unwrap_or_default());
         }
         let mut part = Self::default();
         let mut rules = rules.clone();
@@ -92,7 +100,7 @@ impl Part {
         let mut own = devices.list.clone();
         if let Some(LocalRank { rank, .. }) = rank.filter(|_| !own.is_empty()) {
             own = vec![own[rank % own.len()]];
-            part.tell_more_ranks(devices.list.len(), rank.saturating_add(1));
+            part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
             if rules.policy.is_disjoint() {
                 rules.policy = CpuPolicy::shared();
                 part.remarks.push(format!(
@@ -116,17 +124,45 @@ impl Part {
             if rules.policy.is_disjoint() { cores(topology, &part.cpus, &mut Vec::new()).len() } else { 0 };
         let nics = fair_nics(topology);
         part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
-        part
+        Ok(part)
     }
 
     /// The part of a process in a placement: local rank n takes the n-th GPU; a process without a rank takes all.
-    pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Self {
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank beyond the placement: its GPUs have their
+    /// CPUs, and none are left for another rank.
+    ///
+    /// ```
+    /// use nvtopo::{LocalRank, Part, Request, Topology};
+    ///
+    /// let placement = Request::gpus(2).solve(&Topology::preset("dgx-h100")?)?;
+    /// let rank = |rank| Some(LocalRank { rank, size: None });
+    /// assert_eq!(Part::of_placement(&placement, rank(1))?.gpus, [1]);
+    /// assert!(Part::of_placement(&placement, rank(2)).is_err());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Result<Self> {
         let mut part = Self::default();
         let gpus = placement.gpus();
-        let own = match rank.filter(|_| !gpus.is_empty()) {
+        let own = match rank {
             Some(LocalRank { rank, size }) => {
-                part.tell_more_ranks(gpus.len(), size.unwrap_or(0).max(rank.saturating_add(1)));
-                &gpus[rank % gpus.len()..=rank % gpus.len()]
+                let ranks = size.unwrap_or(0).max(rank.saturating_add(1));
+                let Some(gpu) = gpus.get(rank) else {
+                    let message = format!(
+                        "the placement has {}, and none for local rank {rank}",
+                        count_of(gpus.len(), "GPU")
+                    );
+                    return Err(Error::request(message).help(format!(
+                        "place {ranks} GPUs, one for each local rank, or bind by the topology"
+                    )));
+                };
+                if ranks > gpus.len() {
+                    part.remarks.push(format!(
+                        "there are {ranks} local ranks, and the placement has {}: the ranks beyond have none",
+                        count_of(gpus.len(), "GPU")
+                    ));
+                }
+                std::slice::from_ref(gpu)
             }
             None => gpus,
         };
@@ -139,14 +175,23 @@ impl Part {
         };
         part.nics = own.iter().filter_map(|gpu| gpu.nic.as_ref().and_then(named)).collect();
         part.remarks.extend_from_slice(placement.remarks());
-        part
+        Ok(part)
     }
 
-    /// A launcher that shows each rank one GPU only means that one, whatever the rank.
-    fn tell_more_ranks(&mut self, devices: usize, ranks: usize) {
-        if devices > 1 && ranks > devices {
-            self.remarks
-                .push(format!("there are more ranks than the {devices} visible GPUs; some share a GPU"));
+    /// This part, where the process may have all of its CPUs. A placement that all ranks of a job make alike does not go by
+    /// what a launcher has bound each of them to.
+    ///
+    /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where it may not.
+    pub fn within(self, allowed: Option<&CpuSet>) -> Result<Self> {
+        match allowed {
+            Some(allowed) if !self.cpus.is_subset(allowed) => {
+                let cpus = &self.cpus;
+                Err(Error::unsatisfiable(format!(
+                    "the part is CPUs {cpus}, and this process is bound to {allowed}"
+                ))
+                .help("the scope cpuset goes beyond what a launcher has bound it to"))
+            }
+            _ => Ok(self),
         }
     }
 
@@ -194,6 +239,27 @@ impl<'a> Devices<'a> {
         }
         Self { visible, list }
     }
+
+    /// Whether each rank may see another device than these: a launcher that shows each rank one GPU only shows each
+    /// another one, and means that one, whatever the rank.
+    pub(super) fn may_differ(&self, topology: &Topology) -> bool {
+        self.list.len() == 1 && topology.gpus().len() > 1 && !self.visible.same_for_all
+    }
+
+    /// What to say where ranks share devices because they are more than these.
+    pub(super) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
+        let devices = self.list.len();
+        (devices > 0 && ranks > devices && !self.may_differ(topology)).then(|| {
+            let whole = self.list.iter().all(|device| device.instance.is_none());
+            let devices = count_of(devices, if whole { "GPU" } else { "device" });
+            format!("there are more local ranks than the {devices} that they use: {ranks} ranks share them")
+        })
+    }
+}
+
+/// `1 GPU`, `2 GPUs`.
+fn count_of(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A device's share of the CPUs: that of its GPU, which all of its instances divide, visible or not, so that jobs on two

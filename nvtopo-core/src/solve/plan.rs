@@ -45,6 +45,7 @@ impl Plan {
         }
         let mut remarks = Vec::new();
         let devices = Devices::of(topology, visible, ranks > 1, &mut remarks);
+        remarks.extend(devices.too_few_for(topology, ranks));
         let parts = deal_to_ranks(topology, &devices, ranks, rules, &mut remarks);
         Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
     }
@@ -91,8 +92,7 @@ fn deal_to_ranks(
     remarks.extend_from_slice(&shares.remarks);
     let own: Vec<VisibleDevice> = (0..ranks).map(|rank| devices.list[rank % devices.list.len()]).collect();
     let mut cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
-    // A launcher that shows each rank one GPU only shows each another one.
-    let alone = devices.list.len() == 1 && topology.gpus().len() > 1;
+    let alone = devices.may_differ(topology);
     if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
         cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
     }

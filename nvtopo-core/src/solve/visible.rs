@@ -44,6 +44,9 @@ pub struct VisibleGpus {
     pub order: OrderBasis,
     /// The variable names devices that this topology cannot tell, so that `devices` is empty although there may be some.
     pub unresolved: bool,
+    /// All ranks of the job see these. Else ranks that see one GPU of several are taken to see another one each, as
+    /// launchers show it to them.
+    pub same_for_all: bool,
     /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
     pub remarks: Vec<String>,
 }
@@ -144,7 +147,9 @@ impl VisibleGpus {
         if devices.is_empty() && !self.devices.is_empty() {
             return Err(Error::unsatisfiable("none of the visible GPUs may be used: all are excluded"));
         }
-        Ok(Self { devices, ..self.clone() })
+        // What was taken from more is what every rank takes.
+        let same_for_all = self.same_for_all || devices.len() < self.devices.len();
+        Ok(Self { devices, same_for_all, ..self.clone() })
     }
 
     /// The variables that show a process these devices in this order.
