@@ -138,7 +138,7 @@ int main(void)
     nvtopo_placement_free(elsewhere);
 
     a_process_is_bound(placement, cpu, 0);
-    a_process_is_bound(placement, cpu, 3);
+    a_process_is_bound(placement, cpu, 1);
     a_process_is_bound(placement, cpu, -1);
     nvtopo_placement_free(placement);
     a_process_is_bound_by_what_it_sees(text, cpu);
