@@ -48,12 +48,15 @@ proptest! {
         let sets = subsets(&candidates, count).len() as u64;
         let verdict = check(&topology, &request, &claim).unwrap();
         prop_assert_eq!(verdict, Ok(Verdict::Proven { sets, objectives: order.len() }));
-        // Any other set is refused, unless it is as good in everything.
+        // Any other set is refused, unless it is as good in everything, and as much of it is known.
+        let located = |set: &[usize]| set.iter().all(|gpu| machine.homes[*gpu].is_some());
         let other = &subsets(&candidates, count)[corrupt.index(sets as usize)];
         let rest = |set: &[usize]| candidates.iter().copied().filter(|gpu| !set.contains(gpu)).collect::<Vec<_>>();
         let key = |set: &[usize]| order.iter().map(|objective| oracle.value(objective, set, &rest(set))).collect::<Vec<_>>();
         let swapped = Claim { gpus: other.clone(), ..claim.clone() };
-        let equal = key(other) == key(&claim.gpus) && include.iter().all(|gpu| other.contains(gpu));
+        let equal = key(other) == key(&claim.gpus)
+            && located(other) == located(&claim.gpus)
+            && include.iter().all(|gpu| other.contains(gpu));
         prop_assert_eq!(check(&topology, &request, &swapped).unwrap().is_ok(), equal, "{:?}", other);
         // So is any other value, and a bound below it.
         let index = corrupt.index(claim.scores.len());
