@@ -205,3 +205,109 @@ NIC0\tPIX\tSYS\t X \t\t\t\t
     }
     assert_plain(PLAIN.as_bytes());
 }
+
+/// Two GPUs beside each of two nodes with CPUs, with what stands under `NUMA Affinity` and `GPU NUMA ID`.
+fn four(lists: [&str; 2], memory: [&str; 4]) -> Topology {
+    let mut text = "\tGPU0\tGPU1\tGPU2\tGPU3\tCPU Affinity\tNUMA Affinity\tGPU NUMA ID\n".to_owned();
+    for (gpu, memory) in memory.into_iter().enumerate() {
+        let cells: Vec<&str> = (0..4).map(|other| if other == gpu { " X " } else { "NV18" }).collect();
+        let (cpus, list) = (["0-71", "72-143"][gpu / 2], lists[gpu / 2]);
+        let row = format!("GPU{gpu}\t{}\t{cpus}\t{list}\t\t{memory}\n", cells.join("\t"));
+        text.push_str(&row);
+    }
+    parse(&text)
+}
+
+#[test]
+fn of_nodes_for_the_memory_of_gpus_the_one_with_cpus_counts() {
+    let (own, none) = (["2", "10", "18", "26"], ["N/A"; 4]);
+    let inferred = |topology: &Topology| {
+        let mut notes = notes(topology, NoteKind::Inferred);
+        notes.retain(|note| note.contains("kept for the memory of GPUs"));
+        notes.join("; ")
+    };
+    let span = |topology: &Topology, gpus: [u32; 2]| {
+        let placement = Request::gpus(2).only(gpus).objectives(["numa-span"]).solve(topology).unwrap();
+        placement.scores().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    };
+    for (lists, memory) in [
+        (["0,3-9,11-17", "1,19-25,27-33"], own),
+        (["0,2-17", "1,18-33"], own),
+        (["0,3-9,11-17", "1,19-25,27-33"], none),
+        (["0-1", "2-3"], ["4", "5", "6", "7"]),
+        (["0,2-9", "1,10-17"], ["2", "N/A", "10", "N/A"]),
+    ] {
+        let topology = four(lists, memory);
+        let low = |list: &str| list.split(['-', ',']).next().unwrap().to_owned();
+        let [a, b] = lists.map(low);
+        assert_eq!(nodes(&topology), [a.clone(), a, b.clone(), b], "{lists:?}");
+        assert!(inferred(&topology).contains("GPU0, GPU1, GPU2, GPU3"), "{:?}", topology.notes());
+        let with_cpus = topology.numa_nodes().filter(|numa| !numa.cpus.is_empty());
+        assert_eq!(with_cpus.count(), 2, "{lists:?}");
+        assert!(span(&topology, [0, 1]).contains("1 NUMA node"), "{}", span(&topology, [0, 1]));
+        assert!(span(&topology, [0, 2]).contains("2 NUMA nodes"), "{}", span(&topology, [0, 2]));
+    }
+    // Nodes with CPUs, of which a GPU may well be near to several.
+    for lists in [["0-1", "0-1"], ["0-7", "0-7"], ["0-1", "2-3"], ["0-7", "8-15"], ["0,2", "1,3"]] {
+        let topology = four(lists, none);
+        let [a, b] = lists.map(|list| list.parse::<NodeSet>().unwrap().to_string());
+        assert_eq!(nodes(&topology), [a.clone(), a, b.clone(), b], "{lists:?}");
+        assert!(inferred(&topology).is_empty(), "{:?}", topology.notes());
+    }
+    // Lists that begin alike beside other CPUs tell nothing.
+    let topology = four(["0,3-9,11-17", "0,19-25,27-33"], own);
+    assert!(inferred(&topology).is_empty(), "{:?}", topology.notes());
+    let unknown = notes(&topology, NoteKind::Unknown).join("; ");
+    assert!(unknown.contains("which of them have CPUs is unknown: GPU0"), "{unknown}");
+}
+
+#[test]
+fn nics_are_on_the_node_that_their_cells_tell() {
+    let cut = "\tGPU0\tGPU1\tGPU2\tNIC0\tNIC1\tNIC2\tNIC3\tCPU Affinity\tNUMA Affinity
+GPU0\t X \tNV4\tSYS\tNODE\tNODE\tNODE\tSYS\t0-15\t0
+GPU1\tNV4\t X \tSYS\tNODE\tNODE\tNODE\tSYS\t0-15\t0
+GPU2\tSYS\tSYS\t X \tSYS\tSYS\tSYS\tNODE\t16-31\t1
+";
+    for text in [cut.to_owned(), format!("{cut}NIC0\tNODE\tNO"), super::expand(cut)] {
+        let topology = parse(&text);
+        let nodes: Vec<String> = topology
+            .devices()
+            .iter()
+            .map(|id| topology.local_nodes(*id).known().map(ToString::to_string).unwrap_or_default())
+            .collect();
+        assert_eq!(nodes, ["0", "0", "1", "0", "0", "0", "1"], "{text}");
+        for (a, b) in [("NIC0", "NIC1"), ("NIC1", "NIC2")] {
+            assert_eq!(super::word(&topology, a, b), None, "{text}");
+        }
+        let unknown = notes(&topology, NoteKind::Unknown).join("; ");
+        assert!(unknown.contains("does not say what lies between"), "{unknown}");
+    }
+}
+
+#[test]
+fn columns_that_are_left_out_are_named() {
+    let unknown = |text: &str| notes(&parse(text), NoteKind::Unknown).join("; ");
+    let more = PLAIN.replace("GPU NUMA ID", "GPU NUMA ID\tPower Zone").replace("N/A", "N/A\t7");
+    assert!(
+        unknown(&more).contains("1 column of the matrix left out") && unknown(&more).contains("'Power Zone'")
+    );
+    assert!(!unknown(PLAIN).contains("left out"));
+    let table = "| host | name | GPU0 | GPU1 | CPU Affinity | remark |\n|---|---|---|---|---|---|
+| a | GPU0 | X | SYS | 0-15 | fast |\n| a | GPU1 | SYS | X | 16-31 | |\n";
+    let said = unknown(table);
+    assert!(said.contains("2 columns of the matrix left out") && said.contains("'host', 'remark'"), "{said}");
+}
+
+#[test]
+fn a_tag_above_a_matrix_hides_nothing() {
+    for tag in [
+        "<details>\n<summary>nvidia-smi topo -m</summary>\n\n",
+        "<pre>\n",
+        "<pre>",
+        "<!-- topo -m -->\n",
+        "<br>\n",
+    ] {
+        assert_plain(format!("{tag}{PLAIN}").as_bytes());
+    }
+    assert!(super::error(&format!("<?xml version=\"1.0\"?>\n<nvidia_smi_log>\n{PLAIN}")).message().len() > 3);
+}

@@ -112,6 +112,64 @@ fn assert_part_of(part: &Topology, whole: &Topology) {
     }
 }
 
+/// Small texts at every byte, others up to 6 kB at every few; behind the matrix nothing is left to cut.
+#[test]
+fn no_cut_makes_a_text_say_something_else() {
+    let mut cuts = 0;
+    for text in corpus().iter().filter(|text| text.len() <= 6 << 10) {
+        let whole = Topology::parse("whole", text).unwrap();
+        let end = text.windows(6).position(|part| part == b"Legend").unwrap_or(text.len());
+        let step = if text.len() <= 700 { 1 } else { (text.len() / 150) | 1 };
+        for at in (0..=end).step_by(step) {
+            let mut cut = text[..at].to_vec();
+            if at % 2 == 1 {
+                cut.push(b'\n');
+            }
+            if let Ok(part) = Topology::parse("cut", &cut) {
+                assert_part_of(&part, &whole);
+                cuts += 1;
+            }
+        }
+    }
+    assert!(cuts > 3000, "{cuts}");
+}
+
+#[test]
+fn every_cut_within_what_stands_beside_the_matrix_is_seen() {
+    let (mut wrong, mut cuts) = (Vec::new(), 0);
+    for (index, text) in corpus().iter().enumerate().filter(|(_, text)| text.len() <= 6 << 10) {
+        let whole = Topology::parse("whole", text).unwrap();
+        let text = String::from_utf8_lossy(text).into_owned();
+        let mut start = 0;
+        let mut rows = 0;
+        for line in text.split_inclusive('\n') {
+            let from = line.rfind(|c: char| c.is_ascii_uppercase()).unwrap_or(line.len());
+            let places = from..=line.trim_end().len();
+            rows += usize::from(line.contains("GPU") && !line.contains("CPU"));
+            // The first and the second row, which have none or one to compare with, and the fourth of all sorts.
+            if line.contains("GPU") && !line.contains("CPU") && matches!(rows, 1 | 2 | 4) {
+                for at in places.filter(|at| line.is_char_boundary(*at)) {
+                    for ending in ["", "\n"] {
+                        let cut = format!("{}{}{ending}", &text[..start], &line[..at]);
+                        cuts += 1;
+                        let Ok(part) = Topology::parse("cut", cut.as_bytes()) else { continue };
+                        for gpu in part.gpus() {
+                            let same = whole.gpus().find(|whole| whole.index == gpu.index).unwrap();
+                            let known = gpu.nodes.known().is_none() || gpu.nodes == same.nodes;
+                            if !known || gpu.cpus.known().is_some() && gpu.cpus != same.cpus {
+                                wrong.push(format!("{index} {at}: {gpu:?}"));
+                            }
+                        }
+                    }
+                }
+            }
+            start += line.len();
+        }
+    }
+    assert!(cuts > 2000, "{cuts}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 

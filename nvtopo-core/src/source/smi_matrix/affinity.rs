@@ -2,9 +2,10 @@
 
 use super::cell;
 use super::columns::{Column, Columns};
+use super::nodes;
 use super::table::{AFFINITIES, Matrix};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{Stated, gaps};
+use crate::model::{Note, NoteKind, Stated, gaps};
 use std::collections::BTreeMap;
 
 /// The affinities of one device.
@@ -15,10 +16,10 @@ pub(super) struct Affinity {
     pub(super) memory_node: Stated<u32>,
 }
 
-/// The affinities of all devices, and what the text leaves open of them.
-pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<String>) {
+/// The affinities of all devices, and what is to be told of them beside damage.
+pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
     let mut said = Said { long_lists: has_long_lists(matrix), ..Said::default() };
-    let affinities: Vec<Affinity> = (0..matrix.rows.len())
+    let mut affinities: Vec<Affinity> = (0..matrix.rows.len())
         .map(|device| Affinity {
             cpus: stated(matrix, device, 0, &mut said),
             nodes: stated(matrix, device, 1, &mut said),
@@ -34,7 +35,9 @@ pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<String>) {
     for damage in said.damages {
         matrix.damage(damage);
     }
-    (affinities, gaps)
+    let concluded = nodes::with_cpus(&mut affinities, |device| matrix.name(device).to_owned());
+    let gaps = gaps.into_iter().map(|text| Note { kind: NoteKind::Unknown, text });
+    (affinities, gaps.chain(concluded).collect())
 }
 
 /// After so many entries nvidia-smi stops a list of CPUs, without a sign.
@@ -84,7 +87,7 @@ impl Said {
 }
 
 /// The first few, and how many more.
-fn several(names: &[String]) -> String {
+pub(super) fn several(names: &[String]) -> String {
     let shown = if names.len() > 9 { 8 } else { names.len() };
     let more = names.len() - shown;
     let shown = names[..shown].join(", ");
@@ -142,7 +145,7 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, said: &mut Said)
 }
 
 /// Whether the last thing in a cut text may lack its end. The other rows tell: one that goes on where this one
-/// ends, or sets of another size.
+/// ends, or sets of another size. Where there is none, nothing tells.
 fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool {
     let kind =
         |column: usize| matrix.columns.as_ref().and_then(|columns: &Columns| columns.kinds.get(column));
@@ -152,23 +155,35 @@ fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool
     }
     let text_of = |row: usize| matrix.rows[row].as_ref().and_then(|row| row.affinities[which].as_deref());
     let Some(own) = text_of(device) else { return false };
-    let others = || (0..matrix.rows.len()).filter(|row| *row != device).filter_map(text_of);
+    let others: Vec<&str> = (0..matrix.rows.len())
+        .filter(|row| *row != device)
+        .filter_map(text_of)
+        .filter(|other| cell::is_list(other) && *other != "N/A")
+        .collect();
     // One number may well begin another; a list that ends where another goes on is cut.
     let goes_on =
         |rest: &str| AFFINITIES[which] == Column::Cpus || !matrix.terminated || rest.starts_with(['-', ',']);
-    let longer =
-        others().filter_map(|other| other.strip_prefix(own)).any(|rest| !rest.is_empty() && goes_on(rest));
+    let longer = |other: &&str| other.strip_prefix(own).is_some_and(|rest| !rest.is_empty() && goes_on(rest));
+    if others.iter().any(longer) {
+        return true;
+    }
     let devices_missing = matrix.nameless || matrix.rows.iter().any(Option::is_none);
     let last_column =
         matrix.columns.as_ref().and_then(|columns| columns.kinds.last()) == Some(&AFFINITIES[which]);
-    if !devices_missing && last_column {
-        return longer;
+    let (whole_row, number) = (!devices_missing && last_column, |text: &str| text.parse::<u32>().is_ok());
+    if others.is_empty() {
+        return !whole_row;
     }
-    let alike = || {
-        others().any(|other| {
-            other == own
-                || cell::is_list(other) && other.parse::<T>().is_ok_and(|other| other.size() == set.size())
-        })
-    };
-    longer || AFFINITIES[which] == Column::Cpus && !alike()
+    if whole_row && matrix.terminated {
+        // The line was ended, which a cut does not do; what was added to a cut text afterwards may have.
+        return number(own) && !others.iter().any(|other| number(other))
+            || others.iter().all(|other| entries(other) > entries(own));
+    }
+    // Each GPU's memory is a node of its own, and their numbers have nothing in common.
+    if AFFINITIES[which] == Column::MemoryNode {
+        return others.contains(&own) || others.iter().any(|other| other.len() > own.len());
+    }
+    !others
+        .iter()
+        .any(|other| *other == own || other.parse::<T>().is_ok_and(|other| other.size() == set.size()))
 }

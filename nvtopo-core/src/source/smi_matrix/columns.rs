@@ -32,6 +32,8 @@ pub(super) struct Columns {
     /// The devices, in the order of their columns. `None`: no name is known (yet).
     pub(super) names: Vec<Option<String>>,
     numbers: BTreeMap<String, usize>,
+    /// The headings of columns that are not known here.
+    pub(super) left_out: Vec<String>,
     pub(super) fielded: bool,
 }
 
@@ -179,22 +181,33 @@ impl Columns {
     pub(super) fn from_header(tokens: &[Token], fielded: bool) -> Result<Self> {
         let mut columns = Self { fielded, ..Self::default() };
         let mut index = 0;
+        let mut label = None;
         while let Some(token) = tokens.get(index) {
             let (kind, used) = columns.kind(&tokens[index..]);
+            let heading = || {
+                let words: Vec<&str> =
+                    tokens[index..].iter().take(used).map(|token| token.text.as_str()).collect();
+                words.join(" ")
+            };
             match kind {
                 Column::Device(_) => columns.name(token)?,
                 // Of several columns before the devices, the labels are in the last.
-                Column::Label => columns.kinds.iter_mut().for_each(|kind| {
-                    if *kind == Column::Label {
-                        *kind = Column::Other;
-                    }
-                }),
+                Column::Label => {
+                    columns.left_out.extend(label.replace(heading()));
+                    columns.kinds.iter_mut().for_each(|kind| {
+                        if *kind == Column::Label {
+                            *kind = Column::Other;
+                        }
+                    });
+                }
+                Column::Other => columns.left_out.push(heading()),
                 _ => {}
             }
             columns.kinds.push(kind);
             columns.starts.push(token.screen);
             index += used;
         }
+        columns.left_out.retain(|heading| !heading.is_empty());
         Ok(columns)
     }
 

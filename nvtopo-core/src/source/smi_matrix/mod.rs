@@ -7,6 +7,7 @@
 mod affinity;
 mod cell;
 mod columns;
+mod nodes;
 mod nvlink;
 mod p2p;
 mod place;
@@ -20,7 +21,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
-    gaps, rates,
+    Stated, gaps, rates,
 };
 use affinity::Affinity;
 use cell::Word;
@@ -45,7 +46,7 @@ impl Source for SmiMatrix {
         let start = text.trim_start();
         let json = start.starts_with('{')
             || start.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', '"', ']']));
-        !json && !start.starts_with('<') && text::lines(&text).any(|line| reader::is_matrix_line(&line))
+        !json && !is_xml(start) && text::lines(&text).any(|line| reader::is_matrix_line(&line))
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
@@ -65,6 +66,13 @@ impl Source for SmiMatrix {
     }
 }
 
+/// Whether a text is an XML file, and not one that begins with a tag of HTML, such as `<details>`.
+fn is_xml(start: &str) -> bool {
+    ["<?xml", "<!DOCTYPE topology", "<!DOCTYPE nvidia", "<topology", "<nvidia_smi_log", "<system"]
+        .iter()
+        .any(|begin| start.starts_with(begin))
+}
+
 /// Whether a line could be the header of a matrix.
 pub(super) fn is_header(line: &str) -> bool {
     text::lines(line).any(|line| reader::is_header(&line))
@@ -78,7 +86,7 @@ pub(super) fn has_row(text: &str) -> bool {
 fn build(mut matrix: Matrix) -> Result<Fragment> {
     matrix.drop_nameless();
     let pairs = matrix.pairs()?;
-    let (affinities, left_open) = affinity::read(&mut matrix);
+    let (affinities, to_tell) = affinity::read(&mut matrix);
     let mut fragment = Fragment::new(Provenance::Smi);
     let nodes: Vec<Option<u32>> = affinities.iter().map(single_node).collect();
     let forest = tree::grow(&pairs, &nodes);
@@ -89,9 +97,10 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
         fragment.set_dialect(Dialect::Soc);
     }
     note_damage(&mut fragment, &matrix);
-    for text in left_open {
-        fragment.note(NoteKind::Unknown, text);
+    for note in to_tell {
+        fragment.note(note.kind, note.text);
     }
+    note_left_out(&mut fragment, &matrix);
     note_tree(&mut fragment, &matrix, &pairs, &forest);
     nvlink::note_unknown(&mut fragment, &matrix, &pairs, unseen);
     Ok(fragment)
@@ -129,7 +138,16 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
     // The devices come last, in the order of their columns, which is the order of NICs in a topology.
     let devices = parents.into_iter().enumerate();
     let ids = devices.map(|(device, parent)| {
-        let id = fragment.add(parent, kind_of(matrix, device, &affinities[device]));
+        let mut kind = kind_of(matrix, device, &affinities[device]);
+        // What it is to others on its node is unknown, so it stands apart; which node that is, its cells tell.
+        if let NodeKind::Nic(nic) = &mut kind
+            && nic.nodes == Stated::Unstated
+            && parent == NodeId::MACHINE
+        {
+            nic.nodes = forest.homes[device]
+                .map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
+        }
+        let id = fragment.add(parent, kind);
         if parent != NodeId::MACHINE {
             fragment.link(parent, id, rates::pcie_unknown());
         }
@@ -211,6 +229,21 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
     if let Some(row) = short.filter(|_| matrix.tail.is_some()) {
         fragment.note(NoteKind::Damage, format!("the text is cut in line {}", row.line));
     }
+}
+
+/// What the text tells and is not read.
+fn note_left_out(fragment: &mut Fragment, matrix: &Matrix) {
+    let columns = matrix.columns.as_ref().map_or(&[][..], |columns| &columns.left_out);
+    if columns.is_empty() {
+        return;
+    }
+    let shown = |heading: &String| format!("'{}'", heading.chars().take(40).collect::<String>());
+    let names: Vec<String> = columns.iter().map(shown).collect();
+    let (count, names) = (table::counted(names.len(), "column"), affinity::several(&names));
+    fragment.note(
+        NoteKind::Unknown,
+        format!("{count} of the matrix left out, as nothing is known of it here: {names}"),
+    );
 }
 
 fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &Forest) {

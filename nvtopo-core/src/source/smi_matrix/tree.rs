@@ -27,6 +27,8 @@ pub(super) struct Branch {
 pub(super) struct Forest {
     /// By number of the NUMA node, the machine last.
     pub(super) branches: Vec<Branch>,
+    /// The NUMA node of each device by its cells, also where it could not be put there.
+    pub(super) homes: Vec<Option<u32>>,
     /// Pairs whose class the containers contradict: how many, and the first.
     pub(super) misfits: (usize, Option<(usize, usize)>),
     /// Sets of devices of one host bridge or switch whose NUMA numbers differ.
@@ -53,7 +55,9 @@ pub(super) fn grow(pairs: &Pairs, nodes: &[Option<u32>]) -> Forest {
         levels.push(membership(&groups, pairs.len()));
     }
     let mut torn = 0;
-    let numbers = place(pairs, &groups, nodes, &mut torn);
+    let mut numbers = place(pairs, &groups, nodes, &mut torn);
+    let homes = membership(&groups, pairs.len()).into_iter().map(|group| numbers[group]).collect();
+    unplace_strangers(pairs, &groups, &mut numbers);
     let mut branches: Vec<Branch> = Vec::new();
     let mut node_of = vec![None; pairs.len()];
     for (group, number) in groups.into_iter().zip(numbers) {
@@ -67,7 +71,7 @@ pub(super) fn grow(pairs: &Pairs, nodes: &[Option<u32>]) -> Forest {
     }
     branches.sort_by_key(|branch| branch.node.map_or(u64::MAX, u64::from));
     let misfits = misfits(pairs, &levels, &node_of);
-    Forest { branches, misfits, torn }
+    Forest { branches, homes, misfits, torn }
 }
 
 fn membership(groups: &[Group], devices: usize) -> Vec<usize> {
@@ -182,7 +186,6 @@ fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usiz
             numbers[index] = set.first().copied();
         }
     }
-    unplace_strangers(pairs, groups, &mut numbers);
     numbers
 }
 
