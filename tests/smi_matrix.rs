@@ -2,6 +2,7 @@
 
 mod affinities;
 mod random;
+mod rows;
 
 use nvtopo::model::{NodeKind, NoteKind, Stated};
 use nvtopo::{CpuSet, ErrorKind, NodeSet, Topology};

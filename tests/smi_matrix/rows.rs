@@ -1,0 +1,67 @@
+//! Which token of a row is which cell, and which column is which device: the rules that rare texts meet.
+
+use super::{PLAIN, assert_plain, error, notes, parse, word};
+use nvtopo::model::{NoteKind, Stated};
+
+#[test]
+fn a_row_that_is_short_in_the_middle_of_a_text_is_an_error() {
+    // The same row at the end of the text is a cut one.
+    for row in ["GPU1\tNV4\t X ", "GPU1\tNV4", "GPU1"] {
+        let text = PLAIN.replace("GPU1\tNV4\t X \tSYS\t16-31\t1\t\tN/A", row);
+        if row != "GPU1" {
+            assert!(error(&text).message().contains("and the matrix 3 columns"), "{row}: {}", error(&text));
+        }
+        let cut = text.split_once("NIC0\tPIX").unwrap().0.trim_end();
+        let topology = parse(cut);
+        assert_eq!(word(&topology, "GPU0", "GPU1").as_deref(), Some("NV4"), "{row}");
+        assert_eq!(topology.gpus().nth(1).unwrap().cpus, Stated::Unstated, "{row}");
+    }
+}
+
+#[test]
+fn a_list_that_ends_in_a_comma_takes_no_na_behind_it() {
+    let text = PLAIN.replace("0-15\t0\t\tN/A", "0-3,\tN/A\t\tN/A");
+    let gpu = parse(&text).gpus().next().unwrap().clone();
+    assert_eq!((gpu.nodes, gpu.memory_node), (Stated::NotAvailable, Stated::NotAvailable));
+    let joined = PLAIN.replace("0-15\t", "0-3, 4-15\t");
+    assert_plain(joined.as_bytes());
+}
+
+#[test]
+fn a_name_with_a_leading_zero_is_no_gpu() {
+    let text = PLAIN.replace("GPU1", "GPU01");
+    let topology = parse(&text);
+    assert_eq!((topology.gpus().len(), topology.nics().len()), (1, 2));
+}
+
+#[test]
+fn a_device_behind_the_affinities_is_one() {
+    let text = "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\tNIC0
+GPU0\t X \tNV4\t0-15\t0\tPIX
+GPU1\tNV4\t X \t16-31\t1\tSYS
+NIC0\tPIX\tSYS\t\t\t X
+";
+    let topology = parse(text);
+    assert_eq!((topology.gpus().len(), topology.nics().len()), (2, 1));
+    assert_eq!(word(&topology, "GPU0", "NIC0").as_deref(), Some("PIX"));
+    let gpu = topology.gpus().nth(1).unwrap();
+    assert_eq!(gpu.cpus.known().unwrap().to_string(), "16-31");
+    assert_eq!(gpu.nodes.known().unwrap().to_string(), "1");
+}
+
+#[test]
+fn cells_beyond_the_header_are_left_out_with_a_note() {
+    let text = PLAIN.replace("1\t\tN/A", "1\t\tN/A\t7");
+    let damage = notes(&assert_plain(text.as_bytes()), NoteKind::Damage).join("; ");
+    assert!(damage.contains("line 3 has more cells than the header: '7' is left out"), "{damage}");
+    // Under a heading that is not known here, nothing is lost.
+    let known = PLAIN.replace("GPU NUMA ID", "GPU NUMA ID\tPower Zone").replace("N/A\n", "N/A\t7\n");
+    assert!(notes(&assert_plain(known.as_bytes()), NoteKind::Damage).is_empty());
+}
+
+#[test]
+fn empty_cells_are_counted_and_placed() {
+    let two = PLAIN.replace("GPU1\tNV4\t X \tSYS", "GPU1\t\t X \t");
+    let damage = notes(&assert_plain(two.as_bytes()), NoteKind::Damage).join("; ");
+    assert!(damage.contains("the row GPU1 in line 3 has 2 empty cells"), "{damage}");
+}
