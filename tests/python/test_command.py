@@ -35,7 +35,7 @@ def test_exit_code_1(command: list[str]) -> None:
 
 def test_exit_code_2(command: list[str]) -> None:
     out = run(*command, "place", "--cpus", "4")
-    assert out.returncode == 2 and "Usage: nvtopo place" in out.stderr
+    assert out.returncode == 2 and "nvtopo place --help tells more" in out.stderr
     out = run(*command, "--from", "/no/such/file")
     assert out.returncode == 2 and "/no/such/file" in out.stderr
 

@@ -47,7 +47,7 @@ def test_what_a_job_needs_beside_its_gpus(dgx: nvtopo.Topology) -> None:
     assert dgx.explain(2, memory_per_gpu=600 << 30).placement.gpus == [0, 4]
     with pytest.raises(nvtopo.UnsatisfiableError, match="112 CPUs are left near GPU0"):
         dgx.place(1, cpus_per_gpu=113)
-    for wrong in ({"memory_per_gpu": "64G"}, {"memory_per_gpu": -1}, {"hugepages_per_gpu": {"2MiB": -1}}, {"cpus_per_gpu": -1}):
+    for wrong in ({"memory_per_gpu": "64"}, {"memory_per_gpu": -1}, {"hugepages_per_gpu": {"2MiB": -1}}, {"cpus_per_gpu": -1}):
         with pytest.raises(nvtopo.InvalidRequestError):
             dgx.place(1, **wrong)
 
