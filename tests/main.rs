@@ -6,6 +6,7 @@ mod cpu_policies;
 mod cpus;
 mod devices;
 mod domains;
+mod exports;
 mod generate;
 mod house;
 #[cfg(feature = "hwloc")]

@@ -207,7 +207,15 @@ fn mistake_11_each_rank_is_given_its_own_list_of_nics_for_nccl() {
         assert_eq!(told(part, &[], "NCCL_IB_HCA"), None, "unasked");
         assert_eq!(told(part, &[Export::IbHca], "NCCL_IB_HCA").as_deref(), Some("=mlx5_0,mlx5_1"));
     }
-    // UCX is told the one of the rank.
+    // A job on one of the GPUs is told of its own alone, and a person of the other.
+    let first =
+        VisibleGpus { same_for_all: true, ..VisibleGpus::resolve(&topology, Some("0"), CudaOrder::PciBusId) };
+    let set = environment(&topology, &first, &parts[0], &[Export::IbHca], |_| None);
+    assert!(set.contains(&("NCCL_IB_HCA", "=mlx5_0".to_owned())), "{set:?}");
+    let told_of = nvtopo::apply::export_remarks(&topology, &first, &[Export::IbHca]);
+    assert_eq!(told_of, ["NCCL_IB_HCA leaves out mlx5_1, mlx5_2: no GPU of the job uses them"]);
+    // UCX and UCCL are told the one of the rank.
+    assert_eq!(told(&parts[1], &[Export::UcclDevice], "UCCL_P2P_RDMA_DEV").as_deref(), Some("mlx5_1"));
     let ucx = |rank: usize| told(&parts[rank], &[Export::UcxDevice], "UCX_NET_DEVICES");
     assert_eq!((ucx(0).as_deref(), ucx(1).as_deref()), (Some("mlx5_0:1"), Some("mlx5_1:1")));
 }

@@ -24,7 +24,8 @@ pub struct nvtopo_hazards {
 /// The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where this process does not have it set and
 /// the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
 /// (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"
-/// (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`); "" is nothing else.
+/// (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`), "uccl-device"
+/// (`UCCL_P2P_RDMA_DEV`); "" is nothing else.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words, and where there is no such rank.
 #[unsafe(no_mangle)]

@@ -2,7 +2,9 @@
 
 use super::{open_with, request, rules};
 use crate::args::{BindArgs, CpuArgs};
-use nvtopo::apply::{BindOptions, Bound, Scope, Threads, Trust, allowed_cpus, check_machine, environment};
+use nvtopo::apply::{
+    BindOptions, Bound, Scope, Threads, Trust, allowed_cpus, check_machine, environment, export_remarks,
+};
 use nvtopo::solve::VisibleDevice;
 use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus, printable};
 use std::ffi::OsString;
@@ -98,6 +100,7 @@ impl Ground {
             _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules)?,
         };
         let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
+        part.remarks.extend(export_remarks(&self.topology, &self.visible, &args.export));
         if self.narrowed {
             variables.retain(|(name, _)| !name.starts_with("CUDA_"));
             variables.extend(self.visible.cuda_environment(&self.topology).unwrap_or_default());

@@ -2,8 +2,8 @@
 //! request, and what would undo a binding (`OMP_PLACES` and its like) or steer NCCL is never set.
 
 use crate::error::{Error, Result};
-use crate::model::{PortState, Topology};
-use crate::solve::{Part, VisibleGpus, cuda_environment};
+use crate::model::{Nic, PortState, Topology};
+use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics};
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,16 +15,18 @@ pub enum Export {
     Gpus,
     /// `OMP_NUM_THREADS` even where it is set, as torchrun sets it to 1.
     Threads,
-    /// `NCCL_IB_HCA`: the RDMA devices of the node whose ports are active, the same for all ranks. NCCL chooses among
-    /// them; a list for each rank makes it hang.
+    /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks. NCCL chooses among them;
+    /// a list for each rank makes it hang. [`export_remarks`] names those of the machine that are left out.
     IbHca,
     /// `UCX_NET_DEVICES`: the NIC of this rank; ranks that are equally near take turns.
     UcxDevice,
+    /// `UCCL_P2P_RDMA_DEV`: the RDMA device of this rank's NIC, for UCCL's transfers between GPUs.
+    UcclDevice,
 }
 
 impl Export {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Gpus, Self::Threads, Self::IbHca, Self::UcxDevice];
+    pub const ALL: [Self; 5] = [Self::Gpus, Self::Threads, Self::IbHca, Self::UcxDevice, Self::UcclDevice];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -33,6 +35,7 @@ impl Export {
             Self::Threads => "threads",
             Self::IbHca => "ib-hca",
             Self::UcxDevice => "ucx-device",
+            Self::UcclDevice => "uccl-device",
         }
     }
 }
@@ -87,10 +90,7 @@ pub fn environment(
         variables.extend(cuda_environment(topology, &visible.positions()));
     }
     if exports.contains(&Export::IbHca) {
-        let active = topology.nics().filter(|nic| nic.state == Some(PortState::Active));
-        let mut devices: Vec<&str> = active.filter_map(|nic| nic.rdma_device.as_deref()).collect();
-        devices.sort_unstable();
-        devices.dedup();
+        let devices = job_devices(topology, visible);
         if !devices.is_empty() {
             // Without the sign, mlx5_1 would also be mlx5_10.
             variables.push(("NCCL_IB_HCA", format!("={}", devices.join(","))));
@@ -98,8 +98,7 @@ pub fn environment(
     }
     if exports.contains(&Export::UcxDevice) {
         let name = |nic: &usize| {
-            let nic = topology.nics().nth(nic.checked_sub(topology.gpus().len())?)?;
-            let device = nic.rdma_device.as_deref()?;
+            let device = nic_at(topology, *nic)?.rdma_device.as_deref()?;
             let ports = topology.nics().filter(|other| other.rdma_device.as_deref() == Some(device)).count();
             // Of a device with several ports nobody knows which one this is.
             (ports == 1).then(|| format!("{device}:1"))
@@ -109,5 +108,82 @@ pub fn environment(
             variables.push(("UCX_NET_DEVICES", devices.join(",")));
         }
     }
+    if exports.contains(&Export::UcclDevice) {
+        let own = part.nics.iter().filter_map(|nic| nic_at(topology, *nic)?.rdma_device.as_deref());
+        let devices: Vec<&str> = own.collect();
+        if !devices.is_empty() {
+            variables.push(("UCCL_P2P_RDMA_DEV", devices.join(",")));
+        }
+    }
     variables
+}
+
+/// What a person should know of the variables that are exported: which RDMA devices of the machine NCCL is not told of, and
+/// which of those that it is told of may carry no data.
+///
+/// ```
+/// use nvtopo::apply::{Export, export_remarks};
+/// use nvtopo::{CudaOrder, Topology, VisibleGpus};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let visible = VisibleGpus::resolve(&dgx, Some("0,1"), CudaOrder::PciBusId);
+/// let remarks = export_remarks(&dgx, &visible, &[Export::IbHca]);
+/// assert!(remarks[0].starts_with("NCCL_IB_HCA leaves out mlx5_1, mlx5_2"), "{remarks:?}");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Export]) -> Vec<String> {
+    if !exports.contains(&Export::IbHca) {
+        return Vec::new();
+    }
+    let told = job_devices(topology, visible);
+    if told.is_empty() {
+        return vec![
+            "NCCL_IB_HCA is not set: no RDMA device with a port that carries data is known beside the job's GPUs"
+                .to_owned(),
+        ];
+    }
+    let devices = |which: &dyn Fn(&Nic, &str) -> bool| {
+        let mut devices: Vec<&str> = topology
+            .nics()
+            .filter_map(|nic| nic.rdma_device.as_deref().filter(|device| which(nic, device)))
+            .collect();
+        in_order(&mut devices);
+        devices.join(", ")
+    };
+    let unknown = devices(&|nic, device| nic.state.is_none() && told.contains(&device));
+    let left_out = devices(&|_, device| !told.contains(&device));
+    let mut remarks = Vec::new();
+    if !left_out.is_empty() {
+        remarks.push(format!("NCCL_IB_HCA leaves out {left_out}: no GPU of the job uses them"));
+    }
+    if !unknown.is_empty() {
+        remarks.push(format!("whether the ports of {unknown} carry data is unknown; NCCL_IB_HCA names them"));
+    }
+    remarks
+}
+
+/// The RDMA devices of the NICs that the GPUs of the job use, as far as these are not known to carry no data. Where each rank
+/// may see other GPUs, those of all GPUs, so that all ranks come to the same.
+fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
+    let nics = fair_nics(topology);
+    let mut gpus = visible.positions();
+    if visible.unresolved || (gpus.len() <= 1 && !visible.same_for_all) {
+        gpus = (0..nics.len()).collect();
+    }
+    let own = gpus.iter().filter_map(|gpu| nic_at(topology, (*nics.get(*gpu)?)?));
+    let usable = own.filter(|nic| nic.state.is_none_or(|state| state == PortState::Active));
+    let mut devices: Vec<&str> = usable.filter_map(|nic| nic.rdma_device.as_deref()).collect();
+    in_order(&mut devices);
+    devices
+}
+
+/// Each once, `mlx5_2` before `mlx5_10`.
+fn in_order(devices: &mut Vec<&str>) {
+    devices.sort_unstable_by_key(|device| (device.len(), *device));
+    devices.dedup();
+}
+
+/// A NIC by its position among the devices.
+fn nic_at(topology: &Topology, position: usize) -> Option<&Nic> {
+    topology.nics().nth(position.checked_sub(topology.gpus().len())?)
 }

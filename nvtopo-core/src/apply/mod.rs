@@ -12,7 +12,7 @@ mod plan;
 mod scope;
 
 pub use cpu::Threads;
-pub use env::{Export, environment};
+pub use env::{Export, environment, export_remarks};
 pub use guard::{BoundGuard, bound};
 pub use hazards::{HAZARD_VARIABLES, hazards};
 pub use memory::{MemoryPolicy, MemorySetting};

@@ -1414,7 +1414,8 @@ class Part:
 
         Args:
             export: what else to tell: "gpus" (CUDA_VISIBLE_DEVICES, the same for all ranks), "threads" (OMP_NUM_THREADS
-                even where it is set), "ib-hca" (NCCL_IB_HCA, the same for all ranks), "ucx-device" (UCX_NET_DEVICES).
+                even where it is set), "ib-hca" (NCCL_IB_HCA, the same for all ranks), "ucx-device" (UCX_NET_DEVICES),
+                "uccl-device" (UCCL_P2P_RDMA_DEV).
             environ: the variables that are set. None: os.environ.
 
         Raises InvalidRequestError for other words.
