@@ -168,9 +168,10 @@ def bind(
 ) -> Bound:
     """Binds this process to the CPUs of its GPU, and lets it take memory near them first.
 
-    By a placement, local rank n takes the n-th of its GPUs. By a topology, it takes the n-th of the GPUs or MIG instances
-    that CUDA_VISIBLE_DEVICES shows, or of all where that is not set; CUDA_DEVICE_ORDER tells how they are counted. A
-    process without a rank takes all of them. A part of a plan is what it is.
+    By a placement, local rank n takes the n-th of its GPUs, and a rank beyond them is an error. By a topology, it takes
+    the n-th of the GPUs or MIG instances that CUDA_VISIBLE_DEVICES shows, or of all where that is not set;
+    CUDA_DEVICE_ORDER tells how they are counted. A process without a rank takes all of them. A part of a plan is what it
+    is.
 
     Call it before other libraries start: memory that is taken already stays where it is, and a memory policy holds
     for the calling thread and for what it starts.
@@ -196,8 +197,8 @@ def bind(
             and the process runs on as it was.
 
     Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
-    InvalidRequestError where the launcher's rank is no number, and for unknown words even with on_error="warn". Memory
-    that is refused is a warning in the answer.
+    InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown words even
+    with on_error="warn". Memory that is refused is a warning in the answer.
 
     >>> import nvtopo
     >>> place = nvtopo.discover().place(gpus=4)  # doctest: +SKIP
