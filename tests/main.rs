@@ -8,6 +8,7 @@ mod devices;
 mod domains;
 mod exports;
 mod generate;
+mod hostile;
 mod house;
 #[cfg(feature = "hwloc")]
 mod hwloc;

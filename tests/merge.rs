@@ -3,10 +3,10 @@
 use crate::generate;
 use nvtopo::model::{
     Dialect, Fragment, Gpu, GroupShape, HostBridge, MachineIdentity, Nic, NodeId, NodeKind, Note, NoteKind,
-    NumaNode, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
+    NumaNode, Nvme, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
 };
 use nvtopo::source::{Input, Locator, PRESETS, SOURCES, fragment};
-use nvtopo::{ErrorKind, Topology};
+use nvtopo::{ErrorKind, PciAddress, Topology};
 use proptest::prelude::*;
 
 fn merge(fragments: &[Fragment]) -> nvtopo::Result<Topology> {
@@ -301,6 +301,21 @@ fn a_gpu_that_only_one_source_has_gets_an_index_of_its_own() {
         "{:?}",
         conflicts(&merged)
     );
+}
+
+#[test]
+fn an_address_that_two_sources_give_to_different_devices_stays_with_the_first() {
+    let address: PciAddress = "0000:1b:00.0".parse().unwrap();
+    let mut base = Fragment::new(Provenance::Sysfs);
+    let disk = Nvme { name: "nvme0".to_owned(), address: Some(address), ..Nvme::default() };
+    base.add(NodeId::MACHINE, NodeKind::Nvme(Box::new(disk)));
+    let mut other = Fragment::new(Provenance::Smi);
+    other.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { address: Some(address), ..gpu(0) })));
+    let merged = merge(&[other, base]).unwrap();
+    assert_eq!(merged.gpus().map(|gpu| gpu.address).collect::<Vec<_>>(), [None]);
+    let told = "nvme0 and GPU0 both have the PCI address 0000:1b:00.0; it is that of nvme0 here";
+    assert!(conflicts(&merged).iter().any(|text| text.contains(told)), "{:?}", conflicts(&merged));
+    assert!(Topology::parse("t.json", merged.to_json().as_bytes()).unwrap() == merged);
 }
 
 #[test]

@@ -26,14 +26,17 @@ impl Bandwidth {
     /// No bandwidth at all. Unknown is `Option::None`, never this.
     pub const ZERO: Self = Self(0);
 
-    /// From whole MB/s (1e6 bytes per second).
+    /// The highest bandwidth that is held, 1e18 bytes per second: sums over all pairs of a topology stay exact.
+    pub const MAX: Self = Self(1_000_000_000_000);
+
+    /// From whole MB/s (1e6 bytes per second); more than [`MAX`](Self::MAX) gives that.
     pub const fn from_mb_per_s(mb_per_s: u64) -> Self {
-        Self(mb_per_s)
+        if mb_per_s > Self::MAX.0 { Self::MAX } else { Self(mb_per_s) }
     }
 
     /// From GB/s, rounded to whole MB/s; negative numbers and NaN give zero.
     pub fn from_gb_per_s(gb_per_s: f64) -> Self {
-        Self((gb_per_s * 1e3).round() as u64)
+        Self::from_mb_per_s((gb_per_s * 1e3).round() as u64)
     }
 
     /// In whole MB/s.
@@ -48,7 +51,7 @@ impl Bandwidth {
 
     /// `count` links side by side.
     pub const fn times(self, count: u64) -> Self {
-        Self(self.0.saturating_mul(count))
+        Self::from_mb_per_s(self.0.saturating_mul(count))
     }
 }
 
@@ -56,7 +59,7 @@ impl Add for Bandwidth {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self(self.0.saturating_add(other.0))
+        Self::from_mb_per_s(self.0.saturating_add(other.0))
     }
 }
 
@@ -203,10 +206,15 @@ mod tests {
         assert_eq!(Bandwidth::from_gb_per_s(0.05).to_string(), "0.1 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(0.049).to_string(), "0.049 GB/s");
         assert_eq!(Bandwidth::ZERO.to_string(), "0 GB/s");
-        assert_eq!(Bandwidth::from_mb_per_s(u64::MAX).to_string(), "18446744073709552 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(450.0).to_string(), "450 GB/s");
         assert_eq!(Bandwidth::from_gb_per_s(-1.0), Bandwidth::ZERO);
         assert_eq!(Bandwidth::from_gb_per_s(f64::NAN), Bandwidth::ZERO);
+        let most = Bandwidth::from_mb_per_s(u64::MAX);
+        assert_eq!(
+            [most, Bandwidth::from_gb_per_s(f64::INFINITY), most + most, most.times(u64::MAX)],
+            [Bandwidth::MAX; 4]
+        );
+        assert_eq!(most.to_string(), "1000000000 GB/s");
     }
 
     #[test]

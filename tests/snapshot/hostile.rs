@@ -175,3 +175,66 @@ proptest! {
         let _ = Topology::parse("x", &compressed(&unpacked));
     }
 }
+
+#[test]
+fn holes_count_as_what_they_say() {
+    let data = |name: &str| {
+        std::fs::read(format!("{}/../tests/data/hostile/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    refused(&data("F1-sparse-bomb.tar.gz"), "nvtopo/snapshot.json': it has more than 8 MiB");
+    // The same in a file of the machine, and in many of them.
+    let sparse = |path: &str, size: u64| {
+        let mut header = Header::new_gnu();
+        header.set_path(path).unwrap();
+        header.set_mode(0o444);
+        header.set_size(0);
+        header.set_entry_type(EntryType::GNUSparse);
+        let gnu = header.as_gnu_mut().unwrap();
+        gnu.set_real_size(size);
+        let end = format!("{size:011o}");
+        gnu.sparse[0].offset[..11].copy_from_slice(end.as_bytes());
+        gnu.sparse[0].numbytes[..11].copy_from_slice(b"00000000000");
+        header.set_cksum();
+        header
+    };
+    for (size, kind) in [(1 << 30, "neither a file"), (7, "neither a file")] {
+        let mut archive =
+            tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+        archive.append(&sparse("sys/x", size), std::io::empty()).unwrap();
+        refused(&archive.into_inner().unwrap().finish().unwrap(), kind);
+    }
+    // A document may have holes, up to its limit.
+    let mut archive =
+        tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    archive.append(&sparse("nvtopo/snapshot.json", 7 << 20), std::io::empty()).unwrap();
+    refused(&archive.into_inner().unwrap().finish().unwrap(), "expected value");
+}
+
+/// One member of a gzip file.
+fn member(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut encoder, bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn members_and_what_follows_are_read_or_told() {
+    let whole = with(&[]);
+    let mut plain = Vec::new();
+    flate2::read::GzDecoder::new(&whole[..]).read_to_end(&mut plain).unwrap();
+    let topology = Topology::parse("x", &whole).unwrap();
+    for cut in [1, 511, 512, 1024, plain.len() - 1] {
+        let split = [member(&plain[..cut]), member(b""), member(&plain[cut..])].concat();
+        assert_eq!(Topology::parse("x", &split).unwrap(), topology, "cut at {cut}");
+        // Zeros are padding, as on tapes.
+        assert_eq!(Topology::parse("x", &[&split[..], &[0; 700]].concat()).unwrap(), topology);
+        refused(&[&split[..], b"x"].concat(), "1 bytes behind the compressed data are not of gzip");
+        refused(&[&split[..], &member(b"lost")].concat(), "something follows the end of the archive");
+        refused(&[&split[..], &[0x1f, 0x8b, 9, 0]].concat(), "the archive is damaged there or after");
+    }
+    let path = format!("{}/../tests/data/hostile/c-concat-split.tar.gz", env!("CARGO_MANIFEST_DIR"));
+    let snapshot = Snapshot::read(&std::fs::read(path).unwrap()).unwrap();
+    let again = super::entries(&snapshot.to_bytes().unwrap());
+    let core = "sys/devices/system/cpu/cpu0/topology/core_cpus";
+    assert!(again.iter().any(|entry| entry.path == core && entry.content == b"1"));
+}

@@ -7,6 +7,7 @@ mod builder;
 mod fragment;
 pub(crate) mod gaps;
 mod gpu;
+pub(crate) mod identities;
 mod link;
 mod merge;
 mod nic;

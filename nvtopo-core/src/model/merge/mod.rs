@@ -5,6 +5,7 @@
 //! decided here beyond that.
 
 mod facts;
+mod identities;
 mod links;
 mod matching;
 mod measured;
@@ -37,6 +38,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     }
     ports::rate(&mut base);
     measured::hold_against_links(&mut base);
+    identities::keep_apart(&mut base, &mut conflicts);
     conflicts.write(&mut base);
     reorder(&mut base);
     gaps::close(&mut base);

@@ -5,8 +5,8 @@ use super::document::{self, Body, Convert, Dialect, Document, Measured, Node, Or
 use super::values::{List, StatedList};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
+use crate::model::identities::Twice;
 use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};
-use crate::units::Bandwidth;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -80,12 +80,12 @@ impl Reader {
         if count == 0 {
             return Err(Error::input("nodes is empty: the machine at least must be there"));
         }
+        check_identities(&fragment.nodes)?;
         for (position, link) in body.links.into_iter().enumerate() {
             let (a, b) = ends(link.between, count, "links", position)?;
-            let rate = link.rate.map(|rate| model::Rate {
-                bandwidth: Bandwidth::from_mb_per_s(rate.mb_per_s),
-                basis: rate.basis.into(),
-            });
+            let rate = link
+                .rate
+                .map(|rate| model::Rate { bandwidth: rate.mb_per_s.convert(), basis: rate.basis.into() });
             let (reported, redirects) = (link.reported_mb_per_s.convert(), link.redirects);
             let kind = link.kind.into();
             fragment.link(a, b, model::Link { kind, lanes: link.lanes, rate, reported, redirects });
@@ -107,7 +107,7 @@ impl Reader {
                 let Measured { from, to, .. } = measured;
                 return Err(Error::input(format!("measured[{position}]: from {from} to {to} occurs twice")));
             }
-            fragment.measure(from, to, Bandwidth::from_mb_per_s(measured.mb_per_s));
+            fragment.measure(from, to, measured.mb_per_s.convert());
         }
         let mut seen = BTreeSet::new();
         for (position, p2p) in body.p2p.into_iter().enumerate() {
@@ -157,7 +157,7 @@ impl Reader {
                 (NodeKind::Core(core), parent, source, learned)
             }
             Node::Pu(document::Pu { parent, os_index, source, learned }) => {
-                (NodeKind::Pu(model::Pu { os_index }), parent, source, learned)
+                (NodeKind::Pu(model::Pu { os_index: os_index.convert() }), parent, source, learned)
             }
             Node::HostBridge(document::Located { parent, address, source, learned }) => {
                 let bridge = model::HostBridge { address: address.convert() };
@@ -230,7 +230,7 @@ impl Reader {
             return Err(Error::input(format!("two distances to node {twice}")));
         }
         Ok(model::NumaNode {
-            os_index: node.os_index,
+            os_index: node.os_index.convert(),
             cpus: self.set(&node.cpus)?,
             memory: node.memory_bytes,
             distances: node.distances,
@@ -293,6 +293,17 @@ impl Reader {
             return Err(Error::input("the sets of CPUs and NUMA nodes are larger than any machine's"));
         }
         list.0.parse()
+    }
+}
+
+/// Errors where two devices have one UUID or PCI address.
+fn check_identities(nodes: &[model::Node]) -> Result<()> {
+    match model::identities::twice(nodes).first() {
+        None => Ok(()),
+        Some(Twice { identity, first, second }) => {
+            let text = format!("nodes[{second}]: {identity} is that of nodes[{first}] too");
+            Err(Error::input(text).help("each device has one of its own: correct the one that was copied"))
+        }
     }
 }
 

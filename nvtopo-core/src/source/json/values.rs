@@ -1,8 +1,9 @@
 //! Values of the document that have a text of their own: addresses, sets, and what a source says of a fact.
 
 use super::document::Convert;
-use crate::cpuset::CpuSet;
+use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::model::Stated;
+use crate::units::Bandwidth;
 use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -22,6 +23,50 @@ impl<T: Display> Serialize for Text<T> {
 impl<'de, T: FromStr<Err = crate::Error>> Deserialize<'de> for Text<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_str(Parse("a string", |text: &str| text.parse().map(Text)))
+    }
+}
+
+/// A bandwidth as a number of MB/s (1e6 bytes per second).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct MbPerS(pub(super) Bandwidth);
+
+impl Serialize for MbPerS {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0.as_mb_per_s())
+    }
+}
+
+impl<'de> Deserialize<'de> for MbPerS {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u64::deserialize(deserializer)?;
+        let bandwidth = Bandwidth::from_mb_per_s(number);
+        if bandwidth.as_mb_per_s() == number {
+            return Ok(Self(bandwidth));
+        }
+        let most = Bandwidth::MAX.as_mb_per_s();
+        let expected = format!("MB/s, {most} at most");
+        Err(de::Error::invalid_value(de::Unexpected::Unsigned(number), &expected.as_str()))
+    }
+}
+
+/// The kernel's number of a CPU or a NUMA node, [`MAX_INDEX`] at most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct OsNumber(pub(super) u32);
+
+impl Serialize for OsNumber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for OsNumber {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = u32::deserialize(deserializer)?;
+        if number <= MAX_INDEX {
+            return Ok(Self(number));
+        }
+        let expected = format!("the number of a CPU or a NUMA node, {MAX_INDEX} at most");
+        Err(de::Error::invalid_value(de::Unexpected::Unsigned(number.into()), &expected.as_str()))
     }
 }
 
@@ -138,14 +183,15 @@ impl Fact for String {
 }
 
 impl Fact for u32 {
-    const EXPECTED: &str = "a number below 2^32, \"n/a\" or \"unreadable\"";
+    const EXPECTED: &str = "a number below 65536, \"n/a\" or \"unreadable\"";
 
     fn of_text<E: de::Error>(text: &str, expected: &dyn de::Expected) -> Result<Self, E> {
         Err(E::invalid_value(de::Unexpected::Str(text), expected))
     }
 
     fn of_number<E: de::Error>(number: u64, expected: &dyn de::Expected) -> Result<Self, E> {
-        Self::try_from(number).map_err(|_| E::invalid_value(de::Unexpected::Unsigned(number), expected))
+        let known = Self::try_from(number).ok().filter(|number| *number <= MAX_INDEX);
+        known.ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), expected))
     }
 }
 
@@ -190,7 +236,10 @@ impl<T, F: Fn(&str) -> crate::Result<T>> Visitor<'_> for Parse<F> {
 mod schema {
     //! The schemas of values with a text of their own.
 
-    use super::{List, NOT_AVAILABLE, StatedIndex, StatedList, StatedText, Text, UNREADABLE};
+    use super::{
+        Bandwidth, List, MAX_INDEX, MbPerS, NOT_AVAILABLE, OsNumber, StatedIndex, StatedList, StatedText,
+        Text, UNREADABLE,
+    };
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use std::borrow::Cow;
 
@@ -214,11 +263,15 @@ mod schema {
 
     inline_schema! {
         [T] Text<T>, "Text", json_schema!({"type": "string"});
+        [] MbPerS, "MbPerS", json_schema!({
+            "type": "integer", "minimum": 0, "maximum": Bandwidth::MAX.as_mb_per_s(),
+        });
+        [] OsNumber, "OsNumber", json_schema!({"type": "integer", "minimum": 0, "maximum": MAX_INDEX});
         [] List, "List", json_schema!({"type": "string", "pattern": "^[0-9,:/ -]*$"});
         [] StatedList, "StatedList", json_schema!({"type": "string", "pattern": "^([0-9,:/ -]*|n/a|unreadable)$"});
         [] StatedText, "StatedText", json_schema!({"type": "string"});
         [] StatedIndex, "StatedIndex", json_schema!({"anyOf": [
-            {"type": "integer", "minimum": 0, "maximum": u32::MAX},
+            {"type": "integer", "minimum": 0, "maximum": MAX_INDEX},
             {"enum": [NOT_AVAILABLE, UNREADABLE]},
         ]});
     }

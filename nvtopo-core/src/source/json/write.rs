@@ -18,9 +18,7 @@ impl Document {
             between: (a.0, b.0),
             kind: link.kind.into(),
             lanes: link.lanes,
-            rate: link
-                .rate
-                .map(|rate| Rate { mb_per_s: rate.bandwidth.as_mb_per_s(), basis: rate.basis.into() }),
+            rate: link.rate.map(|rate| Rate { mb_per_s: rate.bandwidth.convert(), basis: rate.basis.into() }),
             reported_mb_per_s: link.reported.convert(),
             redirects: link.redirects,
         });
@@ -29,7 +27,7 @@ impl Document {
         let measured = topology.measurements().iter().map(|measured| Measured {
             from: measured.from.0,
             to: measured.to.0,
-            mb_per_s: measured.bandwidth.as_mb_per_s(),
+            mb_per_s: measured.bandwidth.convert(),
         });
         let p2p = topology.all_p2p().iter().map(|p2p| P2p {
             between: (p2p.a.0, p2p.b.0),
@@ -78,7 +76,7 @@ fn node(node: &model::Node, usual: model::Provenance) -> Node {
         }
         NodeKind::NumaNode(own) => Node::NumaNode(Box::new(NumaNode {
             parent,
-            os_index: own.os_index,
+            os_index: own.os_index.convert(),
             cpus: list(&own.cpus),
             memory_bytes: own.memory,
             distances: own.distances,
@@ -99,7 +97,9 @@ fn node(node: &model::Node, usual: model::Provenance) -> Node {
         NodeKind::Core(model::Core { os_index, class }) => {
             Node::Core(Core { parent, os_index, class: class.convert(), source, learned })
         }
-        NodeKind::Pu(model::Pu { os_index }) => Node::Pu(Pu { parent, os_index, source, learned }),
+        NodeKind::Pu(model::Pu { os_index }) => {
+            Node::Pu(Pu { parent, os_index: os_index.convert(), source, learned })
+        }
         NodeKind::HostBridge(model::HostBridge { address }) => {
             Node::HostBridge(Located { parent, address: address.convert(), source, learned })
         }

@@ -11,6 +11,7 @@ use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, 
 use crate::source::text::{self, Line, Token};
 use crate::source::{Input, Source};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 pub(in crate::source) struct P2pMatrix;
 
@@ -175,7 +176,9 @@ impl Reader {
             nodes.insert(index, fragment.add(NodeId::MACHINE, gpu));
         }
         let mut uneven = 0;
-        for (a, b) in self.gpus.iter().flat_map(|a| self.gpus.range(a + 1..).map(move |b| (*a, *b))) {
+        for (a, b) in
+            self.gpus.iter().flat_map(|a| self.gpus.range((Excluded(a), Unbounded)).map(move |b| (*a, *b)))
+        {
             let mut says = |question: Option<Question>| {
                 let there = self.cells.get(&(question, a, b)).copied();
                 let back = self.cells.get(&(question, b, a)).copied();

@@ -18,10 +18,11 @@ pub enum Redaction {
     #[default]
     None,
     /// What tells this machine, its owner or its users from others: serial numbers, UUIDs, host names, MAC and IP
-    /// addresses, InfiniBand's GUIDs, the names of cgroups, and the kernel's command line. Where an identifier ties
+    /// addresses, InfiniBand's GUIDs, the names of cgroups, paths that people named, and the kernel's command line. Where an identifier ties
     /// facts together, one that is made up stands in for it everywhere. The model of the machine, the names of its
     /// devices and their PCI addresses stay: the topology is made of them. But a network interface, bond or RDMA device
     /// in whose name the name of the machine is (`node17ib0`, in capitals too) gets another, such as `net0` or `rdma0`.
+    /// The name of the machine is looked for in capitals and in small letters.
     /// Names of machines with fewer than three letters, or that very many have (`localhost`), are not looked for.
     Identifiers,
 }

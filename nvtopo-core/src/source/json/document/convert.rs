@@ -1,6 +1,6 @@
 //! From values of the model to those of the document and back, where the two differ by form only.
 
-use super::super::values::Text;
+use super::super::values::{MbPerS, OsNumber, Text};
 use crate::units::Bandwidth;
 use std::borrow::Cow;
 
@@ -45,16 +45,27 @@ impl<T> Convert<T> for Text<T> {
     }
 }
 
-/// In MB/s.
-impl Convert<u64> for Bandwidth {
-    fn convert(self) -> u64 {
-        self.as_mb_per_s()
+impl Convert<MbPerS> for Bandwidth {
+    fn convert(self) -> MbPerS {
+        MbPerS(self)
     }
 }
 
-impl Convert<Bandwidth> for u64 {
+impl Convert<Bandwidth> for MbPerS {
     fn convert(self) -> Bandwidth {
-        Bandwidth::from_mb_per_s(self)
+        self.0
+    }
+}
+
+impl Convert<OsNumber> for u32 {
+    fn convert(self) -> OsNumber {
+        OsNumber(self)
+    }
+}
+
+impl Convert<u32> for OsNumber {
+    fn convert(self) -> u32 {
+        self.0
     }
 }
 

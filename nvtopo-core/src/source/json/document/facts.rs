@@ -1,6 +1,6 @@
 //! Facts of nodes that have several parts. Each names the fields of the model, and converts both ways by them.
 
-use super::super::values::Text;
+use super::super::values::{MbPerS, Text};
 use super::convert::Convert;
 use super::words::{FabricState, Source};
 use crate::ids::PciAddress;
@@ -169,7 +169,7 @@ pub(in super::super) struct NvLinkPort {
     generation: Option<u8>,
     /// What the driver reports that it carries, one direction, in MB/s (1e6 bytes per second).
     #[serde(skip_serializing_if = "Option::is_none")]
-    reported_mb_per_s: Option<u64>,
+    reported_mb_per_s: Option<MbPerS>,
     /// What is at its other end.
     #[serde(skip_serializing_if = "Option::is_none")]
     far: Option<NvLinkFar>,

@@ -15,6 +15,7 @@ pub(super) use nodes::{
 };
 pub(super) use words::{Basis, LinkKind, NoteKind, P2pStatus, PathType, Source};
 
+use super::values::MbPerS;
 use serde::{Deserialize, Serialize};
 
 /// A topology of a machine. Keys beside these three are derived from them, and ignored by readers.
@@ -121,7 +122,7 @@ pub(super) struct Link {
     pub(super) rate: Option<Rate>,
     /// What the hardware reports that all lanes carry together, one direction, in MB/s (1e6 bytes per second).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reported_mb_per_s: Option<u64>,
+    pub(super) reported_mb_per_s: Option<MbPerS>,
     /// Whether a port on it sends what devices write to each other up to the root complex first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redirects: Option<bool>,
@@ -133,7 +134,7 @@ pub(super) struct Link {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rate {
     /// One direction, in MB/s (1e6 bytes per second).
-    pub(super) mb_per_s: u64,
+    pub(super) mb_per_s: MbPerS,
     pub(super) basis: Basis,
 }
 
@@ -157,7 +158,7 @@ pub(super) struct Measured {
     /// The position in `nodes` of the GPU or NIC that receives.
     pub(super) to: u32,
     /// What it received, in 1e6 bytes per second.
-    pub(super) mb_per_s: u64,
+    pub(super) mb_per_s: MbPerS,
 }
 
 /// Peer-to-peer access between two GPUs.

@@ -1,6 +1,6 @@
 //! The nodes of the document: what a machine is made of.
 
-use super::super::values::{List, StatedIndex, StatedList, StatedText, Text};
+use super::super::values::{List, MbPerS, OsNumber, StatedIndex, StatedList, StatedText, Text};
 use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
 use super::words::{CacheKind, CoreClass, LinkLayer, PortState, Source};
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
@@ -101,7 +101,7 @@ node! {
     /// A NUMA node.
     NumaNode {
         /// The kernel's number.
-        os_index: u32,
+        os_index: OsNumber,
         /// Its CPUs that are online.
         #[serde(default, skip_serializing_if = "List::is_empty")]
         cpus: List,
@@ -151,7 +151,7 @@ node! {
     /// A processing unit.
     Pu {
         /// The kernel's number.
-        os_index: u32,
+        os_index: OsNumber,
     }
 }
 
@@ -288,10 +288,10 @@ node! {
         link_layer: Option<LinkLayer>,
         /// The rate of its port, one direction, in MB/s (1e6 bytes per second).
         #[serde(skip_serializing_if = "Option::is_none")]
-        mb_per_s: Option<u64>,
+        mb_per_s: Option<MbPerS>,
         /// What its port was measured to carry, one direction, in MB/s (1e6 bytes per second).
         #[serde(skip_serializing_if = "Option::is_none")]
-        measured_mb_per_s: Option<u64>,
+        measured_mb_per_s: Option<MbPerS>,
         /// The largest packet of its interface in bytes.
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u32>,

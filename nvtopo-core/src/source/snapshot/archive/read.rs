@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::source::MAX_INPUT;
 use crate::source::nvml::Asked;
 use crate::source::sysfs::Stored;
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -17,22 +17,37 @@ use tar::{Archive, Entry, EntryType};
 /// The most entries of an archive. A large server has 30 000.
 const MAX_ENTRIES: usize = 100_000;
 
+/// The most bytes of one of the documents beside the machine's files. They hold more once they are read.
+const MAX_DOCUMENT: u64 = 8 << 20;
+
 /// The longest path and the longest target of a link, as in Linux.
 const MAX_PATH: usize = 4096;
 
 /// Reads the file.
 pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
     let unpacked = Cell::new(0);
-    let mut archive = Archive::new(Metered { inner: GzDecoder::new(bytes), read: &unpacked });
-    let mut reader = Reader { unpacked: &unpacked, last: None, head: None, driver: None };
+    let mut archive = Archive::new(Metered { inner: Members::new(bytes), read: &unpacked });
+    let mut reader =
+        Reader { unpacked: &unpacked, contents: Cell::new(0), last: None, head: None, driver: None };
     let mut entries = BTreeMap::new();
     let all = archive.entries().map_err(|error| reader.broken(&error))?;
     for entry in all {
         let entry = entry.map_err(|error| reader.broken(&error))?;
         reader.add(entry, &mut entries)?;
     }
-    // The checksum is at the end.
-    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(|error| reader.broken(&error))?;
+    // The checksum is at the end, and before it nothing but padding.
+    let mut rest = archive.into_inner();
+    let mut block = [0; 4096];
+    loop {
+        match rest.read(&mut block).map_err(|error| reader.broken(&error))? {
+            0 => break,
+            count if block[..count].iter().any(|byte| *byte != 0) => {
+                return Err(Error::input("something follows the end of the archive, which would be lost")
+                    .help("pack everything into one archive"));
+            }
+            _ => {}
+        }
+    }
     let Some(head) = reader.head else { return Err(not_a_snapshot()) };
     Ok(Snapshot {
         entries,
@@ -50,6 +65,34 @@ fn not_a_snapshot() -> Error {
         "if it is an archive with a recorded machine, unpack it and give the directory; a compressed text \
          must be unpacked too",
     )
+}
+
+/// The members of a gzip file one after another, as `gzip` reads them: zeros behind the last are padding.
+struct Members<'a> {
+    member: GzDecoder<&'a [u8]>,
+}
+
+impl<'a> Members<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self { member: GzDecoder::new(bytes) }
+    }
+}
+
+impl Read for Members<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let count = self.member.read(buffer)?;
+            let rest = *self.member.get_ref();
+            if count > 0 || buffer.is_empty() || rest.iter().all(|byte| *byte == 0) {
+                return Ok(count);
+            }
+            if !rest.starts_with(&[0x1f, 0x8b]) {
+                let text = format!("{} bytes behind the compressed data are not of gzip", rest.len());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+            self.member = GzDecoder::new(rest);
+        }
+    }
 }
 
 /// Bytes that are counted, and end beyond the limit.
@@ -71,6 +114,8 @@ impl<R: Read> Read for Metered<'_, R> {
 
 struct Reader<'a> {
     unpacked: &'a Cell<u64>,
+    /// The bytes of all contents, holes among them.
+    contents: Cell<u64>,
     /// The entry that is being read, or was last.
     last: Option<String>,
     head: Option<Head>,
@@ -123,6 +168,10 @@ impl Reader<'_> {
         if twice {
             return Err(of_entry(path, "it is there twice"));
         }
+        if entry.size() > MAX_DOCUMENT {
+            let limit = MAX_DOCUMENT >> 20;
+            return Err(of_entry(path, format!("it has more than {limit} MiB")));
+        }
         let bytes = self.content(&mut entry)?;
         if path == HEAD {
             self.head = Some(head(&bytes)?);
@@ -134,15 +183,21 @@ impl Reader<'_> {
 
     fn content(&self, entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>> {
         let mut content = Vec::new();
-        // What is unpacked is limited as a whole.
-        entry.read_to_end(&mut content).map_err(|error| self.broken(&error))?;
+        // What is unpacked is limited as a whole, but an entry may say of itself that it is mostly holes: these are in no
+        // archive, and as large as it says.
+        let left = MAX_INPUT.saturating_sub(self.contents.get());
+        entry.take(left + 1).read_to_end(&mut content).map_err(|error| self.broken(&error))?;
+        self.contents.set(self.contents.get() + content.len() as u64);
+        if self.contents.get() > MAX_INPUT {
+            return Err(too_much());
+        }
         Ok(content)
     }
 
     /// An archive that cannot be read on.
     fn broken(&self, error: &io::Error) -> Error {
         if self.unpacked.get() > MAX_INPUT {
-            return Error::input(format!("it unpacks to more than {} MiB", MAX_INPUT >> 20));
+            return too_much();
         }
         match &self.last {
             Some(path) => of_entry(path, format!("the archive is damaged there or after: {error}")),
@@ -151,6 +206,10 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+fn too_much() -> Error {
+    Error::input(format!("it unpacks to more than {} MiB", MAX_INPUT >> 20))
 }
 
 fn head(bytes: &[u8]) -> Result<Head> {

@@ -1,6 +1,7 @@
 //! Identifiers in texts: found by their shapes or by what is known of them, and replaced by made-up ones of the same
 //! shape, the same one by the same everywhere.
 
+use super::paths;
 use std::collections::BTreeMap;
 
 /// The shortest run of hexadecimal digits that can be an identifier: a MAC address.
@@ -23,14 +24,16 @@ pub(super) enum Read {
     Text,
     /// A version, which can look like an IP address.
     Version,
+    /// Control groups and where they are mounted, which are paths by themselves.
+    Groups,
     /// A name that the kernel gave.
     Fixed,
 }
 
 impl Ids {
-    /// Adds a word that is replaced wherever it stands alone. Of two replacements the last counts.
+    /// Adds a word that is replaced wherever it stands alone, in capitals too. Of two replacements the last counts.
     pub(super) fn add_word(&mut self, word: &str, replacement: &str) {
-        self.words.retain(|(known, _)| known != word);
+        self.words.retain(|(known, _)| !known.eq_ignore_ascii_case(word));
         self.words.push((word.to_owned(), replacement.to_owned()));
         self.words.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
     }
@@ -51,10 +54,11 @@ impl Ids {
     /// The text with made-up identifiers.
     pub(super) fn replace(&mut self, text: &str, read: Read) -> String {
         let mut result = String::with_capacity(text.len());
-        let mut inside = false;
+        let mut before = None;
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
-            let found = if inside { None } else { self.find(rest, read) };
+            let inside = before.is_some_and(char::is_alphanumeric);
+            let found = if inside { None } else { self.find(before, rest, read) };
             let length = if let Some((length, stand_in)) = &found {
                 result.push_str(stand_in);
                 *length
@@ -62,7 +66,7 @@ impl Ids {
                 result.push(first);
                 first.len_utf8()
             };
-            inside = rest[..length].chars().next_back().is_some_and(char::is_alphanumeric);
+            before = rest[..length].chars().next_back();
             rest = &rest[length..];
         }
         result
@@ -76,21 +80,20 @@ impl Ids {
         known.any(|id| plain.windows(id.len()).any(|part| part == id.as_bytes()))
     }
 
-    /// What starts at the start of a text: its length, and what stands in.
-    fn find(&mut self, text: &str, read: Read) -> Option<(usize, String)> {
+    /// An identifier at the start of a text, after the character before it: its length, and what stands in.
+    fn find(&mut self, before: Option<char>, text: &str, read: Read) -> Option<(usize, String)> {
         if read != Read::Fixed {
             if let Some((word, stand_in)) = self.words.iter().find(|(word, _)| starts_with_word(text, word)) {
                 return Some((word.len(), stand_in.clone()));
             }
-            if let Some(home) = text.strip_prefix("/home/") {
-                let user = home.split(['/', ':', ' ']).next().unwrap_or_default().len();
-                return Some(("/home/".len() + user, "/home/user".to_owned()));
+            if let Some(found) = paths::find(before, text).filter(|_| read != Read::Groups) {
+                return Some(found);
             }
         }
         self.uuid(text)
             .or_else(|| self.groups(text, ':'))
             .or_else(|| self.groups(text, '-'))
-            .or_else(|| if read == Read::Text { ip(text) } else { None })
+            .or_else(|| if matches!(read, Read::Text | Read::Groups) { ip(text) } else { None })
             .or_else(|| self.run(text))
     }
 
@@ -163,7 +166,8 @@ fn is_nil(digits: &str) -> bool {
 }
 
 fn starts_with_word(text: &str, word: &str) -> bool {
-    text.strip_prefix(word).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+    let (start, rest) = text.split_at_checked(word.len()).unwrap_or_default();
+    start.eq_ignore_ascii_case(word) && !rest.starts_with(char::is_alphanumeric)
 }
 
 /// The groups of hexadecimal digits that a text starts with, and their length with separators. None where another
@@ -257,13 +261,24 @@ mod tests {
     }
 
     #[test]
+    fn of_two_stand_ins_for_a_word_the_last_counts() {
+        let mut ids = Ids::default();
+        ids.add_word("node17", "host");
+        ids.add_word("NODE17", "net0");
+        assert_eq!(ids.words(), ["NODE17"]);
+        assert_eq!(ids.replace("node17", Read::Text), "net0");
+    }
+
+    #[test]
     fn words_are_whole_and_digits_are_found_in_any_form() {
         let mut ids = Ids::default();
         ids.add_word("node17", "host");
         ids.add_word("node17.example.org", "host");
+        ids.add_word("é", "host");
         ids.add_digits("00:11:22:33:44:55");
         let text = "node17.example.org node17 node170 xnode17 001122334455";
         assert_eq!(ids.replace(text, Read::Text), "host host node170 xnode17 02005e000001");
+        assert_eq!(ids.replace("Node17 NODE17.Example.ORG NODE170 ÉÉ", Read::Text), "host host NODE170 ÉÉ");
         assert_eq!(ids.replace("node17", Read::Fixed), "node17");
         assert!(ids.is_in(b"id 0011.2233.4455") && !ids.is_in(b"00:11:22:33:44"));
     }

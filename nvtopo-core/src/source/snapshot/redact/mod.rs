@@ -8,6 +8,7 @@ mod files;
 mod groups;
 mod ids;
 mod names;
+mod paths;
 mod secrets;
 
 use super::super::nvml::Asked;
@@ -79,6 +80,8 @@ impl Redactor {
         let stored = match stored {
             Stored::Folder if self.groups.is_above(path) => return None,
             Stored::Folder => Stored::Folder,
+            // Nothing that people named is a part of the machine.
+            Stored::Link(target) if paths::leaves(path, &target) => Stored::Link("/path".to_owned()),
             Stored::Link(target) => Stored::Link(self.path(&target)),
             Stored::File(content) => Stored::File(content.and_then(|content| self.content(path, &content))),
         };
@@ -89,7 +92,7 @@ impl Redactor {
         match groups::File::of(path) {
             Some(file) => {
                 let text = self.groups.replace(file, &String::from_utf8_lossy(content));
-                Some(self.ids.replace(&text, Read::Text).into_bytes())
+                Some(self.ids.replace(&text, Read::Groups).into_bytes())
             }
             None => files::redact(path, content, &mut self.ids),
         }

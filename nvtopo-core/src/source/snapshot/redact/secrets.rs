@@ -4,14 +4,22 @@ use super::super::super::sysfs::Tree;
 use super::ids::Ids;
 use std::path::Path;
 
-/// Names that very many machines have: they tell nothing, and are words of other things.
-const COMMON: [&str; 18] = [
+/// Names that very many machines have, and those of models: they tell nothing, and are words of other things.
+const COMMON: [&str; 30] = [
     "amd",
+    "ampere",
     "arm",
+    "cluster",
+    "compute",
     "cpu",
     "debian",
+    "dell",
+    "dgx",
+    "epyc",
     "fedora",
     "gpu",
+    "hgx",
+    "hopper",
     "host",
     "intel",
     "linux",
@@ -23,7 +31,11 @@ const COMMON: [&str; 18] = [
     "none",
     "nvidia",
     "server",
+    "supermicro",
+    "tesla",
     "ubuntu",
+    "worker",
+    "xeon",
 ];
 
 /// Adds what the files below a root name it.
