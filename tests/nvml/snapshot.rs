@@ -49,7 +49,8 @@ fn serials(topology: &Topology) -> usize {
     serials.len()
 }
 
-/// The document without identifiers, and without the word that one was learned.
+/// The document without identifiers, without the word that one was learned, and without the directories of libraries,
+/// which people name.
 fn without_identifiers(topology: &Topology) -> serde_json::Value {
     fn clear(value: &mut serde_json::Value) {
         match value {
@@ -58,6 +59,13 @@ fn without_identifiers(topology: &Topology) -> serde_json::Value {
                     fields.shift_remove(name);
                 }
                 fields.values_mut().for_each(clear);
+            }
+            serde_json::Value::String(text) => {
+                let plain = |word: &str| match word.rsplit_once('/') {
+                    Some((_, name)) if name.contains(".so") => name.to_owned(),
+                    _ => word.to_owned(),
+                };
+                *text = text.split(' ').map(plain).collect::<Vec<_>>().join(" ");
             }
             serde_json::Value::Array(elements) => {
                 elements.retain(|element| element["fact"] != "serial number");

@@ -200,13 +200,17 @@ impl Checker<'_> {
         for score in &claim.scores[..self.checked] {
             let worth = self.worth(score.objective, &claim.gpus, &rest);
             let value = quantity(score.objective, worth);
+            let known = self.is_known(score.objective, &claim.gpus);
             let Some(claimed) = score.value else {
-                if self.is_known(score.objective, &claim.gpus) {
+                if known {
                     return flaw(format!("{} is {value}, not unknown", score.objective));
                 }
                 all.push(worth);
                 continue;
             };
+            if !known {
+                return flaw(format!("{} is unknown, not {claimed}", score.objective));
+            }
             if value != claimed {
                 return flaw(format!("{} is {value}, not {claimed}", score.objective));
             }
