@@ -121,3 +121,111 @@ fn a_machine_in_order_has_no_marks() {
         }
     }
 }
+
+fn data(name: &str) -> Topology {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name);
+    Topology::parse(name, &std::fs::read(file).unwrap()).unwrap()
+}
+
+#[test]
+fn what_was_measured_is_shown() {
+    let whole = data("measured/measured-only.txt");
+    let shown = picture(&whole);
+    assert_eq!(
+        line(&shown, "Measured"),
+        "Measured 6 of 6 directions between GPUs, 8.1 GB/s to 26.3 GB/s",
+        "{shown}"
+    );
+    let rows: Vec<String> =
+        plain(&shown).into_iter().skip_while(|line| !line.starts_with("Measured")).skip(2).take(3).collect();
+    assert_eq!(rows, ["GPU0 X 26.3 8.1", "GPU1 26.3 X 8.1", "GPU2 8.1 8.1 X"]);
+    // One direction that nobody measured: GPU2 reads what GPU1 sends.
+    let part = String::from_utf8(include_bytes!("data/measured/measured-only.txt").to_vec()).unwrap();
+    let part = part.replace(" 2      8.10      8.10", " 2      8.10       N/A");
+    let shown = picture(&Topology::parse("part", part.as_bytes()).unwrap());
+    assert!(line(&shown, "Measured").starts_with("Measured 5 of 6 directions"), "{shown}");
+    assert!(plain(&shown).contains(&"GPU1 26.3 X ?".to_owned()), "{shown}");
+    assert!(!picture(&Topology::preset("dgx-h100").unwrap()).contains("Measured"));
+}
+
+#[test]
+fn the_links_of_a_single_gpu_are_told() {
+    let shown = picture(&data("nvlink-status/nvlink-one-gpu-links-down.txt"));
+    let told = "GPU3 3 of 4 NVLinks up, 25.8 GB/s each; down: 2";
+    assert!(plain(&shown).contains(&told.to_owned()), "{shown}");
+    let shown = picture(&data("nvlink-status/nvlink-all-links-inactive-word.txt"));
+    assert!(plain(&shown).contains(&"GPU0 no NVLink up; down: 0-1".to_owned()), "{shown}");
+    let up = "GPU 0: A100\n\t Link 0: 25 GB/s\n\t Link 1: 25 GB/s\n";
+    let shown = picture(&Topology::parse("up", up.as_bytes()).unwrap());
+    assert!(plain(&shown).contains(&"GPU0 2 NVLinks up, 25 GB/s each".to_owned()), "{shown}");
+    let shown = picture(&Topology::preset("gh200").unwrap());
+    let told = "GPU0 NVLink-C2C to the CPU of node 0, 450 GB/s";
+    assert!(plain(&shown).contains(&told.to_owned()), "{shown}");
+}
+
+#[test]
+fn matrices_fit_the_terminal_and_lose_nothing() {
+    let count = |shown: &str, word: &str| shown.split_whitespace().filter(|own| *own == word).count();
+    for preset in PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let whole = picture(&topology);
+        for width in [60, 80, 120, 200] {
+            let style = Style { width: Some(width), ..Style::default() };
+            let shown = by_name("text").unwrap().topology(&topology, style);
+            let matrices = shown.split("NVLink groups").nth(1).unwrap();
+            let matrices = matrices.lines().skip(1).skip_while(|line| !line.is_empty());
+            for line in matrices.take_while(|line| !line.starts_with("note")) {
+                assert!(line.chars().count() <= width, "{} at {width}: {line}", preset.name);
+            }
+            for word in ["X", "NV1", "NV2", "NV6", "NV18", "PIX", "NODE", "SYS"] {
+                assert_eq!(count(&shown, word), count(&whole, word), "{} at {width}: {word}", preset.name);
+            }
+        }
+    }
+    // However narrow it is, one column has room.
+    let style = Style { width: Some(1), ..Style::default() };
+    let shown = by_name("text").unwrap().topology(&Topology::preset("dgx-1-v100").unwrap(), style);
+    assert_eq!(count(&shown, "NV2"), 16);
+}
+
+#[test]
+fn words_of_the_matrix_are_explained_and_coloured() {
+    let dgx1 = Topology::preset("dgx-1-v100").unwrap();
+    let shown = picture(&dgx1);
+    for told in ["NV1: 1 NVLink, 25 GB/s", "NV2: 2 NVLinks, 50 GB/s", "SYS: between NUMA nodes"] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    assert!(!shown.contains("PXB:") && !shown.contains("X: itself"), "{shown}");
+    let style = Style { color: true, ..Style::default() };
+    let coloured = by_name("text").unwrap().topology(&dgx1, style);
+    let row = coloured.lines().find(|line| line.contains("GPU0") && line.contains("NV1")).unwrap();
+    let shade = |word: &str| row.split(word).next().unwrap().rsplit("38;5;").next().unwrap()[..3].to_owned();
+    assert_ne!(shade("NV1"), shade("NV2"), "{row:?}");
+}
+
+#[test]
+fn the_memory_of_a_gpu_stands_beside_it_and_empty_nodes_together() {
+    let shown = picture(&Topology::preset("gb200-nvl72-tray").unwrap());
+    assert!(line(&shown, "GPU1").contains("185 GiB, node 10"), "{shown}");
+    let places: Vec<String> =
+        plain(&shown).into_iter().filter(|line| line.starts_with("NUMA node")).collect();
+    assert_eq!(places.len(), 2, "{shown}");
+    let mut fragment = Fragment::new(Provenance::Preset);
+    for os_index in 0..40 {
+        let cpus = if os_index < 8 { format!("{os_index}").parse().unwrap() } else { "".parse().unwrap() };
+        let numa = NumaNode { os_index, cpus, memory: Some(1 << 30), ..NumaNode::default() };
+        let node = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+        if os_index == 3 {
+            fragment.add(node, NodeKind::Gpu(Box::default()));
+        }
+    }
+    let shown = picture(&TopologyBuilder::new().with(fragment).build().unwrap());
+    let places: Vec<String> =
+        plain(&shown).into_iter().filter(|line| line.starts_with("NUMA node")).collect();
+    let expected = [
+        "NUMA node 3 CPUs 3 · 1024 MiB",
+        "NUMA nodes 0-2,4-7 no devices · CPUs 0-2,4-7 · 7168 MiB",
+        "NUMA nodes 8-39 no devices · no CPUs · 32 GiB",
+    ];
+    assert_eq!(places, expected);
+}

@@ -91,8 +91,9 @@ fn what_is_there_is_said() {
     assert_eq!((said("NUMA node 1"), said("CPUs 20-39,60-79 · 256 GiB")), (1, 1));
     assert_eq!(said("PCIe switch"), 4);
     assert_eq!((said("1 link, 25 GB/s"), said("2 links, 50 GB/s")), (1, 1));
-    // The board, the circle, and the row and the column of the matrix.
-    assert_eq!((said("GPU0"), said("mlx5_0")), (4, 2));
+    // The board, the quads, and two rows and a column of the matrices.
+    assert_eq!((said("GPU0"), said("mlx5_0")), (5, 2));
+    assert_eq!(said("GPU0-3: Tesla V100-SXM2-32GB"), 1);
     assert_eq!((said("X"), said("NV1"), said("NV2")), (8, 16, 16));
     // The legend of links beside one line for each of the 16 pairs.
     assert_eq!(picture.descendants().filter(|node| node.has_tag_name("line")).count(), 16 + 2);
@@ -167,4 +168,58 @@ fn hostile_names_and_many_devices_are_drawn() {
     check(&made(3, &"long".repeat(10_000)), "long");
     check(&made(130, "many"), "many");
     check(&made(600, "more than the matrix has room for"), "too many");
+}
+
+/// The middles of the places of the groups' GPUs, by name.
+fn places(picture: &Document<'_>) -> Vec<(String, (f64, f64))> {
+    let drawn = picture.descendants().filter(|node| node.has_tag_name("rect"));
+    drawn
+        .filter(|node| node.attribute("height") == Some("24") && node.attribute("fill") == Some("#fff"))
+        .map(|node| {
+            let area = area(node);
+            let name = node.parent().unwrap().children().find(|node| node.has_tag_name("text")).unwrap();
+            (content(name), (f64::midpoint(area[0], area[2]), f64::midpoint(area[1], area[3])))
+        })
+        .collect()
+}
+
+#[test]
+fn a_dgx_1_is_two_quads() {
+    let picture = svg::topology(&Topology::preset("dgx-1-v100").unwrap());
+    let picture = Document::parse(&picture).unwrap();
+    let places = places(&picture);
+    let at = |name: &str| places.iter().find(|(own, _)| own == name).unwrap().1;
+    let left = (0..4).map(|gpu| at(&format!("GPU{gpu}")).0).fold(0.0, f64::max);
+    let right = (4..8).map(|gpu| at(&format!("GPU{gpu}")).0).fold(f64::MAX, f64::min);
+    assert!(left < right, "{places:?}");
+    // Partners over the links between the quads stand at one height.
+    for (near, far) in [("GPU0", "GPU4"), ("GPU1", "GPU5"), ("GPU2", "GPU6"), ("GPU3", "GPU7")] {
+        assert!((at(near).1 - at(far).1).abs() < 0.01, "{near}, {far}: {places:?}");
+    }
+}
+
+#[test]
+fn larger_and_coherent_machines_are_labelled() {
+    let dgx2 = svg::topology(&Topology::preset("dgx-2").unwrap());
+    let said = words(&Document::parse(&dgx2).unwrap());
+    assert_eq!(said.iter().filter(|word| *word == "NV6").count(), 16 * 15);
+    let gb200 = svg::topology(&Topology::preset("gb200-nvl72-tray").unwrap());
+    let said = words(&Document::parse(&gb200).unwrap());
+    assert!(said.contains(&"GPU0: NVLink-C2C to the CPU of node 0, 225 GB/s".to_owned()), "{said:?}");
+    assert!(said.iter().any(|word| word == "185 GiB, node 10"), "{said:?}");
+    assert!(!said.iter().any(|word| word == "NUMA node 10"), "{said:?}");
+}
+
+#[test]
+fn fewer_links_have_another_shade() {
+    let picture = svg::topology(&Topology::preset("dgx-1-v100").unwrap());
+    let picture = Document::parse(&picture).unwrap();
+    let fill = |told: &str| {
+        let said = |node: &Node<'_, '_>| {
+            node.children().any(|own| own.has_tag_name("title") && content(own).contains(told))
+        };
+        let field = picture.descendants().filter(|node| node.has_tag_name("rect")).find(said);
+        field.unwrap().attribute("fill").unwrap().to_owned()
+    };
+    assert_eq!((fill(": NV1,"), fill(": NV2,")), ("#8ad4bf".to_owned(), "#44bb99".to_owned()));
 }

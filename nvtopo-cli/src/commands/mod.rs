@@ -30,10 +30,14 @@ use nvtopo::{
 };
 use std::path::Path;
 
-/// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it.
+/// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it, and the width of that
+/// terminal.
 fn style() -> Style {
     let choice = anstream::AutoStream::choice(&std::io::stdout());
-    Style { color: choice != anstream::ColorChoice::Never, quiet: is_quiet() }
+    let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
+    // A terminal that does not know its width, as over a serial line, says 0.
+    let width = width.filter(|width| *width > 0);
+    Style { color: choice != anstream::ColorChoice::Never, quiet: is_quiet(), width }
 }
 
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {

@@ -31,7 +31,7 @@ pub use node::{
     NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
-pub(crate) use nvlinks::Nvlinks;
+pub(crate) use nvlinks::{Bundle, Nvlinks};
 pub use p2p::{P2p, P2pStatus};
 pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 pub use share::{Share, Shares};

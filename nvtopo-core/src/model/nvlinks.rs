@@ -59,7 +59,7 @@ impl Nvlinks {
 }
 
 impl Bundle {
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         let rate = self.rate.zip(other.rate).map(|(a, b)| Rate {
             bandwidth: [a.bandwidth, b.bandwidth].into_iter().sum::<Bandwidth>(),
             basis: Basis::max(a.basis, b.basis),

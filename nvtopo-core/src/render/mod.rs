@@ -24,6 +24,8 @@ pub struct Style {
     pub color: bool,
     /// Whether to leave out notes and remarks. Formats for programs ignore it.
     pub quiet: bool,
+    /// The columns that a terminal has. Matrices are broken into blocks that fit. `None`: there is no limit.
+    pub width: Option<usize>,
 }
 
 /// An output format. Each answer ends with a line break.

@@ -1,7 +1,9 @@
 //! Which devices are shown on which NUMA node.
 
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{NodeId, NodeKind, NumaNode, Nvme, Topology};
+use crate::ids::PciAddress;
+use crate::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated, Topology};
+use std::collections::BTreeSet;
 
 /// Devices that are shown together.
 pub(super) struct Place<'a> {
@@ -13,8 +15,73 @@ pub(super) struct Place<'a> {
     pub(super) devices: Vec<usize>,
 }
 
+/// More nodes than these that have CPUs and no device are shown as one.
+const FEW: usize = 3;
+
+/// NUMA nodes without any device or disk, shown as one.
+pub(super) struct Empty {
+    pub(super) nodes: NodeSet,
+    pub(super) cpus: CpuSet,
+    /// In bytes; `None` where that of a node is unknown.
+    pub(super) memory: Option<u64>,
+}
+
+/// What is shown of a machine: its places one by one, and nodes with nothing on them together.
+pub(super) struct Shown<'a> {
+    pub(super) places: Vec<Place<'a>>,
+    pub(super) empty: Vec<Empty>,
+}
+
+/// Every place with something on it, without the nodes that are the memory of a GPU: they stand beside it.
+pub(super) fn shown(topology: &Topology) -> Shown<'_> {
+    let gpus: BTreeSet<PciAddress> = topology.gpus().filter_map(|gpu| gpu.address).collect();
+    let memories: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
+    let is_memory = |numa: &NumaNode| {
+        let named = numa.gpu.is_some_and(|gpu| gpus.contains(&gpu));
+        numa.cpus.is_empty() && (named || memories.contains(numa.os_index))
+    };
+    let (mut places, mut bare) = (Vec::new(), Vec::new());
+    for place in self::places(topology) {
+        match place.node {
+            Some((_, numa)) if place.devices.is_empty() && is_memory(numa) => {}
+            Some((id, _)) if place.devices.is_empty() && disks(topology, Some(id)).next().is_none() => {
+                bare.push(place);
+            }
+            _ => places.push(place),
+        }
+    }
+    let mut empty = Vec::new();
+    let (with, without): (Vec<_>, Vec<_>) = bare.into_iter().partition(|place| place.cpus.is_some());
+    for (own, few) in [(with, FEW), (without, 1)] {
+        if own.len() > few {
+            empty.push(together(&own));
+        } else {
+            places.extend(own);
+        }
+    }
+    places.sort_by_key(|place| (place.node.is_none(), place.node.map(|(id, _)| id)));
+    Shown { places, empty }
+}
+
+fn together(places: &[Place<'_>]) -> Empty {
+    let nodes = places.iter().filter_map(|place| place.node);
+    Empty {
+        nodes: nodes.clone().map(|(_, numa)| numa.os_index).collect(),
+        cpus: nodes.clone().flat_map(|(_, numa)| numa.cpus.iter()).collect(),
+        memory: nodes.map(|(_, numa)| numa.memory).try_fold(0_u64, |sum, own| Some(sum.saturating_add(own?))),
+    }
+}
+
+/// The NUMA node that is the memory of a GPU.
+pub(super) fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
+    let is_its = |numa: &&NumaNode| {
+        (numa.gpu.is_some() && numa.gpu == gpu.address) || gpu.memory_node == Stated::Known(numa.os_index)
+    };
+    topology.numa_nodes().filter(|numa| numa.cpus.is_empty()).find(is_its)
+}
+
 /// Every NUMA node in the source's order, then the devices of which the node is unknown, by the CPUs near to them.
-pub(super) fn places(topology: &Topology) -> Vec<Place<'_>> {
+fn places(topology: &Topology) -> Vec<Place<'_>> {
     let mut places = Vec::new();
     let mut unplaced: Vec<usize> = (0..topology.devices().len()).collect();
     for (id, numa) in topology.nodes().filter_map(|(id, node)| Some((id, node.kind.as_numa_node()?))) {

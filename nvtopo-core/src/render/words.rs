@@ -1,13 +1,14 @@
 //! What is said of a machine and its parts, alike in text and in pictures.
 
-use super::places::{Place, disks};
+use super::places::{Empty, Place, disks, memory_node};
 use crate::cpuset::NodeSet;
 use crate::model::{
-    Basis, Gpu, GroupShape, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin, PciFacts,
-    PcieTraining, PortState, Stated, Topology,
+    Basis, Bundle, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin,
+    Pair, PathType, PciFacts, PcieTraining, PortState, Rate, Topology,
 };
 use crate::solve::nearest_nics;
 use crate::units::Bytes;
+use std::collections::BTreeMap;
 
 /// What the machine is called.
 pub(super) fn machine_name(topology: &Topology) -> String {
@@ -72,13 +73,21 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     facts.join(" · ")
 }
 
-/// The memory of a GPU, or the NUMA node that it is.
-pub(super) fn gpu_memory(gpu: &Gpu) -> String {
-    match (gpu.memory, &gpu.memory_node) {
-        (Some(memory), _) => Bytes(memory).to_string(),
-        (None, Stated::Known(node)) => format!("node {node}"),
-        _ => String::new(),
-    }
+/// The NUMA nodes on which there is nothing, and what they have together.
+pub(super) fn empty(empty: &Empty) -> (String, String) {
+    let mut facts = vec!["no devices".to_owned()];
+    facts.push(if empty.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", empty.cpus) });
+    facts.extend(empty.memory.map(|memory| Bytes(memory).to_string()));
+    (format!("NUMA nodes {}", empty.nodes), facts.join(" · "))
+}
+
+/// The memory of a GPU, and the NUMA node that it is.
+pub(super) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
+    let node = memory_node(topology, gpu);
+    let size = gpu.memory.or_else(|| node.and_then(|node| node.memory));
+    let number = node.map(|node| node.os_index).or_else(|| gpu.memory_node.known().copied());
+    let size = size.map(|size| Bytes(size).to_string());
+    size.into_iter().chain(number.map(|number| format!("node {number}"))).collect::<Vec<_>>().join(", ")
 }
 
 /// What a NIC carries.
@@ -145,19 +154,179 @@ pub(super) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
         (least, most) if least == most => format!("{least} links"),
         (least, most) => format!("{least} to {most} links"),
     };
-    let rate = most.rate.map_or_else(String::new, |rate| match rate.basis {
-        Basis::Assumed => format!(", about {} (assumed)", rate.bandwidth),
-        _ => format!(", {}", rate.bandwidth),
-    });
+    let rate = rate_words(most.rate);
     let at_most = if least.nvlinks == most.nvlinks { "" } else { " at most" };
     format!("{} · {links} a pair{rate}{at_most}", group.shape)
 }
 
-/// The NVLink groups of several GPUs, and the GPUs outside of them with the reason.
+/// The NVLinks of GPUs of which no pair tells: all of a GPU without a group, and those that are down of others. GPUs of
+/// which the same is true stand together.
+pub(super) fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
+    let mut told: Vec<(Vec<usize>, String)> = Vec::new();
+    for group in topology.nvlink_groups() {
+        for &position in &group.gpus {
+            let Some(gpu) = topology.gpus().nth(position) else { continue };
+            let alone = group.shape == GroupShape::Single;
+            let Some(facts) = own_link_facts(topology, position, gpu, alone) else { continue };
+            match told.iter_mut().find(|(_, own)| *own == facts) {
+                Some((gpus, _)) => gpus.push(position),
+                None => told.push((vec![position], facts)),
+            }
+        }
+    }
+    told
+}
+
+fn own_link_facts(topology: &Topology, position: usize, gpu: &Gpu, alone: bool) -> Option<String> {
+    let all = gpu.nvlinks.len();
+    let up = || gpu.nvlinks.iter().filter(|link| link.up == Some(true));
+    let down: NodeSet =
+        gpu.nvlinks.iter().filter(|link| link.up == Some(false)).map(|link| link.number).collect();
+    let rates: Vec<_> = up().filter_map(|link| link.reported).collect();
+    let each = match (rates.iter().min(), rates.iter().max()) {
+        (Some(least), Some(most)) if least == most => format!(", {most} each"),
+        (Some(least), Some(most)) => format!(", {least} to {most} each"),
+        _ => String::new(),
+    };
+    match (all, up().count(), down.is_empty()) {
+        (0, ..) if alone => {
+            let links = topology.nvlinks().of_node(topology.devices()[position]);
+            let sum = links.map(|(_, own)| own).reduce(Bundle::and).filter(|sum| sum.links > 0)?;
+            Some(count(sum.links.into(), "NVLink", "NVLinks") + &rate_words(sum.rate))
+        }
+        (_, 0, false) if alone => Some(format!("no NVLink up; down: {down}")),
+        (_, up, true) if alone && up > 0 => Some(format!("{}{each}", count(up, "NVLink up", "NVLinks up"))),
+        (all, up, false) if up > 0 => Some(format!("{up} of {all} NVLinks up{each}; down: {down}")),
+        _ => None,
+    }
+}
+
+/// What links carry, after a comma.
+fn rate_words(rate: Option<Rate>) -> String {
+    rate.map_or_else(String::new, |rate| match rate.basis {
+        Basis::Assumed => format!(", about {} (assumed)", rate.bandwidth),
+        _ => format!(", {}", rate.bandwidth),
+    })
+}
+
+/// The links of GPUs to CPUs by NVLink-C2C or NVLink, each with what it is.
+pub(super) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
+    let gpus = (0..topology.gpus().len()).flat_map(|gpu| {
+        let links = topology.links_of(topology.devices()[gpu]);
+        links.filter_map(move |(far, link)| {
+            let node = match &topology.node(far).kind {
+                NodeKind::Gpu(_) | NodeKind::NvSwitch(_) => return None,
+                NodeKind::NumaNode(numa) => Some(numa.os_index),
+                _ => {
+                    let numa = topology.numa_ancestor(far).map(|id| topology.node(id));
+                    numa.and_then(|node| node.kind.as_numa_node()).map(|numa| numa.os_index)
+                }
+            };
+            let kind = match link.kind {
+                LinkKind::C2c => "NVLink-C2C",
+                LinkKind::NvLink => "NVLink",
+                _ => return None,
+            };
+            let node = node.map_or_else(String::new, |node| format!(" of node {node}"));
+            Some((gpu, format!("{kind} to the CPU{node}{}", rate_words(link.rate))))
+        })
+    });
+    gpus.collect()
+}
+
+/// What was measured of how many directions between GPUs, and the figures. `None`: nothing.
+pub(super) fn measured(topology: &Topology) -> Option<String> {
+    let rates = topology.measurements().iter().map(|own| own.bandwidth);
+    let (least, most) = (rates.clone().min()?, rates.max()?);
+    let is_gpu = |id: NodeId| matches!(topology.node(id).kind, NodeKind::Gpu(_));
+    let between = topology.measurements().iter().filter(|own| is_gpu(own.from) && is_gpu(own.to)).count();
+    let others = topology.measurements().len() - between;
+    let gpus = topology.gpus().len();
+    let mut words = format!("{between} of {} directions between GPUs", gpus * gpus.saturating_sub(1));
+    if others > 0 {
+        words = format!("{words}, {others} of others");
+    }
+    let range = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    Some(format!("{words}, {range}"))
+}
+
+/// The meaning of a class of paths.
+pub(super) fn meaning(path: PathType) -> &'static str {
+    match path {
+        PathType::Loc => "itself",
+        PathType::Nvl => "NVLink",
+        PathType::Nvb => "NVLink through another GPU",
+        PathType::C2c => "NVLink-C2C",
+        PathType::Pix => "one PCIe switch",
+        PathType::Pxb => "several PCIe switches",
+        PathType::Phb => "a host bridge",
+        PathType::Node => "several host bridges",
+        PathType::Sys => "between NUMA nodes",
+        PathType::Net => "a network",
+        PathType::Dis => "no path",
+    }
+}
+
+/// The NVLink counts of pairs of GPUs and the classes of other paths that there are, each with its word and its meaning.
+pub(super) fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
+    let devices = topology.devices().len();
+    let mut kinds: BTreeMap<(bool, Option<PathType>, u16), Vec<Option<Rate>>> = BTreeMap::new();
+    for gpu in 0..topology.gpus().len() {
+        for other in (0..devices).filter(|other| *other != gpu) {
+            let pair = topology.pairs().pair(gpu, other);
+            let rates = kinds.entry((pair.path.is_none(), pair.path, pair.nvlinks)).or_default();
+            if pair.path == Some(PathType::Nvl) && !rates.contains(&pair.rate) {
+                rates.push(pair.rate);
+            }
+        }
+    }
+    kinds
+        .into_iter()
+        .map(|((_, path, nvlinks), rates)| {
+            let pair = Pair { path, nvlinks, rate: None };
+            let word = pair.word(topology.dialect()).unwrap_or_else(|| "?".to_owned());
+            let rate = match rates.as_slice() {
+                [rate] => rate_words(*rate),
+                _ => String::new(),
+            };
+            let meaning = match path {
+                Some(PathType::Nvl) => format!("{}{rate}", count(nvlinks.into(), "NVLink", "NVLinks")),
+                Some(path) => meaning(path).to_owned(),
+                None => "unknown".to_owned(),
+            };
+            (path, nvlinks, word, meaning)
+        })
+        .collect()
+}
+
+/// The most NVLinks that two GPUs have between them.
+pub(super) fn most_nvlinks(topology: &Topology) -> u16 {
+    let gpus = topology.gpus().len();
+    let pairs = (0..gpus).flat_map(|a| (0..a).map(move |b| (a, b)));
+    pairs.map(|(a, b)| topology.pairs().pair(a, b).nvlinks).max().unwrap_or(0)
+}
+
+/// The models of the GPUs, each with its GPUs.
+pub(super) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
+    let mut models: Vec<(Vec<usize>, String)> = Vec::new();
+    for &position in gpus {
+        let Some(model) = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone()) else { continue };
+        match models.iter_mut().find(|(_, own)| *own == model) {
+            Some((gpus, _)) => gpus.push(position),
+            None => models.push((vec![position], model)),
+        }
+    }
+    models
+}
+
+/// The NVLink groups of several GPUs, and the GPUs outside of them with the reason, but for those that [`own_links`] tells of.
 pub(super) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
-    let gpus: Vec<usize> = alone.iter().flat_map(|group| group.gpus.iter().copied()).collect();
+    let own = own_links(topology);
+    let told = |gpu: &usize| own.iter().any(|(gpus, _)| gpus.contains(gpu));
+    let gpus = alone.iter().flat_map(|group| group.gpus.iter().copied());
+    let gpus: Vec<usize> = gpus.filter(|gpu| !told(gpu)).collect();
     let why = if topology.nvlink_known() { "no NVLink" } else { "NVLink unknown" };
     (linked, (!gpus.is_empty()).then_some((gpus, why)))
 }

@@ -2,7 +2,7 @@
 
 use super::super::words;
 use super::drawing::{
-    Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, heading, line, rectangle, text,
+    Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, cut, heading, line, rectangle, text,
     text_width,
 };
 use crate::model::{GroupShape, NodeKind, NvlinkGroup, Topology};
@@ -27,16 +27,23 @@ pub(super) fn groups(topology: &Topology) -> Drawing {
         let facts = words::group_facts(topology, group);
         let picture = match group.shape {
             GroupShape::Switched => switched(topology, group),
-            _ => circle(topology, group),
+            _ => direct(topology, group),
         };
         let lines = [Drawing::line(&name, NAME, true, INK), Drawing::line(&facts, SMALL, false, FAINT)];
         Drawing::stack(GAP, [Drawing::stack(TIGHT, lines), picture]).framed("#fff", "#bbb")
     });
     let drawn = Drawing::flow(GAP, drawn, WIDTH);
-    let alone = alone.map(|(gpus, why)| {
-        Drawing::line(&format!("{}: {why}", words::gpu_names(topology, &gpus)), SMALL, false, FAINT)
+    let alone = alone.map(|(gpus, why)| (words::gpu_names(topology, &gpus), why.to_owned()));
+    let own = words::own_links(topology);
+    let own = own.into_iter().map(|(gpus, facts)| (words::gpu_names(topology, &gpus), facts));
+    let cpus = words::cpu_links(topology);
+    let cpus = cpus.into_iter().map(|(gpu, facts)| (topology.device_name(gpu), facts));
+    let lines = alone.into_iter().chain(own).chain(cpus).map(|(name, facts)| {
+        let words = format!("{name}: {facts}");
+        Drawing::line(&cut(&words, SMALL, WIDTH), SMALL, false, FAINT).saying(&words)
     });
-    Drawing::stack(GAP, [heading("NVLink groups"), drawn].into_iter().chain(alone))
+    let lines = Drawing::stack(TIGHT, lines);
+    Drawing::stack(GAP, [heading("NVLink groups"), drawn, lines])
 }
 
 /// The names of the GPUs of a group, all as wide as the longest.
@@ -73,18 +80,16 @@ fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     Drawing::stack(GAP, [gpus, bar])
 }
 
-/// Every GPU on a circle, with a line for each pair that has links, the wider the more.
-fn circle(topology: &Topology, group: &NvlinkGroup) -> Drawing {
+/// Every GPU at a place, with a line for each pair that has links, the wider the more: two quads where eight GPUs are two, else
+/// a circle.
+fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     let (names, width) = names(topology, group);
-    let count = names.len();
-    let radius = RADIUS + MORE * (count - 2).min(30) as f64;
-    // Two lie side by side; of more, a side of the circle is at the top and not a corner.
-    let (flat, first) = if count == 2 { (0.0, 0.5) } else { (1.0, -0.25 - 0.5 / count as f64) };
-    let mut picture = Drawing::new(2.0 * radius + width, 2.0 * radius * flat + HEIGHT);
-    let at = |index: usize| {
-        let angle = std::f64::consts::TAU * (index as f64 / count as f64 + first);
-        (radius * (1.0 + angle.cos()) + width / 2.0, radius * flat * (1.0 + angle.sin()) + HEIGHT / 2.0)
+    let (places, size) = match quads(topology, &group.gpus) {
+        Some(order) => quad_places(&order, width),
+        None => circle(names.len(), width),
     };
+    let mut picture = Drawing::new(size.0, size.1);
+    let at = |index: usize| places[index];
     let mut numbers = Vec::new();
     for (first, &a) in group.gpus.iter().enumerate() {
         for (second, &b) in group.gpus.iter().enumerate().skip(first + 1) {
@@ -110,6 +115,60 @@ fn circle(topology: &Topology, group: &NvlinkGroup) -> Drawing {
         entry
     });
     Drawing::stack(GAP, [picture, Drawing::stack(TIGHT, legend)])
+}
+
+/// Middles of places on a circle, and the size of all.
+fn circle(count: usize, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
+    let radius = RADIUS + MORE * count.saturating_sub(2).min(30) as f64;
+    // Two lie side by side; of more, a side of the circle is at the top and not a corner.
+    let (flat, first) = if count == 2 { (0.0, 0.5) } else { (1.0, -0.25 - 0.5 / count as f64) };
+    let at = |index: usize| {
+        let angle = std::f64::consts::TAU * (index as f64 / count as f64 + first);
+        (radius * (1.0 + angle.cos()) + width / 2.0, radius * flat * (1.0 + angle.sin()) + HEIGHT / 2.0)
+    };
+    ((0..count).map(at).collect(), (2.0 * radius + width, 2.0 * radius * flat + HEIGHT))
+}
+
+/// Eight GPUs in two quads, each with links between all of its GPUs, and one link across for each GPU (a DGX-1): the four of
+/// one quad and behind them their partners in the other.
+fn quads(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
+    const GPUS: usize = 8;
+    if gpus.len() != GPUS {
+        return None;
+    }
+    let linked = |a: usize, b: usize| topology.pairs().pair(gpus[a], gpus[b]).nvlinks > 0;
+    let whole = |quad: &[usize]| (1..quad.len()).all(|a| quad[..a].iter().all(|&b| linked(quad[a], b)));
+    // Each choice of four with the first GPU among them.
+    (0..1_u32 << GPUS).filter(|set| set.count_ones() == 4 && set & 1 == 1).find_map(|set| {
+        let (near, far): (Vec<usize>, Vec<usize>) = (0..GPUS).partition(|gpu| set >> gpu & 1 == 1);
+        if !whole(&near) || !whole(&far) {
+            return None;
+        }
+        let mut order = near.clone();
+        for &gpu in &near {
+            let mut partners = far.iter().copied().filter(|&other| linked(gpu, other));
+            let (Some(partner), None) = (partners.next(), partners.next()) else { return None };
+            order.push(partner);
+        }
+        (4..GPUS).all(|place| !order[..place].contains(&order[place])).then_some(order)
+    })
+}
+
+/// Middles of the places of two quads that face each other, and the size of all: partners lie at one height, and no line runs
+/// through the place of a third GPU.
+fn quad_places(order: &[usize], width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
+    const ROW: f64 = 62.0;
+    let (step, gap) = (width + 60.0, width + 90.0);
+    let right = 2.0 * step + gap;
+    // Outer, inner, inner, outer.
+    let mut places = vec![(0.0, 0.0); order.len()];
+    for (place, &gpu) in order.iter().enumerate() {
+        let row = place % 4;
+        let inner = if row == 1 || row == 2 { step } else { 0.0 };
+        let x = if place < 4 { inner } else { right - inner };
+        places[gpu] = (x + width / 2.0, ROW * row as f64 + HEIGHT / 2.0);
+    }
+    (places, (right + width, 3.0 * ROW + HEIGHT))
 }
 
 /// The line of a pair, the wider and darker the more links it has.

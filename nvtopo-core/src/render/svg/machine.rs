@@ -1,6 +1,6 @@
 //! The picture of a machine: its NUMA nodes with the devices behind their PCIe switches, then NVLink and paths.
 
-use super::super::places::{Place, places};
+use super::super::places::{Place, shown};
 use super::super::words;
 use super::drawing::{
     Drawing, FAINT, GAP, GREEN, HEAD, INK, NAME, RED, SMALL, TIGHT, WIDTH, centred, cut, heading, rectangle,
@@ -29,8 +29,14 @@ pub(super) fn machine(topology: &Topology) -> String {
         ],
     );
     let cell = cell_width(topology);
-    let places = places(topology).into_iter().map(|place| place_box(topology, &place, cell));
+    let shown = shown(topology);
+    let places = shown.places.iter().map(|place| place_box(topology, place, cell));
     let mut parts = vec![head, Drawing::flow(GAP, places, WIDTH)];
+    parts.extend(shown.empty.iter().map(|empty| {
+        let (name, facts) = words::empty(empty);
+        let words = format!("{name}: {facts}");
+        Drawing::line(&cut(&words, SMALL, WIDTH), SMALL, false, FAINT).saying(&words)
+    }));
     if topology.gpus().len() > 0 {
         parts.push(Drawing::flow(3.0 * GAP, [links::groups(topology), pairs::matrix(topology)], WIDTH));
     }
@@ -52,8 +58,14 @@ fn place_box(topology: &Topology, place: &Place<'_>, cell: f64) -> Drawing {
     let room = WIDTH - 2.0 * GAP;
     let facts = Drawing::line(&cut(&facts, SMALL, room), SMALL, false, FAINT).saying(&facts);
     let devices = flow(topology, &tree(topology, place), cell, room);
-    let lines = Drawing::stack(TIGHT, [Drawing::line(&name, NAME, true, INK), facts]);
-    Drawing::stack(GAP, [lines, devices]).framed(BOX, "#bbb")
+    let gpus: Vec<usize> =
+        place.devices.iter().copied().filter(|device| *device < topology.gpus().len()).collect();
+    let models = words::models(topology, &gpus).into_iter().map(|(gpus, model)| {
+        let words = format!("{}: {model}", words::gpu_names(topology, &gpus));
+        Drawing::line(&cut(&words, SMALL, room), SMALL, false, FAINT).saying(&words)
+    });
+    let lines = [Drawing::line(&name, NAME, true, INK), facts].into_iter().chain(models);
+    Drawing::stack(GAP, [Drawing::stack(TIGHT, lines), devices]).framed(BOX, "#bbb")
 }
 
 /// What lies within a NUMA node.
@@ -136,10 +148,11 @@ fn bus_box(topology: &Topology, id: NodeId, within: Drawing) -> Drawing {
     Drawing::stack(TIGHT, [name, within]).framed(SWITCH, "#ccc")
 }
 
-/// As wide as the longest name asks for.
+/// As wide as the longest name and the memory of GPUs ask for.
 fn cell_width(topology: &Topology) -> f64 {
     let names = (0..topology.devices().len()).map(|device| text_width(&topology.device_name(device), NAME));
-    (names.fold(0.0, f64::max) + 16.0).clamp(NARROW, WIDE)
+    let facts = topology.gpus().map(|gpu| text_width(&words::gpu_memory(topology, gpu), SMALL));
+    (names.chain(facts).fold(0.0, f64::max) + 16.0).clamp(NARROW, WIDE)
 }
 
 fn device_cell(topology: &Topology, device: usize, width: f64) -> Drawing {
@@ -148,7 +161,7 @@ fn device_cell(topology: &Topology, device: usize, width: f64) -> Drawing {
         NodeKind::Gpu(gpu) => {
             let instances = topology.gpu_instances(device).count();
             let fact = match instances {
-                0 => words::gpu_memory(gpu),
+                0 => words::gpu_memory(topology, gpu),
                 _ => words::count(instances, "instance", "instances"),
             };
             let address = gpu.address.map(|address| address.to_string());

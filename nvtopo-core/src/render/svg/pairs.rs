@@ -1,21 +1,26 @@
 //! The matrix of paths as a field of colours.
 
+use super::super::words;
 use super::drawing::{
     Drawing, FAINT, GAP, SMALL, WIDTH, centred, cut, heading, rectangle, text, text_width, title,
 };
 use crate::model::{Pair, PathType, Topology};
+use std::ops::Range;
 
 /// The size of a field with a word in it, and of one without.
 const FIELD: (f64, f64) = (36.0, 22.0);
 const SMALL_FIELD: f64 = 9.0;
 
-/// From so many devices on, the fields have no words, and further on there is no matrix.
+/// How wide the legend may be at least.
+const LEGEND: f64 = 480.0;
+
+/// With more rows or columns the fields have no words, and with more devices there is no matrix.
 const WORDS: usize = 24;
 const MOST: usize = 160;
 
-/// The rows of the GPUs; those of the NICs would only repeat them, turned over.
+/// The GPUs by GPUs, then by NICs; the rows of the NICs would only repeat them, turned over.
 pub(super) fn matrix(topology: &Topology) -> Drawing {
-    let devices = topology.devices().len();
+    let (gpus, devices) = (topology.gpus().len(), topology.devices().len());
     if devices > MOST {
         return Drawing::line(
             &format!("The paths between {devices} devices are not drawn."),
@@ -24,19 +29,31 @@ pub(super) fn matrix(topology: &Topology) -> Drawing {
             FAINT,
         );
     }
-    let words = devices <= WORDS;
     let names: Vec<String> = (0..devices).map(|device| topology.device_name(device)).collect();
-    let left =
-        names[..topology.gpus().len()].iter().map(|name| text_width(name, SMALL)).fold(0.0, f64::max) + 8.0;
+    let most = words::most_nvlinks(topology);
+    let mut fields = vec![field(topology, &names, 0..gpus, most)];
+    if devices > gpus {
+        fields.push(field(topology, &names, gpus..devices, most));
+    }
+    let fields = Drawing::flow(2.0 * GAP, fields, WIDTH);
+    let legend = legend(topology, most, fields.width.max(LEGEND));
+    Drawing::stack(GAP, [heading("Paths"), fields, legend])
+}
+
+/// The rows of all GPUs with some columns. Where the fields have no room for words, every fourth row and column is named.
+fn field(topology: &Topology, names: &[String], columns: Range<usize>, most: u16) -> Drawing {
+    let rows = topology.gpus().len();
+    let words = columns.len().max(rows) <= WORDS;
+    let left = names[..rows].iter().map(|name| 1.1 * text_width(name, SMALL)).fold(0.0, f64::max) + 8.0;
     let (width, height) = if words {
-        let widest = names.iter().map(|name| text_width(name, SMALL) + 6.0).fold(FIELD.0, f64::max);
-        (widest.min((WIDTH - left) / devices as f64), FIELD.1)
+        let own = names[columns.clone()].iter().map(|name| text_width(name, SMALL) + 6.0);
+        (own.fold(FIELD.0, f64::max).min((WIDTH - left) / columns.len() as f64), FIELD.1)
     } else {
         (SMALL_FIELD, SMALL_FIELD)
     };
-    let top = if words { 18.0 } else { 0.0 };
-    let rows = topology.gpus().len();
-    let mut field = Drawing::new(left + width * devices as f64, top + height * rows as f64);
+    let top = 18.0;
+    let right = if words { 0.0 } else { 4.0 * SMALL_FIELD };
+    let mut field = Drawing::new(left + width * columns.len() as f64 + right, top + height * rows as f64);
     for (row, name) in names.iter().take(rows).enumerate() {
         let y = top + height * row as f64;
         if words {
@@ -44,11 +61,11 @@ pub(super) fn matrix(topology: &Topology) -> Drawing {
         } else if row % 4 == 0 {
             field.draw(text(0.0, y + 8.0, name).set("font-size", SMALL_FIELD));
         }
-        for (column, other) in names.iter().enumerate() {
+        for (column, other) in columns.clone().zip(&names[columns.clone()]) {
             let pair = topology.pairs().pair(row, column);
             let word = pair.word(topology.dialect()).unwrap_or_else(|| "?".to_owned());
-            let x = left + width * column as f64;
-            let square = rectangle(x, y, width - 1.0, height - 1.0).set("fill", colour(pair.path));
+            let x = left + width * (column - columns.start) as f64;
+            let square = rectangle(x, y, width - 1.0, height - 1.0).set("fill", colour(pair, most));
             field.draw(square.add(title(&said(name, other, &word, pair))));
             if words {
                 let middle = x + (width - 1.0) / 2.0;
@@ -58,13 +75,17 @@ pub(super) fn matrix(topology: &Topology) -> Drawing {
             }
         }
     }
-    if words {
-        for (column, name) in names.iter().enumerate() {
-            let middle = left + width * column as f64 + (width - 1.0) / 2.0;
-            field.draw(centred(middle, 12.0, &cut(name, SMALL, width)).set("font-size", SMALL));
+    for (place, name) in names[columns].iter().enumerate() {
+        let x = left + width * place as f64;
+        if words {
+            let name = cut(name, SMALL, width);
+            field.draw(centred(x + (width - 1.0) / 2.0, 12.0, &name).set("font-size", SMALL));
+        } else if place % 4 == 0 {
+            let name = cut(name, SMALL_FIELD - 1.0, 4.0 * width);
+            field.draw(text(x, 12.0, &name).set("font-size", SMALL_FIELD - 1.0));
         }
     }
-    Drawing::stack(GAP, [heading("Paths"), field, legend(topology)])
+    field
 }
 
 fn said(a: &str, b: &str, word: &str, pair: Pair) -> String {
@@ -74,52 +95,44 @@ fn said(a: &str, b: &str, word: &str, pair: Pair) -> String {
 }
 
 /// Which colour is which class, of those that there are.
-fn legend(topology: &Topology) -> Drawing {
-    let devices = topology.devices().len();
-    let pairs = (0..topology.gpus().len()).flat_map(|a| (0..devices).map(move |b| (a, b)));
-    let mut paths: Vec<Option<PathType>> = pairs.map(|(a, b)| topology.pairs().pair(a, b).path).collect();
-    paths.sort_unstable_by_key(|path| (path.is_none(), *path));
-    paths.dedup();
-    let entries = paths.into_iter().filter(|path| *path != Some(PathType::Loc)).map(|path| {
-        let words = path.map_or("unknown", meaning);
-        let mut entry = Drawing::new(20.0 + text_width(words, SMALL), 16.0);
-        entry.draw(rectangle(0.0, 2.0, 12.0, 12.0).set("fill", colour(path)));
-        entry.draw(text(18.0, 12.0, words).set("font-size", SMALL).set("fill", FAINT));
+fn legend(topology: &Topology, most: u16, width: f64) -> Drawing {
+    let entries = words::legend(topology).into_iter().map(|(path, nvlinks, word, meaning)| {
+        let words = format!("{word}: {meaning}");
+        let mut entry = Drawing::new(20.0 + text_width(&words, SMALL), 16.0);
+        let fill = colour(Pair { path, nvlinks, rate: None }, most);
+        entry.draw(rectangle(0.0, 2.0, 12.0, 12.0).set("fill", fill).set("stroke", "#999"));
+        entry.draw(text(18.0, 12.0, &words).set("font-size", SMALL).set("fill", FAINT));
         entry
     });
-    Drawing::flow(GAP, entries, WIDTH)
+    Drawing::flow(GAP, entries, width)
 }
 
-fn meaning(path: PathType) -> &'static str {
-    match path {
-        PathType::Loc => "itself",
-        PathType::Nvl => "NV: NVLink",
-        PathType::Nvb => "NVB: NVLink through another GPU",
-        PathType::C2c => "C2C: NVLink-C2C",
-        PathType::Pix => "PIX: one PCIe switch",
-        PathType::Pxb => "PXB: several PCIe switches",
-        PathType::Phb => "PHB: a host bridge",
-        PathType::Node => "NODE: several host bridges",
-        PathType::Sys => "SYS: between NUMA nodes",
-        PathType::Net => "NET: a network",
-        PathType::Dis => "DIS: no path",
-    }
+/// The colour of a path: of NVLinks the fainter, the fewer of the most that two GPUs have.
+///
+/// From the scheme "light" of Paul Tol, "Colour Schemes" (SRON/EPS/TN/09-002, 2021), which is made for cells with dark text
+/// and told apart by all kinds of colour vision.
+fn colour(pair: Pair, most: u16) -> String {
+    let (red, green, blue) = match pair.path {
+        Some(PathType::Nvl) => return tint((0x44, 0xbb, 0x99), pair.nvlinks, most),
+        Some(PathType::Nvb) => return tint((0x44, 0xbb, 0x99), 0, 1),
+        Some(PathType::Loc) => (0xf0, 0xf0, 0xf0),
+        Some(PathType::C2c) => (0xaa, 0xaa, 0x00),
+        Some(PathType::Pix) => (0x77, 0xaa, 0xdd),
+        Some(PathType::Pxb) => (0x99, 0xdd, 0xff),
+        Some(PathType::Phb) => (0xee, 0xdd, 0x88),
+        Some(PathType::Node) => (0xbb, 0xcc, 0x33),
+        Some(PathType::Sys) => (0xee, 0x88, 0x66),
+        Some(PathType::Net) => (0xff, 0xaa, 0xbb),
+        Some(PathType::Dis) => (0xdd, 0xdd, 0xdd),
+        None => (0xff, 0xff, 0xff),
+    };
+    format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// From green, near, to red, far.
-fn colour(path: Option<PathType>) -> &'static str {
-    match path {
-        Some(PathType::Loc) => "#e6e6e6",
-        Some(PathType::Nvl) => "#8fc93a",
-        Some(PathType::Nvb) => "#b9dd7f",
-        Some(PathType::C2c) => "#a3d9b1",
-        Some(PathType::Pix) => "#8ecae6",
-        Some(PathType::Pxb) => "#bfe1f0",
-        Some(PathType::Phb) => "#fde8a3",
-        Some(PathType::Node) => "#fbd27a",
-        Some(PathType::Sys) => "#f4a58a",
-        Some(PathType::Net) => "#d9b8e0",
-        Some(PathType::Dis) => "#e0777d",
-        None => "#fafafa",
-    }
+/// A colour mixed with white: pure at the most, three quarters white at none.
+fn tint(full: (u8, u8, u8), part: u16, most: u16) -> String {
+    let missing = u32::from(most.saturating_sub(part)) * 3;
+    let whole = u32::from(most.max(1)) * 4;
+    let mix = |own: u8| u32::from(own) + (255 - u32::from(own)) * missing / whole;
+    format!("#{:02x}{:02x}{:02x}", mix(full.0), mix(full.1), mix(full.2))
 }

@@ -31,7 +31,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             head(format!("GPU{}", gpu.index)),
             Cell::new(&gpu.cpus),
             Cell::new(memory(gpu)),
-            path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path),
+            path_cell(near.unwrap_or_else(|| "none known".to_owned()), gpu.nic_path, false),
             Cell::new(nic_to_use(gpu)),
         ]);
     }

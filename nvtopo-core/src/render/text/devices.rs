@@ -40,9 +40,9 @@ fn gpu_row(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<Cell> {
     let mut row = vec![
         head(gpu.name()),
         Cell::new(model),
-        Cell::new(words::gpu_memory(gpu)),
+        Cell::new(words::gpu_memory(topology, gpu)),
         Cell::new(address),
-        path_cell(near.unwrap_or_default(), path),
+        path_cell(near.unwrap_or_default(), path, false),
     ];
     let marks = words::gpu_marks(topology, device, gpu);
     row.extend((!marks.is_empty()).then(|| mark_cell(&marks)));

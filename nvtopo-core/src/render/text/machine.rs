@@ -1,26 +1,34 @@
 //! The picture of a machine: what is on each NUMA node, the NVLink groups, and the matrix.
 
-use super::super::places::{Place, disks, places};
+use super::super::places::{Place, disks, shown};
 use super::super::words;
-use super::{Style, bold, devices, dim, head, lines, path_cell, table};
+use super::{Style, bold, devices, dim, lines, matrix, table};
 use crate::model::{Nvme, Topology};
-use comfy_table::Cell;
 use std::fmt::Write;
 
 pub(super) fn topology(topology: &Topology, style: Style) -> String {
     let name = bold(&words::machine_name(topology), style);
     let mut out = format!("{name}  {}\n", dim(&words::machine_facts(topology), style));
-    for place in places(topology) {
+    let shown = shown(topology);
+    for place in shown.places {
         out += &heading(topology, &place, style);
         let disks = place.node.into_iter().flat_map(|(id, _)| disks(topology, Some(id)));
         out += &device_table(topology, &place.devices, disks, style);
+    }
+    for empty in &shown.empty {
+        let (name, facts) = words::empty(empty);
+        let _ = write!(out, "\n{}  {facts}\n", bold(&name, style));
     }
     out += &device_table(topology, &[], disks(topology, None), style);
     if topology.gpus().len() > 0 {
         out += "\n";
         out += &groups(topology, style);
         out += "\n";
-        out += &matrix(topology, style);
+        out += &matrix::paths(topology, style);
+        if let Some(measured) = words::measured(topology) {
+            let _ = write!(out, "\n{}  {measured}\n", bold("Measured", style));
+            out += &matrix::measured(topology, style);
+        }
     }
     if !topology.notes().is_empty() && !style.quiet {
         out += "\n";
@@ -64,21 +72,11 @@ fn groups(topology: &Topology, style: Style) -> String {
     if let Some((gpus, why)) = alone {
         let _ = writeln!(out, "  {}  {why}", words::gpu_names(topology, &gpus));
     }
-    out
-}
-
-/// The rows of the GPUs; those of the NICs would only repeat them, turned over.
-fn matrix(topology: &Topology, style: Style) -> String {
-    let count = topology.devices().len();
-    let mut table = table(style);
-    let names = (0..count).map(|device| head(topology.device_name(device)));
-    table.set_header(std::iter::once(Cell::new("")).chain(names));
-    for gpu in 0..topology.gpus().len() {
-        let cells = (0..count).map(|other| {
-            let pair = topology.pairs().pair(gpu, other);
-            path_cell(pair.word(topology.dialect()).unwrap_or_else(|| "?".to_owned()), pair.path)
-        });
-        table.add_row(std::iter::once(head(topology.device_name(gpu))).chain(cells));
+    for (gpus, facts) in words::own_links(topology) {
+        let _ = writeln!(out, "  {}  {facts}", words::gpu_names(topology, &gpus));
     }
-    lines(table)
+    for (gpu, facts) in words::cpu_links(topology) {
+        let _ = writeln!(out, "  {}  {facts}", topology.device_name(gpu));
+    }
+    out
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod devices;
 mod machine;
+mod matrix;
 mod ranks;
 mod simulation;
 
@@ -11,7 +12,7 @@ use crate::model::{PathType, Topology};
 use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
-use anstyle::AnsiColor;
+use anstyle::Ansi256Color;
 use comfy_table::{Cell, Color, Table};
 
 pub(super) struct Text;
@@ -84,21 +85,37 @@ fn head(text: impl ToString) -> Cell {
     Cell::new(text).add_attribute(comfy_table::Attribute::Bold)
 }
 
-/// Near paths are green, far ones red.
-fn path_cell(word: String, path: Option<PathType>) -> Cell {
+/// The colour of a class of paths. Pairs with the most NVLinks are bold and more vivid than others.
+///
+/// From the 256 colours of terminals those next to the palette of Okabe and Ito, "Color Universal Design" (2008), which all
+/// kinds of colour vision tell apart, and at least 3:1 against both white and black.
+fn path_cell(word: String, path: Option<PathType>, most_links: bool) -> Cell {
     let color = match path {
-        Some(PathType::Nvl | PathType::Nvb | PathType::C2c) => Color::Green,
-        Some(PathType::Pix | PathType::Pxb) => Color::Cyan,
-        Some(PathType::Phb | PathType::Node) => Color::Yellow,
-        Some(PathType::Sys | PathType::Net | PathType::Dis) => Color::Red,
-        _ => Color::DarkGrey,
+        Some(PathType::Nvl) if !most_links => PALE_GREEN,
+        Some(PathType::Nvl | PathType::C2c) => GREEN,
+        Some(PathType::Nvb) => PALE_GREEN,
+        Some(PathType::Pix | PathType::Pxb) => BLUE,
+        Some(PathType::Phb | PathType::Node) => ORANGE,
+        Some(PathType::Sys | PathType::Dis) => VERMILLION,
+        Some(PathType::Net) => PURPLE,
+        _ => GREY,
     };
-    Cell::new(word).fg(color)
+    let cell = Cell::new(word).fg(Color::AnsiValue(color));
+    let bold = path == Some(PathType::Nvl) && most_links;
+    if bold { cell.add_attribute(comfy_table::Attribute::Bold) } else { cell }
 }
+
+const GREEN: u8 = 29;
+const PALE_GREEN: u8 = 65;
+const BLUE: u8 = 31;
+const ORANGE: u8 = 136;
+const VERMILLION: u8 = 166;
+const PURPLE: u8 = 132;
+const GREY: u8 = 244;
 
 /// What is wrong with a thing, where something is.
 fn mark_cell(marks: &[String]) -> Cell {
-    Cell::new(marks.join("; ")).fg(Color::Red)
+    Cell::new(marks.join("; ")).fg(Color::AnsiValue(VERMILLION))
 }
 
 /// Text in bold, where colour is asked for.
@@ -108,7 +125,7 @@ fn bold(text: &str, style: Style) -> String {
 
 /// Text that steps back.
 fn dim(text: &str, style: Style) -> String {
-    paint(text, AnsiColor::BrightBlack.on_default(), style)
+    paint(text, Ansi256Color(GREY).on_default(), style)
 }
 
 fn paint(text: &str, paint: anstyle::Style, style: Style) -> String {
