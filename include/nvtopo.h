@@ -1376,6 +1376,18 @@ nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
                                  const char **text);
 
 /**
+ * As `nvtopo_plan_format`, with the way that ranks are to take memory: "preferred", "local", "bind" or "interleave", or "none"
+ * to say nothing of memory.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` also where the format cannot say that, and where the memory nodes of a rank are
+ * not known.
+ */
+nvtopo_status nvtopo_plan_format_memory(const nvtopo_plan *plan,
+                                        const char * format,
+                                        const char * memory,
+                                        const char **text);
+
+/**
  * The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where this process does not have it set and
  * the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
  * (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"

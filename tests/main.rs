@@ -14,6 +14,7 @@ mod house;
 mod hwloc;
 mod hwloc_xml;
 mod json;
+mod launch_formats;
 mod linked_pairs;
 mod made_machine;
 mod matrix;

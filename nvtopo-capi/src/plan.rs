@@ -9,8 +9,8 @@ use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::Topology;
-use nvtopo::apply::{PlanHere, plan_here};
-use nvtopo::render::{LAUNCH_FORMATS, launch_format};
+use nvtopo::apply::{MemoryPolicy, PlanHere, plan_here};
+use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, launch_format};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;
@@ -22,9 +22,22 @@ pub struct nvtopo_plan {
     pub(crate) here: PlanHere,
     ranks: Vec<Rank>,
     remarks: Vec<CString>,
-    /// By the place of the format in the core's list.
-    formats: Vec<OnceLock<CString>>,
+    /// By the place of the format in the core's list, and then by that of the way to take memory in `MEMORY`.
+    formats: Vec<[OnceLock<CString>; MEMORY.len()]>,
 }
+
+/// Every way to take memory.
+const MEMORY: [LaunchMemory; 6] = {
+    let [first, second, third, fourth] = MemoryPolicy::ALL;
+    [
+        LaunchMemory::Usual,
+        LaunchMemory::AsBefore,
+        LaunchMemory::By(first),
+        LaunchMemory::By(second),
+        LaunchMemory::By(third),
+        LaunchMemory::By(fourth),
+    ]
+};
 
 /// What C sees of one rank.
 struct Rank {
@@ -165,12 +178,23 @@ pub extern "C" fn nvtopo_plan_format(
     format: Text,
     text: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
+    answer(text, "text", || printed(given(plan, "plan")?, format.read("format")?, LaunchMemory::Usual))
+}
+
+/// As `nvtopo_plan_format`, with the way that ranks are to take memory: "preferred", "local", "bind" or "interleave", or "none"
+/// to say nothing of memory.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` also where the format cannot say that, and where the memory nodes of a rank are
+/// not known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_format_memory(
+    plan: Option<&nvtopo_plan>,
+    format: Text,
+    memory: Text,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
     answer(text, "text", || {
-        let plan = given(plan, "plan")?;
-        let format = launch_format(format.read("format")?)?;
-        let printed = c_text(format.print(&plan.here.plan)?);
-        let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
-        Ok(element(&plan.formats, place, "format")?.get_or_init(|| printed).as_ptr())
+        printed(given(plan, "plan")?, format.read("format")?, memory.read("memory")?.parse()?)
     })
 }
 
@@ -188,10 +212,18 @@ impl nvtopo_plan {
         Self {
             ranks: plan.parts().iter().map(rank).collect(),
             remarks: c_texts(plan.remarks()),
-            formats: LAUNCH_FORMATS.iter().map(|_| OnceLock::new()).collect(),
+            formats: LAUNCH_FORMATS.iter().map(|_| Default::default()).collect(),
             here,
         }
     }
+}
+
+fn printed(plan: &nvtopo_plan, format: &str, memory: LaunchMemory) -> Result<*const c_char, Failure> {
+    let format = launch_format(format)?;
+    let text = c_text(format.print_with(&plan.here.plan, memory)?);
+    let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
+    let way = MEMORY.iter().position(|other| *other == memory).unwrap_or(0);
+    Ok(element(element(&plan.formats, place, "format")?, way, "memory")?.get_or_init(|| text).as_ptr())
 }
 
 fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<PlanHere, Failure> {

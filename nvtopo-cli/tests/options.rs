@@ -216,6 +216,10 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         "reserve-nic-cores" if binds => trial.value = value("many"),
         "reserve-nic-cores" => trial.value = value("1"),
+        "memory" if command == "plan" => {
+            trial.base.extend(words("--format docker"));
+            trial.value = value("bind");
+        }
         "memory" => trial.value = value("bind"),
         "export" => trial.value = value("gpus"),
         "local-rank" | "ranks" | "nproc-per-node" => {

@@ -7,7 +7,7 @@ use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, other_vers
 use crate::visible::{instance_name, order_word};
 use crate::{call, indices_of, pre, variables};
 use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
-use nvtopo::render::{LAUNCH_FORMATS, Style, by_name, launch_format};
+use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, by_name, launch_format};
 use nvtopo::solve::{CPU_POLICIES, OrderBasis, VisibleDevice};
 use nvtopo::{CpuLimits, CpuRules, Topology, VisibleGpus};
 use pyo3::exceptions::PyIndexError;
@@ -46,14 +46,21 @@ impl Plan {
 
     /// The plan as a launcher takes it; `launch_formats()` lists the names.
     ///
-    /// Raises InvalidRequestError for an unknown name, and where a rank has no CPUs.
+    /// Args:
+    ///     memory: how ranks are to take memory: "preferred", "local", "bind" or "interleave"; "none" says nothing of it.
+    ///         None: "preferred" for numactl and systemd, "none" for others.
+    ///
+    /// Raises InvalidRequestError for an unknown name, where a rank has no CPUs, and where the format cannot say how
+    /// memory is to be taken.
     ///
     /// >>> import nvtopo
     /// >>> print(nvtopo.preset("dgx-a100").plan(ranks=2).format("taskset"), end="")
     /// taskset -c 48-55,176-183
     /// taskset -c 56-63,184-191
-    fn format(&self, py: Python<'_>, name: &str) -> PyResult<String> {
-        call(py, || launch_format(name)?.print(&self.0.plan))
+    #[pyo3(signature = (name, *, memory=None))]
+    fn format(&self, py: Python<'_>, name: &str, memory: Option<&str>) -> PyResult<String> {
+        let memory: LaunchMemory = memory.map_or(Ok(LaunchMemory::Usual), |memory| word(py, memory))?;
+        call(py, || launch_format(name)?.print_with(&self.0.plan, memory))
     }
 
     /// The plan as JSON for programs.

@@ -72,6 +72,16 @@ static void a_plan_says_what_each_rank_gets(void)
     CHECK_OK(nvtopo_plan_format(plan, "taskset", &again));
     CHECK(again == text);
     CHECK_FAILS(nvtopo_plan_format(plan, "lsf", &text), NVTOPO_STATUS_INVALID_REQUEST, "rankfile-ompi5");
+
+    CHECK_OK(nvtopo_plan_format_memory(plan, "docker", "bind", &text));
+    CHECK(strncmp(text, "--cpuset-cpus=0-13,112-125 --cpuset-mems=0\n", 43) == 0);
+    CHECK_OK(nvtopo_plan_format_memory(plan, "docker", "none", &again));
+    CHECK(strncmp(again, "--cpuset-cpus=0-13,112-125\n", 27) == 0);
+    CHECK_OK(nvtopo_plan_format_memory(plan, "numactl", "interleave", &again));
+    CHECK(strstr(again, "--interleave=1\n") != NULL);
+    CHECK(strncmp(text, "--cpuset-cpus=0-13,112-125 --cpuset-mems=0\n", 43) == 0); /* It is still there. */
+    CHECK_FAILS(nvtopo_plan_format_memory(plan, "mpich", "bind", &text), NVTOPO_STATUS_INVALID_REQUEST, "cannot say");
+    CHECK_FAILS(nvtopo_plan_format_memory(plan, "docker", "hard", &text), NVTOPO_STATUS_INVALID_REQUEST, "interleave");
     nvtopo_plan_free(plan);
     nvtopo_plan_free(NULL);
 }

@@ -229,9 +229,8 @@ def hydra(bench: Bench, programs: pathlib.Path, name: str) -> Tries:
         "where.py",
         lambda: bench.example([*run, "nvtopo", "exec", "--scope", "cpuset", "--", sys.executable, "where.py"]),
     )
-    if name == "mpich":
-        user = "user:" + ",".join(rank["cpus"] for rank in bench.planned)
-        yield f"mpiexec -bind-to {user}", lambda: bench.job(lambda rank: [*run, "-bind-to", user, *rank])
+    by_plan = bench.plan("mpich" if name == "mpich" else "intel-mpi").split()
+    yield f"mpiexec {' '.join(by_plan)}", lambda: bench.job(lambda rank: [*run, *by_plan, *rank])
 
 
 def try_horovodrun(bench: Bench) -> Tries:

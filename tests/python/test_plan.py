@@ -73,6 +73,12 @@ def test_launch_formats(dgx: nvtopo.Topology) -> None:
     assert ranks[3] == "rank 3=localhost slot=84-111"
     with pytest.raises(nvtopo.InvalidRequestError, match="rankfile-ompi5"):
         plan.format("lsf")
+    assert plan.format("docker", memory="bind").splitlines()[3] == f"--cpuset-cpus={plan[3].cpus} --cpuset-mems=0"
+    assert "mem" not in plan.format("numactl", memory="none")
+    with pytest.raises(nvtopo.InvalidRequestError, match="mpich cannot say"):
+        plan.format("mpich", memory="bind")
+    with pytest.raises(nvtopo.InvalidRequestError, match="no memory policy 'hard'"):
+        plan.format("docker", memory="hard")
     with pytest.raises(nvtopo.InvalidRequestError, match="rank 0"):
         dgx.plan(1, environ={"CUDA_VISIBLE_DEVICES": ""}).format("taskset")
 

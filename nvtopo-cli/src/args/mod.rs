@@ -17,7 +17,7 @@ pub(crate) use variables::{variable, with_variables};
 use clap::{Args, Parser, Subcommand};
 use input::{JsonArgs, picture};
 use nvtopo::RankOrder;
-use nvtopo::render::RENDERERS;
+use nvtopo::render::{LaunchMemory, RENDERERS};
 use nvtopo::solve::mig::InstanceSize;
 use nvtopo::solve::{SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
@@ -127,6 +127,11 @@ pub(crate) struct PlanArgs {
     #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = plan_formats(),
         long_help = launch_formats())]
     pub(crate) format: String,
+    /// How a launcher is to let ranks take memory, where its format can say that: from the near nodes first (preferred), from
+    /// the node of the asking CPU (local), from the near nodes only (bind) or in turn (interleave), or as before (none)
+    /// [default: preferred for numactl and systemd, none for others]
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) memory: Option<LaunchMemory>,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }

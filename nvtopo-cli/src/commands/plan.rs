@@ -2,9 +2,9 @@
 
 use super::{open, rules, style};
 use crate::args::PlanArgs;
-use nvtopo::Result;
 use nvtopo::apply::plan_here;
 use nvtopo::render::{RENDERERS, launch_format};
+use nvtopo::{Error, Result};
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<String> {
     let topology = open(&args.source)?;
@@ -12,7 +12,11 @@ pub(crate) fn plan(args: &PlanArgs) -> Result<String> {
     let rules = rules(&args.rules, &topology, None);
     let here = plan_here(&topology, args.ranks, rules, args.rules.scope, None, &variable)?;
     match RENDERERS.iter().find(|render| render.name() == args.format) {
+        Some(_) if args.memory.is_some() => Err(Error::wrong_use(
+            format!("--memory is for launchers, and --format {} tells the memory nodes alone", args.format),
+            "leave it out, or name a launcher's format",
+        )),
         Some(render) => Ok(render.plan(&here.plan, style())),
-        None => launch_format(&args.format)?.print(&here.plan),
+        None => launch_format(&args.format)?.print_with(&here.plan, args.memory.unwrap_or_default()),
     }
 }

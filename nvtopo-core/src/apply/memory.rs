@@ -4,68 +4,8 @@
 
 use super::Bound;
 use crate::cpuset::NodeSet;
-use crate::error::{Error, Result};
+use crate::solve::MemoryPolicy;
 use crate::sys;
-use std::fmt;
-use std::str::FromStr;
-
-/// How memory is taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MemoryPolicy {
-    /// From the given nodes first, from others when these are full.
-    #[default]
-    Preferred,
-    /// From the node of the CPU that asks.
-    Local,
-    /// From the given nodes only: a process that wants more is killed.
-    Bind,
-    /// From the given nodes in turn.
-    Interleave,
-}
-
-impl MemoryPolicy {
-    /// Every policy.
-    pub const ALL: [Self; 4] = [Self::Preferred, Self::Local, Self::Bind, Self::Interleave];
-
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Preferred => "preferred",
-            Self::Local => "local",
-            Self::Bind => "bind",
-            Self::Interleave => "interleave",
-        }
-    }
-
-    fn of_mode(mode: i32) -> Option<Self> {
-        // Flags stand in the upper bits.
-        match mode & 0xff {
-            sys::MPOL_PREFERRED | sys::MPOL_PREFERRED_MANY => Some(Self::Preferred),
-            sys::MPOL_LOCAL => Some(Self::Local),
-            sys::MPOL_BIND => Some(Self::Bind),
-            sys::MPOL_INTERLEAVE => Some(Self::Interleave),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for MemoryPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for MemoryPolicy {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|policy| policy.word() == text).ok_or_else(|| {
-            let words = Self::ALL.map(Self::word).join(", ");
-            Error::request(format!("there is no memory policy '{text}'")).help(format!("there are {words}"))
-        })
-    }
-}
 
 /// A memory policy that was found, as the kernel tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +21,19 @@ pub struct MemorySetting {
 /// The policy of the calling thread, unless it is the kernel's default.
 pub(super) fn found() -> Option<MemorySetting> {
     let (mode, nodes) = sys::memory_policy().ok()?;
-    let setting = MemorySetting { policy: MemoryPolicy::of_mode(mode), nodes, mode };
+    let setting = MemorySetting { policy: of_mode(mode), nodes, mode };
     (mode != sys::MPOL_DEFAULT).then_some(setting)
+}
+
+fn of_mode(mode: i32) -> Option<MemoryPolicy> {
+    // Flags stand in the upper bits.
+    match mode & 0xff {
+        sys::MPOL_PREFERRED | sys::MPOL_PREFERRED_MANY => Some(MemoryPolicy::Preferred),
+        sys::MPOL_LOCAL => Some(MemoryPolicy::Local),
+        sys::MPOL_BIND => Some(MemoryPolicy::Bind),
+        sys::MPOL_INTERLEAVE => Some(MemoryPolicy::Interleave),
+        _ => None,
+    }
 }
 
 /// Sets a policy and says so, or says why not.

@@ -11,11 +11,12 @@ mod memory;
 mod plan;
 mod scope;
 
+pub use crate::solve::MemoryPolicy;
 pub use cpu::Threads;
 pub use env::{Export, environment, export_remarks};
 pub use guard::{BoundGuard, bound};
 pub use hazards::{HAZARD_VARIABLES, hazards};
-pub use memory::{MemoryPolicy, MemorySetting};
+pub use memory::MemorySetting;
 pub use plan::{PlanHere, Variables, plan_here};
 pub use scope::{Scope, allowed_cpus, cpus_here, current_cpus, scope_remark, widest_cpus};
 

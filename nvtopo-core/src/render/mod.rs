@@ -14,7 +14,7 @@ use crate::model::Topology;
 use crate::solve::mig::InstancePlacement;
 use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
-pub use launch::{LAUNCH_FORMATS, LaunchFormat, launch_format};
+pub use launch::{LAUNCH_FORMATS, LaunchFormat, LaunchMemory, launch_format};
 pub use selection::{SELECTION_FORMATS, SelectionFormat, selection_format};
 
 /// How to print.

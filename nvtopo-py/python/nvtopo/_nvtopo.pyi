@@ -1338,10 +1338,15 @@ class Plan:
     def remarks(self) -> list[str]:
         """What a person should know."""
 
-    def format(self, name: str) -> str:
+    def format(self, name: str, *, memory: str | None = None) -> str:
         """The plan as a launcher takes it; `launch_formats()` lists the names.
 
-        Raises InvalidRequestError for an unknown name, and where a rank has no CPUs.
+        Args:
+            memory: how ranks are to take memory: "preferred", "local", "bind" or "interleave"; "none" says nothing of it.
+                None: "preferred" for numactl and systemd, "none" for others.
+
+        Raises InvalidRequestError for an unknown name, where a rank has no CPUs, and where the format cannot say how
+        memory is to be taken.
 
         >>> import nvtopo
         >>> print(nvtopo.preset("dgx-a100").plan(ranks=2).format("taskset"), end="")

@@ -1,15 +1,17 @@
-//! Options of container engines, a line for each rank. The nodes of memory are left out: there they are a hard limit.
+//! Options of container engines, a line for each rank. The nodes of memory are left out unasked: there they are a hard limit.
 
 use super::{LaunchFormat, lines};
-use crate::solve::{Part, Plan};
+use crate::solve::{MemoryPolicy, Part, Plan};
 
 pub(super) const DOCKER: LaunchFormat = LaunchFormat {
     name: "docker",
     summary: "options of docker run for each rank",
-    print: |plan| {
+    memory: None,
+    memory_words: &[MemoryPolicy::Bind],
+    print: |plan, memory| {
         lines(plan, |_, part| {
             let device = uuids(plan, part).map(|uuids| format!(" --gpus '\"device={uuids}\"'"));
-            format!("--cpuset-cpus={}{}", part.cpus, device.unwrap_or_default())
+            format!("{}{}", cpuset(part, memory), device.unwrap_or_default())
         })
     },
 };
@@ -17,7 +19,9 @@ pub(super) const DOCKER: LaunchFormat = LaunchFormat {
 pub(super) const PODMAN: LaunchFormat = LaunchFormat {
     name: "podman",
     summary: "options of podman run for each rank, with the GPU by its CDI name",
-    print: |plan| {
+    memory: None,
+    memory_words: &[MemoryPolicy::Bind],
+    print: |plan, memory| {
         lines(plan, |_, part| {
             let devices = uuids(plan, part).unwrap_or_default();
             let devices: Vec<String> = devices
@@ -25,10 +29,15 @@ pub(super) const PODMAN: LaunchFormat = LaunchFormat {
                 .filter(|uuid| !uuid.is_empty())
                 .map(|uuid| format!(" --device nvidia.com/gpu={uuid}"))
                 .collect();
-            format!("--cpuset-cpus={}{}", part.cpus, devices.concat())
+            format!("{}{}", cpuset(part, memory), devices.concat())
         })
     },
 };
+
+fn cpuset(part: &Part, memory: Option<MemoryPolicy>) -> String {
+    let memory = memory.map(|_| format!(" --cpuset-mems={}", part.mems));
+    format!("--cpuset-cpus={}{}", part.cpus, memory.unwrap_or_default())
+}
 
 /// The UUIDs of whole GPUs, where all are known.
 fn uuids(plan: &Plan, part: &Part) -> Option<String> {

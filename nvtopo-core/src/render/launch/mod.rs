@@ -6,7 +6,8 @@ mod slurm;
 mod wrappers;
 
 use crate::error::{Error, Result};
-use crate::solve::Plan;
+use crate::solve::{MemoryPolicy, Plan};
+use std::str::FromStr;
 
 /// A way to hand a plan to a launcher.
 pub struct LaunchFormat {
@@ -14,7 +15,33 @@ pub struct LaunchFormat {
     pub name: &'static str,
     /// What it is, in one line for people.
     pub summary: &'static str,
-    print: fn(&Plan) -> String,
+    /// How it lets ranks take memory unasked. `None`: it says nothing of memory.
+    memory: Option<MemoryPolicy>,
+    /// What else it can say of memory.
+    memory_words: &'static [MemoryPolicy],
+    print: fn(&Plan, Option<MemoryPolicy>) -> String,
+}
+
+/// How the ranks of a plan are to take memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LaunchMemory {
+    /// As the format says it unasked: near memory is preferred where a launcher can do so, and nothing is said where it
+    /// only knows hard limits.
+    #[default]
+    Usual,
+    /// Nothing is said of memory.
+    AsBefore,
+    /// By a policy.
+    By(MemoryPolicy),
+}
+
+impl FromStr for LaunchMemory {
+    type Err = Error;
+
+    /// The word of a policy, or `none`.
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "none" { Ok(Self::AsBefore) } else { text.parse().map(Self::By) }
+    }
 }
 
 /// Every format for launchers.
@@ -22,6 +49,8 @@ pub static LAUNCH_FORMATS: &[LaunchFormat] = &[
     mpi::RANKFILE_4,
     mpi::RANKFILE_5,
     mpi::HOROVODRUN,
+    mpi::MPICH,
+    mpi::INTEL_MPI,
     slurm::SRUN,
     wrappers::TASKSET,
     wrappers::NUMACTL,
@@ -47,11 +76,57 @@ impl LaunchFormat {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn print(&self, plan: &Plan) -> Result<String> {
+        self.print_with(plan, LaunchMemory::Usual)
+    }
+
+    /// As [`print`](Self::print), with memory taken as asked for.
+    ///
+    /// Errors also where the format cannot say that, and where the memory nodes of a rank that is to take from these are
+    /// unknown.
+    ///
+    /// ```
+    /// use nvtopo::render::launch_format;
+    /// use nvtopo::{CpuRules, CudaOrder, Plan, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let visible = VisibleGpus::resolve(&dgx, Some("7"), CudaOrder::PciBusId);
+    /// let plan = Plan::new(&dgx, &visible, 1, &CpuRules::default())?;
+    /// let print = |format: &str| launch_format(format)?.print_with(&plan, "bind".parse()?);
+    /// assert_eq!(print("numactl")?, "numactl --physcpubind=98-111,210-223 --membind=1\n");
+    /// assert!(print("taskset").is_err());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn print_with(&self, plan: &Plan, memory: LaunchMemory) -> Result<String> {
         if let Some(rank) = plan.parts().iter().position(|part| part.cpus.is_empty()) {
             let why = plan.remarks().join("; ");
             return Err(Error::request(format!("no CPUs are known for rank {rank}: {why}")));
         }
-        Ok((self.print)(plan))
+        let memory = match memory {
+            LaunchMemory::Usual => self.memory,
+            LaunchMemory::AsBefore => None,
+            LaunchMemory::By(policy) => Some(self.check_memory(plan, policy)?),
+        };
+        Ok((self.print)(plan, memory))
+    }
+
+    /// The policy, if it can be said here.
+    fn check_memory(&self, plan: &Plan, policy: MemoryPolicy) -> Result<MemoryPolicy> {
+        let says = |format: &Self| format.memory == Some(policy) || format.memory_words.contains(&policy);
+        if !says(self) {
+            let others: Vec<&str> =
+                LAUNCH_FORMATS.iter().filter(|other| says(other)).map(|other| other.name).collect();
+            return Err(Error::request(format!(
+                "the format {} cannot say that memory is taken by the policy {policy}",
+                self.name
+            ))
+            .help(format!("{} can; nvtopo exec --memory {policy} sets it in each rank", others.join(", "))));
+        }
+        let unknown = |part: &crate::solve::Part| part.mems.is_empty() && policy != MemoryPolicy::Local;
+        match plan.parts().iter().position(unknown) {
+            Some(rank) => Err(Error::request(format!("no memory nodes are known for rank {rank}"))
+                .help("leave the memory policy out, or take local memory")),
+            None => Ok(policy),
+        }
     }
 }
 

@@ -1,21 +1,26 @@
-//! Open MPI's files of ranks. Version 4 counts CPUs as the kernel does where it is told so, version 5 only in the order of
-//! the machine's tree.
+//! What implementations of MPI take. Open MPI reads files of ranks, in which version 4 counts CPUs as the kernel does where it
+//! is told so, version 5 only in the order of the machine's tree; MPICH and Intel MPI take an option. None says anything of
+//! memory.
 
 use super::{LaunchFormat, lines};
 use crate::cpuset::CpuSet;
-use crate::solve::{Plan, logical_cpus};
+use crate::solve::{Part, Plan, logical_cpus};
 use std::fmt::Write;
 
 pub(super) const RANKFILE_4: LaunchFormat = LaunchFormat {
     name: "rankfile-ompi4",
     summary: "a rankfile of Open MPI 4",
-    print: |plan| file("mpirun --mca rmaps_rank_file_physical 1 --rankfile FILE", plan, CpuSet::to_string),
+    memory: None,
+    memory_words: &[],
+    print: |plan, _| file("mpirun --mca rmaps_rank_file_physical 1 --rankfile FILE", plan, CpuSet::to_string),
 };
 
 pub(super) const RANKFILE_5: LaunchFormat = LaunchFormat {
     name: "rankfile-ompi5",
     summary: "a rankfile of Open MPI 5 (PRRTE)",
-    print: |plan| {
+    memory: None,
+    memory_words: &[],
+    print: |plan, _| {
         let order = logical_cpus(plan.topology());
         let logical = |cpus: &CpuSet| {
             let places = (0..).zip(&order).filter(|(_, cpu)| cpus.contains(**cpu));
@@ -28,9 +33,34 @@ pub(super) const RANKFILE_5: LaunchFormat = LaunchFormat {
 pub(super) const HOROVODRUN: LaunchFormat = LaunchFormat {
     name: "horovodrun",
     summary: "a rankfile, and how horovodrun takes it (over MPI; over gloo it drops it: start nvtopo exec there)",
-    print: |plan| {
+    memory: None,
+    memory_words: &[],
+    print: |plan, _| {
         let how = "horovodrun --mpi --binding-args \"--mca rmaps_rank_file_physical 1 --rankfile FILE\"";
         file(how, plan, CpuSet::to_string)
+    },
+};
+
+pub(super) const MPICH: LaunchFormat = LaunchFormat {
+    name: "mpich",
+    summary: "an option of MPICH's mpiexec (Hydra): the CPUs of each rank",
+    memory: None,
+    memory_words: &[],
+    print: |plan, _| {
+        // Older versions read no ranges of CPUs.
+        let cpus = |part: &Part| part.cpus.iter().map(|cpu| cpu.to_string()).collect::<Vec<_>>().join("+");
+        format!("-bind-to user:{}\n", plan.parts().iter().map(cpus).collect::<Vec<_>>().join(","))
+    },
+};
+
+pub(super) const INTEL_MPI: LaunchFormat = LaunchFormat {
+    name: "intel-mpi",
+    summary: "an option of Intel MPI's mpiexec: a mask for each rank",
+    memory: None,
+    memory_words: &[],
+    print: |plan, _| {
+        let masks: Vec<String> = plan.parts().iter().map(|part| part.cpus.to_hex()).collect();
+        format!("-genv I_MPI_PIN_DOMAIN=[{}]\n", masks.join(","))
     },
 };
 
