@@ -825,6 +825,20 @@ nvtopo_status nvtopo_request_allow_cpus(nvtopo_request *request,
 nvtopo_status nvtopo_request_reserve_cpus(nvtopo_request *request, const nvtopo_cpuset *cpus);
 
 /**
+ * What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
+ * others ("avoid"), or given away as all others ("use").
+ */
+nvtopo_status nvtopo_request_isolated(nvtopo_request *request,
+                                      const char * isolated);
+
+/**
+ * Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
+ * priority cores.
+ */
+nvtopo_status nvtopo_request_cores(nvtopo_request *request,
+                                   const char * cores);
+
+/**
  * So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
  * GPUs near which there are not so many are not chosen.
  */
@@ -1207,6 +1221,20 @@ nvtopo_status nvtopo_rules_policy(nvtopo_rules *rules,
  * Which hardware threads of a core are used: "all" or "one".
  */
 nvtopo_status nvtopo_rules_smt(nvtopo_rules *rules, const char * threads);
+
+/**
+ * What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
+ * others ("avoid"), or dealt out as all others ("use").
+ */
+nvtopo_status nvtopo_rules_isolated(nvtopo_rules *rules,
+                                    const char * isolated);
+
+/**
+ * Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
+ * priority cores.
+ */
+nvtopo_status nvtopo_rules_cores(nvtopo_rules *rules,
+                                 const char * cores);
 
 /**
  * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to

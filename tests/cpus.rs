@@ -60,7 +60,7 @@ proptest! {
     fn shares_are_disjoint_equal_local_and_inside_the_limits(machine in machine(), forbidden in prop::collection::btree_set(0u32..72, 0..10)) {
         let topology = machine.topology();
         let reserved: CpuSet = forbidden.into_iter().collect();
-        let limits = CpuLimits { allowed: None, reserved: reserved.clone() };
+        let limits = CpuLimits { reserved: reserved.clone(), ..CpuLimits::default() };
         let shares = share_cpus(&topology, &limits).gpus;
         let usable = |node: usize| machine.cores_of(node).iter().any(|core| !core.is_subset(&reserved));
         let strays = (0..machine.gpus.len()).any(|node| machine.gpus[node] > 0 && !usable(node));

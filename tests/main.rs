@@ -17,6 +17,7 @@ mod json;
 mod launch_formats;
 mod linked_pairs;
 mod made_machine;
+mod made_trees;
 mod matrix;
 mod measured;
 mod measured_field;

@@ -51,7 +51,13 @@ fn keeps_its_promises(plan: &Plan, rules: &CpuRules, usable: &CpuSet, cores: &[C
     for (rank, part) in parts.iter().enumerate() {
         let others = &parts[..rank];
         assert!(others.iter().all(|other| other.cpus.is_disjoint(&part.cpus)), "{}", context());
-        assert!(part.own_cores > 0, "{}", context());
+        // Threads of a core that another rank runs on too are no core of its own.
+        let others =
+            parts.iter().enumerate().filter(|(other, _)| *other != rank).map(|(_, other)| other.cpus.clone());
+        let others = union(&others.collect::<Vec<_>>());
+        let own =
+            cores.iter().filter(|core| !core.is_disjoint(&part.cpus) && core.is_disjoint(&others)).count();
+        assert_eq!(part.own_cores, own, "{}", context());
     }
     // Equal where all ranks compete for the same, as on a machine of one node: to within one core. What whole complexes
     // allow is as equal only while there is one GPU for each rank.

@@ -122,7 +122,15 @@ fn the_kinds_of_cores_are_what_hwloc_says_they_are() {
         .replace(r#""LinuxCapacity" value="997""#, r#""CoreType" value="IntelCore""#);
     assert_eq!(classes(&named), expected);
     let alike = [(None, "0-19".to_owned())];
-    for (old, new) in [("LinuxCapacity", "FrequencyMaxMHz"), ("718", "990"), ("<cpukind", "<cpu")] {
+    // Clocks tell cores apart too, but not why; those of favoured cores differ less.
+    let clocks = text.replace("LinuxCapacity", "FrequencyMaxMHz");
+    let fast = [
+        (Some(CoreClass::Standard), "0-4,10-14".to_owned()),
+        (Some(CoreClass::Priority), "5-9,15-19".to_owned()),
+    ];
+    assert_eq!(classes(&clocks), fast);
+    assert_eq!(classes(&clocks.replace("718", "920")), alike);
+    for (old, new) in [("LinuxCapacity", "Other"), ("718", "990"), ("<cpukind", "<cpu")] {
         let mut text = text.replace(old, new);
         if new == "<cpu" {
             text = text.replace("</cpukind", "</cpu");

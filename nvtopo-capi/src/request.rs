@@ -153,6 +153,23 @@ pub extern "C" fn nvtopo_request_reserve_cpus(
     change(request, |request| Ok(request.reserved_cpus(given(cpus, "cpus")?.set.clone())))
 }
 
+/// What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
+/// others ("avoid"), or given away as all others ("use").
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_isolated(
+    request: Option<&mut nvtopo_request>,
+    isolated: Text,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.isolated(isolated.read("isolated")?.parse()?)))
+}
+
+/// Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
+/// priority cores.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_cores(request: Option<&mut nvtopo_request>, cores: Text) -> nvtopo_status {
+    change(request, |request| Ok(request.cores(cores.read("cores")?.parse()?)))
+}
+
 /// So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
 /// GPUs near which there are not so many are not chosen.
 #[unsafe(no_mangle)]

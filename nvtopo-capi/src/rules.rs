@@ -47,6 +47,26 @@ pub extern "C" fn nvtopo_rules_smt(rules: Option<&mut nvtopo_rules>, threads: Te
     })
 }
 
+/// What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
+/// others ("avoid"), or dealt out as all others ("use").
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_isolated(rules: Option<&mut nvtopo_rules>, isolated: Text) -> nvtopo_status {
+    change(rules, |rules| {
+        rules.rules.limits.isolated = isolated.read("isolated")?.parse()?;
+        Ok(())
+    })
+}
+
+/// Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
+/// priority cores.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_cores(rules: Option<&mut nvtopo_rules>, cores: Text) -> nvtopo_status {
+    change(rules, |rules| {
+        rules.rules.limits.cores = cores.read("cores")?.parse()?;
+        Ok(())
+    })
+}
+
 /// What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
 /// ("affinity"), or all that the kernel would let it have ("cpuset"), whatever a launcher has bound it to.
 #[unsafe(no_mangle)]

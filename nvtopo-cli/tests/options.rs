@@ -203,6 +203,10 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
                 trial.value = value("two");
             }
         }
+        // The machines of this test have no isolated CPUs, and all their cores are alike.
+        "isolated" => trial.value = value("sometimes"),
+        "cores" if binds => trial.value = value("slow"),
+        "cores" => trial.value = value("fast"),
         "scope" => {
             let (document, before) = live_with_gpus()?;
             (trial.input, trial.before) = (document, before);

@@ -94,6 +94,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Names {
     }
 }
 
+/// One of a few words.
+#[derive(Clone, Copy, Default, PartialEq)]
+pub(crate) struct Word<T>(pub(crate) T);
+
+impl<'a, 'py, T: FromStr<Err = nvtopo::Error>> FromPyObject<'a, 'py> for Word<T> {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        word(value.py(), &value.extract::<String>()?).map(Self)
+    }
+}
+
 /// What must hold between GPUs, by its words.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Constraints(pub(crate) Vec<Constraint>);

@@ -1,11 +1,12 @@
 //! `bind` and `bound`: what is done to this process, for good or for a while. What may be said of it is in `wish`.
 
-use crate::arguments::Count;
+use crate::arguments::{Count, Word};
 use crate::cpuset::CpuArgument;
 use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
 use crate::wish::{Bound, Memory, Target, Wish, warn};
 use nvtopo::apply::{self, BoundGuard, MemoryPolicy};
+use nvtopo::{Cores, Isolated};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::cell::RefCell;
@@ -29,10 +30,14 @@ use std::cell::RefCell;
 ///     threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
 ///     trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
 ///         machine is refused even so.
-///     reserve_cpus: CPUs that are kept for others. This and policy, smt and scope are for a topology only: a placement
-///         and a part have their CPUs.
+///     reserve_cpus: CPUs that are kept for others. This and policy, smt, isolated, cores and scope are for a topology only: a
+///         placement and a part have their CPUs.
 ///     policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
 ///     smt: "all" threads of a core (unless told), or "one".
+///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+///         are others ("avoid", unless told), or are as all others ("use").
+///     cores: "all" (unless told), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
+///         cores.
 ///     memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
 ///         asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
 ///     scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
@@ -51,9 +56,9 @@ use std::cell::RefCell;
 #[pyfunction]
 #[pyo3(signature = (
     target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
-    memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
 ), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
-                     policy=None, smt=None, memory='preferred', scope=None, on_error='raise')")]
+                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, on_error='raise')")]
 #[allow(clippy::too_many_arguments)] // They are keywords to Python.
 pub(crate) fn bind(
     py: Python<'_>,
@@ -65,6 +70,8 @@ pub(crate) fn bind(
     reserve_cpus: Option<CpuArgument>,
     policy: Option<&str>,
     smt: Option<&str>,
+    isolated: Option<Word<Isolated>>,
+    cores: Option<Word<Cores>>,
     memory: Memory,
     scope: Option<&str>,
     on_error: &str,
@@ -79,6 +86,8 @@ pub(crate) fn bind(
         reserve_cpus,
         policy,
         smt,
+        isolated,
+        cores,
         memory,
         scope,
         on_error,
@@ -97,9 +106,9 @@ pub(crate) fn bind(
 #[pyfunction]
 #[pyo3(signature = (
     target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
-    memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
 ), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
-                     policy=None, smt=None, memory='preferred', scope=None, on_error='raise')")]
+                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, on_error='raise')")]
 #[allow(clippy::too_many_arguments)] // They are keywords to Python.
 pub(crate) fn bound(
     py: Python<'_>,
@@ -111,6 +120,8 @@ pub(crate) fn bound(
     reserve_cpus: Option<CpuArgument>,
     policy: Option<&str>,
     smt: Option<&str>,
+    isolated: Option<Word<Isolated>>,
+    cores: Option<Word<Cores>>,
     memory: Memory,
     scope: Option<&str>,
     on_error: &str,
@@ -125,6 +136,8 @@ pub(crate) fn bound(
         reserve_cpus,
         policy,
         smt,
+        isolated,
+        cores,
         memory,
         scope,
         on_error,

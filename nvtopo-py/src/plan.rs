@@ -153,6 +153,8 @@ struct Recipe {
     smt: String,
     allowed: Option<CpuSet>,
     reserved: CpuSet,
+    isolated: String,
+    cores: String,
     gpus: Vec<Vec<usize>>,
     cpus: Vec<CpuSet>,
 }
@@ -167,6 +169,8 @@ crate::pickle::plain!(Recipe {
     smt,
     allowed,
     reserved,
+    isolated,
+    cores,
     gpus,
     cpus
 });
@@ -188,6 +192,8 @@ impl Recipe {
             smt: rules.smt.to_string(),
             allowed: rules.limits.allowed.clone().map(CpuSet),
             reserved: CpuSet(rules.limits.reserved.clone()),
+            isolated: rules.limits.isolated.to_string(),
+            cores: rules.limits.cores.to_string(),
             gpus: plan.parts().iter().map(|part| part.gpus.clone()).collect(),
             cpus: plan.parts().iter().map(|part| CpuSet(part.cpus.clone())).collect(),
         }
@@ -226,6 +232,8 @@ impl Field for Plan {
         let limits = CpuLimits {
             allowed: recipe.allowed.as_ref().map(|cpus| cpus.0.clone()),
             reserved: recipe.reserved.0.clone(),
+            isolated: word(py, &recipe.isolated)?,
+            cores: word(py, &recipe.cores)?,
         };
         let rules = CpuRules { policy: word(py, &recipe.policy)?, smt: word(py, &recipe.smt)?, limits };
         let visible = recipe.visible()?;

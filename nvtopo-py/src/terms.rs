@@ -1,9 +1,9 @@
 //! What a request for GPUs says. It is kept beside the answer, so that it can be asked again.
 
-use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names};
+use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Word};
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
-use nvtopo::GpuRef;
+use nvtopo::{Cores, GpuRef, Isolated};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -46,6 +46,8 @@ keywords! {
     mix: Option<Mix>,
     reserve_cpus: Option<CpuArgument>,
     allowed_cpus: Option<CpuArgument>,
+    isolated: Word<Isolated>,
+    cores: Word<Cores>,
     cpus_per_gpu: Option<Count>,
     memory_per_gpu: Option<BytesArgument>,
     hugepages_per_gpu: Option<HugePages>,
@@ -73,6 +75,7 @@ impl Terms {
         if let Some(cpus) = &self.allowed_cpus {
             request = request.allowed_cpus(cpus.0.clone());
         }
+        request = request.isolated(self.isolated.0).cores(self.cores.0);
         if let Some(cpus) = self.cpus_per_gpu {
             request = request.cpus_per_gpu(cpus.0);
         }
@@ -142,6 +145,8 @@ arguments! {
     Names: |names: &Names| names.0.clone(),
     Constraints: |constraints: &Constraints| words(&constraints.0),
     Mix: |mix: &Mix| mix.weights.clone(),
+    Word<Isolated>: |word: &Word<Isolated>| word.0.to_string(),
+    Word<Cores>: |word: &Word<Cores>| word.0.to_string(),
     CpuArgument: |cpus: &CpuArgument| cpus.0.to_string(),
     BytesArgument: |bytes: &BytesArgument| bytes.0.0,
     HugePages: |pages: &HugePages| -> std::collections::BTreeMap<u64, usize> {

@@ -1,6 +1,6 @@
 //! `Topology`: what a machine consists of, and what can be asked of it.
 
-use crate::arguments::{Count, GpuArgument, GpuArguments, word};
+use crate::arguments::{Count, GpuArgument, GpuArguments, Word, word};
 use crate::cpuset::CpuArgument;
 use crate::devices::{Nic, NumaNode};
 use crate::environment::{Environment, environment};
@@ -18,7 +18,7 @@ use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name, svg};
 use nvtopo::solve::mig::InstanceRequest;
-use nvtopo::{CpuLimits, CpuRules, CudaOrder};
+use nvtopo::{Cores, CpuLimits, CpuRules, CudaOrder, Isolated};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -181,6 +181,9 @@ impl Topology {
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
     ///         the calling thread, on any other all.
+    ///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+    ///         are others ("avoid"), or are as all others ("use").
+    ///     cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
     ///     cpus_per_gpu: so many CPUs (hardware threads) near each GPU, whole cores first. None: each gets its share.
     ///     memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
     ///     hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
@@ -197,7 +200,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
+                          mix=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     fn place(&self, py: Python<'_>, gpus: Count, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Placement> {
@@ -215,7 +218,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None, cpus_per_gpu=None, \
+                          mix=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     fn explain(
@@ -268,20 +271,32 @@ impl Topology {
     ///     reserve: CPUs that are kept for others.
     ///     allowed: only these CPUs are dealt out. None: on a topology of this machine those of the calling
     ///         thread, on any other all.
+    ///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+    ///         are others ("avoid"), or are as all others ("use").
+    ///     cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
     ///
     /// >>> import nvtopo
     /// >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]
     /// >>> share.index, str(share.cpus), str(share.mems)
     /// (7, '98-111,210-223', '1')
-    #[pyo3(signature = (*, reserve=None, allowed=None))]
+    #[pyo3(
+        signature = (*, reserve=None, allowed=None, isolated=Word(Isolated::Avoid), cores=Word(Cores::All)),
+        text_signature = "($self, *, reserve=None, allowed=None, isolated='avoid', cores='all')"
+    )]
     fn cpus(
         &self,
         py: Python<'_>,
         reserve: Option<CpuArgument>,
         allowed: Option<CpuArgument>,
+        isolated: Word<Isolated>,
+        cores: Word<Cores>,
     ) -> PyResult<Shares> {
-        let limits =
-            CpuLimits { allowed: self.allowed(py, allowed)?, reserved: reserve.unwrap_or_default().0 };
+        let limits = CpuLimits {
+            allowed: self.allowed(py, allowed)?,
+            reserved: reserve.unwrap_or_default().0,
+            isolated: isolated.0,
+            cores: cores.0,
+        };
         call(py, || Ok(Shares::of(&self.0, nvtopo::share_cpus(&self.0, &limits))))
     }
 
@@ -333,6 +348,9 @@ impl Topology {
     ///         "cpuset" gives all ranks the same plan.
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
+    ///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+    ///         are others ("avoid"), or are as all others ("use").
+    ///     cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
     ///     environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
     ///         any other all GPUs are visible.
     ///
@@ -345,10 +363,10 @@ impl Topology {
     #[pyo3(
         signature = (
             ranks=None, *, policy="exclusive", smt="all", scope="affinity", reserve_cpus=None, allowed_cpus=None,
-            environ=None
+            isolated=Word(Isolated::Avoid), cores=Word(Cores::All), environ=None
         ),
         text_signature = "($self, ranks=None, *, policy='exclusive', smt='all', scope='affinity', reserve_cpus=None, \
-                          allowed_cpus=None, environ=None)"
+                          allowed_cpus=None, isolated='avoid', cores='all', environ=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn plan(
@@ -360,11 +378,14 @@ impl Topology {
         scope: &str,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
+        isolated: Word<Isolated>,
+        cores: Word<Cores>,
         environ: Option<Environment>,
     ) -> PyResult<Plan> {
         let mut rules = CpuRules { policy: word(py, policy)?, smt: word(py, smt)?, ..CpuRules::default() };
         rules.limits.reserved = reserve_cpus.unwrap_or_default().0;
         rules.limits.allowed = allowed_cpus.map(|cpus| cpus.0);
+        (rules.limits.isolated, rules.limits.cores) = (isolated.0, cores.0);
         Plan::find(py, &self.0, ranks, rules, word(py, scope)?, environ)
     }
 

@@ -1,6 +1,6 @@
 //! All that can be said of a binding, its answer, and how one becomes the other.
 
-use crate::arguments::{Count, word};
+use crate::arguments::{Count, Word, word};
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
 use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
@@ -11,7 +11,7 @@ use crate::topology::Topology;
 use nvtopo::apply::{
     self, BindOptions, MemoryPolicy, PlanHere, Scope, Threads, Trust, allowed_cpus, current_cpus,
 };
-use nvtopo::{CpuLimits, CpuPolicy, CpuRules, Error, LocalRank, Smt, VisibleGpus};
+use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuRules, Error, Isolated, LocalRank, Smt, VisibleGpus};
 use pyo3::exceptions::{PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;
 use std::ffi::CString;
@@ -147,11 +147,14 @@ impl Wish {
         reserve_cpus: Option<CpuArgument>,
         policy: Option<&str>,
         smt: Option<&str>,
+        isolated: Option<Word<Isolated>>,
+        cores: Option<Word<Cores>>,
         memory: Memory,
         scope: Option<&str>,
         on_error: &str,
     ) -> PyResult<Self> {
-        let dealt = reserve_cpus.is_some() || policy.is_some() || smt.is_some() || scope.is_some();
+        let chosen = isolated.is_some() || cores.is_some();
+        let dealt = reserve_cpus.is_some() || policy.is_some() || smt.is_some() || chosen || scope.is_some();
         let what = match target {
             Target::Topology(_) => None,
             Target::Placement(_) => Some("a placement"),
@@ -159,7 +162,7 @@ impl Wish {
         };
         if let Some(what) = what.filter(|_| dealt) {
             let message = format!(
-                "{what} has its CPUs already: reserve_cpus, policy, smt and scope are for a topology, or for place() and plan()"
+                "{what} has its CPUs already: reserve_cpus, policy, smt, isolated, cores and scope are for a topology, or for place() and plan()"
             );
             return Err(invalid_request(py, &message));
         }
@@ -180,7 +183,12 @@ impl Wish {
         let policy = policy.map(|text| word::<CpuPolicy>(py, text)).transpose()?.unwrap_or_default();
         let smt = smt.map(|text| word::<Smt>(py, text)).transpose()?.unwrap_or_default();
         let scope = scope.map(|text| word::<Scope>(py, text)).transpose()?.unwrap_or_default();
-        let limits = CpuLimits { allowed: None, reserved: reserve_cpus.unwrap_or_default().0 };
+        let limits = CpuLimits {
+            allowed: None,
+            reserved: reserve_cpus.unwrap_or_default().0,
+            isolated: isolated.unwrap_or_default().0,
+            cores: cores.unwrap_or_default().0,
+        };
         Ok(Self {
             target,
             local_rank: local_rank.map(|rank| rank.0),

@@ -226,6 +226,10 @@ static void cpus_are_limited(void)
     CHECK_OK(nvtopo_cpuset_parse("0", &reserved));
     CHECK_OK(nvtopo_request_allow_cpus(request, allowed));
     CHECK_OK(nvtopo_request_reserve_cpus(request, reserved));
+    CHECK_OK(nvtopo_request_isolated(request, "use"));
+    CHECK_FAILS(nvtopo_request_isolated(request, "some"), NVTOPO_STATUS_INVALID_REQUEST, "avoid");
+    CHECK_OK(nvtopo_request_cores(request, "all"));
+    CHECK_FAILS(nvtopo_request_cores(request, "slow"), NVTOPO_STATUS_INVALID_REQUEST, "fast");
     nvtopo_cpuset_free(allowed); /* The request has copies. */
     nvtopo_cpuset_free(reserved);
     CHECK_OK(nvtopo_topology_place(topology, request, &placement));
@@ -291,6 +295,8 @@ static void misused_requests_stay_as_they_were(void)
     CHECK_NULL(nvtopo_request_objectives(request, NULL), "names");
     CHECK_NULL(nvtopo_request_allow_cpus(request, NULL), "cpus");
     CHECK_NULL(nvtopo_request_reserve_cpus(request, NULL), "cpus");
+    CHECK_NULL(nvtopo_request_isolated(request, NULL), "isolated");
+    CHECK_NULL(nvtopo_request_cores(NULL, "all"), "request");
     CHECK_FAILS(nvtopo_request_only(request, one, SIZE_MAX), NVTOPO_STATUS_INVALID_REQUEST, "gpus");
     CHECK_FAILS(nvtopo_request_only_named(request, "1,first"), NVTOPO_STATUS_INVALID_REQUEST, "'first'");
     CHECK_FAILS(nvtopo_request_exclude_named(request, ""), NVTOPO_STATUS_INVALID_REQUEST, "''");

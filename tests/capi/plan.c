@@ -117,6 +117,10 @@ static void rules_say_how_cpus_are_dealt_out(void)
     CHECK_OK(nvtopo_rules_scope(rules, "cpuset"));
     CHECK_FAILS(nvtopo_rules_policy(rules, "every"), NVTOPO_STATUS_INVALID_REQUEST, "exclusive");
     CHECK_FAILS(nvtopo_rules_smt(rules, "two"), NVTOPO_STATUS_INVALID_REQUEST, "one");
+    CHECK_OK(nvtopo_rules_isolated(rules, "use"));
+    CHECK_FAILS(nvtopo_rules_isolated(rules, "some"), NVTOPO_STATUS_INVALID_REQUEST, "avoid");
+    CHECK_OK(nvtopo_rules_cores(rules, "all"));
+    CHECK_FAILS(nvtopo_rules_cores(rules, "slow"), NVTOPO_STATUS_INVALID_REQUEST, "fast");
     CHECK_FAILS(nvtopo_rules_scope(rules, "all"), NVTOPO_STATUS_INVALID_REQUEST, "cpuset");
     CHECK_FAILS(nvtopo_topology_plan(topology, 100000, rules, &plan), NVTOPO_STATUS_INVALID_REQUEST, "100000");
     CHECK(plan == NULL);
@@ -220,6 +224,8 @@ static void misuse_is_an_error(void)
     CHECK_NULL(nvtopo_rules_policy(rules, NULL), "name");
     CHECK_NULL(nvtopo_rules_allow_cpus(rules, NULL), "cpus");
     CHECK_NULL(nvtopo_rules_reserve_cpus(rules, NULL), "cpus");
+    CHECK_NULL(nvtopo_rules_isolated(NULL, "use"), "rules");
+    CHECK_NULL(nvtopo_rules_cores(rules, NULL), "cores");
     CHECK_NULL(nvtopo_topology_plan(NULL, 1, rules, &plan), "topology");
     CHECK_NULL(nvtopo_topology_plan(topology, 1, NULL, &plan), "rules");
     CHECK_NULL(nvtopo_topology_plan(topology, 1, rules, NULL), "plan");

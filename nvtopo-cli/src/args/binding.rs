@@ -5,13 +5,27 @@ use super::input::{RateArgs, SourceArgs};
 use super::registries::cpu_policies;
 use clap::Args;
 use nvtopo::apply::{Export, MemoryPolicy, Scope};
-use nvtopo::{CpuPolicy, CpuSet, Smt};
+use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuSet, Isolated, Smt};
 
 #[derive(Args, Debug)]
 pub(crate) struct CpuArgs {
     /// Keep these CPUs for others, as a list like 0-1,16
     #[arg(long, value_name = "CPUS")]
     pub(crate) reserve: Option<CpuSet>,
+    /// Leave isolated CPUs (isolcpus, isolated cpusets) out where there are others (avoid), or use them as all others
+    #[arg(long, value_name = "avoid|use", default_value_t)]
+    pub(crate) isolated: Isolated,
+    /// Use all cores, or the fast ones of a machine whose cores are not alike: performance cores, priority cores
+    #[arg(long, value_name = "all|fast", default_value_t)]
+    pub(crate) cores: Cores,
+}
+
+impl CpuArgs {
+    /// Which CPUs may be given away, among the allowed ones.
+    pub(crate) fn limits(&self, allowed: Option<CpuSet>) -> CpuLimits {
+        let reserved = self.reserve.clone().unwrap_or_default();
+        CpuLimits { allowed, reserved, isolated: self.isolated, cores: self.cores }
+    }
 }
 
 /// How CPUs are dealt out.
@@ -30,6 +44,12 @@ pub(crate) struct RuleArgs {
     /// Keep these CPUs for others, as a list like 0-1,16
     #[arg(long, value_name = "CPUS")]
     pub(crate) reserve: Option<CpuSet>,
+    /// Leave isolated CPUs (isolcpus, isolated cpusets) out where there are others (avoid), or use them as all others
+    #[arg(long, value_name = "avoid|use", default_value_t)]
+    pub(crate) isolated: Isolated,
+    /// Use all cores, or the fast ones of a machine whose cores are not alike: performance cores, priority cores
+    #[arg(long, value_name = "all|fast", default_value_t)]
+    pub(crate) cores: Cores,
     /// Keep so many cores near each NIC for its interrupts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reserve_nic_cores: usize,

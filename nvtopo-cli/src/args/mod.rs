@@ -8,7 +8,8 @@ mod registries;
 mod requirements;
 mod variables;
 
-pub(crate) use binding::{BindArgs, CpuArgs, RuleArgs};
+use binding::CpuArgs;
+pub(crate) use binding::{BindArgs, RuleArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use requirements::check;

@@ -1,7 +1,7 @@
 //! What `exec` and `run` share: what a process gets, the variables that go with it, and what is said of it.
 
 use super::{open_with, request, rules};
-use crate::args::{BindArgs, CpuArgs};
+use crate::args::BindArgs;
 use nvtopo::apply::{
     BindOptions, Bound, Scope, Threads, Trust, allowed_cpus, check_machine, environment, export_remarks,
 };
@@ -68,8 +68,7 @@ impl Ground {
 
     /// As many GPUs as were asked for.
     fn choose(self, count: usize, args: &BindArgs, choose_by: Scope) -> Result<Self> {
-        let reserve = Some(self.rules.limits.reserved.clone());
-        let mut request = request(count, &args.choice, &CpuArgs { reserve });
+        let mut request = request(count, &args.choice, &self.rules.limits);
         request = request.allowed_cpus(allowed_cpus(choose_by)?);
         // What a scheduler has given is all that may be chosen from.
         if args.choice.only.is_none() {

@@ -16,8 +16,7 @@ pub(crate) use simulate::simulate;
 pub(crate) use snapshot::snapshot;
 
 use crate::args::{
-    ChoiceArgs, CpuArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RateArgs, RuleArgs, ShowArgs,
-    SourceArgs,
+    ChoiceArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RateArgs, RuleArgs, ShowArgs, SourceArgs,
 };
 use crate::output::is_quiet;
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
@@ -67,10 +66,8 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
         let placement = instance_request(size, &args.choice).solve(&topology)?;
         return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
     }
-    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &args.cpus);
-    if let Some(here) = cpus_here(&topology)? {
-        request = request.allowed_cpus(here);
-    }
+    let limits = args.cpus.limits(cpus_here(&topology)?);
+    let request = request(args.gpus.unwrap_or_default(), &args.choice, &limits);
     if let Some(format) = selection {
         return format.print(&request.solve(&topology)?);
     }
@@ -107,13 +104,18 @@ fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {
     by_name(&output.format)
 }
 
-fn request(gpus: usize, choice: &ChoiceArgs, cpus: &CpuArgs) -> Request {
+fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Request {
     let mut request = Request::gpus(gpus)
         .exclude(choice.exclude())
         .include(choice.include())
         .require(choice.require.iter().copied())
         .prefer(choice.prefer.iter().copied())
-        .reserved_cpus(cpus.reserve.clone().unwrap_or_default());
+        .reserved_cpus(limits.reserved.clone())
+        .isolated(limits.isolated)
+        .cores(limits.cores);
+    if let Some(allowed) = &limits.allowed {
+        request = request.allowed_cpus(allowed.clone());
+    }
     if let Some(only) = choice.only() {
         request = request.only(only);
     }
@@ -150,5 +152,6 @@ fn instance_request(size: InstanceSize, choice: &ChoiceArgs) -> InstanceRequest 
 fn rules(args: &RuleArgs, topology: &Topology, allowed: Option<CpuSet>) -> CpuRules {
     let of_nics = nic_interrupt_cpus(topology, args.reserve_nic_cores);
     let reserved = args.reserve.clone().unwrap_or_default().union(&of_nics);
-    CpuRules { policy: args.policy, smt: args.smt, limits: CpuLimits { allowed, reserved } }
+    let limits = CpuLimits { allowed, reserved, isolated: args.isolated, cores: args.cores };
+    CpuRules { policy: args.policy, smt: args.smt, limits }
 }

@@ -1,14 +1,14 @@
 //! `nvtopo ranks`: which rank of a parallel job uses which GPU.
 
 use super::{open_with, renderer, request, style};
-use crate::args::{CpuArgs, RanksArgs};
+use crate::args::RanksArgs;
 use crate::output::remark;
-use nvtopo::{ParallelJob, Result};
+use nvtopo::{CpuLimits, ParallelJob, Result};
 
 pub(crate) fn ranks(args: &RanksArgs) -> Result<String> {
     let topology = open_with(&args.input.source, &args.input.rates)?;
     let job = job(args);
-    let chosen = request(job.ranks()?, &args.choice, &CpuArgs { reserve: None }).solve(&topology)?;
+    let chosen = request(job.ranks()?, &args.choice, &CpuLimits::default()).solve(&topology)?;
     // The map tells of ranks; what was said of the GPUs would be lost.
     let unmet = chosen.unmet().iter().map(|unmet| format!("not {unmet}"));
     let met = chosen.preference().map(|preference| format!("it meets {preference}"));

@@ -27,8 +27,8 @@ pub use gpu::{Fabric, FabricState, Gpu, GpuInstance, MigMode, MigPlacement, NvLi
 pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
 pub use nic::{LinkLayer, Nic, PortState};
 pub use node::{
-    Cache, CacheKind, Core, CoreClass, HostBridge, HugePages, Learned, Machine, Node, NodeId, NodeKind,
-    NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
+    Cache, CacheKind, Core, CoreClass, Group, GroupKind, HostBridge, HugePages, Learned, Machine, Node,
+    NodeId, NodeKind, NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::{Bundle, Nvlinks};

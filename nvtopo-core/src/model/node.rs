@@ -56,6 +56,8 @@ pub enum NodeKind {
     NumaNode(NumaNode),
     /// A CPU cache.
     Cache(Cache),
+    /// CPUs that belong together in another way: a die, a cluster of cores, a book of packages.
+    Group(Group),
     /// A physical core.
     Core(Core),
     /// A processing unit: one hardware thread, what the kernel calls a CPU.
@@ -225,23 +227,65 @@ pub struct Cache {
     pub cpus: CpuSet,
 }
 
+/// A group of CPUs between a package and its cores, or of several packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The kind of group.
+    pub kind: GroupKind,
+    /// Its CPUs.
+    pub cpus: CpuSet,
+}
+
+/// The kinds of groups of CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum GroupKind {
+    /// A die of a package.
+    Die,
+    /// A cluster of cores within a die.
+    Cluster,
+    /// A book of packages (IBM Z).
+    Book,
+    /// A drawer of books (IBM Z).
+    Drawer,
+    /// Another group, of an hwloc XML file.
+    Other,
+}
+
 /// A physical core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Core {
     /// The kernel's number (`core_id`), unique within its package at best.
     pub os_index: u32,
-    /// What it was made for, where the machine has cores of several kinds.
+    /// What it is among the cores of a machine that are not alike.
     pub class: Option<CoreClass>,
 }
 
-/// What a core of a hybrid machine was made for.
+/// The class of a core on a machine whose cores are not alike: by their make (hybrid CPUs), or by the clocks that cores of
+/// one make may run at (priority cores: Intel's SST-BF and PCT, preferred cores). The fastest class comes last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum CoreClass {
-    /// Little power.
+    /// A hybrid CPU's core that was made for little power.
     Efficiency,
-    /// Speed.
+    /// A core beside priority cores of the same make.
+    Standard,
+    /// A hybrid CPU's core that was made for speed.
     Performance,
+    /// A core that may run at higher clocks than others of the same make.
+    Priority,
+}
+
+impl CoreClass {
+    /// Its name in documents.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Efficiency => "efficiency",
+            Self::Standard => "standard",
+            Self::Performance => "performance",
+            Self::Priority => "priority",
+        }
+    }
 }
 
 /// A processing unit.

@@ -65,6 +65,7 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
         NodeKind::NvSwitch(switch) => pci(&mut switch.pci, change),
         NodeKind::NumaNode(_)
         | NodeKind::Cache(_)
+        | NodeKind::Group(_)
         | NodeKind::Core(_)
         | NodeKind::Pu(_)
         | NodeKind::HostBridge(_)

@@ -1,6 +1,6 @@
 //! The part of one process in a job: its GPUs, CPUs, memory and NICs.
 
-use super::cpus::{CpuLimits, CpuPolicy, CpuRules, cores, cut, memory_nodes, shares};
+use super::cpus::{CpuLimits, CpuPolicy, CpuRules, cut, memory_nodes, own_cores, shares, unbalanced};
 use super::cuda_order::OrderBasis;
 use super::nics::fair_nics;
 use super::placement::Placement;
@@ -120,8 +120,13 @@ impl Part {
         if !own.is_empty() {
             part.remarks.extend_from_slice(&shares.remarks);
         }
-        part.own_cores =
-            if rules.policy.is_disjoint() { cores(topology, &part.cpus, &mut Vec::new()).len() } else { 0 };
+        if rules.policy.is_disjoint() {
+            // Of an instance's GPU the rest is for the other instances.
+            let rest = |gpu: usize| shares.gpus[gpu].cpus.difference(&part.cpus);
+            let others: Vec<CpuSet> = (0..shares.gpus.len()).map(rest).collect();
+            part.own_cores = own_cores(topology, &part.cpus, &others);
+        }
+        part.remarks.extend(unbalanced(topology, std::iter::once(("this process".to_owned(), &part.cpus))));
         let nics = fair_nics(topology);
         part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
         Ok(part)
@@ -168,8 +173,8 @@ impl Part {
         };
         part.gpus = own.iter().map(|gpu| gpu.position).collect();
         part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
-        part.own_cores = cores(placement.topology(), &part.cpus, &mut Vec::new()).len();
         let topology = placement.topology();
+        part.own_cores = own_cores(topology, &part.cpus, &others_of(placement, &part));
         let named = |name: &String| {
             (topology.gpus().len()..topology.devices().len()).find(|nic| topology.device_name(*nic) == *name)
         };
@@ -207,6 +212,18 @@ impl Part {
             self.mems = NodeSet::new();
         }
     }
+}
+
+/// The CPUs of the placement's other GPUs, and those of GPUs outside where these are cut from the same CPUs.
+fn others_of(placement: &Placement, part: &Part) -> Vec<CpuSet> {
+    let inside = placement.gpus().iter().filter(|gpu| !part.gpus.contains(&gpu.position));
+    let mut others: Vec<CpuSet> = inside.map(|gpu| gpu.cpus.clone()).collect();
+    let shares = shares(placement.topology(), &CpuRules::default(), &[]);
+    let outside = shares.gpus.iter().enumerate().filter(|(gpu, share)| {
+        placement.gpus().iter().all(|own| own.position != *gpu) && share.cpus.is_disjoint(&part.cpus)
+    });
+    others.extend(outside.map(|(_, share)| share.cpus.clone()));
+    others
 }
 
 /// The devices that the ranks of a job count through.

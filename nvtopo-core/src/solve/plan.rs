@@ -1,7 +1,10 @@
 //! What every rank of a job gets on one machine, worked out by each rank alone: the same topology, variables and rules
 //! give the same plan everywhere, so that the ranks need not talk.
 
-use super::cpus::{Arrangement, CpuPolicy, CpuRules, cores, deal, memory_nodes, overlapping, shares};
+use super::cpus::{
+    Arrangement, CoreClasses, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class, overlapping,
+    own_cores, shares, unbalanced,
+};
 use super::nics::fair_nics;
 use super::part::{Devices, Part, device_share};
 use super::visible::{VisibleDevice, VisibleGpus};
@@ -97,27 +100,25 @@ fn deal_to_ranks(
         cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
     }
     let nics = fair_nics(topology);
-    let apart = |rank: usize| {
+    let own_cores = |rank: usize| {
+        if !rules.policy.is_disjoint() || alone && ranks > 1 {
+            return 0;
+        }
         let others = cpus.iter().enumerate().filter(|(other, _)| *other != rank);
-        rules.policy.is_disjoint()
-            && others.map(|(_, other)| other).all(|other| other.is_disjoint(&cpus[rank]))
+        own_cores(topology, &cpus[rank], others.map(|(_, other)| other))
     };
-    let whole =
-        |rank: usize| if apart(rank) && !(alone && ranks > 1) { count(topology, &cpus[rank]) } else { 0 };
+    let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
+    remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
     let part = |rank: usize| Part {
         gpus: vec![own[rank].gpu],
         instances: own[rank].instance.into_iter().collect(),
         mems: memory_nodes(topology, own[rank].gpu, &cpus[rank]),
-        own_cores: whole(rank),
+        own_cores: own_cores(rank),
         nics: nics[own[rank].gpu].into_iter().collect(),
         cpus: cpus[rank].clone(),
         remarks: Vec::new(),
     };
     (0..ranks).map(part).collect()
-}
-
-fn count(topology: &Topology, cpus: &CpuSet) -> usize {
-    cores(topology, cpus, &mut Vec::new()).len()
 }
 
 /// Divides the CPUs of the job's devices among ranks that are more than these. Where the devices have unequal numbers of
@@ -139,9 +140,10 @@ fn deal_again(
     };
     let near: Vec<CpuSet> = own.iter().zip(shares_of_own).map(reach).collect();
     let cores = cores(topology, &all, &mut Vec::new());
+    let classes = CoreClasses::of(topology);
     let mut dealt = near.clone();
     for group in overlapping(&near) {
-        match deal(&group, &near, &cores, Arrangement::Together) {
+        match deal(&group, &near, &cores, &classes, Arrangement::Together) {
             Some(parts) => group.iter().zip(parts).for_each(|(rank, part)| dealt[*rank] = part),
             None => {
                 remarks.push(format!("{} ranks share CPUs: there are fewer than one for each", group.len()));

@@ -2,7 +2,7 @@
 
 use super::class::Class;
 use super::constraint::{Constraint, Limits};
-use super::cpus::CpuLimits;
+use super::cpus::{Cores, CpuLimits, Isolated};
 use super::criteria::Criteria;
 use super::decision::{Decision, Question};
 use super::explain::Explanation;
@@ -119,6 +119,18 @@ impl Request {
     /// These CPUs are kept for others.
     pub fn reserved_cpus(mut self, cpus: CpuSet) -> Self {
         self.limits.reserved = cpus;
+        self
+    }
+
+    /// What is done with CPUs that the kernel keeps out of scheduling.
+    pub fn isolated(mut self, isolated: Isolated) -> Self {
+        self.limits.isolated = isolated;
+        self
+    }
+
+    /// Which cores are used of a machine whose cores are not alike.
+    pub fn cores(mut self, cores: Cores) -> Self {
+        self.limits.cores = cores;
         self
     }
 

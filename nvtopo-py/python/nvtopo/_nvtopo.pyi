@@ -162,6 +162,8 @@ def bind(
     reserve_cpus: CpuSet | Iterable[int] | str | None = None,
     policy: str | None = None,
     smt: Literal["all", "one"] | None = None,
+    isolated: Literal["avoid", "use"] | None = None,
+    cores: Literal["all", "fast"] | None = None,
     memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
     scope: Literal["affinity", "cpuset"] | None = None,
     on_error: Literal["raise", "warn"] = "raise",
@@ -185,10 +187,14 @@ def bind(
         threads: "all" threads of the process, or the "calling" thread, whose children inherit from it.
         trust: bind by a topology of unknown origin too, such as a text or a preset. One that was recorded on another
             machine is refused even so.
-        reserve_cpus: CPUs that are kept for others. This and policy, smt and scope are for a topology only: a placement
-            and a part have their CPUs.
+        reserve_cpus: CPUs that are kept for others. This and policy, smt, isolated, cores and scope are for a topology only: a
+            placement and a part have their CPUs.
         policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
         smt: "all" threads of a core (unless told), or "one".
+        isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+            are others ("avoid", unless told), or are as all others ("use").
+        cores: "all" (unless told), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
+            cores.
         memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
             asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
         scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
@@ -216,6 +222,8 @@ def bound(
     reserve_cpus: CpuSet | Iterable[int] | str | None = None,
     policy: str | None = None,
     smt: Literal["all", "one"] | None = None,
+    isolated: Literal["avoid", "use"] | None = None,
+    cores: Literal["all", "fast"] | None = None,
     memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
     scope: Literal["affinity", "cpuset"] | None = None,
     on_error: Literal["raise", "warn"] = "raise",
@@ -369,6 +377,8 @@ class Topology:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        isolated: Literal["avoid", "use"] = "avoid",
+        cores: Literal["all", "fast"] = "all",
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,
@@ -394,6 +404,9 @@ class Topology:
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
                 the calling thread, on any other all.
+            isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+                are others ("avoid"), or are as all others ("use").
+            cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
             cpus_per_gpu: so many CPUs (hardware threads) near each GPU, whole cores first. None: each gets its share.
             memory_per_gpu: so much memory for each GPU from the NUMA nodes beside it, in bytes or as a text like "64GiB".
             hugepages_per_gpu: so many huge pages of each size for each GPU from the NUMA nodes beside it, such as
@@ -422,6 +435,8 @@ class Topology:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        isolated: Literal["avoid", "use"] = "avoid",
+        cores: Literal["all", "fast"] = "all",
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,
@@ -468,6 +483,8 @@ class Topology:
         *,
         reserve: CpuSet | Iterable[int] | str | None = None,
         allowed: CpuSet | Iterable[int] | str | None = None,
+        isolated: Literal["avoid", "use"] = "avoid",
+        cores: Literal["all", "fast"] = "all",
     ) -> Shares:
         """Deals the CPUs out to all GPUs: each gets its share of those nearest to it.
 
@@ -475,6 +492,9 @@ class Topology:
             reserve: CPUs that are kept for others.
             allowed: only these CPUs are dealt out. None: on a topology of this machine those of the calling
                 thread, on any other all.
+            isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+                are others ("avoid"), or are as all others ("use").
+            cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
 
         >>> import nvtopo
         >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]
@@ -516,6 +536,8 @@ class Topology:
         scope: Literal["affinity", "cpuset"] = "affinity",
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        isolated: Literal["avoid", "use"] = "avoid",
+        cores: Literal["all", "fast"] = "all",
         environ: Mapping[str, str] | None = None,
     ) -> Plan:
         """Works out what each rank of a job on this machine gets.
@@ -532,6 +554,9 @@ class Topology:
                 "cpuset" gives all ranks the same plan.
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
+            isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
+                are others ("avoid"), or are as all others ("use").
+            cores: "all", or the "fast" ones of a machine whose cores are not alike: performance cores, priority cores.
             environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
                 any other all GPUs are visible.
 
@@ -1465,6 +1490,8 @@ class Request:
         mix: Mapping[int, float] | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
+        isolated: Literal["avoid", "use"] = "avoid",
+        cores: Literal["all", "fast"] = "all",
         cpus_per_gpu: int | None = None,
         memory_per_gpu: int | str | None = None,
         hugepages_per_gpu: Mapping[int | str, int] | None = None,

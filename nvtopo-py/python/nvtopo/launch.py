@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     reserve_cpus: CpuSet | Iterable[int] | str | None
     policy: str | None
     smt: Literal["all", "one"] | None
+    isolated: Literal["avoid", "use"] | None
+    cores: Literal["all", "fast"] | None
     memory: Literal["preferred", "local", "bind", "interleave", "none"]
     scope: Literal["affinity", "cpuset"] | None
     on_error: Literal["raise", "warn"]

@@ -56,6 +56,7 @@ pub(super) fn name(node: &Node) -> String {
         NodeKind::Package(package) => format!("package {}", package.os_index),
         NodeKind::NumaNode(numa) => format!("NUMA node {}", numa.os_index),
         NodeKind::Cache(cache) => format!("the level {} cache of CPUs {}", cache.level, cache.cpus),
+        NodeKind::Group(group) => format!("the group of CPUs {}", group.cpus),
         NodeKind::Core(core) => format!("core {}", core.os_index),
         NodeKind::Pu(pu) => format!("CPU {}", pu.os_index),
         NodeKind::HostBridge(_) => "a host bridge".to_owned(),

@@ -46,6 +46,10 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
         _ => None,
     });
     matching.by(|_, _, kind| match kind {
+        NodeKind::Group(group) => Some((group.kind, group.cpus.clone())),
+        _ => None,
+    });
+    matching.by(|_, _, kind| match kind {
         NodeKind::HostBridge(bridge) => Some((0, bridge.address?)),
         NodeKind::PcieSwitch(switch) => Some((1, switch.address?)),
         NodeKind::NvSwitch(switch) => Some((2, switch.address?)),

@@ -249,6 +249,7 @@ fn of_cpus(kind: &NodeKind) -> bool {
         NodeKind::Package(_)
             | NodeKind::NumaNode(_)
             | NodeKind::Cache(_)
+            | NodeKind::Group(_)
             | NodeKind::Core(_)
             | NodeKind::Pu(_)
     )

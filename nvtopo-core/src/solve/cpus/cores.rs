@@ -32,6 +32,19 @@ pub(in super::super) fn cores(
     cores
 }
 
+/// How many cores a set has threads of that none of the others has. Threads of one core that two sets have are no core of
+/// either.
+pub(in super::super) fn own_cores<'a>(
+    topology: &Topology,
+    cpus: &CpuSet,
+    others: impl IntoIterator<Item = &'a CpuSet>,
+) -> usize {
+    let others = others.into_iter().fold(CpuSet::new(), |all, other| all.union(other));
+    // The siblings of a core must be seen to tell that somebody else has one of them.
+    let cores = cores(topology, &cpus.union(&others), &mut Vec::new());
+    cores.iter().filter(|core| !core.is_disjoint(cpus) && core.is_disjoint(&others)).count()
+}
+
 /// The first usable thread of each core: what is left where siblings stay idle.
 pub(super) fn first_threads(topology: &Topology, usable: &CpuSet) -> CpuSet {
     cores(topology, usable, &mut Vec::new()).iter().filter_map(CpuSet::first).collect()

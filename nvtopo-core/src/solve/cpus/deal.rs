@@ -1,5 +1,6 @@
 //! Dealing out: disjoint shares of whole cores, as equal as they can be.
 
+use super::classes::CoreClasses;
 use super::cores::cores;
 use super::ground::{Ground, names};
 use crate::cpuset::CpuSet;
@@ -12,7 +13,7 @@ pub(in super::super) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) ->
     let cores = cores(topology, cpus, &mut Vec::new());
     let near = vec![cpus.clone(); parts];
     let group: Vec<usize> = (0..parts).collect();
-    deal(&group, &near, &cores, Arrangement::Together).unwrap_or(near)
+    deal(&group, &near, &cores, &CoreClasses::of(topology), Arrangement::Together).unwrap_or(near)
 }
 
 /// Which of the cores that a GPU may have are given to it.
@@ -33,7 +34,7 @@ pub(super) fn deal_near(
 ) -> Vec<CpuSet> {
     let mut shares = vec![CpuSet::new(); ground.near.len()];
     for group in overlapping(&ground.near) {
-        let dealt = deal(&group, &ground.near, &ground.cores, arrangement)
+        let dealt = deal(&group, &ground.near, &ground.cores, &ground.classes, arrangement)
             .unwrap_or_else(|| shared(ground, &group, remarks));
         for (gpu, cpus) in group.into_iter().zip(dealt) {
             shares[gpu] = cpus;
@@ -54,6 +55,33 @@ pub(super) fn trim(shares: &mut [CpuSet], cores: &[CpuSet], most: usize) {
     for share in shares {
         let own = cores.iter().map(|core| core.intersection(share)).filter(|core| !core.is_empty());
         *share = own.take(most).fold(CpuSet::new(), |all, core| all.union(&core));
+    }
+}
+
+/// Cuts shares down to the number of cores of the smallest, and to as many of each class as all have where that can be.
+pub(super) fn trim_alike(shares: &mut [CpuSet], cores: &[CpuSet], classes: &CoreClasses) {
+    let kinds = classes.divide(cores);
+    let least = |cores: &[CpuSet]| {
+        let taken = shares.iter().filter(|share| !share.is_empty());
+        taken.map(|share| count_cores(share, cores)).min().unwrap_or(0)
+    };
+    let most = least(cores);
+    let of_each: Vec<usize> = kinds.iter().map(|kind| least(kind)).collect();
+    for share in shares {
+        let mut kept = vec![share.clone(); kinds.len()];
+        for ((kept, kind), of_kind) in kept.iter_mut().zip(&kinds).zip(&of_each) {
+            trim(std::slice::from_mut(kept), kind, *of_kind);
+        }
+        let mut kept = kept.iter().fold(CpuSet::new(), |all, own| all.union(own));
+        let mut missing = most.saturating_sub(count_cores(&kept, cores));
+        for core in cores {
+            let own = core.intersection(share);
+            if missing > 0 && !own.is_empty() && own.is_disjoint(&kept) {
+                kept = kept.union(&own);
+                missing -= 1;
+            }
+        }
+        *share = kept;
     }
 }
 
@@ -87,41 +115,64 @@ pub(in super::super) fn deal(
     group: &[usize],
     near: &[CpuSet],
     cores: &[CpuSet],
+    classes: &CoreClasses,
     arrangement: Arrangement,
 ) -> Option<Vec<CpuSet>> {
     let all = group.iter().fold(CpuSet::new(), |all, &gpu| all.union(&near[gpu]));
     let cores: Vec<CpuSet> =
         cores.iter().map(|core| core.intersection(&all)).filter(|core| !core.is_empty()).collect();
-    deal_atoms(group, near, &cores, arrangement).or_else(|| {
+    deal_atoms(group, near, &cores, classes, arrangement).or_else(|| {
         let threads = cores.iter().flat_map(CpuSet::iter).map(|cpu| CpuSet::from_iter([cpu]));
-        deal_atoms(group, near, &threads.collect::<Vec<_>>(), arrangement)
+        deal_atoms(group, near, &threads.collect::<Vec<_>>(), classes, arrangement)
     })
 }
 
-/// Deals out atoms so that the counts are as equal as they can be. `None` where a GPU would get none.
+/// Deals out atoms so that the counts are as equal as they can be: of each class of cores, and then in all. `None` where a
+/// GPU would get none.
 pub(super) fn deal_atoms(
     group: &[usize],
     near: &[CpuSet],
     atoms: &[CpuSet],
+    classes: &CoreClasses,
     arrangement: Arrangement,
 ) -> Option<Vec<CpuSet>> {
-    // Atoms of one class are near to the same GPUs.
-    let mut classes: BTreeMap<Vec<usize>, Vec<&CpuSet>> = BTreeMap::new();
+    let deal_kinds = |kinds: &[Vec<CpuSet>]| {
+        let (mut shares, mut held) = (vec![CpuSet::new(); group.len()], vec![0; group.len()]);
+        for atoms in kinds {
+            deal_kind(group, near, atoms, arrangement, &mut shares, &mut held);
+        }
+        shares.iter().all(|share| !share.is_empty()).then_some(shares)
+    };
+    let kinds = classes.divide(atoms);
+    // A GPU may reach one class only, of which others then must leave it some.
+    deal_kinds(&kinds).or_else(|| if kinds.len() > 1 { deal_kinds(&[atoms.to_vec()]) } else { None })
+}
+
+/// Deals out atoms of one class to those that hold so many others already.
+fn deal_kind(
+    group: &[usize],
+    near: &[CpuSet],
+    atoms: &[CpuSet],
+    arrangement: Arrangement,
+    shares: &mut [CpuSet],
+    held: &mut [usize],
+) {
+    // Atoms that are near to the same GPUs.
+    let mut places: BTreeMap<Vec<usize>, Vec<&CpuSet>> = BTreeMap::new();
     for atom in atoms {
         let takers = (0..group.len()).filter(|&taker| !near[group[taker]].is_disjoint(atom)).collect();
-        classes.entry(takers).or_default().push(atom);
+        places.entry(takers).or_default().push(atom);
     }
-    let takers: Vec<&Vec<usize>> = classes.keys().collect();
-    let sizes: Vec<usize> = classes.values().map(Vec::len).collect();
-    let counts = balance(group.len(), &takers, &sizes);
-    let mut shares = vec![CpuSet::new(); group.len()];
-    for ((takers, atoms), counts) in classes.iter().zip(&counts) {
+    let takers: Vec<&Vec<usize>> = places.keys().collect();
+    let sizes: Vec<usize> = places.values().map(Vec::len).collect();
+    let counts = balance(held, &takers, &sizes);
+    for ((takers, atoms), counts) in places.iter().zip(&counts) {
         for (taker, atom) in turns(takers, counts, arrangement).zip(atoms) {
             // An atom may reach beyond the CPUs near its taker where affinities cut through cores.
             shares[taker] = shares[taker].union(&atom.intersection(&near[group[taker]]));
+            held[taker] += 1;
         }
     }
-    shares.iter().all(|share| !share.is_empty()).then_some(shares)
 }
 
 /// Who takes the next atom of a class, until each has its count.
@@ -134,21 +185,24 @@ fn turns(takers: &[usize], counts: &[usize], arrangement: Arrangement) -> impl I
     turns.into_iter().map(|(_, taker)| taker)
 }
 
-/// How many atoms of each class each taker gets, such that no sequence of exchanges makes the totals more equal.
-fn balance(count: usize, takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usize>> {
-    let mut counts = vec![vec![0; count]; takers.len()];
-    let mut totals = vec![0; count];
-    for (class, (takers, size)) in takers.iter().zip(sizes).enumerate() {
+/// How many atoms of each place each taker gets, such that no sequence of exchanges makes the totals more equal, nor, with
+/// these as equal, the totals together with what is held already.
+fn balance(held: &[usize], takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; held.len()]; takers.len()];
+    let mut totals = vec![0; held.len()];
+    for (place, (takers, size)) in takers.iter().zip(sizes).enumerate() {
         for _ in 0..*size {
-            let Some(&least) = takers.iter().min_by_key(|&&taker| (totals[taker], taker)) else { break };
-            counts[class][least] += 1;
+            let least =
+                takers.iter().min_by_key(|&&taker| (totals[taker], held[taker] + totals[taker], taker));
+            let Some(&least) = least else { break };
+            counts[place][least] += 1;
             totals[least] += 1;
         }
     }
-    while let Some(steps) = improving_path(&counts, &totals, takers) {
-        for (class, from, to) in steps {
-            counts[class][from] -= 1;
-            counts[class][to] += 1;
+    while let Some(steps) = improving_path(&counts, &totals, held, takers) {
+        for (place, from, to) in steps {
+            counts[place][from] -= 1;
+            counts[place][to] += 1;
             totals[from] -= 1;
             totals[to] += 1;
         }
@@ -156,30 +210,35 @@ fn balance(count: usize, takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usi
     counts
 }
 
-/// A sequence of single exchanges from a taker to one that has at least two less.
+/// A sequence of single exchanges from a taker to one that has at least two less, or one less and two less in all.
 fn improving_path(
     counts: &[Vec<usize>],
     totals: &[usize],
+    held: &[usize],
     takers: &[&Vec<usize>],
 ) -> Option<Vec<(usize, usize, usize)>> {
+    let improves = |from: usize, to: usize| {
+        totals[to] + 2 <= totals[from]
+            || totals[to] + 1 == totals[from] && held[to] + totals[to] + 2 <= held[from] + totals[from]
+    };
     for start in 0..totals.len() {
         let mut came: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
         let mut queue = VecDeque::from([start]);
         while let Some(from) = queue.pop_front() {
-            if totals[from] + 2 <= totals[start] {
+            if improves(start, from) {
                 let mut steps = Vec::new();
                 let mut to = from;
-                while let Some(&(class, before)) = came.get(&to).filter(|_| to != start) {
-                    steps.push((class, before, to));
+                while let Some(&(place, before)) = came.get(&to).filter(|_| to != start) {
+                    steps.push((place, before, to));
                     to = before;
                 }
                 return Some(steps);
             }
-            for (class, takers) in takers.iter().enumerate().filter(|(class, _)| counts[*class][from] > 0) {
+            for (place, takers) in takers.iter().enumerate().filter(|(place, _)| counts[*place][from] > 0) {
                 for &to in takers.iter().filter(|&&to| to != start) {
                     came.entry(to).or_insert_with(|| {
                         queue.push_back(to);
-                        (class, from)
+                        (place, from)
                     });
                 }
             }

@@ -1,9 +1,11 @@
 //! What there is to deal out: the usable CPUs, their cores, and which of them each GPU is near to.
 
+use super::classes::CoreClasses;
 use super::cores::{cores, first_threads};
-use super::{CpuRules, Smt};
+use super::{CpuRules, Isolated, Smt};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Stated, Topology};
+use std::collections::BTreeMap;
 
 /// What a policy deals from.
 pub(super) struct Ground<'a> {
@@ -14,8 +16,11 @@ pub(super) struct Ground<'a> {
     pub(super) near: Vec<CpuSet>,
     /// The usable CPUs by core, near ones together.
     pub(super) cores: Vec<CpuSet>,
+    pub(super) classes: CoreClasses,
     /// The GPUs none of whose near CPUs are usable.
     pub(super) strays: Vec<usize>,
+    /// The CPUs that are left out because they are isolated.
+    isolated: CpuSet,
 }
 
 impl<'a> Ground<'a> {
@@ -26,8 +31,10 @@ impl<'a> Ground<'a> {
         claimed: &[usize],
         remarks: &mut Vec<String>,
     ) -> Self {
-        let usable = usable_cpus(topology, rules);
-        let mut ground = Self { topology, usable, near: Vec::new(), cores: Vec::new(), strays: Vec::new() };
+        let classes = CoreClasses::of(topology);
+        let (usable, isolated) = usable_cpus(topology, rules, &classes, remarks);
+        let (near, cores_of, strays) = (Vec::new(), Vec::new(), Vec::new());
+        let mut ground = Self { topology, usable, near, cores: cores_of, classes, strays, isolated };
         ground.look_around(claimed, remarks);
         ground.cores = cores(topology, &ground.usable, remarks);
         ground
@@ -37,10 +44,16 @@ impl<'a> Ground<'a> {
     fn look_around(&mut self, claimed: &[usize], remarks: &mut Vec<String>) {
         let topology = self.topology;
         let mut unknown = Vec::new();
+        // The GPUs by what is left out near them.
+        let mut isolated: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for gpu in 0..topology.gpus().len() {
             let local = local_cpus(topology, gpu).or_else(|| is_elsewhere(topology, gpu).then(CpuSet::new));
             let mut near =
                 local.as_ref().map_or_else(|| self.usable.clone(), |local| local.intersection(&self.usable));
+            let left_out = local.as_ref().unwrap_or(&self.isolated).intersection(&self.isolated);
+            if claimed.contains(&gpu) && !left_out.is_empty() {
+                isolated.entry(left_out.to_string()).or_default().push(gpu);
+            }
             match local {
                 None => unknown.push(gpu),
                 Some(local) if near.is_empty() => {
@@ -56,6 +69,13 @@ impl<'a> Ground<'a> {
         if !unknown.is_empty() {
             let gpus = names(topology, &unknown);
             remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
+        }
+        for (cpus, gpus) in isolated {
+            let gpus = names(topology, &gpus);
+            remarks.push(format!(
+                "CPUs {cpus} near {gpus} are left out because they are isolated (isolcpus or an isolated cpuset); they are \
+                 used only where that is asked for"
+            ));
         }
         let told: Vec<usize> = self.strays.iter().copied().filter(|stray| claimed.contains(stray)).collect();
         let (open, told): (Vec<usize>, Vec<usize>) =
@@ -83,22 +103,37 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// What may be given away. Isolated CPUs are kept back, unless there are no others: then someone meant them.
-fn usable_cpus(topology: &Topology, rules: &CpuRules) -> CpuSet {
+/// What may be given away, and what is left out because it is isolated. Isolated CPUs are kept back, unless there are no
+/// others: then someone meant them.
+fn usable_cpus(
+    topology: &Topology,
+    rules: &CpuRules,
+    classes: &CoreClasses,
+    remarks: &mut Vec<String>,
+) -> (CpuSet, CpuSet) {
     let machine = topology.machine();
     let mut usable = topology.cpus().difference(&machine.offline_cpus);
     for allowed in [&machine.allowed_cpus, &rules.limits.allowed].into_iter().flatten() {
         usable = usable.intersection(allowed);
     }
     usable = usable.difference(&rules.limits.reserved);
-    let scheduled = usable.difference(&machine.isolated_cpus);
-    if !scheduled.is_empty() {
-        usable = scheduled;
+    let mut isolated = CpuSet::new();
+    if rules.limits.isolated == Isolated::Avoid {
+        let scheduled = usable.difference(&machine.isolated_cpus);
+        if !scheduled.is_empty() {
+            isolated = usable.intersection(&machine.isolated_cpus);
+            usable = scheduled;
+        }
     }
-    match rules.smt {
+    match classes.choose(rules.limits.cores, &usable) {
+        Some(chosen) => usable = chosen,
+        None => remarks.push("no cores are known to be faster than others; all are used".to_owned()),
+    }
+    let usable = match rules.smt {
         Smt::All => usable,
         Smt::One => first_threads(topology, &usable),
-    }
+    };
+    (usable, isolated)
 }
 
 /// The CPUs nearest to a GPU, whether they may be used or not; `None` where nobody knows.

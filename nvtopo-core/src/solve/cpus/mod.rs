@@ -4,19 +4,24 @@
 //! to the CPUs that a source names, else to those of its NUMA node, else to all. What is near and may be used is worked
 //! out in `ground`; how it is dealt out is one file each in `policy/`.
 
+mod classes;
 mod cores;
 mod deal;
+mod distances;
 mod distrib;
 mod ground;
 mod kubelet;
 mod memory;
 mod policy;
 mod reserve;
+mod tree;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
-pub(super) use cores::cores;
+pub use classes::core_classes;
+pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
+pub(super) use cores::{cores, own_cores};
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
 pub use distrib::logical_cpus;
 use ground::Ground;
@@ -28,10 +33,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-/// Which CPUs may be given away.
-///
-/// Those that are switched off are never given, and those that the kernel keeps out of scheduling (`isolcpus`) only where
-/// there are no others.
+/// Which CPUs may be given away. Those that are switched off are never given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuLimits {
     /// Only these, besides what the topology itself allows. `None`: no further limit.
@@ -39,6 +41,73 @@ pub struct CpuLimits {
     /// These are kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
     /// [`nic_interrupt_cpus`]).
     pub reserved: CpuSet,
+    /// What is done with CPUs that the kernel keeps out of scheduling.
+    pub isolated: Isolated,
+    /// Which cores are used of a machine whose cores are not alike.
+    pub cores: Cores,
+}
+
+/// What is done with isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolated {
+    /// They are left out, unless there are no others.
+    #[default]
+    Avoid,
+    /// They are given away as all others.
+    Use,
+}
+
+impl FromStr for Isolated {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "avoid" => Ok(Self::Avoid),
+            "use" => Ok(Self::Use),
+            _ => Err(Error::request(format!("'{text}' says nothing of isolated CPUs"))
+                .help("there are avoid and use")),
+        }
+    }
+}
+
+impl fmt::Display for Isolated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Avoid => "avoid",
+            Self::Use => "use",
+        })
+    }
+}
+
+/// Which cores are used of a machine whose cores are not alike.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Cores {
+    /// All.
+    #[default]
+    All,
+    /// Those of the fastest class: the performance cores of a hybrid CPU, or the priority cores.
+    Fast,
+}
+
+impl FromStr for Cores {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "all" => Ok(Self::All),
+            "fast" => Ok(Self::Fast),
+            _ => Err(Error::request(format!("'{text}' cores")).help("there are all and fast")),
+        }
+    }
+}
+
+impl fmt::Display for Cores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::All => "all",
+            Self::Fast => "fast",
+        })
+    }
 }
 
 /// Whether the hardware threads of a core are used together.
@@ -110,7 +179,12 @@ pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn share_cpus_by(topology: &Topology, rules: &CpuRules) -> Shares {
-    shares(topology, rules, &every_gpu(topology)).into_owned()
+    let mut shares = shares(topology, rules, &every_gpu(topology)).into_owned();
+    let names = (0..shares.gpus.len()).map(|gpu| topology.device_name(gpu));
+    let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
+    let told = [of_each_class(topology, sets.clone()), unbalanced(topology, sets)];
+    shares.remarks.extend(told.into_iter().flatten());
+    shares
 }
 
 /// The shares as a job sees them that runs on its `own` GPUs, one of several on the `claimed` ones.
@@ -144,11 +218,24 @@ pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[us
     Cow::Owned(deal_out(topology, rules, claimed))
 }
 
-/// For each GPU the usable CPUs near it, none where all of those are kept from it; and the usable CPUs by core.
-pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> (Vec<CpuSet>, Vec<CpuSet>) {
+/// The usable CPUs, as a job draws on them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct NearCpus {
+    /// For each GPU those near it; none where all of these are kept from it.
+    pub(super) near: Vec<CpuSet>,
+    /// The usable CPUs by core.
+    pub(super) cores: Vec<CpuSet>,
+    /// The usable CPUs by level 3 cache, as far as that is known.
+    pub(super) caches: Vec<CpuSet>,
+}
+
+/// The usable CPUs within limits.
+pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
     let ground = Ground::of(topology, &rules, &[], &mut Vec::new());
-    (ground.near, ground.cores)
+    let (complexes, _) = cores::complexes(topology, &ground.cores);
+    let union = |cores: Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+    NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
 }
 
 fn every_gpu(topology: &Topology) -> Vec<usize> {

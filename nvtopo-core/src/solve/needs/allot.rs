@@ -5,6 +5,7 @@ use super::supply::{Demand, Kind, Place, demands};
 use super::{NodeMemory, NodePages, Supply};
 use crate::cpuset::CpuSet;
 use crate::model::Topology;
+use std::cmp::Reverse;
 
 /// What a GPU is given of what its job needs. `None`: it was not asked for, or nobody knows what there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -106,7 +107,15 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
                 demand.takers.iter().enumerate().filter(|(index, _)| missing[*index] > 0).collect::<Vec<_>>()
             {
                 let asker = &askers[*taker];
-                let cpus = take(&round(&free, asker), &asker.supply.cores, missing[index]);
+                let Supply { cores, caches, .. } = asker.supply;
+                let count = missing[index];
+                let mut cpus = take(&round(&free, asker), cores, caches, count, &asker.share);
+                // Of others of the job it takes some before it reaches below one more cache.
+                let wide = take(&free.difference(&asker.avoid), cores, caches, count, &asker.share);
+                let below = |cpus: &CpuSet| caches.iter().filter(|cache| !cache.is_disjoint(cpus)).count();
+                if given[index].is_empty() && wide.len() >= cpus.len() && below(&wide) < below(&cpus) {
+                    cpus = wide;
+                }
                 missing[index] -= cpus.len();
                 free = free.difference(&cpus);
                 given[index] = given[index].union(&cpus);
@@ -116,19 +125,56 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
     given
 }
 
-/// So many CPUs, or all where there are fewer: whole cores, and then threads of cores of which others are taken already.
-pub(super) fn take(free: &CpuSet, cores: &[CpuSet], count: usize) -> CpuSet {
+/// So many CPUs, or all where there are fewer: whole cores of as few level 3 caches as can be, and then threads of cores of
+/// which others are taken already, under the same caches where there are any. Of caches with room that with most of a share
+/// comes first.
+pub(super) fn take(
+    free: &CpuSet,
+    cores: &[CpuSet],
+    caches: &[CpuSet],
+    count: usize,
+    share: &CpuSet,
+) -> CpuSet {
     let mut taken = CpuSet::new();
-    for core in cores.iter().filter(|core| core.is_subset(free)) {
-        if taken.len() + core.len() <= count {
-            taken = taken.union(core);
+    let under_one = caches.iter().fold(CpuSet::new(), |all, cache| all.union(cache));
+    // The cores under no cache that is known are one place.
+    let mut places: Vec<CpuSet> = caches.iter().map(|cache| cache.intersection(free)).collect();
+    places.push(free.difference(&under_one));
+    let whole =
+        |place: &CpuSet| -> Vec<&CpuSet> { cores.iter().filter(|core| core.is_subset(place)).collect() };
+    while taken.len() < count {
+        let missing = count - taken.len();
+        let room = |place: &CpuSet| whole(place).iter().map(|core| core.len()).sum::<usize>();
+        // The smallest place that has room for the rest, else the one with the most.
+        let sizes = places.iter().map(|place| (room(place), place.len())).enumerate();
+        let fits =
+            |(_, (room, all)): &(usize, (usize, usize))| *room >= missing || *room > 0 && *all >= missing;
+        let own = |index: usize| Reverse(places[index].intersection(share).len().min(missing));
+        let best = sizes
+            .clone()
+            .filter(fits)
+            .min_by_key(|(index, (room, _))| (*room < missing, own(*index), *room, *index));
+        let best = best.or_else(|| sizes.max_by_key(|(index, (room, _))| (*room, Reverse(*index))));
+        let Some((index, _)) = best.filter(|(_, (room, _))| *room > 0) else { break };
+        let before = taken.len();
+        for core in whole(&places[index]) {
+            if taken.len() + core.len() <= count {
+                taken = taken.union(core);
+            }
         }
+        if taken.len() == before {
+            // Less than a core is missing.
+            break;
+        }
+        places[index] = CpuSet::new();
     }
     let left = free.difference(&taken);
     let mut broken: Vec<CpuSet> =
         cores.iter().map(|core| core.intersection(&left)).filter(|core| !core.is_empty()).collect();
-    broken.sort_by_key(CpuSet::len);
-    for cpu in broken.iter().flat_map(CpuSet::iter).take(count - taken.len()) {
+    let touched =
+        |core: &CpuSet| caches.iter().any(|cache| !cache.is_disjoint(core) && !cache.is_disjoint(&taken));
+    broken.sort_by_cached_key(|core| (!touched(core), core.len()));
+    for cpu in broken.iter().flat_map(CpuSet::iter).take(count - taken.len()).collect::<Vec<_>>() {
         taken.insert(cpu);
     }
     taken
@@ -145,10 +191,35 @@ mod tests {
     #[test]
     fn whole_cores_come_first() {
         let cores = [set("0,8"), set("1,9"), set("2,10"), set("3,11")];
-        assert_eq!(take(&set("0-3,8-11"), &cores, 4), set("0-1,8-9"));
-        assert_eq!(take(&set("0-3,8-11"), &cores, 5), set("0-2,8-9"));
-        // A core with one thread taken is broken already.
-        assert_eq!(take(&set("0-3,9-11"), &cores, 3), set("0-1,9"));
-        assert_eq!(take(&set("0-1"), &cores, 3), set("0-1"));
+        let take = |free: &str, count| take(&set(free), &cores, &[], count, &CpuSet::new());
+        assert_eq!(take("0-3,8-11", 4), set("0-1,8-9"));
+        assert_eq!(take("0-3,8-11", 5), set("0-2,8-9"));
+        // A core with one thread taken is broken already, wherever it stands.
+        assert_eq!(take("0-3,9-11", 3), set("0-1,9"));
+        assert_eq!(take("0-3,8-10", 3), set("0,3,8"));
+        assert_eq!(take("0-3,8-10", 1), set("3"));
+        assert_eq!(take("0-1", 3), set("0-1"));
+    }
+
+    #[test]
+    fn cores_of_one_cache_come_before_those_of_several() {
+        let cores: Vec<CpuSet> = (0..12).map(|core| CpuSet::from_iter([core, core + 12])).collect();
+        let caches = [set("0-3,12-15"), set("4-7,16-19"), set("8-11,20-23")];
+        let take_by = |share: &str, free: &str, count| {
+            take(&set(free), &cores, &caches, count, &set(share)).to_string()
+        };
+        let take = |free: &str, count| take_by("", free, count);
+        // Cores 2 and 3 would straddle.
+        assert_eq!(take("2-7,14-19", 6), "4-6,16-18");
+        // Two cores fit where only two are left.
+        assert_eq!(take("2-11,14-23", 4), "2-3,14-15");
+        // More than a cache: one whole, and the rest from the smallest place with room.
+        assert_eq!(take("2-11,14-23", 12), "2-7,14-19");
+        // Half a core is taken where the whole ones are.
+        assert_eq!(take("2-11,14-23", 5), "4-6,16-17");
+        assert_eq!(take("2-11,14-23", 100), "2-11,14-23");
+        // Of two caches with room, the one of its share.
+        assert_eq!(take_by("6-10,18-22", "4-11,16-23", 8), "8-11,20-23");
+        assert_eq!(take_by("6,18", "4-11,16-23", 8), "4-7,16-19");
     }
 }

@@ -5,7 +5,7 @@ use super::{Allotment, Asker, Supply, Taken, allot};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
-use crate::solve::cpus::{CpuLimits, CpuRules, memory_nodes, near_cpus, shares_of};
+use crate::solve::cpus::{CpuLimits, CpuRules, NearCpus, memory_nodes, near_cpus, shares_of};
 use crate::solve::nics::assign_within;
 use crate::solve::placement::Placement;
 use std::borrow::Cow;
@@ -108,8 +108,9 @@ fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSe
     for gpu in placement.gpus_mut().iter_mut().filter(|gpu| !gpu.cpus.is_disjoint(taken)) {
         let mut own = gpu.cpus.difference(taken);
         if own.is_empty() {
-            let (near, cores) = near_cpus(topology, limits);
-            own = take(&near[gpu.position].difference(&used), &cores, gpu.cpus.len());
+            let NearCpus { near, cores, caches } = near_cpus(topology, limits);
+            own =
+                take(&near[gpu.position].difference(&used), &cores, &caches, gpu.cpus.len(), &CpuSet::new());
         }
         if own.is_empty() {
             crowded.push(format!("the CPUs of GPU{} are those of other jobs too", gpu.index));

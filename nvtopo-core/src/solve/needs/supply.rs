@@ -4,7 +4,7 @@ use super::{Needs, Taken};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NumaNode, Topology};
-use crate::solve::cpus::{CpuLimits, near_cpus};
+use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
 use crate::solve::nics::usable_nics;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +19,8 @@ pub(in super::super) struct Supply {
     pub(super) near: Vec<Option<CpuSet>>,
     /// The usable CPUs by core.
     pub(super) cores: Vec<CpuSet>,
+    /// The usable CPUs by level 3 cache, as far as that is known.
+    pub(super) caches: Vec<CpuSet>,
     /// By position of the GPU: the NUMA nodes beside it. `None`: nobody knows.
     pub(super) homes: Vec<Option<NodeSet>>,
     nodes: BTreeMap<u32, Stock>,
@@ -91,13 +93,15 @@ impl Supply {
     ) -> Self {
         let gpus = topology.gpus().len();
         let known = needs.cpus > 0 && !topology.cpus().is_empty();
-        let (near, cores) = if known { near_cpus(topology, limits) } else { Default::default() };
+        let NearCpus { near, cores, caches } =
+            if known { near_cpus(topology, limits) } else { NearCpus::default() };
         let whole = Self {
             needs: needs.clone(),
             near: (0..gpus).map(|gpu| near.get(gpu).cloned()).collect(),
             homes: (0..gpus).map(|gpu| homes(topology, gpu)).collect(),
             nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
             cores,
+            caches,
             nics: Vec::new(),
         };
         Self { nics: nics(topology, needs.per_nic, taken), ..whole.less(taken) }

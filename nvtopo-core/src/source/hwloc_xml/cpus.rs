@@ -105,6 +105,27 @@ pub(super) fn add_caches(
     Ok(())
 }
 
+/// Adds the groups, below their packages: those of several CPUs that are not a package or the machine.
+pub(super) fn add_groups(
+    objects: &Objects<'_>,
+    packages: &[NodeId],
+    budget: &mut Budget,
+    fragment: &mut Fragment,
+) -> Result<()> {
+    let mut seen: BTreeSet<(usize, usize)> =
+        objects.packages.iter().map(|package| (package.pus.start, package.pus.end)).collect();
+    seen.extend(objects.caches.iter().map(|cache| (cache.pus.start, cache.pus.end)));
+    for group in &objects.groups {
+        let range = (group.pus.start, group.pus.end);
+        if group.pus.len() > 1 && group.pus.len() < objects.pus.len() && seen.insert(range) {
+            let cpus = budget.keep(objects.cpus(&group.pus))?;
+            let kind = model::Group { kind: group.kind, cpus };
+            fragment.add(below(packages, group.package), NodeKind::Group(kind));
+        }
+    }
+    Ok(())
+}
+
 /// Adds the cores and PUs.
 pub(super) fn add_cores(objects: &Objects<'_>, packages: &[NodeId], kinds: &Kinds, fragment: &mut Fragment) {
     let mut classes = vec![None; objects.cores.len()];

@@ -1,6 +1,6 @@
 //! Kinds of cores: what the file says of CPUs that are not alike.
 //!
-//! hwloc lists kinds by efficiency, but also where only the clocks of favoured cores differ, which are of one kind.
+//! hwloc lists kinds by efficiency, but also where the clocks of favoured cores differ a little, which are of one class.
 
 use super::super::capacity;
 use super::element::Element;
@@ -8,23 +8,24 @@ use super::set::Bitmap;
 use crate::error::Result;
 use crate::model::CoreClass;
 
-/// The kinds that were made for different things, with their CPUs.
+/// The CPUs of each kind, with its class.
 #[derive(Default)]
 pub(super) struct Kinds(Vec<(Bitmap, CoreClass)>);
 
 impl Kinds {
-    /// What a CPU was made for.
+    /// The class of a CPU's core.
     pub(super) fn class_of(&self, cpu: u32) -> Option<CoreClass> {
         self.0.iter().find(|(cpus, _)| cpus.contains(cpu)).map(|(_, class)| *class)
     }
 }
 
-/// Reads the kinds: by the maker's names, else by what Linux says that CPUs can do.
+/// Reads the kinds: by the maker's names, else by what Linux says that CPUs can do, else by their clocks.
 pub(super) fn read(topology: Element<'_>) -> Result<Kinds> {
-    let mut kinds = Vec::new();
+    let (mut kinds, mut infos) = (Vec::new(), Vec::new());
     for kind in topology.below("cpukind") {
         if let Some(cpus) = kind.set("cpuset")? {
-            kinds.push((cpus, kind.info("CoreType"), kind.info("LinuxCapacity")));
+            kinds.push(cpus);
+            infos.push(kind);
         }
     }
     let named = |name: Option<&str>| match name? {
@@ -32,12 +33,13 @@ pub(super) fn read(topology: Element<'_>) -> Result<Kinds> {
         "IntelAtom" | "IntelLowPower" => Some(CoreClass::Efficiency),
         _ => None,
     };
-    let capacities: Option<Vec<u32>> =
-        kinds.iter().map(|(.., capacity)| capacity.as_ref()?.parse().ok()).collect();
-    let classes: Option<Vec<CoreClass>> = kinds.iter().map(|(_, name, _)| named(*name)).collect();
-    let classes = classes.or_else(|| capacity::classes(&capacities?)).unwrap_or_default();
-    if classes.iter().all(|class| Some(class) == classes.first()) {
-        return Ok(Kinds::default());
-    }
-    Ok(Kinds(kinds.into_iter().map(|(cpus, ..)| cpus).zip(classes).collect()))
+    let numbers =
+        |name: &str| -> Option<Vec<u32>> { infos.iter().map(|kind| kind.info(name)?.parse().ok()).collect() };
+    let made_for: Option<Vec<CoreClass>> = infos.iter().map(|kind| named(kind.info("CoreType"))).collect();
+    let differ = |classes: &Vec<CoreClass>| classes.iter().any(|class| Some(class) != classes.first());
+    let classes = made_for.filter(differ);
+    let classes = classes.or_else(|| capacity::classes(&numbers("LinuxCapacity")?));
+    let classes = classes.or_else(|| capacity::clocks(&numbers("FrequencyBaseMHz")?));
+    let classes = classes.or_else(|| capacity::clocks(&numbers("FrequencyMaxMHz")?));
+    Ok(classes.map_or_else(Kinds::default, |classes| Kinds(kinds.into_iter().zip(classes).collect())))
 }

@@ -1,7 +1,7 @@
 //! hwloc's XML (`lstopo machine.xml`), of its first to its third version, read without hwloc.
 //!
 //! Objects become nodes by what they are; host bridges are placed by the object that hwloc hangs
-//! them on. Left out are what nvtopo has no use for (groups, other storage, memory attributes) and what a
+//! them on. Left out are what nvtopo has no use for (other storage, memory attributes) and what a
 //! shared file should not tell (host name, serial numbers, addresses of ports).
 
 mod cpus;
@@ -134,6 +134,7 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
     let packages = cpus::add_packages(&objects, &mut fragment);
     let nodes = numa::add(&objects, &packages, &distances, &mut budget, &mut fragment)?;
     cpus::add_caches(&objects, &packages, &mut budget, &mut fragment)?;
+    cpus::add_groups(&objects, &packages, &mut budget, &mut fragment)?;
     cpus::add_cores(&objects, &packages, &kinds::read(topology)?, &mut fragment);
     let io = pci::read(&objects, &nodes, version)?;
     let ends = devices::add(&io, &nodes, &mut fragment)?;

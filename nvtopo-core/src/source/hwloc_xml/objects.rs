@@ -1,13 +1,12 @@
 //! One walk over hwloc's tree of objects: packages, NUMA nodes, caches, cores and PUs, and where I/O hangs.
 //!
-//! PUs are kept in the file's order, so what an object holds is a range of them. Groups, dies and other levels are
-//! only gone through. I/O is read later, by [`super::pci`].
+//! PUs are kept in the file's order, so what an object holds is a range of them. Other levels are only gone through. I/O is read later, by [`super::pci`].
 
 use super::element::Element;
 use super::set::Bitmap;
 use crate::cpuset::{CpuSet, MAX_INDEX, NodeSet};
 use crate::error::Result;
-use crate::model::CacheKind;
+use crate::model::{CacheKind, GroupKind};
 use std::ops::Range;
 
 /// The version of the format, by its first number; the first has none.
@@ -20,6 +19,7 @@ pub(super) struct Objects<'a> {
     pub(super) packages: Vec<Package<'a>>,
     pub(super) nodes: Vec<Memory<'a>>,
     pub(super) caches: Vec<Cache>,
+    pub(super) groups: Vec<Group>,
     pub(super) cores: Vec<Core>,
     /// The PUs that are online, in the file's order, with their places.
     pub(super) pus: Vec<Pu>,
@@ -55,6 +55,13 @@ pub(super) struct Cache {
     pub(super) pus: Range<usize>,
 }
 
+/// A die, or a group by distances, clusters, books and the like.
+pub(super) struct Group {
+    pub(super) kind: GroupKind,
+    pub(super) package: Option<usize>,
+    pub(super) pus: Range<usize>,
+}
+
 pub(super) struct Core {
     pub(super) os_index: Option<u32>,
     pub(super) package: Option<usize>,
@@ -81,6 +88,7 @@ pub(super) fn read(root: Element<'_>, version: Version) -> Result<Objects<'_>> {
         packages: Vec::new(),
         nodes: Vec::new(),
         caches: Vec::new(),
+        groups: Vec::new(),
         cores: Vec::new(),
         pus: Vec::new(),
         online: CpuSet::new(),
@@ -110,6 +118,19 @@ impl<'a> Objects<'a> {
                 around.core = Some(self.cores.len());
                 self.cores.push(Core { os_index: element.os_index()?, package: around.package });
                 self.descend(element, around)?;
+            }
+            "Die" | "Group" => {
+                let kind = match (element.kind(), element.text("subtype")) {
+                    ("Die", _) => GroupKind::Die,
+                    (_, Some("Cluster")) => GroupKind::Cluster,
+                    (_, Some("Book")) => GroupKind::Book,
+                    (_, Some("Drawer")) => GroupKind::Drawer,
+                    _ => GroupKind::Other,
+                };
+                let place = self.groups.len();
+                self.groups.push(Group { kind, package: around.package, pus: 0..0 });
+                self.descend(element, around)?;
+                self.groups[place].pus = start..self.pus.len();
             }
             "NUMANode" | "Node" => {
                 let os_index = self.node_number(element)?;

@@ -152,6 +152,11 @@ impl Reader {
                 let cache = model::Cache { level, kind: holds.into(), size: size_bytes, cpus };
                 (NodeKind::Cache(cache), parent, source, learned)
             }
+            Node::Group(own) => {
+                let cpus = self.set(&own.cpus)?;
+                let document::Group { parent, kind, source, learned, .. } = *own;
+                (NodeKind::Group(model::Group { kind: kind.into(), cpus }), parent, source, learned)
+            }
             Node::Core(document::Core { parent, os_index, class, source, learned }) => {
                 let core = model::Core { os_index, class: class.convert() };
                 (NodeKind::Core(core), parent, source, learned)

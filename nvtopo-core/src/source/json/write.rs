@@ -2,7 +2,7 @@
 
 use super::VERSION;
 use super::document::{
-    Body, Cache, Convert, Core, Dialect, Document, Format, Gpu, GpuInstance, Identity, Learned, Link,
+    Body, Cache, Convert, Core, Dialect, Document, Format, Gpu, GpuInstance, Group, Identity, Learned, Link,
     Located, Machine, Measured, Nic, Node, Note, NumaNode, NvSwitch, Nvme, Origin, P2p, Package, Path, Pu,
     Rate, Source,
 };
@@ -94,6 +94,10 @@ fn node(node: &model::Node, usual: model::Provenance) -> Node {
             source,
             learned,
         })),
+        NodeKind::Group(own) => {
+            let (kind, cpus) = (own.kind.into(), list(&own.cpus));
+            Node::Group(Box::new(Group { parent, kind, cpus, source, learned }))
+        }
         NodeKind::Core(model::Core { os_index, class }) => {
             Node::Core(Core { parent, os_index, class: class.convert(), source, learned })
         }

@@ -211,6 +211,7 @@ fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool, tells_sm
     }
     unplaced.retain(|cpu| !in_core.contains(*cpu));
     place_rest(tree, cpus, unplaced);
+    note_unknown(cpus);
     let packages = (0..).zip(&cpus.packages);
     for (cpu, index) in packages.flat_map(|(index, package)| package.cpus.iter().map(move |cpu| (cpu, index)))
     {
@@ -318,10 +319,19 @@ fn place_rest(tree: &Tree, cpus: &mut Cpus, unplaced: Vec<u32>) {
     }
     let alone = |cpu: &u32| CoreOf { os_index: None, cpus: vec![*cpu], class: None, known: false };
     cpus.cores = unplaced.iter().map(alone).collect();
-    if !unplaced.is_empty() {
-        let text = "the kernel does not tell which CPUs share a core or a package";
-        cpus.notes.push((NoteKind::Unknown, text.to_owned()));
+}
+
+/// Notes the CPUs of unknown core: kernels may give them no topology folder, or an empty one.
+fn note_unknown(cpus: &mut Cpus) {
+    let unknown: CpuSet =
+        cpus.cores.iter().filter(|core| !core.known).flat_map(|core| core.cpus.iter().copied()).collect();
+    if unknown.is_empty() {
+        return;
     }
+    let which =
+        if unknown == cpus.online { "which CPUs".to_owned() } else { format!("which of CPUs {unknown}") };
+    let what = if cpus.packages.is_empty() { "a core or a package" } else { "a core" };
+    cpus.notes.push((NoteKind::Unknown, format!("the kernel does not tell {which} share {what}")));
 }
 
 #[cfg(test)]

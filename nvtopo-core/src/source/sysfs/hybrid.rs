@@ -1,4 +1,4 @@
-//! What cores were made for, on machines with cores of several kinds.
+//! Classes of cores, on machines whose cores are not alike: by their make, else by the clocks that they may run at.
 
 use super::super::capacity;
 use super::cpu::{CoreOf, Cpus};
@@ -9,9 +9,7 @@ use crate::model::CoreClass;
 
 /// Fills in the classes of cores; machines whose cores are alike have none.
 pub(super) fn read(tree: &Tree, cpus: &mut Cpus) {
-    if !by_event_sources(tree, cpus) {
-        by_capacity(tree, cpus);
-    }
+    _ = by_event_sources(tree, cpus) || by_capacity(tree, cpus) || by_clocks(tree, cpus);
 }
 
 /// x86 kernels have a source of performance events for each kind of core.
@@ -35,28 +33,38 @@ fn by_event_sources(tree: &Tree, cpus: &mut Cpus) -> bool {
 }
 
 /// Kernels tell how much each CPU can do: those for ARM, and newer ones for x86.
-fn by_capacity(tree: &Tree, cpus: &mut Cpus) {
-    let capacity = |core: &CoreOf| -> Option<u32> {
+fn by_capacity(tree: &Tree, cpus: &mut Cpus) -> bool {
+    if !give(tree, cpus, "cpu_capacity", capacity::classes) {
+        return false;
+    }
+    name_both(tree, cpus);
+    true
+}
+
+/// What tells that some cores of one make are to run faster than others, the most telling first: their base clocks
+/// (Intel's SST-BF), what the firmware lets them reach (priority core turbo), and the kernel's limit after that.
+const CLOCKS: [&str; 3] = ["cpufreq/base_frequency", "acpi_cppc/highest_perf", "cpufreq/cpuinfo_max_freq"];
+
+fn by_clocks(tree: &Tree, cpus: &mut Cpus) -> bool {
+    CLOCKS.into_iter().any(|name| give(tree, cpus, name, capacity::clocks))
+}
+
+/// Gives the cores classes by a number that a file of each CPU tells. Machines have the file for all CPUs, or for none.
+fn give(tree: &Tree, cpus: &mut Cpus, name: &str, classes: fn(&[u32]) -> Option<Vec<CoreClass>>) -> bool {
+    let number = |core: &CoreOf| -> Option<u32> {
         let cpu = core.cpus.first()?;
-        tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/cpu_capacity"))?.parse().ok()
+        tree.text(&format!("sys/devices/system/cpu/cpu{cpu}/{name}"))?.parse().ok()
     };
-    let [first, .., last] = &cpus.cores[..] else { return };
-    // All have the file or none has.
-    let Some(lowest) = capacity(first) else { return };
-    // On x86, where few machines are hybrid and most of those were told above, two cores must do.
-    if cpus.in_guest.is_some() && capacity(last) == Some(lowest) {
-        return;
-    }
-    let mut capacities = Vec::with_capacity(cpus.cores.len());
+    let mut numbers = Vec::with_capacity(cpus.cores.len());
     for core in &cpus.cores {
-        let Some(capacity) = capacity(core) else { return };
-        capacities.push(capacity);
+        let Some(number) = number(core) else { return false };
+        numbers.push(number);
     }
-    let Some(classes) = capacity::classes(&capacities) else { return };
+    let Some(classes) = classes(&numbers) else { return false };
     for (core, class) in cpus.cores.iter_mut().zip(classes) {
         core.class = Some(class);
     }
-    name_both(tree, cpus);
+    true
 }
 
 /// The name of the first CPU is that of its kind only; each CPU shows its own number.

@@ -10,6 +10,7 @@ mod cpuinfo;
 mod devices;
 mod driver;
 mod facts;
+mod groups;
 mod hybrid;
 mod hypervisor;
 mod identity;
@@ -110,6 +111,7 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
         driver.iter().filter_map(|(address, gpu)| Some((*address, gpu.node?))).collect();
     let nodes = numa::read(tree, &cpus, &gpu_nodes);
     let (caches, cache_notes) = cache::read(tree, &cpus);
+    let groups = groups::read(tree, &cpus, &caches);
     let (names, nvme) = (net::read(tree), nvme::names(tree));
     let known = pci::Known { names: &names, driver: &driver, nvme: &nvme };
     let (pci, oddities) = pci::read(tree, &known);
@@ -119,6 +121,7 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     let packages = cpus.add_packages(&mut fragment);
     let node_ids = nodes.add(&cpus, &packages, &mut fragment);
     cache::add(caches, &cpus, &packages, &mut fragment);
+    groups::add(groups, &cpus, &packages, &mut fragment);
     cpus.add_cores(&mut fragment, &packages);
     let around = devices::Surroundings {
         tree,

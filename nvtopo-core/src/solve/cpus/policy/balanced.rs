@@ -2,7 +2,7 @@
 
 use super::CpuPolicy;
 use crate::cpuset::CpuSet;
-use crate::solve::cpus::deal::{Arrangement, count_cores, deal_near, trim};
+use crate::solve::cpus::deal::{Arrangement, deal_near, trim_alike};
 use crate::solve::cpus::ground::Ground;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {
@@ -15,8 +15,6 @@ pub(super) const POLICY: CpuPolicy = CpuPolicy {
 
 fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     let mut shares = deal_near(ground, Arrangement::Together, remarks);
-    let taken = shares.iter().filter(|share| !share.is_empty());
-    let least = taken.map(|share| count_cores(share, &ground.cores)).min().unwrap_or(0);
-    trim(&mut shares, &ground.cores, least);
+    trim_alike(&mut shares, &ground.cores, &ground.classes);
     shares
 }

@@ -7,7 +7,7 @@ use super::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::cores::complexes;
 use crate::solve::cpus::deal::{
-    Arrangement, count_cores, deal, deal_atoms, deal_near, overlapping, shared, trim,
+    Arrangement, count_cores, deal, deal_atoms, deal_near, overlapping, shared, trim, trim_alike,
 };
 use crate::solve::cpus::ground::Ground;
 
@@ -30,15 +30,15 @@ fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet>
         complexes.iter().map(|cores| cores.iter().fold(CpuSet::new(), |all, core| all.union(core))).collect();
     let mut shares = vec![CpuSet::new(); ground.near.len()];
     for group in overlapping(&ground.near) {
-        let whole = deal_atoms(&group, &ground.near, &complexes, Arrangement::Together);
+        let whole = deal_atoms(&group, &ground.near, &complexes, &ground.classes, Arrangement::Together);
         let dealt = match whole {
             Some(whole) => Some(same_number(whole, &complexes)),
-            None => divide(ground, &group, &complexes)
-                .or_else(|| deal(&group, &ground.near, &ground.cores, Arrangement::Together)),
+            None => divide(ground, &group, &complexes).or_else(|| {
+                deal(&group, &ground.near, &ground.cores, &ground.classes, Arrangement::Together)
+            }),
         };
         let mut dealt = dealt.unwrap_or_else(|| shared(ground, &group, remarks));
-        let least = dealt.iter().map(|share| count_cores(share, &ground.cores)).min().unwrap_or(0);
-        trim(&mut dealt, &ground.cores, least);
+        trim_alike(&mut dealt, &ground.cores, &ground.classes);
         for (gpu, cpus) in group.into_iter().zip(dealt) {
             shares[gpu] = cpus;
         }
@@ -77,7 +77,7 @@ fn divide(ground: &Ground<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<
         let near: Vec<CpuSet> =
             takers.iter().map(|&taker| ground.near[group[taker]].intersection(complex)).collect();
         let everyone: Vec<usize> = (0..takers.len()).collect();
-        let parts = deal(&everyone, &near, &ground.cores, Arrangement::Together)?;
+        let parts = deal(&everyone, &near, &ground.cores, &ground.classes, Arrangement::Together)?;
         for (&taker, part) in takers.iter().zip(parts) {
             shares[taker] = part;
         }

@@ -5,6 +5,7 @@ use super::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::deal::{Arrangement, count_cores, deal_near, trim};
 use crate::solve::cpus::ground::Ground;
+use std::cmp::Reverse;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {
     name: "machine",
@@ -20,8 +21,7 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     if takers.is_empty() {
         return shares;
     }
-    let (each, more) = (ground.cores.len() / takers.len(), ground.cores.len() % takers.len());
-    if each == 0 {
+    if ground.cores.len() < takers.len() {
         return deal_near(ground, Arrangement::Together, remarks);
     }
     let near = deal_near(ground, Arrangement::Together, &mut Vec::new());
@@ -30,29 +30,52 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     if ground.cores.iter().all(|core| owners(core) <= 1) {
         shares = near;
     }
-    // Those with the most near cores keep one more, so that the fewest move.
-    let mut by_size = takers.clone();
-    by_size.sort_by_key(|gpu| (std::cmp::Reverse(count_cores(&shares[*gpu], &ground.cores)), *gpu));
+    let (mut held, mut dealt, mut moved) = (vec![0; shares.len()], vec![CpuSet::new(); shares.len()], false);
+    for cores in ground.classes.divide(&ground.cores) {
+        let all = cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+        let own = shares.iter().map(|share| share.intersection(&all)).collect();
+        moved |= level(ground, &takers, &cores, own, &mut held, &mut dealt);
+    }
+    if moved {
+        remarks
+            .push("some GPUs get cores that are not near to them, so that all get equally many".to_owned());
+    }
+    dealt
+}
+
+/// Deals out the cores of one class, beginning with what each has of them: who has too many gives some, who has too few gets
+/// the nearest that are free. Tells whether somebody gets cores that are not near.
+fn level(
+    ground: &Ground<'_>,
+    takers: &[usize],
+    cores: &[CpuSet],
+    mut shares: Vec<CpuSet>,
+    held: &mut [usize],
+    dealt: &mut [CpuSet],
+) -> bool {
+    let (each, more) = (cores.len() / takers.len(), cores.len() % takers.len());
+    // One more go to those that hold the least of other classes, then to those with the most near cores, so that the fewest
+    // move.
+    let mut by_size = takers.to_vec();
+    by_size.sort_by_key(|gpu| (held[*gpu], Reverse(count_cores(&shares[*gpu], cores)), *gpu));
     let most = |rank: usize| each + usize::from(rank < more);
     for (rank, &gpu) in by_size.iter().enumerate() {
-        trim(&mut shares[gpu..=gpu], &ground.cores, most(rank));
+        trim(&mut shares[gpu..=gpu], cores, most(rank));
     }
     let mut free: Vec<&CpuSet> =
-        ground.cores.iter().filter(|core| shares.iter().all(|share| share.is_disjoint(core))).collect();
+        cores.iter().filter(|core| shares.iter().all(|share| share.is_disjoint(core))).collect();
     let mut moved = false;
     for (rank, &gpu) in by_size.iter().enumerate() {
         for place in ground.by_distance(gpu) {
-            while count_cores(&shares[gpu], &ground.cores) < most(rank) {
+            while count_cores(&shares[gpu], cores) < most(rank) {
                 let Some(found) = free.iter().position(|core| !core.is_disjoint(&place)) else { break };
                 let core = free.remove(found);
                 moved |= core.is_disjoint(&ground.near[gpu]);
                 shares[gpu] = shares[gpu].union(core);
             }
         }
+        held[gpu] += count_cores(&shares[gpu], cores);
+        dealt[gpu] = dealt[gpu].union(&shares[gpu]);
     }
-    if moved {
-        remarks
-            .push("some GPUs get cores that are not near to them, so that all get equally many".to_owned());
-    }
-    shares
+    moved
 }

@@ -11,7 +11,7 @@ mod words;
 pub(super) use convert::Convert;
 pub(super) use facts::Learned;
 pub(super) use nodes::{
-    Cache, Core, Gpu, GpuInstance, Located, Machine, Nic, Node, NumaNode, NvSwitch, Nvme, Package, Pu,
+    Cache, Core, Gpu, GpuInstance, Group, Located, Machine, Nic, Node, NumaNode, NvSwitch, Nvme, Package, Pu,
 };
 pub(super) use words::{Basis, LinkKind, NoteKind, P2pStatus, PathType, Source};
 

@@ -2,7 +2,7 @@
 
 use super::super::values::{List, MbPerS, OsNumber, StatedIndex, StatedList, StatedText, Text};
 use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
-use super::words::{CacheKind, CoreClass, LinkLayer, PortState, Source};
+use super::words::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ pub(in super::super) enum Node {
     Package(Box<Package>),
     NumaNode(Box<NumaNode>),
     Cache(Box<Cache>),
+    Group(Box<Group>),
     Core(Core),
     Pu(Pu),
     HostBridge(Located),
@@ -137,11 +138,22 @@ node! {
 }
 
 node! {
+    /// CPUs that belong together in another way than by a cache.
+    Group {
+        /// The kind of group.
+        kind: GroupKind,
+        /// Its CPUs.
+        #[serde(default, skip_serializing_if = "List::is_empty")]
+        cpus: List,
+    }
+}
+
+node! {
     /// A core.
     Core {
         /// The kernel's number.
         os_index: u32,
-        /// What it was made for, on hybrid machines.
+        /// What it is among cores that are not alike.
         #[serde(skip_serializing_if = "Option::is_none")]
         class: Option<CoreClass>,
     }

@@ -60,6 +60,11 @@ words! {
 }
 
 words! {
+    /// The kind of a group of CPUs.
+    GroupKind { "die" Die, "cluster" Cluster, "book" Book, "drawer" Drawer, "other" Other, }
+}
+
+words! {
     /// What a link is made of.
     LinkKind { "nvlink" NvLink, "c2c" C2c, "pcie" Pcie, "smp" Smp, "net" Net, }
 }
@@ -85,8 +90,10 @@ words! {
 }
 
 words! {
-    /// What a core of a hybrid machine was made for.
-    CoreClass { "efficiency" Efficiency, "performance" Performance, }
+    /// What a core is among the cores of a machine that are not alike.
+    CoreClass {
+        "efficiency" Efficiency, "standard" Standard, "performance" Performance, "priority" Priority,
+    }
 }
 
 words! {

@@ -9,6 +9,8 @@ fn classes(made: &Made) -> String {
         NodeKind::Core(core) => Some(match core.class {
             Some(CoreClass::Performance) => 'P',
             Some(CoreClass::Efficiency) => 'E',
+            Some(CoreClass::Priority) => '+',
+            Some(CoreClass::Standard) => '.',
             None => '-',
         }),
         _ => None,
@@ -46,6 +48,39 @@ fn kernels_tell_the_capacity_of_cores_on_arm() {
     ] {
         assert_eq!(classes(&made(capacities)), expected, "{capacities:?}");
     }
+}
+
+#[test]
+fn priority_cores_are_told_by_their_clocks() {
+    let made = |files: &[(&str, [u32; 8])]| {
+        files.iter().fold(Made::new(), |made, (name, values)| {
+            (0..8).zip(values).fold(made, |made: Made, (cpu, value)| {
+                made.file(&format!("{CPU}/cpu{cpu}/{name}"), &format!("{value}\n"))
+            })
+        })
+    };
+    let (base, highest, most) =
+        ("cpufreq/base_frequency", "acpi_cppc/highest_perf", "cpufreq/cpuinfo_max_freq");
+    let (slow, fast) = (2_100_000, 2_800_000);
+    let base_clocks = (base, [slow, slow, fast, fast, slow, slow, slow, slow]);
+    for (files, expected) in [
+        (&[base_clocks][..], "..++...."),
+        (&[(base, [slow; 8]), (highest, [46, 46, 39, 39, 39, 39, 39, 46])], "++.....+"),
+        (&[base_clocks, (highest, [46, 46, 39, 39, 39, 39, 39, 46])], "..++...."),
+        (&[(most, [slow, slow, fast, fast, slow, slow, slow, slow])], "..++...."),
+        // Favoured cores, and cores that are ranked one by one.
+        (&[(highest, [45, 45, 47, 47, 45, 45, 45, 45])], "--------"),
+        (&[(highest, [236, 231, 226, 216, 206, 196, 181, 166])], "--------"),
+        (&[(base, [0; 8])], "--------"),
+        // A capacity that differs is a matter of the make, and comes first.
+        (&[("cpu_capacity", [1024, 1024, 512, 512, 512, 512, 1024, 1024]), base_clocks], "PPEEEEPP"),
+        (&[("cpu_capacity", [1024; 8]), base_clocks], "..++...."),
+    ] {
+        assert_eq!(classes(&made(files)), expected, "{files:?}");
+    }
+    // One that cannot be read: nobody knows.
+    let damaged = made(&[base_clocks]).file(&format!("{CPU}/cpu5/{base}"), "fast");
+    assert_eq!(classes(&damaged), "--------");
 }
 
 #[test]

@@ -1,0 +1,118 @@
+//! Classes of cores: which cores are alike, and what belongs to the isolated ones.
+
+use super::Cores;
+use super::cores::cores;
+use crate::cpuset::CpuSet;
+use crate::model::{CoreClass, NodeKind, Topology};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The class of each CPU's core.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct CoreClasses(BTreeMap<CoreClass, CpuSet>);
+
+impl CoreClasses {
+    /// Those of a machine; none where its cores are alike.
+    pub(in super::super) fn of(topology: &Topology) -> Self {
+        let mut classes: BTreeMap<CoreClass, CpuSet> = BTreeMap::new();
+        for (_, node) in topology.nodes() {
+            if let (NodeKind::Pu(pu), Some(parent)) = (&node.kind, node.parent)
+                && let NodeKind::Core(core) = &topology.node(parent).kind
+                && let Some(class) = core.class
+            {
+                classes.entry(class).or_default().insert(pu.os_index);
+            }
+        }
+        Self(classes)
+    }
+
+    /// Sets of CPUs by the classes that they hold, the fastest first, each in the order given.
+    pub(super) fn divide(&self, sets: &[CpuSet]) -> Vec<Vec<CpuSet>> {
+        if self.0.len() < 2 {
+            return vec![sets.to_vec()];
+        }
+        let mut kinds: BTreeMap<Reverse<BTreeSet<CoreClass>>, Vec<CpuSet>> = BTreeMap::new();
+        for set in sets {
+            let classes = self.0.iter().filter(|(_, cpus)| !cpus.is_disjoint(set)).map(|(class, _)| *class);
+            kinds.entry(Reverse(classes.collect())).or_default().push(set.clone());
+        }
+        kinds.into_values().collect()
+    }
+
+    /// The CPUs among some that a choice leaves. `None`: it leaves all, as nobody knows of differences between them.
+    pub(super) fn choose(&self, cores: Cores, among: &CpuSet) -> Option<CpuSet> {
+        match cores {
+            Cores::All => Some(among.clone()),
+            Cores::Fast => {
+                let mut parts = self.0.values().rev().map(|cpus| cpus.intersection(among));
+                if self.0.len() < 2 { None } else { parts.find(|cpus| !cpus.is_empty()) }
+            }
+        }
+    }
+}
+
+/// The CPUs of each class of cores among some, the slowest class first; empty where the machine's cores are alike, or nobody
+/// says what they are.
+///
+/// ```
+/// use nvtopo::{Topology, solve::core_classes};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// assert!(core_classes(&dgx, &dgx.cpus()).is_empty());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn core_classes(topology: &Topology, cpus: &CpuSet) -> Vec<(CoreClass, CpuSet)> {
+    let CoreClasses(classes) = CoreClasses::of(topology);
+    let own = classes.into_iter().map(|(class, all)| (class, all.intersection(cpus)));
+    own.filter(|(_, cpus)| !cpus.is_empty()).collect()
+}
+
+/// How many cores of each class some have, by their names; nothing where the machine's cores are alike.
+pub(in super::super) fn of_each_class<'a>(
+    topology: &Topology,
+    sets: impl Iterator<Item = (String, &'a CpuSet)>,
+) -> Option<String> {
+    let CoreClasses(classes) = CoreClasses::of(topology);
+    if classes.len() < 2 {
+        return None;
+    }
+    let mut told: Vec<(String, Vec<String>)> = Vec::new();
+    for (name, cpus) in sets.filter(|(_, cpus)| !cpus.is_empty()) {
+        let cores = cores(topology, cpus, &mut Vec::new());
+        let counts = classes.iter().rev().map(|(class, of_class)| {
+            (class.name(), cores.iter().filter(|core| !core.is_disjoint(of_class)).count())
+        });
+        let counts: Vec<String> = counts.map(|(class, count)| format!("{count} {class}")).collect();
+        let counts = counts.join(" and ");
+        match told.iter_mut().find(|(known, _)| *known == counts) {
+            Some((_, names)) => names.push(name),
+            None => told.push((counts, vec![name])),
+        }
+    }
+    let parts = told.iter().map(|(counts, names)| match names.as_slice() {
+        [name] => format!("{name} has {counts} cores"),
+        _ => format!("{} have {counts} cores each", names.join(", ")),
+    });
+    let parts: Vec<String> = parts.collect();
+    (!parts.is_empty()).then(|| format!("cores of several classes: {}", parts.join("; ")))
+}
+
+/// A warning for those that have several isolated CPUs, by their names.
+pub(in super::super) fn unbalanced<'a>(
+    topology: &Topology,
+    sets: impl Iterator<Item = (String, &'a CpuSet)>,
+) -> Option<String> {
+    let isolated = &topology.machine().isolated_cpus;
+    if isolated.is_empty() {
+        return None;
+    }
+    let several = sets.filter(|(_, cpus)| cpus.intersection(isolated).len() > 1);
+    let names: Vec<String> = several.map(|(name, _)| name).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} may run on several isolated CPUs, between which the kernel does not balance load: bind each thread to a CPU \
+             of its own, or all of them stay on one",
+            names.join(", ")
+        )
+    })
+}

@@ -1,0 +1,121 @@
+//! The tree of packages, groups, caches, cores and PUs as hwloc builds it, in hwloc's order.
+//!
+//! hwloc orders objects by their complete sets: by the CPUs that they have, whether these may be used or not. So an object
+//! does not move when a cpuset takes its first CPU away.
+
+use super::distances::groups;
+use crate::cpuset::CpuSet;
+use crate::model::{NodeKind, Provenance, Topology};
+use std::collections::BTreeMap;
+
+/// CPUs that belong together, and what they consist of.
+pub(super) struct Object {
+    /// Those of them that are dealt out.
+    pub(super) cpus: CpuSet,
+    pub(super) children: Vec<Object>,
+}
+
+impl Object {
+    /// The usable CPUs in the order of the tree.
+    pub(super) fn leaves(&self, order: &mut Vec<u32>) {
+        if self.children.is_empty() {
+            order.extend(self.cpus.iter());
+        }
+        self.children.iter().for_each(|child| child.leaves(order));
+    }
+
+    /// Puts a set below the smallest object that contains it.
+    fn insert(&mut self, cpus: CpuSet) {
+        if cpus == self.cpus {
+            return;
+        }
+        if let Some(child) = self.children.iter_mut().find(|child| cpus.is_subset(&child.cpus)) {
+            return child.insert(cpus);
+        }
+        // What cuts through another object is no part of the tree.
+        if self.children.iter().all(|child| child.cpus.is_disjoint(&cpus)) {
+            self.children.push(Self { cpus, children: Vec::new() });
+        }
+    }
+
+    fn sort(&mut self, order: &impl Fn(&CpuSet) -> usize) {
+        self.children.sort_by_cached_key(|child| order(&child.cpus));
+        self.children.iter_mut().for_each(|child| child.sort(order));
+    }
+
+    /// Leaves the usable CPUs, and no objects without any.
+    fn restrict(&mut self, usable: &CpuSet) {
+        self.cpus = self.cpus.intersection(usable);
+        self.children.retain_mut(|child| {
+            child.restrict(usable);
+            !child.cpus.is_empty()
+        });
+    }
+}
+
+/// The tree of the usable CPUs, ordered by all that are switched on.
+///
+/// CPUs that are left out for another reason than the machine's limits are as if they were not there, as with the option
+/// `--restrict` of hwloc's tools.
+pub(super) fn tree(topology: &Topology, usable: &CpuSet) -> Object {
+    let complete = topology.cpus().difference(&topology.machine().offline_cpus);
+    let allowed = topology.machine().allowed_cpus.as_ref();
+    let allowed = allowed.map_or_else(|| complete.clone(), |allowed| complete.intersection(allowed));
+    let complete = if *usable == allowed { complete } else { usable.clone() };
+    let mut sets: Vec<CpuSet> = sets(topology).iter().map(|set| set.intersection(&complete)).collect();
+    sets.retain(|set| !set.is_empty());
+    sets.sort_by_cached_key(|set| (std::cmp::Reverse(set.len()), set.first()));
+    let mut root = Object { cpus: complete, children: Vec::new() };
+    for set in sets {
+        root.insert(set);
+    }
+    match order_of_file(topology) {
+        // The file does not tell the complete sets by which hwloc ordered it.
+        Some(places) => root.sort(&|cpus| {
+            cpus.iter().filter_map(|cpu| places.get(&cpu)).min().copied().unwrap_or(usize::MAX)
+        }),
+        None => root.sort(&|cpus| cpus.first().map_or(usize::MAX, |cpu| cpu as usize)),
+    }
+    root.restrict(usable);
+    root
+}
+
+/// The place of each CPU in the file, where hwloc wrote it.
+fn order_of_file(topology: &Topology) -> Option<BTreeMap<u32, usize>> {
+    let mut places = BTreeMap::new();
+    for (_, node) in topology.nodes() {
+        if let NodeKind::Pu(pu) = &node.kind {
+            if node.provenance != Provenance::Hwloc {
+                return None;
+            }
+            places.insert(pu.os_index, places.len());
+        }
+    }
+    Some(places)
+}
+
+/// The sets of everything that hwloc makes an object of.
+fn sets(topology: &Topology) -> Vec<CpuSet> {
+    let mut above: BTreeMap<_, CpuSet> = BTreeMap::new();
+    let mut sets: Vec<CpuSet> = Vec::new();
+    for (id, node) in topology.nodes() {
+        match &node.kind {
+            NodeKind::NumaNode(numa) => sets.push(numa.cpus.clone()),
+            NodeKind::Cache(cache) => sets.push(cache.cpus.clone()),
+            NodeKind::Group(group) => sets.push(group.cpus.clone()),
+            NodeKind::Pu(pu) => {
+                let own = topology
+                    .ancestors(id)
+                    .filter(|id| matches!(topology.node(*id).kind, NodeKind::Core(_) | NodeKind::Package(_)));
+                for object in own {
+                    above.entry(object).or_default().insert(pu.os_index);
+                }
+                sets.push(CpuSet::from_iter([pu.os_index]));
+            }
+            _ => {}
+        }
+    }
+    sets.extend(above.into_values());
+    sets.extend(groups(topology));
+    sets
+}
