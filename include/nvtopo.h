@@ -869,6 +869,9 @@ nvtopo_status nvtopo_request_gpus_per_nic(nvtopo_request *request,
 /**
  * Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
  *
+ * On a topology of this machine, `CUDA_VISIBLE_DEVICES` of this process limits which GPUs may be chosen, unless the request
+ * names its only ones. A MIG-enabled GPU is chosen only where it is named, and one with faults last; the remarks say so.
+ *
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for
  * unknown names and contradictions.
  */

@@ -293,6 +293,7 @@ impl Dice {
             cluster: self.maybe(Self::word),
             clique: self.maybe(|dice| dice.below(9)),
             health: self.maybe(|dice| dice.below(u32::MAX)),
+            health_summary: self.maybe(|dice| dice.below(5)),
         }
     }
 

@@ -236,7 +236,14 @@ fn an_instance_excludes_its_gpu_and_is_never_chosen_as_one() {
     let mig = || "MIG-c6d4f1ef".parse::<GpuRef>().unwrap();
     assert_eq!(mig().resolve(&topology).unwrap(), 0);
     assert_eq!(topology.device("MIG-c6d4f1ef").unwrap(), 0);
-    assert_eq!(Request::gpus(2).exclude([mig()]).solve(&topology).unwrap().gpu_indices(), [1, 2]);
+    // GPU1 is MIG-enabled too: it is chosen only where it is named.
+    let error = Request::gpus(2).exclude([mig()]).solve(&topology).unwrap_err();
+    assert!(error.message().contains("MIG-enabled, and not chosen for whole GPUs: GPU1"), "{error}");
+    let placement = Request::gpus(1).exclude([mig()]).solve(&topology).unwrap();
+    assert_eq!(placement.gpu_indices(), [2]);
+    assert_eq!(placement.remarks(), ["GPU1: MIG-enabled, and chosen only where named"]);
+    let named = Request::gpus(2).exclude([mig()]).include([1]).solve(&topology).unwrap();
+    assert_eq!(named.gpu_indices(), [1, 2]);
     for request in [Request::gpus(1).only([mig()]), Request::gpus(1).include([mig()])] {
         let error = request.solve(&topology).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidRequest);

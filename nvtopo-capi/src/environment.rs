@@ -136,7 +136,8 @@ impl nvtopo_hazards {
 
 /// A variable of this process.
 pub(crate) fn own(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    // What is not UTF-8 is set all the same.
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// The variables of another process, as C gives them.

@@ -2,10 +2,12 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
+use crate::environment::own;
 use crate::handle::{Indices, Text, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo::apply::visible_here;
 use nvtopo::solve::Constraint;
 use nvtopo::{GpuRef, Request};
 use std::mem::MaybeUninit;
@@ -212,6 +214,9 @@ pub extern "C" fn nvtopo_request_gpus_per_nic(
 
 /// Chooses the best GPUs for a request, and what belongs to them. The same topology and request give the same answer.
 ///
+/// On a topology of this machine, `CUDA_VISIBLE_DEVICES` of this process limits which GPUs may be chosen, unless the request
+/// names its only ones. A MIG-enabled GPU is chosen only where it is named, and one with faults last; the remarks say so.
+///
 /// Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for
 /// unknown names and contradictions.
 #[unsafe(no_mangle)]
@@ -222,9 +227,20 @@ pub extern "C" fn nvtopo_topology_place(
 ) -> nvtopo_status {
     answer(placement, "placement", || {
         let topology = given(topology, "topology")?;
-        let request = given(request, "request")?;
-        Ok(owned(request.request.solve(&topology.topology)?.into()))
+        let request = given(request, "request")?.seeing(&topology.topology);
+        Ok(owned(request.solve(&topology.topology)?.into()))
     })
+}
+
+impl nvtopo_request {
+    /// The request among the GPUs that this process sees.
+    pub(crate) fn seeing(&self, topology: &nvtopo::Topology) -> nvtopo::Request {
+        let request = self.request.clone();
+        match visible_here(topology, &own) {
+            Some(visible) => request.visible(&visible),
+            None => request,
+        }
+    }
 }
 
 fn by_index(

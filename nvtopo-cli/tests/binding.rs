@@ -238,3 +238,42 @@ fn deepspeed_s_local_rank_is_taken_before_and_after_the_subcommand() {
     }
     assert_eq!(nvtopo(&["--local_rank=1", "show"]).status.code(), Some(2));
 }
+
+/// This machine with two GPUs of one model added, as JSON; `None` where the machine has no identity, or has GPUs.
+fn with_two_gpus() -> Option<String> {
+    let document = support::json(&nvtopo(&["show", "--format", "json"]));
+    let mut topology = document["topology"].clone();
+    topology["origin"].get("machine")?;
+    let nodes = topology["nodes"].as_array_mut()?;
+    if nodes.iter().any(|node| node.get("gpu").is_some()) {
+        return None;
+    }
+    for index in 0..2 {
+        nodes.push(serde_json::json!({ "gpu": { "parent": 0, "index": index, "model": "NVIDIA A100" } }));
+    }
+    let (format, version) = (&document["format"], &document["version"]);
+    Some(serde_json::json!({ "format": format, "version": version, "topology": topology }).to_string())
+}
+
+#[test]
+fn placing_on_this_machine_obeys_what_the_process_sees() {
+    let Some(machine) = with_two_gpus() else { return };
+    let place = |options: &[&str], variables: &[(&str, &str)]| {
+        let output = run(&[&["place", "--from", "-", "--gpus", "1"], options].concat(), &machine, variables);
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let order = ("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+    let second = place(&[], &[("CUDA_VISIBLE_DEVICES", "1"), order]);
+    assert!(second.contains("GPU1") && second.contains("CUDA_VISIBLE_DEVICES hides GPU0"), "{second}");
+    let none = place(&[], &[("CUDA_VISIBLE_DEVICES", "")]);
+    assert!(
+        none.contains("only 0 of 2 are left to choose from; CUDA_VISIBLE_DEVICES hides GPU0-1"),
+        "{none}"
+    );
+    let named = place(&["--only", "0"], &[("CUDA_VISIBLE_DEVICES", "1"), order]);
+    assert!(named.contains("GPU0") && !named.contains("hides"), "{named}");
+    // Another machine's GPUs are not those that the variable names.
+    let preset = ["place", "--from", "preset:dgx-h100", "--gpus", "8"];
+    let preset = run(&preset, "", &[("CUDA_VISIBLE_DEVICES", "1")]);
+    assert_eq!(preset.status.code(), Some(0), "{}", text(&preset.stderr));
+}

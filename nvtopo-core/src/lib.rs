@@ -86,7 +86,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
 pub use model::{PathType, Topology};
 pub use printable::{printable, printable_lines};
-pub use query::{Ring, Rings};
+pub use query::{GpuFault, Ring, Rings};
 pub use save::save_file;
 pub use solve::{
     Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, LocalRank,

@@ -1,11 +1,14 @@
 //! What is asked of a topology: arguments that mean something only beside its devices and this process.
 
-use crate::arguments::{Count, GpuArgument};
+use crate::arguments::{Count, GpuArgument, Names};
 use crate::call;
 use crate::cpuset::CpuArgument;
+use crate::environment::environment;
 use crate::error::raise;
 use crate::terms::Terms;
 use crate::topology::Topology;
+use nvtopo::apply::visible_here;
+use nvtopo::solve::VISIBILITY_VARIABLES;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -20,6 +23,11 @@ impl Topology {
     ) -> PyResult<Terms> {
         let mut terms = Terms::new(call, gpus, given)?;
         terms.allowed_cpus = self.allowed(py, terms.allowed_cpus)?.map(CpuArgument);
+        let environ = environment(py)?;
+        if visible_here(&self.0, &|name| environ.get(name)).is_some() {
+            terms.visible =
+                Some(Names(VISIBILITY_VARIABLES.iter().map_while(|name| environ.get(name)).collect()));
+        }
         Ok(terms)
     }
 

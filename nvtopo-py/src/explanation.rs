@@ -77,7 +77,7 @@ impl Explanation {
 impl Explanation {
     /// The answer to what was asked of a whole machine.
     pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: Terms) -> PyResult<Self> {
-        let answer = call(py, || terms.request().explain(topology))?;
+        let answer = call(py, || terms.request_on(topology).explain(topology))?;
         Ok(Self { answer, terms: Arc::new(terms) })
     }
 }

@@ -176,9 +176,13 @@ pub(crate) struct Fabric {
     clique: Option<u32>,
     /// NVML's bits of what is wrong, or None.
     health: Option<u32>,
+    /// NVML's number for the health as a whole: 1 healthy, 2 unhealthy, 3 of limited capacity; or None.
+    health_summary: Option<u32>,
+    /// The names of what the driver says is wrong, such as "degraded-bandwidth".
+    faults: Vec<String>,
 }
 
-crate::pickle::plain!(Fabric { state, status, cluster, clique, health });
+crate::pickle::plain!(Fabric { state, status, cluster, clique, health, health_summary, faults });
 
 #[pymethods]
 impl Fabric {
@@ -199,6 +203,8 @@ impl Fabric {
             cluster: fabric.cluster.clone(),
             clique: fabric.clique,
             health: fabric.health,
+            health_summary: fabric.health_summary,
+            faults: fabric.faults().iter().map(|fault| fault.word().to_owned()).collect(),
         }
     }
 }

@@ -295,7 +295,7 @@ impl Placement {
 
     /// What a machine, or a Node without jobs, answers.
     fn ask(py: Python<'_>, topology: &Topology, terms: Arc<Terms>, on_node: bool) -> PyResult<Self> {
-        let request = terms.request();
+        let request = terms.request_on(topology);
         let answer =
             call(
                 py,

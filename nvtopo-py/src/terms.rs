@@ -3,7 +3,8 @@
 use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Word};
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
-use nvtopo::{Cores, GpuRef, Isolated};
+use nvtopo::solve::VISIBILITY_VARIABLES;
+use nvtopo::{Cores, GpuRef, Isolated, VisibleGpus};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -15,10 +16,13 @@ macro_rules! keywords {
         #[derive(Clone, PartialEq)]
         pub(crate) struct Terms {
             pub(crate) gpus: Count,
+            /// `CUDA_VISIBLE_DEVICES` and, where it is set, `CUDA_DEVICE_ORDER` of the asking process; none on a topology of
+            /// another machine.
+            pub(crate) visible: Option<Names>,
             $(pub(crate) $name: $kind),+
         }
 
-        crate::pickle::plain!(Terms { gpus, $($name),+ });
+        crate::pickle::plain!(Terms { gpus, visible, $($name),+ });
 
         impl Terms {
             /// Of the arguments of a call. What is not among them is as if nothing was said of it.
@@ -30,7 +34,7 @@ macro_rules! keywords {
                         return Err(PyTypeError::new_err(message));
                     }
                 }
-                Ok(Self { gpus, $($name: argument(given, stringify!($name))?),+ })
+                Ok(Self { gpus, visible: None, $($name: argument(given, stringify!($name))?),+ })
             }
         }
     };
@@ -89,6 +93,16 @@ impl Terms {
             request = request.hugepages_per_gpu(size.0.0, *count as u64);
         }
         request
+    }
+
+    /// What the core is asked of a machine, among the GPUs that the asking process sees.
+    pub(crate) fn request_on(&self, topology: &nvtopo::Topology) -> nvtopo::Request {
+        let Some(Names(values)) = &self.visible else { return self.request() };
+        let variable = |name: &str| {
+            let place = VISIBILITY_VARIABLES.iter().position(|known| *known == name)?;
+            values.get(place).cloned()
+        };
+        self.request().visible(&VisibleGpus::from_environment(topology, variable))
     }
 
     /// The same without some GPUs, by their indices: those that others have.

@@ -168,7 +168,8 @@ impl Topology {
     ///
     /// Args:
     ///     gpus: how many.
-    ///     only: choose among these, the free ones. None: among all.
+    ///     only: choose among these, the free ones. None: on a topology of this machine among those that
+    ///         CUDA_VISIBLE_DEVICES shows, on any other among all.
     ///     exclude: do not take these.
     ///     include: take these in any case.
     ///     objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",

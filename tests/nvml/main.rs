@@ -13,7 +13,7 @@ mod tree;
 
 use nvtopo::model::{NodeKind, NoteKind};
 use nvtopo::source::{Live, PRESETS};
-use nvtopo::{PathType, Topology};
+use nvtopo::{CpuLimits, CudaOrder, Part, PathType, Request, Topology, VisibleGpus};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -355,7 +355,10 @@ fn a_driver_that_does_not_start_leaves_the_kernels_view() {
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
     assert!(!found.nvlink_known());
     assert_eq!(found.gpus().len(), 8);
-    assert_note(&machine.discover("not-loaded"), "NVIDIA driver is not loaded; NVLinks are unknown");
+    let found = machine.discover("not-loaded");
+    assert_note(&found, "NVIDIA driver is not loaded; load it (modprobe nvidia); NVLinks are unknown");
+    assert!(found.driver_trouble().unwrap().contains("is not loaded"));
+    assert_eq!(machine.discover("").driver_trouble(), None);
 }
 
 #[test]
@@ -367,12 +370,48 @@ fn hidden_switches_are_one() {
 }
 
 #[test]
-fn without_a_library_only_machines_with_gpus_say_so() {
+fn without_a_library_the_reason_is_told_with_and_without_gpus() {
     let nowhere = Path::new("/nowhere/libnvidia-ml.so.1");
     let found = Machine::new("dgx-a100").discover_by(nowhere, "");
     assert_note(&found, "the NVIDIA driver library could not be opened");
     assert_note(&found, "; NVLinks are unknown");
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
+    // Without a GPU this is the reason why there is none, in each error too.
     let found = Machine::with("dgx-a100", |_| false).discover_by(nowhere, "");
-    assert_eq!(notes(&found), "");
+    let reason = "no NVIDIA GPU is on the PCI bus, and the NVIDIA driver library could not be opened";
+    assert_note(&found, reason);
+    for error in [Request::gpus(1).solve(&found).unwrap_err(), found.device("GPU0").unwrap_err()] {
+        assert!(error.to_string().contains("has no GPU"), "{error}");
+    }
+    let error = Request::gpus(1).solve(&found).unwrap_err();
+    assert!(error.message().contains(reason), "{error}");
+    let part =
+        Part::of_visible(&found, &VisibleGpus::all(&found, CudaOrder::PciBusId), None, &CpuLimits::default())
+            .unwrap();
+    assert!(part.remarks.iter().any(|remark| remark.contains(reason)), "{:?}", part.remarks);
+}
+
+#[test]
+fn faults_of_the_fabric_are_told_and_such_gpus_chosen_last() {
+    let machine = Machine::new("dgx-h100");
+    // Bandwidth that is degraded; routes that are unhealthy; too few NVLinks; and what only the summary says.
+    let found = machine.discover("health:0:425:3,health:1:1450:2,health:2:410:2,health:3:0:2");
+    let words = |gpu: usize| found.gpu_faults(gpu).iter().map(|fault| fault.word()).collect::<Vec<_>>();
+    assert_eq!(words(0), ["degraded-bandwidth"]);
+    assert_eq!(words(1), ["insufficient-nvlinks"]);
+    assert_eq!(words(2), ["unhealthy-route"]);
+    assert_eq!(words(3), ["unhealthy"]);
+    assert_eq!(words(4), [""; 0]);
+    assert_note(&found, "GPU0: its bandwidth in the NVLink fabric is degraded; such GPUs are chosen last");
+    let placement = Request::gpus(4).solve(&found).unwrap();
+    assert_eq!(placement.gpu_indices(), [4, 5, 6, 7]);
+    assert_eq!(placement.remarks().len(), 4, "{:?}", placement.remarks());
+    let text = placement.remarks().join("\n");
+    assert!(text.contains("GPU0 is chosen last: its bandwidth in the NVLink fabric is degraded"), "{text}");
+    // As many of them as are needed, and that is said.
+    let placement = Request::gpus(5).solve(&found).unwrap();
+    assert!([4, 5, 6, 7].iter().all(|gpu| placement.gpu_indices().contains(gpu)), "{placement}");
+    assert!(!placement.remarks().is_empty());
+    let named = Request::gpus(1).only([0]).solve(&found).unwrap();
+    assert!(named.remarks().join(" ").contains("degraded"), "{:?}", named.remarks());
 }

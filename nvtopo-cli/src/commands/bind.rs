@@ -12,7 +12,8 @@ use std::ffi::OsString;
 pub(super) type Variables = Vec<(&'static str, String)>;
 
 pub(super) fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    // What is not UTF-8 is set all the same.
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
 /// What the processes of a job are dealt out of.
@@ -71,16 +72,14 @@ impl Ground {
         let mut request = request(count, &args.choice, &self.rules.limits);
         request = request.allowed_cpus(allowed_cpus(choose_by)?);
         // What a scheduler has given is all that may be chosen from.
-        if args.choice.only.is_none() {
-            request = request.only(self.visible.whole_gpus(&self.topology)?);
-        }
+        request = request.visible(&self.visible);
         let placement = request.solve(&self.topology)?;
         let devices = placement.gpus().iter().map(|gpu| VisibleDevice { gpu: gpu.position, instance: None });
         let shown = VisibleGpus { devices: devices.collect(), ..VisibleGpus::default() };
         // What was chosen from more is what every rank has chosen; a launcher may show each rank its own GPUs.
         let same_for_all = shown.devices.len() < self.visible.devices.len();
         let shown = VisibleGpus { same_for_all, ..shown };
-        let remarks = placement.remarks().iter().chain(&self.visible.remarks).cloned().collect();
+        let remarks = placement.remarks().to_vec();
         Ok(Self { visible: shown, chosen: Some((placement, remarks)), ..self })
     }
 

@@ -19,7 +19,7 @@ use crate::args::{
     ChoiceArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RateArgs, RuleArgs, ShowArgs, SourceArgs,
 };
 use crate::output::is_quiet;
-use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here};
+use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here, visible_here};
 use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name, svg};
 use nvtopo::solve::HugePageNeed;
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
@@ -67,7 +67,10 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
         return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
     }
     let limits = args.cpus.limits(cpus_here(&topology)?);
-    let request = request(args.gpus.unwrap_or_default(), &args.choice, &limits);
+    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &limits);
+    if let Some(visible) = visible_here(&topology, &bind::variable) {
+        request = request.visible(&visible);
+    }
     if let Some(format) = selection {
         return format.print(&request.solve(&topology)?);
     }

@@ -1,5 +1,6 @@
 //! `nvtopo plan`: what each rank of a job on one machine gets.
 
+use super::bind::variable;
 use super::{open, rules, style};
 use crate::args::PlanArgs;
 use nvtopo::apply::plan_here;
@@ -8,7 +9,6 @@ use nvtopo::{Error, Result};
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<String> {
     let topology = open(&args.source)?;
-    let variable = |name: &str| std::env::var(name).ok();
     let rules = rules(&args.rules, &topology, None);
     let here = plan_here(&topology, args.ranks, rules, args.rules.scope, None, &variable)?;
     match RENDERERS.iter().find(|render| render.name() == args.format) {

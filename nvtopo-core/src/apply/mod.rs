@@ -17,7 +17,7 @@ pub use env::{Export, environment, export_remarks};
 pub use guard::{BoundGuard, bound};
 pub use hazards::{HAZARD_VARIABLES, hazards};
 pub use memory::MemorySetting;
-pub use plan::{PlanHere, Variables, plan_here};
+pub use plan::{PlanHere, Variables, plan_here, visible_here};
 pub use scope::{Scope, allowed_cpus, cpus_here, current_cpus, scope_remark, widest_cpus};
 
 use crate::cpuset::{CpuSet, NodeSet};

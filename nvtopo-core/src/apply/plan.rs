@@ -3,7 +3,7 @@
 use super::{Scope, Trust, allowed_cpus, check_machine};
 use crate::error::Result;
 use crate::model::Topology;
-use crate::solve::{CpuRules, CudaOrder, LocalRank, Plan, VisibleGpus};
+use crate::solve::{CpuRules, CudaOrder, LocalRank, Plan, VISIBILITY_VARIABLES, VisibleGpus};
 
 /// The environment of a process: the value of a variable by its name.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -37,6 +37,20 @@ impl PlanHere {
     pub fn new(topology: &Topology, visible: VisibleGpus, ranks: usize, rules: CpuRules) -> Result<Self> {
         Ok(Self { plan: Plan::new(topology, &visible, ranks, &rules)?, visible, rules })
     }
+}
+
+/// The GPUs that this process sees by its variables, where the topology is this machine's and `CUDA_VISIBLE_DEVICES` is set.
+/// `None` for any other topology, whose GPUs these variables do not name.
+///
+/// ```
+/// let preset = nvtopo::Topology::preset("dgx-h100")?;
+/// assert_eq!(nvtopo::apply::visible_here(&preset, &|_| Some("0".to_owned())), None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn visible_here(topology: &Topology, own: Variables<'_>) -> Option<VisibleGpus> {
+    own(VISIBILITY_VARIABLES[0])?;
+    check_machine(topology, Trust::ThisMachine).ok()?;
+    Some(VisibleGpus::from_environment(topology, own))
 }
 
 /// Plans the ranks of one machine. On a topology of this machine the GPUs are those that `own` variables make visible, the ranks

@@ -102,8 +102,11 @@ pub struct Fabric {
     pub cluster: Option<String>,
     /// The number of the group in the domain whose GPUs reach each other.
     pub clique: Option<u32>,
-    /// NVML's bits of what is wrong (`NVML_GPU_FABRIC_HEALTH_MASK_…`).
+    /// NVML's bits of what is wrong (`NVML_GPU_FABRIC_HEALTH_MASK_…`); [`faults`](Self::faults) names them.
     pub health: Option<u32>,
+    /// NVML's number for the health as a whole (`NVML_GPU_FABRIC_HEALTH_SUMMARY_…`): 1 healthy, 2 unhealthy, 3 of limited
+    /// capacity.
+    pub health_summary: Option<u32>,
 }
 
 impl Fabric {

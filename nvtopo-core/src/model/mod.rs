@@ -7,6 +7,7 @@ mod builder;
 mod fragment;
 pub(crate) mod gaps;
 mod gpu;
+mod health;
 pub(crate) mod identities;
 mod link;
 mod merge;
@@ -24,6 +25,7 @@ pub(crate) mod tree;
 pub use builder::TopologyBuilder;
 pub use fragment::{Fragment, Measured, StatedPath};
 pub use gpu::{Fabric, FabricState, Gpu, GpuInstance, MigMode, MigPlacement, NvLinkFar, NvLinkPort};
+pub use health::FabricFault;
 pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
 pub use nic::{LinkLayer, Nic, PortState};
 pub use node::{

@@ -89,11 +89,13 @@ pub enum NoteKind {
     Conflict,
     /// Something was concluded, not read.
     Inferred,
+    /// NVIDIA's driver could not be asked, or does not show all GPUs: why.
+    Driver,
 }
 
 impl NoteKind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Damage, Self::Unknown, Self::Conflict, Self::Inferred];
+    pub const ALL: [Self; 5] = [Self::Damage, Self::Unknown, Self::Conflict, Self::Inferred, Self::Driver];
 
     /// The name used in documents.
     pub const fn name(self) -> &'static str {
@@ -102,6 +104,7 @@ impl NoteKind {
             Self::Unknown => "unknown",
             Self::Conflict => "conflict",
             Self::Inferred => "inferred",
+            Self::Driver => "driver",
         }
     }
 }

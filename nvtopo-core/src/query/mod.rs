@@ -3,6 +3,8 @@
 mod affinity;
 mod collective;
 mod groups;
+mod health;
 mod paths;
 
 pub use collective::{Ring, Rings};
+pub use health::GpuFault;

@@ -6,6 +6,7 @@
 mod served;
 
 use super::constraint::Constraint;
+use super::decision::Question;
 use super::needs::Supply;
 use super::objective::MapaLinks;
 use super::placement::Placement;
@@ -97,7 +98,17 @@ pub fn check(
     request: &Request,
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
-    let question = request.question(topology)?;
+    let (best, others) = request.questions(topology)?;
+    let inside = |question: &Question| {
+        let positions = |set| question.class.weights.positions(set);
+        let (free, include) = (positions(question.free), positions(question.include));
+        claim.gpus.iter().all(|gpu| free.contains(gpu)) && include.iter().all(|gpu| claim.gpus.contains(gpu))
+    };
+    // GPUs with faults may be taken where the others do not do, which nothing but a constraint can bring about.
+    let question = match others {
+        Some(others) if !inside(&best) && request.is_constrained() => others,
+        _ => best,
+    };
     let positions = |set| question.class.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;

@@ -3,6 +3,7 @@
 use super::answers::Answers;
 use super::class::Class;
 use super::criteria::Criteria;
+use super::exact::{self, Task};
 use super::mix::SizeMix;
 use super::objective::Set;
 use super::set::{self, members};
@@ -28,8 +29,10 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Chooser {
     class: Arc<Class>,
-    /// The GPUs against which nothing is known.
+    /// The GPUs that a job can use whole.
     usable: Set,
+    /// Those of them without faults, which are chosen first.
+    sound: Set,
     answers: Arc<Answers>,
     /// For each GPU those that are worth the same to everyone, where not every answer is kept.
     alike: Arc<[Set]>,
@@ -60,15 +63,26 @@ impl Chooser {
         let answers = class.answers(&criteria);
         let alike = if answers.keep_all() { Arc::default() } else { class.alike(&criteria).into() };
         let usable = set::of(set::usable(topology));
-        Ok(Self { class, usable, answers, alike, criteria: Arc::new(criteria) })
+        let sound = set::of(members(usable).filter(|gpu| topology.gpu_faults(*gpu).is_empty()));
+        Ok(Self { class, usable, sound, answers, alike, criteria: Arc::new(criteria) })
     }
 
     /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
-    /// bits, and GPUs that cannot be used, are not looked at. `None`: there are not so many, or none was asked for.
+    /// bits, and GPUs that cannot be used or are divided (MIG), are not looked at. GPUs with
+    /// [faults](Topology::gpu_faults) are chosen where the others are not enough. `None`: there are not so many, or none was
+    /// asked for.
     pub fn choose(&self, free: Set, count: usize) -> Option<Set> {
-        let free = free & self.usable;
+        let mut free = free & self.usable;
         if count == 0 || count > free.count_ones() as usize {
             return None;
+        }
+        let sound = free & self.sound;
+        if count <= sound.count_ones() as usize {
+            free = sound;
+        } else if sound != free {
+            let Criteria { objectives, mix } = &*self.criteria;
+            let task = Task { include: sound, ..Task::new(free, count, objectives, mix) };
+            return exact::solve(&self.class.weights, &task).ok().map(|solution| solution.chosen);
         }
         if let Some(alike) = self.alike.get(free.trailing_zeros() as usize)
             && free & !alike == 0

@@ -19,8 +19,8 @@ pub(super) struct Question {
     pub(super) include: Set,
     pub(super) count: usize,
     pub(super) criteria: Criteria,
-    /// The names of GPUs that nobody can use, and why.
-    pub(super) unusable: Vec<(String, String)>,
+    /// What a person should know of the GPUs that were not to choose from.
+    pub(super) remarks: Vec<String>,
 }
 
 impl Question {
@@ -51,14 +51,14 @@ pub(super) struct Decision {
 impl Decision {
     /// The answer with what belongs to the GPUs.
     pub(super) fn placement(self, topology: &Topology, service: Service<'_>) -> Result<Placement> {
-        let Question { class, free, criteria, unusable, .. } = &self.question;
+        let Question { class, free, criteria, remarks, .. } = &self.question;
         let chosen = Chosen {
             topology,
             gpus: &class.weights.positions(self.solution.chosen),
             free: &class.weights.positions(*free),
             solution: &self.solution,
             criteria,
-            unusable,
+            remarks,
         };
         let mut placement = chosen.placement(Service { supply: self.supply.as_ref(), ..service })?;
         placement.stand_on(self.preference, self.unmet);
@@ -74,17 +74,17 @@ pub(super) struct Chosen<'a> {
     pub(super) free: &'a [usize],
     pub(super) solution: &'a Solution,
     pub(super) criteria: &'a Criteria,
-    /// The names of GPUs that nobody can use, and why.
-    pub(super) unusable: &'a [(String, String)],
+    /// What a person should know of the GPUs that were not to choose from.
+    pub(super) remarks: &'a [String],
 }
 
 impl Chosen<'_> {
     /// These with what belongs to them.
     pub(super) fn placement(&self, service: Service<'_>) -> Result<Placement> {
-        let Self { topology, gpus, free, solution, criteria, unusable } = *self;
+        let Self { topology, gpus, free, solution, criteria, remarks } = *self;
         let mut placement =
             complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
-        placement.remark(unusable.iter().map(|(gpu, why)| format!("{gpu} cannot be used: {why}")));
+        placement.remark(remarks.iter().cloned());
         service.serve(topology, &mut placement, free)?;
         Ok(placement)
     }

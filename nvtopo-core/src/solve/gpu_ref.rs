@@ -139,7 +139,7 @@ impl GpuRef {
             Match::Several => Err(Error::request(format!("'{self}' names more than one GPU"))),
             Match::None | Match::Unknown => {
                 Err(Error::request(format!("there is no {self}")).help(match topology.gpus().len() {
-                    0 => "this topology has no GPU".to_owned(),
+                    0 => super::no_gpu::message(topology),
                     count => format!("this topology has {count} GPUs: {}", index_list(topology)),
                 }))
             }

@@ -22,8 +22,8 @@ pub(super) struct Large<'a> {
     criteria: Criteria,
     chosen: Vec<usize>,
     solution: Solution,
-    /// The names of GPUs that nobody can use, and why.
-    unusable: Vec<(String, String)>,
+    /// What a person should know of the GPUs that were not to choose from.
+    remarks: Vec<String>,
 }
 
 impl<'a> Large<'a> {
@@ -52,16 +52,16 @@ impl<'a> Large<'a> {
             criteria,
             chosen: Vec::new(),
             solution: Solution::default(),
-            unusable: Vec::new(),
+            remarks: Vec::new(),
         };
         let Some(answer) = own.solve(&own.uses) else { return Ok(None) };
         (own.chosen, own.solution) = answer.ok_or_else(|| Error::unsatisfiable("there is no such set"))?;
         Ok(Some(own))
     }
 
-    /// Beside GPUs that nobody can use, by name, and why.
-    pub(super) fn without(self, unusable: Vec<(String, String)>) -> Self {
-        Self { unusable, ..self }
+    /// With what a person should know of the GPUs that were not to choose from.
+    pub(super) fn remarking(self, remarks: Vec<String>) -> Self {
+        Self { remarks, ..self }
     }
 
     /// The best set and what it is worth. `None`: domains do not tell; none within: there is no set.
@@ -85,7 +85,7 @@ impl<'a> Large<'a> {
             free: &free,
             solution: &self.solution,
             criteria: &self.criteria,
-            unusable: &self.unusable,
+            remarks: &self.remarks,
         };
         chosen.placement(service)
     }

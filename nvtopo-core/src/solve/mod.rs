@@ -5,6 +5,7 @@
 
 mod answers;
 mod bounded;
+mod candidates;
 pub mod check;
 mod chooser;
 mod class;
@@ -27,6 +28,7 @@ pub mod mig;
 mod mix;
 mod needs;
 mod nics;
+mod no_gpu;
 mod node;
 pub mod objective;
 mod part;

@@ -247,7 +247,9 @@ impl<'a> Devices<'a> {
         if visible.unresolved {
             list.clear();
         } else if list.is_empty() {
-            remarks.push("no GPU is visible, so there is nothing to be near to".to_owned());
+            let none = "no GPU is visible, so there is nothing to be near to";
+            let why = topology.driver_trouble().map_or_else(String::new, |why| format!(": {why}"));
+            remarks.push(format!("{none}{why}"));
         } else if counted && list.len() > 1 {
             remarks.extend(visible.order.remark().map(str::to_owned));
             if visible.order == OrderBasis::Unknown {

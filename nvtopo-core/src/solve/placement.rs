@@ -11,7 +11,8 @@ use super::unmet::Unmet;
 use super::weights::Weight;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
-use crate::model::{Basis, Fabric, Gpu, Pair, PathType, Topology};
+use crate::model::{Basis, Gpu, Pair, PathType, Topology};
+use crate::query::GpuFault;
 use std::fmt;
 
 /// One chosen GPU with what belongs to it.
@@ -230,7 +231,8 @@ pub(super) fn complete(
     let first = (objectives[0].name(), solution.values[0]);
     let why = explain(topology, chosen, candidates, first, proof);
     let of_gpus = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
-    let of_gpus = of_gpus.flat_map(|(_, gpu)| [divided(gpu), out_of_fabric(gpu)]).flatten();
+    let of_gpus =
+        of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
     let remarks = shares.remarks.iter().cloned().chain(of_gpus).collect();
     Placement {
         topology: topology.clone(),
@@ -258,9 +260,15 @@ fn divided(gpu: &Gpu) -> Option<String> {
     is_divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
 }
 
-fn out_of_fabric(gpu: &Gpu) -> Option<String> {
-    let is_out = gpu.fabric.as_ref().and_then(Fabric::is_up) == Some(false);
-    is_out.then(|| format!("{} is not in its NVLink fabric: NVLinks and CUDA may not work", gpu.name()))
+fn faults(topology: &Topology, gpu: usize) -> Vec<String> {
+    let name = topology.device_name(gpu);
+    let told = |fault: &GpuFault| match fault {
+        GpuFault::OutOfFabric => {
+            format!("{name} is not in its NVLink fabric: NVLinks and CUDA may not work")
+        }
+        fault => format!("{name}: {fault}"),
+    };
+    topology.gpu_faults(gpu).iter().map(told).collect()
 }
 
 fn explain(

@@ -1,5 +1,6 @@
 //! What a job asks for.
 
+use super::candidates::Choice;
 use super::class::Class;
 use super::constraint::{Constraint, Limits};
 use super::cpus::{Cores, CpuLimits, Isolated};
@@ -12,9 +13,10 @@ use super::mix::SizeMix;
 use super::needs::{Allotment, Needs, Service, Shortage, Supply, Taken};
 use super::placement::Placement;
 use super::unmet::{Unmet, witness};
+use super::visible::VisibleGpus;
 use super::weights::MAX_CANDIDATES;
 use crate::cpuset::CpuSet;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 
 /// A request for GPUs.
@@ -31,10 +33,12 @@ use crate::model::Topology;
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct Request {
-    count: usize,
-    only: Option<Vec<GpuRef>>,
-    exclude: Vec<GpuRef>,
-    include: Vec<GpuRef>,
+    pub(super) count: usize,
+    pub(super) only: Option<Vec<GpuRef>>,
+    pub(super) exclude: Vec<GpuRef>,
+    pub(super) include: Vec<GpuRef>,
+    /// The GPUs that the process sees, where not all.
+    pub(super) visible: Option<VisibleGpus>,
     objectives: Option<Vec<String>>,
     mix: Option<SizeMix>,
     require: Vec<Constraint>,
@@ -42,7 +46,7 @@ pub struct Request {
     limits: CpuLimits,
     needs: Needs,
     /// The positions of GPUs that other jobs have.
-    taken: Vec<usize>,
+    pub(super) taken: Vec<usize>,
     /// What else other jobs have; `None` where nobody keeps account of it.
     used: Option<Taken>,
     /// What the chosen GPUs are to be given, where that was decided with other jobs.
@@ -55,9 +59,28 @@ impl Request {
         Self { count, ..Self::default() }
     }
 
-    /// Only these may be taken: the free ones. A GPU that cannot be used is never taken.
+    /// Only these may be taken: the free ones. A GPU that cannot be used is never taken. A GPU that is divided into
+    /// instances (MIG) is taken only where this or [`include`](Self::include) names it.
     pub fn only<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.only.get_or_insert_default().extend(gpus.into_iter().map(Into::into));
+        self
+    }
+
+    /// Only the GPUs that a process sees may be taken, unless [`only`](Self::only) names others. An error or the placement
+    /// says which are hidden. On a topology of this machine, [`visible_here`](crate::apply::visible_here) tells them.
+    ///
+    /// ```
+    /// use nvtopo::{CudaOrder, Request, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let visible = VisibleGpus::resolve(&dgx, Some("5,4"), CudaOrder::PciBusId);
+    /// let placement = Request::gpus(1).visible(&visible).solve(&dgx)?;
+    /// assert_eq!(placement.gpu_indices(), [4]);
+    /// assert_eq!(placement.remarks(), ["CUDA_VISIBLE_DEVICES hides GPU0-3,6-7"]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn visible(mut self, visible: &VisibleGpus) -> Self {
+        self.visible = Some(visible.clone());
         self
     }
 
@@ -239,6 +262,11 @@ impl Request {
         Ok((!self.needs.is_empty()).then(|| Supply::of(topology, &self.needs, &self.limits, used)))
     }
 
+    /// Whether more is asked for than a number of GPUs.
+    pub(super) fn is_constrained(&self) -> bool {
+        !self.require.is_empty() || !self.needs.is_empty()
+    }
+
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -300,10 +328,17 @@ impl Request {
         if topology.gpus().len() <= MAX_CANDIDATES || !plain {
             return Ok(None);
         }
-        let Choice { candidates, include, unusable } = self.choice(topology)?;
-        let criteria = self.criteria(topology)?;
-        let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
-        Ok(large.map(|large| large.without(unusable)))
+        let (choice, others) = self.choices(topology)?;
+        let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
+            let Choice { candidates, include, remarks, .. } = choice;
+            let criteria = self.criteria(topology)?;
+            let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
+            Ok(large.map(|large| large.remarking(remarks)))
+        };
+        match (decide(choice), others) {
+            (Err(error), Some(others)) if error.kind() == ErrorKind::Unsatisfiable => decide(others),
+            (answer, _) => answer,
+        }
     }
 
     fn criteria(&self, topology: &Topology) -> Result<Criteria> {
@@ -311,7 +346,17 @@ impl Request {
     }
 
     fn decide(&self, topology: &Topology) -> Result<Decision> {
-        let question = self.question(topology)?;
+        let (choice, others) = self.choices(topology)?;
+        match (self.decide_among(topology, choice), others) {
+            (Err(error), Some(others)) if error.kind() == ErrorKind::Unsatisfiable => {
+                self.decide_among(topology, others)
+            }
+            (answer, _) => answer,
+        }
+    }
+
+    fn decide_among(&self, topology: &Topology, choice: Choice) -> Result<Decision> {
+        let question = self.question_of(topology, choice)?;
         let supply = self.supply(topology)?;
         let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
         let mut unmet = Vec::new();
@@ -347,101 +392,19 @@ impl Request {
         }
     }
 
-    /// What is asked, as candidates of a class.
-    pub(super) fn question(&self, topology: &Topology) -> Result<Question> {
+    /// What is asked, as candidates of a class: with as few GPUs as possible that have faults, and where there is another such
+    /// question, with all of them.
+    pub(super) fn questions(&self, topology: &Topology) -> Result<(Question, Option<Question>)> {
+        let (choice, others) = self.choices(topology)?;
+        let others = others.map(|others| self.question_of(topology, others)).transpose()?;
+        Ok((self.question_of(topology, choice)?, others))
+    }
+
+    fn question_of(&self, topology: &Topology, choice: Choice) -> Result<Question> {
         let criteria = self.criteria(topology)?;
-        let Choice { candidates, include, unusable } = self.choice(topology)?;
+        let Choice { candidates, include, remarks } = choice;
         let (class, free) = Class::of_candidates(topology, &candidates)?;
         let include = class.weights.set(&include);
-        Ok(Question { class, free, include, count: self.count, criteria, unusable })
-    }
-
-    /// What there is to choose from, or why that is not enough.
-    fn choice(&self, topology: &Topology) -> Result<Choice> {
-        let resolve = |refs: &[GpuRef]| -> Result<Vec<usize>> {
-            let mut positions: Vec<usize> =
-                refs.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<_>>()?;
-            positions.sort_unstable();
-            positions.dedup();
-            Ok(positions)
-        };
-        let name = |position: usize| topology.device_name(position);
-        let only = self.only.as_deref().map(resolve).transpose()?;
-        let exclude = resolve(&self.exclude)?;
-        let include = resolve(&self.include)?;
-        let mut given = self.include.iter().chain(self.only.iter().flatten());
-        if let Some(part) = given.find(|gpu| matches!(gpu, GpuRef::Instance(_))) {
-            let gpu = name(part.resolve(topology)?);
-            return Err(Error::request(format!("{part} is a part of {gpu}, and whole GPUs are chosen"))
-                .help("bind to the instance by CUDA_VISIBLE_DEVICES instead"));
-        }
-        if let Some(both) = include.iter().find(|position| exclude.contains(position)) {
-            return Err(Error::request(format!("{} is both included and excluded", name(*both))));
-        }
-        let allowed = |position: usize| only.as_ref().is_none_or(|only| only.contains(&position));
-        if let Some(outside) = include.iter().find(|position| !allowed(**position)) {
-            let name = name(*outside);
-            return Err(Error::request(format!("{name} is included but not among the only GPUs allowed")));
-        }
-        if let Some(gpu) = include.iter().find(|position| self.taken.contains(position)) {
-            return Err(Error::unsatisfiable(format!("{} is included, but another job has it", name(*gpu))));
-        }
-        if include.len() > self.count {
-            return Err(Error::request(format!(
-                "{} GPUs are included, but only {} asked for",
-                include.len(),
-                self.count
-            )));
-        }
-        if self.count == 0 {
-            return Err(Error::request("0 GPUs were asked for").help("ask for at least 1"));
-        }
-        let mut candidates = only.unwrap_or_else(|| (0..topology.gpus().len()).collect());
-        candidates.retain(|position| !exclude.contains(position) && !self.taken.contains(position));
-        let mut unusable = Vec::new();
-        let reasons: Vec<Option<&String>> = topology.gpus().map(|gpu| gpu.unusable.as_ref()).collect();
-        candidates.retain(|position| {
-            unusable.extend(reasons[*position].map(|why| (name(*position), why.clone())));
-            reasons[*position].is_none()
-        });
-        if let Some((gpu, why)) =
-            include.iter().find_map(|position| Some((name(*position), reasons[*position]?)))
-        {
-            return Err(Error::unsatisfiable(format!("{gpu} is included, but cannot be used: {why}")));
-        }
-        let choice = Choice { candidates, include, unusable };
-        if choice.candidates.len() < self.count {
-            return Err(Error::unsatisfiable(choice.too_few(self.count, topology.gpus().len())));
-        }
-        Ok(choice)
-    }
-}
-
-/// What there is to choose from.
-struct Choice {
-    /// The positions that may be taken.
-    candidates: Vec<usize>,
-    /// Those among them that must be.
-    include: Vec<usize>,
-    /// The names of those that nobody can use, and why.
-    unusable: Vec<(String, String)>,
-}
-
-impl Choice {
-    fn too_few(&self, count: usize, total: usize) -> String {
-        let left = self.candidates.len();
-        let why = match total {
-            0 => return "this topology has no GPU".to_owned(),
-            _ if left == total => {
-                return format!("{count} GPUs were asked for, but this machine has {total}");
-            }
-            _ => format!("{count} GPUs were asked for, but only {left} of {total} are left to choose from"),
-        };
-        let unusable: Vec<String> = self.unusable.iter().map(|(gpu, why)| format!("{gpu} ({why})")).collect();
-        match unusable.len() {
-            0 => why,
-            1 => format!("{why}; 1 cannot be used: {}", unusable[0]),
-            lost => format!("{why}; {lost} cannot be used: {}", unusable.join(", ")),
-        }
+        Ok(Question { class, free, include, count: self.count, criteria, remarks })
     }
 }

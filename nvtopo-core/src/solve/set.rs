@@ -1,6 +1,6 @@
 //! Sets of GPUs as bits.
 
-use crate::model::Topology;
+use crate::model::{Gpu, Topology};
 
 /// A set of GPUs, one bit for each.
 pub type Set = u128;
@@ -26,7 +26,8 @@ pub(super) fn above(gpu: usize) -> Set {
     !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
 }
 
-/// The positions of the GPUs against which nothing is known.
+/// The positions of the GPUs that a job can use whole: that nothing keeps from use, and that are not divided (MIG).
 pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
-    topology.gpus().enumerate().filter(|(_, gpu)| gpu.unusable.is_none()).map(|(position, _)| position)
+    let usable = |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current);
+    topology.gpus().enumerate().filter(move |(_, gpu)| usable(gpu)).map(|(position, _)| position)
 }

@@ -70,7 +70,8 @@ impl VisibleGpus {
         visible
     }
 
-    /// What the variables of a process show it.
+    /// What the variables of a process show it. A value that is not UTF-8 is to be given with U+FFFD in place of what is
+    /// wrong (`to_string_lossy`): it names unknown devices.
     ///
     /// ```
     /// use nvtopo::{Topology, VisibleGpus};
@@ -181,6 +182,12 @@ impl VisibleGpus {
     fn read(&mut self, topology: &Topology, list: &str, order: CudaOrder) {
         let mut entries = list.split(',').map(str::trim).peekable();
         let kind = Kind::of(entries.peek().copied().unwrap_or_default());
+        if list.contains('\u{fffd}') {
+            self.unresolved = true;
+            return self.remarks.push(
+                "CUDA_VISIBLE_DEVICES is not valid UTF-8, so which devices it names is unknown".to_owned(),
+            );
+        }
         if list.trim().is_empty() {
             return self.remarks.push("CUDA_VISIBLE_DEVICES is empty, which hides all GPUs".to_owned());
         }

@@ -90,8 +90,6 @@ impl Live {
 pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
     match nvml::answer(driver) {
         Ok(told) => return join(kernel, told),
-        // A machine without GPUs misses no driver.
-        Err(Refusal::Absent(_)) if !kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) => {}
         Err(Refusal::Absent(why)) => without_driver(&mut kernel, &why),
         Err(Refusal::Failed(why)) => without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}")),
         Err(Refusal::NotAsked) => {}
@@ -101,7 +99,12 @@ pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
 
 fn without_driver(kernel: &mut Fragment, why: &str) {
     kernel.notes.retain(|note| note.text != gaps::NVLINKS_OF_KERNEL);
-    kernel.note(NoteKind::Unknown, format!("{why}; NVLinks are unknown"));
+    let text = if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
+        format!("{why}; NVLinks are unknown")
+    } else {
+        format!("no NVIDIA GPU is on the PCI bus, and {why}")
+    };
+    kernel.note(NoteKind::Driver, text);
 }
 
 fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
@@ -139,7 +142,7 @@ fn number(kernel: &mut Fragment, told: &Told) {
         "the driver does not show these GPUs to this process, so they were left out: {}",
         names.join(", ")
     );
-    kernel.note(NoteKind::Unknown, text);
+    kernel.note(NoteKind::Driver, text);
     kernel.remove_leaves(&hidden.into_keys().collect::<BTreeSet<_>>());
 }
 

@@ -102,6 +102,8 @@ pub(crate) struct FabricInfo {
     pub(crate) state: u32,
     /// Told by the second version of the call and later.
     pub(crate) health: Option<u32>,
+    /// Told by the third version of the call and later.
+    pub(crate) health_summary: Option<u32>,
 }
 
 /// A GPU's place in an NVLink fabric, by the latest version of the call that the library knows.
@@ -119,7 +121,7 @@ pub(crate) fn fabric(device: &Device<'_>) -> Result<FabricInfo, NvmlError> {
     // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
     nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
     let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
-    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: None })
+    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: None, health_summary: None })
 }
 
 const FABRIC_V2: u32 = version(2, size_of::<nvml::nvmlGpuFabricInfo_v2_t>());
@@ -144,7 +146,9 @@ fn fabric_by_version(device: &Device<'_>, version: u32) -> Result<FabricInfo, Nv
     // version says, and the second version is the beginning of the third.
     nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
     let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
-    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: Some(info.healthMask) })
+    // The second version leaves the summary as it was, 0: not supported.
+    let (health, health_summary) = (Some(info.healthMask), Some(info.healthSummary.into()));
+    Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health, health_summary })
 }
 
 /// The values of fields, each with its scope: the link, for those of links. The wrapper's own call knows no scope.

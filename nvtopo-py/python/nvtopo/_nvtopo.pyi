@@ -391,7 +391,8 @@ class Topology:
 
         Args:
             gpus: how many.
-            only: choose among these, the free ones. None: among all.
+            only: choose among these, the free ones. None: on a topology of this machine among those that
+                CUDA_VISIBLE_DEVICES shows, on any other among all.
             exclude: do not take these.
             include: take these in any case.
             objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
@@ -796,6 +797,14 @@ class Fabric:
     @property
     def health(self) -> int | None:
         """NVML's bits of what is wrong, or None."""
+
+    @property
+    def health_summary(self) -> int | None:
+        """NVML's number for the health as a whole: 1 healthy, 2 unhealthy, 3 of limited capacity; or None."""
+
+    @property
+    def faults(self) -> list[str]:
+        """The names of what the driver says is wrong, such as "degraded-bandwidth"."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...

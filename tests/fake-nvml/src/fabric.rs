@@ -11,6 +11,8 @@ pub(crate) struct Fabric {
     status: nvml::nvmlReturn_t,
     clique: u32,
     state: u32,
+    health: u32,
+    summary: u32,
 }
 
 /// No bandwidth is degraded, no route is being repaired or broken, no access timed out: two bits for each.
@@ -35,7 +37,9 @@ pub(crate) fn of(gpu: &Gpu, faults: &Faults) -> Option<Fabric> {
     };
     let named = rack && state == nvml::NVML_GPU_FABRIC_STATE_COMPLETED;
     let cluster = std::array::from_fn(|place| if named { 0xa0 + place as u8 } else { 0 });
-    Some(Fabric { cluster, status, clique: if named { 32_766 } else { 0 }, state })
+    let (health, summary) =
+        faults.health(gpu.index).unwrap_or((SOUND, nvml::NVML_GPU_FABRIC_HEALTH_SUMMARY_HEALTHY));
+    Some(Fabric { cluster, status, clique: if named { 32_766 } else { 0 }, state, health, summary })
 }
 
 /// # Safety
@@ -46,7 +50,7 @@ pub unsafe extern "C" fn nvmlDeviceGetGpuFabricInfo(
     to: *mut nvml::nvmlGpuFabricInfo_t,
 ) -> nvml::nvmlReturn_t {
     of_gpu("nvmlDeviceGetGpuFabricInfo", device, |_, gpu| {
-        let Some(Fabric { cluster, status, clique, state }) = gpu.fabric else { return NOT_SUPPORTED };
+        let Some(Fabric { cluster, status, clique, state, .. }) = gpu.fabric else { return NOT_SUPPORTED };
         let info =
             nvml::nvmlGpuFabricInfo_t { clusterUuid: cluster, status, cliqueId: clique, state: state as u8 };
         // SAFETY: as the caller promises.
@@ -62,13 +66,15 @@ pub unsafe extern "C" fn nvmlDeviceGetGpuFabricInfoV(
     to: *mut nvml::nvmlGpuFabricInfoV_t,
 ) -> nvml::nvmlReturn_t {
     of_gpu("nvmlDeviceGetGpuFabricInfoV", device, |machine, gpu| {
-        let Some(Fabric { cluster, status, clique, state }) = gpu.fabric else { return NOT_SUPPORTED };
+        let Some(Fabric { cluster, status, clique, state, health, summary }) = gpu.fabric else {
+            return NOT_SUPPORTED;
+        };
         if to.is_null() {
             return INVALID;
         }
         // SAFETY: every version begins with its number.
         let version = unsafe { to.cast::<u32>().read() };
-        let (state, health) = (state as u8, SOUND);
+        let state = state as u8;
         let v2 = nvml::nvmlGpuFabricInfo_v2_t {
             version,
             clusterUuid: cluster,
@@ -84,7 +90,7 @@ pub unsafe extern "C" fn nvmlDeviceGetGpuFabricInfoV(
             cliqueId: clique,
             state,
             healthMask: health,
-            healthSummary: nvml::NVML_GPU_FABRIC_HEALTH_SUMMARY_HEALTHY as u8,
+            healthSummary: summary as u8,
         };
         let third = size_of::<nvml::nvmlGpuFabricInfo_v3_t>() as u32 | 3 << 24;
         let second = size_of::<nvml::nvmlGpuFabricInfo_v2_t>() as u32 | 2 << 24;

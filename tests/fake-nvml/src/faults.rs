@@ -7,7 +7,7 @@
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
 //! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
 //! that status (4 is a setting); `fabric:in-progress`,
-//! `fabric:not-started` and `fabric:failed`; `root` is no fault: this user is an administrator.
+//! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary); `root` is no fault: this user is an administrator.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
@@ -125,6 +125,12 @@ impl Faults {
 
     pub(crate) fn fabric(&self) -> Option<&str> {
         self.of("fabric")
+    }
+
+    /// The bits of what is wrong with a GPU's place in the fabric, and the number for it as a whole.
+    pub(crate) fn health(&self, gpu: u32) -> Option<(u32, u32)> {
+        let (bits, summary) = self.of(&format!("health:{gpu}"))?.split_once(':')?;
+        Some((bits.parse().ok()?, summary.parse().ok()?))
     }
 
     pub(crate) fn root(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{JobId, Node};
 use crate::cpuset::CpuSet;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::solve::constraint::Limits;
 use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
@@ -60,7 +60,15 @@ impl Node {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn place_all(&mut self, requests: &[Request]) -> Result<Batch> {
-        let wants = self.wants(requests)?;
+        // GPUs with faults are taken where the others do not do.
+        match self.place_all_among(requests, false) {
+            Err(error) if error.kind() == ErrorKind::Unsatisfiable => self.place_all_among(requests, true),
+            placed => placed,
+        }
+    }
+
+    fn place_all_among(&mut self, requests: &[Request], faulty: bool) -> Result<Batch> {
+        let wants = self.wants(requests, faulty)?;
         // Large jobs first: they have the fewest places.
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(wants[*index].question.count));
@@ -127,7 +135,7 @@ impl Node {
         if count == 0 || count > free {
             return Ok((0, true));
         }
-        let wants = self.wants(std::slice::from_ref(request))?;
+        let wants = self.wants(std::slice::from_ref(request), true)?;
         let mut certain = self.topology.gpus().len() <= MAX_GPUS;
         // From as many as there are GPUs for down to one, all of them alike.
         for jobs in (1..=free / count).rev() {
@@ -143,11 +151,13 @@ impl Node {
         Ok((0, certain))
     }
 
-    fn wants(&self, requests: &[Request]) -> Result<Vec<Want>> {
+    /// The requests as the search sees them, those GPUs among the free ones that have faults or not.
+    fn wants(&self, requests: &[Request], faulty: bool) -> Result<Vec<Want>> {
         let taken = self.taken();
         let want = |request: &Request| {
             let request = request.clone().taken(taken.clone()).used(self.used());
-            let question = request.question(&self.topology)?;
+            let (question, others) = request.questions(&self.topology)?;
+            let question = others.filter(|_| faulty).unwrap_or(question);
             let supply = request.supply(&self.topology)?;
             let weights = &question.class.weights;
             let (whole, _) = best_rings(weights, set::all(weights.gpus()), question.count);

@@ -4,7 +4,7 @@
 use super::calls::{Missing, words};
 use super::seen::{MAX_GPUS, Seen, SeenGpu, SeenNvlinks, SeenP2p};
 use super::turns::{self, At, News, Pairs, Teller};
-use super::{Asked, Refusal, gpu, nvlinks};
+use super::{Asked, Refusal, devices, gpu, nvlinks};
 use crate::model::PathType;
 use crate::source::json::Text;
 use crate::sys::nvml as sys;
@@ -44,9 +44,18 @@ pub(super) fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
     };
     opened.map_err(|error| match error {
         NvmlError::LibloadingError(error) => {
-            Refusal::Absent(format!("the NVIDIA driver library could not be opened: {error}"))
+            Refusal::Absent(format!(
+                "the NVIDIA driver library could not be opened: {error}; install the driver, or in a container, start it \
+                 with its GPUs (docker run --gpus all)"
+            ))
         }
-        error @ NvmlError::DriverNotLoaded => Refusal::Absent(words(&error)),
+        NvmlError::DriverNotLoaded => Refusal::Absent(match devices::trouble() {
+            Some(why) => why,
+            None => "the NVIDIA driver is not loaded; load it (modprobe nvidia)".to_owned(),
+        }),
+        NvmlError::NoPermission => Refusal::Failed(
+            devices::trouble().unwrap_or_else(|| "this user may not use it (/dev/nvidia*)".to_owned()),
+        ),
         error => Refusal::Failed(words(&error)),
     })
 }

@@ -7,7 +7,7 @@ use super::troubles::names;
 use super::wires::Ends;
 use crate::cpuset::NodeSet;
 use crate::model::{
-    Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
+    FabricFault, Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
 use crate::source::nvlinks::note_down;
 use crate::units::Bandwidth;
@@ -156,6 +156,10 @@ impl<'a> Build<'a> {
         );
         for (state, text) in nodes::FABRIC_NOTES {
             tell(which(&|gpu| nodes::fabric_trouble(&gpus[gpu]) == Some(*state)), text);
+        }
+        let faults: Vec<Vec<FabricFault>> = gpus.iter().map(nodes::fabric_faults).collect();
+        for fault in faults.iter().flatten().collect::<BTreeSet<_>>() {
+            tell(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; such GPUs are chosen last"));
         }
         for (end, what) in [(End::Cpu, "a CPU"), (End::Unknown, "something that the driver does not name")] {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));

@@ -134,9 +134,9 @@ impl Caller<'_, '_> {
 
     fn fabric(&mut self) -> Option<SeenFabric> {
         let info = self.fact("nvmlDeviceGetGpuFabricInfoV", sys::fabric)?;
-        let FabricInfo { cluster, status, clique, state, health } = info;
+        let FabricInfo { cluster, status, clique, state, health, health_summary } = info;
         let cluster = (cluster != [0; 16]).then(|| uuid(cluster));
-        Some(SeenFabric { state, status, cluster, clique, health })
+        Some(SeenFabric { state, status, cluster, clique, health, health_summary })
     }
 }
 

@@ -9,6 +9,8 @@ mod calls;
 mod counters;
 #[cfg(feature = "nvml")]
 mod counts;
+#[cfg(feature = "nvml")]
+mod devices;
 #[cfg(not(feature = "nvml"))]
 mod disabled;
 #[cfg(feature = "nvml")]

@@ -6,8 +6,8 @@ use super::wires::{Kinds, far};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::ComputeCapability;
 use crate::model::{
-    Fabric, FabricState, Gpu, GpuInstance, Link, MigMode, MigPlacement, NvLinkPort, P2pStatus, PciFacts,
-    PcieSpeed, PcieTraining, Stated, rates,
+    Fabric, FabricFault, FabricState, Gpu, GpuInstance, Link, MigMode, MigPlacement, NvLinkPort, P2pStatus,
+    PciFacts, PcieSpeed, PcieTraining, Stated, rates,
 };
 use crate::units::Bandwidth;
 use std::str::FromStr;
@@ -121,6 +121,7 @@ fn fabric(own: &SeenFabric) -> Option<Fabric> {
         cluster: own.cluster.clone(),
         clique: completed.then_some(own.clique),
         health: own.health,
+        health_summary: own.health_summary.filter(|summary| *summary > 0),
     })
 }
 
@@ -146,6 +147,11 @@ pub(super) const FABRIC_NOTES: &[(FabricTrouble, &str)] = &[
     ),
     (FabricTrouble::Failed, "the NVLink fabric did not take it in, so that NVLinks cannot be used"),
 ];
+
+/// What the driver says is wrong with the GPU's place in its fabric.
+pub(super) fn fabric_faults(gpu: &SeenGpu) -> Vec<FabricFault> {
+    gpu.fabric.as_ref().and_then(fabric).map(|fabric| fabric.faults()).unwrap_or_default()
+}
 
 pub(super) fn fabric_trouble(gpu: &SeenGpu) -> Option<FabricTrouble> {
     let fabric = fabric(gpu.fabric.as_ref()?)?;

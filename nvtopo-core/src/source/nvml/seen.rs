@@ -147,6 +147,7 @@ pub(in crate::source) struct SeenFabric {
     pub(super) cluster: Option<String>,
     pub(super) clique: u32,
     pub(super) health: Option<u32>,
+    pub(super) health_summary: Option<u32>,
 }
 
 /// The NVLinks of a GPU.

@@ -151,6 +151,8 @@ facts! {
         clique = clique: u32,
         /// NVML's bits of what is wrong.
         health = health: u32,
+        /// NVML's number for the health as a whole.
+        health_summary = health_summary: u32,
     }
 }
 

@@ -86,7 +86,7 @@ words! {
 
 words! {
     /// What a note is about.
-    NoteKind { "damage" Damage, "unknown" Unknown, "conflict" Conflict, "inferred" Inferred, }
+    NoteKind { "damage" Damage, "unknown" Unknown, "conflict" Conflict, "inferred" Inferred, "driver" Driver, }
 }
 
 words! {

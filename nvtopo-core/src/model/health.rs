@@ -1,0 +1,211 @@
+//! The health of a GPU's place in its NVLink fabric, decoded from NVML's bits.
+
+use super::Fabric;
+use std::fmt;
+
+/// One thing that is wrong with a GPU's place in its NVLink fabric.
+///
+/// Source: `NVML_GPU_FABRIC_HEALTH_MASK_…` and `NVML_GPU_FABRIC_HEALTH_SUMMARY_…` in `nvml.h` (R580 and later).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FabricFault {
+    /// It carries less than it should.
+    DegradedBandwidth,
+    /// A route is being recovered.
+    RouteRecovery,
+    /// A route is broken.
+    UnhealthyRoute,
+    /// An access timed out, and the GPU is recovering from it.
+    AccessTimeoutRecovery,
+    /// The GUID of its system is wrong.
+    IncorrectSystemGuid,
+    /// The serial number of its chassis is wrong.
+    IncorrectChassisSerial,
+    /// It belongs to no partition.
+    NoPartition,
+    /// It has too few NVLinks.
+    InsufficientNvlinks,
+    /// Its firmware does not go with the fabric.
+    IncompatibleFirmware,
+    /// It is where no GPU should be.
+    InvalidLocation,
+    /// The state of the GPU is invalid.
+    InvalidGpuState,
+    /// It is configured wrongly, in a way that this version of nvtopo does not know.
+    IncorrectConfiguration,
+    /// The fabric has assigned it to no partition.
+    UnassignedPartition,
+    /// The fabric manager that runs the whole fabric is not connected.
+    DisconnectedManager,
+    /// The driver calls it limited in capacity, and does not say by what.
+    LimitedCapacity,
+    /// The driver calls it unhealthy, and does not say why.
+    Unhealthy,
+}
+
+impl FabricFault {
+    /// The word for it in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::DegradedBandwidth => "degraded-bandwidth",
+            Self::RouteRecovery => "route-recovery",
+            Self::UnhealthyRoute => "unhealthy-route",
+            Self::AccessTimeoutRecovery => "access-timeout-recovery",
+            Self::IncorrectSystemGuid => "incorrect-system-guid",
+            Self::IncorrectChassisSerial => "incorrect-chassis-serial",
+            Self::NoPartition => "no-partition",
+            Self::InsufficientNvlinks => "insufficient-nvlinks",
+            Self::IncompatibleFirmware => "incompatible-firmware",
+            Self::InvalidLocation => "invalid-location",
+            Self::InvalidGpuState => "invalid-gpu-state",
+            Self::IncorrectConfiguration => "incorrect-configuration",
+            Self::UnassignedPartition => "unassigned-partition",
+            Self::DisconnectedManager => "disconnected-manager",
+            Self::LimitedCapacity => "limited-capacity",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::DegradedBandwidth => "its bandwidth in the NVLink fabric is degraded",
+            Self::RouteRecovery => "a route of the NVLink fabric to it is being recovered",
+            Self::UnhealthyRoute => "a route of the NVLink fabric to it is unhealthy",
+            Self::AccessTimeoutRecovery => "it recovers from an access over the NVLink fabric that timed out",
+            Self::IncorrectSystemGuid => "the NVLink fabric is configured wrongly: another system GUID",
+            Self::IncorrectChassisSerial => {
+                "the NVLink fabric is configured wrongly: another serial number of the chassis"
+            }
+            Self::NoPartition => "the NVLink fabric is configured wrongly: it is in no partition",
+            Self::InsufficientNvlinks => "the NVLink fabric is configured wrongly: too few NVLinks",
+            Self::IncompatibleFirmware => {
+                "the NVLink fabric is configured wrongly: the GPU's firmware does not go with it"
+            }
+            Self::InvalidLocation => {
+                "the NVLink fabric is configured wrongly: no GPU should be in that place"
+            }
+            Self::InvalidGpuState => "the NVLink fabric is configured wrongly: the GPU's state is invalid",
+            Self::IncorrectConfiguration => {
+                "the NVLink fabric is configured wrongly, in a way that nvtopo does not know"
+            }
+            Self::UnassignedPartition => "the NVLink fabric has assigned it to no partition",
+            Self::DisconnectedManager => "the manager of the whole NVLink fabric is not connected",
+            Self::LimitedCapacity => "the driver calls its place in the NVLink fabric limited in capacity",
+            Self::Unhealthy => "the driver calls its place in the NVLink fabric unhealthy",
+        }
+    }
+}
+
+impl fmt::Display for FabricFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sentence())
+    }
+}
+
+/// What two bits say when they say yes, and when they say no; others: it is not known.
+const TRUE: u32 = 1;
+const FALSE: u32 = 2;
+
+/// The bits of `NVML_GPU_FABRIC_HEALTH_SUMMARY_…`.
+const UNHEALTHY: u32 = 2;
+const LIMITED_CAPACITY: u32 = 3;
+
+impl Fabric {
+    /// What the driver says is wrong with the GPU's place in the fabric; empty where it says nothing.
+    ///
+    /// ```
+    /// use nvtopo::model::{Fabric, FabricFault};
+    ///
+    /// let fabric = Fabric { health: Some(425), ..Fabric::default() };
+    /// assert_eq!(fabric.faults(), [FabricFault::DegradedBandwidth]);
+    /// ```
+    pub fn faults(&self) -> Vec<FabricFault> {
+        let mask = self.health.unwrap_or(0);
+        let pair = |shift: u32| mask >> shift & 0b11;
+        let bits = [
+            (pair(0) == TRUE, FabricFault::DegradedBandwidth),
+            (pair(2) == TRUE, FabricFault::RouteRecovery),
+            (pair(4) == TRUE, FabricFault::UnhealthyRoute),
+            (pair(6) == TRUE, FabricFault::AccessTimeoutRecovery),
+        ];
+        let more = [
+            (pair(12) == FALSE, FabricFault::UnassignedPartition),
+            (pair(14) == FALSE, FabricFault::DisconnectedManager),
+        ];
+        let configuration = match mask >> 8 & 0b1111 {
+            0 | 1 => None,
+            2 => Some(FabricFault::IncorrectSystemGuid),
+            3 => Some(FabricFault::IncorrectChassisSerial),
+            4 => Some(FabricFault::NoPartition),
+            5 => Some(FabricFault::InsufficientNvlinks),
+            6 => Some(FabricFault::IncompatibleFirmware),
+            7 => Some(FabricFault::InvalidLocation),
+            8 => Some(FabricFault::InvalidGpuState),
+            _ => Some(FabricFault::IncorrectConfiguration),
+        };
+        let told = |(set, fault): (bool, FabricFault)| set.then_some(fault);
+        let mut faults: Vec<FabricFault> = bits
+            .into_iter()
+            .filter_map(told)
+            .chain(configuration)
+            .chain(more.into_iter().filter_map(told))
+            .collect();
+        if faults.is_empty() {
+            faults.extend(match self.health_summary {
+                Some(UNHEALTHY) => Some(FabricFault::Unhealthy),
+                Some(LIMITED_CAPACITY) => Some(FabricFault::LimitedCapacity),
+                _ => None,
+            });
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(health: Option<u32>, health_summary: Option<u32>) -> Vec<&'static str> {
+        let fabric = Fabric { health, health_summary, ..Fabric::default() };
+        fabric.faults().into_iter().map(FabricFault::word).collect()
+    }
+
+    #[test]
+    fn bits_are_named_one_by_one() {
+        // Not supported, all well, and what is not said.
+        for sound in [0, 0b10_10_10_10, 0b0101_0001_1010_1010, 0xffff_0000] {
+            assert_eq!(words(Some(sound), None), [""; 0], "{sound:#b}");
+        }
+        assert_eq!(words(None, None), [""; 0]);
+        assert_eq!(words(Some(425), Some(3)), ["degraded-bandwidth"]);
+        assert_eq!(words(Some(0b01 << 2), None), ["route-recovery"]);
+        assert_eq!(words(Some(0b01 << 4), None), ["unhealthy-route"]);
+        assert_eq!(words(Some(0b01 << 6), None), ["access-timeout-recovery"]);
+        assert_eq!(words(Some(0b10 << 12), None), ["unassigned-partition"]);
+        assert_eq!(words(Some(0b10 << 14), None), ["disconnected-manager"]);
+        let all = [
+            "incorrect-system-guid",
+            "incorrect-chassis-serial",
+            "no-partition",
+            "insufficient-nvlinks",
+            "incompatible-firmware",
+            "invalid-location",
+            "invalid-gpu-state",
+            "incorrect-configuration",
+        ];
+        for (value, word) in (2..).zip(all) {
+            assert_eq!(words(Some(value << 8), None), [word]);
+        }
+        assert_eq!(words(Some(0b01_01_01_01), Some(2)).len(), 4);
+    }
+
+    #[test]
+    fn a_summary_counts_where_nothing_else_is_told() {
+        assert_eq!(words(Some(0b10_10_10_10), Some(2)), ["unhealthy"]);
+        assert_eq!(words(None, Some(3)), ["limited-capacity"]);
+        assert_eq!(words(Some(425), Some(2)), ["degraded-bandwidth"]);
+        for fine in [0, 1, 4, u32::MAX] {
+            assert_eq!(words(None, Some(fine)), [""; 0]);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! GPUs that work less well than their peers.
+
+use crate::model::{FabricFault, Gpu, LinkKind, NodeKind, NoteKind, Topology};
+use std::fmt;
+
+/// A reason to choose a GPU last, though a job can use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum GpuFault {
+    /// It is not in its NVLink fabric, or not yet.
+    OutOfFabric,
+    /// The driver says that something is wrong with its place in the NVLink fabric.
+    Fabric(FabricFault),
+    /// It has fewer NVLinks to the NVSwitches than others of its model.
+    FewerNvlinks {
+        /// As many as are up.
+        up: u32,
+        /// As many as others have.
+        others: u32,
+    },
+}
+
+impl GpuFault {
+    /// The word for it in documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::OutOfFabric => "out-of-fabric",
+            Self::Fabric(fault) => fault.word(),
+            Self::FewerNvlinks { .. } => "fewer-nvlinks",
+        }
+    }
+}
+
+impl fmt::Display for GpuFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfFabric => f.write_str("it is not in its NVLink fabric: NVLinks and CUDA may not work"),
+            Self::Fabric(fault) => fault.fmt(f),
+            Self::FewerNvlinks { up, others } => {
+                write!(f, "{up} of its NVLinks to the NVSwitches are up, where others have {others}")
+            }
+        }
+    }
+}
+
+impl Topology {
+    /// Why NVIDIA's driver could not be asked, or does not show all GPUs, and what to do; `None` where nothing is known of that.
+    /// On a machine where no GPU is found, this is the reason.
+    pub fn driver_trouble(&self) -> Option<String> {
+        let notes = self.notes().iter().filter(|note| note.kind == NoteKind::Driver);
+        let texts: Vec<&str> = notes.map(|note| note.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// What speaks against the GPU at a position in [`gpus`](Self::gpus), though a job can use it: such a GPU is chosen
+    /// last. Empty where nothing is known. See [`Gpu::unusable`] for what keeps all jobs from it.
+    pub fn gpu_faults(&self, position: usize) -> Vec<GpuFault> {
+        let Some(gpu) = self.gpus().nth(position) else { return Vec::new() };
+        let fabric = gpu.fabric.as_ref();
+        let out =
+            (fabric.and_then(crate::model::Fabric::is_up) == Some(false)).then_some(GpuFault::OutOfFabric);
+        let told = fabric.map(crate::model::Fabric::faults).unwrap_or_default();
+        out.into_iter()
+            .chain(told.into_iter().map(GpuFault::Fabric))
+            .chain(self.fewer_nvlinks(position, gpu))
+            .collect()
+    }
+
+    /// Counted at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design, as where only some are
+    /// bridged.
+    fn fewer_nvlinks(&self, position: usize, gpu: &Gpu) -> Option<GpuFault> {
+        let up = self.switched_links(position, gpu)?;
+        let peers =
+            self.gpus().enumerate().filter(|(_, other)| other.model == gpu.model && other.unusable.is_none());
+        let others = peers.filter_map(|(other, peer)| self.switched_links(other, peer)).max()?;
+        (up < others).then_some(GpuFault::FewerNvlinks { up, others })
+    }
+
+    /// How many NVLinks a GPU has to NVSwitches. `None`: unknown. None of them is up only where each was told to be down.
+    fn switched_links(&self, position: usize, gpu: &Gpu) -> Option<u32> {
+        let links = self.links_of(self.devices()[position]);
+        let switched = links.filter(|(far, link)| {
+            link.kind == LinkKind::NvLink && matches!(self.node(*far).kind, NodeKind::NvSwitch(_))
+        });
+        let lanes: Option<u32> = switched.map(|(_, link)| link.lanes.map(u32::from)).sum();
+        let told = !gpu.nvlinks.is_empty() && gpu.nvlinks.iter().all(|port| port.up.is_some());
+        lanes.filter(|lanes| *lanes > 0 || told)
+    }
+}
