@@ -1,7 +1,8 @@
 /*
  * Chooses GPUs for a job and prints them with the CPUs, memory and NICs beside each.
  *
- *     cc place.c -lnvtopo -o place
+ *     sh scripts/install-c.sh "$HOME/.local" && export PKG_CONFIG_PATH="$HOME/.local/lib/pkgconfig"
+ *     cc examples/c/place.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$HOME/.local/lib" -o place
  *     ./place 4                       of this machine
  *     ./place 4 preset:dgx-h100       of a product
  *     ./place 4 topo.txt              of a machine whose `nvidia-smi topo -m` is in a file

@@ -8,8 +8,6 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 const WARNINGS: [&str; 4] = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What rustc names for a static library on Linux (`--print native-static-libs`); the header tells it too.
-const STATIC_LIBS: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 const VALGRIND: [&str; 4] = [
     "--quiet",
     "--error-exitcode=99",
@@ -99,6 +97,34 @@ fn the_example_in_the_header_compiles_and_runs() {
     }
 }
 
+#[test]
+fn an_installed_library_is_found_by_its_links_wherever_it_is_staged() {
+    let stage = scratch().join("a stage");
+    let _ = std::fs::remove_dir_all(&stage);
+    passes(install().env("DESTDIR", &stage).arg("/opt/nv topo"));
+    let folder = stage.join("opt/nv topo/lib");
+    let leads_to = |name: &str| std::fs::read_link(folder.join(name)).unwrap();
+    let soname = leads_to("libnvtopo.so");
+    assert_eq!(
+        leads_to(soname.to_str().unwrap()),
+        Path::new(concat!("libnvtopo.so.", env!("CARGO_PKG_VERSION")))
+    );
+    // The name that is in the library is the one that the link has.
+    let told = passes(Command::new("readelf").arg("-d").arg(folder.join("libnvtopo.so")));
+    assert!(told.contains(&format!("soname: [{}]", soname.display())), "{told}");
+    let pc = std::fs::read_to_string(folder.join("pkgconfig/nvtopo.pc")).unwrap();
+    assert!(pc.contains("prefix=/opt/nv\\ topo\n") && !pc.contains("a stage"), "{pc}");
+    assert!(pc.contains(concat!("Version: ", env!("CARGO_PKG_VERSION"))), "{pc}");
+    // Again, over what is there.
+    passes(install().env("DESTDIR", &stage).arg("/opt/nv topo"));
+    fails(&mut install(), 2, "usage");
+    fails(
+        Command::new("sh").arg(root().join("scripts/install-c.sh")).args(["--built", "/nowhere", "/tmp/x"]),
+        2,
+        "no libnvtopo.so",
+    );
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -133,21 +159,28 @@ fn libraries() -> &'static Path {
     })
 }
 
-/// The folder with the shared library under the names that an installed one has.
-fn installed() -> PathBuf {
-    let folder = scratch().join("lib");
-    std::fs::create_dir_all(&folder).unwrap();
-    // Also where the links are there: what they point to may be of an earlier run.
-    let built = libraries().join("libnvtopo.so");
-    for name in ["libnvtopo.so", "libnvtopo.so.0"] {
-        let link = folder.join(name);
-        if !link.exists() {
-            // Another test may have been faster.
-            let _ = std::os::unix::fs::symlink(&built, &link);
-        }
-        assert!(link.exists(), "{} is missing", link.display());
-    }
-    folder
+/// Where the libraries are installed, as the README says.
+fn installed() -> &'static Path {
+    static PREFIX: OnceLock<PathBuf> = OnceLock::new();
+    PREFIX.get_or_init(|| {
+        let prefix = std::path::absolute(scratch().join("prefix")).unwrap();
+        passes(install().env_remove("DESTDIR").arg(&prefix));
+        prefix
+    })
+}
+
+fn install() -> Command {
+    let mut install = Command::new("sh");
+    install.arg(root().join("scripts/install-c.sh")).arg("--built").arg(libraries()).env_remove("LIBDIR");
+    install
+}
+
+/// Flags of the installed library, as pkg-config tells them.
+fn flags(prefix: &Path, which: &[&str]) -> Vec<String> {
+    let mut pkg_config = Command::new("pkg-config");
+    let pkg_config = pkg_config.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+    let told = passes(pkg_config.args(which).arg("nvtopo"));
+    told.split_whitespace().map(str::to_owned).collect()
 }
 
 fn compile(program: &Path, compiler: &str, link: Link) -> PathBuf {
@@ -157,15 +190,16 @@ fn compile(program: &Path, compiler: &str, link: Link) -> PathBuf {
     let binary = scratch().join(format!("{stem}-{language}-{kind}"));
     let mut command = Command::new(compiler);
     command.args([standard, "-g", "-pthread", "-x", language]).args(WARNINGS);
-    command.arg("-I").arg(root().join("include")).arg(program).args(["-x", "none", "-o"]).arg(&binary);
+    let prefix = installed();
+    command.args(flags(prefix, &["--cflags"])).arg(program).args(["-x", "none", "-o"]).arg(&binary);
     match link {
         Link::Shared => {
-            let folder = installed();
-            command.arg("-L").arg(&folder).arg("-lnvtopo");
-            command.arg(format!("-Wl,-rpath,{}", folder.display()));
+            command.args(flags(prefix, &["--libs"]));
+            command.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
         }
         Link::Static => {
-            command.arg(libraries().join("libnvtopo.a")).args(STATIC_LIBS);
+            let libs = flags(prefix, &["--static", "--libs"]).into_iter();
+            command.args(libs.map(|flag| if flag == "-lnvtopo" { "-l:libnvtopo.a".into() } else { flag }));
         }
     }
     passes(&mut command);
