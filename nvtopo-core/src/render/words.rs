@@ -234,22 +234,6 @@ pub(super) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     gpus.collect()
 }
 
-/// What was measured of how many directions between GPUs, and the figures. `None`: nothing.
-pub(super) fn measured(topology: &Topology) -> Option<String> {
-    let rates = topology.measurements().iter().map(|own| own.bandwidth);
-    let (least, most) = (rates.clone().min()?, rates.max()?);
-    let is_gpu = |id: NodeId| matches!(topology.node(id).kind, NodeKind::Gpu(_));
-    let between = topology.measurements().iter().filter(|own| is_gpu(own.from) && is_gpu(own.to)).count();
-    let others = topology.measurements().len() - between;
-    let gpus = topology.gpus().len();
-    let mut words = format!("{between} of {} directions between GPUs", gpus * gpus.saturating_sub(1));
-    if others > 0 {
-        words = format!("{words}, {others} of others");
-    }
-    let range = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    Some(format!("{words}, {range}"))
-}
-
 /// The meaning of a class of paths.
 pub(super) fn meaning(path: PathType) -> &'static str {
     match path {

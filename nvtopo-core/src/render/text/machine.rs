@@ -3,7 +3,7 @@
 use super::super::places::{Place, disks, shown};
 use super::super::words;
 use super::{Style, bold, devices, dim, lines, matrix, table};
-use crate::model::{Nvme, Topology};
+use crate::model::{NodeId, NodeKind, Nvme, Topology};
 use std::fmt::Write;
 
 pub(super) fn topology(topology: &Topology, style: Style) -> String {
@@ -25,7 +25,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
         out += &groups(topology, style);
         out += "\n";
         out += &matrix::paths(topology, style);
-        if let Some(measured) = words::measured(topology) {
+        if let Some(measured) = measured_words(topology) {
             let _ = write!(out, "\n{}  {measured}\n", bold("Measured", style));
             out += &matrix::measured(topology, style);
         }
@@ -79,4 +79,20 @@ fn groups(topology: &Topology, style: Style) -> String {
         let _ = writeln!(out, "  {}  {facts}", topology.device_name(gpu));
     }
     out
+}
+
+/// The measurements: of how many directions between GPUs, and the figures. `None`: nothing.
+fn measured_words(topology: &Topology) -> Option<String> {
+    let rates = topology.measurements().iter().map(|own| own.bandwidth);
+    let (least, most) = (rates.clone().min()?, rates.max()?);
+    let is_gpu = |id: NodeId| matches!(topology.node(id).kind, NodeKind::Gpu(_));
+    let between = topology.measurements().iter().filter(|own| is_gpu(own.from) && is_gpu(own.to)).count();
+    let others = topology.measurements().len() - between;
+    let gpus = topology.gpus().len();
+    let mut words = format!("{between} of {} directions between GPUs", gpus * gpus.saturating_sub(1));
+    if others > 0 {
+        words = format!("{words}, {others} of others");
+    }
+    let range = if least == most { most.to_string() } else { format!("{least} to {most}") };
+    Some(format!("{words}, {range}"))
 }
