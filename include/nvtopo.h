@@ -789,8 +789,8 @@ nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
                                         const char * names);
 
 /**
- * What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch" and
- * "at-least:X" (X GB/s between each two).
+ * What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
+ * "gpu-model" and "at-least:X" (X GB/s between each two).
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
  */

@@ -2,6 +2,7 @@
 
 mod choose;
 mod collective;
+mod collective_switches;
 mod cpu_policies;
 mod cpus;
 mod devices;
@@ -43,4 +44,5 @@ mod solve;
 mod svg;
 mod sysfs;
 mod unknown;
+mod unlike;
 mod visible;

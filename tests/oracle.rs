@@ -133,7 +133,7 @@ impl<'a> Oracle<'a> {
             "numa-span" => {
                 let known: BTreeSet<u32> = set.iter().filter_map(|gpu| self.machine.homes[*gpu]).collect();
                 let unknown = set.iter().filter(|gpu| self.machine.homes[**gpu].is_none()).count();
-                (1_000 - (known.len() + unknown) as u64, 0)
+                (1_000 - (known.len() + unknown) as u64, 1_000 - unknown as u64)
             }
             "nic" => self.worst_nic(set, &mut vec![0; self.machine.nics.len()]).unwrap_or_default(),
             "remainder" => {

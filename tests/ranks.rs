@@ -356,6 +356,18 @@ fn an_unknown_bandwidth_is_named_and_never_divided_by() {
     let error = job.map(&topology).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
     assert!(error.to_string().contains("between GPU1 and GPU3 is unknown"), "{error}");
+    // No more is it one where the two exchange nothing, as measured over a link that is down.
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let ids: Vec<NodeId> = (0..4).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    pairs(4).for_each(|(a, b)| fragment.link(ids[a], ids[b], rates::nvlink(2, 1)));
+    for (a, b) in [(0, 2), (2, 0)] {
+        fragment.measure(ids[a], ids[b], nvtopo::Bandwidth::ZERO);
+    }
+    let silent = TopologyBuilder::new().with(fragment).build().unwrap();
+    let error = job.map(&silent).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    assert!(error.to_string().contains("GPU0 and GPU2 exchange nothing"), "{error}");
     // Where nothing is moved, nothing needs to be known.
     let silent = ParallelJob::new().dp(4).traffic(traffic(Dimension::Dp, 0)).map(&topology).unwrap();
     assert_eq!((silent.seconds(), silent.gain(), silent.is_optimal()), (0.0, 1.0, true));

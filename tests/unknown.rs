@@ -2,9 +2,9 @@
 
 use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, PathType, PortState, Provenance, TopologyBuilder};
 use nvtopo::render::{Style, by_name};
-use nvtopo::solve::{Quantity, assign_nics};
+use nvtopo::solve::{Dimension, Quantity, Traffic, assign_nics};
 use nvtopo::source::PRESETS;
-use nvtopo::{Bandwidth, Placement, Request, Topology, fair_nics};
+use nvtopo::{Bandwidth, ParallelJob, Placement, Request, Topology, fair_nics};
 use proptest::prelude::*;
 
 const MEASURED_ONLY: &[u8] = include_bytes!("data/measured/measured-only.txt");
@@ -19,6 +19,34 @@ fn value(placement: &Placement, objective: &str) -> Option<Quantity> {
 
 fn printed(format: &str, placement: &Placement) -> String {
     by_name(format).unwrap().placement(placement, Style::default())
+}
+
+#[test]
+fn no_time_is_no_negative_zero() {
+    let topology = Topology::preset("dgx-1-v100").unwrap();
+    let moves = |dimension, bytes| Traffic { dimension, bytes };
+    let jobs = [
+        ParallelJob::new().dp(8).traffic(moves(Dimension::Dp, 0)),
+        ParallelJob::new().tp(2).dp(4).traffic(moves(Dimension::Tp, 0)).traffic(moves(Dimension::Dp, 0)),
+        ParallelJob::new()
+            .tp(2)
+            .pp(2)
+            .dp(2)
+            .traffic(moves(Dimension::Tp, 1))
+            .traffic(moves(Dimension::Pp, 0))
+            .traffic(moves(Dimension::Dp, 0)),
+    ];
+    let alone = ParallelJob::new().map_to(&topology, &[0]).unwrap();
+    for map in jobs.into_iter().map(|job| job.map(&topology).unwrap()).chain([alone]) {
+        let times = [map.seconds(), map.launcher_seconds(), map.bound_seconds()];
+        assert!(times.iter().all(|time| time.is_sign_positive()), "{times:?}");
+        for format in ["text", "json"] {
+            let answer = by_name(format).unwrap().ranks(&map, Style::default());
+            assert!(!answer.contains("-0.0") && !answer.contains("-0 "), "{answer}");
+            // A byte takes less than is shown, and that is not nothing.
+            assert!(!answer.contains(" 0.0 µs"), "{answer}");
+        }
+    }
 }
 
 #[test]

@@ -106,8 +106,8 @@ pub extern "C" fn nvtopo_request_objectives(
     change(request, |request| Ok(request.objectives(names.read("names")?.split(','))))
 }
 
-/// What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch" and
-/// "at-least:X" (X GB/s between each two).
+/// What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
+/// "gpu-model" and "at-least:X" (X GB/s between each two).
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
 #[unsafe(no_mangle)]

@@ -23,7 +23,7 @@ pub(crate) struct ChoiceArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
     /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
-    /// pcie-switch (below one), at-least:X (X GB/s between each two)
+    /// pcie-switch (below one), gpu-model (of one model), at-least:X (X GB/s between each two)
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
     pub(crate) require: Vec<Constraint>,
     /// The first of these that can be met must be met as well; the answer says why not a better one

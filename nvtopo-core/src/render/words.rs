@@ -3,8 +3,8 @@
 use super::places::{Empty, Place, disks, memory_node};
 use crate::cpuset::NodeSet;
 use crate::model::{
-    Basis, Bundle, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, NumaNode, NvlinkGroup, Origin,
-    Pair, PathType, PciFacts, PcieTraining, PortState, Rate, Topology,
+    Basis, Bundle, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, Note, NoteKind, NumaNode,
+    NvlinkGroup, Origin, Pair, PathType, PciFacts, PcieTraining, PortState, Rate, Topology,
 };
 use crate::solve::nearest_nics;
 use crate::units::Bytes;
@@ -303,12 +303,29 @@ pub(super) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, St
     models
 }
 
-/// The NVLink groups of several GPUs, and the GPUs outside of them with the reason, but for those that [`own_links`] tells of.
+/// The notes, those first that a person should act on: a driver that does not answer, damaged input and sources that disagree
+/// before what is unknown, and what was concluded last.
+pub(super) fn notes(topology: &Topology) -> Vec<&Note> {
+    let mut notes: Vec<&Note> = topology.notes().iter().collect();
+    notes.sort_by_key(|note| match note.kind {
+        NoteKind::Driver => 0,
+        NoteKind::Damage => 1,
+        NoteKind::Conflict => 2,
+        NoteKind::Unknown => 3,
+        NoteKind::Inferred => 4,
+    });
+    notes
+}
+
+/// The NVLink groups of several GPUs, and the GPUs outside of them with the reason, but for those that [`own_links`] or
+/// [`cpu_links`] tells of.
 pub(super) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
     let own = own_links(topology);
-    let told = |gpu: &usize| own.iter().any(|(gpus, _)| gpus.contains(gpu));
+    let cpus = cpu_links(topology);
+    let coherent = |gpu: &usize| topology.nvlink_known() && cpus.iter().any(|(own, _)| own == gpu);
+    let told = |gpu: &usize| coherent(gpu) || own.iter().any(|(gpus, _)| gpus.contains(gpu));
     let gpus = alone.iter().flat_map(|group| group.gpus.iter().copied());
     let gpus: Vec<usize> = gpus.filter(|gpu| !told(gpu)).collect();
     let why = if topology.nvlink_known() { "no NVLink" } else { "NVLink unknown" };

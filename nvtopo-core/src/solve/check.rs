@@ -291,6 +291,10 @@ impl Checker<'_> {
                 let path = |b: usize| self.topology.host_path(id(*a), id(b));
                 set.iter().all(|b| a == b || path(*b).is_some_and(|path| path <= PathType::Pxb))
             }),
+            Constraint::SameGpuModel => same(&|gpu| {
+                let gpu = self.topology.node(id(gpu)).kind.as_gpu();
+                gpu.and_then(|gpu| gpu.model.clone())
+            }),
             Constraint::AtLeast(least) => {
                 self.pairs(set).all(|pair| pair.rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth) >= least)
             }
@@ -306,7 +310,10 @@ impl Checker<'_> {
             "all-to-all" => bandwidth(self.topology.all_to_all_bound(set)),
             "min-pair" => pairs.min().unwrap_or_default(),
             "pair-sum" => pairs.fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1)),
-            "numa-span" => (u64::from(u32::MAX) - self.span(set), 0),
+            "numa-span" => {
+                let (nodes, unknown) = self.span(set);
+                (u64::from(u32::MAX) - nodes, u64::from(u32::MAX) - unknown)
+            }
             "nic" => self.worst_nic(set).unwrap_or_default(),
             "remainder" => self.remainder(rest),
             _ => self.mapa(set),
@@ -342,7 +349,8 @@ impl Checker<'_> {
         *known.entry(set.to_vec()).or_insert_with(compute)
     }
 
-    fn span(&self, set: &[usize]) -> u64 {
+    /// How many NUMA nodes a set lies beside, and how many of its GPUs are of an unknown one, which counts as their own.
+    fn span(&self, set: &[usize]) -> (u64, u64) {
         let mut known = BTreeSet::new();
         let mut unknown = 0;
         for gpu in set {
@@ -351,7 +359,7 @@ impl Checker<'_> {
                 _ => unknown += 1,
             }
         }
-        known.len() as u64 + unknown
+        (known.len() as u64 + unknown, unknown)
     }
 
     /// The greatest path such that every GPU has a NIC by at least that one, and no NIC more than its part of the GPUs: there is

@@ -33,15 +33,18 @@ pub enum Constraint {
     SameNumaNode,
     /// `pcie-switch`: they reach each other over PCIe without going through a host bridge.
     SamePcieSwitch,
+    /// `gpu-model`: they are of one model.
+    SameGpuModel,
     /// `at-least:X`: each two have a path of at least X GB/s.
     AtLeast(Bandwidth),
 }
 
 /// The words for those that need no number.
-const WORDS: [(&str, Constraint); 3] = [
+const WORDS: [(&str, Constraint); 4] = [
     ("nvlink-group", Constraint::SameNvlinkGroup),
     ("numa-node", Constraint::SameNumaNode),
     ("pcie-switch", Constraint::SamePcieSwitch),
+    ("gpu-model", Constraint::SameGpuModel),
 ];
 
 impl Constraint {
@@ -51,6 +54,7 @@ impl Constraint {
             Self::SameNvlinkGroup => "are of one NVLink group".to_owned(),
             Self::SameNumaNode => "are beside one NUMA node".to_owned(),
             Self::SamePcieSwitch => "are below one PCIe switch".to_owned(),
+            Self::SameGpuModel => "are of one model".to_owned(),
             Self::AtLeast(bandwidth) => format!("have at least {bandwidth} between each two"),
         }
     }
@@ -85,6 +89,13 @@ impl Constraint {
                     }
                 }
                 Some(groups)
+            }
+            Self::SameGpuModel => {
+                let mut groups: BTreeMap<Result<&str, usize>, Vec<usize>> = BTreeMap::new();
+                for (position, gpu) in topology.gpus().enumerate() {
+                    groups.entry(gpu.model.as_deref().ok_or(position)).or_default().push(position);
+                }
+                Some(groups.into_values().collect())
             }
             Self::AtLeast(_) => None,
         }

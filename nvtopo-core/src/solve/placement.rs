@@ -13,6 +13,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Gpu, Pair, PathType, Topology};
 use crate::query::GpuFault;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One chosen GPU with what belongs to it.
@@ -233,7 +234,8 @@ pub(super) fn complete(
     let of_gpus = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
     let of_gpus =
         of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
-    let remarks = shares.remarks.iter().cloned().chain(of_gpus).collect();
+    let remarks = shares.remarks.iter().cloned().chain(of_gpus).chain(several_models(topology, chosen));
+    let remarks = remarks.collect();
     Placement {
         topology: topology.clone(),
         gpus,
@@ -269,6 +271,24 @@ fn faults(topology: &Topology, gpu: usize) -> Vec<String> {
         fault => format!("{name}: {fault}"),
     };
     topology.gpu_faults(gpu).iter().map(told).collect()
+}
+
+/// The models of the chosen GPUs, where they differ.
+fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
+    let mut models: BTreeMap<&str, NodeSet> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (position, gpu) in topology.gpus().enumerate() {
+        let Some(model) = gpu.model.as_deref() else { continue };
+        *counts.entry(model).or_default() += 1;
+        if chosen.contains(&position) {
+            models.entry(model).or_default().insert(gpu.index);
+        }
+    }
+    let listed: Vec<String> =
+        models.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
+    let avoidable = counts.values().any(|count| *count >= chosen.len());
+    let advice = if avoidable { "; the constraint gpu-model keeps to one" } else { "" };
+    (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed.join(", ")))
 }
 
 fn explain(

@@ -15,6 +15,8 @@ pub(super) struct Surroundings {
     nodes: Vec<u64>,
     /// The nodes that several candidates have.
     shared: Vec<u64>,
+    /// The candidates whose nodes nobody states.
+    unknown: Set,
     nics: usize,
     /// The weight from each candidate to each NIC, row by row.
     to_nics: Vec<Weight>,
@@ -31,11 +33,16 @@ impl Surroundings {
             let next = numbers.len();
             *numbers.entry(key).or_insert(next)
         };
+        let mut unknown: Set = 0;
         let lists: Vec<Vec<usize>> = gpus
             .iter()
-            .map(|&gpu| match topology.local_nodes(topology.devices()[gpu]).known() {
+            .enumerate()
+            .map(|(candidate, &gpu)| match topology.local_nodes(topology.devices()[gpu]).known() {
                 Some(nodes) if !nodes.is_empty() => nodes.iter().map(|node| number(Ok(node))).collect(),
-                _ => vec![number(Err(gpu))],
+                _ => {
+                    unknown |= 1 << candidate;
+                    vec![number(Err(gpu))]
+                }
             })
             .collect();
         let words = numbers.len().div_ceil(64);
@@ -58,13 +65,18 @@ impl Surroundings {
             gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, nodes, shared, nics: nics.len(), to_nics, nearest, per_nic }
+        Self { words, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
     }
 
     /// How many NUMA nodes the members of a set are beside, together.
     pub(super) fn span(&self, set: Set) -> u32 {
         let word = |word: usize| members(set).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
         (0..self.words).map(|index| word(index).count_ones()).sum()
+    }
+
+    /// The candidates whose nodes nobody states.
+    pub(super) fn unknown(&self) -> Set {
+        self.unknown
     }
 
     /// The members of a set that lie beside no other nodes than those of another set.
@@ -79,12 +91,13 @@ impl Surroundings {
     }
 
     /// Whether exchanging two candidates changes the span of no set: they lie beside the same nodes, or beside as many that
-    /// are theirs alone.
+    /// are theirs alone, and the nodes of both are known, or of neither.
     pub(super) fn twins(&self, a: usize, b: usize) -> bool {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
-        shared(a).eq(shared(b)) && alone(a) == alone(b)
+        let unknown = |gpu: usize| self.unknown >> gpu & 1;
+        unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 
     /// The weights of one candidate to the NICs.

@@ -397,8 +397,8 @@ class Topology:
             include: take these in any case.
             objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
                 "numa-span", "nic", "remainder", "mapa". What they leave open the defaults decide.
-            require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "at-least:50"
-                (GB/s between each two).
+            require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "gpu-model",
+                "at-least:50" (GB/s between each two).
             prefer: the first of these that can be met must be met as well; the placement says why not a better one.
             mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
                 all sizes alike.

@@ -18,7 +18,7 @@ use facts::Conflicts;
 use std::collections::BTreeSet;
 
 /// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is, but
-/// for the rates that the ports of its own GPUs tell. The base is the one of the best provenance, the earlier where two
+/// for the rates that the ports of its own GPUs tell, and for identities that two devices have. The base is the one of the best provenance, the earlier where two
 /// are equal.
 pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     fragments.sort_by_key(|fragment| fragment.nodes[0].provenance);
@@ -29,6 +29,9 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     if fragments.len() == 0 {
         ports::rate(&mut base);
         measured::hold_against_links(&mut base);
+        let mut conflicts = Conflicts::default();
+        identities::keep_apart(&mut base, &mut conflicts);
+        conflicts.write(&mut base);
         return Ok(base);
     }
     let mut conflicts = Conflicts::default();

@@ -57,17 +57,18 @@ impl Topology {
         if let [a, b] = set[..] {
             return (over_pair(self, a, b), 0);
         }
-        let (rings, effort) = match Fabric::of(self, &set) {
-            Some(fabric) => over_nvlink(&fabric, &set),
-            None => (None, 0),
-        };
-        match rings {
-            None => {
-                let (rings, more) = over_all(self, &set);
-                (rings, effort + more)
-            }
-            found => (found, effort),
+        let fabric = Fabric::of(self, &set);
+        let (rings, effort) = fabric.as_ref().map_or((None, 0), |fabric| over_nvlink(fabric, &set));
+        if rings.is_some() {
+            return (rings, effort);
         }
+        let (mut rings, more) = over_all(self, &set);
+        // Rings over links and switches in turn are not packed: there may be several.
+        let mixed = fabric.filter(|fabric| fabric.unit > 0 && !fabric.planes.is_empty());
+        if let Some((rings, fabric)) = rings.as_mut().zip(mixed) {
+            rings.bound = rings.bound.max(Bandwidth::from_mb_per_s(cuts::least(&fabric)));
+        }
+        (rings, effort + more)
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn machine(topology: &Topology) -> String {
 }
 
 fn notes(topology: &Topology) -> Option<Drawing> {
-    let lines = topology.notes().iter().map(|note| {
+    let lines = words::notes(topology).into_iter().map(|note| {
         let note = note.to_string();
         Drawing::line(&cut(&note, SMALL, WIDTH), SMALL, false, FAINT).saying(&note)
     });

@@ -46,7 +46,7 @@ fn field(topology: &Topology, names: &[String], columns: Range<usize>, most: u16
     let words = columns.len().max(rows) <= WORDS;
     let left = names[..rows].iter().map(|name| 1.1 * text_width(name, SMALL)).fold(0.0, f64::max) + 8.0;
     let (width, height) = if words {
-        let own = names[columns.clone()].iter().map(|name| text_width(name, SMALL) + 6.0);
+        let own = names[columns.clone()].iter().map(|name| text_width(name, SMALL) + 10.0);
         (own.fold(FIELD.0, f64::max).min((WIDTH - left) / columns.len() as f64), FIELD.1)
     } else {
         (SMALL_FIELD, SMALL_FIELD)

@@ -50,8 +50,10 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
         }
         Proof::Bound { steps } => format!("not proven optimal: the search was stopped after {steps} steps"),
     };
+    // What a person should act on stands before how it is known.
+    out += &remarks(placement.remarks(), style);
     let _ = writeln!(out, "{}", dim(&proof, style));
-    out + &remarks(placement.remarks(), style)
+    out
 }
 
 /// The value by an objective. One GPU exchanges nothing.
@@ -152,7 +154,7 @@ pub(super) fn plan(plan: &Plan, style: Style) -> String {
         ]);
     }
     let policy = dim(&format!("by the policy {}: {}", plan.policy(), plan.policy().summary()), style);
-    lines(table) + &policy + "\n" + &remarks(plan.remarks(), style)
+    lines(table) + &remarks(plan.remarks(), style) + &policy + "\n"
 }
 
 pub(super) fn presets(style: Style) -> String {

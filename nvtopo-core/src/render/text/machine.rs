@@ -32,7 +32,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
     }
     if !topology.notes().is_empty() && !style.quiet {
         out += "\n";
-        for note in topology.notes() {
+        for note in words::notes(topology) {
             let _ = writeln!(out, "{}", dim(&format!("note · {note}"), style));
         }
     }

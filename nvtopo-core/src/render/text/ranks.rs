@@ -75,7 +75,8 @@ fn seconds(seconds: f64) -> String {
         _ if seconds <= 0.0 => "0 s".to_owned(),
         _ if seconds >= 1.0 => format!("{seconds:.3} s"),
         _ if seconds >= 1e-3 => format!("{:.1} ms", seconds * 1e3),
-        _ => format!("{:.1} µs", seconds * 1e6),
+        _ if seconds >= 5e-8 => format!("{:.1} µs", seconds * 1e6),
+        _ => "less than 0.1 µs".to_owned(),
     }
 }
 

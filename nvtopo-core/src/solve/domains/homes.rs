@@ -18,7 +18,7 @@ pub(super) struct Homes {
     gpus: Vec<Set>,
     /// How many GPUs the largest has.
     most: usize,
-    /// How many NUMA nodes each is.
+    /// The cost of the NUMA nodes of each.
     span: i64,
     /// What a pair is worth.
     pair: Weight,

@@ -20,7 +20,7 @@ pub(super) struct TooMany;
 /// What adds up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Additive {
-    /// NUMA nodes, counted down.
+    /// The cost of NUMA nodes, counted down.
     Span,
     /// The weights of pairs.
     Pairs,
@@ -135,8 +135,8 @@ impl<'a> Table<'a> {
         Ok(found)
     }
 
-    /// The largest domains of at least a weight, which hold every set of at least that, each with the NUMA nodes that larger
-    /// ones count.
+    /// The largest domains of at least a weight, which hold every set of at least that, each with the cost of the NUMA nodes
+    /// that larger ones count.
     fn tops(&self, weight: Weight) -> Vec<(usize, i64)> {
         let mut tops = Vec::new();
         let mut open = vec![(self.tree.domains.len() - 1, 0)];

@@ -15,7 +15,7 @@ struct Plan {
     racks: Vec<Vec<usize>>,
     /// What NVLink joins: nothing, hosts, racks, or all.
     fabric: usize,
-    /// What is one NUMA node: nobody knows, a host, a rack, or all.
+    /// What is one NUMA node: nobody knows, a host, a rack, or all; or each host, and of odd ones nobody knows.
     home: usize,
     /// Whether each host has NICs of its own, as many as GPUs, and by which path those of odd hosts are reached.
     nics: Option<PathType>,
@@ -31,7 +31,8 @@ impl Plan {
             for count in hosts {
                 for _ in 0..*count {
                     let index = gpus.len() as u32;
-                    let home = [None, Some(host), Some(rack), Some(0)][self.home];
+                    let known = (host % 2 == 0).then_some(host);
+                    let home = [None, Some(host), Some(rack), Some(0), known][self.home];
                     let nodes = home
                         .map_or(Stated::Unstated, |home| Stated::Known([home as u32].into_iter().collect()));
                     let gpu = Gpu { index, nodes, ..Gpu::default() };
@@ -84,7 +85,7 @@ impl Plan {
 fn plan() -> impl Strategy<Value = Plan> {
     let racks = prop::collection::vec(prop::collection::vec(1usize..=3, 1..=3), 1..=3);
     let nics = prop::option::of(prop::sample::select(vec![PathType::Pix, PathType::Pxb, PathType::Node]));
-    let plan = (racks, 0usize..4, 0usize..4, nics);
+    let plan = (racks, 0usize..4, 0usize..5, nics);
     plan.prop_map(|(racks, fabric, home, nics)| Plan { racks, fabric, home, nics })
         .prop_filter("few GPUs", |plan| plan.racks.iter().flatten().sum::<usize>() <= 10)
 }
@@ -165,8 +166,9 @@ proptest! {
         also in any::<Set>(),
         often in 0u64..3,
         count in 1usize..=20,
+        home in 0usize..=1,
     ) {
-        let plan = Plan { racks: vec![sizes], fabric: 3, home: 1, nics: None };
+        let plan = Plan { racks: vec![sizes], fabric: 3, home, nics: None };
         let topology = plan.topology();
         let gpus = topology.gpus().len();
         let domains = Domains::of(&topology).unwrap();

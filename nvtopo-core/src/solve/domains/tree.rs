@@ -3,7 +3,7 @@
 use super::Use;
 use crate::model::{NodeId, Topology};
 use crate::solve::nics::{bottleneck, gpus_per_nic, to_nics, usable_nics};
-use crate::solve::objective::REMAINDER_ONE;
+use crate::solve::objective::{REMAINDER_ONE, numa_cost};
 use crate::solve::weights::{Weight, of_pair};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(super) struct Domain {
     pub(super) weight: Weight,
     /// The place of the weight among the levels.
     pub(super) level: usize,
-    /// The NUMA nodes that a set with one of its GPUs lies beside, as far as the parts do not count them.
+    /// The cost of the NUMA nodes that a set with one of its GPUs lies beside, as far as the parts do not count them.
     pub(super) span: i64,
     /// The parts, each before this in the list of domains, by their first GPUs.
     pub(super) parts: Vec<usize>,
@@ -149,7 +149,7 @@ fn is_switched(topology: &Topology) -> bool {
     })
 }
 
-/// The NUMA nodes of each GPU, numbered, and how many nodes each number stands for. `None` where some overlap.
+/// The NUMA nodes of each GPU, numbered, and the cost of the nodes that each number stands for. `None` where some overlap.
 fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
     let mut numbers: BTreeMap<Result<Vec<u32>, usize>, usize> = BTreeMap::new();
     let mut costs = Vec::new();
@@ -160,7 +160,7 @@ fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
             Some(nodes) if !nodes.is_empty() => Ok(nodes.iter().collect()),
             _ => Err(gpu),
         };
-        let cost = key.as_ref().map_or(1, Vec::len);
+        let cost = key.as_ref().map_or(numa_cost(1, 1), |nodes: &Vec<u32>| numa_cost(nodes.len() as u64, 0));
         let nodes = key.clone().unwrap_or_default();
         let number = *numbers.entry(key).or_insert_with(|| {
             costs.push(i64::try_from(cost).unwrap_or(i64::MAX));
@@ -195,7 +195,7 @@ struct Growth<'a> {
     topology: &'a Topology,
     nics: Vec<Weight>,
     homes: Vec<usize>,
-    /// By home: how many NUMA nodes it is, and how many GPUs have it.
+    /// By home: the cost of its NUMA nodes, and how many GPUs have it.
     costs: Vec<i64>,
     sizes: Vec<usize>,
     domains: Vec<(Domain, Option<usize>)>,

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::model::{Pair, Topology};
 use crate::units::Bandwidth;
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
-pub(super) use numa_span::worth as numa_worth;
+pub(super) use numa_span::{cost as numa_cost, worth as numa_worth};
 pub(super) use remainder::{ONE as REMAINDER_ONE, all_found, best_rings, part, share};
 
 /// What the search knows of all sets that extend the chosen ones.

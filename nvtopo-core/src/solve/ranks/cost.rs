@@ -253,13 +253,32 @@ fn one_after_another(problem: &Problem<'_>, slots: &[usize]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Fragment, Gpu, NodeId, NodeKind, NvSwitch, Provenance, TopologyBuilder, rates};
     use crate::source::PRESETS;
+
+    /// Eight GPUs with as many ports to one NVSwitch, of which some pairs were measured, below and above what the ports should
+    /// carry.
+    fn measured_switch(most: u64) -> Topology {
+        let mut fragment = Fragment::new(Provenance::Preset);
+        let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+        let gpus: Vec<NodeId> = (0..8).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+        let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+        for id in &gpus {
+            fragment.link(*id, switch, rates::nvlink(2, 4));
+        }
+        for (a, b) in (0..8).flat_map(|a| (0..8).map(move |b| (a, b))).filter(|(a, b)| a != b) {
+            let rate = 20 + (a * b) as u64 * 7 % most;
+            fragment.measure(gpus[a], gpus[b], crate::Bandwidth::from_mb_per_s(rate * 1000));
+        }
+        TopologyBuilder::new().with(fragment).build().unwrap()
+    }
 
     /// Every set of every preset, for each pattern, is no faster than the floor of a job with only such groups allows.
     #[test]
     fn no_group_beats_what_its_gpus_can_do() {
-        for preset in PRESETS {
-            let topology = Topology::preset(preset.name).unwrap();
+        let presets = PRESETS.iter().map(|preset| (preset.name, Topology::preset(preset.name).unwrap()));
+        let measured = [("measured", measured_switch(80)), ("measured above", measured_switch(150))];
+        for (name, topology) in presets.chain(measured) {
             let count = topology.gpus().len().min(8);
             let gpus: Vec<usize> = (0..count).collect();
             for size in (2..=count).filter(|size| count.is_multiple_of(*size)) {
@@ -279,7 +298,7 @@ mod tests {
                             with.map(|set| costs.seconds(0, set)).fold(f64::INFINITY, f64::min)
                         })
                         .fold(0.0, f64::max);
-                    assert!(floor <= least, "{} {pattern:?} {size}: {floor} > {least}", preset.name);
+                    assert!(floor <= least, "{name} {pattern:?} {size}: {floor} > {least}");
                 }
             }
         }
