@@ -1233,11 +1233,30 @@ nvtopo_status nvtopo_rules_isolated(nvtopo_rules *rules,
                                     const char * isolated);
 
 /**
+ * So many GPUs for each rank of a plan; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is called,
+ * each rank has one, which ranks share where they are more than the GPUs.
+ */
+nvtopo_status nvtopo_rules_gpus_per_rank(nvtopo_rules *rules,
+                                         size_t count);
+
+/**
  * Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
  * priority cores.
  */
 nvtopo_status nvtopo_rules_cores(nvtopo_rules *rules,
                                  const char * cores);
+
+/**
+ * How ranks follow each other: neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
+ * ranks with several GPUs by "block", ranks that share GPUs by "cyclic".
+ */
+nvtopo_status nvtopo_rules_distribution(nvtopo_rules *rules,
+                                        const char * distribution);
+
+/**
+ * So many cores of those that a rank of a plan would get; the rest stays free. 0: all.
+ */
+nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules, size_t count);
 
 /**
  * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
@@ -1327,13 +1346,14 @@ nvtopo_status nvtopo_visible_remark(const nvtopo_visible *visible, size_t i, con
 
 /**
  * Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
- * visible GPU. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
+ * visible GPU, or for as many as the rules give each. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
  * says; where there are more ranks than GPUs, they begin again at the first.
  *
  * Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
  * rules does not either.
  *
- * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number.
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number, with
+ * `NVTOPO_STATUS_UNSATISFIABLE` where the rules ask for more GPUs or cores for each rank than there are.
  */
 nvtopo_status nvtopo_topology_plan(const nvtopo_topology *topology,
                                    size_t ranks,
@@ -1380,11 +1400,24 @@ nvtopo_status nvtopo_plan_mems(const nvtopo_plan *plan,
                                const char **list);
 
 /**
- * The name of the NIC that a rank should use; NULL where no NIC is known. The text belongs to the plan.
+ * The name of the NIC that a rank should use; of several, the first. NULL where no NIC is known. The text belongs to the plan.
  */
 nvtopo_status nvtopo_plan_nic(const nvtopo_plan *plan,
                               size_t rank,
                               const char **name);
+
+/**
+ * How many NICs a rank should use: one for each of its GPUs, as far as known.
+ */
+nvtopo_status nvtopo_plan_nic_count(const nvtopo_plan *plan, size_t rank, size_t *count);
+
+/**
+ * The name of NIC number `i`, from 0 on, of a rank. The text belongs to the plan.
+ */
+nvtopo_status nvtopo_plan_nic_name(const nvtopo_plan *plan,
+                                   size_t rank,
+                                   size_t i,
+                                   const char **name);
 
 /**
  * How many remarks there are: what a person should know.

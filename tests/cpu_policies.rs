@@ -35,7 +35,8 @@ proptest! {
         let topology = made.topology();
         let allowed = topology.cpus().difference(&forbidden.into_iter().collect());
         prop_assume!(!allowed.is_empty());
-        let rules = CpuRules { policy, smt, limits: CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() } };
+        let limits = CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() };
+        let rules = CpuRules { policy, smt, limits, ..CpuRules::default() };
         let shares = share_cpus_by(&topology, &rules);
         let mut cores = usable_cores(&made, &allowed);
         if smt == Smt::One {

@@ -186,3 +186,23 @@ fn cores_that_the_kernel_does_not_tell_of_are_noted() {
         "{notes:?}"
     );
 }
+
+#[test]
+fn ranks_without_gpus_get_as_many_cores_of_each_class_and_hear_of_isolated_ones() {
+    let alone = |topology: &Topology, ranks, isolated: &str| {
+        let layout = nvtopo::RankLayout { gpus: Some(0), ..nvtopo::RankLayout::default() };
+        let rules = CpuRules { layout, ..rules(&[("isolated", isolated)]) };
+        let plan = Plan::new(topology, &VisibleGpus::default(), ranks, &rules).unwrap();
+        (plan.parts().iter().map(|part| part.cpus.to_string()).collect::<Vec<_>>(), plan.remarks().join("\n"))
+    };
+    let (cpus, remarks) = alone(&machine("hybrid2.tar.gz"), 3, "avoid");
+    assert_eq!(cpus, ["0-3,16-20", "4-7,21-25", "8-11,26-30"]);
+    assert!(remarks.contains("rank 0, rank 1, rank 2 have 2 performance and 5 efficiency cores each"));
+    let isolated = machine("isol1.tar.gz");
+    let (cpus, remarks) = alone(&isolated, 2, "avoid");
+    let kept = &isolated.machine().isolated_cpus;
+    let used: Vec<nvtopo::CpuSet> = cpus.iter().map(|cpus| cpus.parse().unwrap()).collect();
+    assert!(used.iter().all(|cpus| cpus.is_disjoint(kept)), "{cpus:?}");
+    assert!(remarks.contains(&format!("CPUs {kept} are left out because they are isolated")), "{remarks}");
+    assert!(!alone(&isolated, 2, "use").1.contains("left out"));
+}

@@ -16,6 +16,7 @@ mod hwloc;
 mod hwloc_xml;
 mod json;
 mod launch_formats;
+mod layout;
 mod linked_pairs;
 mod made_machine;
 mod made_trees;

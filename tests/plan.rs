@@ -96,7 +96,8 @@ proptest! {
         let topology = made.topology();
         let allowed = topology.cpus().difference(&forbidden.into_iter().collect());
         prop_assume!(!allowed.is_empty() && !made.homes().is_empty());
-        let rules = CpuRules { policy, smt, limits: CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() } };
+        let limits = CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() };
+        let rules = CpuRules { policy, smt, limits, ..CpuRules::default() };
         let mut cores: Vec<CpuSet> = (0..made.cores.len())
             .flat_map(|node| made.cores_of(node))
             .map(|core| core.intersection(&allowed))

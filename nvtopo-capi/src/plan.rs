@@ -44,17 +44,18 @@ struct Rank {
     gpus: Vec<u32>,
     cpus: nvtopo_cpuset,
     mems: CString,
-    nic: Option<CString>,
+    nics: Vec<CString>,
 }
 
 /// Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
-/// visible GPU. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
+/// visible GPU, or for as many as the rules give each. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
 /// says; where there are more ranks than GPUs, they begin again at the first.
 ///
 /// Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
 /// rules does not either.
 ///
-/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number.
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number, with
+/// `NVTOPO_STATUS_UNSATISFIABLE` where the rules ask for more GPUs or cores for each rank than there are.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_plan(
     topology: Option<&nvtopo_topology>,
@@ -137,7 +138,7 @@ pub extern "C" fn nvtopo_plan_mems(
     answer(list, "list", || Ok(planned(plan, rank)?.mems.as_ptr()))
 }
 
-/// The name of the NIC that a rank should use; NULL where no NIC is known. The text belongs to the plan.
+/// The name of the NIC that a rank should use; of several, the first. NULL where no NIC is known. The text belongs to the plan.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_nic(
     plan: Option<&nvtopo_plan>,
@@ -145,8 +146,29 @@ pub extern "C" fn nvtopo_plan_nic(
     name: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
     answer(name, "name", || {
-        Ok(planned(plan, rank)?.nic.as_ref().map_or(std::ptr::null(), |nic| nic.as_ptr()))
+        Ok(planned(plan, rank)?.nics.first().map_or(std::ptr::null(), |nic| nic.as_ptr()))
     })
+}
+
+/// How many NICs a rank should use: one for each of its GPUs, as far as known.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_nic_count(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(planned(plan, rank)?.nics.len()))
+}
+
+/// The name of NIC number `i`, from 0 on, of a rank. The text belongs to the plan.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_nic_name(
+    plan: Option<&nvtopo_plan>,
+    rank: usize,
+    i: usize,
+    name: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(name, "name", || Ok(element(&planned(plan, rank)?.nics, i, "NIC")?.as_ptr()))
 }
 
 /// How many remarks there are: what a person should know.
@@ -207,7 +229,7 @@ impl nvtopo_plan {
             gpus: part.gpus.iter().filter_map(|position| indices.get(*position).copied()).collect(),
             cpus: part.cpus.clone().into(),
             mems: c_text(&part.mems),
-            nic: part.nics.first().map(|nic| c_text(topology.device_name(*nic))),
+            nics: part.nics.iter().map(|nic| c_text(topology.device_name(*nic))).collect(),
         };
         Self {
             ranks: plan.parts().iter().map(rank).collect(),

@@ -57,12 +57,50 @@ pub extern "C" fn nvtopo_rules_isolated(rules: Option<&mut nvtopo_rules>, isolat
     })
 }
 
+/// So many GPUs for each rank of a plan; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is called,
+/// each rank has one, which ranks share where they are more than the GPUs.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_gpus_per_rank(
+    rules: Option<&mut nvtopo_rules>,
+    count: usize,
+) -> nvtopo_status {
+    change(rules, |rules| {
+        rules.rules.layout.gpus = Some(count);
+        Ok(())
+    })
+}
+
 /// Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
 /// priority cores.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_cores(rules: Option<&mut nvtopo_rules>, cores: Text) -> nvtopo_status {
     change(rules, |rules| {
         rules.rules.limits.cores = cores.read("cores")?.parse()?;
+        Ok(())
+    })
+}
+
+/// How ranks follow each other: neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
+/// ranks with several GPUs by "block", ranks that share GPUs by "cyclic".
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_distribution(
+    rules: Option<&mut nvtopo_rules>,
+    distribution: Text,
+) -> nvtopo_status {
+    change(rules, |rules| {
+        rules.rules.layout.distribution = Some(distribution.read("distribution")?.parse()?);
+        Ok(())
+    })
+}
+
+/// So many cores of those that a rank of a plan would get; the rest stays free. 0: all.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_cores_per_rank(
+    rules: Option<&mut nvtopo_rules>,
+    count: usize,
+) -> nvtopo_status {
+    change(rules, |rules| {
+        rules.rules.layout.cores = (count > 0).then_some(count);
         Ok(())
     })
 }

@@ -218,6 +218,14 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
             let first = nvtopo::apply::current_cpus().unwrap().iter().next().unwrap();
             trial.value = value(&if binds { first.to_string() } else { "0-1".to_owned() });
         }
+        // One of the two GPUs that a process without a rank sees; more than two ranks of a job can have.
+        "gpus-per-rank" => trial.value = value(if command == "exec" { "1" } else { "2" }),
+        "distribution" if command == "plan" => {
+            trial.base.extend(words("--gpus-per-rank 2"));
+            trial.value = value("cyclic");
+        }
+        "distribution" => trial.value = value("sideways"),
+        "cores-per-rank" => trial.value = value(if binds { "1000" } else { "2" }),
         "reserve-nic-cores" if binds => trial.value = value("many"),
         "reserve-nic-cores" => trial.value = value("1"),
         "memory" if command == "plan" => {

@@ -9,7 +9,7 @@ use crate::{call, indices_of, pre, variables};
 use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, by_name, launch_format};
 use nvtopo::solve::{CPU_POLICIES, OrderBasis, VisibleDevice};
-use nvtopo::{CpuLimits, CpuRules, Topology, VisibleGpus};
+use nvtopo::{CpuLimits, CpuRules, RankLayout, Topology, VisibleGpus};
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
@@ -155,6 +155,9 @@ struct Recipe {
     reserved: CpuSet,
     isolated: String,
     cores: String,
+    gpus_per_rank: Option<usize>,
+    distribution: Option<String>,
+    cores_per_rank: Option<usize>,
     gpus: Vec<Vec<usize>>,
     cpus: Vec<CpuSet>,
 }
@@ -171,6 +174,9 @@ crate::pickle::plain!(Recipe {
     reserved,
     isolated,
     cores,
+    gpus_per_rank,
+    distribution,
+    cores_per_rank,
     gpus,
     cpus
 });
@@ -194,6 +200,9 @@ impl Recipe {
             reserved: CpuSet(rules.limits.reserved.clone()),
             isolated: rules.limits.isolated.to_string(),
             cores: rules.limits.cores.to_string(),
+            gpus_per_rank: rules.layout.gpus,
+            distribution: rules.layout.distribution.map(|distribution| distribution.to_string()),
+            cores_per_rank: rules.layout.cores,
             gpus: plan.parts().iter().map(|part| part.gpus.clone()).collect(),
             cpus: plan.parts().iter().map(|part| CpuSet(part.cpus.clone())).collect(),
         }
@@ -235,7 +244,13 @@ impl Field for Plan {
             isolated: word(py, &recipe.isolated)?,
             cores: word(py, &recipe.cores)?,
         };
-        let rules = CpuRules { policy: word(py, &recipe.policy)?, smt: word(py, &recipe.smt)?, limits };
+        let layout = RankLayout {
+            gpus: recipe.gpus_per_rank,
+            distribution: recipe.distribution.as_deref().map(|name| word(py, name)).transpose()?,
+            cores: recipe.cores_per_rank,
+        };
+        let rules =
+            CpuRules { policy: word(py, &recipe.policy)?, smt: word(py, &recipe.smt)?, limits, layout };
         let visible = recipe.visible()?;
         let again = PlanHere::new(&recipe.topology, visible, recipe.gpus.len(), rules);
         let same = |again: &PlanHere| {
@@ -265,7 +280,7 @@ impl Part {
     }
 
     #[getter]
-    /// The index of its GPU, or None where it has none.
+    /// The index of its GPU, of several the first, or None where it has none.
     fn gpu(&self) -> Option<u32> {
         self.gpus().first().copied()
     }
@@ -283,7 +298,7 @@ impl Part {
     }
 
     #[getter]
-    /// Its CPUs; empty where it has no GPU, for then nothing is known of where to run.
+    /// Its CPUs; empty where it sees no GPU, for then nothing is known of where to run.
     fn cpus(&self) -> CpuSet {
         CpuSet(self.own.cpus.clone())
     }
@@ -307,7 +322,7 @@ impl Part {
     }
 
     #[getter]
-    /// The name of the NIC to use, or None where none is known.
+    /// The name of the NIC to use, of several the first, or None where none is known.
     fn nic(&self) -> Option<String> {
         self.nics().into_iter().next()
     }

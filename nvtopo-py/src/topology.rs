@@ -347,6 +347,11 @@ impl Topology {
     ///     scope: on a topology of this machine, what allowed_cpus=None means: the "affinity" of the calling thread, or
     ///         all that the kernel would let it have ("cpuset"). Under a launcher that binds each rank by itself, only
     ///         "cpuset" gives all ranks the same plan.
+    ///     gpus_per_rank: so many GPUs for each rank. 0: ranks use no GPU, and share the CPUs equally. None: one, which ranks
+    ///         share where they are more than the GPUs.
+    ///     distribution: "block": neighbouring ranks on neighbouring GPUs, or NUMA nodes where they use no GPU. "cyclic":
+    ///         in turns. None: "block", but ranks that share GPUs take turns.
+    ///     cores_per_rank: so many cores of those that each rank would get; the rest stays free. None: all.
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
     ///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
@@ -355,19 +360,25 @@ impl Topology {
     ///     environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
     ///         any other all GPUs are visible.
     ///
-    /// Raises InvalidRequestError for unknown words and for no ranks.
+    /// Raises InvalidRequestError for unknown words and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
+    /// than each rank is to get.
     ///
     /// >>> import nvtopo
     /// >>> plan = nvtopo.preset("dgx-h100").plan(ranks=2, policy="node", smt="one")
     /// >>> [(part.gpu, str(part.cpus)) for part in plan]
     /// [(0, '0-55'), (1, '0-55')]
+    /// >>> plan = nvtopo.preset("dgx-h100").plan(gpus_per_rank=4, cores_per_rank=8)
+    /// >>> [(part.gpus, str(part.cpus)) for part in plan]
+    /// [([0, 1, 2, 3], '0-7,112-119'), ([4, 5, 6, 7], '56-63,168-175')]
     #[pyo3(
         signature = (
-            ranks=None, *, policy="exclusive", smt="all", scope="affinity", reserve_cpus=None, allowed_cpus=None,
-            isolated=Word(Isolated::Avoid), cores=Word(Cores::All), environ=None
+            ranks=None, *, policy="exclusive", smt="all", scope="affinity", gpus_per_rank=None, distribution=None,
+            cores_per_rank=None, reserve_cpus=None, allowed_cpus=None, isolated=Word(Isolated::Avoid),
+            cores=Word(Cores::All), environ=None
         ),
-        text_signature = "($self, ranks=None, *, policy='exclusive', smt='all', scope='affinity', reserve_cpus=None, \
-                          allowed_cpus=None, isolated='avoid', cores='all', environ=None)"
+        text_signature = "($self, ranks=None, *, policy='exclusive', smt='all', scope='affinity', gpus_per_rank=None, \
+                          distribution=None, cores_per_rank=None, reserve_cpus=None, allowed_cpus=None, \
+                          isolated='avoid', cores='all', environ=None)"
     )]
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     fn plan(
@@ -377,6 +388,9 @@ impl Topology {
         policy: &str,
         smt: &str,
         scope: &str,
+        gpus_per_rank: Option<Count>,
+        distribution: Option<&str>,
+        cores_per_rank: Option<Count>,
         reserve_cpus: Option<CpuArgument>,
         allowed_cpus: Option<CpuArgument>,
         isolated: Word<Isolated>,
@@ -387,6 +401,9 @@ impl Topology {
         rules.limits.reserved = reserve_cpus.unwrap_or_default().0;
         rules.limits.allowed = allowed_cpus.map(|cpus| cpus.0);
         (rules.limits.isolated, rules.limits.cores) = (isolated.0, cores.0);
+        rules.layout.gpus = gpus_per_rank.map(|count| count.0);
+        rules.layout.distribution = distribution.map(|name| word(py, name)).transpose()?;
+        rules.layout.cores = cores_per_rank.map(|count| count.0);
         Plan::find(py, &self.0, ranks, rules, word(py, scope)?, environ)
     }
 

@@ -193,7 +193,7 @@ impl Wish {
             target,
             local_rank: local_rank.map(|rank| rank.0),
             local_size: local_size.map(|size| size.0),
-            rules: CpuRules { policy, smt, limits },
+            rules: CpuRules { policy, smt, limits, ..CpuRules::default() },
             scope,
             options: BindOptions { threads, memory: memory.0, trust },
             lenient,

@@ -92,6 +92,8 @@ static void rules_say_how_cpus_are_dealt_out(void)
     nvtopo_rules *rules = rules_new();
     nvtopo_plan *plan = NULL;
     nvtopo_cpuset *cpus = NULL;
+    const char *text = NULL;
+    uint32_t gpu = 99;
     size_t count = 99;
 
     CHECK_OK(nvtopo_rules_policy(rules, "node"));
@@ -115,6 +117,43 @@ static void rules_say_how_cpus_are_dealt_out(void)
     plan = NULL;
 
     CHECK_OK(nvtopo_rules_scope(rules, "cpuset"));
+    nvtopo_rules_free(rules);
+
+    rules = rules_new();
+    CHECK_OK(nvtopo_rules_gpus_per_rank(rules, 2));
+    CHECK_OK(nvtopo_rules_distribution(rules, "cyclic"));
+    CHECK_OK(nvtopo_rules_cores_per_rank(rules, 4));
+    CHECK_OK(nvtopo_topology_plan(topology, 0, rules, &plan));
+    CHECK_OK(nvtopo_plan_rank_count(plan, &count));
+    CHECK(count == 4);
+    CHECK_OK(nvtopo_plan_gpu_count(plan, 1, &count));
+    CHECK(count == 2);
+    CHECK_OK(nvtopo_plan_gpu(plan, 1, 1, &gpu));
+    CHECK(gpu == 5);
+    CHECK_OK(nvtopo_plan_own_cores(plan, 1, &count));
+    CHECK(count == 4);
+    CHECK_OK(nvtopo_plan_nic_count(plan, 1, &count));
+    CHECK(count == 2);
+    CHECK_OK(nvtopo_plan_nic_name(plan, 1, 1, &text));
+    CHECK_TEXT(text, "mlx5_9");
+    CHECK_FAILS(nvtopo_plan_nic_name(plan, 1, 2, &text), NVTOPO_STATUS_INVALID_REQUEST, "NIC 2");
+    CHECK_OK(nvtopo_plan_remark_count(plan, &count));
+    CHECK(count == 1);
+    CHECK_OK(nvtopo_plan_remark(plan, 0, &text));
+    CHECK(strstr(text, "stay free") != NULL);
+    nvtopo_plan_free(plan);
+    CHECK_OK(nvtopo_rules_cores_per_rank(rules, 0));
+    CHECK_OK(nvtopo_rules_gpus_per_rank(rules, 0));
+    CHECK_OK(nvtopo_topology_plan(topology, 4, rules, &plan));
+    CHECK_TEXT(cpus_of(plan, 1), "56-83,168-195");
+    CHECK_OK(nvtopo_plan_gpu_count(plan, 1, &count));
+    CHECK(count == 0);
+    nvtopo_plan_free(plan);
+    plan = NULL;
+    CHECK_FAILS(nvtopo_topology_plan(topology, 0, rules, &plan), NVTOPO_STATUS_INVALID_REQUEST, "how many ranks");
+    CHECK_OK(nvtopo_rules_gpus_per_rank(rules, 5));
+    CHECK_FAILS(nvtopo_topology_plan(topology, 2, rules, &plan), NVTOPO_STATUS_UNSATISFIABLE, "5 GPUs");
+    CHECK_FAILS(nvtopo_rules_distribution(rules, "sideways"), NVTOPO_STATUS_INVALID_REQUEST, "cyclic");
     CHECK_FAILS(nvtopo_rules_policy(rules, "every"), NVTOPO_STATUS_INVALID_REQUEST, "exclusive");
     CHECK_FAILS(nvtopo_rules_smt(rules, "two"), NVTOPO_STATUS_INVALID_REQUEST, "one");
     CHECK_OK(nvtopo_rules_isolated(rules, "use"));

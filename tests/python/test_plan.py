@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 
 import nvtopo
 import pytest
@@ -61,6 +62,26 @@ def test_which_gpus_the_ranks_see(dgx: nvtopo.Topology, monkeypatch: pytest.Monk
     # What this process sees says nothing of another machine.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,4")
     assert [part.gpu for part in dgx.plan()] == list(range(8))
+
+
+def test_what_each_rank_gets(dgx: nvtopo.Topology) -> None:
+    block = dgx.plan(gpus_per_rank=2)
+    assert [part.gpus for part in block] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert len(block[1].nics) == 2
+    cyclic = dgx.plan(gpus_per_rank=2, distribution="cyclic", cores_per_rank=4)
+    assert cyclic[1].gpus == [1, 5] and cyclic[1].own_cores == 4
+    assert any("stay free" in remark for remark in cyclic.remarks)
+    assert pickle.loads(pickle.dumps(cyclic)) == cyclic
+    alone = dgx.plan(4, gpus_per_rank=0)
+    assert [(part.gpu, part.own_cores) for part in alone] == [(None, 28)] * 4
+    assert str(alone[3].cpus) == "84-111,196-223"
+    assert pickle.loads(pickle.dumps(alone)) == alone
+    with pytest.raises(nvtopo.UnsatisfiableError, match="3 GPUs each"):
+        dgx.plan(3, gpus_per_rank=3)
+    with pytest.raises(nvtopo.InvalidRequestError, match="how many ranks"):
+        dgx.plan(gpus_per_rank=0)
+    with pytest.raises(nvtopo.InvalidRequestError, match="block and cyclic"):
+        dgx.plan(4, distribution="sideways")  # type: ignore[arg-type]
 
 
 def test_launch_formats(dgx: nvtopo.Topology) -> None:

@@ -5,7 +5,8 @@ use super::input::{RateArgs, SourceArgs};
 use super::registries::cpu_policies;
 use clap::Args;
 use nvtopo::apply::{Export, MemoryPolicy, Scope};
-use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuSet, Isolated, Smt};
+use nvtopo::solve::Distribution;
+use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuSet, Isolated, RankLayout, Smt};
 
 #[derive(Args, Debug)]
 pub(crate) struct CpuArgs {
@@ -55,6 +56,28 @@ pub(crate) struct RuleArgs {
     pub(crate) reserve_nic_cores: usize,
 }
 
+/// What each rank gets.
+#[derive(Args, Debug)]
+pub(crate) struct LayoutArgs {
+    /// So many GPUs for each rank; 0: ranks use no GPU, and share the CPUs equally, each inside a NUMA node where there are
+    /// enough ranks for that [default: one, which ranks share where they are more than the GPUs]
+    #[arg(long, value_name = "N")]
+    pub(crate) gpus_per_rank: Option<usize>,
+    /// Neighbouring ranks on neighbouring GPUs (block), or in turns (cyclic). Without GPUs: on one NUMA node, or in turns
+    /// [default: block, but ranks that share GPUs take turns]
+    #[arg(long, value_name = "block|cyclic")]
+    pub(crate) distribution: Option<Distribution>,
+    /// So many cores of those that each rank would get; the rest stays free [default: all]
+    #[arg(long, value_name = "N")]
+    pub(crate) cores_per_rank: Option<usize>,
+}
+
+impl LayoutArgs {
+    pub(crate) fn layout(&self) -> RankLayout {
+        RankLayout { gpus: self.gpus_per_rank, distribution: self.distribution, cores: self.cores_per_rank }
+    }
+}
+
 /// How processes are bound.
 #[derive(Args, Debug)]
 pub(crate) struct BindArgs {
@@ -65,6 +88,8 @@ pub(crate) struct BindArgs {
     pub(crate) choice: ChoiceArgs,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

@@ -8,8 +8,8 @@ mod registries;
 mod requirements;
 mod variables;
 
-use binding::CpuArgs;
 pub(crate) use binding::{BindArgs, RuleArgs};
+use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use requirements::check;
@@ -120,6 +120,8 @@ pub(crate) struct PlanArgs {
     /// How many ranks [default: what the launcher set, else one for each GPU]
     #[arg(long, value_name = "N")]
     pub(crate) ranks: Option<usize>,
+    #[command(flatten)]
+    pub(crate) layout: LayoutArgs,
     #[command(flatten)]
     pub(crate) rules: RuleArgs,
     #[command(flatten)]

@@ -45,7 +45,7 @@ const REQUIREMENTS: &[Requirement] = &[
     },
     Requirement {
         commands: &["exec", "run"],
-        options: &["policy", "smt"],
+        options: &["policy", "smt", "gpus_per_rank", "distribution", "cores_per_rank"],
         useless: Useless::Beside(NEEDS),
         why: "deals out shares of the CPUs, and what each GPU gets is asked for instead",
         advice: "leave one of them out",

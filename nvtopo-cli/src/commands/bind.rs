@@ -49,6 +49,7 @@ impl Ground {
         check_machine(&topology, trust(args))?;
         let visible = VisibleGpus::from_environment(&topology, variable);
         let rules = rules(&args.rules, &topology, Some(allowed_cpus(args.rules.scope)?));
+        let rules = CpuRules { layout: args.layout.layout(), ..rules };
         let ground = Self { topology, visible, rules, narrowed: false, chosen: None };
         let narrows = args.choice.only.is_some() || !args.choice.exclude.is_empty();
         match args.gpus {
@@ -81,6 +82,11 @@ impl Ground {
         let shown = VisibleGpus { same_for_all, ..shown };
         let remarks = placement.remarks().to_vec();
         Ok(Self { visible: shown, chosen: Some((placement, remarks)), ..self })
+    }
+
+    /// How many ranks there are where nobody says so.
+    pub(super) fn ranks(&self) -> Result<usize> {
+        self.rules.layout.ranks_for(&self.visible)
     }
 
     /// What so many ranks get.

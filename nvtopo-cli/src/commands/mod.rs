@@ -156,5 +156,5 @@ fn rules(args: &RuleArgs, topology: &Topology, allowed: Option<CpuSet>) -> CpuRu
     let of_nics = nic_interrupt_cpus(topology, args.reserve_nic_cores);
     let reserved = args.reserve.clone().unwrap_or_default().union(&of_nics);
     let limits = CpuLimits { allowed, reserved, isolated: args.isolated, cores: args.cores };
-    CpuRules { policy: args.policy, smt: args.smt, limits }
+    CpuRules { policy: args.policy, smt: args.smt, limits, ..CpuRules::default() }
 }

@@ -5,11 +5,11 @@ use super::{open, rules, style};
 use crate::args::PlanArgs;
 use nvtopo::apply::plan_here;
 use nvtopo::render::{RENDERERS, launch_format};
-use nvtopo::{Error, Result};
+use nvtopo::{CpuRules, Error, Result};
 
 pub(crate) fn plan(args: &PlanArgs) -> Result<String> {
     let topology = open(&args.source)?;
-    let rules = rules(&args.rules, &topology, None);
+    let rules = CpuRules { layout: args.layout.layout(), ..rules(&args.rules, &topology, None) };
     let here = plan_here(&topology, args.ranks, rules, args.rules.scope, None, &variable)?;
     match RENDERERS.iter().find(|render| render.name() == args.format) {
         Some(_) if args.memory.is_some() => Err(Error::wrong_use(

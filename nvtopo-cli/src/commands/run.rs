@@ -21,7 +21,10 @@ struct Rank {
 /// What is to be printed, and the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
     let ground = Ground::of_job(&args.bind)?;
-    let size = args.nproc_per_node.unwrap_or(ground.visible.devices.len().max(1));
+    let size = match args.nproc_per_node {
+        Some(size) => size,
+        None => ground.ranks()?,
+    };
     // Complains of a number that no plan can be made for.
     ground.plan(size)?;
     let meeting_point = meeting_point().map_err(|error| Failed::to_run(&args.command[0], error))?;

@@ -125,7 +125,7 @@ pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOpt
     bind_remembering(topology, cpus, mems, options).map(|(bound, _)| bound)
 }
 
-/// Binds this process to its part of a job; a part without GPU leaves it as it is.
+/// Binds this process to its part of a job; a part without CPUs leaves it as it is.
 ///
 /// Errors as [`bind`] does.
 ///

@@ -56,7 +56,7 @@ pub fn visible_here(topology: &Topology, own: Variables<'_>) -> Option<VisibleGp
 /// Plans the ranks of one machine. On a topology of this machine the GPUs are those that `own` variables make visible, the ranks
 /// are as many as its launcher says, and the CPUs those that the scope allows; on another topology all GPUs are visible. What
 /// is `given` counts before: variables of another process, a number of ranks, and CPUs in the rules. Without a number there is
-/// a rank for each visible GPU.
+/// a rank for each visible GPU, or for as many as each rank is to get.
 ///
 /// ```
 /// use nvtopo::apply::{Scope, plan_here};
@@ -88,6 +88,9 @@ pub fn plan_here(
         ),
         None => (VisibleGpus::all(topology, CudaOrder::PciBusId), None),
     };
-    let ranks = ranks.or(launched).unwrap_or(visible.devices.len().max(1));
+    let ranks = match ranks.or(launched) {
+        Some(ranks) => ranks,
+        None => rules.layout.ranks_for(&visible)?,
+    };
     PlanHere::new(topology, visible, ranks, rules)
 }

@@ -20,6 +20,7 @@ mod explain;
 mod gpu_ref;
 mod kept;
 mod large;
+mod layout;
 mod links;
 mod matrix;
 mod memo;
@@ -46,6 +47,7 @@ mod surroundings;
 mod unmet;
 mod visible;
 mod weights;
+mod without_gpus;
 
 pub use crate::model::{Share, Shares};
 pub use chooser::Chooser;
@@ -58,6 +60,7 @@ pub use cpus::{
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use explain::{Alternative, Explanation, Loss};
 pub use gpu_ref::GpuRef;
+pub use layout::{Distribution, RankLayout};
 pub use matrix::{BestSet, PairMatrix};
 pub use memory_policy::MemoryPolicy;
 pub use mix::SizeMix;

@@ -2,11 +2,13 @@
 
 use super::cpus::{CpuLimits, CpuPolicy, CpuRules, cut, memory_nodes, own_cores, shares, unbalanced};
 use super::cuda_order::OrderBasis;
+use super::layout::{Distribution, RankLayout};
 use super::nics::fair_nics;
 use super::placement::Placement;
 use super::plan::Plan;
 use super::rank::LocalRank;
 use super::visible::{VisibleDevice, VisibleGpus};
+use super::without_gpus::part_without_gpus;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{NodeId, Shares, Topology};
@@ -29,7 +31,8 @@ pub struct Part {
     pub gpus: Vec<usize>,
     /// The MIG instances that it uses of them, where it does not use whole GPUs.
     pub instances: Vec<NodeId>,
-    /// The shares of these GPUs together. Empty when there is no GPU: nothing is known then of where to run.
+    /// The shares of these GPUs together, or that of a rank which uses none. Empty when no GPU is visible to one that uses some:
+    /// nothing is known then of where to run.
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
@@ -93,14 +96,29 @@ impl Part {
             let rank = LocalRank::of(rank, size)?.rank;
             return Ok(Plan::new(topology, visible, size, rules)?.part(rank).unwrap_or_default());
         }
+        if rank.is_none() && rules.layout != RankLayout::default() {
+            // The only rank that there is.
+            return Ok(Plan::new(topology, visible, 1, rules)?.part(0).unwrap_or_default());
+        }
+        if rules.layout.cores.is_some() {
+            return Err(Error::request(
+                "how many local ranks there are is unknown, so no cores can be set apart for each",
+            )
+            .help("a launcher that tells it, such as torchrun or nvtopo run, is needed for that"));
+        }
+        if rules.layout.gpus == Some(0) {
+            return part_without_gpus(topology, rules);
+        }
         let mut part = Self::default();
         let mut rules = rules.clone();
         let several = rank.is_some_and(|rank| rank.size != Some(1));
         let devices = Devices::of(topology, visible, several, &mut part.remarks);
         let mut own = devices.list.clone();
         if let Some(LocalRank { rank, .. }) = rank.filter(|_| !own.is_empty()) {
-            own = vec![own[rank % own.len()]];
-            part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
+            own = devices.of_rank(topology, rank, &rules.layout)?;
+            if rules.layout.gpus.is_none() {
+                part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
+            }
             if rules.policy.is_disjoint() {
                 rules.policy = CpuPolicy::shared();
                 part.remarks.push(format!(
@@ -261,14 +279,51 @@ impl<'a> Devices<'a> {
 
     /// Whether each rank may see another device than these: a launcher that shows each rank one GPU only shows each
     /// another one, and means that one, whatever the rank.
-    pub(super) fn may_differ(&self, topology: &Topology) -> bool {
-        self.list.len() == 1 && topology.gpus().len() > 1 && !self.visible.same_for_all
+    pub(super) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
+        let each = layout.gpus.unwrap_or(1);
+        self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
+    }
+
+    /// Whether there are none, and not only an unknown order.
+    pub(super) fn are_none(&self) -> bool {
+        self.visible.devices.is_empty() && !self.visible.unresolved
+    }
+
+    /// Those of one rank of an unknown number.
+    fn of_rank(&self, topology: &Topology, rank: usize, layout: &RankLayout) -> Result<Vec<VisibleDevice>> {
+        if layout.gpus.is_none() {
+            return Ok(vec![self.list[rank % self.list.len()]]);
+        }
+        if self.may_differ(topology, layout) {
+            return Ok(self.list.clone());
+        }
+        if layout.distribution == Some(Distribution::Cyclic) {
+            return Err(Error::request(
+                "how many local ranks there are is unknown, so nobody can tell which take turns",
+            )
+            .help("leave the distribution out, or take a launcher that tells it, such as torchrun or nvtopo run"));
+        }
+        let mut places = layout.places(self.list.len(), rank.saturating_add(1), false)?;
+        Ok(places.pop().unwrap_or_default().into_iter().map(|place| self.list[place]).collect())
+    }
+
+    /// What to say where ranks leave devices out that were to be dealt out by number.
+    pub(super) fn unused(
+        &self,
+        topology: &Topology,
+        layout: &RankLayout,
+        places: &[Vec<usize>],
+    ) -> Option<String> {
+        layout.gpus?;
+        let unused = (0..self.list.len()).filter(|place| !places.iter().any(|own| own.contains(place)));
+        let names: Vec<String> = unused.map(|place| topology.device_name(self.list[place].gpu)).collect();
+        (!names.is_empty()).then(|| format!("no rank uses {}", names.join(", ")))
     }
 
     /// What to say where ranks share devices because they are more than these.
     pub(super) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
         let devices = self.list.len();
-        (devices > 0 && ranks > devices && !self.may_differ(topology)).then(|| {
+        (devices > 0 && ranks > devices && !self.may_differ(topology, &RankLayout::default())).then(|| {
             let whole = self.list.iter().all(|device| device.instance.is_none());
             let devices = count_of(devices, if whole { "GPU" } else { "device" });
             format!("there are more local ranks than the {devices} that they use: {ranks} ranks share them")

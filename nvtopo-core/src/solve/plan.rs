@@ -5,10 +5,12 @@ use super::cpus::{
     Arrangement, CoreClasses, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class, overlapping,
     own_cores, shares, unbalanced,
 };
+use super::layout::RankLayout;
 use super::nics::fair_nics;
 use super::part::{Devices, Part, device_share};
 use super::visible::{VisibleDevice, VisibleGpus};
-use crate::cpuset::CpuSet;
+use super::without_gpus::parts_without_gpus;
+use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
 
@@ -37,19 +39,27 @@ pub struct Plan {
 
 impl Plan {
     /// The plan for so many ranks that all see the same GPUs. Local rank n uses the n-th of them; where there are more
-    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs.
+    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs. A [`RankLayout`] in the rules
+    /// says otherwise.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for no ranks and for more than
-    /// [`MAX_LOCAL_RANKS`].
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for no ranks, for more than [`MAX_LOCAL_RANKS`], and
+    /// for a layout that the policy cannot give; with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) for a layout that
+    /// asks for more GPUs or cores than there are.
     pub fn new(topology: &Topology, visible: &VisibleGpus, ranks: usize, rules: &CpuRules) -> Result<Self> {
         if ranks == 0 || ranks > MAX_LOCAL_RANKS {
             return Err(Error::request(format!("there is no plan for {ranks} ranks of one machine"))
                 .help(format!("give 1 to {MAX_LOCAL_RANKS}")));
         }
         let mut remarks = Vec::new();
-        let devices = Devices::of(topology, visible, ranks > 1, &mut remarks);
-        remarks.extend(devices.too_few_for(topology, ranks));
-        let parts = deal_to_ranks(topology, &devices, ranks, rules, &mut remarks);
+        let parts = if rules.layout.gpus == Some(0) {
+            parts_without_gpus(topology, ranks, rules, &mut remarks)?
+        } else {
+            let some = rules.layout.gpus.is_some_and(|each| each != visible.devices.len());
+            let devices = Devices::of(topology, visible, ranks > 1 || some, &mut remarks);
+            remarks
+                .extend(rules.layout.gpus.is_none().then(|| devices.too_few_for(topology, ranks)).flatten());
+            deal_to_ranks(topology, &devices, ranks, rules, &mut remarks)?
+        };
         Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
     }
 
@@ -87,21 +97,35 @@ fn deal_to_ranks(
     ranks: usize,
     rules: &CpuRules,
     remarks: &mut Vec<String>,
-) -> Vec<Part> {
+) -> Result<Vec<Part>> {
+    let layout = &rules.layout;
     if devices.list.is_empty() {
-        return vec![Part::default(); ranks];
+        if let Some(each) = layout.gpus.filter(|_| devices.are_none()) {
+            return Err(Error::unsatisfiable(format!("{each} GPUs for each rank, and no GPU is visible"))
+                .help("ranks that use none ask for 0 GPUs each"));
+        }
+        return Ok(vec![Part::default(); ranks]);
     }
     let shares = shares(topology, rules, &devices.visible.positions());
     remarks.extend_from_slice(&shares.remarks);
-    let own: Vec<VisibleDevice> = (0..ranks).map(|rank| devices.list[rank % devices.list.len()]).collect();
-    let mut cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
-    let alone = devices.may_differ(topology);
+    let alone = ranks > 1 && devices.may_differ(topology, layout);
+    let places = layout.places(devices.list.len(), ranks, alone)?;
+    remarks.extend(devices.unused(topology, layout, &places));
+    let own: Vec<Vec<VisibleDevice>> =
+        places.iter().map(|places| places.iter().map(|place| devices.list[*place]).collect()).collect();
+    let share_of = |devices: &Vec<VisibleDevice>| {
+        let shares = devices.iter().map(|device| device_share(topology, &shares, *device));
+        shares.fold(CpuSet::new(), |all, share| all.union(&share))
+    };
+    let mut cpus: Vec<CpuSet> = own.iter().map(share_of).collect();
     if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
+        let own: Vec<VisibleDevice> = own.iter().flatten().copied().collect();
         cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
     }
+    RankLayout::trim(topology, rules, &mut cpus, remarks)?;
     let nics = fair_nics(topology);
     let own_cores = |rank: usize| {
-        if !rules.policy.is_disjoint() || alone && ranks > 1 {
+        if !rules.policy.is_disjoint() || alone {
             return 0;
         }
         let others = cpus.iter().enumerate().filter(|(other, _)| *other != rank);
@@ -110,15 +134,24 @@ fn deal_to_ranks(
     let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
     remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
     let part = |rank: usize| Part {
-        gpus: vec![own[rank].gpu],
-        instances: own[rank].instance.into_iter().collect(),
-        mems: memory_nodes(topology, own[rank].gpu, &cpus[rank]),
+        gpus: VisibleGpus { devices: own[rank].clone(), ..VisibleGpus::default() }.positions(),
+        instances: own[rank].iter().filter_map(|device| device.instance).collect(),
+        mems: memory_of(topology, &own[rank], &cpus[rank]),
         own_cores: own_cores(rank),
-        nics: nics[own[rank].gpu].into_iter().collect(),
+        nics: own[rank].iter().filter_map(|device| nics[device.gpu]).collect(),
         cpus: cpus[rank].clone(),
         remarks: Vec::new(),
     };
-    (0..ranks).map(part).collect()
+    Ok((0..ranks).map(part).collect())
+}
+
+/// The nodes to take memory from beside all of these; none where those of one are unknown.
+fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> NodeSet {
+    let nodes: Vec<NodeSet> = devices.iter().map(|device| memory_nodes(topology, device.gpu, cpus)).collect();
+    if nodes.iter().any(NodeSet::is_empty) {
+        return NodeSet::new();
+    }
+    nodes.iter().fold(NodeSet::new(), |all, nodes| all.union(nodes))
 }
 
 /// Divides the CPUs of the job's devices among ranks that are more than these. Where the devices have unequal numbers of

@@ -535,6 +535,9 @@ class Topology:
         policy: str = "exclusive",
         smt: Literal["all", "one"] = "all",
         scope: Literal["affinity", "cpuset"] = "affinity",
+        gpus_per_rank: int | None = None,
+        distribution: Literal["block", "cyclic"] | None = None,
+        cores_per_rank: int | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
         isolated: Literal["avoid", "use"] = "avoid",
@@ -553,6 +556,11 @@ class Topology:
             scope: on a topology of this machine, what allowed_cpus=None means: the "affinity" of the calling thread, or
                 all that the kernel would let it have ("cpuset"). Under a launcher that binds each rank by itself, only
                 "cpuset" gives all ranks the same plan.
+            gpus_per_rank: so many GPUs for each rank. 0: ranks use no GPU, and share the CPUs equally. None: one, which ranks
+                share where they are more than the GPUs.
+            distribution: "block": neighbouring ranks on neighbouring GPUs, or NUMA nodes where they use no GPU. "cyclic":
+                in turns. None: "block", but ranks that share GPUs take turns.
+            cores_per_rank: so many cores of those that each rank would get; the rest stays free. None: all.
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs are dealt out. None: see scope; on any other topology all.
             isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
@@ -561,12 +569,16 @@ class Topology:
             environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
                 any other all GPUs are visible.
 
-        Raises InvalidRequestError for unknown words and for no ranks.
+        Raises InvalidRequestError for unknown words and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
+        than each rank is to get.
 
         >>> import nvtopo
         >>> plan = nvtopo.preset("dgx-h100").plan(ranks=2, policy="node", smt="one")
         >>> [(part.gpu, str(part.cpus)) for part in plan]
         [(0, '0-55'), (1, '0-55')]
+        >>> plan = nvtopo.preset("dgx-h100").plan(gpus_per_rank=4, cores_per_rank=8)
+        >>> [(part.gpus, str(part.cpus)) for part in plan]
+        [([0, 1, 2, 3], '0-7,112-119'), ([4, 5, 6, 7], '56-63,168-175')]
         """
 
     def rank_map(
@@ -1413,7 +1425,7 @@ class Part:
 
     @property
     def gpu(self) -> int | None:
-        """The index of its GPU, or None where it has none."""
+        """The index of its GPU, of several the first, or None where it has none."""
 
     @property
     def gpus(self) -> list[int]:
@@ -1425,7 +1437,7 @@ class Part:
 
     @property
     def cpus(self) -> CpuSet:
-        """Its CPUs; empty where it has no GPU, for then nothing is known of where to run."""
+        """Its CPUs; empty where it sees no GPU, for then nothing is known of where to run."""
 
     @property
     def mems(self) -> NodeSet:
@@ -1441,7 +1453,7 @@ class Part:
 
     @property
     def nic(self) -> str | None:
-        """The name of the NIC to use, or None where none is known."""
+        """The name of the NIC to use, of several the first, or None where none is known."""
 
     @property
     def remarks(self) -> list[str]:

@@ -99,7 +99,13 @@ impl LaunchFormat {
     pub fn print_with(&self, plan: &Plan, memory: LaunchMemory) -> Result<String> {
         if let Some(rank) = plan.parts().iter().position(|part| part.cpus.is_empty()) {
             let why = plan.remarks().join("; ");
-            return Err(Error::request(format!("no CPUs are known for rank {rank}: {why}")));
+            let error = Error::request(format!("no CPUs are known for rank {rank}: {why}"));
+            let none = plan.parts().iter().all(|part| part.gpus.is_empty());
+            return Err(if none {
+                error.help("ranks that use no GPU share the CPUs by --gpus-per-rank 0")
+            } else {
+                error
+            });
         }
         let memory = match memory {
             LaunchMemory::Usual => self.memory,

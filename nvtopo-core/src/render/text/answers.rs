@@ -5,7 +5,7 @@ use crate::cpuset::NodeSet;
 use crate::model::Topology;
 use crate::printable::printable;
 use crate::solve::mig::InstancePlacement;
-use crate::solve::{Alternative, Explanation, PlacedGpu, Placement, Plan, Proof, Score, Shares};
+use crate::solve::{Alternative, Explanation, Part, PlacedGpu, Placement, Plan, Proof, Score, Shares};
 use crate::source::PRESETS;
 use crate::units::exact;
 use comfy_table::Cell;
@@ -142,18 +142,26 @@ pub(super) fn plan(plan: &Plan, style: Style) -> String {
         let names: Vec<String> = devices.iter().map(|device| topology.device_name(*device)).collect();
         if names.is_empty() { "none known".to_owned() } else { names.join(" ") }
     };
+    let uses_none = |part: &Part| part.gpus.is_empty() && !part.cpus.is_empty();
     for (rank, part) in plan.parts().iter().enumerate() {
+        let (gpus, nics) = if uses_none(part) {
+            ("none".to_owned(), "none".to_owned())
+        } else {
+            (names(&part.gpus), names(&part.nics))
+        };
         let cores = if part.own_cores == 0 { "shared".to_owned() } else { part.own_cores.to_string() };
         table.add_row([
             head(rank),
-            Cell::new(names(&part.gpus)),
+            Cell::new(gpus),
             Cell::new(or_unknown(part.cpus.to_string())),
             Cell::new(cores),
             Cell::new(or_unknown(part.mems.to_string())),
-            Cell::new(names(&part.nics)),
+            Cell::new(nics),
         ]);
     }
-    let policy = dim(&format!("by the policy {}: {}", plan.policy(), plan.policy().summary()), style);
+    let how =
+        if plan.parts().iter().all(uses_none) { "of ranks without GPUs" } else { plan.policy().summary() };
+    let policy = dim(&format!("by the policy {}: {how}", plan.policy()), style);
     lines(table) + &remarks(plan.remarks(), style) + &policy + "\n"
 }
 

@@ -65,8 +65,15 @@ pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSe
     (complexes.into_values().collect(), unknown)
 }
 
+/// The cores under each level 3 cache; those under none that is known are a group too.
+pub(in super::super) fn core_groups(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
+    let (mut groups, unknown) = complexes(topology, cores);
+    groups.extend((!unknown.is_empty()).then_some(unknown));
+    groups
+}
+
 /// The CPUs of each package, by increasing number of the package's node.
-pub(super) fn packages(topology: &Topology) -> Vec<CpuSet> {
+pub(in super::super) fn packages(topology: &Topology) -> Vec<CpuSet> {
     let mut packages: BTreeMap<NodeId, CpuSet> = BTreeMap::new();
     for (id, node) in topology.nodes() {
         let NodeKind::Pu(pu) = &node.kind else { continue };

@@ -20,7 +20,7 @@ pub(super) struct Ground<'a> {
     /// The GPUs none of whose near CPUs are usable.
     pub(super) strays: Vec<usize>,
     /// The CPUs that are left out because they are isolated.
-    isolated: CpuSet,
+    pub(super) isolated: CpuSet,
 }
 
 impl<'a> Ground<'a> {

@@ -16,17 +16,18 @@ mod policy;
 mod reserve;
 mod tree;
 
+use super::layout::RankLayout;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
-pub(super) use cores::{cores, own_cores};
+pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
 pub use distrib::logical_cpus;
 use ground::Ground;
 pub use kubelet::Kubelet;
-pub(super) use memory::memory_nodes;
+pub(super) use memory::{memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
 use std::borrow::Cow;
@@ -150,6 +151,8 @@ pub struct CpuRules {
     pub smt: Smt,
     /// Which CPUs there are to deal out.
     pub limits: CpuLimits,
+    /// How many GPUs and cores each rank of a plan gets. Shares of GPUs do not go by it.
+    pub layout: RankLayout,
 }
 
 /// Deals the CPUs out to the GPUs in equal, disjoint shares of whole cores.
@@ -209,7 +212,8 @@ pub(super) fn shares_of<'a>(
 
 /// The shares; those by the default rules, which most placements ask for, are dealt out once.
 pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'a, Shares> {
-    if *rules == CpuRules::default() {
+    let unasked = CpuRules { layout: rules.layout.clone(), ..CpuRules::default() };
+    if *rules == unasked {
         let all = topology.computed().shares.get_or_init(|| deal_out(topology, rules, &every_gpu(topology)));
         if all.strays.iter().all(|stray| claimed.contains(stray)) {
             return Cow::Borrowed(all);
@@ -236,6 +240,26 @@ pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let (complexes, _) = cores::complexes(topology, &ground.cores);
     let union = |cores: Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
     NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
+}
+
+/// The usable CPUs by core, near ones together, whatever GPUs there are.
+pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    // What is said of GPUs is of no interest here.
+    let ground = Ground::of(topology, rules, &[], &mut Vec::new());
+    if !ground.isolated.is_empty() {
+        remarks.push(format!(
+            "CPUs {} are left out because they are isolated (isolcpus or an isolated cpuset); they are used only where that is \
+             asked for",
+            ground.isolated
+        ));
+    }
+    cores(topology, &ground.usable, remarks)
+}
+
+/// The CPUs of some cores by the cores' class, the fastest first.
+pub(super) fn class_cpus(topology: &Topology, cores: &[CpuSet]) -> Vec<CpuSet> {
+    let union = |cores: &Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+    CoreClasses::of(topology).divide(cores).iter().map(union).collect()
 }
 
 fn every_gpu(topology: &Topology) -> Vec<usize> {
