@@ -199,6 +199,66 @@ fn a_dgx_1_is_two_quads() {
 }
 
 #[test]
+fn a_dgx_1_that_lost_links_or_a_gpu_is_two_quads_still() {
+    let whole: serde_json::Value =
+        serde_json::from_str(&Topology::preset("dgx-1-v100").unwrap().to_json()).unwrap();
+    let nvlinks: Vec<usize> = {
+        let links = whole["topology"]["links"].as_array().unwrap().iter().enumerate();
+        links.filter(|(_, link)| link["kind"] == "nvlink").map(|(place, _)| place).collect()
+    };
+    assert_eq!(nvlinks.len(), 16);
+    for lost in &nvlinks {
+        let mut document = whole.clone();
+        document["topology"]["links"].as_array_mut().unwrap().remove(*lost);
+        let topology = Topology::parse("lost", document.to_string().as_bytes()).unwrap();
+        check(&topology, "a lost link");
+        let picture = svg::topology(&topology);
+        let picture = Document::parse(&picture).unwrap();
+        let places = places(&picture);
+        let side = |gpu: usize| {
+            let (_, (x, _)) = places.iter().find(|(own, _)| *own == format!("GPU{gpu}")).unwrap();
+            let width = places.iter().map(|(_, (x, _))| *x).fold(0.0, f64::max);
+            *x > width / 2.0
+        };
+        assert!((0..4).all(|gpu| side(gpu) == side(0) && side(gpu + 4) != side(0)), "{places:?}");
+        // No two in one place.
+        for (index, (name, (x, y))) in places.iter().enumerate() {
+            let other =
+                places[..index].iter().find(|(_, own)| (own.0 - x).abs() < 30.0 && (own.1 - y).abs() < 24.0);
+            assert!(other.is_none(), "{name}, {other:?}");
+        }
+    }
+    // Seven of eight, as a matrix tells them where one fell off the bus.
+    let rows = [
+        "X,1,1,2,2,0,0",
+        "1,X,2,1,0,2,0",
+        "1,2,X,2,0,0,1",
+        "2,1,2,X,0,0,0",
+        "2,0,0,0,X,1,1",
+        "0,2,0,0,1,X,2",
+        "0,0,1,0,1,2,X",
+    ];
+    let mut lines = vec![(0..7).fold(String::new(), |line, gpu| line + "\tGPU" + &gpu.to_string())];
+    for (gpu, row) in rows.iter().enumerate() {
+        let cells = row.split(',').map(|cell| match cell {
+            "X" => "\t X ".to_owned(),
+            "0" => "\tSYS".to_owned(),
+            count => format!("\tNV{count}"),
+        });
+        lines.push(format!("GPU{gpu}{}", cells.collect::<String>()));
+    }
+    let seven = Topology::parse("seven", lines.join("\n").as_bytes()).unwrap();
+    check(&seven, "seven");
+    let picture = svg::topology(&seven);
+    let picture = Document::parse(&picture).unwrap();
+    let places = places(&picture);
+    let at = |name: &str| places.iter().find(|(own, _)| own == name).unwrap().1;
+    for (near, far) in [("GPU0", "GPU4"), ("GPU1", "GPU5"), ("GPU2", "GPU6")] {
+        assert!((at(near).1 - at(far).1).abs() < 0.01 && at(near).0 < at(far).0, "{places:?}");
+    }
+}
+
+#[test]
 fn larger_and_coherent_machines_are_labelled() {
     let dgx2 = svg::topology(&Topology::preset("dgx-2").unwrap());
     let said = words(&Document::parse(&dgx2).unwrap());

@@ -54,7 +54,9 @@ fn a_display_gpu_is_told_and_can_be_left_out() {
     let station = machine("station");
     let near = solved(&station, &Request::gpus(2));
     assert_eq!(near.gpu_indices(), [3, 4]);
-    assert!(near.remarks()[0].contains("GPU3 (NVIDIA DGX Display)"), "{:?}", near.remarks());
+    let told =
+        "several models: GPU3 (NVIDIA DGX Display), GPU4 (NVIDIA A100-SXM4-80GB); the constraint gpu-model";
+    assert!(near.remarks()[0].contains(told), "{:?}", near.remarks());
     let four = solved(&station, &Request::gpus(4).prefer([Constraint::SameGpuModel]));
     assert_eq!(four.gpu_indices(), [0, 1, 2, 4]);
     assert_eq!((four.preference(), four.remarks().len()), (Some(Constraint::SameGpuModel), 0));

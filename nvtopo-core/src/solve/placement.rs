@@ -284,8 +284,10 @@ fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
             models.entry(model).or_default().insert(gpu.index);
         }
     }
+    let mut by_index: Vec<_> = models.iter().collect();
+    by_index.sort_by_key(|(_, indices)| indices.iter().next());
     let listed: Vec<String> =
-        models.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
+        by_index.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
     let avoidable = counts.values().any(|count| *count >= chosen.len());
     let advice = if avoidable { "; the constraint gpu-model keeps to one" } else { "" };
     (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed.join(", ")))

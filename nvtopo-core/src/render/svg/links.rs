@@ -80,12 +80,12 @@ fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     Drawing::stack(GAP, [gpus, bar])
 }
 
-/// Every GPU at a place, with a line for each pair that has links, the wider the more: two quads where eight GPUs are two, else
+/// Every GPU at a place, with a line for each pair that has links, the wider the more: two quads where the GPUs are such, else
 /// a circle.
 fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     let (names, width) = names(topology, group);
     let (places, size) = match quads(topology, &group.gpus) {
-        Some(order) => quad_places(&order, width),
+        Some(quads) => quad_places(&quads, width),
         None => circle(names.len(), width),
     };
     let mut picture = Drawing::new(size.0, size.1);
@@ -129,44 +129,61 @@ fn circle(count: usize, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     ((0..count).map(at).collect(), (2.0 * radius + width, 2.0 * radius * flat + HEIGHT))
 }
 
-/// Eight GPUs in two quads, each with links between all of its GPUs, and one link across for each GPU (a DGX-1): the four of
-/// one quad and behind them their partners in the other.
-fn quads(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
-    const GPUS: usize = 8;
-    if gpus.len() != GPUS {
+/// Two quads that face each other: the GPUs of each by row, partners in one row.
+type Quads = [[Option<usize>; 4]; 2];
+
+/// The quads of a DGX-1: links between all GPUs of a quad, and one across for each GPU. A few links may be lost, or one GPU.
+fn quads(topology: &Topology, gpus: &[usize]) -> Option<Quads> {
+    const LOST: usize = 2;
+    let count = gpus.len();
+    if !(7..=8).contains(&count) {
         return None;
     }
     let linked = |a: usize, b: usize| topology.pairs().pair(gpus[a], gpus[b]).nvlinks > 0;
-    let whole = |quad: &[usize]| (1..quad.len()).all(|a| quad[..a].iter().all(|&b| linked(quad[a], b)));
-    // Each choice of four with the first GPU among them.
-    (0..1_u32 << GPUS).filter(|set| set.count_ones() == 4 && set & 1 == 1).find_map(|set| {
-        let (near, far): (Vec<usize>, Vec<usize>) = (0..GPUS).partition(|gpu| set >> gpu & 1 == 1);
-        if !whole(&near) || !whole(&far) {
-            return None;
+    let split = |set: u32| -> (Vec<usize>, Vec<usize>) { (0..count).partition(|gpu| set >> gpu & 1 == 1) };
+    let lost = |set: &u32| {
+        let (near, far) = split(*set);
+        let across = |own: &[usize], others: &[usize]| {
+            own.iter().map(|a| others.iter().filter(|b| linked(*a, **b)).count()).max().unwrap_or(0)
+        };
+        let within = |quad: &[usize]| {
+            (0..quad.len()).map(|a| quad[..a].iter().filter(|b| !linked(quad[a], **b)).count()).sum::<usize>()
+        };
+        let joined = near.iter().filter(|a| far.iter().any(|b| linked(**a, *b))).count();
+        let lost = within(&near) + within(&far) + far.len() - joined;
+        (across(&near, &far) <= 1 && across(&far, &near) <= 1 && lost <= LOST).then_some(lost)
+    };
+    let sets = (0..1_u32 << count).filter(|set| set.count_ones() == 4);
+    let (_, set) = sets.filter_map(|set| Some((lost(&set)?, set))).min()?;
+    let (near, far) = split(set);
+    let mut quads = Quads::default();
+    for (row, gpu) in near.iter().enumerate() {
+        quads[0][row] = Some(*gpu);
+        quads[1][row] = far.iter().copied().find(|other| linked(*gpu, *other));
+    }
+    // Those whose link across is lost take the rows that are left.
+    for gpu in far {
+        if !quads[1].contains(&Some(gpu)) {
+            *quads[1].iter_mut().find(|row| row.is_none())? = Some(gpu);
         }
-        let mut order = near.clone();
-        for &gpu in &near {
-            let mut partners = far.iter().copied().filter(|&other| linked(gpu, other));
-            let (Some(partner), None) = (partners.next(), partners.next()) else { return None };
-            order.push(partner);
-        }
-        (4..GPUS).all(|place| !order[..place].contains(&order[place])).then_some(order)
-    })
+    }
+    Some(quads)
 }
 
-/// Middles of the places of two quads that face each other, and the size of all: partners lie at one height, and no line runs
-/// through the place of a third GPU.
-fn quad_places(order: &[usize], width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
+/// Middles of the places of two quads, and the size of all: no line runs through the place of a third GPU.
+fn quad_places(quads: &Quads, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     const ROW: f64 = 62.0;
     let (step, gap) = (width + 60.0, width + 90.0);
     let right = 2.0 * step + gap;
-    // Outer, inner, inner, outer.
-    let mut places = vec![(0.0, 0.0); order.len()];
-    for (place, &gpu) in order.iter().enumerate() {
-        let row = place % 4;
-        let inner = if row == 1 || row == 2 { step } else { 0.0 };
-        let x = if place < 4 { inner } else { right - inner };
-        places[gpu] = (x + width / 2.0, ROW * row as f64 + HEIGHT / 2.0);
+    let mut places = vec![(0.0, 0.0); quads.iter().flatten().flatten().count()];
+    for (side, quad) in quads.iter().enumerate() {
+        for (row, gpu) in quad.iter().enumerate() {
+            let Some(gpu) = gpu else { continue };
+            // Outer, inner, inner, outer.
+            let inner = if row == 1 || row == 2 { step } else { 0.0 };
+            let x = if side == 0 { inner } else { right - inner };
+            places[*gpu] = (x + width / 2.0, ROW * row as f64 + HEIGHT / 2.0);
+        }
     }
     (places, (right + width, 3.0 * ROW + HEIGHT))
 }
