@@ -1,7 +1,7 @@
 //! What changes from moment to moment and means nothing to discovery: it is taken out of what is recorded, so that
 //! one machine gives the same bytes again. So is what is full of serial numbers, but for the words that are looked for.
 
-use super::super::sysfs::{MARK, VITAL_DATA, holds_mark};
+use super::super::sysfs::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 
 /// The content without it. See [`Trim`](super::super::sysfs::Trim).
 pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
@@ -14,7 +14,7 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
             if holds_mark(&bytes) {
                 MARK.into()
             } else {
-                Vec::new()
+                adapter_uuid(&bytes).map_or_else(Vec::new, |uuid| format!("{KEYWORD}{uuid}").into_bytes())
             }
         }
         // What is longer than what is read at most is told to be so.
@@ -74,6 +74,11 @@ mod tests {
         let vpd = "sys/devices/pci0000:00/0000:00:01.0/vpd";
         assert_eq!(text(vpd, data, true), "SMDL=SW_MNG");
         assert_eq!(text(vpd, "SN=MT2345", false), "");
+        let owned = "\u{6}\0CX\0\0\0\0V3\u{10}0123456789abcdef";
+        let owned = [&[0x82, 2, 0, b'C', b'X', 0x90, 19, 0][..], &owned.as_bytes()[8..]].concat();
+        let kept = trim(vpd, owned, true);
+        assert_eq!(String::from_utf8(kept.clone()).unwrap(), "V3=0123456789abcdef");
+        assert_eq!(trim(vpd, kept.clone(), true), kept);
         let mounts = "nfs:/home/me /home/me nfs rw 0 0\nnone /cg cgroup rw,cpuset 0 0\n";
         assert_eq!(text("proc/self/mounts", mounts, true), "none /cg cgroup rw,cpuset 0 0\n");
     }

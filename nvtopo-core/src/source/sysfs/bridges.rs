@@ -32,7 +32,7 @@ impl Bridges {
         let (now, mut most) = (RefCell::new(BTreeMap::new()), BTreeMap::new());
         let untold = RefCell::new(BTreeSet::new());
         for device in devices {
-            let folder = |place: usize| &device.folder[..device.chain[place].1];
+            let folder = |place: usize| &device.placed()[..device.chain[place].1];
             bridges.add(chain(device), device.address, |place| {
                 let own = training::now(tree, folder(place));
                 now.borrow_mut().insert(device.chain[place].0, own);

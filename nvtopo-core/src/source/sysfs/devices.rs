@@ -151,6 +151,8 @@ impl Adder<'_> {
                 vec![NodeKind::Gpu(Box::new(Gpu { pci, cpus, nodes, ..gpu }))]
             }
             Kind::Nic => self.nics(device, &pci, affinity),
+            // It stands where its adapter is.
+            Kind::DataDirect => Vec::new(),
             Kind::Nvme => {
                 let name = around.known.nvme.get(&device.address);
                 let disk = nvme::read(around.tree, device, name, pci);

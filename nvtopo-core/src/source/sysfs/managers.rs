@@ -16,7 +16,7 @@ pub(in crate::source) const MARK: &str = "SMDL=SW_MNG";
 const ADAPTER: (Option<u16>, Option<u16>) = (Some(0x15b3), Some(0x1021));
 
 /// The most that is read: such data is a few hundred bytes, which devices give slowly.
-const MOST: usize = 4096;
+pub(super) const MOST: usize = 4096;
 
 /// Takes them out, and says so.
 pub(super) fn leave_out(tree: &Tree, devices: &mut Vec<Device>) -> Option<String> {

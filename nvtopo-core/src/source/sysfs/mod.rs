@@ -7,6 +7,7 @@ mod bridges;
 mod cache;
 mod cpu;
 mod cpuinfo;
+mod data_direct;
 mod devices;
 mod driver;
 mod facts;
@@ -32,6 +33,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
 #[cfg(feature = "snapshot")]
+pub(super) use data_direct::{KEYWORD, adapter_uuid};
 pub(super) use managers::{MARK, VITAL_DATA, holds_mark};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;
@@ -135,11 +137,8 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
         fragment.set_nvlink_unknown();
         fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_KERNEL);
     }
-    for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes) {
+    for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes).chain(oddities) {
         fragment.note(kind, text);
-    }
-    for text in oddities {
-        fragment.note(NoteKind::Unknown, text);
     }
     for note in tree.take_notes() {
         fragment.note(note.kind, note.text);

@@ -5,10 +5,10 @@
 use super::driver::DriverGpu;
 use super::facts::Facts;
 use super::tree::{Names, Syntax, Tree};
-use super::{managers, net, training};
+use super::{data_direct, managers, net, training};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
-use crate::model::{PciFacts, PcieSpeed};
+use crate::model::{NoteKind, PciFacts, PcieSpeed};
 use std::collections::{BTreeMap, BTreeSet};
 
 const BUS: &str = "sys/bus/pci/devices";
@@ -29,6 +29,8 @@ pub(super) enum Kind {
     NvSwitch,
     Nic,
     Nvme,
+    /// A DMA function of a network adapter.
+    DataDirect,
 }
 
 /// What the kernel calls its devices, which tells what they are.
@@ -43,6 +45,8 @@ pub(super) struct Known<'a> {
 pub(super) struct Device {
     pub(super) address: PciAddress,
     pub(super) folder: String,
+    /// The folder of the function that stands where its data goes; `None`: its own.
+    pub(super) data_folder: Option<String>,
     pub(super) kind: Kind,
     /// The bus of its host bridge; `None` when the tree does not tell.
     pub(super) root: Option<(u32, u8)>,
@@ -60,6 +64,24 @@ pub(super) struct Device {
     pub(super) most: PcieSpeed,
     /// What else the bus tells.
     pub(super) pci: PciFacts,
+}
+
+impl Device {
+    /// The folder of the function that stands where its data goes. `chain` counts in it.
+    pub(super) fn placed(&self) -> &str {
+        self.data_folder.as_deref().unwrap_or(&self.folder)
+    }
+
+    /// Takes the place of another function.
+    pub(super) fn stand_at(&mut self, other: &Self) {
+        self.data_folder = Some(other.folder.clone());
+        self.root = other.root;
+        self.chain.clone_from(&other.chain);
+        (self.now, self.most) = (other.now, other.most);
+        if other.numa.is_some() {
+            self.numa = other.numa;
+        }
+    }
 }
 
 /// What an entry of the bus is.
@@ -81,7 +103,7 @@ struct Place {
 }
 
 /// The devices by address, and what is odd about them.
-pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>) {
+pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteKind, String)>) {
     let entries: BTreeMap<PciAddress, String> =
         tree.names(BUS).into_iter().filter_map(|name| Some((name.parse().ok()?, name))).collect();
     let mut walked = None;
@@ -98,9 +120,9 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
         let Some(entry) = entry(tree, &path, address, known) else { continue };
         let driver = if entry.kind == Kind::Gpu { driver_of(tree, &path) } else { None };
         if let Some(driver) = driver.filter(|driver| FOR_GUESTS.contains(&&**driver)) {
-            oddities.push(format!(
-                "GPU {address} is set aside for virtual machines ({driver}), so it was left out"
-            ));
+            let text =
+                format!("GPU {address} is set aside for virtual machines ({driver}), so it was left out");
+            oddities.push((NoteKind::Unknown, text));
             continue;
         }
         let place = tree.link(&path).and_then(|target| place_of_link(&target)).or_else(|| {
@@ -113,7 +135,8 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<String>)
     }
     // Its virtual functions are here in its stead.
     devices.retain(|device| !divided.contains(&device.address));
-    oddities.extend(managers::leave_out(tree, &mut devices));
+    oddities.extend(managers::leave_out(tree, &mut devices).map(|text| (NoteKind::Unknown, text)));
+    oddities.extend(data_direct::move_adapters(tree, &mut devices));
     (devices, oddities)
 }
 
@@ -129,7 +152,20 @@ fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, pla
     let (now, most) = (training::now(tree, wire), training::most(tree, wire));
     let pci = facts.read(&folder, entry.vendor);
     let kind = entry.kind;
-    Device { address, kind, root, chain, numa, cpus, rests: kind == Kind::Gpu, now, most, pci, folder }
+    Device {
+        address,
+        folder,
+        data_folder: None,
+        kind,
+        root,
+        chain,
+        numa,
+        cpus,
+        rests: kind == Kind::Gpu,
+        now,
+        most,
+        pci,
+    }
 }
 
 /// What the entry is, by its class: `0x030200`.
@@ -148,6 +184,7 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
         // InfiniBand adapters can be among the serial buses.
         0x0200..=0x02ff | 0x0c06 => Kind::Nic,
         0x0108 => Kind::Nvme,
+        0x0801 if data_direct::is_function(tree, path) => Kind::DataDirect,
         _ if known.names.rdma.contains_key(&address) => Kind::Nic,
         _ if known.nvme.contains_key(&address) => Kind::Nvme,
         _ => return None,

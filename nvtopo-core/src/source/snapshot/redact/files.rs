@@ -1,6 +1,6 @@
 //! What is left of a file: by its name, what it may hold.
 
-use super::super::super::sysfs::{MARK, VITAL_DATA};
+use super::super::super::sysfs::{KEYWORD, MARK, VITAL_DATA, adapter_uuid};
 use super::ids::{Ids, Read};
 
 /// Files that hold nothing but identifiers, or what a person wrote: their content goes, whatever it is.
@@ -43,6 +43,12 @@ pub(super) fn redact(path: &str, content: &[u8], ids: &mut Ids) -> Option<Vec<u8
     if name == VITAL_DATA && content == MARK.as_bytes() {
         // All that was recorded of it.
         return Some(content.to_vec());
+    }
+    if name == VITAL_DATA {
+        // Which functions are of one adapter stays, and not which adapter it is.
+        let own = adapter_uuid(content)?;
+        let other = ids.replace(&own, Read::Fixed);
+        return (other != own).then(|| format!("{KEYWORD}{other}").into_bytes());
     }
     if is_secret(path, name) {
         return None;
@@ -141,6 +147,9 @@ mod tests {
         let vpd = "sys/devices/pci0000:00/0000:00:01.0/vpd";
         assert_eq!(text(vpd, "SMDL=SW_MNG").as_deref(), Some("SMDL=SW_MNG"));
         assert_eq!(text(vpd, "SMDL=SW_MNG SN=1"), None);
+        let uuid = "V3=81ac0d9e1b3bec118000b8cef6f50d2c";
+        let other = text(vpd, uuid).unwrap();
+        assert!(other.starts_with("V3=02005e") && other.len() == uuid.len(), "{other}");
         assert_eq!(text("sys/x/vpd_like", "\u{1}binary"), None);
         assert_eq!(text("sys/class/dmi/id/product_name", "DGX H100\n").as_deref(), Some("DGX H100\n"));
     }

@@ -238,6 +238,48 @@ fn functions_that_manage_nvswitches_are_no_nics() {
     assert!(!has_note(&hidden.topology(), NoteKind::Damage, "vpd"));
 }
 
+/// Vital product data with the UUID of an adapter, as it is recorded.
+fn owned(uuid: &str) -> String {
+    format!("V3={uuid}")
+}
+
+#[test]
+fn an_adapter_is_as_far_as_its_dma_function() {
+    let (one, other) = ("81ac0d9e1b3bec118000b8cef6f50d2c", "91ac0d9e1b3bec118000b8cef6f50d2c");
+    let board = |second: &str| {
+        let mut made = Made::new().gpu("pci0000:00/0000:00:00.0/0000:01:00.0/0000:02:00.0/0000:03:00.0", "0");
+        made = made.bridge("pci0000:00/0000:00:00.0").bridge("pci0000:00/0000:00:00.0/0000:01:00.0");
+        made = made.bridge("pci0000:00/0000:00:00.0/0000:01:00.0/0000:02:00.0");
+        let dma = "pci0000:00/0000:00:00.0/0000:01:00.0/0000:02:01.0/0000:04:00.0";
+        made = made.bridge("pci0000:00/0000:00:00.0/0000:01:00.0/0000:02:01.0");
+        made =
+            made.pci(dma, "0x15b3", "0x080100", "0").file(&format!("sys/devices/{dma}/device"), "0x2100\n");
+        made = made.file(&format!("sys/devices/{dma}/vpd"), &owned(one));
+        for (place, name, uuid) in
+            [("pci0002:00/0002:00:01.0", "mlx5_0", one), ("pci0002:00/0002:00:02.0", "mlx5_1", second)]
+        {
+            made = adapter(made, place, name, &if uuid.is_empty() { String::new() } else { owned(uuid) });
+            made = made.file(&format!("sys/devices/{place}/device"), "0x1023\n");
+        }
+        made
+    };
+    let topology = board(other).topology();
+    assert_eq!(path(&topology, 0, 1), Some(PathType::Pix));
+    assert_ne!(path(&topology, 0, 2), Some(PathType::Pix));
+    assert_eq!(topology.nics().map(|nic| &*nic.name).collect::<Vec<_>>(), ["mlx5_0", "mlx5_1"]);
+    assert_eq!(topology.nics().next().unwrap().address.unwrap().to_string(), "0002:00:01.0");
+    assert!(has_note(&topology, NoteKind::Inferred, "were placed where these are: 0002:00:01.0"));
+    assert!(!has_note(&topology, NoteKind::Unknown, "DMA functions"));
+    // Both functions of one adapter go by it.
+    let topology = board(one).topology();
+    assert_eq!([path(&topology, 0, 1), path(&topology, 0, 2)], [Some(PathType::Pix); 2]);
+    // What only the superuser can read leaves the distance open.
+    let topology = board("").topology();
+    assert_ne!(path(&topology, 0, 2), Some(PathType::Pix));
+    assert!(has_note(&topology, NoteKind::Unknown, "which is whose is told to the superuser only"));
+    assert!(has_note(&topology, NoteKind::Unknown, "nearer to GPUs than said here: 0002:00:02.0"));
+}
+
 #[test]
 fn rdma_devices_are_named_and_rated() {
     let made = Made::new()
