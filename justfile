@@ -26,6 +26,11 @@ test-driver:
     target/driver/bin/pip install --quiet 'nvidia-ml-py>=13,<14'
     target/driver/bin/python tests/fake-nvml/check.py target/debug
 
+# Holds nvtopo against NVIDIA's own mock of NVML, which is built outside of this repository: tests/mock-nvml/check.py says how.
+test-mock LIBRARY PROFILES:
+    cargo build --quiet --package nvtopo-cli
+    python3 tests/mock-nvml/check.py {{LIBRARY}} {{PROFILES}} target/debug/nvtopo
+
 # Builds the wheel, installs it into an environment of its own, and tests that.
 test-python:
     sh tests/python/run.sh

@@ -686,6 +686,20 @@ nvtopo_status nvtopo_topology_gpu_unusable(const nvtopo_topology *topology,
                                            const char **why);
 
 /**
+ * The names of what speaks against a GPU that can be used, with commas between them, such as
+ * `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last.
+ *
+ * The names are `out-of-fabric`: it is not in its NVLink fabric, or not yet; `fewer-nvlinks`: it has fewer NVLinks to the
+ * NVSwitches than others of its model; and what the driver says of its place in the fabric: `degraded-bandwidth`,
+ * `route-recovery`, `unhealthy-route`, `access-timeout-recovery`, `incorrect-system-guid`, `incorrect-chassis-serial`,
+ * `no-partition`, `insufficient-nvlinks`, `incompatible-firmware`, `invalid-location`, `invalid-gpu-state`,
+ * `incorrect-configuration`, `unassigned-partition`, `disconnected-manager`, `limited-capacity` and `unhealthy`.
+ */
+nvtopo_status nvtopo_topology_gpu_faults(const nvtopo_topology *topology,
+                                         size_t gpu,
+                                         const char **faults);
+
+/**
  * How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
  */
 nvtopo_status nvtopo_topology_instance_count(const nvtopo_topology *topology,

@@ -16,6 +16,7 @@ pub(crate) struct Gpu {
     uuid: CString,
     address: CString,
     unusable: CString,
+    faults: CString,
     instances: Vec<Instance>,
 }
 
@@ -86,6 +87,23 @@ pub extern "C" fn nvtopo_topology_gpu_unusable(
     answer(why, "why", || Ok(asked(topology, gpu)?.unusable.as_ptr()))
 }
 
+/// The names of what speaks against a GPU that can be used, with commas between them, such as
+/// `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last.
+///
+/// The names are `out-of-fabric`: it is not in its NVLink fabric, or not yet; `fewer-nvlinks`: it has fewer NVLinks to the
+/// NVSwitches than others of its model; and what the driver says of its place in the fabric: `degraded-bandwidth`,
+/// `route-recovery`, `unhealthy-route`, `access-timeout-recovery`, `incorrect-system-guid`, `incorrect-chassis-serial`,
+/// `no-partition`, `insufficient-nvlinks`, `incompatible-firmware`, `invalid-location`, `invalid-gpu-state`,
+/// `incorrect-configuration`, `unassigned-partition`, `disconnected-manager`, `limited-capacity` and `unhealthy`.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_gpu_faults(
+    topology: Option<&nvtopo_topology>,
+    gpu: usize,
+    faults: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(faults, "faults", || Ok(asked(topology, gpu)?.faults.as_ptr()))
+}
+
 /// How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_instance_count(
@@ -145,6 +163,9 @@ impl Gpu {
             uuid: gpu.uuid.map(c_text).unwrap_or_default(),
             address: gpu.address.map(c_text).unwrap_or_default(),
             unusable: gpu.unusable.as_ref().map(c_text).unwrap_or_default(),
+            faults: c_text(
+                topology.gpu_faults(position).iter().map(|fault| fault.word()).collect::<Vec<_>>().join(","),
+            ),
             instances: topology.gpu_instances(position).map(|(_, own)| instance(own)).collect(),
         })
         .collect()

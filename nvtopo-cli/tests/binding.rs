@@ -239,6 +239,29 @@ fn deepspeed_s_local_rank_is_taken_before_and_after_the_subcommand() {
     assert_eq!(nvtopo(&["--local_rank=1", "show"]).status.code(), Some(2));
 }
 
+#[test]
+fn a_machine_without_gpus_says_so_and_fails_where_a_binding_is_required() {
+    let machine = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,"nodes":[{"machine":{}}],
+        "notes":[{"kind":"driver","text":"the NVIDIA driver is not loaded"}]}}"#;
+    let shown = run(&["show", "--from", "-"], machine, &[]);
+    let last = text(&shown.stdout).lines().last().unwrap_or_default().to_owned();
+    assert!(last.starts_with("No GPU was found") && last.contains("preset:"), "{last}");
+    for (command, options) in [("exec", &["--dry-run"][..]), ("run", &["--dry-run", "--nproc-per-node", "2"])]
+    {
+        let start = [&[command, "--from", "-", "--trust-topology"], options].concat();
+        let loose = run(&[&start[..], &["--", "true"]].concat(), machine, &[]);
+        assert_eq!(loose.status.code(), Some(0));
+        assert!(text(&loose.stderr).contains("the NVIDIA driver is not loaded"), "{}", text(&loose.stderr));
+        let strict = run(&[&start[..], &["--require-binding", "--", "true"]].concat(), machine, &[]);
+        assert_eq!(strict.status.code(), Some(1));
+        let why = text(&strict.stderr);
+        assert!(
+            why.contains("nothing to bind to") && why.contains("the NVIDIA driver is not loaded"),
+            "{why}"
+        );
+    }
+}
+
 /// This machine with two GPUs of one model added, as JSON; `None` where the machine has no identity, or has GPUs.
 fn with_two_gpus() -> Option<String> {
     let document = support::json(&nvtopo(&["show", "--format", "json"]));

@@ -234,6 +234,11 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         "memory" => trial.value = value("bind"),
         "export" => trial.value = value("gpus"),
+        "require-binding" => {
+            trial.input = String::from(
+                r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,"nodes":[{"machine":{}}]}}"#,
+            );
+        }
         "local-rank" | "ranks" | "nproc-per-node" => {
             without(&mut trial.base, "--ranks", 2);
             without(&mut trial.base, "--nproc-per-node", 2);

@@ -98,7 +98,8 @@ static const char GPUS[] =
     "\"uuid\":\"GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab\",\"address\":\"0000:1b:00.0\"}},"
     "{\"gpu_instance\":{\"parent\":1,\"uuid\":\"MIG-c6d4f1ef\",\"profile\":\"3g.40gb\",\"memory_bytes\":42}},"
     "{\"gpu_instance\":{\"parent\":1}},"
-    "{\"gpu\":{\"parent\":0,\"index\":3,\"unusable\":\"has fallen off the bus\"}}]}}";
+    "{\"gpu\":{\"parent\":0,\"index\":3,\"unusable\":\"has fallen off the bus\",\"fabric\":{\"state\":\"completed\","
+    "\"health\":1449}}}]}}";
 
 static void gpus_are_asked(void)
 {
@@ -132,6 +133,10 @@ static void gpus_are_asked(void)
     CHECK_TEXT(text, "");
     CHECK_OK(nvtopo_topology_gpu_unusable(topology, 1, &text));
     CHECK_TEXT(text, "has fallen off the bus");
+    CHECK_OK(nvtopo_topology_gpu_faults(topology, 0, &text));
+    CHECK_TEXT(text, "");
+    CHECK_OK(nvtopo_topology_gpu_faults(topology, 1, &text));
+    CHECK_TEXT(text, "degraded-bandwidth,insufficient-nvlinks");
     CHECK_OK(nvtopo_topology_instance_count(topology, 1, &count));
     CHECK(count == 0);
     CHECK_OK(nvtopo_topology_instance_count(topology, 0, &count));

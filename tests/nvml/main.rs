@@ -403,6 +403,11 @@ fn faults_of_the_fabric_are_told_and_such_gpus_chosen_last() {
     assert_eq!(words(3), ["unhealthy"]);
     assert_eq!(words(4), [""; 0]);
     assert_note(&found, "GPU0: its bandwidth in the NVLink fabric is degraded; such GPUs are chosen last");
+    let json = found.to_json();
+    for word in ["degraded-bandwidth", "insufficient-nvlinks", "unhealthy-route", "unhealthy"] {
+        assert!(json.contains(&format!("\"{word}\"")), "{word}");
+    }
+    assert_eq!(Topology::parse("out.json", json.as_bytes()).unwrap().gpu_faults(0), found.gpu_faults(0));
     let placement = Request::gpus(4).solve(&found).unwrap();
     assert_eq!(placement.gpu_indices(), [4, 5, 6, 7]);
     assert_eq!(placement.remarks().len(), 4, "{:?}", placement.remarks());

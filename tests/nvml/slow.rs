@@ -29,6 +29,24 @@ fn a_gpu_that_hangs_takes_nothing_with_it() {
 }
 
 #[test]
+fn pairs_of_the_others_are_asked_of_whichever_gpu_hangs() {
+    let machine = Machine::new("hgx-a100-4");
+    // Behind the last GPU nothing but pairs is left to be asked of.
+    for gpu in [0, 3] {
+        let found = machine.discover_within(1000, &format!("hang:{gpu}"));
+        assert_same(&found, &machine.truth, &[gpu]);
+        assert_eq!(found.all_p2p().len(), 3, "GPU{gpu}");
+        // With the one that hangs no pair is missed.
+        assert!(!notes(&found).contains("pairs of GPUs"), "{}", notes(&found));
+    }
+    for other in ["lost:1", "stuck:1"] {
+        let found = machine.discover_within(1000, &format!("{other},hang:3"));
+        assert_eq!(found.all_p2p().len(), 1, "{other}");
+        assert!(!notes(&found).contains("pairs of GPUs"), "{}", notes(&found));
+    }
+}
+
+#[test]
 fn several_gpus_that_hang_or_all_of_them_end_too() {
     let machine = Machine::new("hgx-a100-4");
     for (fault, hanging) in [("hang:0,hang:2", 2), ("hang:0,hang:1,hang:2,hang:3", 4)] {

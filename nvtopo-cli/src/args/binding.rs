@@ -80,6 +80,7 @@ impl LayoutArgs {
 
 /// How processes are bound.
 #[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct BindArgs {
     /// Choose this many GPUs and show the command only these
     #[arg(long, value_name = "N")]
@@ -109,6 +110,9 @@ pub(crate) struct BindArgs {
     /// Say in one line for each process what was done
     #[arg(long)]
     pub(crate) report: bool,
+    /// Fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. Else the command runs unbound
+    #[arg(long)]
+    pub(crate) require_binding: bool,
     /// Bind by a topology of unknown origin, such as a text or a preset. One of another machine is refused even so
     #[arg(long)]
     pub(crate) trust_topology: bool,

@@ -103,6 +103,9 @@ impl Ground {
             }
             _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules)?,
         };
+        if args.require_binding {
+            part.require_cpus()?;
+        }
         let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
         part.remarks.extend(export_remarks(&self.topology, &self.visible, &args.export));
         if self.narrowed {

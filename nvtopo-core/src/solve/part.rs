@@ -60,6 +60,28 @@ impl Part {
         Self::of_visible_by(topology, visible, rank, &rules)
     }
 
+    /// That there is something to bind to.
+    ///
+    /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where no CPUs are known to run on, with the reason.
+    ///
+    /// ```
+    /// use nvtopo::Part;
+    ///
+    /// let error = Part::default().require_cpus().unwrap_err();
+    /// assert_eq!(error.kind(), nvtopo::ErrorKind::Unsatisfiable);
+    /// ```
+    pub fn require_cpus(&self) -> Result<()> {
+        if !self.cpus.is_empty() {
+            return Ok(());
+        }
+        let why = if self.remarks.is_empty() {
+            "no CPUs near to a GPU are known".to_owned()
+        } else {
+            self.remarks.join("; ")
+        };
+        Err(Error::unsatisfiable(format!("there is nothing to bind to: {why}")))
+    }
+
     /// As [`of_visible`](Self::of_visible), with the CPUs dealt out by rules.
     ///
     /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are

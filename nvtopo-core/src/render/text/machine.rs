@@ -36,6 +36,9 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
             let _ = writeln!(out, "{}", dim(&format!("note · {note}"), style));
         }
     }
+    if topology.gpus().len() == 0 && !style.quiet {
+        let _ = write!(out, "\n{}\n", words::NO_GPU);
+    }
     out
 }
 

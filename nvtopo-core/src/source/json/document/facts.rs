@@ -2,7 +2,7 @@
 
 use super::super::values::{MbPerS, Text};
 use super::convert::Convert;
-use super::words::{FabricState, Source};
+use super::words::{FabricFault, FabricState, Source};
 use crate::ids::PciAddress;
 use crate::model;
 use serde::{Deserialize, Serialize};
@@ -138,21 +138,45 @@ facts! {
     }
 }
 
-facts! {
-    /// A GPU's place in an NVLink fabric.
-    Fabric {
-        /// How far its registration has come.
-        state = state: FabricState,;
-        /// What came of it, as NVML numbers errors.
-        status = status: u32,
-        /// The UUID of the NVLink domain.
-        cluster = cluster: String,
-        /// The number of the group in the domain whose GPUs reach each other.
-        clique = clique: u32,
-        /// NVML's bits of what is wrong.
-        health = health: u32,
-        /// NVML's number for the health as a whole.
-        health_summary = health_summary: u32,
+/// A GPU's place in an NVLink fabric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub(in super::super) struct Fabric {
+    /// How far its registration has come.
+    state: FabricState,
+    /// What came of it, as NVML numbers errors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u32>,
+    /// The UUID of the NVLink domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<String>,
+    /// The number of the group in the domain whose GPUs reach each other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clique: Option<u32>,
+    /// NVML's bits of what is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<u32>,
+    /// NVML's number for the health as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health_summary: Option<u32>,
+    /// The names of what is wrong. They follow from the two numbers above, and are not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<FabricFault>,
+}
+
+impl Convert<Fabric> for model::Fabric {
+    fn convert(self) -> Fabric {
+        let faults = self.faults().convert();
+        let Self { state, status, cluster, clique, health, health_summary } = self;
+        Fabric { state: state.convert(), status, cluster, clique, health, health_summary, faults }
+    }
+}
+
+impl Convert<model::Fabric> for Fabric {
+    fn convert(self) -> model::Fabric {
+        let Self { state, status, cluster, clique, health, health_summary, faults: _ } = self;
+        model::Fabric { state: state.convert(), status, cluster, clique, health, health_summary }
     }
 }
 

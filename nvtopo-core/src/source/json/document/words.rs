@@ -120,3 +120,16 @@ words! {
         "DR" DisabledBySetting, "NS" NotSupported, "U" Unknown,
     }
 }
+
+words! {
+    /// What is wrong with a GPU's place in its NVLink fabric.
+    FabricFault {
+        "degraded-bandwidth" DegradedBandwidth, "route-recovery" RouteRecovery, "unhealthy-route" UnhealthyRoute,
+        "access-timeout-recovery" AccessTimeoutRecovery, "incorrect-system-guid" IncorrectSystemGuid,
+        "incorrect-chassis-serial" IncorrectChassisSerial, "no-partition" NoPartition,
+        "insufficient-nvlinks" InsufficientNvlinks, "incompatible-firmware" IncompatibleFirmware,
+        "invalid-location" InvalidLocation, "invalid-gpu-state" InvalidGpuState,
+        "incorrect-configuration" IncorrectConfiguration, "unassigned-partition" UnassignedPartition,
+        "disconnected-manager" DisconnectedManager, "limited-capacity" LimitedCapacity, "unhealthy" Unhealthy,
+    }
+}
