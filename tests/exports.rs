@@ -4,6 +4,23 @@ use nvtopo::apply::{Export, environment, export_remarks};
 use nvtopo::{CpuRules, CudaOrder, Plan, Topology, VisibleGpus};
 use std::path::Path;
 
+fn gb200() -> serde_json::Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/exports/gb200.json");
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+fn read(document: &serde_json::Value) -> Topology {
+    Topology::parse("gb200.json", document.to_string().as_bytes()).unwrap()
+}
+
+/// What one rank is told, by name.
+fn told(topology: &Topology, rank: usize, exports: &[Export], set: &str) -> Vec<(&'static str, String)> {
+    let visible = VisibleGpus::all(topology, CudaOrder::PciBusId);
+    let plan = Plan::new(topology, &visible, topology.gpus().len(), &CpuRules::default()).unwrap();
+    let variable = |name: &str| (name == set || name == "OMP_NUM_THREADS").then(|| "1".to_owned());
+    environment(topology, &visible, &plan.parts()[rank], exports, variable)
+}
+
 fn hca(topology: &Topology) -> (Vec<Option<String>>, Vec<String>) {
     let visible = VisibleGpus::all(topology, CudaOrder::PciBusId);
     let plan = Plan::new(topology, &visible, topology.gpus().len(), &CpuRules::default()).unwrap();
@@ -31,4 +48,85 @@ fn ports_of_unknown_state_are_named_and_told() {
     assert_eq!(told, [Some("=mlx5_0".to_owned())]);
     assert!(remarks[0].contains("leaves out mlx5_1"), "{remarks:?}");
     assert!(remarks[1].contains("the ports of mlx5_0 carry data is unknown"), "{remarks:?}");
+}
+
+#[test]
+fn every_library_is_told_of_the_same_pairs() {
+    let topology = read(&gb200());
+    for (rank, device) in ["mlx5_0", "mlx5_1", "mlx5_4", "mlx5_5"].into_iter().enumerate() {
+        let exports = [Export::UcxDevice, Export::UcclDevice, Export::NvshmemHca];
+        let expected = [
+            ("UCX_NET_DEVICES", format!("{device}:1")),
+            ("UCCL_P2P_RDMA_DEV", device.to_owned()),
+            ("NVSHMEM_ENABLE_NIC_PE_MAPPING", "1".to_owned()),
+            ("NVSHMEM_HCA_LIST", format!("{device}:1")),
+        ];
+        assert_eq!(told(&topology, rank, &exports, ""), expected);
+    }
+    let address = |position: usize| match &topology.node(topology.devices()[position]).kind {
+        nvtopo::model::NodeKind::Gpu(gpu) => gpu.address.unwrap().to_string(),
+        nvtopo::model::NodeKind::Nic(nic) => nic.address.unwrap().to_string(),
+        _ => unreachable!(),
+    };
+    let nics = nvtopo::fair_nics(&topology);
+    let pairs: Vec<String> =
+        (0..4).map(|gpu| format!("{}={}", address(gpu), address(nics[gpu].unwrap()))).collect();
+    let mapping = ("VLLM_GPU_NIC_PCIE_MAPPING", pairs.join(","));
+    for rank in 0..4 {
+        // vLLM sets UCX's variable itself.
+        let vllm = told(&topology, rank, &[Export::VllmNics, Export::UcxDevice], "");
+        assert_eq!(vllm, [mapping.clone(), ("VLLM_NIC_SELECTION_VARS", "UCX_NET_DEVICES:1".to_owned())]);
+        assert_eq!(
+            told(&topology, rank, &[Export::VllmNics], "VLLM_NIC_SELECTION_VARS"),
+            std::slice::from_ref(&mapping)
+        );
+    }
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
+    let remarks = export_remarks(&topology, &visible, &[Export::VllmNics, Export::UcxDevice]);
+    assert!(remarks.len() == 1 && remarks[0].contains("left to vLLM"), "{remarks:?}");
+    // Without addresses nothing is told, and that is said.
+    let text = "\tGPU0\tmlx5_0\nGPU0\t X \tPIX\nmlx5_0\tPIX\t X \n";
+    let unknown = Topology::parse("t", text.as_bytes()).unwrap();
+    assert!(told(&unknown, 0, &[Export::VllmNics], "").is_empty());
+    let visible = VisibleGpus::all(&unknown, CudaOrder::PciBusId);
+    let remarks = export_remarks(&unknown, &visible, &[Export::VllmNics]);
+    assert!(remarks[0].contains("VLLM_GPU_NIC_PCIE_MAPPING is not set"), "{remarks:?}");
+}
+
+#[test]
+fn a_gpu_whose_port_is_down_shares_a_port_of_the_same_kind() {
+    let mut document = gb200();
+    let nodes = document["topology"]["nodes"].as_array_mut().unwrap();
+    let of = |node: &&mut serde_json::Value| node["nic"]["rdma_device"] == "mlx5_1";
+    nodes.iter_mut().find(of).unwrap()["nic"]["state"] = "down".into();
+    let topology = read(&document);
+    let (told, remarks) = hca(&topology);
+    assert_eq!(told, vec![Some("=mlx5_0,mlx5_4,mlx5_5".to_owned()); 4]);
+    assert!(remarks[0].contains("leaves out mlx5_1, mlx5_2, mlx5_3"), "{remarks:?}");
+}
+
+/// Two GPUs with two near NICs each, and one for storage.
+const TWO_EACH: &str = "\tGPU0\tGPU1\tmlx5_0\tmlx5_1\tmlx5_2\tmlx5_3\tmlx5_4\n\
+    GPU0\t X \tNV4\tPIX\tPIX\tSYS\tSYS\tNODE\n\
+    GPU1\tNV4\t X \tSYS\tSYS\tPIX\tPIX\tNODE\n\
+    mlx5_0\tPIX\tSYS\t X \tPIX\tSYS\tSYS\tNODE\nmlx5_1\tPIX\tSYS\tPIX\t X \tSYS\tSYS\tNODE\n\
+    mlx5_2\tSYS\tPIX\tSYS\tSYS\t X \tPIX\tNODE\nmlx5_3\tSYS\tPIX\tSYS\tSYS\tPIX\t X \tNODE\n\
+    mlx5_4\tNODE\tNODE\tNODE\tNODE\tNODE\tNODE\t X \n";
+
+#[test]
+fn a_gpu_with_several_nics_uses_them_all() {
+    let topology = Topology::parse("t", TWO_EACH.as_bytes()).unwrap();
+    let (nccl, remarks) = hca(&topology);
+    assert_eq!(nccl[1].as_deref(), Some("=mlx5_0,mlx5_1,mlx5_2,mlx5_3"));
+    assert!(remarks[0].contains("leaves out mlx5_4:"), "{remarks:?}");
+    let ucx = told(&topology, 0, &[Export::UcxDevice], "");
+    assert_eq!(ucx, [("UCX_NET_DEVICES", "mlx5_0:1,mlx5_1:1".to_owned())]);
+    let uccl = told(&topology, 1, &[Export::UcclDevice], "");
+    assert_eq!(uccl, [("UCCL_P2P_RDMA_DEV", "mlx5_2,mlx5_3".to_owned())]);
+    // One more for one GPU of two is for something else.
+    let fewer = TWO_EACH
+        .replace("mlx5_3\tSYS\tPIX\t", "mlx5_3\tSYS\tNODE\t")
+        .replace("GPU1\tNV4\t X \tSYS\tSYS\tPIX\tPIX\t", "GPU1\tNV4\t X \tSYS\tSYS\tPIX\tNODE\t");
+    let topology = Topology::parse("t", fewer.as_bytes()).unwrap();
+    assert_eq!(hca(&topology).0[0].as_deref(), Some("=mlx5_0,mlx5_2"));
 }

@@ -25,7 +25,8 @@ pub struct nvtopo_hazards {
 /// the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
 /// (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"
 /// (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`), "uccl-device"
-/// (`UCCL_P2P_RDMA_DEV`); "" is nothing else.
+/// (`UCCL_P2P_RDMA_DEV`), "nvshmem-hca" (`NVSHMEM_HCA_LIST`), "vllm-nics" (`VLLM_GPU_NIC_PCIE_MAPPING`, the same for all
+/// ranks); "" is nothing else.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words, and where there is no such rank.
 #[unsafe(no_mangle)]

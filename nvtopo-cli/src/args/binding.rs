@@ -101,7 +101,8 @@ pub(crate) struct BindArgs {
     pub(crate) memory: MemoryChoice,
     /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs), threads (`OMP_NUM_THREADS`
     /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`),
-    /// uccl-device (`UCCL_P2P_RDMA_DEV`)
+    /// uccl-device (`UCCL_P2P_RDMA_DEV`), nvshmem-hca (`NVSHMEM_HCA_LIST`), vllm-nics (`VLLM_GPU_NIC_PCIE_MAPPING`, the same
+    /// for all ranks)
     #[arg(long, value_name = "WHAT,…", value_delimiter = ',')]
     pub(crate) export: Vec<Export>,
     /// Show what would be done, and do nothing

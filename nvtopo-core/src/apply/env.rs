@@ -3,7 +3,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::{Nic, PortState, Topology};
-use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics};
+use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,15 +18,30 @@ pub enum Export {
     /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks. NCCL chooses among them;
     /// a list for each rank makes it hang. [`export_remarks`] names those of the machine that are left out.
     IbHca,
-    /// `UCX_NET_DEVICES`: the NIC of this rank; ranks that are equally near take turns.
+    /// `UCX_NET_DEVICES`: the NICs of this rank; ranks that are equally near take turns.
     UcxDevice,
-    /// `UCCL_P2P_RDMA_DEV`: the RDMA device of this rank's NIC, for UCCL's transfers between GPUs.
+    /// `UCCL_P2P_RDMA_DEV`: the RDMA devices of this rank's NICs, for UCCL's transfers between GPUs.
     UcclDevice,
+    /// `NVSHMEM_HCA_LIST`: the ports of this rank's NICs, with `NVSHMEM_ENABLE_NIC_PE_MAPPING`, without which the list does
+    /// not count.
+    NvshmemHca,
+    /// `VLLM_GPU_NIC_PCIE_MAPPING`: the NIC of each of the job's GPUs by PCI addresses, the same for all ranks, and
+    /// `VLLM_NIC_SELECTION_VARS`, where it is not set, which vLLM wants beside it: vLLM then sets `UCX_NET_DEVICES` for each
+    /// of its processes, so that `UcxDevice` sets nothing beside it.
+    VllmNics,
 }
 
 impl Export {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Gpus, Self::Threads, Self::IbHca, Self::UcxDevice, Self::UcclDevice];
+    pub const ALL: [Self; 7] = [
+        Self::Gpus,
+        Self::Threads,
+        Self::IbHca,
+        Self::UcxDevice,
+        Self::UcclDevice,
+        Self::NvshmemHca,
+        Self::VllmNics,
+    ];
 
     /// The word for it.
     pub const fn word(self) -> &'static str {
@@ -36,6 +51,8 @@ impl Export {
             Self::IbHca => "ib-hca",
             Self::UcxDevice => "ucx-device",
             Self::UcclDevice => "uccl-device",
+            Self::NvshmemHca => "nvshmem-hca",
+            Self::VllmNics => "vllm-nics",
         }
     }
 }
@@ -96,23 +113,31 @@ pub fn environment(
             variables.push(("NCCL_IB_HCA", format!("={}", devices.join(","))));
         }
     }
-    if exports.contains(&Export::UcxDevice) {
-        let name = |nic: &usize| {
-            let device = nic_at(topology, *nic)?.rdma_device.as_deref()?;
-            let ports = topology.nics().filter(|other| other.rdma_device.as_deref() == Some(device)).count();
-            // Of a device with several ports nobody knows which one this is.
-            (ports == 1).then(|| format!("{device}:1"))
-        };
-        let devices: Vec<String> = part.nics.iter().filter_map(name).collect();
-        if !devices.is_empty() {
-            variables.push(("UCX_NET_DEVICES", devices.join(",")));
-        }
+    let asked =
+        [Export::UcxDevice, Export::UcclDevice, Export::NvshmemHca].iter().any(|own| exports.contains(own));
+    let own = if asked { nics_of(topology, part) } else { Vec::new() };
+    let own: Vec<&Nic> =
+        own.into_iter().filter_map(|nic| nic_at(topology, nic)).filter(|nic| may_carry_data(nic)).collect();
+    let ports: Vec<String> = own.iter().filter_map(|nic| port(topology, nic)).collect();
+    if exports.contains(&Export::UcxDevice) && !exports.contains(&Export::VllmNics) && !ports.is_empty() {
+        variables.push(("UCX_NET_DEVICES", ports.join(",")));
     }
     if exports.contains(&Export::UcclDevice) {
-        let own = part.nics.iter().filter_map(|nic| nic_at(topology, *nic)?.rdma_device.as_deref());
-        let devices: Vec<&str> = own.collect();
+        let devices: Vec<&str> = own.iter().filter_map(|nic| nic.rdma_device.as_deref()).collect();
         if !devices.is_empty() {
             variables.push(("UCCL_P2P_RDMA_DEV", devices.join(",")));
+        }
+    }
+    if exports.contains(&Export::NvshmemHca) && !ports.is_empty() {
+        variables.push(("NVSHMEM_ENABLE_NIC_PE_MAPPING", "1".to_owned()));
+        variables.push(("NVSHMEM_HCA_LIST", ports.join(",")));
+    }
+    if exports.contains(&Export::VllmNics)
+        && let Some(pairs) = vllm_pairs(topology, visible)
+    {
+        variables.push(("VLLM_GPU_NIC_PCIE_MAPPING", pairs));
+        if variable("VLLM_NIC_SELECTION_VARS").is_none() {
+            variables.push(("VLLM_NIC_SELECTION_VARS", "UCX_NET_DEVICES:1".to_owned()));
         }
     }
     variables
@@ -132,9 +157,29 @@ pub fn environment(
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Export]) -> Vec<String> {
-    if !exports.contains(&Export::IbHca) {
-        return Vec::new();
+    let mut remarks = Vec::new();
+    if exports.contains(&Export::VllmNics) {
+        if vllm_pairs(topology, visible).is_none() {
+            remarks.push(
+                "VLLM_GPU_NIC_PCIE_MAPPING is not set: the NICs of the job's GPUs, or the PCI addresses of both, are not \
+                 known"
+                    .to_owned(),
+            );
+        }
+        if exports.contains(&Export::UcxDevice) {
+            remarks.push(
+                "UCX_NET_DEVICES is left to vLLM, which sets it by VLLM_GPU_NIC_PCIE_MAPPING for each process".to_owned(),
+            );
+        }
     }
+    if exports.contains(&Export::IbHca) {
+        remarks.extend(hca_remarks(topology, visible));
+    }
+    remarks
+}
+
+/// What a person should know of `NCCL_IB_HCA`.
+fn hca_remarks(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
     let told = job_devices(topology, visible);
     if told.is_empty() {
         return vec![
@@ -152,7 +197,7 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     };
     let unknown = devices(&|nic, device| nic.state.is_none() && told.contains(&device));
     let left_out = devices(&|_, device| !told.contains(&device));
-    let mut remarks = Vec::new();
+    let mut remarks: Vec<String> = Vec::new();
     if !left_out.is_empty() {
         remarks.push(format!("NCCL_IB_HCA leaves out {left_out}: no GPU of the job uses them"));
     }
@@ -162,28 +207,61 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     remarks
 }
 
-/// The RDMA devices of the NICs that the GPUs of the job use, as far as these are not known to carry no data. Where each rank
-/// may see other GPUs, those of all GPUs, so that all ranks come to the same.
-fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
-    let nics = fair_nics(topology);
-    let mut gpus = visible.positions();
+/// The GPUs of the job. Where each rank may see other GPUs, all of the machine, so that all ranks come to the same.
+fn job_gpus(topology: &Topology, visible: &VisibleGpus) -> Vec<usize> {
+    let gpus = visible.positions();
     if visible.unresolved || (gpus.len() <= 1 && !visible.same_for_all) {
-        gpus = (0..nics.len()).collect();
+        return (0..topology.gpus().len()).collect();
     }
-    let own = gpus.iter().filter_map(|gpu| nic_at(topology, (*nics.get(*gpu)?)?));
-    let usable = own.filter(|nic| nic.state.is_none_or(|state| state == PortState::Active));
+    gpus
+}
+
+/// The RDMA devices of the NICs that the GPUs of the job use, as far as these are not known to carry no data.
+fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
+    let nics = nics_of_gpus(topology);
+    let own = job_gpus(topology, visible).into_iter().filter_map(|gpu| nics.get(gpu)).flatten();
+    let own = own.filter_map(|nic| nic_at(topology, *nic));
+    let usable = own.filter(|nic| may_carry_data(nic));
     let mut devices: Vec<&str> = usable.filter_map(|nic| nic.rdma_device.as_deref()).collect();
     in_order(&mut devices);
     devices
+}
+
+fn may_carry_data(nic: &Nic) -> bool {
+    nic.state.is_none_or(|state| state == PortState::Active)
+}
+
+/// The NICs of a part: where it has the fair ones, all of its GPUs.
+fn nics_of(topology: &Topology, part: &Part) -> Vec<usize> {
+    let all = nics_of_gpus(topology);
+    let own: Vec<usize> = part.gpus.iter().filter_map(|gpu| all.get(*gpu)).flatten().copied().collect();
+    if part.nics.iter().all(|nic| own.contains(nic)) && !part.nics.is_empty() {
+        own
+    } else {
+        part.nics.clone()
+    }
+}
+
+/// The RDMA device of a NIC with its port. Of a device with several ports nobody knows which one this is.
+fn port(topology: &Topology, nic: &Nic) -> Option<String> {
+    let device = nic.rdma_device.as_deref()?;
+    let ports = topology.nics().filter(|other| other.rdma_device.as_deref() == Some(device)).count();
+    (ports == 1).then(|| format!("{device}:1"))
+}
+
+/// The PCI addresses of the job's GPUs, each with that of its NIC, where all are known. vLLM takes one NIC for each GPU.
+fn vllm_pairs(topology: &Topology, visible: &VisibleGpus) -> Option<String> {
+    let nics = fair_nics(topology);
+    let pair = |gpu: usize| {
+        let nic = nic_at(topology, (*nics.get(gpu)?)?)?.address?;
+        Some(format!("{}={nic}", topology.gpus().nth(gpu)?.address?))
+    };
+    let pairs: Vec<String> = job_gpus(topology, visible).into_iter().map(pair).collect::<Option<_>>()?;
+    (!pairs.is_empty()).then(|| pairs.join(","))
 }
 
 /// Each once, `mlx5_2` before `mlx5_10`.
 fn in_order(devices: &mut Vec<&str>) {
     devices.sort_unstable_by_key(|device| (device.len(), *device));
     devices.dedup();
-}
-
-/// A NIC by its position among the devices.
-fn nic_at(topology: &Topology, position: usize) -> Option<&Nic> {
-    topology.nics().nth(position.checked_sub(topology.gpus().len())?)
 }

@@ -1,8 +1,9 @@
 //! Which NICs are nearest to a GPU, and which each GPU of a job should use.
 
 use super::weights::{Weight, of_pair};
-use crate::model::{Nic, PathType, PortState, Topology};
+use crate::model::{LinkLayer, Nic, PathType, PortState, Topology};
 use crate::units::Bandwidth;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The NICs on the best path class from a GPU, as positions in [`Topology::devices`], with that class. None when
 /// there is no NIC or no path is known.
@@ -36,8 +37,12 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
     if gpus.iter().any(|gpu| *gpu >= topology.gpus().len()) {
         return None;
     }
-    let nics = usable_nics(topology);
-    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
+    assign_among(topology, gpus, &usable_nics(topology), per_nic)
+}
+
+/// As [`assign_nics`], of some NICs.
+fn assign_among(topology: &Topology, gpus: &[usize], nics: &[usize], per_nic: usize) -> Option<Vec<usize>> {
+    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, nics, per_nic)).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
     let least = bottleneck(&rows, per_nic)?;
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
@@ -77,11 +82,98 @@ pub fn fair_nics(topology: &Topology) -> &[Option<usize>] {
 
 fn deal_nics(topology: &Topology) -> Vec<Option<usize>> {
     let gpus: Vec<usize> = (0..topology.gpus().len()).collect();
-    let Some(nics) = assign_nics(topology, &gpus, gpus_per_nic(topology)) else {
+    let Some(mut nics) = assign_nics(topology, &gpus, gpus_per_nic(topology)) else {
         return vec![None; gpus.len()];
     };
+    // GPUs on InfiniBand and GPUs on Ethernet cannot talk: where a port is down, another of its kind takes over.
+    let of_layer = |nics: &[usize], layer: LinkLayer| {
+        let of_layer = |nic: &usize| nic_at(topology, *nic).and_then(|nic| nic.link_layer) == Some(layer);
+        nics.iter().copied().filter(of_layer).collect::<Vec<usize>>()
+    };
+    let [infiniband, ethernet] =
+        [LinkLayer::InfiniBand, LinkLayer::Ethernet].map(|layer| of_layer(&nics, layer).len());
+    if infiniband > 0 && ethernet > 0 {
+        let layer = if infiniband >= ethernet { LinkLayer::InfiniBand } else { LinkLayer::Ethernet };
+        let alike = of_layer(&usable_nics(topology), layer);
+        let is_alike: BTreeSet<usize> = alike.iter().copied().collect();
+        let mut users = BTreeMap::<usize, usize>::new();
+        for nic in &nics {
+            *users.entry(*nic).or_default() += 1;
+        }
+        for gpu in gpus {
+            if is_alike.contains(&nics[gpu]) {
+                continue;
+            }
+            let weights = to_nics(topology, gpu, &alike, 2);
+            let best = weights.into_iter().zip(&alike).max_by_key(|(weight, nic)| {
+                (*weight, std::cmp::Reverse(users.get(nic).copied()), std::cmp::Reverse(**nic))
+            });
+            if let Some((_, nic)) = best {
+                nics[gpu] = *nic;
+                *users.entry(*nic).or_default() += 1;
+            }
+        }
+    }
     let known = |gpu: usize, nic: usize| topology.pairs().pair(gpu, nic).path.is_some();
     nics.into_iter().enumerate().map(|(gpu, nic)| known(gpu, nic).then_some(nic)).collect()
+}
+
+/// The NICs for each GPU of the machine, by the GPU's position: the [fair](fair_nics) one first, then others of its kind that are
+/// as near, where more than half of the GPUs have one more. NICs for storage and management are fewer, of another kind, or
+/// farther.
+///
+/// ```
+/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+/// assert_eq!(nvtopo::solve::nics_of_gpus(&dgx)[0].len(), 1);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn nics_of_gpus(topology: &Topology) -> Vec<Vec<usize>> {
+    let mut own: Vec<Vec<usize>> =
+        fair_nics(topology).iter().map(|nic| nic.iter().copied().collect()).collect();
+    let used: BTreeSet<usize> = own.iter().flatten().copied().collect();
+    let mut open = usable_nics(topology);
+    open.retain(|nic| !used.contains(nic));
+    let served = own.iter().filter(|own| !own.is_empty()).count();
+    if gpus_per_nic(topology) > 1 || served == 0 {
+        return own;
+    }
+    let kind = |nic: usize| nic_at(topology, nic).map(|nic| (nic.link_layer, nic.model.clone(), nic.rate));
+    loop {
+        let alike = |(gpu, own): (usize, &Vec<usize>)| {
+            let first = own.first().copied();
+            let as_near = |nic: usize, first: usize| {
+                let path = |nic| topology.pairs().pair(gpu, nic).path;
+                path(nic) == path(first) && kind(nic) == kind(first)
+            };
+            open.iter()
+                .map(|nic| Weight(u64::from(first.is_some_and(|first| as_near(*nic, first)))))
+                .collect()
+        };
+        let rows: Vec<Vec<Weight>> = own.iter().enumerate().map(alike).collect();
+        let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
+        let mut matching =
+            Matching { rows: &rows, most: 1, taken: vec![Vec::new(); open.len()], seen: Vec::new() };
+        let mut found = 0;
+        for row in 0..rows.len() {
+            matching.seen = vec![false; open.len()];
+            found += usize::from(matching.find(row, Weight(1)));
+        }
+        if found * 2 <= served {
+            return own;
+        }
+        let taken: Vec<Option<usize>> = matching.taken.iter().map(|rows| rows.first().copied()).collect();
+        for (nic, gpu) in open.iter().zip(&taken) {
+            if let Some(gpu) = gpu {
+                own[*gpu].push(*nic);
+            }
+        }
+        open = open.into_iter().zip(taken).filter(|(_, gpu)| gpu.is_none()).map(|(nic, _)| nic).collect();
+    }
+}
+
+/// A NIC by its position among the devices.
+pub(crate) fn nic_at(topology: &Topology, position: usize) -> Option<&Nic> {
+    topology.node(*topology.devices().get(position)?).kind.as_nic()
 }
 
 /// How many GPUs one NIC serves where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, where there are any.

@@ -1467,7 +1467,8 @@ class Part:
         Args:
             export: what else to tell: "gpus" (CUDA_VISIBLE_DEVICES, the same for all ranks), "threads" (OMP_NUM_THREADS
                 even where it is set), "ib-hca" (NCCL_IB_HCA, the same for all ranks), "ucx-device" (UCX_NET_DEVICES),
-                "uccl-device" (UCCL_P2P_RDMA_DEV).
+                "uccl-device" (UCCL_P2P_RDMA_DEV), "nvshmem-hca" (NVSHMEM_HCA_LIST), "vllm-nics"
+                (VLLM_GPU_NIC_PCIE_MAPPING, the same for all ranks).
             environ: the variables that are set. None: os.environ.
 
         Raises InvalidRequestError for other words.
