@@ -2,90 +2,150 @@
 
 use super::MAX_INDEX;
 use crate::error::{Error, Result};
+use std::cmp::Ordering;
 use std::fmt;
 
-/// Bits in words of 64, without trailing zero words, so that equality is equality of sets.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Bitmap(Vec<u64>);
+/// Bits in words of 64, from the first word that is not zero to the last, so that equality is equality of sets, and a set
+/// of one high index is small.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Bitmap {
+    /// The place of the first word; 0 of an empty set.
+    start: u32,
+    words: Vec<u64>,
+}
 
 impl Bitmap {
+    /// The words from a place on, without the zero ones at both ends.
+    fn new(start: usize, words: impl Iterator<Item = u64> + Clone) -> Self {
+        let used = |(_, word): &(usize, u64)| *word != 0;
+        let Some((first, _)) = words.clone().enumerate().find(used) else { return Self::default() };
+        let last = words.clone().enumerate().filter(used).last().map_or(first, |(last, _)| last);
+        Self { start: (start + first) as u32, words: words.skip(first).take(last + 1 - first).collect() }
+    }
+
+    fn start(&self) -> usize {
+        self.start as usize
+    }
+
+    fn end(&self) -> usize {
+        self.start() + self.words.len()
+    }
+
+    /// The word at a place, which may be outside.
+    fn word(&self, place: usize) -> u64 {
+        place.checked_sub(self.start()).and_then(|index| self.words.get(index)).copied().unwrap_or(0)
+    }
+
+    /// The word at a place, for which room is made.
+    fn word_mut(&mut self, place: usize) -> &mut u64 {
+        if self.words.is_empty() {
+            self.start = place as u32;
+        }
+        if let Some(before) = self.start().checked_sub(place).filter(|before| *before > 0) {
+            self.words.splice(..0, std::iter::repeat_n(0, before));
+            self.start = place as u32;
+        }
+        let index = place - self.start();
+        if index >= self.words.len() {
+            self.words.resize(index + 1, 0);
+        }
+        &mut self.words[index]
+    }
+
     pub(super) fn insert(&mut self, index: u32) -> bool {
         if index > MAX_INDEX {
             return false;
         }
-        let word = index as usize / 64;
-        if word >= self.0.len() {
-            self.0.resize(word + 1, 0);
-        }
-        self.0[word] |= 1 << (index % 64);
+        *self.word_mut(index as usize / 64) |= 1 << (index % 64);
         true
     }
 
     pub(super) fn remove(&mut self, index: u32) {
-        if let Some(word) = self.0.get_mut(index as usize / 64) {
+        let place = (index as usize / 64).checked_sub(self.start());
+        if let Some(word) = place.and_then(|place| self.words.get_mut(place)) {
             *word &= !(1 << (index % 64));
             self.trim();
         }
     }
 
     pub(super) fn contains(&self, index: u32) -> bool {
-        self.0.get(index as usize / 64).is_some_and(|word| word & (1 << (index % 64)) != 0)
+        self.word(index as usize / 64) & (1 << (index % 64)) != 0
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|word| word.count_ones() as usize).sum()
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.words.is_empty()
     }
 
     fn trim(&mut self) {
-        while self.0.last() == Some(&0) {
-            self.0.pop();
+        while self.words.last() == Some(&0) {
+            self.words.pop();
         }
+        let zeros = self.words.iter().take_while(|word| **word == 0).count();
+        self.words.drain(..zeros);
+        self.start = if self.words.is_empty() { 0 } else { self.start + zeros as u32 };
     }
 
-    pub(super) fn zip(&self, other: &Self, operation: impl Fn(u64, u64) -> u64) -> Self {
-        let word = |words: &Vec<u64>, index: usize| words.get(index).copied().unwrap_or(0);
-        let length = self.0.len().max(other.0.len());
-        let mut result =
-            Self((0..length).map(|index| operation(word(&self.0, index), word(&other.0, index))).collect());
-        result.trim();
-        result
+    pub(super) fn union(&self, other: &Self) -> Self {
+        let mut all = self.clone();
+        all.add(other);
+        all
+    }
+
+    pub(super) fn intersection(&self, other: &Self) -> Self {
+        let (start, end) = self.common(other);
+        Self::new(start, (start..end).map(|place| self.word(place) & other.word(place)))
+    }
+
+    pub(super) fn difference(&self, other: &Self) -> Self {
+        Self::new(self.start(), (self.start()..self.end()).map(|place| self.word(place) & !other.word(place)))
+    }
+
+    /// The places that both have, from the first to before the last; none where the end is not above the start.
+    fn common(&self, other: &Self) -> (usize, usize) {
+        (self.start().max(other.start()), self.end().min(other.end()))
     }
 
     /// Adds all of another.
     pub(super) fn add(&mut self, other: &Self) {
-        if self.0.len() < other.0.len() {
-            self.0.resize(other.0.len(), 0);
-        }
-        for (word, more) in self.0.iter_mut().zip(&other.0) {
+        let Some(last) = other.words.len().checked_sub(1) else { return };
+        self.word_mut(other.start());
+        self.word_mut(other.start() + last);
+        let from = other.start() - self.start();
+        for (word, more) in self.words[from..].iter_mut().zip(&other.words) {
             *word |= more;
         }
     }
 
     /// Takes out what is not in another.
     pub(super) fn keep(&mut self, other: &Self) {
-        self.0.truncate(other.0.len());
-        for (word, kept) in self.0.iter_mut().zip(&other.0) {
-            *word &= kept;
+        for (place, word) in (self.start()..).zip(&mut self.words) {
+            *word &= other.word(place);
         }
         self.trim();
     }
 
     /// Whether no index is in both.
     pub(super) fn is_disjoint(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(a, b)| a & b == 0)
+        let (start, end) = self.common(other);
+        (start..end).all(|place| self.word(place) & other.word(place) == 0)
     }
 
-    /// Whether the other holds every index of this one. A longer set has a word that the other lacks.
+    /// Whether the other holds every index of this one.
     pub(super) fn is_subset(&self, other: &Self) -> bool {
-        self.0.len() <= other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a & !b == 0)
+        (self.start()..self.end()).all(|place| self.word(place) & !other.word(place) == 0)
+    }
+
+    /// All words from the first place on, zero ones before the first index too.
+    fn from_first(&self) -> impl DoubleEndedIterator<Item = u64> {
+        (0..self.end()).map(|place| self.word(place))
     }
 
     pub(super) fn iter(&self) -> Indices<'_> {
-        Indices { words: self.0.iter(), base: 0, rest: 0, next_base: 0 }
+        Indices { words: self.words.iter(), base: 0, rest: 0, next_base: self.start * u64::BITS }
     }
 
     pub(super) fn write_list(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +195,7 @@ impl Bitmap {
 
     pub(super) fn write_mask(&self) -> String {
         let mut words: Vec<u32> =
-            self.0.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]).collect();
+            self.from_first().flat_map(|word| [word as u32, (word >> 32) as u32]).collect();
         while words.len() > 1 && words.last() == Some(&0) {
             words.pop();
         }
@@ -147,7 +207,7 @@ impl Bitmap {
     /// Words of 32 bits, highest first, without leading zero ones.
     fn words(&self) -> Vec<u32> {
         let mut words: Vec<u32> =
-            self.0.iter().rev().flat_map(|word| [(*word >> 32) as u32, *word as u32]).collect();
+            self.from_first().rev().flat_map(|word| [(word >> 32) as u32, word as u32]).collect();
         let zeros = words.iter().take_while(|word| **word == 0).count();
         words.drain(..zeros);
         words
@@ -199,14 +259,26 @@ impl Bitmap {
                 if index + value.ilog2() as usize > MAX_INDEX as usize {
                     return Err(bad());
                 }
-                let word = index / 64;
-                if word >= set.0.len() {
-                    set.0.resize(word + 1, 0);
-                }
-                set.0[word] |= u64::from(value) << (index % 64);
+                *set.word_mut(index / 64) |= u64::from(value) << (index % 64);
             }
         }
         Ok(set)
+    }
+}
+
+/// The order of the words from the lowest index on.
+impl Ord for Bitmap {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.is_empty(), other.is_empty()) {
+            (false, false) => other.start.cmp(&self.start).then_with(|| self.words.cmp(&other.words)),
+            (empty, other_empty) => other_empty.cmp(&empty),
+        }
+    }
+}
+
+impl PartialOrd for Bitmap {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

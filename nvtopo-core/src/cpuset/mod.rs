@@ -65,19 +65,19 @@ macro_rules! index_set {
             /// What is in either set.
             #[must_use]
             pub fn union(&self, other: &Self) -> Self {
-                Self(self.0.zip(&other.0, |a, b| a | b))
+                Self(self.0.union(&other.0))
             }
 
             /// What is in both sets.
             #[must_use]
             pub fn intersection(&self, other: &Self) -> Self {
-                Self(self.0.zip(&other.0, |a, b| a & b))
+                Self(self.0.intersection(&other.0))
             }
 
             /// What is in this set and not in the other.
             #[must_use]
             pub fn difference(&self, other: &Self) -> Self {
-                Self(self.0.zip(&other.0, |a, b| a & !b))
+                Self(self.0.difference(&other.0))
             }
 
             /// Whether every index of this set is in the other.
@@ -148,6 +148,17 @@ macro_rules! index_set {
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+
+        /// The [`union`](Self::union) of all.
+        impl<'a> FromIterator<&'a Self> for $name {
+            fn from_iter<I: IntoIterator<Item = &'a Self>>(sets: I) -> Self {
+                let mut all = Self::new();
+                for set in sets {
+                    all |= set;
+                }
+                all
             }
         }
 
@@ -261,9 +272,27 @@ mod tests {
         }
     }
 
+    /// Indices of ordinary machines, and few of the highest.
+    fn indices() -> impl Strategy<Value = BTreeSet<u32>> {
+        let low = prop::collection::btree_set(0u32..300, 0..60);
+        let high = prop::collection::btree_set(MAX_INDEX - 300..=MAX_INDEX, 0..3);
+        (low, high, any::<[bool; 2]>()).prop_map(|(mut low, mut high, [with_low, with_high])| {
+            low.retain(|_| with_low);
+            high.retain(|_| with_high);
+            &low | &high
+        })
+    }
+
+    /// The words by which sets are ordered, from the first index on.
+    fn words(set: &BTreeSet<u32>) -> Vec<u64> {
+        let mut words = vec![0; set.last().map_or(0, |last| *last as usize / 64 + 1)];
+        set.iter().for_each(|index| words[*index as usize / 64] |= 1 << (index % 64));
+        words
+    }
+
     proptest! {
         #[test]
-        fn agrees_with_a_tree_set(a in prop::collection::btree_set(0u32..300, 0..60), b in prop::collection::btree_set(0u32..300, 0..60)) {
+        fn agrees_with_a_tree_set(a in indices(), b in indices()) {
             let (x, y): (CpuSet, CpuSet) = (a.iter().copied().collect(), b.iter().copied().collect());
             prop_assert_eq!(x.to_string().parse::<CpuSet>().unwrap(), x.clone());
             prop_assert_eq!(CpuSet::from_mask(&x.to_mask()).unwrap(), x.clone());
@@ -271,6 +300,7 @@ mod tests {
             let mut both = x.clone();
             both |= &y;
             prop_assert_eq!(&both, &x.union(&y));
+            prop_assert_eq!([&x, &y].into_iter().collect::<CpuSet>(), x.union(&y));
             both &= &x;
             prop_assert_eq!(&both, &x);
             both &= &y;
@@ -281,6 +311,14 @@ mod tests {
             prop_assert_eq!(x.is_subset(&y), a.is_subset(&b));
             prop_assert_eq!(x.is_disjoint(&y), a.is_disjoint(&b));
             prop_assert!(x.intersection(&y).is_subset(&y));
+            prop_assert_eq!(x == y, a == b);
+            prop_assert_eq!(x.cmp(&y), words(&a).cmp(&words(&b)));
+            let mut less = x.clone();
+            for index in &b {
+                less.remove(*index);
+                prop_assert!(!less.contains(*index));
+            }
+            prop_assert_eq!(less, x.difference(&y));
         }
     }
 }

@@ -108,7 +108,7 @@ impl Placement {
 
     /// The CPUs of all chosen GPUs together.
     pub fn cpus(&self) -> CpuSet {
-        self.gpus.iter().fold(CpuSet::new(), |cpus, gpu| cpus.union(&gpu.cpus))
+        self.gpus.iter().map(|gpu| &gpu.cpus).collect::<CpuSet>()
     }
 
     /// The memory nodes of all chosen GPUs together; empty when any is unknown.

@@ -165,7 +165,7 @@ fn deal_again(
     remarks: &mut Vec<String>,
 ) -> Vec<CpuSet> {
     let uneven = !own.len().is_multiple_of(devices.list.len());
-    let all = shares_of_own.iter().fold(CpuSet::new(), |all, share| all.union(share));
+    let all = shares_of_own.iter().collect::<CpuSet>();
     let node = CpuRules { policy: CpuPolicy::shared(), ..rules.clone() };
     let around: Shares = shares(topology, &node, &devices.visible.positions()).into_owned();
     let reach = |(device, share): (&VisibleDevice, CpuSet)| {

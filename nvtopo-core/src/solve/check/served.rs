@@ -16,9 +16,7 @@ pub(super) fn lack(supply: &Supply, set: &[usize]) -> Option<Kind> {
         }
         if *kind == Kind::Cpus {
             let near = set.iter().filter_map(|gpu| supply.near(*gpu).cloned()).collect();
-            let union = |group: &[&CpuSet]| {
-                group.iter().fold(CpuSet::new(), |all, near| all.union(near)).len() as u128
-            };
+            let union = |group: &[&CpuSet]| group.iter().copied().collect::<CpuSet>().len() as u128;
             return lacks(near, need, &union);
         }
         let beside: Vec<BTreeMap<u32, u64>> =

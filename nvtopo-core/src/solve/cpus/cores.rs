@@ -18,7 +18,7 @@ pub(in super::super) fn cores(
             cores.entry(core).or_default().insert(pu.os_index);
         }
     }
-    let known = cores.values().fold(CpuSet::new(), |known, core| known.union(core));
+    let known = cores.values().collect::<CpuSet>();
     let mut cores: Vec<CpuSet> = cores.into_values().collect();
     let unknown = usable.difference(&known);
     if !unknown.is_empty() {
@@ -39,7 +39,7 @@ pub(in super::super) fn own_cores<'a>(
     cpus: &CpuSet,
     others: impl IntoIterator<Item = &'a CpuSet>,
 ) -> usize {
-    let others = others.into_iter().fold(CpuSet::new(), |all, other| all.union(other));
+    let others = others.into_iter().collect::<CpuSet>();
     // The siblings of a core must be seen to tell that somebody else has one of them.
     let cores = cores(topology, &cpus.union(&others), &mut Vec::new());
     cores.iter().filter(|core| !core.is_disjoint(cpus) && core.is_disjoint(&others)).count()
@@ -127,7 +127,7 @@ fn assumed_cores(topology: &Topology, unknown: &CpuSet) -> Vec<CpuSet> {
             rest = rest.difference(&cpus);
         }
     }
-    let paired = cores.iter().fold(CpuSet::new(), |paired, core: &CpuSet| paired.union(core));
+    let paired = cores.iter().collect::<CpuSet>();
     cores.extend(unknown.difference(&paired).iter().map(|cpu| CpuSet::from_iter([cpu])));
     cores
 }

@@ -54,7 +54,10 @@ pub(super) fn shared(ground: &Ground<'_>, group: &[usize], remarks: &mut Vec<Str
 pub(super) fn trim(shares: &mut [CpuSet], cores: &[CpuSet], most: usize) {
     for share in shares {
         let own = cores.iter().map(|core| core.intersection(share)).filter(|core| !core.is_empty());
-        *share = own.take(most).fold(CpuSet::new(), |all, core| all.union(&core));
+        *share = own.take(most).fold(CpuSet::new(), |mut all, core| {
+            all |= &core;
+            all
+        });
     }
 }
 
@@ -72,7 +75,7 @@ pub(super) fn trim_alike(shares: &mut [CpuSet], cores: &[CpuSet], classes: &Core
         for ((kept, kind), of_kind) in kept.iter_mut().zip(&kinds).zip(&of_each) {
             trim(std::slice::from_mut(kept), kind, *of_kind);
         }
-        let mut kept = kept.iter().fold(CpuSet::new(), |all, own| all.union(own));
+        let mut kept = kept.iter().collect::<CpuSet>();
         let mut missing = most.saturating_sub(count_cores(&kept, cores));
         for core in cores {
             let own = core.intersection(share);
@@ -118,7 +121,7 @@ pub(in super::super) fn deal(
     classes: &CoreClasses,
     arrangement: Arrangement,
 ) -> Option<Vec<CpuSet>> {
-    let all = group.iter().fold(CpuSet::new(), |all, &gpu| all.union(&near[gpu]));
+    let all = group.iter().map(|&gpu| &near[gpu]).collect::<CpuSet>();
     let cores: Vec<CpuSet> =
         cores.iter().map(|core| core.intersection(&all)).filter(|core| !core.is_empty()).collect();
     deal_atoms(group, near, &cores, classes, arrangement).or_else(|| {
@@ -169,7 +172,7 @@ fn deal_kind(
     for ((takers, atoms), counts) in places.iter().zip(&counts) {
         for (taker, atom) in turns(takers, counts, arrangement).zip(atoms) {
             // An atom may reach beyond the CPUs near its taker where affinities cut through cores.
-            shares[taker] = shares[taker].union(&atom.intersection(&near[group[taker]]));
+            shares[taker] |= &atom.intersection(&near[group[taker]]);
             held[taker] += 1;
         }
     }

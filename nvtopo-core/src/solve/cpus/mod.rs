@@ -206,7 +206,7 @@ pub(super) fn shares_of<'a>(
     let mut unlimited = rules.clone();
     unlimited.limits.allowed = None;
     let whole = shares(topology, &unlimited, claimed);
-    let bound = own.iter().fold(CpuSet::new(), |all, gpu| all.union(&whole.gpus[*gpu].cpus));
+    let bound = own.iter().map(|gpu| &whole.gpus[*gpu].cpus).collect::<CpuSet>();
     if !own.is_empty() && bound == *allowed { whole } else { shares(topology, rules, claimed) }
 }
 
@@ -238,7 +238,7 @@ pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
     let ground = Ground::of(topology, &rules, &[], &mut Vec::new());
     let (complexes, _) = cores::complexes(topology, &ground.cores);
-    let union = |cores: Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+    let union = |cores: Vec<CpuSet>| cores.iter().collect::<CpuSet>();
     NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
 }
 

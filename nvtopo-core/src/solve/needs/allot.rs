@@ -136,7 +136,7 @@ pub(super) fn take(
     share: &CpuSet,
 ) -> CpuSet {
     let mut taken = CpuSet::new();
-    let under_one = caches.iter().fold(CpuSet::new(), |all, cache| all.union(cache));
+    let under_one = caches.iter().collect::<CpuSet>();
     // The cores under no cache that is known are one place.
     let mut places: Vec<CpuSet> = caches.iter().map(|cache| cache.intersection(free)).collect();
     places.push(free.difference(&under_one));

@@ -126,7 +126,7 @@ fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSe
 /// Says which CPUs belong to the shares of GPUs that were not chosen.
 fn borrowed(topology: &Topology, shares: &Shares, cpus: &CpuSet, chosen: &[usize]) -> Option<String> {
     let others = (0..shares.gpus.len()).filter(|gpu| !chosen.contains(gpu));
-    let own = chosen.iter().fold(CpuSet::new(), |all, gpu| all.union(&shares.gpus[*gpu].cpus));
+    let own = chosen.iter().map(|gpu| &shares.gpus[*gpu].cpus).collect::<CpuSet>();
     let lent = |gpu: &usize| shares.gpus[*gpu].cpus.intersection(cpus).difference(&own);
     let lenders: Vec<usize> = others.filter(|gpu| !lent(gpu).is_empty()).collect();
     let cpus = lenders.iter().fold(CpuSet::new(), |all, gpu| all.union(&lent(gpu)));

@@ -160,11 +160,11 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
 fn cpus_of_nodes(fragment: &mut Fragment, forest: &Forest, affinities: &[Affinity]) -> Vec<CpuSet> {
     let own = |number: Option<u32>| {
         let there = affinities.iter().filter(|affinity| number.is_some() && single_node(affinity) == number);
-        there.filter_map(|affinity| affinity.cpus.known()).fold(CpuSet::new(), |all, cpus| all.union(cpus))
+        there.filter_map(|affinity| affinity.cpus.known()).collect::<CpuSet>()
     };
     let sets: Vec<CpuSet> = forest.branches.iter().map(|branch| own(branch.node)).collect();
     let total: usize = sets.iter().map(CpuSet::len).sum();
-    let all = sets.iter().fold(CpuSet::new(), |all, cpus| all.union(cpus));
+    let all = sets.iter().collect::<CpuSet>();
     if total == all.len() {
         return sets;
     }

@@ -145,7 +145,8 @@ fn existing(tree: &Tree, names: &[String]) -> Vec<u32> {
     }
     let cpuinfo = tree.text("proc/cpuinfo").unwrap_or_default();
     let fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
-    let numbers = fields.filter(|(key, _)| key.trim() == "processor").map(|(_, value)| value.trim().parse());
+    let numbers =
+        fields.filter(|(key, _)| key.trim() == "processor").map(|(_, value)| value.trim().parse::<u32>());
     let cpus: CpuSet = numbers.flatten().collect();
     cpus.iter().collect()
 }

@@ -26,8 +26,7 @@ fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet>
             .push("which cores share a level 3 cache is unknown; they are dealt out one by one".to_owned());
         return deal_near(ground, Arrangement::Together, remarks);
     }
-    let complexes: Vec<CpuSet> =
-        complexes.iter().map(|cores| cores.iter().fold(CpuSet::new(), |all, core| all.union(core))).collect();
+    let complexes: Vec<CpuSet> = complexes.iter().map(|cores| cores.iter().collect::<CpuSet>()).collect();
     let mut shares = vec![CpuSet::new(); ground.near.len()];
     for group in overlapping(&ground.near) {
         let whole = deal_atoms(&group, &ground.near, &complexes, &ground.classes, Arrangement::Together);

@@ -32,7 +32,7 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     }
     let (mut held, mut dealt, mut moved) = (vec![0; shares.len()], vec![CpuSet::new(); shares.len()], false);
     for cores in ground.classes.divide(&ground.cores) {
-        let all = cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
+        let all = cores.iter().collect::<CpuSet>();
         let own = shares.iter().map(|share| share.intersection(&all)).collect();
         moved |= level(ground, &takers, &cores, own, &mut held, &mut dealt);
     }

@@ -91,7 +91,7 @@ fn exclusive(ground: &Ground<'_>, node: u32, place: usize, gpus: usize) -> CpuSe
     }
     let first = place * each + place.min(more);
     let own = &cores[first..first + each + usize::from(place < more)];
-    own.iter().fold(CpuSet::new(), |all, core| all.union(core))
+    own.iter().collect::<CpuSet>()
 }
 
 fn core_complex(ground: &Ground<'_>, node: u32, place: usize, _: usize) -> CpuSet {
