@@ -7,9 +7,17 @@ use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// The most devices whose matrix is shown: nobody reads a greater one, and it takes memory by the square.
+const MOST_DEVICES: usize = 256;
+
 /// The GPUs by GPUs, then by NICs, and the meaning of the words. The rows of the NICs would only repeat them, turned over.
 pub(super) fn paths(topology: &Topology, style: Style) -> String {
     let (gpus, devices) = (topology.gpus().len(), topology.devices().len());
+    if devices > MOST_DEVICES {
+        return format!(
+            "The matrix of {devices} devices is left out: those of more than {MOST_DEVICES} are in JSON only.\n"
+        );
+    }
     let most = words::most_nvlinks(topology);
     let cell = |row: usize, column: usize| {
         let pair = topology.pairs().pair(row, column);

@@ -224,22 +224,29 @@ fn improving_path(
         totals[to] + 2 <= totals[from]
             || totals[to] + 1 == totals[from] && held[to] + totals[to] + 2 <= held[from] + totals[from]
     };
-    for start in 0..totals.len() {
-        let mut came: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+    let all = 0..totals.len();
+    for start in all.clone().filter(|start| all.clone().any(|to| improves(*start, to))) {
+        let mut came: Vec<Option<(usize, usize)>> = vec![None; totals.len()];
         let mut queue = VecDeque::from([start]);
+        // Who leads to a place leads to all of its takers, so that others that lead there lead to nobody more.
+        let mut reached = vec![false; takers.len()];
         while let Some(from) = queue.pop_front() {
             if improves(start, from) {
                 let mut steps = Vec::new();
                 let mut to = from;
-                while let Some(&(place, before)) = came.get(&to).filter(|_| to != start) {
+                while let Some((place, before)) = came[to] {
                     steps.push((place, before, to));
                     to = before;
                 }
                 return Some(steps);
             }
-            for (place, takers) in takers.iter().enumerate().filter(|(place, _)| counts[*place][from] > 0) {
+            for (place, takers) in takers.iter().enumerate() {
+                if reached[place] || counts[place][from] == 0 {
+                    continue;
+                }
+                reached[place] = true;
                 for &to in takers.iter().filter(|&&to| to != start) {
-                    came.entry(to).or_insert_with(|| {
+                    came[to].get_or_insert_with(|| {
                         queue.push_back(to);
                         (place, from)
                     });
