@@ -1,7 +1,9 @@
 //! Inputs that take memory or time out of proportion, or numbers to their ends: refused with their place, or answered.
 
 use nvtopo::render::{Style, by_name};
-use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
+use nvtopo::solve::SizeMix;
+use nvtopo::solve::simulate::{Options, Stream, Workload, simulate};
+use nvtopo::{Bandwidth, CpuRules, CudaOrder, CpuSet, ErrorKind, Plan, Request, Topology, VisibleGpus};
 
 fn data(name: &str) -> Vec<u8> {
     let path = format!("{}/../tests/data/hostile/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -161,4 +163,75 @@ fn the_highest_number_of_a_gpu_is_a_number() {
     let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
     assert_eq!(indices, [1, u32::MAX]);
     assert_eq!(topology.all_p2p().len(), 1);
+}
+
+/// The CPUs of so many ranks.
+fn dealt(name: &str, ranks: usize, policy: &str) -> Vec<CpuSet> {
+    let topology = read(name).unwrap();
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
+    let rules = CpuRules { policy: policy.parse().unwrap(), ..CpuRules::default() };
+    let plan = Plan::new(&topology, &visible, ranks, &rules).unwrap();
+    plan.parts().iter().map(|part| part.cpus.clone()).collect()
+}
+
+#[test]
+fn all_cpus_that_a_set_holds_are_dealt_out() {
+    let dealt = dealt("c65535.txt", 2, "exclusive");
+    assert_eq!(dealt.iter().map(CpuSet::len).collect::<Vec<_>>(), [32768; 2]);
+    assert!(dealt[0].is_disjoint(&dealt[1]));
+}
+
+#[test]
+fn hundreds_of_ranks_get_their_cpus() {
+    for policy in ["machine", "exclusive"] {
+        let dealt = dealt("unev2.txt", 512, policy);
+        assert!(dealt.iter().all(|cpus| !cpus.is_empty()), "{policy}");
+        let all: CpuSet = dealt.iter().collect();
+        assert_eq!(all.to_string(), "0-511", "{policy}");
+    }
+    assert!(dealt("slow-plan-8f81a4751f.bin", 128, "exclusive").iter().all(|cpus| !cpus.is_empty()));
+}
+
+#[test]
+fn what_is_deeper_than_any_machine_is_refused() {
+    let chain = |switches: usize| {
+        let switch = |below: usize| format!(r#"{{"pcie_switch": {{"parent": {below}}}}}"#);
+        let nodes: Vec<String> = (0..switches).map(switch).collect();
+        let gpus = (0..2).map(|index| format!(r#"{{"gpu": {{"parent": {switches}, "index": {index}}}}}"#));
+        document(&nodes.into_iter().chain(gpus).collect::<Vec<_>>().join(","), "")
+    };
+    let deepest = chain(263).unwrap();
+    assert!(by_name("svg").unwrap().topology(&deepest, Style::default()).contains("</svg>"));
+    assert_eq!(Request::gpus(2).solve(&deepest).unwrap().gpus().len(), 2);
+    for switches in [264, 20_000] {
+        let error = chain(switches).unwrap_err().to_string();
+        assert!(error.contains("node 265 is below 265 others; the most is 264"), "{error}");
+    }
+}
+
+#[test]
+fn matrices_that_nobody_reads_are_left_out() {
+    let matrix = |gpus: usize| {
+        let names: Vec<String> = (0..gpus).map(|gpu| format!("GPU{gpu}")).collect();
+        let row = |gpu: usize| {
+            let cells = (0..gpus).map(|other| if other == gpu { " X " } else { "SYS" });
+            format!("GPU{gpu}\t{}\n", cells.collect::<Vec<_>>().join("\t"))
+        };
+        let text = format!("\t{}\n{}", names.join("\t"), (0..gpus).map(row).collect::<String>());
+        let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+        by_name("text").unwrap().topology(&topology, Style::default())
+    };
+    assert!(matrix(256).contains("  GPU255  "));
+    let large = matrix(257);
+    assert!(large.contains("The matrix of 257 devices is left out"), "{}", large.len());
+    assert!(!large.contains("SYS"));
+}
+
+#[test]
+fn jobs_on_gpus_that_all_differ_are_simulated() {
+    let topology = read("j-16gpu-all.json").unwrap();
+    let stream = Stream { load: 0.9, jobs: 3, mix: SizeMix::usual(16).unwrap(), seed: 1 };
+    let options = Options { policies: vec!["nvtopo".into()], ..Options::default() };
+    let report = simulate(&topology, &Workload::random(&stream, 16).unwrap(), &options, &mut |_, _| ());
+    assert!(report.unwrap().policies[0].mean.is_some());
 }

@@ -131,7 +131,12 @@ fn devices_of(nodes: &[Node]) -> Result<Vec<NodeId>> {
     Ok(devices)
 }
 
+/// The most nodes from the machine down to a device: a PCI domain has 256 buses, each below a bridge at most. What is deeper is
+/// no machine, and would cost time by the square.
+const MAX_DEPTH: u32 = 264;
+
 fn check_containment(nodes: &[Node]) -> Result<()> {
+    let mut depths: Vec<u32> = Vec::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
         let machine = matches!(node.kind, NodeKind::Machine(_));
         let on_gpu = |parent: NodeId| nodes[parent.index()].kind.as_gpu().is_some();
@@ -148,6 +153,12 @@ fn check_containment(nodes: &[Node]) -> Result<()> {
                 "node {index} is out of order: the machine comes first, and every node after its parent"
             )));
         }
+        let depth = node.parent.map_or(0, |parent| depths[parent.index()] + 1);
+        if depth > MAX_DEPTH {
+            return Err(Error::input(format!("node {index} is below {depth} others; the most is {MAX_DEPTH}"))
+                .help("a PCI domain has 256 buses: no bridge can be that deep"));
+        }
+        depths.push(depth);
     }
     Ok(())
 }
