@@ -155,8 +155,10 @@ fn check_containment(nodes: &[Node]) -> Result<()> {
         }
         let depth = node.parent.map_or(0, |parent| depths[parent.index()] + 1);
         if depth > MAX_DEPTH {
-            return Err(Error::input(format!("node {index} is below {depth} others; the most is {MAX_DEPTH}"))
-                .help("a PCI domain has 256 buses: no bridge can be that deep"));
+            return Err(Error::input(format!(
+                "node {index} is below {depth} others; the most is {MAX_DEPTH}"
+            ))
+            .help("a PCI domain has 256 buses: no bridge can be that deep"));
         }
         depths.push(depth);
     }
