@@ -140,7 +140,7 @@ impl Bitmap {
     }
 
     /// All words from the first place on, zero ones before the first index too.
-    fn from_first(&self) -> impl DoubleEndedIterator<Item = u64> {
+    fn all_words(&self) -> impl DoubleEndedIterator<Item = u64> {
         (0..self.end()).map(|place| self.word(place))
     }
 
@@ -195,7 +195,7 @@ impl Bitmap {
 
     pub(super) fn write_mask(&self) -> String {
         let mut words: Vec<u32> =
-            self.from_first().flat_map(|word| [word as u32, (word >> 32) as u32]).collect();
+            self.all_words().flat_map(|word| [word as u32, (word >> 32) as u32]).collect();
         while words.len() > 1 && words.last() == Some(&0) {
             words.pop();
         }
@@ -207,7 +207,7 @@ impl Bitmap {
     /// Words of 32 bits, highest first, without leading zero ones.
     fn words(&self) -> Vec<u32> {
         let mut words: Vec<u32> =
-            self.from_first().rev().flat_map(|word| [(word >> 32) as u32, word as u32]).collect();
+            self.all_words().rev().flat_map(|word| [(word >> 32) as u32, word as u32]).collect();
         let zeros = words.iter().take_while(|word| **word == 0).count();
         words.drain(..zeros);
         words

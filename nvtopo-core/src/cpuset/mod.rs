@@ -286,7 +286,9 @@ mod tests {
     /// The words by which sets are ordered, from the first index on.
     fn words(set: &BTreeSet<u32>) -> Vec<u64> {
         let mut words = vec![0; set.last().map_or(0, |last| *last as usize / 64 + 1)];
-        set.iter().for_each(|index| words[*index as usize / 64] |= 1 << (index % 64));
+        for index in set {
+            words[*index as usize / 64] |= 1 << (index % 64);
+        }
         words
     }
 
