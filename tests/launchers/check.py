@@ -10,6 +10,7 @@ Debian's packages. A launcher that cannot be tried is SKIPPED, with the reason; 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import pathlib
 import shutil
@@ -19,7 +20,7 @@ import traceback
 import venv
 from collections.abc import Callable, Iterator
 
-from jobs import HERE, RANKS, ROOT, Bench, Failed, Skipped, clean, version
+from jobs import HERE, RANKS, ROOT, Bench, Failed, Skipped, clean, cpuset_with_a_hole, version
 from slurm import one_node
 
 INSTALLED = ROOT / "target/launchers"
@@ -175,9 +176,26 @@ def try_openmpi_4(bench: Bench) -> Tries:
 def try_openmpi_5(bench: Bench) -> Tries:
     programs = environment("openmpi", "openmpi==5.*")
     run = [programs / "mpirun", "-np", RANKS]
-    yield from open_mpi(
-        bench, run, ["--use-hwthread-cpus", "--map-by", "rankfile:file=" + bench.rankfile("rankfile-ompi5")]
-    )
+    by_rankfile = ["--use-hwthread-cpus", "--map-by", "rankfile:file=" + bench.rankfile("rankfile-ompi5")]
+    yield from open_mpi(bench, run, by_rankfile)
+    yield "mpirun with nvtopo plan's rankfile in a cpuset with a hole", lambda: with_a_hole(bench, run[0])
+
+
+def with_a_hole(bench: Bench, mpirun: pathlib.Path) -> str:
+    """Ranks without GPUs, as many as have a CPU of their own, on the machine as it is."""
+    with cpuset_with_a_hole() as inside:
+        ranks = min(RANKS, len(os.sched_getaffinity(0)) - 1)
+        plan = [*inside, bench.nvtopo, "plan", "--gpus-per-rank", "0", "--ranks", ranks, "--format"]
+
+        def printed(form: str) -> str:
+            words = [str(word) for word in [*plan, form]]
+            return subprocess.run(words, check=True, capture_output=True, text=True, env=clean({})).stdout
+
+        rankfile = bench.folder / "rankfile-with-a-hole"
+        rankfile.write_text(printed("rankfile-ompi5"))
+        run = [*inside, mpirun, "-np", ranks, "--use-hwthread-cpus", "--map-by", f"rankfile:file={rankfile}"]
+        expected = [rank["cpus"] for rank in json.loads(printed("json"))["ranks"]]
+        return bench.job(lambda rank: [*run, *rank], environment=AS_ROOT, expected=expected)
 
 
 def open_mpi(bench: Bench, run: list, rankfile: list) -> Tries:

@@ -6,6 +6,7 @@ that binds by itself, or binds nothing, gets another answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -78,7 +79,8 @@ class Bench:
         expected: Sequence[str] | None = None,
         omp: bool = False,
     ) -> str:
-        """Runs the command that `command` makes of a rank's, and holds its ranks against the plan or `expected`.
+        """Runs the command that `command` makes of a rank's, and holds its ranks against the plan or `expected`, which has the
+        CPUs of each.
 
         `omp`: whether OMP_NUM_THREADS must be the number of cores of the plan.
         """
@@ -92,9 +94,10 @@ class Bench:
         if ended.returncode:
             raise Failed(f"ended with {ended.returncode}: {shown}")
         found = [json.loads(path.read_text()) for path in notes.iterdir()]
-        if len(found) != RANKS:
+        expected = expected or [rank["cpus"] for rank in self.planned]
+        if len(found) != len(expected):
             raise Failed(f"{len(found)} ranks told what they found: {shown}")
-        return self.compare(found, expected or [rank["cpus"] for rank in self.planned], omp, shown)
+        return self.compare(found, expected, omp, shown)
 
     def example(
         self, command: Sequence[object], environment: Mapping[str, str] | None = None, output: str | None = None
@@ -132,11 +135,36 @@ class Bench:
             set_to = note["environment"].get("OMP_NUM_THREADS")
             if omp and set_to != str(self.planned[rank]["own_cores"]):
                 raise Failed(f"rank {rank} found OMP_NUM_THREADS={set_to}: {shown}")
-        if ranks != set(range(RANKS)):
+        if ranks != set(range(len(expected))):
             raise Failed(f"the ranks are {sorted(ranks)}: {shown}")
         return f"{len(found)} ranks by {name}, {threads} threads on CPUs {' and '.join(expected)}" + (
             ", OMP_NUM_THREADS" if omp else ""
         )
+
+
+@contextlib.contextmanager
+def cpuset_with_a_hole() -> Iterator[list[str]]:
+    """The words before a command that runs it in a cpuset of all CPUs but the first."""
+    cpus = sorted(os.sched_getaffinity(0))[1:]
+    if not cpus:
+        raise Skipped("a cpuset with a hole needs two CPUs")
+    # Control groups of version 1 have a folder for cpusets.
+    first = pathlib.Path("/sys/fs/cgroup/cpuset")
+    root = first if first.is_dir() else first.parent
+    folder = root / "nvtopo-launchers"
+    try:
+        if root != first:
+            (root / "cgroup.subtree_control").write_text("+cpuset")
+        folder.mkdir(exist_ok=True)
+        (folder / "cpuset.cpus").write_text(",".join(str(cpu) for cpu in cpus))
+        mems = root / ("cpuset.mems" if root == first else "cpuset.mems.effective")
+        (folder / "cpuset.mems").write_text(mems.read_text())
+    except OSError as error:
+        raise Skipped(f"a cpuset cannot be made here: {error}") from error
+    try:
+        yield ["sh", "-c", f'echo $$ >{folder}/cgroup.procs && exec "$@"', "sh"]
+    finally:
+        folder.rmdir()
 
 
 def local_rank(environment: Mapping[str, str]) -> tuple[str, int]:

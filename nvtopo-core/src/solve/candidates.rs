@@ -5,6 +5,7 @@
 
 use super::gpu_ref::GpuRef;
 use super::request::Request;
+use super::visible::divided;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
@@ -106,7 +107,8 @@ impl Request {
         let mut remarks = left_out.remarks(topology);
         let of_list = self.visible.iter().filter(|_| only.is_none()).flat_map(|visible| &visible.remarks);
         // What is said of MIG-enabled GPUs that are not chosen says no more than the remarks above.
-        remarks.extend(of_list.filter(|remark| !remark.contains("is divided (MIG)")).cloned());
+        let divided: Vec<String> = topology.gpus().filter_map(divided).collect();
+        remarks.extend(of_list.filter(|remark| !divided.contains(remark)).cloned());
         Ok(Choice { candidates, include, remarks })
     }
 

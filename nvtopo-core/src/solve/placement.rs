@@ -8,10 +8,11 @@ use super::nics::{fair_nics, nearest_nics};
 use super::objective::Objective;
 use super::score::{Score, scores};
 use super::unmet::Unmet;
+use super::visible::divided;
 use super::weights::Weight;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
-use crate::model::{Basis, Gpu, Pair, PathType, Topology};
+use crate::model::{Basis, Pair, PathType, Topology};
 use crate::query::GpuFault;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -255,11 +256,6 @@ fn sharing(topology: &Topology, position: usize) -> Vec<u32> {
     let others = topology.gpus().zip(own_nics).enumerate();
     let same = others.filter(|(other, (_, nic))| *other != position && own.is_some() && **nic == own);
     same.map(|(_, (gpu, _))| gpu.index).collect()
-}
-
-fn divided(gpu: &Gpu) -> Option<String> {
-    let is_divided = gpu.mig.is_some_and(|mig| mig.current);
-    is_divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
 }
 
 fn faults(topology: &Topology, gpu: usize) -> Vec<String> {

@@ -10,7 +10,7 @@
 use super::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
 use super::gpu_ref::{GpuRef, Match, find_gpu, find_instance};
 use crate::error::{Error, Result};
-use crate::model::{NodeId, Topology};
+use crate::model::{Gpu, NodeId, Topology};
 
 /// The variables that say which GPUs CUDA shows a process, and in which order it counts them.
 pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
@@ -275,11 +275,8 @@ impl VisibleGpus {
             let Some(gpu) = topology.gpus().nth(device.gpu) else { continue };
             if let Some(why) = &gpu.unusable {
                 self.remarks.push(format!("{} cannot be used: {why}", gpu.name()));
-            } else if device.instance.is_none() && gpu.mig.is_some_and(|mig| mig.current) {
-                self.remarks.push(format!(
-                    "{} is divided (MIG), and CUDA shows one of its instances only",
-                    gpu.name()
-                ));
+            } else if device.instance.is_none() {
+                self.remarks.extend(divided(gpu));
             }
         }
     }
@@ -289,6 +286,12 @@ impl VisibleGpus {
             self.remarks.push(remark.to_owned());
         }
     }
+}
+
+/// What is said of a whole GPU that is divided.
+pub(super) fn divided(gpu: &Gpu) -> Option<String> {
+    let divided = gpu.mig.is_some_and(|mig| mig.current);
+    divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
 }
 
 /// What a list consists of.
