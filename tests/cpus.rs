@@ -3,7 +3,10 @@
 use nvtopo::model::{
     Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
 };
-use nvtopo::{CpuLimits, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus};
+use nvtopo::{
+    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus,
+    share_cpus_by,
+};
 use proptest::prelude::*;
 
 /// NUMA nodes of equal cores, with their GPUs.
@@ -122,6 +125,72 @@ fn overlapping_affinities_are_shared_as_equally_as_they_can_be() {
     let topology = stated(&["0-7", "2-7"]);
     let shares = share_texts(&topology, &CpuLimits::default());
     assert_eq!(shares, ["0-3", "4-7"]);
+}
+
+/// The most equal counts that GPUs can have, lowest first, by all ways to give each CPU to one of those near it.
+fn most_equal(near: &[CpuSet], cpus: &[u32], counts: &mut Vec<usize>) -> Vec<usize> {
+    let Some((cpu, rest)) = cpus.split_first() else {
+        let mut sorted = counts.clone();
+        sorted.sort_unstable();
+        return sorted;
+    };
+    let takers: Vec<usize> = (0..near.len()).filter(|gpu| near[*gpu].contains(*cpu)).collect();
+    let with = |gpu: &usize| {
+        counts[*gpu] += 1;
+        let found = most_equal(near, rest, counts);
+        counts[*gpu] -= 1;
+        found
+    };
+    takers.iter().map(with).max().unwrap_or_else(|| most_equal(near, rest, counts))
+}
+
+proptest! {
+    #[test]
+    fn affinities_that_overlap_are_shared_as_equally_as_any_way_does(
+        ranges in prop::collection::vec((0u32..7, 1u32..7), 1..=4),
+    ) {
+        let near: Vec<CpuSet> = ranges.iter().map(|(first, count)| (*first..(first + count).min(8)).collect()).collect();
+        let texts: Vec<String> = near.iter().map(ToString::to_string).collect();
+        let shares = share_cpus(&stated(&texts.iter().map(String::as_str).collect::<Vec<_>>()), &CpuLimits::default()).gpus;
+        let all: CpuSet = near.iter().collect();
+        let best = most_equal(&near, &all.iter().collect::<Vec<_>>(), &mut vec![0; near.len()]);
+        for (share, near) in shares.iter().zip(&near) {
+            prop_assert!(share.cpus.is_subset(near) && !share.cpus.is_empty(), "{:?} of {:?}", share, near);
+        }
+        if best[0] > 0 {
+            let mut counts: Vec<usize> = shares.iter().map(|share| share.cpus.len()).collect();
+            counts.sort_unstable();
+            prop_assert_eq!(counts, best, "{:?}", shares);
+            let disjoint = |a: usize, b: usize| shares[a].cpus.is_disjoint(&shares[b].cpus);
+            prop_assert!((0..near.len()).all(|a| (0..a).all(|b| disjoint(a, b))), "{:?}", shares);
+        }
+    }
+
+    #[test]
+    fn affinities_that_cut_through_cores_give_no_cpu_beyond_them(
+        masks in prop::collection::vec(1u32..256, 1..=3),
+    ) {
+        // Four cores of two threads each, four apart.
+        let mut fragment = Fragment::new(Provenance::Preset);
+        for core in 0..4 {
+            let id = fragment.add(NodeId::MACHINE, NodeKind::Core(Core { os_index: core, class: None }));
+            for os_index in [core, core + 4] {
+                fragment.add(id, NodeKind::Pu(Pu { os_index }));
+            }
+        }
+        let near: Vec<CpuSet> = masks.iter().map(|mask| (0..8).filter(|cpu| mask >> cpu & 1 == 1).collect()).collect();
+        for (index, cpus) in (0..).zip(&near) {
+            let gpu = Gpu { index, cpus: Stated::Known(cpus.clone()), ..Gpu::default() };
+            fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        }
+        let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+        for policy in ["exclusive", "scattered", "balanced"] {
+            let rules = CpuRules { policy: policy.parse().unwrap(), ..CpuRules::default() };
+            for (share, near) in share_cpus_by(&topology, &rules).gpus.iter().zip(&near) {
+                prop_assert!(share.cpus.is_subset(near) && !share.cpus.is_empty(), "{} {:?} of {:?}", policy, share, near);
+            }
+        }
+    }
 }
 
 #[test]

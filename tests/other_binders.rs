@@ -120,6 +120,7 @@ fn the_kubelet_follows_a_hint_and_keeps_its_pools_apart() {
 #[test]
 fn torchrun_s_own_cases_come_out_alike() {
     let text = data("binding/torchrun.txt");
+    assert!(lines(&text).count() >= 8, "{}", lines(&text).count());
     for line in lines(&text) {
         let [machine, allowed, mode, rank, expected] = line[..] else { panic!("{line:?}") };
         let numbers: Vec<usize> = machine.split(' ').map(|number| number.parse().unwrap()).collect();
@@ -176,6 +177,7 @@ fn the_division_is_that_of_hwloc_distrib() {
             differing.push(format!("{file} {count}: {given:?}, and hwloc says {expected:?}"));
         }
     }
+    assert_eq!(same + differing.len(), 145);
     assert!(differing.is_empty(), "{same} alike, {} not:\n{}", differing.len(), differing.join("\n"));
 }
 

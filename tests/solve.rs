@@ -398,11 +398,10 @@ fn more_candidates_than_the_search_takes_are_an_error_not_a_crash() {
     assert_eq!(positions(&placement), [0, 1]);
 }
 
-#[test]
-fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
-    // Weights without structure: nothing to exchange, and bounds that cut little.
+/// A machine of weights without structure: nothing to exchange, and bounds that cut little.
+fn without_structure(gpus: u32) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpus: Vec<NodeId> = (0..64)
+    let gpus: Vec<NodeId> = (0..gpus)
         .map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }))))
         .collect();
     let mut seed = 1u64;
@@ -414,12 +413,19 @@ fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
             fragment.link(*a, *b, Link { lanes: Some(1), rate, ..Link::new(LinkKind::NvLink) });
         }
     }
-    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
-    let placement = Request::gpus(24).objectives(["pair-sum"]).solve(&topology).unwrap();
-    assert!(!placement.is_optimal());
-    assert_eq!(placement.gpus().len(), 24);
-    let score = placement.scores()[0];
-    assert!(score.bound.unwrap().is_better_than(score.value.unwrap()));
+    TopologyBuilder::new().with(fragment).build().unwrap()
+}
+
+#[test]
+fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
+    for (gpus, count) in [(64, 24), (40, 20)] {
+        let topology = without_structure(gpus);
+        let placement = Request::gpus(count).objectives(["pair-sum"]).solve(&topology).unwrap();
+        assert!(!placement.is_optimal());
+        assert_eq!(placement.gpus().len(), count);
+        let score = placement.scores()[0];
+        assert!(score.bound.unwrap().is_better_than(score.value.unwrap()));
+    }
 }
 
 #[test]

@@ -82,6 +82,7 @@ fn way(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn others_move_out_of_the_way() {
@@ -97,5 +98,42 @@ mod tests {
         assert_eq!(drawn, [vec![6, 0], vec![2, 4]]);
         assert_eq!(divide(&[1], &[&[]], &[]), None);
         assert_eq!(divide(&[], &[], &[3]), Some(vec![]));
+    }
+
+    /// Whether all can have what they need, by all ways to divide it.
+    fn can(needs: &[u64], stocks_of: &[&[usize]], left: &mut [u64]) -> bool {
+        let Some((need, others)) = needs.split_first() else { return true };
+        let Some((stock, more)) = stocks_of[0].split_first() else {
+            return *need == 0 && can(others, &stocks_of[1..], left);
+        };
+        (0..=(*need).min(left[*stock])).any(|amount| {
+            left[*stock] -= amount;
+            let needs: Vec<u64> = std::iter::once(need - amount).chain(others.iter().copied()).collect();
+            let stocks_of: Vec<&[usize]> =
+                std::iter::once(more).chain(stocks_of[1..].iter().copied()).collect();
+            let found = can(&needs, &stocks_of, left);
+            left[*stock] += amount;
+            found
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_is_divided_wherever_that_can_be(
+            stocks in prop::collection::vec(0u64..5, 4),
+            takers in prop::collection::vec((0u64..5, prop::sample::subsequence(vec![0usize, 1, 2, 3], 0..=4).prop_shuffle()), 1..=4),
+        ) {
+            let needs: Vec<u64> = takers.iter().map(|(need, _)| *need).collect();
+            let stocks_of: Vec<&[usize]> = takers.iter().map(|(_, stocks)| stocks.as_slice()).collect();
+            let drawn = divide(&needs, &stocks_of, &stocks);
+            prop_assert_eq!(drawn.is_some(), can(&needs, &stocks_of, &mut stocks.clone()));
+            for (taker, drawn) in drawn.iter().flatten().enumerate() {
+                prop_assert_eq!(drawn.iter().sum::<u64>(), needs[taker]);
+                prop_assert!((0..4).all(|stock| drawn[stock] == 0 || stocks_of[taker].contains(&stock)));
+            }
+            for (stock, most) in stocks.iter().enumerate() {
+                prop_assert!(drawn.iter().flatten().map(|drawn| drawn[stock]).sum::<u64>() <= *most);
+            }
+        }
     }
 }
