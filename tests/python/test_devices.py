@@ -150,9 +150,12 @@ def test_reported_rates(topo: nvtopo.Topology) -> None:
 
 
 def test_what_is_lost_is_never_chosen(topo: nvtopo.Topology) -> None:
-    place = topo.place(1, allowed_cpus="0-3")
+    # GPU0 is MIG-enabled, and chosen where it is named.
+    place = topo.place(1, include=[0], allowed_cpus="0-3")
     assert place.gpus == [0]
     assert any("GPU1 cannot be used" in remark for remark in place.remarks)
+    with pytest.raises(nvtopo.UnsatisfiableError, match="MIG-enabled, and not chosen for whole GPUs: GPU0"):
+        topo.place(1)
     with pytest.raises(nvtopo.UnsatisfiableError, match="fallen off the bus"):
         topo.place(2)
     with pytest.raises(nvtopo.InvalidRequestError, match="a part of GPU0"):

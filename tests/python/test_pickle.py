@@ -209,9 +209,9 @@ def test_what_would_be_answered_otherwise_is_refused() -> None:
     with pytest.raises(ValueError, match="this explanation"):
         changed(dgx1.explain(5), put(1, dgx1.explain(5, exclude=[0])))
     with pytest.raises(ValueError, match="this plan"):
-        changed(plan, put(10, dgx.plan(2, smt="one")))
+        changed(plan, put(-1, dgx.plan(2, smt="one")))
     with pytest.raises(ValueError, match="this plan"):
-        changed(plan, lambda fields: fields.__setitem__(10, fields[10][:1]))
+        changed(plan, lambda fields: fields.__setitem__(-1, fields[-1][:1]))
     with pytest.raises(ValueError, match="this mapping"):
         changed(ranks, put(2, dgx1.rank_map(tp=4, dp=2, model=MODEL)))
     with pytest.raises(ValueError, match="another version"):
