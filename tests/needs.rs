@@ -399,6 +399,34 @@ fn cpus_come_from_the_own_share_first() {
     assert_eq!(cpus(node.placement(first).unwrap()), ["0-29,112-141"]);
     let other = node.what_if(&Request::gpus(1).only([1])).unwrap();
     assert_eq!(cpus(&other), ["30-43,142-155"]);
+    // Two GPUs of one job of whose shares nothing is left get others that are not the same.
+    node.release(first).unwrap();
+    let first = node.place(&Request::gpus(1).only([0]).cpus_per_gpu(84)).unwrap();
+    assert_eq!(cpus(node.placement(first).unwrap()), ["0-41,112-153"]);
+    let both = node.what_if(&Request::gpus(2).only([1, 2])).unwrap();
+    let sets: Vec<CpuSet> = both.gpus().iter().map(|gpu| gpu.cpus.clone()).collect();
+    assert!(sets.iter().all(|own| !own.is_empty()) && sets[0].is_disjoint(&sets[1]), "{sets:?}");
+}
+
+#[test]
+fn memory_of_several_nodes_serves_gpus_that_share_some_of_them() {
+    let place = |memory| Place { cores: 2, memory: Some(memory), pages: None };
+    let home = |nodes: &[usize]| Some(nodes.iter().copied().collect());
+    let machine = Machine {
+        places: [2, 2, 1, 9].map(place).into(),
+        homes: vec![home(&[0, 1]), home(&[1, 2]), home(&[3])],
+        links: vec![0; 3],
+    };
+    let needs = Needs { cpus: 0, memory: 3, pages: 0 };
+    let topology = machine.topology();
+    let placement = request(2, needs).solve(&topology).unwrap();
+    assert_given(&machine, &[(needs, &placement)]);
+    // The first two need six of the five that they reach.
+    let error = request(2, needs).only([0, 1]).solve(&topology).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    let all = Machine { places: [2, 2, 3, 9].map(place).into(), ..machine };
+    let placement = request(3, needs).solve(&all.topology()).unwrap();
+    assert_given(&all, &[(needs, &placement)]);
 }
 
 #[test]
