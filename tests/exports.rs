@@ -89,8 +89,11 @@ fn every_library_is_told_of_the_same_pairs() {
     let unknown = Topology::parse("t", text.as_bytes()).unwrap();
     assert!(told(&unknown, 0, &[Export::VllmNics], "").is_empty());
     let visible = VisibleGpus::all(&unknown, CudaOrder::PciBusId);
-    let remarks = export_remarks(&unknown, &visible, &[Export::VllmNics]);
-    assert!(remarks[0].contains("VLLM_GPU_NIC_PCIE_MAPPING is not set"), "{remarks:?}");
+    let both = [Export::VllmNics, Export::UcxDevice];
+    let remarks = export_remarks(&unknown, &visible, &both);
+    assert!(remarks.len() == 1 && remarks[0].contains("VLLM_GPU_NIC_PCIE_MAPPING is not set"), "{remarks:?}");
+    // Nobody sets UCX's variable then but we.
+    assert_eq!(told(&unknown, 0, &both, ""), [("UCX_NET_DEVICES", "mlx5_0:1".to_owned())]);
 }
 
 #[test]

@@ -36,6 +36,19 @@ fn exec_follows_the_visible_devices() {
 }
 
 #[test]
+fn a_variable_that_is_no_text_names_unknown_devices() {
+    use std::os::unix::ffi::OsStrExt;
+    let output = Command::new(env!("CARGO_BIN_EXE_nvtopo"))
+        .args(["exec", "--from", "preset:dgx-h100", "--trust-topology", "--dry-run", "true"])
+        .env("CUDA_VISIBLE_DEVICES", std::ffi::OsStr::from_bytes(b"0,\xff"))
+        .output()
+        .unwrap();
+    let said = text(&output.stderr);
+    assert!(said.contains("CUDA_VISIBLE_DEVICES is not valid UTF-8"), "{said}");
+    assert!(text(&output.stdout).contains("cpus: as before"), "{}", text(&output.stdout));
+}
+
+#[test]
 fn exec_says_what_it_could_not_tell_of_the_visible_devices() {
     let (_, cpus) = machine();
     let said = |variables: &[(&str, &str)]| text(&exec(&["--trust-topology"], variables).stderr);

@@ -43,8 +43,8 @@ Examples:
 
 Each option can be a variable: NVTOPO_ and its name, as in NVTOPO_CPUS_PER_GPU=8.
 
-Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input, 126 the command of exec or run cannot be
-run, 127 there is no such command.";
+Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input, or output that cannot be written;
+exec and run give 126 or 127 where their command cannot be run, else its own.";
 
 /// The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and the best GPUs for a job.
 #[derive(Debug, Parser)]

@@ -113,13 +113,15 @@ pub fn environment(
             variables.push(("NCCL_IB_HCA", format!("={}", devices.join(","))));
         }
     }
+    let pairs = exports.contains(&Export::VllmNics).then(|| vllm_pairs(topology, visible)).flatten();
     let asked =
         [Export::UcxDevice, Export::UcclDevice, Export::NvshmemHca].iter().any(|own| exports.contains(own));
     let own = if asked { nics_of(topology, part) } else { Vec::new() };
     let own: Vec<&Nic> =
         own.into_iter().filter_map(|nic| nic_at(topology, nic)).filter(|nic| may_carry_data(nic)).collect();
     let ports: Vec<String> = own.iter().filter_map(|nic| port(topology, nic)).collect();
-    if exports.contains(&Export::UcxDevice) && !exports.contains(&Export::VllmNics) && !ports.is_empty() {
+    // Where vLLM knows the pairs, it sets the variable itself.
+    if exports.contains(&Export::UcxDevice) && pairs.is_none() && !ports.is_empty() {
         variables.push(("UCX_NET_DEVICES", ports.join(",")));
     }
     if exports.contains(&Export::UcclDevice) {
@@ -132,9 +134,7 @@ pub fn environment(
         variables.push(("NVSHMEM_ENABLE_NIC_PE_MAPPING", "1".to_owned()));
         variables.push(("NVSHMEM_HCA_LIST", ports.join(",")));
     }
-    if exports.contains(&Export::VllmNics)
-        && let Some(pairs) = vllm_pairs(topology, visible)
-    {
+    if let Some(pairs) = pairs {
         variables.push(("VLLM_GPU_NIC_PCIE_MAPPING", pairs));
         if variable("VLLM_NIC_SELECTION_VARS").is_none() {
             variables.push(("VLLM_NIC_SELECTION_VARS", "UCX_NET_DEVICES:1".to_owned()));
@@ -165,8 +165,7 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
                  known"
                     .to_owned(),
             );
-        }
-        if exports.contains(&Export::UcxDevice) {
+        } else if exports.contains(&Export::UcxDevice) {
             remarks.push(
                 "UCX_NET_DEVICES is left to vLLM, which sets it by VLLM_GPU_NIC_PCIE_MAPPING for each process".to_owned(),
             );
