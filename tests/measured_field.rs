@@ -175,3 +175,27 @@ fn memory_of_a_gpu_is_not_memory_of_the_host() {
     assert_eq!((gpu.index, gpu.address.unwrap().to_string()), (3, "0000:1b:00.0".to_owned()));
     assert_eq!(topology.nics().next().unwrap().measured, None);
 }
+
+#[test]
+fn lines_behind_a_sum_are_of_the_same_test() {
+    let topology = read(&data("measured/nvbandwidth-coefficients.txt")).unwrap();
+    assert_eq!((topology.gpus().len(), topology.measurements().len()), (7, 42));
+    assert!(!notes(&topology).contains("sum only"), "{}", notes(&topology));
+    // Without its figures a test is still named, and once.
+    let sums = "SUM device_to_device_memcpy_read_ce 9.5\nCOEFFICIENT_OF_VARIATION device_to_device_memcpy_read_ce 0.1\n";
+    let error = refused(&format!("Running device_to_device_memcpy_read_ce.\n{sums}"));
+    assert_eq!(error.matches("sum only").count(), 1, "{error}");
+}
+
+#[test]
+fn a_matrix_is_read_beside_a_test_that_lacks_its_heading() {
+    let text = data("measured/topo-then-p2p.md");
+    let reversed: Vec<&str> = text.splitn(2, "P2P Connectivity Matrix").collect();
+    let reversed = format!("P2P Connectivity Matrix{}\n{}", reversed[1], reversed[0]);
+    for text in [text.clone(), reversed, text.replace("P2P Connectivity Matrix", "")] {
+        let topology = read(&text).unwrap();
+        assert_eq!((topology.gpus().len(), topology.nics().len(), topology.measurements().len()), (4, 4, 12));
+        assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
+        assert_eq!(topology.cpus().to_string(), "14-27");
+    }
+}

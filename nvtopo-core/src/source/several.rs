@@ -17,7 +17,7 @@ use crate::model::{Fragment, TopologyBuilder};
 static FORMATS: [&dyn Source; 6] = [&SmiMatrix, &NvLinkStatus, &P2pMatrix, &NvBandwidth, &P2pTest, &Perftest];
 
 /// Words of a line that names a tool, or begins its output.
-const BEGINNINGS: [&str; 13] = [
+const BEGINNINGS: [&str; 15] = [
     "nvidia-smi",
     "topo -",
     "-p2p",
@@ -28,6 +28,8 @@ const BEGINNINGS: [&str; 13] = [
     "GPU(column)",
     "p2pBandwidthLatencyTest",
     "GPU Bandwidth Latency Test",
+    "P2P Connectivity Matrix",
+    "directional P2P=",
     "ib_write_bw",
     "ib_read_bw",
     " BW Test",

@@ -37,6 +37,8 @@ impl Source for NvBandwidth {
 struct Text {
     /// What the test is of that runs.
     running: Option<Test>,
+    /// The test of the last line with a sum, which other lines such as its coefficient of variation may follow.
+    summed: Option<String>,
     /// Whether its devices are those of several processes.
     of_processes: bool,
 }
@@ -47,10 +49,13 @@ impl Text {
         if let Some(test) =
             line.strip_prefix("Running ").and_then(|name| Test::of(name.trim_end_matches('.')))
         {
-            self.running = Some(test);
+            (self.running, self.summed) = (Some(test), None);
             return Line::Other(None);
         }
         if let Some(test) = summed(line) {
+            if self.summed.replace(test.name.clone()).is_some_and(|last| last == test.name) {
+                return Line::Other(None);
+            }
             return Line::Test { holds: test.holds(), without: test.only_summed() };
         }
         if line.contains("GPU(row)") || line.contains("GPU(column)") {
