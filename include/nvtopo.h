@@ -803,7 +803,7 @@ nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
                                         const char * names);
 
 /**
- * What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
+ * Requires something between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
  * "gpu-model" and "at-least:X" (X GB/s between each two).
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
@@ -839,15 +839,14 @@ nvtopo_status nvtopo_request_allow_cpus(nvtopo_request *request,
 nvtopo_status nvtopo_request_reserve_cpus(nvtopo_request *request, const nvtopo_cpuset *cpus);
 
 /**
- * What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
- * others ("avoid"), or given away as all others ("use").
+ * Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
+ * gives them away as all others ("use").
  */
 nvtopo_status nvtopo_request_isolated(nvtopo_request *request,
                                       const char * isolated);
 
 /**
- * Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
- * priority cores.
+ * Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
  */
 nvtopo_status nvtopo_request_cores(nvtopo_request *request,
                                    const char * cores);
@@ -1240,37 +1239,37 @@ nvtopo_status nvtopo_rules_policy(nvtopo_rules *rules,
 nvtopo_status nvtopo_rules_smt(nvtopo_rules *rules, const char * threads);
 
 /**
- * What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
- * others ("avoid"), or dealt out as all others ("use").
+ * Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
+ * deals them out as all others ("use").
  */
 nvtopo_status nvtopo_rules_isolated(nvtopo_rules *rules,
                                     const char * isolated);
 
 /**
- * So many GPUs for each rank of a plan; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is called,
- * each rank has one, which ranks share where they are more than the GPUs.
+ * Gives each rank of a plan this many GPUs; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is
+ * called, each rank has one, which ranks share where they are more than the GPUs.
  */
 nvtopo_status nvtopo_rules_gpus_per_rank(nvtopo_rules *rules,
                                          size_t count);
 
 /**
- * Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
- * priority cores.
+ * Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
  */
 nvtopo_status nvtopo_rules_cores(nvtopo_rules *rules,
                                  const char * cores);
 
 /**
- * How ranks follow each other: neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
+ * Puts neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
  * ranks with several GPUs by "block", ranks that share GPUs by "cyclic".
  */
 nvtopo_status nvtopo_rules_distribution(nvtopo_rules *rules,
                                         const char * distribution);
 
 /**
- * So many cores of those that a rank of a plan would get; the rest stays free. 0: all.
+ * Gives each rank of a plan this many cores of those that it would get; the rest stays free. 0: all.
  */
-nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules, size_t count);
+nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules,
+                                          size_t count);
 
 /**
  * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
@@ -1421,7 +1420,7 @@ nvtopo_status nvtopo_plan_nic(const nvtopo_plan *plan,
                               const char **name);
 
 /**
- * How many NICs a rank should use: one for each of its GPUs, as far as known.
+ * The number of NICs that a rank should use: one for each of its GPUs, as far as known.
  */
 nvtopo_status nvtopo_plan_nic_count(const nvtopo_plan *plan, size_t rank, size_t *count);
 

@@ -150,7 +150,7 @@ pub extern "C" fn nvtopo_plan_nic(
     })
 }
 
-/// How many NICs a rank should use: one for each of its GPUs, as far as known.
+/// The number of NICs that a rank should use: one for each of its GPUs, as far as known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_nic_count(
     plan: Option<&nvtopo_plan>,

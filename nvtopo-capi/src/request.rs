@@ -106,7 +106,7 @@ pub extern "C" fn nvtopo_request_objectives(
     change(request, |request| Ok(request.objectives(names.read("names")?.split(','))))
 }
 
-/// What must hold between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
+/// Requires something between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
 /// "gpu-model" and "at-least:X" (X GB/s between each two).
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
@@ -155,8 +155,8 @@ pub extern "C" fn nvtopo_request_reserve_cpus(
     change(request, |request| Ok(request.reserved_cpus(given(cpus, "cpus")?.set.clone())))
 }
 
-/// What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
-/// others ("avoid"), or given away as all others ("use").
+/// Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
+/// gives them away as all others ("use").
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_isolated(
     request: Option<&mut nvtopo_request>,
@@ -165,8 +165,7 @@ pub extern "C" fn nvtopo_request_isolated(
     change(request, |request| Ok(request.isolated(isolated.read("isolated")?.parse()?)))
 }
 
-/// Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
-/// priority cores.
+/// Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_cores(request: Option<&mut nvtopo_request>, cores: Text) -> nvtopo_status {
     change(request, |request| Ok(request.cores(cores.read("cores")?.parse()?)))

@@ -47,8 +47,8 @@ pub extern "C" fn nvtopo_rules_smt(rules: Option<&mut nvtopo_rules>, threads: Te
     })
 }
 
-/// What is done with CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets): they are left out where there are
-/// others ("avoid"), or dealt out as all others ("use").
+/// Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
+/// deals them out as all others ("use").
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_isolated(rules: Option<&mut nvtopo_rules>, isolated: Text) -> nvtopo_status {
     change(rules, |rules| {
@@ -57,8 +57,8 @@ pub extern "C" fn nvtopo_rules_isolated(rules: Option<&mut nvtopo_rules>, isolat
     })
 }
 
-/// So many GPUs for each rank of a plan; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is called,
-/// each rank has one, which ranks share where they are more than the GPUs.
+/// Gives each rank of a plan this many GPUs; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is
+/// called, each rank has one, which ranks share where they are more than the GPUs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_gpus_per_rank(
     rules: Option<&mut nvtopo_rules>,
@@ -70,8 +70,7 @@ pub extern "C" fn nvtopo_rules_gpus_per_rank(
     })
 }
 
-/// Which cores are used of a machine whose cores are not alike: "all", or the "fast" ones, which are performance cores or
-/// priority cores.
+/// Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_cores(rules: Option<&mut nvtopo_rules>, cores: Text) -> nvtopo_status {
     change(rules, |rules| {
@@ -80,7 +79,7 @@ pub extern "C" fn nvtopo_rules_cores(rules: Option<&mut nvtopo_rules>, cores: Te
     })
 }
 
-/// How ranks follow each other: neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
+/// Puts neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
 /// ranks with several GPUs by "block", ranks that share GPUs by "cyclic".
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_distribution(
@@ -93,7 +92,7 @@ pub extern "C" fn nvtopo_rules_distribution(
     })
 }
 
-/// So many cores of those that a rank of a plan would get; the rest stays free. 0: all.
+/// Gives each rank of a plan this many cores of those that it would get; the rest stays free. 0: all.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_cores_per_rank(
     rules: Option<&mut nvtopo_rules>,

@@ -56,10 +56,10 @@ pub(crate) struct RuleArgs {
     pub(crate) reserve_nic_cores: usize,
 }
 
-/// What each rank gets.
+/// The options for the GPUs and cores of each rank.
 #[derive(Args, Debug)]
 pub(crate) struct LayoutArgs {
-    /// So many GPUs for each rank; 0: ranks use no GPU, and share the CPUs equally, each inside a NUMA node where there are
+    /// The number of GPUs for each rank; 0: ranks use no GPU, and share the CPUs equally, each inside a NUMA node where there are
     /// enough ranks for that [default: one, which ranks share where they are more than the GPUs]
     #[arg(long, value_name = "N")]
     pub(crate) gpus_per_rank: Option<usize>,
@@ -67,7 +67,7 @@ pub(crate) struct LayoutArgs {
     /// [default: block, but ranks that share GPUs take turns]
     #[arg(long, value_name = "block|cyclic")]
     pub(crate) distribution: Option<Distribution>,
-    /// So many cores of those that each rank would get; the rest stays free [default: all]
+    /// The number of cores for each rank, of those that it would get; the rest stays free [default: all]
     #[arg(long, value_name = "N")]
     pub(crate) cores_per_rank: Option<usize>,
 }

@@ -53,7 +53,7 @@ pub(crate) struct JsonArgs {
     pub(crate) json: bool,
 }
 
-/// What is the same for all commands.
+/// The options that all commands have.
 #[derive(Args, Debug)]
 pub(crate) struct TerminalArgs {
     /// Leave out notes and remarks. Errors are still told

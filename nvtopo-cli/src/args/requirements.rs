@@ -5,7 +5,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 use nvtopo::{Error, Result};
 
-/// What makes an option useless.
+/// The reason why an option is useless.
 enum Useless {
     /// The other option is missing.
     Without(&'static str),
@@ -85,7 +85,7 @@ pub(crate) fn check(command: &Command, matches: &ArgMatches) -> Result<()> {
     Ok(())
 }
 
-/// What stands before a subcommand belongs to the command without one, but for what all have.
+/// Refuses options before a subcommand: they belong to the command without one, but for those that all have.
 fn before_subcommand(command: &Command, matches: &ArgMatches, subcommand: &str) -> Result<()> {
     let own = command.get_arguments().filter(|arg| !arg.is_global_set());
     let given = |arg: &&clap::Arg| {

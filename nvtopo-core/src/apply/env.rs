@@ -143,7 +143,7 @@ pub fn environment(
     variables
 }
 
-/// What a person should know of the variables that are exported: which RDMA devices of the machine NCCL is not told of, and
+/// The remarks on the variables that are exported: which RDMA devices of the machine NCCL is not told of, and
 /// which of those that it is told of may carry no data.
 ///
 /// ```
@@ -177,7 +177,7 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     remarks
 }
 
-/// What a person should know of `NCCL_IB_HCA`.
+/// The remarks on `NCCL_IB_HCA`.
 fn hca_remarks(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
     let told = job_devices(topology, visible);
     if told.is_empty() {

@@ -1,4 +1,4 @@
-//! What each rank of a machine gets: how many GPUs, which of them, and how many cores.
+//! The layout of the ranks of a machine: how many GPUs, which of them, and how many cores.
 
 use super::cpus::{CpuRules, class_cpus, core_groups, cores};
 use super::visible::VisibleGpus;
@@ -43,7 +43,7 @@ impl FromStr for Distribution {
     }
 }
 
-/// What each rank of a machine gets.
+/// The layout of the ranks of a machine: the GPUs and cores that each gets.
 ///
 /// ```
 /// use nvtopo::{CpuRules, CudaOrder, Plan, RankLayout, Topology, VisibleGpus};
@@ -58,13 +58,13 @@ impl FromStr for Distribution {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankLayout {
-    /// So many GPUs for each rank. 0: the ranks use no GPU, and share the CPUs of the machine equally. `None`: one, which ranks
+    /// The number of GPUs for each rank. 0: the ranks use no GPU, and share the CPUs of the machine equally. `None`: one, which ranks
     /// share where they are more than the GPUs.
     pub gpus: Option<usize>,
     /// How ranks follow each other. `None`: [`Block`](Distribution::Block), but ranks that share GPUs begin again at the
     /// first.
     pub distribution: Option<Distribution>,
-    /// So many cores of those that a rank would get; the rest stays free. `None`: all.
+    /// The number of cores for each rank, of those that it would get; the rest stays free. `None`: all.
     pub cores: Option<usize>,
 }
 

@@ -145,13 +145,13 @@ impl Request {
         self
     }
 
-    /// What is done with CPUs that the kernel keeps out of scheduling.
+    /// Leaves CPUs that the kernel keeps out of scheduling out, or uses them.
     pub fn isolated(mut self, isolated: Isolated) -> Self {
         self.limits.isolated = isolated;
         self
     }
 
-    /// Which cores are used of a machine whose cores are not alike.
+    /// Uses all cores of a machine whose cores are not alike, or the fast ones.
     pub fn cores(mut self, cores: Cores) -> Self {
         self.limits.cores = cores;
         self

@@ -42,13 +42,13 @@ pub struct CpuLimits {
     /// These are kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
     /// [`nic_interrupt_cpus`]).
     pub reserved: CpuSet,
-    /// What is done with CPUs that the kernel keeps out of scheduling.
+    /// The use of CPUs that the kernel keeps out of scheduling.
     pub isolated: Isolated,
-    /// Which cores are used of a machine whose cores are not alike.
+    /// The cores that are used of a machine whose cores are not alike.
     pub cores: Cores,
 }
 
-/// What is done with isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
+/// The use of isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Isolated {
     /// They are left out, unless there are no others.
@@ -80,7 +80,7 @@ impl fmt::Display for Isolated {
     }
 }
 
-/// Which cores are used of a machine whose cores are not alike.
+/// The cores that are used of a machine whose cores are not alike.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Cores {
     /// All.
