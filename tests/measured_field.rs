@@ -1,7 +1,7 @@
 //! Outputs of benchmarks as people cut and paste them: what they are of is told by any line that names the test, and
 //! results that tell nothing are named.
 
-use nvtopo::model::{Basis, NoteKind};
+use nvtopo::model::{Basis, NoteKind, P2pStatus};
 use nvtopo::source::{Input, Locator, SOURCES, fragment};
 use nvtopo::{Topology, model::TopologyBuilder};
 
@@ -198,4 +198,110 @@ fn a_matrix_is_read_beside_a_test_that_lacks_its_heading() {
         assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
         assert_eq!(topology.cpus().to_string(), "14-27");
     }
+}
+
+#[test]
+fn what_was_measured_one_way_is_told_with_the_choice() {
+    let one_way = "Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)
+   D\\D     0      1      2
+     0 900.00  26.00  25.00
+     1    N/A 900.00  24.00
+     2    N/A    N/A 900.00
+";
+    let remarks = |text: &str, gpus: &[u32]| {
+        let request = nvtopo::Request::gpus(2).only(gpus.iter().copied());
+        let placement = request.solve(&read(text).unwrap()).unwrap();
+        let told = placement.remarks().iter().filter(|remark| remark.contains("direction"));
+        told.cloned().collect::<Vec<_>>().join("; ")
+    };
+    let told = "one direction of 3 pairs of GPUs was measured; the other is assumed to carry as much";
+    assert_eq!(remarks(one_way, &[0, 1, 2]), told);
+    assert_eq!(remarks(one_way, &[1, 2]), told.replace("3 pairs", "1 pair"));
+    let both = one_way.replacen("N/A", "26.00", 3);
+    assert_eq!(remarks(&both, &[0, 1, 2]), "");
+    let alone = nvtopo::Request::gpus(1).solve(&read(one_way).unwrap()).unwrap();
+    assert!(!alone.remarks().iter().any(|remark| remark.contains("direction")), "{:?}", alone.remarks());
+}
+
+/// The access of each pair of GPUs, by what reading and writing are.
+fn access(topology: &Topology) -> Vec<[Option<P2pStatus>; 4]> {
+    topology.all_p2p().iter().map(|p2p| [p2p.read, p2p.write, p2p.nvlink, p2p.atomics]).collect()
+}
+
+fn shown(topology: &Topology) -> String {
+    nvtopo::render::by_name("text").unwrap().topology(topology, nvtopo::render::Style::default())
+}
+
+#[test]
+fn the_connectivity_of_peers_is_their_access() {
+    let whole = data("measured/p2p-rtx6000-ada-connectivity.txt");
+    let can = [Some(P2pStatus::Ok), Some(P2pStatus::Ok), None, None];
+    let cannot = [Some(P2pStatus::NotSupported), Some(P2pStatus::NotSupported), None, None];
+    let topology = read(&whole).unwrap();
+    assert_eq!(access(&topology), [can]);
+    assert_eq!(topology.measurements().len(), 2);
+    assert!(
+        shown(&topology).contains("Peer-to-peer access\n  GPU0-1  read, write OK\n"),
+        "{}",
+        shown(&topology)
+    );
+    // By the lines alone, or by the matrix alone.
+    let lines = whole.replace("     0       1     1\n     1       1     1\n", "");
+    let matrix = whole.lines().filter(|line| !line.starts_with("Device=")).collect::<Vec<_>>().join("\n");
+    for part in [&lines, &matrix] {
+        assert_eq!(access(&read(part).unwrap()), [can], "{part}");
+    }
+    let apart =
+        matrix.replace("0       1     1\n     1       1     1", "0       1     0\n     1       0     1");
+    assert_ne!(apart, matrix);
+    let topology = read(&apart).unwrap();
+    assert_eq!(access(&topology), [cannot]);
+    assert!(shown(&topology).contains("GPU0-1  read, write NS (not supported)"), "{}", shown(&topology));
+    let said = lines.replace("=0 CAN ", "=0 CANNOT ").replace("=1 CAN ", "=1 CANNOT ");
+    assert_eq!(access(&read(&said).unwrap()), [cannot]);
+    let uneven = lines.replace("=1 CAN ", "=1 CANNOT ");
+    let topology = read(&uneven).unwrap();
+    assert_eq!(access(&topology), [can]);
+    assert!(
+        notes(&topology).contains("1 pairs can access each other in one direction only"),
+        "{}",
+        notes(&topology)
+    );
+    // Cut before the first bandwidth.
+    let head = whole.split("Unidirectional").next().unwrap();
+    let topology = read(head).unwrap();
+    assert_eq!((access(&topology), topology.measurements().len()), (vec![can], 0));
+    assert!(notes(&topology).contains("holds no bandwidth from one GPU to another"), "{}", notes(&topology));
+    // Without it nothing is claimed.
+    let topology = read(&data("measured/p2p-6gpu-no-connectivity.txt")).unwrap();
+    assert!(topology.all_p2p().is_empty() && !shown(&topology).contains("Peer-to-peer"));
+    assert_eq!(topology.measurements().len(), 30);
+}
+
+#[test]
+fn access_is_shown_by_what_it_is() {
+    let cases = [
+        ("topo-p2p-2gpu-cns.txt", "  GPU0-1  read CNS (the chipset does not support it)\n"),
+        ("rtx5090-2gpu-topo-p2p-rw-gns.txt", "  GPU0-1  read GNS (the GPU does not support it)\n"),
+        ("topo-p2p-8gpu-ok.txt", "  all 28 pairs  "),
+        ("md-p2p-table.txt", "  GPU0-1  read OK\n  GPU0-2 GPU1-2  read NS (not supported)\n"),
+    ];
+    for (name, expected) in cases {
+        let text = shown(&read(&data(&format!("nvlink-status/{name}"))).unwrap());
+        assert!(text.contains(expected), "{name}: {text}");
+    }
+    let cell = |row: u32, column: u32| match (row == column, row / 5 == column / 5) {
+        (true, _) => "X",
+        (_, true) => "OK",
+        _ => "TNS",
+    };
+    let cells = |row| (0..9).map(|column| cell(row, column)).collect::<Vec<_>>().join("\t");
+    let rows: Vec<String> = (0..9).map(|row| format!("GPU{row}\t{}\n", cells(row))).collect();
+    let header: Vec<String> = (0..9).map(|gpu| format!("GPU{gpu}")).collect();
+    let text =
+        shown(&read(&format!("nvidia-smi topo -p2p a\n\t{}\n{}", header.join("\t"), rows.concat())).unwrap());
+    assert!(
+        text.contains(" and 8 more  atomics OK\n") && text.contains(" and 12 more  atomics TNS"),
+        "{text}"
+    );
 }

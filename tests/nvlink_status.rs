@@ -80,6 +80,69 @@ fn what_is_missing_or_down_is_told() {
 }
 
 #[test]
+fn a_cut_text_is_told() {
+    let whole = text("gb200-2gpu-cut.txt");
+    let found = notes(&read(&whole).unwrap());
+    assert!(
+        found.contains("GPU1: the text is cut: it lists 2 NVLinks, and 18 of others of the model"),
+        "{found}"
+    );
+    assert!(found.contains("leaves lines out at line 24"), "{found}");
+    // Cut anywhere after the first link of the second GPU, without an ellipsis.
+    let whole = whole.trim_end().strip_suffix("...").unwrap();
+    let from = whole.find("GPU 1").unwrap();
+    for end in from + 4..whole.len() {
+        let found = notes(&read(&whole[..end]).unwrap());
+        assert!(
+            found.contains("the text is cut") || found.contains("the text ends within line"),
+            "{:?}: {found}",
+            &whole[end - 12..end]
+        );
+    }
+    // The first GPU alone, cut within its last line.
+    let first = &whole[..from].trim_end();
+    for end in 1..=11 {
+        let found = notes(&read(&first[..first.len() - end]).unwrap());
+        assert!(found.contains("the text ends within line 20"), "{end}: {found}");
+    }
+    for ellipsis in ["...", "[...]", "\u{2026}", "<snip>", "  ....", "(truncated)"] {
+        let found = notes(&read(&format!("{first}\n{ellipsis}\n")).unwrap());
+        assert!(found.contains("leaves lines out at line 21"), "{ellipsis}: {found}");
+    }
+    // What is whole is not called cut, nor what another question about the links answers behind it.
+    let whole = text("a100-8gpu.txt");
+    for whole in [whole.clone(), format!("{whole}\n\n$ exit\n"), text("nvlink-status-then-info.txt")] {
+        let found = notes(&read(&whole).unwrap());
+        assert!(!found.contains("damage"), "{found}");
+    }
+}
+
+#[test]
+fn a_verdict_may_stand_in_the_line_of_its_gpu() {
+    let uuid = "(UUID: GPU-e04968e9-3302-841c-b00f-f388d7a8f56f)";
+    let (none, down) = (
+        "Device does not have or support Nvlink",
+        "NVML: Unable to retrieve Nvlink information as all links are inActive",
+    );
+    for (way, known) in [
+        (format!("GPU 0: NVIDIA RTX A4000 {uuid} {none}\nGPU 1: Quadro RTX 5000 {down}\n"), true),
+        (format!("GPU 0: NVIDIA RTX A4000 ({none})\nGPU 1: Quadro RTX 5000 ({down})\n"), false),
+        (format!("GPU 0: NVIDIA RTX A4000 (UUID: {none})\nGPU 1: Quadro RTX 5000 (UUID: {down})\n"), false),
+        (format!("GPU 0: NVIDIA RTX A4000: {none}\nGPU 1: Quadro RTX 5000 - {down}\n"), false),
+        (format!("GPU 0: NVIDIA RTX A4000 {uuid}\n{none}\nGPU 1: Quadro RTX 5000\n\t{down}\n"), true),
+    ] {
+        let topology = read(&way).unwrap_or_else(|error| panic!("{error}\n{way}"));
+        let models: Vec<_> = topology.gpus().map(|gpu| gpu.model.as_deref().unwrap()).collect();
+        assert_eq!(models, ["NVIDIA RTX A4000", "Quadro RTX 5000"], "{way}");
+        assert_eq!(topology.gpus().next().unwrap().uuid.is_some(), known, "{way}");
+        let found = notes(&topology);
+        assert!(found.contains("GPU0: nvidia-smi says that it does not have or support NVLink"), "{found}");
+        assert!(found.contains("GPU1: all NVLinks are down"), "{found}");
+        assert!(!found.contains("damage"), "{way}: {found}");
+    }
+}
+
+#[test]
 fn links_that_a_matrix_counts_get_their_rate() {
     let matrix = Locator::Path(data("topo-m/a6000-3gpu-bridge-pair-plus-one.txt"));
     let status = Locator::Path(data("nvlink-status/a6000-3gpu-one-inactive.txt"));

@@ -1,6 +1,7 @@
 //! Reading `nvidia-smi topo -m`: recorded machines, and every kind of damage. Random ones are in [`random`].
 
 mod affinities;
+mod cut;
 mod random;
 mod rows;
 

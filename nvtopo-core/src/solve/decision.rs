@@ -9,7 +9,8 @@ use super::objective::Set;
 use super::placement::{Placement, complete};
 use super::unmet::Unmet;
 use crate::error::Result;
-use crate::model::Topology;
+use crate::model::{NodeId, Topology};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// What is asked, with GPUs as candidates of a class.
@@ -85,7 +86,25 @@ impl Chosen<'_> {
         let mut placement =
             complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
         placement.remark(remarks.iter().cloned());
+        placement.remark(one_way(topology, free).filter(|_| gpus.len() > 1));
         service.serve(topology, &mut placement, free)?;
         Ok(placement)
     }
+}
+
+/// The remark on pairs of GPUs of which one direction was measured, which count as if both carried as much.
+fn one_way(topology: &Topology, gpus: &[usize]) -> Option<String> {
+    let devices = topology.devices();
+    let own: BTreeSet<NodeId> = gpus.iter().map(|gpu| devices[*gpu]).collect();
+    let measured: BTreeSet<(NodeId, NodeId)> = topology
+        .measurements()
+        .iter()
+        .map(|one| (one.from, one.to))
+        .filter(|(from, to)| own.contains(from) && own.contains(to))
+        .collect();
+    let count = measured.iter().filter(|(from, to)| !measured.contains(&(*to, *from))).count();
+    let pairs = if count == 1 { "1 pair".to_owned() } else { format!("{count} pairs") };
+    (count > 0).then(|| {
+        format!("one direction of {pairs} of GPUs was measured; the other is assumed to carry as much")
+    })
 }

@@ -27,7 +27,9 @@ impl Source for NvLinkStatus {
         let (text, _) = text::decode(bytes);
         let mut lines = text::lines(&text);
         // A list of GPUs alone is that of `nvidia-smi -L`.
-        lines.any(|line| gpu(&line).is_some()) && lines.any(|line| is_all_down(&line) || is_told(&line))
+        let mut judged = false;
+        lines.any(|line| gpu(&line).inspect(|gpu| judged |= gpu.verdict.is_some()).is_some())
+            && (judged || lines.any(|line| verdict(&line.text).is_some() || is_told(&line)))
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
@@ -52,6 +54,12 @@ struct Status {
     open: Option<u32>,
     /// The last link that stands under that heading.
     last: Option<u32>,
+    /// The lines in whose place an ellipsis stands.
+    elided: BTreeSet<usize>,
+    /// The GPUs of which a verdict tells why no links are listed.
+    judged: BTreeSet<u32>,
+    /// The last line that holds anything, if it begins to tell of a link and lacks its end.
+    torn: Option<usize>,
     notes: Vec<(NoteKind, String)>,
 }
 
@@ -64,13 +72,18 @@ struct Told {
 
 impl Status {
     fn feed(&mut self, line: &Line<'_>) -> Result<()> {
+        if !plain(line).is_empty() {
+            self.torn = is_torn(line).then_some(line.number);
+        }
         if let Some(heading) = gpu(line) {
             self.heading(&heading, line.number)?;
-        } else if is_all_down(line) {
-            if let Some(index) = self.open {
-                let text = format!("GPU{index}: all NVLinks are down; nvidia-smi does not list them then");
-                self.note(NoteKind::Unknown, text);
+            if let Some(verdict) = heading.verdict {
+                self.judge(verdict);
             }
+        } else if let Some(verdict) = verdict(&line.text) {
+            self.judge(verdict);
+        } else if is_ellipsis(plain(line)) {
+            self.elided.insert(line.number);
         } else if let Some((number, state)) = state(line) {
             let Some(told) = self.open.and_then(|index| self.gpus.get_mut(&index)) else {
                 return Err(Error::input(format!("link {number} stands under no GPU"))
@@ -93,9 +106,20 @@ impl Status {
         Ok(())
     }
 
+    /// Takes down why no links are listed of the GPU.
+    fn judge(&mut self, verdict: Verdict) {
+        let Some(index) = self.open else { return };
+        self.judged.insert(index);
+        let text = match verdict {
+            Verdict::AllDown => "all NVLinks are down; nvidia-smi does not list them then",
+            Verdict::None => "nvidia-smi says that it does not have or support NVLink",
+        };
+        self.note(NoteKind::Unknown, format!("GPU{index}: {text}"));
+    }
+
     /// A heading. The same again, of the same GPU, begins the answer to another question.
     fn heading(&mut self, heading: &Heading<'_>, line: usize) -> Result<()> {
-        let Heading { index, model, uuid } = *heading;
+        let Heading { index, model, uuid, .. } = *heading;
         (self.open, self.last) = (Some(index), None);
         let parsed = uuid.and_then(|uuid| uuid.parse().ok());
         if let Some(Told { gpu, .. }) = self.gpus.get_mut(&index) {
@@ -148,9 +172,42 @@ impl Status {
         for (kind, text) in std::mem::take(&mut self.notes) {
             fragment.note(kind, text);
         }
+        self.note_cuts(&mut fragment);
         let told = note_down(&mut fragment);
         self.note_states(&mut fragment, &told);
         fragment
+    }
+
+    /// Notes where the text is cut: at an ellipsis, within its last line, or by the links of other GPUs of a model, which are
+    /// as many, up or down.
+    fn note_cuts(&self, fragment: &mut Fragment) {
+        let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
+        for told in self.gpus.values() {
+            let most = most.entry(&told.gpu.model).or_default();
+            *most = told.links.len().max(*most);
+        }
+        let mut few: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
+        for (index, told) in &self.gpus {
+            let (listed, most) = (told.links.len(), most.get(&told.gpu.model).copied().unwrap_or_default());
+            let ends = self.open == Some(*index) && listed == 0;
+            if !self.judged.contains(index) && (listed < most || ends) {
+                few.entry((listed, most)).or_default().push(told.gpu.name());
+            }
+        }
+        for ((listed, most), gpus) in few {
+            let others =
+                if listed < most { format!(", and {most} of others of the model") } else { String::new() };
+            let listed = counted(listed, "NVLink");
+            let text = format!("{}: the text is cut: it lists {listed}{others}", gpus.join(", "));
+            fragment.note(NoteKind::Damage, text);
+        }
+        if let Some(first) = self.elided.first() {
+            let others = if self.elided.len() > 1 { ", and elsewhere" } else { "" };
+            fragment.note(NoteKind::Damage, format!("the text leaves lines out at line {first}{others}"));
+        }
+        if let Some(line) = self.torn {
+            fragment.note(NoteKind::Damage, format!("the text ends within line {line}"));
+        }
     }
 
     /// Notes the links that the text itself says are down, of GPUs of which nothing was noted yet, and states that say
@@ -193,6 +250,10 @@ impl Status {
     }
 }
 
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
 /// Numbers in a row.
 fn listed(numbers: &[u32]) -> String {
     let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
@@ -204,11 +265,62 @@ fn listed(numbers: &[u32]) -> String {
 /// Source: NVML, `NVML_NVLINK_MAX_LINKS`, is 36 at most so far.
 const MAX_NUMBER: u32 = 63;
 
-/// `GPU 0: NVIDIA RTX A6000 (UUID: GPU-5baec991-…)`; older drivers leave the UUID out.
+/// `GPU 0: NVIDIA RTX A6000 (UUID: GPU-5baec991-…)`; older drivers leave the UUID out. A verdict may follow in the line, or
+/// stand in the place of the UUID.
 struct Heading<'a> {
     index: u32,
     model: &'a str,
     uuid: Option<&'a str>,
+    verdict: Option<Verdict>,
+}
+
+/// Why no links are listed.
+#[derive(Clone, Copy)]
+enum Verdict {
+    AllDown,
+    None,
+}
+
+/// `NVML: Unable to retrieve NVLink information as all links are inActive`, which drivers spell in two ways, or `Device does
+/// not have or support Nvlink`.
+fn verdict(text: &str) -> Option<Verdict> {
+    let text = text.to_ascii_lowercase();
+    let words = |words: &str| text.contains(words);
+    match () {
+        () if words("all links are inactive") => Some(Verdict::AllDown),
+        () if words("not have or support nvlink") || words("does not support nvlink") => Some(Verdict::None),
+        () => None,
+    }
+}
+
+/// Where a verdict begins in the line of a heading.
+const VERDICTS: [&str; 3] = ["Device does not", "NVML: ", "Unable to retrieve"];
+
+/// An ellipsis, in brackets or not, or what people write for one.
+fn is_ellipsis(text: &str) -> bool {
+    let text = text.trim_matches(|c: char| c.is_whitespace() || "[](){}<>-#*/".contains(c));
+    text == "\u{2026}"
+        || text.len() > 1 && text.bytes().all(|byte| byte == b'.')
+        || matches!(text, "snip" | "snipped" | "cut" | "truncated")
+}
+
+/// Whether a line begins to tell of a link and does not tell it.
+fn is_torn(line: &Line<'_>) -> bool {
+    let text = plain(line);
+    let rest = text.strip_prefix("Link").map(|rest| rest.trim_start_matches(' '));
+    let begins = rest.is_some_and(|rest| {
+        let value = rest.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches([':', ' ']);
+        let part = |whole: &str| whole.starts_with(value);
+        let rate =
+            value.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',')).trim_start();
+        let rate_cut =
+            !value.is_empty() && rate.len() < value.len() && "GB/s".starts_with(rate) && rate != "GB/s";
+        part("<inactive>") || part("Inactive") && value != "Inactive" || rate_cut
+    });
+    let heading = text
+        .strip_prefix("GPU")
+        .is_some_and(|rest| rest.trim_matches([' ', ':']).bytes().all(|byte| byte.is_ascii_digit()));
+    begins || heading || matches!(text, "L" | "Li" | "Lin")
 }
 
 /// A line without what mail and comments put before it.
@@ -219,16 +331,15 @@ fn plain<'a>(line: &'a Line<'_>) -> &'a str {
 fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {
     let (index, rest) = plain(line).strip_prefix("GPU ")?.split_once(": ")?;
     let index = number(index)?;
-    let (model, uuid) = match rest.rsplit_once(" (UUID: ") {
-        Some((model, uuid)) => (model, Some(uuid.trim_end_matches(')'))),
+    let found = verdict(rest);
+    let end = VERDICTS.iter().filter_map(|words| rest.find(words)).min().filter(|_| found.is_some());
+    let rest = &rest[..end.unwrap_or(rest.len())];
+    let (model, uuid) = match rest.rsplit_once("(UUID: ") {
+        Some((model, uuid)) => (model, Some(uuid.trim_end_matches([' ', ')', ':', '-', ',']))),
         None => (rest, None),
     };
-    Some(Heading { index, model: model.trim(), uuid })
-}
-
-/// `NVML: Unable to retrieve NVLink information as all links are inActive`, which drivers spell in two ways.
-fn is_all_down(line: &Line<'_>) -> bool {
-    line.text.to_ascii_lowercase().contains("all links are inactive")
+    let model = model.trim_end_matches([' ', '(', ':', '-', ',']).trim();
+    Some(Heading { index, model, uuid: uuid.filter(|uuid| !uuid.is_empty()), verdict: found })
 }
 
 /// What the text says of a link.

@@ -25,6 +25,13 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
         out += &groups(topology, style);
         out += "\n";
         out += &matrix::paths(topology, style);
+        let access = words::p2p(topology);
+        if !access.is_empty() {
+            let _ = write!(out, "\n{}\n", bold("Peer-to-peer access", style));
+            for (pairs, facts) in access {
+                let _ = writeln!(out, "  {pairs}  {facts}");
+            }
+        }
         if let Some(measured) = measured_words(topology) {
             let _ = write!(out, "\n{}  {measured}\n", bold("Measured", style));
             out += &matrix::measured(topology, style);

@@ -4,7 +4,7 @@ use super::classes::CoreClasses;
 use super::cores::{cores, first_threads};
 use super::{CpuRules, Isolated, Smt};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{NumaNode, Stated, Topology};
+use crate::model::{NumaNode, PathType, Stated, Topology};
 use std::collections::BTreeMap;
 
 /// What a policy deals from.
@@ -43,13 +43,21 @@ impl<'a> Ground<'a> {
     /// For each GPU the usable CPUs that it is nearest to.
     fn look_around(&mut self, claimed: &[usize], remarks: &mut Vec<String>) {
         let topology = self.topology;
-        let mut unknown = Vec::new();
+        let stated: Vec<Option<CpuSet>> =
+            (0..topology.gpus().len()).map(|gpu| local_cpus(topology, gpu)).collect();
+        let beside = Beside::of(topology, &stated);
+        let (mut unknown, mut concluded) = (Vec::new(), Vec::new());
         // The GPUs by what is left out near them.
         let mut isolated: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-        for gpu in 0..topology.gpus().len() {
-            let local = local_cpus(topology, gpu).or_else(|| is_elsewhere(topology, gpu).then(CpuSet::new));
-            let mut near =
-                local.as_ref().map_or_else(|| self.usable.clone(), |local| local.intersection(&self.usable));
+        for (gpu, own) in stated.iter().enumerate() {
+            let other = || is_elsewhere(topology, gpu).then(CpuSet::new);
+            let mut local = own.clone().or_else(other);
+            if local.is_none() {
+                local = beside.nearer(gpu);
+                concluded.extend(local.is_some().then_some(gpu));
+            }
+            let open = || self.usable.difference(&beside.far(gpu));
+            let mut near = local.as_ref().map_or_else(open, |local| local.intersection(&self.usable));
             let left_out = local.as_ref().unwrap_or(&self.isolated).intersection(&self.isolated);
             if claimed.contains(&gpu) && !left_out.is_empty() {
                 isolated.entry(left_out.to_string()).or_default().push(gpu);
@@ -66,9 +74,25 @@ impl<'a> Ground<'a> {
             }
             self.near.push(near);
         }
-        if !unknown.is_empty() {
-            let gpus = names(topology, &unknown);
-            remarks.push(format!("which CPUs are near to {gpus} is unknown; all are taken to be"));
+        if !concluded.is_empty() {
+            let gpus = names(topology, &concluded);
+            remarks.push(format!(
+                "which CPUs are near to {gpus} is not stated; those near to the GPUs of the same NUMA node are taken"
+            ));
+        }
+        let (nowhere, unknown): (Vec<usize>, Vec<usize>) =
+            unknown.into_iter().partition(|gpu| self.near[*gpu].is_empty() && !self.usable.is_empty());
+        let (partly, unknown): (Vec<usize>, Vec<usize>) =
+            unknown.into_iter().partition(|gpu| !beside.far(*gpu).is_empty());
+        for (gpus, end) in [
+            (unknown, "all are taken to be"),
+            (partly, "all are taken to be, but for those near to GPUs of other NUMA nodes"),
+            (nowhere, "all that are known are near to GPUs of other NUMA nodes, so none are given"),
+        ] {
+            if !gpus.is_empty() {
+                let gpus = names(topology, &gpus);
+                remarks.push(format!("which CPUs are near to {gpus} is unknown; {end}"));
+            }
         }
         for (cpus, gpus) in isolated {
             let gpus = names(topology, &gpus);
@@ -100,6 +124,52 @@ impl<'a> Ground<'a> {
         let sets =
             std::iter::once(near).chain(nodes.into_iter().map(|numa| &numa.cpus)).chain([&self.usable]);
         sets.map(|cpus| cpus.intersection(&self.usable)).collect()
+    }
+}
+
+/// The CPUs near to GPUs of which no source states them, by their paths to GPUs of which one does.
+struct Beside<'a> {
+    topology: &'a Topology,
+    stated: Vec<(usize, &'a CpuSet)>,
+    /// Whether `SYS` divides NUMA nodes: some drivers print it for GPUs of one node.
+    divides: bool,
+}
+
+impl<'a> Beside<'a> {
+    fn of(topology: &'a Topology, stated: &'a [Option<CpuSet>]) -> Self {
+        let all = stated.iter().enumerate().filter_map(|(gpu, cpus)| Some((gpu, cpus.as_ref()?)));
+        let mut beside = Self { topology, stated: all.collect(), divides: true };
+        let known = beside.stated.iter().enumerate();
+        beside.divides = beside.stated.len() == stated.len()
+            || !known.into_iter().any(|(index, (a, cpus))| {
+                let others = &beside.stated[index + 1..];
+                let alike = |(b, other): &(usize, &CpuSet)| {
+                    !cpus.is_disjoint(other) && beside.path(*a, *b) == Some(PathType::Sys)
+                };
+                others.iter().any(alike)
+            });
+        beside
+    }
+
+    fn path(&self, a: usize, b: usize) -> Option<PathType> {
+        let devices = self.topology.devices();
+        self.topology.host_path(devices[a], devices[b])
+    }
+
+    /// The CPUs of the GPUs that share a NUMA node with this one, if they are the same for all of these.
+    fn nearer(&self, gpu: usize) -> Option<CpuSet> {
+        let inside =
+            |path| matches!(path, Some(PathType::Pix | PathType::Pxb | PathType::Phb | PathType::Node));
+        let mut sets =
+            self.stated.iter().filter(|(other, _)| inside(self.path(gpu, *other))).map(|(_, cpus)| *cpus);
+        let first = sets.next()?;
+        sets.all(|set| set == first).then(|| first.clone())
+    }
+
+    /// The CPUs of GPUs that lie on other NUMA nodes than this one.
+    fn far(&self, gpu: usize) -> CpuSet {
+        let apart = |other: usize| self.divides && self.path(gpu, other) == Some(PathType::Sys);
+        self.stated.iter().filter(|(other, _)| apart(*other)).map(|(_, cpus)| *cpus).collect()
     }
 }
 

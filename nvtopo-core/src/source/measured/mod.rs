@@ -9,7 +9,7 @@ mod p2p_test;
 
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, Provenance};
+use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
 use crate::source::Input;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +41,8 @@ struct Measurements {
     devices: BTreeMap<u32, Device>,
     /// From one GPU to another.
     figures: BTreeMap<(u32, u32), Bandwidth>,
+    /// Whether one GPU can access the memory of another.
+    access: BTreeMap<(u32, u32), bool>,
     /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
     left_out: BTreeSet<(Worth, String)>,
 }
@@ -63,7 +65,13 @@ struct LeftOut {
 
 impl Measurements {
     fn new(benchmark: &'static str) -> Self {
-        Self { benchmark, devices: BTreeMap::new(), figures: BTreeMap::new(), left_out: BTreeSet::new() }
+        Self {
+            benchmark,
+            devices: BTreeMap::new(),
+            figures: BTreeMap::new(),
+            access: BTreeMap::new(),
+            left_out: BTreeSet::new(),
+        }
     }
 
     fn leave_out(&mut self, LeftOut { why, noted }: LeftOut) {
@@ -95,14 +103,21 @@ impl Measurements {
         *best = bandwidth.max(*best);
     }
 
+    /// Whether one GPU can access another, which the first that tells of them says.
+    fn can_access(&mut self, from: u32, to: u32, can: bool) {
+        if from != to && self.access.len() < MAX_DEVICES * MAX_DEVICES {
+            self.access.entry((from, to)).or_insert(can);
+        }
+    }
+
     /// Errors without a place where there is nothing, or more than a machine has.
     fn fragment(mut self) -> Result<Fragment> {
-        if self.figures.is_empty() {
+        if self.figures.is_empty() && self.access.is_empty() {
             let text = format!("no bandwidth from one GPU to another is in the output of {}", self.benchmark);
             let text = self.reasons().map_or(text.clone(), |why| format!("{text}: {why}"));
             return Err(Error::input(text).help(ONE_WAY));
         }
-        for (from, to) in self.figures.keys() {
+        for (from, to) in self.figures.keys().chain(self.access.keys()) {
             self.devices.entry(*from).or_default();
             self.devices.entry(*to).or_default();
         }
@@ -116,23 +131,59 @@ impl Measurements {
             fragment.note(NoteKind::Inferred, text);
         }
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
-        for (index, Device { model, address }) in self.devices {
+        for (index, Device { model, address }) in std::mem::take(&mut self.devices) {
             let gpu = Gpu { index, model, address, ..Gpu::default() };
             nodes.insert(index, fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu))));
         }
         for ((from, to), bandwidth) in &self.figures {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
         }
+        state_access(&mut fragment, &nodes, &self.access);
         for (_, why) in self.left_out.iter().filter(|(worth, _)| *worth == Worth::Note) {
             fragment.note(NoteKind::Unknown, format!("{}: {why}", self.benchmark));
         }
         let pairs = nodes.len() * (nodes.len() - 1);
-        if self.figures.len() < pairs {
+        if self.figures.is_empty() {
+            let why = self.reasons().map_or(String::new(), |why| format!(": {why}"));
+            fragment.note(
+                NoteKind::Unknown,
+                format!("the output of {} holds no bandwidth from one GPU to another{why}", self.benchmark),
+            );
+        } else if self.figures.len() < pairs {
             let missing = pairs - self.figures.len();
             let text = format!("{missing} of {pairs} directions between GPUs were not measured");
             fragment.note(NoteKind::Unknown, text);
         }
         Ok(fragment)
+    }
+}
+
+/// States what the benchmark says of access between GPUs: that of loads and stores alike.
+fn state_access(fragment: &mut Fragment, nodes: &BTreeMap<u32, NodeId>, access: &BTreeMap<(u32, u32), bool>) {
+    let mut uneven = 0;
+    let pairs: BTreeSet<(u32, u32)> = access.keys().map(|(a, b)| (*a.min(b), *a.max(b))).collect();
+    for (a, b) in pairs {
+        let (there, back) = (access.get(&(a, b)), access.get(&(b, a)));
+        uneven += usize::from(there.is_some() && back.is_some() && there != back);
+        let status = match there.or(back) {
+            Some(true) => P2pStatus::Ok,
+            _ => P2pStatus::NotSupported,
+        };
+        let (a, b) = (nodes[&a], nodes[&b]);
+        fragment.state_p2p(P2p {
+            a,
+            b,
+            read: Some(status),
+            write: Some(status),
+            nvlink: None,
+            atomics: None,
+        });
+    }
+    if uneven > 0 {
+        let text = format!(
+            "{uneven} pairs can access each other in one direction only; that of the GPU with the lower number was taken"
+        );
+        fragment.note(NoteKind::Conflict, text);
     }
 }
 
@@ -145,6 +196,8 @@ const ONE_WAY: &str = "nvtopo reads copies from one GPU to one other in one dire
 enum Holds {
     /// Figures of one direction.
     Figures(Direction),
+    /// Whether the GPU of a row can access the memory of the column's: 1 or 0.
+    Access,
     /// Others.
     Other(LeftOut),
 }
@@ -164,6 +217,8 @@ enum Line {
     /// It begins something else, which may be a result without a figure.
     Other(Option<LeftOut>),
     Gpu(u32, Device),
+    /// It tells whether one GPU can access the memory of another.
+    Access((u32, u32), bool),
     /// It begins nothing: it may be a part of a matrix.
     More,
 }
@@ -189,6 +244,10 @@ fn read(input: Input<'_>, benchmark: &'static str, mut begins: impl FnMut(&str) 
             }
             Line::Gpu(number, device) => {
                 told.devices.insert(number, device);
+                continue;
+            }
+            Line::Access((from, to), can) => {
+                told.can_access(from, to, can);
                 continue;
             }
             Line::Test { holds, without } => {
@@ -236,12 +295,22 @@ struct Matrix {
     rows: usize,
     /// Row, column, figure.
     cells: Vec<(u32, u32, Bandwidth)>,
+    /// Row, column, and whether the one can access the other.
+    access: Vec<(u32, u32, bool)>,
 }
 
 impl Default for Matrix {
     fn default() -> Self {
         let holds = Holds::Figures(Direction::FromRow);
-        Self { holds, one_row: true, open: true, columns: None, rows: 0, cells: Vec::new() }
+        Self {
+            holds,
+            one_row: true,
+            open: true,
+            columns: None,
+            rows: 0,
+            cells: Vec::new(),
+            access: Vec::new(),
+        }
     }
 }
 
@@ -266,6 +335,12 @@ impl Matrix {
                 .at(number, 1));
         }
         for (column, cell) in columns.iter().zip(cells).filter(|(column, _)| **column != row) {
+            if matches!(self.holds, Holds::Access) {
+                // What else may stand there tells nothing.
+                let can = [("1", true), ("0", false)].into_iter().find(|(word, _)| *word == cell);
+                self.access.extend(can.map(|(_, can)| (row, *column, can)));
+                continue;
+            }
             let figure = figure(cell).map_err(|error| error.at(number, column_of(line, cell)))?;
             self.cells.extend(figure.map(|bandwidth| (row, *column, bandwidth)));
         }
@@ -276,6 +351,12 @@ impl Matrix {
     fn tell(self, told: &mut Measurements) {
         let direction = match self.holds {
             Holds::Figures(direction) => direction,
+            Holds::Access => {
+                for (row, column, can) in self.access {
+                    told.can_access(row, column, can);
+                }
+                return;
+            }
             Holds::Other(why) => return told.leave_out(why),
         };
         let columns = self.columns.map_or(0, |columns| columns.len());

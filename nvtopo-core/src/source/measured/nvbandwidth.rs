@@ -297,6 +297,7 @@ impl Source for NvBandwidthJson {
             }
             let direction = match own.holds() {
                 Holds::Figures(direction) => direction,
+                Holds::Access => continue,
                 Holds::Other(why) => {
                     told.leave_out(why);
                     continue;

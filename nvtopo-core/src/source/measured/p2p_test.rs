@@ -13,7 +13,9 @@ impl Source for P2pTest {
     }
 
     fn recognizes(&self, input: Input<'_>) -> bool {
-        contains(input, "P2P=Enabled Bandwidth") || contains(input, "P2P=Disabled Bandwidth")
+        ["P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]
+            .into_iter()
+            .any(|words| contains(input, words))
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
@@ -23,6 +25,8 @@ impl Source for P2pTest {
                 let reads = line.contains("P2P Reads");
                 let direction = if reads { Direction::ToRow } else { Direction::FromRow };
                 Line::Matrix { holds: Holds::Figures(direction), one_row: true }
+            } else if line.contains(CONNECTIVITY) {
+                Line::Matrix { holds: Holds::Access, one_row: true }
             } else if line.contains("P2P=") {
                 let what = [
                     ("Bidirectional", "its figures of both directions at once are left out"),
@@ -31,10 +35,27 @@ impl Source for P2pTest {
                 let why = what.into_iter().find(|(word, _)| line.contains(word));
                 Line::Other(why.map(|(_, why)| LeftOut { why: why.to_owned(), noted: false }))
             } else {
-                device(line).map_or(Line::More, |(number, device)| Line::Gpu(number, device))
+                let told = device(line).map(|(number, device)| Line::Gpu(number, device));
+                told.or_else(|| access(line)).unwrap_or(Line::More)
             }
         })
     }
+}
+
+/// The heading of the matrix of access.
+const CONNECTIVITY: &str = "P2P Connectivity Matrix";
+
+/// `Device=0 CAN Access Peer Device=1`, or `CANNOT`.
+fn access(line: &str) -> Option<Line> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [from, can, "Access", "Peer", to] = words[..] else { return None };
+    let number = |word: &str| word.strip_prefix("Device=")?.parse().ok();
+    let can = match can {
+        "CAN" => true,
+        "CANNOT" => false,
+        _ => return None,
+    };
+    Some(Line::Access((number(from)?, number(to)?), can))
 }
 
 /// `Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0`

@@ -140,12 +140,14 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
     let ids = devices.map(|(device, parent)| {
         let mut kind = kind_of(matrix, device, &affinities[device]);
         // What it is to others on its node is unknown, so it stands apart; which node that is, its cells tell.
-        if let NodeKind::Nic(nic) = &mut kind
-            && nic.nodes == Stated::Unstated
-            && parent == NodeId::MACHINE
-        {
-            nic.nodes = forest.homes[device]
-                .map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
+        let nodes = match &mut kind {
+            NodeKind::Gpu(gpu) => Some(&mut gpu.nodes),
+            NodeKind::Nic(nic) => Some(&mut nic.nodes),
+            _ => None,
+        };
+        if let (Some(nodes @ Stated::Unstated), NodeId::MACHINE) = (nodes, parent) {
+            let home = forest.homes[device];
+            *nodes = home.map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
         }
         let id = fragment.add(parent, kind);
         if parent != NodeId::MACHINE {

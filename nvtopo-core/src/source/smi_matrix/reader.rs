@@ -330,8 +330,10 @@ impl Reader {
                 cell::Word::parse(&joined).is_some()
             };
         let fits = |text: &str| cell::is_word(text) || cell::is_list(text);
-        let sound = joins || fits(&first.text);
-        if !sound || !tokens[1..].iter().all(|token| fits(&token.text)) {
+        // The text may end within the last of them.
+        let fits_at = |at: usize, text: &str| fits(text) || at + 1 == tokens.len() && cell::is_cut_word(text);
+        let mut more = tokens.iter().enumerate().skip(usize::from(joins));
+        if !more.all(|(at, token)| fits_at(at, &token.text)) {
             return false;
         }
         let line = first.line;

@@ -56,7 +56,7 @@ pub(super) fn grow(pairs: &Pairs, nodes: &[Option<u32>]) -> Forest {
     }
     let mut torn = 0;
     let mut numbers = place(pairs, &groups, nodes, &mut torn);
-    let homes = membership(&groups, pairs.len()).into_iter().map(|group| numbers[group]).collect();
+    let homes = homes(pairs, &groups, nodes, &numbers);
     unplace_strangers(pairs, &groups, &mut numbers);
     let mut branches: Vec<Branch> = Vec::new();
     let mut node_of = vec![None; pairs.len()];
@@ -187,6 +187,32 @@ fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usiz
         }
     }
     numbers
+}
+
+/// The NUMA node of each device: that of its group, or of the devices that it is nearest to.
+fn homes(
+    pairs: &Pairs,
+    groups: &[Group],
+    nodes: &[Option<u32>],
+    numbers: &[Option<u32>],
+) -> Vec<Option<u32>> {
+    let of = membership(groups, pairs.len());
+    let beside = |device: usize, paths: &[PathType]| {
+        let near =
+            |other: &usize| pairs.word(device, *other).path().is_some_and(|path| paths.contains(&path));
+        (0..pairs.len()).filter(near).filter_map(|other| nodes[other]).collect::<Vec<u32>>()
+    };
+    let home = |device: usize| {
+        let group = of[device];
+        if numbers[group].is_some() || !groups[group].apart {
+            return numbers[group];
+        }
+        // What shares a host bridge shares its node; a class that drivers use for several nodes tells less.
+        let nearest = [&[PathType::Pix, PathType::Pxb, PathType::Phb][..], &[PathType::Node]];
+        let found = nearest.into_iter().map(|paths| beside(device, paths)).find(|found| !found.is_empty())?;
+        found.iter().all(|node| *node == found[0]).then_some(found[0])
+    };
+    (0..pairs.len()).map(home).collect()
 }
 
 /// Takes groups off a NUMA node whose relation to others there is not told: it may be nearer than the node.
