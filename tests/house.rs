@@ -78,7 +78,7 @@ const BUFFERS: &str = "nvtopo-py/src/matrix.rs";
 
 #[test]
 fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
-    for folder in ["nvtopo-core/src", "nvtopo-cli/src", "nvtopo-py/src"] {
+    for folder in ["nvtopo-core/src", "nvtopo-k8s/src", "nvtopo-cli/src", "nvtopo-py/src"] {
         for (path, text) in sources(folder) {
             let inside_sys = path.components().any(|part| part.as_os_str() == "sys");
             let may = inside_sys || path.ends_with(BUFFERS);
@@ -89,7 +89,7 @@ fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
 
 #[test]
 fn the_core_never_prints_and_never_reads_the_environment() {
-    for (path, text) in sources("nvtopo-core/src") {
+    for (path, text) in [sources("nvtopo-core/src"), sources("nvtopo-k8s/src")].concat() {
         for word in ["println!", "eprint", "dbg!", "env::var", "process::exit", "todo!", "unimplemented!"] {
             let used =
                 code(&text).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
@@ -100,9 +100,15 @@ fn the_core_never_prints_and_never_reads_the_environment() {
 
 #[test]
 fn files_say_what_they_are_and_stay_small() {
-    for folder in
-        ["nvtopo-core/src", "nvtopo-capi/src", "nvtopo-cli/src", "nvtopo-py/src", "tests", "benches"]
-    {
+    for folder in [
+        "nvtopo-core/src",
+        "nvtopo-k8s/src",
+        "nvtopo-capi/src",
+        "nvtopo-cli/src",
+        "nvtopo-py/src",
+        "tests",
+        "benches",
+    ] {
         for (path, text) in sources(folder) {
             assert!(text.starts_with("//!"), "{} does not say what it is", path.display());
             let lines = text.lines().count();

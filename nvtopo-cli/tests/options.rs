@@ -44,9 +44,9 @@ fn words(text: &str) -> Vec<String> {
 
 /// A file with a trace of jobs, of which one asks for nothing.
 fn trace() -> String {
-    let file: PathBuf = [env!("CARGO_TARGET_TMPDIR"), "options-trace.csv"].iter().collect();
+    let file = scratch("options-trace.csv");
     std::fs::write(&file, "arrival,service,num_gpu\n0,2,2\n1,2,8\n2,1,3\n2,1,2\n3,4,0\n").unwrap();
-    file.display().to_string()
+    file
 }
 
 /// This machine with two GPUs added, as JSON that is taken for live, and a command that narrows the CPUs to one of several.
@@ -69,6 +69,9 @@ fn live_with_gpus() -> Option<(String, Vec<String>)> {
 /// How the option of the command is tried; `None` where nobody said so yet.
 #[allow(clippy::too_many_lines, reason = "a table of all options")]
 fn trial(command: &str, option: &str) -> Option<Trial> {
+    if let Some(command) = command.strip_prefix("k8s ") {
+        return k8s_trial(command, option);
+    }
     let mut trial = Trial::default();
     let value = |text: &str| Some(text.to_owned());
     let binds = matches!(command, "exec" | "run");
@@ -282,19 +285,58 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
     Some(trial)
 }
 
+/// As [`trial`], for the commands of `nvtopo k8s`.
+fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
+    let value = |text: &str| Some(text.to_owned());
+    let mut trial = Trial { base: words("--from preset:dgx-1-v100"), ..Trial::default() };
+    match (command, option) {
+        (_, "from") => (trial.base, trial.value) = (Vec::new(), value("preset:gh200")),
+        (_, "output") => trial.value = Some(scratch("k8s-output")),
+        ("labels", "as") => {
+            trial.base.extend(words("--node n1"));
+            trial.value = value("kubectl");
+        }
+        ("labels", "prefix") => trial.value = value("gpu"),
+        ("labels", "per-gpu") => {}
+        ("labels", "node") => {
+            trial.base.extend(words("--as kubectl"));
+            trial.value = value("n1");
+        }
+        ("labels", "expires") => trial.value = value("0s"),
+        _ => return None,
+    }
+    Some(trial)
+}
+
+fn scratch(name: &str) -> String {
+    let file: PathBuf = [env!("CARGO_TARGET_TMPDIR"), name].iter().collect();
+    file.display().to_string()
+}
+
+/// The commands below one, by their words.
+fn leaves<'a>(path: &str, command: &'a clap::Command) -> Vec<(String, &'a clap::Command)> {
+    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    let mut all: Vec<_> =
+        below.flat_map(|below| leaves(format!("{path} {}", below.get_name()).trim(), below)).collect();
+    if all.is_empty() || path.is_empty() {
+        all.push((path.to_owned(), command));
+    }
+    all
+}
+
 #[test]
 fn every_option_changes_something_or_is_refused_and_can_be_a_variable() {
     let mut wrong = Vec::new();
     let command = nvtopo_cli::command();
-    let subcommands = command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help");
-    let all = subcommands.map(|subcommand| (subcommand.get_name(), subcommand));
     let mut tried = 0;
-    for (name, command) in all.chain([("", &command)]) {
+    for (name, command) in leaves("", &command) {
+        let name = name.as_str();
         for arg in command.get_arguments() {
             let (Some(long), Some(variable)) = (arg.get_long(), arg.get_env()) else { continue };
             let variable = variable.to_str().unwrap().to_owned();
             assert_eq!(variable, format!("NVTOPO_{}", long.replace('-', "_").to_uppercase()));
-            if NOTHING_TO_CHANGE.contains(&(name, long)) {
+            let plain = name.starts_with("k8s ") && matches!(long, "color" | "quiet");
+            if plain || NOTHING_TO_CHANGE.contains(&(name, long)) {
                 continue;
             }
             match trial(name, long) {
@@ -314,7 +356,7 @@ fn every_option_changes_something_or_is_refused_and_can_be_a_variable() {
 
 fn try_it(command: &str, long: &str, variable: &str, trial: &Trial) -> Option<String> {
     let run = |option: &[String], variables: &[(&str, &str)]| {
-        let subcommand = if command.is_empty() { Vec::new() } else { vec![command.to_owned()] };
+        let subcommand = words(command);
         let arguments = [&subcommand, &trial.base, option, &trial.rest].into_iter().flatten();
         let arguments: Vec<&str> = arguments.map(String::as_str).collect();
         let before: Vec<&str> = trial.before.iter().map(String::as_str).collect();

@@ -66,7 +66,8 @@ struct Inner {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
+    /// An error of a kind, for crates above this one. Control characters of the text are escaped, and a long text is cut.
+    pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
             // What it echoes may be a file's, which no terminal should obey.
@@ -79,15 +80,18 @@ impl Error {
         }))
     }
 
-    pub(crate) fn input(message: impl Into<String>) -> Self {
+    /// An input that is damaged, of no known format, or beyond a stated limit.
+    pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    pub(crate) fn request(message: impl Into<String>) -> Self {
+    /// A question that is wrong in itself.
+    pub fn request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, message)
     }
 
-    pub(crate) fn unsatisfiable(message: impl Into<String>) -> Self {
+    /// A sound question that this machine cannot satisfy.
+    pub fn unsatisfiable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsatisfiable, message)
     }
 
@@ -118,20 +122,23 @@ impl Error {
     }
 
     /// Names the file or stream that the error is about, unless an inner call already did.
-    pub(crate) fn in_input(mut self, name: &str) -> Self {
+    #[must_use]
+    pub fn in_input(mut self, name: &str) -> Self {
         self.0.input.get_or_insert_with(|| message(name));
         self
     }
 
     /// Names the line and column (both counted from 1).
-    pub(crate) fn at(mut self, line: usize, column: usize) -> Self {
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
         self.0.line = Some(line);
         self.0.column = Some(column);
         self
     }
 
     /// Adds what a person can do about it.
-    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(printable(&help.into()).into_owned());
         self
     }

@@ -4,6 +4,7 @@ mod binding;
 mod choice;
 mod format;
 mod input;
+mod k8s;
 mod registries;
 mod requirements;
 mod variables;
@@ -12,6 +13,7 @@ pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
+pub(crate) use k8s::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs};
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
 
@@ -78,6 +80,8 @@ pub(crate) enum Command {
     Snapshot(SnapshotArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
     Simulate(SimulateArgs),
+    /// Print what the machine means for Kubernetes: node labels
+    K8s(K8sArgs),
     /// List the presets
     Presets(PresetsArgs),
 }

@@ -2,6 +2,7 @@
 
 mod bind;
 mod exec;
+mod k8s;
 mod plan;
 mod ranks;
 mod run;
@@ -9,6 +10,7 @@ mod simulate;
 mod snapshot;
 
 pub(crate) use exec::exec;
+pub(crate) use k8s::k8s;
 pub(crate) use plan::plan;
 pub(crate) use ranks::ranks;
 pub(crate) use run::run;

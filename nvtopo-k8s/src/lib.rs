@@ -1,0 +1,23 @@
+//! The answers of nvtopo for Kubernetes: node labels, kubelet settings, predictions of the kubelet, claims and policies, all
+//! from one [`Topology`](nvtopo::Topology).
+//!
+//! - [`labels`]: node labels, for Node Feature Discovery or kubectl.
+//!
+//! Nothing here opens a socket, reads a clock, or asks a cluster: objects of a cluster come in as YAML, and what is to be
+//! applied goes out as YAML. Each object says for which versions of Kubernetes it holds; [`Version`] names one.
+//!
+//! ```
+//! use nvtopo_k8s::labels::{LabelOptions, Labels};
+//!
+//! let dgx = nvtopo::Topology::preset("dgx-h100")?;
+//! let labels = Labels::of(&dgx, &LabelOptions::default());
+//! assert_eq!(labels.get("nvlink.group"), Some("8"));
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+
+pub mod labels;
+mod names;
+mod version;
+mod yaml;
+
+pub use version::Version;
