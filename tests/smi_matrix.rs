@@ -4,6 +4,7 @@ mod affinities;
 mod cut;
 mod random;
 mod rows;
+mod shapes;
 
 use nvtopo::model::{NodeKind, NoteKind, Stated};
 use nvtopo::{CpuSet, ErrorKind, NodeSet, Topology};
@@ -55,6 +56,11 @@ fn affinity<T: std::str::FromStr + PartialEq + std::fmt::Debug>(
         Some(_) => false,
     };
     (!same).then(|| format!("expected {expected:?}, found {found:?}"))
+}
+
+/// The affinities of all GPUs as they were read.
+fn affinities_of(topology: &Topology) -> Vec<String> {
+    topology.gpus().map(|gpu| format!("{:?} {:?} {:?}", gpu.cpus, gpu.nodes, gpu.memory_node)).collect()
 }
 
 fn differences(topology: &Topology, expected: &Value) -> Vec<String> {

@@ -13,6 +13,8 @@ const MOST_TOKENS: usize = 2 * MAX_DEVICES + 64;
 pub(super) struct Line<'a> {
     /// Counted from 1.
     pub(super) number: usize,
+    /// How many characters of the input's line stand before its text.
+    pub(super) offset: usize,
     /// Without escapes; what is damaged is `U+FFFD`.
     pub(super) text: Cow<'a, str>,
 }
@@ -57,7 +59,7 @@ pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
 
 /// The lines of the text, one after the other. A lone carriage return ends a line as well.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    raw_lines(text).enumerate().map(|(index, line)| Line { number: index + 1, text: clean(line) })
+    raw_lines(text).enumerate().map(|(index, line)| Line { number: index + 1, offset: 0, text: clean(line) })
 }
 
 /// The same lines as they are.
@@ -155,7 +157,14 @@ fn words(line: &Line<'_>) -> Vec<Token> {
             inside = true;
             let close = tabs == 0 && blanks == 1 && !tokens.is_empty();
             let text = c.to_string();
-            tokens.push(Token { text, line: line.number, column: index + 1, screen, tabs, close });
+            tokens.push(Token {
+                text,
+                line: line.number,
+                column: line.offset + index + 1,
+                screen,
+                tabs,
+                close,
+            });
         }
         screen = if c == '\t' { (screen / 8 + 1) * 8 } else { screen + 1 };
     }
@@ -178,7 +187,7 @@ fn fields(line: &Line<'_>) -> Vec<Token> {
         let lead = part.chars().take_while(|c| c.is_whitespace()).count();
         if (index > 0 || !outer) && index < last {
             let text = part.trim_matches(|c: char| c.is_whitespace() || matches!(c, '*' | '`')).to_owned();
-            let column = column + lead;
+            let column = line.offset + column + lead;
             tokens.push(Token { text, line: line.number, column, screen: column, tabs: 0, close: false });
         }
         column += part.chars().count() + 1;
@@ -201,7 +210,7 @@ mod tests {
     }
 
     fn line(text: &str) -> Line<'_> {
-        Line { number: 1, text: clean(text) }
+        Line { number: 1, offset: 0, text: clean(text) }
     }
 
     #[test]

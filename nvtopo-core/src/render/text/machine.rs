@@ -2,6 +2,7 @@
 
 use super::super::places::{Place, disks, shown};
 use super::super::words;
+use super::access::p2p;
 use super::{Style, bold, devices, dim, lines, matrix, table};
 use crate::model::{NodeId, NodeKind, Nvme, Topology};
 use std::fmt::Write;
@@ -25,7 +26,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
         out += &groups(topology, style);
         out += "\n";
         out += &matrix::paths(topology, style);
-        let access = words::p2p(topology);
+        let access = p2p(topology);
         if !access.is_empty() {
             let _ = write!(out, "\n{}\n", bold("Peer-to-peer access", style));
             for (pairs, facts) in access {

@@ -1,5 +1,6 @@
 //! Text for people: tables and a little colour.
 
+mod access;
 mod answers;
 mod devices;
 mod machine;

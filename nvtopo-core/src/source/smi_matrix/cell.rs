@@ -85,6 +85,12 @@ pub(super) fn is_list(text: &str) -> bool {
             && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'))
 }
 
+/// The list at the start of a text that holds nothing else, or `N/A` behind it.
+fn list(text: &str) -> Option<&str> {
+    let list = text.strip_suffix("N/A").filter(|list| !list.is_empty()).unwrap_or(text);
+    is_list(list).then_some(list)
+}
+
 /// Cells run together, taken apart where there is only one way to do so: `SYSSYS`, `NV12NV12`, `NODE0-15`.
 ///
 /// `NV120-15` is not: it is `NV12` and `0-15`, or `NV1` and `20-15`.
@@ -101,8 +107,8 @@ pub(super) fn split(text: &str) -> Option<Vec<&str>> {
             2 + end
         } else if let Some((word, _)) = FIXED.iter().find(|(word, _)| rest.starts_with(word)) {
             word.len()
-        } else if is_list(rest) && !parts.is_empty() {
-            rest.len()
+        } else if let Some(list) = list(rest).filter(|_| !parts.is_empty()) {
+            list.len()
         } else {
             return None;
         };
@@ -134,6 +140,7 @@ mod tests {
     fn cells_run_together_come_apart_where_it_is_clear() {
         assert_eq!(split("SYSSYS").unwrap(), ["SYS", "SYS"]);
         assert_eq!(split("NV12NV12").unwrap(), ["NV12", "NV12"]);
+        assert_eq!(split("XNODE0-31N/A").unwrap(), ["X", "NODE", "0-31", "N/A"]);
         assert_eq!(split("XNV2NODE0-3,8").unwrap(), ["X", "NV2", "NODE", "0-3,8"]);
         for text in ["SYS", "NV120-15", "NV12,3", "SYSfoo", "0-3SYS", "NV99NV99"] {
             assert_eq!(split(text), None, "{text}");

@@ -7,6 +7,7 @@
 mod affinity;
 mod cell;
 mod columns;
+mod lines;
 mod nodes;
 mod nvlink;
 mod p2p;
@@ -46,7 +47,7 @@ impl Source for SmiMatrix {
         let start = text.trim_start();
         let json = start.starts_with('{')
             || start.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', '"', ']']));
-        !json && !is_xml(start) && text::lines(&text).any(|line| reader::is_matrix_line(&line))
+        !json && !is_xml(start) && lines::of(&text).any(|line| reader::is_matrix_line(&line))
     }
 
     fn read(&self, input: Input<'_>) -> Result<Fragment> {
@@ -55,7 +56,7 @@ impl Source for SmiMatrix {
         };
         let (text, damage) = text::decode(bytes);
         let mut reader = reader::Reader::new();
-        for line in text::lines(&text) {
+        for line in lines::of(&text) {
             reader.feed(&line)?;
         }
         let mut matrix = reader.finish()?;
@@ -75,12 +76,12 @@ fn is_xml(start: &str) -> bool {
 
 /// Whether a line could be the header of a matrix.
 pub(super) fn is_header(line: &str) -> bool {
-    text::lines(line).any(|line| reader::is_header(&line))
+    lines::of(line).any(|line| reader::is_header(&line))
 }
 
 /// Whether a text holds what could be the row of a GPU.
 pub(super) fn has_row(text: &str) -> bool {
-    text::lines(text).any(|line| reader::is_row_line(&line))
+    lines::of(text).any(|line| reader::is_row_line(&line))
 }
 
 fn build(mut matrix: Matrix) -> Result<Fragment> {

@@ -5,6 +5,7 @@
 
 use super::cell;
 use super::columns::{self, gpu_index};
+use super::lines;
 use super::table::counted;
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
@@ -24,7 +25,7 @@ impl Source for P2pMatrix {
         let Input::Text { bytes, .. } = input else { return false };
         let (text, _) = text::decode(bytes);
         let mut told = false;
-        for line in text::lines(&text).filter(|line| line.text.contains("GPU")) {
+        for line in lines::of(&text).filter(|line| line.text.contains("GPU")) {
             let tokens = text::tokens(&line).0;
             let Some((_, cells)) = row(&tokens) else { continue };
             // A matrix of paths is told by other words.
@@ -42,7 +43,7 @@ impl Source for P2pMatrix {
         };
         let (text, damage) = text::decode(bytes);
         let mut reader = Reader::default();
-        for line in text::lines(&text) {
+        for line in lines::of(&text) {
             reader.feed(&line)?;
         }
         let mut fragment = reader.fragment();

@@ -72,6 +72,9 @@ fn join_lists(tokens: &mut Vec<Token>) {
 /// The tokens of a row by column.
 struct Slots(Vec<Option<Token>>);
 
+/// What stands behind a list into which others may have run.
+const RUN_TOGETHER: &str = " (run together)";
+
 impl Slots {
     /// The first arrangement that makes sense: in order; by tabs; by place on the screen; taken apart.
     fn of(columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<(Self, bool)> {
@@ -85,7 +88,7 @@ impl Slots {
         let Err(error) = in_order.check(columns, own, row, at_end) else {
             return Ok((in_order.settle(columns, row, at_end), false));
         };
-        let apart: Vec<Token> = tokens.iter().flat_map(take_apart).collect();
+        let apart = mark_run_together(columns, tokens);
         let others = [
             (Self::by_tabs(columns, tokens), false),
             (Self::by_screen(columns, tokens), false),
@@ -230,6 +233,7 @@ impl Slots {
         };
         let gpu = gpu_index(&raw.label.text).is_some();
         let last = self.0.iter().rposition(Option::is_some);
+        let vague = self.0.iter().flatten().any(|token| token.text.ends_with(RUN_TOGETHER));
         let mut holes = 0;
         for (index, slot) in self.0.iter().enumerate() {
             match (columns.kinds.get(index), slot) {
@@ -259,7 +263,7 @@ impl Slots {
                     {
                         Some(token) => Some(token.text.clone()),
                         // Drivers leave these cells of NICs empty.
-                        None if cut && Some(index) > last || !gpu => None,
+                        None if (cut || vague) && Some(index) > last || !gpu => None,
                         None => Some(String::new()),
                     };
                 }
@@ -298,6 +302,19 @@ fn by_content(after: &[Token], headings: usize, at_end: bool) -> Option<Vec<usiz
         ([first, last], 3) if !none(first) && none(last) && !at_end => Some(vec![0, 2]),
         _ => None,
     }
+}
+
+/// The tokens with cells taken apart. Where fewer are left beside the matrix than there are headings, a list may be several
+/// that ran together, and is marked so that it is not believed.
+fn mark_run_together(columns: &Columns, tokens: &[Token]) -> Vec<Token> {
+    let mut apart: Vec<Token> = tokens.iter().flat_map(take_apart).collect();
+    let glued = tokens.last().is_some_and(|last| take_apart(last).len() > 1);
+    let (devices, all) = (columns.devices(), columns.kinds.len());
+    if glued && apart.len() > devices && apart.len() < all {
+        let list: String = apart.drain(devices + 1..).map(|token| token.text).collect();
+        apart[devices].text += &(list + RUN_TOGETHER);
+    }
+    apart
 }
 
 /// A token as several, where cells run together.

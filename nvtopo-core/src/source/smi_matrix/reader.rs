@@ -188,37 +188,41 @@ impl Reader {
         };
         let worded = |text: &str| cell::is_word(text) || cell::split(text).is_some();
         let label = |text: &str| !text.is_empty() && !cell::is_word(text) && known(text);
-        let at = tokens.iter().position(|token| label(columns::bare(&token.text)) || self.glued(&token.text));
+        let at = tokens
+            .iter()
+            .position(|token| label(columns::bare(&token.text)) || self.unglue(&token.text).is_some());
         let at = at.filter(|at| fielded || !tokens[..*at].iter().any(|token| worded(&token.text)))?;
         let mut label = tokens[at].clone();
-        let bare = columns::bare(&label.text).to_owned();
-        label.column += label.text.chars().count() - bare.chars().count();
-        label.text = bare;
         let mut rest = if fielded { tokens.to_vec() } else { tokens[at + 1..].to_vec() };
-        if !fielded && let Some((name, cells)) = self.unglue(&label.text) {
-            let mut first = label.clone();
-            first.column += name.len();
-            (first.text, label.text) = (cells, name);
-            rest.insert(0, first);
+        let glued = self.unglue(&label.text).filter(|_| !fielded);
+        let name =
+            glued.as_ref().map_or_else(|| columns::bare(&label.text).to_owned(), |(name, _)| name.clone());
+        let cells = glued.map_or(String::new(), |(_, cells)| cells);
+        label.column += label.text.chars().count() - name.chars().count() - cells.chars().count();
+        label.text = name;
+        if !cells.is_empty() {
+            let column = label.column + label.text.chars().count();
+            rest.insert(0, Token { text: cells, column, ..label.clone() });
         }
         let cells = if fielded { &rest[at + 1..] } else { &rest[..] };
         is_row(cells).then_some((label, rest))
     }
 
-    fn glued(&self, text: &str) -> bool {
-        self.unglue(columns::bare(text)).is_some()
-    }
-
     /// A label that its first cell was glued to: `mlx5_10PXB`.
     fn unglue(&self, text: &str) -> Option<(String, String)> {
-        let columns = self.matrix.columns.as_ref()?;
-        if columns.number(text).is_some() {
+        let columns = self.matrix.columns.as_ref();
+        let known = |name: &str| match columns {
+            Some(columns) => columns.number(name).is_some(),
+            None => columns::could_be_device(name) && self.header.names.contains(name),
+        };
+        let text = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
+        if known(text) || known(columns::bare(text)) {
             return None;
         }
         let starts = text.match_indices(|c: char| c.is_ascii_uppercase()).map(|(at, _)| at);
         let mut cuts = starts.filter(|at| {
             let (name, cells) = text.split_at(*at);
-            columns.number(name).is_some() && (cell::is_word(cells) || cell::split(cells).is_some())
+            known(name) && (cell::is_word(cells) || cell::split(cells).is_some())
         });
         cuts.next().map(|at| (text[..at].to_owned(), text[at..].to_owned()))
     }
@@ -232,6 +236,7 @@ impl Reader {
         if self.stage == Stage::Before {
             self.stage = Stage::Rows;
             if self.header.names.contains(&row.label.text) {
+                self.mend_header(&row);
                 let columns = Columns::from_header(&self.header.tokens, self.header.fielded)?;
                 self.matrix.set_columns(columns);
             } else {
@@ -247,6 +252,25 @@ impl Reader {
         (self.followed, self.terminated) = (false, false);
         self.pending = Some(row);
         Ok(())
+    }
+
+    /// Puts back the empty cell above the rows' names, where the header of a table with bars lost it.
+    fn mend_header(&mut self, row: &RawRow) {
+        let named = |tokens: &[Token]| tokens.first().is_some_and(|token| columns::is_device(&token.text));
+        let header = &mut self.header;
+        if !header.fielded || !row.fielded || !named(&header.tokens) || !named(&row.tokens) {
+            return;
+        }
+        let first = Token { text: String::new(), ..header.tokens[0].clone() };
+        // An empty one may have been put behind the others for it.
+        if header.tokens.len() > row.tokens.len() - 1
+            && header.tokens.last().is_some_and(|last| last.text.is_empty())
+        {
+            header.tokens.pop();
+        }
+        header.tokens.insert(0, first);
+        let line = header.tokens[0].line;
+        self.matrix.damage(format!("the header in line {line} lacks the cell above the names of the rows"));
     }
 
     /// Whether the row was there already.
