@@ -24,6 +24,7 @@ mod matrix;
 mod measured;
 mod measured_field;
 mod merge;
+mod merge_rules;
 mod mistakes;
 mod near;
 mod needs;

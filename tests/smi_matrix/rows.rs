@@ -65,3 +65,24 @@ fn empty_cells_are_counted_and_placed() {
     let damage = notes(&assert_plain(two.as_bytes()), NoteKind::Damage).join("; ");
     assert!(damage.contains("the row GPU1 in line 3 has 2 empty cells"), "{damage}");
 }
+
+#[test]
+fn places_are_those_of_names_and_cells_that_ran_together() {
+    let twice = error("GPU0GPU1GPU0\nGPU0 X NV1 NV1\n");
+    assert_eq!((twice.line(), twice.column()), (Some(1), Some(9)), "{twice}");
+    let other = error(&PLAIN.replace("NIC0\tPIX\tSYS\t X ", "NIC0\tPIXNODE\t X "));
+    assert_eq!((other.line(), other.column()), (Some(4), Some(9)), "{other}");
+}
+
+#[test]
+fn of_several_columns_before_the_devices_the_last_names_the_rows() {
+    let text = "| host | name | GPU0 | GPU1 | CPU Affinity |
+|---|---|---|---|---|
+| a | GPU0 | X | NV4 | 0-15 |
+| a | GPU1 | NV4 | X | 16-31 |
+";
+    let topology = parse(text);
+    assert_eq!(word(&topology, "GPU0", "GPU1").as_deref(), Some("NV4"));
+    let left = notes(&topology, NoteKind::Unknown).join("; ");
+    assert!(left.contains("1 column of the matrix left out") && left.contains("'host'"), "{left}");
+}
