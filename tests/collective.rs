@@ -315,3 +315,39 @@ fn a_search_that_gives_up_has_rings_and_says_what_is_not_proven() {
     assert!(score.bound.unwrap().is_better_than(score.value.unwrap()));
     assert!(Request::gpus(8).objectives(["tree"]).solve(&topology).unwrap().is_optimal());
 }
+
+#[test]
+fn even_meshes_of_many_links_carry_what_each_member_has() {
+    // All pairs have 18 links, and one has 36: no ring more goes around, as the others have no more.
+    let links: Vec<u16> = pairs(8).map(|pair| if pair == (0, 1) { 36 } else { 18 }).collect();
+    let topology = mesh(8, &links);
+    for gpus in 4..=8 {
+        let set: Vec<usize> = (0..gpus).collect();
+        let rings = topology.rings(&set).unwrap();
+        check(&topology, &set, &rings);
+        let expected = (gpus as u64 - 1) * 18 * LINK;
+        assert_eq!(
+            (rings.bandwidth.as_mb_per_s(), rings.bound.as_mb_per_s()),
+            (expected, expected),
+            "{gpus}"
+        );
+    }
+    for gpus in 1..=8 {
+        assert!(Request::gpus(gpus).solve(&topology).unwrap().is_optimal(), "{gpus}");
+    }
+}
+
+#[test]
+fn meshes_with_too_many_cycles_to_list_have_wide_rings() {
+    // With 9 GPUs there are 20,160 cycles, and the first ones all go over the same pair.
+    for gpus in [9, 12, 16] {
+        for seed in 0u16..3 {
+            let links: Vec<u16> = pairs(gpus).map(|(a, b)| 1 + (a * b) as u16 % (seed + 1)).collect();
+            let (topology, set) = (mesh(gpus, &links), (0..gpus).collect::<Vec<_>>());
+            let rings = topology.rings(&set).unwrap();
+            check(&topology, &set, &rings);
+            let (found, bound) = (rings.bandwidth.as_mb_per_s(), rings.bound.as_mb_per_s());
+            assert!(found * 4 >= bound * 3, "{gpus} {seed}: {found} of {bound}");
+        }
+    }
+}

@@ -6,5 +6,7 @@ mod groups;
 mod health;
 mod paths;
 
+#[cfg(test)]
+pub(crate) use collective::LOOKS_LEFT;
 pub use collective::{Ring, Rings};
 pub use health::GpuFault;

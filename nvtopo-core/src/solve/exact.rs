@@ -191,7 +191,8 @@ impl<'a> Search<'a> {
             return Err(NoSet { proven: finished });
         };
         let known = |index: usize| finished && index < self.doubt && proven[index];
-        let bound = |index: usize| if known(index) { values[index] } else { roots[index] };
+        // What was found may be more than the roots of what had to stop.
+        let bound = |index: usize| if known(index) { values[index] } else { roots[index].max(values[index]) };
         let bounds = (0..count).map(bound).collect();
         Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
     }
@@ -331,5 +332,81 @@ impl<'a> Search<'a> {
         if ahead {
             self.best = Some(own);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topology;
+    use crate::query::LOOKS_LEFT;
+    use crate::solve::SizeMix;
+    use crate::solve::criteria::Criteria;
+    use crate::solve::objective::by_names;
+    use crate::solve::set;
+    use crate::solve::simulate::{Options, Stream, Workload, simulate};
+
+    /// Runs something that may look at so many paths and cycles in search of rings; panics where it looks at more.
+    fn within<T>(millions: u64, run: impl FnOnce() -> T) -> T {
+        LOOKS_LEFT.set(millions * 1_000_000);
+        let result = run();
+        LOOKS_LEFT.set(u64::MAX);
+        result
+    }
+
+    /// 16 GPUs of which no two have the same NVLinks.
+    fn all_different() -> Topology {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/hostile/j-16gpu-all.json");
+        Topology::parse("j-16gpu-all.json", &std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn decisions_on_a_machine_without_structure_end_after_so_many_looks() {
+        let topology = all_different();
+        let all: Vec<usize> = (0..16).collect();
+        let criteria = Criteria::new::<&str>(None, None, 16).unwrap();
+        for gpus in 2..=16 {
+            let (rings, effort) = topology.rings_with_effort(&all[..gpus]);
+            assert!(rings.is_some() && effort <= 330_000 / 8, "{gpus}: {effort}");
+        }
+        for count in [8, 12] {
+            let weights = Weights::of(&topology, &all);
+            let task = Task::new(set::all(16), count, &criteria.objectives, &criteria.mix);
+            let found = within(12, || solve(&weights, &task)).unwrap();
+            assert!(!found.complete, "{count}: nobody can have looked at all");
+            for (value, bound) in found.values.iter().zip(&found.bounds) {
+                assert!(bound >= value, "{count}: {value:?} of {bound:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn jobs_on_a_machine_without_structure_are_played_within_so_many_looks() {
+        let topology = all_different();
+        let stream = Stream { load: 0.9, jobs: 12, mix: SizeMix::usual(16).unwrap(), seed: 1 };
+        let jobs = Workload::random(&stream, 16).unwrap();
+        let options = Options { policies: vec!["nvtopo".to_owned()], ..Options::default() };
+        let report = within(200, || simulate(&topology, &jobs, &options, &mut |_, _| ())).unwrap();
+        assert!(report.policies[0].mean.unwrap().share > 0.5);
+    }
+
+    #[test]
+    fn the_effort_for_rings_counts_as_steps() {
+        // 24 GPUs with links of their own between all pairs.
+        let cell =
+            |a: usize, b: usize| if a == b { " X ".into() } else { format!("NV{}", 1 + (a * b + a + b) % 9) };
+        let names: Vec<String> = (0..24).map(|gpu| format!("GPU{gpu}")).collect();
+        let row = |a: usize| {
+            let cells: Vec<String> = (0..24).map(|b| cell(a, b)).collect();
+            format!("GPU{a}\t{}\t0-15\n", cells.join("\t"))
+        };
+        let text = format!("\t{}\tCPU Affinity\n{}", names.join("\t"), (0..24).map(row).collect::<String>());
+        let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+        let weights = Weights::of(&topology, &(0..24).collect::<Vec<_>>());
+        let objectives = by_names(["ring"]).unwrap();
+        let task = Task { most_steps: 100_000, ..Task::new(set::all(24), 12, &objectives[..1], &[]) };
+        // Eight looks are a step, and the last set may take more than is left.
+        let found = within(1, || search(&weights, &task)).unwrap();
+        assert!(!found.complete && found.bounds[0] > found.values[0]);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::bounded::Bounded;
 use super::objective::{Set, Value};
-use super::weights::Weight;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +33,7 @@ const LEFT_BYTES: usize = 48;
 pub(super) struct Memo {
     gpus: usize,
     values: [OnceLock<Box<[AtomicU64]>>; FUNCTIONS],
-    left: Bounded<(Set, u8), (Weight, bool), MAX_LEFT>,
+    left: Bounded<(Set, u8), Value, MAX_LEFT>,
 }
 
 impl Memo {
@@ -61,13 +60,8 @@ impl Memo {
         }
     }
 
-    /// The value of the best `count` of a set, and whether that is proven; most are computed once.
-    pub(super) fn best_left(
-        &self,
-        set: Set,
-        count: usize,
-        compute: impl FnOnce() -> (Weight, bool),
-    ) -> (Weight, bool) {
+    /// The value of the best `count` of a set; most are computed once.
+    pub(super) fn best_left(&self, set: Set, count: usize, compute: impl FnOnce() -> Value) -> Value {
         self.left.at((set, count as u8), compute)
     }
 

@@ -59,6 +59,45 @@ pub(super) fn cycles(near: &[u32], most: usize) -> Cycles {
 /// Steps after which the listing of cycles stops.
 const MAX_STEPS: usize = 100_000;
 
+/// The most steps of a short search for one cycle.
+const FEW_STEPS: usize = 400;
+
+/// A cycle through all members if a short search finds one, written as [`cycles`] does, and the steps that it took. It goes on
+/// to the member with the fewest ways onward (Warnsdorff's rule).
+pub(super) fn likely(near: &[u32]) -> (Option<Vec<u8>>, usize) {
+    fn on(near: &[u32], path: &mut Vec<u8>, visited: u32, steps: &mut usize) -> bool {
+        *steps += 1;
+        let last = near[usize::from(path[path.len() - 1])];
+        if path.len() == near.len() {
+            return last & 1 == 1;
+        }
+        let mut next: Vec<(u32, u8)> = (0..near.len() as u8)
+            .filter(|member| last & !visited & 1 << member != 0)
+            .map(|member| ((near[usize::from(member)] & !visited).count_ones(), member))
+            .collect();
+        next.sort_unstable();
+        for (_, member) in next {
+            path.push(member);
+            if on(near, path, visited | 1 << member, steps) {
+                return true;
+            }
+            path.pop();
+            if *steps >= FEW_STEPS {
+                return false;
+            }
+        }
+        false
+    }
+    let (mut path, mut steps) = (vec![0], 0);
+    if near.iter().any(|near| near.count_ones() < 2) || !on(near, &mut path, 1, &mut steps) {
+        return (None, steps + 1);
+    }
+    if path[1] > path[path.len() - 1] {
+        path[1..].reverse();
+    }
+    (Some(path), steps)
+}
+
 struct Walk<'a> {
     near: &'a [u32],
     path: Vec<u8>,

@@ -23,4 +23,6 @@ fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
     (set.len() >= 2 && sound).then_some(set)
 }
 
+#[cfg(test)]
+pub(crate) use packing::LOOKS_LEFT;
 pub use rings::{Ring, Rings};

@@ -10,15 +10,32 @@ use super::hamilton;
 /// The most cycles that are told apart.
 const MAX_CYCLES: usize = 4096;
 
-/// How many cycles one search looks at before it stops with what it has; a few milliseconds.
-const MAX_LOOKS: u32 = 100_000;
+/// The most looks of all searches for one packing: a few milliseconds. A look is a cycle in a search for one, an eighth of
+/// that where all cycles are gone through. What is not proven within them is told as not proven.
+const MAX_LOOKS: u32 = 150_000;
 
-/// How often prices rise at most, and by what part.
+/// The most looks of one search for a ring more, and of one that tries the most promising cycles only.
+const MAX_TAKE: u32 = 100_000;
+const MAX_SPREAD: u32 = 25_000;
+
+/// The most looks for wide cycles, where there are too many to list.
+const MAX_WIDE: u32 = 75_000;
+
+/// The most rounds in which prices rise, and by what part they do.
 const ROUNDS: usize = 400;
 const RISE: f64 = 0.05;
 
 /// How many cycles are tried at each step where rings are spread.
 const WAYS: usize = 4;
+
+/// The units of a pair, both directions together, up to which rings are spread one by one from the beginning.
+const FEW_UNITS: u32 = 4;
+
+/// The part of a wide cycle's units that is taken at once.
+const PART: u32 = 4;
+
+/// A number for each pair of members, by its place; there are 120 pairs of 16, and places have 8 bits.
+type Pairs = [u32; 256];
 
 /// Cycles with how many units each carries.
 pub(super) struct Packing {
@@ -32,37 +49,53 @@ pub(super) struct Packing {
 /// Packs rings through all members; `bound` is the most units that any could carry.
 pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     let count = fabric.count;
-    let neighbours =
-        |a: usize| (0..count).filter(|b| fabric.units(a, *b) > 0).fold(0u32, |set, b| set | 1 << b);
-    let near: Vec<u32> = (0..count).map(neighbours).collect();
-    let hamilton::Cycles { found: cycles, complete: listed, steps } = hamilton::cycles(&near, MAX_CYCLES);
-    let units: Vec<u32> =
-        (0..count * count).map(|cell| 2 * fabric.units(cell / count, cell % count)).collect();
-    let mut search = Search {
-        count,
-        cycles: &cycles,
-        left: units.clone(),
-        units,
-        taken: vec![0; cycles.len()],
-        looks: 0,
-        most_looks: 0,
-    };
+    let mut units: Pairs = [0; 256];
+    for (a, b) in (0..count).flat_map(|b| (0..b).map(move |a| (a, b))) {
+        units[pair(a, b)] = 2 * fabric.units(a, b);
+    }
+    let hamilton::Cycles { found: mut cycles, complete: listed, steps } =
+        hamilton::cycles(&near(count, &units, 1), MAX_CYCLES);
+    let mut looks = steps as u32;
+    let wide = if listed { Vec::new() } else { wide(count, &units, &mut looks) };
+    // Those that are listed first hardly differ; rings that share nothing are among the wide ones.
+    cycles.retain(|cycle| wide.iter().all(|(other, _)| other != cycle));
+    cycles.splice(0..0, wide.iter().map(|(cycle, _)| cycle.clone()));
+    let mut search = Search::new(count, &units, &cycles, looks);
     let mut packed = search.fill();
     let mut best = search.taken.clone();
-    let (mut bound, mut priced) = (bound, false);
+    let mut better = |taken: &[u32]| {
+        let units = taken.iter().sum();
+        if units > packed {
+            packed = units;
+            best.fill(0);
+            best[..taken.len()].copy_from_slice(taken);
+        }
+    };
+    better(&wide.iter().map(|(_, units)| *units).collect::<Vec<_>>());
+    let mut steps: Vec<u32> =
+        units.into_iter().filter(|units| *units > FEW_UNITS).map(|units| units / 2).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    for step in [0, steps.len() / 2, steps.len().saturating_sub(1)] {
+        if let Some(step) = steps.get(step) {
+            better(&search.scaled(*step));
+        }
+    }
+    let (mut bound, mut prices) = (bound, Prices::new(&search.units));
     let complete = loop {
         if packed >= bound {
             break true;
         }
-        search.begin(MAX_LOOKS / 4);
+        search.begin(MAX_SPREAD);
         let mut found = search.spread(packed + 1);
-        if !found && !priced && listed {
-            priced = true;
-            bound = bound.min(search.priced(packed + 1));
-            continue;
+        if !found && listed && prices.rounds < ROUNDS {
+            bound = bound.min(prices.rise(&mut search, packed + 1));
+            if packed >= bound {
+                break true;
+            }
         }
         if !found {
-            search.begin(MAX_LOOKS);
+            search.begin(MAX_TAKE);
             found = search.take(packed + 1, 0);
         }
         if found {
@@ -73,38 +106,126 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
             break listed && search.looks < search.most_looks;
         }
     };
+    let looks = search.looks;
+    #[cfg(test)]
+    LOOKS_LEFT.with(|left| left.set(left.get().checked_sub(u64::from(looks)).expect("too many looks")));
     let taken = best.into_iter().zip(&cycles).filter(|(units, _)| *units > 0);
     let cycles =
         taken.map(|(units, cycle)| (cycle.iter().map(|member| usize::from(*member)).collect(), units));
-    let looks = search.looks + steps as u32;
     Packing { cycles: cycles.collect(), complete, looks }
 }
 
-struct Search<'a> {
-    count: usize,
-    cycles: &'a [Vec<u8>],
-    /// Units of each pair, both directions together.
-    units: Vec<u32>,
-    /// Units of each pair that no ring uses yet, both directions together.
-    left: Vec<u32>,
-    taken: Vec<u32>,
-    looks: u32,
-    most_looks: u32,
+// Counted apart from the effort that searches are told, so that a search which does not count it is found out.
+#[cfg(test)]
+thread_local! {
+    /// The looks that packings of this thread may take, all together.
+    pub(crate) static LOOKS_LEFT: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
 }
 
-impl Search<'_> {
+/// The place of a pair among all.
+fn pair(a: usize, b: usize) -> usize {
+    let (low, high) = (a.min(b), a.max(b));
+    high * (high - 1) / 2 + low
+}
+
+/// The neighbours of each member over pairs with at least so many units.
+fn near(count: usize, units: &Pairs, least: u32) -> Vec<u32> {
+    let linked = |a: usize, b: usize| a != b && units[pair(a, b)] >= least;
+    (0..count).map(|a| (0..count).filter(|b| linked(a, *b)).fold(0, |set, b| set | 1 << b)).collect()
+}
+
+/// The pairs of members that follow each other on a cycle.
+fn ends(cycle: &[u8]) -> impl Iterator<Item = usize> {
+    let next = cycle[1..].iter().chain(&cycle[..1]);
+    cycle.iter().zip(next).map(|(a, b)| pair(usize::from(*a), usize::from(*b)))
+}
+
+/// Cycles that carry something together, where there are too many to list: again and again one whose worst pair has the most
+/// units left, as far as a short search finds it, and a part of these units.
+fn wide(count: usize, units: &Pairs, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
+    let mut left = *units;
+    let mut taken: Vec<(Vec<u8>, u32)> = Vec::new();
+    let mut least = left.iter().copied().max().unwrap_or(0);
+    let last_look = *looks + MAX_WIDE;
+    while least > 0 && *looks < last_look {
+        let (found, steps) = hamilton::likely(&near(count, &left, least));
+        *looks += steps as u32;
+        if let Some(cycle) = found {
+            let part = ends(&cycle).map(|pair| left[pair]).min().unwrap_or(0).div_ceil(PART);
+            ends(&cycle).for_each(|pair| left[pair] -= part);
+            match taken.iter_mut().find(|(other, _)| *other == cycle) {
+                Some((_, units)) => *units += part,
+                None => taken.push((cycle, part)),
+            }
+        } else {
+            least = left.iter().copied().filter(|units| *units < least).max().unwrap_or(0);
+        }
+    }
+    taken
+}
+
+struct Search {
+    count: usize,
+    /// The pairs of each cycle, one cycle after the other.
+    ends: Vec<u8>,
+    /// Units of each pair, both directions together.
+    units: Pairs,
+    /// Units of each pair that no ring uses yet, both directions together.
+    left: Pairs,
+    /// The rings for which the member with the fewest units has some left: every ring uses two of each.
+    room: u32,
+    taken: Vec<u32>,
+    looks: u32,
+    /// The looks at which the search that runs ends, and at which all do.
+    most_looks: u32,
+    last_look: u32,
+}
+
+impl Search {
+    fn new(count: usize, units: &Pairs, cycles: &[Vec<u8>], looks: u32) -> Self {
+        let mut search = Self {
+            count,
+            ends: cycles.iter().flat_map(|cycle| ends(cycle)).map(|pair| pair as u8).collect(),
+            left: *units,
+            units: *units,
+            room: 0,
+            taken: vec![0; cycles.len()],
+            looks,
+            most_looks: 0,
+            last_look: looks + MAX_LOOKS,
+        };
+        search.room = search.rings();
+        search
+    }
+
+    fn cycles(&self) -> usize {
+        self.taken.len()
+    }
+
+    fn ends(&self, index: usize) -> &[u8] {
+        &self.ends[index * self.count..][..self.count]
+    }
+
+    /// The most rings that the units left can carry, as every ring uses two of each member's.
+    fn rings(&self) -> u32 {
+        let of =
+            |a: usize| (0..self.count).filter(|b| *b != a).map(|b| self.left[pair(a, b)]).sum::<u32>() / 2;
+        (0..self.count).map(of).min().unwrap_or(0)
+    }
+
     /// Nothing is taken, and so many looks may follow.
     fn begin(&mut self, looks: u32) {
-        self.left.clone_from(&self.units);
+        self.left = self.units;
+        self.room = self.rings();
         self.taken.fill(0);
-        self.most_looks = self.looks + looks;
+        self.most_looks = self.last_look.min(self.looks + looks);
     }
 
     /// Takes the cycle that carries most, as long as one carries anything. How many units all carry.
     fn fill(&mut self) -> u32 {
         let mut packed = 0;
         while let Some((units, std::cmp::Reverse(index))) =
-            (0..self.cycles.len()).map(|index| (self.carries(index), std::cmp::Reverse(index))).max()
+            (0..self.cycles()).map(|index| (self.carries(index), std::cmp::Reverse(index))).max()
             && units > 0
         {
             self.use_up(index, units, true);
@@ -114,24 +235,67 @@ impl Search<'_> {
         packed
     }
 
+    /// The units of each cycle where rings of `step` units are spread first, then ever smaller ones over what is left: an even
+    /// mesh of many links is packed as one of few.
+    fn scaled(&mut self, step: u32) -> Vec<u32> {
+        let mut left = self.units;
+        let mut taken = vec![0; self.cycles()];
+        for step in (0..=step.max(1).ilog2()).map(|bits| step >> bits) {
+            self.begin(MAX_SPREAD / 8);
+            // The widest pairs would draw all rings to them.
+            self.left = left.map(|units| (units / step).min(2));
+            self.room = self.rings();
+            if !self.spread(self.room) {
+                self.spread_on();
+            }
+            for (index, taken) in taken.iter_mut().enumerate() {
+                let units = self.taken[index] * step;
+                *taken += units;
+                self.ends(index).iter().for_each(|pair| left[usize::from(*pair)] -= units);
+            }
+        }
+        taken
+    }
+
+    /// Takes one unit after the other where most is left, until there is none.
+    fn spread_on(&mut self) {
+        while self.looks < self.last_look
+            && let Some((_, std::cmp::Reverse(index))) = self.open().max()
+        {
+            self.looks += self.cycles() as u32 / 8 + 1;
+            self.use_up(index, 1, true);
+            self.taken[index] += 1;
+        }
+    }
+
+    /// The cycles that carry something, with how much is left of their pairs.
+    fn open(&self) -> impl Iterator<Item = (u64, std::cmp::Reverse<usize>)> + '_ {
+        let carries = |index: &usize| self.ends(*index).iter().all(|pair| self.left[usize::from(*pair)] > 0);
+        let carrying = (0..self.cycles()).filter(carries);
+        carrying.map(|index| {
+            let room =
+                self.ends(index).iter().map(|pair| u64::from(self.left[usize::from(*pair)]).pow(2)).sum();
+            (room, std::cmp::Reverse(index))
+        })
+    }
+
     /// Whether rings of one unit each carry `wanted` units, tried first where most is left; leaves them taken if so. That none
     /// is found so proves nothing.
     fn spread(&mut self, wanted: u32) -> bool {
         if wanted == 0 {
             return true;
         }
-        let mut open: Vec<(u64, std::cmp::Reverse<usize>)> = Vec::new();
-        for index in 0..self.cycles.len() {
-            if self.carries(index) > 0 {
-                let room: u64 = ends(&self.cycles[index])
-                    .map(|(a, b)| u64::from(self.left[a * self.count + b]).pow(2))
-                    .sum();
-                open.push((room, std::cmp::Reverse(index)));
-            }
+        if self.room < wanted {
+            return false;
         }
-        self.looks += self.cycles.len() as u32 / 8 + 1;
+        let mut open: Vec<(u64, std::cmp::Reverse<usize>)> = self.open().collect();
+        self.looks += self.cycles() as u32 / 8 + 1;
+        if open.len() > WAYS {
+            open.select_nth_unstable_by(WAYS, |a, b| b.cmp(a));
+            open.truncate(WAYS);
+        }
         open.sort_unstable_by(|a, b| b.cmp(a));
-        for (_, std::cmp::Reverse(index)) in open.into_iter().take(WAYS) {
+        for (_, std::cmp::Reverse(index)) in open {
             if self.looks >= self.most_looks {
                 return false;
             }
@@ -145,46 +309,15 @@ impl Search<'_> {
         false
     }
 
-    /// The most units that all cycles together can carry, by prices of the links: where no cycle costs less than 1, none of the
-    /// links' worth is more than they carry. Prices rise where cycles are cheap (multiplicative weights), until less than
-    /// `enough` units are shown.
-    fn priced(&mut self, enough: u32) -> u32 {
-        let capacity: Vec<f64> = self.units.iter().map(|units| f64::from(*units)).collect();
-        let mut price: Vec<f64> =
-            capacity.iter().map(|units| if *units > 0.0 { 1.0 / units } else { 0.0 }).collect();
-        let mut least = f64::INFINITY;
-        for _ in 0..ROUNDS {
-            self.looks += self.cycles.len() as u32 / 8 + 1;
-            let cost = |cycle: &Vec<u8>| ends(cycle).map(|(a, b)| price[a * self.count + b]).sum::<f64>();
-            let costs = self.cycles.iter().map(|cycle| (cost(cycle), cycle));
-            let Some((cost, cheapest)) = costs.min_by(|a, b| a.0.total_cmp(&b.0)) else { return 0 };
-            let worth: f64 = capacity.iter().zip(&price).map(|(units, price)| units * price).sum();
-            // Each pair stands twice in the table. What rounding loses is given back.
-            least = least.min(worth / 2.0 / cost * (1.0 + 1e-9));
-            if least < f64::from(enough) {
-                break;
-            }
-            let narrowest =
-                ends(cheapest).map(|(a, b)| capacity[a * self.count + b]).fold(f64::INFINITY, f64::min);
-            for (a, b) in ends(cheapest).flat_map(|(a, b)| [(a, b), (b, a)]) {
-                price[a * self.count + b] *= 1.0 + RISE * narrowest / capacity[a * self.count + b];
-            }
-        }
-        least as u32
-    }
-
     /// Whether the cycles from `first` on carry `wanted` units more; leaves them taken if so.
     fn take(&mut self, wanted: u32, first: usize) -> bool {
         if wanted == 0 {
             return true;
         }
-        // Every ring uses two of a member's links.
-        let starved =
-            |row: &[u32]| row.iter().map(|units| u64::from(*units)).sum::<u64>() < 2 * u64::from(wanted);
-        if self.left.chunks(self.count).any(starved) {
+        if self.room < wanted {
             return false;
         }
-        for index in first..self.cycles.len() {
+        for index in first..self.cycles() {
             let most = self.carries(index).min(wanted);
             self.looks += 1;
             for units in (1..=most).rev() {
@@ -206,20 +339,75 @@ impl Search<'_> {
     }
 
     fn carries(&self, index: usize) -> u32 {
-        ends(&self.cycles[index]).map(|(a, b)| self.left[a * self.count + b]).min().unwrap_or(0)
+        let mut least = u32::MAX;
+        for pair in self.ends(index) {
+            least = least.min(self.left[usize::from(*pair)]);
+            if least == 0 {
+                break;
+            }
+        }
+        least
     }
 
     fn use_up(&mut self, index: usize, units: u32, take: bool) {
-        let cycles = self.cycles;
-        for (a, b) in ends(&cycles[index]).flat_map(|(a, b)| [(a, b), (b, a)]) {
-            let cell = &mut self.left[a * self.count + b];
+        for pair in &self.ends[index * self.count..][..self.count] {
+            let cell = &mut self.left[usize::from(*pair)];
             *cell = if take { *cell - units } else { *cell + units };
         }
+        self.room = if take { self.room - units } else { self.room + units };
     }
 }
 
-/// The pairs of members that follow each other on a cycle.
-fn ends(cycle: &[u8]) -> impl Iterator<Item = (usize, usize)> {
-    let next = cycle.iter().cycle().skip(1);
-    cycle.iter().zip(next).map(|(a, b)| (usize::from(*a), usize::from(*b)))
+/// Prices of the links that bound what all cycles together can carry: where no cycle costs less than 1, none of the links'
+/// worth is more than they carry. Prices rise where cycles are cheap (multiplicative weights).
+struct Prices {
+    /// The price of a unit of each pair.
+    of: Vec<f64>,
+    /// What the cheapest cycles have carried over each pair, and together.
+    loads: Vec<f64>,
+    carried: f64,
+    /// The least worth so far.
+    least: f64,
+    rounds: usize,
+}
+
+impl Prices {
+    fn new(units: &[u32]) -> Self {
+        let price = |units: &u32| if *units > 0 { 1.0 / f64::from(*units) } else { 0.0 };
+        let (of, loads) = (units.iter().map(price).collect(), vec![0.0; units.len()]);
+        Self { of, loads, carried: 0.0, least: f64::INFINITY, rounds: 0 }
+    }
+
+    /// The most units that the prices show, after they rose until less than `enough` are shown, or the cycles so far show that
+    /// `enough` can be carried in fractions, or for as many rounds as there are.
+    fn rise(&mut self, search: &mut Search, enough: u32) -> u32 {
+        let units = search.units;
+        while self.rounds < ROUNDS && self.least >= f64::from(enough) && search.looks < search.last_look {
+            let fullest = self.loads.iter().zip(&units).map(|(load, units)| load / f64::from(*units));
+            if self.carried >= f64::from(enough) * fullest.fold(0.0, f64::max) && self.carried > 0.0 {
+                break;
+            }
+            self.rounds += 1;
+            search.looks += search.cycles() as u32 / 8 + 1;
+            let cost =
+                |index: usize| search.ends(index).iter().map(|pair| self.of[usize::from(*pair)]).sum::<f64>();
+            let costs = (0..search.cycles()).map(|index| (cost(index), index));
+            let Some((cost, cheapest)) = costs.min_by(|a, b| a.0.total_cmp(&b.0)) else {
+                self.least = 0.0;
+                break;
+            };
+            let worth: f64 = units.iter().zip(&self.of).map(|(units, price)| f64::from(*units) * price).sum();
+            // What rounding loses is given back.
+            self.least = self.least.min(worth / cost * (1.0 + 1e-9));
+            let cheapest = search.ends(cheapest);
+            let carries = |pair: u8| f64::from(units[usize::from(pair)]);
+            let narrowest = cheapest.iter().map(|pair| carries(*pair)).fold(f64::INFINITY, f64::min);
+            self.carried += narrowest;
+            for pair in cheapest {
+                self.of[usize::from(*pair)] *= 1.0 + RISE * narrowest / carries(*pair);
+                self.loads[usize::from(*pair)] += narrowest;
+            }
+        }
+        self.least as u32
+    }
 }

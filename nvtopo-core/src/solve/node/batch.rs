@@ -160,7 +160,7 @@ impl Node {
             let question = others.filter(|_| faulty).unwrap_or(question);
             let supply = request.supply(&self.topology)?;
             let weights = &question.class.weights;
-            let (whole, _) = best_rings(weights, set::all(weights.gpus()), question.count);
+            let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;
             let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
             let limits = Limits::new(request.required(), &self.topology, weights).served(
                 supply.as_ref(),
@@ -301,7 +301,7 @@ impl Want {
         if self.question.count < 2 {
             return 0;
         }
-        part(best_rings(&self.question.class.weights, set, self.question.count).0, self.whole)
+        part(best_rings(&self.question.class.weights, set, self.question.count).worth, self.whole)
     }
 
     /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the

@@ -21,8 +21,10 @@ const MAX_STEPS: usize = 20_000;
 /// Steps of the search for the best rings of one size, for the same reason.
 const MAX_SEARCH: u64 = 20_000;
 
-/// What one size is counted as, in steps of the search that asks.
+/// What one size is counted as at least, in steps of the search that asks, and how many steps of its own search are one of them:
+/// most are not repeated.
 const EFFORT: u32 = 32;
+const STEPS: u64 = 32;
 
 /// The whole in millionths, and as a weight what a job of one GPU finds, whose bandwidth is not nothing.
 pub(in crate::solve) const ONE: u64 = 1_000_000;
@@ -41,19 +43,19 @@ impl Objective for Remainder {
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Value {
         let weights = partial.weights;
         let whole = set::all(weights.gpus());
-        let mut proven = true;
+        let (mut proven, mut effort) = (true, EFFORT * partial.mix.len() as u32);
         let worth = if weights.gpus() <= MAX_RINGS {
-            let mut best = |set: Set, size: usize| {
-                let (worth, known) = best_rings(weights, set, size);
-                proven &= known;
-                worth
-            };
-            share(partial.mix, |size| (best(rest, size), best(whole, size)))
+            share(partial.mix, |size| {
+                let (left, all) = (best_rings(weights, rest, size), best_rings(weights, whole, size));
+                proven &= left.proven && all.proven;
+                effort += left.effort.saturating_sub(EFFORT);
+                (left.worth, all.worth)
+            })
         } else {
             let (left, all) = (worst_pairs(weights, rest), worst_pairs(weights, whole));
             share(partial.mix, |size| (at(&left, size), at(&all, size)))
         };
-        Value { worth, proven, effort: EFFORT * partial.mix.len() as u32 }
+        Value { worth, proven, effort }
     }
 
     /// A part of what is unknown is no part: every pair of the machine counts, whoever uses it.
@@ -86,25 +88,29 @@ pub(in crate::solve) fn all_found(mix: &[(usize, u64)], left: usize) -> Weight {
     Weight(fitting.map(|(_, often)| often * ONE).sum())
 }
 
-/// How many millionths of a bandwidth another is. Paths do not count: as parts they mean nothing.
+/// How many millionths of a bandwidth another is, all of them at most. Paths do not count: as parts they mean nothing. More than
+/// all is found where the search for all had to stop.
 pub(in crate::solve) fn part(of: Weight, all: Weight) -> u64 {
     let (of, all) = (of.bandwidth().as_mb_per_s(), all.bandwidth().as_mb_per_s());
-    (u128::from(of) * u128::from(ONE)).checked_div(all.into()).unwrap_or(0) as u64
+    (u128::from(of) * u128::from(ONE)).checked_div(all.into()).unwrap_or(0).min(u128::from(ONE)) as u64
 }
 
-/// What the best rings of so many GPUs of a set carry, and whether none carry more. One GPU is as good as any.
-pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> (Weight, bool) {
+/// What the best rings of so many GPUs of a set carry. One GPU is as good as any.
+pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> Value {
     if size > set.count_ones() as usize {
-        return (Weight::default(), true);
+        return Weight::default().into();
     }
     if size < 2 {
-        return (Weight(ONE), true);
+        return Weight(ONE).into();
     }
     weights.memo.best_left(set, size, || {
         let task = exact::Task { most_steps: MAX_SEARCH, ..exact::Task::new(set, size, REST, &[]) };
         let found = exact::solve(weights, &task);
-        found.map_or((Weight::default(), false), |found| {
-            (found.values[0], found.bounds[0].bandwidth() <= found.values[0].bandwidth())
+        let none = Value { worth: Weight::default(), proven: false, effort: 0 };
+        found.map_or(none, |found| Value {
+            worth: found.values[0],
+            proven: found.bounds[0].bandwidth() <= found.values[0].bandwidth(),
+            effort: (found.steps / STEPS) as u32,
         })
     })
 }
