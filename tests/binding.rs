@@ -2,7 +2,8 @@
 #![cfg(target_os = "linux")]
 
 use nvtopo::apply::{
-    BindOptions, MemoryPolicy, Threads, Trust, bind, bound, current_cpus, scope_remark, widest_cpus,
+    BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, bind, bound, current_cpus, scope_remark,
+    widest_cpus,
 };
 use nvtopo::{CpuSet, ErrorKind, NodeSet, Part, Topology};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -124,12 +125,27 @@ fn mistake_5_a_soft_mask_is_taken_for_a_hard_one() {
     let _alone = alone();
     let before = current_cpus().unwrap();
     // As Open MPI does to two ranks: one core each.
-    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    let first = first_cpu();
+    let guard = bound(&machine(), &part(first.clone()), BindOptions::default()).unwrap();
     let (soft, hard) = (current_cpus().unwrap(), widest_cpus().unwrap());
     assert_eq!(current_cpus().unwrap(), soft, "asking changes nothing");
     assert!(before.is_subset(&hard), "{before} is allowed, and {hard} was found");
-    assert_eq!(scope_remark(&soft, &hard).is_some(), soft != hard);
+    assert_eq!(soft, first, "the soft mask is what was set");
+    // The hard one is what the process had before at least, so a remark tells of both where it had more than one CPU.
+    assert_eq!(
+        (allowed_cpus(Scope::Affinity).unwrap(), allowed_cpus(Scope::Cpuset).unwrap()),
+        (soft.clone(), hard.clone())
+    );
+    let remark = scope_remark(&soft, &hard);
+    if before.len() > 1 {
+        assert!(hard.len() > 1, "{hard}");
+        let remark = remark.expect("bound more narrowly than it must be");
+        assert!(remark.contains(&format!("bound to CPUs {soft} of {hard}")), "{remark}");
+    } else {
+        assert_eq!(remark.is_some(), hard.len() > 1, "{remark:?}");
+    }
     drop(guard);
+    assert_eq!(current_cpus().unwrap(), before, "and is given back");
 }
 
 #[test]
