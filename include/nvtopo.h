@@ -687,7 +687,8 @@ nvtopo_status nvtopo_topology_gpu_unusable(const nvtopo_topology *topology,
 
 /**
  * The names of what speaks against a GPU that can be used, with commas between them, such as
- * `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last.
+ * `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last, and
+ * one that cannot take part in its NVLink fabric is not chosen together with others unless the request names it.
  *
  * The names are `out-of-fabric`: it is not in its NVLink fabric, or not yet; `fewer-nvlinks`: it has fewer NVLinks to the
  * NVSwitches than others of its model; and what the driver says of its place in the fabric: `degraded-bandwidth`,
@@ -1694,6 +1695,13 @@ nvtopo_status nvtopo_binding_before(const nvtopo_binding *binding, const nvtopo_
  * The CPUs of the calling thread after. The set belongs to the binding.
  */
 nvtopo_status nvtopo_binding_after(const nvtopo_binding *binding, const nvtopo_cpuset **cpus);
+
+/**
+ * Requires that the process was bound to CPUs: fails with `NVTOPO_STATUS_UNSATISFIABLE` where there was nothing to bind to, as
+ * no GPU is found or its CPUs are unknown, and `nvtopo_last_error_message` tells the reason. Without this, such a process runs
+ * on unbound, and a warning of the binding says so.
+ */
+nvtopo_status nvtopo_binding_require(const nvtopo_binding *binding);
 
 /**
  * How memory is taken now: "preferred", "local", "bind" or "interleave"; "" when that is as it was.

@@ -8,7 +8,7 @@ use crate::handle::{Text, c_text, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::plan::nvtopo_plan;
 use crate::rules::nvtopo_rules;
-use crate::status::{Failure, answer, free, nvtopo_status};
+use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::{BindOptions, Bound, MemoryPolicy, Trust, allowed_cpus, bind_part, current_cpus};
 use nvtopo::{CpuLimits, LocalRank, Part, Topology, VisibleGpus};
@@ -23,6 +23,8 @@ pub struct nvtopo_binding {
     mems: CString,
     threads: usize,
     warnings: Vec<CString>,
+    /// The part that was bound to.
+    part: Part,
 }
 
 /// Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
@@ -149,6 +151,14 @@ pub extern "C" fn nvtopo_binding_after(
     answer(cpus, "cpus", || Ok(&raw const given(binding, "binding")?.after))
 }
 
+/// Requires that the process was bound to CPUs: fails with `NVTOPO_STATUS_UNSATISFIABLE` where there was nothing to bind to, as
+/// no GPU is found or its CPUs are unknown, and `nvtopo_last_error_message` tells the reason. Without this, such a process runs
+/// on unbound, and a warning of the binding says so.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_binding_require(binding: Option<&nvtopo_binding>) -> nvtopo_status {
+    guard(|| Ok(given(binding, "binding")?.part.require_cpus()?))
+}
+
 /// How memory is taken now: "preferred", "local", "bind" or "interleave"; "" when that is as it was.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_binding_memory(
@@ -231,8 +241,9 @@ pub(crate) fn visible_part<'a>(
 }
 
 impl nvtopo_binding {
-    pub(crate) fn of(bound: Bound) -> Self {
+    pub(crate) fn of(bound: Bound, part: &Part) -> Self {
         Self {
+            part: part.clone(),
             before: bound.before.into(),
             after: bound.after.into(),
             memory: bound.memory.map(c_text).unwrap_or_default(),
@@ -244,7 +255,7 @@ impl nvtopo_binding {
 }
 
 fn bind(topology: &Topology, part: &Part, options: BindOptions) -> Result<*mut nvtopo_binding, Failure> {
-    Ok(owned(nvtopo_binding::of(bind_part(topology, part, options)?)))
+    Ok(owned(nvtopo_binding::of(bind_part(topology, part, options)?, part)))
 }
 
 /// How to bind, with memory taken as a word says.

@@ -133,7 +133,7 @@ impl Drop for nvtopo_bound {
 
 fn hold(topology: &Topology, part: &Part, options: BindOptions) -> Result<*mut nvtopo_bound, Failure> {
     let guard = bound(topology, part, options)?;
-    let binding = nvtopo_binding::of(guard.bound().clone());
+    let binding = nvtopo_binding::of(guard.bound().clone(), part);
     Ok(owned(nvtopo_bound { binding, guard: Some(guard), thread: this_thread() }))
 }
 

@@ -88,7 +88,8 @@ pub extern "C" fn nvtopo_topology_gpu_unusable(
 }
 
 /// The names of what speaks against a GPU that can be used, with commas between them, such as
-/// `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last.
+/// `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last, and
+/// one that cannot take part in its NVLink fabric is not chosen together with others unless the request names it.
 ///
 /// The names are `out-of-fabric`: it is not in its NVLink fabric, or not yet; `fewer-nvlinks`: it has fewer NVLinks to the
 /// NVSwitches than others of its model; and what the driver says of its place in the fabric: `degraded-bandwidth`,

@@ -42,12 +42,15 @@ use std::cell::RefCell;
 ///         asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
 ///     scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
 ///         have ("cpuset"), whatever a launcher has bound it to.
+///     require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. Unless told, the process
+///         then runs on unbound, and a remark in the answer says why.
 ///     on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
 ///         and the process runs on as it was.
 ///
 /// Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
 /// InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown words even
-/// with on_error="warn". Memory that is refused is a warning in the answer.
+/// with on_error="warn"; with `require`, UnsatisfiableError where there is nothing to bind to. Memory that is refused is a
+/// warning in the answer.
 ///
 /// >>> import nvtopo
 /// >>> place = nvtopo.discover().place(gpus=4)  # doctest: +SKIP
@@ -56,9 +59,10 @@ use std::cell::RefCell;
 #[pyfunction]
 #[pyo3(signature = (
     target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
-    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, require=false,
+    on_error="raise"
 ), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
-                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, on_error='raise')")]
+                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, require=False, on_error='raise')")]
 #[allow(clippy::too_many_arguments)] // They are keywords to Python.
 pub(crate) fn bind(
     py: Python<'_>,
@@ -74,6 +78,7 @@ pub(crate) fn bind(
     cores: Option<Word<Cores>>,
     memory: Memory,
     scope: Option<&str>,
+    require: bool,
     on_error: &str,
 ) -> PyResult<Bound> {
     let wish = Wish::new(
@@ -90,6 +95,7 @@ pub(crate) fn bind(
         cores,
         memory,
         scope,
+        require,
         on_error,
     )?;
     wish.run(py, |part| Ok(Bound::of(&apply::bind_part(wish.topology(), part, wish.options)?)))
@@ -106,9 +112,10 @@ pub(crate) fn bind(
 #[pyfunction]
 #[pyo3(signature = (
     target, local_rank=None, *, local_size=None, threads="all", trust=false, reserve_cpus=None, policy=None, smt=None,
-    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, on_error="raise"
+    isolated=None, cores=None, memory=Memory(Some(MemoryPolicy::Preferred)), scope=None, require=false,
+    on_error="raise"
 ), text_signature = "(target, local_rank=None, *, local_size=None, threads='all', trust=False, reserve_cpus=None, \
-                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, on_error='raise')")]
+                     policy=None, smt=None, isolated=None, cores=None, memory='preferred', scope=None, require=False, on_error='raise')")]
 #[allow(clippy::too_many_arguments)] // They are keywords to Python.
 pub(crate) fn bound(
     py: Python<'_>,
@@ -124,6 +131,7 @@ pub(crate) fn bound(
     cores: Option<Word<Cores>>,
     memory: Memory,
     scope: Option<&str>,
+    require: bool,
     on_error: &str,
 ) -> PyResult<Binding> {
     Wish::new(
@@ -140,6 +148,7 @@ pub(crate) fn bound(
         cores,
         memory,
         scope,
+        require,
         on_error,
     )
     .map(Binding)

@@ -131,6 +131,8 @@ pub(crate) struct Wish {
     rules: CpuRules,
     scope: Scope,
     pub(crate) options: BindOptions,
+    /// Whether it is an error that there is nothing to bind to.
+    require: bool,
     /// Whether what the core refuses is a warning only.
     pub(crate) lenient: bool,
 }
@@ -151,6 +153,7 @@ impl Wish {
         cores: Option<Word<Cores>>,
         memory: Memory,
         scope: Option<&str>,
+        require: bool,
         on_error: &str,
     ) -> PyResult<Self> {
         let chosen = isolated.is_some() || cores.is_some();
@@ -196,12 +199,21 @@ impl Wish {
             rules: CpuRules { policy, smt, limits, ..CpuRules::default() },
             scope,
             options: BindOptions { threads, memory: memory.0, trust },
+            require,
             lenient,
         })
     }
 
     /// The part of this process.
     fn part(&self, environ: &Environment) -> nvtopo::Result<nvtopo::Part> {
+        let part = self.part_of_target(environ)?;
+        if self.require {
+            part.require_cpus()?;
+        }
+        Ok(part)
+    }
+
+    fn part_of_target(&self, environ: &Environment) -> nvtopo::Result<nvtopo::Part> {
         let variable = |name: &str| environ.get(name);
         match &self.target {
             Target::Part(_, part) => Ok(part.clone()),

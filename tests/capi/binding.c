@@ -63,6 +63,27 @@ static void a_process_is_bound(const nvtopo_placement *placement, int cpu, int64
     nvtopo_binding_free(binding);
 }
 
+/* A GPU of whose CPUs nothing is known: the process runs on as it was, unless the program requires more. */
+static void nothing_to_bind_to_can_be_an_error(const nvtopo_placement *bound_to)
+{
+    const char *text = "\tGPU0\nGPU0\t X \n";
+    nvtopo_topology *topology = NULL;
+    nvtopo_binding *binding = NULL;
+    size_t count = 7;
+
+    CHECK_OK(nvtopo_topology_parse("topo.txt", text, strlen(text), &topology));
+    CHECK_OK(nvtopo_topology_bind(topology, -1, true, &binding));
+    CHECK_FAILS(nvtopo_binding_require(binding), NVTOPO_STATUS_UNSATISFIABLE, "nothing to bind to");
+    CHECK_OK(nvtopo_binding_thread_count(binding, &count));
+    CHECK(count == 0);
+    nvtopo_binding_free(binding);
+    CHECK_OK(nvtopo_placement_bind(bound_to, 0, true, &binding));
+    CHECK_OK(nvtopo_binding_require(binding));
+    CHECK_NULL(nvtopo_binding_require(NULL), "binding");
+    nvtopo_binding_free(binding);
+    nvtopo_topology_free(topology);
+}
+
 static void a_process_is_bound_by_what_it_sees(const char *text, int cpu)
 {
     nvtopo_topology *topology = NULL;
@@ -140,6 +161,7 @@ int main(void)
     a_process_is_bound(placement, cpu, 0);
     a_process_is_bound(placement, cpu, 1);
     a_process_is_bound(placement, cpu, -1);
+    nothing_to_bind_to_can_be_an_error(placement);
     nvtopo_placement_free(placement);
     a_process_is_bound_by_what_it_sees(text, cpu);
     return 0;

@@ -48,10 +48,12 @@ CONFIGURATION = {
     "incorrect_chassis_sn": "incorrect-chassis-serial",
     "gpu_state_invalid": "invalid-gpu-state",
 }
+# Those that keep a GPU from the fabric, so that it is not chosen together with others.
+CUT_OFF = set(CONFIGURATION.values()) - {"insufficient-nvlinks"}
 
 
-def ask(profile: str, overrides: str, *arguments: str) -> Any:
-    """The answer of nvtopo on a machine of the mock, as JSON."""
+def ask(profile: str, overrides: str, *arguments: str, code: int = 0) -> Any:
+    """The answer of nvtopo on a machine of the mock, as JSON; None where it ends with another exit code than 0."""
     with tempfile.TemporaryDirectory() as folder:
         config, faults = Path(folder) / "config.yaml", Path(folder) / "overrides.yaml"
         config.write_text((profiles / f"{profile}.yaml").read_text())
@@ -64,8 +66,8 @@ def ask(profile: str, overrides: str, *arguments: str) -> Any:
         done = subprocess.run(
             [command, *arguments, "--format", "json"], env=os.environ | own, capture_output=True, text=True
         )
-        assert done.returncode == 0, (profile, overrides, done.stderr)
-        return json.loads(done.stdout)
+        assert done.returncode == code, (profile, overrides, done.stderr)
+        return json.loads(done.stdout) if code == 0 else None
 
 
 def gpus(topology: Any) -> list[Any]:
@@ -107,9 +109,18 @@ for profile in ("gb200", "gb300"):
         found = gpus(ask(profile, overrides, "show"))
         expect(f"{profile}: {word}", [gpu["fabric"].get("faults", []) for gpu in found], [[word]] + [[]] * 7)
         placement = ask(profile, overrides, "place", "--gpus", "4")
-        expect(f"{profile}: {word} is chosen last", 0 in chosen(placement), False)
+        expect(f"{profile}: {word} is not among the first", 0 in chosen(placement), False)
         expect(f"{profile}: {word} is told", any("GPU0" in text for text in placement["remarks"]), True)
-        expect(f"{profile}: all are chosen", chosen(ask(profile, overrides, "place", "--gpus", "8")), list(range(8)))
+        if word in CUT_OFF:
+            refused = ask(profile, overrides, "place", "--gpus", "8", code=1)
+            expect(f"{profile}: {word} is never chosen with others", refused, None)
+            named = ask(profile, overrides, "place", "--gpus", "8", "--include", "0")
+            expect(f"{profile}: {word} is chosen where named", chosen(named), list(range(8)))
+            alone = ask(profile, overrides, "place", "--gpus", "1", "--only", "0")
+            expect(f"{profile}: {word} is chosen alone", chosen(alone), [0])
+        else:
+            all_of_them = ask(profile, overrides, "place", "--gpus", "8")
+            expect(f"{profile}: all are chosen", chosen(all_of_them), list(range(8)))
 
 for profile in ("a100", "h100", "gb200", "l40s"):
     for mode in ("lost", "fallen_off_bus"):

@@ -420,3 +420,80 @@ fn faults_of_the_fabric_are_told_and_such_gpus_chosen_last() {
     let named = Request::gpus(1).only([0]).solve(&found).unwrap();
     assert!(named.remarks().join(" ").contains("degraded"), "{:?}", named.remarks());
 }
+
+#[test]
+fn a_gpu_that_is_cut_off_from_the_fabric_is_chosen_alone_or_where_named() {
+    let machine = Machine::new("dgx-h100");
+    let sound = 0b10_10_10_10;
+    // Firmware, location, state, chassis, system; a partition that was not assigned, and none: all of them keep it out.
+    for mask in [6 << 8, 7 << 8, 8 << 8, 3 << 8, 2 << 8, 0b10 << 12, 4 << 8].map(|bits: u32| bits | sound) {
+        let found = machine.discover(&format!("health:0:{mask}:2,health:1:425:3"));
+        let why = found.cut_off(0).unwrap().to_string();
+        assert_eq!(found.cut_off(1), None);
+        assert_note(
+            &found,
+            &format!("GPU0: {why}; such GPUs are not chosen together with others unless named"),
+        );
+        let placement = Request::gpus(7).solve(&found).unwrap();
+        assert_eq!(placement.gpu_indices(), [1, 2, 3, 4, 5, 6, 7]);
+        let told = format!("GPU0 is not chosen together with others unless named: {why}");
+        assert!(placement.remarks().contains(&told), "{:?}", placement.remarks());
+
+        let error = Request::gpus(8).solve(&found).unwrap_err();
+        assert_eq!(error.kind(), nvtopo::ErrorKind::Unsatisfiable);
+        assert!(
+            error.message().contains(&format!("not chosen together with others: GPU0 ({why})")),
+            "{error}"
+        );
+        assert!(error.to_string().contains("name such a GPU"), "{error}");
+        for named in [Request::gpus(8).include([0]), Request::gpus(8).only(0..8)] {
+            assert_eq!(named.solve(&found).unwrap().gpu_indices(), [0, 1, 2, 3, 4, 5, 6, 7]);
+        }
+        // Of those that are named too, it comes after one that is only slow.
+        let some = Request::gpus(2).only([0, 1, 2]).solve(&found).unwrap();
+        assert_eq!(some.gpu_indices(), [1, 2]);
+
+        // Alone it is the last, and that is said.
+        for (exclude, expected) in [(0..0, 2), (2..8, 1), (1..8, 0)] {
+            let one = Request::gpus(1).exclude(exclude).solve(&found).unwrap();
+            assert_eq!(
+                (one.gpu_indices()[0] >= 2, expected >= 2),
+                (expected >= 2, one.gpu_indices()[0] >= 2)
+            );
+            if expected < 2 {
+                assert_eq!(one.gpu_indices(), [expected]);
+                assert!(!one.remarks().is_empty());
+            }
+        }
+        let chooser = nvtopo::Chooser::new(&found).unwrap();
+        assert_eq!(chooser.choose(0xff, 8), None);
+        assert_eq!(chooser.choose(0xff, 7), Some(0xfe));
+        assert_eq!((chooser.choose(0b11, 1), chooser.choose(0b01, 1)), (Some(0b10), Some(0b01)));
+
+        let mut node = nvtopo::solve::Node::new(&found).unwrap();
+        assert_eq!(node.room_for(&Request::gpus(8)).unwrap(), (0, true));
+        assert_eq!(node.room_for(&Request::gpus(4)).unwrap(), (1, true));
+        assert!(node.place_all(&[Request::gpus(4), Request::gpus(4)]).is_err());
+        let jobs = node.place_all(&[Request::gpus(7), Request::gpus(1)]).unwrap();
+        assert_eq!(jobs.jobs.len(), 2);
+        let job = nvtopo::ParallelJob::new().tp(8).traffic("tp=1GB".parse().unwrap());
+        let error = job.map(&found).unwrap_err();
+        assert!(error.to_string().contains("GPU0 is left out"), "{error}");
+    }
+}
+
+#[test]
+fn a_gpu_that_did_not_register_is_cut_off_where_others_did() {
+    let whole = Machine::new("dgx-h100").discover("");
+    assert_eq!(whole.cut_off(0), None);
+    let json = whole.to_json();
+    let (before, after) = json.split_once("\"status\": 0").unwrap();
+    let one = Topology::parse("one.json", format!("{before}\"status\": 23{after}").as_bytes()).unwrap();
+    assert_eq!(one.cut_off(0), Some(nvtopo::GpuFault::OutOfFabric));
+    assert!(!Request::gpus(7).solve(&one).unwrap().gpu_indices().contains(&0));
+    assert!(Request::gpus(8).solve(&one).is_err());
+    // Where none did, all are alike.
+    let none = Machine::new("dgx-h100").discover("fabric:failed");
+    assert_eq!(none.cut_off(0), None);
+    assert_eq!(Request::gpus(8).solve(&none).unwrap().gpu_indices().len(), 8);
+}

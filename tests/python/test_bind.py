@@ -204,6 +204,19 @@ def test_errors_as_warnings() -> None:
     assert run("nvtopo.bind(topo, policy='every', on_error='warn')")["error"] == "InvalidRequestError"
 
 
+def test_nothing_to_bind_to() -> None:
+    # A GPU of whose CPUs nothing is known.
+    blind = "nvtopo.loads('\\tGPU0\\nGPU0\\t X \\n')"
+    for call in ("nvtopo.bind({}, trust=True{})", "nvtopo.bound({}, trust=True{}).__enter__()"):
+        left = run(call.format(blind, ""))
+        assert left["threads"] == 0 and left["main"] == listed(*CPUS) and left["remarks"]
+        refused = run(call.format(blind, ", require=True"))
+        assert refused["error"] == "UnsatisfiableError" and refused["main"] == listed(*CPUS)
+        warned = run(call.format(blind, ", require=True, on_error='warn'"))
+        assert "nothing to bind to" in warned["warnings"][0] and warned["main"] == listed(*CPUS)
+    assert run("nvtopo.bind(topo, 0, trust=True, require=True)")["main"] == listed(CPUS[0])
+
+
 def test_for_a_while() -> None:
     inside = "[b := nvtopo.bound(topo, 1, local_size=2, trust=True), d := b.__enter__(), os.sched_getaffinity(0)]"
     answer = run(f"(lambda x: x[1] if x[2] == {{{CPUS[-1]}}} and x[0].__exit__(None, None, None) is None else None)({inside})")

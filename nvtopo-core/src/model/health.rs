@@ -66,6 +66,20 @@ impl FabricFault {
         }
     }
 
+    /// Whether it keeps the GPU from taking part in the fabric at all, rather than slowing it down.
+    pub const fn excludes(self) -> bool {
+        matches!(
+            self,
+            Self::IncorrectSystemGuid
+                | Self::IncorrectChassisSerial
+                | Self::NoPartition
+                | Self::IncompatibleFirmware
+                | Self::InvalidLocation
+                | Self::InvalidGpuState
+                | Self::UnassignedPartition
+        )
+    }
+
     const fn sentence(self) -> &'static str {
         match self {
             Self::DegradedBandwidth => "its bandwidth in the NVLink fabric is degraded",

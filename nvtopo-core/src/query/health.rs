@@ -3,7 +3,8 @@
 use crate::model::{FabricFault, Gpu, LinkKind, NodeKind, NoteKind, Topology};
 use std::fmt;
 
-/// A reason to choose a GPU last, though a job can use it.
+/// A reason to choose a GPU last, though a job can use it; one that [cuts it off](Topology::cut_off) keeps it from jobs of
+/// several GPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum GpuFault {
@@ -64,6 +65,27 @@ impl Topology {
             .chain(told.into_iter().map(GpuFault::Fabric))
             .chain(self.fewer_nvlinks(position, gpu))
             .collect()
+    }
+
+    /// The fault that keeps the GPU at a position from taking part in the NVLink fabric that the others are in. Such a GPU is
+    /// never chosen together with others, unless the request names it. `None`: nothing is known that does. Where no GPU is in
+    /// the fabric yet, all are alike, and none of them is kept out.
+    ///
+    /// ```
+    /// # let topology = nvtopo::Topology::preset("dgx-h100")?;
+    /// assert_eq!(topology.cut_off(0), None);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn cut_off(&self, position: usize) -> Option<GpuFault> {
+        let told = |fault: &GpuFault| match fault {
+            GpuFault::Fabric(fault) => fault.excludes(),
+            GpuFault::OutOfFabric => self.gpus().any(|gpu| {
+                gpu.unusable.is_none()
+                    && gpu.fabric.as_ref().and_then(crate::model::Fabric::is_up) == Some(true)
+            }),
+            GpuFault::FewerNvlinks { .. } => false,
+        };
+        self.gpu_faults(position).into_iter().find(told)
     }
 
     /// Counted at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design, as where only some are

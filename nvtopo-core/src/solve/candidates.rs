@@ -1,7 +1,8 @@
 //! The candidates of a request: the GPUs that may be chosen, and why the others may not.
 //!
 //! Whether a GPU is a candidate follows from one rule everywhere: it can be used, the process sees it, the request does not
-//! exclude it, no other job has it, and it is not divided (MIG) unless the request names it. GPUs with faults come last.
+//! exclude it, no other job has it, and it is not divided (MIG) unless the request names it. GPUs with faults come last, and one that
+//! is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
 
 use super::gpu_ref::GpuRef;
 use super::request::Request;
@@ -11,7 +12,6 @@ use crate::error::{Error, Result};
 use crate::model::Topology;
 
 /// The GPUs to choose from.
-#[derive(Clone)]
 pub(super) struct Choice {
     /// The positions that may be taken.
     pub(super) candidates: Vec<usize>,
@@ -30,30 +30,47 @@ struct LeftOut {
     divided: Vec<usize>,
     /// Those that nobody can use, and why.
     unusable: Vec<(usize, String)>,
+    /// Those that cannot be chosen together with others, and why.
+    cut_off: Vec<(usize, String)>,
 }
 
 impl Request {
-    /// What there is to choose from, with as few GPUs as possible that have faults; and where it leaves some out or forces others in
-    /// for that, all of them. Or why that is not enough.
-    pub(super) fn choices(&self, topology: &Topology) -> Result<(Choice, Option<Choice>)> {
+    /// The choices to try in turn, at least one: first the one with as few GPUs as possible that have faults, and of
+    /// these those that take part in the NVLink fabric; for constraints that this cannot meet, then those with more of them.
+    /// Or why there are not enough.
+    pub(super) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
         let all = self.choice(topology)?;
-        let sound = |gpu: &usize| all.include.contains(gpu) || topology.gpu_faults(*gpu).is_empty();
-        let (sound, worse): (Vec<usize>, Vec<usize>) = all.candidates.iter().partition(|gpu| sound(gpu));
-        if worse.is_empty() || sound.is_empty() {
-            return Ok((all, None));
-        }
-        let mut first = all.clone();
-        if sound.len() < self.count {
-            first.include = sound;
-        } else {
-            first.candidates = sound;
+        let grade = |gpu: &usize| match topology.cut_off(*gpu) {
+            _ if all.include.contains(gpu) => 0,
+            Some(_) => 2,
+            None => u8::from(!topology.gpu_faults(*gpu).is_empty()),
+        };
+        let grades: Vec<(usize, u8)> = all.candidates.iter().map(|gpu| (*gpu, grade(gpu))).collect();
+        let up_to = |most: u8| -> Vec<usize> {
+            grades.iter().filter(|(_, grade)| *grade <= most).map(|(gpu, _)| *gpu).collect()
+        };
+        let enough = (0..2).find(|most| up_to(*most).len() >= self.count).unwrap_or(2);
+        let choice = |most: u8, include: Vec<usize>| {
+            let candidates = up_to(most);
             let told = |gpu: &usize| {
                 let faults: Vec<String> = topology.gpu_faults(*gpu).iter().map(ToString::to_string).collect();
                 format!("{} is chosen last: {}", topology.device_name(*gpu), faults.join("; "))
             };
-            first.remarks.extend(worse.iter().map(told));
+            let worse = all.candidates.iter().filter(|gpu| !candidates.contains(gpu)).map(told);
+            let remarks = all.remarks.iter().cloned().chain(worse).collect();
+            Choice { candidates, include, remarks }
+        };
+        let better = enough.checked_sub(1).map(&up_to).unwrap_or_default();
+        let first = if better.is_empty() { all.include.clone() } else { better };
+        let mut choices = vec![choice(enough, first)];
+        for most in enough..=2 {
+            let next = choice(most, all.include.clone());
+            let last = choices.last();
+            if last.is_none_or(|last| last.candidates != next.candidates || last.include != next.include) {
+                choices.push(next);
+            }
         }
-        Ok((first, Some(all)))
+        Ok(choices)
     }
 
     fn choice(&self, topology: &Topology) -> Result<Choice> {
@@ -87,6 +104,10 @@ impl Request {
                 left_out.unusable.push((position, why.clone()));
             } else if gpu.mig.is_some_and(|mig| mig.current) && !named(position) {
                 left_out.divided.push(position);
+            } else if let Some(fault) =
+                topology.cut_off(position).filter(|_| self.count > 1 && !named(position))
+            {
+                left_out.cut_off.push((position, fault.to_string()));
             } else {
                 return true;
             }
@@ -164,6 +185,9 @@ impl LeftOut {
             let gpus = names(topology, &self.divided);
             remarks.push(format!("{gpus}: MIG-enabled, and chosen only where named"));
         }
+        remarks.extend(self.cut_off.iter().map(|(gpu, why)| {
+            format!("{} is not chosen together with others unless named: {why}", topology.device_name(*gpu))
+        }));
         remarks
     }
 
@@ -175,10 +199,17 @@ impl LeftOut {
             _ if left == total => format!("{count} GPUs were asked for, but this machine has {total}"),
             _ => format!("{count} GPUs were asked for, but only {left} of {total} are left to choose from"),
         }];
-        if !self.unusable.is_empty() {
+        let with_reasons = |gpus: &[(usize, String)]| {
             let told = |(gpu, why): &(usize, String)| format!("{} ({why})", topology.device_name(*gpu));
-            let list: Vec<String> = self.unusable.iter().map(told).collect();
-            why.push(format!("{} cannot be used: {}", list.len(), list.join(", ")));
+            gpus.iter().map(told).collect::<Vec<_>>().join(", ")
+        };
+        if !self.unusable.is_empty() {
+            let count = self.unusable.len();
+            why.push(format!("{count} cannot be used: {}", with_reasons(&self.unusable)));
+        }
+        if !self.cut_off.is_empty() {
+            let list = with_reasons(&self.cut_off);
+            why.push(format!("not chosen together with others: {list}"));
         }
         if !self.hidden.is_empty() {
             why.push(format!("CUDA_VISIBLE_DEVICES hides {}", names(topology, &self.hidden)));
@@ -186,7 +217,12 @@ impl LeftOut {
         why.extend(topology.driver_trouble());
         let why = why.join("; ");
         if self.divided.is_empty() {
-            return Error::unsatisfiable(why);
+            let error = Error::unsatisfiable(why);
+            return if self.cut_off.is_empty() {
+                error
+            } else {
+                error.help("name such a GPU to choose it all the same, or ask for one GPU")
+            };
         }
         let gpus = names(topology, &self.divided);
         Error::unsatisfiable(format!("{why}; MIG-enabled, and not chosen for whole GPUs: {gpus}"))

@@ -98,17 +98,16 @@ pub fn check(
     request: &Request,
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
-    let (best, others) = request.questions(topology)?;
+    let questions = request.questions(topology)?;
     let inside = |question: &Question| {
         let positions = |set| question.class.weights.positions(set);
         let (free, include) = (positions(question.free), positions(question.include));
         claim.gpus.iter().all(|gpu| free.contains(gpu)) && include.iter().all(|gpu| claim.gpus.contains(gpu))
     };
     // GPUs with faults may be taken where the others do not do, which nothing but a constraint can bring about.
-    let question = match others {
-        Some(others) if !inside(&best) && request.is_constrained() => others,
-        _ => best,
-    };
+    let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
+    let question = questions.into_iter().nth(fits.unwrap_or_default());
+    let question = question.ok_or_else(|| super::no_gpu::error(topology))?;
     let positions = |set| question.class.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;

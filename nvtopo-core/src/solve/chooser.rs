@@ -31,6 +31,8 @@ pub struct Chooser {
     class: Arc<Class>,
     /// The GPUs that a job can use whole.
     usable: Set,
+    /// Those of them that can be chosen together with others.
+    joint: Set,
     /// Those of them without faults, which are chosen first.
     sound: Set,
     answers: Arc<Answers>,
@@ -63,16 +65,20 @@ impl Chooser {
         let answers = class.answers(&criteria);
         let alike = if answers.keep_all() { Arc::default() } else { class.alike(&criteria).into() };
         let usable = set::of(set::usable(topology));
+        let joint = set::of(set::joint(topology));
         let sound = set::of(members(usable).filter(|gpu| topology.gpu_faults(*gpu).is_empty()));
-        Ok(Self { class, usable, sound, answers, alike, criteria: Arc::new(criteria) })
+        Ok(Self { class, usable, joint, sound, answers, alike, criteria: Arc::new(criteria) })
     }
 
     /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
     /// bits, and GPUs that cannot be used or are divided (MIG), are not looked at. GPUs with
-    /// [faults](Topology::gpu_faults) are chosen where the others are not enough. `None`: there are not so many, or none was
-    /// asked for.
+    /// [faults](Topology::gpu_faults) are chosen where the others are not enough, and those that are
+    /// [cut off](Topology::cut_off) only alone. `None`: there are not so many, or none was asked for.
     pub fn choose(&self, free: Set, count: usize) -> Option<Set> {
         let mut free = free & self.usable;
+        if count > 1 || free & self.joint != 0 {
+            free &= self.joint;
+        }
         if count == 0 || count > free.count_ones() as usize {
             return None;
         }

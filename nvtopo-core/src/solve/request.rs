@@ -328,17 +328,13 @@ impl Request {
         if topology.gpus().len() <= MAX_CANDIDATES || !plain {
             return Ok(None);
         }
-        let (choice, others) = self.choices(topology)?;
         let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
             let Choice { candidates, include, remarks, .. } = choice;
             let criteria = self.criteria(topology)?;
             let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
             Ok(large.map(|large| large.remarking(remarks)))
         };
-        match (decide(choice), others) {
-            (Err(error), Some(others)) if error.kind() == ErrorKind::Unsatisfiable => decide(others),
-            (answer, _) => answer,
-        }
+        self.first_of_choices(topology, decide)
     }
 
     fn criteria(&self, topology: &Topology) -> Result<Criteria> {
@@ -346,13 +342,20 @@ impl Request {
     }
 
     fn decide(&self, topology: &Topology) -> Result<Decision> {
-        let (choice, others) = self.choices(topology)?;
-        match (self.decide_among(topology, choice), others) {
-            (Err(error), Some(others)) if error.kind() == ErrorKind::Unsatisfiable => {
-                self.decide_among(topology, others)
+        self.first_of_choices(topology, |choice| self.decide_among(topology, choice))
+    }
+
+    /// The answer by the first choice that satisfies the request.
+    fn first_of_choices<T>(&self, topology: &Topology, decide: impl Fn(Choice) -> Result<T>) -> Result<T> {
+        let mut choices = self.choices(topology)?.into_iter();
+        let mut answer = choices.next().map(&decide);
+        for choice in choices {
+            match &answer {
+                Some(Err(error)) if error.kind() == ErrorKind::Unsatisfiable => answer = Some(decide(choice)),
+                _ => break,
             }
-            (answer, _) => answer,
         }
+        answer.unwrap_or_else(|| Err(super::no_gpu::error(topology)))
     }
 
     fn decide_among(&self, topology: &Topology, choice: Choice) -> Result<Decision> {
@@ -392,12 +395,10 @@ impl Request {
         }
     }
 
-    /// What is asked, as candidates of a class: with as few GPUs as possible that have faults, and where there is another such
-    /// question, with all of them.
-    pub(super) fn questions(&self, topology: &Topology) -> Result<(Question, Option<Question>)> {
-        let (choice, others) = self.choices(topology)?;
-        let others = others.map(|others| self.question_of(topology, others)).transpose()?;
-        Ok((self.question_of(topology, choice)?, others))
+    /// The questions to try in turn, at least one, as candidates of a class: first with as few GPUs as possible that have
+    /// faults, last with all of them.
+    pub(super) fn questions(&self, topology: &Topology) -> Result<Vec<Question>> {
+        self.choices(topology)?.into_iter().map(|choice| self.question_of(topology, choice)).collect()
     }
 
     fn question_of(&self, topology: &Topology, choice: Choice) -> Result<Question> {

@@ -26,6 +26,12 @@ pub(super) fn above(gpu: usize) -> Set {
     !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
 }
 
+/// The positions of the GPUs that a job can use whole and together with others: those that can be used, and that take part in
+/// the NVLink fabric where the others do.
+pub(super) fn joint(topology: &Topology) -> impl Iterator<Item = usize> {
+    usable(topology).filter(|gpu| topology.cut_off(*gpu).is_none())
+}
+
 /// The positions of the GPUs that a job can use whole: that nothing keeps from use, and that are not divided (MIG).
 pub(super) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
     let usable = |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current);

@@ -166,6 +166,7 @@ def bind(
     cores: Literal["all", "fast"] | None = None,
     memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
     scope: Literal["affinity", "cpuset"] | None = None,
+    require: bool = False,
     on_error: Literal["raise", "warn"] = "raise",
 ) -> Bound:
     """Binds this process to the CPUs of its GPU, and lets it take memory near them first.
@@ -199,12 +200,15 @@ def bind(
             asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
         scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
             have ("cpuset"), whatever a launcher has bound it to.
+        require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. Unless told, the process
+            then runs on unbound, and a remark in the answer says why.
         on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
             and the process runs on as it was.
 
     Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
     InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown words even
-    with on_error="warn". Memory that is refused is a warning in the answer.
+    with on_error="warn"; with `require`, UnsatisfiableError where there is nothing to bind to. Memory that is refused is a
+    warning in the answer.
 
     >>> import nvtopo
     >>> place = nvtopo.discover().place(gpus=4)  # doctest: +SKIP
@@ -226,6 +230,7 @@ def bound(
     cores: Literal["all", "fast"] | None = None,
     memory: Literal["preferred", "local", "bind", "interleave", "none"] = "preferred",
     scope: Literal["affinity", "cpuset"] | None = None,
+    require: bool = False,
     on_error: Literal["raise", "warn"] = "raise",
 ) -> Binding:
     """As bind, for the block of a `with` statement: at its end, what was found comes back.

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     cores: Literal["all", "fast"] | None
     memory: Literal["preferred", "local", "bind", "interleave", "none"]
     scope: Literal["affinity", "cpuset"] | None
+    require: bool
     on_error: Literal["raise", "warn"]
 
 

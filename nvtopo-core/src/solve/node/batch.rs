@@ -7,6 +7,7 @@ use crate::solve::constraint::Limits;
 use crate::solve::decision::Question;
 use crate::solve::exact::{self, Task};
 use crate::solve::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
+use crate::solve::no_gpu;
 use crate::solve::objective::{REMAINDER_ONE as ONE, Set, Weight, best_rings, part};
 use crate::solve::placement::Placement;
 use crate::solve::quota::Quotas;
@@ -132,10 +133,12 @@ impl Node {
     pub fn room_for(&self, request: &Request) -> Result<(usize, bool)> {
         let count = request.count();
         let free = self.free().len();
-        if count == 0 || count > free {
-            return Ok((0, true));
-        }
-        let wants = self.wants(std::slice::from_ref(request), true)?;
+        let wants = match self.wants(std::slice::from_ref(request), true) {
+            _ if count == 0 || count > free => return Ok((0, true)),
+            // GPUs are free, and not for this one.
+            Err(error) if error.kind() == ErrorKind::Unsatisfiable => return Ok((0, true)),
+            wants => wants?,
+        };
         let mut certain = self.topology.gpus().len() <= MAX_GPUS;
         // From as many as there are GPUs for down to one, all of them alike.
         for jobs in (1..=free / count).rev() {
@@ -156,8 +159,9 @@ impl Node {
         let taken = self.taken();
         let want = |request: &Request| {
             let request = request.clone().taken(taken.clone()).used(self.used());
-            let (question, others) = request.questions(&self.topology)?;
-            let question = others.filter(|_| faulty).unwrap_or(question);
+            let mut questions = request.questions(&self.topology)?;
+            let question = if faulty { questions.pop() } else { questions.drain(..).next() };
+            let question = question.ok_or_else(|| no_gpu::error(&self.topology))?;
             let supply = request.supply(&self.topology)?;
             let weights = &question.class.weights;
             let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;

@@ -7,7 +7,7 @@ use super::order::{Dimension, RankOrder};
 use super::traffic::{Sizes, Traffic, Transformer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
-use crate::solve::set::usable;
+use crate::solve::set::{joint, usable};
 
 /// The most ranks that one job may have.
 const MAX_RANKS: usize = 128;
@@ -139,10 +139,19 @@ impl ParallelJob {
         })
     }
 
-    /// Maps its ranks to the GPUs of a machine, of which just as many can be used.
+    /// Maps its ranks to the GPUs of a machine, of which just as many can be used together: those that are
+    /// [cut off](Topology::cut_off) are left out.
     pub fn map(&self, topology: &Topology) -> Result<RankMap> {
-        let gpus: Vec<usize> = usable(topology).collect();
-        self.map_to(topology, &gpus)
+        let gpus: Vec<usize> =
+            if self.ranks()? > 1 { joint(topology).collect() } else { usable(topology).collect() };
+        let cut_off = |error: Error| {
+            let told = |gpu: usize| {
+                Some(format!("{} is left out: {}", topology.device_name(gpu), topology.cut_off(gpu)?))
+            };
+            let left_out: Vec<String> = usable(topology).filter_map(told).collect();
+            if left_out.is_empty() { error } else { error.help(left_out.join("; ")) }
+        };
+        self.map_to(topology, &gpus).map_err(cut_off)
     }
 
     /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in

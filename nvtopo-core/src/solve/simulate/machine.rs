@@ -37,7 +37,7 @@ impl<'a> Machine<'a> {
             let message = format!("jobs are played on machines of at most {MAX_GPUS} GPUs, not {gpus}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let all = set::of(set::usable(topology)) as Set;
+        let all = set::of(set::joint(topology)) as Set;
         let mut machine =
             Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
         let chooser = Chooser::by_objectives(topology, ["ring"], None)?;

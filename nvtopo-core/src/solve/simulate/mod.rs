@@ -107,9 +107,9 @@ pub struct Mean {
     pub nvlink: f64,
 }
 
-/// How many GPUs of a machine jobs can have.
+/// How many GPUs of a machine jobs can have: those that can be used, alone and together.
 pub fn capacity(topology: &Topology) -> usize {
-    crate::solve::set::usable(topology).count()
+    crate::solve::set::joint(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many

@@ -159,7 +159,12 @@ impl<'a> Build<'a> {
         }
         let faults: Vec<Vec<FabricFault>> = gpus.iter().map(nodes::fabric_faults).collect();
         for fault in faults.iter().flatten().collect::<BTreeSet<_>>() {
-            tell(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; such GPUs are chosen last"));
+            let rule = if fault.excludes() {
+                "such GPUs are not chosen together with others unless named"
+            } else {
+                "such GPUs are chosen last"
+            };
+            tell(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; {rule}"));
         }
         for (end, what) in [(End::Cpu, "a CPU"), (End::Unknown, "something that the driver does not name")] {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));
