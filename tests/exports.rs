@@ -1,7 +1,7 @@
 //! The variables that tell libraries which NICs the GPUs of a job use.
 
-use nvtopo::apply::{Export, environment, export_remarks};
-use nvtopo::{CpuRules, CudaOrder, Plan, Topology, VisibleGpus};
+use nvtopo::apply::{Export, environment, export_remarks, plan_here};
+use nvtopo::{CpuRules, CudaOrder, Plan, RankLayout, Topology, VisibleGpus};
 use std::path::Path;
 
 fn gb200() -> serde_json::Value {
@@ -91,7 +91,8 @@ fn every_library_is_told_of_the_same_pairs() {
     let visible = VisibleGpus::all(&unknown, CudaOrder::PciBusId);
     let both = [Export::VllmNics, Export::UcxDevice];
     let remarks = export_remarks(&unknown, &visible, &both);
-    assert!(remarks.len() == 1 && remarks[0].contains("VLLM_GPU_NIC_PCIE_MAPPING is not set"), "{remarks:?}");
+    assert!(remarks[0].contains("VLLM_GPU_NIC_PCIE_MAPPING is not set"), "{remarks:?}");
+    assert_eq!(remarks[1..], ["which port of mlx5_0 is used is unknown; UCX_NET_DEVICES says 1"]);
     // Nobody sets UCX's variable then but we.
     assert_eq!(told(&unknown, 0, &both, ""), [("UCX_NET_DEVICES", "mlx5_0:1".to_owned())]);
 }
@@ -106,6 +107,78 @@ fn a_gpu_whose_port_is_down_shares_a_port_of_the_same_kind() {
     let (told, remarks) = hca(&topology);
     assert_eq!(told, vec![Some("=mlx5_0,mlx5_4,mlx5_5".to_owned()); 4]);
     assert!(remarks[0].contains("leaves out mlx5_1, mlx5_2, mlx5_3"), "{remarks:?}");
+}
+
+#[test]
+fn ports_that_are_known_are_named() {
+    let mut document = gb200();
+    for node in document["topology"]["nodes"].as_array_mut().unwrap() {
+        // A card with two ports of which the second is active, and one of which nobody knows the port.
+        match node["nic"]["rdma_device"].as_str() {
+            Some("mlx5_0") => node["nic"]["port"] = 2.into(),
+            Some("mlx5_1") | None => {}
+            Some(_) => node["nic"]["port"] = 1.into(),
+        }
+    }
+    let topology = read(&document);
+    assert_eq!(read(&serde_json::from_str(&topology.to_json()).unwrap()), topology);
+    assert_eq!(hca(&topology).0, vec![Some("=mlx5_0:2,mlx5_1,mlx5_4:1,mlx5_5:1".to_owned()); 4]);
+    let exports = [Export::UcxDevice, Export::NvshmemHca];
+    for (rank, port) in ["mlx5_0:2", "mlx5_1:1", "mlx5_4:1"].into_iter().enumerate() {
+        let set = told(&topology, rank, &exports, "");
+        assert!(set.contains(&("UCX_NET_DEVICES", port.to_owned())), "{set:?}");
+        assert!(set.contains(&("NVSHMEM_HCA_LIST", port.to_owned())), "{set:?}");
+    }
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
+    let remarks = export_remarks(&topology, &visible, &exports);
+    let told_of = "which port of mlx5_1 is used is unknown; UCX_NET_DEVICES and NVSHMEM_HCA_LIST say 1";
+    assert_eq!(remarks, [told_of]);
+    // vLLM takes one port number for all NICs.
+    assert!(told(&topology, 0, &[Export::VllmNics], "").is_empty());
+    assert!(
+        export_remarks(&topology, &visible, &[Export::VllmNics])[0].contains("ports of different numbers")
+    );
+    let seconds = document.to_string().replace("\"port\":1", "\"port\":2");
+    let mut seconds: serde_json::Value = serde_json::from_str(&seconds).unwrap();
+    let nodes = seconds["topology"]["nodes"].as_array_mut().unwrap();
+    nodes.iter_mut().find(|node| node["nic"]["rdma_device"] == "mlx5_1").unwrap()["nic"]["port"] = 2.into();
+    let set = told(&read(&seconds), 0, &[Export::VllmNics], "");
+    assert_eq!(set[1], ("VLLM_NIC_SELECTION_VARS", "UCX_NET_DEVICES:2".to_owned()));
+    // There is no port 0.
+    nodes_of(&mut document)[0]["nic"]["port"] = 0.into();
+    let error = Topology::parse("t.json", document.to_string().as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("nonzero"), "{error}");
+}
+
+fn nodes_of(document: &mut serde_json::Value) -> Vec<&mut serde_json::Value> {
+    let nodes = document["topology"]["nodes"].as_array_mut().unwrap();
+    nodes.iter_mut().filter(|node| node["nic"].is_object()).collect()
+}
+
+#[test]
+fn ranks_that_see_their_own_gpus_are_told_of_the_same_nics() {
+    let topology = read(&gb200());
+    let layout = RankLayout { gpus: Some(2), ..RankLayout::default() };
+    let rules = CpuRules { layout, ..CpuRules::default() };
+    let all = Some("=mlx5_0,mlx5_1,mlx5_4,mlx5_5".to_owned());
+    let told = |list: &str, ranks: usize, rules: &CpuRules| {
+        let variables =
+            |name: &str| if name == "CUDA_VISIBLE_DEVICES" { Some(list.to_owned()) } else { None };
+        let scope = nvtopo::apply::Scope::default();
+        let here =
+            plan_here(&topology, Some(ranks), rules.clone(), scope, Some(&variables), &|_| None).unwrap();
+        let set = environment(&topology, &here.visible, &here.plan.parts()[0], &[Export::IbHca], |_| None);
+        set.into_iter().next_back().map(|(_, value)| value)
+    };
+    // A launcher shows each of two ranks its own two GPUs: by number, or because they are fewer than the ranks.
+    for list in ["0,1", "2,3"] {
+        assert_eq!(told(list, 2, &rules), all, "{list}");
+        assert_eq!(told(list, 4, &CpuRules::default()), all, "{list}");
+    }
+    // Two ranks that see two GPUs share these.
+    assert_eq!(told("0,1", 2, &CpuRules::default()).as_deref(), Some("=mlx5_0,mlx5_1"));
+    assert_eq!(told("0,1", 1, &rules).as_deref(), Some("=mlx5_0,mlx5_1"));
+    assert_eq!(told("0,1,2,3", 2, &rules), all);
 }
 
 /// Two GPUs with two near NICs each, and one for storage.

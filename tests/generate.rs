@@ -243,6 +243,7 @@ impl Dice {
                 mtu: self.maybe(|dice| dice.below(9999)),
                 bond: self.maybe(Self::word),
                 rdma_device: self.maybe(|_| format!("mlx5_{own}")),
+                port: self.maybe(|dice| 1 + dice.below(2)),
                 net_devices: (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
                 rate: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
                 measured: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),

@@ -67,6 +67,9 @@ pub(crate) struct Nic {
     /// The RDMA device, such as "mlx5_0", or None.
     rdma_device: Option<String>,
     #[pyo3(get)]
+    /// The number of the RDMA device's port that the facts here are of, from 1. None: unknown.
+    port: Option<u32>,
+    #[pyo3(get)]
     /// The network interfaces, such as ["eth0"].
     net_devices: Vec<String>,
     #[pyo3(get)]
@@ -102,6 +105,7 @@ crate::pickle::plain!(Nic {
     address,
     pcie,
     rdma_device,
+    port,
     net_devices,
     model,
     firmware,
@@ -147,6 +151,7 @@ impl Nic {
             address: nic.address.map(|address| address.to_string()),
             pcie: nic.pci.link.map(PcieLink::of),
             rdma_device: nic.rdma_device.clone(),
+            port: nic.port,
             net_devices: nic.net_devices.clone(),
             model: nic.model.clone(),
             firmware: nic.firmware.clone(),

@@ -37,6 +37,7 @@ def document() -> dict[str, Any]:
         "parent": 0,
         "name": "mlx5_0",
         "rdma_device": "mlx5_0",
+        "port": 2,
         "net_devices": ["ibs1"],
         "model": "MT4129",
         "firmware": "28.39.1002",
@@ -114,6 +115,7 @@ def test_a_gpu(topo: nvtopo.Topology) -> None:
 
 def test_a_nic(topo: nvtopo.Topology) -> None:
     (nic,) = topo.nics
+    assert nic.port == 2
     assert (nic.model, nic.firmware, nic.state, nic.link_layer) == ("MT4129", "28.39.1002", "active", "infiniband")
     assert (nic.gb_per_s, nic.measured_gb_per_s, nic.mtu, nic.bond) == (50.0, 46.1, 4092, "bond0")
     assert nic.pcie is None and nic.net_devices == ["ibs1"]

@@ -21,6 +21,8 @@ pub(super) struct Ground {
     pub(super) topology: Topology,
     /// The GPUs of the job.
     pub(super) visible: VisibleGpus,
+    /// Those among which they were chosen.
+    given: VisibleGpus,
     rules: CpuRules,
     /// Whether they are fewer than those that the process sees, so that the command must be told.
     narrowed: bool,
@@ -40,6 +42,7 @@ impl Ground {
     pub(super) fn of_job(args: &BindArgs) -> Result<Self> {
         let mut ground = Self::new(args, args.rules.scope)?;
         ground.visible.same_for_all = true;
+        ground.given.same_for_all = true;
         Ok(ground)
     }
 
@@ -50,7 +53,8 @@ impl Ground {
         let visible = VisibleGpus::from_environment(&topology, variable);
         let rules = rules(&args.rules, &topology, Some(allowed_cpus(args.rules.scope)?));
         let rules = CpuRules { layout: args.layout.layout(), ..rules };
-        let ground = Self { topology, visible, rules, narrowed: false, chosen: None };
+        let given = visible.clone();
+        let ground = Self { topology, visible, given, rules, narrowed: false, chosen: None };
         let narrows = args.choice.only.is_some() || !args.choice.exclude.is_empty();
         match args.gpus {
             Some(count) => ground.choose(count, args, choose_by),
@@ -106,8 +110,10 @@ impl Ground {
         if args.require_binding {
             part.require_cpus()?;
         }
-        let mut variables = environment(&self.topology, &self.visible, &part, &args.export, variable);
-        part.remarks.extend(export_remarks(&self.topology, &self.visible, &args.export));
+        let given = self.given.clone().seen_by_rank(&self.topology, rank, &self.rules.layout);
+        let visible = VisibleGpus { differs_by_rank: given.differs_by_rank, ..self.visible.clone() };
+        let mut variables = environment(&self.topology, &visible, &part, &args.export, variable);
+        part.remarks.extend(export_remarks(&self.topology, &visible, &args.export));
         if self.narrowed {
             variables.retain(|(name, _)| !name.starts_with("CUDA_"));
             variables.extend(self.visible.cuda_environment(&self.topology).unwrap_or_default());

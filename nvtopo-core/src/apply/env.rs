@@ -4,6 +4,7 @@
 use crate::error::{Error, Result};
 use crate::model::{Nic, PortState, Topology};
 use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -15,10 +16,12 @@ pub enum Export {
     Gpus,
     /// `OMP_NUM_THREADS` even where it is set, as torchrun sets it to 1.
     Threads,
-    /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks. NCCL chooses among them;
-    /// a list for each rank makes it hang. [`export_remarks`] names those of the machine that are left out.
+    /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks, each with its port where that
+    /// is known. NCCL chooses among them; a list for each rank makes it hang. Where ranks may see different GPUs, those of all
+    /// GPUs of the machine. [`export_remarks`] names those of the machine that are left out.
     IbHca,
-    /// `UCX_NET_DEVICES`: the NICs of this rank; ranks that are equally near take turns.
+    /// `UCX_NET_DEVICES`: the NICs of this rank; ranks that are equally near take turns. UCX before 1.21 takes no device without
+    /// a port: one of unknown port is named with the first, and [`export_remarks`] says so.
     UcxDevice,
     /// `UCCL_P2P_RDMA_DEV`: the RDMA devices of this rank's NICs, for UCCL's transfers between GPUs.
     UcclDevice,
@@ -107,10 +110,10 @@ pub fn environment(
         variables.extend(cuda_environment(topology, &visible.positions()));
     }
     if exports.contains(&Export::IbHca) {
-        let devices = job_devices(topology, visible);
-        if !devices.is_empty() {
+        let ports = job_ports(topology, visible);
+        if !ports.is_empty() {
             // Without the sign, mlx5_1 would also be mlx5_10.
-            variables.push(("NCCL_IB_HCA", format!("={}", devices.join(","))));
+            variables.push(("NCCL_IB_HCA", format!("={}", ports.join(","))));
         }
     }
     let pairs = exports.contains(&Export::VllmNics).then(|| vllm_pairs(topology, visible)).flatten();
@@ -135,9 +138,9 @@ pub fn environment(
         variables.push(("NVSHMEM_HCA_LIST", ports.join(",")));
     }
     if let Some(pairs) = pairs {
-        variables.push(("VLLM_GPU_NIC_PCIE_MAPPING", pairs));
+        variables.push(("VLLM_GPU_NIC_PCIE_MAPPING", pairs.addresses));
         if variable("VLLM_NIC_SELECTION_VARS").is_none() {
-            variables.push(("VLLM_NIC_SELECTION_VARS", "UCX_NET_DEVICES:1".to_owned()));
+            variables.push(("VLLM_NIC_SELECTION_VARS", format!("UCX_NET_DEVICES:{}", pairs.port)));
         }
     }
     variables
@@ -162,7 +165,7 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
         if vllm_pairs(topology, visible).is_none() {
             remarks.push(
                 "VLLM_GPU_NIC_PCIE_MAPPING is not set: the NICs of the job's GPUs, or the PCI addresses of both, are not \
-                 known"
+                 known, or the NICs use ports of different numbers"
                     .to_owned(),
             );
         } else if exports.contains(&Export::UcxDevice) {
@@ -174,7 +177,23 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     if exports.contains(&Export::IbHca) {
         remarks.extend(hca_remarks(topology, visible));
     }
+    remarks.extend(unknown_ports(topology, visible, exports));
     remarks
+}
+
+/// The remark on RDMA devices whose port is unknown, where a variable needs one.
+fn unknown_ports(topology: &Topology, visible: &VisibleGpus, exports: &[Export]) -> Option<String> {
+    let pairs = exports.contains(&Export::VllmNics) && vllm_pairs(topology, visible).is_some();
+    let ucx = exports.contains(&Export::UcxDevice) && !pairs;
+    let names = [(ucx, "UCX_NET_DEVICES"), (exports.contains(&Export::NvshmemHca), "NVSHMEM_HCA_LIST")];
+    let names: Vec<&str> = names.into_iter().filter_map(|(told, name)| told.then_some(name)).collect();
+    let nics = job_nics(topology, visible).into_iter().filter(|nic| nic.port.is_none());
+    let mut devices: Vec<&str> = nics.filter_map(|nic| nic.rdma_device.as_deref()).collect();
+    in_order(&mut devices);
+    let say = if names.len() == 1 { "says" } else { "say" };
+    (!names.is_empty() && !devices.is_empty()).then(|| {
+        format!("which port of {} is used is unknown; {} {say} 1", devices.join(", "), names.join(" and "))
+    })
 }
 
 /// The remarks on `NCCL_IB_HCA`.
@@ -209,21 +228,39 @@ fn hca_remarks(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
 /// The GPUs of the job. Where each rank may see other GPUs, all of the machine, so that all ranks come to the same.
 fn job_gpus(topology: &Topology, visible: &VisibleGpus) -> Vec<usize> {
     let gpus = visible.positions();
-    if visible.unresolved || (gpus.len() <= 1 && !visible.same_for_all) {
+    if visible.unresolved || visible.differs_by_rank || (gpus.len() <= 1 && !visible.same_for_all) {
         return (0..topology.gpus().len()).collect();
     }
     gpus
 }
 
-/// The RDMA devices of the NICs that the GPUs of the job use, as far as these are not known to carry no data.
-fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
+/// The NICs that the GPUs of the job use, as far as these are not known to carry no data.
+fn job_nics<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a Nic> {
     let nics = nics_of_gpus(topology);
     let own = job_gpus(topology, visible).into_iter().filter_map(|gpu| nics.get(gpu)).flatten();
-    let own = own.filter_map(|nic| nic_at(topology, *nic));
-    let usable = own.filter(|nic| may_carry_data(nic));
-    let mut devices: Vec<&str> = usable.filter_map(|nic| nic.rdma_device.as_deref()).collect();
+    own.filter_map(|nic| nic_at(topology, *nic)).filter(|nic| may_carry_data(nic)).collect()
+}
+
+/// The RDMA devices of these NICs.
+fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
+    let nics = job_nics(topology, visible).into_iter();
+    let mut devices: Vec<&str> = nics.filter_map(|nic| nic.rdma_device.as_deref()).collect();
     in_order(&mut devices);
     devices
+}
+
+/// The RDMA devices of these NICs, each with its port. One of unknown port has none, and stands for all of its ports.
+fn job_ports(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
+    let nics = job_nics(topology, visible);
+    let with_ports = |device: &str| {
+        let own = nics.iter().filter(|nic| nic.rdma_device.as_deref() == Some(device));
+        let ports: Option<BTreeSet<u32>> = own.map(|nic| nic.port).collect();
+        match ports {
+            Some(ports) => ports.into_iter().map(|port| format!("{device}:{port}")).collect(),
+            None => vec![device.to_owned()],
+        }
+    };
+    job_devices(topology, visible).into_iter().flat_map(with_ports).collect()
 }
 
 fn may_carry_data(nic: &Nic) -> bool {
@@ -241,22 +278,38 @@ fn nics_of(topology: &Topology, part: &Part) -> Vec<usize> {
     }
 }
 
-/// The RDMA device of a NIC with its port. Of a device with several ports nobody knows which one this is.
+/// The RDMA device of a NIC with its port, for libraries that need one: where it is unknown, the first, which each device
+/// has; of a device that stands for several NICs nobody knows which one this is.
 fn port(topology: &Topology, nic: &Nic) -> Option<String> {
     let device = nic.rdma_device.as_deref()?;
+    if let Some(port) = nic.port {
+        return Some(format!("{device}:{port}"));
+    }
     let ports = topology.nics().filter(|other| other.rdma_device.as_deref() == Some(device)).count();
     (ports == 1).then(|| format!("{device}:1"))
 }
 
-/// The PCI addresses of the job's GPUs, each with that of its NIC, where all are known. vLLM takes one NIC for each GPU.
-fn vllm_pairs(topology: &Topology, visible: &VisibleGpus) -> Option<String> {
+/// What vLLM is told of the job's GPUs.
+struct VllmPairs {
+    /// The PCI addresses of the GPUs, each with that of its NIC.
+    addresses: String,
+    /// The port that all of these NICs use, the first where it is unknown.
+    port: u32,
+}
+
+/// The GPUs of the job with their NICs, where the addresses of all are known, and all NICs use one port number, as vLLM takes
+/// one for all of them. It takes one NIC for each GPU.
+fn vllm_pairs(topology: &Topology, visible: &VisibleGpus) -> Option<VllmPairs> {
     let nics = fair_nics(topology);
-    let pair = |gpu: usize| {
-        let nic = nic_at(topology, (*nics.get(gpu)?)?)?.address?;
-        Some(format!("{}={nic}", topology.gpus().nth(gpu)?.address?))
+    let mut ports = BTreeSet::new();
+    let mut pair = |gpu: usize| {
+        let nic = nic_at(topology, (*nics.get(gpu)?)?)?;
+        ports.insert(nic.port.unwrap_or(1));
+        Some(format!("{}={}", topology.gpus().nth(gpu)?.address?, nic.address?))
     };
-    let pairs: Vec<String> = job_gpus(topology, visible).into_iter().map(pair).collect::<Option<_>>()?;
-    (!pairs.is_empty()).then(|| pairs.join(","))
+    let pairs: Vec<String> = job_gpus(topology, visible).into_iter().map(&mut pair).collect::<Option<_>>()?;
+    let (Some(port), 1) = (ports.first(), ports.len()) else { return None };
+    Some(VllmPairs { addresses: pairs.join(","), port: *port })
 }
 
 /// Each once, `mlx5_2` before `mlx5_10`.

@@ -35,7 +35,10 @@ impl PlanHere {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn new(topology: &Topology, visible: VisibleGpus, ranks: usize, rules: CpuRules) -> Result<Self> {
-        Ok(Self { plan: Plan::new(topology, &visible, ranks, &rules)?, visible, rules })
+        let plan = Plan::new(topology, &visible, ranks, &rules)?;
+        let one_of_them = LocalRank { rank: 0, size: Some(ranks) };
+        let visible = visible.seen_by_rank(topology, Some(one_of_them), &rules.layout);
+        Ok(Self { plan, visible, rules })
     }
 }
 

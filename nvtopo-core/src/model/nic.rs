@@ -16,6 +16,8 @@ pub struct Nic {
     pub pci: PciFacts,
     /// The RDMA device, such as `mlx5_0`.
     pub rdma_device: Option<String>,
+    /// The number of the RDMA device's port that the facts here are of, from 1. `None`: unknown.
+    pub port: Option<u32>,
     /// The network interfaces, such as `eth0`.
     pub net_devices: Vec<String>,
     /// What its maker calls it: the type of the RDMA device (`MT4129`) or the driver of the interface.

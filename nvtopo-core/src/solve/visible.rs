@@ -9,6 +9,8 @@
 
 use super::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
 use super::gpu_ref::{GpuRef, Match, find_gpu, find_instance};
+use super::layout::RankLayout;
+use super::rank::LocalRank;
 use crate::error::{Error, Result};
 use crate::model::{Gpu, NodeId, Topology};
 
@@ -47,6 +49,8 @@ pub struct VisibleGpus {
     /// All ranks of the job see these. Else ranks that see one GPU of several are taken to see another one each, as
     /// launchers show it to them.
     pub same_for_all: bool,
+    /// Other ranks of the job may see other GPUs, so that what all ranks must agree on goes by all GPUs of the machine.
+    pub differs_by_rank: bool,
     /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
     pub remarks: Vec<String>,
 }
@@ -85,6 +89,32 @@ impl VisibleGpus {
         let [list, order] = VISIBILITY_VARIABLES.map(variable);
         let order = order.map_or(CudaOrder::default(), |order| order.parse().unwrap_or_default());
         Self::resolve(topology, list.as_deref(), order)
+    }
+
+    /// These, as a rank of a job sees them: fewer than its ranks on this machine use may be those of this rank alone.
+    ///
+    /// ```
+    /// use nvtopo::{CudaOrder, LocalRank, RankLayout, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let own = VisibleGpus::resolve(&dgx, Some("2,3"), CudaOrder::PciBusId);
+    /// let rank = |size| Some(LocalRank { rank: 1, size: Some(size) });
+    /// assert!(own.clone().seen_by_rank(&dgx, rank(4), &RankLayout::default()).differs_by_rank);
+    /// assert!(!own.seen_by_rank(&dgx, rank(2), &RankLayout::default()).differs_by_rank);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn seen_by_rank(self, topology: &Topology, rank: Option<LocalRank>, layout: &RankLayout) -> Self {
+        let each = layout.gpus.unwrap_or(1);
+        let used = match rank {
+            None | Some(LocalRank { size: Some(1), .. }) => 0,
+            Some(LocalRank { size: Some(size), .. }) => each.saturating_mul(size),
+            // There is another rank at least, or nobody would have numbered this one.
+            Some(LocalRank { size: None, .. }) => each.saturating_mul(2),
+        };
+        let more = topology.gpus().len() > self.positions().len();
+        let differs_by_rank = more && !self.same_for_all && self.devices.len() < used;
+        Self { differs_by_rank, ..self }
     }
 
     /// The positions of the GPUs, each once, in the order of the devices.

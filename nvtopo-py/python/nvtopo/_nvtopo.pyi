@@ -901,6 +901,10 @@ class Nic:
         """The RDMA device, such as "mlx5_0", or None."""
 
     @property
+    def port(self) -> int | None:
+        """The number of the RDMA device's port that the facts here are of, from 1. None: unknown."""
+
+    @property
     def net_devices(self) -> list[str]:
         """The network interfaces, such as ["eth0"]."""
 

@@ -287,6 +287,7 @@ impl Filler<'_> {
     fn nic(&mut self, base: &mut Nic, other: &Nic) {
         self.address(&mut base.address, other.address);
         self.option("RDMA device", &mut base.rdma_device, other.rdma_device.as_ref());
+        self.fill("port", &mut base.port, other.port.as_ref());
         self.option("rate", &mut base.rate, other.rate.as_ref());
         // Of two measurements the better tells what it can carry.
         self.fill("measured rate", &mut base.measured, other.measured.as_ref());

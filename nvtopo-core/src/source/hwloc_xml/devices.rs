@@ -233,9 +233,9 @@ impl Adder<'_> {
             let (cpus, nodes) = affinity(near);
             let (address, pci) = (Some(device.address), device.pci.clone());
             let net_devices = net_devices.clone();
-            let state = rdma_device.as_ref().and_then(|name| state(device, name));
-            let nic =
-                Nic { name, address, pci, rdma_device, net_devices, state, cpus, nodes, ..Nic::default() };
+            let (port, state) = rdma_device.as_ref().map(|name| port(device, name)).unwrap_or_default();
+            let nic = Nic { name, address, pci, rdma_device, port, net_devices, state, ..Nic::default() };
+            let nic = Nic { cpus, nodes, ..nic };
             NodeKind::Nic(Box::new(nic))
         };
         rdma.into_iter().map(nic).collect()
@@ -259,8 +259,9 @@ fn gpu(names: &[OsDevice<'_>], near: &Near) -> Gpu {
 }
 
 /// Whether the first port of an RDMA device that carries data, else the first, can. hwloc has InfiniBand's numbers.
-fn state(device: &Device<'_>, rdma: &str) -> Option<PortState> {
-    let name = device.names.iter().find(|name| name.kind == OsKind::OpenFabrics && name.name == rdma)?;
+fn port(device: &Device<'_>, rdma: &str) -> (Option<u32>, Option<PortState>) {
+    let named = |name: &&OsDevice<'_>| name.kind == OsKind::OpenFabrics && name.name == rdma;
+    let Some(name) = device.names.iter().find(named) else { return (None, None) };
     let port = |number| match name.element.info(number)? {
         "1" => Some(PortState::Down),
         "2" => Some(PortState::Initialize),
@@ -269,7 +270,10 @@ fn state(device: &Device<'_>, rdma: &str) -> Option<PortState> {
         _ => None,
     };
     let second = port("Port2State").filter(|state| *state == PortState::Active);
-    second.or_else(|| port("Port1State"))
+    match (second, port("Port1State")) {
+        (Some(second), first) if first != Some(PortState::Active) => (Some(2), Some(second)),
+        (_, first) => (first.map(|_| 1), first),
+    }
 }
 
 /// A disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.

@@ -9,6 +9,7 @@ use crate::model::identities::Twice;
 use crate::model::{self, Fragment, NodeId, NodeKind, Stated, StatedPath};
 use serde::Deserialize;
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 /// What a document says of itself, whatever its version.
@@ -271,6 +272,7 @@ impl Reader {
             address: nic.address.convert(),
             pci: nic.pci.convert(),
             rdma_device: nic.rdma_device,
+            port: nic.port.map(NonZeroU32::get),
             net_devices: nic.net_devices,
             model: nic.model,
             firmware: nic.firmware,

@@ -9,6 +9,7 @@ use super::document::{
 use super::values::{List, StatedList};
 use crate::model::{self, NodeId, NodeKind, Stated, Topology};
 use std::fmt::Display;
+use std::num::NonZeroU32;
 
 impl Document {
     /// The document of a topology.
@@ -187,6 +188,7 @@ fn nic(nic: model::Nic, parent: u32, source: Option<Source>, learned: Vec<Learne
         address: nic.address.convert(),
         pci: nic.pci.convert(),
         rdma_device: nic.rdma_device,
+        port: nic.port.and_then(NonZeroU32::new),
         net_devices: nic.net_devices,
         model: nic.model,
         firmware: nic.firmware,

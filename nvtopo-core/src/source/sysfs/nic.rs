@@ -40,6 +40,7 @@ pub(super) fn read(tree: &Tree, names: &Names, ends: Ends<'_>) -> (Nic, Option<S
     let nic = Nic {
         model: device("hca_type").or_else(|| device("board_id")).or_else(driver),
         firmware: device("fw_ver"),
+        port: port.map(|port| port.number),
         state: state.or_else(|| interface_state(tree, lead?)),
         link_layer: port.and_then(|port| link_layer(tree, port)).or_else(|| interface_layer(tree, lead?)),
         rate: port.and_then(|port| port_rate(tree, port)).or_else(|| {

@@ -5,6 +5,7 @@ use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort
 use super::words::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use serde::{Deserialize, Serialize};
+use std::num::NonZeroU32;
 
 /// One thing that a machine is made of: an object with one key, its kind.
 #[derive(Debug, Serialize, Deserialize)]
@@ -283,6 +284,9 @@ node! {
         /// The RDMA device.
         #[serde(skip_serializing_if = "Option::is_none")]
         rdma_device: Option<String>,
+        /// The number of the RDMA device's port, from 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        port: Option<NonZeroU32>,
         /// The network interfaces.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         net_devices: Vec<String>,

@@ -53,7 +53,7 @@ fn an_rdma_device_tells_of_its_port() {
     assert_eq!((nic.model.as_deref(), nic.firmware.as_deref()), (Some("MT4129"), Some("28.41.1000")));
     assert_eq!((nic.state, nic.link_layer), (Some(PortState::Active), Some(LinkLayer::InfiniBand)));
     assert_eq!((nic.rate, nic.mtu, nic.bond), (Some(Bandwidth::from_gb_per_s(50.0)), Some(4092), None));
-    assert_eq!(nic.pci.vendor, Some(0x15b3));
+    assert_eq!((nic.pci.vendor, nic.port), (Some(0x15b3), Some(1)));
 
     for (text, expected) in [
         ("1: DOWN", Some(PortState::Down)),
@@ -90,6 +90,7 @@ fn of_several_ports_the_active_one_counts_and_a_note_says_so() {
     assert_eq!((nic.state, nic.link_layer), (Some(PortState::Active), Some(LinkLayer::InfiniBand)));
     assert_eq!((nic.rate, nic.mtu), (Some(Bandwidth::from_gb_per_s(7.0)), Some(65520)));
     assert_eq!(nic.net_devices, ["eth0", "ib1"]);
+    assert_eq!(nic.port, Some(2));
     assert!(has_note(
         &made.topology(),
         NoteKind::Inferred,
