@@ -33,6 +33,7 @@ fn memory_is_said_as_each_launcher_takes_it() {
         ("podman", "bind", "--cpuset-cpus=0-1 --cpuset-mems=0\n--cpuset-cpus=2,35 --cpuset-mems=1\n"),
         ("docker", "none", "--cpuset-cpus=0-1\n--cpuset-cpus=2,35\n"),
         ("srun", "bind", "--cpu-bind=mask_cpu:0x3,0x800000004 --mem-bind=mask_mem:0x1,0x2\n"),
+        ("srun", "preferred", "--cpu-bind=mask_cpu:0x3,0x800000004 --mem-bind=prefer,map_mem:0,1\n"),
         ("srun", "local", "--cpu-bind=mask_cpu:0x3,0x800000004 --mem-bind=local\n"),
         ("taskset", "none", "taskset -c 0-1\ntaskset -c 2,35\n"),
         (
@@ -89,8 +90,27 @@ fn what_a_format_cannot_say_of_memory_is_refused() {
             }
         }
     }
+    // Slurm prefers one node for each task, and has no word for memory in turn.
+    let several = TWO.replace("0-1\t0", "0-1\t0-1");
+    let preferred = launch_format("srun").unwrap().print_with(&plan(&several), "preferred".parse().unwrap());
+    assert!(preferred.unwrap_err().to_string().contains("memory of several nodes (0-1) is preferred"));
+    assert!(print("srun", "interleave").unwrap_err().to_string().contains("numactl, systemd can"));
     let unknown = launch_format("docker").unwrap().print_with(&plan(NO_NODES), "bind".parse().unwrap());
     assert!(unknown.unwrap_err().to_string().contains("no memory nodes are known for rank 0"));
     let local = launch_format("numactl").unwrap().print_with(&plan(NO_NODES), "local".parse().unwrap());
     assert_eq!(local.unwrap().lines().next(), Some("numactl --physcpubind=0-1 --localalloc"));
+}
+
+#[test]
+fn a_machine_without_gpus_cannot_satisfy_a_launcher() {
+    let machine = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,
+        "nodes":[{"machine":{}}]}}"#;
+    let topology = Topology::parse("t.json", machine.as_bytes()).unwrap();
+    let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);
+    let plan = Plan::new(&topology, &visible, 1, &CpuRules::default()).unwrap();
+    for format in LAUNCH_FORMATS {
+        assert_eq!(format.print(&plan).unwrap_err().kind(), ErrorKind::Unsatisfiable, "{}", format.name);
+    }
+    let mig = nvtopo::solve::mig::InstanceRequest::new("1g".parse().unwrap()).solve(&topology);
+    assert_eq!(mig.unwrap_err().kind(), ErrorKind::Unsatisfiable);
 }

@@ -269,10 +269,7 @@ fn options(trust: bool) -> BindOptions {
 }
 
 fn policy(memory: &Text) -> Result<Option<MemoryPolicy>, Failure> {
-    match memory.read("memory")? {
-        "none" => Ok(None),
-        word => Ok(Some(word.parse()?)),
-    }
+    Ok(MemoryPolicy::parse_or_none(memory.read("memory")?)?)
 }
 
 /// -1 is all GPUs, as one process without a rank.

@@ -42,10 +42,15 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
     output::set_quiet(cli.terminal.quiet);
     anstream::ColorChoice::from(cli.terminal.color).write_global();
     let ready = check(&command, &matches).and_then(|()| cli.settle_format(&matches));
-    ended(ready.map_err(Failed::from).and_then(|()| answer(cli)).and_then(|(text, code)| {
+    let printed = ready.map_err(Failed::from).and_then(|()| answer(cli)).and_then(|(text, code)| {
         print(&text)?;
         Ok(code)
-    }))
+    });
+    printed.unwrap_or_else(|failed| {
+        let by_variables = usage::from_variables(&failed.error, &command, &matches);
+        report(&format!("{}{by_variables}", failed.error));
+        failed.code
+    })
 }
 
 /// What is printed, and the exit code.

@@ -1,7 +1,9 @@
 //! Wrong usage, told in the style of all other errors: one line, with what to do.
 
 use crate::args::variable;
+use clap::ArgMatches;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::parser::ValueSource;
 use std::ffi::OsString;
 
 /// What was wrong with the arguments, in one line.
@@ -35,6 +37,29 @@ fn asked<'a>(command: &'a clap::Command, arguments: &[OsString]) -> (String, &'a
         Some(subcommand) => (format!("nvtopo {}", subcommand.get_name()), subcommand),
         None => ("nvtopo".to_owned(), command),
     }
+}
+
+/// The variables that gave options of which an error speaks, by their names or values: a person who set one for another
+/// command does not think of it.
+pub(crate) fn from_variables(error: &nvtopo::Error, command: &clap::Command, matches: &ArgMatches) -> String {
+    let text = error.to_string();
+    let (command, matches) = match matches.subcommand() {
+        Some((name, matches)) => (command.find_subcommand(name).unwrap_or(command), matches),
+        None => (command, matches),
+    };
+    let set = |arg: &clap::Arg| {
+        let (id, long) = (arg.get_id().as_str(), arg.get_long()?);
+        let known = matches.try_contains_id(id).unwrap_or(false);
+        if !known || matches.value_source(id) != Some(ValueSource::EnvVariable) {
+            return None;
+        }
+        let name = variable(arg)?;
+        let value = std::env::var_os(&name)?.to_string_lossy().into_owned();
+        let meant = text.contains(&format!("--{long} ")) || text.contains(&format!("'{value}'"));
+        meant.then(|| format!("--{long} is set by the variable {name}"))
+    };
+    let set: Vec<String> = command.get_arguments().filter_map(set).collect();
+    if set.is_empty() { String::new() } else { format!(" ({})", set.join(", ")) }
 }
 
 /// The variables that gave the options which the error is about, where the command line does not.

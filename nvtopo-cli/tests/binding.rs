@@ -223,10 +223,16 @@ fn mistake_12_options_are_dropped_in_silence() {
     };
     one(&["--cpus-per-gpu", "1"], &[]);
     one(&[], &[("NVTOPO_CPUS_PER_GPU", "1")]);
+    // How the GPUs that were chosen with it are given to ranks.
+    let given = dry(&["--gpus", "2", "--cpus-per-gpu", "1", "--gpus-per-rank", "2"], &[]);
+    assert!(given.starts_with(&format!("cpus: {},{second}\n", cpus[0])) || cpus[0] + 1 == cpus[1], "{given}");
+    let second_of_two = [("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")];
+    let given = dry(&["--gpus", "2", "--cpus-per-gpu", "1", "--gpus-per-rank", "1"], &second_of_two);
+    assert!(given.starts_with(&format!("cpus: {second}\n")), "{given}");
     let two = ["exec", "--from", "-", "--trust-topology", "--dry-run", "--gpus", "1", "--", "true"];
     let refused = run(&two, &matrix, &[("NVTOPO_CPUS_PER_GPU", "2")]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(text(&refused.stderr).contains("1 CPUs are left near GPU0"), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("1 CPU is left near GPU0"), "{}", text(&refused.stderr));
     let wrong = run(&["exec", "--policy", "best", "--", "true"], "", &[]);
     assert_eq!(wrong.status.code(), Some(2));
     assert!(text(&wrong.stderr).contains("core-complex"), "{}", text(&wrong.stderr));

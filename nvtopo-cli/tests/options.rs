@@ -436,3 +436,63 @@ fn json_has_a_short_word_and_the_command_line_counts_first() {
     assert_eq!(show(&[], &[("NVTOPO_JSON", "0")]).stdout, plain);
     assert_eq!(show(&["--json", "--format", "text"], &[]).status.code(), Some(2));
 }
+
+#[test]
+fn switches_take_words_and_refuse_others() {
+    let dry = |value: &str| {
+        let base = ["exec", "--from", "preset:gh200", "--trust-topology", "--export", "gpus", "--", "false"];
+        run_after(&[], &base, "", &[("NVTOPO_DRY_RUN", value)]).status.code()
+    };
+    for yes in ["1", "true", "Yes", "on"] {
+        assert_eq!(dry(yes), Some(0), "{yes}");
+    }
+    for refused in ["maybe", "2", "y"] {
+        assert_eq!(dry(refused), Some(2), "{refused}");
+    }
+    let show = |value: &str| {
+        run_after(&[], &["show", "--from", "preset:gh200"], "", &[("NVTOPO_JSON", value)]).stdout
+    };
+    let plain = support::nvtopo(&["show", "--from", "preset:gh200"]).stdout;
+    for no in ["", "0", "false", "no", "OFF"] {
+        assert_eq!(show(no), plain, "{no}");
+    }
+    let maybe = run_after(&[], &["exec", "--", "true"], "", &[("NVTOPO_REQUIRE_BINDING", "maybe")]);
+    assert!(text(&maybe.stderr).contains("set by the variable NVTOPO_REQUIRE_BINDING"), "{maybe:?}");
+}
+
+#[test]
+fn a_variable_for_another_command_is_named_where_it_is_refused() {
+    let dgx = "preset:dgx-1-v100";
+    for (arguments, variable, value, known) in [
+        (&["simulate", "--from", dgx, "--jobs", "20"][..], "NVTOPO_POLICY", "node", "first-fit"),
+        (&["exec", "--dry-run", "--", "true"], "NVTOPO_POLICY", "first-fit", "core-complex"),
+        (&["plan", "--from", dgx], "NVTOPO_MEMORY", "bind", "launcher's format"),
+        (&["exec", "--dry-run", "--", "true"], "NVTOPO_MEMORY", "hard", "interleave, none"),
+        (&["show", "--from", dgx], "NVTOPO_FORMAT", "srun", "text, json"),
+        (&["--from", dgx], "NVTOPO_FORMAT", "srun", "text, json"),
+        (&["plan", "--from", dgx], "NVTOPO_FORMAT", "uuids", "rankfile-ompi5"),
+        (&["place", "--gpus", "2", "--from", dgx], "NVTOPO_FORMAT", "srun", "uuids"),
+    ] {
+        let refused = run_after(&[], arguments, "", &[(variable, value)]);
+        let said = text(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(
+            said.contains(&format!("is set by the variable {variable}")) && said.contains(known),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn what_the_machine_cannot_give_is_no_wrong_usage() {
+    let machine = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,"nodes":[{"machine":{}}]}}"#;
+    for options in [
+        &["place", "--mig", "1g"][..],
+        &["place", "--gpus", "1", "--format", "uuids"],
+        &["plan", "--format", "srun"],
+        &["plan", "--format", "docker"],
+    ] {
+        let output = run_after(&[], &[options, &["--from", "-"]].concat(), machine, &[]);
+        assert_eq!(output.status.code(), Some(1), "{options:?}: {}", text(&output.stderr));
+    }
+}

@@ -129,6 +129,11 @@ impl FromStr for Bytes {
     }
 }
 
+/// A number and what it counts: `1 GPU`, `2 GPUs`.
+pub(crate) fn count_of(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A size without rounding, where its number stays short.
 pub(crate) fn exact(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];

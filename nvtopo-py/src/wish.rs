@@ -116,10 +116,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Memory {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
-        match value.extract::<&str>()? {
-            "none" => Ok(Self(None)),
-            text => word(value.py(), text).map(|policy| Self(Some(policy))),
-        }
+        let policy = MemoryPolicy::parse_or_none(value.extract::<&str>()?);
+        policy.map(Self).map_err(|error| raise(value.py(), &error))
     }
 }
 

@@ -99,7 +99,8 @@ pub(crate) struct BindArgs {
     /// (bind) or in turn (interleave), or as before (none)
     #[arg(long, value_name = "POLICY", default_value = "preferred", value_parser = memory_policy)]
     pub(crate) memory: MemoryChoice,
-    /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs), threads (`OMP_NUM_THREADS`
+    /// Tell the command what was chosen by variables: gpus (`CUDA_VISIBLE_DEVICES` as UUIDs, or as
+    /// indices where these are unknown), threads (`OMP_NUM_THREADS`
     /// even where it is set), ib-hca (`NCCL_IB_HCA`, the same for all ranks), ucx-device (`UCX_NET_DEVICES`),
     /// uccl-device (`UCCL_P2P_RDMA_DEV`), nvshmem-hca (`NVSHMEM_HCA_LIST`), vllm-nics (`VLLM_GPU_NIC_PCIE_MAPPING`, the same
     /// for all ranks)
@@ -124,5 +125,5 @@ pub(crate) struct BindArgs {
 pub(crate) struct MemoryChoice(pub(crate) Option<MemoryPolicy>);
 
 fn memory_policy(text: &str) -> nvtopo::Result<MemoryChoice> {
-    if text == "none" { Ok(MemoryChoice(None)) } else { text.parse().map(Some).map(MemoryChoice) }
+    MemoryPolicy::parse_or_none(text).map(MemoryChoice)
 }

@@ -35,7 +35,7 @@ Examples:
   nvidia-smi topo -m | nvtopo place --gpus 4 --from -
   nvtopo place --mig 3g.40gb                   where should a new MIG instance lie?
   nvtopo exec --gpus 4 ./job                   choose 4 GPUs, bind, and become ./job
-  env $(nvtopo place --gpus 4 --format env) ./job        the same without binding
+  vars=$(nvtopo place --gpus 4 --format env) && env $vars ./job   the same without binding
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
@@ -43,7 +43,8 @@ Examples:
   torchrun --no-python nvtopo exec python train.py
   nvtopo run --nproc-per-node 8 --label python train.py
 
-Each option can be a variable: NVTOPO_ and its name, as in NVTOPO_CPUS_PER_GPU=8.
+Each option can be a variable: NVTOPO_ and its name, as in NVTOPO_CPUS_PER_GPU=8. It holds for every command that has
+the option, and a command refuses a value that it does not know. Switches take 1, true, yes or on, and 0, false, no or off.
 
 Exit codes: 0 done, 1 the request cannot be satisfied, 2 bad usage or input, or output that cannot be written;
 exec and run give 126 or 127 where their command cannot be run, else its own.";

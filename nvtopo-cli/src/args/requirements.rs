@@ -45,10 +45,11 @@ const REQUIREMENTS: &[Requirement] = &[
     },
     Requirement {
         commands: &["exec", "run"],
-        options: &["policy", "smt", "gpus_per_rank", "distribution", "cores_per_rank"],
+        options: &["policy", "smt"],
         useless: Useless::Beside(NEEDS),
         why: "deals out shares of the CPUs, and what each GPU gets is asked for instead",
-        advice: "leave one of them out",
+        advice: "leave one of them out; --cpus-per-gpu says how many CPUs each GPU gets, --cores-per-rank how many cores of these \
+                 a rank uses",
     },
 ];
 

@@ -1,6 +1,5 @@
 //! Every option as a variable: `--cpus-per-gpu 8` is `NVTOPO_CPUS_PER_GPU=8`.
 
-use clap::builder::FalseyValueParser;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 /// Gives each option of each command its variable. One that is added to a command has one without being named here.
@@ -17,12 +16,24 @@ fn with_variables_each(command: Command) -> Command {
 
 fn with_variable(arg: Arg) -> Arg {
     let Some(variable) = variable(&arg) else { return arg };
-    // `NVTOPO_REPORT=0` and `NVTOPO_REPORT=` leave the option out.
+    // A switch is set or left out by words, and no others.
     let arg = match arg.get_action() {
-        ArgAction::SetTrue => arg.value_parser(FalseyValueParser::new()),
+        ArgAction::SetTrue => arg.value_parser(switch),
         _ => arg,
     };
     arg.env(variable)
+}
+
+/// Reads the variable of a switch.
+fn switch(text: &str) -> nvtopo::Result<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "on" => Ok(true),
+        "" | "0" | "false" | "no" | "off" => Ok(false),
+        _ => Err(nvtopo::Error::wrong_use(
+            format!("'{text}' neither sets nor leaves out the option"),
+            "give 1, true, yes or on, or 0, false, no, off or nothing",
+        )),
+    }
 }
 
 /// The name of an option's variable; `None` for what is no option, or ends the command at once.

@@ -4,6 +4,7 @@ use super::{open_with, request, rules};
 use crate::args::BindArgs;
 use nvtopo::apply::{
     BindOptions, Bound, Scope, Threads, Trust, allowed_cpus, check_machine, environment, export_remarks,
+    thread_remark,
 };
 use nvtopo::solve::VisibleDevice;
 use nvtopo::{CpuRules, LocalRank, Part, Placement, Plan, Result, Topology, VisibleGpus, printable};
@@ -103,7 +104,8 @@ impl Ground {
         let mut part = match &self.chosen {
             // What was asked for beside the GPUs is in the placement, and in no share.
             Some((placement, _)) if args.choice.needs.any() => {
-                Part::of_placement(placement, rank)?.within(self.rules.limits.allowed.as_ref())?
+                Part::of_placement_by(placement, rank, &self.rules.layout)?
+                    .within(self.rules.limits.allowed.as_ref())?
             }
             _ => Part::of_visible_by(&self.topology, &self.visible, rank, &self.rules)?,
         };
@@ -114,6 +116,7 @@ impl Ground {
         let visible = VisibleGpus { differs_by_rank: given.differs_by_rank, ..self.visible.clone() };
         let mut variables = environment(&self.topology, &visible, &part, &args.export, variable);
         part.remarks.extend(export_remarks(&self.topology, &visible, &args.export));
+        part.remarks.extend(thread_remark(&part, &args.export));
         if self.narrowed {
             variables.retain(|(name, _)| !name.starts_with("CUDA_"));
             variables.extend(self.visible.cuda_environment(&self.topology).unwrap_or_default());

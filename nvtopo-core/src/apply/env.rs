@@ -181,6 +181,23 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     remarks
 }
 
+/// The remark where the number of threads was to be told, and is not: the cores are not the process's own.
+///
+/// ```
+/// use nvtopo::Part;
+/// use nvtopo::apply::{Export, thread_remark};
+///
+/// let shared = Part { cpus: "0-7".parse()?, ..Part::default() };
+/// assert!(thread_remark(&shared, &[Export::Threads]).unwrap().starts_with("OMP_NUM_THREADS is left as it is"));
+/// assert_eq!(thread_remark(&shared, &[]), None);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn thread_remark(part: &Part, exports: &[Export]) -> Option<String> {
+    let why = if part.cpus.is_empty() { "no CPUs near it are known" } else { "other ranks share its CPUs" };
+    (part.own_cores == 0 && exports.contains(&Export::Threads))
+        .then(|| format!("OMP_NUM_THREADS is left as it is: this process has no cores of its own, as {why}"))
+}
+
 /// The remark on RDMA devices whose port is unknown, where a variable needs one.
 fn unknown_ports(topology: &Topology, visible: &VisibleGpus, exports: &[Export]) -> Option<String> {
     let pairs = exports.contains(&Export::VllmNics) && vllm_pairs(topology, visible).is_some();

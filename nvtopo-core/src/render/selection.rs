@@ -22,7 +22,7 @@ pub static SELECTION_FORMATS: &[SelectionFormat] = &[
     SelectionFormat { name: "uuids", summary: "their UUIDs, such as GPU-5c3e…,GPU-91d0…", print: uuids },
     SelectionFormat {
         name: "env",
-        summary: "variables that show them to CUDA, a line each: env $(nvtopo place --gpus 2 --format env) ./job",
+        summary: "variables that show them to CUDA, a line each: vars=$(nvtopo place --gpus 2 --format env) && env $vars ./job",
         print: |placement| Ok(env(placement)),
     },
 ];

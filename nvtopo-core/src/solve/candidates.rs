@@ -10,6 +10,7 @@ use super::visible::divided;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::units::count_of;
 
 /// The GPUs to choose from.
 pub(super) struct Choice {
@@ -161,7 +162,7 @@ impl Request {
         }
         if include.len() > self.count {
             let (included, count) = (include.len(), self.count);
-            let message = format!("{included} GPUs are included, but only {count} asked for");
+            let message = format!("{} are included, but only {count} asked for", count_of(included, "GPU"));
             return Err(Error::request(message));
         }
         if self.count == 0 {
@@ -194,10 +195,12 @@ impl LeftOut {
     /// The error where they leave too few.
     fn too_few(&self, topology: &Topology, count: usize, left: usize) -> Error {
         let total = topology.gpus().len();
+        let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
         let mut why = vec![match total {
             0 => return super::no_gpu::error(topology),
-            _ if left == total => format!("{count} GPUs were asked for, but this machine has {total}"),
-            _ => format!("{count} GPUs were asked for, but only {left} of {total} are left to choose from"),
+            _ if left == total => format!("{asked} asked for, but this machine has {total}"),
+            _ if left == 1 => format!("{asked} asked for, but only 1 of {total} is left to choose from"),
+            _ => format!("{asked} asked for, but only {left} of {total} are left to choose from"),
         }];
         let with_reasons = |gpus: &[(usize, String)]| {
             let told = |(gpu, why): &(usize, String)| format!("{} ({why})", topology.device_name(*gpu));

@@ -5,6 +5,7 @@ use super::visible::VisibleGpus;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::units::count_of;
 use std::fmt;
 use std::str::FromStr;
 
@@ -81,6 +82,17 @@ impl RankLayout {
         }
     }
 
+    /// Refuses ranks that take turns where nobody knows how many there are.
+    pub(super) fn check_turns(&self, ranks: Option<usize>) -> Result<()> {
+        if ranks.is_none() && self.distribution == Some(Distribution::Cyclic) {
+            return Err(Error::request(
+                "how many local ranks there are is unknown, so nobody can tell which take turns",
+            )
+            .help("leave the distribution out, or take a launcher that tells it, such as torchrun or nvtopo run"));
+        }
+        Ok(())
+    }
+
     /// The places of each rank's devices among so many. `all_see_others`: each rank sees its own, and means all of them.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are too few.
@@ -101,11 +113,12 @@ impl RankLayout {
             return Ok((0..ranks).map(|rank| vec![place(rank)]).collect());
         };
         if each.saturating_mul(ranks) > devices {
-            let message =
-                format!("{ranks} ranks with {each} GPUs each need more than the {devices} that they see");
+            let (of, each_has) = (count_of(ranks, "rank"), count_of(each, "GPU"));
+            let need = if ranks == 1 { "needs" } else { "need" };
+            let message = format!("{of} with {each_has} each {need} more than the {devices} that they see");
             return Err(Error::unsatisfiable(message).help(format!(
-                "there are enough for {} ranks; without a number of GPUs for each rank, ranks share them",
-                devices / each.max(1)
+                "there are enough for {}; without a number of GPUs for each rank, ranks share them",
+                count_of(devices / each.max(1), "rank")
             )));
         }
         let place = |rank: usize, nth: usize| match self.distribution.unwrap_or(Distribution::Block) {
@@ -115,13 +128,15 @@ impl RankLayout {
         Ok((0..ranks).map(|rank| (0..each).map(|nth| place(rank, nth)).collect()).collect())
     }
 
-    /// Leaves each rank the cores that were asked for, of as few level 3 caches as can be, and tells what is free then.
+    /// Leaves each rank, from number `first` on, the cores that were asked for, of as few level 3 caches as can be, and tells what
+    /// is free then.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the policy shares CPUs, and with
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has fewer.
     pub(super) fn trim(
         topology: &Topology,
         rules: &CpuRules,
+        first: usize,
         ranks: &mut [CpuSet],
         remarks: &mut Vec<String>,
     ) -> Result<()> {
@@ -139,8 +154,9 @@ impl RankLayout {
             let there = cores(topology, own, &mut Vec::new());
             if there.len() < count {
                 return Err(Error::unsatisfiable(format!(
-                    "rank {rank} has a share of {} cores (CPUs {own}), and {count} were asked for for each rank",
-                    there.len()
+                    "rank {} has a share of {} (CPUs {own}), and {count} were asked for for each rank",
+                    first + rank,
+                    count_of(there.len(), "core")
                 ))
                 .help("shares are cut over all GPUs of the machine; ask for fewer cores, or take another policy"));
             }
@@ -149,7 +165,11 @@ impl RankLayout {
         let after = ranks.iter().fold(CpuSet::new(), |all, own| all.union(own));
         let free = before.difference(&after);
         if !free.is_empty() {
-            remarks.push(format!("CPUs {free} stay free, as {count} cores for each rank were asked for"));
+            remarks.push(format!(
+                "CPUs {free} stay free, as {} for each rank {} asked for",
+                count_of(count, "core"),
+                if count == 1 { "was" } else { "were" }
+            ));
         }
         Ok(())
     }

@@ -20,6 +20,25 @@ pub enum MemoryPolicy {
 }
 
 impl MemoryPolicy {
+    /// Reads the word of a policy, or `none`, which leaves memory as it is.
+    ///
+    /// ```
+    /// use nvtopo::apply::MemoryPolicy;
+    ///
+    /// assert_eq!(MemoryPolicy::parse_or_none("bind")?, Some(MemoryPolicy::Bind));
+    /// assert_eq!(MemoryPolicy::parse_or_none("none")?, None);
+    /// let error = MemoryPolicy::parse_or_none("hard").unwrap_err();
+    /// assert!(error.to_string().ends_with("(there are preferred, local, bind, interleave, none)"));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn parse_or_none(text: &str) -> Result<Option<Self>> {
+        if text == "none" {
+            return Ok(None);
+        }
+        let policy = text.parse().map(Some);
+        policy.map_err(|error: Error| error.help(format!("there are {}, none", words())))
+    }
+
     /// Every policy.
     pub const ALL: [Self; 4] = [Self::Preferred, Self::Local, Self::Bind, Self::Interleave];
 
@@ -45,8 +64,12 @@ impl FromStr for MemoryPolicy {
 
     fn from_str(text: &str) -> Result<Self> {
         Self::ALL.into_iter().find(|policy| policy.word() == text).ok_or_else(|| {
-            let words = Self::ALL.map(Self::word).join(", ");
-            Error::request(format!("there is no memory policy '{text}'")).help(format!("there are {words}"))
+            Error::request(format!("there is no memory policy '{text}'"))
+                .help(format!("there are {}", words()))
         })
     }
+}
+
+fn words() -> String {
+    MemoryPolicy::ALL.map(MemoryPolicy::word).join(", ")
 }

@@ -2,9 +2,9 @@
 
 use super::cpus::{CpuLimits, CpuPolicy, CpuRules, cut, memory_nodes, own_cores, shares, unbalanced};
 use super::cuda_order::OrderBasis;
-use super::layout::{Distribution, RankLayout};
+use super::layout::RankLayout;
 use super::nics::fair_nics;
-use super::placement::Placement;
+use super::placement::{PlacedGpu, Placement};
 use super::plan::Plan;
 use super::rank::LocalRank;
 use super::visible::{VisibleDevice, VisibleGpus};
@@ -12,6 +12,7 @@ use super::without_gpus::part_without_gpus;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{NodeId, Shares, Topology};
+use crate::units::count_of;
 
 /// The GPUs, CPUs and memory of one process.
 ///
@@ -187,9 +188,9 @@ impl Part {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn of_placement(placement: &Placement, rank: Option<LocalRank>) -> Result<Self> {
-        let mut part = Self::default();
+        let mut remarks = Vec::new();
         let gpus = placement.gpus();
-        let own = match rank {
+        let own: Vec<&PlacedGpu> = match rank {
             Some(LocalRank { rank, size }) => {
                 let ranks = size.unwrap_or(0).max(rank.saturating_add(1));
                 let Some(gpu) = gpus.get(rank) else {
@@ -198,20 +199,75 @@ impl Part {
                         count_of(gpus.len(), "GPU")
                     );
                     return Err(Error::request(message).help(format!(
-                        "place {ranks} GPUs, one for each local rank, or bind by the topology"
+                        "place {}, one for each local rank, or bind by the topology",
+                        count_of(ranks, "GPU")
                     )));
                 };
                 if ranks > gpus.len() {
-                    part.remarks.push(format!(
+                    remarks.push(format!(
                         "there are {ranks} local ranks, and the placement has {}: the ranks beyond have none",
                         count_of(gpus.len(), "GPU")
                     ));
                 }
-                std::slice::from_ref(gpu)
+                vec![gpu]
             }
-            None => gpus,
+            None => gpus.iter().collect(),
         };
-        part.gpus = own.iter().map(|gpu| gpu.position).collect();
+        let part = Self::of_placed(placement, &own);
+        remarks.extend_from_slice(&part.remarks);
+        Ok(Self { remarks, ..part })
+    }
+
+    /// As [`of_placement`](Self::of_placement), with the GPUs of the placement given to ranks by a layout, and no more cores for
+    /// each than it says.
+    ///
+    /// Errors also with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where the GPUs or cores are not enough.
+    ///
+    /// ```
+    /// use nvtopo::{LocalRank, Part, RankLayout, Request, Topology};
+    ///
+    /// let placement = Request::gpus(4).cpus_per_gpu(4).solve(&Topology::preset("dgx-h100")?)?;
+    /// let layout = RankLayout { gpus: Some(2), cores: Some(3), ..RankLayout::default() };
+    /// let second = Some(LocalRank { rank: 1, size: Some(2) });
+    /// let part = Part::of_placement_by(&placement, second, &layout)?;
+    /// assert_eq!((part.gpus, part.own_cores), (vec![2, 3], 3));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn of_placement_by(
+        placement: &Placement,
+        rank: Option<LocalRank>,
+        layout: &RankLayout,
+    ) -> Result<Self> {
+        let gpus = placement.gpus();
+        let all = LocalRank { rank: 0, size: Some(1) };
+        let mut part = match (layout.gpus, rank.unwrap_or(all)) {
+            (None, _) => Self::of_placement(placement, rank)?,
+            (Some(0), _) => {
+                return Err(Error::request("the GPUs were chosen for ranks that use none")
+                    .help("leave the number of GPUs for each rank out, or the choice of GPUs"));
+            }
+            (Some(_), LocalRank { rank, size }) => {
+                layout.check_turns(size)?;
+                let ranks = size.unwrap_or(0).max(rank.saturating_add(1));
+                let places = layout.places(gpus.len(), ranks, false)?.swap_remove(rank);
+                let own: Vec<&PlacedGpu> = places.into_iter().map(|place| &gpus[place]).collect();
+                Self::of_placed(placement, &own)
+            }
+        };
+        if layout.cores.is_some() {
+            let topology = placement.topology();
+            let rules = CpuRules { layout: layout.clone(), ..CpuRules::default() };
+            let first = rank.map_or(0, |rank| rank.rank);
+            let cpus = std::slice::from_mut(&mut part.cpus);
+            RankLayout::trim(topology, &rules, first, cpus, &mut part.remarks)?;
+            part.own_cores = own_cores(topology, &part.cpus, &others_of(placement, &part));
+        }
+        Ok(part)
+    }
+
+    /// The part of a process that has these GPUs of a placement.
+    fn of_placed(placement: &Placement, own: &[&PlacedGpu]) -> Self {
+        let mut part = Self { gpus: own.iter().map(|gpu| gpu.position).collect(), ..Self::default() };
         part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
         let topology = placement.topology();
         part.own_cores = own_cores(topology, &part.cpus, &others_of(placement, &part));
@@ -220,7 +276,7 @@ impl Part {
         };
         part.nics = own.iter().filter_map(|gpu| gpu.nic.as_ref().and_then(named)).collect();
         part.remarks.extend_from_slice(placement.remarks());
-        Ok(part)
+        part
     }
 
     /// This part, where the process may have all of its CPUs. A placement that all ranks of a job make alike does not go by
@@ -319,12 +375,7 @@ impl<'a> Devices<'a> {
         if self.may_differ(topology, layout) {
             return Ok(self.list.clone());
         }
-        if layout.distribution == Some(Distribution::Cyclic) {
-            return Err(Error::request(
-                "how many local ranks there are is unknown, so nobody can tell which take turns",
-            )
-            .help("leave the distribution out, or take a launcher that tells it, such as torchrun or nvtopo run"));
-        }
+        layout.check_turns(None)?;
         let mut places = layout.places(self.list.len(), rank.saturating_add(1), false)?;
         Ok(places.pop().unwrap_or_default().into_iter().map(|place| self.list[place]).collect())
     }
@@ -351,11 +402,6 @@ impl<'a> Devices<'a> {
             format!("there are more local ranks than the {devices} that they use: {ranks} ranks share them")
         })
     }
-}
-
-/// `1 GPU`, `2 GPUs`.
-fn count_of(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// A device's share of the CPUs: that of its GPU, which all of its instances divide, visible or not, so that jobs on two

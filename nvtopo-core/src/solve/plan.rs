@@ -13,6 +13,7 @@ use super::without_gpus::parts_without_gpus;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
+use crate::units::count_of;
 
 /// The most local ranks of one plan.
 pub const MAX_LOCAL_RANKS: usize = 4096;
@@ -101,8 +102,11 @@ fn deal_to_ranks(
     let layout = &rules.layout;
     if devices.list.is_empty() {
         if let Some(each) = layout.gpus.filter(|_| devices.are_none()) {
-            return Err(Error::unsatisfiable(format!("{each} GPUs for each rank, and no GPU is visible"))
-                .help("ranks that use none ask for 0 GPUs each"));
+            return Err(Error::unsatisfiable(format!(
+                "{} for each rank, and no GPU is visible",
+                count_of(each, "GPU")
+            ))
+            .help("ranks that use none ask for 0 GPUs each"));
         }
         return Ok(vec![Part::default(); ranks]);
     }
@@ -122,7 +126,7 @@ fn deal_to_ranks(
         let own: Vec<VisibleDevice> = own.iter().flatten().copied().collect();
         cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
     }
-    RankLayout::trim(topology, rules, &mut cpus, remarks)?;
+    RankLayout::trim(topology, rules, 0, &mut cpus, remarks)?;
     let nics = fair_nics(topology);
     let own_cores = |rank: usize| {
         if !rules.policy.is_disjoint() || alone {

@@ -35,7 +35,7 @@ pub(super) fn parts_without_gpus(
         "node" | "socket" => (around(topology, rules, &cores, ranks), false),
         _ => deal(topology, rules, &cores, ranks, remarks),
     };
-    RankLayout::trim(topology, rules, &mut cpus, remarks)?;
+    RankLayout::trim(topology, rules, 0, &mut cpus, remarks)?;
     let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
     remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
     let core_of: BTreeMap<u32, usize> =

@@ -8,6 +8,7 @@ pub(super) const DOCKER: LaunchFormat = LaunchFormat {
     summary: "options of docker run for each rank",
     memory: None,
     memory_words: &[MemoryPolicy::Bind],
+    prefers_one_node: false,
     print: |plan, memory| {
         lines(plan, |_, part| {
             let device = uuids(plan, part).map(|uuids| format!(" --gpus '\"device={uuids}\"'"));
@@ -21,6 +22,7 @@ pub(super) const PODMAN: LaunchFormat = LaunchFormat {
     summary: "options of podman run for each rank, with the GPU by its CDI name",
     memory: None,
     memory_words: &[MemoryPolicy::Bind],
+    prefers_one_node: false,
     print: |plan, memory| {
         lines(plan, |_, part| {
             let devices = uuids(plan, part).unwrap_or_default();

@@ -19,6 +19,8 @@ pub struct LaunchFormat {
     memory: Option<MemoryPolicy>,
     /// What else it can say of memory.
     memory_words: &'static [MemoryPolicy],
+    /// Memory can be preferred of one node for each rank, not of several.
+    prefers_one_node: bool,
     print: fn(&Plan, Option<MemoryPolicy>) -> String,
 }
 
@@ -40,7 +42,7 @@ impl FromStr for LaunchMemory {
 
     /// The word of a policy, or `none`.
     fn from_str(text: &str) -> Result<Self> {
-        if text == "none" { Ok(Self::AsBefore) } else { text.parse().map(Self::By) }
+        MemoryPolicy::parse_or_none(text).map(|policy| policy.map_or(Self::AsBefore, Self::By))
     }
 }
 
@@ -62,8 +64,7 @@ pub static LAUNCH_FORMATS: &[LaunchFormat] = &[
 impl LaunchFormat {
     /// The plan in this format, for ranks that run on this one machine; each line ends with a line break.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a rank has no CPUs: a launcher needs some for
-    /// each.
+    /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has no CPUs: a launcher needs some for each.
     ///
     /// ```
     /// use nvtopo::render::launch_format;
@@ -99,7 +100,7 @@ impl LaunchFormat {
     pub fn print_with(&self, plan: &Plan, memory: LaunchMemory) -> Result<String> {
         if let Some(rank) = plan.parts().iter().position(|part| part.cpus.is_empty()) {
             let why = plan.remarks().join("; ");
-            let error = Error::request(format!("no CPUs are known for rank {rank}: {why}"));
+            let error = Error::unsatisfiable(format!("no CPUs are known for rank {rank}: {why}"));
             let none = plan.parts().iter().all(|part| part.gpus.is_empty());
             return Err(if none {
                 error.help("ranks that use no GPU share the CPUs by --gpus-per-rank 0")
@@ -126,6 +127,17 @@ impl LaunchFormat {
                 self.name
             ))
             .help(format!("{} can; nvtopo exec --memory {policy} sets it in each rank", others.join(", "))));
+        }
+        let several = |part: &&crate::solve::Part| part.mems.len() > 1;
+        if self.prefers_one_node
+            && policy == MemoryPolicy::Preferred
+            && let Some(part) = plan.parts().iter().find(several)
+        {
+            return Err(Error::request(format!(
+                "the format {} cannot say that memory of several nodes ({}) is preferred, only of one for each rank",
+                self.name, part.mems
+            ))
+            .help("take memory by bind or local; nvtopo exec --memory preferred sets it in each rank"));
         }
         let unknown = |part: &crate::solve::Part| part.mems.is_empty() && policy != MemoryPolicy::Local;
         match plan.parts().iter().position(unknown) {

@@ -12,6 +12,7 @@ pub(super) const RANKFILE_4: LaunchFormat = LaunchFormat {
     summary: "a rankfile of Open MPI 4",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| file("mpirun --mca rmaps_rank_file_physical 1 --rankfile FILE", plan, CpuSet::to_string),
 };
 
@@ -20,6 +21,7 @@ pub(super) const RANKFILE_5: LaunchFormat = LaunchFormat {
     summary: "a rankfile of Open MPI 5 (PRRTE)",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| {
         let order = logical_cpus(plan.topology());
         let logical = |cpus: &CpuSet| {
@@ -35,6 +37,7 @@ pub(super) const HOROVODRUN: LaunchFormat = LaunchFormat {
     summary: "a rankfile, and how horovodrun takes it (over MPI; over gloo it drops it: start nvtopo exec there)",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| {
         let how = "horovodrun --mpi --binding-args \"--mca rmaps_rank_file_physical 1 --rankfile FILE\"";
         file(how, plan, CpuSet::to_string)
@@ -46,6 +49,7 @@ pub(super) const MPICH: LaunchFormat = LaunchFormat {
     summary: "an option of MPICH's mpiexec (Hydra): the CPUs of each rank",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| {
         // Older versions read no ranges of CPUs.
         let cpus = |part: &Part| part.cpus.iter().map(|cpu| cpu.to_string()).collect::<Vec<_>>().join("+");
@@ -58,6 +62,7 @@ pub(super) const INTEL_MPI: LaunchFormat = LaunchFormat {
     summary: "an option of Intel MPI's mpiexec: a mask for each rank",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| {
         let masks: Vec<String> = plan.parts().iter().map(|part| part.cpus.to_hex()).collect();
         format!("-genv I_MPI_PIN_DOMAIN=[{}]\n", masks.join(","))

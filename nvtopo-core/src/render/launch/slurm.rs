@@ -1,4 +1,5 @@
-//! Slurm's masks.
+//! Slurm's masks. What `--mem-bind` can say is in srun's manual: nodes for each task, local memory, and with `prefer` one node
+//! for each task, from which memory is taken first. It has no word for memory in turn.
 
 use super::LaunchFormat;
 use crate::solve::MemoryPolicy;
@@ -7,13 +8,18 @@ pub(super) const SRUN: LaunchFormat = LaunchFormat {
     name: "srun",
     summary: "options of srun: one mask for each task",
     memory: None,
-    memory_words: &[MemoryPolicy::Bind, MemoryPolicy::Local],
+    memory_words: &[MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Local],
+    prefers_one_node: true,
     print: |plan, memory| {
         let masks: Vec<String> = plan.parts().iter().map(|part| part.cpus.to_hex()).collect();
         let nodes: Vec<String> = plan.parts().iter().map(|part| part.mems.to_hex()).collect();
         let memory = match memory {
             Some(MemoryPolicy::Bind) => format!(" --mem-bind=mask_mem:{}", nodes.join(",")),
             Some(MemoryPolicy::Local) => " --mem-bind=local".to_owned(),
+            Some(MemoryPolicy::Preferred) => {
+                let first: Vec<String> = plan.parts().iter().map(|part| part.mems.to_string()).collect();
+                format!(" --mem-bind=prefer,map_mem:{}", first.join(","))
+            }
             _ => String::new(),
         };
         format!("--cpu-bind=mask_cpu:{}{memory}\n", masks.join(","))

@@ -8,6 +8,7 @@ pub(super) const TASKSET: LaunchFormat = LaunchFormat {
     summary: "a line of taskset for each rank",
     memory: None,
     memory_words: &[],
+    prefers_one_node: false,
     print: |plan, _| lines(plan, |_, part| format!("taskset -c {}", part.cpus)),
 };
 
@@ -16,6 +17,7 @@ pub(super) const NUMACTL: LaunchFormat = LaunchFormat {
     summary: "a line of numactl for each rank",
     memory: Some(MemoryPolicy::Preferred),
     memory_words: &MemoryPolicy::ALL,
+    prefers_one_node: false,
     print: |plan, memory| {
         lines(plan, |_, part| format!("numactl --physcpubind={}{}", part.cpus, numactl(part, memory)))
     },
@@ -26,6 +28,7 @@ pub(super) const SYSTEMD: LaunchFormat = LaunchFormat {
     summary: "properties for systemd-run, for each rank; of several preferred nodes the local one",
     memory: Some(MemoryPolicy::Preferred),
     memory_words: &MemoryPolicy::ALL,
+    prefers_one_node: false,
     print: |plan, memory| {
         lines(plan, |_, part| {
             format!("-p \"CPUAffinity={}\"{}", part.cpus.to_systemd(), systemd(part, memory))

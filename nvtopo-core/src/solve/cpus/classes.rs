@@ -83,15 +83,16 @@ pub(in super::super) fn of_each_class<'a>(
             (class.name(), cores.iter().filter(|core| !core.is_disjoint(of_class)).count())
         });
         let counts: Vec<String> = counts.map(|(class, count)| format!("{count} {class}")).collect();
-        let counts = counts.join(" and ");
+        let one = counts.last().is_some_and(|last| last.starts_with("1 "));
+        let counts = format!("{} core{}", counts.join(" and "), if one { "" } else { "s" });
         match told.iter_mut().find(|(known, _)| *known == counts) {
             Some((_, names)) => names.push(name),
             None => told.push((counts, vec![name])),
         }
     }
     let parts = told.iter().map(|(counts, names)| match names.as_slice() {
-        [name] => format!("{name} has {counts} cores"),
-        _ => format!("{} have {counts} cores each", names.join(", ")),
+        [name] => format!("{name} has {counts}"),
+        _ => format!("{} have {counts} each", names.join(", ")),
     });
     let parts: Vec<String> = parts.collect();
     (!parts.is_empty()).then(|| format!("cores of several classes: {}", parts.join("; ")))

@@ -97,7 +97,9 @@ impl FromStr for Cores {
         match text {
             "all" => Ok(Self::All),
             "fast" => Ok(Self::Fast),
-            _ => Err(Error::request(format!("'{text}' cores")).help("there are all and fast")),
+            _ => Err(Error::request(format!("'{text}' names no cores: give all or fast")).help(
+                "fast cores are the performance or priority cores of a machine whose cores are not alike",
+            )),
         }
     }
 }

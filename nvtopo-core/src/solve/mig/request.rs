@@ -4,6 +4,7 @@ use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
 use crate::solve::GpuRef;
+use crate::solve::no_gpu;
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
@@ -147,9 +148,12 @@ impl InstanceRequest {
     /// profiles alike; of equal GPUs the fullest, then the lowest.
     ///
     /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no divided GPU has such a profile,
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room. GPUs on which the places of present instances
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room, or there is no GPU. GPUs on which the places of present instances
     /// are not known, which drivers tell to administrators only, are not chosen.
     pub fn solve(&self, topology: &Topology) -> Result<InstancePlacement> {
+        if topology.gpus().len() == 0 {
+            return Err(no_gpu::error(topology));
+        }
         let resolve =
             |gpus: &[GpuRef]| gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<Vec<_>>>();
         let only = self.only.as_deref().map(resolve).transpose()?;

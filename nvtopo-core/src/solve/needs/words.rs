@@ -11,7 +11,11 @@ impl Shortage {
     /// What there is, and for how many it is enough.
     pub(in super::super) fn sentence(&self, topology: &Topology) -> String {
         if self.kind == Kind::Nics {
-            return format!("the NICs can serve {} more GPUs so", self.most);
+            return format!(
+                "the NICs can serve {} more {} so",
+                self.most,
+                if self.most == 1 { "GPU" } else { "GPUs" }
+            );
         }
         let gpus = names(topology, &self.gpus);
         let nodes = match self.nodes.len() {
@@ -21,6 +25,7 @@ impl Shortage {
         };
         let has = if self.nodes.len() == 1 { "has" } else { "have" };
         let mut text = match (self.kind, self.nodes.is_empty()) {
+            (Kind::Cpus | Kind::Nics, _) if self.amount == 1 => format!("1 CPU is left near {gpus}"),
             (Kind::Cpus | Kind::Nics, _) => format!("{} CPUs are left near {gpus}", self.amount),
             (_, true) => format!("{nodes} is beside {gpus}"),
             (Kind::Memory, _) => format!("{nodes} {has} {} of memory left", exact(self.amount)),
