@@ -205,7 +205,7 @@ pub extern "C" fn nvtopo_binding_warning(
     answer(text, "text", || Ok(element(&given(binding, "binding")?.warnings, i, "warning")?.as_ptr()))
 }
 
-/// What a local rank gets of a placement.
+/// The part of a local rank in a placement.
 pub(crate) fn placed_part(
     placement: Option<&nvtopo_placement>,
     local_rank: i64,
@@ -214,14 +214,14 @@ pub(crate) fn placed_part(
     Ok((placement.topology(), Part::of_placement(placement, rank(local_rank)?)?))
 }
 
-/// What a rank gets by a plan.
+/// The part of a rank in a plan.
 pub(crate) fn plan_part(plan: Option<&nvtopo_plan>, rank: usize) -> Result<(&Topology, Part), Failure> {
     let plan = &given(plan, "plan")?.here.plan;
     element(plan.parts(), rank, "rank")?;
     Ok((plan.topology(), plan.part(rank).unwrap_or_default()))
 }
 
-/// What a local rank gets of what this process sees, by rules.
+/// The part of a local rank in what this process sees, by rules.
 pub(crate) fn visible_part<'a>(
     topology: Option<&'a nvtopo_topology>,
     local_rank: i64,

@@ -1,5 +1,5 @@
 //! `nvtopo_environment`: the variables that tell libraries what was chosen, and `nvtopo_hazards`: those that undo a binding.
-//! Those of this process are read here.
+//! The variables of this process are read here.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::handle::{Text, Texts, c_text, c_texts, element, given, owned};

@@ -1,4 +1,4 @@
-//! What C may ask of one GPU of a topology, and of its instances.
+//! The questions of C about one GPU of a topology, and of its instances.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::handle::{c_text, element, given};
@@ -8,7 +8,7 @@ use nvtopo::Topology;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
-/// What C sees of one GPU.
+/// The facts of one GPU, as C gets them.
 pub(crate) struct Gpu {
     index: u32,
     minor: Option<u32>,
@@ -149,7 +149,7 @@ pub extern "C" fn nvtopo_topology_instance_memory(
 }
 
 impl Gpu {
-    /// Those of a topology, by position.
+    /// The GPUs of a topology, by position.
     pub(crate) fn all(topology: &Topology) -> Vec<Self> {
         let gpus = topology.gpus().enumerate();
         let instance = |own: &nvtopo::model::GpuInstance| Instance {

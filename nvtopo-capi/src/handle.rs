@@ -146,7 +146,7 @@ fn slice<'a, T>(pointer: &'a *const T, count: usize, name: &str) -> Result<&'a [
     Ok(unsafe { std::slice::from_raw_parts(*pointer, count) })
 }
 
-/// What C reads at a returned pointer.
+/// The value that C reads at a returned pointer.
 #[cfg(test)]
 pub(crate) fn text_of(pointer: *const c_char) -> String {
     // SAFETY: the tests pass what the functions of this crate have just returned.

@@ -19,7 +19,7 @@ pub struct nvtopo_placement {
     texts: OnceLock<Texts>,
 }
 
-/// What C sees of a placement besides its numbers.
+/// The texts and sets of a placement, as C gets them.
 struct Texts {
     gpus: Vec<Chosen>,
     scores: ScoreTexts,
@@ -33,7 +33,7 @@ struct Texts {
 /// The objectives and units of scores.
 pub(crate) struct ScoreTexts(Vec<(CString, CString)>);
 
-/// What C sees of one chosen GPU.
+/// The texts and sets of one chosen GPU, as C gets them.
 struct Chosen {
     cpus: nvtopo_cpuset,
     mems: CString,

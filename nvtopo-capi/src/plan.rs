@@ -39,7 +39,7 @@ const MEMORY: [LaunchMemory; 6] = {
     ]
 };
 
-/// What C sees of one rank.
+/// The texts and sets of one rank, as C gets them.
 struct Rank {
     gpus: Vec<u32>,
     cpus: nvtopo_cpuset,

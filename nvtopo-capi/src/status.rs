@@ -1,4 +1,4 @@
-//! What a call returns: a code, and the last error's text, line and column for each thread. Panics end here.
+//! The outcome of a call: a code, and the last error's text, line and column for each thread. Panics end here.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::handle::{c_text, given};

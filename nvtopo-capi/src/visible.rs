@@ -31,7 +31,7 @@ pub enum nvtopo_order_basis {
     Assumed = 20,
 }
 
-/// What C sees of what CUDA counts as one device.
+/// The texts of what CUDA counts as one device, as C gets them.
 struct Device {
     index: u32,
     instance: Option<CString>,

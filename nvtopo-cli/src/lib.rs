@@ -53,7 +53,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
     })
 }
 
-/// What is printed, and the exit code.
+/// The text to print, and the exit code.
 fn answer(cli: Cli) -> Result<(String, u8), Failed> {
     let text = match cli.command.unwrap_or(Command::Show(ShowArgs { plot: None, input: cli.input })) {
         Command::Show(args) => commands::show(&args),

@@ -1,11 +1,11 @@
-//! What the command prints: answers on standard output, all else on standard error.
+//! The output of the command: answers on standard output, all else on standard error.
 
 use nvtopo::{Error, Result, printable};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether remarks are left out.
+/// The switch that leaves remarks out.
 static QUIET: AtomicBool = AtomicBool::new(false);
 
 /// Leaves out remarks from now on, or tells them.

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
 use std::ffi::OsString;
 
-/// What was wrong with the arguments, in one line.
+/// The complaint about wrong arguments, in one line.
 pub(crate) fn complaint(error: &Error, command: &clap::Command, arguments: &[OsString]) -> String {
     let rendered = error.render().to_string();
     let mut parts: Vec<String> = Vec::new();

@@ -106,7 +106,7 @@ impl<'a, 'py, T: FromStr<Err = nvtopo::Error>> FromPyObject<'a, 'py> for Word<T>
     }
 }
 
-/// What must hold between GPUs, by its words.
+/// A constraint between GPUs, by its words.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Constraints(pub(crate) Vec<Constraint>);
 
@@ -169,7 +169,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for HugePages {
     }
 }
 
-/// What a word stands for.
+/// The value that a word stands for.
 pub(crate) fn word<T: FromStr<Err = nvtopo::Error>>(py: Python<'_>, text: &str) -> PyResult<T> {
     text.parse().map_err(|error| raise(py, &error))
 }

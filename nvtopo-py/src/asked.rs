@@ -1,4 +1,4 @@
-//! What is asked of a topology: arguments that mean something only beside its devices and this process.
+//! The questions to a topology: arguments that mean something only beside its devices and this process.
 
 use crate::arguments::{Count, GpuArgument, Names};
 use crate::call;
@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 impl Topology {
-    /// What is asked of this machine.
+    /// The question to this machine.
     pub(crate) fn terms(
         &self,
         py: Python<'_>,

@@ -159,7 +159,7 @@ pub(crate) fn bound(
 pub(crate) struct Binding(Wish);
 
 thread_local! {
-    /// What this thread has entered and not left, by the address of the Binding. A guard belongs to its thread, and
+    /// The blocks that this thread has entered and not left, by the address of the Binding. A guard belongs to its thread, and
     /// Python's objects do not.
     static ENTERED: RefCell<Vec<(usize, Option<BoundGuard>)>> = const { RefCell::new(Vec::new()) };
 }

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyFrozenSet, PyIterator, PyList, PyString, PyType};
 
-/// Whether the value is a set by the rules of `collections.abc`.
+/// True where the value is a set by the rules of `collections.abc`.
 fn is_set(value: &Bound<'_, PyAny>) -> PyResult<bool> {
     static SET: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     value.is_instance(SET.import(value.py(), "collections.abc", "Set")?)

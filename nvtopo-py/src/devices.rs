@@ -1,4 +1,4 @@
-//! What a topology consists of besides GPUs: NICs and NUMA nodes, and the PCIe link that a device has.
+//! The parts of a topology besides GPUs: NICs and NUMA nodes, and the PCIe link that a device has.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::pickle::{Reduced, reduce};

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-/// Those of `os.environ`, or of whatever mapping is given for it.
+/// The variables of `os.environ`, or of whatever mapping is given for it.
 pub(crate) struct Environment(BTreeMap<&'static str, String>);
 
 impl Environment {
@@ -24,7 +24,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Environment {
     }
 }
 
-/// Those of this process.
+/// The variables of this process.
 pub(crate) fn environment(py: Python<'_>) -> PyResult<Environment> {
     read(&py.import("os")?.getattr("environ")?)
 }

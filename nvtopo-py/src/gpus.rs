@@ -1,4 +1,4 @@
-//! What a topology tells of its GPUs: each with its instances, its NVLinks and its place in a fabric, and two of them.
+//! The facts of the GPUs of a topology: each with its instances, its NVLinks and its place in a fabric, and two of them.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::devices::PcieLink;

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 
-/// What a number is to `struct`: a double as this machine has it.
+/// The format of a number for `struct`: a double as this machine has it.
 const FORMAT: &CStr = c"d";
 
 const NUMBER: ffi::Py_ssize_t = size_of::<f64>().cast_signed();

@@ -17,7 +17,7 @@ pub(crate) trait Field: Sized {
     fn take(value: &Bound<'_, PyAny>) -> PyResult<Self>;
 }
 
-/// What `__reduce__` answers.
+/// The answer of `__reduce__`.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (&'static str, Bound<'py, PyAny>));
 
 /// How an object of a class that is plain is made again.

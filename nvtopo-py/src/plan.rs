@@ -141,7 +141,7 @@ impl Plan {
     }
 }
 
-/// What a plan was made by, and what came of it.
+/// The question that a plan answers, and the answer.
 struct Recipe {
     topology: Topology,
     /// The visible devices: the position of the GPU, and which of its instances it is.

@@ -1,4 +1,4 @@
-//! What a request for GPUs says. It is kept beside the answer, so that it can be asked again.
+//! The terms of a request for GPUs. It is kept beside the answer, so that it can be asked again.
 
 use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Word};
 use crate::cpuset::CpuArgument;
@@ -59,7 +59,7 @@ keywords! {
 }
 
 impl Terms {
-    /// What the core is asked.
+    /// The request to the core.
     pub(crate) fn request(&self) -> nvtopo::Request {
         let mut request = nvtopo::Request::gpus(self.gpus.0);
         request = request.exclude(self.exclude.0.clone()).include(self.include.0.clone());
@@ -95,7 +95,7 @@ impl Terms {
         request
     }
 
-    /// What the core is asked of a machine, among the GPUs that the asking process sees.
+    /// The request to the core about a machine, among the GPUs that the asking process sees.
     pub(crate) fn request_on(&self, topology: &nvtopo::Topology) -> nvtopo::Request {
         let Some(Names(values)) = &self.visible else { return self.request() };
         let variable = |name: &str| {

@@ -82,7 +82,7 @@ impl Bound {
     }
 }
 
-/// What to bind by.
+/// The thing to bind by.
 pub(crate) enum Target {
     Placement(nvtopo::Placement),
     Topology(nvtopo::Topology),
@@ -129,9 +129,9 @@ pub(crate) struct Wish {
     rules: CpuRules,
     scope: Scope,
     pub(crate) options: BindOptions,
-    /// Whether it is an error that there is nothing to bind to.
+    /// True where it is an error that there is nothing to bind to.
     require: bool,
-    /// Whether what the core refuses is a warning only.
+    /// True where an error of the core is a warning only.
     pub(crate) lenient: bool,
 }
 

@@ -69,7 +69,7 @@ fn gpus(names: &[GpuNames]) -> Vec<GpuRef> {
     names.iter().flat_map(|names| &names.0).cloned().collect()
 }
 
-/// What the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
+/// The options for what the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
 #[derive(Args, Debug)]
 pub(crate) struct NeedArgs {
     /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
@@ -87,7 +87,7 @@ pub(crate) struct NeedArgs {
 }
 
 impl NeedArgs {
-    /// Whether anything is asked for.
+    /// True where anything is asked for.
     pub(crate) fn any(&self) -> bool {
         let any = self.cpus_per_gpu.is_some() || self.memory_per_gpu.is_some();
         any || !self.hugepages_per_gpu.is_empty() || self.gpus_per_nic.is_some()

@@ -1,4 +1,4 @@
-//! What `exec` and `run` share: what a process gets, the variables that go with it, and what is said of it.
+//! The common part of `exec` and `run`: what a process gets, the variables that go with it, and what is said of it.
 
 use super::{open_with, request, rules};
 use crate::args::BindArgs;
@@ -17,15 +17,15 @@ pub(super) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }
 
-/// What the processes of a job are dealt out of.
+/// The GPUs and CPUs that the processes of a job are dealt out of.
 pub(super) struct Ground {
     pub(super) topology: Topology,
     /// The GPUs of the job.
     pub(super) visible: VisibleGpus,
-    /// Those among which they were chosen.
+    /// The GPUs among which they were chosen.
     given: VisibleGpus,
     rules: CpuRules,
-    /// Whether they are fewer than those that the process sees, so that the command must be told.
+    /// True where they are fewer than those that the process sees, so that the command must be told.
     narrowed: bool,
     /// Where the GPUs were chosen, and what is to be said of that.
     chosen: Option<(Placement, Vec<String>)>,
@@ -89,17 +89,17 @@ impl Ground {
         Ok(Self { visible: shown, chosen: Some((placement, remarks)), ..self })
     }
 
-    /// How many ranks there are where nobody says so.
+    /// The number of ranks where nobody says so.
     pub(super) fn ranks(&self) -> Result<usize> {
         self.rules.layout.ranks_for(&self.visible)
     }
 
-    /// What so many ranks get.
+    /// The plan for so many ranks.
     pub(super) fn plan(&self, ranks: usize) -> Result<Plan> {
         Plan::new(&self.topology, &self.visible, ranks, &self.rules)
     }
 
-    /// What one process gets, and the variables that go with it.
+    /// The part of one process, and the variables that go with it.
     pub(super) fn part(&self, rank: Option<LocalRank>, args: &BindArgs) -> Result<(Part, Variables)> {
         let mut part = match &self.chosen {
             // What was asked for beside the GPUs is in the placement, and in no share.
@@ -143,7 +143,7 @@ fn trust(args: &BindArgs) -> Trust {
     if args.trust_topology { Trust::Unknown } else { Trust::ThisMachine }
 }
 
-/// What would be done.
+/// The account of what would be done.
 pub(super) fn account(part: &Part, variables: &Variables, args: &BindArgs, command: &[OsString]) -> String {
     let or_as_before = |text: String| if text.is_empty() { "as before".to_owned() } else { text };
     let mut lines = vec![
@@ -164,7 +164,7 @@ fn memory(args: &BindArgs, part: &Part) -> String {
     }
 }
 
-/// What was done, in one line.
+/// The report of what was done, in one line.
 pub(super) fn done(bound: &Bound, rank: Option<LocalRank>) -> String {
     let who = match rank {
         Some(LocalRank { rank, size: Some(size) }) => format!("rank {rank} of {size}"),

@@ -1,4 +1,4 @@
-//! What each subcommand does: open, ask the core, hand over to a renderer.
+//! The subcommands, each in a few steps: open, ask the core, hand over to a renderer.
 
 mod bind;
 mod exec;

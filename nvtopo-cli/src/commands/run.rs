@@ -8,7 +8,7 @@ use nvtopo::apply::hazards;
 use nvtopo::{LocalRank, Part};
 use std::net::TcpListener;
 
-/// What tells the ranks apart. Another launcher's values would make all of them the same rank.
+/// The variables that tell the ranks apart. Another launcher's values would make all of them the same rank.
 const RANK_NAMES: [&str; 4] = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"];
 
 /// A rank that is not started yet.
@@ -18,7 +18,7 @@ struct Rank {
     variables: Variables,
 }
 
-/// What is to be printed, and the exit code.
+/// The text to print, and the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
     let ground = Ground::of_job(&args.bind)?;
     let size = match args.nproc_per_node {
@@ -79,7 +79,7 @@ fn meeting_point() -> std::io::Result<Variables> {
     Ok(variables)
 }
 
-/// What to say where this runs as a rank of another launcher.
+/// The remark where this runs as a rank of another launcher.
 fn foreign_rank() -> Option<String> {
     let found: Vec<String> =
         RANK_NAMES.iter().filter_map(|name| Some(format!("{name}={}", variable(name)?))).collect();

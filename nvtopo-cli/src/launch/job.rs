@@ -25,14 +25,14 @@ struct Rank {
     ended: bool,
 }
 
-/// What runs, and how it goes.
+/// The running job, and how it goes.
 pub(super) struct Job {
     ranks: Vec<Rank>,
-    /// How many streams that get labels are open.
+    /// The number of streams with labels that are open.
     streams: usize,
     /// The exit code of the first rank that failed.
     failed: Option<u8>,
-    /// Whether output of a rank could not be written.
+    /// True where output of a rank could not be written.
     lost_output: bool,
     /// The signal by which all were asked to end from outside.
     asked: Option<Signal>,
@@ -177,7 +177,7 @@ impl Job {
         self.ranks.iter().filter(|rank| !rank.ended).count()
     }
 
-    /// Such ranks by their numbers, where there are any.
+    /// The ranks of that kind by their numbers, where there are any.
     fn ranks_where(&self, are: impl Fn(&Rank) -> bool) -> Option<String> {
         let numbers: CpuSet = self
             .ranks

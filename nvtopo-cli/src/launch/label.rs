@@ -30,7 +30,7 @@ pub(super) fn copy_lines(mut from: impl Read, mut to: impl Write, label: &str) -
     }
 }
 
-/// How many bytes there are of whole lines. A carriage return at the very end may have its line feed still to come.
+/// Counts the bytes of whole lines. A carriage return at the very end may have its line feed still to come.
 fn whole_lines(bytes: &[u8]) -> usize {
     let feed = bytes.iter().rposition(|byte| *byte == b'\n');
     let before_last = &bytes[..bytes.len().saturating_sub(1)];

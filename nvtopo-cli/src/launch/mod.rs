@@ -27,7 +27,7 @@ pub(crate) struct Process {
 
 /// How the processes are started and ended.
 pub(crate) struct Launch {
-    /// Whether lines begin with the rank.
+    /// True where lines begin with the rank.
     pub(crate) label: bool,
     /// How long processes have to end, once one has failed or all were asked to.
     pub(crate) grace: Duration,
