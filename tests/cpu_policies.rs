@@ -1,16 +1,10 @@
 //! The policies by which CPUs are dealt out, on random machines and on chosen ones.
 
-use crate::made_machine::{Made, is_anothers, made, union};
+use crate::made_machine::{Made, is_anothers, made, nodes, union};
 use nvtopo::model::TopologyBuilder;
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::{CpuLimits, CpuPolicy, CpuRules, CpuSet, Smt, Topology, share_cpus_by};
 use proptest::prelude::*;
-
-/// The usable cores of a random machine.
-fn usable_cores(made: &Made, usable: &CpuSet) -> Vec<CpuSet> {
-    let all = (0..made.cores.len()).flat_map(|node| made.cores_of(node));
-    all.map(|core| core.intersection(usable)).filter(|core| !core.is_empty()).collect()
-}
 
 /// How many of the cores a share has a thread of.
 fn count(cores: &[CpuSet], share: &CpuSet) -> usize {
@@ -38,7 +32,7 @@ proptest! {
         let limits = CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() };
         let rules = CpuRules { policy, smt, limits, ..CpuRules::default() };
         let shares = share_cpus_by(&topology, &rules);
-        let mut cores = usable_cores(&made, &allowed);
+        let mut cores = made.usable_cores(&allowed);
         if smt == Smt::One {
             cores = cores.iter().map(|core| core.iter().take(1).collect()).collect();
         }
@@ -155,16 +149,7 @@ fn crowded_gpus_take_from_a_node_without_gpus_on_request() {
 }
 
 fn plain() -> Made {
-    Made {
-        cores: vec![4, 4],
-        gpus: vec![1, 1],
-        threads: 1,
-        siblings_adjacent: false,
-        complex: 0,
-        nodes_per_package: 1,
-        gpus_on_memory: 0,
-        unknown_gpus: 0,
-    }
+    nodes(&[4, 4], &[1, 1])
 }
 
 #[test]

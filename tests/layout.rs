@@ -1,6 +1,6 @@
 //! What each rank gets by a layout: several GPUs, so many cores, or none but its share of the CPUs.
 
-use crate::made_machine::{Made, made, union};
+use crate::made_machine::{Made, made, nodes, union};
 use nvtopo::render::LAUNCH_FORMATS;
 use nvtopo::solve::{CPU_POLICIES, Distribution};
 use nvtopo::{
@@ -34,18 +34,9 @@ fn told(plan: &Plan, what: &str) -> bool {
     plan.remarks().iter().any(|remark| remark.contains(what))
 }
 
-/// A machine of nodes with so many cores each, of one thread.
-fn nodes(cores: &[u32], gpus: usize) -> Made {
-    Made {
-        cores: cores.to_vec(),
-        gpus: cores.iter().map(|_| gpus).collect(),
-        threads: 1,
-        siblings_adjacent: false,
-        complex: 0,
-        nodes_per_package: 1,
-        gpus_on_memory: 0,
-        unknown_gpus: 0,
-    }
+/// A machine of nodes with so many cores each, of one thread, and equal numbers of GPUs.
+fn alike(cores: &[u32], gpus: usize) -> Made {
+    nodes(cores, &vec![gpus; cores.len()])
 }
 
 #[test]
@@ -102,7 +93,7 @@ fn gpus_that_are_left_over_or_missing_are_told() {
 
 #[test]
 fn ranks_that_share_gpus_take_turns_or_follow_each_other() {
-    let machine = nodes(&[8], 2).topology();
+    let machine = alike(&[8], 2).topology();
     let of = |distribution| gpus(&plan(&machine, 4, &layout(None, distribution, None)).unwrap());
     assert_eq!(of(None), [[0], [1], [0], [1]]);
     assert_eq!(of(Some(Distribution::Cyclic)), [[0], [1], [0], [1]]);
@@ -153,7 +144,7 @@ fn so_many_cores_for_each_rank_leave_the_rest_free() {
     let unknown = Part::of_visible_by(&dgx, &visible, Some(unknown), &layout(None, None, Some(4)));
     assert!(unknown.unwrap_err().to_string().contains("how many local ranks"));
     // Cores of one cache before those of several.
-    let caches = Made { complex: 4, ..nodes(&[12], 1) }.topology();
+    let caches = Made { complex: 4, ..alike(&[12], 1) }.topology();
     assert_eq!(cpus(&plan(&caches, 1, &layout(None, None, Some(6))).unwrap()), ["0-5"]);
     let reserved = CpuRules {
         limits: CpuLimits { reserved: "0-1".parse().unwrap(), ..CpuLimits::default() },
@@ -185,14 +176,14 @@ fn ranks_without_gpus_get_equal_shares_inside_numa_nodes() {
     let few = plan(&dgx, 4, &layout(Some(0), None, Some(2))).unwrap();
     assert_eq!(cpus(&few), ["0-1,112-113", "28-29,140-141", "56-57,168-169", "84-85,196-197"]);
     // A machine that has no GPU at all, and nodes of unequal size.
-    let uneven = nodes(&[12, 4], 0).topology();
+    let uneven = alike(&[12, 4], 0).topology();
     assert_eq!(cpus(&plan(&uneven, 2, &without_gpus()).unwrap()), ["0-5", "6-11"]);
     assert_eq!(cpus(&plan(&uneven, 4, &without_gpus()).unwrap()), ["0-3", "4-7", "8-11", "12-15"]);
     // Fewer ranks than nodes: whole packages.
-    let packages = Made { nodes_per_package: 2, ..nodes(&[4, 4, 4, 4], 0) }.topology();
+    let packages = Made { nodes_per_package: 2, ..alike(&[4, 4, 4, 4], 0) }.topology();
     assert_eq!(cpus(&plan(&packages, 2, &without_gpus()).unwrap()), ["0-7", "8-15"]);
     // Whole nodes, although a third of a package would be more.
-    let one = Made { nodes_per_package: 4, ..nodes(&[4, 4, 4, 4], 0) }.topology();
+    let one = Made { nodes_per_package: 4, ..alike(&[4, 4, 4, 4], 0) }.topology();
     let whole = plan(&one, 3, &without_gpus()).unwrap();
     assert_eq!(cpus(&whole), ["0-3", "4-7", "8-11"]);
     assert!(told(&whole, "CPUs 12-15 stay free"), "{:?}", whole.remarks());
@@ -200,7 +191,7 @@ fn ranks_without_gpus_get_equal_shares_inside_numa_nodes() {
     assert_eq!(cpus(&plan(&packages, 4, &shared).unwrap()), ["0-3", "4-7", "8-11", "12-15"]);
     assert_eq!(plan(&packages, 4, &shared).unwrap().parts()[0].own_cores, 0);
     // More ranks than cores, and than threads.
-    let small = Made { threads: 2, ..nodes(&[1], 0) }.topology();
+    let small = Made { threads: 2, ..alike(&[1], 0) }.topology();
     let two = plan(&small, 2, &without_gpus()).unwrap();
     assert_eq!((cpus(&two), two.parts()[0].own_cores), (vec!["0".to_owned(), "1".to_owned()], 0));
     let crowd = plan(&small, 3, &without_gpus()).unwrap();

@@ -26,6 +26,20 @@ pub(crate) struct Made {
     pub(crate) unknown_gpus: usize,
 }
 
+/// A machine of NUMA nodes with so many cores of one thread each, and so many GPUs.
+pub(crate) fn nodes(cores: &[u32], gpus: &[usize]) -> Made {
+    Made {
+        cores: cores.to_vec(),
+        gpus: gpus.to_vec(),
+        threads: 1,
+        siblings_adjacent: false,
+        complex: 0,
+        nodes_per_package: 1,
+        gpus_on_memory: 0,
+        unknown_gpus: 0,
+    }
+}
+
 pub(crate) fn made() -> impl Strategy<Value = Made> {
     let nodes = (1usize..=4).prop_flat_map(|nodes| {
         (prop::collection::vec(1u32..=9, nodes), prop::collection::vec(0usize..=4, nodes))
@@ -64,6 +78,12 @@ pub(crate) fn made() -> impl Strategy<Value = Made> {
 }
 
 impl Made {
+    /// The cores that have a usable thread, with these threads only.
+    pub(crate) fn usable_cores(&self, usable: &CpuSet) -> Vec<CpuSet> {
+        let all = (0..self.cores.len()).flat_map(|node| self.cores_of(node));
+        all.map(|core| core.intersection(usable)).filter(|core| !core.is_empty()).collect()
+    }
+
     /// The CPUs of each core of a node.
     pub(crate) fn cores_of(&self, node: usize) -> Vec<CpuSet> {
         let before: u32 = self.cores[..node].iter().sum();

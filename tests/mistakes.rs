@@ -1,28 +1,13 @@
 //! The mistakes that other binders make, each named in plain words. Those that only a real process can show are in
 //! `binding.rs`.
 
-use crate::made_machine::{Made, is_anothers, union};
+use crate::made_machine::{is_anothers, nodes, union};
 use nvtopo::apply::{Export, environment, hazards};
 use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, PortState, Provenance, TopologyBuilder};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::{
     CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Plan, Topology, VisibleGpus, share_cpus_by,
 };
-
-const PLAIN: Made = Made {
-    cores: Vec::new(),
-    gpus: Vec::new(),
-    threads: 1,
-    siblings_adjacent: false,
-    complex: 0,
-    nodes_per_package: 1,
-    gpus_on_memory: 0,
-    unknown_gpus: 0,
-};
-
-fn nodes(cores: &[u32], gpus: &[usize]) -> Made {
-    Made { cores: cores.to_vec(), gpus: gpus.to_vec(), ..PLAIN }
-}
 
 fn job(topology: &Topology, visible: Option<&str>, ranks: usize, rules: &CpuRules) -> Vec<Part> {
     let visible = VisibleGpus::resolve(topology, visible, CudaOrder::PciBusId);

@@ -1,6 +1,6 @@
 //! The plan of all ranks of a machine: a property on random machines and on every preset.
 
-use crate::made_machine::{Made, is_anothers, made, union};
+use crate::made_machine::{is_anothers, made, nodes, union};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::source::PRESETS;
 use nvtopo::{
@@ -98,11 +98,7 @@ proptest! {
         prop_assume!(!allowed.is_empty() && !made.homes().is_empty());
         let limits = CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() };
         let rules = CpuRules { policy, smt, limits, ..CpuRules::default() };
-        let mut cores: Vec<CpuSet> = (0..made.cores.len())
-            .flat_map(|node| made.cores_of(node))
-            .map(|core| core.intersection(&allowed))
-            .filter(|core| !core.is_empty())
-            .collect();
+        let mut cores = made.usable_cores(&allowed);
         if smt == Smt::One {
             cores = cores.iter().map(|core| core.iter().take(1).collect()).collect();
         }
@@ -168,17 +164,7 @@ fn nvtopo_cores(topology: &Topology) -> Vec<CpuSet> {
 }
 
 fn one_node(gpus: usize, cores: u32) -> Topology {
-    Made {
-        cores: vec![cores],
-        gpus: vec![gpus],
-        threads: 1,
-        siblings_adjacent: false,
-        complex: 0,
-        nodes_per_package: 1,
-        gpus_on_memory: 0,
-        unknown_gpus: 0,
-    }
-    .topology()
+    nodes(&[cores], &[gpus]).topology()
 }
 
 fn cpus(plan: &Plan) -> Vec<String> {
