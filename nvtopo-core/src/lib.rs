@@ -89,9 +89,10 @@ pub use printable::{printable, printable_lines};
 pub use query::{GpuFault, Ring, Rings};
 pub use save::save_file;
 pub use solve::{
-    Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, LocalRank,
-    ParallelJob, Part, PlacedGpu, Placement, Plan, Proof, RankLayout, RankMap, RankOrder, Request, Score,
-    Share, Shares, Smt, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus, share_cpus_by,
+    Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, KubeletCpus,
+    LocalRank, ParallelJob, Part, PlacedGpu, Placement, Plan, Proof, RankLayout, RankMap, RankOrder, Request,
+    Score, Share, Shares, Smt, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus,
+    share_cpus_by,
 };
 pub use units::{Bandwidth, Bytes};
 

@@ -2,6 +2,7 @@
 //! from one [`Topology`](nvtopo::Topology).
 //!
 //! - [`labels`]: node labels, for Node Feature Discovery or kubectl.
+//! - [`kubelet::predict`]: what the kubelet does with a pod.
 //!
 //! Nothing here opens a socket, reads a clock, or asks a cluster: objects of a cluster come in as YAML, and what is to be
 //! applied goes out as YAML. Each object says for which versions of Kubernetes it holds; [`Version`] names one.
@@ -15,6 +16,7 @@
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 
+pub mod kubelet;
 pub mod labels;
 mod names;
 mod version;

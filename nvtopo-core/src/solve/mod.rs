@@ -54,8 +54,8 @@ pub use chooser::Chooser;
 pub use class::{class_memory, set_class_memory};
 pub use constraint::Constraint;
 pub use cpus::{
-    CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, Smt, core_classes, logical_cpus,
-    nic_interrupt_cpus, share_cpus, share_cpus_by,
+    CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, core_classes,
+    logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use cuda_order::{CudaOrder, OrderBasis};
 pub use explain::{Alternative, Explanation, Loss};

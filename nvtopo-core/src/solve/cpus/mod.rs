@@ -26,7 +26,7 @@ pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
 pub use distrib::logical_cpus;
 use ground::Ground;
-pub use kubelet::Kubelet;
+pub use kubelet::{Kubelet, KubeletCpus};
 pub(super) use memory::{memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;

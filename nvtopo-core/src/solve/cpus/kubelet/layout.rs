@@ -6,7 +6,7 @@ use crate::solve::cpus::cores::cores;
 use std::collections::BTreeMap;
 
 /// Where one CPU is. A core is known by its lowest CPU, a cache too.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Place {
     core: u32,
     socket: u32,
@@ -24,6 +24,7 @@ pub(super) enum Level {
 }
 
 /// The CPUs of each core, package, node and cache.
+#[derive(Clone, Debug)]
 pub(super) struct Layout {
     cpus: CpuSet,
     levels: [BTreeMap<u32, CpuSet>; 4],

@@ -9,7 +9,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use accumulator::Accumulator;
-use layout::Layout;
+use layout::{Layout, Level};
 use std::str::FromStr;
 
 /// The options of the kubelet's static CPU manager, by their names there.
@@ -54,19 +54,12 @@ impl Kubelet {
         count: usize,
         near: Option<&NodeSet>,
     ) -> Result<CpuSet> {
-        self.check()?;
-        let layout = Layout::of(topology);
-        let available = available.intersection(layout.cpus());
+        let machine = KubeletCpus::new(self, topology)?;
         if self.full_pcpus_only {
-            Self::check_whole_cores(&layout, &available, count)?;
+            let available = available.intersection(machine.layout.cpus());
+            Self::check_whole_cores(&machine.layout, &available, count)?;
         }
-        let mut taken = CpuSet::new();
-        if let Some(near) = near {
-            let aligned = available.intersection(&layout.aligned(near, self.align_by_socket));
-            taken = self.take(&layout, &aligned, count.min(aligned.len()))?;
-        }
-        let rest = available.difference(&taken);
-        Ok(taken.union(&self.take(&layout, &rest, count - taken.len())?))
+        machine.take(available, count, near)
     }
 
     /// The CPUs of the containers that have none of their own.
@@ -132,6 +125,86 @@ impl Kubelet {
         }
         let spread = self.distribute_cpus_across_cores;
         Ok(Accumulator::packed(layout, available, count, spread, self.prefer_align_cpus_by_uncorecache))
+    }
+}
+
+/// The CPUs of a machine as the kubelet sees them, prepared for many questions.
+///
+/// ```
+/// use nvtopo::{Kubelet, KubeletCpus, Topology};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let cpus = KubeletCpus::new(Kubelet::default(), &dgx)?;
+/// assert_eq!(cpus.nodes().to_string(), "0-1");
+/// assert_eq!(cpus.cpus_per_core(), 2);
+/// assert_eq!(cpus.take(&dgx.cpus(), 4, None)?.to_string(), "0-1,112-113");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KubeletCpus {
+    options: Kubelet,
+    layout: Layout,
+}
+
+impl KubeletCpus {
+    /// The CPUs of a topology, under these options.
+    ///
+    /// Errors with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
+    pub fn new(options: Kubelet, topology: &Topology) -> Result<Self> {
+        options.check()?;
+        Ok(Self { options, layout: Layout::of(topology) })
+    }
+
+    /// All CPUs.
+    pub fn cpus(&self) -> &CpuSet {
+        self.layout.cpus()
+    }
+
+    /// The NUMA nodes that have CPUs.
+    pub fn nodes(&self) -> NodeSet {
+        self.layout.ids(Level::Numa, self.layout.cpus()).into_iter().collect()
+    }
+
+    /// The CPUs of a NUMA node.
+    pub fn of_node(&self, node: u32) -> CpuSet {
+        self.layout.inside(Level::Numa, node, self.layout.cpus())
+    }
+
+    /// The packages that CPUs are on.
+    pub fn packages(&self, cpus: &CpuSet) -> Vec<u32> {
+        self.layout.ids(Level::Socket, cpus)
+    }
+
+    /// The packages of the machine.
+    pub fn package_count(&self) -> usize {
+        self.layout.count(Level::Socket)
+    }
+
+    /// The threads of a core, as the kubelet counts them: all CPUs by all cores.
+    pub fn cpus_per_core(&self) -> usize {
+        self.layout.cpus_per_core()
+    }
+
+    /// All threads of the cores that CPUs are on.
+    pub fn with_siblings(&self, cpus: &CpuSet) -> CpuSet {
+        let all = self.layout.cpus();
+        let cores = self.layout.ids(Level::Core, cpus).into_iter();
+        cores.fold(CpuSet::new(), |set, core| set.union(&self.layout.inside(Level::Core, core, all)))
+    }
+
+    /// `count` of the available CPUs, those of the nodes in `near` first. What `full-pcpus-only` refuses is not asked here:
+    /// that is the matter of [`Kubelet::allocate`].
+    ///
+    /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few.
+    pub fn take(&self, available: &CpuSet, count: usize, near: Option<&NodeSet>) -> Result<CpuSet> {
+        let available = available.intersection(self.layout.cpus());
+        let mut taken = CpuSet::new();
+        if let Some(near) = near {
+            let aligned = available.intersection(&self.layout.aligned(near, self.options.align_by_socket));
+            taken = self.options.take(&self.layout, &aligned, count.min(aligned.len()))?;
+        }
+        let rest = available.difference(&taken);
+        Ok(taken.union(&self.options.take(&self.layout, &rest, count.saturating_sub(taken.len()))?))
     }
 }
 

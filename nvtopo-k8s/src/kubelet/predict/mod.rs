@@ -1,0 +1,252 @@
+//! What the kubelet will do with a pod: admit it, refuse it, or admit it with GPUs that are not linked.
+//!
+//! The kubelet's topology manager asks its CPU, device and memory managers from which NUMA nodes a pod could be served,
+//! merges their hints into one, and refuses the pod where its policy does not like it. It knows of no NVLink. All of it is
+//! done here as there, written anew after what Kubernetes 1.30 to 1.37 do, without a node.
+//!
+//! ```
+//! use nvtopo::Topology;
+//! use nvtopo_k8s::kubelet::predict::{Pod, Policy, Predictor, Scope, Settings, Taken};
+//!
+//! // Four GPUs of each package are free as two and two, and a pod wants four.
+//! let node = Topology::preset("dgx-h100")?;
+//! let predictor = Predictor::new(&node, Settings::default(), &Taken::gpus([0, 1, 4, 5]))?;
+//! let pod = Pod::gpus(4, 0);
+//! let refused = predictor.predict(&pod, Policy::Restricted, Scope::Container)?;
+//! assert_eq!(refused.verdict.reason(), Some("TopologyAffinityError"));
+//! let admitted = predictor.predict(&pod, Policy::BestEffort, Scope::Container)?;
+//! assert_eq!(admitted.containers[0].gpus, [2, 3, 6, 7]);
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+
+mod admit;
+#[cfg(test)]
+mod boards;
+mod choice;
+mod hints;
+mod managers;
+mod node;
+mod pod;
+mod quantity;
+mod remarks;
+mod report;
+mod taken;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+pub use choice::Plugin;
+pub use hints::{Policy, Scope};
+pub use node::Devices;
+pub use pod::Pod;
+pub use report::Report;
+pub use taken::Taken;
+pub use verdict::{ContainerPrediction, GpuLinks, MemoryPrediction, Prediction, Verdict};
+
+use admit::Admission;
+use choice::ByPlugin;
+use node::{Node, State};
+use nvtopo::{CpuSet, Error, Kubelet, Result, Topology};
+use std::collections::BTreeMap;
+
+/// The extended resource of NVIDIA's device plugin.
+pub(crate) const GPU_RESOURCE: &str = "nvidia.com/gpu";
+
+/// How the kubelet is set up, besides the policy and the scope of its topology manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    pub(crate) static_cpus: bool,
+    pub(crate) cpu_options: Kubelet,
+    pub(crate) reserved_cpus: CpuSet,
+    pub(crate) reserved_memory: Option<BTreeMap<u32, BTreeMap<String, u64>>>,
+    pub(crate) prefer_closest_numa_nodes: bool,
+    pub(crate) max_allowable_numa_nodes: u32,
+    pub(crate) plugin: Plugin,
+    pub(crate) devices: BTreeMap<String, Devices>,
+}
+
+impl Default for Settings {
+    /// A static CPU manager without options, no CPU reserved, no memory manager, GPUs as `nvidia.com/gpu`.
+    fn default() -> Self {
+        Self {
+            static_cpus: true,
+            cpu_options: Kubelet::default(),
+            reserved_cpus: CpuSet::new(),
+            reserved_memory: None,
+            prefer_closest_numa_nodes: false,
+            max_allowable_numa_nodes: 8,
+            plugin: Plugin::default(),
+            devices: node::default_devices(),
+        }
+    }
+}
+
+impl Settings {
+    /// The options of the static CPU manager (`cpuManagerPolicyOptions`). `None`: `cpuManagerPolicy: none`.
+    #[must_use]
+    pub fn cpu_manager(mut self, options: Option<Kubelet>) -> Self {
+        self.static_cpus = options.is_some();
+        self.cpu_options = options.unwrap_or_default();
+        self
+    }
+
+    /// The CPUs that no container gets for itself (`reservedSystemCPUs`).
+    #[must_use]
+    pub fn reserved_cpus(mut self, cpus: CpuSet) -> Self {
+        self.reserved_cpus = cpus;
+        self
+    }
+
+    /// The memory manager `Static`, with the bytes of memory that are reserved on each node (`reservedMemory`).
+    #[must_use]
+    pub fn reserved_memory(mut self, memory: impl IntoIterator<Item = (u32, u64)>) -> Self {
+        let node = |(node, bytes)| (node, BTreeMap::from([("memory".to_owned(), bytes)]));
+        self.reserved_memory = Some(memory.into_iter().map(node).collect());
+        self
+    }
+
+    /// Nodes that are near each other first (`prefer-closest-numa-nodes`).
+    #[must_use]
+    pub fn prefer_closest_numa_nodes(mut self, prefer: bool) -> Self {
+        self.prefer_closest_numa_nodes = prefer;
+        self
+    }
+
+    /// The most NUMA nodes with which a topology manager starts (`max-allowable-numa-nodes`, at least 8).
+    #[must_use]
+    pub fn max_allowable_numa_nodes(mut self, most: u32) -> Self {
+        self.max_allowable_numa_nodes = most;
+        self
+    }
+
+    /// What the device plugin prefers.
+    #[must_use]
+    pub fn plugin(mut self, plugin: Plugin) -> Self {
+        self.plugin = plugin;
+        self
+    }
+
+    /// The devices behind an extended resource, such as `rdma/hca`.
+    #[must_use]
+    pub fn devices(mut self, resource: impl Into<String>, devices: Devices) -> Self {
+        self.devices.insert(resource.into(), devices);
+        self
+    }
+}
+
+/// Why a pod is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    TopologyAffinity,
+    SmtAlignment(String),
+    Unexpected(String),
+}
+
+/// A node with its settings and what is taken of it, of which predictions are asked.
+#[derive(Clone, Debug)]
+pub struct Predictor {
+    node: Node,
+    settings: Settings,
+    state: State,
+    notes: Vec<String>,
+}
+
+impl Predictor {
+    /// Prepares predictions.
+    ///
+    /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for options that exclude each other, for devices,
+    /// CPUs and nodes that are not there, and where what is asked needs what the topology does not tell.
+    pub fn new(topology: &Topology, settings: Settings, taken: &Taken) -> Result<Self> {
+        if settings.max_allowable_numa_nodes < 8 {
+            return Err(Error::request("the kubelet refuses max-allowable-numa-nodes below 8"));
+        }
+        let node = Node::of(topology, &settings)?;
+        if !settings.reserved_cpus.is_subset(node.cpus.cpus()) {
+            let strange = settings.reserved_cpus.difference(node.cpus.cpus());
+            return Err(Error::request(format!("CPUs {strange} are reserved, and not there")));
+        }
+        let mut notes = Vec::new();
+        let state = taken.apply(&node, &settings, node.idle(&settings)?, &mut notes)?;
+        if settings.static_cpus && settings.reserved_cpus.is_empty() {
+            notes.push(
+                "no CPU is reserved: a kubelet with the static CPU manager does not start like that"
+                    .to_owned(),
+            );
+        }
+        if settings.prefer_closest_numa_nodes && node.distances_unknown {
+            notes.push(
+                "the distances of NUMA nodes are not all known: equal ones are assumed where they decide"
+                    .to_owned(),
+            );
+        }
+        let without: Vec<&str> = node
+            .resources
+            .values()
+            .flat_map(|resource| &resource.devices)
+            .filter(|device| device.nodes.is_empty())
+            .map(|device| device.name.as_str())
+            .collect();
+        if !without.is_empty() {
+            notes.push(format!(
+                "the NUMA node of {} is not known: it is predicted as of a plugin that tells none",
+                without.join(", ")
+            ));
+        }
+        Ok(Self { node, settings, state, notes })
+    }
+
+    /// What is unknown or missing, and what was assumed instead.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// What becomes of a pod under one policy and scope.
+    ///
+    /// Errors with [`Unsatisfiable`](nvtopo::ErrorKind::Unsatisfiable) where the kubelet would not even start.
+    pub fn predict(&self, pod: &Pod, policy: Policy, scope: Scope) -> Result<Prediction> {
+        self.startable(policy)?;
+        let mut chooser = ByPlugin::new(self.settings.plugin);
+        let admission = self.admit(pod, &self.state, (policy, scope), &mut chooser)?;
+        Ok(verdict::of(self, policy, scope, admission, chooser.any))
+    }
+
+    /// All policies, each with both scopes where the scope matters. Those with which the kubelet does not start are left out.
+    ///
+    /// Errors as [`predict`](Self::predict) does.
+    pub fn predict_all(&self, pod: &Pod) -> Result<Vec<Prediction>> {
+        let mut all = Vec::new();
+        for policy in Policy::ALL.into_iter().filter(|policy| self.startable(*policy).is_ok()) {
+            for scope in Scope::ALL {
+                if policy != Policy::None || scope == Scope::Container {
+                    all.push(self.predict(pod, policy, scope)?);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether the kubelet starts with this policy here.
+    fn startable(&self, policy: Policy) -> Result<()> {
+        let (nodes, most) = (self.node.numa.all.count(), self.settings.max_allowable_numa_nodes);
+        if policy != Policy::None && nodes > most {
+            let message = format!("the kubelet does not start with a topology manager on {nodes} NUMA nodes");
+            return Err(Error::unsatisfiable(message).help(format!(
+                "set max-allowable-numa-nodes, which is {most}, to {nodes}, or the policy to none"
+            )));
+        }
+        if policy == Policy::SingleNumaNode && self.settings.cpu_options.align_by_socket {
+            return Err(Error::request("the kubelet refuses align-by-socket together with single-numa-node"));
+        }
+        Ok(())
+    }
+
+    fn admit(
+        &self,
+        pod: &Pod,
+        state: &State,
+        policy: (Policy, Scope),
+        chooser: &mut dyn choice::Chooser,
+    ) -> Result<Admission> {
+        admit::admit(&self.node, &self.settings, pod, state, policy, chooser)
+    }
+}

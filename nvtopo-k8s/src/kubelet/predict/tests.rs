@@ -1,0 +1,310 @@
+//! Answers of a real kubelet, and what must hold of any.
+
+use super::boards::Board;
+use super::hints::{Hint, Mask};
+use super::{GpuLinks, Plugin, Pod, Policy, Prediction, Predictor, Scope, Settings, Taken, Verdict};
+use nvtopo::{CpuSet, Kubelet};
+use proptest::prelude::*;
+
+const EACH: Scope = Scope::Container;
+
+fn predict(board: &Board, settings: Settings, taken: &Taken, pod: &Pod, policy: Policy) -> Prediction {
+    Predictor::new(&board.topology(), settings, taken).unwrap().predict(pod, policy, EACH).unwrap()
+}
+
+fn plain() -> Settings {
+    Settings::default().plugin(Plugin::Silent)
+}
+
+fn cpus(of: &str, count: u64, options: &str) -> String {
+    let board =
+        Board { packages: 2, nodes: 1, cores: 32, threads: 2, gpus: vec![], links: vec![], memory: None };
+    let all: CpuSet = "0-127".parse().unwrap();
+    let taken = all.difference(&of.parse().unwrap());
+    let settings = plain().cpu_manager(Some(options.parse::<Kubelet>().unwrap()));
+    let answer =
+        predict(&board, settings, &Taken::default().with_cpus(&taken), &Pod::gpus(0, count), Policy::None);
+    answer.containers[0].cpus.clone().unwrap().to_string()
+}
+
+/// Recorded from Kubernetes 1.36 on two packages of 32 cores with two threads each.
+#[test]
+fn cpus_are_packed_as_recorded() {
+    for (of, count, options, given) in [
+        ("0-127", 8, "", "0-3,64-67"),
+        ("1-63,65-127", 8, "", "1-4,65-68"),
+        ("0-127", 65, "", "0-32,64-95"),
+        ("1-63,65-127", 70, "", "1-3,32-63,65-67,96-127"),
+        ("1-63,65-127", 70, "distribute-cpus-across-numa", "1-18,32-49,65-81,96-112"),
+        ("0-127", 8, "distribute-cpus-across-cores", "0-7"),
+    ] {
+        assert_eq!(cpus(of, count, options), given, "{count} of {of} {options}");
+    }
+}
+
+/// Recorded from Kubernetes 1.36: four NUMA nodes with a GPU each, NVLink between 0 and 1, and 2 and 3.
+#[test]
+fn pairs_across_nodes_end_as_recorded() {
+    let board = Board::linked_across_nodes();
+    let ask = |gpus, cpus, taken, policy| predict(&board, plain(), &taken, &Pod::gpus(gpus, cpus), policy);
+    let none = Taken::default;
+    for cpus in [0, 8, 48] {
+        let answer = ask(2, cpus, none(), Policy::SingleNumaNode);
+        assert_eq!(answer.verdict, Verdict::TopologyAffinityError, "{cpus}");
+    }
+    assert_eq!(ask(2, 8, none(), Policy::Restricted).verdict, Verdict::TopologyAffinityError);
+    let wide = ask(2, 48, none(), Policy::Restricted);
+    assert_eq!((&wide.verdict, wide.containers[0].gpus.as_slice()), (&Verdict::Admitted, [0, 1].as_slice()));
+    assert_eq!(wide.containers[0].links, GpuLinks::All);
+    for closest in [false, true] {
+        let settings = plain().prefer_closest_numa_nodes(closest);
+        let busy = predict(&board, settings, &Taken::gpus([0]), &Pod::gpus(2, 48), Policy::Restricted);
+        let container = &busy.containers[0];
+        assert_eq!(container.hint.as_ref().unwrap().to_string(), "1-2");
+        assert!(container.preferred && busy.verdict.is_admitted());
+        assert_eq!((container.gpus.as_slice(), container.links), ([1, 2].as_slice(), GpuLinks::Apart));
+        assert!(busy.has_unlinked() && !busy.is_good());
+    }
+}
+
+/// Recorded from Kubernetes 1.36: of 2 × 4 GPUs two and two are free, and four are asked for.
+#[test]
+fn four_of_two_and_two_end_as_recorded() {
+    let board = Board::two_of_four();
+    for (policy, admitted) in [
+        (Policy::SingleNumaNode, false),
+        (Policy::Restricted, false),
+        (Policy::BestEffort, true),
+        (Policy::None, true),
+    ] {
+        let answer = predict(&board, plain(), &Taken::gpus([0, 1, 4, 5]), &Pod::gpus(4, 0), policy);
+        assert_eq!(answer.verdict.is_admitted(), admitted, "{policy}");
+        if admitted {
+            assert_eq!(answer.containers[0].gpus, [2, 3, 6, 7]);
+        }
+    }
+}
+
+#[test]
+fn the_plugin_is_asked_only_where_there_are_more_than_needed() {
+    let board = Board { links: vec![(0, 2), (1, 3)], gpus: vec![Some(0); 4], ..Board::two_of_four() };
+    let ask = |plugin, taken, policy| {
+        let settings = Settings::default().plugin(plugin);
+        predict(&board, settings, &taken, &Pod::gpus(2, 0), policy)
+    };
+    let linked = ask(Plugin::Linked, Taken::default(), Policy::BestEffort);
+    assert_eq!((linked.containers[0].gpus.as_slice(), linked.any), ([0, 2].as_slice(), false));
+    let silent = ask(Plugin::Silent, Taken::default(), Policy::BestEffort);
+    assert_eq!((silent.containers[0].gpus.as_slice(), silent.any), ([0, 1].as_slice(), true));
+    assert_eq!(silent.containers[0].links, GpuLinks::Apart);
+    // Nobody is asked where there are just as many.
+    let rest = ask(Plugin::Linked, Taken::gpus([0, 3]), Policy::BestEffort);
+    assert_eq!((rest.containers[0].gpus.as_slice(), rest.any), ([1, 2].as_slice(), false));
+}
+
+#[test]
+fn whole_cores_are_kept_whole() {
+    let board = Board::two_of_four();
+    let options = || plain().cpu_manager(Some("full-pcpus-only".parse().unwrap()));
+    let odd = predict(&board, options(), &Taken::default(), &Pod::gpus(1, 3), Policy::None);
+    assert_eq!(odd.verdict.reason(), Some("SMTAlignmentError"));
+    // One thread of a core is reserved, and its sibling is lost: 190 are left.
+    let reserved = options().reserved_cpus("0".parse().unwrap());
+    assert!(
+        predict(&board, reserved.clone(), &Taken::default(), &Pod::gpus(1, 190), Policy::None)
+            .verdict
+            .is_admitted()
+    );
+    let all = predict(&board, reserved, &Taken::default(), &Pod::gpus(1, 192), Policy::None);
+    assert_eq!(all.verdict.reason(), Some("SMTAlignmentError"));
+    assert!(all.verdict.message().unwrap().contains("available physical CPUs = 190"));
+}
+
+#[test]
+fn what_init_containers_had_is_used_again_and_sidecars_keep_theirs() {
+    let pod = |policy: &str| {
+        Pod::from_yaml(
+            "p",
+            &format!(
+                "
+apiVersion: v1
+kind: Pod
+spec:
+  initContainers:
+  - {{name: first, {policy} resources: {{limits: {{cpu: 4, memory: 1Gi, nvidia.com/gpu: 2}}}}}}
+  containers:
+  - {{name: main, resources: {{limits: {{cpu: 4, memory: 1Gi, nvidia.com/gpu: 2}}}}}}
+"
+            ),
+        )
+        .unwrap()
+    };
+    let board = Board::two_of_four();
+    let ask = |pod: &Pod| predict(&board, plain(), &Taken::default(), pod, Policy::Restricted).containers;
+    let again = ask(&pod(""));
+    assert_eq!((&again[0].gpus, &again[0].cpus), (&again[1].gpus, &again[1].cpus));
+    let beside = ask(&pod("restartPolicy: Always,"));
+    assert_eq!(
+        (beside[0].gpus.as_slice(), beside[1].gpus.as_slice()),
+        ([0, 1].as_slice(), [2, 3].as_slice())
+    );
+    assert!(beside[0].cpus.as_ref().unwrap().is_disjoint(beside[1].cpus.as_ref().unwrap()));
+}
+
+#[test]
+fn the_scope_of_a_pod_keeps_containers_together() {
+    let two = "
+apiVersion: v1
+kind: Pod
+spec:
+  containers:
+  - {name: a, resources: {limits: {cpu: 8, memory: 1Gi, nvidia.com/gpu: 3}}}
+  - {name: b, resources: {limits: {cpu: 8, memory: 1Gi, nvidia.com/gpu: 3}}}
+";
+    let pod = Pod::from_yaml("p", two).unwrap();
+    let predictor = Predictor::new(&Board::two_of_four().topology(), plain(), &Taken::default()).unwrap();
+    let nodes = |scope| {
+        let answer = predictor.predict(&pod, Policy::Restricted, scope).unwrap();
+        answer.containers.iter().map(|one| one.gpu_nodes.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(nodes(Scope::Container), ["0", "1"]);
+    // Both together need two nodes, and CPUs prefer one.
+    assert!(nodes(Scope::Pod).is_empty());
+    let loose = predictor.predict(&pod, Policy::BestEffort, Scope::Pod).unwrap();
+    assert!(loose.verdict.is_admitted());
+}
+
+#[test]
+fn memory_narrows_the_nodes() {
+    let board = Board::linked_across_nodes();
+    let settings = || plain().reserved_memory([(0, 1 << 30)]);
+    let pod = |memory: &str| {
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nspec: {{containers: [{{name: a, resources: {{limits: {{cpu: 2, memory: {memory}}}}}}}]}}"
+        );
+        Pod::from_yaml("p", &text).unwrap()
+    };
+    let ask = |memory: &str, policy| predict(&board, settings(), &Taken::default(), &pod(memory), policy);
+    let one = ask("64Gi", Policy::SingleNumaNode);
+    assert_eq!(one.containers[0].memory.as_ref().unwrap().nodes.to_string(), "1");
+    assert_eq!(one.containers[0].cpu_nodes.to_string(), "1");
+    assert_eq!(ask("65Gi", Policy::SingleNumaNode).verdict, Verdict::TopologyAffinityError);
+    // No nodes have it: no hints are no wish, and the memory manager fails.
+    let none = ask("300Gi", Policy::Restricted);
+    assert_eq!(none.verdict.reason(), Some("UnexpectedAdmissionError"));
+    assert_eq!(ask("100Gi", Policy::None).containers[0].memory.as_ref().unwrap().nodes.to_string(), "0-1");
+    let unknown = Board { memory: None, ..board.clone() };
+    assert!(Predictor::new(&unknown.topology(), settings(), &Taken::default()).is_err());
+}
+
+#[test]
+fn a_kubelet_that_does_not_start_is_told() {
+    let board =
+        Board { packages: 2, nodes: 5, cores: 1, threads: 1, gpus: vec![], links: vec![], memory: None };
+    let predictor = Predictor::new(&board.topology(), plain(), &Taken::default()).unwrap();
+    assert!(predictor.predict(&Pod::gpus(0, 1), Policy::BestEffort, EACH).is_err());
+    assert_eq!(predictor.predict_all(&Pod::gpus(0, 1)).unwrap().len(), 1);
+    let more = plain().max_allowable_numa_nodes(10);
+    let predictor = Predictor::new(&board.topology(), more, &Taken::default()).unwrap();
+    assert_eq!(predictor.predict_all(&Pod::gpus(0, 1)).unwrap().len(), 7);
+    assert!(
+        Predictor::new(&board.topology(), plain().max_allowable_numa_nodes(7), &Taken::default()).is_err()
+    );
+}
+
+#[test]
+fn what_is_taken_is_checked() {
+    let board = Board::two_of_four().topology();
+    let with = |taken: &str| {
+        Predictor::new(&board, plain().reserved_cpus("0".parse().unwrap()), &taken.parse().unwrap())
+    };
+    assert!(with("0,1/8-15").is_ok() && with("").is_ok() && with("/8").is_ok());
+    for wrong in ["8", "0/1000", "0/0"] {
+        assert!(with(wrong).is_err(), "{wrong}");
+    }
+    assert!("x".parse::<Taken>().is_err() && "0/y".parse::<Taken>().is_err());
+}
+
+fn boards() -> impl Strategy<Value = Board> {
+    (1_u32..3, 1_u32..4, 1_u32..5, 1_u32..3).prop_flat_map(|(packages, nodes, cores, threads)| {
+        let all = packages * nodes;
+        proptest::collection::vec(proptest::option::weighted(0.95, 0..all), 0..7).prop_map(move |gpus| {
+            let links = (1..gpus.len()).map(|gpu| (gpu - 1, gpu)).collect();
+            Board { packages, nodes, cores, threads, gpus, links, memory: Some(1 << 30) }
+        })
+    })
+}
+
+fn options() -> impl Strategy<Value = Kubelet> {
+    (any::<[bool; 5]>()).prop_filter_map("options exclude each other", |on| {
+        let names = [
+            "full-pcpus-only",
+            "distribute-cpus-across-numa",
+            "align-by-socket",
+            "distribute-cpus-across-cores",
+            "prefer-align-cpus-by-uncorecache",
+        ];
+        let text: Vec<&str> = names.into_iter().zip(on).filter(|(_, on)| *on).map(|(name, _)| name).collect();
+        text.join(",").parse().ok()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn what_is_admitted_is_there_and_near(
+        board in boards(), options in options(), gpus in 0_u64..5, cpus in 0_u64..9,
+        taken in proptest::collection::btree_set(0_u32..7, 0..4), busy in proptest::collection::btree_set(0_u32..16, 0..6),
+        memory: bool, closest: bool,
+    ) {
+        let topology = board.topology();
+        let taken: Vec<u32> = taken.into_iter().filter(|gpu| (*gpu as usize) < board.gpus.len()).collect();
+        let busy: CpuSet = busy.into_iter().collect::<CpuSet>().intersection(&topology.cpus());
+        let mut settings = plain().cpu_manager(Some(options)).prefer_closest_numa_nodes(closest);
+        if memory {
+            settings = settings.reserved_memory([(0, 1)]);
+        }
+        let predictor = Predictor::new(&topology, settings, &Taken::gpus(taken.clone()).with_cpus(&busy)).unwrap();
+        let pod = Pod::gpus(gpus, cpus);
+        for answer in predictor.predict_all(&pod).unwrap() {
+            if matches!(answer.policy, Policy::BestEffort | Policy::None) {
+                prop_assert!(answer.verdict != Verdict::TopologyAffinityError);
+            }
+            if !answer.verdict.is_admitted() {
+                continue;
+            }
+            let given = &answer.containers[0];
+            prop_assert_eq!(given.gpus.len() as u64, gpus);
+            prop_assert!(given.gpus.iter().all(|gpu| !taken.contains(gpu)));
+            if let Some(own) = &given.cpus {
+                prop_assert_eq!(own.len() as u64, cpus);
+                prop_assert!(own.is_disjoint(&busy) && own.is_subset(&topology.cpus()));
+            }
+            if answer.policy == Policy::SingleNumaNode {
+                prop_assert!(given.cpu_nodes.len() <= 1);
+                let placed = given.gpus.iter().filter_map(|gpu| board.gpus[*gpu as usize]);
+                let mut nodes: Vec<u32> = placed.chain(given.cpu_nodes.iter()).collect();
+                nodes.dedup();
+                prop_assert!(nodes.len() <= 1 || board.gpus.iter().all(Option::is_none), "{:?}", nodes);
+            }
+        }
+    }
+
+    #[test]
+    fn a_restricted_pod_that_starts_is_preferred(board in boards(), gpus in 0_u64..5, cpus in 0_u64..9) {
+        let topology = board.topology();
+        let predictor = Predictor::new(&topology, plain(), &Taken::default()).unwrap();
+        let answer = predictor.predict(&Pod::gpus(gpus, cpus), Policy::Restricted, EACH).unwrap();
+        prop_assert!(!answer.verdict.is_admitted() || answer.containers[0].preferred);
+    }
+}
+
+#[test]
+fn nodes_beyond_those_of_devices_are_no_hints() {
+    let board = Board { gpus: vec![Some(1), Some(1)], ..Board::linked_across_nodes() };
+    let topology = Board { links: vec![], ..board }.topology();
+    let node = super::node::Node::of(&topology, &plain()).unwrap();
+    let hints = super::managers::devices(&node.resources["nvidia.com/gpu"], &[], &[], 1).unwrap();
+    assert_eq!(hints, [Hint { affinity: Some(Mask(2)), preferred: true }]);
+}
