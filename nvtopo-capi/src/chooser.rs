@@ -1,11 +1,12 @@
-//! `nvtopo_chooser`: which GPUs, and nothing else, for schedulers that keep the state of a machine themselves.
+//! `nvtopo_chooser`: which GPUs, and nothing else, for schedulers that keep the state of a machine themselves, and the
+//! same for device plugins of Kubernetes, which name devices.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{Text, given, owned};
-use crate::status::{answer, free, nvtopo_status};
+use crate::handle::{Numbers, Text, Texts, given, owned};
+use crate::status::{answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::Chooser;
-use nvtopo::solve::SizeMix;
+use nvtopo::solve::{SizeMix, preferred_allocation};
 use std::mem::MaybeUninit;
 
 /// A set of up to 128 GPUs by their positions: bit n of `low` is GPU n, and bit n of `high` is GPU 64 + n.
@@ -63,6 +64,39 @@ pub extern "C" fn nvtopo_chooser_choose(
     answer(chosen, "chosen", || {
         let free = u128::from(free.high) << 64 | u128::from(free.low);
         Ok(given(chooser, "chooser")?.chooser.choose(free, count).unwrap_or(0).into())
+    })
+}
+
+/// The decision of a device plugin for Kubernetes (`GetPreferredAllocation`): which `size` of the `available_count` available
+/// devices a container should get, all of `must_include` among them. Their positions in `available` are written to `chosen`,
+/// which has room for `size`, in increasing order.
+///
+/// Devices are named as plugins name them: by the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
+/// the UUID of a MIG instance; "::" and a number behind it make it one of several replicas that share the device. NVLink
+/// groups stay whole, and a single GPU comes from a group that is broken already. GPUs that work less well, that cannot
+/// be used, and names that this topology does not know come last, and never are a reason to fail.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where fewer devices are available than asked for, or what must be included is not
+/// available.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_preferred_allocation(
+    topology: Option<&nvtopo_topology>,
+    available: Texts,
+    available_count: usize,
+    must_include: Texts,
+    must_include_count: usize,
+    size: usize,
+    mut chosen: Numbers,
+) -> nvtopo_status {
+    guard(|| {
+        let topology = &given(topology, "topology")?.topology;
+        let available = available.read(available_count, "available")?;
+        let must_include = must_include.read(must_include_count, "must_include")?;
+        let positions = preferred_allocation(topology, &available, &must_include, size)?;
+        for (place, position) in chosen.room(size, "chosen")?.iter_mut().zip(positions) {
+            place.write(position as u64);
+        }
+        Ok(())
     })
 }
 

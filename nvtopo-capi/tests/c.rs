@@ -125,6 +125,25 @@ fn an_installed_library_is_found_by_its_links_wherever_it_is_staged() {
     );
 }
 
+/// The device plugin's example in Go, where there is a Go toolchain: `scripts/test.sh` brings one.
+#[test]
+fn the_example_in_go_passes() {
+    if Command::new("go").arg("version").output().is_err() {
+        eprintln!("skipped: there is no Go toolchain");
+        return;
+    }
+    let (prefix, scratch) = (installed(), scratch());
+    let mut go = Command::new("go");
+    go.args(["test", "-count=1", "./..."]).current_dir(root().join("examples/go"));
+    go.env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")).env("LD_LIBRARY_PATH", prefix.join("lib"));
+    go.env("GOCACHE", scratch.join("go-cache"))
+        .env("GOPATH", scratch.join("go-path"))
+        .env("CGO_ENABLED", "1");
+    // Nothing is fetched: the example needs the standard library only.
+    go.env("GOPROXY", "off").env("GOTOOLCHAIN", "local").env("GOFLAGS", "-mod=mod");
+    passes(&mut go);
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -266,6 +266,43 @@ impl Topology {
         call(py, || request.solve(&self.0)).map(|found| InstancePlacement::of(&self.0, found))
     }
 
+    /// Chooses which of the available devices a container should get: the decision of a device plugin for Kubernetes
+    /// (GetPreferredAllocation).
+    ///
+    /// Args:
+    ///     available: the devices by the plugin's names: the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
+    ///         the UUID of a MIG instance; "::" and a number behind it make it one of several replicas.
+    ///     size: how many are asked for.
+    ///     must_include: those that must be among them.
+    ///
+    /// Returns names from available, in their order. NVLink groups stay whole, and a single GPU comes from a group that is
+    /// broken already. GPUs that work less well, that cannot be used, and names that this topology does not know come last,
+    /// and never are a reason to fail.
+    ///
+    /// Raises InvalidRequestError where fewer devices are available than asked for, or what must be included is not
+    /// available.
+    ///
+    /// >>> import nvtopo
+    /// >>> bridged = nvtopo.preset("rtx-a6000-4-bridged")
+    /// >>> bridged.preferred_allocation(["0", "2", "3"], 1), bridged.preferred_allocation(["0", "2", "3"], 2)
+    /// (['0'], ['2', '3'])
+    #[pyo3(
+        signature = (available, size, *, must_include=Vec::new()),
+        text_signature = "($self, available, size, *, must_include=())"
+    )]
+    fn preferred_allocation(
+        &self,
+        py: Python<'_>,
+        available: Vec<String>,
+        size: usize,
+        must_include: Vec<String>,
+    ) -> PyResult<Vec<String>> {
+        let names: Vec<&str> = available.iter().map(String::as_str).collect();
+        let must: Vec<&str> = must_include.iter().map(String::as_str).collect();
+        let chosen = call(py, || nvtopo::solve::preferred_allocation(&self.0, &names, &must, size))?;
+        Ok(chosen.into_iter().map(|position| available[position].clone()).collect())
+    }
+
     /// Deals the CPUs out to all GPUs: each gets its share of those nearest to it.
     ///
     /// Args:

@@ -217,12 +217,39 @@ static void misuse_is_an_error(void)
     nvtopo_topology_free(topology);
 }
 
+static void a_device_plugin_asks(void)
+{
+    nvtopo_topology *topology = preset("rtx-a6000-4-bridged");
+    const char *available[] = {"0", "2", "3", "GPU-gone"}, *must[] = {"3"}, *missing[] = {"1"};
+    uint64_t chosen[4] = {9, 9, 9, 9};
+
+    CHECK_OK(nvtopo_topology_preferred_allocation(topology, available, 4, NULL, 0, 1, chosen));
+    CHECK(chosen[0] == 0 && chosen[1] == 9); /* GPU0, whose pair is broken. */
+    CHECK_OK(nvtopo_topology_preferred_allocation(topology, available, 4, NULL, 0, 2, chosen));
+    CHECK(chosen[0] == 1 && chosen[1] == 2); /* The pair that is whole. */
+    CHECK_OK(nvtopo_topology_preferred_allocation(topology, available, 4, must, 1, 4, chosen));
+    CHECK(chosen[0] == 0 && chosen[1] == 1 && chosen[2] == 2 && chosen[3] == 3);
+    CHECK_OK(nvtopo_topology_preferred_allocation(topology, NULL, 0, NULL, 0, 0, NULL));
+    chosen[0] = 9;
+    CHECK_FAILS(nvtopo_topology_preferred_allocation(topology, available, 4, missing, 1, 2, chosen),
+                NVTOPO_STATUS_INVALID_REQUEST, "'1' must be included");
+    CHECK_FAILS(nvtopo_topology_preferred_allocation(topology, available, 1, NULL, 0, 2, chosen),
+                NVTOPO_STATUS_INVALID_REQUEST, "1 are available");
+    CHECK_FAILS(nvtopo_topology_preferred_allocation(topology, available, 4, NULL, 0, 1, NULL),
+                NVTOPO_STATUS_NULL_ARGUMENT, "chosen");
+    CHECK_FAILS(nvtopo_topology_preferred_allocation(NULL, available, 4, NULL, 0, 1, chosen),
+                NVTOPO_STATUS_NULL_ARGUMENT, "topology");
+    CHECK(chosen[0] == 9);
+    nvtopo_topology_free(topology);
+}
+
 int main(void)
 {
     jobs_come_and_go();
     many_jobs_at_once();
     gpus_are_chosen_alone();
     gpus_beyond_64_are_in_the_high_half();
+    a_device_plugin_asks();
     misuse_is_an_error();
     return 0;
 }

@@ -36,6 +36,7 @@ mod part;
 pub mod partition;
 mod placement;
 mod plan;
+mod preferred;
 mod quota;
 mod rank;
 mod ranks;
@@ -72,6 +73,7 @@ pub use part::Part;
 pub(crate) use placement::cuda_environment;
 pub use placement::{PlacedGpu, Placement, Proof};
 pub use plan::{MAX_LOCAL_RANKS, Plan};
+pub use preferred::preferred_allocation;
 pub use rank::{LocalRank, RANK_VARIABLES, rank_variables};
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,

@@ -484,6 +484,31 @@ class Topology:
         <InstancePlacement of 1g.10gb: GPU0 from memory slice 6>
         """
 
+    def preferred_allocation(
+        self, available: Sequence[str], size: int, *, must_include: Sequence[str] = ()
+    ) -> list[str]:
+        """Chooses which of the available devices a container should get: the decision of a device plugin for Kubernetes
+        (GetPreferredAllocation).
+
+        Args:
+            available: the devices by the plugin's names: the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
+                the UUID of a MIG instance; "::" and a number behind it make it one of several replicas.
+            size: how many are asked for.
+            must_include: those that must be among them.
+
+        Returns names from available, in their order. NVLink groups stay whole, and a single GPU comes from a group that is
+        broken already. GPUs that work less well, that cannot be used, and names that this topology does not know come last,
+        and never are a reason to fail.
+
+        Raises InvalidRequestError where fewer devices are available than asked for, or what must be included is not
+        available.
+
+        >>> import nvtopo
+        >>> bridged = nvtopo.preset("rtx-a6000-4-bridged")
+        >>> bridged.preferred_allocation(["0", "2", "3"], 1), bridged.preferred_allocation(["0", "2", "3"], 2)
+        (['0'], ['2', '3'])
+        """
+
     def cpus(
         self,
         *,

@@ -1,0 +1,3 @@
+module example.com/nvtopo
+
+go 1.22
