@@ -58,6 +58,11 @@ static void a_placement_says_what_belongs_to_each_gpu(void)
     CHECK(count == 1);
     CHECK_OK(nvtopo_placement_nic(placement, 0, 0, &text));
     CHECK_TEXT(text, "mlx5_0");
+    CHECK_OK(nvtopo_placement_own_nic(placement, 1, &text));
+    CHECK_TEXT(text, "mlx5_3");
+    /* Nothing was preferred. */
+    CHECK_OK(nvtopo_placement_preference(placement, &text));
+    CHECK(text == NULL);
     CHECK_OK(nvtopo_placement_nic_path(placement, 0, &path));
     CHECK(path == NVTOPO_PATH_PIX);
     CHECK_OK(nvtopo_placement_is_optimal(placement, &optimal));
@@ -94,7 +99,8 @@ static void a_placement_says_how_good_it_is(void)
     CHECK_TEXT(score.objective, "pair-sum");
     CHECK_TEXT(score.unit, "GB/s");
     CHECK(score.known && score.value > 0);
-    CHECK(!score.bounded || score.bound >= score.value);
+    /* Proven: no set is better than this one. */
+    CHECK(score.bounded && score.bound == score.value);
     CHECK_OK(nvtopo_placement_score(placement, 1, &score));
     CHECK_TEXT(score.objective, "min-pair");
     CHECK_FAILS(nvtopo_placement_score(placement, count, &score), NVTOPO_STATUS_INVALID_REQUEST, "score");
@@ -165,7 +171,11 @@ static void what_cannot_be_had_is_told(void)
     CHECK(strstr(text, "nvlink-group") != NULL && strstr(text, "at most 2") != NULL);
     CHECK_FAILS(nvtopo_placement_unmet(placement, count, &text), NVTOPO_STATUS_INVALID_REQUEST, "preference");
     CHECK_OK(nvtopo_placement_preference(placement, &text));
+    CHECK_TEXT(text, "numa-node");
+    /* The machine has no NIC. */
+    text = "";
     CHECK_OK(nvtopo_placement_own_nic(placement, 0, &text));
+    CHECK(text == NULL);
     nvtopo_placement_free(placement);
     placement = NULL;
 
