@@ -290,11 +290,48 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
     let value = |text: &str| Some(text.to_owned());
     let mut trial = Trial { base: words("--from preset:dgx-1-v100"), ..Trial::default() };
     match (command, option) {
-        (_, "from") => (trial.base, trial.value) = (Vec::new(), value("preset:gh200")),
-        (_, "output") => trial.value = Some(scratch("k8s-output")),
+        (_, "from") => {
+            trial.base = words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" });
+            trial.value = value("preset:gh200");
+        }
+        (_, "output") => {
+            trial.base.extend(words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" }));
+            trial.value = Some(scratch("k8s-output"));
+        }
         ("labels", "as") => {
             trial.base.extend(words("--node n1"));
             trial.value = value("kubectl");
+        }
+        ("pod", _) => {
+            trial.base = words("--from preset:dgx-h100");
+            for (name, base) in [("gpus", "--gpus 2"), ("memory-per-gpu", "--memory-per-gpu 64GiB")] {
+                if option != name {
+                    trial.base.extend(words(base));
+                }
+            }
+            trial.value = value(match option {
+                "gpus" => "1",
+                "cpus-per-gpu" => "3",
+                "memory-per-gpu" => "32GiB",
+                "reserve" => "0-1,112-113",
+                "hugepages-per-gpu" => "2M:16",
+                "resource" | "rdma" => "example.com/device",
+                "prefix" => "gpu",
+                "for" => "1.31",
+                "name" | "image" | "claim" => "other",
+                _ => return None,
+            });
+        }
+        ("policies", _) => {
+            trial.base = words("--from preset:dgx-h100");
+            trial.value = value(match option {
+                "namespace" => "train",
+                "allow" => "train/*",
+                "quota" => "8",
+                "resource" | "rdma" => "example.com/device",
+                "prefix" => "gpu",
+                _ => return None,
+            });
         }
         ("labels", "prefix") => trial.value = value("gpu"),
         ("labels", "per-gpu") => {}

@@ -3,6 +3,8 @@
 //!
 //! - [`labels`]: node labels, for Node Feature Discovery or kubectl.
 //! - [`kubelet::predict`]: what the kubelet does with a pod.
+//! - [`pod`]: a pod for a placement.
+//! - [`policies`]: admission policies, quotas and networks.
 //!
 //! Nothing here opens a socket, reads a clock, or asks a cluster: objects of a cluster come in as YAML, and what is to be
 //! applied goes out as YAML. Each object says for which versions of Kubernetes it holds; [`Version`] names one.
@@ -19,6 +21,8 @@
 pub mod kubelet;
 pub mod labels;
 mod names;
+pub mod pod;
+pub mod policies;
 mod version;
 mod yaml;
 

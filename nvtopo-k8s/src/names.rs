@@ -68,6 +68,15 @@ pub(crate) fn to_value(text: &str) -> String {
     inner(&value)
 }
 
+/// The name of an extended resource, checked: a namespace, a slash and a name.
+pub(crate) fn resource_name(name: &str) -> Result<&str> {
+    match name.split_once('/') {
+        Some((namespace, own)) if is_subdomain(namespace) && is_name(own) => Ok(name),
+        _ => Err(Error::request(format!("'{name}' is no extended resource"))
+            .help("give one such as nvidia.com/gpu")),
+    }
+}
+
 /// The name of an object, checked.
 pub(crate) fn object_name(name: &str) -> Result<&str> {
     if is_subdomain(name) {

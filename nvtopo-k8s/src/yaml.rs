@@ -3,6 +3,7 @@
 use nvtopo::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// One object as a YAML document below lines of comment.
 pub(crate) fn document(comment: &[String], object: &impl Serialize) -> Result<String> {
@@ -25,13 +26,23 @@ pub(crate) fn document(comment: &[String], object: &impl Serialize) -> Result<St
     Ok(text)
 }
 
-#[allow(dead_code, reason = "claims and policies use it")]
+/// As [`document`], of an object of the API, held against its type: a field that the type does not know is an error.
+pub(crate) fn object<T: DeserializeOwned + Serialize>(comment: &[String], object: &Value) -> Result<String> {
+    let unknown = |error| Error::input(format!("this is no object of the API: {error}"));
+    let typed: T = serde_json::from_value(object.clone()).map_err(unknown)?;
+    let known = serde_json::to_value(&typed).map_err(unknown)?;
+    if known != *object {
+        return Err(Error::input(format!("this is no object of the API: {object} is read as {known}")));
+    }
+    document(comment, &typed)
+}
+
 /// Several documents as one text.
 pub(crate) fn stream(documents: &[String]) -> String {
     documents.join("---\n")
 }
 
-#[allow(dead_code, reason = "pods and slices are read with it")]
+#[cfg_attr(not(test), allow(dead_code, reason = "objects of a cluster are read with it"))]
 /// Reads all documents of a text as one kind of object. Empty documents count as none.
 ///
 /// Errors with the place in the text.
@@ -39,7 +50,7 @@ pub(crate) fn read<T: DeserializeOwned>(name: &str, text: &str) -> Result<Vec<T>
     serde_saphyr::from_multiple(text).map_err(|error| failed(name, &error))
 }
 
-#[allow(dead_code, reason = "as `read`")]
+#[cfg_attr(not(test), allow(dead_code, reason = "as `read`"))]
 fn failed(name: &str, error: &serde_saphyr::Error) -> Error {
     let place = error.location();
     let inner = error.without_snippet().to_string();

@@ -13,7 +13,7 @@ pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
-pub(crate) use k8s::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs};
+pub(crate) use k8s::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs, PodArgs, PoliciesArgs};
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
 
@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Snapshot(SnapshotArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
     Simulate(SimulateArgs),
-    /// Print what the machine means for Kubernetes: node labels
+    /// Print what the machine means for Kubernetes: node labels, pods, policies
     K8s(K8sArgs),
     /// List the presets
     Presets(PresetsArgs),

@@ -1,5 +1,9 @@
 //! The arguments of `nvtopo k8s`.
 
+mod pod;
+
+pub(crate) use pod::{PodArgs, PoliciesArgs};
+
 use super::input::SourceArgs;
 use clap::{Args, Subcommand, ValueEnum};
 use nvtopo_k8s::labels::{LABELS, Prefix};
@@ -17,6 +21,10 @@ pub(crate) struct K8sArgs {
 pub(crate) enum K8sCommand {
     /// Print node labels, as a feature file of Node Feature Discovery, a `NodeFeature` object, or a command for kubectl
     Labels(LabelsArgs),
+    /// Print a pod for a job of some GPUs: whole CPUs, memory, huge pages, RDMA, and the labels of its nodes
+    Pod(Box<PodArgs>),
+    /// Print admission policies, a quota, rights and networks for nodes like this machine
+    Policies(PoliciesArgs),
 }
 
 #[derive(Args, Debug)]

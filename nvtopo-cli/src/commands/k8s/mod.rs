@@ -1,5 +1,7 @@
 //! `nvtopo k8s`: what the machine means for Kubernetes.
 
+mod pod;
+
 use super::open;
 use crate::args::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs};
 use nvtopo::{Error, Result, save_file};
@@ -9,6 +11,8 @@ use std::path::Path;
 pub(crate) fn k8s(args: &K8sArgs) -> Result<String> {
     match &args.command {
         K8sCommand::Labels(args) => labels(args),
+        K8sCommand::Pod(args) => pod::pod(args),
+        K8sCommand::Policies(args) => pod::policies(args),
     }
 }
 

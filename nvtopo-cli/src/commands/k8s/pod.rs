@@ -1,0 +1,37 @@
+//! `nvtopo k8s pod` and `nvtopo k8s policies`.
+
+use super::written;
+use crate::args::{PodArgs, PoliciesArgs};
+use crate::commands::open;
+use nvtopo::{Bytes, Result};
+use nvtopo_k8s::pod::{Gpus, PodOptions};
+use nvtopo_k8s::policies::{Policies, PolicyOptions};
+
+pub(super) fn pod(args: &PodArgs) -> Result<String> {
+    let mut options = PodOptions::new(&args.name, &args.image);
+    if let Some(template) = &args.claim {
+        options.by = Gpus::Claim(template.clone());
+    }
+    if let Some(resource) = &args.resource {
+        options.resource.clone_from(resource);
+    }
+    options.cpus_per_gpu = args.cpus_per_gpu;
+    options.reserved = args.reserve.clone().unwrap_or_default();
+    options.memory_per_gpu = args.memory_per_gpu.map(|Bytes(bytes)| bytes);
+    options.huge_pages.clone_from(&args.hugepages_per_gpu);
+    options.rdma.clone_from(&args.rdma);
+    options.prefix = args.prefix.clone();
+    options.version = args.version;
+    written(&args.file, nvtopo_k8s::pod::pod(&open(&args.source)?, args.gpus, &options)?)
+}
+
+pub(super) fn policies(args: &PoliciesArgs) -> Result<String> {
+    let mut options = PolicyOptions::default();
+    options.namespace.clone_from(&args.namespace);
+    options.allowed.clone_from(&args.allow);
+    options.quota = args.quota;
+    options.resource.clone_from(&args.resource);
+    options.rdma.clone_from(&args.rdma);
+    options.prefix = args.prefix.clone();
+    written(&args.file, Policies::of(&open(&args.source)?, &options)?.objects()?)
+}
