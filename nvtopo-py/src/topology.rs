@@ -290,6 +290,7 @@ impl Topology {
         signature = (available, size, *, must_include=Vec::new()),
         text_signature = "($self, available, size, *, must_include=())"
     )]
+    #[allow(clippy::needless_pass_by_value, reason = "what is taken from Python is owned")]
     fn preferred_allocation(
         &self,
         py: Python<'_>,

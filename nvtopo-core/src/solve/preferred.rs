@@ -226,8 +226,11 @@ mod tests {
         // The kubelet may insist on it; the rest is still chosen well.
         assert_eq!(preferred(&node, &all, &["3", "GPU-00000000-gone"], 3).len(), 3);
         // A node of which nothing at all is known.
-        let none = Topology::parse("none.json", br#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,"nodes":[{"machine":{}}]}}"#).unwrap();
-        assert_eq!(preferred(&none, &["a", "b", "c"], &["b"], 2), ["a", "b"]);
+        let document =
+            br#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,
+            "nodes":[{"machine":{}}]}}"#;
+        let unknown = Topology::parse("unknown.json", document).unwrap();
+        assert_eq!(preferred(&unknown, &["a", "b", "c"], &["b"], 2), ["a", "b"]);
     }
 
     #[test]
