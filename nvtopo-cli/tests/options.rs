@@ -290,6 +290,7 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
     let value = |text: &str| Some(text.to_owned());
     let mut trial = Trial { base: words("--from preset:dgx-1-v100"), ..Trial::default() };
     match (command, option) {
+        ("kubelet predict", _) => predict_trial(option, &mut trial)?,
         (_, "from") => {
             trial.base = words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" });
             trial.value = value("preset:gh200");
@@ -343,6 +344,51 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
         _ => return None,
     }
     Some(trial)
+}
+
+/// How the options of predictions are tried: a pod on a board of four linked GPUs and two packages.
+fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
+    let pod = scratch("predict-pod.yaml");
+    let limits = "{cpu: 40, memory: 1Gi, nvidia.com/gpu: 2, rdma/hca: 1}";
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - {{name: a, resources: {{limits: {limits}}}}}\n"
+    );
+    std::fs::write(&pod, text).unwrap();
+    let state = scratch("predict-state");
+    let left = r#"{"policyName":"none","defaultCpuSet":"","entries":{"p":{"c":"0-9"}},"checksum":1}"#;
+    std::fs::write(&state, left).unwrap();
+    let mixed = matches!(option, "mix" | "mix-cpus" | "states");
+    trial.base = words("--from preset:dgx-h100");
+    match option {
+        "pod" | "mix" => {}
+        _ if mixed => trial.base.extend(words("--mix 2:.5,4:.5 --topology-manager-policy restricted")),
+        _ => trial.base.extend(["--pod".to_owned(), pod.clone()]),
+    }
+    let value = match option {
+        "from" => {
+            trial.base = vec!["--pod".to_owned(), pod.clone()];
+            "preset:dgx-1-v100"
+        }
+        "pod" => &pod,
+        "state" => &state,
+        "mix" => "4:1",
+        "mix-cpus" => "20",
+        "states" => "3",
+        "topology-manager-policy" => "restricted",
+        "topology-manager-scope" => "pod",
+        "topology-manager-policy-options" => "max-allowable-numa-nodes=4",
+        "cpu-manager-policy" => "none",
+        "cpu-manager-policy-options" => "distribute-cpus-across-cores=true",
+        "reserved-cpus" => "0-1",
+        "reserved-memory" => "0:memory=1Gi",
+        "devices" => "rdma/hca=nics",
+        "plugin" => "silent",
+        "taken" => "0/0-3",
+        "json" => return Some(()),
+        _ => return None,
+    };
+    trial.value = Some(value.to_owned());
+    Some(())
 }
 
 fn scratch(name: &str) -> String {

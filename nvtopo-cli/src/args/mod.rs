@@ -13,7 +13,10 @@ pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
-pub(crate) use k8s::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs, PodArgs, PoliciesArgs};
+pub(crate) use k8s::{
+    CpuManager, FileArgs, K8sArgs, K8sCommand, KubeletArgs, KubeletCommand, LabelForm, LabelsArgs,
+    PluginKind, PodArgs, PoliciesArgs, PredictArgs,
+};
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
 

@@ -1,8 +1,12 @@
 //! The arguments of `nvtopo k8s`.
 
+mod kubelet;
 mod pod;
+mod predict;
 
+pub(crate) use kubelet::{KubeletArgs, KubeletCommand};
 pub(crate) use pod::{PodArgs, PoliciesArgs};
+pub(crate) use predict::{CpuManager, PluginKind, PredictArgs};
 
 use super::input::SourceArgs;
 use clap::{Args, Subcommand, ValueEnum};
@@ -21,6 +25,8 @@ pub(crate) struct K8sArgs {
 pub(crate) enum K8sCommand {
     /// Print node labels, as a feature file of Node Feature Discovery, a `NodeFeature` object, or a command for kubectl
     Labels(LabelsArgs),
+    /// The kubelet of a node like this machine
+    Kubelet(KubeletArgs),
     /// Print a pod for a job of some GPUs: whole CPUs, memory, huge pages, RDMA, and the labels of its nodes
     Pod(Box<PodArgs>),
     /// Print admission policies, a quota, rights and networks for nodes like this machine

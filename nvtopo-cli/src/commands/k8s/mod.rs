@@ -1,6 +1,8 @@
 //! `nvtopo k8s`: what the machine means for Kubernetes.
 
+mod kubelet;
 mod pod;
+mod predict;
 
 use super::open;
 use crate::args::{FileArgs, K8sArgs, K8sCommand, LabelForm, LabelsArgs};
@@ -11,6 +13,7 @@ use std::path::Path;
 pub(crate) fn k8s(args: &K8sArgs) -> Result<String> {
     match &args.command {
         K8sCommand::Labels(args) => labels(args),
+        K8sCommand::Kubelet(args) => kubelet::kubelet(args),
         K8sCommand::Pod(args) => pod::pod(args),
         K8sCommand::Policies(args) => pod::policies(args),
     }
@@ -45,6 +48,12 @@ fn expiry(time: Option<jiff::SignedDuration>) -> Result<Option<String>> {
     let end = end.and_then(|end| end.round(jiff::Unit::Second).ok());
     let end = end.ok_or_else(|| Error::wrong_use("that is no time to hold for", "give one such as 2h"))?;
     Ok(Some(end.to_string()))
+}
+
+/// The text of a file that was named.
+fn text_of(file: &Path) -> Result<String> {
+    String::from_utf8(nvtopo::source::read_file(file)?)
+        .map_err(|_| Error::input("it is no text").in_input(&file.display().to_string()))
 }
 
 /// Saves an object where a file was named; the rest is printed.

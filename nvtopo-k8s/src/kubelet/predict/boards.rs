@@ -2,7 +2,8 @@
 
 use nvtopo::Topology;
 use nvtopo::model::{
-    Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Package, Provenance, Pu, TopologyBuilder, rates,
+    Cache, CacheKind, Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Package, Provenance, Pu,
+    TopologyBuilder, rates,
 };
 use nvtopo::{CpuSet, NodeSet};
 
@@ -15,6 +16,8 @@ pub(crate) struct Board {
     /// In each node.
     pub(crate) cores: u32,
     pub(crate) threads: u32,
+    /// The cores that share a level 3 cache; 0: nobody tells of caches.
+    pub(crate) cache: u32,
     /// The node of each GPU.
     pub(crate) gpus: Vec<Option<u32>>,
     /// Pairs of GPUs.
@@ -45,8 +48,17 @@ impl Board {
                 };
                 let id = made.add(package_id, NodeKind::NumaNode(own));
                 numa.push(id);
+                let mut under = id;
                 for core in 0..self.cores {
-                    let place = made.add(id, NodeKind::Core(Core { os_index: cpu(core, 0), class: None }));
+                    if self.cache > 0 && core.is_multiple_of(self.cache) {
+                        let cores = core..self.cores.min(core + self.cache);
+                        let own =
+                            cores.flat_map(|core| (0..self.threads).map(move |thread| cpu(core, thread)));
+                        let cache =
+                            Cache { level: 3, kind: CacheKind::Unified, size: None, cpus: own.collect() };
+                        under = made.add(id, NodeKind::Cache(cache));
+                    }
+                    let place = made.add(under, NodeKind::Core(Core { os_index: cpu(core, 0), class: None }));
                     for thread in 0..self.threads {
                         made.add(place, NodeKind::Pu(Pu { os_index: cpu(core, thread) }));
                     }
@@ -77,6 +89,7 @@ impl Board {
             nodes: 2,
             cores: 16,
             threads: 2,
+            cache: 0,
             gpus: vec![Some(0), Some(1), Some(2), Some(3)],
             links: vec![(0, 1), (2, 3)],
             memory: Some(64 << 30),
@@ -91,6 +104,7 @@ impl Board {
             nodes: 1,
             cores: 48,
             threads: 2,
+            cache: 0,
             gpus: (0..8).map(|gpu| Some(gpu / 4)).collect(),
             links: pairs.collect(),
             memory: Some(1 << 40),

@@ -25,11 +25,13 @@ mod boards;
 mod choice;
 mod hints;
 mod managers;
+mod mix;
 mod node;
 mod pod;
 mod quantity;
 mod remarks;
 mod report;
+mod settings;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -37,102 +39,21 @@ mod verdict;
 
 pub use choice::Plugin;
 pub use hints::{Policy, Scope};
+pub use mix::{MixAnswer, MixOutcome, MixReport, Step, USUAL_LIMIT};
 pub use node::Devices;
 pub use pod::Pod;
 pub use report::Report;
+pub use settings::Settings;
 pub use taken::Taken;
 pub use verdict::{ContainerPrediction, GpuLinks, MemoryPrediction, Prediction, Verdict};
 
 use admit::Admission;
 use choice::ByPlugin;
 use node::{Node, State};
-use nvtopo::{CpuSet, Error, Kubelet, Result, Topology};
-use std::collections::BTreeMap;
+use nvtopo::{Error, Result, Topology};
 
 /// The extended resource of NVIDIA's device plugin.
 pub(crate) const GPU_RESOURCE: &str = "nvidia.com/gpu";
-
-/// How the kubelet is set up, besides the policy and the scope of its topology manager.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    pub(crate) static_cpus: bool,
-    pub(crate) cpu_options: Kubelet,
-    pub(crate) reserved_cpus: CpuSet,
-    pub(crate) reserved_memory: Option<BTreeMap<u32, BTreeMap<String, u64>>>,
-    pub(crate) prefer_closest_numa_nodes: bool,
-    pub(crate) max_allowable_numa_nodes: u32,
-    pub(crate) plugin: Plugin,
-    pub(crate) devices: BTreeMap<String, Devices>,
-}
-
-impl Default for Settings {
-    /// A static CPU manager without options, no CPU reserved, no memory manager, GPUs as `nvidia.com/gpu`.
-    fn default() -> Self {
-        Self {
-            static_cpus: true,
-            cpu_options: Kubelet::default(),
-            reserved_cpus: CpuSet::new(),
-            reserved_memory: None,
-            prefer_closest_numa_nodes: false,
-            max_allowable_numa_nodes: 8,
-            plugin: Plugin::default(),
-            devices: node::default_devices(),
-        }
-    }
-}
-
-impl Settings {
-    /// The options of the static CPU manager (`cpuManagerPolicyOptions`). `None`: `cpuManagerPolicy: none`.
-    #[must_use]
-    pub fn cpu_manager(mut self, options: Option<Kubelet>) -> Self {
-        self.static_cpus = options.is_some();
-        self.cpu_options = options.unwrap_or_default();
-        self
-    }
-
-    /// The CPUs that no container gets for itself (`reservedSystemCPUs`).
-    #[must_use]
-    pub fn reserved_cpus(mut self, cpus: CpuSet) -> Self {
-        self.reserved_cpus = cpus;
-        self
-    }
-
-    /// The memory manager `Static`, with the bytes of memory that are reserved on each node (`reservedMemory`).
-    #[must_use]
-    pub fn reserved_memory(mut self, memory: impl IntoIterator<Item = (u32, u64)>) -> Self {
-        let node = |(node, bytes)| (node, BTreeMap::from([("memory".to_owned(), bytes)]));
-        self.reserved_memory = Some(memory.into_iter().map(node).collect());
-        self
-    }
-
-    /// Nodes that are near each other first (`prefer-closest-numa-nodes`).
-    #[must_use]
-    pub fn prefer_closest_numa_nodes(mut self, prefer: bool) -> Self {
-        self.prefer_closest_numa_nodes = prefer;
-        self
-    }
-
-    /// The most NUMA nodes with which a topology manager starts (`max-allowable-numa-nodes`, at least 8).
-    #[must_use]
-    pub fn max_allowable_numa_nodes(mut self, most: u32) -> Self {
-        self.max_allowable_numa_nodes = most;
-        self
-    }
-
-    /// What the device plugin prefers.
-    #[must_use]
-    pub fn plugin(mut self, plugin: Plugin) -> Self {
-        self.plugin = plugin;
-        self
-    }
-
-    /// The devices behind an extended resource, such as `rdma/hca`.
-    #[must_use]
-    pub fn devices(mut self, resource: impl Into<String>, devices: Devices) -> Self {
-        self.devices.insert(resource.into(), devices);
-        self
-    }
-}
 
 /// Why a pod is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +61,17 @@ pub(crate) enum Failure {
     TopologyAffinity,
     SmtAlignment(String),
     Unexpected(String),
+}
+
+impl Failure {
+    /// The reason in the status of the pod.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::TopologyAffinity => "TopologyAffinityError",
+            Self::SmtAlignment(_) => "SMTAlignmentError",
+            Self::Unexpected(_) => "UnexpectedAdmissionError",
+        }
+    }
 }
 
 /// A node with its settings and what is taken of it, of which predictions are asked.

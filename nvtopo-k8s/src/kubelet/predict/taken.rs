@@ -249,3 +249,92 @@ impl DeviceIds {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::boards::Board;
+    use super::super::{Policy, Predictor, Scope};
+    use super::*;
+    use nvtopo::Topology;
+
+    const CPUS: &str = r#"{"policyName":"static","defaultCpuSet":"0-3,8-15,20-23","entries":{"uid":{"train":"4-7,16-19"}},"checksum":1}"#;
+    const DEVICES: &str = r#"{"Data":{"PodDeviceEntries":[{"PodUID":"uid","ContainerName":"train","ResourceName":
+        "nvidia.com/gpu","DeviceIDs":{"0":["GPU-11111111-2222-3333-4444-555555555555"]},"AllocResp":"Cg=="},
+        {"PodUID":"u","ContainerName":"c","ResourceName":"nvidia.com/gpu","DeviceIDs":["1"],"AllocResp":""},
+        {"PodUID":"u","ContainerName":"c","ResourceName":"example.com/fpga","DeviceIDs":{"-1":["f0"]},"AllocResp":""}],
+        "RegisteredDevices":{"nvidia.com/gpu":["0"]}},"Checksum":2}"#;
+    const MEMORY: &str = r#"{"policyName":"Static","machineState":{"0":{"numberOfAssignments":1,"memoryMap":{"memory":
+        {"total":1073741824,"systemReserved":1,"allocatable":1073741823,"reserved":1073741823,"free":0}},"cells":[0]},
+        "1":{"numberOfAssignments":0,"memoryMap":{"memory":{"total":1073741824,"systemReserved":0,
+        "allocatable":1073741824,"reserved":0,"free":1073741824}},"cells":[1]}},"entries":{},"checksum":3}"#;
+
+    fn board() -> Topology {
+        let board = Board {
+            packages: 2,
+            nodes: 1,
+            cores: 6,
+            threads: 2,
+            cache: 0,
+            gpus: vec![Some(0), Some(0), Some(1), Some(1)],
+            links: vec![],
+            memory: Some(1 << 30),
+        };
+        let text = nvtopo::render::RENDERERS.iter().find(|one| one.name() == "json").unwrap();
+        let text = text.topology(&board.topology(), nvtopo::render::Style::default());
+        // The UUID of one GPU is known.
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for node in value["topology"]["nodes"].as_array_mut().unwrap() {
+            if let Some(gpu) = node.get_mut("gpu").filter(|gpu| gpu["index"] == 2) {
+                gpu["uuid"] = "GPU-11111111-2222-3333-4444-555555555555".into();
+            }
+        }
+        Topology::parse("board", value.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn the_files_of_a_kubelet_say_what_is_taken() {
+        let mut taken = Taken::default();
+        for (name, text) in [("cpus", CPUS), ("devices", DEVICES), ("memory", MEMORY)] {
+            taken.read(name, text).unwrap();
+        }
+        let settings = Settings::default().reserved_cpus("0".parse().unwrap()).reserved_memory([(0, 1)]);
+        let predictor = Predictor::new(&board(), settings, &taken).unwrap();
+        assert!(
+            predictor.notes().iter().any(|note| note.contains("example.com/fpga f0")),
+            "{:?}",
+            predictor.notes()
+        );
+        let text = "apiVersion: v1\nkind: Pod\nspec: {containers: [{name: a, resources: {limits: {cpu: 2, memory: 1Mi, nvidia.com/gpu: 1}}}]}";
+        let pod = super::super::Pod::from_yaml("p", text).unwrap();
+        // Memory of node 0 is full, and one GPU is left on node 1.
+        let given = predictor.predict(&pod, Policy::SingleNumaNode, Scope::Container).unwrap().containers;
+        assert_eq!(
+            (given[0].gpus.as_slice(), given[0].cpu_nodes.to_string()),
+            ([3].as_slice(), "1".to_owned())
+        );
+        assert_eq!(given[0].cpus.as_ref().unwrap().to_string(), "8,20");
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_told() {
+        let of = |text: &str| {
+            let mut taken = Taken::default();
+            taken
+                .read("state", text)
+                .and_then(|()| Predictor::new(&board(), Settings::default(), &taken).map(|_| ()))
+        };
+        for wrong in [
+            "",
+            "{}",
+            "[]",
+            r#"{"policyName":"static","defaultCpuSet":"0-3","entries":{},"checksum":1}"#,
+            r#"{"policyName":"static","defaultCpuSet":"x","entries":{},"checksum":1}"#,
+            r#"{"Data":{"PodDeviceEntries":[{"ResourceName":"nvidia.com/gpu","DeviceIDs":{"0":["GPU-9"]}}]},"Checksum":1}"#,
+            r#"{"Data":{"PodDeviceEntries":7},"Checksum":1}"#,
+        ] {
+            assert!(of(wrong).is_err(), "{wrong}");
+        }
+        assert!(of(r#"{"Data":{"PodDeviceEntries":null,"RegisteredDevices":{}},"Checksum":1}"#).is_ok());
+        assert!(of(MEMORY).is_ok());
+    }
+}

@@ -17,8 +17,16 @@ fn plain() -> Settings {
 }
 
 fn cpus(of: &str, count: u64, options: &str) -> String {
-    let board =
-        Board { packages: 2, nodes: 1, cores: 32, threads: 2, gpus: vec![], links: vec![], memory: None };
+    let board = Board {
+        packages: 2,
+        nodes: 1,
+        cores: 32,
+        threads: 2,
+        cache: 0,
+        gpus: vec![],
+        links: vec![],
+        memory: None,
+    };
     let all: CpuSet = "0-127".parse().unwrap();
     let taken = all.difference(&of.parse().unwrap());
     let settings = plain().cpu_manager(Some(options.parse::<Kubelet>().unwrap()));
@@ -199,8 +207,16 @@ fn memory_narrows_the_nodes() {
 
 #[test]
 fn a_kubelet_that_does_not_start_is_told() {
-    let board =
-        Board { packages: 2, nodes: 5, cores: 1, threads: 1, gpus: vec![], links: vec![], memory: None };
+    let board = Board {
+        packages: 2,
+        nodes: 5,
+        cores: 1,
+        threads: 1,
+        cache: 0,
+        gpus: vec![],
+        links: vec![],
+        memory: None,
+    };
     let predictor = Predictor::new(&board.topology(), plain(), &Taken::default()).unwrap();
     assert!(predictor.predict(&Pod::gpus(0, 1), Policy::BestEffort, EACH).is_err());
     assert_eq!(predictor.predict_all(&Pod::gpus(0, 1)).unwrap().len(), 1);
@@ -226,13 +242,15 @@ fn what_is_taken_is_checked() {
 }
 
 fn boards() -> impl Strategy<Value = Board> {
-    (1_u32..3, 1_u32..4, 1_u32..5, 1_u32..3).prop_flat_map(|(packages, nodes, cores, threads)| {
-        let all = packages * nodes;
-        proptest::collection::vec(proptest::option::weighted(0.95, 0..all), 0..7).prop_map(move |gpus| {
-            let links = (1..gpus.len()).map(|gpu| (gpu - 1, gpu)).collect();
-            Board { packages, nodes, cores, threads, gpus, links, memory: Some(1 << 30) }
-        })
-    })
+    (1_u32..3, 1_u32..4, 1_u32..5, 1_u32..3, 0_u32..3).prop_flat_map(
+        |(packages, nodes, cores, threads, cache)| {
+            let all = packages * nodes;
+            proptest::collection::vec(proptest::option::weighted(0.95, 0..all), 0..7).prop_map(move |gpus| {
+                let links = (1..gpus.len()).map(|gpu| (gpu - 1, gpu)).collect();
+                Board { packages, nodes, cores, threads, cache, gpus, links, memory: Some(1 << 30) }
+            })
+        },
+    )
 }
 
 fn options() -> impl Strategy<Value = Kubelet> {
