@@ -111,6 +111,13 @@ impl Predictor {
                     .to_owned(),
             );
         }
+        if settings.cpu_options.distribute_cpus_across_numa && settings.cpu_options.align_by_socket {
+            notes.push(
+                "align-by-socket with distribute-cpus-across-numa is predicted as Kubernetes 1.30 to 1.36 do it; 1.37 \
+                 prefers NUMA nodes of one package, and may give other CPUs"
+                    .to_owned(),
+            );
+        }
         let without: Vec<&str> = node
             .resources
             .values()

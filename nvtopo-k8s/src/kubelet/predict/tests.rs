@@ -50,6 +50,27 @@ fn cpus_are_packed_as_recorded() {
     }
 }
 
+/// The kubelet remembers the best four of seven nodes in memory that the next four overwrite: CPU 0 to 2 would leave the machine
+/// as balanced, and are not what comes out.
+#[test]
+fn remembered_nodes_change_as_in_the_kubelet() {
+    let board = Board {
+        packages: 2,
+        nodes: 4,
+        cores: 1,
+        threads: 1,
+        cache: 0,
+        gpus: vec![],
+        links: vec![],
+        memory: None,
+    };
+    let settings = plain()
+        .reserved_cpus("4".parse().unwrap())
+        .cpu_manager(Some("distribute-cpus-across-numa".parse().unwrap()));
+    let answer = predict(&board, settings, &Taken::default(), &Pod::gpus(0, 4), Policy::None);
+    assert_eq!(answer.containers[0].cpus.as_ref().unwrap().to_string(), "3,5-7");
+}
+
 /// Recorded from Kubernetes 1.36: four NUMA nodes with a GPU each, NVLink between 0 and 1, and 2 and 3.
 #[test]
 fn pairs_across_nodes_end_as_recorded() {
@@ -226,6 +247,19 @@ fn a_kubelet_that_does_not_start_is_told() {
     assert!(
         Predictor::new(&board.topology(), plain().max_allowable_numa_nodes(7), &Taken::default()).is_err()
     );
+}
+
+#[test]
+fn options_that_newer_kubelets_take_otherwise_are_noted() {
+    let options =
+        |text: &str| plain().reserved_cpus("0".parse().unwrap()).cpu_manager(Some(text.parse().unwrap()));
+    let notes = |text| {
+        let predictor =
+            Predictor::new(&Board::two_of_four().topology(), options(text), &Taken::default()).unwrap();
+        predictor.notes().join("\n")
+    };
+    assert!(notes("align-by-socket,distribute-cpus-across-numa").contains("1.37"));
+    assert_eq!(notes("align-by-socket"), "");
 }
 
 #[test]

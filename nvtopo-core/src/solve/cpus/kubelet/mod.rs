@@ -121,7 +121,10 @@ impl Kubelet {
         }
         if self.distribute_cpus_across_numa {
             let group = if self.full_pcpus_only { layout.cpus_per_core() } else { 1 };
-            return Ok(numa::distributed(layout, available, count, group));
+            return numa::distributed(layout, available, count, group).ok_or_else(|| {
+                let message = "distribute-cpus-across-numa cannot account for all CPUs, and gives none";
+                Error::new(ErrorKind::Unsatisfiable, message)
+            });
         }
         let spread = self.distribute_cpus_across_cores;
         Ok(Accumulator::packed(layout, available, count, spread, self.prefer_align_cpus_by_uncorecache))

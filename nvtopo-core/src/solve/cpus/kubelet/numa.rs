@@ -3,15 +3,18 @@
 use super::accumulator::Accumulator;
 use super::layout::{Layout, Level};
 use crate::cpuset::CpuSet;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// The most combinations of nodes that are tried; beyond, packing answers. The kubelet itself refuses machines of more
 /// than eight nodes.
 const MOST_NODES: usize = 16;
 
-/// `count` of the available CPUs, of which there are enough, in groups of `group`.
-pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> CpuSet {
-    let packed = || Accumulator::packed(layout, available, count, false, false);
+/// `count` of the available CPUs, of which there are enough, in groups of `group`. `None`: the kubelet's own count does not
+/// come out, and it gives none.
+pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> Option<CpuSet> {
+    let packed = || Some(Accumulator::packed(layout, available, count, false, false));
     let mut own = Accumulator::new(layout, available, count);
     let nodes = own.sorted(Level::Numa);
     if !count.is_multiple_of(group) || count == 0 || nodes.len() > MOST_NODES {
@@ -24,30 +27,29 @@ pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, gro
     let Some((combination, remainder_from)) = best else { return packed() };
     let mut take = |node: u32, size: usize| {
         let there = layout.inside(Level::Numa, node, &own.free);
-        if there.len() < size {
-            return 0;
+        let enough = there.len() >= size;
+        if enough {
+            own.take(&Accumulator::packed(layout, &there, size, false, false));
         }
-        let cpus = Accumulator::packed(layout, &there, size, false, false);
-        own.take(&cpus);
-        cpus.len()
+        enough
     };
     let each = count / combination.len() / group * group;
-    let mut remainder = count - each * combination.len();
     for node in &combination {
         take(*node, each);
     }
+    let mut remainder = count - each * combination.len();
     while remainder > 0 {
         let before = remainder;
         for node in &remainder_from {
-            if remainder > 0 {
-                remainder -= take(*node, group).min(remainder);
+            if remainder > 0 && take(*node, group) {
+                remainder -= group;
             }
         }
         if remainder == before {
-            return packed();
+            return None;
         }
     }
-    own.taken
+    (own.needed == 0).then_some(own.taken)
 }
 
 /// How many nodes it takes at least, and at most.
@@ -66,33 +68,35 @@ fn best_of(
     count: usize,
     group: usize,
 ) -> Option<(Vec<u32>, Vec<u32>)> {
-    let mut best: Option<(f64, Vec<u32>, Vec<u32>)> = None;
-    combinations(nodes, size, &mut |combination| {
+    let mut best: Option<(f64, Choice, Choice)> = None;
+    combinations(nodes, size, &mut |choice| {
         if best.as_ref().is_some_and(|(balance, ..)| *balance == 0.0) {
-            return;
+            return false;
         }
+        let combination = choice.nodes();
         let groups: usize = combination.iter().map(|node| free[node] / group).sum();
         let each = count / combination.len() / group * group;
         if groups * group < count || combination.iter().any(|node| free[node] < each) {
-            return;
+            return true;
         }
         let mut left = free.clone();
-        for node in combination {
+        for node in &combination {
             *left.entry(*node).or_default() -= each;
         }
         let remainder = count - each * combination.len();
         let local = if remainder == 0 {
-            Some((deviation(&left), Vec::new()))
+            Some((deviation(&left), Choice::default()))
         } else {
-            best_remainder(combination, &left, remainder, group)
+            best_remainder(&combination, &left, remainder, group)
         };
         if let Some((balance, from)) = local
             && best.as_ref().is_none_or(|(least, ..)| balance < *least)
         {
-            best = Some((balance, combination.to_vec(), from));
+            best = Some((balance, choice.clone(), from));
         }
+        true
     });
-    best.map(|(_, combination, from)| (combination, from))
+    best.map(|(_, combination, from)| (combination.nodes(), from.nodes()))
 }
 
 /// From which nodes the remainder is taken: from as many as leaves the machine most balanced.
@@ -101,18 +105,19 @@ fn best_remainder(
     left: &BTreeMap<u32, usize>,
     remainder: usize,
     group: usize,
-) -> Option<(f64, Vec<u32>)> {
+) -> Option<(f64, Choice)> {
     let able: Vec<u32> = combination.iter().copied().filter(|node| left[node] >= group).collect();
-    let mut best: Option<(f64, Vec<u32>)> = None;
+    let mut best: Option<(f64, Choice)> = None;
     for size in (1..=able.len()).rev() {
-        combinations(&able, size, &mut |subset| {
+        combinations(&able, size, &mut |choice| {
+            let subset = choice.nodes();
             let groups: usize = subset.iter().map(|node| left[node] / group).sum();
             if groups * group < remainder {
-                return;
+                return true;
             }
             let (mut left, mut rest) = (left.clone(), remainder);
             while rest > 0 {
-                for node in subset {
+                for node in &subset {
                     let free = left.entry(*node).or_default();
                     if rest > 0 && *free >= group {
                         *free -= group;
@@ -122,27 +127,59 @@ fn best_remainder(
             }
             let balance = deviation(&left);
             if best.as_ref().is_none_or(|(least, _)| balance < *least) {
-                best = Some((balance, subset.to_vec()));
+                best = Some((balance, choice.clone()));
             }
+            true
         });
     }
     best
 }
 
-/// Calls for each choice of so many, in order.
-fn combinations(of: &[u32], size: usize, call: &mut impl FnMut(&[u32])) {
-    fn choose(of: &[u32], size: usize, chosen: &mut Vec<u32>, call: &mut impl FnMut(&[u32])) {
+/// Calls for each choice of so many, in order, as long as the call says so.
+///
+/// The kubelet remembers the best choice as a list of Go, without a copy. Lists of four, six, seven and eight share memory
+/// with those that come after, so that what it remembers may change its last nodes. That is kept here, as it decides which
+/// CPUs a container gets.
+fn combinations(of: &[u32], size: usize, call: &mut impl FnMut(&Choice) -> bool) {
+    fn choose(of: &[u32], size: usize, chosen: &Choice, call: &mut impl FnMut(&Choice) -> bool) -> bool {
         if size == 0 {
             return call(chosen);
         }
-        for (index, node) in of.iter().enumerate().take((of.len() + 1).saturating_sub(size)) {
-            chosen.push(*node);
-            choose(&of[index + 1..], size - 1, chosen, call);
-            chosen.pop();
-        }
+        let fits = (of.len() + 1).saturating_sub(size);
+        of.iter()
+            .enumerate()
+            .take(fits)
+            .all(|(at, node)| choose(&of[at + 1..], size - 1, &chosen.with(*node), call))
     }
     if size > 0 {
-        choose(of, size, &mut Vec::new(), call);
+        choose(of, size, &Choice::default(), call);
+    }
+}
+
+/// A list as Go has it: a length, and memory that longer lists may share.
+#[derive(Clone, Default)]
+struct Choice {
+    memory: Rc<RefCell<Vec<u32>>>,
+    length: usize,
+}
+
+impl Choice {
+    /// The list with one more: in the same memory where there is room, else in a copy with twice the room.
+    fn with(&self, node: u32) -> Self {
+        let mut list = self.clone();
+        let room = self.memory.borrow().len();
+        if self.length == room {
+            let mut copy = self.memory.borrow().clone();
+            copy.resize((room * 2).max(1), 0);
+            list.memory = Rc::new(RefCell::new(copy));
+        }
+        list.memory.borrow_mut()[self.length] = node;
+        list.length += 1;
+        list
+    }
+
+    fn nodes(&self) -> Vec<u32> {
+        self.memory.borrow()[..self.length].to_vec()
     }
 }
 
