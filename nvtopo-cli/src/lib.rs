@@ -65,7 +65,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failed> {
         Command::Run(args) => return commands::run(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Simulate(args) => commands::simulate(&args),
-        Command::K8s(args) => commands::k8s(&args),
+        Command::K8s(args) => return Ok(commands::k8s(&args)?),
         Command::Presets(args) => commands::presets(&args),
     };
     Ok((text?, DONE))

@@ -291,6 +291,10 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
     let mut trial = Trial { base: words("--from preset:dgx-1-v100"), ..Trial::default() };
     match (command, option) {
         ("kubelet predict", _) => predict_trial(option, &mut trial)?,
+        ("kubelet lint", "from") => {
+            trial.base = vec![data_file("k8s/kubelet/microshift-single-numa-node.yaml")];
+            trial.value = value("preset:gh200");
+        }
         (_, "from") => {
             trial.base = words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" });
             trial.value = value("preset:gh200");
@@ -298,6 +302,40 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
         (_, "output") => {
             trial.base.extend(words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" }));
             trial.value = Some(scratch("k8s-output"));
+        }
+        ("kubelet config", _) => {
+            trial.base = words("--from preset:dgx-h100");
+            trial.value = value(match option {
+                "as" => "cmdline",
+                "for" => "1.32",
+                "reserved-cores" | "isolated-cores" => "6",
+                "reserved-memory" => "32GiB",
+                "largest-pod" => "4",
+                "hugepages" => "1GiB:16",
+                "alpha" => {
+                    trial.base.extend(words("--for 1.32"));
+                    trial.value = None;
+                    return Some(trial);
+                }
+                _ => return None,
+            });
+        }
+        ("kubelet lint", _) => {
+            let file = data_file("k8s/kubelet/microshift-single-numa-node.yaml");
+            trial.base = vec![file];
+            trial.value = match option {
+                // It has an option that 1.30 does not know.
+                "for" => {
+                    trial.base = vec![data_file("k8s/kubelet/dgx-h100.yaml")];
+                    value("1.30")
+                }
+                "largest-pod" => {
+                    trial.base.extend(words("--from preset:dgx-h100"));
+                    value("8")
+                }
+                "json" => None,
+                _ => return None,
+            };
         }
         ("labels", "as") => {
             trial.base.extend(words("--node n1"));
@@ -389,6 +427,11 @@ fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
     };
     trial.value = Some(value.to_owned());
     Some(())
+}
+
+fn data_file(name: &str) -> String {
+    let file: PathBuf = [env!("CARGO_MANIFEST_DIR"), "..", "tests", "data", name].iter().collect();
+    file.display().to_string()
 }
 
 fn scratch(name: &str) -> String {

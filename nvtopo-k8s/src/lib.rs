@@ -2,6 +2,7 @@
 //! from one [`Topology`](nvtopo::Topology).
 //!
 //! - [`labels`]: node labels, for Node Feature Discovery or kubectl.
+//! - [`kubelet::config`]: the kubelet's configuration for a machine; [`kubelet::lint`]: what is wrong with one.
 //! - [`kubelet::predict`]: what the kubelet does with a pod.
 //! - [`pod`]: a pod for a placement.
 //! - [`policies`]: admission policies, quotas and networks.

@@ -28,6 +28,11 @@ impl Version {
         if minor < Self::OLDEST.0 || minor > Self::NEWEST.0 { None } else { Some(Self(minor)) }
     }
 
+    /// The number behind `1.`.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
     /// All versions, the oldest first.
     pub fn all() -> impl Iterator<Item = Self> {
         (Self::OLDEST.0..=Self::NEWEST.0).map(Self)

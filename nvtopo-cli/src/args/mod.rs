@@ -14,8 +14,8 @@ use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
-    CpuManager, FileArgs, K8sArgs, K8sCommand, KubeletArgs, KubeletCommand, LabelForm, LabelsArgs,
-    PluginKind, PodArgs, PoliciesArgs, PredictArgs,
+    ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand, KubeletArgs, KubeletCommand,
+    LabelForm, LabelsArgs, LintArgs, PluginKind, PodArgs, PoliciesArgs, PredictArgs,
 };
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};

@@ -1,3 +1,10 @@
 //! The kubelet: how to set it up for a machine, and what it will do.
 
+mod board;
+pub mod cmdline;
+pub mod config;
+mod fields;
+pub mod lint;
+pub mod options;
 pub mod predict;
+mod quantity;

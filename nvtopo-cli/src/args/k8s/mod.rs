@@ -4,7 +4,7 @@ mod kubelet;
 mod pod;
 mod predict;
 
-pub(crate) use kubelet::{KubeletArgs, KubeletCommand};
+pub(crate) use kubelet::{ConfigArgs, ConfigForm, KubeletArgs, KubeletCommand, LintArgs};
 pub(crate) use pod::{PodArgs, PoliciesArgs};
 pub(crate) use predict::{CpuManager, PluginKind, PredictArgs};
 

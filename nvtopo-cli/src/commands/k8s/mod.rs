@@ -10,13 +10,15 @@ use nvtopo::{Error, Result, save_file};
 use nvtopo_k8s::labels::{LabelOptions, Labels};
 use std::path::Path;
 
-pub(crate) fn k8s(args: &K8sArgs) -> Result<String> {
-    match &args.command {
+/// What is printed, and the exit code.
+pub(crate) fn k8s(args: &K8sArgs) -> Result<(String, u8)> {
+    let text = match &args.command {
+        K8sCommand::Kubelet(args) => return kubelet::kubelet(args),
         K8sCommand::Labels(args) => labels(args),
-        K8sCommand::Kubelet(args) => kubelet::kubelet(args),
         K8sCommand::Pod(args) => pod::pod(args),
         K8sCommand::Policies(args) => pod::policies(args),
-    }
+    };
+    Ok((text?, 0))
 }
 
 fn labels(args: &LabelsArgs) -> Result<String> {
