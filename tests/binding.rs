@@ -2,10 +2,10 @@
 #![cfg(target_os = "linux")]
 
 use nvtopo::apply::{
-    BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, bind, bound, current_cpus, scope_remark,
-    widest_cpus,
+    BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, bind, bind_part, bound, current_cpus,
+    plan_here, scope_remark, widest_cpus,
 };
-use nvtopo::{CpuSet, ErrorKind, NodeSet, Part, Topology};
+use nvtopo::{CpuLimits, CpuRules, CpuSet, ErrorKind, NodeSet, Part, Topology};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -196,4 +196,62 @@ fn what_the_kernel_refuses_is_an_error_and_changes_nothing() {
     assert_eq!(current_cpus().unwrap(), before);
     let trusted = BindOptions { trust: Trust::Unknown, ..BindOptions::default() };
     assert!(bound(&preset, &part(before), trusted).is_ok());
+}
+
+#[test]
+fn a_thread_that_moved_itself_in_between_stays_there() {
+    let _alone = alone();
+    let before = current_cpus().unwrap();
+    if before.len() < 2 {
+        return;
+    }
+    let last: CpuSet = before.iter().last().into_iter().collect();
+    let (go, may_go) = channel::<()>();
+    let (tell, told) = channel();
+    let own = last.clone();
+    let thread = std::thread::spawn(move || {
+        may_go.recv().unwrap();
+        let options = BindOptions { threads: Threads::Calling, memory: None, ..BindOptions::default() };
+        bind(&machine(), &own, &NodeSet::new(), options).unwrap();
+        tell.send(current_cpus().unwrap()).unwrap();
+        may_go.recv().unwrap();
+        tell.send(current_cpus().unwrap()).unwrap();
+    });
+    let pool = Pool::start(1);
+    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    go.send(()).unwrap();
+    assert_eq!(told.recv().unwrap(), last);
+    guard.restore().unwrap();
+    go.send(()).unwrap();
+    assert_eq!(told.recv().unwrap(), last, "it chose this after it was bound");
+    assert_eq!(pool.cpus(), [before], "another one is sent back");
+    thread.join().unwrap();
+    pool.end();
+}
+
+#[test]
+fn the_gpus_of_a_part_are_told_by_their_indices() {
+    let _alone = alone();
+    let text = "\tGPU1\tGPU3\tGPU6\nGPU1\t X \tNV4\tNV4\nGPU3\tNV4\t X \tNV4\nGPU6\tNV4\tNV4\t X \n";
+    let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+    let own = Part { gpus: vec![2, 1], remarks: vec!["said".to_owned()], ..Part::default() };
+    let options = BindOptions { trust: Trust::Unknown, memory: None, ..BindOptions::default() };
+    let done = bind_part(&topology, &own, options).unwrap();
+    assert_eq!((done.gpus, done.remarks), (vec![3, 6], vec!["said".to_owned()]));
+}
+
+#[test]
+fn a_plan_for_this_machine_keeps_to_the_cpus_that_it_was_given() {
+    let _alone = alone();
+    let (live, own) = (machine(), first_cpu());
+    let plan = |topology: &Topology, allowed: Option<CpuSet>| {
+        let limits = CpuLimits { allowed, ..CpuLimits::default() };
+        let rules = CpuRules { limits, ..CpuRules::default() };
+        plan_here(topology, None, rules, Scope::Affinity, None, &|_| None).unwrap().rules.limits.allowed
+    };
+    assert_eq!(plan(&live, Some(own.clone())), Some(own.clone()));
+    assert_eq!(plan(&live, None), Some(current_cpus().unwrap()));
+    // What this process may use says nothing of another machine.
+    let preset = Topology::preset("dgx-h100").unwrap();
+    assert_eq!((plan(&preset, None), plan(&preset, Some(own.clone()))), (None, Some(own)));
 }

@@ -206,3 +206,54 @@ fn a_gpu_with_several_nics_uses_them_all() {
     let topology = Topology::parse("t", fewer.as_bytes()).unwrap();
     assert_eq!(hca(&topology).0[0].as_deref(), Some("=mlx5_0,mlx5_2"));
 }
+
+#[test]
+fn there_is_a_rank_for_each_visible_gpu_unless_somebody_says_how_many() {
+    let topology = Topology::preset("dgx-h100").unwrap();
+    let ranks = |ranks: Option<usize>, set: &[(&str, &str)]| {
+        let variable =
+            |name: &str| set.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+        let scope = nvtopo::apply::Scope::default();
+        let here =
+            plan_here(&topology, ranks, CpuRules::default(), scope, Some(&variable), &|_| None).unwrap();
+        here.plan.parts().len()
+    };
+    let visible = ("CUDA_VISIBLE_DEVICES", "1,2,3");
+    let launched = [visible, ("LOCAL_RANK", "0"), ("LOCAL_WORLD_SIZE", "2")];
+    assert_eq!((ranks(None, &[]), ranks(None, &[visible]), ranks(None, &launched)), (8, 3, 2));
+    assert_eq!(ranks(Some(5), &launched), 5, "what is asked for counts before");
+    // A process that sees no GPU is a rank too.
+    assert_eq!(ranks(None, &[("CUDA_VISIBLE_DEVICES", "")]), 1);
+    let nothing =
+        plan_here(&topology, None, CpuRules::default(), nvtopo::apply::Scope::default(), None, &|_| {
+            Some("0".to_owned())
+        });
+    assert_eq!(nothing.unwrap().plan.parts().len(), 8, "these variables are of another machine");
+}
+
+#[test]
+fn what_is_shown_of_mig_is_left_as_it_is() {
+    let topology = Topology::preset("dgx-h100").unwrap();
+    let part = nvtopo::Part { gpus: vec![0], ..nvtopo::Part::default() };
+    let told = |visible: &VisibleGpus| environment(&topology, visible, &part, &[Export::Gpus], |_| None);
+    let mut visible = VisibleGpus::resolve(&topology, Some("0,1"), CudaOrder::PciBusId);
+    assert!(told(&visible).iter().any(|(name, _)| *name == "CUDA_VISIBLE_DEVICES"), "{:?}", told(&visible));
+    visible.devices[1].instance = Some(topology.devices()[0]);
+    assert!(told(&visible).is_empty(), "{:?}", told(&visible));
+    assert!(told(&VisibleGpus::default()).is_empty());
+}
+
+#[test]
+fn a_device_that_stands_for_two_nics_of_unknown_port_is_not_told_with_one() {
+    let both = |second: &str| {
+        let text = "\tGPU0\tNIC0\tNIC1\nGPU0\t X \tPIX\tSYS\nNIC0\tPIX\t X \tSYS\nNIC1\tSYS\tSYS\t X \n\n\
+             NIC Legend:\n\n  NIC0: mlx5_0\n  NIC1: mlx5_1\n";
+        let topology = Topology::parse("t", text.as_bytes()).unwrap();
+        let document = topology.to_json().replace("\"mlx5_1\"", &format!("\"{second}\""));
+        let topology = read(&serde_json::from_str(&document).unwrap());
+        told(&topology, 0, &[Export::UcxDevice, Export::UcclDevice], "")
+    };
+    let device = ("UCCL_P2P_RDMA_DEV", "mlx5_0".to_owned());
+    assert_eq!(both("mlx5_1"), [("UCX_NET_DEVICES", "mlx5_0:1".to_owned()), device.clone()]);
+    assert_eq!(both("mlx5_0"), [device]);
+}

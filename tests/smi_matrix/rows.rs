@@ -86,3 +86,86 @@ fn of_several_columns_before_the_devices_the_last_names_the_rows() {
     let left = notes(&topology, NoteKind::Unknown).join("; ");
     assert!(left.contains("1 column of the matrix left out") && left.contains("'host'"), "{left}");
 }
+
+#[test]
+fn the_last_cell_of_a_row_with_a_hole_is_under_the_last_heading() {
+    // The list is so long that places on the screen tell nothing, and two tabs stand before the last cell.
+    let list = "0-3,8-11,16-19,24-27,32-35";
+    let text = PLAIN.replace("GPU0\t X \tNV4\tPIX\t0-15", &format!("GPU0\t X \t\tPIX\t{list}"));
+    let topology = parse(&text);
+    let gpu = topology.gpus().next().unwrap();
+    assert_eq!(gpu.cpus.known().unwrap().to_string(), list);
+    assert_eq!(gpu.nodes.known().unwrap().to_string(), "0");
+    assert_eq!(gpu.memory_node, Stated::NotAvailable);
+    assert_eq!(word(&topology, "GPU0", "NIC0").as_deref(), Some("PIX"));
+    // One cell more is under no heading, and takes the place of none.
+    let more = text.replacen("N/A\n", "N/A\t7\n", 1);
+    assert!(error(&more).message().contains("GPU0"), "{}", error(&more));
+}
+
+#[test]
+fn a_long_list_moves_what_follows_it_by_a_stop() {
+    let text = PLAIN.replace("PIX\t0-15\t0\t\tN/A", "PIX\t0-7,16-23\t0");
+    let shown: String = text.lines().map(|line| super::expand(line) + "\n").collect();
+    let gpu = parse(&shown).gpus().next().unwrap().clone();
+    assert_eq!(gpu.cpus.known().unwrap().to_string(), "0-7,16-23");
+    assert_eq!(gpu.nodes.known().unwrap().to_string(), "0");
+    assert!(gpu.memory_node.known().is_none(), "{gpu:?}");
+}
+
+#[test]
+fn cells_beside_the_matrix_are_under_the_heading_at_or_before_them() {
+    let gpu = |row: &str| {
+        let text = format!(
+            "        GPU0    GPU1    CPU Affinity    NUMA Affinity   GPU NUMA ID  Zone\n{row}\nGPU1     SYS     X      16-31           1               N/A          7\n"
+        );
+        parse(&text).gpus().next().unwrap().clone()
+    };
+    let whole = gpu("GPU0     X      SYS     0-15            0               N/A          7");
+    assert_eq!(
+        (whole.cpus.known().unwrap().to_string().as_str(), whole.memory_node),
+        ("0-15", Stated::NotAvailable)
+    );
+    // At the place of a heading, and behind it.
+    for row in [
+        "GPU0     X      SYS                     0               N/A",
+        "GPU0     X      SYS                      0              N/A",
+    ] {
+        let own = gpu(row);
+        assert_eq!(own.nodes.known().map(ToString::to_string).as_deref(), Some("0"), "{row}: {own:?}");
+        assert_eq!((own.cpus.known(), own.memory_node), (None, Stated::NotAvailable), "{row}");
+    }
+    // More than there are headings from there on are in order.
+    let beyond = gpu("GPU0     X      SYS                                     1            2    3");
+    assert_eq!(beyond.cpus.known().map(ToString::to_string).as_deref(), Some("1"), "{beyond:?}");
+}
+
+#[test]
+fn two_cells_under_one_heading_stay_in_order() {
+    // Four and six tab stops from the matrix: both would be under the last heading.
+    let topology = parse(&PLAIN.replace("PIX\t0-15\t0\t\tN/A", "PIX\t\t\t\t0-15\t\t0"));
+    let gpu = topology.gpus().next().unwrap();
+    assert_eq!(gpu.cpus.known().unwrap().to_string(), "0-15");
+    assert_eq!(gpu.nodes.known().unwrap().to_string(), "0");
+}
+
+#[test]
+fn empty_fields_of_nics_say_nothing() {
+    let text = "| | GPU0 | GPU1 | NIC0 | CPU Affinity | NUMA Affinity | GPU NUMA ID |
+|---|---|---|---|---|---|---|
+| GPU0 | X | NV4 | PIX | 0-15 | 0 | N/A |
+| GPU1 | NV4 | X | SYS | 16-31 | 1 | N/A |
+| NIC0 | PIX | SYS | X | | | |
+";
+    let topology = assert_plain(text.as_bytes());
+    let without = parse(&text.replace("| X | | | |", "| X |"));
+    assert_eq!((topology.notes(), topology.to_json()), (without.notes(), without.to_json()));
+}
+
+#[test]
+fn a_sentence_that_begins_with_a_gpu_is_no_header() {
+    for words in ["was", "X-linked", "(idle)"] {
+        assert_plain(format!("GPU0 {words} reset yesterday\n{PLAIN}").as_bytes());
+        assert_plain(format!("{PLAIN}GPU1 {words} reset yesterday\n").as_bytes());
+    }
+}

@@ -84,6 +84,18 @@ fn a_name_that_holds_the_name_of_the_machine_is_another_everywhere() {
 }
 
 #[test]
+fn the_domain_that_the_kernel_knows_is_looked_for() {
+    let made = Made::machine();
+    made.file("proc/sys/kernel/hostname", "falcon17\n");
+    made.file("proc/sys/kernel/domainname", "corp.initech\n");
+    made.file("sys/class/dmi/id/product_name", "Server of corp.initech\n");
+    let redacted = Snapshot::of_recorded(made.path(), Redaction::Identifiers).unwrap();
+    let bytes = entries(&redacted.to_bytes().unwrap());
+    let product = bytes.iter().find(|entry| entry.path.ends_with("product_name")).unwrap();
+    assert_eq!(String::from_utf8_lossy(&product.content), "Server of example.org\n");
+}
+
+#[test]
 fn a_short_name_of_a_machine_is_part_of_too_much() {
     let made = Made::machine();
     for (host, kept) in [("f\n", true), ("fa\n", true), ("localhost\n", true), ("fal\n", false)] {

@@ -181,6 +181,32 @@ mod tests {
     }
 
     #[test]
+    fn steps_up_are_no_names() {
+        let text = "0::/../../job7\n";
+        let groups = groups(&[("proc/self/cgroup", text)]);
+        assert_eq!(groups.replace(File::Groups, text), "0::/../../group1\n");
+        assert_eq!(
+            groups.path("sys/fs/cgroup/job7/cpuset.cpus").unwrap(),
+            "sys/fs/cgroup/group1/cpuset.cpus"
+        );
+        assert_eq!(groups.names().collect::<Vec<_>>(), ["job7"]);
+    }
+
+    #[test]
+    fn mounts_below_the_usual_places_stay() {
+        let mounts =
+            "none /sys/fs/cgroup/cpu,cpuset cgroup rw,cpuset 0 0\nnone /dev/cpuset/all cpuset rw 0 0\n";
+        let groups = groups(&[("proc/mounts", mounts), ("proc/self/cpuset", "/job7\n")]);
+        let expected =
+            "none /sys/fs/cgroup/cpu,cpuset cgroup cpuset 0 0\nnone /dev/cpuset/all cpuset rw 0 0\n";
+        assert_eq!(groups.replace(File::Mounts, mounts), expected);
+        for mount in ["sys/fs/cgroup/cpu,cpuset", "dev/cpuset/all"] {
+            assert_eq!(groups.path(&format!("{mount}/job7/cpus")).unwrap(), format!("{mount}/group1/cpus"));
+        }
+        assert!(!groups.is_above("sys/fs") && !groups.is_above("dev"));
+    }
+
+    #[test]
     fn mounts_in_unusual_places_move() {
         let mounts =
             "nas:/home/me /home/me nfs rw 0 0\nnone /my\\040cg cgroup rw,cpuset,release_agent=/me 0 0\n";

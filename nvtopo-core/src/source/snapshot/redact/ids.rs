@@ -261,6 +261,21 @@ mod tests {
     }
 
     #[test]
+    fn only_what_can_be_an_identifier_is_one() {
+        let mut ids = Ids::default();
+        // An address that nobody set, and a number that is in very many texts.
+        ids.add_digits("00:00:00:00:00:00");
+        ids.add_digits("0123 4567");
+        assert!(!ids.is_in(b"mask 0x000000000000000f of node 01234567"));
+        ids.add_digits("000000000001");
+        assert!(ids.is_in(b"00:00:00:00:00:01"));
+        // What goes on behind a letter is another word, as a version is.
+        for text in ["98:03:9b:01:02:03x", "9803-9b01-0203-0405é", "1.2.3.4rc1", "10.20.30.40é"] {
+            assert_eq!(ids.replace(text, Read::Text), text);
+        }
+    }
+
+    #[test]
     fn of_two_stand_ins_for_a_word_the_last_counts() {
         let mut ids = Ids::default();
         ids.add_word("node17", "host");

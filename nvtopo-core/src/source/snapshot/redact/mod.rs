@@ -180,3 +180,43 @@ fn redact_value(name: &str, value: &mut Value, ids: &mut Ids) {
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_that_holds_an_identifier_in_another_form() {
+        let mut ids = Ids::default();
+        ids.add_digits("a8:5e:45:c0:ff:ee");
+        let redactor = Redactor { ids, groups: Groups::default(), names: BTreeMap::new() };
+        let file = |text: &str| Stored::File(Some(text.as_bytes().to_vec()));
+        let link = |target: &str| Stored::Link(target.to_owned());
+        let entries = [
+            ("sys/a", file("port A85E.45C0.FFEE")),
+            ("sys/b", file("port 1")),
+            ("sys/c", link("../devices/a85e.45c0_ffee/net")),
+            ("sys/d", link("../devices/e")),
+            ("sys/devices/xA85E_45C0_FFEE/mtu", file("9000")),
+            ("sys/devices/yA85E-45C0.FFEE", Stored::Folder),
+        ];
+        let left = redactor.swept(entries.map(|(path, stored)| (path.to_owned(), stored)).into());
+        // A file whose content is not known is still there.
+        let expected =
+            [("sys/a", Stored::File(None)), ("sys/b", file("port 1")), ("sys/d", link("../devices/e"))];
+        assert_eq!(left, expected.map(|(path, stored)| (path.to_owned(), stored)).into());
+    }
+
+    #[test]
+    fn serial_numbers_of_six_characters_are_looked_for_elsewhere() {
+        let mut ids = Ids::default();
+        let document = serde_json::json!({
+            "gpus": [{ "serial": "132432", "board": { "SerialNumber": "X98765" } }, { "serial": "12345" }],
+            "name": "132499",
+            "serial": 1_324_321,
+        });
+        note_serials(&document, &mut ids);
+        assert_eq!(ids.words(), ["132432", "X98765"]);
+        assert_eq!(ids.replace("of 132432, 12345 and 132499", Read::Text), "of serial, 12345 and 132499");
+    }
+}

@@ -159,6 +159,9 @@ mod tests {
         assert_eq!(pairs(&new), [("dgx07ib0", "nic0")]);
         assert_eq!(of(&["net"], &[("net5", A)])["net5"], "nic0");
         assert_eq!(of(&["netserver"], &[("netserver0", A)])["netserver0"], "nic0");
+        // Another word of the machine is told by none either: here ink in link, and net in a second word.
+        assert_eq!(of(&["ink"], &[("ink0", A), ("net0", B), ("nic0", B)])["ink0"], "if0");
+        assert_eq!(of(&["dgx07", "netserver"], &[("dgx07ib0", A)])["dgx07ib0"], "nic0");
         let taken = [("dgx07", A), ("net0", B), ("nic0", B), ("link0", B), ("if0", B)];
         assert_eq!(of(&["dgx07"], &taken).values().collect::<BTreeSet<_>>().len(), 5);
     }

@@ -166,3 +166,16 @@ fn who_runs_the_machine_is_told() {
     let power = Made::new().file("proc/device-tree/hypervisor/compatible", "linux,kvm\0");
     assert_eq!(power.topology().machine().hypervisor, known("KVM"));
 }
+
+#[test]
+fn siblings_without_the_cpu_itself_are_not_believed() {
+    let cores = |mask: &str| {
+        let topology = Made::new().file(&format!("{CPU}/cpu1/topology/core_cpus"), mask).topology();
+        assert_eq!(topology.cpus().to_string(), "0-7", "{mask}");
+        topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Core(_))).count()
+    };
+    assert_eq!(cores("06"), 7);
+    for mask in ["08", "80", "00", ""] {
+        assert_eq!(cores(mask), 8, "{mask}");
+    }
+}

@@ -309,3 +309,14 @@ fn rdma_devices_are_named_and_rated() {
     ];
     assert_eq!(nics, expected);
 }
+
+#[test]
+fn a_speed_that_the_kernel_does_not_know_is_unknown() {
+    let rate =
+        |speed: &str| only(&Made::new().nic(PATH, "ens1").of_interface(PATH, "ens1", "speed", speed)).rate;
+    for speed in ["-1\n", "0\n", "4294967295\n", "65535000\n", "\n", "fast\n"] {
+        assert_eq!(rate(speed), None, "{speed}");
+    }
+    assert_eq!(rate("800000\n"), Some(Bandwidth::from_gb_per_s(100.0)));
+    assert_eq!(rate("1000\n"), Some(Bandwidth::from_mb_per_s(125)));
+}
