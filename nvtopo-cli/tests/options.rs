@@ -395,6 +395,8 @@ fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
     let state = scratch("predict-state");
     let left = r#"{"policyName":"none","defaultCpuSet":"","entries":{"p":{"c":"0-9"}},"checksum":1}"#;
     std::fs::write(&state, left).unwrap();
+    let config = scratch("predict-kubelet.yaml");
+    std::fs::write(&config, "kind: KubeletConfiguration\ntopologyManagerPolicy: restricted\n").unwrap();
     let mixed = matches!(option, "mix" | "mix-cpus" | "states");
     trial.base = words("--from preset:dgx-h100");
     match option {
@@ -409,6 +411,7 @@ fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
         }
         "pod" => &pod,
         "state" => &state,
+        "config" => &config,
         "mix" => "4:1",
         "mix-cpus" => "20",
         "states" => "3",

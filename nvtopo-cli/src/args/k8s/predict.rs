@@ -22,10 +22,15 @@ pub(crate) struct PredictArgs {
     /// The most states of a node that are walked through for a mix
     #[arg(long, value_name = "N", default_value_t = USUAL_LIMIT)]
     pub(crate) states: usize,
-    /// The policy: none, best-effort, restricted or single-numa-node; without it all
+    /// The kubelet's configuration, from which all settings of its managers are taken; see what it says with
+    /// 'nvtopo k8s kubelet lint'
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["topology_manager_policy_options", "cpu_manager_policy",
+        "cpu_manager_policy_options", "reserved_cpus", "reserved_memory"])]
+    pub(crate) config: Option<PathBuf>,
+    /// The policy: none, best-effort, restricted or single-numa-node; without it that of --config, else all
     #[arg(long, value_name = "POLICY")]
     pub(crate) topology_manager_policy: Option<Policy>,
-    /// The scope of the policy: container or pod; without it both
+    /// The scope of the policy: container or pod; without it that of --config, else both
     #[arg(long, value_name = "SCOPE", conflicts_with = "mix")]
     pub(crate) topology_manager_scope: Option<Scope>,
     /// Such as prefer-closest-numa-nodes=true,max-allowable-numa-nodes=16

@@ -4,10 +4,19 @@ use super::super::open;
 use super::text_of;
 use crate::args::{CpuManager, PluginKind, PredictArgs};
 use nvtopo::{Error, Result};
-use nvtopo_k8s::kubelet::predict::{Plugin, Pod, Predictor, Settings};
+use nvtopo_k8s::kubelet::predict::{Configured, Plugin, Pod, Predictor, Settings};
 
 pub(super) fn predict(args: &PredictArgs) -> Result<String> {
-    let settings = settings(args)?;
+    let (mut policy, mut scope) = (args.topology_manager_policy, args.topology_manager_scope);
+    let settings = match &args.config {
+        Some(file) => {
+            let configured = Configured::from_yaml(&file.display().to_string(), &text_of(file)?)?;
+            policy = policy.or(Some(configured.policy));
+            scope = scope.or(Some(configured.scope));
+            more(args, configured.settings)?
+        }
+        None => more(args, settings(args)?)?,
+    };
     let mut taken = args.taken.clone().unwrap_or_default();
     for file in &args.state {
         taken.read(&file.display().to_string(), &text_of(file)?)?;
@@ -17,10 +26,9 @@ pub(super) fn predict(args: &PredictArgs) -> Result<String> {
         None => None,
     };
     let predictor = Predictor::new(&open(&args.source)?, settings, &taken)?;
-    let policy = args.topology_manager_policy;
     match (pod, &args.mix) {
         (Some(pod), _) => {
-            let report = predictor.report(&pod, policy, args.topology_manager_scope)?;
+            let report = predictor.report(&pod, policy, scope)?;
             Ok(if args.json.json { report.to_json() } else { report.to_text() })
         }
         (None, Some(mix)) => {
@@ -43,18 +51,22 @@ fn settings(args: &PredictArgs) -> Result<Settings> {
             ));
         }
     };
-    let plugin = match args.plugin {
-        PluginKind::Linked => Plugin::Linked,
-        PluginKind::Silent => Plugin::Silent,
-    };
     let mut settings = Settings::default()
         .cpu_manager(cpus)
         .reserved_cpus(args.reserved_cpus.clone().unwrap_or_default())
-        .plugin(plugin)
         .topology_options(&args.topology_manager_policy_options)?;
     for text in &args.reserved_memory {
         settings = settings.reserve_memory(text)?;
     }
+    Ok(settings)
+}
+
+/// What the kubelet's configuration does not tell.
+fn more(args: &PredictArgs, settings: Settings) -> Result<Settings> {
+    let mut settings = settings.plugin(match args.plugin {
+        PluginKind::Linked => Plugin::Linked,
+        PluginKind::Silent => Plugin::Silent,
+    });
     for text in &args.devices {
         let (name, devices) = text.split_once('=').ok_or_else(|| {
             Error::wrong_use(format!("'{text}' names no devices"), "give such as rdma/hca=nics")

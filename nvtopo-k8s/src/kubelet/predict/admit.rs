@@ -160,14 +160,13 @@ impl Run<'_> {
             if count == 0 {
                 continue;
             }
-            let given =
-                self.give_devices(name, resource, usize::try_from(count).unwrap_or(usize::MAX), hint)?;
-            let Some(devices) = given else {
-                let (of, all) = (self.free(name).len(), resource.devices.len());
-                let message = format!(
-                    "requested number of devices unavailable for {name}. Requested: {count}, Available: {of} of {all}"
-                );
-                return Ok(Some(Failure::Unexpected(message)));
+            let count = usize::try_from(count).unwrap_or(usize::MAX);
+            let (free, again) = (self.free(name).len(), self.devices_again.get(name).map_or(0, Vec::len));
+            let Some(devices) = self.give_devices(name, resource, count, hint)? else {
+                let needed = count.saturating_sub(again);
+                return Ok(Some(Failure::Unexpected(format!(
+                    "requested number of devices unavailable for {name}. Requested: {needed}, Available: {free}"
+                ))));
             };
             let again = self.devices_again.entry(name.clone()).or_default();
             match container.kind {
@@ -264,7 +263,10 @@ impl Run<'_> {
         let available = self.available_cpus().union(&self.cpus_again);
         let near = hint.affinity.map(Mask::to_set);
         let Ok(cpus) = self.node.cpus.take(&available, count, near.as_ref()) else {
-            return Some(Failure::Unexpected("not enough cpus available to satisfy request".to_owned()));
+            let free = available.len();
+            let message =
+                format!("not enough cpus available to satisfy request: requested={count}, available={free}");
+            return Some(Failure::Unexpected(message));
         };
         self.state.shared = self.state.shared.difference(&cpus);
         self.cpus_again = match container.kind {

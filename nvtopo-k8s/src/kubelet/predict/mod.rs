@@ -23,6 +23,7 @@ mod admit;
 #[cfg(test)]
 mod boards;
 mod choice;
+mod configured;
 mod hints;
 mod managers;
 mod mix;
@@ -38,6 +39,7 @@ mod tests;
 mod verdict;
 
 pub use choice::Plugin;
+pub use configured::Configured;
 pub use hints::{Policy, Scope};
 pub use mix::{MixAnswer, MixOutcome, MixReport, Step, USUAL_LIMIT};
 pub use node::Devices;
@@ -88,11 +90,15 @@ impl Predictor {
     ///
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for options that exclude each other, for devices,
     /// CPUs and nodes that are not there, and where what is asked needs what the topology does not tell.
-    pub fn new(topology: &Topology, settings: Settings, taken: &Taken) -> Result<Self> {
+    pub fn new(topology: &Topology, mut settings: Settings, taken: &Taken) -> Result<Self> {
         if settings.max_allowable_numa_nodes < 8 {
             return Err(Error::request("the kubelet refuses max-allowable-numa-nodes below 8"));
         }
         let node = Node::of(topology, &settings)?;
+        if settings.reserved_cpus.is_empty() && settings.reserved_count > 0 {
+            // As the kubelet does where CPUs are reserved by their number.
+            settings.reserved_cpus = node.cpus.take(node.cpus.cpus(), settings.reserved_count, None)?;
+        }
         if !settings.reserved_cpus.is_subset(node.cpus.cpus()) {
             let strange = settings.reserved_cpus.difference(node.cpus.cpus());
             return Err(Error::request(format!("CPUs {strange} are reserved, and not there")));

@@ -12,6 +12,8 @@ pub struct Settings {
     pub(crate) static_cpus: bool,
     pub(crate) cpu_options: Kubelet,
     pub(crate) reserved_cpus: CpuSet,
+    /// So many CPUs are reserved, and the kubelet chooses them.
+    pub(crate) reserved_count: usize,
     pub(crate) reserved_memory: Option<BTreeMap<u32, BTreeMap<String, u64>>>,
     pub(crate) prefer_closest_numa_nodes: bool,
     pub(crate) max_allowable_numa_nodes: u32,
@@ -26,6 +28,7 @@ impl Default for Settings {
             static_cpus: true,
             cpu_options: Kubelet::default(),
             reserved_cpus: CpuSet::new(),
+            reserved_count: 0,
             reserved_memory: None,
             prefer_closest_numa_nodes: false,
             max_allowable_numa_nodes: 8,

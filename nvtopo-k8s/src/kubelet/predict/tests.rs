@@ -227,6 +227,37 @@ fn memory_narrows_the_nodes() {
 }
 
 #[test]
+fn what_nobody_has_is_refused_in_no_time() {
+    let most = "9999999999999999999999";
+    let one = format!("resources: {{limits: {{cpu: {most}, memory: {most}, nvidia.com/gpu: {most}}}}}");
+    let text =
+        format!("apiVersion: v1\nkind: Pod\nspec: {{containers: [{{name: a, {one}}}, {{name: b, {one}}}]}}");
+    let pod = Pod::from_yaml("p", &text).unwrap();
+    let settings = plain().reserved_memory([(0, 1)]);
+    let predictor = Predictor::new(&Board::two_of_four().topology(), settings, &Taken::gpus([0])).unwrap();
+    for answer in predictor.predict_all(&pod).unwrap() {
+        assert!(!answer.verdict.is_admitted(), "{answer:?}");
+    }
+    let none = predictor.predict(&Pod::gpus(9, 0), Policy::None, EACH).unwrap();
+    let told = none.verdict.message().unwrap().to_owned();
+    assert!(told.contains("unavailable for nvidia.com/gpu. Requested: 9, Available: 7, which"), "{told}");
+    // More NUMA nodes than a mask can name, and more than can be tried.
+    let wide = Board {
+        packages: 1,
+        nodes: 65,
+        cores: 1,
+        threads: 1,
+        cache: 0,
+        gpus: vec![],
+        links: vec![],
+        memory: None,
+    };
+    assert!(Predictor::new(&wide.topology(), plain(), &Taken::default()).is_err());
+    let many = Board { nodes: 17, ..wide };
+    assert!(Predictor::new(&many.topology(), plain(), &Taken::default()).is_err());
+}
+
+#[test]
 fn a_kubelet_that_does_not_start_is_told() {
     let board = Board {
         packages: 2,
