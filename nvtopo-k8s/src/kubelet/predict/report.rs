@@ -167,6 +167,12 @@ fn words(container: &ContainerPrediction, any: bool) -> Vec<String> {
         Some(cpus) => words.push(format!("CPUs {cpus} on NUMA {}", container.cpu_nodes)),
         None => words.push("shared CPUs".to_owned()),
     }
+    let beside = |node: &u32| container.cpu_nodes.contains(*node);
+    let far: Vec<u32> = container.gpu_nodes.iter().filter(|node| !beside(node)).collect();
+    if container.cpus.is_some() && !far.is_empty() {
+        let far: Vec<String> = far.iter().map(ToString::to_string).collect();
+        words.push(format!("none beside the GPUs on NUMA {}", far.join(",")));
+    }
     if let Some(memory) = &container.memory {
         words.push(format!("memory of NUMA {}", memory.nodes));
     }
@@ -369,6 +375,7 @@ mod tests {
     fn what_goes_wrong_is_told_with_what_would_not() {
         let text = report(&Board::linked_across_nodes(), 2, 8, &Taken::default()).to_text();
         assert!(text.contains("  restricted, either scope        refused: TopologyAffinityError"), "{text}");
+        assert!(text.contains("CPUs 1-4,65-68 on NUMA 0; none beside the GPUs on NUMA 1"), "{text}");
         assert!(text.contains("the best 2 free GPUs are 0,1, every pair linked by NVLink"), "{text}");
         assert!(text.contains("34 CPUs instead of 8 would let 2 GPUs in"), "{text}");
         let text = report(&Board::linked_across_nodes(), 2, 0, &Taken::gpus([0])).to_text();
