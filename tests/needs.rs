@@ -430,6 +430,28 @@ fn memory_of_several_nodes_serves_gpus_that_share_some_of_them() {
 }
 
 #[test]
+fn memory_that_only_three_gpus_together_exceed_is_told_apart() {
+    let place = |memory| Place { cores: 2, memory: Some(memory), pages: None };
+    let home = |nodes: &[usize]| Some(nodes.iter().copied().collect());
+    // Each two of the first three are served, and all three need nine of the eight that they reach.
+    let machine = Machine {
+        places: [1, 3, 3, 1, 9].map(place).into(),
+        homes: vec![home(&[0, 1]), home(&[1, 2]), home(&[2, 3]), home(&[4])],
+        links: vec![0; 6],
+    };
+    let needs = Needs { cpus: 0, memory: 3, pages: 0 };
+    let topology = machine.topology();
+    for two in [[0, 1], [0, 2], [1, 2]] {
+        assert_given(&machine, &[(needs, &request(2, needs).only(two).solve(&topology).unwrap())]);
+    }
+    let error = request(3, needs).only([0, 1, 2]).solve(&topology).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    let placement = request(3, needs).solve(&topology).unwrap();
+    assert_given(&machine, &[(needs, &placement)]);
+    assert!(placement.gpus().iter().any(|gpu| gpu.index == 3));
+}
+
+#[test]
 fn nics_are_counted_over_all_jobs() {
     let dgx1 = Topology::preset("dgx-1-v100").unwrap();
     let mut node = Node::new(&dgx1).unwrap();

@@ -411,3 +411,24 @@ impl Prices {
         self.least as u32
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prices_never_show_less_than_what_can_be_packed() {
+        // In an even mesh all links of a member can be on rings.
+        for count in 3..=6 {
+            for links in 1..=36 {
+                let mut units: Pairs = [0; 256];
+                units[..count * (count - 1) / 2].fill(2 * links);
+                let cycles = hamilton::cycles(&near(count, &units, 1), MAX_CYCLES).found;
+                let mut search = Search::new(count, &units, &cycles, 0);
+                let most = links * (count as u32 - 1);
+                let shown = Prices::new(&units).rise(&mut search, most + 1);
+                assert!(shown >= most, "{count} members, {links} links: {shown} of {most}");
+            }
+        }
+    }
+}

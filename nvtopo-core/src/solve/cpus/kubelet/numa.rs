@@ -191,3 +191,17 @@ fn deviation(values: &BTreeMap<u32, usize>) -> f64 {
     let squares: f64 = values.values().map(|value| (*value as f64 - mean) * (*value as f64 - mean)).sum();
     thousandths((squares / count).sqrt())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deviations_are_rounded_as_the_kubelet_does() {
+        let of = |values: &[usize]| deviation(&(0..).zip(values.iter().copied()).collect());
+        assert_eq!(of(&[4, 4]).to_bits(), 0.0f64.to_bits());
+        assert_eq!(of(&[1, 2, 2]).to_bits(), 0.471f64.to_bits());
+        // Near ties are ties.
+        assert_eq!(of(&[0, 1, 1, 1, 1, 1, 1]).to_bits(), 0.35f64.to_bits());
+    }
+}
