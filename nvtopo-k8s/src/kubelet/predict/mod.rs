@@ -27,6 +27,7 @@ mod configured;
 mod hints;
 mod managers;
 mod mix;
+mod mix_report;
 mod node;
 mod pod;
 mod quantity;

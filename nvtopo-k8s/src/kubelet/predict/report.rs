@@ -68,7 +68,7 @@ impl Predictor {
                 GpuLinks::All => ", every pair linked by NVLink",
                 GpuLinks::Some => ", linked by NVLink through one another",
                 GpuLinks::Apart => ", though not all linked: no free set is",
-                GpuLinks::Few | GpuLinks::Unknown => "",
+                GpuLinks::Few | GpuLinks::Absent | GpuLinks::Unknown => "",
             };
             let list: Vec<String> = set.iter().map(ToString::to_string).collect();
             advice.push(format!(
@@ -161,7 +161,7 @@ fn words(container: &ContainerPrediction, any: bool) -> Vec<String> {
         GpuLinks::Some => words.push("linked by NVLink, not every pair".to_owned()),
         GpuLinks::Apart => words.push("not linked by NVLink".to_owned()),
         GpuLinks::Unknown => words.push("whether NVLink joins them is not known".to_owned()),
-        GpuLinks::Few => {}
+        GpuLinks::Few | GpuLinks::Absent => {}
     }
     match &container.cpus {
         Some(cpus) => words.push(format!("CPUs {cpus} on NUMA {}", container.cpu_nodes)),
@@ -344,7 +344,7 @@ impl<'a> ContainerEntry<'a> {
             gpus: &container.gpus,
             gpu_nodes: container.gpu_nodes.to_string(),
             nvlink: match container.links {
-                GpuLinks::Few => None,
+                GpuLinks::Few | GpuLinks::Absent => None,
                 GpuLinks::All => Some("all"),
                 GpuLinks::Some => Some("some"),
                 GpuLinks::Apart => Some("none"),
@@ -383,6 +383,14 @@ mod tests {
         assert!(text.contains("best 2 free GPUs are 2,3"), "{text}");
         let text = report(&Board::linked_across_nodes(), 5, 0, &Taken::default()).to_text();
         assert!(text.contains("UnexpectedAdmissionError") && text.contains("no 5 GPUs are free"), "{text}");
+    }
+
+    #[test]
+    fn gpus_of_a_machine_without_nvlink_are_not_called_apart() {
+        let board = Board { links: vec![], ..Board::two_of_four() };
+        let report = report(&board, 4, 8, &Taken::default());
+        assert!(report.predictions().iter().all(Prediction::is_good));
+        assert!(!report.to_text().contains("NVLink"), "{}", report.to_text());
     }
 
     #[test]

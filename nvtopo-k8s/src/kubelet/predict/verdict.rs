@@ -58,6 +58,8 @@ pub enum GpuLinks {
     Some,
     /// Not all of them.
     Apart,
+    /// No GPUs of the machine are.
+    Absent,
     /// The topology does not tell of NVLink.
     Unknown,
 }
@@ -200,6 +202,9 @@ pub(super) fn links(topology: &Topology, gpus: &[u32]) -> GpuLinks {
         .filter(|(_, gpu)| gpus.contains(&gpu.index))
         .map(|(position, _)| position)
         .collect();
+    if topology.nvlink_groups().iter().all(|group| group.gpus.len() < 2) {
+        return GpuLinks::Absent;
+    }
     let linked = |a: usize, b: usize| topology.pairs().pair(a, b).nvlinks > 0;
     if positions.iter().all(|a| positions.iter().all(|b| a == b || linked(*a, *b))) {
         return GpuLinks::All;
