@@ -74,7 +74,7 @@ pub(super) fn of(board: &Board<'_>, options: &ConfigOptions, isolated: &CpuSet) 
     if !isolated.is_empty() {
         line.add(
             format!("isolcpus={isolated}"),
-            "whole cores for programs outside Kubernetes; all of them are in reservedSystemCPUs, so that none is in the shared pool",
+            "for programs outside Kubernetes; all of them are in reservedSystemCPUs, so that none is in the shared pool",
         );
     }
     let shared = board.isolated().difference(isolated);

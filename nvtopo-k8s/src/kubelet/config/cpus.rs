@@ -48,14 +48,19 @@ pub(super) fn isolated(plan: &Plan<'_>) -> Result<CpuSet> {
 pub(super) fn reserved(plan: &Plan<'_>, isolated: &CpuSet) -> Result<Option<CpuSet>> {
     let (board, asked) = (plan.board, plan.options.reserved_cores);
     let Some(cores) = board.cores.as_ref().filter(|_| board.is_complete()) else { return Ok(None) };
-    let free: Vec<CpuSet> = cores.iter().filter(|core| core.is_disjoint(isolated)).cloned().collect();
     let count = kept_cores(board, asked, cores.len());
     if count == 0 {
         return Err(
             Error::request("the static CPU manager needs a core for the system").help("give 1 or more")
         );
     }
-    if count >= free.len() {
+    let without = |taken: &CpuSet| -> Vec<CpuSet> {
+        cores.iter().filter(|core| core.is_disjoint(taken)).cloned().collect()
+    };
+    // Daemons do not run on isolated CPUs, so those would be kept for nobody.
+    let scheduled = without(&isolated.union(board.isolated()));
+    let free = if count <= scheduled.len() { scheduled } else { without(isolated) };
+    if count > free.len() || count >= cores.iter().filter(|core| core.is_disjoint(isolated)).count() {
         return Err(too_many(count, cores.len()));
     }
     Ok(Some(spread(board, &free, count).into_iter().collect()))
@@ -132,8 +137,9 @@ fn switches(plan: &mut Plan<'_>, cores_known: bool, isolated: &CpuSet, span: &Sp
         _ if !cores_known => {
             plan.leave_out("full-pcpus-only", "whether cores have several threads is unknown here");
         }
-        Some(1) => plan
-            .leave_out("full-pcpus-only", "cores have one thread (SMT is off), so all CPUs are whole cores"),
+        Some(1) => {
+            plan.leave_out("full-pcpus-only", "cores have one thread each, so all CPUs are whole cores");
+        }
         Some(threads) => on(
             "full-pcpus-only",
             format!(
@@ -197,8 +203,16 @@ fn why_these(board: &Board<'_>, own: &CpuSet, isolated: &CpuSet) -> String {
         "{count} of {} cores for the kubelet, the container runtime and daemons of the system, whole",
         cores.len()
     );
-    if board.sockets.len() > 1 {
-        why.push_str(", equally from each socket");
+    let of_socket =
+        |socket: &CpuSet| cores.iter().filter(|core| core.is_subset(own) && core.is_subset(socket)).count();
+    let counts: Vec<usize> = board.sockets.iter().map(of_socket).collect();
+    match counts.as_slice() {
+        [_] => {}
+        [one, rest @ ..] if rest.iter().all(|other| other == one) => {
+            why.push_str(", equally from each socket");
+        }
+        counts if counts.iter().all(|count| *count > 0) => why.push_str(", from each socket"),
+        _ => {}
     }
     let first: CpuSet = board.cpus.first().into_iter().collect();
     if first.is_subset(own) {
@@ -225,7 +239,7 @@ fn why_these(board: &Board<'_>, own: &CpuSet, isolated: &CpuSet) -> String {
     if !isolated.is_empty() {
         let _ = write!(
             why,
-            " CPUs {isolated} are isolated by the kernel (isolcpus) for programs outside Kubernetes; as they are reserved, the shared \
+            " The cores of CPUs {isolated} are isolated by the kernel (isolcpus) for programs outside Kubernetes; as they are reserved, the shared \
              pool has none of them."
         );
     }

@@ -137,7 +137,11 @@ fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
     plan.entries.extend(Entry::map(
         "kubeReserved",
         vec![one("memory", kept.kube)],
-        "For the kubelet and the container runtime, which need some 11Mi for each of up to 110 pods and 255Mi.",
+        if total >= LARGE {
+            "For the kubelet and the container runtime, which need some 11Mi for each of up to 110 pods and 255Mi."
+        } else {
+            "For the kubelet and the container runtime: one part in 32, on a machine with little memory."
+        },
     ));
     let even = if plan.board.cpu_nodes().count() > 1 {
         ", rounded so that each NUMA node keeps as much"

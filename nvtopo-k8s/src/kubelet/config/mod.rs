@@ -169,15 +169,18 @@ impl KubeletConfig {
         }
         let mut plan = Plan { board: &board, options, entries: Vec::new(), left_out: Vec::new() };
         let isolated = cpus::isolated(&plan)?;
-        let reserved = cpus::reserved(&plan, &isolated)?;
+        // The kernel may isolate one thread of a core; the other one is of no use to pods.
+        let touched = board.cores.iter().flatten().filter(|core| !core.is_disjoint(&isolated));
+        let beside = touched.fold(isolated.clone(), |all, core| all.union(core));
+        let reserved = cpus::reserved(&plan, &beside)?;
         let spans = policies::spans(&plan);
-        cpus::add(&mut plan, reserved.as_ref(), &isolated, &spans);
+        cpus::add(&mut plan, reserved.as_ref(), &beside, &spans);
         policies::add(&mut plan, &spans);
         memory::add(&mut plan, reserved.as_ref())?;
         gates(&mut plan);
         let command_line = cmdline::of(&board, options, &isolated)?;
         let machine = topology.machine().product.clone();
-        let all = reserved.map(|cpus| cpus.union(&isolated)).unwrap_or_default();
+        let all = reserved.map(|cpus| cpus.union(&beside)).unwrap_or_default();
         Ok(Self {
             machine: machine.unwrap_or_else(|| "this machine".to_owned()),
             versions: vec![options.version],

@@ -111,6 +111,11 @@ fn choice(plan: &Plan<'_>, span: &Span) -> Result<(&'static str, String), String
                 span.sentence()
             ),
         ),
+        _ if board.topology.gpus().len() == 0 => (
+            "best-effort",
+            "No GPU is known here. CPUs, memory and NICs come from one NUMA node where they can, and no pod is refused."
+                .to_owned(),
+        ),
         _ => (
             "best-effort",
             "On which NUMA nodes GPUs and CPUs are is not fully known here. best-effort aligns what can be aligned, and refuses no pod."
