@@ -152,6 +152,39 @@ static void what_a_job_needs_beside_its_gpus_is_given(void)
     nvtopo_topology_free(topology);
 }
 
+static void huge_pages_are_told_by_node_and_size(void)
+{
+    static const char text[] =
+        "{\"format\":\"nvtopo-topology\",\"version\":1,\"topology\":{\"source\":\"sysfs\","
+        "\"nvlink_known\":false,\"nodes\":[{\"machine\":{}},"
+        "{\"numa_node\":{\"parent\":0,\"os_index\":0,\"cpus\":\"0-3\",\"huge_pages\":["
+        "{\"size_bytes\":2097152,\"total\":64,\"free\":64},{\"size_bytes\":1073741824,\"total\":4,\"free\":4}]}},"
+        "{\"numa_node\":{\"parent\":0,\"os_index\":1,\"cpus\":\"4-7\",\"huge_pages\":["
+        "{\"size_bytes\":2097152,\"total\":32,\"free\":32}]}},"
+        "{\"gpu\":{\"parent\":1,\"index\":0}},{\"gpu\":{\"parent\":2,\"index\":1}}],\"links\":[],\"notes\":[]}}";
+    static const uint64_t small = 2 << 20, large = 1 << 30;
+    nvtopo_topology *topology = NULL;
+    nvtopo_request *request = request_of(2);
+    nvtopo_placement *placement = NULL;
+    uint64_t pages = 99;
+
+    CHECK_OK(nvtopo_topology_parse("machine.json", text, strlen(text), &topology));
+    CHECK_OK(nvtopo_request_hugepages_per_gpu(request, small, 16));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    check_gpus(placement, "0 1");
+    CHECK_OK(nvtopo_placement_huge_pages(placement, 0, 0, small, &pages));
+    CHECK(pages == 16);
+    CHECK_OK(nvtopo_placement_huge_pages(placement, 1, 1, small, &pages));
+    CHECK(pages == 16);
+    CHECK_OK(nvtopo_placement_huge_pages(placement, 0, 1, small, &pages));
+    CHECK(pages == 0); /* Another node. */
+    CHECK_OK(nvtopo_placement_huge_pages(placement, 0, 0, large, &pages));
+    CHECK(pages == 0); /* Another size. */
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
 static void what_cannot_be_had_is_told(void)
 {
     nvtopo_topology *topology = preset("rtx-a6000-4-bridged");
@@ -369,6 +402,7 @@ int main(void)
     a_placement_says_what_belongs_to_each_gpu();
     a_placement_says_how_good_it_is();
     what_a_job_needs_beside_its_gpus_is_given();
+    huge_pages_are_told_by_node_and_size();
     what_cannot_be_had_is_told();
     requests_limit_the_choice();
     cpus_are_limited();
