@@ -102,6 +102,9 @@ mod tests {
     fn carriage_returns_end_lines_too() {
         assert_eq!(copied(&["\r 10%", "\r 20%", "\r\n"]), ["3:  10%\n", "3:  20%\n"]);
         assert_eq!(copied(&["one\r", "\ntwo\r\n"]), ["3: one\n3: two\n"]);
+        // Nothing before a carriage return is no line; before a line feed it is an empty one.
+        assert_eq!(copied(&["\r\n", "a\n\r\n"]), ["3: \n", "3: a\n3: \n"]);
+        assert!(copied(&["\r", "\r"]).is_empty());
     }
 
     #[test]
