@@ -5,6 +5,7 @@ use nvtopo::{Bytes, CpuSet, Topology};
 use nvtopo_k8s::Version;
 use nvtopo_k8s::kubelet::config::{ConfigOptions, KubeletConfig};
 use nvtopo_k8s::kubelet::lint::{Findings, LintOptions, Severity, lint};
+use nvtopo_k8s::kubelet::predict::{Configured, Pod, Policy, Predictor, Scope, Taken};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -517,4 +518,44 @@ fn machines_are_held_against_files() {
         let found = findings(&format!("{HEAD}{base}{settings}"), &options).to_text();
         assert!(found.contains(expected), "{settings}: {found}");
     }
+}
+
+/// The kubelet, as it is predicted, takes the configuration and admits pods of each size on the empty machine.
+#[test]
+fn pods_of_each_size_are_admitted_under_the_configuration() {
+    let mut predicted = 0;
+    for preset in PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let count = topology.gpus().len();
+        for largest in 1..=count {
+            let options = ConfigOptions::default().largest_pod(largest);
+            let text = KubeletConfig::of(&topology, &options).unwrap().to_yaml();
+            let configured = Configured::from_yaml("kubelet.yaml", &text).unwrap();
+            let predictor =
+                Predictor::new(&topology, configured.settings.clone(), &Taken::default()).unwrap();
+            for gpus in 1..=largest {
+                for cpus in [0, 2 * gpus] {
+                    let pod = Pod::gpus(gpus as u64, cpus as u64);
+                    let answer = predictor.predict(&pod, configured.policy, configured.scope).unwrap();
+                    let what = format!("{} of {largest}: {gpus} GPUs, {cpus} CPUs", preset.name);
+                    assert!(answer.verdict.is_admitted(), "{what}: {:?}", answer.verdict);
+                    predicted += 1;
+                }
+            }
+        }
+        // What lint says of the other policy is so: the largest pod never starts.
+        let most = (1..=count).rev().find(|gpus| {
+            let options = LintOptions::default().topology(&topology).largest_pod(*gpus);
+            let text = format!("{HEAD}topologyManagerPolicy: single-numa-node\n");
+            !findings(&text, &options).to_text().contains("never starts")
+        });
+        let predictor = Predictor::new(&topology, Default::default(), &Taken::default());
+        let Ok(predictor) = predictor else { continue };
+        for gpus in 1..=count {
+            let answer =
+                predictor.predict(&Pod::gpus(gpus as u64, 0), Policy::SingleNumaNode, Scope::Pod).unwrap();
+            assert_eq!(answer.verdict.is_admitted(), Some(gpus) <= most, "{}: {gpus}", preset.name);
+        }
+    }
+    assert!(predicted > 300, "{predicted}");
 }
