@@ -5,7 +5,7 @@ use nvtopo::{Bytes, CpuSet, Topology};
 use nvtopo_k8s::Version;
 use nvtopo_k8s::kubelet::config::{ConfigOptions, KubeletConfig};
 use nvtopo_k8s::kubelet::lint::{Findings, LintOptions, Severity, lint};
-use nvtopo_k8s::kubelet::predict::{Configured, Pod, Policy, Predictor, Scope, Taken};
+use nvtopo_k8s::kubelet::predict::{Configured, Pod, Policy, Predictor, Scope, Settings, Taken};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -549,7 +549,7 @@ fn pods_of_each_size_are_admitted_under_the_configuration() {
             let text = format!("{HEAD}topologyManagerPolicy: single-numa-node\n");
             !findings(&text, &options).to_text().contains("never starts")
         });
-        let predictor = Predictor::new(&topology, Default::default(), &Taken::default());
+        let predictor = Predictor::new(&topology, Settings::default(), &Taken::default());
         let Ok(predictor) = predictor else { continue };
         for gpus in 1..=count {
             let answer =
