@@ -291,6 +291,9 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
     let mut trial = Trial { base: words("--from preset:dgx-1-v100"), ..Trial::default() };
     match (command, option) {
         ("kubelet predict", _) => predict_trial(option, &mut trial)?,
+        ("claims" | "claims check" | "taints" | "resource-topology", _) => {
+            return claims_trial(command, option);
+        }
         ("kubelet lint", "from") => {
             trial.base = vec![data_file("k8s/kubelet/microshift-single-numa-node.yaml")];
             trial.value = value("preset:gh200");
@@ -437,6 +440,97 @@ fn data_file(name: &str) -> String {
     file.display().to_string()
 }
 
+/// As [`k8s_trial`], for claims and what belongs to them.
+fn claims_trial(command: &str, option: &str) -> Option<Trial> {
+    let value = |text: &str| Some(text.to_owned());
+    let mut trial = Trial { base: words("--from preset:dgx-a100"), ..Trial::default() };
+    let slices = data_file("k8s/claims/striped-pairs.yaml");
+    let check = |node: &str| vec![slices.clone(), "--node".to_owned(), node.to_owned()];
+    match (command, option) {
+        ("taints" | "resource-topology", "from") => {
+            trial.base = words("--node n1");
+            trial.value = value(if command == "taints" { "/nowhere" } else { "preset:gh200" });
+        }
+        (_, "output") => {
+            trial.base = match command {
+                "claims" => words("--from preset:dgx-a100 --gpus 1"),
+                "claims check" => check("gpu-b"),
+                _ => words("--from preset:dgx-a100 --node n1"),
+            };
+            trial.value = Some(scratch("k8s-output"));
+        }
+        ("claims", "from") => {
+            trial.base = words("--gpus 1");
+            trial.value = value("preset:dgx-a100");
+        }
+        ("claims", _) => {
+            if option != "gpus" {
+                trial.base.extend(words("--gpus 2"));
+            }
+            trial.value = match option {
+                "any" | "rdma" | "derived" | "device-classes" => None,
+                "gpus" => value("4"),
+                "for" => value("1.32"),
+                "name" | "class" => value("other"),
+                "objective" => value("unheard-of"),
+                "allowed" => value("/nowhere"),
+                "cpus-per-gpu" => value("3"),
+                "pci-addresses" => value("0000:01:00.0"),
+                "with-node" => value("preset:dgx-a100"),
+                _ => return None,
+            };
+        }
+        ("claims check", _) => {
+            trial.base = check("gpu-c");
+            match option {
+                "node" => {
+                    trial.base.truncate(1);
+                    trial.value = value("gpu-b");
+                }
+                "slices" => trial.value = Some(slices),
+                "taken" => trial.value = value("gpu-3"),
+                "claim" => trial.value = value("plain"),
+                "for" => trial.value = value("1.32"),
+                "list-attributes" => {}
+                "from" => trial.value = value("preset:dgx-a100"),
+                "pci-addresses" => {
+                    trial.base.extend(words("--from preset:dgx-a100"));
+                    trial.value = value("0000:01:00.0");
+                }
+                _ => return None,
+            }
+        }
+        ("taints", _) => {
+            if option != "node" {
+                trial.base.extend(words("--node n1"));
+            }
+            // Without faults, what is asked for shows where it is wrong.
+            trial.value = match option {
+                "node" => value("n1"),
+                "slices" => value("/nowhere"),
+                "effect" => value("Other"),
+                "for" => value("1.32"),
+                _ => return None,
+            };
+        }
+        ("resource-topology", _) => {
+            if option != "node" {
+                trial.base.extend(words("--node n1"));
+            }
+            trial.value = value(match option {
+                "node" => "n1",
+                "policy" => "restricted",
+                "scope" => "pod",
+                "reserve" => "0-1",
+                "resource" | "rdma" => "example.com/device",
+                _ => return None,
+            });
+        }
+        _ => return None,
+    }
+    Some(trial)
+}
+
 fn scratch(name: &str) -> String {
     let file: PathBuf = [env!("CARGO_TARGET_TMPDIR"), name].iter().collect();
     file.display().to_string()
@@ -447,7 +541,8 @@ fn leaves<'a>(path: &str, command: &'a clap::Command) -> Vec<(String, &'a clap::
     let below = command.get_subcommands().filter(|below| below.get_name() != "help");
     let mut all: Vec<_> =
         below.flat_map(|below| leaves(format!("{path} {}", below.get_name()).trim(), below)).collect();
-    if all.is_empty() || path.is_empty() {
+    // Claims are printed, and below checked.
+    if all.is_empty() || path.is_empty() || path == "k8s claims" {
         all.push((path.to_owned(), command));
     }
     all

@@ -4,7 +4,9 @@
 //! - [`labels`]: node labels, for Node Feature Discovery or kubectl.
 //! - [`kubelet::config`]: the kubelet's configuration for a machine; [`kubelet::lint`]: what is wrong with one.
 //! - [`kubelet::predict`]: what the kubelet does with a pod.
+//! - [`claims`]: claims of Dynamic Resource Allocation.
 //! - [`pod`]: a pod for a placement.
+//! - [`resource_topology`]: the NUMA nodes and what is beside them, as an object.
 //! - [`policies`]: admission policies, quotas and networks.
 //!
 //! Nothing here opens a socket, reads a clock, or asks a cluster: objects of a cluster come in as YAML, and what is to be
@@ -19,11 +21,13 @@
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 
+pub mod claims;
 pub mod kubelet;
 pub mod labels;
 mod names;
 pub mod pod;
 pub mod policies;
+pub mod resource_topology;
 mod version;
 mod yaml;
 

@@ -14,8 +14,9 @@ use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
-    ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand, KubeletArgs, KubeletCommand,
-    LabelForm, LabelsArgs, LintArgs, PluginKind, PodArgs, PoliciesArgs, PredictArgs,
+    CheckArgs, ClaimsArgs, ClaimsCommand, ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand,
+    KubeletArgs, KubeletCommand, LabelForm, LabelsArgs, LintArgs, PluginKind, PodArgs, PoliciesArgs,
+    PredictArgs, ResourceTopologyArgs, TaintsArgs,
 };
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};

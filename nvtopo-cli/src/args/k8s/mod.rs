@@ -1,9 +1,11 @@
 //! The arguments of `nvtopo k8s`.
 
+mod claims;
 mod kubelet;
 mod pod;
 mod predict;
 
+pub(crate) use claims::{CheckArgs, ClaimsArgs, ClaimsCommand, ResourceTopologyArgs, TaintsArgs};
 pub(crate) use kubelet::{ConfigArgs, ConfigForm, KubeletArgs, KubeletCommand, LintArgs};
 pub(crate) use pod::{PodArgs, PoliciesArgs};
 pub(crate) use predict::{CpuManager, PluginKind, PredictArgs};
@@ -27,6 +29,12 @@ pub(crate) enum K8sCommand {
     Labels(LabelsArgs),
     /// The kubelet of a node like this machine
     Kubelet(KubeletArgs),
+    /// Print claims of Dynamic Resource Allocation: which GPUs a pod may get, the best first
+    Claims(Box<ClaimsArgs>),
+    /// Print rules that keep GPUs with faults from claims (`DeviceTaintRule`)
+    Taints(TaintsArgs),
+    /// Print the NUMA nodes and what is beside them as a `NodeResourceTopology` object
+    ResourceTopology(ResourceTopologyArgs),
     /// Print a pod for a job of some GPUs: whole CPUs, memory, huge pages, RDMA, and the labels of its nodes
     Pod(Box<PodArgs>),
     /// Print admission policies, a quota, rights and networks for nodes like this machine

@@ -1,5 +1,6 @@
 //! `nvtopo k8s`: what the machine means for Kubernetes.
 
+mod claims;
 mod kubelet;
 mod pod;
 mod predict;
@@ -15,6 +16,9 @@ pub(crate) fn k8s(args: &K8sArgs) -> Result<(String, u8)> {
     let text = match &args.command {
         K8sCommand::Kubelet(args) => return kubelet::kubelet(args),
         K8sCommand::Labels(args) => labels(args),
+        K8sCommand::Claims(args) => return claims::claims(args),
+        K8sCommand::Taints(args) => claims::taints(args),
+        K8sCommand::ResourceTopology(args) => claims::resource_topology(args),
         K8sCommand::Pod(args) => pod::pod(args),
         K8sCommand::Policies(args) => pod::policies(args),
     };

@@ -1,0 +1,45 @@
+//! Selectors of devices: expressions of the Common Expression Language over `device`, as the scheduler evaluates them.
+//!
+//! Own code, because the scheduler's surface is small and has its own rules: an unknown domain is an empty map, a missing
+//! attribute is an error, versions compare by their parts and amounts by their worth. Depth, length and steps are bounded.
+//!
+//! Source: `k8s.io/dynamic-resource-allocation/cel`.
+
+mod eval;
+mod parse;
+
+use super::slices::Device;
+use parse::Expr;
+
+/// A selector that was read.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Selector(Expr);
+
+impl Selector {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        parse::parse(text).map(Self)
+    }
+
+    /// Whether a device meets it. An error stops the scheduling of a pod.
+    pub(super) fn matches(&self, device: &Device) -> Result<bool, String> {
+        match eval::evaluate(&self.0, device)? {
+            eval::Value::Bool(meets) => Ok(meets),
+            other => Err(format!("it gives {}, not true or false", other.kind())),
+        }
+    }
+
+    /// The text, number or truth that it gives for a device, as a derived attribute.
+    pub(super) fn attribute(&self, device: &Device) -> Result<super::slices::Attribute, String> {
+        use super::slices::Attribute;
+        match eval::evaluate(&self.0, device)? {
+            eval::Value::Bool(value) => Ok(Attribute::Bool(value)),
+            eval::Value::Int(value) => Ok(Attribute::Int(value)),
+            eval::Value::Text(value) => Ok(Attribute::Text(value)),
+            eval::Value::Version(value) => Ok(Attribute::Version(value.text)),
+            other => Err(format!("it gives {}, which is no attribute", other.kind())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
