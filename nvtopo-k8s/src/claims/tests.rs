@@ -254,3 +254,73 @@ fn any_gpus_can_be_the_last_alternative() {
             .contains("32 devices")
     );
 }
+
+/// Slices of NVIDIA's driver, dranet and dra-driver-cpu for a machine, on the node `n1`.
+fn slices(topology: &Topology) -> String {
+    let slice = |driver: &str, devices: String| {
+        format!(
+            "---\nkind: ResourceSlice\nmetadata: {{name: {driver}}}\nspec: {{driver: {driver}, nodeName: n1, pool: {{name: n1, generation: 1, \
+             resourceSliceCount: 1}}, devices: [{devices}]}}\n"
+        )
+    };
+    let text = |name: &str, value: String| format!("{name}: {{string: '{value}'}}");
+    let gpu = |(at, gpu): (usize, &nvtopo::model::Gpu)| {
+        let address = text(BUS_ID, gpu.address.unwrap().to_string());
+        format!("{{name: gpu-{at}, attributes: {{type: {{string: gpu}}, {address}}}}}")
+    };
+    let nic = |(at, nic): (usize, &nvtopo::model::Nic)| {
+        let address = text("dra.net/pciAddress", nic.address.unwrap().to_string());
+        format!("{{name: nic-{at}, attributes: {{dra.net/rdma: {{bool: true}}, {address}}}}}")
+    };
+    let node = |node: &nvtopo::model::NumaNode| {
+        let number = node.os_index;
+        format!(
+            "{{name: node-{number}, allowMultipleAllocations: true, attributes: {{numaNodeID: {{int: {number}}}}}, capacity: \
+             {{dra.cpu/cpu: {{value: '32'}}}}}}"
+        )
+    };
+    let gpus: Vec<String> = topology.gpus().enumerate().map(gpu).collect();
+    let nics: Vec<String> = topology.nics().enumerate().map(nic).collect();
+    let nodes: Vec<String> = topology.numa_nodes().map(node).collect();
+    [("gpu.nvidia.com", gpus), ("dra.net", nics), ("dra.cpu", nodes)]
+        .map(|(driver, devices)| slice(driver, devices.join(", ")))
+        .concat()
+}
+
+#[test]
+fn joint_claims_are_given_gpus_nics_and_cpus_that_belong_together() {
+    let dgx = Topology::preset("dgx-a100").unwrap();
+    let mut options = ClaimOptions::gpus(2);
+    (options.derived, options.rdma, options.cpus_per_gpu) = (true, true, Some(16));
+    let claims = make(&dgx, &options).unwrap();
+    let slices = slices(&dgx);
+    let given = |taken: &[&str]| {
+        let options = CheckOptions {
+            taken: taken.iter().map(|name| (*name).to_owned()).collect(),
+            ..CheckOptions::default()
+        };
+        let checked = check(("claims", claims.yaml()), &[("slices", &slices)], Some(&dgx), &options).unwrap();
+        match &checked.claims[0].outcome {
+            Outcome::Given(given) => given.clone(),
+            other => panic!("{other:?}"),
+        }
+    };
+    for (taken, alternative) in [(&[][..], 0), (&["gpu-1"], 1), (&["gpu-1", "gpu-2"], 2)] {
+        let given = given(taken);
+        let own = format!("/p{alternative}");
+        assert!(given.iter().all(|given| given.request.ends_with(&own)), "{given:?}");
+        let gpus: Vec<usize> = given.iter().filter_map(|given| given.gpu).collect();
+        assert_eq!(gpus, claims.alternatives()[alternative].gpus);
+        assert_eq!(given.len(), 5, "two GPUs, their two NICs, and CPUs of one node: {given:?}");
+    }
+    // A NIC of the first pair is with another pod: the second pair is given, not the first with the NICs of the second.
+    let nic = given(&[])[2].device[2].clone();
+    assert!(given(&[&nic]).iter().all(|given| given.request.ends_with("/p1")));
+    // The templates of single sets are given as well.
+    options.derived = false;
+    let single = make(&dgx, &options).unwrap();
+    let first = single.yaml().split("---\n").next().unwrap();
+    assert!(
+        check(("claims", first), &[("slices", &slices)], None, &CheckOptions::default()).unwrap().all_given()
+    );
+}
