@@ -30,6 +30,15 @@ fn numbers_beyond_the_limits_are_refused_with_their_place() {
     );
 }
 
+/// Whoever looks at each capital letter for what stands before it never ends here.
+#[test]
+fn a_line_of_letters_alone_is_refused_at_once() {
+    let line = format!("GPU {}A", "A1".repeat(1 << 20));
+    assert_eq!(Topology::parse("t", line.as_bytes()).unwrap_err().kind(), ErrorKind::InvalidInput);
+    let matrix = format!("\tGPU0\tGPU1\nGPU0\t X \tNV1\nGPU1\tNV1\t X \n{}\n", "A1".repeat(1 << 20));
+    assert_eq!(Topology::parse("t", matrix.as_bytes()).unwrap().gpus().len(), 2);
+}
+
 /// A document with these nodes after the machine, and more keys of the topology.
 fn document(nodes: &str, more: &str) -> Result<Topology, nvtopo::Error> {
     let text = format!(

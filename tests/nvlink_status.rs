@@ -115,6 +115,16 @@ fn a_cut_text_is_told() {
         let found = notes(&read(&whole).unwrap());
         assert!(!found.contains("damage"), "{found}");
     }
+    // The last link of a whole text may be down.
+    for down in ["<inactive>", "Inactive"] {
+        let text = format!(
+            "GPU 0: NVIDIA H100 (UUID: GPU-e04968e9-3302-841c-b00f-f388d7a8f56f)\n\t Link 0: 26.562 GB/s\n\t Link 1: {down}\n"
+        );
+        let found = notes(&read(&text).unwrap());
+        assert!(!found.contains("ends within"), "{found}");
+        let found = notes(&read(text.trim_end().strip_suffix(&down[3..]).unwrap()).unwrap());
+        assert!(found.contains("ends within line 3"), "{found}");
+    }
 }
 
 #[test]

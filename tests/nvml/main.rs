@@ -483,6 +483,16 @@ fn a_gpu_that_is_cut_off_from_the_fabric_is_chosen_alone_or_where_named() {
 }
 
 #[test]
+fn gpus_that_are_all_without_a_partition_are_alike() {
+    let mask = 0b10_10_10_10 | 0b10 << 12;
+    let all: Vec<String> = (0..8).map(|gpu| format!("health:{gpu}:{mask}:2")).collect();
+    let found = Machine::new("dgx-h100").discover(&all.join(","));
+    assert!(!found.gpu_faults(0).is_empty());
+    assert_eq!(found.cut_off(0), None);
+    assert_eq!(Request::gpus(8).solve(&found).unwrap().gpu_indices().len(), 8);
+}
+
+#[test]
 fn a_gpu_that_did_not_register_is_cut_off_where_others_did() {
     let whole = Machine::new("dgx-h100").discover("");
     assert_eq!(whole.cut_off(0), None);

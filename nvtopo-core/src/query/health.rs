@@ -69,7 +69,7 @@ impl Topology {
 
     /// The fault that keeps the GPU at a position from taking part in the NVLink fabric that the others are in. Such a GPU is
     /// never chosen together with others, unless the request names it. `None`: nothing is known that does. Where no GPU is in
-    /// the fabric yet, all are alike, and none of them is kept out.
+    /// the fabric, all are alike, and none of them is kept out.
     ///
     /// ```
     /// # let topology = nvtopo::Topology::preset("dgx-h100")?;
@@ -77,15 +77,21 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn cut_off(&self, position: usize) -> Option<GpuFault> {
-        let told = |fault: &GpuFault| match fault {
-            GpuFault::Fabric(fault) => fault.excludes(),
-            GpuFault::OutOfFabric => self.gpus().any(|gpu| {
-                gpu.unusable.is_none()
-                    && gpu.fabric.as_ref().and_then(crate::model::Fabric::is_up) == Some(true)
-            }),
-            GpuFault::FewerNvlinks { .. } => false,
+        let excluding = |position: usize| {
+            self.gpu_faults(position).into_iter().find(|fault| match fault {
+                GpuFault::Fabric(fault) => fault.excludes(),
+                GpuFault::OutOfFabric => true,
+                GpuFault::FewerNvlinks { .. } => false,
+            })
         };
-        self.gpu_faults(position).into_iter().find(told)
+        let fault = excluding(position)?;
+        let takes_part = |(other, gpu): (usize, &Gpu)| {
+            let up = gpu.fabric.as_ref().and_then(crate::model::Fabric::is_up);
+            // One of which nothing is told is no peer of one that did not register: nobody may be in the fabric yet.
+            let known = up == Some(true) || matches!(fault, GpuFault::Fabric(_)) && up.is_none();
+            other != position && gpu.unusable.is_none() && known && excluding(other).is_none()
+        };
+        self.gpus().enumerate().any(takes_part).then_some(fault)
     }
 
     /// Counted at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design, as where only some are

@@ -241,6 +241,10 @@ impl Part {
         let gpus = placement.gpus();
         let all = LocalRank { rank: 0, size: Some(1) };
         let mut part = match (layout.gpus, rank.unwrap_or(all)) {
+            (None, _) if layout.distribution.is_some() => {
+                return Err(Error::request("one GPU for each rank leaves nothing to distribute")
+                    .help("leave the distribution out, or say how many GPUs each rank has"));
+            }
             (None, _) => Self::of_placement(placement, rank)?,
             (Some(0), _) => {
                 return Err(Error::request("the GPUs were chosen for ranks that use none")

@@ -140,7 +140,8 @@ impl Choice<'_> {
             // The least shared ones are taken in any case; among equals the topology decides.
             fresh.sort_by_key(|gpu| Reverse(left[gpu].len()));
             let last = left[&fresh[count - 1]].len();
-            let sure = fresh.iter().copied().filter(|gpu| left[gpu].len() > last);
+            let sound = |gpu: &usize| self.topology.gpu_faults(*gpu).is_empty();
+            let sure = fresh.iter().copied().filter(|gpu| left[gpu].len() > last && sound(gpu));
             let include: Vec<usize> = used.iter().copied().chain(sure).collect();
             fresh.retain(|gpu| left[gpu].len() >= last);
             let gpus = best(self.topology, &fresh, &used, &include, count);

@@ -80,6 +80,9 @@ impl Status {
             if let Some(verdict) = heading.verdict {
                 self.judge(verdict);
             }
+        } else if is_heading_of_nobody(line) {
+            // What stands below it is no other GPU's.
+            (self.open, self.last) = (None, None);
         } else if let Some(verdict) = verdict(&line.text) {
             self.judge(verdict);
         } else if is_ellipsis(plain(line)) {
@@ -315,7 +318,8 @@ fn is_torn(line: &Line<'_>) -> bool {
             value.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',')).trim_start();
         let rate_cut =
             !value.is_empty() && rate.len() < value.len() && "GB/s".starts_with(rate) && rate != "GB/s";
-        part("<inactive>") || part("Inactive") && value != "Inactive" || rate_cut
+        let word = |whole: &str| part(whole) && value != whole;
+        word("<inactive>") || word("Inactive") || rate_cut
     });
     let heading = text
         .strip_prefix("GPU")
@@ -326,6 +330,12 @@ fn is_torn(line: &Line<'_>) -> bool {
 /// A line without what mail and comments put before it.
 fn plain<'a>(line: &'a Line<'_>) -> &'a str {
     line.text.trim_start_matches([' ', '\t', '>', '#', '*', '|']).trim_end()
+}
+
+/// Tells whether a line is a heading with a number that no GPU has.
+fn is_heading_of_nobody(line: &Line<'_>) -> bool {
+    let index = plain(line).strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
+    index.is_some_and(|(index, _)| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {

@@ -238,7 +238,9 @@ impl Demand {
         }
         if kind == Kind::Nics {
             // Any NIC serves any GPU; how well is for the objectives.
-            let room = needy().map(|(_, (_, supply))| supply.nics.iter().sum::<usize>() as u64);
+            let room = needy().map(|(_, (_, supply))| {
+                supply.nics.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64
+            });
             demand.stocks = room.min().into_iter().collect();
             demand.places = vec![Place::Nics; demand.stocks.len()];
             for (taker, _) in needy() {

@@ -5,6 +5,8 @@ use super::trace;
 use crate::error::{Error, Result};
 use crate::solve::SizeMix;
 
+/// The highest offered load: far beyond it all jobs but one in so many are turned away, at the cost of as much time.
+pub const MAX_LOAD: f64 = 10.0;
 /// The most jobs of one workload.
 pub const MAX_JOBS: usize = 10_000_000;
 
@@ -22,7 +24,8 @@ pub struct Job {
 /// A stream of jobs by chance: Poisson arrivals, exponential service with mean 1.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Stream {
-    /// The offered load: the GPUs that would be busy if no job was ever turned away, as a part of the machine's.
+    /// The offered load: the GPUs that would be busy if no job was ever turned away, as a part of the machine's. Above 0, and
+    /// [`MAX_LOAD`] at most.
     pub load: f64,
     /// How many jobs.
     pub jobs: usize,
@@ -104,7 +107,7 @@ impl Workload {
     /// The same jobs, further apart or nearer together, so that they offer this load to a machine with so many GPUs.
     pub fn with_load(mut self, load: f64, gpus: usize) -> Result<Self> {
         let Some(offered) =
-            self.offered(gpus).filter(|offered| *offered > 0.0 && load.is_finite() && load > 0.0)
+            self.offered(gpus).filter(|offered| *offered > 0.0 && load > 0.0 && load <= MAX_LOAD)
         else {
             return Err(Error::request(format!("these jobs cannot be made to offer the load {load}")));
         };
@@ -165,10 +168,11 @@ impl Stream {
 }
 
 fn sound(load: f64, rate: f64) -> Result<()> {
-    if rate.is_finite() && rate > 0.0 {
+    if rate.is_finite() && rate > 0.0 && load <= MAX_LOAD {
         return Ok(());
     }
-    Err(Error::request(format!("{load} is no load")).help("give a number above 0, such as 0.9"))
+    let advice = format!("give a number above 0, {MAX_LOAD} at most, such as 0.9");
+    Err(Error::request(format!("{load} is no load")).help(advice))
 }
 
 fn limit(jobs: usize) -> Result<()> {

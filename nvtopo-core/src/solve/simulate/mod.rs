@@ -12,7 +12,7 @@ mod policy;
 mod random;
 mod trace;
 
-pub use jobs::{Job, MAX_JOBS, Stream, Workload};
+pub use jobs::{Job, MAX_JOBS, MAX_LOAD, Stream, Workload};
 pub use policy::{POLICIES, PolicyKind};
 
 use crate::error::{Error, Result};

@@ -11,6 +11,9 @@ use crate::model::MAX_DEVICES;
 use crate::source::text::{self, Line, Token};
 use std::collections::BTreeSet;
 
+/// The longest name of a device that a cell may be glued to, in bytes.
+const MAX_NAME: usize = 64;
+
 /// A row as it stands in the text.
 #[derive(Debug)]
 pub(super) struct RawRow {
@@ -213,13 +216,15 @@ impl Reader {
         let columns = self.matrix.columns.as_ref();
         let known = |name: &str| match columns {
             Some(columns) => columns.number(name).is_some(),
-            None => columns::could_be_device(name) && self.header.names.contains(name),
+            None => self.header.names.contains(name) && columns::could_be_device(name),
         };
         let text = text.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
         if known(text) || known(columns::bare(text)) {
             return None;
         }
+        // Beyond the longest name there is nothing to find, and a line may be as long as its file.
         let starts = text.match_indices(|c: char| c.is_ascii_uppercase()).map(|(at, _)| at);
+        let starts = starts.take_while(|at| *at <= MAX_NAME);
         let mut cuts = starts.filter(|at| {
             let (name, cells) = text.split_at(*at);
             known(name) && (cell::is_word(cells) || cell::split(cells).is_some())
