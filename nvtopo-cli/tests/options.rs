@@ -358,7 +358,7 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
                 "reserve" => "0-1,112-113",
                 "hugepages-per-gpu" => "2M:16",
                 "resource" | "rdma" => "example.com/device",
-                "prefix" => "gpu",
+                "prefix" => "example.com/",
                 "for" => "1.31",
                 "name" | "image" | "claim" => "other",
                 _ => return None,
@@ -371,7 +371,8 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
                 "allow" => "train/*",
                 "quota" => "8",
                 "resource" | "rdma" => "example.com/device",
-                "prefix" => "gpu",
+                "class" => "gpu.example.com",
+                "prefix" => "example.com/",
                 _ => return None,
             });
         }

@@ -10,14 +10,13 @@ pub(crate) const MAX_NAME: usize = 63;
 /// The longest DNS subdomain.
 const MAX_SUBDOMAIN: usize = 253;
 
-/// Whether a text is a label's value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends;
+/// Tells whether a text is a label's value: at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends;
 /// or nothing.
-#[allow(dead_code, reason = "the checks of pods use it")]
 pub(crate) fn is_value(text: &str) -> bool {
     text.is_empty() || is_name(text)
 }
 
-/// Whether a text is the name of a label, behind its namespace.
+/// Tells whether a text is the name of a label, behind its namespace.
 pub(crate) fn is_name(text: &str) -> bool {
     let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     let bytes = text.as_bytes();
@@ -27,12 +26,12 @@ pub(crate) fn is_name(text: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
-/// Whether a text is a DNS subdomain: the namespace of a label, the name of most objects.
+/// Tells whether a text is a DNS subdomain: the namespace of a label, the name of most objects.
 pub(crate) fn is_subdomain(text: &str) -> bool {
     text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_dns_label)
 }
 
-/// Whether a text is a DNS label: the name of a request or a container.
+/// Tells whether a text is a DNS label: the name of a request or a container.
 pub(crate) fn is_dns_label(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     !text.is_empty()
@@ -42,7 +41,7 @@ pub(crate) fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Whether Node Feature Discovery lets features be labels of this namespace.
+/// Tells whether Node Feature Discovery lets features be labels of this namespace.
 pub(crate) fn is_allowed_namespace(namespace: &str) -> bool {
     const OPEN: [&str; 2] = ["feature.node.kubernetes.io", "profile.node.kubernetes.io"];
     let within = |domain: &str| {
@@ -71,7 +70,15 @@ pub(crate) fn to_value(text: &str) -> String {
 /// The name of an extended resource, checked: a namespace, a slash and a name.
 pub(crate) fn resource_name(name: &str) -> Result<&str> {
     match name.split_once('/') {
-        Some((namespace, own)) if is_subdomain(namespace) && is_name(own) => Ok(name),
+        Some((namespace, own))
+            if is_subdomain(namespace)
+                && is_name(own)
+                && !name.starts_with("requests.")
+                && namespace != "kubernetes.io"
+                && !namespace.ends_with(".kubernetes.io") =>
+        {
+            Ok(name)
+        }
         _ => Err(Error::request(format!("'{name}' is no extended resource"))
             .help("give one such as nvidia.com/gpu")),
     }

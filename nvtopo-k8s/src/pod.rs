@@ -7,18 +7,19 @@ use nvtopo::solve::HugePageNeed;
 use nvtopo::{Bytes, CpuLimits, CpuSet, Error, Placement, Request, Result, Topology, share_cpus};
 use serde_json::{Map, Value, json};
 
-/// How the pod comes by its GPUs.
+/// The way by which the pod comes by its GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Gpus {
     /// By the extended resource of a device plugin, on nodes that labels select.
     #[default]
     Plugin,
-    /// By a claim that is made from the `ResourceClaimTemplate` of this name (DRA, from Kubernetes 1.34 on by default).
+    /// By a claim that is made from the `ResourceClaimTemplate` of this name (DRA: on by default from Kubernetes 1.34 on, in beta
+    /// and to be switched on from 1.32 on).
     Claim(String),
 }
 
-/// What a pod is to look like.
+/// The options of a pod.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PodOptions {
@@ -83,20 +84,22 @@ impl PodOptions {
 /// ```
 pub fn pod(topology: &Topology, gpus: usize, options: &PodOptions) -> Result<String> {
     check(gpus, options)?;
-    let placement = Request::gpus(gpus).reserved_cpus(options.reserved.clone()).solve(topology)?;
+    let placement = request(gpus, options).solve(topology)?;
     let mut comment = vec![format!("A pod of {gpus} GPUs for nodes like this one. {}", placement.why())];
-    let cpus = cpus(topology, options, &mut comment)? * gpus;
+    let too_many = || Error::request("that is more than can be asked for");
+    let cpus = cpus(topology, options, &mut comment)?.checked_mul(gpus).ok_or_else(too_many)?;
     let memory = memory(topology, &placement, options, &mut comment)?;
-    let gib = |bytes: u64| format!("{}Gi", (bytes >> 30).max(1));
     let mut amounts = Map::new();
     let mut add = |name: String, amount: String| drop(amounts.insert(name, amount.into()));
     add("cpu".to_owned(), cpus.to_string());
-    add("memory".to_owned(), gib(memory.saturating_mul(gpus as u64)));
+    let all = memory.checked_mul(gpus as u64).ok_or_else(too_many)?;
+    add("memory".to_owned(), quantity(Bytes(all >> 20 << 20)));
     if options.by == Gpus::Plugin {
         add(options.resource.clone(), gpus.to_string());
     }
     for need in &options.huge_pages {
-        let bytes = need.size.0.saturating_mul(need.count).saturating_mul(gpus as u64);
+        let bytes = need.size.0.checked_mul(need.count).and_then(|bytes| bytes.checked_mul(gpus as u64));
+        let bytes = bytes.ok_or_else(too_many)?;
         add(format!("hugepages-{}", quantity(need.size)), quantity(Bytes(bytes)));
     }
     if let Some(rdma) = &options.rdma {
@@ -106,6 +109,18 @@ pub fn pod(topology: &Topology, gpus: usize, options: &PodOptions) -> Result<Str
     let labels = Labels::of(topology, &LabelOptions::default().prefix(options.prefix.clone()));
     let object = assemble(options, &amounts, &selection(&labels, &placement, topology, options), memory);
     yaml::object::<k8s_openapi::api::core::v1::Pod>(&comment, &object)
+}
+
+/// The GPUs with what was asked for beside each: more than the machine has is refused here.
+fn request(gpus: usize, options: &PodOptions) -> Request {
+    let mut request = Request::gpus(gpus).reserved_cpus(options.reserved.clone());
+    if let Some(cpus) = options.cpus_per_gpu {
+        request = request.cpus_per_gpu(cpus);
+    }
+    if let Some(bytes) = options.memory_per_gpu {
+        request = request.memory_per_gpu(bytes);
+    }
+    request
 }
 
 fn check(gpus: usize, options: &PodOptions) -> Result<()> {
@@ -120,6 +135,24 @@ fn check(gpus: usize, options: &PodOptions) -> Result<()> {
     if options.image.trim().is_empty() || options.image.contains(char::is_whitespace) {
         return Err(Error::request(format!("'{}' is no image", options.image)));
     }
+    if options.cpus_per_gpu == Some(0) || options.memory_per_gpu.is_some_and(|bytes| bytes < 1 << 20) {
+        return Err(Error::request("a GPU needs a CPU and a MiB of memory at least"));
+    }
+    if options.rdma.as_ref() == Some(&options.resource) {
+        return Err(Error::request(format!("{} cannot be GPUs and RDMA devices", options.resource)));
+    }
+    let mut sizes: Vec<u64> = options.huge_pages.iter().map(|need| need.size.0).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let pages = options.huge_pages.iter();
+    let nonsense = |need: &HugePageNeed| need.count == 0 || !need.size.0.is_power_of_two();
+    if sizes.len() < pages.len() || pages.clone().any(nonsense) {
+        return Err(Error::request(
+            "huge pages are asked for once for each size, a power of two, and more than none",
+        )
+        .help("write them as 2MiB:1024,1GiB:2"));
+    }
+    options.prefix.node_key("")?;
     if let Gpus::Claim(template) = &options.by {
         names::object_name(template)?;
         if Version::minor(32).is_none_or(|first| options.version < first) {
@@ -132,7 +165,7 @@ fn check(gpus: usize, options: &PodOptions) -> Result<()> {
 
 /// CPUs for each GPU: whole cores.
 fn cpus(topology: &Topology, options: &PodOptions, comment: &mut Vec<String>) -> Result<usize> {
-    if let Some(cpus) = options.cpus_per_gpu.filter(|cpus| *cpus > 0) {
+    if let Some(cpus) = options.cpus_per_gpu {
         return Ok(cpus);
     }
     // Whoever gives the GPUs may give others than those that are best here.
@@ -165,7 +198,7 @@ fn memory(
     options: &PodOptions,
     comment: &mut Vec<String>,
 ) -> Result<u64> {
-    if let Some(bytes) = options.memory_per_gpu.filter(|bytes| *bytes > 0) {
+    if let Some(bytes) = options.memory_per_gpu {
         return Ok(bytes);
     }
     let nodes: Vec<Option<u32>> = (0..topology.gpus().len())
@@ -203,7 +236,7 @@ fn quantity(Bytes(bytes): Bytes) -> String {
     bytes.to_string()
 }
 
-/// What a reader must know beside the pod.
+/// The lines that a reader must know beside the pod.
 fn advice(topology: &Topology, placement: &Placement, options: &PodOptions) -> Vec<String> {
     let mut lines = Vec::new();
     let group = topology.nvlink_groups().iter().map(|group| group.gpus.len()).max().unwrap_or(1);

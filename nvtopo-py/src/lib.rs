@@ -17,6 +17,7 @@ mod error;
 mod explanation;
 mod gpus;
 mod instance;
+mod k8s;
 mod matrix;
 mod node;
 mod pairs;
@@ -85,6 +86,8 @@ mod _nvtopo {
     use super::gpus::{Fabric, Gpu, GpuInstance, NvLink, P2p};
     #[pymodule_export]
     use super::instance::InstancePlacement;
+    #[pymodule_export]
+    use super::k8s::{k8s_labels, k8s_pod, k8s_policies};
     #[pymodule_export]
     use super::matrix::BandwidthMatrix;
     #[pymodule_export]

@@ -5,7 +5,7 @@
 # Usage: tests/python/run.sh [DIRECTORY OF THE ENVIRONMENT] [ARGUMENTS FOR PYTEST …]
 #
 # PYTHON names the interpreter that is tested, python3 unless told. For one without the interpreter's lock (python3.14t)
-# there is neither HiGHS nor mypy, so what needs them is left out.
+# there is neither HiGHS nor mypy nor kubernetes-validate, so what needs them is left out.
 set -eu
 
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -28,11 +28,11 @@ if [ "$free_threaded" = 1 ]; then
     say "installing maturin, pytest, numpy and jsonschema"
     # Later versions of jsonschema need a module that switches the lock on.
     "$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest numpy 'jsonschema<4.18'
-    set -- --ignore test_integer_program.py "$@"
+    set -- --ignore test_integer_program.py --ignore test_kubernetes.py "$@"
 else
-    say "installing maturin, pytest, mypy, numpy, jsonschema and the solver of integer programs HiGHS"
+    say "installing maturin, pytest, mypy, numpy, jsonschema, Kubernetes' schemas and the solver of integer programs HiGHS"
     "$python" -m pip install --quiet --disable-pip-version-check 'maturin>=1.9,<2' pytest mypy numpy jsonschema \
-        types-jsonschema 'highspy>=1.7,<2'
+        types-jsonschema 'highspy>=1.7,<2' 'kubernetes-validate>=1.37' pyyaml types-PyYAML
 fi
 
 say "building the wheel in $wheels"

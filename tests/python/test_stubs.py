@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nvtopo
+import nvtopo.k8s
 import pytest
 from nvtopo import _nvtopo
 
@@ -53,6 +54,9 @@ def test_examples(name: str, text: str) -> None:
 
 def test_everything_public_is_exported() -> None:
     public = {name for name in vars(_nvtopo) if not name.startswith("_")} - {"main"}
+    of_kubernetes = {name for name in public if name.startswith("k8s_")}
+    assert {f"k8s_{name}" for name in nvtopo.k8s.__all__} == of_kubernetes
+    public -= of_kubernetes
     assert set(nvtopo.__all__) == public | {"__version__"}
     assert all(hasattr(nvtopo, name) for name in public)
 

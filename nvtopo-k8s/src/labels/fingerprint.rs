@@ -15,7 +15,9 @@ use sha2::{Digest, Sha256};
 /// Machines of more GPUs are refined without telling each GPU apart: those are made of equal parts.
 const MOST_TOLD_APART: usize = 32;
 /// The most devices whose fingerprint is made; the work grows with the square of their number.
-const MOST_DEVICES: usize = 512;
+const MOST_DEVICES: usize = 256;
+/// The most rounds of refinement: enough for any machine that is built, and a bound for long chains.
+const MOST_ROUNDS: usize = 16;
 /// The length in hexadecimal digits: enough that no two classes of a fleet share one by chance.
 const DIGITS: usize = 16;
 
@@ -66,7 +68,7 @@ pub(super) fn of(topology: &Topology) -> Value {
 /// The colours once nothing more is told apart.
 fn refined(mut colours: Vec<Colour>, edge: impl Fn(usize, usize) -> Option<Colour>) -> Vec<Colour> {
     let mut kinds = different(&colours);
-    loop {
+    for _ in 0..MOST_ROUNDS {
         let next = |device: usize| {
             let mut around: Vec<(Colour, Colour)> =
                 (0..colours.len()).filter_map(|other| Some((edge(device, other)?, colours[other]))).collect();
@@ -78,10 +80,11 @@ fn refined(mut colours: Vec<Colour>, edge: impl Fn(usize, usize) -> Option<Colou
         colours = (0..colours.len()).map(next).collect();
         let now = different(&colours);
         if now == kinds {
-            return colours;
+            break;
         }
         kinds = now;
     }
+    colours
 }
 
 fn different(colours: &[Colour]) -> usize {

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// One label: its name behind the prefix, and how it follows from a machine.
+/// One label: its name behind the prefix, and the rule by which it follows from a machine.
 #[non_exhaustive]
 pub struct Label {
     /// The name, such as `nvlink.group`.
@@ -110,7 +110,10 @@ pub const LABELS: &[Label] = &[
     },
 ];
 
-/// What stands before the name of each label.
+/// The longest name of a label of a single GPU.
+const LONGEST_OF_GPU: usize = "gpu.4294967295.nvlink.group".len();
+
+/// The text before the name of each label.
 ///
 /// ```
 /// use nvtopo_k8s::labels::Prefix;
@@ -135,10 +138,16 @@ impl Prefix {
         format!("{self}{}", own.and_then(|rest| rest.strip_prefix('.')).unwrap_or(name))
     }
 
-    /// Whether labels have no namespace. Node Feature Discovery then puts `feature.node.kubernetes.io/` before them, which
-    /// its newer versions do not by themselves.
-    pub fn is_without_namespace(&self) -> bool {
-        self.namespace.is_none()
+    /// The key of a label by which nodes are selected.
+    ///
+    /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a prefix without a namespace: Node Feature Discovery puts
+    /// one of its own before such names, and kubectl does not.
+    pub fn node_key(&self, name: &str) -> Result<String> {
+        if self.namespace.is_none() {
+            return Err(Error::request(format!("the labels of nodes have a namespace, and '{self}' has none"))
+                .help("give one such as nvtopo.io/, or feature.node.kubernetes.io/ before what Node Feature Discovery was given"));
+        }
+        Ok(self.key(name))
     }
 }
 
@@ -170,7 +179,8 @@ impl FromStr for Prefix {
             None => (None, text),
         };
         let front = front.strip_suffix('.').unwrap_or(front);
-        let longest = LABELS.iter().map(|label| label.name.len()).max().unwrap_or_default();
+        let longest =
+            LABELS.iter().map(|label| label.name.len()).max().unwrap_or_default().max(LONGEST_OF_GPU);
         let refused = |why: String, advice: &str| Err(Error::request(why).help(advice));
         if let Some(namespace) = namespace {
             if !names::is_subdomain(namespace) {
@@ -190,7 +200,6 @@ impl FromStr for Prefix {
         if !front.is_empty() && !names::is_name(front) {
             return refused(format!("names of labels cannot begin with '{front}'"), "give one such as gpu");
         }
-        // The names of single GPUs have room as well: `gpu.2047.nvlink.group` is no longer than the longest.
         if front.len() + 1 + longest > names::MAX_NAME {
             let most = names::MAX_NAME - 1 - longest;
             return refused(format!("'{front}' is too long"), &format!("{most} letters are the most"));
@@ -202,7 +211,7 @@ impl FromStr for Prefix {
     }
 }
 
-/// How labels are made.
+/// The options of labels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LabelOptions {

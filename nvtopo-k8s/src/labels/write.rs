@@ -1,8 +1,9 @@
 //! Labels as Node Feature Discovery and kubectl read them.
 
 use super::Labels;
-use crate::names::object_name;
+use crate::names::{is_value, object_name};
 use crate::yaml;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use nvtopo::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,11 +41,15 @@ impl Labels {
     pub fn feature_file(&self, expiry: Option<&str>) -> Result<String> {
         let mut text = String::new();
         if let Some(expiry) = expiry {
-            if !looks_like_a_time(expiry) {
+            if serde_json::from_value::<Time>(expiry.into()).is_err() || expiry.contains(char::is_whitespace)
+            {
                 return Err(Error::request(format!("'{expiry}' is no time"))
                     .help("give one as RFC 3339, such as 2030-01-31T12:00:00Z"));
             }
             let _ = writeln!(text, "# +expiry-time={expiry}");
+        }
+        if self.prefix.node_key("").is_err() {
+            text.push_str("# Node Feature Discovery puts feature.node.kubernetes.io/ before names without a namespace.\n");
         }
         for (key, value) in self.iter() {
             let _ = writeln!(text, "{key}={value}");
@@ -61,6 +66,10 @@ impl Labels {
 
     /// A `NodeFeature` object for the node of this name, to be created in the namespace of Node Feature Discovery.
     pub fn node_feature(&self, node: &str) -> Result<String> {
+        if !is_value(node) {
+            return Err(Error::request(format!("'{node}' is longer than the value of a label may be"))
+                .help("a NodeFeature names its node in a label of 63 letters; use a feature file"));
+        }
         let object = NodeFeature {
             api_version: "nfd.k8s-sigs.io/v1alpha1",
             kind: "NodeFeature",
@@ -77,20 +86,12 @@ impl Labels {
         yaml::document(&comment, &object)
     }
 
-    /// The command that sets the labels on the node of this name. Labels of an earlier call that no longer apply are removed.
+    /// The command that sets the labels on the node of this name. Those that do not
+    /// apply are removed, but for labels of single GPUs.
     pub fn kubectl(&self, node: &str) -> Result<String> {
         let mut words = vec!["kubectl label node --overwrite".to_owned(), object_name(node)?.to_owned()];
         words.extend(self.iter().map(|(key, value)| format!("{key}={value}")));
         words.extend(self.left_out().iter().map(|(name, _)| format!("{}-", self.prefix.key(name))));
         Ok(words.join(" \\\n  ") + "\n")
     }
-}
-
-/// Whether a text has the shape of RFC 3339: `2030-01-31T12:00:00Z`, or with an offset.
-fn looks_like_a_time(text: &str) -> bool {
-    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    matches!(
-        shape.as_str(),
-        "0000-00-00T00:00:00Z" | "0000-00-00T00:00:00+00:00" | "0000-00-00T00:00:00-00:00"
-    )
 }

@@ -1,5 +1,6 @@
 //! One `ValidatingAdmissionPolicy` with its binding.
 
+use super::PolicyOptions;
 use crate::yaml;
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
@@ -10,9 +11,10 @@ use serde_json::{Value, json};
 /// The name of the parameters, a `ConfigMap`.
 pub(super) const PARAMETERS: &str = "nvtopo";
 
-/// A policy for pods that are created or changed.
+/// A policy for pods that are created.
 pub(super) struct Admission {
     name: &'static str,
+    parameters: bool,
     comment: Vec<String>,
     variables: Vec<(String, String)>,
     validations: Vec<(String, String)>,
@@ -21,16 +23,28 @@ pub(super) struct Admission {
 impl Admission {
     /// A policy without rules, in which `variables.containers` are all containers of the pod and `variables.asks` is how many
     /// GPUs each asks for.
-    pub(super) fn new(name: &'static str, resource: &str) -> Self {
+    pub(super) fn new(name: &'static str, options: &PolicyOptions) -> Self {
         let containers =
             "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : [])";
+        let amount = |resource: &str| {
+            format!(
+                "('{resource}' in c.resources.limits ? int(string(c.resources.limits['{resource}'])) : 0)"
+            )
+        };
         let asks = format!(
-            "variables.containers.map(c, has(c.resources) && has(c.resources.limits) && '{resource}' in \
-             c.resources.limits ? int(string(c.resources.limits['{resource}'])) : 0)"
+            "variables.containers.map(c, has(c.resources) && has(c.resources.limits) ? {} + {} : 0)",
+            amount(&options.resource),
+            amount(&format!("deviceclass.resource.kubernetes.io/{}", options.class)),
         );
-        Self { name, comment: Vec::new(), variables: Vec::new(), validations: Vec::new() }
+        Self { name, parameters: true, comment: Vec::new(), variables: Vec::new(), validations: Vec::new() }
             .variable("containers", containers)
             .variable("asks", &asks)
+    }
+
+    /// A policy that needs no parameters.
+    pub(super) fn without_parameters(mut self) -> Self {
+        self.parameters = false;
+        self
     }
 
     /// Adds a line that says what the policy is for.
@@ -56,13 +70,12 @@ impl Admission {
         let variables: Vec<Value> =
             variables.map(|(name, expression)| json!({ "name": name, "expression": expression })).collect();
         let rule = |(expression, message): &(String, String)| json!({ "expression": expression, "messageExpression": message, "reason": "Invalid" });
-        json!({
+        let mut policy = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy",
             "metadata": { "name": self.name },
             "spec": {
                 "failurePolicy": "Fail",
-                "paramKind": { "apiVersion": "v1", "kind": "ConfigMap" },
                 "matchConstraints": { "resourceRules": [{
                     "apiGroups": [""],
                     "apiVersions": ["v1"],
@@ -72,30 +85,37 @@ impl Admission {
                 "variables": variables,
                 "validations": self.validations.iter().map(rule).collect::<Vec<_>>(),
             },
-        })
+        });
+        if self.parameters {
+            policy["spec"]["paramKind"] = json!({ "apiVersion": "v1", "kind": "ConfigMap" });
+        }
+        policy
     }
 
     /// The policy and its binding, which denies, and denies as well where the parameters are missing.
     pub(super) fn documents(&self, namespace: &str) -> Result<[String; 2]> {
-        let binding = json!({
+        let mut binding = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicyBinding",
-            "metadata": { "name": self.name },
+            "metadata": { "name": format!("{}-{namespace}", self.name) },
             "spec": {
                 "policyName": self.name,
                 "validationActions": ["Deny", "Audit"],
-                "paramRef": { "name": PARAMETERS, "namespace": namespace, "parameterNotFoundAction": "Deny" },
                 "matchResources": { "namespaceSelector": { "matchLabels": {
                     "kubernetes.io/metadata.name": namespace,
                 } } },
             },
         });
+        if self.parameters {
+            binding["spec"]["paramRef"] =
+                json!({ "name": PARAMETERS, "namespace": namespace, "parameterNotFoundAction": "Deny" });
+        }
         let mut comment = self.comment.clone();
         comment.push("Holds for Kubernetes 1.30 to 1.37.".to_owned());
         Ok([
             yaml::object::<ValidatingAdmissionPolicy>(&comment, &self.policy())?,
             yaml::object::<ValidatingAdmissionPolicyBinding>(
-                &["It holds in one namespace: take matchResources out to have it everywhere.".to_owned()],
+                &["It holds in one namespace: each has a binding and parameters of its own.".to_owned()],
                 &binding,
             )?,
         ])
@@ -165,7 +185,7 @@ mod tests {
         }
         for bad in ["3", "5", "12", "14", "24"] {
             let said = judged(&pod(bad)).unwrap_err();
-            assert!(said.ends_with("use one of ,1,2,4,"), "{said}");
+            assert!(said.ends_with("use one of 1,2,4"), "{said}");
         }
         let mut exempt = pod("3");
         exempt["metadata"]["annotations"] = json!({ "nvtopo.io/any-count": "yes" });
@@ -196,6 +216,16 @@ mod tests {
         claim["spec"]["resourceClaims"] = json!([{ "name": "g", "resourceClaimTemplateName": "pair" }]);
         judged(&claim, "default").unwrap_err();
         judged(&claim, "train").unwrap();
+        let class = "deviceclass.resource.kubernetes.io/gpu.nvidia.com";
+        let extended = |gpus: &str| {
+            json!({ "metadata": {}, "spec": { "containers": [
+            { "name": "a", "resources": { "limits": { class: gpus } } },
+        ] } })
+        };
+        judged(&extended("1"), "default").unwrap_err();
+        judged(&extended("1"), "train").unwrap();
+        judge(&policies, "nvtopo-gpu-count", &extended("3"), "train").unwrap_err();
+        judge(&policies, "nvtopo-gpu-count", &extended("2"), "train").unwrap();
         judge(&bridged(&[]), "nvtopo-gpu-alignment", &claim, "default").unwrap();
     }
 
@@ -225,9 +255,30 @@ mod tests {
         };
         judged(&volume(json!({ "name": "x", "emptyDir": {} }))).unwrap();
         judged(&volume(json!({ "name": "x", "hostPath": { "path": "/data" } }))).unwrap();
-        for path in ["/dev/nvidia0", "/dev/infiniband/uverbs0", "/dev", "/"] {
+        judged(&volume(json!({ "name": "x", "hostPath": { "path": "/dev/shm" } }))).unwrap();
+        judged(&volume(json!({ "name": "x", "hostPath": { "path": "/devices" } }))).unwrap();
+        for path in [
+            "/dev/nvidia0",
+            "/dev/infiniband/uverbs0",
+            "/dev",
+            "/",
+            "//dev/nvidia0",
+            "/dev/.",
+            "/./dev/char",
+            "/.",
+            "/proc/1/root/dev",
+            "/dev/shm/../nvidia0",
+        ] {
             judged(&volume(json!({ "name": "x", "hostPath": { "path": path } }))).unwrap_err();
         }
+        let mount = |path: &str| container(json!({ "volumeMounts": [{ "name": "x", "mountPath": path }] }));
+        judged(&mount("/data")).unwrap();
+        judged(&mount("/var/run/nvidia-container-devices/all")).unwrap_err();
+        let mut sriov =
+            container(json!({ "resources": { "limits": { "openshift.io/nvtopo_infiniband": 1 } } }));
+        judged(&sriov).unwrap();
+        sriov["spec"]["hostNetwork"] = json!(true);
+        judged(&sriov).unwrap_err();
         let mut rdma = container(json!({ "resources": { "limits": { "rdma/hca": "1" } } }));
         judged(&rdma).unwrap();
         rdma["spec"]["hostNetwork"] = json!(true);

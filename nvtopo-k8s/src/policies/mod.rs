@@ -34,7 +34,7 @@ pub struct Policies {
     network: network::Network,
 }
 
-/// What a platform wants of its policies.
+/// The wishes of a platform for its policies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PolicyOptions {
@@ -45,8 +45,10 @@ pub struct PolicyOptions {
     /// Who may ask for more GPUs than one NVLink group has, or for claims of devices: `NAMESPACE/SERVICEACCOUNT`, or
     /// `NAMESPACE/*`. Empty: everybody.
     pub allowed: Vec<String>,
-    /// The extended resources of RDMA devices begin with this.
-    pub rdma: String,
+    /// The device class of the GPUs, for claims of devices.
+    pub class: String,
+    /// The extended resources of RDMA devices begin with one of these.
+    pub rdma: Vec<String>,
     /// The most GPUs that the namespace may ask for. `None`: no quota.
     pub quota: Option<u64>,
     /// The prefix of annotations and labels.
@@ -59,7 +61,9 @@ impl Default for PolicyOptions {
             resource: "nvidia.com/gpu".to_owned(),
             namespace: "default".to_owned(),
             allowed: Vec::new(),
-            rdma: "rdma/".to_owned(),
+            class: "gpu.nvidia.com".to_owned(),
+            // The usual ones, and what the SR-IOV Network Operator makes of the networks here.
+            rdma: vec!["rdma/".to_owned(), format!("openshift.io/{}", network::RESOURCE)],
             quota: None,
             prefix: Prefix::default(),
         }
@@ -82,10 +86,15 @@ impl PolicyOptions {
             }
         }
         let letters = |letter: char| letter.is_ascii_alphanumeric() || "-_./".contains(letter);
-        if self.rdma.is_empty() || !self.rdma.chars().all(letters) {
-            return Err(Error::request(format!("no extended resource begins with '{}'", self.rdma))
+        let good = |rdma: &String| {
+            rdma.starts_with(|letter: char| letter.is_ascii_alphanumeric()) && rdma.chars().all(letters)
+        };
+        if let Some(bad) = self.rdma.iter().find(|rdma| !good(rdma)) {
+            return Err(Error::request(format!("no extended resource begins with '{bad}'"))
                 .help("give one such as rdma/"));
         }
+        names::object_name(&self.class)?;
+        self.prefix.node_key("")?;
         Ok(())
     }
 }
@@ -125,11 +134,10 @@ impl Policies {
     /// All objects as one YAML text: policies with bindings and parameters, the quota, the rights that labelling needs, and,
     /// where the board has NICs near its GPUs, networks for RDMA.
     pub fn objects(&self) -> Result<String> {
-        let mut documents = Vec::new();
+        let mut documents = vec![self.parameters()?];
         for admission in [self.count_policy(), self.alignment_policy(), self.device_policy()] {
             documents.extend(admission.documents(&self.options.namespace)?);
         }
-        documents.push(self.parameters()?);
         documents.extend(self.quota()?);
         documents.extend(rights()?);
         documents.extend(self.network.documents(&self.options)?);
@@ -140,7 +148,7 @@ impl Policies {
     fn count_policy(&self) -> Admission {
         let key = self.options.prefix.key("any-count");
         let counts: Vec<String> = self.counts.iter().map(ToString::to_string).collect();
-        Admission::new("nvtopo-gpu-count", &self.options.resource)
+        Admission::new("nvtopo-gpu-count", &self.options)
             .comment(format!(
                 "A pod asks for a number of {} that fits the NVLink groups: {}.",
                 self.options.resource,
@@ -150,7 +158,7 @@ impl Policies {
             .comment(format!("A pod with the annotation {key} is let through."))
             .validation(
                 "variables.exempt || variables.asks.all(gpus, gpus == 0 || \
-                 params.data['gpuCounts'].contains(',' + string(gpus) + ','))",
+                 (',' + params.data['gpuCounts'] + ',').contains(',' + string(gpus) + ','))",
                 "'the number of GPUs of a container does not fit the NVLink groups of the nodes; use one of ' + \
                  params.data['gpuCounts']",
             )
@@ -159,13 +167,13 @@ impl Policies {
 
     /// More GPUs than one NVLink group has, and claims of devices, are for named service accounts.
     fn alignment_policy(&self) -> Admission {
-        Admission::new("nvtopo-gpu-alignment", &self.options.resource)
+        Admission::new("nvtopo-gpu-alignment", &self.options)
             .comment(format!(
                 "More than {} GPUs, which is more than one NVLink group, and claims of devices are for the service accounts \
                  in the parameter 'allowed'. Without an entry there, they are for all.",
                 self.group
             ))
-            .comment("Claims that a pod template makes are judged here too, as the pod names them.")
+            .comment("Claims are judged as the pod names them, and as extended resources of device classes (from 1.36).")
             .variable(
                 "account",
                 "has(object.spec.serviceAccountName) && object.spec.serviceAccountName != '' ? \
@@ -173,37 +181,45 @@ impl Policies {
             )
             .variable(
                 "known",
-                "params.data['allowed'] == ',' || \
-                 params.data['allowed'].contains(',' + request.namespace + '/*,') || \
-                 params.data['allowed'].contains(',' + request.namespace + '/' + variables.account + ',')",
+                "params.data['allowed'] == '' || \
+                 (',' + params.data['allowed'] + ',').contains(',' + request.namespace + '/*,') || \
+                 (',' + params.data['allowed'] + ',').contains(',' + request.namespace + '/' + variables.account + ',')",
             )
             .validation(
                 "variables.known || variables.asks.all(gpus, gpus <= int(params.data['nvlinkGroupSize']))",
                 "'more GPUs than an NVLink group has (' + params.data['nvlinkGroupSize'] + ') are not for the service \
                  account ' + request.namespace + '/' + variables.account",
             )
+            .variable(
+                "claims",
+                "(has(object.spec.resourceClaims) && size(object.spec.resourceClaims) > 0) || \
+                 variables.containers.exists(c, has(c.resources) && has(c.resources.limits) && \
+                 c.resources.limits.exists(name, name.startsWith('deviceclass.resource.kubernetes.io/')))",
+            )
             .validation(
-                "variables.known || !has(object.spec.resourceClaims) || size(object.spec.resourceClaims) == 0",
+                "variables.known || !variables.claims",
                 "'claims of devices are not for the service account ' + request.namespace + '/' + variables.account",
             )
     }
 
     /// No way around the device plugin that a pod's specification shows.
     fn device_policy(&self) -> Admission {
+        let prefixes = self.options.rdma.iter().map(|prefix| format!("name.startsWith('{prefix}')"));
+        let prefixes = prefixes.collect::<Vec<_>>().join(" || ");
+        let rdma = if prefixes.is_empty() { "false" } else { &prefixes };
         let rdma = format!(
-            "(has(c.resources) && has(c.resources.limits) && c.resources.limits.exists(name, name.startsWith('{}')))",
-            self.options.rdma
+            "variables.containers.exists(c, has(c.resources) && has(c.resources.limits) && \
+             c.resources.limits.exists(name, {rdma}))"
         );
-        Admission::new("nvtopo-gpu-devices", &self.options.resource)
+        Admission::new("nvtopo-gpu-devices", &self.options)
+            .without_parameters()
             .comment("A pod gets GPUs and RDMA devices from the device plugin or a claim, and in no other way.")
             .comment("It cannot close these: NVIDIA_VISIBLE_DEVICES in an image, which the container runtime obeys unless")
             .comment("accept-nvidia-visible-devices-envvar-when-unprivileged = false is set on the node; privileged pods,")
-            .comment("which see every device (Pod Security 'restricted' or 'baseline' refuses them); and containers that")
-            .comment("are added to a running pod, unless the subresource ephemeralcontainers is closed by RBAC.")
-            .variable(
-                "rdma",
-                &format!("variables.containers.exists(c, {rdma})"),
-            )
+            .comment("which see every device (Pod Security 'restricted' or 'baseline' refuses them); variables from a")
+            .comment("ConfigMap or a Secret (envFrom), which are not seen here; and containers that are added to a running")
+            .comment("pod, unless the subresource ephemeralcontainers is closed by RBAC.")
+            .variable("rdma", &rdma)
             .validation(
                 "!variables.containers.exists(c, has(c.env) && c.env.exists(e, e.name in \
                  ['NVIDIA_VISIBLE_DEVICES', 'CUDA_VISIBLE_DEVICES']))",
@@ -211,9 +227,14 @@ impl Policies {
             )
             .validation(
                 "!has(object.spec.volumes) || !object.spec.volumes.exists(v, has(v.hostPath) && \
-                 (v.hostPath.path.startsWith('/dev/nvidia') || v.hostPath.path.startsWith('/dev/infiniband') || \
-                 v.hostPath.path in ['/', '/dev', '/dev/']))",
+                 v.hostPath.path.matches('^(/+[.]?)*$|^(/+[.]?)*/+(dev|proc)(/.*)?$') && \
+                 !v.hostPath.path.matches('^/+dev/+shm/*$'))",
                 "'devices are not mounted from the host: ask for them as resources'",
+            )
+            .validation(
+                "!variables.containers.exists(c, has(c.volumeMounts) && c.volumeMounts.exists(m, \
+                 m.mountPath.matches('^/+var/+run/+nvidia-container-devices')))",
+                "'GPUs are not asked for by mounts: ask for them as resources'",
             )
             .validation(
                 "!variables.rdma || !has(object.spec.hostNetwork) || !object.spec.hostNetwork",
@@ -228,15 +249,15 @@ impl Policies {
             "kind": "ConfigMap",
             "metadata": { "name": admission::PARAMETERS, "namespace": self.options.namespace },
             "data": {
-                "allowed": listed(&self.options.allowed),
-                "gpuCounts": listed(&counts),
+                "allowed": self.options.allowed.join(","),
+                "gpuCounts": counts.join(","),
                 "nvlinkGroupSize": self.group.to_string(),
             },
         });
         let comment = [
-            "The parameters of the policies: lists with a comma before, between and behind their entries."
+            "The parameters of the policies: lists with commas, without spaces.".to_owned(),
+            "Who may change it may change the policies. Apply it first: without it they deny all pods."
                 .to_owned(),
-            "Who may change it may change the policies.".to_owned(),
         ];
         yaml::object::<k8s_openapi::api::core::v1::ConfigMap>(&comment, &object)
     }
@@ -249,26 +270,22 @@ impl Policies {
             "metadata": { "name": "nvtopo-gpus", "namespace": self.options.namespace },
             "spec": { "hard": {
                 format!("requests.{}", self.options.resource): quota.to_string(),
-                "gpu.nvidia.com.deviceclass.resource.k8s.io/devices": quota.to_string(),
+                format!("requests.deviceclass.resource.kubernetes.io/{}", self.options.class): quota.to_string(),
+                format!("{}.deviceclass.resource.k8s.io/devices", self.options.class): quota.to_string(),
             } },
         });
         let comment = [
-            "The most GPUs of the namespace, by the device plugin and by claims: each is counted by itself."
-                .to_owned(),
+            "The most GPUs of the namespace: by the device plugin, by the device class as a resource, by claims.".to_owned(),
+            "Where a driver serves extended resources by claims (from 1.36), such a GPU counts in each of them.".to_owned(),
             format!("A node has {}. It is per namespace, and never per NVLink group.", self.gpus),
         ];
         yaml::object::<k8s_openapi::api::core::v1::ResourceQuota>(&comment, &object).map(Some)
     }
 }
 
-/// Whether an annotation is set, as CEL.
+/// The expression that tells whether an annotation is set.
 fn annotated(key: &str) -> String {
     format!("has(object.metadata.annotations) && '{key}' in object.metadata.annotations")
-}
-
-/// A list in which an entry is found with the commas around it.
-fn listed(entries: &[String]) -> String {
-    if entries.is_empty() { ",".to_owned() } else { format!(",{},", entries.join(",")) }
 }
 
 /// The divisors of each group, and each number of whole groups of one size.
@@ -277,7 +294,7 @@ fn counts(sizes: &[usize], gpus: usize) -> Vec<usize> {
     for size in sizes {
         counts.extend((1..=*size).filter(|part| size.is_multiple_of(*part)));
         let alike = sizes.iter().filter(|other| *other == size).count();
-        counts.extend((1..=alike).map(|groups| groups * size).filter(|count| alike % (count / size) == 0));
+        counts.extend((1..=alike).map(|groups| groups * size));
     }
     counts.into_iter().collect()
 }
@@ -309,7 +326,7 @@ fn rights() -> Result<Vec<String>> {
     });
     let comment = [
         "The rights to write NodeFeature objects, where labels are not written as feature files, which need none.".to_owned(),
-        "Right on nodes themselves is not needed: Node Feature Discovery sets the labels.".to_owned(),
+        "None on nodes themselves is needed: Node Feature Discovery sets the labels.".to_owned(),
     ];
     Ok(vec![
         yaml::object::<k8s_openapi::api::core::v1::ServiceAccount>(&comment, &account)?,
@@ -330,7 +347,8 @@ mod tests {
             (&[2, 2], 4, &[1, 2, 4]),
             (&[4, 4], 8, &[1, 2, 4, 8]),
             (&[6], 6, &[1, 2, 3, 6]),
-            (&[1, 1, 1], 3, &[1, 3]),
+            (&[1, 1, 1], 3, &[1, 2, 3]),
+            (&[2, 2, 2, 2], 8, &[1, 2, 4, 6, 8]),
             (&[2, 1], 3, &[1, 2, 3]),
             (&[4, 2, 2], 8, &[1, 2, 4, 8]),
         ] {
@@ -356,8 +374,8 @@ mod tests {
             let options = PolicyOptions { allowed: vec![bad.to_owned()], ..PolicyOptions::default() };
             assert!(Policies::of(&node, &options).is_err(), "{bad}");
         }
-        for bad in ["", "rdma'/", "a b"] {
-            let options = PolicyOptions { rdma: bad.to_owned(), ..PolicyOptions::default() };
+        for bad in ["", "rdma'/", "a b", "/"] {
+            let options = PolicyOptions { rdma: vec![bad.to_owned()], ..PolicyOptions::default() };
             assert!(Policies::of(&node, &options).is_err(), "{bad}");
         }
         let unknown = Topology::parse("text", b"\tGPU0\tGPU1\nGPU0\t X \tSYS\nGPU1\tSYS\t X \n").unwrap();
@@ -366,27 +384,35 @@ mod tests {
 
     #[test]
     fn networks_follow_from_the_nics_beside_gpus() {
-        let objects = |preset| {
-            let node = Topology::preset(preset).unwrap();
+        for (layer, kind, network, link) in [
+            ("infiniband", "nvtopo_infiniband", "SriovIBNetwork", "IB"),
+            ("ethernet", "nvtopo_ethernet", "SriovNetwork", "ETH"),
+        ] {
+            let preset = Topology::preset("dgx-h100").unwrap().to_json();
+            let mut document: serde_json::Value = serde_json::from_str(&preset).unwrap();
+            for (at, node) in document["topology"]["nodes"].as_array_mut().unwrap().iter_mut().enumerate() {
+                if let Some(nic) = node.get_mut("nic") {
+                    nic["link_layer"] = layer.into();
+                    nic["address"] = format!("{at:04x}:01:00.0").into();
+                }
+            }
+            let node = Topology::parse("nics.json", document.to_string().as_bytes()).unwrap();
             let text = Policies::of(&node, &PolicyOptions::default()).unwrap().objects().unwrap();
             let read: Vec<serde_json::Value> = yaml::read("policies", &text).unwrap();
-            (text, read)
-        };
-        let (text, dgx) = objects("dgx-h100");
-        let policy = dgx.iter().find(|object| object["kind"] == "SriovNetworkNodePolicy");
-        match policy {
+            let of = |kind: &str| read.iter().find(|object| object["kind"] == kind).unwrap();
+            let policy = &of("SriovNetworkNodePolicy")["spec"];
             // One NIC for each GPU, and not those for storage.
-            Some(policy) => {
-                assert_eq!(
-                    policy["spec"]["nicSelector"]["rootDevices"].as_array().unwrap().len(),
-                    8,
-                    "{text}"
-                );
-                assert_eq!(policy["spec"]["numVfs"], 1);
-            }
-            None => assert!(text.contains("No network for RDMA is made"), "{text}"),
+            assert_eq!(policy["nicSelector"]["rootDevices"].as_array().unwrap().len(), 8, "{text}");
+            assert_eq!((&policy["numVfs"], &policy["linkType"]), (&1.into(), &link.into()));
+            assert!(policy["nodeSelector"]["nvtopo.io/topology.fingerprint"].is_string(), "{text}");
+            assert_eq!(of(network)["spec"]["resourceName"], kind);
+            assert_eq!(of("NetworkPolicy")["spec"]["podSelector"]["matchLabels"]["nvtopo.io/rdma"], "true");
         }
-        let (text, none) = objects("rtx-a6000-4-bridged");
-        assert!(none.iter().all(|object| object["kind"] != "NetworkPolicy"), "{text}");
+        let node = Topology::preset("dgx-h100").unwrap();
+        let text = Policies::of(&node, &PolicyOptions::default()).unwrap().objects().unwrap();
+        assert!(
+            text.contains("No network for RDMA is made") && !text.contains("kind: NetworkPolicy"),
+            "{text}"
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! and a policy for the pods' ordinary network.
 
 use super::PolicyOptions;
+use crate::labels::{LabelOptions, Labels};
 use crate::yaml;
 use nvtopo::model::{LinkLayer, Nic, PortState};
 use nvtopo::solve::nics_of_gpus;
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 
 /// The most virtual functions that one NIC is asked for: one for each GPU beside it, and no more.
 const MAX_VFS: usize = 64;
+/// The beginning of the names of resources that the networks make.
+pub(super) const RESOURCE: &str = "nvtopo_";
 
 /// The NICs that are nearest to GPUs, by what their ports speak.
 #[derive(Clone, Debug)]
@@ -19,11 +22,15 @@ pub(super) struct Network {
     kinds: BTreeMap<&'static str, Vec<(String, usize)>>,
     /// NICs beside GPUs whose address or kind nobody told.
     unknown: Vec<String>,
+    /// The label value that nodes of equal structure share, where it is known.
+    fingerprint: Option<String>,
 }
 
 impl Network {
     pub(super) fn of(topology: &Topology) -> Self {
-        let mut network = Self { kinds: BTreeMap::new(), unknown: Vec::new() };
+        let labels = Labels::of(topology, &LabelOptions::default());
+        let fingerprint = labels.get("topology.fingerprint").map(str::to_owned);
+        let mut network = Self { kinds: BTreeMap::new(), unknown: Vec::new(), fingerprint };
         let mut served: BTreeMap<usize, usize> = BTreeMap::new();
         for nic in nics_of_gpus(topology).into_iter().flatten() {
             *served.entry(nic).or_default() += 1;
@@ -62,16 +69,22 @@ impl Network {
 
     fn of_kind(&self, kind: &str, nics: &[(String, usize)], options: &PolicyOptions) -> Result<[String; 2]> {
         let infiniband = kind == "infiniband";
-        let resource = format!("nvtopo_{kind}");
+        let resource = format!("{RESOURCE}{kind}");
+        let mut nodes = json!({ "feature.node.kubernetes.io/network-sriov.capable": "true" });
+        let mut name = format!("nvtopo-{kind}");
+        if let Some(fingerprint) = &self.fingerprint {
+            nodes[options.prefix.node_key("topology.fingerprint")?] = fingerprint.as_str().into();
+            name = format!("{name}-{fingerprint}");
+        }
         let functions = nics.iter().map(|(_, gpus)| *gpus).max().unwrap_or(1).min(MAX_VFS);
         let addresses: Vec<&String> = nics.iter().map(|(address, _)| address).collect();
         let policy = json!({
             "apiVersion": "sriovnetwork.openshift.io/v1",
             "kind": "SriovNetworkNodePolicy",
-            "metadata": { "name": format!("nvtopo-{kind}"), "namespace": "sriov-network-operator" },
+            "metadata": { "name": name, "namespace": "sriov-network-operator" },
             "spec": {
                 "resourceName": resource,
-                "nodeSelector": { "feature.node.kubernetes.io/network-sriov.capable": "true" },
+                "nodeSelector": nodes,
                 "numVfs": functions,
                 "nicSelector": { "rootDevices": addresses },
                 "deviceType": "netdevice",
@@ -83,8 +96,7 @@ impl Network {
             format!(
                 "Virtual functions of the NICs that are nearest to GPUs, {functions} of each: one for each GPU beside it."
             ),
-            "The addresses are those of this board: nodes of another class need a policy of their own."
-                .to_owned(),
+            "The addresses are those of this machine: nodes of equal structure are selected, and may have others.".to_owned(),
             "For the SR-IOV Network Operator, in its namespace.".to_owned(),
         ];
         if !self.unknown.is_empty() {
@@ -96,7 +108,7 @@ impl Network {
         let network = json!({
             "apiVersion": "sriovnetwork.openshift.io/v1",
             "kind": if infiniband { "SriovIBNetwork" } else { "SriovNetwork" },
-            "metadata": { "name": format!("nvtopo-{kind}"), "namespace": "sriov-network-operator" },
+            "metadata": { "name": format!("nvtopo-{kind}-{}", options.namespace), "namespace": "sriov-network-operator" },
             "spec": {
                 "resourceName": resource,
                 "networkNamespace": options.namespace,
@@ -108,7 +120,7 @@ impl Network {
     }
 }
 
-/// What the port of a NIC speaks, as a word.
+/// The word for what the port of a NIC speaks.
 fn kind(nic: &Nic) -> Option<&'static str> {
     match nic.link_layer? {
         LinkLayer::InfiniBand => Some("infiniband"),

@@ -255,6 +255,80 @@ def hazards(environ: Mapping[str, str] | None = None) -> list[str]:
     'OMP_PROC_BIND=close undoes the binding'
     """
 
+def k8s_labels(topology: Topology, *, prefix: str = "nvtopo.io/", per_gpu: bool = False) -> dict[str, str]:
+    """The labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
+    share.
+
+    Args:
+        topology: the node.
+        prefix: what stands before each name: a namespace and a slash, the beginning of names ("gpu"), or both.
+        per_gpu: labels of each GPU too.
+
+    Labels whose facts nobody told are left out.
+
+    Raises InvalidRequestError for a prefix that Kubernetes or Node Feature Discovery refuses.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> nvtopo.k8s.labels(nvtopo.preset("rtx-a6000-4-bridged"))["nvtopo.io/nvlink.group"]
+    '2_2'
+    """
+
+def k8s_pod(
+    topology: Topology,
+    gpus: int,
+    *,
+    name: str,
+    image: str,
+    claim: str | None = None,
+    cpus_per_gpu: int | None = None,
+    memory_per_gpu: int | None = None,
+    rdma: str | None = None,
+    version: str = "1.37",
+) -> str:
+    """A pod for a job of some GPUs on nodes like one, as YAML: of the class Guaranteed, with whole CPUs, and on nodes whose labels
+    say that they fit.
+
+    Args:
+        topology: the node.
+        gpus: how many GPUs.
+        name: the pod's name.
+        image: the image of its container.
+        claim: the ResourceClaimTemplate that its GPUs are claimed by (DRA). None: a device plugin gives them.
+        cpus_per_gpu: CPUs for each GPU. None: the GPU's share of the machine.
+        memory_per_gpu: bytes for each GPU. None: three quarters of what is beside it.
+        rdma: the extended resource of RDMA devices, of which the pod gets one for each GPU.
+        version: the version of Kubernetes.
+
+    Raises UnsatisfiableError where there are not so many GPUs, or neither the topology nor the arguments tell the CPUs or the
+    memory.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> pod = nvtopo.k8s.pod(nvtopo.preset("dgx-h100"), 4, name="train", image="train:1", memory_per_gpu=200 << 30)
+    >>> 'nvidia.com/gpu: "4"' in pod
+    True
+    """
+
+def k8s_policies(
+    topology: Topology, *, namespace: str = "default", allow: Sequence[str] = (), quota: int | None = None
+) -> str:
+    """Admission policies, a quota, rights and networks for nodes like one, as YAML documents.
+
+    Args:
+        topology: the node.
+        namespace: the namespace that they are for.
+        allow: who may ask for more GPUs than one NVLink group has, or for claims: "NAMESPACE/SERVICEACCOUNT" or
+            "NAMESPACE/*". Empty: all.
+        quota: the most GPUs that the namespace may ask for.
+
+    Raises UnsatisfiableError for a node without GPUs or of unknown NVLinks, and InvalidRequestError for names that Kubernetes
+    refuses.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> policies = nvtopo.k8s.policies(nvtopo.preset("dgx-h100"), namespace="train", quota=16)
+    >>> "gpuCounts: 1,2,4,8" in policies
+    True
+    """
+
 def launch_formats() -> list[str]:
     """The names that Plan.format takes.
 

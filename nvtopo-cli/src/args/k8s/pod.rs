@@ -67,9 +67,12 @@ pub(crate) struct PoliciesArgs {
     /// The extended resource of the GPUs
     #[arg(long, value_name = "RESOURCE", default_value = "nvidia.com/gpu")]
     pub(crate) resource: String,
-    /// What the extended resources of RDMA devices begin with
-    #[arg(long, value_name = "PREFIX", default_value = "rdma/")]
-    pub(crate) rdma: String,
+    /// The device class of the GPUs, for claims
+    #[arg(long, value_name = "CLASS", default_value = "gpu.nvidia.com")]
+    pub(crate) class: String,
+    /// The beginnings of the extended resources of RDMA devices [default: rdma/, and those of the networks printed here]
+    #[arg(long, value_name = "PREFIX,…", value_delimiter = ',')]
+    pub(crate) rdma: Vec<String>,
     /// The prefix of annotations and labels
     #[arg(long, value_name = "PREFIX", default_value_t)]
     pub(crate) prefix: Prefix,

@@ -31,7 +31,10 @@ pub(super) fn policies(args: &PoliciesArgs) -> Result<String> {
     options.allowed.clone_from(&args.allow);
     options.quota = args.quota;
     options.resource.clone_from(&args.resource);
-    options.rdma.clone_from(&args.rdma);
+    options.class.clone_from(&args.class);
+    if !args.rdma.is_empty() {
+        options.rdma.clone_from(&args.rdma);
+    }
     options.prefix = args.prefix.clone();
     written(&args.file, Policies::of(&open(&args.source)?, &options)?.objects()?)
 }
