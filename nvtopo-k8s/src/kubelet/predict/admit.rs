@@ -321,7 +321,7 @@ impl Run<'_> {
             let mut rest = size.saturating_sub(again);
             for node in mask.nodes() {
                 let Some(own) = self.state.memory.get_mut(&node) else { continue };
-                own.assignments += 1;
+                own.assignments = own.assignments.saturating_add(1);
                 own.cells = mask;
                 if let Some(memory) = own.kinds.get_mut(kind) {
                     let part = rest.min(memory.free);

@@ -276,11 +276,15 @@ impl Numa {
         let mut masks = BTreeSet::from([self.all]);
         for list in lists {
             let each: BTreeSet<Option<Mask>> = list.iter().map(|hint| hint.affinity).collect();
-            masks = masks
-                .iter()
-                .flat_map(|mask| each.iter().map(move |hint| hint.map_or(*mask, |hint| mask.and(hint))))
-                .filter(|mask| !mask.is_empty())
-                .collect();
+            // One by one: all pairs at once would not fit into memory on machines of many nodes.
+            let mut next = BTreeSet::new();
+            for (mask, hint) in masks.iter().flat_map(|mask| each.iter().map(move |hint| (*mask, *hint))) {
+                let both = hint.map_or(mask, |hint| mask.and(hint));
+                if !both.is_empty() {
+                    next.insert(both);
+                }
+            }
+            masks = next;
         }
         masks.remove(&Mask(0));
         masks

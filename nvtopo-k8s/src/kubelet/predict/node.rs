@@ -7,7 +7,7 @@ use nvtopo::{CpuSet, Error, KubeletCpus, Result, Topology};
 use std::collections::BTreeMap;
 
 /// The most NUMA nodes whose combinations are tried. The kubelet, which tries them one by one, would not answer in time.
-const MOST_NODES: u32 = 16;
+const MOST_NODES: u32 = 12;
 
 /// A device of a device plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,10 @@ impl Node {
     pub(crate) fn of(topology: &Topology, settings: &Settings) -> Result<Self> {
         if let Some(node) = topology.numa_nodes().find(|node| node.os_index >= Mask::BITS) {
             return Err(Error::unsatisfiable(format!("the kubelet knows no NUMA node {}", node.os_index)));
+        }
+        if topology.cpus().is_empty() {
+            return Err(Error::unsatisfiable("nothing tells the CPUs of this machine")
+                .help("add a source that does, such as a snapshot or hwloc's XML"));
         }
         let mut all = Mask::of(topology.numa_nodes().map(|node| node.os_index));
         if all.is_empty() {

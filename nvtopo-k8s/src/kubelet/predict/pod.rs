@@ -222,7 +222,10 @@ impl Container {
         let within = |error: Error| {
             let message = format!("container {}: {}", container.name, error.message());
             let told = Error::input(message);
-            error.advice().map_or_else(|| Error::input(error.message()), |advice| told.help(advice))
+            match error.advice() {
+                Some(advice) => told.help(advice),
+                None => told,
+            }
         };
         let limits = amounts(resources.and_then(|all| all.limits.as_ref())).map_err(within)?;
         let mut requests = amounts(resources.and_then(|all| all.requests.as_ref())).map_err(within)?;
@@ -267,13 +270,19 @@ fn amounts(
     for (name, amount) in list.into_iter().flatten() {
         let read = Quantity::parse(&amount.0)
             .and_then(|read| if read.is_negative() { Err(Error::input("it is negative")) } else { Ok(read) });
-        let read = read.map_err(|error| Error::input(format!("{name}: {}", error.message())))?;
+        let read = read.map_err(|error| {
+            let told = Error::input(format!("{name}: {}", error.message()));
+            match error.advice() {
+                Some(advice) => told.help(advice),
+                None => told,
+            }
+        })?;
         amounts.insert(name.clone(), read);
     }
     Ok(amounts)
 }
 
-/// Whether all have limits for CPU and memory, and the sums of requests and limits agree.
+/// Tells whether all have limits for CPU and memory, and the sums of requests and limits agree.
 fn is_guaranteed<'a>(containers: impl Iterator<Item = (&'a Amounts, &'a Amounts)>) -> bool {
     let computed = |name: &str| ["cpu", "memory"].into_iter().find(|known| *known == name);
     let mut sums: [BTreeMap<&str, Quantity>; 2] = Default::default();

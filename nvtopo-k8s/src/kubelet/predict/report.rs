@@ -88,7 +88,9 @@ impl Predictor {
             }
             None => {}
         }
-        let refuses = |one: &Prediction| one.verdict == Verdict::TopologyAffinityError;
+        let refuses = |one: &Prediction| {
+            one.verdict == Verdict::TopologyAffinityError && one.policy == Policy::Restricted
+        };
         if predictions.iter().any(refuses) && pod.guaranteed {
             advice.push(self.wider(pod).unwrap_or_default());
         }
@@ -100,6 +102,9 @@ impl Predictor {
     fn wider(&self, pod: &Pod) -> Option<String> {
         let [container] = pod.containers.as_slice() else { return None };
         let gpus = container.devices(GPU_RESOURCE);
+        if gpus < 2 {
+            return None;
+        }
         let now = pod.exclusive_cpus(container);
         let most = self.node.cpus.cpus().len() as u64;
         let threads = self.node.cpus.cpus_per_core() as u64;
