@@ -30,6 +30,8 @@ fn a_saved_text_becomes_labels_a_kubelet_file_and_a_pod() {
     std::fs::create_dir_all(&features).unwrap();
     let text = root().join("tests/data/topo-m/h100-8gpu-0-51-104-155.txt");
     std::fs::copy(text, folder.join("topo.txt")).unwrap();
+    let addresses: Vec<String> = (0..8).map(|gpu| format!("0000000{gpu}:1B:00.0")).collect();
+    std::fs::write(folder.join("addresses.txt"), addresses.join("\n") + "\n").unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_nvtopo")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap_or_default());
     let document = std::fs::read_to_string(root().join("docs/kubernetes.md")).unwrap();
@@ -41,6 +43,7 @@ fn a_saved_text_becomes_labels_a_kubelet_file_and_a_pod() {
         }
         let command = command
             .replace("/etc/kubernetes/node-feature-discovery/features.d", &features.display().to_string());
+        let command = command.replace("--node NAME", "--node node-1");
         // This machine has other labels, and is no part of what is tried.
         let command = command.replace("labels --expires", "labels --from topo.txt --expires");
         let mut shell = Command::new("sh");
@@ -62,5 +65,13 @@ fn a_saved_text_becomes_labels_a_kubelet_file_and_a_pod() {
         assert!(told.contains(part), "{part} is missing in {told}");
     }
     assert!(std::fs::read_to_string(features.join("nvtopo")).unwrap().starts_with("# +expiry-time="));
-    assert!(std::fs::read_to_string(folder.join("pod.yaml")).unwrap().contains("kind: Pod"));
+    for (file, part) in [
+        ("pod.yaml", "kind: Pod"),
+        ("claim.yaml", "kind: ResourceClaimTemplate"),
+        ("pod-with-claim.yaml", "resourceClaimTemplateName: gpus-2"),
+        ("playbook/README.md", "## 1. Labels"),
+        ("playbook/2-kubelet.yaml", "kind: KubeletConfiguration"),
+    ] {
+        assert!(std::fs::read_to_string(folder.join(file)).unwrap().contains(part), "{file}");
+    }
 }

@@ -298,6 +298,25 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
             trial.base = vec![data_file("k8s/kubelet/microshift-single-numa-node.yaml")];
             trial.value = value("preset:gh200");
         }
+        ("playbook", _) => {
+            trial.base = Vec::new();
+            let folder = scratch("playbook");
+            let all = [("from", "preset:dgx-h100"), ("node", "n1"), ("output", folder.as_str())];
+            for (name, value) in all.into_iter().filter(|(name, _)| *name != option) {
+                trial.base.extend([format!("--{name}"), value.to_owned()]);
+            }
+            trial.value = value(match option {
+                "from" => "preset:gh200",
+                "output" => &folder,
+                "image" => "two words",
+                // More than there is: the pods are left out.
+                "memory-per-gpu" => "900TiB",
+                "prefix" => "example.com/",
+                "for" => "1.31",
+                "node" | "namespace" => "other",
+                _ => return None,
+            });
+        }
         (_, "from") => {
             trial.base = words(if command == "pod" { "--gpus 1 --memory-per-gpu 64GiB" } else { "" });
             trial.value = value("preset:gh200");

@@ -8,6 +8,7 @@
 //! - [`pod`]: a pod for a placement.
 //! - [`resource_topology`]: the NUMA nodes and what is beside them, as an object.
 //! - [`policies`]: admission policies, quotas and networks.
+//! - [`playbook`]: all of it as a folder, with the order in which to apply it.
 //!
 //! Nothing here opens a socket, reads a clock, or asks a cluster: objects of a cluster come in as YAML, and what is to be
 //! applied goes out as YAML. Each object says for which versions of Kubernetes it holds; [`Version`] names one.
@@ -25,6 +26,7 @@ pub mod claims;
 pub mod kubelet;
 pub mod labels;
 mod names;
+pub mod playbook;
 pub mod pod;
 pub mod policies;
 pub mod resource_topology;

@@ -40,6 +40,8 @@ def valid(text: str, versions: list[str]) -> int:
     return count
 
 
+ADDRESSES = ["--pci-addresses", ",".join(f"0000:{bus:02x}:00.0" for bus in range(0x10, 0x90, 0x10))]
+
 PODS = {
     "plain": [],
     "huge-pages": ["--hugepages-per-gpu", "2M:16,1G:1"],
@@ -57,6 +59,18 @@ def test_pods_with_claims_are_valid_where_there_are_claims() -> None:
     for version in VERSIONS[2:]:
         words = ["--gpus", "2", "--memory-per-gpu", "64GiB", "--claim", "pair", "--for", version]
         assert valid(command("pod", "--from", "preset:dgx-h100", *words), [version]) == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS[2:])
+def test_claims_are_valid_in_their_version(version: str) -> None:
+    words = ["claims", "--from", "preset:dgx-h100", "--gpus", "4", "--for", version, "--device-classes"]
+    assert valid(command(*words, *ADDRESSES), [version]) >= 2
+    assert valid(command(*words, "--rdma", "--cpus-per-gpu", "4", *ADDRESSES), [version]) >= 2
+
+
+def test_derived_attributes_are_valid_from_1_37_on() -> None:
+    words = ["claims", "--from", "preset:dgx-h100", "--gpus", "4", "--derived", *ADDRESSES]
+    assert valid(command(*words), ["1.37"]) >= 1
 
 
 @pytest.mark.parametrize("preset", ["dgx-h100", "rtx-a6000-4-bridged", "gb200-nvl72-tray"])

@@ -15,8 +15,8 @@ pub(crate) use choice::ChoiceArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
     CheckArgs, ClaimsArgs, ClaimsCommand, ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand,
-    KubeletArgs, KubeletCommand, LabelForm, LabelsArgs, LintArgs, PluginKind, PodArgs, PoliciesArgs,
-    PredictArgs, ResourceTopologyArgs, TaintsArgs,
+    KubeletArgs, KubeletCommand, LabelForm, LabelsArgs, LintArgs, PlaybookArgs, PluginKind, PodArgs,
+    PoliciesArgs, PredictArgs, ResourceTopologyArgs, TaintsArgs,
 };
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     Snapshot(SnapshotArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
     Simulate(SimulateArgs),
-    /// Print what the machine means for Kubernetes: node labels, pods, policies
+    /// Print what the machine means for Kubernetes: labels, kubelet settings and predictions, claims, pods, policies
     K8s(K8sArgs),
     /// List the presets
     Presets(PresetsArgs),

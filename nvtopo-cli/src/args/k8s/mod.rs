@@ -7,7 +7,7 @@ mod predict;
 
 pub(crate) use claims::{CheckArgs, ClaimsArgs, ClaimsCommand, ResourceTopologyArgs, TaintsArgs};
 pub(crate) use kubelet::{ConfigArgs, ConfigForm, KubeletArgs, KubeletCommand, LintArgs};
-pub(crate) use pod::{PodArgs, PoliciesArgs};
+pub(crate) use pod::{PlaybookArgs, PodArgs, PoliciesArgs};
 pub(crate) use predict::{CpuManager, PluginKind, PredictArgs};
 
 use super::input::SourceArgs;
@@ -39,6 +39,8 @@ pub(crate) enum K8sCommand {
     Pod(Box<PodArgs>),
     /// Print admission policies, a quota, rights and networks for nodes like this machine
     Policies(PoliciesArgs),
+    /// Write all of it into a folder, with a README of what to apply in which order, how to verify each step and take it back
+    Playbook(Box<PlaybookArgs>),
 }
 
 #[derive(Args, Debug)]

@@ -1,4 +1,4 @@
-//! The arguments of `nvtopo k8s pod` and `nvtopo k8s policies`.
+//! The arguments of `nvtopo k8s pod`, `nvtopo k8s policies` and `nvtopo k8s playbook`.
 
 use super::FileArgs;
 use crate::args::input::SourceArgs;
@@ -7,6 +7,7 @@ use nvtopo::solve::HugePageNeed;
 use nvtopo::{Bytes, CpuSet};
 use nvtopo_k8s::Version;
 use nvtopo_k8s::labels::Prefix;
+use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(crate) struct PodArgs {
@@ -48,6 +49,33 @@ pub(crate) struct PodArgs {
     pub(crate) version: Version,
     #[command(flatten)]
     pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlaybookArgs {
+    /// The node's name in the cluster
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: String,
+    /// The folder that the files are written into; it is made where it is missing
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    /// The namespace of the jobs
+    #[arg(long, value_name = "NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// The image of the test pods [default: one of NVIDIA's CUDA images]
+    #[arg(long, value_name = "IMAGE")]
+    pub(crate) image: Option<String>,
+    /// Memory for each GPU of a test pod [default: three quarters of what is beside it]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) memory_per_gpu: Option<Bytes>,
+    /// The prefix of labels
+    #[arg(long, value_name = "PREFIX", default_value_t)]
+    pub(crate) prefix: Prefix,
+    /// The version of Kubernetes
+    #[arg(long = "for", value_name = "VERSION", default_value_t)]
+    pub(crate) version: Version,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
 }

@@ -21,6 +21,7 @@ pub(crate) fn k8s(args: &K8sArgs) -> Result<(String, u8)> {
         K8sCommand::ResourceTopology(args) => claims::resource_topology(args),
         K8sCommand::Pod(args) => pod::pod(args),
         K8sCommand::Policies(args) => pod::policies(args),
+        K8sCommand::Playbook(args) => pod::playbook(args),
     };
     Ok((text?, 0))
 }

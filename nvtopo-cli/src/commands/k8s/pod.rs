@@ -1,9 +1,10 @@
-//! `nvtopo k8s pod` and `nvtopo k8s policies`.
+//! `nvtopo k8s pod`, `nvtopo k8s policies` and `nvtopo k8s playbook`.
 
 use super::written;
-use crate::args::{PodArgs, PoliciesArgs};
+use crate::args::{PlaybookArgs, PodArgs, PoliciesArgs};
 use crate::commands::open;
-use nvtopo::{Bytes, Result};
+use nvtopo::{Bytes, Error, Result, save_file};
+use nvtopo_k8s::playbook::{Playbook, PlaybookOptions};
 use nvtopo_k8s::pod::{Gpus, PodOptions};
 use nvtopo_k8s::policies::{Policies, PolicyOptions};
 
@@ -37,4 +38,22 @@ pub(super) fn policies(args: &PoliciesArgs) -> Result<String> {
     }
     options.prefix = args.prefix.clone();
     written(&args.file, Policies::of(&open(&args.source)?, &options)?.objects()?)
+}
+
+/// Writes the files, and prints the README among them.
+pub(super) fn playbook(args: &PlaybookArgs) -> Result<String> {
+    let mut options = PlaybookOptions::new(&args.node);
+    options.namespace.clone_from(&args.namespace);
+    if let Some(image) = &args.image {
+        options.image.clone_from(image);
+    }
+    options.memory_per_gpu = args.memory_per_gpu.map(|Bytes(bytes)| bytes);
+    options.prefix = args.prefix.clone();
+    options.version = args.version;
+    let playbook = Playbook::of(&open(&args.source)?, &options)?;
+    std::fs::create_dir_all(&args.output).map_err(|error| Error::cannot_write(&args.output, error))?;
+    for (name, text) in playbook.files() {
+        save_file(args.output.join(name), text.as_bytes())?;
+    }
+    Ok(playbook.readme().to_owned())
 }
