@@ -100,7 +100,7 @@ def test_launch_formats(dgx: nvtopo.Topology) -> None:
         plan.format("mpich", memory="bind")
     with pytest.raises(nvtopo.InvalidRequestError, match="no memory policy 'hard'"):
         plan.format("docker", memory="hard")
-    with pytest.raises(nvtopo.InvalidRequestError, match="rank 0"):
+    with pytest.raises(nvtopo.UnsatisfiableError, match="rank 0"):
         dgx.plan(1, environ={"CUDA_VISIBLE_DEVICES": ""}).format("taskset")
 
 

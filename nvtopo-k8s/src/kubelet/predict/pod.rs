@@ -4,6 +4,7 @@ use super::quantity::Quantity;
 use crate::yaml;
 use k8s_openapi::api::core::v1 as core;
 use nvtopo::{Error, Result};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The most containers of a pod that are looked at.
@@ -58,6 +59,70 @@ pub(crate) enum Kind {
     App,
 }
 
+/// The fields of a pod that matter here. Reading the API's whole type would make the program larger by megabytes.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PodFile {
+    api_version: String,
+    kind: String,
+    #[serde(default)]
+    metadata: MetadataFile,
+    spec: Option<SpecFile>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MetadataFile {
+    name: Option<String>,
+    generate_name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SpecFile {
+    containers: Vec<ContainerFile>,
+    init_containers: Option<Vec<ContainerFile>>,
+    resources: Option<core::ResourceRequirements>,
+    resource_claims: Option<Vec<core::PodResourceClaim>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerFile {
+    name: String,
+    restart_policy: Option<String>,
+    resources: Option<core::ResourceRequirements>,
+}
+
+impl PodFile {
+    fn typed(&self, name: &str) -> Result<core::Pod> {
+        if (self.api_version.as_str(), self.kind.as_str()) != ("v1", "Pod") {
+            let message = format!("this is a {} of {}, and not a Pod of v1", self.kind, self.api_version);
+            return Err(Error::input(message).in_input(name));
+        }
+        let containers = |files: &[ContainerFile]| -> Vec<core::Container> {
+            let container = |file: &ContainerFile| core::Container {
+                name: file.name.clone(),
+                restart_policy: file.restart_policy.clone(),
+                resources: file.resources.clone(),
+                ..core::Container::default()
+            };
+            files.iter().map(container).collect()
+        };
+        let spec = self.spec.as_ref().map(|spec| core::PodSpec {
+            containers: containers(&spec.containers),
+            init_containers: spec.init_containers.as_deref().map(containers),
+            resources: spec.resources.clone(),
+            resource_claims: spec.resource_claims.clone(),
+            ..core::PodSpec::default()
+        });
+        let mut pod = core::Pod { spec, ..core::Pod::default() };
+        pod.metadata.name.clone_from(&self.metadata.name);
+        pod.metadata.generate_name.clone_from(&self.metadata.generate_name);
+        Ok(pod)
+    }
+}
+
 /// Requests of a pod: the most that its containers need at a time.
 fn most_at_a_time(containers: &[Container], of: impl Fn(&Container) -> u64) -> u64 {
     let (mut sidecars, mut init, mut apps) = (0_u64, 0_u64, 0_u64);
@@ -79,12 +144,12 @@ impl Pod {
     ///
     /// Errors with the place for what is no pod.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self> {
-        let pods: Vec<core::Pod> = yaml::read(name, text)?;
+        let pods: Vec<PodFile> = yaml::read(name, text)?;
         let [pod] = pods.as_slice() else {
             let message = format!("there are {} pods, and one is predicted at a time", pods.len());
             return Err(Error::input(message).in_input(name));
         };
-        Self::of(pod).map_err(|error| error.in_input(name))
+        Self::of(&pod.typed(name)?).map_err(|error| error.in_input(name))
     }
 
     /// A pod of the API.
