@@ -13,6 +13,14 @@ use std::collections::BTreeSet;
 
 const GIB: u64 = 1 << 30;
 
+#[test]
+fn any_number_of_gpus_may_share_a_nic() {
+    let dgx = Topology::preset("dgx-1-v100").unwrap();
+    for gpus in [usize::MAX, usize::MAX / 4 + 1, usize::MAX / 2] {
+        assert_eq!(Request::gpus(2).gpus_per_nic(gpus).solve(&dgx).unwrap().gpus().len(), 2);
+    }
+}
+
 /// A NUMA node: cores of two threads, memory in GiB if that is known, and pages of 1 GiB, all and free, if those are.
 #[derive(Clone, Debug)]
 struct Place {

@@ -128,6 +128,14 @@ fn a_cut_text_is_told() {
 }
 
 #[test]
+fn links_below_a_number_that_no_gpu_has_are_not_those_of_the_gpu_before() {
+    let uuid = "(UUID: GPU-e04968e9-3302-841c-b00f-f388d7a8f56f)";
+    let text = format!("GPU 0: NVIDIA H100 {uuid}\nGPU 4294967296: NVIDIA H100 {uuid}\n\t Link 0: 25 GB/s\n");
+    let error = read(&text).unwrap_err();
+    assert_eq!((error.line(), error.message()), (Some(3), "link 0 stands under no GPU"));
+}
+
+#[test]
 fn a_verdict_may_stand_in_the_line_of_its_gpu() {
     let uuid = "(UUID: GPU-e04968e9-3302-841c-b00f-f388d7a8f56f)";
     let (none, down) = (

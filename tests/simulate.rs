@@ -166,6 +166,16 @@ fn wrong_questions_are_refused() {
     assert_eq!(kind(&[], &jobs(5)), Some(ErrorKind::InvalidRequest));
     assert_eq!(kind(&[], &Workload::new([]).unwrap()), Some(ErrorKind::InvalidRequest));
     assert_eq!(kind(&[], &jobs(4)), None);
+    // Beyond this load jobs are only turned away, at the cost of time without end.
+    for load in [0.0, -1.0, 10.1, 1e15, f64::NAN] {
+        let stream = Stream { load, jobs: 5, mix: SizeMix::usual(4).unwrap(), seed: 1 };
+        assert_eq!(
+            Workload::random(&stream, 4).map_err(|error| error.kind()).err(),
+            Some(ErrorKind::InvalidRequest)
+        );
+        let two = || Workload::new([0.0, 1.0].map(|arrival| Job { arrival, service: 1.0, gpus: 1 })).unwrap();
+        assert!(two().with_load(load, 4).is_err(), "{load}");
+    }
     for job in [
         Job { arrival: f64::NAN, service: 1.0, gpus: 1 },
         Job { arrival: 0.0, service: -1.0, gpus: 1 },
