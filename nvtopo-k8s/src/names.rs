@@ -5,6 +5,8 @@
 
 use nvtopo::{Error, Result};
 
+/// The extended resource of NVIDIA's device plugin.
+pub(crate) const GPU_RESOURCE: &str = "nvidia.com/gpu";
 /// The longest name or value of a label, and the longest DNS label.
 pub(crate) const MAX_NAME: usize = 63;
 /// The longest DNS subdomain.
@@ -82,6 +84,16 @@ pub(crate) fn resource_name(name: &str) -> Result<&str> {
         _ => Err(Error::request(format!("'{name}' is no extended resource"))
             .help("give one such as nvidia.com/gpu")),
     }
+}
+
+/// A number of bytes as Kubernetes writes it, and as resources of huge pages are named after it: `2Mi`.
+pub(crate) fn size(bytes: u64) -> String {
+    for (shift, unit) in [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")] {
+        if bytes > 0 && bytes.trailing_zeros() >= shift {
+            return format!("{}{unit}", bytes >> shift);
+        }
+    }
+    bytes.to_string()
 }
 
 /// The name of an object, checked.

@@ -4,7 +4,9 @@
 use crate::labels::{LabelOptions, Labels, Prefix};
 use crate::{Version, names, yaml};
 use nvtopo::solve::HugePageNeed;
-use nvtopo::{Bytes, CpuLimits, CpuSet, Error, Placement, Request, Result, Topology, share_cpus};
+use nvtopo::{
+    CpuLimits, CpuSet, Error, Kubelet, KubeletCpus, Placement, Request, Result, Topology, share_cpus,
+};
 use serde_json::{Map, Value, json};
 
 /// The way by which the pod comes by its GPUs.
@@ -54,7 +56,7 @@ impl PodOptions {
             name: name.into(),
             image: image.into(),
             by: Gpus::default(),
-            resource: "nvidia.com/gpu".to_owned(),
+            resource: names::GPU_RESOURCE.to_owned(),
             cpus_per_gpu: None,
             reserved: CpuSet::new(),
             memory_per_gpu: None,
@@ -93,14 +95,14 @@ pub fn pod(topology: &Topology, gpus: usize, options: &PodOptions) -> Result<Str
     let mut add = |name: String, amount: String| drop(amounts.insert(name, amount.into()));
     add("cpu".to_owned(), cpus.to_string());
     let all = memory.checked_mul(gpus as u64).ok_or_else(too_many)?;
-    add("memory".to_owned(), quantity(Bytes(all >> 20 << 20)));
+    add("memory".to_owned(), names::size(all >> 20 << 20));
     if options.by == Gpus::Plugin {
         add(options.resource.clone(), gpus.to_string());
     }
     for need in &options.huge_pages {
         let bytes = need.size.0.checked_mul(need.count).and_then(|bytes| bytes.checked_mul(gpus as u64));
         let bytes = bytes.ok_or_else(too_many)?;
-        add(format!("hugepages-{}", quantity(need.size)), quantity(Bytes(bytes)));
+        add(format!("hugepages-{}", names::size(need.size.0)), names::size(bytes));
     }
     if let Some(rdma) = &options.rdma {
         add(rdma.clone(), gpus.to_string());
@@ -172,7 +174,7 @@ fn cpus(topology: &Topology, options: &PodOptions, comment: &mut Vec<String>) ->
     let limits = CpuLimits { reserved: options.reserved.clone(), ..CpuLimits::default() };
     let least =
         share_cpus(topology, &limits).gpus.iter().map(|share| share.cpus.len()).min().unwrap_or_default();
-    let threads = threads_per_core(topology);
+    let threads = KubeletCpus::new(Kubelet::default(), topology)?.cpus_per_core();
     let whole = least / threads * threads;
     if whole == 0 {
         return Err(Error::unsatisfiable("it is not known which CPUs are beside the GPUs")
@@ -183,12 +185,6 @@ fn cpus(topology: &Topology, options: &PodOptions, comment: &mut Vec<String>) ->
         if threads == 1 { "" } else { "s" }
     ));
     Ok(whole)
-}
-
-fn threads_per_core(topology: &Topology) -> usize {
-    let cores =
-        topology.nodes().filter(|(_, node)| matches!(node.kind, nvtopo::model::NodeKind::Core(_))).count();
-    topology.cpus().len().checked_div(cores).unwrap_or(1).max(1)
 }
 
 /// Memory for each GPU in bytes.
@@ -224,16 +220,6 @@ fn memory(
             .to_owned(),
     );
     Ok(least)
-}
-
-/// A number of bytes as Kubernetes writes it.
-fn quantity(Bytes(bytes): Bytes) -> String {
-    for (shift, unit) in [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")] {
-        if bytes > 0 && bytes.trailing_zeros() >= shift {
-            return format!("{}{unit}", bytes >> shift);
-        }
-    }
-    bytes.to_string()
 }
 
 /// The lines that a reader must know beside the pod.
@@ -301,7 +287,7 @@ fn assemble(options: &PodOptions, amounts: &Map<String, Value>, terms: &[Value],
         "emptyDir": { "medium": "Memory", "sizeLimit": format!("{}Gi", (memory >> 32).max(1)) },
     })];
     for need in &options.huge_pages {
-        let size = quantity(need.size);
+        let size = names::size(need.size.0);
         let name = format!("hugepages-{}", size.to_lowercase());
         mounts.push(json!({ "name": name, "mountPath": format!("/hugepages-{size}") }));
         volumes.push(json!({ "name": name, "emptyDir": { "medium": format!("HugePages-{size}") } }));

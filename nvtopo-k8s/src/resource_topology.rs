@@ -3,7 +3,7 @@
 //! It is to be compared with what Node Feature Discovery publishes, or given to a scheduler by hand; two publishers of one
 //! node's object are one too many.
 
-use crate::names::object_name;
+use crate::names::{GPU_RESOURCE, object_name};
 use crate::yaml;
 use nvtopo::model::{NodeKind, NumaNode, PortState, Stated};
 use nvtopo::{CpuSet, Result, Topology};
@@ -37,7 +37,7 @@ impl ResourceTopologyOptions {
             policy: None,
             scope: None,
             reserved: CpuSet::new(),
-            gpu_resource: "nvidia.com/gpu".to_owned(),
+            gpu_resource: GPU_RESOURCE.to_owned(),
             nic_resource: "rdma/nic".to_owned(),
         }
     }

@@ -215,7 +215,7 @@ impl FromStr for Prefix {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LabelOptions {
-    /// What stands before each name.
+    /// The text before each name.
     pub prefix: Prefix,
     /// Labels of each GPU too: its NVLink group, NUMA node and NIC.
     pub per_gpu: bool,

@@ -58,7 +58,7 @@ pub struct PolicyOptions {
 impl Default for PolicyOptions {
     fn default() -> Self {
         Self {
-            resource: "nvidia.com/gpu".to_owned(),
+            resource: names::GPU_RESOURCE.to_owned(),
             namespace: "default".to_owned(),
             allowed: Vec::new(),
             class: "gpu.nvidia.com".to_owned(),

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 pub(crate) struct ClaimsArgs {
     #[command(subcommand)]
     pub(crate) command: Option<ClaimsCommand>,
-    /// How many GPUs
+    /// Number of GPUs
     #[arg(long, value_name = "N", required = true)]
     pub(crate) gpus: Option<usize>,
     /// The version of Kubernetes
@@ -111,7 +111,7 @@ pub(crate) struct TaintsArgs {
     /// A file of the node's slices, which tell the devices' names
     #[arg(long, value_name = "FILE")]
     pub(crate) slices: Option<PathBuf>,
-    /// What the taints do: `NoSchedule`, or `NoExecute`, which evicts pods as well
+    /// Effect of the taints: `NoSchedule`, or `NoExecute`, which evicts pods as well
     #[arg(long, value_name = "EFFECT", default_value_t)]
     pub(crate) effect: TaintEffect,
     /// The version of Kubernetes

@@ -15,7 +15,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use nvtopo_k8s::labels::{LABELS, Prefix};
 use std::path::PathBuf;
 
-/// What the machine means for Kubernetes. Nothing is asked of a cluster, and nothing is applied: objects are read from files
+/// Objects for Kubernetes that follow from the machine. Nothing is asked of a cluster, and nothing is applied: objects are read from files
 /// and printed.
 #[derive(Args, Debug)]
 pub(crate) struct K8sArgs {
@@ -49,7 +49,7 @@ pub(crate) struct LabelsArgs {
     /// How to print them
     #[arg(long = "as", value_name = "FORM", default_value = "features")]
     pub(crate) form: LabelForm,
-    /// What stands before each name: a namespace and a slash, the beginning of names (gpu), or both
+    /// Text before each name: a namespace and a slash, the beginning of names (gpu), or both
     #[arg(long, value_name = "PREFIX", default_value_t)]
     pub(crate) prefix: Prefix,
     /// Labels of each GPU too

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 #[derive(Args, Debug)]
 pub(crate) struct PodArgs {
-    /// How many GPUs
+    /// Number of GPUs
     #[arg(long, value_name = "N")]
     pub(crate) gpus: usize,
     /// The pod's name

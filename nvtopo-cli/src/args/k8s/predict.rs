@@ -33,13 +33,13 @@ pub(crate) struct PredictArgs {
     /// The scope of the policy: container or pod; without it that of --config, else both
     #[arg(long, value_name = "SCOPE", conflicts_with = "mix")]
     pub(crate) topology_manager_scope: Option<Scope>,
-    /// Such as prefer-closest-numa-nodes=true,max-allowable-numa-nodes=16
+    /// Options of the topology manager, such as prefer-closest-numa-nodes=true,max-allowable-numa-nodes=16
     #[arg(long, value_name = "OPTIONS", default_value = "")]
     pub(crate) topology_manager_policy_options: String,
     /// The CPU manager
     #[arg(long, value_name = "POLICY", default_value = "static")]
     pub(crate) cpu_manager_policy: CpuManager,
-    /// Such as full-pcpus-only=true,align-by-socket=true
+    /// Options of the CPU manager, such as full-pcpus-only=true,align-by-socket=true
     #[arg(long, value_name = "OPTIONS", default_value = "")]
     pub(crate) cpu_manager_policy_options: String,
     /// The CPUs that no container gets for itself
@@ -52,10 +52,10 @@ pub(crate) struct PredictArgs {
     /// is known
     #[arg(long, value_name = "NAME=DEVICES", value_delimiter = ';')]
     pub(crate) devices: Vec<String>,
-    /// What the device plugin prefers where it is asked
+    /// Preference of the device plugin where it is asked
     #[arg(long, value_name = "PLUGIN", default_value = "linked")]
     pub(crate) plugin: PluginKind,
-    /// What is taken: GPUs, and CPUs behind a slash, such as 0,3/8-15
+    /// Devices and CPUs that are taken: GPUs, and CPUs behind a slash, such as 0,3/8-15
     #[arg(long, value_name = "GPUS/CPUS")]
     pub(crate) taken: Option<Taken>,
     /// A checkpoint file of the kubelet that says what is taken: `cpu_manager_state`, `memory_manager_state`,

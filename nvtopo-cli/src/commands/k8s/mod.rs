@@ -11,7 +11,7 @@ use nvtopo::{Error, Result, save_file};
 use nvtopo_k8s::labels::{LabelOptions, Labels};
 use std::path::Path;
 
-/// What is printed, and the exit code.
+/// Returns the text to print, and the exit code.
 pub(crate) fn k8s(args: &K8sArgs) -> Result<(String, u8)> {
     let text = match &args.command {
         K8sCommand::Kubelet(args) => return kubelet::kubelet(args),

@@ -61,7 +61,7 @@ fn settings(args: &PredictArgs) -> Result<Settings> {
     Ok(settings)
 }
 
-/// What the kubelet's configuration does not tell.
+/// Adds the settings that the kubelet's configuration does not tell.
 fn more(args: &PredictArgs, settings: Settings) -> Result<Settings> {
     let mut settings = settings.plugin(match args.plugin {
         PluginKind::Linked => Plugin::Linked,

@@ -50,13 +50,11 @@ pub use settings::Settings;
 pub use taken::Taken;
 pub use verdict::{ContainerPrediction, GpuLinks, MemoryPrediction, Prediction, Verdict};
 
+pub(crate) use crate::names::GPU_RESOURCE;
 use admit::Admission;
 use choice::ByPlugin;
 use node::{Node, State};
 use nvtopo::{Error, Result, Topology};
-
-/// The extended resource of NVIDIA's device plugin.
-pub(crate) const GPU_RESOURCE: &str = "nvidia.com/gpu";
 
 /// Why a pod is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

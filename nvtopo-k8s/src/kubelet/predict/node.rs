@@ -2,6 +2,7 @@
 
 use super::hints::{Mask, Numa};
 use super::{GPU_RESOURCE, Settings};
+use crate::names;
 use nvtopo::model::NodeKind;
 use nvtopo::{CpuSet, Error, KubeletCpus, Result, Topology};
 use std::collections::BTreeMap;
@@ -159,7 +160,7 @@ impl Node {
             let mut pages = 0_u64;
             for page in &node.huge_pages {
                 let size = page.size.saturating_mul(page.total);
-                let kind = format!("hugepages-{}", binary(page.size));
+                let kind = format!("hugepages-{}", names::size(page.size));
                 let allocatable = size.saturating_sub(kept(&kind));
                 own.kinds.insert(kind, Memory { allocatable, free: allocatable });
                 pages = pages.saturating_add(size);
@@ -178,16 +179,6 @@ impl Node {
         let devices = &self.resources.get(resource)?.devices;
         devices.iter().position(|device| device.ids.iter().any(|own| own.eq_ignore_ascii_case(id)))
     }
-}
-
-/// A size as huge pages are named after it.
-fn binary(size: u64) -> String {
-    for (shift, suffix) in [(40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")] {
-        if size >= 1 << shift && size.trailing_zeros() >= shift {
-            return format!("{}{suffix}", size >> shift);
-        }
-    }
-    size.to_string()
 }
 
 impl Resource {
