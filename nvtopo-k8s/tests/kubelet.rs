@@ -50,7 +50,7 @@ fn mebibytes(quantity: &Value) -> u64 {
     }
 }
 
-/// What holds of every configuration, whatever the machine.
+/// Checks the invariants of every configuration, whatever the machine.
 fn check(topology: &Topology, config: &KubeletConfig, version: Version, what: &str) {
     let text = config.to_yaml();
     let value = config.value();

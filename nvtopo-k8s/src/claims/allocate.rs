@@ -57,7 +57,8 @@ struct Search<'a> {
 struct State<'a> {
     rule: &'a Constraint,
     values: Vec<Attribute>,
-    /// What all lists so far share. It is narrowed by each device, and stays so when one is given back: as in the scheduler.
+    /// The values that all lists so far share. Each device narrows them, and they stay so when one is given back: as in the
+    /// scheduler.
     shared: Option<BTreeSet<String>>,
 }
 
@@ -221,7 +222,7 @@ impl Search<'_> {
         Ok(false)
     }
 
-    /// What a way takes of a device's capacities; `None`: there is not so much left.
+    /// Returns the amounts that a way takes of a device's capacities; `None`: there is not so much left.
     fn parts(&self, way: &Way, device: usize) -> Option<Vec<(String, Amount)>> {
         let facts = &self.devices[device];
         let mut parts = Vec::new();
@@ -375,7 +376,7 @@ impl Search<'_> {
     }
 }
 
-/// Whether a constraint is about a request, by its name or that of the alternative.
+/// Returns true for a constraint that names the request or its alternative.
 fn concerns(rule: &Constraint, parent: &str, name: &str) -> bool {
     rule.requests.is_empty() || rule.requests.iter().any(|own| own == parent || own == name)
 }

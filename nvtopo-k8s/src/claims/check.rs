@@ -9,7 +9,7 @@ use nvtopo::{Error, PciAddress, Request, Result, Topology, printable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What a check is made of.
+/// The input of a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CheckOptions {
@@ -39,7 +39,7 @@ pub struct Given {
     pub gpu: Option<usize>,
 }
 
-/// What comes of a claim.
+/// The outcome for a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -51,7 +51,7 @@ pub enum Outcome {
     Broken(String),
 }
 
-/// Whether the GPUs that are given are the best that are free.
+/// The comparison of the GPUs that are given with the best that are free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -74,11 +74,11 @@ pub enum Verdict {
 pub struct Checked {
     /// The claim's name.
     pub claim: String,
-    /// What comes of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Whether that is the best; `None` without a topology, or where no GPU is given.
+    /// The comparison with the best; `None` without a topology, or where no GPU is given.
     pub verdict: Option<Verdict>,
-    /// What may break it.
+    /// The remarks on what may break the claim.
     pub remarks: Vec<String>,
 }
 
@@ -404,7 +404,7 @@ fn strange_addresses(claim: &ClaimObject, devices: &[Device]) -> Vec<String> {
 }
 
 impl Check {
-    /// Whether each claim is given devices.
+    /// Returns true where each claim is given devices.
     pub fn all_given(&self) -> bool {
         self.claims.iter().all(|claim| matches!(claim.outcome, Outcome::Given(_)))
     }

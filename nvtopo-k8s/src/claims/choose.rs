@@ -33,26 +33,26 @@ const MAX_GPUS: usize = 64;
 pub struct Alternative {
     /// The positions of the GPUs in [`Topology::gpus`], increasing.
     pub gpus: Vec<usize>,
-    /// How near the GPUs are to one another.
+    /// The closeness of the GPUs to one another.
     pub closeness: Closeness,
 }
 
-/// What is chosen from, and how well.
+/// The chosen alternatives, with how well they serve.
 pub(super) struct Choice {
     pub(super) alternatives: Vec<Alternative>,
-    /// In how many states an alternative is free.
+    /// The number of states in which an alternative is free.
     pub(super) served: usize,
-    /// In how many it is any pool.
+    /// The number of states in which any pool is free.
     pub(super) servable: usize,
     /// Not all states were looked at.
     pub(super) sampled: bool,
-    /// How many alternatives were dropped afterwards.
+    /// The number of alternatives that were dropped afterwards.
     pub(super) dropped: usize,
     /// The GPUs that are left out, each with the reason.
     pub(super) left_out: Vec<(usize, String)>,
 }
 
-/// What a set is worth, most important first; more is better.
+/// The values of a set by each objective, most important first; more is better.
 type Worth = Vec<Option<Quantity>>;
 
 /// Compares by the first objective by which two sets differ.
@@ -249,7 +249,7 @@ impl<'a> Search<'a> {
         (Reverse(least), Reverse(mean), set.count_ones(), !set.reverse_bits())
     }
 
-    /// How many states these alternatives serve, and what is given in all of them.
+    /// Returns the number of states that these alternatives serve, and the sum of the ranks in them.
     fn value(&self, chosen: &[usize]) -> (usize, u64) {
         let given = |state: &Set| chosen.iter().find_map(|pool| self.given(*pool, *state));
         let given = self.states.iter().filter_map(given);

@@ -1,4 +1,4 @@
-//! What is claimed beside GPUs: the RDMA NIC of each, from dranet, and CPUs beside them, from dra-driver-cpu.
+//! Devices that are claimed beside GPUs: the RDMA NIC of each, from dranet, and CPUs beside them, from dra-driver-cpu.
 
 use super::object::{self, Asked, Choice};
 use super::{Alternative, ClaimOptions, MAX_DEVICES};
@@ -6,7 +6,7 @@ use crate::Version;
 use nvtopo::{Error, PathType, Result, Topology, fair_nics};
 use std::collections::BTreeMap;
 
-/// What is claimed beside the GPUs of a machine.
+/// The devices that are claimed beside the GPUs of a machine.
 pub(super) struct Joint<'a> {
     topology: &'a Topology,
     rdma: bool,
@@ -28,7 +28,7 @@ impl<'a> Joint<'a> {
         Ok(Self { topology, rdma: options.rdma, cpus_per_gpu: cpus, grouped })
     }
 
-    /// Whether anything is claimed beside GPUs.
+    /// Returns true where anything is claimed beside GPUs.
     pub(super) fn is_any(&self) -> bool {
         self.rdma || self.cpus_per_gpu.is_some()
     }

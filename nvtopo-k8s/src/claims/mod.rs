@@ -43,12 +43,12 @@ const PCIE_ROOT: &str = "resource.kubernetes.io/pcieRoot";
 /// The derived attribute of those that belong together.
 const TOGETHER: &str = "nvtopo.io/set";
 
-/// What claims are made for.
+/// The request that claims are made for.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 #[allow(clippy::struct_excessive_bools, reason = "options that a person sets one by one")]
 pub struct ClaimOptions {
-    /// How many GPUs.
+    /// The number of GPUs.
     pub gpus: usize,
     /// The version of Kubernetes.
     pub version: Version,
@@ -56,7 +56,7 @@ pub struct ClaimOptions {
     pub name: Option<String>,
     /// The device class of the GPUs.
     pub class: String,
-    /// What counts, most important first; the default objectives of the core decide the rest.
+    /// Objectives, most important first; the defaults of the core break ties.
     pub objectives: Vec<String>,
     /// The sets that may be used; `None`: any.
     pub allowed: Option<AllowedSets>,
@@ -64,7 +64,7 @@ pub struct ClaimOptions {
     pub any: bool,
     /// An RDMA NIC for each GPU, claimed from dranet.
     pub rdma: bool,
-    /// So many CPUs for each GPU, claimed from dra-driver-cpu.
+    /// The number of CPUs for each GPU, claimed from dra-driver-cpu.
     pub cpus_per_gpu: Option<usize>,
     /// Derived attributes (alpha in 1.37) in place of alternatives.
     pub derived: bool,
@@ -342,7 +342,7 @@ impl Maker<'_> {
         format!("has({id}) && {id} in {}", self.list(gpus), id = id())
     }
 
-    /// What an alternative is, in words.
+    /// Describes an alternative in words.
     fn describe(&self, alternative: &Alternative) -> String {
         let names: Vec<String> = alternative.gpus.iter().map(|gpu| self.topology.device_name(*gpu)).collect();
         let spare = alternative.gpus.len() - self.options.gpus;

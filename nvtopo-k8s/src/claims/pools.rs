@@ -12,7 +12,7 @@ const MAX_SETS_OF: u32 = 10;
 /// The most rates of links that pools are made of.
 const MAX_RATES: usize = 4;
 
-/// What holds between all GPUs of a pool.
+/// The closeness that holds between all GPUs of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Closeness {
@@ -87,7 +87,7 @@ impl<'a> Nearness<'a> {
         Self { topology, usable }
     }
 
-    /// Whether two GPUs are so near.
+    /// Returns true for two GPUs that are so near.
     fn holds(&self, closeness: Closeness, a: usize, b: usize) -> bool {
         let path = self.topology.pairs().pair(a, b).path;
         match closeness {

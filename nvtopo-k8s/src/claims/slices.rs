@@ -1,5 +1,5 @@
-//! What a cluster has: devices, classes and claims, read from `ResourceSlice`s and other objects in the shapes of all versions
-//! of the API since 1.31.
+//! The objects of a cluster: devices, classes and claims, read from `ResourceSlice`s and other objects in the shapes of all
+//! versions of the API since 1.31.
 
 use crate::yaml;
 use nvtopo::{Error, Result};
@@ -112,7 +112,7 @@ impl Device {
         }
     }
 
-    /// What a person calls it.
+    /// The name for people.
     pub(super) fn title(&self) -> String {
         format!("{}/{}/{}", self.driver, self.pool, self.name)
     }
@@ -202,7 +202,7 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// What is wanted, where there are no alternatives.
+    /// Returns the one request, where there are no alternatives.
     pub(super) fn exactly(&self) -> Result<Wanted, String> {
         if let Some(exactly) = &self.exactly {
             return Ok(exactly.clone());
@@ -212,7 +212,7 @@ impl Request {
     }
 }
 
-/// What the devices of some requests have in common, or not.
+/// A constraint: attributes that the devices of some requests have in common, or not.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Constraint {
@@ -229,7 +229,7 @@ pub(super) struct ClaimObject {
     pub(super) constraints: Vec<Constraint>,
 }
 
-/// What was read of a cluster.
+/// The objects that were read of a cluster.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Objects {
     /// The slices with their name and the node, `None` where they are of all or of some by a selector.
@@ -250,7 +250,7 @@ pub(super) struct Slice {
     pub(super) driver: String,
     pub(super) pool: String,
     pub(super) generation: i64,
-    /// How many slices the pool has.
+    /// The number of slices in the pool.
     pub(super) of: Option<usize>,
     pub(super) node: Option<String>,
     /// It is of nodes that a selector chooses, which is not evaluated here.

@@ -13,7 +13,7 @@ use std::str::FromStr;
 /// The driver of the devices.
 const DRIVER: &str = "gpu.nvidia.com";
 
-/// What a taint does to claims that do not tolerate it.
+/// The effect of a taint on claims that do not tolerate it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TaintEffect {
     /// The device is not given any more.
@@ -44,7 +44,7 @@ impl FromStr for TaintEffect {
     }
 }
 
-/// What taints are made for.
+/// The request that taints are made for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaintOptions {
@@ -52,7 +52,7 @@ pub struct TaintOptions {
     pub node: String,
     /// The version of Kubernetes.
     pub version: Version,
-    /// What the taints do.
+    /// The effect of the taints.
     pub effect: TaintEffect,
     /// The node's slices as text, with a name for errors: they tell the devices' names. Without them the names are those
     /// that NVIDIA's driver makes of the numbers of device files.

@@ -75,7 +75,8 @@ impl<'a> Board<'a> {
         self.nodes.iter().copied().filter(|node| node.gpu.is_some())
     }
 
-    /// Whether all CPUs are known, with the NUMA node, core and socket of each. A text of `topo -m` names those near GPUs only.
+    /// Returns true where all CPUs are known, with the NUMA node, core and socket of each. A text of `topo -m` names those near
+    /// GPUs only.
     pub(super) fn is_complete(&self) -> bool {
         let of_nodes: CpuSet = self.cpu_nodes().map(|node| &node.cpus).collect();
         self.cores.is_some() && !self.sockets.is_empty() && of_nodes == self.cpus
@@ -88,8 +89,8 @@ impl<'a> Board<'a> {
         cores.iter().all(|core| core.len() == first).then_some(first)
     }
 
-    /// How many NUMA nodes the kubelet counts, at least. It counts those without CPUs or memory too, and of the nodes of a GPU's
-    /// memory only those that hold some are known.
+    /// The number of NUMA nodes that the kubelet counts, at least. It counts those without CPUs or memory too, and of the nodes
+    /// of a GPU's memory only those that hold some are known.
     pub(super) fn counted_nodes(&self) -> usize {
         let of_gpus = self.gpu_nodes().map(|node| node.os_index as usize + NODES_OF_A_GPU).max();
         self.nodes.len().max(of_gpus.unwrap_or(0))
@@ -124,7 +125,7 @@ impl<'a> Board<'a> {
         Some(counts)
     }
 
-    /// How many GPUs and NICs have these CPUs among their nearest ones.
+    /// The number of GPUs and NICs that have these CPUs among their nearest ones.
     pub(super) fn devices_near(&self, cpus: &CpuSet) -> usize {
         let near = |device: &&NodeId| {
             self.topology.local_cpus(**device).known().is_some_and(|local| !local.is_disjoint(cpus))

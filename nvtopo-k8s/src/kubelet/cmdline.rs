@@ -29,7 +29,7 @@ impl CommandLine {
         self.arguments.iter().map(|(argument, why)| (argument.as_str(), why.as_str()))
     }
 
-    /// What is to be known beside them.
+    /// The remarks beside the parameters.
     pub fn notes(&self) -> impl ExactSizeIterator<Item = &str> + '_ {
         self.notes.iter().map(String::as_str)
     }

@@ -5,7 +5,7 @@
 
 use crate::Version;
 
-/// What a field holds.
+/// The kind of value that a field holds.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Bool,
@@ -25,7 +25,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What is expected, for people.
+    /// The expected value, for people.
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Bool => "true or false",

@@ -138,7 +138,7 @@ pub struct PolicyOption {
     pub name: &'static str,
     /// One line that says what it does.
     pub summary: &'static str,
-    /// What it takes.
+    /// The values that it takes.
     pub value: OptionValue,
     /// The options with which the kubelet does not start.
     pub excludes: &'static [&'static str],

@@ -30,7 +30,7 @@ pub(super) fn milli(text: &str) -> Option<i128> {
     Some(if negative { -value } else { value })
 }
 
-/// What a suffix multiplies by, in thousandths; what it divides by goes into `below`.
+/// The factor of a suffix, in thousandths; a divisor goes into `below`.
 fn factor(suffix: &str, below: &mut i128) -> Option<i128> {
     const SUFFIXES: &[(&str, i128)] = &[
         ("Ki", 1 << 10),

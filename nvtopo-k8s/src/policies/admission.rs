@@ -129,7 +129,7 @@ mod tests {
     use nvtopo::Topology;
     use serde_json::{Value, json};
 
-    /// Whether a pod is let in by a policy, and what is said where it is not. CEL is evaluated, not imitated.
+    /// Evaluates a policy's CEL on a pod; errors with the policy's message where it is refused.
     fn judge(policies: &Policies, policy: &str, pod: &Value, namespace: &str) -> Result<(), String> {
         let documents = policies.objects().unwrap();
         let all: Vec<Value> = crate::yaml::read("policies", &documents).unwrap();

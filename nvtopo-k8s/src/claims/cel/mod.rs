@@ -20,7 +20,7 @@ impl Selector {
         parse::parse(text).map(Self)
     }
 
-    /// Whether a device meets it. An error stops the scheduling of a pod.
+    /// Returns true for a device that meets the expression. An error stops the scheduling of a pod.
     pub(super) fn matches(&self, device: &Device) -> Result<bool, String> {
         match eval::evaluate(&self.0, device)? {
             eval::Value::Bool(meets) => Ok(meets),

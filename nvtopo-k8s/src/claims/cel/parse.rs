@@ -1,7 +1,7 @@
 //! Expressions of the Common Expression Language, read.
 //!
-//! What selectors of devices use: literals, `device`, fields, indices, operators, `in`, `has`, `cel.bind`, `? :`, lists, maps
-//! left out, and calls. An expression is bounded in length and depth, so that none takes more than its share.
+//! The part of CEL that selectors of devices use: literals, `device`, fields, indices, operators, `in`, `has`, `cel.bind`, `?
+//! :`, lists, maps left out, and calls. An expression is bounded in length and depth, so that none takes more than its share.
 
 use std::iter::Peekable;
 use std::str::Chars;

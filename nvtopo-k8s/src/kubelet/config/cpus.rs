@@ -77,8 +77,8 @@ fn too_many(count: usize, cores: usize) -> Error {
         .help("keep fewer")
 }
 
-/// So many cores: that of the first CPU, on which work of the kernel lands that nobody places, then equally many of each socket,
-/// there from the NUMA nodes with the fewest GPUs and NICs, and of equal ones the first.
+/// Returns this number of cores: that of the first CPU, where unplaced work of the kernel lands, then equally many of each
+/// socket, there from the NUMA nodes with the fewest GPUs and NICs, and of equal ones the first.
 fn spread<'c>(board: &Board<'_>, cores: &'c [CpuSet], count: usize) -> Vec<&'c CpuSet> {
     let mut sockets: Vec<Vec<&CpuSet>> = board
         .sockets

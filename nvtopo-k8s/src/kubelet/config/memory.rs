@@ -14,7 +14,7 @@ const LARGE: u64 = 64 << 10;
 const MEMORY_PER_SYSTEM: u64 = 128;
 const MOST_SYSTEM: u64 = 16 << 10;
 
-/// What is kept from pods, in mebibytes.
+/// The memory that is kept from pods, in mebibytes.
 struct Kept {
     kube: u64,
     system: u64,

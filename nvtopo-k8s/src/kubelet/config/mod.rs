@@ -16,7 +16,7 @@ use nvtopo::solve::HugePageNeed;
 use nvtopo::{Bytes, CpuSet, Error, Result, Topology};
 use serde_json::Value;
 
-/// What a configuration is made for.
+/// The request that a configuration is made for.
 ///
 /// ```
 /// use nvtopo_k8s::kubelet::config::ConfigOptions;
@@ -40,7 +40,7 @@ pub struct ConfigOptions {
     pub huge_pages: Vec<HugePageNeed>,
     /// The cores that the kernel is to keep out of scheduling, for programs outside Kubernetes.
     pub isolated_cores: usize,
-    /// Whether options that are alpha in this version are used, with their gates.
+    /// Use of options that are alpha in this version, with their gates.
     pub alpha: bool,
 }
 
@@ -206,7 +206,7 @@ impl KubeletConfig {
         &self.command_line
     }
 
-    /// What is not set, with the reason.
+    /// The settings that are left out, each with the reason.
     pub fn left_out(&self) -> impl ExactSizeIterator<Item = (&str, &str)> + '_ {
         self.left_out.iter().map(|(name, why)| (*name, why.as_str()))
     }
@@ -225,7 +225,7 @@ impl Plan<'_> {
         self.left_out.push((name, why.into()));
     }
 
-    /// Whether an option can be used; where not, it is left out with the reason.
+    /// Returns true for an option that can be used; another is left out with the reason.
     fn allows(&mut self, manager: Manager, name: &'static str) -> bool {
         match self.usable(manager, name) {
             Ok(()) => true,

@@ -11,7 +11,7 @@ pub(super) struct Span {
     largest: usize,
     /// The GPUs of the NUMA node that has most; `None` where the nodes of GPUs are unknown.
     most: Option<usize>,
-    /// Whether the largest pod needs several NUMA nodes.
+    /// True where the largest pod needs several NUMA nodes.
     pub(super) several_nodes: bool,
 }
 

@@ -113,7 +113,7 @@ fn memory_nodes(report: &mut Report<'_>, settings: &Node, board: &Board<'_>) {
     }
 }
 
-/// What keeps the memory of GPUs from being NUMA nodes.
+/// The advice that keeps the memory of GPUs from being NUMA nodes.
 pub(in crate::kubelet) const CDMM: &str =
     "load the driver with NVreg_CoherentGPUMemoryMode=driver, so that the memory of GPUs is no NUMA node";
 

@@ -51,7 +51,7 @@ fn gates(report: &mut Report<'_>, settings: &Node) {
     }
 }
 
-/// Whether a gate is on: as the file says, else as it is by default.
+/// Returns true for a gate that is on: as the file says, else as it is by default.
 fn is_open(report: &Report<'_>, settings: &Node, gate: &str) -> bool {
     let told = settings.get("featureGates").and_then(|gates| gates.get(gate)).map(|gate| &gate.value);
     match told {

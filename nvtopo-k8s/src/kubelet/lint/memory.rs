@@ -8,7 +8,7 @@ use super::{Report, text};
 use crate::kubelet::fields::{DEFAULT_EVICTION, SIGNALS, nearest};
 use crate::kubelet::quantity::{milli, shown};
 
-/// What kubeReserved and systemReserved can hold.
+/// The resources that kubeReserved and systemReserved can hold.
 const RESERVABLE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pid"];
 
 pub(super) fn check(report: &mut Report<'_>, settings: &Node) {
@@ -89,7 +89,7 @@ fn merges(settings: &Node) -> bool {
     matches!(settings.get("mergeDefaultEvictionSettings").map(|node| &node.value), Some(Value::Bool(true)))
 }
 
-/// What the memory manager must find reserved: the sum of what is kept from pods; `None` where it depends on the machine's
+/// The memory that the manager must find reserved: all that is kept from pods; `None` where that depends on the machine's
 /// memory or is unreadable.
 fn kept(settings: &Node) -> Result<i128, Place> {
     let mut sum = 0;

@@ -1,4 +1,4 @@
-//! What is wrong with a kubelet's configuration, also where its own validation takes it.
+//! Mistakes in a kubelet's configuration, also where its own validation takes it.
 //!
 //! The kubelet reads unknown fields over, compares sums of reserved memory only when it starts, and knows nothing of links
 //! between GPUs. [`lint`] says with line and column what it would miss, refuse at its start, or regret.
@@ -49,13 +49,13 @@ pub struct Finding {
     pub column: usize,
     /// The field, such as `reservedMemory[0].limits`; empty for the whole file.
     pub field: String,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do about it.
+    /// The advice.
     pub help: Option<String>,
 }
 
-/// What a file is held against.
+/// The facts that a file is compared with.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LintOptions<'a> {
@@ -117,7 +117,7 @@ impl Findings {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
 
-    /// Whether some are errors.
+    /// Returns true where some are errors.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
@@ -237,7 +237,7 @@ fn text<'a>(settings: &'a Node, field: &str) -> Option<&'a str> {
     settings.get(field).and_then(Node::text)
 }
 
-/// Whether an option of a map of options is on, as the kubelet reads switches.
+/// Returns true for an option that is on in a map of options, as the kubelet reads switches.
 fn is_on(settings: &Node, field: &str, option: &str) -> bool {
     let value = settings.get(field).and_then(|options| options.get(option));
     value.and_then(Node::text).and_then(managers::switch) == Some(true)

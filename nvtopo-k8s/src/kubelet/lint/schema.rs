@@ -40,7 +40,7 @@ pub(super) fn settings<'a>(report: &mut Report<'_>, document: &'a Node) -> Optio
     None
 }
 
-/// Whether a map has fields of the kubelet. Those that all objects have do not count.
+/// Returns true for a map with fields of the kubelet. Those that all objects have do not count.
 fn is_settings(node: &Node) -> bool {
     let own = |name: &str| !matches!(name, "apiVersion" | "kind") && Field::find(FIELDS, name).is_some();
     node.entries().iter().any(|(key, _)| own(&key.name))
@@ -131,7 +131,7 @@ fn value_of(report: &mut Report<'_>, node: &Node, kind: Kind, path: &str) {
     }
 }
 
-/// Whether Go reads a text as a time: numbers with units, one after the other.
+/// Returns true for a text that Go reads as a time: numbers with units, one after the other.
 fn is_duration(text: &str) -> bool {
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     if rest == "0" {

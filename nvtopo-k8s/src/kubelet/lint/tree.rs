@@ -65,7 +65,7 @@ impl Node {
         if let Value::Text(text) = &self.value { Some(text) } else { None }
     }
 
-    /// What it is, for people.
+    /// The value's kind, for people.
     pub(super) fn words(&self) -> String {
         match &self.value {
             Value::Null => "nothing".to_owned(),

@@ -9,7 +9,7 @@ use super::{Failure, Settings};
 use nvtopo::{CpuSet, Result};
 use std::collections::BTreeMap;
 
-/// What one container was given.
+/// The resources that one container was given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Given {
     pub(crate) container: String,
@@ -26,7 +26,7 @@ pub(crate) struct Given {
 pub(crate) struct Admission {
     /// `None`: admitted.
     pub(crate) failure: Option<Failure>,
-    /// What was given, up to the container that failed.
+    /// The resources of each container, up to the one that failed.
     pub(crate) given: Vec<Given>,
     pub(crate) state: State,
 }
@@ -152,7 +152,7 @@ impl Run<'_> {
         all
     }
 
-    /// What the managers give a container: devices, CPUs, memory, in this order.
+    /// Allocates for a container as the managers do: devices, CPUs, memory, in this order.
     fn give(&mut self, container: &Container, hint: Hint, own: &mut Given) -> Result<Option<Failure>> {
         let node = self.node;
         for (name, resource) in &node.resources {

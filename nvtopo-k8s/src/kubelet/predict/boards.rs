@@ -7,7 +7,7 @@ use nvtopo::model::{
 };
 use nvtopo::{CpuSet, NodeSet};
 
-/// What a board is made of. CPUs are numbered as usual: first threads of all cores, then second ones.
+/// The parts of a board. CPUs are numbered as usual: first threads of all cores, then second ones.
 #[derive(Clone, Debug)]
 pub(crate) struct Board {
     pub(crate) packages: u32,

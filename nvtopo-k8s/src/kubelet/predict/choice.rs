@@ -16,7 +16,7 @@ pub enum Plugin {
 
 /// Chooses devices where the kubelet would ask the plugin.
 pub(crate) trait Chooser {
-    /// So many of these, beside those that the container has already.
+    /// Chooses this number of devices, beside those that the container has already.
     fn choose(
         &mut self,
         topology: &Topology,
@@ -31,7 +31,7 @@ pub(crate) trait Chooser {
 #[derive(Debug, Default)]
 pub(crate) struct ByPlugin {
     plugin: Plugin,
-    /// Whether a choice was left to chance.
+    /// True where a choice was left to chance.
     pub(crate) any: bool,
     known: BTreeMap<(Vec<u32>, Vec<u32>, usize), Vec<u32>>,
 }

@@ -8,7 +8,7 @@ use nvtopo::{Error, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
-/// What a `KubeletConfiguration` says of the managers.
+/// The managers' settings in a `KubeletConfiguration`.
 ///
 /// ```
 /// use nvtopo_k8s::kubelet::predict::{Configured, Policy};

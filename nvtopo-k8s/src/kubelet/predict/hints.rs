@@ -55,7 +55,7 @@ impl FromStr for Policy {
     }
 }
 
-/// What the topology manager aligns at a time.
+/// The unit that the topology manager aligns: a container or a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// One container after the other: the default of the kubelet.
@@ -189,7 +189,7 @@ impl Numa {
         sum / f64::from(mask.count().pow(2).max(1))
     }
 
-    /// Whether the first mask is fitter.
+    /// Returns true where the first mask is fitter.
     fn is_fitter(&self, a: Mask, b: Mask, closest: bool) -> bool {
         if a.count() != b.count() {
             return a.count() < b.count();

@@ -133,8 +133,8 @@ pub(crate) fn memory(
     hints
 }
 
-/// Whether nodes cannot be given out together: one that was given out alone, or together with others. `alone_too`: one that
-/// was given out together with others cannot be given out alone.
+/// Returns true for nodes that cannot be given out together: one was given out alone, or together with others. `alone_too`: one
+/// that was given out together with others cannot be given out alone.
 pub(crate) fn violates(state: &BTreeMap<u32, NodeMemory>, mask: Mask, alone_too: bool) -> bool {
     let mut nodes = mask.nodes().filter_map(|node| state.get(&node));
     if mask.count() == 1 {

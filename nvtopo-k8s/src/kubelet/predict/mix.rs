@@ -1,4 +1,4 @@
-//! Whether nodes can come to a state in which the kubelet refuses what the scheduler sends, again and again.
+//! Search for a state of a node in which the kubelet refuses what the scheduler sends, again and again.
 //!
 //! The scheduler counts GPUs and CPUs; the kubelet looks where they are. All states of one node are walked through that
 //! arrivals and departures lead to, to a stated limit. What one node comes to, all nodes of a pool can come to.
@@ -20,15 +20,15 @@ pub const USUAL_LIMIT: usize = 20_000;
 /// The most rounds until the shares of states stand still.
 const MOST_ROUNDS: usize = 2000;
 
-/// What a mix of pods does under one policy.
+/// The outcome of a mix of pods under one policy.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct MixOutcome {
     /// The policy of the topology manager.
     pub policy: Policy,
-    /// Whether pods can be refused that the scheduler sends.
+    /// The answer for refusals of pods that the scheduler sends.
     pub refused: MixAnswer,
-    /// Whether pods can get GPUs that are not linked by NVLink.
+    /// The answer for pods that get GPUs which are not linked by NVLink.
     pub unlinked: MixAnswer,
     /// The states of a node that were walked through.
     pub states: usize,
@@ -39,7 +39,7 @@ pub struct MixOutcome {
     pub unlinked_share: Option<f64>,
 }
 
-/// Whether something can happen.
+/// The answer to whether something can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MixAnswer {
@@ -68,7 +68,7 @@ pub enum Step {
     },
     /// A pod comes, and the kubelet refuses it though there are enough GPUs free.
     Refused {
-        /// How many it asks for.
+        /// The number of GPUs that it asks for.
         count: usize,
         /// The GPUs that are free.
         free: Vec<u32>,
@@ -82,7 +82,7 @@ pub enum Step {
     },
 }
 
-/// What a mix of pods does under several policies.
+/// The outcomes of a mix of pods under several policies.
 #[derive(Clone, Debug)]
 pub struct MixReport {
     pub(super) mix: SizeMix,
@@ -98,7 +98,7 @@ type Running = (Vec<usize>, Option<CpuSet>);
 /// Takes each choice in turn where the plugin leaves it open.
 struct InTurn {
     turn: usize,
-    /// How many choices there were.
+    /// The number of choices that there were.
     choices: usize,
     plugin: ByPlugin,
     silent: bool,
@@ -121,7 +121,7 @@ impl Chooser for InTurn {
     }
 }
 
-/// How many sets of so many there are; no more than can be counted.
+/// The binomial coefficient, saturating.
 fn binomial(of: usize, count: usize) -> usize {
     (0..count.min(of - count.min(of))).fold(1_usize, |all, at| all.saturating_mul(of - at) / (at + 1))
 }

@@ -1,4 +1,4 @@
-//! What a mix of pods does, as text for people and as JSON for programs.
+//! The outcomes of a mix of pods, as text for people and as JSON for programs.
 
 use super::mix::{MixAnswer, MixOutcome, MixReport, Step};
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! What the kubelet will do with a pod: admit it, refuse it, or admit it with GPUs that are not linked.
+//! Predictions of what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked.
 //!
 //! The kubelet's topology manager asks its CPU, device and memory managers from which NUMA nodes a pod could be served,
 //! merges their hints into one, and refuses the pod where its policy does not like it. It knows of no NVLink. All of it is
@@ -139,12 +139,12 @@ impl Predictor {
         Ok(Self { node, settings, state, notes })
     }
 
-    /// What is unknown or missing, and what was assumed instead.
+    /// The facts that are unknown or missing, with what was assumed instead.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// What becomes of a pod under one policy and scope.
+    /// Predicts a pod under one policy and scope.
     ///
     /// Errors with [`Unsatisfiable`](nvtopo::ErrorKind::Unsatisfiable) where the kubelet would not even start.
     pub fn predict(&self, pod: &Pod, policy: Policy, scope: Scope) -> Result<Prediction> {
@@ -169,7 +169,7 @@ impl Predictor {
         Ok(all)
     }
 
-    /// Whether the kubelet starts with this policy here.
+    /// Checks that the kubelet starts with this policy here.
     fn startable(&self, policy: Policy) -> Result<()> {
         let (nodes, most) = (self.node.numa.all.count(), self.settings.max_allowable_numa_nodes);
         if policy != Policy::None && nodes > most {

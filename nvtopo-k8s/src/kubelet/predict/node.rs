@@ -47,7 +47,7 @@ pub(crate) struct NodeMemory {
     pub(crate) cells: Mask,
 }
 
-/// What is taken of a node.
+/// The resources that are taken of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct State {
     /// The CPUs that no container has for itself, the reserved ones among them.
@@ -187,7 +187,7 @@ impl Resource {
         Self { devices, nodes: Mask(nodes).and(all) }
     }
 
-    /// Whether the plugin tells NUMA nodes of any device.
+    /// Returns true where the plugin tells NUMA nodes of any device.
     pub(crate) fn aligns(&self) -> bool {
         self.devices.iter().any(|device| !device.nodes.is_empty())
     }

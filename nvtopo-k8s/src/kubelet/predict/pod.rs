@@ -222,7 +222,7 @@ impl Pod {
         &self.name
     }
 
-    /// Whether the class of service is Guaranteed: every container has limits for CPU and memory, and requests as much.
+    /// Returns true for the class of service Guaranteed: every container has limits for CPU and memory, and requests as much.
     pub fn is_guaranteed(&self) -> bool {
         self.guaranteed
     }
@@ -242,7 +242,7 @@ impl Pod {
         most_at_a_time(&self.containers, |container| self.exclusive_cpus(container))
     }
 
-    /// What a container is given memory of, by resource.
+    /// The bytes of each kind that the memory manager gives a container.
     pub(crate) fn memory(&self, container: &Container) -> BTreeMap<String, u64> {
         if !self.guaranteed || self.whole_resources {
             return BTreeMap::new();
@@ -261,7 +261,7 @@ impl Pod {
         names.into_iter().map(|name| (name.clone(), most(&name))).collect()
     }
 
-    /// How many of an extended resource the pod needs at a time.
+    /// The number of an extended resource that the pod needs at a time.
     pub(crate) fn all_devices(&self, resource: &str) -> u64 {
         most_at_a_time(&self.containers, |container| container.devices(resource))
     }
@@ -316,7 +316,7 @@ impl Container {
         Ok(Self { name: container.name.clone(), kind, requests, limits })
     }
 
-    /// How many of an extended resource it asks for.
+    /// The number of an extended resource that it asks for.
     pub(crate) fn devices(&self, resource: &str) -> u64 {
         self.limits.get(resource).map_or(0, |amount| amount.value())
     }

@@ -1,10 +1,10 @@
-//! What a pod has that the kubelet's managers do not see, or do not serve.
+//! Remarks on what a pod has that the kubelet's managers do not see, or do not serve.
 
 use super::Predictor;
 use super::pod::Pod;
 
 impl Predictor {
-    /// What a person should know of a pod here, whatever the policy.
+    /// Remarks on a pod here, whatever the policy.
     ///
     /// ```
     /// use nvtopo_k8s::kubelet::predict::{Pod, Predictor, Settings, Taken};

@@ -55,7 +55,7 @@ impl Predictor {
         Ok(Report { pod: pod.clone(), predictions, not_started, instead, remarks })
     }
 
-    /// What would do better than what is predicted to go wrong.
+    /// Advice for what is predicted to go wrong.
     fn instead(&self, pod: &Pod, predictions: &[Prediction]) -> Vec<String> {
         let mut advice = Vec::new();
         if predictions.iter().all(Prediction::is_good) {

@@ -12,7 +12,7 @@ pub struct Settings {
     pub(crate) static_cpus: bool,
     pub(crate) cpu_options: Kubelet,
     pub(crate) reserved_cpus: CpuSet,
-    /// So many CPUs are reserved, and the kubelet chooses them.
+    /// The number of reserved CPUs, where the kubelet chooses them.
     pub(crate) reserved_count: usize,
     pub(crate) reserved_memory: Option<BTreeMap<u32, BTreeMap<String, u64>>>,
     pub(crate) prefer_closest_numa_nodes: bool,
@@ -76,7 +76,7 @@ impl Settings {
         self
     }
 
-    /// What the device plugin prefers.
+    /// Sets the preference of the device plugin.
     #[must_use]
     pub fn plugin(mut self, plugin: Plugin) -> Self {
         self.plugin = plugin;

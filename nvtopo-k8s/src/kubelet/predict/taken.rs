@@ -1,4 +1,4 @@
-//! What is taken of a node: told, or read from the kubelet's checkpoint files.
+//! The resources that are taken of a node: told, or read from the kubelet's checkpoint files.
 
 use super::hints::Mask;
 use super::node::{Node, NodeMemory, State};
@@ -80,7 +80,7 @@ impl Taken {
         Ok(())
     }
 
-    /// What is left of a node.
+    /// Returns the resources that are left of a node.
     pub(crate) fn apply(
         &self,
         node: &Node,

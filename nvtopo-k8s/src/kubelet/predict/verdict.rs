@@ -1,4 +1,4 @@
-//! What is predicted, in values: the verdict, and what each container gets.
+//! A prediction as values: the verdict, and the resources of each container.
 
 use super::admit::{Admission, Given};
 use super::hints::{Mask, Policy, Scope};
@@ -6,7 +6,7 @@ use super::{Failure, Predictor};
 use nvtopo::{CpuSet, NodeSet, Topology};
 use std::collections::BTreeMap;
 
-/// What becomes of a pod.
+/// The verdict on a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -21,7 +21,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the pod starts.
+    /// Returns true where the pod starts.
     pub fn is_admitted(&self) -> bool {
         *self == Self::Admitted
     }
@@ -64,7 +64,7 @@ pub enum GpuLinks {
     Unknown,
 }
 
-/// What becomes of a pod under one policy and scope.
+/// The prediction for a pod under one policy and scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Prediction {
@@ -74,13 +74,13 @@ pub struct Prediction {
     pub scope: Scope,
     /// Admitted or refused.
     pub verdict: Verdict,
-    /// What each container gets; where one is refused, those before it.
+    /// The resources of each container; where one is refused, of those before it.
     pub containers: Vec<ContainerPrediction>,
     /// Some devices are any that would do: the plugin prefers none, and the kubelet takes what comes first in no order.
     pub any: bool,
 }
 
-/// What a container gets.
+/// The resources of a container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContainerPrediction {
@@ -88,7 +88,7 @@ pub struct ContainerPrediction {
     pub name: String,
     /// The NUMA nodes that the topology manager decided on. `None`: any.
     pub hint: Option<NodeSet>,
-    /// Whether they are as few as could be.
+    /// True where they are as few as could be.
     pub preferred: bool,
     /// The CPUs for itself. `None`: those that are shared.
     pub cpus: Option<CpuSet>,
@@ -112,22 +112,22 @@ pub struct ContainerPrediction {
 pub struct MemoryPrediction {
     /// On these NUMA nodes.
     pub nodes: NodeSet,
-    /// So many bytes of each kind (`memory`, `hugepages-2Mi`).
+    /// The bytes of each kind (`memory`, `hugepages-2Mi`).
     pub bytes: BTreeMap<String, u64>,
 }
 
 impl Prediction {
-    /// Whether the pod starts, and every container's GPUs are linked as far as is known.
+    /// Returns true where the pod starts, and every container's GPUs are linked as far as is known.
     pub fn is_good(&self) -> bool {
         self.verdict.is_admitted() && !self.has_unlinked()
     }
 
-    /// Whether another scope of the same policy ends the same way.
+    /// Returns true where another scope of the same policy ends the same way.
     pub(super) fn ends_as(&self, other: &Self) -> bool {
         self.policy == other.policy && Self { scope: other.scope, ..self.clone() } == *other
     }
 
-    /// Whether a container gets GPUs that are not linked.
+    /// Returns true where a container gets GPUs that are not linked.
     pub fn has_unlinked(&self) -> bool {
         self.containers.iter().any(|container| container.links == GpuLinks::Apart)
     }
