@@ -5,15 +5,16 @@
 
 mod served;
 
-use super::constraint::Constraint;
-use super::decision::Question;
-use super::needs::Supply;
-use super::objective::MapaLinks;
-use super::placement::Placement;
-use super::request::Request;
-use super::score::{Quantity, Score};
 use crate::error::Result;
 use crate::model::{Pair, PathType, Topology};
+use crate::solve::objective::MapaLinks;
+use crate::solve::objective::Quantity;
+use crate::solve::placement::Placement;
+use crate::solve::placement::needs::Supply;
+use crate::solve::placement::score::Score;
+use crate::solve::request::Request;
+use crate::solve::request::constraint::Constraint;
+use crate::solve::request::decision::Question;
 use crate::units::Bandwidth;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -107,7 +108,7 @@ pub fn check(
     // GPUs with faults may be taken where the others do not do, which nothing but a constraint can bring about.
     let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
     let question = questions.into_iter().nth(fits.unwrap_or_default());
-    let question = question.ok_or_else(|| super::no_gpu::error(topology))?;
+    let question = question.ok_or_else(|| crate::solve::process::no_gpu::error(topology))?;
     let positions = |set| question.class.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;
@@ -330,7 +331,7 @@ impl Checker<'_> {
             "pair-sum" => rates(set),
             "mapa" => self.topology.nvlink_known(),
             "nic" => {
-                let usable = super::nics::usable_nics(self.topology);
+                let usable = crate::solve::nics::usable_nics(self.topology);
                 let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
                 self.topology.nics().len() > 0 && pairs.into_iter().all(|pair| pair.rate.is_some())
             }
@@ -364,7 +365,7 @@ impl Checker<'_> {
     /// The greatest path such that every GPU has a NIC by at least that one, and no NIC more than its part of the GPUs: there is
     /// such an assignment where each group of GPUs reaches enough NICs (Hall).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
-        let nics = super::nics::usable_nics(self.topology);
+        let nics = crate::solve::nics::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
         let room = self.supply.as_ref().and_then(Supply::nics).unwrap_or(&fair);
         let sharing = self.topology.gpus().len().div_ceil(nics.len().max(1)).max(1) as u64;
@@ -491,7 +492,7 @@ mod tests {
     #[test]
     fn every_objective_is_known_here() {
         let dgx1 = Topology::preset("dgx-1-v100").unwrap();
-        for objective in super::super::objective::OBJECTIVES {
+        for objective in crate::solve::objective::OBJECTIVES {
             let request = Request::gpus(3).objectives([objective.name()]);
             let claim = Claim::from(&request.solve(&dgx1).unwrap());
             assert_eq!(

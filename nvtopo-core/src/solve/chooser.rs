@@ -1,14 +1,16 @@
 //! Which GPUs, and nothing else: for schedulers that ask for every decision.
 
-use super::answers::Answers;
-use super::class::Class;
-use super::criteria::Criteria;
-use super::exact::{self, Task};
-use super::mix::SizeMix;
-use super::objective::Set;
-use super::set::{self, members};
 use crate::error::Result;
 use crate::model::Topology;
+use crate::solve::objective::Set;
+use crate::solve::objective::criteria::Criteria;
+use crate::solve::objective::mix::SizeMix;
+use crate::solve::search::answers::Answers;
+use crate::solve::search::exact;
+use crate::solve::search::exact::Task;
+use crate::solve::search::set;
+use crate::solve::search::set::members;
+use crate::solve::solver::Class;
 use std::sync::Arc;
 
 /// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:

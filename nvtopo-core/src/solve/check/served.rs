@@ -1,7 +1,7 @@
 //! Whether what is beside some GPUs is enough for them, by trying all groups of them.
 
 use crate::cpuset::CpuSet;
-use crate::solve::needs::{Kind, Supply};
+use crate::solve::placement::needs::{Kind, Supply};
 use std::collections::BTreeMap;
 
 /// The most groups of GPUs beside the same things that are told apart. The others are taken to be served.

@@ -9,11 +9,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The class of each CPU's core.
 #[derive(Clone, Debug, Default)]
-pub(in super::super) struct CoreClasses(BTreeMap<CoreClass, CpuSet>);
+pub(in crate::solve) struct CoreClasses(BTreeMap<CoreClass, CpuSet>);
 
 impl CoreClasses {
     /// Those of a machine; none where its cores are alike.
-    pub(in super::super) fn of(topology: &Topology) -> Self {
+    pub(in crate::solve) fn of(topology: &Topology) -> Self {
         let mut classes: BTreeMap<CoreClass, CpuSet> = BTreeMap::new();
         for (_, node) in topology.nodes() {
             if let (NodeKind::Pu(pu), Some(parent)) = (&node.kind, node.parent)
@@ -68,7 +68,7 @@ pub fn core_classes(topology: &Topology, cpus: &CpuSet) -> Vec<(CoreClass, CpuSe
 }
 
 /// How many cores of each class some have, by their names; nothing where the machine's cores are alike.
-pub(in super::super) fn of_each_class<'a>(
+pub(in crate::solve) fn of_each_class<'a>(
     topology: &Topology,
     sets: impl Iterator<Item = (String, &'a CpuSet)>,
 ) -> Option<String> {
@@ -99,7 +99,7 @@ pub(in super::super) fn of_each_class<'a>(
 }
 
 /// A warning for those that have several isolated CPUs, by their names.
-pub(in super::super) fn unbalanced<'a>(
+pub(in crate::solve) fn unbalanced<'a>(
     topology: &Topology,
     sets: impl Iterator<Item = (String, &'a CpuSet)>,
 ) -> Option<String> {

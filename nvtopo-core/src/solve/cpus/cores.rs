@@ -5,7 +5,7 @@ use crate::model::{NodeId, NodeKind, Topology};
 use std::collections::BTreeMap;
 
 /// The usable CPUs by core, near ones together.
-pub(in super::super) fn cores(
+pub(in crate::solve) fn cores(
     topology: &Topology,
     usable: &CpuSet,
     remarks: &mut Vec<String>,
@@ -34,7 +34,7 @@ pub(in super::super) fn cores(
 
 /// How many cores a set has threads of that none of the others has. Threads of one core that two sets have are no core of
 /// either.
-pub(in super::super) fn own_cores<'a>(
+pub(in crate::solve) fn own_cores<'a>(
     topology: &Topology,
     cpus: &CpuSet,
     others: impl IntoIterator<Item = &'a CpuSet>,
@@ -66,14 +66,14 @@ pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSe
 }
 
 /// The cores under each level 3 cache; those under none that is known are a group too.
-pub(in super::super) fn core_groups(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
+pub(in crate::solve) fn core_groups(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
     let (mut groups, unknown) = complexes(topology, cores);
     groups.extend((!unknown.is_empty()).then_some(unknown));
     groups
 }
 
 /// The CPUs of each package, by increasing number of the package's node.
-pub(in super::super) fn packages(topology: &Topology) -> Vec<CpuSet> {
+pub(in crate::solve) fn packages(topology: &Topology) -> Vec<CpuSet> {
     let mut packages: BTreeMap<NodeId, CpuSet> = BTreeMap::new();
     for (id, node) in topology.nodes() {
         let NodeKind::Pu(pu) = &node.kind else { continue };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Cuts a share into equal parts: whole cores where there are enough, else hardware threads; shared where there are too
 /// few of these too.
-pub(in super::super) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
+pub(in crate::solve) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
     let cores = cores(topology, cpus, &mut Vec::new());
     let near = vec![cpus.clone(); parts];
     let group: Vec<usize> = (0..parts).collect();
@@ -18,7 +18,7 @@ pub(in super::super) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) ->
 
 /// Which of the cores that a GPU may have are given to it.
 #[derive(Clone, Copy, PartialEq)]
-pub(in super::super) enum Arrangement {
+pub(in crate::solve) enum Arrangement {
     /// Neighbours, which share caches.
     Together,
     /// Far ones, which have the most cache each.
@@ -94,7 +94,7 @@ pub(super) fn count_cores(share: &CpuSet, cores: &[CpuSet]) -> usize {
 }
 
 /// Groups of GPUs whose CPUs overlap, directly or through others. A GPU without CPUs is in none.
-pub(in super::super) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
+pub(in crate::solve) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(CpuSet, Vec<usize>)> = Vec::new();
     for (gpu, cpus) in near.iter().enumerate().filter(|(_, cpus)| !cpus.is_empty()) {
         let (touching, others): (Vec<_>, Vec<_>) =
@@ -114,7 +114,7 @@ pub(in super::super) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
 }
 
 /// Disjoint shares by cores, or by hardware threads where there are too few cores; `None` where these are too few.
-pub(in super::super) fn deal(
+pub(in crate::solve) fn deal(
     group: &[usize],
     near: &[CpuSet],
     cores: &[CpuSet],

@@ -4,7 +4,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Topology};
 
 /// The nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
-pub(in super::super) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
+pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     let may = |node: u32| may_use(topology, node);
     let beside: NodeSet =
         with_memory(topology).filter(|numa| !numa.cpus.is_disjoint(cpus)).map(|numa| numa.os_index).collect();
@@ -20,7 +20,7 @@ pub(in super::super) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &Cpu
 }
 
 /// The nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs' nodes.
-pub(in super::super) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
+pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
     let own = |numa: &&NumaNode| !numa.cpus.is_disjoint(cpus);
     let beside: NodeSet = with_memory(topology).filter(own).map(|numa| numa.os_index).collect();
     if !beside.is_empty() {

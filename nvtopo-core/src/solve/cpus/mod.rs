@@ -16,10 +16,10 @@ mod policy;
 mod reserve;
 mod tree;
 
-use super::layout::RankLayout;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
+use crate::solve::process::layout::RankLayout;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};

@@ -5,7 +5,7 @@
 
 use super::pick::Pick;
 use super::{BestSet, PairMatrix};
-use crate::solve::set::{Set, above, members};
+use crate::solve::search::set::{Set, above, members};
 
 /// The most classes of weights that bounds tell apart.
 const MAX_CLASSES: usize = 12;

@@ -2,7 +2,7 @@
 
 use super::PairMatrix;
 use super::pick::Pick;
-use crate::solve::set::{Set, members};
+use crate::solve::search::set::{Set, members};
 
 /// The set to pick among up to `N` candidates and what it gains.
 pub(super) fn pick<const N: usize>(matrix: &PairMatrix, pick: &Pick) -> (Set, i64) {

@@ -1,8 +1,8 @@
 //! The best worst pair: the greatest weight such that the pairs of at least so much hold a clique.
 
-use super::clique::{Cliques, Found};
 use super::{BestSet, LANES, PairMatrix};
-use crate::solve::set::{Set, above, members};
+use crate::solve::search::clique::{Cliques, Found};
+use crate::solve::search::set::{Set, above, members};
 
 pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -> BestSet {
     if count == 1 {

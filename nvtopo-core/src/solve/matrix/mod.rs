@@ -5,16 +5,16 @@
 //! [`Topology`], and a [`Request`](crate::Request).
 
 mod branch;
-mod clique;
+
 mod enumerate;
 mod min_pair;
 mod pair_sum;
 mod pick;
 
-use super::set::{Set, all};
-use super::weights::MAX_CANDIDATES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
+use crate::solve::search::set::{Set, all};
+use crate::solve::search::weights::MAX_CANDIDATES;
 
 /// How many numbers of a row are compared at once.
 const LANES: usize = 8;

@@ -2,7 +2,7 @@
 
 use super::pick::Pick;
 use super::{BestSet, PairMatrix, branch, enumerate};
-use crate::solve::set::Set;
+use crate::solve::search::set::Set;
 
 pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -> BestSet {
     let pick = Pick::new(matrix, free, include, count);

@@ -4,7 +4,7 @@ use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
 use crate::solve::GpuRef;
-use crate::solve::no_gpu;
+use crate::solve::process::no_gpu;
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;

@@ -5,7 +5,7 @@
 
 use super::{Objective, Partial, Set, Value, Weight, Weights, nvlinks_are_known, reach, tree};
 use crate::model::Topology;
-use crate::solve::memo::Function;
+use crate::solve::search::memo::Function;
 use crate::units::Bandwidth;
 
 pub(super) struct AllToAll;

@@ -9,8 +9,8 @@
 
 use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::model::Topology;
-use crate::solve::memo::Function;
-use crate::solve::set::members;
+use crate::solve::search::memo::Function;
+use crate::solve::search::set::members;
 use crate::units::Bandwidth;
 
 pub(super) struct Mapa;

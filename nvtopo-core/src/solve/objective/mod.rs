@@ -4,25 +4,28 @@
 //! [`OBJECTIVES`].
 
 mod all_to_all;
+pub(in crate::solve) mod criteria;
 mod mapa;
 mod min_pair;
+pub(in crate::solve) mod mix;
 mod nic;
 mod numa_span;
 mod pair_sum;
+mod quantity;
 mod reach;
 mod remainder;
 mod ring;
 mod tree;
 
-use super::score::Quantity;
-pub use super::set::Set;
-use super::set::members;
-pub use super::weights::{Weight, Weights};
 use crate::error::{Error, Result};
 use crate::model::{Pair, Topology};
+pub use crate::solve::search::set::Set;
+use crate::solve::search::set::members;
+pub use crate::solve::search::weights::{Weight, Weights};
 use crate::units::Bandwidth;
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 pub(super) use numa_span::{cost as numa_cost, worth as numa_worth};
+pub use quantity::Quantity;
 pub(super) use remainder::{ONE as REMAINDER_ONE, all_found, best_rings, part, share};
 
 /// What the search knows of all sets that extend the chosen ones.

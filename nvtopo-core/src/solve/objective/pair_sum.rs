@@ -4,7 +4,7 @@
 
 use super::{Objective, Partial, Set, Value, Weight, pairs};
 use crate::model::Topology;
-use crate::solve::set::members;
+use crate::solve::search::set::members;
 
 pub(super) struct PairSum;
 

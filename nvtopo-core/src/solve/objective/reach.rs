@@ -2,7 +2,7 @@
 
 use super::{Partial, Set, Weight};
 use crate::model::PathType;
-use crate::solve::set::members;
+use crate::solve::search::set::members;
 use crate::units::Bandwidth;
 
 /// What the weakest member of any set that extends the chosen ones can send over NVLink at most; nothing where NVLink does

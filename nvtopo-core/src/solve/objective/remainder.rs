@@ -7,9 +7,9 @@
 
 use super::{Objective, Partial, Quantity, REST, Set, Value, Weight};
 use crate::model::Topology;
-use crate::solve::exact;
-use crate::solve::set;
-use crate::solve::weights::Weights;
+use crate::solve::search::exact;
+use crate::solve::search::set;
+use crate::solve::search::weights::Weights;
 
 /// The most GPUs of which rings are compared.
 const MAX_RINGS: usize = 16;

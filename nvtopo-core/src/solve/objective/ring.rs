@@ -5,8 +5,8 @@
 //! nothing.
 
 use super::{Objective, Partial, Set, Value, Weight, Weights, reach};
-use crate::solve::links::component;
-use crate::solve::memo::Function;
+use crate::solve::search::links::component;
+use crate::solve::search::memo::Function;
 
 pub(super) struct Ring;
 

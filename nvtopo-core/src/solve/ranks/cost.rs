@@ -12,7 +12,7 @@ use super::groups::Grid;
 use super::order::Dimension;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::set::{Set, members};
+use crate::solve::search::set::{Set, members};
 use std::collections::HashMap;
 
 /// What must be faster than `seconds` must take less than this: sums of floats that are equal on paper may differ by

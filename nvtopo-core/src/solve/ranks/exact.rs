@@ -2,7 +2,7 @@
 
 use super::cost::{Costs, Problem, faster_than};
 use super::order::Dimension;
-use crate::solve::set::{Set, members};
+use crate::solve::search::set::{Set, members};
 
 /// The search over all ways to give some ranks some GPUs.
 pub(super) struct Search<'s, 'p> {

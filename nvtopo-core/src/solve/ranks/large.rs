@@ -5,8 +5,9 @@
 //! helps.
 
 use super::cost::{Costs, Problem, faster_than};
-use super::exact::{self, Bounds};
-use crate::solve::set::Set;
+use super::exact;
+use super::exact::Bounds;
+use crate::solve::search::set::Set;
 use std::collections::BTreeMap;
 
 /// Ranks that are searched exactly at once.
@@ -228,10 +229,10 @@ fn exchange(problem: &Problem<'_>, costs: &mut Costs<'_>, state: &mut State, bou
 
 #[cfg(test)]
 mod tests {
+    use super::super::ParallelJob;
     use super::super::parallel::tests::problem;
     use super::*;
     use crate::model::Topology;
-    use crate::solve::ranks::ParallelJob;
 
     /// On machines small enough to know the answer: between the bound and the launcher's order, and the answer itself for
     /// all but a few.

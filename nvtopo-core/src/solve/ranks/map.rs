@@ -1,12 +1,13 @@
 //! The answer: which GPU each rank uses, what that saves, and how to tell a launcher.
 
 use super::cost::{Costs, Family, Problem};
-use super::exact::{self, Bounds};
+use super::exact;
+use super::exact::Bounds;
 use super::order::{Dimension, RankOrder};
 use super::parallel::ParallelJob;
 use super::{large, symmetry};
 use crate::model::Topology;
-use crate::solve::set::Set;
+use crate::solve::search::set::Set;
 use crate::units::Bandwidth;
 
 /// The most ranks whose mappings are all examined or excluded.

@@ -2,12 +2,13 @@
 
 use super::cost::{Family, Pattern, Problem};
 use super::groups::Grid;
-use super::map::{self, RankMap};
+use super::map;
+use super::map::RankMap;
 use super::order::{Dimension, RankOrder};
 use super::traffic::{Sizes, Traffic, Transformer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
-use crate::solve::set::{joint, usable};
+use crate::solve::search::set::{joint, usable};
 
 /// The most ranks that one job may have.
 const MAX_RANKS: usize = 128;
@@ -303,7 +304,7 @@ pub(super) mod tests {
     use super::*;
 
     /// The problem of mapping a job to GPUs of a machine.
-    pub(in super::super) fn problem<T>(
+    pub(in crate::solve) fn problem<T>(
         job: &ParallelJob,
         topology: &Topology,
         gpus: &[usize],

@@ -5,7 +5,7 @@
 //! thing about that one.
 
 use super::cost::Problem;
-use crate::solve::set::{Set, members};
+use crate::solve::search::set::{Set, members};
 
 /// For each rank the earlier ranks that have an earlier GPU in the first of equal mappings.
 pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
@@ -84,10 +84,10 @@ fn swap(value: usize, a: usize, b: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ParallelJob;
     use super::super::parallel::tests::problem;
     use super::*;
     use crate::model::Topology;
-    use crate::solve::ranks::ParallelJob;
 
     /// How many mappings of 8 ranks satisfy the constraints.
     fn left(job: &ParallelJob) -> usize {

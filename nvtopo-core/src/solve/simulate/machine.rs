@@ -3,7 +3,8 @@
 use super::MAX_GPUS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{PathType, Topology};
-use crate::solve::{Chooser, set};
+use crate::solve::Chooser;
+use crate::solve::search::set;
 use crate::units::Bandwidth;
 use std::cell::OnceCell;
 

@@ -109,7 +109,7 @@ pub struct Mean {
 
 /// How many GPUs of a machine jobs can have: those that can be used, alone and together.
 pub fn capacity(topology: &Topology) -> usize {
-    crate::solve::set::joint(topology).count()
+    crate::solve::search::set::joint(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many

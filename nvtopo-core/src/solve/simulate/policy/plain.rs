@@ -3,7 +3,8 @@
 use super::{Policy, State, Table, Task, first_best};
 use crate::error::Result;
 use crate::solve::Chooser;
-use crate::solve::partition::{self, Scores};
+use crate::solve::partition;
+use crate::solve::partition::Scores;
 use crate::solve::simulate::machine::{Machine, Set, members, subsets};
 use crate::solve::simulate::random::Random;
 

@@ -1,0 +1,349 @@
+//! Many jobs at once: the division of the free GPUs that is best for all of them, and how many there is room for.
+
+use super::{JobId, Node};
+use crate::cpuset::CpuSet;
+use crate::error::{Error, ErrorKind, Result};
+use crate::solve::objective::{REMAINDER_ONE as ONE, Set, Weight, best_rings, part};
+use crate::solve::placement::Placement;
+use crate::solve::placement::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
+use crate::solve::process::no_gpu;
+use crate::solve::request::Request;
+use crate::solve::request::constraint::Limits;
+use crate::solve::request::decision::Question;
+use crate::solve::search::exact;
+use crate::solve::search::exact::Task;
+use crate::solve::search::quota::Quotas;
+use crate::solve::search::set;
+use std::collections::BTreeMap;
+
+/// The most GPUs of a machine of which all divisions are compared.
+const MAX_GPUS: usize = 16;
+
+/// Steps after which the search for the best division stops.
+const MAX_STEPS: u64 = 200_000;
+
+/// Jobs that were placed together.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Batch {
+    /// The jobs, in the order of the requests.
+    pub jobs: Vec<JobId>,
+    /// What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty machine, on
+    /// average; 1 without any.
+    pub share: f64,
+    /// Whether no division gives them more together.
+    pub optimal: bool,
+}
+
+/// A request as the search sees it.
+struct Want {
+    question: Question,
+    limits: Limits,
+    /// What there is beside the GPUs for it; `None` where it asks for nothing of that.
+    supply: Option<Supply>,
+    /// What the best rings of so many GPUs carry on the empty machine.
+    whole: Weight,
+}
+
+impl Node {
+    /// Places many jobs at once so that what their rings carry, each as a part of the most that so many GPUs could carry, is the
+    /// most in sum: not one after another, where the first takes what a later one needs. What each request requires
+    /// holds; its other objectives do not count. Either all are placed, or none.
+    ///
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there is no room for all.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology, solve::Node};
+    ///
+    /// let mut node = Node::new(&Topology::preset("dgx-1-v100")?)?;
+    /// let batch = node.place_all(&[Request::gpus(2), Request::gpus(2), Request::gpus(4)])?;
+    /// assert!(batch.optimal && batch.share == 1.0);
+    /// assert!(node.free().is_empty());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn place_all(&mut self, requests: &[Request]) -> Result<Batch> {
+        // GPUs with faults are taken where the others do not do.
+        match self.place_all_among(requests, false) {
+            Err(error) if error.kind() == ErrorKind::Unsatisfiable => self.place_all_among(requests, true),
+            placed => placed,
+        }
+    }
+
+    fn place_all_among(&mut self, requests: &[Request], faulty: bool) -> Result<Batch> {
+        let wants = self.wants(requests, faulty)?;
+        // Large jobs first: they have the fewest places.
+        let mut order: Vec<usize> = (0..wants.len()).collect();
+        order.sort_by_key(|index| std::cmp::Reverse(wants[*index].question.count));
+        let mut search = Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
+        let free = wants.iter().fold(0, |all, want| all | want.question.free);
+        search.next(free, 0);
+        let complete = search.steps < MAX_STEPS && self.topology.gpus().len() <= MAX_GPUS;
+        let Some((worth, sets)) = search.best else {
+            let gpus: usize = wants.iter().map(|want| want.question.count).sum();
+            let no = if complete { "there is no room" } else { "no room was found" };
+            let (jobs, free) = (wants.len(), free.count_ones());
+            let text = format!("{no} for these {jobs} jobs of {gpus} GPUs together: {free} are free");
+            return Err(Error::unsatisfiable(text).help("place fewer at once, or require less of them"));
+        };
+        let mut chosen = vec![0; wants.len()];
+        for (index, set) in order.iter().zip(&sets) {
+            chosen[*index] = *set;
+        }
+        let given = self.allot(requests, &wants, &chosen)?;
+        // Each job is then completed on just its GPUs; the others, and what they are given, are taken meanwhile.
+        let complete_one = |index: usize, done: &BTreeMap<usize, Placement>| {
+            let own = wants[index].question.class.weights.positions(chosen[index]);
+            let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
+            let mut used = self.used();
+            for placement in done.values() {
+                used.add_nics(placement);
+            }
+            let others_given = given.iter().enumerate().filter(|(other, _)| *other != index);
+            others_given.flat_map(|(_, given)| given).for_each(|given| used.add_allotment(given));
+            let mut request = requests[index].clone().taken(others).used(used);
+            if wants[index].supply.is_some() {
+                request = request.given(given[index].clone());
+            }
+            request.solve(&self.topology)
+        };
+        // Those that leave room at NICs come first: the others take what they find.
+        let mut first: Vec<usize> = (0..wants.len()).collect();
+        first.sort_by_key(|index| wants[*index].limits.nic_room.is_none());
+        let mut placements = BTreeMap::new();
+        for index in first {
+            let placement = complete_one(index, &placements)?;
+            placements.insert(index, placement);
+        }
+        let several = wants.iter().filter(|want| want.question.count > 1).count();
+        let whole = ONE * several as u64;
+        let share = if several == 0 { 1.0 } else { worth as f64 / whole as f64 };
+        let jobs = placements.into_values().map(|placement| self.add(placement)).collect();
+        Ok(Batch { jobs, share, optimal: complete || worth == whole })
+    }
+
+    /// How many jobs like this there is room for at once, and whether there is certainly not for one more.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology, solve::{Constraint, Node}};
+    ///
+    /// let node = Node::new(&Topology::preset("rtx-a6000-4-bridged")?)?;
+    /// assert_eq!(node.room_for(&Request::gpus(2).require([Constraint::SameNvlinkGroup]))?, (2, true));
+    /// assert_eq!(node.room_for(&Request::gpus(3).require([Constraint::SameNvlinkGroup]))?, (0, true));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn room_for(&self, request: &Request) -> Result<(usize, bool)> {
+        let count = request.count();
+        let free = self.free().len();
+        let wants = match self.wants(std::slice::from_ref(request), true) {
+            _ if count == 0 || count > free => return Ok((0, true)),
+            // GPUs are free, and not for this one.
+            Err(error) if error.kind() == ErrorKind::Unsatisfiable => return Ok((0, true)),
+            wants => wants?,
+        };
+        let mut certain = self.topology.gpus().len() <= MAX_GPUS;
+        // From as many as there are GPUs for down to one, all of them alike.
+        for jobs in (1..=free / count).rev() {
+            let order = vec![0; jobs];
+            let mut search =
+                Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
+            search.any(wants[0].question.free);
+            if search.best.is_some() {
+                return Ok((jobs, jobs == free / count || certain));
+            }
+            certain &= search.steps < MAX_STEPS;
+        }
+        Ok((0, certain))
+    }
+
+    /// The requests as the search sees them, those GPUs among the free ones that have faults or not.
+    fn wants(&self, requests: &[Request], faulty: bool) -> Result<Vec<Want>> {
+        let taken = self.taken();
+        let want = |request: &Request| {
+            let request = request.clone().taken(taken.clone()).used(self.used());
+            let mut questions = request.questions(&self.topology)?;
+            let question = if faulty { questions.pop() } else { questions.drain(..).next() };
+            let question = question.ok_or_else(|| no_gpu::error(&self.topology))?;
+            let supply = request.supply(&self.topology)?;
+            let weights = &question.class.weights;
+            let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;
+            let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
+            let limits = Limits::new(request.required(), &self.topology, weights).served(
+                supply.as_ref(),
+                &shortages,
+                weights,
+            );
+            Ok(Want { question, limits, supply, whole })
+        };
+        requests.iter().map(want).collect()
+    }
+
+    /// What the GPUs of each job are given of what it asks for, all jobs together.
+    fn allot(&self, requests: &[Request], wants: &[Want], chosen: &[Set]) -> Result<Vec<Vec<Allotment>>> {
+        let mut all = Vec::new();
+        let mut counts = vec![0; wants.len()];
+        for (index, want) in wants.iter().enumerate() {
+            let Some(supply) = &want.supply else { continue };
+            let own = want.question.class.weights.positions(chosen[index]);
+            counts[index] = own.len();
+            all.extend(askers(&self.topology, supply, requests[index].limits(), &own, &self.free()));
+        }
+        let mut given = allot(&self.topology, &all).ok_or_else(not_enough)?.into_iter();
+        Ok(counts.into_iter().map(|count| given.by_ref().take(count).collect()).collect())
+    }
+}
+
+struct Search<'a> {
+    wants: &'a [Want],
+    /// The requests in the order in which they are given GPUs.
+    order: &'a [usize],
+    chosen: Vec<Set>,
+    best: Option<(u64, Vec<Set>)>,
+    steps: u64,
+}
+
+impl Search<'_> {
+    /// Gives GPUs to the requests that have none yet, by all ways that may be better than the best so far.
+    fn next(&mut self, free: Set, worth: u64) {
+        let Some(index) = self.order.get(self.chosen.len()) else {
+            if self.best.as_ref().is_none_or(|(best, _)| worth > *best) {
+                self.best = Some((worth, self.chosen.clone()));
+            }
+            return;
+        };
+        let want = &self.wants[*index];
+        let mut sets: Vec<(u64, Set)> = want
+            .sets(free, self.before(*index), &self.quotas(*index))
+            .into_iter()
+            .map(|set| (want.share(set), set))
+            .collect();
+        sets.sort_by_key(|(share, _)| std::cmp::Reverse(*share));
+        let later = self.order[self.chosen.len() + 1..].iter();
+        let most: u64 = later.map(|index| if self.wants[*index].question.count > 1 { ONE } else { 0 }).sum();
+        for (share, set) in sets {
+            self.steps += 1;
+            let enough = self.best.as_ref().is_some_and(|(best, _)| worth + share + most <= *best);
+            if enough || (self.steps >= MAX_STEPS && self.best.is_some()) {
+                return;
+            }
+            if self.can_serve(*index, set) {
+                self.chosen.push(set);
+                self.next(free & !set, worth + share);
+                self.chosen.pop();
+            }
+        }
+    }
+
+    /// Gives GPUs to all requests by the first way that is found.
+    fn any(&mut self, free: Set) {
+        let Some(index) = self.order.get(self.chosen.len()) else {
+            self.best = Some((0, self.chosen.clone()));
+            return;
+        };
+        for set in self.wants[*index].sets(free, self.before(*index), &self.quotas(*index)) {
+            self.steps += 1;
+            if self.best.is_some() || self.steps >= MAX_STEPS {
+                return;
+            }
+            if self.can_serve(*index, set) {
+                self.chosen.push(set);
+                self.any(free & !set);
+                self.chosen.pop();
+            }
+        }
+    }
+
+    /// Whether there is enough beside the GPUs of one more job and of those that have some.
+    fn can_serve(&self, index: usize, set: Set) -> bool {
+        self.wants[index].supply.is_none() || can_serve(&self.places(Some((index, set))))
+    }
+
+    /// The GPUs that were given away, and those of one more job, as far as their jobs ask for anything beside them.
+    fn places(&self, more: Option<(usize, Set)>) -> Vec<(usize, &Supply)> {
+        let chosen = self.order.iter().copied().zip(self.chosen.iter().copied()).chain(more);
+        let of_one = |(index, set): (usize, Set)| {
+            let Want { question, supply, .. } = &self.wants[index];
+            let places = supply.as_ref().map(|supply| {
+                question.class.weights.positions(set).into_iter().map(move |gpu| (gpu, supply))
+            });
+            places.into_iter().flatten()
+        };
+        chosen.flat_map(of_one).collect()
+    }
+
+    /// What a job has to keep to: on large machines, where only one set is looked at, what those before leave of what is beside the
+    /// GPUs.
+    fn quotas(&self, index: usize) -> Quotas {
+        let Want { question, limits, supply, .. } = &self.wants[index];
+        let weights = &question.class.weights;
+        let Some(supply) = supply.as_ref().filter(|_| weights.gpus() > MAX_GPUS) else {
+            return limits.quotas.clone();
+        };
+        let asker = |(gpu, supply)| Asker { gpu, supply, share: CpuSet::new(), avoid: CpuSet::new() };
+        let before: Vec<Asker<'_>> = self.places(None).into_iter().map(asker).collect();
+        let mut taken = Taken::default();
+        for given in allot(weights.topology(), &before).into_iter().flatten() {
+            taken.add_allotment(&given);
+        }
+        let shortages = supply.less(&taken).shortages();
+        shortages.map_or_else(|_| limits.quotas.clone(), |shortages| Quotas::of(&shortages, weights))
+    }
+
+    /// The set of the request before, if it asks for the same: of equal ones the lower GPUs go to the first.
+    fn before(&self, index: usize) -> Set {
+        let before = self.chosen.last().zip(self.order[..self.chosen.len()].last());
+        before.filter(|(_, other)| self.wants[**other].is_like(&self.wants[index])).map_or(0, |(set, _)| *set)
+    }
+}
+
+impl Want {
+    fn is_like(&self, other: &Self) -> bool {
+        let of = |want: &Self| (want.question.count, want.question.free, want.question.include);
+        of(self) == of(other) && self.limits == other.limits && self.supply == other.supply
+    }
+
+    /// What the rings of a set carry, as a part of the most. One GPU has nobody to exchange anything with.
+    fn share(&self, set: Set) -> u64 {
+        if self.question.count < 2 {
+            return 0;
+        }
+        part(best_rings(&self.question.class.weights, set, self.question.count).worth, self.whole)
+    }
+
+    /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the
+    /// best.
+    fn sets(&self, free: Set, above: Set, quotas: &Quotas) -> Vec<Set> {
+        let mut free = free & self.question.free;
+        let weights = &self.question.class.weights;
+        if self.question.include & !free != 0 || (free.count_ones() as usize) < self.question.count {
+            return Vec::new();
+        }
+        if weights.gpus() > MAX_GPUS {
+            let task = Task { free, quotas: Some(quotas), ..self.question.task(&self.limits) };
+            return exact::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
+        }
+        if above != 0 {
+            free &= set::above(above.trailing_zeros() as usize);
+        }
+        let mut found = Vec::new();
+        let everything = [free];
+        for scope in self.limits.scopes.as_deref().unwrap_or(&everything) {
+            self.grow(0, free & scope, quotas, &mut found);
+        }
+        found
+    }
+
+    fn grow(&self, set: Set, open: Set, quotas: &Quotas, found: &mut Vec<Set>) {
+        let missing = self.question.count - set.count_ones() as usize;
+        if missing == 0 {
+            found.extend((self.question.include & !set == 0).then_some(set));
+            return;
+        }
+        let mut left = quotas.open(set, open);
+        while left.count_ones() as usize >= missing {
+            let gpu = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let near = self.limits.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
+            self.grow(set | 1 << gpu, left & near, quotas, found);
+        }
+    }
+}

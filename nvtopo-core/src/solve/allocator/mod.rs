@@ -1,0 +1,128 @@
+//! What is taken of a machine: jobs come and go, and each gets the best of what is free.
+//!
+//! The state is a plain value: who keeps it decides when it changes, and asking what would be changes nothing.
+
+mod batch;
+
+use crate::error::{Error, Result};
+use crate::model::Topology;
+use crate::solve::placement::Placement;
+use crate::solve::placement::needs::Taken;
+use crate::solve::request::Request;
+use crate::solve::search::set::usable;
+use crate::solve::solver::Class;
+pub use batch::Batch;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A job on a [`Node`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct JobId(u64);
+
+impl JobId {
+    /// Its number on its [`Node`], from 0 on in the order in which jobs came.
+    pub const fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The job of a number, whether or not it is on any node: for callers that can only keep numbers.
+    pub const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "job {}", self.0)
+    }
+}
+
+/// A machine and the jobs on it. GPUs that a job has are free for no other, nor are the CPUs, memory and huge pages that it was
+/// given.
+///
+/// ```
+/// use nvtopo::{Request, Topology, solve::Node};
+///
+/// let mut node = Node::new(&Topology::preset("dgx-1-v100")?)?;
+/// let first = node.place(&Request::gpus(2))?;
+/// assert_eq!(node.placement(first).unwrap().gpu_indices(), [0, 3]);
+/// assert_eq!(node.what_if(&Request::gpus(2))?.gpu_indices(), [1, 2]);
+/// assert_eq!(node.free(), [1, 2, 4, 5, 6, 7]);
+/// node.release(first)?;
+/// assert_eq!(node.free().len(), 8);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Node {
+    topology: Topology,
+    jobs: BTreeMap<JobId, Placement>,
+    next: u64,
+}
+
+impl Node {
+    /// A machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
+    pub fn new(topology: &Topology) -> Result<Self> {
+        Class::of(topology)?;
+        Ok(Self { topology: topology.clone(), jobs: BTreeMap::new(), next: 0 })
+    }
+
+    /// The machine.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The jobs in the order in which they came.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = (JobId, &Placement)> {
+        self.jobs.iter().map(|(job, placement)| (*job, placement))
+    }
+
+    /// What a job has.
+    pub fn placement(&self, job: JobId) -> Option<&Placement> {
+        self.jobs.get(&job)
+    }
+
+    /// The positions of the GPUs that no job has and that can be used, increasing.
+    pub fn free(&self) -> Vec<usize> {
+        let taken = self.taken();
+        usable(&self.topology).filter(|gpu| !taken.contains(gpu)).collect()
+    }
+
+    /// What a job would get now. Errors as [`Request::solve`].
+    pub fn what_if(&self, request: &Request) -> Result<Placement> {
+        request.clone().taken(self.taken()).used(self.used()).solve(&self.topology)
+    }
+
+    /// Places a job. Errors as [`Request::solve`], and then nothing changes.
+    pub fn place(&mut self, request: &Request) -> Result<JobId> {
+        let placement = self.what_if(request)?;
+        Ok(self.add(placement))
+    }
+
+    /// Ends a job, and gives back what it had. [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where there is no such job.
+    pub fn release(&mut self, job: JobId) -> Result<Placement> {
+        self.jobs.remove(&job).ok_or_else(|| {
+            Error::request(format!("{job} is not on this machine")).help("it may have been released before")
+        })
+    }
+
+    /// The positions of the GPUs that jobs have.
+    fn taken(&self) -> Vec<usize> {
+        self.jobs.values().flat_map(|placement| placement.gpus().iter().map(|gpu| gpu.position)).collect()
+    }
+
+    /// What jobs have besides GPUs.
+    fn used(&self) -> Taken {
+        let mut used = Taken::default();
+        for placement in self.jobs.values() {
+            used.add_job(placement);
+        }
+        used
+    }
+
+    fn add(&mut self, placement: Placement) -> JobId {
+        let job = JobId(self.next);
+        self.next += 1;
+        self.jobs.insert(job, placement);
+        job
+    }
+}

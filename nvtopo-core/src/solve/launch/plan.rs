@@ -1,0 +1,191 @@
+//! What every rank of a job gets on one machine, worked out by each rank alone: the same topology, variables and rules
+//! give the same plan everywhere, so that the ranks need not talk.
+
+use super::part::{Devices, Part, device_share};
+use super::without_gpus::parts_without_gpus;
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
+use crate::model::{Shares, Topology};
+use crate::solve::cpus::{
+    Arrangement, CoreClasses, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class, overlapping,
+    own_cores, shares, unbalanced,
+};
+use crate::solve::nics::fair_nics;
+use crate::solve::process::layout::RankLayout;
+use crate::solve::process::visible::{VisibleDevice, VisibleGpus};
+use crate::units::count_of;
+
+/// The most local ranks of one plan.
+pub const MAX_LOCAL_RANKS: usize = 4096;
+
+/// The parts of all ranks.
+///
+/// ```
+/// use nvtopo::{CpuRules, CudaOrder, Plan, Topology, VisibleGpus};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let visible = VisibleGpus::all(&dgx, CudaOrder::PciBusId);
+/// let plan = Plan::new(&dgx, &visible, 8, &CpuRules::default())?;
+/// assert_eq!(plan.parts()[5].cpus.to_string(), "70-83,182-195");
+/// assert_eq!(dgx.device_name(plan.parts()[5].nics[0]), "mlx5_9");
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    topology: Topology,
+    policy: CpuPolicy,
+    parts: Vec<Part>,
+    remarks: Vec<String>,
+}
+
+impl Plan {
+    /// The plan for so many ranks that all see the same GPUs. Local rank n uses the n-th of them; where there are more
+    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs. A [`RankLayout`] in the rules
+    /// says otherwise.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for no ranks, for more than [`MAX_LOCAL_RANKS`], and
+    /// for a layout that the policy cannot give; with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) for a layout that
+    /// asks for more GPUs or cores than there are.
+    pub fn new(topology: &Topology, visible: &VisibleGpus, ranks: usize, rules: &CpuRules) -> Result<Self> {
+        if ranks == 0 || ranks > MAX_LOCAL_RANKS {
+            return Err(Error::request(format!("there is no plan for {ranks} ranks of one machine"))
+                .help(format!("give 1 to {MAX_LOCAL_RANKS}")));
+        }
+        let mut remarks = Vec::new();
+        let parts = if rules.layout.gpus == Some(0) {
+            parts_without_gpus(topology, ranks, rules, &mut remarks)?
+        } else {
+            let some = rules.layout.gpus.is_some_and(|each| each != visible.devices.len());
+            let devices = Devices::of(topology, visible, ranks > 1 || some, &mut remarks);
+            remarks
+                .extend(rules.layout.gpus.is_none().then(|| devices.too_few_for(topology, ranks)).flatten());
+            deal_to_ranks(topology, &devices, ranks, rules, &mut remarks)?
+        };
+        Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
+    }
+
+    /// The machine.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// By which policy the CPUs were dealt out.
+    pub fn policy(&self) -> CpuPolicy {
+        self.policy
+    }
+
+    /// The parts by local rank, without what is to be remarked of all.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// What a person should know.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// The part of one rank, with the remarks.
+    pub fn part(&self, rank: usize) -> Option<Part> {
+        let part = self.parts.get(rank)?.clone();
+        Some(Part { remarks: self.remarks.clone(), ..part })
+    }
+}
+
+/// The shares of the devices, and from them those of the ranks.
+fn deal_to_ranks(
+    topology: &Topology,
+    devices: &Devices<'_>,
+    ranks: usize,
+    rules: &CpuRules,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Part>> {
+    let layout = &rules.layout;
+    if devices.list.is_empty() {
+        if let Some(each) = layout.gpus.filter(|_| devices.are_none()) {
+            return Err(Error::unsatisfiable(format!(
+                "{} for each rank, and no GPU is visible",
+                count_of(each, "GPU")
+            ))
+            .help("ranks that use none ask for 0 GPUs each"));
+        }
+        return Ok(vec![Part::default(); ranks]);
+    }
+    let shares = shares(topology, rules, &devices.visible.positions());
+    remarks.extend_from_slice(&shares.remarks);
+    let alone = ranks > 1 && devices.may_differ(topology, layout);
+    let places = layout.places(devices.list.len(), ranks, alone)?;
+    remarks.extend(devices.unused(topology, layout, &places));
+    let own: Vec<Vec<VisibleDevice>> =
+        places.iter().map(|places| places.iter().map(|place| devices.list[*place]).collect()).collect();
+    let share_of = |devices: &Vec<VisibleDevice>| {
+        let shares = devices.iter().map(|device| device_share(topology, &shares, *device));
+        shares.fold(CpuSet::new(), |all, share| all.union(&share))
+    };
+    let mut cpus: Vec<CpuSet> = own.iter().map(share_of).collect();
+    if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
+        let own: Vec<VisibleDevice> = own.iter().flatten().copied().collect();
+        cpus = deal_again(topology, rules, devices, &own, cpus, remarks);
+    }
+    RankLayout::trim(topology, rules, 0, &mut cpus, remarks)?;
+    let nics = fair_nics(topology);
+    let own_cores = |rank: usize| {
+        if !rules.policy.is_disjoint() || alone {
+            return 0;
+        }
+        let others = cpus.iter().enumerate().filter(|(other, _)| *other != rank);
+        own_cores(topology, &cpus[rank], others.map(|(_, other)| other))
+    };
+    let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
+    remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
+    let part = |rank: usize| Part {
+        gpus: VisibleGpus { devices: own[rank].clone(), ..VisibleGpus::default() }.positions(),
+        instances: own[rank].iter().filter_map(|device| device.instance).collect(),
+        mems: memory_of(topology, &own[rank], &cpus[rank]),
+        own_cores: own_cores(rank),
+        nics: own[rank].iter().filter_map(|device| nics[device.gpu]).collect(),
+        cpus: cpus[rank].clone(),
+        remarks: Vec::new(),
+    };
+    Ok((0..ranks).map(part).collect())
+}
+
+/// The nodes to take memory from beside all of these; none where those of one are unknown.
+fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> NodeSet {
+    let nodes: Vec<NodeSet> = devices.iter().map(|device| memory_nodes(topology, device.gpu, cpus)).collect();
+    if nodes.iter().any(NodeSet::is_empty) {
+        return NodeSet::new();
+    }
+    nodes.iter().fold(NodeSet::new(), |all, nodes| all.union(nodes))
+}
+
+/// Divides the CPUs of the job's devices among ranks that are more than these. Where the devices have unequal numbers of
+/// ranks, a rank may get what is near to it of another device's, so that all get as much as each other.
+fn deal_again(
+    topology: &Topology,
+    rules: &CpuRules,
+    devices: &Devices<'_>,
+    own: &[VisibleDevice],
+    shares_of_own: Vec<CpuSet>,
+    remarks: &mut Vec<String>,
+) -> Vec<CpuSet> {
+    let uneven = !own.len().is_multiple_of(devices.list.len());
+    let all = shares_of_own.iter().collect::<CpuSet>();
+    let node = CpuRules { policy: CpuPolicy::shared(), ..rules.clone() };
+    let around: Shares = shares(topology, &node, &devices.visible.positions()).into_owned();
+    let reach = |(device, share): (&VisibleDevice, CpuSet)| {
+        if uneven { share.union(&around.gpus[device.gpu].cpus.intersection(&all)) } else { share }
+    };
+    let near: Vec<CpuSet> = own.iter().zip(shares_of_own).map(reach).collect();
+    let cores = cores(topology, &all, &mut Vec::new());
+    let classes = CoreClasses::of(topology);
+    let mut dealt = near.clone();
+    for group in overlapping(&near) {
+        match deal(&group, &near, &cores, &classes, Arrangement::Together) {
+            Some(parts) => group.iter().zip(parts).for_each(|(rank, part)| dealt[*rank] = part),
+            None => {
+                remarks.push(format!("{} ranks share CPUs: there are fewer than one for each", group.len()));
+            }
+        }
+    }
+    dealt
+}

@@ -1,0 +1,356 @@
+//! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
+
+pub(in crate::solve) mod explain;
+pub(in crate::solve) mod needs;
+pub(in crate::solve) mod score;
+
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::ids::{GpuUuid, PciAddress};
+use crate::model::{Basis, Pair, PathType, Topology};
+use crate::query::GpuFault;
+use crate::solve::cpus::{CpuLimits, CpuRules, shares_of};
+use crate::solve::nics::{fair_nics, nearest_nics};
+use crate::solve::objective::Objective;
+use crate::solve::placement::needs::{NodeMemory, NodePages};
+use crate::solve::placement::score::{Score, scores};
+use crate::solve::process::visible::divided;
+use crate::solve::request::constraint::Constraint;
+use crate::solve::request::unmet::Unmet;
+use crate::solve::search::exact::Solution;
+use crate::solve::search::weights::Weight;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One chosen GPU with what belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PlacedGpu {
+    /// The position in [`Topology::gpus`].
+    pub position: usize,
+    /// The index by which tools name it.
+    pub index: u32,
+    /// The driver's UUID.
+    pub uuid: Option<GpuUuid>,
+    /// The place on the PCI bus.
+    pub address: Option<PciAddress>,
+    /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs. As many as were asked for, where
+    /// [so many](crate::solve::Request::cpus_per_gpu) were.
+    pub cpus: CpuSet,
+    /// The NUMA nodes to take memory from; empty when unknown.
+    pub mems: NodeSet,
+    /// The memory that it is to have of each node. `None`: [none](crate::solve::Request::memory_per_gpu) was asked for, or nobody knows
+    /// what its nodes have.
+    pub memory: Option<Vec<NodeMemory>>,
+    /// The huge pages that it is to have of each node, by size. `None`: [none](crate::solve::Request::hugepages_per_gpu) were asked for,
+    /// or nobody knows what its nodes have.
+    pub huge_pages: Option<Vec<NodePages>>,
+    /// The names of the NICs nearest to it, all of one path class.
+    pub nics: Vec<String>,
+    /// The class of the path to these NICs.
+    pub nic_path: Option<PathType>,
+    /// The name of the NIC to use: the [fair](crate::solve::fair_nics) one among all GPUs of the machine, not always one of the nearest.
+    pub nic: Option<String>,
+    /// The indices of the other GPUs of the machine that share this NIC, whoever uses them.
+    pub nic_shared_with: Vec<u32>,
+}
+
+/// How it is known that no set is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// Every set was examined, or excluded because a bound or an exchange of equal GPUs shows it to be no better.
+    Exhaustive {
+        /// How many sets and parts of sets were examined.
+        steps: u64,
+    },
+    /// The search was stopped: the scores' bounds say how much better a set could be.
+    Bound {
+        /// How many sets and parts of sets were examined.
+        steps: u64,
+    },
+}
+
+/// The GPUs for a job, best first by what the request asked for.
+///
+/// ```
+/// use nvtopo::{Request, Topology};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let placement = Request::gpus(2).solve(&dgx)?;
+/// for gpu in placement.gpus() {
+///     println!("GPU{}: CPUs {}, memory of node {}, NICs {:?}", gpu.index, gpu.cpus, gpu.mems, gpu.nics);
+/// }
+/// assert_eq!(placement.gpus()[0].nics, ["mlx5_0"]);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Placement {
+    topology: Topology,
+    gpus: Vec<PlacedGpu>,
+    scores: Vec<Score>,
+    proof: Proof,
+    why: String,
+    remarks: Vec<String>,
+    preference: Option<Constraint>,
+    unmet: Vec<Unmet>,
+}
+
+impl Placement {
+    /// The topology that it was chosen from.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
+    /// The chosen GPUs in the order to use: rank 0 takes the first.
+    pub fn gpus(&self) -> &[PlacedGpu] {
+        &self.gpus
+    }
+
+    /// The indices of the chosen GPUs in the order to use.
+    pub fn gpu_indices(&self) -> Vec<u32> {
+        self.gpus.iter().map(|gpu| gpu.index).collect()
+    }
+
+    /// The CPUs of all chosen GPUs together.
+    pub fn cpus(&self) -> CpuSet {
+        self.gpus.iter().map(|gpu| &gpu.cpus).collect::<CpuSet>()
+    }
+
+    /// The memory nodes of all chosen GPUs together; empty when any is unknown.
+    pub fn mems(&self) -> NodeSet {
+        let known = self.gpus.iter().all(|gpu| !gpu.mems.is_empty());
+        let mems = self.gpus.iter().filter(|_| known);
+        mems.fold(NodeSet::new(), |mems, gpu| mems.union(&gpu.mems))
+    }
+
+    /// One value for each objective, most important first.
+    pub fn scores(&self) -> &[Score] {
+        &self.scores
+    }
+
+    /// How it is known that no set is better.
+    pub fn proof(&self) -> Proof {
+        self.proof
+    }
+
+    /// Whether no set is better.
+    pub fn is_optimal(&self) -> bool {
+        matches!(self.proof, Proof::Exhaustive { .. })
+    }
+
+    /// One sentence of why.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// The first of what the request [prefers](crate::solve::Request::prefer) that can be met. `None`: nothing was, or none can.
+    pub fn preference(&self) -> Option<Constraint> {
+        self.preference
+    }
+
+    /// What the request prefers to that, and why it cannot be had.
+    pub fn unmet(&self) -> &[Unmet] {
+        &self.unmet
+    }
+
+    /// What a person should know about the GPUs, CPUs and memory given.
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    /// What belongs to the GPUs, to be changed.
+    pub(super) fn gpus_mut(&mut self) -> &mut [PlacedGpu] {
+        &mut self.gpus
+    }
+
+    /// Adds what a person should know.
+    pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
+        self.remarks.extend(remarks);
+    }
+
+    /// Says which of the preferences is met.
+    pub(super) fn stand_on(&mut self, preference: Option<Constraint>, unmet: Vec<Unmet>) {
+        (self.preference, self.unmet) = (preference, unmet);
+    }
+
+    /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
+    /// UUIDs where all are known, else indices.
+    pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
+        let positions: Vec<usize> = self.gpus.iter().map(|gpu| gpu.position).collect();
+        cuda_environment(&self.topology, &positions)
+    }
+}
+
+/// The variables that show a process these GPUs in this order.
+pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
+    let gpus: Vec<_> = topology.gpus().collect();
+    let chosen = || positions.iter().map(|position| gpus[*position]);
+    let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();
+    let names = uuids.unwrap_or_else(|| chosen().map(|gpu| gpu.index.to_string()).collect());
+    // Indices are in PCI bus order; CUDA's own default order is by speed.
+    vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
+}
+
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.gpus.iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
+        write!(f, "{} on CPUs {}", names.join(","), self.cpus())
+    }
+}
+
+/// Adds to a solution what belongs to its GPUs, and says why.
+pub(super) fn complete(
+    topology: &Topology,
+    chosen: &[usize],
+    candidates: usize,
+    solution: &Solution,
+    objectives: &[&'static dyn Objective],
+    limits: &CpuLimits,
+) -> Placement {
+    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let shares = shares_of(topology, &rules, chosen, chosen);
+    let own_nics = fair_nics(topology);
+    let gpus = chosen
+        .iter()
+        .map(|&position| {
+            let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
+            let (nics, nic_path) = nearest_nics(topology, position);
+            PlacedGpu {
+                position,
+                index: gpu.map_or(0, |gpu| gpu.index),
+                uuid: gpu.and_then(|gpu| gpu.uuid),
+                address: gpu.and_then(|gpu| gpu.address),
+                cpus: shares.gpus[position].cpus.clone(),
+                mems: shares.gpus[position].mems.clone(),
+                memory: None,
+                huge_pages: None,
+                nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
+                nic_path,
+                nic: own_nics[position].map(|nic| topology.device_name(nic)),
+                nic_shared_with: sharing(topology, position),
+            }
+        })
+        .collect();
+    let scores = scores(topology, chosen, objectives, solution);
+    let steps = solution.steps;
+    let proof = if solution.complete { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
+    let first = (objectives[0].name(), solution.values[0]);
+    let why = explain(topology, chosen, candidates, first, proof);
+    let of_gpus = topology.gpus().enumerate().filter(|(position, _)| chosen.contains(position));
+    let of_gpus =
+        of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
+    let remarks = shares.remarks.iter().cloned().chain(of_gpus).chain(several_models(topology, chosen));
+    let remarks = remarks.collect();
+    Placement {
+        topology: topology.clone(),
+        gpus,
+        scores,
+        proof,
+        why,
+        remarks,
+        preference: None,
+        unmet: Vec::new(),
+    }
+}
+
+/// The indices of the other GPUs whose fair NIC is that of the GPU at a position.
+fn sharing(topology: &Topology, position: usize) -> Vec<u32> {
+    let own_nics = fair_nics(topology);
+    let own = own_nics[position];
+    let others = topology.gpus().zip(own_nics).enumerate();
+    let same = others.filter(|(other, (_, nic))| *other != position && own.is_some() && **nic == own);
+    same.map(|(_, (gpu, _))| gpu.index).collect()
+}
+
+fn faults(topology: &Topology, gpu: usize) -> Vec<String> {
+    let name = topology.device_name(gpu);
+    let told = |fault: &GpuFault| match fault {
+        GpuFault::OutOfFabric => {
+            format!("{name} is not in its NVLink fabric: NVLinks and CUDA may not work")
+        }
+        fault => format!("{name}: {fault}"),
+    };
+    topology.gpu_faults(gpu).iter().map(told).collect()
+}
+
+/// The models of the chosen GPUs, where they differ.
+fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
+    let mut models: BTreeMap<&str, NodeSet> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (position, gpu) in topology.gpus().enumerate() {
+        let Some(model) = gpu.model.as_deref() else { continue };
+        *counts.entry(model).or_default() += 1;
+        if chosen.contains(&position) {
+            models.entry(model).or_default().insert(gpu.index);
+        }
+    }
+    let mut by_index: Vec<_> = models.iter().collect();
+    by_index.sort_by_key(|(_, indices)| indices.iter().next());
+    let listed: Vec<String> =
+        by_index.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
+    let avoidable = counts.values().any(|count| *count >= chosen.len());
+    let advice = if avoidable { "; the constraint gpu-model keeps to one" } else { "" };
+    (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed.join(", ")))
+}
+
+fn explain(
+    topology: &Topology,
+    chosen: &[usize],
+    candidates: usize,
+    (first, value): (&str, Weight),
+    proof: Proof,
+) -> String {
+    let name = |position: usize| topology.device_name(position);
+    let count = chosen.len();
+    let Some((a, b, pair)) = worst_pair(topology, chosen) else {
+        let only = chosen.first().map_or_else(String::new, |only| name(*only));
+        return match candidates {
+            1 => format!("{only} is the only GPU there is to choose."),
+            _ => format!("{only}: none of the {candidates} GPUs to choose from is better."),
+        };
+    };
+    // The search has looked at the rings already, which takes long on large sets.
+    let rings = (first == "ring").then(|| value.path()).flatten();
+    let carried = value.bandwidth();
+    let has = match (count, rings) {
+        (2, _) => format!("{} and {} share {}", name(a), name(b), describe(topology, pair)),
+        (_, Some(path)) if path <= PathType::Nvl => format!("Rings of NVLink through them carry {carried}"),
+        (_, Some(path)) => format!("The ring through them, over {} paths, carries {carried}", path.word()),
+        _ => format!("The worst pair, {} and {}, has {}", name(a), name(b), describe(topology, pair)),
+    };
+    match (proof, first) {
+        _ if count == candidates => format!("{has}; all {count} GPUs there are to choose were asked for."),
+        (Proof::Bound { .. }, _) => {
+            format!("{has}; the search was stopped before it could rule out a better set.")
+        }
+        (_, "min-pair") => {
+            format!("{has}; no {count} of the {candidates} GPUs to choose from have a better worst pair.")
+        }
+        (_, "ring") if count > 2 => {
+            format!("{has}; no {count} of the {candidates} GPUs to choose from carry more.")
+        }
+        _ => format!("{has}; no {count} of the {candidates} GPUs to choose from are better by {first}."),
+    }
+}
+
+/// The pair with the least bandwidth, and the worst path among equals; the first of several.
+fn worst_pair(topology: &Topology, chosen: &[usize]) -> Option<(usize, usize, Pair)> {
+    let pairs = chosen.iter().enumerate().flat_map(|(index, &a)| {
+        chosen[index + 1..].iter().map(move |&b| (a, b, topology.pairs().pair(a, b)))
+    });
+    pairs.min_by_key(|(_, _, pair)| (pair.rate.map(|rate| rate.bandwidth), std::cmp::Reverse(pair.path)))
+}
+
+fn describe(topology: &Topology, pair: Pair) -> String {
+    let path = match (pair.nvlinks, pair.word(topology.dialect())) {
+        (0, None) => "an unknown path".to_owned(),
+        (0, Some(word)) => format!("a {word} path"),
+        (1, _) => "1 NVLink".to_owned(),
+        (count, _) => format!("{count} NVLinks"),
+    };
+    match pair.rate {
+        Some(rate) if rate.basis == Basis::Assumed => format!("{path} (about {}, assumed)", rate.bandwidth),
+        Some(rate) => format!("{path} ({})", rate.bandwidth),
+        None => path,
+    }
+}

@@ -1,0 +1,225 @@
+//! What each chosen GPU is given of what there is.
+
+use super::flow::divide;
+use super::supply::{Demand, Kind, Place, demands};
+use super::{NodeMemory, NodePages, Supply};
+use crate::cpuset::CpuSet;
+use crate::model::Topology;
+use std::cmp::Reverse;
+
+/// What a GPU is given of what its job needs. `None`: it was not asked for, or nobody knows what there is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::solve) struct Allotment {
+    pub(in crate::solve) cpus: Option<CpuSet>,
+    pub(in crate::solve) memory: Option<Vec<NodeMemory>>,
+    pub(in crate::solve) pages: Option<Vec<NodePages>>,
+}
+
+/// A GPU that is given what its job needs.
+pub(in crate::solve) struct Asker<'a> {
+    /// Its position.
+    pub(in crate::solve) gpu: usize,
+    /// What there is for its job.
+    pub(in crate::solve) supply: &'a Supply,
+    /// The CPUs that it gets first.
+    pub(in crate::solve) share: CpuSet,
+    /// The CPUs that it gets last.
+    pub(in crate::solve) avoid: CpuSet,
+}
+
+/// Whether there is enough for all of these GPUs, each with what there is for its job.
+pub(in crate::solve) fn can_serve(all: &[(usize, &Supply)]) -> bool {
+    demands(all).iter().all(|demand| demand.divide().is_some())
+}
+
+/// What each is given, in the order of the askers; `None` where there is not enough for all.
+pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Option<Vec<Allotment>> {
+    let all: Vec<(usize, &Supply)> = askers.iter().map(|asker| (asker.gpu, asker.supply)).collect();
+    let mut given = vec![Allotment::default(); askers.len()];
+    // CPUs come first: memory is then taken beside them.
+    for mut demand in demands(&all) {
+        for (taker, stocks) in demand.takers.iter().zip(&mut demand.stocks_of) {
+            let (share, own) = (&askers[*taker].share, given[*taker].cpus.as_ref());
+            let cpus = own.unwrap_or(share);
+            stocks.sort_by_cached_key(|stock| match &demand.places[*stock] {
+                Place::Nics => false,
+                Place::Cpus(part) => part.is_disjoint(share),
+                Place::Node(node) => {
+                    !topology.numa_nodes().any(|numa| numa.os_index == *node && !numa.cpus.is_disjoint(cpus))
+                }
+            });
+        }
+        let drawn = demand.divide()?;
+        if demand.kind == Kind::Nics {
+            continue;
+        }
+        if demand.kind == Kind::Cpus {
+            for (taker, cpus) in demand.takers.iter().zip(hand_out(&demand, &drawn, askers)) {
+                given[*taker].cpus = Some(cpus);
+            }
+            continue;
+        }
+        for (taker, amounts) in demand.takers.iter().zip(&drawn) {
+            let mut parts: Vec<(u32, u64)> = demand
+                .places
+                .iter()
+                .zip(amounts)
+                .filter_map(|(place, amount)| match place {
+                    Place::Node(node) if *amount > 0 => Some((*node, *amount)),
+                    _ => None,
+                })
+                .collect();
+            parts.sort_unstable();
+            if let Kind::Pages(size) = demand.kind {
+                let pages = parts.into_iter().map(|(node, count)| NodePages { node, size, count });
+                given[*taker].pages.get_or_insert_default().extend(pages);
+            } else {
+                let memory = parts.into_iter().map(|(node, bytes)| NodeMemory { node, bytes });
+                given[*taker].memory = Some(memory.collect());
+            }
+        }
+    }
+    Some(given)
+}
+
+impl Demand {
+    /// How much each gets of each stock.
+    fn divide(&self) -> Option<Vec<Vec<u64>>> {
+        let stocks_of: Vec<&[usize]> = self.stocks_of.iter().map(Vec::as_slice).collect();
+        divide(&self.needs, &stocks_of, &self.stocks)
+    }
+}
+
+/// The CPUs of each taker, so many of each part as was drawn: of its own share first, and last of those to avoid.
+fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<CpuSet> {
+    let mut given = vec![CpuSet::new(); demand.takers.len()];
+    for (stock, place) in demand.places.iter().enumerate() {
+        let Place::Cpus(part) = place else { continue };
+        let mut free = part.clone();
+        let mut missing: Vec<usize> = drawn.iter().map(|amounts| amounts[stock] as usize).collect();
+        let rounds: [fn(&CpuSet, &Asker<'_>) -> CpuSet; 3] = [
+            |free, asker| free.intersection(&asker.share),
+            |free, asker| free.difference(&asker.avoid),
+            |free, _| free.clone(),
+        ];
+        for round in rounds {
+            for (index, taker) in
+                demand.takers.iter().enumerate().filter(|(index, _)| missing[*index] > 0).collect::<Vec<_>>()
+            {
+                let asker = &askers[*taker];
+                let Supply { cores, caches, .. } = asker.supply;
+                let count = missing[index];
+                let mut cpus = take(&round(&free, asker), cores, caches, count, &asker.share);
+                // Of others of the job it takes some before it reaches below one more cache.
+                let wide = take(&free.difference(&asker.avoid), cores, caches, count, &asker.share);
+                let below = |cpus: &CpuSet| caches.iter().filter(|cache| !cache.is_disjoint(cpus)).count();
+                if given[index].is_empty() && wide.len() >= cpus.len() && below(&wide) < below(&cpus) {
+                    cpus = wide;
+                }
+                missing[index] -= cpus.len();
+                free = free.difference(&cpus);
+                given[index] = given[index].union(&cpus);
+            }
+        }
+    }
+    given
+}
+
+/// So many CPUs, or all where there are fewer: whole cores of as few level 3 caches as can be, and then threads of cores of
+/// which others are taken already, under the same caches where there are any. Of caches with room that with most of a share
+/// comes first.
+pub(super) fn take(
+    free: &CpuSet,
+    cores: &[CpuSet],
+    caches: &[CpuSet],
+    count: usize,
+    share: &CpuSet,
+) -> CpuSet {
+    let mut taken = CpuSet::new();
+    let under_one = caches.iter().collect::<CpuSet>();
+    // The cores under no cache that is known are one place.
+    let mut places: Vec<CpuSet> = caches.iter().map(|cache| cache.intersection(free)).collect();
+    places.push(free.difference(&under_one));
+    let whole =
+        |place: &CpuSet| -> Vec<&CpuSet> { cores.iter().filter(|core| core.is_subset(place)).collect() };
+    while taken.len() < count {
+        let missing = count - taken.len();
+        let room = |place: &CpuSet| whole(place).iter().map(|core| core.len()).sum::<usize>();
+        // The smallest place that has room for the rest, else the one with the most.
+        let sizes = places.iter().map(|place| (room(place), place.len())).enumerate();
+        let fits =
+            |(_, (room, all)): &(usize, (usize, usize))| *room >= missing || *room > 0 && *all >= missing;
+        let own = |index: usize| Reverse(places[index].intersection(share).len().min(missing));
+        let best = sizes
+            .clone()
+            .filter(fits)
+            .min_by_key(|(index, (room, _))| (*room < missing, own(*index), *room, *index));
+        let best = best.or_else(|| sizes.max_by_key(|(index, (room, _))| (*room, Reverse(*index))));
+        let Some((index, _)) = best.filter(|(_, (room, _))| *room > 0) else { break };
+        let before = taken.len();
+        for core in whole(&places[index]) {
+            if taken.len() + core.len() <= count {
+                taken = taken.union(core);
+            }
+        }
+        if taken.len() == before {
+            // Less than a core is missing.
+            break;
+        }
+        places[index] = CpuSet::new();
+    }
+    let left = free.difference(&taken);
+    let mut broken: Vec<CpuSet> =
+        cores.iter().map(|core| core.intersection(&left)).filter(|core| !core.is_empty()).collect();
+    let touched =
+        |core: &CpuSet| caches.iter().any(|cache| !cache.is_disjoint(core) && !cache.is_disjoint(&taken));
+    broken.sort_by_cached_key(|core| (!touched(core), core.len()));
+    for cpu in broken.iter().flat_map(CpuSet::iter).take(count - taken.len()).collect::<Vec<_>>() {
+        taken.insert(cpu);
+    }
+    taken
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(text: &str) -> CpuSet {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn whole_cores_come_first() {
+        let cores = [set("0,8"), set("1,9"), set("2,10"), set("3,11")];
+        let take = |free: &str, count| take(&set(free), &cores, &[], count, &CpuSet::new());
+        assert_eq!(take("0-3,8-11", 4), set("0-1,8-9"));
+        assert_eq!(take("0-3,8-11", 5), set("0-2,8-9"));
+        // A core with one thread taken is broken already, wherever it stands.
+        assert_eq!(take("0-3,9-11", 3), set("0-1,9"));
+        assert_eq!(take("0-3,8-10", 3), set("0,3,8"));
+        assert_eq!(take("0-3,8-10", 1), set("3"));
+        assert_eq!(take("0-1", 3), set("0-1"));
+    }
+
+    #[test]
+    fn cores_of_one_cache_come_before_those_of_several() {
+        let cores: Vec<CpuSet> = (0..12).map(|core| CpuSet::from_iter([core, core + 12])).collect();
+        let caches = [set("0-3,12-15"), set("4-7,16-19"), set("8-11,20-23")];
+        let take_by = |share: &str, free: &str, count| {
+            take(&set(free), &cores, &caches, count, &set(share)).to_string()
+        };
+        let take = |free: &str, count| take_by("", free, count);
+        // Cores 2 and 3 would straddle.
+        assert_eq!(take("2-7,14-19", 6), "4-6,16-18");
+        // Two cores fit where only two are left.
+        assert_eq!(take("2-11,14-23", 4), "2-3,14-15");
+        // More than a cache: one whole, and the rest from the smallest place with room.
+        assert_eq!(take("2-11,14-23", 12), "2-7,14-19");
+        // Half a core is taken where the whole ones are.
+        assert_eq!(take("2-11,14-23", 5), "4-6,16-17");
+        assert_eq!(take("2-11,14-23", 100), "2-11,14-23");
+        // Of two caches with room, the one of its share.
+        assert_eq!(take_by("6-10,18-22", "4-11,16-23", 8), "8-11,20-23");
+        assert_eq!(take_by("6,18", "4-11,16-23", 8), "4-7,16-19");
+    }
+}

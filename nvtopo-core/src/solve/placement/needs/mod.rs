@@ -1,0 +1,163 @@
+//! What a job needs beside each of its GPUs: CPUs, memory and huge pages.
+//!
+//! What there is of it stands in `supply`, from which follows how many GPUs of a group can be served at most (the search keeps to
+//! that); `flow` divides stocks among those that draw on them, `allot` says what each chosen GPU is given, and `serve` gives it.
+
+mod allot;
+mod flow;
+mod serve;
+mod supply;
+mod words;
+
+use super::Placement;
+use crate::cpuset::CpuSet;
+use crate::error::{Error, Result};
+use crate::units::{Bytes, exact};
+pub(in crate::solve) use allot::{Allotment, Asker, allot, can_serve};
+pub(in crate::solve) use serve::{Service, askers, not_enough};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+pub(in crate::solve) use supply::{Kind, Shortage, Supply};
+
+/// What a job needs beside each GPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::solve) struct Needs {
+    /// Hardware threads; 0: its share, whatever that is.
+    pub(in crate::solve) cpus: usize,
+    /// Bytes of memory; 0: nothing is asked for.
+    pub(in crate::solve) memory: u64,
+    /// How many pages of each size in bytes.
+    pub(in crate::solve) pages: BTreeMap<u64, u64>,
+    /// How many GPUs a NIC may serve; 0: as many as it has to where all GPUs use NICs.
+    pub(in crate::solve) per_nic: usize,
+}
+
+impl Needs {
+    /// Whether nothing is asked for.
+    pub(in crate::solve) fn is_empty(&self) -> bool {
+        self.cpus == 0
+            && self.memory == 0
+            && self.pages.values().all(|count| *count == 0)
+            && self.per_nic == 0
+    }
+
+    /// What GPUs have for which this is met, as parts of a sentence.
+    pub(in crate::solve) fn sentences(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        if self.cpus > 0 {
+            let s = if self.cpus == 1 { "" } else { "s" };
+            all.push(format!("have {} CPU{s} each near them", self.cpus));
+        }
+        if self.memory > 0 {
+            all.push(format!("have {} of memory each beside them", exact(self.memory)));
+        }
+        all.extend(self.pages.iter().filter(|(_, count)| **count > 0).map(|(size, count)| {
+            let s = if *count == 1 { "" } else { "s" };
+            format!("have {count} page{s} of {} each beside them", exact(*size))
+        }));
+        if self.per_nic > 0 {
+            let s = if self.per_nic == 1 { "" } else { "s" };
+            all.push(format!("share a NIC with at most {} GPU{s} in all", self.per_nic));
+        }
+        all
+    }
+}
+
+/// Huge pages that a job needs beside each GPU.
+///
+/// ```
+/// use nvtopo::solve::HugePageNeed;
+///
+/// let need: HugePageNeed = "2MiB:1024".parse()?;
+/// assert_eq!((need.size.0, need.count), (2 << 20, 1024));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct HugePageNeed {
+    /// The size of one page.
+    pub size: Bytes,
+    /// How many.
+    pub count: u64,
+}
+
+impl FromStr for HugePageNeed {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let parts = text.split_once(':').and_then(|(size, count)| Some((size, count.trim().parse().ok()?)));
+        let Some((size, count)) = parts else {
+            return Err(Error::request(format!("'{text}' is no number of huge pages"))
+                .help("write it as 2MiB:1024, the size of a page and how many"));
+        };
+        Ok(Self { size: size.parse()?, count })
+    }
+}
+
+/// What jobs have of a machine besides GPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::solve) struct Taken {
+    pub(in crate::solve) cpus: CpuSet,
+    /// Bytes by NUMA node.
+    pub(in crate::solve) memory: BTreeMap<u32, u64>,
+    /// Pages by NUMA node and size.
+    pub(in crate::solve) pages: BTreeMap<(u32, u64), u64>,
+    /// How many GPUs use a NIC, by its name.
+    pub(in crate::solve) nics: BTreeMap<String, usize>,
+}
+
+impl Taken {
+    /// Adds what the GPUs of a job have.
+    pub(in crate::solve) fn add_job(&mut self, placement: &Placement) {
+        for gpu in placement.gpus() {
+            self.add(&gpu.cpus, gpu.memory.as_deref(), gpu.huge_pages.as_deref());
+        }
+        self.add_nics(placement);
+    }
+
+    /// Adds the NICs of a job.
+    pub(in crate::solve) fn add_nics(&mut self, placement: &Placement) {
+        for nic in placement.gpus().iter().filter_map(|gpu| gpu.nic.clone()) {
+            *self.nics.entry(nic).or_default() += 1;
+        }
+    }
+
+    /// Adds what a GPU is given.
+    pub(in crate::solve) fn add_allotment(&mut self, given: &Allotment) {
+        let none = CpuSet::new();
+        self.add(given.cpus.as_ref().unwrap_or(&none), given.memory.as_deref(), given.pages.as_deref());
+    }
+
+    fn add(&mut self, cpus: &CpuSet, memory: Option<&[NodeMemory]>, pages: Option<&[NodePages]>) {
+        self.cpus = self.cpus.union(cpus);
+        for given in memory.unwrap_or_default() {
+            let own = self.memory.entry(given.node).or_default();
+            *own = own.saturating_add(given.bytes);
+        }
+        for given in pages.unwrap_or_default() {
+            let own = self.pages.entry((given.node, given.size)).or_default();
+            *own = own.saturating_add(given.count);
+        }
+    }
+}
+
+/// Memory of one NUMA node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct NodeMemory {
+    /// The kernel's number of the node.
+    pub node: u32,
+    /// How much, in bytes.
+    pub bytes: u64,
+}
+
+/// Huge pages of one NUMA node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct NodePages {
+    /// The kernel's number of the node.
+    pub node: u32,
+    /// The size of one page in bytes.
+    pub size: u64,
+    /// How many.
+    pub count: u64,
+}

@@ -1,0 +1,137 @@
+//! Giving the GPUs of a placement what their job needs.
+
+use super::allot::take;
+use super::{Allotment, Asker, Supply, Taken, allot};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, Result};
+use crate::model::{Shares, Topology};
+use crate::solve::cpus::{CpuLimits, CpuRules, NearCpus, memory_nodes, near_cpus, shares_of};
+use crate::solve::nics::assign_within;
+use crate::solve::placement::Placement;
+use std::borrow::Cow;
+
+/// What is known besides the machine when a job is served.
+#[derive(Clone, Copy)]
+pub(in crate::solve) struct Service<'a> {
+    /// What there is for the job; `None` where it asks for nothing.
+    pub(in crate::solve) supply: Option<&'a Supply>,
+    /// What other jobs have; `None` where nobody keeps account of it.
+    pub(in crate::solve) taken: Option<&'a Taken>,
+    /// What was decided already, in the order of the GPUs.
+    pub(in crate::solve) given: Option<&'a [Allotment]>,
+    pub(in crate::solve) limits: &'a CpuLimits,
+}
+
+impl Service<'_> {
+    /// Gives it to a placement among some free GPUs.
+    pub(in crate::solve) fn serve(
+        &self,
+        topology: &Topology,
+        placement: &mut Placement,
+        free: &[usize],
+    ) -> Result<()> {
+        let chosen: Vec<usize> = placement.gpus().iter().map(|gpu| gpu.position).collect();
+        let asks_for_cpus = self.supply.is_some_and(|supply| supply.needs.cpus > 0);
+        if let (Some(taken), false) = (self.taken, asks_for_cpus) {
+            leave_to_others(topology, placement, &taken.cpus, self.limits);
+        }
+        let Some(supply) = self.supply else { return Ok(()) };
+        let allotted = match self.given {
+            Some(given) => given.to_vec(),
+            // The search has kept to what can be served.
+            None => allot(topology, &askers(topology, supply, self.limits, &chosen, free))
+                .ok_or_else(not_enough)?,
+        };
+        for (gpu, given) in placement.gpus_mut().iter_mut().zip(allotted) {
+            if let Some(cpus) = given.cpus {
+                gpu.mems = memory_nodes(topology, gpu.position, &cpus);
+                gpu.cpus = cpus;
+            }
+            if let Some(memory) = &given.memory {
+                gpu.mems = memory.iter().map(|given| given.node).collect();
+            }
+            let of_pages: NodeSet = given.pages.iter().flatten().map(|given| given.node).collect();
+            gpu.mems = gpu.mems.union(&of_pages);
+            (gpu.memory, gpu.huge_pages) = (given.memory, given.pages);
+        }
+        if let Some(own) = supply.nics().and_then(|room| assign_within(topology, &chosen, room)) {
+            for (gpu, nic) in placement.gpus_mut().iter_mut().zip(own) {
+                let known = topology.pairs().pair(gpu.position, nic).path.is_some();
+                gpu.nic = known.then(|| topology.device_name(nic));
+            }
+        }
+        placement.remark(supply.unchecked(topology, &chosen));
+        if asks_for_cpus && self.taken.is_none() {
+            let all = shares(topology, self.limits, &chosen);
+            placement.remark(borrowed(topology, &all, &placement.cpus(), &chosen));
+        }
+        Ok(())
+    }
+}
+
+/// The chosen GPUs with what there is for their job. The CPUs of GPUs that are not free may be those of other jobs.
+pub(in crate::solve) fn askers<'a>(
+    topology: &Topology,
+    supply: &'a Supply,
+    limits: &CpuLimits,
+    chosen: &[usize],
+    free: &[usize],
+) -> Vec<Asker<'a>> {
+    let shares = shares(topology, limits, chosen);
+    let others = shares.gpus.iter().enumerate().filter(|(gpu, _)| !free.contains(gpu));
+    let avoid = others.fold(CpuSet::new(), |all, (_, share)| all.union(&share.cpus));
+    let asker = |gpu: &usize| Asker {
+        gpu: *gpu,
+        supply,
+        share: shares.gpus[*gpu].cpus.clone(),
+        avoid: avoid.clone(),
+    };
+    chosen.iter().map(asker).collect()
+}
+
+/// What is said where there is not enough after all.
+pub(in crate::solve) fn not_enough() -> Error {
+    Error::unsatisfiable("what is beside the chosen GPUs is not enough for them")
+}
+
+/// The shares that the GPUs would have if their job asked for none.
+fn shares<'a>(topology: &'a Topology, limits: &CpuLimits, chosen: &[usize]) -> Cow<'a, Shares> {
+    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    shares_of(topology, &rules, chosen, chosen)
+}
+
+/// Takes the CPUs that other jobs were given out of the shares. A GPU of whose share nothing is left gets as many others near it, as
+/// far as there are any.
+fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSet, limits: &CpuLimits) {
+    let mut crowded = Vec::new();
+    let mut used = taken.union(&placement.cpus());
+    for gpu in placement.gpus_mut().iter_mut().filter(|gpu| !gpu.cpus.is_disjoint(taken)) {
+        let mut own = gpu.cpus.difference(taken);
+        if own.is_empty() {
+            let NearCpus { near, cores, caches } = near_cpus(topology, limits);
+            own =
+                take(&near[gpu.position].difference(&used), &cores, &caches, gpu.cpus.len(), &CpuSet::new());
+        }
+        if own.is_empty() {
+            crowded.push(format!("the CPUs of GPU{} are those of other jobs too", gpu.index));
+            continue;
+        }
+        used = used.union(&own);
+        gpu.mems = memory_nodes(topology, gpu.position, &own);
+        gpu.cpus = own;
+    }
+    placement.remark(crowded);
+}
+
+/// Says which CPUs belong to the shares of GPUs that were not chosen.
+fn borrowed(topology: &Topology, shares: &Shares, cpus: &CpuSet, chosen: &[usize]) -> Option<String> {
+    let others = (0..shares.gpus.len()).filter(|gpu| !chosen.contains(gpu));
+    let own = chosen.iter().map(|gpu| &shares.gpus[*gpu].cpus).collect::<CpuSet>();
+    let lent = |gpu: &usize| shares.gpus[*gpu].cpus.intersection(cpus).difference(&own);
+    let lenders: Vec<usize> = others.filter(|gpu| !lent(gpu).is_empty()).collect();
+    let cpus = lenders.iter().fold(CpuSet::new(), |all, gpu| all.union(&lent(gpu)));
+    let names: Vec<String> = lenders.iter().map(|gpu| topology.device_name(*gpu)).collect();
+    (!names.is_empty()).then(|| {
+        format!("CPUs {cpus} are of the shares of {}, whose jobs may use them too", names.join(", "))
+    })
+}

@@ -1,0 +1,336 @@
+//! What there is for a job beside each GPU, and how many GPUs of a group it is enough for.
+
+use super::{Needs, Taken};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{NumaNode, Topology};
+use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
+use crate::solve::nics::usable_nics;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most groups of GPUs that are told apart by what they draw on. Machines have one for each NUMA node.
+const MAX_GROUPS: usize = 4096;
+
+/// What there is for one job.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::solve) struct Supply {
+    pub(super) needs: Needs,
+    /// By position of the GPU: the CPUs near it that no other job has. `None`: nobody knows the CPUs, or none are asked for.
+    pub(super) near: Vec<Option<CpuSet>>,
+    /// The usable CPUs by core.
+    pub(super) cores: Vec<CpuSet>,
+    /// The usable CPUs by level 3 cache, as far as that is known.
+    pub(super) caches: Vec<CpuSet>,
+    /// By position of the GPU: the NUMA nodes beside it. `None`: nobody knows.
+    pub(super) homes: Vec<Option<NodeSet>>,
+    nodes: BTreeMap<u32, Stock>,
+    /// How many more GPUs each usable NIC may serve; none where that is not asked for.
+    nics: Vec<usize>,
+}
+
+/// What a NUMA node has left. `None`: nobody knows.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Stock {
+    memory: Option<u64>,
+    /// By the size of a page; a size that is missing has none.
+    pages: Option<BTreeMap<u64, u64>>,
+}
+
+/// What is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::solve) enum Kind {
+    Cpus,
+    Memory,
+    /// Of a size in bytes.
+    Pages(u64),
+    Nics,
+}
+
+/// Where a stock is.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// CPUs that are near to the same GPUs.
+    Cpus(CpuSet),
+    /// A NUMA node by its number.
+    Node(u32),
+    /// All NICs of the machine.
+    Nics,
+}
+
+/// Those that need one kind of thing, and the stocks of it. Those are left out of which nobody knows what is beside them.
+pub(super) struct Demand {
+    pub(super) kind: Kind,
+    /// Which of those that were asked about they are.
+    pub(super) takers: Vec<usize>,
+    pub(super) needs: Vec<u64>,
+    /// The stocks that each may draw on.
+    pub(super) stocks_of: Vec<Vec<usize>>,
+    pub(super) stocks: Vec<u64>,
+    pub(super) places: Vec<Place>,
+}
+
+/// GPUs that draw on stocks which are not enough for all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::solve) struct Shortage {
+    pub(super) kind: Kind,
+    /// Their positions.
+    pub(in crate::solve) gpus: Vec<usize>,
+    /// How many of them can be served.
+    pub(in crate::solve) most: usize,
+    /// The NUMA nodes that they draw on; none for CPUs.
+    pub(super) nodes: NodeSet,
+    /// What these have together.
+    pub(super) amount: u64,
+}
+
+impl Supply {
+    /// What there is on a machine, but for what others have.
+    pub(in crate::solve) fn of(
+        topology: &Topology,
+        needs: &Needs,
+        limits: &CpuLimits,
+        taken: &Taken,
+    ) -> Self {
+        let gpus = topology.gpus().len();
+        let known = needs.cpus > 0 && !topology.cpus().is_empty();
+        let NearCpus { near, cores, caches } =
+            if known { near_cpus(topology, limits) } else { NearCpus::default() };
+        let whole = Self {
+            needs: needs.clone(),
+            near: (0..gpus).map(|gpu| near.get(gpu).cloned()).collect(),
+            homes: (0..gpus).map(|gpu| homes(topology, gpu)).collect(),
+            nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
+            cores,
+            caches,
+            nics: Vec::new(),
+        };
+        Self { nics: nics(topology, needs.per_nic, taken), ..whole.less(taken) }
+    }
+
+    /// What is left of it when others have been given something.
+    pub(in crate::solve) fn less(&self, taken: &Taken) -> Self {
+        let mut left = self.clone();
+        for near in left.near.iter_mut().flatten() {
+            *near = near.difference(&taken.cpus);
+        }
+        for (node, stock) in &mut left.nodes {
+            let used = taken.memory.get(node).copied().unwrap_or(0);
+            stock.memory = stock.memory.map(|memory| memory.saturating_sub(used));
+            for (size, count) in stock.pages.iter_mut().flatten() {
+                *count = count.saturating_sub(taken.pages.get(&(*node, *size)).copied().unwrap_or(0));
+            }
+        }
+        left
+    }
+
+    /// What a node has of a kind of thing, for the GPU of which it is beside. `None`: nobody knows.
+    pub(super) fn stock(&self, kind: Kind, node: u32) -> Option<u64> {
+        let stock = self.nodes.get(&node)?;
+        match kind {
+            Kind::Cpus | Kind::Nics => None,
+            Kind::Memory => stock.memory,
+            Kind::Pages(size) => Some(stock.pages.as_ref()?.get(&size).copied().unwrap_or(0)),
+        }
+    }
+
+    /// How much of a kind each GPU needs.
+    pub(in crate::solve) fn need(&self, kind: Kind) -> u64 {
+        match kind {
+            Kind::Cpus => self.needs.cpus as u64,
+            Kind::Memory => self.needs.memory,
+            Kind::Pages(size) => self.needs.pages.get(&size).copied().unwrap_or(0),
+            Kind::Nics => u64::from(self.needs.per_nic > 0),
+        }
+    }
+
+    /// The kinds of things that are asked for.
+    pub(in crate::solve) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
+        let pages = self.needs.pages.keys().map(|size| Kind::Pages(*size));
+        [Kind::Cpus, Kind::Memory, Kind::Nics].into_iter().chain(pages).filter(|kind| self.need(*kind) > 0)
+    }
+
+    /// The nodes from which a GPU gets what it needs of a kind, with what they have; `None` where nobody knows of any of them.
+    pub(in crate::solve) fn beside(&self, kind: Kind, gpu: usize) -> Option<BTreeMap<u32, u64>> {
+        self.homes[gpu].as_ref()?.iter().map(|node| Some((node, self.stock(kind, node)?))).collect()
+    }
+
+    /// The CPUs that a GPU may be given; `None` where nobody knows of any.
+    pub(in crate::solve) fn near(&self, gpu: usize) -> Option<&CpuSet> {
+        self.near[gpu].as_ref()
+    }
+
+    /// How many more GPUs each usable NIC may serve; `None` where that is not asked for.
+    pub(in crate::solve) fn nics(&self) -> Option<&[usize]> {
+        (self.needs.per_nic > 0).then_some(&self.nics)
+    }
+
+    /// The groups of GPUs that are too many for what is beside them. A set in which no more of each group are than it is enough for
+    /// can be served (Hall: it is enough to look at groups that share stocks).
+    pub(in crate::solve) fn shortages(&self) -> Result<Vec<Shortage>> {
+        let all: Vec<(usize, &Self)> = (0..self.homes.len()).map(|gpu| (gpu, self)).collect();
+        let mut found = Vec::new();
+        for demand in demands(&all) {
+            let need = self.need(demand.kind);
+            for stocks in demand.groups()? {
+                let takers = demand.takers.iter().zip(&demand.stocks_of);
+                let inside = takers.filter(|(_, own)| own.iter().all(|stock| stocks.contains(stock)));
+                let gpus: Vec<usize> = inside.map(|(gpu, _)| *gpu).collect();
+                let amount = stocks.iter().fold(0u64, |sum, stock| sum.saturating_add(demand.stocks[*stock]));
+                let most = usize::try_from(amount / need).unwrap_or(usize::MAX);
+                if most < gpus.len() {
+                    let node = |stock: &usize| match demand.places[*stock] {
+                        Place::Cpus(_) | Place::Nics => None,
+                        Place::Node(node) => Some(node),
+                    };
+                    let nodes = stocks.iter().filter_map(node).collect();
+                    found.push(Shortage { kind: demand.kind, gpus, most, nodes, amount });
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Stock {
+    fn of(node: &NumaNode) -> Self {
+        // What was set aside as huge pages is no other memory.
+        let set_aside = node
+            .huge_pages
+            .iter()
+            .fold(0u64, |sum, pages| sum.saturating_add(pages.size.saturating_mul(pages.total)));
+        let pages = node.huge_pages.iter().map(|pages| (pages.size, pages.free)).collect();
+        Self {
+            memory: node.memory.map(|memory| memory.saturating_sub(set_aside)),
+            pages: (!node.huge_pages.is_empty()).then_some(pages),
+        }
+    }
+}
+
+/// What GPUs of jobs need, by kinds, each with what there is for its job. The nodes are those of one machine.
+pub(super) fn demands(all: &[(usize, &Supply)]) -> Vec<Demand> {
+    let kinds: BTreeSet<Kind> = all.iter().flat_map(|(_, supply)| supply.kinds()).collect();
+    kinds.into_iter().map(|kind| Demand::of(kind, all)).collect()
+}
+
+impl Demand {
+    fn of(kind: Kind, all: &[(usize, &Supply)]) -> Self {
+        let mut demand = Self {
+            kind,
+            takers: Vec::new(),
+            needs: Vec::new(),
+            stocks_of: Vec::new(),
+            stocks: Vec::new(),
+            places: Vec::new(),
+        };
+        let needy = || all.iter().enumerate().filter(|(_, (_, supply))| supply.need(kind) > 0);
+        if kind == Kind::Cpus {
+            let near: BTreeSet<&CpuSet> =
+                needy().filter_map(|(_, (gpu, supply))| supply.near(*gpu)).collect();
+            let parts = parts(near);
+            for (taker, (gpu, supply)) in needy() {
+                let Some(near) = supply.near(*gpu) else { continue };
+                let inside = |part: &usize| parts[*part].is_subset(near);
+                demand.push(taker, supply.need(kind), (0..parts.len()).filter(inside).collect());
+            }
+            demand.stocks = parts.iter().map(|part| part.len() as u64).collect();
+            demand.places = parts.into_iter().map(Place::Cpus).collect();
+            return demand;
+        }
+        if kind == Kind::Nics {
+            // Any NIC serves any GPU; how well is for the objectives.
+            let room = needy().map(|(_, (_, supply))| {
+                supply.nics.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64
+            });
+            demand.stocks = room.min().into_iter().collect();
+            demand.places = vec![Place::Nics; demand.stocks.len()];
+            for (taker, _) in needy() {
+                demand.push(taker, 1, vec![0]);
+            }
+            return demand;
+        }
+        let mut numbers: BTreeMap<u32, usize> = BTreeMap::new();
+        for (taker, (gpu, supply)) in needy() {
+            let Some(beside) = supply.beside(kind, *gpu) else { continue };
+            let mut own = Vec::new();
+            for (node, stock) in beside {
+                own.push(*numbers.entry(node).or_insert_with(|| {
+                    demand.stocks.push(stock);
+                    demand.places.push(Place::Node(node));
+                    demand.stocks.len() - 1
+                }));
+            }
+            demand.push(taker, supply.need(kind), own);
+        }
+        demand
+    }
+
+    fn push(&mut self, taker: usize, need: u64, stocks: Vec<usize>) {
+        self.takers.push(taker);
+        self.needs.push(need);
+        self.stocks_of.push(stocks);
+    }
+
+    /// The stocks of each taker, and all unions of such that overlap.
+    fn groups(&self) -> Result<BTreeSet<BTreeSet<usize>>> {
+        let single: BTreeSet<BTreeSet<usize>> =
+            self.stocks_of.iter().map(|stocks| stocks.iter().copied().collect()).collect();
+        let mut groups = single.clone();
+        let mut queue: Vec<BTreeSet<usize>> = single.iter().cloned().collect();
+        while let Some(group) = queue.pop() {
+            for other in single.iter().filter(|other| !other.is_disjoint(&group) && !other.is_subset(&group))
+            {
+                let union: BTreeSet<usize> = group.union(other).copied().collect();
+                if groups.insert(union.clone()) {
+                    queue.push(union);
+                }
+            }
+            if groups.len() > MAX_GROUPS {
+                let text = "the GPUs are beside too many different groups of CPUs or NUMA nodes to say which sets can be served";
+                return Err(Error::new(ErrorKind::Unsupported, text)
+                    .help("name fewer GPUs, or ask for CPUs, memory and huge pages elsewhere"));
+            }
+        }
+        Ok(groups)
+    }
+}
+
+/// How many more GPUs each usable NIC may serve.
+fn nics(topology: &Topology, per_nic: usize, taken: &Taken) -> Vec<usize> {
+    let used = |nic: usize| taken.nics.get(&topology.device_name(nic)).copied().unwrap_or(0);
+    usable_nics(topology).into_iter().map(|nic| per_nic.saturating_sub(used(nic))).collect()
+}
+
+/// Disjoint parts of which each set is made.
+fn parts(sets: BTreeSet<&CpuSet>) -> Vec<CpuSet> {
+    let mut parts: Vec<CpuSet> = Vec::new();
+    for set in sets {
+        let rest = parts.iter().fold(set.clone(), |rest, part| rest.difference(part));
+        let split = parts.iter().flat_map(|part| [part.intersection(set), part.difference(set)]);
+        let mut next: Vec<CpuSet> = split.chain([rest]).collect();
+        next.retain(|part| !part.is_empty());
+        parts = next;
+    }
+    parts
+}
+
+/// The NUMA nodes beside a GPU from which a job may take memory; `None` where nobody knows. The memory of GPUs is none for jobs.
+fn homes(topology: &Topology, gpu: usize) -> Option<NodeSet> {
+    let device = topology.devices()[gpu];
+    let allowed = topology.machine().allowed_nodes.as_ref();
+    let accelerators: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
+    let of_cpus = |number: u32| match topology.numa_nodes().find(|numa| numa.os_index == number) {
+        // An integrated GPU uses the memory of the node with the CPUs.
+        Some(numa) => numa.gpu.is_none() && (!numa.cpus.is_empty() || !accelerators.contains(number)),
+        // The kernel numbers the nodes of GPUs after all of the CPUs'.
+        None => accelerators.first().is_none_or(|first| number < first),
+    };
+    let stated = topology.local_nodes(device);
+    let stated = stated.known().map(|nodes| nodes.iter().filter(|node| of_cpus(*node)).collect::<NodeSet>());
+    let nodes = stated.filter(|nodes| !nodes.is_empty()).or_else(|| {
+        let cpus = topology.local_cpus(device).known().cloned()?;
+        let beside =
+            topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(&cpus) && of_cpus(numa.os_index));
+        Some(beside.map(|numa| numa.os_index).collect::<NodeSet>()).filter(|nodes| !nodes.is_empty())
+    })?;
+    Some(nodes.iter().filter(|node| allowed.is_none_or(|allowed| allowed.contains(*node))).collect())
+}

@@ -1,0 +1,68 @@
+//! What a set of GPUs is worth by one objective, with its unit.
+
+use crate::model::Topology;
+use crate::solve::objective::Objective;
+use crate::solve::objective::Quantity;
+use crate::solve::search::exact::Solution;
+use crate::solve::search::weights::Weight;
+use std::fmt;
+
+/// The value of the chosen set by one objective.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Score {
+    /// The objective's name.
+    pub objective: &'static str,
+    /// The value; sets of equal value were told apart by how near their paths are. `None`: something that it rests on is
+    /// unknown. Such a set is chosen only where none is known to be better.
+    pub value: Option<Quantity>,
+    /// The unit of the value, as [`Quantity::unit`] names it.
+    pub unit: &'static str,
+    /// No set is better than this. `None`: no bound is known.
+    pub bound: Option<Quantity>,
+}
+
+impl fmt::Display for Score {
+    /// The value with its unit, or `unknown`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_known(f, self.value)
+    }
+}
+
+/// Writes a value, or that it is unknown.
+pub(in crate::solve) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Quantity>) -> fmt::Result {
+    match value {
+        Some(value) => write!(f, "{value}"),
+        None => f.write_str("unknown"),
+    }
+}
+
+/// The values that a search found for these GPUs, in their units.
+pub(in crate::solve) fn scores(
+    topology: &Topology,
+    gpus: &[usize],
+    objectives: &[&'static dyn Objective],
+    solution: &Solution,
+) -> Vec<Score> {
+    let values = solution.values.iter().zip(&solution.bounds).zip(objectives);
+    let score = |((worth, bound), objective): ((&Weight, &Weight), &&'static dyn Objective)| {
+        let value = known(topology, gpus, *objective, *worth);
+        Score {
+            objective: objective.name(),
+            value,
+            unit: objective.quantity(*worth).unit(),
+            bound: (*bound != Weight::MAX && value.is_some()).then(|| objective.quantity(*bound)),
+        }
+    };
+    values.map(score).collect()
+}
+
+/// The value of these GPUs in its unit. `None`: unknown.
+pub(in crate::solve) fn known(
+    topology: &Topology,
+    gpus: &[usize],
+    objective: &dyn Objective,
+    worth: Weight,
+) -> Option<Quantity> {
+    objective.is_known(topology, gpus, worth).then(|| objective.quantity(worth))
+}

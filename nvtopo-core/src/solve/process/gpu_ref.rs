@@ -1,0 +1,261 @@
+//! The names by which people and tools call a GPU, or a MIG instance of one.
+
+use crate::error::{Error, Result};
+use crate::ids::PciAddress;
+use crate::model::{Gpu, GpuInstance, MAX_DEVICES, Topology};
+use crate::solve::process::visible::VisibleDevice;
+use std::fmt;
+use std::str::FromStr;
+
+/// One GPU by any of its names.
+///
+/// ```
+/// use nvtopo::GpuRef;
+///
+/// assert_eq!("3".parse::<GpuRef>()?, GpuRef::Index(3));
+/// assert_eq!("GPU3".parse::<GpuRef>()?, GpuRef::Index(3));
+/// assert!(matches!("0000:1b:00.0".parse()?, GpuRef::Address(_)));
+/// assert!(matches!("GPU-5c3e".parse()?, GpuRef::Uuid(_)));
+/// assert!(matches!("MIG-c6d4f1ef".parse()?, GpuRef::Instance(_)));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuRef {
+    /// By index.
+    Index(u32),
+    /// By PCI address.
+    Address(PciAddress),
+    /// By UUID, or the start of one that is unique.
+    Uuid(String),
+    /// By a MIG instance on it, or the start of one's name that is unique. It stands for the whole GPU wherever a GPU is
+    /// meant: who excludes the instance excludes its GPU. A request refuses it where GPUs are given to a job, which would
+    /// get more than the instance.
+    Instance(String),
+}
+
+impl From<u32> for GpuRef {
+    fn from(index: u32) -> Self {
+        Self::Index(index)
+    }
+}
+
+impl FromStr for GpuRef {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        if let Some(index) = index(text) {
+            return Ok(Self::Index(index));
+        }
+        // Names are the same in any case, as for CUDA.
+        match text.split_at_checked(4) {
+            Some((start, rest)) if start.eq_ignore_ascii_case("GPU-") => {
+                return Ok(Self::Uuid(format!("GPU-{rest}")));
+            }
+            Some((start, rest)) if start.eq_ignore_ascii_case("MIG-") => {
+                let rest = match rest.split_at_checked(4) {
+                    Some((gpu, rest)) if gpu.eq_ignore_ascii_case("GPU-") => format!("GPU-{rest}"),
+                    _ => rest.to_owned(),
+                };
+                return Ok(Self::Instance(format!("MIG-{rest}")));
+            }
+            _ => {}
+        }
+        text.parse().map(Self::Address).map_err(|_| {
+            Error::request(format!("'{text}' names no device"))
+                .help("give an index (3 or GPU3), a range of them (0-3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
+        })
+    }
+}
+
+/// The index in `3`, `GPU3` or `gpu3`.
+fn index(name: &str) -> Option<u32> {
+    let number = match name.split_at_checked(3) {
+        Some((start, number)) if start.eq_ignore_ascii_case("GPU") => number,
+        _ => name,
+    };
+    number.bytes().all(|byte| byte.is_ascii_digit()).then(|| number.parse().ok()).flatten()
+}
+
+impl fmt::Display for GpuRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Index(index) => write!(f, "GPU{index}"),
+            Self::Address(address) => address.fmt(f),
+            Self::Uuid(uuid) | Self::Instance(uuid) => f.write_str(uuid),
+        }
+    }
+}
+
+impl GpuRef {
+    /// Several GPUs by a list of their names, in which indices may be ranges.
+    ///
+    /// ```
+    /// use nvtopo::GpuRef;
+    ///
+    /// let list = GpuRef::parse_list("gpu0,4-6")?;
+    /// assert_eq!(list, [0, 4, 5, 6].map(GpuRef::Index));
+    /// assert_eq!(GpuRef::parse_list("GPU0-GPU3")?.len(), 4);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn parse_list(text: &str) -> Result<Vec<Self>> {
+        let mut gpus = Vec::new();
+        for name in text.split(',') {
+            let ends = name.split_once('-');
+            match ends.and_then(|(first, last)| Some((index(first.trim())?, index(last.trim())?))) {
+                Some((first, last)) => {
+                    let count = last.checked_sub(first).map(|more| more as usize + 1);
+                    match count {
+                        Some(count) if count <= MAX_DEVICES => gpus.extend((first..=last).map(Self::Index)),
+                        Some(_) => {
+                            let message = format!("'{name}' names more than {MAX_DEVICES} GPUs");
+                            return Err(Error::request(message));
+                        }
+                        None => {
+                            let message = format!("the range '{name}' ends before it begins");
+                            return Err(Error::request(message));
+                        }
+                    }
+                }
+                None => gpus.push(name.parse()?),
+            }
+        }
+        Ok(gpus)
+    }
+
+    /// The position of the GPU in [`Topology::gpus`].
+    pub fn resolve(&self, topology: &Topology) -> Result<usize> {
+        let by = |names: &dyn Fn(&Gpu) -> bool| {
+            only(topology.gpus().enumerate().filter(|(_, gpu)| names(gpu)).map(|(position, _)| position))
+        };
+        let found = match self {
+            Self::Index(index) => by(&|gpu| gpu.index == *index),
+            Self::Address(address) => by(&|gpu| gpu.address == Some(*address)),
+            Self::Uuid(start) => find_gpu(topology, start),
+            Self::Instance(name) => find_instance(topology, name).map(|device| device.gpu),
+        };
+        match found {
+            Match::One(position) => Ok(position),
+            Match::Several => Err(Error::request(format!("'{self}' names more than one GPU"))),
+            Match::None | Match::Unknown => {
+                Err(Error::request(format!("there is no {self}")).help(match topology.gpus().len() {
+                    0 => crate::solve::process::no_gpu::message(topology),
+                    count => format!("this topology has {count} GPUs: {}", index_list(topology)),
+                }))
+            }
+        }
+    }
+}
+
+/// What a name stands for.
+pub(in crate::solve) enum Match<T> {
+    One(T),
+    /// It is the start of several names.
+    Several,
+    None,
+    /// Nothing that is known; the topology does not know all names.
+    Unknown,
+}
+
+impl<T> Match<T> {
+    fn map<U>(self, change: impl FnOnce(T) -> U) -> Match<U> {
+        match self {
+            Self::One(found) => Match::One(change(found)),
+            Self::Several => Match::Several,
+            Self::None => Match::None,
+            Self::Unknown => Match::Unknown,
+        }
+    }
+}
+
+fn only<T>(mut found: impl Iterator<Item = T>) -> Match<T> {
+    match (found.next(), found.next()) {
+        (Some(one), None) => Match::One(one),
+        (Some(_), Some(_)) => Match::Several,
+        (None, _) => Match::None,
+    }
+}
+
+/// The position of the GPU whose UUID this is, or the start of it.
+pub(in crate::solve) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
+    let named = |gpu: &Gpu| gpu.uuid.is_some_and(|uuid| uuid.starts_with(start));
+    match only(topology.gpus().enumerate().filter(|(_, gpu)| named(gpu)).map(|(position, _)| position)) {
+        Match::None if topology.gpus().any(|gpu| gpu.uuid.is_none()) => Match::Unknown,
+        found => found,
+    }
+}
+
+/// The MIG instance of this name, or the start of it: `MIG-` and a UUID, or `MIG-GPU-UUID/1/0`, with the numbers of the
+/// GPU instance and of the compute instance, as drivers before R470 have it. Such a name tells the GPU, even where the
+/// instance is not known.
+pub(in crate::solve) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDevice> {
+    let old = OldName::of(name);
+    let on = |gpu: usize, start: &str| matches!(find_gpu(topology, start), Match::One(found) if found == gpu);
+    let named = |gpu: usize, instance: &GpuInstance| {
+        let by_uuid = instance
+            .uuid
+            .as_ref()
+            .is_some_and(|uuid| uuid.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let by_numbers = old.is_some_and(|old| {
+            instance.gpu_instance == Some(old.gpu_instance)
+                && instance.compute_instance == Some(old.compute_instance)
+                && on(gpu, old.gpu)
+        });
+        by_uuid || by_numbers
+    };
+    let all = (0..topology.gpus().len())
+        .flat_map(|gpu| topology.gpu_instances(gpu).map(move |(id, instance)| (gpu, id, instance)));
+    let found = all.filter(|(gpu, _, instance)| named(*gpu, instance));
+    let found = only(found.map(|(gpu, id, _)| VisibleDevice { gpu, instance: Some(id) }));
+    // A GPU that is not divided, or of which an instance is known, has no others.
+    let told = |gpu: usize| {
+        let undivided = topology.gpus().nth(gpu).and_then(|gpu| gpu.mig).is_some_and(|mig| !mig.current);
+        undivided || topology.gpu_instances(gpu).next().is_some()
+    };
+    match (found, old.map(|old| find_gpu(topology, old.gpu))) {
+        (Match::None, Some(Match::One(gpu))) if !told(gpu) => {
+            Match::One(VisibleDevice { gpu, instance: None })
+        }
+        (Match::None, Some(Match::One(_))) => Match::None,
+        (Match::None, _) if !(0..topology.gpus().len()).all(told) => Match::Unknown,
+        (found, _) => found,
+    }
+}
+
+/// `MIG-GPU-UUID/1/0` taken apart.
+#[derive(Clone, Copy)]
+struct OldName<'a> {
+    gpu: &'a str,
+    gpu_instance: u32,
+    compute_instance: u32,
+}
+
+impl<'a> OldName<'a> {
+    fn of(name: &'a str) -> Option<Self> {
+        let mut parts = name.get(4..).filter(|rest| rest.starts_with("GPU-"))?.split('/');
+        let gpu = parts.next()?;
+        let mut number = || parts.next()?.parse().ok();
+        let (gpu_instance, compute_instance) = (number()?, number()?);
+        parts.next().is_none().then_some(Self { gpu, gpu_instance, compute_instance })
+    }
+}
+
+impl Topology {
+    /// The position in [`devices`](Self::devices) of a device by its name (`GPU3`, `mlx5_0`), or of a GPU by any of its
+    /// names.
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+    /// assert_eq!(dgx.device("mlx5_0")?, 8);
+    /// assert_eq!(dgx.device("0000:1b:00.0")?, dgx.device("GPU0")?);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn device(&self, name: &str) -> Result<usize> {
+        let named = (0..self.devices().len()).find(|device| self.device_name(*device) == name);
+        named.map_or_else(|| name.parse::<GpuRef>()?.resolve(self), Ok)
+    }
+}
+
+fn index_list(topology: &Topology) -> String {
+    topology.gpus().map(|gpu| gpu.index).collect::<crate::NodeSet>().to_string()
+}

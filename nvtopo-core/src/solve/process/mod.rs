@@ -1,0 +1,8 @@
+//! A process of a job: which rank it is, which GPUs it sees, and the names by which it asks for them.
+
+pub(in crate::solve) mod cuda_order;
+pub(in crate::solve) mod gpu_ref;
+pub(in crate::solve) mod layout;
+pub(in crate::solve) mod no_gpu;
+pub(in crate::solve) mod rank;
+pub(in crate::solve) mod visible;

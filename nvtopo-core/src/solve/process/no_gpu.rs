@@ -1,0 +1,14 @@
+//! What is said where a topology has no GPU, with the reason that its source found.
+
+use crate::error::Error;
+use crate::model::Topology;
+
+pub(in crate::solve) fn message(topology: &Topology) -> String {
+    let message = "this topology has no GPU";
+    topology.driver_trouble().map_or_else(|| message.to_owned(), |why| format!("{message}: {why}"))
+}
+
+/// The error of every request for GPUs on a topology without.
+pub(in crate::solve) fn error(topology: &Topology) -> Error {
+    Error::unsatisfiable(message(topology))
+}

@@ -1,0 +1,363 @@
+//! The GPUs that `CUDA_VISIBLE_DEVICES` shows a process.
+//!
+//! The variables are handed in: the core reads no environment. What CUDA makes of a list is documented in part only
+//! (CUDA Programming Guide, "CUDA Environment Variables"; NVIDIA MIG User Guide, "Device Enumeration"). The rest is as
+//! `PyTorch` found CUDA to behave (`torch.cuda`, `_parse_visible_devices`): the first entry tells whether the list is one
+//! of numbers, of GPUs' UUIDs or of MIG instances, and one of another kind ends it, as one that names nothing does; a
+//! number ends before the first character that is no digit; one device named twice hides all. The words of
+//! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) mean nothing here.
+
+use crate::error::{Error, Result};
+use crate::model::{Gpu, NodeId, Topology};
+use crate::solve::process::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
+use crate::solve::process::gpu_ref::{GpuRef, Match, find_gpu, find_instance};
+use crate::solve::process::layout::RankLayout;
+use crate::solve::process::rank::LocalRank;
+
+/// The variables that say which GPUs CUDA shows a process, and in which order it counts them.
+pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
+
+/// What CUDA counts as one device: a GPU, or a MIG instance of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VisibleDevice {
+    /// The position of the GPU in [`Topology::gpus`].
+    pub gpu: usize,
+    /// The MIG instance, where one is visible and not the whole GPU.
+    pub instance: Option<NodeId>,
+}
+
+/// The GPUs that a process sees, and how sure that is.
+///
+/// ```
+/// use nvtopo::{CudaOrder, Topology, VisibleGpus};
+///
+/// let dgx = Topology::preset("dgx-h100")?;
+/// let visible = VisibleGpus::resolve(&dgx, Some("3,1,-1,2"), CudaOrder::PciBusId);
+/// assert_eq!(visible.positions(), [3, 1]);
+/// let twice = VisibleGpus::resolve(&dgx, Some("3,3"), CudaOrder::PciBusId);
+/// assert!(twice.devices.is_empty() && twice.remarks[0].contains("second time"));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VisibleGpus {
+    /// The devices, in the order in which CUDA counts them, if `order` knows it.
+    pub devices: Vec<VisibleDevice>,
+    /// How that order is known.
+    pub order: OrderBasis,
+    /// The variable names devices that this topology cannot tell, so that `devices` is empty although there may be some.
+    pub unresolved: bool,
+    /// All ranks of the job see these. Else ranks that see one GPU of several are taken to see another one each, as
+    /// launchers show it to them.
+    pub same_for_all: bool,
+    /// Other ranks of the job may see other GPUs, so that what all ranks must agree on goes by all GPUs of the machine.
+    pub differs_by_rank: bool,
+    /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
+    pub remarks: Vec<String>,
+}
+
+impl VisibleGpus {
+    /// Every GPU: what a process sees without `CUDA_VISIBLE_DEVICES`.
+    pub fn all(topology: &Topology, order: CudaOrder) -> Self {
+        let gpus = by_bus(topology).into_iter();
+        let devices = gpus.map(|gpu| VisibleDevice { gpu, instance: None }).collect();
+        let mut visible = Self { devices, order: basis(topology, order), ..Self::default() };
+        visible.tell(topology);
+        visible
+    }
+
+    /// What this `CUDA_VISIBLE_DEVICES` shows; `None` where it is not set.
+    pub fn resolve(topology: &Topology, variable: Option<&str>, order: CudaOrder) -> Self {
+        let Some(list) = variable else { return Self::all(topology, order) };
+        let mut visible = Self::default();
+        visible.read(topology, list, order);
+        visible.tell(topology);
+        visible
+    }
+
+    /// What the variables of a process show it. A value that is not UTF-8 is to be given with U+FFFD in place of what is
+    /// wrong (`to_string_lossy`): it names unknown devices.
+    ///
+    /// ```
+    /// use nvtopo::{Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let variable = |name: &str| (name == "CUDA_VISIBLE_DEVICES").then(|| "5,4".to_owned()); // std::env::var(name).ok()
+    /// assert_eq!(VisibleGpus::from_environment(&dgx, variable).positions(), [5, 4]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn from_environment(topology: &Topology, variable: impl Fn(&str) -> Option<String>) -> Self {
+        let [list, order] = VISIBILITY_VARIABLES.map(variable);
+        let order = order.map_or(CudaOrder::default(), |order| order.parse().unwrap_or_default());
+        Self::resolve(topology, list.as_deref(), order)
+    }
+
+    /// These, as a rank of a job sees them: fewer than its ranks on this machine use may be those of this rank alone.
+    ///
+    /// ```
+    /// use nvtopo::{CudaOrder, LocalRank, RankLayout, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let own = VisibleGpus::resolve(&dgx, Some("2,3"), CudaOrder::PciBusId);
+    /// let rank = |size| Some(LocalRank { rank: 1, size: Some(size) });
+    /// assert!(own.clone().seen_by_rank(&dgx, rank(4), &RankLayout::default()).differs_by_rank);
+    /// assert!(!own.seen_by_rank(&dgx, rank(2), &RankLayout::default()).differs_by_rank);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn seen_by_rank(self, topology: &Topology, rank: Option<LocalRank>, layout: &RankLayout) -> Self {
+        let each = layout.gpus.unwrap_or(1);
+        let used = match rank {
+            None | Some(LocalRank { size: Some(1), .. }) => 0,
+            Some(LocalRank { size: Some(size), .. }) => each.saturating_mul(size),
+            // There is another rank at least, or nobody would have numbered this one.
+            Some(LocalRank { size: None, .. }) => each.saturating_mul(2),
+        };
+        let more = topology.gpus().len() > self.positions().len();
+        let differs_by_rank = more && !self.same_for_all && self.devices.len() < used;
+        Self { differs_by_rank, ..self }
+    }
+
+    /// The positions of the GPUs, each once, in the order of the devices.
+    pub fn positions(&self) -> Vec<usize> {
+        let mut positions = Vec::new();
+        for device in &self.devices {
+            if !positions.contains(&device.gpu) {
+                positions.push(device.gpu);
+            }
+        }
+        positions
+    }
+
+    /// The GPUs as a request names them: what a job may choose from that was given no more than these.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance is among them, for a job
+    /// gets whole GPUs, and where the topology cannot tell what is visible.
+    pub fn whole_gpus(&self, topology: &Topology) -> Result<Vec<GpuRef>> {
+        self.check_resolved()?;
+        if self.devices.iter().any(|device| device.instance.is_some()) {
+            let message = "CUDA_VISIBLE_DEVICES names MIG instances, and whole GPUs were asked for";
+            return Err(Error::request(message).help("unset it, or ask for no number of GPUs"));
+        }
+        let gpu = |position: usize| topology.gpus().nth(position).map(|gpu| GpuRef::Index(gpu.index));
+        Ok(self.positions().into_iter().filter_map(gpu).collect())
+    }
+
+    /// Those of the devices that are on GPUs which may be used: among `only`, where that is given, and none of `exclude`.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where `only` names a GPU that is not visible or it is
+    /// unknown which are, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none is left.
+    ///
+    /// ```
+    /// use nvtopo::{CudaOrder, GpuRef, Topology, VisibleGpus};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// let visible = VisibleGpus::resolve(&dgx, Some("3,1,2"), CudaOrder::PciBusId);
+    /// assert_eq!(visible.narrowed(&dgx, None, &[GpuRef::Index(1)])?.positions(), [3, 2]);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn narrowed(&self, topology: &Topology, only: Option<&[GpuRef]>, exclude: &[GpuRef]) -> Result<Self> {
+        self.check_resolved()?;
+        let positions =
+            |gpus: &[GpuRef]| gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<Vec<usize>>>();
+        let (only, exclude) = (only.map(positions).transpose()?, positions(exclude)?);
+        let seen = self.positions();
+        if let Some(hidden) = only.iter().flatten().find(|gpu| !seen.contains(gpu)) {
+            let names: Vec<String> = seen.iter().map(|gpu| topology.device_name(*gpu)).collect();
+            let error =
+                Error::request(format!("{} is not visible to this process", topology.device_name(*hidden)));
+            return Err(if names.is_empty() {
+                error.help("no GPU is")
+            } else {
+                error.help(format!("visible are {}", names.join(", ")))
+            });
+        }
+        let stays = |device: &&VisibleDevice| {
+            only.as_ref().is_none_or(|only| only.contains(&device.gpu)) && !exclude.contains(&device.gpu)
+        };
+        let devices: Vec<VisibleDevice> = self.devices.iter().filter(stays).copied().collect();
+        if devices.is_empty() && !self.devices.is_empty() {
+            return Err(Error::unsatisfiable("none of the visible GPUs may be used: all are excluded"));
+        }
+        // What was taken from more is what every rank takes.
+        let same_for_all = self.same_for_all || devices.len() < self.devices.len();
+        Ok(Self { devices, same_for_all, ..self.clone() })
+    }
+
+    /// The variables that show a process these devices in this order.
+    ///
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance has no known name.
+    pub fn cuda_environment(&self, topology: &Topology) -> Result<Vec<(&'static str, String)>> {
+        if self.devices.iter().all(|device| device.instance.is_none()) {
+            return Ok(crate::solve::placement::cuda_environment(topology, &self.positions()));
+        }
+        let name = |device: &VisibleDevice| match device.instance {
+            Some(id) => topology.gpu_instances(device.gpu).find(|(other, _)| *other == id)?.1.uuid.clone(),
+            None => Some(topology.gpus().nth(device.gpu)?.uuid?.to_string()),
+        };
+        let names: Option<Vec<String>> = self.devices.iter().map(name).collect();
+        let names =
+            names.ok_or_else(|| Error::request("a visible MIG instance has no known UUID to name it by"))?;
+        Ok(vec![("CUDA_VISIBLE_DEVICES", names.join(","))])
+    }
+
+    fn check_resolved(&self) -> Result<()> {
+        if self.unresolved {
+            let why = self.remarks.join("; ");
+            return Err(Error::request(format!("which GPUs are visible is unknown: {why}")));
+        }
+        Ok(())
+    }
+
+    /// Reads a list as far as CUDA does.
+    fn read(&mut self, topology: &Topology, list: &str, order: CudaOrder) {
+        let mut entries = list.split(',').map(str::trim).peekable();
+        let kind = Kind::of(entries.peek().copied().unwrap_or_default());
+        if list.contains('\u{fffd}') {
+            self.unresolved = true;
+            return self.remarks.push(
+                "CUDA_VISIBLE_DEVICES is not valid UTF-8, so which devices it names is unknown".to_owned(),
+            );
+        }
+        if list.trim().is_empty() {
+            return self.remarks.push("CUDA_VISIBLE_DEVICES is empty, which hides all GPUs".to_owned());
+        }
+        while let Some(entry) = entries.next() {
+            let at_end = entries.peek().is_none();
+            let device = match kind {
+                // Written on purpose, or left over.
+                _ if entry.starts_with('-') || (entry.is_empty() && at_end) => return,
+                _ if Kind::of(entry) != kind => Entry::None,
+                Kind::Number => self.number(topology, entry, order),
+                Kind::Gpu => gpu(topology, entry),
+                Kind::Instance => self.instance(topology, entry),
+            };
+            match device {
+                Entry::Device(device) if self.devices.contains(&device) => {
+                    self.devices.clear();
+                    return self.remarks.push(format!(
+                        "CUDA_VISIBLE_DEVICES names '{entry}' a second time, for which CUDA hides all GPUs"
+                    ));
+                }
+                Entry::Device(device) => self.devices.push(device),
+                Entry::None => return self.end(entry, at_end),
+                Entry::Unresolved(why) => {
+                    self.devices.clear();
+                    self.unresolved = true;
+                    return self.remarks.push(why);
+                }
+            }
+        }
+    }
+
+    fn number(&mut self, topology: &Topology, entry: &str, order: CudaOrder) -> Entry {
+        let signless = entry.strip_prefix('+').unwrap_or(entry);
+        let digits = signless.len() - signless.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let Ok(number) = signless[..digits].parse::<u64>() else { return Entry::None };
+        let basis = basis(topology, order);
+        if basis == OrderBasis::Unknown {
+            return Entry::Unresolved(basis.remark().unwrap_or_default().to_owned());
+        }
+        if digits < signless.len() {
+            self.remarks.push(format!("CUDA reads '{entry}' in CUDA_VISIBLE_DEVICES as {number}"));
+        }
+        let Some(gpu) = at_ordinal(topology, number) else { return Entry::None };
+        self.remember(basis.remark());
+        let lost = topology.gpus().any(|gpu| gpu.unusable.is_some());
+        self.remember(lost.then_some(
+            "a GPU cannot be used, so CUDA may count the others without it; name GPUs by their UUIDs",
+        ));
+        Entry::Device(VisibleDevice { gpu, instance: None })
+    }
+
+    fn instance(&mut self, topology: &Topology, entry: &str) -> Entry {
+        match find_instance(topology, entry) {
+            Match::One(device) => {
+                if device.instance.is_none() {
+                    let gpu = topology.device_name(device.gpu);
+                    self.remarks.push(format!("{entry} is not known; it is on {gpu} by its name"));
+                }
+                Entry::Device(device)
+            }
+            Match::None | Match::Several => Entry::None,
+            Match::Unknown => Entry::Unresolved(format!(
+                "this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is on"
+            )),
+        }
+    }
+
+    fn end(&mut self, entry: &str, at_end: bool) {
+        let rest = if at_end { "" } else { ", and CUDA hides what follows" };
+        let why = match entry {
+            "NoDevFiles" => ": Slurm gave this process none",
+            "all" | "none" | "void" => ": it is a word for NVIDIA_VISIBLE_DEVICES",
+            _ => "",
+        };
+        self.remarks.push(format!("'{entry}' in CUDA_VISIBLE_DEVICES names no GPU{why}{rest}"));
+    }
+
+    /// What CUDA will not do with these devices.
+    fn tell(&mut self, topology: &Topology) {
+        let instances = self.devices.iter().filter(|device| device.instance.is_some()).count();
+        if instances > 0 && self.devices.len() > 1 {
+            self.remember(Some("CUDA shows one process one MIG instance only; give each process its own"));
+        }
+        for device in self.devices.clone() {
+            let Some(gpu) = topology.gpus().nth(device.gpu) else { continue };
+            if let Some(why) = &gpu.unusable {
+                self.remarks.push(format!("{} cannot be used: {why}", gpu.name()));
+            } else if device.instance.is_none() {
+                self.remarks.extend(divided(gpu));
+            }
+        }
+    }
+
+    fn remember(&mut self, remark: Option<&str>) {
+        if let Some(remark) = remark.filter(|remark| !self.remarks.iter().any(|other| other == remark)) {
+            self.remarks.push(remark.to_owned());
+        }
+    }
+}
+
+/// What is said of a whole GPU that is divided.
+pub(in crate::solve) fn divided(gpu: &Gpu) -> Option<String> {
+    let divided = gpu.mig.is_some_and(|mig| mig.current);
+    divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
+}
+
+/// What a list consists of.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Number,
+    Gpu,
+    Instance,
+}
+
+impl Kind {
+    fn of(entry: &str) -> Self {
+        let starts = |prefix: &str| entry.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        match () {
+            () if starts("GPU-") => Self::Gpu,
+            () if starts("MIG-") => Self::Instance,
+            () => Self::Number,
+        }
+    }
+}
+
+/// What an entry of a list stands for.
+enum Entry {
+    Device(VisibleDevice),
+    /// Nothing, which ends the list.
+    None,
+    /// Something, and the topology does not tell what.
+    Unresolved(String),
+}
+
+fn gpu(topology: &Topology, entry: &str) -> Entry {
+    match find_gpu(topology, entry) {
+        Match::One(gpu) => Entry::Device(VisibleDevice { gpu, instance: None }),
+        Match::None | Match::Several => Entry::None,
+        Match::Unknown => Entry::Unresolved(format!(
+            "this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is: it lacks UUIDs"
+        )),
+    }
+}

@@ -1,0 +1,241 @@
+//! The candidates of a request: the GPUs that may be chosen, and why the others may not.
+//!
+//! Whether a GPU is a candidate follows from one rule everywhere: it can be used, the process sees it, the request does not
+//! exclude it, no other job has it, and it is not divided (MIG) unless the request names it. GPUs with faults come last, and one that
+//! is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
+
+use super::Request;
+use crate::cpuset::NodeSet;
+use crate::error::{Error, Result};
+use crate::model::Topology;
+use crate::solve::process::gpu_ref::GpuRef;
+use crate::solve::process::visible::divided;
+use crate::units::count_of;
+
+/// The GPUs to choose from.
+pub(in crate::solve) struct Choice {
+    /// The positions that may be taken.
+    pub(in crate::solve) candidates: Vec<usize>,
+    /// Those among them that must be.
+    pub(in crate::solve) include: Vec<usize>,
+    /// What a person should know of the others.
+    pub(in crate::solve) remarks: Vec<String>,
+}
+
+/// Why GPUs are no candidates.
+#[derive(Default)]
+struct LeftOut {
+    /// Those that the process does not see.
+    hidden: Vec<usize>,
+    /// Those that are divided (MIG).
+    divided: Vec<usize>,
+    /// Those that nobody can use, and why.
+    unusable: Vec<(usize, String)>,
+    /// Those that cannot be chosen together with others, and why.
+    cut_off: Vec<(usize, String)>,
+}
+
+impl Request {
+    /// The choices to try in turn, at least one: first the one with as few GPUs as possible that have faults, and of
+    /// these those that take part in the NVLink fabric; for constraints that this cannot meet, then those with more of them.
+    /// Or why there are not enough.
+    pub(in crate::solve) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
+        let all = self.choice(topology)?;
+        let grade = |gpu: &usize| match topology.cut_off(*gpu) {
+            _ if all.include.contains(gpu) => 0,
+            Some(_) => 2,
+            None => u8::from(!topology.gpu_faults(*gpu).is_empty()),
+        };
+        let grades: Vec<(usize, u8)> = all.candidates.iter().map(|gpu| (*gpu, grade(gpu))).collect();
+        let up_to = |most: u8| -> Vec<usize> {
+            grades.iter().filter(|(_, grade)| *grade <= most).map(|(gpu, _)| *gpu).collect()
+        };
+        let enough = (0..2).find(|most| up_to(*most).len() >= self.count).unwrap_or(2);
+        let choice = |most: u8, include: Vec<usize>| {
+            let candidates = up_to(most);
+            let told = |gpu: &usize| {
+                let faults: Vec<String> = topology.gpu_faults(*gpu).iter().map(ToString::to_string).collect();
+                format!("{} is chosen last: {}", topology.device_name(*gpu), faults.join("; "))
+            };
+            let worse = all.candidates.iter().filter(|gpu| !candidates.contains(gpu)).map(told);
+            let remarks = all.remarks.iter().cloned().chain(worse).collect();
+            Choice { candidates, include, remarks }
+        };
+        let better = enough.checked_sub(1).map(&up_to).unwrap_or_default();
+        let first = if better.is_empty() { all.include.clone() } else { better };
+        let mut choices = vec![choice(enough, first)];
+        for most in enough..=2 {
+            let next = choice(most, all.include.clone());
+            let last = choices.last();
+            if last.is_none_or(|last| last.candidates != next.candidates || last.include != next.include) {
+                choices.push(next);
+            }
+        }
+        Ok(choices)
+    }
+
+    fn choice(&self, topology: &Topology) -> Result<Choice> {
+        let resolve = |refs: &[GpuRef]| -> Result<Vec<usize>> {
+            let mut positions: Vec<usize> =
+                refs.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<_>>()?;
+            positions.sort_unstable();
+            positions.dedup();
+            Ok(positions)
+        };
+        let only = self.only.as_deref().map(resolve).transpose()?;
+        let exclude = resolve(&self.exclude)?;
+        let include = resolve(&self.include)?;
+        let seen = match &self.visible {
+            Some(visible) if only.is_none() => Some(resolve(&visible.whole_gpus(topology)?)?),
+            _ => None,
+        };
+        self.contradiction(topology, only.as_deref(), &exclude, &include)?;
+        let mut left_out = LeftOut::default();
+        let mut candidates = only.clone().unwrap_or_else(|| (0..topology.gpus().len()).collect());
+        candidates.retain(|position| !exclude.contains(position) && !self.taken.contains(position));
+        let named =
+            |gpu: usize| include.contains(&gpu) || only.as_ref().is_some_and(|only| only.contains(&gpu));
+        let gpus: Vec<_> = topology.gpus().collect();
+        candidates.retain(|&position| {
+            let gpu = gpus[position];
+            let hidden = seen.as_ref().is_some_and(|seen| !seen.contains(&position));
+            if hidden {
+                left_out.hidden.push(position);
+            } else if let Some(why) = &gpu.unusable {
+                left_out.unusable.push((position, why.clone()));
+            } else if gpu.mig.is_some_and(|mig| mig.current) && !named(position) {
+                left_out.divided.push(position);
+            } else if let Some(fault) =
+                topology.cut_off(position).filter(|_| self.count > 1 && !named(position))
+            {
+                left_out.cut_off.push((position, fault.to_string()));
+            } else {
+                return true;
+            }
+            false
+        });
+        let name = |position: usize| topology.device_name(position);
+        if let Some(gpu) = include.iter().find(|gpu| left_out.hidden.contains(gpu)) {
+            let message = format!("{} is included, but CUDA_VISIBLE_DEVICES hides it", name(*gpu));
+            return Err(Error::unsatisfiable(message));
+        }
+        if let Some((gpu, why)) = left_out.unusable.iter().find(|(gpu, _)| include.contains(gpu)) {
+            let message = format!("{} is included, but cannot be used: {why}", name(*gpu));
+            return Err(Error::unsatisfiable(message));
+        }
+        if candidates.len() < self.count {
+            return Err(left_out.too_few(topology, self.count, candidates.len()));
+        }
+        let mut remarks = left_out.remarks(topology);
+        let of_list = self.visible.iter().filter(|_| only.is_none()).flat_map(|visible| &visible.remarks);
+        // What is said of MIG-enabled GPUs that are not chosen says no more than the remarks above.
+        let divided: Vec<String> = topology.gpus().filter_map(divided).collect();
+        remarks.extend(of_list.filter(|remark| !divided.contains(remark)).cloned());
+        Ok(Choice { candidates, include, remarks })
+    }
+
+    /// Finds what the request asks for and forbids at once.
+    fn contradiction(
+        &self,
+        topology: &Topology,
+        only: Option<&[usize]>,
+        exclude: &[usize],
+        include: &[usize],
+    ) -> Result<()> {
+        let name = |position: usize| topology.device_name(position);
+        let mut given = self.include.iter().chain(self.only.iter().flatten());
+        if let Some(part) = given.find(|gpu| matches!(gpu, GpuRef::Instance(_))) {
+            let gpu = name(part.resolve(topology)?);
+            return Err(Error::request(format!("{part} is a part of {gpu}, and whole GPUs are chosen"))
+                .help("bind to the instance by CUDA_VISIBLE_DEVICES instead"));
+        }
+        if let Some(both) = include.iter().find(|position| exclude.contains(position)) {
+            return Err(Error::request(format!("{} is both included and excluded", name(*both))));
+        }
+        let allowed = |position: &usize| only.is_none_or(|only| only.contains(position));
+        if let Some(outside) = include.iter().find(|position| !allowed(position)) {
+            let name = name(*outside);
+            return Err(Error::request(format!("{name} is included but not among the only GPUs allowed")));
+        }
+        if let Some(gpu) = include.iter().find(|position| self.taken.contains(position)) {
+            return Err(Error::unsatisfiable(format!("{} is included, but another job has it", name(*gpu))));
+        }
+        if include.len() > self.count {
+            let (included, count) = (include.len(), self.count);
+            let message = format!("{} are included, but only {count} asked for", count_of(included, "GPU"));
+            return Err(Error::request(message));
+        }
+        if self.count == 0 {
+            return Err(Error::request("0 GPUs were asked for").help("ask for at least 1"));
+        }
+        Ok(())
+    }
+}
+
+impl LeftOut {
+    fn remarks(&self, topology: &Topology) -> Vec<String> {
+        let mut remarks: Vec<String> = self
+            .unusable
+            .iter()
+            .map(|(gpu, why)| format!("{} cannot be used: {why}", topology.device_name(*gpu)))
+            .collect();
+        if !self.hidden.is_empty() {
+            remarks.push(format!("CUDA_VISIBLE_DEVICES hides {}", names(topology, &self.hidden)));
+        }
+        if !self.divided.is_empty() {
+            let gpus = names(topology, &self.divided);
+            remarks.push(format!("{gpus}: MIG-enabled, and chosen only where named"));
+        }
+        remarks.extend(self.cut_off.iter().map(|(gpu, why)| {
+            format!("{} is not chosen together with others unless named: {why}", topology.device_name(*gpu))
+        }));
+        remarks
+    }
+
+    /// The error where they leave too few.
+    fn too_few(&self, topology: &Topology, count: usize, left: usize) -> Error {
+        let total = topology.gpus().len();
+        let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
+        let mut why = vec![match total {
+            0 => return crate::solve::process::no_gpu::error(topology),
+            _ if left == total => format!("{asked} asked for, but this machine has {total}"),
+            _ if left == 1 => format!("{asked} asked for, but only 1 of {total} is left to choose from"),
+            _ => format!("{asked} asked for, but only {left} of {total} are left to choose from"),
+        }];
+        let with_reasons = |gpus: &[(usize, String)]| {
+            let told = |(gpu, why): &(usize, String)| format!("{} ({why})", topology.device_name(*gpu));
+            gpus.iter().map(told).collect::<Vec<_>>().join(", ")
+        };
+        if !self.unusable.is_empty() {
+            let count = self.unusable.len();
+            why.push(format!("{count} cannot be used: {}", with_reasons(&self.unusable)));
+        }
+        if !self.cut_off.is_empty() {
+            let list = with_reasons(&self.cut_off);
+            why.push(format!("not chosen together with others: {list}"));
+        }
+        if !self.hidden.is_empty() {
+            why.push(format!("CUDA_VISIBLE_DEVICES hides {}", names(topology, &self.hidden)));
+        }
+        why.extend(topology.driver_trouble());
+        let why = why.join("; ");
+        if self.divided.is_empty() {
+            let error = Error::unsatisfiable(why);
+            return if self.cut_off.is_empty() {
+                error
+            } else {
+                error.help("name such a GPU to choose it all the same, or ask for one GPU")
+            };
+        }
+        let gpus = names(topology, &self.divided);
+        Error::unsatisfiable(format!("{why}; MIG-enabled, and not chosen for whole GPUs: {gpus}"))
+            .help("name such a GPU to choose it all the same, or use its instances by CUDA_VISIBLE_DEVICES")
+    }
+}
+
+/// `GPU0-3,6`.
+fn names(topology: &Topology, gpus: &[usize]) -> String {
+    let all: Vec<_> = topology.gpus().map(|gpu| gpu.index).collect();
+    let indices: NodeSet = gpus.iter().map(|gpu| all[*gpu]).collect();
+    format!("GPU{indices}")
+}

@@ -1,0 +1,110 @@
+//! A request that was decided: what was asked of which GPUs, and what the search found.
+
+use super::constraint::{Constraint, Limits};
+use super::unmet::Unmet;
+use crate::error::Result;
+use crate::model::{NodeId, Topology};
+use crate::solve::objective::Set;
+use crate::solve::objective::criteria::Criteria;
+use crate::solve::placement::needs::{Service, Supply};
+use crate::solve::placement::{Placement, complete};
+use crate::solve::search::exact::{Solution, Task};
+use crate::solve::solver::Class;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// What is asked, with GPUs as candidates of a class.
+pub(in crate::solve) struct Question {
+    pub(in crate::solve) class: Arc<Class>,
+    pub(in crate::solve) free: Set,
+    pub(in crate::solve) include: Set,
+    pub(in crate::solve) count: usize,
+    pub(in crate::solve) criteria: Criteria,
+    /// What a person should know of the GPUs that were not to choose from.
+    pub(in crate::solve) remarks: Vec<String>,
+}
+
+impl Question {
+    /// The search for the answer.
+    pub(in crate::solve) fn task<'a>(&'a self, limits: &'a Limits) -> Task<'a> {
+        Task {
+            include: self.include,
+            scopes: limits.scopes.as_deref(),
+            near: limits.near.as_deref(),
+            nic_room: limits.nic_room.as_deref(),
+            quotas: Some(&limits.quotas).filter(|quotas| !quotas.is_empty()),
+            ..Task::new(self.free, self.count, &self.criteria.objectives, &self.criteria.mix)
+        }
+    }
+}
+
+pub(in crate::solve) struct Decision {
+    pub(in crate::solve) question: Question,
+    pub(in crate::solve) limits: Limits,
+    pub(in crate::solve) solution: Arc<Solution>,
+    /// The preference that is met, and those that cannot be.
+    pub(in crate::solve) preference: Option<Constraint>,
+    pub(in crate::solve) unmet: Vec<Unmet>,
+    /// What there is beside the GPUs, where the request asks for some of it.
+    pub(in crate::solve) supply: Option<Supply>,
+}
+
+impl Decision {
+    /// The answer with what belongs to the GPUs.
+    pub(in crate::solve) fn placement(self, topology: &Topology, service: Service<'_>) -> Result<Placement> {
+        let Question { class, free, criteria, remarks, .. } = &self.question;
+        let chosen = Chosen {
+            topology,
+            gpus: &class.weights.positions(self.solution.chosen),
+            free: &class.weights.positions(*free),
+            solution: &self.solution,
+            criteria,
+            remarks,
+        };
+        let mut placement = chosen.placement(Service { supply: self.supply.as_ref(), ..service })?;
+        placement.stand_on(self.preference, self.unmet);
+        Ok(placement)
+    }
+}
+
+/// GPUs of a machine that were chosen, by their positions.
+pub(in crate::solve) struct Chosen<'a> {
+    pub(in crate::solve) topology: &'a Topology,
+    pub(in crate::solve) gpus: &'a [usize],
+    /// Those that they were chosen from.
+    pub(in crate::solve) free: &'a [usize],
+    pub(in crate::solve) solution: &'a Solution,
+    pub(in crate::solve) criteria: &'a Criteria,
+    /// What a person should know of the GPUs that were not to choose from.
+    pub(in crate::solve) remarks: &'a [String],
+}
+
+impl Chosen<'_> {
+    /// These with what belongs to them.
+    pub(in crate::solve) fn placement(&self, service: Service<'_>) -> Result<Placement> {
+        let Self { topology, gpus, free, solution, criteria, remarks } = *self;
+        let mut placement =
+            complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
+        placement.remark(remarks.iter().cloned());
+        placement.remark(one_way(topology, free).filter(|_| gpus.len() > 1));
+        service.serve(topology, &mut placement, free)?;
+        Ok(placement)
+    }
+}
+
+/// The remark on pairs of GPUs of which one direction was measured, which count as if both carried as much.
+fn one_way(topology: &Topology, gpus: &[usize]) -> Option<String> {
+    let devices = topology.devices();
+    let own: BTreeSet<NodeId> = gpus.iter().map(|gpu| devices[*gpu]).collect();
+    let measured: BTreeSet<(NodeId, NodeId)> = topology
+        .measurements()
+        .iter()
+        .map(|one| (one.from, one.to))
+        .filter(|(from, to)| own.contains(from) && own.contains(to))
+        .collect();
+    let count = measured.iter().filter(|(from, to)| !measured.contains(&(*to, *from))).count();
+    let pairs = if count == 1 { "1 pair".to_owned() } else { format!("{count} pairs") };
+    (count > 0).then(|| {
+        format!("one direction of {pairs} of GPUs was measured; the other is assumed to carry as much")
+    })
+}

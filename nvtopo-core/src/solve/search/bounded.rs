@@ -1,0 +1,66 @@
+//! What was computed, by what it was computed of: only so many, and when there are more, all are forgotten.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// At most `MOST` values by their keys.
+#[derive(Debug)]
+pub(in crate::solve) struct Bounded<K, V, const MOST: usize>(Mutex<BTreeMap<K, V>>);
+
+impl<K, V, const MOST: usize> Default for Bounded<K, V, MOST> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Ord, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
+    /// The value; computed where it is not kept.
+    pub(in crate::solve) fn at(&self, key: K, compute: impl FnOnce() -> V) -> V {
+        let Ok(value) = self.try_at(key, || Ok::<V, Infallible>(compute()));
+        value
+    }
+
+    /// The same where there may be none, which is not kept. Meanwhile others may compute too.
+    pub(in crate::solve) fn try_at<E>(&self, key: K, compute: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
+        if let Some(known) = self.lock().get(&key) {
+            return Ok(known.clone());
+        }
+        let value = compute()?;
+        let mut kept = self.lock();
+        if kept.len() >= MOST {
+            kept.clear();
+        }
+        kept.insert(key, value.clone());
+        Ok(value)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_so_many_are_kept() {
+        let squares = Bounded::<u32, u32, 10>::default();
+        for number in 1..=10 {
+            assert_eq!(squares.at(number, || number * number), number * number);
+        }
+        assert_eq!(squares.at(1, || unreachable!("it is kept")), 1);
+        assert_eq!(squares.at(11, || 121), 121);
+        assert_eq!(squares.at(1, || 2), 2, "the others were forgotten");
+        assert_eq!(squares.at(11, || unreachable!("the last is kept")), 121);
+        assert_eq!(squares.lock().len(), 2);
+    }
+
+    #[test]
+    fn what_could_not_be_computed_is_tried_again() {
+        let kept = Bounded::<u32, u32, 10>::default();
+        assert_eq!(kept.try_at(1, || Err("not now")), Err("not now"));
+        assert_eq!(kept.try_at(1, || Ok::<_, &str>(1)), Ok(1));
+    }
+}

@@ -1,0 +1,335 @@
+//! The best for every number of GPUs of a domain, from the best of its parts.
+//!
+//! What pairs and NUMA nodes add up to is best for a domain only where it is best for each part, given the numbers. What is left
+//! is not: of several that add up to the same, all are kept of which none leaves more of every kind than another.
+
+use super::tree::{MAX_LEVELS, Most, Tree, fill};
+use super::{Ask, Use};
+use crate::solve::search::weights::Weight;
+
+/// The most answers for one number of GPUs that are kept.
+const MAX_KEPT: usize = 64;
+
+/// The most combinations that are looked at for one request.
+const MAX_STEPS: u64 = 50_000_000;
+
+/// There are more combinations than are looked at.
+#[derive(Debug)]
+pub(super) struct TooMany;
+
+/// What adds up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Additive {
+    /// The cost of NUMA nodes, counted down.
+    Span,
+    /// The weights of pairs.
+    Pairs,
+}
+
+/// By what has been decided, most important first.
+type Sums = [i64; 2];
+
+/// The least that sets must have.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Limit {
+    /// The weight of the domain that holds the set.
+    pub(super) within: Weight,
+    /// The way of each GPU to a NIC.
+    pub(super) nic: Weight,
+}
+
+/// The best set.
+pub(super) struct Found {
+    pub(super) gpus: Vec<usize>,
+    pub(super) sums: Sums,
+    /// What is left, level by level.
+    pub(super) most: Most,
+    pub(super) steps: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    sums: Sums,
+    /// What is left in domains of each level so far.
+    most: Most,
+    from: From,
+}
+
+#[derive(Clone, Copy)]
+enum From {
+    /// So many GPUs of a domain without parts.
+    Leaf { domain: u32, count: u16 },
+    /// Entries for the first part and for the later ones.
+    Parts { first: u32, later: u32 },
+}
+
+/// The entries for each number of GPUs, from the lowest number on.
+#[derive(Clone, Copy)]
+struct Row {
+    least: usize,
+    /// Places among the cells.
+    first: usize,
+    count: usize,
+}
+
+pub(super) struct Table<'a> {
+    tree: &'a Tree,
+    ask: &'a Ask<'a>,
+    nic: Weight,
+    sums: &'a [Additive],
+    /// Whether what is left counts.
+    left: bool,
+    entries: Vec<Entry>,
+    /// For each row and number where its entries begin and end.
+    cells: Vec<(u32, u32)>,
+    steps: u64,
+}
+
+impl<'a> Table<'a> {
+    /// The best set within a limit; `None` where there is none. By what is left, too, if what an empty machine has is given.
+    pub(super) fn best(
+        tree: &'a Tree,
+        ask: &'a Ask<'a>,
+        limit: Limit,
+        sums: &'a [Additive],
+        whole: Option<&[Weight]>,
+    ) -> Result<Option<Found>, TooMany> {
+        let mut own = Self {
+            tree,
+            ask,
+            nic: limit.nic,
+            sums,
+            left: whole.is_some(),
+            entries: Vec::new(),
+            cells: Vec::new(),
+            steps: 0,
+        };
+        let included = ask.uses.iter().filter(|own| **own == Use::In).count();
+        let mut best: Option<(Sums, Weight, u32, Most)> = None;
+        let span = sums.iter().position(|sum| *sum == Additive::Span);
+        for (top, above) in own.tops(limit.within) {
+            let Some(row) = own.row(top)? else { continue };
+            let held = own.gpus(top).filter(|gpu| ask.uses[*gpu] == Use::In).count();
+            if held < included || ask.count < row.least || ask.count >= row.least + row.count {
+                continue;
+            }
+            let elsewhere = if own.left { own.elsewhere(top) } else { Most::default() };
+            let (from, to) = own.cells[row.first + ask.count - row.least];
+            for place in from..to {
+                let mut entry = own.entries[place as usize];
+                if let Some(span) = span {
+                    entry.sums[span] -= above;
+                }
+                let mut most = entry.most;
+                most.iter_mut().zip(elsewhere).for_each(|(most, other)| *most = (*most).max(other));
+                let left = whole.map_or(Weight::default(), |whole| {
+                    super::remainder(ask.mix, &tree.best_left(&most), whole)
+                });
+                if best.is_none_or(|(sums, rest, ..)| (entry.sums, left) > (sums, rest)) {
+                    best = Some((entry.sums, left, place, most));
+                }
+            }
+        }
+        let found =
+            best.map(|(sums, _, place, most)| Found { gpus: own.taken(place), sums, most, steps: own.steps });
+        Ok(found)
+    }
+
+    /// The largest domains of at least a weight, which hold every set of at least that, each with the cost of the NUMA nodes
+    /// that larger ones count.
+    fn tops(&self, weight: Weight) -> Vec<(usize, i64)> {
+        let mut tops = Vec::new();
+        let mut open = vec![(self.tree.domains.len() - 1, 0)];
+        while let Some((domain, above)) = open.pop() {
+            let own = &self.tree.domains[domain];
+            if own.weight >= weight {
+                tops.push((domain, above));
+            } else {
+                open.extend(own.parts.iter().rev().map(|part| (*part, above + own.span)));
+            }
+        }
+        tops
+    }
+
+    /// All GPUs of a domain.
+    fn gpus(&self, domain: usize) -> impl Iterator<Item = usize> {
+        let mut open = vec![domain];
+        let domains = std::iter::from_fn(move || {
+            let domain = open.pop()?;
+            open.extend(&self.tree.domains[domain].parts);
+            Some(&self.tree.domains[domain].gpus)
+        });
+        domains.flatten().copied()
+    }
+
+    /// How many GPUs of a domain are free.
+    fn free(&self, domain: usize) -> usize {
+        self.gpus(domain).filter(|gpu| self.ask.uses[*gpu] != Use::Gone).count()
+    }
+
+    /// What is left in the domains outside of one that the set is taken from.
+    fn elsewhere(&self, top: usize) -> Most {
+        let mut inside = vec![false; self.ask.uses.len()];
+        self.gpus(top).for_each(|gpu| inside[gpu] = true);
+        let size = self.tree.size(top);
+        self.tree.most(&|domain| match self.gpus(domain).any(|gpu| inside[gpu]) {
+            false => self.free(domain),
+            true if self.tree.size(domain) <= size => 0,
+            true => self.free(domain).saturating_sub(self.ask.count),
+        })
+    }
+
+    /// What a domain can give. `None`: not what it must.
+    fn row(&mut self, domain: usize) -> Result<Option<Row>, TooMany> {
+        let own = &self.tree.domains[domain];
+        let row = if own.parts.is_empty() {
+            self.leaf(domain)
+        } else {
+            let mut row: Option<Row> = None;
+            for part in own.parts.iter().rev() {
+                let Some(first) = self.row(*part)? else { return Ok(None) };
+                row = match row {
+                    None => Some(first),
+                    Some(later) => self.join(first, later, own.weight)?,
+                };
+                if row.is_none() {
+                    return Ok(None);
+                }
+            }
+            row
+        };
+        if let Some(row) = row {
+            self.finish(domain, row);
+        }
+        Ok(row)
+    }
+
+    fn leaf(&mut self, domain: usize) -> Option<Row> {
+        let own = &self.tree.domains[domain];
+        let count = |kind: Use| own.gpus.iter().filter(|gpu| self.ask.uses[**gpu] == kind).count();
+        let (least, near) = (count(Use::In), own.nic >= self.nic);
+        if least > 0 && !near || least > self.ask.count {
+            return None;
+        }
+        let most = if near { (least + count(Use::Open)).min(self.ask.count) } else { 0 };
+        let first = self.cells.len();
+        for count in least..=most {
+            let pairs = (count * count.saturating_sub(1) / 2) as u64;
+            let from = From::Leaf { domain: domain as u32, count: count as u16 };
+            self.cells.push((self.entries.len() as u32, self.entries.len() as u32 + 1));
+            let sums = self.sums(|sum| match sum {
+                Additive::Pairs => times(own.weight, pairs),
+                Additive::Span => 0,
+            });
+            self.entries.push(Entry { sums, most: [0; MAX_LEVELS], from });
+        }
+        Some(Row { least, first, count: most + 1 - least })
+    }
+
+    fn sums(&self, of: impl Fn(Additive) -> i64) -> Sums {
+        let mut sums = Sums::default();
+        sums.iter_mut().zip(self.sums).for_each(|(own, sum)| *own = of(*sum));
+        sums
+    }
+
+    /// What one part and the later ones can give together; `None` where they must give too much.
+    fn join(&mut self, first: Row, later: Row, weight: Weight) -> Result<Option<Row>, TooMany> {
+        let least = first.least + later.least;
+        if least > self.ask.count {
+            return Ok(None);
+        }
+        let most = (least + first.count + later.count - 2).min(self.ask.count);
+        let row = Row { least, first: self.cells.len(), count: most + 1 - least };
+        let mut kept: Vec<Entry> = Vec::new();
+        for count in least..=most {
+            kept.clear();
+            // Most of the first parts first: of equal ones these are taken.
+            let from = count.saturating_sub(later.least + later.count - 1).max(first.least);
+            let to = (count - later.least).min(first.least + first.count - 1);
+            for own in (from..=to).rev() {
+                let more = self.sums(|sum| match sum {
+                    Additive::Pairs => times(weight, (own * (count - own)) as u64),
+                    Additive::Span => 0,
+                });
+                let (a, a_end) = self.cells[first.first + own - first.least];
+                let (b, b_end) = self.cells[later.first + count - own - later.least];
+                for (a, b) in (a..a_end).flat_map(|a| (b..b_end).map(move |b| (a, b))) {
+                    self.steps += 1;
+                    let (one, other) = (&self.entries[a as usize], &self.entries[b as usize]);
+                    let sums = std::array::from_fn(|index| one.sums[index] + other.sums[index] + more[index]);
+                    let most = std::array::from_fn(|level| one.most[level].max(other.most[level]));
+                    keep(&mut kept, Entry { sums, most, from: From::Parts { first: a, later: b } });
+                }
+            }
+            if kept.len() > MAX_KEPT || self.steps > MAX_STEPS {
+                return Err(TooMany);
+            }
+            let begin = self.entries.len() as u32;
+            self.entries.extend_from_slice(&kept);
+            self.cells.push((begin, self.entries.len() as u32));
+        }
+        Ok(Some(row))
+    }
+
+    /// Adds what a domain counts as a whole.
+    fn finish(&mut self, domain: usize, row: Row) {
+        let own = &self.tree.domains[domain];
+        let span = self.sums.iter().position(|sum| *sum == Additive::Span);
+        let free = if self.left && self.tree.counts(domain) { self.free(domain) } else { 0 };
+        for index in 0..row.count {
+            let count = row.least + index;
+            let (from, to) = self.cells[row.first + index];
+            for entry in &mut self.entries[from as usize..to as usize] {
+                if let Some(span) = span.filter(|_| count > 0) {
+                    entry.sums[span] -= own.span;
+                }
+                if free > count {
+                    fill(&mut entry.most, own.level, free - count);
+                }
+            }
+        }
+    }
+
+    /// The GPUs of an entry, increasing.
+    fn taken(&self, place: u32) -> Vec<usize> {
+        let mut gpus = Vec::new();
+        let mut open = vec![place];
+        while let Some(place) = open.pop() {
+            match self.entries[place as usize].from {
+                From::Parts { first, later } => open.extend([first, later]),
+                From::Leaf { domain, count } => {
+                    let of = |kind: Use| {
+                        let own = self.tree.domains[domain as usize].gpus.iter().copied();
+                        own.filter(move |gpu| self.ask.uses[*gpu] == kind)
+                    };
+                    gpus.extend(of(Use::In).chain(of(Use::Open)).take(count.into()));
+                }
+            }
+        }
+        gpus.sort_unstable();
+        gpus
+    }
+}
+
+/// What so many pairs are worth.
+pub(super) fn times(weight: Weight, pairs: u64) -> i64 {
+    weight.0.saturating_mul(pairs).min(i64::MAX as u64).cast_signed()
+}
+
+/// Keeps an answer if none is better, or as good and leaves as much of everything.
+fn keep(kept: &mut Vec<Entry>, new: Entry) {
+    if let Some(first) = kept.first() {
+        if new.sums < first.sums {
+            return;
+        }
+        if new.sums > first.sums {
+            kept.clear();
+        }
+    }
+    let leaves = |a: &Entry, b: &Entry| a.most.iter().zip(&b.most).all(|(a, b)| a >= b);
+    if kept.iter().any(|own| leaves(own, &new)) {
+        return;
+    }
+    kept.retain(|own| !leaves(&new, own));
+    kept.push(new);
+}

@@ -1,0 +1,412 @@
+//! The search for the best set: depth first in the order of the indices, cut by bounds.
+//!
+//! GPUs that can be exchanged without changing anything that an objective sees are tried in one order only, so that a
+//! switched machine costs no more than a single set. The first set found of several equal ones has the lowest indices.
+
+use super::domains;
+use super::quota::Quotas;
+use super::set::{above, members};
+use super::weights::{Weight, Weights};
+use crate::solve::objective::{MAX_OBJECTIVES, Objective, Partial, Set};
+use std::cmp::Ordering;
+
+/// Steps after which a search stops and answers with the best so far, unless the task says otherwise.
+const MAX_STEPS: u64 = 400_000;
+
+/// What is searched for.
+#[derive(Clone, Copy)]
+pub(in crate::solve) struct Task<'a> {
+    /// The candidates that may be chosen.
+    pub(in crate::solve) free: Set,
+    /// Those among them that must be.
+    pub(in crate::solve) include: Set,
+    /// Those among them that must not be; they are left over in any case.
+    pub(in crate::solve) barred: Set,
+    /// How many to choose; at least one.
+    pub(in crate::solve) count: usize,
+    /// What sets are compared by.
+    pub(in crate::solve) objectives: &'a [&'static dyn Objective],
+    /// How many of a million jobs have each number of GPUs.
+    pub(in crate::solve) mix: &'a [(usize, u64)],
+    /// The set must lie within one of these, where any are given; no two overlap.
+    pub(in crate::solve) scopes: Option<&'a [Set]>,
+    /// For each candidate those that it may be chosen with, where not all may.
+    pub(in crate::solve) near: Option<&'a [Set]>,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub(in crate::solve) nic_room: Option<&'a [usize]>,
+    /// Of some candidates only so many may be chosen.
+    pub(in crate::solve) quotas: Option<&'a Quotas>,
+    /// Steps after which to stop.
+    pub(in crate::solve) most_steps: u64,
+}
+
+impl<'a> Task<'a> {
+    /// Whether all sets of free candidates may be chosen that hold what is included.
+    pub(in crate::solve) fn is_plain(&self) -> bool {
+        let limited = self.scopes.is_some() || self.near.is_some();
+        !limited && self.quotas.is_none() && self.nic_room.is_none() && self.barred == 0
+    }
+
+    /// The best of all sets of `count`.
+    pub(in crate::solve) fn new(
+        free: Set,
+        count: usize,
+        objectives: &'a [&'static dyn Objective],
+        mix: &'a [(usize, u64)],
+    ) -> Self {
+        Self {
+            free,
+            include: 0,
+            barred: 0,
+            count,
+            objectives,
+            mix,
+            scopes: None,
+            near: None,
+            nic_room: None,
+            quotas: None,
+            most_steps: MAX_STEPS,
+        }
+    }
+}
+
+/// What the search found.
+#[derive(Clone, Default)]
+pub(in crate::solve) struct Solution {
+    /// The chosen candidates.
+    pub(in crate::solve) chosen: Set,
+    /// One value for each objective.
+    pub(in crate::solve) values: Vec<Weight>,
+    /// No set that is as good by the objectives before is worth more; equal to the values where that is proven.
+    pub(in crate::solve) bounds: Vec<Weight>,
+    /// Whether every set was examined or excluded by a bound.
+    pub(in crate::solve) complete: bool,
+    /// How many sets and parts of sets were examined.
+    pub(in crate::solve) steps: u64,
+}
+
+/// No set was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::solve) struct NoSet {
+    /// Whether there is none, and not just none that was found before the search had to stop.
+    pub(in crate::solve) proven: bool,
+}
+
+/// The most GPUs that are searched where domains would tell more.
+const MAX_SEARCHED: usize = 16;
+
+/// The best set.
+pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
+    by_domains.unwrap_or_else(|| search(weights, task))
+}
+
+/// The best set, by looking at sets.
+pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    Search::new(weights, task).run()
+}
+
+type Values = [Weight; MAX_OBJECTIVES];
+
+struct Search<'a> {
+    weights: &'a Weights,
+    task: &'a Task<'a>,
+    /// For each candidate the later ones that it can stand in for.
+    twins: [Set; Set::BITS as usize],
+    greatest: Weight,
+    /// For each depth the worst weight and the sum of weights of every candidate to the chosen.
+    to_chosen: Vec<(Weight, Weight)>,
+    best: Option<Best>,
+    /// The first objective at which a comparison was of values that may not be all that their sets are worth. By those before it
+    /// no set is better.
+    doubt: usize,
+    steps: u64,
+}
+
+struct Best {
+    chosen: Set,
+    values: Values,
+    /// Which of the values are all that the set is worth.
+    proven: [bool; MAX_OBJECTIVES],
+}
+
+/// Where the search stands.
+#[derive(Clone, Copy)]
+struct State {
+    chosen: Set,
+    missing: usize,
+    worst: Weight,
+    sum: Weight,
+    /// What may still be chosen.
+    open: Set,
+}
+
+impl State {
+    fn depth(&self) -> usize {
+        self.chosen.count_ones() as usize
+    }
+}
+
+impl<'a> Search<'a> {
+    fn new(weights: &'a Weights, task: &'a Task<'a>) -> Self {
+        let open = task.free & !task.include & !task.barred;
+        let alike =
+            |a: usize, b: usize| task.objectives.iter().all(|objective| objective.twins(weights, a, b));
+        // Two that may be chosen with different ones are no twins.
+        let near = |a: usize, b: usize| {
+            let both = 1 << a | 1 << b;
+            task.near.is_none_or(|near| (near[a] | both) == (near[b] | both))
+                && task.quotas.is_none_or(|quotas| quotas.alike(a, b))
+        };
+        let mut twins = [0; Set::BITS as usize];
+        for a in members(open) {
+            let later = weights.twins()[a] & open & above(a);
+            twins[a] = members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
+        }
+        let inside = |gpu: u8| task.free >> gpu & 1 == 1;
+        let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
+        let greatest = greatest.map_or(Weight::default(), |(weight, _, _)| *weight);
+        let to_chosen = vec![(Weight::MAX, Weight::default()); weights.gpus() * (task.count + 1)];
+        Self { weights, task, twins, greatest, to_chosen, best: None, doubt: usize::MAX, steps: 0 }
+    }
+
+    fn run(mut self) -> Result<Solution, NoSet> {
+        let everything = [Set::MAX];
+        let scopes = self.task.scopes.unwrap_or(&everything);
+        let mut roots = [Weight::default(); MAX_OBJECTIVES];
+        for scope in scopes {
+            let Some(root) = self.root(*scope) else { continue };
+            let partial = self.partial(&root);
+            for (bound, objective) in roots.iter_mut().zip(self.task.objectives) {
+                *bound = objective.bound(&partial).max(*bound);
+            }
+            if self.may_improve(&root) {
+                self.descend(root);
+            }
+        }
+        let count = self.task.objectives.len();
+        let finished = self.steps < self.task.most_steps;
+        let complete = finished && self.doubt == usize::MAX;
+        let Some(Best { chosen, values, proven }) = self.best else {
+            return Err(NoSet { proven: finished });
+        };
+        let known = |index: usize| finished && index < self.doubt && proven[index];
+        // What was found may be more than the roots of what had to stop.
+        let bound = |index: usize| if known(index) { values[index] } else { roots[index].max(values[index]) };
+        let bounds = (0..count).map(bound).collect();
+        Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
+    }
+
+    /// What must be chosen is; `None` where that cannot be within the scope.
+    fn root(&mut self, scope: Set) -> Option<State> {
+        let mut state = State {
+            chosen: 0,
+            missing: self.task.count,
+            worst: Weight::MAX,
+            sum: Weight::default(),
+            open: self.may_join(0, self.task.free & scope & !self.task.barred),
+        };
+        for gpu in members(self.task.include) {
+            if state.open >> gpu & 1 == 0 || state.missing == 0 {
+                return None;
+            }
+            state = self.choose(&state, gpu);
+        }
+        Some(state)
+    }
+
+    fn choose(&mut self, state: &State, gpu: usize) -> State {
+        let count = self.weights.gpus();
+        let depth = state.depth();
+        let (before, after) = self.to_chosen[depth * count..][..2 * count].split_at_mut(count);
+        let (worst, sum) = before[gpu];
+        for ((own, weight), so_far) in after.iter_mut().zip(self.weights.row(gpu)).zip(before) {
+            *own = (so_far.0.min(*weight), Weight(so_far.1.0 + weight.0));
+        }
+        let near = self.task.near.map_or(Set::MAX, |near| near[gpu]);
+        let chosen = state.chosen | 1 << gpu;
+        State {
+            chosen,
+            missing: state.missing - 1,
+            worst: state.worst.min(worst),
+            sum: Weight(state.sum.0 + sum.0),
+            open: self.may_join(chosen, state.open & near & !(1 << gpu)),
+        }
+    }
+
+    /// Those of the open candidates that the quotas leave room for.
+    fn may_join(&self, chosen: Set, open: Set) -> Set {
+        self.task.quotas.map_or(open, |quotas| quotas.open(chosen, open))
+    }
+
+    /// Whether a set that is begun may lead nowhere although there seems to be room for what is missing.
+    fn may_mislead(&self) -> bool {
+        self.task.near.is_some() || self.task.quotas.is_some_and(Quotas::may_mislead)
+    }
+
+    fn descend(&mut self, mut state: State) {
+        self.steps += 1;
+        if state.missing == 0 {
+            self.record(&state);
+            return;
+        }
+        while self.steps < self.task.most_steps || (self.best.is_none() && !self.may_mislead()) {
+            if state.open == 0 {
+                return;
+            }
+            let gpu = state.open.trailing_zeros() as usize;
+            state.open &= state.open - 1;
+            let with = self.choose(&state, gpu);
+            if self.may_improve(&with) {
+                self.descend(with);
+            }
+            // Without this one, none of its twins either: the same set under other names was just tried.
+            state.open &= !self.twins[gpu];
+            if !self.may_improve(&state) {
+                return;
+            }
+        }
+    }
+
+    fn partial(&self, state: &State) -> Partial<'_> {
+        let count = self.weights.gpus();
+        Partial {
+            weights: self.weights,
+            mix: self.task.mix,
+            free: self.task.free,
+            chosen: state.chosen,
+            worst: state.worst,
+            sum: state.sum,
+            missing: state.missing,
+            open: state.open,
+            to_chosen: &self.to_chosen[state.depth() * count..][..count],
+            greatest: self.greatest,
+            nic_room: self.task.nic_room,
+        }
+    }
+
+    /// Whether some set that extends this one may be better than the best so far.
+    fn may_improve(&self, state: &State) -> bool {
+        let open = state.open.count_ones() as usize;
+        if self.task.quotas.map_or(open, |quotas| quotas.room(state.chosen, state.open)) < state.missing {
+            return false;
+        }
+        let Some(best) = &self.best else { return true };
+        let partial = self.partial(state);
+        for (objective, best) in self.task.objectives.iter().zip(&best.values) {
+            match objective.bound(&partial).cmp(best) {
+                Ordering::Less => return false,
+                Ordering::Greater => return true,
+                Ordering::Equal => {}
+            }
+        }
+        false
+    }
+
+    fn record(&mut self, state: &State) {
+        let partial = self.partial(state);
+        let rest = self.task.free & !state.chosen;
+        let mut own = Best {
+            chosen: state.chosen,
+            values: [Weight::default(); MAX_OBJECTIVES],
+            proven: [true; MAX_OBJECTIVES],
+        };
+        let (mut ahead, mut doubt, mut effort) = (self.best.is_none(), self.doubt, 0);
+        for (index, objective) in self.task.objectives.iter().enumerate() {
+            let value = objective.value(&partial, rest);
+            effort += u64::from(value.effort);
+            (own.values[index], own.proven[index]) = (value.worth, value.proven);
+            if let (Some(best), false) = (&self.best, ahead) {
+                if !value.proven || !best.proven[index] {
+                    doubt = doubt.min(index);
+                }
+                match value.worth.cmp(&best.values[index]) {
+                    Ordering::Less => break,
+                    Ordering::Greater => ahead = true,
+                    Ordering::Equal => {}
+                }
+            }
+        }
+        self.doubt = doubt;
+        self.steps += effort;
+        if ahead {
+            self.best = Some(own);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topology;
+    use crate::query::LOOKS_LEFT;
+    use crate::solve::SizeMix;
+    use crate::solve::objective::by_names;
+    use crate::solve::objective::criteria::Criteria;
+    use crate::solve::search::set;
+    use crate::solve::simulate::{Options, Stream, Workload, simulate};
+
+    /// Runs something that may look at so many paths and cycles in search of rings; panics where it looks at more.
+    fn within<T>(millions: u64, run: impl FnOnce() -> T) -> T {
+        LOOKS_LEFT.set(millions * 1_000_000);
+        let result = run();
+        LOOKS_LEFT.set(u64::MAX);
+        result
+    }
+
+    /// 16 GPUs of which no two have the same NVLinks.
+    fn all_different() -> Topology {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/hostile/j-16gpu-all.json");
+        Topology::parse("j-16gpu-all.json", &std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn decisions_on_a_machine_without_structure_end_after_so_many_looks() {
+        let topology = all_different();
+        let all: Vec<usize> = (0..16).collect();
+        let criteria = Criteria::new::<&str>(None, None, 16).unwrap();
+        for gpus in 2..=16 {
+            let (rings, effort) = topology.rings_with_effort(&all[..gpus]);
+            assert!(rings.is_some() && effort <= 330_000 / 8, "{gpus}: {effort}");
+        }
+        for count in [8, 12] {
+            let weights = Weights::of(&topology, &all);
+            let task = Task::new(set::all(16), count, &criteria.objectives, &criteria.mix);
+            let found = within(12, || solve(&weights, &task)).unwrap();
+            assert!(!found.complete, "{count}: nobody can have looked at all");
+            for (value, bound) in found.values.iter().zip(&found.bounds) {
+                assert!(bound >= value, "{count}: {value:?} of {bound:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn jobs_on_a_machine_without_structure_are_played_within_so_many_looks() {
+        let topology = all_different();
+        let stream = Stream { load: 0.9, jobs: 12, mix: SizeMix::usual(16).unwrap(), seed: 1 };
+        let jobs = Workload::random(&stream, 16).unwrap();
+        let options = Options { policies: vec!["nvtopo".to_owned()], ..Options::default() };
+        let report = within(200, || simulate(&topology, &jobs, &options, &mut |_, _| ())).unwrap();
+        assert!(report.policies[0].mean.unwrap().share > 0.5);
+    }
+
+    #[test]
+    fn the_effort_for_rings_counts_as_steps() {
+        // 24 GPUs with links of their own between all pairs.
+        let cell =
+            |a: usize, b: usize| if a == b { " X ".into() } else { format!("NV{}", 1 + (a * b + a + b) % 9) };
+        let names: Vec<String> = (0..24).map(|gpu| format!("GPU{gpu}")).collect();
+        let row = |a: usize| {
+            let cells: Vec<String> = (0..24).map(|b| cell(a, b)).collect();
+            format!("GPU{a}\t{}\t0-15\n", cells.join("\t"))
+        };
+        let text = format!("\t{}\tCPU Affinity\n{}", names.join("\t"), (0..24).map(row).collect::<String>());
+        let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+        let weights = Weights::of(&topology, &(0..24).collect::<Vec<_>>());
+        let objectives = by_names(["ring"]).unwrap();
+        let task = Task { most_steps: 100_000, ..Task::new(set::all(24), 12, &objectives[..1], &[]) };
+        // Eight looks are a step, and the last set may take more than is left.
+        let found = within(1, || search(&weights, &task)).unwrap();
+        assert!(!found.complete && found.bounds[0] > found.values[0]);
+    }
+}

@@ -1,0 +1,93 @@
+//! The NVLinks of the GPUs to choose from, for bounds: what each can send at most to others of a set.
+
+use super::set::members;
+use crate::model::{NodeId, Topology};
+use crate::solve::objective::Set;
+use crate::units::Bandwidth;
+use std::collections::BTreeMap;
+
+/// NVLinks by the order of the candidates, in MB/s.
+#[derive(Debug)]
+pub(in crate::solve) struct Links {
+    count: usize,
+    /// Direct links of each pair, row by row.
+    direct: Vec<u64>,
+    /// What each can send to NVSwitches.
+    ports: Vec<u64>,
+    /// The candidates that each reaches directly or over an NVSwitch.
+    near: Vec<Set>,
+    /// For each candidate the others with which it can be exchanged without changing any NVLink.
+    twins: Vec<Set>,
+}
+
+impl Links {
+    pub(in crate::solve) fn of(topology: &Topology, gpus: &[usize]) -> Self {
+        let count = gpus.len();
+        let ids: Vec<_> = gpus.iter().map(|gpu| topology.devices()[*gpu]).collect();
+        let mut own = Self {
+            count,
+            direct: vec![0; count * count],
+            ports: vec![0; count],
+            near: vec![0; count],
+            twins: vec![0; count],
+        };
+        let mut ends: Vec<BTreeMap<NodeId, Option<u64>>> = vec![BTreeMap::new(); count];
+        let mut planes: BTreeMap<_, Set> = BTreeMap::new();
+        for (gpu, id) in ids.iter().enumerate() {
+            // What was measured may be more than what the links should carry.
+            let measured = topology.measurements().iter().filter(|one| one.from == *id || one.to == *id);
+            let measured = measured.map(|one| one.bandwidth.as_mb_per_s()).max().unwrap_or(0);
+            for (far, bundle) in topology.nvlinks().of_node(*id) {
+                let rate = bundle.rate.map(|rate| rate.bandwidth.as_mb_per_s());
+                ends[gpu].insert(far, rate);
+                let rate = rate.unwrap_or(0);
+                if bundle.switch {
+                    own.ports[gpu] += rate.max(measured);
+                    *planes.entry(far).or_default() |= 1 << gpu;
+                } else if let Some(other) = ids.iter().position(|other| *other == far) {
+                    let measured = topology.measured(*id, far).map_or(0, Bandwidth::as_mb_per_s);
+                    own.direct[gpu * count + other] = rate.max(measured);
+                    own.near[gpu] |= 1 << other;
+                }
+            }
+        }
+        for plane in planes.into_values() {
+            for gpu in members(plane) {
+                own.near[gpu] |= plane & !(1 << gpu);
+            }
+        }
+        let ids = &ids;
+        let links = |gpu: usize, not: usize| ends[gpu].iter().filter(move |(far, _)| **far != ids[not]);
+        for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {
+            own.twins[a] |= Set::from(a != b && links(a, b).eq(links(b, a))) << b;
+        }
+        own
+    }
+
+    /// MB/s that one candidate can send to the others of a set at most.
+    pub(in crate::solve) fn degree(&self, gpu: usize, set: Set) -> u64 {
+        let row = &self.direct[gpu * self.count..][..self.count];
+        self.ports[gpu] + members(set & self.near[gpu]).map(|other| row[other]).sum::<u64>()
+    }
+
+    /// The members of a set that NVLink connects within it, to one of them.
+    pub(in crate::solve) fn connected(&self, from: usize, set: Set) -> Set {
+        component(&self.near, from, set)
+    }
+
+    /// Whether exchanging the two changes no NVLink.
+    pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
+        self.twins[a] >> b & 1 == 1
+    }
+}
+
+/// What of a set can be reached from one of its members.
+pub(in crate::solve) fn component(near: &[Set], from: usize, set: Set) -> Set {
+    let mut reached: Set = 1 << from;
+    let mut fresh = reached;
+    while fresh != 0 {
+        fresh = members(fresh).fold(0, |next, gpu| next | near[gpu]) & set & !reached;
+        reached |= fresh;
+    }
+    reached
+}

@@ -1,0 +1,113 @@
+//! How many GPUs of some groups a set may have at most, because they draw on one stock: what the search sees of it.
+
+use super::set::Set;
+use super::weights::Weights;
+use crate::solve::placement::needs::Shortage;
+
+/// At most so many of these may be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Quota {
+    gpus: Set,
+    most: u32,
+}
+
+/// Several of them, the smaller groups first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::solve) struct Quotas {
+    list: Vec<Quota>,
+    /// Whether two groups overlap of which neither lies within the other.
+    crossing: bool,
+}
+
+impl Quotas {
+    /// Those that follow from what is beside the GPUs.
+    pub(in crate::solve) fn of(shortages: &[Shortage], weights: &Weights) -> Self {
+        let quota = |short: &Shortage| Quota { gpus: weights.set(&short.gpus), most: short.most as u32 };
+        Self::new(shortages.iter().map(quota).collect())
+    }
+
+    fn new(mut list: Vec<Quota>) -> Self {
+        list.retain(|quota| quota.gpus.count_ones() > quota.most);
+        list.sort_by_key(|quota| (quota.gpus.count_ones(), quota.gpus, quota.most));
+        list.dedup_by_key(|quota| quota.gpus);
+        let apart = |a: Set, b: Set| a & b == 0 || a & b == a;
+        let crossing = list
+            .iter()
+            .enumerate()
+            .any(|(index, small)| list[index + 1..].iter().any(|large| !apart(small.gpus, large.gpus)));
+        Self { list, crossing }
+    }
+
+    /// Whether a part of a set may turn out to be one of none, although there is room for what is missing.
+    pub(in crate::solve) fn may_mislead(&self) -> bool {
+        self.crossing
+    }
+
+    /// Those of the open GPUs that may join the chosen ones.
+    pub(in crate::solve) fn open(&self, chosen: Set, open: Set) -> Set {
+        let full = |quota: &&Quota| (quota.gpus & chosen).count_ones() >= quota.most;
+        self.list.iter().filter(full).fold(open, |open, quota| open & !quota.gpus)
+    }
+
+    /// No more of the open GPUs than this can join the chosen ones together.
+    pub(in crate::solve) fn room(&self, chosen: Set, open: Set) -> usize {
+        let mut left = open;
+        // Groups that were counted, and how many of each can join.
+        let mut counted: Vec<(Set, u32)> = Vec::new();
+        for Quota { gpus, most } in &self.list {
+            let (inside, outside): (Vec<_>, Vec<_>) =
+                counted.iter().copied().partition(|(group, _)| group & !gpus == 0);
+            // A group that reaches beyond this one was counted elsewhere already.
+            if outside.iter().any(|(group, _)| group & gpus != 0) {
+                continue;
+            }
+            let of_groups: u32 = inside.iter().map(|(_, most)| most).sum();
+            let room = most.saturating_sub((gpus & chosen).count_ones());
+            counted = outside;
+            counted.push((*gpus, room.min(of_groups + (left & gpus).count_ones())));
+            left &= !gpus;
+        }
+        (counted.iter().map(|(_, most)| most).sum::<u32>() + left.count_ones()) as usize
+    }
+
+    /// Whether two GPUs are of the same groups.
+    pub(in crate::solve) fn alike(&self, a: usize, b: usize) -> bool {
+        self.list.iter().all(|quota| quota.gpus >> a & 1 == quota.gpus >> b & 1)
+    }
+
+    /// Whether there are none, and any GPU may join.
+    pub(in crate::solve) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quotas(list: &[(Set, u32)]) -> Quotas {
+        Quotas::new(list.iter().map(|(gpus, most)| Quota { gpus: *gpus, most: *most }).collect())
+    }
+
+    #[test]
+    fn groups_within_groups_are_counted_once() {
+        let quotas = quotas(&[(0b1111, 3), (0b0011, 1), (0b1100, 5), (0b11_0000, 1)]);
+        assert!(!quotas.may_mislead());
+        // One of the first two, both of the next, one of the last two, and the one that is in no group.
+        assert_eq!(quotas.room(0, 0b111_1111), 1 + 2 + 1 + 1);
+        assert_eq!(quotas.room(0b0001, 0b1110), 2);
+        assert_eq!(quotas.open(0b0001, 0b11_1110), 0b11_1100);
+        assert_eq!(quotas.open(0b0_1101, 0b11_0010), 0b11_0000);
+        assert!(quotas.alike(2, 3) && quotas.alike(0, 1) && !quotas.alike(1, 2));
+    }
+
+    #[test]
+    fn what_overlaps_is_an_upper_bound() {
+        let quotas = quotas(&[(0b011, 1), (0b110, 1)]);
+        assert!(quotas.may_mislead());
+        assert_eq!(quotas.room(0, 0b111), 2);
+        assert_eq!(quotas.open(0b010, 0b101), 0);
+        let none = super::Quotas::default();
+        assert!(none.is_empty() && none.room(0, 0b111) == 3);
+    }
+}

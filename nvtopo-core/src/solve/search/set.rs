@@ -1,0 +1,39 @@
+//! Sets of GPUs as bits.
+
+use crate::model::{Gpu, Topology};
+
+/// A set of GPUs, one bit for each.
+pub type Set = u128;
+
+/// The GPUs in a set, increasing.
+pub(in crate::solve) fn members(set: Set) -> impl Iterator<Item = usize> + Clone {
+    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
+    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
+}
+
+/// The set of some GPUs, each below 128.
+pub(in crate::solve) fn of(gpus: impl IntoIterator<Item = usize>) -> Set {
+    gpus.into_iter().fold(0, |set, gpu| set | 1 << gpu)
+}
+
+/// So many GPUs from the first on.
+pub(in crate::solve) fn all(gpus: usize) -> Set {
+    Set::MAX.checked_shr(Set::BITS - gpus as u32).unwrap_or(0)
+}
+
+/// Those after one.
+pub(in crate::solve) fn above(gpu: usize) -> Set {
+    !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
+}
+
+/// The positions of the GPUs that a job can use whole and together with others: those that can be used, and that take part in
+/// the NVLink fabric where the others do.
+pub(in crate::solve) fn joint(topology: &Topology) -> impl Iterator<Item = usize> {
+    usable(topology).filter(|gpu| topology.cut_off(*gpu).is_none())
+}
+
+/// The positions of the GPUs that a job can use whole: that nothing keeps from use, and that are not divided (MIG).
+pub(in crate::solve) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
+    let usable = |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current);
+    topology.gpus().enumerate().filter(move |(_, gpu)| usable(gpu)).map(|(position, _)| position)
+}

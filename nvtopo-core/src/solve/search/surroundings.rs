@@ -1,0 +1,117 @@
+//! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
+
+use super::set::{Set, members};
+use super::weights::Weight;
+use crate::model::Topology;
+use crate::solve::nics::{gpus_per_nic, to_nics, usable_nics};
+use std::collections::BTreeMap;
+
+/// NUMA nodes and NICs by the order of the candidates.
+#[derive(Debug)]
+pub(in crate::solve) struct Surroundings {
+    /// 64-bit words of a set of nodes.
+    words: usize,
+    /// The nodes of each candidate, row by row. One whose nodes nobody states has a node of its own.
+    nodes: Vec<u64>,
+    /// The nodes that several candidates have.
+    shared: Vec<u64>,
+    /// The candidates whose nodes nobody states.
+    unknown: Set,
+    nics: usize,
+    /// The weight from each candidate to each NIC, row by row.
+    to_nics: Vec<Weight>,
+    /// The best weight of each candidate to a NIC.
+    nearest: Vec<Weight>,
+    /// How many GPUs one NIC serves where all GPUs of the machine use NICs.
+    per_nic: usize,
+}
+
+impl Surroundings {
+    pub(in crate::solve) fn of(topology: &Topology, gpus: &[usize]) -> Self {
+        let mut numbers = BTreeMap::new();
+        let mut number = |key: Result<u32, usize>| {
+            let next = numbers.len();
+            *numbers.entry(key).or_insert(next)
+        };
+        let mut unknown: Set = 0;
+        let lists: Vec<Vec<usize>> = gpus
+            .iter()
+            .enumerate()
+            .map(|(candidate, &gpu)| match topology.local_nodes(topology.devices()[gpu]).known() {
+                Some(nodes) if !nodes.is_empty() => nodes.iter().map(|node| number(Ok(node))).collect(),
+                _ => {
+                    unknown |= 1 << candidate;
+                    vec![number(Err(gpu))]
+                }
+            })
+            .collect();
+        let words = numbers.len().div_ceil(64);
+        let mut nodes = vec![0; words * gpus.len()];
+        for (candidate, list) in lists.iter().enumerate() {
+            for node in list {
+                nodes[candidate * words + node / 64] |= 1 << (node % 64);
+            }
+        }
+        let (mut seen, mut shared) = (vec![0; words], vec![0; words]);
+        for (index, (word, shared)) in seen.iter_mut().zip(&mut shared).enumerate() {
+            for own in nodes[index..].iter().step_by(words) {
+                *shared |= *word & own;
+                *word |= own;
+            }
+        }
+        let nics = usable_nics(topology);
+        let per_nic = gpus_per_nic(topology);
+        let to_nics: Vec<Weight> =
+            gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
+        let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
+        let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
+        Self { words, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
+    }
+
+    /// How many NUMA nodes the members of a set are beside, together.
+    pub(in crate::solve) fn span(&self, set: Set) -> u32 {
+        let word = |word: usize| members(set).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
+        (0..self.words).map(|index| word(index).count_ones()).sum()
+    }
+
+    /// The candidates whose nodes nobody states.
+    pub(in crate::solve) fn unknown(&self) -> Set {
+        self.unknown
+    }
+
+    /// The members of a set that lie beside no other nodes than those of another set.
+    pub(in crate::solve) fn within(&self, set: Set, of: Set) -> usize {
+        let inside = |gpu: &usize| {
+            (0..self.words).all(|word| {
+                let all = members(of).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
+                self.nodes[gpu * self.words + word] & !all == 0
+            })
+        };
+        members(set).filter(inside).count()
+    }
+
+    /// Whether exchanging two candidates changes the span of no set: they lie beside the same nodes, or beside as many that
+    /// are theirs alone, and the nodes of both are known, or of neither.
+    pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
+        let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
+        let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
+        let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
+        let unknown = |gpu: usize| self.unknown >> gpu & 1;
+        unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
+    }
+
+    /// The weights of one candidate to the NICs.
+    pub(in crate::solve) fn to_nics(&self, gpu: usize) -> &[Weight] {
+        &self.to_nics[gpu * self.nics..][..self.nics]
+    }
+
+    /// The best weight of each candidate to a NIC.
+    pub(in crate::solve) fn nearest(&self) -> &[Weight] {
+        &self.nearest
+    }
+
+    /// How many GPUs one NIC serves.
+    pub(in crate::solve) fn per_nic(&self) -> usize {
+        self.per_nic
+    }
+}
