@@ -28,19 +28,20 @@ pub(crate) fn is_name(text: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }
 
-/// Tells whether a text is a DNS subdomain: the namespace of a label, the name of most objects.
+/// Tells whether a text is a DNS subdomain: the namespace of a label, the name of most objects. Kubernetes bounds the whole
+/// only, and not each part.
 pub(crate) fn is_subdomain(text: &str) -> bool {
-    text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_dns_label)
+    text.len() <= MAX_SUBDOMAIN && text.split('.').all(is_dns_part)
 }
 
 /// Tells whether a text is a DNS label: the name of a request or a container.
 pub(crate) fn is_dns_label(text: &str) -> bool {
+    text.len() <= MAX_NAME && is_dns_part(text)
+}
+
+fn is_dns_part(text: &str) -> bool {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !text.is_empty()
-        && text.len() <= MAX_NAME
-        && text.bytes().all(inner)
-        && !text.starts_with('-')
-        && !text.ends_with('-')
+    !text.is_empty() && text.bytes().all(inner) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Tells whether Node Feature Discovery lets features be labels of this namespace.
@@ -137,6 +138,21 @@ mod tests {
         ] {
             assert_eq!(is_allowed_namespace(namespace), good, "{namespace}");
         }
+    }
+
+    #[test]
+    fn labels_are_accepted_as_node_feature_discovery_accepts_them() {
+        let text = include_str!("../../tests/data/k8s/nfd-labels.tsv");
+        let mut seen = [0, 0];
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let [key, value, answer] = line.split('\t').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let own = key.split_once('/').is_some_and(|(namespace, name)| {
+                is_subdomain(namespace) && is_allowed_namespace(namespace) && is_name(name)
+            });
+            assert_eq!(own && is_value(value), answer == "ok", "{key}={value}");
+            seen[usize::from(answer == "ok")] += 1;
+        }
+        assert!(seen.iter().all(|count| *count > 20), "{seen:?}");
     }
 
     proptest! {
