@@ -11,7 +11,7 @@
 use super::pools::{Closeness, Nearness, edges, members, sets_of};
 use nvtopo::solve::Quantity;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, Set};
-use nvtopo::{Error, Request, Result, Topology};
+use nvtopo::{Error, PathType, Request, Result, Topology, fair_nics};
 use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -52,15 +52,39 @@ pub(super) struct Choice {
     pub(super) left_out: Vec<(usize, String)>,
 }
 
+/// The value of a set by an objective, and the worst of the paths that it rests on, which tells equal values apart: a path
+/// through one PCIe switch and one through the host bridge may carry as much.
+type Value = (Option<Quantity>, Option<PathType>);
 /// The values of a set by each objective, most important first; more is better.
-type Worth = Vec<Option<Quantity>>;
+type Worth = Vec<Value>;
+
+/// Returns the worst path between the GPUs of a set, or from each to the NIC that is its own; `None` where one is unknown, or the
+/// objective rests on no paths.
+fn worst_path(topology: &Topology, set: Set, objective: &str) -> Option<PathType> {
+    let path = |a: usize, b: usize| topology.pairs().pair(a, b).path;
+    match objective {
+        "numa-span" | "remainder" => None,
+        "nic" => {
+            let to_nic = |gpu: usize| path(gpu, (*fair_nics(topology).get(gpu)?)?);
+            members(set).map(to_nic).collect::<Option<Vec<_>>>()?.into_iter().max()
+        }
+        _ => {
+            let pairs = members(set).flat_map(|a| members(set).filter(move |b| a < *b).map(move |b| (a, b)));
+            pairs.map(|(a, b)| path(a, b)).collect::<Option<Vec<_>>>()?.into_iter().max()
+        }
+    }
+}
 
 /// Compares by the first objective by which two sets differ.
 fn compare(a: &Worth, b: &Worth) -> Ordering {
-    let one = |a: &Option<Quantity>, b: &Option<Quantity>| match (a, b) {
-        (Some(a), Some(b)) if a.is_better_than(*b) => Ordering::Greater,
-        (Some(a), Some(b)) if b.is_better_than(*a) => Ordering::Less,
-        _ => a.is_some().cmp(&b.is_some()),
+    let nearness = |a: &Value, b: &Value| match (a.1, b.1) {
+        (Some(a), Some(b)) => b.cmp(&a),
+        (a, b) => a.is_some().cmp(&b.is_some()),
+    };
+    let one = |a: &Value, b: &Value| match (a.0, b.0) {
+        (Some(a), Some(b)) if a.is_better_than(b) => Ordering::Greater,
+        (Some(a), Some(b)) if b.is_better_than(a) => Ordering::Less,
+        (known, other) => known.is_some().cmp(&other.is_some()).then_with(|| nearness(a, b)),
     };
     a.iter().zip(b).map(|(a, b)| one(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
@@ -191,8 +215,9 @@ fn ranks(topology: &Topology, sets: &[Set], objectives: &[String]) -> Result<BTr
     let worth = |set: &Set| {
         let request = Request::gpus(set.count_ones() as usize).only(members(*set).map(index));
         let placement = request.objectives(names.iter().copied()).solve(topology)?;
-        let scores = placement.scores().iter().take(names.len()).map(|score| score.value).collect();
-        Ok((*set, scores))
+        let scores = placement.scores().iter().take(names.len());
+        let worth = scores.map(|score| (score.value, worst_path(topology, *set, score.objective)));
+        Ok((*set, worth.collect()))
     };
     let mut worths: Vec<(Set, Worth)> = sets.iter().map(worth).collect::<Result<_>>()?;
     worths.sort_by(|(_, a), (_, b)| compare(a, b));
@@ -345,7 +370,7 @@ mod tests {
                 let indices = topology.gpus().enumerate().filter(|(at, _)| first.contains(at));
                 let own = request.only(indices.map(|(_, gpu)| gpu.index)).solve(&topology).unwrap();
                 let values = |placement: &nvtopo::Placement| {
-                    placement.scores()[..3].iter().map(|score| score.value).collect::<Worth>()
+                    placement.scores()[..3].iter().map(|score| (score.value, None)).collect::<Worth>()
                 };
                 assert_eq!(compare(&values(&own), &values(&best)), Ordering::Equal, "{name} {count}");
             }

@@ -88,6 +88,45 @@ fn striped_pairs_are_claimed_in_the_recorded_order() {
 }
 
 #[test]
+fn of_equally_linked_sets_those_nearest_to_a_nic_come_first() {
+    // The striped pairs, with one NIC whose path from each pair is another one.
+    let mut near = [("SYS", [0, 2]), ("NODE", [1, 3]), ("PHB", [4, 5]), ("PIX", [6, 7])];
+    for turn in 0..near.len() {
+        let path = |gpu: usize| near.iter().find(|(_, pair)| pair.contains(&gpu)).unwrap().0;
+        let cell = |a: usize, b: usize| match () {
+            () if a == b => "\tX",
+            () if near.iter().any(|(_, pair)| pair.contains(&a) && pair.contains(&b)) => "\tNV12",
+            () => "\tSYS",
+        };
+        let row = |a: usize| {
+            let cells: String = (0..8).map(|b| cell(a, b)).collect();
+            format!("GPU{a}{cells}\t{}\t0-31\t0\n", path(a))
+        };
+        let gpus = (0..8).map(|gpu| format!("\tGPU{gpu}")).collect::<Vec<_>>().concat();
+        let nic = (0..8).map(|gpu| ["\t", path(gpu)].concat()).collect::<Vec<_>>().concat();
+        let rows: String = (0..8).map(row).collect();
+        let text = format!(
+            "{gpus}\tNIC0\tCPU Affinity\tNUMA Affinity\n{rows}NIC0{nic}\tX\n\nNIC Legend:\n\n  NIC0: mlx5_0\n"
+        );
+        let topology = Topology::parse("text", text.as_bytes()).unwrap();
+        let mut options = ClaimOptions::gpus(2);
+        options.addresses = addresses();
+        let claims = make(&topology, &options).unwrap();
+        let pairs: Vec<&[usize]> = claims.alternatives().iter().map(|one| &one.gpus[..]).collect();
+        let expected: Vec<[usize; 2]> = ["PIX", "PHB", "NODE", "SYS"]
+            .map(|path| near.iter().find(|(own, _)| *own == path).unwrap().1)
+            .to_vec();
+        assert_eq!(pairs, expected, "{turn}");
+        // The same paths, each before another pair.
+        let first = near[0].0;
+        for at in 0..3 {
+            near[at].0 = near[at + 1].0;
+        }
+        near[3].0 = first;
+    }
+}
+
+#[test]
 fn every_version_has_its_objects_or_a_reason() {
     let dgx = Topology::preset("dgx-a100").unwrap();
     for version in Version::all() {
