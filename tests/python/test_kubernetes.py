@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]
 import nvtopo
 import nvtopo.k8s
 import pytest
 import yaml
 
+ROOT = Path(__file__).parent.parent.parent
 VERSIONS = [f"1.{minor}" for minor in range(30, 38)]
+SCHEMAS = {
+    "NodeFeature": "node-feature",
+    "NodeFeatureRule": "node-feature-rule",
+    "NodeResourceTopology": "node-resource-topology",
+}
 
 
 def command(*arguments: str) -> str:
@@ -38,6 +48,25 @@ def valid(text: str, versions: list[str]) -> int:
         for version in versions:
             kubernetes_validate.validate(document, version, strict=True)
     return count
+
+
+def strict(schema: Any) -> Any:
+    """The schema, with fields refused that it does not name: the API server drops them without a word."""
+    if isinstance(schema, list):
+        return [strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    parts = {key: strict(part) for key, part in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        parts["properties"] = {key: strict(part) for key, part in schema["properties"].items()}
+        parts.setdefault("additionalProperties", False)
+    return parts
+
+
+def valid_custom(document: dict[str, Any]) -> None:
+    """Holds an object against the schema that its project publishes."""
+    file = ROOT / "tests/data/k8s/schema" / f"{SCHEMAS[document['kind']]}.json"
+    jsonschema.validate(document, strict(json.loads(file.read_text())))
 
 
 ADDRESSES = ["--pci-addresses", ",".join(f"0000:{bus:02x}:00.0" for bus in range(0x10, 0x90, 0x10))]
@@ -102,3 +131,49 @@ def test_pods_and_policies_of_python_and_of_the_command_are_the_same() -> None:
     policies = nvtopo.k8s.policies(node, namespace="train", allow=["train/*"], quota=4)
     words = ["--namespace", "train", "--allow", "train/*", "--quota", "4"]
     assert policies == command("policies", "--from", "preset:dgx-h100", *words)
+
+
+PRESETS = ["dgx-h100", "dgx-1-v100", "rtx-a6000-4-bridged", "gb200-nvl72-tray", "l40s-8-pcie"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_custom_resources_are_valid_against_their_published_schemas(preset: str) -> None:
+    words = ["labels", "--from", f"preset:{preset}", "--per-gpu", "--as", "nodefeature", "--node", "n"]
+    (feature,) = documents(command(*words))
+    valid_custom(feature)
+    (topology,) = documents(command("resource-topology", "--from", f"preset:{preset}", "--node", "n"))
+    assert topology["zones"]
+    valid_custom(topology)
+
+
+def test_schemas_refuse_misspelt_fields_and_costs_that_are_texts() -> None:
+    words = ["resource-topology", "--from", "preset:dgx-h100", "--node", "n"]
+    (topology,) = documents(command(*words))
+    topology["zones"][0]["cost"] = []
+    with pytest.raises(jsonschema.ValidationError, match="'cost' was unexpected"):
+        valid_custom(topology)
+    (topology,) = documents(command(*words))
+    topology["zones"][0]["costs"][0]["value"] = "10"
+    with pytest.raises(jsonschema.ValidationError, match="not of type 'integer'"):
+        valid_custom(topology)
+
+
+def test_objects_of_the_document_are_valid_and_use_labels_that_there_are() -> None:
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    blocks = [block.split("```")[0] for block in text.split("```yaml\n")[1:]]
+    kinds = set()
+    for document in documents("\n---\n".join(blocks)):
+        if document.get("kind") in SCHEMAS:
+            valid_custom(document)
+        elif "kind" in document:
+            kubernetes_validate.validate(document, "1.37", strict=True)
+        else:
+            containers = [{"name": "a", "image": "b"}]
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {**document, "containers": containers}}
+            for version in VERSIONS:
+                kubernetes_validate.validate(pod, version, strict=True)
+        kinds.add(document.get("kind", "affinity"))
+    assert kinds == {"affinity", "NodeFeatureRule", "PodGroup", "Pod"}
+    known = {label for preset in PRESETS for label in nvtopo.k8s.labels(nvtopo.preset(preset))}
+    used = set(re.findall(r"nvtopo\.io/[a-z.-]+", "\n".join(blocks)))
+    assert len(used) > 3 and used <= known | {"nvtopo.io/mig"}, used - known
