@@ -29,6 +29,7 @@ mod names;
 pub mod playbook;
 pub mod pod;
 pub mod policies;
+mod quantity;
 pub mod resource_topology;
 mod version;
 mod yaml;

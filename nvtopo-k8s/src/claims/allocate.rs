@@ -4,7 +4,8 @@
 
 use super::MAX_DEVICES;
 use super::cel::Selector;
-use super::slices::{Amount, Attribute, ClaimObject, Constraint, Device, Objects, Taint, Wanted, amount};
+use super::slices::{Attribute, ClaimObject, Constraint, Device, Objects, Taint, Wanted, amount};
+use crate::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most steps of one search.
@@ -47,7 +48,7 @@ struct Search<'a> {
     requests: Vec<Vec<Way>>,
     constraints: Vec<State<'a>>,
     taken: BTreeSet<usize>,
-    used: BTreeMap<(usize, String), Amount>,
+    used: BTreeMap<(usize, String), Quantity>,
     chosen: Vec<Chosen>,
     steps: usize,
     lists: bool,
@@ -223,7 +224,7 @@ impl Search<'_> {
     }
 
     /// Returns the amounts that a way takes of a device's capacities; `None`: there is not so much left.
-    fn parts(&self, way: &Way, device: usize) -> Option<Vec<(String, Amount)>> {
+    fn parts(&self, way: &Way, device: usize) -> Option<Vec<(String, Quantity)>> {
         let facts = &self.devices[device];
         let mut parts = Vec::new();
         for (key, has) in &facts.capacity {
@@ -236,12 +237,11 @@ impl Search<'_> {
                 .find_map(|key| way.wanted.capacity.requests.get(key));
             let asked = match asked {
                 Some(asked) => amount(asked)?,
-                None if facts.shared => has.clone(),
+                None if facts.shared => *has,
                 None => continue,
             };
-            let left =
-                self.used.get(&(device, key.clone())).map_or_else(|| has.clone(), |used| has.less(used));
-            if left.compare(&asked).is_lt() {
+            let left = self.used.get(&(device, key.clone())).map_or(*has, |used| has.minus(*used));
+            if left < asked {
                 return None;
             }
             parts.push((key.clone(), asked));
@@ -288,7 +288,7 @@ impl Search<'_> {
         if facts.shared {
             for (key, part) in parts {
                 let used = self.used.entry((device, key)).or_default();
-                *used = used.plus(&part);
+                *used = used.plus(part);
             }
         }
         self.chosen.push(Chosen { device, request: name });
@@ -315,7 +315,7 @@ impl Search<'_> {
                     .filter(|_| self.devices[chosen.device].shared);
                 for (key, part) in parts.into_iter().flatten() {
                     let used = self.used.entry((chosen.device, key)).or_default();
-                    *used = used.plus(&part);
+                    *used = used.plus(part);
                 }
             }
             self.chosen = chosen;

@@ -1,74 +1,15 @@
 //! The objects of a cluster: devices, classes and claims, read from `ResourceSlice`s and other objects in the shapes of all
 //! versions of the API since 1.31.
 
+use crate::quantity::Quantity;
 use crate::yaml;
 use nvtopo::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// The most devices that are read.
 const MAX_DEVICES_READ: usize = 16_384;
-
-/// A quantity of Kubernetes, such as `80Gi`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Amount {
-    /// In billionths.
-    nano: i128,
-}
-
-impl Amount {
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        const NANO: i128 = 1_000_000_000;
-        let (negative, text) = match text.strip_prefix('-') {
-            Some(rest) => (true, rest),
-            None => (false, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-        let (digits, suffix) = text.split_at(end);
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        if digits.len() > 24
-            || whole.is_empty() && fraction.is_empty()
-            || fraction.contains('.')
-            || fraction.len() > 9
-        {
-            return None;
-        }
-        let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-        let part: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-        let part = part * 10_i128.pow(9 - u32::try_from(fraction.len()).ok()?);
-        let value = whole.checked_mul(NANO)?.checked_add(part)?;
-        let binary = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|own| *own == suffix);
-        let decimal = ["k", "M", "G", "T", "P", "E"].iter().position(|own| *own == suffix);
-        let small = ["m", "u", "n"].iter().position(|own| *own == suffix);
-        let step = |base: i128, at: usize| base.checked_pow(u32::try_from(at).ok()? + 1);
-        let nano = match (binary, decimal, small) {
-            (Some(at), ..) => value.checked_mul(step(1024, at)?)?,
-            (_, Some(at), _) => value.checked_mul(step(1000, at)?)?,
-            (.., Some(at)) => value / step(1000, at)?,
-            _ if suffix.is_empty() => value,
-            _ => {
-                let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-                let factor = 10_i128.checked_pow(exponent.unsigned_abs())?;
-                if exponent < 0 { value / factor } else { value.checked_mul(factor)? }
-            }
-        };
-        Some(Self { nano: if negative { -nano } else { nano } })
-    }
-
-    pub(super) fn compare(&self, other: &Self) -> Ordering {
-        self.nano.cmp(&other.nano)
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Self {
-        Self { nano: self.nano.saturating_add(other.nano) }
-    }
-
-    pub(super) fn less(&self, other: &Self) -> Self {
-        Self { nano: self.nano.saturating_sub(other.nano) }
-    }
-}
 
 /// An attribute of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +29,7 @@ pub(super) struct Device {
     pub(super) pool: String,
     pub(super) name: String,
     pub(super) attributes: BTreeMap<String, Attribute>,
-    pub(super) capacity: BTreeMap<String, Amount>,
+    pub(super) capacity: BTreeMap<String, Quantity>,
     /// The taints that keep claims away, as `key=value:effect`.
     pub(super) taints: Vec<Taint>,
     /// Several claims can have a part of it.
@@ -374,10 +315,10 @@ fn device(item: &Value, driver: &str, pool: &str) -> Result<Device, String> {
 }
 
 /// An amount as text or number.
-pub(super) fn amount(value: &Value) -> Option<Amount> {
+pub(super) fn amount(value: &Value) -> Option<Quantity> {
     match value {
-        Value::String(text) => Amount::parse(text),
-        Value::Number(number) => Amount::parse(&number.to_string()),
+        Value::String(text) => Quantity::parse(text),
+        Value::Number(number) => Quantity::parse(&number.to_string()),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! The fields of `KubeletConfiguration` (`kubelet.config.k8s.io/v1beta1`), with what each holds.
 //!
-//! Source: `staging/src/k8s.io/kubelet/config/v1beta1/types.go`, and for the versions in which fields came the pull requests
-//! that added them. A field whose version is not recorded here counts as known in all.
+//! Source: `config/v1beta1/types.go` of `k8s.io/kubelet`, v0.30.0 to v0.37.0-beta.0, with which the tests compare all fields and
+//! the version that has each first. A field without a version here is known in all.
 
 use crate::Version;
 
@@ -129,7 +129,7 @@ pub(super) const FIELDS: &[Field] = &[
     field("tlsCertFile", Kind::Text),
     field("tlsPrivateKeyFile", Kind::Text),
     field("tlsCipherSuites", TEXT_LIST),
-    field("tlsCurvePreferences", Kind::List(&Kind::Int)),
+    since(36, "tlsCurvePreferences", Kind::List(&Kind::Int)),
     field("tlsMinVersion", Kind::Text),
     field("rotateCertificates", Kind::Bool),
     field("serverTLSBootstrap", Kind::Bool),
@@ -166,7 +166,6 @@ pub(super) const FIELDS: &[Field] = &[
     since(32, "singleProcessOOMKill", Kind::Bool),
     field("cpuManagerPolicyOptions", TEXTS),
     field("cpuManagerReconcilePeriod", Kind::Duration),
-    field("draManagerReconcilePeriod", Kind::Duration),
     field("memoryManagerPolicy", Kind::Text),
     field("topologyManagerPolicy", Kind::Text),
     field("topologyManagerScope", Kind::Text),
@@ -286,37 +285,78 @@ pub(super) const DEFAULT_EVICTION: &[(&str, &str)] = &[
 
 /// The name among those that was meant, if one is near.
 pub(super) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let plain = |text: &str| -> Vec<char> {
+    let plain = |text: &str| -> String {
         text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).take(64).collect()
     };
     let given = plain(name);
-    let (slips, near) =
-        names.map(|name| (edits(&given, &plain(name)), name)).min_by_key(|(slips, _)| *slips)?;
-    (!given.is_empty() && slips <= (given.len() / 4).clamp(1, 4)).then_some(near)
-}
-
-/// How many letters to insert, remove or replace to make one of the other.
-fn edits(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], cost);
-        }
-    }
-    row[b.len()]
+    let (slips, near) = names
+        .map(|name| (strsim::levenshtein(&given, &plain(name)), name))
+        .min_by_key(|(slips, _)| *slips)?;
+    (!given.is_empty() && slips <= (given.chars().count() / 4).clamp(1, 4)).then_some(near)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[test]
     fn fields_are_told_once() {
         let names: BTreeSet<&str> = FIELDS.iter().map(|field| field.name).collect();
         assert_eq!(names.len(), FIELDS.len());
+    }
+
+    /// The published fields of a structure, each with its type and first version.
+    fn published(structure: &str) -> BTreeMap<&'static str, (&'static str, u8)> {
+        let text = include_str!("../../../tests/data/k8s/kubelet/fields.tsv");
+        let rows = text.lines().filter(|line| !line.starts_with('#'));
+        let rows = rows.map(|line| <[&str; 4]>::try_from(line.split('\t').collect::<Vec<_>>()).unwrap());
+        let own = rows.filter(|[of, ..]| *of == structure);
+        own.map(|[_, name, kind, since]| (name, (kind, since.parse().unwrap()))).collect()
+    }
+
+    /// Compares fields with those that are published, and the structures within.
+    fn compare(fields: &[Field], structure: &str, outer: u8) -> usize {
+        let published = published(structure);
+        let own: Vec<&Field> =
+            fields.iter().filter(|field| !["apiVersion", "kind"].contains(&field.name)).collect();
+        let names: BTreeSet<&str> = own.iter().map(|field| field.name).collect();
+        assert_eq!(names, published.keys().copied().collect(), "{structure}");
+        let mut count = 0;
+        for field in own {
+            let (kind, since) = published[field.name];
+            assert_eq!(field.since.max(30).max(outer), since, "{structure}.{}", field.name);
+            count += 1 + of_type(field.kind, kind, since);
+        }
+        count
+    }
+
+    /// Compares a kind with a type of Go; returns the number of fields within.
+    fn of_type(kind: Kind, name: &str, since: u8) -> usize {
+        match (kind, name) {
+            (Kind::Bool, "bool")
+            | (Kind::Int, "int32" | "int64")
+            | (Kind::Number, "float64")
+            | (Kind::Duration, "metav1.Duration")
+            | (Kind::Map(Kind::Quantity), "v1.ResourceList")
+            // Structures of other packages.
+            | (Kind::List(Kind::Object(_)), "[]v1.Taint")
+            | (Kind::Object(_), "logsapi.LoggingConfiguration" | "tracingapi.TracingConfiguration") => 0,
+            // Names of policies and the like are texts.
+            (Kind::Text, name) => {
+                assert!(name == "string" || ["Mode", "Policy", "Strategy"].iter().any(|end| name.ends_with(end)));
+                0
+            }
+            (Kind::List(inner), name) => of_type(*inner, name.strip_prefix("[]").unwrap(), since),
+            (Kind::Map(inner), name) => of_type(*inner, name.strip_prefix("map[string]").unwrap(), since),
+            (Kind::Object(fields), name) => compare(fields, name, since),
+            (kind, name) => panic!("{name} is not {}", kind.words()),
+        }
+    }
+
+    #[test]
+    fn fields_are_those_that_are_published() {
+        assert_eq!(compare(FIELDS, "KubeletConfiguration", 30), 125 + 18);
     }
 
     #[test]

@@ -7,4 +7,3 @@ mod fields;
 pub mod lint;
 pub mod options;
 pub mod predict;
-mod quantity;

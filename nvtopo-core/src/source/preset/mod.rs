@@ -71,35 +71,21 @@ fn unknown(name: &str) -> Error {
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let start = name.get(..6).filter(|start| start.eq_ignore_ascii_case("preset")).map_or(0, str::len);
     let name = name.get(start..)?;
-    let plain = |text: &str| -> String {
-        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
-    };
     let same = PRESETS.iter().find(|preset| plain(preset.name) == plain(name)).map(|preset| preset.name);
     same.or_else(|| nearest(name).filter(|_| !name.contains('.')))
 }
 
 /// The preset whose name differs least, if it is near enough to be a slip.
 fn nearest(name: &str) -> Option<&'static str> {
-    let plain = |name: &str| -> Vec<char> {
-        name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
-    };
     let name = plain(name);
-    let slips = |preset: &Preset| edits(&name, &plain(preset.name));
+    let slips = |preset: &Preset| strsim::levenshtein(&name, &plain(preset.name));
     let near = PRESETS.iter().min_by_key(|preset| slips(preset))?;
     (!name.is_empty() && slips(near) <= 3.min(name.len() / 2)).then_some(near.name)
 }
 
-/// How many letters to insert, remove or replace to make one of the other.
-fn edits(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let cost = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
-            diagonal = std::mem::replace(&mut row[j + 1], cost);
-        }
-    }
-    row[b.len()]
+/// The letters and digits of a name in lower case, no more than any preset has.
+fn plain(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Expressions, evaluated for a device.
 
 use super::parse::Expr;
-use crate::claims::slices::{Amount, Attribute, Device};
+use crate::claims::slices::{Attribute, Device};
+use crate::quantity::Quantity;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
@@ -17,7 +18,7 @@ pub(super) enum Value {
     Double(f64),
     Text(String),
     Version(Version),
-    Amount(Amount),
+    Amount(Quantity),
     List(Vec<Value>),
     /// A map, and whether a missing key gives an empty map.
     Map(BTreeMap<String, Value>, bool),
@@ -123,7 +124,7 @@ fn device_value(device: &Device) -> Result<Value, String> {
     }
     let mut capacity: BTreeMap<String, Value> = BTreeMap::new();
     for (name, amount) in &device.capacity {
-        put(&mut capacity, name, Value::Amount(amount.clone()));
+        put(&mut capacity, name, Value::Amount(*amount));
     }
     let fields = [
         ("driver", Value::Text(device.driver.clone())),
@@ -337,9 +338,9 @@ fn function(of: Option<&Value>, name: &str, arguments: &[Value]) -> Result<Value
     let sign = |order: Ordering| Value::Int(order as i64);
     Ok(match (of, name, arguments) {
         (None, "quantity", [Value::Text(text)]) => {
-            Value::Amount(Amount::parse(text).ok_or_else(|| format!("'{text}' is no quantity"))?)
+            Value::Amount(Quantity::parse(text).ok_or_else(|| format!("'{text}' is no quantity"))?)
         }
-        (None, "isQuantity", [Value::Text(text)]) => Value::Bool(Amount::parse(text).is_some()),
+        (None, "isQuantity", [Value::Text(text)]) => Value::Bool(Quantity::parse(text).is_some()),
         (None, "semver", [Value::Text(text)]) => {
             Value::Version(Version::parse(text).ok_or_else(|| format!("'{text}' is no semantic version"))?)
         }
@@ -363,9 +364,9 @@ fn function(of: Option<&Value>, name: &str, arguments: &[Value]) -> Result<Value
         }
         (Some(Value::Text(text)), "lowerAscii", []) => Value::Text(text.to_ascii_lowercase()),
         (Some(Value::Text(text)), "upperAscii", []) => Value::Text(text.to_ascii_uppercase()),
-        (Some(Value::Amount(a)), "compareTo", [Value::Amount(b)]) => sign(a.compare(b)),
-        (Some(Value::Amount(a)), "isGreaterThan", [Value::Amount(b)]) => Value::Bool(a.compare(b).is_gt()),
-        (Some(Value::Amount(a)), "isLessThan", [Value::Amount(b)]) => Value::Bool(a.compare(b).is_lt()),
+        (Some(Value::Amount(a)), "compareTo", [Value::Amount(b)]) => sign(a.cmp(b)),
+        (Some(Value::Amount(a)), "isGreaterThan", [Value::Amount(b)]) => Value::Bool(a > b),
+        (Some(Value::Amount(a)), "isLessThan", [Value::Amount(b)]) => Value::Bool(a < b),
         (Some(Value::Version(a)), "compareTo", [Value::Version(b)]) => sign(a.compare(b)),
         (Some(Value::Version(a)), "isGreaterThan", [Value::Version(b)]) => Value::Bool(a.compare(b).is_gt()),
         (Some(Value::Version(a)), "isLessThan", [Value::Version(b)]) => Value::Bool(a.compare(b).is_lt()),

@@ -3,7 +3,7 @@
 use super::{Entry, Plan, Setting};
 use crate::kubelet::board::nodes_are;
 use crate::kubelet::lint::CDMM;
-use crate::kubelet::quantity::mebibytes;
+use crate::quantity::mebibytes;
 use nvtopo::model::NumaNode;
 use nvtopo::{Bytes, CpuSet, Error, Result};
 use serde_json::json;

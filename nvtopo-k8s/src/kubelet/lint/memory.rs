@@ -6,7 +6,7 @@
 use super::tree::{Node, Place, Value};
 use super::{Report, text};
 use crate::kubelet::fields::{DEFAULT_EVICTION, SIGNALS, nearest};
-use crate::kubelet::quantity::{milli, shown};
+use crate::quantity::Quantity;
 
 /// The resources that kubeReserved and systemReserved can hold.
 const RESERVABLE: [&str; 4] = ["cpu", "memory", "ephemeral-storage", "pid"];
@@ -27,7 +27,7 @@ fn amounts(report: &mut Report<'_>, settings: &Node, field: &str) {
             report.error(key.place, &path, message).help(format!("there are {}", RESERVABLE.join(", ")));
         }
         if let Some(text) = value.text()
-            && milli(text).is_none_or(|amount| amount < 0)
+            && Quantity::parse(text).is_none_or(Quantity::is_negative)
         {
             let message = format!("{text:?} is no quantity, and the kubelet does not start");
             report.error(value.place, &path, message).help("write one such as \"2Gi\" or \"500m\"");
@@ -72,7 +72,7 @@ fn eviction(report: &mut Report<'_>, settings: &Node) {
 
 /// A threshold: a quantity, or a share of what there is.
 enum Threshold {
-    Milli(i128),
+    Amount(Quantity),
     Share,
 }
 
@@ -81,7 +81,7 @@ fn threshold_of(text: &str) -> Option<Threshold> {
         Some(number) => {
             number.parse::<f64>().ok().filter(|share| (0.0..=100.0).contains(share)).map(|_| Threshold::Share)
         }
-        None => milli(text).filter(|amount| *amount >= 0).map(Threshold::Milli),
+        None => Quantity::parse(text).filter(|amount| !amount.is_negative()).map(Threshold::Amount),
     }
 }
 
@@ -91,21 +91,24 @@ fn merges(settings: &Node) -> bool {
 
 /// The memory that the manager must find reserved: all that is kept from pods; `None` where that depends on the machine's
 /// memory or is unreadable.
-fn kept(settings: &Node) -> Result<i128, Place> {
-    let mut sum = 0;
+fn kept(settings: &Node) -> Result<Quantity, Place> {
+    let mut sum = Quantity::default();
     for field in ["kubeReserved", "systemReserved"] {
         if let Some(node) = settings.get(field).and_then(|reserved| reserved.get("memory")) {
-            sum += node.text().and_then(milli).ok_or(node.place)?;
+            sum = sum.plus(node.text().and_then(Quantity::parse).ok_or(node.place)?);
         }
     }
     let hard = settings.get("evictionHard");
     let named = hard.and_then(|hard| hard.get("memory.available"));
     let no_default = hard.is_some_and(|hard| !hard.entries().is_empty()) && !merges(settings);
     match named.map(|node| (node.place, node.text().and_then(threshold_of))) {
-        Some((_, Some(Threshold::Milli(amount)))) => sum += amount,
+        Some((_, Some(Threshold::Amount(amount)))) => sum = sum.plus(amount),
         Some((place, _)) => return Err(place),
         None if no_default => {}
-        None => sum += DEFAULT_EVICTION.first().and_then(|(_, value)| milli(value)).unwrap_or_default(),
+        None => {
+            let default = DEFAULT_EVICTION.first().and_then(|(_, value)| Quantity::parse(value));
+            sum = sum.plus(default.unwrap_or_default());
+        }
     }
     Ok(sum)
 }
@@ -120,7 +123,7 @@ fn static_policy(report: &mut Report<'_>, settings: &Node) {
         }
         return;
     };
-    let mut sum = Some(0);
+    let mut sum = Some(Quantity::default());
     for (index, item) in
         settings.get("reservedMemory").map(Node::items).unwrap_or_default().iter().enumerate()
     {
@@ -132,7 +135,7 @@ fn static_policy(report: &mut Report<'_>, settings: &Node) {
         }
         for (key, value) in item.get("limits").map(Node::entries).unwrap_or_default() {
             match (key.name.as_str(), quantity(value)) {
-                ("memory", Some(amount)) => sum = sum.map(|sum| sum + amount),
+                ("memory", Some(amount)) => sum = sum.map(|sum| sum.plus(amount)),
                 ("memory", None) => sum = None,
                 (name, _) if name.starts_with("hugepages-") => {
                     let message = "huge pages are kept by neither kubeReserved nor systemReserved, so the sums differ, and the \
@@ -152,24 +155,24 @@ fn static_policy(report: &mut Report<'_>, settings: &Node) {
                 .warning(place, "evictionHard.memory.available", message)
                 .help("write an amount, such as \"1Gi\"");
         }
-        (Ok(0), Some(0)) => {
+        (Ok(kept), Some(sum)) if kept.is_zero() && sum.is_zero() => {
             let message = "Static needs reserved memory, and the kubelet does not start without any";
             report
                 .error(policy.place, "memoryManagerPolicy", message)
                 .help("reserve some in systemReserved and reservedMemory");
         }
-        (Ok(kept), Some(0)) if reserved.is_none() => {
+        (Ok(kept), Some(sum)) if reserved.is_none() && sum.is_zero() => {
             let message = format!(
                 "Static needs reservedMemory, and the kubelet does not start without: {} in all",
-                shown(kept)
+                kept.shown()
             );
             report.error(key_place, field, message).help("add it for one NUMA node or more");
         }
         (Ok(kept), Some(sum)) if kept != sum => {
             let message = format!(
                 "it adds up to {}, and kubeReserved, systemReserved and evictionHard to {}: the kubelet does not start",
-                shown(sum),
-                shown(kept)
+                sum.shown(),
+                kept.shown()
             );
             report.error(key_place, field, message).help("make them equal");
         }
@@ -177,10 +180,10 @@ fn static_policy(report: &mut Report<'_>, settings: &Node) {
     }
 }
 
-fn quantity(node: &Node) -> Option<i128> {
+fn quantity(node: &Node) -> Option<Quantity> {
     match &node.value {
-        Value::Text(text) => milli(text),
-        Value::Int(value) => value.checked_mul(1000),
+        Value::Text(text) => Quantity::parse(text),
+        Value::Int(value) => Quantity::parse(&value.to_string()),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 use super::Report;
 use super::tree::{Node, Place, Value};
 use crate::kubelet::fields::{FIELDS, Field, Kind, nearest};
+use crate::quantity::Quantity;
 
 const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";
 const KIND: &str = "KubeletConfiguration";
@@ -92,7 +93,7 @@ fn value_of(report: &mut Report<'_>, node: &Node, kind: Kind, path: &str) {
         | (Value::Float(_), Kind::Number | Kind::Quantity)
         | (Value::Text(_), Kind::Text) => true,
         (Value::Text(text), Kind::Duration | Kind::DurationOrInt) => is_duration(text),
-        (Value::Text(text), Kind::Quantity) => crate::kubelet::quantity::milli(text).is_some(),
+        (Value::Text(text), Kind::Quantity) => Quantity::parse(text).is_some(),
         (Value::List(items), Kind::List(inner)) => {
             for (index, item) in items.iter().enumerate() {
                 value_of(report, item, *inner, &format!("{path}[{index}]"));

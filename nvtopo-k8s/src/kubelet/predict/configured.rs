@@ -1,8 +1,8 @@
 //! A kubelet's own configuration as the settings of predictions.
 
 use super::hints::{Policy, Scope};
-use super::quantity::Quantity;
 use super::settings::Settings;
+use crate::quantity::Quantity;
 use crate::yaml;
 use nvtopo::{Error, Result};
 use serde::Deserialize;
@@ -119,7 +119,7 @@ impl File {
             for cpus in
                 [&self.kube_reserved, &self.system_reserved].into_iter().filter_map(|list| list.get("cpu"))
             {
-                sum = sum.plus(Quantity::parse(&cpus.text())?);
+                sum = sum.plus(Quantity::read(&cpus.text())?);
             }
             settings.reserved_count = usize::try_from(sum.value()).unwrap_or(usize::MAX);
         }

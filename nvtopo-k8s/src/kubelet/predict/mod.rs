@@ -30,7 +30,6 @@ mod mix;
 mod mix_report;
 mod node;
 mod pod;
-mod quantity;
 mod remarks;
 mod report;
 mod settings;

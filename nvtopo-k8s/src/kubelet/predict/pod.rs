@@ -1,6 +1,6 @@
 //! A pod as the kubelet's managers see it: containers with their requests, and the class of service.
 
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 use crate::yaml;
 use k8s_openapi::api::core::v1 as core;
 use nvtopo::{Error, Result};
@@ -207,7 +207,7 @@ impl Pod {
 
     /// A pod of one container that asks for GPUs of the device plugin, and is Guaranteed where it asks for CPUs.
     pub fn gpus(count: u64, cpus: u64) -> Self {
-        let whole = |value: u64| Quantity::parse(&value.to_string()).unwrap_or_default();
+        let whole = Quantity::of;
         let mut limits = BTreeMap::from([(super::GPU_RESOURCE.to_owned(), whole(count))]);
         if cpus > 0 {
             limits.extend([("cpu".to_owned(), whole(cpus)), ("memory".to_owned(), whole(1 << 30))]);
@@ -333,7 +333,7 @@ fn amounts(
 ) -> Result<Amounts> {
     let mut amounts = Amounts::new();
     for (name, amount) in list.into_iter().flatten() {
-        let read = Quantity::parse(&amount.0)
+        let read = Quantity::read(&amount.0)
             .and_then(|read| if read.is_negative() { Err(Error::input("it is negative")) } else { Ok(read) });
         let read = read.map_err(|error| {
             let told = Error::input(format!("{name}: {}", error.message()));

@@ -2,7 +2,7 @@
 
 use super::Plugin;
 use super::node::{self, Devices};
-use super::quantity::Quantity;
+use crate::quantity::Quantity;
 use nvtopo::{CpuSet, Error, Kubelet, Result};
 use std::collections::BTreeMap;
 
@@ -147,7 +147,7 @@ impl Settings {
         let mut own = BTreeMap::new();
         for (kind, amount) in pairs(kinds)? {
             let known = kind == "memory" || kind.starts_with("hugepages-");
-            let amount = Quantity::parse(amount).ok().filter(|amount| known && !amount.is_negative());
+            let amount = Quantity::parse(amount).filter(|amount| known && !amount.is_negative());
             own.insert(kind.to_owned(), amount.ok_or_else(wrong)?.value());
         }
         if self.reserved_memory.get_or_insert_default().insert(node, own).is_some() {
