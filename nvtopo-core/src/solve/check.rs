@@ -7,13 +7,13 @@ mod served;
 
 use crate::error::Result;
 use crate::model::{Pair, PathType, Topology};
+use crate::solve::constraint::Constraint;
 use crate::solve::objective::MapaLinks;
-use crate::solve::objective::Quantity;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Supply;
 use crate::solve::placement::score::Score;
+use crate::solve::quantity::Quantity;
 use crate::solve::request::Request;
-use crate::solve::request::constraint::Constraint;
 use crate::solve::request::decision::Question;
 use crate::units::Bandwidth;
 use std::cell::RefCell;

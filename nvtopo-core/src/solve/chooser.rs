@@ -2,13 +2,13 @@
 
 use crate::error::Result;
 use crate::model::Topology;
-use crate::solve::objective::Set;
 use crate::solve::objective::criteria::Criteria;
 use crate::solve::objective::mix::SizeMix;
+use crate::solve::search;
 use crate::solve::search::answers::Answers;
-use crate::solve::search::exact;
-use crate::solve::search::exact::Task;
+use crate::solve::search::problem::Task;
 use crate::solve::search::set;
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
 use crate::solve::solver::Class;
 use std::sync::Arc;
@@ -90,7 +90,7 @@ impl Chooser {
         } else if sound != free {
             let Criteria { objectives, mix } = &*self.criteria;
             let task = Task { include: sound, ..Task::new(free, count, objectives, mix) };
-            return exact::solve(&self.class.weights, &task).ok().map(|solution| solution.chosen);
+            return search::solve(&self.class.weights, &task).ok().map(|solution| solution.chosen);
         }
         if let Some(alike) = self.alike.get(free.trailing_zeros() as usize)
             && free & !alike == 0

@@ -6,6 +6,7 @@
 mod allocator;
 pub mod check;
 mod chooser;
+mod constraint;
 mod cpus;
 mod launch;
 mod matrix;
@@ -15,6 +16,7 @@ pub mod objective;
 pub mod partition;
 mod placement;
 mod process;
+mod quantity;
 mod ranks;
 mod request;
 mod search;
@@ -24,6 +26,7 @@ mod solver;
 pub use crate::model::{Share, Shares};
 pub use allocator::{Batch, JobId, Node};
 pub use chooser::Chooser;
+pub use constraint::Constraint;
 pub use cpus::{
     CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, core_classes,
     logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by,
@@ -32,22 +35,21 @@ pub use launch::{MAX_LOCAL_RANKS, MemoryPolicy, Part, Plan};
 pub use matrix::{BestSet, PairMatrix};
 pub(crate) use nics::nic_at;
 pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
-pub use objective::Quantity;
 pub use objective::mix::SizeMix;
-pub(crate) use placement::cuda_environment;
+pub use placement::amounts::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::explain::{Alternative, Explanation, Loss};
-pub use placement::needs::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::score::Score;
-pub use placement::{PlacedGpu, Placement, Proof};
+pub use placement::{PlacedGpu, Placement, Proof, Unmet};
 pub use process::cuda_order::{CudaOrder, OrderBasis};
 pub use process::gpu_ref::GpuRef;
+pub use process::gpu_ref::VisibleDevice;
 pub use process::layout::{Distribution, RankLayout};
 pub use process::rank::{LocalRank, RANK_VARIABLES, rank_variables};
-pub use process::visible::{VISIBILITY_VARIABLES, VisibleDevice, VisibleGpus};
+pub(crate) use process::visible::cuda_environment;
+pub use process::visible::{VISIBILITY_VARIABLES, VisibleGpus};
+pub use quantity::Quantity;
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
-pub use request::constraint::Constraint;
-pub use request::unmet::Unmet;
 pub use request::{Request, preferred_allocation};
 pub use solver::{class_memory, set_class_memory};

@@ -1,7 +1,7 @@
 //! Which NICs are nearest to a GPU, and which each GPU of a job should use.
 
 use crate::model::{LinkLayer, Nic, PathType, PortState, Topology};
-use crate::solve::search::weights::{Weight, of_pair};
+use crate::solve::search::weight::{Weight, of_pair};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,15 +4,16 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NodeId, PathType, Topology};
 use crate::solve::nics::usable_nics;
-use crate::solve::objective::Set;
 use crate::solve::objective::criteria::{Criteria, Key};
+use crate::solve::search;
 use crate::solve::search::answers::Answers;
-use crate::solve::search::exact;
-use crate::solve::search::exact::Task;
 use crate::solve::search::kept::Kept;
+use crate::solve::search::problem::Task;
 use crate::solve::search::set;
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::weights::{MAX_CANDIDATES, Weights};
+use crate::solve::search::weight::MAX_CANDIDATES;
+use crate::solve::search::weights::Weights;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,7 @@ impl Class {
     pub(super) fn best(&self, answers: &Answers, free: Set, count: usize, criteria: &Criteria) -> Set {
         let task = Task::new(free, count, &criteria.objectives, &criteria.mix);
         // Nothing forbids the first set that the search comes to, so there is always one.
-        answers.at(free, count, || exact::solve(&self.weights, &task).map_or(0, |solution| solution.chosen))
+        answers.at(free, count, || search::solve(&self.weights, &task).map_or(0, |solution| solution.chosen))
     }
 
     /// The answers by some criteria.

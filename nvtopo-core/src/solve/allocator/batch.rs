@@ -3,17 +3,20 @@
 use super::{JobId, Node};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::solve::objective::{REMAINDER_ONE as ONE, Set, Weight, best_rings, part};
+use crate::solve::objective::best_rings;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
 use crate::solve::process::no_gpu;
 use crate::solve::request::Request;
-use crate::solve::request::constraint::Limits;
 use crate::solve::request::decision::Question;
-use crate::solve::search::exact;
-use crate::solve::search::exact::Task;
+use crate::solve::request::limits::{Limits, quotas};
+use crate::solve::search;
+use crate::solve::search::problem::Task;
 use crate::solve::search::quota::Quotas;
 use crate::solve::search::set;
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::Weight;
+use crate::solve::search::worth::{ONE, part};
 use std::collections::BTreeMap;
 
 /// The most GPUs of a machine of which all divisions are compared.
@@ -285,7 +288,7 @@ impl Search<'_> {
             taken.add_allotment(&given);
         }
         let shortages = supply.less(&taken).shortages();
-        shortages.map_or_else(|_| limits.quotas.clone(), |shortages| Quotas::of(&shortages, weights))
+        shortages.map_or_else(|_| limits.quotas.clone(), |shortages| quotas(&shortages, weights))
     }
 
     /// The set of the request before, if it asks for the same: of equal ones the lower GPUs go to the first.
@@ -319,7 +322,7 @@ impl Want {
         }
         if weights.gpus() > MAX_GPUS {
             let task = Task { free, quotas: Some(quotas), ..self.question.task(&self.limits) };
-            return exact::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
+            return search::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
         }
         if above != 0 {
             free &= set::above(above.trailing_zeros() as usize);

@@ -1,7 +1,7 @@
 //! Classes of cores: which cores are alike, and what belongs to the isolated ones.
 
-use super::Cores;
 use super::cores::cores;
+use super::limits::Cores;
 use crate::cpuset::CpuSet;
 use crate::model::{CoreClass, NodeKind, Topology};
 use std::cmp::Reverse;

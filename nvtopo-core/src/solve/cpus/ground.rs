@@ -2,7 +2,7 @@
 
 use super::classes::CoreClasses;
 use super::cores::{cores, first_threads};
-use super::{CpuRules, Isolated, Smt};
+use super::limits::{CpuLimits, Isolated, Smt};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, PathType, Stated, Topology};
 use std::collections::BTreeMap;
@@ -27,12 +27,13 @@ impl<'a> Ground<'a> {
     /// Of the GPUs that are near to no usable CPU, the claimed ones take others.
     pub(super) fn of(
         topology: &'a Topology,
-        rules: &CpuRules,
+        limits: &CpuLimits,
+        smt: Smt,
         claimed: &[usize],
         remarks: &mut Vec<String>,
     ) -> Self {
         let classes = CoreClasses::of(topology);
-        let (usable, isolated) = usable_cpus(topology, rules, &classes, remarks);
+        let (usable, isolated) = usable_cpus(topology, limits, smt, &classes, remarks);
         let (near, cores_of, strays) = (Vec::new(), Vec::new(), Vec::new());
         let mut ground = Self { topology, usable, near, cores: cores_of, classes, strays, isolated };
         ground.look_around(claimed, remarks);
@@ -177,29 +178,30 @@ impl<'a> Beside<'a> {
 /// others: then someone meant them.
 fn usable_cpus(
     topology: &Topology,
-    rules: &CpuRules,
+    limits: &CpuLimits,
+    smt: Smt,
     classes: &CoreClasses,
     remarks: &mut Vec<String>,
 ) -> (CpuSet, CpuSet) {
     let machine = topology.machine();
     let mut usable = topology.cpus().difference(&machine.offline_cpus);
-    for allowed in [&machine.allowed_cpus, &rules.limits.allowed].into_iter().flatten() {
+    for allowed in [&machine.allowed_cpus, &limits.allowed].into_iter().flatten() {
         usable = usable.intersection(allowed);
     }
-    usable = usable.difference(&rules.limits.reserved);
+    usable = usable.difference(&limits.reserved);
     let mut isolated = CpuSet::new();
-    if rules.limits.isolated == Isolated::Avoid {
+    if limits.isolated == Isolated::Avoid {
         let scheduled = usable.difference(&machine.isolated_cpus);
         if !scheduled.is_empty() {
             isolated = usable.intersection(&machine.isolated_cpus);
             usable = scheduled;
         }
     }
-    match classes.choose(rules.limits.cores, &usable) {
+    match classes.choose(limits.cores, &usable) {
         Some(chosen) => usable = chosen,
         None => remarks.push("no cores are known to be faster than others; all are used".to_owned()),
     }
-    let usable = match rules.smt {
+    let usable = match smt {
         Smt::All => usable,
         Smt::One => first_threads(topology, &usable),
     };

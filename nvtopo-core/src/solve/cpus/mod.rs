@@ -11,15 +11,15 @@ mod distances;
 mod distrib;
 mod ground;
 mod kubelet;
+mod limits;
 mod memory;
 mod policy;
 mod reserve;
+mod rules;
 mod tree;
 
 use crate::cpuset::CpuSet;
-use crate::error::{Error, Result};
 use crate::model::{Share, Shares, Topology};
-use crate::solve::process::layout::RankLayout;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
@@ -27,135 +27,12 @@ pub(super) use deal::{Arrangement, cut, deal, overlapping};
 pub use distrib::logical_cpus;
 use ground::Ground;
 pub use kubelet::{Kubelet, KubeletCpus};
+pub use limits::{Cores, CpuLimits, Isolated, Smt};
 pub(super) use memory::{memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
+pub use rules::CpuRules;
 use std::borrow::Cow;
-use std::fmt;
-use std::str::FromStr;
-
-/// Which CPUs may be given away. Those that are switched off are never given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuLimits {
-    /// Only these, besides what the topology itself allows. `None`: no further limit.
-    pub allowed: Option<CpuSet>,
-    /// These are kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
-    /// [`nic_interrupt_cpus`]).
-    pub reserved: CpuSet,
-    /// The use of CPUs that the kernel keeps out of scheduling.
-    pub isolated: Isolated,
-    /// The cores that are used of a machine whose cores are not alike.
-    pub cores: Cores,
-}
-
-/// The use of isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Isolated {
-    /// They are left out, unless there are no others.
-    #[default]
-    Avoid,
-    /// They are given away as all others.
-    Use,
-}
-
-impl FromStr for Isolated {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "avoid" => Ok(Self::Avoid),
-            "use" => Ok(Self::Use),
-            _ => Err(Error::request(format!("'{text}' says nothing of isolated CPUs"))
-                .help("there are avoid and use")),
-        }
-    }
-}
-
-impl fmt::Display for Isolated {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Avoid => "avoid",
-            Self::Use => "use",
-        })
-    }
-}
-
-/// The cores that are used of a machine whose cores are not alike.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Cores {
-    /// All.
-    #[default]
-    All,
-    /// Those of the fastest class: the performance cores of a hybrid CPU, or the priority cores.
-    Fast,
-}
-
-impl FromStr for Cores {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "all" => Ok(Self::All),
-            "fast" => Ok(Self::Fast),
-            _ => Err(Error::request(format!("'{text}' names no cores: give all or fast")).help(
-                "fast cores are the performance or priority cores of a machine whose cores are not alike",
-            )),
-        }
-    }
-}
-
-impl fmt::Display for Cores {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "all",
-            Self::Fast => "fast",
-        })
-    }
-}
-
-/// Whether the hardware threads of a core are used together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Smt {
-    /// All threads of a core that may be used.
-    #[default]
-    All,
-    /// The first of them; its siblings stay idle.
-    One,
-}
-
-impl FromStr for Smt {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "all" => Ok(Self::All),
-            "one" => Ok(Self::One),
-            _ => Err(Error::request(format!("'{text}' threads of a core")).help("there are all and one")),
-        }
-    }
-}
-
-impl fmt::Display for Smt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::All => "all",
-            Self::One => "one",
-        })
-    }
-}
-
-/// How CPUs are dealt out to the GPUs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CpuRules {
-    /// By which policy.
-    pub policy: CpuPolicy,
-    /// Whether siblings are used.
-    pub smt: Smt,
-    /// Which CPUs there are to deal out.
-    pub limits: CpuLimits,
-    /// How many GPUs and cores each rank of a plan gets. Shares of GPUs do not go by it.
-    pub layout: RankLayout,
-}
 
 /// Deals the CPUs out to the GPUs in equal, disjoint shares of whole cores.
 ///
@@ -238,7 +115,7 @@ pub(super) struct NearCpus {
 /// The usable CPUs within limits.
 pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
-    let ground = Ground::of(topology, &rules, &[], &mut Vec::new());
+    let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
     let (complexes, _) = cores::complexes(topology, &ground.cores);
     let union = |cores: Vec<CpuSet>| cores.iter().collect::<CpuSet>();
     NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
@@ -247,7 +124,7 @@ pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
 /// The usable CPUs by core, near ones together, whatever GPUs there are.
 pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     // What is said of GPUs is of no interest here.
-    let ground = Ground::of(topology, rules, &[], &mut Vec::new());
+    let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
     if !ground.isolated.is_empty() {
         remarks.push(format!(
             "CPUs {} are left out because they are isolated (isolcpus or an isolated cpuset); they are used only where that is \
@@ -270,7 +147,7 @@ fn every_gpu(topology: &Topology) -> Vec<usize> {
 
 fn deal_out(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Shares {
     let mut remarks = Vec::new();
-    let ground = Ground::of(topology, rules, claimed, &mut remarks);
+    let ground = Ground::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);
     let cpus = rules.policy.deal(&ground, &mut remarks);
     let share = |(gpu, cpus)| Share { mems: memory_nodes(topology, gpu, &cpus), cpus };
     let gpus = cpus.into_iter().enumerate().map(share).collect();

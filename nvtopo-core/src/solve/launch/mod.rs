@@ -1,5 +1,7 @@
 //! The ranks of this machine: the part of one, and the plan of all.
 
+mod devices;
+mod layout;
 mod memory_policy;
 mod part;
 mod plan;

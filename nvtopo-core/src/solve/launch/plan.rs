@@ -1,18 +1,21 @@
 //! What every rank of a job gets on one machine, worked out by each rank alone: the same topology, variables and rules
 //! give the same plan everywhere, so that the ranks need not talk.
 
-use super::part::{Devices, Part, device_share};
-use super::without_gpus::parts_without_gpus;
+use super::devices::{Devices, device_share};
+use super::part::Part;
+use super::without_gpus::{part_without_gpus, parts_without_gpus};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{Shares, Topology};
 use crate::solve::cpus::{
-    Arrangement, CoreClasses, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class, overlapping,
-    own_cores, shares, unbalanced,
+    Arrangement, CoreClasses, CpuLimits, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class,
+    overlapping, own_cores, shares, unbalanced,
 };
 use crate::solve::nics::fair_nics;
+use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;
-use crate::solve::process::visible::{VisibleDevice, VisibleGpus};
+use crate::solve::process::rank::LocalRank;
+use crate::solve::process::visible::VisibleGpus;
 use crate::units::count_of;
 
 /// The most local ranks of one plan.
@@ -88,6 +91,113 @@ impl Plan {
     pub fn part(&self, rank: usize) -> Option<Part> {
         let part = self.parts.get(rank)?.clone();
         Some(Part { remarks: self.remarks.clone(), ..part })
+    }
+}
+
+impl Part {
+    /// The part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them; a process
+    /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all instances of
+    /// it divide equally, visible or not.
+    ///
+    /// Errors as [`of_visible_by`](Self::of_visible_by).
+    pub fn of_visible(
+        topology: &Topology,
+        visible: &VisibleGpus,
+        rank: Option<LocalRank>,
+        limits: &CpuLimits,
+    ) -> Result<Self> {
+        let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+        Self::of_visible_by(topology, visible, rank, &rules)
+    }
+
+    /// As [`of_visible`](Self::of_visible), with the CPUs dealt out by rules.
+    ///
+    /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are
+    /// shared, whatever the policy. A process that is allowed just the CPUs which it would get on the whole machine has
+    /// been bound before, and keeps them.
+    ///
+    /// Errors as [`Plan::new`], and with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank that is none of so
+    /// many.
+    pub fn of_visible_by(
+        topology: &Topology,
+        visible: &VisibleGpus,
+        rank: Option<LocalRank>,
+        rules: &CpuRules,
+    ) -> Result<Self> {
+        if let Some(allowed) = &rules.limits.allowed {
+            // A process that was bound to its part keeps it, instead of cutting it once more.
+            let mut unlimited = rules.clone();
+            unlimited.limits.allowed = None;
+            let whole = Self::by(topology, visible, rank, &unlimited)?;
+            if whole.cpus == *allowed {
+                return Ok(whole);
+            }
+        }
+        Self::by(topology, visible, rank, rules)
+    }
+
+    fn by(
+        topology: &Topology,
+        visible: &VisibleGpus,
+        rank: Option<LocalRank>,
+        rules: &CpuRules,
+    ) -> Result<Self> {
+        if let Some(LocalRank { rank, size: Some(size) }) = rank {
+            let rank = LocalRank::of(rank, size)?.rank;
+            return Ok(Plan::new(topology, visible, size, rules)?.part(rank).unwrap_or_default());
+        }
+        if rank.is_none() && rules.layout != RankLayout::default() {
+            // The only rank that there is.
+            return Ok(Plan::new(topology, visible, 1, rules)?.part(0).unwrap_or_default());
+        }
+        if rules.layout.cores.is_some() {
+            return Err(Error::request(
+                "how many local ranks there are is unknown, so no cores can be set apart for each",
+            )
+            .help("a launcher that tells it, such as torchrun or nvtopo run, is needed for that"));
+        }
+        if rules.layout.gpus == Some(0) {
+            return part_without_gpus(topology, rules);
+        }
+        let mut part = Self::default();
+        let mut rules = rules.clone();
+        let several = rank.is_some_and(|rank| rank.size != Some(1));
+        let devices = Devices::of(topology, visible, several, &mut part.remarks);
+        let mut own = devices.list.clone();
+        if let Some(LocalRank { rank, .. }) = rank.filter(|_| !own.is_empty()) {
+            own = devices.of_rank(topology, rank, &rules.layout)?;
+            if rules.layout.gpus.is_none() {
+                part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
+            }
+            if rules.policy.is_disjoint() {
+                rules.policy = CpuPolicy::shared();
+                part.remarks.push(format!(
+                    "how many ranks there are is unknown, so the CPUs near the GPU are shared with others: by the policy \
+                     {}",
+                    rules.policy
+                ));
+            }
+        }
+        let shares = shares(topology, &rules, &visible.positions());
+        part.gpus = VisibleGpus { devices: own.clone(), ..VisibleGpus::default() }.positions();
+        part.instances = own.iter().filter_map(|device| device.instance).collect();
+        let cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
+        let mems = own.iter().zip(&cpus).map(|(device, cpus)| memory_nodes(topology, device.gpu, cpus));
+        let mems: Vec<NodeSet> = mems.collect();
+        part.take(cpus.iter().zip(&mems));
+        if !own.is_empty() {
+            part.remarks.extend_from_slice(&shares.remarks);
+        }
+        if rules.policy.is_disjoint() {
+            // Of an instance's GPU the rest is for the other instances.
+            let rest = |gpu: usize| shares.gpus[gpu].cpus.difference(&part.cpus);
+            let others: Vec<CpuSet> = (0..shares.gpus.len()).map(rest).collect();
+            part.own_cores = own_cores(topology, &part.cpus, &others);
+        }
+        part.remarks.extend(unbalanced(topology, std::iter::once(("this process".to_owned(), &part.cpus))));
+        let nics = fair_nics(topology);
+        part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
+        Ok(part)
     }
 }
 

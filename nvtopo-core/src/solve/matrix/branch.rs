@@ -3,8 +3,8 @@
 //! A candidate adds its gain and, for each other that is picked, half of their pair. Half of its best pairs with open
 //! candidates is more than it can get; the candidates that could get most this way bound the sum.
 
+use super::pairs::{BestSet, PairMatrix};
 use super::pick::Pick;
-use super::{BestSet, PairMatrix};
 use crate::solve::search::set::{Set, above, members};
 
 /// The most classes of weights that bounds tell apart.

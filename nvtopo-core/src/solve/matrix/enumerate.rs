@@ -1,6 +1,6 @@
 //! The greatest sum of pairs among 16 candidates or fewer: every set is looked at, its sum from that of the set before.
 
-use super::PairMatrix;
+use super::pairs::PairMatrix;
 use super::pick::Pick;
 use crate::solve::search::set::{Set, members};
 

@@ -1,6 +1,6 @@
 //! The best worst pair: the greatest weight such that the pairs of at least so much hold a clique.
 
-use super::{BestSet, LANES, PairMatrix};
+use super::pairs::{BestSet, LANES, PairMatrix};
 use crate::solve::search::clique::{Cliques, Found};
 use crate::solve::search::set::{Set, above, members};
 

@@ -1,7 +1,8 @@
 //! The greatest sum of pairs.
 
+use super::pairs::{BestSet, PairMatrix};
 use super::pick::Pick;
-use super::{BestSet, PairMatrix, branch, enumerate};
+use super::{branch, enumerate};
 use crate::solve::search::set::Set;
 
 pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -> BestSet {

@@ -1,6 +1,6 @@
 //! The question by the sum of pairs, reduced: so many of some candidates, each with a gain of its own and one with each other.
 
-use super::PairMatrix;
+use super::pairs::PairMatrix;
 use crate::solve::search::set::{Set, members};
 
 /// Which candidates to pick. What must be included is no candidate: it is part of the gains. Where more than half of the

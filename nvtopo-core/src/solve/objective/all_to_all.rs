@@ -3,9 +3,14 @@
 //! [`Topology::all_to_all_bound`](crate::Topology::all_to_all_bound), in GB/s, one direction. One GPU is worth nothing by it.
 //! A set whose value is unknown is compared as if worth nothing.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights, nvlinks_are_known, reach, tree};
+use super::reach::{self, nvlinks_are_known};
+use super::tree;
 use crate::model::Topology;
 use crate::solve::search::memo::Function;
+use crate::solve::search::objective::{Objective, Partial};
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
 pub(super) struct AllToAll;

@@ -7,10 +7,13 @@
 //!
 //! Source of the coefficients: socal-ucr/MAPA (`src/Props.hh`).
 
-use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::model::Topology;
 use crate::solve::search::memo::Function;
+use crate::solve::search::objective::{Objective, Partial};
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
 pub(super) struct Mapa;

@@ -3,7 +3,9 @@
 //! min over pairs i < j of S of b(i, j), in GB/s, one direction. b is the bandwidth of the pair's best path
 //! ([`Topology::pairs`](crate::Topology::pairs)); at equal bandwidth the worse path class counts.
 
-use super::{Objective, Partial, Set, Value, Weight};
+use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::{Value, Weight};
 
 pub(super) struct MinPair;
 
@@ -14,6 +16,10 @@ impl Objective for MinPair {
 
     fn summary(&self) -> &'static str {
         "the bandwidth of the worst pair in the set"
+    }
+
+    fn over_domains(&self) -> Option<OverDomains> {
+        Some(OverDomains::Within)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

@@ -7,11 +7,14 @@
 //! request says less those of other jobs. NICs whose port is
 //! down do not count; where there is none, all sets are worth nothing. Where no NIC is known, the value is unknown.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights};
 use crate::model::Topology;
 use crate::solve::nics::{bottleneck, repeated, usable_nics};
 use crate::solve::search::memo::Function;
+use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
 pub(super) struct Nic;
@@ -23,6 +26,10 @@ impl Objective for Nic {
 
     fn summary(&self) -> &'static str {
         "the bandwidth between the worst-off GPU of the set and its NIC, at most its part of the NIC's port"
+    }
+
+    fn over_domains(&self) -> Option<OverDomains> {
+        Some(OverDomains::Nic)
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {

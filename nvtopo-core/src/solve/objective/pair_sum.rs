@@ -2,9 +2,11 @@
 //!
 //! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
-use super::{Objective, Partial, Set, Value, Weight, pairs};
 use crate::model::Topology;
+use crate::solve::search::objective::{Objective, OverDomains, Partial, pairs};
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::weight::{Value, Weight};
 
 pub(super) struct PairSum;
 
@@ -15,6 +17,10 @@ impl Objective for PairSum {
 
     fn summary(&self) -> &'static str {
         "the sum of the bandwidths of all pairs in the set"
+    }
+
+    fn over_domains(&self) -> Option<OverDomains> {
+        Some(OverDomains::Pairs)
     }
 
     /// A part of the sum is no value of it.

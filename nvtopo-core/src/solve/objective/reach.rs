@@ -1,8 +1,10 @@
 //! Bounds of what NVLink carries among GPUs of which some are still to be chosen.
 
-use super::{Partial, Set, Weight};
-use crate::model::PathType;
+use crate::model::{PathType, Topology};
+use crate::solve::search::objective::{Partial, pairs};
+use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::weight::Weight;
 use crate::units::Bandwidth;
 
 /// What the weakest member of any set that extends the chosen ones can send over NVLink at most; nothing where NVLink does
@@ -23,4 +25,9 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
     chosen.min(partial.worst_to_join(sends))
+}
+
+/// Whether it is known which NVLinks these GPUs have among each other, and what each carries.
+pub(super) fn nvlinks_are_known(topology: &Topology, gpus: &[usize]) -> bool {
+    topology.nvlink_known() && pairs(topology, gpus).all(|pair| pair.nvlinks == 0 || pair.rate.is_some())
 }

@@ -5,11 +5,20 @@
 //! wherever one is left. A part of the whole, from 0 to 1: with 1, every job finds what it would on an empty machine. On machines
 //! of more than 16 GPUs the worst pair of m GPUs stands for their rings.
 
-use super::{Objective, Partial, Quantity, REST, Set, Value, Weight};
+use super::ring::Ring;
 use crate::model::Topology;
-use crate::solve::search::exact;
+use crate::solve::quantity::Quantity;
+use crate::solve::search;
+use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::problem::Task;
 use crate::solve::search::set;
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::{Value, Weight};
 use crate::solve::search::weights::Weights;
+use crate::solve::search::worth::{ONE, all_found, share};
+
+/// What the sets of GPUs that are left over are compared by.
+static REST: &[&dyn Objective] = &[&Ring];
 
 /// The most GPUs of which rings are compared.
 const MAX_RINGS: usize = 16;
@@ -26,9 +35,6 @@ const MAX_SEARCH: u64 = 20_000;
 const EFFORT: u32 = 32;
 const STEPS: u64 = 32;
 
-/// The whole in millionths, and as a weight what a job of one GPU finds, whose bandwidth is not nothing.
-pub(in crate::solve) const ONE: u64 = 1_000_000;
-
 pub(super) struct Remainder;
 
 impl Objective for Remainder {
@@ -38,6 +44,10 @@ impl Objective for Remainder {
 
     fn summary(&self) -> &'static str {
         "what the next jobs can have of the GPUs left over, as a part of what an empty machine gives them"
+    }
+
+    fn over_domains(&self) -> Option<OverDomains> {
+        Some(OverDomains::Remainder)
     }
 
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Value {
@@ -73,28 +83,6 @@ impl Objective for Remainder {
     }
 }
 
-/// The parts that jobs find of what an empty machine gives them, by how often they come.
-pub(in crate::solve) fn share(mix: &[(usize, u64)], mut of: impl FnMut(usize) -> (Weight, Weight)) -> Weight {
-    let parts = mix.iter().map(|(size, often)| {
-        let (left, all) = of(*size);
-        often * part(left, all)
-    });
-    Weight(parts.sum())
-}
-
-/// The same where every job that is not larger than what is left finds all that it would on an empty machine.
-pub(in crate::solve) fn all_found(mix: &[(usize, u64)], left: usize) -> Weight {
-    let fitting = mix.iter().filter(|(size, _)| *size <= left);
-    Weight(fitting.map(|(_, often)| often * ONE).sum())
-}
-
-/// How many millionths of a bandwidth another is, all of them at most. Paths do not count: as parts they mean nothing. More than
-/// all is found where the search for all had to stop.
-pub(in crate::solve) fn part(of: Weight, all: Weight) -> u64 {
-    let (of, all) = (of.bandwidth().as_mb_per_s(), all.bandwidth().as_mb_per_s());
-    (u128::from(of) * u128::from(ONE)).checked_div(all.into()).unwrap_or(0).min(u128::from(ONE)) as u64
-}
-
 /// What the best rings of so many GPUs of a set carry. One GPU is as good as any.
 pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> Value {
     if size > set.count_ones() as usize {
@@ -104,8 +92,8 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
         return Weight(ONE).into();
     }
     weights.memo.best_left(set, size, || {
-        let task = exact::Task { most_steps: MAX_SEARCH, ..exact::Task::new(set, size, REST, &[]) };
-        let found = exact::solve(weights, &task);
+        let task = Task { most_steps: MAX_SEARCH, ..Task::new(set, size, REST, &[]) };
+        let found = search::solve(weights, &task);
         let none = Value { worth: Weight::default(), proven: false, effort: 0 };
         found.map_or(none, |found| Value {
             worth: found.values[0],

@@ -4,9 +4,13 @@
 //! worst path that a ring uses counts. One GPU is worth nothing by it. A set whose value is unknown is compared as if worth
 //! nothing.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights, reach};
+use super::reach;
 use crate::solve::search::links::component;
 use crate::solve::search::memo::Function;
+use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::weights::Weights;
 
 pub(super) struct Ring;
 
@@ -17,6 +21,10 @@ impl Objective for Ring {
 
     fn summary(&self) -> &'static str {
         "what the rings through the set carry together, as for all-reduce"
+    }
+
+    fn over_domains(&self) -> Option<OverDomains> {
+        Some(OverDomains::Within)
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {

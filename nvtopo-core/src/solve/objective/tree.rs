@@ -3,9 +3,13 @@
 //! [`Topology::tree_bandwidth`](crate::Topology::tree_bandwidth), in GB/s, one direction. One GPU is worth nothing by it. A set
 //! whose value is unknown is compared as if worth nothing.
 
-use super::{Objective, Partial, Set, Value, Weight, Weights, nvlinks_are_known, reach};
+use super::reach::{self, nvlinks_are_known};
 use crate::model::Topology;
 use crate::solve::search::memo::Function;
+use crate::solve::search::objective::{Objective, Partial};
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
 pub(super) struct Tree;

@@ -3,13 +3,9 @@
 use super::Placement;
 use super::score::{Score, known, scores, write_known};
 use crate::model::Topology;
-use crate::solve::objective::Quantity;
-use crate::solve::objective::{Objective, Set};
-use crate::solve::request::decision::Decision;
-use crate::solve::search::exact;
-use crate::solve::search::exact::{Solution, Task};
-use crate::solve::search::set;
-use crate::solve::search::set::members;
+use crate::solve::quantity::Quantity;
+use crate::solve::search::objective::Objective;
+use crate::solve::search::problem::Solution;
 use std::fmt;
 
 /// A placement beside what it was chosen before.
@@ -64,49 +60,6 @@ impl fmt::Display for Loss {
         }
         f.write_str(" instead of ")?;
         write_known(f, self.chosen)
-    }
-}
-
-impl Decision {
-    /// The best set that lacks one of the chosen, whichever that is.
-    pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
-        let question = &self.question;
-        let task = question.task(&self.limits);
-        let without =
-            |gpu: usize| exact::solve(&question.class.weights, &Task { barred: 1 << gpu, ..task }).ok();
-        let others = members(self.solution.chosen & !question.include).filter_map(without);
-        // Of equal ones the first that the search comes to.
-        let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
-        Some(self.alternative(topology, &best))
-    }
-
-    /// The free GPUs with the lowest numbers.
-    pub(in crate::solve) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
-        let question = &self.question;
-        let lowest = set::of(members(question.free).take(question.count));
-        if lowest == self.solution.chosen || question.include & !lowest != 0 {
-            return None;
-        }
-        Some(self.alternative(topology, &self.value(lowest)?))
-    }
-
-    fn value(&self, set: Set) -> Option<Solution> {
-        let question = &self.question;
-        let objectives = &question.criteria.objectives;
-        let task = Task {
-            include: set,
-            ..Task::new(question.free, question.count, objectives, &question.criteria.mix)
-        };
-        exact::solve(&question.class.weights, &task).ok()
-    }
-
-    fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
-        let weights = &self.question.class.weights;
-        let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
-        let meets = exact::solve(weights, &own).is_ok();
-        let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
-        let chosen = weights.positions(self.solution.chosen);
-        alternative(topology, gpus, other, (&chosen, &self.solution), objectives, meets)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
 
+pub(in crate::solve) mod amounts;
 pub(in crate::solve) mod explain;
 pub(in crate::solve) mod needs;
 pub(in crate::solve) mod score;
@@ -8,16 +9,15 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
 use crate::query::GpuFault;
+use crate::solve::constraint::Constraint;
 use crate::solve::cpus::{CpuLimits, CpuRules, shares_of};
 use crate::solve::nics::{fair_nics, nearest_nics};
-use crate::solve::objective::Objective;
-use crate::solve::placement::needs::{NodeMemory, NodePages};
+use crate::solve::placement::amounts::{NodeMemory, NodePages};
 use crate::solve::placement::score::{Score, scores};
-use crate::solve::process::visible::divided;
-use crate::solve::request::constraint::Constraint;
-use crate::solve::request::unmet::Unmet;
-use crate::solve::search::exact::Solution;
-use crate::solve::search::weights::Weight;
+use crate::solve::process::visible::{cuda_environment, divided};
+use crate::solve::search::objective::Objective;
+use crate::solve::search::problem::Solution;
+use crate::solve::search::weight::Weight;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -52,6 +52,22 @@ pub struct PlacedGpu {
     pub nic: Option<String>,
     /// The indices of the other GPUs of the machine that share this NIC, whoever uses them.
     pub nic_shared_with: Vec<u32>,
+}
+
+/// Something that would have been better, and cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unmet {
+    /// What the request prefers.
+    pub constraint: Constraint,
+    /// Why no set meets it, and how many GPUs at most do.
+    pub witness: String,
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.constraint, self.witness)
+    }
 }
 
 /// How it is known that no set is better.
@@ -179,16 +195,6 @@ impl Placement {
         let positions: Vec<usize> = self.gpus.iter().map(|gpu| gpu.position).collect();
         cuda_environment(&self.topology, &positions)
     }
-}
-
-/// The variables that show a process these GPUs in this order.
-pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
-    let gpus: Vec<_> = topology.gpus().collect();
-    let chosen = || positions.iter().map(|position| gpus[*position]);
-    let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();
-    let names = uuids.unwrap_or_else(|| chosen().map(|gpu| gpu.index.to_string()).collect());
-    // Indices are in PCI bus order; CUDA's own default order is by speed.
-    vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
 }
 
 impl fmt::Display for Placement {

@@ -1,10 +1,10 @@
 //! What a set of GPUs is worth by one objective, with its unit.
 
 use crate::model::Topology;
-use crate::solve::objective::Objective;
-use crate::solve::objective::Quantity;
-use crate::solve::search::exact::Solution;
-use crate::solve::search::weights::Weight;
+use crate::solve::quantity::Quantity;
+use crate::solve::search::objective::Objective;
+use crate::solve::search::problem::Solution;
+use crate::solve::search::weight::Weight;
 use std::fmt;
 
 /// The value of the chosen set by one objective.

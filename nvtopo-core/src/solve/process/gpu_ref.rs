@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Gpu, GpuInstance, MAX_DEVICES, Topology};
-use crate::solve::process::visible::VisibleDevice;
+use crate::model::{Gpu, GpuInstance, MAX_DEVICES, NodeId, Topology};
 use std::fmt;
 use std::str::FromStr;
 
@@ -31,6 +30,15 @@ pub enum GpuRef {
     /// meant: who excludes the instance excludes its GPU. A request refuses it where GPUs are given to a job, which would
     /// get more than the instance.
     Instance(String),
+}
+
+/// What CUDA counts as one device: a GPU, or a MIG instance of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct VisibleDevice {
+    /// The position of the GPU in [`Topology::gpus`].
+    pub gpu: usize,
+    /// The MIG instance, where one is visible and not the whole GPU.
+    pub instance: Option<NodeId>,
 }
 
 impl From<u32> for GpuRef {

@@ -8,23 +8,14 @@
 //! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) mean nothing here.
 
 use crate::error::{Error, Result};
-use crate::model::{Gpu, NodeId, Topology};
+use crate::model::{Gpu, Topology};
 use crate::solve::process::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
-use crate::solve::process::gpu_ref::{GpuRef, Match, find_gpu, find_instance};
+use crate::solve::process::gpu_ref::{GpuRef, Match, VisibleDevice, find_gpu, find_instance};
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::rank::LocalRank;
 
 /// The variables that say which GPUs CUDA shows a process, and in which order it counts them.
 pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
-
-/// What CUDA counts as one device: a GPU, or a MIG instance of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct VisibleDevice {
-    /// The position of the GPU in [`Topology::gpus`].
-    pub gpu: usize,
-    /// The MIG instance, where one is visible and not the whole GPU.
-    pub instance: Option<NodeId>,
-}
 
 /// The GPUs that a process sees, and how sure that is.
 ///
@@ -188,7 +179,7 @@ impl VisibleGpus {
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance has no known name.
     pub fn cuda_environment(&self, topology: &Topology) -> Result<Vec<(&'static str, String)>> {
         if self.devices.iter().all(|device| device.instance.is_none()) {
-            return Ok(crate::solve::placement::cuda_environment(topology, &self.positions()));
+            return Ok(cuda_environment(topology, &self.positions()));
         }
         let name = |device: &VisibleDevice| match device.instance {
             Some(id) => topology.gpu_instances(device.gpu).find(|(other, _)| *other == id)?.1.uuid.clone(),
@@ -360,4 +351,14 @@ fn gpu(topology: &Topology, entry: &str) -> Entry {
             "this topology does not tell which GPU '{entry}' in CUDA_VISIBLE_DEVICES is: it lacks UUIDs"
         )),
     }
+}
+
+/// The variables that show a process these GPUs in this order.
+pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
+    let gpus: Vec<_> = topology.gpus().collect();
+    let chosen = || positions.iter().map(|position| gpus[*position]);
+    let uuids: Option<Vec<String>> = chosen().map(|gpu| Some(gpu.uuid?.to_string())).collect();
+    let names = uuids.unwrap_or_else(|| chosen().map(|gpu| gpu.index.to_string()).collect());
+    // Indices are in PCI bus order; CUDA's own default order is by speed.
+    vec![("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()), ("CUDA_VISIBLE_DEVICES", names.join(","))]
 }

@@ -6,8 +6,9 @@ use super::exact::Bounds;
 use super::order::{Dimension, RankOrder};
 use super::parallel::ParallelJob;
 use super::{large, symmetry};
+use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::search::set::Set;
+use crate::solve::search::set::{Set, joint, usable};
 use crate::units::Bandwidth;
 
 /// The most ranks whose mappings are all examined or excluded.
@@ -138,8 +139,57 @@ impl RankMap {
     }
 }
 
+impl ParallelJob {
+    /// Maps its ranks to the GPUs of a machine, of which just as many can be used together: those that are
+    /// [cut off](Topology::cut_off) are left out.
+    pub fn map(&self, topology: &Topology) -> Result<RankMap> {
+        let gpus: Vec<usize> =
+            if self.ranks()? > 1 { joint(topology).collect() } else { usable(topology).collect() };
+        let cut_off = |error: Error| {
+            let told = |gpu: usize| {
+                Some(format!("{} is left out: {}", topology.device_name(gpu), topology.cut_off(gpu)?))
+            };
+            let left_out: Vec<String> = usable(topology).filter_map(told).collect();
+            if left_out.is_empty() { error } else { error.help(left_out.join("; ")) }
+        };
+        self.map_to(topology, &gpus).map_err(cut_off)
+    }
+
+    /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in
+    /// which they are given is the launcher's: that in which a process sees them.
+    ///
+    /// Errors are [`InvalidRequest`](ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
+    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
+    /// where the bandwidth between two of them is unknown.
+    pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
+        let ranks = self.ranks()?;
+        let mut sorted = gpus.to_vec();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|pair| pair[0] == pair[1])
+            || sorted.last().is_some_and(|last| *last >= topology.gpus().len())
+        {
+            return Err(Error::request("a GPU is given twice, or does not exist"));
+        }
+        if gpus.len() != ranks {
+            let (needs, given) = (self.shape(), gpus.len());
+            return Err(Error::unsatisfiable(format!(
+                "{needs} needs {ranks} GPUs, but there are {given} to map to"
+            )));
+        }
+        for (position, gpu) in topology.gpus().enumerate().filter(|(position, _)| gpus.contains(position)) {
+            if let Some(why) = &gpu.unusable {
+                let name = topology.device_name(position);
+                return Err(Error::unsatisfiable(format!("{name} cannot be used: {why}")));
+            }
+        }
+        let [dense, experts] = self.grids()?;
+        let problem = Problem::new(topology, gpus, self.families()?, [dense, experts])?;
+        Ok(solve(self, &problem))
+    }
+}
+
 /// Finds the best mapping.
-pub(super) fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
+fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     let launcher: Vec<usize> = (0..problem.ranks()).collect();
     let floors = problem.floors();
     let floor = floors.iter().fold(0.0, |sum, floor| sum + floor);

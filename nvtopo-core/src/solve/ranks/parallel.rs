@@ -1,14 +1,10 @@
 //! A parallel job: how large its dimensions are, how its ranks run through them, and what it moves.
 
-use super::cost::{Family, Pattern, Problem};
+use super::cost::{Family, Pattern};
 use super::groups::Grid;
-use super::map;
-use super::map::RankMap;
 use super::order::{Dimension, RankOrder};
 use super::traffic::{Sizes, Traffic, Transformer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Topology;
-use crate::solve::search::set::{joint, usable};
 
 /// The most ranks that one job may have.
 const MAX_RANKS: usize = 128;
@@ -140,53 +136,6 @@ impl ParallelJob {
         })
     }
 
-    /// Maps its ranks to the GPUs of a machine, of which just as many can be used together: those that are
-    /// [cut off](Topology::cut_off) are left out.
-    pub fn map(&self, topology: &Topology) -> Result<RankMap> {
-        let gpus: Vec<usize> =
-            if self.ranks()? > 1 { joint(topology).collect() } else { usable(topology).collect() };
-        let cut_off = |error: Error| {
-            let told = |gpu: usize| {
-                Some(format!("{} is left out: {}", topology.device_name(gpu), topology.cut_off(gpu)?))
-            };
-            let left_out: Vec<String> = usable(topology).filter_map(told).collect();
-            if left_out.is_empty() { error } else { error.help(left_out.join("; ")) }
-        };
-        self.map_to(topology, &gpus).map_err(cut_off)
-    }
-
-    /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in
-    /// which they are given is the launcher's: that in which a process sees them.
-    ///
-    /// Errors are [`InvalidRequest`](ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
-    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
-    /// where the bandwidth between two of them is unknown.
-    pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
-        let ranks = self.ranks()?;
-        let mut sorted = gpus.to_vec();
-        sorted.sort_unstable();
-        if sorted.windows(2).any(|pair| pair[0] == pair[1])
-            || sorted.last().is_some_and(|last| *last >= topology.gpus().len())
-        {
-            return Err(Error::request("a GPU is given twice, or does not exist"));
-        }
-        if gpus.len() != ranks {
-            let (needs, given) = (self.shape(), gpus.len());
-            return Err(Error::unsatisfiable(format!(
-                "{needs} needs {ranks} GPUs, but there are {given} to map to"
-            )));
-        }
-        for (position, gpu) in topology.gpus().enumerate().filter(|(position, _)| gpus.contains(position)) {
-            if let Some(why) = &gpu.unusable {
-                let name = topology.device_name(position);
-                return Err(Error::unsatisfiable(format!("{name} cannot be used: {why}")));
-            }
-        }
-        let [dense, experts] = self.grids()?;
-        let problem = Problem::new(topology, gpus, self.families()?, [dense, experts])?;
-        Ok(map::solve(self, &problem))
-    }
-
     /// How the ranks run.
     pub fn rank_order(&self) -> &RankOrder {
         &self.order
@@ -221,7 +170,7 @@ impl ParallelJob {
     }
 
     /// What communicates: each dimension with groups of more than one rank and with traffic.
-    fn families(&self) -> Result<Vec<Family>> {
+    pub(super) fn families(&self) -> Result<Vec<Family>> {
         let mut families = Vec::new();
         for dimension in Dimension::ALL {
             let mut groups = self.groups(dimension)?;
@@ -246,7 +195,7 @@ impl ParallelJob {
     }
 
     /// The grid of the dense layers, and that of the experts.
-    fn grids(&self) -> Result<[Grid; 2]> {
+    pub(super) fn grids(&self) -> Result<[Grid; 2]> {
         self.ranks()?;
         let named = |dimension: Dimension, size: usize| -> Result<()> {
             if size == 1 || self.order.axes().contains(&dimension) {
@@ -302,6 +251,8 @@ impl ParallelJob {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::model::Topology;
+    use crate::solve::ranks::cost::Problem;
 
     /// The problem of mapping a job to GPUs of a machine.
     pub(in crate::solve) fn problem<T>(

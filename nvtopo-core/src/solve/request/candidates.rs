@@ -4,7 +4,7 @@
 //! exclude it, no other job has it, and it is not divided (MIG) unless the request names it. GPUs with faults come last, and one that
 //! is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
 
-use super::Request;
+use super::builder::Request;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;

@@ -1,14 +1,15 @@
 //! A request that was decided: what was asked of which GPUs, and what the search found.
 
-use super::constraint::{Constraint, Limits};
-use super::unmet::Unmet;
+use super::limits::Limits;
 use crate::error::Result;
 use crate::model::{NodeId, Topology};
-use crate::solve::objective::Set;
+use crate::solve::constraint::Constraint;
 use crate::solve::objective::criteria::Criteria;
+use crate::solve::placement::Unmet;
 use crate::solve::placement::needs::{Service, Supply};
 use crate::solve::placement::{Placement, complete};
-use crate::solve::search::exact::{Solution, Task};
+use crate::solve::search::problem::{Solution, Task};
+use crate::solve::search::set::Set;
 use crate::solve::solver::Class;
 use std::collections::BTreeSet;
 use std::sync::Arc;

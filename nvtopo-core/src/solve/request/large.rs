@@ -3,13 +3,13 @@
 use super::decision::Chosen;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::objective::Objective;
 use crate::solve::objective::criteria::Criteria;
 use crate::solve::placement::Placement;
 use crate::solve::placement::explain::{Alternative, alternative};
 use crate::solve::placement::needs::Service;
 use crate::solve::search::domains::{Ask, Domains, Use};
-use crate::solve::search::exact::Solution;
+use crate::solve::search::objective::Objective;
+use crate::solve::search::problem::Solution;
 use std::sync::Arc;
 
 /// A request that was decided.

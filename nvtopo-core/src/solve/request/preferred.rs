@@ -1,7 +1,7 @@
 //! The decision of a device plugin for Kubernetes: which of the available devices a container should get
 //! (`GetPreferredAllocation` of the kubelet's device plugin API, v1beta1).
 
-use super::Request;
+use super::builder::Request;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::process::gpu_ref::{GpuRef, Match, find_instance};

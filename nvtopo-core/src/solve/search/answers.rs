@@ -1,7 +1,7 @@
 //! Which sets were chosen by some criteria, and nothing else of the answers: what a scheduler asks for again and again.
 
 use super::bounded::Bounded;
-use crate::solve::objective::Set;
+use crate::solve::search::set::Set;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// The most GPUs of which there is a place for each set of free ones.

@@ -2,10 +2,11 @@
 //! that asks the same thing for every rank then has its answer at once.
 
 use super::bounded::Bounded;
-use super::exact::{NoSet, Solution, Task, solve};
+use super::problem::{NoSet, Solution, Task};
+use super::solve;
 use super::weights::Weights;
-use crate::solve::objective::Set;
 use crate::solve::objective::criteria::{Criteria, Key};
+use crate::solve::search::set::Set;
 use std::sync::Arc;
 
 /// The most answers that are kept.

@@ -2,7 +2,7 @@
 
 use super::set::members;
 use crate::model::{NodeId, Topology};
-use crate::solve::objective::Set;
+use crate::solve::search::set::Set;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 

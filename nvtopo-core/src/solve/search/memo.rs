@@ -1,7 +1,8 @@
 //! What sets of GPUs are worth, kept where it is dear to compute.
 
 use super::bounded::Bounded;
-use crate::solve::objective::{Set, Value};
+use crate::solve::search::set::Set;
+use crate::solve::search::weight::Value;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 

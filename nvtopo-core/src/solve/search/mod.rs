@@ -8,7 +8,23 @@ pub(in crate::solve) mod exact;
 pub(in crate::solve) mod kept;
 pub(in crate::solve) mod links;
 pub(in crate::solve) mod memo;
+pub(in crate::solve) mod objective;
+pub(in crate::solve) mod problem;
 pub(in crate::solve) mod quota;
 pub(in crate::solve) mod set;
 pub(in crate::solve) mod surroundings;
+pub(in crate::solve) mod weight;
 pub(in crate::solve) mod weights;
+pub(in crate::solve) mod worth;
+
+use problem::{NoSet, Solution, Task};
+use weights::Weights;
+
+/// The most GPUs that are searched where domains would tell more.
+const MAX_SEARCHED: usize = 16;
+
+/// The best set.
+pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
+    by_domains.unwrap_or_else(|| exact::search(weights, task))
+}

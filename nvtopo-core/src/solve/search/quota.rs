@@ -1,8 +1,6 @@
 //! How many GPUs of some groups a set may have at most, because they draw on one stock: what the search sees of it.
 
 use super::set::Set;
-use super::weights::Weights;
-use crate::solve::placement::needs::Shortage;
 
 /// At most so many of these may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,13 +18,9 @@ pub(in crate::solve) struct Quotas {
 }
 
 impl Quotas {
-    /// Those that follow from what is beside the GPUs.
-    pub(in crate::solve) fn of(shortages: &[Shortage], weights: &Weights) -> Self {
-        let quota = |short: &Shortage| Quota { gpus: weights.set(&short.gpus), most: short.most as u32 };
-        Self::new(shortages.iter().map(quota).collect())
-    }
-
-    fn new(mut list: Vec<Quota>) -> Self {
+    /// Some sets of GPUs, each with how many of it may be chosen at most.
+    pub(in crate::solve) fn new(quotas: impl IntoIterator<Item = (Set, u32)>) -> Self {
+        let mut list: Vec<Quota> = quotas.into_iter().map(|(gpus, most)| Quota { gpus, most }).collect();
         list.retain(|quota| quota.gpus.count_ones() > quota.most);
         list.sort_by_key(|quota| (quota.gpus.count_ones(), quota.gpus, quota.most));
         list.dedup_by_key(|quota| quota.gpus);
@@ -86,7 +80,7 @@ mod tests {
     use super::*;
 
     fn quotas(list: &[(Set, u32)]) -> Quotas {
-        Quotas::new(list.iter().map(|(gpus, most)| Quota { gpus: *gpus, most: *most }).collect())
+        Quotas::new(list.iter().copied())
     }
 
     #[test]

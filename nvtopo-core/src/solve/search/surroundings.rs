@@ -1,7 +1,7 @@
 //! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
 
 use super::set::{Set, members};
-use super::weights::Weight;
+use super::weight::Weight;
 use crate::model::Topology;
 use crate::solve::nics::{gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;

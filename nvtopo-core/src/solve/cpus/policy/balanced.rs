@@ -1,6 +1,6 @@
 //! Disjoint shares of one size for all GPUs of the machine: what the most crowded place gives is what each gets.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::deal::{Arrangement, deal_near, trim_alike};
 use crate::solve::cpus::ground::Ground;

@@ -3,7 +3,7 @@
 //! Each GPU gets as many whole complexes as all can have. Where there are fewer complexes than GPUs, several GPUs divide
 //! one, and none reaches into another. Shares of GPUs that compete are then cut down to one size.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::cores::complexes;
 use crate::solve::cpus::deal::{

@@ -3,7 +3,7 @@
 //! Whole cores are dealt out first; where there are fewer cores than GPUs, hardware threads; where there are fewer of
 //! these too, the GPUs share. Shares of GPUs that compete for the same CPUs differ by one core at most.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::solve::cpus::deal::{Arrangement, deal_near};
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {

@@ -1,7 +1,7 @@
 //! The division of the machine's CPUs that `hwloc-distrib` makes for as many processes as there are GPUs. Where the GPUs
 //! are does not count.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::solve::cpus::distrib::distribute;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {

@@ -1,7 +1,7 @@
 //! What the kubelet's static CPU manager gives containers of one GPU each, with equal numbers of CPUs, one after the other,
 //! with the GPU's NUMA node as the topology manager's hint.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::solve::cpus::ground::Ground;
 use crate::solve::cpus::kubelet::Kubelet;

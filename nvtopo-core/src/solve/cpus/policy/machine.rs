@@ -1,7 +1,7 @@
 //! All cores of the machine in equal, disjoint shares, near ones first: for GPUs that crowd one NUMA node while others
 //! have none.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::deal::{Arrangement, count_cores, deal_near, trim};
 use crate::solve::cpus::ground::Ground;

@@ -1,6 +1,6 @@
 //! All CPUs of the GPU's NUMA node, shared with the other GPUs there.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {
     name: "node",

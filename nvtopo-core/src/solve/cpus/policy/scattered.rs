@@ -1,6 +1,6 @@
 //! Equal, disjoint shares of the near cores, each spread over the caches.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::solve::cpus::deal::{Arrangement, deal_near};
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy {

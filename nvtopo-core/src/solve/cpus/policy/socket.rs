@@ -1,6 +1,6 @@
 //! All CPUs of the packages that the GPU's near CPUs are on, shared with the other GPUs there.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::cores::packages;
 use crate::solve::cpus::ground::Ground;

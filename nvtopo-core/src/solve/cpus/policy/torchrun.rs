@@ -3,7 +3,7 @@
 //! As torchrun has it, a GPU of which nobody knows the node is on node 0, and complexes are dealt out in turn, so that
 //! GPUs may share one. Where torchrun gives up, the CPUs near the GPU are taken, with a remark.
 
-use super::CpuPolicy;
+use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::model::{CacheKind, NodeId, NodeKind, Topology};
 use crate::solve::cpus::ground::Ground;

@@ -11,12 +11,11 @@ mod words;
 
 use super::Placement;
 use crate::cpuset::CpuSet;
-use crate::error::{Error, Result};
-use crate::units::{Bytes, exact};
+use crate::solve::placement::amounts::{NodeMemory, NodePages};
+use crate::units::exact;
 pub(in crate::solve) use allot::{Allotment, Asker, allot, can_serve};
 pub(in crate::solve) use serve::{Service, askers, not_enough};
 use std::collections::BTreeMap;
-use std::str::FromStr;
 pub(in crate::solve) use supply::{Kind, Shortage, Supply};
 
 /// What a job needs beside each GPU.
@@ -60,36 +59,6 @@ impl Needs {
             all.push(format!("share a NIC with at most {} GPU{s} in all", self.per_nic));
         }
         all
-    }
-}
-
-/// Huge pages that a job needs beside each GPU.
-///
-/// ```
-/// use nvtopo::solve::HugePageNeed;
-///
-/// let need: HugePageNeed = "2MiB:1024".parse()?;
-/// assert_eq!((need.size.0, need.count), (2 << 20, 1024));
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct HugePageNeed {
-    /// The size of one page.
-    pub size: Bytes,
-    /// How many.
-    pub count: u64,
-}
-
-impl FromStr for HugePageNeed {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let parts = text.split_once(':').and_then(|(size, count)| Some((size, count.trim().parse().ok()?)));
-        let Some((size, count)) = parts else {
-            return Err(Error::request(format!("'{text}' is no number of huge pages"))
-                .help("write it as 2MiB:1024, the size of a page and how many"));
-        };
-        Ok(Self { size: size.parse()?, count })
     }
 }
 
@@ -138,26 +107,4 @@ impl Taken {
             *own = own.saturating_add(given.count);
         }
     }
-}
-
-/// Memory of one NUMA node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct NodeMemory {
-    /// The kernel's number of the node.
-    pub node: u32,
-    /// How much, in bytes.
-    pub bytes: u64,
-}
-
-/// Huge pages of one NUMA node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct NodePages {
-    /// The kernel's number of the node.
-    pub node: u32,
-    /// The size of one page in bytes.
-    pub size: u64,
-    /// How many.
-    pub count: u64,
 }

@@ -12,12 +12,15 @@ mod table;
 mod tests;
 mod tree;
 
-use super::exact::{NoSet, Solution, Task};
+use super::problem::{NoSet, Solution, Task};
 use super::set;
 use super::set::members;
-use super::weights::{Weight, Weights};
+use super::weight::Weight;
+use super::weights::Weights;
 use crate::model::Topology;
-use crate::solve::objective::{Objective, Set, numa_worth, share};
+use crate::solve::search::objective::{Objective, OverDomains};
+use crate::solve::search::set::Set;
+use crate::solve::search::worth::{numa_worth, share};
 use homes::Homes;
 use std::borrow::Cow;
 use table::{Additive, Limit, Table};
@@ -90,13 +93,12 @@ enum Kind {
 
 impl Kind {
     fn of(objective: &dyn Objective) -> Option<Self> {
-        Some(match objective.name() {
-            "ring" | "min-pair" => Self::Within,
-            "nic" => Self::Nic,
-            "numa-span" => Self::Sum(Additive::Span),
-            "pair-sum" => Self::Sum(Additive::Pairs),
-            "remainder" => Self::Remainder,
-            _ => return None,
+        Some(match objective.over_domains()? {
+            OverDomains::Within => Self::Within,
+            OverDomains::Nic => Self::Nic,
+            OverDomains::Span => Self::Sum(Additive::Span),
+            OverDomains::Pairs => Self::Sum(Additive::Pairs),
+            OverDomains::Remainder => Self::Remainder,
         })
     }
 

@@ -3,8 +3,8 @@
 use super::Use;
 use crate::model::{NodeId, Topology};
 use crate::solve::nics::{bottleneck, gpus_per_nic, to_nics, usable_nics};
-use crate::solve::objective::{REMAINDER_ONE, numa_cost};
-use crate::solve::search::weights::{Weight, of_pair};
+use crate::solve::search::weight::{Weight, of_pair};
+use crate::solve::search::worth::{ONE, numa_cost};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most different weights.
@@ -85,7 +85,7 @@ impl Tree {
     pub(super) fn best_left(&self, most: &Most) -> Vec<Weight> {
         let mut best = vec![Weight::default()];
         if most.iter().any(|most| *most > 0) {
-            best.push(Weight(REMAINDER_ONE));
+            best.push(Weight(ONE));
         }
         for (level, most) in self.levels.iter().zip(most) {
             best.resize(best.len().max(usize::from(*most) + 1), *level);

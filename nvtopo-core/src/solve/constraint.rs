@@ -2,12 +2,6 @@
 
 use crate::error::{Error, Result};
 use crate::model::{PathType, Topology};
-use crate::solve::objective::Set;
-use crate::solve::placement::needs::{Shortage, Supply};
-use crate::solve::search::quota::Quotas;
-use crate::solve::search::set;
-use crate::solve::search::set::members;
-use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -62,7 +56,7 @@ impl Constraint {
 
     /// Whose GPUs belong together, by position; one of which it is not known belongs to itself only. `None`: any may belong
     /// together.
-    fn groups(self, topology: &Topology) -> Option<Vec<Vec<usize>>> {
+    pub(in crate::solve) fn groups(self, topology: &Topology) -> Option<Vec<Vec<usize>>> {
         let gpus = 0..topology.gpus().len();
         match self {
             Self::SameNvlinkGroup => {
@@ -100,61 +94,6 @@ impl Constraint {
             }
             Self::AtLeast(_) => None,
         }
-    }
-}
-
-/// What several constraints leave to choose from.
-#[derive(PartialEq, Eq)]
-pub(in crate::solve) struct Limits {
-    /// The set lies within one of these.
-    pub(in crate::solve) scopes: Option<Vec<Set>>,
-    /// For each candidate those that it may be chosen with.
-    pub(in crate::solve) near: Option<Vec<Set>>,
-    /// What is beside some of them is enough for so many only.
-    pub(in crate::solve) quotas: Quotas,
-    /// How many GPUs each usable NIC has room for, where the request says so.
-    pub(in crate::solve) nic_room: Option<Vec<usize>>,
-}
-
-impl Limits {
-    /// The topology is the one that was asked about: the weights may be those of another machine of equal structure, with other
-    /// names and other paths beside its NVLinks.
-    pub(in crate::solve) fn new(constraints: &[Constraint], topology: &Topology, weights: &Weights) -> Self {
-        let mut scopes: Option<Vec<Set>> = None;
-        for groups in constraints.iter().filter_map(|constraint| constraint.groups(topology)) {
-            let sets = groups.iter().map(|group| weights.set(group));
-            scopes = Some(match scopes {
-                None => sets.collect(),
-                Some(before) => sets.flat_map(|set| before.iter().map(move |other| set & other)).collect(),
-            });
-        }
-        if let Some(scopes) = &mut scopes {
-            scopes.retain(|scope| *scope != 0);
-            scopes.sort_unstable_by_key(|scope| scope.trailing_zeros());
-        }
-        let least = constraints.iter().filter_map(|constraint| match constraint {
-            Constraint::AtLeast(least) => Some(*least),
-            _ => None,
-        });
-        let near = least.max().map(|least| {
-            let near = |a: usize| {
-                let enough = |b: &usize| weights.between(a, *b).bandwidth() >= least;
-                set::of(members(set::all(weights.gpus()) & !(1 << a)).filter(enough))
-            };
-            (0..weights.gpus()).map(near).collect()
-        });
-        Self { scopes, near, quotas: Quotas::default(), nic_room: None }
-    }
-
-    /// Besides, what is beside the GPUs must be enough for them.
-    pub(in crate::solve) fn served(
-        self,
-        supply: Option<&Supply>,
-        shortages: &[Shortage],
-        weights: &Weights,
-    ) -> Self {
-        let nic_room = supply.and_then(Supply::nics).map(<[usize]>::to_vec);
-        Self { quotas: Quotas::of(shortages, weights), nic_room, ..self }
     }
 }
 

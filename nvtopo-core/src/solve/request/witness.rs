@@ -1,27 +1,9 @@
-//! Why something that would have been better cannot be had.
+//! The reason why no set meets constraints, and how many GPUs at most do.
 
-use super::constraint::Constraint;
 use crate::model::Topology;
-use crate::solve::search::exact;
-use crate::solve::search::exact::{NoSet, Task};
+use crate::solve::search;
+use crate::solve::search::problem::{NoSet, Task};
 use crate::solve::search::weights::Weights;
-use std::fmt;
-
-/// Something that would have been better, and cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Unmet {
-    /// What the request prefers.
-    pub constraint: Constraint,
-    /// Why no set meets it, and how many GPUs at most do.
-    pub witness: String,
-}
-
-impl fmt::Display for Unmet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.constraint, self.witness)
-    }
-}
 
 /// Why no set of the task is of GPUs that do what is said, as parts of a sentence, with the most GPUs that do.
 pub(in crate::solve) fn witness(
@@ -31,7 +13,7 @@ pub(in crate::solve) fn witness(
     held: &[String],
     none: NoSet,
 ) -> String {
-    let any = |count: usize| exact::solve(weights, &Task { count, objectives: &[], ..*task });
+    let any = |count: usize| search::solve(weights, &Task { count, objectives: &[], ..*task });
     let mut proven = none.proven;
     let least = (task.include.count_ones() as usize).max(1);
     let most = (least..task.count).rev().find_map(|count| match any(count) {

@@ -1,0 +1,109 @@
+//! The devices of a job on this machine, as its ranks divide them.
+
+use crate::cpuset::CpuSet;
+use crate::error::Result;
+use crate::model::{Shares, Topology};
+use crate::solve::cpus::cut;
+use crate::solve::process::cuda_order::OrderBasis;
+use crate::solve::process::gpu_ref::VisibleDevice;
+use crate::solve::process::layout::RankLayout;
+use crate::solve::process::visible::VisibleGpus;
+use crate::units::count_of;
+
+/// The devices that the ranks of a job count through.
+pub(in crate::solve) struct Devices<'a> {
+    pub(in crate::solve) visible: &'a VisibleGpus,
+    /// Empty where nobody can tell which rank uses which.
+    pub(in crate::solve) list: Vec<VisibleDevice>,
+}
+
+impl<'a> Devices<'a> {
+    /// Those that are visible, if their order is known where that matters.
+    pub(in crate::solve) fn of(
+        topology: &Topology,
+        visible: &'a VisibleGpus,
+        counted: bool,
+        remarks: &mut Vec<String>,
+    ) -> Self {
+        remarks.extend_from_slice(&visible.remarks);
+        let known = |device: &&VisibleDevice| device.gpu < topology.gpus().len();
+        let mut list: Vec<VisibleDevice> = visible.devices.iter().filter(known).copied().collect();
+        if visible.unresolved {
+            list.clear();
+        } else if list.is_empty() {
+            let none = "no GPU is visible, so there is nothing to be near to";
+            let why = topology.driver_trouble().map_or_else(String::new, |why| format!(": {why}"));
+            remarks.push(format!("{none}{why}"));
+        } else if counted && list.len() > 1 {
+            remarks.extend(visible.order.remark().map(str::to_owned));
+            if visible.order == OrderBasis::Unknown {
+                list.clear();
+            }
+        }
+        Self { visible, list }
+    }
+
+    /// Whether each rank may see another device than these: a launcher that shows each rank one GPU only shows each
+    /// another one, and means that one, whatever the rank.
+    pub(in crate::solve) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
+        let each = layout.gpus.unwrap_or(1);
+        self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
+    }
+
+    /// Whether there are none, and not only an unknown order.
+    pub(in crate::solve) fn are_none(&self) -> bool {
+        self.visible.devices.is_empty() && !self.visible.unresolved
+    }
+
+    /// Those of one rank of an unknown number.
+    pub(super) fn of_rank(
+        &self,
+        topology: &Topology,
+        rank: usize,
+        layout: &RankLayout,
+    ) -> Result<Vec<VisibleDevice>> {
+        if layout.gpus.is_none() {
+            return Ok(vec![self.list[rank % self.list.len()]]);
+        }
+        if self.may_differ(topology, layout) {
+            return Ok(self.list.clone());
+        }
+        layout.check_turns(None)?;
+        let mut places = layout.places(self.list.len(), rank.saturating_add(1), false)?;
+        Ok(places.pop().unwrap_or_default().into_iter().map(|place| self.list[place]).collect())
+    }
+
+    /// What to say where ranks leave devices out that were to be dealt out by number.
+    pub(in crate::solve) fn unused(
+        &self,
+        topology: &Topology,
+        layout: &RankLayout,
+        places: &[Vec<usize>],
+    ) -> Option<String> {
+        layout.gpus?;
+        let unused = (0..self.list.len()).filter(|place| !places.iter().any(|own| own.contains(place)));
+        let names: Vec<String> = unused.map(|place| topology.device_name(self.list[place].gpu)).collect();
+        (!names.is_empty()).then(|| format!("no rank uses {}", names.join(", ")))
+    }
+
+    /// What to say where ranks share devices because they are more than these.
+    pub(in crate::solve) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
+        let devices = self.list.len();
+        (devices > 0 && ranks > devices && !self.may_differ(topology, &RankLayout::default())).then(|| {
+            let whole = self.list.iter().all(|device| device.instance.is_none());
+            let devices = count_of(devices, if whole { "GPU" } else { "device" });
+            format!("there are more local ranks than the {devices} that they use: {ranks} ranks share them")
+        })
+    }
+}
+
+/// A device's share of the CPUs: that of its GPU, which all of its instances divide, visible or not, so that jobs on two
+/// of them have different ones.
+pub(in crate::solve) fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
+    let cpus = &shares.gpus[device.gpu].cpus;
+    let instances: Vec<_> = topology.gpu_instances(device.gpu).map(|(id, _)| Some(id)).collect();
+    match instances.iter().position(|id| *id == device.instance) {
+        Some(place) if instances.len() > 1 => cut(topology, cpus, instances.len()).swap_remove(place),
+        _ => cpus.clone(),
+    }
+}

@@ -1,0 +1,150 @@
+//! The decision on a request.
+
+use super::builder::Request;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::Topology;
+use crate::solve::constraint::Constraint;
+use crate::solve::objective::criteria::Criteria;
+use crate::solve::placement::Placement;
+use crate::solve::placement::Unmet;
+use crate::solve::placement::explain::Explanation;
+use crate::solve::placement::needs::{Service, Shortage, Supply};
+use crate::solve::request::candidates::Choice;
+use crate::solve::request::decision::{Decision, Question};
+use crate::solve::request::large::Large;
+use crate::solve::request::limits::Limits;
+use crate::solve::request::witness::witness;
+use crate::solve::search::weight::MAX_CANDIDATES;
+use crate::solve::solver::Class;
+
+impl Request {
+    /// Chooses the best GPUs and what belongs to them.
+    ///
+    /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
+    /// required.
+    pub fn solve(&self, topology: &Topology) -> Result<Placement> {
+        match self.large(topology)? {
+            Some(large) => large.placement(self.service()),
+            None => self.decide(topology)?.placement(topology, self.service()),
+        }
+    }
+
+    /// As [`solve`](Self::solve), and what would have been chosen instead.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology};
+    ///
+    /// let dgx1 = Topology::preset("dgx-1-v100")?;
+    /// let explained = Request::gpus(5).explain(&dgx1)?;
+    /// let first_fit = explained.first_fit.unwrap();
+    /// assert_eq!(first_fit.gpu_indices, [0, 1, 2, 3, 4]);
+    /// assert_eq!(first_fit.loss.unwrap().to_string(), "ring: 6 GB/s instead of 50 GB/s");
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn explain(&self, topology: &Topology) -> Result<Explanation> {
+        if let Some(large) = self.large(topology)? {
+            let placement = large.placement(self.service())?;
+            return Ok(Explanation { next: large.next(), first_fit: large.first_fit(), placement });
+        }
+        let decision = self.decide(topology)?;
+        Ok(Explanation {
+            next: decision.next(topology),
+            first_fit: decision.first_fit(topology),
+            placement: decision.placement(topology, self.service())?,
+        })
+    }
+
+    fn service(&self) -> Service<'_> {
+        let (taken, given) = (self.used.as_ref(), self.given.as_deref());
+        Service { supply: None, taken, given, limits: &self.limits }
+    }
+
+    /// The answer on a machine of more GPUs than are searched, where it is made of domains and nothing but a number of GPUs is
+    /// asked for.
+    fn large<'a>(&self, topology: &'a Topology) -> Result<Option<Large<'a>>> {
+        let plain = self.require.is_empty() && self.prefer.is_empty() && self.needs.is_empty();
+        if topology.gpus().len() <= MAX_CANDIDATES || !plain {
+            return Ok(None);
+        }
+        let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
+            let Choice { candidates, include, remarks, .. } = choice;
+            let criteria = self.criteria(topology)?;
+            let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
+            Ok(large.map(|large| large.remarking(remarks)))
+        };
+        self.first_of_choices(topology, decide)
+    }
+
+    fn criteria(&self, topology: &Topology) -> Result<Criteria> {
+        Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())
+    }
+
+    fn decide(&self, topology: &Topology) -> Result<Decision> {
+        self.first_of_choices(topology, |choice| self.decide_among(topology, choice))
+    }
+
+    /// The answer by the first choice that satisfies the request.
+    fn first_of_choices<T>(&self, topology: &Topology, decide: impl Fn(Choice) -> Result<T>) -> Result<T> {
+        let mut choices = self.choices(topology)?.into_iter();
+        let mut answer = choices.next().map(&decide);
+        for choice in choices {
+            match &answer {
+                Some(Err(error)) if error.kind() == ErrorKind::Unsatisfiable => answer = Some(decide(choice)),
+                _ => break,
+            }
+        }
+        answer.unwrap_or_else(|| Err(crate::solve::process::no_gpu::error(topology)))
+    }
+
+    fn decide_among(&self, topology: &Topology, choice: Choice) -> Result<Decision> {
+        let question = self.question_of(topology, choice)?;
+        let supply = self.supply(topology)?;
+        let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
+        let mut unmet = Vec::new();
+        loop {
+            let preference = self.prefer.get(unmet.len()).copied();
+            let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
+            let limits = Limits::new(&constraints, topology, &question.class.weights).served(
+                supply.as_ref(),
+                &shortages,
+                &question.class.weights,
+            );
+            let task = question.task(&limits);
+            let Question { class, criteria, .. } = &question;
+            let weights = &class.weights;
+            let none = match class.kept.solve(weights, &task, criteria) {
+                Ok(solution) => {
+                    return Ok(Decision { question, limits, solution, preference, unmet, supply });
+                }
+                Err(none) => none,
+            };
+            let held = constraints.iter().map(|constraint| constraint.sentence());
+            let held: Vec<String> = held.chain(self.needs.sentences()).collect();
+            let mut witness = witness(topology, weights, &task, &held, none);
+            let matters = |short: &&Shortage| {
+                let free = weights.set(&short.gpus) & question.free;
+                short.most < self.count && short.most < free.count_ones() as usize
+            };
+            for short in shortages.iter().filter(matters) {
+                witness = format!("{witness}; {}", short.sentence(topology));
+            }
+            let Some(constraint) = preference else { return Err(Error::unsatisfiable(witness)) };
+            unmet.push(Unmet { constraint, witness });
+        }
+    }
+
+    /// The questions to try in turn, at least one, as candidates of a class: first with as few GPUs as possible that have
+    /// faults, last with all of them.
+    pub(in crate::solve) fn questions(&self, topology: &Topology) -> Result<Vec<Question>> {
+        self.choices(topology)?.into_iter().map(|choice| self.question_of(topology, choice)).collect()
+    }
+
+    fn question_of(&self, topology: &Topology, choice: Choice) -> Result<Question> {
+        let criteria = self.criteria(topology)?;
+        let Choice { candidates, include, remarks } = choice;
+        let (class, free) = Class::of_candidates(topology, &candidates)?;
+        let include = class.weights.set(&include);
+        Ok(Question { class, free, include, count: self.count, criteria, remarks })
+    }
+}

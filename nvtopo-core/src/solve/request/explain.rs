@@ -1,0 +1,51 @@
+//! The alternatives to a decision: the next best set, and the lowest GPUs.
+
+use super::decision::Decision;
+use crate::model::Topology;
+use crate::solve::placement::explain::{Alternative, alternative};
+use crate::solve::search;
+use crate::solve::search::problem::{Solution, Task};
+use crate::solve::search::set::{self, Set, members};
+
+impl Decision {
+    /// The best set that lacks one of the chosen, whichever that is.
+    pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
+        let question = &self.question;
+        let task = question.task(&self.limits);
+        let without =
+            |gpu: usize| search::solve(&question.class.weights, &Task { barred: 1 << gpu, ..task }).ok();
+        let others = members(self.solution.chosen & !question.include).filter_map(without);
+        // Of equal ones the first that the search comes to.
+        let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
+        Some(self.alternative(topology, &best))
+    }
+
+    /// The free GPUs with the lowest numbers.
+    pub(in crate::solve) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
+        let question = &self.question;
+        let lowest = set::of(members(question.free).take(question.count));
+        if lowest == self.solution.chosen || question.include & !lowest != 0 {
+            return None;
+        }
+        Some(self.alternative(topology, &self.value(lowest)?))
+    }
+
+    fn value(&self, set: Set) -> Option<Solution> {
+        let question = &self.question;
+        let objectives = &question.criteria.objectives;
+        let task = Task {
+            include: set,
+            ..Task::new(question.free, question.count, objectives, &question.criteria.mix)
+        };
+        search::solve(&question.class.weights, &task).ok()
+    }
+
+    fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
+        let weights = &self.question.class.weights;
+        let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
+        let meets = search::solve(weights, &own).is_ok();
+        let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
+        let chosen = weights.positions(self.solution.chosen);
+        alternative(topology, gpus, other, (&chosen, &self.solution), objectives, meets)
+    }
+}

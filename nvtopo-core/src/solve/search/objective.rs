@@ -1,0 +1,121 @@
+//! What the search knows of an objective: the value of a set, and a bound on all sets that extend one.
+
+use super::set::{Set, members};
+use super::weight::{Value, Weight};
+use super::weights::Weights;
+use crate::model::{Pair, Topology};
+use crate::solve::quantity::Quantity;
+use crate::units::Bandwidth;
+
+/// What the search knows of all sets that extend the chosen ones.
+#[derive(Debug)]
+pub struct Partial<'a> {
+    /// The weights between candidates.
+    pub weights: &'a Weights,
+    /// How many of a million jobs have each number of GPUs.
+    pub mix: &'a [(usize, u64)],
+    /// The candidates that are free: those that are not chosen are left over.
+    pub free: Set,
+    /// The chosen candidates.
+    pub chosen: Set,
+    /// The worst pair among the chosen; [`Weight::MAX`] below two.
+    pub worst: Weight,
+    /// The sum over the pairs of the chosen.
+    pub sum: Weight,
+    /// How many are still to be chosen.
+    pub missing: usize,
+    /// The candidates that may still be chosen.
+    pub open: Set,
+    /// For each candidate: its worst weight to the chosen, and its sum to them.
+    pub to_chosen: &'a [(Weight, Weight)],
+    /// The greatest weight of any pair of candidates.
+    pub greatest: Weight,
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub nic_room: Option<&'a [usize]>,
+}
+
+impl Partial<'_> {
+    /// How many GPUs a complete set has.
+    pub(in crate::solve) fn size(&self) -> usize {
+        self.chosen.count_ones() as usize + self.missing
+    }
+
+    /// The worst of the best `missing` values of the open candidates: one that joins has no better. [`Weight::MAX`] where
+    /// none joins, nothing where there are too few.
+    pub(in crate::solve) fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
+        let mut room = [Weight::default(); Set::BITS as usize];
+        let mut count = 0;
+        for gpu in members(self.open) {
+            room[count] = value(gpu);
+            count += 1;
+        }
+        match self.missing {
+            0 => Weight::MAX,
+            missing if missing > count => Weight::default(),
+            missing => *room[..count].select_nth_unstable_by(missing - 1, |a, b| b.cmp(a)).1,
+        }
+    }
+}
+
+/// How the value of a set follows from the numbers of GPUs that it takes of each domain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OverDomains {
+    /// The weight of the smallest domain that holds the set.
+    Within,
+    /// The worst way of its GPUs to their NICs.
+    Nic,
+    /// The sum of the NUMA nodes of its domains.
+    Span,
+    /// The sum of the weights of its pairs.
+    Pairs,
+    /// The shares of what is left.
+    Remainder,
+}
+
+/// An objective: what makes a set of GPUs good. Greater is better.
+pub trait Objective: Sync {
+    /// The name in every interface.
+    fn name(&self) -> &'static str;
+
+    /// One line for people.
+    fn summary(&self) -> &'static str;
+
+    /// Whether it sees no difference between two candidates whose weights to all others are equal.
+    fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
+        true
+    }
+
+    /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
+    fn value(&self, partial: &Partial<'_>, rest: Set) -> Value;
+
+    /// No set that extends the chosen ones is worth more than this.
+    fn bound(&self, partial: &Partial<'_>) -> Weight;
+
+    /// Whether all that the value of these GPUs rests on is known. They are positions in [`Topology::gpus`], and the worth is
+    /// that which the search found for them.
+    fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
+        worth.bandwidth() > Bandwidth::ZERO || pairs(topology, gpus).all(|pair| pair.rate.is_some())
+    }
+
+    /// How a value follows from the numbers of GPUs that a set takes of each domain of a machine; `None`: it does not.
+    fn over_domains(&self) -> Option<OverDomains> {
+        None
+    }
+
+    /// A worth in its unit.
+    fn quantity(&self, worth: Weight) -> Quantity {
+        Quantity::Bandwidth(worth.bandwidth())
+    }
+}
+
+/// The pairs of these GPUs.
+pub(in crate::solve) fn pairs<'a>(
+    topology: &'a Topology,
+    gpus: &'a [usize],
+) -> impl Iterator<Item = Pair> + 'a {
+    let pairs = gpus.iter().enumerate().flat_map(|(at, a)| gpus[at + 1..].iter().map(move |b| (*a, *b)));
+    pairs.map(|(a, b)| topology.pairs().pair(a, b))
+}
+
+/// The most objectives that one search compares by.
+pub(super) const MAX_OBJECTIVES: usize = 16;
