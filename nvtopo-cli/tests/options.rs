@@ -447,6 +447,11 @@ fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
         "reserved-memory" => "0:memory=1Gi",
         "devices" => "rdma/hca=nics",
         "plugin" => "silent",
+        // It does not know this option.
+        "for" => {
+            trial.base.extend(words("--cpu-manager-policy-options distribute-cpus-across-cores=true"));
+            "1.30"
+        }
         "taken" => "0/0-3",
         "json" => return Some(()),
         _ => return None,

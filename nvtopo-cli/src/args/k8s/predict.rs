@@ -4,6 +4,7 @@ use super::super::input::{JsonArgs, SourceArgs};
 use clap::{Args, ValueEnum};
 use nvtopo::CpuSet;
 use nvtopo::solve::SizeMix;
+use nvtopo_k8s::Version;
 use nvtopo_k8s::kubelet::predict::{Policy, Scope, Taken, USUAL_LIMIT};
 use std::path::PathBuf;
 
@@ -27,6 +28,9 @@ pub(crate) struct PredictArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["topology_manager_policy_options", "cpu_manager_policy",
         "cpu_manager_policy_options", "reserved_cpus", "reserved_memory"])]
     pub(crate) config: Option<PathBuf>,
+    /// The version of Kubernetes: before 1.37 the kubelet looks for devices on all NUMA nodes, not on those that have some
+    #[arg(long = "for", value_name = "VERSION", default_value_t)]
+    pub(crate) version: Version,
     /// The policy: none, best-effort, restricted or single-numa-node; without it that of --config, else all
     #[arg(long, value_name = "POLICY")]
     pub(crate) topology_manager_policy: Option<Policy>,

@@ -63,7 +63,7 @@ fn settings(args: &PredictArgs) -> Result<Settings> {
 
 /// Adds the settings that the kubelet's configuration does not tell.
 fn more(args: &PredictArgs, settings: Settings) -> Result<Settings> {
-    let mut settings = settings.plugin(match args.plugin {
+    let mut settings = settings.version(args.version).plugin(match args.plugin {
         PluginKind::Linked => Plugin::Linked,
         PluginKind::Silent => Plugin::Silent,
     });

@@ -8,6 +8,8 @@ use crate::kubelet::options::MAX_NUMA_NODES;
 use nvtopo::{CpuSet, Topology};
 
 /// The minor version from which on the kubelet looks for devices on those NUMA nodes only that have some.
+///
+/// Source: pull request 138244 of Kubernetes, merged after 1.36. Patch releases of older versions may have it.
 pub(in crate::kubelet) const FEW_NODES_SINCE: u8 = 37;
 
 pub(super) fn check(report: &mut Report<'_>, settings: &Node, topology: &Topology) {

@@ -49,6 +49,7 @@ pub use settings::Settings;
 pub use taken::Taken;
 pub use verdict::{ContainerPrediction, GpuLinks, MemoryPrediction, Prediction, Verdict};
 
+use crate::Version;
 pub(crate) use crate::names::GPU_RESOURCE;
 use admit::Admission;
 use choice::ByPlugin;
@@ -92,6 +93,7 @@ impl Predictor {
         if settings.max_allowable_numa_nodes < 8 {
             return Err(Error::request("the kubelet refuses max-allowable-numa-nodes below 8"));
         }
+        settings.check_version()?;
         let node = Node::of(topology, &settings)?;
         if settings.reserved_cpus.is_empty() && settings.reserved_count > 0 {
             // As the kubelet does where CPUs are reserved by their number.
@@ -115,7 +117,9 @@ impl Predictor {
                     .to_owned(),
             );
         }
-        if settings.cpu_options.distribute_cpus_across_numa && settings.cpu_options.align_by_socket {
+        let newest = settings.version == Version::NEWEST;
+        if newest && settings.cpu_options.distribute_cpus_across_numa && settings.cpu_options.align_by_socket
+        {
             notes.push(
                 "align-by-socket with distribute-cpus-across-numa is predicted as Kubernetes 1.30 to 1.36 do it; 1.37 \
                  prefers NUMA nodes of one package, and may give other CPUs"

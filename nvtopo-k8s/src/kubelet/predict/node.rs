@@ -2,6 +2,7 @@
 
 use super::hints::{Mask, Numa};
 use super::{GPU_RESOURCE, Settings};
+use crate::kubelet::lint::{CDMM, FEW_NODES_SINCE};
 use crate::names;
 use nvtopo::model::NodeKind;
 use nvtopo::{CpuSet, Error, KubeletCpus, Result, Topology};
@@ -27,7 +28,7 @@ pub(crate) struct Device {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resource {
     pub(crate) devices: Vec<Device>,
-    /// All nodes that they are on, of those that the machine has.
+    /// The nodes whose combinations are tried for hints: those that they are on, of those that the machine has; before 1.37 all.
     pub(crate) nodes: Mask,
 }
 
@@ -102,13 +103,24 @@ impl Node {
         let mut resources = BTreeMap::new();
         for (name, devices) in &settings.devices {
             let devices = devices_of(topology, name, devices)?;
-            resources.insert(name.clone(), Resource::of(devices, all));
-        }
-        for (name, resource) in &resources {
+            let mut resource = Resource::of(devices, all);
             if resource.nodes.count() > MOST_NODES {
                 let message = format!("the devices of {name} are on {} NUMA nodes", resource.nodes.count());
                 return Err(Error::unsatisfiable(format!("{message}, and at most {MOST_NODES} are tried")));
             }
+            if settings.version.number() < FEW_NODES_SINCE && resource.aligns() {
+                resource.nodes = all;
+                if all.count() > MOST_NODES {
+                    let message = format!(
+                        "before 1.{FEW_NODES_SINCE} the kubelet tries all combinations of {} NUMA nodes for {name}, and does not end in time",
+                        all.count()
+                    );
+                    return Err(Error::unsatisfiable(message).help(format!(
+                        "take 1.{FEW_NODES_SINCE} or a release with the same change; or {CDMM}"
+                    )));
+                }
+            }
+            resources.insert(name.clone(), resource);
         }
         let distances_unknown = told < (all.count() as usize).pow(2);
         Ok(Self {

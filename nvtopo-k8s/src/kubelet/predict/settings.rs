@@ -2,6 +2,8 @@
 
 use super::Plugin;
 use super::node::{self, Devices};
+use crate::Version;
+use crate::kubelet::options::{Manager, PolicyOption};
 use crate::quantity::Quantity;
 use nvtopo::{CpuSet, Error, Kubelet, Result};
 use std::collections::BTreeMap;
@@ -9,6 +11,7 @@ use std::collections::BTreeMap;
 /// How the kubelet is set up, besides the policy and the scope of its topology manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    pub(crate) version: Version,
     pub(crate) static_cpus: bool,
     pub(crate) cpu_options: Kubelet,
     pub(crate) reserved_cpus: CpuSet,
@@ -25,6 +28,7 @@ impl Default for Settings {
     /// A static CPU manager without options, no CPU reserved, no memory manager, GPUs as `nvidia.com/gpu`.
     fn default() -> Self {
         Self {
+            version: Version::NEWEST,
             static_cpus: true,
             cpu_options: Kubelet::default(),
             reserved_cpus: CpuSet::new(),
@@ -39,6 +43,25 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The version of Kubernetes. Before 1.37 the hints of devices name all NUMA nodes of the machine, not those with devices
+    /// only: pods that are not aligned may get other CPUs.
+    ///
+    /// ```
+    /// use nvtopo_k8s::kubelet::predict::{Predictor, Settings, Taken};
+    ///
+    /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+    /// let spread = Settings::default().cpu_manager(Some("distribute-cpus-across-cores".parse()?));
+    /// // The kubelet of 1.30 does not know this option.
+    /// assert!(Predictor::new(&dgx, spread.clone().version("1.30".parse()?), &Taken::default()).is_err());
+    /// assert!(Predictor::new(&dgx, spread.version("1.31".parse()?), &Taken::default()).is_ok());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[must_use]
+    pub fn version(mut self, version: Version) -> Self {
+        self.version = version;
+        self
+    }
+
     /// The options of the static CPU manager (`cpuManagerPolicyOptions`). `None`: `cpuManagerPolicy: none`.
     #[must_use]
     pub fn cpu_manager(mut self, options: Option<Kubelet>) -> Self {
@@ -154,6 +177,33 @@ impl Settings {
             return Err(Error::request(format!("memory of NUMA node {node} is reserved twice")));
         }
         Ok(self)
+    }
+}
+
+impl Settings {
+    /// Checks that the kubelet of this version knows all options that are on.
+    pub(super) fn check_version(&self) -> Result<()> {
+        let cpu = &self.cpu_options;
+        let options = [
+            (Manager::Cpu, "full-pcpus-only", cpu.full_pcpus_only),
+            (Manager::Cpu, "distribute-cpus-across-numa", cpu.distribute_cpus_across_numa),
+            (Manager::Cpu, "align-by-socket", cpu.align_by_socket),
+            (Manager::Cpu, "distribute-cpus-across-cores", cpu.distribute_cpus_across_cores),
+            (Manager::Cpu, "strict-cpu-reservation", cpu.strict_cpu_reservation),
+            (Manager::Cpu, "prefer-align-cpus-by-uncorecache", cpu.prefer_align_cpus_by_uncorecache),
+            (Manager::Topology, "prefer-closest-numa-nodes", self.prefer_closest_numa_nodes),
+            (Manager::Topology, "max-allowable-numa-nodes", self.max_allowable_numa_nodes != 8),
+        ];
+        for (manager, name, _) in options.into_iter().filter(|(.., on)| *on) {
+            if PolicyOption::find(manager, name).and_then(|option| option.stage(self.version)).is_none() {
+                let message = format!(
+                    "the kubelet of {} does not know {name}, and does not start with it",
+                    self.version
+                );
+                return Err(Error::request(message).help("leave the option out, or name a newer version"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,10 @@
 use super::boards::Board;
 use super::hints::{Hint, Mask};
 use super::{GpuLinks, Plugin, Pod, Policy, Prediction, Predictor, Scope, Settings, Taken, Verdict};
-use nvtopo::{CpuSet, Kubelet};
+use nvtopo::model::{
+    Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
+};
+use nvtopo::{CpuSet, Kubelet, NodeSet};
 use proptest::prelude::*;
 
 const EACH: Scope = Scope::Container;
@@ -375,12 +378,102 @@ proptest! {
     }
 
     #[test]
+    fn the_version_changes_only_what_is_not_aligned(
+        board in boards(), gpus in 1_u64..5, cpus in 0_u64..9,
+        taken in proptest::collection::btree_set(0_u32..7, 0..4), busy in proptest::collection::btree_set(0_u32..16, 0..6),
+    ) {
+        let topology = board.topology();
+        let taken: Vec<u32> = taken.into_iter().filter(|gpu| (*gpu as usize) < board.gpus.len()).collect();
+        let taken = Taken::gpus(taken).with_cpus(&busy.into_iter().collect::<CpuSet>().intersection(&topology.cpus()));
+        let predict = |version: &str, policy| {
+            let settings = plain().version(version.parse().unwrap());
+            let predictor = Predictor::new(&topology, settings, &taken).unwrap();
+            predictor.predict(&Pod::gpus(gpus, cpus), policy, EACH).unwrap()
+        };
+        for policy in [Policy::None, Policy::Restricted, Policy::SingleNumaNode] {
+            prop_assert_eq!(predict("1.36", policy), predict("1.37", policy));
+        }
+        let (old, new) = (predict("1.36", Policy::BestEffort), predict("1.37", Policy::BestEffort));
+        let aligned = |one: &Prediction| one.verdict.is_admitted() && one.containers[0].preferred;
+        prop_assert_eq!(aligned(&old), aligned(&new));
+        prop_assert!(!aligned(&old) || old == new);
+    }
+
+    #[test]
     fn a_restricted_pod_that_starts_is_preferred(board in boards(), gpus in 0_u64..5, cpus in 0_u64..9) {
         let topology = board.topology();
         let predictor = Predictor::new(&topology, plain(), &Taken::default()).unwrap();
         let answer = predictor.predict(&Pod::gpus(gpus, cpus), Policy::Restricted, EACH).unwrap();
         prop_assert!(!answer.verdict.is_admitted() || answer.containers[0].preferred);
     }
+}
+
+/// The GPU is on node 2, whose CPUs are taken. Node 0 is free, and node 1 in part.
+#[test]
+fn before_1_37_devices_hint_at_all_nodes() {
+    let board = Board { gpus: vec![Some(2)], links: vec![], cores: 8, ..Board::linked_across_nodes() };
+    let topology = board.topology();
+    let taken = Taken::default().with_cpus(&"8-11,40-43,16-31,48-63".parse().unwrap());
+    let given = |version: &str| {
+        let settings = plain().version(version.parse().unwrap());
+        let predictor = Predictor::new(&topology, settings, &taken).unwrap();
+        let answer = predictor.predict(&Pod::gpus(1, 4), Policy::BestEffort, EACH).unwrap();
+        answer.containers[0].cpus.as_ref().unwrap().to_string()
+    };
+    assert_eq!((given("1.30"), given("1.36")), ("0-1,32-33".to_owned(), "0-1,32-33".to_owned()));
+    // What node 2 lacks is taken from anywhere: the fullest node first.
+    assert_eq!(given("1.37"), "12-13,44-45");
+}
+
+#[test]
+fn all_nodes_of_a_machine_are_not_tried_without_end() {
+    // As the memory of GPUs is: nodes without CPUs.
+    let mut made = Fragment::new(Provenance::Preset);
+    let numa = NumaNode { cpus: "0-1".parse().unwrap(), ..NumaNode::default() };
+    let first = made.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+    for cpu in 0..2 {
+        let core = made.add(first, NodeKind::Core(Core { os_index: cpu, class: None }));
+        made.add(core, NodeKind::Pu(Pu { os_index: cpu }));
+    }
+    let gpu = Gpu { nodes: Stated::Known(NodeSet::from_iter([0])), ..Gpu::default() };
+    made.add(first, NodeKind::Gpu(Box::new(gpu)));
+    for os_index in 1..34 {
+        made.add(NodeId::MACHINE, NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() }));
+    }
+    let topology = TopologyBuilder::new().with(made).build().unwrap();
+    let with = |version: &str| {
+        let settings = plain().version(version.parse().unwrap()).max_allowable_numa_nodes(34);
+        Predictor::new(&topology, settings, &Taken::default())
+    };
+    let error = with("1.36").unwrap_err();
+    assert!(error.to_string().contains("combinations of 34 NUMA nodes"), "{error}");
+    let answer = with("1.37").unwrap().predict(&Pod::gpus(1, 1), Policy::Restricted, EACH).unwrap();
+    assert!(answer.verdict.is_admitted());
+}
+
+#[test]
+fn options_that_the_version_does_not_know_are_refused() {
+    let topology = Board::two_of_four().topology();
+    let with = |version: &str, option: &str| {
+        let settings = plain().version(version.parse().unwrap()).cpu_manager(Some(option.parse().unwrap()));
+        Predictor::new(&topology, settings, &Taken::default())
+    };
+    for (option, since) in [
+        ("full-pcpus-only", 30),
+        ("distribute-cpus-across-numa", 30),
+        ("align-by-socket", 30),
+        ("distribute-cpus-across-cores", 31),
+        ("strict-cpu-reservation", 32),
+        ("prefer-align-cpus-by-uncorecache", 32),
+    ] {
+        for minor in 30..=37 {
+            assert_eq!(with(&format!("1.{minor}"), option).is_ok(), minor >= since, "{option} 1.{minor}");
+        }
+    }
+    let more = plain().max_allowable_numa_nodes(16);
+    let old = more.version("1.30".parse().unwrap());
+    let error = Predictor::new(&topology, old, &Taken::default()).unwrap_err();
+    assert!(error.to_string().contains("max-allowable-numa-nodes"), "{error}");
 }
 
 #[test]
