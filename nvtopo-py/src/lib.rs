@@ -87,6 +87,10 @@ mod _nvtopo {
     #[pymodule_export]
     use super::instance::InstancePlacement;
     #[pymodule_export]
+    use super::k8s::{k8s_claims, k8s_claims_check, k8s_playbook, k8s_resource_topology, k8s_taints};
+    #[pymodule_export]
+    use super::k8s::{k8s_kubelet_config, k8s_kubelet_lint, k8s_kubelet_predict, k8s_kubelet_predict_mix};
+    #[pymodule_export]
     use super::k8s::{k8s_labels, k8s_pod, k8s_policies};
     #[pymodule_export]
     use super::matrix::BandwidthMatrix;

@@ -177,3 +177,88 @@ def test_objects_of_the_document_are_valid_and_use_labels_that_there_are() -> No
     known = {label for preset in PRESETS for label in nvtopo.k8s.labels(nvtopo.preset(preset))}
     used = set(re.findall(r"nvtopo\.io/[a-z.-]+", "\n".join(blocks)))
     assert len(used) > 3 and used <= known | {"nvtopo.io/mig"}, used - known
+
+
+def test_kubelet_configurations_of_python_and_of_the_command_are_the_same() -> None:
+    node = nvtopo.preset("dgx-h100")
+    config = nvtopo.k8s.kubelet_config(node, version="1.34", reserved_cores=8, hugepages=["1G:4"], largest_pod=4)
+    words = ["--for", "1.34", "--reserved-cores", "8", "--hugepages", "1G:4", "--largest-pod", "4"]
+    assert config == command("kubelet", "config", "--from", "preset:dgx-h100", *words)
+    assert nvtopo.k8s.kubelet_lint(config, node, version="1.34", largest_pod=4)["findings"] == []
+    spelt = config.replace("cpuManagerPolicy:", "cpuManagerPolcy:")
+    findings = nvtopo.k8s.kubelet_lint(spelt, version="1.34")["findings"]
+    assert any(finding.get("help") == "did you mean cpuManagerPolicy?" for finding in findings)
+    with pytest.raises(nvtopo.InvalidInputError, match="kubelet.yaml"):
+        nvtopo.k8s.kubelet_lint("a: [", node)
+    with pytest.raises(nvtopo.InvalidRequestError, match="1.30"):
+        nvtopo.k8s.kubelet_config(node, version="1.29")
+
+
+def test_predictions_of_python_and_of_the_command_are_the_same(tmp_path: Path) -> None:
+    node = nvtopo.preset("dgx-h100")
+    pod = nvtopo.k8s.pod(node, 4, name="a", image="b", memory_per_gpu=1 << 30)
+    (tmp_path / "pod.yaml").write_text(pod)
+    words = ["kubelet", "predict", "--from", "preset:dgx-h100", "--json"]
+    of_one = ["--pod", str(tmp_path / "pod.yaml"), "--taken", "0,1,4,5", "--for", "1.36"]
+    report = nvtopo.k8s.kubelet_predict(node, pod, taken="0,1,4,5", version="1.36")
+    assert report == json.loads(command(*words, *of_one))
+    config = "kind: KubeletConfiguration\ntopologyManagerPolicy: single-numa-node\n"
+    (prediction,) = nvtopo.k8s.kubelet_predict(node, pod, config=config)["predictions"]
+    assert prediction["policy"] == "single-numa-node"
+    (prediction,) = nvtopo.k8s.kubelet_predict(node, pod, config=config, policy="restricted", scope="pod")["predictions"]
+    assert (prediction["policy"], prediction["scope"]) == ("restricted", "pod")
+    nics = {"rdma/hca": "nics"}
+    pod = nvtopo.k8s.pod(node, 1, name="a", image="b", memory_per_gpu=1 << 30, rdma="rdma/hca")
+    (prediction,) = nvtopo.k8s.kubelet_predict(node, pod, policy="restricted", scope="pod", devices=nics)["predictions"]
+    assert "rdma/hca" in json.dumps(prediction)
+    state = {"policyName": "none", "defaultCpuSet": "", "entries": {"p": {"c": "0-9"}}, "checksum": 1}
+    told = nvtopo.k8s.kubelet_predict(node, pod, policy="none", states={"cpu_manager_state": json.dumps(state)})
+    assert told != nvtopo.k8s.kubelet_predict(node, pod, policy="none")
+    assert nvtopo.k8s.kubelet_predict(node, pod, linked=False) != nvtopo.k8s.kubelet_predict(node, pod)
+    mixed = nvtopo.k8s.kubelet_predict_mix(node, "2:.5,4:.5", cpus_per_gpu=4, policy="restricted", states=500)
+    of_mix = ["--mix", "2:.5,4:.5", "--mix-cpus", "4", "--topology-manager-policy", "restricted", "--states", "500"]
+    assert mixed == json.loads(command(*words, *of_mix))
+    with pytest.raises(nvtopo.InvalidInputError, match="pod"):
+        nvtopo.k8s.kubelet_predict(node, "kind: Job\napiVersion: batch/v1\n")
+
+
+def test_claims_of_python_and_of_the_command_are_the_same() -> None:
+    node = nvtopo.preset("dgx-h100")
+    addresses = ADDRESSES[1].split(",")
+    claim = nvtopo.k8s.claims(node, 4, version="1.33", addresses=addresses, any=True, device_classes=True)
+    words = ["claims", "--from", "preset:dgx-h100", "--gpus", "4", "--for", "1.33", "--any", "--device-classes"]
+    assert claim == command(*words, *ADDRESSES)
+    table = nvtopo.k8s.claims(node, 2, addresses=addresses, allowed="2,3\n")
+    assert addresses[2] in table and addresses[0] not in table
+    bridged = nvtopo.preset("rtx-a6000-4-bridged")
+    with pytest.raises(nvtopo.NvtopoError, match="other"):
+        nvtopo.k8s.claims(node, 2, addresses=addresses, others={"other": bridged})
+    slices = (ROOT / "tests/data/k8s/claims/striped-pairs.yaml").read_text()
+    checked = nvtopo.k8s.claims_check(slices, node="gpu-b", only=["hold0", "paira"])
+    given = {claim["claim"]: [device["name"] for device in claim["devices"]] for claim in checked}
+    assert given == {"hold0": ["gpu-0"], "paira": ["gpu-1", "gpu-3"]}
+    assert all(claim["reasons"] == [] and claim["best"] is None for claim in checked)
+    claim = nvtopo.k8s.claims(node, 2, addresses=addresses)
+    (none,) = nvtopo.k8s.claims_check(claim, [slices], node="gpu-b")
+    assert none["devices"] == [] and none["remarks"]
+    (edge,) = nvtopo.k8s.claims_check(slices, node="gpu-b", only=["edge"])
+    assert edge["devices"] == [] and edge["reasons"]
+    taken = [f"gpu-{gpu}" for gpu in range(8)]
+    (waits,) = nvtopo.k8s.claims_check(slices, node="gpu-b", only=["hold0"], taken=taken)
+    assert waits["devices"] == [] and waits["reasons"]
+
+
+def test_the_rest_of_python_and_of_the_command_is_the_same(tmp_path: Path) -> None:
+    node = nvtopo.preset("dgx-h100")
+    source = ["--from", "preset:dgx-h100", "--node", "n"]
+    assert nvtopo.k8s.taints(node, "n", effect="NoExecute") == command("taints", *source, "--effect", "NoExecute")
+    zones = nvtopo.k8s.resource_topology(node, "n", policy="restricted", scope="pod", reserved_cpus="0-1", nic_resource="rdma/x")
+    words = ["--policy", "restricted", "--scope", "pod", "--reserve", "0-1", "--rdma", "rdma/x"]
+    assert zones == command("resource-topology", *source, *words)
+    files = nvtopo.k8s.playbook(node, "n", namespace="train", memory_per_gpu=64 << 30, version="1.36")
+    words = ["--namespace", "train", "--memory-per-gpu", "64GiB", "--for", "1.36", "--output", str(tmp_path / "book")]
+    command("playbook", *source, *words)
+    written = {file.name: file.read_text() for file in (tmp_path / "book").iterdir()}
+    assert files == written and "README.md" in files
+    with pytest.raises(nvtopo.InvalidRequestError):
+        nvtopo.k8s.playbook(node, "two words")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
-from typing import Literal, final
+from typing import Any, Literal, final
 
 # collections.abc has it from Python 3.12 on.
 from typing_extensions import Buffer
@@ -60,9 +60,18 @@ __all__ = [
     "cpu_policies",
     "discover",
     "hazards",
+    "k8s_claims",
+    "k8s_claims_check",
+    "k8s_kubelet_config",
+    "k8s_kubelet_lint",
+    "k8s_kubelet_predict",
+    "k8s_kubelet_predict_mix",
     "k8s_labels",
+    "k8s_playbook",
     "k8s_pod",
     "k8s_policies",
+    "k8s_resource_topology",
+    "k8s_taints",
     "launch_formats",
     "load",
     "loads",
@@ -330,6 +339,285 @@ def k8s_policies(
     >>> policies = nvtopo.k8s.policies(nvtopo.preset("dgx-h100"), namespace="train", quota=16)
     >>> "gpuCounts: 1,2,4,8" in policies
     True
+    """
+
+def k8s_kubelet_config(
+    topology: Topology,
+    *,
+    version: str = "1.37",
+    reserved_cores: int | None = None,
+    reserved_memory: int | None = None,
+    largest_pod: int | None = None,
+    hugepages: Sequence[str] = (),
+    isolated_cores: int = 0,
+    alpha: bool = False,
+) -> str:
+    """The configuration of the kubelet for a node, as YAML: each line says above it why it is so there. What is unknown is left
+    out, with the reason.
+
+    Args:
+        topology: the node.
+        version: the version of Kubernetes.
+        reserved_cores: cores for the system. None: one in 16, and at least one of each socket.
+        reserved_memory: bytes for the system and for eviction. None: by the size of the memory.
+        largest_pod: the GPUs of the largest pod. None: all.
+        hugepages: huge pages on each NUMA node, such as "2M:1024".
+        isolated_cores: cores that the kernel keeps out of scheduling, for programs outside Kubernetes.
+        alpha: options that are alpha in this version too, with their gates.
+
+    Raises UnsatisfiableError where so much cannot be reserved.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> config = nvtopo.k8s.kubelet_config(nvtopo.preset("dgx-h100"), version="1.34")
+    >>> "cpuManagerPolicy: static" in config
+    True
+    """
+
+def k8s_kubelet_lint(
+    config: str,
+    topology: Topology | None = None,
+    *,
+    version: str = "1.37",
+    largest_pod: int | None = None,
+    name: str = "kubelet.yaml",
+) -> dict[str, Any]:
+    """What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+    `nvtopo k8s kubelet lint --json`, with a list of findings.
+
+    Args:
+        config: the text of the file.
+        topology: the node that it is for. None: what depends on the node is not judged.
+        version: the version of Kubernetes.
+        largest_pod: the GPUs of the largest pod. None: all of the node.
+        name: the file's name in errors.
+
+    Raises InvalidInputError for what is no YAML, with the place.
+
+    >>> import nvtopo.k8s
+    >>> found = nvtopo.k8s.kubelet_lint("kind: KubeletConfiguration\\ncpuManagerPolcy: static\\n")
+    >>> found["findings"][-1]["help"]
+    'did you mean cpuManagerPolicy?'
+    """
+
+def k8s_kubelet_predict(
+    topology: Topology,
+    pod: str,
+    *,
+    config: str | None = None,
+    version: str = "1.37",
+    policy: str | None = None,
+    scope: str | None = None,
+    taken: str = "",
+    states: Mapping[str, str] = {},
+    devices: Mapping[str, str] = {},
+    linked: bool = True,
+) -> dict[str, Any]:
+    """What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
+    instead. The document of `nvtopo k8s kubelet predict --json`.
+
+    Args:
+        topology: the node, with its CPUs.
+        pod: the pod, as YAML or JSON.
+        config: the text of the kubelet's configuration. None: a static CPU manager, and each policy and scope.
+        version: the version of Kubernetes.
+        policy: the policy of the topology manager, before that of the configuration.
+        scope: its scope: "container" or "pod".
+        taken: GPUs, and CPUs behind a slash, that are taken: "0,3/8-15".
+        states: texts of the kubelet's checkpoint files by their names.
+        devices: the devices behind extended resources: "gpus", "nics", or names with commas.
+        linked: the device plugin prefers linked GPUs where it is asked. False: the kubelet takes any.
+
+    Raises InvalidInputError for what is no pod or no configuration, and UnsatisfiableError where the kubelet would not start.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> node = nvtopo.preset("dgx-h100")
+    >>> pod = nvtopo.k8s.pod(node, 4, name="a", image="b", memory_per_gpu=1 << 30)
+    >>> report = nvtopo.k8s.kubelet_predict(node, pod, policy="restricted", taken="0,1,4,5")
+    >>> report["predictions"][0]["reason"]
+    'TopologyAffinityError'
+    """
+
+def k8s_kubelet_predict_mix(
+    topology: Topology,
+    mix: str,
+    *,
+    cpus_per_gpu: int = 0,
+    states: int = 20000,
+    config: str | None = None,
+    version: str = "1.37",
+    policy: str | None = None,
+    taken: str = "",
+    linked: bool = True,
+) -> dict[str, Any]:
+    """Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
+    with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
+
+    Args:
+        topology: the node, with its CPUs.
+        mix: the sizes in GPUs with their weights, "1:.5,4:.3,8:.2".
+        cpus_per_gpu: CPUs of a pod for each GPU. 0: the pods are not Guaranteed.
+        states: the most states of the node that are walked through.
+        config: the text of the kubelet's configuration. None: a static CPU manager, and each policy.
+        version: the version of Kubernetes.
+        policy: the policy of the topology manager, before that of the configuration.
+        taken: GPUs, and CPUs behind a slash, that are taken: "0,3/8-15".
+        linked: the device plugin prefers linked GPUs where it is asked. False: the kubelet takes any.
+
+    Raises InvalidRequestError for what is no mix, and UnsatisfiableError where the kubelet would not start.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> report = nvtopo.k8s.kubelet_predict_mix(nvtopo.preset("dgx-h100"), "1:.5,4:.5", policy="restricted")
+    >>> report["outcomes"][0]["policy"]
+    'restricted'
+    """
+
+def k8s_claims(
+    topology: Topology,
+    gpus: int,
+    *,
+    version: str = "1.37",
+    name: str | None = None,
+    device_class: str = "gpu.nvidia.com",
+    objectives: Sequence[str] = (),
+    allowed: str | None = None,
+    any: bool = False,
+    rdma: bool = False,
+    cpus_per_gpu: int | None = None,
+    derived: bool = False,
+    device_classes: bool = False,
+    addresses: Sequence[str] = (),
+    others: Mapping[str, Topology] = {},
+) -> str:
+    """A ResourceClaimTemplate for some GPUs, as YAML: up to eight sets of linked GPUs by their PCI addresses, the best first.
+
+    Args:
+        topology: a node of those that the claim is for.
+        gpus: how many GPUs.
+        version: the version of Kubernetes, 1.32 or later.
+        name: the template's name. None: gpus- and the number.
+        device_class: the device class of the GPUs.
+        objectives: what counts, most important first.
+        allowed: the text of a table of sets that may be used, one a line.
+        any: any GPUs as the last alternative.
+        rdma: an RDMA NIC for each GPU too, from dranet.
+        cpus_per_gpu: CPUs beside each GPU too, from dra-driver-cpu.
+        derived: derived attributes, an alpha of 1.37, in place of alternatives.
+        device_classes: examples of the device classes too.
+        addresses: the PCI addresses of the GPUs by index, where the topology has none.
+        others: other nodes that the claim is for, by name: they are checked to have the same GPUs at the same addresses.
+
+    Raises UnsatisfiableError where there are not so many GPUs, their addresses are unknown, or nodes differ.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> claim = nvtopo.k8s.claims(nvtopo.preset("dgx-a100"), 2, version="1.34")
+    >>> "firstAvailable:" in claim
+    True
+    """
+
+def k8s_claims_check(
+    claims: str,
+    objects: Sequence[str] = (),
+    topology: Topology | None = None,
+    *,
+    version: str = "1.37",
+    node: str | None = None,
+    taken: Sequence[str] = (),
+    only: Sequence[str] = (),
+    list_attributes: bool = False,
+    addresses: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
+    claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
+    of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
+    and "why"; and "remarks".
+
+    Args:
+        claims: a text of claims, or of templates of them.
+        objects: texts of slices, classes and other claims, as kubectl prints them, beside those that the first text has.
+        topology: the node, to tell whether there are better GPUs.
+        version: the version of Kubernetes.
+        node: the node's name; needed where the slices are of several.
+        taken: devices that others have: "gpu-0", or "gpu.nvidia.com/POOL/gpu-0".
+        only: check only the claims of these names.
+        list_attributes: the gate DRAListTypeAttributes is on.
+        addresses: the PCI addresses of the GPUs by index, where the topology has none.
+
+    Raises InvalidInputError for texts that are no such objects.
+    """
+
+def k8s_taints(
+    topology: Topology, node: str, *, effect: str = "NoSchedule", slices: str | None = None, version: str = "1.37"
+) -> str:
+    """Proposed DeviceTaintRules for the GPUs of a node that have faults, such as lost NVLinks, as YAML; a comment where none has.
+
+    Args:
+        topology: the node.
+        node: the node's name.
+        effect: "NoSchedule", or "NoExecute", which evicts pods as well.
+        slices: the text of the node's slices, which tell the devices' names.
+        version: the version of Kubernetes, 1.33 or later.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> nvtopo.k8s.taints(nvtopo.preset("dgx-a100"), "node-1")
+    '# No fault of a GPU is known.\\n'
+    """
+
+def k8s_resource_topology(
+    topology: Topology,
+    node: str,
+    *,
+    policy: str | None = None,
+    scope: str | None = None,
+    reserved_cpus: str = "",
+    gpu_resource: str = "nvidia.com/gpu",
+    nic_resource: str = "rdma/nic",
+) -> str:
+    """The node as a NodeResourceTopology, as YAML: NUMA zones with their CPUs, memory, GPUs and NICs, and the costs between them. To
+    compare with what Node Feature Discovery publishes, not to apply.
+
+    Args:
+        topology: the node.
+        node: the node's name.
+        policy: the topology manager's policy on it.
+        scope: its scope.
+        reserved_cpus: CPUs that the kubelet keeps for the system, such as "0-1,64-65".
+        gpu_resource: the extended resource of the GPUs.
+        nic_resource: the extended resource of the NICs.
+
+    Raises UnsatisfiableError for a node whose NUMA nodes are unknown.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> "name: node-0" in nvtopo.k8s.resource_topology(nvtopo.preset("dgx-h100"), "n1")
+    True
+    """
+
+def k8s_playbook(
+    topology: Topology,
+    node: str,
+    *,
+    namespace: str = "default",
+    image: str | None = None,
+    memory_per_gpu: int | None = None,
+    prefix: str = "nvtopo.io/",
+    version: str = "1.37",
+) -> dict[str, str]:
+    """The onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
+    says in which order to apply them, how to verify each step, and how to take it back.
+
+    Args:
+        topology: the node.
+        node: the node's name.
+        namespace: the namespace of the jobs.
+        image: the image of the test pods. None: one with nvidia-smi.
+        memory_per_gpu: bytes for each GPU of a test pod. None: three quarters of what is beside it, where that is known.
+        prefix: what stands before the name of each label.
+        version: the version of Kubernetes.
+
+    Raises InvalidRequestError for names that Kubernetes refuses, and UnsatisfiableError for a node without GPUs.
+
+    >>> import nvtopo, nvtopo.k8s
+    >>> sorted(nvtopo.k8s.playbook(nvtopo.preset("dgx-h100"), "node-1"))[:2]
+    ['1-labels.yaml', '2-kubelet.yaml']
     """
 
 def launch_formats() -> list[str]:

@@ -1,4 +1,12 @@
-//! The functions of `nvtopo.k8s`: labels, pods and policies for Kubernetes.
+//! The functions of `nvtopo.k8s`: what a node means for Kubernetes.
+
+mod claims;
+mod kubelet;
+
+pub(crate) use claims::{k8s_claims, k8s_claims_check, k8s_playbook, k8s_resource_topology, k8s_taints};
+pub(crate) use kubelet::{
+    k8s_kubelet_config, k8s_kubelet_lint, k8s_kubelet_predict, k8s_kubelet_predict_mix,
+};
 
 use crate::call;
 use crate::topology::Topology;
@@ -7,6 +15,11 @@ use nvtopo_k8s::pod::{Gpus, PodOptions};
 use nvtopo_k8s::policies::{Policies, PolicyOptions};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
+
+/// A document of JSON as Python's values.
+fn parsed<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("json")?.call_method1("loads", (json,))
+}
 
 /// The labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
 /// share.
