@@ -103,7 +103,7 @@ fn iommu(line: &mut CommandLine, board: &Board<'_>) {
         ));
         return;
     }
-    let why = "GPUs and NICs reach memory and each other without translation, which slows GPUDirect and peer-to-peer down or breaks it";
+    let why = "where the IOMMU is on, GPUs and NICs reach memory and each other without translation of addresses: translation slows GPUDirect and peer-to-peer down or breaks it";
     match board.processor() {
         Some(Processor::X86) => line.add("iommu=pt", why),
         Some(Processor::Arm) => line.add("iommu.passthrough=1", format!("{why} (on Arm, what iommu=pt is on x86)")),

@@ -7,3 +7,4 @@ mod fields;
 pub mod lint;
 pub mod options;
 pub mod predict;
+mod tree;

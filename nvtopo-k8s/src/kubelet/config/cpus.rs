@@ -235,7 +235,9 @@ fn why_these(board: &Board<'_>, own: &CpuSet, isolated: &CpuSet) -> String {
     } else if here.len() > 1 && here.iter().all(|node| devices(*node) > 0) {
         why.push_str(". All NUMA nodes have GPUs and NICs near, so the first cores of each are taken");
     }
-    why.push('.');
+    why.push_str(
+        ". Nothing keeps the daemons there: systemctl set-property system.slice AllowedCPUs= with this list does, under cgroup v2.",
+    );
     if !isolated.is_empty() {
         let _ = write!(
             why,

@@ -1,5 +1,6 @@
 //! Memory: what the system keeps, and the memory manager.
 
+use super::policies::Span;
 use super::{Entry, Plan, Setting};
 use crate::kubelet::board::nodes_are;
 use crate::kubelet::lint::CDMM;
@@ -23,7 +24,7 @@ struct Kept {
     share: u64,
 }
 
-pub(super) fn add(plan: &mut Plan<'_>, reserved: Option<&CpuSet>) -> Result<()> {
+pub(super) fn add(plan: &mut Plan<'_>, reserved: Option<&CpuSet>, span: &Span) -> Result<()> {
     let nodes: Vec<&NumaNode> =
         plan.board.cpu_nodes().filter(|node| node.memory.is_none_or(|memory| memory > 0)).collect();
     let cpu = reserved.is_none().then(|| cpu_of_system(plan));
@@ -40,7 +41,7 @@ pub(super) fn add(plan: &mut Plan<'_>, reserved: Option<&CpuSet>) -> Result<()> 
         return Ok(());
     };
     let kept = kept(plan, &sizes)?;
-    manager(plan, &nodes, &kept);
+    manager(plan, &nodes, &kept, span);
     amounts(plan, &kept, sizes.iter().sum(), cpu);
     Ok(())
 }
@@ -94,7 +95,7 @@ fn kept(plan: &Plan<'_>, sizes: &[u64]) -> Result<Kept> {
     Ok(Kept { kube, system, eviction, share })
 }
 
-fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], kept: &Kept) {
+fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], kept: &Kept, span: &Span) {
     let gpus: Vec<u32> = plan.board.gpu_nodes().map(|node| node.os_index).collect();
     if !gpus.is_empty() {
         let why = format!(
@@ -105,11 +106,20 @@ fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], kept: &Kept) {
         plan.leave_out("memoryManagerPolicy and reservedMemory", why);
         return;
     }
-    let why = if nodes.len() == 1 {
-        "Guaranteed pods have their memory for themselves, huge pages too."
+    let mut why = if nodes.len() == 1 {
+        "Guaranteed pods have their memory for themselves, huge pages too.".to_owned()
     } else {
         "The memory of Guaranteed pods is bound to as few NUMA nodes as can be: those of their CPUs and GPUs, where these can be aligned."
+            .to_owned()
     };
+    if nodes.len() > 1 && span.several_nodes {
+        // `violates` of the predictions: a node that is given out alone is not given out together with others.
+        why.push_str(
+            " A pod has memory of several nodes only while no other Guaranteed pod has some of one of them alone: beside one, such as a \
+             DaemonSet's, a pod with all GPUs gets memory and CPUs of fewer nodes, or, where that is too little, is refused \
+             (UnexpectedAdmissionError). Let pods without GPUs be Burstable here.",
+        );
+    }
     plan.entries.push(Entry::new("memoryManagerPolicy", "Static", why));
     let items = nodes
         .iter()
@@ -169,13 +179,13 @@ fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
         ),
     ));
     let least = if kept.eviction > 100 {
-        " (by default with 100Mi, which a job fills before it is seen)"
+        " The default of memory.available, 100Mi, is filled by a job before the kubelet sees it."
     } else {
         ""
     };
     let why = format!(
-        "Pods are evicted while so much memory is left{least}, before the kernel kills processes. Where one threshold is named, the \
-         defaults of the others do not hold, so all are."
+        "Pods are evicted when less than this is left, before the kernel kills processes.{least} Where one threshold is named, the \
+         defaults of the others do not hold, so all are named."
     );
     let mut thresholds = vec![one("memory.available", kept.eviction)];
     let rest =

@@ -176,7 +176,7 @@ impl KubeletConfig {
         let spans = policies::spans(&plan);
         cpus::add(&mut plan, reserved.as_ref(), &beside, &spans);
         policies::add(&mut plan, &spans);
-        memory::add(&mut plan, reserved.as_ref())?;
+        memory::add(&mut plan, reserved.as_ref(), &spans)?;
         gates(&mut plan);
         let command_line = cmdline::of(&board, options, &isolated)?;
         let machine = topology.machine().product.clone();

@@ -107,7 +107,7 @@ fn choice(plan: &Plan<'_>, span: &Span) -> Result<(&'static str, String), String
             "best-effort",
             format!(
                 "{} single-numa-node would never start it, and restricted only where its CPUs and memory need as many nodes. \
-                 best-effort aligns what can be aligned, and refuses none.",
+                 best-effort aligns what can be aligned, and itself refuses none.",
                 span.sentence()
             ),
         ),

@@ -1,10 +1,10 @@
 //! Settings that do not fit the machine.
 
-use super::tree::{Node, Value};
 use super::{Report, Severity, is_on, text};
 use crate::Version;
 use crate::kubelet::board::{Board, joined, nodes_are};
 use crate::kubelet::options::MAX_NUMA_NODES;
+use crate::kubelet::tree::{Node, Value};
 use nvtopo::{CpuSet, Topology};
 
 /// The minor version from which on the kubelet looks for devices on those NUMA nodes only that have some.

@@ -1,9 +1,9 @@
 //! Policies, their options and their gates.
 
-use super::tree::{Key, Node, Value};
 use super::{Report, text};
 use crate::kubelet::fields::nearest;
 use crate::kubelet::options::{Gate, Manager, OPTIONS, OptionValue, POLICIES, PolicyOption, SCOPES, Stage};
+use crate::kubelet::tree::{Key, Node, Value};
 
 pub(super) fn check(report: &mut Report<'_>, settings: &Node) {
     gates(report, settings);
@@ -17,7 +17,7 @@ pub(super) fn check(report: &mut Report<'_>, settings: &Node) {
 }
 
 /// A switch as Go reads it.
-pub(super) fn switch(text: &str) -> Option<bool> {
+pub(in crate::kubelet) fn switch(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),

@@ -3,9 +3,9 @@
 //! Source: `pkg/kubelet/cm/memorymanager/memory_manager.go` (sums), `cmd/kubelet/app/server.go` (what can be reserved),
 //! `pkg/kubelet/eviction/helpers.go` (thresholds).
 
-use super::tree::{Node, Place, Value};
 use super::{Report, text};
 use crate::kubelet::fields::{DEFAULT_EVICTION, SIGNALS, nearest};
+use crate::kubelet::tree::{Node, Place, Value};
 use crate::quantity::Quantity;
 
 /// The resources that kubeReserved and systemReserved can hold.

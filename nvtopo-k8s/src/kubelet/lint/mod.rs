@@ -7,16 +7,16 @@ mod board;
 mod managers;
 mod memory;
 mod schema;
-mod tree;
 
+pub use crate::kubelet::tree::MAX_FILE;
 pub(super) use board::{CDMM, FEW_NODES_SINCE};
-pub use tree::MAX_FILE;
+pub(super) use managers::switch;
 
 use crate::Version;
+use crate::kubelet::tree::{self, Node, Place};
 use nvtopo::{Error, Result, Topology};
 use serde::Serialize;
 use std::fmt::{self, Write};
-use tree::{Node, Place};
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

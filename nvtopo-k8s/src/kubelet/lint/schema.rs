@@ -1,8 +1,8 @@
 //! Fields and their types, and the names of policies.
 
 use super::Report;
-use super::tree::{Node, Place, Value};
 use crate::kubelet::fields::{FIELDS, Field, Kind, nearest};
+use crate::kubelet::tree::{Node, Place, Value};
 use crate::quantity::Quantity;
 
 const API_VERSION: &str = "kubelet.config.k8s.io/v1beta1";

@@ -2,11 +2,9 @@
 
 use super::hints::{Policy, Scope};
 use super::settings::Settings;
+use crate::kubelet::tree::{self, Node, Place, Value};
 use crate::quantity::Quantity;
-use crate::yaml;
 use nvtopo::{Error, Result};
-use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// The managers' settings in a `KubeletConfiguration`.
 ///
@@ -33,118 +31,148 @@ impl Configured {
     /// Reads a `KubeletConfiguration`. What it does not say is as in the kubelet; fields that are not of the managers are
     /// passed over, and [`lint`](crate::kubelet::lint) judges them.
     ///
-    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) for what is none, and as the kubelet would refuse.
+    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the place for what is none, and as the kubelet would
+    /// refuse.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self> {
-        let mut files: Vec<File> = yaml::read(name, text)?;
-        let file = match (files.pop(), files.is_empty()) {
-            (Some(file), true) if file.kind == "KubeletConfiguration" => file,
-            _ => return Err(Error::input("this is not one KubeletConfiguration").in_input(name)),
+        let documents = tree::read(name, text)?;
+        let kind =
+            |document: &Node| document.get("kind").and_then(Node::text) == Some("KubeletConfiguration");
+        let [settings] = documents.as_slice() else {
+            let message =
+                format!("there are {} documents, and not one KubeletConfiguration", documents.len());
+            return Err(Error::input(message).in_input(name));
         };
-        file.configured().map_err(|error| {
-            let told = Error::input(error.message()).in_input(name);
-            match error.advice() {
-                Some(advice) => told.help(advice),
-                None => told,
-            }
-        })
+        if !kind(settings) {
+            return Err(wrong(name, settings.place, "this is no KubeletConfiguration"));
+        }
+        File { name, settings }.configured()
     }
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct File {
-    #[serde(default)]
-    kind: String,
-    cpu_manager_policy: Option<String>,
-    #[serde(default)]
-    cpu_manager_policy_options: BTreeMap<String, String>,
-    #[serde(rename = "reservedSystemCPUs")]
-    reserved_system_cpus: Option<String>,
-    #[serde(default)]
-    kube_reserved: BTreeMap<String, Amount>,
-    #[serde(default)]
-    system_reserved: BTreeMap<String, Amount>,
-    topology_manager_policy: Option<String>,
-    topology_manager_scope: Option<String>,
-    #[serde(default)]
-    topology_manager_policy_options: BTreeMap<String, String>,
-    memory_manager_policy: Option<String>,
-    #[serde(default)]
-    reserved_memory: Vec<Reserved>,
+/// A file with its name.
+struct File<'a> {
+    name: &'a str,
+    settings: &'a Node,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Reserved {
-    numa_node: u32,
-    limits: BTreeMap<String, Amount>,
+fn wrong(name: &str, place: Place, message: impl Into<String>) -> Error {
+    Error::input(message).in_input(name).at(place.line, place.column)
 }
 
-/// A quantity as people write it: in quotes or not.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Amount {
-    Whole(i64),
-    Part(f64),
-    Text(String),
-}
+impl<'a> File<'a> {
+    fn wrong(&self, place: Place, message: impl Into<String>) -> Error {
+        wrong(self.name, place, message)
+    }
 
-impl Amount {
-    fn text(&self) -> String {
-        match self {
-            Self::Whole(number) => number.to_string(),
-            Self::Part(number) => number.to_string(),
-            Self::Text(text) => text.clone(),
+    /// An error of what reads a value, as one at its place.
+    fn placed(&self, place: Place, error: &Error) -> Error {
+        let told = self.wrong(place, error.message());
+        match error.advice() {
+            Some(advice) => told.help(advice),
+            None => told,
         }
     }
-}
 
-impl File {
+    /// The text of a field; `None` where it is not set.
+    fn text(&self, field: &str) -> Result<Option<(Place, &'a str)>> {
+        let Some(node) = self.settings.get(field) else { return Ok(None) };
+        match &node.value {
+            Value::Null => Ok(None),
+            Value::Text(text) if text.is_empty() => Ok(None),
+            Value::Text(text) => Ok(Some((node.place, text))),
+            _ => Err(self.wrong(node.place, format!("{field} is a text, and not {}", node.words()))),
+        }
+    }
+
+    /// A policy or scope by its name.
+    fn named<T: std::str::FromStr<Err = Error> + Default>(&self, field: &str) -> Result<T> {
+        match self.text(field)? {
+            Some((place, text)) => text.parse().map_err(|error| self.placed(place, &error)),
+            None => Ok(T::default()),
+        }
+    }
+
+    /// A quantity as people write it: in quotes or not.
+    fn quantity(&self, node: &Node) -> Result<Quantity> {
+        let text = match &node.value {
+            Value::Text(text) => text.clone(),
+            Value::Int(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            _ => return Err(self.wrong(node.place, format!("{} is no quantity", node.words()))),
+        };
+        Quantity::read(&text).map_err(|error| self.placed(node.place, &error))
+    }
+
+    /// The options of a manager as the kubelet reads them, each tried by itself for its place, and then together.
+    fn options<T>(&self, field: &str, read: impl Fn(&str) -> Result<T>) -> Result<T> {
+        let mut pairs = Vec::new();
+        let mut place = self.settings.place;
+        if let Some((key, options)) = self.settings.entry(field) {
+            place = key.place;
+            for (key, value) in options.entries() {
+                let Some(text) = value.text() else {
+                    let message = format!("{} is a text, and not {}", key.name, value.words());
+                    return Err(self.wrong(value.place, message).help("put it in quotes"));
+                };
+                let pair = format!("{}={text}", key.name);
+                read(&pair).map_err(|error| self.placed(key.place, &error))?;
+                pairs.push(pair);
+            }
+        }
+        read(&pairs.join(",")).map_err(|error| self.placed(place, &error))
+    }
+
     fn configured(&self) -> Result<Configured> {
-        let joined = |options: &BTreeMap<String, String>| {
-            options.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(",")
+        let cpus = match self.text("cpuManagerPolicy")? {
+            None | Some((_, "none")) => None,
+            Some((_, "static")) => Some(self.options("cpuManagerPolicyOptions", Settings::cpu_options)?),
+            Some((place, other)) => {
+                return Err(self.wrong(place, format!("'{other}' is no policy of the CPU manager")));
+            }
         };
-        let cpus = match self.cpu_manager_policy.as_deref() {
-            None | Some("none" | "") => None,
-            Some("static") => Some(Settings::cpu_options(&joined(&self.cpu_manager_policy_options))?),
-            Some(other) => return Err(Error::request(format!("'{other}' is no policy of the CPU manager"))),
-        };
-        let mut settings = Settings::default()
-            .cpu_manager(cpus)
-            .topology_options(&joined(&self.topology_manager_policy_options))?;
-        if let Some(list) = self.reserved_system_cpus.as_deref().filter(|list| !list.is_empty()) {
-            settings = settings.reserved_cpus(list.parse()?);
+        let mut settings = self
+            .options("topologyManagerPolicyOptions", |text| Settings::default().topology_options(text))?
+            .cpu_manager(cpus);
+        if let Some((place, list)) = self.text("reservedSystemCPUs")? {
+            settings = settings.reserved_cpus(list.parse().map_err(|error| self.placed(place, &error))?);
         } else {
             let mut sum = Quantity::default();
-            for cpus in
-                [&self.kube_reserved, &self.system_reserved].into_iter().filter_map(|list| list.get("cpu"))
-            {
-                sum = sum.plus(Quantity::read(&cpus.text())?);
+            for field in ["kubeReserved", "systemReserved"] {
+                if let Some(cpus) = self.settings.get(field).and_then(|list| list.get("cpu")) {
+                    sum = sum.plus(self.quantity(cpus)?);
+                }
             }
             settings.reserved_count = usize::try_from(sum.value()).unwrap_or(usize::MAX);
         }
-        match self.memory_manager_policy.as_deref() {
-            None | Some("None" | "") => {}
-            Some("Static") => {
-                settings = settings.reserved_memory([]);
-                for node in &self.reserved_memory {
-                    let limits: Vec<String> =
-                        node.limits.iter().map(|(kind, size)| format!("{kind}={}", size.text())).collect();
-                    settings =
-                        settings.reserve_memory(&format!("{}:{}", node.numa_node, limits.join(",")))?;
-                }
-            }
-            Some(other) => {
-                return Err(Error::request(format!("'{other}' is no policy of the memory manager")));
+        match self.text("memoryManagerPolicy")? {
+            None | Some((_, "None")) => {}
+            Some((_, "Static")) => settings = self.memory(settings.reserved_memory([]))?,
+            Some((place, other)) => {
+                return Err(self.wrong(place, format!("'{other}' is no policy of the memory manager")));
             }
         }
-        let policy = self.topology_manager_policy.as_deref().filter(|name| !name.is_empty());
-        let scope = self.topology_manager_scope.as_deref().filter(|name| !name.is_empty());
         Ok(Configured {
             settings,
-            policy: policy.map_or(Ok(Policy::default()), str::parse)?,
-            scope: scope.map_or(Ok(Scope::default()), str::parse)?,
+            policy: self.named("topologyManagerPolicy")?,
+            scope: self.named("topologyManagerScope")?,
         })
+    }
+
+    fn memory(&self, mut settings: Settings) -> Result<Settings> {
+        for item in self.settings.get("reservedMemory").map(Node::items).unwrap_or_default() {
+            let node = match item.get("numaNode").map(|node| (node.place, &node.value)) {
+                Some((place, Value::Int(number))) => u32::try_from(*number)
+                    .map_err(|_| self.wrong(place, format!("{number} is no NUMA node")))?,
+                _ => return Err(self.wrong(item.place, "reservedMemory has a numaNode and limits")),
+            };
+            let mut limits = Vec::new();
+            for (key, size) in item.get("limits").map(Node::entries).unwrap_or_default() {
+                limits.push(format!("{}={}", key.name, self.quantity(size)?.shown()));
+            }
+            let text = format!("{node}:{}", limits.join(","));
+            settings = settings.reserve_memory(&text).map_err(|error| self.placed(item.place, &error))?;
+        }
+        Ok(settings)
     }
 }
 
@@ -195,6 +223,25 @@ maxPods: 110
             "kind: KubeletConfiguration\nmemoryManagerPolicy: static\n",
         ] {
             assert_eq!(Configured::from_yaml("k", wrong).unwrap_err().input_name(), Some("k"), "{wrong}");
+        }
+        let head = "kind: KubeletConfiguration\n";
+        for (text, place) in [
+            ("cpuManagerPolicy: static\ncpuManagerPolicyOptions:\n  full: 'true'\n", (4, 3)),
+            ("cpuManagerPolicy: static\ncpuManagerPolicyOptions:\n  full-pcpus-only: true\n", (4, 20)),
+            ("topologyManagerPolicy: strict\n", (2, 24)),
+            ("topologyManagerScope: 1\n", (2, 23)),
+            ("reservedSystemCPUs: 0-x\n", (2, 21)),
+            ("kubeReserved: {cpu: 1x}\n", (2, 21)),
+            (
+                "memoryManagerPolicy: Static\nreservedMemory:\n- numaNode: -1\n  limits: {memory: 1Gi}\n",
+                (4, 13),
+            ),
+            ("memoryManagerPolicy: Static\nreservedMemory:\n- {numaNode: 0, limits: {memory: -1}}\n", (4, 3)),
+            ("memoryManagerPolicy: Static\nreservedMemory:\n- limits: {memory: 1Gi}\n", (4, 3)),
+        ] {
+            let error = Configured::from_yaml("k", &format!("{head}{text}")).unwrap_err();
+            let (line, column) = place;
+            assert!(error.to_string().contains(&format!("{line}:{column}")), "{text}: {error}");
         }
         let plain = Configured::from_yaml("k", "kind: KubeletConfiguration\n").unwrap();
         assert_eq!((plain.policy, plain.settings.static_cpus), (Policy::None, false));

@@ -220,7 +220,8 @@ fn pairs(text: &str) -> Result<Vec<(&str, &str)>> {
 }
 
 fn switch(name: &str, value: &str) -> Result<bool> {
-    value.parse().map_err(|_| Error::request(format!("{name} is true or false, and not '{value}'")))
+    let on = crate::kubelet::lint::switch(value);
+    on.ok_or_else(|| Error::request(format!("{name} is true or false, and not '{value}'")))
 }
 
 #[cfg(test)]

@@ -451,6 +451,44 @@ fn all_nodes_of_a_machine_are_not_tried_without_end() {
     assert!(answer.verdict.is_admitted());
 }
 
+/// As the printed configurations say where the largest pod spans nodes.
+#[test]
+fn memory_of_several_nodes_waits_for_memory_of_one() {
+    let board = Board { memory: Some(64 << 30), ..Board::two_of_four() };
+    let settings = || plain().reserved_memory([(0, 1 << 30), (1, 1 << 30)]);
+    let pod = |memory: &str| {
+        let limits = format!("{{cpu: 8, memory: {memory}, nvidia.com/gpu: 8}}");
+        let text = format!(
+            "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n  - {{name: a, resources: {{limits: {limits}}}}}\n"
+        );
+        Pod::from_yaml("pod", &text).unwrap()
+    };
+    let mut beside = Taken::default();
+    let cell = |node: u32, used: u64| {
+        let all = 63_u64 << 30;
+        format!(
+            r#""{node}":{{"numberOfAssignments":{},"memoryMap":{{"memory":{{"total":{},"systemReserved":{},"allocatable":{all},"reserved":{used},"free":{}}}}},"cells":[{node}]}}"#,
+            u32::from(used > 0),
+            64_u64 << 30,
+            1_u64 << 30,
+            all - used
+        )
+    };
+    let entry = r#"{"p":{"c":[{"numaAffinity":[0],"type":"memory","size":1073741824}]}}"#;
+    let (first, second) = (cell(0, 1 << 30), cell(1, 0));
+    let state = format!(
+        r#"{{"policyName":"Static","machineState":{{{first},{second}}},"entries":{entry},"checksum":1}}"#
+    );
+    beside.read("memory_manager_state", &state).unwrap();
+    let ask = |taken: &Taken, memory| predict(&board, settings(), taken, &pod(memory), Policy::BestEffort);
+    for memory in ["32Gi", "100Gi"] {
+        let alone = ask(&Taken::default(), memory);
+        assert_eq!(alone.containers[0].memory.as_ref().unwrap().nodes.to_string(), "0-1", "{memory}");
+    }
+    assert_eq!(ask(&beside, "32Gi").containers[0].memory.as_ref().unwrap().nodes.to_string(), "0");
+    assert_eq!(ask(&beside, "100Gi").verdict.reason(), Some("UnexpectedAdmissionError"));
+}
+
 #[test]
 fn options_that_the_version_does_not_know_are_refused() {
     let topology = Board::two_of_four().topology();
