@@ -56,9 +56,7 @@ fn a_saved_text_becomes_labels_a_kubelet_file_and_a_pod() {
     for part in [
         "nvtopo.io/nvlink.group=8\n",
         "nvtopo.io/topology.class=8gpu.switched-8.numa-4_4\n",
-        "kind: KubeletConfiguration",
-        "cpuManagerPolicy: static",
-        "single-numa-node",
+        "best-effort with scope pod  admitted",
         "kind: ValidatingAdmissionPolicy",
         "kind: ResourceQuota",
     ] {
@@ -66,10 +64,14 @@ fn a_saved_text_becomes_labels_a_kubelet_file_and_a_pod() {
     }
     assert!(std::fs::read_to_string(features.join("nvtopo")).unwrap().starts_with("# +expiry-time="));
     for (file, part) in [
+        ("kubelet.yaml", "kind: KubeletConfiguration"),
+        ("kubelet.yaml", "cpuManagerPolicy: static"),
         ("pod.yaml", "kind: Pod"),
         ("claim.yaml", "kind: ResourceClaimTemplate"),
         ("pod-with-claim.yaml", "resourceClaimTemplateName: gpus-2"),
         ("playbook/README.md", "## 1. Labels"),
+        ("playbook/4-claim-4.yaml", "kind: ResourceClaimTemplate"),
+        ("playbook/6-pod-8.yaml", "kind: Pod"),
         ("playbook/2-kubelet.yaml", "kind: KubeletConfiguration"),
     ] {
         assert!(std::fs::read_to_string(folder.join(file)).unwrap().contains(part), "{file}");

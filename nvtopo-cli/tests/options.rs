@@ -311,6 +311,8 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
                 "image" => "two words",
                 // More than there is: the pods are left out.
                 "memory-per-gpu" => "900TiB",
+                // Too few: claims are left out, with another reason.
+                "pci-addresses" => "0000:01:00.0",
                 "prefix" => "example.com/",
                 "for" => "1.31",
                 "node" | "namespace" => "other",

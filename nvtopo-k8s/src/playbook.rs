@@ -7,7 +7,7 @@ use crate::labels::{LabelOptions, Labels, Prefix};
 use crate::pod::{Gpus, PodOptions, pod};
 use crate::policies::{Policies, PolicyOptions};
 use crate::{Version, names};
-use nvtopo::{Result, Topology};
+use nvtopo::{CpuSet, Kubelet, KubeletCpus, PciAddress, Result, Topology};
 use std::fmt::Write;
 
 /// The options of a playbook.
@@ -26,6 +26,8 @@ pub struct PlaybookOptions {
     pub prefix: Prefix,
     /// The version of Kubernetes.
     pub version: Version,
+    /// The PCI addresses of the GPUs by their index, for claims, where the source does not tell them.
+    pub addresses: Vec<PciAddress>,
 }
 
 impl PlaybookOptions {
@@ -38,6 +40,7 @@ impl PlaybookOptions {
             memory_per_gpu: None,
             prefix: Prefix::default(),
             version: Version::default(),
+            addresses: Vec::new(),
         }
     }
 }
@@ -94,11 +97,19 @@ impl Playbook {
             title: "Policies",
             files: vec!["5-policies.yaml".to_owned()],
             apply: "kubectl apply -f 5-policies.yaml".to_owned(),
-            verify: "kubectl get validatingadmissionpolicies\nkubectl apply --dry-run=server -f 6-pod-1.yaml"
-                .to_owned(),
+            verify: "kubectl get validatingadmissionpolicies".to_owned(),
             back: "kubectl delete -f 5-policies.yaml".to_owned(),
         });
-        steps.extend(own.pod_step(topology, &sizes, options));
+        if let Some(pods) = own.pod_step(topology, &sizes, options) {
+            if let (Some(policies), Some(pod)) = (steps.last_mut(), pods.files.first()) {
+                let _ = write!(
+                    policies.verify,
+                    "\nkubectl apply -n {} --dry-run=server -f {pod}    # admitted",
+                    options.namespace
+                );
+            }
+            steps.push(pods);
+        }
         let readme = own.written(&steps, options);
         own.files.insert(0, ("README.md".to_owned(), readme));
         Ok(own)
@@ -196,7 +207,8 @@ impl Playbook {
         let mut files = Vec::new();
         for gpus in sizes.iter().copied().filter(|gpus| *gpus > 1) {
             let name = format!("4-claim-{gpus}.yaml");
-            let claims = ClaimOptions::gpus(gpus).version(options.version);
+            let mut claims = ClaimOptions::gpus(gpus).version(options.version);
+            claims.addresses.clone_from(&options.addresses);
             let made = Claims::of(&[(options.node.clone(), topology)], &claims);
             if self.keep(name.clone(), made.map(|claims| claims.yaml().to_owned())) {
                 files.push(name);
@@ -216,6 +228,7 @@ impl Playbook {
 
     fn pod_step(&mut self, topology: &Topology, sizes: &[usize], options: &PlaybookOptions) -> Option<Step> {
         let mut files = Vec::new();
+        let reserved = left_by_pods(topology, options);
         for gpus in sizes {
             let claim = format!("4-claim-{gpus}.yaml");
             let claimed = self.files.iter().any(|(name, _)| *name == claim);
@@ -226,6 +239,7 @@ impl Playbook {
                 let mut wanted =
                     PodOptions::new(name.trim_start_matches("6-").trim_end_matches(".yaml"), &options.image);
                 wanted.by = by;
+                wanted.reserved = reserved.clone();
                 wanted.memory_per_gpu = options.memory_per_gpu;
                 wanted.prefix = options.prefix.clone();
                 wanted.version = options.version;
@@ -270,16 +284,37 @@ impl Playbook {
         if !self.left_out.is_empty() {
             text.push_str("\n## Left out\n\n");
         }
-        for (name, why) in &self.left_out {
-            let _ = writeln!(text, "- {name}: {why}");
+        // Files that lack the same are told together.
+        for alike in self.left_out.chunk_by(|(_, why), (_, other)| why == other) {
+            let names: Vec<&str> = alike.iter().map(|(name, _)| name.as_str()).collect();
+            let why = alike.first().map(|(_, why)| why.as_str()).unwrap_or_default();
+            let _ = writeln!(text, "- {}: {why}", names.join(", "));
         }
         text
     }
 }
 
+/// The CPUs that pods leave: those that the playbook's configuration reserves, and a core for the shared pool, where daemons
+/// run.
+fn left_by_pods(topology: &Topology, options: &PlaybookOptions) -> CpuSet {
+    let made = KubeletConfig::of(topology, &ConfigOptions::default().version(options.version));
+    let (Ok(config), Ok(cpus)) = (made, KubeletCpus::new(Kubelet::default(), topology)) else {
+        return CpuSet::new();
+    };
+    let mut left = config.reserved_cpus().clone();
+    if left.is_empty() {
+        // Reserved by their number: the kubelet takes whole cores, the first ones.
+        let count = config.value()["systemReserved"]["cpu"].as_str().and_then(|count| count.parse().ok());
+        left = cpus.take(cpus.cpus(), count.unwrap_or(0), None).unwrap_or_default();
+    }
+    let free = cpus.cpus().difference(&left);
+    left.union(&cpus.take(&free, cpus.cpus_per_core(), None).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kubelet::predict::{Configured, Pod, Predictor, Taken};
     use nvtopo::source::PRESETS;
 
     #[test]
@@ -303,10 +338,36 @@ mod tests {
                     }
                 }
                 for (name, why) in playbook.left_out() {
-                    assert!(readme.contains(&format!("- {name}: {why}")), "{}: {name}", preset.name);
+                    let told = |line: &str| line.contains(name) && line.ends_with(&format!(": {why}"));
+                    assert!(readme.lines().any(told), "{}: {name}", preset.name);
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_kubelet_of_each_playbook_admits_its_pods() {
+        let text = include_bytes!("../../tests/data/topo-m/h100-8gpu-0-51-104-155.txt");
+        let presets = PRESETS.iter();
+        let mut machines: Vec<(&str, Topology)> =
+            presets.map(|preset| (preset.name, Topology::preset(preset.name).unwrap())).collect();
+        machines.push(("text", Topology::parse("text", text).unwrap()));
+        let mut admitted = 0;
+        for (name, topology) in machines {
+            let mut options = PlaybookOptions::new("node-1");
+            options.memory_per_gpu = Some(1 << 30);
+            let playbook = Playbook::of(&topology, &options).unwrap();
+            let (_, config) = playbook.files().find(|(file, _)| *file == "2-kubelet.yaml").unwrap();
+            let configured = Configured::from_yaml("2-kubelet.yaml", config).unwrap();
+            let node = Predictor::new(&topology, configured.settings, &Taken::default()).unwrap();
+            for (file, text) in playbook.files().filter(|(file, _)| file.starts_with("6-pod")) {
+                let pod = Pod::from_yaml(file, text).unwrap();
+                let answer = node.predict(&pod, configured.policy, configured.scope).unwrap();
+                assert!(answer.verdict.is_admitted(), "{name} {file}: {:?}", answer.verdict);
+                admitted += 1;
+            }
+        }
+        assert!(admitted > 20, "{admitted}");
     }
 
     #[test]
@@ -319,6 +380,17 @@ mod tests {
         assert!(out.contains(&"4-claim-2.yaml") && out.contains(&"6-pod-1.yaml"), "{out:?}");
         let readme = playbook.readme();
         assert!(readme.contains("PCI addresses") && !readme.contains("Test pods"), "{readme}");
+        // No command is for a file that is not there.
+        let commands = readme.split("## Left out").next().unwrap();
+        assert!(!commands.contains("6-pod") && !commands.contains("4-claim"), "{readme}");
+        assert!(readme.contains("- 6-pod-1.yaml, 6-pod-2.yaml: "), "{readme}");
+        let mut more = PlaybookOptions::new("node-1");
+        more.addresses = ["0:1:0.0", "0:2:0.0"].map(|address| address.parse().unwrap()).to_vec();
+        more.memory_per_gpu = Some(1 << 30);
+        let playbook = Playbook::of(&node, &more).unwrap();
+        let names: Vec<&str> = playbook.files().map(|(name, _)| name).collect();
+        assert!(names.contains(&"4-claim-2.yaml") && names.contains(&"6-pod-2-claim.yaml"), "{names:?}");
+        assert!(playbook.readme().contains("--dry-run=server -f 6-pod-1.yaml"));
         assert!(Playbook::of(&node, &PlaybookOptions::new("Node 1")).is_err());
     }
 }

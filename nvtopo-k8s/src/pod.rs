@@ -180,9 +180,17 @@ fn cpus(topology: &Topology, options: &PodOptions, comment: &mut Vec<String>) ->
         return Err(Error::unsatisfiable("it is not known which CPUs are beside the GPUs")
             .help("say how many each GPU gets: --cpus-per-gpu"));
     }
+    let left = options.reserved.len();
+    if left == 0 && whole * topology.gpus().len() >= topology.cpus().len() {
+        comment.push(
+            "The kubelet keeps CPUs for the system: where a pod takes all GPUs, say which (--reserve), or it asks for more than there is."
+                .to_owned(),
+        );
+    }
     comment.push(format!(
-        "CPUs: {whole} for each GPU, whole cores of {threads} thread{}: its share of the machine.",
-        if threads == 1 { "" } else { "s" }
+        "CPUs: {whole} for each GPU, whole cores of {threads} thread{}: its share of the machine{}.",
+        if threads == 1 { "" } else { "s" },
+        if left == 0 { String::new() } else { format!(", of which {left} CPUs are left to others") }
     ));
     Ok(whole)
 }

@@ -255,10 +255,22 @@ def test_the_rest_of_python_and_of_the_command_is_the_same(tmp_path: Path) -> No
     zones = nvtopo.k8s.resource_topology(node, "n", policy="restricted", scope="pod", reserved_cpus="0-1", nic_resource="rdma/x")
     words = ["--policy", "restricted", "--scope", "pod", "--reserve", "0-1", "--rdma", "rdma/x"]
     assert zones == command("resource-topology", *source, *words)
-    files = nvtopo.k8s.playbook(node, "n", namespace="train", memory_per_gpu=64 << 30, version="1.36")
+    addresses = ADDRESSES[1].split(",")
+    files = nvtopo.k8s.playbook(node, "n", namespace="train", memory_per_gpu=64 << 30, version="1.36", addresses=addresses)
     words = ["--namespace", "train", "--memory-per-gpu", "64GiB", "--for", "1.36", "--output", str(tmp_path / "book")]
-    command("playbook", *source, *words)
+    command("playbook", *source, *words, *ADDRESSES)
     written = {file.name: file.read_text() for file in (tmp_path / "book").iterdir()}
     assert files == written and "README.md" in files
     with pytest.raises(nvtopo.InvalidRequestError):
         nvtopo.k8s.playbook(node, "two words")
+
+
+def test_the_python_of_the_document_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (ROOT / "docs/kubernetes.md").read_text()
+    (block,) = [block.split("```")[0] for block in text.split("```python\n")[1:]]
+    (tmp_path / "topo.txt").write_text((ROOT / "tests/data/topo-m/h100-8gpu-0-51-104-155.txt").read_text())
+    monkeypatch.chdir(tmp_path)
+    exec(block, {})
+    assert capsys.readouterr().out == "True\n"

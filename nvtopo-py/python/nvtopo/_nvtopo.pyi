@@ -600,6 +600,7 @@ def k8s_playbook(
     memory_per_gpu: int | None = None,
     prefix: str = "nvtopo.io/",
     version: str = "1.37",
+    addresses: Sequence[str] = (),
 ) -> dict[str, str]:
     """The onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
     says in which order to apply them, how to verify each step, and how to take it back.
@@ -612,6 +613,7 @@ def k8s_playbook(
         memory_per_gpu: bytes for each GPU of a test pod. None: three quarters of what is beside it, where that is known.
         prefix: what stands before the name of each label.
         version: the version of Kubernetes.
+        addresses: the PCI addresses of the GPUs by index, for claims, where the topology has none.
 
     Raises InvalidRequestError for names that Kubernetes refuses, and UnsatisfiableError for a node without GPUs.
 

@@ -267,6 +267,7 @@ pub(crate) fn k8s_resource_topology(
 ///     memory_per_gpu: bytes for each GPU of a test pod. None: three quarters of what is beside it, where that is known.
 ///     prefix: what stands before the name of each label.
 ///     version: the version of Kubernetes.
+///     addresses: the PCI addresses of the GPUs by index, for claims, where the topology has none.
 ///
 /// Raises InvalidRequestError for names that Kubernetes refuses, and UnsatisfiableError for a node without GPUs.
 ///
@@ -274,8 +275,11 @@ pub(crate) fn k8s_resource_topology(
 /// >>> sorted(nvtopo.k8s.playbook(nvtopo.preset("dgx-h100"), "node-1"))[:2]
 /// ['1-labels.yaml', '2-kubelet.yaml']
 #[pyfunction]
-#[pyo3(signature = (topology, node, *, namespace="default", image=None, memory_per_gpu=None, prefix="nvtopo.io/", version="1.37"))]
-#[allow(clippy::too_many_arguments, reason = "keywords in Python")]
+#[pyo3(
+    signature = (topology, node, *, namespace="default", image=None, memory_per_gpu=None, prefix="nvtopo.io/", version="1.37", addresses=Vec::new()),
+    text_signature = "(topology, node, *, namespace='default', image=None, memory_per_gpu=None, prefix='nvtopo.io/', version='1.37', addresses=())"
+)]
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments, reason = "keywords in Python")]
 pub(crate) fn k8s_playbook(
     py: Python<'_>,
     topology: &Topology,
@@ -285,6 +289,7 @@ pub(crate) fn k8s_playbook(
     memory_per_gpu: Option<u64>,
     prefix: &str,
     version: &str,
+    addresses: Vec<String>,
 ) -> PyResult<BTreeMap<String, String>> {
     call(py, || {
         let mut options = PlaybookOptions::new(node);
@@ -295,6 +300,7 @@ pub(crate) fn k8s_playbook(
         options.memory_per_gpu = memory_per_gpu;
         options.prefix = prefix.parse()?;
         options.version = version.parse()?;
+        options.addresses = read(&addresses)?;
         let playbook = Playbook::of(&topology.0, &options)?;
         Ok(playbook.files().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
     })

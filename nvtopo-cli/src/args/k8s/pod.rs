@@ -4,7 +4,7 @@ use super::FileArgs;
 use crate::args::input::SourceArgs;
 use clap::Args;
 use nvtopo::solve::HugePageNeed;
-use nvtopo::{Bytes, CpuSet};
+use nvtopo::{Bytes, CpuSet, PciAddress};
 use nvtopo_k8s::Version;
 use nvtopo_k8s::labels::Prefix;
 use std::path::PathBuf;
@@ -73,6 +73,10 @@ pub(crate) struct PlaybookArgs {
     /// The prefix of labels
     #[arg(long, value_name = "PREFIX", default_value_t)]
     pub(crate) prefix: Prefix,
+    /// The PCI addresses of the GPUs by index, for claims, where the source has none: nvidia-smi --query-gpu=pci.bus_id
+    /// --format=csv,noheader
+    #[arg(long, value_name = "ADDRESS,…", value_delimiter = ',')]
+    pub(crate) pci_addresses: Vec<PciAddress>,
     /// The version of Kubernetes
     #[arg(long = "for", value_name = "VERSION", default_value_t)]
     pub(crate) version: Version,

@@ -50,6 +50,7 @@ pub(super) fn playbook(args: &PlaybookArgs) -> Result<String> {
     options.memory_per_gpu = args.memory_per_gpu.map(|Bytes(bytes)| bytes);
     options.prefix = args.prefix.clone();
     options.version = args.version;
+    options.addresses.clone_from(&args.pci_addresses);
     let playbook = Playbook::of(&open(&args.source)?, &options)?;
     std::fs::create_dir_all(&args.output).map_err(|error| Error::cannot_write(&args.output, error))?;
     for (name, text) in playbook.files() {
