@@ -381,7 +381,7 @@ def k8s_kubelet_lint(
     largest_pod: int | None = None,
     name: str = "kubelet.yaml",
 ) -> dict[str, Any]:
-    """What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+    """Mistakes in a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
     `nvtopo k8s kubelet lint --json`, with a list of findings.
 
     Args:
@@ -412,7 +412,7 @@ def k8s_kubelet_predict(
     devices: Mapping[str, str] = {},
     linked: bool = True,
 ) -> dict[str, Any]:
-    """What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
+    """Prediction of what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
     instead. The document of `nvtopo k8s kubelet predict --json`.
 
     Args:
@@ -449,7 +449,7 @@ def k8s_kubelet_predict_mix(
     taken: str = "",
     linked: bool = True,
 ) -> dict[str, Any]:
-    """Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
+    """Prediction whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
     with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
 
     Args:
@@ -526,7 +526,7 @@ def k8s_claims_check(
     list_attributes: bool = False,
     addresses: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
+    """Check of claims: which devices the scheduler gives them, whether that is the best there is, and what breaks them. A dict for each
     claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
     of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
     and "why"; and "remarks".
