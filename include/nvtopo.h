@@ -828,6 +828,15 @@ nvtopo_status nvtopo_request_mix(nvtopo_request *request,
                                  const char * sizes);
 
 /**
+ * Measured rates that differ by less than this part count as equal when sets are compared: at least 0 and below 1, 0.05 unless it
+ * is said otherwise. 0 tells all rates apart. Scores stay what was measured.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other numbers.
+ */
+nvtopo_status nvtopo_request_tolerance(nvtopo_request *request,
+                                       double part);
+
+/**
  * Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the
  * caller are no limit by themselves: a scheduler places for others.
  */

@@ -14,6 +14,7 @@ mod house;
 #[cfg(feature = "hwloc")]
 mod hwloc;
 mod hwloc_xml;
+mod imperfect;
 mod json;
 mod launch_formats;
 mod layout;

@@ -8,7 +8,7 @@ use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::visible_here;
-use nvtopo::solve::Constraint;
+use nvtopo::solve::{Constraint, Tolerance};
 use nvtopo::{GpuRef, Request};
 use std::mem::MaybeUninit;
 
@@ -134,6 +134,15 @@ pub extern "C" fn nvtopo_request_prefer(
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_mix(request: Option<&mut nvtopo_request>, sizes: Text) -> nvtopo_status {
     change(request, |request| Ok(request.mix(sizes.read("sizes")?.parse()?)))
+}
+
+/// Measured rates that differ by less than this part count as equal when sets are compared: at least 0 and below 1, 0.05 unless it
+/// is said otherwise. 0 tells all rates apart. Scores stay what was measured.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_tolerance(request: Option<&mut nvtopo_request>, part: f64) -> nvtopo_status {
+    change(request, |request| Ok(request.tolerance(Tolerance::new(part)?.as_f64())))
 }
 
 /// Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the

@@ -1,7 +1,7 @@
 //! Arguments that several calls take: counts, GPUs, words, amounts.
 
 use crate::error::{invalid_request, raise};
-use nvtopo::solve::{Constraint, SizeMix};
+use nvtopo::solve::{Constraint, SizeMix, Tolerance};
 use nvtopo::{Bytes, GpuRef};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -135,6 +135,18 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Mix {
         let weights: BTreeMap<usize, f64> = value.extract()?;
         let mix = SizeMix::new(weights.clone()).map_err(|error| raise(value.py(), &error))?;
         Ok(Self { weights, mix })
+    }
+}
+
+/// The part by which measured rates may differ and still count as equal.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) struct ToleranceArgument(pub(crate) Tolerance);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for ToleranceArgument {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        Tolerance::new(value.extract()?).map(Self).map_err(|error| raise(value.py(), &error))
     }
 }
 

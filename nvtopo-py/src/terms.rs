@@ -1,6 +1,8 @@
 //! The terms of a request for GPUs. It is kept beside the answer, so that it can be asked again.
 
-use crate::arguments::{BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, Word};
+use crate::arguments::{
+    BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, ToleranceArgument, Word,
+};
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
 use nvtopo::solve::VISIBILITY_VARIABLES;
@@ -48,6 +50,7 @@ keywords! {
     require: Constraints,
     prefer: Constraints,
     mix: Option<Mix>,
+    tolerance: Option<ToleranceArgument>,
     reserve_cpus: Option<CpuArgument>,
     allowed_cpus: Option<CpuArgument>,
     isolated: Word<Isolated>,
@@ -66,6 +69,9 @@ impl Terms {
         request = request.require(self.require.0.clone()).prefer(self.prefer.0.clone());
         if let Some(mix) = &self.mix {
             request = request.mix(mix.mix.clone());
+        }
+        if let Some(tolerance) = self.tolerance {
+            request = request.tolerance(tolerance.0.as_f64());
         }
         if let Some(only) = &self.only {
             request = request.only(only.0.clone());
@@ -159,6 +165,7 @@ arguments! {
     Names: |names: &Names| names.0.clone(),
     Constraints: |constraints: &Constraints| words(&constraints.0),
     Mix: |mix: &Mix| mix.weights.clone(),
+    ToleranceArgument: |tolerance: &ToleranceArgument| tolerance.0.as_f64(),
     Word<Isolated>: |word: &Word<Isolated>| word.0.to_string(),
     Word<Cores>: |word: &Word<Cores>| word.0.to_string(),
     CpuArgument: |cpus: &CpuArgument| cpus.0.to_string(),

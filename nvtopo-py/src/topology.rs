@@ -179,6 +179,8 @@ impl Topology {
     ///     prefer: the first of these that can be met must be met as well; the placement says why not a better one.
     ///     mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
     ///         all sizes alike.
+    ///     tolerance: measured rates that differ by less than this part count as equal when sets are compared; 0 tells all
+    ///         apart. None: 0.05.
     ///     reserve_cpus: CPUs that are kept for others.
     ///     allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
     ///         the calling thread, on any other all.
@@ -201,7 +203,8 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', cpus_per_gpu=None, \
+                          mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     fn place(&self, py: Python<'_>, gpus: Count, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Placement> {
@@ -219,7 +222,8 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', cpus_per_gpu=None, \
+                          mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     fn explain(

@@ -2,7 +2,7 @@
 
 use super::registries::objectives;
 use clap::Args;
-use nvtopo::solve::{Constraint, HugePageNeed, SizeMix};
+use nvtopo::solve::{Constraint, HugePageNeed, SizeMix, Tolerance};
 use nvtopo::{Bytes, GpuRef};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -32,6 +32,9 @@ pub(crate) struct ChoiceArgs {
     /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
     #[arg(long, value_name = "GPUS:WEIGHT,…")]
     pub(crate) mix: Option<SizeMix>,
+    /// Measured rates that differ by less than this count as equal, such as 5% or 0.05; 0 tells all apart [default: 5%]
+    #[arg(long, value_name = "PART")]
+    pub(crate) tolerance: Option<Tolerance>,
     #[command(flatten)]
     pub(crate) needs: NeedArgs,
 }

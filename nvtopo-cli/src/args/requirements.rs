@@ -33,6 +33,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "require",
             "prefer",
             "mix",
+            "tolerance",
             "cpus_per_gpu",
             "memory_per_gpu",
             "hugepages_per_gpu",

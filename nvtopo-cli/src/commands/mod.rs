@@ -130,6 +130,9 @@ fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Request {
     if let Some(mix) = &choice.mix {
         request = request.mix(mix.clone());
     }
+    if let Some(tolerance) = choice.tolerance {
+        request = request.tolerance(tolerance.as_f64());
+    }
     if let Some(cpus) = choice.needs.cpus_per_gpu {
         request = request.cpus_per_gpu(cpus);
     }

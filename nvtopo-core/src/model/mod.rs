@@ -291,6 +291,36 @@ impl Topology {
         Self(Arc::new(inner), Solved::default())
     }
 
+    /// The same machine with other measurements, and other ones of the ports of NICs.
+    pub(crate) fn map_measured(
+        &self,
+        measured: Vec<Measured>,
+        port: impl Fn(Bandwidth) -> Bandwidth,
+    ) -> Self {
+        let own = &self.0;
+        let node = |node: &Node| {
+            let mut node = node.clone();
+            if let NodeKind::Nic(nic) = &mut node.kind {
+                nic.measured = nic.measured.map(&port);
+            }
+            node
+        };
+        let inner = Inner {
+            graph: own.graph.map(|_, own| node(own), |_, link| link.clone()),
+            devices: own.devices.clone(),
+            gpus: own.gpus,
+            paths: own.paths.clone(),
+            measured,
+            p2p: own.p2p.clone(),
+            notes: own.notes.clone(),
+            origin: own.origin.clone(),
+            dialect: own.dialect,
+            nvlink_known: own.nvlink_known,
+            computed: Computed::default(),
+        };
+        Self(Arc::new(inner), Solved::default())
+    }
+
     /// The NVLinks by their ends, computed once.
     pub(crate) fn nvlinks(&self) -> &Nvlinks {
         self.0.computed.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))

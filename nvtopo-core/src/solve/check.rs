@@ -115,19 +115,21 @@ pub fn check(
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
     let remainder =
         names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
-    let checker = Checker {
+    let checker = |topology| Checker {
         topology,
         checked: remainder.unwrap_or(names.len()),
         rings: RefCell::default(),
-        candidates,
-        include,
+        candidates: &candidates,
+        include: &include,
         required: request.required(),
         preferred: request.preferred(),
-        supply,
-        names,
+        supply: supply.as_ref(),
+        names: &names,
         mix: &question.criteria.mix,
     };
-    Ok(checker.check(claim, question.count))
+    // Sets are compared by classes of measured rates.
+    let classes = if topology.has_measured_rates() { question.class.weights.topology() } else { topology };
+    Ok(checker(topology).check(claim, question.count, &checker(classes)))
 }
 
 /// Worth by one objective: greater is better; a bandwidth and then the nearness of its path.
@@ -135,13 +137,13 @@ type Worth = (u64, u64);
 
 struct Checker<'a> {
     topology: &'a Topology,
-    candidates: Vec<usize>,
-    include: Vec<usize>,
+    candidates: &'a [usize],
+    include: &'a [usize],
     required: &'a [Constraint],
     preferred: &'a [Constraint],
     /// What there is beside the GPUs, where some of it must be.
-    supply: Option<Supply>,
-    names: Vec<&'static str>,
+    supply: Option<&'a Supply>,
+    names: &'a [&'static str],
     /// How many of the objectives are checked.
     checked: usize,
     /// What the rings of a set carry, where it was asked before.
@@ -154,24 +156,26 @@ fn flaw<T>(text: String) -> std::result::Result<T, Flaw> {
 }
 
 impl Checker<'_> {
-    fn check(&self, claim: &Claim, count: usize) -> std::result::Result<Verdict, Flaw> {
+    /// Sets are compared by a checker of the same machine with classes of measured rates.
+    fn check(&self, claim: &Claim, count: usize, judge: &Checker<'_>) -> std::result::Result<Verdict, Flaw> {
         self.check_set(claim, count)?;
-        let worth = self.check_values(claim)?;
+        self.check_values(claim, judge)?;
         if !claim.optimal || choose(self.candidates.len(), count) > MAX_SETS {
             return Ok(Verdict::Consistent);
         }
         let step = self.preferred.iter().position(|own| Some(*own) == claim.preference);
         let better = &self.preferred[..step.unwrap_or(self.preferred.len())];
+        let worth = judge.worths(&claim.gpus);
         let mut sets = 0;
         let mut found = None;
-        each(&self.candidates, count, &mut |set| {
+        each(self.candidates, count, &mut |set| {
             sets += 1;
             if found.is_some() || !self.allowed(set) {
                 return;
             }
             if let Some(preferred) = better.iter().find(|constraint| self.holds(**constraint, set)) {
                 found = Some(format!("{} would meet {preferred}", self.listed(set)));
-            } else if claim.preference.is_none_or(|own| self.holds(own, set)) && self.beats(set, &worth) {
+            } else if claim.preference.is_none_or(|own| self.holds(own, set)) && judge.beats(set, &worth) {
                 found = Some(format!("{} are better", self.listed(set)));
             }
         });
@@ -201,22 +205,22 @@ impl Checker<'_> {
         }
     }
 
-    /// The worth of the claimed set, where its scores say the same.
-    fn check_values(&self, claim: &Claim) -> std::result::Result<Vec<Worth>, Flaw> {
+    /// The scores are the worth of the claimed set.
+    fn check_values(&self, claim: &Claim, judge: &Checker<'_>) -> std::result::Result<(), Flaw> {
         if !claim.scores.iter().map(|score| score.objective).eq(self.names.iter().copied()) {
             return flaw("the scores are not by the objectives of the request".to_owned());
         }
         let rest = self.rest(&claim.gpus);
-        let mut all = Vec::new();
         for score in &claim.scores[..self.checked] {
-            let worth = self.worth(score.objective, &claim.gpus, &rest);
+            // What is left is a share, which is of classes.
+            let by = if score.objective == "remainder" { judge } else { self };
+            let worth = by.worth(score.objective, &claim.gpus, &rest);
             let value = quantity(score.objective, worth);
             let known = self.is_known(score.objective, &claim.gpus);
             let Some(claimed) = score.value else {
                 if known {
                     return flaw(format!("{} is {value}, not unknown", score.objective));
                 }
-                all.push(worth);
                 continue;
             };
             if !known {
@@ -228,15 +232,20 @@ impl Checker<'_> {
             if let Some(bound) = score.bound.filter(|bound| value.is_better_than(*bound)) {
                 return flaw(format!("{} is {value}, above the bound of {bound}", score.objective));
             }
-            all.push(worth);
         }
-        Ok(all)
+        Ok(())
+    }
+
+    /// What a set is worth by each objective that is checked.
+    fn worths(&self, set: &[usize]) -> Vec<Worth> {
+        let rest = self.rest(set);
+        self.names[..self.checked].iter().map(|name| self.worth(name, set, &rest)).collect()
     }
 
     fn allowed(&self, set: &[usize]) -> bool {
         self.include.iter().all(|gpu| set.contains(gpu))
             && self.required.iter().all(|constraint| self.holds(*constraint, set))
-            && self.supply.as_ref().is_none_or(|supply| served::lack(supply, set).is_none())
+            && self.supply.is_none_or(|supply| served::lack(supply, set).is_none())
     }
 
     fn beats(&self, set: &[usize], worth: &[Worth]) -> bool {
@@ -367,7 +376,7 @@ impl Checker<'_> {
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = crate::solve::nics::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
-        let room = self.supply.as_ref().and_then(Supply::nics).unwrap_or(&fair);
+        let room = self.supply.and_then(Supply::nics).unwrap_or(&fair);
         let sharing = self.topology.gpus().len().div_ceil(nics.len().max(1)).max(1) as u64;
         let port = |nic: usize| {
             let nic = self.topology.node(self.topology.devices()[nic]).kind.as_nic();
@@ -389,7 +398,8 @@ impl Checker<'_> {
                 .collect();
             let groups = 1..1u64 << set.len().min(16);
             groups.into_iter().all(|group| {
-                let members = reached.iter().enumerate().filter(|(index, _)| group >> index & 1 == 1);
+                let members =
+                    reached.iter().enumerate().take(16).filter(|(index, _)| group >> index & 1 == 1);
                 let nics: BTreeSet<usize> = members.flat_map(|(_, nics)| nics.iter().copied()).collect();
                 nics.iter().map(|nic| room[*nic]).sum::<usize>() >= group.count_ones() as usize
             })

@@ -10,6 +10,7 @@ use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::tolerance::Tolerance;
 use crate::solve::solver::Class;
 use std::sync::Arc;
 
@@ -63,7 +64,7 @@ impl Chooser {
     }
 
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
-        let class = Class::of(topology)?;
+        let class = Class::of(topology, Tolerance::default())?;
         let answers = class.answers(&criteria);
         let alike = if answers.keep_all() { Arc::default() } else { class.alike(&criteria).into() };
         let usable = set::of(set::usable(topology));

@@ -52,4 +52,5 @@ pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
 pub use request::{Request, preferred_allocation};
+pub use search::tolerance::Tolerance;
 pub use solver::{class_memory, set_class_memory};

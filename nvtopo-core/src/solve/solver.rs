@@ -12,6 +12,7 @@ use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
+use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weight::MAX_CANDIDATES;
 use crate::solve::search::weights::Weights;
 use std::collections::BTreeMap;
@@ -30,13 +31,19 @@ pub(super) struct Class {
 }
 
 impl Class {
-    /// The class of a machine, computed once.
-    pub(super) fn of(topology: &Topology) -> Result<Arc<Self>> {
+    /// The class of a machine, computed once by the default tolerance.
+    pub(super) fn of(topology: &Topology, tolerance: Tolerance) -> Result<Arc<Self>> {
         let gpus = topology.gpus().len();
         if gpus > MAX_CANDIDATES {
             return Err(too_many(gpus));
         }
-        let cell = topology.solved().get_or_init(|| shared(topology));
+        if tolerance != Tolerance::default() && topology.has_measured_rates() {
+            let all: Vec<usize> = (0..gpus).collect();
+            let topology = topology.with_rate_classes(tolerance.millionths());
+            return Ok(Arc::new(Self::new(Weights::of(&topology, &all))));
+        }
+        let classes = || topology.with_rate_classes(Tolerance::default().millionths());
+        let cell = topology.solved().get_or_init(|| shared(&classes()));
         match Arc::clone(cell).downcast() {
             Ok(class) => Ok(class),
             Err(_) => unreachable!("only this function fills the cell"),
@@ -44,16 +51,21 @@ impl Class {
     }
 
     /// The class of some GPUs of a machine that is too large for one as a whole, and the set of its free GPUs.
-    pub(super) fn of_candidates(topology: &Topology, candidates: &[usize]) -> Result<(Arc<Self>, Set)> {
+    pub(super) fn of_candidates(
+        topology: &Topology,
+        candidates: &[usize],
+        tolerance: Tolerance,
+    ) -> Result<(Arc<Self>, Set)> {
         if topology.gpus().len() <= MAX_CANDIDATES {
             let free = set::of(candidates.iter().copied());
-            return Ok((Self::of(topology)?, free));
+            return Ok((Self::of(topology, tolerance)?, free));
         }
         if candidates.len() > MAX_CANDIDATES {
             return Err(too_many(candidates.len()));
         }
         let free = set::all(candidates.len());
-        Ok((Arc::new(Self::new(Weights::of(topology, candidates))), free))
+        let topology = topology.with_rate_classes(tolerance.millionths());
+        Ok((Arc::new(Self::new(Weights::of(&topology, candidates))), free))
     }
 
     fn new(weights: Weights) -> Self {

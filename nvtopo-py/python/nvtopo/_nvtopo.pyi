@@ -381,7 +381,7 @@ def k8s_kubelet_lint(
     largest_pod: int | None = None,
     name: str = "kubelet.yaml",
 ) -> dict[str, Any]:
-    """Mistakes in a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+    """What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
     `nvtopo k8s kubelet lint --json`, with a list of findings.
 
     Args:
@@ -412,7 +412,7 @@ def k8s_kubelet_predict(
     devices: Mapping[str, str] = {},
     linked: bool = True,
 ) -> dict[str, Any]:
-    """Prediction of what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
+    """What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
     instead. The document of `nvtopo k8s kubelet predict --json`.
 
     Args:
@@ -449,7 +449,7 @@ def k8s_kubelet_predict_mix(
     taken: str = "",
     linked: bool = True,
 ) -> dict[str, Any]:
-    """Prediction whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
+    """Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
     with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
 
     Args:
@@ -526,7 +526,7 @@ def k8s_claims_check(
     list_attributes: bool = False,
     addresses: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Check of claims: which devices the scheduler gives them, whether that is the best there is, and what breaks them. A dict for each
+    """Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
     claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
     of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
     and "why"; and "remarks".
@@ -747,6 +747,7 @@ class Topology:
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
         mix: Mapping[int, float] | None = None,
+        tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
         isolated: Literal["avoid", "use"] = "avoid",
@@ -774,6 +775,8 @@ class Topology:
             prefer: the first of these that can be met must be met as well; the placement says why not a better one.
             mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
                 all sizes alike.
+            tolerance: measured rates that differ by less than this part count as equal when sets are compared; 0 tells all
+                apart. None: 0.05.
             reserve_cpus: CPUs that are kept for others.
             allowed_cpus: only these CPUs may be given to the job. None: on a topology of this machine those of
                 the calling thread, on any other all.
@@ -806,6 +809,7 @@ class Topology:
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
         mix: Mapping[int, float] | None = None,
+        tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
         isolated: Literal["avoid", "use"] = "avoid",
@@ -1911,6 +1915,7 @@ class Request:
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
         mix: Mapping[int, float] | None = None,
+        tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
         allowed_cpus: CpuSet | Iterable[int] | str | None = None,
         isolated: Literal["avoid", "use"] = "avoid",

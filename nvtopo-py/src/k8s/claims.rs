@@ -86,7 +86,7 @@ pub(crate) fn k8s_claims(
     })
 }
 
-/// Check of claims: which devices the scheduler gives them, whether that is the best there is, and what breaks them. A dict for each
+/// Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
 /// claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
 /// of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
 /// and "why"; and "remarks".

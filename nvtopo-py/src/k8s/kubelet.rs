@@ -62,7 +62,7 @@ pub(crate) fn k8s_kubelet_config(
     })
 }
 
-/// Mistakes in a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+/// What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
 /// `nvtopo k8s kubelet lint --json`, with a list of findings.
 ///
 /// Args:
@@ -140,7 +140,7 @@ impl Asked<'_> {
     }
 }
 
-/// Prediction of what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
+/// What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
 /// instead. The document of `nvtopo k8s kubelet predict --json`.
 ///
 /// Args:
@@ -191,7 +191,7 @@ pub(crate) fn k8s_kubelet_predict<'py>(
     parsed(py, &json)
 }
 
-/// Prediction whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
+/// Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
 /// with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
 ///
 /// Args:

@@ -4,6 +4,7 @@
 //! is not of the set does not count, nor do PCIe and NVLink at once.
 
 mod cuts;
+mod cycles;
 mod fabric;
 mod hamilton;
 mod packing;
@@ -23,6 +24,7 @@ fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
     (set.len() >= 2 && sound).then_some(set)
 }
 
+pub(crate) use cycles::{cycle, ring_core};
 #[cfg(test)]
 pub(crate) use packing::LOOKS_LEFT;
 pub use rings::{Ring, Rings};

@@ -1,7 +1,7 @@
 //! Rings: the order in which data goes around a set of GPUs, and how much of it at once.
 
 use super::fabric::Fabric;
-use super::{MAX_EXACT, cuts, hamilton, members, packing};
+use super::{MAX_EXACT, cuts, cycles, hamilton, members, packing};
 use crate::model::{PathType, Topology};
 use crate::units::Bandwidth;
 use std::cmp::Reverse;
@@ -116,6 +116,9 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
 /// Looks at cycles, or at their tables, that are one step of effort.
 const LOOKS: u32 = 8;
 
+/// The most members that cycles are looked for by more than the nearest.
+const MAX_MEMBERS: usize = 128;
+
 /// The ring whose worst pair is best, whatever its pairs go over; at equal bandwidth the nearer path is better.
 fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     let count = set.len();
@@ -130,6 +133,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     levels.sort_unstable_by(|a, b| b.cmp(a));
     levels.dedup();
     let (mut bound, mut effort) = (None, 0);
+    let mut looks = cycles::MAX_LOOKS;
     for least in levels {
         let linked = |a: usize, b: usize| a != b && worth(a, b) >= Some(least);
         let enough = (0..count).all(|a| (0..count).filter(|b| linked(a, *b)).nth(1).is_some());
@@ -139,12 +143,23 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
         }
         let (bandwidth, path) = (least.0, least.1.map(|Reverse(path)| path));
         bound = bound.or(Some(bandwidth));
-        let order = if count <= MAX_EXACT {
+        let order = if count > MAX_MEMBERS {
+            nearest_first(count, linked)
+        } else if count <= MAX_EXACT {
             effort += (count as u32) << count >> 4;
             let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0u32, |set, b| set | 1 << b);
             hamilton::cycle(&(0..count).map(near).collect::<Vec<_>>())
         } else {
-            nearest_first(count, linked)
+            nearest_first(count, linked).or_else(|| {
+                let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0, |set, b| set | 1 << b);
+                let near: Vec<u128> = (0..count).map(near).collect();
+                // Some looks are left for lower levels.
+                let (before, mut own) = (looks, looks / 4);
+                let order = cycles::cycle(&near, u128::MAX >> (128 - count), 0, count, &mut own);
+                looks -= before / 4 - own;
+                effort += ((before - looks) / u64::from(LOOKS)) as u32;
+                order
+            })
         };
         if let Some(order) = order {
             let order = order.into_iter().map(|member| set[member]).collect();

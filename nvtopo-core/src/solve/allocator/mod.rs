@@ -10,6 +10,7 @@ use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Taken;
 use crate::solve::request::Request;
 use crate::solve::search::set::usable;
+use crate::solve::search::tolerance::Tolerance;
 use crate::solve::solver::Class;
 pub use batch::Batch;
 use std::collections::BTreeMap;
@@ -62,7 +63,7 @@ pub struct Node {
 impl Node {
     /// A machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
-        Class::of(topology)?;
+        Class::of(topology, Tolerance::default())?;
         Ok(Self { topology: topology.clone(), jobs: BTreeMap::new(), next: 0 })
     }
 

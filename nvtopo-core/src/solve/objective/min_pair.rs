@@ -3,7 +3,7 @@
 //! min over pairs i < j of S of b(i, j), in GB/s, one direction. b is the bandwidth of the pair's best path
 //! ([`Topology::pairs`](crate::Topology::pairs)); at equal bandwidth the worse path class counts.
 
-use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::weight::{Value, Weight};
 
@@ -20,6 +20,10 @@ impl Objective for MinPair {
 
     fn over_domains(&self) -> Option<OverDomains> {
         Some(OverDomains::Within)
+    }
+
+    fn threshold(&self) -> Option<Threshold> {
+        Some(Threshold::Pairs)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

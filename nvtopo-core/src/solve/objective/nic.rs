@@ -10,7 +10,7 @@
 use crate::model::Topology;
 use crate::solve::nics::{bottleneck, repeated, usable_nics};
 use crate::solve::search::memo::Function;
-use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
 use crate::solve::search::weight::{Value, Weight};
@@ -43,6 +43,10 @@ impl Objective for Nic {
         let nics = usable_nics(topology);
         let known = |gpu: usize| nics.iter().all(|nic| topology.pairs().pair(gpu, *nic).rate.is_some());
         topology.nics().len() > 0 && gpus.iter().all(|gpu| known(*gpu))
+    }
+
+    fn threshold(&self) -> Option<Threshold> {
+        Some(Threshold::Nics)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

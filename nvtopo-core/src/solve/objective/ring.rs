@@ -7,7 +7,7 @@
 use super::reach;
 use crate::solve::search::links::component;
 use crate::solve::search::memo::Function;
-use crate::solve::search::objective::{Objective, OverDomains, Partial};
+use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::weight::{Value, Weight};
 use crate::solve::search::weights::Weights;
@@ -29,6 +29,10 @@ impl Objective for Ring {
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
         weights.links().twins(a, b)
+    }
+
+    fn threshold(&self) -> Option<Threshold> {
+        Some(Threshold::Rings)
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {

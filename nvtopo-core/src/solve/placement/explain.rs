@@ -1,7 +1,7 @@
 //! Why these GPUs: what would have been chosen instead, and what it would have cost.
 
 use super::Placement;
-use super::score::{Score, known, scores, write_known};
+use super::score::{Score, as_measured, known, scores, write_known};
 use crate::model::Topology;
 use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::Objective;
@@ -70,18 +70,23 @@ pub(in crate::solve) fn alternative(
     other: &Solution,
     (chosen_gpus, chosen): (&[usize], &Solution),
     objectives: &[&'static dyn Objective],
+    nic_room: Option<&[usize]>,
     meets: bool,
 ) -> Alternative {
     let all: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
-    let values = other.values.iter().zip(&chosen.values).zip(objectives);
-    let mut worse = values.filter(|((own, chosen), _)| own != chosen);
-    let loss = worse.next().map(|((own, chosen), objective)| Loss {
-        objective: objective.name(),
-        own: known(topology, &gpus, *objective, *own),
-        chosen: known(topology, chosen_gpus, *objective, *chosen),
-        unit: objective.quantity(*own).unit(),
+    let as_measured = |gpus, solution| as_measured(topology, gpus, objectives, solution, nic_room);
+    let own = as_measured(&gpus, other);
+    let worse = other.values.iter().zip(&chosen.values).position(|(own, chosen)| own != chosen);
+    let loss = worse.map(|place| {
+        let (objective, chosen) = (objectives[place], as_measured(chosen_gpus, chosen));
+        Loss {
+            objective: objective.name(),
+            own: known(topology, &gpus, objective, own.values[place]),
+            chosen: known(topology, chosen_gpus, objective, chosen.values[place]),
+            unit: objective.quantity(own.values[place]).unit(),
+        }
     });
-    let scores = scores(topology, &gpus, objectives, other);
+    let scores = scores(topology, &gpus, objectives, &own);
     let gpu_indices = gpus.iter().map(|gpu| all[*gpu]).collect();
     Alternative { gpus, gpu_indices, scores, meets, loss }
 }

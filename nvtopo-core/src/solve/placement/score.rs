@@ -2,9 +2,12 @@
 
 use crate::model::Topology;
 use crate::solve::quantity::Quantity;
-use crate::solve::search::objective::Objective;
+use crate::solve::search::objective::{Objective, Partial};
 use crate::solve::search::problem::Solution;
-use crate::solve::search::weight::Weight;
+use crate::solve::search::set;
+use crate::solve::search::weight::{MAX_CANDIDATES, Weight};
+use crate::solve::search::weights::Weights;
+use std::borrow::Cow;
 use std::fmt;
 
 /// The value of the chosen set by one objective.
@@ -55,6 +58,45 @@ pub(in crate::solve) fn scores(
         }
     };
     values.map(score).collect()
+}
+
+/// A solution that was found by classes of measured rates, with the bandwidths that were measured. Where the class is proven to
+/// be the best, so is the value: no set is better by more than the tolerance.
+pub(in crate::solve) fn as_measured<'a>(
+    topology: &Topology,
+    gpus: &[usize],
+    objectives: &[&'static dyn Objective],
+    solution: &'a Solution,
+    nic_room: Option<&[usize]>,
+) -> Cow<'a, Solution> {
+    if !topology.has_measured_rates() || gpus.len() > MAX_CANDIDATES {
+        return Cow::Borrowed(solution);
+    }
+    let weights = Weights::of(topology, gpus);
+    let (chosen, nothing) = (set::all(gpus.len()), vec![(Weight::MAX, Weight::default()); gpus.len()]);
+    let pairs = || weights.descending().iter().map(|(weight, ..)| *weight);
+    let partial = Partial {
+        weights: &weights,
+        mix: &[],
+        free: chosen,
+        chosen,
+        worst: pairs().next_back().unwrap_or(Weight::MAX),
+        sum: Weight(pairs().map(|weight| weight.0).sum()),
+        missing: 0,
+        open: 0,
+        to_chosen: &nothing,
+        greatest: pairs().next().unwrap_or_default(),
+        nic_room,
+    };
+    let mut own = solution.clone();
+    for ((value, bound), objective) in own.values.iter_mut().zip(&mut own.bounds).zip(objectives) {
+        if matches!(objective.quantity(*value), Quantity::Bandwidth(_)) {
+            let proven = value == bound;
+            *value = objective.value(&partial, 0).worth;
+            *bound = if proven { *value } else { (*bound).max(*value) };
+        }
+    }
+    Cow::Owned(own)
 }
 
 /// The value of these GPUs in its unit. `None`: unknown.

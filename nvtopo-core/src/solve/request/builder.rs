@@ -32,6 +32,8 @@ pub struct Request {
     pub(in crate::solve) visible: Option<VisibleGpus>,
     pub(super) objectives: Option<Vec<String>>,
     pub(super) mix: Option<SizeMix>,
+    /// By how much measured rates may differ and still count as equal.
+    pub(super) tolerance: Option<f64>,
     pub(super) require: Vec<Constraint>,
     pub(super) prefer: Vec<Constraint>,
     pub(super) limits: CpuLimits,
@@ -121,6 +123,27 @@ impl Request {
     /// How often jobs of each size come: what the GPUs left over are worth is judged by it. Without, all sizes come alike.
     pub fn mix(mut self, mix: SizeMix) -> Self {
         self.mix = Some(mix);
+        self
+    }
+
+    /// Measured rates that differ by less than this part, at least 0 and below 1, count as equal when sets are compared. 0.05
+    /// unless it is said otherwise: two measurements of equal links are never equal, and that must not decide. With 0, all
+    /// rates are told apart. Scores stay what was measured; no set is better than the chosen one by more than the tolerance.
+    ///
+    /// ```
+    /// use nvtopo::{ErrorKind, Request, Topology};
+    ///
+    /// let text = "Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)\n   D\\D 0 1 2\n \
+    ///     0 900 49.8 50.1\n 1 49.8 900 50.2\n 2 50.1 50.2 900\n";
+    /// let measured = Topology::parse("p2p.txt", text.as_bytes())?;
+    /// assert_eq!(Request::gpus(2).solve(&measured)?.gpu_indices(), [0, 1]);
+    /// assert_eq!(Request::gpus(2).tolerance(0.0).solve(&measured)?.gpu_indices(), [1, 2]);
+    /// let error = Request::gpus(2).tolerance(1.0).solve(&measured).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn tolerance(mut self, part: f64) -> Self {
+        self.tolerance = Some(part);
         self
     }
 

@@ -14,6 +14,7 @@ use crate::solve::request::decision::{Decision, Question};
 use crate::solve::request::large::Large;
 use crate::solve::request::limits::Limits;
 use crate::solve::request::witness::witness;
+use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weight::MAX_CANDIDATES;
 use crate::solve::solver::Class;
 
@@ -70,10 +71,15 @@ impl Request {
         let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
             let Choice { candidates, include, remarks, .. } = choice;
             let criteria = self.criteria(topology)?;
-            let large = Large::decide(topology, &candidates, &include, self.count, criteria)?;
+            let large =
+                Large::decide(topology, &candidates, &include, self.count, criteria, self.classes()?)?;
             Ok(large.map(|large| large.remarking(remarks)))
         };
         self.first_of_choices(topology, decide)
+    }
+
+    fn classes(&self) -> Result<Tolerance> {
+        self.tolerance.map_or(Ok(Tolerance::default()), Tolerance::new)
     }
 
     fn criteria(&self, topology: &Topology) -> Result<Criteria> {
@@ -143,7 +149,7 @@ impl Request {
     fn question_of(&self, topology: &Topology, choice: Choice) -> Result<Question> {
         let criteria = self.criteria(topology)?;
         let Choice { candidates, include, remarks } = choice;
-        let (class, free) = Class::of_candidates(topology, &candidates)?;
+        let (class, free) = Class::of_candidates(topology, &candidates, self.classes()?)?;
         let include = class.weights.set(&include);
         Ok(Question { class, free, include, count: self.count, criteria, remarks })
     }

@@ -7,6 +7,7 @@ use crate::solve::constraint::Constraint;
 use crate::solve::objective::criteria::Criteria;
 use crate::solve::placement::Unmet;
 use crate::solve::placement::needs::{Service, Supply};
+use crate::solve::placement::score::as_measured;
 use crate::solve::placement::{Placement, complete};
 use crate::solve::search::problem::{Solution, Task};
 use crate::solve::search::set::Set;
@@ -61,6 +62,7 @@ impl Decision {
             solution: &self.solution,
             criteria,
             remarks,
+            nic_room: self.limits.nic_room.as_deref(),
         };
         let mut placement = chosen.placement(Service { supply: self.supply.as_ref(), ..service })?;
         placement.stand_on(self.preference, self.unmet);
@@ -78,12 +80,15 @@ pub(in crate::solve) struct Chosen<'a> {
     pub(in crate::solve) criteria: &'a Criteria,
     /// What a person should know of the GPUs that were not to choose from.
     pub(in crate::solve) remarks: &'a [String],
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    pub(in crate::solve) nic_room: Option<&'a [usize]>,
 }
 
 impl Chosen<'_> {
     /// These with what belongs to them.
     pub(in crate::solve) fn placement(&self, service: Service<'_>) -> Result<Placement> {
-        let Self { topology, gpus, free, solution, criteria, remarks } = *self;
+        let Self { topology, gpus, free, solution, criteria, remarks, nic_room } = *self;
+        let solution = &*as_measured(topology, gpus, &criteria.objectives, solution, nic_room);
         let mut placement =
             complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
         placement.remark(remarks.iter().cloned());

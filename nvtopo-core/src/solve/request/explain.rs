@@ -46,6 +46,7 @@ impl Decision {
         let meets = search::solve(weights, &own).is_ok();
         let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
         let chosen = weights.positions(self.solution.chosen);
-        alternative(topology, gpus, other, (&chosen, &self.solution), objectives, meets)
+        let room = self.limits.nic_room.as_deref();
+        alternative(topology, gpus, other, (&chosen, &self.solution), objectives, room, meets)
     }
 }

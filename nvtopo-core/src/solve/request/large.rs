@@ -10,6 +10,8 @@ use crate::solve::placement::needs::Service;
 use crate::solve::search::domains::{Ask, Domains, Use};
 use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
+use crate::solve::search::tolerance::Tolerance;
+use std::any::Any;
 use std::sync::Arc;
 
 /// A request that was decided.
@@ -34,9 +36,14 @@ impl<'a> Large<'a> {
         include: &[usize],
         count: usize,
         criteria: Criteria,
+        tolerance: Tolerance,
     ) -> Result<Option<Self>> {
-        let compute = || Arc::new(Domains::of(topology)) as Arc<_>;
-        let kept = Arc::clone(topology.solved().get_or_init(compute));
+        let compute = || {
+            let classes = topology.with_rate_classes(tolerance.millionths());
+            Arc::new(Domains::of(&classes)) as Arc<dyn Any + Send + Sync>
+        };
+        let usual = tolerance == Tolerance::default() || !topology.has_measured_rates();
+        let kept = if usual { Arc::clone(topology.solved().get_or_init(compute)) } else { compute() };
         let Ok(domains) = kept.downcast::<Option<Domains>>() else {
             unreachable!("machines of so many GPUs have no class")
         };
@@ -86,6 +93,7 @@ impl<'a> Large<'a> {
             solution: &self.solution,
             criteria: &self.criteria,
             remarks: &self.remarks,
+            nic_room: None,
         };
         chosen.placement(service)
     }
@@ -120,6 +128,7 @@ impl<'a> Large<'a> {
             &other,
             (&self.chosen, &self.solution),
             &self.criteria.objectives,
+            None,
             true,
         )
     }

@@ -5,6 +5,7 @@ use crate::solve::constraint::Constraint;
 use crate::solve::placement::needs::{Shortage, Supply};
 use crate::solve::search::quota::Quotas;
 use crate::solve::search::set::{self, Set, members};
+use crate::solve::search::weight::of_pair;
 use crate::solve::search::weights::Weights;
 
 /// What several constraints leave to choose from.
@@ -42,7 +43,11 @@ impl Limits {
         });
         let near = least.max().map(|least| {
             let near = |a: usize| {
-                let enough = |b: &usize| weights.between(a, *b).bandwidth() >= least;
+                // What was measured counts, and not its class.
+                let enough = |b: &usize| {
+                    let pair = topology.pairs().pair(weights.position(a), weights.position(*b));
+                    of_pair(pair).bandwidth() >= least
+                };
                 set::of(members(set::all(weights.gpus()) & !(1 << a)).filter(enough))
             };
             (0..weights.gpus()).map(near).collect()

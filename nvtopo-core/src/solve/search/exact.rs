@@ -17,6 +17,19 @@ pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Result<Sol
     Search::new(weights, task).run()
 }
 
+/// The best set, by looking at sets; at least as good as one that may be chosen.
+pub(super) fn improve(weights: &Weights, task: &Task<'_>, first: Set) -> Solution {
+    let mut search = Search::new(weights, task);
+    let mut state =
+        State { chosen: 0, missing: task.count, worst: Weight::MAX, sum: Weight::default(), open: task.free };
+    for gpu in members(first) {
+        state = search.choose(&state, gpu);
+    }
+    search.record(&state);
+    // A set is known, so there is one.
+    search.run().unwrap_or_default()
+}
+
 type Values = [Weight; MAX_OBJECTIVES];
 
 struct Search<'a> {

@@ -34,21 +34,29 @@ impl Links {
         let mut ends: Vec<BTreeMap<NodeId, Option<u64>>> = vec![BTreeMap::new(); count];
         let mut planes: BTreeMap<_, Set> = BTreeMap::new();
         for (gpu, id) in ids.iter().enumerate() {
-            // What was measured may be more than what the links should carry.
-            let measured = topology.measurements().iter().filter(|one| one.from == *id || one.to == *id);
-            let measured = measured.map(|one| one.bandwidth.as_mb_per_s()).max().unwrap_or(0);
             for (far, bundle) in topology.nvlinks().of_node(*id) {
                 let rate = bundle.rate.map(|rate| rate.bandwidth.as_mb_per_s());
                 ends[gpu].insert(far, rate);
                 let rate = rate.unwrap_or(0);
                 if bundle.switch {
-                    own.ports[gpu] += rate.max(measured);
+                    own.ports[gpu] += rate;
                     *planes.entry(far).or_default() |= 1 << gpu;
                 } else if let Some(other) = ids.iter().position(|other| *other == far) {
                     let measured = topology.measured(*id, far).map_or(0, Bandwidth::as_mb_per_s);
                     own.direct[gpu * count + other] = rate.max(measured);
                     own.near[gpu] |= 1 << other;
                 }
+            }
+            // What was measured is divided among the ports; where nothing was of a set, their rates count.
+            let others = ids.iter().filter(|other| *other != id);
+            let measured: Vec<Option<u64>> = if topology.measurements().is_empty() {
+                Vec::new()
+            } else {
+                others.map(|other| topology.measured(*id, *other).map(Bandwidth::as_mb_per_s)).collect()
+            };
+            if let Some(most) = measured.iter().flatten().max().filter(|_| own.ports[gpu] > 0) {
+                let all = measured.iter().all(Option::is_some);
+                own.ports[gpu] = if all { *most } else { own.ports[gpu].max(*most) };
             }
         }
         for plane in planes.into_values() {
@@ -62,6 +70,12 @@ impl Links {
             own.twins[a] |= Set::from(a != b && links(a, b).eq(links(b, a))) << b;
         }
         own
+    }
+
+    /// Whether a candidate has an NVLink of its own to one of a set.
+    pub(super) fn has_direct(&self, gpu: usize, set: Set) -> bool {
+        let row = &self.direct[gpu * self.count..][..self.count];
+        members(set & self.near[gpu]).any(|other| row[other] > 0)
     }
 
     /// MB/s that one candidate can send to the others of a set at most.

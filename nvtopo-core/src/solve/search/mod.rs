@@ -5,6 +5,8 @@ mod bounded;
 pub(in crate::solve) mod clique;
 pub(in crate::solve) mod domains;
 pub(in crate::solve) mod exact;
+mod exchange;
+mod irregular;
 pub(in crate::solve) mod kept;
 pub(in crate::solve) mod links;
 pub(in crate::solve) mod memo;
@@ -13,6 +15,9 @@ pub(in crate::solve) mod problem;
 pub(in crate::solve) mod quota;
 pub(in crate::solve) mod set;
 pub(in crate::solve) mod surroundings;
+mod switched;
+mod threshold;
+pub(in crate::solve) mod tolerance;
 pub(in crate::solve) mod weight;
 pub(in crate::solve) mod weights;
 pub(in crate::solve) mod worth;
@@ -26,5 +31,8 @@ const MAX_SEARCHED: usize = 16;
 /// The best set.
 pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
-    by_domains.unwrap_or_else(|| exact::search(weights, task))
+    by_domains.unwrap_or_else(|| match weights.gpus() {
+        0..=MAX_SEARCHED => exact::search(weights, task),
+        _ => irregular::search(weights, task),
+    })
 }

@@ -72,6 +72,17 @@ pub enum OverDomains {
     Remainder,
 }
 
+/// A number that all parts of a set must reach, so that the set is worth as much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threshold {
+    /// The weight of each pair.
+    Pairs,
+    /// The weight of each GPU to the NIC nearest to it, where there are NICs enough.
+    Nics,
+    /// The links of each GPU to the switches, or the weight of each pair of one cycle.
+    Rings,
+}
+
 /// An objective: what makes a set of GPUs good. Greater is better.
 pub trait Objective: Sync {
     /// The name in every interface.
@@ -90,6 +101,11 @@ pub trait Objective: Sync {
 
     /// No set that extends the chosen ones is worth more than this.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
+
+    /// By which threshold the value of a set can be held, where there is one.
+    fn threshold(&self) -> Option<Threshold> {
+        None
+    }
 
     /// Whether all that the value of these GPUs rests on is known. They are positions in [`Topology::gpus`], and the worth is
     /// that which the search found for them.

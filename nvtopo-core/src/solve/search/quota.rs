@@ -64,6 +64,11 @@ impl Quotas {
         (counted.iter().map(|(_, most)| most).sum::<u32>() + left.count_ones()) as usize
     }
 
+    /// Whether a set has at most as many of each group as there may be.
+    pub(super) fn hold(&self, set: Set) -> bool {
+        self.list.iter().all(|quota| (quota.gpus & set).count_ones() <= quota.most)
+    }
+
     /// Whether two GPUs are of the same groups.
     pub(in crate::solve) fn alike(&self, a: usize, b: usize) -> bool {
         self.list.iter().all(|quota| quota.gpus >> a & 1 == quota.gpus >> b & 1)

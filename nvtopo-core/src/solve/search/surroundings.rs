@@ -13,6 +13,8 @@ pub(in crate::solve) struct Surroundings {
     words: usize,
     /// The nodes of each candidate, row by row. One whose nodes nobody states has a node of its own.
     nodes: Vec<u64>,
+    /// The candidates that have the same nodes.
+    groups: Vec<Set>,
     /// The nodes that several candidates have.
     shared: Vec<u64>,
     /// The candidates whose nodes nobody states.
@@ -52,6 +54,14 @@ impl Surroundings {
                 nodes[candidate * words + node / 64] |= 1 << (node % 64);
             }
         }
+        let mut groups: Vec<(&[u64], Set)> = Vec::new();
+        for (candidate, own) in nodes.chunks(words.max(1)).enumerate() {
+            match groups.iter_mut().find(|(nodes, _)| *nodes == own) {
+                Some((_, group)) => *group |= 1 << candidate,
+                None => groups.push((own, 1 << candidate)),
+            }
+        }
+        let groups = groups.into_iter().map(|(_, group)| group).collect();
         let (mut seen, mut shared) = (vec![0; words], vec![0; words]);
         for (index, (word, shared)) in seen.iter_mut().zip(&mut shared).enumerate() {
             for own in nodes[index..].iter().step_by(words) {
@@ -65,7 +75,7 @@ impl Surroundings {
             gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
+        Self { words, groups, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
     }
 
     /// How many NUMA nodes the members of a set are beside, together.
@@ -98,6 +108,11 @@ impl Surroundings {
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();
         let unknown = |gpu: usize| self.unknown >> gpu & 1;
         unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
+    }
+
+    /// The candidates beside the same NUMA nodes, by the first of each.
+    pub(super) fn groups(&self) -> &[Set] {
+        &self.groups
     }
 
     /// The weights of one candidate to the NICs.

@@ -69,6 +69,11 @@ impl Weights {
         members.fold(0, |set, (gpu, _)| set | 1 << gpu)
     }
 
+    /// The position in [`Topology::gpus`] of a candidate.
+    pub(in crate::solve) fn position(&self, gpu: usize) -> usize {
+        self.positions[gpu]
+    }
+
     /// The positions in [`Topology::gpus`] of some candidates.
     pub fn positions(&self, set: Set) -> Vec<usize> {
         let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);

@@ -127,9 +127,7 @@ impl Domains {
         let mut sums = Vec::new();
         let mut steps = 0;
         let mut run = |limit: Limit, sums: &[Additive], left: bool| {
-            let found = Table::best(&self.tree, ask, limit, sums, left.then_some(&*self.whole)).ok()?;
-            steps += found.as_ref().map_or(0, |found| found.steps);
-            Some(found)
+            Table::best(&self.tree, ask, limit, sums, left.then_some(&*self.whole), &mut steps).ok()
         };
         if run(limit, &[], false)?.is_none() {
             return Some(Err(NoSet { proven: true }));

@@ -11,11 +11,11 @@ use crate::solve::search::weight::Weight;
 const MAX_KEPT: usize = 64;
 
 /// The most combinations that are looked at for one request.
-const MAX_STEPS: u64 = 50_000_000;
+const MAX_STEPS: u64 = 2_000_000;
 
-/// There are more combinations than are looked at.
+/// Numbers do not tell, or there are more combinations than are looked at.
 #[derive(Debug)]
-pub(super) struct TooMany;
+pub(super) struct Untold;
 
 /// What adds up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,7 +44,6 @@ pub(super) struct Found {
     pub(super) sums: Sums,
     /// What is left, level by level.
     pub(super) most: Most,
-    pub(super) steps: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -82,7 +81,8 @@ pub(super) struct Table<'a> {
     entries: Vec<Entry>,
     /// For each row and number where its entries begin and end.
     cells: Vec<(u32, u32)>,
-    steps: u64,
+    /// How many combinations were looked at for the request.
+    steps: &'a mut u64,
 }
 
 impl<'a> Table<'a> {
@@ -93,7 +93,8 @@ impl<'a> Table<'a> {
         limit: Limit,
         sums: &'a [Additive],
         whole: Option<&[Weight]>,
-    ) -> Result<Option<Found>, TooMany> {
+        steps: &'a mut u64,
+    ) -> Result<Option<Found>, Untold> {
         let mut own = Self {
             tree,
             ask,
@@ -102,7 +103,7 @@ impl<'a> Table<'a> {
             left: whole.is_some(),
             entries: Vec::new(),
             cells: Vec::new(),
-            steps: 0,
+            steps,
         };
         let included = ask.uses.iter().filter(|own| **own == Use::In).count();
         let mut best: Option<(Sums, Weight, u32, Most)> = None;
@@ -112,6 +113,9 @@ impl<'a> Table<'a> {
             let held = own.gpus(top).filter(|gpu| ask.uses[*gpu] == Use::In).count();
             if held < included || ask.count < row.least || ask.count >= row.least + row.count {
                 continue;
+            }
+            if span.is_some() && tree.domains[top].divides_homes {
+                return Err(Untold);
             }
             let elsewhere = if own.left { own.elsewhere(top) } else { Most::default() };
             let (from, to) = own.cells[row.first + ask.count - row.least];
@@ -130,8 +134,7 @@ impl<'a> Table<'a> {
                 }
             }
         }
-        let found =
-            best.map(|(sums, _, place, most)| Found { gpus: own.taken(place), sums, most, steps: own.steps });
+        let found = best.map(|(sums, _, place, most)| Found { gpus: own.taken(place), sums, most });
         Ok(found)
     }
 
@@ -180,7 +183,7 @@ impl<'a> Table<'a> {
     }
 
     /// What a domain can give. `None`: not what it must.
-    fn row(&mut self, domain: usize) -> Result<Option<Row>, TooMany> {
+    fn row(&mut self, domain: usize) -> Result<Option<Row>, Untold> {
         let own = &self.tree.domains[domain];
         let row = if own.parts.is_empty() {
             self.leaf(domain)
@@ -233,7 +236,7 @@ impl<'a> Table<'a> {
     }
 
     /// What one part and the later ones can give together; `None` where they must give too much.
-    fn join(&mut self, first: Row, later: Row, weight: Weight) -> Result<Option<Row>, TooMany> {
+    fn join(&mut self, first: Row, later: Row, weight: Weight) -> Result<Option<Row>, Untold> {
         let least = first.least + later.least;
         if least > self.ask.count {
             return Ok(None);
@@ -254,15 +257,15 @@ impl<'a> Table<'a> {
                 let (a, a_end) = self.cells[first.first + own - first.least];
                 let (b, b_end) = self.cells[later.first + count - own - later.least];
                 for (a, b) in (a..a_end).flat_map(|a| (b..b_end).map(move |b| (a, b))) {
-                    self.steps += 1;
+                    *self.steps += 1;
                     let (one, other) = (&self.entries[a as usize], &self.entries[b as usize]);
                     let sums = std::array::from_fn(|index| one.sums[index] + other.sums[index] + more[index]);
                     let most = std::array::from_fn(|level| one.most[level].max(other.most[level]));
                     keep(&mut kept, Entry { sums, most, from: From::Parts { first: a, later: b } });
                 }
             }
-            if kept.len() > MAX_KEPT || self.steps > MAX_STEPS {
-                return Err(TooMany);
+            if kept.len() > MAX_KEPT || *self.steps > MAX_STEPS {
+                return Err(Untold);
             }
             let begin = self.entries.len() as u32;
             self.entries.extend_from_slice(&kept);

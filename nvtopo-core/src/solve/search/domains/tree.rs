@@ -1,7 +1,7 @@
 //! The domains of a machine: within each, all pairs of GPUs of different parts are worth the same.
 
 use super::Use;
-use crate::model::{NodeId, Topology};
+use crate::model::{Bundle, NodeId, Topology};
 use crate::solve::nics::{bottleneck, gpus_per_nic, to_nics, usable_nics};
 use crate::solve::search::weight::{Weight, of_pair};
 use crate::solve::search::worth::{ONE, numa_cost};
@@ -25,6 +25,8 @@ pub(super) struct Domain {
     pub(super) gpus: Vec<usize>,
     /// The way of these to a NIC.
     pub(super) nic: Weight,
+    /// Whether GPUs beside the same NUMA nodes are in different parts.
+    pub(super) divides_homes: bool,
 }
 
 #[derive(Debug)]
@@ -41,19 +43,14 @@ pub(super) type Most = [u16; MAX_LEVELS];
 impl Tree {
     pub(super) fn of(topology: &Topology) -> Option<Self> {
         let gpus = topology.gpus().len();
-        if gpus == 0 || !topology.measurements().is_empty() || !is_switched(topology) {
+        if gpus == 0 || !is_switched(topology) {
             return None;
         }
         let levels = levels(topology)?;
         let (homes, costs) = homes(topology)?;
-        let mut sizes = vec![0; costs.len()];
-        for home in &homes {
-            sizes[*home] += 1;
-        }
-        let mut growth =
-            Growth { topology, nics: nearest(topology)?, homes, costs, sizes, domains: Vec::new() };
+        let mut growth = Growth { topology, nics: nearest(topology)?, homes, costs, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
-        growth.charge(whole)?;
+        growth.charge(whole);
         let mut domains: Vec<Domain> = growth.domains.into_iter().map(|(domain, _)| domain).collect();
         for domain in &mut domains {
             domain.level = levels.partition_point(|level| *level > domain.weight);
@@ -131,22 +128,112 @@ fn levels(topology: &Topology) -> Option<Vec<Weight>> {
     Some(levels.into_iter().rev().collect())
 }
 
-/// Whether NVLink is switches that all GPUs of a group have the same links to, or joins two GPUs and no more: what rings carry
-/// is then what a pair is worth.
+/// Whether NVLink is switches, to which of each two GPUs of a group one has all the links of the other and maybe more, or joins two
+/// GPUs and no more: what rings carry is then what the worst pair is worth.
 fn is_switched(topology: &Topology) -> bool {
     let ids = &topology.devices()[..topology.gpus().len()];
     let links = |id: NodeId| topology.nvlinks().of_node(id);
-    let mut fabrics: BTreeMap<NodeId, NodeId> = BTreeMap::new();
-    ids.iter().all(|id| {
+    let mut groups = Groups::default();
+    for (gpu, id) in ids.iter().enumerate() {
         let direct = links(*id).filter(|(_, bundle)| !bundle.switch).count();
-        let switched = links(*id).filter(|(_, bundle)| bundle.switch).count();
-        let alike = links(*id).filter(|(_, bundle)| bundle.switch).all(|(switch, _)| {
-            let first = *fabrics.entry(switch).or_insert(*id);
-            let ports = |id| links(id).map(|(far, bundle)| (far, bundle.rate));
-            first == *id || ports(first).eq(ports(*id))
-        });
-        alike && direct <= 1 && (direct == 0 || switched == 0)
+        let ports = || links(*id).filter(|(_, bundle)| bundle.switch);
+        if direct > 1 || (direct == 1 && ports().next().is_some()) {
+            return false;
+        }
+        let rate = |bundle: Bundle| bundle.rate.map(|rate| rate.bandwidth.as_mb_per_s());
+        let ports: Option<Vec<Port>> =
+            ports().map(|(far, own)| Some((far, u64::from(own.links), rate(own)?))).collect();
+        match ports {
+            Some(ports) if ports.is_empty() => {}
+            Some(ports) => groups.join(gpu, ports),
+            None => return false,
+        }
+    }
+    groups.list.iter().all(|group| group.is_ordered(topology))
+}
+
+/// The links of a GPU to one fabric: how many, and MB/s.
+type Port = (NodeId, u64, u64);
+
+/// GPUs that reach the same fabrics.
+#[derive(Default)]
+struct Group {
+    gpus: Vec<usize>,
+    fabrics: BTreeSet<NodeId>,
+    /// The different ports that they have.
+    ports: BTreeSet<Vec<Port>>,
+}
+
+#[derive(Default)]
+struct Groups {
+    list: Vec<Group>,
+}
+
+impl Groups {
+    fn join(&mut self, gpu: usize, ports: Vec<Port>) {
+        let shares = |group: &Group| ports.iter().any(|(fabric, ..)| group.fabrics.contains(fabric));
+        let (mut own, others): (Vec<Group>, Vec<Group>) = self.list.drain(..).partition(shares);
+        self.list = others;
+        let mut group = own.pop().unwrap_or_default();
+        for other in own {
+            group.gpus.extend(other.gpus);
+            group.fabrics.extend(other.fabrics);
+            group.ports.extend(other.ports);
+        }
+        group.gpus.push(gpu);
+        group.fabrics.extend(ports.iter().map(|(fabric, ..)| *fabric));
+        group.ports.insert(ports);
+        self.list.push(group);
+    }
+}
+
+impl Group {
+    /// Whether the GPUs can be put in an order of what they can send: a ring then carries what the last of its GPUs can.
+    fn is_ordered(&self, topology: &Topology) -> bool {
+        let ports: Vec<&Vec<Port>> = self.ports.iter().collect();
+        let pairs = || ports.iter().enumerate().flat_map(|(at, a)| ports[at + 1..].iter().map(|b| (*a, *b)));
+        let measured = self.gpus.iter().any(|gpu| is_measured(topology, *gpu));
+        if measured {
+            // What was measured of a GPU is divided among its ports as its links are.
+            pairs().all(|(a, b)| are_alike(a, b)) && self.is_measured_in_order(topology)
+        } else {
+            pairs().all(|(a, b)| covers(a, b) || covers(b, a))
+        }
+    }
+
+    /// Whether each pair has what the lesser of its GPUs has with any.
+    fn is_measured_in_order(&self, topology: &Topology) -> bool {
+        let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
+        let others = |gpu: usize| self.gpus.iter().copied().filter(move |other| *other != gpu);
+        let most: BTreeMap<usize, Weight> = self
+            .gpus
+            .iter()
+            .map(|gpu| (*gpu, others(*gpu).map(|other| weight(*gpu, other)).max().unwrap_or_default()))
+            .collect();
+        self.gpus.iter().all(|a| others(*a).all(|b| weight(*a, b) == most[a].min(most[&b])))
+    }
+}
+
+/// Whether something was measured of a GPU with another.
+fn is_measured(topology: &Topology, gpu: usize) -> bool {
+    let (devices, gpus) = (topology.devices(), topology.gpus().len());
+    devices[..gpus].iter().any(|other| topology.measured(devices[gpu], *other).is_some())
+}
+
+/// Whether some ports have at least the links of others.
+fn covers(ports: &[Port], others: &[Port]) -> bool {
+    others.iter().all(|(fabric, links, rate)| {
+        ports.iter().any(|(own, more, most)| own == fabric && more >= links && most >= rate)
     })
+}
+
+/// Whether the links of two GPUs are divided among fabrics alike.
+fn are_alike(a: &[Port], b: &[Port]) -> bool {
+    let sum = |ports: &[Port]| ports.iter().map(|(.., rate)| u128::from(*rate)).sum::<u128>();
+    let (all_a, all_b) = (sum(a), sum(b));
+    let fabrics = |ports: &[Port]| ports.iter().map(|(fabric, ..)| *fabric).collect::<Vec<_>>();
+    let same = |(a, b): (&Port, &Port)| u128::from(a.2) * all_b == u128::from(b.2) * all_a;
+    fabrics(a) == fabrics(b) && a.iter().zip(b).all(same)
 }
 
 /// The NUMA nodes of each GPU, numbered, and the cost of the nodes that each number stands for. `None` where some overlap.
@@ -195,9 +282,8 @@ struct Growth<'a> {
     topology: &'a Topology,
     nics: Vec<Weight>,
     homes: Vec<usize>,
-    /// By home: the cost of its NUMA nodes, and how many GPUs have it.
+    /// By home: the cost of its NUMA nodes.
     costs: Vec<i64>,
-    sizes: Vec<usize>,
     domains: Vec<(Domain, Option<usize>)>,
 }
 
@@ -281,7 +367,10 @@ impl Growth<'_> {
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
         let (nic, home) = (self.nics[gpus[0]], self.homes[gpus[0]]);
-        self.domains.push((Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic }, Some(home)));
+        self.domains.push((
+            Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic, divides_homes: false },
+            Some(home),
+        ));
         self.domains.len() - 1
     }
 
@@ -289,24 +378,27 @@ impl Growth<'_> {
         let first = self.domains[parts[0]].1;
         let home = first.filter(|_| parts.iter().all(|part| self.domains[*part].1 == first));
         let nic = Weight::default();
-        self.domains.push((Domain { weight, level: 0, span: 0, parts, gpus: Vec::new(), nic }, home));
+        self.domains.push((
+            Domain { weight, level: 0, span: 0, parts, gpus: Vec::new(), nic, divides_homes: false },
+            home,
+        ));
         self.domains.len() - 1
     }
 
-    /// Counts each home where all its GPUs are together; `None` where they are not. The number of GPUs.
-    fn charge(&mut self, domain: usize) -> Option<usize> {
-        let home = self.domains[domain].1;
-        if let Some(home) = home {
+    /// Counts each home of a domain where its GPUs are together, and finds the domains where they are not. The homes.
+    fn charge(&mut self, domain: usize) -> BTreeSet<usize> {
+        if let Some(home) = self.domains[domain].1 {
             self.domains[domain].0.span = self.costs[home];
-            let size = self.count(domain);
-            return (size == self.sizes[home]).then_some(size);
+            return BTreeSet::from([home]);
         }
-        let parts = self.domains[domain].0.parts.clone();
-        parts.into_iter().map(|part| self.charge(part)).sum()
-    }
-
-    fn count(&self, domain: usize) -> usize {
-        let own = &self.domains[domain].0;
-        own.gpus.len() + own.parts.iter().map(|part| self.count(*part)).sum::<usize>()
+        let mut homes = BTreeSet::new();
+        let mut divides = false;
+        for part in self.domains[domain].0.parts.clone() {
+            let own = self.charge(part);
+            divides |= self.domains[part].0.divides_homes || !homes.is_disjoint(&own);
+            homes.extend(own);
+        }
+        self.domains[domain].0.divides_homes = divides;
+        homes
     }
 }

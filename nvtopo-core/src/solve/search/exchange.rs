@@ -1,0 +1,254 @@
+//! A good set to begin with: sets that grow around each NUMA node and each GPU, and members that change places with others.
+
+use super::objective::{MAX_OBJECTIVES, Objective, Partial};
+use super::problem::Task;
+use super::set::{Set, members};
+use super::threshold::Room;
+use super::weight::{Value, Weight};
+use std::cmp::Reverse;
+
+/// How many pairs of GPUs may be looked at.
+const MAX_WORK: u64 = 1_500_000;
+
+/// Pairs for one step of the search for the best set.
+const WORK_OF_STEP: u64 = 500;
+
+/// Pairs that are as much work as one step of the effort that values tell.
+const EFFORT: u64 = 8;
+
+/// A ring over pairs that are all good enough.
+pub(super) struct Cycle {
+    pub(super) order: Vec<usize>,
+    /// For each candidate those with which it has a pair that is good enough.
+    pub(super) near: Vec<Set>,
+}
+
+impl Cycle {
+    /// Its members.
+    pub(super) fn set(&self) -> Set {
+        self.order.iter().fold(0, |set, gpu| set | 1 << gpu)
+    }
+
+    /// Whether one can take the place of a member.
+    fn fits(&self, out: usize, other: usize) -> bool {
+        let count = self.order.len();
+        let place = self.order.iter().position(|gpu| *gpu == out);
+        place.is_some_and(|place| {
+            let sides = [self.order[(place + count - 1) % count], self.order[(place + 1) % count]];
+            sides.into_iter().all(|side| self.near[other] >> side & 1 == 1)
+        })
+    }
+
+    fn replace(&mut self, out: usize, other: usize) {
+        for gpu in self.order.iter_mut().filter(|gpu| **gpu == out) {
+            *gpu = other;
+        }
+    }
+}
+
+/// What a whole set is worth.
+pub(super) fn value(room: &Room<'_>, objective: &'static dyn Objective, set: Set) -> Value {
+    objective.value(&whole(room, set), room.task.free & !set)
+}
+
+/// What no set of a room is worth more.
+pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> Weight {
+    let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
+    let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
+    let missing = room.task.count;
+    let partial = Partial {
+        worst: Weight::MAX,
+        sum: Weight::default(),
+        chosen: 0,
+        missing,
+        open: room.open,
+        to_chosen: &nothing,
+        greatest,
+        ..whole(room, 0)
+    };
+    objective.bound(&partial)
+}
+
+fn whole<'a>(room: &Room<'a>, set: Set) -> Partial<'a> {
+    let Task { mix, free, nic_room, .. } = *room.task;
+    let (mut worst, mut sum) = (Weight::MAX, 0);
+    for a in members(set) {
+        let row = room.weights.row(a);
+        for b in members(set & !(Set::MAX << a)) {
+            worst = worst.min(row[b]);
+            sum += row[b].0;
+        }
+    }
+    Partial {
+        weights: room.weights,
+        mix,
+        free,
+        chosen: set,
+        worst,
+        sum: Weight(sum),
+        missing: 0,
+        open: 0,
+        to_chosen: &[],
+        greatest: Weight::default(),
+        nic_room,
+    }
+}
+
+type Values = [Weight; MAX_OBJECTIVES];
+
+struct Exchange<'a, 'b> {
+    room: &'a Room<'b>,
+    objectives: &'a [&'static dyn Objective],
+    set: Set,
+    values: Values,
+    work: u64,
+}
+
+/// A good set by some objectives, and how many steps it took to find it. With a cycle, its members change places only where it
+/// stays one, and the first of the objectives is taken to stay as it is.
+pub(super) fn best(
+    room: &Room<'_>,
+    first: Set,
+    objectives: &[&'static dyn Objective],
+    mut cycle: Option<Cycle>,
+) -> (Set, u64) {
+    let objectives = if cycle.is_some() { &objectives[1..] } else { objectives };
+    let mut own = Exchange { room, objectives, set: first, values: Values::default(), work: 0 };
+    if room.open.count_ones() as usize == room.task.count || objectives.is_empty() {
+        return (first, 0);
+    }
+    own.values = own.values_of(first);
+    if cycle.is_none() {
+        own.grow_around_nodes();
+        own.grow_around_gpus();
+    }
+    while own.work < MAX_WORK && own.change(cycle.as_mut()) {}
+    (own.set, own.work / WORK_OF_STEP)
+}
+
+impl Exchange<'_, '_> {
+    fn values_of(&mut self, set: Set) -> Values {
+        let mut values = Values::default();
+        let partial = whole(self.room, set);
+        for (own, objective) in values.iter_mut().zip(self.objectives) {
+            let value = objective.value(&partial, self.room.task.free & !set);
+            self.work += u64::from(value.effort) * EFFORT;
+            *own = value.worth;
+        }
+        values
+    }
+
+    /// Takes a set if it is better than the one so far.
+    fn offer(&mut self, set: Set) -> bool {
+        let size = u64::from(set.count_ones());
+        self.work += size * size / 2 + 16;
+        let partial = whole(self.room, set);
+        let rest = self.room.task.free & !set;
+        for (place, objective) in self.objectives.iter().enumerate() {
+            let value = objective.value(&partial, rest);
+            self.work += u64::from(value.effort) * EFFORT;
+            if value.worth < self.values[place] {
+                return false;
+            }
+            if value.worth > self.values[place] {
+                self.set = set;
+                self.values = self.values_of(set);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Sets that take as many GPUs as there are beside some NUMA nodes, before they take of others.
+    fn grow_around_nodes(&mut self) {
+        let groups = self.room.weights.surroundings().groups();
+        let inside = |group: &Set| group & self.room.open != 0;
+        for group in groups.iter().filter(|group| inside(group)) {
+            if self.work >= MAX_WORK / 2 {
+                return;
+            }
+            let grown = self.grow(|own, sum, gpu, chosen| {
+                let of = own.groups.iter().find(|of| **of >> gpu & 1 == 1).copied().unwrap_or(1 << gpu);
+                let begun = of & chosen != 0 || (chosen & !own.include == 0 && of == *group);
+                let left = (of & own.open).count_ones() as usize;
+                (begun, left.min(own.missing), sum)
+            });
+            if let Some(set) = grown {
+                self.offer(set);
+            }
+        }
+    }
+
+    /// Sets that grow around each GPU by what adds most.
+    fn grow_around_gpus(&mut self) {
+        for first in members(self.room.open) {
+            if self.work >= MAX_WORK * 3 / 4 {
+                return;
+            }
+            let grown =
+                self.grow(|own, sum, gpu, chosen| (chosen & !own.include == 0 && gpu == first, 0, sum));
+            if let Some(set) = grown {
+                self.offer(set);
+            }
+        }
+    }
+
+    /// A set that grows by the GPU that is first by a key; the sum of its pairs with the chosen ones is given. `None`: there is
+    /// no way on.
+    fn grow(&mut self, key: impl Fn(&Growth<'_>, u64, usize, Set) -> (bool, usize, u64)) -> Option<Set> {
+        let (weights, task) = (self.room.weights, self.room.task);
+        let mut sums = vec![0u64; weights.gpus()];
+        let add = |sums: &mut Vec<u64>, gpu: usize| {
+            sums.iter_mut().zip(weights.row(gpu)).for_each(|(sum, weight)| *sum += weight.0);
+        };
+        members(task.include).for_each(|gpu| add(&mut sums, gpu));
+        let mut chosen = task.include;
+        while (chosen.count_ones() as usize) < task.count {
+            let open = self.room.joining(chosen);
+            let own = Growth {
+                groups: weights.surroundings().groups(),
+                include: task.include,
+                open,
+                missing: task.count - chosen.count_ones() as usize,
+            };
+            let gpu = members(open).max_by_key(|gpu| (key(&own, sums[*gpu], *gpu, chosen), Reverse(*gpu)))?;
+            chosen |= 1 << gpu;
+            add(&mut sums, gpu);
+            self.work += u64::from(open.count_ones()) * 4;
+        }
+        Some(chosen)
+    }
+
+    /// Exchanges one member where that is better.
+    fn change(&mut self, mut cycle: Option<&mut Cycle>) -> bool {
+        let (room, set) = (self.room, self.set);
+        for out in members(set & !room.task.include) {
+            let rest = set & !(1 << out);
+            for other in members(room.joining(rest) & !set) {
+                if self.work >= MAX_WORK {
+                    return false;
+                }
+                if cycle.as_ref().is_some_and(|cycle| !cycle.fits(out, other)) {
+                    continue;
+                }
+                if self.offer(rest | 1 << other) {
+                    if let Some(cycle) = &mut cycle {
+                        cycle.replace(out, other);
+                    }
+                    return true;
+                }
+            }
+        }
+        false
+    }
+}
+
+/// Where a set stands that grows.
+struct Growth<'a> {
+    /// The GPUs beside the same NUMA nodes.
+    groups: &'a [Set],
+    include: Set,
+    /// The GPUs that may join.
+    open: Set,
+    missing: usize,
+}

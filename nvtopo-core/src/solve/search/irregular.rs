@@ -1,0 +1,286 @@
+//! Machines of more GPUs than all sets are looked at of, and that are not made of equal domains: thresholds first, then a good
+//! set, then a search for a better one within limits.
+//!
+//! In the order of the objectives: while one is a bottleneck, the greatest threshold is found that a set reaches, and only
+//! sets that reach it are looked at any further. By the others the best of some sets is taken that grow around each NUMA node and
+//! each GPU, its members are exchanged as long as that helps, and branch and bound has the rest of the effort. What is not
+//! proven has a bound.
+
+use super::exact;
+use super::exchange::{self, Cycle};
+use super::objective::{Objective, Threshold};
+use super::problem::{NoSet, Solution, Task};
+use super::set::{Set, members};
+use super::switched;
+use super::threshold::{Fit, Room, greatest};
+use super::weight::Weight;
+use super::weights::Weights;
+use crate::model::PathType;
+use crate::query::{cycle, ring_core};
+use crate::solve::nics::{bottleneck, repeated};
+
+/// How many looks at neighbours the search for cycles may take.
+const MAX_LOOKS: u64 = 40_000;
+
+/// The most groups on switches that are as good that are looked at.
+const MAX_ROOMS: usize = 8;
+
+/// Steps of branch and bound: fewer where a step looks at more GPUs.
+fn most_steps(gpus: usize) -> u64 {
+    (4_000_000 / (gpus * gpus).max(1) as u64).clamp(200, 10_000)
+}
+
+/// The best set that is found within the limits.
+pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    let whole = [Set::MAX];
+    let scopes = task.scopes.unwrap_or(&whole);
+    let mut proven = true;
+    let mut found = Vec::new();
+    for scope in scopes {
+        let room = Room::new(weights, task, *scope);
+        match room.any() {
+            Fit::Yes(set) => found.push(Stages { bounds: Vec::new(), cycle: None }.solve(&room, set)),
+            Fit::No => {}
+            Fit::Unknown => proven = false,
+        }
+    }
+    let mut best = best_of(&found).ok_or(NoSet { proven })?;
+    if !proven {
+        best.bounds.fill(Weight::MAX);
+        best.complete = false;
+    }
+    Ok(best)
+}
+
+/// The best of several solutions among different sets; what none of them exceeds bounds it.
+fn best_of(found: &[Solution]) -> Option<Solution> {
+    let first = |best: Solution, other: Solution| if other.values > best.values { other } else { best };
+    let mut best = found.iter().cloned().reduce(first)?;
+    for place in 0..best.bounds.len() {
+        // Those that can be as good by the objectives before.
+        let as_good =
+            |other: &&Solution| (0..place).all(|before| other.bounds[before] >= best.values[before]);
+        let most = found.iter().filter(as_good).map(|other| other.bounds[place]).max();
+        best.bounds[place] = most.unwrap_or_default().max(best.values[place]);
+    }
+    best.complete = best.bounds == best.values;
+    best.steps = found.iter().map(|other| other.steps).sum();
+    Some(best)
+}
+
+/// The objectives by which all sets of a room are as good, as far as one is known to be by those before.
+struct Stages {
+    /// No set is worth more by these.
+    bounds: Vec<Weight>,
+    /// A ring that is held by exchanging its members, where no room of sets holds it.
+    cycle: Option<Cycle>,
+}
+
+/// What one objective leaves.
+struct Stage<'a> {
+    set: Set,
+    bound: Weight,
+    /// Rooms of sets that are all worth as much, each with one of them. None: the objective decides on.
+    rooms: Vec<(Room<'a>, Set)>,
+    cycle: Option<Cycle>,
+}
+
+impl Stages {
+    fn solve(mut self, room: &Room<'_>, mut set: Set) -> Solution {
+        let objectives = room.task.objectives;
+        let mut room = room.clone();
+        while let Some(objective) = objectives.get(self.bounds.len()) {
+            let Some(stage) = stage(&room, set, *objective) else { break };
+            set = stage.set;
+            let mut rooms = stage.rooms;
+            match rooms.len() {
+                0 => {
+                    self.cycle = stage.cycle;
+                    return self.finish(&room, set, Some(stage.bound));
+                }
+                1 => {
+                    self.bounds.push(stage.bound);
+                    (room, set) = rooms.remove(0);
+                }
+                _ => {
+                    let bounds: Vec<Weight> = self.bounds.into_iter().chain([stage.bound]).collect();
+                    let solve = |(room, set): (Room<'_>, Set)| {
+                        Self { bounds: bounds.clone(), cycle: None }.solve(&room, set)
+                    };
+                    let found: Vec<Solution> = rooms.into_iter().map(solve).collect();
+                    return best_of(&found).unwrap_or_default();
+                }
+            }
+        }
+        self.finish(&room, set, None)
+    }
+
+    /// The best set by what is left of the objectives. `bound`: what none is worth more by the first of these.
+    fn finish(self, room: &Room<'_>, set: Set, bound: Option<Weight>) -> Solution {
+        let (weights, task) = (room.weights, room.task);
+        let held = self.bounds.len();
+        let rest = &task.objectives[held..];
+        let (set, work) = exchange::best(room, set, rest, self.cycle);
+        let scope = [room.open];
+        let near = room.near.as_ref().map(|near| &near[..weights.gpus()]);
+        let most_steps = most_steps(room.open.count_ones() as usize).saturating_sub(work);
+        let own = Task { objectives: rest, scopes: Some(&scope), near, most_steps, ..*task };
+        let found = exact::improve(weights, &own, set);
+        let mut values: Vec<Weight> = task.objectives[..held]
+            .iter()
+            .map(|own| exchange::value(room, *own, found.chosen).worth)
+            .collect();
+        let mut bounds: Vec<Weight> =
+            self.bounds.iter().zip(&values).map(|(bound, value)| *bound.max(value)).collect();
+        values.extend(&found.values);
+        bounds.extend(&found.bounds);
+        if let (Some(bound), Some(own)) = (bound, bounds.get_mut(held)) {
+            *own = (*own).min(bound).max(values[held]);
+        }
+        let complete = values == bounds;
+        Solution { chosen: found.chosen, values, bounds, complete, steps: found.steps + work }
+    }
+}
+
+/// What an objective leaves of a room; `None` where no threshold tells.
+fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
+    let count = room.task.count;
+    Some(match objective.threshold()? {
+        Threshold::Nics => nics(room, set),
+        _ if count < 2 => {
+            Stage { set, bound: Weight::default(), rooms: vec![(room.clone(), set)], cycle: None }
+        }
+        Threshold::Rings if count > 2 => rings(room, set, objective),
+        Threshold::Pairs | Threshold::Rings => pairs(room, set),
+    })
+}
+
+fn pairs<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
+    let levels = room.levels();
+    let reached = greatest(&levels, set, |set| room.worst(set), |level| room.at_least(level).any());
+    let rooms = vec![(room.at_least(reached.level), reached.set)];
+    Stage { set: reached.set, bound: reached.bound, rooms, cycle: None }
+}
+
+fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
+    let (weights, task) = (room.weights, room.task);
+    let surroundings = weights.surroundings();
+    let nearest = surroundings.nearest();
+    let mut levels: Vec<Weight> = members(room.open).map(|gpu| nearest[gpu]).collect();
+    levels.sort_unstable_by(|a, b| b.cmp(a));
+    levels.dedup();
+    let above = |level: Weight| {
+        let near = members(room.open).filter(|gpu| nearest[*gpu] >= level);
+        room.within(near.fold(0, |set, gpu| set | 1 << gpu))
+    };
+    let least = |set: Set| members(set).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
+    let reached = greatest(&levels, set, least, |level| above(level).any());
+    let own = above(reached.level);
+    // Where all can have a NIC as near at once, each set can.
+    let rows = members(own.open).map(|gpu| surroundings.to_nics(gpu));
+    let enough = match task.nic_room {
+        Some(free) => {
+            let rows: Vec<Vec<Weight>> = rows.map(|row| repeated(row, free, task.count)).collect();
+            let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
+            bottleneck(&rows, 1)
+        }
+        None => bottleneck(&rows.collect::<Vec<_>>(), surroundings.per_nic()),
+    };
+    // Without a NIC, all sets are worth nothing.
+    let nothing = reached.bound == Weight::default();
+    let held = nothing || enough.is_some_and(|worst| worst >= reached.level);
+    let rooms = if held { vec![(own, reached.set)] } else { Vec::new() };
+    Stage { set: reached.set, bound: reached.bound, rooms, cycle: None }
+}
+
+/// Rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
+fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
+    let worth = |set: Set| exchange::value(room, objective, set).worth;
+    let links = room.weights.links();
+    let meshed = members(room.open).any(|gpu| links.has_direct(gpu, room.open));
+    let mut best = (worth(set), set);
+    // Switches: what all GPUs of a set have to each.
+    let (groups, all) = switched::groups(room.weights, room.open);
+    let mut over_switches = if all { Weight::default() } else { Weight::MAX };
+    let mut on_switch: Vec<(Room<'a>, Set)> = Vec::new();
+    let mut carried = None;
+    for group in &groups {
+        if carried.is_some_and(|carried| group.bandwidth < carried) || on_switch.len() > MAX_ROOMS {
+            break;
+        }
+        let own = room.within(group.gpus);
+        let fit = own.any();
+        if fit != Fit::No {
+            over_switches = over_switches.max(Weight::over(group.bandwidth, PathType::Nvl));
+        }
+        if let Fit::Yes(set) = fit {
+            carried = Some(group.bandwidth);
+            on_switch.push((own, set));
+        }
+    }
+    let switched = on_switch.first().map(|(_, set)| worth(*set)).unwrap_or_default();
+    // Rings that are limited by their worst pair.
+    let (cycle, over_pairs) = if switched > Weight::default() && switched >= over_switches && !meshed {
+        (None, Weight::default())
+    } else {
+        cycles(room)
+    };
+    let mut bound = exchange::root_bound(room, objective);
+    if !meshed {
+        bound = bound.min(over_switches.max(over_pairs));
+    }
+    if switched >= bound && on_switch.len() <= MAX_ROOMS {
+        return Stage { set: on_switch[0].1, bound: switched, rooms: on_switch, cycle: None };
+    }
+    best = on_switch.iter().take(1).map(|(_, set)| (switched, *set)).chain([best]).max().unwrap_or(best);
+    let mut held = None;
+    if let Some(cycle) = cycle {
+        let own = (worth(cycle.set()), cycle.set());
+        if own.0 >= best.0 && room.holds(own.1) {
+            best = own;
+            held = Some(cycle);
+        }
+    }
+    // All pairs of a set may be as good as the worst one of its ring.
+    let cliques = room.at_least(bound);
+    if !meshed && let Fit::Yes(set) = cliques.any() {
+        let value = worth(set);
+        if value >= bound {
+            return Stage { set, bound: value, rooms: vec![(cliques, set)], cycle: None };
+        }
+    }
+    let held = held.filter(|_| best.0 >= bound);
+    Stage { set: best.1, bound: bound.max(best.0), rooms: Vec::new(), cycle: held }
+}
+
+/// A cycle of pairs whose worst is as good as is found, and a weight that no cycle's worst pair exceeds.
+fn cycles(room: &Room<'_>) -> (Option<Cycle>, Weight) {
+    let Task { include, count, .. } = *room.task;
+    let levels = room.levels();
+    let graph = |level: Weight| -> Vec<Set> {
+        let linked = |gpu: usize| if room.open >> gpu & 1 == 1 { room.linked(gpu, level) } else { 0 };
+        (0..room.weights.gpus()).map(linked).collect()
+    };
+    let core = |level: &Weight| ring_core(&graph(*level), room.open, include, count).is_some();
+    let first = levels.partition_point(|level| !core(level));
+    let Some(bound) = levels.get(first).copied() else { return (None, Weight::default()) };
+    let (mut low, mut high, mut looks) = (first, levels.len(), MAX_LOOKS);
+    let mut found = None;
+    // The first probe is of the level that would be best.
+    let mut probe = first;
+    while low < high {
+        let near = graph(levels[probe]);
+        let (before, mut own) = (looks, looks / 3);
+        let order = cycle(&near, room.open, include, count, &mut own);
+        looks -= before / 3 - own;
+        match order {
+            Some(order) => {
+                found = Some(Cycle { order, near });
+                high = probe;
+            }
+            None => low = probe + 1,
+        }
+        probe = low.midpoint(high);
+    }
+    (found, bound)
+}

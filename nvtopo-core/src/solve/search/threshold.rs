@@ -1,0 +1,183 @@
+//! Sets all of whose pairs, or all of whose GPUs, reach a threshold: the greatest threshold that a set of a size can reach.
+
+use super::clique::{Cliques, Found};
+use super::exact;
+use super::problem::Task;
+use super::set::{Set, members};
+use super::weight::{MAX_CANDIDATES, Weight};
+use super::weights::Weights;
+
+/// Steps of one search for a set within the neighbours of its GPUs.
+const MAX_STEPS: u64 = 400;
+
+/// Steps of the search for a set that quotas allow, too.
+const MAX_QUOTA_STEPS: u64 = 2000;
+
+/// The sets that may be chosen.
+#[derive(Clone)]
+pub(super) struct Room<'a> {
+    pub(super) weights: &'a Weights,
+    pub(super) task: &'a Task<'a>,
+    /// The candidates that may be chosen, with what must be.
+    pub(super) open: Set,
+    /// For each candidate those that it may be chosen with, where not all may.
+    pub(super) near: Option<Box<[Set; MAX_CANDIDATES]>>,
+}
+
+/// A set that there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fit {
+    Yes(Set),
+    No,
+    Unknown,
+}
+
+/// The greatest threshold that was found, and one that no set exceeds.
+pub(super) struct Reached<T> {
+    pub(super) set: Set,
+    pub(super) level: T,
+    pub(super) bound: T,
+}
+
+impl<'a> Room<'a> {
+    pub(super) fn new(weights: &'a Weights, task: &'a Task<'a>, scope: Set) -> Self {
+        let open = task.free & scope & !task.barred;
+        let near = task.near.map(|near| {
+            let mut own = Box::new([0; MAX_CANDIDATES]);
+            own[..near.len()].copy_from_slice(near);
+            own
+        });
+        Self { weights, task, open, near }
+    }
+
+    /// The same with some of the candidates only.
+    pub(super) fn within(&self, set: Set) -> Self {
+        Self { open: self.open & set, ..self.clone() }
+    }
+
+    /// The same with pairs of at least a weight only.
+    pub(super) fn at_least(&self, least: Weight) -> Self {
+        let mut own = Box::new([0; MAX_CANDIDATES]);
+        for gpu in members(self.open) {
+            own[gpu] = self.linked(gpu, least);
+        }
+        Self { near: Some(own), ..self.clone() }
+    }
+
+    /// The candidates with which one may be chosen and has a pair of at least a weight.
+    pub(super) fn linked(&self, gpu: usize, least: Weight) -> Set {
+        let near = self.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
+        let row = self.weights.row(gpu);
+        let linked =
+            row.iter().enumerate().fold(0, |set, (other, own)| set | Set::from(*own >= least) << other);
+        linked & near & self.open & !(1 << gpu)
+    }
+
+    /// The candidates that may join those of a set.
+    pub(super) fn joining(&self, set: Set) -> Set {
+        let open = self.open & !set;
+        let open =
+            self.near.as_ref().map_or(open, |near| members(set).fold(open, |open, gpu| open & near[gpu]));
+        self.task.quotas.map_or(open, |quotas| quotas.open(set, open))
+    }
+
+    /// Whether a set of as many as are asked for may be chosen.
+    pub(super) fn holds(&self, set: Set) -> bool {
+        let all_near = || {
+            self.near.as_ref().is_none_or(|near| members(set).all(|gpu| set & !(near[gpu] | 1 << gpu) == 0))
+        };
+        set & !self.open == 0
+            && self.task.include & !set == 0
+            && self.task.quotas.is_none_or(|quotas| quotas.hold(set))
+            && all_near()
+    }
+
+    /// Some set that may be chosen.
+    pub(super) fn any(&self) -> Fit {
+        let Task { include, count, .. } = *self.task;
+        if include & !self.open != 0 || self.open.count_ones() as usize <= count.saturating_sub(1) {
+            return Fit::No;
+        }
+        let missing = count - include.count_ones() as usize;
+        let found = match &self.near {
+            None => {
+                let others = members(self.open & !include).take(missing);
+                Fit::Yes(others.fold(include, |set, gpu| set | 1 << gpu))
+            }
+            Some(near) => {
+                let beside = members(include).all(|gpu| include & !(near[gpu] | 1 << gpu) == 0);
+                let open = members(include).fold(self.open & !include, |open, gpu| open & near[gpu]);
+                if !beside || (open.count_ones() as usize) < missing {
+                    return Fit::No;
+                }
+                match Cliques::new(near, MAX_STEPS).any(open, missing) {
+                    Found::Yes { clique, .. } => Fit::Yes(clique | include),
+                    Found::No => Fit::No,
+                    Found::Unknown => Fit::Unknown,
+                }
+            }
+        };
+        match found {
+            Fit::Yes(set) if self.task.quotas.is_none_or(|quotas| quotas.hold(set)) => found,
+            Fit::No => found,
+            _ => self.any_by_search(),
+        }
+    }
+
+    fn any_by_search(&self) -> Fit {
+        let scope = [self.open];
+        let near = self.near.as_ref().map(|near| &near[..self.weights.gpus()]);
+        let task =
+            Task { objectives: &[], scopes: Some(&scope), near, most_steps: MAX_QUOTA_STEPS, ..*self.task };
+        match exact::search(self.weights, &task) {
+            Ok(found) => Fit::Yes(found.chosen),
+            Err(none) if none.proven => Fit::No,
+            Err(_) => Fit::Unknown,
+        }
+    }
+
+    /// The least weight of a pair of a set.
+    pub(super) fn worst(&self, set: Set) -> Weight {
+        let pairs = members(set).flat_map(|a| {
+            let row = self.weights.row(a);
+            members(set).take_while(move |b| *b < a).map(move |b| row[b])
+        });
+        pairs.min().unwrap_or(Weight::MAX)
+    }
+
+    /// The weights of the pairs, the greatest first.
+    pub(super) fn levels(&self) -> Vec<Weight> {
+        let inside = |gpu: u8| self.open >> gpu & 1 == 1;
+        let pairs = self.weights.descending().iter().filter(|(_, a, b)| inside(*a) && inside(*b));
+        let mut levels: Vec<Weight> = pairs.map(|(weight, ..)| *weight).collect();
+        levels.dedup();
+        levels
+    }
+}
+
+/// The greatest of some levels that a set reaches, by halves. `first` is a set that there is, and `at` the level of a set;
+/// `fit` looks for one of at least a level.
+pub(super) fn greatest<T: Copy + Ord>(
+    levels: &[T],
+    first: Set,
+    at: impl Fn(Set) -> T,
+    mut fit: impl FnMut(T) -> Fit,
+) -> Reached<T> {
+    let place = |level: T| levels.partition_point(|own| *own > level).min(levels.len().saturating_sub(1));
+    let mut own = Reached { set: first, level: at(first), bound: at(first) };
+    // No set reaches those before `none`; whether one reaches those before `low` is not known.
+    let (mut none, mut low, mut high) = (0, 0, place(own.level));
+    while low < high {
+        let middle = low.midpoint(high);
+        match fit(levels[middle]) {
+            Fit::Yes(set) => {
+                (own.set, own.level) = (set, at(set));
+                high = place(own.level).min(middle);
+            }
+            Fit::No => (none, low) = (middle + 1, middle + 1),
+            Fit::Unknown => low = middle + 1,
+        }
+    }
+    own.bound = levels.get(none).copied().map_or(own.level, |level| level.max(own.level));
+    own
+}
