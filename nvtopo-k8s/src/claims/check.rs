@@ -145,7 +145,12 @@ pub fn check(
     let mut all = own.clone();
     for (name, text) in objects {
         let more = slices::read(name, text)?;
-        all.slices.extend(more.slices);
+        // A file may be given twice, as claims and as objects: equal slices count once.
+        let known: BTreeMap<&str, &Slice> =
+            all.slices.iter().map(|slice| (slice.name.as_str(), slice)).collect();
+        let is_new = |slice: &Slice| known.get(slice.name.as_str()) != Some(&slice);
+        let new: Vec<Slice> = more.slices.into_iter().filter(is_new).collect();
+        all.slices.extend(new);
         all.classes.extend(more.classes);
         all.taken.extend(more.taken);
     }

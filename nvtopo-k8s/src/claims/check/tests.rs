@@ -16,6 +16,14 @@ fn run(text: &str, node: &str, only: &[&str], options: CheckOptions) -> Check {
     check(("recorded", text), &[], None, &options).unwrap()
 }
 
+#[test]
+fn slices_that_are_given_twice_count_once() {
+    let options = CheckOptions { node: Some("gpu-b".to_owned()), ..CheckOptions::default() };
+    let once = check(("claims", PAIRS), &[], None, &options).unwrap();
+    assert_eq!(check(("claims", PAIRS), &[("objects", PAIRS)], None, &options).unwrap(), once);
+    assert!(once.claims.iter().any(|claim| names(claim).is_some()));
+}
+
 fn names(checked: &Checked) -> Option<Vec<&str>> {
     match &checked.outcome {
         Outcome::Given(given) => Some(given.iter().map(|given| given.device[2].as_str()).collect()),
