@@ -4,15 +4,15 @@
 use crate::handle::{Text, c_text, given, owned};
 use crate::status::{answer, free, nvtopo_status};
 use nvtopo::{CpuSet, MAX_INDEX};
+use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 /// A set of CPUs by the kernel's numbers. It never changes, and any number of threads may use it at once.
 pub struct nvtopo_cpuset {
     pub(crate) set: CpuSet,
-    list: OnceLock<CString>,
-    mask: OnceLock<CString>,
+    list: OnceBox<CString>,
+    mask: OnceBox<CString>,
 }
 
 /// Reads the kernel's list syntax, such as "0-3,8". "" is the empty set.
@@ -54,7 +54,7 @@ pub extern "C" fn nvtopo_cpuset_to_list(
 ) -> nvtopo_status {
     answer(list, "list", || {
         let cpuset = given(cpuset, "cpuset")?;
-        Ok(cpuset.list.get_or_init(|| c_text(&cpuset.set)).as_ptr())
+        Ok(cpuset.list.get_or_init(|| Box::new(c_text(&cpuset.set))).as_ptr())
     })
 }
 
@@ -66,7 +66,7 @@ pub extern "C" fn nvtopo_cpuset_to_mask(
 ) -> nvtopo_status {
     answer(mask, "mask", || {
         let cpuset = given(cpuset, "cpuset")?;
-        Ok(cpuset.mask.get_or_init(|| c_text(cpuset.set.to_mask())).as_ptr())
+        Ok(cpuset.mask.get_or_init(|| Box::new(c_text(cpuset.set.to_mask()))).as_ptr())
     })
 }
 
@@ -109,6 +109,6 @@ pub extern "C" fn nvtopo_cpuset_next(
 
 impl From<CpuSet> for nvtopo_cpuset {
     fn from(set: CpuSet) -> Self {
-        Self { set, list: OnceLock::new(), mask: OnceLock::new() }
+        Self { set, list: OnceBox::new(), mask: OnceBox::new() }
     }
 }

@@ -42,7 +42,8 @@ pub extern "C" fn nvtopo_topology_explain(
 ) -> nvtopo_status {
     answer(explanation, "explanation", || {
         let topology = given(topology, "topology")?;
-        let explained = given(request, "request")?.seeing(&topology.topology).explain(&topology.topology)?;
+        let request = given(request, "request")?.seeing(&topology.topology);
+        let explained = topology.solver.explain(&request)?;
         Ok(owned(nvtopo_explanation {
             placement: explained.placement.into(),
             next: explained.next.map(nvtopo_alternative::of),

@@ -7,16 +7,16 @@ use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_path;
 use nvtopo::solve::Quantity;
 use nvtopo::{PlacedGpu, Placement, Score};
+use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 /// The GPUs for a job, in the order to use: local rank 0 takes the first. It never changes, and any number of threads
 /// may use it at once.
 pub struct nvtopo_placement {
     pub(crate) placement: Placement,
     /// Made when the first is asked for: many callers want the indices only.
-    texts: OnceLock<Texts>,
+    texts: OnceBox<Texts>,
 }
 
 /// The texts and sets of a placement, as C gets them.
@@ -311,13 +311,13 @@ pub extern "C" fn nvtopo_placement_variable(
 
 impl From<Placement> for nvtopo_placement {
     fn from(placement: Placement) -> Self {
-        Self { placement, texts: OnceLock::new() }
+        Self { placement, texts: OnceBox::new() }
     }
 }
 
 impl nvtopo_placement {
     fn texts(&self) -> &Texts {
-        self.texts.get_or_init(|| Texts::of(&self.placement))
+        self.texts.get_or_init(|| Box::new(Texts::of(&self.placement)))
     }
 }
 

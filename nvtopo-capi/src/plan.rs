@@ -11,9 +11,9 @@ use crate::topology::nvtopo_topology;
 use nvtopo::Topology;
 use nvtopo::apply::{MemoryPolicy, PlanHere, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, launch_format};
+use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 /// What each rank of a job on one machine gets. It never changes, and any number of threads may use it at once.
 ///
@@ -23,7 +23,7 @@ pub struct nvtopo_plan {
     ranks: Vec<Rank>,
     remarks: Vec<CString>,
     /// By the place of the format in the core's list, and then by that of the way to take memory in `MEMORY`.
-    formats: Vec<[OnceLock<CString>; MEMORY.len()]>,
+    formats: Vec<[OnceBox<CString>; MEMORY.len()]>,
 }
 
 /// Every way to take memory.
@@ -245,7 +245,9 @@ fn printed(plan: &nvtopo_plan, format: &str, memory: LaunchMemory) -> Result<*co
     let text = c_text(format.print_with(&plan.here.plan, memory)?);
     let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
     let way = MEMORY.iter().position(|other| *other == memory).unwrap_or(0);
-    Ok(element(element(&plan.formats, place, "format")?, way, "memory")?.get_or_init(|| text).as_ptr())
+    Ok(element(element(&plan.formats, place, "format")?, way, "memory")?
+        .get_or_init(|| Box::new(text))
+        .as_ptr())
 }
 
 fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<PlanHere, Failure> {

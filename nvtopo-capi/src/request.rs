@@ -236,7 +236,7 @@ pub extern "C" fn nvtopo_topology_place(
     answer(placement, "placement", || {
         let topology = given(topology, "topology")?;
         let request = given(request, "request")?.seeing(&topology.topology);
-        Ok(owned(request.solve(&topology.topology)?.into()))
+        Ok(owned(topology.solver.solve(&request)?.into()))
     })
 }
 

@@ -6,10 +6,10 @@ use crate::handle::{Bytes, Text, Texts, c_text, c_texts, element, given, owned};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use nvtopo::model::{Basis, Rate};
 use nvtopo::source::Locator;
-use nvtopo::{PathType, Topology};
+use nvtopo::{PathType, Solver, Topology};
+use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 /// A machine: its GPUs and NICs and what lies between them. It never changes, and any number of threads may use it at
 /// once.
@@ -17,10 +17,12 @@ use std::sync::OnceLock;
 /// Devices are named by their position: the GPUs come first, from 0 on in the order of their index, and then the NICs.
 pub struct nvtopo_topology {
     pub(crate) topology: Topology,
+    /// Keeps what is prepared for decisions.
+    pub(crate) solver: Solver,
     names: Vec<CString>,
     notes: Vec<CString>,
     pub(crate) gpus: Vec<Gpu>,
-    json: OnceLock<CString>,
+    json: OnceBox<CString>,
 }
 
 /// The class of the path between two devices, as NCCL and nvidia-smi name it. Of two known ones, the lower is better.
@@ -242,7 +244,7 @@ pub extern "C" fn nvtopo_topology_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let topology = given(topology, "topology")?;
-        Ok(topology.json.get_or_init(|| c_text(topology.topology.to_json())).as_ptr())
+        Ok(topology.json.get_or_init(|| Box::new(c_text(topology.topology.to_json()))).as_ptr())
     })
 }
 
@@ -291,7 +293,8 @@ fn handle(topology: Topology) -> *mut nvtopo_topology {
         names: c_texts(devices.map(|device| topology.device_name(device))),
         notes: c_texts(topology.notes()),
         gpus: Gpu::all(&topology),
-        json: OnceLock::new(),
+        json: OnceBox::new(),
+        solver: Solver::new(&topology),
         topology,
     })
 }

@@ -43,7 +43,10 @@ fn the_shared_library_passes_as_c() {
     for program in programs() {
         let binary = compile(&program, "gcc", Link::Shared);
         passes(&mut Command::new(&binary));
-        passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+        // Under valgrind one thread runs at a time, so that a child finds nothing half done.
+        if program.file_stem() != Some(OsStr::new("fork")) {
+            passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+        }
     }
 }
 
@@ -52,7 +55,10 @@ fn the_shared_library_passes_as_cpp() {
     for program in programs() {
         let binary = compile(&program, "g++", Link::Shared);
         passes(&mut Command::new(&binary));
-        passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+        // Under valgrind one thread runs at a time, so that a child finds nothing half done.
+        if program.file_stem() != Some(OsStr::new("fork")) {
+            passes(Command::new("valgrind").args(VALGRIND).arg(&binary));
+        }
     }
 }
 

@@ -70,6 +70,7 @@ mod cpuset;
 mod error;
 mod ids;
 pub mod model;
+mod once;
 mod printable;
 mod query;
 pub mod render;
@@ -91,7 +92,7 @@ pub use save::save_file;
 pub use solve::{
     Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, KubeletCpus,
     LocalRank, ParallelJob, Part, PlacedGpu, Placement, Plan, Proof, RankLayout, RankMap, RankOrder, Request,
-    Score, Share, Shares, Smt, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus,
+    Score, Share, Shares, Smt, Solver, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus,
     share_cpus_by,
 };
 pub use units::{Bandwidth, Bytes};

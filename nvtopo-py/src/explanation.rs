@@ -4,7 +4,7 @@ use crate::call;
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::placement::{Placement, Score, hash};
 use crate::terms::Terms;
-use nvtopo::Topology;
+use nvtopo::Solver;
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::Quantity;
 use pyo3::prelude::*;
@@ -76,8 +76,8 @@ impl Explanation {
 
 impl Explanation {
     /// The answer to what was asked of a whole machine.
-    pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: Terms) -> PyResult<Self> {
-        let answer = call(py, || terms.request_on(topology).explain(topology))?;
+    pub(crate) fn find(py: Python<'_>, solver: &Solver, terms: Terms) -> PyResult<Self> {
+        let answer = call(py, || solver.explain(&terms.request_on(solver.topology())))?;
         Ok(Self { answer, terms: Arc::new(terms) })
     }
 }
@@ -93,7 +93,7 @@ impl Field for Explanation {
         let mut fields = fields(value, 2)?.into_iter();
         let Placement { answer, terms, .. } = next(&mut fields)?;
         let expected: Vec<Option<Alternative>> = next(&mut fields)?;
-        let again = Self::find(value.py(), answer.topology(), (*terms).clone());
+        let again = Self::find(value.py(), &Solver::new(answer.topology()), (*terms).clone());
         let same = |again: &Self| {
             again.answer.placement == answer && vec![again.next(), again.first_fit()] == expected
         };

@@ -160,7 +160,7 @@ impl Field for NodeSet {
 
 impl Field for nvtopo::Topology {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        crate::topology::Topology(self.clone()).into_bound_py_any(py)
+        crate::topology::Topology::of(self.clone()).into_bound_py_any(py)
     }
 
     fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {

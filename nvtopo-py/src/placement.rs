@@ -4,9 +4,9 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::terms::Terms;
 use crate::{call, pre, variables};
-use nvtopo::Topology;
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::{Node, NodeMemory, NodePages, Quantity};
+use nvtopo::{Solver, Topology};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -279,8 +279,8 @@ impl Placement {
 
 impl Placement {
     /// The answer to what was asked of a machine without jobs.
-    pub(crate) fn find(py: Python<'_>, topology: &Topology, terms: Terms) -> PyResult<Self> {
-        Self::ask(py, topology, Arc::new(terms), false)
+    pub(crate) fn find(py: Python<'_>, solver: &Solver, terms: Terms) -> PyResult<Self> {
+        Self::ask(py, solver, Arc::new(terms), false)
     }
 
     /// An answer of a machine without jobs.
@@ -294,13 +294,14 @@ impl Placement {
     }
 
     /// What a machine, or a Node without jobs, answers.
-    fn ask(py: Python<'_>, topology: &Topology, terms: Arc<Terms>, on_node: bool) -> PyResult<Self> {
+    fn ask(py: Python<'_>, solver: &Solver, terms: Arc<Terms>, on_node: bool) -> PyResult<Self> {
+        let topology = solver.topology();
         let request = terms.request_on(topology);
         let answer =
             call(
                 py,
                 || {
-                    if on_node { Node::new(topology)?.what_if(&request) } else { request.solve(topology) }
+                    if on_node { Node::new(topology)?.what_if(&request) } else { solver.solve(&request) }
                 },
             )?;
         Ok(Self { answer, terms, on_node })
@@ -310,7 +311,7 @@ impl Placement {
 impl Field for Placement {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let topology = self.answer.topology();
-        let again = || Self::ask(py, topology, Arc::clone(&self.terms), true);
+        let again = || Self::ask(py, &Solver::new(topology), Arc::clone(&self.terms), true);
         if self.on_node && !again().is_ok_and(|again| again == *self) {
             return Err(PyTypeError::new_err(
                 "cannot pickle a placement that depends on the CPUs, memory or NICs of other jobs on its Node: send to_json()",
@@ -325,7 +326,7 @@ impl Field for Placement {
         let mut fields = fields(value, 4)?.into_iter();
         let (topology, terms): (Topology, Terms) = (next(&mut fields)?, next(&mut fields)?);
         let (on_node, expected): (bool, Vec<PlacedGpu>) = (next(&mut fields)?, next(&mut fields)?);
-        let again = Self::ask(value.py(), &topology, Arc::new(terms), on_node);
+        let again = Self::ask(value.py(), &Solver::new(&topology), Arc::new(terms), on_node);
         again.ok().filter(|again| again.per_gpu() == expected).ok_or_else(|| answered_otherwise("placement"))
     }
 }

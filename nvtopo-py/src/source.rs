@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// >>> topo = nvtopo.discover()  # doctest: +SKIP
 #[pyfunction]
 pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
-    call(py, nvtopo::Topology::discover).map(Topology)
+    call(py, nvtopo::Topology::discover).map(Topology::of)
 }
 
 /// A topology from a file in any known format, or from a directory that holds a recorded machine.
@@ -34,7 +34,7 @@ pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
 /// >>> topo = nvtopo.load("topo.txt")  # doctest: +SKIP
 #[pyfunction]
 pub(crate) fn load(py: Python<'_>, path: PathBuf) -> PyResult<Topology> {
-    call(py, || nvtopo::Topology::open(&[Locator::Path(path)])).map(Topology)
+    call(py, || nvtopo::Topology::open(&[Locator::Path(path)])).map(Topology::of)
 }
 
 /// A topology from a text in any known format. `name` is what messages call it.
@@ -49,7 +49,7 @@ pub(crate) fn load(py: Python<'_>, path: PathBuf) -> PyResult<Topology> {
 #[pyo3(signature = (text, name="<string>"))]
 pub(crate) fn loads(py: Python<'_>, text: TextArgument, name: &str) -> PyResult<Topology> {
     let TextArgument(text) = text;
-    call(py, || nvtopo::Topology::parse(name, &text)).map(Topology)
+    call(py, || nvtopo::Topology::parse(name, &text)).map(Topology::of)
 }
 
 /// A topology from several sources, merged; where they disagree, a note says so.
@@ -74,7 +74,7 @@ pub(crate) fn open(py: Python<'_>, sources: Vec<PathBuf>) -> PyResult<Topology> 
         let locators = sources.into_iter().map(locator).collect::<nvtopo::Result<Vec<_>>>()?;
         nvtopo::Topology::open(&locators)
     })
-    .map(Topology)
+    .map(Topology::of)
 }
 
 /// The published layout of a product; `presets()` lists them. A preset is not a machine: nothing is bound by one
@@ -87,7 +87,7 @@ pub(crate) fn open(py: Python<'_>, sources: Vec<PathBuf>) -> PyResult<Topology> 
 /// 8
 #[pyfunction]
 pub(crate) fn preset(py: Python<'_>, name: &str) -> PyResult<Topology> {
-    call(py, || nvtopo::Topology::preset(name)).map(Topology)
+    call(py, || nvtopo::Topology::preset(name)).map(Topology::of)
 }
 
 /// The names that preset takes.

@@ -18,7 +18,7 @@ use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::render::{Style, by_name, svg};
 use nvtopo::solve::mig::InstanceRequest;
-use nvtopo::{Cores, CpuLimits, CpuRules, CudaOrder, Isolated};
+use nvtopo::{Cores, CpuLimits, CpuRules, CudaOrder, Isolated, Solver};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -34,8 +34,20 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// >>> dgx.place(gpus=4, exclude=[0]).gpus
 /// [4, 5, 6, 7]
 #[pyclass(frozen, eq, module = "nvtopo")]
-#[derive(PartialEq)]
-pub(crate) struct Topology(pub(crate) nvtopo::Topology);
+pub(crate) struct Topology(pub(crate) nvtopo::Topology, pub(crate) Solver);
+
+impl Topology {
+    pub(crate) fn of(topology: nvtopo::Topology) -> Self {
+        let solver = Solver::new(&topology);
+        Self(topology, solver)
+    }
+}
+
+impl PartialEq for Topology {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
 
 #[pymethods]
 impl Topology {
@@ -158,7 +170,7 @@ impl Topology {
     /// >>> dgx.with_reported_rates() == dgx
     /// True
     fn with_reported_rates(&self, py: Python<'_>) -> PyResult<Self> {
-        call(py, || Ok(self.0.with_reported_rates())).map(Self)
+        call(py, || Ok(self.0.with_reported_rates())).map(Self::of)
     }
 
     /// Chooses the best GPUs, and the CPUs, memory and NICs beside each.
@@ -208,7 +220,7 @@ impl Topology {
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
     fn place(&self, py: Python<'_>, gpus: Count, terms: Option<&Bound<'_, PyDict>>) -> PyResult<Placement> {
-        Placement::find(py, &self.0, self.terms(py, "place", gpus, terms)?)
+        Placement::find(py, &self.1, self.terms(py, "place", gpus, terms)?)
     }
 
     /// As place, and what would have been chosen instead: the next best set, and the free GPUs with the lowest numbers.
@@ -232,7 +244,7 @@ impl Topology {
         gpus: Count,
         terms: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Explanation> {
-        Explanation::find(py, &self.0, self.terms(py, "explain", gpus, terms)?)
+        Explanation::find(py, &self.1, self.terms(py, "explain", gpus, terms)?)
     }
 
     /// Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.

@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::model::merge::merge;
 use crate::model::texts::make_printable;
 use crate::model::{
-    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Solved, Topology,
+    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology,
 };
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
@@ -102,7 +102,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
         nvlink_known: fragment.nvlink_known,
         computed: Computed::default(),
     };
-    Ok(Topology(Arc::new(inner), Solved::default()))
+    Ok(Topology(Arc::new(inner)))
 }
 
 /// GPUs by index, then NICs in the order given; names must be unique.

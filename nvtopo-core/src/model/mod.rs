@@ -18,7 +18,6 @@ mod nvlinks;
 mod p2p;
 mod pci;
 pub mod rates;
-mod share;
 mod texts;
 pub(crate) mod tree;
 
@@ -36,14 +35,13 @@ pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::{Bundle, Nvlinks};
 pub use p2p::{P2p, P2pStatus};
 pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
-pub use share::{Share, Shares};
 
 use crate::cpuset::CpuSet;
+use crate::once::Once;
 use crate::units::Bandwidth;
 use petgraph::graph::{NodeIndex, UnGraph};
 use petgraph::visit::EdgeRef;
-use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// The most GPUs and NICs together that a topology holds: the pair table is their square.
 pub const MAX_DEVICES: usize = 2048;
@@ -61,11 +59,7 @@ pub const MAX_DEVICES: usize = 2048;
 /// ```
 #[doc(alias = "hwloc_topology_t")]
 #[derive(Clone)]
-pub struct Topology(Arc<Inner>, Solved);
-
-/// What the solver keeps for a topology, of a type of its own. It holds a topology in turn, so it is apart from what that
-/// consists of: else neither would ever be freed.
-pub(crate) type Solved = Arc<OnceLock<Arc<dyn Any + Send + Sync>>>;
+pub struct Topology(Arc<Inner>);
 
 struct Inner {
     graph: UnGraph<Node, Link>,
@@ -85,17 +79,14 @@ struct Inner {
     computed: Computed,
 }
 
-/// What follows from a topology and is asked often: each filled when it is first asked for, by who computes it.
+/// Queries whose answers are memoized.
 #[derive(Default)]
 pub(crate) struct Computed {
-    nvlinks: OnceLock<Nvlinks>,
-    pub(crate) pairs: OnceLock<PairTable>,
-    pub(crate) groups: OnceLock<Vec<NvlinkGroup>>,
-    pub(crate) shares: OnceLock<Shares>,
-    /// The NIC of each GPU.
-    pub(crate) nics: OnceLock<Vec<Option<usize>>>,
+    nvlinks: Once<Nvlinks>,
+    pub(crate) pairs: Once<PairTable>,
+    pub(crate) groups: Once<Vec<NvlinkGroup>>,
     /// Whether the bandwidth of all pairs of GPUs is known.
-    pub(crate) rates_known: OnceLock<bool>,
+    pub(crate) rates_known: Once<bool>,
 }
 
 impl Topology {
@@ -288,7 +279,7 @@ impl Topology {
             nvlink_known: own.nvlink_known,
             computed: Computed::default(),
         };
-        Self(Arc::new(inner), Solved::default())
+        Self(Arc::new(inner))
     }
 
     /// The same machine with other measurements, and other ones of the ports of NICs.
@@ -318,7 +309,7 @@ impl Topology {
             nvlink_known: own.nvlink_known,
             computed: Computed::default(),
         };
-        Self(Arc::new(inner), Solved::default())
+        Self(Arc::new(inner))
     }
 
     /// The NVLinks by their ends, computed once.
@@ -328,16 +319,6 @@ impl Topology {
 
     pub(crate) fn computed(&self) -> &Computed {
         &self.0.computed
-    }
-
-    /// What the solver keeps for it.
-    pub(crate) fn solved(&self) -> &Solved {
-        &self.1
-    }
-
-    /// The same topology, for what the solver keeps to hold.
-    pub(crate) fn apart(&self) -> Self {
-        Self(Arc::clone(&self.0), Solved::default())
     }
 }
 

@@ -13,8 +13,8 @@ use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Supply;
 use crate::solve::placement::score::Score;
 use crate::solve::quantity::Quantity;
-use crate::solve::request::Request;
 use crate::solve::request::decision::Question;
+use crate::solve::request::{Request, Solver};
 use crate::units::Bandwidth;
 use std::cell::RefCell;
 use std::cmp::Reverse;
@@ -99,9 +99,9 @@ pub fn check(
     request: &Request,
     claim: &Claim,
 ) -> Result<std::result::Result<Verdict, Flaw>> {
-    let questions = request.questions(topology)?;
+    let questions = request.questions(&Solver::new(topology))?;
     let inside = |question: &Question| {
-        let positions = |set| question.class.weights.positions(set);
+        let positions = |set| question.weights.positions(set);
         let (free, include) = (positions(question.free), positions(question.include));
         claim.gpus.iter().all(|gpu| free.contains(gpu)) && include.iter().all(|gpu| claim.gpus.contains(gpu))
     };
@@ -109,7 +109,7 @@ pub fn check(
     let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
     let question = questions.into_iter().nth(fits.unwrap_or_default());
     let question = question.ok_or_else(|| crate::solve::process::no_gpu::error(topology))?;
-    let positions = |set| question.class.weights.positions(set);
+    let positions = |set| question.weights.positions(set);
     let (candidates, include) = (positions(question.free), positions(question.include));
     let supply = request.supply(topology)?;
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
@@ -128,7 +128,7 @@ pub fn check(
         mix: &question.criteria.mix,
     };
     // Sets are compared by classes of measured rates.
-    let classes = if topology.has_measured_rates() { question.class.weights.topology() } else { topology };
+    let classes = if topology.has_measured_rates() { question.weights.topology() } else { topology };
     Ok(checker(topology).check(claim, question.count, &checker(classes)))
 }
 
@@ -340,7 +340,7 @@ impl Checker<'_> {
             "pair-sum" => rates(set),
             "mapa" => self.topology.nvlink_known(),
             "nic" => {
-                let usable = crate::solve::nics::usable_nics(self.topology);
+                let usable = crate::query::usable_nics(self.topology);
                 let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
                 self.topology.nics().len() > 0 && pairs.into_iter().all(|pair| pair.rate.is_some())
             }
@@ -374,7 +374,7 @@ impl Checker<'_> {
     /// The greatest path such that every GPU has a NIC by at least that one, and no NIC more than its part of the GPUs: there is
     /// such an assignment where each group of GPUs reaches enough NICs (Hall).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
-        let nics = crate::solve::nics::usable_nics(self.topology);
+        let nics = crate::query::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
         let room = self.supply.and_then(Supply::nics).unwrap_or(&fair);
         let sharing = self.topology.gpus().len().div_ceil(nics.len().max(1)).max(1) as u64;

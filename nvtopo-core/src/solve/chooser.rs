@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::model::Topology;
 use crate::solve::objective::criteria::Criteria;
 use crate::solve::objective::mix::SizeMix;
+use crate::solve::request::Solver;
 use crate::solve::search;
 use crate::solve::search::answers::Answers;
 use crate::solve::search::problem::Task;
@@ -11,13 +12,13 @@ use crate::solve::search::set;
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
 use crate::solve::search::tolerance::Tolerance;
-use crate::solve::solver::Class;
+use crate::solve::search::weights::Weights;
 use std::sync::Arc;
 
 /// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
 /// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, that holds for
 /// some thousand answers, and for any among GPUs that are all alike; where GPUs differ by their NUMA nodes only, an answer that
-/// is not kept takes less than a microsecond. Clones share what they keep, as do all machines of equal structure.
+/// is not kept takes less than a microsecond. Clones share what they keep.
 ///
 /// ```
 /// use nvtopo::{Chooser, Topology};
@@ -31,7 +32,7 @@ use std::sync::Arc;
 /// ```
 #[derive(Clone)]
 pub struct Chooser {
-    class: Arc<Class>,
+    weights: Arc<Weights>,
     /// The GPUs that a job can use whole.
     usable: Set,
     /// Those of them that can be chosen together with others.
@@ -64,13 +65,13 @@ impl Chooser {
     }
 
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
-        let class = Class::of(topology, Tolerance::default())?;
-        let answers = class.answers(&criteria);
-        let alike = if answers.keep_all() { Arc::default() } else { class.alike(&criteria).into() };
+        let weights = Solver::new(topology).weights(Tolerance::default())?;
+        let answers = Arc::new(Answers::new(weights.gpus()));
+        let alike = if answers.keep_all() { Arc::default() } else { alike(&weights, &criteria) };
         let usable = set::of(set::usable(topology));
         let joint = set::of(set::joint(topology));
         let sound = set::of(members(usable).filter(|gpu| topology.gpu_faults(*gpu).is_empty()));
-        Ok(Self { class, usable, joint, sound, answers, alike, criteria: Arc::new(criteria) })
+        Ok(Self { weights, usable, joint, sound, answers, alike, criteria: Arc::new(criteria) })
     }
 
     /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
@@ -91,7 +92,7 @@ impl Chooser {
         } else if sound != free {
             let Criteria { objectives, mix } = &*self.criteria;
             let task = Task { include: sound, ..Task::new(free, count, objectives, mix) };
-            return search::solve(&self.class.weights, &task).ok().map(|solution| solution.chosen);
+            return search::solve(&self.weights, &task).ok().map(|solution| solution.chosen);
         }
         if let Some(alike) = self.alike.get(free.trailing_zeros() as usize)
             && free & !alike == 0
@@ -99,7 +100,11 @@ impl Chooser {
             // All sets are worth the same.
             return Some(set::of(members(free).take(count)));
         }
-        Some(self.class.best(&self.answers, free, count, &self.criteria))
+        let Criteria { objectives, mix } = &*self.criteria;
+        let task = Task::new(free, count, objectives, mix);
+        // Nothing forbids the first set that the search comes to, so there is always one.
+        let best = || search::solve(&self.weights, &task).map_or(0, |solution| solution.chosen);
+        Some(self.answers.at(free, count, best))
     }
 }
 
@@ -108,8 +113,17 @@ impl std::fmt::Debug for Chooser {
         let objectives: Vec<&str> =
             self.criteria.objectives.iter().map(|objective| objective.name()).collect();
         f.debug_struct("Chooser")
-            .field("gpus", &self.class.weights.gpus())
+            .field("gpus", &self.weights.gpus())
             .field("objectives", &objectives)
             .finish_non_exhaustive()
     }
+}
+
+/// For each GPU those that can stand in for it, itself too, without changing anything that the criteria see.
+fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
+    let alike = |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.twins(weights, a, *b));
+    let twins = weights.twins().iter().enumerate();
+    twins
+        .map(|(a, twins)| members(*twins).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b))
+        .collect()
 }

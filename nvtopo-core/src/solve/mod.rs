@@ -11,7 +11,6 @@ mod cpus;
 mod launch;
 mod matrix;
 pub mod mig;
-mod nics;
 pub mod objective;
 pub mod partition;
 mod placement;
@@ -21,20 +20,19 @@ mod ranks;
 mod request;
 mod search;
 pub mod simulate;
-mod solver;
 
-pub use crate::model::{Share, Shares};
+pub(crate) use crate::query::nic_at;
+pub use crate::query::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
 pub use allocator::{Batch, JobId, Node};
 pub use chooser::Chooser;
 pub use constraint::Constraint;
+pub use cpus::shares::{Share, Shares};
 pub use cpus::{
     CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, core_classes,
     logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use launch::{MAX_LOCAL_RANKS, MemoryPolicy, Part, Plan};
 pub use matrix::{BestSet, PairMatrix};
-pub(crate) use nics::nic_at;
-pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
 pub use objective::mix::SizeMix;
 pub use placement::amounts::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::explain::{Alternative, Explanation, Loss};
@@ -51,6 +49,5 @@ pub use quantity::Quantity;
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
-pub use request::{Request, preferred_allocation};
+pub use request::{Request, Solver, preferred_allocation};
 pub use search::tolerance::Tolerance;
-pub use solver::{class_memory, set_class_memory};

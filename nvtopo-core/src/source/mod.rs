@@ -27,11 +27,11 @@ mod xml;
 
 use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity, Topology, TopologyBuilder};
+use crate::once::Once;
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::OnceLock;
 
 pub use live::Live;
 pub use nvml::NvLinkCounters;
@@ -192,7 +192,7 @@ impl Topology {
 
 /// The identity of the machine that this process runs on.
 pub(crate) fn this_machine() -> &'static MachineIdentity {
-    static IDENTITY: OnceLock<MachineIdentity> = OnceLock::new();
+    static IDENTITY: Once<MachineIdentity> = Once::new();
     IDENTITY.get_or_init(|| sysfs::identity(Path::new("/")))
 }
 

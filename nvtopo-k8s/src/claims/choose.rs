@@ -65,7 +65,8 @@ fn worst_path(topology: &Topology, set: Set, objective: &str) -> Option<PathType
     match objective {
         "numa-span" | "remainder" => None,
         "nic" => {
-            let to_nic = |gpu: usize| path(gpu, (*fair_nics(topology).get(gpu)?)?);
+            let nics = fair_nics(topology);
+            let to_nic = |gpu: usize| path(gpu, (*nics.get(gpu)?)?);
             members(set).map(to_nic).collect::<Option<Vec<_>>>()?.into_iter().max()
         }
         _ => {

@@ -78,7 +78,8 @@ impl<'a> Joint<'a> {
 
     fn nics(&self, gpus: &[usize]) -> Result<Asked> {
         // The NIC of each GPU as all of the machine use them, so that claims of two pods do not ask for the same.
-        let own: Option<Vec<usize>> = gpus.iter().map(|gpu| fair_nics(self.topology)[*gpu]).collect();
+        let fair = fair_nics(self.topology);
+        let own: Option<Vec<usize>> = gpus.iter().map(|gpu| fair[*gpu]).collect();
         let none = || Error::unsatisfiable("the NICs of these GPUs, or the paths to them, are unknown");
         let mut nics = own.ok_or_else(none)?;
         nics.sort_unstable();

@@ -118,7 +118,8 @@ impl Facts<'_> {
 
     pub(super) fn nic_path(&self) -> Value {
         self.has_nics()?;
-        let own = fair_nics(self.topology).iter().enumerate();
+        let nics = fair_nics(self.topology);
+        let own = nics.iter().enumerate();
         let paths: Option<Vec<_>> =
             own.map(|(gpu, nic)| self.topology.pairs().pair(gpu, (*nic)?).path).collect();
         let worst = paths.and_then(|paths| paths.into_iter().max());

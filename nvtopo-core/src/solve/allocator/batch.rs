@@ -3,6 +3,7 @@
 use super::{JobId, Node};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
+use crate::query::Weight;
 use crate::solve::objective::best_rings;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::{Allotment, Asker, Supply, Taken, allot, askers, can_serve, not_enough};
@@ -15,7 +16,6 @@ use crate::solve::search::problem::Task;
 use crate::solve::search::quota::Quotas;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::Weight;
 use crate::solve::search::worth::{ONE, part};
 use std::collections::BTreeMap;
 
@@ -80,7 +80,7 @@ impl Node {
         let mut search = Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
         let free = wants.iter().fold(0, |all, want| all | want.question.free);
         search.next(free, 0);
-        let complete = search.steps < MAX_STEPS && self.topology.gpus().len() <= MAX_GPUS;
+        let complete = search.steps < MAX_STEPS && self.topology().gpus().len() <= MAX_GPUS;
         let Some((worth, sets)) = search.best else {
             let gpus: usize = wants.iter().map(|want| want.question.count).sum();
             let no = if complete { "there is no room" } else { "no room was found" };
@@ -95,8 +95,8 @@ impl Node {
         let given = self.allot(requests, &wants, &chosen)?;
         // Each job is then completed on just its GPUs; the others, and what they are given, are taken meanwhile.
         let complete_one = |index: usize, done: &BTreeMap<usize, Placement>| {
-            let own = wants[index].question.class.weights.positions(chosen[index]);
-            let others = (0..self.topology.gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
+            let own = wants[index].question.weights.positions(chosen[index]);
+            let others = (0..self.topology().gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
             let mut used = self.used();
             for placement in done.values() {
                 used.add_nics(placement);
@@ -107,7 +107,7 @@ impl Node {
             if wants[index].supply.is_some() {
                 request = request.given(given[index].clone());
             }
-            request.solve(&self.topology)
+            self.solver.solve(&request)
         };
         // Those that leave room at NICs come first: the others take what they find.
         let mut first: Vec<usize> = (0..wants.len()).collect();
@@ -143,7 +143,7 @@ impl Node {
             Err(error) if error.kind() == ErrorKind::Unsatisfiable => return Ok((0, true)),
             wants => wants?,
         };
-        let mut certain = self.topology.gpus().len() <= MAX_GPUS;
+        let mut certain = self.topology().gpus().len() <= MAX_GPUS;
         // From as many as there are GPUs for down to one, all of them alike.
         for jobs in (1..=free / count).rev() {
             let order = vec![0; jobs];
@@ -163,14 +163,14 @@ impl Node {
         let taken = self.taken();
         let want = |request: &Request| {
             let request = request.clone().taken(taken.clone()).used(self.used());
-            let mut questions = request.questions(&self.topology)?;
+            let mut questions = request.questions(&self.solver)?;
             let question = if faulty { questions.pop() } else { questions.drain(..).next() };
-            let question = question.ok_or_else(|| no_gpu::error(&self.topology))?;
-            let supply = request.supply(&self.topology)?;
-            let weights = &question.class.weights;
+            let question = question.ok_or_else(|| no_gpu::error(self.topology()))?;
+            let supply = request.supply(self.topology())?;
+            let weights = &question.weights;
             let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;
             let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
-            let limits = Limits::new(request.required(), &self.topology, weights).served(
+            let limits = Limits::new(request.required(), self.topology(), weights).served(
                 supply.as_ref(),
                 &shortages,
                 weights,
@@ -186,11 +186,18 @@ impl Node {
         let mut counts = vec![0; wants.len()];
         for (index, want) in wants.iter().enumerate() {
             let Some(supply) = &want.supply else { continue };
-            let own = want.question.class.weights.positions(chosen[index]);
+            let own = want.question.weights.positions(chosen[index]);
             counts[index] = own.len();
-            all.extend(askers(&self.topology, supply, requests[index].limits(), &own, &self.free()));
+            all.extend(askers(
+                self.topology(),
+                self.solver.local(),
+                supply,
+                requests[index].limits(),
+                &own,
+                &self.free(),
+            ));
         }
-        let mut given = allot(&self.topology, &all).ok_or_else(not_enough)?.into_iter();
+        let mut given = allot(self.topology(), &all).ok_or_else(not_enough)?.into_iter();
         Ok(counts.into_iter().map(|count| given.by_ref().take(count).collect()).collect())
     }
 }
@@ -265,9 +272,9 @@ impl Search<'_> {
         let chosen = self.order.iter().copied().zip(self.chosen.iter().copied()).chain(more);
         let of_one = |(index, set): (usize, Set)| {
             let Want { question, supply, .. } = &self.wants[index];
-            let places = supply.as_ref().map(|supply| {
-                question.class.weights.positions(set).into_iter().map(move |gpu| (gpu, supply))
-            });
+            let places = supply
+                .as_ref()
+                .map(|supply| question.weights.positions(set).into_iter().map(move |gpu| (gpu, supply)));
             places.into_iter().flatten()
         };
         chosen.flat_map(of_one).collect()
@@ -277,7 +284,7 @@ impl Search<'_> {
     /// GPUs.
     fn quotas(&self, index: usize) -> Quotas {
         let Want { question, limits, supply, .. } = &self.wants[index];
-        let weights = &question.class.weights;
+        let weights = &question.weights;
         let Some(supply) = supply.as_ref().filter(|_| weights.gpus() > MAX_GPUS) else {
             return limits.quotas.clone();
         };
@@ -309,14 +316,14 @@ impl Want {
         if self.question.count < 2 {
             return 0;
         }
-        part(best_rings(&self.question.class.weights, set, self.question.count).worth, self.whole)
+        part(best_rings(&self.question.weights, set, self.question.count).worth, self.whole)
     }
 
     /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the
     /// best.
     fn sets(&self, free: Set, above: Set, quotas: &Quotas) -> Vec<Set> {
         let mut free = free & self.question.free;
-        let weights = &self.question.class.weights;
+        let weights = &self.question.weights;
         if self.question.include & !free != 0 || (free.count_ones() as usize) < self.question.count {
             return Vec::new();
         }

@@ -8,10 +8,9 @@ use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Taken;
-use crate::solve::request::Request;
+use crate::solve::request::{Request, Solver};
 use crate::solve::search::set::usable;
 use crate::solve::search::tolerance::Tolerance;
-use crate::solve::solver::Class;
 pub use batch::Batch;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -55,7 +54,7 @@ impl fmt::Display for JobId {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Node {
-    topology: Topology,
+    solver: Solver,
     jobs: BTreeMap<JobId, Placement>,
     next: u64,
 }
@@ -63,13 +62,14 @@ pub struct Node {
 impl Node {
     /// A machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
-        Class::of(topology, Tolerance::default())?;
-        Ok(Self { topology: topology.clone(), jobs: BTreeMap::new(), next: 0 })
+        let solver = Solver::new(topology);
+        solver.weights(Tolerance::default())?;
+        Ok(Self { solver, jobs: BTreeMap::new(), next: 0 })
     }
 
     /// The machine.
     pub fn topology(&self) -> &Topology {
-        &self.topology
+        self.solver.topology()
     }
 
     /// The jobs in the order in which they came.
@@ -85,12 +85,12 @@ impl Node {
     /// The positions of the GPUs that no job has and that can be used, increasing.
     pub fn free(&self) -> Vec<usize> {
         let taken = self.taken();
-        usable(&self.topology).filter(|gpu| !taken.contains(gpu)).collect()
+        usable(self.topology()).filter(|gpu| !taken.contains(gpu)).collect()
     }
 
     /// What a job would get now. Errors as [`Request::solve`].
     pub fn what_if(&self, request: &Request) -> Result<Placement> {
-        request.clone().taken(self.taken()).used(self.used()).solve(&self.topology)
+        self.solver.solve(&request.clone().taken(self.taken()).used(self.used()))
     }
 
     /// Places a job. Errors as [`Request::solve`], and then nothing changes.

@@ -6,7 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// Which CPUs may be given away. Those that are switched off are never given.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CpuLimits {
     /// Only these, besides what the topology itself allows. `None`: no further limit.
     pub allowed: Option<CpuSet>,

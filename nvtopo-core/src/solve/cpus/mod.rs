@@ -16,10 +16,11 @@ mod memory;
 mod policy;
 mod reserve;
 mod rules;
+pub(in crate::solve) mod shares;
 mod tree;
 
 use crate::cpuset::CpuSet;
-use crate::model::{Share, Shares, Topology};
+use crate::model::Topology;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
@@ -32,7 +33,7 @@ pub(super) use memory::{memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
 pub use rules::CpuRules;
-use std::borrow::Cow;
+use shares::{Share, Shares};
 
 /// Deals the CPUs out to the GPUs in equal, disjoint shares of whole cores.
 ///
@@ -61,44 +62,12 @@ pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn share_cpus_by(topology: &Topology, rules: &CpuRules) -> Shares {
-    let mut shares = shares(topology, rules, &every_gpu(topology)).into_owned();
+    let mut shares = shares(topology, rules, &every_gpu(topology));
     let names = (0..shares.gpus.len()).map(|gpu| topology.device_name(gpu));
     let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
     let told = [of_each_class(topology, sets.clone()), unbalanced(topology, sets)];
     shares.remarks.extend(told.into_iter().flatten());
     shares
-}
-
-/// The shares as a job sees them that runs on its `own` GPUs, one of several on the `claimed` ones.
-///
-/// A process that was bound to the share of its GPUs keeps it, instead of cutting it once more. GPUs whose near CPUs
-/// are all forbidden take from others only where they are claimed: a job elsewhere on the machine has no part here.
-pub(super) fn shares_of<'a>(
-    topology: &'a Topology,
-    rules: &CpuRules,
-    own: &[usize],
-    claimed: &[usize],
-) -> Cow<'a, Shares> {
-    let Some(allowed) = &rules.limits.allowed else {
-        return shares(topology, rules, claimed);
-    };
-    let mut unlimited = rules.clone();
-    unlimited.limits.allowed = None;
-    let whole = shares(topology, &unlimited, claimed);
-    let bound = own.iter().map(|gpu| &whole.gpus[*gpu].cpus).collect::<CpuSet>();
-    if !own.is_empty() && bound == *allowed { whole } else { shares(topology, rules, claimed) }
-}
-
-/// The shares; those by the default rules, which most placements ask for, are dealt out once.
-pub(super) fn shares<'a>(topology: &'a Topology, rules: &CpuRules, claimed: &[usize]) -> Cow<'a, Shares> {
-    let unasked = CpuRules { layout: rules.layout.clone(), ..CpuRules::default() };
-    if *rules == unasked {
-        let all = topology.computed().shares.get_or_init(|| deal_out(topology, rules, &every_gpu(topology)));
-        if all.strays.iter().all(|stray| claimed.contains(stray)) {
-            return Cow::Borrowed(all);
-        }
-    }
-    Cow::Owned(deal_out(topology, rules, claimed))
 }
 
 /// The usable CPUs, as a job draws on them.
@@ -145,7 +114,8 @@ fn every_gpu(topology: &Topology) -> Vec<usize> {
     (0..topology.gpus().len()).collect()
 }
 
-fn deal_out(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Shares {
+/// The shares of all GPUs. Of those near which no CPU may be used, the claimed ones take others.
+pub(super) fn shares(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Shares {
     let mut remarks = Vec::new();
     let ground = Ground::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);
     let cpus = rules.policy.deal(&ground, &mut remarks);

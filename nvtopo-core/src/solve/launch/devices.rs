@@ -2,8 +2,9 @@
 
 use crate::cpuset::CpuSet;
 use crate::error::Result;
-use crate::model::{Shares, Topology};
+use crate::model::Topology;
 use crate::solve::cpus::cut;
+use crate::solve::cpus::shares::Shares;
 use crate::solve::process::cuda_order::OrderBasis;
 use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;

@@ -6,12 +6,12 @@ use super::part::Part;
 use super::without_gpus::{part_without_gpus, parts_without_gpus};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
-use crate::model::{Shares, Topology};
+use crate::model::Topology;
+use crate::query::fair_nics;
 use crate::solve::cpus::{
     Arrangement, CoreClasses, CpuLimits, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class,
     overlapping, own_cores, shares, unbalanced,
 };
-use crate::solve::nics::fair_nics;
 use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::rank::LocalRank;
@@ -281,7 +281,7 @@ fn deal_again(
     let uneven = !own.len().is_multiple_of(devices.list.len());
     let all = shares_of_own.iter().collect::<CpuSet>();
     let node = CpuRules { policy: CpuPolicy::shared(), ..rules.clone() };
-    let around: Shares = shares(topology, &node, &devices.visible.positions()).into_owned();
+    let around = shares(topology, &node, &devices.visible.positions());
     let reach = |(device, share): (&VisibleDevice, CpuSet)| {
         if uneven { share.union(&around.gpus[device.gpu].cpus.intersection(&all)) } else { share }
     };

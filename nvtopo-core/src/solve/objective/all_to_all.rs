@@ -6,10 +6,10 @@
 use super::reach::{self, nvlinks_are_known};
 use super::tree;
 use crate::model::Topology;
-use crate::solve::search::memo::Function;
+use crate::query::Weight;
 use crate::solve::search::objective::{Objective, Partial};
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
@@ -34,7 +34,7 @@ impl Objective for AllToAll {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let weights = partial.weights;
-        weights.memo.value(Function::AllToAll, partial.chosen, || {
+        weights.memo.value(self.name(), partial.chosen, || {
             let gpus = weights.positions(partial.chosen);
             let worth = weights.topology().all_to_all_bound(&gpus).map_or_else(Weight::default, Weight::of);
             Value { worth, proven: true, effort: tree::effort(gpus.len()) }

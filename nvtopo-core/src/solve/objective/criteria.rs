@@ -12,9 +12,6 @@ pub(in crate::solve) struct Criteria {
     pub(in crate::solve) mix: Vec<(usize, u64)>,
 }
 
-/// What makes criteria equal.
-pub(in crate::solve) type Key = (Vec<&'static str>, Vec<(usize, u64)>);
-
 impl Criteria {
     /// By the names of objectives, and without any by the default ones. Without a mix, jobs of every size come alike.
     pub(in crate::solve) fn new<S: AsRef<str>>(
@@ -32,9 +29,5 @@ impl Criteria {
             None => SizeMix::uniform(gpus)?.millionths(),
         };
         Ok(Self { objectives, mix })
-    }
-
-    pub(in crate::solve) fn key(&self) -> Key {
-        (self.objectives.iter().map(|objective| objective.name()).collect(), self.mix.clone())
     }
 }

@@ -8,11 +8,11 @@
 //! Source of the coefficients: socal-ucr/MAPA (`src/Props.hh`).
 
 use crate::model::Topology;
-use crate::solve::search::memo::Function;
+use crate::query::Weight;
 use crate::solve::search::objective::{Objective, Partial};
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
@@ -67,7 +67,7 @@ impl Objective for Mapa {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let weights = partial.weights;
-        weights.memo.value(Function::Mapa, partial.chosen, || {
+        weights.memo.value(self.name(), partial.chosen, || {
             let gpus: Vec<usize> = members(partial.chosen).collect();
             let pairs = weights.topology().pairs();
             let positions = weights.positions(partial.chosen);

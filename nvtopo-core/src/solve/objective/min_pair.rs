@@ -3,9 +3,10 @@
 //! min over pairs i < j of S of b(i, j), in GB/s, one direction. b is the bandwidth of the pair's best path
 //! ([`Topology::pairs`](crate::Topology::pairs)); at equal bandwidth the worse path class counts.
 
+use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 
 pub(super) struct MinPair;
 

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 /// How often jobs of each size come.
@@ -17,6 +18,17 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SizeMix(Vec<(usize, f64)>);
+
+// Weights are numbers, never NaN.
+impl Eq for SizeMix {}
+
+impl Hash for SizeMix {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for (size, weight) in &self.0 {
+            (size, weight.to_bits()).hash(state);
+        }
+    }
+}
 
 impl SizeMix {
     /// Sizes with their weights, which need not sum up to 1.

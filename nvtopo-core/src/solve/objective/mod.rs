@@ -17,9 +17,10 @@ mod ring;
 mod tree;
 
 use crate::error::{Error, Result};
+pub use crate::query::Weight;
 pub use crate::solve::search::objective::{Objective, Partial};
 pub use crate::solve::search::set::Set;
-pub use crate::solve::search::weight::{Value, Weight};
+pub use crate::solve::search::value::Value;
 pub use crate::solve::search::weights::Weights;
 pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 pub(super) use remainder::best_rings;

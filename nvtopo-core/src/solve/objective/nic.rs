@@ -8,12 +8,11 @@
 //! down do not count; where there is none, all sets are worth nothing. Where no NIC is known, the value is unknown.
 
 use crate::model::Topology;
-use crate::solve::nics::{bottleneck, repeated, usable_nics};
-use crate::solve::search::memo::Function;
+use crate::query::{Weight, bottleneck, repeated, usable_nics};
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
@@ -58,7 +57,7 @@ impl Objective for Nic {
             let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
             return bottleneck(&rows, 1).unwrap_or_default().into();
         }
-        partial.weights.memo.value(Function::Nic, partial.chosen, || {
+        partial.weights.memo.value(self.name(), partial.chosen, || {
             let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| surroundings.to_nics(gpu)).collect();
             bottleneck(&rows, surroundings.per_nic()).unwrap_or_default().into()
         })

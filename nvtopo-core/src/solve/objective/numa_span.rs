@@ -5,10 +5,11 @@
 //! fewer such GPUs are better: sets of equal worth are known alike.
 
 use crate::model::Topology;
+use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::solve::search::worth::{numa_cost, numa_nodes, numa_worth};
 

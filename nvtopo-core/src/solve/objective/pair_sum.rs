@@ -3,10 +3,11 @@
 //! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
 use crate::model::Topology;
+use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, pairs};
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 
 pub(super) struct PairSum;
 

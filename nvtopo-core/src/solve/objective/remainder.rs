@@ -7,13 +7,14 @@
 
 use super::ring::Ring;
 use crate::model::Topology;
+use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::solve::search::worth::{ONE, all_found, share};
 

@@ -5,11 +5,11 @@
 //! nothing.
 
 use super::reach;
+use crate::query::Weight;
 use crate::solve::search::links::component;
-use crate::solve::search::memo::Function;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
-use crate::solve::search::weight::{Value, Weight};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 
 pub(super) struct Ring;
@@ -37,7 +37,7 @@ impl Objective for Ring {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let weights = partial.weights;
-        weights.memo.value(Function::Ring, partial.chosen, || {
+        weights.memo.value(self.name(), partial.chosen, || {
             let (rings, effort) = weights.topology().rings_with_effort(&weights.positions(partial.chosen));
             let (worth, proven) = rings.map_or((Weight::default(), true), |own| {
                 (

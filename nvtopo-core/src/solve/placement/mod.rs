@@ -2,6 +2,7 @@
 
 pub(in crate::solve) mod amounts;
 pub(in crate::solve) mod explain;
+pub(in crate::solve) mod local;
 pub(in crate::solve) mod needs;
 pub(in crate::solve) mod score;
 
@@ -9,17 +10,19 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
 use crate::query::GpuFault;
+use crate::query::Weight;
+use crate::query::nearest_nics;
 use crate::solve::constraint::Constraint;
-use crate::solve::cpus::{CpuLimits, CpuRules, shares_of};
-use crate::solve::nics::{fair_nics, nearest_nics};
+use crate::solve::cpus::{CpuLimits, CpuRules};
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
+use crate::solve::placement::local::Local;
 use crate::solve::placement::score::{Score, scores};
 use crate::solve::process::visible::{cuda_environment, divided};
 use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
-use crate::solve::search::weight::Weight;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// One chosen GPU with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +103,10 @@ pub enum Proof {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct Placement {
+pub struct Placement(Arc<Inner>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Inner {
     topology: Topology,
     gpus: Vec<PlacedGpu>,
     scores: Vec<Score>,
@@ -114,92 +120,93 @@ pub struct Placement {
 impl Placement {
     /// The topology that it was chosen from.
     pub fn topology(&self) -> &Topology {
-        &self.topology
+        &self.0.topology
     }
 
     /// The chosen GPUs in the order to use: rank 0 takes the first.
     pub fn gpus(&self) -> &[PlacedGpu] {
-        &self.gpus
+        &self.0.gpus
     }
 
     /// The indices of the chosen GPUs in the order to use.
     pub fn gpu_indices(&self) -> Vec<u32> {
-        self.gpus.iter().map(|gpu| gpu.index).collect()
+        self.0.gpus.iter().map(|gpu| gpu.index).collect()
     }
 
     /// The CPUs of all chosen GPUs together.
     pub fn cpus(&self) -> CpuSet {
-        self.gpus.iter().map(|gpu| &gpu.cpus).collect::<CpuSet>()
+        self.0.gpus.iter().map(|gpu| &gpu.cpus).collect::<CpuSet>()
     }
 
     /// The memory nodes of all chosen GPUs together; empty when any is unknown.
     pub fn mems(&self) -> NodeSet {
-        let known = self.gpus.iter().all(|gpu| !gpu.mems.is_empty());
-        let mems = self.gpus.iter().filter(|_| known);
+        let known = self.0.gpus.iter().all(|gpu| !gpu.mems.is_empty());
+        let mems = self.0.gpus.iter().filter(|_| known);
         mems.fold(NodeSet::new(), |mems, gpu| mems.union(&gpu.mems))
     }
 
     /// One value for each objective, most important first.
     pub fn scores(&self) -> &[Score] {
-        &self.scores
+        &self.0.scores
     }
 
     /// How it is known that no set is better.
     pub fn proof(&self) -> Proof {
-        self.proof
+        self.0.proof
     }
 
     /// Whether no set is better.
     pub fn is_optimal(&self) -> bool {
-        matches!(self.proof, Proof::Exhaustive { .. })
+        matches!(self.0.proof, Proof::Exhaustive { .. })
     }
 
     /// One sentence of why.
     pub fn why(&self) -> &str {
-        &self.why
+        &self.0.why
     }
 
     /// The first of what the request [prefers](crate::solve::Request::prefer) that can be met. `None`: nothing was, or none can.
     pub fn preference(&self) -> Option<Constraint> {
-        self.preference
+        self.0.preference
     }
 
     /// What the request prefers to that, and why it cannot be had.
     pub fn unmet(&self) -> &[Unmet] {
-        &self.unmet
+        &self.0.unmet
     }
 
     /// What a person should know about the GPUs, CPUs and memory given.
     pub fn remarks(&self) -> &[String] {
-        &self.remarks
+        &self.0.remarks
     }
 
     /// What belongs to the GPUs, to be changed.
     pub(super) fn gpus_mut(&mut self) -> &mut [PlacedGpu] {
-        &mut self.gpus
+        &mut Arc::make_mut(&mut self.0).gpus
     }
 
     /// Adds what a person should know.
     pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
-        self.remarks.extend(remarks);
+        Arc::make_mut(&mut self.0).remarks.extend(remarks);
     }
 
     /// Says which of the preferences is met.
     pub(super) fn stand_on(&mut self, preference: Option<Constraint>, unmet: Vec<Unmet>) {
-        (self.preference, self.unmet) = (preference, unmet);
+        let inner = Arc::make_mut(&mut self.0);
+        (inner.preference, inner.unmet) = (preference, unmet);
     }
 
     /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
     /// UUIDs where all are known, else indices.
     pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
-        let positions: Vec<usize> = self.gpus.iter().map(|gpu| gpu.position).collect();
-        cuda_environment(&self.topology, &positions)
+        let positions: Vec<usize> = self.0.gpus.iter().map(|gpu| gpu.position).collect();
+        cuda_environment(&self.0.topology, &positions)
     }
 }
 
 impl fmt::Display for Placement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.gpus.iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
+        let names: Vec<String> = self.0.gpus.iter().map(|gpu| format!("GPU{}", gpu.index)).collect();
         write!(f, "{} on CPUs {}", names.join(","), self.cpus())
     }
 }
@@ -207,6 +214,7 @@ impl fmt::Display for Placement {
 /// Adds to a solution what belongs to its GPUs, and says why.
 pub(super) fn complete(
     topology: &Topology,
+    local: &Local,
     chosen: &[usize],
     candidates: usize,
     solution: &Solution,
@@ -214,8 +222,8 @@ pub(super) fn complete(
     limits: &CpuLimits,
 ) -> Placement {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
-    let shares = shares_of(topology, &rules, chosen, chosen);
-    let own_nics = fair_nics(topology);
+    let shares = local.shares(topology, &rules, chosen, chosen);
+    let own_nics = local.nics(topology);
     let gpus = chosen
         .iter()
         .map(|&position| {
@@ -233,7 +241,7 @@ pub(super) fn complete(
                 nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
                 nic_path,
                 nic: own_nics[position].map(|nic| topology.device_name(nic)),
-                nic_shared_with: sharing(topology, position),
+                nic_shared_with: sharing(topology, own_nics, position),
             }
         })
         .collect();
@@ -247,7 +255,7 @@ pub(super) fn complete(
         of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
     let remarks = shares.remarks.iter().cloned().chain(of_gpus).chain(several_models(topology, chosen));
     let remarks = remarks.collect();
-    Placement {
+    Placement(Arc::new(Inner {
         topology: topology.clone(),
         gpus,
         scores,
@@ -256,12 +264,11 @@ pub(super) fn complete(
         remarks,
         preference: None,
         unmet: Vec::new(),
-    }
+    }))
 }
 
 /// The indices of the other GPUs whose fair NIC is that of the GPU at a position.
-fn sharing(topology: &Topology, position: usize) -> Vec<u32> {
-    let own_nics = fair_nics(topology);
+fn sharing(topology: &Topology, own_nics: &[Option<usize>], position: usize) -> Vec<u32> {
     let own = own_nics[position];
     let others = topology.gpus().zip(own_nics).enumerate();
     let same = others.filter(|(other, (_, nic))| *other != position && own.is_some() && **nic == own);

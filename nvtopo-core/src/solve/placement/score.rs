@@ -1,11 +1,11 @@
 //! What a set of GPUs is worth by one objective, with its unit.
 
 use crate::model::Topology;
+use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Objective, Partial};
 use crate::solve::search::problem::Solution;
-use crate::solve::search::set;
-use crate::solve::search::weight::{MAX_CANDIDATES, Weight};
+use crate::solve::search::set::{self, MAX_CANDIDATES};
 use crate::solve::search::weights::Weights;
 use std::borrow::Cow;
 use std::fmt;

@@ -18,7 +18,7 @@ use std::str::FromStr;
 /// assert!(matches!("MIG-c6d4f1ef".parse()?, GpuRef::Instance(_)));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GpuRef {
     /// By index.
     Index(u32),

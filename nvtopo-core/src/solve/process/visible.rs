@@ -29,7 +29,7 @@ pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVI
 /// assert!(twice.devices.is_empty() && twice.remarks[0].contains("second time"));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct VisibleGpus {
     /// The devices, in the order in which CUDA counts them, if `order` knows it.
     pub devices: Vec<VisibleDevice>,

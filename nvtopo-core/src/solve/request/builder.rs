@@ -21,7 +21,7 @@ use crate::solve::process::visible::VisibleGpus;
 /// assert!(placement.is_optimal());
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct Request {
     pub(in crate::solve) count: usize,
@@ -32,8 +32,8 @@ pub struct Request {
     pub(in crate::solve) visible: Option<VisibleGpus>,
     pub(super) objectives: Option<Vec<String>>,
     pub(super) mix: Option<SizeMix>,
-    /// By how much measured rates may differ and still count as equal.
-    pub(super) tolerance: Option<f64>,
+    /// By how much measured rates may differ and still count as equal: the bits of a number, so that requests can be compared.
+    pub(super) tolerance: Option<u64>,
     pub(super) require: Vec<Constraint>,
     pub(super) prefer: Vec<Constraint>,
     pub(super) limits: CpuLimits,
@@ -143,7 +143,7 @@ impl Request {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn tolerance(mut self, part: f64) -> Self {
-        self.tolerance = Some(part);
+        self.tolerance = Some(part.to_bits());
         self
     }
 

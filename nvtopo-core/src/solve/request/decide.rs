@@ -1,6 +1,7 @@
 //! The decision on a request.
 
 use super::builder::Request;
+use super::solver::Solver;
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use crate::solve::constraint::Constraint;
@@ -14,9 +15,9 @@ use crate::solve::request::decision::{Decision, Question};
 use crate::solve::request::large::Large;
 use crate::solve::request::limits::Limits;
 use crate::solve::request::witness::witness;
+use crate::solve::search;
+use crate::solve::search::set::MAX_CANDIDATES;
 use crate::solve::search::tolerance::Tolerance;
-use crate::solve::search::weight::MAX_CANDIDATES;
-use crate::solve::solver::Class;
 
 impl Request {
     /// Chooses the best GPUs and what belongs to them.
@@ -25,10 +26,7 @@ impl Request {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
     /// required.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        match self.large(topology)? {
-            Some(large) => large.placement(self.service()),
-            None => self.decide(topology)?.placement(topology, self.service()),
-        }
+        self.decide_on(&Solver::new(topology))
     }
 
     /// As [`solve`](Self::solve), and what would have been chosen instead.
@@ -44,16 +42,15 @@ impl Request {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn explain(&self, topology: &Topology) -> Result<Explanation> {
-        if let Some(large) = self.large(topology)? {
-            let placement = large.placement(self.service())?;
-            return Ok(Explanation { next: large.next(), first_fit: large.first_fit(), placement });
+        Solver::new(topology).explain(self)
+    }
+
+    /// The placement, without one that is kept.
+    fn decide_on(&self, solver: &Solver) -> Result<Placement> {
+        match self.large(solver)? {
+            Some(large) => large.placement(self.service()),
+            None => self.decide(solver)?.placement(solver, self.service()),
         }
-        let decision = self.decide(topology)?;
-        Ok(Explanation {
-            next: decision.next(topology),
-            first_fit: decision.first_fit(topology),
-            placement: decision.placement(topology, self.service())?,
-        })
     }
 
     fn service(&self) -> Service<'_> {
@@ -63,7 +60,8 @@ impl Request {
 
     /// The answer on a machine of more GPUs than are searched, where it is made of domains and nothing but a number of GPUs is
     /// asked for.
-    fn large<'a>(&self, topology: &'a Topology) -> Result<Option<Large<'a>>> {
+    fn large<'a>(&self, solver: &'a Solver) -> Result<Option<Large<'a>>> {
+        let topology = solver.topology();
         let plain = self.require.is_empty() && self.prefer.is_empty() && self.needs.is_empty();
         if topology.gpus().len() <= MAX_CANDIDATES || !plain {
             return Ok(None);
@@ -71,23 +69,22 @@ impl Request {
         let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
             let Choice { candidates, include, remarks, .. } = choice;
             let criteria = self.criteria(topology)?;
-            let large =
-                Large::decide(topology, &candidates, &include, self.count, criteria, self.classes()?)?;
+            let large = Large::decide(solver, &candidates, &include, self.count, criteria, self.classes()?)?;
             Ok(large.map(|large| large.remarking(remarks)))
         };
         self.first_of_choices(topology, decide)
     }
 
     fn classes(&self) -> Result<Tolerance> {
-        self.tolerance.map_or(Ok(Tolerance::default()), Tolerance::new)
+        self.tolerance.map_or(Ok(Tolerance::default()), |bits| Tolerance::new(f64::from_bits(bits)))
     }
 
     fn criteria(&self, topology: &Topology) -> Result<Criteria> {
         Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())
     }
 
-    fn decide(&self, topology: &Topology) -> Result<Decision> {
-        self.first_of_choices(topology, |choice| self.decide_among(topology, choice))
+    fn decide(&self, solver: &Solver) -> Result<Decision> {
+        self.first_of_choices(solver.topology(), |choice| self.decide_among(solver, choice))
     }
 
     /// The answer by the first choice that satisfies the request.
@@ -103,23 +100,23 @@ impl Request {
         answer.unwrap_or_else(|| Err(crate::solve::process::no_gpu::error(topology)))
     }
 
-    fn decide_among(&self, topology: &Topology, choice: Choice) -> Result<Decision> {
-        let question = self.question_of(topology, choice)?;
+    fn decide_among(&self, solver: &Solver, choice: Choice) -> Result<Decision> {
+        let topology = solver.topology();
+        let question = self.question_of(solver, choice)?;
         let supply = self.supply(topology)?;
         let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
         let mut unmet = Vec::new();
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
-            let limits = Limits::new(&constraints, topology, &question.class.weights).served(
+            let limits = Limits::new(&constraints, topology, &question.weights).served(
                 supply.as_ref(),
                 &shortages,
-                &question.class.weights,
+                &question.weights,
             );
             let task = question.task(&limits);
-            let Question { class, criteria, .. } = &question;
-            let weights = &class.weights;
-            let none = match class.kept.solve(weights, &task, criteria) {
+            let weights = &question.weights;
+            let none = match search::solve(weights, &task) {
                 Ok(solution) => {
                     return Ok(Decision { question, limits, solution, preference, unmet, supply });
                 }
@@ -140,17 +137,44 @@ impl Request {
         }
     }
 
-    /// The questions to try in turn, at least one, as candidates of a class: first with as few GPUs as possible that have
+    /// The questions to try in turn, at least one, first with as few GPUs as possible that have
     /// faults, last with all of them.
-    pub(in crate::solve) fn questions(&self, topology: &Topology) -> Result<Vec<Question>> {
-        self.choices(topology)?.into_iter().map(|choice| self.question_of(topology, choice)).collect()
+    pub(in crate::solve) fn questions(&self, solver: &Solver) -> Result<Vec<Question>> {
+        self.choices(solver.topology())?.into_iter().map(|choice| self.question_of(solver, choice)).collect()
     }
 
-    fn question_of(&self, topology: &Topology, choice: Choice) -> Result<Question> {
-        let criteria = self.criteria(topology)?;
+    fn question_of(&self, solver: &Solver, choice: Choice) -> Result<Question> {
+        let criteria = self.criteria(solver.topology())?;
         let Choice { candidates, include, remarks } = choice;
-        let (class, free) = Class::of_candidates(topology, &candidates, self.classes()?)?;
-        let include = class.weights.set(&include);
-        Ok(Question { class, free, include, count: self.count, criteria, remarks })
+        let (weights, free) = solver.weights_of(&candidates, self.classes()?)?;
+        let include = weights.set(&include);
+        Ok(Question { weights, free, include, count: self.count, criteria, remarks })
+    }
+}
+
+impl Solver {
+    /// Chooses the best GPUs and what belongs to them; from memory where just this was asked for before. Errors as
+    /// [`Request::solve`].
+    pub fn solve(&self, request: &Request) -> Result<Placement> {
+        if let Some(known) = self.placements().get(request) {
+            return Ok(known);
+        }
+        let placement = request.decide_on(self)?;
+        self.placements().keep(request.clone(), placement.clone());
+        Ok(placement)
+    }
+
+    /// As [`solve`](Self::solve), and what would have been chosen instead.
+    pub fn explain(&self, request: &Request) -> Result<Explanation> {
+        if let Some(large) = request.large(self)? {
+            let placement = large.placement(request.service())?;
+            return Ok(Explanation { next: large.next(), first_fit: large.first_fit(), placement });
+        }
+        let decision = request.decide(self)?;
+        Ok(Explanation {
+            next: decision.next(self.topology()),
+            first_fit: decision.first_fit(self.topology()),
+            placement: decision.placement(self, request.service())?,
+        })
     }
 }

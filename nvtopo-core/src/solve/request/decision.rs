@@ -1,6 +1,7 @@
 //! A request that was decided: what was asked of which GPUs, and what the search found.
 
 use super::limits::Limits;
+use super::solver::Solver;
 use crate::error::Result;
 use crate::model::{NodeId, Topology};
 use crate::solve::constraint::Constraint;
@@ -11,13 +12,13 @@ use crate::solve::placement::score::as_measured;
 use crate::solve::placement::{Placement, complete};
 use crate::solve::search::problem::{Solution, Task};
 use crate::solve::search::set::Set;
-use crate::solve::solver::Class;
+use crate::solve::search::weights::Weights;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// What is asked, with GPUs as candidates of a class.
+/// The prepared request: candidates, free set, count and criteria.
 pub(in crate::solve) struct Question {
-    pub(in crate::solve) class: Arc<Class>,
+    pub(in crate::solve) weights: Arc<Weights>,
     pub(in crate::solve) free: Set,
     pub(in crate::solve) include: Set,
     pub(in crate::solve) count: usize,
@@ -43,7 +44,7 @@ impl Question {
 pub(in crate::solve) struct Decision {
     pub(in crate::solve) question: Question,
     pub(in crate::solve) limits: Limits,
-    pub(in crate::solve) solution: Arc<Solution>,
+    pub(in crate::solve) solution: Solution,
     /// The preference that is met, and those that cannot be.
     pub(in crate::solve) preference: Option<Constraint>,
     pub(in crate::solve) unmet: Vec<Unmet>,
@@ -53,12 +54,12 @@ pub(in crate::solve) struct Decision {
 
 impl Decision {
     /// The answer with what belongs to the GPUs.
-    pub(in crate::solve) fn placement(self, topology: &Topology, service: Service<'_>) -> Result<Placement> {
-        let Question { class, free, criteria, remarks, .. } = &self.question;
+    pub(in crate::solve) fn placement(self, solver: &Solver, service: Service<'_>) -> Result<Placement> {
+        let Question { weights, free, criteria, remarks, .. } = &self.question;
         let chosen = Chosen {
-            topology,
-            gpus: &class.weights.positions(self.solution.chosen),
-            free: &class.weights.positions(*free),
+            solver,
+            gpus: &weights.positions(self.solution.chosen),
+            free: &weights.positions(*free),
             solution: &self.solution,
             criteria,
             remarks,
@@ -72,7 +73,7 @@ impl Decision {
 
 /// GPUs of a machine that were chosen, by their positions.
 pub(in crate::solve) struct Chosen<'a> {
-    pub(in crate::solve) topology: &'a Topology,
+    pub(in crate::solve) solver: &'a Solver,
     pub(in crate::solve) gpus: &'a [usize],
     /// Those that they were chosen from.
     pub(in crate::solve) free: &'a [usize],
@@ -87,13 +88,21 @@ pub(in crate::solve) struct Chosen<'a> {
 impl Chosen<'_> {
     /// These with what belongs to them.
     pub(in crate::solve) fn placement(&self, service: Service<'_>) -> Result<Placement> {
-        let Self { topology, gpus, free, solution, criteria, remarks, nic_room } = *self;
+        let Self { solver, gpus, free, solution, criteria, remarks, nic_room } = *self;
+        let topology = solver.topology();
         let solution = &*as_measured(topology, gpus, &criteria.objectives, solution, nic_room);
-        let mut placement =
-            complete(topology, gpus, free.len(), solution, &criteria.objectives, service.limits);
+        let mut placement = complete(
+            topology,
+            solver.local(),
+            gpus,
+            free.len(),
+            solution,
+            &criteria.objectives,
+            service.limits,
+        );
         placement.remark(remarks.iter().cloned());
         placement.remark(one_way(topology, free).filter(|_| gpus.len() > 1));
-        service.serve(topology, &mut placement, free)?;
+        service.serve(topology, solver.local(), &mut placement, free)?;
         Ok(placement)
     }
 }

@@ -12,8 +12,7 @@ impl Decision {
     pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
         let question = &self.question;
         let task = question.task(&self.limits);
-        let without =
-            |gpu: usize| search::solve(&question.class.weights, &Task { barred: 1 << gpu, ..task }).ok();
+        let without = |gpu: usize| search::solve(&question.weights, &Task { barred: 1 << gpu, ..task }).ok();
         let others = members(self.solution.chosen & !question.include).filter_map(without);
         // Of equal ones the first that the search comes to.
         let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
@@ -37,11 +36,11 @@ impl Decision {
             include: set,
             ..Task::new(question.free, question.count, objectives, &question.criteria.mix)
         };
-        search::solve(&question.class.weights, &task).ok()
+        search::solve(&question.weights, &task).ok()
     }
 
     fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
-        let weights = &self.question.class.weights;
+        let weights = &self.question.weights;
         let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
         let meets = search::solve(weights, &own).is_ok();
         let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);

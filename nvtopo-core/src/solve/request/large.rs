@@ -1,8 +1,8 @@
 //! Requests for GPUs of machines that have more of them than a set has bits: answered by domains, where there are such.
 
 use super::decision::Chosen;
+use super::solver::Solver;
 use crate::error::{Error, Result};
-use crate::model::Topology;
 use crate::solve::objective::criteria::Criteria;
 use crate::solve::placement::Placement;
 use crate::solve::placement::explain::{Alternative, alternative};
@@ -11,12 +11,11 @@ use crate::solve::search::domains::{Ask, Domains, Use};
 use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
 use crate::solve::search::tolerance::Tolerance;
-use std::any::Any;
 use std::sync::Arc;
 
 /// A request that was decided.
 pub(in crate::solve) struct Large<'a> {
-    topology: &'a Topology,
+    solver: &'a Solver,
     domains: Arc<Option<Domains>>,
     /// What may be done with each GPU.
     uses: Vec<Use>,
@@ -31,28 +30,21 @@ pub(in crate::solve) struct Large<'a> {
 impl<'a> Large<'a> {
     /// Chooses `count` of the candidates with those that must be in. `None` where domains do not tell the answer.
     pub(in crate::solve) fn decide(
-        topology: &'a Topology,
+        solver: &'a Solver,
         candidates: &[usize],
         include: &[usize],
         count: usize,
         criteria: Criteria,
         tolerance: Tolerance,
     ) -> Result<Option<Self>> {
-        let compute = || {
-            let classes = topology.with_rate_classes(tolerance.millionths());
-            Arc::new(Domains::of(&classes)) as Arc<dyn Any + Send + Sync>
-        };
-        let usual = tolerance == Tolerance::default() || !topology.has_measured_rates();
-        let kept = if usual { Arc::clone(topology.solved().get_or_init(compute)) } else { compute() };
-        let Ok(domains) = kept.downcast::<Option<Domains>>() else {
-            unreachable!("machines of so many GPUs have no class")
-        };
+        let topology = solver.topology();
+        let domains = solver.domains(tolerance);
         let mut uses = vec![Use::Gone; topology.gpus().len()];
         for gpu in candidates {
             uses[*gpu] = if include.contains(gpu) { Use::In } else { Use::Open };
         }
         let mut own = Self {
-            topology,
+            solver,
             domains,
             uses,
             count,
@@ -87,7 +79,7 @@ impl<'a> Large<'a> {
     pub(in crate::solve) fn placement(&self, service: Service<'_>) -> Result<Placement> {
         let free: Vec<usize> = (0..self.uses.len()).filter(|gpu| self.uses[*gpu] != Use::Gone).collect();
         let chosen = Chosen {
-            topology: self.topology,
+            solver: self.solver,
             gpus: &self.chosen,
             free: &free,
             solution: &self.solution,
@@ -123,7 +115,7 @@ impl<'a> Large<'a> {
 
     fn alternative(&self, (gpus, other): (Vec<usize>, Solution)) -> Alternative {
         alternative(
-            self.topology,
+            self.solver.topology(),
             gpus,
             &other,
             (&self.chosen, &self.solution),

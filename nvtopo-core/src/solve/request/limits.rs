@@ -1,11 +1,11 @@
 //! The sets that constraints and what is beside the GPUs leave to choose from.
 
 use crate::model::Topology;
+use crate::query::of_pair;
 use crate::solve::constraint::Constraint;
 use crate::solve::placement::needs::{Shortage, Supply};
 use crate::solve::search::quota::Quotas;
 use crate::solve::search::set::{self, Set, members};
-use crate::solve::search::weight::of_pair;
 use crate::solve::search::weights::Weights;
 
 /// What several constraints leave to choose from.

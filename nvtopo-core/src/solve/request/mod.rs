@@ -8,7 +8,9 @@ mod explain;
 mod large;
 pub(in crate::solve) mod limits;
 mod preferred;
+mod solver;
 mod witness;
 
 pub use builder::Request;
 pub use preferred::preferred_allocation;
+pub use solver::Solver;

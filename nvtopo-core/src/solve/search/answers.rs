@@ -10,9 +10,6 @@ const MAX_GPUS: usize = 16;
 /// The most answers that are kept of larger machines.
 const MAX_ASKED: usize = 4096;
 
-/// The bytes that one of them takes in the map: the entry, and the room that a tree keeps free.
-const ASKED_BYTES: usize = 96;
-
 /// The answers for each set of free GPUs and each count, as far as they were asked for.
 pub(in crate::solve) struct Answers {
     gpus: usize,
@@ -58,11 +55,6 @@ impl Answers {
             }
             Chosen::Asked(asked) => asked.at((free, count), solve),
         }
-    }
-
-    /// The bytes that the answers by one list of criteria may come to hold.
-    pub(in crate::solve) const fn size(gpus: usize) -> usize {
-        if gpus <= MAX_GPUS { (gpus * size_of::<AtomicU16>()) << gpus } else { MAX_ASKED * ASKED_BYTES }
     }
 }
 

@@ -1,12 +1,13 @@
-//! What was computed, by what it was computed of: only so many, and when there are more, all are forgotten.
+//! Answers that are kept by their questions: only so many, and when there are more, all are forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, TryLockError};
 
 /// At most `MOST` values by their keys.
 #[derive(Debug)]
-pub(in crate::solve) struct Bounded<K, V, const MOST: usize>(Mutex<BTreeMap<K, V>>);
+pub(in crate::solve) struct Bounded<K, V, const MOST: usize>(Mutex<HashMap<K, V>>);
 
 impl<K, V, const MOST: usize> Default for Bounded<K, V, MOST> {
     fn default() -> Self {
@@ -14,7 +15,7 @@ impl<K, V, const MOST: usize> Default for Bounded<K, V, MOST> {
     }
 }
 
-impl<K: Ord, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
+impl<K: Hash + Eq, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
     /// The value; computed where it is not kept.
     pub(in crate::solve) fn at(&self, key: K, compute: impl FnOnce() -> V) -> V {
         let Ok(value) = self.try_at(key, || Ok::<V, Infallible>(compute()));
@@ -23,20 +24,35 @@ impl<K: Ord, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
 
     /// The same where there may be none, which is not kept. Meanwhile others may compute too.
     pub(in crate::solve) fn try_at<E>(&self, key: K, compute: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
-        if let Some(known) = self.lock().get(&key) {
-            return Ok(known.clone());
+        if let Some(known) = self.get(&key) {
+            return Ok(known);
         }
         let value = compute()?;
-        let mut kept = self.lock();
-        if kept.len() >= MOST {
-            kept.clear();
-        }
-        kept.insert(key, value.clone());
+        self.keep(key, value.clone());
         Ok(value)
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<K, V>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The value, where it is kept and nobody is changing what is.
+    pub(in crate::solve) fn get(&self, key: &K) -> Option<V> {
+        self.open()?.get(key).cloned()
+    }
+
+    /// Keeps a value, unless somebody else is changing what is kept.
+    pub(in crate::solve) fn keep(&self, key: K, value: V) {
+        let Some(mut kept) = self.open() else { return };
+        if kept.len() >= MOST {
+            kept.clear();
+        }
+        kept.insert(key, value);
+    }
+
+    /// What is kept, without waiting: in a forked child, a thread that is gone may hold the lock for ever.
+    fn open(&self) -> Option<MutexGuard<'_, HashMap<K, V>>> {
+        match self.0.try_lock() {
+            Ok(kept) => Some(kept),
+            Err(TryLockError::Poisoned(kept)) => Some(kept.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -54,7 +70,7 @@ mod tests {
         assert_eq!(squares.at(11, || 121), 121);
         assert_eq!(squares.at(1, || 2), 2, "the others were forgotten");
         assert_eq!(squares.at(11, || unreachable!("the last is kept")), 121);
-        assert_eq!(squares.lock().len(), 2);
+        assert_eq!(squares.open().unwrap().len(), 2);
     }
 
     #[test]

@@ -6,8 +6,8 @@
 use super::problem::{NoSet, Solution, Task};
 use super::quota::Quotas;
 use super::set::{above, members};
-use super::weight::Weight;
 use super::weights::Weights;
+use crate::query::Weight;
 use crate::solve::search::objective::{MAX_OBJECTIVES, Partial};
 use crate::solve::search::set::Set;
 use std::cmp::Ordering;

@@ -4,7 +4,8 @@ use super::objective::{MAX_OBJECTIVES, Objective, Partial};
 use super::problem::Task;
 use super::set::{Set, members};
 use super::threshold::Room;
-use super::weight::{Value, Weight};
+use super::value::Value;
+use crate::query::Weight;
 use std::cmp::Reverse;
 
 /// How many pairs of GPUs may be looked at.

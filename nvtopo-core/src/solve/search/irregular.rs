@@ -13,11 +13,11 @@ use super::problem::{NoSet, Solution, Task};
 use super::set::{Set, members};
 use super::switched;
 use super::threshold::{Fit, Room, greatest};
-use super::weight::Weight;
 use super::weights::Weights;
 use crate::model::PathType;
+use crate::query::Weight;
+use crate::query::{bottleneck, repeated};
 use crate::query::{cycle, ring_core};
-use crate::solve::nics::{bottleneck, repeated};
 
 /// How many looks at neighbours the search for cycles may take.
 const MAX_LOOKS: u64 = 40_000;

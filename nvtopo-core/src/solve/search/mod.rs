@@ -1,13 +1,12 @@
 //! The search for the best set of GPUs: bits in, the best set out. It knows no request and no text.
 
 pub(in crate::solve) mod answers;
-mod bounded;
+pub(in crate::solve) mod bounded;
 pub(in crate::solve) mod clique;
 pub(in crate::solve) mod domains;
 pub(in crate::solve) mod exact;
 mod exchange;
 mod irregular;
-pub(in crate::solve) mod kept;
 pub(in crate::solve) mod links;
 pub(in crate::solve) mod memo;
 pub(in crate::solve) mod objective;
@@ -18,7 +17,7 @@ pub(in crate::solve) mod surroundings;
 mod switched;
 mod threshold;
 pub(in crate::solve) mod tolerance;
-pub(in crate::solve) mod weight;
+pub(in crate::solve) mod value;
 pub(in crate::solve) mod weights;
 pub(in crate::solve) mod worth;
 

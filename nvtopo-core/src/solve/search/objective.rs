@@ -1,9 +1,10 @@
 //! What the search knows of an objective: the value of a set, and a bound on all sets that extend one.
 
 use super::set::{Set, members};
-use super::weight::{Value, Weight};
+use super::value::Value;
 use super::weights::Weights;
 use crate::model::{Pair, Topology};
+use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::units::Bandwidth;
 

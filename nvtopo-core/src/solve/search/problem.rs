@@ -3,7 +3,7 @@
 use super::objective::Objective;
 use super::quota::Quotas;
 use super::set::Set;
-use super::weight::Weight;
+use crate::query::Weight;
 
 /// Steps after which a search stops and answers with the best so far, unless the task says otherwise.
 const MAX_STEPS: u64 = 400_000;

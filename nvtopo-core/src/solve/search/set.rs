@@ -2,6 +2,9 @@
 
 use crate::model::{Gpu, Topology};
 
+/// The most GPUs that one request chooses from.
+pub(in crate::solve) const MAX_CANDIDATES: usize = 128;
+
 /// A set of GPUs, one bit for each.
 pub type Set = u128;
 

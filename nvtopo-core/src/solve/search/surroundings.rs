@@ -1,9 +1,9 @@
 //! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
 
 use super::set::{Set, members};
-use super::weight::Weight;
 use crate::model::Topology;
-use crate::solve::nics::{gpus_per_nic, to_nics, usable_nics};
+use crate::query::Weight;
+use crate::query::{gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;
 
 /// NUMA nodes and NICs by the order of the candidates.

@@ -3,9 +3,10 @@
 use super::clique::{Cliques, Found};
 use super::exact;
 use super::problem::Task;
+use super::set::MAX_CANDIDATES;
 use super::set::{Set, members};
-use super::weight::{MAX_CANDIDATES, Weight};
 use super::weights::Weights;
+use crate::query::Weight;
 
 /// Steps of one search for a set within the neighbours of its GPUs.
 const MAX_STEPS: u64 = 400;

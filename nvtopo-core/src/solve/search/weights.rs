@@ -4,10 +4,10 @@ use super::domains::Domains;
 use super::links::Links;
 use super::memo::Memo;
 use super::surroundings::Surroundings;
-use super::weight::{Weight, of_pair};
 use crate::model::Topology;
+use crate::once::Once;
+use crate::query::{Weight, of_pair};
 use crate::solve::search::set::Set;
-use std::sync::OnceLock;
 
 /// What is known of the candidates, by their order: the weights of their pairs, and what lies beside them.
 #[derive(Debug)]
@@ -17,12 +17,12 @@ pub struct Weights {
     positions: Vec<usize>,
     count: usize,
     cells: Vec<Weight>,
-    descending: OnceLock<Vec<(Weight, u8, u8)>>,
-    levels: OnceLock<Vec<Level>>,
-    twins: OnceLock<Vec<Set>>,
-    links: OnceLock<Links>,
-    surroundings: OnceLock<Surroundings>,
-    domains: OnceLock<Option<Domains>>,
+    descending: Once<Vec<(Weight, u8, u8)>>,
+    levels: Once<Vec<Level>>,
+    twins: Once<Vec<Set>>,
+    links: Once<Links>,
+    surroundings: Once<Surroundings>,
+    domains: Once<Option<Domains>>,
     pub(in crate::solve) memo: Memo,
 }
 
@@ -44,16 +44,16 @@ impl Weights {
         let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
         Self {
-            topology: topology.apart(),
+            topology: topology.clone(),
             positions: gpus.to_vec(),
             count: gpus.len(),
             cells,
-            descending: OnceLock::new(),
-            levels: OnceLock::new(),
-            twins: OnceLock::new(),
-            links: OnceLock::new(),
-            surroundings: OnceLock::new(),
-            domains: OnceLock::new(),
+            descending: Once::new(),
+            levels: Once::new(),
+            twins: Once::new(),
+            links: Once::new(),
+            surroundings: Once::new(),
+            domains: Once::new(),
             memo: Memo::new(gpus.len()),
         }
     }
@@ -78,11 +78,6 @@ impl Weights {
     pub fn positions(&self, set: Set) -> Vec<usize> {
         let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);
         members.map(|(_, position)| *position).collect()
-    }
-
-    /// The bytes that this may come to hold.
-    pub(in crate::solve) fn size(&self) -> usize {
-        self.cells.len() * 3 * size_of::<Weight>() + self.memo.size()
     }
 
     /// The NVLinks of the candidates.

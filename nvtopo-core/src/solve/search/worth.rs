@@ -1,6 +1,6 @@
 //! Worths that are no bandwidth: NUMA nodes that a set spans, and shares of what is left.
 
-use super::weight::Weight;
+use crate::query::Weight;
 
 /// Bits below the nodes that hold the number of GPUs whose nodes are unknown: no topology has as many devices.
 const UNKNOWN_BITS: u32 = 12;

@@ -8,7 +8,7 @@ use crate::model::Topology;
 use std::cmp::Reverse;
 
 /// What a GPU is given of what its job needs. `None`: it was not asked for, or nobody knows what there is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Allotment {
     pub(in crate::solve) cpus: Option<CpuSet>,
     pub(in crate::solve) memory: Option<Vec<NodeMemory>>,

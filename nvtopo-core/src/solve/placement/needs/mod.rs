@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 pub(in crate::solve) use supply::{Kind, Shortage, Supply};
 
 /// What a job needs beside each GPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Needs {
     /// Hardware threads; 0: its share, whatever that is.
     pub(in crate::solve) cpus: usize,
@@ -63,7 +63,7 @@ impl Needs {
 }
 
 /// What jobs have of a machine besides GPUs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Taken {
     pub(in crate::solve) cpus: CpuSet,
     /// Bytes by NUMA node.

@@ -4,10 +4,12 @@ use super::allot::take;
 use super::{Allotment, Asker, Supply, Taken, allot};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
-use crate::model::{Shares, Topology};
-use crate::solve::cpus::{CpuLimits, CpuRules, NearCpus, memory_nodes, near_cpus, shares_of};
-use crate::solve::nics::assign_within;
+use crate::model::Topology;
+use crate::query::assign_within;
+use crate::solve::cpus::shares::Shares;
+use crate::solve::cpus::{CpuLimits, CpuRules, NearCpus, memory_nodes, near_cpus};
 use crate::solve::placement::Placement;
+use crate::solve::placement::local::Local;
 use std::borrow::Cow;
 
 /// What is known besides the machine when a job is served.
@@ -27,6 +29,7 @@ impl Service<'_> {
     pub(in crate::solve) fn serve(
         &self,
         topology: &Topology,
+        local: &Local,
         placement: &mut Placement,
         free: &[usize],
     ) -> Result<()> {
@@ -39,7 +42,7 @@ impl Service<'_> {
         let allotted = match self.given {
             Some(given) => given.to_vec(),
             // The search has kept to what can be served.
-            None => allot(topology, &askers(topology, supply, self.limits, &chosen, free))
+            None => allot(topology, &askers(topology, local, supply, self.limits, &chosen, free))
                 .ok_or_else(not_enough)?,
         };
         for (gpu, given) in placement.gpus_mut().iter_mut().zip(allotted) {
@@ -62,7 +65,7 @@ impl Service<'_> {
         }
         placement.remark(supply.unchecked(topology, &chosen));
         if asks_for_cpus && self.taken.is_none() {
-            let all = shares(topology, self.limits, &chosen);
+            let all = shares(topology, local, self.limits, &chosen);
             placement.remark(borrowed(topology, &all, &placement.cpus(), &chosen));
         }
         Ok(())
@@ -72,12 +75,13 @@ impl Service<'_> {
 /// The chosen GPUs with what there is for their job. The CPUs of GPUs that are not free may be those of other jobs.
 pub(in crate::solve) fn askers<'a>(
     topology: &Topology,
+    local: &Local,
     supply: &'a Supply,
     limits: &CpuLimits,
     chosen: &[usize],
     free: &[usize],
 ) -> Vec<Asker<'a>> {
-    let shares = shares(topology, limits, chosen);
+    let shares = shares(topology, local, limits, chosen);
     let others = shares.gpus.iter().enumerate().filter(|(gpu, _)| !free.contains(gpu));
     let avoid = others.fold(CpuSet::new(), |all, (_, share)| all.union(&share.cpus));
     let asker = |gpu: &usize| Asker {
@@ -95,9 +99,14 @@ pub(in crate::solve) fn not_enough() -> Error {
 }
 
 /// The shares that the GPUs would have if their job asked for none.
-fn shares<'a>(topology: &'a Topology, limits: &CpuLimits, chosen: &[usize]) -> Cow<'a, Shares> {
+fn shares<'a>(
+    topology: &Topology,
+    local: &'a Local,
+    limits: &CpuLimits,
+    chosen: &[usize],
+) -> Cow<'a, Shares> {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
-    shares_of(topology, &rules, chosen, chosen)
+    local.shares(topology, &rules, chosen, chosen)
 }
 
 /// Takes the CPUs that other jobs were given out of the shares. A GPU of whose share nothing is left gets as many others near it, as

@@ -4,8 +4,8 @@ use super::{Needs, Taken};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NumaNode, Topology};
+use crate::query::usable_nics;
 use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
-use crate::solve::nics::usable_nics;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most groups of GPUs that are told apart by what they draw on. Machines have one for each NUMA node.

@@ -7,10 +7,11 @@
 use super::table::times;
 use super::tree::{Domain, Tree};
 use super::{Additive, Kind};
+use crate::query::Weight;
 use crate::solve::search::set;
+use crate::solve::search::set::MAX_CANDIDATES;
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::weight::{MAX_CANDIDATES, Weight};
 use crate::solve::search::worth::{all_found, numa_worth};
 
 /// What such a machine is made of.

@@ -5,7 +5,7 @@
 
 use super::tree::{MAX_LEVELS, Most, Tree, fill};
 use super::{Ask, Use};
-use crate::solve::search::weight::Weight;
+use crate::query::Weight;
 
 /// The most answers for one number of GPUs that are kept.
 const MAX_KEPT: usize = 64;

@@ -2,8 +2,7 @@
 
 use super::Use;
 use crate::model::{Bundle, NodeId, Topology};
-use crate::solve::nics::{bottleneck, gpus_per_nic, to_nics, usable_nics};
-use crate::solve::search::weight::{Weight, of_pair};
+use crate::query::{Weight, bottleneck, gpus_per_nic, of_pair, to_nics, usable_nics};
 use crate::solve::search::worth::{ONE, numa_cost};
 use std::collections::{BTreeMap, BTreeSet};
 

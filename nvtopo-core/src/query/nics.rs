@@ -1,7 +1,7 @@
 //! Which NICs are nearest to a GPU, and which each GPU of a job should use.
 
+use super::weight::{Weight, of_pair};
 use crate::model::{LinkLayer, Nic, PathType, PortState, Topology};
-use crate::solve::search::weight::{Weight, of_pair};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +49,7 @@ fn assign_among(topology: &Topology, gpus: &[usize], nics: &[usize], per_nic: us
 }
 
 /// As [`assign_nics`], where each usable NIC has room for so many of them.
-pub(super) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize]) -> Option<Vec<usize>> {
+pub(crate) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize]) -> Option<Vec<usize>> {
     let nics = usable_nics(topology);
     let per_nic = gpus_per_nic(topology);
     let row = |gpu: &usize| repeated(&to_nics(topology, *gpu, &nics, per_nic), room, gpus.len());
@@ -61,7 +61,7 @@ pub(super) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize])
 }
 
 /// Each column as often as there is room in it, but no more often than there are rows.
-pub(super) fn repeated<T: Copy>(columns: &[T], room: &[usize], rows: usize) -> Vec<T> {
+pub(crate) fn repeated<T: Copy>(columns: &[T], room: &[usize], rows: usize) -> Vec<T> {
     let times = columns.iter().zip(room);
     times.flat_map(|(column, room)| std::iter::repeat_n(*column, (*room).min(rows))).collect()
 }
@@ -76,11 +76,7 @@ pub(super) fn repeated<T: Copy>(columns: &[T], room: &[usize], rows: usize) -> V
 /// assert_eq!(dgx.device_name(nics[0].unwrap()), "mlx5_0");
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn fair_nics(topology: &Topology) -> &[Option<usize>] {
-    topology.computed().nics.get_or_init(|| deal_nics(topology))
-}
-
-fn deal_nics(topology: &Topology) -> Vec<Option<usize>> {
+pub fn fair_nics(topology: &Topology) -> Vec<Option<usize>> {
     let gpus: Vec<usize> = (0..topology.gpus().len()).collect();
     let Some(mut nics) = assign_nics(topology, &gpus, gpus_per_nic(topology)) else {
         return vec![None; gpus.len()];
@@ -188,7 +184,7 @@ pub fn gpus_per_nic(topology: &Topology) -> usize {
 }
 
 /// The NICs that can carry data, as far as is known.
-pub(super) fn usable_nics(topology: &Topology) -> Vec<usize> {
+pub(crate) fn usable_nics(topology: &Topology) -> Vec<usize> {
     let first = topology.gpus().len();
     let down = |nic: usize| {
         topology.node(topology.devices()[nic]).kind.as_nic().and_then(|nic| nic.state)
@@ -199,7 +195,7 @@ pub(super) fn usable_nics(topology: &Topology) -> Vec<usize> {
 
 /// The weights from a GPU to NICs, each of which as many GPUs share as it serves: nobody sends faster than the path, nor than
 /// its part of the port.
-pub(super) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: usize) -> Vec<Weight> {
+pub(crate) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: usize) -> Vec<Weight> {
     let to = |nic: usize| {
         let weight = of_pair(topology.pairs().pair(gpu, nic));
         let port = topology.node(topology.devices()[nic]).kind.as_nic().and_then(port_rate);
@@ -216,7 +212,7 @@ fn port_rate(nic: &Nic) -> Option<Bandwidth> {
 
 /// The worst weight of the best assignment of a column to each row, where a column takes at most `most` rows. `None`: there
 /// are too few.
-pub(super) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
+pub(crate) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
     let columns = rows.first().map_or(0, |row| row.len());
     if rows.len() > columns.saturating_mul(most) {
         return None;

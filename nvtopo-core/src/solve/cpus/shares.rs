@@ -1,4 +1,4 @@
-//! What belongs to each GPU of the machine's CPUs and memory: the values; the dealing is in [`crate::solve`].
+//! The CPUs and memory of each GPU.
 
 use crate::cpuset::{CpuSet, NodeSet};
 

@@ -1,12 +1,9 @@
-//! What a pair of GPUs is worth: one number that orders by bandwidth, then by how near the path is; and what a set is worth.
+//! The weight of a path: one number that orders by bandwidth, then by how near the path is.
 
 use crate::model::{Pair, PathType};
 use crate::units::Bandwidth;
 
-/// The most GPUs that one request chooses from.
-pub(in crate::solve) const MAX_CANDIDATES: usize = 128;
-
-/// Bits below the bandwidth that hold the nearness. The sum over all pairs of [`MAX_CANDIDATES`] fits: 8128 pairs
+/// Bits below the bandwidth that hold the nearness. The sum over all pairs of 128 GPUs fits: 8128 pairs
 /// of nearness 10 at most.
 const NEARNESS_BITS: u32 = 17;
 
@@ -16,7 +13,7 @@ const MAX_MB_PER_S: u64 = u32::MAX as u64;
 /// A bandwidth, and the nearness of the path as tie-break: a minimum or a sum of weights orders first by the
 /// minimum or sum of bandwidths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Weight(pub(in crate::solve) u64);
+pub struct Weight(pub(crate) u64);
 
 impl Weight {
     /// Above every weight and every sum of weights.
@@ -30,18 +27,18 @@ impl Weight {
     }
 
     /// A bandwidth over paths of which the worst is of a class.
-    pub(in crate::solve) fn over(bandwidth: Bandwidth, path: PathType) -> Self {
+    pub(crate) fn over(bandwidth: Bandwidth, path: PathType) -> Self {
         Self(Self::of(bandwidth).0 | nearness(path))
     }
 
     /// The same path with no more than a bandwidth.
-    pub(in crate::solve) fn at_most(self, bandwidth: Bandwidth) -> Self {
+    pub(crate) fn at_most(self, bandwidth: Bandwidth) -> Self {
         let near = self.0 % (1 << NEARNESS_BITS);
         Self(Self::of(bandwidth.min(self.bandwidth())).0 | near)
     }
 
     /// The class of the worst path, where one is known. Of sums it means nothing.
-    pub(in crate::solve) fn path(self) -> Option<PathType> {
+    pub(crate) fn path(self) -> Option<PathType> {
         let near = self.0 % (1 << NEARNESS_BITS);
         PathType::ALL.into_iter().find(|path| near > 0 && nearness(*path) == near)
     }
@@ -57,42 +54,8 @@ fn nearness(path: PathType) -> u64 {
 }
 
 /// What a pair is worth. One of which nothing is known is worth nothing.
-pub(in crate::solve) fn of_pair(pair: Pair) -> Weight {
+pub(crate) fn of_pair(pair: Pair) -> Weight {
     let near = pair.path.map_or(0, nearness);
     let Some(rate) = pair.rate else { return Weight(near) };
     Weight(Weight::of(rate.bandwidth).0 | near)
-}
-
-/// What a set is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Value {
-    /// How good it is; greater is better.
-    pub worth: Weight,
-    /// Whether that is all that it is worth, and not just what was found of it.
-    pub proven: bool,
-    /// How much work it was to find out, in steps of the search for the best set.
-    pub effort: u32,
-}
-
-/// Bits of a packed value that hold the effort, of which sixteen steps are the least that is told apart.
-const EFFORT_BITS: u32 = 14;
-
-impl Value {
-    /// In one number, which is never 0.
-    pub(super) fn pack(self) -> u64 {
-        let effort = u64::from(self.effort / 16).min((1 << EFFORT_BITS) - 1);
-        ((self.worth.0 << EFFORT_BITS | effort) << 1 | u64::from(self.proven)).wrapping_add(1)
-    }
-
-    pub(super) fn unpack(packed: u64) -> Self {
-        let packed = packed.wrapping_sub(1);
-        let effort = (packed >> 1) as u32 % (1 << EFFORT_BITS) * 16;
-        Self { worth: Weight(packed >> (EFFORT_BITS + 1)), proven: packed & 1 == 1, effort }
-    }
-}
-
-impl From<Weight> for Value {
-    fn from(worth: Weight) -> Self {
-        Self { worth, proven: true, effort: 0 }
-    }
 }
