@@ -11,7 +11,7 @@
 mod timing;
 
 use nvtopo::Topology;
-use nvtopo::solve::partition::{Scores, best};
+use nvtopo_simulate::partition::{Scores, best};
 use std::hint::black_box;
 use std::time::Duration;
 use timing::{now, time};

@@ -33,13 +33,11 @@ mod node;
 mod nvlink_status;
 mod oracle;
 mod other_binders;
-mod partition;
 mod picture;
 mod plan;
 mod preset;
 mod ranks;
 mod same_machine;
-mod simulate;
 mod smi_matrix;
 #[cfg(feature = "snapshot")]
 mod snapshot;

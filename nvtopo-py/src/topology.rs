@@ -185,7 +185,7 @@ impl Topology {
     ///     exclude: do not take these.
     ///     include: take these in any case.
     ///     objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
-    ///         "numa-span", "nic", "remainder", "mapa". What they leave open the defaults decide.
+    ///         "numa-span", "nic", "remainder". What they leave open the defaults decide.
     ///     require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "gpu-model",
     ///         "at-least:50" (GB/s between each two).
     ///     prefer: the first of these that can be met must be met as well; the placement says why not a better one.

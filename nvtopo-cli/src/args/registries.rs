@@ -3,7 +3,7 @@
 use nvtopo::render::{LAUNCH_FORMATS, RENDERERS, SELECTION_FORMATS};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
-use nvtopo::solve::simulate::POLICIES;
+use nvtopo_simulate::POLICIES;
 
 pub(super) fn plan_formats() -> clap::builder::PossibleValuesParser {
     let launchers = LAUNCH_FORMATS.iter().map(|format| format.name);

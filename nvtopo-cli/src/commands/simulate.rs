@@ -4,10 +4,9 @@ use super::{open_with, renderer, style};
 use crate::args::SimulateArgs;
 use crate::output::is_quiet;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use nvtopo::render::svg;
 use nvtopo::solve::SizeMix;
-use nvtopo::solve::simulate::{self, Options, Stream, Workload, capacity};
 use nvtopo::{Result, save_file};
+use nvtopo_simulate::{Options, Stream, Workload, capacity, render};
 use std::path::Path;
 
 /// The offered load where nothing else says it.
@@ -28,20 +27,20 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %") {
         bar.set_style(style);
     }
-    let report = simulate::simulate(&topology, &workload, &options, &mut |done, all| {
+    let report = nvtopo_simulate::simulate(&topology, &workload, &options, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     });
     bar.finish_and_clear();
     let report = report?;
     if let Some(path) = &args.plot {
-        let picture = svg::simulation(&report);
+        let picture = render::svg(&report);
         if path == Path::new("-") {
             return Ok(picture);
         }
         save_file(path, picture.as_bytes())?;
     }
-    Ok(renderer.simulation(&report, style()))
+    Ok(if renderer.name() == "json" { render::json(&report) } else { render::text(&report, style()) })
 }
 
 fn workload(args: &SimulateArgs, gpus: usize) -> Result<Workload> {

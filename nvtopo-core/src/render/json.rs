@@ -7,7 +7,6 @@
 use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::mig::InstancePlacement;
-use crate::solve::simulate::Report;
 use crate::solve::{
     Alternative, DimensionTime, Explanation, NodeMemory, NodePages, Placement, Plan, Proof, Quantity,
     RankGroup, RankMap, Score, Shares,
@@ -121,37 +120,6 @@ impl Render for Json {
             "policy": plan.policy().name(),
             "ranks": ranks.collect::<Vec<_>>(),
             "remarks": plan.remarks(),
-        }))
-    }
-
-    fn simulation(&self, report: &Report, _style: Style) -> String {
-        let sizes = report.sizes.iter().map(|size| {
-            json!({
-                "gpus": size.gpus,
-                "jobs": size.jobs,
-                "accepted": size.accepted,
-                "best_gb_per_s": size.best.as_gb_per_s(),
-            })
-        });
-        let policies = report.policies.iter().map(|policy| {
-            json!({
-                "policy": policy.policy,
-                "gb_per_s": policy.mean.map(|mean| mean.gb_per_s),
-                "share": policy.mean.map(|mean| mean.share),
-                "nvlink_only": policy.mean.map(|mean| mean.nvlink),
-                "share_by_size": policy.by_size,
-            })
-        });
-        to_text(&json!({
-            "machine": report.machine,
-            "gpus": report.gpus,
-            "jobs": report.jobs,
-            "blocked": report.blocked,
-            "left_out": report.left_out,
-            "offered_load": report.offered,
-            "utilization": report.utilization,
-            "sizes": sizes.collect::<Vec<_>>(),
-            "policies": policies.collect::<Vec<_>>(),
         }))
     }
 

@@ -2,17 +2,19 @@
 
 mod json;
 mod launch;
+#[cfg(any(feature = "svg", feature = "text"))]
 mod places;
 mod selection;
+#[cfg(feature = "svg")]
 pub mod svg;
 #[cfg(feature = "text")]
-mod text;
+pub mod text;
+#[cfg(any(feature = "svg", feature = "text"))]
 mod words;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::mig::InstancePlacement;
-use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 pub use launch::{LAUNCH_FORMATS, LaunchFormat, LaunchMemory, launch_format};
 pub use selection::{SELECTION_FORMATS, SelectionFormat, selection_format};
@@ -53,9 +55,6 @@ pub trait Render: Sync {
 
     /// What each rank gets.
     fn plan(&self, plan: &Plan, style: Style) -> String;
-
-    /// What came out of playing jobs on a machine.
-    fn simulation(&self, report: &Report, style: Style) -> String;
 
     /// The presets that there are.
     fn presets(&self, style: Style) -> String;

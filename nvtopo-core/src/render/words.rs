@@ -291,10 +291,12 @@ pub(super) fn most_nvlinks(topology: &Topology) -> u16 {
 }
 
 /// The last line about a machine without GPUs: where to go from there.
+#[cfg(feature = "text")]
 pub(super) const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
                                  prints there, or a known one: nvtopo show --from preset:dgx-h100 (nvtopo presets lists all)";
 
 /// The models of the GPUs, each with its GPUs.
+#[cfg(feature = "svg")]
 pub(super) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {

@@ -8,7 +8,6 @@ mod served;
 use crate::error::Result;
 use crate::model::{Pair, PathType, Topology};
 use crate::solve::constraint::Constraint;
-use crate::solve::objective::MapaLinks;
 use crate::solve::placement::Placement;
 use crate::solve::placement::needs::Supply;
 use crate::solve::placement::score::Score;
@@ -325,7 +324,8 @@ impl Checker<'_> {
             }
             "nic" => self.worst_nic(set).unwrap_or_default(),
             "remainder" => self.remainder(rest),
-            _ => self.mapa(set),
+            // Not among those that are checked.
+            _ => (0, 0),
         }
     }
 
@@ -338,7 +338,6 @@ impl Checker<'_> {
             "numa-span" => set.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty())),
             "remainder" => rates(&gpus),
             "pair-sum" => rates(set),
-            "mapa" => self.topology.nvlink_known(),
             "nic" => {
                 let usable = crate::query::usable_nics(self.topology);
                 let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
@@ -423,38 +422,6 @@ impl Checker<'_> {
             }
         };
         (self.mix.iter().map(|(size, often)| part(*size) * u128::from(*often)).sum::<u128>() as u64, 0)
-    }
-
-    /// The best prediction of all rings, by going around all of them.
-    fn mapa(&self, set: &[usize]) -> Worth {
-        fn around(checker: &Checker<'_>, path: &mut Vec<usize>, left: &[usize], best: &mut f64) {
-            if left.is_empty() {
-                let next = path.iter().cycle().skip(1);
-                let links = path.iter().zip(next).take(path.len());
-                let links = links.map(|(a, b)| checker.pair(*a, *b).nvlinks);
-                let mut counts = MapaLinks { double: 0, single: 0, none: 0 };
-                for links in links {
-                    match links {
-                        0 => counts.none += 1,
-                        1 => counts.single += 1,
-                        _ => counts.double += 1,
-                    }
-                }
-                *best = best.max(counts.predicted());
-            }
-            for next in left {
-                let others: Vec<usize> = left.iter().copied().filter(|other| other != next).collect();
-                path.push(*next);
-                around(checker, path, &others, best);
-                path.pop();
-            }
-        }
-        if !(2..=10).contains(&set.len()) {
-            return (0, 0);
-        }
-        let mut best = f64::NEG_INFINITY;
-        around(self, &mut vec![set[0]], &set[1..], &mut best);
-        (Bandwidth::from_gb_per_s(best.max(0.0)).as_mb_per_s(), 0)
     }
 }
 

@@ -12,14 +12,12 @@ mod launch;
 mod matrix;
 pub mod mig;
 pub mod objective;
-pub mod partition;
 mod placement;
 mod process;
 mod quantity;
 mod ranks;
 mod request;
 mod search;
-pub mod simulate;
 
 pub(crate) use crate::query::nic_at;
 pub use crate::query::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};

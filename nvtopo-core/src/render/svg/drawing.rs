@@ -4,49 +4,57 @@ use ::svg::node::element::{Group, Line, Rectangle, Text, Title};
 use ::svg::{Document, Node};
 
 /// Room around and between things, in pixels.
-pub(super) const GAP: f64 = 10.0;
+pub const GAP: f64 = 10.0;
 /// The same between lines that belong together.
-pub(super) const TIGHT: f64 = 3.0;
+pub const TIGHT: f64 = 3.0;
 
 /// The width that rows are broken at, in pixels.
-pub(super) const WIDTH: f64 = 1080.0;
+pub const WIDTH: f64 = 1080.0;
 
-/// Names, and what is said beside them.
-pub(super) const INK: &str = "#222";
-pub(super) const FAINT: &str = "#666";
+/// Names.
+pub const INK: &str = "#222";
+/// What is said beside a name.
+pub const FAINT: &str = "#666";
 /// GPUs and NVLink.
-pub(super) const GREEN: &str = "#76b900";
+pub const GREEN: &str = "#76b900";
 /// What is wrong.
-pub(super) const RED: &str = "#d1242f";
+pub const RED: &str = "#d1242f";
 
-/// The size of letters: of titles, of names, of what stands beside them.
-pub(super) const HEAD: f64 = 18.0;
-pub(super) const NAME: f64 = 13.0;
-pub(super) const SMALL: f64 = 11.0;
+/// The size of the letters of titles.
+pub const HEAD: f64 = 18.0;
+/// The size of the letters of names.
+pub const NAME: f64 = 13.0;
+/// The size of the letters of what stands beside them.
+pub const SMALL: f64 = 11.0;
 
 /// Something drawn, from its upper left corner on.
-pub(super) struct Drawing {
-    pub(super) width: f64,
-    pub(super) height: f64,
-    pub(super) group: Group,
+pub struct Drawing {
+    /// Pixels from left to right.
+    pub width: f64,
+    /// Pixels from top to bottom.
+    pub height: f64,
+    /// What is drawn.
+    pub group: Group,
 }
 
 impl Drawing {
-    pub(super) fn new(width: f64, height: f64) -> Self {
+    /// Nothing drawn, of a size.
+    pub fn new(width: f64, height: f64) -> Self {
         Self { width, height, group: Group::new() }
     }
 
-    pub(super) fn draw(&mut self, node: impl Node) {
+    /// Draws an element.
+    pub fn draw(&mut self, node: impl Node) {
         self.group.append(node);
     }
 
     /// Puts a drawing at a place of this one.
-    pub(super) fn put(&mut self, x: f64, y: f64, part: Self) {
+    pub fn put(&mut self, x: f64, y: f64, part: Self) {
         self.draw(part.group.set("transform", format!("translate({} {})", short(x), short(y))));
     }
 
     /// One beside the other, so far apart, in rows that are not wider than asked, but for those of one.
-    pub(super) fn flow(gap: f64, parts: impl IntoIterator<Item = Self>, width: f64) -> Self {
+    pub fn flow(gap: f64, parts: impl IntoIterator<Item = Self>, width: f64) -> Self {
         let mut all = Self::new(0.0, 0.0);
         let (mut x, mut y, mut row) = (0.0, 0.0, 0.0_f64);
         for part in parts {
@@ -64,7 +72,7 @@ impl Drawing {
     }
 
     /// One below the other, so far apart.
-    pub(super) fn stack(gap: f64, parts: impl IntoIterator<Item = Self>) -> Self {
+    pub fn stack(gap: f64, parts: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::new(0.0, 0.0);
         for part in parts.into_iter().filter(|part| part.height > 0.0) {
             let y = if all.height > 0.0 { all.height + gap } else { 0.0 };
@@ -76,7 +84,7 @@ impl Drawing {
     }
 
     /// The same with a frame around it.
-    pub(super) fn framed(self, fill: &str, stroke: &str) -> Self {
+    pub fn framed(self, fill: &str, stroke: &str) -> Self {
         let mut framed = Self::new(self.width + 2.0 * GAP, self.height + 2.0 * GAP);
         framed.draw(
             rectangle(0.0, 0.0, framed.width, framed.height)
@@ -89,7 +97,7 @@ impl Drawing {
     }
 
     /// A line of text.
-    pub(super) fn line(content: &str, size: f64, bold: bool, color: &str) -> Self {
+    pub fn line(content: &str, size: f64, bold: bool, color: &str) -> Self {
         let mut line = Self::new(text_width(content, size), (size * 1.3).round());
         let text = text(0.0, size, content).set("font-size", size).set("fill", color);
         line.draw(if bold { text.set("font-weight", "bold") } else { text });
@@ -97,13 +105,13 @@ impl Drawing {
     }
 
     /// The same, with what is said where the pointer rests on it.
-    pub(super) fn saying(mut self, words: &str) -> Self {
+    pub fn saying(mut self, words: &str) -> Self {
         self.draw(title(words));
         self
     }
 
     /// The whole picture.
-    pub(super) fn document(self) -> String {
+    pub fn document(self) -> String {
         let mut whole = Self::new((self.width + 4.0 * GAP).ceil(), (self.height + 4.0 * GAP).ceil());
         whole.put(2.0 * GAP, 2.0 * GAP, self);
         let (width, height) = (whole.width, whole.height);
@@ -121,12 +129,12 @@ impl Drawing {
 }
 
 /// A heading within the picture.
-pub(super) fn heading(words: &str) -> Drawing {
+pub fn heading(words: &str) -> Drawing {
     Drawing::line(words, NAME + 1.0, true, INK)
 }
 
 /// A rectangle.
-pub(super) fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
+pub fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
     Rectangle::new()
         .set("x", short(x))
         .set("y", short(y))
@@ -135,7 +143,7 @@ pub(super) fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
 }
 
 /// A line between two places.
-pub(super) fn line(from: (f64, f64), to: (f64, f64)) -> Line {
+pub fn line(from: (f64, f64), to: (f64, f64)) -> Line {
     Line::new()
         .set("x1", short(from.0))
         .set("y1", short(from.1))
@@ -144,27 +152,27 @@ pub(super) fn line(from: (f64, f64), to: (f64, f64)) -> Line {
 }
 
 /// Text that begins at a place of its base line.
-pub(super) fn text(x: f64, y: f64, content: &str) -> Text {
+pub fn text(x: f64, y: f64, content: &str) -> Text {
     Text::new(printable(content)).set("x", short(x)).set("y", short(y))
 }
 
 /// Text around the middle of a place.
-pub(super) fn centred(x: f64, y: f64, content: &str) -> Text {
+pub fn centred(x: f64, y: f64, content: &str) -> Text {
     text(x, y, content).set("text-anchor", "middle")
 }
 
 /// What is said where the pointer rests on a thing.
-pub(super) fn title(words: &str) -> Title {
+pub fn title(words: &str) -> Title {
     Title::new(printable(words))
 }
 
 /// About how wide a text is: the letters of usual fonts are not wider on average.
-pub(super) fn text_width(content: &str, size: f64) -> f64 {
+pub fn text_width(content: &str, size: f64) -> f64 {
     (content.chars().count() as f64 * size * 0.58).ceil()
 }
 
 /// As much of a text as has room.
-pub(super) fn cut(content: &str, size: f64, width: f64) -> String {
+pub fn cut(content: &str, size: f64, width: f64) -> String {
     let room = (width / (size * 0.58)) as usize;
     if content.chars().count() <= room {
         return content.to_owned();

@@ -58,7 +58,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
 
 /// The value by an objective. One GPU exchanges nothing.
 fn score_text(placement: &Placement, score: &Score) -> String {
-    const BETWEEN: [&str; 6] = ["ring", "tree", "all-to-all", "min-pair", "pair-sum", "mapa"];
+    const BETWEEN: [&str; 5] = ["ring", "tree", "all-to-all", "min-pair", "pair-sum"];
     if placement.gpus().len() < 2 && BETWEEN.contains(&score.objective) {
         return "none, of one GPU".to_owned();
     }

@@ -6,12 +6,10 @@ mod devices;
 mod machine;
 mod matrix;
 mod ranks;
-mod simulation;
 
 use super::{Render, Style};
 use crate::model::{PathType, Topology};
 use crate::solve::mig::InstancePlacement;
-use crate::solve::simulate::Report;
 use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 use anstyle::Ansi256Color;
 use comfy_table::{Cell, Color, Table};
@@ -51,17 +49,13 @@ impl Render for Text {
         answers::plan(plan, style)
     }
 
-    fn simulation(&self, report: &Report, style: Style) -> String {
-        simulation::simulation(report, style)
-    }
-
     fn presets(&self, style: Style) -> String {
         answers::presets(style)
     }
 }
 
-/// A table of plain columns.
-fn table(style: Style) -> Table {
+/// An empty table of plain columns.
+pub fn table(style: Style) -> Table {
     let mut table = Table::new();
     table
         .load_style(comfy_table::presets::NOTHING)
@@ -74,15 +68,16 @@ fn table(style: Style) -> Table {
     table
 }
 
-/// The table with its columns two apart, without the blanks that fill the last one.
-fn lines(mut table: Table) -> String {
+/// The lines of a table with its columns two apart, without the blanks that fill the last one.
+pub fn lines(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-fn head(text: impl ToString) -> Cell {
+/// The cell of a heading.
+pub fn head(text: impl ToString) -> Cell {
     Cell::new(text).add_attribute(comfy_table::Attribute::Bold)
 }
 
@@ -120,12 +115,12 @@ fn mark_cell(marks: &[String]) -> Cell {
 }
 
 /// Text in bold, where colour is asked for.
-fn bold(text: &str, style: Style) -> String {
+pub fn bold(text: &str, style: Style) -> String {
     paint(text, anstyle::Style::new().bold(), style)
 }
 
 /// Text that steps back.
-fn dim(text: &str, style: Style) -> String {
+pub fn dim(text: &str, style: Style) -> String {
     paint(text, Ansi256Color(GREY).on_default(), style)
 }
 

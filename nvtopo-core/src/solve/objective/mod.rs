@@ -5,7 +5,6 @@
 
 mod all_to_all;
 pub(in crate::solve) mod criteria;
-mod mapa;
 mod min_pair;
 pub(in crate::solve) mod mix;
 mod nic;
@@ -22,7 +21,6 @@ pub use crate::solve::search::objective::{Objective, Partial};
 pub use crate::solve::search::set::Set;
 pub use crate::solve::search::value::Value;
 pub use crate::solve::search::weights::Weights;
-pub(super) use mapa::{Links as MapaLinks, best_ring as mapa_best_ring};
 pub(super) use remainder::best_rings;
 
 /// Every objective.
@@ -35,7 +33,6 @@ pub static OBJECTIVES: &[&dyn Objective] = &[
     &numa_span::NumaSpan,
     &nic::Nic,
     &remainder::Remainder,
-    &mapa::Mapa,
 ];
 
 /// What counts where the request does not say, and after what it says.

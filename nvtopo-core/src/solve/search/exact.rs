@@ -264,11 +264,9 @@ mod tests {
     use super::*;
     use crate::model::Topology;
     use crate::query::LOOKS_LEFT;
-    use crate::solve::SizeMix;
     use crate::solve::objective::by_names;
     use crate::solve::objective::criteria::Criteria;
     use crate::solve::search::set;
-    use crate::solve::simulate::{Options, Stream, Workload, simulate};
 
     /// Runs something that may look at so many paths and cycles in search of rings; panics where it looks at more.
     fn within<T>(millions: u64, run: impl FnOnce() -> T) -> T {
@@ -305,13 +303,19 @@ mod tests {
     }
 
     #[test]
-    fn jobs_on_a_machine_without_structure_are_played_within_so_many_looks() {
+    fn jobs_on_a_machine_without_structure_are_decided_within_so_many_looks() {
         let topology = all_different();
-        let stream = Stream { load: 0.9, jobs: 12, mix: SizeMix::usual(16).unwrap(), seed: 1 };
-        let jobs = Workload::random(&stream, 16).unwrap();
-        let options = Options { policies: vec!["nvtopo".to_owned()], ..Options::default() };
-        let report = within(200, || simulate(&topology, &jobs, &options, &mut |_, _| ())).unwrap();
-        assert!(report.policies[0].mean.unwrap().share > 0.5);
+        let weights = Weights::of(&topology, &(0..16).collect::<Vec<_>>());
+        let criteria = Criteria::new::<&str>(None, None, 16).unwrap();
+        let mut free = set::all(16);
+        within(200, || {
+            for count in [2, 3, 1, 5, 4] {
+                let task = Task::new(free, count, &criteria.objectives, &criteria.mix);
+                let found = crate::solve::search::solve(&weights, &task).unwrap();
+                assert_eq!(found.chosen.count_ones() as usize, count);
+                free &= !found.chosen;
+            }
+        });
     }
 
     #[test]

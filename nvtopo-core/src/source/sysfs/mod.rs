@@ -34,6 +34,7 @@ use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
 #[cfg(feature = "snapshot")]
 pub(super) use data_direct::{KEYWORD, adapter_uuid};
+#[cfg(feature = "snapshot")]
 pub(super) use managers::{MARK, VITAL_DATA, holds_mark};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;

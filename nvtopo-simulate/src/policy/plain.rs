@@ -1,12 +1,12 @@
 //! Policies without look-ahead of their own: by chance, by number, by pairs, and by a request's objectives.
 
 use super::{Policy, State, Table, Task, first_best};
-use crate::error::Result;
-use crate::solve::Chooser;
-use crate::solve::partition;
-use crate::solve::partition::Scores;
-use crate::solve::simulate::machine::{Machine, Set, members, subsets};
-use crate::solve::simulate::random::Random;
+use crate::machine::{Machine, Set, members, subsets};
+use crate::partition;
+use crate::partition::Scores;
+use crate::random::Random;
+use nvtopo::Chooser;
+use nvtopo::Result;
 
 struct Chance(Random);
 

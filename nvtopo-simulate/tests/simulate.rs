@@ -2,9 +2,9 @@
 //! against.
 
 use nvtopo::solve::SizeMix;
-use nvtopo::solve::simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Workload, simulate};
 use nvtopo::source::PRESETS;
 use nvtopo::{ErrorKind, Topology};
+use nvtopo_simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Workload, simulate};
 
 fn play(preset: &str, load: f64, jobs: usize, policies: &[&str]) -> Report {
     let topology = Topology::preset(preset).unwrap();

@@ -9,8 +9,8 @@ mod value;
 
 use super::Options;
 use super::machine::{Machine, Set};
-use crate::error::{Error, Result};
-use crate::solve::SizeMix;
+use nvtopo::solve::SizeMix;
+use nvtopo::{Error, Result};
 
 /// What a policy may look at when a job arrives.
 pub(super) struct State<'a> {

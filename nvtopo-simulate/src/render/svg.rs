@@ -1,7 +1,7 @@
 //! What came out of playing jobs: a bar for each policy, and beside it what jobs of each size got of the best.
 
-use super::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
-use crate::solve::simulate::{PolicyReport, Report};
+use crate::{PolicyReport, Report};
+use nvtopo::render::svg::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
 
 /// Pixels.
 const ROW: f64 = 30.0;

@@ -9,8 +9,8 @@ mod division;
 mod halves;
 mod task;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::model::{PathType, Topology, tree};
+use nvtopo::{Error, ErrorKind, Result};
+use nvtopo::{PathType, Topology};
 use task::{Tables, Task};
 
 /// The most GPUs that are divided.
@@ -45,9 +45,7 @@ impl Scores {
     pub fn of(topology: &Topology) -> Result<Self> {
         let devices = topology.devices();
         Self::new(topology.gpus().len(), |a, b| {
-            let stated = topology.stated_path(devices[a], devices[b]);
-            let path = stated.or_else(|| tree::path(|id| topology.node(id), devices[a], devices[b]));
-            let host = match path {
+            let host = match topology.host_path(devices[a], devices[b]) {
                 Some(PathType::Pix) => 50,
                 Some(PathType::Pxb) => 40,
                 Some(PathType::Phb) => 30,
@@ -103,7 +101,7 @@ pub struct Partition {
 /// `None`: there are not enough free GPUs, no GPU is asked for, or more are required than fit or are free.
 ///
 /// ```
-/// use nvtopo::solve::partition::{Scores, best};
+/// use nvtopo_simulate::partition::{Scores, best};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
 /// let pairs = best(&Scores::of(&dgx1)?, 0xff, 0, 2).unwrap();

@@ -1,7 +1,7 @@
 //! The division of GPUs into sets against a walk through all divisions.
 
 use nvtopo::Topology;
-use nvtopo::solve::partition::{Partition, Scores, best};
+use nvtopo_simulate::partition::{Partition, Scores, best};
 use proptest::prelude::*;
 
 /// All divisions in order: by the members of their sets, a smaller set after the full ones that begin like it.

@@ -2,8 +2,8 @@
 
 use super::random::Random;
 use super::trace;
-use crate::error::{Error, Result};
-use crate::solve::SizeMix;
+use nvtopo::solve::SizeMix;
+use nvtopo::{Error, Result};
 
 /// The highest offered load: far beyond it all jobs but one in so many are turned away, at the cost of as much time.
 pub const MAX_LOAD: f64 = 10.0;
@@ -76,7 +76,7 @@ impl Workload {
     ///
     /// ```
     /// use nvtopo::solve::SizeMix;
-    /// use nvtopo::solve::simulate::{Stream, Workload};
+    /// use nvtopo_simulate::{Stream, Workload};
     ///
     /// let stream = Stream { load: 0.9, jobs: 0, mix: SizeMix::usual(8)?, seed: 1 };
     /// let trace = "name,arrival,service,gpus\na,0,10,2\nb,3.5,4,1\nc,4,1,0\n";

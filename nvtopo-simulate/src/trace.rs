@@ -1,7 +1,7 @@
 //! Traces of jobs as CSV with a header.
 
 use super::jobs::MAX_JOBS;
-use crate::error::{Error, Result};
+use nvtopo::{Error, Result};
 
 /// What a trace says of its jobs.
 pub(super) struct Rows {

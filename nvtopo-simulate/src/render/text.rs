@@ -1,8 +1,9 @@
 //! What came out of playing jobs: a line for each policy.
 
-use super::{Style, bold, dim, head, lines, table};
-use crate::solve::simulate::Report;
+use crate::Report;
 use comfy_table::{Cell, CellAlignment};
+use nvtopo::render::Style;
+use nvtopo::render::text::{bold, dim, head, lines, table};
 
 pub(super) fn simulation(report: &Report, style: Style) -> String {
     let machine = report.machine.as_deref().unwrap_or("A machine");

@@ -6,9 +6,9 @@
 //! the policy chooses the set with the most of its own worth and of what follows.
 
 use super::{Policy, State, Task};
-use crate::error::Result;
-use crate::solve::SizeMix;
-use crate::solve::simulate::machine::{Machine, Set, subsets};
+use crate::machine::{Machine, Set, subsets};
+use nvtopo::Result;
+use nvtopo::solve::SizeMix;
 use std::collections::HashMap;
 
 /// The span of the differences between two rounds at which the values are good enough, in shares of a job.
@@ -167,8 +167,8 @@ pub(super) fn optimal<'a>(machine: &'a Machine<'a>, task: &Task<'_>) -> Result<B
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Topology;
-    use crate::solve::simulate::{Options, Stream, Workload, simulate};
+    use crate::{Options, Stream, Workload, simulate};
+    use nvtopo::Topology;
 
     #[test]
     fn what_is_played_is_what_the_values_promise() {

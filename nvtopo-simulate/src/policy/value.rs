@@ -5,9 +5,9 @@
 //! running jobs j of V(R ∪ j): any of them may be the next to end.
 
 use super::{Policy, State, Task, first_best};
-use crate::error::Result;
-use crate::solve::SizeMix;
-use crate::solve::simulate::machine::{Machine, Set, subsets};
+use crate::machine::{Machine, Set, subsets};
+use nvtopo::Result;
+use nvtopo::solve::SizeMix;
 
 /// What each remainder is worth, by its GPUs.
 pub(super) fn values(machine: &Machine<'_>, mix: &SizeMix) -> Vec<f64> {

@@ -1,42 +1,30 @@
-//! `mapa`: the effective bandwidth that MAPA's regression predicts, for comparison only.
+//! The effective bandwidth that MAPA's regression predicts.
 //!
 //! MAPA (Ranganath et al., SC'21) looks at a job as a ring and at the links that the ring uses: x pairs with at least two
 //! NVLinks, y with one, z with none; of all rings through the set the best prediction counts. It is no bandwidth to rely on:
-//! better links often lower it, for it is not monotone, and it goes below zero (for 4, 2 and 2 links around eight GPUs), which
-//! counts as zero here. Sets of more than ten GPUs are worth nothing by it.
+//! better links often lower it, for it is not monotone, and it goes below zero (for 4, 2 and 2 links around eight GPUs).
 //!
 //! Source of the coefficients: socal-ucr/MAPA (`src/Props.hh`).
-
-use crate::model::Topology;
-use crate::query::Weight;
-use crate::solve::search::objective::{Objective, Partial};
-use crate::solve::search::set::Set;
-use crate::solve::search::set::members;
-use crate::solve::search::value::Value;
-use crate::solve::search::weights::Weights;
-use crate::units::Bandwidth;
-
-pub(super) struct Mapa;
 
 /// The most GPUs of a ring whose links are counted.
 const MAX_RING: usize = 10;
 
 /// Links of each kind around a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::solve) struct Links {
-    pub(in crate::solve) double: usize,
-    pub(in crate::solve) single: usize,
-    pub(in crate::solve) none: usize,
+pub(crate) struct Links {
+    pub(crate) double: usize,
+    pub(crate) single: usize,
+    pub(crate) none: usize,
 }
 
 impl Links {
     /// GB/s that MAPA adds up around a ring: what it measured on V100, both directions of each link together.
-    pub(in crate::solve) fn sum(self) -> f64 {
+    pub(crate) fn sum(self) -> f64 {
         (50 * self.double + 25 * self.single + 10 * self.none) as f64
     }
 
     /// GB/s by MAPA's regression.
-    pub(in crate::solve) fn predicted(self) -> f64 {
+    pub(crate) fn predicted(self) -> f64 {
         let (x, y, z) = (self.double as f64, self.single as f64, self.none as f64);
         let linear = 16.396_704_55 * x + 4.536_821_878 * y + 1.556_234_04 * z;
         let inverse = -20.694_845_81 / (x + 1.0) - 9.467_461_958 / (y + 1.0) + 7.615_106_783 / (z + 1.0);
@@ -48,45 +36,9 @@ impl Links {
     }
 }
 
-impl Objective for Mapa {
-    fn name(&self) -> &'static str {
-        "mapa"
-    }
-
-    fn summary(&self) -> &'static str {
-        "what MAPA's regression predicts; for comparison only"
-    }
-
-    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.links().twins(a, b)
-    }
-
-    fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
-        gpus.len() < 2 || topology.nvlink_known() || gpus.len() > MAX_RING
-    }
-
-    fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
-        let weights = partial.weights;
-        weights.memo.value(self.name(), partial.chosen, || {
-            let gpus: Vec<usize> = members(partial.chosen).collect();
-            let pairs = weights.topology().pairs();
-            let positions = weights.positions(partial.chosen);
-            let nvlinks = |a: usize, b: usize| pairs.pair(positions[a], positions[b]).nvlinks;
-            let predicted = best_ring(gpus.len(), nvlinks, Links::predicted).unwrap_or_default();
-            let worth = Weight::of(Bandwidth::from_gb_per_s(predicted.max(0.0)));
-            Value { worth, proven: true, effort: 1 << gpus.len().min(MAX_RING) }
-        })
-    }
-
-    /// The prediction knows no bound: with every link it can rise and fall.
-    fn bound(&self, _partial: &Partial<'_>) -> Weight {
-        Weight::MAX
-    }
-}
-
 /// The best of what rings through so many GPUs can use by some measure, given the NVLinks of each pair. `None`: there are too
 /// few or too many.
-pub(in crate::solve) fn best_ring(
+pub(crate) fn best_ring(
     count: usize,
     nvlinks: impl Fn(usize, usize) -> u16,
     measure: impl Fn(Links) -> f64,
@@ -154,7 +106,7 @@ mod tests {
 
     #[test]
     fn rings_use_what_the_machine_has() {
-        let dgx1 = crate::model::Topology::preset("dgx-1-v100").unwrap();
+        let dgx1 = nvtopo::Topology::preset("dgx-1-v100").unwrap();
         let best = |gpus: &[usize]| {
             let nvlinks = |a: usize, b: usize| dgx1.pairs().pair(gpus[a], gpus[b]).nvlinks;
             best_ring(gpus.len(), nvlinks, Links::sum).unwrap()

@@ -7,16 +7,16 @@
 //! numbers here.
 
 use super::{Policy, Table, Task, first_best};
-use crate::error::Result;
-use crate::solve::objective::{MapaLinks as Links, mapa_best_ring};
-use crate::solve::simulate::machine::{Machine, Set, members, subsets};
+use crate::machine::{Machine, Set, members, subsets};
+use crate::mapa::{Links, best_ring};
+use nvtopo::Result;
 
 /// The best of what rings through each set can use, by some measure of their links. A set without a ring comes last.
 fn best_rings(machine: &Machine<'_>, measure: impl Fn(Links) -> f64) -> Vec<f64> {
     let pairs = machine.topology.pairs();
     let best = |set: Set| {
         let gpus: Vec<usize> = members(set).collect();
-        mapa_best_ring(gpus.len(), |a, b| pairs.pair(gpus[a], gpus[b]).nvlinks, &measure)
+        best_ring(gpus.len(), |a, b| pairs.pair(gpus[a], gpus[b]).nvlinks, &measure)
     };
     (0..1u32 << machine.gpus).map(|set| best(set).unwrap_or(f64::NEG_INFINITY)).collect()
 }

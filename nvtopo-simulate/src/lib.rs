@@ -7,23 +7,25 @@
 
 mod jobs;
 mod machine;
+mod mapa;
+pub mod partition;
 mod play;
 mod policy;
 mod random;
+pub mod render;
 mod trace;
 
 pub use jobs::{Job, MAX_JOBS, MAX_LOAD, Stream, Workload};
 pub use policy::{POLICIES, PolicyKind};
 
-use crate::error::{Error, Result};
-use crate::model::Topology;
-use crate::solve::objective::DEFAULT_OBJECTIVES;
-use crate::units::Bandwidth;
-use machine::Machine;
+use machine::{Machine, joint};
+use nvtopo::Bandwidth;
+use nvtopo::solve::objective::DEFAULT_OBJECTIVES;
+use nvtopo::{Error, Result, Topology};
 use policy::Task;
 
 /// The most GPUs of a machine on which jobs are played.
-pub const MAX_GPUS: usize = crate::solve::partition::MAX_GPUS;
+pub const MAX_GPUS: usize = crate::partition::MAX_GPUS;
 
 /// How jobs are played.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +111,7 @@ pub struct Mean {
 
 /// How many GPUs of a machine jobs can have: those that can be used, alone and together.
 pub fn capacity(topology: &Topology) -> usize {
-    crate::solve::search::set::joint(topology).count()
+    joint(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many
@@ -117,7 +119,7 @@ pub fn capacity(topology: &Topology) -> usize {
 ///
 /// ```
 /// use nvtopo::solve::SizeMix;
-/// use nvtopo::solve::simulate::{Options, Stream, Workload, simulate};
+/// use nvtopo_simulate::{Options, Stream, Workload, simulate};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
 /// let stream = Stream { load: 0.9, jobs: 5_000, mix: SizeMix::usual(8)?, seed: 1 };
