@@ -199,6 +199,13 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
                 trial.before = words("env LOCAL_RANK=0 LOCAL_WORLD_SIZE=2");
             }
         }
+        "tolerance" if command == "place" => {
+            let measured = data_file("solver/dgx-2-measured-p2p.txt");
+            trial.base = words("--from preset:dgx-2 --gpus 2 --from");
+            trial.base.push(measured);
+            trial.value = value("0%");
+        }
+        "tolerance" => trial.value = value("all"),
         "smt" => {
             trial.value = value("one");
             if binds {
@@ -514,7 +521,7 @@ fn claims_trial(command: &str, option: &str) -> Option<Trial> {
                     trial.base.truncate(1);
                     trial.value = value("gpu-b");
                 }
-                "slices" => trial.value = Some(slices),
+                "slices" => trial.value = value("/nowhere"),
                 "taken" => trial.value = value("gpu-3"),
                 "claim" => trial.value = value("plain"),
                 "for" => trial.value = value("1.32"),
