@@ -7,6 +7,7 @@ use std::time::Duration;
 
 /// The mean over as many calls as take a millisecond. The clock is asked before and after, not for each call: that alone
 /// takes longer than some of them.
+#[allow(dead_code, reason = "not every benchmark asks for it")]
 pub(crate) fn time<T>(mut call: impl FnMut() -> T) -> Duration {
     let mut calls = 1;
     loop {

@@ -37,6 +37,11 @@ pub(super) fn least(fabric: &Fabric) -> u64 {
     if fabric.count > MAX_EXACT {
         return single;
     }
+    // What all of them have to a switch crosses every cut.
+    let all: u64 = fabric.planes.iter().map(|ports| ports.iter().copied().min().unwrap_or(0)).sum();
+    if single <= all {
+        return single;
+    }
     let mut least = single;
     each(fabric, |_, capacity| least = least.min(capacity));
     least

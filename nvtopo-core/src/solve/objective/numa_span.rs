@@ -43,17 +43,19 @@ impl Objective for NumaSpan {
         numa_worth(numa_cost(surroundings.span(partial.chosen).into(), unknown.into())).into()
     }
 
-    /// Who joins needs one node more at least, unless enough lie beside the nodes of the chosen; and one whose nodes are unknown
-    /// needs its own.
+    /// Those who join need as many nodes more as the fullest have room for them, unless enough lie beside the nodes of the chosen;
+    /// and one whose nodes are unknown needs its own.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let surroundings = partial.weights.surroundings();
         let span = surroundings.span(partial.chosen);
         let unknown = (partial.chosen & surroundings.unknown()).count_ones();
         let known = (partial.open & !surroundings.unknown()).count_ones();
         let join = (partial.missing as u32).saturating_sub(known);
-        let more = partial.missing > 0 && surroundings.within(partial.open, partial.chosen) < partial.missing;
+        let within = if partial.missing > 0 { surroundings.within(partial.open, partial.chosen) } else { 0 };
+        let more = partial.missing.saturating_sub(within);
+        let more = surroundings.fewest_groups(partial.open, partial.chosen, more);
         numa_worth(numa_cost(
-            u64::from(span) + u64::from(join.max(more.into())),
+            u64::from(span) + u64::from(join.max(more)),
             u64::from(unknown) + u64::from(join),
         ))
     }

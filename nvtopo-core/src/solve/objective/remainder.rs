@@ -10,6 +10,7 @@ use crate::model::Topology;
 use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search;
+use crate::solve::search::memo::WorstPairs;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::problem::Task;
 use crate::solve::search::set;
@@ -26,7 +27,10 @@ const MAX_RINGS: usize = 16;
 
 /// Steps of the clique searches for one value. Machines need a few dozen; a matrix made to be hard gets a value that
 /// is too low, but still the same one every time.
-const MAX_STEPS: usize = 20_000;
+const MAX_STEPS: usize = 2000;
+
+/// What a step of these is counted as.
+const CLIQUE_EFFORT: u32 = 4;
 
 /// Steps of the search for the best rings of one size, for the same reason.
 const MAX_SEARCH: u64 = 20_000;
@@ -51,6 +55,10 @@ impl Objective for Remainder {
         Some(OverDomains::Remainder)
     }
 
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Value {
         let weights = partial.weights;
         let whole = set::all(weights.gpus());
@@ -63,8 +71,11 @@ impl Objective for Remainder {
                 (left.worth, all.worth)
             })
         } else {
-            let (left, all) = (worst_pairs(weights, rest), worst_pairs(weights, whole));
-            share(partial.mix, |size| (at(&left, size), at(&all, size)))
+            let all = weights.memo.whole(|| worst_pairs(weights, whole));
+            let left = worst_pairs(weights, rest);
+            proven = left.steps.max(all.steps) < MAX_STEPS;
+            effort = ((left.steps + all.steps) as u32).saturating_mul(CLIQUE_EFFORT);
+            share(partial.mix, |size| (at(&left.by_size, size), at(&all.by_size, size)))
         };
         Value { worth, proven, effort }
     }
@@ -110,7 +121,7 @@ fn at(worst_pairs: &[Weight], size: usize) -> Weight {
 
 /// The best bottlenecks of any so many GPUs of a set, by their number. The best of m is the greatest b such that the pairs
 /// with at least b hold a clique of m.
-fn worst_pairs(weights: &Weights, set: Set) -> Vec<Weight> {
+fn worst_pairs(weights: &Weights, set: Set) -> WorstPairs {
     let inside = |gpu: u8| set >> gpu & 1 == 1;
     let whole = set.count_ones() as usize;
     let mut near = [0; Set::BITS as usize];
@@ -138,7 +149,7 @@ fn worst_pairs(weights: &Weights, set: Set) -> Vec<Weight> {
             break;
         }
     }
-    found
+    WorstPairs { by_size: found, steps }
 }
 
 /// The size of the greatest clique, by branch and bound.

@@ -30,7 +30,8 @@ pub(super) fn improve(weights: &Weights, task: &Task<'_>, first: Set) -> Solutio
     search.run().unwrap_or_default()
 }
 
-type Values = [Weight; MAX_OBJECTIVES];
+/// What a set is worth by each objective, and whether that is all.
+type Values = [(Weight, bool); MAX_OBJECTIVES];
 
 struct Search<'a> {
     weights: &'a Weights,
@@ -48,10 +49,10 @@ struct Search<'a> {
 }
 
 struct Best {
-    chosen: Set,
+    state: State,
     values: Values,
-    /// Which of the values are all that the set is worth.
-    proven: [bool; MAX_OBJECTIVES],
+    /// How many of the values are found out.
+    known: usize,
 }
 
 /// Where the search stands.
@@ -111,13 +112,18 @@ impl<'a> Search<'a> {
         let count = self.task.objectives.len();
         let finished = self.steps < self.task.most_steps;
         let complete = finished && self.doubt == usize::MAX;
-        let Some(Best { chosen, values, proven }) = self.best else {
+        if count > 0 {
+            self.value_of_best(count - 1);
+        }
+        let Some(Best { state, values, .. }) = self.best else {
             return Err(NoSet { proven: finished });
         };
-        let known = |index: usize| finished && index < self.doubt && proven[index];
+        let known = |index: usize| finished && index < self.doubt && values[index].1;
+        let values = values.map(|(worth, _)| worth);
         // What was found may be more than the roots of what had to stop.
         let bound = |index: usize| if known(index) { values[index] } else { roots[index].max(values[index]) };
         let bounds = (0..count).map(bound).collect();
+        let chosen = state.chosen;
         Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
     }
 
@@ -210,49 +216,61 @@ impl<'a> Search<'a> {
     }
 
     /// Whether some set that extends this one may be better than the best so far.
-    fn may_improve(&self, state: &State) -> bool {
+    fn may_improve(&mut self, state: &State) -> bool {
         let open = state.open.count_ones() as usize;
         if self.task.quotas.map_or(open, |quotas| quotas.room(state.chosen, state.open)) < state.missing {
             return false;
         }
-        let Some(best) = &self.best else { return true };
-        let partial = self.partial(state);
-        for (objective, best) in self.task.objectives.iter().zip(&best.values) {
-            match objective.bound(&partial).cmp(best) {
+        for (index, objective) in self.task.objectives.iter().enumerate() {
+            let Some((best, _)) = self.value_of_best(index) else { return true };
+            match objective.bound(&self.partial(state)).cmp(&best) {
                 Ordering::Less => return false,
                 Ordering::Greater => return true,
                 Ordering::Equal => {}
             }
         }
-        false
+        self.best.is_none()
+    }
+
+    /// What a whole set is worth by one objective, and whether that is all.
+    fn value(&mut self, state: &State, index: usize) -> (Weight, bool) {
+        let rest = self.task.free & !state.chosen;
+        let value = self.task.objectives[index].value(&self.partial(state), rest);
+        self.steps += u64::from(value.effort);
+        (value.worth, value.proven)
+    }
+
+    /// What the best set so far is worth by one objective, which is found out where it is asked for: many sets are told apart
+    /// by the first objectives, and the others take longer.
+    fn value_of_best(&mut self, index: usize) -> Option<(Weight, bool)> {
+        let Best { state, known, .. } = *self.best.as_ref()?;
+        for next in known..=index {
+            let value = self.value(&state, next);
+            let best = self.best.as_mut()?;
+            (best.values[next], best.known) = (value, next + 1);
+        }
+        self.best.as_ref().map(|best| best.values[index])
     }
 
     fn record(&mut self, state: &State) {
-        let partial = self.partial(state);
-        let rest = self.task.free & !state.chosen;
-        let mut own = Best {
-            chosen: state.chosen,
-            values: [Weight::default(); MAX_OBJECTIVES],
-            proven: [true; MAX_OBJECTIVES],
-        };
-        let (mut ahead, mut doubt, mut effort) = (self.best.is_none(), self.doubt, 0);
-        for (index, objective) in self.task.objectives.iter().enumerate() {
-            let value = objective.value(&partial, rest);
-            effort += u64::from(value.effort);
-            (own.values[index], own.proven[index]) = (value.worth, value.proven);
-            if let (Some(best), false) = (&self.best, ahead) {
-                if !value.proven || !best.proven[index] {
-                    doubt = doubt.min(index);
-                }
-                match value.worth.cmp(&best.values[index]) {
-                    Ordering::Less => break,
-                    Ordering::Greater => ahead = true,
-                    Ordering::Equal => {}
-                }
+        let mut own = Best { state: *state, values: Values::default(), known: 0 };
+        let mut ahead = self.best.is_none();
+        for index in 0..self.task.objectives.len() {
+            if ahead {
+                break;
+            }
+            let (worth, proven) = self.value(state, index);
+            (own.values[index], own.known) = ((worth, proven), index + 1);
+            let Some((best, best_proven)) = self.value_of_best(index) else { break };
+            if !proven || !best_proven {
+                self.doubt = self.doubt.min(index);
+            }
+            match worth.cmp(&best) {
+                Ordering::Less => return,
+                Ordering::Greater => ahead = true,
+                Ordering::Equal => {}
             }
         }
-        self.doubt = doubt;
-        self.steps += effort;
         if ahead {
             self.best = Some(own);
         }

@@ -15,7 +15,7 @@ const MAX_WORK: u64 = 1_500_000;
 const WORK_OF_STEP: u64 = 500;
 
 /// Pairs that are as much work as one step of the effort that values tell.
-const EFFORT: u64 = 8;
+const EFFORT: u64 = 100;
 
 /// A ring over pairs that are all good enough.
 pub(super) struct Cycle {
@@ -114,6 +114,8 @@ pub(super) fn best(
     mut cycle: Option<Cycle>,
 ) -> (Set, u64) {
     let objectives = if cycle.is_some() { &objectives[1..] } else { objectives };
+    let quick = objectives.iter().position(|objective| objective.is_slow()).unwrap_or(objectives.len());
+    let objectives = &objectives[..quick];
     let mut own = Exchange { room, objectives, set: first, values: Values::default(), work: 0 };
     if room.open.count_ones() as usize == room.task.count || objectives.is_empty() {
         return (first, 0);

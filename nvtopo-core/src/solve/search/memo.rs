@@ -2,6 +2,7 @@
 
 use super::bounded::Bounded;
 use crate::once::Once;
+use crate::query::Weight;
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,11 +25,24 @@ pub(in crate::solve) struct Memo {
     /// The values of every set, by the objective.
     values: [Once<Values>; MAX_OBJECTIVES],
     left: Bounded<(Set, u8), Value, MAX_LEFT>,
+    whole: Once<WorstPairs>,
+}
+
+/// The best bottlenecks of sets of GPUs, by their number, and how many steps it took to find them.
+#[derive(Debug)]
+pub(in crate::solve) struct WorstPairs {
+    pub(in crate::solve) by_size: Vec<Weight>,
+    pub(in crate::solve) steps: usize,
 }
 
 impl Memo {
     pub(in crate::solve) fn new(gpus: usize) -> Self {
-        Self { gpus, values: std::array::from_fn(|_| Once::new()), left: Bounded::default() }
+        Self {
+            gpus,
+            values: std::array::from_fn(|_| Once::new()),
+            left: Bounded::default(),
+            whole: Once::new(),
+        }
     }
 
     /// The value of a set by an objective, by its name; computed once on machines of few GPUs.
@@ -70,5 +84,10 @@ impl Memo {
         compute: impl FnOnce() -> Value,
     ) -> Value {
         self.left.at((set, count as u8), compute)
+    }
+
+    /// The best bottlenecks of sets of all GPUs, computed once.
+    pub(in crate::solve) fn whole(&self, compute: impl FnOnce() -> WorstPairs) -> &WorstPairs {
+        self.whole.get_or_init(compute)
     }
 }

@@ -103,6 +103,11 @@ pub trait Objective: Sync {
     /// No set that extends the chosen ones is worth more than this.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
 
+    /// Whether a value takes so long to find out that it is looked at of few sets only.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// By which threshold the value of a set can be held, where there is one.
     fn threshold(&self) -> Option<Threshold> {
         None

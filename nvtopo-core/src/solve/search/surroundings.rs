@@ -15,6 +15,8 @@ pub(in crate::solve) struct Surroundings {
     nodes: Vec<u64>,
     /// The candidates that have the same nodes.
     groups: Vec<Set>,
+    /// Whether no two of these groups share a node.
+    apart: bool,
     /// The nodes that several candidates have.
     shared: Vec<u64>,
     /// The candidates whose nodes nobody states.
@@ -61,6 +63,9 @@ impl Surroundings {
                 None => groups.push((own, 1 << candidate)),
             }
         }
+        let overlap = |a: &[u64], b: &[u64]| a.iter().zip(b).any(|(a, b)| a & b != 0);
+        let apart =
+            groups.iter().enumerate().all(|(at, (a, _))| groups[..at].iter().all(|(b, _)| !overlap(a, b)));
         let groups = groups.into_iter().map(|(_, group)| group).collect();
         let (mut seen, mut shared) = (vec![0; words], vec![0; words]);
         for (index, (word, shared)) in seen.iter_mut().zip(&mut shared).enumerate() {
@@ -75,7 +80,7 @@ impl Surroundings {
             gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, groups, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
+        Self { words, groups, apart, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
     }
 
     /// How many NUMA nodes the members of a set are beside, together.
@@ -98,6 +103,28 @@ impl Surroundings {
             })
         };
         members(set).filter(inside).count()
+    }
+
+    /// How many groups of candidates beside the same nodes, which the chosen ones do not lie beside, it takes at least for some
+    /// more to join.
+    pub(in crate::solve) fn fewest_groups(&self, open: Set, chosen: Set, more: usize) -> u32 {
+        if more == 0 || !self.apart {
+            return u32::from(more > 0);
+        }
+        let mut room = [0; Set::BITS as usize];
+        let fresh = self.groups.iter().filter(|group| *group & chosen == 0);
+        let mut count = 0;
+        for (own, group) in room.iter_mut().zip(fresh) {
+            *own = (group & open).count_ones();
+            count += 1;
+        }
+        room[..count].sort_unstable_by(|a, b| b.cmp(a));
+        let mut held = 0;
+        let enough = room[..count].iter().position(|own| {
+            held += *own as usize;
+            held >= more
+        });
+        enough.map_or(count, |place| place + 1) as u32
     }
 
     /// Whether exchanging two candidates changes the span of no set: they lie beside the same nodes, or beside as many that
