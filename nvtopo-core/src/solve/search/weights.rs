@@ -1,6 +1,6 @@
 //! The candidates of a search: the weights of their pairs, and what lies beside them.
 
-use super::domains::Domains;
+use super::domains::machine::Domains;
 use super::links::Links;
 use super::memo::Memo;
 use super::surroundings::Surroundings;

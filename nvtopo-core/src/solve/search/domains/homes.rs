@@ -4,15 +4,12 @@
 //! stay together in one. Both follow from how many homes have each number of free GPUs. One walk along the homes then finds
 //! the set that the table finds, without a table.
 
-use super::table::times;
 use super::tree::{Domain, Tree};
-use super::{Additive, Kind};
 use crate::query::Weight;
 use crate::solve::search::set;
 use crate::solve::search::set::MAX_CANDIDATES;
 use crate::solve::search::set::Set;
 use crate::solve::search::set::members;
-use crate::solve::search::worth::{all_found, numa_worth};
 
 /// What such a machine is made of.
 #[derive(Debug)]
@@ -22,11 +19,11 @@ pub(super) struct Homes {
     /// How many GPUs the largest has.
     most: usize,
     /// The cost of the NUMA nodes of each.
-    span: i64,
+    pub(super) span: i64,
     /// What a pair is worth.
-    pair: Weight,
+    pub(super) pair: Weight,
     /// The way of a GPU to a NIC.
-    nic: Weight,
+    pub(super) nic: Weight,
 }
 
 impl Homes {
@@ -89,27 +86,6 @@ impl Homes {
             }
         }
         Some((chosen, fewest))
-    }
-
-    /// What a set of so many GPUs in some homes is worth, if so many are left.
-    pub(super) fn value(
-        &self,
-        kind: Kind,
-        count: usize,
-        homes: usize,
-        left: usize,
-        mix: &[(usize, u64)],
-    ) -> Weight {
-        match kind {
-            Kind::Within if count > 1 => self.pair,
-            Kind::Within => Weight::default(),
-            Kind::Nic => self.nic,
-            Kind::Sum(Additive::Span) => numa_worth(homes as u64 * self.span.unsigned_abs()),
-            Kind::Sum(Additive::Pairs) => {
-                Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs())
-            }
-            Kind::Remainder => all_found(mix, left),
-        }
     }
 }
 

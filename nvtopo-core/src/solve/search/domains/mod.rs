@@ -6,7 +6,9 @@
 //! domains, or that the machine has none; `table` works out the best for every number, from the smallest domains up. Where
 //! GPUs differ by their NUMA nodes only, `homes` has the answer of the table in less than a microsecond.
 
+mod ask;
 mod homes;
+pub(in crate::solve) mod machine;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,109 +18,19 @@ use super::problem::{NoSet, Solution, Task};
 use super::set;
 use super::set::members;
 use super::weights::Weights;
-use crate::model::Topology;
 use crate::query::Weight;
-use crate::solve::search::objective::{Objective, OverDomains};
 use crate::solve::search::set::Set;
-use crate::solve::search::worth::{numa_worth, share};
+use crate::solve::search::worth::{all_found, numa_worth};
+use ask::{Additive, Kind, remainder};
+pub(in crate::solve) use ask::{Answer, Ask};
 use homes::Homes;
+pub(in crate::solve) use machine::Domains;
 use std::borrow::Cow;
-use table::{Additive, Limit, Table};
-use tree::Tree;
-
-/// What a request may do with a GPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::solve) enum Use {
-    /// Nothing: it is not free.
-    Gone,
-    /// Leave it to the next jobs.
-    Left,
-    /// Take it.
-    Open,
-    /// It has to take it.
-    In,
-}
-
-/// What is asked.
-pub(in crate::solve) struct Ask<'a> {
-    /// For each GPU.
-    pub(in crate::solve) uses: &'a [Use],
-    /// How many to take, at least one.
-    pub(in crate::solve) count: usize,
-    pub(in crate::solve) objectives: &'a [&'static dyn Objective],
-    /// How many of a million jobs have each number of GPUs.
-    pub(in crate::solve) mix: &'a [(usize, u64)],
-}
-
-/// The best set.
-#[derive(Debug)]
-pub(in crate::solve) struct Answer {
-    /// The GPUs, increasing.
-    pub(in crate::solve) gpus: Vec<usize>,
-    /// One for each objective. No set is better.
-    pub(in crate::solve) values: Vec<Weight>,
-    /// How many combinations of numbers were looked at.
-    pub(in crate::solve) steps: u64,
-}
-
-impl Answer {
-    /// As what a search found; of machines with more GPUs than a set has bits, without the set.
-    pub(in crate::solve) fn solution(&self) -> Solution {
-        let values = self.values.clone();
-        Solution { chosen: 0, bounds: values.clone(), values, complete: true, steps: self.steps }
-    }
-}
-
-/// A machine's domains.
-#[derive(Debug)]
-pub(in crate::solve) struct Domains {
-    tree: Tree,
-    /// Where GPUs differ by nothing else.
-    homes: Option<Homes>,
-    /// What an empty machine gives to jobs of each size.
-    whole: Vec<Weight>,
-}
-
-/// What an objective says of the numbers.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    /// The weight of the smallest domain that holds the set.
-    Within,
-    /// The worst way of its GPUs to their NICs.
-    Nic,
-    Sum(Additive),
-    /// What is left.
-    Remainder,
-}
-
-impl Kind {
-    fn of(objective: &dyn Objective) -> Option<Self> {
-        Some(match objective.over_domains()? {
-            OverDomains::Within => Self::Within,
-            OverDomains::Nic => Self::Nic,
-            OverDomains::Span => Self::Sum(Additive::Span),
-            OverDomains::Pairs => Self::Sum(Additive::Pairs),
-            OverDomains::Remainder => Self::Remainder,
-        })
-    }
-
-    /// `None` where these, or their order, are not of the kind that numbers tell.
-    fn all(objectives: &[&'static dyn Objective]) -> Option<Vec<Self>> {
-        let kinds: Vec<Self> =
-            objectives.iter().map(|objective| Self::of(*objective)).collect::<Option<_>>()?;
-        kinds.iter().rev().skip(1).all(|kind| *kind != Self::Remainder).then_some(kinds)
-    }
-}
+use table::{Limit, Table};
+pub(in crate::solve) use tree::Use;
+use tree::times;
 
 impl Domains {
-    /// `None`: the machine is not made so.
-    pub(in crate::solve) fn of(topology: &Topology) -> Option<Self> {
-        let tree = Tree::of(topology)?;
-        let whole = tree.best_left(&tree.most(&|domain| tree.size(domain)));
-        let homes = Homes::of(&tree);
-        Some(Self { tree, homes, whole })
-    }
-
     /// The best set; of several the one that takes most of the first domains, and of each the first GPUs. `None` where the
     /// objectives, or their order, are not of the kind that numbers tell.
     pub(in crate::solve) fn solve(&self, ask: &Ask<'_>) -> Option<Result<Answer, NoSet>> {
@@ -194,6 +106,29 @@ impl Domains {
     }
 }
 
+impl Homes {
+    /// What a set of so many GPUs in some homes is worth, if so many are left.
+    pub(super) fn value(
+        &self,
+        kind: Kind,
+        count: usize,
+        homes: usize,
+        left: usize,
+        mix: &[(usize, u64)],
+    ) -> Weight {
+        match kind {
+            Kind::Within if count > 1 => self.pair,
+            Kind::Within => Weight::default(),
+            Kind::Nic => self.nic,
+            Kind::Sum(Additive::Span) => numa_worth(homes as u64 * self.span.unsigned_abs()),
+            Kind::Sum(Additive::Pairs) => {
+                Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs())
+            }
+            Kind::Remainder => all_found(mix, left),
+        }
+    }
+}
+
 /// The answer to a search. `None` where the machine, or what is asked, is not of the kind that numbers tell.
 pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
     let limited = task.quotas.is_some() || task.nic_room.is_some();
@@ -239,10 +174,4 @@ fn apart(near: &[Set], free: Set) -> Option<Vec<Set>> {
     let alike = |gpu: usize| members(group(gpu)).all(|other| group(other) == group(gpu));
     let first = |gpu: &usize| group(*gpu).trailing_zeros() as usize == *gpu;
     members(free).all(alike).then(|| members(free).filter(first).map(group).collect())
-}
-
-/// What is left, as a part of the whole: by the best domain for each size of job.
-fn remainder(mix: &[(usize, u64)], left: &[Weight], whole: &[Weight]) -> Weight {
-    let at = |best: &[Weight], size: usize| best.get(size).copied().unwrap_or_default();
-    share(mix, |size| (at(left, size), at(whole, size)))
 }

@@ -3,8 +3,8 @@
 //! What pairs and NUMA nodes add up to is best for a domain only where it is best for each part, given the numbers. What is left
 //! is not: of several that add up to the same, all are kept of which none leaves more of every kind than another.
 
-use super::tree::{MAX_LEVELS, Most, Tree, fill};
-use super::{Ask, Use};
+use super::ask::{Additive, Ask, remainder};
+use super::tree::{MAX_LEVELS, Most, Tree, Use, fill, times};
 use crate::query::Weight;
 
 /// The most answers for one number of GPUs that are kept.
@@ -16,15 +16,6 @@ const MAX_STEPS: u64 = 2_000_000;
 /// Numbers do not tell, or there are more combinations than are looked at.
 #[derive(Debug)]
 pub(super) struct Untold;
-
-/// What adds up.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Additive {
-    /// The cost of NUMA nodes, counted down.
-    Span,
-    /// The weights of pairs.
-    Pairs,
-}
 
 /// By what has been decided, most important first.
 type Sums = [i64; 2];
@@ -126,9 +117,8 @@ impl<'a> Table<'a> {
                 }
                 let mut most = entry.most;
                 most.iter_mut().zip(elsewhere).for_each(|(most, other)| *most = (*most).max(other));
-                let left = whole.map_or(Weight::default(), |whole| {
-                    super::remainder(ask.mix, &tree.best_left(&most), whole)
-                });
+                let left = whole
+                    .map_or(Weight::default(), |whole| remainder(ask.mix, &tree.best_left(&most), whole));
                 if best.is_none_or(|(sums, rest, ..)| (entry.sums, left) > (sums, rest)) {
                     best = Some((entry.sums, left, place, most));
                 }
@@ -312,11 +302,6 @@ impl<'a> Table<'a> {
         gpus.sort_unstable();
         gpus
     }
-}
-
-/// What so many pairs are worth.
-pub(super) fn times(weight: Weight, pairs: u64) -> i64 {
-    weight.0.saturating_mul(pairs).min(i64::MAX as u64).cast_signed()
 }
 
 /// Keeps an answer if none is better, or as good and leaves as much of everything.

@@ -1,6 +1,7 @@
 //! The answers by domains beside those of the search that looks at sets, on random machines made of domains.
 
 use super::*;
+use crate::model::Topology;
 use crate::model::{
     Fragment, Gpu, Nic, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
 };

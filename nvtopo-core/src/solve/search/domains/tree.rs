@@ -1,10 +1,22 @@
 //! The domains of a machine: within each, all pairs of GPUs of different parts are worth the same.
 
-use super::Use;
 use crate::model::{Bundle, NodeId, Topology};
 use crate::query::{Weight, bottleneck, gpus_per_nic, of_pair, to_nics, usable_nics};
 use crate::solve::search::worth::{ONE, numa_cost};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What a request may do with a GPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::solve) enum Use {
+    /// Nothing: it is not free.
+    Gone,
+    /// Leave it to the next jobs.
+    Left,
+    /// Take it.
+    Open,
+    /// It has to take it.
+    In,
+}
 
 /// The most different weights.
 pub(super) const MAX_LEVELS: usize = 8;
@@ -400,4 +412,9 @@ impl Growth<'_> {
         self.domains[domain].0.divides_homes = divides;
         homes
     }
+}
+
+/// What so many pairs are worth.
+pub(super) fn times(weight: Weight, pairs: u64) -> i64 {
+    weight.0.saturating_mul(pairs).min(i64::MAX as u64).cast_signed()
 }
