@@ -71,3 +71,70 @@ pub(super) fn by_names<S: AsRef<str>>(
     }
     Ok(objectives)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Topology;
+    use crate::solve::quantity::Quantity;
+    use crate::solve::search::problem::Task;
+    use crate::solve::search::set::{self, members};
+
+    /// An objective that no other file knows: the sum of the positions.
+    struct Positions;
+
+    impl Objective for Positions {
+        fn name(&self) -> &'static str {
+            "positions"
+        }
+
+        fn summary(&self) -> &'static str {
+            "the sum of the positions"
+        }
+
+        fn twins(&self, _weights: &Weights, a: usize, b: usize) -> bool {
+            a == b
+        }
+
+        fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+            Weight(members(partial.chosen).map(|gpu| gpu as u64).sum()).into()
+        }
+
+        fn bound(&self, partial: &Partial<'_>) -> Weight {
+            let chosen: u64 = members(partial.chosen).map(|gpu| gpu as u64).sum();
+            let mut open: Vec<u64> = members(partial.open).map(|gpu| gpu as u64).collect();
+            open.reverse();
+            Weight(chosen + open.iter().take(partial.missing).sum::<u64>())
+        }
+
+        fn is_known(&self, _topology: &Topology, _gpus: &[usize], _worth: Weight) -> bool {
+            true
+        }
+
+        fn quantity(&self, worth: Weight) -> Quantity {
+            Quantity::NumaNodes(worth.0 as u32)
+        }
+    }
+
+    #[test]
+    fn a_new_objective_is_one_file_and_one_line() {
+        let names: Vec<String> = (0..24).map(|gpu| format!("GPU{gpu}")).collect();
+        let cell = |a: usize, b: usize| if a == b { "X" } else { "NV18" };
+        let row = |a: usize| (0..24).map(|b| cell(a, b)).collect::<Vec<_>>().join("\t");
+        let rows: Vec<String> = (0..24).map(|a| format!("GPU{a}\t{}", row(a))).collect();
+        let many =
+            Topology::parse("many", format!("\t{}\n{}\n", names.join("\t"), rows.join("\n")).as_bytes());
+        for topology in [Topology::preset("dgx-1-v100"), Topology::preset("dgx-2"), many] {
+            let topology = topology.unwrap();
+            let gpus = topology.gpus().len();
+            let weights = Weights::of(&topology, &(0..gpus).collect::<Vec<_>>());
+            let mut list: Vec<&'static dyn Objective> = vec![&Positions];
+            list.extend(DEFAULT_OBJECTIVES);
+            let task = Task::new(set::all(gpus), 3, &list, &[]);
+            let found = crate::solve::search::solve(&weights, &task).unwrap();
+            assert_eq!(found.chosen, set::of(gpus - 3..gpus), "{gpus} GPUs");
+            assert_eq!(found.values[0], Weight((3 * gpus - 6) as u64), "{gpus} GPUs");
+        }
+        assert!(by_name("positions").is_err(), "its line is not in the list");
+    }
+}
