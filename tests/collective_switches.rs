@@ -1,6 +1,7 @@
 //! Rings, trees and all-to-all over NVSwitches against their definitions: unequal ports, several fabrics, direct links beside
 //! them, and what was measured.
 
+use crate::collective::most_over_direct_links;
 use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, NvSwitch, Provenance, TopologyBuilder, rates};
 use nvtopo::{Bandwidth, PathType, Topology};
 use proptest::prelude::*;
@@ -99,9 +100,7 @@ proptest! {
         let rings = topology.rings(&set).unwrap();
         let switched: u64 = machine.ports.iter().map(|ports| u64::from(*ports.iter().min().unwrap())).sum();
         // The rings over the switches, and those that the direct links carry by themselves.
-        let alone = Machine { ports: vec![vec![0; machine.gpus()]], direct: machine.direct.clone() };
-        let direct = alone.topology().rings(&set).unwrap();
-        let direct = if direct.path == Some(PathType::Nvl) { direct.bandwidth.as_mb_per_s() } else { 0 };
+        let direct = most_over_direct_links(machine.gpus(), &machine.direct) * LINK;
         let least = machine.parts().map(|(_, across)| across).min().unwrap();
         if switched + direct == 0 {
             // The best single ring over whatever there is. Several may go over links and switches in turn.

@@ -27,6 +27,7 @@ mod measured_field;
 mod merge;
 mod merge_rules;
 mod mistakes;
+mod nccl_search;
 mod near;
 mod needs;
 mod node;

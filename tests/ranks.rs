@@ -92,7 +92,7 @@ fn time(topology: &Topology, job: &ParallelJob, gpu_of_rank: &[usize]) -> f64 {
                         .round() as u64,
                     found => found,
                 },
-                _ => topology.rings(&gpus).unwrap().bandwidth.as_mb_per_s(),
+                _ => topology.direct_rings(&gpus).unwrap().bandwidth.as_mb_per_s(),
             };
             worst = worst.max(bytes / (bandwidth as f64 * 1e6));
         }

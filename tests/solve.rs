@@ -85,11 +85,14 @@ proptest! {
     ) {
         let count = 1 + (count - 1) % machine.gpus;
         let plain: Vec<u32> = (0..machine.gpus as u32).collect();
-        let placement = |names: &[u32]| Request::gpus(count).solve(&machine.topology(names)).unwrap();
+        // Rings come last: over which GPU NCCL relays depends on their order.
+        let objectives = ["tree", "all-to-all", "min-pair", "numa-span", "nic", "pair-sum"];
+        let request = || Request::gpus(count).objectives(objectives);
+        let placement = |names: &[u32]| request().solve(&machine.topology(names)).unwrap();
         let (own, other) = (placement(&plain), placement(&names));
         // Where a search had to stop, what it found depends on where it began.
         let proven = |score: &Score| score.value == score.bound;
-        for (own, other) in own.scores().iter().zip(other.scores()) {
+        for (own, other) in own.scores().iter().zip(other.scores()).take(objectives.len()) {
             prop_assert!(own.value == other.value || !proven(own) || !proven(other), "{:?} {:?}", own, other);
         }
     }
@@ -101,7 +104,8 @@ proptest! {
         let names: Vec<u32> = (0..machine.gpus as u32).collect();
         let mut more = machine.clone();
         more.pairs[pick.index(machine.pairs.len())].0 += 4;
-        for objective in ["ring", "tree", "all-to-all", "min-pair", "pair-sum"] {
+        // A wider ring makes NCCL leave relays that carried more, so rings are left out.
+        for objective in ["tree", "all-to-all", "min-pair", "pair-sum"] {
             let best = |machine: &Machine| {
                 let request = Request::gpus(count).objectives([objective]);
                 request.solve(&machine.topology(&names)).unwrap().scores()[0].value.unwrap().number()

@@ -105,7 +105,10 @@ pub struct Mean {
     pub gb_per_s: f64,
     /// That as a part of the most that a job of its size can have on the empty machine.
     pub share: f64,
-    /// The part of the jobs whose rings use NVLink only.
+    /// The ring bandwidth of a job in GB/s over NVLinks of its own alone, without relays; see
+    /// [`Topology::direct_rings`].
+    pub direct_gb_per_s: f64,
+    /// The part of the jobs that have rings over NVLinks of their own alone.
     pub nvlink: f64,
 }
 

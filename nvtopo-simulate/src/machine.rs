@@ -16,7 +16,9 @@ pub(super) type Set = u32;
 pub(super) struct Value {
     /// Zero for one GPU, and where a path is unknown.
     pub(super) bandwidth: Bandwidth,
-    /// Whether they use NVLink only.
+    /// Without relays.
+    pub(super) direct: Bandwidth,
+    /// Whether they use NVLink only, without relays.
     pub(super) nvlink: bool,
 }
 
@@ -57,9 +59,11 @@ impl<'a> Machine<'a> {
     pub(super) fn value(&self, set: Set) -> Value {
         *self.values[set as usize].get_or_init(|| {
             let members: Vec<usize> = members(set).collect();
+            let direct = self.topology.direct_rings(&members);
             self.topology.rings(&members).map_or_else(Value::default, |rings| Value {
                 bandwidth: rings.bandwidth,
-                nvlink: rings.path.is_some_and(|path| path <= PathType::Nvl),
+                direct: direct.as_ref().map_or(Bandwidth::ZERO, |direct| direct.bandwidth),
+                nvlink: direct.is_some_and(|direct| direct.path.is_some_and(|path| path <= PathType::Nvl)),
             })
         })
     }

@@ -31,6 +31,7 @@ struct Tally {
 struct Sums {
     jobs: usize,
     gb_per_s: f64,
+    direct: f64,
     share: f64,
     nvlink: usize,
 }
@@ -150,6 +151,7 @@ impl Sums {
         let value = machine.value(set);
         self.jobs += 1;
         self.gb_per_s += value.bandwidth.as_gb_per_s();
+        self.direct += value.direct.as_gb_per_s();
         self.share += machine.share(set);
         self.nvlink += usize::from(value.nvlink);
     }
@@ -158,6 +160,7 @@ impl Sums {
         Self {
             jobs: self.jobs + other.jobs,
             gb_per_s: self.gb_per_s + other.gb_per_s,
+            direct: self.direct + other.direct,
             share: self.share + other.share,
             nvlink: self.nvlink + other.nvlink,
         }
@@ -170,8 +173,12 @@ fn policy_report(policy: &'static str, sums: &[Sums]) -> PolicyReport {
     let share =
         |(size, sums): (usize, &Sums)| (size > 1 && sums.jobs > 0).then(|| sums.share / sums.jobs as f64);
     let jobs = all.jobs as f64;
-    let mean =
-        Mean { gb_per_s: all.gb_per_s / jobs, share: all.share / jobs, nvlink: all.nvlink as f64 / jobs };
+    let mean = Mean {
+        gb_per_s: all.gb_per_s / jobs,
+        share: all.share / jobs,
+        direct_gb_per_s: all.direct / jobs,
+        nvlink: all.nvlink as f64 / jobs,
+    };
     PolicyReport {
         policy,
         mean: (all.jobs > 0).then_some(mean),

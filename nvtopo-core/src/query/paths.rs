@@ -131,7 +131,7 @@ fn slower(a: Rate, b: Rate) -> Rate {
 }
 
 /// The least rate of the PCIe links from a device up to its host bridge; `None` if none is known.
-fn pcie_rate(topology: &Topology, id: NodeId) -> Option<Rate> {
+pub(super) fn pcie_rate(topology: &Topology, id: NodeId) -> Option<Rate> {
     let up = |id: NodeId| link_up(topology, id).and_then(|link| link.rate);
     topology.ancestors(id).filter_map(up).min_by_key(|rate| rate.bandwidth)
 }

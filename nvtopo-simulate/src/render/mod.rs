@@ -43,7 +43,8 @@ pub fn json(report: &Report) -> String {
             "policy": policy.policy,
             "gb_per_s": policy.mean.map(|mean| mean.gb_per_s),
             "share": policy.mean.map(|mean| mean.share),
-            "nvlink_only": policy.mean.map(|mean| mean.nvlink),
+            "direct_gb_per_s": policy.mean.map(|mean| mean.direct_gb_per_s),
+                "nvlink_only": policy.mean.map(|mean| mean.nvlink),
             "share_by_size": policy.by_size,
         })
     });

@@ -22,7 +22,8 @@ pub(super) fn simulation(report: &Report, style: Style) -> String {
     facts.extend(report.utilization.map(|part| format!("GPUs busy {}", percent(part))));
     let mut out = format!("{}\n{}\n\n", bold(&title, style), facts.join(", "));
     let mut table = table(style);
-    let mut header = vec![head("rings of jobs"), right("GB/s"), right("of best"), right("NVLink")];
+    let mut header =
+        vec![head("rings of jobs"), right("GB/s"), right("of best"), right("direct"), right("NVLink")];
     header.extend(
         report.sizes.iter().filter(|size| size.gpus > 1).map(|size| right(format!("{} GPUs", size.gpus))),
     );
@@ -33,6 +34,7 @@ pub(super) fn simulation(report: &Report, style: Style) -> String {
             head(policy.policy),
             right(mean.map_or_else(none, |mean| format!("{:.1}", mean.gb_per_s))),
             right(mean.map_or_else(none, |mean| percent(mean.share))),
+            right(mean.map_or_else(none, |mean| format!("{:.1}", mean.direct_gb_per_s))),
             right(mean.map_or_else(none, |mean| percent(mean.nvlink))),
         ];
         let several = report.sizes.iter().zip(&policy.by_size).filter(|(size, _)| size.gpus > 1);
@@ -42,7 +44,8 @@ pub(super) fn simulation(report: &Report, style: Style) -> String {
     out += &lines(table);
     out += "\n";
     let explained = "GB/s: ring bandwidth of an accepted job with several GPUs, one direction, on average; of best: as a part of \
-                     the most that its size can have, then by size; NVLink: jobs whose rings use nothing else";
+                     the most that its size can have, then by size; direct: GB/s without relays over a third GPU; NVLink: jobs that \
+                     have rings without relays or PCIe";
     out += &(dim(explained, style) + "\n");
     if report.left_out > 0 && !style.quiet {
         let left_out =

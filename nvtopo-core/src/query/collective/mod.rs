@@ -1,13 +1,18 @@
 //! What a set of GPUs can do together: rings, trees and all-to-all over NVLink, without choosing anything.
 //!
-//! Bandwidths are bounds of the wires ("bus bandwidth"), not of an implementation. What two GPUs share over a third that
-//! is not of the set does not count, nor do PCIe and NVLink at once.
+//! Bandwidths are bounds of the wires ("bus bandwidth"), not of an implementation. Rings go where NCCL's planning code leads
+//! them: over direct NVLinks, over relays, over PCIe. What two GPUs share over a third that is not of the set does not count.
 
 mod cuts;
 mod cycles;
+mod directed;
 mod fabric;
+mod fraction;
 mod hamilton;
+mod hops;
 mod packing;
+mod plan;
+mod planned;
 mod rings;
 mod spread;
 

@@ -1,10 +1,28 @@
 //! Rings: the order in which data goes around a set of GPUs, and how much of it at once.
 
+use super::directed::{Carried, Search};
 use super::fabric::Fabric;
-use super::{MAX_EXACT, cuts, cycles, hamilton, members, packing};
-use crate::model::{PathType, Topology};
+use super::hops::Hops;
+use super::{MAX_EXACT, cuts, cycles, fraction, hamilton, members, packing, plan, planned};
+use crate::model::{NodeId, PathType, Topology, rates};
+use crate::query::paths::pcie_rate;
 use crate::units::Bandwidth;
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+/// The most GPUs of which rings over relays and PCIe are looked for as NCCL does. Of more a relay counts where NVLinks alone
+/// have no ring, and PCIe carries one ring.
+const MAX_PLANNED: usize = 8;
+
+/// The most rings that count where they leave NVLink.
+pub(super) const MAX_HOST_RINGS: u64 = 4;
+
+/// The most looks for so many rings more: where most are known, and where none are.
+pub(super) const FEW_LOOKS: u32 = 1_000;
+const SOME_LOOKS: u32 = 10_000;
+
+/// The most looks of one search for directed rings.
+const MAX_LOOKS: u32 = 100_000;
 
 /// A ring, or several alike.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +31,14 @@ pub struct Ring {
     pub order: Vec<usize>,
     /// What the rings in this order carry together.
     pub bandwidth: Bandwidth,
+    /// Whether in half of it the data goes around the other way.
+    pub both_ways: bool,
 }
 
 /// The rings of a set of GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rings {
-    /// The rings that carry most together, the widest first. In half of what a ring carries the data goes around the
-    /// other way.
+    /// The rings that carry most together, the widest first.
     pub rings: Vec<Ring>,
     /// What they carry together: the bandwidth of the bus that the set is.
     pub bandwidth: Bandwidth,
@@ -31,13 +50,25 @@ pub struct Rings {
 }
 
 impl Topology {
-    /// The rings through all of these GPUs, by their positions in [`gpus`](Self::gpus): over NVLink as many as its links
-    /// carry at once; where NVLink has no ring, the ring over other paths whose worst pair is best, by bandwidth and then by
-    /// class.
+    /// The rings through all of these GPUs that NCCL plans with, by their positions in [`gpus`](Self::gpus): over NVLink as
+    /// many as its links carry at once; where NVLink has no ring, those over other paths that carry most.
     ///
     /// The value in GB/s, one direction: the greatest Σ x(R) over directed cycles R through all GPUs, such that no link
-    /// carries more than its bandwidth in either direction, x in halves of one link. Two GPUs are a ring of what they
-    /// share. `None`: fewer than two GPUs or one that occurs twice, a position that does not exist, or an unknown bandwidth.
+    /// carries more than its bandwidth in either direction, x in halves of one link. A hop between two GPUs without NVLinks
+    /// of their own goes over a third GPU of the set (a relay) and takes its part of both links; of those that let most through
+    /// NCCL takes the first of the receiver's neighbours, by their links and then by their numbers. Relays count where they make
+    /// the widest single ring wider than direct links do, in whole links, up to two.
+    ///
+    /// Rings that leave NVLink are those of NCCL's ladder of speeds, from the fastest over the best class of paths down to half
+    /// of it; where NVLink joins two groups of the set, as NCCL counts them, at least two rings. They are worth what the wires
+    /// carry where NCCL plans with a rate, and over the interconnect of NUMA nodes no more than a PCIe link. Of up to eight GPUs of a
+    /// machine of up to 16 whose NVLinks join more than pairs, up to four such rings count; else the one whose worst pair is
+    /// best, by bandwidth and then by class.
+    ///
+    /// Two GPUs are a ring of what they share. `None`: fewer than two GPUs or one that occurs twice, a position that does not
+    /// exist, or an unknown bandwidth.
+    ///
+    /// Source: NCCL 2.30, `src/graph/paths.cc` and `src/graph/search.cc`.
     ///
     /// ```
     /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
@@ -51,6 +82,23 @@ impl Topology {
         self.rings_with_effort(gpus).0
     }
 
+    /// The same over NVLinks of their own alone, without relays: where these have no ring, one ring over other paths. Bandwidths
+    /// of wires that are the same whatever the order of the GPUs.
+    ///
+    /// ```
+    /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
+    /// assert_eq!(dgx1.rings(&[0, 3, 4]).unwrap().bandwidth.to_string(), "50 GB/s"); // GPU0 relays between the others
+    /// assert_eq!(dgx1.direct_rings(&[0, 3, 4]).unwrap().bandwidth.to_string(), "6 GB/s");
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn direct_rings(&self, gpus: &[usize]) -> Option<Rings> {
+        let set = members(self, gpus)?;
+        match set[..] {
+            [a, b] => over_pair(self, a, b),
+            _ => over_own_links(self, Fabric::of(self, &set).as_ref(), &set).0,
+        }
+    }
+
     /// And how much work it was to find them, in steps of a fraction of a microsecond.
     pub(crate) fn rings_with_effort(&self, gpus: &[usize]) -> (Option<Rings>, u32) {
         let Some(set) = members(self, gpus) else { return (None, 0) };
@@ -58,24 +106,213 @@ impl Topology {
             return (over_pair(self, a, b), 0);
         }
         let fabric = Fabric::of(self, &set);
-        let (rings, effort) = fabric.as_ref().map_or((None, 0), |fabric| over_nvlink(fabric, &set));
-        if rings.is_some() {
-            return (rings, effort);
+        let direct = fabric.as_ref().filter(|fabric| fabric.unit > 0 && fabric.planes.is_empty());
+        if let Some(fabric) = direct.filter(|_| set.len() <= MAX_EXACT) {
+            return over_links(self, fabric, &set);
         }
-        let (mut rings, more) = over_all(self, &set);
-        // Rings over links and switches in turn are not packed: there may be several.
-        let mixed = fabric.filter(|fabric| fabric.unit > 0 && !fabric.planes.is_empty());
-        if let Some((rings, fabric)) = rings.as_mut().zip(mixed) {
-            rings.bound = rings.bound.max(Bandwidth::from_mb_per_s(cuts::least(&fabric)));
-        }
-        (rings, effort + more)
+        over_own_links(self, fabric.as_ref(), &set)
     }
+}
+
+/// Rings without relays, over NVLink or else a single one.
+fn over_own_links(topology: &Topology, fabric: Option<&Fabric>, set: &[usize]) -> (Option<Rings>, u32) {
+    let (rings, effort) = fabric.map_or((None, 0), |fabric| over_nvlink(fabric, set));
+    if rings.is_some() {
+        return (rings, effort);
+    }
+    let (mut rings, more) = over_all(topology, set);
+    // Rings over links and switches in turn are not packed: there may be several.
+    let mixed = fabric.filter(|fabric| fabric.unit > 0 && !fabric.planes.is_empty());
+    if let Some((rings, fabric)) = rings.as_mut().zip(mixed) {
+        rings.bound = rings.bound.max(Bandwidth::from_mb_per_s(cuts::least(fabric)));
+    }
+    (rings, effort + more)
+}
+
+impl Topology {
+    /// The most rings of so many GPUs that count where they leave NVLink: one where NVLink joins two GPUs and no more.
+    pub(crate) fn host_rings(&self, gpus: usize) -> u64 {
+        let partners = |id: &NodeId| self.nvlinks().of_node(*id).filter(|(_, bundle)| !bundle.switch).count();
+        let ids = &self.devices()[..self.gpus().len()];
+        let several = (3..=MAX_PLANNED).contains(&gpus) && ids.len() <= MAX_EXACT;
+        if several && ids.iter().any(|id| partners(id) > 1) { MAX_HOST_RINGS } else { 1 }
+    }
+
+    /// What the PCIe link of a GPU carries, by its position.
+    pub(crate) fn host_bandwidth(&self, gpu: usize) -> Bandwidth {
+        pcie_rate(self, self.devices()[gpu]).unwrap_or_else(rates::pcie_assumed).bandwidth
+    }
+}
+
+/// Rings of a set with direct NVLinks.
+fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
+    let hops = Hops::of(fabric);
+    let mut search = Search::new(&hops, MAX_LOOKS);
+    let few = set.len() <= MAX_PLANNED;
+    let (mut class, mut complete) = if few { plan::over_nvlink(&hops, &mut search) } else { (None, true) };
+    let mut effort = 0;
+    if class == Some(PathType::Nvl) || !few {
+        let (rings, more) = over_nvlink(fabric, set);
+        if let Some(rings) = rings {
+            // Rings in one direction can share the odd half of a link.
+            let odd = few
+                && fabric.unit == fabric.link
+                && rings.bandwidth < Bandwidth::from_mb_per_s(cuts::least(fabric));
+            let rings = if odd { with_odd_halves(&rings, &hops, &mut search, set) } else { rings };
+            return (Some(rings), search.looks / LOOKS + more);
+        }
+        effort += more;
+        if !few {
+            let found = search.carries(PathType::Nvb, hops.planned, 1);
+            class = (found == Carried::Yes).then_some(PathType::Nvb);
+            complete = found != Carried::Unknown;
+        }
+    }
+    let effort = |search: &Search<'_>| effort + search.looks / LOOKS;
+    if class.is_some() {
+        let rings = in_halves(&hops, PathType::Nvb, &mut search, set, None);
+        return (Some(rings), effort(&search));
+    }
+    let (mut rings, more) = over_all(topology, set);
+    if let Some(single) = rings.as_mut().filter(|_| !complete) {
+        single.bound = single.bound.max(most_of(&hops, hops.tightest(hops.planned / 2), hops.planned / 2));
+    }
+    if topology.host_rings(set.len()) < 2 {
+        return (rings, effort(&search) + more);
+    }
+    let effort = effort(&search) + more;
+    let Some(hops) = hops.with_host(topology, set) else { return (rings, effort) };
+    let mut search = Search::new(&hops, MAX_LOOKS);
+    let plan = plan::over_host(&hops, &mut search);
+    let effort = effort + search.looks / LOOKS;
+    let rings = match plan {
+        Some(plan) if plan.class <= PathType::Nvb => {
+            let mut search = Search::new(&hops, MAX_LOOKS);
+            Some(in_halves(&hops, plan.class, &mut search, set, None))
+        }
+        Some(plan) => Some(over_host(rings, &hops, &plan, set)),
+        None => rings,
+    };
+    (rings, effort)
+}
+
+/// The rings that NCCL finds over PCIe, or one of them alone, or the single ring without relays: which carry most.
+fn over_host(single: Option<Rings>, hops: &Hops, plan: &plan::Plan, set: &[usize]) -> Rings {
+    let count = plan.rings.len() as u64;
+    let together = count * plan.speed;
+    let carried = if plan.class < PathType::Sys {
+        hops.wire_of(together)
+    } else if together < planned::pcie(hops.host_wire) {
+        planned::pcie_wire(together)
+    } else {
+        // Over the interconnect of NUMA nodes no more than a PCIe link carries.
+        hops.host_wire
+    };
+    let (one, limit) = hops.narrowest(&plan.rings[0]);
+    let several = together > limit && carried > one;
+    let (rings, carried) = if several { (&plan.rings[..], carried) } else { (&plan.rings[..1], one) };
+    let mut rings = alike(rings, carried / rings.len() as u64, set);
+    let bandwidth = Bandwidth::from_mb_per_s(carried);
+    let shared: u64 = rings.iter().map(|ring| ring.bandwidth.as_mb_per_s()).sum();
+    rings[0].bandwidth = rings[0].bandwidth + Bandwidth::from_mb_per_s(carried - shared);
+    let most = Bandwidth::from_mb_per_s(hops.wire_of(hops.most_from_each()));
+    let bound = if plan.complete { bandwidth } else { most.max(bandwidth) };
+    let several = Rings { rings, bandwidth, bound, path: Some(plan.class) };
+    match single {
+        Some(single) if single.bandwidth > bandwidth => Rings { bound: single.bound.max(bound), ..single },
+        _ => several,
+    }
+}
+
+/// The most rings over NVLinks, and relays where the class allows them, in halves of a link. `known`: rings of whole links
+/// that are found already.
+fn in_halves(
+    hops: &Hops,
+    class: PathType,
+    search: &mut Search<'_>,
+    set: &[usize],
+    known: Option<Vec<(Vec<u8>, u64)>>,
+) -> Rings {
+    let (whole, half) = (hops.planned, hops.planned / 2);
+    let mut bound = hops.tightest(half);
+    let halves = |rings: &[(Vec<u8>, u64)]| rings.iter().map(|(_, halves)| halves).sum::<u64>();
+    let mut best = known.unwrap_or_else(|| {
+        search.most(class, whole, hops.tightest(whole) as usize, FEW_LOOKS);
+        search.rings.iter().map(|ring| (ring.clone(), 2)).collect()
+    });
+    let gap = halves(&best) < bound && hops.count <= MAX_PLANNED;
+    let fractions = if gap { fraction::solve(hops, class, half) } else { None };
+    if let Some(fractions) = fractions {
+        search.looks += fractions.looks;
+        bound = bound.min(fractions.most);
+        let own = halves(&fractions.whole);
+        // What the whole part leaves is searched, from the most down.
+        for wanted in (0..=bound.saturating_sub(own)).rev().take_while(|wanted| own + wanted > halves(&best))
+        {
+            let found = search.carries_beside(&fractions.whole, class, half, wanted as usize, FEW_LOOKS);
+            if found == Carried::Yes {
+                best.clone_from(&fractions.whole);
+                best.extend(search.rings.iter().map(|ring| (ring.clone(), 1)));
+                break;
+            }
+        }
+    }
+    let mut complete = halves(&best) >= bound;
+    while !complete {
+        let wanted = halves(&best) as usize + 1;
+        match search.carries_beside(&[], class, half, wanted, SOME_LOOKS) {
+            Carried::Yes => best = search.rings.iter().map(|ring| (ring.clone(), 1)).collect(),
+            Carried::No => bound = wanted as u64 - 1,
+            Carried::Unknown => break,
+        }
+        complete = halves(&best) >= bound;
+    }
+    let rings: Vec<Vec<u8>> =
+        best.iter().flat_map(|(ring, times)| std::iter::repeat_n(ring.clone(), *times as usize)).collect();
+    let rings = alike(&rings, hops.wire_of(half), set);
+    let bandwidth = rings.iter().map(|ring| ring.bandwidth).sum();
+    Rings { rings, bandwidth, bound: most_of(hops, bound, half), path: Some(class) }
+}
+
+/// The rings of direct links, or more of them where directed ones carry half a link more.
+fn with_odd_halves(rings: &Rings, hops: &Hops, search: &mut Search<'_>, set: &[usize]) -> Rings {
+    let place = |gpu: &usize| set.iter().position(|other| other == gpu).unwrap_or(0) as u8;
+    let known = rings.rings.iter().flat_map(|ring| {
+        let there: Vec<u8> = ring.order.iter().map(place).collect();
+        let mut back = there.clone();
+        back[1..].reverse();
+        let halves = ring.bandwidth.as_mb_per_s() / hops.wire;
+        [(there, halves), (back, halves)]
+    });
+    let found = in_halves(hops, PathType::Nvl, search, set, Some(known.collect()));
+    if found.bandwidth > rings.bandwidth { found } else { Rings { bound: found.bound, ..rings.clone() } }
+}
+
+/// Rings of one speed, those in the same order together, the widest first.
+fn alike(rings: &[Vec<u8>], each: u64, set: &[usize]) -> Vec<Ring> {
+    let mut counted: BTreeMap<&[u8], u64> = BTreeMap::new();
+    for ring in rings {
+        *counted.entry(ring).or_default() += 1;
+    }
+    let ring = |(order, count): (&[u8], u64)| Ring {
+        order: order.iter().map(|member| set[usize::from(*member)]).collect(),
+        bandwidth: Bandwidth::from_mb_per_s(each).times(count),
+        both_ways: false,
+    };
+    let mut rings: Vec<Ring> = counted.into_iter().map(ring).collect();
+    rings.sort_by_key(|ring| Reverse(ring.bandwidth));
+    rings
+}
+
+/// What so many rings carry.
+fn most_of(hops: &Hops, rings: u64, speed: u64) -> Bandwidth {
+    Bandwidth::from_mb_per_s(hops.wire_of(speed)).times(rings)
 }
 
 fn over_pair(topology: &Topology, a: usize, b: usize) -> Option<Rings> {
     let pair = topology.pairs().pair(a, b);
     let bandwidth = pair.rate?.bandwidth;
-    let rings = vec![Ring { order: vec![a, b], bandwidth }];
+    let rings = vec![Ring { order: vec![a, b], bandwidth, both_ways: false }];
     Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path })
 }
 
@@ -86,7 +323,11 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
     // A fabric carries a ring for each link that every GPU has to it, in any order.
     let switched: u64 = fabric.planes.iter().map(|ports| ports.iter().copied().min().unwrap_or(0)).sum();
     if switched > 0 {
-        rings.push(Ring { order: set.to_vec(), bandwidth: Bandwidth::from_mb_per_s(switched) });
+        rings.push(Ring {
+            order: set.to_vec(),
+            bandwidth: Bandwidth::from_mb_per_s(switched),
+            both_ways: true,
+        });
     }
     let mut bound = cuts::least(fabric);
     if fabric.unit > 0 && fabric.count <= MAX_EXACT {
@@ -96,6 +337,7 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
         rings.extend(packing.cycles.iter().map(|(cycle, units)| Ring {
             order: cycle.iter().map(|member| set[*member]).collect(),
             bandwidth: Bandwidth::from_mb_per_s(fabric.unit).times(u64::from(*units)),
+            both_ways: true,
         }));
         if packing.complete && fabric.planes.is_empty() {
             let packed: u64 = packing.cycles.iter().map(|(_, units)| u64::from(*units)).sum();
@@ -165,7 +407,15 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
             let order = order.into_iter().map(|member| set[member]).collect();
             // Below the first level with enough pairs a table of all sets has shown that there is no ring.
             let bound = if count <= MAX_EXACT { bandwidth } else { bound.unwrap_or(bandwidth) };
-            return (Some(Rings { rings: vec![Ring { order, bandwidth }], bandwidth, bound, path }), effort);
+            return (
+                Some(Rings {
+                    rings: vec![Ring { order, bandwidth, both_ways: false }],
+                    bandwidth,
+                    bound,
+                    path,
+                }),
+                effort,
+            );
         }
     }
     (None, effort)

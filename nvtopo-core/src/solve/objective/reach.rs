@@ -31,3 +31,20 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
 pub(super) fn nvlinks_are_known(topology: &Topology, gpus: &[usize]) -> bool {
     topology.nvlink_known() && pairs(topology, gpus).all(|pair| pair.nvlinks == 0 || pair.rate.is_some())
 }
+
+/// What rings that leave NVLink carry at most, several of them together: each member sends over its NVLinks and its PCIe link.
+/// Nothing where no more than one ring counts.
+pub(super) fn beyond(partial: &Partial<'_>) -> Weight {
+    let links = partial.weights.links();
+    let all: Set = partial.chosen | partial.open;
+    let most = partial.weights.topology().host_rings(partial.size());
+    if most < 2 || !links.any_direct(all) {
+        return Weight::default();
+    }
+    let sends = |gpu: usize| {
+        Weight::over(Bandwidth::from_mb_per_s(links.degree(gpu, all) + links.host(gpu)), PathType::Pix)
+    };
+    let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
+    let widest = members(all).map(|gpu| links.host(gpu)).max().unwrap_or(0);
+    chosen.min(partial.worst_to_join(sends)).at_most(Bandwidth::from_mb_per_s(widest).times(most))
+}

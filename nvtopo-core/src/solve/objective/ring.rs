@@ -28,7 +28,8 @@ impl Objective for Ring {
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.links().twins(a, b)
+        // Which GPU relays is decided by the order of the GPUs.
+        weights.links().twins(a, b) && weights.links().needs_no_relay()
     }
 
     fn threshold(&self) -> Option<Threshold> {
@@ -56,7 +57,7 @@ impl Objective for Ring {
             (0 | 1, _) => Weight::default(),
             (2, 0) => partial.worst,
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
-            _ => reach::weakest(partial).max(connecting(partial)),
+            _ => reach::weakest(partial).max(connecting(partial)).max(reach::beyond(partial)),
         }
     }
 }

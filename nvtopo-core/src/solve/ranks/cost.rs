@@ -1,7 +1,7 @@
 //! What a mapping costs: T = Σ over dimensions of max over groups of V / B, in seconds.
 //!
 //! V is what a rank sends, B what the group's GPUs carry together: for all-reduces and context rings the bandwidth of the
-//! set's [`rings`](Topology::rings), for pipelines that of the pair, and for all-to-all the
+//! set's rings over [NVLinks of their own](Topology::direct_rings), for pipelines that of the pair, and for all-to-all the
 //! [cut bound](Topology::all_to_all_bound) over NVLink; where NVLink does not join the set, each GPU sends to one other
 //! after another, so that B = min over i of (k − 1) / Σ over j ≠ i of 1 / b(i, j). That also holds beyond the 16 GPUs
 //! whose cuts are looked at.
@@ -215,7 +215,7 @@ impl<'a> Costs<'a> {
         self.work += 1 << slots.len().min(16);
         let found = match pattern {
             Pattern::Pair => None,
-            Pattern::Ring => self.problem.topology.rings(&gpus).map(|rings| {
+            Pattern::Ring => self.problem.topology.direct_rings(&gpus).map(|rings| {
                 self.proven &= rings.bound <= rings.bandwidth;
                 rings.bandwidth
             }),

@@ -14,6 +14,8 @@ pub(in crate::solve) struct Links {
     direct: Vec<u64>,
     /// What each can send to NVSwitches.
     ports: Vec<u64>,
+    /// What the PCIe link of each carries.
+    host: Vec<u64>,
     /// The candidates that each reaches directly or over an NVSwitch.
     near: Vec<Set>,
     /// For each candidate the others with which it can be exchanged without changing any NVLink.
@@ -28,6 +30,7 @@ impl Links {
             count,
             direct: vec![0; count * count],
             ports: vec![0; count],
+            host: gpus.iter().map(|gpu| topology.host_bandwidth(*gpu).as_mb_per_s()).collect(),
             near: vec![0; count],
             twins: vec![0; count],
         };
@@ -82,6 +85,29 @@ impl Links {
     pub(in crate::solve) fn degree(&self, gpu: usize, set: Set) -> u64 {
         let row = &self.direct[gpu * self.count..][..self.count];
         self.ports[gpu] + members(set & self.near[gpu]).map(|other| row[other]).sum::<u64>()
+    }
+
+    /// MB/s that the PCIe link of a candidate carries.
+    pub(in crate::solve) fn host(&self, gpu: usize) -> u64 {
+        self.host[gpu]
+    }
+
+    /// Whether some of a set have NVLinks between them.
+    pub(in crate::solve) fn any_direct(&self, set: Set) -> bool {
+        members(set).any(|gpu| members(set).any(|other| self.direct[gpu * self.count + other] > 0))
+    }
+
+    /// Whether every two candidates that direct NVLinks join, over others too, have direct ones between them: no ring needs a
+    /// relay then.
+    pub(in crate::solve) fn needs_no_relay(&self) -> bool {
+        let direct = |gpu: usize| {
+            let row = &self.direct[gpu * self.count..][..self.count];
+            row.iter()
+                .enumerate()
+                .filter(|(_, rate)| **rate > 0)
+                .fold(1 << gpu, |set: Set, (other, _)| set | 1 << other)
+        };
+        (0..self.count).all(|gpu| members(direct(gpu)).all(|other| direct(other) == direct(gpu)))
     }
 
     /// The members of a set that NVLink connects within it, to one of them.

@@ -1,0 +1,177 @@
+//! Directed rings of one speed, found one hop after the other: how many of them the links of a set carry at once.
+
+use super::hops::Hops;
+use crate::model::PathType;
+
+/// Whether so many rings are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Carried {
+    Yes,
+    No,
+    /// The search had to stop before all was tried.
+    Unknown,
+}
+
+/// The looks of the quick search, for each ring, that comes before the search of everything.
+const QUICK: u32 = 64;
+
+/// A search for rings; a look is a hop that is tried.
+pub(super) struct Search<'a> {
+    hops: &'a Hops,
+    left: Vec<u64>,
+    class: PathType,
+    speed: u64,
+    /// The rings that were found last, each from member 0 in its direction.
+    pub(super) rings: Vec<Vec<u8>>,
+    pub(super) looks: u32,
+    /// The looks after which the search that runs stops, and after which all do.
+    stop: u32,
+    most_looks: u32,
+}
+
+impl<'a> Search<'a> {
+    /// A search that looks at so many hops at most, all questions together.
+    pub(super) fn new(hops: &'a Hops, most_looks: u32) -> Self {
+        Self {
+            hops,
+            left: Vec::new(),
+            class: PathType::Nvl,
+            speed: 1,
+            rings: Vec::new(),
+            looks: 0,
+            stop: 0,
+            most_looks,
+        }
+    }
+
+    /// Whether the links carry `wanted` rings of a speed over hops of a class or better; `rings` are these if so.
+    pub(super) fn carries(&mut self, class: PathType, speed: u64, wanted: usize) -> Carried {
+        self.carries_beside(&[], class, speed, wanted, u32::MAX)
+    }
+
+    /// The same beside rings that are taken already, after so many looks at most.
+    pub(super) fn carries_beside(
+        &mut self,
+        taken: &[(Vec<u8>, u64)],
+        class: PathType,
+        speed: u64,
+        wanted: usize,
+        most_looks: u32,
+    ) -> Carried {
+        if wanted == 0 {
+            self.rings.clear();
+            return Carried::Yes;
+        }
+        (self.class, self.speed) = (class, speed.max(1));
+        let mut free = self.hops.capacity().to_vec();
+        for (ring, times) in taken {
+            let next = ring[1..].iter().chain(&ring[..1]);
+            for (a, b) in ring.iter().zip(next) {
+                for link in self.hops.uses(usize::from(*a), usize::from(*b)) {
+                    free[usize::from(link)] = free[usize::from(link)].saturating_sub(times * speed);
+                }
+            }
+        }
+        if self.hops.room(&free, class, self.speed) < wanted as u64 {
+            return Carried::No;
+        }
+        let before = self.looks;
+        for (order, looks) in [(Order::WidestFirst, QUICK * wanted as u32), (Order::All, most_looks)] {
+            self.left.clone_from(&free);
+            self.rings.clear();
+            self.rings.resize(wanted, vec![0]);
+            self.stop = self.looks.saturating_add(looks).min(self.most_looks);
+            if self.extend(0, 1, true, order) {
+                return Carried::Yes;
+            }
+            if self.looks < self.stop {
+                return Carried::No;
+            }
+            if self.looks - before >= most_looks {
+                break;
+            }
+        }
+        Carried::Unknown
+    }
+
+    /// The most rings of a speed, at most `most`, and whether there are no more. `rings` are these.
+    pub(super) fn most(&mut self, class: PathType, speed: u64, most: usize, looks: u32) -> (usize, bool) {
+        let mut rings = Vec::new();
+        while rings.len() < most {
+            match self.carries_beside(&[], class, speed, rings.len() + 1, looks) {
+                Carried::Yes => rings = std::mem::take(&mut self.rings),
+                other => {
+                    self.rings = rings;
+                    return (self.rings.len(), other == Carried::No);
+                }
+            }
+        }
+        self.rings = rings;
+        (most, true)
+    }
+
+    /// Extends the ring at a place by all that are not visited, and goes on to the next ring. `same`: so far it is the ring
+    /// before, of which it must not come before in the order of all.
+    fn extend(&mut self, ring: usize, visited: u32, same: bool, order: Order) -> bool {
+        self.looks += 1;
+        if self.looks >= self.stop {
+            return false;
+        }
+        let at = self.rings[ring].len();
+        let last = usize::from(self.rings[ring][at - 1]);
+        if at == self.hops.count {
+            if !self.hops.take(&mut self.left, last, 0, self.class, self.speed) {
+                return false;
+            }
+            let more = self.rings.len() - ring - 1;
+            let goes_on = more == 0
+                || self.hops.room(&self.left, self.class, self.speed) >= more as u64
+                    && self.extend(ring + 1, 1, true, order);
+            if !goes_on {
+                self.hops.give(&mut self.left, last, 0, self.speed);
+            }
+            return goes_on;
+        }
+        let lowest = if same && ring > 0 && order == Order::All { self.rings[ring - 1][at] } else { 0 };
+        let mut next = [0u8; 32];
+        let mut count = 0;
+        for member in
+            (0..self.hops.count as u8).filter(|member| *member >= lowest && visited >> member & 1 == 0)
+        {
+            next[count] = member;
+            count += 1;
+        }
+        if order == Order::WidestFirst {
+            next[..count].sort_by_key(|member| {
+                let to = usize::from(*member);
+                (self.hops.class(last, to), std::cmp::Reverse(self.hops.left(&self.left, last, to)))
+            });
+        }
+        for member in &next[..count] {
+            let to = usize::from(*member);
+            if !self.hops.take(&mut self.left, last, to, self.class, self.speed) {
+                continue;
+            }
+            self.rings[ring].push(*member);
+            let same = same && (ring == 0 || self.rings[ring - 1][at] == *member);
+            if self.extend(ring, visited | 1 << member, same, order) {
+                return true;
+            }
+            self.rings[ring].pop();
+            self.hops.give(&mut self.left, last, to, self.speed);
+            if self.looks >= self.stop {
+                return false;
+            }
+        }
+        false
+    }
+}
+
+/// In which order hops are tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// The best class and the most that is left first; rings in any order, so that nothing is told by what is not found.
+    WidestFirst,
+    /// By the members' numbers; each set of rings once.
+    All,
+}

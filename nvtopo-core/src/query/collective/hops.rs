@@ -1,0 +1,264 @@
+//! Hops of rings through a set, and what each takes of which links: a direct NVLink, a relay over a third GPU of the set, or
+//! PCIe.
+//!
+//! Rates here are NCCL's, in MB/s: it plans with four fifths of what an NVLink carries, and with 12 GB/s for a PCIe link of
+//! 15.75 GB/s. Relays are chosen as NCCL chooses them.
+
+use super::fabric::Fabric;
+use super::planned;
+use crate::model::{Basis, PathType, Topology};
+
+/// The most members of which all cuts are looked at.
+const MAX_CUTS: usize = 10;
+
+/// No further link.
+const NONE: u16 = u16::MAX;
+
+/// The way from one member to another.
+#[derive(Clone, Copy)]
+struct Hop {
+    /// Its class; [`PathType::Dis`] where there is none.
+    class: PathType,
+    /// The links that it uses.
+    uses: [u16; 3],
+    /// The most that it carries, whatever its links do.
+    limit: u64,
+    /// What its wires carry.
+    wire: u64,
+}
+
+/// The hops between all members of a set, in both directions, and the links that they share.
+pub(super) struct Hops {
+    /// How many GPUs.
+    pub(super) count: usize,
+    between: Vec<Hop>,
+    /// What each link carries in its direction: NVLinks, PCIe links from and to each GPU, interconnects of NUMA nodes.
+    capacity: Vec<u64>,
+    /// What NCCL plans with for one NVLink, and what the NVLink carries.
+    pub(super) planned: u64,
+    pub(super) wire: u64,
+    /// What the widest PCIe link of a member carries.
+    pub(super) host_wire: u64,
+}
+
+impl Hops {
+    /// The hops over NVLink: direct, and over a third member where a pair has no NVLinks.
+    pub(super) fn of(fabric: &Fabric) -> Self {
+        let count = fabric.count;
+        let wire = fabric.link.max(1);
+        let planned = planned::nvlink(wire).max(1);
+        let mut own = Self {
+            count,
+            between: vec![Hop { class: PathType::Dis, uses: [NONE; 3], limit: 0, wire: 0 }; count * count],
+            capacity: vec![0; count * count],
+            planned,
+            wire,
+            host_wire: 0,
+        };
+        for (a, b) in ordered(count) {
+            own.capacity[a * count + b] = fabric.halves(a, b) * planned / 2;
+        }
+        for (a, b) in ordered(count) {
+            let links = |a: usize, b: usize| own.capacity[a * count + b];
+            let link = |a: usize, b: usize| (a * count + b) as u16;
+            let hop = if links(a, b) > 0 {
+                Some((PathType::Nvl, [link(a, b), NONE, NONE], links(a, b)))
+            } else {
+                let relay = relay(count, links, a, b);
+                relay.map(|(over, limit)| (PathType::Nvb, [link(a, over), link(over, b), NONE], limit))
+            };
+            if let Some((class, uses, limit)) = hop {
+                own.between[a * count + b] = Hop { class, uses, limit, wire: own.wire_of(limit) };
+            }
+        }
+        own
+    }
+
+    /// And the hops over PCIe between all others. `None` where the rate of one is unknown.
+    pub(super) fn with_host(mut self, topology: &Topology, set: &[usize]) -> Option<Self> {
+        let count = self.count;
+        let pair = |a: usize, b: usize| topology.pairs().pair(set[a], set[b]);
+        let (up, down, smp) =
+            (self.capacity.len(), self.capacity.len() + count, self.capacity.len() + 2 * count);
+        for _ in 0..2 {
+            for gpu in set {
+                let rate = topology.host_bandwidth(*gpu).as_mb_per_s();
+                self.host_wire = self.host_wire.max(rate);
+                self.capacity.push(planned::pcie(rate));
+            }
+        }
+        self.capacity.resize(smp + count * count, 0);
+        // Members between which no path leaves a NUMA node share the interconnect to others.
+        let mut side: Vec<usize> = (0..count).collect();
+        for (a, b) in ordered(count).filter(|(a, b)| a < b) {
+            let host = topology.host_path(topology.devices()[set[a]], topology.devices()[set[b]]);
+            if host.is_some_and(|path| path < PathType::Sys) {
+                let (from, to) = (side[a].max(side[b]), side[a].min(side[b]));
+                side.iter_mut().filter(|side| **side == from).for_each(|side| *side = to);
+            }
+        }
+        for (a, b) in ordered(count) {
+            if self.between[a * count + b].class != PathType::Dis {
+                continue;
+            }
+            let (rate, class) = (pair(a, b).rate?, pair(a, b).path?);
+            let bandwidth = rate.bandwidth.as_mb_per_s();
+            let typical = matches!(rate.basis, Basis::Typical | Basis::Assumed);
+            let between = class >= PathType::Sys;
+            // What is typical between NUMA nodes is NCCL's own number.
+            let limit = if between && typical { bandwidth } else { planned::pcie(bandwidth) };
+            let mut uses = [(up + a) as u16, (down + b) as u16, NONE];
+            if between {
+                let link = smp + side[a] * count + side[b];
+                self.capacity[link] = self.capacity[link].max(limit);
+                uses[2] = link as u16;
+            }
+            self.between[a * count + b] = Hop { class, uses, limit, wire: bandwidth };
+        }
+        Some(self)
+    }
+
+    /// The least that is left of the links of a hop.
+    pub(super) fn left(&self, left: &[u64], from: usize, to: usize) -> u64 {
+        let uses = self.between[from * self.count + to].uses;
+        uses.iter().take_while(|link| **link != NONE).map(|link| left[usize::from(*link)]).min().unwrap_or(0)
+    }
+
+    /// The links that a hop uses.
+    pub(super) fn uses(&self, from: usize, to: usize) -> impl Iterator<Item = u16> + use<> {
+        self.between[from * self.count + to].uses.into_iter().take_while(|link| *link != NONE)
+    }
+
+    /// The most rings of a speed that NVLinks let through between the two sides of any cut.
+    pub(super) fn tightest(&self, speed: u64) -> u64 {
+        let count = self.count;
+        if count > MAX_CUTS {
+            return self.room(&self.capacity, PathType::Nvb, speed);
+        }
+        let through = |part: u32| {
+            let over = |(a, b): &(usize, usize)| part >> a & 1 == 1 && part >> b & 1 == 0;
+            ordered(count).filter(over).map(|(a, b)| self.capacity[a * count + b] / speed).sum::<u64>()
+        };
+        (1..1u32 << (count - 1)).map(through).min().unwrap_or(0)
+    }
+
+    /// The most that any hop of a class carries.
+    pub(super) fn widest(&self) -> u64 {
+        self.between.iter().map(|hop| hop.limit).max().unwrap_or(0)
+    }
+
+    /// Whether all links that the hop needs have so much left for a ring of a speed; takes it if so.
+    pub(super) fn take(&self, left: &mut [u64], from: usize, to: usize, class: PathType, speed: u64) -> bool {
+        let hop = &self.between[from * self.count + to];
+        if hop.class > class || hop.limit < speed {
+            return false;
+        }
+        let needs = self.needs(hop, speed);
+        for (at, link) in hop.uses.iter().take_while(|link| **link != NONE).enumerate() {
+            let link = usize::from(*link);
+            if left[link] < needs(link) {
+                hop.uses[..at].iter().for_each(|link| left[usize::from(*link)] += needs(usize::from(*link)));
+                return false;
+            }
+            left[link] -= needs(link);
+        }
+        true
+    }
+
+    /// Gives back what [`take`](Self::take) took.
+    pub(super) fn give(&self, left: &mut [u64], from: usize, to: usize, speed: u64) {
+        let hop = &self.between[from * self.count + to];
+        let needs = self.needs(hop, speed);
+        for link in hop.uses.iter().take_while(|link| **link != NONE) {
+            left[usize::from(*link)] += needs(usize::from(*link));
+        }
+    }
+
+    /// What a ring of a speed takes of a link on a hop: a host bridge makes packets of PCIe smaller.
+    fn needs(&self, hop: &Hop, speed: u64) -> impl Fn(usize) -> u64 + use<> {
+        let nvlinks = self.count * self.count;
+        let bridged = matches!(hop.class, PathType::Phb | PathType::Node);
+        move |link| if bridged && link >= nvlinks { speed * 6 / 5 } else { speed }
+    }
+
+    /// What the wires carry where NCCL plans with a rate, in the measure of the NVLinks.
+    pub(super) fn wire_of(&self, planned: u64) -> u64 {
+        planned * self.wire / self.planned
+    }
+
+    /// What the wires of the narrowest hop of a ring carry, and what NCCL plans with for it.
+    pub(super) fn narrowest(&self, ring: &[u8]) -> (u64, u64) {
+        let next = ring[1..].iter().chain(&ring[..1]);
+        let hops =
+            ring.iter().zip(next).map(|(a, b)| &self.between[usize::from(*a) * self.count + usize::from(*b)]);
+        hops.map(|hop| (hop.wire, hop.limit)).min().unwrap_or((0, 0))
+    }
+
+    /// The most that the links of every member carry, NVLinks and PCIe together.
+    pub(super) fn most_from_each(&self) -> u64 {
+        let count = self.count;
+        let of = |member: usize| {
+            let direct: u64 = self.capacity[member * count..][..count].iter().sum();
+            direct + self.capacity.get(count * count + member).copied().unwrap_or(0)
+        };
+        (0..count).map(of).min().unwrap_or(0)
+    }
+
+    /// What all links carry.
+    pub(super) fn capacity(&self) -> &[u64] {
+        &self.capacity
+    }
+
+    /// The most rings of a speed for which each member's links have enough left.
+    pub(super) fn room(&self, left: &[u64], class: PathType, speed: u64) -> u64 {
+        let count = self.count;
+        let host = |at: usize| if class > PathType::Nvb { left.get(count * count + at) } else { None };
+        let of = |member: usize| {
+            let from: u64 = (0..count).map(|other| left[member * count + other] / speed).sum();
+            let to: u64 = (0..count).map(|other| left[other * count + member] / speed).sum();
+            let more = |at: usize| host(at).map_or(0, |left| left / speed);
+            (from + more(member)).min(to + more(count + member))
+        };
+        (0..count).map(of).min().unwrap_or(0)
+    }
+
+    /// The classes of its hops, each once, the best first.
+    pub(super) fn classes(&self) -> Vec<PathType> {
+        let mut classes: Vec<PathType> = ordered(self.count).map(|(a, b)| self.class(a, b)).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        classes.retain(|class| *class < PathType::Dis);
+        classes
+    }
+
+    /// The class of a hop.
+    pub(super) fn class(&self, from: usize, to: usize) -> PathType {
+        self.between[from * self.count + to].class
+    }
+
+    /// The fewest rings that NCCL wants: two where NVLink joins two groups of the set, as it counts them.
+    pub(super) fn fewest(&self) -> usize {
+        let mut group: Vec<usize> = (0..self.count).collect();
+        for a in 0..self.count {
+            let own = group[a];
+            let linked = |b: &usize| self.class(a, *b) == PathType::Nvl;
+            (a + 1..self.count).filter(linked).for_each(|b| group[b] = own);
+        }
+        let several = |own: usize| group.iter().filter(|group| **group == own).count() > 1;
+        if (0..self.count).filter(|own| several(*own)).count() == 2 { 2 } else { 1 }
+    }
+}
+
+/// The member over which NCCL relays, and what it lets through: of those that let most through, the first of the receiver's
+/// neighbours by the width of their links.
+fn relay(count: usize, links: impl Fn(usize, usize) -> u64, from: usize, to: usize) -> Option<(usize, u64)> {
+    let through = |over: usize| links(from, over).min(links(over, to));
+    (0..count)
+        .filter(|over| through(*over) > 0)
+        .max_by_key(|over| (through(*over), links(*over, to), std::cmp::Reverse(*over)))
+        .map(|over| (over, through(over)))
+}
+
+fn ordered(count: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..count).flat_map(move |a| (0..count).filter(move |b| *b != a).map(move |b| (a, b)))
+}

@@ -1,0 +1,70 @@
+//! The class of hops that NCCL's rings use, and its rings where they leave NVLink.
+//!
+//! NCCL looks for rings of one speed, the greatest first, and at each speed over the best class of hops first: direct NVLinks,
+//! then relays, then PCIe. Once rings are found only slower ones over the same class or a better one can replace them, down to
+//! half the speed, and the most together counts.
+
+use super::directed::{Carried, Search};
+use super::hops::Hops;
+use super::planned::SPEEDS;
+use super::rings::{FEW_LOOKS, MAX_HOST_RINGS};
+use crate::model::PathType;
+
+/// How much more than the speed of the best rings twice that of slower ones has to be, in hundredths.
+const HALF: u64 = 49;
+
+/// Rings of one speed.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) class: PathType,
+    /// MB/s as NCCL plans.
+    pub(super) speed: u64,
+    pub(super) rings: Vec<Vec<u8>>,
+    /// Whether all was looked at.
+    pub(super) complete: bool,
+}
+
+/// The class that NCCL's rings over NVLink alone are of, where there are such rings, and whether all was looked at.
+pub(super) fn over_nvlink(hops: &Hops, search: &mut Search<'_>) -> (Option<PathType>, bool) {
+    let fewest = hops.fewest();
+    let mut complete = true;
+    for speed in [2 * hops.planned, hops.planned] {
+        for class in [PathType::Nvl, PathType::Nvb] {
+            match search.carries(class, speed, fewest) {
+                Carried::Yes => return (Some(class), complete),
+                Carried::No => {}
+                Carried::Unknown => complete = false,
+            }
+        }
+    }
+    (None, complete)
+}
+
+/// The rings of most bandwidth that NCCL finds where NVLink alone carries no ring at the speed of a link.
+pub(super) fn over_host(hops: &Hops, search: &mut Search<'_>) -> Option<Plan> {
+    let (fewest, classes, widest) = (hops.fewest(), hops.classes(), hops.widest());
+    let mut best: Option<Plan> = None;
+    let mut complete = true;
+    for speed in SPEEDS.into_iter().filter(|speed| *speed <= widest) {
+        if best.as_ref().is_some_and(|best| speed * 100 <= best.speed * HALF) {
+            break;
+        }
+        for class in &classes {
+            if best.as_ref().is_some_and(|best| *class > best.class) {
+                break;
+            }
+            // Faster ones over NVLink were looked for before.
+            if *class <= PathType::Nvb && speed >= hops.planned {
+                continue;
+            }
+            let most = hops.room(hops.capacity(), *class, speed).min(MAX_HOST_RINGS) as usize;
+            let (found, all) = search.most(*class, speed, most, FEW_LOOKS);
+            complete &= all;
+            let carried = |plan: &Plan| plan.rings.len() as u64 * plan.speed;
+            if found >= fewest && found as u64 * speed > best.as_ref().map_or(0, carried) {
+                best = Some(Plan { class: *class, speed, rings: search.rings.clone(), complete: true });
+            }
+        }
+    }
+    best.map(|best| Plan { complete, ..best })
+}

@@ -1,0 +1,25 @@
+//! Rates that NCCL plans with, in MB/s.
+//!
+//! Source: NCCL 2.30, `src/graph/topo.h` (rates of links) and `src/graph/search.cc` (speeds of rings).
+
+/// One NVLink by what it carries: P100, V100 to H100, bridges of RTX A6000, and B200.
+const NVLINK: [(u64, u64); 4] = [(20_000, 18_000), (25_000, 20_000), (14_062, 12_000), (50_000, 40_100)];
+
+/// The speeds of rings that are tried, the greatest first.
+pub(super) const SPEEDS: [u64; 13] =
+    [40_000, 30_000, 20_000, 18_000, 15_000, 12_000, 10_000, 9_000, 7_000, 6_000, 5_000, 4_000, 3_000];
+
+/// What NCCL plans with for an NVLink by what it carries; four fifths for those that it does not know.
+pub(super) fn nvlink(carries: u64) -> u64 {
+    NVLINK.iter().find(|(wire, _)| *wire == carries).map_or(carries * 4 / 5, |(_, planned)| *planned)
+}
+
+/// What NCCL plans with for a PCIe link by what it carries.
+pub(super) fn pcie(carries: u64) -> u64 {
+    carries * 12_000 / 15_753
+}
+
+/// What the wires of PCIe carry where NCCL plans with a rate.
+pub(super) fn pcie_wire(planned: u64) -> u64 {
+    planned * 15_753 / 12_000
+}
