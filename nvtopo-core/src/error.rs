@@ -51,19 +51,31 @@ impl ErrorKind {
 /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
 /// assert!(error.to_string().contains("'x'"));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{place}{message}{help}")]
 struct Inner {
     kind: ErrorKind,
     message: String,
+    place: Place,
+    help: Help,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The place in the input that an error is about.
+#[derive(Debug, Default)]
+struct Place {
     input: Option<String>,
     line: Option<usize>,
     column: Option<usize>,
-    help: Option<String>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// The advice behind a message.
+#[derive(Debug, Default)]
+struct Help(Option<String>);
 
 impl Error {
     /// An error of a kind, for crates above this one. Control characters of the text are escaped, and a long text is cut.
@@ -72,10 +84,8 @@ impl Error {
             kind,
             // What it echoes may be a file's, which no terminal should obey.
             message: message(&text.into()),
-            input: None,
-            line: None,
-            column: None,
-            help: None,
+            place: Place::default(),
+            help: Help::default(),
             source: None,
         }))
     }
@@ -124,22 +134,22 @@ impl Error {
     /// Names the file or stream that the error is about, unless an inner call already did.
     #[must_use]
     pub fn in_input(mut self, name: &str) -> Self {
-        self.0.input.get_or_insert_with(|| message(name));
+        self.0.place.input.get_or_insert_with(|| message(name));
         self
     }
 
     /// Names the line and column (both counted from 1).
     #[must_use]
     pub fn at(mut self, line: usize, column: usize) -> Self {
-        self.0.line = Some(line);
-        self.0.column = Some(column);
+        self.0.place.line = Some(line);
+        self.0.place.column = Some(column);
         self
     }
 
     /// Adds what a person can do about it.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(printable(&help.into()).into_owned());
+        self.0.help = Help(Some(printable(&help.into()).into_owned()));
         self
     }
 
@@ -155,45 +165,39 @@ impl Error {
 
     /// The file or stream that the error is about.
     pub fn input_name(&self) -> Option<&str> {
-        self.0.input.as_deref()
+        self.0.place.input.as_deref()
     }
 
     /// The line of the input, counted from 1.
     pub fn line(&self) -> Option<usize> {
-        self.0.line
+        self.0.place.line
     }
 
     /// The column of the line in characters, counted from 1.
     pub fn column(&self) -> Option<usize> {
-        self.0.column
+        self.0.place.column
     }
 
     /// What a person can do about it.
     pub fn advice(&self) -> Option<&str> {
-        self.0.help.as_deref()
+        self.0.help.0.as_deref()
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = &*self.0;
-        match (&inner.input, inner.line, inner.column) {
-            (Some(input), Some(line), Some(column)) => write!(f, "{input}:{line}:{column}: ")?,
-            (Some(input), ..) => write!(f, "{input}: ")?,
-            (None, Some(line), Some(column)) => write!(f, "line {line}, column {column}: ")?,
-            _ => {}
-        }
-        f.write_str(&inner.message)?;
-        match &inner.help {
-            Some(help) => write!(f, " ({help})"),
-            None => Ok(()),
+        match (&self.input, self.line, self.column) {
+            (Some(input), Some(line), Some(column)) => write!(f, "{input}:{line}:{column}: "),
+            (Some(input), ..) => write!(f, "{input}: "),
+            (None, Some(line), Some(column)) => write!(f, "line {line}, column {column}: "),
+            _ => Ok(()),
         }
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_deref().map(|source| source as _)
+impl fmt::Display for Help {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |help| write!(f, " ({help})"))
     }
 }
 
@@ -223,5 +227,16 @@ mod tests {
     fn the_innermost_name_of_the_input_stays() {
         let error = Error::input("x").in_input("inner").in_input("outer");
         assert_eq!(error.input_name(), Some("inner"));
+    }
+
+    #[test]
+    fn the_cause_is_the_source() {
+        use std::error::Error as _;
+        let cause = std::io::Error::from_raw_os_error(2);
+        let error = Error::io(std::path::Path::new("/x"), cause).in_input("topo.txt");
+        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        assert_eq!(source.and_then(std::io::Error::raw_os_error), Some(2));
+        assert!(error.to_string().starts_with("topo.txt: cannot read /x: "), "{error}");
+        assert!(Error::input("x").source().is_none());
     }
 }
