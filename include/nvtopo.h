@@ -419,6 +419,30 @@ typedef struct {
 } nvtopo_gpu_set;
 
 /**
+ * The best set of GPUs by a matrix.
+ */
+typedef struct {
+    /**
+     * The chosen GPUs, by their rows.
+     */
+    nvtopo_gpu_set set;
+    /**
+     * The worst pair of the set or the sum of its pairs, in the unit of the matrix. One GPU has no pair and is worth 0. NaN: a
+     * pair of the set is unknown.
+     */
+    double value;
+    /**
+     * No set is worth more, unknown pairs taken as 0.
+     */
+    double bound;
+    /**
+     * Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+     * Sums are of numbers to one part in 4 billion of the greatest.
+     */
+    bool proven;
+} nvtopo_best;
+
+/**
  * How well jobs were placed together.
  */
 typedef struct {
@@ -769,7 +793,7 @@ nvtopo_status nvtopo_request_only(nvtopo_request *request,
 
 /**
  * Only these GPUs may be taken: names, separated by commas, each an index ("3" or "GPU3"), a UUID or its unique start
- * ("GPU-5c3e"), or a PCI address ("0000:1b:00.0").
+ * ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words).
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a name is none of these.
  */
@@ -805,7 +829,7 @@ nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
 
 /**
  * Requires something between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
- * "gpu-model" and "at-least:X" (X GB/s between each two).
+ * "same-model" and "at-least:X" (X GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
  */
@@ -818,6 +842,15 @@ nvtopo_status nvtopo_request_require(nvtopo_request *request,
  */
 nvtopo_status nvtopo_request_prefer(nvtopo_request *request,
                                     const char * constraints);
+
+/**
+ * Only one of these sets as a whole may be chosen: a table with one set a line ("0,1" or "4-7"), such as the partitions of a
+ * Fabric Manager. The error of `nvtopo_topology_place` tells the nearest sizes where none has so many GPUs.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_INPUT` or `NVTOPO_STATUS_INVALID_REQUEST` for a table that cannot be read, with the line.
+ */
+nvtopo_status nvtopo_request_allowed_sets(nvtopo_request *request,
+                                          const char * table);
 
 /**
  * How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.
@@ -1168,6 +1201,26 @@ nvtopo_status nvtopo_topology_preferred_allocation(const nvtopo_topology *topolo
                                                    size_t must_include_count,
                                                    size_t size,
                                                    uint64_t * chosen);
+
+/**
+ * The best `count` GPUs by the value of each pair of them, for schedulers that have numbers and no topology.
+ *
+ * `rows` are `gpus` rows of `gpus` numbers, for up to 128 GPUs, of which more is better. The diagonal is not looked at. Where
+ * the two directions of a pair differ, the lower number counts. NaN is unknown: such a pair is compared as if it were
+ * worth 0. `free` are the GPUs that may be chosen, and bits of no GPU are not looked at; `include` are those that must be.
+ * `objective` is "min-pair", the worst pair of the set, or "pair-sum", the sum of its pairs. The lowest GPUs of several
+ * best sets are chosen.
+ *
+ * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where not so many GPUs are free, `NVTOPO_STATUS_INVALID_REQUEST` for a contradiction or a
+ * negative number, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
+ */
+nvtopo_status nvtopo_best_set(const double * rows,
+                              size_t gpus,
+                              nvtopo_gpu_set free,
+                              nvtopo_gpu_set include,
+                              size_t count,
+                              const char * objective,
+                              nvtopo_best *best);
 
 /**
  * A machine without jobs. The topology may be freed before it.

@@ -360,12 +360,36 @@ fn machines_of_equal_structure_keep_their_names_and_ports() {
 
 #[test]
 fn constraints_and_their_words_are_one() {
-    for word in ["nvlink-group", "numa-node", "pcie-switch", "gpu-model", "at-least:50", "at-least:12.5"] {
+    for word in [
+        "nvlink-group",
+        "numa-node",
+        "pcie-switch",
+        "same-model",
+        "at-least:50",
+        "at-least:12.5",
+        "gpu-memory:40GiB",
+        "gpu-memory:81559MiB",
+        "gpu-memory:1025B",
+    ] {
         assert_eq!(word.parse::<Constraint>().unwrap().to_string(), word);
     }
-    for wrong in ["", "rack", "at-least", "at-least:", "at-least:-1", "at-least:inf", "at-least:many"] {
+    for wrong in [
+        "",
+        "rack",
+        "at-least",
+        "at-least:",
+        "at-least:-1",
+        "at-least:inf",
+        "at-least:many",
+        "gpu-memory",
+        "gpu-memory:",
+        "gpu-memory:-1GiB",
+        "gpu-memory:40",
+        "gpu-memory:much",
+    ] {
         assert!(wrong.parse::<Constraint>().is_err(), "{wrong}");
     }
+    assert_eq!("gpu-model".parse::<Constraint>().unwrap(), Constraint::SameModel);
 }
 
 fn pcie_box(gpus: usize) -> Topology {

@@ -22,16 +22,16 @@ fn solved(topology: &Topology, request: &Request) -> Placement {
 #[test]
 fn gpus_of_several_models_are_told_and_can_be_kept_apart() {
     let hetero = machine("hetero");
-    let mixed = solved(&hetero, &Request::gpus(2));
-    assert_eq!(mixed.gpu_indices(), [0, 1]);
+    assert_eq!(solved(&hetero, &Request::gpus(2)).gpu_indices(), [0, 2]);
+    let mixed = solved(&hetero, &Request::gpus(2).include([0, 1]));
     let told = "the GPUs are of several models: GPU0 (NVIDIA GeForce GTX 1080 Ti), GPU1 (NVIDIA GeForce RTX 3090); the constraint \
-                gpu-model keeps to one";
+                same-model keeps to one";
     assert_eq!(mixed.remarks(), [told]);
-    let one_model = Request::gpus(2).require([Constraint::SameGpuModel]);
+    let one_model = Request::gpus(2).require([Constraint::SameModel]);
     let alike = solved(&hetero, &one_model);
     assert_eq!((alike.gpu_indices(), alike.remarks().len()), (vec![0, 2], 0));
     assert_eq!(solved(&hetero, &one_model.exclude([0])).gpu_indices(), [1, 3]);
-    let error = Request::gpus(3).require([Constraint::SameGpuModel]).solve(&hetero).unwrap_err();
+    let error = Request::gpus(3).require([Constraint::SameModel]).solve(&hetero).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
     assert!(error.to_string().contains("are of one model"), "{error}");
     // Nobody can tell in which order CUDA counts them, unless it counts along the bus.
@@ -46,21 +46,29 @@ fn gpus_of_several_models_are_told_and_can_be_kept_apart() {
     }
     let partly = Topology::parse("partly", document.to_string().as_bytes()).unwrap();
     assert_eq!(solved(&partly, &Request::gpus(2)).remarks(), [""; 0]);
-    assert_eq!(solved(&partly, &Request::gpus(2).require([Constraint::SameGpuModel])).gpu_indices(), [0, 2]);
+    assert_eq!(solved(&partly, &Request::gpus(2).require([Constraint::SameModel])).gpu_indices(), [0, 2]);
 }
 
 #[test]
 fn a_display_gpu_is_told_and_can_be_left_out() {
     let station = machine("station");
-    let near = solved(&station, &Request::gpus(2));
+    let two = solved(&station, &Request::gpus(2));
+    assert_eq!(two.gpu_indices(), [0, 1]);
+    let left_out = "GPU3: a display GPU, and chosen only where named";
+    assert_eq!(two.remarks(), [left_out]);
+    assert_eq!(Request::gpus(5).solve(&station).unwrap_err().kind(), ErrorKind::Unsatisfiable);
+    let near = solved(&station, &Request::gpus(2).include([3]));
     assert_eq!(near.gpu_indices(), [3, 4]);
     let told =
-        "several models: GPU3 (NVIDIA DGX Display), GPU4 (NVIDIA A100-SXM4-80GB); the constraint gpu-model";
+        "several models: GPU3 (NVIDIA DGX Display), GPU4 (NVIDIA A100-SXM4-80GB); the constraint same-model";
     assert!(near.remarks()[0].contains(told), "{:?}", near.remarks());
-    let four = solved(&station, &Request::gpus(4).prefer([Constraint::SameGpuModel]));
+    let four = solved(&station, &Request::gpus(4).prefer([Constraint::SameModel]));
     assert_eq!(four.gpu_indices(), [0, 1, 2, 4]);
-    assert_eq!((four.preference(), four.remarks().len()), (Some(Constraint::SameGpuModel), 0));
-    let all = solved(&station, &Request::gpus(5).prefer([Constraint::SameGpuModel]));
+    assert_eq!(
+        (four.preference(), four.remarks()),
+        (Some(Constraint::SameModel), &[left_out.to_owned()][..])
+    );
+    let all = solved(&station, &Request::gpus(5).include([3]).prefer([Constraint::SameModel]));
     assert_eq!((all.preference(), all.unmet().len()), (None, 1));
     let told = "the GPUs are of several models: GPU0-2,4 (NVIDIA A100-SXM4-80GB), GPU3 (NVIDIA DGX Display)";
     assert_eq!(all.remarks(), [told]);

@@ -62,8 +62,7 @@ pub extern "C" fn nvtopo_chooser_choose(
     chosen: Option<&mut MaybeUninit<nvtopo_gpu_set>>,
 ) -> nvtopo_status {
     answer(chosen, "chosen", || {
-        let free = u128::from(free.high) << 64 | u128::from(free.low);
-        Ok(given(chooser, "chooser")?.chooser.choose(free, count).unwrap_or(0).into())
+        Ok(given(chooser, "chooser")?.chooser.choose(free.into(), count).unwrap_or(0).into())
     })
 }
 
@@ -98,6 +97,12 @@ pub extern "C" fn nvtopo_topology_preferred_allocation(
         }
         Ok(())
     })
+}
+
+impl From<nvtopo_gpu_set> for u128 {
+    fn from(set: nvtopo_gpu_set) -> Self {
+        Self::from(set.high) << 64 | Self::from(set.low)
+    }
 }
 
 impl From<u128> for nvtopo_gpu_set {

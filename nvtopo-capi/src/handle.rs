@@ -24,6 +24,10 @@ pub struct Texts(*const Text);
 #[repr(transparent)]
 pub struct Indices(*const u32);
 
+/// An array argument of numbers: `const double *`.
+#[repr(transparent)]
+pub struct Doubles(*const f64);
+
 /// An array argument of bytes: `const void *`.
 #[repr(transparent)]
 pub struct Bytes(*const u8);
@@ -60,6 +64,13 @@ impl Texts {
 impl Indices {
     /// The `count` indices of the argument that the header calls `name`.
     pub(crate) fn read(&self, count: usize, name: &str) -> Result<&[u32], Failure> {
+        slice(&self.0, count, name)
+    }
+}
+
+impl Doubles {
+    /// The `count` numbers of the argument that the header calls `name`.
+    pub(crate) fn read(&self, count: usize, name: &str) -> Result<&[f64], Failure> {
         slice(&self.0, count, name)
     }
 }

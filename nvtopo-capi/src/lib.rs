@@ -5,6 +5,7 @@
 //! those two files' knows how C calls.
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
+pub mod best_set;
 pub mod binding;
 pub mod bound;
 pub mod chooser;

@@ -8,7 +8,7 @@ use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::visible_here;
-use nvtopo::solve::{Constraint, Tolerance};
+use nvtopo::solve::{AllowedSets, Constraint, Tolerance};
 use nvtopo::{GpuRef, Request};
 use std::mem::MaybeUninit;
 
@@ -47,7 +47,7 @@ pub extern "C" fn nvtopo_request_only(
 }
 
 /// Only these GPUs may be taken: names, separated by commas, each an index ("3" or "GPU3"), a UUID or its unique start
-/// ("GPU-5c3e"), or a PCI address ("0000:1b:00.0").
+/// ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words).
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a name is none of these.
 #[unsafe(no_mangle)]
@@ -107,7 +107,7 @@ pub extern "C" fn nvtopo_request_objectives(
 }
 
 /// Requires something between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
-/// "gpu-model" and "at-least:X" (X GB/s between each two).
+/// "same-model" and "at-least:X" (X GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
 #[unsafe(no_mangle)]
@@ -126,6 +126,20 @@ pub extern "C" fn nvtopo_request_prefer(
     constraints: Text,
 ) -> nvtopo_status {
     by_word(request, &constraints, Request::prefer)
+}
+
+/// Only one of these sets as a whole may be chosen: a table with one set a line ("0,1" or "4-7"), such as the partitions of a
+/// Fabric Manager. The error of `nvtopo_topology_place` tells the nearest sizes where none has so many GPUs.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_INPUT` or `NVTOPO_STATUS_INVALID_REQUEST` for a table that cannot be read, with the line.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_allowed_sets(
+    request: Option<&mut nvtopo_request>,
+    table: Text,
+) -> nvtopo_status {
+    change(request, |request| {
+        Ok(request.allowed_sets(AllowedSets::read("allowed sets", table.read("table")?)?))
+    })
 }
 
 /// How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "status",
     "cpuset",
     "topology",
@@ -13,6 +13,7 @@ const FILES: [&str; 19] = [
     "placement",
     "explanation",
     "chooser",
+    "best_set",
     "node",
     "rules",
     "visible",

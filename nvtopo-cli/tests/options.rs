@@ -177,6 +177,11 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         "require" => trial.value = value("at-least:1000"),
         "prefer" => trial.value = value("numa-node"),
+        "allowed-sets" => {
+            let table = scratch("allowed-sets");
+            std::fs::write(&table, if binds { "1\n" } else { "7\n6,7\n4-6\n4-7\n" }).unwrap();
+            trial.value = Some(table);
+        }
         "mix" => {
             if command == "ranks" {
                 trial.base = words("--from preset:dgx-1-v100 --exclude 0 --tp 2 --traffic tp=9GB");

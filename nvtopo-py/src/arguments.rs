@@ -1,7 +1,7 @@
 //! Arguments that several calls take: counts, GPUs, words, amounts.
 
 use crate::error::{invalid_request, raise};
-use nvtopo::solve::{Constraint, SizeMix, Tolerance};
+use nvtopo::solve::{AllowedSets, Constraint, SizeMix, Tolerance};
 use nvtopo::{Bytes, GpuRef};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -78,6 +78,39 @@ impl<'a, 'py> FromPyObject<'a, 'py> for GpuArguments {
             }
         }
         Ok(Self(gpus))
+    }
+}
+
+/// Sets of GPUs that may be used together.
+#[derive(Clone, PartialEq)]
+pub(crate) struct GpuSets {
+    /// As they were given.
+    pub(crate) sets: Vec<GpuArguments>,
+    pub(crate) table: AllowedSets,
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for GpuSets {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let set = |item: Bound<'py, PyAny>| item.extract::<GpuArguments>();
+        let sets: Vec<GpuArguments> = items(&value)?.into_iter().map(set).collect::<PyResult<_>>()?;
+        let table = AllowedSets::new(sets.iter().map(|gpus| gpus.0.clone()));
+        let table = table.map_err(|error| raise(value.py(), &error))?;
+        Ok(Self { sets, table })
+    }
+}
+
+/// Rows of a matrix: an iterable of integers from 0 up.
+#[derive(Clone, Default)]
+pub(crate) struct Rows(pub(crate) Vec<usize>);
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Rows {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        let row = |item: Bound<'py, PyAny>| item.extract::<Count>().map(|row| row.0);
+        items(&value)?.into_iter().map(row).collect::<PyResult<_>>().map(Self)
     }
 }
 

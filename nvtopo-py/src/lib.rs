@@ -8,6 +8,7 @@
 
 mod arguments;
 mod asked;
+mod best_set;
 mod bind;
 mod chooser;
 mod cpuset;
@@ -72,6 +73,8 @@ mod _nvtopo {
     use pyo3::prelude::*;
     use std::ffi::OsString;
 
+    #[pymodule_export]
+    use super::best_set::{BestSet, best_set};
     #[pymodule_export]
     use super::bind::{Binding, bind, bound, hazards};
     #[pymodule_export]

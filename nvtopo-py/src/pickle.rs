@@ -182,7 +182,7 @@ impl Field for Quantity {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let number = match *self {
             Self::Bandwidth(bandwidth) => bandwidth.as_mb_per_s(),
-            Self::NumaNodes(number) | Self::Share(number) => number.into(),
+            Self::NumaNodes(number) | Self::Models(number) | Self::Share(number) => number.into(),
             _ => return Err(PyValueError::new_err("a quantity of this kind cannot be pickled")),
         };
         (self.unit(), number).into_bound_py_any(py)
@@ -194,6 +194,7 @@ impl Field for Quantity {
         match unit.as_str() {
             "GB/s" => Ok(Self::Bandwidth(Bandwidth::from_mb_per_s(number))),
             "NUMA nodes" => small.map(Self::NumaNodes),
+            "models" => small.map(Self::Models),
             "share" => small.map(Self::Share),
             _ => Err(other_version()),
         }
@@ -215,6 +216,7 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "HugePages" => made::<crate::devices::HugePages>(fields),
         "P2p" => made::<crate::gpus::P2p>(fields),
         "Pair" => made::<crate::pairs::Pair>(fields),
+        "BestSet" => made::<crate::best_set::BestSet>(fields),
         "BandwidthMatrix" => made::<crate::matrix::BandwidthMatrix>(fields),
         "Placement" => made::<crate::placement::Placement>(fields),
         "Explanation" => made::<crate::explanation::Explanation>(fields),

@@ -1,7 +1,7 @@
 //! The terms of a request for GPUs. It is kept beside the answer, so that it can be asked again.
 
 use crate::arguments::{
-    BytesArgument, Constraints, Count, GpuArguments, HugePages, Mix, Names, ToleranceArgument, Word,
+    BytesArgument, Constraints, Count, GpuArguments, GpuSets, HugePages, Mix, Names, ToleranceArgument, Word,
 };
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
@@ -49,6 +49,7 @@ keywords! {
     objectives: Option<Names>,
     require: Constraints,
     prefer: Constraints,
+    allowed_sets: Option<GpuSets>,
     mix: Option<Mix>,
     tolerance: Option<ToleranceArgument>,
     reserve_cpus: Option<CpuArgument>,
@@ -67,6 +68,9 @@ impl Terms {
         let mut request = nvtopo::Request::gpus(self.gpus.0);
         request = request.exclude(self.exclude.0.clone()).include(self.include.0.clone());
         request = request.require(self.require.0.clone()).prefer(self.prefer.0.clone());
+        if let Some(sets) = &self.allowed_sets {
+            request = request.allowed_sets(sets.table.clone());
+        }
         if let Some(mix) = &self.mix {
             request = request.mix(mix.mix.clone());
         }
@@ -162,6 +166,7 @@ fn words<T: ToString>(items: &[T]) -> Vec<String> {
 arguments! {
     Count: |count: &Count| count.0,
     GpuArguments: |gpus: &GpuArguments| words(&gpus.0),
+    GpuSets: |sets: &GpuSets| -> Vec<Vec<String>> { sets.sets.iter().map(|gpus| words(&gpus.0)).collect() },
     Names: |names: &Names| names.0.clone(),
     Constraints: |constraints: &Constraints| words(&constraints.0),
     Mix: |mix: &Mix| mix.weights.clone(),

@@ -175,8 +175,8 @@ impl Topology {
 
     /// Chooses the best GPUs, and the CPUs, memory and NICs beside each.
     ///
-    /// A GPU is named by its index (3), its name ("GPU3"), its UUID or the start of one, or its PCI address. CPUs are
-    /// a CpuSet, an iterable of integers, or a list like "0-1,16".
+    /// A GPU is named by its index (3), its name ("GPU3"), its UUID or the start of one, or its PCI address; "model:A100" are
+    /// all GPUs whose model's name has these words. CPUs are a CpuSet, an iterable of integers, or a list like "0-1,16".
     ///
     /// Args:
     ///     gpus: how many.
@@ -185,10 +185,12 @@ impl Topology {
     ///     exclude: do not take these.
     ///     include: take these in any case.
     ///     objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
-    ///         "numa-span", "nic", "remainder". What they leave open the defaults decide.
-    ///     require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "gpu-model",
-    ///         "at-least:50" (GB/s between each two).
+    ///         "model-span", "numa-span", "nic", "remainder". What they leave open the defaults decide.
+    ///     require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "same-model",
+    ///         "at-least:50" (GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
     ///     prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+    ///     allowed_sets: choose one of these sets of GPUs as a whole, such as the partitions of a Fabric Manager. None: any GPUs
+    ///         may be chosen together.
     ///     mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
     ///         all sizes alike.
     ///     tolerance: measured rates that differ by less than this part count as equal when sets are compared; 0 tells all
@@ -215,7 +217,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
                           cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
@@ -234,7 +236,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
                           cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from xml.etree import ElementTree
 
 import nvtopo
@@ -138,3 +139,21 @@ def test_notebooks_show_a_picture(dgx: nvtopo.Topology) -> None:
     picture = dgx._repr_svg_()
     assert picture == dgx.to_svg() and ElementTree.fromstring(picture).tag.endswith("}svg")
     assert all(gpu.name in picture for gpu in dgx.gpus)
+
+
+def test_models_memory_and_allowed_sets(dgx: nvtopo.Topology) -> None:
+    model = dgx.gpus[0].model
+    assert model is not None
+    assert dgx.place(2, only=[f"model:{model}"]).gpus == dgx.place(2).gpus
+    with pytest.raises(nvtopo.InvalidRequestError, match="no GPU is of a model 'T4'"):
+        dgx.place(2, exclude=["model:T4"])
+    assert len(dgx.place(2, require=["same-model", "gpu-memory:40GiB"]).gpus) == 2
+    with pytest.raises(nvtopo.UnsatisfiableError, match="at least 1 TiB of memory each"):
+        dgx.place(2, require=["gpu-memory:1TiB"])
+    halves = [range(4), ["GPU4", "5-7"]]
+    place = dgx.place(4, allowed_sets=halves, exclude=[0])
+    assert place.gpus == [4, 5, 6, 7] and pickle.loads(pickle.dumps(place)) == place
+    with pytest.raises(nvtopo.UnsatisfiableError, match="the nearest have 4"):
+        dgx.place(3, allowed_sets=halves)
+    with pytest.raises(nvtopo.InvalidRequestError, match="there is no allowed set"):
+        dgx.place(3, allowed_sets=[])

@@ -5,12 +5,14 @@ use clap::Args;
 use nvtopo::solve::{Constraint, HugePageNeed, SizeMix, Tolerance};
 use nvtopo::{Bytes, GpuRef};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Which GPUs may be chosen, and what counts.
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
-    /// Choose only among these: the free ones. An index (3 or GPU3), a range (0-3), a UUID, or a PCI address each
+    /// Choose only among these: the free ones. An index (3 or GPU3), a range (0-3), a UUID, a PCI address, or a model
+    /// (model:A100: all whose name has these words) each
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
     pub(crate) only: Option<Vec<GpuNames>>,
     /// Do not take these
@@ -23,12 +25,16 @@ pub(crate) struct ChoiceArgs {
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
     /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
-    /// pcie-switch (below one), gpu-model (of one model), at-least:X (X GB/s between each two)
+    /// pcie-switch (below one), same-model (of one model), at-least:X (X GB/s between each two); or of each of them:
+    /// gpu-memory:40GiB (at least so much memory)
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
     pub(crate) require: Vec<Constraint>,
     /// The first of these that can be met must be met as well; the answer says why not a better one
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
     pub(crate) prefer: Vec<Constraint>,
+    /// Choose one of the sets of this table as a whole, one a line (0,1 or 4-7), such as Fabric Manager's partitions
+    #[arg(long, value_name = "FILE")]
+    pub(crate) allowed_sets: Option<PathBuf>,
     /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
     #[arg(long, value_name = "GPUS:WEIGHT,…")]
     pub(crate) mix: Option<SizeMix>,

@@ -32,6 +32,7 @@ const REQUIREMENTS: &[Requirement] = &[
             "objective",
             "require",
             "prefer",
+            "allowed_sets",
             "mix",
             "tolerance",
             "cpus_per_gpu",

@@ -75,7 +75,7 @@ impl Ground {
 
     /// As many GPUs as were asked for.
     fn choose(self, count: usize, args: &BindArgs, choose_by: Scope) -> Result<Self> {
-        let mut request = request(count, &args.choice, &self.rules.limits);
+        let mut request = request(count, &args.choice, &self.rules.limits)?;
         request = request.allowed_cpus(allowed_cpus(choose_by)?);
         // What a scheduler has given is all that may be chosen from.
         request = request.visible(&self.visible);

@@ -23,8 +23,8 @@ use crate::args::{
 use crate::output::is_quiet;
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here, visible_here};
 use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name, svg};
-use nvtopo::solve::HugePageNeed;
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
+use nvtopo::solve::{AllowedSets, HugePageNeed};
 use nvtopo::{
     Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, save_file,
     share_cpus_by,
@@ -69,7 +69,7 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
         return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
     }
     let limits = args.cpus.limits(cpus_here(&topology)?);
-    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &limits);
+    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &limits)?;
     if let Some(visible) = visible_here(&topology, &bind::variable) {
         request = request.visible(&visible);
     }
@@ -109,7 +109,7 @@ fn renderer(output: &OutputArgs) -> Result<&'static dyn Render> {
     by_name(&output.format)
 }
 
-fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Request {
+fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Result<Request> {
     let mut request = Request::gpus(gpus)
         .exclude(choice.exclude())
         .include(choice.include())
@@ -145,7 +145,15 @@ fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Request {
     for HugePageNeed { size: Bytes(size), count } in &choice.needs.hugepages_per_gpu {
         request = request.hugepages_per_gpu(*size, *count);
     }
-    request
+    if let Some(table) = &choice.allowed_sets {
+        request = request.allowed_sets(allowed_sets(table)?);
+    }
+    Ok(request)
+}
+
+/// The table of a file.
+fn allowed_sets(path: &Path) -> Result<AllowedSets> {
+    AllowedSets::read(&path.display().to_string(), &k8s::text_of(path)?)
 }
 
 fn instance_request(size: InstanceSize, choice: &ChoiceArgs) -> InstanceRequest {

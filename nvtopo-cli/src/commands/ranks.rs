@@ -8,7 +8,7 @@ use nvtopo::{CpuLimits, ParallelJob, Result};
 pub(crate) fn ranks(args: &RanksArgs) -> Result<String> {
     let topology = open_with(&args.input.source, &args.input.rates)?;
     let job = job(args);
-    let chosen = request(job.ranks()?, &args.choice, &CpuLimits::default()).solve(&topology)?;
+    let chosen = request(job.ranks()?, &args.choice, &CpuLimits::default())?.solve(&topology)?;
     // The map tells of ranks; what was said of the GPUs would be lost.
     let unmet = chosen.unmet().iter().map(|unmet| format!("not {unmet}"));
     let met = chosen.preference().map(|preference| format!("it meets {preference}"));

@@ -49,6 +49,13 @@ impl Gpu {
     pub fn name(&self) -> String {
         format!("GPU{}", self.index)
     }
+
+    /// Whether it is there for screens and not for jobs: the `NVIDIA DGX Display` of a DGX Station.
+    pub fn is_display(&self) -> bool {
+        let model = self.model.as_deref().unwrap_or_default();
+        let word = |wanted: &str| model.split([' ', '-']).any(|word| word.eq_ignore_ascii_case(wanted));
+        word("DGX") && word("Display")
+    }
 }
 
 /// Whether a GPU is divided into instances.

@@ -14,11 +14,10 @@ use crate::solve::placement::score::Score;
 use crate::solve::quantity::Quantity;
 use crate::solve::request::decision::Question;
 use crate::solve::request::{Request, Solver};
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, Bytes};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 /// The most sets that are compared.
 const MAX_SETS: u64 = 50_000;
@@ -68,16 +67,9 @@ pub enum Verdict {
 }
 
 /// A claim that does not hold, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct Flaw(String);
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Flaw {}
 
 /// Checks an answer to a request. Errors are those of the request; what is wrong with the answer is a [`Flaw`].
 ///
@@ -114,6 +106,7 @@ pub fn check(
     let names: Vec<&str> = question.criteria.objectives.iter().map(|objective| objective.name()).collect();
     let remainder =
         names.iter().position(|name| *name == "remainder" && topology.gpus().len() > MAX_REMAINDER);
+    let sets = request.sets(topology)?;
     let checker = |topology| Checker {
         topology,
         checked: remainder.unwrap_or(names.len()),
@@ -121,6 +114,7 @@ pub fn check(
         candidates: &candidates,
         include: &include,
         required: request.required(),
+        sets: sets.as_deref(),
         preferred: request.preferred(),
         supply: supply.as_ref(),
         names: &names,
@@ -139,6 +133,8 @@ struct Checker<'a> {
     candidates: &'a [usize],
     include: &'a [usize],
     required: &'a [Constraint],
+    /// The sets that may be used together, where not all may.
+    sets: Option<&'a [BTreeSet<usize>]>,
     preferred: &'a [Constraint],
     /// What there is beside the GPUs, where some of it must be.
     supply: Option<&'a Supply>,
@@ -243,6 +239,9 @@ impl Checker<'_> {
 
     fn allowed(&self, set: &[usize]) -> bool {
         self.include.iter().all(|gpu| set.contains(gpu))
+            && self.sets.is_none_or(|sets| {
+                sets.iter().any(|one| one.len() == set.len() && set.iter().all(|gpu| one.contains(gpu)))
+            })
             && self.required.iter().all(|constraint| self.holds(*constraint, set))
             && self.supply.is_none_or(|supply| served::lack(supply, set).is_none())
     }
@@ -299,9 +298,13 @@ impl Checker<'_> {
                 let path = |b: usize| self.topology.host_path(id(*a), id(b));
                 set.iter().all(|b| a == b || path(*b).is_some_and(|path| path <= PathType::Pxb))
             }),
-            Constraint::SameGpuModel => same(&|gpu| {
+            Constraint::SameModel => same(&|gpu| {
                 let gpu = self.topology.node(id(gpu)).kind.as_gpu();
                 gpu.and_then(|gpu| gpu.model.clone())
+            }),
+            Constraint::GpuMemory(Bytes(least)) => set.iter().all(|gpu| {
+                let gpu = self.topology.node(id(*gpu)).kind.as_gpu();
+                gpu.and_then(|gpu| gpu.memory).is_some_and(|memory| memory >= least)
             }),
             Constraint::AtLeast(least) => {
                 self.pairs(set).all(|pair| pair.rate.map_or(Bandwidth::ZERO, |rate| rate.bandwidth) >= least)
@@ -322,6 +325,12 @@ impl Checker<'_> {
                 let (nodes, unknown) = self.span(set);
                 (u64::from(u32::MAX) - nodes, u64::from(u32::MAX) - unknown)
             }
+            "model-span" => {
+                let models = self.models(set);
+                let known: BTreeSet<&String> = models.iter().flatten().collect();
+                let unknown = models.iter().filter(|model| model.is_none()).count() as u64;
+                (u64::from(u32::MAX) - known.len() as u64 - unknown, u64::from(u32::MAX) - unknown)
+            }
             "nic" => self.worst_nic(set).unwrap_or_default(),
             "remainder" => self.remainder(rest),
             // Not among those that are checked.
@@ -336,6 +345,7 @@ impl Checker<'_> {
         let rates = |set: &[usize]| self.pairs(set).all(|pair| pair.rate.is_some());
         match objective {
             "numa-span" => set.iter().all(|gpu| nodes(*gpu).known().is_some_and(|nodes| !nodes.is_empty())),
+            "model-span" => self.models(set).iter().all(Option::is_some),
             "remainder" => rates(&gpus),
             "pair-sum" => rates(set),
             "nic" => {
@@ -355,6 +365,11 @@ impl Checker<'_> {
             rings.map_or((0, 0), |rings| (rings.bandwidth.as_mb_per_s(), rings.path.map_or(0, nearness)))
         };
         *known.entry(set.to_vec()).or_insert_with(compute)
+    }
+
+    fn models(&self, set: &[usize]) -> Vec<Option<String>> {
+        let gpu = |gpu: &usize| self.topology.node(self.topology.devices()[*gpu]).kind.as_gpu();
+        set.iter().map(|position| gpu(position).and_then(|gpu| gpu.model.clone())).collect()
     }
 
     /// How many NUMA nodes a set lies beside, and how many of its GPUs are of an unknown one, which counts as their own.
@@ -436,6 +451,7 @@ fn of_pair(pair: Pair) -> Worth {
 fn quantity(objective: &str, (worth, _): Worth) -> Quantity {
     match objective {
         "numa-span" => Quantity::NumaNodes((u64::from(u32::MAX) - worth) as u32),
+        "model-span" => Quantity::Models((u64::from(u32::MAX) - worth) as u32),
         "remainder" => Quantity::Share((worth / 1_000_000) as u32),
         _ => Quantity::Bandwidth(Bandwidth::from_mb_per_s(worth)),
     }

@@ -48,7 +48,7 @@ pub struct Chooser {
 impl Chooser {
     /// By the default objectives. [`Unsupported`](crate::ErrorKind::Unsupported) on machines of more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
-        Self::of(topology, Criteria::new::<&str>(None, None, topology.gpus().len())?)
+        Self::of(topology, Criteria::new::<&str>(None, None, topology)?)
     }
 
     /// By these objectives, most important first; what they leave open, or all where there are none, the default ones
@@ -61,7 +61,7 @@ impl Chooser {
     ) -> Result<Self> {
         let names: Vec<S> = names.into_iter().collect();
         let names = (!names.is_empty()).then_some(&names[..]);
-        Self::of(topology, Criteria::new(names, mix, topology.gpus().len())?)
+        Self::of(topology, Criteria::new(names, mix, topology)?)
     }
 
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {

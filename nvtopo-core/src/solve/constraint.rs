@@ -1,8 +1,9 @@
 //! What must hold between all GPUs of a placement.
 
+use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
-use crate::model::{PathType, Topology};
-use crate::units::Bandwidth;
+use crate::model::{Gpu, PathType, Topology};
+use crate::units::{Bandwidth, Bytes, exact};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -28,10 +29,12 @@ pub enum Constraint {
     SameNumaNode,
     /// `pcie-switch`: they reach each other over PCIe without going through a host bridge.
     SamePcieSwitch,
-    /// `gpu-model`: they are of one model.
-    SameGpuModel,
+    /// `same-model`: they are of one model.
+    SameModel,
     /// `at-least:X`: each two have a path of at least X GB/s.
     AtLeast(Bandwidth),
+    /// `gpu-memory:X`: each has at least X bytes of memory, such as `gpu-memory:40GiB`.
+    GpuMemory(Bytes),
 }
 
 /// The words for those that need no number.
@@ -39,7 +42,7 @@ const WORDS: [(&str, Constraint); 4] = [
     ("nvlink-group", Constraint::SameNvlinkGroup),
     ("numa-node", Constraint::SameNumaNode),
     ("pcie-switch", Constraint::SamePcieSwitch),
-    ("gpu-model", Constraint::SameGpuModel),
+    ("same-model", Constraint::SameModel),
 ];
 
 impl Constraint {
@@ -49,8 +52,9 @@ impl Constraint {
             Self::SameNvlinkGroup => "are of one NVLink group".to_owned(),
             Self::SameNumaNode => "are beside one NUMA node".to_owned(),
             Self::SamePcieSwitch => "are below one PCIe switch".to_owned(),
-            Self::SameGpuModel => "are of one model".to_owned(),
+            Self::SameModel => "are of one model".to_owned(),
             Self::AtLeast(bandwidth) => format!("have at least {bandwidth} between each two"),
+            Self::GpuMemory(Bytes(bytes)) => format!("have at least {} of memory each", exact(bytes)),
         }
     }
 
@@ -85,7 +89,7 @@ impl Constraint {
                 }
                 Some(groups)
             }
-            Self::SameGpuModel => {
+            Self::SameModel => {
                 let mut groups: BTreeMap<Result<&str, usize>, Vec<usize>> = BTreeMap::new();
                 for (position, gpu) in topology.gpus().enumerate() {
                     groups.entry(gpu.model.as_deref().ok_or(position)).or_default().push(position);
@@ -93,7 +97,27 @@ impl Constraint {
                 Some(groups.into_values().collect())
             }
             Self::AtLeast(_) => None,
+            Self::GpuMemory(Bytes(least)) => {
+                let enough = |gpu: &Gpu| gpu.memory.is_some_and(|memory| memory >= least);
+                let with = topology.gpus().enumerate().filter(|(_, gpu)| enough(gpu));
+                Some(vec![with.map(|(position, _)| position).collect()])
+            }
         }
+    }
+
+    /// The remark on GPUs among some positions of which it is unknown whether they meet it, and which therefore do not.
+    pub(in crate::solve) fn unknown(self, topology: &Topology, gpus: &[usize]) -> Option<String> {
+        let (what, known): (_, fn(&Gpu) -> bool) = match self {
+            Self::SameModel => ("model", |gpu| gpu.model.is_some()),
+            Self::GpuMemory(_) => ("memory", |gpu| gpu.memory.is_some()),
+            _ => return None,
+        };
+        let all = topology.gpus().enumerate();
+        let unknown: NodeSet = all
+            .filter(|(position, gpu)| gpus.contains(position) && !known(gpu))
+            .map(|(_, gpu)| gpu.index)
+            .collect();
+        (!unknown.is_empty()).then(|| format!("the {what} of GPU{unknown} is unknown"))
     }
 }
 
@@ -102,6 +126,13 @@ impl fmt::Display for Constraint {
         match (WORDS.iter().find(|(_, constraint)| constraint == self), self) {
             (Some((word, _)), _) => f.write_str(word),
             (None, Self::AtLeast(bandwidth)) => write!(f, "at-least:{}", bandwidth.as_gb_per_s()),
+            (None, Self::GpuMemory(Bytes(bytes))) => {
+                let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+                let whole =
+                    units.into_iter().find(|(shift, _)| *bytes > 0 && bytes.trailing_zeros() >= *shift);
+                let (shift, unit) = whole.unwrap_or((0, "B"));
+                write!(f, "gpu-memory:{}{unit}", bytes >> shift)
+            }
             (None, _) => Ok(()),
         }
     }
@@ -115,12 +146,19 @@ impl FromStr for Constraint {
         if let Some((_, constraint)) = WORDS.iter().find(|(word, _)| *word == text) {
             return Ok(*constraint);
         }
+        // The word of earlier versions.
+        if text == "gpu-model" {
+            return Ok(Self::SameModel);
+        }
+        if let Some(bytes) = text.strip_prefix("gpu-memory:") {
+            return bytes.trim().parse().map(Self::GpuMemory);
+        }
         let number = text.strip_prefix("at-least:").and_then(|number| number.trim().parse::<f64>().ok());
         if let Some(number) = number.filter(|number| number.is_finite() && *number >= 0.0) {
             return Ok(Self::AtLeast(Bandwidth::from_gb_per_s(number)));
         }
         let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
         Err(Error::request(format!("there is no constraint '{text}'"))
-            .help(format!("there are {} and at-least:GB/s, such as at-least:50", words.join(", "))))
+            .help(format!("there are {}, at-least:GB/s, such as at-least:50, and gpu-memory:BYTES, such as gpu-memory:40GiB", words.join(", "))))
     }
 }

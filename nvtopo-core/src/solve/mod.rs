@@ -30,7 +30,7 @@ pub use cpus::{
     logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by,
 };
 pub use launch::{MAX_LOCAL_RANKS, MemoryPolicy, Part, Plan};
-pub use matrix::{BestSet, PairMatrix};
+pub use matrix::{BestByNumbers, BestSet, NumberMatrix, PairMatrix, PairObjective};
 pub use objective::mix::SizeMix;
 pub use placement::amounts::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::explain::{Alternative, Explanation, Loss};
@@ -47,5 +47,5 @@ pub use quantity::Quantity;
 pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
-pub use request::{Request, Solver, preferred_allocation};
+pub use request::{AllowedSets, Request, Solver, preferred_allocation};
 pub use search::tolerance::Tolerance;

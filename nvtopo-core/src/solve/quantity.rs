@@ -19,6 +19,8 @@ pub enum Quantity {
     Bandwidth(Bandwidth),
     /// How many NUMA nodes. Fewer is better.
     NumaNodes(u32),
+    /// How many models of GPUs. Fewer is better.
+    Models(u32),
     /// A part of what the whole machine could give, in millionths. More is better.
     Share(u32),
 }
@@ -28,7 +30,7 @@ impl Quantity {
     pub fn number(self) -> f64 {
         match self {
             Self::Bandwidth(bandwidth) => bandwidth.as_gb_per_s(),
-            Self::NumaNodes(nodes) => nodes.into(),
+            Self::NumaNodes(number) | Self::Models(number) => number.into(),
             Self::Share(millionths) => f64::from(millionths) / 1e6,
         }
     }
@@ -38,6 +40,7 @@ impl Quantity {
         match self {
             Self::Bandwidth(_) => "GB/s",
             Self::NumaNodes(_) => "NUMA nodes",
+            Self::Models(_) => "models",
             Self::Share(_) => "share",
         }
     }
@@ -53,7 +56,9 @@ impl Quantity {
     /// Whether this is better than another of the same unit.
     pub fn is_better_than(self, other: Self) -> bool {
         match (self, other) {
-            (Self::NumaNodes(own), Self::NumaNodes(other)) => own < other,
+            (Self::NumaNodes(own), Self::NumaNodes(other)) | (Self::Models(own), Self::Models(other)) => {
+                own < other
+            }
             _ => self.number() > other.number(),
         }
     }
@@ -65,6 +70,8 @@ impl fmt::Display for Quantity {
             Self::Bandwidth(bandwidth) => bandwidth.fmt(f),
             Self::NumaNodes(1) => f.write_str("1 NUMA node"),
             Self::NumaNodes(nodes) => write!(f, "{nodes} NUMA nodes"),
+            Self::Models(1) => f.write_str("1 model"),
+            Self::Models(models) => write!(f, "{models} models"),
             Self::Share(millionths) => {
                 let tenths = (millionths + 500) / 1000;
                 write!(f, "{}.{} % of the whole machine", tenths / 10, tenths % 10)

@@ -63,7 +63,7 @@ type Worth = Vec<Value>;
 fn worst_path(topology: &Topology, set: Set, objective: &str) -> Option<PathType> {
     let path = |a: usize, b: usize| topology.pairs().pair(a, b).path;
     match objective {
-        "numa-span" | "remainder" => None,
+        "model-span" | "numa-span" | "remainder" => None,
         "nic" => {
             let nics = fair_nics(topology);
             let to_nic = |gpu: usize| path(gpu, (*nics.get(gpu)?)?);
@@ -164,6 +164,7 @@ fn left_out(topology: &Topology) -> Vec<(usize, String)> {
         let why = match (&gpu.unusable, gpu.mig, faults.first()) {
             (Some(why), ..) => why.clone(),
             (_, Some(mig), _) if mig.current => "it is divided into instances (MIG)".to_owned(),
+            _ if gpu.is_display() => "it is a display GPU".to_owned(),
             (.., Some(fault)) => fault.to_string(),
             _ => return None,
         };

@@ -9,7 +9,6 @@
 //! added to a cluster. It holds for nodes whose GPUs have the same addresses: a class of nodes, which [`Claims::of`] checks.
 
 mod allocate;
-mod allowed;
 mod cel;
 mod check;
 mod choose;
@@ -20,9 +19,9 @@ mod pools;
 mod slices;
 mod taints;
 
-pub use allowed::AllowedSets;
 pub use check::{Check, CheckOptions, Checked, Given, Outcome, Verdict, check};
 pub use choose::{Alternative, MAX_ALTERNATIVES};
+pub use nvtopo::solve::AllowedSets;
 pub use pools::Closeness;
 pub use taints::{TaintEffect, TaintOptions, taints};
 
@@ -172,7 +171,7 @@ impl Maker<'_> {
         let root = joint.below_root().filter(|_| options.gpus == 1 && !options.derived);
         let tied = !joint.is_any() || options.derived || root.is_some();
         let separate = options.version < at(33) || !tied;
-        let allowed = options.allowed.as_ref().map(|table| table.sets(self.topology)).transpose()?;
+        let allowed = options.allowed.as_ref().map(|table| table.bits(self.topology)).transpose()?;
         let among = match &allowed {
             Some(sets) => Among::Allowed(sets),
             None if joint.is_any() && root.is_none() => Among::Sets,

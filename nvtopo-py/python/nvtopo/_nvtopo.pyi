@@ -11,6 +11,7 @@ __all__ = [
     "Alternative",
     "BandwidthMatrix",
     "Batch",
+    "BestSet",
     "Binding",
     "Bound",
     "Chooser",
@@ -55,6 +56,7 @@ __all__ = [
     "_ERROR_KINDS",
     "__version__",
     "_remake",
+    "best_set",
     "bind",
     "bound",
     "cpu_policies",
@@ -95,6 +97,34 @@ def discover() -> Topology:
 
     >>> import nvtopo
     >>> topo = nvtopo.discover()  # doctest: +SKIP
+    """
+
+def best_set(
+    matrix: Buffer,
+    count: int,
+    *,
+    free: Iterable[int] | None = None,
+    include: Iterable[int] = (),
+    objective: Literal["min-pair", "pair-sum"] = "min-pair",
+) -> BestSet:
+    """The best `count` GPUs by what each pair of them is worth, for schedulers that have numbers and no topology.
+
+    `matrix` is any buffer of n rows and n columns (numpy.ndarray, BandwidthMatrix, memoryview, ...) of up to 128 GPUs, in
+    which more is better. The diagonal is not looked at. Where the two directions of a pair differ, the lower number counts.
+    NaN is unknown: such a pair is compared as if it were worth 0. GPUs are named by their rows, from 0.
+
+    free: the GPUs that may be chosen; None: all. include: those that must be chosen. objective: "min-pair", the worst pair
+    of the set, or "pair-sum", the sum of its pairs. The lowest GPUs of several best sets are chosen.
+
+    Raises UnsatisfiableError where not so many GPUs are free, InvalidRequestError for a contradiction or a matrix that is
+    not square or holds a negative number, and UnsupportedError for more than 128 GPUs.
+
+    >>> import nvtopo
+    >>> rates = memoryview(bytes([0, 9, 5, 1,  9, 0, 5, 1,  5, 5, 0, 1,  1, 1, 1, 0])).cast("B", (4, 4))
+    >>> nvtopo.best_set(rates, 3, objective="pair-sum")
+    <BestSet [0, 1, 2], value 19, proven>
+    >>> nvtopo.best_set(rates, 2, free=[1, 2, 3], include=[3]).gpus
+    [1, 3]
     """
 
 def load(path: str | PathLike[str]) -> Topology:
@@ -746,6 +776,7 @@ class Topology:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
@@ -759,8 +790,8 @@ class Topology:
     ) -> Placement:
         """Chooses the best GPUs, and the CPUs, memory and NICs beside each.
 
-        A GPU is named by its index (3), its name ("GPU3"), its UUID or the start of one, or its PCI address. CPUs are
-        a CpuSet, an iterable of integers, or a list like "0-1,16".
+        A GPU is named by its index (3), its name ("GPU3"), its UUID or the start of one, or its PCI address; "model:A100" are
+        all GPUs whose model's name has these words. CPUs are a CpuSet, an iterable of integers, or a list like "0-1,16".
 
         Args:
             gpus: how many.
@@ -769,10 +800,12 @@ class Topology:
             exclude: do not take these.
             include: take these in any case.
             objectives: what counts, most important first: "ring", "tree", "all-to-all", "min-pair", "pair-sum",
-                "numa-span", "nic", "remainder". What they leave open the defaults decide.
-            require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "gpu-model",
-                "at-least:50" (GB/s between each two).
+                "model-span", "numa-span", "nic", "remainder". What they leave open the defaults decide.
+            require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "same-model",
+                "at-least:50" (GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
             prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+            allowed_sets: choose one of these sets of GPUs as a whole, such as the partitions of a Fabric Manager. None: any GPUs
+                may be chosen together.
             mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
                 all sizes alike.
             tolerance: measured rates that differ by less than this part count as equal when sets are compared; 0 tells all
@@ -808,6 +841,7 @@ class Topology:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,
@@ -1631,6 +1665,31 @@ class Score:
     def __hash__(self) -> int: ...
 
 @final
+class BestSet:
+    """The best set of GPUs by a matrix. Made by best_set."""
+
+    @property
+    def gpus(self) -> list[int]:
+        """The rows of the chosen GPUs, increasing."""
+
+    @property
+    def value(self) -> float | None:
+        """The worst pair of the set or the sum of its pairs, in the unit of the matrix. One GPU has no pair and is worth 0.
+        None: a pair of the set is unknown."""
+
+    @property
+    def bound(self) -> float:
+        """No set is worth more, unknown pairs taken as 0."""
+
+    @property
+    def proven(self) -> bool:
+        """Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+        Sums are of numbers to one part in 4 billion of the greatest."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class BandwidthMatrix(Buffer):
     """What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
     column for each. NaN where nothing is known, and from a device to itself.
@@ -1914,6 +1973,7 @@ class Request:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,
         reserve_cpus: CpuSet | Iterable[int] | str | None = None,

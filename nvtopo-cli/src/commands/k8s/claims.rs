@@ -2,11 +2,11 @@
 
 use super::{text_of, written};
 use crate::args::{CheckArgs, ClaimsArgs, ClaimsCommand, ResourceTopologyArgs, TaintsArgs};
-use crate::commands::open;
+use crate::commands::{allowed_sets, open};
 use nvtopo::{Result, Topology};
-use nvtopo_k8s::claims::{AllowedSets, CheckOptions, ClaimOptions, Claims, TaintOptions};
+use nvtopo_k8s::claims::{CheckOptions, ClaimOptions, Claims, TaintOptions};
 use nvtopo_k8s::resource_topology::ResourceTopologyOptions;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Claims, or the check of some: the exit code is 1 where one is not given what it asks for.
 pub(super) fn claims(args: &ClaimsArgs) -> Result<(String, u8)> {
@@ -21,7 +21,7 @@ fn make(args: &ClaimsArgs) -> Result<String> {
     options.name.clone_from(&args.name);
     options.class.clone_from(&args.class);
     options.objectives.clone_from(&args.objective);
-    options.allowed = args.allowed.as_deref().map(table).transpose()?;
+    options.allowed = args.allowed.as_deref().map(allowed_sets).transpose()?;
     options.any = args.any;
     options.rdma = args.rdma;
     options.cpus_per_gpu = args.cpus_per_gpu;
@@ -36,11 +36,6 @@ fn make(args: &ClaimsArgs) -> Result<String> {
     let machines: Vec<(String, &Topology)> =
         machines.iter().map(|(name, topology)| (name.clone(), topology)).collect();
     written(&args.file, Claims::of(&machines, &options)?.yaml().to_owned())
-}
-
-fn table(path: &Path) -> Result<AllowedSets> {
-    let name = path.display().to_string();
-    AllowedSets::read(&name, &text_of(path)?)
 }
 
 fn check(args: &CheckArgs) -> Result<(String, u8)> {

@@ -58,7 +58,7 @@ fn expiry(time: Option<jiff::SignedDuration>) -> Result<Option<String>> {
 }
 
 /// The text of a file that was named.
-fn text_of(file: &Path) -> Result<String> {
+pub(super) fn text_of(file: &Path) -> Result<String> {
     String::from_utf8(nvtopo::source::read_file(file)?)
         .map_err(|_| Error::input("it is no text").in_input(&file.display().to_string()))
 }

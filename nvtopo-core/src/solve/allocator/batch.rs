@@ -308,7 +308,8 @@ impl Search<'_> {
 impl Want {
     fn is_like(&self, other: &Self) -> bool {
         let of = |want: &Self| (want.question.count, want.question.free, want.question.include);
-        of(self) == of(other) && self.limits == other.limits && self.supply == other.supply
+        let alike = self.question.allowed == other.question.allowed;
+        of(self) == of(other) && alike && self.limits == other.limits && self.supply == other.supply
     }
 
     /// What the rings of a set carry, as a part of the most. One GPU has nobody to exchange anything with.
@@ -327,6 +328,18 @@ impl Want {
         if self.question.include & !free != 0 || (free.count_ones() as usize) < self.question.count {
             return Vec::new();
         }
+        let mut found = Vec::new();
+        if let Some(sets) = &self.question.allowed {
+            let everything = [free];
+            let scopes = self.limits.scopes.as_deref().unwrap_or(&everything);
+            let above = if above == 0 { Set::MAX } else { set::above(above.trailing_zeros() as usize) };
+            for set in sets.iter().filter(|set| **set & !(free & above) == 0) {
+                for scope in scopes {
+                    self.grow(0, set & scope, quotas, &mut found);
+                }
+            }
+            return found;
+        }
         if weights.gpus() > MAX_GPUS {
             let task = Task { free, quotas: Some(quotas), ..self.question.task(&self.limits) };
             return search::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
@@ -334,9 +347,7 @@ impl Want {
         if above != 0 {
             free &= set::above(above.trailing_zeros() as usize);
         }
-        let mut found = Vec::new();
-        let everything = [free];
-        for scope in self.limits.scopes.as_deref().unwrap_or(&everything) {
+        for scope in self.limits.scopes.as_deref().unwrap_or(&[free]) {
             self.grow(0, free & scope, quotas, &mut found);
         }
         found

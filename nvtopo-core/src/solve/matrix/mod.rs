@@ -5,14 +5,15 @@
 //! [`Topology`], and a [`Request`](crate::Request).
 
 mod branch;
-
 mod enumerate;
 mod min_pair;
+mod numbers;
 mod pair_sum;
 mod pairs;
 mod pick;
 
 use crate::solve::search::set::{Set, all};
+pub use numbers::{BestByNumbers, NumberMatrix, PairObjective};
 pub use pairs::{BestSet, PairMatrix};
 
 impl PairMatrix {

@@ -94,11 +94,7 @@ impl PairMatrix {
     /// ```
     pub fn from_rows(gpus: usize, numbers: &[u32]) -> Result<Self> {
         let mut own = Self::nothing(gpus)?;
-        let needed = gpus * gpus;
-        if numbers.len() != needed {
-            let message = format!("the matrix has {} numbers, and {gpus} GPUs need {needed}", numbers.len());
-            return Err(Error::request(message));
-        }
+        Self::check_count(gpus, numbers.len())?;
         for (a, row) in numbers.chunks_exact(gpus.max(1)).enumerate() {
             for (b, there) in row.iter().enumerate().skip(a + 1) {
                 let back = numbers[b * gpus + a];
@@ -161,11 +157,26 @@ impl PairMatrix {
         self.row(a)[..self.gpus][b]
     }
 
-    fn nothing(gpus: usize) -> Result<Self> {
+    /// [`Unsupported`](ErrorKind::Unsupported) for more GPUs than a matrix has; for faces that read one.
+    pub fn check_size(gpus: usize) -> Result<()> {
         if gpus > MAX_CANDIDATES {
             let message = format!("{gpus} GPUs are more than the {MAX_CANDIDATES} of one matrix");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
+        Ok(())
+    }
+
+    pub(super) fn check_count(gpus: usize, numbers: usize) -> Result<()> {
+        let needed = gpus * gpus;
+        if numbers != needed {
+            let message = format!("the matrix has {numbers} numbers, and {gpus} GPUs need {needed}");
+            return Err(Error::request(message));
+        }
+        Ok(())
+    }
+
+    fn nothing(gpus: usize) -> Result<Self> {
+        Self::check_size(gpus)?;
         let width = gpus.next_multiple_of(LANES);
         Ok(Self { gpus, width, cells: vec![0; gpus * width].into(), most_steps: MAX_STEPS })
     }

@@ -4,6 +4,7 @@ use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
 use crate::solve::GpuRef;
+use crate::solve::process::gpu_ref::resolve_names;
 use crate::solve::process::no_gpu;
 use std::cmp::Reverse;
 use std::fmt;
@@ -154,10 +155,8 @@ impl InstanceRequest {
         if topology.gpus().len() == 0 {
             return Err(no_gpu::error(topology));
         }
-        let resolve =
-            |gpus: &[GpuRef]| gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<Vec<_>>>();
-        let only = self.only.as_deref().map(resolve).transpose()?;
-        let exclude = resolve(&self.exclude)?;
+        let only = self.only.as_deref().map(|only| resolve_names(topology, only)).transpose()?;
+        let exclude = resolve_names(topology, &self.exclude)?;
         let usable = |position: usize, gpu: &Gpu| {
             let wanted =
                 only.as_ref().is_none_or(|only| only.contains(&position)) && !exclude.contains(&position);

@@ -7,6 +7,7 @@ mod all_to_all;
 pub(in crate::solve) mod criteria;
 mod min_pair;
 pub(in crate::solve) mod mix;
+mod model_span;
 mod nic;
 mod numa_span;
 mod pair_sum;
@@ -17,7 +18,7 @@ mod tree;
 
 use crate::error::{Error, Result};
 pub use crate::query::Weight;
-pub use crate::solve::search::objective::{Objective, Partial};
+pub use crate::solve::search::objective::{Groups, Objective, Partial};
 pub use crate::solve::search::set::Set;
 pub use crate::solve::search::value::Value;
 pub use crate::solve::search::weights::Weights;
@@ -30,14 +31,21 @@ pub static OBJECTIVES: &[&dyn Objective] = &[
     &all_to_all::AllToAll,
     &min_pair::MinPair,
     &pair_sum::PairSum,
+    &model_span::ModelSpan,
     &numa_span::NumaSpan,
     &nic::Nic,
     &remainder::Remainder,
 ];
 
-/// What counts where the request does not say, and after what it says.
-pub static DEFAULT_OBJECTIVES: &[&dyn Objective] =
-    &[&ring::Ring, &numa_span::NumaSpan, &nic::Nic, &pair_sum::PairSum, &remainder::Remainder];
+/// What counts where the request does not say, and after what it says, as far as it [matters](Objective::matters) on a machine.
+pub static DEFAULT_OBJECTIVES: &[&dyn Objective] = &[
+    &model_span::ModelSpan,
+    &ring::Ring,
+    &numa_span::NumaSpan,
+    &nic::Nic,
+    &pair_sum::PairSum,
+    &remainder::Remainder,
+];
 
 /// An objective by its name.
 pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {

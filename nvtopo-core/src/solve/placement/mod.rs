@@ -302,7 +302,7 @@ fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
     let listed: Vec<String> =
         by_index.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
     let avoidable = counts.values().any(|count| *count >= chosen.len());
-    let advice = if avoidable { "; the constraint gpu-model keeps to one" } else { "" };
+    let advice = if avoidable { "; the constraint same-model keeps to one" } else { "" };
     (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed.join(", ")))
 }
 

@@ -1,12 +1,13 @@
 //! The names by which people and tools call a GPU, or a MIG instance of one.
 
+use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Gpu, GpuInstance, MAX_DEVICES, NodeId, Topology};
 use std::fmt;
 use std::str::FromStr;
 
-/// One GPU by any of its names.
+/// One GPU by any of its names, or all GPUs of a model.
 ///
 /// ```
 /// use nvtopo::GpuRef;
@@ -16,6 +17,7 @@ use std::str::FromStr;
 /// assert!(matches!("0000:1b:00.0".parse()?, GpuRef::Address(_)));
 /// assert!(matches!("GPU-5c3e".parse()?, GpuRef::Uuid(_)));
 /// assert!(matches!("MIG-c6d4f1ef".parse()?, GpuRef::Instance(_)));
+/// assert!(matches!("model:A100".parse()?, GpuRef::Model(_)));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +32,9 @@ pub enum GpuRef {
     /// meant: who excludes the instance excludes its GPU. A request refuses it where GPUs are given to a job, which would
     /// get more than the instance.
     Instance(String),
+    /// By words of the model's name, in any case and order: `model:A100` and `model:80gb a100` are `NVIDIA A100-SXM4-80GB`,
+    /// and `model:L4` is no `NVIDIA L40`. It stands for all GPUs of such models.
+    Model(String),
 }
 
 /// What CUDA counts as one device: a GPU, or a MIG instance of one.
@@ -55,6 +60,15 @@ impl FromStr for GpuRef {
         if let Some(index) = index(text) {
             return Ok(Self::Index(index));
         }
+        if let Some((kind, model)) = text.split_once(':')
+            && kind.eq_ignore_ascii_case("model")
+        {
+            let model = model.trim();
+            return match words(model).next() {
+                Some(_) => Ok(Self::Model(model.to_owned())),
+                None => Err(Error::request("'model:' names no model").help("such as model:A100")),
+            };
+        }
         // Names are the same in any case, as for CUDA.
         match text.split_at_checked(4) {
             Some((start, rest)) if start.eq_ignore_ascii_case("GPU-") => {
@@ -71,7 +85,7 @@ impl FromStr for GpuRef {
         }
         text.parse().map(Self::Address).map_err(|_| {
             Error::request(format!("'{text}' names no device"))
-                .help("give an index (3 or GPU3), a range of them (0-3), a UUID (GPU-5c3e…), or a PCI address (0000:1b:00.0)")
+                .help("give an index (3 or GPU3), a range of them (0-3), a UUID (GPU-5c3e…), a PCI address (0000:1b:00.0), or a model (model:A100)")
         })
     }
 }
@@ -91,6 +105,7 @@ impl fmt::Display for GpuRef {
             Self::Index(index) => write!(f, "GPU{index}"),
             Self::Address(address) => address.fmt(f),
             Self::Uuid(uuid) | Self::Instance(uuid) => f.write_str(uuid),
+            Self::Model(model) => write!(f, "model:{model}"),
         }
     }
 }
@@ -131,7 +146,26 @@ impl GpuRef {
         Ok(gpus)
     }
 
-    /// The position of the GPU in [`Topology::gpus`].
+    /// The positions of the GPUs in [`Topology::gpus`], increasing: of a model all, of any other name one.
+    ///
+    /// ```
+    /// use nvtopo::{GpuRef, Topology};
+    ///
+    /// let dgx = Topology::preset("dgx-h100")?;
+    /// assert_eq!("model:h100".parse::<GpuRef>()?.resolve_all(&dgx)?.len(), 8);
+    /// let error = "model:A100".parse::<GpuRef>()?.resolve_all(&dgx).unwrap_err();
+    /// assert!(error.to_string().starts_with("no GPU is of a model 'A100'"));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn resolve_all(&self, topology: &Topology) -> Result<Vec<usize>> {
+        let Self::Model(model) = self else { return self.resolve(topology).map(|gpu| vec![gpu]) };
+        let all = topology.gpus().enumerate();
+        let found: Vec<usize> =
+            all.filter(|(_, gpu)| is_of(gpu, model)).map(|(position, _)| position).collect();
+        if found.is_empty() { Err(no_such_model(topology, model)) } else { Ok(found) }
+    }
+
+    /// The position of the GPU in [`Topology::gpus`]. A model of which there are several GPUs is an error.
     pub fn resolve(&self, topology: &Topology) -> Result<usize> {
         let by = |names: &dyn Fn(&Gpu) -> bool| {
             only(topology.gpus().enumerate().filter(|(_, gpu)| names(gpu)).map(|(position, _)| position))
@@ -141,6 +175,10 @@ impl GpuRef {
             Self::Address(address) => by(&|gpu| gpu.address == Some(*address)),
             Self::Uuid(start) => find_gpu(topology, start),
             Self::Instance(name) => find_instance(topology, name).map(|device| device.gpu),
+            Self::Model(model) => match by(&|gpu| is_of(gpu, model)) {
+                Match::None => return Err(no_such_model(topology, model)),
+                found => found,
+            },
         };
         match found {
             Match::One(position) => Ok(position),
@@ -153,6 +191,42 @@ impl GpuRef {
             }
         }
     }
+}
+
+/// The positions of all GPUs that several names stand for, increasing, each once.
+pub(in crate::solve) fn resolve_names(topology: &Topology, names: &[GpuRef]) -> Result<Vec<usize>> {
+    let found: Vec<Vec<usize>> =
+        names.iter().map(|name| name.resolve_all(topology)).collect::<Result<_>>()?;
+    let mut positions = found.concat();
+    positions.sort_unstable();
+    positions.dedup();
+    Ok(positions)
+}
+
+/// The words of a model's name: `NVIDIA`, `A100`, `SXM4`, `80GB`.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
+}
+
+fn is_of(gpu: &Gpu, model: &str) -> bool {
+    let own = gpu.model.as_deref().unwrap_or_default();
+    words(model).all(|word| words(own).any(|other| other.eq_ignore_ascii_case(word)))
+}
+
+fn no_such_model(topology: &Topology, model: &str) -> Error {
+    let mut models: Vec<(&str, NodeSet)> = Vec::new();
+    for gpu in topology.gpus() {
+        let own = gpu.model.as_deref().unwrap_or("of unknown model");
+        match models.iter_mut().find(|(model, _)| *model == own) {
+            Some((_, gpus)) => _ = gpus.insert(gpu.index),
+            None => models.push((own, std::iter::once(gpu.index).collect())),
+        }
+    }
+    let listed: Vec<String> = models.iter().map(|(model, gpus)| format!("GPU{gpus} ({model})")).collect();
+    Error::request(format!("no GPU is of a model '{model}'")).help(match models.len() {
+        0 => crate::solve::process::no_gpu::message(topology),
+        _ => format!("there are {}", listed.join(", ")),
+    })
 }
 
 /// What a name stands for.

@@ -10,7 +10,7 @@
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
 use crate::solve::process::cuda_order::{CudaOrder, OrderBasis, at_ordinal, basis, by_bus};
-use crate::solve::process::gpu_ref::{GpuRef, Match, VisibleDevice, find_gpu, find_instance};
+use crate::solve::process::gpu_ref::{GpuRef, Match, VisibleDevice, find_gpu, find_instance, resolve_names};
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::rank::LocalRank;
 
@@ -135,6 +135,8 @@ impl VisibleGpus {
 
     /// Those of the devices that are on GPUs which may be used: among `only`, where that is given, and none of `exclude`.
     ///
+    /// A model in `only` stands for those of its GPUs that are visible.
+    ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where `only` names a GPU that is not visible or it is
     /// unknown which are, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none is left.
     ///
@@ -148,11 +150,13 @@ impl VisibleGpus {
     /// ```
     pub fn narrowed(&self, topology: &Topology, only: Option<&[GpuRef]>, exclude: &[GpuRef]) -> Result<Self> {
         self.check_resolved()?;
-        let positions =
-            |gpus: &[GpuRef]| gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<Vec<usize>>>();
-        let (only, exclude) = (only.map(positions).transpose()?, positions(exclude)?);
         let seen = self.positions();
-        if let Some(hidden) = only.iter().flatten().find(|gpu| !seen.contains(gpu)) {
+        let is_single = |gpu: &&GpuRef| !matches!(gpu, GpuRef::Model(_));
+        let single: Vec<GpuRef> = only.into_iter().flatten().filter(is_single).cloned().collect();
+        let single = resolve_names(topology, &single)?;
+        let only = only.map(|only| resolve_names(topology, only)).transpose()?;
+        let exclude = resolve_names(topology, exclude)?;
+        if let Some(hidden) = single.iter().find(|gpu| !seen.contains(gpu)) {
             let names: Vec<String> = seen.iter().map(|gpu| topology.device_name(*gpu)).collect();
             let error =
                 Error::request(format!("{} is not visible to this process", topology.device_name(*hidden)));

@@ -1,5 +1,6 @@
 //! A request for GPUs, and what it asks for.
 
+use super::allowed::AllowedSets;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
@@ -9,6 +10,7 @@ use crate::solve::objective::mix::SizeMix;
 use crate::solve::placement::needs::{Allotment, Needs, Supply, Taken};
 use crate::solve::process::gpu_ref::GpuRef;
 use crate::solve::process::visible::VisibleGpus;
+use std::collections::BTreeSet;
 
 /// A request for GPUs.
 ///
@@ -36,6 +38,8 @@ pub struct Request {
     pub(super) tolerance: Option<u64>,
     pub(super) require: Vec<Constraint>,
     pub(super) prefer: Vec<Constraint>,
+    /// The sets of GPUs that may be used together, where not all may.
+    pub(super) allowed: Option<AllowedSets>,
     pub(super) limits: CpuLimits,
     pub(super) needs: Needs,
     /// The positions of GPUs that other jobs have.
@@ -53,7 +57,8 @@ impl Request {
     }
 
     /// Only these may be taken: the free ones. A GPU that cannot be used is never taken. A GPU that is divided into
-    /// instances (MIG) is taken only where this or [`include`](Self::include) names it.
+    /// instances (MIG) is taken only where this or [`include`](Self::include) names it, and not by its model; one that is there for
+    /// screens only where these name it, by its model too.
     pub fn only<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.only.get_or_insert_default().extend(gpus.into_iter().map(Into::into));
         self
@@ -110,6 +115,13 @@ impl Request {
     /// ```
     pub fn prefer(mut self, constraints: impl IntoIterator<Item = Constraint>) -> Self {
         self.prefer.extend(constraints);
+        self
+    }
+
+    /// Only one of these sets as a whole may be chosen, such as a partition of a Fabric Manager. An error tells the nearest sizes
+    /// where none has so many GPUs.
+    pub fn allowed_sets(mut self, sets: AllowedSets) -> Self {
+        self.allowed = Some(sets);
         self
     }
 
@@ -278,7 +290,13 @@ impl Request {
 
     /// Whether more is asked for than a number of GPUs.
     pub(in crate::solve) fn is_constrained(&self) -> bool {
-        !self.require.is_empty() || !self.needs.is_empty()
+        !self.require.is_empty() || !self.needs.is_empty() || self.allowed.is_some()
+    }
+
+    /// The sets that may be used together, by positions, where not all may.
+    pub(in crate::solve) fn sets(&self, topology: &Topology) -> Result<Option<Vec<BTreeSet<usize>>>> {
+        let sets = self.allowed.as_ref().map(|table| table.resolve(topology)).transpose()?;
+        Ok(sets.map(|sets| sets.into_iter().map(BTreeSet::from_iter).collect()))
     }
 
     pub(in crate::solve) fn count(&self) -> usize {

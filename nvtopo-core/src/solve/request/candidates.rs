@@ -1,14 +1,14 @@
 //! The candidates of a request: the GPUs that may be chosen, and why the others may not.
 //!
 //! Whether a GPU is a candidate follows from one rule everywhere: it can be used, the process sees it, the request does not
-//! exclude it, no other job has it, and it is not divided (MIG) unless the request names it. GPUs with faults come last, and one that
+//! exclude it, no other job has it, and it is neither divided (MIG) nor there for screens unless the request names it. GPUs with faults come last, and one that
 //! is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
 
 use super::builder::Request;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::process::gpu_ref::GpuRef;
+use crate::solve::process::gpu_ref::{GpuRef, resolve_names};
 use crate::solve::process::visible::divided;
 use crate::units::count_of;
 
@@ -29,6 +29,8 @@ struct LeftOut {
     hidden: Vec<usize>,
     /// Those that are divided (MIG).
     divided: Vec<usize>,
+    /// Those that are there for screens.
+    displays: Vec<usize>,
     /// Those that nobody can use, and why.
     unusable: Vec<(usize, String)>,
     /// Those that cannot be chosen together with others, and why.
@@ -75,26 +77,27 @@ impl Request {
     }
 
     fn choice(&self, topology: &Topology) -> Result<Choice> {
-        let resolve = |refs: &[GpuRef]| -> Result<Vec<usize>> {
-            let mut positions: Vec<usize> =
-                refs.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<_>>()?;
-            positions.sort_unstable();
-            positions.dedup();
-            Ok(positions)
-        };
+        let resolve = |refs: &[GpuRef]| resolve_names(topology, refs);
         let only = self.only.as_deref().map(resolve).transpose()?;
+        // A model says of which GPUs to choose, and names none of them.
+        let single = |gpu: &&GpuRef| !matches!(gpu, GpuRef::Model(_));
+        let singles = |refs: &[GpuRef]| resolve(&refs.iter().filter(single).cloned().collect::<Vec<_>>());
+        let one_by_one =
+            [singles(self.only.as_deref().unwrap_or_default())?, singles(&self.include)?].concat();
+        let of_models = self.only.iter().flatten().all(|gpu| matches!(gpu, GpuRef::Model(_)));
         let exclude = resolve(&self.exclude)?;
         let include = resolve(&self.include)?;
         let seen = match &self.visible {
-            Some(visible) if only.is_none() => Some(resolve(&visible.whole_gpus(topology)?)?),
+            Some(visible) if of_models => Some(resolve(&visible.whole_gpus(topology)?)?),
             _ => None,
         };
         self.contradiction(topology, only.as_deref(), &exclude, &include)?;
         let mut left_out = LeftOut::default();
         let mut candidates = only.clone().unwrap_or_else(|| (0..topology.gpus().len()).collect());
         candidates.retain(|position| !exclude.contains(position) && !self.taken.contains(position));
-        let named =
+        let asked_for =
             |gpu: usize| include.contains(&gpu) || only.as_ref().is_some_and(|only| only.contains(&gpu));
+        let named = |gpu: usize| one_by_one.contains(&gpu);
         let gpus: Vec<_> = topology.gpus().collect();
         candidates.retain(|&position| {
             let gpu = gpus[position];
@@ -105,6 +108,8 @@ impl Request {
                 left_out.unusable.push((position, why.clone()));
             } else if gpu.mig.is_some_and(|mig| mig.current) && !named(position) {
                 left_out.divided.push(position);
+            } else if gpu.is_display() && !asked_for(position) {
+                left_out.displays.push(position);
             } else if let Some(fault) =
                 topology.cut_off(position).filter(|_| self.count > 1 && !named(position))
             {
@@ -127,7 +132,7 @@ impl Request {
             return Err(left_out.too_few(topology, self.count, candidates.len()));
         }
         let mut remarks = left_out.remarks(topology);
-        let of_list = self.visible.iter().filter(|_| only.is_none()).flat_map(|visible| &visible.remarks);
+        let of_list = self.visible.iter().filter(|_| of_models).flat_map(|visible| &visible.remarks);
         // What is said of MIG-enabled GPUs that are not chosen says no more than the remarks above.
         let divided: Vec<String> = topology.gpus().filter_map(divided).collect();
         remarks.extend(of_list.filter(|remark| !divided.contains(remark)).cloned());
@@ -186,10 +191,16 @@ impl LeftOut {
             let gpus = names(topology, &self.divided);
             remarks.push(format!("{gpus}: MIG-enabled, and chosen only where named"));
         }
+        remarks.extend(self.displays_told(topology));
         remarks.extend(self.cut_off.iter().map(|(gpu, why)| {
             format!("{} is not chosen together with others unless named: {why}", topology.device_name(*gpu))
         }));
         remarks
+    }
+
+    fn displays_told(&self, topology: &Topology) -> Option<String> {
+        let gpus = names(topology, &self.displays);
+        (!self.displays.is_empty()).then(|| format!("{gpus}: a display GPU, and chosen only where named"))
     }
 
     /// The error where they leave too few.
@@ -217,6 +228,7 @@ impl LeftOut {
         if !self.hidden.is_empty() {
             why.push(format!("CUDA_VISIBLE_DEVICES hides {}", names(topology, &self.hidden)));
         }
+        why.extend(self.displays_told(topology));
         why.extend(topology.driver_trouble());
         let why = why.join("; ");
         if self.divided.is_empty() {

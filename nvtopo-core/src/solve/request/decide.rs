@@ -10,6 +10,7 @@ use crate::solve::placement::Placement;
 use crate::solve::placement::Unmet;
 use crate::solve::placement::explain::Explanation;
 use crate::solve::placement::needs::{Service, Shortage, Supply};
+use crate::solve::request::allowed::{best_of, none_of, of_size};
 use crate::solve::request::candidates::Choice;
 use crate::solve::request::decision::{Decision, Question};
 use crate::solve::request::large::Large;
@@ -62,7 +63,7 @@ impl Request {
     /// asked for.
     fn large<'a>(&self, solver: &'a Solver) -> Result<Option<Large<'a>>> {
         let topology = solver.topology();
-        let plain = self.require.is_empty() && self.prefer.is_empty() && self.needs.is_empty();
+        let plain = !self.is_constrained() && self.prefer.is_empty();
         if topology.gpus().len() <= MAX_CANDIDATES || !plain {
             return Ok(None);
         }
@@ -80,7 +81,7 @@ impl Request {
     }
 
     fn criteria(&self, topology: &Topology) -> Result<Criteria> {
-        Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology.gpus().len())
+        Criteria::new(self.objectives.as_deref(), self.mix.as_ref(), topology)
     }
 
     fn decide(&self, solver: &Solver) -> Result<Decision> {
@@ -116,7 +117,12 @@ impl Request {
             );
             let task = question.task(&limits);
             let weights = &question.weights;
-            let none = match search::solve(weights, &task) {
+            let allowed = question.allowed.as_deref();
+            let found = match allowed {
+                Some(sets) => best_of(weights, &task, sets),
+                None => search::solve(weights, &task),
+            };
+            let none = match found {
                 Ok(solution) => {
                     return Ok(Decision { question, limits, solution, preference, unmet, supply });
                 }
@@ -124,7 +130,14 @@ impl Request {
             };
             let held = constraints.iter().map(|constraint| constraint.sentence());
             let held: Vec<String> = held.chain(self.needs.sentences()).collect();
-            let mut witness = witness(topology, weights, &task, &held, none);
+            let mut witness = match allowed {
+                Some(sets) => none_of(sets, &held),
+                None => witness(topology, weights, &task, &held, none),
+            };
+            let candidates = weights.positions(question.free);
+            for unknown in constraints.iter().filter_map(|one| one.unknown(topology, &candidates)) {
+                witness = format!("{witness}; {unknown}");
+            }
             let matters = |short: &&Shortage| {
                 let free = weights.set(&short.gpus) & question.free;
                 short.most < self.count && short.most < free.count_ones() as usize
@@ -140,15 +153,30 @@ impl Request {
     /// The questions to try in turn, at least one, first with as few GPUs as possible that have
     /// faults, last with all of them.
     pub(in crate::solve) fn questions(&self, solver: &Solver) -> Result<Vec<Question>> {
-        self.choices(solver.topology())?.into_iter().map(|choice| self.question_of(solver, choice)).collect()
+        let mut questions = Vec::new();
+        let mut none = None;
+        for choice in self.choices(solver.topology())? {
+            match self.question_of(solver, choice) {
+                Ok(question) => questions.push(question),
+                Err(error) if error.kind() == ErrorKind::Unsatisfiable => none = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match none {
+            Some(error) if questions.is_empty() => Err(error),
+            _ => Ok(questions),
+        }
     }
 
     fn question_of(&self, solver: &Solver, choice: Choice) -> Result<Question> {
         let criteria = self.criteria(solver.topology())?;
         let Choice { candidates, include, remarks } = choice;
+        let sets = self.allowed.as_ref().map(|table| table.resolve(solver.topology())).transpose()?;
+        let sets = sets.map(|sets| of_size(&sets, &candidates, &include, self.count)).transpose()?;
         let (weights, free) = solver.weights_of(&candidates, self.classes()?)?;
         let include = weights.set(&include);
-        Ok(Question { weights, free, include, count: self.count, criteria, remarks })
+        let allowed = sets.map(|sets| sets.iter().map(|set| weights.set(set)).collect());
+        Ok(Question { weights, free, include, count: self.count, criteria, allowed, remarks })
     }
 }
 

@@ -23,6 +23,8 @@ pub(in crate::solve) struct Question {
     pub(in crate::solve) include: Set,
     pub(in crate::solve) count: usize,
     pub(in crate::solve) criteria: Criteria,
+    /// The sets that may be chosen, where not all may; of `count` free candidates each, and with those that must be in.
+    pub(in crate::solve) allowed: Option<Vec<Set>>,
     /// What a person should know of the GPUs that were not to choose from.
     pub(in crate::solve) remarks: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! The alternatives to a decision: the next best set, and the lowest GPUs.
 
+use super::allowed::best_of;
 use super::decision::Decision;
 use crate::model::Topology;
 use crate::solve::placement::explain::{Alternative, alternative};
@@ -12,7 +13,12 @@ impl Decision {
     pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
         let question = &self.question;
         let task = question.task(&self.limits);
-        let without = |gpu: usize| search::solve(&question.weights, &Task { barred: 1 << gpu, ..task }).ok();
+        let weights = &question.weights;
+        if let Some(sets) = &question.allowed {
+            let others: Vec<Set> = sets.iter().copied().filter(|set| *set != self.solution.chosen).collect();
+            return best_of(weights, &task, &others).ok().map(|best| self.alternative(topology, &best));
+        }
+        let without = |gpu: usize| search::solve(weights, &Task { barred: 1 << gpu, ..task }).ok();
         let others = members(self.solution.chosen & !question.include).filter_map(without);
         // Of equal ones the first that the search comes to.
         let best = others.reduce(|best, other| if other.values > best.values { other } else { best })?;
@@ -42,7 +48,8 @@ impl Decision {
     fn alternative(&self, topology: &Topology, other: &Solution) -> Alternative {
         let weights = &self.question.weights;
         let own = Task { include: other.chosen, objectives: &[], ..self.question.task(&self.limits) };
-        let meets = search::solve(weights, &own).is_ok();
+        let allowed = self.question.allowed.as_ref().is_none_or(|sets| sets.contains(&other.chosen));
+        let meets = allowed && search::solve(weights, &own).is_ok();
         let (gpus, objectives) = (weights.positions(other.chosen), &self.question.criteria.objectives);
         let chosen = weights.positions(self.solution.chosen);
         let room = self.limits.nic_room.as_deref();

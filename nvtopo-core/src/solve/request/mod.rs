@@ -1,5 +1,6 @@
 //! What a job asks for.
 
+pub(in crate::solve) mod allowed;
 mod builder;
 mod candidates;
 mod decide;
@@ -11,6 +12,7 @@ mod preferred;
 mod solver;
 mod witness;
 
+pub use allowed::AllowedSets;
 pub use builder::Request;
 pub use preferred::preferred_allocation;
 pub use solver::Solver;

@@ -304,7 +304,7 @@ mod tests {
     fn decisions_on_a_machine_without_structure_end_after_so_many_looks() {
         let topology = all_different();
         let all: Vec<usize> = (0..16).collect();
-        let criteria = Criteria::new::<&str>(None, None, 16).unwrap();
+        let criteria = Criteria::new::<&str>(None, None, &topology).unwrap();
         for gpus in 2..=16 {
             let (rings, effort) = topology.rings_with_effort(&all[..gpus]);
             assert!(rings.is_some() && effort <= 330_000 / 8, "{gpus}: {effort}");
@@ -324,7 +324,7 @@ mod tests {
     fn jobs_on_a_machine_without_structure_are_decided_within_so_many_looks() {
         let topology = all_different();
         let weights = Weights::of(&topology, &(0..16).collect::<Vec<_>>());
-        let criteria = Criteria::new::<&str>(None, None, 16).unwrap();
+        let criteria = Criteria::new::<&str>(None, None, &topology).unwrap();
         let mut free = set::all(16);
         within(200, || {
             for count in [2, 3, 1, 5, 4] {

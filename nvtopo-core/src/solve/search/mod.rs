@@ -21,7 +21,9 @@ pub(in crate::solve) mod value;
 pub(in crate::solve) mod weights;
 pub(in crate::solve) mod worth;
 
+use objective::Objective;
 use problem::{NoSet, Solution, Task};
+use set::Set;
 use weights::Weights;
 
 /// The most GPUs that are searched where domains would tell more.
@@ -29,6 +31,44 @@ const MAX_SEARCHED: usize = 16;
 
 /// The best set.
 pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
+    within_groups(weights, task).unwrap_or_else(|| whole(weights, task))
+}
+
+/// The best set where an objective is best within groups: the others then decide within these. `None` where there is no such
+/// objective, or no such set within a group.
+fn within_groups(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
+    let of = |objective: &&'static dyn Objective| objective.groups(weights);
+    let (at, groups) =
+        task.objectives.iter().enumerate().find_map(|(at, objective)| Some((at, of(objective)?)))?;
+    let mut objectives = task.objectives.to_vec();
+    objectives.remove(at);
+    let others = Task { objectives: &objectives, ..*task };
+    let alike = groups.sets.iter().any(|group| task.free & !group == 0);
+    let found = if alike {
+        whole(weights, &others)
+    } else if at == 0 {
+        let inside = |scope: Set| groups.sets.iter().map(move |group| scope & group);
+        let free = [task.free];
+        let scopes = task.scopes.unwrap_or(&free).iter().flat_map(|scope| inside(*scope));
+        let scopes: Vec<Set> = scopes.filter(|scope| *scope != 0).collect();
+        whole(weights, &Task { scopes: Some(&scopes), ..others })
+    } else {
+        // A set of several groups may be better by what counts more.
+        return None;
+    };
+    match found {
+        Ok(mut found) => {
+            found.values.insert(at, groups.worth);
+            found.bounds.insert(at, groups.worth);
+            Some(Ok(found))
+        }
+        Err(none) if alike => Some(Err(none)),
+        Err(_) => None,
+    }
+}
+
+/// The best set by all objectives at once.
+fn whole(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
     by_domains.unwrap_or_else(|| match weights.gpus() {
         0..=MAX_SEARCHED => exact::search(weights, task),

@@ -84,6 +84,16 @@ pub enum Threshold {
     Rings,
 }
 
+/// Groups of candidates of which no two overlap: a set within one of them is worth as much as any set can be by an objective,
+/// and every other set is worth less.
+#[derive(Clone, Debug)]
+pub struct Groups {
+    /// The groups.
+    pub sets: Vec<Set>,
+    /// The worth of a set within one.
+    pub worth: Weight,
+}
+
 /// An objective: what makes a set of GPUs good. Greater is better.
 pub trait Objective: Sync {
     /// The name in every interface.
@@ -117,6 +127,16 @@ pub trait Objective: Sync {
     /// that which the search found for them.
     fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
         worth.bandwidth() > Bandwidth::ZERO || pairs(topology, gpus).all(|pair| pair.rate.is_some())
+    }
+
+    /// Whether sets of this machine can differ by it. One by which they cannot is no default objective there.
+    fn matters(&self, _topology: &Topology) -> bool {
+        true
+    }
+
+    /// The groups within which a set is as good as it can be; `None`: there are none such.
+    fn groups(&self, _weights: &Weights) -> Option<Groups> {
+        None
     }
 
     /// How a value follows from the numbers of GPUs that a set takes of each domain of a machine; `None`: it does not.

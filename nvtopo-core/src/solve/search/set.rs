@@ -35,8 +35,10 @@ pub(in crate::solve) fn joint(topology: &Topology) -> impl Iterator<Item = usize
     usable(topology).filter(|gpu| topology.cut_off(*gpu).is_none())
 }
 
-/// The positions of the GPUs that a job can use whole: that nothing keeps from use, and that are not divided (MIG).
+/// The positions of the GPUs that a job can use whole: that nothing keeps from use, and that are neither divided (MIG) nor there
+/// for screens.
 pub(in crate::solve) fn usable(topology: &Topology) -> impl Iterator<Item = usize> {
-    let usable = |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current);
+    let usable =
+        |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current) && !gpu.is_display();
     topology.gpus().enumerate().filter(move |(_, gpu)| usable(gpu)).map(|(position, _)| position)
 }

@@ -21,6 +21,9 @@ pub(in crate::solve) struct Surroundings {
     shared: Vec<u64>,
     /// The candidates whose nodes nobody states.
     unknown: Set,
+    /// The candidates of each model. One whose model nobody states has one of its own.
+    models: Vec<Set>,
+    unknown_models: Set,
     nics: usize,
     /// The weight from each candidate to each NIC, row by row.
     to_nics: Vec<Weight>,
@@ -80,7 +83,39 @@ impl Surroundings {
             gpus.iter().flat_map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
         let row = |gpu: usize| to_nics[gpu * nics.len()..][..nics.len()].iter().copied();
         let nearest = (0..gpus.len()).map(|gpu| row(gpu).max().unwrap_or_default()).collect();
-        Self { words, groups, apart, nodes, shared, unknown, nics: nics.len(), to_nics, nearest, per_nic }
+        let mut models: BTreeMap<Result<&str, usize>, Set> = BTreeMap::new();
+        let mut unknown_models = 0;
+        let all: Vec<_> = topology.gpus().collect();
+        for (candidate, &gpu) in gpus.iter().enumerate() {
+            let model = all[gpu].model.as_deref();
+            unknown_models |= Set::from(model.is_none()) << candidate;
+            *models.entry(model.ok_or(gpu)).or_default() |= 1 << candidate;
+        }
+        let models = models.into_values().collect();
+        Self {
+            words,
+            groups,
+            apart,
+            nodes,
+            shared,
+            unknown,
+            models,
+            unknown_models,
+            nics: nics.len(),
+            to_nics,
+            nearest,
+            per_nic,
+        }
+    }
+
+    /// The candidates of each model, of which no two overlap. One whose model nobody states has one of its own.
+    pub(in crate::solve) fn models(&self) -> &[Set] {
+        &self.models
+    }
+
+    /// The candidates whose model nobody states.
+    pub(in crate::solve) fn unknown_models(&self) -> Set {
+        self.unknown_models
     }
 
     /// How many NUMA nodes the members of a set are beside, together.

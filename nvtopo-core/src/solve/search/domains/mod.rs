@@ -138,7 +138,11 @@ pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Res
     }
     let whole = [task.free];
     let scopes = match task.near {
-        Some(near) => Cow::Owned(apart(near, task.free)?),
+        Some(near) => {
+            let apart = apart(near, task.free)?;
+            let within = |scope: &Set| apart.iter().map(move |group| group & *scope).collect::<Vec<_>>();
+            Cow::Owned(task.scopes.unwrap_or(&whole).iter().flat_map(within).collect())
+        }
         None => Cow::Borrowed(task.scopes.unwrap_or(&whole)),
     };
     let mut best: Option<Answer> = None;

@@ -111,10 +111,11 @@ proptest! {
         let pick = |wanted: &[u8]| set::of(all.iter().copied().filter(|gpu| wanted.contains(&uses[*gpu])));
         let (free, include, barred) = (pick(&[1, 2, 3, 4, 5, 6, 7]), pick(&[7]), pick(&[6]));
         prop_assume!(free.count_ones() as usize >= count && include.count_ones() as usize <= count);
-        let objectives = match named {
+        let mut objectives = match named {
             0 => crate::solve::objective::DEFAULT_OBJECTIVES.to_vec(),
             _ => by_names(&order[..named]).unwrap(),
         };
+        objectives.retain(|objective| objective.matters(&topology));
         let mix: Vec<(usize, u64)> = (1..=all.len()).map(|size| (size, (1_000_000 / all.len()) as u64)).collect();
         let scopes = [free & Set::from(scope), free & !Set::from(scope)];
         let task = Task {
@@ -175,7 +176,9 @@ proptest! {
         let domains = Domains::of(&topology).unwrap();
         let free = (free | also) & set::all(gpus);
         let count = 1 + count % gpus;
-        let objectives = crate::solve::objective::DEFAULT_OBJECTIVES;
+        let mut objectives = crate::solve::objective::DEFAULT_OBJECTIVES.to_vec();
+        objectives.retain(|objective| objective.matters(&topology));
+        let objectives = &objectives[..];
         let mix: Vec<(usize, u64)> = (1..=gpus).map(|size| (size, often * size as u64)).collect();
         let uses: Vec<Use> =
             (0..gpus).map(|gpu| if free >> gpu & 1 == 1 { Use::Open } else { Use::Gone }).collect();

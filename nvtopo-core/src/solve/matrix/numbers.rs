@@ -1,0 +1,250 @@
+//! A matrix of any numbers, as measurements and other programs give them, and the one call over it.
+
+use super::pairs::{BestSet, PairMatrix};
+use crate::error::{Error, Result};
+use crate::solve::search::set::{Set, all, members};
+use crate::units::count_of;
+use std::fmt;
+use std::str::FromStr;
+
+/// The objective by which sets of a bare matrix are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PairObjective {
+    /// `min-pair`: the worst pair of the set.
+    #[default]
+    MinPair,
+    /// `pair-sum`: the sum over all pairs of the set.
+    PairSum,
+}
+
+/// The greatest number of a matrix: sums of such numbers are finite.
+const MOST: f64 = 1e300;
+
+const WORDS: [(&str, PairObjective); 2] =
+    [("min-pair", PairObjective::MinPair), ("pair-sum", PairObjective::PairSum)];
+
+impl fmt::Display for PairObjective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = WORDS.iter().find(|(_, objective)| objective == self).map(|(word, _)| *word);
+        f.write_str(word.unwrap_or_default())
+    }
+}
+
+impl FromStr for PairObjective {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = WORDS.iter().find(|(word, _)| *word == text.trim());
+        known.map(|(_, objective)| *objective).ok_or_else(|| {
+            Error::request(format!("a matrix has no objective '{text}'"))
+                .help("there are min-pair and pair-sum; the others need a topology")
+        })
+    }
+}
+
+/// The value of each pair of up to 128 GPUs as any number of which more is better, such as measured GB/s.
+///
+/// Where the two directions of a pair differ, the lower number counts. NaN is unknown: such a pair is compared as if it
+/// were worth 0, and a set that holds it has no value.
+///
+/// ```
+/// use nvtopo::solve::{NumberMatrix, PairObjective};
+///
+/// let measured = NumberMatrix::from_rows(3, &[
+///     f64::NAN, 48.3, 9.1,
+///     48.1, f64::NAN, 9.7,
+///     9.0, 9.9, f64::NAN,
+/// ])?;
+/// let best = measured.best_set(PairObjective::MinPair, u128::MAX, 0, 2)?;
+/// assert_eq!((best.set, best.value, best.proven), (0b011, Some(48.1), true));
+/// let best = measured.best_set(PairObjective::MinPair, u128::MAX, 0b100, 2)?;
+/// assert_eq!((best.set, best.value), (0b110, Some(9.7)));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct NumberMatrix {
+    gpus: usize,
+    /// Row by row, both directions alike.
+    numbers: Vec<f64>,
+}
+
+/// The best set by a [`NumberMatrix`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct BestByNumbers {
+    /// One bit for each GPU.
+    pub set: u128,
+    /// The worst pair or the sum of the pairs, in the unit of the matrix. One GPU has no pair and is worth 0. `None`: a pair
+    /// of the set is unknown.
+    pub value: Option<f64>,
+    /// No set is worth more, unknown pairs taken as 0.
+    pub bound: f64,
+    /// Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+    /// Sums are of numbers to one part in 4 billion of the greatest.
+    pub proven: bool,
+}
+
+impl NumberMatrix {
+    /// From all numbers, row by row. What stands on the diagonal is not looked at.
+    ///
+    /// A request error where there are not as many as there should be, or where one is negative or above 1e300;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
+    pub fn from_rows(gpus: usize, rows: &[f64]) -> Result<Self> {
+        PairMatrix::check_size(gpus)?;
+        PairMatrix::check_count(gpus, rows.len())?;
+        let mut numbers = vec![0.0; rows.len()];
+        for (a, b) in (0..gpus).flat_map(|a| (0..gpus).map(move |b| (a, b))).filter(|(a, b)| a != b) {
+            let (there, back) = (rows[a * gpus + b], rows[b * gpus + a]);
+            if !there.is_nan() && !(0.0..=MOST).contains(&there) {
+                let message = format!("the number from GPU {a} to GPU {b} is {there}");
+                return Err(Error::request(message).help(
+                    "give a finite number of 0 or more, of which more is better, or NaN where it is unknown",
+                ));
+            }
+            // NaN is not less than anything; -0 becomes 0.
+            numbers[a * gpus + b] = 0.0 + if there.is_nan() || there < back { there } else { back };
+        }
+        Ok(Self { gpus, numbers })
+    }
+
+    /// The bits of GPUs by their rows. A request error for a row that the matrix does not have.
+    pub fn set(&self, rows: &[usize]) -> Result<u128> {
+        if let Some(outside) = rows.iter().find(|row| **row >= self.gpus) {
+            let message = format!("there is no GPU {outside}: the matrix has {}", count_of(self.gpus, "row"));
+            return Err(Error::request(message).help("GPUs are named by their rows, from 0"));
+        }
+        Ok(rows.iter().fold(0, |set, row| set | 1 << row))
+    }
+
+    /// The best `count` GPUs among `free`, with all of `include`; the lowest GPUs of several such sets. Bits of no GPU are
+    /// not looked at.
+    ///
+    /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a contradiction, and
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where not so many are free.
+    pub fn best_set(
+        &self,
+        objective: PairObjective,
+        free: u128,
+        include: u128,
+        count: usize,
+    ) -> Result<BestByNumbers> {
+        let (free, include) = (free & all(self.gpus), include & all(self.gpus));
+        self.check(free, include, count)?;
+        let scale = match objective {
+            PairObjective::MinPair => Scale::ranks(&self.numbers),
+            PairObjective::PairSum => Scale::sums(&self.numbers),
+        };
+        let matrix = PairMatrix::new(self.gpus, |a, b| scale.weight(self.pair(a, b)))?;
+        let best = match objective {
+            PairObjective::MinPair => matrix.best_by_min_pair(free, include, count),
+            PairObjective::PairSum => matrix.best_by_pair_sum(free, include, count),
+        };
+        let Some(BestSet { set, bound, proven, value: worth }) = best else {
+            return Err(Error::unsatisfiable("no set of GPUs meets the request"));
+        };
+        let value = self.value(objective, set);
+        let bound = match value {
+            // Rounding must not put the bound below the value.
+            Some(value) if bound == worth => value,
+            _ => scale.number(bound).max(value.unwrap_or_default()),
+        };
+        Ok(BestByNumbers { set, value, bound, proven })
+    }
+
+    fn check(&self, free: Set, include: Set, count: usize) -> Result<()> {
+        let (available, included) = (free.count_ones() as usize, include.count_ones() as usize);
+        if count == 0 {
+            return Err(Error::request("0 GPUs were asked for").help("ask for at least 1"));
+        }
+        if let Some(gpu) = members(include & !free).next() {
+            return Err(Error::request(format!("GPU {gpu} is included, but is not free")));
+        }
+        if included > count {
+            let message = format!("{} are included, but only {count} asked for", count_of(included, "GPU"));
+            return Err(Error::request(message));
+        }
+        if available < count {
+            let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
+            let message = format!("{asked} asked for, but only {available} of {} are free", self.gpus);
+            return Err(Error::unsatisfiable(message));
+        }
+        Ok(())
+    }
+
+    fn pair(&self, a: usize, b: usize) -> f64 {
+        self.numbers[a * self.gpus + b]
+    }
+
+    fn value(&self, objective: PairObjective, set: Set) -> Option<f64> {
+        let pairs = members(set).flat_map(|a| members(set).filter(move |b| a < *b).map(move |b| (a, b)));
+        let mut numbers = pairs.map(|(a, b)| self.pair(a, b)).peekable();
+        if numbers.peek().is_none() {
+            return Some(0.0);
+        }
+        let value = match objective {
+            PairObjective::MinPair => {
+                numbers.fold(f64::INFINITY, |worst, next| if next.is_nan() { next } else { worst.min(next) })
+            }
+            PairObjective::PairSum => numbers.sum(),
+        };
+        (!value.is_nan()).then_some(value)
+    }
+}
+
+/// How numbers become the whole numbers that are compared.
+enum Scale {
+    /// By their ranks: all that a worst pair needs, and exact.
+    Ranks(Vec<f64>),
+    /// Times this, rounded: what sums need.
+    Times(f64),
+}
+
+impl Scale {
+    fn ranks(numbers: &[f64]) -> Self {
+        let known = numbers.iter().copied().filter(|number| *number > 0.0);
+        let mut ranks: Vec<f64> = std::iter::once(0.0).chain(known).collect();
+        ranks.sort_unstable_by(f64::total_cmp);
+        ranks.dedup();
+        Self::Ranks(ranks)
+    }
+
+    /// The least power of ten that makes all of them whole, so that decimals are added without an error; else as much as fits.
+    fn sums(numbers: &[f64]) -> Self {
+        let known = || numbers.iter().copied().filter(|number| *number > 0.0);
+        let greatest = known().fold(0.0, f64::max);
+        let room = f64::from(u32::MAX);
+        let whole = |scale: &f64| {
+            greatest * scale <= room
+                && known().all(|number| {
+                    let scaled = number * scale;
+                    (scaled - scaled.round()).abs() <= scaled * 4.0 * f64::EPSILON
+                })
+        };
+        let decimal = (0..=9).map(|digits| 10_f64.powi(digits)).find(whole);
+        Self::Times(match decimal {
+            Some(scale) => scale,
+            None => (room / greatest).min(f64::MAX),
+        })
+    }
+
+    fn weight(&self, number: f64) -> u32 {
+        if number.is_nan() {
+            return 0;
+        }
+        match self {
+            Self::Ranks(ranks) => ranks.partition_point(|rank| *rank < number) as u32,
+            Self::Times(scale) => (number * scale).round() as u32,
+        }
+    }
+
+    fn number(&self, weight: u64) -> f64 {
+        match self {
+            Self::Ranks(ranks) => {
+                let rank = usize::try_from(weight).unwrap_or(usize::MAX).min(ranks.len() - 1);
+                ranks[rank]
+            }
+            Self::Times(scale) => weight as f64 / scale,
+        }
+    }
+}

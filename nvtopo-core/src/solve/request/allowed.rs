@@ -1,0 +1,212 @@
+//! Tables of allowed sets, such as the partitions of Fabric Manager, and the choice among them.
+
+use crate::error::{Error, Result};
+use crate::model::Topology;
+use crate::solve::process::gpu_ref::GpuRef;
+use crate::solve::search;
+use crate::solve::search::problem::{NoSet, Solution, Task};
+use crate::solve::search::set::{MAX_CANDIDATES, Set};
+use crate::solve::search::weights::Weights;
+use std::collections::BTreeSet;
+
+/// The most sets of a table.
+const MAX_SETS: usize = 4096;
+
+/// A table of the sets of GPUs that may be used together, such as the partitions of a Fabric Manager.
+///
+/// ```
+/// use nvtopo::solve::AllowedSets;
+/// use nvtopo::{Request, Topology};
+///
+/// let table = AllowedSets::read("partitions", "0-7  # whole\n0-3\n4-7\n")?;
+/// let dgx = Topology::preset("dgx-h100")?;
+/// assert_eq!(table.resolve(&dgx)?, [vec![0, 1, 2, 3, 4, 5, 6, 7], vec![0, 1, 2, 3], vec![4, 5, 6, 7]]);
+/// let placement = Request::gpus(4).exclude([1]).allowed_sets(table.clone()).solve(&dgx)?;
+/// assert_eq!(placement.gpu_indices(), [4, 5, 6, 7]);
+/// let error = Request::gpus(2).allowed_sets(table).solve(&dgx).unwrap_err();
+/// assert!(error.to_string().contains("no allowed set has 2 GPUs; the nearest have 4"));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AllowedSets {
+    /// The name that errors call the table by; empty where it has none.
+    name: String,
+    /// Each set with its line; 0 where it has none.
+    sets: Vec<(usize, Vec<GpuRef>)>,
+}
+
+impl AllowedSets {
+    /// Reads a table; `name` stands for it in errors. Each line has a set: `0,1`, `4-7`, PCI addresses or UUIDs. Empty lines and
+    /// what is behind `#` count for nothing.
+    pub fn read(name: &str, text: &str) -> Result<Self> {
+        let mut sets = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default().trim();
+            if line.is_empty() {
+                continue;
+            }
+            if sets.len() == MAX_SETS {
+                return Err(Error::input(format!("{MAX_SETS} sets are the most")).in_input(name));
+            }
+            let mut gpus = Vec::new();
+            for part in line.split([',', ' ', '\t']).filter(|part| !part.is_empty()) {
+                let part = GpuRef::parse_list(part);
+                gpus.extend(part.map_err(|error| error.in_input(name).at(number + 1, 1))?);
+            }
+            sets.push((number + 1, gpus));
+        }
+        if sets.is_empty() {
+            return Err(Error::input("there is no set in this table").in_input(name));
+        }
+        Ok(Self { name: name.to_owned(), sets })
+    }
+
+    /// A table of these sets. A request error where there is none, one is empty, or there are more than 4096.
+    pub fn new<R: Into<GpuRef>>(sets: impl IntoIterator<Item = impl IntoIterator<Item = R>>) -> Result<Self> {
+        let mut all = Vec::new();
+        for set in sets.into_iter().take(MAX_SETS + 1) {
+            all.push((0, set.into_iter().map(Into::into).collect::<Vec<GpuRef>>()));
+        }
+        let sets = all;
+        if sets.len() > MAX_SETS {
+            return Err(Error::request(format!("{MAX_SETS} allowed sets are the most")));
+        }
+        if sets.is_empty() || sets.iter().any(|(_, gpus)| gpus.is_empty()) {
+            let what = if sets.is_empty() { "there is no allowed set" } else { "an allowed set is empty" };
+            return Err(Error::request(what).help("without allowed sets, any GPUs may be used together"));
+        }
+        Ok(Self { name: String::new(), sets })
+    }
+
+    /// The positions of the GPUs of each set in [`Topology::gpus`], increasing.
+    pub fn resolve(&self, topology: &Topology) -> Result<Vec<Vec<usize>>> {
+        let set = |(line, gpus): &(usize, Vec<GpuRef>)| {
+            let positions = gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<BTreeSet<_>>>();
+            let positions = positions.map_err(|error| match line {
+                0 => error,
+                line => error.in_input(&self.name).at(*line, 1),
+            });
+            positions.map(|positions| positions.into_iter().collect())
+        };
+        self.sets.iter().map(set).collect()
+    }
+
+    /// The same as bits of the positions; [`Unsupported`](crate::ErrorKind::Unsupported) for positions above 127.
+    pub fn bits(&self, topology: &Topology) -> Result<Vec<u128>> {
+        let bit = |position: &usize| match *position {
+            position if position < MAX_CANDIDATES => Ok(1 << position),
+            _ => {
+                let message = format!("allowed sets are of the first {MAX_CANDIDATES} GPUs of a machine");
+                Err(Error::new(crate::ErrorKind::Unsupported, message))
+            }
+        };
+        let set = |set: Vec<usize>| set.iter().try_fold(0, |set, position| Ok(set | bit(position)?));
+        self.resolve(topology)?.into_iter().map(set).collect()
+    }
+}
+
+/// The sets of `count` GPUs, by their positions, as far as all of their GPUs are candidates and all of `include` are in: each once,
+/// those of lower GPUs first. An error tells the nearest sizes that can be had.
+pub(in crate::solve) fn of_size(
+    sets: &[Vec<usize>],
+    candidates: &[usize],
+    include: &[usize],
+    count: usize,
+) -> Result<Vec<Vec<usize>>> {
+    let can = |set: &[usize]| {
+        set.iter().all(|gpu| candidates.contains(gpu)) && include.iter().all(|gpu| set.contains(gpu))
+    };
+    let fits: BTreeSet<&Vec<usize>> = sets.iter().filter(|set| set.len() == count && can(set)).collect();
+    if !fits.is_empty() {
+        return Ok(fits.into_iter().cloned().collect());
+    }
+    let any = sets.iter().any(|set| set.len() == count);
+    let gpus = if count == 1 { "GPU" } else { "GPUs" };
+    let mut message = format!("no allowed set has {count} {gpus}");
+    if any {
+        let which = if include.is_empty() { "" } else { ", those that must be included among them" };
+        message = format!("{message} of which all can be chosen{which}");
+    }
+    let sizes: BTreeSet<usize> = sets.iter().filter(|set| can(set)).map(Vec::len).collect();
+    let nearest = [sizes.range(..count).next_back(), sizes.range(count + 1..).next()];
+    let nearest: Vec<String> = nearest.into_iter().flatten().map(ToString::to_string).collect();
+    if nearest.is_empty() {
+        message.push_str("; no other set can be had either");
+        return Err(Error::unsatisfiable(message));
+    }
+    message = format!("{message}; the nearest have {}", nearest.join(" and "));
+    Err(Error::unsatisfiable(message).help("ask for as many GPUs as an allowed set has"))
+}
+
+/// The reason why none of some sets, of which there is at least one, is of GPUs that do what is said, as parts of a sentence.
+pub(in crate::solve) fn none_of(sets: &[Set], held: &[String]) -> String {
+    let (number, count) = (sets.len(), sets[0].count_ones());
+    let sets =
+        if number == 1 { "the allowed set".to_owned() } else { format!("none of the {number} allowed sets") };
+    let is = if number == 1 { "is not" } else { "is" };
+    format!("{sets} of {count} GPUs {is} of GPUs that {}", held.join(" and "))
+}
+
+/// The best of some sets by a task; of several the first.
+pub(in crate::solve) fn best_of(
+    weights: &Weights,
+    task: &Task<'_>,
+    sets: &[Set],
+) -> std::result::Result<Solution, NoSet> {
+    let mut best: Option<Solution> = None;
+    let (mut steps, mut proven, mut complete) = (0, true, true);
+    for set in sets.iter().filter(|set| task.include & !**set == 0 && task.barred & **set == 0) {
+        match search::solve(weights, &Task { include: *set, ..*task }) {
+            Ok(found) => {
+                steps += found.steps.max(1);
+                complete &= found.complete;
+                if best.as_ref().is_none_or(|best| found.values > best.values) {
+                    best = Some(found);
+                }
+            }
+            Err(none) => proven &= none.proven,
+        }
+    }
+    best.map(|best| Solution { complete, steps, ..best }).ok_or(NoSet { proven })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_in_a_table_is_told_with_its_line() {
+        let dgx = Topology::preset("dgx-h100").unwrap();
+        let error = AllowedSets::read("t", "0,1\n\n0,x\n").unwrap_err();
+        assert_eq!((error.input_name(), error.line()), (Some("t"), Some(3)));
+        let error = AllowedSets::read("t", "0,1\n7,8\n").unwrap().resolve(&dgx).unwrap_err();
+        assert_eq!((error.input_name(), error.line()), (Some("t"), Some(2)));
+        assert!(AllowedSets::read("t", "# none\n").is_err());
+        assert!(AllowedSets::read("t", &"0\n".repeat(MAX_SETS + 1)).is_err());
+        assert!(AllowedSets::new(vec![[0]; MAX_SETS + 1]).is_err());
+        assert!(AllowedSets::new([[0; 0]]).is_err() && AllowedSets::new([[0; 0]; 0]).is_err());
+        let error = AllowedSets::new([[0, 8]]).unwrap().resolve(&dgx).unwrap_err();
+        assert_eq!((error.input_name(), error.line()), (None, None));
+    }
+
+    #[test]
+    fn the_nearest_sizes_are_told() {
+        let sets: Vec<Vec<usize>> =
+            vec![vec![0], vec![0, 1], (4..8).collect(), (0..4).collect(), (0..8).collect()];
+        let eight: Vec<usize> = (0..8).collect();
+        let told = |from: &[usize], include: &[usize], count| {
+            of_size(&sets, from, include, count).unwrap_err().message().to_owned()
+        };
+        assert_eq!(of_size(&sets, &eight, &[], 4).unwrap(), [[0, 1, 2, 3], [4, 5, 6, 7]]);
+        assert_eq!(of_size(&sets, &eight[1..], &[], 4).unwrap(), [[4, 5, 6, 7]]);
+        assert_eq!(of_size(&sets, &eight, &[7], 4).unwrap(), [[4, 5, 6, 7]]);
+        assert_eq!(told(&eight, &[], 3), "no allowed set has 3 GPUs; the nearest have 2 and 4");
+        let few = "no allowed set has 2 GPUs of which all can be chosen; the nearest have 4";
+        assert_eq!(told(&eight[1..], &[], 2), few);
+        let none = "no allowed set has 1 GPU of which all can be chosen; no other set can be had either";
+        assert_eq!(told(&[1, 2], &[], 1), none);
+        assert!(
+            told(&eight, &[0, 7], 4).contains("those that must be included among them; the nearest have 8")
+        );
+    }
+}
