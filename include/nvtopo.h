@@ -1150,7 +1150,7 @@ nvtopo_status nvtopo_alternative_score(const nvtopo_alternative *alternative,
                                        nvtopo_score *score);
 
 /**
- * By what an alternative is worse than the chosen GPUs, such as "ring: 6 GB/s instead of 50 GB/s"; NULL where it is as good,
+ * By what an alternative is worse than the chosen GPUs, such as "ring: 25 GB/s instead of 50 GB/s"; NULL where it is as good,
  * and the lowest numbers decided. The text belongs to the explanation.
  */
 nvtopo_status nvtopo_alternative_loss(const nvtopo_alternative *alternative,

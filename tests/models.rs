@@ -43,6 +43,7 @@ fn error(topology: &Topology, request: &Request) -> nvtopo::Error {
     request.solve(topology).unwrap_err()
 }
 
+#[expect(clippy::option_option, reason = "unknown is not the same as not compared")]
 fn span(placement: &Placement) -> Option<Option<Quantity>> {
     placement.scores().iter().find(|score| score.objective == "model-span").map(|score| score.value)
 }
@@ -262,8 +263,8 @@ fn only_allowed_sets_are_chosen() {
     assert_eq!(why.next.unwrap().gpu_indices, [4, 5, 6, 7]);
     assert!(request(8).explain(&dgx).unwrap().next.is_none());
     // Several jobs.
-    let mut node = Node::new(&dgx).unwrap();
-    let batch = node.place_all(&[request(4), request(4)]).unwrap();
+    let mut machine = Node::new(&dgx).unwrap();
+    let batch = machine.place_all(&[request(4), request(4)]).unwrap();
     assert_eq!(batch.jobs.len(), 2);
     assert_eq!(Node::new(&dgx).unwrap().room_for(&request(2)).unwrap(), (2, true));
     assert_eq!(Node::new(&dgx).unwrap().room_for(&request(3)).unwrap().0, 0);

@@ -129,7 +129,7 @@ pub extern "C" fn nvtopo_alternative_score(
     })
 }
 
-/// By what an alternative is worse than the chosen GPUs, such as "ring: 6 GB/s instead of 50 GB/s"; NULL where it is as good,
+/// By what an alternative is worse than the chosen GPUs, such as "ring: 25 GB/s instead of 50 GB/s"; NULL where it is as good,
 /// and the lowest numbers decided. The text belongs to the explanation.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_alternative_loss(

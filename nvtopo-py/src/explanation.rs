@@ -14,9 +14,9 @@ use std::sync::Arc;
 /// A placement, and what would have been chosen instead. Made by Topology.explain.
 ///
 /// >>> import nvtopo
-/// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=5)
+/// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2)
 /// >>> why.first_fit.gpus, str(why.first_fit.loss)
-/// ([0, 1, 2, 3, 4], 'ring: 6 GB/s instead of 50 GB/s')
+/// ([0, 1], 'ring: 25 GB/s instead of 50 GB/s')
 #[pyclass(frozen, eq, module = "nvtopo")]
 pub(crate) struct Explanation {
     answer: nvtopo::solve::Explanation,

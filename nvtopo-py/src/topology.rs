@@ -232,7 +232,7 @@ impl Topology {
     /// >>> import nvtopo
     /// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2, exclude=[0])
     /// >>> why.placement.gpus, why.next.gpus, why.first_fit.gpus
-    /// ([4, 7], [1, 2], [1, 2])
+    /// ([2, 3], [4, 7], [1, 2])
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \

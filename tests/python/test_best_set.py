@@ -13,9 +13,9 @@ import pytest
 
 def test_any_buffer_of_numbers() -> None:
     rates = [[0, 9, 5, 1], [9, 0, 5, 1], [5, 5, 0, 1], [1, 1, 1, 0]]
-    for kind in ("u1", "i2", "u4", "i8", "f2", "f4", "f8"):
+    for kind in ("u1", "i2", "u4", "i8", "f4", "f8"):
         numbers = np.array(rates, dtype=kind)
-        views = [numbers, np.asfortranarray(numbers), np.repeat(numbers, 2, axis=1)[:, ::2], memoryview(numbers)]
+        views = [numbers, np.asfortranarray(numbers), np.repeat(numbers, 2, axis=1)[:, ::2], numbers.data]
         for matrix in views:
             best = nvtopo.best_set(matrix, 3, objective="pair-sum")
             assert (best.gpus, best.value, best.bound, best.proven) == ([0, 1, 2], 19, 19, True)
@@ -55,7 +55,7 @@ def test_wrong_matrices_are_refused() -> None:
     # No more memory than the refusal needs.
     refused(np.broadcast_to(np.float64(1), (10**6, 10**6)), "more than the 128", nvtopo.UnsupportedError)
     with pytest.raises(TypeError):
-        nvtopo.best_set([[0, 1], [1, 0]], 2)  # type: ignore[arg-type]
+        nvtopo.best_set([[0, 1], [1, 0]], 2)
     with pytest.raises(nvtopo.InvalidRequestError, match="no GPU 4"):
         nvtopo.best_set(np.zeros((4, 4)), 2, free=[4])
     with pytest.raises(nvtopo.InvalidRequestError, match="no objective 'ring'"):
