@@ -265,21 +265,8 @@ impl Topology {
 
     /// The same machine with other facts about its links.
     pub(crate) fn map_links(&self, change: impl Fn(&Link) -> Link) -> Self {
-        let own = &self.0;
-        let inner = Inner {
-            graph: own.graph.map(|_, node| node.clone(), |_, link| change(link)),
-            devices: own.devices.clone(),
-            gpus: own.gpus,
-            paths: own.paths.clone(),
-            measured: own.measured.clone(),
-            p2p: own.p2p.clone(),
-            notes: own.notes.clone(),
-            origin: own.origin.clone(),
-            dialect: own.dialect,
-            nvlink_known: own.nvlink_known,
-            computed: Computed::default(),
-        };
-        Self(Arc::new(inner))
+        let graph = self.0.graph.map(|_, node| node.clone(), |_, link| change(link));
+        self.with(graph, self.0.measured.clone())
     }
 
     /// The same machine with other measurements, and other ones of the ports of NICs.
@@ -288,7 +275,6 @@ impl Topology {
         measured: Vec<Measured>,
         port: impl Fn(Bandwidth) -> Bandwidth,
     ) -> Self {
-        let own = &self.0;
         let node = |node: &Node| {
             let mut node = node.clone();
             if let NodeKind::Nic(nic) = &mut node.kind {
@@ -296,8 +282,14 @@ impl Topology {
             }
             node
         };
-        let inner = Inner {
-            graph: own.graph.map(|_, own| node(own), |_, link| link.clone()),
+        self.with(self.0.graph.map(|_, own| node(own), |_, link| link.clone()), measured)
+    }
+
+    /// The same machine with another graph of the same nodes and links, and other measurements.
+    fn with(&self, graph: UnGraph<Node, Link>, measured: Vec<Measured>) -> Self {
+        let own = &self.0;
+        Self(Arc::new(Inner {
+            graph,
             devices: own.devices.clone(),
             gpus: own.gpus,
             paths: own.paths.clone(),
@@ -308,8 +300,7 @@ impl Topology {
             dialect: own.dialect,
             nvlink_known: own.nvlink_known,
             computed: Computed::default(),
-        };
-        Self(Arc::new(inner))
+        }))
     }
 
     /// The NVLinks by their ends, computed once.
