@@ -844,6 +844,18 @@ nvtopo_status nvtopo_request_prefer(nvtopo_request *request,
                                     const char * constraints);
 
 /**
+ * Only GPUs that no process uses, as the driver told it when the topology was made. One of which that is unknown is not chosen.
+ * The remarks of the placement, or the error, tell why each was left out.
+ */
+nvtopo_status nvtopo_request_only_free(nvtopo_request *request);
+
+/**
+ * Only GPUs of which so much memory in bytes is unused; 0: no matter. One of which that is unknown is not chosen.
+ */
+nvtopo_status nvtopo_request_free_memory(nvtopo_request *request,
+                                         uint64_t bytes);
+
+/**
  * Only one of these sets as a whole may be chosen: a table with one set a line ("0,1" or "4-7"), such as the partitions of a
  * Fabric Manager. The error of `nvtopo_topology_place` tells the nearest sizes where none has so many GPUs.
  *

@@ -223,6 +223,7 @@ impl Dice {
                 fabric: self.maybe(Self::fabric),
                 nvlinks: (0..self.below(3)).map(|number| self.port(number)).collect(),
                 unusable: self.maybe(Self::word),
+                usage: nvtopo::model::GpuUsage::default(),
             })),
             9 => NodeKind::Nvme(Box::new(Nvme {
                 name: format!("nvme{own}"),

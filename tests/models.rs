@@ -286,3 +286,50 @@ fn allowed_sets_of_faulty_and_of_large_machines() {
     let requests = vec![Request::gpus(2).allowed_sets(rows); 8];
     assert_eq!(node.place_all(&requests).unwrap().jobs.len(), 8);
 }
+
+#[test]
+fn only_free_gpus_are_chosen_where_that_is_asked_for() {
+    // GPU0 unknown, GPU1 busy, GPU2 with a process, GPU3 used by nobody who is seen, the others idle.
+    let usage = |index: u64| match index {
+        0 => None,
+        1 => Some((2, 60_u64)),
+        2 => Some((1, 0)),
+        3 => Some((0, 30)),
+        _ => Some((0, 0)),
+    };
+    let machine = changed("dgx-a100", |index, gpu| {
+        if let Some((processes, gib)) = usage(index) {
+            gpu.insert("processes".to_owned(), processes.into());
+            gpu.insert("memory_used_bytes".to_owned(), (gib << 30).into());
+            gpu.insert("memory_free_bytes".to_owned(), ((80 - gib) << 30).into());
+        }
+    });
+    let four = solved(&machine, &Request::gpus(4).free());
+    assert_eq!(four.gpu_indices(), [4, 5, 6, 7]);
+    assert_eq!(
+        four.remarks(),
+        [
+            "GPU0 is not free: whether a process uses it is unknown",
+            "GPU1 is not free: 2 processes use it",
+            "GPU2 is not free: 1 process uses it",
+            "GPU3 is not free: no process is seen, but 30 GiB of its memory are in use",
+        ]
+    );
+    let few = error(&machine, &Request::gpus(5).free());
+    assert_eq!(few.kind(), ErrorKind::Unsatisfiable);
+    assert!(
+        few.to_string().contains("4 not free: GPU0 (whether a process uses it is unknown), GPU1 (2 "),
+        "{few}"
+    );
+    assert_eq!(chosen(&machine, &Request::gpus(5).free_memory(80 << 30)), [2, 4, 5, 6, 7]);
+    let some = error(&machine, &Request::gpus(8).free_memory(40 << 30)).to_string();
+    assert!(some.contains("GPU1 (20 GiB of its memory are unused, and 40 GiB are asked for)"), "{some}");
+    assert!(some.contains("GPU0 (how much of its memory is unused is unknown)"), "{some}");
+    let included = error(&machine, &Request::gpus(2).free().include([1])).to_string();
+    assert!(included.contains("GPU1 is included, but is not free: 2 processes use it"), "{included}");
+    assert_eq!(Request::gpus(8).solve(&machine).unwrap().remarks(), [""; 0]);
+    // It is no part of what the machine is, and stays with it where it is written down.
+    assert_eq!(machine, Topology::preset("dgx-a100").unwrap());
+    let again = Topology::parse("again", machine.to_json().as_bytes()).unwrap();
+    assert_eq!(again.gpus().nth(1).unwrap().usage.processes, Some(2));
+}

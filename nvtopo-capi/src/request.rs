@@ -128,6 +128,22 @@ pub extern "C" fn nvtopo_request_prefer(
     by_word(request, &constraints, Request::prefer)
 }
 
+/// Only GPUs that no process uses, as the driver told it when the topology was made. One of which that is unknown is not chosen.
+/// The remarks of the placement, or the error, tell why each was left out.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_only_free(request: Option<&mut nvtopo_request>) -> nvtopo_status {
+    change(request, |request| Ok(request.free()))
+}
+
+/// Only GPUs of which so much memory in bytes is unused; 0: no matter. One of which that is unknown is not chosen.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_free_memory(
+    request: Option<&mut nvtopo_request>,
+    bytes: u64,
+) -> nvtopo_status {
+    change(request, |request| Ok(request.free_memory(bytes)))
+}
+
 /// Only one of these sets as a whole may be chosen: a table with one set a line ("0,1" or "4-7"), such as the partitions of a
 /// Fabric Manager. The error of `nvtopo_topology_place` tells the nearest sizes where none has so many GPUs.
 ///

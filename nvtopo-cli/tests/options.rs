@@ -123,6 +123,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "format" if command == "plan" => trial.value = value("taskset"),
         "format" if command == "place" => trial.value = value("ids"),
         "format" => trial.value = value("json"),
+        "free" => {}
         "json" | "explain" | "redact" | "report" | "label" | "dry-run" | "trust-topology" => {
             match option {
                 "report" | "label" | "dry-run" => {
@@ -177,6 +178,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         "require" => trial.value = value("at-least:1000"),
         "prefer" => trial.value = value("numa-node"),
+        "free-memory" => trial.value = value("20GiB"),
         "allowed-sets" => {
             let table = scratch("allowed-sets");
             std::fs::write(&table, if binds { "1\n" } else { "7\n6,7\n4-6\n4-7\n" }).unwrap();

@@ -52,6 +52,12 @@ pub(crate) struct Gpu {
     nvlinks: Vec<NvLink>,
     /// Why no job can use it, such as "has fallen off the bus". None: nothing is known against it.
     unusable: Option<String>,
+    /// The number of processes that used it when the topology was made, or None.
+    processes: Option<u32>,
+    /// Its memory that was in use then, in bytes, or None.
+    memory_used: Option<u64>,
+    /// Its memory that a new process could have had then, in bytes, or None.
+    memory_free: Option<u64>,
 }
 
 crate::pickle::plain!(Gpu {
@@ -72,7 +78,10 @@ crate::pickle::plain!(Gpu {
     instances,
     fabric,
     nvlinks,
-    unusable
+    unusable,
+    processes,
+    memory_used,
+    memory_free
 });
 
 #[pymethods]
@@ -110,6 +119,9 @@ impl Gpu {
             fabric: gpu.fabric.as_ref().map(Fabric::of),
             nvlinks: gpu.nvlinks.iter().map(NvLink::of).collect(),
             unusable: gpu.unusable.clone(),
+            processes: gpu.usage.processes,
+            memory_used: gpu.usage.memory_used,
+            memory_free: gpu.usage.memory_free,
         })
     }
 }

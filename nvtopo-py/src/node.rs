@@ -30,7 +30,7 @@ impl Request {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "(gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          free=False, free_memory=None, allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
                           cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]

@@ -49,6 +49,8 @@ keywords! {
     objectives: Option<Names>,
     require: Constraints,
     prefer: Constraints,
+    free: bool,
+    free_memory: Option<BytesArgument>,
     allowed_sets: Option<GpuSets>,
     mix: Option<Mix>,
     tolerance: Option<ToleranceArgument>,
@@ -68,6 +70,12 @@ impl Terms {
         let mut request = nvtopo::Request::gpus(self.gpus.0);
         request = request.exclude(self.exclude.0.clone()).include(self.include.0.clone());
         request = request.require(self.require.0.clone()).prefer(self.prefer.0.clone());
+        if self.free {
+            request = request.free();
+        }
+        if let Some(memory) = self.free_memory {
+            request = request.free_memory(memory.0.0);
+        }
         if let Some(sets) = &self.allowed_sets {
             request = request.allowed_sets(sets.table.clone());
         }

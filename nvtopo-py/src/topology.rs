@@ -189,6 +189,9 @@ impl Topology {
     ///     require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "same-model",
     ///         "at-least:50" (GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
     ///     prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+    ///     free: choose only GPUs that no process uses, as the driver told it when the topology was made; one of which that is
+    ///         unknown is not chosen. The remarks or the error tell why each was left out.
+    ///     free_memory: choose only GPUs of which so much memory is unused, in bytes or as a text like "20GiB".
     ///     allowed_sets: choose one of these sets of GPUs as a whole, such as the partitions of a Fabric Manager. None: any GPUs
     ///         may be chosen together.
     ///     mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
@@ -217,7 +220,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          free=False, free_memory=None, allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
                           cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]
@@ -236,7 +239,7 @@ impl Topology {
     #[pyo3(
         signature = (gpus, **terms),
         text_signature = "($self, gpus, *, only=None, exclude=(), include=(), objectives=None, require=(), prefer=(), \
-                          allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
+                          free=False, free_memory=None, allowed_sets=None, mix=None, tolerance=None, reserve_cpus=None, allowed_cpus=None, isolated='avoid', cores='all', \
                           cpus_per_gpu=None, \
                           memory_per_gpu=None, hugepages_per_gpu=None, gpus_per_nic=None)"
     )]

@@ -131,8 +131,13 @@ static void what_a_job_needs_beside_its_gpus_is_given(void)
     CHECK_FAILS(nvtopo_request_allowed_sets(request, "0,1\n\n0,x\n"), NVTOPO_STATUS_INVALID_REQUEST, "allowed sets:3");
     CHECK_FAILS(nvtopo_request_allowed_sets(request, "# none\n"), NVTOPO_STATUS_INVALID_INPUT, "no set");
     CHECK_NULL(nvtopo_request_allowed_sets(request, NULL), "table");
+    CHECK_NULL(nvtopo_request_only_free(NULL), "request");
     CHECK_NULL(nvtopo_request_allowed_sets(NULL, "0\n"), "request");
     CHECK_OK(nvtopo_request_allowed_sets(request, "0,1\n0,4\n"));
+    CHECK_OK(nvtopo_request_free_memory(request, (uint64_t)20 << 30));
+    CHECK_FAILS(nvtopo_topology_place(topology, request, &placement), NVTOPO_STATUS_UNSATISFIABLE,
+                "how much of its memory is unused is unknown");
+    CHECK_OK(nvtopo_request_free_memory(request, 0));
     CHECK_OK(nvtopo_topology_place(topology, request, &placement));
     check_gpus(placement, "0 4"); /* One half has memory for one of them. */
     CHECK_OK(nvtopo_placement_cpus(placement, 0, &cpus));

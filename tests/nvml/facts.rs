@@ -286,3 +286,24 @@ fn older_versions_of_the_fabric_are_read() {
     let oldest = machine.older_library(&["nvmlDeviceGetGpuFabricInfoV", "nvmlDeviceGetGpuFabricInfo"]);
     assert_eq!(gpu(&machine.discover_by(&oldest, ""), 0).fabric, None);
 }
+
+#[test]
+fn processes_and_used_memory_are_told() {
+    let machine = Machine::new("dgx-h100");
+    let usage = |topology: &Topology, gpu: usize| topology.gpus().nth(gpu).unwrap().usage;
+    let found = machine.discover("busy:3:2:30");
+    let (busy, idle) = (usage(&found, 3), usage(&found, 0));
+    assert_eq!((busy.processes, busy.memory_used), (Some(2), Some(30 << 30)));
+    assert_eq!((idle.processes, idle.memory_used), (Some(0), Some(0)));
+    assert_eq!(idle.memory_free, found.gpus().next().unwrap().memory);
+    // Drivers that do not tell, or only administrators: nothing is known, and nothing is wrong.
+    for faults in [
+        "unsupported:nvmlDeviceGetGraphicsRunningProcesses_v3",
+        "failing:nvmlDeviceGetComputeRunningProcesses_v3",
+    ] {
+        let untold = machine.discover(faults);
+        assert_eq!(usage(&untold, 3).processes, None, "{faults}");
+        assert_eq!(untold.notes().len(), found.notes().len(), "{faults}");
+    }
+    assert_eq!(usage(&machine.discover("lost:3"), 3).processes, None);
+}

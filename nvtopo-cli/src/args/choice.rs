@@ -32,6 +32,12 @@ pub(crate) struct ChoiceArgs {
     /// The first of these that can be met must be met as well; the answer says why not a better one
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
     pub(crate) prefer: Vec<Constraint>,
+    /// Choose only GPUs that no process uses, as the driver tells it; one of which that is unknown is not chosen
+    #[arg(long)]
+    pub(crate) free: bool,
+    /// Choose only GPUs of which so much memory is unused, such as 20GiB
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) free_memory: Option<Bytes>,
     /// Choose one of the sets of this table as a whole, one a line (0,1 or 4-7), such as Fabric Manager's partitions
     #[arg(long, value_name = "FILE")]
     pub(crate) allowed_sets: Option<PathBuf>,

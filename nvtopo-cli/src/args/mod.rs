@@ -155,7 +155,7 @@ pub(crate) struct PlaceArgs {
     pub(crate) gpus: Option<usize>,
     /// Where a new MIG instance should lie, by its profile (3g.40gb) or its number of compute slices (3): on which divided
     /// GPU and where on it, so that most of what may come next still fits
-    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "allowed_sets", "mix", "tolerance", "explain", "CpuArgs", "NeedArgs"])]
+    #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "free", "free_memory", "allowed_sets", "mix", "tolerance", "explain", "CpuArgs", "NeedArgs"])]
     pub(crate) mig: Option<InstanceSize>,
     #[command(flatten)]
     pub(crate) choice: ChoiceArgs,

@@ -32,6 +32,8 @@ const REQUIREMENTS: &[Requirement] = &[
             "objective",
             "require",
             "prefer",
+            "free",
+            "free_memory",
             "allowed_sets",
             "mix",
             "tolerance",

@@ -145,6 +145,12 @@ fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Result<Reque
     for HugePageNeed { size: Bytes(size), count } in &choice.needs.hugepages_per_gpu {
         request = request.hugepages_per_gpu(*size, *count);
     }
+    if choice.free {
+        request = request.free();
+    }
+    if let Some(Bytes(bytes)) = choice.free_memory {
+        request = request.free_memory(bytes);
+    }
     if let Some(table) = &choice.allowed_sets {
         request = request.allowed_sets(allowed_sets(table)?);
     }

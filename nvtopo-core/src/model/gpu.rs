@@ -42,6 +42,35 @@ pub struct Gpu {
     pub nvlinks: Vec<NvLinkPort>,
     /// Why no job can use it, such as `has fallen off the bus`. `None`: nothing is known against it.
     pub unusable: Option<String>,
+    /// Its use when it was looked at.
+    pub usage: GpuUsage,
+}
+
+/// The use of a GPU when it was looked at. It changes all the time, and is no part of what a machine is: machines are equal
+/// whatever it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GpuUsage {
+    /// The number of processes that use it, for computation or graphics.
+    pub processes: Option<u32>,
+    /// The memory in use, in bytes, as the driver tells it.
+    pub memory_used: Option<u64>,
+    /// The memory in bytes that a new process could have.
+    pub memory_free: Option<u64>,
+}
+
+impl PartialEq for GpuUsage {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for GpuUsage {}
+
+impl GpuUsage {
+    /// Whether nothing is known of it.
+    pub fn is_unknown(self) -> bool {
+        self.processes.is_none() && self.memory_used.is_none() && self.memory_free.is_none()
+    }
 }
 
 impl Gpu {

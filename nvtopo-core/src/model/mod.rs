@@ -23,7 +23,9 @@ pub(crate) mod tree;
 
 pub use builder::TopologyBuilder;
 pub use fragment::{Fragment, Measured, StatedPath};
-pub use gpu::{Fabric, FabricState, Gpu, GpuInstance, MigMode, MigPlacement, NvLinkFar, NvLinkPort};
+pub use gpu::{
+    Fabric, FabricState, Gpu, GpuInstance, GpuUsage, MigMode, MigPlacement, NvLinkFar, NvLinkPort,
+};
 pub use health::FabricFault;
 pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
 pub use nic::{LinkLayer, Nic, PortState};

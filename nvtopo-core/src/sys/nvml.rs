@@ -57,13 +57,20 @@ pub(crate) fn has_c2c(device: &Device<'_>) -> Result<bool, NvmlError> {
     Ok(mode.isC2cEnabled != 0)
 }
 
-/// The memory in bytes, by the call that drivers before R510 have.
-pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<u64, NvmlError> {
+/// The memory of a GPU in bytes.
+pub(crate) struct Memory {
+    pub(crate) total: u64,
+    pub(crate) used: u64,
+    pub(crate) free: u64,
+}
+
+/// The memory, by the call that drivers before R510 have.
+pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<Memory, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetMemoryInfo.as_ref())?;
     let mut memory = nvml::nvmlMemory_t { total: 0, free: 0, used: 0 };
     // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
     nvml_try(unsafe { call(device.handle(), &raw mut memory) })?;
-    Ok(memory.total)
+    Ok(Memory { total: memory.total, used: memory.used, free: memory.free })
 }
 
 /// The latest generation of PCIe that the GPU itself can do, wherever it is plugged in.

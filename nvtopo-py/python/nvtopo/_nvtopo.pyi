@@ -776,6 +776,8 @@ class Topology:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        free: bool = False,
+        free_memory: int | str | None = None,
         allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,
@@ -804,6 +806,9 @@ class Topology:
             require: what must hold between all of them: "nvlink-group", "numa-node", "pcie-switch", "same-model",
                 "at-least:50" (GB/s between each two); or of each of them: "gpu-memory:40GiB" (at least so much memory).
             prefer: the first of these that can be met must be met as well; the placement says why not a better one.
+            free: choose only GPUs that no process uses, as the driver told it when the topology was made; one of which that is
+                unknown is not chosen. The remarks or the error tell why each was left out.
+            free_memory: choose only GPUs of which so much memory is unused, in bytes or as a text like "20GiB".
             allowed_sets: choose one of these sets of GPUs as a whole, such as the partitions of a Fabric Manager. None: any GPUs
                 may be chosen together.
             mix: how often jobs of each size come, such as {1: 0.5, 4: 0.5}: what is left over is judged by it. None:
@@ -841,6 +846,8 @@ class Topology:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        free: bool = False,
+        free_memory: int | str | None = None,
         allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,
@@ -1159,6 +1166,18 @@ class Gpu:
     @property
     def unusable(self) -> str | None:
         """Why no job can use it, such as "has fallen off the bus". None: nothing is known against it."""
+
+    @property
+    def processes(self) -> int | None:
+        """The number of processes that used it when the topology was made, or None."""
+
+    @property
+    def memory_used(self) -> int | None:
+        """Its memory that was in use then, in bytes, or None."""
+
+    @property
+    def memory_free(self) -> int | None:
+        """Its memory that a new process could have had then, in bytes, or None."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1973,6 +1992,8 @@ class Request:
         objectives: Iterable[str] | None = None,
         require: Iterable[str] = (),
         prefer: Iterable[str] = (),
+        free: bool = False,
+        free_memory: int | str | None = None,
         allowed_sets: Iterable[Iterable[int | str]] | None = None,
         mix: Mapping[int, float] | None = None,
         tolerance: float | None = None,

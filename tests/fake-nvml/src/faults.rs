@@ -7,7 +7,8 @@
 //! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
 //! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
 //! that status (4 is a setting); `fabric:in-progress`,
-//! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary); `root` is no fault: this user is an administrator.
+//! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary); `root` is no fault: this user is an administrator; `busy:3:2:30` is none either:
+//! two processes use 30 GiB of it, one of them for graphics too.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
@@ -131,6 +132,15 @@ impl Faults {
     pub(crate) fn health(&self, gpu: u32) -> Option<(u32, u32)> {
         let (bits, summary) = self.of(&format!("health:{gpu}"))?.split_once(':')?;
         Some((bits.parse().ok()?, summary.parse().ok()?))
+    }
+
+    /// The processes that use a GPU, and the memory that is in use, in GiB.
+    pub(crate) fn busy(&self, gpu: u32) -> (u32, u64) {
+        let of = |text: &str| {
+            let (processes, memory) = text.split_once(':')?;
+            Some((processes.parse().ok()?, memory.parse().ok()?))
+        };
+        self.of(&format!("busy:{gpu}")).and_then(of).unwrap_or_default()
     }
 
     pub(crate) fn root(&self) -> bool {

@@ -256,6 +256,10 @@ impl Filler<'_> {
         self.fill("fabric", &mut base.fabric, other.fabric.as_ref());
         self.list("NVLinks one by one", &mut base.nvlinks, &other.nvlinks);
         self.fill("reason why it cannot be used", &mut base.unusable, other.unusable.as_ref());
+        // Two sources that look at different times do not disagree.
+        if base.usage.is_unknown() {
+            base.usage = other.usage;
+        }
     }
 
     fn instance(&mut self, base: &mut GpuInstance, other: &GpuInstance) {

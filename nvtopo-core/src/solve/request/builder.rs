@@ -38,6 +38,10 @@ pub struct Request {
     pub(super) tolerance: Option<u64>,
     pub(super) require: Vec<Constraint>,
     pub(super) prefer: Vec<Constraint>,
+    /// Only GPUs that no process uses.
+    pub(super) free: bool,
+    /// So much memory in bytes that a new process could have, of each GPU; 0: no matter.
+    pub(super) free_memory: u64,
     /// The sets of GPUs that may be used together, where not all may.
     pub(super) allowed: Option<AllowedSets>,
     pub(super) limits: CpuLimits,
@@ -115,6 +119,29 @@ impl Request {
     /// ```
     pub fn prefer(mut self, constraints: impl IntoIterator<Item = Constraint>) -> Self {
         self.prefer.extend(constraints);
+        self
+    }
+
+    /// Only GPUs that no process uses, as far as the topology tells: those of a live machine as they were when it was read. One of
+    /// which that is unknown is not chosen, nor one with over 1 GiB in use where no process is seen, since those of other
+    /// containers may be hidden. The placement and errors tell why each was left out.
+    ///
+    /// ```
+    /// use nvtopo::{Request, Topology};
+    ///
+    /// let error = Request::gpus(1).free().solve(&Topology::preset("dgx-h100")?).unwrap_err();
+    /// assert!(error.to_string().contains("whether a process uses it is unknown"));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn free(mut self) -> Self {
+        self.free = true;
+        self
+    }
+
+    /// Only GPUs of which so much memory in bytes is unused, as far as the topology tells; 0: no matter. One of which that is unknown
+    /// is not chosen.
+    pub fn free_memory(mut self, bytes: u64) -> Self {
+        self.free_memory = bytes;
         self
     }
 

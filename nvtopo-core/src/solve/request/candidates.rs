@@ -7,10 +7,13 @@
 use super::builder::Request;
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
-use crate::model::Topology;
+use crate::model::{Gpu, GpuUsage, Topology};
 use crate::solve::process::gpu_ref::{GpuRef, resolve_names};
 use crate::solve::process::visible::divided;
-use crate::units::count_of;
+use crate::units::{Bytes, count_of, exact};
+
+/// The most memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
+const MOST_IDLE: u64 = 1 << 30;
 
 /// The GPUs to choose from.
 pub(in crate::solve) struct Choice {
@@ -33,6 +36,8 @@ struct LeftOut {
     displays: Vec<usize>,
     /// Those that nobody can use, and why.
     unusable: Vec<(usize, String)>,
+    /// Those that are in use, or not known to be free, and why.
+    busy: Vec<(usize, String)>,
     /// Those that cannot be chosen together with others, and why.
     cut_off: Vec<(usize, String)>,
 }
@@ -110,6 +115,8 @@ impl Request {
                 left_out.divided.push(position);
             } else if gpu.is_display() && !asked_for(position) {
                 left_out.displays.push(position);
+            } else if let Some(why) = self.busy(gpu) {
+                left_out.busy.push((position, why));
             } else if let Some(fault) =
                 topology.cut_off(position).filter(|_| self.count > 1 && !named(position))
             {
@@ -128,6 +135,10 @@ impl Request {
             let message = format!("{} is included, but cannot be used: {why}", name(*gpu));
             return Err(Error::unsatisfiable(message));
         }
+        if let Some((gpu, why)) = left_out.busy.iter().find(|(gpu, _)| include.contains(gpu)) {
+            let message = format!("{} is included, but is not free: {why}", name(*gpu));
+            return Err(Error::unsatisfiable(message));
+        }
         if candidates.len() < self.count {
             return Err(left_out.too_few(topology, self.count, candidates.len()));
         }
@@ -137,6 +148,31 @@ impl Request {
         let divided: Vec<String> = topology.gpus().filter_map(divided).collect();
         remarks.extend(of_list.filter(|remark| !divided.contains(remark)).cloned());
         Ok(Choice { candidates, include, remarks })
+    }
+
+    /// The reason why a GPU is not free as far as the request asks for that.
+    fn busy(&self, gpu: &Gpu) -> Option<String> {
+        let GpuUsage { processes, memory_used, memory_free } = gpu.usage;
+        if self.free {
+            match (processes, memory_used) {
+                (None, _) => return Some("whether a process uses it is unknown".to_owned()),
+                (Some(0), Some(used)) if used > MOST_IDLE => {
+                    return Some(format!("no process is seen, but {} of its memory are in use", Bytes(used)));
+                }
+                (Some(0), _) => {}
+                (Some(1), _) => return Some("1 process uses it".to_owned()),
+                (Some(processes), _) => return Some(format!("{processes} processes use it")),
+            }
+        }
+        let wanted = exact(self.free_memory);
+        match memory_free {
+            _ if self.free_memory == 0 => None,
+            None => Some("how much of its memory is unused is unknown".to_owned()),
+            Some(free) if free >= self.free_memory => None,
+            Some(free) => {
+                Some(format!("{} of its memory are unused, and {wanted} are asked for", Bytes(free)))
+            }
+        }
     }
 
     /// Finds what the request asks for and forbids at once.
@@ -192,6 +228,8 @@ impl LeftOut {
             remarks.push(format!("{gpus}: MIG-enabled, and chosen only where named"));
         }
         remarks.extend(self.displays_told(topology));
+        let busy = self.busy.iter();
+        remarks.extend(busy.map(|(gpu, why)| format!("{} is not free: {why}", topology.device_name(*gpu))));
         remarks.extend(self.cut_off.iter().map(|(gpu, why)| {
             format!("{} is not chosen together with others unless named: {why}", topology.device_name(*gpu))
         }));
@@ -220,6 +258,9 @@ impl LeftOut {
         if !self.unusable.is_empty() {
             let count = self.unusable.len();
             why.push(format!("{count} cannot be used: {}", with_reasons(&self.unusable)));
+        }
+        if !self.busy.is_empty() {
+            why.push(format!("{} not free: {}", self.busy.len(), with_reasons(&self.busy)));
         }
         if !self.cut_off.is_empty() {
             let list = with_reasons(&self.cut_off);

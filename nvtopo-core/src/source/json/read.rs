@@ -263,6 +263,11 @@ impl Reader {
             fabric: gpu.fabric.convert(),
             nvlinks: gpu.nvlinks.convert(),
             unusable: gpu.unusable,
+            usage: model::GpuUsage {
+                processes: gpu.processes,
+                memory_used: gpu.memory_used_bytes,
+                memory_free: gpu.memory_free_bytes,
+            },
         })
     }
 

@@ -176,6 +176,9 @@ fn gpu(gpu: model::Gpu, parent: u32, source: Option<Source>, learned: Vec<Learne
         fabric: gpu.fabric.convert(),
         nvlinks: gpu.nvlinks.convert(),
         unusable: gpu.unusable,
+        processes: gpu.usage.processes,
+        memory_used_bytes: gpu.usage.memory_used,
+        memory_free_bytes: gpu.usage.memory_free,
         source,
         learned,
     }

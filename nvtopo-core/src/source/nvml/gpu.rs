@@ -8,13 +8,15 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, PciAddress};
 use crate::source::json::Text;
 use crate::sys::nvml as sys;
-use crate::sys::nvml::FabricInfo;
+use crate::sys::nvml::{FabricInfo, Memory};
 use nvml_wrapper::Device;
-use nvml_wrapper::struct_wrappers::device::PciInfo;
+use nvml_wrapper::error::NvmlError;
+use nvml_wrapper::struct_wrappers::device::{MemoryInfo, PciInfo};
 use nvml_wrapper::sys_exports::field_id::{
     NVML_FI_DEV_C2C_LINK_COUNT, NVML_FI_DEV_C2C_LINK_GET_MAX_BW, NVML_FI_DEV_C2C_LINK_GET_STATUS,
     NVML_FI_DEV_GET_GPU_RECOVERY_ACTION,
 };
+use std::collections::BTreeSet;
 
 /// Words for 65536 CPUs.
 const CPU_WORDS: usize = 65_536 / WORD_BITS;
@@ -51,7 +53,9 @@ pub(super) fn read(
         let (major, minor) = (capability.major.try_into().ok()?, capability.minor.try_into().ok()?);
         Some(Text(ComputeCapability { major, minor }))
     });
-    gpu.memory = caller.memory();
+    if let Some(Memory { total, used, free }) = caller.memory() {
+        (gpu.memory, gpu.memory_used, gpu.memory_free) = (Some(total), Some(used), Some(free));
+    }
     let cpus = caller.fact("nvmlDeviceGetCpuAffinity", |device| device.cpu_affinity(CPU_WORDS));
     gpu.cpus = cpus.map(|words| bits(&words).collect::<CpuSet>().to_string()).filter(|cpus| !cpus.is_empty());
     let nodes =
@@ -77,6 +81,7 @@ pub(super) fn read(
     if gpu.mig.is_some_and(|(divided, _)| divided) {
         (gpu.instances, gpu.placements_denied) = instances::read(&mut caller);
     }
+    gpu.processes = caller.processes();
     gpu
 }
 
@@ -98,11 +103,38 @@ pub(super) fn address(info: &PciInfo) -> Option<PciAddress> {
 }
 
 impl Caller<'_, '_> {
-    fn memory(&mut self) -> Option<u64> {
-        match self.ask("nvmlDeviceGetMemoryInfo_v2", |device| Ok(device.memory_info()?.total)) {
+    fn memory(&mut self) -> Option<Memory> {
+        let by_latest = |device: &Device<'_>| {
+            let MemoryInfo { total, used, free, .. } = device.memory_info()?;
+            Ok(Memory { total, used, free })
+        };
+        match self.ask("nvmlDeviceGetMemoryInfo_v2", by_latest) {
             Err(Missing::NoSuchCall) => self.fact("nvmlDeviceGetMemoryInfo", sys::memory_before_r510),
             answer => answer.ok(),
         }
+    }
+
+    /// The number of processes, each once. Administrators only are told those of a divided GPU (MIG), and older drivers tell none
+    /// in this way: then it is unknown, which is no fault of the GPU.
+    fn processes(&mut self) -> Option<u32> {
+        if self.troubles.is_lost(self.index) {
+            return None;
+        }
+        let lists = [
+            ("nvmlDeviceGetComputeRunningProcesses_v3", self.device.running_compute_processes()),
+            ("nvmlDeviceGetGraphicsRunningProcesses_v3", self.device.running_graphics_processes()),
+        ];
+        let mut own = BTreeSet::new();
+        for (call, list) in lists {
+            match list {
+                Ok(list) => own.extend(list.into_iter().map(|process| process.pid)),
+                Err(error @ (NvmlError::GpuLost | NvmlError::ResetRequired)) => {
+                    return self.troubles.check::<u32>(self.index, call, Err(error)).ok();
+                }
+                Err(_) => return None,
+            }
+        }
+        u32::try_from(own.len()).ok()
     }
 
     fn pcie(&mut self) -> SeenPcie {

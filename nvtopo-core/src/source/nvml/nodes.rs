@@ -6,8 +6,8 @@ use super::wires::{Kinds, far};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::ComputeCapability;
 use crate::model::{
-    Fabric, FabricFault, FabricState, Gpu, GpuInstance, Link, MigMode, MigPlacement, NvLinkPort, P2pStatus,
-    PciFacts, PcieSpeed, PcieTraining, Stated, rates,
+    Fabric, FabricFault, FabricState, Gpu, GpuInstance, GpuUsage, Link, MigMode, MigPlacement, NvLinkPort,
+    P2pStatus, PciFacts, PcieSpeed, PcieTraining, Stated, rates,
 };
 use crate::units::Bandwidth;
 use std::str::FromStr;
@@ -70,6 +70,11 @@ pub(super) fn gpu(own: &SeenGpu, kinds: &Kinds) -> Gpu {
         fabric: own.fabric.as_ref().and_then(fabric),
         nvlinks: own.nvlinks.links.iter().map(|link| port(own, link, kinds)).collect(),
         unusable: None,
+        usage: GpuUsage {
+            processes: own.processes,
+            memory_used: own.memory_used,
+            memory_free: own.memory_free,
+        },
     }
 }
 

@@ -64,6 +64,10 @@ pub(in crate::source) struct SeenGpu {
     /// As much of the board.
     pub(super) pci_subsystem: Option<u32>,
     pub(super) memory: Option<u64>,
+    pub(super) memory_used: Option<u64>,
+    pub(super) memory_free: Option<u64>,
+    /// The number of processes that use it; neither their numbers nor their names are kept.
+    pub(super) processes: Option<u32>,
     /// In list syntax, and so are the nodes.
     pub(super) cpus: Option<String>,
     pub(super) nodes: Option<String>,

@@ -239,6 +239,15 @@ node! {
         /// Why no job can use it.
         #[serde(skip_serializing_if = "Option::is_none")]
         unusable: Option<String>,
+        /// The number of processes that used it when it was looked at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        processes: Option<u32>,
+        /// Its memory that was in use then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        memory_used_bytes: Option<u64>,
+        /// Its memory that a new process could have had then.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        memory_free_bytes: Option<u64>,
     }
 }
 
