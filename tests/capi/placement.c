@@ -266,7 +266,7 @@ static void requests_limit_the_choice(void)
     nvtopo_topology_free(topology);
 }
 
-static void cpus_are_limited(void)
+static void cpus_and_measured_rates_are_limited(void)
 {
     nvtopo_topology *topology = preset("dgx-h100");
     nvtopo_request *request = request_of(1);
@@ -275,6 +275,9 @@ static void cpus_are_limited(void)
     const nvtopo_cpuset *cpus = NULL;
     bool first = true, second = false;
 
+    CHECK_NULL(nvtopo_request_tolerance(NULL, 0.05), "request");
+    CHECK_FAILS(nvtopo_request_tolerance(request, 1.0), NVTOPO_STATUS_INVALID_REQUEST, "tolerance");
+    CHECK_OK(nvtopo_request_tolerance(request, 0.0));
     CHECK_OK(nvtopo_cpuset_parse("0-55", &allowed));
     CHECK_OK(nvtopo_cpuset_parse("0", &reserved));
     CHECK_OK(nvtopo_request_allow_cpus(request, allowed));
@@ -415,7 +418,7 @@ int main(void)
     huge_pages_are_told_by_node_and_size();
     what_cannot_be_had_is_told();
     requests_limit_the_choice();
-    cpus_are_limited();
+    cpus_and_measured_rates_are_limited();
     what_cannot_be_is_an_error();
     misused_requests_stay_as_they_were();
     misused_placements_are_errors();
