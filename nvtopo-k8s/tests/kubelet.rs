@@ -441,14 +441,154 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "3:1: warning: evictionHard: as others are named, these defaults do not hold: nodefs.available: 10%",
     ),
     ("evictionHard:\n  memory.available: 1Gi\nmergeDefaultEvictionSettings: true\n", "1.37", ""),
+    (
+        "reservedSystemCPUs: 0-3\nsystemReservedCgroup: /system\n",
+        "1.37",
+        "4:1: error: systemReservedCgroup: the kubelet does not start with this beside reservedSystemCPUs",
+    ),
+    (
+        "kubeReservedCgroup: /runtime\nreservedSystemCPUs: 0-3\n",
+        "1.30",
+        "3:1: error: kubeReservedCgroup: the kubelet does not start with this beside reservedSystemCPUs",
+    ),
+    ("kubeReservedCgroup: /runtime\nreservedSystemCPUs: \"\"\n", "1.37", ""),
+    (
+        "reservedSystemCPUs: 0-3\nenforceNodeAllocatable: [pods, system-reserved]\n",
+        "1.37",
+        "4:32: error: enforceNodeAllocatable[1]: without systemReservedCgroup the kubelet does not start\n  leave it out: ",
+    ),
+    (
+        "enforceNodeAllocatable: [kube-reserved]\n",
+        "1.37",
+        "3:26: error: enforceNodeAllocatable[0]: without kubeReservedCgroup the kubelet does not start\n  name the cgroup",
+    ),
+    ("enforceNodeAllocatable: [kube-reserved]\nkubeReservedCgroup: /kube\n", "1.37", ""),
+    ("enforceNodeAllocatable: [kube-reserved-compressible]\nkubeReservedCgroup: /kube\n", "1.32", ""),
+    (
+        "enforceNodeAllocatable: [kube-reserved-compressible]\nkubeReservedCgroup: /kube\n",
+        "1.31",
+        "3:26: error: enforceNodeAllocatable[0]: there is no \"kube-reserved-compressible\" to enforce",
+    ),
+    (
+        "enforceNodeAllocatable: [kube-reserved-compressible, kube-reserved]\nkubeReservedCgroup: /kube\n",
+        "1.37",
+        "3:26: error: enforceNodeAllocatable[0]: the kubelet does not start with this beside kube-reserved",
+    ),
+    (
+        "enforceNodeAllocatable: [pod]\n",
+        "1.37",
+        "3:26: error: enforceNodeAllocatable[0]: there is no \"pod\"",
+    ),
+    (
+        "enforceNodeAllocatable: [pods, pods]\n",
+        "1.37",
+        "3:26: error: enforceNodeAllocatable[0]: it is there twice",
+    ),
+    (
+        "enforceNodeAllocatable: [pods, none]\n",
+        "1.37",
+        "3:32: error: enforceNodeAllocatable[1]: the kubelet does not start",
+    ),
+    (
+        "cgroupsPerQOS: false\n",
+        "1.37",
+        "3:1: error: cgroupsPerQOS: the kubelet does not start without these cgroups",
+    ),
+    ("cgroupsPerQOS: false\nenforceNodeAllocatable: [none]\n", "1.37", ""),
+    (
+        "reservedSystemCPUs: \"0-3, 112-115\"\n",
+        "1.37",
+        "3:21: error: reservedSystemCPUs: \"0-3, 112-115\" is no list of CPUs, and the kubelet does not start: \" 112-115\" has a blank",
+    ),
+    (
+        "reservedSystemCPUs: \"0-8:2\"\n",
+        "1.37",
+        "3:21: error: reservedSystemCPUs: \"0-8:2\" is no list of CPUs",
+    ),
+    ("reservedSystemCPUs: \"5-1\"\n", "1.37", "3:21: error: reservedSystemCPUs: \"5-1\" is no list of CPUs"),
+    (
+        "reservedSystemCPUs: \"0-3,\"\n",
+        "1.37",
+        "3:21: error: reservedSystemCPUs: \"0-3,\" is no list of CPUs",
+    ),
+    (
+        "evictionSoft:\n  memory.available: 1Gi\n",
+        "1.37",
+        "4:3: error: evictionSoft.memory.available: it has no grace period, and the kubelet does not start",
+    ),
+    ("evictionSoft:\n  memory.available: 1Gi\nevictionSoftGracePeriod: {memory.available: 1m}\n", "1.37", ""),
+    (
+        "evictionSoft:\n  memory.available: 1Gi\nevictionSoftGracePeriod: {memory.available: 1min}\n",
+        "1.37",
+        "5:45: error: evictionSoftGracePeriod.memory.available: \"1min\" is no time",
+    ),
+    (
+        "imageGCHighThresholdPercent: 60\nimageGCLowThresholdPercent: 80\n",
+        "1.37",
+        "4:29: error: imageGCLowThresholdPercent: the kubelet does not start unless imageGCLowThresholdPercent is less than",
+    ),
+    // The other one is 80 unless it is set.
+    (
+        "imageGCHighThresholdPercent: 80\n",
+        "1.37",
+        "3:30: error: imageGCHighThresholdPercent: the kubelet does not start unless",
+    ),
+    ("imageGCHighThresholdPercent: 81\n", "1.37", ""),
+    (
+        "imageGCHighThresholdPercent: 101\n",
+        "1.37",
+        "3:30: error: imageGCHighThresholdPercent: 101 is not between 0 and 100",
+    ),
+    (
+        "shutdownGracePeriod: 10s\nshutdownGracePeriodCriticalPods: 20s\n",
+        "1.37",
+        "4:34: error: shutdownGracePeriodCriticalPods: it is a part of shutdownGracePeriod and is longer",
+    ),
+    ("shutdownGracePeriod: 1m\nshutdownGracePeriodCriticalPods: 60s\n", "1.37", ""),
+    (
+        "shutdownGracePeriod: 500ms\n",
+        "1.37",
+        "3:22: error: shutdownGracePeriod: it is neither 0 nor a second or more",
+    ),
+    (
+        "memorySwap:\n  swapBehavior: UnlimitedSwap\n",
+        "1.37",
+        "4:17: error: memorySwap.swapBehavior: there is no \"UnlimitedSwap\"",
+    ),
+    (
+        "featureGates:\n  CPUManagerPolicyBetaOption: true\n",
+        "1.37",
+        "4:3: warning: featureGates.CPUManagerPolicyBetaOption: this gate is not among those known here, and the kubelet does not start \
+         with one that it does not know\n  did you mean CPUManagerPolicyBetaOptions?\n",
+    ),
+    ("featureGates:\n  AllBeta: false\n", "1.37", ""),
+    // A line break in a value makes no line of its own.
+    (
+        "cpuManagerPolicy: \"x\\nkubelet.yaml:1:1: error\"\n",
+        "1.37",
+        "3:19: error: cpuManagerPolicy: there is no 'x\\nkubelet.yaml:1:1: error', and",
+    ),
 ];
+
+#[test]
+fn unknown_fields_are_all_told_and_the_first_hundred_compared() {
+    let slips: Vec<String> =
+        (0..30_000).map(|number| format!("cpuManagerPolcy{number:05}: static\n")).collect();
+    let slips = slips.concat();
+    let found = findings(&format!("{HEAD}cpuManagerPolcy: static\n{slips}"), &LintOptions::default());
+    assert_eq!(found.count(Severity::Error), 30_001);
+    let near = found
+        .iter()
+        .filter(|finding| finding.help.as_deref().is_some_and(|help| help.starts_with("did you")));
+    assert!((1..=100).contains(&near.count()));
+}
 
 #[test]
 fn mistakes_are_found_where_they_are() {
     for (settings, version, expected) in MISTAKES {
         let options = LintOptions::default().version(version.parse().unwrap());
         let found = findings(&format!("{HEAD}{settings}"), &options).to_text();
-        let expected = if expected.is_empty() { " nothing is wrong with it" } else { expected };
+        let expected = if expected.is_empty() { " what is checked here found nothing" } else { expected };
         assert!(found.starts_with(&format!("kubelet.yaml:{expected}")), "{settings} {version}:\n{found}");
         // The same as JSON and below another key.
         let value: Value = serde_saphyr::from_str(&format!("{HEAD}{settings}")).unwrap();

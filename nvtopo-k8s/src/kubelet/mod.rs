@@ -3,6 +3,7 @@
 mod board;
 pub mod cmdline;
 pub mod config;
+mod cpulist;
 mod fields;
 pub mod lint;
 pub mod options;

@@ -236,7 +236,9 @@ fn why_these(board: &Board<'_>, own: &CpuSet, isolated: &CpuSet) -> String {
         why.push_str(". All NUMA nodes have GPUs and NICs near, so the first cores of each are taken");
     }
     why.push_str(
-        ". Nothing keeps the daemons there: systemctl set-property system.slice AllowedCPUs= with this list does, under cgroup v2.",
+        ". Nothing keeps the daemons there: systemctl set-property system.slice AllowedCPUs= with this list does, under cgroup v2. \
+         The kubelet does not start with systemReservedCgroup or kubeReservedCgroup beside it, which EKS and k0s set: take them out, and \
+         system-reserved and kube-reserved out of enforceNodeAllocatable.",
     );
     if !isolated.is_empty() {
         let _ = write!(

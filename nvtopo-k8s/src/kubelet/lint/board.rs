@@ -3,6 +3,7 @@
 use super::{Report, Severity, is_on, text};
 use crate::Version;
 use crate::kubelet::board::{Board, joined, nodes_are};
+use crate::kubelet::cpulist;
 use crate::kubelet::options::MAX_NUMA_NODES;
 use crate::kubelet::tree::{Node, Value};
 use nvtopo::{CpuSet, Topology};
@@ -14,7 +15,7 @@ pub(in crate::kubelet) const FEW_NODES_SINCE: u8 = 37;
 
 pub(super) fn check(report: &mut Report<'_>, settings: &Node, topology: &Topology) {
     let board = Board::of(topology);
-    if let Some(reserved) = reserved(report, settings) {
+    if let Some(reserved) = reserved(settings) {
         cpus(report, settings, &board, &reserved);
     }
     isolated(report, settings, &board);
@@ -25,15 +26,11 @@ pub(super) fn check(report: &mut Report<'_>, settings: &Node, topology: &Topolog
 }
 
 /// The reserved CPUs, where some are named.
-fn reserved(report: &mut Report<'_>, settings: &Node) -> Option<CpuSet> {
+fn reserved(settings: &Node) -> Option<CpuSet> {
     let node = settings.get("reservedSystemCPUs")?;
     let list = node.text().filter(|list| !list.is_empty())?;
-    let cpus = list.parse().ok();
-    if cpus.is_none() {
-        let message = format!("{list:?} is no list of CPUs, and the kubelet does not start");
-        report.error(node.place, "reservedSystemCPUs", message).help("write one such as \"0-1,64-65\"");
-    }
-    cpus
+    // What cannot be read is told without a machine too.
+    cpulist::read(list).ok()
 }
 
 fn cpus(report: &mut Report<'_>, settings: &Node, board: &Board<'_>, reserved: &CpuSet) {
@@ -79,7 +76,7 @@ fn isolated(report: &mut Report<'_>, settings: &Node, board: &Board<'_>) {
         return;
     }
     let strict = is_on(settings, "cpuManagerPolicyOptions", "strict-cpu-reservation");
-    let reserved = text(settings, "reservedSystemCPUs").and_then(|list| list.parse().ok()).filter(|_| strict);
+    let reserved = reserved(settings).filter(|_| strict);
     let shared = board.isolated().difference(&reserved.unwrap_or_default());
     let Some((key, _)) = settings.entry("cpuManagerPolicy").filter(|_| !shared.is_empty()) else { return };
     let message = format!(

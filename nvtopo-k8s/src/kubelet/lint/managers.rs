@@ -1,8 +1,9 @@
 //! Policies, their options and their gates.
 
 use super::{Report, text};
-use crate::kubelet::fields::nearest;
-use crate::kubelet::options::{Gate, Manager, OPTIONS, OptionValue, POLICIES, PolicyOption, SCOPES, Stage};
+use crate::kubelet::options::{
+    GATES, Gate, Manager, OPTIONS, OptionValue, POLICIES, PolicyOption, SCOPES, Stage,
+};
 use crate::kubelet::tree::{Key, Node, Value};
 
 pub(super) fn check(report: &mut Report<'_>, settings: &Node) {
@@ -28,7 +29,9 @@ pub(in crate::kubelet) fn switch(text: &str) -> Option<bool> {
 fn gates(report: &mut Report<'_>, settings: &Node) {
     let version = report.version();
     for (key, value) in settings.get("featureGates").map(Node::entries).unwrap_or_default() {
-        let (Some(gate), path) = (Gate::find(&key.name), format!("featureGates.{}", key.name)) else {
+        let path = format!("featureGates.{}", key.name);
+        let Some(gate) = Gate::find(&key.name) else {
+            unknown_gate(report, key, &path);
             continue;
         };
         match (gate.stage(version), &value.value) {
@@ -48,6 +51,20 @@ fn gates(report: &mut Report<'_>, settings: &Node) {
                 .help("take it out"),
             _ => {}
         }
+    }
+}
+
+/// The kubelet has some hundred gates, and only those of its managers are known here.
+fn unknown_gate(report: &mut Report<'_>, key: &Key, path: &str) {
+    if matches!(key.name.as_str(), "AllAlpha" | "AllBeta") {
+        return;
+    }
+    let near = report.near(&key.name, GATES.iter().map(|gate| gate.name));
+    let message = "this gate is not among those known here, and the kubelet does not start with one that it does not know";
+    let finding = report.warning(key.place, path, message);
+    match near {
+        Some(near) => finding.help(format!("did you mean {near}?")),
+        None => finding.help("look it up in the list of gates of this version"),
     }
 }
 
@@ -76,7 +93,7 @@ fn one_of(report: &mut Report<'_>, settings: &Node, field: &str, names: &[&'stat
     if name.is_empty() || names.contains(&name) {
         return;
     }
-    let near = nearest(name, names.iter().copied());
+    let near = report.near(name, names.iter().copied());
     let finding =
         report.error(node.place, field, format!("there is no '{name}', and the kubelet does not start"));
     match near {
@@ -98,7 +115,7 @@ fn options(report: &mut Report<'_>, settings: &Node, manager: Manager) {
         let path = format!("{field}.{}", key.name);
         let Some(option) = PolicyOption::find(manager, &key.name) else {
             let all = OPTIONS.iter().filter(|option| option.manager == manager).map(|option| option.name);
-            let near = nearest(&key.name, all.clone());
+            let near = report.near(&key.name, all.clone());
             let finding =
                 report.error(key.place, &path, "there is no such option, and the kubelet does not start");
             match near {

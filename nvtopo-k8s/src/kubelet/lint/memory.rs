@@ -4,7 +4,7 @@
 //! `pkg/kubelet/eviction/helpers.go` (thresholds).
 
 use super::{Report, text};
-use crate::kubelet::fields::{DEFAULT_EVICTION, SIGNALS, nearest};
+use crate::kubelet::fields::{DEFAULT_EVICTION, SIGNALS};
 use crate::kubelet::tree::{Node, Place, Value};
 use crate::quantity::Quantity;
 
@@ -41,7 +41,7 @@ fn eviction(report: &mut Report<'_>, settings: &Node) {
         for (key, value) in settings.get(field).map(Node::entries).unwrap_or_default() {
             let path = format!("{field}.{}", key.name);
             if !SIGNALS.contains(&key.name.as_str()) {
-                let near = nearest(&key.name, SIGNALS.iter().copied());
+                let near = report.near(&key.name, SIGNALS.iter().copied());
                 let finding =
                     report.error(key.place, &path, "there is no such signal, and the kubelet does not start");
                 match near {

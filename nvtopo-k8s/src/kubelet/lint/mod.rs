@@ -7,16 +7,21 @@ mod board;
 mod managers;
 mod memory;
 mod schema;
+mod start;
 
 pub use crate::kubelet::tree::MAX_FILE;
 pub(super) use board::{CDMM, FEW_NODES_SINCE};
 pub(super) use managers::switch;
 
 use crate::Version;
+use crate::kubelet::fields::nearest;
 use crate::kubelet::tree::{self, Node, Place};
-use nvtopo::{Error, Result, Topology};
+use nvtopo::{Error, Result, Topology, printable};
 use serde::Serialize;
 use std::fmt::{self, Write};
+
+/// The most unknown names of a file that are compared with known ones.
+const MAX_COMPARED: usize = 100;
 
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -125,15 +130,21 @@ impl Findings {
     /// For people: a line for each, as compilers print them, with what to do below.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
+        let name = printable(&self.name);
         for Finding { severity, line, column, field, message, help } in &self.findings {
             let colon = if field.is_empty() { "" } else { ": " };
-            let _ = writeln!(text, "{}:{line}:{column}: {severity}: {field}{colon}{message}", self.name);
-            text.extend(help.iter().map(|help| format!("  {help}\n")));
+            // Names and texts of the file may hold line breaks, which would pass for other findings.
+            let (field, message) = (printable(field), printable(message));
+            let _ = writeln!(text, "{name}:{line}:{column}: {severity}: {field}{colon}{message}");
+            text.extend(help.iter().map(|help| format!("  {}\n", printable(help))));
         }
         if self.findings.is_empty() {
-            let _ = writeln!(text, "{}: nothing is wrong with it", self.name);
+            let _ = writeln!(
+                text,
+                "{name}: what is checked here found nothing; the kubelet checks more at its start"
+            );
         }
-        nvtopo::printable_lines(&text).into_owned()
+        text
     }
 
     /// As a JSON document.
@@ -163,13 +174,14 @@ impl Findings {
 /// ```
 pub fn lint(name: &str, text: &str, options: &LintOptions<'_>) -> Result<Findings> {
     let documents = tree::read(name, text)?;
-    let mut report = Report { options: options.clone(), findings: Vec::new() };
+    let mut report = Report { options: options.clone(), findings: Vec::new(), compared: 0 };
     let mut found = false;
     for document in &documents {
         if let Some(settings) = schema::settings(&mut report, document) {
             found = true;
             schema::check(&mut report, settings);
             managers::check(&mut report, settings);
+            start::check(&mut report, settings);
             memory::check(&mut report, settings);
             if let Some(topology) = options.topology {
                 board::check(&mut report, settings, topology);
@@ -191,9 +203,17 @@ pub fn lint(name: &str, text: &str, options: &LintOptions<'_>) -> Result<Finding
 struct Report<'a> {
     options: LintOptions<'a>,
     findings: Vec<Finding>,
+    /// The unknown names so far that were compared with known ones.
+    compared: usize,
 }
 
 impl Report<'_> {
+    /// The known name that an unknown one is near to, for the first ones of a file: more are no slips.
+    fn near<'n>(&mut self, name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+        self.compared += 1;
+        (self.compared <= MAX_COMPARED).then(|| nearest(name, names)).flatten()
+    }
+
     fn add(
         &mut self,
         severity: Severity,

@@ -1,7 +1,7 @@
 //! Fields and their types, and the names of policies.
 
 use super::Report;
-use crate::kubelet::fields::{FIELDS, Field, Kind, nearest};
+use crate::kubelet::fields::{FIELDS, Field, Kind};
 use crate::kubelet::tree::{Node, Place, Value};
 use crate::quantity::Quantity;
 
@@ -76,7 +76,7 @@ fn object(report: &mut Report<'_>, node: &Node, fields: &'static [Field], path: 
 
 fn unknown(report: &mut Report<'_>, place: Place, name: &str, path: &str, fields: &'static [Field]) {
     let message = "there is no such field, and the kubelet reads it over";
-    let near = nearest(name, fields.iter().map(|field| field.name));
+    let near = report.near(name, fields.iter().map(|field| field.name));
     let finding = report.error(place, path, message);
     match near {
         Some(near) => finding.help(format!("did you mean {near}?")),
@@ -92,7 +92,7 @@ fn value_of(report: &mut Report<'_>, node: &Node, kind: Kind, path: &str) {
         | (Value::Int(_), Kind::Int | Kind::Number | Kind::DurationOrInt | Kind::Quantity)
         | (Value::Float(_), Kind::Number | Kind::Quantity)
         | (Value::Text(_), Kind::Text) => true,
-        (Value::Text(text), Kind::Duration | Kind::DurationOrInt) => is_duration(text),
+        (Value::Text(text), Kind::Duration | Kind::DurationOrInt) => duration(text).is_some(),
         (Value::Text(text), Kind::Quantity) => Quantity::parse(text).is_some(),
         (Value::List(items), Kind::List(inner)) => {
             for (index, item) in items.iter().enumerate() {
@@ -132,31 +132,32 @@ fn value_of(report: &mut Report<'_>, node: &Node, kind: Kind, path: &str) {
     }
 }
 
-/// Returns true for a text that Go reads as a time: numbers with units, one after the other.
-fn is_duration(text: &str) -> bool {
+/// The units of times, each with its nanoseconds.
+const UNITS: [(&str, f64); 7] =
+    [("ns", 1.0), ("us", 1e3), ("µs", 1e3), ("ms", 1e6), ("s", 1e9), ("m", 60e9), ("h", 3600e9)];
+
+/// The nanoseconds of a text that Go reads as a time: numbers with units, one after the other.
+pub(super) fn duration(text: &str) -> Option<f64> {
     let mut rest = text.strip_prefix(['-', '+']).unwrap_or(text);
     if rest == "0" {
-        return true;
+        return Some(0.0);
     }
-    let mut parts = 0;
+    let (mut parts, mut sum) = (0, 0.0);
     while !rest.is_empty() {
         let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, unit) = rest.split_at(end);
         let dots = number.matches('.').count();
         if dots > 1 || dots == number.len() {
-            return false;
+            return None;
         }
-        let Some(unit) = ["ns", "us", "µs", "ms", "s", "m", "h"]
-            .into_iter()
-            .filter(|own| unit.starts_with(own))
-            .max_by_key(|own| own.len())
-        else {
-            return false;
-        };
+        let (unit, size) =
+            UNITS.into_iter().filter(|(own, _)| unit.starts_with(own)).max_by_key(|(own, _)| own.len())?;
+        sum += number.parse::<f64>().ok()? * size;
         rest = &rest[end + unit.len()..];
         parts += 1;
     }
-    parts > 0
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    (parts > 0).then_some(sign * sum)
 }
 
 #[cfg(test)]
@@ -167,17 +168,20 @@ mod tests {
     #[test]
     fn times_are_read_as_go_does() {
         for text in ["5s", "1m0s", "1.5h", "100ms", "0", "4h0m0s", "-1s", "2us"] {
-            assert!(is_duration(text), "{text}");
+            assert!(duration(text).is_some(), "{text}");
+        }
+        for (text, seconds) in [("1m30s", 90.0), ("-1.5h", -5400.0), ("250ms", 0.25), ("0", 0.0)] {
+            assert_eq!(duration(text), Some(seconds * 1e9), "{text}");
         }
         for text in ["", "5", "s", "5 s", "5sec", "1.2.3s", ".s", "5d"] {
-            assert!(!is_duration(text), "{text}");
+            assert!(duration(text).is_none(), "{text}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_is_a_time_or_none(text in ".{0,20}") {
-            let _ = is_duration(&text);
+            let _ = duration(&text);
         }
     }
 }

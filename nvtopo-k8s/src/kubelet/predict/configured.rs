@@ -2,6 +2,7 @@
 
 use super::hints::{Policy, Scope};
 use super::settings::Settings;
+use crate::kubelet::cpulist;
 use crate::kubelet::tree::{self, Node, Place, Value};
 use crate::quantity::Quantity;
 use nvtopo::{Error, Result};
@@ -134,7 +135,11 @@ impl<'a> File<'a> {
             .options("topologyManagerPolicyOptions", |text| Settings::default().topology_options(text))?
             .cpu_manager(cpus);
         if let Some((place, list)) = self.text("reservedSystemCPUs")? {
-            settings = settings.reserved_cpus(list.parse().map_err(|error| self.placed(place, &error))?);
+            let cpus = cpulist::read(list).map_err(|why| {
+                let message = format!("{list:?} is no list of CPUs, and the kubelet does not start: {why}");
+                self.wrong(place, message).help("write one such as \"0-1,64-65\"")
+            })?;
+            settings = settings.reserved_cpus(cpus);
         } else {
             let mut sum = Quantity::default();
             for field in ["kubeReserved", "systemReserved"] {
@@ -231,6 +236,8 @@ maxPods: 110
             ("topologyManagerPolicy: strict\n", (2, 24)),
             ("topologyManagerScope: 1\n", (2, 23)),
             ("reservedSystemCPUs: 0-x\n", (2, 21)),
+            ("reservedSystemCPUs: 0-3, 64-67\n", (2, 21)),
+            ("reservedSystemCPUs: '0-8:2'\n", (2, 21)),
             ("kubeReserved: {cpu: 1x}\n", (2, 21)),
             (
                 "memoryManagerPolicy: Static\nreservedMemory:\n- numaNode: -1\n  limits: {memory: 1Gi}\n",
