@@ -3,13 +3,13 @@
 //! Source: `k8s.io/dynamic-resource-allocation/structured`.
 
 use super::MAX_DEVICES;
-use super::cel::Selector;
+use super::cel::{self, Selector};
 use super::slices::{Attribute, ClaimObject, Constraint, Device, Objects, Taint, Wanted, amount};
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most steps of one search.
-const MAX_STEPS: usize = 200_000;
+/// The most work of one search: devices tried, each as often as constraints have values to compare it with. About a second.
+const MAX_STEPS: usize = 1_000_000;
 
 /// A chosen device: its place among the devices, and the request that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(super) struct Chosen {
 pub(super) enum Refused {
     /// The scheduler stops, on all nodes.
     Broken(String),
+    /// What the scheduler does is not known here: the claim uses what is not followed, or the search takes too long.
+    Unknown(String),
     /// There are no such devices.
     None(Vec<String>),
 }
@@ -106,10 +108,13 @@ pub(super) fn allocate(
         steps: 0,
         lists,
     };
+    if let Some(reason) = search.too_few_values() {
+        return Err(Refused::None(vec![reason]));
+    }
     match search.request(0) {
         Ok(true) => Ok(search.chosen),
         Ok(false) => Err(Refused::None(search.why(taken))),
-        Err(message) => Err(Refused::Broken(message)),
+        Err(message) => Err(Refused::Unknown(message)),
     }
 }
 
@@ -121,13 +126,18 @@ fn way(
     devices: &[Device],
 ) -> Result<Way, Refused> {
     let broken = |message: String| Refused::Broken(format!("request {name}: {message}"));
+    // What this crate's reader lacks says nothing of the scheduler's.
+    let judged = |message: String, own: bool| {
+        if own { Refused::Unknown(format!("request {name}: {message}")) } else { broken(message) }
+    };
     let class = objects.classes.get(&wanted.device_class_name);
     let class = class.ok_or_else(|| {
         broken(format!("the device class '{}' is not among the objects", wanted.device_class_name))
     })?;
     let own = wanted.selectors.iter().map(|selector| &selector.cel.expression);
     let read = |text: &String| {
-        Selector::parse(text).map_err(|error| broken(format!("the selector {text}: {error}")))
+        Selector::parse(text)
+            .map_err(|error| judged(format!("the selector {text}: {error}"), cel::is_own_limit(&error)))
     };
     let selectors: Vec<Selector> = class.iter().chain(own).map(read).collect::<Result<_, _>>()?;
     let mut fits = Vec::new();
@@ -136,10 +146,9 @@ fn way(
         for selector in &selectors {
             let meets = selector.matches(device);
             matches = meets.map_err(|error| {
-                broken(format!(
-                    "a selector on {}: {error}; the scheduler stops here, for all nodes",
-                    device.title()
-                ))
+                let own = cel::is_own_limit(&error);
+                let stops = if own { "" } else { "; the scheduler stops here, for all nodes" };
+                judged(format!("a selector on {}: {error}{stops}", device.title()), own)
             })?;
             if !matches {
                 break;
@@ -160,14 +169,15 @@ fn way(
     let mut derived = BTreeMap::new();
     for attribute in &wanted.derived_attributes {
         let expression = Selector::parse(&attribute.expression)
-            .map_err(|error| broken(format!("{}: {error}", attribute.name)))?;
+            .map_err(|error| judged(format!("{}: {error}", attribute.name), cel::is_own_limit(&error)))?;
         let mut values = BTreeMap::new();
         for at in &fits {
             let value = expression.attribute(&devices[*at]);
             values.insert(
                 *at,
                 value.map_err(|error| {
-                    broken(format!("{} of {}: {error}", attribute.name, devices[*at].title()))
+                    let own = cel::is_own_limit(&error);
+                    judged(format!("{} of {}: {error}", attribute.name, devices[*at].title()), own)
                 })?,
             );
         }
@@ -192,15 +202,43 @@ impl Search<'_> {
         Ok(false)
     }
 
+    /// Says so where more devices are to differ in an attribute than it has values: no search would find them.
+    fn too_few_values(&self) -> Option<String> {
+        self.constraints.iter().find_map(|state| {
+            let attribute = state.rule.distinct_attribute.as_ref()?;
+            let concerned = |way: &Way| {
+                concerns(state.rule, &way.parent, &way.name) && !way.derived.contains_key(attribute)
+            };
+            let requests: Vec<&Vec<Way>> =
+                self.requests.iter().filter(|ways| ways.iter().all(concerned)).collect();
+            let count: usize =
+                requests.iter().filter_map(|ways| ways.iter().map(|way| way.count).min()).sum();
+            let fits: BTreeSet<usize> =
+                requests.iter().copied().flatten().flat_map(|way| way.fits.iter().copied()).collect();
+            let values = fits.iter().filter_map(|device| self.devices[*device].attribute(attribute));
+            let values: BTreeSet<String> = values.map(|value| format!("{value:?}")).collect();
+            (count > values.len()).then(|| {
+                format!(
+                    "{count} devices are to differ in {attribute}, of which there are {} values",
+                    values.len()
+                )
+            })
+        })
+    }
+
+    /// Counts work; the error says that it is too much.
+    fn works(&mut self, steps: usize) -> Result<(), String> {
+        self.steps += steps;
+        if self.steps > MAX_STEPS {
+            return Err(format!("the search takes more than {MAX_STEPS} steps"));
+        }
+        Ok(())
+    }
+
     /// Chooses the devices of a way from the `number`th on, each behind the last: another order of the same devices changes
     /// nothing but what lists have in common on the way, where recorded refusals agree with this.
     fn device(&mut self, (request, way): (usize, usize), number: usize, from: usize) -> Result<bool, String> {
-        self.steps += 1;
-        if self.steps > MAX_STEPS {
-            return Err(format!(
-                "the search takes more than {MAX_STEPS} steps: what the scheduler does is not known"
-            ));
-        }
+        self.works(1)?;
         let own = &self.requests[request][way];
         let (count, all, is_empty) = (own.count, own.all, own.fits.is_empty());
         if number >= count && !(all && is_empty) {
@@ -210,8 +248,10 @@ impl Search<'_> {
             return Ok(false);
         }
         let later = own.fits.iter().copied().filter(|device| *device >= from);
-        let candidates = if all { vec![own.fits[number]] } else { later.collect() };
+        let candidates: Vec<usize> = if all { vec![own.fits[number]] } else { later.collect() };
         for device in candidates {
+            let compared: usize = self.constraints.iter().map(|state| 1 + state.values.len()).sum();
+            self.works(1 + self.chosen.len() + compared)?;
             if self.take(request, way, device) {
                 let next = if self.devices[device].shared { device } else { device + 1 };
                 if self.device((request, way), number + 1, next)? {

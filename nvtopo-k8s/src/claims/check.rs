@@ -49,6 +49,8 @@ pub enum Outcome {
     Waits(Vec<String>),
     /// The scheduler cannot work with it.
     Broken(String),
+    /// What the scheduler does is not known here; the reason.
+    Unknown(String),
 }
 
 /// The comparison of the GPUs that are given with the best that are free.
@@ -192,6 +194,7 @@ pub fn check(
         );
         let (outcome, verdict) = match result {
             Err(Refused::Broken(why)) => (Outcome::Broken(why), None),
+            Err(Refused::Unknown(why)) => (Outcome::Unknown(why), None),
             Err(Refused::None(reasons)) => (Outcome::Waits(reasons), None),
             Ok(chosen) => {
                 taken.extend(
@@ -238,6 +241,10 @@ fn node(objects: &Objects, options: &CheckOptions) -> Result<String> {
                 .help(format!("there are {}", names())))
         }
         (None, 1) => Ok(names()),
+        (None, 0) if objects.slices.is_empty() => {
+            Err(Error::request("there are no slices to choose devices from")
+                .help("give what kubectl get resourceslices -o yaml prints: --slices FILE"))
+        }
         (None, 0) => Err(Error::input("no slice is of a node")),
         (None, count) => {
             Err(Error::request(format!("the slices are of {count} nodes"))
@@ -445,6 +452,9 @@ impl fmt::Display for Check {
                     for reason in reasons {
                         writeln!(f, "  {}", printable(reason))?;
                     }
+                }
+                Outcome::Unknown(why) => {
+                    writeln!(f, "{name}: what the scheduler does is not known here: {}", printable(why))?;
                 }
                 Outcome::Broken(why) => writeln!(f, "{name}: the scheduler refuses it: {}", printable(why))?,
             }

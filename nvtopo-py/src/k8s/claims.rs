@@ -165,7 +165,7 @@ fn of_claim<'py>(
             }
         }
         Outcome::Waits(why) => reasons.clone_from(why),
-        Outcome::Broken(why) => reasons.push(why.clone()),
+        Outcome::Broken(why) | Outcome::Unknown(why) => reasons.push(why.clone()),
         // The enumeration may grow.
         _ => {}
     }

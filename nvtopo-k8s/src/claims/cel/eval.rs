@@ -144,7 +144,7 @@ impl Evaluation {
     fn value(&mut self, expr: &Expr) -> Result<Value, String> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            return Err(format!("it takes more than {MAX_STEPS} steps"));
+            return Err(format!("it takes more than {MAX_STEPS} steps, and what it gives is not known here"));
         }
         Ok(match expr {
             Expr::Null => Value::Null,

@@ -11,6 +11,14 @@ mod parse;
 use super::slices::Device;
 use parse::Expr;
 
+/// Returns true for an error that is a limit of this reader, where the scheduler may well go on.
+pub(super) fn is_own_limit(error: &str) -> bool {
+    error.contains(NOT_KNOWN)
+}
+
+/// The words in each error that is a limit of this reader.
+const NOT_KNOWN: &str = "not known here";
+
 /// A selector that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Selector(Expr);

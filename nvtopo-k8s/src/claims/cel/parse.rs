@@ -43,9 +43,9 @@ enum Token {
 }
 
 /// The signs, longer ones first.
-const SIGNS: [&str; 23] = [
+const SIGNS: [&str; 24] = [
     "&&", "||", "==", "!=", "<=", ">=", "<", ">", "!", "+", "-", "*", "/", "%", "?", ":", "(", ")", "[", "]",
-    ",", ".", "{",
+    ",", ".", "{", "}",
 ];
 
 /// The binary operators by how tightly they bind.
@@ -268,6 +268,9 @@ impl Parser {
         let mut expr = self.primary()?;
         for _ in 0..MAX_DEPTH {
             if self.takes(".") {
+                if self.takes("?") {
+                    return Err("optional fields ('.?') are not known here".to_owned());
+                }
                 let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
                     return Err("a name is expected behind '.'".to_owned());
                 };
@@ -278,6 +281,9 @@ impl Parser {
                     Expr::Field(Box::new(expr), name)
                 };
             } else if self.takes("[") {
+                if self.takes("?") {
+                    return Err("optional indices ('[?') are not known here".to_owned());
+                }
                 let index = self.whole()?;
                 self.expects("]")?;
                 expr = Expr::Index(Box::new(expr), Box::new(index));
@@ -314,6 +320,7 @@ impl Parser {
                 self.expects(")")?;
                 inner
             }
+            Token::Sign("{") => return Err("maps are not known here".to_owned()),
             Token::Sign("[") => Expr::List(self.list("]")?),
             Token::Name(name) => match name.as_str() {
                 "true" => Expr::Bool(true),

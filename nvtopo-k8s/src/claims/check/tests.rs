@@ -106,6 +106,46 @@ fn better_gpus_are_named() {
 }
 
 #[test]
+fn a_search_without_end_is_given_up_and_missing_slices_are_told() {
+    let devices: Vec<String> = (0..90)
+        .map(|gpu| {
+            format!(
+                "  - {{name: gpu-{gpu}, attributes: {{type: {{string: gpu}}, grp: {{int: {}}}}}}}\n",
+                gpu % 3
+            )
+        })
+        .collect();
+    let slice = format!(
+        "kind: ResourceSlice\nmetadata: {{name: s}}\nspec:\n  driver: gpu.nvidia.com\n  nodeName: n1\n  pool: {{name: n1, generation: 1, \
+         resourceSliceCount: 1}}\n  devices:\n{}",
+        devices.concat()
+    );
+    let claim = |count: usize, constraint: &str| {
+        format!(
+            "kind: ResourceClaim\nmetadata: {{name: c}}\nspec: {{devices: {{requests: [{{name: r, exactly: {{deviceClassName: gpu.nvidia.com, \
+             count: {count}}}}}], constraints: [{{{constraint}: gpu.nvidia.com/grp}}]}}}}\n"
+        )
+    };
+    let checked =
+        |claim: &str| check(("c", claim), &[("s", &slice)], None, &CheckOptions::default()).unwrap();
+    // Each group has 30, and all sets of 30 would be tried.
+    let long = checked(&claim(31, "matchAttribute"));
+    assert!(matches!(&long.claims[0].outcome, Outcome::Unknown(why) if why.contains("steps")), "{long}");
+    assert!(!long.all_given() && !long.to_string().contains("refuses"), "{long}");
+    assert!(long.to_string().starts_with("c: what the scheduler does is not known here"), "{long}");
+    // Four cannot differ where there are three values; three can.
+    let few = checked(&claim(4, "distinctAttribute"));
+    let reason = "4 devices are to differ in gpu.nvidia.com/grp, of which there are 3 values".to_owned();
+    assert_eq!(few.claims[0].outcome, Outcome::Waits(vec![reason]));
+    assert_eq!(
+        names(&checked(&claim(3, "distinctAttribute")).claims[0]),
+        Some(vec!["gpu-0", "gpu-1", "gpu-2"])
+    );
+    let error = check(("c", &claim(1, "matchAttribute")), &[], None, &CheckOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("no slices"), "{error}");
+}
+
+#[test]
 fn what_breaks_a_claim_is_told() {
     let claim = |request: &str| {
         format!(
@@ -134,6 +174,19 @@ fn what_breaks_a_claim_is_told() {
         "{deviceClassName: gpu.nvidia.com, selectors: [{cel: {expression: 'device.driver'}}]}",
         "not true or false",
     );
+    let unknown = |expression: &str, word: &str| {
+        let request = format!(
+            "{{deviceClassName: gpu.nvidia.com, selectors: [{{cel: {{expression: '{expression}'}}}}]}}"
+        );
+        match outcome(&request).outcome {
+            Outcome::Unknown(why) => assert!(why.contains(word) && !why.contains("scheduler stops"), "{why}"),
+            other => panic!("{request}: {other:?}"),
+        }
+    };
+    unknown("device.driver.matches(\"^gpu.*$\")", "'matches' is not known here");
+    unknown("device.attributes[\"gpu.nvidia.com\"].?x.orValue(1) == 1", "optional fields");
+    unknown("device.attributes[?\"gpu.nvidia.com\"].hasValue()", "optional indices");
+    unknown("device.driver in {\"a\": 1}", "maps are not known here");
     broken("{deviceClassName: gpu.nvidia.com, allocationMode: Some}", "mode Some");
     broken("{deviceClassName: gpu.nvidia.com, count: 33}", "33 devices");
     let waits = outcome("{deviceClassName: gpu.nvidia.com, count: 9}");
