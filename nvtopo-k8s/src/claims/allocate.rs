@@ -8,7 +8,7 @@ use super::slices::{Attribute, ClaimObject, Constraint, Device, Objects, Taint, 
 use crate::quantity::Quantity;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most work of one search: devices tried, each as often as constraints have values to compare it with. About a second.
+/// The most work of one search: devices tried, each as often as constraints have values to compare it with.
 const MAX_STEPS: usize = 1_000_000;
 
 /// A chosen device: its place among the devices, and the request that it is for.

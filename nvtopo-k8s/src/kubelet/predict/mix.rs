@@ -90,6 +90,8 @@ pub struct MixReport {
     pub(super) limit: usize,
     pub(super) outcomes: Vec<MixOutcome>,
     pub(super) remarks: Vec<String>,
+    /// How all GPUs are linked.
+    pub(super) links: GpuLinks,
 }
 
 /// A running pod: its devices and CPUs.
@@ -212,7 +214,9 @@ impl Predictor {
                     .to_owned(),
             );
         }
-        Ok(MixReport { mix: mix.clone(), cpus_per_gpu, limit, outcomes, remarks })
+        let gpus: Vec<u32> = self.node.topology.gpus().map(|gpu| gpu.index).collect();
+        let links = links(&self.node.topology, &gpus);
+        Ok(MixReport { mix: mix.clone(), cpus_per_gpu, limit, outcomes, remarks, links })
     }
 
     fn walk(&self, mix: &SizeMix, policy: Policy, cpus_per_gpu: u64, limit: usize) -> Result<MixOutcome> {
@@ -513,6 +517,15 @@ mod tests {
             play(&board, policy, steps, Plugin::Linked);
         }
         assert!(report.to_text().contains("No policy keeps both away"));
+    }
+
+    #[test]
+    fn machines_without_links_are_told_so() {
+        let topology = Topology::preset("l40s-8-pcie").unwrap();
+        let predictor = Predictor::new(&topology, Settings::default(), &Taken::default()).unwrap();
+        let told = predictor.mix(&"1:.5,2:.5".parse().unwrap(), None, 0, 100).unwrap().to_text();
+        assert!(told.contains("no GPUs of this machine are linked by NVLink"), "{told}");
+        assert!(told.contains("Refusals are kept away by") && !told.contains("not linked"), "{told}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The outcomes of a mix of pods, as text for people and as JSON for programs.
 
 use super::mix::{MixAnswer, MixOutcome, MixReport, Step};
+use super::verdict::GpuLinks;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -37,6 +38,15 @@ impl MixReport {
         self.outcomes.iter().filter(fine).map(|outcome| outcome.policy.name()).collect()
     }
 
+    /// Why nothing can be said of linked GPUs, where that is so.
+    fn no_links(&self) -> Option<&'static str> {
+        match self.links {
+            GpuLinks::Absent => Some("no GPUs of this machine are linked by NVLink, whatever a pod is given"),
+            GpuLinks::Unknown => Some("whether NVLink joins GPUs is not known"),
+            _ => None,
+        }
+    }
+
     /// The report for people.
     pub fn to_text(&self) -> String {
         let mut text = format!("Pods of {} GPUs", self.mix);
@@ -50,6 +60,13 @@ impl MixReport {
                 ("refused again and again", &outcome.refused, outcome.refused_share),
                 ("given GPUs that are not linked", &outcome.unlinked, outcome.unlinked_share),
             ] {
+                // Where nothing is linked, no policy keeps pods from it.
+                if what.ends_with("not linked")
+                    && let Some(why) = self.no_links()
+                {
+                    let _ = writeln!(text, "  {why}");
+                    continue;
+                }
                 let often = share.filter(|share| *share > 0.0);
                 let often = often.map_or_else(String::new, |share| {
                     format!(" ({:.1} % of those sent, as far as chance decides)", share * 100.0)
@@ -76,7 +93,10 @@ impl MixReport {
             }
         }
         let safe = self.safe();
-        let advice = if safe.is_empty() {
+        let advice = if self.no_links().is_some() {
+            let kept = if safe.is_empty() { "no policy".to_owned() } else { safe.join(" and ") };
+            format!("Refusals are kept away by {kept}")
+        } else if safe.is_empty() {
             "No policy keeps both away. Nodes for one size each do, or DRA claims that name linked GPUs"
                 .to_owned()
         } else {

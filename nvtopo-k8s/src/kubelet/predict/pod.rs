@@ -70,6 +70,11 @@ struct PodFile {
     spec: Option<SpecFile>,
 }
 
+#[derive(Deserialize)]
+struct HeadFile {
+    kind: Option<String>,
+}
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct MetadataFile {
@@ -144,6 +149,13 @@ impl Pod {
     ///
     /// Errors with the place for what is no pod.
     pub fn from_yaml(name: &str, text: &str) -> Result<Self> {
+        // First: the rest of another kind would be complained of as that of a pod.
+        let heads: Vec<HeadFile> = yaml::read(name, text)?;
+        if let Some(kind) = heads.iter().filter_map(|head| head.kind.as_deref()).find(|kind| *kind != "Pod") {
+            return Err(Error::input(format!("this is a {kind}, not a Pod")).in_input(name).help(
+                "give a pod of it, as kubectl get pod -o yaml prints it, or its template with kind: Pod",
+            ));
+        }
         let pods: Vec<PodFile> = yaml::read(name, text)?;
         let [pod] = pods.as_slice() else {
             let message = format!("there are {} pods, and one is predicted at a time", pods.len());
@@ -447,5 +459,8 @@ mod tests {
         }
         assert!(Pod::from_yaml("x", "kind: Job\napiVersion: batch/v1\n").is_err());
         assert!(Pod::from_yaml("x", "").is_err());
+        let job = "apiVersion: kubeflow.org/v1\nkind: PyTorchJob\nspec: {pytorchReplicaSpecs: {Worker: {replicas: 2}}}\n";
+        let error = Pod::from_yaml("x", job).unwrap_err().to_string();
+        assert!(error.contains("this is a PyTorchJob, not a Pod"), "{error}");
     }
 }
