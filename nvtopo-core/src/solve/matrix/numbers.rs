@@ -177,18 +177,23 @@ impl NumberMatrix {
     }
 
     fn value(&self, objective: PairObjective, set: Set) -> Option<f64> {
-        let pairs = members(set).flat_map(|a| members(set).filter(move |b| a < *b).map(move |b| (a, b)));
-        let mut numbers = pairs.map(|(a, b)| self.pair(a, b)).peekable();
-        if numbers.peek().is_none() {
-            return Some(0.0);
-        }
-        let value = match objective {
-            PairObjective::MinPair => {
-                numbers.fold(f64::INFINITY, |worst, next| if next.is_nan() { next } else { worst.min(next) })
+        let gpus: Vec<usize> = members(set).collect();
+        let (mut worst, mut sum) = (f64::INFINITY, 0.0);
+        for (index, a) in gpus.iter().enumerate() {
+            for b in &gpus[index + 1..] {
+                let number = self.pair(*a, *b);
+                if number.is_nan() {
+                    return None;
+                }
+                worst = worst.min(number);
+                sum += number;
             }
-            PairObjective::PairSum => numbers.sum(),
-        };
-        (!value.is_nan()).then_some(value)
+        }
+        Some(match objective {
+            PairObjective::MinPair if gpus.len() > 1 => worst,
+            PairObjective::MinPair => 0.0,
+            PairObjective::PairSum => sum,
+        })
     }
 }
 
