@@ -23,7 +23,7 @@ use crate::units::count_of;
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// The positions of its GPUs in [`Topology::gpus`].
+    /// The positions of its GPUs in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<usize>,
     /// The MIG instances that it uses of them, where it does not use whole GPUs.
     pub instances: Vec<NodeId>,
@@ -34,7 +34,7 @@ pub struct Part {
     pub mems: NodeSet,
     /// How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown.
     pub own_cores: usize,
-    /// A NIC for each of its GPUs as far as known, as positions in [`Topology::devices`].
+    /// A NIC for each of its GPUs as far as known, as positions in [`Topology::devices`](crate::Topology::devices).
     pub nics: Vec<usize>,
     /// What a person should know.
     pub remarks: Vec<String>,

@@ -158,8 +158,8 @@ impl ParallelJob {
     /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in
     /// which they are given is the launcher's: that in which a process sees them.
     ///
-    /// Errors are [`InvalidRequest`](ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
-    /// and [`Unsatisfiable`](ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
+    /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
+    /// and [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
     /// where the bandwidth between two of them is unknown.
     pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
         let ranks = self.ranks()?;

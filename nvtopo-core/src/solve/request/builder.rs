@@ -105,7 +105,7 @@ impl Request {
     }
 
     /// The first of these that can be met must be met as well; where none can, none is. The placement tells
-    /// [which](Placement::preference), and [why not a better one](Placement::unmet).
+    /// [which](crate::solve::Placement::preference), and [why not a better one](crate::solve::Placement::unmet).
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Constraint};

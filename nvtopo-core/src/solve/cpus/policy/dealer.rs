@@ -4,7 +4,7 @@ use crate::cpuset::CpuSet;
 use crate::solve::cpus::ground::Ground;
 use std::fmt;
 
-/// A way to deal CPUs out to GPUs: one of [`CPU_POLICIES`], by its name.
+/// A way to deal CPUs out to GPUs: one of [`CPU_POLICIES`](crate::solve::CPU_POLICIES), by its name.
 ///
 /// ```
 /// use nvtopo::solve::{CPU_POLICIES, CpuPolicy};
