@@ -48,7 +48,7 @@ fn spread(machine: &str) {
     println!("{machine:<22} {middle:>10.1?} {usual:>10.1?} {most:>10.1?}");
 }
 
-/// What a process of its own says that it took.
+/// The time that a process of its own says that it took.
 fn fresh(machine: &str, count: usize) -> Duration {
     let own = std::env::current_exe().expect("this program");
     let output = Command::new(own).args([machine, &count.to_string()]).output().expect("it runs");

@@ -436,7 +436,7 @@ typedef struct {
      */
     double bound;
     /**
-     * Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+     * True where no set is worth more, and none that is worth as much has lower GPUs: always, where there are 16 GPUs or fewer.
      * Sums are of numbers to one part in 4 billion of the greatest.
      */
     bool proven;

@@ -201,7 +201,7 @@ impl Planned {
     }
 }
 
-/// Whether so many rings along these cycles are carried.
+/// Searches for so many rings along these cycles.
 fn fit(left: &mut BTreeMap<Wire, u64>, cycles: &[Vec<Wire>], speed: u64, rings: usize) -> bool {
     if rings == 0 {
         return true;

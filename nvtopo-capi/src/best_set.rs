@@ -18,7 +18,7 @@ pub struct nvtopo_best {
     pub value: f64,
     /// No set is worth more, unknown pairs taken as 0.
     pub bound: f64,
-    /// Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+    /// True where no set is worth more, and none that is worth as much has lower GPUs: always, where there are 16 GPUs or fewer.
     /// Sums are of numbers to one part in 4 billion of the greatest.
     pub proven: bool,
 }

@@ -25,7 +25,7 @@ pub(crate) struct BestSet {
     /// No set is worth more, unknown pairs taken as 0.
     bound: f64,
     #[pyo3(get)]
-    /// Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+    /// True where no set is worth more, and none that is worth as much has lower GPUs: always, where there are 16 GPUs or fewer.
     /// Sums are of numbers to one part in 4 billion of the greatest.
     proven: bool,
 }

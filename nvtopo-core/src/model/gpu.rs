@@ -67,7 +67,7 @@ impl PartialEq for GpuUsage {
 impl Eq for GpuUsage {}
 
 impl GpuUsage {
-    /// Whether nothing is known of it.
+    /// Returns true where nothing is known of it.
     pub fn is_unknown(self) -> bool {
         self.processes.is_none() && self.memory_used.is_none() && self.memory_free.is_none()
     }
@@ -79,7 +79,7 @@ impl Gpu {
         format!("GPU{}", self.index)
     }
 
-    /// Whether it is there for screens and not for jobs: the `NVIDIA DGX Display` of a DGX Station.
+    /// Returns true for a GPU that is there for screens and not for jobs: the `NVIDIA DGX Display` of a DGX Station.
     pub fn is_display(&self) -> bool {
         let model = self.model.as_deref().unwrap_or_default();
         let word = |wanted: &str| model.split([' ', '-']).any(|word| word.eq_ignore_ascii_case(wanted));

@@ -1702,7 +1702,7 @@ class BestSet:
 
     @property
     def proven(self) -> bool:
-        """Whether no set is worth more, and none that is worth as much has lower GPUs. Always, where there are 16 GPUs or fewer.
+        """True where no set is worth more, and none that is worth as much has lower GPUs: always, where there are 16 GPUs or fewer.
         Sums are of numbers to one part in 4 billion of the greatest."""
 
     def __eq__(self, other: object, /) -> bool: ...

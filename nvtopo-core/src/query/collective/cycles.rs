@@ -7,7 +7,7 @@
 /// Members as bits.
 pub(crate) type Members = u128;
 
-/// How many looks at a neighbour one search may take unless the caller says otherwise.
+/// The most looks at a neighbour that one search may take unless the caller says otherwise.
 pub(super) const MAX_LOOKS: u64 = 40_000;
 
 /// A cycle through so many of some members and all that are included, in its order from the lowest. At least 3 members; `looks` is what is left
@@ -87,7 +87,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Whether the path became a cycle.
+    /// Goes on until the path is a cycle; true if it became one.
     fn run(&mut self, open: Members) -> bool {
         let mut on_path: Members = self.path.iter().fold(0, |set, member| set | 1 << member);
         while self.looks > 0 {
@@ -119,7 +119,7 @@ impl Walk<'_> {
         false
     }
 
-    /// Whether the path is a cycle, or is one after a turn.
+    /// Closes the path, after a turn if need be; true if it is a cycle then.
     fn close(&mut self, first: usize) -> bool {
         let Some(&last) = self.path.last() else { return false };
         if self.near[last] >> first & 1 == 1 {

@@ -3,7 +3,7 @@
 use super::hops::Hops;
 use crate::model::PathType;
 
-/// Whether so many rings are carried.
+/// The answer to a search for so many rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     Yes,
@@ -44,7 +44,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether the links carry `wanted` rings of a speed over hops of a class or better; `rings` are these if so.
+    /// Searches for `wanted` rings of a speed over hops of a class or better; `rings` are these if so.
     pub(super) fn carries(&mut self, class: PathType, speed: u64, wanted: usize) -> Carried {
         self.carries_beside(&[], class, speed, wanted, u32::MAX)
     }

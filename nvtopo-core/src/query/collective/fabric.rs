@@ -9,7 +9,7 @@ const MAX_UNITS: u64 = 64;
 
 /// The NVLinks inside a set, whose members are numbered from 0 in the order given.
 pub(super) struct Fabric {
-    /// How many GPUs.
+    /// The number of GPUs.
     pub(super) count: usize,
     /// MB/s of one unit of the direct links; 0 when there is none.
     pub(super) unit: u64,

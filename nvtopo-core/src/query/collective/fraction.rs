@@ -11,7 +11,7 @@ const MAX_STEPS: usize = 300;
 /// The most looks.
 const MAX_LOOKS: u32 = 60_000;
 
-/// What is lost by rounding.
+/// The part that rounding loses.
 const EPSILON: f64 = 1e-7;
 
 /// Rings in fractions.

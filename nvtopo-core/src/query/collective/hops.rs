@@ -23,13 +23,13 @@ struct Hop {
     uses: [u16; 3],
     /// The most that it carries, whatever its links do.
     limit: u64,
-    /// What its wires carry.
+    /// The rate of its wires.
     wire: u64,
 }
 
 /// The hops between all members of a set, in both directions, and the links that they share.
 pub(super) struct Hops {
-    /// How many GPUs.
+    /// The number of GPUs.
     pub(super) count: usize,
     between: Vec<Hop>,
     /// What each link carries in its direction: NVLinks, PCIe links from and to each GPU, interconnects of NUMA nodes.
