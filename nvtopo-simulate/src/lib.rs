@@ -18,8 +18,9 @@ mod trace;
 pub use jobs::{Job, MAX_JOBS, MAX_LOAD, Stream, Workload};
 pub use policy::{POLICIES, PolicyKind};
 
-use machine::{Machine, joint};
+use machine::Machine;
 use nvtopo::Bandwidth;
+use nvtopo::solve::joint_gpus;
 use nvtopo::solve::objective::DEFAULT_OBJECTIVES;
 use nvtopo::{Error, Result, Topology};
 use policy::Task;
@@ -114,7 +115,7 @@ pub struct Mean {
 
 /// How many GPUs of a machine jobs can have: those that can be used, alone and together.
 pub fn capacity(topology: &Topology) -> usize {
-    joint(topology).count()
+    joint_gpus(topology).count()
 }
 
 /// Plays jobs on the machine against policies. Every few thousand jobs `progress` hears how many placements of how many

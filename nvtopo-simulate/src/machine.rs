@@ -3,7 +3,7 @@
 use super::MAX_GPUS;
 use nvtopo::Bandwidth;
 use nvtopo::Chooser;
-use nvtopo::model::Gpu;
+use nvtopo::solve::joint_gpus;
 use nvtopo::{Error, ErrorKind, Result};
 use nvtopo::{PathType, Topology};
 use std::cell::OnceCell;
@@ -40,7 +40,7 @@ impl<'a> Machine<'a> {
             let message = format!("jobs are played on machines of at most {MAX_GPUS} GPUs, not {gpus}");
             return Err(Error::new(ErrorKind::Unsupported, message));
         }
-        let all = joint(topology).fold(0, |all, gpu| all | 1 << gpu);
+        let all = joint_gpus(topology).fold(0, |all, gpu| all | 1 << gpu);
         let mut machine =
             Self { topology, gpus, all, values: vec![OnceCell::new(); 1 << gpus], best: Vec::new() };
         let chooser = Chooser::by_objectives(topology, ["ring"], None)?;
@@ -83,13 +83,6 @@ impl<'a> Machine<'a> {
 /// The positions in a set.
 pub(super) fn members(set: Set) -> impl Iterator<Item = usize> {
     (0..Set::BITS as usize).filter(move |gpu| set >> gpu & 1 == 1)
-}
-
-/// The positions of the GPUs that jobs can use whole and together.
-pub(super) fn joint(topology: &Topology) -> impl Iterator<Item = usize> {
-    let whole = |gpu: &Gpu| gpu.unusable.is_none() && !gpu.mig.is_some_and(|mig| mig.current);
-    let gpus = topology.gpus().enumerate().filter(move |(_, gpu)| whole(gpu)).map(|(position, _)| position);
-    gpus.filter(|gpu| topology.cut_off(*gpu).is_none())
 }
 
 /// All sets of a size inside another, by their lowest members.

@@ -4,7 +4,7 @@
 use nvtopo::solve::SizeMix;
 use nvtopo::source::PRESETS;
 use nvtopo::{ErrorKind, Topology};
-use nvtopo_simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Workload, simulate};
+use nvtopo_simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Workload, capacity, simulate};
 
 fn play(preset: &str, load: f64, jobs: usize, policies: &[&str]) -> Report {
     let topology = Topology::preset(preset).unwrap();
@@ -17,6 +17,21 @@ fn play(preset: &str, load: f64, jobs: usize, policies: &[&str]) -> Report {
 
 fn mean(report: &Report, policy: &str) -> Mean {
     report.policies.iter().find(|other| other.policy == policy).unwrap().mean.unwrap()
+}
+
+#[test]
+fn jobs_are_given_no_gpu_that_placement_would_not_choose() {
+    // An A100 of eight is there for screens instead.
+    let json = Topology::preset("dgx-a100").unwrap().to_json();
+    let model = "NVIDIA A100";
+    assert!(json.matches(model).count() >= 8, "{json}");
+    let json = json.replacen(model, "NVIDIA DGX Display", 1);
+    let station = Topology::parse("station", json.as_bytes()).unwrap();
+    assert_eq!((station.gpus().len(), capacity(&station)), (8, 7));
+    let stream = Stream { load: 0.9, jobs: 300, mix: SizeMix::usual(7).unwrap(), seed: 1 };
+    let workload = Workload::random(&stream, capacity(&station)).unwrap();
+    let report = simulate(&station, &workload, &Options::default(), &mut |_, _| ()).unwrap();
+    assert_eq!(report.gpus, 7);
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl Chooser {
         let answers = Arc::new(Answers::new(weights.gpus()));
         let alike = if answers.keep_all() { Arc::default() } else { alike(&weights, &criteria) };
         let usable = set::of(set::usable(topology));
-        let joint = set::of(set::joint(topology));
+        let joint = set::of(set::joint_gpus(topology));
         let sound = set::of(members(usable).filter(|gpu| topology.gpu_faults(*gpu).is_empty()));
         Ok(Self { weights, usable, joint, sound, answers, alike, criteria: Arc::new(criteria) })
     }

@@ -48,4 +48,5 @@ pub use ranks::{
     Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
 };
 pub use request::{AllowedSets, Request, Solver, preferred_allocation};
+pub use search::set::joint_gpus;
 pub use search::tolerance::Tolerance;

@@ -1,6 +1,6 @@
 //! The policies of MAPA (Ranganath et al., SC'21), for comparison only.
 //!
-//! What they look at is in the objective `mapa`. The policy that preserves links chooses for jobs that are sensitive to
+//! Their prediction is that of [`crate::mapa`]. The policy that preserves links chooses for jobs that are sensitive to
 //! bandwidth, which all are here, what its regression predicts.
 //!
 //! Source of the policies: socal-ucr/MAPA (`src/MapaPolicies.hh`). What it leaves to the order of its matching goes to the lowest

@@ -8,7 +8,7 @@ use super::parallel::ParallelJob;
 use super::{large, symmetry};
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::search::set::{Set, joint, usable};
+use crate::solve::search::set::{Set, joint_gpus, usable};
 use crate::units::Bandwidth;
 
 /// The most ranks whose mappings are all examined or excluded.
@@ -144,7 +144,7 @@ impl ParallelJob {
     /// [cut off](Topology::cut_off) are left out.
     pub fn map(&self, topology: &Topology) -> Result<RankMap> {
         let gpus: Vec<usize> =
-            if self.ranks()? > 1 { joint(topology).collect() } else { usable(topology).collect() };
+            if self.ranks()? > 1 { joint_gpus(topology).collect() } else { usable(topology).collect() };
         let cut_off = |error: Error| {
             let told = |gpu: usize| {
                 Some(format!("{} is left out: {}", topology.device_name(gpu), topology.cut_off(gpu)?))

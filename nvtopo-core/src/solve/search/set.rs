@@ -29,9 +29,15 @@ pub(in crate::solve) fn above(gpu: usize) -> Set {
     !(Set::MAX >> (Set::BITS as usize - 1 - gpu))
 }
 
-/// The positions of the GPUs that a job can use whole and together with others: those that can be used, and that take part in
-/// the NVLink fabric where the others do.
-pub(in crate::solve) fn joint(topology: &Topology) -> impl Iterator<Item = usize> {
+/// The positions in [`Topology::gpus`] of the GPUs that a job can use whole and together with others where it names none: those
+/// that can be used, are neither divided (MIG) nor there for screens, and take part in the NVLink fabric where the others do.
+///
+/// ```
+/// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
+/// assert!(nvtopo::solve::joint_gpus(&dgx1).eq(0..8));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn joint_gpus(topology: &Topology) -> impl Iterator<Item = usize> {
     usable(topology).filter(|gpu| topology.cut_off(*gpu).is_none())
 }
 
