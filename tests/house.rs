@@ -37,6 +37,7 @@ fn code(text: &str) -> &str {
 /// What each room of the core may use; a room that is missing here is a failure.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("printable", &[]),
+    ("bits", &[]),
     ("once", &[]),
     ("error", &["printable"]),
     ("save", &["error"]),
@@ -45,10 +46,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ids", &["error"]),
     ("sys", &["cpuset"]),
     ("model", &["error", "printable", "once", "units", "cpuset", "ids"]),
-    ("query", &["error", "units", "cpuset", "ids", "model"]),
+    ("query", &["bits", "error", "units", "cpuset", "ids", "model"]),
     // Live sources ask the driver through `sys`.
     ("source", &["error", "printable", "once", "save", "units", "cpuset", "ids", "model", "sys"]),
-    ("solve", &["error", "once", "units", "cpuset", "ids", "model", "query"]),
+    ("solve", &["bits", "error", "once", "units", "cpuset", "ids", "model", "query"]),
     ("render", &["error", "printable", "units", "cpuset", "ids", "model", "query", "source", "solve"]),
     ("apply", &["error", "units", "cpuset", "ids", "model", "query", "source", "solve", "sys"]),
     ("schema", &["source"]),

@@ -66,6 +66,7 @@
 //! discovery read, in a file. `text`: the picture of a machine for people. `schema`: the JSON Schema of the documents.
 
 pub mod apply;
+mod bits;
 mod cpuset;
 mod error;
 mod ids;

@@ -4,6 +4,8 @@
 //! (Pósa's rotation). Not every cycle is found so, but nearly always one is where there are many, and a table of all sets of
 //! so many members has no room anywhere.
 
+use crate::bits::{component, members};
+
 /// Members as bits.
 pub(crate) type Members = u128;
 
@@ -20,7 +22,7 @@ pub(crate) fn cycle(
     looks: &mut u64,
 ) -> Option<Vec<usize>> {
     let open = ring_core(near, open, include, count)?;
-    let starts: Vec<usize> = bits(if include == 0 { open } else { include }).collect();
+    let starts: Vec<usize> = members(if include == 0 { open } else { include }).collect();
     // Each start has a part of the looks, so that one that leads nowhere does not take all of them.
     let part = (*looks / starts.len() as u64).max(count as u64 * 8);
     for (turn, start) in starts.into_iter().enumerate() {
@@ -49,7 +51,7 @@ pub(crate) fn ring_core(
     count: usize,
 ) -> Option<Members> {
     loop {
-        let enough = bits(open).filter(|member| (near[*member] & open).count_ones() >= 2);
+        let enough = members(open).filter(|member| (near[*member] & open).count_ones() >= 2);
         let core = enough.fold(0, |set: Members, member| set | 1 << member);
         if core == open {
             break;
@@ -58,23 +60,13 @@ pub(crate) fn ring_core(
     }
     let (mut kept, mut left) = (0, open);
     while left != 0 {
-        let mut reached: Members = left & left.wrapping_neg();
-        let mut fresh = reached;
-        while fresh != 0 {
-            fresh = bits(fresh).fold(0, |next, member| next | near[member]) & open & !reached;
-            reached |= fresh;
-        }
+        let reached = component(near, left.trailing_zeros() as usize, open);
         left &= !reached;
         if reached.count_ones() as usize >= count && include & !reached == 0 {
             kept |= reached;
         }
     }
     (kept != 0).then_some(kept)
-}
-
-fn bits(set: Members) -> impl Iterator<Item = usize> {
-    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
-    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
 }
 
 struct Walk<'a> {
@@ -145,7 +137,7 @@ impl Walk<'_> {
         };
         let count = among.count_ones() as usize;
         let place = if count > 1 { self.chance(count) } else { 0 };
-        bits(among).nth(place)
+        members(among).nth(place)
     }
 
     /// Turns the part behind a neighbour of the end around.
@@ -158,7 +150,7 @@ impl Walk<'_> {
             return false;
         }
         let place = self.chance(count);
-        let Some(neighbour) = bits(neighbours).nth(place) else { return false };
+        let Some(neighbour) = members(neighbours).nth(place) else { return false };
         let Some(at) = self.path.iter().position(|member| *member == neighbour) else { return false };
         self.path[at + 1..].reverse();
         true

@@ -59,8 +59,7 @@ impl Fabric {
             if let Some(most) = measured.max() {
                 let nominal: u64 = planes.values().map(|ports| ports[own]).sum();
                 for ports in planes.values_mut() {
-                    let share = u128::from(ports[own]) * u128::from(most.as_mb_per_s());
-                    ports[own] = share.checked_div(u128::from(nominal)).unwrap_or(0) as u64;
+                    ports[own] = part_of(most, ports[own], nominal);
                 }
             }
         }
@@ -94,6 +93,12 @@ impl Fabric {
             .sum();
         direct * self.unit + ports
     }
+}
+
+/// The part of a measured rate that falls on links which should carry so much of all.
+pub(crate) fn part_of(measured: Bandwidth, rate: u64, all: u64) -> u64 {
+    let share = u128::from(rate) * u128::from(measured.as_mb_per_s());
+    share.checked_div(u128::from(all)).unwrap_or(0) as u64
 }
 
 fn gcd(a: u64, b: u64) -> u64 {

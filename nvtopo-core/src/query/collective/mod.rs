@@ -30,6 +30,7 @@ fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
 }
 
 pub(crate) use cycles::{cycle, ring_core};
+pub(crate) use fabric::part_of;
 #[cfg(test)]
 pub(crate) use packing::LOOKS_LEFT;
 pub use rings::{Ring, Rings};

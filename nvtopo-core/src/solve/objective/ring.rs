@@ -5,8 +5,8 @@
 //! nothing.
 
 use super::reach;
+use crate::bits::component;
 use crate::query::Weight;
-use crate::solve::search::links::component;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;

@@ -73,21 +73,7 @@ pub(in crate::solve) fn as_measured<'a>(
         return Cow::Borrowed(solution);
     }
     let weights = Weights::of(topology, gpus);
-    let (chosen, nothing) = (set::all(gpus.len()), vec![(Weight::MAX, Weight::default()); gpus.len()]);
-    let pairs = || weights.descending().iter().map(|(weight, ..)| *weight);
-    let partial = Partial {
-        weights: &weights,
-        mix: &[],
-        free: chosen,
-        chosen,
-        worst: pairs().next_back().unwrap_or(Weight::MAX),
-        sum: Weight(pairs().map(|weight| weight.0).sum()),
-        missing: 0,
-        open: 0,
-        to_chosen: &nothing,
-        greatest: pairs().next().unwrap_or_default(),
-        nic_room,
-    };
+    let partial = Partial { nic_room, ..Partial::of_set(&weights, set::all(gpus.len())) };
     let mut own = solution.clone();
     for ((value, bound), objective) in own.values.iter_mut().zip(&mut own.bounds).zip(objectives) {
         if matches!(objective.quantity(*value), Quantity::Bandwidth(_)) {

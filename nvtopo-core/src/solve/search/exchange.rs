@@ -72,27 +72,7 @@ pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> 
 
 fn whole<'a>(room: &Room<'a>, set: Set) -> Partial<'a> {
     let Task { mix, free, nic_room, .. } = *room.task;
-    let (mut worst, mut sum) = (Weight::MAX, 0);
-    for a in members(set) {
-        let row = room.weights.row(a);
-        for b in members(set & !(Set::MAX << a)) {
-            worst = worst.min(row[b]);
-            sum += row[b].0;
-        }
-    }
-    Partial {
-        weights: room.weights,
-        mix,
-        free,
-        chosen: set,
-        worst,
-        sum: Weight(sum),
-        missing: 0,
-        open: 0,
-        to_chosen: &[],
-        greatest: Weight::default(),
-        nic_room,
-    }
+    Partial { mix, free, nic_room, ..Partial::of_set(room.weights, set) }
 }
 
 type Values = [Weight; MAX_OBJECTIVES];

@@ -1,6 +1,7 @@
 //! The NVLinks of the GPUs to choose from, for bounds: what each can send at most to others of a set.
 
 use super::set::members;
+use crate::bits::component;
 use crate::model::{NodeId, Topology};
 use crate::solve::search::set::Set;
 use crate::units::Bandwidth;
@@ -119,15 +120,4 @@ impl Links {
     pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
         self.twins[a] >> b & 1 == 1
     }
-}
-
-/// What of a set can be reached from one of its members.
-pub(in crate::solve) fn component(near: &[Set], from: usize, set: Set) -> Set {
-    let mut reached: Set = 1 << from;
-    let mut fresh = reached;
-    while fresh != 0 {
-        fresh = members(fresh).fold(0, |next, gpu| next | near[gpu]) & set & !reached;
-        reached |= fresh;
-    }
-    reached
 }

@@ -35,7 +35,32 @@ pub struct Partial<'a> {
     pub nic_room: Option<&'a [usize]>,
 }
 
-impl Partial<'_> {
+impl<'a> Partial<'a> {
+    /// A whole set, of which nothing is missing, with no other candidate free.
+    pub(in crate::solve) fn of_set(weights: &'a Weights, set: Set) -> Self {
+        let (mut worst, mut sum) = (Weight::MAX, 0);
+        for a in members(set) {
+            let row = weights.row(a);
+            for b in members(set & !(Set::MAX << a)) {
+                worst = worst.min(row[b]);
+                sum += row[b].0;
+            }
+        }
+        Self {
+            weights,
+            mix: &[],
+            free: set,
+            chosen: set,
+            worst,
+            sum: Weight(sum),
+            missing: 0,
+            open: 0,
+            to_chosen: &[],
+            greatest: Weight::default(),
+            nic_room: None,
+        }
+    }
+
     /// How many GPUs a complete set has.
     pub(in crate::solve) fn size(&self) -> usize {
         self.chosen.count_ones() as usize + self.missing

@@ -1,5 +1,6 @@
 //! Sets of GPUs as bits.
 
+pub(in crate::solve) use crate::bits::members;
 use crate::model::{Gpu, Topology};
 
 /// The most GPUs that one request chooses from.
@@ -7,12 +8,6 @@ pub(in crate::solve) const MAX_CANDIDATES: usize = 128;
 
 /// A set of GPUs, one bit for each.
 pub type Set = u128;
-
-/// The GPUs in a set, increasing.
-pub(in crate::solve) fn members(set: Set) -> impl Iterator<Item = usize> + Clone {
-    let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
-    bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
-}
 
 /// The set of some GPUs, each below 128.
 pub(in crate::solve) fn of(gpus: impl IntoIterator<Item = usize>) -> Set {

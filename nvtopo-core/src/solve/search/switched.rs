@@ -3,6 +3,7 @@
 use super::set::{Set, members};
 use super::weights::Weights;
 use crate::model::{NodeId, Topology};
+use crate::query::part_of;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
@@ -80,8 +81,7 @@ fn ports(topology: &Topology, gpu: usize) -> Ports {
     if let Some(most) = measured {
         let nominal: u64 = ports.values().sum();
         for rate in ports.values_mut() {
-            let share = u128::from(*rate) * u128::from(most.as_mb_per_s());
-            *rate = share.checked_div(u128::from(nominal)).unwrap_or(0) as u64;
+            *rate = part_of(most, *rate, nominal);
         }
     }
     ports
