@@ -58,7 +58,7 @@ fn value(placement: &Placement, objective: &str) -> Quantity {
     placement.scores().iter().find(|score| score.objective == objective).unwrap().value.unwrap()
 }
 
-/// What holds of every answer: no value is above its bound, and where the answer is said to be the best, they are equal.
+/// Holds of every answer: no value is above its bound, and where the answer is said to be the best, they are equal.
 fn assert_honest(topology: &Topology, request: &Request, placement: &Placement) {
     for score in placement.scores() {
         let (Some(value), Some(bound)) = (score.value, score.bound) else { continue };

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// What NCCL decides for every set of a machine.
+/// The decisions of NCCL for every set of a machine.
 #[derive(Deserialize)]
 struct Machine {
     name: String,

@@ -33,7 +33,7 @@ impl Topology {
         self.map_measured(measured.collect(), port)
     }
 
-    /// Whether a bandwidth was measured between two devices, or at a NIC.
+    /// Returns true where a bandwidth was measured between two devices, or at a NIC.
     pub(crate) fn has_measured_rates(&self) -> bool {
         !self.measurements().is_empty() || self.nics().any(|nic| nic.measured.is_some())
     }
@@ -52,7 +52,7 @@ enum Kind {
 
 const KINDS: usize = 3;
 
-/// What was measured, in MB/s.
+/// Measured rates, in MB/s.
 struct Rates {
     /// By the lower and the higher end: the kind, the number of links, and the rate of one.
     pairs: BTreeMap<(NodeId, NodeId), (Kind, u64, u64)>,

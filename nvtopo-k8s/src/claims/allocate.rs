@@ -23,7 +23,7 @@ pub(super) struct Chosen {
 pub(super) enum Refused {
     /// The scheduler stops, on all nodes.
     Broken(String),
-    /// What the scheduler does is not known here: the claim uses what is not followed, or the search takes too long.
+    /// Unknown here, whatever the scheduler does: the claim uses what is not followed, or the search takes too long.
     Unknown(String),
     /// There are no such devices.
     None(Vec<String>),

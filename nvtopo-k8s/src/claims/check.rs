@@ -49,7 +49,7 @@ pub enum Outcome {
     Waits(Vec<String>),
     /// The scheduler cannot work with it.
     Broken(String),
-    /// What the scheduler does is not known here; the reason.
+    /// Unknown here, whatever the scheduler does; the reason.
     Unknown(String),
 }
 

@@ -1,4 +1,4 @@
-//! What came out of playing jobs: a bar for each policy, and beside it what jobs of each size got of the best.
+//! A report as a picture: a bar for each policy, and beside it what jobs of each size got of the best.
 
 use crate::{PolicyReport, Report};
 use nvtopo::render::svg::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};

@@ -1,4 +1,4 @@
-//! What came out of playing jobs: a line for each policy.
+//! A report as text: a line for each policy.
 
 use crate::Report;
 use comfy_table::{Cell, CellAlignment};

@@ -20,7 +20,7 @@ pub(super) struct Fractions {
     pub(super) most: u64,
     /// Whole rings of the solution, with how many of each.
     pub(super) whole: Vec<(Vec<u8>, u64)>,
-    /// How much work it was, in looks at hops.
+    /// The work that it was, in looks at hops.
     pub(super) looks: u32,
 }
 

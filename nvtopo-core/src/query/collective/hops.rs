@@ -32,12 +32,12 @@ pub(super) struct Hops {
     /// The number of GPUs.
     pub(super) count: usize,
     between: Vec<Hop>,
-    /// What each link carries in its direction: NVLinks, PCIe links from and to each GPU, interconnects of NUMA nodes.
+    /// The rate of each link in its direction: NVLinks, PCIe links from and to each GPU, interconnects of NUMA nodes.
     capacity: Vec<u64>,
-    /// What NCCL plans with for one NVLink, and what the NVLink carries.
+    /// The rate that NCCL plans with for one NVLink, and that of its wires.
     pub(super) planned: u64,
     pub(super) wire: u64,
-    /// What the widest PCIe link of a member carries.
+    /// The rate of the widest PCIe link of a member.
     pub(super) host_wire: u64,
 }
 
@@ -147,7 +147,7 @@ impl Hops {
         self.between.iter().map(|hop| hop.limit).max().unwrap_or(0)
     }
 
-    /// Whether all links that the hop needs have so much left for a ring of a speed; takes it if so.
+    /// Takes a ring of a speed from all links that the hop needs; false, and nothing taken, where one has too little left.
     pub(super) fn take(&self, left: &mut [u64], from: usize, to: usize, class: PathType, speed: u64) -> bool {
         let hop = &self.between[from * self.count + to];
         if hop.class > class || hop.limit < speed {
@@ -174,19 +174,19 @@ impl Hops {
         }
     }
 
-    /// What a ring of a speed takes of a link on a hop: a host bridge makes packets of PCIe smaller.
+    /// The part of a link that a ring of a speed takes on a hop: a host bridge makes packets of PCIe smaller.
     fn needs(&self, hop: &Hop, speed: u64) -> impl Fn(usize) -> u64 + use<> {
         let nvlinks = self.count * self.count;
         let bridged = matches!(hop.class, PathType::Phb | PathType::Node);
         move |link| if bridged && link >= nvlinks { speed * 6 / 5 } else { speed }
     }
 
-    /// What the wires carry where NCCL plans with a rate, in the measure of the NVLinks.
+    /// The rate of the wires where NCCL plans with a rate, in the measure of the NVLinks.
     pub(super) fn wire_of(&self, planned: u64) -> u64 {
         planned * self.wire / self.planned
     }
 
-    /// What the wires of the narrowest hop of a ring carry, and what NCCL plans with for it.
+    /// The rate of the wires of the narrowest hop of a ring, and the one that NCCL plans with for it.
     pub(super) fn narrowest(&self, ring: &[u8]) -> (u64, u64) {
         let next = ring[1..].iter().chain(&ring[..1]);
         let hops =
@@ -204,7 +204,7 @@ impl Hops {
         (0..count).map(of).min().unwrap_or(0)
     }
 
-    /// What all links carry.
+    /// The rates of all links.
     pub(super) fn capacity(&self) -> &[u64] {
         &self.capacity
     }

@@ -10,7 +10,7 @@ use super::planned::SPEEDS;
 use super::rings::{FEW_LOOKS, MAX_HOST_RINGS};
 use crate::model::PathType;
 
-/// How much more than the speed of the best rings twice that of slower ones has to be, in hundredths.
+/// The part of the speed of the best rings that slower ones must be faster than, in hundredths.
 const HALF: u64 = 49;
 
 /// Rings of one speed.
@@ -20,7 +20,7 @@ pub(super) struct Plan {
     /// MB/s as NCCL plans.
     pub(super) speed: u64,
     pub(super) rings: Vec<Vec<u8>>,
-    /// Whether all was looked at.
+    /// True where all was looked at.
     pub(super) complete: bool,
 }
 

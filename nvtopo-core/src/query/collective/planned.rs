@@ -9,17 +9,17 @@ const NVLINK: [(u64, u64); 4] = [(20_000, 18_000), (25_000, 20_000), (14_062, 12
 pub(super) const SPEEDS: [u64; 13] =
     [40_000, 30_000, 20_000, 18_000, 15_000, 12_000, 10_000, 9_000, 7_000, 6_000, 5_000, 4_000, 3_000];
 
-/// What NCCL plans with for an NVLink by what it carries; four fifths for those that it does not know.
+/// The rate that NCCL plans with for an NVLink by what it carries; four fifths for those that it does not know.
 pub(super) fn nvlink(carries: u64) -> u64 {
     NVLINK.iter().find(|(wire, _)| *wire == carries).map_or(carries * 4 / 5, |(_, planned)| *planned)
 }
 
-/// What NCCL plans with for a PCIe link by what it carries.
+/// The rate that NCCL plans with for a PCIe link by what it carries.
 pub(super) fn pcie(carries: u64) -> u64 {
     carries * 12_000 / 15_753
 }
 
-/// What the wires of PCIe carry where NCCL plans with a rate.
+/// The rate of the wires of PCIe where NCCL plans with a rate.
 pub(super) fn pcie_wire(planned: u64) -> u64 {
     planned * 15_753 / 12_000
 }

@@ -31,7 +31,7 @@ pub struct Ring {
     pub order: Vec<usize>,
     /// What the rings in this order carry together.
     pub bandwidth: Bandwidth,
-    /// Whether in half of it the data goes around the other way.
+    /// True where in half of it the data goes around the other way.
     pub both_ways: bool,
 }
 
@@ -138,7 +138,7 @@ impl Topology {
         if several && ids.iter().any(|id| partners(id) > 1) { MAX_HOST_RINGS } else { 1 }
     }
 
-    /// What the PCIe link of a GPU carries, by its position.
+    /// The bandwidth of the PCIe link of a GPU, by its position.
     pub(crate) fn host_bandwidth(&self, gpu: usize) -> Bandwidth {
         pcie_rate(self, self.devices()[gpu]).unwrap_or_else(rates::pcie_assumed).bandwidth
     }
@@ -304,7 +304,7 @@ fn alike(rings: &[Vec<u8>], each: u64, set: &[usize]) -> Vec<Ring> {
     rings
 }
 
-/// What so many rings carry.
+/// The bandwidth of so many rings.
 fn most_of(hops: &Hops, rings: u64, speed: u64) -> Bandwidth {
     Bandwidth::from_mb_per_s(hops.wire_of(speed)).times(rings)
 }

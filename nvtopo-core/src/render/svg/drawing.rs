@@ -13,7 +13,7 @@ pub const WIDTH: f64 = 1080.0;
 
 /// Names.
 pub const INK: &str = "#222";
-/// What is said beside a name.
+/// The colour of what is said beside a name.
 pub const FAINT: &str = "#666";
 /// GPUs and NVLink.
 pub const GREEN: &str = "#76b900";
@@ -33,7 +33,7 @@ pub struct Drawing {
     pub width: f64,
     /// Pixels from top to bottom.
     pub height: f64,
-    /// What is drawn.
+    /// The elements.
     pub group: Group,
 }
 

@@ -8,7 +8,7 @@ use super::value::Value;
 use crate::query::Weight;
 use std::cmp::Reverse;
 
-/// How many pairs of GPUs may be looked at.
+/// The most pairs of GPUs that are looked at.
 const MAX_WORK: u64 = 1_500_000;
 
 /// Pairs for one step of the search for the best set.
@@ -30,7 +30,7 @@ impl Cycle {
         self.order.iter().fold(0, |set, gpu| set | 1 << gpu)
     }
 
-    /// Whether one can take the place of a member.
+    /// Returns true where one can take the place of a member.
     fn fits(&self, out: usize, other: usize) -> bool {
         let count = self.order.len();
         let place = self.order.iter().position(|gpu| *gpu == out);
@@ -47,12 +47,12 @@ impl Cycle {
     }
 }
 
-/// What a whole set is worth.
+/// The value of a whole set.
 pub(super) fn value(room: &Room<'_>, objective: &'static dyn Objective, set: Set) -> Value {
     objective.value(&whole(room, set), room.task.free & !set)
 }
 
-/// What no set of a room is worth more.
+/// A bound: no set of a room is worth more.
 pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> Weight {
     let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
     let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);

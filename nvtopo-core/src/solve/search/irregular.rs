@@ -19,7 +19,7 @@ use crate::query::Weight;
 use crate::query::{bottleneck, repeated};
 use crate::query::{cycle, ring_core};
 
-/// How many looks at neighbours the search for cycles may take.
+/// The most looks at neighbours of the search for cycles.
 const MAX_LOOKS: u64 = 40_000;
 
 /// The most groups on switches that are as good that are looked at.
@@ -76,7 +76,7 @@ struct Stages {
     cycle: Option<Cycle>,
 }
 
-/// What one objective leaves.
+/// The sets that one objective leaves.
 struct Stage<'a> {
     set: Set,
     bound: Weight,
@@ -142,7 +142,7 @@ impl Stages {
     }
 }
 
-/// What an objective leaves of a room; `None` where no threshold tells.
+/// The sets of a room that an objective leaves; `None` where no threshold tells.
 fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
     let count = room.task.count;
     Some(match objective.threshold()? {

@@ -17,7 +17,7 @@ type Ports = BTreeMap<NodeId, u64>;
 #[derive(Clone, Debug)]
 pub(super) struct Ported {
     pub(super) gpus: Set,
-    /// What they have in common, together.
+    /// The rate of the ports that they have in common, together.
     pub(super) bandwidth: Bandwidth,
 }
 
@@ -65,7 +65,7 @@ fn common(a: &Ports, b: &Ports) -> Ports {
     both.filter(|(_, rate)| *rate > 0).collect()
 }
 
-/// What one GPU can send to each fabric: what its links should carry, or of what was measured the part of these links.
+/// The rate of one GPU to each fabric: what its links should carry, or of what was measured the part of these links.
 fn ports(topology: &Topology, gpu: usize) -> Ports {
     let devices = topology.devices();
     let bundles = topology.nvlinks().of_node(devices[gpu]).filter(|(_, bundle)| bundle.switch);

@@ -82,7 +82,7 @@ impl<'a> Room<'a> {
         self.task.quotas.map_or(open, |quotas| quotas.open(set, open))
     }
 
-    /// Whether a set of as many as are asked for may be chosen.
+    /// Returns true where a set of as many as are asked for may be chosen.
     pub(super) fn holds(&self, set: Set) -> bool {
         let all_near = || {
             self.near.as_ref().is_none_or(|near| members(set).all(|gpu| set & !(near[gpu] | 1 << gpu) == 0))

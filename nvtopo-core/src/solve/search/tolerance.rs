@@ -1,4 +1,4 @@
-//! How much measured rates may differ and still count as equal.
+//! The tolerance within which measured rates count as equal.
 
 use crate::error::{Error, Result};
 use std::fmt;
