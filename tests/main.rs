@@ -1,5 +1,6 @@
 //! Integration tests: one file per theme.
 
+mod allocator;
 mod choose;
 mod collective;
 mod collective_switches;
@@ -31,7 +32,6 @@ mod models;
 mod nccl_search;
 mod near;
 mod needs;
-mod node;
 mod numbers;
 mod nvlink_status;
 mod oracle;

@@ -1,7 +1,7 @@
 //! GPUs of several models, displays among them, and sets that a table allows.
 
 use nvtopo::solve::check::{Claim, check};
-use nvtopo::solve::{AllowedSets, Constraint, Node, Quantity};
+use nvtopo::solve::{Allocator, AllowedSets, Constraint, Quantity};
 use nvtopo::{Chooser, ErrorKind, GpuRef, Placement, Request, Topology};
 use serde_json::Value;
 
@@ -218,7 +218,7 @@ fn a_display_gpu_is_chosen_only_where_it_is_named() {
     assert_eq!(chosen(&station, &Request::gpus(8).include([3])).len(), 8);
     assert_eq!(Chooser::new(&station).unwrap().choose(0xff, 7), Some(0b1111_0111));
     assert_eq!(Chooser::new(&station).unwrap().choose(0xff, 8), None);
-    assert_eq!(Node::new(&station).unwrap().free().len(), 7);
+    assert_eq!(Allocator::new(&station).unwrap().free().len(), 7);
 }
 
 #[test]
@@ -263,11 +263,11 @@ fn only_allowed_sets_are_chosen() {
     assert_eq!(why.next.unwrap().gpu_indices, [4, 5, 6, 7]);
     assert!(request(8).explain(&dgx).unwrap().next.is_none());
     // Several jobs.
-    let mut machine = Node::new(&dgx).unwrap();
+    let mut machine = Allocator::new(&dgx).unwrap();
     let batch = machine.place_all(&[request(4), request(4)]).unwrap();
     assert_eq!(batch.jobs.len(), 2);
-    assert_eq!(Node::new(&dgx).unwrap().room_for(&request(2)).unwrap(), (2, true));
-    assert_eq!(Node::new(&dgx).unwrap().room_for(&request(3)).unwrap().0, 0);
+    assert_eq!(Allocator::new(&dgx).unwrap().room_for(&request(2)).unwrap(), (2, true));
+    assert_eq!(Allocator::new(&dgx).unwrap().room_for(&request(3)).unwrap().0, 0);
 }
 
 #[test]
@@ -282,7 +282,7 @@ fn allowed_sets_of_faulty_and_of_large_machines() {
     let dgx2 = Topology::preset("dgx-2").unwrap();
     let rows = AllowedSets::new((0..8_u32).map(|row| [row, 15 - row])).unwrap();
     assert_eq!(chosen(&dgx2, &Request::gpus(2).allowed_sets(rows.clone())), [0, 15]);
-    let mut node = Node::new(&dgx2).unwrap();
+    let mut node = Allocator::new(&dgx2).unwrap();
     let requests = vec![Request::gpus(2).allowed_sets(rows); 8];
     assert_eq!(node.place_all(&requests).unwrap().jobs.len(), 8);
 }

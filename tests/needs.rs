@@ -6,7 +6,7 @@ use nvtopo::model::{
     rates,
 };
 use nvtopo::solve::check::{Claim, Verdict, check};
-use nvtopo::solve::{Constraint, Node};
+use nvtopo::solve::{Allocator, Constraint};
 use nvtopo::{CpuSet, ErrorKind, Placement, Request, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -279,7 +279,7 @@ proptest! {
         machine in machine(6),
         jobs in prop::collection::vec((1usize..=2, needs()), 1..5),
     ) {
-        let mut node = Node::new(&machine.topology()).unwrap();
+        let mut node = Allocator::new(&machine.topology()).unwrap();
         let mut placed = Vec::new();
         for (count, needs) in &jobs {
             let request = request(*count, *needs);
@@ -294,10 +294,10 @@ proptest! {
         for (job, ..) in placed.drain(..) {
             node.release(job).unwrap();
         }
-        let empty = Node::new(node.topology()).unwrap();
+        let empty = Allocator::new(node.topology()).unwrap();
         for (count, needs) in &jobs {
             let request = request(*count, *needs);
-            let given = |node: &Node| node.what_if(&request).ok().map(|placement| placement.gpus().to_vec());
+            let given = |node: &Allocator| node.what_if(&request).ok().map(|placement| placement.gpus().to_vec());
             prop_assert_eq!(given(&node), given(&empty));
         }
     }
@@ -307,7 +307,7 @@ proptest! {
         machine in machine(5),
         jobs in prop::collection::vec((1usize..=2, needs()), 1..4),
     ) {
-        let mut node = Node::new(&machine.topology()).unwrap();
+        let mut node = Allocator::new(&machine.topology()).unwrap();
         let requests: Vec<Request> = jobs.iter().map(|(count, needs)| request(*count, *needs)).collect();
         let all: Vec<usize> = (0..machine.homes.len()).collect();
         let fits = divisions(&all, &jobs.iter().map(|(count, _)| *count).collect::<Vec<_>>()).into_iter().any(|sets| {
@@ -330,7 +330,7 @@ proptest! {
                 machine.serves(&sets.into_iter().map(|set| (set, needs)).collect::<Vec<_>>())
             })
         });
-        let empty = Node::new(node.topology()).unwrap();
+        let empty = Allocator::new(node.topology()).unwrap();
         prop_assert_eq!(empty.room_for(&requests[0]).unwrap(), (most.unwrap(), true));
     }
 }
@@ -395,7 +395,7 @@ fn cpus_come_from_the_own_share_first() {
     assert_eq!(cpus(&large), ["0-13,42-43,112-125,154-155"]);
     assert!(large.remarks()[0].contains("of the shares of GPU3"), "{:?}", large.remarks());
     // On a node it is known what jobs have, and a job that asks for nothing leaves it to them.
-    let mut node = Node::new(&dgx).unwrap();
+    let mut node = Allocator::new(&dgx).unwrap();
     let first = node.place(&Request::gpus(1).only([0]).cpus_per_gpu(32)).unwrap();
     assert_eq!(cpus(node.placement(first).unwrap()), ["0-15,112-127"]);
     assert!(node.placement(first).unwrap().remarks().is_empty());
@@ -462,7 +462,7 @@ fn memory_that_only_three_gpus_together_exceed_is_told_apart() {
 #[test]
 fn nics_are_counted_over_all_jobs() {
     let dgx1 = Topology::preset("dgx-1-v100").unwrap();
-    let mut node = Node::new(&dgx1).unwrap();
+    let mut node = Allocator::new(&dgx1).unwrap();
     let pair = Request::gpus(2).gpus_per_nic(1);
     assert_eq!(node.room_for(&pair).unwrap(), (2, true));
     let batch = node.place_all(&[pair.clone(), pair.clone()]).unwrap();

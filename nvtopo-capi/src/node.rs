@@ -7,13 +7,13 @@ use crate::placement::nvtopo_placement;
 use crate::request::nvtopo_request;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::solve::{JobId, Node};
+use nvtopo::solve::{Allocator, JobId};
 use std::mem::MaybeUninit;
 
 /// A machine and the jobs on it: jobs come and go, and each gets the best of what is free. A job is a number, which is
 /// given once. One thread at a time may change it; any number may ask it while none does.
 pub struct nvtopo_node {
-    node: Node,
+    node: Allocator,
 }
 
 /// How well jobs were placed together.
@@ -46,7 +46,7 @@ pub extern "C" fn nvtopo_node_new(
     node: Option<&mut MaybeUninit<*mut nvtopo_node>>,
 ) -> nvtopo_status {
     answer(node, "node", || {
-        Ok(owned(nvtopo_node { node: Node::new(&given(topology, "topology")?.topology)? }))
+        Ok(owned(nvtopo_node { node: Allocator::new(&given(topology, "topology")?.topology)? }))
     })
 }
 

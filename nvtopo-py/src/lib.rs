@@ -6,6 +6,7 @@
 // What stands in `///` here is read with Python's `help`.
 #![allow(clippy::doc_markdown, clippy::doc_link_with_quotes)]
 
+mod allocator;
 mod arguments;
 mod asked;
 mod best_set;
@@ -20,7 +21,6 @@ mod gpus;
 mod instance;
 mod k8s;
 mod matrix;
-mod node;
 mod pairs;
 mod pickle;
 mod placement;
@@ -74,6 +74,8 @@ mod _nvtopo {
     use std::ffi::OsString;
 
     #[pymodule_export]
+    use super::allocator::{Allocator, Batch, Job, Request};
+    #[pymodule_export]
     use super::best_set::{BestSet, best_set};
     #[pymodule_export]
     use super::bind::{Binding, bind, bound, hazards};
@@ -97,8 +99,6 @@ mod _nvtopo {
     use super::k8s::{k8s_labels, k8s_pod, k8s_policies};
     #[pymodule_export]
     use super::matrix::BandwidthMatrix;
-    #[pymodule_export]
-    use super::node::{Batch, Job, Node, Request};
     #[pymodule_export]
     use super::pairs::Pair;
     #[pymodule_export]

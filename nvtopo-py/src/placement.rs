@@ -5,7 +5,7 @@ use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::terms::Terms;
 use crate::{call, pre, variables};
 use nvtopo::render::{Style, by_name};
-use nvtopo::solve::{Node, NodeMemory, NodePages, Quantity};
+use nvtopo::solve::{Allocator, NodeMemory, NodePages, Quantity};
 use nvtopo::{Solver, Topology};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -162,8 +162,8 @@ pub(crate) struct Placement {
     pub(crate) answer: nvtopo::Placement,
     /// What was asked.
     pub(crate) terms: Arc<Terms>,
-    /// Whether a Node was asked, on which others may have more than the terms say.
-    on_node: bool,
+    /// Whether an Allocator was asked, on which others may have more than the terms say.
+    on_allocator: bool,
 }
 
 impl PartialEq for Placement {
@@ -285,26 +285,22 @@ impl Placement {
 
     /// An answer of a machine without jobs.
     pub(crate) fn of(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
-        Self { answer, terms, on_node: false }
+        Self { answer, terms, on_allocator: false }
     }
 
-    /// An answer of a Node, and what was asked without what others have.
-    pub(crate) fn on_node(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
-        Self { answer, terms, on_node: true }
+    /// An answer of an Allocator, and what was asked without what others have.
+    pub(crate) fn on_allocator(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
+        Self { answer, terms, on_allocator: true }
     }
 
-    /// What a machine, or a Node without jobs, answers.
-    fn ask(py: Python<'_>, solver: &Solver, terms: Arc<Terms>, on_node: bool) -> PyResult<Self> {
+    /// What a machine, or an Allocator without jobs, answers.
+    fn ask(py: Python<'_>, solver: &Solver, terms: Arc<Terms>, on_allocator: bool) -> PyResult<Self> {
         let topology = solver.topology();
         let request = terms.request_on(topology);
-        let answer =
-            call(
-                py,
-                || {
-                    if on_node { Node::new(topology)?.what_if(&request) } else { solver.solve(&request) }
-                },
-            )?;
-        Ok(Self { answer, terms, on_node })
+        let answer = call(py, || {
+            if on_allocator { Allocator::new(topology)?.what_if(&request) } else { solver.solve(&request) }
+        })?;
+        Ok(Self { answer, terms, on_allocator })
     }
 }
 
@@ -312,21 +308,21 @@ impl Field for Placement {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let topology = self.answer.topology();
         let again = || Self::ask(py, &Solver::new(topology), Arc::clone(&self.terms), true);
-        if self.on_node && !again().is_ok_and(|again| again == *self) {
+        if self.on_allocator && !again().is_ok_and(|again| again == *self) {
             return Err(PyTypeError::new_err(
-                "cannot pickle a placement that depends on the CPUs, memory or NICs of other jobs on its Node: send to_json()",
+                "cannot pickle a placement that depends on the CPUs, memory or NICs of other jobs on its Allocator: send to_json()",
             ));
         }
         let fields =
-            [topology.give(py)?, self.terms.give(py)?, self.on_node.give(py)?, self.per_gpu().give(py)?];
+            [topology.give(py)?, self.terms.give(py)?, self.on_allocator.give(py)?, self.per_gpu().give(py)?];
         Ok(PyTuple::new(py, fields)?.into_any())
     }
 
     fn take(value: &Bound<'_, PyAny>) -> PyResult<Self> {
         let mut fields = fields(value, 4)?.into_iter();
         let (topology, terms): (Topology, Terms) = (next(&mut fields)?, next(&mut fields)?);
-        let (on_node, expected): (bool, Vec<PlacedGpu>) = (next(&mut fields)?, next(&mut fields)?);
-        let again = Self::ask(value.py(), &Solver::new(&topology), Arc::new(terms), on_node);
+        let (on_allocator, expected): (bool, Vec<PlacedGpu>) = (next(&mut fields)?, next(&mut fields)?);
+        let again = Self::ask(value.py(), &Solver::new(&topology), Arc::new(terms), on_allocator);
         again.ok().filter(|again| again.per_gpu() == expected).ok_or_else(|| answered_otherwise("placement"))
     }
 }

@@ -470,7 +470,7 @@ fn a_gpu_that_is_cut_off_from_the_fabric_is_chosen_alone_or_where_named() {
         assert_eq!(chooser.choose(0xff, 7), Some(0xfe));
         assert_eq!((chooser.choose(0b11, 1), chooser.choose(0b01, 1)), (Some(0b10), Some(0b01)));
 
-        let mut node = nvtopo::solve::Node::new(&found).unwrap();
+        let mut node = nvtopo::solve::Allocator::new(&found).unwrap();
         assert_eq!(node.room_for(&Request::gpus(8)).unwrap(), (0, true));
         assert_eq!(node.room_for(&Request::gpus(4)).unwrap(), (1, true));
         assert!(node.place_all(&[Request::gpus(4), Request::gpus(4)]).is_err());

@@ -60,7 +60,7 @@ def answers() -> list[object]:
     instance = described.gpus[0].instances[0].uuid
     assert instance is not None
     dgx, dgx1 = nvtopo.preset("dgx-h100"), nvtopo.preset("dgx-1-v100")
-    node = nvtopo.Node(dgx1)
+    node = nvtopo.Allocator(dgx1)
     first = node.place(2)
     request = nvtopo.Request(
         2,
@@ -78,7 +78,7 @@ def answers() -> list[object]:
         hugepages_per_gpu={"2MiB": 16},
         gpus_per_nic=2,
     )
-    batch = nvtopo.Node(dgx1).place_all([2, nvtopo.Request(3), 2])
+    batch = nvtopo.Allocator(dgx1).place_all([2, nvtopo.Request(3), 2])
     visible = {"CUDA_VISIBLE_DEVICES": "3,1,2"}
     plan = dgx.plan(5, policy="node", smt="one", reserve_cpus="0-1", allowed_cpus="0-99", environ=visible)
     divided = described.plan(environ={"CUDA_VISIBLE_DEVICES": instance})
@@ -86,7 +86,7 @@ def answers() -> list[object]:
     return [
         dgx.place(2),
         dgx1.place(5, exclude=["GPU0"], mix={1: 0.1, 2: 0.2}),
-        nvtopo.Node(dgx1).what_if(request),
+        nvtopo.Allocator(dgx1).what_if(request),
         dgx1.explain(5),
         dgx1.explain(8),
         request,
@@ -136,7 +136,7 @@ def test_different_answers_are_not_equal() -> None:
         (dgx1.rank_map(tp=2, dp=4, model=MODEL), dgx1.rank_map(tp=4, dp=2, model=MODEL)),
         (nvtopo.Request(2), nvtopo.Request(2, exclude=[0])),
         (nvtopo.Request(2), nvtopo.Request(2, objectives=[])),
-        (nvtopo.Node(dgx1).place_all([2, 2]), nvtopo.Node(dgx1).place_all([2, 4])),
+        (nvtopo.Allocator(dgx1).place_all([2, 2]), nvtopo.Allocator(dgx1).place_all([2, 4])),
     ]
     for one, other in pairs:
         assert one != other and not one == other, (one, other)
@@ -148,13 +148,13 @@ def test_different_answers_are_not_equal() -> None:
 def test_a_request_that_came_back_asks_for_the_same() -> None:
     request = next(value for value in answers() if isinstance(value, nvtopo.Request))
     again = pickle.loads(pickle.dumps(request))
-    node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
+    node = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
     assert node.what_if(again) == node.what_if(request)
     assert node.what_if(request) != node.what_if(2)
 
 
 def test_a_job_that_came_back_is_released() -> None:
-    node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
+    node = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
     job = node.place(2)
     node.release(pickle.loads(pickle.dumps(job)))
     assert len(node.free) == 8 and not node.jobs
@@ -169,14 +169,14 @@ def test_a_part_that_came_back_tells_the_same_variables() -> None:
 
 
 def test_what_depends_on_more_than_the_gpus_of_others_is_not_pickled() -> None:
-    node = nvtopo.Node(nvtopo.preset("dgx-h100"))
+    node = nvtopo.Allocator(nvtopo.preset("dgx-h100"))
     # 112 CPUs are beside each half: the first job leaves too few of its half for the second, whatever GPUs are free there.
     needy = nvtopo.Request(1, cpus_per_gpu=64)
     first, beside = node.place(needy), node.what_if(needy)
     second = node.place(needy)
     assert pickle.loads(pickle.dumps(first)).gpus == [0] and second.gpus == [4]
     for value in (beside, second, second.placement):
-        with pytest.raises(TypeError, match="other jobs on its Node"):
+        with pytest.raises(TypeError, match="other jobs on its Allocator"):
             pickle.dumps(value)
 
 

@@ -52,7 +52,7 @@ def free(turn: int) -> list[int]:
 
 
 def test_jobs_never_overlap() -> None:
-    node = nvtopo.Node(nvtopo.preset("dgx-2"))
+    allocator = nvtopo.Allocator(nvtopo.preset("dgx-2"))
     start = Barrier(THREADS)
 
     def work(thread: int) -> int:
@@ -60,15 +60,15 @@ def test_jobs_never_overlap() -> None:
         placed = 0
         for turn in range(ROUNDS):
             try:
-                job = node.place(1 + (turn + thread) % 3)
+                job = allocator.place(1 + (turn + thread) % 3)
             except nvtopo.UnsatisfiableError:
                 continue
-            others = [other for other in node.jobs if other.number != job.number]
+            others = [other for other in allocator.jobs if other.number != job.number]
             assert not set(job.gpus) & {gpu for other in others for gpu in other.gpus}
-            node.release(job)
+            allocator.release(job)
             placed += 1
         return placed
 
     with ThreadPoolExecutor(THREADS) as pool:
         assert sum(pool.map(work, range(THREADS))) >= ROUNDS
-    assert node.jobs == [] and len(node.free) == 16
+    assert allocator.jobs == [] and len(allocator.free) == 16

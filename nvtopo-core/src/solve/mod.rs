@@ -21,7 +21,7 @@ mod search;
 
 pub(crate) use crate::query::nic_at;
 pub use crate::query::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
-pub use allocator::{Batch, JobId, Node};
+pub use allocator::{Allocator, Batch, JobId};
 pub use chooser::Chooser;
 pub use constraint::Constraint;
 pub use cpus::shares::{Share, Shares};

@@ -12,6 +12,7 @@ Importing it does nothing but load the extension module: no driver is opened, no
 from collections.abc import Set as _Set
 
 from ._nvtopo import (
+    Allocator,
     Alternative,
     BandwidthMatrix,
     Batch,
@@ -33,7 +34,6 @@ from ._nvtopo import (
     Job,
     Loss,
     Nic,
-    Node,
     NodeSet,
     NumaNode,
     NvLink,
@@ -74,6 +74,7 @@ from ._nvtopo import (
 )
 
 __all__ = [
+    "Allocator",
     "Alternative",
     "BandwidthMatrix",
     "Batch",
@@ -95,7 +96,6 @@ __all__ = [
     "Job",
     "Loss",
     "Nic",
-    "Node",
     "NodeSet",
     "NumaNode",
     "NvLink",

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 from typing_extensions import Buffer
 
 __all__ = [
+    "Allocator",
     "Alternative",
     "BandwidthMatrix",
     "Batch",
@@ -29,7 +30,6 @@ __all__ = [
     "Job",
     "Loss",
     "Nic",
-    "Node",
     "NodeSet",
     "NumaNode",
     "NvLink",
@@ -1973,9 +1973,9 @@ class Binding:
 
 @final
 class Request:
-    """What a job asks a Node for. The arguments are those of Topology.place.
+    """What a job asks an Allocator for. The arguments are those of Topology.place.
 
-    A Node places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
+    An Allocator places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
 
     >>> import nvtopo
     >>> nvtopo.Request(2, require=["nvlink-group"])
@@ -2015,7 +2015,7 @@ class Request:
 
 @final
 class Job:
-    """A job on a Node. Equal to another where both have the same number; a Node gives each number once.
+    """A job of an Allocator. Equal to another where both have the same number; an Allocator gives each number once.
 
     Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
     and not on their GPUs only. Its placement is the same.
@@ -2023,7 +2023,7 @@ class Job:
 
     @property
     def number(self) -> int:
-        """Its number on its Node, from 0 on in the order in which jobs came."""
+        """Its number on its Allocator, from 0 on in the order in which jobs came."""
 
     @property
     def placement(self) -> Placement:
@@ -2038,7 +2038,7 @@ class Job:
 
 @final
 class Batch:
-    """Jobs that were placed together. Made by Node.place_all."""
+    """Jobs that were placed together. Made by Allocator.place_all."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -2058,24 +2058,24 @@ class Batch:
     __hash__: None  # type: ignore[assignment]
 
 @final
-class Node:
+class Allocator:
     """A machine and the jobs on it: jobs come and go, and each gets the best of what is free.
 
-    A request is a Request, or a number of GPUs. Any number of threads may use a Node at once.
+    A request is a Request, or a number of GPUs. Any number of threads may use an Allocator at once.
 
     Raises UnsupportedError for a machine of more than 128 GPUs.
 
     >>> import nvtopo
-    >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
-    >>> job = node.place(2)
-    >>> job.gpus, node.free, node.what_if(2).gpus
+    >>> allocator = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
+    >>> job = allocator.place(2)
+    >>> job.gpus, allocator.free, allocator.what_if(2).gpus
     ([0, 3], [1, 2, 4, 5, 6, 7], [1, 2])
-    >>> node.release(job)
-    >>> len(node.free)
+    >>> allocator.release(job)
+    >>> len(allocator.free)
     8
     """
 
-    def __new__(cls, topology: Topology) -> Node: ...
+    def __new__(cls, topology: Topology) -> Allocator: ...
     @property
     def free(self) -> list[int]:
         """The indices of the GPUs that no job has and that can be used."""
@@ -2109,9 +2109,9 @@ class Node:
         Raises UnsatisfiableError where there is no room for all.
 
         >>> import nvtopo
-        >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
-        >>> batch = node.place_all([2, 2, nvtopo.Request(4, require=["nvlink-group"])])
-        >>> batch.share, batch.optimal, node.free
+        >>> allocator = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
+        >>> batch = allocator.place_all([2, 2, nvtopo.Request(4, require=["nvlink-group"])])
+        >>> batch.share, batch.optimal, allocator.free
         (1.0, True, [])
         """
 
@@ -2119,8 +2119,8 @@ class Node:
         """How many jobs like this there is room for at once, and whether there is certainly none for one more.
 
         >>> import nvtopo
-        >>> node = nvtopo.Node(nvtopo.preset("rtx-a6000-4-bridged"))
-        >>> node.room_for(nvtopo.Request(2, require=["nvlink-group"]))
+        >>> allocator = nvtopo.Allocator(nvtopo.preset("rtx-a6000-4-bridged"))
+        >>> allocator.room_for(nvtopo.Request(2, require=["nvlink-group"]))
         (2, True)
         """
 

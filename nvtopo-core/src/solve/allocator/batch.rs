@@ -1,6 +1,6 @@
 //! Many jobs at once: the division of the free GPUs that is best for all of them, and how many there is room for.
 
-use super::{JobId, Node};
+use super::{Allocator, JobId};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::query::Weight;
@@ -48,7 +48,7 @@ struct Want {
     whole: Weight,
 }
 
-impl Node {
+impl Allocator {
     /// Places many jobs at once so that what their rings carry, each as a part of the most that so many GPUs could carry, is the
     /// most in sum: not one after another, where the first takes what a later one needs. What each request requires
     /// holds; its other objectives do not count. Either all are placed, or none.
@@ -56,12 +56,12 @@ impl Node {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there is no room for all.
     ///
     /// ```
-    /// use nvtopo::{Request, Topology, solve::Node};
+    /// use nvtopo::{Request, Topology, solve::Allocator};
     ///
-    /// let mut node = Node::new(&Topology::preset("dgx-1-v100")?)?;
-    /// let batch = node.place_all(&[Request::gpus(2), Request::gpus(2), Request::gpus(4)])?;
+    /// let mut allocator = Allocator::new(&Topology::preset("dgx-1-v100")?)?;
+    /// let batch = allocator.place_all(&[Request::gpus(2), Request::gpus(2), Request::gpus(4)])?;
     /// assert!(batch.optimal && batch.share == 1.0);
-    /// assert!(node.free().is_empty());
+    /// assert!(allocator.free().is_empty());
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn place_all(&mut self, requests: &[Request]) -> Result<Batch> {
@@ -127,11 +127,11 @@ impl Node {
     /// How many jobs like this there is room for at once, and whether there is certainly not for one more.
     ///
     /// ```
-    /// use nvtopo::{Request, Topology, solve::{Constraint, Node}};
+    /// use nvtopo::{Request, Topology, solve::{Allocator, Constraint}};
     ///
-    /// let node = Node::new(&Topology::preset("rtx-a6000-4-bridged")?)?;
-    /// assert_eq!(node.room_for(&Request::gpus(2).require([Constraint::SameNvlinkGroup]))?, (2, true));
-    /// assert_eq!(node.room_for(&Request::gpus(3).require([Constraint::SameNvlinkGroup]))?, (0, true));
+    /// let allocator = Allocator::new(&Topology::preset("rtx-a6000-4-bridged")?)?;
+    /// assert_eq!(allocator.room_for(&Request::gpus(2).require([Constraint::SameNvlinkGroup]))?, (2, true));
+    /// assert_eq!(allocator.room_for(&Request::gpus(3).require([Constraint::SameNvlinkGroup]))?, (0, true));
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn room_for(&self, request: &Request) -> Result<(usize, bool)> {

@@ -15,12 +15,12 @@ pub use batch::Batch;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A job on a [`Node`].
+/// A job of an [`Allocator`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(u64);
 
 impl JobId {
-    /// Its number on its [`Node`], from 0 on in the order in which jobs came.
+    /// Its number on its [`Allocator`], from 0 on in the order in which jobs came.
     pub const fn number(self) -> u64 {
         self.0
     }
@@ -41,25 +41,25 @@ impl fmt::Display for JobId {
 /// given.
 ///
 /// ```
-/// use nvtopo::{Request, Topology, solve::Node};
+/// use nvtopo::{Request, Topology, solve::Allocator};
 ///
-/// let mut node = Node::new(&Topology::preset("dgx-1-v100")?)?;
-/// let first = node.place(&Request::gpus(2))?;
-/// assert_eq!(node.placement(first).unwrap().gpu_indices(), [0, 3]);
-/// assert_eq!(node.what_if(&Request::gpus(2))?.gpu_indices(), [1, 2]);
-/// assert_eq!(node.free(), [1, 2, 4, 5, 6, 7]);
-/// node.release(first)?;
-/// assert_eq!(node.free().len(), 8);
+/// let mut allocator = Allocator::new(&Topology::preset("dgx-1-v100")?)?;
+/// let first = allocator.place(&Request::gpus(2))?;
+/// assert_eq!(allocator.placement(first).unwrap().gpu_indices(), [0, 3]);
+/// assert_eq!(allocator.what_if(&Request::gpus(2))?.gpu_indices(), [1, 2]);
+/// assert_eq!(allocator.free(), [1, 2, 4, 5, 6, 7]);
+/// allocator.release(first)?;
+/// assert_eq!(allocator.free().len(), 8);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Node {
+pub struct Allocator {
     solver: Solver,
     jobs: BTreeMap<JobId, Placement>,
     next: u64,
 }
 
-impl Node {
+impl Allocator {
     /// A machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
         let solver = Solver::new(topology);

@@ -230,8 +230,9 @@ impl Request {
     }
 
     /// So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not
-    /// counted, nor is the memory of GPUs. Nodes are taken to be empty, but for what jobs of a [`Node`](crate::solve::Node) asked for.
-    /// A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
+    /// counted, nor is the memory of GPUs. Nodes are taken to be empty, but for what jobs of an
+    /// [`Allocator`](crate::solve::Allocator) asked for. A node of which nobody knows the memory is taken to have enough, and the
+    /// placement remarks on it.
     ///
     /// ```
     /// use nvtopo::{Request, Topology};
@@ -248,7 +249,8 @@ impl Request {
     }
 
     /// So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes,
-    /// all of them. The pages that the topology shows as free are counted, less those that jobs of a [`Node`](crate::solve::Node) asked for.
+    /// all of them. The pages that the topology shows as free are counted, less those that jobs of an
+    /// [`Allocator`](crate::solve::Allocator) asked for.
     ///
     /// ```
     /// use nvtopo::{Request, Topology};
@@ -263,9 +265,9 @@ impl Request {
         self
     }
 
-    /// A NIC serves at most so many GPUs, those of other jobs of a [`Node`](crate::solve::Node) counted; 0: as many as it has to where
-    /// [all GPUs use NICs](crate::solve::gpus_per_nic). No set is chosen that is too large for the NICs, and those are compared by how well
-    /// they reach what is left of these.
+    /// A NIC serves at most so many GPUs, those of other jobs of an [`Allocator`](crate::solve::Allocator) counted; 0: as many
+    /// as it has to where [all GPUs use NICs](crate::solve::gpus_per_nic). No set is chosen that is too large for the NICs, and those
+    /// are compared by how well they reach what is left of these.
     ///
     /// ```
     /// use nvtopo::{ErrorKind, Request, Topology};

@@ -1,4 +1,4 @@
-//! `Node`: what jobs have of a machine, and `Request`, by which it is asked.
+//! `Allocator`: what jobs have of a machine, and `Request`, by which it is asked.
 
 use crate::arguments::Count;
 use crate::pickle::{Field, Reduced, reduce};
@@ -13,9 +13,9 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a job asks a Node for. The arguments are those of Topology.place.
+/// What a job asks an Allocator for. The arguments are those of Topology.place.
 ///
-/// A Node places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
+/// An Allocator places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
 ///
 /// >>> import nvtopo
 /// >>> nvtopo.Request(2, require=["nvlink-group"])
@@ -81,7 +81,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for RequestArgument {
     }
 }
 
-/// A job on a Node. Equal to another where both have the same number; a Node gives each number once.
+/// A job of an Allocator. Equal to another where both have the same number; an Allocator gives each number once.
 ///
 /// Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
 /// and not on their GPUs only. Its placement is the same.
@@ -109,7 +109,7 @@ impl Hash for Job {
 #[pymethods]
 impl Job {
     #[getter]
-    /// Its number on its Node, from 0 on in the order in which jobs came.
+    /// Its number on its Allocator, from 0 on in the order in which jobs came.
     fn number(&self) -> u64 {
         self.id
     }
@@ -135,7 +135,7 @@ impl Job {
     }
 }
 
-/// Jobs that were placed together. Made by Node.place_all.
+/// Jobs that were placed together. Made by Allocator.place_all.
 #[pyclass(frozen, eq, get_all, module = "nvtopo")]
 pub(crate) struct Batch {
     /// The jobs, in the order of the requests.
@@ -171,58 +171,58 @@ impl Batch {
 
 /// A machine and the jobs on it: jobs come and go, and each gets the best of what is free.
 ///
-/// A request is a Request, or a number of GPUs. Any number of threads may use a Node at once.
+/// A request is a Request, or a number of GPUs. Any number of threads may use an Allocator at once.
 ///
 /// Raises UnsupportedError for a machine of more than 128 GPUs.
 ///
 /// >>> import nvtopo
-/// >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
-/// >>> job = node.place(2)
-/// >>> job.gpus, node.free, node.what_if(2).gpus
+/// >>> allocator = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
+/// >>> job = allocator.place(2)
+/// >>> job.gpus, allocator.free, allocator.what_if(2).gpus
 /// ([0, 3], [1, 2, 4, 5, 6, 7], [1, 2])
-/// >>> node.release(job)
-/// >>> len(node.free)
+/// >>> allocator.release(job)
+/// >>> len(allocator.free)
 /// 8
 #[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Node(Mutex<Jobs>);
+pub(crate) struct Allocator(Mutex<Jobs>);
 
 /// The jobs of a machine, and what each was asked for.
 struct Jobs {
-    node: nvtopo::solve::Node,
+    allocator: nvtopo::solve::Allocator,
     terms: BTreeMap<JobId, Arc<Terms>>,
 }
 
 impl Jobs {
     /// What a job is asked for where others have what they have.
     fn beside_others(&self, terms: &Terms) -> Terms {
-        terms.without(self.node.jobs().flat_map(|(_, placement)| placement.gpu_indices()))
+        terms.without(self.allocator.jobs().flat_map(|(_, placement)| placement.gpu_indices()))
     }
 
-    /// A job that is on the node.
+    /// A job that the allocator has placed.
     fn job(&self, id: JobId) -> Option<Job> {
-        let placement = self.node.placement(id)?.clone();
+        let placement = self.allocator.placement(id)?.clone();
         Some(Job {
             id: id.number(),
-            placement: Placement::on_node(placement, Arc::clone(self.terms.get(&id)?)),
+            placement: Placement::on_allocator(placement, Arc::clone(self.terms.get(&id)?)),
         })
     }
 }
 
 #[pymethods]
-impl Node {
+impl Allocator {
     #[new]
     fn new(py: Python<'_>, topology: &Bound<'_, Topology>) -> PyResult<Self> {
         let topology = &topology.get().0;
-        let node = call(py, || nvtopo::solve::Node::new(topology))?;
-        Ok(Self(Mutex::new(Jobs { node, terms: BTreeMap::new() })))
+        let allocator = call(py, || nvtopo::solve::Allocator::new(topology))?;
+        Ok(Self(Mutex::new(Jobs { allocator, terms: BTreeMap::new() })))
     }
 
     #[getter]
     /// The indices of the GPUs that no job has and that can be used.
     fn free(&self, py: Python<'_>) -> PyResult<Vec<u32>> {
         call(py, || {
-            let Jobs { node, .. } = &*self.lock();
-            Ok(indices_of(node.topology(), &node.free()))
+            let Jobs { allocator, .. } = &*self.lock();
+            Ok(indices_of(allocator.topology(), &allocator.free()))
         })
     }
 
@@ -231,7 +231,7 @@ impl Node {
     fn jobs(&self, py: Python<'_>) -> PyResult<Vec<Job>> {
         call(py, || {
             let jobs = self.lock();
-            Ok(jobs.node.jobs().filter_map(|(id, _)| jobs.job(id)).collect())
+            Ok(jobs.allocator.jobs().filter_map(|(id, _)| jobs.job(id)).collect())
         })
     }
 
@@ -243,7 +243,7 @@ impl Node {
         call(py, || {
             let mut jobs = self.lock();
             let beside = Arc::new(jobs.beside_others(&terms));
-            let id = jobs.node.place(&terms.request())?;
+            let id = jobs.allocator.place(&terms.request())?;
             jobs.terms.insert(id, beside);
             Ok(jobs.job(id).expect("it was just placed"))
         })
@@ -257,7 +257,7 @@ impl Node {
         call(py, || {
             let jobs = self.lock();
             let beside = Arc::new(jobs.beside_others(&terms));
-            Ok(Placement::on_node(jobs.node.what_if(&terms.request())?, beside))
+            Ok(Placement::on_allocator(jobs.allocator.what_if(&terms.request())?, beside))
         })
     }
 
@@ -268,7 +268,7 @@ impl Node {
         let id = JobId::from_number(job.get().id);
         call(py, || {
             let mut jobs = self.lock();
-            jobs.node.release(id)?;
+            jobs.allocator.release(id)?;
             jobs.terms.remove(&id);
             Ok(())
         })
@@ -280,20 +280,21 @@ impl Node {
     /// Raises UnsatisfiableError where there is no room for all.
     ///
     /// >>> import nvtopo
-    /// >>> node = nvtopo.Node(nvtopo.preset("dgx-1-v100"))
-    /// >>> batch = node.place_all([2, 2, nvtopo.Request(4, require=["nvlink-group"])])
-    /// >>> batch.share, batch.optimal, node.free
+    /// >>> allocator = nvtopo.Allocator(nvtopo.preset("dgx-1-v100"))
+    /// >>> batch = allocator.place_all([2, 2, nvtopo.Request(4, require=["nvlink-group"])])
+    /// >>> batch.share, batch.optimal, allocator.free
     /// (1.0, True, [])
     fn place_all(&self, py: Python<'_>, requests: Vec<RequestArgument>) -> PyResult<Batch> {
         let terms: Vec<Terms> = requests.into_iter().map(|RequestArgument(terms)| terms).collect();
         let asked: Vec<nvtopo::Request> = terms.iter().map(Terms::request).collect();
         call(py, || {
             let mut jobs = self.lock();
-            let batch = jobs.node.place_all(&asked)?;
+            let batch = jobs.allocator.place_all(&asked)?;
             for (id, terms) in batch.jobs.iter().zip(&terms) {
                 // Its GPUs were chosen together with the others': it had no choice but these.
-                let own = jobs.node.placement(*id).map(nvtopo::Placement::gpu_indices).unwrap_or_default();
-                let all = jobs.node.topology().gpus().map(|gpu| gpu.index);
+                let own =
+                    jobs.allocator.placement(*id).map(nvtopo::Placement::gpu_indices).unwrap_or_default();
+                let all = jobs.allocator.topology().gpus().map(|gpu| gpu.index);
                 let beside = terms.without(all.filter(|index| !own.contains(index)));
                 jobs.terms.insert(*id, Arc::new(beside));
             }
@@ -305,21 +306,21 @@ impl Node {
     /// How many jobs like this there is room for at once, and whether there is certainly none for one more.
     ///
     /// >>> import nvtopo
-    /// >>> node = nvtopo.Node(nvtopo.preset("rtx-a6000-4-bridged"))
-    /// >>> node.room_for(nvtopo.Request(2, require=["nvlink-group"]))
+    /// >>> allocator = nvtopo.Allocator(nvtopo.preset("rtx-a6000-4-bridged"))
+    /// >>> allocator.room_for(nvtopo.Request(2, require=["nvlink-group"]))
     /// (2, True)
     fn room_for(&self, py: Python<'_>, request: RequestArgument) -> PyResult<(usize, bool)> {
         let RequestArgument(terms) = request;
-        call(py, || self.lock().node.room_for(&terms.request()))
+        call(py, || self.lock().allocator.room_for(&terms.request()))
     }
 
     fn __repr__(&self) -> String {
-        let Jobs { node, .. } = &*self.lock();
-        format!("<Node of {} jobs and {} free GPUs>", node.jobs().len(), node.free().len())
+        let Jobs { allocator, .. } = &*self.lock();
+        format!("<Allocator of {} jobs and {} free GPUs>", allocator.jobs().len(), allocator.free().len())
     }
 }
 
-impl Node {
+impl Allocator {
     fn lock(&self) -> MutexGuard<'_, Jobs> {
         // The core changes it last of all, so a panic leaves it as it was.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

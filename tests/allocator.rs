@@ -2,7 +2,7 @@
 
 use crate::oracle::{Machine, machine, subsets};
 use nvtopo::model::PathType;
-use nvtopo::solve::{Constraint, JobId, Node};
+use nvtopo::solve::{Allocator, Constraint, JobId};
 use nvtopo::{ErrorKind, Request, Topology};
 use proptest::prelude::*;
 
@@ -10,8 +10,8 @@ fn topology(machine: &Machine) -> Topology {
     machine.topology(&(0..machine.gpus as u32).collect::<Vec<_>>())
 }
 
-fn gpus(node: &Node, job: JobId) -> Vec<usize> {
-    node.placement(job).unwrap().gpus().iter().map(|gpu| gpu.position).collect()
+fn gpus(allocator: &Allocator, job: JobId) -> Vec<usize> {
+    allocator.placement(job).unwrap().gpus().iter().map(|gpu| gpu.position).collect()
 }
 
 /// What the rings of a set carry as a part of the most that so many GPUs carry, in millionths of nearness and all.
@@ -44,20 +44,20 @@ proptest! {
 
     #[test]
     fn release_undoes_place(machine in machine(8), counts in prop::collection::vec(1usize..=4, 1..6)) {
-        let mut node = Node::new(&topology(&machine)).unwrap();
+        let mut allocator = Allocator::new(&topology(&machine)).unwrap();
         let mut jobs = Vec::new();
         let mut states = Vec::new();
         for count in counts {
-            let free = node.free();
-            match node.what_if(&Request::gpus(count)) {
+            let free = allocator.free();
+            match allocator.what_if(&Request::gpus(count)) {
                 Err(error) => {
                     prop_assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
-                    prop_assert!(node.place(&Request::gpus(count)).is_err() && count > free.len());
+                    prop_assert!(allocator.place(&Request::gpus(count)).is_err() && count > free.len());
                 }
                 Ok(expected) => {
-                    prop_assert_eq!(node.free(), free.clone());
-                    let job = node.place(&Request::gpus(count)).unwrap();
-                    let own = gpus(&node, job);
+                    prop_assert_eq!(allocator.free(), free.clone());
+                    let job = allocator.place(&Request::gpus(count)).unwrap();
+                    let own = gpus(&allocator, job);
                     prop_assert_eq!(expected.gpus().iter().map(|gpu| gpu.position).collect::<Vec<_>>(), own.clone());
                     prop_assert!(own.iter().all(|gpu| free.contains(gpu)));
                     states.push(free);
@@ -65,27 +65,27 @@ proptest! {
                 }
             }
         }
-        prop_assert_eq!(node.jobs().len(), jobs.len());
+        prop_assert_eq!(allocator.jobs().len(), jobs.len());
         for (job, free) in jobs.into_iter().zip(states).rev() {
-            node.release(job).unwrap();
-            prop_assert_eq!(node.free(), free);
-            prop_assert_eq!(node.release(job).unwrap_err().kind(), ErrorKind::InvalidRequest);
+            allocator.release(job).unwrap();
+            prop_assert_eq!(allocator.free(), free);
+            prop_assert_eq!(allocator.release(job).unwrap_err().kind(), ErrorKind::InvalidRequest);
         }
     }
 
     #[test]
     fn a_batch_is_the_best_of_all_divisions(machine in machine(7), sizes in prop::collection::vec(1usize..=3, 1..4)) {
         let topology = topology(&machine);
-        let mut node = Node::new(&topology).unwrap();
+        let mut allocator = Allocator::new(&topology).unwrap();
         let requests: Vec<Request> = sizes.iter().map(|size| Request::gpus(*size)).collect();
         let several = sizes.iter().filter(|size| **size > 1).count();
-        let best = best(&topology, &node.free(), &sizes);
-        match (node.place_all(&requests), best) {
+        let best = best(&topology, &allocator.free(), &sizes);
+        match (allocator.place_all(&requests), best) {
             (Ok(batch), Some(best)) => {
                 prop_assert!(batch.optimal);
                 let mut all: Vec<usize> = Vec::new();
                 for (job, size) in batch.jobs.iter().zip(&sizes) {
-                    let own = gpus(&node, *job);
+                    let own = gpus(&allocator, *job);
                     prop_assert_eq!(own.len(), *size);
                     prop_assert!(own.iter().all(|gpu| !all.contains(gpu)));
                     all.extend(own);
@@ -95,7 +95,7 @@ proptest! {
             }
             (Err(error), None) => {
                 prop_assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
-                prop_assert_eq!(node.jobs().len(), 0);
+                prop_assert_eq!(allocator.jobs().len(), 0);
             }
             (answer, best) => prop_assert!(false, "{answer:?} {best:?}"),
         }
@@ -104,10 +104,10 @@ proptest! {
     #[test]
     fn there_is_room_for_as_many_as_can_be_divided(machine in machine(8), count in 1usize..=3) {
         let topology = topology(&machine);
-        let node = Node::new(&topology).unwrap();
+        let allocator = Allocator::new(&topology).unwrap();
         let request = Request::gpus(count).require([Constraint::SameNvlinkGroup]);
         let groups = topology.nvlink_groups().iter().map(|group| group.gpus.len() / count);
-        prop_assert_eq!(node.room_for(&request).unwrap(), (groups.sum::<usize>(), true));
+        prop_assert_eq!(allocator.room_for(&request).unwrap(), (groups.sum::<usize>(), true));
     }
 }
 
@@ -118,24 +118,27 @@ fn a_batch_does_better_than_one_after_another() {
                 GPU2\tSYS\tNV3\t X \tNV2\t0-15\nGPU3\tSYS\tSYS\tNV2\t X \t0-15\n";
     let topology = Topology::parse("chain", text.as_bytes()).unwrap();
     let pair = Request::gpus(2).objectives(["ring"]);
-    let mut node = Node::new(&topology).unwrap();
-    let first = node.place(&pair).unwrap();
-    assert_eq!(gpus(&node, first), [1, 2]);
-    node.release(first).unwrap();
-    let batch = node.place_all(&[pair.clone(), pair]).unwrap();
-    let sets: Vec<Vec<usize>> = batch.jobs.iter().map(|job| gpus(&node, *job)).collect();
+    let mut allocator = Allocator::new(&topology).unwrap();
+    let first = allocator.place(&pair).unwrap();
+    assert_eq!(gpus(&allocator, first), [1, 2]);
+    allocator.release(first).unwrap();
+    let batch = allocator.place_all(&[pair.clone(), pair]).unwrap();
+    let sets: Vec<Vec<usize>> = batch.jobs.iter().map(|job| gpus(&allocator, *job)).collect();
     assert_eq!(sets, [[0, 1], [2, 3]]);
     assert!(batch.optimal && (batch.share - 2.0 / 3.0).abs() < 1e-3, "{batch:?}");
 }
 
 #[test]
 fn a_taken_gpu_is_told_from_one_that_does_not_exist() {
-    let mut node = Node::new(&Topology::preset("dgx-1-v100").unwrap()).unwrap();
-    node.place(&Request::gpus(2).include([0, 3])).unwrap();
-    let error = node.what_if(&Request::gpus(2).include([0])).unwrap_err();
+    let mut allocator = Allocator::new(&Topology::preset("dgx-1-v100").unwrap()).unwrap();
+    allocator.place(&Request::gpus(2).include([0, 3])).unwrap();
+    let error = allocator.what_if(&Request::gpus(2).include([0])).unwrap_err();
     assert_eq!((error.kind(), error.to_string().contains("another job")), (ErrorKind::Unsatisfiable, true));
-    assert_eq!(node.what_if(&Request::gpus(2).include([9])).unwrap_err().kind(), ErrorKind::InvalidRequest);
-    let error = node.place_all(&[Request::gpus(4), Request::gpus(4)]).unwrap_err();
+    assert_eq!(
+        allocator.what_if(&Request::gpus(2).include([9])).unwrap_err().kind(),
+        ErrorKind::InvalidRequest
+    );
+    let error = allocator.place_all(&[Request::gpus(4), Request::gpus(4)]).unwrap_err();
     assert!(error.to_string().contains("no room for these 2 jobs of 8 GPUs together: 6 are free"), "{error}");
 }
 
@@ -143,7 +146,7 @@ fn a_taken_gpu_is_told_from_one_that_does_not_exist() {
 fn large_machines_take_batches_too() {
     let pairs = vec![(0, PathType::Pix); 20 * 19 / 2];
     let machine = Machine { gpus: 20, pairs, homes: vec![Some(0); 20], nics: Vec::new() };
-    let mut node = Node::new(&topology(&machine)).unwrap();
-    let batch = node.place_all(&[Request::gpus(8), Request::gpus(12)]).unwrap();
-    assert!(batch.optimal && node.free().is_empty());
+    let mut allocator = Allocator::new(&topology(&machine)).unwrap();
+    let batch = allocator.place_all(&[Request::gpus(8), Request::gpus(12)]).unwrap();
+    assert!(batch.optimal && allocator.free().is_empty());
 }
