@@ -100,4 +100,5 @@ pub use units::{Bandwidth, Bytes};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-struct Readme;
+#[doc = include_str!("../../docs/placement.md")]
+struct Documents;

@@ -1,0 +1,98 @@
+#!/bin/sh
+# Runs every block of the README in order, as a reader would who has just installed Debian: in a new system that has a Rust
+# toolchain and the packages that the README asks for, and a copy of the repository in which nothing is built.
+#
+#     sh scripts/test-readme.sh [--all] [FOLDER]
+#
+# Needs root, debootstrap, a Rust toolchain and the network. FOLDER (target/debian) holds the system; it is made where it is
+# missing, and used again. The block that runs all tests takes long and is left out without --all. Blocks below
+# `<!-- test: hardware -->` run with a preset, stand-ins for launchers, and nothing bound.
+set -eu
+
+cd "$(dirname "$0")/.."
+all=
+[ "${1-}" != --all ] || { all=1; shift; }
+folder=${1:-$PWD/target/debian}
+# Commas between them, as debootstrap takes them.
+packages=$(sed -n 's/.*`apt-get install \([^`]*\)`.*/\1/p' README.md | tr ' ' ',')
+[ -n "$packages" ] || { echo "the README names no packages" >&2; exit 2; }
+
+if [ ! -e "$folder/etc/debian_version" ]; then
+    debootstrap --variant=minbase --include="ca-certificates,$packages" bookworm "$folder"
+fi
+# shellcheck disable=SC2046
+chroot "$folder" apt-get install -y -qq $(echo "$packages" | tr ',' ' ') >/dev/null
+
+# The toolchain as rustup would install it, and how this machine reaches the network.
+toolchain=$(rustc --print sysroot)
+mkdir -p "$folder/opt/rust" "$folder/etc/ssl/certs" "$folder/work"
+cp -a "$toolchain/bin" "$toolchain/lib" "$folder/opt/rust/"
+cp -L /etc/resolv.conf "$folder/etc/resolv.conf"
+[ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
+network=$(env | grep -iE '^(https?_proxy|no_proxy|SSL_CERT_FILE|PIP_CERT)=' || true)
+
+# A home and a repository in which nothing was built.
+rm -rf "$folder/root" "$folder/work/nvtopo"
+mkdir -p "$folder/root" "$folder/work/nvtopo"
+git archive HEAD | tar -x -C "$folder/work/nvtopo"
+ln -s python3 "$folder/root/python" 2>/dev/null || true
+
+for file in proc dev; do
+    mountpoint -q "$folder/$file" || mount --rbind "/$file" "$folder/$file"
+done
+trap 'umount -R "$folder/proc" "$folder/dev" 2>/dev/null || umount -l "$folder/proc" "$folder/dev"' EXIT
+
+python3 - "$folder/work/nvtopo/README.md" "$folder/work/blocks" <<'PYTHON'
+import pathlib
+import re
+import sys
+
+text = pathlib.Path(sys.argv[1]).read_text()
+out = pathlib.Path(sys.argv[2])
+out.mkdir(exist_ok=True)
+for old in out.iterdir():
+    old.unlink()
+blocks = re.findall(r"^(?:<!-- test: ([a-z ]+) -->\n)?```(sh|console|python)\n(.*?)^```$", text, re.M | re.S)
+assert blocks
+for number, (marks, language, body) in enumerate(blocks):
+    if language == "console":
+        body = "".join(line[2:] + "\n" for line in body.splitlines() if line.startswith("$ "))
+    if language == "python" and "hardware" in marks:
+        stand_ins = "nvtopo.discover = lambda: nvtopo.preset('dgx-h100')\nnvtopo.bind = lambda place: None\n"
+        body = "import nvtopo\n" + stand_ins + body
+    suffix = "py" if language == "python" else "sh"
+    # What needs the command comes after what installs it.
+    order = 0 if "build" in marks else 1
+    mark = "hardware" if "hardware" in marks else "plain"
+    (out / f"{order}-{number:02}-{mark}.{suffix}").write_text(body)
+PYTHON
+
+run() {
+    # shellcheck disable=SC2086
+    chroot "$folder" env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/bin $network "$@"
+}
+
+for block in "$folder"/work/blocks/*; do
+    name=${block##*/}
+    script="cd /work/nvtopo && exec"
+    case $name in
+        *hardware.sh)
+            script="export NVTOPO_FROM=preset:dgx-h100 NVTOPO_DRY_RUN=1 NVTOPO_TRUST_TOPOLOGY=1
+                mkdir -p /root/stand-ins && cd /root/stand-ins
+                for name in torchrun srun; do ln -sf /work/nvtopo/nvtopo-cli/tests/docs/programs/launcher \$name; done
+                ln -sf /work/nvtopo/nvtopo-cli/tests/docs/programs/python python
+                export PATH=/root/stand-ins:\$PATH; $script"
+            ;;
+    esac
+    if [ -z "$all" ] && grep -q scripts/test.sh "$block"; then
+        echo "== left out without --all: $(cat "$block")"
+        continue
+    fi
+    echo "== $name"
+    cat "$block"
+    case $name in
+        *.py) run /root/nvtopo/bin/python "/work/blocks/$name" ;;
+        *) run sh -c "$script sh -e /work/blocks/$name" ;;
+    esac || { echo "== failed: $name" >&2; exit 1; }
+done
+echo "== every block of the README runs"
