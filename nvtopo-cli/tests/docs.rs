@@ -289,6 +289,30 @@ fn paragraphs_begin_with_what_they_are_about() {
 }
 
 #[test]
+fn files_that_the_documents_name_exist() {
+    let places = [".", "nvtopo-core/src", "nvtopo-core/src/solve"].map(|place| root().join(place));
+    let is_path = |code: &str| {
+        let plain = code.chars().all(|c| c.is_ascii_alphanumeric() || "/._-".contains(c));
+        plain
+            && !code.starts_with('/')
+            && (code.rsplit('.').next() == Some("rs") || code.ends_with('/') || code.starts_with("tests/"))
+    };
+    // Names that stand for any.
+    let is_example = |code: &str| code.split(['/', '.']).any(|part| ["x", "KIND", "NAME"].contains(&part));
+    let (mut missing, mut found) = (String::new(), 0);
+    for document in documents() {
+        for code in document.inline_code().iter().filter(|code| is_path(code) && !is_example(code)) {
+            found += 1;
+            if !places.iter().any(|place| place.join(code).exists()) {
+                writeln!(missing, "{}: {code}", document.name).unwrap();
+            }
+        }
+    }
+    assert!(missing.is_empty(), "these files are not there:\n{missing}");
+    assert!(found > 20, "only {found} files are named");
+}
+
+#[test]
 fn links_of_the_documents_lead_somewhere() {
     let mut broken = String::new();
     for document in documents() {
