@@ -37,10 +37,12 @@ mkdir -p "$folder/root" "$folder/work/nvtopo"
 git archive HEAD | tar -x -C "$folder/work/nvtopo"
 ln -s python3 "$folder/root/python" 2>/dev/null || true
 
-for file in proc dev; do
+for file in proc sys dev; do
     mountpoint -q "$folder/$file" || mount --rbind "/$file" "$folder/$file"
+    # What is unmounted there stays mounted here.
+    mount --make-rslave "$folder/$file"
 done
-trap 'umount -R "$folder/proc" "$folder/dev" 2>/dev/null || umount -l "$folder/proc" "$folder/dev"' EXIT
+trap 'umount -R "$folder/proc" "$folder/sys" "$folder/dev" 2>/dev/null || umount -l "$folder/proc" "$folder/sys" "$folder/dev"' EXIT
 
 python3 - "$folder/work/nvtopo/README.md" "$folder/work/blocks" <<'PYTHON'
 import pathlib

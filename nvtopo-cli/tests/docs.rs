@@ -50,12 +50,12 @@ fn folder(document: &Document) -> PathBuf {
     folder
 }
 
-/// Runs a shell as a reader of the document would.
-fn shell(script: &str, block: &Block, folder: &Path) -> Output {
+/// Runs a shell as a reader of the document would, who has GPUs or has not.
+fn shell(script: &str, hardware: bool, folder: &Path) -> Output {
     let mut command = Command::new("sh");
     command.args(["-e", "-c", &format!("exec 2>&1\n{script}")]).current_dir(folder).env_clear();
     let mut path = format!("{}:", Path::new(env!("CARGO_BIN_EXE_nvtopo")).parent().unwrap().display());
-    if block.is("hardware") {
+    if hardware {
         write!(path, "{}:", folder.join("bin").display()).unwrap();
         command
             .env("NVTOPO_FROM", "preset:dgx-h100")
@@ -84,7 +84,7 @@ fn line_matches(shown: &str, line: &str) -> bool {
 
 /// Runs a block of shell; its text as it should be, where that differs.
 fn run_shell(block: &Block, folder: &Path) -> Result<(), String> {
-    let output = shell(&block.text(), block, folder);
+    let output = shell(&block.text(), block.is("hardware"), folder);
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() == block.is("fails") {
         return Err(format!("exits with {}:\n{printed}", output.status));
@@ -101,7 +101,7 @@ fn run_console(block: &Block, folder: &Path) -> Result<Option<Vec<String>>, Stri
     let last = commands.len() - 1;
     let (mut lines, mut same) = (Vec::new(), true);
     for (number, (command, shown)) in commands.into_iter().enumerate() {
-        let output = shell(&command, block, folder);
+        let output = shell(&command, block.is("hardware"), folder);
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         let fails = block.is("fails") && number == last;
         if output.status.success() == fails {
@@ -151,6 +151,20 @@ fn read_build(block: &Block, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The commands in sentences that can be run: those with arguments, and without names that stand for any.
+fn inline_commands(document: &Document) -> Vec<String> {
+    let holds_for_any = |code: &str| {
+        code.contains('…')
+            || code
+                .split([' ', '='])
+                .any(|word| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
+    };
+    let codes = document.inline_code().into_iter();
+    codes
+        .filter(|code| code.starts_with("nvtopo ") && code.split(' ').count() > 2 && !holds_for_any(code))
+        .collect()
+}
+
 /// Compares an excerpt with the file that it is from.
 fn compare_excerpt(block: &Block) -> Result<(), String> {
     let name = block.after("excerpt").ok_or("names no file")?;
@@ -192,6 +206,16 @@ fn every_command_of_the_documents_runs_and_prints_what_they_show() {
             run += 1;
             if let Err(error) = done {
                 writeln!(failures, "{place}: {error}").unwrap();
+            }
+        }
+        for command in inline_commands(&document) {
+            let output = shell(&command, true, &folder);
+            let printed = String::from_utf8_lossy(&output.stdout);
+            run += 1;
+            // Not every machine can satisfy them; and a sentence may leave out what a command needs beside.
+            let usage = output.status.code() == Some(2) && !printed.contains("required arguments");
+            if usage || output.status.code().is_none_or(|code| code > 2) {
+                writeln!(failures, "{}: {command}: {printed}", document.name).unwrap();
             }
         }
         document.replace(&changed);
