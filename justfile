@@ -53,6 +53,11 @@ bench:
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/footprint.py
 
+# Runs every block of the README in a new Debian, which is made in target/debian. Needs root, debootstrap and the network;
+# with --all, all tests run there too.
+test-readme *OPTIONS:
+    sh scripts/test-readme.sh {{OPTIONS}}
+
 # Feeds one reader with changed inputs: hwloc-xml, json, measured, nvlink-status, smi-matrix or snapshot. Needs nightly and
 # cargo-fuzz.
 fuzz READER SECONDS="600":
