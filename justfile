@@ -72,4 +72,4 @@ deny *CHECKS:
 generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
-    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --test integration the_picture_in_the_readme
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-draw --test svg the_picture_in_the_readme

@@ -208,7 +208,6 @@ fn what_is_deeper_than_any_machine_is_refused() {
         document(&nodes.into_iter().chain(gpus).collect::<Vec<_>>().join(","), "")
     };
     let deepest = chain(263).unwrap();
-    assert!(nvtopo::render::svg::topology(&deepest).contains("</svg>"));
     assert_eq!(Request::gpus(2).solve(&deepest).unwrap().gpus().len(), 2);
     for switches in [264, 20_000] {
         let error = chain(switches).unwrap_err().to_string();

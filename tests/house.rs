@@ -138,9 +138,14 @@ const BUFFERS: &str = "nvtopo-py/src/matrix.rs";
 
 #[test]
 fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
-    for folder in
-        ["nvtopo-core/src", "nvtopo-k8s/src", "nvtopo-simulate/src", "nvtopo-cli/src", "nvtopo-py/src"]
-    {
+    for folder in [
+        "nvtopo-core/src",
+        "nvtopo-draw/src",
+        "nvtopo-k8s/src",
+        "nvtopo-simulate/src",
+        "nvtopo-cli/src",
+        "nvtopo-py/src",
+    ] {
         for (path, text) in sources(folder) {
             let inside_sys = path.components().any(|part| part.as_os_str() == "sys");
             let may = inside_sys || path.ends_with(BUFFERS);
@@ -152,7 +157,7 @@ fn unsafe_stays_in_sys_in_the_c_face_and_in_pythons_buffers() {
 #[test]
 fn the_core_never_prints_and_never_reads_the_environment() {
     for (path, text) in
-        [sources("nvtopo-core/src"), sources("nvtopo-k8s/src"), sources("nvtopo-simulate/src")].concat()
+        ["nvtopo-core/src", "nvtopo-draw/src", "nvtopo-k8s/src", "nvtopo-simulate/src"].map(sources).concat()
     {
         for word in ["println!", "eprint", "dbg!", "env::var", "process::exit", "todo!", "unimplemented!"] {
             let used =
@@ -166,6 +171,8 @@ fn the_core_never_prints_and_never_reads_the_environment() {
 fn files_say_what_they_are_and_stay_small() {
     for folder in [
         "nvtopo-core/src",
+        "nvtopo-draw/src",
+        "nvtopo-draw/tests",
         "nvtopo-k8s/src",
         "nvtopo-simulate/src",
         "nvtopo-capi/src",

@@ -45,7 +45,6 @@ mod smi_matrix;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod solve;
-mod svg;
 mod sysfs;
 mod unknown;
 mod unlike;

@@ -22,13 +22,14 @@ use crate::args::{
 };
 use crate::output::is_quiet;
 use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here, visible_here};
-use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name, svg};
+use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::solve::{AllowedSets, HugePageNeed};
 use nvtopo::{
     Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, save_file,
     share_cpus_by,
 };
+use nvtopo_draw::svg;
 use std::path::Path;
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it, and the width of that

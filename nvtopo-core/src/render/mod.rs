@@ -2,15 +2,11 @@
 
 mod json;
 mod launch;
-#[cfg(any(feature = "svg", feature = "text"))]
-mod places;
+pub mod places;
 mod selection;
-#[cfg(feature = "svg")]
-pub mod svg;
 #[cfg(feature = "text")]
 pub mod text;
-#[cfg(any(feature = "svg", feature = "text"))]
-mod words;
+pub mod words;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;

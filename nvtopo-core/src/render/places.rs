@@ -6,34 +6,38 @@ use crate::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated, Topology};
 use std::collections::BTreeSet;
 
 /// Devices that are shown together.
-pub(super) struct Place<'a> {
+pub struct Place<'a> {
     /// The NUMA node that they are on; `None` where it is unknown.
-    pub(super) node: Option<(NodeId, &'a NumaNode)>,
+    pub node: Option<(NodeId, &'a NumaNode)>,
     /// The CPUs near to them, where known.
-    pub(super) cpus: Option<CpuSet>,
+    pub cpus: Option<CpuSet>,
     /// Positions in [`Topology::devices`].
-    pub(super) devices: Vec<usize>,
+    pub devices: Vec<usize>,
 }
 
 /// More nodes than these that have CPUs and no device are shown as one.
 const FEW: usize = 3;
 
 /// NUMA nodes without any device or disk, shown as one.
-pub(super) struct Empty {
-    pub(super) nodes: NodeSet,
-    pub(super) cpus: CpuSet,
+pub struct Empty {
+    /// Their numbers.
+    pub nodes: NodeSet,
+    /// The CPUs of all of them.
+    pub cpus: CpuSet,
     /// In bytes; `None` where that of a node is unknown.
-    pub(super) memory: Option<u64>,
+    pub memory: Option<u64>,
 }
 
 /// What is shown of a machine: its places one by one, and nodes with nothing on them together.
-pub(super) struct Shown<'a> {
-    pub(super) places: Vec<Place<'a>>,
-    pub(super) empty: Vec<Empty>,
+pub struct Shown<'a> {
+    /// Places with something on them.
+    pub places: Vec<Place<'a>>,
+    /// Nodes with nothing on them.
+    pub empty: Vec<Empty>,
 }
 
 /// Every place with something on it, without the nodes that are the memory of a GPU: they stand beside it.
-pub(super) fn shown(topology: &Topology) -> Shown<'_> {
+pub fn shown(topology: &Topology) -> Shown<'_> {
     let gpus: BTreeSet<PciAddress> = topology.gpus().filter_map(|gpu| gpu.address).collect();
     let memories: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
     let is_memory = |numa: &NumaNode| {
@@ -73,7 +77,7 @@ fn together(places: &[Place<'_>]) -> Empty {
 }
 
 /// The NUMA node that is the memory of a GPU.
-pub(super) fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
+pub fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
     let is_its = |numa: &&NumaNode| {
         (numa.gpu.is_some() && numa.gpu == gpu.address) || gpu.memory_node == Stated::Known(numa.os_index)
     };
@@ -103,7 +107,7 @@ fn places(topology: &Topology) -> Vec<Place<'_>> {
 }
 
 /// The disks on a NUMA node, or those of which it is unknown.
-pub(super) fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<Item = &Nvme> {
+pub fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<Item = &Nvme> {
     let disks = topology.nodes().filter_map(|(id, node)| match &node.kind {
         NodeKind::Nvme(disk) => Some((id, &**disk)),
         _ => None,

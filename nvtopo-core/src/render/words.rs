@@ -11,7 +11,7 @@ use crate::units::Bytes;
 use std::collections::BTreeMap;
 
 /// What the machine is called.
-pub(super) fn machine_name(topology: &Topology) -> String {
+pub fn machine_name(topology: &Topology) -> String {
     match (&topology.machine().product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
         (None, Origin::Preset(preset)) => format!("preset {preset}"),
@@ -21,7 +21,7 @@ pub(super) fn machine_name(topology: &Topology) -> String {
 }
 
 /// How much of what it holds.
-pub(super) fn machine_facts(topology: &Topology) -> String {
+pub fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
     let mut facts = vec![
         count(topology.gpus().len(), "GPU", "GPUs"),
@@ -42,7 +42,7 @@ pub(super) fn machine_facts(topology: &Topology) -> String {
 }
 
 /// The name of a place, and what it holds beside devices.
-pub(super) fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
+pub fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
     match (place.node, &place.cpus) {
         (Some((id, numa)), _) => (format!("NUMA node {}", numa.os_index), node_facts(topology, id, numa)),
         (None, Some(cpus)) => ("NUMA node unknown".to_owned(), format!("CPUs {cpus}")),
@@ -74,7 +74,7 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
 }
 
 /// The NUMA nodes on which there is nothing, and what they have together.
-pub(super) fn empty(empty: &Empty) -> (String, String) {
+pub fn empty(empty: &Empty) -> (String, String) {
     let mut facts = vec!["no devices".to_owned()];
     facts.push(if empty.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", empty.cpus) });
     facts.extend(empty.memory.map(|memory| Bytes(memory).to_string()));
@@ -82,7 +82,7 @@ pub(super) fn empty(empty: &Empty) -> (String, String) {
 }
 
 /// The memory of a GPU, and the NUMA node that it is.
-pub(super) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
+pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
     let node = memory_node(topology, gpu);
     let size = gpu.memory.or_else(|| node.and_then(|node| node.memory));
     let number = node.map(|node| node.os_index).or_else(|| gpu.memory_node.known().copied());
@@ -91,7 +91,7 @@ pub(super) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
 }
 
 /// What a NIC carries.
-pub(super) fn nic_rate(nic: &Nic) -> String {
+pub fn nic_rate(nic: &Nic) -> String {
     match (nic.rate, nic.measured) {
         (Some(rate), Some(measured)) => format!("{rate}, {measured} measured"),
         (None, Some(measured)) => format!("{measured} measured"),
@@ -100,7 +100,7 @@ pub(super) fn nic_rate(nic: &Nic) -> String {
 }
 
 /// What is wrong with the GPU at a position.
-pub(super) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
+pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
     let mut marks: Vec<String> = gpu.unusable.iter().map(|why| format!("cannot be used: {why}")).collect();
     let divided = gpu.mig.is_some_and(|mig| mig.current);
     if divided && topology.gpu_instances(device).next().is_none() {
@@ -116,14 +116,14 @@ pub(super) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<St
 }
 
 /// What is wrong with a NIC.
-pub(super) fn nic_marks(nic: &Nic) -> Vec<String> {
+pub fn nic_marks(nic: &Nic) -> Vec<String> {
     let state = nic.state.filter(|state| *state != PortState::Active);
     state.map(|state| state.word().to_owned()).into_iter().chain(link_marks(&nic.pci, true)).collect()
 }
 
 /// Where its PCIe link runs below what both ends can do. The generation tells nothing of a device that slows its link
 /// down while it is idle.
-pub(super) fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
+pub fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
     let lanes = pci.link.as_ref().and_then(PcieTraining::lanes_lost);
     let generation = pci.link.as_ref().filter(|_| steady).and_then(PcieTraining::generations_lost);
     let lanes = lanes.map(|(now, most)| format!("PCIe x{now} of x{most}"));
@@ -132,14 +132,14 @@ pub(super) fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
 }
 
 /// `GPU0-3,6`.
-pub(super) fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
+pub fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
     let indices: NodeSet =
         gpus.iter().filter_map(|gpu| topology.gpus().nth(*gpu)).map(|gpu| gpu.index).collect();
     format!("GPU{indices}")
 }
 
 /// How the GPUs of an NVLink group are connected, and what a pair carries.
-pub(super) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
+pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
     let pairs = group.gpus.iter().enumerate().flat_map(|(index, &a)| {
         group.gpus[index + 1..]
             .iter()
@@ -161,7 +161,7 @@ pub(super) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
 
 /// The NVLinks of GPUs of which no pair tells: all of a GPU without a group, and those that are down of others. GPUs of
 /// which the same is true stand together.
-pub(super) fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
+pub fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
     let mut told: Vec<(Vec<usize>, String)> = Vec::new();
     for group in topology.nvlink_groups() {
         for &position in &group.gpus {
@@ -210,7 +210,7 @@ fn rate_words(rate: Option<Rate>) -> String {
 }
 
 /// The links of GPUs to CPUs by NVLink-C2C or NVLink, each with what it is.
-pub(super) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
+pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     let gpus = (0..topology.gpus().len()).flat_map(|gpu| {
         let links = topology.links_of(topology.devices()[gpu]);
         links.filter_map(move |(far, link)| {
@@ -235,7 +235,7 @@ pub(super) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
 }
 
 /// The meaning of a class of paths.
-pub(super) fn meaning(path: PathType) -> &'static str {
+pub fn meaning(path: PathType) -> &'static str {
     match path {
         PathType::Loc => "itself",
         PathType::Nvl => "NVLink",
@@ -252,7 +252,7 @@ pub(super) fn meaning(path: PathType) -> &'static str {
 }
 
 /// The NVLink counts of pairs of GPUs and the classes of other paths that there are, each with its word and its meaning.
-pub(super) fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
+pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
     let devices = topology.devices().len();
     let mut kinds: BTreeMap<(bool, Option<PathType>, u16), Vec<Option<Rate>>> = BTreeMap::new();
     for gpu in 0..topology.gpus().len() {
@@ -284,7 +284,7 @@ pub(super) fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String,
 }
 
 /// The most NVLinks that two GPUs have between them.
-pub(super) fn most_nvlinks(topology: &Topology) -> u16 {
+pub fn most_nvlinks(topology: &Topology) -> u16 {
     let gpus = topology.gpus().len();
     let pairs = (0..gpus).flat_map(|a| (0..a).map(move |b| (a, b)));
     pairs.map(|(a, b)| topology.pairs().pair(a, b).nvlinks).max().unwrap_or(0)
@@ -292,12 +292,11 @@ pub(super) fn most_nvlinks(topology: &Topology) -> u16 {
 
 /// The last line about a machine without GPUs: where to go from there.
 #[cfg(feature = "text")]
-pub(super) const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
+pub const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
                                  prints there, or a known one: nvtopo show --from preset:dgx-h100 (nvtopo presets lists all)";
 
 /// The models of the GPUs, each with its GPUs.
-#[cfg(feature = "svg")]
-pub(super) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
+pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {
         let Some(model) = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone()) else { continue };
@@ -311,7 +310,7 @@ pub(super) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, St
 
 /// The notes, those first that a person should act on: a driver that does not answer, damaged input and sources that disagree
 /// before what is unknown, and what was concluded last.
-pub(super) fn notes(topology: &Topology) -> Vec<&Note> {
+pub fn notes(topology: &Topology) -> Vec<&Note> {
     let mut notes: Vec<&Note> = topology.notes().iter().collect();
     notes.sort_by_key(|note| match note.kind {
         NoteKind::Driver => 0,
@@ -325,7 +324,7 @@ pub(super) fn notes(topology: &Topology) -> Vec<&Note> {
 
 /// The NVLink groups of several GPUs, and the GPUs outside of them with the reason, but for those that [`own_links`] or
 /// [`cpu_links`] tells of.
-pub(super) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
+pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
     let own = own_links(topology);
@@ -339,6 +338,6 @@ pub(super) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usi
 }
 
 /// `1 GPU`, `2 GPUs`.
-pub(super) fn count(count: usize, one: &str, many: &str) -> String {
+pub fn count(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

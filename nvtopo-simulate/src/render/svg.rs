@@ -1,7 +1,7 @@
 //! A report as a picture: a bar for each policy, and beside it what jobs of each size got of the best.
 
 use crate::{PolicyReport, Report};
-use nvtopo::render::svg::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
+use nvtopo_draw::svg::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
 
 /// Pixels.
 const ROW: f64 = 30.0;

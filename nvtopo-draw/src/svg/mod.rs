@@ -5,14 +5,14 @@ mod links;
 mod machine;
 mod pairs;
 
-use crate::model::Topology;
+use nvtopo::Topology;
 
 /// The machine as a picture: the NUMA nodes with the devices behind their PCIe switches, the NVLink groups, and the matrix of
 /// paths. What is wrong with a device is framed in red, and said where the pointer rests on it.
 ///
 /// ```
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
-/// assert!(nvtopo::render::svg::topology(&dgx1).starts_with("<svg"));
+/// assert!(nvtopo_draw::svg::topology(&dgx1).starts_with("<svg"));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn topology(topology: &Topology) -> String {

@@ -1,10 +1,10 @@
 //! The matrix of paths as a field of colours.
 
-use super::super::words;
 use super::drawing::{
     Drawing, FAINT, GAP, SMALL, WIDTH, centred, cut, heading, rectangle, text, text_width, title,
 };
-use crate::model::{Pair, PathType, Topology};
+use nvtopo::model::{Pair, PathType, Topology};
+use nvtopo::render::words;
 use std::ops::Range;
 
 /// The size of a field with a word in it, and of one without.
@@ -124,7 +124,7 @@ fn colour(pair: Pair, most: u16) -> String {
         Some(PathType::Sys) => (0xee, 0x88, 0x66),
         Some(PathType::Net) => (0xff, 0xaa, 0xbb),
         Some(PathType::Dis) => (0xdd, 0xdd, 0xdd),
-        None => (0xff, 0xff, 0xff),
+        _ => (0xff, 0xff, 0xff),
     };
     format!("#{red:02x}{green:02x}{blue:02x}")
 }

@@ -1,12 +1,12 @@
 //! The NVLink groups: GPUs with links of their own on a circle, those behind NVSwitches beside each other.
 
-use super::super::words;
 use super::drawing::{
     Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, cut, heading, line, rectangle, text,
     text_width,
 };
-use crate::model::{GroupShape, NodeKind, NvlinkGroup, Topology};
 use ::svg::node::element::Line;
+use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup, Topology};
+use nvtopo::render::words;
 use std::collections::BTreeSet;
 
 /// The size of the place of a GPU.

@@ -1,13 +1,13 @@
 //! The picture of a machine: its NUMA nodes with the devices behind their PCIe switches, then NVLink and paths.
 
-use super::super::places::{Place, shown};
-use super::super::words;
 use super::drawing::{
     Drawing, FAINT, GAP, GREEN, HEAD, INK, NAME, RED, SMALL, TIGHT, WIDTH, centred, cut, heading, rectangle,
     text_width,
 };
 use super::{links, pairs};
-use crate::model::{NodeId, NodeKind, Topology};
+use nvtopo::model::{NodeId, NodeKind, Topology};
+use nvtopo::render::places::{Place, shown};
+use nvtopo::render::words;
 
 /// How high a device is drawn, and how wide at least and at most.
 const CELL: f64 = 44.0;

@@ -5,9 +5,9 @@ use nvtopo::model::{
     Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NodeKind, NumaNode, NvSwitch, PcieSwitch,
     PortState, Provenance, TopologyBuilder,
 };
-use nvtopo::render::svg;
 use nvtopo::source::PRESETS;
 use nvtopo::{PciAddress, Topology};
+use nvtopo_draw::svg;
 use roxmltree::{Document, Node};
 use std::path::Path;
 
@@ -168,6 +168,20 @@ fn hostile_names_and_many_devices_are_drawn() {
     check(&made(3, &"long".repeat(10_000)), "long");
     check(&made(130, "many"), "many");
     check(&made(600, "more than the matrix has room for"), "too many");
+}
+
+#[test]
+fn the_deepest_machine_that_is_read_is_drawn() {
+    let switch = |below: usize| format!(r#"{{"pcie_switch": {{"parent": {below}}}}}"#);
+    let switches = (0..263).map(switch);
+    let gpus = (0..2).map(|index| format!(r#"{{"gpu": {{"parent": 263, "index": {index}}}}}"#));
+    let nodes = switches.chain(gpus).collect::<Vec<_>>().join(",");
+    let text = format!(
+        r#"{{"format": "nvtopo-topology", "version": 1, "topology": {{"source": "sysfs", "nvlink_known": true,
+"nodes": [{{"machine": {{}}}},
+{nodes}]}}}}"#
+    );
+    check(&Topology::parse("deepest", text.as_bytes()).unwrap(), "deepest");
 }
 
 /// The middles of the places of the groups' GPUs, by name.
