@@ -6,7 +6,8 @@
 #
 # Needs root, debootstrap, a Rust toolchain and the network. FOLDER (target/debian) holds the system; it is made where it is
 # missing, and used again. The block that runs all tests takes long and is left out without --all. Blocks below
-# `<!-- test: hardware -->` run with a preset, stand-ins for launchers, and nothing bound.
+# `<!-- test: hardware -->` run with a preset, stand-ins for launchers, and nothing bound. CARGO_PROFILE_… and CARGO_BUILD_…
+# hold there too: CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_LTO=off makes it quick.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -29,7 +30,7 @@ mkdir -p "$folder/opt/rust" "$folder/etc/ssl/certs" "$folder/work"
 cp -a "$toolchain/bin" "$toolchain/lib" "$folder/opt/rust/"
 cp -L /etc/resolv.conf "$folder/etc/resolv.conf"
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
-network=$(env | grep -iE '^(https?_proxy|no_proxy|SSL_CERT_FILE|PIP_CERT)=' || true)
+passed=$(env | grep -iE '^(https?_proxy|no_proxy|SSL_CERT_FILE|PIP_CERT|CARGO_(PROFILE|BUILD)_[A-Z_]*)=' || true)
 
 # A home and a repository in which nothing was built.
 rm -rf "$folder/root" "$folder/work/nvtopo"
@@ -71,7 +72,7 @@ PYTHON
 
 run() {
     # shellcheck disable=SC2086
-    chroot "$folder" env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/bin $network "$@"
+    chroot "$folder" env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/bin $passed "$@"
 }
 
 for block in "$folder"/work/blocks/*; do
