@@ -91,7 +91,9 @@ def ask():
         ):
             if optional(getattr(nvml, name), gpu, byref(struct)) is None:
                 return None
-            read.append([bytes(struct.clusterUuid).hex(), struct.status, struct.cliqueId, struct.state])
+            # NVML's state is one byte. The client reads the three behind it too, in which there may be anything.
+            state = struct.state & 0xFF
+            read.append([bytes(struct.clusterUuid).hex(), struct.status, struct.cliqueId, state])
         assert read[0] == read[1] == read[2], read
         wrong = nvml.c_nvmlGpuFabricInfo_v2_t()
         wrong.version = 0x01000010
