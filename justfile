@@ -63,6 +63,11 @@ test-readme *OPTIONS:
 fuzz READER SECONDS="600":
     sh scripts/fuzz.sh {{READER}} {{SECONDS}}
 
+# Changes the solver and the queries in one small way after another, and lists the changes that no test sees. All of them take
+# days: name files or globs, such as nvtopo-core/src/query/nics.rs. Needs cargo-mutants.
+mutants *FILES="nvtopo-core/src/solve/**/*.rs nvtopo-core/src/query/**/*.rs":
+    cargo mutants --package nvtopo-core --output target {{prepend("--file '", append("'", FILES))}}
+
 # Holds what nvtopo depends on against deny.toml: licenses, versions, where it comes from, known holes. Needs cargo-deny, and
 # the network for the holes: `just deny licenses bans sources` leaves them out.
 deny *CHECKS:
