@@ -127,6 +127,37 @@ fn overlapping_affinities_are_shared_as_equally_as_they_can_be() {
     assert_eq!(shares, ["0-3", "4-7"]);
 }
 
+#[test]
+fn a_gpu_that_bridges_two_groups_changes_nothing_in_their_order() {
+    // Whoever joins the groups of the others, GPUs of lower numbers come first.
+    for (affinities, expected) in [
+        (["0-1", "2-3", "0-3"], ["0", "2-3", "1"]),
+        (["2-3", "0-1", "0-3"], ["2", "0-1", "3"]),
+        (["0-3", "0-1", "2-3"], ["0,2", "1", "3"]),
+    ] {
+        assert_eq!(share_texts(&stated(&affinities), &CpuLimits::default()), expected, "{affinities:?}");
+    }
+}
+
+#[test]
+fn jobs_that_need_cpus_get_those_of_their_own_shares() {
+    // Both reach 0-3, and GPU1 alone has 4-7.
+    for affinities in [["0-3", "0-7"], ["4-7", "0-7"]] {
+        let topology = stated(&affinities);
+        let shares: Vec<CpuSet> =
+            share_cpus(&topology, &CpuLimits::default()).gpus.into_iter().map(|share| share.cpus).collect();
+        for count in 1..=4 {
+            let placement = Request::gpus(2).cpus_per_gpu(count).solve(&topology).unwrap();
+            for (gpu, share) in placement.gpus().iter().zip(&shares) {
+                assert!(
+                    gpu.cpus.len() == count && gpu.cpus.is_subset(share),
+                    "{affinities:?} {count}: {gpu:?}"
+                );
+            }
+        }
+    }
+}
+
 /// The most equal counts that GPUs can have, lowest first, by all ways to give each CPU to one of those near it.
 fn most_equal(near: &[CpuSet], cpus: &[u32], counts: &mut Vec<usize>) -> Vec<usize> {
     let Some((cpu, rest)) = cpus.split_first() else {

@@ -4,7 +4,7 @@ use nvtopo::model::{
     Fragment, Gpu, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
 };
 use nvtopo::solve::check::{Claim, check};
-use nvtopo::solve::{PairMatrix, Quantity};
+use nvtopo::solve::{PairMatrix, Proof, Quantity};
 use nvtopo::source::Locator;
 use nvtopo::{Placement, Request, Topology};
 use std::io::Read;
@@ -108,6 +108,30 @@ fn recorded_noise_changes_no_choice() {
             );
             assert!(placement.is_optimal(), "{name}, {count} GPUs");
             assert_honest(&noisy, &request, &placement);
+        }
+    }
+}
+
+#[test]
+fn the_work_of_a_request_has_a_limit() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/solver");
+    let file = folder.join("dgx-2-measured-p2p.txt");
+    let dgx2 = Topology::open(&[Locator::Preset("dgx-2".to_owned()), Locator::Path(file)]).unwrap();
+    // Steps of the search for the best set, which are less work each where there are more of them.
+    for (name, topology, count, tolerances, most) in [
+        ("dgx-2-measured-p2p.txt", dgx2, 8, vec![0.05, 0.0], 410_000),
+        ("swnoise24.json.gz", recorded("swnoise24.json.gz"), 12, vec![0.05, 0.0], 20_000),
+        ("nvl72n.json.gz", recorded("nvl72n.json.gz"), 16, vec![0.05], 20_000),
+    ] {
+        for tolerance in tolerances {
+            let request = Request::gpus(count).tolerance(tolerance);
+            let placement = request.solve(&topology).unwrap();
+            let steps = match placement.proof() {
+                Proof::Exhaustive { steps } | Proof::Bound { steps } => steps,
+                other => panic!("{other:?}"),
+            };
+            assert!(steps <= most, "{name}, {count} GPUs, tolerance {tolerance}: {steps} steps");
+            assert_honest(&topology, &request, &placement);
         }
     }
 }

@@ -32,6 +32,7 @@ mod models;
 mod nccl_search;
 mod near;
 mod needs;
+mod nics;
 mod numbers;
 mod nvlink_status;
 mod oracle;

@@ -383,6 +383,24 @@ fn memory_of_gpus_is_none_for_jobs() {
 }
 
 #[test]
+fn memory_of_nodes_that_this_process_may_not_use_is_none_for_jobs() {
+    let dgx = Topology::preset("dgx-h100").unwrap();
+    let mut document: serde_json::Value = serde_json::from_str(&dgx.to_json()).unwrap();
+    let machine = &mut document["topology"]["nodes"][0]["machine"];
+    assert!(machine.is_object(), "{machine}");
+    machine["allowed_nodes"] = "1".into();
+    let topology = Topology::parse("one.json", document.to_string().as_bytes()).unwrap();
+    let placement = Request::gpus(2).memory_per_gpu(GIB).solve(&topology).unwrap();
+    assert_eq!(positions(&placement), [4, 5]);
+    let nodes: Vec<u32> =
+        placement.gpus().iter().flat_map(|gpu| gpu.memory.iter().flatten()).map(|own| own.node).collect();
+    assert_eq!(nodes, [1, 1]);
+    let error = Request::gpus(1).only([0]).memory_per_gpu(GIB).solve(&topology).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    assert_eq!(positions(&Request::gpus(1).only([0]).solve(&topology).unwrap()), [0]);
+}
+
+#[test]
 fn cpus_come_from_the_own_share_first() {
     let dgx = Topology::preset("dgx-h100").unwrap();
     let cpus =

@@ -1,10 +1,12 @@
 //! Mapping the ranks of a parallel job: groups against the documentation of Megatron-core and DeepSpeed, times against
 //! known machines and brute force.
 
-use nvtopo::model::{Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+use nvtopo::model::{
+    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, NvSwitch, Provenance, TopologyBuilder, rates,
+};
 use nvtopo::solve::{Dimension, DimensionTime, RankGroup, Traffic, Transformer};
 use nvtopo::source::PRESETS;
-use nvtopo::{ErrorKind, ParallelJob, PathType, RankMap, RankOrder, Topology};
+use nvtopo::{Bandwidth, ErrorKind, ParallelJob, PathType, RankMap, RankOrder, Topology};
 use proptest::prelude::*;
 
 /// A transformer of 7 billion parameters with 8 micro-batches of one sequence.
@@ -307,6 +309,46 @@ fn a_large_machine_without_structure_ends_within_its_limits() {
         let map = job.map(&topology).unwrap();
         check(&topology, &job, &map);
     }
+}
+
+#[test]
+fn times_of_rings_that_are_not_known_to_be_the_most_are_not_called_the_best() {
+    // Rings over a switch and direct links in turn could carry three links, and are not looked for.
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let ids: Vec<NodeId> = (0..4).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+    for (id, ports) in ids.iter().zip([3, 3, 1, 1]) {
+        fragment.link(*id, switch, rates::nvlink(2, ports));
+    }
+    fragment.link(ids[2], ids[3], rates::nvlink(2, 2));
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    let rings = topology.direct_rings(&[0, 1, 2, 3]).unwrap();
+    assert!(rings.bound > rings.bandwidth, "{rings:?}");
+    let job = ParallelJob::new().tp(4).traffic(traffic(Dimension::Tp, 1_000_000_000));
+    let map = job.map(&topology).unwrap();
+    assert!(!map.is_optimal() && map.bound_seconds() < map.seconds(), "{map:?}");
+    // Two by two, all is known.
+    let pairs = ParallelJob::new().tp(2).dp(2).traffic(traffic(Dimension::Tp, 1_000_000_000));
+    let pairs = pairs.traffic(traffic(Dimension::Dp, 0)).map(&topology).unwrap();
+    assert!(pairs.is_optimal(), "{pairs:?}");
+}
+
+#[test]
+fn gpus_that_exchange_nothing_are_no_place_for_a_job() {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let ids: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
+    for (a, b) in pairs(3) {
+        fragment.state_path(ids[a], ids[b], PathType::Sys);
+        fragment.measure(ids[a], ids[b], Bandwidth::from_mb_per_s(if b == 2 { 0 } else { 20_000 }));
+    }
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    let job = ParallelJob::new().tp(2).traffic(traffic(Dimension::Tp, 1));
+    let error = job.map_to(&topology, &[0, 2]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
+    assert!(error.to_string().contains("GPU0 and GPU2 exchange nothing"), "{error}");
+    assert!(job.map_to(&topology, &[0, 1]).is_ok());
 }
 
 #[test]

@@ -141,6 +141,20 @@ fn cells_beside_the_matrix_are_under_the_heading_at_or_before_them() {
 }
 
 #[test]
+fn a_cell_three_stops_from_the_matrix_is_a_numa_affinity() {
+    let gpu = |cells: &str| {
+        let topology = parse(&PLAIN.replace("PIX\t0-15\t0\t\tN/A", &format!("PIX\t{cells}")));
+        topology.gpus().next().unwrap().clone()
+    };
+    for cells in ["0-15\t\t0", "\t\t0"] {
+        let own = gpu(cells);
+        assert_eq!(own.nodes.known().map(ToString::to_string).as_deref(), Some("0"), "{cells:?}: {own:?}");
+        assert_eq!(own.memory_node.known(), None, "{cells:?}");
+        assert_eq!(own.cpus.known().is_some(), cells.starts_with('0'), "{cells:?}");
+    }
+}
+
+#[test]
 fn two_cells_under_one_heading_stay_in_order() {
     // Four and six tab stops from the matrix: both would be under the last heading.
     let topology = parse(&PLAIN.replace("PIX\t0-15\t0\t\tN/A", "PIX\t\t\t\t0-15\t\t0"));
@@ -167,5 +181,9 @@ fn a_sentence_that_begins_with_a_gpu_is_no_header() {
     for words in ["was", "X-linked", "(idle)"] {
         assert_plain(format!("GPU0 {words} reset yesterday\n{PLAIN}").as_bytes());
         assert_plain(format!("{PLAIN}GPU1 {words} reset yesterday\n").as_bytes());
+        // Nor is it one of a matrix that lacks its own.
+        let topology = parse(&format!("GPU0 {words} reset yesterday\nGPU0\t X \tNV4\nGPU1\tNV4\t X \n"));
+        assert_eq!((topology.gpus().len(), topology.nics().len()), (2, 0), "{words}");
+        assert_eq!(word(&topology, "GPU0", "GPU1").as_deref(), Some("NV4"), "{words}");
     }
 }

@@ -256,9 +256,8 @@ mod tests {
     use crate::model::{Fragment, Gpu, NodeId, NodeKind, NvSwitch, Provenance, TopologyBuilder, rates};
     use crate::source::PRESETS;
 
-    /// Eight GPUs with as many ports to one NVSwitch, of which some pairs were measured, below and above what the ports should
-    /// carry.
-    fn measured_switch(most: u64) -> Topology {
+    /// Eight GPUs with as many ports to one NVSwitch, of which each pair was measured at so many GB/s; the ports should carry 100.
+    fn measured_switch(rate: impl Fn(u64, u64) -> u64) -> Topology {
         let mut fragment = Fragment::new(Provenance::Preset);
         let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
         let gpus: Vec<NodeId> = (0..8).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
@@ -267,8 +266,8 @@ mod tests {
             fragment.link(*id, switch, rates::nvlink(2, 4));
         }
         for (a, b) in (0..8).flat_map(|a| (0..8).map(move |b| (a, b))).filter(|(a, b)| a != b) {
-            let rate = 20 + (a * b) as u64 * 7 % most;
-            fragment.measure(gpus[a], gpus[b], crate::Bandwidth::from_mb_per_s(rate * 1000));
+            let rate = rate(a as u64, b as u64) * 1000;
+            fragment.measure(gpus[a], gpus[b], crate::Bandwidth::from_mb_per_s(rate));
         }
         TopologyBuilder::new().with(fragment).build().unwrap()
     }
@@ -277,7 +276,12 @@ mod tests {
     #[test]
     fn no_group_beats_what_its_gpus_can_do() {
         let presets = PRESETS.iter().map(|preset| (preset.name, Topology::preset(preset.name).unwrap()));
-        let measured = [("measured", measured_switch(80)), ("measured above", measured_switch(150))];
+        let measured = [
+            ("measured", measured_switch(|a, b| 20 + a * b * 7 % 80)),
+            ("measured above", measured_switch(|a, b| 20 + a * b * 7 % 150)),
+            // A ring is what the ports carry, which only one pair of each GPU shows.
+            ("measured above by pairs", measured_switch(|a, b| if a / 2 == b / 2 { 150 } else { 110 })),
+        ];
         for (name, topology) in presets.chain(measured) {
             let count = topology.gpus().len().min(8);
             let gpus: Vec<usize> = (0..count).collect();

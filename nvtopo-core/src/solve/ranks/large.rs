@@ -267,4 +267,36 @@ mod tests {
         }
         assert!(met * 10 >= asked * 9, "{met} of {asked}");
     }
+
+    #[test]
+    fn the_work_on_a_large_machine_without_structure_has_a_limit() {
+        // No two of 64 GPUs have the same links, and no domain is like another.
+        let cell = |a: usize, b: usize| match (a * 7 + b * 7 + a * b) % 5 {
+            _ if a == b => " X ".to_owned(),
+            links @ 1..=2 => format!("NV{links}"),
+            _ => "SYS".to_owned(),
+        };
+        let names: Vec<String> = (0..64).map(|gpu| format!("GPU{gpu}")).collect();
+        let cells = |a: usize| (0..64).map(|b| cell(a, b)).collect::<Vec<_>>().join("\t");
+        let rows: Vec<String> = (0..64).map(|a| format!("GPU{a}\t{}\t0-63\n", cells(a))).collect();
+        let text = format!("\t{}\tCPU Affinity\n{}", names.join("\t"), rows.concat());
+        let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+        let gpus: Vec<usize> = (0..64).collect();
+        let mut limited = 0;
+        for (tp, dp, pp) in [(8, 8, 1), (2, 8, 4), (4, 16, 1)] {
+            let job = ["tp=8GB", "dp=3GB", "pp=1GB"]
+                .into_iter()
+                .fold(ParallelJob::new().tp(tp).dp(dp).pp(pp), |job, own| job.traffic(own.parse().unwrap()));
+            problem(&job, &topology, &gpus, |problem| {
+                let mut costs = Costs::new(problem);
+                let bound = problem.floors().iter().sum();
+                solve(problem, &mut costs, bound);
+                // What is begun before the limit is reached is brought to its end: the groups of a mapping, twice.
+                let groups: u64 = problem.families.iter().map(|own| own.groups.len() as u64).sum();
+                assert!(costs.work <= MAX_WORK + 4 * (groups << 16), "{}", costs.work);
+                limited += usize::from(costs.work >= MAX_WORK);
+            });
+        }
+        assert!(limited > 0, "no job is so hard that the limit counts");
+    }
 }

@@ -284,7 +284,9 @@ mod tests {
     use crate::query::LOOKS_LEFT;
     use crate::solve::objective::by_names;
     use crate::solve::objective::criteria::Criteria;
+    use crate::solve::search::objective::Objective;
     use crate::solve::search::set;
+    use crate::solve::search::value::Value;
 
     /// Runs something that may look at so many paths and cycles in search of rings; panics where it looks at more.
     fn within<T>(millions: u64, run: impl FnOnce() -> T) -> T {
@@ -354,5 +356,96 @@ mod tests {
         // Eight looks are a step, and the last set may take more than is left.
         let found = within(1, || search(&weights, &task)).unwrap();
         assert!(!found.complete && found.bounds[0] > found.values[0]);
+    }
+
+    /// Twelve GPUs, of which the first six have NVLinks that grow with their numbers.
+    fn two_scopes() -> Topology {
+        let cell = |a: usize, b: usize| match (a == b, a.max(b)) {
+            (true, _) => " X ".to_owned(),
+            (_, last @ ..6) => format!("NV{last}"),
+            _ => "SYS".to_owned(),
+        };
+        let names: Vec<String> = (0..12).map(|gpu| format!("GPU{gpu}")).collect();
+        let cells = |a: usize| (0..12).map(|b| cell(a, b)).collect::<Vec<_>>().join("\t");
+        let rows: Vec<String> = (0..12).map(|a| format!("GPU{a}\t{}\t0-15\n", cells(a))).collect();
+        let text = format!("\t{}\tCPU Affinity\n{}", names.join("\t"), rows.concat());
+        Topology::parse("topo.txt", text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn whatever_the_limit_there_is_a_set_and_no_better_one_than_the_bound() {
+        let topology = two_scopes();
+        let weights = Weights::of(&topology, &(0..12).collect::<Vec<_>>());
+        let scopes = [0x03f, 0xfc0];
+        for (names, scopes) in
+            [vec!["pair-sum"], vec!["min-pair", "pair-sum"]].into_iter().flat_map(|names| {
+                [None, Some(&scopes[..]), Some(&scopes[..1])].map(move |scopes| (names.clone(), scopes))
+            })
+        {
+            let count = names.len();
+            let objectives = by_names(names).unwrap();
+            let whole = Task { scopes, ..Task::new(set::all(12), 3, &objectives[..count], &[]) };
+            let best = search(&weights, &whole).unwrap();
+            assert!(best.complete && best.values == best.bounds);
+            let mut cut = 0;
+            for most_steps in 0..best.steps + 3 {
+                let found = search(&weights, &Task { most_steps, ..whole }).unwrap();
+                assert_eq!(found.chosen.count_ones(), 3, "{most_steps}");
+                assert!(found.values <= best.values, "{most_steps}");
+                for (place, bound) in found.bounds.iter().enumerate() {
+                    // The bound of an objective is of sets that are as good by those before.
+                    let as_good = found.values[..place] == best.values[..place];
+                    assert!(!as_good || *bound >= best.values[place], "{most_steps}: {bound:?}");
+                }
+                assert_eq!(found.complete, most_steps > best.steps, "{most_steps} of {}", best.steps);
+                cut += usize::from(!found.complete);
+            }
+            assert!(cut > 10, "{cut}");
+        }
+    }
+
+    /// An objective by which a set is worth so much, or perhaps more where that is not all.
+    struct Found(fn(Set) -> (u64, bool));
+
+    impl Objective for Found {
+        fn name(&self) -> &'static str {
+            "found"
+        }
+
+        fn summary(&self) -> &'static str {
+            "What is found of a set."
+        }
+
+        fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
+            false
+        }
+
+        fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
+            let (worth, proven) = (self.0)(partial.chosen);
+            Value { worth: Weight(worth), proven, effort: 0 }
+        }
+
+        fn bound(&self, _partial: &Partial<'_>) -> Weight {
+            Weight(9)
+        }
+    }
+
+    #[test]
+    fn a_set_that_may_be_worth_more_than_was_found_leaves_a_doubt() {
+        const FIRST: Set = 0x7ff;
+        let topology = two_scopes();
+        let weights = Weights::of(&topology, &(0..12).collect::<Vec<_>>());
+        let solve = |count: usize, of: fn(Set) -> (u64, bool)| {
+            let objectives: [&'static dyn Objective; 1] = [Box::leak(Box::new(Found(of)))];
+            let found = search(&weights, &Task::new(set::all(12), count, &objectives, &[])).unwrap();
+            (found.chosen == FIRST, found.values[0].0, found.bounds[0].0, found.complete)
+        };
+        assert_eq!(solve(11, |set| (if set == FIRST { 2 } else { 1 }, true)), (true, 2, 2, true));
+        // One that is worth less may be worth more.
+        assert_eq!(solve(11, |set| if set == FIRST { (2, true) } else { (1, false) }), (true, 2, 9, false));
+        // And so may one that was the best before.
+        assert_eq!(solve(11, |set| if set == FIRST { (1, false) } else { (2, true) }), (false, 2, 9, false));
+        // The only set is the best, whatever it is worth.
+        assert_eq!(solve(12, |_| (1, false)), (false, 1, 9, true));
     }
 }

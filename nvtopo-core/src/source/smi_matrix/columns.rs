@@ -192,14 +192,7 @@ impl Columns {
             match kind {
                 Column::Device(_) => columns.name(token)?,
                 // Of several columns before the devices, the labels are in the last.
-                Column::Label => {
-                    columns.left_out.extend(label.replace(heading()));
-                    columns.kinds.iter_mut().for_each(|kind| {
-                        if *kind == Column::Label {
-                            *kind = Column::Other;
-                        }
-                    });
-                }
+                Column::Label => columns.left_out.extend(label.replace(heading())),
                 Column::Other => columns.left_out.push(heading()),
                 _ => {}
             }
