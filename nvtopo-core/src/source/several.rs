@@ -7,8 +7,7 @@ use super::measured::{NvBandwidth, P2pTest};
 use super::nvlink_status::NvLinkStatus;
 use super::perftest::Perftest;
 use super::smi_matrix::{self, P2pMatrix, SmiMatrix};
-use super::text;
-use super::{Input, Source};
+use super::{Input, Source, text};
 use crate::error::Result;
 use crate::model::{Fragment, TopologyBuilder};
 

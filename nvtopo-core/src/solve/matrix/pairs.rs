@@ -2,8 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
-use crate::solve::search::set::MAX_CANDIDATES;
-use crate::solve::search::set::Set;
+use crate::solve::search::set::{MAX_CANDIDATES, Set};
 
 /// How many numbers of a row are compared at once.
 pub(super) const LANES: usize = 8;

@@ -10,8 +10,7 @@
 use crate::model::Topology;
 use crate::query::{Weight, bottleneck, repeated, usable_nics};
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
-use crate::solve::search::set::Set;
-use crate::solve::search::set::members;
+use crate::solve::search::set::{Set, members};
 use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;

@@ -5,8 +5,7 @@
 use crate::model::Topology;
 use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, pairs};
-use crate::solve::search::set::Set;
-use crate::solve::search::set::members;
+use crate::solve::search::set::{Set, members};
 use crate::solve::search::value::Value;
 
 pub(super) struct PairSum;

@@ -3,8 +3,7 @@
 use crate::model::{PathType, Topology};
 use crate::query::Weight;
 use crate::solve::search::objective::{Partial, pairs};
-use crate::solve::search::set::Set;
-use crate::solve::search::set::members;
+use crate::solve::search::set::{Set, members};
 use crate::units::Bandwidth;
 
 /// What the weakest member of any set that extends the chosen ones can send over NVLink at most; nothing where NVLink does

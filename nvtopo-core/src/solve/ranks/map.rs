@@ -1,11 +1,10 @@
 //! The answer: which GPU each rank uses, what that saves, and how to tell a launcher.
 
 use super::cost::{Costs, Family, Problem};
-use super::exact;
 use super::exact::Bounds;
 use super::order::{Dimension, RankOrder};
 use super::parallel::ParallelJob;
-use super::{large, symmetry};
+use super::{exact, large, symmetry};
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::search::set::{Set, joint_gpus, usable};

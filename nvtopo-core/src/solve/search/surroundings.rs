@@ -2,8 +2,7 @@
 
 use super::set::{Set, members};
 use crate::model::Topology;
-use crate::query::Weight;
-use crate::query::{gpus_per_nic, to_nics, usable_nics};
+use crate::query::{Weight, gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;
 
 /// NUMA nodes and NICs by the order of the candidates.

@@ -1,6 +1,6 @@
 //! Values of the document that have a text of their own: addresses, sets, and what a source says of a fact.
 
-use super::document::Convert;
+use super::document::{Read, Sets, Write};
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::model::Stated;
 use crate::units::Bandwidth;
@@ -73,14 +73,10 @@ impl<'de> Deserialize<'de> for OsNumber {
 /// A set of CPUs or NUMA nodes in list syntax, such as `0-3,8`.
 ///
 /// It stays a text until it is converted, within a budget: a short text can name a large set.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct List(pub(super) String);
 
 impl List {
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Only the characters are checked here, so that the error has its line; a text that is no list is told
     /// by the list's own reader.
     fn parse(text: &str) -> crate::Result<Self> {
@@ -105,7 +101,7 @@ const NOT_AVAILABLE: &str = "n/a";
 const UNREADABLE: &str = "unreadable";
 
 /// A fact that a source spoke of: what is unknown where it did not is left out.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Spoken<T> {
     NotAvailable,
     Unreadable,
@@ -116,25 +112,25 @@ pub(super) type StatedList = Spoken<List>;
 pub(super) type StatedText = Spoken<String>;
 pub(super) type StatedIndex = Spoken<u32>;
 
-impl<T> Convert<Option<Spoken<T>>> for Stated<T> {
-    fn convert(self) -> Option<Spoken<T>> {
+impl<A: Write<B>, B> Write<Option<Spoken<B>>> for Stated<A> {
+    fn write(self) -> Option<Spoken<B>> {
         match self {
             Self::Unstated => None,
             Self::NotAvailable => Some(Spoken::NotAvailable),
             Self::Unreadable => Some(Spoken::Unreadable),
-            Self::Known(fact) => Some(Spoken::Known(fact)),
+            Self::Known(fact) => Some(Spoken::Known(fact.write())),
         }
     }
 }
 
-impl<T> Convert<Stated<T>> for Option<Spoken<T>> {
-    fn convert(self) -> Stated<T> {
-        match self {
+impl<A: Read<B>, B> Read<Stated<B>> for Option<Spoken<A>> {
+    fn read(self, sets: &mut Sets) -> crate::Result<Stated<B>> {
+        Ok(match self {
             None => Stated::Unstated,
             Some(Spoken::NotAvailable) => Stated::NotAvailable,
             Some(Spoken::Unreadable) => Stated::Unreadable,
-            Some(Spoken::Known(fact)) => Stated::Known(fact),
-        }
+            Some(Spoken::Known(fact)) => Stated::Known(fact.read(sets)?),
+        })
     }
 }
 

@@ -79,10 +79,7 @@ impl Troubles {
             let was = if gpus.len() == 1 { "has" } else { "have" };
             format!(
                 "{} {was} fallen off the bus ({call}), so what only the driver knows of it is unknown; no job can \
-                 use it until the machine restarts",
-                names(gpus)
-            )
-        });
+                 use it until the machine restarts", names(gpus) ) });
         let stuck = self.stuck.iter().map(|Trouble { call, gpus, .. }| {
             let needs = if gpus.len() == 1 { "needs" } else { "need" };
             format!("{} {needs} a reset ({call}); no job can use it until then", names(gpus))

@@ -1,9 +1,8 @@
 //! What stands beside the matrix: the CPUs, NUMA nodes and memory node of each device.
 
-use super::cell;
 use super::columns::{Column, Columns};
-use super::nodes;
 use super::table::{AFFINITIES, Matrix};
+use super::{cell, nodes};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{Note, NoteKind, Stated, gaps};
 use std::collections::BTreeMap;

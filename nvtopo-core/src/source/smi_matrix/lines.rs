@@ -1,8 +1,7 @@
 //! The lines of a text in which a matrix may stand: also those of a literal in source code (`"GPU0\t X \tSYS\n"`), and those
 //! that lost their ends, so that the header and all rows are one line.
 
-use super::cell;
-use super::columns;
+use super::{cell, columns};
 use crate::source::text::{self, Line};
 use std::collections::BTreeSet;
 

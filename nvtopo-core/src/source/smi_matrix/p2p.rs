@@ -3,10 +3,9 @@
 //! The command asks about one thing at a time (`r`, `w`, `n`, `a`), which only its own line tells; a text may hold
 //! several matrices, each below its command.
 
-use super::cell;
 use super::columns::{self, gpu_index};
-use super::lines;
 use super::table::counted;
+use super::{cell, lines};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
 use crate::source::text::{self, Line, Token};

@@ -7,9 +7,7 @@
 use super::tree::{Domain, Tree};
 use crate::query::Weight;
 use crate::solve::search::set;
-use crate::solve::search::set::MAX_CANDIDATES;
-use crate::solve::search::set::Set;
-use crate::solve::search::set::members;
+use crate::solve::search::set::{MAX_CANDIDATES, Set, members};
 
 /// What such a machine is made of.
 #[derive(Debug)]

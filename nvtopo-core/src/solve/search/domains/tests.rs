@@ -1,9 +1,9 @@
 //! The answers by domains beside those of the search that looks at sets, on random machines made of domains.
 
 use super::*;
-use crate::model::Topology;
 use crate::model::{
-    Fragment, Gpu, Nic, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
+    Fragment, Gpu, Nic, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, Topology, TopologyBuilder,
+    rates,
 };
 use crate::solve::objective::by_names;
 use crate::solve::search::exact;

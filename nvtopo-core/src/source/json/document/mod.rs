@@ -3,20 +3,21 @@
 //!
 //! What is unknown is left out. Inside `topology` an unknown key is an error: it would be lost.
 
-mod convert;
+#[macro_use]
+mod record;
 mod facts;
 mod nodes;
 mod words;
 
-pub(super) use convert::Convert;
-pub(super) use facts::Learned;
-pub(super) use nodes::{
-    Cache, Core, Gpu, GpuInstance, Group, Located, Machine, Nic, Node, NumaNode, NvSwitch, Nvme, Package, Pu,
-};
-pub(super) use words::{Basis, LinkKind, NoteKind, P2pStatus, PathType, Source};
+pub(super) use nodes::Node;
+pub(super) use record::{Read, Sets, Write};
+pub(super) use words::Source;
 
 use super::values::MbPerS;
+use crate::error::Result;
+use crate::model;
 use serde::{Deserialize, Serialize};
+use words::{Basis, LinkKind, NoteKind, P2pStatus, PathType};
 
 /// A topology of a machine. Keys beside these three are derived from them, and ignored by readers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,42 +39,34 @@ pub(super) enum Format {
     Topology,
 }
 
-/// The topology itself: everything that is known, and nothing that can be derived.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Body {
-    /// Which machine this is; left out where nothing says so.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) origin: Option<Origin>,
-    /// Where the nodes were learned that do not say so themselves.
-    pub(super) source: Source,
-    /// The word that the source of pairwise classes uses for paths between sockets.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) dialect: Option<Dialect>,
-    /// Whether the absence of an NVLink means that there is none.
-    pub(super) nvlink_known: bool,
-    /// The nodes. The machine comes first, and every node after the one that contains it.
-    pub(super) nodes: Vec<Node>,
-    /// The links between nodes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) links: Vec<Link>,
-    /// Classes of paths as a source stated them; they hold over what the nodes say.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) paths: Vec<Path>,
-    /// What was measured from one GPU to another, and between GPUs and NICs.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) measured: Vec<Measured>,
-    /// What the driver allows two GPUs to do with each other's memory.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) p2p: Vec<P2p>,
-    /// What a person should know.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) notes: Vec<Note>,
+record! {
+    /// The topology itself: everything that is known, and nothing that can be derived.
+    Body {
+        /// Which machine this is; left out where nothing says so.
+        origin?: Origin,
+        /// Where the nodes were learned that do not say so themselves.
+        source: Source,
+        /// The word that the source of pairwise classes uses for paths between sockets.
+        dialect?: Dialect,
+        /// Whether the absence of an NVLink means that there is none.
+        nvlink_known: bool,
+        /// The nodes. The machine comes first, and every node after the one that contains it.
+        nodes: Vec<Node>,
+        /// The links between nodes.
+        links*: Vec<Link>,
+        /// Classes of paths as a source stated them; they hold over what the nodes say.
+        paths*: Vec<Path>,
+        /// What was measured from one GPU to another, and between GPUs and NICs.
+        measured*: Vec<Measured>,
+        /// What the driver allows two GPUs to do with each other's memory.
+        p2p*: Vec<P2p>,
+        /// What a person should know.
+        notes*: Vec<Note>,
+    }
 }
 
 /// Which machine a topology describes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Origin {
@@ -83,21 +76,18 @@ pub(super) enum Origin {
     Machine(Identity),
 }
 
-/// Digests of what tells machines apart.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Identity {
-    /// Of the installation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) machine: Option<String>,
-    /// Of the running kernel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) boot: Option<String>,
+record! {
+    /// Digests of what tells machines apart.
+    Identity = MachineIdentity {
+        /// Of the installation.
+        machine?: String,
+        /// Of the running kernel.
+        boot?: String,
+    }
 }
 
 /// The word for a path between sockets.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) enum Dialect {
     /// As drivers before R384 print it.
@@ -105,89 +95,75 @@ pub(super) enum Dialect {
     Soc,
 }
 
-/// A link between two nodes.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Link {
-    /// The positions in `nodes` of its ends.
-    pub(super) between: (u32, u32),
-    /// What it is made of.
-    pub(super) kind: LinkKind,
-    /// How many NVLinks are bonded, or how wide the PCIe link is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) lanes: Option<u16>,
-    /// What all lanes carry together.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rate: Option<Rate>,
-    /// What the hardware reports that all lanes carry together, one direction, in MB/s (1e6 bytes per second).
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reported_mb_per_s: Option<MbPerS>,
-    /// Whether a port on it sends what devices write to each other up to the root complex first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) redirects: Option<bool>,
+record! {
+    /// A link between two nodes.
+    Link {
+        /// The positions in `nodes` of its ends.
+        between: (u32, u32),
+        /// What it is made of.
+        kind: LinkKind,
+        /// How many NVLinks are bonded, or how wide the PCIe link is.
+        lanes?: u16,
+        /// What all lanes carry together.
+        rate?: Rate,
+        /// What the hardware reports that all lanes carry together, one direction, in MB/s (1e6 bytes per second).
+        reported_mb_per_s?: MbPerS,
+        /// Whether a port on it sends what devices write to each other up to the root complex first.
+        redirects?: bool,
+    }
 }
 
-/// A bandwidth and how it is known.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Rate {
-    /// One direction, in MB/s (1e6 bytes per second).
-    pub(super) mb_per_s: MbPerS,
-    pub(super) basis: Basis,
+record! {
+    /// A bandwidth and how it is known.
+    Rate = Rate {
+        /// One direction, in MB/s (1e6 bytes per second).
+        mb_per_s: MbPerS = bandwidth,
+        basis: Basis,
+    }
 }
 
-/// The class of the path between two nodes, as a source stated it.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Path {
-    /// The positions in `nodes` of its ends.
-    pub(super) between: (u32, u32),
-    pub(super) path: PathType,
+record! {
+    /// The class of the path between two nodes, as a source stated it.
+    Path {
+        /// The positions in `nodes` of its ends.
+        between: (u32, u32),
+        path: PathType,
+    }
 }
 
-/// What was measured from one device to another; one of them at least is a GPU.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Measured {
-    /// The position in `nodes` of the GPU or NIC that sends.
-    pub(super) from: u32,
-    /// The position in `nodes` of the GPU or NIC that receives.
-    pub(super) to: u32,
-    /// What it received, in 1e6 bytes per second.
-    pub(super) mb_per_s: MbPerS,
+record! {
+    /// What was measured from one device to another; one of them at least is a GPU.
+    Measured {
+        /// The position in `nodes` of the GPU or NIC that sends.
+        from: u32,
+        /// The position in `nodes` of the GPU or NIC that receives.
+        to: u32,
+        /// What it received, in 1e6 bytes per second.
+        mb_per_s: MbPerS,
+    }
 }
 
-/// Peer-to-peer access between two GPUs.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct P2p {
-    /// The positions in `nodes` of the two GPUs.
-    pub(super) between: (u32, u32),
-    /// Reading.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) read: Option<P2pStatus>,
-    /// Writing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) write: Option<P2pStatus>,
-    /// Going over NVLink.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) nvlink: Option<P2pStatus>,
-    /// Atomic operations.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) atomics: Option<P2pStatus>,
+record! {
+    /// Peer-to-peer access between two GPUs.
+    P2p {
+        /// The positions in `nodes` of the two GPUs.
+        between: (u32, u32),
+        /// Reading.
+        read?: P2pStatus,
+        /// Writing.
+        write?: P2pStatus,
+        /// Going over NVLink.
+        nvlink?: P2pStatus,
+        /// Atomic operations.
+        atomics?: P2pStatus,
+    }
 }
 
-/// Something that a person should know.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(super) struct Note {
-    pub(super) kind: NoteKind,
-    /// One sentence.
-    pub(super) text: String,
+record! {
+    /// Something that a person should know.
+    Note {
+        kind: NoteKind,
+        /// One sentence.
+        text: String,
+    }
 }

@@ -2,356 +2,305 @@
 
 use super::super::values::{List, MbPerS, OsNumber, StatedIndex, StatedList, StatedText, Text};
 use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
+use super::record::{Read, Sets, Write};
 use super::words::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
+use crate::error::Result;
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
+use crate::model::{self, NodeKind};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// One thing that a machine is made of: an object with one key, its kind.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "a NUMA node is called so")]
-pub(in super::super) enum Node {
-    Machine(Box<Machine>),
-    Package(Box<Package>),
-    NumaNode(Box<NumaNode>),
-    Cache(Box<Cache>),
-    Group(Box<Group>),
-    Core(Core),
-    Pu(Pu),
-    HostBridge(Located),
-    PcieSwitch(Located),
-    Gpu(Box<Gpu>),
-    GpuInstance(Box<GpuInstance>),
-    #[serde(rename = "nvswitch")]
-    NvSwitch(Box<NvSwitch>),
-    Nic(Box<Nic>),
-    Nvme(Box<Nvme>),
-}
+/// What a node says besides its own facts: what contains it, where it was learned if elsewhere than the topology as a whole,
+/// and facts that another source told.
+pub(in super::super) type Beside = (u32, Option<Source>, Vec<Learned>);
 
-/// The machine as a whole.
-#[derive(Debug, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub(in super::super) struct Machine {
-    /// The product's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) product: Option<String>,
-    /// The hypervisor that runs the machine, `n/a` where it is real, or `unreadable`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) hypervisor: Option<StatedText>,
-    /// The CPUs that the reader of the machine may use, where that was stated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) allowed_cpus: Option<List>,
-    /// The NUMA nodes whose memory the reader may use, where that was stated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) allowed_nodes: Option<List>,
-    /// CPUs that are switched off.
-    #[serde(default, skip_serializing_if = "List::is_empty")]
-    pub(in super::super) offline_cpus: List,
-    /// CPUs that the kernel keeps out of scheduling.
-    #[serde(default, skip_serializing_if = "List::is_empty")]
-    pub(in super::super) isolated_cpus: List,
-    /// CPUs whose timer the kernel stops while they run a single thread.
-    #[serde(default, skip_serializing_if = "List::is_empty")]
-    pub(in super::super) nohz_full_cpus: List,
-    /// The version of NVIDIA's driver.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) driver: Option<String>,
-    /// The latest CUDA version that the driver serves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(in super::super) cuda: Option<String>,
-    /// Facts that another source told, each with that source.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(in super::super) learned: Vec<Learned>,
-}
-
-/// A kind of node: its own fields, and those that all but the machine have.
-macro_rules! node {
-    ($(#[$doc:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Serialize, Deserialize)]
+/// The kinds of nodes but the machine, each with its struct.
+macro_rules! nodes {
+    ($($(#[$meta:meta])* $kind:ident: $record:ident,)*) => {
+        /// One thing that a machine is made of: an object with one key, its kind.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        #[serde(deny_unknown_fields)]
-        pub(in super::super) struct $name {
-            /// The position in `nodes` of what contains it.
-            pub(in super::super) parent: u32,
-            $($(#[$meta])* pub(in super::super) $field: $type,)*
-            /// Where it was learned, if elsewhere than the topology as a whole.
-            #[serde(skip_serializing_if = "Option::is_none")]
-            pub(in super::super) source: Option<Source>,
-            /// Facts that another source told, each with that source.
-            #[serde(default, skip_serializing_if = "Vec::is_empty")]
-            pub(in super::super) learned: Vec<Learned>,
+        #[serde(rename_all = "snake_case")]
+        #[expect(clippy::enum_variant_names, reason = "a NUMA node is called so")]
+        pub(in super::super) enum Node {
+            Machine(Box<Machine>),
+            $($(#[$meta])* $kind(Box<$record>),)*
+        }
+
+        impl Node {
+            pub(in super::super) fn of(kind: NodeKind, (parent, source, learned): Beside) -> Self {
+                match kind {
+                    NodeKind::Machine(own) => Self::Machine(Box::new(Machine { learned, ..own.write() })),
+                    $(NodeKind::$kind(own) => {
+                        let own: Box<model::$kind> = own.into();
+                        Self::$kind(Box::new($record { parent, source, learned, ..(*own).write() }))
+                    })*
+                }
+            }
+
+            pub(in super::super) fn read(self, sets: &mut Sets) -> Result<(NodeKind, Beside)> {
+                Ok(match self {
+                    Self::Machine(mut own) => {
+                        let learned = std::mem::take(&mut own.learned);
+                        (NodeKind::Machine(own.read(sets)?), (0, None, learned))
+                    }
+                    $(Self::$kind(mut own) => {
+                        let beside = (own.parent, own.source, std::mem::take(&mut own.learned));
+                        let own: model::$kind = own.read(sets)?;
+                        (NodeKind::$kind(own.into()), beside)
+                    })*
+                })
+            }
         }
     };
 }
 
-node! {
+nodes! {
+    Package: Package,
+    NumaNode: NumaNode,
+    Cache: Cache,
+    Group: Group,
+    Core: Core,
+    Pu: Pu,
+    HostBridge: Located,
+    PcieSwitch: Located,
+    Gpu: Gpu,
+    GpuInstance: GpuInstance,
+    #[serde(rename = "nvswitch")]
+    NvSwitch: NvSwitch,
+    Nic: Nic,
+    Nvme: Nvme,
+}
+
+record! {
+    /// The machine as a whole.
+    root Machine = Machine {
+        /// The product's name.
+        product?: String,
+        /// The hypervisor that runs the machine, `n/a` where it is real, or `unreadable`.
+        hypervisor?: StatedText,
+        /// The CPUs that the reader of the machine may use, where that was stated.
+        allowed_cpus?: List,
+        /// The NUMA nodes whose memory the reader may use, where that was stated.
+        allowed_nodes?: List,
+        /// CPUs that are switched off.
+        offline_cpus*: List,
+        /// CPUs that the kernel keeps out of scheduling.
+        isolated_cpus*: List,
+        /// CPUs whose timer the kernel stops while they run a single thread.
+        nohz_full_cpus*: List,
+        /// The version of NVIDIA's driver.
+        driver?: String,
+        /// The latest CUDA version that the driver serves.
+        cuda?: String,
+    }
+}
+
+record! {
     /// A processor package.
-    Package {
+    node Package = Package {
         /// The kernel's number.
         os_index: u32,
         /// The CPU's model name.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
+        model?: String,
     }
 }
 
-node! {
+record! {
     /// A NUMA node.
-    NumaNode {
+    node NumaNode = NumaNode {
         /// The kernel's number.
         os_index: OsNumber,
         /// Its CPUs that are online.
-        #[serde(default, skip_serializing_if = "List::is_empty")]
-        cpus: List,
+        cpus*: List,
         /// Its memory.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_bytes: Option<u64>,
+        memory_bytes?: u64 = memory,
         /// Pairs of another NUMA node's number and the kernel's distance to it.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        distances: Vec<(u32, u32)>,
+        distances*: Vec<(u32, u32)>,
         /// Pages that were set aside on it; a size of which there are none has a count of 0. Empty: nobody says.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        huge_pages: Vec<HugePages>,
+        huge_pages*: Vec<HugePages>,
         /// The GPU whose memory this node is.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        gpu: Option<Text<PciAddress>>,
+        gpu?: Text<PciAddress>,
     }
 }
 
-node! {
+record! {
     /// A CPU cache.
-    Cache {
+    node Cache = Cache {
         /// The level, 1 being the nearest to the core.
         level: u8,
         /// What it holds.
-        holds: CacheKind,
+        holds: CacheKind = kind,
         /// Its size.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        size_bytes: Option<u64>,
+        size_bytes?: u64 = size,
         /// The CPUs that share it.
-        #[serde(default, skip_serializing_if = "List::is_empty")]
-        cpus: List,
+        cpus*: List,
     }
 }
 
-node! {
+record! {
     /// CPUs that belong together in another way than by a cache.
-    Group {
+    node Group = Group {
         /// The kind of group.
         kind: GroupKind,
         /// Its CPUs.
-        #[serde(default, skip_serializing_if = "List::is_empty")]
-        cpus: List,
+        cpus*: List,
     }
 }
 
-node! {
+record! {
     /// A core.
-    Core {
+    node Core = Core {
         /// The kernel's number.
         os_index: u32,
         /// What it is among cores that are not alike.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        class: Option<CoreClass>,
+        class?: CoreClass,
     }
 }
 
-node! {
+record! {
     /// A processing unit.
-    Pu {
+    node Pu = Pu {
         /// The kernel's number.
         os_index: OsNumber,
     }
 }
 
-node! {
+record! {
     /// A host bridge or PCIe switch.
-    Located {
+    node Located = HostBridge | PcieSwitch {
         /// The place on the PCI bus.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Text<PciAddress>>,
+        address?: Text<PciAddress>,
     }
 }
 
-node! {
+record! {
     /// An NVSwitch.
-    NvSwitch {
+    node NvSwitch = NvSwitch {
         /// The place on the PCI bus.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Text<PciAddress>>,
+        address?: Text<PciAddress>,
         /// What the bus tells of it.
-        #[serde(default, skip_serializing_if = "is_default")]
-        pci: PciFacts,
+        pci*: PciFacts,
     }
 }
 
-node! {
+record! {
     /// A GPU.
-    Gpu {
+    node Gpu = Gpu {
         /// The number by which tools name it.
         index: u32,
         /// The number of its device file.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        minor: Option<u32>,
+        minor?: u32,
         /// The product's name.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
+        model?: String,
         /// The CUDA compute capability, such as `9.0`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        compute_capability: Option<Text<ComputeCapability>>,
+        compute_capability?: Text<ComputeCapability>,
         /// The driver's UUID.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        uuid: Option<Text<GpuUuid>>,
+        uuid?: Text<GpuUuid>,
         /// The serial number of the board.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        serial: Option<String>,
+        serial?: String,
         /// The place on the PCI bus.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Text<PciAddress>>,
+        address?: Text<PciAddress>,
         /// What the bus tells of it.
-        #[serde(default, skip_serializing_if = "is_default")]
-        pci: PciFacts,
+        pci*: PciFacts,
         /// Its memory.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_bytes: Option<u64>,
+        memory_bytes?: u64 = memory,
         /// The CPUs that a source names as nearest: a list, `n/a` or `unreadable`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cpus: Option<StatedList>,
+        cpus?: StatedList,
         /// The NUMA nodes that a source names as nearest: a list, `n/a` or `unreadable`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        nodes: Option<StatedList>,
+        nodes?: StatedList,
         /// The NUMA node that its memory is: a number, `n/a` or `unreadable`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_node: Option<StatedIndex>,
+        memory_node?: StatedIndex,
         /// Whether it is divided into instances.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mig: Option<MigMode>,
+        mig?: MigMode,
         /// Its place in an NVLink fabric.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        fabric: Option<Fabric>,
+        fabric?: Fabric,
         /// Its NVLinks one by one.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        nvlinks: Vec<NvLinkPort>,
+        nvlinks*: Vec<NvLinkPort>,
         /// Why no job can use it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        unusable: Option<String>,
-        /// The number of processes that used it when it was looked at.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        processes: Option<u32>,
-        /// Its memory that was in use then.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_used_bytes: Option<u64>,
-        /// Its memory that a new process could have had then.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_free_bytes: Option<u64>,
+        unusable?: String,
+        in usage: GpuUsage {
+            /// The number of processes that used it when it was looked at.
+            processes?: u32,
+            /// Its memory that was in use then.
+            memory_used_bytes?: u64 = memory_used,
+            /// Its memory that a new process could have had then.
+            memory_free_bytes?: u64 = memory_free,
+        }
     }
 }
 
-node! {
+record! {
     /// A part of a GPU that programs use as a GPU (MIG).
     #[expect(clippy::struct_field_names, reason = "a compute instance is in a GPU instance")]
-    GpuInstance {
+    node GpuInstance = GpuInstance {
         /// The name for `CUDA_VISIBLE_DEVICES`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        uuid: Option<String>,
+        uuid?: String,
         /// The number of the GPU instance.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        gpu_instance: Option<u32>,
+        gpu_instance?: u32,
         /// The number of the compute instance.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        compute_instance: Option<u32>,
+        compute_instance?: u32,
         /// Its profile, such as `1g.10gb`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        profile: Option<String>,
+        profile?: String,
         /// How many compute slices it has.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        slices: Option<u32>,
+        slices?: u32,
         /// Its memory.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        memory_bytes: Option<u64>,
+        memory_bytes?: u64 = memory,
         /// Where it lies among the memory slices.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        placement: Option<MigPlacement>,
+        placement?: MigPlacement,
     }
 }
 
-node! {
+record! {
     /// A network adapter.
-    Nic {
+    node Nic = Nic {
         /// The name that the source uses.
         name: String,
         /// The place on the PCI bus.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Text<PciAddress>>,
+        address?: Text<PciAddress>,
         /// What the bus tells of it.
-        #[serde(default, skip_serializing_if = "is_default")]
-        pci: PciFacts,
+        pci*: PciFacts,
         /// The RDMA device.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rdma_device: Option<String>,
+        rdma_device?: String,
         /// The number of the RDMA device's port, from 1.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        port: Option<NonZeroU32>,
+        port?: NonZeroU32,
         /// The network interfaces.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        net_devices: Vec<String>,
+        net_devices*: Vec<String>,
         /// What its maker calls it.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
+        model?: String,
         /// The version of its firmware.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        firmware: Option<String>,
+        firmware?: String,
         /// Whether its port can carry data.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        state: Option<PortState>,
+        state?: PortState,
         /// What its port speaks.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        link_layer: Option<LinkLayer>,
+        link_layer?: LinkLayer,
         /// The rate of its port, one direction, in MB/s (1e6 bytes per second).
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mb_per_s: Option<MbPerS>,
+        mb_per_s?: MbPerS = rate,
         /// What its port was measured to carry, one direction, in MB/s (1e6 bytes per second).
-        #[serde(skip_serializing_if = "Option::is_none")]
-        measured_mb_per_s: Option<MbPerS>,
+        measured_mb_per_s?: MbPerS = measured,
         /// The largest packet of its interface in bytes.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mtu: Option<u32>,
+        mtu?: u32,
         /// The bond that its interface belongs to.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        bond: Option<String>,
+        bond?: String,
         /// The CPUs that a source names as nearest: a list, `n/a` or `unreadable`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        cpus: Option<StatedList>,
+        cpus?: StatedList,
         /// The NUMA nodes that a source names as nearest: a list, `n/a` or `unreadable`.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        nodes: Option<StatedList>,
+        nodes?: StatedList,
     }
 }
 
-node! {
+record! {
     /// A solid state disk.
-    Nvme {
+    node Nvme = Nvme {
         /// The kernel's name for its controller.
         name: String,
         /// The place on the PCI bus.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        address: Option<Text<PciAddress>>,
+        address?: Text<PciAddress>,
         /// What the bus tells of it.
-        #[serde(default, skip_serializing_if = "is_default")]
-        pci: PciFacts,
+        pci*: PciFacts,
         /// The product's name.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        model: Option<String>,
+        model?: String,
         /// The size of all its name spaces.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        size_bytes: Option<u64>,
+        size_bytes?: u64 = size,
     }
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

@@ -1,6 +1,7 @@
 //! Enumerations of the document: a word for each value of the model.
 
-use super::convert::Convert;
+use super::record::{Read, Sets, Write};
+use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 /// An enumeration of the document with the words for it, and the model's values that they stand for.
@@ -13,31 +14,19 @@ macro_rules! words {
             $(#[serde(rename = $word)] $variant,)*
         }
 
-        impl From<crate::model::$name> for $name {
-            fn from(value: crate::model::$name) -> Self {
-                match value {
-                    $(crate::model::$name::$variant => Self::$variant,)*
+        impl Write<$name> for crate::model::$name {
+            fn write(self) -> $name {
+                match self {
+                    $(Self::$variant => $name::$variant,)*
                 }
             }
         }
 
-        impl From<$name> for crate::model::$name {
-            fn from(value: $name) -> Self {
-                match value {
-                    $($name::$variant => Self::$variant,)*
-                }
-            }
-        }
-
-        impl Convert<$name> for crate::model::$name {
-            fn convert(self) -> $name {
-                self.into()
-            }
-        }
-
-        impl Convert<crate::model::$name> for $name {
-            fn convert(self) -> crate::model::$name {
-                self.into()
+        impl Read<crate::model::$name> for $name {
+            fn read(self, _: &mut Sets) -> Result<crate::model::$name> {
+                Ok(match self {
+                    $(Self::$variant => crate::model::$name::$variant,)*
+                })
             }
         }
     };

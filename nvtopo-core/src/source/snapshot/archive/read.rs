@@ -9,8 +9,7 @@ use crate::source::sysfs::Stored;
 use flate2::bufread::GzDecoder;
 use serde::de::DeserializeOwned;
 use std::cell::Cell;
-use std::collections::BTreeMap;
-use std::collections::btree_map;
+use std::collections::{BTreeMap, btree_map};
 use std::io::{self, Read};
 use tar::{Archive, Entry, EntryType};
 
