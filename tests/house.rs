@@ -36,6 +36,7 @@ fn code(text: &str) -> &str {
 
 /// What each room of the core may use; a room that is missing here is a failure.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("words", &[]),
     ("printable", &[]),
     ("bits", &[]),
     ("once", &[]),

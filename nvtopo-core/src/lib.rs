@@ -65,6 +65,9 @@
 //! library opened at run time where there is one. `hwloc`: this machine as libhwloc sees it. `snapshot`: everything that
 //! discovery read, in a file. `text`: the picture of a machine for people. `schema`: the JSON Schema of the documents.
 
+#[macro_use]
+mod words;
+
 pub mod apply;
 mod bits;
 mod cpuset;

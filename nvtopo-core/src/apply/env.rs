@@ -5,75 +5,37 @@ use crate::error::{Error, Result};
 use crate::model::{Nic, PortState, Topology};
 use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus};
 use std::collections::BTreeSet;
-use std::fmt;
-use std::str::FromStr;
 
-/// What is told on request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Export {
-    /// `CUDA_VISIBLE_DEVICES`: the GPUs of the job by UUID, in one order for all ranks of the node.
-    Gpus,
-    /// `OMP_NUM_THREADS` even where it is set, as torchrun sets it to 1.
-    Threads,
-    /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks, each with its port where that
-    /// is known. NCCL chooses among them; a list for each rank makes it hang. Where ranks may see different GPUs, those of all
-    /// GPUs of the machine. [`export_remarks`] names those of the machine that are left out.
-    IbHca,
-    /// `UCX_NET_DEVICES`: the NICs of this rank; ranks that are equally near take turns. UCX before 1.21 takes no device without
-    /// a port: one of unknown port is named with the first, and [`export_remarks`] says so.
-    UcxDevice,
-    /// `UCCL_P2P_RDMA_DEV`: the RDMA devices of this rank's NICs, for UCCL's transfers between GPUs.
-    UcclDevice,
-    /// `NVSHMEM_HCA_LIST`: the ports of this rank's NICs, with `NVSHMEM_ENABLE_NIC_PE_MAPPING`, without which the list does
-    /// not count.
-    NvshmemHca,
-    /// `VLLM_GPU_NIC_PCIE_MAPPING`: the NIC of each of the job's GPUs by PCI addresses, the same for all ranks, and
-    /// `VLLM_NIC_SELECTION_VARS`, where it is not set, which vLLM wants beside it: vLLM then sets `UCX_NET_DEVICES` for each
-    /// of its processes, so that `UcxDevice` sets nothing beside it.
-    VllmNics,
-}
-
-impl Export {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Gpus,
-        Self::Threads,
-        Self::IbHca,
-        Self::UcxDevice,
-        Self::UcclDevice,
-        Self::NvshmemHca,
-        Self::VllmNics,
-    ];
-
+words! {
+    /// What is told on request.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum Export {
+        /// `CUDA_VISIBLE_DEVICES`: the GPUs of the job by UUID, in one order for all ranks of the node.
+        Gpus = "gpus",
+        /// `OMP_NUM_THREADS` even where it is set, as torchrun sets it to 1.
+        Threads = "threads",
+        /// `NCCL_IB_HCA`: the RDMA devices that the job's GPUs use, together, the same for all ranks, each with its port where that
+        /// is known. NCCL chooses among them; a list for each rank makes it hang. Where ranks may see different GPUs, those of all
+        /// GPUs of the machine. [`export_remarks`] names those of the machine that are left out.
+        IbHca = "ib-hca",
+        /// `UCX_NET_DEVICES`: the NICs of this rank; ranks that are equally near take turns. UCX before 1.21 takes no device without
+        /// a port: one of unknown port is named with the first, and [`export_remarks`] says so.
+        UcxDevice = "ucx-device",
+        /// `UCCL_P2P_RDMA_DEV`: the RDMA devices of this rank's NICs, for UCCL's transfers between GPUs.
+        UcclDevice = "uccl-device",
+        /// `NVSHMEM_HCA_LIST`: the ports of this rank's NICs, with `NVSHMEM_ENABLE_NIC_PE_MAPPING`, without which the list does
+        /// not count.
+        NvshmemHca = "nvshmem-hca",
+        /// `VLLM_GPU_NIC_PCIE_MAPPING`: the NIC of each of the job's GPUs by PCI addresses, the same for all ranks, and
+        /// `VLLM_NIC_SELECTION_VARS`, where it is not set, which vLLM wants beside it: vLLM then sets `UCX_NET_DEVICES` for each
+        /// of its processes, so that `UcxDevice` sets nothing beside it.
+        VllmNics = "vllm-nics",
+    }
     /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Gpus => "gpus",
-            Self::Threads => "threads",
-            Self::IbHca => "ib-hca",
-            Self::UcxDevice => "ucx-device",
-            Self::UcclDevice => "uccl-device",
-            Self::NvshmemHca => "nvshmem-hca",
-            Self::VllmNics => "vllm-nics",
-        }
-    }
-}
-
-impl fmt::Display for Export {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl FromStr for Export {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|export| export.word() == text).ok_or_else(|| {
-            let words = Self::ALL.map(Self::word).join(", ");
-            Error::request(format!("nothing called '{text}' can be told")).help(format!("there are {words}"))
-        })
+    word, |text| {
+        let words = Self::ALL.map(Self::word).join(", ");
+        Error::request(format!("nothing called '{text}' can be told")).help(format!("there are {words}"))
     }
 }
 

@@ -5,44 +5,22 @@ use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use crate::sys;
-use std::fmt;
-use std::str::FromStr;
 
-/// What counts as allowed.
-///
-/// A launcher binds each rank softly: Open MPI gives two ranks one core each, and a process may leave that. A container
-/// or a batch system sets a hard limit (cpuset), the same for all ranks of a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Scope {
-    /// The CPUs that the calling thread is bound to.
-    #[default]
-    Affinity,
-    /// The CPUs that the kernel lets it widen to.
-    Cpuset,
-}
-
-impl FromStr for Scope {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "affinity" => Ok(Self::Affinity),
-            "cpuset" => Ok(Self::Cpuset),
-            _ => {
-                Err(Error::request(format!("there is no scope '{text}'"))
-                    .help("there are affinity and cpuset"))
-            }
-        }
+words! {
+    /// What counts as allowed.
+    ///
+    /// A launcher binds each rank softly: Open MPI gives two ranks one core each, and a process may leave that. A container
+    /// or a batch system sets a hard limit (cpuset), the same for all ranks of a node.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    pub enum Scope {
+        /// The CPUs that the calling thread is bound to.
+        #[default]
+        Affinity = "affinity",
+        /// The CPUs that the kernel lets it widen to.
+        Cpuset = "cpuset",
     }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Affinity => "affinity",
-            Self::Cpuset => "cpuset",
-        })
-    }
+    /// The word for it.
+    word, |text| Error::request(format!("there is no scope '{text}'")).help("there are affinity and cpuset")
 }
 
 /// The CPUs on which the calling thread may run.

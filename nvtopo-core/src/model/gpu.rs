@@ -156,31 +156,23 @@ impl Fabric {
     }
 }
 
-/// How far the registration of a GPU with its NVLink fabric has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum FabricState {
-    /// Nobody could tell.
-    #[default]
-    Unknown,
-    /// The fabric manager has not begun.
-    NotStarted,
-    /// It is at work.
-    InProgress,
-    /// It is done; [`Fabric::status`] tells how it went.
-    Completed,
-}
-
-impl FabricState {
-    /// The word for it in documents.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::NotStarted => "not-started",
-            Self::InProgress => "in-progress",
-            Self::Completed => "completed",
-        }
+words! {
+    /// How far the registration of a GPU with its NVLink fabric has come.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum FabricState {
+        /// Nobody could tell.
+        #[default]
+        Unknown = "unknown",
+        /// The fabric manager has not begun.
+        NotStarted = "not-started",
+        /// It is at work.
+        InProgress = "in-progress",
+        /// It is done; [`Fabric::status`] tells how it went.
+        Completed = "completed",
     }
+    /// The word for it in documents.
+    word
 }
 
 /// One NVLink of a GPU.

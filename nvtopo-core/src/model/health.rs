@@ -3,69 +3,51 @@
 use super::Fabric;
 use std::fmt;
 
-/// One thing that is wrong with a GPU's place in its NVLink fabric.
-///
-/// Source: `NVML_GPU_FABRIC_HEALTH_MASK_…` and `NVML_GPU_FABRIC_HEALTH_SUMMARY_…` in `nvml.h` (R580 and later).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum FabricFault {
-    /// It carries less than it should.
-    DegradedBandwidth,
-    /// A route is being recovered.
-    RouteRecovery,
-    /// A route is broken.
-    UnhealthyRoute,
-    /// An access timed out, and the GPU is recovering from it.
-    AccessTimeoutRecovery,
-    /// The GUID of its system is wrong.
-    IncorrectSystemGuid,
-    /// The serial number of its chassis is wrong.
-    IncorrectChassisSerial,
-    /// It belongs to no partition.
-    NoPartition,
-    /// It has too few NVLinks.
-    InsufficientNvlinks,
-    /// Its firmware does not go with the fabric.
-    IncompatibleFirmware,
-    /// It is where no GPU should be.
-    InvalidLocation,
-    /// The state of the GPU is invalid.
-    InvalidGpuState,
-    /// It is configured wrongly, in a way that this version of nvtopo does not know.
-    IncorrectConfiguration,
-    /// The fabric has assigned it to no partition.
-    UnassignedPartition,
-    /// The fabric manager that runs the whole fabric is not connected.
-    DisconnectedManager,
-    /// The driver calls it limited in capacity, and does not say by what.
-    LimitedCapacity,
-    /// The driver calls it unhealthy, and does not say why.
-    Unhealthy,
+words! {
+    /// One thing that is wrong with a GPU's place in its NVLink fabric.
+    ///
+    /// Source: `NVML_GPU_FABRIC_HEALTH_MASK_…` and `NVML_GPU_FABRIC_HEALTH_SUMMARY_…` in `nvml.h` (R580 and later).
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum FabricFault {
+        /// It carries less than it should.
+        DegradedBandwidth = "degraded-bandwidth",
+        /// A route is being recovered.
+        RouteRecovery = "route-recovery",
+        /// A route is broken.
+        UnhealthyRoute = "unhealthy-route",
+        /// An access timed out, and the GPU is recovering from it.
+        AccessTimeoutRecovery = "access-timeout-recovery",
+        /// The GUID of its system is wrong.
+        IncorrectSystemGuid = "incorrect-system-guid",
+        /// The serial number of its chassis is wrong.
+        IncorrectChassisSerial = "incorrect-chassis-serial",
+        /// It belongs to no partition.
+        NoPartition = "no-partition",
+        /// It has too few NVLinks.
+        InsufficientNvlinks = "insufficient-nvlinks",
+        /// Its firmware does not go with the fabric.
+        IncompatibleFirmware = "incompatible-firmware",
+        /// It is where no GPU should be.
+        InvalidLocation = "invalid-location",
+        /// The state of the GPU is invalid.
+        InvalidGpuState = "invalid-gpu-state",
+        /// It is configured wrongly, in a way that this version of nvtopo does not know.
+        IncorrectConfiguration = "incorrect-configuration",
+        /// The fabric has assigned it to no partition.
+        UnassignedPartition = "unassigned-partition",
+        /// The fabric manager that runs the whole fabric is not connected.
+        DisconnectedManager = "disconnected-manager",
+        /// The driver calls it limited in capacity, and does not say by what.
+        LimitedCapacity = "limited-capacity",
+        /// The driver calls it unhealthy, and does not say why.
+        Unhealthy = "unhealthy",
+    }
+    /// The word for it in documents.
+    word
 }
 
 impl FabricFault {
-    /// The word for it in documents.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::DegradedBandwidth => "degraded-bandwidth",
-            Self::RouteRecovery => "route-recovery",
-            Self::UnhealthyRoute => "unhealthy-route",
-            Self::AccessTimeoutRecovery => "access-timeout-recovery",
-            Self::IncorrectSystemGuid => "incorrect-system-guid",
-            Self::IncorrectChassisSerial => "incorrect-chassis-serial",
-            Self::NoPartition => "no-partition",
-            Self::InsufficientNvlinks => "insufficient-nvlinks",
-            Self::IncompatibleFirmware => "incompatible-firmware",
-            Self::InvalidLocation => "invalid-location",
-            Self::InvalidGpuState => "invalid-gpu-state",
-            Self::IncorrectConfiguration => "incorrect-configuration",
-            Self::UnassignedPartition => "unassigned-partition",
-            Self::DisconnectedManager => "disconnected-manager",
-            Self::LimitedCapacity => "limited-capacity",
-            Self::Unhealthy => "unhealthy",
-        }
-    }
-
     /// Whether it keeps the GPU from taking part in the fabric at all, rather than slowing it down.
     pub const fn excludes(self) -> bool {
         matches!(

@@ -21,33 +21,24 @@ pub enum LinkKind {
     Net,
 }
 
-/// How a bandwidth is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Basis {
-    /// Measured on this machine.
-    Measured,
-    /// Reported by the hardware or its driver.
-    Reported,
-    /// The published rate of the link's generation and lane count.
-    Nominal,
-    /// A planning constant for this class of machine (NCCL's), where no rate is published.
-    Typical,
-    /// The generation is unknown, and a usual one was taken for it; a note says which.
-    Assumed,
-}
-
-impl Basis {
-    /// The name used in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Measured => "measured",
-            Self::Reported => "reported",
-            Self::Nominal => "nominal",
-            Self::Typical => "typical",
-            Self::Assumed => "assumed",
-        }
+words! {
+    /// How a bandwidth is known.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum Basis {
+        /// Measured on this machine.
+        Measured = "measured",
+        /// Reported by the hardware or its driver.
+        Reported = "reported",
+        /// The published rate of the link's generation and lane count.
+        Nominal = "nominal",
+        /// A planning constant for this class of machine (NCCL's), where no rate is published.
+        Typical = "typical",
+        /// The generation is unknown, and a usual one was taken for it; a note says which.
+        Assumed = "assumed",
     }
+    /// The name used in documents.
+    name
 }
 
 /// A bandwidth and how it is known.
@@ -84,80 +75,44 @@ impl Link {
     }
 }
 
-/// The class of the path between two devices, from best to worst, as NCCL and `nvidia-smi` name it.
-///
-/// ```
-/// use nvtopo::PathType;
-///
-/// assert!(PathType::Pix < PathType::Sys);
-/// assert_eq!("PHB".parse::<PathType>()?, PathType::Phb);
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum PathType {
-    /// The same device.
-    Loc,
-    /// NVLink, directly or through NVSwitches.
-    Nvl,
-    /// NVLink through one other GPU.
-    Nvb,
-    /// NVLink-C2C.
-    C2c,
-    /// At most one PCIe switch.
-    Pix,
-    /// Several PCIe switches, no host bridge.
-    Pxb,
-    /// A PCIe host bridge.
-    Phb,
-    /// Several host bridges of one NUMA node.
-    Node,
-    /// The interconnect between NUMA nodes.
-    Sys,
-    /// A network.
-    Net,
-    /// No path.
-    Dis,
-}
-
-impl PathType {
-    /// Every class, from best to worst.
-    pub const ALL: [Self; 11] = [
-        Self::Loc,
-        Self::Nvl,
-        Self::Nvb,
-        Self::C2c,
-        Self::Pix,
-        Self::Pxb,
-        Self::Phb,
-        Self::Node,
-        Self::Sys,
-        Self::Net,
-        Self::Dis,
-    ];
-
+words! {
+    /// The class of the path between two devices, from best to worst, as NCCL and `nvidia-smi` name it.
+    ///
+    /// ```
+    /// use nvtopo::PathType;
+    ///
+    /// assert!(PathType::Pix < PathType::Sys);
+    /// assert_eq!("PHB".parse::<PathType>()?, PathType::Phb);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum PathType {
+        /// The same device.
+        Loc = "X",
+        /// NVLink, directly or through NVSwitches.
+        Nvl = "NVL",
+        /// NVLink through one other GPU.
+        Nvb = "NVB",
+        /// NVLink-C2C.
+        C2c = "C2C",
+        /// At most one PCIe switch.
+        Pix = "PIX",
+        /// Several PCIe switches, no host bridge.
+        Pxb = "PXB",
+        /// A PCIe host bridge.
+        Phb = "PHB",
+        /// Several host bridges of one NUMA node.
+        Node = "NODE",
+        /// The interconnect between NUMA nodes.
+        Sys = "SYS",
+        /// A network.
+        Net = "NET",
+        /// No path.
+        Dis = "DIS",
+    }
     /// The word for it. NVLink pairs are printed with their count instead (`NV12`).
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Loc => "X",
-            Self::Nvl => "NVL",
-            Self::Nvb => "NVB",
-            Self::C2c => "C2C",
-            Self::Pix => "PIX",
-            Self::Pxb => "PXB",
-            Self::Phb => "PHB",
-            Self::Node => "NODE",
-            Self::Sys => "SYS",
-            Self::Net => "NET",
-            Self::Dis => "DIS",
-        }
-    }
-}
-
-impl fmt::Display for PathType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
+    word, Display
 }
 
 impl FromStr for PathType {

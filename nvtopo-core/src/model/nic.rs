@@ -42,48 +42,34 @@ pub struct Nic {
     pub nodes: Stated<NodeSet>,
 }
 
-/// Whether a port can carry data, in InfiniBand's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum PortState {
-    /// No cable, switched off, or nothing at the other end.
-    Down,
-    /// The cable is good, and no subnet manager has spoken to it.
-    Initialize,
-    /// It is configured and not yet active.
-    Armed,
-    /// It carries data.
-    Active,
-}
-
-/// What the port of a network adapter speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum LinkLayer {
-    /// InfiniBand.
-    InfiniBand,
-    /// Ethernet; RDMA over it is RoCE or iWARP.
-    Ethernet,
-}
-
-impl PortState {
-    /// The word for it in documents.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Down => "down",
-            Self::Initialize => "initialize",
-            Self::Armed => "armed",
-            Self::Active => "active",
-        }
+words! {
+    /// Whether a port can carry data, in InfiniBand's words.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum PortState {
+        /// No cable, switched off, or nothing at the other end.
+        Down = "down",
+        /// The cable is good, and no subnet manager has spoken to it.
+        Initialize = "initialize",
+        /// It is configured and not yet active.
+        Armed = "armed",
+        /// It carries data.
+        Active = "active",
     }
+    /// The word for it in documents.
+    word
 }
 
-impl LinkLayer {
-    /// The word for it in documents.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::InfiniBand => "infiniband",
-            Self::Ethernet => "ethernet",
-        }
+words! {
+    /// What the port of a network adapter speaks.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum LinkLayer {
+        /// InfiniBand.
+        InfiniBand = "infiniband",
+        /// Ethernet; RDMA over it is RoCE or iWARP.
+        Ethernet = "ethernet",
     }
+    /// The word for it in documents.
+    word
 }

@@ -261,31 +261,23 @@ pub struct Core {
     pub class: Option<CoreClass>,
 }
 
-/// The class of a core on a machine whose cores are not alike: by their make (hybrid CPUs), or by the clocks that cores of
-/// one make may run at (priority cores: Intel's SST-BF and PCT, preferred cores). The fastest class comes last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum CoreClass {
-    /// A hybrid CPU's core that was made for little power.
-    Efficiency,
-    /// A core beside priority cores of the same make.
-    Standard,
-    /// A hybrid CPU's core that was made for speed.
-    Performance,
-    /// A core that may run at higher clocks than others of the same make.
-    Priority,
-}
-
-impl CoreClass {
-    /// Its name in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Efficiency => "efficiency",
-            Self::Standard => "standard",
-            Self::Performance => "performance",
-            Self::Priority => "priority",
-        }
+words! {
+    /// The class of a core on a machine whose cores are not alike: by their make (hybrid CPUs), or by the clocks that cores of
+    /// one make may run at (priority cores: Intel's SST-BF and PCT, preferred cores). The fastest class comes last.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum CoreClass {
+        /// A hybrid CPU's core that was made for little power.
+        Efficiency = "efficiency",
+        /// A core beside priority cores of the same make.
+        Standard = "standard",
+        /// A hybrid CPU's core that was made for speed.
+        Performance = "performance",
+        /// A core that may run at higher clocks than others of the same make.
+        Priority = "priority",
     }
+    /// Its name in documents.
+    name
 }
 
 /// A processing unit.

@@ -2,49 +2,28 @@
 
 use std::fmt;
 
-/// Where a node was learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Provenance {
-    /// The kernel's `/sys` and `/proc`. When sources disagree, the one that stands first here wins.
-    Sysfs,
-    /// NVIDIA's driver, through its management library.
-    Nvml,
-    /// An XML file of hwloc.
-    Hwloc,
-    /// A text of `nvidia-smi`.
-    Smi,
-    /// A preset: the published layout of a product.
-    Preset,
-    /// The output of a benchmark.
-    Measurement,
-    /// Concluded from other facts; a note says from which.
-    Inferred,
-}
-
-impl Provenance {
-    /// Every source of knowledge.
-    pub const ALL: [Self; 7] =
-        [Self::Sysfs, Self::Nvml, Self::Hwloc, Self::Smi, Self::Preset, Self::Measurement, Self::Inferred];
-
+words! {
+    /// Where a node was learned.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum Provenance {
+        /// The kernel's `/sys` and `/proc`. When sources disagree, the one that stands first here wins.
+        Sysfs = "sysfs",
+        /// NVIDIA's driver, through its management library.
+        Nvml = "nvml",
+        /// An XML file of hwloc.
+        Hwloc = "hwloc",
+        /// A text of `nvidia-smi`.
+        Smi = "nvidia-smi",
+        /// A preset: the published layout of a product.
+        Preset = "preset",
+        /// The output of a benchmark.
+        Measurement = "measurement",
+        /// Concluded from other facts; a note says from which.
+        Inferred = "inferred",
+    }
     /// The name used in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Sysfs => "sysfs",
-            Self::Hwloc => "hwloc",
-            Self::Nvml => "nvml",
-            Self::Smi => "nvidia-smi",
-            Self::Preset => "preset",
-            Self::Measurement => "measurement",
-            Self::Inferred => "inferred",
-        }
-    }
-}
-
-impl fmt::Display for Provenance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
+    name, Display
 }
 
 /// Which machine a topology describes. What acts on this machine asks for it.
@@ -77,36 +56,24 @@ impl MachineIdentity {
     }
 }
 
-/// What a note is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum NoteKind {
-    /// The input was damaged; what could be read was.
-    Damage,
-    /// The input does not tell something that matters.
-    Unknown,
-    /// Two sources, or two parts of one, disagree.
-    Conflict,
-    /// Something was concluded, not read.
-    Inferred,
-    /// NVIDIA's driver could not be asked, or does not show all GPUs: why.
-    Driver,
-}
-
-impl NoteKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Damage, Self::Unknown, Self::Conflict, Self::Inferred, Self::Driver];
-
-    /// The name used in documents.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Damage => "damage",
-            Self::Unknown => "unknown",
-            Self::Conflict => "conflict",
-            Self::Inferred => "inferred",
-            Self::Driver => "driver",
-        }
+words! {
+    /// What a note is about.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum NoteKind {
+        /// The input was damaged; what could be read was.
+        Damage = "damage",
+        /// The input does not tell something that matters.
+        Unknown = "unknown",
+        /// Two sources, or two parts of one, disagree.
+        Conflict = "conflict",
+        /// Something was concluded, not read.
+        Inferred = "inferred",
+        /// NVIDIA's driver could not be asked, or does not show all GPUs: why.
+        Driver = "driver",
     }
+    /// The name used in documents.
+    name
 }
 
 /// Something that a person should know about a topology.

@@ -19,37 +19,26 @@ pub struct P2p {
     pub atomics: Option<P2pStatus>,
 }
 
-/// Whether something is allowed, and why not, in the words of `nvidia-smi topo -p2p`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum P2pStatus {
-    /// It is.
-    Ok,
-    /// The chipset does not support it (`CNS`).
-    ChipsetNotSupported,
-    /// The GPU does not support it (`GNS`).
-    GpuNotSupported,
-    /// The way between them does not support it (`TNS`).
-    TopologyNotSupported,
-    /// A setting of the driver forbids it (`DR`).
-    DisabledBySetting,
-    /// It is not supported (`NS`).
-    NotSupported,
-    /// The driver does not know (`U`).
-    Unknown,
-}
-
-impl P2pStatus {
-    /// The word of `nvidia-smi topo -p2p`.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "OK",
-            Self::ChipsetNotSupported => "CNS",
-            Self::GpuNotSupported => "GNS",
-            Self::TopologyNotSupported => "TNS",
-            Self::DisabledBySetting => "DR",
-            Self::NotSupported => "NS",
-            Self::Unknown => "U",
-        }
+words! {
+    /// Whether something is allowed, and why not, in the words of `nvidia-smi topo -p2p`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum P2pStatus {
+        /// It is.
+        Ok = "OK",
+        /// The chipset does not support it (`CNS`).
+        ChipsetNotSupported = "CNS",
+        /// The GPU does not support it (`GNS`).
+        GpuNotSupported = "GNS",
+        /// The way between them does not support it (`TNS`).
+        TopologyNotSupported = "TNS",
+        /// A setting of the driver forbids it (`DR`).
+        DisabledBySetting = "DR",
+        /// It is not supported (`NS`).
+        NotSupported = "NS",
+        /// The driver does not know (`U`).
+        Unknown = "U",
     }
+    /// The word of `nvidia-smi topo -p2p`.
+    word
 }

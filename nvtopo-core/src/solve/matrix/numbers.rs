@@ -4,44 +4,27 @@ use super::pairs::{BestSet, PairMatrix};
 use crate::error::{Error, Result};
 use crate::solve::search::set::{Set, all, members};
 use crate::units::count_of;
-use std::fmt;
-use std::str::FromStr;
 
-/// The objective by which sets of a bare matrix are compared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum PairObjective {
-    /// `min-pair`: the worst pair of the set.
-    #[default]
-    MinPair,
-    /// `pair-sum`: the sum over all pairs of the set.
-    PairSum,
+words! {
+    /// The objective by which sets of a bare matrix are compared.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum PairObjective {
+        /// `min-pair`: the worst pair of the set.
+        #[default]
+        MinPair = "min-pair",
+        /// `pair-sum`: the sum over all pairs of the set.
+        PairSum = "pair-sum",
+    }
+    /// The word for it.
+    word, |text| {
+        Error::request(format!("a matrix has no objective '{text}'"))
+            .help("there are min-pair and pair-sum; the others need a topology")
+    }
 }
 
 /// The greatest number of a matrix: sums of such numbers are finite.
 const MOST: f64 = 1e300;
-
-const WORDS: [(&str, PairObjective); 2] =
-    [("min-pair", PairObjective::MinPair), ("pair-sum", PairObjective::PairSum)];
-
-impl fmt::Display for PairObjective {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = WORDS.iter().find(|(_, objective)| objective == self).map(|(word, _)| *word);
-        f.write_str(word.unwrap_or_default())
-    }
-}
-
-impl FromStr for PairObjective {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let known = WORDS.iter().find(|(word, _)| *word == text.trim());
-        known.map(|(_, objective)| *objective).ok_or_else(|| {
-            Error::request(format!("a matrix has no objective '{text}'"))
-                .help("there are min-pair and pair-sum; the others need a topology")
-        })
-    }
-}
 
 /// The value of each pair of up to 128 GPUs as any number of which more is better, such as measured GB/s.
 ///

@@ -2,41 +2,21 @@
 
 use crate::error::{Error, Result};
 use crate::units::count_of;
-use std::fmt;
-use std::str::FromStr;
 
-/// How ranks follow each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Distribution {
-    /// Neighbours together: rank 0 gets the first GPUs, rank 1 the next. Ranks that share a GPU, or a NUMA node where they use
-    /// no GPU, follow each other.
-    Block,
-    /// In turns: with 4 ranks, rank 0 gets GPUs 0 and 4, rank 1 GPUs 1 and 5. Ranks that follow each other are on different
-    /// GPUs, or NUMA nodes where they use no GPU.
-    Cyclic,
-}
-
-impl Distribution {
-    /// Every one.
-    pub const ALL: [Self; 2] = [Self::Block, Self::Cyclic];
-}
-
-impl fmt::Display for Distribution {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Block => "block",
-            Self::Cyclic => "cyclic",
-        })
+words! {
+    /// How ranks follow each other.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub enum Distribution {
+        /// Neighbours together: rank 0 gets the first GPUs, rank 1 the next. Ranks that share a GPU, or a NUMA node where they use
+        /// no GPU, follow each other.
+        Block = "block",
+        /// In turns: with 4 ranks, rank 0 gets GPUs 0 and 4, rank 1 GPUs 1 and 5. Ranks that follow each other are on different
+        /// GPUs, or NUMA nodes where they use no GPU.
+        Cyclic = "cyclic",
     }
-}
-
-impl FromStr for Distribution {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|distribution| distribution.to_string() == text).ok_or_else(|| {
-            Error::request(format!("there is no distribution '{text}'")).help("there are block and cyclic")
-        })
+    /// The word for it.
+    word, |text| {
+        Error::request(format!("there is no distribution '{text}'")).help("there are block and cyclic")
     }
 }
 

@@ -4,40 +4,29 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// One way to divide the work of a job, with groups of ranks that communicate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Dimension {
-    /// Tensor parallelism: layers are cut, activations are all-reduced. DeepSpeed's `model`.
-    Tp,
-    /// Context parallelism: sequences are cut, keys and values go around a ring.
-    Cp,
-    /// Expert parallelism: experts are spread out, tokens are exchanged by all-to-all.
-    Ep,
-    /// Data parallelism: gradients are all-reduced, among context ranks as well. DeepSpeed's `data`.
-    Dp,
-    /// Expert data parallelism: the gradients of the experts are all-reduced.
-    Edp,
-    /// Pipeline parallelism: layers are spread out, activations go to the next stage. DeepSpeed's `pipe`.
-    Pp,
+words! {
+    /// One way to divide the work of a job, with groups of ranks that communicate.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum Dimension {
+        /// Tensor parallelism: layers are cut, activations are all-reduced. DeepSpeed's `model`.
+        Tp = "tp",
+        /// Context parallelism: sequences are cut, keys and values go around a ring.
+        Cp = "cp",
+        /// Expert parallelism: experts are spread out, tokens are exchanged by all-to-all.
+        Ep = "ep",
+        /// Data parallelism: gradients are all-reduced, among context ranks as well. DeepSpeed's `data`.
+        Dp = "dp",
+        /// Expert data parallelism: the gradients of the experts are all-reduced.
+        Edp = "edp",
+        /// Pipeline parallelism: layers are spread out, activations go to the next stage. DeepSpeed's `pipe`.
+        Pp = "pp",
+    }
+    /// Megatron's short name: `tp`, `cp`, `ep`, `dp`, `edp`, `pp`.
+    name, Display
 }
 
 impl Dimension {
-    /// Every dimension, in the order in which times are added.
-    pub const ALL: [Self; 6] = [Self::Tp, Self::Cp, Self::Ep, Self::Dp, Self::Edp, Self::Pp];
-
-    /// Megatron's short name: `tp`, `cp`, `ep`, `dp`, `edp`, `pp`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Tp => "tp",
-            Self::Cp => "cp",
-            Self::Ep => "ep",
-            Self::Dp => "dp",
-            Self::Edp => "edp",
-            Self::Pp => "pp",
-        }
-    }
-
     /// The name of DeepSpeed's axis, where it has one.
     const fn axis(self) -> Option<&'static str> {
         match self {
@@ -46,12 +35,6 @@ impl Dimension {
             Self::Pp => Some("pipe"),
             _ => None,
         }
-    }
-}
-
-impl fmt::Display for Dimension {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

@@ -139,7 +139,7 @@ impl Reader {
                     .at(cell.line, cell.column)
                     .help("expected OK, CNS, GNS, TNS, NS, DR or U");
                 if index + 1 == cells.len()
-                    && STATUSES.iter().any(|whole| whole.word().starts_with(&cell.text))
+                    && P2pStatus::ALL.iter().any(|whole| whole.word().starts_with(&cell.text))
                 {
                     self.cut += usize::from(cells.len() == columns.len());
                     self.cut_cell = Some(error);
@@ -263,16 +263,6 @@ fn questions(line: &str) -> Option<Vec<Question>> {
     words.next()?.chars().map(question).collect()
 }
 
-const STATUSES: [P2pStatus; 7] = [
-    P2pStatus::Ok,
-    P2pStatus::ChipsetNotSupported,
-    P2pStatus::GpuNotSupported,
-    P2pStatus::TopologyNotSupported,
-    P2pStatus::DisabledBySetting,
-    P2pStatus::NotSupported,
-    P2pStatus::Unknown,
-];
-
 fn status(word: &str) -> Option<P2pStatus> {
-    STATUSES.into_iter().find(|status| status.word() == word)
+    P2pStatus::ALL.into_iter().find(|status| status.word() == word)
 }
