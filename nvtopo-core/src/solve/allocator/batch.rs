@@ -170,11 +170,8 @@ impl Allocator {
             let weights = &question.weights;
             let whole = best_rings(weights, set::all(weights.gpus()), question.count).worth;
             let shortages = supply.as_ref().map(Supply::shortages).transpose()?.unwrap_or_default();
-            let limits = Limits::new(request.required(), self.topology(), weights).served(
-                supply.as_ref(),
-                &shortages,
-                weights,
-            );
+            let beside = (supply.as_ref(), &*shortages);
+            let limits = Limits::new(request.required(), self.topology(), weights, beside);
             Ok(Want { question, limits, supply, whole })
         };
         requests.iter().map(want).collect()

@@ -11,13 +11,14 @@ use crate::solve::placement::needs::{Service, Shortage, Supply};
 use crate::solve::placement::{Placement, Unmet};
 use crate::solve::request::allowed::{best_of, none_of, of_size};
 use crate::solve::request::candidates::Choice;
-use crate::solve::request::decision::{Decision, Question};
-use crate::solve::request::large::Large;
+use crate::solve::request::decision::{Asked, Decision, Question};
 use crate::solve::request::limits::Limits;
-use crate::solve::request::witness::witness;
 use crate::solve::search;
+use crate::solve::search::domains::Use;
+use crate::solve::search::problem::{NoSet, Task};
 use crate::solve::search::set::MAX_CANDIDATES;
 use crate::solve::search::tolerance::Tolerance;
+use crate::solve::search::weights::Weights;
 
 impl Request {
     /// Chooses the best GPUs and what belongs to them.
@@ -26,7 +27,8 @@ impl Request {
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
     /// required.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
-        self.decide_on(&Solver::new(topology))
+        let solver = Solver::new(topology);
+        self.decide(&solver)?.placement(&solver, self.service())
     }
 
     /// As [`solve`](Self::solve), and what would have been chosen instead.
@@ -45,34 +47,9 @@ impl Request {
         Solver::new(topology).explain(self)
     }
 
-    /// The placement, without one that is kept.
-    fn decide_on(&self, solver: &Solver) -> Result<Placement> {
-        match self.large(solver)? {
-            Some(large) => large.placement(self.service()),
-            None => self.decide(solver)?.placement(solver, self.service()),
-        }
-    }
-
     fn service(&self) -> Service<'_> {
         let (taken, given) = (self.used.as_ref(), self.given.as_deref());
         Service { supply: None, taken, given, limits: &self.limits }
-    }
-
-    /// The answer on a machine of more GPUs than are searched, where it is made of domains and nothing but a number of GPUs is
-    /// asked for.
-    fn large<'a>(&self, solver: &'a Solver) -> Result<Option<Large<'a>>> {
-        let topology = solver.topology();
-        let plain = !self.is_constrained() && self.prefer.is_empty();
-        if topology.gpus().len() <= MAX_CANDIDATES || !plain {
-            return Ok(None);
-        }
-        let decide = |choice: Choice| -> Result<Option<Large<'a>>> {
-            let Choice { candidates, include, remarks, .. } = choice;
-            let criteria = self.criteria(topology)?;
-            let large = Large::decide(solver, &candidates, &include, self.count, criteria, self.classes()?)?;
-            Ok(large.map(|large| large.remarking(remarks)))
-        };
-        self.first_of_choices(topology, decide)
     }
 
     fn classes(&self) -> Result<Tolerance> {
@@ -100,7 +77,30 @@ impl Request {
         answer.unwrap_or_else(|| Err(crate::solve::process::no_gpu::error(topology)))
     }
 
+    /// The answer on a machine of more GPUs than a set has bits. `None` where it is not made of domains, or more is asked for than
+    /// a number of GPUs.
+    fn decide_by_domains(&self, solver: &Solver, choice: &Choice) -> Result<Option<Decision>> {
+        let topology = solver.topology();
+        let plain = !self.is_constrained() && self.prefer.is_empty();
+        if topology.gpus().len() <= MAX_CANDIDATES || !plain {
+            return Ok(None);
+        }
+        let mut uses = vec![Use::Gone; topology.gpus().len()];
+        for gpu in &choice.candidates {
+            uses[*gpu] = if choice.include.contains(gpu) { Use::In } else { Use::Open };
+        }
+        let (count, remarks) = (self.count, choice.remarks.clone());
+        let (domains, criteria) = (solver.domains(self.classes()?), self.criteria(topology)?);
+        let asked = Asked::Domains { domains, uses: uses.clone(), count, criteria, remarks };
+        let Some(found) = asked.by_domains(&uses) else { return Ok(None) };
+        let found = found.map_err(|_| Error::unsatisfiable("there is no such set"))?;
+        Ok(Some(Decision { asked, found, preference: None, unmet: Vec::new(), supply: None }))
+    }
+
     fn decide_among(&self, solver: &Solver, choice: Choice) -> Result<Decision> {
+        if let Some(decision) = self.decide_by_domains(solver, &choice)? {
+            return Ok(decision);
+        }
         let topology = solver.topology();
         let question = self.question_of(solver, choice)?;
         let supply = self.supply(topology)?;
@@ -109,13 +109,9 @@ impl Request {
         loop {
             let preference = self.prefer.get(unmet.len()).copied();
             let constraints: Vec<Constraint> = self.require.iter().copied().chain(preference).collect();
-            let limits = Limits::new(&constraints, topology, &question.weights).served(
-                supply.as_ref(),
-                &shortages,
-                &question.weights,
-            );
-            let task = question.task(&limits);
             let weights = &question.weights;
+            let limits = Limits::new(&constraints, topology, weights, (supply.as_ref(), &shortages));
+            let task = question.task(&limits);
             let allowed = question.allowed.as_deref();
             let found = match allowed {
                 Some(sets) => best_of(weights, &task, sets),
@@ -123,7 +119,9 @@ impl Request {
             };
             let none = match found {
                 Ok(solution) => {
-                    return Ok(Decision { question, limits, solution, preference, unmet, supply });
+                    let found = (weights.positions(solution.chosen), solution);
+                    let asked = Asked::Sets { question, limits };
+                    return Ok(Decision { asked, found, preference, unmet, supply });
                 }
                 Err(none) => none,
             };
@@ -186,17 +184,13 @@ impl Solver {
         if let Some(known) = self.placements().get(request) {
             return Ok(known);
         }
-        let placement = request.decide_on(self)?;
+        let placement = request.decide(self)?.placement(self, request.service())?;
         self.placements().keep(request.clone(), placement.clone());
         Ok(placement)
     }
 
     /// As [`solve`](Self::solve), and what would have been chosen instead.
     pub fn explain(&self, request: &Request) -> Result<Explanation> {
-        if let Some(large) = request.large(self)? {
-            let placement = large.placement(request.service())?;
-            return Ok(Explanation { next: large.next(), first_fit: large.first_fit(), placement });
-        }
         let decision = request.decide(self)?;
         Ok(Explanation {
             next: decision.next(self.topology()),
@@ -204,4 +198,36 @@ impl Solver {
             placement: decision.placement(self, request.service())?,
         })
     }
+}
+
+/// Why no set of the task is of GPUs that do what is said, as parts of a sentence, with the most GPUs that do.
+fn witness(topology: &Topology, weights: &Weights, task: &Task<'_>, held: &[String], none: NoSet) -> String {
+    let any = |count: usize| search::solve(weights, &Task { count, objectives: &[], ..*task });
+    let mut proven = none.proven;
+    let least = (task.include.count_ones() as usize).max(1);
+    let most = (least..task.count).rev().find_map(|count| match any(count) {
+        Ok(found) => Some(found.chosen),
+        Err(none) => {
+            proven &= none.proven;
+            None
+        }
+    });
+    let names = |set| {
+        let gpus = weights.positions(set);
+        let names: Vec<String> = gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();
+        names.join(" and ")
+    };
+    let count = most.map_or(0, u128::count_ones);
+    let found = match most {
+        Some(_) if count == 1 => "; no two can be had".to_owned(),
+        Some(set) if proven => format!("; at most {count} can be had, such as {}", names(set)),
+        Some(set) => format!("; {count} can be had, such as {}", names(set)),
+        None if task.include != 0 => {
+            format!("; those that must be included are not to be had, {}", names(task.include))
+        }
+        None => String::new(),
+    };
+    let no = if proven { "there are no" } else { "the search stopped before it found" };
+    let (asked, free, held) = (task.count, task.free.count_ones(), held.join(" and "));
+    format!("{no} {asked} of the {free} GPUs to choose from that {held}{found}")
 }

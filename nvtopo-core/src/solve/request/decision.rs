@@ -1,15 +1,19 @@
-//! A request that was decided: what was asked of which GPUs, and what the search found.
+//! A request that was decided: what was asked of which GPUs, what the search found, and what it would have found instead.
 
+use super::allowed::best_of;
 use super::limits::Limits;
 use super::solver::Solver;
 use crate::error::Result;
 use crate::model::{NodeId, Topology};
 use crate::solve::constraint::Constraint;
 use crate::solve::objective::criteria::Criteria;
+use crate::solve::placement::explain::{Alternative, alternative};
 use crate::solve::placement::needs::{Service, Supply};
 use crate::solve::placement::score::as_measured;
 use crate::solve::placement::{Placement, Unmet, complete};
-use crate::solve::search::problem::{Solution, Task};
+use crate::solve::search;
+use crate::solve::search::domains::{Ask, Domains, Use};
+use crate::solve::search::problem::{NoSet, Solution, Task};
 use crate::solve::search::set::Set;
 use crate::solve::search::weights::Weights;
 use std::collections::BTreeSet;
@@ -40,12 +44,116 @@ impl Question {
             ..Task::new(self.free, self.count, &self.criteria.objectives, &self.criteria.mix)
         }
     }
+
+    /// What the search found, by positions.
+    pub(in crate::solve) fn found(&self, found: std::result::Result<Solution, NoSet>) -> Option<Found> {
+        found.ok().map(|solution| (self.weights.positions(solution.chosen), solution))
+    }
+}
+
+/// What the search is asked.
+pub(in crate::solve) enum Asked {
+    /// The best set of GPUs within limits.
+    Sets { question: Question, limits: Limits },
+    /// The best GPUs of a machine of domains that has more of them than a set has bits: what may be done with each.
+    Domains {
+        domains: Arc<Option<Domains>>,
+        uses: Vec<Use>,
+        count: usize,
+        criteria: Criteria,
+        remarks: Vec<String>,
+    },
+}
+
+/// GPUs by their positions, and what they are worth.
+pub(in crate::solve) type Found = (Vec<usize>, Solution);
+
+impl Asked {
+    fn criteria(&self) -> &Criteria {
+        match self {
+            Self::Sets { question, .. } => &question.criteria,
+            Self::Domains { criteria, .. } => criteria,
+        }
+    }
+
+    /// The GPUs to choose from, how many of them are chosen, and those that must be.
+    fn choice(&self) -> (Vec<usize>, usize, Vec<usize>) {
+        match self {
+            Self::Sets { question: Question { weights, free, include, count, .. }, .. } => {
+                (weights.positions(*free), *count, weights.positions(*include))
+            }
+            Self::Domains { uses, count, .. } => {
+                let those = |is: &dyn Fn(Use) -> bool| (0..uses.len()).filter(|gpu| is(uses[*gpu])).collect();
+                (those(&|own| own != Use::Gone), *count, those(&|own| own == Use::In))
+            }
+        }
+    }
+
+    /// The best GPUs of a machine of domains. `None`: domains do not tell.
+    pub(in crate::solve) fn by_domains(&self, uses: &[Use]) -> Option<std::result::Result<Found, NoSet>> {
+        let Self::Domains { domains, count, criteria, .. } = self else { return None };
+        let ask = Ask { uses, count: *count, objectives: &criteria.objectives, mix: &criteria.mix };
+        let found = domains.as_ref().as_ref()?.solve(&ask)?;
+        Some(found.map(|answer| (answer.gpus, answer.solution)))
+    }
+
+    /// The same with another use of some GPUs.
+    fn by_other_domains(&self, gpus: &[usize], other: Use) -> Option<Found> {
+        let Self::Domains { uses, .. } = self else { return None };
+        let mut uses = uses.clone();
+        gpus.iter().for_each(|gpu| uses[*gpu] = other);
+        self.by_domains(&uses)?.ok()
+    }
+
+    /// The best set that is not the chosen one: of those that lack one of its GPUs, whichever that is, the first that the search
+    /// comes to.
+    fn other(&self, chosen: &[usize]) -> Option<Found> {
+        let without = |gpu: &usize| match self {
+            Self::Sets { question, limits } => {
+                let barred = question.weights.set(&[*gpu]);
+                question.found(search::solve(&question.weights, &Task { barred, ..question.task(limits) }))
+            }
+            Self::Domains { .. } => self.by_other_domains(&[*gpu], Use::Left),
+        };
+        if let Self::Sets { question, limits } = self
+            && let Some(sets) = &question.allowed
+        {
+            let chosen = question.weights.set(chosen);
+            let others: Vec<Set> = sets.iter().copied().filter(|set| *set != chosen).collect();
+            return question.found(best_of(&question.weights, &question.task(limits), &others));
+        }
+        let (_, _, include) = self.choice();
+        let others = chosen.iter().filter(|gpu| !include.contains(gpu)).filter_map(without);
+        others.reduce(|best, other| if other.1.values > best.1.values { other } else { best })
+    }
+
+    /// What some GPUs are worth, whatever the limits.
+    fn worth(&self, gpus: &[usize]) -> Option<Found> {
+        match self {
+            Self::Sets { question, .. } => {
+                let Criteria { objectives, mix } = &question.criteria;
+                let include = question.weights.set(gpus);
+                let task = Task { include, ..Task::new(question.free, question.count, objectives, mix) };
+                question.found(search::solve(&question.weights, &task))
+            }
+            Self::Domains { .. } => self.by_other_domains(gpus, Use::In),
+        }
+    }
+
+    /// Returns true where some GPUs could have been chosen.
+    fn allows(&self, gpus: &[usize]) -> bool {
+        let Self::Sets { question, limits } = self else { return true };
+        let include = question.weights.set(gpus);
+        let task = Task { include, objectives: &[], ..question.task(limits) };
+        question.allowed.as_ref().is_none_or(|sets| sets.contains(&include))
+            && search::solve(&question.weights, &task).is_ok()
+    }
 }
 
 pub(in crate::solve) struct Decision {
-    pub(in crate::solve) question: Question,
-    pub(in crate::solve) limits: Limits,
-    pub(in crate::solve) solution: Solution,
+    pub(in crate::solve) asked: Asked,
+    /// The chosen GPUs, and what they are worth.
+    pub(in crate::solve) found: Found,
     /// The preference that is met, and those that cannot be.
     pub(in crate::solve) preference: Option<Constraint>,
     pub(in crate::solve) unmet: Vec<Unmet>,
@@ -54,57 +162,48 @@ pub(in crate::solve) struct Decision {
 }
 
 impl Decision {
+    /// How many GPUs each usable NIC has room for, where the request says so.
+    fn nic_room(&self) -> Option<&[usize]> {
+        let Asked::Sets { limits, .. } = &self.asked else { return None };
+        limits.nic_room.as_deref()
+    }
+
     /// The answer with what belongs to the GPUs.
     pub(in crate::solve) fn placement(self, solver: &Solver, service: Service<'_>) -> Result<Placement> {
-        let Question { weights, free, criteria, remarks, .. } = &self.question;
-        let chosen = Chosen {
-            solver,
-            gpus: &weights.positions(self.solution.chosen),
-            free: &weights.positions(*free),
-            solution: &self.solution,
-            criteria,
-            remarks,
-            nic_room: self.limits.nic_room.as_deref(),
-        };
-        let mut placement = chosen.placement(Service { supply: self.supply.as_ref(), ..service })?;
+        let (topology, local) = (solver.topology(), solver.local());
+        let (free, _, _) = self.asked.choice();
+        let (Asked::Sets { question: Question { criteria, remarks, .. }, .. }
+        | Asked::Domains { criteria, remarks, .. }) = &self.asked;
+        let (objectives, (gpus, solution)) = (&criteria.objectives, &self.found);
+        let solution = &*as_measured(topology, gpus, objectives, solution, self.nic_room());
+        let mut placement = complete(topology, local, gpus, free.len(), solution, objectives, service.limits);
+        placement.remark(remarks.iter().cloned());
+        placement.remark(one_way(topology, &free).filter(|_| gpus.len() > 1));
+        let service = Service { supply: self.supply.as_ref(), ..service };
+        service.serve(topology, local, &mut placement, &free)?;
         placement.stand_on(self.preference, self.unmet);
         Ok(placement)
     }
-}
 
-/// GPUs of a machine that were chosen, by their positions.
-pub(in crate::solve) struct Chosen<'a> {
-    pub(in crate::solve) solver: &'a Solver,
-    pub(in crate::solve) gpus: &'a [usize],
-    /// Those that they were chosen from.
-    pub(in crate::solve) free: &'a [usize],
-    pub(in crate::solve) solution: &'a Solution,
-    pub(in crate::solve) criteria: &'a Criteria,
-    /// What a person should know of the GPUs that were not to choose from.
-    pub(in crate::solve) remarks: &'a [String],
-    /// How many GPUs each usable NIC has room for, where the request says so.
-    pub(in crate::solve) nic_room: Option<&'a [usize]>,
-}
+    /// The best set that lacks one of the chosen, whichever that is.
+    pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
+        Some(self.alternative(topology, self.asked.other(&self.found.0)?))
+    }
 
-impl Chosen<'_> {
-    /// These with what belongs to them.
-    pub(in crate::solve) fn placement(&self, service: Service<'_>) -> Result<Placement> {
-        let Self { solver, gpus, free, solution, criteria, remarks, nic_room } = *self;
-        let topology = solver.topology();
-        let solution = &*as_measured(topology, gpus, &criteria.objectives, solution, nic_room);
-        let mut placement = complete(
-            topology,
-            solver.local(),
-            gpus,
-            free.len(),
-            solution,
-            &criteria.objectives,
-            service.limits,
-        );
-        placement.remark(remarks.iter().cloned());
-        placement.remark(one_way(topology, free).filter(|_| gpus.len() > 1));
-        service.serve(topology, solver.local(), &mut placement, free)?;
-        Ok(placement)
+    /// The free GPUs with the lowest numbers.
+    pub(in crate::solve) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
+        let (mut lowest, count, include) = self.asked.choice();
+        lowest.truncate(count);
+        if lowest == self.found.0 || include.iter().any(|gpu| !lowest.contains(gpu)) {
+            return None;
+        }
+        Some(self.alternative(topology, self.asked.worth(&lowest)?))
+    }
+
+    fn alternative(&self, topology: &Topology, (gpus, other): Found) -> Alternative {
+        let (meets, (chosen, solution)) = (self.asked.allows(&gpus), &self.found);
+        let objectives = &self.asked.criteria().objectives;
+        alternative(topology, gpus, &other, (chosen, solution), objectives, self.nic_room(), meets)
     }
 }
 

@@ -24,7 +24,13 @@ pub(in crate::solve) struct Limits {
 impl Limits {
     /// The topology is the one that was asked about: the weights may be those of another machine of equal structure, with other
     /// names and other paths beside its NVLinks.
-    pub(in crate::solve) fn new(constraints: &[Constraint], topology: &Topology, weights: &Weights) -> Self {
+    /// What is beside the GPUs must be enough for them.
+    pub(in crate::solve) fn new(
+        constraints: &[Constraint],
+        topology: &Topology,
+        weights: &Weights,
+        (supply, shortages): (Option<&Supply>, &[Shortage]),
+    ) -> Self {
         let mut scopes: Option<Vec<Set>> = None;
         for groups in constraints.iter().filter_map(|constraint| constraint.groups(topology)) {
             let sets = groups.iter().map(|group| weights.set(group));
@@ -52,18 +58,8 @@ impl Limits {
             };
             (0..weights.gpus()).map(near).collect()
         });
-        Self { scopes, near, quotas: Quotas::default(), nic_room: None }
-    }
-
-    /// Besides, what is beside the GPUs must be enough for them.
-    pub(in crate::solve) fn served(
-        self,
-        supply: Option<&Supply>,
-        shortages: &[Shortage],
-        weights: &Weights,
-    ) -> Self {
         let nic_room = supply.and_then(Supply::nics).map(<[usize]>::to_vec);
-        Self { quotas: quotas(shortages, weights), nic_room, ..self }
+        Self { scopes, near, quotas: quotas(shortages, weights), nic_room }
     }
 }
 

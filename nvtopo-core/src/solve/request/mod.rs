@@ -5,12 +5,9 @@ mod builder;
 mod candidates;
 mod decide;
 pub(in crate::solve) mod decision;
-mod explain;
-mod large;
 pub(in crate::solve) mod limits;
 mod preferred;
 mod solver;
-mod witness;
 
 pub use allowed::AllowedSets;
 pub use builder::Request;

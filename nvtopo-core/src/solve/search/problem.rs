@@ -80,6 +80,13 @@ pub(in crate::solve) struct Solution {
     pub(in crate::solve) steps: u64,
 }
 
+impl Solution {
+    /// A set that is proven to be the best.
+    pub(super) fn exact(chosen: Set, values: Vec<Weight>, steps: u64) -> Self {
+        Self { chosen, bounds: values.clone(), values, complete: true, steps }
+    }
+}
+
 /// No set was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::solve) struct NoSet {

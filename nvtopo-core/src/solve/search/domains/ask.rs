@@ -22,18 +22,8 @@ pub(in crate::solve) struct Ask<'a> {
 pub(in crate::solve) struct Answer {
     /// The GPUs, increasing.
     pub(in crate::solve) gpus: Vec<usize>,
-    /// One for each objective. No set is better.
-    pub(in crate::solve) values: Vec<Weight>,
-    /// How many combinations of numbers were looked at.
-    pub(in crate::solve) steps: u64,
-}
-
-impl Answer {
-    /// As what a search found; of machines with more GPUs than a set has bits, without the set.
-    pub(in crate::solve) fn solution(&self) -> Solution {
-        let values = self.values.clone();
-        Solution { chosen: 0, bounds: values.clone(), values, complete: true, steps: self.steps }
-    }
+    /// What they are worth. The set is left out: it has no bits for the GPUs of large machines.
+    pub(in crate::solve) solution: Solution,
 }
 
 /// What adds up.

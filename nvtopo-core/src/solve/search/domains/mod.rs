@@ -86,8 +86,8 @@ impl Domains {
             }
             Kind::Remainder => remainder(ask.mix, &self.tree.best_left(&found.most), &self.whole),
         };
-        let values = kinds.iter().map(value).collect();
-        Some(Ok(Answer { gpus: found.gpus, values, steps }))
+        let values: Vec<Weight> = kinds.iter().map(value).collect();
+        Some(Ok(Answer { gpus: found.gpus, solution: Solution::exact(0, values, steps) }))
     }
 
     /// The same where only homes count and any free GPU may be chosen; `None` elsewhere.
@@ -101,7 +101,7 @@ impl Domains {
             let left = task.free.count_ones() as usize - task.count;
             let value = |kind: &Kind| homes.value(*kind, task.count, span, left, task.mix);
             let values: Vec<Weight> = kinds.iter().map(value).collect();
-            Solution { chosen, bounds: values.clone(), values, complete: true, steps: homes.count() }
+            Solution::exact(chosen, values, homes.count())
         }))
     }
 }
@@ -162,14 +162,14 @@ pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Res
         }
         let ask = Ask { uses: &uses, count: task.count, objectives: task.objectives, mix: task.mix };
         let Ok(found) = domains.solve(&ask)? else { continue };
-        steps += found.steps;
-        if best.as_ref().is_none_or(|best| found.values > best.values) {
+        steps += found.solution.steps;
+        if best.as_ref().is_none_or(|best| found.solution.values > best.solution.values) {
             best = Some(found);
         }
     }
     let Some(best) = best else { return Some(Err(NoSet { proven: true })) };
     let chosen = set::of(best.gpus.iter().copied());
-    Some(Ok(Solution { chosen, steps, ..best.solution() }))
+    Some(Ok(Solution { chosen, steps, ..best.solution }))
 }
 
 /// The groups whose members may be chosen with each other and with no others; `None` where there are no such.

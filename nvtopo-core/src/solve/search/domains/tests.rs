@@ -186,7 +186,7 @@ proptest! {
         let by_homes = domains.by_homes(&Task::new(free, count, objectives, &mix)).expect("only homes differ");
         prop_assert_eq!(
             by_homes.map(|own| (members(own.chosen).collect(), own.values)),
-            by_table.map(|found| (found.gpus, found.values)),
+            by_table.map(|found| (found.gpus, found.solution.values)),
             "{:#b}", free
         );
     }
