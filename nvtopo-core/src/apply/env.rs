@@ -1,7 +1,7 @@
 //! The variables that tell libraries what was chosen. Only what is safe for every program is set unasked; the rest is on
 //! request, and what would undo a binding (`OMP_PLACES` and its like) or steer NCCL is never set.
 
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::model::{Nic, PortState, Topology};
 use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus};
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! The CPUs that may be given away.
 
 use crate::cpuset::CpuSet;
-use crate::error::{Error, Result};
+use crate::error::Error;
 
 /// Which CPUs may be given away. Those that are switched off are never given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -170,7 +170,7 @@ impl Part {
                 part.remarks.extend(devices.too_few_for(topology, rank.saturating_add(1)));
             }
             if rules.policy.is_disjoint() {
-                rules.policy = CpuPolicy::shared();
+                rules.policy = CpuPolicy::by_node();
                 part.remarks.push(format!(
                     "how many ranks there are is unknown, so the CPUs near the GPU are shared with others: by the policy \
                      {}",
@@ -280,7 +280,7 @@ fn deal_again(
 ) -> Vec<CpuSet> {
     let uneven = !own.len().is_multiple_of(devices.list.len());
     let all = shares_of_own.iter().collect::<CpuSet>();
-    let node = CpuRules { policy: CpuPolicy::shared(), ..rules.clone() };
+    let node = CpuRules { policy: CpuPolicy::by_node(), ..rules.clone() };
     let around = shares(topology, &node, &devices.visible.positions());
     let reach = |(device, share): (&VisibleDevice, CpuSet)| {
         if uneven { share.union(&around.gpus[device.gpu].cpus.intersection(&all)) } else { share }

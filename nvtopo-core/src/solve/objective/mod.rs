@@ -1,10 +1,10 @@
-//! What makes a set of GPUs good: one objective in each file, each with its formula.
+//! What makes a set of GPUs good: one objective or family in each file, each with its formula.
 //!
 //! A request compares sets by a list of objectives, lexicographically; a new one is one file and one line in
 //! [`OBJECTIVES`].
 
-mod all_to_all;
 pub(in crate::solve) mod criteria;
+mod cuts;
 mod min_pair;
 pub(in crate::solve) mod mix;
 mod model_span;
@@ -14,7 +14,6 @@ mod pair_sum;
 mod reach;
 mod remainder;
 mod ring;
-mod tree;
 
 use crate::error::{Error, Result};
 pub use crate::query::Weight;
@@ -27,8 +26,8 @@ pub(super) use remainder::best_rings;
 /// Every objective.
 pub static OBJECTIVES: &[&dyn Objective] = &[
     &ring::Ring,
-    &tree::Tree,
-    &all_to_all::AllToAll,
+    &cuts::TREE,
+    &cuts::ALL_TO_ALL,
     &min_pair::MinPair,
     &pair_sum::PairSum,
     &model_span::ModelSpan,

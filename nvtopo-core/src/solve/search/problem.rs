@@ -66,7 +66,7 @@ impl<'a> Task<'a> {
 }
 
 /// What the search found.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::solve) struct Solution {
     /// The chosen candidates.
     pub(in crate::solve) chosen: Set,

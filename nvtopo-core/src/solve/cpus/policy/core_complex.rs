@@ -11,13 +11,12 @@ use crate::solve::cpus::deal::{
 };
 use crate::solve::cpus::ground::Ground;
 
-pub(super) const POLICY: CpuPolicy = CpuPolicy {
-    name: "core-complex",
-    summary: "disjoint shares of one size that keep to whole level 3 caches, or inside one where these are few",
-    also: "l3",
-    disjoint: true,
-    deal: deal_complexes,
-};
+pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
+    "core-complex",
+    "disjoint shares of one size that keep to whole level 3 caches, or inside one where these are few",
+    deal_complexes,
+)
+.or("l3");
 
 fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     let (complexes, unknown) = complexes(ground.topology, &ground.cores);

@@ -17,13 +17,31 @@ use std::fmt;
 #[derive(Clone, Copy)]
 pub struct CpuPolicy {
     pub(super) name: &'static str,
-    pub(super) summary: &'static str,
+    summary: &'static str,
     pub(super) also: &'static str,
-    pub(super) disjoint: bool,
-    pub(super) deal: fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>,
+    disjoint: bool,
+    deal: Deal,
 }
 
+/// How CPUs are dealt out: those of each GPU by its position; what a person should know goes to the remarks.
+type Deal = fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>;
+
 impl CpuPolicy {
+    /// One that gives no CPU to two GPUs, where there are enough for one each.
+    pub(super) const fn new(name: &'static str, summary: &'static str, deal: Deal) -> Self {
+        Self { name, summary, also: "", disjoint: true, deal }
+    }
+
+    /// The same by another word too.
+    pub(super) const fn or(self, also: &'static str) -> Self {
+        Self { also, ..self }
+    }
+
+    /// The same where GPUs may have the same CPUs.
+    pub(super) const fn shared(self) -> Self {
+        Self { disjoint: false, ..self }
+    }
+
     /// What it is called.
     pub const fn name(&self) -> &'static str {
         self.name
@@ -44,7 +62,6 @@ impl CpuPolicy {
         self.disjoint
     }
 
-    /// The CPUs of each GPU by its position; what a person should know goes to the remarks.
     pub(in crate::solve::cpus) fn deal(&self, ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
         (self.deal)(ground, remarks)
     }

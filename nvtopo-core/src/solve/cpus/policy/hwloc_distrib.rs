@@ -4,12 +4,10 @@
 use super::dealer::CpuPolicy;
 use crate::solve::cpus::distrib::distribute;
 
-pub(super) const POLICY: CpuPolicy = CpuPolicy {
-    name: "hwloc-distrib",
-    summary: "what hwloc-distrib gives as many processes as there are GPUs, wherever these are",
-    also: "",
-    disjoint: true,
-    deal: |ground, remarks| {
+pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
+    "hwloc-distrib",
+    "what hwloc-distrib gives as many processes as there are GPUs, wherever these are",
+    |ground, remarks| {
         let gpus = ground.near.len();
         if gpus > ground.usable.len() {
             remarks.push("some GPUs share CPUs: there are fewer than one for each".to_owned());
@@ -18,4 +16,4 @@ pub(super) const POLICY: CpuPolicy = CpuPolicy {
         sets.resize_with(gpus, Default::default);
         sets
     },
-};
+);

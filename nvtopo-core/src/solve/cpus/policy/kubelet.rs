@@ -6,14 +6,6 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::solve::cpus::ground::Ground;
 use crate::solve::cpus::kubelet::Kubelet;
 
-const fn policy(
-    name: &'static str,
-    summary: &'static str,
-    deal: fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>,
-) -> CpuPolicy {
-    CpuPolicy { name, summary, also: "", disjoint: true, deal }
-}
-
 const NONE: Kubelet = Kubelet {
     full_pcpus_only: false,
     distribute_cpus_across_numa: false,
@@ -23,29 +15,32 @@ const NONE: Kubelet = Kubelet {
     prefer_align_cpus_by_uncorecache: false,
 };
 
-pub(super) const PACKED: CpuPolicy = policy(
+pub(super) const PACKED: CpuPolicy = CpuPolicy::new(
     "kubelet",
     "as the kubelet's static CPU manager gives pods of one GPU each, with full-pcpus-only",
     |ground, remarks| deal(ground, remarks, Kubelet { full_pcpus_only: true, ..NONE }),
 );
 
-pub(super) const ACROSS_NUMA: CpuPolicy =
-    policy("kubelet-across-numa", "as kubelet, with distribute-cpus-across-numa", |ground, remarks| {
+pub(super) const ACROSS_NUMA: CpuPolicy = CpuPolicy::new(
+    "kubelet-across-numa",
+    "as kubelet, with distribute-cpus-across-numa",
+    |ground, remarks| {
         deal(ground, remarks, Kubelet { full_pcpus_only: true, distribute_cpus_across_numa: true, ..NONE })
-    });
+    },
+);
 
 pub(super) const BY_SOCKET: CpuPolicy =
-    policy("kubelet-by-socket", "as kubelet, with align-by-socket", |ground, remarks| {
+    CpuPolicy::new("kubelet-by-socket", "as kubelet, with align-by-socket", |ground, remarks| {
         deal(ground, remarks, Kubelet { full_pcpus_only: true, align_by_socket: true, ..NONE })
     });
 
-pub(super) const ACROSS_CORES: CpuPolicy = policy(
+pub(super) const ACROSS_CORES: CpuPolicy = CpuPolicy::new(
     "kubelet-across-cores",
     "as kubelet, with distribute-cpus-across-cores and not full-pcpus-only",
     |ground, remarks| deal(ground, remarks, Kubelet { distribute_cpus_across_cores: true, ..NONE }),
 );
 
-pub(super) const BY_UNCORE: CpuPolicy = policy(
+pub(super) const BY_UNCORE: CpuPolicy = CpuPolicy::new(
     "kubelet-by-uncorecache",
     "as kubelet, with prefer-align-cpus-by-uncorecache",
     |ground, remarks| {

@@ -7,13 +7,11 @@ use crate::solve::cpus::deal::{Arrangement, count_cores, deal_near, trim};
 use crate::solve::cpus::ground::Ground;
 use std::cmp::Reverse;
 
-pub(super) const POLICY: CpuPolicy = CpuPolicy {
-    name: "machine",
-    summary: "all cores of the machine in equal disjoint shares, near ones first, so that crowded GPUs get others too",
-    also: "",
-    disjoint: true,
+pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
+    "machine",
+    "all cores of the machine in equal disjoint shares, near ones first, so that crowded GPUs get others too",
     deal,
-};
+);
 
 fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     let takers: Vec<usize> = (0..ground.near.len()).filter(|gpu| !ground.near[*gpu].is_empty()).collect();

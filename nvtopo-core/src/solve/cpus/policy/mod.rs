@@ -1,15 +1,11 @@
 //! How CPUs are dealt out: one policy or family of them in each file.
 
-mod balanced;
 mod core_complex;
 mod dealer;
-mod exclusive;
 mod hwloc_distrib;
 mod kubelet;
 mod machine;
-mod node;
-mod scattered;
-mod socket;
+mod near;
 mod torchrun;
 
 use crate::error::{Error, Result};
@@ -18,13 +14,13 @@ use std::str::FromStr;
 
 /// Every policy; the first is the default.
 pub static CPU_POLICIES: &[CpuPolicy] = &[
-    exclusive::POLICY,
-    scattered::POLICY,
-    balanced::POLICY,
+    near::EXCLUSIVE,
+    near::SCATTERED,
+    near::BALANCED,
     core_complex::POLICY,
     machine::POLICY,
-    node::POLICY,
-    socket::POLICY,
+    near::NODE,
+    near::SOCKET,
     hwloc_distrib::POLICY,
     torchrun::NODE,
     torchrun::SOCKET,
@@ -39,8 +35,8 @@ pub static CPU_POLICIES: &[CpuPolicy] = &[
 
 impl CpuPolicy {
     /// The one that takes nothing from anybody: by node.
-    pub(in crate::solve) const fn shared() -> Self {
-        node::POLICY
+    pub(in crate::solve) const fn by_node() -> Self {
+        near::NODE
     }
 }
 

@@ -10,37 +10,32 @@ use crate::solve::cpus::ground::Ground;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-pub(super) const NODE: CpuPolicy = CpuPolicy {
-    name: "torchrun-node",
-    summary: "as torchrun --numa-binding=node: the CPUs of the GPU's NUMA node",
-    also: "",
-    disjoint: false,
-    deal: |ground, remarks| deal(ground, remarks, |ground, node, _, _| cpus_of(ground, node)),
-};
+pub(super) const NODE: CpuPolicy = CpuPolicy::new(
+    "torchrun-node",
+    "as torchrun --numa-binding=node: the CPUs of the GPU's NUMA node",
+    |ground, remarks| deal(ground, remarks, |ground, node, _, _| cpus_of(ground, node)),
+)
+.shared();
 
-pub(super) const SOCKET: CpuPolicy = CpuPolicy {
-    name: "torchrun-socket",
-    summary: "as torchrun --numa-binding=socket: the CPUs of all NUMA nodes of the GPU's package",
-    also: "",
-    disjoint: false,
-    deal: |ground, remarks| deal(ground, remarks, |ground, node, _, _| of_socket(ground, node)),
-};
+pub(super) const SOCKET: CpuPolicy = CpuPolicy::new(
+    "torchrun-socket",
+    "as torchrun --numa-binding=socket: the CPUs of all NUMA nodes of the GPU's package",
+    |ground, remarks| deal(ground, remarks, |ground, node, _, _| of_socket(ground, node)),
+)
+.shared();
 
-pub(super) const EXCLUSIVE: CpuPolicy = CpuPolicy {
-    name: "torchrun-exclusive",
-    summary: "as torchrun --numa-binding=exclusive: the cores of the NUMA node divided by its GPUs",
-    also: "",
-    disjoint: true,
-    deal: |ground, remarks| deal(ground, remarks, exclusive),
-};
+pub(super) const EXCLUSIVE: CpuPolicy = CpuPolicy::new(
+    "torchrun-exclusive",
+    "as torchrun --numa-binding=exclusive: the cores of the NUMA node divided by its GPUs",
+    |ground, remarks| deal(ground, remarks, exclusive),
+);
 
-pub(super) const CORE_COMPLEX: CpuPolicy = CpuPolicy {
-    name: "torchrun-core-complex",
-    summary: "as torchrun --numa-binding=core-complex: one last-level cache each, the largest first, in turn",
-    also: "",
-    disjoint: false,
-    deal: |ground, remarks| deal(ground, remarks, core_complex),
-};
+pub(super) const CORE_COMPLEX: CpuPolicy = CpuPolicy::new(
+    "torchrun-core-complex",
+    "as torchrun --numa-binding=core-complex: one last-level cache each, the largest first, in turn",
+    |ground, remarks| deal(ground, remarks, core_complex),
+)
+.shared();
 
 /// The CPUs of a GPU on a node that is the n-th of so many there.
 type Mode = fn(&Ground<'_>, u32, usize, usize) -> CpuSet;
