@@ -68,6 +68,32 @@ pub trait Source: Sync {
     fn read(&self, input: Input<'_>) -> Result<Fragment>;
 }
 
+/// A format of texts.
+trait TextFormat: Sync {
+    const NAME: &'static str;
+
+    fn recognizes(bytes: &[u8]) -> bool;
+
+    fn read(bytes: &[u8]) -> Result<Fragment>;
+}
+
+impl<F: TextFormat> Source for F {
+    fn name(&self) -> &'static str {
+        F::NAME
+    }
+
+    fn recognizes(&self, input: Input<'_>) -> bool {
+        matches!(input, Input::Text { bytes, .. } if F::recognizes(bytes))
+    }
+
+    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+        let Input::Text { bytes, .. } = input else {
+            return Err(Error::input(format!("a directory is not {}", F::NAME)));
+        };
+        F::read(bytes)
+    }
+}
+
 /// Every input format, in the order in which they are tried.
 pub static SOURCES: &[&dyn Source] = &[
     &sysfs::Sysfs,

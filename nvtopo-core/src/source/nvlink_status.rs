@@ -4,9 +4,9 @@
 //! rates it makes known. Lines that are no part of it are passed over, those of other questions about the same GPUs
 //! (`nvidia-smi nvlink -e`, `-c`, `-R`, `-info`, …) too: people send such texts with what stood around.
 
+use super::TextFormat;
 use super::nvlinks::note_down;
 use super::text::{self, Line};
-use super::{Input, Source};
 use crate::error::{Error, Result};
 use crate::model::{
     Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, NvLinkFar, NvLinkPort, Provenance, gaps,
@@ -17,13 +17,10 @@ use std::fmt;
 
 pub(super) struct NvLinkStatus;
 
-impl Source for NvLinkStatus {
-    fn name(&self) -> &'static str {
-        "the text of nvidia-smi nvlink --status"
-    }
+impl TextFormat for NvLinkStatus {
+    const NAME: &'static str = "the text of nvidia-smi nvlink --status";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
         let mut lines = text::lines(&text);
         // A list of GPUs alone is that of `nvidia-smi -L`.
@@ -32,10 +29,7 @@ impl Source for NvLinkStatus {
             && (judged || lines.any(|line| verdict(&line.text).is_some() || is_told(&line)))
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory is not the text of nvidia-smi nvlink --status"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut status = Status::default();
         for line in text::lines(&text) {

@@ -7,7 +7,7 @@
 //!
 //! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its `Gb/sec` 10^9 bits.
 
-use super::{Input, Source};
+use super::TextFormat;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, Provenance};
@@ -19,22 +19,16 @@ const FULL_PACKET: u64 = 4096;
 
 pub(super) struct Perftest;
 
-impl Source for Perftest {
-    fn name(&self) -> &'static str {
-        "the output of perftest (ib_write_bw)"
-    }
+impl TextFormat for Perftest {
+    const NAME: &'static str = "the output of perftest (ib_write_bw)";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         ["BW average[".as_bytes(), b"#bytes"]
             .iter()
             .all(|words| bytes.windows(words.len()).any(|window| window == *words))
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory holds no measurement"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let text = String::from_utf8_lossy(bytes);
         let mut reader = Reader::default();
         for (index, line) in text.lines().enumerate() {

@@ -3,27 +3,19 @@
 use super::{LaunchFormat, lines};
 use crate::solve::{MemoryPolicy, Part, Plan};
 
-pub(super) const DOCKER: LaunchFormat = LaunchFormat {
-    name: "docker",
-    summary: "options of docker run for each rank",
-    memory: None,
-    memory_words: &[MemoryPolicy::Bind],
-    prefers_one_node: false,
-    print: |plan, memory| {
+pub(super) const DOCKER: LaunchFormat =
+    LaunchFormat::new("docker", "options of docker run for each rank", |plan, memory| {
         lines(plan, |_, part| {
             let device = uuids(plan, part).map(|uuids| format!(" --gpus '\"device={uuids}\"'"));
             format!("{}{}", cpuset(part, memory), device.unwrap_or_default())
         })
-    },
-};
+    })
+    .memory(None, &[MemoryPolicy::Bind]);
 
-pub(super) const PODMAN: LaunchFormat = LaunchFormat {
-    name: "podman",
-    summary: "options of podman run for each rank, with the GPU by its CDI name",
-    memory: None,
-    memory_words: &[MemoryPolicy::Bind],
-    prefers_one_node: false,
-    print: |plan, memory| {
+pub(super) const PODMAN: LaunchFormat = LaunchFormat::new(
+    "podman",
+    "options of podman run for each rank, with the GPU by its CDI name",
+    |plan, memory| {
         lines(plan, |_, part| {
             let devices = uuids(plan, part).unwrap_or_default();
             let devices: Vec<String> = devices
@@ -34,7 +26,8 @@ pub(super) const PODMAN: LaunchFormat = LaunchFormat {
             format!("{}{}", cpuset(part, memory), devices.concat())
         })
     },
-};
+)
+.memory(None, &[MemoryPolicy::Bind]);
 
 fn cpuset(part: &Part, memory: Option<MemoryPolicy>) -> String {
     let memory = memory.map(|_| format!(" --cpuset-mems={}", part.mems));

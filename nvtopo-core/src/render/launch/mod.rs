@@ -21,8 +21,11 @@ pub struct LaunchFormat {
     memory_words: &'static [MemoryPolicy],
     /// Memory can be preferred of one node for each rank, not of several.
     prefers_one_node: bool,
-    print: fn(&Plan, Option<MemoryPolicy>) -> String,
+    print: Print,
 }
+
+/// Prints a plan, with memory taken by a policy.
+type Print = fn(&Plan, Option<MemoryPolicy>) -> String;
 
 /// How the ranks of a plan are to take memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,6 +65,21 @@ pub static LAUNCH_FORMATS: &[LaunchFormat] = &[
 ];
 
 impl LaunchFormat {
+    /// A format that says nothing of memory.
+    const fn new(name: &'static str, summary: &'static str, print: Print) -> Self {
+        Self { name, summary, memory: None, memory_words: &[], prefers_one_node: false, print }
+    }
+
+    /// The same with what is said of memory: unasked, and what else can be.
+    const fn memory(self, memory: Option<MemoryPolicy>, memory_words: &'static [MemoryPolicy]) -> Self {
+        Self { memory, memory_words, ..self }
+    }
+
+    /// The same where memory can be preferred of one node only.
+    const fn of_one_node(self) -> Self {
+        Self { prefers_one_node: true, ..self }
+    }
+
     /// The plan in this format, for ranks that run on this one machine; each line ends with a line break.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has no CPUs: a launcher needs some for each.

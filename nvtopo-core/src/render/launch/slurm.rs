@@ -4,13 +4,8 @@
 use super::LaunchFormat;
 use crate::solve::MemoryPolicy;
 
-pub(super) const SRUN: LaunchFormat = LaunchFormat {
-    name: "srun",
-    summary: "options of srun: one mask for each task",
-    memory: None,
-    memory_words: &[MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Local],
-    prefers_one_node: true,
-    print: |plan, memory| {
+pub(super) const SRUN: LaunchFormat =
+    LaunchFormat::new("srun", "options of srun: one mask for each task", |plan, memory| {
         let masks: Vec<String> = plan.parts().iter().map(|part| part.cpus.to_hex()).collect();
         let nodes: Vec<String> = plan.parts().iter().map(|part| part.mems.to_hex()).collect();
         let memory = match memory {
@@ -23,5 +18,6 @@ pub(super) const SRUN: LaunchFormat = LaunchFormat {
             _ => String::new(),
         };
         format!("--cpu-bind=mask_cpu:{}{memory}\n", masks.join(","))
-    },
-};
+    })
+    .memory(None, &[MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Local])
+    .of_one_node();

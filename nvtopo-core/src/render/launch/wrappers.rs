@@ -3,38 +3,27 @@
 use super::{LaunchFormat, lines};
 use crate::solve::{MemoryPolicy, Part};
 
-pub(super) const TASKSET: LaunchFormat = LaunchFormat {
-    name: "taskset",
-    summary: "a line of taskset for each rank",
-    memory: None,
-    memory_words: &[],
-    prefers_one_node: false,
-    print: |plan, _| lines(plan, |_, part| format!("taskset -c {}", part.cpus)),
-};
+pub(super) const TASKSET: LaunchFormat =
+    LaunchFormat::new("taskset", "a line of taskset for each rank", |plan, _| {
+        lines(plan, |_, part| format!("taskset -c {}", part.cpus))
+    });
 
-pub(super) const NUMACTL: LaunchFormat = LaunchFormat {
-    name: "numactl",
-    summary: "a line of numactl for each rank",
-    memory: Some(MemoryPolicy::Preferred),
-    memory_words: &MemoryPolicy::ALL,
-    prefers_one_node: false,
-    print: |plan, memory| {
+pub(super) const NUMACTL: LaunchFormat =
+    LaunchFormat::new("numactl", "a line of numactl for each rank", |plan, memory| {
         lines(plan, |_, part| format!("numactl --physcpubind={}{}", part.cpus, numactl(part, memory)))
-    },
-};
+    })
+    .memory(Some(MemoryPolicy::Preferred), &MemoryPolicy::ALL);
 
-pub(super) const SYSTEMD: LaunchFormat = LaunchFormat {
-    name: "systemd",
-    summary: "properties for systemd-run, for each rank; of several preferred nodes the local one",
-    memory: Some(MemoryPolicy::Preferred),
-    memory_words: &MemoryPolicy::ALL,
-    prefers_one_node: false,
-    print: |plan, memory| {
+pub(super) const SYSTEMD: LaunchFormat = LaunchFormat::new(
+    "systemd",
+    "properties for systemd-run, for each rank; of several preferred nodes the local one",
+    |plan, memory| {
         lines(plan, |_, part| {
             format!("-p \"CPUAffinity={}\"{}", part.cpus.to_systemd(), systemd(part, memory))
         })
     },
-};
+)
+.memory(Some(MemoryPolicy::Preferred), &MemoryPolicy::ALL);
 
 fn numactl(part: &Part, memory: Option<MemoryPolicy>) -> String {
     let nodes = &part.mems;

@@ -1,6 +1,6 @@
 //! Asking libhwloc.
 
-use super::super::{Input, Source, hwloc_xml::HwlocXml, this_machine};
+use super::super::{TextFormat, hwloc_xml::HwlocXml, this_machine};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity, Origin};
 use hwlocality::Topology;
@@ -18,8 +18,7 @@ pub(in crate::source) fn fragment() -> Result<Fragment> {
     let topology = builder.build().map_err(|error| wrong("could not read this machine", &error))?;
     let xml = topology.export_xml(XMLExportFlags::empty());
     let xml = xml.map_err(|error| wrong("could not write what it found", &error))?;
-    let input = Input::Text { name: "libhwloc", bytes: xml.as_ref() };
-    let mut fragment = HwlocXml.read(input).map_err(|error| error.in_input("libhwloc"))?;
+    let mut fragment = HwlocXml::read(xml.as_ref()).map_err(|error| error.in_input("libhwloc"))?;
     if *this_machine() != MachineIdentity::default() {
         fragment.set_origin(Origin::Machine(this_machine().clone()));
     }

@@ -16,7 +16,7 @@ mod pci;
 mod set;
 
 use super::xml::{self, Document};
-use super::{Input, Source, text};
+use super::{TextFormat, text};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, NoteKind, Provenance};
 use element::Element;
@@ -31,23 +31,17 @@ const LATEST: u32 = 3;
 
 pub(super) struct HwlocXml;
 
-impl Source for HwlocXml {
-    fn name(&self) -> &'static str {
-        "hwloc XML"
-    }
+impl TextFormat for HwlocXml {
+    const NAME: &'static str = "hwloc XML";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         // Most texts are no XML, which their first byte shows.
         let start = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
         start.starts_with(b"<")
             && xml::root_name(&decoded(&bytes[..bytes.len().min(HEAD)])) == Some("topology")
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory is not an hwloc XML file"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let decoded = decoded(bytes);
         let document = Document::parse(&decoded)?;
         let mut fragment = build(Element(document.root()))?;
@@ -61,20 +55,14 @@ impl Source for HwlocXml {
 /// The same inside another text, as people paste it: behind a prompt, or in a fence of Markdown.
 pub(super) struct PastedXml;
 
-impl Source for PastedXml {
-    fn name(&self) -> &'static str {
-        "hwloc XML between other lines"
-    }
+impl TextFormat for PastedXml {
+    const NAME: &'static str = "hwloc XML between other lines";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         pasted(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0).is_some()
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { name, bytes } = input else {
-            return Err(Error::input("a directory is not an hwloc XML file"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, _) = text::decode(bytes);
         let Some(start) = pasted(&text) else {
             return Err(Error::input("no hwloc XML is in it"));
@@ -83,7 +71,7 @@ impl Source for PastedXml {
         // Blanks keep the places of errors.
         let blank = text[..start].chars().map(|c| if c == '\n' { '\n' } else { ' ' });
         let own: String = blank.chain(text[start..end].chars()).collect();
-        HwlocXml.read(Input::Text { name, bytes: own.as_bytes() })
+        HwlocXml::read(own.as_bytes())
     }
 }
 

@@ -10,8 +10,8 @@ mod text;
 mod values;
 mod write;
 
-use super::{Input, Source};
-use crate::error::{Error, Result};
+use super::TextFormat;
+use crate::error::Result;
 use crate::model::{Fragment, Topology};
 pub(crate) use document::Document;
 pub(crate) use text::to_text;
@@ -22,26 +22,15 @@ pub(crate) const VERSION: u32 = 1;
 
 pub(super) struct Json;
 
-impl Source for Json {
-    fn name(&self) -> &'static str {
-        "nvtopo JSON"
+impl TextFormat for Json {
+    const NAME: &'static str = "nvtopo JSON";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        without_mark(bytes).trim_ascii_start().starts_with(b"{")
     }
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        match input {
-            Input::Text { bytes, .. } => {
-                let bytes = without_mark(bytes);
-                bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{')
-            }
-            Input::Tree(_) => false,
-        }
-    }
-
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        match input {
-            Input::Text { bytes, .. } => read::read(without_mark(bytes)),
-            Input::Tree(_) => Err(Error::input("a directory is not a JSON document")),
-        }
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        read::read(without_mark(bytes))
     }
 }
 

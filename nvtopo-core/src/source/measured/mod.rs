@@ -10,7 +10,6 @@ mod p2p_test;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
-use crate::source::Input;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -224,10 +223,7 @@ enum Line {
 }
 
 /// Reads every matrix whose heading, or what stands after it, is told to be one.
-fn read(input: Input<'_>, benchmark: &'static str, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
-    let Input::Text { bytes, .. } = input else {
-        return Err(Error::input("a directory holds no measurement"));
-    };
+fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
     let text = String::from_utf8_lossy(bytes);
     let mut told = Measurements::new(benchmark);
     let mut last: Option<Matrix> = None;
@@ -383,7 +379,6 @@ fn column_of(line: &str, cell: &str) -> usize {
     line.find(cell).map_or(1, |at| line[..at].chars().count() + 1)
 }
 
-fn contains(input: Input<'_>, words: &str) -> bool {
-    let Input::Text { bytes, .. } = input else { return false };
+fn contains(bytes: &[u8], words: &str) -> bool {
     bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }

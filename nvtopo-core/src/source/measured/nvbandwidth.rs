@@ -9,7 +9,7 @@
 use super::{Device, Direction, Holds, LeftOut, Line, Measurements, contains, figure, read};
 use crate::error::{Error, Result};
 use crate::model::Fragment;
-use crate::source::{Input, Source};
+use crate::source::TextFormat;
 use crate::units::Bandwidth;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -17,18 +17,16 @@ use std::borrow::Cow;
 
 pub(in crate::source) struct NvBandwidth;
 
-impl Source for NvBandwidth {
-    fn name(&self) -> &'static str {
-        "the output of nvbandwidth"
+impl TextFormat for NvBandwidth {
+    const NAME: &'static str = "the output of nvbandwidth";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        contains(bytes, "GPU(row)") || contains(bytes, "GPU(column)")
     }
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        contains(input, "GPU(row)") || contains(input, "GPU(column)")
-    }
-
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let mut text = Text::default();
-        read(input, "nvbandwidth", |line| text.line(line))
+        read(bytes, "nvbandwidth", |line| text.line(line))
     }
 }
 
@@ -221,7 +219,7 @@ pub(in crate::source) fn without_matrix(text: &str) -> Option<Error> {
     if !text.lines().any(|line| is_own(super::untagged(line).trim())) {
         return None;
     }
-    NvBandwidth.read(Input::Text { name: "", bytes: text.as_bytes() }).err()
+    NvBandwidth::read(text.as_bytes()).err()
 }
 
 /// Which way a test copies that is of one GPU to one other, by its name.
@@ -261,21 +259,15 @@ fn device(text: &str) -> Option<(u32, Device)> {
 
 pub(in crate::source) struct NvBandwidthJson;
 
-impl Source for NvBandwidthJson {
-    fn name(&self) -> &'static str {
-        "the JSON of nvbandwidth"
-    }
+impl TextFormat for NvBandwidthJson {
+    const NAME: &'static str = "the JSON of nvbandwidth";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         let start = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
         start.is_some_and(|start| start.starts_with(b"\"nvbandwidth\""))
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory holds no measurement"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| Error::input(error.to_string()).at(error.line(), error.column()))?;
         let mut told = Measurements::new("nvbandwidth");

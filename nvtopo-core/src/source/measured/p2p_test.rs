@@ -3,23 +3,21 @@
 use super::{Device, Direction, Holds, LeftOut, Line, contains, read};
 use crate::error::Result;
 use crate::model::Fragment;
-use crate::source::{Input, Source};
+use crate::source::TextFormat;
 
 pub(in crate::source) struct P2pTest;
 
-impl Source for P2pTest {
-    fn name(&self) -> &'static str {
-        "the output of p2pBandwidthLatencyTest"
-    }
+impl TextFormat for P2pTest {
+    const NAME: &'static str = "the output of p2pBandwidthLatencyTest";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
+    fn recognizes(bytes: &[u8]) -> bool {
         ["P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]
             .into_iter()
-            .any(|words| contains(input, words))
+            .any(|words| contains(bytes, words))
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        read(input, "p2pBandwidthLatencyTest", |line| {
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        read(bytes, "p2pBandwidthLatencyTest", |line| {
             if line.contains("Unidirectional P2P=Enabled Bandwidth") {
                 // With `-p2p_read` a row's GPU copies from that of the column.
                 let reads = line.contains("P2P Reads");

@@ -17,7 +17,7 @@ mod stops;
 mod table;
 mod tree;
 
-use super::{Input, Source, text};
+use super::{TextFormat, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -36,13 +36,10 @@ const MAX_LINKED_NODES: usize = 64;
 
 pub(super) struct SmiMatrix;
 
-impl Source for SmiMatrix {
-    fn name(&self) -> &'static str {
-        "the text of nvidia-smi topo -m"
-    }
+impl TextFormat for SmiMatrix {
+    const NAME: &'static str = "the text of nvidia-smi topo -m";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
         let start = text.trim_start();
         let json = start.starts_with('{')
@@ -50,10 +47,7 @@ impl Source for SmiMatrix {
         !json && !is_xml(start) && lines::of(&text).any(|line| reader::is_matrix_line(&line))
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory is not the text of nvidia-smi topo -m"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut reader = reader::Reader::new();
         for line in lines::of(&text) {

@@ -8,20 +8,17 @@ use super::table::counted;
 use super::{cell, lines};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
+use crate::source::TextFormat;
 use crate::source::text::{self, Line, Token};
-use crate::source::{Input, Source};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
 pub(in crate::source) struct P2pMatrix;
 
-impl Source for P2pMatrix {
-    fn name(&self) -> &'static str {
-        "the text of nvidia-smi topo -p2p"
-    }
+impl TextFormat for P2pMatrix {
+    const NAME: &'static str = "the text of nvidia-smi topo -p2p";
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        let Input::Text { bytes, .. } = input else { return false };
+    fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
         let mut told = false;
         for line in lines::of(&text).filter(|line| line.text.contains("GPU")) {
@@ -36,10 +33,7 @@ impl Source for P2pMatrix {
         told
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input("a directory is not the text of nvidia-smi topo -p2p"));
-        };
+    fn read(bytes: &[u8]) -> Result<Fragment> {
         let (text, damage) = text::decode(bytes);
         let mut reader = Reader::default();
         for line in lines::of(&text) {
