@@ -5,14 +5,6 @@ use super::linux::{WORD_BITS, words};
 use crate::cpuset::NodeSet;
 use std::io::{Error, Result};
 
-// From the kernel's `include/uapi/linux/mempolicy.h`.
-pub(crate) const MPOL_DEFAULT: i32 = 0;
-pub(crate) const MPOL_PREFERRED: i32 = 1;
-pub(crate) const MPOL_BIND: i32 = 2;
-pub(crate) const MPOL_INTERLEAVE: i32 = 3;
-pub(crate) const MPOL_LOCAL: i32 = 4;
-pub(crate) const MPOL_PREFERRED_MANY: i32 = 5;
-
 /// Words for 8192 nodes; the kernel wants room for its own set, and refuses more than a page.
 const MASK_WORDS: usize = 128;
 
@@ -54,6 +46,7 @@ pub(crate) fn set_memory_policy(mode: i32, nodes: &NodeSet) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{MPOL_BIND, MPOL_INTERLEAVE, MPOL_PREFERRED};
 
     #[test]
     fn a_policy_is_set_read_and_set_back() {

@@ -3,13 +3,6 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use std::io::{Error, ErrorKind, Result};
 
-pub(crate) const MPOL_DEFAULT: i32 = 0;
-pub(crate) const MPOL_PREFERRED: i32 = 1;
-pub(crate) const MPOL_BIND: i32 = 2;
-pub(crate) const MPOL_INTERLEAVE: i32 = 3;
-pub(crate) const MPOL_LOCAL: i32 = 4;
-pub(crate) const MPOL_PREFERRED_MANY: i32 = 5;
-
 pub(crate) fn affinity(_thread: i32) -> Result<CpuSet> {
     Err(Error::from(ErrorKind::Unsupported))
 }

@@ -16,7 +16,7 @@ use crate::solve::search::problem::Task;
 use crate::solve::search::quota::Quotas;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
-use crate::solve::search::worth::{ONE, part};
+use crate::solve::search::value::{ONE, part};
 use std::collections::BTreeMap;
 
 /// The most GPUs of a machine of which all divisions are compared.

@@ -8,14 +8,12 @@ mod classes;
 mod cores;
 mod deal;
 mod distances;
-mod distrib;
 mod ground;
 mod kubelet;
 mod limits;
 mod memory;
 mod policy;
 mod reserve;
-mod rules;
 pub(in crate::solve) mod shares;
 mod tree;
 
@@ -25,15 +23,15 @@ pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
-pub use distrib::logical_cpus;
 use ground::Ground;
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
 pub(super) use memory::{memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
-pub use rules::CpuRules;
+pub use shares::CpuRules;
 use shares::{Share, Shares};
+pub use tree::logical_cpus;
 
 /// Deals the CPUs out to the GPUs in equal, disjoint shares of whole cores.
 ///

@@ -1,6 +1,9 @@
-//! The CPUs and memory of each GPU.
+//! The rules by which CPUs are dealt out, and what each GPU gets by them.
 
+use super::limits::{CpuLimits, Smt};
+use super::policy::CpuPolicy;
 use crate::cpuset::{CpuSet, NodeSet};
+use crate::solve::process::layout::RankLayout;
 
 /// The share of one GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,4 +23,17 @@ pub struct Shares {
     pub strays: Vec<usize>,
     /// What a person should know: shared or remote CPUs, unknown locality.
     pub remarks: Vec<String>,
+}
+
+/// How CPUs are dealt out to the GPUs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CpuRules {
+    /// By which policy.
+    pub policy: CpuPolicy,
+    /// Whether siblings are used.
+    pub smt: Smt,
+    /// Which CPUs there are to deal out.
+    pub limits: CpuLimits,
+    /// How many GPUs and cores each rank of a plan gets. Shares of GPUs do not go by it.
+    pub layout: RankLayout,
 }

@@ -8,19 +8,26 @@ mod branch;
 mod enumerate;
 mod min_pair;
 mod numbers;
-mod pair_sum;
 mod pairs;
 mod pick;
 
 use crate::solve::search::set::{Set, all};
 pub use numbers::{BestByNumbers, NumberMatrix, PairObjective};
 pub use pairs::{BestSet, PairMatrix};
+use pick::Pick;
 
 impl PairMatrix {
     /// The `count` GPUs among `free`, with all of `include`, whose pairs sum up to the most; the lowest GPUs of several such
     /// sets. `None`: there are not so many, none is asked for, or more are to be included than that or one that is not free.
     pub fn best_by_pair_sum(&self, free: u128, include: u128, count: usize) -> Option<BestSet> {
-        self.asked(free, include, count).map(|free| pair_sum::best(self, free, include, count))
+        let pick = Pick::new(self, self.asked(free, include, count)?, include, count);
+        let (picked, gain) = match pick.size {
+            0..=8 => enumerate::pick::<8>(self, &pick),
+            9..=16 => enumerate::pick::<16>(self, &pick),
+            _ => return Some(branch::best(self, &pick)),
+        };
+        let (set, value) = pick.answer(picked, gain);
+        Some(BestSet::proven(set, value))
     }
 
     /// The `count` GPUs among `free`, with all of `include`, whose worst pair is best; the lowest GPUs of several such sets.

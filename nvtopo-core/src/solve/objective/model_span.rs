@@ -10,8 +10,8 @@ use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Groups, Objective, Partial};
 use crate::solve::search::set::{Set, usable};
 use crate::solve::search::value::Value;
+use crate::solve::search::value::{numa_cost, numa_nodes, numa_worth};
 use crate::solve::search::weights::Weights;
-use crate::solve::search::worth::{numa_cost, numa_nodes, numa_worth};
 use std::collections::BTreeSet;
 
 pub(super) struct ModelSpan;

@@ -10,8 +10,8 @@ use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
+use crate::solve::search::value::{numa_cost, numa_nodes, numa_worth};
 use crate::solve::search::weights::Weights;
-use crate::solve::search::worth::{numa_cost, numa_nodes, numa_worth};
 
 pub(super) struct NumaSpan;
 

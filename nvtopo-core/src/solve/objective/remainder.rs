@@ -16,8 +16,8 @@ use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
+use crate::solve::search::value::{ONE, all_found, share};
 use crate::solve::search::weights::Weights;
-use crate::solve::search::worth::{ONE, all_found, share};
 
 /// What the sets of GPUs that are left over are compared by.
 static REST: &[&dyn Objective] = &[&Ring];

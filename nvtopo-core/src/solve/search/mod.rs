@@ -19,7 +19,6 @@ mod threshold;
 pub(in crate::solve) mod tolerance;
 pub(in crate::solve) mod value;
 pub(in crate::solve) mod weights;
-pub(in crate::solve) mod worth;
 
 use objective::Objective;
 use problem::{NoSet, Solution, Task};

@@ -19,7 +19,7 @@ mod tree;
 
 use super::{TextFormat, text};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
     Stated, gaps, rates,

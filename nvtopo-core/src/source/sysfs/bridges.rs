@@ -4,7 +4,7 @@
 use super::super::pci_tree;
 use super::pci::{Device, Kind};
 use super::tree::Tree;
-use super::{port, training};
+use super::{facts, port};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link, NodeId, PcieSpeed, PcieTraining};
 use std::cell::{Cell, RefCell};
@@ -34,7 +34,7 @@ impl Bridges {
         for device in devices {
             let folder = |place: usize| &device.placed()[..device.chain[place].1];
             bridges.add(chain(device), device.address, |place| {
-                let own = training::now(tree, folder(place));
+                let own = facts::now(tree, folder(place));
                 now.borrow_mut().insert(device.chain[place].0, own);
                 let hidden = unseen.get();
                 let config = config(tree, folder(place), unseen);
@@ -43,10 +43,10 @@ impl Bridges {
                 if config.redirects.is_none() && (hidden || begins()) {
                     untold.borrow_mut().insert(device.chain[place].0);
                 }
-                (config.port, Link { redirects: config.redirects, ..training::wire(own, None) })
+                (config.port, Link { redirects: config.redirects, ..facts::wire(own, None) })
             });
             if let Some(place) = device.chain.len().checked_sub(1) {
-                most.entry(device.chain[place].0).or_insert_with(|| training::most(tree, folder(place)));
+                most.entry(device.chain[place].0).or_insert_with(|| facts::most(tree, folder(place)));
             }
         }
         Self { tree: bridges, now: now.into_inner(), most, untold: untold.into_inner() }
@@ -54,10 +54,10 @@ impl Bridges {
 
     /// What holds a device, with the link to it.
     pub(super) fn place(&mut self, fragment: &mut Fragment, host: NodeId, device: &Device) -> (NodeId, Link) {
-        let own = training::wire(device.now, device.rests.then_some(device.most));
+        let own = facts::wire(device.now, device.rests.then_some(device.most));
         // The other end of the device's own link, which rests with it.
         let far = device.chain.last().filter(|_| device.rests).map(|(port, _)| {
-            training::wire(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
+            facts::wire(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
         });
         self.tree.place(fragment, host, chain(device), own, far)
     }

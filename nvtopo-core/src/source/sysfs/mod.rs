@@ -25,7 +25,6 @@ mod pci;
 mod port;
 #[cfg(test)]
 mod tests;
-mod training;
 mod tree;
 
 use super::{Input, Source, product};

@@ -5,7 +5,7 @@
 use super::driver::DriverGpu;
 use super::facts::Facts;
 use super::tree::{Names, Syntax, Tree};
-use super::{data_direct, managers, net, training};
+use super::{data_direct, facts, managers, net};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{NoteKind, PciFacts, PcieSpeed};
@@ -149,7 +149,7 @@ fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, pla
     // A virtual function has no link of its own.
     let wire = entry.physical.map(above);
     let wire = wire.as_ref().unwrap_or(&folder);
-    let (now, most) = (training::now(tree, wire), training::most(tree, wire));
+    let (now, most) = (facts::now(tree, wire), facts::most(tree, wire));
     let pci = facts.read(&folder, entry.vendor);
     let kind = entry.kind;
     Device {

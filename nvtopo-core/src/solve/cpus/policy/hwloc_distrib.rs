@@ -2,7 +2,7 @@
 //! are does not count.
 
 use super::dealer::CpuPolicy;
-use crate::solve::cpus::distrib::distribute;
+use crate::solve::cpus::tree::distribute;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
     "hwloc-distrib",

@@ -4,7 +4,7 @@ use super::tree::Use;
 use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains};
 use crate::solve::search::problem::Solution;
-use crate::solve::search::worth::share;
+use crate::solve::search::value::share;
 
 /// What is asked.
 pub(in crate::solve) struct Ask<'a> {
@@ -26,44 +26,11 @@ pub(in crate::solve) struct Answer {
     pub(in crate::solve) solution: Solution,
 }
 
-/// What adds up.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Additive {
-    /// The cost of NUMA nodes, counted down.
-    Span,
-    /// The weights of pairs.
-    Pairs,
-}
-
-/// What an objective says of the numbers.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Kind {
-    /// The weight of the smallest domain that holds the set.
-    Within,
-    /// The worst way of its GPUs to their NICs.
-    Nic,
-    Sum(Additive),
-    /// What is left.
-    Remainder,
-}
-
-impl Kind {
-    pub(super) fn of(objective: &dyn Objective) -> Option<Self> {
-        Some(match objective.over_domains()? {
-            OverDomains::Within => Self::Within,
-            OverDomains::Nic => Self::Nic,
-            OverDomains::Span => Self::Sum(Additive::Span),
-            OverDomains::Pairs => Self::Sum(Additive::Pairs),
-            OverDomains::Remainder => Self::Remainder,
-        })
-    }
-
-    /// `None` where these, or their order, are not of the kind that numbers tell.
-    pub(super) fn all(objectives: &[&'static dyn Objective]) -> Option<Vec<Self>> {
-        let kinds: Vec<Self> =
-            objectives.iter().map(|objective| Self::of(*objective)).collect::<Option<_>>()?;
-        kinds.iter().rev().skip(1).all(|kind| *kind != Self::Remainder).then_some(kinds)
-    }
+/// What objectives say of the numbers. `None` where these, or their order, are not of the kind that numbers tell.
+pub(super) fn kinds(objectives: &[&'static dyn Objective]) -> Option<Vec<OverDomains>> {
+    let kinds: Vec<OverDomains> =
+        objectives.iter().map(|objective| objective.over_domains()).collect::<Option<_>>()?;
+    kinds.iter().rev().skip(1).all(|kind| *kind != OverDomains::Remainder).then_some(kinds)
 }
 
 /// What is left, as a part of the whole: by the best domain for each size of job.

@@ -14,15 +14,16 @@ mod table;
 mod tests;
 mod tree;
 
+use super::objective::OverDomains;
 use super::problem::{NoSet, Solution, Task};
 use super::set;
 use super::set::members;
 use super::weights::Weights;
 use crate::query::Weight;
 use crate::solve::search::set::Set;
-use crate::solve::search::worth::{all_found, numa_worth};
-use ask::{Additive, Kind, remainder};
+use crate::solve::search::value::{all_found, numa_worth};
 pub(in crate::solve) use ask::{Answer, Ask};
+use ask::{kinds, remainder};
 use homes::Homes;
 pub(in crate::solve) use machine::Domains;
 use std::borrow::Cow;
@@ -34,11 +35,11 @@ impl Domains {
     /// The best set; of several the one that takes most of the first domains, and of each the first GPUs. `None` where the
     /// objectives, or their order, are not of the kind that numbers tell.
     pub(in crate::solve) fn solve(&self, ask: &Ask<'_>) -> Option<Result<Answer, NoSet>> {
-        let kinds = Kind::all(ask.objectives)?;
+        let kinds = kinds(ask.objectives)?;
         let mut limit = Limit::default();
         let mut sums = Vec::new();
         let mut steps = 0;
-        let mut run = |limit: Limit, sums: &[Additive], left: bool| {
+        let mut run = |limit: Limit, sums: &[OverDomains], left: bool| {
             Table::best(&self.tree, ask, limit, sums, left.then_some(&*self.whole), &mut steps).ok()
         };
         if run(limit, &[], false)?.is_none() {
@@ -46,15 +47,15 @@ impl Domains {
         }
         for kind in &kinds {
             let levels = match kind {
-                Kind::Within if ask.count > 1 => self.tree.levels.clone(),
-                Kind::Nic => self.tree.nic_levels(ask.uses),
-                Kind::Sum(sum) => {
-                    sums.push(*sum);
+                OverDomains::Within if ask.count > 1 => self.tree.levels.clone(),
+                OverDomains::Nic => self.tree.nic_levels(ask.uses),
+                OverDomains::Span | OverDomains::Pairs => {
+                    sums.push(*kind);
                     continue;
                 }
                 _ => continue,
             };
-            if levels.len() < 2 && *kind == Kind::Nic {
+            if levels.len() < 2 && *kind == OverDomains::Nic {
                 limit.nic = levels.first().copied().unwrap_or_default();
                 continue;
             }
@@ -62,7 +63,7 @@ impl Domains {
             let most = run(limit, &sums, false)?.map(|found| found.sums);
             for level in levels {
                 let with = match kind {
-                    Kind::Within => Limit { within: level, ..limit },
+                    OverDomains::Within => Limit { within: level, ..limit },
                     _ => Limit { nic: level, ..limit },
                 };
                 let found = run(with, &sums, false)?;
@@ -72,19 +73,18 @@ impl Domains {
                 }
             }
         }
-        let found = run(limit, &sums, kinds.contains(&Kind::Remainder))??;
-        let value = |kind: &Kind| match kind {
-            Kind::Within if ask.count > 1 => limit.within,
-            Kind::Within => Weight::default(),
-            Kind::Nic => limit.nic,
-            Kind::Sum(sum) => {
-                let at = sums.iter().position(|own| own == sum).unwrap_or(0);
-                match sum {
-                    Additive::Span => numa_worth(found.sums[at].unsigned_abs()),
-                    Additive::Pairs => Weight(found.sums[at].unsigned_abs()),
-                }
-            }
-            Kind::Remainder => remainder(ask.mix, &self.tree.best_left(&found.most), &self.whole),
+        let found = run(limit, &sums, kinds.contains(&OverDomains::Remainder))??;
+        let sum = |kind: OverDomains| {
+            let at = sums.iter().position(|own| *own == kind).unwrap_or(0);
+            found.sums[at].unsigned_abs()
+        };
+        let value = |kind: &OverDomains| match kind {
+            OverDomains::Within if ask.count > 1 => limit.within,
+            OverDomains::Within => Weight::default(),
+            OverDomains::Nic => limit.nic,
+            OverDomains::Span => numa_worth(sum(OverDomains::Span)),
+            OverDomains::Pairs => Weight(sum(OverDomains::Pairs)),
+            OverDomains::Remainder => remainder(ask.mix, &self.tree.best_left(&found.most), &self.whole),
         };
         let values: Vec<Weight> = kinds.iter().map(value).collect();
         Some(Ok(Answer { gpus: found.gpus, solution: Solution::exact(0, values, steps) }))
@@ -93,13 +93,13 @@ impl Domains {
     /// The same where only homes count and any free GPU may be chosen; `None` elsewhere.
     fn by_homes(&self, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
         let homes = self.homes.as_ref().filter(|_| task.is_plain() && task.include == 0)?;
-        let kinds = Kind::all(task.objectives)?;
-        if !kinds.contains(&Kind::Sum(Additive::Span)) || !kinds.contains(&Kind::Remainder) {
+        let kinds = kinds(task.objectives)?;
+        if !kinds.contains(&OverDomains::Span) || !kinds.contains(&OverDomains::Remainder) {
             return None;
         }
         Some(homes.choose(task.free, task.count).ok_or(NoSet { proven: true }).map(|(chosen, span)| {
             let left = task.free.count_ones() as usize - task.count;
-            let value = |kind: &Kind| homes.value(*kind, task.count, span, left, task.mix);
+            let value = |kind: &OverDomains| homes.value(*kind, task.count, span, left, task.mix);
             let values: Vec<Weight> = kinds.iter().map(value).collect();
             Solution::exact(chosen, values, homes.count())
         }))
@@ -110,21 +110,19 @@ impl Homes {
     /// What a set of so many GPUs in some homes is worth, if so many are left.
     pub(super) fn value(
         &self,
-        kind: Kind,
+        kind: OverDomains,
         count: usize,
         homes: usize,
         left: usize,
         mix: &[(usize, u64)],
     ) -> Weight {
         match kind {
-            Kind::Within if count > 1 => self.pair,
-            Kind::Within => Weight::default(),
-            Kind::Nic => self.nic,
-            Kind::Sum(Additive::Span) => numa_worth(homes as u64 * self.span.unsigned_abs()),
-            Kind::Sum(Additive::Pairs) => {
-                Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs())
-            }
-            Kind::Remainder => all_found(mix, left),
+            OverDomains::Within if count > 1 => self.pair,
+            OverDomains::Within => Weight::default(),
+            OverDomains::Nic => self.nic,
+            OverDomains::Span => numa_worth(homes as u64 * self.span.unsigned_abs()),
+            OverDomains::Pairs => Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs()),
+            OverDomains::Remainder => all_found(mix, left),
         }
     }
 }

@@ -3,9 +3,10 @@
 //! What pairs and NUMA nodes add up to is best for a domain only where it is best for each part, given the numbers. What is left
 //! is not: of several that add up to the same, all are kept of which none leaves more of every kind than another.
 
-use super::ask::{Additive, Ask, remainder};
+use super::ask::{Ask, remainder};
 use super::tree::{MAX_LEVELS, Most, Tree, Use, fill, times};
 use crate::query::Weight;
+use crate::solve::search::objective::OverDomains;
 
 /// The most answers for one number of GPUs that are kept.
 const MAX_KEPT: usize = 64;
@@ -66,7 +67,7 @@ pub(super) struct Table<'a> {
     tree: &'a Tree,
     ask: &'a Ask<'a>,
     nic: Weight,
-    sums: &'a [Additive],
+    sums: &'a [OverDomains],
     /// Whether what is left counts.
     left: bool,
     entries: Vec<Entry>,
@@ -82,7 +83,7 @@ impl<'a> Table<'a> {
         tree: &'a Tree,
         ask: &'a Ask<'a>,
         limit: Limit,
-        sums: &'a [Additive],
+        sums: &'a [OverDomains],
         whole: Option<&[Weight]>,
         steps: &'a mut u64,
     ) -> Result<Option<Found>, Untold> {
@@ -98,7 +99,7 @@ impl<'a> Table<'a> {
         };
         let included = ask.uses.iter().filter(|own| **own == Use::In).count();
         let mut best: Option<(Sums, Weight, u32, Most)> = None;
-        let span = sums.iter().position(|sum| *sum == Additive::Span);
+        let span = sums.iter().position(|sum| *sum == OverDomains::Span);
         for (top, above) in own.tops(limit.within) {
             let Some(row) = own.row(top)? else { continue };
             let held = own.gpus(top).filter(|gpu| ask.uses[*gpu] == Use::In).count();
@@ -211,15 +212,15 @@ impl<'a> Table<'a> {
             let from = From::Leaf { domain: domain as u32, count: count as u16 };
             self.cells.push((self.entries.len() as u32, self.entries.len() as u32 + 1));
             let sums = self.sums(|sum| match sum {
-                Additive::Pairs => times(own.weight, pairs),
-                Additive::Span => 0,
+                OverDomains::Pairs => times(own.weight, pairs),
+                _ => 0,
             });
             self.entries.push(Entry { sums, most: [0; MAX_LEVELS], from });
         }
         Some(Row { least, first, count: most + 1 - least })
     }
 
-    fn sums(&self, of: impl Fn(Additive) -> i64) -> Sums {
+    fn sums(&self, of: impl Fn(OverDomains) -> i64) -> Sums {
         let mut sums = Sums::default();
         sums.iter_mut().zip(self.sums).for_each(|(own, sum)| *own = of(*sum));
         sums
@@ -241,8 +242,8 @@ impl<'a> Table<'a> {
             let to = (count - later.least).min(first.least + first.count - 1);
             for own in (from..=to).rev() {
                 let more = self.sums(|sum| match sum {
-                    Additive::Pairs => times(weight, (own * (count - own)) as u64),
-                    Additive::Span => 0,
+                    OverDomains::Pairs => times(weight, (own * (count - own)) as u64),
+                    _ => 0,
                 });
                 let (a, a_end) = self.cells[first.first + own - first.least];
                 let (b, b_end) = self.cells[later.first + count - own - later.least];
@@ -267,7 +268,7 @@ impl<'a> Table<'a> {
     /// Adds what a domain counts as a whole.
     fn finish(&mut self, domain: usize, row: Row) {
         let own = &self.tree.domains[domain];
-        let span = self.sums.iter().position(|sum| *sum == Additive::Span);
+        let span = self.sums.iter().position(|sum| *sum == OverDomains::Span);
         let free = if self.left && self.tree.counts(domain) { self.free(domain) } else { 0 };
         for index in 0..row.count {
             let count = row.least + index;

@@ -2,7 +2,7 @@
 
 use crate::model::{Bundle, NodeId, Topology};
 use crate::query::{Weight, bottleneck, gpus_per_nic, of_pair, to_nics, usable_nics};
-use crate::solve::search::worth::{ONE, numa_cost};
+use crate::solve::search::value::{ONE, numa_cost};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a request may do with a GPU.

@@ -1,14 +1,31 @@
-//! Asking libhwloc.
+//! The machine that runs, as libhwloc sees it.
+//!
+//! The library is asked for its own XML of the live machine, which our reader of such files then reads: there is one
+//! way from hwloc's words to a topology. Files never go to the library, which breaks off the whole process on some that
+//! are damaged.
 
-use super::super::{TextFormat, hwloc_xml::HwlocXml, this_machine};
+#[cfg(not(feature = "hwloc"))]
+use crate::error::ErrorKind;
 use crate::error::{Error, Result};
-use crate::model::{Fragment, MachineIdentity, Origin};
-use hwlocality::Topology;
-use hwlocality::topology::builder::{BuildFlags, TypeFilter};
-use hwlocality::topology::export::xml::XMLExportFlags;
+use crate::model::Fragment;
+
+/// As its namesake with the feature: an error that says how to get a build with it.
+#[cfg(not(feature = "hwloc"))]
+pub(super) fn fragment() -> Result<Fragment> {
+    Err(Error::new(ErrorKind::Unsupported, "this build cannot ask libhwloc").help(
+        "build with the feature 'hwloc', or read what 'lstopo --of xml FILE' writes, which needs no library",
+    ))
+}
 
 /// The live machine, with all that hwloc knows of its devices.
-pub(in crate::source) fn fragment() -> Result<Fragment> {
+#[cfg(feature = "hwloc")]
+pub(super) fn fragment() -> Result<Fragment> {
+    use super::{TextFormat, hwloc_xml::HwlocXml, this_machine};
+    use crate::model::{MachineIdentity, Origin};
+    use hwlocality::Topology;
+    use hwlocality::topology::builder::{BuildFlags, TypeFilter};
+    use hwlocality::topology::export::xml::XMLExportFlags;
+
     let wrong = |what: &str, error: &dyn std::fmt::Display| Error::input(format!("libhwloc {what}: {error}"));
     let builder = Topology::builder().with_io_type_filter(TypeFilter::KeepAll);
     let builder = builder.map_err(|error| wrong("does not take its settings", &error))?;
