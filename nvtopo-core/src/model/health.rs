@@ -61,40 +61,35 @@ impl FabricFault {
                 | Self::UnassignedPartition
         )
     }
+}
 
-    const fn sentence(self) -> &'static str {
-        match self {
+impl fmt::Display for FabricFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let wrongly = "the NVLink fabric is configured wrongly";
+        f.write_str(match self {
             Self::DegradedBandwidth => "its bandwidth in the NVLink fabric is degraded",
             Self::RouteRecovery => "a route of the NVLink fabric to it is being recovered",
             Self::UnhealthyRoute => "a route of the NVLink fabric to it is unhealthy",
             Self::AccessTimeoutRecovery => "it recovers from an access over the NVLink fabric that timed out",
-            Self::IncorrectSystemGuid => "the NVLink fabric is configured wrongly: another system GUID",
+            Self::IncorrectSystemGuid => return write!(f, "{wrongly}: another system GUID"),
             Self::IncorrectChassisSerial => {
-                "the NVLink fabric is configured wrongly: another serial number of the chassis"
+                return write!(f, "{wrongly}: another serial number of the chassis");
             }
-            Self::NoPartition => "the NVLink fabric is configured wrongly: it is in no partition",
-            Self::InsufficientNvlinks => "the NVLink fabric is configured wrongly: too few NVLinks",
+            Self::NoPartition => return write!(f, "{wrongly}: it is in no partition"),
+            Self::InsufficientNvlinks => return write!(f, "{wrongly}: too few NVLinks"),
             Self::IncompatibleFirmware => {
-                "the NVLink fabric is configured wrongly: the GPU's firmware does not go with it"
+                return write!(f, "{wrongly}: the GPU's firmware does not go with it");
             }
-            Self::InvalidLocation => {
-                "the NVLink fabric is configured wrongly: no GPU should be in that place"
-            }
-            Self::InvalidGpuState => "the NVLink fabric is configured wrongly: the GPU's state is invalid",
+            Self::InvalidLocation => return write!(f, "{wrongly}: no GPU should be in that place"),
+            Self::InvalidGpuState => return write!(f, "{wrongly}: the GPU's state is invalid"),
             Self::IncorrectConfiguration => {
-                "the NVLink fabric is configured wrongly, in a way that nvtopo does not know"
+                return write!(f, "{wrongly}, in a way that nvtopo does not know");
             }
             Self::UnassignedPartition => "the NVLink fabric has assigned it to no partition",
             Self::DisconnectedManager => "the manager of the whole NVLink fabric is not connected",
             Self::LimitedCapacity => "the driver calls its place in the NVLink fabric limited in capacity",
             Self::Unhealthy => "the driver calls its place in the NVLink fabric unhealthy",
-        }
-    }
-}
-
-impl fmt::Display for FabricFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.sentence())
+        })
     }
 }
 

@@ -15,7 +15,6 @@ mod nic;
 mod node;
 mod note;
 mod nvlinks;
-mod p2p;
 mod pci;
 pub mod rates;
 mod texts;
@@ -27,7 +26,9 @@ pub use gpu::{
     Fabric, FabricState, Gpu, GpuInstance, GpuUsage, MigMode, MigPlacement, NvLinkFar, NvLinkPort,
 };
 pub use health::FabricFault;
-pub use link::{Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, Pair, PairTable, PathType, Rate};
+pub use link::{
+    Basis, Dialect, GroupShape, Link, LinkKind, NvlinkGroup, P2p, P2pStatus, Pair, PairTable, PathType, Rate,
+};
 pub use nic::{LinkLayer, Nic, PortState};
 pub use node::{
     Cache, CacheKind, Core, CoreClass, Group, GroupKind, HostBridge, HugePages, Learned, Machine, Node,
@@ -35,7 +36,6 @@ pub use node::{
 };
 pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::{Bundle, Nvlinks};
-pub use p2p::{P2p, P2pStatus};
 pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 
 use crate::cpuset::CpuSet;

@@ -6,13 +6,14 @@ use crate::solve::objective::criteria::Criteria;
 use crate::solve::objective::mix::SizeMix;
 use crate::solve::request::Solver;
 use crate::solve::search;
-use crate::solve::search::answers::Answers;
+use crate::solve::search::bounded::Bounded;
 use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::{Set, members};
 use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weights::Weights;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
 /// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, that holds for
@@ -85,11 +86,11 @@ impl Chooser {
         if count == 0 || count > free.count_ones() as usize {
             return None;
         }
+        let Criteria { objectives, mix } = &*self.criteria;
         let sound = free & self.sound;
         if count <= sound.count_ones() as usize {
             free = sound;
         } else if sound != free {
-            let Criteria { objectives, mix } = &*self.criteria;
             let task = Task { include: sound, ..Task::new(free, count, objectives, mix) };
             return search::solve(&self.weights, &task).ok().map(|solution| solution.chosen);
         }
@@ -99,7 +100,6 @@ impl Chooser {
             // All sets are worth the same.
             return Some(set::of(members(free).take(count)));
         }
-        let Criteria { objectives, mix } = &*self.criteria;
         let task = Task::new(free, count, objectives, mix);
         // Nothing forbids the first set that the search comes to, so there is always one.
         let best = || search::solve(&self.weights, &task).map_or(0, |solution| solution.chosen);
@@ -125,4 +125,74 @@ fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
     twins
         .map(|(a, twins)| members(*twins).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b))
         .collect()
+}
+
+/// The most GPUs of which there is a place for each set of free ones.
+const MAX_GPUS: usize = 16;
+
+/// The most answers that are kept of larger machines.
+const MAX_ASKED: usize = 4096;
+
+/// The answers for each set of free GPUs and each count, as far as they were asked for.
+struct Answers {
+    gpus: usize,
+    chosen: Chosen,
+}
+
+enum Chosen {
+    /// By free set and count; 0 where it was not asked for yet.
+    All(Box<[AtomicU16]>),
+    /// There are too many sets for that.
+    Asked(Bounded<(Set, usize), Set, MAX_ASKED>),
+}
+
+impl Answers {
+    fn new(gpus: usize) -> Self {
+        let chosen = if gpus <= MAX_GPUS {
+            Chosen::All((0..gpus << gpus).map(|_| AtomicU16::new(0)).collect())
+        } else {
+            Chosen::Asked(Bounded::default())
+        };
+        Self { gpus, chosen }
+    }
+
+    /// Whether each answer is computed only once.
+    fn keep_all(&self) -> bool {
+        matches!(self.chosen, Chosen::All(_))
+    }
+
+    /// The answer; computed where it is not kept.
+    fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
+        match &self.chosen {
+            Chosen::All(chosen) => {
+                let place = (free as usize) * self.gpus + count - 1;
+                let Some(slot) = chosen.get(place) else { return solve() };
+                match slot.load(Ordering::Relaxed) {
+                    0 => {
+                        let chosen = solve();
+                        slot.store(chosen as u16, Ordering::Relaxed);
+                        chosen
+                    }
+                    known => known.into(),
+                }
+            }
+            Chosen::Asked(asked) => asked.at((free, count), solve),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_asked_is_not_computed_again() {
+        for gpus in [8, 72] {
+            let answers = Answers::new(gpus);
+            assert_eq!(answers.at(0b1110, 2, || 0b0110), 0b0110);
+            assert_eq!(answers.at(0b1110, 2, || unreachable!("it is kept")), 0b0110);
+            assert_eq!(answers.at(0b1110, 1, || 0b1000), 0b1000, "another count is another question");
+            assert_eq!(answers.at(0b1100, 2, || 0b1100), 0b1100, "and so are other free GPUs");
+        }
+    }
 }

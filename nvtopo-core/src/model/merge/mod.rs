@@ -9,7 +9,6 @@ mod identities;
 mod links;
 mod matching;
 mod measured;
-mod ports;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -27,7 +26,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         return Err(Error::request("there is nothing to build a topology from"));
     };
     if fragments.len() == 0 {
-        ports::rate(&mut base);
+        links::rate_by_ports(&mut base);
         measured::hold_against_links(&mut base);
         let mut conflicts = Conflicts::default();
         identities::keep_apart(&mut base, &mut conflicts);
@@ -39,7 +38,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         base.origin = origin(&base.origin, &other.origin)?;
         fold(&mut base, &other, &mut conflicts);
     }
-    ports::rate(&mut base);
+    links::rate_by_ports(&mut base);
     measured::hold_against_links(&mut base);
     identities::keep_apart(&mut base, &mut conflicts);
     conflicts.write(&mut base);

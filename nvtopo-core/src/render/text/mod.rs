@@ -1,6 +1,5 @@
 //! Text for people: tables and a little colour.
 
-mod access;
 mod answers;
 mod devices;
 mod machine;

@@ -5,7 +5,6 @@
 //! [`Topology`], and a [`Request`](crate::Request).
 
 mod branch;
-mod enumerate;
 mod min_pair;
 mod numbers;
 mod pairs;
@@ -22,8 +21,8 @@ impl PairMatrix {
     pub fn best_by_pair_sum(&self, free: u128, include: u128, count: usize) -> Option<BestSet> {
         let pick = Pick::new(self, self.asked(free, include, count)?, include, count);
         let (picked, gain) = match pick.size {
-            0..=8 => enumerate::pick::<8>(self, &pick),
-            9..=16 => enumerate::pick::<16>(self, &pick),
+            0..=8 => pick::pick::<8>(self, &pick),
+            9..=16 => pick::pick::<16>(self, &pick),
             _ => return Some(branch::best(self, &pick)),
         };
         let (set, value) = pick.answer(picked, gain);

@@ -5,7 +5,6 @@ mod builder;
 mod candidates;
 mod decide;
 pub(in crate::solve) mod decision;
-pub(in crate::solve) mod limits;
 mod preferred;
 mod solver;
 

@@ -1,6 +1,5 @@
 //! The search for the best set of GPUs: bits in, the best set out. It knows no request and no text.
 
-pub(in crate::solve) mod answers;
 pub(in crate::solve) mod bounded;
 pub(in crate::solve) mod clique;
 pub(in crate::solve) mod domains;

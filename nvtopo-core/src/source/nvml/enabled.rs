@@ -4,13 +4,15 @@
 use super::calls::{Missing, words};
 use super::seen::{MAX_GPUS, Seen, SeenGpu, SeenNvlinks, SeenP2p};
 use super::turns::{self, At, News, Pairs, Teller};
-use super::{Asked, Refusal, devices, gpu, nvlinks};
+use super::{Asked, Refusal, gpu, nvlinks};
 use crate::model::PathType;
 use crate::source::json::Text;
 use crate::sys::nvml as sys;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 use nvml_wrapper_sys::bindings as raw;
+use std::fs::File;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,12 +51,12 @@ pub(super) fn open(library: Option<&Path>) -> Result<Nvml, Refusal> {
                  with its GPUs (docker run --gpus all)"
             ))
         }
-        NvmlError::DriverNotLoaded => Refusal::Absent(match devices::trouble() {
+        NvmlError::DriverNotLoaded => Refusal::Absent(match trouble() {
             Some(why) => why,
             None => "the NVIDIA driver is not loaded; load it (modprobe nvidia)".to_owned(),
         }),
         NvmlError::NoPermission => Refusal::Failed(
-            devices::trouble().unwrap_or_else(|| "this user may not use it (/dev/nvidia*)".to_owned()),
+            trouble().unwrap_or_else(|| "this user may not use it (/dev/nvidia*)".to_owned()),
         ),
         error => Refusal::Failed(words(&error)),
     })
@@ -165,4 +167,45 @@ fn path(level: u32) -> Option<PathType> {
         raw::nvmlGpuLevel_enum_NVML_TOPOLOGY_SYSTEM => PathType::Sys,
         _ => return None,
     })
+}
+
+/// What keeps this process from the driver that is loaded. `None`: it is not loaded, or its files can be used.
+fn trouble() -> Option<String> {
+    trouble_at(Path::new("/"))
+}
+
+/// The same below another root.
+fn trouble_at(root: &Path) -> Option<String> {
+    let loaded = root.join("proc/driver/nvidia/version").exists() || root.join("sys/module/nvidia").exists();
+    let control = File::options().read(true).write(true).open(root.join("dev/nvidiactl"));
+    match control.map_err(|error| error.kind()) {
+        Err(ErrorKind::PermissionDenied) => Some(
+            "this process may not open /dev/nvidiactl; give its user the right, or in a container, its GPUs (docker run \
+             --gpus all)"
+                .to_owned(),
+        ),
+        Err(ErrorKind::NotFound) if loaded => Some(
+            "the NVIDIA driver is loaded, but this process has no /dev/nvidiactl; in a container, start it with its GPUs \
+             (docker run --gpus all), else run nvidia-modprobe"
+                .to_owned(),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loaded_driver_without_its_device_files_is_a_container() {
+        let root = std::env::temp_dir().join(format!("nvtopo-devices-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("dev")).unwrap();
+        assert_eq!(trouble_at(&root), None);
+        std::fs::create_dir_all(root.join("sys/module/nvidia")).unwrap();
+        assert!(trouble_at(&root).unwrap().contains("has no /dev/nvidiactl"));
+        std::fs::write(root.join("dev/nvidiactl"), "").unwrap();
+        assert_eq!(trouble_at(&root), None);
+        std::fs::remove_dir_all(&root).unwrap();
+    }
 }

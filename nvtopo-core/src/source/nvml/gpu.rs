@@ -1,8 +1,7 @@
 //! One GPU: what the driver says of it, but for its NVLinks.
 
 use super::calls::{Caller, Missing};
-use super::instances;
-use super::seen::{MAX_NVLINKS, MemoryNode, SeenFabric, SeenGpu, SeenPcie};
+use super::seen::{MAX_INSTANCES, MAX_NVLINKS, MemoryNode, SeenFabric, SeenGpu, SeenInstance, SeenPcie};
 use super::troubles::Troubles;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, PciAddress};
@@ -79,7 +78,7 @@ pub(super) fn read(
     let mig = caller.fact("nvmlDeviceGetMigMode", Device::mig_mode);
     gpu.mig = mig.map(|mode| (mode.current == 1, mode.pending == 1));
     if gpu.mig.is_some_and(|(divided, _)| divided) {
-        (gpu.instances, gpu.placements_denied) = instances::read(&mut caller);
+        (gpu.instances, gpu.placements_denied) = instances(&mut caller);
     }
     gpu.processes = caller.processes();
     gpu
@@ -185,6 +184,50 @@ fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
         let set = (0..WORD_BITS).filter(move |bit| word >> bit & 1 == 1);
         set.map(move |bit| (place * WORD_BITS + bit) as u32)
     })
+}
+
+/// Reads the instances of a GPU that is divided, and whether the driver keeps from this user where they lie. Numbers
+/// are not all taken.
+fn instances(gpu: &mut Caller<'_, '_>) -> (Vec<SeenInstance>, bool) {
+    let most = gpu.fact("nvmlDeviceGetMaxMigDeviceCount", Device::mig_device_count).unwrap_or_default();
+    let (mut instances, mut denied) = (Vec::new(), false);
+    for number in 0..most.min(MAX_INSTANCES as u32) {
+        let answer =
+            gpu.fact("nvmlDeviceGetMigDeviceHandleByIndex", |gpu| match gpu.mig_device_by_index(number) {
+                Err(NvmlError::NotFound | NvmlError::InvalidArg) => Ok(None),
+                answer => answer.map(Some),
+            });
+        if let Some(device) = answer.flatten() {
+            instances.push(instance(gpu, &device, &mut denied));
+        }
+    }
+    (instances, denied)
+}
+
+fn instance(gpu: &mut Caller<'_, '_>, device: &Device<'_>, denied: &mut bool) -> SeenInstance {
+    let attributes = gpu.fact("nvmlDeviceGetAttributes", |_| device.attributes());
+    let gpu_instance = gpu.fact("nvmlDeviceGetGpuInstanceId", |_| sys::gpu_instance(device));
+    SeenInstance {
+        uuid: gpu.fact("nvmlDeviceGetUUID", |_| device.uuid()),
+        name: gpu.fact("nvmlDeviceGetName", |_| device.name()),
+        gpu_instance,
+        compute_instance: gpu.fact("nvmlDeviceGetComputeInstanceId", |_| sys::compute_instance(device)),
+        slices: attributes.as_ref().map(|attributes| attributes.compute_instance_slice_count),
+        memory: attributes.as_ref().map(|attributes| attributes.memory_size_mb),
+        placement: gpu_instance.and_then(|instance| placement(gpu, instance, denied)),
+    }
+}
+
+/// Drivers tell it to administrators only; that others are not told is one note, however many instances there are.
+fn placement(gpu: &mut Caller<'_, '_>, instance: u32, denied: &mut bool) -> Option<(u32, u32)> {
+    let answer = gpu.fact("nvmlGpuInstanceGetInfo", |gpu| match sys::placement(gpu, instance) {
+        Err(NvmlError::NoPermission) => {
+            *denied = true;
+            Ok(None)
+        }
+        answer => answer.map(Some),
+    });
+    answer.flatten()
 }
 
 #[cfg(test)]

@@ -9,8 +9,6 @@ mod calls;
 mod counters;
 #[cfg(feature = "nvml")]
 mod counts;
-#[cfg(feature = "nvml")]
-mod devices;
 #[cfg(not(feature = "nvml"))]
 mod disabled;
 #[cfg(feature = "nvml")]
@@ -18,8 +16,6 @@ mod enabled;
 mod fragment;
 #[cfg(feature = "nvml")]
 mod gpu;
-#[cfg(feature = "nvml")]
-mod instances;
 #[cfg(feature = "nvml")]
 mod mailbox;
 mod nodes;

@@ -7,8 +7,6 @@
 
 #[cfg(feature = "snapshot")]
 mod archive;
-#[cfg(not(feature = "snapshot"))]
-mod disabled;
 #[cfg(feature = "snapshot")]
 mod enabled;
 #[cfg(feature = "snapshot")]
@@ -16,12 +14,12 @@ mod redact;
 #[cfg(feature = "snapshot")]
 mod trim;
 
-use super::{Input, Source};
-use crate::error::{Error, Result};
+use super::TextFormat;
+#[cfg(not(feature = "snapshot"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::model::Fragment;
 
-#[cfg(not(feature = "snapshot"))]
-use disabled::read;
 #[cfg(feature = "snapshot")]
 use enabled::read;
 #[cfg(feature = "snapshot")]
@@ -29,20 +27,22 @@ pub use enabled::{Redaction, Snapshot};
 
 pub(super) struct SnapshotFile;
 
-impl Source for SnapshotFile {
-    fn name(&self) -> &'static str {
-        "nvtopo snapshot"
-    }
+impl TextFormat for SnapshotFile {
+    const NAME: &'static str = "nvtopo snapshot";
 
     /// By the mark of gzip, which no other format has.
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        matches!(input, Input::Text { bytes, .. } if bytes.starts_with(&[0x1f, 0x8b, 8]))
+    fn recognizes(bytes: &[u8]) -> bool {
+        bytes.starts_with(&[0x1f, 0x8b, 8])
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        match input {
-            Input::Text { bytes, .. } => read(bytes),
-            Input::Tree(_) => Err(Error::input("a directory is not a snapshot")),
-        }
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        read(bytes)
     }
+}
+
+/// As its namesake with the feature.
+#[cfg(not(feature = "snapshot"))]
+fn read(_bytes: &[u8]) -> Result<Fragment> {
+    let error = Error::new(crate::ErrorKind::Unsupported, "this build cannot read snapshots");
+    Err(error.help("build nvtopo-core with the feature 'snapshot'"))
 }

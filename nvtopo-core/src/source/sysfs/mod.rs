@@ -13,7 +13,6 @@ mod driver;
 mod facts;
 mod groups;
 mod hybrid;
-mod hypervisor;
 mod identity;
 mod limits;
 mod managers;
@@ -150,7 +149,7 @@ fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &m
     let allowed = limits::read(tree, &cpus.online, &nodes.numbers());
     let machine = fragment.machine();
     let product = identity::product(tree);
-    machine.hypervisor = hypervisor::read(tree, cpus.in_guest, product.as_deref());
+    machine.hypervisor = identity::hypervisor(tree, cpus.in_guest, product.as_deref());
     machine.product = product.and_then(|name| product::name(&name));
     machine.allowed_cpus = allowed.cpus;
     machine.allowed_nodes = allowed.nodes;

@@ -69,34 +69,20 @@ impl Kubelet {
     }
 
     fn check(self) -> Result<()> {
+        let full = (self.full_pcpus_only, "full-pcpus-only");
+        let across_numa = (self.distribute_cpus_across_numa, "distribute-cpus-across-numa");
+        let across_cores = (self.distribute_cpus_across_cores, "distribute-cpus-across-cores");
+        let by_uncore = (self.prefer_align_cpus_by_uncorecache, "prefer-align-cpus-by-uncorecache");
         let pairs = [
-            (
-                self.full_pcpus_only,
-                "full-pcpus-only",
-                self.distribute_cpus_across_cores,
-                "distribute-cpus-across-cores",
-            ),
-            (
-                self.distribute_cpus_across_numa,
-                "distribute-cpus-across-numa",
-                self.distribute_cpus_across_cores,
-                "distribute-cpus-across-cores",
-            ),
-            (
-                self.prefer_align_cpus_by_uncorecache,
-                "prefer-align-cpus-by-uncorecache",
-                self.distribute_cpus_across_cores,
-                "distribute-cpus-across-cores",
-            ),
-            (
-                self.prefer_align_cpus_by_uncorecache,
-                "prefer-align-cpus-by-uncorecache",
-                self.distribute_cpus_across_numa,
-                "distribute-cpus-across-numa",
-            ),
+            (full, across_cores),
+            (across_numa, across_cores),
+            (by_uncore, across_cores),
+            (by_uncore, across_numa),
         ];
-        match pairs.iter().find(|(a, _, b, _)| *a && *b) {
-            Some((_, a, _, b)) => Err(Error::request(format!("the kubelet refuses {a} together with {b}"))),
+        match pairs.iter().find(|(a, b)| a.0 && b.0) {
+            Some(((_, a), (_, b))) => {
+                Err(Error::request(format!("the kubelet refuses {a} together with {b}")))
+            }
             None => Ok(()),
         }
     }

@@ -209,14 +209,14 @@ impl<A: Read<B>, B> Read<Option<B>> for Option<A> {
     }
 }
 
-impl<A: Write<B>, B> Write<Vec<B>> for Vec<A> {
-    fn write(self) -> Vec<B> {
-        self.into_iter().map(A::write).collect()
+impl<Own: Write<T>, T> Write<Vec<T>> for Vec<Own> {
+    fn write(self) -> Vec<T> {
+        self.into_iter().map(Own::write).collect()
     }
 }
 
-impl<A: Read<B>, B> Read<Vec<B>> for Vec<A> {
-    fn read(self, sets: &mut Sets) -> Result<Vec<B>> {
+impl<Own: Read<T>, T> Read<Vec<T>> for Vec<Own> {
+    fn read(self, sets: &mut Sets) -> Result<Vec<T>> {
         self.into_iter().map(|own| own.read(sets)).collect()
     }
 }
