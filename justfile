@@ -1,4 +1,4 @@
-# What developers run. `just check` is exactly what CI runs.
+# The recipes of developers. `just check` is exactly what CI runs.
 
 # Everything that must pass before a commit.
 check: format lint test doc test-driver test-python
@@ -38,6 +38,14 @@ test-python:
 # The same by an interpreter without the interpreter's lock, such as python3.14t.
 test-free-threaded PYTHON:
     PYTHON={{PYTHON}} sh tests/python/run.sh target/free-threaded-venv
+
+# Writes the pages of the Python package to target/doc/python.
+doc-python:
+    sh scripts/doc-python.sh
+
+# Builds a wheel for older systems (manylinux_2_28), by zig.
+wheel:
+    sh scripts/wheel.sh
 
 # Tries nvtopo under torchrun, DeepSpeed, accelerate, Open MPI, MPICH, Intel MPI, horovodrun, srun and Ray, as far as they
 # can be installed. With --large, PyTorch too (5.5 GB). `just test-python` makes the wheel that Ray's test needs.

@@ -1,4 +1,4 @@
-//! How long it takes to choose GPUs.
+//! The time to choose GPUs.
 //!
 //! Warm: a [`Chooser`] of a machine that is known. First: this was never asked of it, since each time it goes by another mix of
 //! jobs; one call is measured, the asking of the clock included. Again: this was asked before. Where all free GPUs are alike,
@@ -21,7 +21,7 @@ use timing::{median, now, time};
 
 const ROUNDS: usize = 9;
 
-/// What a choice among more than 16 GPUs may take.
+/// The most time that a choice among more than 16 GPUs may take.
 const MANY_GPUS: Duration = Duration::from_micros(1);
 
 /// Random matrices of 72 GPUs.
@@ -58,7 +58,7 @@ fn warm_rows(name: &str, topology: &Topology, free: u128, counts: &[usize]) {
     let goal = if gpus > 16 { MANY_GPUS } else { Duration::from_nanos(50) };
     for &count in counts {
         let chooser = Chooser::new(topology).expect("a chooser");
-        // What is asked again is one of many things.
+        // Later requests repeat one of many.
         for taken in 0..gpus * gpus {
             chooser.choose(free & !(1 << (taken / gpus) | 1 << (taken % gpus)), 2);
         }

@@ -1,4 +1,4 @@
-//! What reading a machine costs, beside libhwloc in the same run: on this machine, on recorded ones, and from hwloc's XML.
+//! The time to read a machine, beside libhwloc in the same run: on this machine, on recorded ones, and from hwloc's XML.
 //!
 //! CPU time of the thread that reads, user and system, since the two should not be told apart by what else the machine
 //! does. hwloc reads all devices too, and loads no plugins. It takes a recorded machine from the environment of its
@@ -55,7 +55,7 @@ fn child(name: &str, root: &Path) {
     command.env("HWLOC_PLUGINS_PATH", "/nonexistent");
     if root.is_dir() && root != Path::new("/") {
         command.env("HWLOC_FSROOT", root).env("HWLOC_THISSYSTEM", "0");
-        // What this machine's CPU says of itself is not of the recorded one.
+        // CPUID describes this machine's CPU, not the recorded one's.
         command.env("HWLOC_COMPONENTS", "linux,stop");
     }
     let status = command.status().expect("a process");

@@ -1,4 +1,4 @@
-//! How long the first request of a process takes, for which a fresh process is started each time: nothing is warm.
+//! The time of the first request of a process. A fresh process is started each time: nothing is warm.
 //!
 //! The machine is known, and so are the classes of its pairs; all else is computed for the request. Then machines of many GPUs
 //! that are not perfect: measured, or with GPUs that lost links.

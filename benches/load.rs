@@ -1,4 +1,4 @@
-//! How long reading an hwloc XML file takes, beside what roxmltree takes for the tree of its elements alone.
+//! The time to read an hwloc XML file, beside that of roxmltree for the tree of its elements alone.
 //!
 //! Rounds alternate, so that a busy machine slows both; the ratio is what counts.
 

@@ -1,4 +1,4 @@
-//! How much memory a topology holds, with its pair table and groups.
+//! The memory that a topology holds, with its pair table and groups.
 
 use nvtopo::Topology;
 use nvtopo::source::PRESETS;

@@ -1,4 +1,4 @@
-//! How long the division of GPUs into sets takes, beside the walk through all divisions that NVIDIA's device plugin makes,
+//! The time to divide GPUs into sets, beside the walk through all divisions that NVIDIA's device plugin makes,
 //! in the same run. Rounds alternate, so that a busy machine slows both; the ratio is what counts.
 //!
 //! The walk is a port of `bestEffortPolicy` in NVIDIA/go-gpuallocator (Apache 2.0), written anew: the same order, the same
@@ -26,7 +26,7 @@ fn main() {
         let topology = Topology::preset(preset).expect("a preset");
         let scores = Scores::of(&topology).expect("few enough GPUs");
         for count in 2..=7 {
-            // What is to be reached at least, at each size.
+            // The least speedup at each size.
             row(preset, &scores, count, ROUNDS, 20.0);
         }
     }

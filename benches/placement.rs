@@ -1,4 +1,4 @@
-//! How long a placement takes, beside brute force in the same run.
+//! The time of a placement, beside brute force in the same run.
 //!
 //! Both answer the same question by the worst pair and then the sum of all pairs, and must agree on both; ours also looks at
 //! rings, NUMA nodes, NICs and what is left where these leave sets equal, deals out the CPUs and finds the NICs. Rounds alternate,

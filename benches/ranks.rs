@@ -1,4 +1,4 @@
-//! How long mapping the ranks of a job takes, beside trying all 40,320 orders of 8 GPUs in the same run.
+//! The time to map the ranks of a job, beside trying all 40,320 orders of 8 GPUs in the same run.
 //!
 //! Both minimize the same time and must agree on it. The naive search is given the bandwidth of every set of GPUs
 //! beforehand; ours works out those that it needs. Rounds alternate, so that a busy machine slows both; the ratio is what

@@ -1,4 +1,4 @@
-//! How benchmarks measure: means of short runs, and the median of several of them. What counts is the time that this
+//! The measure of benchmarks: means of short runs, and the median of several of them. What counts is the time that this
 //! thread had a processor, so that a busy machine does not change the answer much.
 
 use rustix::time::{ClockId, clock_gettime};
@@ -30,7 +30,7 @@ pub(crate) fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-/// How long this thread has run, in its own code and in the kernel.
+/// The time that this thread has run, in its own code and in the kernel.
 pub(crate) fn now() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)

@@ -1,4 +1,4 @@
-"""What the command and the wheel cost: start-up time, also beside taskset's, memory, size, and a placement from Python, each
+"""The cost of the command and the wheel: start-up time, also beside taskset's, memory, size, and a placement from Python, each
 beside its limit.
 
 Needs a release build and, for the wheel, what `just test-python` built. Exits with 1 when a limit is passed.
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def beside_taskset(binary: pathlib.Path) -> list[tuple[str, float, float, str]]:
-    """What binding by nvtopo takes longer than binding by taskset, turn by turn.
+    """Returns the time that binding by nvtopo takes longer than binding by taskset, turn by turn.
 
     The fastest of many runs is what they cost; the others tell what else this machine was doing.
     """

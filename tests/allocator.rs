@@ -14,7 +14,7 @@ fn gpus(allocator: &Allocator, job: JobId) -> Vec<usize> {
     allocator.placement(job).unwrap().gpus().iter().map(|gpu| gpu.position).collect()
 }
 
-/// What the rings of a set carry as a part of the most that so many GPUs carry, in millionths of nearness and all.
+/// The bandwidth of the rings of a set as a part of the best of its size; nearness counts in the last digits.
 fn share(topology: &Topology, set: &[usize]) -> f64 {
     if set.len() < 2 {
         return 0.0;

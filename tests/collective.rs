@@ -79,7 +79,7 @@ pub(crate) fn most_over_direct_links(gpus: usize, links: &[u16]) -> u64 {
     most(&mut left, &all_cycles(gpus))
 }
 
-/// What NCCL's rings through all GPUs of a mesh carry, by going around all cycles: MB/s, and the worst class of a hop.
+/// The bandwidth of NCCL's rings through all GPUs of a mesh, by all cycles: MB/s, and the worst class of a hop.
 fn as_by_nccl(gpus: usize, links: &[u16]) -> (u64, PathType) {
     let planned = Planned::of(gpus, links);
     // Rings over NVLink decide by the widest of one speed.
@@ -195,7 +195,7 @@ impl Planned {
         fit(&mut left, &cycles, speed, rings)
     }
 
-    /// What halves of links carry, in MB/s.
+    /// The bandwidth of halves of links, in MB/s.
     fn halves(&self, class: PathType) -> u64 {
         (1..=64).take_while(|rings| self.carries(10, class, *rings)).count() as u64 * LINK / 2
     }

@@ -6,7 +6,7 @@ use nvtopo::solve::CPU_POLICIES;
 use nvtopo::{CpuLimits, CpuPolicy, CpuRules, CpuSet, Smt, Topology, share_cpus_by};
 use proptest::prelude::*;
 
-/// How many of the cores a share has a thread of.
+/// Counts the cores of which a share has a thread.
 fn count(cores: &[CpuSet], share: &CpuSet) -> usize {
     cores.iter().filter(|core| !core.is_disjoint(share)).count()
 }

@@ -5,7 +5,7 @@ use nvtopo::model::{
 };
 use nvtopo::{
     CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus,
-    share_cpus_by,
+    share_cpus_by, split_cpus,
 };
 use proptest::prelude::*;
 
@@ -94,6 +94,43 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #[test]
+    fn split_cpus_are_all_of_them_in_equal_whole_cores(machine in machine(), left_out in prop::collection::btree_set(0u32..72, 0..10), parts in 1usize..40) {
+        let topology = machine.topology();
+        let left_out: CpuSet = left_out.into_iter().collect();
+        let cores: Vec<CpuSet> = (0..machine.cores.len()).flat_map(|node| machine.cores_of(node)).map(|core| core.difference(&left_out)).filter(|core| !core.is_empty()).collect();
+        let cpus: CpuSet = cores.iter().collect();
+        let split = split_cpus(&topology, &cpus, parts).unwrap();
+        prop_assert_eq!(split.len(), parts);
+        prop_assert_eq!(&split.iter().collect::<CpuSet>(), &cpus);
+        if parts <= cpus.len() {
+            prop_assert_eq!(split.iter().map(CpuSet::len).sum::<usize>(), cpus.len());
+        }
+        if parts <= cores.len() {
+            let counts: Vec<usize> = split.iter().map(|part| cores.iter().filter(|core| core.is_subset(part)).count()).collect();
+            prop_assert_eq!(counts.iter().sum::<usize>(), cores.len());
+            prop_assert!(counts.iter().max().unwrap() - counts.iter().min().unwrap() <= 1, "{:?}", counts);
+        } else if !cpus.is_empty() {
+            prop_assert!(split.iter().all(|part| part.len() <= cpus.len().div_ceil(parts)));
+        }
+    }
+}
+
+#[test]
+fn split_cpus_of_unknown_cores_and_of_none() {
+    let text = stated(&["0-7,16-23"]);
+    let texts = |cpus: &str, parts: usize| -> Vec<String> {
+        split_cpus(&text, &cpus.parse().unwrap(), parts).unwrap().iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(texts("0-7,16-23", 2), ["0-3,16-19", "4-7,20-23"]);
+    assert_eq!(texts("0-1", 3), ["0", "0", "1"]);
+    assert_eq!(texts("", 2), ["", ""]);
+    assert!(texts("0-7", 0).is_empty());
+    let many = split_cpus(&text, &CpuSet::new(), usize::MAX).unwrap_err();
+    assert_eq!(many.kind(), nvtopo::ErrorKind::InvalidRequest);
 }
 
 /// GPUs whose affinities are stated, on a machine without known cores.

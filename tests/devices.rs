@@ -103,7 +103,7 @@ impl<'t> Function<'t> {
         functions
     }
 
-    /// What stands between the two words.
+    /// Returns the text between the two words.
     fn word(&self, before: &str, after: char) -> Option<&'t str> {
         let rest = self.lines.iter().find_map(|line| Some(line.split_once(before)?.1))?;
         Some(rest.split(after).next().unwrap().trim())

@@ -36,7 +36,7 @@ fn racks(count: usize) -> Topology {
     TopologyBuilder::new().with(fragment).build().unwrap()
 }
 
-/// Which GPUs are free, by chance.
+/// Random free GPUs.
 fn free(gpus: usize, mut seed: u64) -> Vec<u32> {
     let mut coin = || {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -13,7 +13,7 @@ fn read(document: &serde_json::Value) -> Topology {
     Topology::parse("gb200.json", document.to_string().as_bytes()).unwrap()
 }
 
-/// What one rank is told, by name.
+/// The variables of one rank, by name.
 fn told(topology: &Topology, rank: usize, exports: &[Export], set: &str) -> Vec<(&'static str, String)> {
     let visible = VisibleGpus::all(topology, CudaOrder::PciBusId);
     let plan = Plan::new(topology, &visible, topology.gpus().len(), &CpuRules::default()).unwrap();

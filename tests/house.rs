@@ -1,6 +1,7 @@
 //! The rules of the house that a program can check: who may use whom, and how large a file may be.
 
 mod uses;
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -34,7 +35,7 @@ fn code(text: &str) -> &str {
     text.split("#[cfg(test)]").next().unwrap_or(text)
 }
 
-/// What each room of the core may use; a room that is missing here is a failure.
+/// The rooms that each room of the core may use; a room that is missing here is a failure.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("words", &[]),
     ("printable", &[]),
@@ -56,7 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("schema", &["source"]),
 ];
 
-/// What each room of the solver may use, from the lowest up.
+/// The rooms that each room of the solver may use, from the lowest up.
 const SOLVER_MAY_USE: &[(&str, &[&str])] = &[
     ("quantity", &[]),
     ("constraint", &[]),

@@ -1,6 +1,6 @@
 //! hwloc's XML files: every recorded one is read, and holds what it names.
 //!
-//! What single lines mean and which are refused is in [`lines`].
+//! The meaning of single lines, and which are refused, is in [`lines`].
 
 mod lines;
 
@@ -257,7 +257,7 @@ proptest! {
     }
 }
 
-/// How many there are of each kind.
+/// The number of objects of each kind.
 #[derive(Debug, Default)]
 struct Counts(BTreeMap<&'static str, usize>);
 
@@ -281,7 +281,7 @@ impl Counts {
         counts
     }
 
-    /// What the text names, found without our reader.
+    /// The names in the text, found without our reader.
     fn of_text(text: &str) -> Self {
         let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
         let document = roxmltree::Document::parse_with_options(text, options).unwrap();

@@ -1,4 +1,4 @@
-//! What launchers take of a plan, letter by letter.
+//! The formats of launchers for a plan, letter by letter.
 
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, launch_format};
 use nvtopo::{CpuRules, CudaOrder, ErrorKind, Plan, Result, Topology, VisibleGpus};

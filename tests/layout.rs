@@ -1,4 +1,4 @@
-//! What each rank gets by a layout: several GPUs, so many cores, or none but its share of the CPUs.
+//! The part of each rank by a layout: several GPUs, so many cores, or none but its share of the CPUs.
 
 use crate::made_machine::{Made, made, nodes, union};
 use nvtopo::render::LAUNCH_FORMATS;

@@ -9,7 +9,6 @@ mod cpus;
 mod devices;
 mod domains;
 mod exports;
-mod generate;
 mod hostile;
 mod house;
 #[cfg(feature = "hwloc")]
@@ -19,8 +18,6 @@ mod imperfect;
 mod json;
 mod launch_formats;
 mod layout;
-mod linked_pairs;
-mod made_machine;
 mod made_trees;
 mod matrix;
 mod measured;
@@ -35,7 +32,6 @@ mod needs;
 mod nics;
 mod numbers;
 mod nvlink_status;
-mod oracle;
 mod other_binders;
 mod picture;
 mod plan;
@@ -46,7 +42,10 @@ mod smi_matrix;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod solve;
+mod support;
 mod sysfs;
 mod unknown;
 mod unlike;
 mod visible;
+
+use support::{generate, linked_pairs, made_machine, oracle};

@@ -58,7 +58,7 @@ fn nvbandwidth_is_read() {
     assert_eq!(topology.gpus().next().unwrap().model.as_deref(), Some("NVIDIA H100 80GB HBM3"));
 }
 
-/// What was measured from one GPU to another.
+/// The measured bandwidth from one GPU to another.
 fn sent(topology: &Topology, from: usize, to: usize) -> Option<f64> {
     let devices = topology.devices();
     let is_it = |own: &&Measured| (own.from, own.to) == (devices[from], devices[to]);

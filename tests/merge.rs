@@ -17,7 +17,7 @@ fn preset(name: &str) -> Fragment {
     fragment(&Locator::Preset(name.to_owned())).unwrap()
 }
 
-/// What one text says, in whichever format it is.
+/// The topology of one text, in any format.
 fn read(text: &str) -> Fragment {
     let input = Input::Text { name: "t", bytes: text.as_bytes() };
     SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
@@ -41,7 +41,7 @@ fn nic(name: &str) -> Nic {
     Nic { name: name.to_owned(), ..Nic::default() }
 }
 
-/// What `nvidia-smi topo -m` says of a topology: flat, with words for the pairs.
+/// A topology as `nvidia-smi topo -m` prints it: flat, with words for the pairs.
 fn matrix_of(topology: &Topology) -> Fragment {
     let mut fragment = Fragment::new(Provenance::Smi);
     let mut ids = Vec::new();
@@ -73,7 +73,7 @@ fn conflicts(topology: &Topology) -> Vec<String> {
     notes.map(|note| note.text.clone()).collect()
 }
 
-/// What must not depend on the order: the pairs and the affinities, by the devices' names.
+/// The facts that must not depend on the order: the pairs and the affinities, by the devices' names.
 fn seen(topology: &Topology) -> Vec<String> {
     let name = |device: usize| topology.device_name(device);
     let count = topology.devices().len();

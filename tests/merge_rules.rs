@@ -145,7 +145,7 @@ fn ports_of_two_rates_tell_no_rate_of_the_link_between_them() {
     assert_ne!(basis("25.781"), Basis::Assumed);
 }
 
-/// So many GPUs below the machine, with these NVLinks.
+/// A machine with a number of GPUs and these NVLinks.
 fn linked(provenance: Provenance, gpus: u32, links: &[(usize, usize, u16)]) -> Fragment {
     let mut fragment = Fragment::new(provenance);
     let kind = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));

@@ -37,7 +37,7 @@ struct Machine {
     links: Vec<u16>,
 }
 
-/// What a job needs beside each GPU: threads, GiB of memory, pages.
+/// The needs of a job for each GPU: threads, GiB of memory, pages.
 #[derive(Clone, Copy, Debug)]
 struct Needs {
     cpus: u64,
@@ -119,7 +119,7 @@ impl Machine {
         TopologyBuilder::new().with(fragment).build().unwrap()
     }
 
-    /// Whether all GPUs of these jobs can have what they need, by trying all ways to divide it.
+    /// True where all GPUs of these jobs can have what they need, by all ways to divide it.
     fn serves(&self, jobs: &[(Vec<usize>, Needs)]) -> bool {
         let takers = || jobs.iter().flat_map(|(gpus, needs)| gpus.iter().map(move |gpu| (*gpu, *needs)));
         let mut threads: Vec<u64> = self.places.iter().map(|place| u64::from(place.cores) * 2).collect();
@@ -154,7 +154,7 @@ impl Machine {
     }
 }
 
-/// Whether there is a way to give each so much of the stocks that it may use: one unit after another, by all ways.
+/// True where each can get its amount of the stocks that it may use: one unit after another, by all ways.
 fn divides(takers: &[(u64, Vec<usize>)], left: &mut [u64]) -> bool {
     let Some(((need, stocks), others)) = takers.split_first() else { return true };
     if *need == 0 {

@@ -29,7 +29,7 @@ fn refused(text: &str) -> (Option<usize>, Option<usize>, String) {
     (error.line(), error.column(), error.message().to_owned())
 }
 
-/// What is known of each pair of GPUs.
+/// The facts of each pair of GPUs.
 fn statuses(topology: &Topology) -> Vec<[Option<P2pStatus>; 4]> {
     topology.all_p2p().iter().map(|p2p| [p2p.read, p2p.write, p2p.nvlink, p2p.atomics]).collect()
 }

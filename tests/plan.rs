@@ -17,7 +17,7 @@ fn disjoint() -> Vec<CpuPolicy> {
     CPU_POLICIES.iter().copied().filter(CpuPolicy::is_disjoint).collect()
 }
 
-/// What a plan must keep on any machine. `near` are the usable CPUs near each GPU.
+/// The invariants of a plan on any machine. `near` are the usable CPUs near each GPU.
 fn keeps_its_promises(plan: &Plan, rules: &CpuRules, usable: &CpuSet, cores: &[CpuSet], near: &[CpuSet]) {
     let parts = plan.parts();
     let context = || format!("{} for {} ranks: {:#?}", rules.policy, parts.len(), plan.remarks());

@@ -66,7 +66,7 @@ fn permutations(count: usize) -> Vec<Vec<usize>> {
     out
 }
 
-/// What a mapping takes, from the definition.
+/// The time of a mapping, from the definition.
 fn time(topology: &Topology, job: &ParallelJob, gpu_of_rank: &[usize]) -> f64 {
     let mut sum = 0.0;
     for dimension in Dimension::ALL {

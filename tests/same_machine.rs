@@ -182,7 +182,7 @@ const CACHES: &[(u8, CacheKind, &str)] = &[
     (4, CacheKind::Unified, "L4 caches"),
 ];
 
-/// What is compared, by what it is of.
+/// The compared facts, by the device that they are of.
 struct Facts(BTreeMap<&'static str, BTreeSet<String>>);
 
 impl Facts {

@@ -32,7 +32,7 @@ fn every_recorded_machine_replays_to_the_same() {
     assert!(archives >= 20, "{archives} archives found");
 }
 
-/// What is in an archive.
+/// The content of an archive.
 struct Entry {
     path: String,
     kind: tar::EntryType,
@@ -86,7 +86,7 @@ fn pack(entries: &[(tar::EntryType, &str, &[u8])]) -> Vec<u8> {
     archive.into_inner().unwrap().finish().unwrap()
 }
 
-/// Where two topologies differ, for people.
+/// Returns the first difference of two topologies, for people.
 fn difference(a: &Topology, b: &Topology) -> Option<String> {
     if a == b {
         return None;

@@ -138,7 +138,7 @@ fn below(value: Quantity) -> Quantity {
     }
 }
 
-/// What a constraint says of a set, by the definitions.
+/// True where a set meets a constraint, by the definitions.
 fn holds(oracle: &Oracle<'_>, constraint: Constraint, set: &[usize]) -> bool {
     let topology = oracle.topology;
     let all_pairs =

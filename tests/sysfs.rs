@@ -152,7 +152,7 @@ fn offline_cpus_are_kept_apart() {
     assert!(topology.cpus().is_disjoint(&topology.machine().offline_cpus));
 }
 
-/// What is compared.
+/// The compared facts.
 #[derive(Debug, Default, PartialEq)]
 struct Seen {
     pus: CpuSet,
@@ -171,7 +171,7 @@ struct Seen {
 type Memory = Option<(u64, u64)>;
 
 impl Seen {
-    /// What we say, of what the reader may use, unless `all`.
+    /// Our objects, as far as the reader may use them, unless `all`.
     fn of(topology: &Topology, all: bool) -> Self {
         let machine = topology.machine();
         let allowed_cpus = machine.allowed_cpus.as_ref().filter(|_| !all);
@@ -214,7 +214,7 @@ impl Seen {
         seen
     }
 
-    /// What hwloc's tree says.
+    /// The objects of hwloc's tree.
     fn of_objects(root: &Object) -> Self {
         let mut seen = Self::default();
         seen.add(root, &root.cpus());

@@ -1,4 +1,4 @@
-//! What a process sees of the GPUs: CUDA's order, every form of `CUDA_VISIBLE_DEVICES`, and MIG instances.
+//! The GPUs that a process sees: CUDA's order, every form of `CUDA_VISIBLE_DEVICES`, and MIG instances.
 
 use nvtopo::model::{
     Core, Fragment, Gpu, GpuInstance, MigMode, NodeId, NodeKind, NumaNode, Provenance, Pu, TopologyBuilder,

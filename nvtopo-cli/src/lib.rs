@@ -3,7 +3,6 @@
 
 mod args;
 mod commands;
-mod failed;
 #[cfg(unix)]
 mod launch;
 mod output;
@@ -11,8 +10,8 @@ mod usage;
 
 use args::{Cli, Command, ShowArgs, check, with_variables};
 use clap::{CommandFactory as _, FromArgMatches as _};
-use failed::{BAD, Failed};
-use output::{print, report};
+use output::{BAD, Failure, print, report};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
 /// Done.
@@ -42,7 +41,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
     output::set_quiet(cli.terminal.quiet);
     anstream::ColorChoice::from(cli.terminal.color).write_global();
     let ready = check(&command, &matches).and_then(|()| cli.settle_format(&matches));
-    let printed = ready.map_err(Failed::from).and_then(|()| answer(cli)).and_then(|(text, code)| {
+    let printed = ready.map_err(Failure::from).and_then(|()| answer(cli)).and_then(|(text, code)| {
         print(&text)?;
         Ok(code)
     });
@@ -54,7 +53,7 @@ pub fn run<A: Into<OsString> + Clone>(arguments: impl IntoIterator<Item = A>) ->
 }
 
 /// The text to print, and the exit code.
-fn answer(cli: Cli) -> Result<(String, u8), Failed> {
+fn answer(cli: Cli) -> Result<(String, u8), Failure> {
     let text = match cli.command.unwrap_or(Command::Show(ShowArgs { plot: None, input: cli.input })) {
         Command::Show(args) => commands::show(&args),
         Command::Place(args) => commands::place(&args),
@@ -72,9 +71,9 @@ fn answer(cli: Cli) -> Result<(String, u8), Failed> {
 }
 
 /// The exit code. What went wrong is told.
-fn ended(outcome: Result<u8, impl Into<Failed>>) -> u8 {
+fn ended(outcome: Result<u8, impl Into<Failure>>) -> u8 {
     outcome.unwrap_or_else(|failed| {
-        let Failed { error, code } = failed.into();
+        let Failure { error, code } = failed.into();
         report(&error.to_string());
         code
     })
@@ -84,6 +83,18 @@ fn ended(outcome: Result<u8, impl Into<Failed>>) -> u8 {
 #[doc(hidden)]
 pub fn command() -> clap::Command {
     with_variables(Cli::command())
+}
+
+/// The names of the long options of all subcommands, as other faces find them in messages.
+#[doc(hidden)]
+pub fn options() -> BTreeSet<String> {
+    fn collect(command: &clap::Command, options: &mut BTreeSet<String>) {
+        options.extend(command.get_arguments().filter_map(clap::Arg::get_long).map(str::to_owned));
+        command.get_subcommands().for_each(|command| collect(command, options));
+    }
+    let mut options = BTreeSet::new();
+    collect(&Cli::command(), &mut options);
+    options
 }
 
 /// Deepspeed puts its `--local_rank=N` right behind the program's name: it belongs to the subcommand that follows.

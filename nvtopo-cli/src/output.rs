@@ -1,7 +1,8 @@
-//! The output of the command: answers on standard output, all else on standard error.
+//! The output of the command: answers on standard output, all else on standard error, and the exit code of an error.
 
-use nvtopo::{Error, Result, printable};
-use std::io::{self, ErrorKind, Write};
+use nvtopo::{Error, ErrorKind, Result, printable};
+use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -34,18 +35,18 @@ pub(crate) fn remark(text: &str) {
 /// Errors where it cannot be written. A reader that closes the pipe early, such as `head`, wants no more: that is none.
 pub(crate) fn print(text: &str) -> Result<()> {
     let mut stdout = anstream::stdout();
-    told(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    checked(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
 }
 
 /// Prints what is no text, as it is.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<()> {
     let mut stdout = io::stdout().lock();
-    told(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+    checked(stdout.write_all(bytes).and_then(|()| stdout.flush()))
 }
 
-fn told(written: io::Result<()>) -> Result<()> {
+fn checked(written: io::Result<()>) -> Result<()> {
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(not_written(error)),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(not_written(error)),
         _ => Ok(()),
     }
 }
@@ -53,4 +54,35 @@ fn told(written: io::Result<()>) -> Result<()> {
 /// The error where standard output cannot be written.
 pub(crate) fn not_written(error: io::Error) -> Error {
     Error::cannot_write(Path::new("standard output"), error)
+}
+
+/// The request is sound, but this machine cannot satisfy it.
+const UNSATISFIABLE: u8 = 1;
+/// Bad usage or input.
+pub(crate) const BAD: u8 = 2;
+/// The command of `exec` or `run` is there and cannot be run, as shells have it.
+const NOT_RUN: u8 = 126;
+/// The command of `exec` or `run` is missing, as shells have it.
+const MISSING: u8 = 127;
+
+/// The error that ended the command, and its exit code.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    pub(crate) code: u8,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        let code = if error.kind() == ErrorKind::Unsatisfiable { UNSATISFIABLE } else { BAD };
+        Self { error, code }
+    }
+}
+
+impl Failure {
+    /// The failure to start a program.
+    pub(crate) fn to_run(program: &OsStr, error: io::Error) -> Self {
+        let code = if error.kind() == io::ErrorKind::NotFound { MISSING } else { NOT_RUN };
+        Self { error: Error::cannot_run(program, error), code }
+    }
 }

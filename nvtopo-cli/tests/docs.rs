@@ -66,7 +66,7 @@ fn shell(script: &str, hardware: bool, folder: &Path) -> Output {
     command.env("PATH", path).env("HOME", folder).output().unwrap()
 }
 
-/// Whether the output is the one that is shown, in which `…` stands for anything.
+/// True where the output is the one that is shown, in which `…` stands for anything.
 fn matches(shown: &[String], output: &[&str]) -> bool {
     let Some((first, rest)) = shown.split_first() else { return output.is_empty() };
     if first == "…" {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Output;
 use support::{machine, run_after, text};
 
-/// How an option is tried. The command is run with it, without it, and with its variable.
+/// The trial of an option. The command is run with it, without it, and with its variable.
 #[derive(Default)]
 struct Trial {
     /// Before the command, such as taskset.
@@ -66,7 +66,7 @@ fn live_with_gpus() -> Option<(String, Vec<String>)> {
     Some((document.to_string(), vec!["taskset".to_owned(), "-c".to_owned(), first.to_string()]))
 }
 
-/// How the option of the command is tried; `None` where nobody said so yet.
+/// The trial of an option of a command; `None` where there is none yet.
 #[allow(clippy::too_many_lines, reason = "a table of all options")]
 fn trial(command: &str, option: &str) -> Option<Trial> {
     if let Some(command) = command.strip_prefix("k8s ") {
@@ -423,7 +423,7 @@ fn k8s_trial(command: &str, option: &str) -> Option<Trial> {
     Some(trial)
 }
 
-/// How the options of predictions are tried: a pod on a board of four linked GPUs and two packages.
+/// The trials of the options of predictions: a pod on a board of four linked GPUs and two packages.
 fn predict_trial(option: &str, trial: &mut Trial) -> Option<()> {
     let pod = scratch("predict-pod.yaml");
     let limits = "{cpu: 40, memory: 1Gi, nvidia.com/gpu: 2, rdma/hca: 1}";

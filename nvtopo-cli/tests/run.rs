@@ -30,7 +30,7 @@ fn run(options: &[&str], command: &[&str], environment: &[(&str, &str)]) -> Outp
     start(options, command, environment).wait_with_output().unwrap()
 }
 
-/// What `nvtopo plan` says of the same machine, as the JSON of each rank.
+/// The plan of the same machine by `nvtopo plan`, as the JSON of each rank.
 fn plan(ranks: usize) -> Vec<serde_json::Value> {
     let file = std::env::temp_dir().join(format!("nvtopo-run-{}-{ranks}", std::process::id()));
     std::fs::write(&file, machine().0).unwrap();
@@ -269,7 +269,7 @@ fn what_would_be_done_and_what_was_done_is_said_for_each_rank() {
     assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0));
 }
 
-/// What a job says on standard error, and its exit code.
+/// The standard error and the exit code of a job.
 fn said(options: &[&str], script: &str) -> (String, Option<i32>) {
     let output = run(options, &["sh", "-c", script], &[]);
     (text(&output.stderr), output.status.code())

@@ -1,4 +1,4 @@
-//! What reaches a terminal or a file: nothing that steers the terminal, and nothing that is lost without a word.
+//! Output to a terminal or a file: no control characters, and no loss without a message.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -16,7 +16,7 @@ fn scratch(name: &str) -> PathBuf {
     folder
 }
 
-/// Whether a terminal would do something else than show the text.
+/// True where a terminal would do something else than show the text.
 fn steers(text: &str) -> bool {
     text.chars().any(|c| {
         c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

@@ -97,7 +97,7 @@ pub use solve::{
     Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, KubeletCpus,
     LocalRank, ParallelJob, Part, PlacedGpu, Placement, Plan, Proof, RankLayout, RankMap, RankOrder, Request,
     Score, Share, Shares, Smt, Solver, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus,
-    share_cpus_by,
+    share_cpus_by, split_cpus,
 };
 pub use units::{Bandwidth, Bytes};
 

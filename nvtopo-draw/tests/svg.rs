@@ -18,7 +18,7 @@ fn number(node: Node<'_, '_>, name: &str) -> f64 {
     node.attribute(name).map_or(0.0, |value| value.parse().unwrap())
 }
 
-/// Where a rectangle lies in the whole picture.
+/// The place of a rectangle in the whole picture.
 fn area(node: Node<'_, '_>) -> Area {
     let moves = node.ancestors().filter_map(|node| node.attribute("transform")).map(|told| {
         let numbers = told.strip_prefix("translate(").unwrap().strip_suffix(')').unwrap();

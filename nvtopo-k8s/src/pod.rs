@@ -29,7 +29,7 @@ pub struct PodOptions {
     pub name: String,
     /// The image of its container.
     pub image: String,
-    /// How it comes by its GPUs.
+    /// The way in which it gets its GPUs.
     pub by: Gpus,
     /// The extended resource of the GPUs, for a device plugin.
     pub resource: String,

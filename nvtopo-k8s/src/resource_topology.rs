@@ -10,7 +10,7 @@ use nvtopo::{CpuSet, Result, Topology};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// How the object is made.
+/// The options of the object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ResourceTopologyOptions {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// What a job asks an Allocator for. The arguments are those of Topology.place.
+/// A job's request to an Allocator. The arguments are those of Topology.place.
 ///
 /// An Allocator places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
 ///
@@ -39,7 +39,7 @@ impl Request {
     }
 
     #[getter]
-    /// How many GPUs.
+    /// The number of GPUs.
     fn gpus(&self) -> usize {
         self.0.gpus.0
     }
@@ -83,8 +83,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for RequestArgument {
 
 /// A job of an Allocator. Equal to another where both have the same number; an Allocator gives each number once.
 ///
-/// Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
-/// and not on their GPUs only. Its placement is the same.
+/// Unpickling computes its placement again. Pickling raises TypeError where that depends on the CPUs, memory or NICs that
+/// other jobs had when it came, and not on their GPUs only.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
 #[derive(Clone)]
 pub(crate) struct Job {
@@ -115,7 +115,7 @@ impl Job {
     }
 
     #[getter]
-    /// What it has.
+    /// The GPUs of the job and what belongs to each.
     fn placement(&self) -> Placement {
         self.placement.clone()
     }
@@ -140,10 +140,10 @@ impl Job {
 pub(crate) struct Batch {
     /// The jobs, in the order of the requests.
     jobs: Vec<Job>,
-    /// What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
-    /// machine, on average; 1 without any.
+    /// The bandwidth of the rings of a job with several GPUs, as a part of the best of its size on the empty machine,
+    /// averaged over these jobs; 1 without any.
     share: f64,
-    /// Whether no division gives them more together.
+    /// True where no division gives them more together.
     optimal: bool,
 }
 
@@ -193,7 +193,7 @@ struct Jobs {
 }
 
 impl Jobs {
-    /// What a job is asked for where others have what they have.
+    /// The terms of a job, without the GPUs of the jobs that are there.
     fn beside_others(&self, terms: &Terms) -> Terms {
         terms.without(self.allocator.jobs().flat_map(|(_, placement)| placement.gpu_indices()))
     }
@@ -227,7 +227,7 @@ impl Allocator {
     }
 
     #[getter]
-    /// The jobs in the order in which they came.
+    /// The jobs, oldest first.
     fn jobs(&self, py: Python<'_>) -> PyResult<Vec<Job>> {
         call(py, || {
             let jobs = self.lock();
@@ -249,7 +249,7 @@ impl Allocator {
         })
     }
 
-    /// What a job would get now. Nothing changes.
+    /// Returns the placement that a job would get now. Nothing changes.
     ///
     /// Raises as Topology.place does.
     fn what_if(&self, py: Python<'_>, request: RequestArgument) -> PyResult<Placement> {
@@ -261,7 +261,7 @@ impl Allocator {
         })
     }
 
-    /// Ends a job, and gives back what it had.
+    /// Ends a job and frees its GPUs, CPUs, memory and NICs.
     ///
     /// Raises InvalidRequestError where there is no such job.
     fn release(&self, py: Python<'_>, job: &Bound<'_, Job>) -> PyResult<()> {
@@ -303,7 +303,7 @@ impl Allocator {
         })
     }
 
-    /// How many jobs like this there is room for at once, and whether there is certainly none for one more.
+    /// Counts the jobs like this that there is room for at once, and tells whether there is certainly none for one more.
     ///
     /// >>> import nvtopo
     /// >>> allocator = nvtopo.Allocator(nvtopo.preset("rtx-a6000-4-bridged"))

@@ -1,12 +1,14 @@
-//! Arguments that several calls take: counts, GPUs, words, amounts.
+//! Arguments that several calls take: counts, GPUs, words, amounts, variables.
 
 use crate::error::{invalid_request, raise};
-use nvtopo::solve::{AllowedSets, Constraint, SizeMix, Tolerance};
+use nvtopo::apply::HAZARD_VARIABLES;
+use nvtopo::solve::{AllowedSets, Constraint, SizeMix, Tolerance, VISIBILITY_VARIABLES, rank_variables};
 use nvtopo::{Bytes, GpuRef};
 use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::str::FromStr;
 
 /// A count or a rank: an integer from 0 up.
@@ -127,7 +129,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Names {
     }
 }
 
-/// One of a few words.
+/// One of a few names.
 #[derive(Clone, Copy, Default, PartialEq)]
 pub(crate) struct Word<T>(pub(crate) T);
 
@@ -139,7 +141,7 @@ impl<'a, 'py, T: FromStr<Err = nvtopo::Error>> FromPyObject<'a, 'py> for Word<T>
     }
 }
 
-/// A constraint between GPUs, by its words.
+/// Constraints between GPUs, by their names.
 #[derive(Clone, Default, PartialEq)]
 pub(crate) struct Constraints(pub(crate) Vec<Constraint>);
 
@@ -153,7 +155,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Constraints {
     }
 }
 
-/// How often jobs of each size come, as a mapping from sizes to weights.
+/// The frequencies of job sizes, as a mapping from sizes to weights.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Mix {
     /// As they were given.
@@ -214,7 +216,40 @@ impl<'a, 'py> FromPyObject<'a, 'py> for HugePages {
     }
 }
 
-/// The value that a word stands for.
+/// The variables of `os.environ`, or of whatever mapping is given for it.
+pub(crate) struct Environment(BTreeMap<&'static str, String>);
+
+impl Environment {
+    /// The value of a variable.
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+}
+
+impl<'a, 'py> FromPyObject<'a, 'py> for Environment {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'a, 'py, PyAny>) -> PyResult<Self> {
+        variables_of(&value)
+    }
+}
+
+/// Reads the variables of this process, as Python sees them. The core is given them, and reads none.
+pub(crate) fn environment(py: Python<'_>) -> PyResult<Environment> {
+    variables_of(&py.import("os")?.getattr("environ")?)
+}
+
+fn variables_of(mapping: &Bound<'_, PyAny>) -> PyResult<Environment> {
+    let mut variables = BTreeMap::new();
+    let names = rank_variables().chain(VISIBILITY_VARIABLES).chain(HAZARD_VARIABLES);
+    for name in names.chain(["OMP_NUM_THREADS"]) {
+        let value: Option<OsString> = mapping.call_method1("get", (name,))?.extract()?;
+        variables.extend(value.map(|value| (name, value.to_string_lossy().into_owned())));
+    }
+    Ok(Environment(variables))
+}
+
+/// Reads the value that a word stands for.
 pub(crate) fn word<T: FromStr<Err = nvtopo::Error>>(py: Python<'_>, text: &str) -> PyResult<T> {
     text.parse().map_err(|error| raise(py, &error))
 }

@@ -1,10 +1,9 @@
-//! `bind` and `bound`: what is done to this process, for good or for a while. What may be said of it is in `wish`.
+//! `bind` and `bound`: what is done to this process, for good or for a while. The arguments are read in `bind_request`.
 
-use crate::arguments::{Count, Word};
+use crate::arguments::{Count, Environment, Word, environment};
+use crate::bind_request::{BindRequest, Bound, Memory, Target, warn};
 use crate::cpuset::CpuArgument;
-use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
-use crate::wish::{Bound, Memory, Target, Wish, warn};
 use nvtopo::apply::{self, BoundGuard, MemoryPolicy};
 use nvtopo::{Cores, Isolated};
 use pyo3::prelude::*;
@@ -32,23 +31,23 @@ use std::cell::RefCell;
 ///         machine is refused even so.
 ///     reserve_cpus: CPUs that are kept for others. This and policy, smt, isolated, cores and scope are for a topology only: a
 ///         placement and a part have their CPUs.
-///     policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
-///     smt: "all" threads of a core (unless told), or "one".
+///     policy: how CPUs are dealt out, "exclusive" by default; `cpu_policies()` lists the names.
+///     smt: "all" threads of a core (the default), or "one".
 ///     isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
-///         are others ("avoid", unless told), or are as all others ("use").
-///     cores: "all" (unless told), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
+///         are others ("avoid", the default), or are as all others ("use").
+///     cores: "all" (the default), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
 ///         cores.
 ///     memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
 ///         asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
-///     scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
+///     scope: what is dealt out: the "affinity" of the calling thread (default), or all that the kernel would let it
 ///         have ("cpuset"), whatever a launcher has bound it to.
-///     require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. Unless told, the process
+///     require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. By default the process
 ///         then runs on unbound, and a remark in the answer says why.
 ///     on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
 ///         and the process runs on as it was.
 ///
 /// Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
-/// InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown words even
+/// InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown names even
 /// with on_error="warn"; with `require`, UnsatisfiableError where there is nothing to bind to. Memory that is refused is a
 /// warning in the answer.
 ///
@@ -81,7 +80,7 @@ pub(crate) fn bind(
     require: bool,
     on_error: &str,
 ) -> PyResult<Bound> {
-    let wish = Wish::new(
+    let request = BindRequest::new(
         py,
         target,
         local_rank,
@@ -98,7 +97,7 @@ pub(crate) fn bind(
         require,
         on_error,
     )?;
-    wish.run(py, |part| Ok(Bound::of(&apply::bind_part(wish.topology(), part, wish.options)?)))
+    request.run(py, |part| Ok(Bound::of(&apply::bind_part(request.topology(), part, request.options)?)))
 }
 
 /// As bind, for the block of a `with` statement: at its end, what was found comes back.
@@ -134,7 +133,7 @@ pub(crate) fn bound(
     require: bool,
     on_error: &str,
 ) -> PyResult<Binding> {
-    Wish::new(
+    BindRequest::new(
         py,
         target,
         local_rank,
@@ -156,7 +155,7 @@ pub(crate) fn bound(
 
 /// A binding for the block of a `with` statement. Made by bound.
 #[pyclass(frozen, module = "nvtopo")]
-pub(crate) struct Binding(Wish);
+pub(crate) struct Binding(BindRequest);
 
 thread_local! {
     /// The blocks that this thread has entered and not left, by the address of the Binding. A guard belongs to its thread, and

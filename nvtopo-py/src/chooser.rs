@@ -6,7 +6,7 @@ use crate::{call, indices_of};
 use pyo3::prelude::*;
 
 /// Chooses GPUs of one machine from any that are free, and says nothing else of them. The answers are those of
-/// Topology.place, and are kept: asked again, one costs next to nothing.
+/// Topology.place, and are memoized: a repeated request costs next to nothing.
 ///
 /// Args:
 ///     topology: the machine.
@@ -42,7 +42,7 @@ impl Chooser {
         Ok(Self { topology, chooser })
     }
 
-    /// The indices of the best `count` of the free GPUs, increasing. None: there are not so many, or none was asked for.
+    /// The indices of the best `count` of the free GPUs, increasing. None: there are not so many, or `count` is 0.
     ///
     /// Args:
     ///     free: the free GPUs, each named as in Topology.place.

@@ -111,7 +111,7 @@ macro_rules! index_set {
                 self.0.to_mask()
             }
 
-            /// Whether the sets share no index. Takes any iterable of indices.
+            /// Returns True where the sets share no index. Takes any iterable of indices.
             fn isdisjoint(&self, other: $argument) -> bool {
                 self.0.is_disjoint(&other.0)
             }

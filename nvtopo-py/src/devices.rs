@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 pub(crate) struct PcieLink {
     /// The generation that it runs at now, or None. A GPU that is idle slows its link down.
     generation: Option<u8>,
-    /// How many lanes it runs with now, or None.
+    /// The number of lanes that it runs with now, or None.
     width: Option<u16>,
     /// The highest generation that both ends can do, or None.
     max_generation: Option<u8>,
@@ -58,7 +58,7 @@ pub(crate) struct Nic {
     /// The name that the source uses: "mlx5_0", "eth0", "NIC0".
     name: String,
     #[pyo3(get)]
-    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    /// The PCI address, such as "0000:1b:00.0", or None.
     address: Option<String>,
     #[pyo3(get)]
     /// Its PCIe link, or None.
@@ -73,16 +73,16 @@ pub(crate) struct Nic {
     /// The network interfaces, such as ["eth0"].
     net_devices: Vec<String>,
     #[pyo3(get)]
-    /// What its maker calls it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None.
+    /// The maker's name for it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None.
     model: Option<String>,
     #[pyo3(get)]
     /// The version of its firmware, or None.
     firmware: Option<String>,
     #[pyo3(get)]
-    /// Whether its port can carry data: "down", "initialize", "armed" or "active". None: unknown.
+    /// The state of its port: "down", "initialize", "armed" or "active". Only an active one carries data. None: unknown.
     state: Option<&'static str>,
     #[pyo3(get)]
-    /// What its port speaks: "infiniband" or "ethernet". None: unknown.
+    /// The link layer of its port: "infiniband" or "ethernet". None: unknown.
     link_layer: Option<&'static str>,
     rate: Option<Bandwidth>,
     measured: Option<Bandwidth>,
@@ -93,10 +93,10 @@ pub(crate) struct Nic {
     /// The bond that its interface belongs to, such as "bond0", or None.
     bond: Option<String>,
     #[pyo3(get)]
-    /// The CPUs nearest to it, or None where nobody says.
+    /// The CPUs nearest to it. None: unknown.
     cpus: Option<CpuSet>,
     #[pyo3(get)]
-    /// The NUMA nodes nearest to it, or None where nobody says.
+    /// The NUMA nodes nearest to it. None: unknown.
     nodes: Option<NodeSet>,
 }
 
@@ -128,7 +128,7 @@ impl Nic {
     }
 
     #[getter]
-    /// What its port was measured to carry, one direction, in GB/s (1e9 bytes per second). None: nobody measured.
+    /// The measured rate of its port, one direction, in GB/s (1e9 bytes per second). None: not measured.
     fn measured_gb_per_s(&self) -> Option<f64> {
         self.measured.map(Bandwidth::as_gb_per_s)
     }
@@ -177,9 +177,9 @@ pub(crate) struct NumaNode {
     cpus: CpuSet,
     /// Its memory in bytes, or None.
     memory: Option<u64>,
-    /// Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says.
+    /// Huge pages on it, by increasing size; sizes without pages with a count of 0. Empty: unknown.
     huge_pages: Vec<HugePages>,
-    /// The place on the PCI bus of the GPU whose memory it is, or None.
+    /// The PCI address of the GPU whose memory it is, or None.
     gpu: Option<String>,
 }
 
@@ -216,9 +216,9 @@ impl NumaNode {
 pub(crate) struct HugePages {
     /// The size of one in bytes.
     size: u64,
-    /// How many there are.
+    /// The number of pages.
     total: u64,
-    /// How many of them are free.
+    /// The number of free pages.
     free: u64,
 }
 

@@ -1,6 +1,7 @@
 //! The exceptions: one class for each kind of the core's error, below one base.
 //!
-//! What a message says is the core's; here is only which class carries it.
+//! The messages are the core's; here each kind of error gets its class, and options of the command in a message become the
+//! arguments of the same meaning.
 
 use nvtopo::{Error, ErrorKind};
 use pyo3::PyTypeInfo;
@@ -8,6 +9,8 @@ use pyo3::exceptions::{PyException, PyOSError, PyPermissionError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
 
 /// The class of one kind.
 struct Class {
@@ -27,7 +30,7 @@ fn built_in<T: PyTypeInfo>(py: Python<'_>) -> Bound<'_, PyType> {
 const BASE: &str = "NvtopoError";
 
 const BASE_DOC: &str = "\
-Whatever nvtopo cannot do. Its subclasses say which kind of thing went wrong.
+The base of all errors of nvtopo. Its subclasses say which kind of thing went wrong.
 
 Attributes:
     kind: the kind in one word, the same for all errors of a class.
@@ -50,7 +53,7 @@ static CLASSES: &[Class] = &[
         name: "InvalidRequestError",
         word: "invalid-request",
         also: Some(built_in::<PyValueError>),
-        doc: "The question is wrong in itself: an unknown name, a contradiction, a number out of range. Also a \
+        doc: "The request is wrong in itself: an unknown name, a contradiction, a number out of range. Also a \
               ValueError.",
     },
     Class {
@@ -58,7 +61,7 @@ static CLASSES: &[Class] = &[
         name: "UnsatisfiableError",
         word: "unsatisfiable",
         also: None,
-        doc: "The question is sound, but this machine cannot satisfy it.",
+        doc: "The request is sound, but this machine cannot satisfy it.",
     },
     Class {
         kind: ErrorKind::Io,
@@ -79,14 +82,14 @@ static CLASSES: &[Class] = &[
         name: "RefusedError",
         word: "refused",
         also: Some(built_in::<PyPermissionError>),
-        doc: "The kernel or the sandbox refused what was asked. Also a PermissionError.",
+        doc: "The kernel or the sandbox refused the call. Also a PermissionError.",
     },
     Class {
         kind: ErrorKind::Unsupported,
         name: "UnsupportedError",
         word: "unsupported",
         also: None,
-        doc: "This build or this system cannot do what was asked.",
+        doc: "This build or this system cannot do it.",
     },
 ];
 
@@ -102,7 +105,7 @@ impl Made {
     fn of(py: Python<'_>) -> PyResult<&Self> {
         MADE.get_or_try_init(py, || {
             let base = Self::make(py, BASE, BASE_DOC, "unknown", &[py.get_type::<PyException>()])?;
-            // What an error does not say is None.
+            // A fact that an error lacks is None.
             for name in ["message", "advice", "input_name", "line", "column"] {
                 base.setattr(name, py.None())?;
             }
@@ -156,9 +159,9 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// The exception that says what the core said.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
     let exception = || -> PyResult<PyErr> {
-        let exception = Made::of(py)?.class(py, error.kind()).call1((error.to_string(),))?;
-        exception.setattr("message", error.message())?;
-        exception.setattr("advice", error.advice())?;
+        let exception = Made::of(py)?.class(py, error.kind()).call1((in_python(&error.to_string()),))?;
+        exception.setattr("message", in_python(error.message()))?;
+        exception.setattr("advice", error.advice().map(in_python))?;
         exception.setattr("input_name", error.input_name())?;
         exception.setattr("line", error.line())?;
         exception.setattr("column", error.column())?;
@@ -179,4 +182,37 @@ pub(crate) fn invalid_request(py: Python<'_>, message: &str) -> PyErr {
         Ok(PyErr::from_value(exception))
     };
     exception().unwrap_or_else(|failure| failure)
+}
+
+/// The options of the command whose arguments have other names.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("alpha", "alpha=True"),
+    ("for", "version"),
+    ("reserve", "reserve_cpus"),
+    ("trust-topology", "trust=True"),
+];
+
+/// Returns a message with the arguments of Python for the options of the command: `--only` is `only`. Options of other
+/// programs stay.
+fn in_python(text: &str) -> String {
+    static OPTIONS: OnceLock<BTreeSet<String>> = OnceLock::new();
+    let options = OPTIONS.get_or_init(nvtopo_cli::options);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("--") {
+        let (before, option) = rest.split_at(at);
+        out.push_str(before);
+        let is_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+        let end = option[2..].find(|letter| !is_name(letter)).map_or(option.len(), |end| end + 2);
+        let (option, after) = option.split_at(end);
+        let name = option[2..].trim_end_matches('-');
+        let begins = !out.ends_with(|letter: char| letter.is_alphanumeric() || letter == '-');
+        match OTHER_NAMES.iter().find(|(own, _)| *own == name) {
+            _ if !begins || !options.contains(name) => out.push_str(option),
+            Some((_, argument)) => out.push_str(argument),
+            None => out.push_str(&name.replace('-', "_")),
+        }
+        rest = after;
+    }
+    out + rest
 }

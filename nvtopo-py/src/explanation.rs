@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::sync::Arc;
 
-/// A placement, and what would have been chosen instead. Made by Topology.explain.
+/// A placement beside the next best set and first fit. Made by Topology.explain. Unpickling computes it again, as that of a Placement.
 ///
 /// >>> import nvtopo
 /// >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2)
@@ -20,7 +20,7 @@ use std::sync::Arc;
 #[pyclass(frozen, eq, module = "nvtopo")]
 pub(crate) struct Explanation {
     answer: nvtopo::solve::Explanation,
-    /// What was asked.
+    /// The arguments of the call.
     terms: Arc<Terms>,
 }
 
@@ -45,8 +45,8 @@ impl Explanation {
     }
 
     #[getter]
-    /// The free GPUs with the lowest numbers, which those take who count GPUs only. None: they are what was chosen, or
-    /// others were included.
+    /// The free GPUs with the lowest indices, as a scheduler that only counts GPUs takes them. None: they are the chosen ones,
+    /// or others were included.
     fn first_fit(&self) -> Option<Alternative> {
         self.answer.first_fit.as_ref().map(Alternative::of)
     }
@@ -109,7 +109,7 @@ pub(crate) struct Alternative {
     gpus: Vec<u32>,
     /// One value for each objective, most important first.
     score: Vec<Score>,
-    /// Whether it meets what is required, and what is preferred as far as that can be had.
+    /// True where it meets the requirements, and the preference that the chosen set meets.
     meets: bool,
     /// The first objective by which it differs from what was chosen. None: both are as good, and the lowest indices
     /// decided.
@@ -147,7 +147,7 @@ impl Alternative {
     }
 }
 
-/// By what an alternative is worse. `str()` says it in words.
+/// The objective by which an alternative is worse, and by how much. `str()` says it in words.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Loss {
@@ -167,13 +167,13 @@ crate::pickle::plain!(Loss { objective, own, best, unit, text });
 #[pymethods]
 impl Loss {
     #[getter]
-    /// What the alternative has, in the unit. None: something that it rests on is unknown.
+    /// The value of the alternative, in the unit. None: something that it rests on is unknown.
     fn value(&self) -> Option<f64> {
         self.own.map(Quantity::number)
     }
 
     #[getter]
-    /// What the chosen set has, in the unit. Equal where only the nearness of the paths differs.
+    /// The value of the chosen set, in the unit. Equal where only the nearness of the paths differs.
     fn chosen(&self) -> Option<f64> {
         self.best.map(Quantity::number)
     }

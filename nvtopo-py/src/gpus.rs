@@ -1,9 +1,9 @@
-//! The facts of the GPUs of a topology: each with its instances, its NVLinks and its place in a fabric, and two of them.
+//! The facts of the GPUs of a topology: each with its instances, its NVLinks and its place in a fabric.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::devices::PcieLink;
 use crate::pickle::{Reduced, reduce};
-use nvtopo::model::{self, FabricState, NvLinkFar, P2pStatus};
+use nvtopo::model::{self, FabricState, NvLinkFar};
 use nvtopo::{Bandwidth, Topology};
 use pyo3::prelude::*;
 
@@ -32,25 +32,25 @@ pub(crate) struct Gpu {
     uuid: Option<String>,
     /// The serial number of the board, or None.
     serial: Option<String>,
-    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    /// The PCI address, such as "0000:1b:00.0", or None.
     address: Option<String>,
     /// Its PCIe link, or None.
     pcie: Option<PcieLink>,
     /// Its memory in bytes, or None.
     memory: Option<u64>,
-    /// The CPUs nearest to it, or None where nobody says.
+    /// The CPUs nearest to it. None: unknown.
     cpus: Option<CpuSet>,
-    /// The NUMA nodes nearest to it, or None where nobody says.
+    /// The NUMA nodes nearest to it. None: unknown.
     nodes: Option<NodeSet>,
-    /// Whether it is divided into instances (MIG), or None where nobody says.
+    /// True for a MIG-enabled GPU, which programs use by its instances. None: unknown.
     mig: Option<bool>,
-    /// Its instances (MIG).
+    /// Its MIG instances.
     instances: Vec<GpuInstance>,
     /// Its place in an NVLink fabric, or None.
     fabric: Option<Fabric>,
     /// Its NVLinks one by one, as far as the driver tells them. `Topology.pair` sums those between two GPUs.
     nvlinks: Vec<NvLink>,
-    /// Why no job can use it, such as "has fallen off the bus". None: nothing is known against it.
+    /// The reason why no job can use it, such as "has fallen off the bus". None: no fault is known.
     unusable: Option<String>,
     /// The number of processes that used it when the topology was made, or None.
     processes: Option<u32>,
@@ -126,7 +126,7 @@ impl Gpu {
     }
 }
 
-/// A part of a GPU that programs use as a GPU (MIG).
+/// A MIG instance: a part of a GPU that programs use as a GPU.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[allow(clippy::struct_field_names, reason = "NVIDIA's word for the part that holds this one")]
@@ -139,7 +139,7 @@ pub(crate) struct GpuInstance {
     compute_instance: Option<u32>,
     /// Its profile, such as "1g.10gb", or None.
     profile: Option<String>,
-    /// How many compute slices of the GPU it has, or None.
+    /// The number of compute slices of the GPU that it has, or None.
     slices: Option<u32>,
     /// Its memory in bytes, or None.
     memory: Option<u64>,
@@ -178,19 +178,19 @@ impl GpuInstance {
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Fabric {
-    /// How far its registration has come: "not-started", "in-progress", "completed" or "unknown".
+    /// The state of its registration: "not-started", "in-progress", "completed" or "unknown".
     state: &'static str,
-    /// What came of it, as NVML numbers errors; 0 is success. None: unknown.
+    /// The result of the registration as NVML numbers errors; 0 is success. None: unknown.
     status: Option<u32>,
     /// The UUID of the NVLink domain; None within one server.
     cluster: Option<String>,
     /// The number of the group in the domain whose GPUs reach each other, or None.
     clique: Option<u32>,
-    /// NVML's bits of what is wrong, or None.
+    /// NVML's health mask, or None.
     health: Option<u32>,
     /// NVML's number for the health as a whole: 1 healthy, 2 unhealthy, 3 of limited capacity; or None.
     health_summary: Option<u32>,
-    /// The names of what the driver says is wrong, such as "degraded-bandwidth".
+    /// The names of the faults that the driver reports, such as "degraded-bandwidth".
     faults: Vec<String>,
 }
 
@@ -229,17 +229,17 @@ pub(crate) struct NvLink {
     /// Its number on this GPU.
     number: u32,
     #[pyo3(get)]
-    /// Whether it is up, or None where the driver did not tell.
+    /// True where it is up. None: unknown.
     up: Option<bool>,
     #[pyo3(get)]
     /// The generation of NVLink, from 1, as the driver tells it, or None.
     generation: Option<u8>,
     reported: Option<Bandwidth>,
     #[pyo3(get)]
-    /// What is at its other end: "gpu", "switch" or "cpu". None: unknown.
+    /// The device at its other end: "gpu", "switch" or "cpu". None: unknown.
     far: Option<&'static str>,
     #[pyo3(get)]
-    /// The place on the PCI bus of what is at its other end, or None.
+    /// The PCI address of the device at its other end, or None.
     far_address: Option<String>,
 }
 
@@ -248,7 +248,7 @@ crate::pickle::plain!(NvLink { number, up, generation, reported, far, far_addres
 #[pymethods]
 impl NvLink {
     #[getter]
-    /// What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown.
+    /// The rate that the driver reports, one direction, in GB/s (1e9 bytes per second). None: unknown.
     fn gb_per_s(&self) -> Option<f64> {
         self.reported.map(Bandwidth::as_gb_per_s)
     }
@@ -277,46 +277,6 @@ impl NvLink {
             reported: port.reported,
             far,
             far_address: address.map(|address| address.to_string()),
-        }
-    }
-}
-
-/// What the driver allows two GPUs to do with each other's memory, in the words of `nvidia-smi topo -p2p`: "OK", or why
-/// not ("CNS", "GNS", "TNS", "DR", "NS", "U"). None: unknown.
-#[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct P2p {
-    /// Reading.
-    read: Option<&'static str>,
-    /// Writing.
-    write: Option<&'static str>,
-    /// Going over NVLink.
-    nvlink: Option<&'static str>,
-    /// Atomic operations.
-    atomics: Option<&'static str>,
-}
-
-crate::pickle::plain!(P2p { read, write, nvlink, atomics });
-
-#[pymethods]
-impl P2p {
-    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Reduced<'py>> {
-        reduce(py, "P2p", self)
-    }
-
-    fn __repr__(&self) -> String {
-        let word = |status: Option<&'static str>| status.unwrap_or("unknown");
-        format!("<P2p read {}, write {}>", word(self.read), word(self.write))
-    }
-}
-
-impl P2p {
-    pub(crate) fn of(p2p: &model::P2p) -> Self {
-        Self {
-            read: p2p.read.map(P2pStatus::word),
-            write: p2p.write.map(P2pStatus::word),
-            nvlink: p2p.nvlink.map(P2pStatus::word),
-            atomics: p2p.atomics.map(P2pStatus::word),
         }
     }
 }

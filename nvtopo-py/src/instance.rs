@@ -1,4 +1,4 @@
-//! Where a new instance of a divided GPU (MIG) should lie.
+//! The place for a new instance on a MIG-enabled GPU.
 
 use crate::error::raise;
 use crate::pickle::{Reduced, reduce};
@@ -23,7 +23,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for SizeArgument {
     }
 }
 
-/// Where a new instance of a divided GPU (MIG) should lie. Made by Topology.place_instance.
+/// The place for a new instance on a MIG-enabled GPU. Made by Topology.place_instance.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct InstancePlacement {
@@ -31,11 +31,11 @@ pub(crate) struct InstancePlacement {
     gpu: u32,
     /// The name of its profile, such as "3g.40gb", or None where the memory of the GPU is not known.
     profile: Option<String>,
-    /// How many compute slices it has.
+    /// The number of compute slices.
     slices: u32,
     /// The first memory slice.
     start: u32,
-    /// How many memory slices.
+    /// The number of memory slices.
     size: u32,
 }
 

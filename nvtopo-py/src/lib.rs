@@ -8,13 +8,12 @@
 
 mod allocator;
 mod arguments;
-mod asked;
 mod best_set;
 mod bind;
+mod bind_request;
 mod chooser;
 mod cpuset;
 mod devices;
-mod environment;
 mod error;
 mod explanation;
 mod gpus;
@@ -31,7 +30,6 @@ mod source;
 mod terms;
 mod topology;
 mod visible;
-mod wish;
 
 use error::raise;
 use pyo3::prelude::*;
@@ -80,6 +78,8 @@ mod _nvtopo {
     #[pymodule_export]
     use super::bind::{Binding, bind, bound, hazards};
     #[pymodule_export]
+    use super::bind_request::Bound;
+    #[pymodule_export]
     use super::chooser::Chooser;
     #[pymodule_export]
     use super::cpuset::{CpuSet, NodeSet};
@@ -88,7 +88,7 @@ mod _nvtopo {
     #[pymodule_export]
     use super::explanation::{Alternative, Explanation, Loss};
     #[pymodule_export]
-    use super::gpus::{Fabric, Gpu, GpuInstance, NvLink, P2p};
+    use super::gpus::{Fabric, Gpu, GpuInstance, NvLink};
     #[pymodule_export]
     use super::instance::InstancePlacement;
     #[pymodule_export]
@@ -100,7 +100,7 @@ mod _nvtopo {
     #[pymodule_export]
     use super::matrix::BandwidthMatrix;
     #[pymodule_export]
-    use super::pairs::Pair;
+    use super::pairs::{P2p, Pair};
     #[pymodule_export]
     use super::pickle::remake;
     #[pymodule_export]
@@ -117,8 +117,6 @@ mod _nvtopo {
     use super::topology::Topology;
     #[pymodule_export]
     use super::visible::VisibleGpus;
-    #[pymodule_export]
-    use super::wish::Bound;
 
     /// Runs the command `nvtopo` with these arguments and returns its exit code.
     ///

@@ -15,7 +15,7 @@ const FORMAT: &CStr = c"d";
 
 const NUMBER: ffi::Py_ssize_t = size_of::<f64>().cast_signed();
 
-/// What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
+/// The bandwidths between all devices, one direction, in GB/s: a row for each of `Topology.devices`, and in it a
 /// column for each. NaN where nothing is known, and from a device to itself.
 ///
 /// It never changes, and `memoryview` and `numpy.asarray` take it without a copy, by the buffer protocol.
@@ -52,7 +52,7 @@ impl Field for BandwidthMatrix {
 #[pymethods]
 impl BandwidthMatrix {
     #[getter]
-    /// How many rows and columns there are.
+    /// The numbers of rows and columns.
     fn shape(&self) -> (usize, usize) {
         (self.devices, self.devices)
     }

@@ -1,5 +1,6 @@
-//! Pickling. What is nothing but its fields becomes its class's name and the plain values of these, and is made again from
-//! them. An answer becomes what was asked and the most important of what was answered: it is asked again, and must be the same.
+//! Pickling. An object that is nothing but its fields is pickled as the name of its class and the plain values of the fields.
+//! An answer is pickled as its topology, its arguments and the most important of its values: unpickling computes it again, and
+//! fails if it differs.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use nvtopo::Bandwidth;
@@ -20,7 +21,7 @@ pub(crate) trait Field: Sized {
 /// The answer of `__reduce__`.
 pub(crate) type Reduced<'py> = (Bound<'py, PyAny>, (&'static str, Bound<'py, PyAny>));
 
-/// How an object of a class that is plain is made again.
+/// Returns the answer of `__reduce__` for an object that is made again by `_remake`.
 pub(crate) fn reduce<'py>(
     py: Python<'py>,
     class: &'static str,
@@ -66,7 +67,7 @@ pub(crate) fn other_version() -> PyErr {
 /// The refusal of an answer that this version does not give.
 pub(crate) fn answered_otherwise(what: &str) -> PyErr {
     PyValueError::new_err(format!(
-        "this {what} was pickled by another version of nvtopo, and this one answers otherwise: ask it anew"
+        "this {what} was pickled by another version of nvtopo, and this version answers otherwise: compute it again"
     ))
 }
 
@@ -88,7 +89,7 @@ plain_values!(bool, u8, u16, u32, u64, usize, f64, String, (u32, Option<String>)
 plain_values!((usize, Option<usize>));
 plain_values!(BTreeMap<u32, u64>, BTreeMap<u32, BTreeMap<u64, u64>>);
 
-/// Words are few; one that was never seen before is kept for good.
+/// Names are few; one that was never read before is leaked.
 impl Field for &'static str {
     fn give<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.into_bound_py_any(py)
@@ -214,7 +215,7 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "Nic" => made::<crate::devices::Nic>(fields),
         "NumaNode" => made::<crate::devices::NumaNode>(fields),
         "HugePages" => made::<crate::devices::HugePages>(fields),
-        "P2p" => made::<crate::gpus::P2p>(fields),
+        "P2p" => made::<crate::pairs::P2p>(fields),
         "Pair" => made::<crate::pairs::Pair>(fields),
         "BestSet" => made::<crate::best_set::BestSet>(fields),
         "BandwidthMatrix" => made::<crate::matrix::BandwidthMatrix>(fields),
@@ -236,7 +237,7 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "InstancePlacement" => made::<crate::instance::InstancePlacement>(fields),
         "RankGroup" => made::<crate::ranks::RankGroup>(fields),
         "DimensionTime" => made::<crate::ranks::DimensionTime>(fields),
-        "Bound" => made::<crate::wish::Bound>(fields),
+        "Bound" => made::<crate::bind_request::Bound>(fields),
         _ => Err(other_version()),
     }
 }

@@ -1,9 +1,11 @@
 //! `Placement` and what it consists of.
 
+use crate::arguments::{Names, environment, word};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::terms::Terms;
 use crate::{call, pre, variables};
+use nvtopo::apply::{Export, placement_environment};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::{Allocator, NodeMemory, NodePages, Quantity};
 use nvtopo::{Solver, Topology};
@@ -22,17 +24,17 @@ pub(crate) struct PlacedGpu {
     index: u32,
     /// The driver's UUID, or None.
     uuid: Option<String>,
-    /// The place on the PCI bus, such as "0000:1b:00.0", or None.
+    /// The PCI address, such as "0000:1b:00.0", or None.
     address: Option<String>,
     /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs.
     cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     mems: NodeSet,
-    /// The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
-    /// nobody knows what its nodes have.
+    /// The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was requested, or
+    /// the memory of its nodes is unknown.
     memory: Option<BTreeMap<u32, u64>>,
-    /// The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or
-    /// nobody knows what its nodes have.
+    /// The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were requested, or
+    /// the memory of its nodes is unknown.
     huge_pages: Option<BTreeMap<u32, BTreeMap<u64, u64>>>,
     /// The names of the NICs nearest to it, all of one path class.
     nics: Vec<String>,
@@ -147,8 +149,8 @@ impl Score {
 
 /// The GPUs for a job, and what belongs to each. Made by Topology.place.
 ///
-/// Equal to another that says the same. Pickled, it becomes the topology and what was asked: this is asked again, and a
-/// version of nvtopo that would answer otherwise raises ValueError. So it is with all answers.
+/// Equal to another that says the same. Unpickling computes it again from its topology and arguments, and raises ValueError
+/// where this version of nvtopo answers otherwise.
 ///
 /// >>> import nvtopo
 /// >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
@@ -160,9 +162,9 @@ impl Score {
 #[derive(Clone)]
 pub(crate) struct Placement {
     pub(crate) answer: nvtopo::Placement,
-    /// What was asked.
+    /// The arguments of the call.
     pub(crate) terms: Arc<Terms>,
-    /// Whether an Allocator was asked, on which others may have more than the terms say.
+    /// True for an answer of an Allocator, whose other jobs may have more than the terms say.
     on_allocator: bool,
 }
 
@@ -205,13 +207,13 @@ impl Placement {
     }
 
     #[getter]
-    /// Whether it is proven that no set of GPUs is better.
+    /// True where it is proven that no set of GPUs is better.
     fn optimal(&self) -> bool {
         self.answer.is_optimal()
     }
 
     #[getter]
-    /// One sentence of why.
+    /// The reason for the choice, in one sentence.
     fn why(&self) -> &str {
         self.answer.why()
     }
@@ -223,13 +225,13 @@ impl Placement {
     }
 
     #[getter]
-    /// What was preferred to that, and why it cannot be had.
+    /// The preferences before that one, and why each cannot be met.
     fn unmet(&self) -> Vec<String> {
         self.answer.unmet().iter().map(ToString::to_string).collect()
     }
 
     #[getter]
-    /// What a person should know about the CPUs and memory given.
+    /// Remarks for people about the CPUs and memory given.
     fn remarks(&self) -> Vec<String> {
         self.answer.remarks().to_vec()
     }
@@ -238,11 +240,25 @@ impl Placement {
     ///
     /// Set them before the process starts CUDA, and alike in all processes of a job.
     ///
+    /// Args:
+    ///     export: further variables, the same for all ranks: "ib-hca" (NCCL_IB_HCA: the RDMA devices beside these GPUs),
+    ///         "vllm-nics" (VLLM_GPU_NIC_PCIE_MAPPING).
+    ///
+    /// Raises InvalidRequestError for other names.
+    ///
     /// >>> import nvtopo
-    /// >>> nvtopo.preset("dgx-h100").place(gpus=2).env()
+    /// >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
+    /// >>> place.env()
     /// {'CUDA_DEVICE_ORDER': 'PCI_BUS_ID', 'CUDA_VISIBLE_DEVICES': '0,1'}
-    fn env<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        variables(py, self.answer.cuda_environment())
+    /// >>> place.env(["ib-hca"])["NCCL_IB_HCA"]
+    /// '=mlx5_0,mlx5_3'
+    #[pyo3(signature = (export=Names::default()), text_signature = "($self, export=())")]
+    fn env<'py>(&self, py: Python<'py>, export: Names) -> PyResult<Bound<'py, PyDict>> {
+        let exports: Vec<Export> =
+            export.0.into_iter().map(|name| word(py, &name)).collect::<PyResult<_>>()?;
+        let environ = environment(py)?;
+        let told = call(py, || placement_environment(&self.answer, &exports, |name| environ.get(name)))?;
+        variables(py, told)
     }
 
     /// The placement as JSON for programs.
@@ -288,12 +304,12 @@ impl Placement {
         Self { answer, terms, on_allocator: false }
     }
 
-    /// An answer of an Allocator, and what was asked without what others have.
+    /// An answer of an Allocator, with the terms without the GPUs of other jobs.
     pub(crate) fn on_allocator(answer: nvtopo::Placement, terms: Arc<Terms>) -> Self {
         Self { answer, terms, on_allocator: true }
     }
 
-    /// What a machine, or an Allocator without jobs, answers.
+    /// Places again: on the machine, or by an Allocator without jobs.
     fn ask(py: Python<'_>, solver: &Solver, terms: Arc<Terms>, on_allocator: bool) -> PyResult<Self> {
         let topology = solver.topology();
         let request = terms.request_on(topology);

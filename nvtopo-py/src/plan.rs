@@ -1,8 +1,7 @@
 //! `Plan` and `Part`: what every rank of a job on one machine gets.
 
-use crate::arguments::{Count, Names, word};
+use crate::arguments::{Count, Environment, Names, environment, word};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::environment::{Environment, environment};
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, other_version, reduce};
 use crate::visible::{instance_name, order_word};
 use crate::{call, indices_of, pre, variables};
@@ -10,15 +9,20 @@ use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, by_name, launch_format};
 use nvtopo::solve::{CPU_POLICIES, OrderBasis, VisibleDevice};
 use nvtopo::{CpuLimits, CpuRules, RankLayout, Topology, VisibleGpus};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyIterator, PyList, PyTuple};
+use pyo3::types::{PyDict, PyIterator, PyList, PySlice, PyTuple};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// What each rank of a job on one machine gets: a sequence of one Part for each local rank. Made by Topology.plan.
+/// The GPUs, CPUs, memory and NICs of each rank of a job on one machine: a sequence of one Part for each local rank. Made by
+/// Topology.plan.
 ///
 /// Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
+///
+/// `plan[n]` is the part of local rank n, and `plan[2:4]` a list of parts. Unpickling computes the plan again, and raises
+/// ValueError where this version of nvtopo answers otherwise.
 ///
 /// >>> import nvtopo
 /// >>> plan = nvtopo.preset("dgx-h100").plan(ranks=8)
@@ -39,7 +43,7 @@ impl Plan {
     }
 
     #[getter]
-    /// What a person should know.
+    /// Remarks for people.
     fn remarks(&self) -> Vec<String> {
         self.0.plan.remarks().to_vec()
     }
@@ -77,13 +81,21 @@ impl Plan {
         self.0.plan.parts().len()
     }
 
-    fn __getitem__(&self, rank: isize) -> PyResult<Part> {
-        let ranks = self.__len__();
+    fn __getitem__<'py>(&self, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, ranks) = (key.py(), self.__len__());
+        if let Ok(slice) = key.cast::<PySlice>() {
+            let slice = slice.indices(ranks.cast_signed())?;
+            let each = (0..slice.slicelength).map(|nth| slice.start + nth.cast_signed() * slice.step);
+            let parts: Vec<Part> = each.filter_map(|rank| self.part(usize::try_from(rank).ok()?)).collect();
+            return Ok(PyList::new(py, parts)?.into_any());
+        }
+        let rank: isize = key.extract()?;
         // Negative ranks count from the end, as everywhere in Python.
         let from_start = if rank < 0 { ranks.checked_add_signed(rank) } else { usize::try_from(rank).ok() };
-        from_start.and_then(|rank| self.part(rank)).ok_or_else(|| {
+        let part = from_start.and_then(|rank| self.part(rank)).ok_or_else(|| {
             PyIndexError::new_err(format!("there is no rank {rank} in a plan of {ranks} ranks"))
-        })
+        })?;
+        part.into_bound_py_any(py)
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyIterator>> {
@@ -263,7 +275,7 @@ impl Field for Plan {
     }
 }
 
-/// What one rank gets of a plan. bind takes it.
+/// The part of one rank in a plan. bind takes it. Unpickling computes the plan again, as that of a Plan.
 #[pyclass(frozen, module = "nvtopo")]
 pub(crate) struct Part {
     pub(crate) whole: Arc<PlanHere>,
@@ -310,7 +322,7 @@ impl Part {
     }
 
     #[getter]
-    /// How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown.
+    /// The number of cores that no other rank shares; 0 where all are shared or that is unknown.
     fn own_cores(&self) -> usize {
         self.own.own_cores
     }
@@ -328,9 +340,22 @@ impl Part {
     }
 
     #[getter]
-    /// What a person should know.
+    /// Remarks for people.
     fn remarks(&self) -> Vec<String> {
         self.own.remarks.clone()
+    }
+
+    /// Splits its CPUs into parts for the workers of the rank, as Topology.split_cpus does: one for each worker of a
+    /// DataLoader, which binds itself to its part as it starts.
+    ///
+    /// >>> import nvtopo
+    /// >>> workers = nvtopo.preset("dgx-h100").plan(ranks=8)[0].split_cpus(2)
+    /// >>> [str(cpus) for cpus in workers]
+    /// ['0-6,112-118', '7-13,119-125']
+    /// >>> bind_worker = lambda worker: os.sched_setaffinity(0, workers[worker])  # DataLoader(worker_init_fn=bind_worker)
+    fn split_cpus(&self, py: Python<'_>, parts: Count) -> PyResult<Vec<CpuSet>> {
+        let split = || nvtopo::split_cpus(self.topology(), &self.own.cpus, parts.0);
+        call(py, || Ok(split()?.into_iter().map(CpuSet).collect()))
     }
 
     /// The variables that go with it. Unasked, only OMP_NUM_THREADS, where it is not set and the cores are its own.
@@ -342,7 +367,7 @@ impl Part {
     ///         (VLLM_GPU_NIC_PCIE_MAPPING, the same for all ranks).
     ///     environ: the variables that are set. None: os.environ.
     ///
-    /// Raises InvalidRequestError for other words.
+    /// Raises InvalidRequestError for other names.
     ///
     /// >>> import nvtopo
     /// >>> nvtopo.preset("dgx-h100").plan(ranks=8)[1].env(environ={})

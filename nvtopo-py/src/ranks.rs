@@ -13,7 +13,7 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-/// What a rank sends in each dimension: a mapping from dimensions to bytes, or to texts such as "34.4GB".
+/// The traffic of a rank in each dimension: a mapping from dimensions to bytes, or to texts such as "34.4GB".
 #[derive(Default)]
 pub(crate) struct TrafficArgument(pub(crate) Vec<Traffic>);
 
@@ -47,7 +47,7 @@ impl Field for TrafficArgument {
     }
 }
 
-/// What a parallel job asks for, kept beside the answer, so that it can be asked again.
+/// The arguments of Topology.rank_map. They are kept beside the answer, so that unpickling can compute it again.
 pub(crate) struct ParallelTerms {
     pub(crate) tp: Count,
     pub(crate) cp: Count,
@@ -62,7 +62,7 @@ pub(crate) struct ParallelTerms {
 
 crate::pickle::plain!(ParallelTerms { tp, cp, ep, dp, pp, traffic, model, order, gpus });
 
-/// Ranks that communicate, and what their GPUs carry.
+/// Ranks that communicate, and the bandwidth of their GPUs.
 #[pyclass(frozen, eq, hash, module = "nvtopo")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct RankGroup {
@@ -80,7 +80,7 @@ crate::pickle::plain!(RankGroup { ranks, gpus, bandwidth });
 #[pymethods]
 impl RankGroup {
     #[getter]
-    /// What these carry together in one direction, in GB/s (1e9 bytes per second).
+    /// The bandwidth of these together, one direction, in GB/s (1e9 bytes per second).
     fn gb_per_s(&self) -> f64 {
         self.bandwidth.as_gb_per_s()
     }
@@ -101,21 +101,21 @@ impl RankGroup {
     }
 }
 
-/// What one dimension of a job takes in one step.
+/// The communication time of one dimension of a job in one step.
 #[pyclass(frozen, eq, get_all, module = "nvtopo")]
 #[derive(PartialEq)]
 pub(crate) struct DimensionTime {
     /// The dimension: "tp", "cp", "ep", "dp", "edp" or "pp".
     dimension: &'static str,
-    /// What a rank sends, in bytes.
+    /// The bytes that a rank sends.
     bytes: u64,
-    /// How many groups there are; of a pipeline, how many pairs of neighbouring stages.
+    /// The number of groups; of a pipeline, of pairs of neighbouring stages.
     groups: usize,
-    /// What the slowest group takes, in seconds.
+    /// The time of the slowest group, in seconds.
     seconds: f64,
     /// The slowest group, the first of several.
     worst: RankGroup,
-    /// What the slowest group takes in the launcher's order, in seconds.
+    /// The time of the slowest group in the launcher's order, in seconds.
     launcher_seconds: f64,
     /// The slowest group in the launcher's order.
     launcher_worst: RankGroup,
@@ -143,6 +143,7 @@ impl DimensionTime {
 }
 
 /// The GPUs for the ranks of a parallel job, so that it communicates in the least time. Made by Topology.rank_map.
+/// Unpickling computes it again, as that of a Placement.
 ///
 /// >>> import nvtopo
 /// >>> ranks = nvtopo.preset("dgx-1-v100").rank_map(tp=2, pp=4, traffic={"tp": "8GB", "pp": 10**9})
@@ -163,13 +164,13 @@ impl PartialEq for RankMap {
 #[pymethods]
 impl RankMap {
     #[getter]
-    /// The sizes of the job in the words of its order, such as "tp 2 × dp 4".
+    /// The sizes of the job as its order names them, such as "tp 2 × dp 4".
     fn shape(&self) -> &str {
         self.answer.shape()
     }
 
     #[getter]
-    /// How ranks run through the dimensions, such as "tp-cp-ep-dp-pp".
+    /// The order in which ranks run through the dimensions, such as "tp-cp-ep-dp-pp".
     fn order(&self) -> String {
         self.answer.order().to_string()
     }
@@ -187,7 +188,7 @@ impl RankMap {
     }
 
     #[getter]
-    /// What the job communicates for in one step, in seconds.
+    /// The communication time of one step, in seconds.
     fn seconds(&self) -> f64 {
         self.answer.seconds()
     }
@@ -199,25 +200,25 @@ impl RankMap {
     }
 
     #[getter]
-    /// How many times faster it is than in the launcher's order; 1 where nothing is gained.
+    /// The speedup over the launcher's order; 1 where nothing is gained.
     fn gain(&self) -> f64 {
         self.answer.gain()
     }
 
     #[getter]
-    /// No mapping takes less, in seconds.
+    /// The lower bound of the time of any mapping, in seconds.
     fn bound_seconds(&self) -> f64 {
         self.answer.bound_seconds()
     }
 
     #[getter]
-    /// Whether no mapping takes less time.
+    /// True where no mapping takes less time.
     fn optimal(&self) -> bool {
         self.answer.is_optimal()
     }
 
     #[getter]
-    /// What each dimension takes, of those that communicate.
+    /// The times of the dimensions that communicate.
     fn dimensions(&self) -> Vec<DimensionTime> {
         let topology = self.answer.topology();
         let time = |own: &nvtopo::solve::DimensionTime| DimensionTime {

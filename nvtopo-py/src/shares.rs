@@ -36,7 +36,7 @@ impl Share {
 pub(crate) struct Shares {
     /// One share for each GPU, in the order of `Topology.gpus`.
     per_gpu: Vec<Share>,
-    /// What a person should know: shared or remote CPUs, unknown locality.
+    /// Remarks for people: shared or remote CPUs, unknown locality.
     remarks: Vec<String>,
 }
 

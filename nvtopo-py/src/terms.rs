@@ -1,10 +1,14 @@
-//! The terms of a request for GPUs. It is kept beside the answer, so that it can be asked again.
+//! The terms of a request for GPUs. They are stored beside the answer, so that unpickling can compute it again.
 
 use crate::arguments::{
     BytesArgument, Constraints, Count, GpuArguments, GpuSets, HugePages, Mix, Names, ToleranceArgument, Word,
+    environment,
 };
+use crate::call;
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
+use crate::topology::Topology;
+use nvtopo::apply::visible_here;
 use nvtopo::solve::VISIBILITY_VARIABLES;
 use nvtopo::{Cores, GpuRef, Isolated, VisibleGpus};
 use pyo3::exceptions::PyTypeError;
@@ -128,6 +132,38 @@ impl Terms {
         let mut terms = self.clone();
         terms.exclude.0.extend(indices.into_iter().map(GpuRef::Index));
         terms
+    }
+}
+
+impl Topology {
+    /// Reads the terms of a request to this machine.
+    pub(crate) fn terms(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        gpus: Count,
+        given: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Terms> {
+        let mut terms = Terms::new(name, gpus, given)?;
+        terms.allowed_cpus = self.allowed(py, terms.allowed_cpus)?.map(CpuArgument);
+        let environ = environment(py)?;
+        if visible_here(&self.0, &|name| environ.get(name)).is_some() {
+            terms.visible =
+                Some(Names(VISIBILITY_VARIABLES.iter().map_while(|name| environ.get(name)).collect()));
+        }
+        Ok(terms)
+    }
+
+    /// Returns the CPUs to which an answer is limited: those given, else on this machine those of the calling thread.
+    pub(crate) fn allowed(
+        &self,
+        py: Python<'_>,
+        given: Option<CpuArgument>,
+    ) -> PyResult<Option<nvtopo::CpuSet>> {
+        match given {
+            Some(cpus) => Ok(Some(cpus.0)),
+            None => call(py, || nvtopo::apply::cpus_here(&self.0)),
+        }
     }
 }
 

@@ -1,14 +1,14 @@
 //! `Topology`: what a machine consists of, and what can be asked of it.
 
-use crate::arguments::{Count, GpuArgument, GpuArguments, Word, word};
-use crate::cpuset::CpuArgument;
+use crate::arguments::{Count, Environment, GpuArgument, GpuArguments, Word, environment, word};
+use crate::cpuset::{CpuArgument, CpuSet};
 use crate::devices::{Nic, NumaNode};
-use crate::environment::{Environment, environment};
+use crate::error::invalid_request;
 use crate::explanation::Explanation;
-use crate::gpus::{Gpu, P2p};
+use crate::gpus::Gpu;
 use crate::instance::{InstancePlacement, SizeArgument};
 use crate::matrix::BandwidthMatrix;
-use crate::pairs::Pair;
+use crate::pairs::{P2p, Pair};
 use crate::placement::Placement;
 use crate::plan::Plan;
 use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
@@ -99,7 +99,7 @@ impl Topology {
     }
 
     #[getter]
-    /// The paths between all devices in nvidia-smi's words, such as "X", "NV12", "PIX": a row for each of `devices`,
+    /// The paths between all devices as nvidia-smi names them, such as "X", "NV12", "PIX": a row for each of `devices`,
     /// and in it a column for each. None: unknown.
     fn matrix(&self, py: Python<'_>) -> PyResult<Vec<Vec<Option<String>>>> {
         let devices = self.0.devices().len();
@@ -120,13 +120,13 @@ impl Topology {
     }
 
     #[getter]
-    /// What a person should know about this topology, one sentence each.
+    /// Notes for people about this topology, one sentence each.
     fn notes(&self) -> Vec<String> {
         self.0.notes().iter().map(ToString::to_string).collect()
     }
 
     #[getter]
-    /// Which machine it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown".
+    /// The machine that it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown".
     fn origin(&self) -> String {
         match self.0.origin() {
             Origin::Unknown => "unknown".to_owned(),
@@ -135,7 +135,20 @@ impl Topology {
         }
     }
 
-    /// What lies between two devices.
+    /// Returns the GPU of an index, a name ("GPU3"), a UUID or a PCI address.
+    ///
+    /// Raises InvalidRequestError where there is no such GPU.
+    ///
+    /// >>> import nvtopo
+    /// >>> nvtopo.preset("dgx-h100").gpu("GPU3").index
+    /// 3
+    fn gpu(&self, py: Python<'_>, gpu: GpuArgument) -> PyResult<Gpu> {
+        let GpuArgument(gpu) = gpu;
+        let found = call(py, || Ok(Gpu::of(&self.0, gpu.resolve(&self.0)?)))?;
+        found.ok_or_else(|| invalid_request(py, &format!("there is no GPU {gpu}")))
+    }
+
+    /// Returns the best path between two devices.
     ///
     /// A device is given by the index of a GPU, by its name ("GPU3", "mlx5_0"), or by a GPU's UUID or PCI address.
     ///
@@ -150,7 +163,7 @@ impl Topology {
         call(py, || Ok(Pair::of(&self.0.pairs().pair(a, b))))
     }
 
-    /// What the driver allows two GPUs to do with each other's memory, or None where nobody says.
+    /// Returns the peer-to-peer access that the driver allows two GPUs. None: unknown.
     ///
     /// A GPU is named as in place.
     ///
@@ -253,22 +266,22 @@ impl Topology {
         Explanation::find(py, &self.1, self.terms(py, "explain", gpus, terms)?)
     }
 
-    /// Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.
+    /// Finds the place for a new instance on a MIG-enabled GPU that leaves the most room for further instances.
     ///
     /// Args:
     ///     size: a profile, such as "3g.40gb", or a number of compute slices, such as 3.
-    ///     only: choose among these GPUs. None: among all that are divided.
+    ///     only: choose among these GPUs. None: among all MIG-enabled ones.
     ///     exclude: not on these.
     ///
-    /// Raises InvalidRequestError where no divided GPU has such a profile, and UnsatisfiableError where none has room. GPUs
+    /// Raises InvalidRequestError where no MIG-enabled GPU has such a profile, and UnsatisfiableError where none has room. GPUs
     /// on which the places of present instances are not known, which drivers tell to administrators only, are not chosen.
     ///
     /// >>> import json, nvtopo
     /// >>> gpu = {"parent": 0, "index": 0, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
     /// ...        "mig": {"current": True, "pending": True}}
     /// >>> topology = {"source": "nvml", "nvlink_known": True, "nodes": [{"machine": {}}, {"gpu": gpu}]}
-    /// >>> divided = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
-    /// >>> divided.place_instance("1g.10gb")
+    /// >>> mig = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
+    /// >>> mig.place_instance("1g.10gb")
     /// <InstancePlacement of 1g.10gb: GPU0 from memory slice 6>
     #[pyo3(
         signature = (size, *, only=None, exclude=GpuArguments::default()),
@@ -294,7 +307,7 @@ impl Topology {
     /// Args:
     ///     available: the devices by the plugin's names: the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
     ///         the UUID of a MIG instance; "::" and a number behind it make it one of several replicas.
-    ///     size: how many are asked for.
+    ///     size: the number of devices for the container.
     ///     must_include: those that must be among them.
     ///
     /// Returns names from available, in their order. NVLink groups stay whole, and a single GPU comes from a group that is
@@ -361,6 +374,24 @@ impl Topology {
         call(py, || Ok(Shares::of(&self.0, nvtopo::share_cpus(&self.0, &limits))))
     }
 
+    /// Splits CPUs into parts of about equal size, for the workers of one rank. Near cores stay together, and cores stay whole
+    /// as long as there are enough; where there are more parts than CPUs, some are alike.
+    ///
+    /// Args:
+    ///     cpus: the CPUs, such as those of a placement or of a rank's part.
+    ///     parts: the number of parts.
+    ///
+    /// Raises InvalidRequestError for more parts than CPUs can be numbered.
+    ///
+    /// >>> import nvtopo
+    /// >>> dgx = nvtopo.preset("dgx-h100")
+    /// >>> [str(cpus) for cpus in dgx.split_cpus("0-13,112-125", 2)]
+    /// ['0-6,112-118', '7-13,119-125']
+    fn split_cpus(&self, py: Python<'_>, cpus: CpuArgument, parts: Count) -> PyResult<Vec<CpuSet>> {
+        let CpuArgument(cpus) = cpus;
+        call(py, || Ok(nvtopo::split_cpus(&self.0, &cpus, parts.0)?.into_iter().map(CpuSet).collect()))
+    }
+
     /// The GPUs that CUDA_VISIBLE_DEVICES shows a process, as CUDA reads it, counted as CUDA_DEVICE_ORDER says.
     ///
     /// Args:
@@ -420,7 +451,7 @@ impl Topology {
     ///     environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
     ///         any other all GPUs are visible.
     ///
-    /// Raises InvalidRequestError for unknown words and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
+    /// Raises InvalidRequestError for unknown names and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
     /// than each rank is to get.
     ///
     /// >>> import nvtopo
@@ -481,7 +512,7 @@ impl Topology {
     ///     gpus: the GPUs to map to in the order in which the ranks see them, as many as there are ranks. None: all
     ///         that can be used.
     ///
-    /// Raises InvalidRequestError for contradictions and for traffic of which nobody told, UnsatisfiableError where the
+    /// Raises InvalidRequestError for contradictions and for unknown traffic, UnsatisfiableError where the
     /// number of GPUs is another.
     ///
     /// >>> import nvtopo
@@ -509,21 +540,12 @@ impl Topology {
         order: Option<&str>,
         gpus: Option<GpuArguments>,
     ) -> PyResult<RankMap> {
-        let job = ParallelTerms {
-            tp,
-            cp,
-            ep,
-            dp,
-            pp,
-            traffic,
-            model: model.map(str::to_owned),
-            order: order.map(str::to_owned),
-            gpus,
-        };
+        let (model, order) = (model.map(str::to_owned), order.map(str::to_owned));
+        let job = ParallelTerms { tp, cp, ep, dp, pp, traffic, model, order, gpus };
         RankMap::find(py, &self.0, job)
     }
 
-    /// What the paths between all devices carry, as a matrix that `numpy.asarray` takes without a copy.
+    /// Returns the bandwidths between all devices, as a matrix that `numpy.asarray` takes without a copy.
     ///
     /// >>> import nvtopo
     /// >>> nvtopo.preset("dgx-1-v100").bandwidth_matrix()[0, 3]

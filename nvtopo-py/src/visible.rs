@@ -12,15 +12,15 @@ use pyo3::prelude::*;
 pub(crate) struct VisibleGpus {
     /// The indices of the GPUs, each once, in the order in which CUDA counts them as far as `order` knows it.
     gpus: Vec<u32>,
-    /// What CUDA counts as one device, in that order: the index of the GPU, and the name of the MIG instance where it is
+    /// The devices as CUDA counts them, in that order: the index of the GPU, and the name of the MIG instance where it is
     /// one and not the whole GPU ("" where it has none).
     devices: Vec<(u32, Option<String>)>,
-    /// How that order is known: "known"; "assumed", where nobody told the models of the GPUs; or "unknown", where they are
+    /// The certainty of that order: "known"; "assumed", where the models of the GPUs are unknown; or "unknown", where they are
     /// several.
     order: &'static str,
-    /// Whether the variable names devices that the topology cannot tell: then `gpus` is empty although there may be some.
+    /// True where the variable names devices that the topology does not know: then `gpus` is empty although there may be some.
     unresolved: bool,
-    /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
+    /// Remarks for people: why a list ended early, what was assumed, what CUDA will not do.
     remarks: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl VisibleGpus {
     }
 }
 
-/// How an order is known, in a word.
+/// The word for the certainty of an order.
 pub(crate) fn order_word(order: OrderBasis) -> &'static str {
     match order {
         OrderBasis::Known => "known",

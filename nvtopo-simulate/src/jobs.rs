@@ -12,24 +12,33 @@ pub const MAX_JOBS: usize = 10_000_000;
 
 /// A job that is played.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Job {
-    /// When it arrives, in any unit.
+    /// The time of its arrival, in any unit.
     pub arrival: f64,
-    /// How long it keeps its GPUs, in the same unit.
+    /// The time that it keeps its GPUs, in the same unit.
     pub service: f64,
-    /// How many GPUs it needs.
+    /// The number of GPUs that it needs.
     pub gpus: usize,
+}
+
+impl Job {
+    /// A job that arrives at a time, and keeps a number of GPUs for a time.
+    pub const fn new(arrival: f64, service: f64, gpus: usize) -> Self {
+        Self { arrival, service, gpus }
+    }
 }
 
 /// A stream of jobs by chance: Poisson arrivals, exponential service with mean 1.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Stream {
     /// The offered load: the GPUs that would be busy if no job was ever turned away, as a part of the machine's. Above 0, and
     /// [`MAX_LOAD`] at most.
     pub load: f64,
-    /// How many jobs.
+    /// The number of jobs.
     pub jobs: usize,
-    /// How often jobs of each size come.
+    /// The mix of job sizes.
     pub mix: SizeMix,
     /// The same seed gives the same jobs.
     pub seed: u64,
@@ -78,7 +87,7 @@ impl Workload {
     /// use nvtopo::solve::SizeMix;
     /// use nvtopo_simulate::{Stream, Workload};
     ///
-    /// let stream = Stream { load: 0.9, jobs: 0, mix: SizeMix::usual(8)?, seed: 1 };
+    /// let stream = Stream::new(SizeMix::usual(8)?);
     /// let trace = "name,arrival,service,gpus\na,0,10,2\nb,3.5,4,1\nc,4,1,0\n";
     /// let workload = Workload::from_csv("trace.csv", trace.as_bytes(), &stream, 8)?;
     /// assert_eq!((workload.jobs().len(), workload.left_out()), (2, 1));
@@ -139,12 +148,12 @@ impl Workload {
         &self.jobs
     }
 
-    /// How many rows of a trace were left out.
+    /// The number of rows of a trace that were left out.
     pub fn left_out(&self) -> usize {
         self.left_out
     }
 
-    /// How often jobs of each size come, of those that fit on a machine.
+    /// Returns the mix of the sizes of the jobs that fit on a machine.
     pub fn mix(&self, gpus: usize) -> Result<SizeMix> {
         let mut counts = vec![0usize; gpus + 1];
         for job in self.jobs.iter().filter(|job| job.gpus <= gpus) {
@@ -155,6 +164,29 @@ impl Workload {
 }
 
 impl Stream {
+    /// A stream with a mix of job sizes, an offered load of 0.9, 200,000 jobs and the seed 1.
+    pub const fn new(mix: SizeMix) -> Self {
+        Self { load: 0.9, jobs: 200_000, mix, seed: 1 }
+    }
+
+    /// Sets the offered load.
+    #[must_use]
+    pub fn load(self, load: f64) -> Self {
+        Self { load, ..self }
+    }
+
+    /// Sets the number of jobs.
+    #[must_use]
+    pub fn jobs(self, jobs: usize) -> Self {
+        Self { jobs, ..self }
+    }
+
+    /// Sets the seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
     /// Arrivals in a mean service time.
     pub(super) fn rate(&self, gpus: usize) -> Result<f64> {
         limit(self.jobs)?;

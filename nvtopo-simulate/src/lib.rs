@@ -28,8 +28,9 @@ use policy::Task;
 /// The most GPUs of a machine on which jobs are played.
 pub const MAX_GPUS: usize = crate::partition::MAX_GPUS;
 
-/// How jobs are played.
+/// The options of a simulation.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Options {
     /// The names of the policies, of those in [`POLICIES`]; empty: all that can be asked on a machine of this size.
     pub policies: Vec<String>,
@@ -46,19 +47,39 @@ impl Default for Options {
     }
 }
 
-/// What came out.
+impl Options {
+    /// Sets the names of the policies.
+    #[must_use]
+    pub fn policies<S: Into<String>>(self, policies: impl IntoIterator<Item = S>) -> Self {
+        Self { policies: policies.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets the objectives of the policy `nvtopo`, most important first.
+    #[must_use]
+    pub fn objectives<S: Into<String>>(self, objectives: impl IntoIterator<Item = S>) -> Self {
+        Self { objectives: objectives.into_iter().map(Into::into).collect(), ..self }
+    }
+
+    /// Sets the seed of the policy `random`.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+}
+
+/// The result of a simulation.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Report {
-    /// What the machine is called, where that is known.
+    /// The name of the machine, where it is known.
     pub machine: Option<String>,
     /// The GPUs of the machine that jobs can have.
     pub gpus: usize,
-    /// How many jobs arrived.
+    /// The number of jobs that arrived.
     pub jobs: usize,
-    /// How many of them found too few free GPUs.
+    /// The number of jobs that found too few free GPUs.
     pub blocked: usize,
-    /// How many rows of the trace were left out.
+    /// The number of rows of the trace that were left out.
     pub left_out: usize,
     /// The GPUs that would have been busy if no job had been turned away, as a part of all, on average. `None` where all
     /// jobs arrive at once.
@@ -67,7 +88,7 @@ pub struct Report {
     pub utilization: Option<f64>,
     /// The jobs of each size.
     pub sizes: Vec<SizeReport>,
-    /// What each policy made of them.
+    /// The result of each policy.
     pub policies: Vec<PolicyReport>,
 }
 
@@ -77,15 +98,15 @@ pub struct Report {
 pub struct SizeReport {
     /// GPUs of each.
     pub gpus: usize,
-    /// How many arrived.
+    /// The number that arrived.
     pub jobs: usize,
-    /// How many of them were accepted.
+    /// The number that were accepted.
     pub accepted: usize,
     /// The most that the rings of such a job carry on the empty machine.
     pub best: Bandwidth,
 }
 
-/// What one policy made of the accepted jobs with several GPUs.
+/// The result of one policy for the accepted jobs with several GPUs.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PolicyReport {
@@ -104,7 +125,7 @@ pub struct PolicyReport {
 pub struct Mean {
     /// The ring bandwidth of a job in GB/s, one direction.
     pub gb_per_s: f64,
-    /// That as a part of the most that a job of its size can have on the empty machine.
+    /// The ring bandwidth as a part of the most that a job of its size can have on the empty machine.
     pub share: f64,
     /// The ring bandwidth of a job in GB/s over NVLinks of its own alone, without relays; see
     /// [`Topology::direct_rings`].
@@ -113,7 +134,7 @@ pub struct Mean {
     pub nvlink: f64,
 }
 
-/// How many GPUs of a machine jobs can have: those that can be used, alone and together.
+/// Counts the GPUs of a machine that jobs can have: those that can be used, alone and together.
 pub fn capacity(topology: &Topology) -> usize {
     joint_gpus(topology).count()
 }
@@ -126,8 +147,8 @@ pub fn capacity(topology: &Topology) -> usize {
 /// use nvtopo_simulate::{Options, Stream, Workload, simulate};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
-/// let stream = Stream { load: 0.9, jobs: 5_000, mix: SizeMix::usual(8)?, seed: 1 };
-/// let options = Options { policies: vec!["first-fit".into(), "nvtopo".into()], ..Options::default() };
+/// let stream = Stream::new(SizeMix::usual(8)?).jobs(5_000);
+/// let options = Options::default().policies(["first-fit", "nvtopo"]);
 /// let report = simulate(&dgx1, &Workload::random(&stream, 8)?, &options, &mut |_, _| ())?;
 /// let gb_per_s = |policy: usize| report.policies[policy].mean.unwrap().gb_per_s;
 /// assert!(gb_per_s(1) > 1.3 * gb_per_s(0));
@@ -148,7 +169,7 @@ pub fn simulate(
     }
     let mix = workload.mix(gpus)?;
     let service: f64 = fitting().map(|job| job.service).sum();
-    // Of a trace this is what a stream with the same averages has; of a single job, whatever.
+    // The rate of a stream with the same averages; a single job has none.
     let rate = service / workload.span();
     let rate = if rate.is_nan() { 1.0 } else { rate.clamp(1e-6, 1e6) };
     let task = Task { options, mix: &mix, rate };

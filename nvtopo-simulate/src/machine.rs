@@ -1,4 +1,4 @@
-//! The machine that jobs are played on: what its sets of GPUs are worth, asked once each.
+//! The machine that jobs are played on, with the value of each set of its GPUs, computed once.
 
 use super::MAX_GPUS;
 use nvtopo::Bandwidth;
@@ -11,14 +11,14 @@ use std::cell::OnceCell;
 /// A set of GPUs, one bit for each position.
 pub(super) type Set = u32;
 
-/// What the rings through a set carry.
+/// The bandwidth of the rings through a set.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Value {
     /// Zero for one GPU, and where a path is unknown.
     pub(super) bandwidth: Bandwidth,
     /// Without relays.
     pub(super) direct: Bandwidth,
-    /// Whether they use NVLink only, without relays.
+    /// True where they use NVLink only, without relays.
     pub(super) nvlink: bool,
 }
 
@@ -51,7 +51,7 @@ impl<'a> Machine<'a> {
         Ok(machine)
     }
 
-    /// How many GPUs there are for jobs.
+    /// Counts the GPUs for jobs.
     pub(super) fn capacity(&self) -> usize {
         self.all.count_ones() as usize
     }
@@ -73,7 +73,7 @@ impl<'a> Machine<'a> {
         self.best[count]
     }
 
-    /// What a set carries as a part of the most that its size could. One GPU has all it could have.
+    /// Returns the ring bandwidth of a set as a part of the best of its size; 1 for one GPU.
     pub(super) fn share(&self, set: Set) -> f64 {
         let most = self.best(set.count_ones() as usize).as_gb_per_s();
         if most > 0.0 { self.value(set).bandwidth.as_gb_per_s() / most } else { 1.0 }

@@ -4,7 +4,7 @@ use super::machine::{Machine, Set};
 use super::policy::{Policy, State};
 use super::{Mean, PolicyReport, Report, SizeReport, Workload};
 
-/// How many jobs are played between two words of progress.
+/// The number of jobs between two calls of the progress function.
 const STEP: usize = 4096;
 
 /// The same jobs for every policy.
@@ -16,7 +16,7 @@ pub(super) struct Course<'a> {
     tally: Option<Tally>,
 }
 
-/// How many jobs of each size arrived and were accepted, and for how long GPUs were busy.
+/// The counts of arrived and accepted jobs by size, and the time that GPUs were busy.
 #[derive(Clone, Debug, PartialEq)]
 struct Tally {
     arrived: Vec<usize>,

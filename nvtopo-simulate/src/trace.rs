@@ -3,7 +3,7 @@
 use super::jobs::MAX_JOBS;
 use nvtopo::{Error, Result};
 
-/// What a trace says of its jobs.
+/// The jobs of a trace.
 pub(super) struct Rows {
     pub(super) jobs: Vec<Row>,
     pub(super) left_out: usize,
@@ -15,7 +15,7 @@ pub(super) struct Row {
     pub(super) times: Option<(f64, f64)>,
 }
 
-/// Where the columns are.
+/// The positions of the columns.
 struct Columns {
     gpus: usize,
     /// Thousandths of a GPU, for jobs of one.

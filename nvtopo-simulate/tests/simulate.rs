@@ -9,9 +9,8 @@ use nvtopo_simulate::{Job, MAX_GPUS, Mean, Options, POLICIES, Report, Stream, Wo
 fn play(preset: &str, load: f64, jobs: usize, policies: &[&str]) -> Report {
     let topology = Topology::preset(preset).unwrap();
     let gpus = topology.gpus().len();
-    let stream = Stream { load, jobs, mix: SizeMix::usual(gpus).unwrap(), seed: 1 };
-    let policies = policies.iter().map(|name| (*name).to_owned()).collect();
-    let options = Options { policies, seed: 1, ..Options::default() };
+    let stream = Stream::new(SizeMix::usual(gpus).unwrap()).load(load).jobs(jobs);
+    let options = Options::default().policies(policies.iter().copied()).seed(1);
     simulate(&topology, &Workload::random(&stream, gpus).unwrap(), &options, &mut |_, _| ()).unwrap()
 }
 
@@ -28,7 +27,7 @@ fn jobs_are_given_no_gpu_that_placement_would_not_choose() {
     let json = json.replacen(model, "NVIDIA DGX Display", 1);
     let station = Topology::parse("station", json.as_bytes()).unwrap();
     assert_eq!((station.gpus().len(), capacity(&station)), (8, 7));
-    let stream = Stream { load: 0.9, jobs: 300, mix: SizeMix::usual(7).unwrap(), seed: 1 };
+    let stream = Stream::new(SizeMix::usual(7).unwrap()).jobs(300);
     let workload = Workload::random(&stream, capacity(&station)).unwrap();
     let report = simulate(&station, &workload, &Options::default(), &mut |_, _| ()).unwrap();
     assert_eq!(report.gpus, 7);
@@ -129,19 +128,19 @@ fn an_independent_simulation_gave_the_same() {
 #[test]
 fn jobs_come_as_often_and_as_large_as_asked() {
     let mix = SizeMix::usual(8).unwrap();
-    let stream = Stream { load: 0.7, jobs: 100_000, mix: mix.clone(), seed: 5 };
+    let stream = Stream::new(mix.clone()).load(0.7).jobs(100_000).seed(5);
     let workload = Workload::random(&stream, 8).unwrap();
     assert!((workload.offered(8).unwrap() - 0.7).abs() < 0.02);
     for ((size, weight), (drawn, often)) in mix.sizes().iter().zip(workload.mix(8).unwrap().sizes()) {
         assert!(size == drawn && (weight - often).abs() < 0.01);
     }
-    assert_ne!(Workload::random(&Stream { seed: 6, ..stream }, 8).unwrap(), workload);
+    assert_ne!(Workload::random(&stream.seed(6), 8).unwrap(), workload);
 }
 
 #[test]
 fn a_course_is_followed_by_hand() {
     let topology = Topology::preset("rtx-a6000-4-bridged").unwrap();
-    let job = |arrival: f64, service: f64, gpus| Job { arrival, service, gpus };
+    let job = Job::new;
     // Two pairs; then one too many until the first has ended, at the very moment; one larger than the machine.
     let jobs = [
         job(0.0, 5.0, 2),
@@ -152,7 +151,7 @@ fn a_course_is_followed_by_hand() {
         job(10.0, 1.0, 9),
     ];
     let workload = Workload::new(jobs).unwrap();
-    let options = Options { policies: vec!["nvtopo".to_owned()], ..Options::default() };
+    let options = Options::default().policies(["nvtopo"]);
     let mut heard = Vec::new();
     let report = simulate(&topology, &workload, &options, &mut |done, all| heard.push((done, all))).unwrap();
     assert_eq!(heard, [(0, 6), (6, 6)]);
@@ -168,33 +167,28 @@ fn a_course_is_followed_by_hand() {
 fn wrong_questions_are_refused() {
     let topology = Topology::preset("rtx-a6000-4-bridged").unwrap();
     let kind = |policies: &[&str], workload: &Workload| {
-        let policies = policies.iter().map(|name| (*name).to_owned()).collect();
-        let options = Options { policies, ..Options::default() };
+        let options = Options::default().policies(policies.iter().copied());
         simulate(&topology, workload, &options, &mut |_, _| ()).map_err(|error| error.kind()).err()
     };
-    let jobs = |gpus| Workload::new([Job { arrival: 0.0, service: 1.0, gpus }]).unwrap();
+    let jobs = |gpus| Workload::new([Job::new(0.0, 1.0, gpus)]).unwrap();
     assert_eq!(kind(&["best"], &jobs(1)), Some(ErrorKind::InvalidRequest));
     assert_eq!(kind(&[], &jobs(5)), Some(ErrorKind::InvalidRequest));
     assert_eq!(kind(&[], &Workload::new([]).unwrap()), Some(ErrorKind::InvalidRequest));
     assert_eq!(kind(&[], &jobs(4)), None);
     // Beyond this load jobs are only turned away, at the cost of time without end.
     for load in [0.0, -1.0, 10.1, 1e15, f64::NAN] {
-        let stream = Stream { load, jobs: 5, mix: SizeMix::usual(4).unwrap(), seed: 1 };
+        let stream = Stream::new(SizeMix::usual(4).unwrap()).load(load).jobs(5);
         assert_eq!(
             Workload::random(&stream, 4).map_err(|error| error.kind()).err(),
             Some(ErrorKind::InvalidRequest)
         );
-        let two = || Workload::new([0.0, 1.0].map(|arrival| Job { arrival, service: 1.0, gpus: 1 })).unwrap();
+        let two = || Workload::new([0.0, 1.0].map(|arrival| Job::new(arrival, 1.0, 1))).unwrap();
         assert!(two().with_load(load, 4).is_err(), "{load}");
     }
-    for job in [
-        Job { arrival: f64::NAN, service: 1.0, gpus: 1 },
-        Job { arrival: 0.0, service: -1.0, gpus: 1 },
-        Job { arrival: 0.0, service: 1.0, gpus: 0 },
-    ] {
+    for job in [Job::new(f64::NAN, 1.0, 1), Job::new(0.0, -1.0, 1), Job::new(0.0, 1.0, 0)] {
         assert!(Workload::new([job]).is_err(), "{job:?}");
     }
-    let stream = |load, text: &str| Stream { load, jobs: 10, mix: text.parse().unwrap(), seed: 1 };
+    let stream = |load, text: &str| Stream::new(text.parse().unwrap()).load(load).jobs(10);
     for (load, mix) in
         [(0.0, "1:1"), (-1.0, "1:1"), (f64::NAN, "1:1"), (f64::INFINITY, "1:1"), (0.5, "1:1,5:1")]
     {
@@ -207,7 +201,7 @@ fn wrong_questions_are_refused() {
     let large = simulate(
         &Topology::preset("dgx-2").unwrap(),
         &jobs(4),
-        &Options { policies: vec!["optimal".to_owned()], ..Options::default() },
+        &Options::default().policies(["optimal"]),
         &mut |_, _| (),
     );
     assert_eq!(large.unwrap_err().kind(), ErrorKind::InvalidRequest);
@@ -215,7 +209,7 @@ fn wrong_questions_are_refused() {
 
 #[test]
 fn a_trace_without_times_gets_them_by_chance() {
-    let stream = Stream { load: 0.5, jobs: 0, mix: SizeMix::usual(8).unwrap(), seed: 1 };
+    let stream = Stream::new(SizeMix::usual(8).unwrap()).load(0.5);
     let trace = "1\n2\n3\n4\n".repeat(1250);
     let workload = Workload::from_csv("trace", format!("gpus\n{trace}").as_bytes(), &stream, 8).unwrap();
     assert!((workload.offered(8).unwrap() - 0.5).abs() < 0.03);

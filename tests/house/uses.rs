@@ -55,12 +55,12 @@ impl Uses {
     }
 }
 
-/// What is read of one file.
+/// The facts that are read of one file.
 #[derive(Default)]
 struct File {
     /// All paths, from the crate's root.
     paths: Vec<Module>,
-    /// What it re-exports, by its name.
+    /// The re-exports of the file, by name.
     exports: BTreeMap<String, Module>,
     modules: BTreeSet<String>,
 }
@@ -174,7 +174,7 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
     }
 
-    /// How far a name is seen is no use of it.
+    /// A visibility is no use of a name.
     fn visit_visibility(&mut self, _: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {

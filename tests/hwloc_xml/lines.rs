@@ -1,4 +1,4 @@
-//! What single lines of hwloc's XML mean, and which are refused, on small machines made up for it.
+//! Single lines of hwloc's XML, read and refused, on small made-up machines.
 
 use nvtopo::model::{NodeKind, Stated};
 use nvtopo::{Error, ErrorKind, PathType, Topology};

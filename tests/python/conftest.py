@@ -1,4 +1,4 @@
-"""What all tests share. They test the installed wheel, never the source tree."""
+"""The common part of all tests. They test the installed wheel, never the source tree."""
 
 from __future__ import annotations
 

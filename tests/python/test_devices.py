@@ -1,4 +1,4 @@
-"""What a topology tells of its GPUs, NICs and NUMA nodes, from a document that tells everything."""
+"""The facts of GPUs, NICs and NUMA nodes, from a document that has all of them."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import pickle
 from pathlib import Path
 
 import nvtopo
+import nvtopo.k8s
 import pytest
 from nvtopo import _nvtopo
 
@@ -127,3 +128,21 @@ def test_errors_are_pickled_with_what_they_say() -> None:
     again = pickle.loads(pickle.dumps(caught.value))
     assert type(again) is nvtopo.InvalidInputError
     assert (str(again), again.input_name) == (str(caught.value), "x.txt")
+
+
+def test_messages_name_arguments_and_not_options(tmp_path: Path) -> None:
+    other = tmp_path / "topo.txt"
+    other.write_text("\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0\nGPU1\tNV4\t X \t0\n")
+    with pytest.raises(nvtopo.WrongMachineError) as caught:
+        nvtopo.bind(nvtopo.load(other))
+    assert "trust=True" in str(caught.value) and "trust=True" in (caught.value.advice or "")
+    assert "--" not in str(caught.value)
+    with pytest.raises(nvtopo.UnsatisfiableError) as unknown:
+        nvtopo.k8s.kubelet_config(nvtopo.load(other), reserved_memory=1 << 30)
+    assert "reserved_memory" in str(unknown.value) and "--" not in str(unknown.value)
+
+
+def test_options_of_other_programs_stay() -> None:
+    with pytest.raises(nvtopo.InvalidInputError) as caught:
+        nvtopo.loads("index, name\n0, NVIDIA A100\n", name="query.csv")
+    assert "--query-gpu" in str(caught.value) or "nvidia-smi" in str(caught.value)

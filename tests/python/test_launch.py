@@ -19,7 +19,7 @@ LIKE_THIS = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t{0}\nGPU1\tNV4\t X \t{1
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
-    """What nvtopo.bind is asked for. Nothing is bound."""
+    """The arguments that nvtopo.bind is given. Nothing is bound."""
     made: list[tuple[Any, ...]] = []
 
     def bind(*arguments: Any, **options: Any) -> str:

@@ -1,4 +1,4 @@
-"""What nvtopo answers goes through pickle and copy, and comes to other processes, as what it was."""
+"""Answers of nvtopo survive pickle and copy, and reach other processes unchanged."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def values() -> list[object]:
 
 
 def answers() -> list[object]:
-    """What is asked again where it arrives."""
+    """The answers that unpickling computes again."""
     described = nvtopo.loads(json.dumps(document()))
     instance = described.gpus[0].instances[0].uuid
     assert instance is not None
@@ -141,7 +141,7 @@ def test_different_answers_are_not_equal() -> None:
     for one, other in pairs:
         assert one != other and not one == other, (one, other)
         assert one != 1
-    # What was asked may differ where the answer is the same.
+    # The arguments may differ where the answer is the same.
     assert dgx1.place(2) == dgx1.place(2, allowed_cpus="0-79")
 
 
@@ -181,7 +181,7 @@ def test_what_depends_on_more_than_the_gpus_of_others_is_not_pickled() -> None:
 
 
 def changed(value: Any, change: Callable[[list[Any]], None]) -> object:
-    """What comes of a pickle of which another version wrote a part."""
+    """Returns the result of a pickle of which another version wrote a part."""
     remake, (name, fields) = value.__reduce__()
     fields = list(fields)
     change(fields)

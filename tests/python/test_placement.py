@@ -157,3 +157,14 @@ def test_models_memory_and_allowed_sets(dgx: nvtopo.Topology) -> None:
         dgx.place(3, allowed_sets=halves)
     with pytest.raises(nvtopo.InvalidRequestError, match="there is no allowed set"):
         dgx.place(3, allowed_sets=[])
+
+
+def test_variables_for_all_ranks(dgx: nvtopo.Topology) -> None:
+    place = dgx.place(2)
+    assert set(place.env()) == {"CUDA_DEVICE_ORDER", "CUDA_VISIBLE_DEVICES"}
+    told = place.env(["ib-hca"])
+    assert told["NCCL_IB_HCA"] == "=" + ",".join(nic for gpu in place.per_gpu for nic in gpu.nics)
+    assert {**place.env(), "NCCL_IB_HCA": told["NCCL_IB_HCA"]} == told
+    for wrong in ("ucx-device", "threads", "everything"):
+        with pytest.raises(nvtopo.InvalidRequestError, match=wrong):
+            place.env([wrong])

@@ -59,7 +59,7 @@ def test_which_gpus_the_ranks_see(dgx: nvtopo.Topology, monkeypatch: pytest.Monk
     assert [part.gpu for part in dgx.plan(environ=seen)] == [5, 4]
     assert [part.gpu for part in dgx.plan(3, environ=seen)] == [5, 4, 5]
     assert len(dgx.plan(environ={"LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "4"})) == 4
-    # What this process sees says nothing of another machine.
+    # The GPUs that this process sees are not those of another machine.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,4")
     assert [part.gpu for part in dgx.plan()] == list(range(8))
 
@@ -122,3 +122,27 @@ def test_the_order_of_cuda(dgx: nvtopo.Topology) -> None:
     bare = nvtopo.loads("\tGPU0\tGPU1\nGPU0\t X \tNV4\nGPU1\tNV4\t X \n")
     assert bare.cuda_order() is None and bare.cuda_order("PCI_BUS_ID") == [0, 1]
     assert bare.visible_gpus({}).order == "assumed"
+
+
+def test_a_plan_is_sliced_as_a_list(dgx: nvtopo.Topology) -> None:
+    plan = dgx.plan(8)
+    parts = list(plan)
+    for cut in (slice(2, 4), slice(None), slice(None, None, 2), slice(-3, None), slice(None, None, -1), slice(9, 20)):
+        assert plan[cut] == parts[cut]
+    with pytest.raises(ValueError, match="zero"):
+        plan[::0]
+    with pytest.raises(TypeError):
+        plan["1"]  # type: ignore[call-overload]
+
+
+def test_cpus_of_a_rank_are_split_for_workers(dgx: nvtopo.Topology) -> None:
+    part = dgx.plan(8)[5]
+    workers = part.split_cpus(3)
+    assert [len(worker) for worker in workers] == [8, 10, 10]
+    assert set().union(*workers) == set(part.cpus) and workers == dgx.split_cpus(part.cpus, 3)
+    assert all(not workers[one] & workers[other] for one in range(3) for other in range(one))
+    assert part.split_cpus(0) == []
+    with pytest.raises(nvtopo.InvalidRequestError):
+        part.split_cpus(-1)
+    with pytest.raises(nvtopo.InvalidRequestError, match="parts"):
+        part.split_cpus(10**9)

@@ -1,4 +1,4 @@
-"""What nvtopo writes is valid by the schema that it publishes, as an independent validator reads it."""
+"""The JSON of nvtopo is valid by the schema that it publishes, as an independent validator reads it."""
 
 from __future__ import annotations
 

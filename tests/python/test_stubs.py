@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import doctest
 import inspect
 import os
@@ -57,7 +58,8 @@ def test_everything_public_is_exported() -> None:
     of_kubernetes = {name for name in public if name.startswith("k8s_")}
     assert {f"k8s_{name}" for name in nvtopo.k8s.__all__} == of_kubernetes
     public -= of_kubernetes
-    assert set(nvtopo.__all__) == public | {"__version__"}
+    # `from nvtopo import *` shadows no built-in name.
+    assert set(nvtopo.__all__) == (public - set(dir(builtins))) | {"__version__"}
     assert all(hasattr(nvtopo, name) for name in public)
 
 

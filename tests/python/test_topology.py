@@ -282,3 +282,10 @@ def test_import_starts_nothing() -> None:
     code = "import os, nvtopo; print(len(os.listdir('/proc/self/task')), open('/proc/self/maps').read().count('libnvidia'))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=os.sep)
     assert out.stdout.split() == ["1", "0"]
+
+
+def test_a_gpu_by_each_of_its_names(dgx: nvtopo.Topology) -> None:
+    assert dgx.gpu(3) == dgx.gpu("GPU3") == dgx.gpus[3]
+    for name in (8, "GPU8", "mlx5_0", -1, "GPU-00000000-0000-0000-0000-000000000000"):
+        with pytest.raises(nvtopo.InvalidRequestError):
+            dgx.gpu(name)

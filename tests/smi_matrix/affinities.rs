@@ -1,4 +1,4 @@
-//! What stands beside the matrix: lists that are not finished, empty cells, and the place of each.
+//! The columns beside the matrix: lists that are not finished, empty cells, and the place of each.
 
 use super::{PLAIN, assert_plain, notes, parse};
 use nvtopo::model::{

@@ -1,4 +1,4 @@
-//! Which token of a row is which cell, and which column is which device: the rules that rare texts meet.
+//! The cells of rows and the devices of columns: the rules that rare texts meet.
 
 use super::{PLAIN, assert_plain, error, notes, parse, word};
 use nvtopo::model::{NoteKind, Stated};

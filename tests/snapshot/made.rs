@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What must not leave the machine.
+/// The words that must not leave the machine.
 pub(crate) const SECRETS: [&str; 25] = [
     "falcon17",
     "cluster.acme.example",

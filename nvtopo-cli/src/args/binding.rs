@@ -1,4 +1,4 @@
-//! How CPUs are dealt out, and how processes are bound.
+//! The options for sharing out CPUs and for binding processes.
 
 use super::choice::ChoiceArgs;
 use super::input::{RateArgs, SourceArgs};
@@ -22,17 +22,17 @@ pub(crate) struct CpuArgs {
 }
 
 impl CpuArgs {
-    /// Which CPUs may be given away, among the allowed ones.
+    /// Returns the limits of the CPUs that are dealt out, among the allowed ones.
     pub(crate) fn limits(&self, allowed: Option<CpuSet>) -> CpuLimits {
         let reserved = self.reserve.clone().unwrap_or_default();
         CpuLimits { allowed, reserved, isolated: self.isolated, cores: self.cores }
     }
 }
 
-/// How CPUs are dealt out.
+/// The options for sharing out CPUs.
 #[derive(Args, Debug)]
 pub(crate) struct RuleArgs {
-    /// How the CPUs are dealt out
+    /// Policy by which CPUs are shared out
     #[arg(long, value_name = "NAME", default_value_t, long_help = cpu_policies())]
     pub(crate) policy: CpuPolicy,
     /// Use all hardware threads of a core, or one and leave its siblings idle
@@ -51,7 +51,7 @@ pub(crate) struct RuleArgs {
     /// Use all cores, or the fast ones of a machine whose cores are not alike: performance cores, priority cores
     #[arg(long, value_name = "all|fast", default_value_t)]
     pub(crate) cores: Cores,
-    /// Keep so many cores near each NIC for its interrupts
+    /// Number of cores near each NIC to keep for its interrupts
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reserve_nic_cores: usize,
 }
@@ -78,7 +78,7 @@ impl LayoutArgs {
     }
 }
 
-/// How processes are bound.
+/// The options for binding processes.
 #[derive(Args, Debug)]
 #[allow(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub(crate) struct BindArgs {
@@ -120,7 +120,7 @@ pub(crate) struct BindArgs {
     pub(crate) trust_topology: bool,
 }
 
-/// How memory is taken; `None`: as before.
+/// The memory policy; `None` leaves it as it is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemoryChoice(pub(crate) Option<MemoryPolicy>);
 

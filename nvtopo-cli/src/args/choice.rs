@@ -1,4 +1,4 @@
-//! Which GPUs may be chosen, and what the job needs beside them.
+//! The options that choose GPUs and tell what the job needs beside them.
 
 use super::registries::objectives;
 use clap::Args;
@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Which GPUs may be chosen, and what counts.
+/// The options that choose GPUs: candidates, objectives and constraints.
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
     /// Choose only among these: the free ones. An index (3 or GPU3), a range (0-3), a UUID, a PCI address, or a model
@@ -21,10 +21,10 @@ pub(crate) struct ChoiceArgs {
     /// Take these in any case
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
     pub(crate) include: Vec<GpuNames>,
-    /// What counts, most important first; what is left open the defaults decide
+    /// Objectives, most important first; the defaults break ties
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
-    /// What must hold between all of them: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
+    /// Constraints on the chosen GPUs: nvlink-group (of one NVLink group), numa-node (beside one NUMA node),
     /// pcie-switch (below one), same-model (of one model), at-least:X (X GB/s between each two); or of each of them:
     /// gpu-memory:40GiB (at least so much memory)
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
@@ -41,7 +41,7 @@ pub(crate) struct ChoiceArgs {
     /// Choose one of the sets of this table as a whole, one a line (0,1 or 4-7), such as Fabric Manager's partitions
     #[arg(long, value_name = "FILE")]
     pub(crate) allowed_sets: Option<PathBuf>,
-    /// How often jobs of each size come, by which what is left over is judged [default: all sizes alike]
+    /// Mix of job sizes, by which the GPUs left over are judged [default: all sizes alike]
     #[arg(long, value_name = "GPUS:WEIGHT,…")]
     pub(crate) mix: Option<SizeMix>,
     /// Measured rates that differ by less than this count as equal, such as 5% or 0.05; 0 tells all apart [default: 5%]
@@ -87,16 +87,16 @@ fn gpus(names: &[GpuNames]) -> Vec<GpuRef> {
 /// The options for what the job needs beside each of its GPUs. Sets of GPUs that lack it are not chosen.
 #[derive(Args, Debug)]
 pub(crate) struct NeedArgs {
-    /// So many CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
+    /// Number of CPUs (hardware threads) near each GPU, whole cores first [default: the GPU's share]
     #[arg(long, value_name = "N")]
     pub(crate) cpus_per_gpu: Option<usize>,
-    /// So much memory for each GPU from the NUMA nodes beside it, such as 64G or 64GiB
+    /// Memory for each GPU from the NUMA nodes beside it, such as 64G or 64GiB
     #[arg(long, value_name = "BYTES")]
     pub(crate) memory_per_gpu: Option<Bytes>,
-    /// So many huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
+    /// Huge pages of a size for each GPU from the NUMA nodes beside it, such as 2MiB:1024
     #[arg(long, value_name = "SIZE:COUNT,…", value_delimiter = ',')]
     pub(crate) hugepages_per_gpu: Vec<HugePageNeed>,
-    /// A NIC serves at most so many GPUs [default: as many as it has to where all GPUs use NICs]
+    /// The most GPUs that one NIC serves [default: the least that serves all GPUs, where all GPUs use NICs]
     #[arg(long, value_name = "N")]
     pub(crate) gpus_per_nic: Option<NonZeroUsize>,
 }

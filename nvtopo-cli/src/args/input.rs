@@ -1,13 +1,15 @@
-//! Where a topology comes from, and how answers are printed.
+//! The options for sources of a topology and for the format of answers.
 
+use super::{Cli, Command};
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use nvtopo::render::RENDERERS;
 use nvtopo::source::Locator;
 use nvtopo::{Error, Result};
 use std::path::PathBuf;
 
-/// Where the topology comes from, and how answers are printed.
+/// The options for sources of a topology and for the format of answers.
 #[derive(Args, Debug)]
 pub(crate) struct InputArgs {
     #[command(flatten)]
@@ -20,7 +22,7 @@ pub(crate) struct InputArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
-    /// Where to read the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
+    /// Source of the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
     /// preset:NAME, a file (a text of nvidia-smi: topo -m, nvlink --status, topo -p2p; hwloc's XML, nvtopo's JSON,
     /// nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory with a recorded /sys and /proc, or -
     /// for standard input. Several are merged
@@ -28,7 +30,7 @@ pub(crate) struct SourceArgs {
     pub(crate) from: Vec<Locator>,
 }
 
-/// How fast links count, where that decides something.
+/// The option for the rate by which links count.
 #[derive(Args, Debug)]
 pub(crate) struct RateArgs {
     /// Count links by what the hardware reports of them, where it does, and not by what their generation can do
@@ -38,7 +40,7 @@ pub(crate) struct RateArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct OutputArgs {
-    /// How to print the answer
+    /// Format of the answer
     #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = formats())]
     pub(crate) format: String,
     #[command(flatten)]
@@ -53,13 +55,52 @@ pub(crate) struct JsonArgs {
     pub(crate) json: bool,
 }
 
+impl Cli {
+    /// Makes `--json` what it stands for. What stands on the command line counts before a variable.
+    ///
+    /// Errors where two different formats are asked for in the same way.
+    pub(crate) fn settle_format(&mut self, matches: &ArgMatches) -> Result<()> {
+        let Some((format, true)) = self.format() else { return Ok(()) };
+        let matches = matches.subcommand().map_or(matches, |(_, matches)| matches);
+        let source = |name| matches.value_source(name).filter(|source| *source != ValueSource::DefaultValue);
+        match (source("json"), source("format")) {
+            (Some(ValueSource::EnvVariable), Some(ValueSource::CommandLine)) => {}
+            (json, other) if json == other && format != "json" => {
+                let advice = "give one of the two";
+                return Err(Error::wrong_use(
+                    format!("--json and --format {format} are two formats"),
+                    advice,
+                ));
+            }
+            _ => "json".clone_into(format),
+        }
+        Ok(())
+    }
+
+    /// The format that is asked for, and whether `--json` is too; `None` for commands that print no answer.
+    fn format(&mut self) -> Option<(&mut String, bool)> {
+        let output = match &mut self.command {
+            None => &mut self.input.output,
+            Some(Command::Place(args)) => return Some((&mut args.format, args.json.json)),
+            Some(Command::Plan(args)) => return Some((&mut args.format, args.json.json)),
+            Some(Command::Show(args)) => &mut args.input.output,
+            Some(Command::Ranks(args)) => &mut args.input.output,
+            Some(Command::Cpus(args)) => &mut args.output,
+            Some(Command::Simulate(args)) => &mut args.input.output,
+            Some(Command::Presets(args)) => &mut args.output,
+            Some(Command::Exec(_) | Command::Run(_) | Command::K8s(_) | Command::Snapshot(_)) => return None,
+        };
+        Some((&mut output.format, output.json.json))
+    }
+}
+
 /// The options that all commands have.
 #[derive(Args, Debug)]
 pub(crate) struct TerminalArgs {
     /// Leave out notes and remarks. Errors are still told
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
-    /// When to colour; auto: on a terminal, where neither `NO_COLOR` nor `TERM=dumb` is set
+    /// Colours; auto: on a terminal, where neither `NO_COLOR` nor `TERM=dumb` is set
     #[arg(long, value_name = "WHEN", global = true, default_value = "auto")]
     pub(crate) color: ColorWhen,
 }

@@ -2,7 +2,6 @@
 
 mod binding;
 mod choice;
-mod format;
 mod input;
 mod k8s;
 mod registries;
@@ -110,23 +109,23 @@ pub(crate) struct PresetsArgs {
 /// `--from FILE` reads it anywhere as the machine that it was taken on.
 #[derive(Args, Debug)]
 pub(crate) struct SnapshotArgs {
-    /// Where to write it; - for standard output
+    /// File to write; - for standard output
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: PathBuf,
     /// Leave out serial numbers, UUIDs, host names, addresses, the names of containers and jobs, and the kernel's command
     /// line
     #[arg(long)]
     pub(crate) redact: bool,
-    /// What to take it of: live (this machine), or a directory with a recorded /sys and /proc
+    /// Machine to record: live (this machine), or a directory with a recorded /sys and /proc
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Locator,
 }
 
-/// Where this is run on the machine itself, the GPUs that `CUDA_VISIBLE_DEVICES` shows are dealt out, and the CPUs that are
-/// allowed here; elsewhere all.
+/// On the machine itself, the plan is for the GPUs that `CUDA_VISIBLE_DEVICES` shows, and for the CPUs that are
+/// allowed here; elsewhere for all.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// How many ranks [default: what the launcher set, else one for each GPU]
+    /// Number of ranks [default: what the launcher set, else one for each GPU]
     #[arg(long, value_name = "N")]
     pub(crate) ranks: Option<usize>,
     #[command(flatten)]
@@ -135,11 +134,11 @@ pub(crate) struct PlanArgs {
     pub(crate) rules: RuleArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// How to print the plan
+    /// Format of the plan
     #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = plan_formats(),
         long_help = launch_formats())]
     pub(crate) format: String,
-    /// How a launcher is to let ranks take memory, where its format can say that: from the near nodes first (preferred), from
+    /// Memory policy of the ranks, where the launcher's format can say it: from the near nodes first (preferred), from
     /// the node of the asking CPU (local), from the near nodes only (bind) or in turn (interleave), or as before (none)
     /// [default: preferred for numactl and systemd, none for others]
     #[arg(long, value_name = "POLICY")]
@@ -150,10 +149,10 @@ pub(crate) struct PlanArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct PlaceArgs {
-    /// How many GPUs
+    /// Number of GPUs
     #[arg(long, value_name = "N", required_unless_present = "mig")]
     pub(crate) gpus: Option<usize>,
-    /// Where a new MIG instance should lie, by its profile (3g.40gb) or its number of compute slices (3): on which divided
+    /// Place for a new MIG instance, by its profile (3g.40gb) or its number of compute slices (3): on which MIG-enabled
     /// GPU and where on it, so that most of what may come next still fits
     #[arg(long, value_name = "PROFILE", conflicts_with_all = ["gpus", "include", "objective", "require", "prefer", "free", "free_memory", "allowed_sets", "mix", "tolerance", "explain", "CpuArgs", "NeedArgs"])]
     pub(crate) mig: Option<InstanceSize>,
@@ -168,7 +167,7 @@ pub(crate) struct PlaceArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) rates: RateArgs,
-    /// How to print the answer
+    /// Format of the answer
     #[arg(long, value_name = "FORMAT", default_value = RENDERERS[0].name(), value_parser = place_formats(),
         long_help = selection_formats())]
     pub(crate) format: String,
@@ -195,7 +194,7 @@ pub(crate) struct RanksArgs {
     /// Pipeline stages
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) pp: usize,
-    /// How ranks run through the dimensions: Megatron-core's words with the fastest first, or DeepSpeed's axes with the
+    /// Order in which ranks run through the dimensions: Megatron-core's words with the fastest first, or DeepSpeed's axes with the
     /// fastest last (pipe,data,model)
     #[arg(long, value_name = "ORDER", default_value_t)]
     pub(crate) order: RankOrder,
@@ -203,7 +202,7 @@ pub(crate) struct RanksArgs {
     /// apply micro-batch=1, expert-parameters=…, top-k=…
     #[arg(long, value_name = "KEY=N,…")]
     pub(crate) model: Option<Transformer>,
-    /// What a rank sends in one step in a dimension, such as tp=34.4GB; edp are the gradients of the experts. Counts before
+    /// Traffic of a rank in one step in a dimension, such as tp=34.4GB; edp are the gradients of the experts. Counts before
     /// what follows from the model
     #[arg(long, value_name = "DIMENSION=BYTES,…", value_delimiter = ',')]
     pub(crate) traffic: Vec<Traffic>,
@@ -232,7 +231,7 @@ pub(crate) struct CpusArgs {
 pub(crate) struct ExecArgs {
     #[command(flatten)]
     pub(crate) bind: BindArgs,
-    /// Which process of the job on this machine this is, from 0 [default: what the launcher set]. Deepspeed's
+    /// Local rank of this process, from 0 [default: what the launcher set]. Deepspeed's
     /// `--local_rank=N` is taken before the subcommand too
     #[arg(long, alias = "local_rank", value_name = "N")]
     pub(crate) local_rank: Option<usize>,
@@ -249,7 +248,7 @@ pub(crate) struct ExecArgs {
 /// The exit code is that of the first rank that failed, 128 and the signal's number where a signal ended it.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// How many ranks [default: one for each visible GPU]
+    /// Number of ranks [default: one for each visible GPU]
     #[arg(long, alias = "nproc_per_node", value_name = "N")]
     pub(crate) nproc_per_node: Option<usize>,
     #[command(flatten)]
@@ -257,7 +256,7 @@ pub(crate) struct RunArgs {
     /// Begin each line that a rank prints with the rank, and keep lines whole
     #[arg(long)]
     pub(crate) label: bool,
-    /// How long ranks have to end, once one has failed or TERM came, before they are killed
+    /// Seconds that ranks have to end, once one has failed or TERM came, before they are killed
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     pub(crate) grace: u32,
     /// The command and its arguments
@@ -273,10 +272,10 @@ pub(crate) struct SimulateArgs {
     /// trace with times: its own]
     #[arg(long, value_name = "LOAD")]
     pub(crate) load: Option<f64>,
-    /// How many jobs arrive
+    /// Number of jobs that arrive
     #[arg(long, value_name = "N", default_value_t = 200_000, conflicts_with = "trace")]
     pub(crate) jobs: usize,
-    /// How often jobs of each size come, as GPUs and weight [default: 1:.3,2:.25,3:.08,4:.2,5:.07,8:.1, as far as the
+    /// Mix of job sizes, as GPUs and weight [default: 1:.3,2:.25,3:.08,4:.2,5:.07,8:.1, as far as the
     /// machine has that many]
     #[arg(long, value_name = "GPUS:WEIGHT,…", conflicts_with = "trace")]
     pub(crate) sizes: Option<SizeMix>,
@@ -290,7 +289,7 @@ pub(crate) struct SimulateArgs {
     /// Play against these policies only
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = policies())]
     pub(crate) policy: Vec<String>,
-    /// What counts for the policy nvtopo, most important first; what is left open the defaults decide
+    /// Objectives of the policy nvtopo, most important first; the defaults break ties
     #[arg(long, value_name = "NAME,…", value_delimiter = ',', long_help = objectives())]
     pub(crate) objective: Option<Vec<String>>,
     /// Draw the result into this file, as SVG; - prints the picture and nothing else

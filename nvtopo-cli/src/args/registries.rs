@@ -12,22 +12,19 @@ pub(super) fn plan_formats() -> clap::builder::PossibleValuesParser {
 
 pub(super) fn launch_formats() -> String {
     let lines = LAUNCH_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
-    format!(
-        "How to print the plan: for people, for programs, or for launchers:\n{}",
-        lines.collect::<String>()
-    )
+    format!("Format of the plan: for people, for programs, or for launchers:\n{}", lines.collect::<String>())
 }
 
 pub(super) fn cpu_policies() -> String {
     let lines = CPU_POLICIES.iter().map(|policy| format!("\n  {}: {}", policy.name(), policy.summary()));
-    format!("How the CPUs are dealt out:\n{}", lines.collect::<String>())
+    format!("Policy by which CPUs are shared out:\n{}", lines.collect::<String>())
 }
 
 pub(super) fn objectives() -> String {
     let lines =
         OBJECTIVES.iter().map(|objective| format!("\n  {}: {}", objective.name(), objective.summary()));
     format!(
-        "What counts, most important first; what is left open the defaults decide, in this order: {}. There are\n{}",
+        "Objectives, most important first; the defaults break ties, in this order: {}. There are\n{}",
         DEFAULT_OBJECTIVES.iter().map(|objective| objective.name()).collect::<Vec<_>>().join(", "),
         lines.collect::<String>()
     )
@@ -49,7 +46,7 @@ pub(super) fn place_formats() -> clap::builder::PossibleValuesParser {
 pub(super) fn selection_formats() -> String {
     let lines = SELECTION_FORMATS.iter().map(|format| format!("\n  {}: {}", format.name, format.summary));
     format!(
-        "How to print the answer: for people, for programs, or the chosen GPUs alone:\n{}",
+        "Format of the answer: for people, for programs, or the chosen GPUs alone:\n{}",
         lines.collect::<String>()
     )
 }

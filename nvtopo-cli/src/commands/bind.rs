@@ -18,7 +18,7 @@ pub(super) fn variable(name: &str) -> Option<String> {
 }
 
 /// The GPUs and CPUs that the processes of a job are dealt out of.
-pub(super) struct Ground {
+pub(super) struct Resources {
     pub(super) topology: Topology,
     /// The GPUs of the job.
     pub(super) visible: VisibleGpus,
@@ -27,11 +27,11 @@ pub(super) struct Ground {
     rules: CpuRules,
     /// True where they are fewer than those that the process sees, so that the command must be told.
     narrowed: bool,
-    /// Where the GPUs were chosen, and what is to be said of that.
+    /// The line that reports the chosen GPUs, where GPUs were chosen.
     chosen: Option<(Placement, Vec<String>)>,
 }
 
-impl Ground {
+impl Resources {
     /// For one process, which is `launched` where it is one of several ranks that each work this out alone.
     pub(super) fn of_process(args: &BindArgs, launched: bool) -> Result<Self> {
         // Ranks that were bound narrowly, each elsewhere, must come to the same GPUs.
@@ -41,10 +41,10 @@ impl Ground {
 
     /// For all ranks of a job, which see the same GPUs.
     pub(super) fn of_job(args: &BindArgs) -> Result<Self> {
-        let mut ground = Self::new(args, args.rules.scope)?;
-        ground.visible.same_for_all = true;
-        ground.given.same_for_all = true;
-        Ok(ground)
+        let mut resources = Self::new(args, args.rules.scope)?;
+        resources.visible.same_for_all = true;
+        resources.given.same_for_all = true;
+        Ok(resources)
     }
 
     fn new(args: &BindArgs, choose_by: Scope) -> Result<Self> {
@@ -55,12 +55,12 @@ impl Ground {
         let rules = rules(&args.rules, &topology, Some(allowed_cpus(args.rules.scope)?));
         let rules = CpuRules { layout: args.layout.layout(), ..rules };
         let given = visible.clone();
-        let ground = Self { topology, visible, given, rules, narrowed: false, chosen: None };
+        let resources = Self { topology, visible, given, rules, narrowed: false, chosen: None };
         let narrows = args.choice.only.is_some() || !args.choice.exclude.is_empty();
         match args.gpus {
-            Some(count) => ground.choose(count, args, choose_by),
-            None if narrows => ground.narrow(args),
-            None => Ok(ground),
+            Some(count) => resources.choose(count, args, choose_by),
+            None if narrows => resources.narrow(args),
+            None => Ok(resources),
         }
     }
 
@@ -73,7 +73,7 @@ impl Ground {
         Ok(Self { visible, narrowed: true, ..self })
     }
 
-    /// As many GPUs as were asked for.
+    /// Places as many GPUs as the options ask for.
     fn choose(self, count: usize, args: &BindArgs, choose_by: Scope) -> Result<Self> {
         let mut request = request(count, &args.choice, &self.rules.limits)?;
         request = request.allowed_cpus(allowed_cpus(choose_by)?);
@@ -134,7 +134,7 @@ impl Ground {
     }
 }
 
-/// How a process binds itself before it becomes the command.
+/// The binding of a process before it becomes the command.
 pub(super) fn options(args: &BindArgs) -> BindOptions {
     BindOptions { threads: Threads::Calling, memory: args.memory.0, trust: trust(args) }
 }

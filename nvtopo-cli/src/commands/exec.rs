@@ -1,25 +1,24 @@
 //! `nvtopo exec`: bind this process, then become the command.
 
-use super::bind::{Ground, Variables, account, done, options, variable};
+use super::bind::{Resources, Variables, account, done, options, variable};
 use crate::args::ExecArgs;
-use crate::failed::Failed;
-use crate::output::{remark, report};
+use crate::output::{Failure, remark, report};
 use nvtopo::LocalRank;
 use nvtopo::apply::{Scope, allowed_cpus, bind_part, hazards, scope_remark};
 use std::process::Command;
 
-pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failed> {
+pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failure> {
     let rank = match args.local_rank {
         Some(rank) => Some(LocalRank::named(rank, variable)),
         None => LocalRank::from_environment(variable)?,
     };
-    let ground = Ground::of_process(&args.bind, rank.is_some())?;
-    let (part, variables) = ground.part(rank, &args.bind)?;
+    let resources = Resources::of_process(&args.bind, rank.is_some())?;
+    let (part, variables) = resources.part(rank, &args.bind)?;
     // What all ranks of a job would say, the first one says.
     let first = rank.is_none_or(|rank| rank.rank == 0);
     let said = match rank.filter(|_| !first) {
         Some(rank) => {
-            let zero = ground.part(Some(LocalRank { rank: 0, ..rank }), &args.bind);
+            let zero = resources.part(Some(LocalRank { rank: 0, ..rank }), &args.bind);
             zero.map_or_else(|_| Vec::new(), |(part, _)| part.remarks)
         }
         None => Vec::new(),
@@ -36,7 +35,7 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failed> {
     if args.bind.dry_run {
         return Ok(account(&part, &variables, &args.bind, &args.command));
     }
-    let bound = bind_part(&ground.topology, &part, options(&args.bind))?;
+    let bound = bind_part(&resources.topology, &part, options(&args.bind))?;
     bound.warnings.iter().for_each(|warning| remark(warning));
     if args.bind.report {
         report(&done(&bound, rank));
@@ -45,12 +44,12 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failed> {
 }
 
 /// Comes back only when it fails.
-fn become_command(args: &ExecArgs, variables: Variables) -> Failed {
+fn become_command(args: &ExecArgs, variables: Variables) -> Failure {
     let mut command = Command::new(&args.command[0]);
     command.args(&args.command[1..]).envs(variables);
     #[cfg(unix)]
     let error = std::os::unix::process::CommandExt::exec(&mut command);
     #[cfg(not(unix))]
     let error = std::io::Error::from(std::io::ErrorKind::Unsupported);
-    Failed::to_run(&args.command[0], error)
+    Failure::to_run(&args.command[0], error)
 }

@@ -1,35 +1,23 @@
 //! The subcommands, each in a few steps: open, ask the core, hand over to a renderer.
 
+mod answers;
 mod bind;
 mod exec;
 mod k8s;
-mod plan;
-mod ranks;
 mod run;
 mod simulate;
-mod snapshot;
 
+pub(crate) use answers::{cpus, place, plan, presets, ranks, show, snapshot};
 pub(crate) use exec::exec;
 pub(crate) use k8s::k8s;
-pub(crate) use plan::plan;
-pub(crate) use ranks::ranks;
 pub(crate) use run::run;
 pub(crate) use simulate::simulate;
-pub(crate) use snapshot::snapshot;
 
-use crate::args::{
-    ChoiceArgs, CpusArgs, OutputArgs, PlaceArgs, PresetsArgs, RateArgs, RuleArgs, ShowArgs, SourceArgs,
-};
+use crate::args::{ChoiceArgs, OutputArgs, RateArgs, RuleArgs, SourceArgs};
 use crate::output::is_quiet;
-use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here, visible_here};
-use nvtopo::render::{Render, SELECTION_FORMATS, Style, by_name};
-use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
+use nvtopo::render::{Render, Style, by_name};
 use nvtopo::solve::{AllowedSets, HugePageNeed};
-use nvtopo::{
-    Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus, save_file,
-    share_cpus_by,
-};
-use nvtopo_draw::svg;
+use nvtopo::{Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus};
 use std::path::Path;
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it, and the width of that
@@ -40,60 +28,6 @@ fn style() -> Style {
     // A terminal that does not know its width, as over a serial line, says 0.
     let width = width.filter(|width| *width > 0);
     Style { color: choice != anstream::ColorChoice::Never, quiet: is_quiet(), width }
-}
-
-pub(crate) fn show(args: &ShowArgs) -> Result<String> {
-    let topology = open_with(&args.input.source, &args.input.rates)?;
-    if let Some(path) = &args.plot {
-        let picture = svg::topology(&topology);
-        if path == Path::new("-") {
-            return Ok(picture);
-        }
-        save_file(path, picture.as_bytes())?;
-    }
-    Ok(renderer(&args.input.output)?.topology(&topology, style()))
-}
-
-pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
-    let topology = open_with(&args.source, &args.rates)?;
-    let selection = SELECTION_FORMATS.iter().find(|format| format.name == args.format);
-    if let (Some(format), true) = (selection, args.mig.is_some() || args.explain) {
-        let what =
-            if args.explain { "--explain tells more than the GPUs" } else { "--mig chooses no whole GPU" };
-        return Err(Error::wrong_use(
-            format!("{what}, and --format {} names these only", format.name),
-            "leave one of them out",
-        ));
-    }
-    if let Some(size) = args.mig {
-        let placement = instance_request(size, &args.choice).solve(&topology)?;
-        return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
-    }
-    let limits = args.cpus.limits(cpus_here(&topology)?);
-    let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &limits)?;
-    if let Some(visible) = visible_here(&topology, &bind::variable) {
-        request = request.visible(&visible);
-    }
-    if let Some(format) = selection {
-        return format.print(&request.solve(&topology)?);
-    }
-    let renderer = by_name(&args.format)?;
-    if args.explain {
-        return Ok(renderer.explanation(&request.explain(&topology)?, style()));
-    }
-    Ok(renderer.placement(&request.solve(&topology)?, style()))
-}
-
-pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
-    let topology = open(&args.source)?;
-    let here = check_machine(&topology, Trust::ThisMachine).is_ok();
-    let allowed = here.then(|| allowed_cpus(args.rules.scope)).transpose()?;
-    let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
-    Ok(renderer(&args.output)?.shares(&topology, &shares, style()))
-}
-
-pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {
-    Ok(renderer(&args.output)?.presets(style()))
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {
@@ -158,20 +92,18 @@ fn request(gpus: usize, choice: &ChoiceArgs, limits: &CpuLimits) -> Result<Reque
     Ok(request)
 }
 
-/// The table of a file.
+/// Reads a file of text.
+fn read_text(file: &Path) -> Result<String> {
+    String::from_utf8(nvtopo::source::read_file(file)?)
+        .map_err(|_| Error::input("it is no text").in_input(&file.display().to_string()))
+}
+
+/// Reads the table of a file.
 fn allowed_sets(path: &Path) -> Result<AllowedSets> {
-    AllowedSets::read(&path.display().to_string(), &k8s::text_of(path)?)
+    AllowedSets::read(&path.display().to_string(), &read_text(path)?)
 }
 
-fn instance_request(size: InstanceSize, choice: &ChoiceArgs) -> InstanceRequest {
-    let request = InstanceRequest::new(size).exclude(choice.exclude());
-    match choice.only() {
-        Some(only) => request.only(only),
-        None => request,
-    }
-}
-
-/// How CPUs are dealt out on this topology, among the allowed ones.
+/// Returns the rules by which CPUs are dealt out on this topology, among the allowed ones.
 fn rules(args: &RuleArgs, topology: &Topology, allowed: Option<CpuSet>) -> CpuRules {
     let of_nics = nic_interrupt_cpus(topology, args.reserve_nic_cores);
     let reserved = args.reserve.clone().unwrap_or_default().union(&of_nics);

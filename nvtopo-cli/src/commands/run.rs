@@ -1,9 +1,8 @@
 //! `nvtopo run`: start the ranks of a job on this machine, each bound as `exec` would bind it.
 
-use super::bind::{Ground, Variables, account, variable};
+use super::bind::{Resources, Variables, account, variable};
 use crate::args::RunArgs;
-use crate::failed::Failed;
-use crate::output::remark;
+use crate::output::{Failure, remark};
 use nvtopo::apply::hazards;
 use nvtopo::{LocalRank, Part};
 use std::net::TcpListener;
@@ -19,16 +18,16 @@ struct Rank {
 }
 
 /// The text to print, and the exit code.
-pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
-    let ground = Ground::of_job(&args.bind)?;
+pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failure> {
+    let resources = Resources::of_job(&args.bind)?;
     let size = match args.nproc_per_node {
         Some(size) => size,
-        None => ground.ranks()?,
+        None => resources.ranks()?,
     };
     // Complains of a number that no plan can be made for.
-    ground.plan(size)?;
-    let meeting_point = meeting_point().map_err(|error| Failed::to_run(&args.command[0], error))?;
-    let ranks = (0..size).map(|rank| prepare(rank, size, &ground, &meeting_point, args));
+    resources.plan(size)?;
+    let meeting_point = meeting_point().map_err(|error| Failure::to_run(&args.command[0], error))?;
+    let ranks = (0..size).map(|rank| prepare(rank, size, &resources, &meeting_point, args));
     let ranks: Vec<Rank> = ranks.collect::<nvtopo::Result<_>>()?;
     let mut remarks = hazards(variable);
     remarks.extend(foreign_rank());
@@ -47,18 +46,18 @@ pub(crate) fn run(args: &RunArgs) -> Result<(String, u8), Failed> {
         };
         return Ok((ranks.iter().map(told).collect::<Vec<_>>().join("\n"), crate::DONE));
     }
-    Ok((String::new(), start(&ground, ranks, args)?))
+    Ok((String::new(), start(&resources, ranks, args)?))
 }
 
 fn prepare(
     rank: usize,
     size: usize,
-    ground: &Ground,
+    resources: &Resources,
     meeting_point: &Variables,
     args: &RunArgs,
 ) -> nvtopo::Result<Rank> {
     let local = LocalRank { rank, size: Some(size) };
-    let (part, of_part) = ground.part(Some(local), &args.bind)?;
+    let (part, of_part) = resources.part(Some(local), &args.bind)?;
     let values = [rank, rank, size, size].map(|number| number.to_string());
     let mut variables: Variables = RANK_NAMES.into_iter().zip(values).collect();
     variables.extend(meeting_point.iter().cloned());
@@ -66,7 +65,7 @@ fn prepare(
     Ok(Rank { number: local, part, variables })
 }
 
-/// Where the ranks find each other, as far as nobody has said so: on this machine, at a port that is free now.
+/// The variables by which ranks find each other, where they are not set: this machine, and a port that is free now.
 fn meeting_point() -> std::io::Result<Variables> {
     let mut variables = Variables::new();
     if variable("MASTER_ADDR").is_none() {
@@ -87,7 +86,7 @@ fn foreign_rank() -> Option<String> {
 }
 
 #[cfg(unix)]
-fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failed> {
+fn start(resources: &Resources, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failure> {
     use super::bind::{done, options};
     use crate::launch::{Launch, Process};
     use crate::output::report;
@@ -100,7 +99,7 @@ fn start(ground: &Ground, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failed
     let process = |Rank { number, part, variables }| {
         let mut command = Command::new(&args.command[0]);
         command.args(&args.command[1..]).envs(variables);
-        let (topology, options, told) = (ground.topology.clone(), options(&args.bind), args.bind.report);
+        let (topology, options, told) = (resources.topology.clone(), options(&args.bind), args.bind.report);
         let warned = warned.clone();
         let bind = move || {
             let bound = bind_part(&topology, &part, options)?;
@@ -140,6 +139,6 @@ fn by_ranks(warnings: impl Iterator<Item = (usize, String)>, size: usize) -> Vec
 }
 
 #[cfg(not(unix))]
-fn start(_ground: &Ground, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failed> {
-    Err(Failed::to_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
+fn start(_ground: &Resources, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failure> {
+    Err(Failure::to_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
 }

@@ -17,9 +17,9 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     let topology = open_with(&args.input.source, &args.input.rates)?;
     let gpus = capacity(&topology);
     let workload = workload(args, gpus)?;
-    let mut options = Options { policies: args.policy.clone(), seed: args.seed, ..Options::default() };
+    let mut options = Options::default().policies(&args.policy).seed(args.seed);
     if let Some(objectives) = &args.objective {
-        options.objectives.clone_from(objectives);
+        options = options.objectives(objectives);
     }
     // Hidden where standard error is no terminal.
     let target = if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
@@ -48,7 +48,7 @@ fn workload(args: &SimulateArgs, gpus: usize) -> Result<Workload> {
         Some(mix) => mix.clone(),
         None => SizeMix::usual(gpus)?,
     };
-    let stream = Stream { load: args.load.unwrap_or(LOAD), jobs: args.jobs, mix, seed: args.seed };
+    let stream = Stream::new(mix).load(args.load.unwrap_or(LOAD)).jobs(args.jobs).seed(args.seed);
     let Some(path) = &args.trace else {
         return Workload::random(&stream, gpus);
     };

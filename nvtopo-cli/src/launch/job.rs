@@ -1,8 +1,7 @@
 //! The processes of a job from their start to the end of the last, and the exit code that comes of them.
 
 use super::Event;
-use crate::failed::BAD;
-use crate::output::{not_written, report};
+use crate::output::{BAD, not_written, report};
 use nvtopo::CpuSet;
 use rustix::process::{Pid, Signal, WaitStatus, kill_process_group, test_kill_process_group};
 use signal_hook::low_level::signal_name;
@@ -10,13 +9,13 @@ use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-/// How often it is looked whether something is left of a group, while it is being ended.
+/// The interval at which a group that is being ended is checked for processes that are left.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How long output is waited for that a process left behind might still write.
+/// The time to wait for output of processes that were left behind.
 const LAST_OUTPUT: Duration = Duration::from_secs(2);
 
-/// How long processes that were killed may take to go. One that hangs in a driver takes for ever.
+/// The time to wait for killed processes. One that hangs in a driver never goes.
 const AFTER_KILL: Duration = Duration::from_secs(10);
 
 /// A process of the job. Its number is that of its group.
@@ -37,7 +36,7 @@ pub(super) struct Job {
     /// The signal by which all were asked to end from outside.
     asked: Option<Signal>,
     grace: Duration,
-    /// When what still runs is killed, or was killed and is given up.
+    /// The time at which running processes are killed, or killed ones are given up.
     deadline: Option<Instant>,
     killed: bool,
     /// Nothing runs any more that a rank started.
@@ -212,7 +211,7 @@ fn exit_code(status: WaitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
-/// How a process ended that failed, for a sentence.
+/// The end of a failed process, for a sentence.
 fn how(status: WaitStatus) -> String {
     let Some(signal) = status.terminating_signal() else {
         return format!("failed with exit code {}", exit_code(status));

@@ -1,12 +1,11 @@
 //! Starts processes, passes signals on to them, and ends all when one fails. What they are and where they run is decided
 //! before.
 
-mod children;
 mod job;
 mod label;
-mod signals;
+mod watch;
 
-use crate::failed::Failed;
+use crate::output::Failure;
 use job::Job;
 use nvtopo::Result;
 use nvtopo::apply::end_with_parent;
@@ -25,11 +24,11 @@ pub(crate) struct Process {
     pub(crate) before: Box<dyn FnOnce() -> Result<()> + Send>,
 }
 
-/// How the processes are started and ended.
+/// The options for starting and ending processes.
 pub(crate) struct Launch {
     /// True where lines begin with the rank.
     pub(crate) label: bool,
-    /// How long processes have to end, once one has failed or all were asked to.
+    /// The time that processes have to end, once one has failed or all were asked to.
     pub(crate) grace: Duration,
 }
 
@@ -48,14 +47,14 @@ impl Launch {
     /// Runs all until they have ended, and gives the exit code of the first that failed, or 0.
     ///
     /// Errors where one cannot be started; those that were started are then killed.
-    pub(crate) fn run(&self, processes: Vec<Process>, started: impl FnOnce()) -> Result<u8, Failed> {
+    pub(crate) fn run(&self, processes: Vec<Process>, started: impl FnOnce()) -> Result<u8, Failure> {
         let (events, received) = channel();
         let (holding, held) = channel();
-        children::adopt();
+        watch::adopt();
         let mut job = Job::new(self.grace, holding);
         if let Some(first) = processes.first() {
             let program = first.command.get_program();
-            signals::watch(&events).map_err(|error| Failed::to_run(program, error))?;
+            watch::signals(&events).map_err(|error| Failure::to_run(program, error))?;
         }
         let program = processes.first().map(|first| first.command.get_program().to_owned());
         let width = processes.len().saturating_sub(1).to_string().len();
@@ -71,9 +70,9 @@ impl Launch {
             }
         }
         // Not before all have been started: a start that fails takes its own child back.
-        if let Err(error) = children::watch(&events) {
+        if let Err(error) = watch::children(&events) {
             job.kill();
-            return Err(Failed::to_run(&program.unwrap_or_default(), error));
+            return Err(Failure::to_run(&program.unwrap_or_default(), error));
         }
         started();
         Ok(job.supervise(&received))
@@ -90,7 +89,7 @@ fn start(
     label: Option<String>,
     events: Sender<Event>,
     held: Held,
-) -> Result<Pid, Failed> {
+) -> Result<Pid, Failure> {
     let Process { mut command, before } = process;
     // A group of its own, so that signals reach also what it starts in turn, and a terminal's interrupt comes once.
     command.process_group(0);
@@ -105,7 +104,7 @@ fn start(
     let (started, answer) = channel();
     let thread = move || {
         let child =
-            before().map_err(Failed::from).and_then(|()| spawn(&mut command, label.as_deref(), &events));
+            before().map_err(Failure::from).and_then(|()| spawn(&mut command, label.as_deref(), &events));
         let running = child.is_ok();
         let _ = started.send(child);
         if running {
@@ -113,18 +112,18 @@ fn start(
             let _ = held.lock().map(|held| held.recv());
         }
     };
-    thread::Builder::new().spawn(thread).map_err(|error| Failed::to_run(&program, error))?;
-    answer.recv().unwrap_or_else(|_| Err(Failed::to_run(&program, io::Error::other("its thread died"))))
+    thread::Builder::new().spawn(thread).map_err(|error| Failure::to_run(&program, error))?;
+    answer.recv().unwrap_or_else(|_| Err(Failure::to_run(&program, io::Error::other("its thread died"))))
 }
 
-fn spawn(command: &mut Command, label: Option<&str>, events: &Sender<Event>) -> Result<Pid, Failed> {
-    let mut child = command.spawn().map_err(|error| Failed::to_run(command.get_program(), error))?;
+fn spawn(command: &mut Command, label: Option<&str>, events: &Sender<Event>) -> Result<Pid, Failure> {
+    let mut child = command.spawn().map_err(|error| Failure::to_run(command.get_program(), error))?;
     if let Some(label) = label
         && let Err(error) = label_output(&mut child, label, events)
     {
         let _ = child.kill();
         let _ = child.wait();
-        return Err(Failed::to_run(command.get_program(), error));
+        return Err(Failure::to_run(command.get_program(), error));
     }
     // It is waited for with all other children.
     Ok(Pid::from_child(&child))

@@ -153,7 +153,7 @@ impl Block {
         &self.language
     }
 
-    /// Whether the comment above the block has this word.
+    /// True where the comment above the block has this word.
     pub(crate) fn is(&self, mark: &str) -> bool {
         self.marks.iter().any(|word| word == mark)
     }

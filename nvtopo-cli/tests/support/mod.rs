@@ -1,4 +1,4 @@
-//! How the tests run the command.
+//! Helpers of the tests: running the command.
 #![allow(dead_code, reason = "not every file of tests uses all of it")]
 
 use std::io::Write;

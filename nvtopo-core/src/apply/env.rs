@@ -1,9 +1,11 @@
 //! The variables that tell libraries what was chosen. Only what is safe for every program is set unasked; the rest is on
 //! request, and what would undo a binding (`OMP_PLACES` and its like) or steer NCCL is never set.
 
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::model::{Nic, PortState, Topology};
-use crate::solve::{Part, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus};
+use crate::solve::{
+    Part, Placement, VisibleDevice, VisibleGpus, cuda_environment, fair_nics, nic_at, nics_of_gpus,
+};
 use std::collections::BTreeSet;
 
 words! {
@@ -106,6 +108,39 @@ pub fn environment(
         }
     }
     variables
+}
+
+/// Returns the variables for all ranks of a job on the GPUs of a placement: `CUDA_VISIBLE_DEVICES` with its order, and of
+/// `exports` those that are the same for all ranks.
+///
+/// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a variable that differs between ranks.
+///
+/// ```
+/// use nvtopo::apply::{Export, placement_environment};
+/// use nvtopo::{Request, Topology};
+///
+/// let placement = Request::gpus(2).solve(&Topology::preset("dgx-h100")?)?;
+/// let variables = placement_environment(&placement, &[Export::IbHca], |_| None)?;
+/// assert_eq!(variables.last().unwrap(), &("NCCL_IB_HCA", "=mlx5_0,mlx5_3".to_owned()));
+/// assert!(placement_environment(&placement, &[Export::UcxDevice], |_| None).is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn placement_environment(
+    placement: &Placement,
+    exports: &[Export],
+    variable: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(&'static str, String)>> {
+    let same = |export: &Export| matches!(export, Export::Gpus | Export::IbHca | Export::VllmNics);
+    if let Some(own) = exports.iter().find(|export| !same(export)) {
+        let message = format!("'{own}' differs between ranks, and a placement is for all of them");
+        return Err(Error::request(message).help("ask the part of a rank"));
+    }
+    let devices = placement.gpus().iter().map(|gpu| VisibleDevice { gpu: gpu.position, instance: None });
+    let visible = VisibleGpus { devices: devices.collect(), same_for_all: true, ..VisibleGpus::default() };
+    let mut variables = placement.cuda_environment();
+    let further = environment(placement.topology(), &visible, &Part::default(), exports, variable);
+    variables.extend(further.into_iter().filter(|(name, _)| !name.starts_with("CUDA_")));
+    Ok(variables)
 }
 
 /// The remarks on the variables that are exported: which RDMA devices of the machine NCCL is not told of, and

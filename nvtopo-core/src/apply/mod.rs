@@ -13,7 +13,7 @@ mod scope;
 
 pub use crate::solve::MemoryPolicy;
 pub use cpu::Threads;
-pub use env::{Export, environment, export_remarks, thread_remark};
+pub use env::{Export, environment, export_remarks, placement_environment, thread_remark};
 pub use guard::{BoundGuard, bound};
 pub use hazards::{HAZARD_VARIABLES, hazards};
 pub use memory::MemorySetting;

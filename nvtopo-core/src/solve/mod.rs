@@ -27,7 +27,7 @@ pub use constraint::Constraint;
 pub use cpus::shares::{Share, Shares};
 pub use cpus::{
     CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, core_classes,
-    logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by,
+    logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by, split_cpus,
 };
 pub use launch::{MAX_LOCAL_RANKS, MemoryPolicy, Part, Plan};
 pub use matrix::{BestByNumbers, BestSet, NumberMatrix, PairMatrix, PairObjective};

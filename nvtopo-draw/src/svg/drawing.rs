@@ -17,7 +17,7 @@ pub const INK: &str = "#222";
 pub const FAINT: &str = "#666";
 /// GPUs and NVLink.
 pub const GREEN: &str = "#76b900";
-/// What is wrong.
+/// A fault.
 pub const RED: &str = "#d1242f";
 
 /// The size of the letters of titles.
@@ -161,7 +161,7 @@ pub fn centred(x: f64, y: f64, content: &str) -> Text {
     text(x, y, content).set("text-anchor", "middle")
 }
 
-/// What is said where the pointer rests on a thing.
+/// Returns the tooltip of a thing.
 pub fn title(words: &str) -> Title {
     Title::new(printable(words))
 }

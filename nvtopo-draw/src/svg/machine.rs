@@ -14,7 +14,7 @@ const CELL: f64 = 44.0;
 const NARROW: f64 = 64.0;
 const WIDE: f64 = 120.0;
 
-/// What GPUs, NICs, boxes and PCIe switches are filled with.
+/// The fills of GPUs, NICs, boxes and PCIe switches.
 const GPU: &str = "#dff0b8";
 const NIC: &str = "#d5e5f7";
 const BOX: &str = "#f6f6f4";
@@ -68,10 +68,10 @@ fn place_box(topology: &Topology, place: &Place<'_>, cell: f64) -> Drawing {
     Drawing::stack(GAP, [Drawing::stack(TIGHT, lines), devices]).framed(BOX, "#bbb")
 }
 
-/// What lies within a NUMA node.
+/// The content of a NUMA node.
 enum Part {
     Device(usize),
-    /// What lies behind a bridge or switch of the PCIe bus, by its node.
+    /// The devices behind a bridge or switch of the PCIe bus, by its node.
     Behind(NodeId, Vec<Part>),
 }
 
@@ -136,7 +136,7 @@ fn flow(topology: &Topology, parts: &[Part], cell: f64, width: f64) -> Drawing {
     Drawing::flow(GAP, drawn, width)
 }
 
-/// What lies behind a bridge or switch.
+/// The devices behind a bridge or switch.
 fn bus_box(topology: &Topology, id: NodeId, within: Drawing) -> Drawing {
     let (name, address) = match &topology.node(id).kind {
         NodeKind::PcieSwitch(switch) => ("PCIe switch", switch.address),

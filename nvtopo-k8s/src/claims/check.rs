@@ -63,7 +63,7 @@ pub enum Verdict {
     Better {
         /// The positions of their GPUs.
         gpus: Vec<usize>,
-        /// By what, in words.
+        /// The reason, in words.
         why: String,
     },
     /// It is not known; the reason.

@@ -90,7 +90,7 @@ fn compare(a: &Worth, b: &Worth) -> Ordering {
     a.iter().zip(b).map(|(a, b)| one(a, b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-/// Which pools may be chosen.
+/// The pools that may be chosen.
 #[derive(Clone, Copy)]
 pub(super) enum Among<'a> {
     /// Any.

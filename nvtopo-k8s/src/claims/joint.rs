@@ -1,6 +1,6 @@
 //! Devices that are claimed beside GPUs: the RDMA NIC of each, from dranet, and CPUs beside them, from dra-driver-cpu.
 
-use super::object::{self, Asked, Choice};
+use super::object::{self, Choice, DeviceRequest};
 use super::{Alternative, ClaimOptions, MAX_DEVICES};
 use crate::Version;
 use nvtopo::{Error, PathType, Result, Topology, fair_nics};
@@ -34,7 +34,7 @@ impl<'a> Joint<'a> {
     }
 
     /// A request for any RDMA NIC below the PCIe root of a single GPU, where each GPU has one there.
-    pub(super) fn below_root(&self) -> Option<Asked> {
+    pub(super) fn below_root(&self) -> Option<DeviceRequest> {
         let topology = self.topology;
         let gpus = topology.gpus().len();
         let near = |gpu: usize, nic: usize| {
@@ -51,21 +51,21 @@ impl<'a> Joint<'a> {
             selector: Some(format!("has({rdma}) && {rdma}")),
             ..Default::default()
         };
-        let asked = Asked { name: "nic".to_owned(), choices: vec![choice] };
-        (self.rdma && self.cpus_per_gpu.is_none() && all).then_some(asked)
+        let request = DeviceRequest { name: "nic".to_owned(), choices: vec![choice] };
+        (self.rdma && self.cpus_per_gpu.is_none() && all).then_some(request)
     }
 
-    /// The requests that go with some GPUs.
-    pub(super) fn asked(&self, alternative: &Alternative) -> Result<Vec<Asked>> {
-        let mut asked = Vec::new();
+    /// Returns the requests for NICs and CPUs beside some GPUs.
+    pub(super) fn requests(&self, alternative: &Alternative) -> Result<Vec<DeviceRequest>> {
+        let mut requests = Vec::new();
         if self.rdma {
-            asked.push(self.nics(&alternative.gpus)?);
+            requests.push(self.nics(&alternative.gpus)?);
         }
         if let Some(cpus) = self.cpus_per_gpu {
-            asked.extend(self.cpus(&alternative.gpus, cpus)?);
+            requests.extend(self.cpus(&alternative.gpus, cpus)?);
         }
         let individual =
-            asked.iter().flat_map(|asked| &asked.choices).map(|choice| choice.count).sum::<usize>();
+            requests.iter().flat_map(|request| &request.choices).map(|choice| choice.count).sum::<usize>();
         if individual + alternative.gpus.len() > MAX_DEVICES {
             let message = format!(
                 "{} devices would be claimed; {MAX_DEVICES} are the most",
@@ -73,10 +73,10 @@ impl<'a> Joint<'a> {
             );
             return Err(Error::unsatisfiable(message).help("before 1.36 each CPU is a device: ask for fewer"));
         }
-        Ok(asked)
+        Ok(requests)
     }
 
-    fn nics(&self, gpus: &[usize]) -> Result<Asked> {
+    fn nics(&self, gpus: &[usize]) -> Result<DeviceRequest> {
         // The NIC of each GPU as all of the machine use them, so that claims of two pods do not ask for the same.
         let fair = fair_nics(self.topology);
         let own: Option<Vec<usize>> = gpus.iter().map(|gpu| fair[*gpu]).collect();
@@ -108,10 +108,10 @@ impl<'a> Joint<'a> {
             selector: Some(selector),
             ..Default::default()
         };
-        Ok(Asked { name: "nic".to_owned(), choices: vec![choice] })
+        Ok(DeviceRequest { name: "nic".to_owned(), choices: vec![choice] })
     }
 
-    fn cpus(&self, gpus: &[usize], each: usize) -> Result<Vec<Asked>> {
+    fn cpus(&self, gpus: &[usize], each: usize) -> Result<Vec<DeviceRequest>> {
         let mut nodes: BTreeMap<u32, usize> = BTreeMap::new();
         for gpu in gpus {
             let near = self.topology.local_nodes(self.topology.devices()[*gpu]);
@@ -123,7 +123,7 @@ impl<'a> Joint<'a> {
             };
             *nodes.entry(node.ok_or_else(unknown)?).or_default() += each;
         }
-        let asked = |(node, cpus): (u32, usize)| {
+        let choice = |(node, cpus): (u32, usize)| {
             let std = "device.attributes[\"resource.kubernetes.io\"].numaNode";
             let own = "device.attributes[\"dra.cpu\"].numaNodeID";
             let (count, capacity) =
@@ -138,9 +138,9 @@ impl<'a> Joint<'a> {
                 ..Default::default()
             }
         };
-        let choices = nodes.into_iter().map(asked).enumerate();
+        let choices = nodes.into_iter().map(choice).enumerate();
         Ok(choices
-            .map(|(number, choice)| Asked { name: format!("cpu{number}"), choices: vec![choice] })
+            .map(|(number, choice)| DeviceRequest { name: format!("cpu{number}"), choices: vec![choice] })
             .collect())
     }
 }

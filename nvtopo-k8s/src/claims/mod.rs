@@ -29,7 +29,7 @@ use crate::{Version, yaml};
 use choose::Among;
 use joint::Joint;
 use nvtopo::{Error, PciAddress, Result, Topology};
-use object::{Asked, Claim};
+use object::{Claim, DeviceRequest};
 
 /// The most devices that one claim is given.
 ///
@@ -188,9 +188,9 @@ impl Maker<'_> {
                 ));
             }
             for (number, alternative) in choice.alternatives.iter().enumerate() {
-                let mut asked = vec![self.gpus(std::slice::from_ref(alternative))];
-                asked.extend(joint.asked(alternative)?);
-                let claim = Claim { name: format!("{name}-p{number}"), asked, same: Vec::new() };
+                let mut requests = vec![self.gpus(std::slice::from_ref(alternative))];
+                requests.extend(joint.requests(alternative)?);
+                let claim = Claim { name: format!("{name}-p{number}"), requests, same: Vec::new() };
                 let mut comment = vec![format!(
                     "Template {} of {}: {}.",
                     number + 1,
@@ -225,10 +225,10 @@ impl Maker<'_> {
     }
 
     /// One GPU, and a NIC below the same PCIe root.
-    fn with_root(&self, name: &str, alternatives: &[Alternative], nic: Asked) -> Claim {
-        let asked = vec![self.gpus(alternatives), nic];
-        let names = asked.iter().map(|asked| asked.name.clone()).collect();
-        Claim { name: name.to_owned(), asked, same: vec![(names, PCIE_ROOT.to_owned())] }
+    fn with_root(&self, name: &str, alternatives: &[Alternative], nic: DeviceRequest) -> Claim {
+        let requests = vec![self.gpus(alternatives), nic];
+        let names = requests.iter().map(|request| request.name.clone()).collect();
+        Claim { name: name.to_owned(), requests, same: vec![(names, PCIE_ROOT.to_owned())] }
     }
 
     /// All alternatives in one claim. Those that need another number of requests than the first are dropped.
@@ -237,8 +237,8 @@ impl Maker<'_> {
         if self.options.derived && !joint.is_any() {
             return self.by_group(claim, choice);
         }
-        let asked = |alternative: &Alternative| joint.asked(alternative).map(|asked| asked.len());
-        let numbers = choice.alternatives.iter().map(asked).collect::<Result<Vec<usize>>>()?;
+        let count = |alternative: &Alternative| joint.requests(alternative).map(|requests| requests.len());
+        let numbers = choice.alternatives.iter().map(count).collect::<Result<Vec<usize>>>()?;
         let (first, before) = (numbers.first().copied(), numbers.len());
         let mut numbers = numbers.into_iter();
         choice.alternatives.retain(|_| numbers.next() == first);
@@ -250,27 +250,29 @@ impl Maker<'_> {
             let name = format!("p{}", alternatives.len());
             gpus.choices.push(object::Choice { name, class, count: self.options.gpus, ..Default::default() });
         }
-        claim.asked.push(gpus);
+        claim.requests.push(gpus);
         if joint.is_any() {
             // Each alternative of one request goes with the alternative of the same name of the others.
             for (number, alternative) in alternatives.iter().enumerate() {
-                for other in joint.asked(alternative)? {
+                for other in joint.requests(alternative)? {
                     let choices = other
                         .choices
                         .into_iter()
                         .map(|choice| object::Choice { name: format!("p{number}"), ..choice });
-                    match claim.asked.iter_mut().find(|asked| asked.name == other.name) {
-                        Some(asked) => asked.choices.extend(choices),
-                        None => claim.asked.push(Asked { name: other.name, choices: choices.collect() }),
+                    match claim.requests.iter_mut().find(|request| request.name == other.name) {
+                        Some(request) => request.choices.extend(choices),
+                        None => claim
+                            .requests
+                            .push(DeviceRequest { name: other.name, choices: choices.collect() }),
                     }
                 }
             }
-            for asked in &mut claim.asked {
-                for choice in &mut asked.choices {
+            for request in &mut claim.requests {
+                for choice in &mut request.choices {
                     choice.derived = Some((TOGETHER.to_owned(), format!("\"{}\"", choice.name)));
                 }
             }
-            let names = claim.asked.iter().map(|asked| asked.name.clone()).collect();
+            let names = claim.requests.iter().map(|request| request.name.clone()).collect();
             claim.same.push((names, TOGETHER.to_owned()));
         }
         Ok(claim)
@@ -314,13 +316,13 @@ impl Maker<'_> {
             derived: Some(("nvtopo.io/nvlinkGroup".to_owned(), expression)),
             ..gpus.choices[0].clone()
         };
-        claim.asked.push(Asked { name: gpus.name.clone(), choices: vec![choice] });
+        claim.requests.push(DeviceRequest { name: gpus.name.clone(), choices: vec![choice] });
         claim.same.push((vec![gpus.name], "nvtopo.io/nvlinkGroup".to_owned()));
         Ok(claim)
     }
 
     /// The request for GPUs.
-    fn gpus(&self, alternatives: &[Alternative]) -> Asked {
+    fn gpus(&self, alternatives: &[Alternative]) -> DeviceRequest {
         let choice = |(number, alternative): (usize, &Alternative)| object::Choice {
             name: format!("p{number}"),
             class: self.options.class.clone(),
@@ -328,7 +330,10 @@ impl Maker<'_> {
             selector: Some(self.selector(&alternative.gpus)),
             ..Default::default()
         };
-        Asked { name: "gpu".to_owned(), choices: alternatives.iter().enumerate().map(choice).collect() }
+        DeviceRequest {
+            name: "gpu".to_owned(),
+            choices: alternatives.iter().enumerate().map(choice).collect(),
+        }
     }
 
     fn list(&self, gpus: &[usize]) -> String {

@@ -16,15 +16,15 @@ pub(super) struct Choice {
     pub(super) count: usize,
     /// An expression of which devices; none: of any of the class.
     pub(super) selector: Option<String>,
-    /// How much of a capacity of a device.
+    /// An amount of a capacity of a device.
     pub(super) capacity: Option<(String, usize)>,
     /// The name of a derived attribute, and its expression.
     pub(super) derived: Option<(String, String)>,
 }
 
-/// A request: its choices, the first of which that is free is taken.
+/// A request of a claim: its choices, of which the first free one is taken.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asked {
+pub(super) struct DeviceRequest {
     pub(super) name: String,
     pub(super) choices: Vec<Choice>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Asked {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Claim {
     pub(super) name: String,
-    pub(super) asked: Vec<Asked>,
+    pub(super) requests: Vec<DeviceRequest>,
     /// Requests whose devices have one value of an attribute.
     pub(super) same: Vec<(Vec<String>, String)>,
 }
@@ -78,12 +78,12 @@ impl Claim {
     }
 
     fn v1(&self) -> v1::DeviceClaim {
-        let request = |asked: &Asked| {
-            let (exactly, first_available) = match &asked.choices[..] {
+        let request = |own: &DeviceRequest| {
+            let (exactly, first_available) = match &own.choices[..] {
                 [only] => (Some(only.v1_exact()), None),
                 several => (None, Some(several.iter().map(Choice::v1_sub).collect())),
             };
-            v1::DeviceRequest { exactly, first_available, name: asked.name.clone() }
+            v1::DeviceRequest { exactly, first_available, name: own.name.clone() }
         };
         let same = |(requests, attribute): &(Vec<String>, String)| v1::DeviceConstraint {
             distinct_attribute: None,
@@ -93,14 +93,14 @@ impl Claim {
         v1::DeviceClaim {
             config: None,
             constraints: (!self.same.is_empty()).then(|| self.same.iter().map(same).collect()),
-            requests: Some(self.asked.iter().map(request).collect()),
+            requests: Some(self.requests.iter().map(request).collect()),
         }
     }
 
     fn v1beta1(&self) -> v1beta1::DeviceClaim {
-        let request = |asked: &Asked| {
-            let mut request = v1beta1::DeviceRequest { name: asked.name.clone(), ..Default::default() };
-            match &asked.choices[..] {
+        let request = |own: &DeviceRequest| {
+            let mut request = v1beta1::DeviceRequest { name: own.name.clone(), ..Default::default() };
+            match &own.choices[..] {
                 [only] => {
                     request.device_class_name = Some(only.class.clone());
                     request.count = Some(only.number());
@@ -122,7 +122,7 @@ impl Claim {
         v1beta1::DeviceClaim {
             config: None,
             constraints: (!self.same.is_empty()).then(|| self.same.iter().map(same).collect()),
-            requests: Some(self.asked.iter().map(request).collect()),
+            requests: Some(self.requests.iter().map(request).collect()),
         }
     }
 }

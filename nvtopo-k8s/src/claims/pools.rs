@@ -76,7 +76,7 @@ pub(super) fn edges(set: Set, count: usize) -> Vec<Set> {
     vec![of(&gpus[..count]), of(&gpus[from..]), both]
 }
 
-/// How near the GPUs of a machine are to one another, pair by pair.
+/// The nearness of the GPUs of a machine, pair by pair.
 pub(super) struct Nearness<'a> {
     topology: &'a Topology,
     usable: Set,
@@ -110,7 +110,7 @@ impl<'a> Nearness<'a> {
         }
     }
 
-    /// How near all of a set are.
+    /// Returns the nearness of all pairs of a set.
     pub(super) fn of(&self, set: Set) -> Closeness {
         let all =
             |closeness| members(set).all(|a| members(set).all(|b| a >= b || self.holds(closeness, a, b)));

@@ -15,6 +15,7 @@ const DRIVER: &str = "gpu.nvidia.com";
 
 /// The effect of a taint on claims that do not tolerate it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TaintEffect {
     /// The device is not given any more.
     #[default]

@@ -41,8 +41,9 @@ impl Manager {
     }
 }
 
-/// How mature an option or a gate is.
+/// The maturity of an option or a gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Stage {
     /// Off, and behind a gate.
     Alpha,

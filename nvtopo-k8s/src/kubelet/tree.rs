@@ -7,7 +7,7 @@ use std::fmt;
 
 /// The largest file that is read, in bytes: kubelet files have a few thousand.
 pub const MAX_FILE: usize = 1 << 20;
-/// How deep values may lie within each other; the deepest field of a kubelet file lies five deep.
+/// The greatest depth of nested values; the deepest field of a kubelet file lies five deep.
 const MAX_DEPTH: usize = 32;
 
 /// A line and a column, both from 1.

@@ -42,7 +42,7 @@ pub const LABELS: &[Label] = &[
     },
     Label {
         name: "gpu.degraded",
-        summary: "GPUs that work less well than their peers: fewer NVLinks, or trouble in the fabric",
+        summary: "GPUs that work less well than their peers: fewer NVLinks, or a fault in the fabric",
         value: |facts| facts.degraded(),
     },
     Label {

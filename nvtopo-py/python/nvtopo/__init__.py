@@ -6,7 +6,8 @@
     place = topo.place(gpus=4)
     nvtopo.bind(place)                  # CPUs and memory beside this rank's GPU
 
-Importing it does nothing but load the extension module: no driver is opened, no thread is started.
+Importing it does nothing but load the extension module: no driver is opened, no thread is started. `from nvtopo import *`
+takes all names but `open`, which is a built-in function's.
 """
 
 from collections.abc import Set as _Set
@@ -67,11 +68,11 @@ from ._nvtopo import (
     launch_formats,
     load,
     loads,
-    open,
     preset,
     presets,
     snapshot,
 )
+from ._nvtopo import open as open
 
 __all__ = [
     "Allocator",
@@ -129,7 +130,6 @@ __all__ = [
     "launch_formats",
     "load",
     "loads",
-    "open",
     "preset",
     "presets",
     "snapshot",

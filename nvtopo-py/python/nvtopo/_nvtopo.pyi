@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from os import PathLike
-from typing import Any, Literal, final
+from typing import Any, Literal, final, overload
 
 # collections.abc has it from Python 3.12 on.
 from typing_extensions import Buffer
@@ -232,23 +232,23 @@ def bind(
             machine is refused even so.
         reserve_cpus: CPUs that are kept for others. This and policy, smt, isolated, cores and scope are for a topology only: a
             placement and a part have their CPUs.
-        policy: how CPUs are dealt out, "exclusive" unless told; `cpu_policies()` lists the names.
-        smt: "all" threads of a core (unless told), or "one".
+        policy: how CPUs are dealt out, "exclusive" by default; `cpu_policies()` lists the names.
+        smt: "all" threads of a core (the default), or "one".
         isolated: whether CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) are left out where there
-            are others ("avoid", unless told), or are as all others ("use").
-        cores: "all" (unless told), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
+            are others ("avoid", the default), or are as all others ("use").
+        cores: "all" (the default), or the "fast" ones of a machine whose cores are not alike: performance cores, priority
             cores.
         memory: how memory is taken from now on: from the near nodes first ("preferred"), from the node of the CPU that
             asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"), or as before ("none").
-        scope: what is dealt out: the "affinity" of the calling thread (unless told), or all that the kernel would let it
+        scope: what is dealt out: the "affinity" of the calling thread (default), or all that the kernel would let it
             have ("cpuset"), whatever a launcher has bound it to.
-        require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. Unless told, the process
+        require: fail where there is nothing to bind to, as no GPU is found or its CPUs are unknown. By default the process
             then runs on unbound, and a remark in the answer says why.
         on_error: "raise" what cannot be done, or "warn": then it is a RuntimeWarning and stands in the answer's warnings,
             and the process runs on as it was.
 
     Raises WrongMachineError where the topology is not this machine's, RefusedError where none of the CPUs may be used,
-    InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown words even
+    InvalidRequestError for a rank beyond the placement, where the launcher's rank is no number, and for unknown names even
     with on_error="warn"; with `require`, UnsatisfiableError where there is nothing to bind to. Memory that is refused is a
     warning in the answer.
 
@@ -298,7 +298,7 @@ def hazards(environ: Mapping[str, str] | None = None) -> list[str]:
     """
 
 def k8s_labels(topology: Topology, *, prefix: str = "nvtopo.io/", per_gpu: bool = False) -> dict[str, str]:
-    """The labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
+    """Returns the labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
     share.
 
     Args:
@@ -306,7 +306,7 @@ def k8s_labels(topology: Topology, *, prefix: str = "nvtopo.io/", per_gpu: bool 
         prefix: what stands before each name: a namespace and a slash, the beginning of names ("gpu"), or both.
         per_gpu: labels of each GPU too.
 
-    Labels whose facts nobody told are left out.
+    Labels whose facts are unknown are left out.
 
     Raises InvalidRequestError for a prefix that Kubernetes or Node Feature Discovery refuses.
 
@@ -327,8 +327,8 @@ def k8s_pod(
     rdma: str | None = None,
     version: str = "1.37",
 ) -> str:
-    """A pod for a job of some GPUs on nodes like one, as YAML: of the class Guaranteed, with whole CPUs, and on nodes whose labels
-    say that they fit.
+    """Returns a pod for a job of some GPUs on nodes like one, as YAML: of the class Guaranteed, with whole CPUs, and on nodes
+    whose labels say that they fit.
 
     Args:
         topology: the node.
@@ -353,7 +353,7 @@ def k8s_pod(
 def k8s_policies(
     topology: Topology, *, namespace: str = "default", allow: Sequence[str] = (), quota: int | None = None
 ) -> str:
-    """Admission policies, a quota, rights and networks for nodes like one, as YAML documents.
+    """Returns admission policies, a quota, rights and networks for nodes like one, as YAML documents.
 
     Args:
         topology: the node.
@@ -382,7 +382,7 @@ def k8s_kubelet_config(
     isolated_cores: int = 0,
     alpha: bool = False,
 ) -> str:
-    """The configuration of the kubelet for a node, as YAML: each line says above it why it is so there. What is unknown is left
+    """Returns the configuration of the kubelet for a node, as YAML, with the reason above each line. Unknown settings are left
     out, with the reason.
 
     Args:
@@ -411,7 +411,7 @@ def k8s_kubelet_lint(
     largest_pod: int | None = None,
     name: str = "kubelet.yaml",
 ) -> dict[str, Any]:
-    """What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+    """Checks a configuration of the kubelet, beyond what the kubelet's own validation refuses. Returns the document of
     `nvtopo k8s kubelet lint --json`, with a list of findings.
 
     Args:
@@ -442,8 +442,8 @@ def k8s_kubelet_predict(
     devices: Mapping[str, str] = {},
     linked: bool = True,
 ) -> dict[str, Any]:
-    """What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
-    instead. The document of `nvtopo k8s kubelet predict --json`.
+    """Predicts what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to
+    choose instead. Returns the document of `nvtopo k8s kubelet predict --json`.
 
     Args:
         topology: the node, with its CPUs.
@@ -479,8 +479,8 @@ def k8s_kubelet_predict_mix(
     taken: str = "",
     linked: bool = True,
 ) -> dict[str, Any]:
-    """Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
-    with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
+    """Finds out whether a mix of pods can bring a node to a state in which the kubelet refuses, again and again, what the
+    scheduler sends, and the steps that lead there. Returns the document of `nvtopo k8s kubelet predict --mix … --json`.
 
     Args:
         topology: the node, with its CPUs.
@@ -518,7 +518,7 @@ def k8s_claims(
     addresses: Sequence[str] = (),
     others: Mapping[str, Topology] = {},
 ) -> str:
-    """A ResourceClaimTemplate for some GPUs, as YAML: up to eight sets of linked GPUs by their PCI addresses, the best first.
+    """Returns a ResourceClaimTemplate for some GPUs, as YAML: up to eight sets of linked GPUs by their PCI addresses, the best first.
 
     Args:
         topology: a node of those that the claim is for.
@@ -556,7 +556,7 @@ def k8s_claims_check(
     list_attributes: bool = False,
     addresses: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
+    """Predicts which devices the scheduler gives to claims, whether better ones exist, and what breaks them: a dict for each
     claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
     of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
     and "why"; and "remarks".
@@ -578,7 +578,8 @@ def k8s_claims_check(
 def k8s_taints(
     topology: Topology, node: str, *, effect: str = "NoSchedule", slices: str | None = None, version: str = "1.37"
 ) -> str:
-    """Proposed DeviceTaintRules for the GPUs of a node that have faults, such as lost NVLinks, as YAML; a comment where none has.
+    """Returns proposed DeviceTaintRules for the GPUs of a node that have faults, such as lost NVLinks, as YAML; a comment where
+    none has.
 
     Args:
         topology: the node.
@@ -602,8 +603,8 @@ def k8s_resource_topology(
     gpu_resource: str = "nvidia.com/gpu",
     nic_resource: str = "rdma/nic",
 ) -> str:
-    """The node as a NodeResourceTopology, as YAML: NUMA zones with their CPUs, memory, GPUs and NICs, and the costs between them. To
-    compare with what Node Feature Discovery publishes, not to apply.
+    """Returns a node as a NodeResourceTopology, as YAML: NUMA zones with their CPUs, memory, GPUs and NICs, and the costs between
+    them. It is to compare with what Node Feature Discovery publishes, not to apply.
 
     Args:
         topology: the node.
@@ -632,7 +633,7 @@ def k8s_playbook(
     version: str = "1.37",
     addresses: Sequence[str] = (),
 ) -> dict[str, str]:
-    """The onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
+    """Returns the onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
     says in which order to apply them, how to verify each step, and how to take it back.
 
     Args:
@@ -719,7 +720,7 @@ class Topology:
 
     @property
     def matrix(self) -> list[list[str | None]]:
-        """The paths between all devices in nvidia-smi's words, such as "X", "NV12", "PIX": a row for each of `devices`,
+        """The paths between all devices as nvidia-smi names them, such as "X", "NV12", "PIX": a row for each of `devices`,
         and in it a column for each. None: unknown.
         """
 
@@ -729,14 +730,24 @@ class Topology:
 
     @property
     def notes(self) -> list[str]:
-        """What a person should know about this topology, one sentence each."""
+        """Notes for people about this topology, one sentence each."""
 
     @property
     def origin(self) -> str:
-        """Which machine it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown"."""
+        """The machine that it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown"."""
+
+    def gpu(self, gpu: int | str) -> Gpu:
+        """Returns the GPU of an index, a name ("GPU3"), a UUID or a PCI address.
+
+        Raises InvalidRequestError where there is no such GPU.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("dgx-h100").gpu("GPU3").index
+        3
+        """
 
     def pair(self, a: int | str, b: int | str) -> Pair:
-        """What lies between two devices.
+        """Returns the best path between two devices.
 
         A device is given by the index of a GPU, by its name ("GPU3", "mlx5_0"), or by a GPU's UUID or PCI address.
 
@@ -749,7 +760,7 @@ class Topology:
         """
 
     def p2p(self, a: int | str, b: int | str) -> P2p | None:
-        """What the driver allows two GPUs to do with each other's memory, or None where nobody says.
+        """Returns the peer-to-peer access that the driver allows two GPUs. None: unknown.
 
         A GPU is named as in place.
 
@@ -877,22 +888,22 @@ class Topology:
         only: Iterable[int | str] | None = None,
         exclude: Iterable[int | str] = (),
     ) -> InstancePlacement:
-        """Finds where a new instance of a divided GPU (MIG) should lie, so that most of what may come next still fits.
+        """Finds the place for a new instance on a MIG-enabled GPU that leaves the most room for further instances.
 
         Args:
             size: a profile, such as "3g.40gb", or a number of compute slices, such as 3.
-            only: choose among these GPUs. None: among all that are divided.
+            only: choose among these GPUs. None: among all MIG-enabled ones.
             exclude: not on these.
 
-        Raises InvalidRequestError where no divided GPU has such a profile, and UnsatisfiableError where none has room. GPUs
+        Raises InvalidRequestError where no MIG-enabled GPU has such a profile, and UnsatisfiableError where none has room. GPUs
         on which the places of present instances are not known, which drivers tell to administrators only, are not chosen.
 
         >>> import json, nvtopo
         >>> gpu = {"parent": 0, "index": 0, "model": "NVIDIA H100", "memory_bytes": 80 << 30,
         ...        "mig": {"current": True, "pending": True}}
         >>> topology = {"source": "nvml", "nvlink_known": True, "nodes": [{"machine": {}}, {"gpu": gpu}]}
-        >>> divided = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
-        >>> divided.place_instance("1g.10gb")
+        >>> mig = nvtopo.loads(json.dumps({"format": "nvtopo-topology", "version": 1, "topology": topology}))
+        >>> mig.place_instance("1g.10gb")
         <InstancePlacement of 1g.10gb: GPU0 from memory slice 6>
         """
 
@@ -905,7 +916,7 @@ class Topology:
         Args:
             available: the devices by the plugin's names: the GPU's UUID, index or PCI address, "nvidia0" by its device file, or
                 the UUID of a MIG instance; "::" and a number behind it make it one of several replicas.
-            size: how many are asked for.
+            size: the number of devices for the container.
             must_include: those that must be among them.
 
         Returns names from available, in their order. NVLink groups stay whole, and a single GPU comes from a group that is
@@ -943,6 +954,22 @@ class Topology:
         >>> share = nvtopo.preset("dgx-h100").cpus(reserve="0-1").per_gpu[7]
         >>> share.index, str(share.cpus), str(share.mems)
         (7, '98-111,210-223', '1')
+        """
+
+    def split_cpus(self, cpus: CpuSet | Iterable[int] | str, parts: int) -> list[CpuSet]:
+        """Splits CPUs into parts of about equal size, for the workers of one rank. Near cores stay together, and cores stay whole
+        as long as there are enough; where there are more parts than CPUs, some are alike.
+
+        Args:
+            cpus: the CPUs, such as those of a placement or of a rank's part.
+            parts: the number of parts.
+
+        Raises InvalidRequestError for more parts than CPUs can be numbered.
+
+        >>> import nvtopo
+        >>> dgx = nvtopo.preset("dgx-h100")
+        >>> [str(cpus) for cpus in dgx.split_cpus("0-13,112-125", 2)]
+        ['0-6,112-118', '7-13,119-125']
         """
 
     def visible_gpus(self, environ: Mapping[str, str] | None = None) -> VisibleGpus:
@@ -1011,7 +1038,7 @@ class Topology:
             environ: the variables that say which GPUs are visible. None: on a topology of this machine os.environ, on
                 any other all GPUs are visible.
 
-        Raises InvalidRequestError for unknown words and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
+        Raises InvalidRequestError for unknown names and for no ranks, UnsatisfiableError where there are fewer GPUs or cores
         than each rank is to get.
 
         >>> import nvtopo
@@ -1050,7 +1077,7 @@ class Topology:
             gpus: the GPUs to map to in the order in which the ranks see them, as many as there are ranks. None: all
                 that can be used.
 
-        Raises InvalidRequestError for contradictions and for traffic of which nobody told, UnsatisfiableError where the
+        Raises InvalidRequestError for contradictions and for unknown traffic, UnsatisfiableError where the
         number of GPUs is another.
 
         >>> import nvtopo
@@ -1060,7 +1087,7 @@ class Topology:
         """
 
     def bandwidth_matrix(self) -> BandwidthMatrix:
-        """What the paths between all devices carry, as a matrix that `numpy.asarray` takes without a copy.
+        """Returns the bandwidths between all devices, as a matrix that `numpy.asarray` takes without a copy.
 
         >>> import nvtopo
         >>> nvtopo.preset("dgx-1-v100").bandwidth_matrix()[0, 3]
@@ -1129,7 +1156,7 @@ class Gpu:
 
     @property
     def address(self) -> str | None:
-        """The place on the PCI bus, such as "0000:1b:00.0", or None."""
+        """The PCI address, such as "0000:1b:00.0", or None."""
 
     @property
     def pcie(self) -> PcieLink | None:
@@ -1141,19 +1168,19 @@ class Gpu:
 
     @property
     def cpus(self) -> CpuSet | None:
-        """The CPUs nearest to it, or None where nobody says."""
+        """The CPUs nearest to it. None: unknown."""
 
     @property
     def nodes(self) -> NodeSet | None:
-        """The NUMA nodes nearest to it, or None where nobody says."""
+        """The NUMA nodes nearest to it. None: unknown."""
 
     @property
     def mig(self) -> bool | None:
-        """Whether it is divided into instances (MIG), or None where nobody says."""
+        """True for a MIG-enabled GPU, which programs use by its instances. None: unknown."""
 
     @property
     def instances(self) -> list[GpuInstance]:
-        """Its instances (MIG)."""
+        """Its MIG instances."""
 
     @property
     def fabric(self) -> Fabric | None:
@@ -1165,7 +1192,7 @@ class Gpu:
 
     @property
     def unusable(self) -> str | None:
-        """Why no job can use it, such as "has fallen off the bus". None: nothing is known against it."""
+        """The reason why no job can use it, such as "has fallen off the bus". None: no fault is known."""
 
     @property
     def processes(self) -> int | None:
@@ -1184,7 +1211,7 @@ class Gpu:
 
 @final
 class GpuInstance:
-    """A part of a GPU that programs use as a GPU (MIG)."""
+    """A MIG instance: a part of a GPU that programs use as a GPU."""
 
     @property
     def uuid(self) -> str | None:
@@ -1204,7 +1231,7 @@ class GpuInstance:
 
     @property
     def slices(self) -> int | None:
-        """How many compute slices of the GPU it has, or None."""
+        """The number of compute slices of the GPU that it has, or None."""
 
     @property
     def memory(self) -> int | None:
@@ -1215,7 +1242,7 @@ class GpuInstance:
 
 @final
 class InstancePlacement:
-    """Where a new instance of a divided GPU (MIG) should lie. Made by Topology.place_instance."""
+    """The place for a new instance on a MIG-enabled GPU. Made by Topology.place_instance."""
 
     @property
     def gpu(self) -> int:
@@ -1227,7 +1254,7 @@ class InstancePlacement:
 
     @property
     def slices(self) -> int:
-        """How many compute slices it has."""
+        """The number of compute slices."""
 
     @property
     def start(self) -> int:
@@ -1235,7 +1262,7 @@ class InstancePlacement:
 
     @property
     def size(self) -> int:
-        """How many memory slices."""
+        """The number of memory slices."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1246,11 +1273,11 @@ class Fabric:
 
     @property
     def state(self) -> str:
-        """How far its registration has come: "not-started", "in-progress", "completed" or "unknown"."""
+        """The state of its registration: "not-started", "in-progress", "completed" or "unknown"."""
 
     @property
     def status(self) -> int | None:
-        """What came of it, as NVML numbers errors; 0 is success. None: unknown."""
+        """The result of the registration as NVML numbers errors; 0 is success. None: unknown."""
 
     @property
     def cluster(self) -> str | None:
@@ -1262,7 +1289,7 @@ class Fabric:
 
     @property
     def health(self) -> int | None:
-        """NVML's bits of what is wrong, or None."""
+        """NVML's health mask, or None."""
 
     @property
     def health_summary(self) -> int | None:
@@ -1270,7 +1297,7 @@ class Fabric:
 
     @property
     def faults(self) -> list[str]:
-        """The names of what the driver says is wrong, such as "degraded-bandwidth"."""
+        """The names of the faults that the driver reports, such as "degraded-bandwidth"."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1285,7 +1312,7 @@ class NvLink:
 
     @property
     def up(self) -> bool | None:
-        """Whether it is up, or None where the driver did not tell."""
+        """True where it is up. None: unknown."""
 
     @property
     def generation(self) -> int | None:
@@ -1293,15 +1320,15 @@ class NvLink:
 
     @property
     def gb_per_s(self) -> float | None:
-        """What the driver reports that it carries, one direction, in GB/s (1e9 bytes per second). None: unknown."""
+        """The rate that the driver reports, one direction, in GB/s (1e9 bytes per second). None: unknown."""
 
     @property
     def far(self) -> str | None:
-        """What is at its other end: "gpu", "switch" or "cpu". None: unknown."""
+        """The device at its other end: "gpu", "switch" or "cpu". None: unknown."""
 
     @property
     def far_address(self) -> str | None:
-        """The place on the PCI bus of what is at its other end, or None."""
+        """The PCI address of the device at its other end, or None."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1316,7 +1343,7 @@ class PcieLink:
 
     @property
     def width(self) -> int | None:
-        """How many lanes it runs with now, or None."""
+        """The number of lanes that it runs with now, or None."""
 
     @property
     def max_generation(self) -> int | None:
@@ -1339,7 +1366,7 @@ class Nic:
 
     @property
     def address(self) -> str | None:
-        """The place on the PCI bus, such as "0000:1b:00.0", or None."""
+        """The PCI address, such as "0000:1b:00.0", or None."""
 
     @property
     def pcie(self) -> PcieLink | None:
@@ -1359,7 +1386,7 @@ class Nic:
 
     @property
     def model(self) -> str | None:
-        """What its maker calls it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None."""
+        """The maker's name for it: the type of the RDMA device ("MT4129") or the driver of the interface. Or None."""
 
     @property
     def firmware(self) -> str | None:
@@ -1367,11 +1394,11 @@ class Nic:
 
     @property
     def state(self) -> str | None:
-        """Whether its port can carry data: "down", "initialize", "armed" or "active". None: unknown."""
+        """The state of its port: "down", "initialize", "armed" or "active". Only an active one carries data. None: unknown."""
 
     @property
     def link_layer(self) -> str | None:
-        """What its port speaks: "infiniband" or "ethernet". None: unknown."""
+        """The link layer of its port: "infiniband" or "ethernet". None: unknown."""
 
     @property
     def gb_per_s(self) -> float | None:
@@ -1379,7 +1406,7 @@ class Nic:
 
     @property
     def measured_gb_per_s(self) -> float | None:
-        """What its port was measured to carry, one direction, in GB/s (1e9 bytes per second). None: nobody measured."""
+        """The measured rate of its port, one direction, in GB/s (1e9 bytes per second). None: not measured."""
 
     @property
     def mtu(self) -> int | None:
@@ -1391,11 +1418,11 @@ class Nic:
 
     @property
     def cpus(self) -> CpuSet | None:
-        """The CPUs nearest to it, or None where nobody says."""
+        """The CPUs nearest to it. None: unknown."""
 
     @property
     def nodes(self) -> NodeSet | None:
-        """The NUMA nodes nearest to it, or None where nobody says."""
+        """The NUMA nodes nearest to it. None: unknown."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1418,11 +1445,11 @@ class NumaNode:
 
     @property
     def huge_pages(self) -> list[HugePages]:
-        """Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says."""
+        """Huge pages on it, by increasing size; sizes without pages with a count of 0. Empty: unknown."""
 
     @property
     def gpu(self) -> str | None:
-        """The place on the PCI bus of the GPU whose memory it is, or None."""
+        """The PCI address of the GPU whose memory it is, or None."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1437,18 +1464,18 @@ class HugePages:
 
     @property
     def total(self) -> int:
-        """How many there are."""
+        """The number of pages."""
 
     @property
     def free(self) -> int:
-        """How many of them are free."""
+        """The number of free pages."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class P2p:
-    """What the driver allows two GPUs to do with each other's memory, in the words of `nvidia-smi topo -p2p`: "OK", or why
+    """Peer-to-peer access of two GPUs, as `nvidia-smi topo -p2p` names it: "OK", or the reason why
     not ("CNS", "GNS", "TNS", "DR", "NS", "U"). None: unknown.
     """
 
@@ -1473,7 +1500,7 @@ class P2p:
 
 @final
 class Pair:
-    """What lies between two devices."""
+    """The best path between two devices."""
 
     @property
     def path(self) -> str | None:
@@ -1483,15 +1510,15 @@ class Pair:
 
     @property
     def nvlinks(self) -> int:
-        """How many NVLinks the pair can use at once; 0 where the path is not NVLink."""
+        """The number of NVLinks that the pair can use at once; 0 where the path is not NVLink."""
 
     @property
     def gb_per_s(self) -> float | None:
-        """What the path carries in one direction, in GB/s (1e9 bytes per second). None: unknown."""
+        """The bandwidth of the path, one direction, in GB/s (1e9 bytes per second). None: unknown."""
 
     @property
     def basis(self) -> str | None:
-        """How the bandwidth is known: "measured", "reported", "nominal", "typical" or "assumed". None: it is not."""
+        """The basis of the bandwidth: "measured", "reported", "nominal", "typical" or "assumed". None: it is not."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1525,7 +1552,7 @@ class Shares:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know: shared or remote CPUs, unknown locality."""
+        """Remarks for people: shared or remote CPUs, unknown locality."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1534,8 +1561,8 @@ class Shares:
 class Placement:
     """The GPUs for a job, and what belongs to each. Made by Topology.place.
 
-    Equal to another that says the same. Pickled, it becomes the topology and what was asked: this is asked again, and a
-    version of nvtopo that would answer otherwise raises ValueError. So it is with all answers.
+    Equal to another that says the same. Unpickling computes it again from its topology and arguments, and raises ValueError
+    where this version of nvtopo answers otherwise.
 
     >>> import nvtopo
     >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
@@ -1567,11 +1594,11 @@ class Placement:
 
     @property
     def optimal(self) -> bool:
-        """Whether it is proven that no set of GPUs is better."""
+        """True where it is proven that no set of GPUs is better."""
 
     @property
     def why(self) -> str:
-        """One sentence of why."""
+        """The reason for the choice, in one sentence."""
 
     @property
     def preference(self) -> str | None:
@@ -1579,20 +1606,29 @@ class Placement:
 
     @property
     def unmet(self) -> list[str]:
-        """What was preferred to that, and why it cannot be had."""
+        """The preferences before that one, and why each cannot be met."""
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know about the CPUs and memory given."""
+        """Remarks for people about the CPUs and memory given."""
 
-    def env(self) -> dict[str, str]:
+    def env(self, export: Iterable[str] = ()) -> dict[str, str]:
         """The variables that show a process just these GPUs, in this order: CUDA_DEVICE_ORDER and CUDA_VISIBLE_DEVICES.
 
         Set them before the process starts CUDA, and alike in all processes of a job.
 
+        Args:
+            export: further variables, the same for all ranks: "ib-hca" (NCCL_IB_HCA: the RDMA devices beside these GPUs),
+                "vllm-nics" (VLLM_GPU_NIC_PCIE_MAPPING).
+
+        Raises InvalidRequestError for other names.
+
         >>> import nvtopo
-        >>> nvtopo.preset("dgx-h100").place(gpus=2).env()
+        >>> place = nvtopo.preset("dgx-h100").place(gpus=2)
+        >>> place.env()
         {'CUDA_DEVICE_ORDER': 'PCI_BUS_ID', 'CUDA_VISIBLE_DEVICES': '0,1'}
+        >>> place.env(["ib-hca"])["NCCL_IB_HCA"]
+        '=mlx5_0,mlx5_3'
         """
 
     def to_json(self) -> str:
@@ -1621,7 +1657,7 @@ class PlacedGpu:
 
     @property
     def address(self) -> str | None:
-        """The place on the PCI bus, such as "0000:1b:00.0", or None."""
+        """The PCI address, such as "0000:1b:00.0", or None."""
 
     @property
     def cpus(self) -> CpuSet:
@@ -1633,13 +1669,13 @@ class PlacedGpu:
 
     @property
     def memory(self) -> dict[int, int] | None:
-        """The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was asked for, or
-        nobody knows what its nodes have."""
+        """The bytes of memory that it is to have of each node, such as {0: 68719476736}. None: none was requested, or
+        the memory of its nodes is unknown."""
 
     @property
     def huge_pages(self) -> dict[int, dict[int, int]] | None:
-        """The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were asked for, or
-        nobody knows what its nodes have."""
+        """The huge pages that it is to have of each node, by size, such as {0: {2097152: 1024}}. None: none were requested, or
+        the memory of its nodes is unknown."""
 
     @property
     def nics(self) -> list[str]:
@@ -1710,7 +1746,7 @@ class BestSet:
 
 @final
 class BandwidthMatrix(Buffer):
-    """What the paths between all devices carry in one direction, in GB/s: a row for each of `Topology.devices`, and in it a
+    """The bandwidths between all devices, one direction, in GB/s: a row for each of `Topology.devices`, and in it a
     column for each. NaN where nothing is known, and from a device to itself.
 
     It never changes, and `memoryview` and `numpy.asarray` take it without a copy, by the buffer protocol.
@@ -1725,7 +1761,7 @@ class BandwidthMatrix(Buffer):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """How many rows and columns there are."""
+        """The numbers of rows and columns."""
 
     def tolist(self) -> list[list[float]]:
         """The rows as lists of numbers."""
@@ -1743,30 +1779,30 @@ class VisibleGpus:
 
     @property
     def devices(self) -> list[tuple[int, str | None]]:
-        """What CUDA counts as one device, in that order: the index of the GPU, and the name of the MIG instance where it is
+        """The devices as CUDA counts them, in that order: the index of the GPU, and the name of the MIG instance where it is
         one and not the whole GPU ("" where it has none).
         """
 
     @property
     def order(self) -> str:
-        """How that order is known: "known"; "assumed", where nobody told the models of the GPUs; or "unknown", where they are
+        """The certainty of that order: "known"; "assumed", where the models of the GPUs are unknown; or "unknown", where they are
         several.
         """
 
     @property
     def unresolved(self) -> bool:
-        """Whether the variable names devices that the topology cannot tell: then `gpus` is empty although there may be some."""
+        """True where the variable names devices that the topology does not know: then `gpus` is empty although there may be some."""
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know: why a list ended early, what was assumed, what CUDA will not do."""
+        """Remarks for people: why a list ended early, what was assumed, what CUDA will not do."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class Explanation:
-    """A placement, and what would have been chosen instead. Made by Topology.explain.
+    """A placement beside the next best set and first fit. Made by Topology.explain. Unpickling computes it again, as that of a Placement.
 
     >>> import nvtopo
     >>> why = nvtopo.preset("dgx-1-v100").explain(gpus=2)
@@ -1784,8 +1820,8 @@ class Explanation:
 
     @property
     def first_fit(self) -> Alternative | None:
-        """The free GPUs with the lowest numbers, which those take who count GPUs only. None: they are what was chosen, or
-        others were included.
+        """The free GPUs with the lowest indices, as a scheduler that only counts GPUs takes them. None: they are the chosen ones,
+        or others were included.
         """
 
     def to_json(self) -> str:
@@ -1811,7 +1847,7 @@ class Alternative:
 
     @property
     def meets(self) -> bool:
-        """Whether it meets what is required, and what is preferred as far as that can be had."""
+        """True where it meets the requirements, and the preference that the chosen set meets."""
 
     @property
     def loss(self) -> Loss | None:
@@ -1824,7 +1860,7 @@ class Alternative:
 
 @final
 class Loss:
-    """By what an alternative is worse. `str()` says it in words."""
+    """The objective by which an alternative is worse, and by how much. `str()` says it in words."""
 
     @property
     def objective(self) -> str:
@@ -1832,11 +1868,11 @@ class Loss:
 
     @property
     def value(self) -> float | None:
-        """What the alternative has, in the unit. None: something that it rests on is unknown."""
+        """The value of the alternative, in the unit. None: something that it rests on is unknown."""
 
     @property
     def chosen(self) -> float | None:
-        """What the chosen set has, in the unit. Equal where only the nearness of the paths differs."""
+        """The value of the chosen set, in the unit. Equal where only the nearness of the paths differs."""
 
     @property
     def unit(self) -> str:
@@ -1847,9 +1883,13 @@ class Loss:
 
 @final
 class Plan:
-    """What each rank of a job on one machine gets: a sequence of one Part for each local rank. Made by Topology.plan.
+    """The GPUs, CPUs, memory and NICs of each rank of a job on one machine: a sequence of one Part for each local rank. Made by
+    Topology.plan.
 
     Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
+
+    `plan[n]` is the part of local rank n, and `plan[2:4]` a list of parts. Unpickling computes the plan again, and raises
+    ValueError where this version of nvtopo answers otherwise.
 
     >>> import nvtopo
     >>> plan = nvtopo.preset("dgx-h100").plan(ranks=8)
@@ -1865,7 +1905,7 @@ class Plan:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know."""
+        """Remarks for people."""
 
     def format(self, name: str, *, memory: str | None = None) -> str:
         """The plan as a launcher takes it; `launch_formats()` lists the names.
@@ -1890,7 +1930,10 @@ class Plan:
         """The plan as a table for people; `str()` gives the same."""
 
     def __len__(self) -> int: ...
+    @overload
     def __getitem__(self, key: int, /) -> Part: ...
+    @overload
+    def __getitem__(self, key: slice, /) -> list[Part]: ...
     def __iter__(self) -> Iterator[Part]: ...
     def _repr_html_(self) -> str:
         """The plan as notebooks show it."""
@@ -1900,7 +1943,7 @@ class Plan:
 
 @final
 class Part:
-    """What one rank gets of a plan. bind takes it."""
+    """The part of one rank in a plan. bind takes it. Unpickling computes the plan again, as that of a Plan."""
 
     @property
     def rank(self) -> int:
@@ -1928,7 +1971,7 @@ class Part:
 
     @property
     def own_cores(self) -> int:
-        """How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown."""
+        """The number of cores that no other rank shares; 0 where all are shared or that is unknown."""
 
     @property
     def nics(self) -> list[str]:
@@ -1940,7 +1983,18 @@ class Part:
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know."""
+        """Remarks for people."""
+
+    def split_cpus(self, parts: int) -> list[CpuSet]:
+        """Splits its CPUs into parts for the workers of the rank, as Topology.split_cpus does: one for each worker of a
+        DataLoader, which binds itself to its part as it starts.
+
+        >>> import nvtopo
+        >>> workers = nvtopo.preset("dgx-h100").plan(ranks=8)[0].split_cpus(2)
+        >>> [str(cpus) for cpus in workers]
+        ['0-6,112-118', '7-13,119-125']
+        >>> bind_worker = lambda worker: os.sched_setaffinity(0, workers[worker])  # DataLoader(worker_init_fn=bind_worker)
+        """
 
     def env(
         self, export: Iterable[str] = (), *, environ: Mapping[str, str] | None = None
@@ -1954,7 +2008,7 @@ class Part:
                 (VLLM_GPU_NIC_PCIE_MAPPING, the same for all ranks).
             environ: the variables that are set. None: os.environ.
 
-        Raises InvalidRequestError for other words.
+        Raises InvalidRequestError for other names.
 
         >>> import nvtopo
         >>> nvtopo.preset("dgx-h100").plan(ranks=8)[1].env(environ={})
@@ -1973,7 +2027,7 @@ class Binding:
 
 @final
 class Request:
-    """What a job asks an Allocator for. The arguments are those of Topology.place.
+    """A job's request to an Allocator. The arguments are those of Topology.place.
 
     An Allocator places for others, so the CPUs of the calling thread are no limit here: allowed_cpus=None allows all.
 
@@ -2008,7 +2062,7 @@ class Request:
     ) -> Request: ...
     @property
     def gpus(self) -> int:
-        """How many GPUs."""
+        """The number of GPUs."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -2017,8 +2071,8 @@ class Request:
 class Job:
     """A job of an Allocator. Equal to another where both have the same number; an Allocator gives each number once.
 
-    Pickling one raises TypeError where what it has depends on the CPUs, memory or NICs that other jobs had when it came,
-    and not on their GPUs only. Its placement is the same.
+    Unpickling computes its placement again. Pickling raises TypeError where that depends on the CPUs, memory or NICs that
+    other jobs had when it came, and not on their GPUs only.
     """
 
     @property
@@ -2027,7 +2081,7 @@ class Job:
 
     @property
     def placement(self) -> Placement:
-        """What it has."""
+        """The GPUs of the job and what belongs to each."""
 
     @property
     def gpus(self) -> list[int]:
@@ -2046,13 +2100,13 @@ class Batch:
 
     @property
     def share(self) -> float:
-        """What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
-        machine, on average; 1 without any.
+        """The bandwidth of the rings of a job with several GPUs, as a part of the best of its size on the empty machine,
+        averaged over these jobs; 1 without any.
         """
 
     @property
     def optimal(self) -> bool:
-        """Whether no division gives them more together."""
+        """True where no division gives them more together."""
 
     def __eq__(self, other: object, /) -> bool: ...
     __hash__: None  # type: ignore[assignment]
@@ -2082,7 +2136,7 @@ class Allocator:
 
     @property
     def jobs(self) -> list[Job]:
-        """The jobs in the order in which they came."""
+        """The jobs, oldest first."""
 
     def place(self, request: Request | int) -> Job:
         """Places a job.
@@ -2091,13 +2145,13 @@ class Allocator:
         """
 
     def what_if(self, request: Request | int) -> Placement:
-        """What a job would get now. Nothing changes.
+        """Returns the placement that a job would get now. Nothing changes.
 
         Raises as Topology.place does.
         """
 
     def release(self, job: Job) -> None:
-        """Ends a job, and gives back what it had.
+        """Ends a job and frees its GPUs, CPUs, memory and NICs.
 
         Raises InvalidRequestError where there is no such job.
         """
@@ -2116,7 +2170,7 @@ class Allocator:
         """
 
     def room_for(self, request: Request | int) -> tuple[int, bool]:
-        """How many jobs like this there is room for at once, and whether there is certainly none for one more.
+        """Counts the jobs like this that there is room for at once, and tells whether there is certainly none for one more.
 
         >>> import nvtopo
         >>> allocator = nvtopo.Allocator(nvtopo.preset("rtx-a6000-4-bridged"))
@@ -2127,7 +2181,7 @@ class Allocator:
 @final
 class Chooser:
     """Chooses GPUs of one machine from any that are free, and says nothing else of them. The answers are those of
-    Topology.place, and are kept: asked again, one costs next to nothing.
+    Topology.place, and are memoized: a repeated request costs next to nothing.
 
     Args:
         topology: the machine.
@@ -2150,7 +2204,7 @@ class Chooser:
         mix: Mapping[int, float] | None = None,
     ) -> Chooser: ...
     def choose(self, free: Iterable[int | str], count: int) -> list[int] | None:
-        """The indices of the best `count` of the free GPUs, increasing. None: there are not so many, or none was asked for.
+        """The indices of the best `count` of the free GPUs, increasing. None: there are not so many, or `count` is 0.
 
         Args:
             free: the free GPUs, each named as in Topology.place.
@@ -2172,7 +2226,7 @@ class Chooser:
 
 @final
 class RankGroup:
-    """Ranks that communicate, and what their GPUs carry."""
+    """Ranks that communicate, and the bandwidth of their GPUs."""
 
     @property
     def ranks(self) -> list[int]:
@@ -2184,14 +2238,14 @@ class RankGroup:
 
     @property
     def gb_per_s(self) -> float:
-        """What these carry together in one direction, in GB/s (1e9 bytes per second)."""
+        """The bandwidth of these together, one direction, in GB/s (1e9 bytes per second)."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class DimensionTime:
-    """What one dimension of a job takes in one step."""
+    """The communication time of one dimension of a job in one step."""
 
     @property
     def dimension(self) -> str:
@@ -2199,15 +2253,15 @@ class DimensionTime:
 
     @property
     def bytes(self) -> int:
-        """What a rank sends, in bytes."""
+        """The bytes that a rank sends."""
 
     @property
     def groups(self) -> int:
-        """How many groups there are; of a pipeline, how many pairs of neighbouring stages."""
+        """The number of groups; of a pipeline, of pairs of neighbouring stages."""
 
     @property
     def seconds(self) -> float:
-        """What the slowest group takes, in seconds."""
+        """The time of the slowest group, in seconds."""
 
     @property
     def worst(self) -> RankGroup:
@@ -2215,7 +2269,7 @@ class DimensionTime:
 
     @property
     def launcher_seconds(self) -> float:
-        """What the slowest group takes in the launcher's order, in seconds."""
+        """The time of the slowest group in the launcher's order, in seconds."""
 
     @property
     def launcher_worst(self) -> RankGroup:
@@ -2227,6 +2281,7 @@ class DimensionTime:
 @final
 class RankMap:
     """The GPUs for the ranks of a parallel job, so that it communicates in the least time. Made by Topology.rank_map.
+    Unpickling computes it again, as that of a Placement.
 
     >>> import nvtopo
     >>> ranks = nvtopo.preset("dgx-1-v100").rank_map(tp=2, pp=4, traffic={"tp": "8GB", "pp": 10**9})
@@ -2236,11 +2291,11 @@ class RankMap:
 
     @property
     def shape(self) -> str:
-        """The sizes of the job in the words of its order, such as "tp 2 × dp 4"."""
+        """The sizes of the job as its order names them, such as "tp 2 × dp 4"."""
 
     @property
     def order(self) -> str:
-        """How ranks run through the dimensions, such as "tp-cp-ep-dp-pp"."""
+        """The order in which ranks run through the dimensions, such as "tp-cp-ep-dp-pp"."""
 
     @property
     def gpu_of_rank(self) -> list[int]:
@@ -2252,7 +2307,7 @@ class RankMap:
 
     @property
     def seconds(self) -> float:
-        """What the job communicates for in one step, in seconds."""
+        """The communication time of one step, in seconds."""
 
     @property
     def launcher_seconds(self) -> float:
@@ -2260,19 +2315,19 @@ class RankMap:
 
     @property
     def gain(self) -> float:
-        """How many times faster it is than in the launcher's order; 1 where nothing is gained."""
+        """The speedup over the launcher's order; 1 where nothing is gained."""
 
     @property
     def bound_seconds(self) -> float:
-        """No mapping takes less, in seconds."""
+        """The lower bound of the time of any mapping, in seconds."""
 
     @property
     def optimal(self) -> bool:
-        """Whether no mapping takes less time."""
+        """True where no mapping takes less time."""
 
     @property
     def dimensions(self) -> list[DimensionTime]:
-        """What each dimension takes, of those that communicate."""
+        """The times of the dimensions that communicate."""
 
     def env(self) -> dict[str, str]:
         """The variables with which a launcher that gives local rank n the n-th visible GPU gives each rank its own:
@@ -2294,7 +2349,7 @@ class RankMap:
 
 @final
 class Bound:
-    """What bind did."""
+    """The result of bind."""
 
     @property
     def gpus(self) -> list[int]:
@@ -2310,11 +2365,11 @@ class Bound:
 
     @property
     def threads(self) -> int:
-        """How many threads were moved."""
+        """The number of threads that were moved."""
 
     @property
     def memory(self) -> str | None:
-        """How memory is taken now: "preferred", "local", "bind" or "interleave". None: the policy is as it was."""
+        """The memory policy now: "preferred", "local", "bind" or "interleave". None: it is as it was."""
 
     @property
     def mems(self) -> NodeSet | None:
@@ -2322,11 +2377,11 @@ class Bound:
 
     @property
     def warnings(self) -> list[str]:
-        """What was refused or could not be done."""
+        """Warnings: each says what was refused or could not be done."""
 
     @property
     def remarks(self) -> list[str]:
-        """What a person should know about the CPUs and memory given."""
+        """Remarks for people about the CPUs and memory given."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -2360,7 +2415,7 @@ class CpuSet(Set[int]):
         """The set in the kernel's mask syntax: groups of 32 bits in hexadecimal, highest first."""
 
     def isdisjoint(self, other: CpuSet | Iterable[int] | str) -> bool:
-        """Whether the sets share no index. Takes any iterable of indices."""
+        """Returns True where the sets share no index. Takes any iterable of indices."""
 
     def __contains__(self, item: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -2404,7 +2459,7 @@ class NodeSet(Set[int]):
         """The set in the kernel's mask syntax: groups of 32 bits in hexadecimal, highest first."""
 
     def isdisjoint(self, other: NodeSet | Iterable[int] | str) -> bool:
-        """Whether the sets share no index. Takes any iterable of indices."""
+        """Returns True where the sets share no index. Takes any iterable of indices."""
 
     def __contains__(self, item: object, /) -> bool: ...
     def __len__(self) -> int: ...
@@ -2426,7 +2481,7 @@ class NodeSet(Set[int]):
     def __reduce__(self) -> tuple[type[NodeSet], tuple[str]]: ...
 
 class NvtopoError(Exception):
-    """Whatever nvtopo cannot do. Its subclasses say which kind of thing went wrong.
+    """The base of all errors of nvtopo. Its subclasses say which kind of thing went wrong.
 
     Attributes:
         kind: the kind in one word, the same for all errors of a class.
@@ -2448,10 +2503,10 @@ class InvalidInputError(NvtopoError, ValueError):
     """The input is damaged, of no known format, or beyond a stated limit. Also a ValueError."""
 
 class InvalidRequestError(NvtopoError, ValueError):
-    """The question is wrong in itself: an unknown name, a contradiction, a number out of range. Also a ValueError."""
+    """The request is wrong in itself: an unknown name, a contradiction, a number out of range. Also a ValueError."""
 
 class UnsatisfiableError(NvtopoError):
-    """The question is sound, but this machine cannot satisfy it."""
+    """The request is sound, but this machine cannot satisfy it."""
 
 class IoError(NvtopoError, OSError):
     """A file could not be read, or a system call failed. Also an OSError, with `errno` where there is one."""
@@ -2460,10 +2515,10 @@ class WrongMachineError(NvtopoError):
     """The topology is not known to be this machine's, and the call would change this machine."""
 
 class RefusedError(NvtopoError, PermissionError):
-    """The kernel or the sandbox refused what was asked. Also a PermissionError."""
+    """The kernel or the sandbox refused the call. Also a PermissionError."""
 
 class UnsupportedError(NvtopoError):
-    """This build or this system cannot do what was asked."""
+    """This build or this system cannot do it."""
 
 def _remake(name: str, fields: object) -> object:
     """Makes an object again of what it was pickled to."""

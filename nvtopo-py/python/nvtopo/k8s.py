@@ -1,4 +1,4 @@
-"""What a node means for Kubernetes: labels, kubelet settings and predictions, claims, pods, policies. Nothing asks a cluster, and
+"""A node for Kubernetes: labels, kubelet settings and predictions, claims, pods, policies. Nothing asks a cluster, and
 nothing is applied.
 
     import nvtopo, nvtopo.k8s

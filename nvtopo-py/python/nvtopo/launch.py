@@ -104,7 +104,7 @@ def mpi4py(
 
 def ray(target: Topology | None = None, **options: Unpack[Options]) -> Bound:
     """In a Ray actor or task, beside the GPUs that Ray gave it, with all threads that Ray has started by then. Ray tells
-    them by CUDA_VISIBLE_DEVICES, unless it was told not to; then it is asked.
+    them by CUDA_VISIBLE_DEVICES, unless it is configured not to; then by its runtime context.
 
     Raises InvalidRequestError where Ray gave it no GPU, and what `nvtopo.bind` raises.
     """

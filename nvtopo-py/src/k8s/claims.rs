@@ -16,7 +16,7 @@ fn read(addresses: &[String]) -> Result<Vec<PciAddress>> {
     addresses.iter().map(|text| text.parse()).collect()
 }
 
-/// A ResourceClaimTemplate for some GPUs, as YAML: up to eight sets of linked GPUs by their PCI addresses, the best first.
+/// Returns a ResourceClaimTemplate for some GPUs, as YAML: up to eight sets of linked GPUs by their PCI addresses, the best first.
 ///
 /// Args:
 ///     topology: a node of those that the claim is for.
@@ -86,7 +86,7 @@ pub(crate) fn k8s_claims(
     })
 }
 
-/// Which devices claims are given by the scheduler, whether that is the best there is, and what breaks them: a dict for each
+/// Predicts which devices the scheduler gives to claims, whether better ones exist, and what breaks them: a dict for each
 /// claim with its name ("claim"), the "devices" that it is given, each with "request", "driver", "pool", "name" and the index
 /// of the "gpu"; the "reasons" why it is given none; whether these GPUs are the "best" (None: unknown), or which are "better",
 /// and "why"; and "remarks".
@@ -184,7 +184,8 @@ fn of_claim<'py>(
     Ok(told)
 }
 
-/// Proposed DeviceTaintRules for the GPUs of a node that have faults, such as lost NVLinks, as YAML; a comment where none has.
+/// Returns proposed DeviceTaintRules for the GPUs of a node that have faults, such as lost NVLinks, as YAML; a comment where
+/// none has.
 ///
 /// Args:
 ///     topology: the node.
@@ -215,8 +216,8 @@ pub(crate) fn k8s_taints(
     })
 }
 
-/// The node as a NodeResourceTopology, as YAML: NUMA zones with their CPUs, memory, GPUs and NICs, and the costs between them. To
-/// compare with what Node Feature Discovery publishes, not to apply.
+/// Returns a node as a NodeResourceTopology, as YAML: NUMA zones with their CPUs, memory, GPUs and NICs, and the costs between
+/// them. It is to compare with what Node Feature Discovery publishes, not to apply.
 ///
 /// Args:
 ///     topology: the node.
@@ -256,7 +257,7 @@ pub(crate) fn k8s_resource_topology(
     })
 }
 
-/// The onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
+/// Returns the onboarding of a node as files by their names: labels, the kubelet's file, claims, policies, test pods, and a README that
 /// says in which order to apply them, how to verify each step, and how to take it back.
 ///
 /// Args:

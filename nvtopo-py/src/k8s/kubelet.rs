@@ -6,13 +6,11 @@ use crate::topology::Topology;
 use nvtopo::{Bytes, Result};
 use nvtopo_k8s::kubelet::config::{ConfigOptions, KubeletConfig};
 use nvtopo_k8s::kubelet::lint::{LintOptions, lint};
-use nvtopo_k8s::kubelet::predict::{
-    Configured, Plugin, Pod, Policy, Predictor, Scope, Settings, Taken, USUAL_LIMIT,
-};
+use nvtopo_k8s::kubelet::predict::{Plugin, Pod, Setup, USUAL_LIMIT};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 
-/// The configuration of the kubelet for a node, as YAML: each line says above it why it is so there. What is unknown is left
+/// Returns the configuration of the kubelet for a node, as YAML, with the reason above each line. Unknown settings are left
 /// out, with the reason.
 ///
 /// Args:
@@ -62,7 +60,7 @@ pub(crate) fn k8s_kubelet_config(
     })
 }
 
-/// What is wrong with a configuration of the kubelet, also where the kubelet's own validation takes it: the document of
+/// Checks a configuration of the kubelet, beyond what the kubelet's own validation refuses. Returns the document of
 /// `nvtopo k8s kubelet lint --json`, with a list of findings.
 ///
 /// Args:
@@ -98,50 +96,28 @@ pub(crate) fn k8s_kubelet_lint<'py>(
     parsed(py, &json)
 }
 
-/// The settings of a kubelet and what is taken of its node, as Python names them.
-struct Asked<'a> {
-    topology: &'a nvtopo::Topology,
-    config: Option<&'a str>,
-    version: &'a str,
-    policy: Option<&'a str>,
-    scope: Option<&'a str>,
-    taken: &'a str,
-    states: BTreeMap<String, String>,
-    devices: BTreeMap<String, String>,
+/// The kubelet that the keywords of both predictions describe.
+fn setup(
+    config: Option<&str>,
+    version: &str,
+    (policy, scope): (Option<&str>, Option<&str>),
+    taken: &str,
     linked: bool,
+) -> Result<Setup> {
+    let setup = match config {
+        Some(text) => Setup::from_config("config", text)?,
+        None => Setup::default(),
+    };
+    Ok(setup
+        .version(version.parse()?)
+        .plugin(if linked { Plugin::Linked } else { Plugin::Silent })
+        .policy(policy.map(str::parse).transpose()?)
+        .scope(scope.map(str::parse).transpose()?)
+        .taken(taken.parse()?))
 }
 
-impl Asked<'_> {
-    fn predictor(&self) -> Result<(Predictor, Option<Policy>, Option<Scope>)> {
-        let (mut policy, mut scope) = (None, None);
-        let mut settings = match self.config {
-            Some(text) => {
-                let configured = Configured::from_yaml("config", text)?;
-                (policy, scope) = (Some(configured.policy), Some(configured.scope));
-                configured.settings
-            }
-            None => Settings::default(),
-        };
-        settings = settings.version(self.version.parse()?).plugin(if self.linked {
-            Plugin::Linked
-        } else {
-            Plugin::Silent
-        });
-        for (resource, devices) in &self.devices {
-            settings = settings.devices(resource, devices.parse()?);
-        }
-        let mut taken: Taken = self.taken.parse()?;
-        for (name, text) in &self.states {
-            taken.read(name, text)?;
-        }
-        policy = self.policy.map(str::parse).transpose()?.or(policy);
-        scope = self.scope.map(str::parse).transpose()?.or(scope);
-        Ok((Predictor::new(self.topology, settings, &taken)?, policy, scope))
-    }
-}
-
-/// What the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to choose
-/// instead. The document of `nvtopo k8s kubelet predict --json`.
+/// Predicts what the kubelet does with a pod: admit it, refuse it, or admit it with GPUs that are not linked, and what to
+/// choose instead. Returns the document of `nvtopo k8s kubelet predict --json`.
 ///
 /// Args:
 ///     topology: the node, with its CPUs.
@@ -168,7 +144,7 @@ impl Asked<'_> {
     signature = (topology, pod, *, config=None, version="1.37", policy=None, scope=None, taken="", states=BTreeMap::new(), devices=BTreeMap::new(), linked=true),
     text_signature = "(topology, pod, *, config=None, version='1.37', policy=None, scope=None, taken='', states={}, devices={}, linked=True)"
 )]
-#[allow(clippy::too_many_arguments, reason = "keywords in Python")]
+#[allow(clippy::needless_pass_by_value, clippy::too_many_arguments, reason = "keywords in Python")]
 pub(crate) fn k8s_kubelet_predict<'py>(
     py: Python<'py>,
     topology: &Topology,
@@ -183,16 +159,21 @@ pub(crate) fn k8s_kubelet_predict<'py>(
     linked: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let topology = &topology.0;
-    let asked = Asked { topology, config, version, policy, scope, taken, states, devices, linked };
     let json = call(py, || {
-        let (predictor, policy, scope) = asked.predictor()?;
-        Ok(predictor.report(&Pod::from_yaml("pod", pod)?, policy, scope)?.to_json())
+        let mut setup = setup(config, version, (policy, scope), taken, linked)?;
+        for (resource, devices) in &devices {
+            setup = setup.devices(resource, devices)?;
+        }
+        for (name, text) in &states {
+            setup = setup.checkpoint(name, text)?;
+        }
+        Ok(setup.report(topology, &Pod::from_yaml("pod", pod)?)?.to_json())
     })?;
     parsed(py, &json)
 }
 
-/// Whether a mix of pods can bring a node to a state in which the kubelet refuses what the scheduler sends, again and again,
-/// with the steps that lead there. The document of `nvtopo k8s kubelet predict --mix … --json`.
+/// Finds out whether a mix of pods can bring a node to a state in which the kubelet refuses, again and again, what the
+/// scheduler sends, and the steps that lead there. Returns the document of `nvtopo k8s kubelet predict --mix … --json`.
 ///
 /// Args:
 ///     topology: the node, with its CPUs.
@@ -229,12 +210,10 @@ pub(crate) fn k8s_kubelet_predict_mix<'py>(
     taken: &str,
     linked: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let (topology, files, devices) = (&topology.0, BTreeMap::new(), BTreeMap::new());
-    let asked =
-        Asked { topology, config, version, policy, scope: None, taken, states: files, devices, linked };
+    let topology = &topology.0;
     let json = call(py, || {
-        let (predictor, policy, _) = asked.predictor()?;
-        Ok(predictor.mix(&mix.parse()?, policy, cpus_per_gpu, states)?.to_json())
+        let setup = setup(config, version, (policy, None), taken, linked)?;
+        Ok(setup.mix(topology, &mix.parse()?, cpus_per_gpu, states)?.to_json())
     })?;
     parsed(py, &json)
 }

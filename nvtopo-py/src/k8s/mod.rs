@@ -1,4 +1,4 @@
-//! The functions of `nvtopo.k8s`: what a node means for Kubernetes.
+//! The functions of `nvtopo.k8s`: labels, pods and policies for a node.
 
 mod claims;
 mod kubelet;
@@ -21,7 +21,7 @@ fn parsed<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("json")?.call_method1("loads", (json,))
 }
 
-/// The labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
+/// Returns the labels of a node of Kubernetes: NVLink groups, NUMA layout, NICs, and a fingerprint that nodes of equal structure
 /// share.
 ///
 /// Args:
@@ -29,7 +29,7 @@ fn parsed<'py>(py: Python<'py>, json: &str) -> PyResult<Bound<'py, PyAny>> {
 ///     prefix: what stands before each name: a namespace and a slash, the beginning of names ("gpu"), or both.
 ///     per_gpu: labels of each GPU too.
 ///
-/// Labels whose facts nobody told are left out.
+/// Labels whose facts are unknown are left out.
 ///
 /// Raises InvalidRequestError for a prefix that Kubernetes or Node Feature Discovery refuses.
 ///
@@ -51,8 +51,8 @@ pub(crate) fn k8s_labels(
     })
 }
 
-/// A pod for a job of some GPUs on nodes like one, as YAML: of the class Guaranteed, with whole CPUs, and on nodes whose labels
-/// say that they fit.
+/// Returns a pod for a job of some GPUs on nodes like one, as YAML: of the class Guaranteed, with whole CPUs, and on nodes
+/// whose labels say that they fit.
 ///
 /// Args:
 ///     topology: the node.
@@ -100,7 +100,7 @@ pub(crate) fn k8s_pod(
     })
 }
 
-/// Admission policies, a quota, rights and networks for nodes like one, as YAML documents.
+/// Returns admission policies, a quota, rights and networks for nodes like one, as YAML documents.
 ///
 /// Args:
 ///     topology: the node.

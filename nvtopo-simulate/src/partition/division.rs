@@ -10,7 +10,7 @@ use super::{IMPOSSIBLE, MAX_GPUS};
 /// division does is in no better one, and a division that loses nothing ends the search.
 pub(super) struct Division<'a, const N: usize> {
     pub(super) task: &'a Task<N>,
-    /// What each full set loses.
+    /// The loss of each full set.
     pub(super) losses: &'a [i32],
     /// The least that a set of the rest's size loses by the ceilings of full ones, which are not meant for it.
     pub(super) spared: i32,
@@ -18,7 +18,7 @@ pub(super) struct Division<'a, const N: usize> {
     pub(super) known: &'a mut [i32],
     /// The set with the lowest GPU in the division that loses just that, the first of several; 0 where none was found yet.
     pub(super) taken: &'a mut [u16],
-    /// How the last two sets may divide what is left.
+    /// The ways in which the last two sets may divide the rest.
     pub(super) splits: &'a [Splits],
 }
 
@@ -98,7 +98,7 @@ impl<const N: usize> Division<'_, N> {
         (least, taken)
     }
 
-    /// What a part loses that is no more than one set.
+    /// Returns the loss of a part that is no more than one set.
     fn alone(&self, part: u32) -> Option<i32> {
         let size = part.count_ones() as usize;
         let full = size == self.task.count;
@@ -109,7 +109,7 @@ impl<const N: usize> Division<'_, N> {
         Some(if self.task.allows(part, full) { loss } else { IMPOSSIBLE })
     }
 
-    /// What a division loses that takes the set that loses least each time: something to begin with.
+    /// Returns the loss of the greedy division, which takes the set that loses least each time: the first limit.
     pub(super) fn nearby(&self, mut part: u32) -> i32 {
         let mut sum = 0;
         while part != 0 {
@@ -137,7 +137,7 @@ impl<const N: usize> Division<'_, N> {
 /// The sets with the lowest GPU of a part that is two sets, in order: for any part of a size.
 pub(super) struct Splits {
     pub(super) size: usize,
-    /// How many of the members stand in the first number.
+    /// The number of members in the first byte.
     half: usize,
     /// One bit for each member of the part.
     sets: Vec<[u8; 2]>,

@@ -16,7 +16,7 @@ use task::{Tables, Task};
 /// The most GPUs that are divided.
 pub const MAX_GPUS: usize = 16;
 
-/// What a division that does not exist loses; the sum of two still fits.
+/// The loss of a division that does not exist; the sum of two still fits.
 const IMPOSSIBLE: i32 = i32::MAX / 4;
 
 /// The score of each pair of GPUs, by their positions.
@@ -57,7 +57,7 @@ impl Scores {
         })
     }
 
-    /// How many GPUs there are.
+    /// The number of GPUs.
     pub fn gpus(&self) -> usize {
         self.gpus
     }

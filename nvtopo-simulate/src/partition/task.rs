@@ -11,7 +11,7 @@ pub(super) struct Task<const N: usize> {
     /// The size of the set that is not full; 0 when there is none.
     pub(super) rest: usize,
     pub(super) required: u32,
-    /// Whether all GPUs are free, so that the numbers are the positions.
+    /// True where all GPUs are free, so that the numbers are the positions.
     whole: bool,
     gpus: [u8; N],
     pub(super) scores: [[i32; N]; N],
@@ -56,7 +56,7 @@ impl<const N: usize> Task<N> {
         members.fold(0, |positions, member| positions | 1 << self.gpus[member])
     }
 
-    /// Whether a full set, or the one that is not, may be part of the division.
+    /// True where a full set, or the one that is not, may be part of the division.
     pub(super) fn allows(&self, set: u32, full: bool) -> bool {
         let inside = set & self.required;
         inside == 0 || full && inside == self.required
@@ -127,7 +127,7 @@ impl<const N: usize> Task<N> {
         (sets, ((ceiling - spared - loss) / (2 * scale)) as u32)
     }
 
-    /// What each set loses: its ceilings less twice the sum over its pairs, times the scale.
+    /// The loss of each set: its ceilings less twice the sum over its pairs, times the scale.
     fn fill(&self, losses: &mut [i32], ceilings: &[i32; N], scale: i32) {
         for (high, ceiling) in ceilings.iter().enumerate().take(self.size) {
             let (below, with) = losses.split_at_mut(1 << high);
@@ -168,7 +168,7 @@ impl<const N: usize> Task<N> {
     }
 }
 
-/// What a search writes down for each part of the GPUs.
+/// The tables of a search, with an entry for each part of the GPUs.
 pub(super) struct Tables<'a> {
     /// For every part.
     pub(super) losses: &'a mut [i32],

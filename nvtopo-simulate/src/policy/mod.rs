@@ -12,7 +12,7 @@ use super::machine::{Machine, Set};
 use nvtopo::solve::SizeMix;
 use nvtopo::{Error, Result};
 
-/// What a policy may look at when a job arrives.
+/// The state that a policy sees when a job arrives.
 pub(super) struct State<'a> {
     /// The GPUs of no job.
     pub(super) free: Set,
@@ -27,6 +27,7 @@ pub(super) trait Policy {
 }
 
 /// A policy that jobs can be played against.
+#[non_exhaustive]
 pub struct PolicyKind {
     /// The name in every interface.
     pub name: &'static str,
@@ -37,10 +38,10 @@ pub struct PolicyKind {
     make: for<'a> fn(&'a Machine<'a>, &Task<'_>) -> Result<Box<dyn Policy + 'a>>,
 }
 
-/// What a policy is made for.
+/// The task that a policy is made for.
 pub(super) struct Task<'a> {
     pub(super) options: &'a Options,
-    /// How often jobs of each size come.
+    /// The mix of job sizes.
     pub(super) mix: &'a SizeMix,
     /// Arrivals in a mean service time.
     pub(super) rate: f64,

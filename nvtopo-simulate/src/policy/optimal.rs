@@ -1,4 +1,4 @@
-//! The policy that no other is better than on average, where arrivals are Poisson and service is exponential.
+//! The policy that is optimal on average, where arrivals are Poisson and service is exponential.
 //!
 //! The states are the sets of GPUs that jobs run on; what a job is worth is its ring bandwidth as a part of the most that
 //! its size could have. Every job that fits is taken, so policies differ in the sets only. Relative value iteration over the
@@ -83,7 +83,7 @@ impl Chain {
         })
     }
 
-    /// What each state is worth beside the empty machine, in shares of a job.
+    /// Returns the value of each state relative to the empty machine, in shares of a job.
     fn solve(&self, mix: &SizeMix, rate: f64, most_jobs: usize) -> Solved {
         // Something happens this often at most; what is missing to it changes nothing.
         let events = rate + most_jobs as f64;

@@ -9,7 +9,7 @@ use crate::machine::{Machine, Set, subsets};
 use nvtopo::Result;
 use nvtopo::solve::SizeMix;
 
-/// What each remainder is worth, by its GPUs.
+/// The value of each remainder, by its GPUs.
 pub(super) fn values(machine: &Machine<'_>, mix: &SizeMix) -> Vec<f64> {
     let mut values = vec![0.0; 1 << machine.gpus];
     for &(size, weight) in mix.sizes() {
@@ -30,7 +30,7 @@ pub(super) fn values(machine: &Machine<'_>, mix: &SizeMix) -> Vec<f64> {
 struct Foresight<'a> {
     machine: &'a Machine<'a>,
     values: Vec<f64>,
-    /// How much an end counts beside an arrival.
+    /// The weight of an end beside an arrival.
     ends: f64,
 }
 

@@ -19,7 +19,7 @@ pub fn text(report: &Report, style: Style) -> String {
 /// use nvtopo_simulate::{Options, Stream, Workload, render, simulate};
 ///
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
-/// let stream = Stream { load: 0.9, jobs: 1_000, mix: SizeMix::usual(8)?, seed: 1 };
+/// let stream = Stream::new(SizeMix::usual(8)?).jobs(1_000);
 /// let report = simulate(&dgx1, &Workload::random(&stream, 8)?, &Options::default(), &mut |_, _| ())?;
 /// assert!(render::svg(&report).starts_with("<svg"));
 /// # Ok::<(), nvtopo::Error>(())

@@ -30,7 +30,7 @@ pub(crate) enum KubeletCommand {
 
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
-    /// How to print it
+    /// Format of the configuration
     #[arg(long = "as", value_name = "FORM", default_value = "yaml")]
     pub(crate) form: ConfigForm,
     /// The version of Kubernetes

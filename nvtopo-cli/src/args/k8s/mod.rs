@@ -46,7 +46,7 @@ pub(crate) enum K8sCommand {
 #[derive(Args, Debug)]
 #[command(after_long_help = label_list())]
 pub(crate) struct LabelsArgs {
-    /// How to print them
+    /// Form of the labels
     #[arg(long = "as", value_name = "FORM", default_value = "features")]
     pub(crate) form: LabelForm,
     /// Text before each name: a namespace and a slash, the beginning of names (gpu), or both
@@ -58,7 +58,7 @@ pub(crate) struct LabelsArgs {
     /// The node's name, for `NodeFeature` and kubectl
     #[arg(long, value_name = "NODE", required_if_eq_any = [("form", "nodefeature"), ("form", "kubectl")])]
     pub(crate) node: Option<String>,
-    /// How long a feature file holds, such as 2h; without it until the file is removed
+    /// Time for which a feature file holds, such as 2h; without it until the file is removed
     #[arg(long, value_name = "TIME")]
     pub(crate) expires: Option<jiff::SignedDuration>,
     #[command(flatten)]
@@ -67,7 +67,7 @@ pub(crate) struct LabelsArgs {
     pub(crate) source: SourceArgs,
 }
 
-/// Where an object goes.
+/// The file that an object is written to.
 #[derive(Args, Debug)]
 pub(crate) struct FileArgs {
     /// Write it into this file, whole or not at all, and not to standard output

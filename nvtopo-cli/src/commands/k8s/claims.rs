@@ -1,6 +1,7 @@
 //! `nvtopo k8s claims`, `taints` and `resource-topology`.
 
-use super::{text_of, written};
+use super::super::read_text;
+use super::written;
 use crate::args::{CheckArgs, ClaimsArgs, ClaimsCommand, ResourceTopologyArgs, TaintsArgs};
 use crate::commands::{allowed_sets, open};
 use nvtopo::{Result, Topology};
@@ -47,7 +48,7 @@ fn check(args: &CheckArgs) -> Result<(String, u8)> {
     options.list_attributes = args.list_attributes;
     options.addresses.clone_from(&args.pci_addresses);
     let topology = if args.from.is_empty() { None } else { Some(Topology::open(&args.from)?) };
-    let read = |path: &PathBuf| Ok((path.display().to_string(), text_of(path)?));
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read_text(path)?));
     let (name, claim) = read(&args.claim)?;
     let objects: Vec<(String, String)> = args.slices.iter().map(read).collect::<Result<_>>()?;
     let objects: Vec<(&str, &str)> =
@@ -60,7 +61,7 @@ pub(super) fn taints(args: &TaintsArgs) -> Result<String> {
     let mut options = TaintOptions::node(&args.node);
     options.version = args.version;
     options.effect = args.effect;
-    let read = |path: &PathBuf| Ok((path.display().to_string(), text_of(path)?));
+    let read = |path: &PathBuf| Ok((path.display().to_string(), read_text(path)?));
     options.slices = args.slices.as_ref().map(read).transpose()?;
     written(&args.file, nvtopo_k8s::claims::taints(&open(&args.source)?, &options)?)
 }

@@ -57,12 +57,6 @@ fn expiry(time: Option<jiff::SignedDuration>) -> Result<Option<String>> {
     Ok(Some(end.to_string()))
 }
 
-/// The text of a file that was named.
-pub(super) fn text_of(file: &Path) -> Result<String> {
-    String::from_utf8(nvtopo::source::read_file(file)?)
-        .map_err(|_| Error::input("it is no text").in_input(&file.display().to_string()))
-}
-
 /// Saves an object where a file was named; the rest is printed.
 fn written(file: &FileArgs, text: String) -> Result<String> {
     match &file.output {

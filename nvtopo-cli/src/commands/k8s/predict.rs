@@ -1,42 +1,52 @@
 //! `nvtopo k8s kubelet predict`: what the kubelet does with a pod, or with a mix of pods.
 
-use super::super::open;
-use super::text_of;
+use super::super::{open, read_text};
 use crate::args::{CpuManager, PluginKind, PredictArgs};
 use nvtopo::{Error, Result};
-use nvtopo_k8s::kubelet::predict::{Configured, Plugin, Pod, Predictor, Settings};
+use nvtopo_k8s::kubelet::predict::{Plugin, Pod, Settings, Setup};
 
 pub(super) fn predict(args: &PredictArgs) -> Result<String> {
-    let (mut policy, mut scope) = (args.topology_manager_policy, args.topology_manager_scope);
-    let settings = match &args.config {
-        Some(file) => {
-            let configured = Configured::from_yaml(&file.display().to_string(), &text_of(file)?)?;
-            policy = policy.or(Some(configured.policy));
-            scope = scope.or(Some(configured.scope));
-            more(args, configured.settings)?
-        }
-        None => more(args, settings(args)?)?,
-    };
-    let mut taken = args.taken.clone().unwrap_or_default();
-    for file in &args.state {
-        taken.read(&file.display().to_string(), &text_of(file)?)?;
-    }
-    let pod = match &args.pod {
-        Some(file) => Some(Pod::from_yaml(&file.display().to_string(), &text_of(file)?)?),
-        None => None,
-    };
-    let predictor = Predictor::new(&open(&args.source)?, settings, &taken)?;
-    match (pod, &args.mix) {
-        (Some(pod), _) => {
-            let report = predictor.report(&pod, policy, scope)?;
-            Ok(if args.json.json { report.to_json() } else { report.to_text() })
+    let setup = setup(args)?;
+    let report = match (&args.pod, &args.mix) {
+        (Some(file), _) => {
+            let pod = Pod::from_yaml(&file.display().to_string(), &read_text(file)?)?;
+            let report = setup.report(&open(&args.source)?, &pod)?;
+            if args.json.json { report.to_json() } else { report.to_text() }
         }
         (None, Some(mix)) => {
-            let report = predictor.mix(mix, policy, args.mix_cpus.unwrap_or(0), args.states)?;
-            Ok(if args.json.json { report.to_json() } else { report.to_text() })
+            let report = setup.mix(&open(&args.source)?, mix, args.mix_cpus.unwrap_or(0), args.states)?;
+            if args.json.json { report.to_json() } else { report.to_text() }
         }
-        (None, None) => Err(Error::wrong_use("there is nothing to predict", "give --pod or --mix")),
+        (None, None) => return Err(Error::wrong_use("there is nothing to predict", "give --pod or --mix")),
+    };
+    Ok(report)
+}
+
+/// The kubelet that the options describe.
+fn setup(args: &PredictArgs) -> Result<Setup> {
+    let setup = match &args.config {
+        Some(file) => Setup::from_config(&file.display().to_string(), &read_text(file)?)?,
+        None => Setup::new(settings(args)?),
+    };
+    let mut setup = setup
+        .version(args.version)
+        .plugin(match args.plugin {
+            PluginKind::Linked => Plugin::Linked,
+            PluginKind::Silent => Plugin::Silent,
+        })
+        .policy(args.topology_manager_policy)
+        .scope(args.topology_manager_scope)
+        .taken(args.taken.clone().unwrap_or_default());
+    for text in &args.devices {
+        let (name, devices) = text.split_once('=').ok_or_else(|| {
+            Error::wrong_use(format!("'{text}' names no devices"), "give such as rdma/hca=nics")
+        })?;
+        setup = setup.devices(name.trim(), devices)?;
     }
+    for file in &args.state {
+        setup = setup.checkpoint(&file.display().to_string(), &read_text(file)?)?;
+    }
+    Ok(setup)
 }
 
 fn settings(args: &PredictArgs) -> Result<Settings> {
@@ -57,21 +67,6 @@ fn settings(args: &PredictArgs) -> Result<Settings> {
         .topology_options(&args.topology_manager_policy_options)?;
     for text in &args.reserved_memory {
         settings = settings.reserve_memory(text)?;
-    }
-    Ok(settings)
-}
-
-/// Adds the settings that the kubelet's configuration does not tell.
-fn more(args: &PredictArgs, settings: Settings) -> Result<Settings> {
-    let mut settings = settings.version(args.version).plugin(match args.plugin {
-        PluginKind::Linked => Plugin::Linked,
-        PluginKind::Silent => Plugin::Silent,
-    });
-    for text in &args.devices {
-        let (name, devices) = text.split_once('=').ok_or_else(|| {
-            Error::wrong_use(format!("'{text}' names no devices"), "give such as rdma/hca=nics")
-        })?;
-        settings = settings.devices(name.trim(), devices.parse()?);
     }
     Ok(settings)
 }

@@ -21,6 +21,7 @@ use crate::cpuset::CpuSet;
 use crate::model::Topology;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
+pub use cores::split_cpus;
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub(super) use deal::{Arrangement, cut, deal, overlapping};
 use ground::Ground;

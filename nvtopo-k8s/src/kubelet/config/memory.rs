@@ -15,8 +15,8 @@ const LARGE: u64 = 64 << 10;
 const MEMORY_PER_SYSTEM: u64 = 128;
 const MOST_SYSTEM: u64 = 16 << 10;
 
-/// The memory that is kept from pods, in mebibytes.
-struct Kept {
+/// The memory that is reserved, in mebibytes.
+struct Reserved {
     kube: u64,
     system: u64,
     eviction: u64,
@@ -40,9 +40,9 @@ pub(super) fn add(plan: &mut Plan<'_>, reserved: Option<&CpuSet>, span: &Span) -
         plan.entries.extend(cpu.and_then(|cpu| Entry::map("systemReserved", vec![cpu], "")));
         return Ok(());
     };
-    let kept = kept(plan, &sizes)?;
-    manager(plan, &nodes, &kept, span);
-    amounts(plan, &kept, sizes.iter().sum(), cpu);
+    let reserved_memory = reserved_memory(plan, &sizes)?;
+    manager(plan, &nodes, &reserved_memory, span);
+    amounts(plan, &reserved_memory, sizes.iter().sum(), cpu);
     Ok(())
 }
 
@@ -60,7 +60,7 @@ fn cpu_of_system(plan: &Plan<'_>) -> Entry {
     )
 }
 
-fn kept(plan: &Plan<'_>, sizes: &[u64]) -> Result<Kept> {
+fn reserved_memory(plan: &Plan<'_>, sizes: &[u64]) -> Result<Reserved> {
     let total: u64 = sizes.iter().sum();
     let nodes = sizes.len() as u64;
     let (kube, eviction, system, step) = if total >= LARGE {
@@ -92,10 +92,10 @@ fn kept(plan: &Plan<'_>, sizes: &[u64]) -> Result<Kept> {
         );
         return Err(Error::unsatisfiable(message).help("keep less, or set fewer huge pages aside"));
     }
-    Ok(Kept { kube, system, eviction, share })
+    Ok(Reserved { kube, system, eviction, share })
 }
 
-fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], kept: &Kept, span: &Span) {
+fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], reserved: &Reserved, span: &Span) {
     let gpus: Vec<u32> = plan.board.gpu_nodes().map(|node| node.os_index).collect();
     if !gpus.is_empty() {
         let why = format!(
@@ -123,16 +123,16 @@ fn manager(plan: &mut Plan<'_>, nodes: &[&NumaNode], kept: &Kept, span: &Span) {
     plan.entries.push(Entry::new("memoryManagerPolicy", "Static", why));
     let items = nodes
         .iter()
-        .map(|node| json!({"numaNode": node.os_index, "limits": {"memory": mebibytes(kept.share)}}));
-    let total = kept.share * nodes.len() as u64;
+        .map(|node| json!({"numaNode": node.os_index, "limits": {"memory": mebibytes(reserved.share)}}));
+    let total = reserved.share * nodes.len() as u64;
     let each = if nodes.len() == 1 { "The" } else { "Each NUMA node keeps as much. The" };
     let why = format!(
         "{each} sum {} has to equal kubeReserved {} + systemReserved {} + evictionHard {}, or the kubelet does not start. Huge pages do \
          not count here.",
         mebibytes(total),
-        mebibytes(kept.kube),
-        mebibytes(kept.system),
-        mebibytes(kept.eviction)
+        mebibytes(reserved.kube),
+        mebibytes(reserved.system),
+        mebibytes(reserved.eviction)
     );
     plan.entries.push(Entry { name: "reservedMemory", why, value: Setting::List(items.collect()) });
 }
@@ -142,11 +142,11 @@ fn sentence(text: &str) -> String {
     letters.next().map(|first| format!("{}{}.", first.to_uppercase(), letters.as_str())).unwrap_or_default()
 }
 
-fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
+fn amounts(plan: &mut Plan<'_>, reserved: &Reserved, total: u64, cpu: Option<Entry>) {
     let one = |name, amount| Entry::new(name, mebibytes(amount), "");
     plan.entries.extend(Entry::map(
         "kubeReserved",
-        vec![one("memory", kept.kube)],
+        vec![one("memory", reserved.kube)],
         if total >= LARGE {
             "For the kubelet and the container runtime, which need some 11Mi for each of up to 110 pods and 255Mi."
         } else {
@@ -169,7 +169,7 @@ fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
     } else {
         "one part in 32, on a machine with little memory".to_owned()
     };
-    let mut system = vec![one("memory", kept.system)];
+    let mut system = vec![one("memory", reserved.system)];
     system.extend(cpu);
     plan.entries.extend(Entry::map(
         "systemReserved",
@@ -178,7 +178,7 @@ fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
             "For the kernel, drivers, and daemons beside Kubernetes (DCGM, clients of file systems): {part}."
         ),
     ));
-    let least = if kept.eviction > 100 {
+    let least = if reserved.eviction > 100 {
         " The default of memory.available, 100Mi, is filled by a job before the kubelet sees it."
     } else {
         ""
@@ -187,7 +187,7 @@ fn amounts(plan: &mut Plan<'_>, kept: &Kept, total: u64, cpu: Option<Entry>) {
         "Pods are evicted when less than this is left, before the kernel kills processes.{least} Where one threshold is named, the \
          defaults of the others do not hold, so all are named."
     );
-    let mut thresholds = vec![one("memory.available", kept.eviction)];
+    let mut thresholds = vec![one("memory.available", reserved.eviction)];
     let rest =
         crate::kubelet::fields::DEFAULT_EVICTION.iter().filter(|(signal, _)| *signal != "memory.available");
     thresholds.extend(rest.map(|(signal, share)| Entry::new(signal, *share, "")));

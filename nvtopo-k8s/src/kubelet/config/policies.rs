@@ -5,7 +5,7 @@ use crate::kubelet::board::nodes_are;
 use crate::kubelet::lint::FEW_NODES_SINCE;
 use crate::kubelet::options::{MAX_NUMA_NODES, Manager};
 
-/// How the largest pod lies on the NUMA nodes.
+/// The largest pod on the NUMA nodes.
 pub(super) struct Span {
     /// The GPUs of the largest pod.
     largest: usize,

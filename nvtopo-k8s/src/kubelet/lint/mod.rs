@@ -23,9 +23,10 @@ use std::fmt::{self, Write};
 /// The most unknown names of a file that are compared with known ones.
 const MAX_COMPARED: usize = 100;
 
-/// How bad something is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Severity {
     /// It does something else than it seems to, or may be unwanted.
     Warning,
@@ -46,7 +47,7 @@ impl fmt::Display for Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Finding {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
     /// The line, from 1.
     pub line: usize,

@@ -21,7 +21,7 @@ pub(crate) struct Given {
     pub(crate) memory: Option<(Mask, BTreeMap<String, u64>)>,
 }
 
-/// How an admission ended.
+/// The end of an admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Admission {
     /// `None`: admitted.
@@ -115,7 +115,7 @@ impl Run<'_> {
         Some(managers::cpus(self.node, &self.available_cpus(), &self.cpus_again, count, by_socket))
     }
 
-    /// The hints of the memory manager, one list for each kind of memory. No nodes at all count as no wish.
+    /// The hints of the memory manager, one list for each kind of memory. No nodes at all count as no preference.
     fn memory_hints(&self, request: &BTreeMap<String, u64>) -> Vec<Hints> {
         if self.settings.reserved_memory.is_none() {
             return vec![None];

@@ -1,4 +1,4 @@
-//! Which of the devices that would do are given: what the device plugin prefers, else any.
+//! The choice among suitable devices: what the device plugin prefers, else any.
 
 use super::node::Resource;
 use nvtopo::{Request, Result, Topology};
@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 /// A device plugin's preference among devices that would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Plugin {
     /// It prefers GPUs that are linked best, as NVIDIA's does where nothing keeps it from it (`GetPreferredAllocation`).
     #[default]

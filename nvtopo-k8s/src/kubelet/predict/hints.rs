@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 /// The policy of the topology manager.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Policy {
     /// Nothing is aligned: the default of the kubelet.
     #[default]
@@ -57,6 +58,7 @@ impl FromStr for Policy {
 
 /// The unit that the topology manager aligns: a container or a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Scope {
     /// One container after the other: the default of the kubelet.
     #[default]

@@ -17,7 +17,7 @@ fn prefer(hints: &mut [Hint], least: u32) {
     }
 }
 
-/// Where so many CPUs can come from.
+/// Returns the sets of NUMA nodes that a number of CPUs can come from.
 pub(crate) fn cpus(
     node: &Node,
     available: &CpuSet,
@@ -65,7 +65,7 @@ pub(crate) fn cpus(
     hints
 }
 
-/// Where so many devices can come from. `taken` are given away; `reusable` ones the pod has from an init container.
+/// Returns the sets of NUMA nodes that a number of devices can come from. `taken` are given away; `reusable` ones the pod has from an init container.
 pub(crate) fn devices(resource: &Resource, taken: &[usize], reusable: &[usize], count: u64) -> Hints {
     if !resource.aligns() {
         return None;
@@ -97,7 +97,8 @@ pub(crate) fn devices(resource: &Resource, taken: &[usize], reusable: &[usize], 
     Some(hints)
 }
 
-/// Where the memory of all kinds can come from: the same nodes for each. Empty where none is asked for, or none will do.
+/// Returns the sets of NUMA nodes that the memory of all kinds can come from: the same nodes for each.
+/// Empty where none is asked for, or none will do.
 pub(crate) fn memory(
     state: &BTreeMap<u32, NodeMemory>,
     reusable: &Reusable,

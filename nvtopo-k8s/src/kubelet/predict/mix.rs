@@ -90,7 +90,7 @@ pub struct MixReport {
     pub(super) limit: usize,
     pub(super) outcomes: Vec<MixOutcome>,
     pub(super) remarks: Vec<String>,
-    /// How all GPUs are linked.
+    /// The links between all GPUs.
     pub(super) links: GpuLinks,
 }
 
@@ -156,9 +156,9 @@ struct Walk<'a> {
     known: HashMap<Vec<Running>, usize>,
     /// The state before, and the step from it.
     from: Vec<Option<(usize, Step)>>,
-    /// Where a state leads, and how likely.
+    /// The states that a state leads to, with their probabilities.
     leads: Vec<Vec<(usize, f64)>>,
-    /// How likely an arrival is sent here, is refused, is unlinked.
+    /// The probabilities that an arrival is sent here, is refused, is unlinked.
     shares: Vec<[f64; 3]>,
     refused: Option<(usize, Step)>,
     unlinked: Option<(usize, Step)>,
@@ -403,7 +403,7 @@ impl Walk<'_> {
         }
     }
 
-    /// How likely an arrival is sent here, refused, unlinked, once the shares of states stand still.
+    /// The probabilities that an arrival is sent here, refused, unlinked, once the shares of states stand still.
     fn settled(&self) -> [f64; 3] {
         let mut now = vec![0.0; self.states.len()];
         now[0] = 1.0;

@@ -33,6 +33,7 @@ mod pod;
 mod remarks;
 mod report;
 mod settings;
+mod setup;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ pub use node::Devices;
 pub use pod::Pod;
 pub use report::Report;
 pub use settings::Settings;
+pub use setup::Setup;
 pub use taken::Taken;
 pub use verdict::{ContainerPrediction, GpuLinks, MemoryPrediction, Prediction, Verdict};
 

@@ -207,6 +207,7 @@ impl Resource {
 
 /// The devices behind an extended resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Devices {
     /// All GPUs, as the device plugin for `nvidia.com/gpu` has them.
     Gpus,

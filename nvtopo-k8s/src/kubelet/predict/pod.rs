@@ -48,7 +48,7 @@ pub(crate) struct Container {
     pub(crate) limits: BTreeMap<String, Quantity>,
 }
 
-/// When a container runs.
+/// The kind of a container, by when it runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Before the others: what it had is used again.

@@ -1,4 +1,4 @@
-//! How the kubelet is set up, in values and in the words of its own options.
+//! The settings of the kubelet, in values and in the words of its own options.
 
 use super::Plugin;
 use super::node::{self, Devices};
@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 use nvtopo::{CpuSet, Error, Kubelet, Result};
 use std::collections::BTreeMap;
 
-/// How the kubelet is set up, besides the policy and the scope of its topology manager.
+/// The settings of the kubelet, besides the policy and the scope of its topology manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     pub(crate) version: Version,

@@ -221,7 +221,7 @@ fn memory_narrows_the_nodes() {
     assert_eq!(one.containers[0].memory.as_ref().unwrap().nodes.to_string(), "1");
     assert_eq!(one.containers[0].cpu_nodes.to_string(), "1");
     assert_eq!(ask("65Gi", Policy::SingleNumaNode).verdict, Verdict::TopologyAffinityError);
-    // No nodes have it: no hints are no wish, and the memory manager fails.
+    // No nodes have it: no hints are no preference, and the memory manager fails.
     let none = ask("300Gi", Policy::Restricted);
     assert_eq!(none.verdict.reason(), Some("UnexpectedAdmissionError"));
     assert_eq!(ask("100Gi", Policy::None).containers[0].memory.as_ref().unwrap().nodes.to_string(), "0-1");

@@ -46,7 +46,7 @@ impl Verdict {
     }
 }
 
-/// How GPUs are linked that one container gets.
+/// The links between the GPUs that one container gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GpuLinks {
@@ -98,7 +98,7 @@ pub struct ContainerPrediction {
     pub gpus: Vec<u32>,
     /// The NUMA nodes of the GPUs.
     pub gpu_nodes: NodeSet,
-    /// How they are linked.
+    /// The links between them.
     pub links: GpuLinks,
     /// The devices, by resource and name.
     pub devices: BTreeMap<String, Vec<String>>,
@@ -189,7 +189,7 @@ fn container(predictor: &Predictor, given: Given) -> ContainerPrediction {
     }
 }
 
-/// How GPUs are linked, by their indices.
+/// Returns the links between GPUs, by their indices.
 pub(super) fn links(topology: &Topology, gpus: &[u32]) -> GpuLinks {
     if gpus.len() < 2 {
         return GpuLinks::Few;

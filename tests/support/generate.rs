@@ -16,7 +16,7 @@ pub(crate) fn topology() -> impl Strategy<Value = Topology> {
     fragment().prop_map(|fragment| TopologyBuilder::new().with(fragment).build().unwrap())
 }
 
-/// What one source might say.
+/// The facts of one made-up source.
 pub(crate) fn fragment() -> impl Strategy<Value = Fragment> {
     (0usize..40).prop_perturb(|count, rng| Dice(rng).fragment(count))
 }

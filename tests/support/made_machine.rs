@@ -16,7 +16,7 @@ pub(crate) struct Made {
     /// GPUs on each of them.
     pub(crate) gpus: Vec<usize>,
     pub(crate) threads: u32,
-    /// Whether siblings are numbered next to each other, and not as core + N.
+    /// True where siblings are numbered next to each other, and not as core + N.
     pub(crate) siblings_adjacent: bool,
     /// Cores under each level 3 cache; 0: no cache is known.
     pub(crate) complex: usize,
@@ -99,7 +99,7 @@ impl Made {
         union(&self.cores_of(node))
     }
 
-    /// Where each GPU is: its node by number, that of memory only being one past the last; `None` where nobody knows.
+    /// The place of each GPU: its node by number, that of memory only being one past the last; `None` where nobody knows.
     pub(crate) fn homes(&self) -> Vec<Option<usize>> {
         let near = self.gpus.iter().enumerate().flat_map(|(node, count)| vec![Some(node); *count]);
         let far = vec![Some(self.cores.len()); self.gpus_on_memory];
@@ -186,7 +186,7 @@ pub(crate) fn union(sets: &[CpuSet]) -> CpuSet {
     sets.iter().fold(CpuSet::new(), |all, set| all.union(set))
 }
 
-/// Whether a policy answers as another binder does, and so promises less: only its own cases say what.
+/// True for a policy that answers as another binder does, and so promises less: only its own cases say what.
 pub(crate) fn is_anothers(policy: nvtopo::CpuPolicy) -> bool {
     ["hwloc", "kubelet", "torchrun"].iter().any(|other| policy.name().starts_with(other))
 }

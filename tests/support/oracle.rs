@@ -79,7 +79,7 @@ pub(crate) struct Oracle<'a> {
     pub(crate) topology: &'a Topology,
     /// By the bits of the set: what its rings carry.
     rings: Vec<(u64, u64)>,
-    /// Whether it is known of every set that no rings carry more: on some meshes the search for them gives up.
+    /// True where the rings of every set are proven optimal: on some meshes the search for them gives up.
     pub(crate) proven: bool,
 }
 

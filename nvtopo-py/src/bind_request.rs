@@ -1,8 +1,7 @@
-//! All that can be said of a binding, its answer, and how one becomes the other.
+//! The arguments of bind and bound, and their result.
 
-use crate::arguments::{Count, Word, word};
+use crate::arguments::{Count, Environment, Word, environment, word};
 use crate::cpuset::{CpuArgument, CpuSet, NodeSet};
-use crate::environment::{Environment, environment};
 use crate::error::{invalid_request, raise};
 use crate::pickle::{Reduced, reduce};
 use crate::placement::Placement;
@@ -17,7 +16,7 @@ use pyo3::prelude::*;
 use std::ffi::CString;
 use std::sync::Arc;
 
-/// What bind did.
+/// The result of bind.
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct Bound {
@@ -27,15 +26,15 @@ pub(crate) struct Bound {
     before: CpuSet,
     /// The CPUs of the calling thread now.
     after: CpuSet,
-    /// How many threads were moved.
+    /// The number of threads that were moved.
     threads: usize,
-    /// How memory is taken now: "preferred", "local", "bind" or "interleave". None: the policy is as it was.
+    /// The memory policy now: "preferred", "local", "bind" or "interleave". None: it is as it was.
     memory: Option<&'static str>,
     /// The nodes of that policy. None: the policy is as it was, or it names none.
     mems: Option<NodeSet>,
-    /// What was refused or could not be done.
+    /// Warnings: each says what was refused or could not be done.
     warnings: Vec<String>,
-    /// What a person should know about the CPUs and memory given.
+    /// Remarks for people about the CPUs and memory given.
     remarks: Vec<String>,
 }
 
@@ -66,7 +65,7 @@ impl Bound {
         }
     }
 
-    /// Nothing was done, and why.
+    /// The result where nothing was done, with the error as a warning.
     fn nothing(error: &Error) -> nvtopo::Result<Self> {
         let cpus = CpuSet(current_cpus()?);
         Ok(Self {
@@ -82,7 +81,7 @@ impl Bound {
     }
 }
 
-/// The thing to bind by.
+/// The target of a binding.
 pub(crate) enum Target {
     Placement(nvtopo::Placement),
     Topology(nvtopo::Topology),
@@ -108,7 +107,7 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Target {
     }
 }
 
-/// How memory is taken, by its word; "none" leaves it as it is.
+/// A memory policy by its word; "none" leaves the policy as it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory(pub(crate) Option<MemoryPolicy>);
 
@@ -121,8 +120,8 @@ impl<'a, 'py> FromPyObject<'a, 'py> for Memory {
     }
 }
 
-/// All that was said of a binding.
-pub(crate) struct Wish {
+/// The arguments of bind and bound.
+pub(crate) struct BindRequest {
     target: Target,
     local_rank: Option<usize>,
     local_size: Option<usize>,
@@ -135,7 +134,7 @@ pub(crate) struct Wish {
     pub(crate) lenient: bool,
 }
 
-impl Wish {
+impl BindRequest {
     #[allow(clippy::too_many_arguments)] // They are keywords to Python.
     pub(crate) fn new(
         py: Python<'_>,
@@ -245,7 +244,7 @@ impl Wish {
         }
     }
 
-    /// Does it by a call of the core, and makes a warning of what fails where that was asked for.
+    /// Binds by a call of the core, and turns a failure into a warning where the arguments ask for that.
     pub(crate) fn run(
         &self,
         py: Python<'_>,
