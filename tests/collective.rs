@@ -482,7 +482,7 @@ fn a_search_that_gives_up_has_rings_and_says_what_is_not_proven() {
     let rings = topology.rings(&all).unwrap();
     check(&topology, &all, &rings);
     assert!(rings.bound > rings.bandwidth && rings.bandwidth > Bandwidth::ZERO, "{rings:?}");
-    let placement = Request::gpus(8).objectives(["ring"]).solve(&topology).unwrap();
+    let placement = Request::gpus(9).objectives(["ring"]).solve(&topology).unwrap();
     assert!(!placement.is_optimal());
     let score = placement.scores()[0];
     assert!(score.bound.unwrap().is_better_than(score.value.unwrap()));

@@ -6,6 +6,7 @@ mod collective;
 mod collective_switches;
 mod cpu_policies;
 mod cpus;
+mod dense;
 mod devices;
 mod domains;
 mod exports;

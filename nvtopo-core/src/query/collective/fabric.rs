@@ -15,6 +15,8 @@ pub(super) struct Fabric {
     pub(super) unit: u64,
     /// Units between each two members, row by row.
     direct: Vec<u32>,
+    /// MB/s that the direct links between two members should carry, row by row.
+    nominal: Vec<u64>,
     /// MB/s that one direct link should carry, the least of all; 0 when there is none.
     pub(super) link: u64,
     /// MB/s of each member's ports, by fabric; a fabric that one member does not reach serves the others only.
@@ -29,7 +31,7 @@ impl Fabric {
         let place: BTreeMap<_, usize> =
             gpus.iter().enumerate().map(|(place, gpu)| (topology.devices()[*gpu], place)).collect();
         let count = gpus.len();
-        let mut rates = vec![0; count * count];
+        let (mut rates, mut nominal) = (vec![0; count * count], vec![0; count * count]);
         let (mut unit, mut link) = (0, 0);
         let mut planes: BTreeMap<_, Vec<u64>> = BTreeMap::new();
         for (&id, &own) in &place {
@@ -45,6 +47,7 @@ impl Fabric {
                         let each = rate / links;
                         link = if link > 0 { each.min(link) } else { each };
                         let measured = topology.measured(id, far).map(Bandwidth::as_mb_per_s);
+                        nominal[own * count + other] = rate;
                         let rate = measured.unwrap_or(rate);
                         rates[own * count + other] = rate;
                         // Rings share a pair link by link, where its rate is that of so many equal links.
@@ -67,7 +70,7 @@ impl Fabric {
         // Rates without a sensible common unit lose what is left over, never more than a part in 64.
         let unit = if unit > 0 { unit.max(most.div_ceil(MAX_UNITS)) } else { 0 };
         let direct = rates.iter().map(|rate| rate.checked_div(unit).unwrap_or(0) as u32).collect();
-        Some(Self { count, unit, direct, link, planes: planes.into_values().collect() })
+        Some(Self { count, unit, direct, nominal, link, planes: planes.into_values().collect() })
     }
 
     /// Units of the direct links between two members.
@@ -77,7 +80,9 @@ impl Fabric {
 
     /// Halves of a link between two members. What was measured may be a tenth below what links should carry.
     pub(super) fn halves(&self, a: usize, b: usize) -> u64 {
-        (u64::from(self.units(a, b)) * self.unit * 22).checked_div(10 * self.link).unwrap_or(0)
+        let rate = u64::from(self.units(a, b)) * self.unit;
+        let most = rate.max(self.nominal[a * self.count + b]);
+        (rate * 11 / 10).min(most).saturating_mul(2).checked_div(self.link).unwrap_or(0)
     }
 
     /// MB/s that one member's NVLinks carry in one direction, into the set.

@@ -13,6 +13,7 @@ mod hops;
 mod packing;
 mod plan;
 mod planned;
+mod program;
 mod rings;
 mod spread;
 

@@ -6,6 +6,7 @@
 
 use super::fabric::Fabric;
 use super::hamilton;
+use super::program::Program;
 
 /// The most cycles that are told apart.
 const MAX_CYCLES: usize = 4096;
@@ -18,12 +19,11 @@ const MAX_LOOKS: u32 = 150_000;
 const MAX_TAKE: u32 = 100_000;
 const MAX_SPREAD: u32 = 25_000;
 
+/// The most looks of a quick search before the program that proves.
+const MAX_QUICK: u32 = 1_000;
+
 /// The most looks for wide cycles, where there are too many to list.
 const MAX_WIDE: u32 = 75_000;
-
-/// The most rounds in which prices rise, and by what part they do.
-const ROUNDS: usize = 400;
-const RISE: f64 = 0.05;
 
 /// How many cycles are tried at each step where rings are spread.
 const WAYS: usize = 4;
@@ -40,8 +40,10 @@ type Pairs = [u32; 256];
 /// Cycles with how many units each carries.
 pub(super) struct Packing {
     pub(super) cycles: Vec<(Vec<usize>, u32)>,
-    /// Whether no packing carries more.
-    pub(super) complete: bool,
+    /// No packing carries more units.
+    pub(super) most: u32,
+    /// No rings that go around in one direction carry more, in halves of a unit.
+    pub(super) most_halves: u32,
     /// How many paths and cycles were looked at.
     pub(super) looks: u32,
 }
@@ -56,7 +58,10 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     let hamilton::Cycles { found: mut cycles, complete: listed, steps } =
         hamilton::cycles(&near(count, &units, 1), MAX_CYCLES);
     let mut looks = steps as u32;
-    let wide = if listed { Vec::new() } else { wide(count, &units, &mut looks) };
+    if listed {
+        return of_all(count, &units, &cycles, looks, bound);
+    }
+    let wide = wide(count, &units, &mut looks);
     // Those that are listed first hardly differ; rings that share nothing are among the wide ones.
     cycles.retain(|cycle| wide.iter().all(|(other, _)| other != cycle));
     cycles.splice(0..0, wide.iter().map(|(cycle, _)| cycle.clone()));
@@ -81,38 +86,58 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
             better(&search.scaled(*step));
         }
     }
-    let (mut bound, mut prices) = (bound, Prices::new(&search.units));
-    let complete = loop {
-        if packed >= bound {
-            break true;
-        }
+    while packed < bound {
         search.begin(MAX_SPREAD);
         let mut found = search.spread(packed + 1);
-        if !found && listed && prices.rounds < ROUNDS {
-            bound = bound.min(prices.rise(&mut search, packed + 1));
-            if packed >= bound {
-                break true;
-            }
-        }
         if !found {
             search.begin(MAX_TAKE);
             found = search.take(packed + 1, 0);
         }
-        if found {
-            packed += 1;
-            best.clone_from(&search.taken);
-        } else {
-            // What cannot be had of these cycles, more of it cannot either.
-            break listed && search.looks < search.most_looks;
+        if !found {
+            break;
         }
-    };
-    let looks = search.looks;
+        packed += 1;
+        best.clone_from(&search.taken);
+    }
+    packing(&cycles, best.into_iter().enumerate(), bound, 2 * bound, search.looks)
+}
+
+/// The same where all cycles are known.
+fn of_all(count: usize, units: &Pairs, cycles: &[Vec<u8>], looks: u32, bound: u32) -> Packing {
+    let mut search = Search::new(count, units, cycles, looks);
+    let packed = search.fill();
+    if packed >= bound {
+        return packing(cycles, search.taken.into_iter().enumerate(), bound, 2 * bound, search.looks);
+    }
+    let filled = search.taken.clone();
+    search.begin(MAX_QUICK);
+    if search.spread(bound) {
+        return packing(cycles, search.taken.into_iter().enumerate(), bound, 2 * bound, search.looks);
+    }
+    let room = units[..count * (count - 1) / 2].to_vec();
+    let uses = search.ends.iter().map(|pair| u16::from(*pair)).collect();
+    let program = Program::new(room, uses, count, MAX_LOOKS);
+    let (found, more) = program.most(packed, bound);
+    let halves = ((2.0 * found.fractions + 1e-3) as u32).min(2 * bound);
+    let looks = search.looks + more;
+    if found.columns.is_empty() {
+        return packing(cycles, filled.into_iter().enumerate(), found.most, halves, looks);
+    }
+    packing(cycles, found.columns.into_iter(), found.most, halves, looks)
+}
+
+fn packing(
+    cycles: &[Vec<u8>],
+    taken: impl Iterator<Item = (usize, u32)>,
+    most: u32,
+    most_halves: u32,
+    looks: u32,
+) -> Packing {
     #[cfg(test)]
     LOOKS_LEFT.with(|left| left.set(left.get().checked_sub(u64::from(looks)).expect("too many looks")));
-    let taken = best.into_iter().zip(&cycles).filter(|(units, _)| *units > 0);
-    let cycles =
-        taken.map(|(units, cycle)| (cycle.iter().map(|member| usize::from(*member)).collect(), units));
-    Packing { cycles: cycles.collect(), complete, looks }
+    let members = |index: usize| cycles[index].iter().map(|member| usize::from(*member)).collect();
+    let cycles = taken.filter(|(_, units)| *units > 0).map(|(index, units)| (members(index), units));
+    Packing { cycles: cycles.collect(), most, most_halves, looks }
 }
 
 // Counted apart from the effort that searches are told, so that a search which does not count it is found out.
@@ -355,80 +380,5 @@ impl Search {
             *cell = if take { *cell - units } else { *cell + units };
         }
         self.room = if take { self.room - units } else { self.room + units };
-    }
-}
-
-/// Prices of the links that bound what all cycles together can carry: where no cycle costs less than 1, none of the links'
-/// worth is more than they carry. Prices rise where cycles are cheap (multiplicative weights).
-struct Prices {
-    /// The price of a unit of each pair.
-    of: Vec<f64>,
-    /// What the cheapest cycles have carried over each pair, and together.
-    loads: Vec<f64>,
-    carried: f64,
-    /// The least worth so far.
-    least: f64,
-    rounds: usize,
-}
-
-impl Prices {
-    fn new(units: &[u32]) -> Self {
-        let price = |units: &u32| if *units > 0 { 1.0 / f64::from(*units) } else { 0.0 };
-        let (of, loads) = (units.iter().map(price).collect(), vec![0.0; units.len()]);
-        Self { of, loads, carried: 0.0, least: f64::INFINITY, rounds: 0 }
-    }
-
-    /// The most units that the prices show, after they rose until less than `enough` are shown, or the cycles so far show that
-    /// `enough` can be carried in fractions, or for as many rounds as there are.
-    fn rise(&mut self, search: &mut Search, enough: u32) -> u32 {
-        let units = search.units;
-        while self.rounds < ROUNDS && self.least >= f64::from(enough) && search.looks < search.last_look {
-            let fullest = self.loads.iter().zip(&units).map(|(load, units)| load / f64::from(*units));
-            if self.carried >= f64::from(enough) * fullest.fold(0.0, f64::max) && self.carried > 0.0 {
-                break;
-            }
-            self.rounds += 1;
-            search.looks += search.cycles() as u32 / 8 + 1;
-            let cost =
-                |index: usize| search.ends(index).iter().map(|pair| self.of[usize::from(*pair)]).sum::<f64>();
-            let costs = (0..search.cycles()).map(|index| (cost(index), index));
-            let Some((cost, cheapest)) = costs.min_by(|a, b| a.0.total_cmp(&b.0)) else {
-                self.least = 0.0;
-                break;
-            };
-            let worth: f64 = units.iter().zip(&self.of).map(|(units, price)| f64::from(*units) * price).sum();
-            // What rounding loses is given back.
-            self.least = self.least.min(worth / cost * (1.0 + 1e-9));
-            let cheapest = search.ends(cheapest);
-            let carries = |pair: u8| f64::from(units[usize::from(pair)]);
-            let narrowest = cheapest.iter().map(|pair| carries(*pair)).fold(f64::INFINITY, f64::min);
-            self.carried += narrowest;
-            for pair in cheapest {
-                self.of[usize::from(*pair)] *= 1.0 + RISE * narrowest / carries(*pair);
-                self.loads[usize::from(*pair)] += narrowest;
-            }
-        }
-        self.least as u32
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prices_never_show_less_than_what_can_be_packed() {
-        // In an even mesh all links of a member can be on rings.
-        for count in 3..=6 {
-            for links in 1..=36 {
-                let mut units: Pairs = [0; 256];
-                units[..count * (count - 1) / 2].fill(2 * links);
-                let cycles = hamilton::cycles(&near(count, &units, 1), MAX_CYCLES).found;
-                let mut search = Search::new(count, &units, &cycles, 0);
-                let most = links * (count as u32 - 1);
-                let shown = Prices::new(&units).rise(&mut search, most + 1);
-                assert!(shown >= most, "{count} members, {links} links: {shown} of {most}");
-            }
-        }
     }
 }

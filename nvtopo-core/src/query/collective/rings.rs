@@ -116,7 +116,7 @@ impl Topology {
 
 /// Rings without relays, over NVLink or else a single one.
 fn over_own_links(topology: &Topology, fabric: Option<&Fabric>, set: &[usize]) -> (Option<Rings>, u32) {
-    let (rings, effort) = fabric.map_or((None, 0), |fabric| over_nvlink(fabric, set));
+    let Packed { rings, effort, .. } = fabric.map_or_else(Packed::default, |fabric| over_nvlink(fabric, set));
     if rings.is_some() {
         return (rings, effort);
     }
@@ -152,13 +152,15 @@ fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Ri
     let (mut class, mut complete) = if few { plan::over_nvlink(&hops, &mut search) } else { (None, true) };
     let mut effort = 0;
     if class == Some(PathType::Nvl) || !few {
-        let (rings, more) = over_nvlink(fabric, set);
+        let Packed { rings, one_way, effort: more } = over_nvlink(fabric, set);
         if let Some(rings) = rings {
             // Rings in one direction can share the odd half of a link.
-            let odd = few
-                && fabric.unit == fabric.link
-                && rings.bandwidth < Bandwidth::from_mb_per_s(cuts::least(fabric));
-            let rings = if odd { with_odd_halves(&rings, &hops, &mut search, set) } else { rings };
+            let odd = fabric.unit == fabric.link && rings.bandwidth < one_way;
+            let rings = match odd {
+                true if few => with_odd_halves(&rings, &hops, &mut search, set, one_way),
+                true => Rings { bound: one_way, ..rings },
+                false => rings,
+            };
             return (Some(rings), search.looks / LOOKS + more);
         }
         effort += more;
@@ -170,7 +172,8 @@ fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Ri
     }
     let effort = |search: &Search<'_>| effort + search.looks / LOOKS;
     if class.is_some() {
-        let rings = in_halves(&hops, PathType::Nvb, &mut search, set, None);
+        let most = hops.tightest(hops.planned / 2);
+        let rings = in_halves(&hops, PathType::Nvb, &mut search, set, None, most);
         return (Some(rings), effort(&search));
     }
     let (mut rings, more) = over_all(topology, set);
@@ -188,7 +191,8 @@ fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Ri
     let rings = match plan {
         Some(plan) if plan.class <= PathType::Nvb => {
             let mut search = Search::new(&hops, MAX_LOOKS);
-            Some(in_halves(&hops, plan.class, &mut search, set, None))
+            let most = hops.tightest(hops.planned / 2);
+            Some(in_halves(&hops, plan.class, &mut search, set, None, most))
         }
         Some(plan) => Some(over_host(rings, &hops, &plan, set)),
         None => rings,
@@ -225,36 +229,28 @@ fn over_host(single: Option<Rings>, hops: &Hops, plan: &plan::Plan, set: &[usize
 }
 
 /// The most rings over NVLinks, and relays where the class allows them, in halves of a link. `known`: rings of whole links
-/// that are found already.
+/// that are found already; `most` halves are not exceeded.
 fn in_halves(
     hops: &Hops,
     class: PathType,
     search: &mut Search<'_>,
     set: &[usize],
     known: Option<Vec<(Vec<u8>, u64)>>,
+    most: u64,
 ) -> Rings {
     let (whole, half) = (hops.planned, hops.planned / 2);
-    let mut bound = hops.tightest(half);
+    let mut bound = most;
     let halves = |rings: &[(Vec<u8>, u64)]| rings.iter().map(|(_, halves)| halves).sum::<u64>();
     let mut best = known.unwrap_or_else(|| {
         search.most(class, whole, hops.tightest(whole) as usize, FEW_LOOKS);
         search.rings.iter().map(|ring| (ring.clone(), 2)).collect()
     });
     let gap = halves(&best) < bound && hops.count <= MAX_PLANNED;
-    let fractions = if gap { fraction::solve(hops, class, half) } else { None };
-    if let Some(fractions) = fractions {
-        search.looks += fractions.looks;
-        bound = bound.min(fractions.most);
-        let own = halves(&fractions.whole);
-        // What the whole part leaves is searched, from the most down.
-        for wanted in (0..=bound.saturating_sub(own)).rev().take_while(|wanted| own + wanted > halves(&best))
-        {
-            let found = search.carries_beside(&fractions.whole, class, half, wanted as usize, FEW_LOOKS);
-            if found == Carried::Yes {
-                best.clone_from(&fractions.whole);
-                best.extend(search.rings.iter().map(|ring| (ring.clone(), 1)));
-                break;
-            }
+    if gap && let Some(directed) = fraction::solve(hops, class, half, halves(&best), bound) {
+        search.looks += directed.looks;
+        bound = bound.min(directed.most);
+        if !directed.rings.is_empty() {
+            best = directed.rings;
         }
     }
     let mut complete = halves(&best) >= bound;
@@ -275,7 +271,13 @@ fn in_halves(
 }
 
 /// The rings of direct links, or more of them where directed ones carry half a link more.
-fn with_odd_halves(rings: &Rings, hops: &Hops, search: &mut Search<'_>, set: &[usize]) -> Rings {
+fn with_odd_halves(
+    rings: &Rings,
+    hops: &Hops,
+    search: &mut Search<'_>,
+    set: &[usize],
+    most: Bandwidth,
+) -> Rings {
     let place = |gpu: &usize| set.iter().position(|other| other == gpu).unwrap_or(0) as u8;
     let known = rings.rings.iter().flat_map(|ring| {
         let there: Vec<u8> = ring.order.iter().map(place).collect();
@@ -284,7 +286,8 @@ fn with_odd_halves(rings: &Rings, hops: &Hops, search: &mut Search<'_>, set: &[u
         let halves = ring.bandwidth.as_mb_per_s() / hops.wire;
         [(there, halves), (back, halves)]
     });
-    let found = in_halves(hops, PathType::Nvl, search, set, Some(known.collect()));
+    let most = 2 * most.as_mb_per_s() / hops.wire;
+    let found = in_halves(hops, PathType::Nvl, search, set, Some(known.collect()), most);
     if found.bandwidth > rings.bandwidth { found } else { Rings { bound: found.bound, ..rings.clone() } }
 }
 
@@ -316,8 +319,17 @@ fn over_pair(topology: &Topology, a: usize, b: usize) -> Option<Rings> {
     Some(Rings { rings, bandwidth, bound: bandwidth, path: pair.path })
 }
 
-/// `None` where NVLink carries no ring.
-fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
+/// Rings over NVLink that use both directions of their cycles alike.
+#[derive(Default)]
+struct Packed {
+    /// `None` where NVLink carries no ring.
+    rings: Option<Rings>,
+    /// Rings that go around in one direction carry no more.
+    one_way: Bandwidth,
+    effort: u32,
+}
+
+fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Packed {
     let mut rings = Vec::new();
     let mut effort = 0;
     // A fabric carries a ring for each link that every GPU has to it, in any order.
@@ -330,6 +342,7 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
         });
     }
     let mut bound = cuts::least(fabric);
+    let mut one_way = bound;
     if fabric.unit > 0 && fabric.count <= MAX_EXACT {
         let units = u32::try_from(bound / fabric.unit).unwrap_or(u32::MAX);
         let packing = packing::pack(fabric, units);
@@ -339,20 +352,19 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
             bandwidth: Bandwidth::from_mb_per_s(fabric.unit).times(u64::from(*units)),
             both_ways: true,
         }));
-        if packing.complete && fabric.planes.is_empty() {
-            let packed: u64 = packing.cycles.iter().map(|(_, units)| u64::from(*units)).sum();
-            bound = packed * fabric.unit;
+        if fabric.planes.is_empty() {
+            bound = bound.min(u64::from(packing.most) * fabric.unit);
+            one_way = one_way.min(u64::from(packing.most_halves) * fabric.unit / 2).max(bound);
         }
     }
+    let one_way = Bandwidth::from_mb_per_s(one_way);
     if rings.is_empty() {
-        return (None, effort);
+        return Packed { rings: None, one_way, effort };
     }
     rings.sort_by_key(|ring| std::cmp::Reverse(ring.bandwidth));
     let bandwidth = rings.iter().map(|ring| ring.bandwidth).sum();
-    (
-        Some(Rings { rings, bandwidth, bound: Bandwidth::from_mb_per_s(bound), path: Some(PathType::Nvl) }),
-        effort,
-    )
+    let bound = Bandwidth::from_mb_per_s(bound);
+    Packed { rings: Some(Rings { rings, bandwidth, bound, path: Some(PathType::Nvl) }), one_way, effort }
 }
 
 /// Looks at cycles, or at their tables, that are one step of effort.
