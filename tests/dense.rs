@@ -71,7 +71,7 @@ fn cycles(gpus: usize) -> Vec<Vec<usize>> {
     paths
 }
 
-/// Whether so many directed rings of half a link each fit, by trying everything: where the links out of a member are as few
+/// Tells whether so many directed rings of half a link each fit, by trying all: where the links out of a member are as few
 /// as the rings, the first of them has to be used, and no state is tried twice. `None`: too many states.
 fn fits(
     left: &mut Left,

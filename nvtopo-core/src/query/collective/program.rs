@@ -48,7 +48,7 @@ pub(super) struct Packed {
 
 /// Columns, and the links that they share.
 pub(super) struct Program {
-    /// What is left of each link.
+    /// The room that is left of each link.
     left: Vec<u32>,
     /// The links of each column, filled up with [`NONE`].
     uses: Vec<u16>,
@@ -247,7 +247,7 @@ impl Program {
         self.links(column).map(|link| prices[link]).sum()
     }
 
-    /// Whether a column can be taken once more; a relay may use a link twice.
+    /// Tells whether a column can be taken once more; a relay may use a link twice.
     fn fits(&self, column: usize) -> bool {
         let enough = |link: usize| match self.left[link] {
             0 => false,
@@ -319,7 +319,7 @@ impl Method {
         prices
     }
 
-    /// What all rows cost, of those with a price above zero.
+    /// The price of all rows, of those with a price above zero.
     fn worth(&self, prices: &[f64]) -> f64 {
         self.rows.iter().zip(prices).map(|(room, price)| room * price.max(0.0)).sum()
     }
