@@ -71,10 +71,8 @@ pub(in crate::solve) type Found = (Vec<usize>, Solution);
 
 impl Asked {
     fn criteria(&self) -> &Criteria {
-        match self {
-            Self::Sets { question, .. } => &question.criteria,
-            Self::Domains { criteria, .. } => criteria,
-        }
+        let (Self::Sets { question: Question { criteria, .. }, .. } | Self::Domains { criteria, .. }) = self;
+        criteria
     }
 
     /// The GPUs to choose from, how many of them are chosen, and those that must be.
