@@ -9,9 +9,9 @@
 //! - `build`: it compiles the project. `scripts/test-readme.sh` runs it; here its shell is read, and the files and packages that it
 //!   names must exist.
 //! - `fails`: its last command exits with another status than 0.
-//! - `excerpt FILE`: its lines stand in the file, in this order.
+//! - `excerpt FILE`: its lines stand in the file, in this order. `file FILE`: it is the whole file.
 //!
-//! `NVTOPO_UPDATE=1 cargo test --package nvtopo-cli --test docs` writes the output of commands again.
+//! `NVTOPO_UPDATE=1 cargo test --package nvtopo-cli --test docs` writes the output of commands and whole files again.
 #![cfg(target_os = "linux")]
 
 #[path = "docs/markdown.rs"]
@@ -151,6 +151,14 @@ fn read_build(block: &Block, folder: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The lines of the file that a block shows, where they are others.
+fn compare_file(block: &Block) -> Result<Option<Vec<String>>, String> {
+    let name = block.after("file").ok_or("names no file")?;
+    let file = fs::read_to_string(root().join(name)).map_err(|error| format!("{name}: {error}"))?;
+    let lines = file.trim_end().lines().map(str::to_owned).collect();
+    Ok((file.trim_end() != block.text()).then_some(lines))
+}
+
 /// The commands in sentences that can be run: those with arguments, and without names that stand for any.
 fn inline_commands(document: &Document) -> Vec<String> {
     let holds_for_any = |code: &str| {
@@ -189,6 +197,15 @@ fn every_command_of_the_documents_runs_and_prints_what_they_show() {
             let place = format!("{}:{}", document.name, block.line);
             let done = match block.language() {
                 _ if block.is("excerpt") => compare_excerpt(block),
+                _ if block.is("file") => match compare_file(block) {
+                    Ok(Some(lines)) if update => {
+                        changed.push((block, lines));
+                        Ok(())
+                    }
+                    Ok(None) => Ok(()),
+                    Ok(Some(_)) => Err("is not the file any more".to_owned()),
+                    Err(error) => Err(error),
+                },
                 "sh" | "console" if block.is("build") => read_build(block, &folder),
                 "sh" => run_shell(block, &folder),
                 "console" => match run_console(block, &folder) {
