@@ -304,13 +304,15 @@ fn the_readme_is_short_and_no_paragraph_is_long() {
     );
     let mut long = String::new();
     for document in documents() {
+        // Arguments for those who change the code may be somewhat longer than the pages for users.
+        let most = if document.name == "README.md" || document.name.starts_with("docs/") { 80 } else { 100 };
         for (line, words) in document.paragraphs() {
-            if words > 80 {
+            if words > most {
                 writeln!(long, "{}:{line}: {words} words", document.name).unwrap();
             }
         }
     }
-    assert!(long.is_empty(), "these paragraphs have over 80 words:\n{long}");
+    assert!(long.is_empty(), "these paragraphs are too long:\n{long}");
 }
 
 #[test]
