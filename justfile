@@ -86,3 +86,16 @@ generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-draw --test svg the_picture_in_the_readme
+
+# What the command and the C libraries weigh, as released.
+sizes:
+    cargo build --release --quiet --package nvtopo-cli --package nvtopo-capi
+    sh scripts/sizes.sh
+
+# The tests in C under AddressSanitizer with UndefinedBehaviorSanitizer, and under helgrind.
+sanitize-c:
+    sh scripts/sanitize-c.sh
+
+# Compares the interface of the C library with that of another commit: a change that breaks programs fails. Needs abidiff.
+abi BASE="main":
+    sh scripts/abi.sh {{BASE}}

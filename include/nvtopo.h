@@ -28,19 +28,37 @@
  * What holds for every function:
  *
  * - It returns a status; NVTOPO_STATUS_OK is 0. nvtopo_last_error_message() then says what was wrong, for each thread.
- *   Those that free return nothing, and nvtopo_version() and nvtopo_last_error_...() cannot fail.
+ *   Those that free return nothing, and nvtopo_version...(), nvtopo_last_error_...(), nvtopo_status_name() and
+ *   nvtopo_path_name() cannot fail.
  * - Outputs come last. They are written on success, and stay untouched on failure.
  * - What an output gives through a pointer to non-const is yours: give it to the _free function of its type, once. What
  *   it gives through a pointer to const, all texts too, is borrowed: it lives as long as the handle that was asked, and
  *   must not be freed.
- * - A NULL argument is an error, NVTOPO_STATUS_NULL_ARGUMENT, but for arrays of 0 elements. Freeing NULL does nothing.
- *   Any other pointer must be what this library gave and has not freed yet, or point to an object of its type; texts end
- *   with a NUL.
- * - Texts are UTF-8. A number that counts something starts from 0, unless it is a line or a column.
- * - Unknown is said, never guessed: where a function has a word for it, 0 and "" mean nothing else.
+ * - A NULL argument is an error, NVTOPO_STATUS_NULL_ARGUMENT, but for arrays of 0 elements and where a function says what
+ *   NULL means. Freeing NULL does nothing. Any other pointer must be what this library gave and has not freed yet, or
+ *   point to an object of its type; texts end with a NUL.
+ * - Texts are UTF-8. Messages and names are one line of bounded length, in which control characters are written as their
+ *   escapes. A number that counts something starts from 0, unless it is a line or a column.
+ * - A text argument that lists things, separated by commas, may be "": the list of none, as an array of 0 elements is. A
+ *   text that names one thing may not: it is an unknown name.
+ * - Unknown is said, never guessed. An output text that is unknown, or that there is none of, is NULL; only a text in the
+ *   memory of a struct is "" instead. Numbers say in their descriptions what stands for unknown.
  * - It may be called from any thread. A handle may be used by several at once, unless its type says otherwise; freeing
  *   needs all others to be done with it.
- * - No panic of the library's leaves it: it becomes NVTOPO_STATUS_PANIC.
+ * - No panic of the library's leaves it: it becomes NVTOPO_STATUS_PANIC. Where memory runs out, the process is aborted, as
+ *   by any program in Rust; no input takes memory out of proportion to its size.
+ *
+ * What holds between versions and processes:
+ *
+ * - While the number in the library's SONAME stays, no function changes or leaves, no code is renumbered, and no struct
+ *   of this header changes its size or fields: new facts come with new functions. Enums are int32_t, and may gain values.
+ *   Types without a body have no size that a program could depend on.
+ * - After fork(), a child may use, and must free, the handles that it inherits: no call waits for a lock that a thread of
+ *   the parent holds. What a process is bound to, its children inherit; restoring a binding in a child restores the child
+ *   only. A child that will use CUDA should be the one that discovers: it opens NVIDIA's driver.
+ * - Functions that speak of the variables of this process read them when they are called, as getenv() does: no other
+ *   thread may call setenv(), putenv() or unsetenv() meanwhile. Those that end in _of take the variables as arguments.
+ *   No function changes a variable.
  */
 
 
@@ -53,10 +71,30 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The version of this header; nvtopo_version_number() is that of the library. */
+#define NVTOPO_VERSION_MAJOR 0
+#define NVTOPO_VERSION_MINOR 1
+#define NVTOPO_VERSION_PATCH 0
+#define NVTOPO_VERSION_NUMBER (NVTOPO_VERSION_MAJOR * 10000 + NVTOPO_VERSION_MINOR * 100 + NVTOPO_VERSION_PATCH)
+#define NVTOPO_VERSION "0.1.0"
+
+/* Compilers warn where the status of a call is not looked at. */
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#define NVTOPO_MUST_CHECK [[nodiscard]]
+#elif defined(__GNUC__)
+#define NVTOPO_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define NVTOPO_MUST_CHECK
+#endif
+
 /**
  * How a call ended. Codes are never renumbered; new ones may come, so treat a code that you do not know as an error.
  */
-typedef enum {
+enum nvtopo_status
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
     /**
      * Done.
      */
@@ -101,12 +139,23 @@ typedef enum {
      * A defect of nvtopo: the call was abandoned. Please report it.
      */
     NVTOPO_STATUS_PANIC = 102,
-} nvtopo_status;
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nvtopo_status nvtopo_status;
+#else
+typedef int32_t nvtopo_status;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 /**
  * The class of the path between two devices, as NCCL and nvidia-smi name it. Of two known ones, the lower is better.
  */
-typedef enum {
+enum nvtopo_path
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
     /**
      * Not known.
      */
@@ -155,12 +204,23 @@ typedef enum {
      * No path.
      */
     NVTOPO_PATH_DIS = 110,
-} nvtopo_path;
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nvtopo_path nvtopo_path;
+#else
+typedef int32_t nvtopo_path;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 /**
  * How a bandwidth is known. Of two, the lower is known better, but for `NVTOPO_BASIS_UNKNOWN`.
  */
-typedef enum {
+enum nvtopo_basis
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
     /**
      * The bandwidth is not known.
      */
@@ -185,12 +245,23 @@ typedef enum {
      * The generation is unknown, and a usual one was taken for it.
      */
     NVTOPO_BASIS_ASSUMED = 50,
-} nvtopo_basis;
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nvtopo_basis nvtopo_basis;
+#else
+typedef int32_t nvtopo_basis;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
 
 /**
  * How the order is known in which CUDA counts GPUs.
  */
-typedef enum {
+enum nvtopo_order_basis
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
     /**
      * The GPUs are of several models, of which CUDA counts the fastest first by a rule that is not published.
      */
@@ -203,7 +274,21 @@ typedef enum {
      * Nobody told the models of the GPUs; they are taken to be one, and the order to be that of the PCI bus.
      */
     NVTOPO_ORDER_BASIS_ASSUMED = 20,
-} nvtopo_order_basis;
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum nvtopo_order_basis nvtopo_order_basis;
+#else
+typedef int32_t nvtopo_order_basis;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * A machine and the jobs on it: jobs come and go, and each gets the best of what is free. A job is a number, which is
+ * given once; `nvtopo_parallel_job` is something else. One thread at a time may change it; any number may ask it while
+ * none does.
+ */
+typedef struct nvtopo_allocator nvtopo_allocator;
 
 /**
  * A set of GPUs that was not chosen. It belongs to its explanation.
@@ -211,15 +296,18 @@ typedef enum {
 typedef struct nvtopo_alternative nvtopo_alternative;
 
 /**
- * What binding this process has done. It never changes.
+ * How a process is bound. One thread at a time may change it; any number may use it while none does.
+ *
+ * Until told otherwise: all threads of the process, near memory preferred, by a topology that is known to be this machine's.
+ * NULL in its place is the same.
  */
-typedef struct nvtopo_binding nvtopo_binding;
+typedef struct nvtopo_bind_options nvtopo_bind_options;
 
 /**
- * A binding that is undone when it is restored or freed. It belongs to the thread that made it, whose memory policy it
- * changed: `nvtopo_bound_restore` and `nvtopo_bound_free` are for that thread.
+ * What binding this process has done, and undoing it. It belongs to the thread that made it, whose memory policy it changed:
+ * `nvtopo_binding_restore` is for that thread. Any thread may ask it.
  */
-typedef struct nvtopo_bound nvtopo_bound;
+typedef struct nvtopo_binding nvtopo_binding;
 
 /**
  * Chooses GPUs of one machine from any that are free. The answers are those of `nvtopo_topology_place`, and are kept:
@@ -251,13 +339,7 @@ typedef struct nvtopo_hazards nvtopo_hazards;
  * A parallel job whose ranks are to be mapped to GPUs. One thread at a time may change it; any number may map it while
  * none does. Until told otherwise it is one rank, and ranks run as Megatron's do, tp-cp-ep-dp-pp.
  */
-typedef struct nvtopo_job nvtopo_job;
-
-/**
- * A machine and the jobs on it: jobs come and go, and each gets the best of what is free. A job is a number, which is
- * given once. One thread at a time may change it; any number may ask it while none does.
- */
-typedef struct nvtopo_node nvtopo_node;
+typedef struct nvtopo_parallel_job nvtopo_parallel_job;
 
 /**
  * The GPUs for a job, in the order to use: local rank 0 takes the first. It never changes, and any number of threads
@@ -295,6 +377,12 @@ typedef struct nvtopo_request nvtopo_request;
 typedef struct nvtopo_rules nvtopo_rules;
 
 /**
+ * The CPUs and memory of each GPU of a machine, by its position. It never changes, and any number of threads may use it at
+ * once.
+ */
+typedef struct nvtopo_shares nvtopo_shares;
+
+/**
  * A machine: its GPUs and NICs and what lies between them. It never changes, and any number of threads may use it at
  * once.
  *
@@ -329,6 +417,43 @@ typedef struct {
      */
     nvtopo_basis basis;
 } nvtopo_pair;
+
+/**
+ * A group of GPUs that NVLink connects; a GPU without NVLink is a group of its own.
+ */
+typedef struct {
+    /**
+     * How many GPUs it has.
+     */
+    size_t gpu_count;
+    /**
+     * How they are connected: "no NVLink", "fully connected", "switched" or "partially connected". The text belongs to the
+     * topology.
+     */
+    const char *shape;
+} nvtopo_group;
+
+/**
+ * A NUMA node.
+ */
+typedef struct {
+    /**
+     * The kernel's number, which need not be its place in the list.
+     */
+    uint32_t number;
+    /**
+     * Whether its memory is known.
+     */
+    bool memory_known;
+    /**
+     * Its memory in bytes; it means nothing where `memory_known` is false.
+     */
+    uint64_t memory;
+    /**
+     * Its CPUs that are online; empty where it has none. The set belongs to the topology.
+     */
+    const nvtopo_cpuset *cpus;
+} nvtopo_numa_node;
 
 /**
  * Where a new instance (MIG) should lie.
@@ -472,6 +597,20 @@ typedef struct {
 } nvtopo_room;
 
 /**
+ * The place of a process among those of its job on this machine.
+ */
+typedef struct {
+    /**
+     * Its rank, from 0 on; -1 where no launcher says one.
+     */
+    int64_t rank;
+    /**
+     * How many ranks there are on this machine; 0 where no launcher says it.
+     */
+    size_t size;
+} nvtopo_local_rank;
+
+/**
  * What a job communicates for in one step, in seconds.
  */
 typedef struct {
@@ -507,6 +646,18 @@ extern "C" {
 const char *nvtopo_version(void);
 
 /**
+ * The version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
+ * program that was compiled with this header compares it with `NVTOPO_VERSION_NUMBER`. It never fails.
+ */
+uint32_t nvtopo_version_number(void);
+
+/**
+ * The name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
+ * and the text lives as long as the program.
+ */
+const char *nvtopo_status_name(nvtopo_status status);
+
+/**
  * What went wrong in the last call that failed on this thread, with the place in the input and advice where there is
  * any; "" before the first failure. Never NULL.
  *
@@ -529,6 +680,7 @@ size_t nvtopo_last_error_column(void);
  *
  * Fails with `NVTOPO_STATUS_INVALID_INPUT` where the text is no list.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_parse(const char * list, nvtopo_cpuset **cpuset);
 
 /**
@@ -536,32 +688,107 @@ nvtopo_status nvtopo_cpuset_parse(const char * list, nvtopo_cpuset **cpuset);
  *
  * Fails with `NVTOPO_STATUS_INVALID_INPUT` where the text is no mask.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_parse_mask(const char * mask,
                                        nvtopo_cpuset **cpuset);
 
 /**
- * Frees a set that you own: one that was parsed. NULL is left alone.
+ * The set of `count` CPUs. An array of none (NULL and 0) is the empty set.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for a CPU above 65535.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_new(const uint32_t * cpus, size_t count, nvtopo_cpuset **cpuset);
+
+/**
+ * The set of all CPUs from `first` to `last`, both included.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where the last is before the first, or above 65535.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_range(uint32_t first, uint32_t last, nvtopo_cpuset **cpuset);
+
+/**
+ * The CPUs on which the calling thread may run now.
+ *
+ * Fails with `NVTOPO_STATUS_IO` where the kernel does not say it.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_here(nvtopo_cpuset **cpuset);
+
+/**
+ * A set of its own with the same CPUs, such as of one that belongs to a placement.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_clone(const nvtopo_cpuset *cpuset, nvtopo_cpuset **clone);
+
+/**
+ * The CPUs that are in `a` or in `b`.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_union(const nvtopo_cpuset *a,
+                                  const nvtopo_cpuset *b,
+                                  nvtopo_cpuset **cpuset);
+
+/**
+ * The CPUs that are both in `a` and in `b`.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_intersection(const nvtopo_cpuset *a,
+                                         const nvtopo_cpuset *b,
+                                         nvtopo_cpuset **cpuset);
+
+/**
+ * The CPUs of `a` that are not in `b`.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_difference(const nvtopo_cpuset *a,
+                                       const nvtopo_cpuset *b,
+                                       nvtopo_cpuset **cpuset);
+
+/**
+ * Whether two sets have the same CPUs.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_is_equal(const nvtopo_cpuset *a,
+                                     const nvtopo_cpuset *b,
+                                     bool *is_equal);
+
+/**
+ * Whether all CPUs of `a` are in `b`.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_cpuset_is_subset(const nvtopo_cpuset *a,
+                                      const nvtopo_cpuset *b,
+                                      bool *is_subset);
+
+/**
+ * Frees a set that you own: one that was made, parsed, cloned or computed. NULL is left alone.
  */
 void nvtopo_cpuset_free(nvtopo_cpuset *cpuset);
 
 /**
  * The set in the kernel's list syntax, such as "0-3,8".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_to_list(const nvtopo_cpuset *cpuset, const char **list);
 
 /**
  * The set in the kernel's mask syntax: groups of 32 bits in hexadecimal, highest first.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_to_mask(const nvtopo_cpuset *cpuset, const char **mask);
 
 /**
  * How many CPUs are in the set.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_count(const nvtopo_cpuset *cpuset, size_t *count);
 
 /**
  * Whether a CPU is in the set.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_contains(const nvtopo_cpuset *cpuset, uint32_t cpu, bool *contains);
 
 /**
@@ -571,11 +798,13 @@ nvtopo_status nvtopo_cpuset_contains(const nvtopo_cpuset *cpuset, uint32_t cpu, 
  *     while (nvtopo_cpuset_next(cpuset, cpu, &cpu) == NVTOPO_STATUS_OK && cpu >= 0)
  *         CPU_SET(cpu, &cpus);
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_next(const nvtopo_cpuset *cpuset, int64_t previous, int64_t *cpu);
 
 /**
  * This machine, as the kernel and, where there is one, NVIDIA's driver show it. The same as opening "live".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_discover(nvtopo_topology **topology);
 
 /**
@@ -586,12 +815,14 @@ nvtopo_status nvtopo_topology_discover(nvtopo_topology **topology);
  * Fails with `NVTOPO_STATUS_IO` where nothing can be read, `NVTOPO_STATUS_INVALID_INPUT` where it cannot be
  * understood, and `NVTOPO_STATUS_INVALID_REQUEST` for an unknown preset.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_open(const char * source,
                                    nvtopo_topology **topology);
 
 /**
  * Opens `count` sources, as `nvtopo_topology_open` does one, and merges them. Where they disagree, a note says so.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_open_all(const char *const * sources,
                                        size_t count,
                                        nvtopo_topology **topology);
@@ -600,6 +831,7 @@ nvtopo_status nvtopo_topology_open_all(const char *const * sources,
  * Reads `size` bytes of a text of any format that `nvtopo_topology_open` knows. They need not end with a NUL, nor be
  * UTF-8. `name` is what messages call them.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_parse(const char * name,
                                     const void * bytes,
                                     size_t size,
@@ -608,6 +840,7 @@ nvtopo_status nvtopo_topology_parse(const char * name,
 /**
  * The published layout of a product, such as "dgx-h100". The error for an unknown name lists those that there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_preset(const char * name,
                                      nvtopo_topology **topology);
 
@@ -615,6 +848,7 @@ nvtopo_status nvtopo_topology_preset(const char * name,
  * The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
  * still counts more.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_with_reported_rates(const nvtopo_topology *topology,
                                                   nvtopo_topology **reported);
 
@@ -626,16 +860,19 @@ void nvtopo_topology_free(nvtopo_topology *topology);
 /**
  * How many GPUs there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_count(const nvtopo_topology *topology, size_t *count);
 
 /**
  * How many NICs there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_nic_count(const nvtopo_topology *topology, size_t *count);
 
 /**
  * The name of a device by its position: `GPU0`, `mlx5_0`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_device_name(const nvtopo_topology *topology,
                                           size_t device,
                                           const char **name);
@@ -643,39 +880,80 @@ nvtopo_status nvtopo_topology_device_name(const nvtopo_topology *topology,
 /**
  * What lies between two devices, by their positions.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_pair(const nvtopo_topology *topology,
                                    size_t a,
                                    size_t b,
                                    nvtopo_pair *pair);
 
 /**
+ * The word of a class of path, as nvidia-smi writes it: "PIX", or "NVL" for NVLink; "unknown" for
+ * `NVTOPO_PATH_UNKNOWN` and for codes that this version does not have. It never fails, and the text lives as long as the
+ * program.
+ */
+const char *nvtopo_path_name(nvtopo_path path);
+
+/**
  * How many notes there are: what a person should know, such as what the sources disagree on.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_note_count(const nvtopo_topology *topology, size_t *count);
 
 /**
  * A note by its number, from 0 on: its kind and one sentence.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_note(const nvtopo_topology *topology,
                                    size_t index,
                                    const char **text);
 
 /**
+ * The code of a note by its number, for programs: "damage", "unknown", "conflict", "inferred" or "driver"; new ones may
+ * come. The text belongs to the topology.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_note_code(const nvtopo_topology *topology,
+                                        size_t index,
+                                        const char **code);
+
+/**
  * The whole topology as nvtopo's JSON, which `nvtopo_topology_parse` and `nvtopo_topology_open` read back.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_to_json(const nvtopo_topology *topology,
                                       const char **json);
 
 /**
  * The index of a GPU by its position: the one that nvidia-smi shows.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_index(const nvtopo_topology *topology,
                                         size_t gpu,
                                         uint32_t *index);
 
 /**
+ * The position of the GPU that a name stands for: an index ("3" or "GPU3"), a UUID or its unique start ("GPU-5c3e"), or a PCI
+ * address ("0000:1b:00.0").
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where the name is none of these, or no GPU or several have it.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_find_gpu(const nvtopo_topology *topology,
+                                       const char * name,
+                                       size_t *gpu);
+
+/**
+ * The model of a GPU, such as "NVIDIA H100 80GB HBM3"; NULL when it is not known.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_gpu_model(const nvtopo_topology *topology,
+                                        size_t gpu,
+                                        const char **model);
+
+/**
  * The number of a GPU's device file, 3 for /dev/nvidia3; -1 when it is not known. It need not be the index.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_minor(const nvtopo_topology *topology,
                                         size_t gpu,
                                         int64_t *minor);
@@ -683,35 +961,39 @@ nvtopo_status nvtopo_topology_gpu_minor(const nvtopo_topology *topology,
 /**
  * The memory of a GPU in bytes; 0 when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_memory(const nvtopo_topology *topology,
                                          size_t gpu,
                                          uint64_t *bytes);
 
 /**
- * The UUID of a GPU, such as `GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`; "" when it is not known.
+ * The UUID of a GPU, such as `GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`; NULL when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_uuid(const nvtopo_topology *topology,
                                        size_t gpu,
                                        const char **uuid);
 
 /**
- * The place of a GPU on the PCI bus, such as `0000:1b:00.0`; "" when it is not known.
+ * The place of a GPU on the PCI bus, such as `0000:1b:00.0`; NULL when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_address(const nvtopo_topology *topology,
                                           size_t gpu,
                                           const char **address);
 
 /**
- * Why no job can use a GPU, such as `has fallen off the bus`; "" when nothing is known against it. Such a GPU is never
+ * Why no job can use a GPU, such as `has fallen off the bus`; NULL when nothing is known against it. Such a GPU is never
  * chosen.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_unusable(const nvtopo_topology *topology,
                                            size_t gpu,
                                            const char **why);
 
 /**
  * The names of what speaks against a GPU that can be used, with commas between them, such as
- * `degraded-bandwidth,fewer-nvlinks`; "" when nothing is known. Such a GPU is chosen last, and
+ * `degraded-bandwidth,fewer-nvlinks`; NULL when nothing is known. Such a GPU is chosen last, and
  * one that cannot take part in its NVLink fabric is not chosen together with others unless the request names it.
  *
  * The names are `out-of-fabric`: it is not in its NVLink fabric, or not yet; `fewer-nvlinks`: it has fewer NVLinks to the
@@ -720,6 +1002,7 @@ nvtopo_status nvtopo_topology_gpu_unusable(const nvtopo_topology *topology,
  * `no-partition`, `insufficient-nvlinks`, `incompatible-firmware`, `invalid-location`, `invalid-gpu-state`,
  * `incorrect-configuration`, `unassigned-partition`, `disconnected-manager`, `limited-capacity` and `unhealthy`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_faults(const nvtopo_topology *topology,
                                          size_t gpu,
                                          const char **faults);
@@ -727,21 +1010,24 @@ nvtopo_status nvtopo_topology_gpu_faults(const nvtopo_topology *topology,
 /**
  * How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_instance_count(const nvtopo_topology *topology,
                                              size_t gpu,
                                              size_t *count);
 
 /**
- * The name of instance number `i` of a GPU for `CUDA_VISIBLE_DEVICES`; "" when it is not known.
+ * The name of instance number `i` of a GPU for `CUDA_VISIBLE_DEVICES`; NULL when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_instance_uuid(const nvtopo_topology *topology,
                                             size_t gpu,
                                             size_t i,
                                             const char **uuid);
 
 /**
- * The profile of instance number `i` of a GPU, such as `1g.10gb`; "" when it is not known.
+ * The profile of instance number `i` of a GPU, such as `1g.10gb`; NULL when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_instance_profile(const nvtopo_topology *topology,
                                                size_t gpu,
                                                size_t i,
@@ -750,24 +1036,107 @@ nvtopo_status nvtopo_topology_instance_profile(const nvtopo_topology *topology,
 /**
  * The memory of instance number `i` of a GPU in bytes; 0 when it is not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_instance_memory(const nvtopo_topology *topology,
                                               size_t gpu,
                                               size_t i,
                                               uint64_t *bytes);
 
 /**
+ * The CPUs nearest to a device, a GPU or a NIC, by its position; NULL when they are not known. The set belongs to the
+ * topology.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_local_cpus(const nvtopo_topology *topology,
+                                         size_t device,
+                                         const nvtopo_cpuset **cpus);
+
+/**
+ * The NUMA nodes nearest to a device, by its position, as the kernel's list; NULL when they are not known. The text belongs
+ * to the topology.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_local_mems(const nvtopo_topology *topology,
+                                         size_t device,
+                                         const char **list);
+
+/**
+ * How many NICs are nearest to a GPU, by its position, all over the same class of path; 0 when none is known.
+ * `nvtopo_topology_pair` tells the path.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_nearest_nic_count(const nvtopo_topology *topology,
+                                                size_t gpu,
+                                                size_t *count);
+
+/**
+ * The position, among the devices of the topology, of NIC number `i`, from 0 on, of those nearest to a GPU.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_nearest_nic(const nvtopo_topology *topology,
+                                          size_t gpu,
+                                          size_t i,
+                                          size_t *device);
+
+/**
+ * The position of the NIC that a GPU should use where all GPUs of the machine use NICs, so that none serves more than its
+ * share; -1 when none is known.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_own_nic(const nvtopo_topology *topology,
+                                      size_t gpu,
+                                      int64_t *device);
+
+/**
+ * How many NVLink groups there are, by their lowest GPU.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_group_count(const nvtopo_topology *topology, size_t *count);
+
+/**
+ * NVLink group number `i`, from 0 on.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_group(const nvtopo_topology *topology, size_t i, nvtopo_group *group);
+
+/**
+ * The position of GPU number `i`, from 0 on, of an NVLink group, in increasing order.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_group_gpu(const nvtopo_topology *topology,
+                                        size_t group,
+                                        size_t i,
+                                        size_t *gpu);
+
+/**
+ * How many NUMA nodes are known.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_numa_node_count(const nvtopo_topology *topology, size_t *count);
+
+/**
+ * NUMA node number `i`, from 0 on, of those that are known.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_numa_node(const nvtopo_topology *topology,
+                                        size_t i,
+                                        nvtopo_numa_node *node);
+
+/**
  * Where a new instance should lie among the GPUs that are divided: where what is left for the next instances shrinks least;
  * of equal GPUs the fullest. `size` is a profile, such as "3g.40gb", or a number of compute slices, such as "3". `only` are
- * the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are all.
+ * the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are
+ * none, and NULL are all.
  *
  *     nvtopo_instance_placement place;
- *     if (nvtopo_topology_place_instance(topology, "3g.40gb", "", &place) == NVTOPO_STATUS_OK)
+ *     if (nvtopo_topology_place_instance(topology, "3g.40gb", NULL, &place) == NVTOPO_STATUS_OK)
  *         printf("nvidia-smi mig -i %u -cgi %s:%u -C\n", (unsigned)place.index, place.profile, (unsigned)place.start);
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where no divided GPU has such a profile, and `NVTOPO_STATUS_UNSATISFIABLE`
  * where none has room. A GPU on which the places of present instances are not known, which drivers tell to administrators
  * only, is not chosen.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_place_instance(const nvtopo_topology *topology,
                                              const char * size,
                                              const char * only,
@@ -776,7 +1145,21 @@ nvtopo_status nvtopo_topology_place_instance(const nvtopo_topology *topology,
 /**
  * A request for `gpus` GPUs of any kind.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_new(size_t gpus, nvtopo_request **request);
+
+/**
+ * A request of its own that asks for the same.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_request_clone(const nvtopo_request *request, nvtopo_request **clone);
+
+/**
+ * Makes a request what `nvtopo_request_new` makes: for `gpus` GPUs of any kind, whatever was said before.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_request_reset(nvtopo_request *request,
+                                   size_t gpus);
 
 /**
  * Frees a request. Placements that were made from it live on. NULL is left alone.
@@ -787,43 +1170,54 @@ void nvtopo_request_free(nvtopo_request *request);
  * Only these GPUs may be taken: the free ones, by the index that nvidia-smi shows. An array of none (NULL and 0)
  * allows none.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_only(nvtopo_request *request,
                                   const uint32_t * gpus,
                                   size_t count);
 
 /**
  * Only these GPUs may be taken: names, separated by commas, each an index ("3" or "GPU3"), a UUID or its unique start
- * ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words).
+ * ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words). ""
+ * allows none.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a name is none of these.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_only_named(nvtopo_request *request,
                                         const char * gpus);
 
 /**
  * These GPUs must not be taken, by index.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_exclude(nvtopo_request *request, const uint32_t * gpus, size_t count);
 
 /**
  * These GPUs must not be taken, by names as in `nvtopo_request_only_named`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_exclude_named(nvtopo_request *request, const char * gpus);
 
 /**
  * These GPUs must be among the chosen, by index.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_include(nvtopo_request *request, const uint32_t * gpus, size_t count);
 
 /**
  * These GPUs must be among the chosen, by names as in `nvtopo_request_only_named`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_include_named(nvtopo_request *request, const char * gpus);
 
 /**
  * What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
- * the default objectives decide. The error of `nvtopo_topology_place` for an unknown name lists those that there are.
+ * the default objectives decide; "" leaves all to them. They take the place of those that were named before.
+ * `nvtopo_list_name` lists those that there are.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown name, and for one that is said twice.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
                                         const char * names);
 
@@ -833,6 +1227,7 @@ nvtopo_status nvtopo_request_objectives(nvtopo_request *request,
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_require(nvtopo_request *request,
                                      const char * constraints);
 
@@ -840,6 +1235,7 @@ nvtopo_status nvtopo_request_require(nvtopo_request *request,
  * The first of these, in words as in `nvtopo_request_require`, that can be met must be met as well. See
  * `nvtopo_placement_preference`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_prefer(nvtopo_request *request,
                                     const char * constraints);
 
@@ -847,11 +1243,13 @@ nvtopo_status nvtopo_request_prefer(nvtopo_request *request,
  * Only GPUs that no process uses, as the driver told it when the topology was made. One of which that is unknown is not chosen.
  * The remarks of the placement, or the error, tell why each was left out.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_only_free(nvtopo_request *request);
 
 /**
  * Only GPUs of which so much memory in bytes is unused; 0: no matter. One of which that is unknown is not chosen.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_free_memory(nvtopo_request *request,
                                          uint64_t bytes);
 
@@ -861,14 +1259,17 @@ nvtopo_status nvtopo_request_free_memory(nvtopo_request *request,
  *
  * Fails with `NVTOPO_STATUS_INVALID_INPUT` or `NVTOPO_STATUS_INVALID_REQUEST` for a table that cannot be read, with the line.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_allowed_sets(nvtopo_request *request,
                                           const char * table);
 
 /**
- * How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.
+ * How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it. "": all sizes come
+ * alike.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for anything else.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_mix(nvtopo_request *request,
                                  const char * sizes);
 
@@ -878,6 +1279,7 @@ nvtopo_status nvtopo_request_mix(nvtopo_request *request,
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other numbers.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_tolerance(nvtopo_request *request,
                                        double part);
 
@@ -885,24 +1287,28 @@ nvtopo_status nvtopo_request_tolerance(nvtopo_request *request,
  * Only these CPUs may be given to the job, besides what the topology itself allows. The set is copied. The CPUs of the
  * caller are no limit by themselves: a scheduler places for others.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_allow_cpus(nvtopo_request *request,
                                         const nvtopo_cpuset *cpus);
 
 /**
  * These CPUs are kept for others. The set is copied.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_reserve_cpus(nvtopo_request *request, const nvtopo_cpuset *cpus);
 
 /**
  * Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
  * gives them away as all others ("use").
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_isolated(nvtopo_request *request,
                                       const char * isolated);
 
 /**
  * Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_cores(nvtopo_request *request,
                                    const char * cores);
 
@@ -910,6 +1316,7 @@ nvtopo_status nvtopo_request_cores(nvtopo_request *request,
  * So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
  * GPUs near which there are not so many are not chosen.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_cpus_per_gpu(nvtopo_request *request,
                                           size_t cpus);
 
@@ -917,6 +1324,7 @@ nvtopo_status nvtopo_request_cpus_per_gpu(nvtopo_request *request,
  * So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
  * nor is the memory of GPUs. A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_memory_per_gpu(nvtopo_request *request,
                                             uint64_t bytes);
 
@@ -924,6 +1332,7 @@ nvtopo_status nvtopo_request_memory_per_gpu(nvtopo_request *request,
  * So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
  * them.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_hugepages_per_gpu(nvtopo_request *request,
                                                uint64_t page_size,
                                                uint64_t count);
@@ -931,6 +1340,7 @@ nvtopo_status nvtopo_request_hugepages_per_gpu(nvtopo_request *request,
 /**
  * A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_gpus_per_nic(nvtopo_request *request,
                                           size_t gpus);
 
@@ -943,6 +1353,7 @@ nvtopo_status nvtopo_request_gpus_per_nic(nvtopo_request *request,
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there are not enough GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for
  * unknown names and contradictions.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_place(const nvtopo_topology *topology,
                                     const nvtopo_request *request,
                                     nvtopo_placement **placement);
@@ -955,29 +1366,34 @@ void nvtopo_placement_free(nvtopo_placement *placement);
 /**
  * How many GPUs were chosen: as many as were asked for.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_gpu_count(const nvtopo_placement *placement, size_t *count);
 
 /**
  * The index of the chosen GPU number `i`, from 0 on: the one that nvidia-smi shows.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_gpu(const nvtopo_placement *placement, size_t i, uint32_t *index);
 
 /**
  * The position of the chosen GPU number `i` among the devices of the topology.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_device(const nvtopo_placement *placement, size_t i, size_t *device);
 
 /**
  * The CPUs of the chosen GPU number `i`: its own share, wherever there are enough. The set belongs to the placement.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_cpus(const nvtopo_placement *placement,
                                     size_t i,
                                     const nvtopo_cpuset **cpus);
 
 /**
- * The NUMA nodes that the chosen GPU number `i` takes memory from, as the kernel's list, such as "0" or "0-1"; ""
+ * The NUMA nodes that the chosen GPU number `i` takes memory from, as the kernel's list, such as "0" or "0-1"; NULL
  * when they are not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_mems(const nvtopo_placement *placement,
                                     size_t i,
                                     const char **list);
@@ -986,6 +1402,7 @@ nvtopo_status nvtopo_placement_mems(const nvtopo_placement *placement,
  * The memory in bytes that is set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number: none where none
  * was asked for, nor where a remark says that nobody knows what its nodes have.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
                                       size_t i,
                                       uint32_t node,
@@ -995,6 +1412,7 @@ nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
  * How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
  * none where none were asked for, nor where a remark says that nobody knows what its nodes have.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
                                           size_t i,
                                           uint32_t node,
@@ -1004,6 +1422,7 @@ nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
 /**
  * How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_nic_count(const nvtopo_placement *placement,
                                          size_t i,
                                          size_t *count);
@@ -1011,6 +1430,7 @@ nvtopo_status nvtopo_placement_nic_count(const nvtopo_placement *placement,
 /**
  * The name of NIC number `nic`, from 0 on, among those nearest to the chosen GPU number `i`.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_nic(const nvtopo_placement *placement,
                                    size_t i,
                                    size_t nic,
@@ -1019,6 +1439,7 @@ nvtopo_status nvtopo_placement_nic(const nvtopo_placement *placement,
 /**
  * The class of the path from the chosen GPU number `i` to its nearest NICs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_nic_path(const nvtopo_placement *placement,
                                         size_t i,
                                         nvtopo_path *path);
@@ -1027,6 +1448,7 @@ nvtopo_status nvtopo_placement_nic_path(const nvtopo_placement *placement,
  * The name of the NIC that the chosen GPU number `i` should use, so that none serves more GPUs than its share;
  * NULL where no NIC is known. The text belongs to the placement.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_own_nic(const nvtopo_placement *placement,
                                        size_t i,
                                        const char **name);
@@ -1035,17 +1457,20 @@ nvtopo_status nvtopo_placement_own_nic(const nvtopo_placement *placement,
  * The first of what the request prefers that can be met, such as "nvlink-group"; NULL where nothing was preferred or
  * nothing can be met. The text belongs to the placement.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_preference(const nvtopo_placement *placement,
                                           const char **text);
 
 /**
  * How many things the request prefers to that and cannot have.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_unmet_count(const nvtopo_placement *placement, size_t *count);
 
 /**
  * What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_unmet(const nvtopo_placement *placement,
                                      size_t i,
                                      const char **text);
@@ -1053,11 +1478,13 @@ nvtopo_status nvtopo_placement_unmet(const nvtopo_placement *placement,
 /**
  * How many objectives the sets of GPUs were compared by.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_score_count(const nvtopo_placement *placement, size_t *count);
 
 /**
  * The value by objective number `i`, from 0 on, most important first. The texts belong to the placement.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_score(const nvtopo_placement *placement,
                                      size_t i,
                                      nvtopo_score *score);
@@ -1065,34 +1492,47 @@ nvtopo_status nvtopo_placement_score(const nvtopo_placement *placement,
 /**
  * Whether it is proven that no set of GPUs is better.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_is_optimal(const nvtopo_placement *placement, bool *is_optimal);
 
 /**
  * One sentence of why these GPUs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_why(const nvtopo_placement *placement, const char **text);
 
 /**
  * How many remarks there are: what a person should know about the CPUs and memory given.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_remark_count(const nvtopo_placement *placement, size_t *count);
 
 /**
  * A remark by its number, from 0 on.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_remark(const nvtopo_placement *placement,
                                       size_t i,
                                       const char **text);
 
 /**
+ * The placement as JSON, as `nvtopo place --format json` prints it. The text belongs to the placement.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_placement_to_json(const nvtopo_placement *placement,
+                                       const char **json);
+
+/**
  * How many environment variables show a process just the chosen GPUs, in their order.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_variable_count(const nvtopo_placement *placement, size_t *count);
 
 /**
  * Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the placement. Set them
  * all before the process calls CUDA for the first time.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_variable(const nvtopo_placement *placement,
                                         size_t i,
                                         nvtopo_variable *variable);
@@ -1109,6 +1549,7 @@ nvtopo_status nvtopo_placement_variable(const nvtopo_placement *placement,
  *
  * Fails as that does.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_explain(const nvtopo_topology *topology,
                                       const nvtopo_request *request,
                                       nvtopo_explanation **explanation);
@@ -1121,12 +1562,21 @@ void nvtopo_explanation_free(nvtopo_explanation *explanation);
 /**
  * The GPUs for the job. The placement belongs to the explanation.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_explanation_placement(const nvtopo_explanation *explanation,
                                            const nvtopo_placement **placement);
 
 /**
+ * The placement and what would have been chosen instead, as JSON. The text belongs to the explanation.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_explanation_to_json(const nvtopo_explanation *explanation,
+                                         const char **json);
+
+/**
  * The best set besides, under the same constraints; NULL where there is no other. It belongs to the explanation.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_explanation_next(const nvtopo_explanation *explanation,
                                       const nvtopo_alternative **alternative);
 
@@ -1134,17 +1584,20 @@ nvtopo_status nvtopo_explanation_next(const nvtopo_explanation *explanation,
  * The free GPUs with the lowest numbers, whether or not they meet the constraints; NULL where they are what was chosen, or the
  * request includes others. It belongs to the explanation.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_explanation_first_fit(const nvtopo_explanation *explanation,
                                            const nvtopo_alternative **alternative);
 
 /**
  * How many GPUs an alternative has: as many as were asked for.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_gpu_count(const nvtopo_alternative *alternative, size_t *count);
 
 /**
  * The index of GPU number `i`, from 0 on, of an alternative: the one that nvidia-smi shows.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_gpu(const nvtopo_alternative *alternative,
                                      size_t i,
                                      uint32_t *index);
@@ -1152,11 +1605,13 @@ nvtopo_status nvtopo_alternative_gpu(const nvtopo_alternative *alternative,
 /**
  * How many objectives an alternative was compared by.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_score_count(const nvtopo_alternative *alternative, size_t *count);
 
 /**
  * The value of an alternative by objective number `i`, from 0 on, most important first. The texts belong to the explanation.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_score(const nvtopo_alternative *alternative,
                                        size_t i,
                                        nvtopo_score *score);
@@ -1165,15 +1620,17 @@ nvtopo_status nvtopo_alternative_score(const nvtopo_alternative *alternative,
  * By what an alternative is worse than the chosen GPUs, such as "ring: 25 GB/s instead of 50 GB/s"; NULL where it is as good,
  * and the lowest numbers decided. The text belongs to the explanation.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_loss(const nvtopo_alternative *alternative,
                                       const char **text);
 
 /**
- * A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`;
- * "" are the default ones. `sizes` is how often jobs of each size come, as in `nvtopo_request_mix`; "" is all alike.
+ * A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`, and
+ * `sizes` how often jobs of each size come, as in `nvtopo_request_mix`; NULL, like "", leaves it to the defaults.
  *
  * Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for other words.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_chooser_new(const nvtopo_topology *topology,
                                  const char * objectives,
                                  const char * sizes,
@@ -1188,6 +1645,7 @@ void nvtopo_chooser_free(nvtopo_chooser *chooser);
  * The best `count` of the free GPUs; the empty set where there are not so many, or none was asked for. Bits of no GPU,
  * and GPUs that cannot be used, are not looked at.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_chooser_choose(const nvtopo_chooser *chooser,
                                     nvtopo_gpu_set free,
                                     size_t count,
@@ -1206,6 +1664,7 @@ nvtopo_status nvtopo_chooser_choose(const nvtopo_chooser *chooser,
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where fewer devices are available than asked for, or what must be included is not
  * available.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_preferred_allocation(const nvtopo_topology *topology,
                                                    const char *const * available,
                                                    size_t available_count,
@@ -1226,6 +1685,7 @@ nvtopo_status nvtopo_topology_preferred_allocation(const nvtopo_topology *topolo
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where not so many GPUs are free, `NVTOPO_STATUS_INVALID_REQUEST` for a contradiction or a
  * negative number, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_best_set(const double * rows,
                               size_t gpus,
                               nvtopo_gpu_set free,
@@ -1239,19 +1699,23 @@ nvtopo_status nvtopo_best_set(const double * rows,
  *
  * Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
  */
-nvtopo_status nvtopo_node_new(const nvtopo_topology *topology, nvtopo_node **node);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_new(const nvtopo_topology *topology, nvtopo_allocator **allocator);
 
 /**
- * Frees a node. Placements that it gave live on. NULL is left alone.
+ * Frees an allocator. Placements that it gave live on. NULL is left alone.
  */
-void nvtopo_node_free(nvtopo_node *node);
+void nvtopo_allocator_free(nvtopo_allocator *allocator);
 
 /**
- * Places a job. What it got, `nvtopo_node_placement` says.
+ * Places a job. What it got, `nvtopo_allocator_placement` says.
  *
  * Fails as `nvtopo_topology_place` does, and then nothing changes.
  */
-nvtopo_status nvtopo_node_place(nvtopo_node *node, const nvtopo_request *request, uint64_t *job);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_place(nvtopo_allocator *allocator,
+                                     const nvtopo_request *request,
+                                     uint64_t *job);
 
 /**
  * Places `count` jobs at once, so that their rings carry the most together: not one after another, where the first takes
@@ -1260,63 +1724,99 @@ nvtopo_status nvtopo_node_place(nvtopo_node *node, const nvtopo_request *request
  *
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where there is no room for all.
  */
-nvtopo_status nvtopo_node_place_all(nvtopo_node *node,
-                                    const nvtopo_request *const * requests,
-                                    size_t count,
-                                    uint64_t * jobs,
-                                    nvtopo_batch *batch);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_place_all(nvtopo_allocator *allocator,
+                                         const nvtopo_request *const * requests,
+                                         size_t count,
+                                         uint64_t * jobs,
+                                         nvtopo_batch *batch);
 
 /**
  * What a job would get now. Nothing changes.
  *
  * Fails as `nvtopo_topology_place` does.
  */
-nvtopo_status nvtopo_node_what_if(const nvtopo_node *node,
-                                  const nvtopo_request *request,
-                                  nvtopo_placement **placement);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_what_if(const nvtopo_allocator *allocator,
+                                       const nvtopo_request *request,
+                                       nvtopo_placement **placement);
 
 /**
  * What a job has.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
  */
-nvtopo_status nvtopo_node_placement(const nvtopo_node *node,
-                                    uint64_t job,
-                                    nvtopo_placement **placement);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_placement(const nvtopo_allocator *allocator,
+                                         uint64_t job,
+                                         nvtopo_placement **placement);
 
 /**
  * Ends a job, and gives back what it had.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
  */
-nvtopo_status nvtopo_node_release(nvtopo_node *node, uint64_t job);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_release(nvtopo_allocator *allocator, uint64_t job);
 
 /**
  * The GPUs that no job has and that can be used.
  */
-nvtopo_status nvtopo_node_available(const nvtopo_node *node, nvtopo_gpu_set *gpus);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_available(const nvtopo_allocator *allocator, nvtopo_gpu_set *gpus);
 
 /**
  * How many jobs there are.
  */
-nvtopo_status nvtopo_node_job_count(const nvtopo_node *node, size_t *count);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_job_count(const nvtopo_allocator *allocator, size_t *count);
 
 /**
  * The number of the job that came as number `i`, from 0 on, of those that are there.
  */
-nvtopo_status nvtopo_node_job(const nvtopo_node *node, size_t i, uint64_t *job);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_job(const nvtopo_allocator *allocator, size_t i, uint64_t *job);
+
+/**
+ * The jobs with what they have, as JSON, for `nvtopo_allocator_restore`: a scheduler that starts again goes on where it
+ * was. The text belongs to the allocator, until this is called again.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_save(nvtopo_allocator *allocator,
+                                    const char **json);
+
+/**
+ * An allocator with the jobs that `nvtopo_allocator_save` wrote: `size` bytes, which need not end with a NUL. The numbers of
+ * the jobs, their GPUs, CPUs, memory and NICs are as before; scores are not kept, and what a placement prefers is not either.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_INPUT` where the bytes are no such document, or do not fit the machine: a GPU is missing
+ * or another one, or two jobs have the same; with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_restore(const nvtopo_topology *topology,
+                                       const void * json,
+                                       size_t size,
+                                       nvtopo_allocator **allocator);
 
 /**
  * How many jobs like this there is room for at once.
  */
-nvtopo_status nvtopo_node_room_for(const nvtopo_node *node,
-                                   const nvtopo_request *request,
-                                   nvtopo_room *room);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_allocator_room_for(const nvtopo_allocator *allocator,
+                                        const nvtopo_request *request,
+                                        nvtopo_room *room);
 
 /**
  * The default rules.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_new(nvtopo_rules **rules);
+
+/**
+ * Rules of their own that say the same.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_rules_clone(const nvtopo_rules *rules, nvtopo_rules **clone);
 
 /**
  * Frees rules. NULL is left alone.
@@ -1326,18 +1826,21 @@ void nvtopo_rules_free(nvtopo_rules *rules);
 /**
  * By which policy, such as "exclusive" or "node". The error for an unknown name lists those that there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_policy(nvtopo_rules *rules,
                                   const char * name);
 
 /**
  * Which hardware threads of a core are used: "all" or "one".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_smt(nvtopo_rules *rules, const char * threads);
 
 /**
  * Leaves CPUs that the kernel keeps out of scheduling (isolcpus, isolated cpusets) out where there are others ("avoid"), or
  * deals them out as all others ("use").
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_isolated(nvtopo_rules *rules,
                                     const char * isolated);
 
@@ -1345,12 +1848,14 @@ nvtopo_status nvtopo_rules_isolated(nvtopo_rules *rules,
  * Gives each rank of a plan this many GPUs; 0: the ranks use no GPU, and share the CPUs of the machine equally. Until this is
  * called, each rank has one, which ranks share where they are more than the GPUs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_gpus_per_rank(nvtopo_rules *rules,
                                          size_t count);
 
 /**
  * Uses "all" cores of a machine whose cores are not alike, or the "fast" ones, which are performance cores or priority cores.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_cores(nvtopo_rules *rules,
                                  const char * cores);
 
@@ -1358,12 +1863,14 @@ nvtopo_status nvtopo_rules_cores(nvtopo_rules *rules,
  * Puts neighbouring ranks on neighbouring GPUs ("block") or in turns ("cyclic"). Until this is called,
  * ranks with several GPUs by "block", ranks that share GPUs by "cyclic".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_distribution(nvtopo_rules *rules,
                                         const char * distribution);
 
 /**
  * Gives each rank of a plan this many cores of those that it would get; the rest stays free. 0: all.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules,
                                           size_t count);
 
@@ -1371,18 +1878,91 @@ nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules,
  * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
  * ("affinity"), or all that the kernel would let it have ("cpuset"), whatever a launcher has bound it to.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_scope(nvtopo_rules *rules,
                                  const char * scope);
 
 /**
  * Only these CPUs are dealt out. The set is copied.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_allow_cpus(nvtopo_rules *rules, const nvtopo_cpuset *cpus);
 
 /**
  * These CPUs are kept for others. The set is copied.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rules_reserve_cpus(nvtopo_rules *rules, const nvtopo_cpuset *cpus);
+
+/**
+ * Deals out the CPUs of a machine to all its GPUs, by rules; NULL are the default ones. On this machine these are the CPUs
+ * that the rules allow, or else their scope; on another machine, all.
+ *
+ * Fails with `NVTOPO_STATUS_IO` where the kernel does not say which CPUs this thread may use.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_shares(const nvtopo_topology *topology,
+                                     const nvtopo_rules *rules,
+                                     nvtopo_shares **shares);
+
+/**
+ * Frees shares. NULL is left alone.
+ */
+void nvtopo_shares_free(nvtopo_shares *shares);
+
+/**
+ * The CPUs of a GPU, by its position. The set belongs to the shares.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_shares_cpus(const nvtopo_shares *shares,
+                                 size_t gpu,
+                                 const nvtopo_cpuset **cpus);
+
+/**
+ * The NUMA nodes that a GPU, by its position, takes memory from, as the kernel's list; NULL when they are not known. The
+ * text belongs to the shares.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_shares_mems(const nvtopo_shares *shares,
+                                 size_t gpu,
+                                 const char **list);
+
+/**
+ * How many remarks there are: CPUs that are shared or far away, and what is not known.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_shares_remark_count(const nvtopo_shares *shares, size_t *count);
+
+/**
+ * A remark by its number, from 0 on.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_shares_remark(const nvtopo_shares *shares, size_t i, const char **text);
+
+/**
+ * The shares as JSON, as `nvtopo cpus --format json` prints them. The text belongs to the shares.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_shares_to_json(const nvtopo_shares *shares, const char **json);
+
+/**
+ * The local rank of this process, by the variables of torchrun, accelerate, `DeepSpeed`, Horovod, Open MPI, MPICH, Intel MPI,
+ * PALS, MVAPICH, Flux or Slurm. `nvtopo_list_name` lists the variables.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a variable is no number, or the rank is not below the number of ranks.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_local_rank_here(nvtopo_local_rank *local);
+
+/**
+ * The local rank of another process, by `count` of its variables, each a text such as `SLURM_LOCALID=3`.
+ *
+ * Fails as `nvtopo_local_rank_here` does, and where a text has no "=".
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_local_rank_of(const char *const * variables,
+                                   size_t count,
+                                   nvtopo_local_rank *local);
 
 /**
  * The GPUs that `CUDA_VISIBLE_DEVICES` shows this process, as CUDA reads it, counted as `CUDA_DEVICE_ORDER` says; all where it is
@@ -1394,6 +1974,7 @@ nvtopo_status nvtopo_rules_reserve_cpus(nvtopo_rules *rules, const nvtopo_cpuset
  *         && nvtopo_visible_device_gpu(visible, 0, &first) == NVTOPO_STATUS_OK)
  *         printf("CUDA device 0 is GPU%u\n", (unsigned)first);
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_visible(const nvtopo_topology *topology,
                                       nvtopo_visible **visible);
 
@@ -1403,6 +1984,7 @@ nvtopo_status nvtopo_topology_visible(const nvtopo_topology *topology,
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_visible_of(const nvtopo_topology *topology,
                                          const char *const * variables,
                                          size_t count,
@@ -1416,17 +1998,28 @@ void nvtopo_visible_free(nvtopo_visible *visible);
 /**
  * How many devices CUDA counts: GPUs, or MIG instances.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_count(const nvtopo_visible *visible, size_t *count);
 
 /**
  * The index of the GPU of CUDA's device number `i`, from 0 on: the one that nvidia-smi shows.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_gpu(const nvtopo_visible *visible, size_t i, uint32_t *index);
 
 /**
- * The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, and "" where the instance has
- * no name. The text belongs to what is visible.
+ * Whether CUDA's device number `i` is a MIG instance: else it is a whole GPU.
  */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_visible_device_is_instance(const nvtopo_visible *visible,
+                                                size_t i,
+                                                bool *is_instance);
+
+/**
+ * The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, or the instance's name is not
+ * known. The text belongs to what is visible.
+ */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_instance(const nvtopo_visible *visible,
                                              size_t i,
                                              const char **uuid);
@@ -1434,23 +2027,27 @@ nvtopo_status nvtopo_visible_device_instance(const nvtopo_visible *visible,
 /**
  * How the order of the devices is known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_order(const nvtopo_visible *visible, nvtopo_order_basis *order);
 
 /**
  * Whether the variable names devices that the topology cannot tell: then there is no device here although the process may see
  * some.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_is_unresolved(const nvtopo_visible *visible,
                                            bool *is_unresolved);
 
 /**
  * How many remarks there are: why a list ended early, what was assumed, what CUDA will not do.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_remark_count(const nvtopo_visible *visible, size_t *count);
 
 /**
  * A remark by its number, from 0 on.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_remark(const nvtopo_visible *visible, size_t i, const char **text);
 
 /**
@@ -1458,16 +2055,34 @@ nvtopo_status nvtopo_visible_remark(const nvtopo_visible *visible, size_t i, con
  * visible GPU, or for as many as the rules give each. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
  * says; where there are more ranks than GPUs, they begin again at the first.
  *
+ * NULL for the rules are the default ones.
+ *
  * Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
  * rules does not either.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for more ranks than a machine has, and where a variable is no number, with
  * `NVTOPO_STATUS_UNSATISFIABLE` where the rules ask for more GPUs or cores for each rank than there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_plan(const nvtopo_topology *topology,
                                    size_t ranks,
                                    const nvtopo_rules *rules,
                                    nvtopo_plan **plan);
+
+/**
+ * Works out a plan as `nvtopo_topology_plan` does, for another process: `count` variables of its environment count instead
+ * of those of this one, each a text such as `CUDA_VISIBLE_DEVICES=3,1`. They count on any topology. The variables that
+ * `nvtopo_plan_environment` tells are for that process, too.
+ *
+ * Fails as that does, and with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_plan_of(const nvtopo_topology *topology,
+                                      size_t ranks,
+                                      const nvtopo_rules *rules,
+                                      const char *const * variables,
+                                      size_t count,
+                                      nvtopo_plan **plan);
 
 /**
  * Frees a plan. NULL is left alone.
@@ -1477,33 +2092,39 @@ void nvtopo_plan_free(nvtopo_plan *plan);
 /**
  * How many ranks there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_rank_count(const nvtopo_plan *plan, size_t *count);
 
 /**
  * How many GPUs a rank has; 0 where none is visible, or which one it is cannot be told.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_gpu_count(const nvtopo_plan *plan, size_t rank, size_t *count);
 
 /**
  * The index of GPU number `i`, from 0 on, of a rank: the one that nvidia-smi shows.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_gpu(const nvtopo_plan *plan, size_t rank, size_t i, uint32_t *index);
 
 /**
  * The CPUs of a rank; empty where it has no GPU. The set belongs to the plan.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_cpus(const nvtopo_plan *plan, size_t rank, const nvtopo_cpuset **cpus);
 
 /**
  * How many cores a rank has threads of that no other rank has; 0 where they are shared or that is unknown.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_own_cores(const nvtopo_plan *plan,
                                     size_t rank,
                                     size_t *count);
 
 /**
- * The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; "" when they are not known.
+ * The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; NULL when they are not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_mems(const nvtopo_plan *plan,
                                size_t rank,
                                const char **list);
@@ -1511,6 +2132,7 @@ nvtopo_status nvtopo_plan_mems(const nvtopo_plan *plan,
 /**
  * The name of the NIC that a rank should use; of several, the first. NULL where no NIC is known. The text belongs to the plan.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_nic(const nvtopo_plan *plan,
                               size_t rank,
                               const char **name);
@@ -1518,11 +2140,13 @@ nvtopo_status nvtopo_plan_nic(const nvtopo_plan *plan,
 /**
  * The number of NICs that a rank should use: one for each of its GPUs, as far as known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_nic_count(const nvtopo_plan *plan, size_t rank, size_t *count);
 
 /**
  * The name of NIC number `i`, from 0 on, of a rank. The text belongs to the plan.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_nic_name(const nvtopo_plan *plan,
                                    size_t rank,
                                    size_t i,
@@ -1531,12 +2155,20 @@ nvtopo_status nvtopo_plan_nic_name(const nvtopo_plan *plan,
 /**
  * How many remarks there are: what a person should know.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_remark_count(const nvtopo_plan *plan, size_t *count);
 
 /**
  * A remark by its number, from 0 on.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_remark(const nvtopo_plan *plan, size_t i, const char **text);
+
+/**
+ * The plan as JSON, as `nvtopo plan --format json` prints it. The text belongs to the plan.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_plan_to_json(const nvtopo_plan *plan, const char **json);
 
 /**
  * The plan as a launcher takes it, such as "rankfile-ompi5", "srun" or "taskset". The text belongs to the plan. The error
@@ -1544,6 +2176,7 @@ nvtopo_status nvtopo_plan_remark(const nvtopo_plan *plan, size_t i, const char *
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown name, and where a rank has no CPUs.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
                                  const char * format,
                                  const char **text);
@@ -1555,13 +2188,14 @@ nvtopo_status nvtopo_plan_format(const nvtopo_plan *plan,
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` also where the format cannot say that, and where the memory nodes of a rank are
  * not known.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_format_memory(const nvtopo_plan *plan,
                                         const char * format,
                                         const char * memory,
                                         const char **text);
 
 /**
- * The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where this process does not have it set and
+ * The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where the process that the plan is for does not have it set and
  * the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
  * (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"
  * (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`), "uccl-device"
@@ -1570,6 +2204,7 @@ nvtopo_status nvtopo_plan_format_memory(const nvtopo_plan *plan,
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words, and where there is no such rank.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_environment(const nvtopo_plan *plan,
                                       size_t rank,
                                       const char * exports,
@@ -1583,6 +2218,7 @@ void nvtopo_environment_free(nvtopo_environment *environment);
 /**
  * How many variables there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_environment_count(const nvtopo_environment *environment, size_t *count);
 
 /**
@@ -1591,6 +2227,7 @@ nvtopo_status nvtopo_environment_count(const nvtopo_environment *environment, si
  *     for (i = 0; i < count && nvtopo_environment_variable(environment, i, &variable) == NVTOPO_STATUS_OK; i++)
  *         setenv(variable.name, variable.value, 1);
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_environment_variable(const nvtopo_environment *environment,
                                           size_t i,
                                           nvtopo_variable *variable);
@@ -1599,6 +2236,7 @@ nvtopo_status nvtopo_environment_variable(const nvtopo_environment *environment,
  * Looks at the variables of this process that undo a binding after it was made: `OMP_PLACES`, `OMP_PROC_BIND`,
  * `GOMP_CPU_AFFINITY` and `KMP_AFFINITY`. Nothing is set or unset.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_here(nvtopo_hazards **hazards);
 
 /**
@@ -1607,6 +2245,7 @@ nvtopo_status nvtopo_hazards_here(nvtopo_hazards **hazards);
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_of(const char *const * variables,
                                 size_t count,
                                 nvtopo_hazards **hazards);
@@ -1619,11 +2258,13 @@ void nvtopo_hazards_free(nvtopo_hazards *hazards);
 /**
  * How many variables undo a binding; 0 where none does.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_count(const nvtopo_hazards *hazards, size_t *count);
 
 /**
  * What variable number `i`, from 0 on, does, and what to do about it. The text belongs to the hazards.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_warning(const nvtopo_hazards *hazards,
                                      size_t i,
                                      const char **text);
@@ -1631,37 +2272,44 @@ nvtopo_status nvtopo_hazards_warning(const nvtopo_hazards *hazards,
 /**
  * A job of one rank.
  */
-nvtopo_status nvtopo_job_new(nvtopo_job **job);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_parallel_job_new(nvtopo_parallel_job **job);
 
 /**
  * Frees a job. Mappings that were made from it live on. NULL is left alone.
  */
-void nvtopo_job_free(nvtopo_job *job);
+void nvtopo_parallel_job_free(nvtopo_parallel_job *job);
 
 /**
  * How large a dimension is: "tp" (or "model"), "cp", "ep", "dp" (or "data") or "pp" (or "pipe").
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
  */
-nvtopo_status nvtopo_job_size(nvtopo_job *job, const char * dimension, size_t size);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_parallel_job_size(nvtopo_parallel_job *job,
+                                       const char * dimension,
+                                       size_t size);
 
 /**
  * How ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or `DeepSpeed`'s ("pipe,data,model").
  */
-nvtopo_status nvtopo_job_order(nvtopo_job *job,
-                               const char * order);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_parallel_job_order(nvtopo_parallel_job *job,
+                                        const char * order);
 
 /**
  * What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
  */
-nvtopo_status nvtopo_job_traffic(nvtopo_job *job,
-                                 const char * traffic);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_parallel_job_traffic(nvtopo_parallel_job *job,
+                                          const char * traffic);
 
 /**
  * The transformer from which the traffic follows, such as
  * "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B".
  */
-nvtopo_status nvtopo_job_model(nvtopo_job *job, const char * model);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_parallel_job_model(nvtopo_parallel_job *job, const char * model);
 
 /**
  * Maps the ranks of a job to GPUs, by the indices that nvidia-smi shows, as many as there are ranks, in the order in which
@@ -1670,8 +2318,9 @@ nvtopo_status nvtopo_job_model(nvtopo_job *job, const char * model);
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for contradictions and for traffic of which nobody told, and
  * `NVTOPO_STATUS_UNSATISFIABLE` where the number of GPUs is another.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_map_ranks(const nvtopo_topology *topology,
-                                        const nvtopo_job *job,
+                                        const nvtopo_parallel_job *job,
                                         const uint32_t * gpus,
                                         size_t count,
                                         nvtopo_rank_map **map);
@@ -1684,111 +2333,165 @@ void nvtopo_rank_map_free(nvtopo_rank_map *map);
 /**
  * How many ranks there are.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_rank_count(const nvtopo_rank_map *map, size_t *count);
 
 /**
  * The index of the GPU of a rank.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_gpu(const nvtopo_rank_map *map, size_t rank, uint32_t *index);
 
 /**
  * What the job communicates for in one step.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_times(const nvtopo_rank_map *map, nvtopo_rank_times *times);
+
+/**
+ * The mapping as JSON, with the time of each dimension. The text belongs to the mapping.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_rank_map_to_json(const nvtopo_rank_map *map, const char **json);
 
 /**
  * How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_variable_count(const nvtopo_rank_map *map,
                                              size_t *count);
 
 /**
  * Variable number `i`, from 0 on, such as `CUDA_VISIBLE_DEVICES`. Its name and value belong to the mapping.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_variable(const nvtopo_rank_map *map,
                                        size_t i,
                                        nvtopo_variable *variable);
 
 /**
- * Binds all threads of this process to the CPUs of its part of a placement, and lets it take memory from the NUMA
- * nodes beside them first. Local rank n takes GPU number n of the placement; -1 takes them all.
- * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for a rank beyond the placement.
+ * The default options.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_bind_options_new(nvtopo_bind_options **options);
+
+/**
+ * Frees options. NULL is left alone.
+ */
+void nvtopo_bind_options_free(nvtopo_bind_options *options);
+
+/**
+ * Takes memory from the near nodes first ("preferred"), from the node of the CPU that asks ("local"), from the near nodes
+ * only ("bind"), from them in turn ("interleave"), or as before ("none").
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_bind_options_memory(nvtopo_bind_options *options,
+                                         const char * memory);
+
+/**
+ * Binds all threads of the process ("all"), those of libraries too, or the calling thread only ("calling"): threads that it
+ * starts inherit from it.
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_bind_options_threads(nvtopo_bind_options *options,
+                                          const char * threads);
+
+/**
+ * Whether to trust a topology of which nobody knows whose it is: a text, a preset. One of another machine is never trusted.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_bind_options_trust(nvtopo_bind_options *options,
+                                        bool trust);
+
+/**
+ * Binds this process to the CPUs of its part of a placement, and lets it take memory from the NUMA nodes beside them. Local
+ * rank n takes GPU number n of the placement; -1 takes them all. NULL for the options are the default ones.
+ *
+ *     nvtopo_binding *binding = NULL;
+ *     if (nvtopo_placement_bind(placement, 0, NULL, &binding) != NVTOPO_STATUS_OK)
+ *         fprintf(stderr, "not bound: %s\n", nvtopo_last_error_message());
  *
  * Fails with `NVTOPO_STATUS_WRONG_MACHINE`, and changes nothing, where the topology is another machine's; also where
- * nobody knows whose it is (a text, a preset), unless `trust` is true. Fails with `NVTOPO_STATUS_REFUSED` where this
- * process may use none of the CPUs. Memory that is refused is a warning.
+ * nobody knows whose it is, unless the options trust it. Fails with `NVTOPO_STATUS_REFUSED` where this process may use none
+ * of the CPUs, and with `NVTOPO_STATUS_INVALID_REQUEST` for a rank beyond the placement. Memory that is refused is a warning.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_bind(const nvtopo_placement *placement,
                                     int64_t local_rank,
-                                    bool trust,
+                                    const nvtopo_bind_options *options,
                                     nvtopo_binding **binding);
 
 /**
- * Binds all threads of this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that
- * `CUDA_VISIBLE_DEVICES` shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the
- * n-th of them; -1 takes them all. How many local ranks there are is taken from the variables of the launcher that gives
- * this process the same rank; where none does, the CPUs are shared with all GPUs of the NUMA node. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a
- * warning says why.
+ * Binds this process as `nvtopo_placement_bind` does, to the CPUs of the GPUs or MIG instances that `CUDA_VISIBLE_DEVICES`
+ * shows (all, where it is not set), counted as `CUDA_DEVICE_ORDER` says. Local rank n takes the n-th of them; -1 takes them
+ * all. `local_size` is how many local ranks there are; 0: as many as the launcher says that gives this process the same
+ * rank, and where none does, the CPUs are shared with all GPUs of the NUMA node. The rules say how CPUs are dealt out; NULL
+ * are the default ones. Where no GPU is visible, or which it is cannot be told, nothing is changed, and a warning says why.
  *
  * Fails as `nvtopo_placement_bind` does.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_bind(const nvtopo_topology *topology,
                                    int64_t local_rank,
-                                   bool trust,
+                                   size_t local_size,
+                                   const nvtopo_rules *rules,
+                                   const nvtopo_bind_options *options,
                                    nvtopo_binding **binding);
 
 /**
- * Binds as `nvtopo_placement_bind` does, with memory taken as `memory` says: from the near nodes first ("preferred"),
- * from the node of the CPU that asks ("local"), from the near nodes only ("bind"), from them in turn ("interleave"),
- * or as before ("none").
- *
- * Fails as `nvtopo_placement_bind` does, and with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
- */
-nvtopo_status nvtopo_placement_bind_by(const nvtopo_placement *placement,
-                                       int64_t local_rank,
-                                       const char * memory,
-                                       bool trust,
-                                       nvtopo_binding **binding);
-
-/**
- * Binds as `nvtopo_topology_bind` does, to one of `local_size` local ranks (0: as many as the launcher says), with CPUs
- * dealt out by rules, and memory taken as in `nvtopo_placement_bind_by`.
- *
- * Fails as these do.
- */
-nvtopo_status nvtopo_topology_bind_by(const nvtopo_topology *topology,
-                                      int64_t local_rank,
-                                      size_t local_size,
-                                      const nvtopo_rules *rules,
-                                      const char * memory,
-                                      bool trust,
-                                      nvtopo_binding **binding);
-
-/**
- * Binds all threads of this process to the CPUs of a rank of a plan, with memory taken as in
- * `nvtopo_placement_bind_by`.
+ * Binds this process to the CPUs of a rank of a plan, as `nvtopo_placement_bind` does.
  *
  * Fails as that does.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_bind(const nvtopo_plan *plan,
                                size_t rank,
-                               const char * memory,
-                               bool trust,
+                               const nvtopo_bind_options *options,
                                nvtopo_binding **binding);
 
 /**
- * Frees the account of a binding; the process stays bound. NULL is left alone.
+ * Binds this process to these CPUs of the machine, as `nvtopo_placement_bind` does to those of a placement, with memory from
+ * these NUMA nodes, as the kernel's list, such as "0" or "0-1"; "" leaves memory as it is.
+ *
+ * Fails as that does, and with `NVTOPO_STATUS_INVALID_REQUEST` for a set without CPUs.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_bind_cpus(const nvtopo_topology *topology,
+                                        const nvtopo_cpuset *cpus,
+                                        const char * mems,
+                                        const nvtopo_bind_options *options,
+                                        nvtopo_binding **binding);
+
+/**
+ * Undoes a binding: the CPUs of the threads and the memory policy of this one are again what was found; threads that started
+ * in between go where the calling thread goes. A second time, nothing is done. What was done is still told, and the handle
+ * must still be freed.
+ *
+ * Fails with `NVTOPO_STATUS_REFUSED` where the kernel refuses, as when a cpuset has shrunk meanwhile, and with
+ * `NVTOPO_STATUS_INVALID_REQUEST`, changing nothing, in another thread than the one that bound.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_binding_restore(nvtopo_binding *binding);
+
+/**
+ * Frees the account of a binding; the process stays bound unless it was restored. NULL is left alone.
  */
 void nvtopo_binding_free(nvtopo_binding *binding);
 
 /**
  * The CPUs of the calling thread before. The set belongs to the binding.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_before(const nvtopo_binding *binding, const nvtopo_cpuset **cpus);
 
 /**
  * The CPUs of the calling thread after. The set belongs to the binding.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_after(const nvtopo_binding *binding, const nvtopo_cpuset **cpus);
 
 /**
@@ -1796,95 +2499,40 @@ nvtopo_status nvtopo_binding_after(const nvtopo_binding *binding, const nvtopo_c
  * no GPU is found or its CPUs are unknown, and `nvtopo_last_error_message` tells the reason. Without this, such a process runs
  * on unbound, and a warning of the binding says so.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_require(const nvtopo_binding *binding);
 
 /**
- * How memory is taken now: "preferred", "local", "bind" or "interleave"; "" when that is as it was.
+ * How memory is taken now: "preferred", "local", "bind" or "interleave"; NULL when that is as it was.
  */
-nvtopo_status nvtopo_binding_memory(const nvtopo_binding *binding, const char **policy);
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_binding_memory(const nvtopo_binding *binding,
+                                    const char **policy);
 
 /**
- * The NUMA nodes that memory is now taken from, as the kernel's list; "" when that is as it was, or from any.
+ * The NUMA nodes that memory is now taken from, as the kernel's list; NULL when that is as it was, or from any.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_mems(const nvtopo_binding *binding,
                                   const char **list);
 
 /**
  * How many threads were bound.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_thread_count(const nvtopo_binding *binding, size_t *count);
 
 /**
  * How many warnings there are: what was refused, and what a person should know.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_warning_count(const nvtopo_binding *binding, size_t *count);
 
 /**
  * A warning by its number, from 0 on.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_warning(const nvtopo_binding *binding, size_t i, const char **text);
-
-/**
- * Binds as `nvtopo_placement_bind_by` does, until it is undone. Threads that start in between go where the calling thread
- * goes.
- *
- *     nvtopo_bound *bound = NULL;
- *     if (nvtopo_placement_bound(placement, 0, "preferred", false, &bound) == NVTOPO_STATUS_OK) {
- *         copy_to_the_gpu();
- *         nvtopo_bound_free(bound);
- *     }
- *
- * Fails as that does.
- */
-nvtopo_status nvtopo_placement_bound(const nvtopo_placement *placement,
-                                     int64_t local_rank,
-                                     const char * memory,
-                                     bool trust,
-                                     nvtopo_bound **bound);
-
-/**
- * Binds as `nvtopo_topology_bind_by` does, until it is undone.
- *
- * Fails as that does.
- */
-nvtopo_status nvtopo_topology_bound(const nvtopo_topology *topology,
-                                    int64_t local_rank,
-                                    size_t local_size,
-                                    const nvtopo_rules *rules,
-                                    const char * memory,
-                                    bool trust,
-                                    nvtopo_bound **bound);
-
-/**
- * Binds as `nvtopo_plan_bind` does, until it is undone.
- *
- * Fails as that does.
- */
-nvtopo_status nvtopo_plan_bound(const nvtopo_plan *plan,
-                                size_t rank,
-                                const char * memory,
-                                bool trust,
-                                nvtopo_bound **bound);
-
-/**
- * What was done. The account belongs to the bound handle, and says the same after it was undone.
- */
-nvtopo_status nvtopo_bound_binding(const nvtopo_bound *bound, const nvtopo_binding **binding);
-
-/**
- * Undoes the binding: the CPUs of all threads and the memory policy of this one are again what was found. A second time,
- * nothing is done. The handle must still be freed.
- *
- * Fails with `NVTOPO_STATUS_REFUSED` where the kernel refuses, as when a cpuset has shrunk meanwhile, and with
- * `NVTOPO_STATUS_INVALID_REQUEST`, changing nothing, in another thread than the one that bound.
- */
-nvtopo_status nvtopo_bound_restore(nvtopo_bound *bound);
-
-/**
- * Undoes the binding, unless that was done already, in silence where the kernel refuses, and frees the handle. In another
- * thread than the one that bound, the process stays bound. NULL is left alone.
- */
-void nvtopo_bound_free(nvtopo_bound *bound);
 
 /**
  * Writes everything that discovery reads of this machine to a file, which `nvtopo_topology_open` reads anywhere as this
@@ -1895,8 +2543,37 @@ void nvtopo_bound_free(nvtopo_bound *bound);
  *
  * Fails with `NVTOPO_STATUS_IO` where the file cannot be written.
  */
+NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_snapshot_write(const char * path,
                                     bool redact);
+
+/**
+ * How many names a list has. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
+ * "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "exports" (`nvtopo_plan_environment`), "memory"
+ * (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for another list.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_list_count(const char * list,
+                                size_t *count);
+
+/**
+ * Name number `i`, from 0 on, of a list as in `nvtopo_list_count`. The text lives as long as the program.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_list_name(const char * list,
+                               size_t i,
+                               const char **name);
+
+/**
+ * One line about name number `i`, from 0 on, of a list; NULL where there is none to say. The text lives as long as the
+ * program.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_list_about(const char * list,
+                                size_t i,
+                                const char **text);
 
 #ifdef __cplusplus
 }  // extern "C"

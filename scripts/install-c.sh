@@ -1,12 +1,12 @@
 #!/bin/sh
-# Builds the C library and installs it: the header, both libraries with the links that the linker and the loader look for,
-# and nvtopo.pc for pkg-config.
+# Builds the C library and installs it: the header with that for C++, both libraries with the links that the linker and the loader look for,
+# nvtopo.pc for pkg-config, a package for CMake, and the manual page nvtopo(3). Needs cargo and the linker that cargo needs.
 #
 #     sh scripts/install-c.sh PREFIX
 #     sh scripts/install-c.sh --built FOLDER PREFIX     what cargo has built there, without building: for root, or a package
 #
-# DESTDIR, where set, stands before PREFIX in all paths but those in nvtopo.pc. LIBDIR, where set, stands in place of
-# PREFIX/lib.
+# DESTDIR, where set, stands before PREFIX in all paths but those in the installed files. LIBDIR, where set, stands in place
+# of PREFIX/lib, and MANDIR in place of PREFIX/share/man. LD, OBJCOPY and AR are the tools for another target than this.
 set -eu
 
 fail() {
@@ -50,6 +50,7 @@ absolute() {
 prefix=$(absolute "$prefix")
 prefix=${prefix%/}
 libdir=$(absolute "${LIBDIR:-$prefix/lib}")
+mandir=$(absolute "${MANDIR:-$prefix/share/man}")
 [ -z "$built" ] || built=$(absolute "$built")
 root=${DESTDIR:+$(absolute "$DESTDIR")}
 
@@ -72,9 +73,23 @@ done
 escaped() {
     printf '%s\n' "$1" | sed 's/[\\ ]/\\&/g'
 }
-pc=$(mktemp)
-trap 'rm -f "$pc"' EXIT
-cat >"$pc" <<END
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The archive that cargo makes defines all symbols of Rust's standard library, which would clash with those of another
+# archive from Rust. Here is one object, whose other symbols are local. The bitcode of the standard library goes: tools
+# would take it for the object.
+sed -n 's/^[a-z][a-z0-9_ ]*[ *]\(nvtopo_[a-z0-9_]*\)(.*/\1/p' include/nvtopo.h >"$work/functions"
+[ -s "$work/functions" ] || fail "include/nvtopo.h declares no function"
+# shellcheck disable=SC2046
+"${LD:-ld}" -r -S --gc-sections $(sed 's/^/-u /' "$work/functions") -o "$work/all.o" "$built/libnvtopo.a"
+"${OBJCOPY:-objcopy}" --keep-global-symbols="$work/functions" --remove-section=.llvmbc --remove-section=.llvmcmd \
+    "$work/all.o" "$work/nvtopo.o"
+rm "$work/all.o"
+"${AR:-ar}" crs "$work/libnvtopo.a" "$work/nvtopo.o"
+
+system_libraries='-lgcc_s -lutil -lrt -lpthread -lm -ldl'
+cat >"$work/nvtopo.pc" <<END
 prefix=$(escaped "$prefix")
 includedir=\${prefix}/include
 libdir=$(escaped "$libdir")
@@ -84,15 +99,56 @@ Description: The GPUs, NVLinks, PCIe, NUMA nodes, CPUs and NICs of a server, and
 Version: $version
 Cflags: -I\${includedir}
 Libs: -L\${libdir} -lnvtopo
-Libs.private: -lgcc_s -lutil -lrt -lpthread -lm -ldl
+Libs.private: $system_libraries
 END
 
-install -d "$root$prefix/include" "$root$libdir/pkgconfig"
-install -m 644 include/nvtopo.h "$root$prefix/include/nvtopo.h"
-install -m 644 "$built/libnvtopo.a" "$root$libdir/libnvtopo.a"
+# CMake's package is found from where it lies, so that a folder can be moved as a whole.
+case $libdir in
+    "$prefix"/*) include="\${nvtopo_libdir}/$(printf '%s' "${libdir#"$prefix"/}" | sed 's/[^/][^/]*/../g')/include" ;;
+    *) include=$prefix/include ;;
+esac
+cat >"$work/nvtopo-config.cmake" <<END
+# nvtopo::nvtopo is the shared library, nvtopo::static the archive. find_package(nvtopo $version) sets nothing else.
+get_filename_component(nvtopo_libdir "\${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+get_filename_component(nvtopo_includedir "$include" ABSOLUTE)
+if(NOT TARGET nvtopo::nvtopo)
+    add_library(nvtopo::nvtopo SHARED IMPORTED)
+    set_target_properties(nvtopo::nvtopo PROPERTIES
+        IMPORTED_LOCATION "\${nvtopo_libdir}/libnvtopo.so.$version"
+        IMPORTED_SONAME "$soname"
+        INTERFACE_INCLUDE_DIRECTORIES "\${nvtopo_includedir}")
+    add_library(nvtopo::static STATIC IMPORTED)
+    set_target_properties(nvtopo::static PROPERTIES
+        IMPORTED_LOCATION "\${nvtopo_libdir}/libnvtopo.a"
+        INTERFACE_INCLUDE_DIRECTORIES "\${nvtopo_includedir}"
+        INTERFACE_LINK_LIBRARIES "$(echo "$system_libraries" | sed 's/ /;/g')")
+endif()
+unset(nvtopo_libdir)
+unset(nvtopo_includedir)
+END
+
+# What the SONAME promises: before 1.0, programs for 0.1 run with 0.1.x.
+series=${version%.*}
+cat >"$work/nvtopo-config-version.cmake" <<END
+set(PACKAGE_VERSION "$version")
+if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION OR PACKAGE_FIND_VERSION VERSION_LESS "$series")
+    set(PACKAGE_VERSION_COMPATIBLE FALSE)
+else()
+    set(PACKAGE_VERSION_COMPATIBLE TRUE)
+    if(PACKAGE_FIND_VERSION VERSION_EQUAL PACKAGE_VERSION)
+        set(PACKAGE_VERSION_EXACT TRUE)
+    endif()
+endif()
+END
+
+install -d "$root$prefix/include" "$root$libdir/pkgconfig" "$root$libdir/cmake/nvtopo" "$root$mandir/man3"
+install -m 644 include/nvtopo.h include/nvtopo.hpp "$root$prefix/include"
+install -m 644 "$work/libnvtopo.a" "$root$libdir/libnvtopo.a"
 install -m 755 "$built/libnvtopo.so" "$root$libdir/libnvtopo.so.$version"
 # Programs look for the name with the number when they start, linkers for the one without.
 ln -sf "libnvtopo.so.$version" "$root$libdir/$soname"
 ln -sf "$soname" "$root$libdir/libnvtopo.so"
-install -m 644 "$pc" "$root$libdir/pkgconfig/nvtopo.pc"
+install -m 644 "$work/nvtopo.pc" "$root$libdir/pkgconfig/nvtopo.pc"
+install -m 644 "$work/nvtopo-config.cmake" "$work/nvtopo-config-version.cmake" "$root$libdir/cmake/nvtopo"
+install -m 644 docs/man/nvtopo.3 "$root$mandir/man3/nvtopo.3"
 echo "installed nvtopo $version into $root$prefix; flags: PKG_CONFIG_PATH=$libdir/pkgconfig pkg-config --cflags --libs nvtopo"

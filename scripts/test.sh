@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 
 missing=
-for tool in gcc g++ valgrind; do
+for tool in gcc g++ valgrind cmake; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
 done
 for library in hwloc libudev; do

@@ -32,7 +32,7 @@ static nvtopo_status print_gpu(const nvtopo_placement *placement, size_t i)
     TRY(nvtopo_cpuset_to_list(cpus, &list));
     TRY(nvtopo_placement_mems(placement, i, &mems));
     TRY(nvtopo_placement_nic_count(placement, i, &nics));
-    printf("GPU%u: CPUs %s, memory of node %s, NICs", (unsigned)index, list, *mems ? mems : "unknown");
+    printf("GPU%u: CPUs %s, memory of node %s, NICs", (unsigned)index, list, mems ? mems : "unknown");
     for (n = 0; n < nics; n++) {
         TRY(nvtopo_placement_nic(placement, i, n, &nic));
         printf(" %s", nic);

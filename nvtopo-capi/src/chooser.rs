@@ -2,11 +2,12 @@
 //! same for device plugins of Kubernetes, which name devices.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{Numbers, Text, Texts, given, owned};
+use crate::handle::{Numbers, Text, Texts, given, listed, owned};
+use crate::request::mix;
 use crate::status::{answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::Chooser;
-use nvtopo::solve::{SizeMix, preferred_allocation};
+use nvtopo::solve::preferred_allocation;
 use std::mem::MaybeUninit;
 
 /// A set of up to 128 GPUs by their positions: bit n of `low` is GPU n, and bit n of `high` is GPU 64 + n.
@@ -25,8 +26,8 @@ pub struct nvtopo_chooser {
     chooser: Chooser,
 }
 
-/// A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`;
-/// "" are the default ones. `sizes` is how often jobs of each size come, as in `nvtopo_request_mix`; "" is all alike.
+/// A chooser for a machine, which may be freed before it. `objectives` is what counts, as in `nvtopo_request_objectives`, and
+/// `sizes` how often jobs of each size come, as in `nvtopo_request_mix`; NULL, like "", leaves it to the defaults.
 ///
 /// Fails with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs, and `NVTOPO_STATUS_INVALID_REQUEST` for other words.
 #[unsafe(no_mangle)]
@@ -38,9 +39,8 @@ pub extern "C" fn nvtopo_chooser_new(
 ) -> nvtopo_status {
     answer(chooser, "chooser", || {
         let topology = &given(topology, "topology")?.topology;
-        let names = objectives.read("objectives")?.split(',').filter(|name| !name.is_empty());
-        let sizes = Some(sizes.read("sizes")?).filter(|sizes| !sizes.is_empty());
-        let mix: Option<SizeMix> = sizes.map(str::parse).transpose()?;
+        let names = listed(objectives.optional("objectives")?.unwrap_or_default());
+        let mix = mix(sizes.optional("sizes")?.unwrap_or_default())?;
         let chooser = Chooser::by_objectives(topology, names, mix.as_ref())?;
         Ok(owned(nvtopo_chooser { chooser }))
     })

@@ -21,7 +21,7 @@ pub struct nvtopo_hazards {
     warnings: Vec<CString>,
 }
 
-/// The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where this process does not have it set and
+/// The variables that go with a rank of a plan. Unasked, only `OMP_NUM_THREADS`, where the process that the plan is for does not have it set and
 /// the cores are the rank's own. `exports` says what else to tell, in words, separated by commas: "gpus"
 /// (`CUDA_VISIBLE_DEVICES`, the same for all ranks), "threads" (`OMP_NUM_THREADS` even where it is set), "ib-hca"
 /// (`NCCL_IB_HCA`, the same for all ranks), "ucx-device" (`UCX_NET_DEVICES`), "uccl-device"
@@ -37,12 +37,14 @@ pub extern "C" fn nvtopo_plan_environment(
     environment: Option<&mut MaybeUninit<*mut nvtopo_environment>>,
 ) -> nvtopo_status {
     answer(environment, "environment", || {
-        let here = &given(plan, "plan")?.here;
-        let words = exports.read("exports")?.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let plan = given(plan, "plan")?;
+        let (here, words) = (&plan.here, exports.list("exports")?.into_iter());
         let exports: Vec<Export> = words.map(str::parse).collect::<Result<_, _>>()?;
         element(here.plan.parts(), rank, "rank")?;
         let part = here.plan.part(rank).unwrap_or_default();
-        let told = apply::environment(here.plan.topology(), &here.visible, &part, &exports, own);
+        let told = apply::environment(here.plan.topology(), &here.visible, &part, &exports, |name| {
+            plan.variable(name)
+        });
         let variables = told.into_iter().map(|(name, value)| (c_text(name), c_text(value))).collect();
         Ok(owned(nvtopo_environment { variables }))
     })
@@ -142,10 +144,10 @@ pub(crate) fn own(name: &str) -> Option<String> {
 }
 
 /// The variables of another process, as C gives them.
-pub(crate) struct Variables<'a>(BTreeMap<&'a str, &'a str>);
+pub(crate) struct Variables(BTreeMap<String, String>);
 
-impl<'a> Variables<'a> {
-    pub(crate) fn read(variables: &'a Texts, count: usize) -> Result<Self, Failure> {
+impl Variables {
+    pub(crate) fn read(variables: &Texts, count: usize) -> Result<Self, Failure> {
         let mut read = BTreeMap::new();
         for text in variables.read(count, "variables")? {
             let Some((name, value)) = text.split_once('=') else {
@@ -153,12 +155,12 @@ impl<'a> Variables<'a> {
                 return Err(Failure::new(nvtopo_status::InvalidRequest, message));
             };
             // As getenv does, of several the first.
-            read.entry(name).or_insert(value);
+            read.entry(name.to_owned()).or_insert_with(|| value.to_owned());
         }
         Ok(Self(read))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<String> {
-        self.0.get(name).map(ToString::to_string)
+        self.0.get(name).cloned()
     }
 }

@@ -1,12 +1,14 @@
 //! `nvtopo_explanation`: why these GPUs, and what would have been chosen instead.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{c_text, element, given, owned};
-use crate::placement::{ScoreTexts, nvtopo_placement, nvtopo_score, or_null};
+use crate::handle::{c_json, c_text, element, given, or_null, owned};
+use crate::placement::{ScoreTexts, nvtopo_placement, nvtopo_score};
 use crate::request::nvtopo_request;
 use crate::status::{answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::solve::Alternative;
+use nvtopo::render::Style;
+use nvtopo::solve::{Alternative, Explanation};
+use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -15,6 +17,8 @@ pub struct nvtopo_explanation {
     placement: nvtopo_placement,
     next: Option<nvtopo_alternative>,
     first_fit: Option<nvtopo_alternative>,
+    explanation: Explanation,
+    json: OnceBox<CString>,
 }
 
 /// A set of GPUs that was not chosen. It belongs to its explanation.
@@ -45,9 +49,11 @@ pub extern "C" fn nvtopo_topology_explain(
         let request = given(request, "request")?.seeing(&topology.topology);
         let explained = topology.solver.explain(&request)?;
         Ok(owned(nvtopo_explanation {
-            placement: explained.placement.into(),
-            next: explained.next.map(nvtopo_alternative::of),
-            first_fit: explained.first_fit.map(nvtopo_alternative::of),
+            placement: explained.placement.clone().into(),
+            next: explained.next.clone().map(nvtopo_alternative::of),
+            first_fit: explained.first_fit.clone().map(nvtopo_alternative::of),
+            explanation: explained,
+            json: OnceBox::new(),
         }))
     })
 }
@@ -65,6 +71,19 @@ pub extern "C" fn nvtopo_explanation_placement(
     placement: Option<&mut MaybeUninit<*const nvtopo_placement>>,
 ) -> nvtopo_status {
     answer(placement, "placement", || Ok(&raw const given(explanation, "explanation")?.placement))
+}
+
+/// The placement and what would have been chosen instead, as JSON. The text belongs to the explanation.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_explanation_to_json(
+    explanation: Option<&nvtopo_explanation>,
+    json: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(json, "json", || {
+        let own = given(explanation, "explanation")?;
+        let make = || c_json(|json| json.explanation(&own.explanation, Style::default()));
+        Ok(own.json.get_or_try_init(make)?.as_ptr())
+    })
 }
 
 /// The best set besides, under the same constraints; NULL where there is no other. It belongs to the explanation.

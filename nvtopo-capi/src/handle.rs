@@ -8,6 +8,8 @@
 
 use crate::request::nvtopo_request;
 use crate::status::{Failure, nvtopo_status};
+use nvtopo::printable;
+use nvtopo::render::{Render, by_name};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
 use std::mem::MaybeUninit;
@@ -15,6 +17,14 @@ use std::mem::MaybeUninit;
 /// A text argument: `const char *`.
 #[repr(transparent)]
 pub struct Text(*const c_char);
+
+/// A code that C gives, which may be none of ours: `nvtopo_status`.
+#[repr(transparent)]
+pub struct StatusCode(pub(crate) i32);
+
+/// A code that C gives, which may be none of ours: `nvtopo_path`.
+#[repr(transparent)]
+pub struct PathCode(pub(crate) i32);
 
 /// An array argument of texts: `const char *const *`.
 #[repr(transparent)]
@@ -41,6 +51,16 @@ pub struct Requests(*const *const nvtopo_request);
 pub struct Numbers(*mut u64);
 
 impl Text {
+    /// The text of the argument that the header calls `name`; `None` where it is NULL, which leaves it out.
+    pub(crate) fn optional(&self, name: &str) -> Result<Option<&str>, Failure> {
+        if self.0.is_null() { Ok(None) } else { self.read(name).map(Some) }
+    }
+
+    /// The list, separated by commas, of the argument that the header calls `name`; "" is the list of none.
+    pub(crate) fn list(&self, name: &str) -> Result<Vec<&str>, Failure> {
+        Ok(listed(self.read(name)?))
+    }
+
     /// The text of the argument that the header calls `name`.
     pub(crate) fn read(&self, name: &str) -> Result<&str, Failure> {
         if self.0.is_null() {
@@ -125,10 +145,35 @@ pub(crate) fn element<'a, T>(list: &'a [T], index: usize, what: &str) -> Result<
     })
 }
 
-/// A text for C. It cannot hold a NUL, which only damaged input has.
+/// The entries of a list that is separated by commas; "" has none.
+pub(crate) fn listed(text: &str) -> Vec<&str> {
+    if text.trim().is_empty() { Vec::new() } else { text.split(',').map(str::trim).collect() }
+}
+
+/// A text of one line for C, without what a terminal obeys.
 pub(crate) fn c_text(text: impl Display) -> CString {
+    CString::new(printable(&text.to_string()).into_owned()).unwrap_or_default()
+}
+
+/// A text of several lines for C, which a program reads. It cannot hold a NUL, which only damaged input has.
+pub(crate) fn c_document(text: impl Display) -> CString {
     let text = text.to_string().replace('\0', "\u{fffd}");
     CString::new(text).unwrap_or_default()
+}
+
+/// An answer as JSON for C.
+pub(crate) fn c_json(write: impl FnOnce(&dyn Render) -> String) -> Result<Box<CString>, Failure> {
+    Ok(Box::new(c_document(write(by_name("json")?))))
+}
+
+/// A text for C, or NULL: nobody knows it, or there is none.
+pub(crate) fn or_null(text: Option<&CString>) -> *const c_char {
+    text.map_or(std::ptr::null(), |text| text.as_ptr())
+}
+
+/// A text for C that is unknown where it is empty.
+pub(crate) fn c_known(text: impl Display) -> Option<CString> {
+    Some(c_text(text)).filter(|text| !text.is_empty())
 }
 
 /// Texts for C.
@@ -185,7 +230,16 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_does_not_cut_a_text() {
-        assert_eq!(text_of(c_text("a\0b").as_ptr()), "a\u{fffd}b");
+    fn what_a_terminal_obeys_does_not_leave() {
+        assert_eq!(text_of(c_text("a\0b\u{1b}[2J\n").as_ptr()), "a\\u{0}b\\u{1b}[2J\\n");
+        assert_eq!(text_of(c_document("a\0b\n").as_ptr()), "a\u{fffd}b\n");
+        assert!(c_known("").is_none() && c_known("0-3").is_some());
+    }
+
+    #[test]
+    fn a_list_of_none_is_empty() {
+        assert!(listed("").is_empty() && listed(" ").is_empty());
+        assert_eq!(listed("ring, pair-sum"), ["ring", "pair-sum"]);
+        assert_eq!(listed("ring,"), ["ring", ""]);
     }
 }

@@ -2,9 +2,9 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::handle::{Text, given};
+use crate::request::named_gpus;
 use crate::status::{answer, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::GpuRef;
 use nvtopo::solve::mig::{InstancePlacement, InstanceRequest};
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
@@ -29,10 +29,11 @@ pub struct nvtopo_instance_placement {
 
 /// Where a new instance should lie among the GPUs that are divided: where what is left for the next instances shrinks least;
 /// of equal GPUs the fullest. `size` is a profile, such as "3g.40gb", or a number of compute slices, such as "3". `only` are
-/// the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are all.
+/// the GPUs to choose from, by names as in `nvtopo_request_only_named`; "" are
+/// none, and NULL are all.
 ///
 ///     nvtopo_instance_placement place;
-///     if (nvtopo_topology_place_instance(topology, "3g.40gb", "", &place) == NVTOPO_STATUS_OK)
+///     if (nvtopo_topology_place_instance(topology, "3g.40gb", NULL, &place) == NVTOPO_STATUS_OK)
 ///         printf("nvidia-smi mig -i %u -cgi %s:%u -C\n", (unsigned)place.index, place.profile, (unsigned)place.start);
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where no divided GPU has such a profile, and `NVTOPO_STATUS_UNSATISFIABLE`
@@ -48,9 +49,8 @@ pub extern "C" fn nvtopo_topology_place_instance(
     answer(placement, "placement", || {
         let topology = given(topology, "topology")?;
         let mut request = InstanceRequest::new(size.read("size")?.parse()?);
-        let names = Some(only.read("only")?).filter(|names| !names.is_empty());
-        if let Some(names) = names {
-            request = request.only(GpuRef::parse_list(names)?);
+        if let Some(names) = only.optional("only")? {
+            request = request.only(named_gpus(names)?);
         }
         let found = request.solve(&topology.topology)?;
         let index = topology.topology.gpus().nth(found.gpu).map_or(0, |gpu| gpu.index);

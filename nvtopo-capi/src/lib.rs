@@ -5,9 +5,9 @@
 //! those two files' knows how C calls.
 #![allow(non_camel_case_types, reason = "the names are those of the header")]
 
+pub mod allocator;
 pub mod best_set;
 pub mod binding;
-pub mod bound;
 pub mod chooser;
 pub mod cpuset;
 pub mod environment;
@@ -15,12 +15,15 @@ pub mod explanation;
 pub mod gpu;
 mod handle;
 pub mod instance;
-pub mod node;
+pub mod lists;
+pub mod local_rank;
+pub mod locality;
 pub mod placement;
 pub mod plan;
 pub mod ranks;
 pub mod request;
 pub mod rules;
+pub mod shares;
 pub mod snapshot;
 pub mod status;
 pub mod topology;

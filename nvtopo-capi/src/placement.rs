@@ -2,9 +2,10 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
-use crate::handle::{c_text, c_texts, element, given};
+use crate::handle::{c_json, c_known, c_text, c_texts, element, given, or_null};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_path;
+use nvtopo::render::Style;
 use nvtopo::solve::Quantity;
 use nvtopo::{PlacedGpu, Placement, Score};
 use once_cell::race::OnceBox;
@@ -17,6 +18,7 @@ pub struct nvtopo_placement {
     pub(crate) placement: Placement,
     /// Made when the first is asked for: many callers want the indices only.
     texts: OnceBox<Texts>,
+    json: OnceBox<CString>,
 }
 
 /// The texts and sets of a placement, as C gets them.
@@ -36,7 +38,7 @@ pub(crate) struct ScoreTexts(Vec<(CString, CString)>);
 /// The texts and sets of one chosen GPU, as C gets them.
 struct Chosen {
     cpus: nvtopo_cpuset,
-    mems: CString,
+    mems: Option<CString>,
     nics: Vec<CString>,
     nic: Option<CString>,
 }
@@ -114,7 +116,7 @@ pub extern "C" fn nvtopo_placement_cpus(
     answer(cpus, "cpus", || Ok(&raw const chosen(placement, i)?.cpus))
 }
 
-/// The NUMA nodes that the chosen GPU number `i` takes memory from, as the kernel's list, such as "0" or "0-1"; ""
+/// The NUMA nodes that the chosen GPU number `i` takes memory from, as the kernel's list, such as "0" or "0-1"; NULL
 /// when they are not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_mems(
@@ -122,7 +124,7 @@ pub extern "C" fn nvtopo_placement_mems(
     i: usize,
     list: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(list, "list", || Ok(chosen(placement, i)?.mems.as_ptr()))
+    answer(list, "list", || Ok(or_null(chosen(placement, i)?.mems.as_ref())))
 }
 
 /// The memory in bytes that is set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number: none where none
@@ -286,6 +288,19 @@ pub extern "C" fn nvtopo_placement_remark(
     answer(text, "text", || Ok(element(&texts(placement)?.remarks, i, "remark")?.as_ptr()))
 }
 
+/// The placement as JSON, as `nvtopo place --format json` prints it. The text belongs to the placement.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_placement_to_json(
+    placement: Option<&nvtopo_placement>,
+    json: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(json, "json", || {
+        let placement = given(placement, "placement")?;
+        let make = || c_json(|json| json.placement(&placement.placement, Style::default()));
+        Ok(placement.json.get_or_try_init(make)?.as_ptr())
+    })
+}
+
 /// How many environment variables show a process just the chosen GPUs, in their order.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_variable_count(
@@ -311,7 +326,7 @@ pub extern "C" fn nvtopo_placement_variable(
 
 impl From<Placement> for nvtopo_placement {
     fn from(placement: Placement) -> Self {
-        Self { placement, texts: OnceBox::new() }
+        Self { placement, texts: OnceBox::new(), json: OnceBox::new() }
     }
 }
 
@@ -358,12 +373,8 @@ impl ScoreTexts {
 impl Chosen {
     fn of(gpu: &PlacedGpu) -> Self {
         let nic = gpu.nic.as_ref().map(c_text);
-        Self { cpus: gpu.cpus.clone().into(), mems: c_text(&gpu.mems), nics: c_texts(&gpu.nics), nic }
+        Self { cpus: gpu.cpus.clone().into(), mems: c_known(&gpu.mems), nics: c_texts(&gpu.nics), nic }
     }
-}
-
-pub(crate) fn or_null(text: Option<&CString>) -> *const c_char {
-    text.map_or(std::ptr::null(), |text| text.as_ptr())
 }
 
 fn texts(placement: Option<&nvtopo_placement>) -> Result<&Texts, Failure> {

@@ -3,14 +3,16 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
-use crate::environment::own;
-use crate::handle::{Text, c_text, c_texts, element, given, owned};
+use crate::environment::{Variables, own};
+use crate::handle::{
+    Text, Texts, c_document, c_json, c_known, c_text, c_texts, element, given, or_null, owned,
+};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::Topology;
 use nvtopo::apply::{MemoryPolicy, PlanHere, plan_here};
-use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, launch_format};
+use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, launch_format};
 use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -24,6 +26,9 @@ pub struct nvtopo_plan {
     remarks: Vec<CString>,
     /// By the place of the format in the core's list, and then by that of the way to take memory in `MEMORY`.
     formats: Vec<[OnceBox<CString>; MEMORY.len()]>,
+    /// The variables of the process that it is for; `None`: of this one.
+    variables: Option<Variables>,
+    json: OnceBox<CString>,
 }
 
 /// Every way to take memory.
@@ -43,13 +48,15 @@ const MEMORY: [LaunchMemory; 6] = {
 struct Rank {
     gpus: Vec<u32>,
     cpus: nvtopo_cpuset,
-    mems: CString,
+    mems: Option<CString>,
     nics: Vec<CString>,
 }
 
 /// Works out what each of `ranks` local ranks gets; 0 is as many as the launcher of this process says, else one for each
 /// visible GPU, or for as many as the rules give each. Local rank n uses the n-th of the GPUs that `CUDA_VISIBLE_DEVICES` shows, counted as `CUDA_DEVICE_ORDER`
 /// says; where there are more ranks than GPUs, they begin again at the first.
+///
+/// NULL for the rules are the default ones.
 ///
 /// Where the topology is not known to be this machine's, all GPUs are visible, no variable counts, and the scope of the
 /// rules does not either.
@@ -65,7 +72,29 @@ pub extern "C" fn nvtopo_topology_plan(
 ) -> nvtopo_status {
     answer(plan, "plan", || {
         let topology = &given(topology, "topology")?.topology;
-        Ok(owned(nvtopo_plan::of(plan_of(topology, ranks, given(rules, "rules")?)?)))
+        Ok(owned(nvtopo_plan::of(plan_of(topology, ranks, rules, None)?, None)))
+    })
+}
+
+/// Works out a plan as `nvtopo_topology_plan` does, for another process: `count` variables of its environment count instead
+/// of those of this one, each a text such as `CUDA_VISIBLE_DEVICES=3,1`. They count on any topology. The variables that
+/// `nvtopo_plan_environment` tells are for that process, too.
+///
+/// Fails as that does, and with `NVTOPO_STATUS_INVALID_REQUEST` where a text has no "=".
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_plan_of(
+    topology: Option<&nvtopo_topology>,
+    ranks: usize,
+    rules: Option<&nvtopo_rules>,
+    variables: Texts,
+    count: usize,
+    plan: Option<&mut MaybeUninit<*mut nvtopo_plan>>,
+) -> nvtopo_status {
+    answer(plan, "plan", || {
+        let topology = &given(topology, "topology")?.topology;
+        let variables = Variables::read(&variables, count)?;
+        let here = plan_of(topology, ranks, rules, Some(&variables))?;
+        Ok(owned(nvtopo_plan::of(here, Some(variables))))
     })
 }
 
@@ -128,14 +157,14 @@ pub extern "C" fn nvtopo_plan_own_cores(
     })
 }
 
-/// The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; "" when they are not known.
+/// The NUMA nodes that a rank takes memory from, as the kernel's list, such as "0" or "0-1"; NULL when they are not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_mems(
     plan: Option<&nvtopo_plan>,
     rank: usize,
     list: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(list, "list", || Ok(planned(plan, rank)?.mems.as_ptr()))
+    answer(list, "list", || Ok(or_null(planned(plan, rank)?.mems.as_ref())))
 }
 
 /// The name of the NIC that a rank should use; of several, the first. NULL where no NIC is known. The text belongs to the plan.
@@ -145,9 +174,7 @@ pub extern "C" fn nvtopo_plan_nic(
     rank: usize,
     name: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(name, "name", || {
-        Ok(planned(plan, rank)?.nics.first().map_or(std::ptr::null(), |nic| nic.as_ptr()))
-    })
+    answer(name, "name", || Ok(or_null(planned(plan, rank)?.nics.first())))
 }
 
 /// The number of NICs that a rank should use: one for each of its GPUs, as far as known.
@@ -190,6 +217,19 @@ pub extern "C" fn nvtopo_plan_remark(
     answer(text, "text", || Ok(element(&given(plan, "plan")?.remarks, i, "remark")?.as_ptr()))
 }
 
+/// The plan as JSON, as `nvtopo plan --format json` prints it. The text belongs to the plan.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_plan_to_json(
+    plan: Option<&nvtopo_plan>,
+    json: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(json, "json", || {
+        let plan = given(plan, "plan")?;
+        let make = || c_json(|json| json.plan(&plan.here.plan, Style::default()));
+        Ok(plan.json.get_or_try_init(make)?.as_ptr())
+    })
+}
+
 /// The plan as a launcher takes it, such as "rankfile-ompi5", "srun" or "taskset". The text belongs to the plan. The error
 /// for an unknown name lists those that there are.
 ///
@@ -221,20 +261,27 @@ pub extern "C" fn nvtopo_plan_format_memory(
 }
 
 impl nvtopo_plan {
-    fn of(here: PlanHere) -> Self {
+    /// A variable of the process that the plan is for.
+    pub(crate) fn variable(&self, name: &str) -> Option<String> {
+        self.variables.as_ref().map_or_else(|| own(name), |variables| variables.get(name))
+    }
+
+    fn of(here: PlanHere, variables: Option<Variables>) -> Self {
         let plan = &here.plan;
         let topology = plan.topology();
         let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
         let rank = |part: &nvtopo::Part| Rank {
             gpus: part.gpus.iter().filter_map(|position| indices.get(*position).copied()).collect(),
             cpus: part.cpus.clone().into(),
-            mems: c_text(&part.mems),
+            mems: c_known(&part.mems),
             nics: part.nics.iter().map(|nic| c_text(topology.device_name(*nic))).collect(),
         };
         Self {
             ranks: plan.parts().iter().map(rank).collect(),
             remarks: c_texts(plan.remarks()),
             formats: LAUNCH_FORMATS.iter().map(|_| Default::default()).collect(),
+            variables,
+            json: OnceBox::new(),
             here,
         }
     }
@@ -242,7 +289,7 @@ impl nvtopo_plan {
 
 fn printed(plan: &nvtopo_plan, format: &str, memory: LaunchMemory) -> Result<*const c_char, Failure> {
     let format = launch_format(format)?;
-    let text = c_text(format.print_with(&plan.here.plan, memory)?);
+    let text = c_document(format.print_with(&plan.here.plan, memory)?);
     let place = LAUNCH_FORMATS.iter().position(|other| other.name == format.name).unwrap_or(0);
     let way = MEMORY.iter().position(|other| *other == memory).unwrap_or(0);
     Ok(element(element(&plan.formats, place, "format")?, way, "memory")?
@@ -250,9 +297,17 @@ fn printed(plan: &nvtopo_plan, format: &str, memory: LaunchMemory) -> Result<*co
         .as_ptr())
 }
 
-fn plan_of(topology: &Topology, ranks: usize, rules: &nvtopo_rules) -> Result<PlanHere, Failure> {
+fn plan_of(
+    topology: &Topology,
+    ranks: usize,
+    rules: Option<&nvtopo_rules>,
+    variables: Option<&Variables>,
+) -> Result<PlanHere, Failure> {
     let ranks = (ranks > 0).then_some(ranks);
-    Ok(plan_here(topology, ranks, rules.rules.clone(), rules.scope, None, &own)?)
+    let rules = rules.cloned().unwrap_or_default();
+    let told = |name: &str| variables.and_then(|variables| variables.get(name));
+    let told = variables.map(|_| &told as nvtopo::apply::Variables<'_>);
+    Ok(plan_here(topology, ranks, rules.rules, rules.scope, told, &own)?)
 }
 
 fn planned(plan: Option<&nvtopo_plan>, rank: usize) -> Result<&Rank, Failure> {

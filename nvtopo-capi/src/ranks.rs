@@ -1,18 +1,20 @@
-//! `nvtopo_job` and `nvtopo_rank_map`: which rank of a parallel job uses which GPU, and what that saves.
+//! `nvtopo_parallel_job` and `nvtopo_rank_map`: which rank of a parallel job uses which GPU, and what that saves.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{Indices, Text, c_text, element, given, owned};
+use crate::handle::{Indices, Text, c_json, c_text, element, given, owned};
 use crate::placement::nvtopo_variable;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo::render::Style;
 use nvtopo::solve::Dimension;
 use nvtopo::{GpuRef, ParallelJob, RankMap};
-use std::ffi::CString;
+use once_cell::race::OnceBox;
+use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
 /// A parallel job whose ranks are to be mapped to GPUs. One thread at a time may change it; any number may map it while
 /// none does. Until told otherwise it is one rank, and ranks run as Megatron's do, tp-cp-ep-dp-pp.
-pub struct nvtopo_job {
+pub struct nvtopo_parallel_job {
     job: ParallelJob,
 }
 
@@ -22,6 +24,7 @@ pub struct nvtopo_rank_map {
     map: RankMap,
     gpus: Vec<u32>,
     environment: Vec<(CString, CString)>,
+    json: OnceBox<CString>,
 }
 
 /// What a job communicates for in one step, in seconds.
@@ -42,13 +45,15 @@ pub struct nvtopo_rank_times {
 
 /// A job of one rank.
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_new(job: Option<&mut MaybeUninit<*mut nvtopo_job>>) -> nvtopo_status {
-    answer(job, "job", || Ok(owned(nvtopo_job { job: ParallelJob::new() })))
+pub extern "C" fn nvtopo_parallel_job_new(
+    job: Option<&mut MaybeUninit<*mut nvtopo_parallel_job>>,
+) -> nvtopo_status {
+    answer(job, "job", || Ok(owned(nvtopo_parallel_job { job: ParallelJob::new() })))
 }
 
 /// Frees a job. Mappings that were made from it live on. NULL is left alone.
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_free(job: Option<Box<nvtopo_job>>) {
+pub extern "C" fn nvtopo_parallel_job_free(job: Option<Box<nvtopo_parallel_job>>) {
     free(job);
 }
 
@@ -56,8 +61,8 @@ pub extern "C" fn nvtopo_job_free(job: Option<Box<nvtopo_job>>) {
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for other words.
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_size(
-    job: Option<&mut nvtopo_job>,
+pub extern "C" fn nvtopo_parallel_job_size(
+    job: Option<&mut nvtopo_parallel_job>,
     dimension: Text,
     size: usize,
 ) -> nvtopo_status {
@@ -78,20 +83,29 @@ pub extern "C" fn nvtopo_job_size(
 
 /// How ranks run through the dimensions, in Megatron's words ("tp-cp-ep-dp-pp") or `DeepSpeed`'s ("pipe,data,model").
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_order(job: Option<&mut nvtopo_job>, order: Text) -> nvtopo_status {
+pub extern "C" fn nvtopo_parallel_job_order(
+    job: Option<&mut nvtopo_parallel_job>,
+    order: Text,
+) -> nvtopo_status {
     change(job, |job| Ok(job.order(order.read("order")?.parse()?)))
 }
 
 /// What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_traffic(job: Option<&mut nvtopo_job>, traffic: Text) -> nvtopo_status {
+pub extern "C" fn nvtopo_parallel_job_traffic(
+    job: Option<&mut nvtopo_parallel_job>,
+    traffic: Text,
+) -> nvtopo_status {
     change(job, |job| Ok(job.traffic(traffic.read("traffic")?.parse()?)))
 }
 
 /// The transformer from which the traffic follows, such as
 /// "layers=32,hidden=4096,sequence=4096,micro-batches=8,parameters=6.7B".
 #[unsafe(no_mangle)]
-pub extern "C" fn nvtopo_job_model(job: Option<&mut nvtopo_job>, model: Text) -> nvtopo_status {
+pub extern "C" fn nvtopo_parallel_job_model(
+    job: Option<&mut nvtopo_parallel_job>,
+    model: Text,
+) -> nvtopo_status {
     change(job, |job| Ok(job.model(model.read("model")?.parse()?)))
 }
 
@@ -103,7 +117,7 @@ pub extern "C" fn nvtopo_job_model(job: Option<&mut nvtopo_job>, model: Text) ->
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_map_ranks(
     topology: Option<&nvtopo_topology>,
-    job: Option<&nvtopo_job>,
+    job: Option<&nvtopo_parallel_job>,
     gpus: Indices,
     count: usize,
     map: Option<&mut MaybeUninit<*mut nvtopo_rank_map>>,
@@ -165,6 +179,19 @@ pub extern "C" fn nvtopo_rank_map_times(
     })
 }
 
+/// The mapping as JSON, with the time of each dimension. The text belongs to the mapping.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rank_map_to_json(
+    map: Option<&nvtopo_rank_map>,
+    json: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(json, "json", || {
+        let map = given(map, "map")?;
+        let make = || c_json(|json| json.ranks(&map.map, Style::default()));
+        Ok(map.json.get_or_try_init(make)?.as_ptr())
+    })
+}
+
 /// How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rank_map_variable_count(
@@ -194,6 +221,7 @@ impl nvtopo_rank_map {
         Self {
             gpus: map.gpu_of_rank().iter().filter_map(|gpu| indices.get(*gpu).copied()).collect(),
             environment: environment.iter().map(|(name, value)| (c_text(name), c_text(value))).collect(),
+            json: OnceBox::new(),
             map,
         }
     }
@@ -201,7 +229,7 @@ impl nvtopo_rank_map {
 
 /// Changes a copy, so that the job stays as it was when anything fails.
 fn change(
-    job: Option<&mut nvtopo_job>,
+    job: Option<&mut nvtopo_parallel_job>,
     change: impl FnOnce(ParallelJob) -> Result<ParallelJob, Failure>,
 ) -> nvtopo_status {
     guard(|| {

@@ -3,12 +3,13 @@
 
 use crate::cpuset::nvtopo_cpuset;
 use crate::environment::own;
-use crate::handle::{Indices, Text, given, owned};
+use crate::handle::{Indices, Text, given, listed, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::visible_here;
-use nvtopo::solve::{AllowedSets, Constraint, Tolerance};
+use nvtopo::solve::objective::check_names;
+use nvtopo::solve::{AllowedSets, Constraint, SizeMix, Tolerance};
 use nvtopo::{GpuRef, Request};
 use std::mem::MaybeUninit;
 
@@ -29,6 +30,23 @@ pub extern "C" fn nvtopo_request_new(
     answer(request, "request", || Ok(owned(nvtopo_request { request: Request::gpus(gpus) })))
 }
 
+/// A request of its own that asks for the same.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_clone(
+    request: Option<&nvtopo_request>,
+    clone: Option<&mut MaybeUninit<*mut nvtopo_request>>,
+) -> nvtopo_status {
+    answer(clone, "clone", || {
+        Ok(owned(nvtopo_request { request: given(request, "request")?.request.clone() }))
+    })
+}
+
+/// Makes a request what `nvtopo_request_new` makes: for `gpus` GPUs of any kind, whatever was said before.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_request_reset(request: Option<&mut nvtopo_request>, gpus: usize) -> nvtopo_status {
+    change(request, |_| Ok(Request::gpus(gpus)))
+}
+
 /// Frees a request. Placements that were made from it live on. NULL is left alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_free(request: Option<Box<nvtopo_request>>) {
@@ -47,7 +65,8 @@ pub extern "C" fn nvtopo_request_only(
 }
 
 /// Only these GPUs may be taken: names, separated by commas, each an index ("3" or "GPU3"), a UUID or its unique start
-/// ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words).
+/// ("GPU-5c3e"), a PCI address ("0000:1b:00.0"), or a model ("model:A100": all GPUs whose model's name has these words). ""
+/// allows none.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where a name is none of these.
 #[unsafe(no_mangle)]
@@ -97,13 +116,23 @@ pub extern "C" fn nvtopo_request_include_named(
 }
 
 /// What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
-/// the default objectives decide. The error of `nvtopo_topology_place` for an unknown name lists those that there are.
+/// the default objectives decide; "" leaves all to them. They take the place of those that were named before.
+/// `nvtopo_list_name` lists those that there are.
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown name, and for one that is said twice.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_objectives(
     request: Option<&mut nvtopo_request>,
     names: Text,
 ) -> nvtopo_status {
-    change(request, |request| Ok(request.objectives(names.read("names")?.split(','))))
+    change(request, |request| {
+        let names = names.list("names")?;
+        if names.is_empty() {
+            return Ok(request.default_objectives());
+        }
+        check_names(&names)?;
+        Ok(request.objectives(names))
+    })
 }
 
 /// Requires something between all chosen GPUs: words, separated by commas, of "nvlink-group", "numa-node", "pcie-switch",
@@ -158,12 +187,18 @@ pub extern "C" fn nvtopo_request_allowed_sets(
     })
 }
 
-/// How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it.
+/// How often jobs of each size come, such as "1:.5,2:.3,4:.2": what the GPUs left over are worth is judged by it. "": all sizes come
+/// alike.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for anything else.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_mix(request: Option<&mut nvtopo_request>, sizes: Text) -> nvtopo_status {
-    change(request, |request| Ok(request.mix(sizes.read("sizes")?.parse()?)))
+    change(request, |request| {
+        Ok(match mix(sizes.read("sizes")?)? {
+            Some(mix) => request.mix(mix),
+            None => request.default_mix(),
+        })
+    })
 }
 
 /// Measured rates that differ by less than this part count as equal when sets are compared: at least 0 and below 1, 0.05 unless it
@@ -298,7 +333,17 @@ fn by_name(
     gpus: &Text,
     add: impl FnOnce(Request, Vec<GpuRef>) -> Request,
 ) -> nvtopo_status {
-    change(request, |request| Ok(add(request, GpuRef::parse_list(gpus.read("gpus")?)?)))
+    change(request, |request| Ok(add(request, named_gpus(gpus.read("gpus")?)?)))
+}
+
+/// GPUs by a list of names; "" names none.
+pub(crate) fn named_gpus(names: &str) -> Result<Vec<GpuRef>, Failure> {
+    if listed(names).is_empty() { Ok(Vec::new()) } else { Ok(GpuRef::parse_list(names)?) }
+}
+
+/// How often jobs of each size come; `None`, for "": nobody says it.
+pub(crate) fn mix(sizes: &str) -> Result<Option<SizeMix>, Failure> {
+    if listed(sizes).is_empty() { Ok(None) } else { Ok(Some(sizes.parse()?)) }
 }
 
 fn by_word(
@@ -307,8 +352,8 @@ fn by_word(
     add: impl FnOnce(Request, Vec<Constraint>) -> Request,
 ) -> nvtopo_status {
     change(request, |request| {
-        let constraints = words.read("constraints")?.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        Ok(add(request, constraints))
+        let words = words.list("constraints")?.into_iter();
+        Ok(add(request, words.map(str::parse).collect::<Result<_, _>>()?))
     })
 }
 

@@ -12,6 +12,7 @@ use std::mem::MaybeUninit;
 ///
 /// Until told otherwise: each GPU gets its own share of whole cores, with all their threads, of the CPUs that the calling
 /// thread is bound to.
+#[derive(Clone, Default)]
 pub struct nvtopo_rules {
     pub(crate) rules: CpuRules,
     pub(crate) scope: Scope,
@@ -20,7 +21,16 @@ pub struct nvtopo_rules {
 /// The default rules.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_new(rules: Option<&mut MaybeUninit<*mut nvtopo_rules>>) -> nvtopo_status {
-    answer(rules, "rules", || Ok(owned(nvtopo_rules { rules: CpuRules::default(), scope: Scope::default() })))
+    answer(rules, "rules", || Ok(owned(nvtopo_rules::default())))
+}
+
+/// Rules of their own that say the same.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_rules_clone(
+    rules: Option<&nvtopo_rules>,
+    clone: Option<&mut MaybeUninit<*mut nvtopo_rules>>,
+) -> nvtopo_status {
+    answer(clone, "clone", || Ok(owned(given(rules, "rules")?.clone())))
 }
 
 /// Frees rules. NULL is left alone.

@@ -1,7 +1,7 @@
 //! The outcome of a call: a code, and the last error's text, line and column for each thread. Panics end here.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{c_text, given};
+use crate::handle::{StatusCode, c_text, given};
 use nvtopo::{Error, ErrorKind};
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How a call ended. Codes are never renumbered; new ones may come, so treat a code that you do not know as an error.
-#[repr(C)]
+#[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum nvtopo_status {
     /// Done.
@@ -47,6 +47,24 @@ pub extern "C" fn nvtopo_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
+/// The version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
+/// program that was compiled with this header compares it with `NVTOPO_VERSION_NUMBER`. It never fails.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_version_number() -> u32 {
+    const NUMBER: u32 = number(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+        + number(env!("CARGO_PKG_VERSION_MINOR")) * 100
+        + number(env!("CARGO_PKG_VERSION_PATCH"));
+    NUMBER
+}
+
+/// The name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
+/// and the text lives as long as the program.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_status_name(status: StatusCode) -> *const c_char {
+    let found = STATUSES.iter().find(|(known, _)| *known as i32 == status.0);
+    found.map_or(c"unknown", |(_, name)| name).as_ptr()
+}
+
 /// What went wrong in the last call that failed on this thread, with the place in the input and advice where there is
 /// any; "" before the first failure. Never NULL.
 ///
@@ -68,6 +86,31 @@ pub extern "C" fn nvtopo_last_error_column() -> usize {
     last_error(|error| error.column).unwrap_or(0)
 }
 
+/// Every status with its name.
+const STATUSES: [(nvtopo_status, &CStr); 11] = [
+    (nvtopo_status::Ok, c"ok"),
+    (nvtopo_status::InvalidInput, c"invalid-input"),
+    (nvtopo_status::InvalidRequest, c"invalid-request"),
+    (nvtopo_status::Unsatisfiable, c"unsatisfiable"),
+    (nvtopo_status::Io, c"io"),
+    (nvtopo_status::WrongMachine, c"wrong-machine"),
+    (nvtopo_status::Refused, c"refused"),
+    (nvtopo_status::Unsupported, c"unsupported"),
+    (nvtopo_status::NullArgument, c"null-argument"),
+    (nvtopo_status::InvalidUtf8, c"invalid-utf8"),
+    (nvtopo_status::Panic, c"panic"),
+];
+
+/// The number that a text of digits says.
+const fn number(digits: &str) -> u32 {
+    let (digits, mut number, mut i) = (digits.as_bytes(), 0, 0);
+    while i < digits.len() {
+        number = number * 10 + (digits[i] - b'0') as u32;
+        i += 1;
+    }
+    number
+}
+
 /// Why a call fails.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -78,8 +121,10 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
+    /// Of what the text echoes, as of any error, control characters are escaped, and the middle of a long one is left out.
     pub(crate) fn new(status: nvtopo_status, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), line: None, column: None }
+        let message = Error::request(message).message().to_owned();
+        Self { status, message, line: None, column: None }
     }
 }
 
@@ -195,6 +240,27 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), ErrorKind::ALL.len());
+    }
+
+    #[test]
+    fn every_code_has_a_name_of_its_own() {
+        for kind in ErrorKind::ALL {
+            assert!(STATUSES.iter().any(|(status, _)| *status == status_of(*kind)), "{kind:?}");
+        }
+        let names: std::collections::BTreeSet<_> = STATUSES.iter().map(|(_, name)| name).collect();
+        assert_eq!(names.len(), STATUSES.len());
+        assert_eq!(text_of(nvtopo_status_name(StatusCode(3))), "unsatisfiable");
+        assert_eq!(text_of(nvtopo_status_name(StatusCode(-1))), "unknown");
+    }
+
+    #[test]
+    fn an_error_is_short_and_escaped_whatever_it_echoes() {
+        let failure = Failure::new(nvtopo_status::InvalidRequest, "x".repeat(1 << 20) + " \u{1b}[2J");
+        assert!(
+            failure.message.len() < 2000 && failure.message.ends_with("\\u{1b}[2J"),
+            "{}",
+            failure.message
+        );
     }
 
     #[test]

@@ -2,7 +2,8 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::gpu::Gpu;
-use crate::handle::{Bytes, Text, Texts, c_text, c_texts, element, given, owned};
+use crate::handle::{Bytes, PathCode, Text, Texts, c_document, c_texts, element, given, owned};
+use crate::locality::Localities;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use nvtopo::model::{Basis, Rate};
 use nvtopo::source::Locator;
@@ -21,12 +22,14 @@ pub struct nvtopo_topology {
     pub(crate) solver: Solver,
     names: Vec<CString>,
     notes: Vec<CString>,
+    note_codes: Vec<CString>,
     pub(crate) gpus: Vec<Gpu>,
+    pub(crate) localities: Localities,
     json: OnceBox<CString>,
 }
 
 /// The class of the path between two devices, as NCCL and nvidia-smi name it. Of two known ones, the lower is better.
-#[repr(C)]
+#[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum nvtopo_path {
     /// Not known.
@@ -56,7 +59,7 @@ pub enum nvtopo_path {
 }
 
 /// How a bandwidth is known. Of two, the lower is known better, but for `NVTOPO_BASIS_UNKNOWN`.
-#[repr(C)]
+#[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum nvtopo_basis {
     /// The bandwidth is not known.
@@ -214,6 +217,28 @@ pub extern "C" fn nvtopo_topology_pair(
     })
 }
 
+/// The word of a class of path, as nvidia-smi writes it: "PIX", or "NVL" for NVLink; "unknown" for
+/// `NVTOPO_PATH_UNKNOWN` and for codes that this version does not have. It never fails, and the text lives as long as the
+/// program.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_path_name(path: PathCode) -> *const c_char {
+    let names = [
+        (nvtopo_path::Loc, c"LOC"),
+        (nvtopo_path::Nvl, c"NVL"),
+        (nvtopo_path::Nvb, c"NVB"),
+        (nvtopo_path::C2c, c"C2C"),
+        (nvtopo_path::Pix, c"PIX"),
+        (nvtopo_path::Pxb, c"PXB"),
+        (nvtopo_path::Phb, c"PHB"),
+        (nvtopo_path::Node, c"NODE"),
+        (nvtopo_path::Sys, c"SYS"),
+        (nvtopo_path::Net, c"NET"),
+        (nvtopo_path::Dis, c"DIS"),
+    ];
+    let found = names.iter().find(|(known, _)| *known as i32 == path.0);
+    found.map_or(c"unknown", |(_, name)| name).as_ptr()
+}
+
 /// How many notes there are: what a person should know, such as what the sources disagree on.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_note_count(
@@ -236,6 +261,20 @@ pub extern "C" fn nvtopo_topology_note(
     })
 }
 
+/// The code of a note by its number, for programs: "damage", "unknown", "conflict", "inferred" or "driver"; new ones may
+/// come. The text belongs to the topology.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_note_code(
+    topology: Option<&nvtopo_topology>,
+    index: usize,
+    code: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(code, "code", || {
+        let topology = given(topology, "topology")?;
+        Ok(element(&topology.note_codes, index, "note")?.as_ptr())
+    })
+}
+
 /// The whole topology as nvtopo's JSON, which `nvtopo_topology_parse` and `nvtopo_topology_open` read back.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_to_json(
@@ -244,7 +283,7 @@ pub extern "C" fn nvtopo_topology_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let topology = given(topology, "topology")?;
-        Ok(topology.json.get_or_init(|| Box::new(c_text(topology.topology.to_json()))).as_ptr())
+        Ok(topology.json.get_or_init(|| Box::new(c_document(topology.topology.to_json()))).as_ptr())
     })
 }
 
@@ -292,6 +331,8 @@ fn handle(topology: Topology) -> *mut nvtopo_topology {
     owned(nvtopo_topology {
         names: c_texts(devices.map(|device| topology.device_name(device))),
         notes: c_texts(topology.notes()),
+        note_codes: c_texts(topology.notes().iter().map(|note| note.kind.name())),
+        localities: Localities::default(),
         gpus: Gpu::all(&topology),
         json: OnceBox::new(),
         solver: Solver::new(&topology),

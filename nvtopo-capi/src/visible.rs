@@ -2,8 +2,7 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::environment::{Variables, own};
-use crate::handle::{Texts, c_text, c_texts, element, given, owned};
-use crate::placement::or_null;
+use crate::handle::{Texts, c_known, c_texts, element, given, or_null, owned};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::solve::OrderBasis;
@@ -20,7 +19,7 @@ pub struct nvtopo_visible {
 }
 
 /// How the order is known in which CUDA counts GPUs.
-#[repr(C)]
+#[repr(i32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum nvtopo_order_basis {
     /// The GPUs are of several models, of which CUDA counts the fastest first by a rule that is not published.
@@ -34,7 +33,8 @@ pub enum nvtopo_order_basis {
 /// The texts of what CUDA counts as one device, as C gets them.
 struct Device {
     index: u32,
-    instance: Option<CString>,
+    /// `None`: a whole GPU. `Some(None)`: an instance whose name is not known.
+    instance: Option<Option<CString>>,
 }
 
 /// The GPUs that `CUDA_VISIBLE_DEVICES` shows this process, as CUDA reads it, counted as `CUDA_DEVICE_ORDER` says; all where it is
@@ -95,15 +95,25 @@ pub extern "C" fn nvtopo_visible_device_gpu(
     answer(index, "index", || Ok(device(visible, i)?.index))
 }
 
-/// The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, and "" where the instance has
-/// no name. The text belongs to what is visible.
+/// Whether CUDA's device number `i` is a MIG instance: else it is a whole GPU.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_visible_device_is_instance(
+    visible: Option<&nvtopo_visible>,
+    i: usize,
+    is_instance: Option<&mut MaybeUninit<bool>>,
+) -> nvtopo_status {
+    answer(is_instance, "is_instance", || Ok(device(visible, i)?.instance.is_some()))
+}
+
+/// The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, or the instance's name is not
+/// known. The text belongs to what is visible.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_visible_device_instance(
     visible: Option<&nvtopo_visible>,
     i: usize,
     uuid: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(uuid, "uuid", || Ok(or_null(device(visible, i)?.instance.as_ref())))
+    answer(uuid, "uuid", || Ok(or_null(device(visible, i)?.instance.as_ref().and_then(Option::as_ref))))
 }
 
 /// How the order of the devices is known.
@@ -150,7 +160,7 @@ impl nvtopo_visible {
             let index = topology.gpus().nth(device.gpu)?.index;
             let name = |id| {
                 let own = topology.gpu_instances(device.gpu).find(|(own, _)| *own == id);
-                own.and_then(|(_, instance)| instance.uuid.as_ref().map(c_text)).unwrap_or_default()
+                own.and_then(|(_, instance)| instance.uuid.as_ref().and_then(c_known))
             };
             Some(Device { index, instance: device.instance.map(name) })
         };

@@ -79,12 +79,80 @@ static void misuse_is_an_error(void)
     nvtopo_cpuset_free(cpuset);
 }
 
+static nvtopo_cpuset *parsed(const char *list)
+{
+    nvtopo_cpuset *cpuset = NULL;
+    CHECK_OK(nvtopo_cpuset_parse(list, &cpuset));
+    return cpuset;
+}
+
+/* The set says `list`; it is freed. */
+static void check_list(nvtopo_cpuset *cpuset, const char *list)
+{
+    const char *text = NULL;
+    CHECK_OK(nvtopo_cpuset_to_list(cpuset, &text));
+    CHECK_TEXT(text, list);
+    nvtopo_cpuset_free(cpuset);
+}
+
+static void sets_are_made_and_combined(void)
+{
+    static const uint32_t some[] = {3, 1, 3}, high[] = {65536};
+    nvtopo_cpuset *a = parsed("0-3"), *b = parsed("2-5"), *set = NULL;
+    size_t count = 0;
+    bool is = false;
+
+    CHECK_OK(nvtopo_cpuset_new(some, 3, &set));
+    check_list(set, "1,3");
+    CHECK_OK(nvtopo_cpuset_new(NULL, 0, &set));
+    check_list(set, "");
+    CHECK_OK(nvtopo_cpuset_range(4, 7, &set));
+    check_list(set, "4-7");
+    CHECK_OK(nvtopo_cpuset_clone(a, &set));
+    CHECK_OK(nvtopo_cpuset_is_equal(a, set, &is));
+    CHECK(is);
+    check_list(set, "0-3");
+    CHECK_OK(nvtopo_cpuset_union(a, b, &set));
+    CHECK_OK(nvtopo_cpuset_is_subset(a, set, &is));
+    CHECK(is);
+    CHECK_OK(nvtopo_cpuset_is_subset(set, a, &is));
+    CHECK(!is);
+    check_list(set, "0-5");
+    CHECK_OK(nvtopo_cpuset_intersection(a, b, &set));
+    check_list(set, "2-3");
+    CHECK_OK(nvtopo_cpuset_difference(a, b, &set));
+    check_list(set, "0-1");
+    CHECK_OK(nvtopo_cpuset_is_equal(a, b, &is));
+    CHECK(!is);
+    CHECK_OK(nvtopo_cpuset_here(&set));
+    CHECK_OK(nvtopo_cpuset_count(set, &count));
+    CHECK(count >= 1);
+    nvtopo_cpuset_free(set);
+    set = NULL;
+
+    CHECK_FAILS(nvtopo_cpuset_new(high, 1, &set), NVTOPO_STATUS_INVALID_REQUEST, "65536");
+    CHECK_FAILS(nvtopo_cpuset_range(0, UINT32_MAX, &set), NVTOPO_STATUS_INVALID_REQUEST, "4294967295");
+    CHECK_FAILS(nvtopo_cpuset_range(5, 4, &set), NVTOPO_STATUS_INVALID_REQUEST, "ends before it begins");
+    CHECK_NULL(nvtopo_cpuset_new(NULL, 1, &set), "cpus");
+    CHECK_NULL(nvtopo_cpuset_here(NULL), "cpuset");
+    CHECK_NULL(nvtopo_cpuset_clone(NULL, &set), "cpuset");
+    CHECK_NULL(nvtopo_cpuset_union(NULL, b, &set), "a");
+    CHECK_NULL(nvtopo_cpuset_intersection(a, NULL, &set), "b");
+    CHECK_NULL(nvtopo_cpuset_difference(a, b, NULL), "cpuset");
+    CHECK_NULL(nvtopo_cpuset_is_equal(a, NULL, &is), "b");
+    CHECK_NULL(nvtopo_cpuset_is_subset(NULL, b, &is), "a");
+    CHECK(set == NULL);
+    nvtopo_cpuset_free(b);
+    nvtopo_cpuset_free(a);
+}
+
 int main(void)
 {
     static const int64_t none[] = {-1}, some[] = {0, 2, 63, 64, 65535, -1};
     sets_are_read_written_and_asked();
     sets_are_gone_through("", none);
     sets_are_gone_through("0,2,63-64,65535", some);
+    sets_are_made_and_combined();
     misuse_is_an_error();
     return 0;
 }

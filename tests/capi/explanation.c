@@ -40,6 +40,9 @@ static void what_was_not_chosen_is_told(void)
     nvtopo_score score, chosen;
     size_t count = 0, of_placement = 0;
 
+    CHECK_OK(nvtopo_explanation_to_json(explanation, &text));
+    CHECK(strstr(text, "\"first_fit\"") != NULL);
+    CHECK_NULL(nvtopo_explanation_to_json(NULL, &text), "explanation");
     CHECK_OK(nvtopo_explanation_placement(explanation, &placement));
     CHECK_OK(nvtopo_placement_gpu_count(placement, &count));
     CHECK(count == 2);

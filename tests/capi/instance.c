@@ -23,7 +23,7 @@ static void an_instance_is_placed(void)
     nvtopo_instance_placement place;
 
     CHECK_OK(nvtopo_topology_parse("mig.json", DIVIDED, strlen(DIVIDED), &topology));
-    CHECK_OK(nvtopo_topology_place_instance(topology, "1g.10gb", "", &place));
+    CHECK_OK(nvtopo_topology_place_instance(topology, "1g.10gb", NULL, &place));
     CHECK(place.device == 1 && place.index == 4);
     CHECK(place.slices == 1 && place.start == 6 && place.size == 1);
     CHECK_TEXT(place.profile, "1g.10gb");
@@ -43,20 +43,20 @@ static void what_cannot_be_is_refused(void)
     place.index = 77;
     CHECK_OK(nvtopo_topology_parse("mig.json", DIVIDED, strlen(DIVIDED), &topology));
     CHECK_FAILS(nvtopo_topology_place_instance(topology, "7", "4", &place), NVTOPO_STATUS_UNSATISFIABLE, "room for 7g");
-    CHECK_FAILS(nvtopo_topology_place_instance(topology, "1g.5gb", "", &place), NVTOPO_STATUS_INVALID_REQUEST, "1g.10gb");
-    CHECK_FAILS(nvtopo_topology_place_instance(topology, "half", "", &place), NVTOPO_STATUS_INVALID_REQUEST, "'half'");
+    CHECK_FAILS(nvtopo_topology_place_instance(topology, "1g.5gb", NULL, &place), NVTOPO_STATUS_INVALID_REQUEST, "1g.10gb");
+    CHECK_FAILS(nvtopo_topology_place_instance(topology, "half", NULL, &place), NVTOPO_STATUS_INVALID_REQUEST, "'half'");
     CHECK_FAILS(nvtopo_topology_place_instance(topology, "1", "9", &place), NVTOPO_STATUS_INVALID_REQUEST, "GPU9");
-    CHECK_NULL(nvtopo_topology_place_instance(NULL, "1", "", &place), "topology");
-    CHECK_NULL(nvtopo_topology_place_instance(topology, NULL, "", &place), "size");
-    CHECK_NULL(nvtopo_topology_place_instance(topology, "1", NULL, &place), "only");
-    CHECK_NULL(nvtopo_topology_place_instance(topology, "1", "", NULL), "placement");
+    CHECK_NULL(nvtopo_topology_place_instance(NULL, "1", NULL, &place), "topology");
+    CHECK_NULL(nvtopo_topology_place_instance(topology, NULL, NULL, &place), "size");
+    CHECK(nvtopo_topology_place_instance(topology, "1", "", &place) != NVTOPO_STATUS_OK); /* Of no GPU. */
+    CHECK_NULL(nvtopo_topology_place_instance(topology, "1", NULL, NULL), "placement");
     CHECK(place.index == 77);
     nvtopo_topology_free(topology);
 
     CHECK_OK(nvtopo_topology_parse("mig.json", NAMELESS, strlen(NAMELESS), &topology));
-    CHECK_OK(nvtopo_topology_place_instance(topology, "3", "", &place));
+    CHECK_OK(nvtopo_topology_place_instance(topology, "3", NULL, &place));
     CHECK_TEXT(place.profile, "");
-    CHECK_FAILS(nvtopo_topology_place_instance(topology, "3g.40gb", "", &place), NVTOPO_STATUS_INVALID_REQUEST, "not known");
+    CHECK_FAILS(nvtopo_topology_place_instance(topology, "3g.40gb", NULL, &place), NVTOPO_STATUS_INVALID_REQUEST, "not known");
     nvtopo_topology_free(topology);
 }
 

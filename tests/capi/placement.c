@@ -326,9 +326,48 @@ static void what_cannot_be_is_an_error(void)
     CHECK_OK(nvtopo_request_include(request, two, 1));
     CHECK_OK(nvtopo_request_exclude(request, two, 1));
     refuses(topology, request, NVTOPO_STATUS_INVALID_REQUEST, "both");
+    nvtopo_topology_free(topology);
+}
+
+static void requests_are_cloned_and_reset(void)
+{
+    static const uint32_t three[] = {3};
+    nvtopo_topology *topology = preset("dgx-1-v100");
+    nvtopo_request *request = request_of(2), *clone = NULL;
+    nvtopo_placement *placement = NULL;
+    const char *json = NULL;
+
+    CHECK_OK(nvtopo_request_exclude(request, three, 1));
+    CHECK_OK(nvtopo_request_clone(request, &clone));
+    CHECK_OK(nvtopo_request_reset(request, 4));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    check_gpus(placement, "0 1 2 3");
+    CHECK_OK(nvtopo_placement_to_json(placement, &json));
+    CHECK(strstr(json, "\"per_gpu\"") != NULL && strstr(json, "\"optimal\": true") != NULL);
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    chooses(topology, clone, "1 2");
+
+    /* The list of none is said, and says nothing, everywhere alike; of allowed GPUs it is none. */
+    request = request_of(2);
+    CHECK_OK(nvtopo_request_objectives(request, "pair-sum"));
+    CHECK_OK(nvtopo_request_objectives(request, ""));
+    CHECK_OK(nvtopo_request_mix(request, "2:1"));
+    CHECK_OK(nvtopo_request_mix(request, ""));
+    CHECK_OK(nvtopo_request_exclude_named(request, ""));
+    CHECK_OK(nvtopo_request_include_named(request, ""));
+    CHECK_OK(nvtopo_request_require(request, ""));
+    CHECK_OK(nvtopo_request_prefer(request, ""));
+    chooses(topology, request, "0 3");
     request = request_of(1);
-    CHECK_OK(nvtopo_request_objectives(request, "beauty"));
-    refuses(topology, request, NVTOPO_STATUS_INVALID_REQUEST, "beauty");
+    CHECK_OK(nvtopo_request_only_named(request, ""));
+    refuses(topology, request, NVTOPO_STATUS_UNSATISFIABLE, "only 0 of 8");
+
+    request = NULL;
+    CHECK_NULL(nvtopo_request_clone(NULL, &request), "request");
+    CHECK_NULL(nvtopo_request_reset(NULL, 1), "request");
+    CHECK_NULL(nvtopo_placement_to_json(NULL, &json), "placement");
+    CHECK(request == NULL);
     nvtopo_topology_free(topology);
 }
 
@@ -355,7 +394,8 @@ static void misused_requests_stay_as_they_were(void)
     CHECK_NULL(nvtopo_request_cores(NULL, "all"), "request");
     CHECK_FAILS(nvtopo_request_only(request, one, SIZE_MAX), NVTOPO_STATUS_INVALID_REQUEST, "gpus");
     CHECK_FAILS(nvtopo_request_only_named(request, "1,first"), NVTOPO_STATUS_INVALID_REQUEST, "'first'");
-    CHECK_FAILS(nvtopo_request_exclude_named(request, ""), NVTOPO_STATUS_INVALID_REQUEST, "''");
+    CHECK_FAILS(nvtopo_request_objectives(request, "beauty"), NVTOPO_STATUS_INVALID_REQUEST, "ring");
+    CHECK_FAILS(nvtopo_request_objectives(request, "ring,ring"), NVTOPO_STATUS_INVALID_REQUEST, "twice");
     CHECK_FAILS(nvtopo_request_include_named(request, "\xff"), NVTOPO_STATUS_INVALID_UTF8, "'gpus'");
     CHECK_FAILS(nvtopo_request_objectives(request, "\xff"), NVTOPO_STATUS_INVALID_UTF8, "'names'");
     chooses(topology, request, "0");
@@ -420,6 +460,7 @@ int main(void)
     requests_limit_the_choice();
     cpus_and_measured_rates_are_limited();
     what_cannot_be_is_an_error();
+    requests_are_cloned_and_reset();
     misused_requests_stay_as_they_were();
     misused_placements_are_errors();
     return 0;

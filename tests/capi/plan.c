@@ -194,7 +194,8 @@ static void check_bound(nvtopo_binding *binding, int cpu, const char *memory)
         refused = refused || strstr(warning, "memory") != NULL;
     }
     CHECK_OK(nvtopo_binding_memory(binding, &policy));
-    CHECK_TEXT(policy, refused ? "" : memory); /* Where the sandbox lets it. */
+    if (memory == NULL || refused) CHECK(policy == NULL); /* Where the sandbox does not let it. */
+    else CHECK_TEXT(policy, memory);
     nvtopo_binding_free(binding);
 }
 
@@ -208,6 +209,7 @@ static void a_process_is_bound(void)
     nvtopo_rules *rules = rules_new();
     nvtopo_plan *plan = NULL;
     nvtopo_binding *binding = NULL;
+    nvtopo_bind_options *options = NULL;
 
     snprintf(text, sizeof text,
              "\tGPU0\tGPU1\tCPU Affinity\tNUMA Affinity\n"
@@ -220,31 +222,90 @@ static void a_process_is_bound(void)
     CHECK_OK(nvtopo_topology_plan(topology, 2, rules, &plan));
     CHECK_OK(nvtopo_rules_policy(rules, "node"));
 
-    CHECK_FAILS(nvtopo_plan_bind(plan, 0, "none", false, &binding), NVTOPO_STATUS_WRONG_MACHINE, "unknown origin");
-    CHECK_FAILS(nvtopo_plan_bind(plan, 2, "none", true, &binding), NVTOPO_STATUS_INVALID_REQUEST, "rank 2");
-    CHECK_FAILS(nvtopo_plan_bind(plan, 0, "all", true, &binding), NVTOPO_STATUS_INVALID_REQUEST, "interleave");
-    CHECK_FAILS(nvtopo_topology_bind_by(topology, 2, 2, rules, "none", true, &binding),
-                NVTOPO_STATUS_INVALID_REQUEST, "2 local ranks");
-    CHECK_NULL(nvtopo_plan_bind(NULL, 0, "none", true, &binding), "plan");
-    CHECK_NULL(nvtopo_plan_bind(plan, 0, NULL, true, &binding), "memory");
-    CHECK_NULL(nvtopo_plan_bind(plan, 0, "none", true, NULL), "binding");
-    CHECK_NULL(nvtopo_topology_bind_by(NULL, 0, 2, rules, "none", true, &binding), "topology");
-    CHECK_NULL(nvtopo_topology_bind_by(topology, 0, 2, NULL, "none", true, &binding), "rules");
-    CHECK_NULL(nvtopo_placement_bind_by(NULL, 0, "none", true, &binding), "placement");
+    CHECK_FAILS(nvtopo_plan_bind(plan, 0, NULL, &binding), NVTOPO_STATUS_WRONG_MACHINE, "unknown origin");
+    CHECK_OK(nvtopo_bind_options_new(&options));
+    CHECK_OK(nvtopo_bind_options_trust(options, true));
+    CHECK_FAILS(nvtopo_plan_bind(plan, 2, options, &binding), NVTOPO_STATUS_INVALID_REQUEST, "rank 2");
+    CHECK_FAILS(nvtopo_bind_options_memory(options, "all"), NVTOPO_STATUS_INVALID_REQUEST, "interleave");
+    CHECK_FAILS(nvtopo_topology_bind(topology, 2, 2, rules, options, &binding), NVTOPO_STATUS_INVALID_REQUEST,
+                "2 local ranks");
+    CHECK_NULL(nvtopo_plan_bind(NULL, 0, options, &binding), "plan");
+    CHECK_NULL(nvtopo_plan_bind(plan, 0, options, NULL), "binding");
     CHECK_NULL(nvtopo_binding_memory(NULL, NULL), "policy");
     CHECK(binding == NULL);
 
-    CHECK_OK(nvtopo_placement_bind_by(placement, 1, "none", true, &binding));
-    check_bound(binding, cpu, "");
-    CHECK_OK(nvtopo_plan_bind(plan, 1, "local", true, &binding));
+    CHECK_OK(nvtopo_bind_options_memory(options, "none"));
+    CHECK_OK(nvtopo_placement_bind(placement, 1, options, &binding));
+    check_bound(binding, cpu, NULL);
+    CHECK_OK(nvtopo_bind_options_memory(options, "local"));
+    CHECK_OK(nvtopo_plan_bind(plan, 1, options, &binding));
     check_bound(binding, cpu, "local");
-    CHECK_OK(nvtopo_topology_bind_by(topology, 1, 2, rules, "preferred", true, &binding));
+    CHECK_OK(nvtopo_bind_options_memory(options, "preferred"));
+    CHECK_OK(nvtopo_topology_bind(topology, 1, 2, rules, options, &binding));
     check_bound(binding, cpu, "preferred");
+    nvtopo_bind_options_free(options);
 
     nvtopo_plan_free(plan);
     nvtopo_rules_free(rules);
     nvtopo_placement_free(placement);
     nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
+/* A launcher plans for a process that it is about to start: that one's variables count, not its own. */
+static void a_plan_is_made_for_another_process(void)
+{
+    static const char *const two[] = {"CUDA_VISIBLE_DEVICES=5,4", "LOCAL_RANK=1", "LOCAL_WORLD_SIZE=2", "OMP_NUM_THREADS=7"};
+    static const char *const wrong[] = {"CUDA_VISIBLE_DEVICES"};
+    nvtopo_topology *topology = preset("dgx-h100");
+    nvtopo_rules *rules = rules_new(), *same = NULL;
+    nvtopo_plan *plan = NULL;
+    nvtopo_environment *environment = NULL;
+    nvtopo_local_rank local = {7, 7};
+    const char *json = NULL;
+    uint32_t gpu = 99;
+    size_t count = 99;
+
+    CHECK_OK(nvtopo_rules_clone(rules, &same));
+    CHECK_NULL(nvtopo_rules_clone(NULL, &same), "rules");
+    CHECK_OK(nvtopo_topology_plan_of(topology, 0, same, two, 4, &plan));
+    CHECK_OK(nvtopo_plan_rank_count(plan, &count));
+    CHECK(count == 2);
+    CHECK_OK(nvtopo_plan_gpu(plan, 0, 0, &gpu));
+    CHECK(gpu == 5);
+    CHECK_OK(nvtopo_plan_environment(plan, 0, "", &environment));
+    CHECK_OK(nvtopo_environment_count(environment, &count));
+    CHECK(count == 0); /* OMP_NUM_THREADS is set there. */
+    nvtopo_environment_free(environment);
+    CHECK_OK(nvtopo_plan_to_json(plan, &json));
+    CHECK(strstr(json, "\"ranks\"") != NULL);
+    CHECK_NULL(nvtopo_plan_to_json(NULL, &json), "plan");
+    nvtopo_plan_free(plan);
+    plan = NULL;
+    CHECK_OK(nvtopo_topology_plan_of(topology, 3, NULL, NULL, 0, &plan)); /* No variable, and the default rules. */
+    CHECK_OK(nvtopo_plan_rank_count(plan, &count));
+    CHECK(count == 3);
+    nvtopo_plan_free(plan);
+    plan = NULL;
+    CHECK_FAILS(nvtopo_topology_plan_of(topology, 0, rules, wrong, 1, &plan), NVTOPO_STATUS_INVALID_REQUEST, "NAME=VALUE");
+    CHECK_NULL(nvtopo_topology_plan_of(topology, 0, rules, NULL, 1, &plan), "variables");
+    CHECK_NULL(nvtopo_topology_plan_of(NULL, 0, rules, two, 2, &plan), "topology");
+    CHECK(plan == NULL);
+
+    CHECK_OK(nvtopo_local_rank_of(two, 4, &local));
+    CHECK(local.rank == 1 && local.size == 2);
+    CHECK_OK(nvtopo_local_rank_of(NULL, 0, &local));
+    CHECK(local.rank == -1 && local.size == 0);
+    CHECK_FAILS(nvtopo_local_rank_of(wrong, 1, &local), NVTOPO_STATUS_INVALID_REQUEST, "NAME=VALUE");
+    CHECK(setenv("LOCAL_RANK", "3", 1) == 0);
+    CHECK_OK(nvtopo_local_rank_here(&local));
+    CHECK(local.rank == 3);
+    CHECK(setenv("LOCAL_RANK", "first", 1) == 0);
+    CHECK_FAILS(nvtopo_local_rank_here(&local), NVTOPO_STATUS_INVALID_REQUEST, "LOCAL_RANK");
+    CHECK(unsetenv("LOCAL_RANK") == 0);
+    CHECK_NULL(nvtopo_local_rank_here(NULL), "local");
+    nvtopo_rules_free(same);
+    nvtopo_rules_free(rules);
     nvtopo_topology_free(topology);
 }
 
@@ -266,7 +327,9 @@ static void misuse_is_an_error(void)
     CHECK_NULL(nvtopo_rules_isolated(NULL, "use"), "rules");
     CHECK_NULL(nvtopo_rules_cores(rules, NULL), "cores");
     CHECK_NULL(nvtopo_topology_plan(NULL, 1, rules, &plan), "topology");
-    CHECK_NULL(nvtopo_topology_plan(topology, 1, NULL, &plan), "rules");
+    CHECK_OK(nvtopo_topology_plan(topology, 1, NULL, &plan)); /* The default rules. */
+    nvtopo_plan_free(plan);
+    plan = NULL;
     CHECK_NULL(nvtopo_topology_plan(topology, 1, rules, NULL), "plan");
     CHECK_NULL(nvtopo_plan_rank_count(NULL, &count), "plan");
     CHECK_NULL(nvtopo_plan_gpu_count(NULL, 0, &count), "plan");
@@ -294,5 +357,6 @@ int main(void)
     rules_say_how_cpus_are_dealt_out();
     misuse_is_an_error();
     a_process_is_bound();
+    a_plan_is_made_for_another_process();
     return 0;
 }

@@ -37,6 +37,42 @@ static void success_leaves_the_last_error(void)
     nvtopo_cpuset_free(cpuset);
 }
 
+static void an_error_is_short_and_escaped(void)
+{
+    static char text[100001];
+    nvtopo_cpuset *cpuset = NULL;
+    memset(text, 'x', sizeof text - 1);
+    CHECK_FAILS(nvtopo_cpuset_parse(text, &cpuset), NVTOPO_STATUS_INVALID_INPUT, "xxx");
+    CHECK(strlen(nvtopo_last_error_message()) < 2000);
+    CHECK_FAILS(nvtopo_cpuset_parse("\x1b[2J", &cpuset), NVTOPO_STATUS_INVALID_INPUT, "\\u{1b}[2J");
+    CHECK(strchr(nvtopo_last_error_message(), '\x1b') == NULL && cpuset == NULL);
+}
+
+static void every_list_has_names(void)
+{
+    static const char *const lists[] = {"presets", "objectives", "policies", "formats",
+                                        "exports", "memory", "rank-variables", "hazards"};
+    const char *name = NULL, *about = NULL;
+    size_t list, i, count = 0;
+    for (list = 0; list < sizeof lists / sizeof lists[0]; list++) {
+        CHECK_OK(nvtopo_list_count(lists[list], &count));
+        CHECK(count >= 4);
+        for (i = 0; i < count; i++) {
+            CHECK_OK(nvtopo_list_name(lists[list], i, &name));
+            CHECK(name[0] != '\0');
+            CHECK_OK(nvtopo_list_about(lists[list], i, &about));
+            CHECK(list > 3 || about != NULL);
+        }
+        CHECK_FAILS(nvtopo_list_name(lists[list], count, &name), NVTOPO_STATUS_INVALID_REQUEST, "name");
+    }
+    CHECK_OK(nvtopo_list_name("objectives", 0, &name));
+    CHECK_TEXT(name, "ring");
+    CHECK_FAILS(nvtopo_list_count("wishes", &count), NVTOPO_STATUS_INVALID_REQUEST, "presets");
+    CHECK_NULL(nvtopo_list_count(NULL, &count), "list");
+    CHECK_NULL(nvtopo_list_name("presets", 0, NULL), "name");
+    CHECK_NULL(nvtopo_list_about("presets", 0, NULL), "text");
+}
+
 static void the_place_in_the_input_is_told(void)
 {
     static const char text[] = "{\n  \"format\": oops\n}\n";
@@ -55,7 +91,17 @@ int main(void)
 {
     nvtopo_topology *topology = NULL;
 
-    CHECK(strchr(nvtopo_version(), '.') != NULL);
+    CHECK_TEXT(nvtopo_version(), NVTOPO_VERSION);
+    CHECK(nvtopo_version_number() == NVTOPO_VERSION_NUMBER);
+    CHECK(NVTOPO_VERSION_NUMBER == NVTOPO_VERSION_MAJOR * 10000 + NVTOPO_VERSION_MINOR * 100 + NVTOPO_VERSION_PATCH);
+    CHECK_TEXT(nvtopo_status_name(NVTOPO_STATUS_OK), "ok");
+    CHECK_TEXT(nvtopo_status_name(NVTOPO_STATUS_WRONG_MACHINE), "wrong-machine");
+    CHECK_TEXT(nvtopo_status_name((nvtopo_status)4711), "unknown");
+    CHECK_TEXT(nvtopo_path_name(NVTOPO_PATH_PIX), "PIX");
+    CHECK_TEXT(nvtopo_path_name(NVTOPO_PATH_UNKNOWN), "unknown");
+    CHECK_TEXT(nvtopo_path_name((nvtopo_path)-1), "unknown");
+    CHECK(sizeof(nvtopo_status) == 4 && sizeof(nvtopo_path) == 4 && sizeof(nvtopo_basis) == 4);
+    CHECK(sizeof(nvtopo_order_basis) == 4);
     CHECK_TEXT(nvtopo_last_error_message(), "");
     CHECK(nvtopo_last_error_line() == 0);
 
@@ -75,6 +121,8 @@ int main(void)
     each_thread_has_its_last_error();
     success_leaves_the_last_error();
     the_place_in_the_input_is_told();
+    an_error_is_short_and_escaped();
+    every_list_has_names();
     CHECK_FAILS(nvtopo_topology_open("/no/such/file", &topology), NVTOPO_STATUS_IO, "/no/such/file");
     CHECK_FAILS(nvtopo_topology_open("\xff\xfe", &topology), NVTOPO_STATUS_INVALID_UTF8, "'source'");
     CHECK(topology == NULL);

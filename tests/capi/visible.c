@@ -23,6 +23,7 @@ static void check_devices(const nvtopo_visible *visible, const uint32_t *gpus, s
     const char *instance = "not yet";
     uint32_t index = 99;
     size_t has = 99, i;
+    bool is_instance = true;
     CHECK_OK(nvtopo_visible_device_count(visible, &has));
     CHECK(has == count);
     for (i = 0; i < count; i++) {
@@ -30,6 +31,8 @@ static void check_devices(const nvtopo_visible *visible, const uint32_t *gpus, s
         CHECK(index == gpus[i]);
         CHECK_OK(nvtopo_visible_device_instance(visible, i, &instance));
         CHECK(instance == NULL);
+        CHECK_OK(nvtopo_visible_device_is_instance(visible, i, &is_instance));
+        CHECK(!is_instance);
     }
     CHECK_FAILS(nvtopo_visible_device_gpu(visible, count, &index), NVTOPO_STATUS_INVALID_REQUEST, "device");
 }
@@ -93,7 +96,7 @@ static void what_nobody_can_tell_is_said(void)
     nvtopo_visible *visible = NULL;
     nvtopo_order_basis order = NVTOPO_ORDER_BASIS_KNOWN;
     const char *text = NULL;
-    bool unresolved = false;
+    bool unresolved = false, is_instance = false;
     uint32_t index = 99;
 
     CHECK_OK(nvtopo_topology_parse("mixed.json", MIXED, strlen(MIXED), &topology));
@@ -106,6 +109,9 @@ static void what_nobody_can_tell_is_said(void)
     CHECK(index == 0);
     CHECK_OK(nvtopo_visible_device_instance(visible, 0, &text));
     CHECK_TEXT(text, "MIG-c6d4f1ef");
+    CHECK_OK(nvtopo_visible_device_is_instance(visible, 0, &is_instance));
+    CHECK(is_instance);
+    CHECK_NULL(nvtopo_visible_device_is_instance(NULL, 0, &is_instance), "visible");
     nvtopo_visible_free(visible);
     visible = visible_by(topology, "CUDA_VISIBLE_DEVICES=GPU-12345678", NULL);
     CHECK_OK(nvtopo_visible_is_unresolved(visible, &unresolved));

@@ -3,6 +3,7 @@
 //! The state is a plain value: who keeps it decides when it changes, and asking what would be changes nothing.
 
 mod batch;
+mod state;
 
 use crate::error::{Error, Result};
 use crate::model::Topology;

@@ -79,6 +79,19 @@ pub(super) fn by_names<S: AsRef<str>>(
     Ok(objectives)
 }
 
+/// Checks a list of objectives before there is a machine to ask: unknown names, names said twice, and an empty list are
+/// errors.
+///
+/// ```
+/// use nvtopo::solve::objective::check_names;
+///
+/// assert!(check_names(["ring", "pair-sum"]).is_ok());
+/// assert!(check_names(["speed"]).unwrap_err().to_string().contains("there are ring"));
+/// ```
+pub fn check_names<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<()> {
+    by_names(names).map(|_| ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,6 +178,19 @@ impl Placement {
         &self.0.remarks
     }
 
+    /// A placement that was made before, by what was saved of it; its scores were not.
+    pub(super) fn restored(
+        topology: &Topology,
+        gpus: Vec<PlacedGpu>,
+        proof: Proof,
+        why: String,
+        remarks: Vec<String>,
+    ) -> Self {
+        let topology = topology.clone();
+        let (scores, preference, unmet) = (Vec::new(), None, Vec::new());
+        Self(Arc::new(Inner { topology, gpus, scores, proof, why, remarks, preference, unmet }))
+    }
+
     /// What belongs to the GPUs, to be changed.
     pub(super) fn gpus_mut(&mut self) -> &mut [PlacedGpu] {
         &mut Arc::make_mut(&mut self.0).gpus

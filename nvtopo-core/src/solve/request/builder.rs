@@ -159,6 +159,18 @@ impl Request {
         self
     }
 
+    /// Lets the default objectives decide, whatever was said before.
+    pub fn default_objectives(mut self) -> Self {
+        self.objectives = None;
+        self
+    }
+
+    /// Takes all sizes of jobs to come alike, whatever was said before.
+    pub fn default_mix(mut self) -> Self {
+        self.mix = None;
+        self
+    }
+
     /// How often jobs of each size come: what the GPUs left over are worth is judged by it. Without, all sizes come alike.
     pub fn mix(mut self, mix: SizeMix) -> Self {
         self.mix = Some(mix);

@@ -9,13 +9,13 @@ static nvtopo_topology *preset(const char *name)
     return topology;
 }
 
-static nvtopo_node *node_of(const char *name)
+static nvtopo_allocator *allocator_of(const char *name)
 {
     nvtopo_topology *topology = preset(name);
-    nvtopo_node *node = NULL;
-    CHECK_OK(nvtopo_node_new(topology, &node));
-    nvtopo_topology_free(topology); /* The node lives on. */
-    return node;
+    nvtopo_allocator *allocator = NULL;
+    CHECK_OK(nvtopo_allocator_new(topology, &allocator));
+    nvtopo_topology_free(topology); /* The allocator lives on. */
+    return allocator;
 }
 
 static nvtopo_request *request_of(size_t gpus, const char *constraints)
@@ -26,10 +26,10 @@ static nvtopo_request *request_of(size_t gpus, const char *constraints)
     return request;
 }
 
-static uint64_t available(const nvtopo_node *node)
+static uint64_t available(const nvtopo_allocator *allocator)
 {
     nvtopo_gpu_set gpus = {0, 0};
-    CHECK_OK(nvtopo_node_available(node, &gpus));
+    CHECK_OK(nvtopo_allocator_available(allocator, &gpus));
     CHECK(gpus.high == 0);
     return gpus.low;
 }
@@ -43,48 +43,48 @@ static uint32_t first_gpu(const nvtopo_placement *placement)
 
 static void jobs_come_and_go(void)
 {
-    nvtopo_node *node = node_of("dgx-1-v100");
+    nvtopo_allocator *allocator = allocator_of("dgx-1-v100");
     nvtopo_request *pair = request_of(2, NULL), *large = request_of(7, NULL);
     nvtopo_placement *placement = NULL;
     uint64_t job = 99, other = 99, listed = 99;
     size_t count = 99;
 
-    CHECK(available(node) == 0xff);
-    CHECK_OK(nvtopo_node_place(node, pair, &job));
-    CHECK(available(node) == (0xff & ~0x9));
-    CHECK_OK(nvtopo_node_placement(node, job, &placement));
+    CHECK(available(allocator) == 0xff);
+    CHECK_OK(nvtopo_allocator_place(allocator, pair, &job));
+    CHECK(available(allocator) == (0xff & ~0x9));
+    CHECK_OK(nvtopo_allocator_placement(allocator, job, &placement));
     CHECK(first_gpu(placement) == 0);
     nvtopo_placement_free(placement);
 
-    CHECK_OK(nvtopo_node_what_if(node, pair, &placement));
+    CHECK_OK(nvtopo_allocator_what_if(allocator, pair, &placement));
     CHECK(first_gpu(placement) == 1);
     nvtopo_placement_free(placement);
     placement = NULL;
-    CHECK(available(node) == (0xff & ~0x9));
+    CHECK(available(allocator) == (0xff & ~0x9));
 
-    CHECK_FAILS(nvtopo_node_place(node, large, &other), NVTOPO_STATUS_UNSATISFIABLE, "7 GPUs");
+    CHECK_FAILS(nvtopo_allocator_place(allocator, large, &other), NVTOPO_STATUS_UNSATISFIABLE, "7 GPUs");
     CHECK(other == 99);
-    CHECK_OK(nvtopo_node_place(node, pair, &other));
+    CHECK_OK(nvtopo_allocator_place(allocator, pair, &other));
     CHECK(other != job);
-    CHECK_OK(nvtopo_node_release(node, job));
-    CHECK_FAILS(nvtopo_node_release(node, job), NVTOPO_STATUS_INVALID_REQUEST, "job 0");
-    CHECK_FAILS(nvtopo_node_placement(node, job, &placement), NVTOPO_STATUS_INVALID_REQUEST, "job 0");
+    CHECK_OK(nvtopo_allocator_release(allocator, job));
+    CHECK_FAILS(nvtopo_allocator_release(allocator, job), NVTOPO_STATUS_INVALID_REQUEST, "job 0");
+    CHECK_FAILS(nvtopo_allocator_placement(allocator, job, &placement), NVTOPO_STATUS_INVALID_REQUEST, "job 0");
     CHECK(placement == NULL);
-    CHECK_OK(nvtopo_node_job_count(node, &count));
+    CHECK_OK(nvtopo_allocator_job_count(allocator, &count));
     CHECK(count == 1);
-    CHECK_OK(nvtopo_node_job(node, 0, &listed));
+    CHECK_OK(nvtopo_allocator_job(allocator, 0, &listed));
     CHECK(listed == other);
-    CHECK_FAILS(nvtopo_node_job(node, 1, &listed), NVTOPO_STATUS_INVALID_REQUEST, "there are 1");
+    CHECK_FAILS(nvtopo_allocator_job(allocator, 1, &listed), NVTOPO_STATUS_INVALID_REQUEST, "there are 1");
 
     nvtopo_request_free(large);
     nvtopo_request_free(pair);
-    nvtopo_node_free(node);
-    nvtopo_node_free(NULL);
+    nvtopo_allocator_free(allocator);
+    nvtopo_allocator_free(NULL);
 }
 
 static void many_jobs_at_once(void)
 {
-    nvtopo_node *node = node_of("dgx-1-v100");
+    nvtopo_allocator *allocator = allocator_of("dgx-1-v100");
     nvtopo_request *pair = request_of(2, NULL), *four = request_of(4, NULL);
     const nvtopo_request *requests[4];
     uint64_t jobs[4] = {99, 99, 99, 99};
@@ -95,27 +95,27 @@ static void many_jobs_at_once(void)
     requests[1] = pair;
     requests[2] = four;
     requests[3] = pair;
-    CHECK_FAILS(nvtopo_node_place_all(node, requests, 4, jobs, &batch), NVTOPO_STATUS_UNSATISFIABLE, "");
-    CHECK(available(node) == 0xff && jobs[0] == 99 && batch.share < 0);
-    CHECK_NULL(nvtopo_node_place_all(node, requests, 3, NULL, &batch), "jobs");
-    CHECK_NULL(nvtopo_node_place_all(node, NULL, 3, jobs, &batch), "requests");
+    CHECK_FAILS(nvtopo_allocator_place_all(allocator, requests, 4, jobs, &batch), NVTOPO_STATUS_UNSATISFIABLE, "");
+    CHECK(available(allocator) == 0xff && jobs[0] == 99 && batch.share < 0);
+    CHECK_NULL(nvtopo_allocator_place_all(allocator, requests, 3, NULL, &batch), "jobs");
+    CHECK_NULL(nvtopo_allocator_place_all(allocator, NULL, 3, jobs, &batch), "requests");
     requests[3] = NULL;
-    CHECK_NULL(nvtopo_node_place_all(node, requests, 4, jobs, &batch), "requests");
-    CHECK(available(node) == 0xff);
+    CHECK_NULL(nvtopo_allocator_place_all(allocator, requests, 4, jobs, &batch), "requests");
+    CHECK(available(allocator) == 0xff);
 
-    CHECK_OK(nvtopo_node_room_for(node, pair, &room));
+    CHECK_OK(nvtopo_allocator_room_for(allocator, pair, &room));
     CHECK(room.jobs == 4 && room.is_certain);
-    CHECK_OK(nvtopo_node_place_all(node, requests, 3, jobs, &batch));
-    CHECK(batch.share == 1.0 && batch.is_optimal && available(node) == 0);
+    CHECK_OK(nvtopo_allocator_place_all(allocator, requests, 3, jobs, &batch));
+    CHECK(batch.share == 1.0 && batch.is_optimal && available(allocator) == 0);
     CHECK(jobs[0] != jobs[1] && jobs[1] != jobs[2] && jobs[3] == 99);
-    CHECK_OK(nvtopo_node_room_for(node, pair, &room));
+    CHECK_OK(nvtopo_allocator_room_for(allocator, pair, &room));
     CHECK(room.jobs == 0 && room.is_certain);
-    CHECK_OK(nvtopo_node_place_all(node, NULL, 0, NULL, &batch));
+    CHECK_OK(nvtopo_allocator_place_all(allocator, NULL, 0, NULL, &batch));
     CHECK(batch.share == 1.0);
 
     nvtopo_request_free(four);
     nvtopo_request_free(pair);
-    nvtopo_node_free(node);
+    nvtopo_allocator_free(allocator);
 }
 
 static void gpus_are_chosen_alone(void)
@@ -143,8 +143,11 @@ static void gpus_are_chosen_alone(void)
     other = NULL;
     CHECK_FAILS(nvtopo_chooser_new(topology, "speed", "", &other), NVTOPO_STATUS_INVALID_REQUEST, "ring");
     CHECK_FAILS(nvtopo_chooser_new(topology, "", "many", &other), NVTOPO_STATUS_INVALID_REQUEST, "many");
-    CHECK_NULL(nvtopo_chooser_new(topology, NULL, "", &other), "objectives");
-    CHECK_NULL(nvtopo_chooser_new(topology, "", NULL, &other), "sizes");
+    CHECK_OK(nvtopo_chooser_new(topology, NULL, NULL, &other)); /* As "" and "": the defaults. */
+    CHECK_OK(nvtopo_chooser_choose(other, free_gpus, 2, &chosen));
+    CHECK(chosen.low == 0x6);
+    nvtopo_chooser_free(other);
+    other = NULL;
     CHECK_NULL(nvtopo_chooser_new(NULL, "", "", &other), "topology");
     CHECK_NULL(nvtopo_chooser_new(topology, "", "", NULL), "chooser");
     CHECK_NULL(nvtopo_chooser_choose(NULL, all, 2, &chosen), "chooser");
@@ -161,7 +164,7 @@ static void gpus_beyond_64_are_in_the_high_half(void)
     size_t length = 0, row, column;
     const size_t gpus = 70;
     nvtopo_topology *topology = NULL;
-    nvtopo_node *node = NULL;
+    nvtopo_allocator *allocator = NULL;
     nvtopo_gpu_set set = {0, 0};
 
     CHECK(text != NULL);
@@ -174,17 +177,67 @@ static void gpus_beyond_64_are_in_the_high_half(void)
     text[length++] = '\n';
     CHECK_OK(nvtopo_topology_parse("topo.txt", text, length, &topology));
     free(text);
-    CHECK_OK(nvtopo_node_new(topology, &node));
-    CHECK_OK(nvtopo_node_available(node, &set));
+    CHECK_OK(nvtopo_allocator_new(topology, &allocator));
+    CHECK_OK(nvtopo_allocator_available(allocator, &set));
     CHECK(set.low == UINT64_MAX && set.high == 0x3f);
-    nvtopo_node_free(node);
+    nvtopo_allocator_free(allocator);
+    nvtopo_topology_free(topology);
+}
+
+static void a_scheduler_starts_again(void)
+{
+    nvtopo_topology *topology = preset("dgx-1-v100"), *other = preset("gh200");
+    nvtopo_allocator *allocator = allocator_of("dgx-1-v100"), *again = NULL;
+    nvtopo_request *pair = request_of(2, NULL);
+    nvtopo_placement *before = NULL, *after = NULL;
+    const nvtopo_cpuset *cpus = NULL, *same = NULL;
+    const char *json = NULL, *last = NULL;
+    uint64_t first = 99, second = 99, next = 99;
+    bool equal = false;
+
+    CHECK_OK(nvtopo_allocator_place(allocator, pair, &first));
+    CHECK_OK(nvtopo_allocator_place(allocator, pair, &second));
+    CHECK_OK(nvtopo_allocator_release(allocator, first));
+    CHECK_OK(nvtopo_allocator_save(allocator, &json));
+    CHECK_OK(nvtopo_allocator_restore(topology, json, strlen(json), &again));
+    CHECK(available(again) == available(allocator));
+    CHECK_OK(nvtopo_allocator_placement(allocator, second, &before));
+    CHECK_OK(nvtopo_allocator_placement(again, second, &after));
+    CHECK(first_gpu(before) == first_gpu(after));
+    CHECK_OK(nvtopo_placement_cpus(before, 0, &cpus));
+    CHECK_OK(nvtopo_placement_cpus(after, 0, &same));
+    CHECK_OK(nvtopo_cpuset_is_equal(cpus, same, &equal));
+    CHECK(equal);
+    nvtopo_placement_free(before);
+    nvtopo_placement_free(after);
+    CHECK_OK(nvtopo_allocator_save(again, &last));
+    CHECK_TEXT(last, json);
+    /* No number is given twice. */
+    CHECK_OK(nvtopo_allocator_place(again, pair, &next));
+    CHECK(next == second + 1);
+    CHECK_OK(nvtopo_allocator_release(again, second));
+    nvtopo_allocator_free(again);
+    again = NULL;
+
+    CHECK_FAILS(nvtopo_allocator_restore(topology, "{", 1, &again), NVTOPO_STATUS_INVALID_INPUT, "no state of an allocator");
+    CHECK_FAILS(nvtopo_allocator_restore(topology, "\xff", 1, &again), NVTOPO_STATUS_INVALID_INPUT, "UTF-8");
+    CHECK_FAILS(nvtopo_allocator_restore(other, json, strlen(json), &again), NVTOPO_STATUS_INVALID_INPUT, "GPU");
+    CHECK_NULL(nvtopo_allocator_restore(NULL, json, strlen(json), &again), "topology");
+    CHECK_NULL(nvtopo_allocator_restore(topology, NULL, 1, &again), "json");
+    CHECK_NULL(nvtopo_allocator_restore(topology, json, strlen(json), NULL), "allocator");
+    CHECK_NULL(nvtopo_allocator_save(NULL, &json), "allocator");
+    CHECK_NULL(nvtopo_allocator_save(allocator, NULL), "json");
+    CHECK(again == NULL);
+    nvtopo_request_free(pair);
+    nvtopo_allocator_free(allocator);
+    nvtopo_topology_free(other);
     nvtopo_topology_free(topology);
 }
 
 static void misuse_is_an_error(void)
 {
     nvtopo_topology *topology = preset("gh200");
-    nvtopo_node *node = node_of("gh200"), *none = NULL;
+    nvtopo_allocator *allocator = allocator_of("gh200"), *none = NULL;
     nvtopo_request *request = request_of(1, NULL);
     nvtopo_placement *placement = NULL;
     nvtopo_gpu_set gpus = {7, 7};
@@ -193,27 +246,27 @@ static void misuse_is_an_error(void)
     uint64_t job = 7;
     size_t count = 7;
 
-    CHECK_NULL(nvtopo_node_new(NULL, &none), "topology");
-    CHECK_NULL(nvtopo_node_new(topology, NULL), "node");
-    CHECK_NULL(nvtopo_node_place(NULL, request, &job), "node");
-    CHECK_NULL(nvtopo_node_place(node, NULL, &job), "request");
-    CHECK_NULL(nvtopo_node_place(node, request, NULL), "job");
-    CHECK_NULL(nvtopo_node_place_all(NULL, NULL, 0, NULL, &batch), "node");
-    CHECK_NULL(nvtopo_node_place_all(node, NULL, 0, NULL, NULL), "batch");
-    CHECK_NULL(nvtopo_node_what_if(NULL, request, &placement), "node");
-    CHECK_NULL(nvtopo_node_what_if(node, NULL, &placement), "request");
-    CHECK_NULL(nvtopo_node_what_if(node, request, NULL), "placement");
-    CHECK_NULL(nvtopo_node_placement(NULL, 0, &placement), "node");
-    CHECK_NULL(nvtopo_node_release(NULL, 0), "node");
-    CHECK_NULL(nvtopo_node_available(NULL, &gpus), "node");
-    CHECK_NULL(nvtopo_node_job_count(NULL, &count), "node");
-    CHECK_NULL(nvtopo_node_job(NULL, 0, &job), "node");
-    CHECK_NULL(nvtopo_node_room_for(NULL, request, &room), "node");
-    CHECK_NULL(nvtopo_node_room_for(node, NULL, &room), "request");
+    CHECK_NULL(nvtopo_allocator_new(NULL, &none), "topology");
+    CHECK_NULL(nvtopo_allocator_new(topology, NULL), "allocator");
+    CHECK_NULL(nvtopo_allocator_place(NULL, request, &job), "allocator");
+    CHECK_NULL(nvtopo_allocator_place(allocator, NULL, &job), "request");
+    CHECK_NULL(nvtopo_allocator_place(allocator, request, NULL), "job");
+    CHECK_NULL(nvtopo_allocator_place_all(NULL, NULL, 0, NULL, &batch), "allocator");
+    CHECK_NULL(nvtopo_allocator_place_all(allocator, NULL, 0, NULL, NULL), "batch");
+    CHECK_NULL(nvtopo_allocator_what_if(NULL, request, &placement), "allocator");
+    CHECK_NULL(nvtopo_allocator_what_if(allocator, NULL, &placement), "request");
+    CHECK_NULL(nvtopo_allocator_what_if(allocator, request, NULL), "placement");
+    CHECK_NULL(nvtopo_allocator_placement(NULL, 0, &placement), "allocator");
+    CHECK_NULL(nvtopo_allocator_release(NULL, 0), "allocator");
+    CHECK_NULL(nvtopo_allocator_available(NULL, &gpus), "allocator");
+    CHECK_NULL(nvtopo_allocator_job_count(NULL, &count), "allocator");
+    CHECK_NULL(nvtopo_allocator_job(NULL, 0, &job), "allocator");
+    CHECK_NULL(nvtopo_allocator_room_for(NULL, request, &room), "allocator");
+    CHECK_NULL(nvtopo_allocator_room_for(allocator, NULL, &room), "request");
     CHECK(none == NULL && placement == NULL && gpus.low == 7 && batch.share == 7 && room.jobs == 7);
     CHECK(job == 7 && count == 7);
     nvtopo_request_free(request);
-    nvtopo_node_free(node);
+    nvtopo_allocator_free(allocator);
     nvtopo_topology_free(topology);
 }
 
@@ -250,6 +303,7 @@ int main(void)
     gpus_are_chosen_alone();
     gpus_beyond_64_are_in_the_high_half();
     a_device_plugin_asks();
+    a_scheduler_starts_again();
     misuse_is_an_error();
     return 0;
 }
