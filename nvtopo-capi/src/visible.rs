@@ -33,8 +33,9 @@ pub enum nvtopo_order_basis {
 /// The texts of what CUDA counts as one device, as C gets them.
 struct Device {
     index: u32,
-    /// `None`: a whole GPU. `Some(None)`: an instance whose name is not known.
-    instance: Option<Option<CString>>,
+    is_instance: bool,
+    /// The name of the instance. `None`: a whole GPU, or unknown.
+    instance: Option<CString>,
 }
 
 /// The GPUs that `CUDA_VISIBLE_DEVICES` shows this process, as CUDA reads it, counted as `CUDA_DEVICE_ORDER` says; all where it is
@@ -102,7 +103,7 @@ pub extern "C" fn nvtopo_visible_device_is_instance(
     i: usize,
     is_instance: Option<&mut MaybeUninit<bool>>,
 ) -> nvtopo_status {
-    answer(is_instance, "is_instance", || Ok(device(visible, i)?.instance.is_some()))
+    answer(is_instance, "is_instance", || Ok(device(visible, i)?.is_instance))
 }
 
 /// The name of the MIG instance that CUDA's device number `i` is; NULL where it is a whole GPU, or the instance's name is not
@@ -113,7 +114,7 @@ pub extern "C" fn nvtopo_visible_device_instance(
     i: usize,
     uuid: Option<&mut MaybeUninit<*const c_char>>,
 ) -> nvtopo_status {
-    answer(uuid, "uuid", || Ok(or_null(device(visible, i)?.instance.as_ref().and_then(Option::as_ref))))
+    answer(uuid, "uuid", || Ok(or_null(device(visible, i)?.instance.as_ref())))
 }
 
 /// How the order of the devices is known.
@@ -162,7 +163,8 @@ impl nvtopo_visible {
                 let own = topology.gpu_instances(device.gpu).find(|(own, _)| *own == id);
                 own.and_then(|(_, instance)| instance.uuid.as_ref().and_then(c_known))
             };
-            Some(Device { index, instance: device.instance.map(name) })
+            let is_instance = device.instance.is_some();
+            Some(Device { index, is_instance, instance: device.instance.and_then(name) })
         };
         Self {
             devices: visible.devices.iter().filter_map(device).collect(),

@@ -105,7 +105,7 @@ fn manual(header: &str) -> String {
             page += if code { ".EE\n.PP\n" } else { ".PP\n.EX\n" };
             code = indented.is_some();
         }
-        page += &match (indented, line.trim_start()) {
+        let line = match (indented, line.trim_start()) {
             (Some(text), _) => roff(text),
             (None, "") if code => String::new(),
             (None, "") => ".PP".to_owned(),
@@ -114,11 +114,14 @@ fn manual(header: &str) -> String {
                 None => roff(text),
             },
         };
+        page += &line;
         page += "\n";
     }
     page += ".SH FUNCTIONS\n";
     for (name, about) in functions(header) {
-        page += &format!(".TP\n.B {name}\n{}\n", roff(&about));
+        for part in [".TP\n.B ", &name, "\n", &roff(&about), "\n"] {
+            page += part;
+        }
     }
     page + ".SH SEE ALSO\n.BR nvtopo (1),\n.BR pkg\\-config (1)\n"
 }
