@@ -304,7 +304,7 @@ typedef struct nvtopo_alternative nvtopo_alternative;
 typedef struct nvtopo_bind_options nvtopo_bind_options;
 
 /**
- * What binding this process has done, and undoing it. It belongs to the thread that made it, whose memory policy it changed:
+ * An account of binding this process, and undoing it. It belongs to the thread that made it, whose memory policy it changed:
  * `nvtopo_binding_restore` is for that thread. Any thread may ask it.
  */
 typedef struct nvtopo_binding nvtopo_binding;
@@ -348,7 +348,7 @@ typedef struct nvtopo_parallel_job nvtopo_parallel_job;
 typedef struct nvtopo_placement nvtopo_placement;
 
 /**
- * What each rank of a job on one machine gets. It never changes, and any number of threads may use it at once.
+ * The GPUs, CPUs, memory and NICs of each rank of a job on one machine. It never changes, and any number of threads may use it at once.
  *
  * Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
  */
@@ -396,7 +396,7 @@ typedef struct nvtopo_topology nvtopo_topology;
 typedef struct nvtopo_visible nvtopo_visible;
 
 /**
- * What lies between two devices.
+ * The path between two devices.
  */
 typedef struct {
     /**
@@ -408,7 +408,7 @@ typedef struct {
      */
     uint32_t nvlinks;
     /**
-     * What the path carries in one direction, in MB/s (1e6 bytes per second). It means nothing where `basis` is
+     * The bandwidth of the path in one direction, in MB/s (1e6 bytes per second). It means nothing where `basis` is
      * `NVTOPO_BASIS_UNKNOWN`.
      */
     uint64_t mb_per_s;
@@ -442,7 +442,7 @@ typedef struct {
      */
     uint32_t number;
     /**
-     * Whether its memory is known.
+     * True where its memory is known.
      */
     bool memory_known;
     /**
@@ -502,11 +502,11 @@ typedef struct {
      */
     double value;
     /**
-     * Whether all that the value rests on is known.
+     * True where all that the value rests on is known.
      */
     bool known;
     /**
-     * Whether it is known how much better a set could be.
+     * True where it is known how much better a set could be.
      */
     bool bounded;
     /**
@@ -572,12 +572,12 @@ typedef struct {
  */
 typedef struct {
     /**
-     * What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
+     * The bandwidth of the rings of the jobs with several GPUs, as a part of the most that so many GPUs carry on the empty
      * machine, on average; 1 without any.
      */
     double share;
     /**
-     * Whether no division gives them more together.
+     * True where no division gives them more together.
      */
     bool is_optimal;
 } nvtopo_batch;
@@ -587,11 +587,11 @@ typedef struct {
  */
 typedef struct {
     /**
-     * So many at once.
+     * The number of jobs at once.
      */
     size_t jobs;
     /**
-     * Whether there is certainly none for one more.
+     * True where there is certainly none for one more.
      */
     bool is_certain;
 } nvtopo_room;
@@ -611,7 +611,7 @@ typedef struct {
 } nvtopo_local_rank;
 
 /**
- * What a job communicates for in one step, in seconds.
+ * The time of communication of a job in one step, in seconds.
  */
 typedef struct {
     /**
@@ -631,7 +631,7 @@ typedef struct {
      */
     double gain;
     /**
-     * Whether no mapping takes less time.
+     * True where no mapping takes less time.
      */
     bool is_optimal;
 } nvtopo_rank_times;
@@ -658,7 +658,7 @@ uint32_t nvtopo_version_number(void);
 const char *nvtopo_status_name(nvtopo_status status);
 
 /**
- * What went wrong in the last call that failed on this thread, with the place in the input and advice where there is
+ * The message of the last call that failed on this thread, with the place in the input and advice where there is
  * any; "" before the first failure. Never NULL.
  *
  * The text lives until the next call that fails on this thread, or the thread's end. Calls that succeed leave it.
@@ -747,7 +747,7 @@ nvtopo_status nvtopo_cpuset_difference(const nvtopo_cpuset *a,
                                        nvtopo_cpuset **cpuset);
 
 /**
- * Whether two sets have the same CPUs.
+ * True where two sets have the same CPUs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_is_equal(const nvtopo_cpuset *a,
@@ -755,7 +755,7 @@ nvtopo_status nvtopo_cpuset_is_equal(const nvtopo_cpuset *a,
                                      bool *is_equal);
 
 /**
- * Whether all CPUs of `a` are in `b`.
+ * True where all CPUs of `a` are in `b`.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_is_subset(const nvtopo_cpuset *a,
@@ -786,7 +786,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_count(const nvtopo_cpuset *cpuset, size_t *count);
 
 /**
- * Whether a CPU is in the set.
+ * True where a CPU is in the set.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_contains(const nvtopo_cpuset *cpuset, uint32_t cpu, bool *contains);
@@ -878,7 +878,7 @@ nvtopo_status nvtopo_topology_device_name(const nvtopo_topology *topology,
                                           const char **name);
 
 /**
- * What lies between two devices, by their positions.
+ * The path between two devices, by their positions.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_pair(const nvtopo_topology *topology,
@@ -1211,7 +1211,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_include_named(nvtopo_request *request, const char * gpus);
 
 /**
- * What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
+ * The objectives, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
  * the default objectives decide; "" leaves all to them. They take the place of those that were named before.
  * `nvtopo_list_name` lists those that there are.
  *
@@ -1313,7 +1313,7 @@ nvtopo_status nvtopo_request_cores(nvtopo_request *request,
                                    const char * cores);
 
 /**
- * So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
+ * The number of CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
  * GPUs near which there are not so many are not chosen.
  */
 NVTOPO_MUST_CHECK
@@ -1321,7 +1321,7 @@ nvtopo_status nvtopo_request_cpus_per_gpu(nvtopo_request *request,
                                           size_t cpus);
 
 /**
- * So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
+ * The memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
  * nor is the memory of GPUs. A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
  */
 NVTOPO_MUST_CHECK
@@ -1329,7 +1329,7 @@ nvtopo_status nvtopo_request_memory_per_gpu(nvtopo_request *request,
                                             uint64_t bytes);
 
 /**
- * So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
+ * The number of huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
  * them.
  */
 NVTOPO_MUST_CHECK
@@ -1468,7 +1468,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_unmet_count(const nvtopo_placement *placement, size_t *count);
 
 /**
- * What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
+ * A preference that cannot be met, by its number, from 0 on, and the reason. The text belongs to the placement.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_unmet(const nvtopo_placement *placement,
@@ -1490,7 +1490,7 @@ nvtopo_status nvtopo_placement_score(const nvtopo_placement *placement,
                                      nvtopo_score *score);
 
 /**
- * Whether it is proven that no set of GPUs is better.
+ * True where it is proven that no set of GPUs is better.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_is_optimal(const nvtopo_placement *placement, bool *is_optimal);
@@ -1732,7 +1732,7 @@ nvtopo_status nvtopo_allocator_place_all(nvtopo_allocator *allocator,
                                          nvtopo_batch *batch);
 
 /**
- * What a job would get now. Nothing changes.
+ * Places a job on trial: the answer is that of a placement now, and nothing changes.
  *
  * Fails as `nvtopo_topology_place` does.
  */
@@ -1742,7 +1742,7 @@ nvtopo_status nvtopo_allocator_what_if(const nvtopo_allocator *allocator,
                                        nvtopo_placement **placement);
 
 /**
- * What a job has.
+ * The placement of a job.
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
  */
@@ -1875,7 +1875,7 @@ nvtopo_status nvtopo_rules_cores_per_rank(nvtopo_rules *rules,
                                           size_t count);
 
 /**
- * What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
+ * The CPUs that are dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
  * ("affinity"), or all that the kernel would let it have ("cpuset"), whatever a launcher has bound it to.
  */
 NVTOPO_MUST_CHECK
@@ -2008,7 +2008,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_gpu(const nvtopo_visible *visible, size_t i, uint32_t *index);
 
 /**
- * Whether CUDA's device number `i` is a MIG instance: else it is a whole GPU.
+ * True where CUDA's device number `i` is a MIG instance: else it is a whole GPU.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_is_instance(const nvtopo_visible *visible,
@@ -2031,7 +2031,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_order(const nvtopo_visible *visible, nvtopo_order_basis *order);
 
 /**
- * Whether the variable names devices that the topology cannot tell: then there is no device here although the process may see
+ * True where the variable names devices that the topology cannot tell: then there is no device here although the process may see
  * some.
  */
 NVTOPO_MUST_CHECK
@@ -2262,7 +2262,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_count(const nvtopo_hazards *hazards, size_t *count);
 
 /**
- * What variable number `i`, from 0 on, does, and what to do about it. The text belongs to the hazards.
+ * The warning about variable number `i`, from 0 on: its effect, and advice. The text belongs to the hazards.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_warning(const nvtopo_hazards *hazards,
@@ -2298,7 +2298,7 @@ nvtopo_status nvtopo_parallel_job_order(nvtopo_parallel_job *job,
                                         const char * order);
 
 /**
- * What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
+ * The traffic of a rank in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_parallel_job_traffic(nvtopo_parallel_job *job,
@@ -2343,7 +2343,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_gpu(const nvtopo_rank_map *map, size_t rank, uint32_t *index);
 
 /**
- * What the job communicates for in one step.
+ * The time of communication of the job in one step.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_times(const nvtopo_rank_map *map, nvtopo_rank_times *times);
@@ -2401,7 +2401,7 @@ nvtopo_status nvtopo_bind_options_threads(nvtopo_bind_options *options,
                                           const char * threads);
 
 /**
- * Whether to trust a topology of which nobody knows whose it is: a text, a preset. One of another machine is never trusted.
+ * Trusts, or does not trust, a topology of which nobody knows whose it is: a text, a preset. One of another machine is never trusted.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_bind_options_trust(nvtopo_bind_options *options,

@@ -16,7 +16,7 @@ use std::mem::MaybeUninit;
 /// none does.
 pub struct nvtopo_allocator {
     jobs: Allocator,
-    /// What was saved last.
+    /// The text of the last save.
     saved: Option<CString>,
 }
 
@@ -24,10 +24,10 @@ pub struct nvtopo_allocator {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_batch {
-    /// What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty
+    /// The bandwidth of the rings of the jobs with several GPUs, as a part of the most that so many GPUs carry on the empty
     /// machine, on average; 1 without any.
     pub share: f64,
-    /// Whether no division gives them more together.
+    /// True where no division gives them more together.
     pub is_optimal: bool,
 }
 
@@ -35,9 +35,9 @@ pub struct nvtopo_batch {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_room {
-    /// So many at once.
+    /// The number of jobs at once.
     pub jobs: usize,
-    /// Whether there is certainly none for one more.
+    /// True where there is certainly none for one more.
     pub is_certain: bool,
 }
 
@@ -104,7 +104,7 @@ pub extern "C" fn nvtopo_allocator_place_all(
     })
 }
 
-/// What a job would get now. Nothing changes.
+/// Places a job on trial: the answer is that of a placement now, and nothing changes.
 ///
 /// Fails as `nvtopo_topology_place` does.
 #[unsafe(no_mangle)]
@@ -119,7 +119,7 @@ pub extern "C" fn nvtopo_allocator_what_if(
     })
 }
 
-/// What a job has.
+/// The placement of a job.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` where there is no such job.
 #[unsafe(no_mangle)]

@@ -24,7 +24,7 @@ pub struct nvtopo_bind_options {
     options: BindOptions,
 }
 
-/// What binding this process has done, and undoing it. It belongs to the thread that made it, whose memory policy it changed:
+/// An account of binding this process, and undoing it. It belongs to the thread that made it, whose memory policy it changed:
 /// `nvtopo_binding_restore` is for that thread. Any thread may ask it.
 pub struct nvtopo_binding {
     before: nvtopo_cpuset,
@@ -92,7 +92,7 @@ pub extern "C" fn nvtopo_bind_options_threads(
     })
 }
 
-/// Whether to trust a topology of which nobody knows whose it is: a text, a preset. One of another machine is never trusted.
+/// Trusts, or does not trust, a topology of which nobody knows whose it is: a text, a preset. One of another machine is never trusted.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_bind_options_trust(
     options: Option<&mut nvtopo_bind_options>,

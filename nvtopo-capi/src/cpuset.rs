@@ -123,7 +123,7 @@ pub extern "C" fn nvtopo_cpuset_difference(
     answer(cpuset, "cpuset", || Ok(owned(given(a, "a")?.set.difference(&given(b, "b")?.set).into())))
 }
 
-/// Whether two sets have the same CPUs.
+/// True where two sets have the same CPUs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_cpuset_is_equal(
     a: Option<&nvtopo_cpuset>,
@@ -133,7 +133,7 @@ pub extern "C" fn nvtopo_cpuset_is_equal(
     answer(is_equal, "is_equal", || Ok(given(a, "a")?.set == given(b, "b")?.set))
 }
 
-/// Whether all CPUs of `a` are in `b`.
+/// True where all CPUs of `a` are in `b`.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_cpuset_is_subset(
     a: Option<&nvtopo_cpuset>,
@@ -182,7 +182,7 @@ pub extern "C" fn nvtopo_cpuset_count(
     answer(count, "count", || Ok(given(cpuset, "cpuset")?.set.len()))
 }
 
-/// Whether a CPU is in the set.
+/// True where a CPU is in the set.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_cpuset_contains(
     cpuset: Option<&nvtopo_cpuset>,

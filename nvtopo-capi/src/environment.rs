@@ -121,7 +121,7 @@ pub extern "C" fn nvtopo_hazards_count(
     answer(count, "count", || Ok(given(hazards, "hazards")?.warnings.len()))
 }
 
-/// What variable number `i`, from 0 on, does, and what to do about it. The text belongs to the hazards.
+/// The warning about variable number `i`, from 0 on: its effect, and advice. The text belongs to the hazards.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_hazards_warning(
     hazards: Option<&nvtopo_hazards>,

@@ -22,7 +22,7 @@ struct Found {
     nodes: Vec<Node>,
 }
 
-/// What is near to one device.
+/// The CPUs and memory nodes near one device.
 struct Near {
     cpus: Option<nvtopo_cpuset>,
     mems: Option<CString>,
@@ -40,7 +40,7 @@ struct Node {
 pub struct nvtopo_numa_node {
     /// The kernel's number, which need not be its place in the list.
     pub number: u32,
-    /// Whether its memory is known.
+    /// True where its memory is known.
     pub memory_known: bool,
     /// Its memory in bytes; it means nothing where `memory_known` is false.
     pub memory: u64,

@@ -53,9 +53,9 @@ pub struct nvtopo_score {
     pub unit: *const c_char,
     /// The value in its unit; NaN where `known` is false.
     pub value: f64,
-    /// Whether all that the value rests on is known.
+    /// True where all that the value rests on is known.
     pub known: bool,
-    /// Whether it is known how much better a set could be.
+    /// True where it is known how much better a set could be.
     pub bounded: bool,
     /// No set is better than this, in the same unit. It means nothing where `bounded` is false.
     pub bound: f64,
@@ -219,7 +219,7 @@ pub extern "C" fn nvtopo_placement_unmet_count(
     answer(count, "count", || Ok(texts(placement)?.unmet.len()))
 }
 
-/// What the request prefers and cannot have, by its number, from 0 on, and why. The text belongs to the placement.
+/// A preference that cannot be met, by its number, from 0 on, and the reason. The text belongs to the placement.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_unmet(
     placement: Option<&nvtopo_placement>,
@@ -251,7 +251,7 @@ pub extern "C" fn nvtopo_placement_score(
     })
 }
 
-/// Whether it is proven that no set of GPUs is better.
+/// True where it is proven that no set of GPUs is better.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_is_optimal(
     placement: Option<&nvtopo_placement>,

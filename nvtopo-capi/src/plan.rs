@@ -17,7 +17,7 @@ use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
-/// What each rank of a job on one machine gets. It never changes, and any number of threads may use it at once.
+/// The GPUs, CPUs, memory and NICs of each rank of a job on one machine. It never changes, and any number of threads may use it at once.
 ///
 /// Every rank works it out alone: the same topology, variables and rules give the same plan everywhere.
 pub struct nvtopo_plan {

@@ -27,7 +27,7 @@ pub struct nvtopo_rank_map {
     json: OnceBox<CString>,
 }
 
-/// What a job communicates for in one step, in seconds.
+/// The time of communication of a job in one step, in seconds.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_rank_times {
@@ -39,7 +39,7 @@ pub struct nvtopo_rank_times {
     pub bound_seconds: f64,
     /// How many times faster the mapping is than the launcher's order; 1 where nothing is gained.
     pub gain: f64,
-    /// Whether no mapping takes less time.
+    /// True where no mapping takes less time.
     pub is_optimal: bool,
 }
 
@@ -90,7 +90,7 @@ pub extern "C" fn nvtopo_parallel_job_order(
     change(job, |job| Ok(job.order(order.read("order")?.parse()?)))
 }
 
-/// What a rank sends in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
+/// The traffic of a rank in one dimension in one step, such as "tp=34.4GB". It counts before what follows from a model.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_parallel_job_traffic(
     job: Option<&mut nvtopo_parallel_job>,
@@ -161,7 +161,7 @@ pub extern "C" fn nvtopo_rank_map_gpu(
     answer(index, "index", || Ok(*element(&given(map, "map")?.gpus, rank, "rank")?))
 }
 
-/// What the job communicates for in one step.
+/// The time of communication of the job in one step.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rank_map_times(
     map: Option<&nvtopo_rank_map>,

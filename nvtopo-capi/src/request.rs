@@ -115,7 +115,7 @@ pub extern "C" fn nvtopo_request_include_named(
     by_name(request, &gpus, Request::include)
 }
 
-/// What counts, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
+/// The objectives, most important first: names, separated by commas, such as "ring,pair-sum". What they leave open,
 /// the default objectives decide; "" leaves all to them. They take the place of those that were named before.
 /// `nvtopo_list_name` lists those that there are.
 ///
@@ -245,7 +245,7 @@ pub extern "C" fn nvtopo_request_cores(request: Option<&mut nvtopo_request>, cor
     change(request, |request| Ok(request.cores(cores.read("cores")?.parse()?)))
 }
 
-/// So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
+/// The number of CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. 0: each GPU gets its share.
 /// GPUs near which there are not so many are not chosen.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_cpus_per_gpu(
@@ -255,7 +255,7 @@ pub extern "C" fn nvtopo_request_cpus_per_gpu(
     change(request, |request| Ok(request.cpus_per_gpu(cpus)))
 }
 
-/// So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
+/// The memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not counted,
 /// nor is the memory of GPUs. A node of which nobody knows the memory is taken to have enough, and the placement remarks on it.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_memory_per_gpu(
@@ -265,7 +265,7 @@ pub extern "C" fn nvtopo_request_memory_per_gpu(
     change(request, |request| Ok(request.memory_per_gpu(bytes)))
 }
 
-/// So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
+/// The number of huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes, all of
 /// them.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_hugepages_per_gpu(

@@ -114,7 +114,7 @@ pub extern "C" fn nvtopo_rules_cores_per_rank(
     })
 }
 
-/// What is dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
+/// The CPUs that are dealt out where `nvtopo_rules_allow_cpus` does not say it: the CPUs that the calling thread is bound to
 /// ("affinity"), or all that the kernel would let it have ("cpuset"), whatever a launcher has bound it to.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rules_scope(rules: Option<&mut nvtopo_rules>, scope: Text) -> nvtopo_status {

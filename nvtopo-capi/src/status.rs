@@ -65,7 +65,7 @@ pub extern "C" fn nvtopo_status_name(status: StatusCode) -> *const c_char {
     found.map_or(c"unknown", |(_, name)| name).as_ptr()
 }
 
-/// What went wrong in the last call that failed on this thread, with the place in the input and advice where there is
+/// The message of the last call that failed on this thread, with the place in the input and advice where there is
 /// any; "" before the first failure. Never NULL.
 ///
 /// The text lives until the next call that fails on this thread, or the thread's end. Calls that succeed leave it.

@@ -76,7 +76,7 @@ pub enum nvtopo_basis {
     Assumed = 50,
 }
 
-/// What lies between two devices.
+/// The path between two devices.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_pair {
@@ -84,7 +84,7 @@ pub struct nvtopo_pair {
     pub path: nvtopo_path,
     /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
     pub nvlinks: u32,
-    /// What the path carries in one direction, in MB/s (1e6 bytes per second). It means nothing where `basis` is
+    /// The bandwidth of the path in one direction, in MB/s (1e6 bytes per second). It means nothing where `basis` is
     /// `NVTOPO_BASIS_UNKNOWN`.
     pub mb_per_s: u64,
     /// How the bandwidth is known.
@@ -194,7 +194,7 @@ pub extern "C" fn nvtopo_topology_device_name(
     })
 }
 
-/// What lies between two devices, by their positions.
+/// The path between two devices, by their positions.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_pair(
     topology: Option<&nvtopo_topology>,

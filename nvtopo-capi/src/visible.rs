@@ -96,7 +96,7 @@ pub extern "C" fn nvtopo_visible_device_gpu(
     answer(index, "index", || Ok(device(visible, i)?.index))
 }
 
-/// Whether CUDA's device number `i` is a MIG instance: else it is a whole GPU.
+/// True where CUDA's device number `i` is a MIG instance: else it is a whole GPU.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_visible_device_is_instance(
     visible: Option<&nvtopo_visible>,
@@ -126,7 +126,7 @@ pub extern "C" fn nvtopo_visible_order(
     answer(order, "order", || Ok(given(visible, "visible")?.order))
 }
 
-/// Whether the variable names devices that the topology cannot tell: then there is no device here although the process may see
+/// True where the variable names devices that the topology cannot tell: then there is no device here although the process may see
 /// some.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_visible_is_unresolved(
