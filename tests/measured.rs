@@ -240,10 +240,7 @@ fn runs_that_tell_nothing_of_one_direction_are_left_out() {
 #[test]
 fn measured_adapters_are_laid_over_a_machine() {
     let text = "\tGPU0\tGPU1\tNIC0\nGPU0\t X \tNV4\tPIX\nGPU1\tNV4\t X \tSYS\nNIC0\tPIX\tSYS\t X \n\nNIC Legend:\n\n  NIC0: mlx5_0\n";
-    let fragment = |bytes: &[u8]| {
-        let input = nvtopo::source::Input::Text { name: "x", bytes };
-        nvtopo::source::SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
-    };
+    let fragment = |bytes: &[u8]| nvtopo::source::parse("x", bytes).unwrap();
     let host = perftest("epyc-hdr-host.txt")
         .replace("22292.76", "9000.00")
         .replace("22164.23", "1.0")

@@ -2,7 +2,7 @@
 //! results that tell nothing are named.
 
 use nvtopo::model::{Basis, NoteKind, P2pStatus};
-use nvtopo::source::{Input, Locator, SOURCES, fragment};
+use nvtopo::source::{Locator, fragment, parse};
 use nvtopo::{Topology, model::TopologyBuilder};
 
 fn data(name: &str) -> String {
@@ -25,10 +25,7 @@ fn notes(topology: &Topology) -> String {
 
 /// Texts and presets as one machine.
 fn merged(preset: &str, texts: &[&str]) -> Topology {
-    let read = |text: &&str| {
-        let input = Input::Text { name: "x", bytes: text.as_bytes() };
-        SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
-    };
+    let read = |text: &&str| parse("x", text.as_bytes()).unwrap();
     let mut builder = TopologyBuilder::new();
     if !preset.is_empty() {
         builder = builder.with(fragment(&Locator::Preset(preset.to_owned())).unwrap());

@@ -5,7 +5,7 @@ use nvtopo::model::{
     Dialect, Fragment, Gpu, GroupShape, HostBridge, MachineIdentity, Nic, NodeId, NodeKind, Note, NoteKind,
     NumaNode, Nvme, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
 };
-use nvtopo::source::{Input, Locator, PRESETS, SOURCES, fragment};
+use nvtopo::source::{Locator, PRESETS, fragment};
 use nvtopo::{ErrorKind, PciAddress, Topology};
 use proptest::prelude::*;
 
@@ -17,10 +17,9 @@ fn preset(name: &str) -> Fragment {
     fragment(&Locator::Preset(name.to_owned())).unwrap()
 }
 
-/// The topology of one text, in any format.
+/// Reads a text of any format.
 fn read(text: &str) -> Fragment {
-    let input = Input::Text { name: "t", bytes: text.as_bytes() };
-    SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
+    nvtopo::source::parse("t", text.as_bytes()).unwrap()
 }
 
 /// A preset as a document in which nothing is said of NVLinks.

@@ -4,7 +4,6 @@ use nvtopo::model::{
     Basis, Fragment, Gpu, HostBridge, LinkKind, Nic, NodeId, NodeKind, NoteKind, NumaNode, NvSwitch,
     Provenance, Pu, TopologyBuilder, rates,
 };
-use nvtopo::source::{Input, SOURCES};
 use nvtopo::{Bandwidth, Topology};
 
 fn merge(fragments: &[Fragment]) -> Topology {
@@ -12,8 +11,7 @@ fn merge(fragments: &[Fragment]) -> Topology {
 }
 
 fn read(text: &str) -> Fragment {
-    let input = Input::Text { name: "t", bytes: text.as_bytes() };
-    SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
+    nvtopo::source::parse("t", text.as_bytes()).unwrap()
 }
 
 fn bridge(address: Option<&str>) -> NodeKind {

@@ -314,7 +314,7 @@ fn other_questions_about_the_same_gpus_are_passed_over() {
         }
     }
     let differs = read(&format!("{first}{heading}\t Link 1: Inactive\n")).unwrap();
-    assert!(notes(&differs).contains("GPU0: NVLink 1 is told twice"), "{}", notes(&differs));
+    assert!(notes(&differs).contains("GPU0: NVLink 1 is listed twice"), "{}", notes(&differs));
     let other = heading.replace("000000000000)", "000000000001)");
     assert!(refused(&format!("{first}{other}")).2.contains("as two GPUs"));
 }

@@ -144,7 +144,7 @@ fn a_machine_that_is_not_understood_has_a_snapshot() {
 #[test]
 fn this_machine_replays_to_the_same() {
     // Another process may change this machine between two readings, so some are compared.
-    let live = Live { nvml: Some("/nowhere/libnvidia-ml.so.1".into()), ..Live::default() };
+    let live = Live::default().with_nvml("/nowhere/libnvidia-ml.so.1");
     let same = (0..5).any(|_| {
         let snapshot = live.snapshot(Redaction::None).unwrap();
         let (read, topology) = (live.read().unwrap(), replayed(&snapshot).unwrap());

@@ -1,12 +1,12 @@
-//! What NVLinks count.
+//! Counters of NVLinks.
 
-use super::{COUNTERS, Machine, PATIENCE, stand_in};
+use super::{COUNTERS, Machine, TIMEOUT, stand_in};
 use nvtopo::Result;
 use nvtopo::source::NvLinkCounters;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What a child writes of them.
+/// Formats the counters as a child writes them.
 pub(crate) fn to_text(counters: Result<Vec<NvLinkCounters>>) -> String {
     let one = |own: NvLinkCounters| {
         json!({
@@ -30,14 +30,14 @@ pub(crate) fn to_text(counters: Result<Vec<NvLinkCounters>>) -> String {
 }
 
 fn count_by(machine: &Machine, library: &Path, faults: &str) -> Value {
-    serde_json::from_slice(&machine.ask(library, faults, &[(COUNTERS, "1"), (PATIENCE, "1000")])).unwrap()
+    serde_json::from_slice(&machine.ask(library, faults, &[(COUNTERS, "1"), (TIMEOUT, "1000")])).unwrap()
 }
 
 fn count(preset: &str, faults: &str) -> Value {
     count_by(&Machine::new(preset), &stand_in(), faults)
 }
 
-/// As the stand-in counts.
+/// Returns the value of a counter of the stand-in.
 fn counted(gpu: u64, link: u64, counter: u64) -> u64 {
     gpu * 100_000 + link * 1000 + counter
 }

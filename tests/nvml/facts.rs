@@ -1,4 +1,4 @@
-//! What the driver says of GPUs and pairs beyond what presets tell, and the notes of what is wrong with it.
+//! The driver's facts of GPUs and pairs beyond those of presets, and the notes on faults.
 
 use super::{Machine, assert_note, assert_same, faults_noted, notes, with_names};
 use nvtopo::model::{FabricState, Gpu, LinkKind, NodeKind, NvLinkFar, P2p, P2pStatus, PcieSpeed, rates};
@@ -14,7 +14,7 @@ fn p2p(topology: &Topology, a: usize, b: usize) -> &P2p {
     topology.p2p(topology.devices()[a], topology.devices()[b]).unwrap()
 }
 
-/// What the stand-in says that an NVLink carries, and its generation.
+/// Returns the bandwidth of an NVLink that the stand-in reports, and its generation.
 fn of_link(gpu: &Gpu) -> (u64, u8) {
     let capability = gpu.compute_capability.unwrap();
     match (capability.major, capability.minor) {
@@ -102,7 +102,7 @@ fn speeds_are_found_however_the_driver_tells_them() {
     assert_eq!(carried("unsupported:field-164"), (Some(26_562), Some(26_562), 0));
     assert_eq!(carried("unsupported:field-164,unsupported:field-90"), (Some(26_562), None, 0));
     assert_eq!(carried("unsupported:nvmlDeviceGetFieldValues"), (None, None, 0));
-    // What failed is told, though another field has the answer.
+    // A note names the field that failed, though another one has the answer.
     assert_eq!(carried("failing:field-164"), (Some(26_562), Some(26_562), 1));
     let found = machine.discover_by(&machine.older_library(&["nvmlDeviceGetFieldValues"]), "");
     assert_same(&found, &machine.truth, &[]);
@@ -245,10 +245,10 @@ fn fabrics_are_told_with_what_keeps_gpus_out_of_them() {
             "fabric:in-progress",
             FabricState::InProgress,
             None,
-            "GPU0, GPU1, GPU2 and 5 more: the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start",
+            "GPU0, GPU1, GPU2 and 5 more: its registration with the NVLink fabric is in progress; until it ends NVLinks cannot be used, and CUDA may not start",
         ),
         ("fabric:not-started", FabricState::NotStarted, None, "is the fabric manager running?"),
-        ("fabric:failed", FabricState::Completed, Some(23), "the NVLink fabric did not take it in"),
+        ("fabric:failed", FabricState::Completed, Some(23), "its registration with the NVLink fabric failed"),
     ] {
         let found = machine.discover(fault);
         assert_eq!((fabric(&found).state, fabric(&found).status), (state, status), "{fault}");

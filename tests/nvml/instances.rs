@@ -4,7 +4,7 @@ use super::{Machine, assert_note, assert_same, faults_noted, notes};
 use nvtopo::Topology;
 use nvtopo::model::{GpuInstance, MigMode, MigPlacement, NodeKind, P2pStatus};
 
-/// The instances, each with the index of its GPU.
+/// Returns the instances, each with the index of its GPU.
 fn instances(topology: &Topology) -> Vec<(u32, GpuInstance)> {
     let nodes = topology.nodes().filter_map(|(_, node)| match &node.kind {
         NodeKind::GpuInstance(instance) => {
@@ -21,7 +21,7 @@ fn instances_lie_below_their_gpus() {
     let machine = Machine::new("dgx-a100");
     let found = machine.discover("mig:2,mig:4:1g+1g");
     assert_same(&found, &machine.truth, &[]);
-    assert_note(&found, "GPU2, GPU4: where its instances (MIG) lie is told to administrators only");
+    assert_note(&found, "GPU2, GPU4: only administrators are told where its MIG instances lie");
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
     assert_eq!(faults_noted(&machine.discover("mig:2,root")), Vec::<String>::new());
     let all = instances(&found);
@@ -69,11 +69,11 @@ fn administrators_see_where_instances_lie() {
 fn a_gpu_divided_into_nothing_is_told() {
     let machine = Machine::new("dgx-a100");
     let found = machine.discover("mig:2:none");
-    assert_note(&found, "GPU2: divided (MIG), and there is no instance that a job could use");
+    assert_note(&found, "GPU2: MIG is enabled, and there is no instance that a job could use");
     assert_eq!(instances(&found), []);
     let found = machine.discover("mig-pending:1");
     assert_eq!(found.gpus().nth(1).unwrap().mig, Some(MigMode { current: false, pending: true }));
-    assert_note(&found, "GPU1: whether it is divided (MIG) changes with its next reset");
+    assert_note(&found, "GPU1: its MIG mode changes with its next reset");
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
 }
 

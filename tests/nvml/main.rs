@@ -19,22 +19,22 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// What a child is told, by the environment.
+/// Environment variables of a child.
 const ROOT: &str = "NVTOPO_TEST_ROOT";
 const LIBRARY: &str = "NVTOPO_TEST_LIBRARY";
 const OUT: &str = "NVTOPO_TEST_OUT";
-/// The counters are asked for, and not the machine.
+/// Set where the child reads the counters, and not the machine.
 const COUNTERS: &str = "NVTOPO_TEST_COUNTERS";
-/// Its patience in milliseconds.
-const PATIENCE: &str = "NVTOPO_TEST_PATIENCE";
+/// The timeout of a child in milliseconds.
+const TIMEOUT: &str = "NVTOPO_TEST_TIMEOUT";
 
 #[test]
 fn child() {
     let Some(root) = std::env::var_os(ROOT) else { return };
     let (library, out) = (std::env::var_os(LIBRARY).unwrap(), std::env::var_os(OUT).unwrap());
-    let patience = std::env::var(PATIENCE).map_or(3000, |milliseconds| milliseconds.parse().unwrap());
-    let patience = Duration::from_millis(patience);
-    let live = Live { root: root.into(), nvml: Some(library.into()), patience };
+    let timeout = std::env::var(TIMEOUT).map_or(3000, |milliseconds| milliseconds.parse().unwrap());
+    let timeout = Duration::from_millis(timeout);
+    let live = Live::default().with_root(root).with_nvml(library).with_timeout(timeout);
     let text = match std::env::var_os(COUNTERS) {
         None => {
             let found = live.read().unwrap();
@@ -82,9 +82,9 @@ impl Machine {
         self.discover_by(&stand_in(), faults)
     }
 
-    /// As much patience in milliseconds.
-    fn discover_within(&self, patience: u32, faults: &str) -> Topology {
-        let text = self.ask(&stand_in(), faults, &[(PATIENCE, &patience.to_string())]);
+    /// Discovers within a timeout in milliseconds.
+    fn discover_within(&self, timeout: u32, faults: &str) -> Topology {
+        let text = self.ask(&stand_in(), faults, &[(TIMEOUT, &timeout.to_string())]);
         Topology::parse("out.json", &text).unwrap()
     }
 
@@ -92,7 +92,7 @@ impl Machine {
         Topology::parse("out.json", &self.ask(library, faults, &[])).unwrap()
     }
 
-    /// What a child wrote.
+    /// Returns the output of a child.
     fn ask(&self, library: &Path, faults: &str, more: &[(&str, &str)]) -> Vec<u8> {
         let out = self.folder.join("out.json");
         let child = Command::new(std::env::current_exe().unwrap())
@@ -107,7 +107,7 @@ impl Machine {
         std::fs::read(out).unwrap()
     }
 
-    /// The stand-in without some of its symbols, as the library of an older driver.
+    /// Returns the stand-in without some of its symbols, as the library of an older driver.
     fn older_library(&self, lacks: &[&str]) -> PathBuf {
         let mut bytes = std::fs::read(stand_in()).unwrap();
         for symbol in lacks {
@@ -126,7 +126,7 @@ impl Machine {
     }
 }
 
-/// The stand-in's library, which Cargo puts beside the tests.
+/// Returns the stand-in's library, which Cargo puts beside the tests.
 fn stand_in() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let library = tests.with_file_name("libfake_nvml.so");
@@ -134,7 +134,7 @@ fn stand_in() -> PathBuf {
     library
 }
 
-/// A preset with an address and a UUID for each GPU.
+/// Returns a preset with an address and a UUID for each GPU.
 fn with_names(preset: &str) -> Topology {
     let text = Topology::preset(preset).unwrap().to_json();
     let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -160,13 +160,13 @@ fn assert_note(topology: &Topology, words: &str) {
     assert!(notes(topology).contains(words), "no '{words}' in:\n{}", notes(topology));
 }
 
-/// The notes, but for those that tell that the driver hides something: they are of the machine, not of a fault.
+/// Returns the notes, but for those that tell that the driver hides something: they are of the machine, not of a fault.
 fn faults_noted(topology: &Topology) -> Vec<String> {
     let noted = topology.notes().iter().filter(|note| note.kind != NoteKind::Inferred);
     noted.map(ToString::to_string).collect()
 }
 
-/// What the driver says of the GPUs of `truth` is what was found, but for those that `except` names.
+/// Asserts that the GPUs of `truth` were found with all their facts, without those that `except` names.
 #[track_caller]
 fn assert_same(found: &Topology, truth: &Topology, except: &[usize]) {
     assert_eq!(found.gpus().len(), truth.gpus().len());
@@ -413,7 +413,7 @@ fn faults_of_the_fabric_are_told_and_such_gpus_chosen_last() {
     assert_eq!(placement.remarks().len(), 4, "{:?}", placement.remarks());
     let text = placement.remarks().join("\n");
     assert!(text.contains("GPU0 is chosen last: its bandwidth in the NVLink fabric is degraded"), "{text}");
-    // As many of them as are needed, and that is said.
+    // No more of them are taken than needed, and a note says so.
     let placement = Request::gpus(5).solve(&found).unwrap();
     assert!([4, 5, 6, 7].iter().all(|gpu| placement.gpu_indices().contains(gpu)), "{placement}");
     assert!(!placement.remarks().is_empty());
@@ -502,7 +502,7 @@ fn a_gpu_that_did_not_register_is_cut_off_where_others_did() {
     assert_eq!(one.cut_off(0), Some(nvtopo::GpuFault::OutOfFabric));
     assert!(!Request::gpus(7).solve(&one).unwrap().gpu_indices().contains(&0));
     assert!(Request::gpus(8).solve(&one).is_err());
-    // Where none did, all are alike.
+    // If all failed, all are alike.
     let none = Machine::new("dgx-h100").discover("fabric:failed");
     assert_eq!(none.cut_off(0), None);
     assert_eq!(Request::gpus(8).solve(&none).unwrap().gpu_indices().len(), 8);

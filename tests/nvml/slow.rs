@@ -1,10 +1,10 @@
-//! GPUs and pairs that take their time, or hang: they are waited for as long as patience is, and cost no others' facts.
+//! GPUs and pairs that are slow, or hang: discovery waits no longer than the timeout, and no other GPU loses facts.
 
 use super::{Machine, assert_note, assert_same, faults_noted, notes};
 use nvtopo::Topology;
 use std::time::{Duration, Instant};
 
-/// Why each GPU cannot be used, if so.
+/// Returns why each GPU cannot be used, if so.
 fn unusable(topology: &Topology) -> Vec<Option<&str>> {
     topology.gpus().map(|gpu| gpu.unusable.as_deref()).collect()
 }
@@ -52,7 +52,7 @@ fn several_gpus_that_hang_or_all_of_them_end_too() {
     for (fault, hanging) in [("hang:0,hang:2", 2), ("hang:0,hang:1,hang:2,hang:3", 4)] {
         let start = Instant::now();
         let found = machine.discover_within(1000, fault);
-        // As the snapshots are taken, the driver is asked thrice.
+        // The driver is asked thrice, twice of these for snapshots.
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(unusable(&found).len(), 4);
         assert_eq!(unusable(&found).iter().flatten().count(), hanging, "{fault}");
@@ -62,7 +62,7 @@ fn several_gpus_that_hang_or_all_of_them_end_too() {
 #[test]
 fn gpus_that_sleep_are_waited_for() {
     let machine = Machine::new("dgx-h100");
-    // All of them together take longer than patience is.
+    // All of them together take longer than the timeout.
     let slow = "slow:nvmlDeviceGetHandleByIndex:250";
     let found = machine.discover_within(1000, slow);
     assert_same(&found, &machine.truth, &[]);

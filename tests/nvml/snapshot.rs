@@ -24,7 +24,7 @@ pub(crate) fn check(live: &Live, found: &Topology) {
     let (own, expected) = (text(&redacted), text(found));
     let differs = own.lines().zip(expected.lines()).find(|(own, expected)| own != expected);
     assert!(own == expected, "{differs:?}");
-    // What was told apart still is.
+    // Identifiers that differed still differ.
     assert_eq!(identifiers(&redacted).len(), identifiers(found).len() - serials(found));
 }
 
@@ -49,8 +49,8 @@ fn serials(topology: &Topology) -> usize {
     serials.len()
 }
 
-/// The document without identifiers, without the word that one was learned, and without the directories of libraries,
-/// which people name.
+/// Returns the document without identifiers, without the word that one was learned, and without the directories of
+/// libraries, which people name.
 fn without_identifiers(topology: &Topology) -> serde_json::Value {
     fn clear(value: &mut serde_json::Value) {
         match value {

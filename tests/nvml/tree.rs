@@ -49,7 +49,7 @@ impl Tree<'_> {
         fs::write(path, content).unwrap();
     }
 
-    /// The number of the package or core above a node.
+    /// Returns the number of the package or core above a node.
     fn above(&self, id: NodeId, number: impl Fn(&NodeKind) -> Option<u32>) -> u32 {
         self.topology.ancestors(id).find_map(|id| number(&self.topology.node(id).kind)).unwrap_or_default()
     }
@@ -103,7 +103,7 @@ impl Tree<'_> {
         }
     }
 
-    /// A device with the bridges above it.
+    /// Writes a device with the bridges above it.
     fn device(&self, id: NodeId, address: PciAddress, class: &str) {
         let (mut path, speed, width) = (String::new(), self.speed(id), 16);
         let mut above: Vec<NodeId> = self.topology.ancestors(id).collect();

@@ -4,7 +4,6 @@ use super::{PLAIN, assert_plain, notes, parse};
 use nvtopo::model::{
     Fragment, Gpu, NodeId, NodeKind, NoteKind, NumaNode, Provenance, Stated, TopologyBuilder,
 };
-use nvtopo::source::{Input, SOURCES};
 use nvtopo::{CpuSet, NodeSet, Request, Topology};
 
 fn of<T>(topology: &Topology, what: fn(&Gpu) -> &Stated<T>) -> Vec<String>
@@ -86,8 +85,7 @@ fn kernel(cpus: [&str; 2]) -> Fragment {
 }
 
 fn text(text: &str) -> Fragment {
-    let input = Input::Text { name: "topo.txt", bytes: text.as_bytes() };
-    SOURCES.iter().find(|source| source.recognizes(input)).unwrap().read(input).unwrap()
+    nvtopo::source::parse("topo.txt", text.as_bytes()).unwrap()
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::error::ErrorKind;
 use crate::error::{Error, Result};
 use crate::model::Fragment;
 
-/// As its namesake with the feature: an error that says how to get a build with it.
+/// Returns the error of a build without the feature, which says how to get one with it.
 #[cfg(not(feature = "hwloc"))]
 pub(super) fn fragment() -> Result<Fragment> {
     Err(Error::new(ErrorKind::Unsupported, "this build cannot ask libhwloc").help(
@@ -17,7 +17,7 @@ pub(super) fn fragment() -> Result<Fragment> {
     ))
 }
 
-/// The live machine, with all that hwloc knows of its devices.
+/// Returns the live machine, with all that hwloc knows of its devices.
 #[cfg(feature = "hwloc")]
 pub(super) fn fragment() -> Result<Fragment> {
     use super::{TextFormat, hwloc_xml::HwlocXml, this_machine};

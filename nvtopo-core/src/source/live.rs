@@ -1,9 +1,9 @@
-//! A machine that runs: the kernel's view and the driver's, joined.
+//! The live machine: the kernel's view and the driver's, joined.
 //!
-//! The kernel's is the base, for it knows where things are; the driver fills in its GPUs, their NVLinks, and the
-//! numbers by which tools name them.
+//! The kernel's is the base, for it knows where devices are; the driver adds its GPUs, their NVLinks, and the numbers
+//! by which tools name them.
 
-use super::nvml::{self, Asked, NvLinkCounters, Refusal, Told};
+use super::nvml::{self, DriverAnswer, DriverError, DriverFacts, NvLinkCounters};
 use super::sysfs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
@@ -12,50 +12,71 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the parts of a live machine are, and how long to wait for them.
-/// [`Topology::discover`] reads [`Live::default`].
+/// Options of live discovery: where to read, and how long to wait. [`Topology::discover`] reads [`Live::default`].
 ///
 /// ```no_run
 /// use nvtopo::source::Live;
 ///
-/// let host = Live { root: "/host".into(), ..Live::default() }; // the host's file system, as a container sees it
+/// let host = Live::default().with_root("/host"); // the host's file system, as a container sees it
 /// let topology = host.read()?;
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Live {
     /// The root of the file system, with `sys` and `proc`.
     pub root: PathBuf,
     /// NVIDIA's management library. `None`: `libnvidia-ml.so.1`, wherever the system finds it. Without the feature
     /// `nvml` it is never opened.
     pub nvml: Option<PathBuf>,
-    /// How long the driver may take to open its library, and then to open each GPU: without persistence mode it wakes
-    /// every GPU, which takes seconds. Once a GPU is open, each step of asking it may take half as long. All together
-    /// may take this, and half of it for each GPU: 50 seconds on a machine with 8, if it is 10 seconds.
+    /// The time limit for the driver to open its library, and then to open each GPU: without persistence mode it wakes
+    /// every GPU, which takes seconds. Once a GPU is open, each call may take half as long. All together may take this,
+    /// and half of it for each GPU: 50 seconds on a machine with 8, if it is 10 seconds.
     ///
     /// A GPU that hangs would otherwise hang its reader: the others are asked without it, and it stays as one that no
-    /// job can use. The thread that asked it is left behind, as nothing ends such a call. A GPU that was not asked in
+    /// job can use. The thread that asked it is abandoned, as nothing ends such a call. A GPU that was not asked in
     /// time stays usable, and a note says that little is known of it.
-    pub patience: Duration,
+    pub timeout: Duration,
 }
 
 impl Default for Live {
     fn default() -> Self {
-        Self { root: "/".into(), nvml: None, patience: Duration::from_secs(10) }
+        Self { root: "/".into(), nvml: None, timeout: Duration::from_secs(10) }
     }
 }
 
 impl Live {
+    /// Sets [`root`](Self::root).
+    #[must_use]
+    pub fn with_root(mut self, root: impl Into<PathBuf>) -> Self {
+        self.root = root.into();
+        self
+    }
+
+    /// Sets [`nvml`](Self::nvml), the path of NVIDIA's management library.
+    #[must_use]
+    pub fn with_nvml(mut self, library: impl Into<PathBuf>) -> Self {
+        self.nvml = Some(library.into());
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
     /// Reads the machine.
     pub fn read(&self) -> Result<Topology> {
         TopologyBuilder::new().with(self.fragment()?).build()
     }
 
-    /// What the NVLinks of this machine's GPUs count now, by GPU and number: errors and bytes. A GPU that does not
-    /// answer, or hangs, has none here, and the others have theirs; [`read`](Self::read) notes why.
+    /// Reads the counters of this machine's NVLinks, by GPU and number: errors and bytes. A GPU that does not answer,
+    /// or hangs, has none here, and the others have theirs; [`read`](Self::read) notes why.
     ///
     /// An error where the driver cannot be asked: [`ErrorKind::Unsupported`] without a driver, or in a build without
-    /// the feature `nvml`; [`ErrorKind::Io`] where it fails, or hangs before any GPU told.
+    /// the feature `nvml`; [`ErrorKind::Io`] where it fails, or hangs before any GPU answers.
     ///
     /// ```no_run
     /// use nvtopo::source::Live;
@@ -66,12 +87,14 @@ impl Live {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn nvlink_counters(&self) -> Result<Vec<NvLinkCounters>> {
-        nvml::count(self.nvml.as_deref(), self.patience).map_err(|refusal| match refusal {
-            Refusal::Absent(why) => Error::new(ErrorKind::Unsupported, why)
+        nvml::count(self.nvml.as_deref(), self.timeout).map_err(|error| match error {
+            DriverError::Absent(why) => Error::new(ErrorKind::Unsupported, why)
                 .help("NVLinks are counted by NVIDIA's driver; run this where it is installed and loaded"),
-            Refusal::Failed(why) => Error::new(ErrorKind::Io, format!("the NVIDIA driver failed: {why}")),
-            Refusal::NotAsked => Error::new(ErrorKind::Unsupported, "this build cannot ask NVIDIA's driver")
-                .help("build nvtopo with the feature nvml"),
+            DriverError::Failed(why) => Error::new(ErrorKind::Io, format!("the NVIDIA driver failed: {why}")),
+            DriverError::NotAsked => {
+                Error::new(ErrorKind::Unsupported, "this build cannot ask NVIDIA's driver")
+                    .help("build nvtopo with the feature nvml")
+            }
         })
     }
 
@@ -80,19 +103,21 @@ impl Live {
         joined(kernel, &self.ask())
     }
 
-    /// What NVIDIA's driver answers.
-    pub(super) fn ask(&self) -> Asked {
-        nvml::ask(self.nvml.as_deref(), self.patience)
+    /// Asks NVIDIA's driver.
+    pub(super) fn ask(&self) -> DriverAnswer {
+        nvml::ask(self.nvml.as_deref(), self.timeout)
     }
 }
 
-/// The kernel's view and what the driver answered, as one.
-pub(super) fn joined(mut kernel: Fragment, driver: &Asked) -> Result<Fragment> {
-    match nvml::answer(driver) {
-        Ok(told) => return join(kernel, told),
-        Err(Refusal::Absent(why)) => without_driver(&mut kernel, &why),
-        Err(Refusal::Failed(why)) => without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}")),
-        Err(Refusal::NotAsked) => {}
+/// Joins the kernel's view and the driver's answer.
+pub(super) fn joined(mut kernel: Fragment, driver: &DriverAnswer) -> Result<Fragment> {
+    match nvml::facts(driver) {
+        Ok(facts) => return join(kernel, facts),
+        Err(DriverError::Absent(why)) => without_driver(&mut kernel, &why),
+        Err(DriverError::Failed(why)) => {
+            without_driver(&mut kernel, &format!("the NVIDIA driver failed: {why}"));
+        }
+        Err(DriverError::NotAsked) => {}
     }
     Ok(kernel)
 }
@@ -107,28 +132,28 @@ fn without_driver(kernel: &mut Fragment, why: &str) {
     kernel.note(NoteKind::Driver, text);
 }
 
-fn join(mut kernel: Fragment, told: Told) -> Result<Fragment> {
-    number(&mut kernel, &told);
-    fill_pcie(&mut kernel, &told.pcie);
-    mark_memory(&mut kernel, &told.fragment);
-    TopologyBuilder::new().with(kernel).with(told.fragment).merged()
+fn join(mut kernel: Fragment, driver: DriverFacts) -> Result<Fragment> {
+    number(&mut kernel, &driver);
+    fill_pcie(&mut kernel, &driver.pcie);
+    mark_memory(&mut kernel, &driver.fragment);
+    TopologyBuilder::new().with(kernel).with(driver.fragment).merged()
 }
 
 /// Gives the kernel's GPUs the driver's numbers, and takes those out that the driver does not show to this process:
 /// in a container the bus has all GPUs of the host, and none but its own can be used.
-fn number(kernel: &mut Fragment, told: &Told) {
+fn number(kernel: &mut Fragment, driver: &DriverFacts) {
     let addresses = gpus(kernel);
     let mut hidden: BTreeMap<NodeId, PciAddress> = BTreeMap::new();
-    let unnamed = addresses.iter().filter(|(address, _)| !told.numbers.contains_key(address));
+    let unnamed = addresses.iter().filter(|(address, _)| !driver.numbers.contains_key(address));
     hidden.extend(unnamed.map(|(address, id)| (*id, *address)));
     let mut numbers: BTreeMap<NodeId, u32> = BTreeMap::new();
-    if hidden.len() == told.nameless.len() {
-        // Those that the driver lost: it counts in the order of addresses, as the map of addresses does.
+    if hidden.len() == driver.nameless.len() {
+        // The GPUs that the driver lost: it counts in the order of addresses, as the map of addresses does.
         let lost = addresses.values().filter(|id| hidden.contains_key(id)).copied();
-        numbers.extend(lost.zip(told.nameless.iter().copied()));
+        numbers.extend(lost.zip(driver.nameless.iter().copied()));
         hidden.clear();
     }
-    numbers.extend(addresses.iter().filter_map(|(address, id)| Some((*id, *told.numbers.get(address)?))));
+    numbers.extend(addresses.iter().filter_map(|(address, id)| Some((*id, *driver.numbers.get(address)?))));
     for (id, index) in numbers {
         if let NodeKind::Gpu(gpu) = kernel.node_mut(id) {
             gpu.index = index;
@@ -146,13 +171,13 @@ fn number(kernel: &mut Fragment, told: &Told) {
     kernel.remove_leaves(&hidden.into_keys().collect::<BTreeSet<_>>());
 }
 
-/// The GPUs by address.
+/// Returns the GPUs by address.
 fn gpus(fragment: &Fragment) -> BTreeMap<PciAddress, NodeId> {
     let nodes = fragment.nodes.iter().zip((0..).map(NodeId));
     nodes.filter_map(|(node, id)| Some((node.kind.as_gpu()?.address?, id))).collect()
 }
 
-/// The driver's word for PCIe links of GPUs where the kernel has none, as in virtual machines.
+/// Fills in the PCIe links that the driver reports where the kernel has none, as in virtual machines.
 fn fill_pcie(kernel: &mut Fragment, pcie: &BTreeMap<PciAddress, crate::model::Link>) {
     let known: BTreeMap<NodeId, PciAddress> =
         gpus(kernel).into_iter().map(|(address, id)| (id, address)).collect();
@@ -165,8 +190,8 @@ fn fill_pcie(kernel: &mut Fragment, pcie: &BTreeMap<PciAddress, crate::model::Li
     }
 }
 
-/// The driver's word for NUMA nodes that are the memory of GPUs, where the kernel's files do not say it, as in containers
-/// without `/proc/driver`. A node with CPUs is the machine's memory, which an integrated GPU merely uses.
+/// Marks NUMA nodes that are the memory of GPUs by the driver's report, where the kernel's files do not say so, as in
+/// containers without `/proc/driver`. A node with CPUs is the machine's memory, which an integrated GPU merely uses.
 fn mark_memory(kernel: &mut Fragment, driver: &Fragment) {
     let mut memory: BTreeMap<u32, PciAddress> = BTreeMap::new();
     for gpu in driver.nodes.iter().filter_map(|node| node.kind.as_gpu()) {

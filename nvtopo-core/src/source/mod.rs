@@ -1,9 +1,9 @@
-//! Where topologies come from: the registry of input formats, and the calls that open one.
+//! Sources of topologies: the registry of input formats, and the functions that read one.
 //!
-//! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never asks the graph.
-//! A new format is one file here and one line in [`SOURCES`].
+//! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never queries the graph.
+//! A new format is one file here and one line in `SOURCES`.
 
-mod capacity;
+mod common;
 mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;
@@ -11,15 +11,12 @@ mod live;
 mod measured;
 mod near;
 mod nvlink_status;
-mod nvlinks;
 mod nvml;
 mod pci_tree;
 mod perftest;
 mod preset;
-mod product;
 mod several;
 mod smi_matrix;
-mod smp;
 mod snapshot;
 pub(crate) mod sysfs;
 mod text;
@@ -42,10 +39,10 @@ pub use snapshot::{Redaction, Snapshot};
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
 pub const MAX_INPUT: u64 = 64 << 20;
 
-/// What a source reads.
+/// The input of a source.
 #[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// A text, with the name that messages call it by.
+pub(crate) enum Input<'a> {
+    /// A text, with its name in messages.
     Text {
         /// The file's name, or `standard input`.
         name: &'a str,
@@ -57,14 +54,14 @@ pub enum Input<'a> {
 }
 
 /// An input format.
-pub trait Source: Sync {
-    /// The name by which messages call the format.
+pub(crate) trait Source: Sync {
+    /// Returns the name of the format in messages.
     fn name(&self) -> &'static str;
 
-    /// Whether the content looks like this format.
+    /// Returns whether the content looks like this format.
     fn recognizes(&self, input: Input<'_>) -> bool;
 
-    /// Reads it.
+    /// Reads the input.
     fn read(&self, input: Input<'_>) -> Result<Fragment>;
 }
 
@@ -95,7 +92,7 @@ impl<F: TextFormat> Source for F {
 }
 
 /// Every input format, in the order in which they are tried.
-pub static SOURCES: &[&dyn Source] = &[
+pub(crate) static SOURCES: &[&dyn Source] = &[
     &sysfs::Sysfs,
     &snapshot::SnapshotFile,
     &measured::NvBandwidthJson,
@@ -110,7 +107,7 @@ pub static SOURCES: &[&dyn Source] = &[
     &hwloc_xml::PastedXml,
 ];
 
-/// Where to read a topology from.
+/// The place to read a topology from.
 ///
 /// ```
 /// use nvtopo::source::Locator;
@@ -120,6 +117,7 @@ pub static SOURCES: &[&dyn Source] = &[
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Locator {
     /// This machine.
     Live,
@@ -167,7 +165,7 @@ impl fmt::Display for Locator {
 }
 
 impl Topology {
-    /// This machine, as the kernel and, with the feature `nvml`, NVIDIA's driver show it; see [`Live`].
+    /// Reads this machine, as the kernel and, with the feature `nvml`, NVIDIA's driver show it; see [`Live`].
     ///
     /// The kernel alone does not know of NVLinks: without the driver's library, add the text of `nvidia-smi topo -m`
     /// with [`open`](Self::open).
@@ -183,12 +181,12 @@ impl Topology {
         Self::open(&[Locator::Live])
     }
 
-    /// The published layout of a product; [`PRESETS`] lists them.
+    /// Returns the published layout of a product; [`PRESETS`] lists them.
     pub fn preset(name: &str) -> Result<Self> {
         Self::open(&[Locator::Preset(name.to_owned())])
     }
 
-    /// A topology from a text of any known format. `name` is what messages call it.
+    /// Reads a topology from a text of any known format. Messages call the text by `name`.
     ///
     /// ```
     /// let text = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
@@ -197,10 +195,7 @@ impl Topology {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
-        TopologyBuilder::new()
-            .with(read(Input::Text { name, bytes })?)
-            .build()
-            .map_err(|error| error.in_input(name))
+        TopologyBuilder::new().with(parse(name, bytes)?).build().map_err(|error| error.in_input(name))
     }
 
     /// Reads and merges several sources; where they disagree, a note says so.
@@ -216,32 +211,37 @@ impl Topology {
     }
 }
 
-/// The identity of the machine that this process runs on.
+/// Returns the identity of the machine that this process runs on.
 pub(crate) fn this_machine() -> &'static MachineIdentity {
     static IDENTITY: Once<MachineIdentity> = Once::new();
     IDENTITY.get_or_init(|| sysfs::identity(Path::new("/")))
 }
 
-/// What one place says.
+/// Reads a text of any known format as a fragment, to be merged by [`TopologyBuilder`]. Messages call the text by
+/// `name`.
+pub fn parse(name: &str, bytes: &[u8]) -> Result<Fragment> {
+    read(Input::Text { name, bytes })
+}
+
+/// Reads one place as a fragment, to be merged by [`TopologyBuilder`].
 pub fn fragment(locator: &Locator) -> Result<Fragment> {
-    let text = |name: &str, bytes: &[u8]| read(Input::Text { name, bytes });
     match locator {
         Locator::Live => Live::default().fragment(),
         Locator::Hwloc => hwloc::fragment(),
         Locator::Preset(name) => preset::read(name),
         Locator::Stdin => {
             let name = Path::new("standard input");
-            text("standard input", &read_all(name, std::io::stdin().lock())?)
+            parse("standard input", &read_all(name, std::io::stdin().lock())?)
         }
         Locator::Path(path) if path.is_dir() => read(Input::Tree(path)),
         Locator::Path(path) => {
             let file = std::fs::File::open(path).map_err(|error| missing(path, error))?;
-            text(&path.display().to_string(), &read_all(path, file)?)
+            parse(&path.display().to_string(), &read_all(path, file)?)
         }
     }
 }
 
-/// The error about a file that cannot be opened, which may be another source's name.
+/// Returns the error of a file that cannot be opened, which may be the misspelt name of another source.
 fn missing(path: &Path, error: std::io::Error) -> Error {
     let is_missing = error.kind() == std::io::ErrorKind::NotFound;
     let name = path.to_str().filter(|name| is_missing && !name.contains('/'));
@@ -256,7 +256,7 @@ fn missing(path: &Path, error: std::io::Error) -> Error {
     }
 }
 
-/// The bytes of a file that is no topology, such as a trace of jobs; [`MAX_INPUT`] of them at most.
+/// Reads a file that is no topology, such as a trace of jobs: [`MAX_INPUT`] bytes at most.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
     read_all(path, std::fs::File::open(path).map_err(|error| Error::io(path, error))?)
 }
@@ -289,7 +289,7 @@ fn read(input: Input<'_>) -> Result<Fragment> {
     several.unwrap_or_else(|| source.read(input)).map_err(|error| error.in_input(&name))
 }
 
-/// The formats, for messages.
+/// Lists the formats, for messages.
 fn known() -> String {
     let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
     format!("it reads {}", names.join(", "))

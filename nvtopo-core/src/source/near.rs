@@ -1,11 +1,11 @@
 //! Near misses: texts and files that people take for one of the formats, with what to give instead.
 //!
-//! They are looked for only where no format was found. A new one is one line in [`NEAR`].
+//! They are tried only where no format was found. A new one is one line in [`NEAR`].
 
 use super::{measured, text, xml};
 use crate::error::Error;
 
-/// How much of an input is looked at.
+/// The number of bytes of an input to look at.
 const HEAD: usize = 64 << 10;
 
 /// A text that is no input, by what it holds.
@@ -17,7 +17,7 @@ struct Near {
     instead: &'static str,
 }
 
-/// What tells a text.
+/// The sign by which a text is recognized.
 enum Sign {
     /// All of these are in it.
     Holds(&'static [&'static str]),
@@ -41,7 +41,7 @@ const fn near(sign: Sign, what: &'static str, instead: &'static str) -> Near {
     Near { sign, what, instead }
 }
 
-/// The near misses. The first that fits is told, so errors stand before what else may be in a text.
+/// The near misses. The first that fits is reported, so errors stand before other content of a text.
 static NEAR: &[Near] = &[
     near(
         Sign::Holds(&["NVIDIA-SMI has failed because"]),
@@ -172,7 +172,7 @@ const KINDS: [(&[u8], &str); 14] = [
 const PICTURE: &str = "a picture";
 const COMPRESSED: &str = "a compressed file";
 
-/// The error about a text that is known and no input.
+/// Returns the error about a text of a known kind that is no input.
 pub(super) fn explain(bytes: &[u8]) -> Option<Error> {
     let head = &bytes[..bytes.len().min(HEAD)];
     if let Some(error) = not_text(head) {
@@ -198,7 +198,7 @@ pub(super) fn explain(bytes: &[u8]) -> Option<Error> {
     })
 }
 
-/// The error about a file that is no text.
+/// Returns the error about a file that is no text.
 fn not_text(head: &[u8]) -> Option<Error> {
     let known = KINDS.iter().find(|(start, _)| head.starts_with(start)).map(|(_, what)| *what);
     let is_wide = head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]);
@@ -218,13 +218,13 @@ fn not_text(head: &[u8]) -> Option<Error> {
     Some(Error::input(format!("this is {what}")).at(1, 1).help(instead))
 }
 
-/// The line in which a word stands.
+/// Returns the line in which a word stands.
 fn line_of(text: &str, word: &str) -> usize {
     let before = text.find(word).map_or("", |at| &text[..at]);
     before.matches('\n').count() + 1
 }
 
-/// `bash: nvidia-smi: command not found`, in the words of several shells.
+/// Recognizes `bash: nvidia-smi: command not found`, in the words of several shells.
 fn is_missing_command(line: &str) -> bool {
     let said =
         ["command not found", ": not found", "is not recognized as an internal", "No such file or directory"];
@@ -232,19 +232,19 @@ fn is_missing_command(line: &str) -> bool {
         && said.iter().any(|words| line.contains(words))
 }
 
-/// `GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)`.
+/// Recognizes `GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)`.
 fn is_listed_gpu(line: &str) -> bool {
     let numbered = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
     numbered.is_some_and(|(number, rest)| is_number(number) && rest.contains("(UUID: "))
 }
 
-/// `Link 0: Replay Errors: 0`, `Link 0, P2P is supported: true`, `Link 0: 00000000:88:00.0`.
+/// Recognizes `Link 0: Replay Errors: 0`, `Link 0, P2P is supported: true`, `Link 0: 00000000:88:00.0`.
 fn is_link_of_another_question(line: &str) -> bool {
     let rest = line.strip_prefix("Link ").and_then(|rest| rest.split_once([':', ',']));
     rest.is_some_and(|(number, rest)| is_number(number) && rest.contains(':'))
 }
 
-/// `Machine (126GB total)` and `  Package L#0`.
+/// Recognizes `Machine (126GB total)` and `  Package L#0`.
 fn is_lstopo(line: &str) -> bool {
     let line = line.trim_start_matches(['+', '-', ' ']);
     let of = |name: &str| {
@@ -253,7 +253,7 @@ fn is_lstopo(line: &str) -> bool {
     ["Machine", "Package", "NUMANode", "Socket"].into_iter().any(of)
 }
 
-/// `node 0 cpus: 0 1 2 3`, where the first lines were cut.
+/// Recognizes `node 0 cpus: 0 1 2 3`, where the first lines were cut.
 fn is_numa_of_numactl(line: &str) -> bool {
     let rest = line.strip_prefix("node ").and_then(|rest| rest.split_once(' '));
     rest.is_some_and(|(number, rest)| {
@@ -261,14 +261,14 @@ fn is_numa_of_numactl(line: &str) -> bool {
     })
 }
 
-/// `processor : 0`.
+/// Recognizes `processor : 0`.
 fn is_cpuinfo(line: &str) -> bool {
     line.strip_prefix("processor")
         .and_then(|rest| rest.trim_start().strip_prefix(':'))
         .is_some_and(|rest| is_number(rest.trim()))
 }
 
-/// `17:00.0 3D controller: NVIDIA Corporation …`, with a domain or without, and the tree of `lspci -t`.
+/// Recognizes `17:00.0 3D controller: NVIDIA Corporation …`, with a domain or without, and the tree of `lspci -t`.
 fn is_lspci(line: &str) -> bool {
     let Some((address, rest)) = line.split_once(' ') else { return false };
     let parts: Vec<&str> = address.split([':', '.']).collect();
@@ -278,12 +278,12 @@ fn is_lspci(line: &str) -> bool {
     (is_address && rest.contains(": ")) || line.starts_with("-[0000:") || line.starts_with("-+-[0000:")
 }
 
-/// `mlx5_0 port 1 ==> ib0 (Up)`, and `CA 'mlx5_0'`.
+/// Recognizes `mlx5_0 port 1 ==> ib0 (Up)`, and `CA 'mlx5_0'`.
 fn is_ib(line: &str) -> bool {
     line.contains(" port 1 ==> ") || (line.starts_with("CA '") && line.ends_with('\''))
 }
 
-/// `apiVersion: v1`.
+/// Recognizes `apiVersion: v1`.
 fn is_kubernetes(line: &str) -> bool {
     line.starts_with("apiVersion: ") || line.starts_with("\"apiVersion\":")
 }

@@ -1,11 +1,11 @@
-//! The text of `nvidia-smi nvlink --status`: which NVLinks of each GPU are up, and what each carries.
+//! The text of `nvidia-smi nvlink --status`: the NVLinks of each GPU that are up, and the bandwidth of each.
 //!
-//! It does not tell where they lead, so it is laid over another source, such as the text of `nvidia-smi topo -m`, whose
-//! rates it makes known. Lines that are no part of it are passed over, those of other questions about the same GPUs
-//! (`nvidia-smi nvlink -e`, `-c`, `-R`, `-info`, …) too: people send such texts with what stood around.
+//! It lacks the other ends, so it is merged with another source, such as the text of `nvidia-smi topo -m`, to which it
+//! adds bandwidths. Other lines are skipped, as are the answers to other questions about the same GPUs (`nvidia-smi
+//! nvlink -e`, `-c`, `-R`, `-info`, …): people send such texts with the lines around them.
 
 use super::TextFormat;
-use super::nvlinks::note_down;
+use super::common::note_links_down;
 use super::text::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -26,7 +26,7 @@ impl TextFormat for NvLinkStatus {
         // A list of GPUs alone is that of `nvidia-smi -L`.
         let mut judged = false;
         lines.any(|line| gpu(&line).inspect(|gpu| judged |= gpu.verdict.is_some()).is_some())
-            && (judged || lines.any(|line| verdict(&line.text).is_some() || is_told(&line)))
+            && (judged || lines.any(|line| verdict(&line.text).is_some() || has_status(&line)))
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -40,25 +40,25 @@ impl TextFormat for NvLinkStatus {
     }
 }
 
-/// What the text says.
+/// The content of the text.
 #[derive(Default)]
 struct Status {
-    gpus: BTreeMap<u32, Told>,
+    gpus: BTreeMap<u32, GpuStatus>,
     /// The GPU of the lines that follow.
     open: Option<u32>,
     /// The last link that stands under that heading.
     last: Option<u32>,
     /// The lines in whose place an ellipsis stands.
     elided: BTreeSet<usize>,
-    /// The GPUs of which a verdict tells why no links are listed.
+    /// The GPUs with a verdict why no links are listed.
     judged: BTreeSet<u32>,
-    /// The last line that holds anything, if it begins to tell of a link and lacks its end.
+    /// The last line with any content, if it begins the status of a link and lacks its end.
     torn: Option<usize>,
     notes: Vec<(NoteKind, String)>,
 }
 
-/// What the text says of one GPU.
-struct Told {
+/// The statements about one GPU.
+struct GpuStatus {
     gpu: Gpu,
     /// By number.
     links: BTreeMap<u32, State>,
@@ -75,14 +75,14 @@ impl Status {
                 self.judge(verdict);
             }
         } else if is_heading_of_nobody(line) {
-            // What stands below it is no other GPU's.
+            // The lines below belong to no other GPU.
             (self.open, self.last) = (None, None);
         } else if let Some(verdict) = verdict(&line.text) {
             self.judge(verdict);
         } else if is_ellipsis(plain(line)) {
             self.elided.insert(line.number);
         } else if let Some((number, state)) = state(line) {
-            let Some(told) = self.open.and_then(|index| self.gpus.get_mut(&index)) else {
+            let Some(status) = self.open.and_then(|index| self.gpus.get_mut(&index)) else {
                 return Err(Error::input(format!("link {number} stands under no GPU"))
                     .at(line.number, 1)
                     .help("give the whole text: GPU 0: ... above its links"));
@@ -91,11 +91,11 @@ impl Status {
                 return Err(Error::input(format!("link {number} follows link {last}")).at(line.number, 1));
             }
             self.last = Some(number);
-            let own = told.links.entry(number).or_insert_with(|| state.clone());
+            let own = status.links.entry(number).or_insert_with(|| state.clone());
             if *own != state {
                 let text = format!(
-                    "{}: NVLink {number} is told twice, as {own} and as {state}; the first is taken",
-                    told.gpu.name()
+                    "{}: NVLink {number} is listed twice, as {own} and as {state}; the first is taken",
+                    status.gpu.name()
                 );
                 self.note(NoteKind::Conflict, text);
             }
@@ -114,12 +114,12 @@ impl Status {
         self.note(NoteKind::Unknown, format!("GPU{index}: {text}"));
     }
 
-    /// A heading. The same again, of the same GPU, begins the answer to another question.
+    /// Takes a heading. The same again, of the same GPU, begins the answer to another question.
     fn heading(&mut self, heading: &Heading<'_>, line: usize) -> Result<()> {
         let Heading { index, model, uuid, .. } = *heading;
         (self.open, self.last) = (Some(index), None);
         let parsed = uuid.and_then(|uuid| uuid.parse().ok());
-        if let Some(Told { gpu, .. }) = self.gpus.get_mut(&index) {
+        if let Some(GpuStatus { gpu, .. }) = self.gpus.get_mut(&index) {
             let others = gpu.uuid.is_some() && parsed.is_some() && gpu.uuid != parsed;
             if others || gpu.model.as_deref() != Some(model) {
                 return Err(Error::input(format!("GPU {index} is there twice, as two GPUs"))
@@ -136,7 +136,7 @@ impl Status {
             self.note(NoteKind::Damage, format!("GPU{index}: '{uuid}' is no UUID, so it was left out"));
         }
         let gpu = Gpu { index, model: Some(model.to_owned()), uuid: parsed, ..Gpu::default() };
-        self.gpus.insert(index, Told { gpu, links: BTreeMap::new() });
+        self.gpus.insert(index, GpuStatus { gpu, links: BTreeMap::new() });
         Ok(())
     }
 
@@ -149,46 +149,47 @@ impl Status {
     fn fragment(mut self) -> Fragment {
         let mut fragment = Fragment::new(Provenance::Smi);
         fragment.set_nvlink_unknown();
-        let is_up = |told: &Told| told.links.values().any(|state| state.up() == Some(true));
+        let is_up = |status: &GpuStatus| status.links.values().any(|state| state.up() == Some(true));
         if self.gpus.len() >= 2 && self.gpus.values().any(is_up) {
             self.note(NoteKind::Unknown, gaps::NVLINKS_OF_FILE.to_owned());
         }
-        for told in self.gpus.values() {
+        for status in self.gpus.values() {
             // The numbers begin at 0 and have no gaps.
-            let last = told.links.last_key_value().map_or(0, |(last, _)| *last);
-            let missing = (0..last).filter(|number| !told.links.contains_key(number));
+            let last = status.links.last_key_value().map_or(0, |(last, _)| *last);
+            let missing = (0..last).filter(|number| !status.links.contains_key(number));
             let missing: Vec<u32> = missing.collect();
             if !missing.is_empty() {
-                let text = format!("{}: the text lacks its NVLinks {}", told.gpu.name(), listed(&missing));
+                let text = format!("{}: the text lacks its NVLinks {}", status.gpu.name(), listed(&missing));
                 fragment.note(NoteKind::Damage, text);
             }
-            let nvlinks = told.links.iter().map(|(number, state)| port(*number, state)).collect();
-            let gpu = Gpu { nvlinks, ..told.gpu.clone() };
+            let nvlinks = status.links.iter().map(|(number, state)| port(*number, state)).collect();
+            let gpu = Gpu { nvlinks, ..status.gpu.clone() };
             fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
         }
         for (kind, text) in std::mem::take(&mut self.notes) {
             fragment.note(kind, text);
         }
         self.note_cuts(&mut fragment);
-        let told = note_down(&mut fragment);
-        self.note_states(&mut fragment, &told);
+        let noted = note_links_down(&mut fragment);
+        self.note_states(&mut fragment, &noted);
         fragment
     }
 
-    /// Notes where the text is cut: at an ellipsis, within its last line, or by the links of other GPUs of a model, which are
-    /// as many, up or down.
+    /// Notes where the text is cut: at an ellipsis, within its last line, or by the links of other GPUs of a model,
+    /// which are as many, up or down.
     fn note_cuts(&self, fragment: &mut Fragment) {
         let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
-        for told in self.gpus.values() {
-            let most = most.entry(&told.gpu.model).or_default();
-            *most = told.links.len().max(*most);
+        for status in self.gpus.values() {
+            let most = most.entry(&status.gpu.model).or_default();
+            *most = status.links.len().max(*most);
         }
         let mut few: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
-        for (index, told) in &self.gpus {
-            let (listed, most) = (told.links.len(), most.get(&told.gpu.model).copied().unwrap_or_default());
+        for (index, status) in &self.gpus {
+            let (listed, most) =
+                (status.links.len(), most.get(&status.gpu.model).copied().unwrap_or_default());
             let ends = self.open == Some(*index) && listed == 0;
             if !self.judged.contains(index) && (listed < most || ends) {
-                few.entry((listed, most)).or_default().push(told.gpu.name());
+                few.entry((listed, most)).or_default().push(status.gpu.name());
             }
         }
         for ((listed, most), gpus) in few {
@@ -211,12 +212,12 @@ impl Status {
     /// neither. GPUs of which the same is to be said share a note.
     fn note_states(&self, fragment: &mut Fragment, noted: &BTreeSet<u32>) {
         let mut texts: BTreeMap<(NoteKind, String), Vec<String>> = BTreeMap::new();
-        for (index, told) in &self.gpus {
+        for (index, status) in &self.gpus {
             let of = |wanted: &dyn Fn(&State) -> bool| -> Vec<u32> {
-                let links = told.links.iter().filter(|(_, state)| wanted(state));
+                let links = status.links.iter().filter(|(_, state)| wanted(state));
                 links.map(|(number, _)| *number).collect()
             };
-            let (down, all) = (of(&|state| *state == State::Down), told.links.len());
+            let (down, all) = (of(&|state| *state == State::Down), status.links.len());
             let up = of(&|state| state.up() == Some(true)).len();
             let mut say =
                 |kind, text: String| texts.entry((kind, text)).or_default().push(format!("GPU{index}"));
@@ -227,7 +228,7 @@ impl Status {
                     _ => say(NoteKind::Conflict, format!("{up} of {all} NVLinks are up; down: {down}")),
                 }
             }
-            let words: BTreeSet<&String> = told.links.values().filter_map(State::word).collect();
+            let words: BTreeSet<&String> = status.links.values().filter_map(State::word).collect();
             for word in words {
                 let links = listed(&of(&|state| state.word() == Some(word)));
                 let sleeps = word.eq_ignore_ascii_case(SLEEP);
@@ -262,8 +263,8 @@ fn listed(numbers: &[u32]) -> String {
 /// Source: NVML, `NVML_NVLINK_MAX_LINKS`, is 36 at most so far.
 const MAX_NUMBER: u32 = 63;
 
-/// `GPU 0: NVIDIA RTX A6000 (UUID: GPU-5baec991-…)`; older drivers leave the UUID out. A verdict may follow in the line, or
-/// stand in the place of the UUID.
+/// `GPU 0: NVIDIA RTX A6000 (UUID: GPU-5baec991-…)`; older drivers leave the UUID out. A verdict may follow in the
+/// line, or stand in the place of the UUID.
 struct Heading<'a> {
     index: u32,
     model: &'a str,
@@ -278,8 +279,8 @@ enum Verdict {
     None,
 }
 
-/// `NVML: Unable to retrieve NVLink information as all links are inActive`, which drivers spell in two ways, or `Device does
-/// not have or support Nvlink`.
+/// Reads `NVML: Unable to retrieve NVLink information as all links are inActive`, which drivers spell in two ways, or
+/// `Device does not have or support Nvlink`.
 fn verdict(text: &str) -> Option<Verdict> {
     let text = text.to_ascii_lowercase();
     let words = |words: &str| text.contains(words);
@@ -290,10 +291,10 @@ fn verdict(text: &str) -> Option<Verdict> {
     }
 }
 
-/// Where a verdict begins in the line of a heading.
+/// The starts of verdicts in the line of a heading.
 const VERDICTS: [&str; 3] = ["Device does not", "NVML: ", "Unable to retrieve"];
 
-/// An ellipsis, in brackets or not, or what people write for one.
+/// Returns an ellipsis, in brackets or not, or what people write for one.
 fn is_ellipsis(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || "[](){}<>-#*/".contains(c));
     text == "\u{2026}"
@@ -301,7 +302,7 @@ fn is_ellipsis(text: &str) -> bool {
         || matches!(text, "snip" | "snipped" | "cut" | "truncated")
 }
 
-/// Whether a line begins to tell of a link and does not tell it.
+/// Returns whether a line begins the status of a link and does not complete it.
 fn is_torn(line: &Line<'_>) -> bool {
     let text = plain(line);
     let rest = text.strip_prefix("Link").map(|rest| rest.trim_start_matches(' '));
@@ -321,12 +322,12 @@ fn is_torn(line: &Line<'_>) -> bool {
     begins || heading || matches!(text, "L" | "Li" | "Lin")
 }
 
-/// A line without what mail and comments put before it.
+/// Returns a line without what mail and comments put before it.
 fn plain<'a>(line: &'a Line<'_>) -> &'a str {
     line.text.trim_start_matches([' ', '\t', '>', '#', '*', '|']).trim_end()
 }
 
-/// Tells whether a line is a heading with a number that no GPU has.
+/// Returns whether a line is a heading with a number that no GPU has.
 fn is_heading_of_nobody(line: &Line<'_>) -> bool {
     let index = plain(line).strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
     index.is_some_and(|(index, _)| !index.is_empty() && index.bytes().all(|byte| byte.is_ascii_digit()))
@@ -346,10 +347,10 @@ fn gpu<'a>(line: &'a Line<'_>) -> Option<Heading<'a>> {
     Some(Heading { index, model, uuid: uuid.filter(|uuid| !uuid.is_empty()), verdict: found })
 }
 
-/// What the text says of a link.
+/// The state of a link.
 #[derive(Clone, Debug, PartialEq)]
 enum State {
-    /// It is up, and carries this.
+    /// Up, with this bandwidth.
     Rate(Bandwidth),
     Up,
     Down,
@@ -385,8 +386,8 @@ impl fmt::Display for State {
     }
 }
 
-/// `Link 3: 25.781 GB/s`, `Link 3: <inactive>` or `Link 3: Sleep`. Lines of other questions name what they tell, with
-/// numbers or a second colon: `Link 3: Replay Errors: 0`.
+/// Reads `Link 3: 25.781 GB/s`, `Link 3: <inactive>` or `Link 3: Sleep`. Lines of other questions have numbers or a
+/// second colon: `Link 3: Replay Errors: 0`.
 fn state(line: &Line<'_>) -> Option<(u32, State)> {
     let (name, value) = plain(line).strip_prefix("Link ")?.split_once(':')?;
     let number = number(name).filter(|number| *number <= MAX_NUMBER)?;
@@ -410,8 +411,8 @@ fn state(line: &Line<'_>) -> Option<(u32, State)> {
     Some((number, state))
 }
 
-/// Whether a line tells of a link in the words of the status: a rate, or one word.
-fn is_told(line: &Line<'_>) -> bool {
+/// Returns whether a line has the status of a link: a rate, or one word.
+fn has_status(line: &Line<'_>) -> bool {
     match state(line) {
         Some((_, State::Word(word))) => !word.contains(' '),
         Some(_) => true,

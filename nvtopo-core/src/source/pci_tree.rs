@@ -1,8 +1,8 @@
-//! The bridges between a host bridge and its devices: which of them are nodes of the graph, and which are wires.
+//! The bridges between a host bridge and its devices, divided into nodes of the graph and wires.
 //!
-//! A switch is an upstream port with its downstream ports; it is one node. A root port with one device below is a
-//! wire; with several (the functions of a card) it is a node, so that they are seen to be near each other. How a
-//! source learns of bridges is its own affair; only bridges above devices that matter are told to this.
+//! A switch is an upstream port with its downstream ports; it is one node. A root port with one device below is a wire;
+//! with several (the functions of a card) it is a node, so that they are seen to be near each other. Sources find the
+//! bridges, and add only those above devices of the graph.
 
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Link, NodeId, NodeKind, PcieSwitch, rates};
@@ -28,7 +28,7 @@ pub(super) struct Bridges(BTreeMap<PciAddress, Bridge>);
 struct Bridge {
     /// The first device or bridge that matters directly below.
     below: PciAddress,
-    /// Whether there are others beside it.
+    /// True if there are others beside it.
     branches: bool,
     leads_on: bool,
     port: Option<Port>,
@@ -37,9 +37,8 @@ struct Bridge {
 }
 
 impl Bridges {
-    /// Tells of a device and the bridges above it, from the host bridge down. `facts` is asked once for each bridge,
-    /// by its position: its port, where the source knows it, and its link, of which `redirects` is what this port alone
-    /// does.
+    /// Adds a device and the bridges above it, from the host bridge down. `facts` is called once for each bridge, by
+    /// its position: its port, where the source knows it, and its link, whose `redirects` is that of this port alone.
     pub(super) fn add(
         &mut self,
         chain: impl Iterator<Item = PciAddress>,
@@ -59,8 +58,8 @@ impl Bridges {
         }
     }
 
-    /// What holds a device, with the link to it. Switches on the way are added when they are first met. `own` is what
-    /// the device says of its link, `far` what holds for the other end of it instead of what the bridge there says.
+    /// Returns the node that holds a device, and the link to it. Switches on the way are added when they are first met.
+    /// `own` is the link as the device states it, `far` replaces the statement of the bridge at its other end.
     pub(super) fn place(
         &mut self,
         fragment: &mut Fragment,
@@ -105,7 +104,7 @@ impl Bridges {
     }
 }
 
-/// The kind of a port by its place: a root port, then pairs of upstream and downstream ports.
+/// Returns the kind of a port by its place: a root port, then pairs of upstream and downstream ports.
 fn by_place(above: Option<Port>, leads_on: bool) -> Port {
     match above {
         None => Port::Root,
@@ -115,15 +114,15 @@ fn by_place(above: Option<Port>, leads_on: bool) -> Port {
     }
 }
 
-/// Whether one of the ports on a wire redirects. That none does must be known of all; on a wire without ports it does
-/// not matter.
+/// Returns whether one of the ports on a wire redirects. That none does must be known of all; on a wire without ports
+/// it does not matter.
 fn any_redirects(ports: &[Option<bool>]) -> Option<bool> {
     let any = ports.contains(&Some(true));
     let known = !ports.is_empty() && ports.iter().all(Option::is_some);
     (any || known).then_some(any)
 }
 
-/// The slowest of the links in a row; of those without a rate, the last.
+/// Returns the slowest of the links in a row; of those without a rate, the last.
 fn slowest(links: &[Link]) -> Link {
     let known = links.iter().filter(|link| link.rate.is_some());
     let slowest = known.min_by_key(|link| link.rate.map(|rate| rate.bandwidth));

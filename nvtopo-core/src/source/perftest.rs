@@ -1,11 +1,12 @@
-//! What a network adapter was measured to carry, as perftest prints it: `ib_write_bw`, `ib_read_bw` and `ib_send_bw`.
+//! The measured bandwidth of a network adapter, as perftest prints it: `ib_write_bw`, `ib_read_bw` and `ib_send_bw`.
 //!
-//! A run with memory of the host tells the rate of the adapter, one with memory of an NVIDIA GPU that between the two. The
+//! A run with memory of the host measures the adapter, one with memory of an NVIDIA GPU the path between the two. The
 //! largest average counts, of messages that fill a packet. Runs in both directions at once, over two ports, of atomic
 //! operations, and with memory of other makers' GPUs or of a GPU that the text does not name are left out. Such a text
-//! says nothing else of the machine: it is laid over another source.
+//! has no other facts of the machine, so it is merged with another source.
 //!
-//! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its `Gb/sec` 10^9 bits.
+//! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its
+//! `Gb/sec` 10^9 bits.
 
 use super::TextFormat;
 use crate::error::{Error, Result};
@@ -39,13 +40,13 @@ impl TextFormat for Perftest {
     }
 }
 
-/// What is sent, and whether this side sends it.
+/// The test, and the direction of its data.
 #[derive(Clone, Copy, PartialEq)]
 enum Test {
     Write,
     Read,
     Send,
-    /// One that tells nothing of one direction.
+    /// A test without a figure of one direction.
     Other(&'static str),
 }
 
@@ -56,7 +57,7 @@ struct RunGpu {
     address: Option<PciAddress>,
 }
 
-/// What the lines around a table say of it, and its rows.
+/// A run: the facts in the lines around its table, and its rows.
 #[derive(Default)]
 struct Run {
     test: Option<Test>,
@@ -73,9 +74,9 @@ struct Run {
     columns: Option<(usize, usize, f64)>,
     /// The largest average of messages that fill a packet.
     best: Option<Bandwidth>,
-    /// Whether there are shorter messages.
+    /// True if there are shorter messages.
     short: bool,
-    /// Whether the table is over, so that nothing but the end of the run can follow.
+    /// True if the table is over, so that nothing but the end of the run can follow.
     over: bool,
 }
 
@@ -117,7 +118,7 @@ impl Reader {
             if self.run.ends(line) {
                 return Ok(());
             }
-            // What says something of a run says it of the next.
+            // A line about a run describes the next one.
             let mut next = Run::default();
             if next.head(line, &words) {
                 self.end();
@@ -129,7 +130,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes what the run tells, once all of it was read.
+    /// Takes the result of the run, once all of it was read.
     fn end(&mut self) {
         let run = std::mem::take(&mut self.run);
         let device = run.device.unwrap_or_default();
@@ -202,8 +203,8 @@ impl Reader {
     }
 }
 
-/// Words by which a run tells whose memory it uses, in small letters, and what to say of it. Those of CUDA's GPUs come last:
-/// a GPU that the text names has a number.
+/// Words by which a run identifies the memory that it uses, in small letters, with its name in notes. Those of CUDA's
+/// GPUs come last: a GPU that the text names has a number.
 const MEMORIES: [(&str, &str); 15] = [
     ("using rocm device", ROCM),
     ("rocm dma-buf", ROCM),
@@ -224,7 +225,8 @@ const MEMORIES: [(&str, &str); 15] = [
 const ROCM: &str = "memory of a GPU that is not NVIDIA's (ROCm)";
 const UNNAMED: &str = "memory of a GPU that the text does not name";
 
-/// Whose memory a line tells of, where it is not the host's. `Use ROCm memory : OFF` is of none.
+/// Returns the maker of the GPU whose memory a line names, where it is not the host's. `Use ROCm memory : OFF` names
+/// none.
 fn memory(line: &str) -> Option<&'static str> {
     let line = line.to_ascii_lowercase();
     if let Some((whose, state)) = line.trim().strip_prefix("use ").and_then(|rest| rest.split_once(" memory"))
@@ -249,7 +251,7 @@ impl Run {
         }
     }
 
-    /// Takes a line that ends the run, and tells of its memory.
+    /// Takes a line that ends the run and names its memory.
     fn ends(&mut self, line: &str) -> bool {
         let ends = line.trim_start().starts_with("deallocating ");
         if ends {
@@ -258,7 +260,7 @@ impl Run {
         ends
     }
 
-    /// What a line tells of the memory. A number of a GPU says more than that there is one.
+    /// Takes a line about the memory. The number of a GPU is more precise than a statement without one.
     fn of_memory(&mut self, line: &str) -> bool {
         let found = memory(line);
         if let Some(name) = found.filter(|name| *name != UNNAMED || self.gpu.is_none()) {
@@ -267,7 +269,7 @@ impl Run {
         found.is_some()
     }
 
-    /// A line before the table; whether it says something of the run.
+    /// Reads a line before the table, and returns whether it describes the run.
     fn head(&mut self, line: &str, words: &[&str]) -> bool {
         if line.contains("Waiting for client to connect") {
             self.server = true;
@@ -305,7 +307,7 @@ impl Run {
     }
 }
 
-/// `RDMA_Write BW Test`, with words such as `Bidirectional` and `Post List` in between.
+/// Reads `RDMA_Write BW Test`, with words such as `Bidirectional` and `Post List` in between.
 fn test(words: &[&str]) -> Option<Test> {
     let (first, rest) = words.split_first()?;
     if !rest.ends_with(&["BW", "Test"]) {
@@ -320,7 +322,8 @@ fn test(words: &[&str]) -> Option<Test> {
     })
 }
 
-/// `Picking device No. 0`, `Picking GPU number 0` after an address, and `[pid = 29, dev = 0] device name = [NVIDIA H200]`.
+/// Reads `Picking device No. 0`, `Picking GPU number 0` after an address, and `[pid = 29, dev = 0] device name =
+/// [NVIDIA H200]`.
 fn picked(line: &str) -> Option<(u32, Option<String>)> {
     let picking = ["Picking device No.", "Picking GPU number"];
     if let Some(number) = picking.iter().find_map(|words| line.trim().strip_prefix(words)) {
@@ -332,7 +335,7 @@ fn picked(line: &str) -> Option<(u32, Option<String>)> {
     Some((number, Some(name.trim_end().trim_end_matches(']').to_owned())))
 }
 
-/// Where in a row the size and the average stand, and the unit of the latter.
+/// Returns the columns of the size and of the average, and the unit of the latter.
 fn columns(line: &str, words: &[&str]) -> Result<Option<(usize, usize, f64)>> {
     // `BW average[MB/sec]` is one column.
     let columns: Vec<&&str> = words.iter().filter(|word| **word != "BW").collect();

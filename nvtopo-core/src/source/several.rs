@@ -1,6 +1,6 @@
-//! A text that holds what several tools print, one after the other: each is read by its own reader, and all are merged.
+//! Texts with the outputs of several tools, one after the other: each is read by its own reader, and all are merged.
 //!
-//! The text is cut where a line names a tool or begins what one prints. A reader gets the whole text with the lines of
+//! The text is cut where a line names a tool or begins its output. A reader gets the whole text with the lines of
 //! the others left empty, so that places in messages are those of the input.
 
 use super::measured::{NvBandwidth, P2pTest};
@@ -11,8 +11,8 @@ use super::{Input, Source, text};
 use crate::error::Result;
 use crate::model::{Fragment, TopologyBuilder};
 
-/// The formats that stand together in one text, in the order in which they are merged: first what knows most of the
-/// machine. The words of a later one are the more particular.
+/// The formats that stand together in one text, in the order in which they are merged: first the one that knows most of
+/// the machine. The text of a later one is the more specific.
 static FORMATS: [&dyn Source; 6] = [&SmiMatrix, &NvLinkStatus, &P2pMatrix, &NvBandwidth, &P2pTest, &Perftest];
 
 /// Words of a line that names a tool, or begins its output.
@@ -34,7 +34,7 @@ const BEGINNINGS: [&str; 15] = [
     " BW Test",
 ];
 
-/// What the texts of several formats say together; nothing where there are not several.
+/// Reads the texts of several formats and merges them; `None` where there are not several.
 ///
 /// `first` is the format that recognizes the text as a whole.
 pub(super) fn read(input: Input<'_>, first: &dyn Source) -> Option<Result<Fragment>> {
@@ -64,7 +64,7 @@ pub(super) fn read(input: Input<'_>, first: &dyn Source) -> Option<Result<Fragme
     Some(fragments.merged())
 }
 
-/// The format of each line, by its number in [`FORMATS`].
+/// Returns the format of each line, by its number in [`FORMATS`].
 fn formats(lines: &[&str]) -> Vec<Option<usize>> {
     let mut formats = Vec::with_capacity(lines.len());
     let mut from = 0;
@@ -84,7 +84,7 @@ fn format(part: &str) -> Option<usize> {
     (format > 0 || smi_matrix::has_row(part)).then_some(format)
 }
 
-/// Whether the output of a tool, or a part of it, may begin with this line.
+/// Returns whether the output of a tool, or a part of it, may begin with this line.
 fn begins(line: &str) -> bool {
     let gpu = || {
         let number = line.trim_start().strip_prefix("GPU ");

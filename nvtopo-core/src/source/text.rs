@@ -1,7 +1,7 @@
-//! From bytes to lines and tokens: encodings, terminal escapes, control characters, Markdown tables.
+//! Lines and tokens of a text: encodings, terminal escapes, control characters, Markdown tables.
 //!
-//! Cleaning never moves a character, so that places in messages are those of the input. What a token means is
-//! for others to say.
+//! Cleaning never moves a character, so that places in messages are those of the input. The formats give tokens their
+//! meaning.
 
 use crate::model::MAX_DEVICES;
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ const MOST_TOKENS: usize = 2 * MAX_DEVICES + 64;
 pub(super) struct Line<'a> {
     /// Counted from 1.
     pub(super) number: usize,
-    /// How many characters of the input's line stand before its text.
+    /// The number of characters of the input's line before its text.
     pub(super) offset: usize,
     /// Without escapes; what is damaged is `U+FFFD`.
     pub(super) text: Cow<'a, str>,
@@ -26,15 +26,15 @@ pub(super) struct Token {
     pub(super) line: usize,
     /// In characters, counted from 1.
     pub(super) column: usize,
-    /// Where it starts on a screen with tab stops every 8 columns.
+    /// The column of its start on a screen with tab stops every 8 columns.
     pub(super) screen: usize,
-    /// How many tabs lie before it.
+    /// The number of tabs before it.
     pub(super) tabs: usize,
-    /// Whether one space, and no more, divides it from the token before.
+    /// True if one space, and no more, divides it from the token before.
     pub(super) close: bool,
 }
 
-/// The text of the bytes, and what is to be said of their encoding.
+/// Returns the text of the bytes, and a note about their encoding.
 pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
@@ -57,17 +57,17 @@ pub(super) fn decode(bytes: &[u8]) -> (Cow<'_, str>, Option<String>) {
     }
 }
 
-/// The lines of the text, one after the other. A lone carriage return ends a line as well.
+/// Returns the lines of the text, one after the other. A lone carriage return ends a line as well.
 pub(super) fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
     raw_lines(text).enumerate().map(|(index, line)| Line { number: index + 1, offset: 0, text: clean(line) })
 }
 
-/// The same lines as they are.
+/// Returns the same lines as they are.
 pub(super) fn raw_lines(text: &str) -> impl Iterator<Item = &str> {
     text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'))
 }
 
-/// What a line of a matrix consists of: its words, or the fields of a Markdown table. The latter is told.
+/// Splits a line of a matrix: into words, or into the fields of a Markdown table. True: fields.
 pub(super) fn tokens(line: &Line<'_>) -> (Vec<Token>, bool) {
     let fielded = is_fielded(&line.text);
     (if fielded { fields(line) } else { words(line) }, fielded)
@@ -105,7 +105,7 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// The length in bytes of the terminal escape at the start of the text, 0 if there is none.
+/// Returns the length in bytes of the terminal escape at the start of the text, 0 if there is none.
 fn escape(text: &str) -> usize {
     let parameters = |text: &str| {
         text.find(|c: char| !(c.is_ascii_digit() || matches!(c, ';' | '?' | ':'))).unwrap_or(text.len())
@@ -132,12 +132,12 @@ fn escape(text: &str) -> usize {
     0
 }
 
-/// Whether the line is one of a Markdown table.
+/// Returns whether the line is one of a Markdown table.
 fn is_fielded(line: &str) -> bool {
     line.bytes().filter(|byte| *byte == b'|').take(2).count() == 2
 }
 
-/// The words of a line. Words that hold nothing but damage are left out.
+/// Returns the words of a line. Words that hold nothing but damage are left out.
 fn words(line: &Line<'_>) -> Vec<Token> {
     let mut tokens: Vec<Token> = Vec::new();
     let (mut screen, mut tabs, mut blanks) = (0, 0, 0);
@@ -172,13 +172,13 @@ fn words(line: &Line<'_>) -> Vec<Token> {
     tokens
 }
 
-/// The fields of a line of a Markdown table, empty ones included.
+/// Returns the fields of a line of a Markdown table, empty ones included.
 fn fields(line: &Line<'_>) -> Vec<Token> {
     let mut tokens = Vec::new();
     let mut column = 1;
     let whole = line.text.trim_end();
     let start = whole.find('|').unwrap_or(0);
-    // What stands before the first bar is a comment mark, or the first field of a table without outer bars.
+    // The text before the first bar is a comment mark, or the first field of a table without outer bars.
     let outer = !whole[..start].contains(char::is_alphanumeric);
     let closed = whole.ends_with('|');
     let parts: Vec<&str> = whole.split('|').take(MOST_TOKENS).collect();
@@ -195,7 +195,7 @@ fn fields(line: &Line<'_>) -> Vec<Token> {
     tokens
 }
 
-/// The words of a line that a command may consist of, whatever quotes, brackets or Markdown stand around them.
+/// Returns the words of a line that a command may consist of, whatever quotes, brackets or Markdown stand around them.
 pub(super) fn command_words(line: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     line.split(move |c| !part(c)).filter(|word| !word.is_empty())

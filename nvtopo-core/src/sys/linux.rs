@@ -11,7 +11,7 @@ const WORDS: usize = 1024;
 
 pub(super) const WORD_BITS: usize = libc::c_ulong::BITS as usize;
 
-/// The CPUs on which a thread may run; 0 is the calling thread.
+/// Returns the CPUs on which a thread may run; 0 is the calling thread.
 pub(crate) fn affinity(thread: i32) -> Result<CpuSet> {
     let mut words: [libc::c_ulong; WORDS] = [0; WORDS];
     // SAFETY: the kernel writes at most the given number of bytes, which is the size of `words`.
@@ -51,7 +51,7 @@ pub(crate) fn end_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(ask) };
 }
 
-/// The threads of this process.
+/// Returns the threads of this process.
 pub(crate) fn threads() -> Result<Vec<i32>> {
     let mut threads = Vec::new();
     for entry in std::fs::read_dir("/proc/self/task")? {

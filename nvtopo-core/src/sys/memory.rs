@@ -5,10 +5,10 @@ use super::linux::{WORD_BITS, words};
 use crate::cpuset::NodeSet;
 use std::io::{Error, Result};
 
-/// Words for 8192 nodes; the kernel wants room for its own set, and refuses more than a page.
+/// The number of machine words for 8192 nodes; the kernel needs room for its own set, and refuses more than a page.
 const MASK_WORDS: usize = 128;
 
-/// The mode, with its flags, and the nodes of the calling thread's policy.
+/// Returns the mode, with its flags, and the nodes of the calling thread's policy.
 pub(crate) fn memory_policy() -> Result<(i32, NodeSet)> {
     let mut mode: libc::c_int = 0;
     let mut mask: [libc::c_ulong; MASK_WORDS] = [0; MASK_WORDS];
@@ -34,7 +34,7 @@ pub(crate) fn memory_policy() -> Result<(i32, NodeSet)> {
 /// Gives the calling thread, and what it starts, a policy.
 pub(crate) fn set_memory_policy(mode: i32, nodes: &NodeSet) -> Result<()> {
     let words = words(nodes.iter());
-    // The kernel reads one bit less than it is told. Modes without nodes want none.
+    // The kernel reads one bit less than the number given. Modes without nodes take none.
     let (mask, bits) =
         if nodes.is_empty() { (std::ptr::null(), 0) } else { (words.as_ptr(), words.len() * WORD_BITS + 1) };
     // SAFETY: the kernel reads the bits of `words`, or nothing where the pointer is null; the count is one more than

@@ -1,5 +1,5 @@
-//! System calls, and the calls to NVIDIA's driver that have no safe wrapper: all of the core's `unsafe`. Knows the
-//! words of layer 1 and nothing else.
+//! System calls, and the calls to NVIDIA's driver that have no safe wrapper: all of the core's `unsafe`. It uses layer
+//! 1 only.
 
 #[cfg(target_os = "linux")]
 mod linux;

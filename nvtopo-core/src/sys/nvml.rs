@@ -1,7 +1,7 @@
 //! NVIDIA's driver: the calls of its management library that `nvml-wrapper` 0.13 lacks or gets wrong.
 //!
 //! The wrapper's own calls are used everywhere else. A symbol that the library lacks is an error of its own, which
-//! readers take for "not supported". Numbers are NVML's; nothing is concluded from them here.
+//! readers treat as "not supported". Numbers are NVML's; no conclusions are drawn from them here.
 #![allow(unsafe_code)]
 
 use nvml_wrapper::Device;
@@ -15,7 +15,7 @@ use nvml_wrapper_sys::bindings::{
     nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
 };
 
-/// What an NVLink leads to.
+/// The type of the device at the other end of an NVLink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteType {
     Gpu,
@@ -25,7 +25,7 @@ pub(crate) enum RemoteType {
     Unknown,
 }
 
-/// The state of an NVLink, by NVML's number for it. The wrapper's own call knows no link that sleeps.
+/// Returns the state of an NVLink, by NVML's number for it. The wrapper's own call knows no link that sleeps.
 pub(crate) fn link_state(device: &Device<'_>, link: u32) -> Result<u32, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkState.as_ref())?;
     let mut state = nvml::NVML_NVLINK_STATE_INACTIVE;
@@ -34,7 +34,8 @@ pub(crate) fn link_state(device: &Device<'_>, link: u32) -> Result<u32, NvmlErro
     Ok(state)
 }
 
-/// What is at the other end of an NVLink. The wrapper's own call always answers that it is unknown.
+/// Returns the type of the device at the other end of an NVLink. The wrapper's own call always answers that it is
+/// unknown.
 pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkRemoteDeviceType.as_ref())?;
     let mut kind = TYPE_UNKNOWN;
@@ -48,7 +49,7 @@ pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, 
     })
 }
 
-/// Whether NVLink-C2C connects the GPU with its CPU.
+/// Returns whether NVLink-C2C connects the GPU with its CPU.
 pub(crate) fn has_c2c(device: &Device<'_>) -> Result<bool, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetC2cModeInfoV.as_ref())?;
     let mut mode = nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: 0 };
@@ -64,7 +65,7 @@ pub(crate) struct Memory {
     pub(crate) free: u64,
 }
 
-/// The memory, by the call that drivers before R510 have.
+/// Returns the memory, by the call that drivers before R510 have.
 pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<Memory, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetMemoryInfo.as_ref())?;
     let mut memory = nvml::nvmlMemory_t { total: 0, free: 0, used: 0 };
@@ -73,7 +74,7 @@ pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<Memory, NvmlErro
     Ok(Memory { total: memory.total, used: memory.used, free: memory.free })
 }
 
-/// The latest generation of PCIe that the GPU itself can do, wherever it is plugged in.
+/// Returns the latest generation of PCIe that the GPU itself can do, wherever it is plugged in.
 pub(crate) fn own_pcie_generation(device: &Device<'_>) -> Result<u32, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuMaxPcieLinkGeneration.as_ref())?;
     let mut generation = 0;
@@ -82,7 +83,7 @@ pub(crate) fn own_pcie_generation(device: &Device<'_>) -> Result<u32, NvmlError>
     Ok(generation)
 }
 
-/// The level of what two GPUs have in common. The wrapper's own call takes the second device for itself.
+/// Returns the level of the common ancestor of two GPUs. The wrapper's own call takes the second device for itself.
 pub(crate) fn common_ancestor(a: &Device<'_>, b: &Device<'_>) -> Result<u32, NvmlError> {
     let call = nvml_sym(a.nvml().lib().nvmlDeviceGetTopologyCommonAncestor.as_ref())?;
     let mut level = 0;
@@ -91,8 +92,8 @@ pub(crate) fn common_ancestor(a: &Device<'_>, b: &Device<'_>) -> Result<u32, Nvm
     Ok(level)
 }
 
-/// Whether two GPUs may use each other's memory in one way, by NVML's number for it. The wrapper's own call refuses
-/// answers that it does not know.
+/// Returns whether two GPUs may use each other's memory in one way, by NVML's number for it. The wrapper's own call
+/// refuses answers that it does not know.
 pub(crate) fn p2p_status(a: &Device<'_>, b: &Device<'_>, way: u32) -> Result<u32, NvmlError> {
     let call = nvml_sym(a.nvml().lib().nvmlDeviceGetP2PStatus.as_ref())?;
     let mut status = nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_UNKNOWN;
@@ -107,13 +108,13 @@ pub(crate) struct FabricInfo {
     pub(crate) status: u32,
     pub(crate) clique: u32,
     pub(crate) state: u32,
-    /// Told by the second version of the call and later.
+    /// Known since the second version of the call.
     pub(crate) health: Option<u32>,
-    /// Told by the third version of the call and later.
+    /// Known since the third version of the call.
     pub(crate) health_summary: Option<u32>,
 }
 
-/// A GPU's place in an NVLink fabric, by the latest version of the call that the library knows.
+/// Returns a GPU's place in an NVLink fabric, by the latest version of the call that the library knows.
 pub(crate) fn fabric(device: &Device<'_>) -> Result<FabricInfo, NvmlError> {
     let versions = [version(3, size_of::<nvml::nvmlGpuFabricInfo_v3_t>()), FABRIC_V2];
     for version in versions {
@@ -133,7 +134,7 @@ pub(crate) fn fabric(device: &Device<'_>) -> Result<FabricInfo, NvmlError> {
 
 const FABRIC_V2: u32 = version(2, size_of::<nvml::nvmlGpuFabricInfo_v2_t>());
 
-/// NVML's mark of a struct's version: its size, and the number above.
+/// Returns NVML's mark of a struct's version: its size, and the number above.
 const fn version(number: u32, size: usize) -> u32 {
     size as u32 | number << 24
 }
@@ -158,7 +159,8 @@ fn fabric_by_version(device: &Device<'_>, version: u32) -> Result<FabricInfo, Nv
     Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health, health_summary })
 }
 
-/// The values of fields, each with its scope: the link, for those of links. The wrapper's own call knows no scope.
+/// Returns the values of fields, each with its scope: the link, for those of links. The wrapper's own call knows no
+/// scope.
 pub(crate) fn fields(
     device: &Device<'_>,
     fields: &[(u32, u32)],
@@ -181,7 +183,7 @@ pub(crate) fn fields(
     Ok(values.iter().map(|value| nvml_try(value.nvmlReturn).and_then(|()| number(value))).collect())
 }
 
-/// A value as a number, whatever type it has.
+/// Returns a value as a number, whatever type it has.
 fn number(field: &nvml::nvmlFieldValue_t) -> Result<u64, NvmlError> {
     let value = field.value;
     let number = match field.valueType {
@@ -215,7 +217,7 @@ fn number(field: &nvml::nvmlFieldValue_t) -> Result<u64, NvmlError> {
     number.ok_or(NvmlError::NoData)
 }
 
-/// The number of the GPU instance that a MIG device belongs to.
+/// Returns the number of the GPU instance that a MIG device belongs to.
 pub(crate) fn gpu_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;
     let mut id = 0;
@@ -224,7 +226,7 @@ pub(crate) fn gpu_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
     Ok(id)
 }
 
-/// The number of a MIG device's compute instance in its GPU instance.
+/// Returns the number of a MIG device's compute instance in its GPU instance.
 pub(crate) fn compute_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
     let call = nvml_sym(device.nvml().lib().nvmlDeviceGetComputeInstanceId.as_ref())?;
     let mut id = 0;
@@ -233,7 +235,7 @@ pub(crate) fn compute_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
     Ok(id)
 }
 
-/// The first memory slice of a GPU instance of a GPU, and how many it has. For administrators.
+/// Returns the first memory slice of a GPU instance of a GPU, and how many it has. For administrators.
 pub(crate) fn placement(gpu: &Device<'_>, instance: u32) -> Result<(u32, u32), NvmlError> {
     let library = gpu.nvml().lib();
     let by_id = nvml_sym(library.nvmlDeviceGetGpuInstanceById.as_ref())?;

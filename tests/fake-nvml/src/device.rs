@@ -1,4 +1,4 @@
-//! What is asked of one GPU.
+//! Calls about one GPU.
 
 use crate::machine::{Gpu, Machine};
 use crate::mig::of_either;
@@ -52,7 +52,7 @@ number! {
     });
 }
 
-/// What the GPU could do in a better slot.
+/// Returns the PCIe generation that the GPU could have in a better slot.
 fn own_generation(gpu: &Gpu) -> c_uint {
     match gpu.capability.0 {
         0..8 => 3,
@@ -61,7 +61,7 @@ fn own_generation(gpu: &Gpu) -> c_uint {
     }
 }
 
-/// NVML's struct for an address; one that is hidden has all bits set.
+/// Returns NVML's struct for an address; one that is hidden has all bits set.
 pub(crate) fn pci_info(address: Option<PciAddress>) -> nvml::nvmlPciInfo_t {
     let mut info = nvml::nvmlPciInfo_t {
         busIdLegacy: [0; 16],
@@ -132,7 +132,7 @@ pub unsafe extern "C" fn nvmlDeviceGetSerial(
     })
 }
 
-/// What is in use, in bytes.
+/// Returns the memory in use, in bytes.
 fn used(machine: &Machine, gpu: &Gpu) -> u64 {
     (machine.faults.busy(gpu.index).1 << 30).min(gpu.memory)
 }
@@ -287,7 +287,7 @@ pub unsafe extern "C" fn nvmlDeviceGetTopologyCommonAncestor(
     })
 }
 
-/// As on boards for servers: over PCIe too, but for atomic operations.
+/// Writes the status as on boards for servers: access over PCIe too, but no atomic operations.
 ///
 /// # Safety
 /// The pointer is to a number.

@@ -18,8 +18,8 @@ pub(crate) struct Fabric {
 /// No bandwidth is degraded, no route is being repaired or broken, no access timed out: two bits for each.
 const SOUND: u32 = 0b10_10_10_10;
 
-/// Hopper and later have one; on those that no NVSwitch joins, it says that it is not supported. Only racks have a
-/// name.
+/// Returns the fabric of a GPU, which Hopper and later have; without an NVSwitch its state is not supported. Only racks
+/// have a name.
 pub(crate) fn of(gpu: &Gpu, faults: &Faults) -> Option<Fabric> {
     if gpu.capability < (9, 0) {
         return None;

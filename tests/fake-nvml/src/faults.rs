@@ -1,14 +1,16 @@
-//! What is wrong with the machine: words between commas.
+//! Faults of the machine: words between commas.
 //!
-//! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that
-//! not even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it),
-//! `hang:3` (once it has a handle), `hang:3:CALL`, `slow:3:CALL:200` (it takes as many milliseconds), `stuck:3` (every call asks for a reset), `recovery:3:1` (the driver asks for that action, by its number),
-//! `down:3:5` (NVLink 5), `asleep:3:5`, `c2c-down:3:5`, `mig:3` (divided into 3g, 2g and 1g), `mig:3:1g+1g` (into these), `mig:3:none`
-//! (into nothing yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
-//! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the addresses of NVSwitches; `p2p:4` gives all pairs
-//! that status (4 is a setting); `fabric:in-progress`,
-//! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary); `root` is no fault: this user is an administrator; `busy:3:2:30` is none either:
-//! two processes use 30 GiB of it, one of them for graphics too.
+//! `mismatch` and `not-loaded` at the start; of GPU 3 `lost:3` (it has fallen off the bus), `gone:3` (so early that not
+//! even a handle is given), `denied:3` (this user gets no handle), `hidden:3` (this process is not shown it), `hang:3`
+//! (once it has a handle), `hang:3:CALL`, `slow:3:CALL:200` (it takes that many milliseconds), `stuck:3` (every call
+//! asks for a reset), `recovery:3:1` (the driver asks for that action, by its number), `down:3:5` (NVLink 5),
+//! `asleep:3:5`, `c2c-down:3:5`, `mig:3` (MIG instances 3g, 2g and 1g), `mig:3:1g+1g` (these instances), `mig:3:none`
+//! (no instance yet), `mig-pending:3`; `unsupported:CALL` and `failing:CALL` of any GPU, where a call may be a field
+//! (`field-164`), and `slow:CALL:200` too; a handle is slow only once, as it wakes the GPU; `anonymous` hides the
+//! addresses of NVSwitches; `p2p:4` gives all pairs that status (4 is a setting); `fabric:in-progress`,
+//! `fabric:not-started` and `fabric:failed`; `health:3:425:3` (these bits of the fabric's health, and that summary).
+//! `root` is no fault: this user is an administrator; nor is `busy:3:2:30`: two processes use 30 GiB of it, one of them
+//! for graphics too.
 
 use crate::state::{FAILED, NOT_SUPPORTED, OK};
 use nvml_wrapper_sys::bindings as nvml;
@@ -76,7 +78,7 @@ impl Faults {
         }
     }
 
-    /// By the name of a call or field alone.
+    /// Returns the answer to a call or field by its name alone.
     pub(crate) fn of_name(&self, call: &str) -> nvml::nvmlReturn_t {
         match () {
             () if self.has(&format!("unsupported:{call}")) => NOT_SUPPORTED,
@@ -89,7 +91,7 @@ impl Faults {
         self.has(&format!("hidden:{gpu}"))
     }
 
-    /// The profiles that a GPU is divided into, if it is.
+    /// Returns the profiles of the MIG instances of a GPU, if it is MIG-enabled.
     pub(crate) fn mig(&self, gpu: u32) -> Option<Vec<&str>> {
         match self.of(&format!("mig:{gpu}"))? {
             "" => Some(vec!["3g", "2g", "1g"]),
@@ -102,12 +104,12 @@ impl Faults {
         self.mig(gpu).is_some() != self.has(&format!("mig-pending:{gpu}"))
     }
 
-    /// What the driver asks to be done about a GPU.
+    /// Returns the number of the recovery action that the driver asks for.
     pub(crate) fn recovery(&self, gpu: u32) -> u32 {
         self.of(&format!("recovery:{gpu}")).and_then(|action| action.parse().ok()).unwrap_or_default()
     }
 
-    /// The NVLinks that are down, or asleep, by GPU and number.
+    /// Returns the NVLinks that are down, or asleep, by GPU and number.
     pub(crate) fn links(&self, what: &str) -> impl Iterator<Item = (u32, usize)> {
         self.words.iter().filter_map(move |word| {
             let (gpu, link) = word.strip_prefix(what)?.strip_prefix(':')?.split_once(':')?;
@@ -119,7 +121,7 @@ impl Faults {
         self.has(&format!("c2c-down:{gpu}:{link}"))
     }
 
-    /// The status of all pairs.
+    /// Returns the status of all pairs.
     pub(crate) fn p2p(&self) -> Option<u32> {
         self.of("p2p")?.parse().ok()
     }
@@ -128,13 +130,13 @@ impl Faults {
         self.of("fabric")
     }
 
-    /// The bits of what is wrong with a GPU's place in the fabric, and the number for it as a whole.
+    /// Returns the bits of what is wrong with a GPU's place in the fabric, and the number for it as a whole.
     pub(crate) fn health(&self, gpu: u32) -> Option<(u32, u32)> {
         let (bits, summary) = self.of(&format!("health:{gpu}"))?.split_once(':')?;
         Some((bits.parse().ok()?, summary.parse().ok()?))
     }
 
-    /// The processes that use a GPU, and the memory that is in use, in GiB.
+    /// Returns the processes that use a GPU, and the memory that is in use, in GiB.
     pub(crate) fn busy(&self, gpu: u32) -> (u32, u64) {
         let of = |text: &str| {
             let (processes, memory) = text.split_once(':')?;
@@ -155,7 +157,7 @@ impl Faults {
         self.words.iter().any(|own| own == word)
     }
 
-    /// What stands after a word and a colon; nothing, if only the word does.
+    /// Returns the text after a word and a colon; it is empty if only the word is there.
     fn of(&self, word: &str) -> Option<&str> {
         self.words.iter().find_map(|own| match own.strip_prefix(word)? {
             "" => Some(""),

@@ -12,10 +12,10 @@ enum Value {
     Long(u64),
 }
 
-/// What a link of C2C carries in MB/s. Source: `nvidia-smi c2c -s` on GH200.
+/// The bandwidth of a C2C link in MB/s. Source: `nvidia-smi c2c -s` on GH200.
 const C2C_SPEED: u32 = 44_712;
 
-/// What an NVLink carries in MB/s, as `nvidia-smi nvlink -s` prints it.
+/// Returns the bandwidth of an NVLink in MB/s, as `nvidia-smi nvlink -s` prints it.
 fn speed(gpu: &Gpu) -> u32 {
     match gpu.capability {
         (6, _) => 19_531,
@@ -27,12 +27,12 @@ fn speed(gpu: &Gpu) -> u32 {
     }
 }
 
-/// What a link has counted: other numbers for each counter, link and GPU, that do not change.
+/// Returns the value of a counter: a different constant for each counter, link and GPU.
 pub(crate) fn counted(gpu: &Gpu, link: u32, counter: u32) -> u64 {
     u64::from(gpu.index) * 100_000 + u64::from(link) * 1000 + u64::from(counter)
 }
 
-/// `None`: not supported.
+/// Returns the value of a field. `None`: not supported.
 fn value(machine: &Machine, gpu: &Gpu, field: u32, scope: u32) -> Option<Value> {
     let hopper = gpu.capability >= (9, 0);
     let nvlink_5 = gpu.capability >= (10, 0) && !gpu.links.is_empty();

@@ -146,7 +146,7 @@ pub unsafe extern "C" fn nvmlDeviceGetHandleByPciBusId_v2(
     unsafe { handle(to, NOT_FOUND, |gpu| address.as_ref().ok() == Some(&gpu.address)) }
 }
 
-/// A handle is the position of the GPU, counted from 1.
+/// Writes the handle of a GPU: its position, counted from 1.
 unsafe fn handle(
     to: *mut nvml::nvmlDevice_t,
     absent: nvml::nvmlReturn_t,

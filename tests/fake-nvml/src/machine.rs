@@ -14,7 +14,7 @@ pub(crate) struct Machine {
 }
 
 pub(crate) struct Gpu {
-    /// As this process counts.
+    /// The number of the GPU in this process.
     pub(crate) index: u32,
     pub(crate) minor: u32,
     pub(crate) name: String,
@@ -57,7 +57,7 @@ pub(crate) enum End {
 }
 
 impl Gpu {
-    /// Whether NVLinks lead from this GPU to another, directly or through NVSwitches.
+    /// Returns whether NVLinks lead from this GPU to another, directly or through NVSwitches.
     pub(crate) fn is_linked(&self, other: &Self) -> bool {
         let up =
             |gpu: &'_ Self, is: &dyn Fn(End) -> bool| gpu.links.iter().any(|link| link.up && is(link.end));
@@ -127,7 +127,7 @@ fn take_down(gpus: &mut [Gpu], gpu: usize, link: usize) {
     }
 }
 
-/// A process that is not shown some GPUs counts the others from 0.
+/// Hides some GPUs from the process, which counts the others from 0.
 fn hide(gpus: &mut Vec<Gpu>, faults: &Faults) {
     let shown: Vec<bool> = gpus.iter().map(|gpu| !faults.hides(gpu.index)).collect();
     gpus.retain(|gpu| !faults.hides(gpu.index));
@@ -159,7 +159,7 @@ fn gpu(topology: &Topology, id: NodeId, all: &[NodeId]) -> Gpu {
     };
     Gpu {
         index: gpu.index,
-        // As on machines where another driver has taken the first file.
+        // Another driver has taken the first file.
         minor: gpu.minor.unwrap_or(gpu.index + 1),
         uuid: gpu.uuid.map_or(made_up, |uuid| uuid.to_string()),
         serial: product
@@ -200,7 +200,8 @@ fn gpu(topology: &Topology, id: NodeId, all: &[NodeId]) -> Gpu {
     }
 }
 
-/// By containment, counted here by itself so that nvtopo's own counting is held against it.
+/// Computes the level of the common ancestor by containment, independently of nvtopo's own rule, which is compared with
+/// it.
 fn level(topology: &Topology, a: NodeId, b: NodeId) -> nvml::nvmlGpuTopologyLevel_t {
     let above = |id: NodeId| topology.ancestors(id).skip(1).collect::<Vec<_>>();
     let (a, b) = (above(a), above(b));

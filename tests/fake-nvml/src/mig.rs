@@ -8,7 +8,7 @@ use std::ffi::c_uint;
 /// The most instances of a GPU.
 const MOST: u32 = 7;
 
-/// Where the number of an instance stands in a handle.
+/// The position of an instance's number in a handle.
 const SHIFT: u32 = 16;
 
 pub(crate) struct Instance {
@@ -47,7 +47,7 @@ pub(crate) fn divide(gpu: &Gpu, profiles: &[&str]) -> Vec<Instance> {
     instances.collect()
 }
 
-/// Hopper's and Ampere's large GPUs, and their successors.
+/// Returns whether a GPU can have MIG: Hopper's and Ampere's large GPUs, and their successors.
 fn is_capable(gpu: &Gpu) -> bool {
     matches!(gpu.capability, (8 | 9, 0) | (10, _))
 }
@@ -118,13 +118,13 @@ pub(crate) unsafe fn handle_by_uuid(uuid: &str, to: *mut nvml::nvmlDevice_t) -> 
     })
 }
 
-/// The GPU that a handle of an instance belongs to, and the number of the instance.
+/// Returns the GPU that a handle of an instance belongs to, and the number of the instance.
 pub(crate) fn parts(device: nvml::nvmlDevice_t) -> (nvml::nvmlDevice_t, Option<usize>) {
     let (gpu, instance) = (device.addr() & ((1 << SHIFT) - 1), device.addr() >> SHIFT);
     (std::ptr::without_provenance_mut(gpu), instance.checked_sub(1))
 }
 
-/// A call about an instance.
+/// Answers a call about an instance.
 pub(crate) fn of_instance(
     call: &str,
     device: nvml::nvmlDevice_t,
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn nvmlDeviceGetGpuInstanceId(
     })
 }
 
-/// GPU instance 0 is the whole GPU.
+/// Returns the number of a GPU instance; 0 is the whole GPU.
 fn id(number: usize) -> c_uint {
     number as c_uint + 1
 }
@@ -257,7 +257,7 @@ pub unsafe extern "C" fn nvmlGpuInstanceGetInfo(
     })
 }
 
-/// What an instance of a GPU, or the GPU, answers.
+/// Answers a call about an instance of a GPU, or about the GPU.
 pub(crate) fn of_either(
     call: &str,
     device: nvml::nvmlDevice_t,

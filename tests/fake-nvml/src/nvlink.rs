@@ -1,4 +1,4 @@
-//! What is asked of the NVLinks of one GPU.
+//! Calls about the NVLinks of one GPU.
 
 use crate::device::pci_info;
 use crate::fields::counted;
@@ -46,7 +46,7 @@ link! {
     };
 }
 
-/// H100 says 5.0, as its drivers do; see `rates::nvlink_of`.
+/// Returns the version of NVLink. H100 has that of 5.0, as in its drivers; see `rates::nvlink_of`.
 fn version(gpu: &Gpu) -> c_uint {
     match gpu.capability {
         (6, _) => nvml::nvmlNvlinkVersion_enum_NVML_NVLINK_VERSION_1_0,
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn nvmlDeviceGetNvLinkCapability(
     })
 }
 
-/// Up to Hopper.
+/// Writes an error counter, which GPUs up to Hopper have.
 ///
 /// # Safety
 /// The pointer is to a number.

@@ -1,4 +1,4 @@
-//! What is known of NVIDIA's products by their names, where a topology does not say.
+//! Facts of NVIDIA's products by their names, where a topology lacks them.
 
 /// PCI's number for NVIDIA.
 pub(crate) const NVIDIA: u32 = 0x10de;
@@ -32,7 +32,7 @@ pub(crate) fn of(name: &str) -> &'static Product {
 }
 
 impl Product {
-    /// Desktop cards have no number on them.
+    /// Returns whether it is for servers: desktop cards have no serial number on them.
     pub(crate) fn is_for_servers(&self) -> bool {
         self.device != OTHER.device
     }

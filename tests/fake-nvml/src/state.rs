@@ -45,7 +45,7 @@ pub(crate) fn stop() -> nvml::nvmlReturn_t {
     if users.is_ok() { OK } else { UNINITIALIZED }
 }
 
-/// A call about the machine.
+/// Answers a call about the machine.
 pub(crate) fn system(answer: impl FnOnce(&Machine) -> nvml::nvmlReturn_t) -> nvml::nvmlReturn_t {
     match machine() {
         Some(machine) if USERS.load(Ordering::SeqCst) > 0 => answer(machine),
@@ -53,7 +53,7 @@ pub(crate) fn system(answer: impl FnOnce(&Machine) -> nvml::nvmlReturn_t) -> nvm
     }
 }
 
-/// A call about a GPU.
+/// Answers a call about a GPU.
 pub(crate) fn of_gpu(
     call: &str,
     device: nvml::nvmlDevice_t,

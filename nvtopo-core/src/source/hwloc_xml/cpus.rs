@@ -1,19 +1,19 @@
-//! The machine as a whole, its packages, caches, cores and PUs: from hwloc's objects to nodes of the graph.
+//! Nodes of the machine as a whole, its packages, caches, cores and PUs, from hwloc's objects.
 
-use super::super::product;
-use super::kinds::Kinds;
+use super::super::common;
+use super::element::Element;
 use super::objects::{Objects, Version};
 use super::set::Bitmap;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
-use crate::model::{self, Fragment, NodeId, NodeKind, NoteKind};
+use crate::model::{self, CoreClass, Fragment, NodeId, NodeKind, NoteKind};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The most memory that the sets of one file take: a few bytes can name a CPU whose number makes a set long. A
 /// machine of 8192 CPUs with three levels of caches needs half of it.
 const MAX_SETS: usize = 64 << 20;
 
-/// What the sets of a file may still take.
+/// The memory that the sets of a file may still take.
 pub(super) struct Budget(usize);
 
 impl Budget {
@@ -21,7 +21,7 @@ impl Budget {
         Self(MAX_SETS)
     }
 
-    /// A set that is to be kept.
+    /// Returns a set that is to be kept.
     pub(super) fn keep(&mut self, cpus: CpuSet) -> Result<CpuSet> {
         // At least the size of what holds it.
         let size = cpus.iter().last().map_or(0, |highest| highest as usize / 8) + 32;
@@ -36,7 +36,7 @@ impl Budget {
 /// Fills in the machine.
 pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &mut Fragment) -> Result<()> {
     let root = objects.root;
-    let name = root.info("DMIProductName").and_then(product::name);
+    let name = root.info("DMIProductName").and_then(common::product_name);
     let within = |set: Option<Bitmap>| -> Option<CpuSet> {
         set.map(|set| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect())
     };
@@ -49,7 +49,7 @@ pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &m
     let limited = allowed.as_ref().is_some_and(|allowed| *allowed != objects.online);
 
     let machine = fragment.machine();
-    machine.product = name.or_else(|| root.info("PlatformModel").and_then(product::name));
+    machine.product = name.or_else(|| root.info("PlatformModel").and_then(common::product_name));
     machine.allowed_cpus = allowed.filter(|set| !set.is_empty() && *set != objects.online);
     machine.allowed_nodes = nodes.filter(|set| !set.is_empty() && set != objects.numbers());
     let mut unsure = CpuSet::new();
@@ -70,7 +70,7 @@ pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &m
     Ok(())
 }
 
-/// The model of the first package that has one.
+/// Returns the model of the first package that has one.
 pub(super) fn model<'a>(objects: &Objects<'a>) -> Option<&'a str> {
     objects.packages.iter().find_map(|package| package.model).or_else(|| objects.root.info("CPUModel"))
 }
@@ -151,4 +151,43 @@ pub(super) fn add_cores(objects: &Objects<'_>, packages: &[NodeId], kinds: &Kind
 
 fn below(packages: &[NodeId], package: Option<usize>) -> NodeId {
     package.map_or(NodeId::MACHINE, |package| packages[package])
+}
+
+/// The kinds of cores on machines whose CPUs differ: the CPUs of each kind, with its class.
+#[derive(Default)]
+pub(super) struct Kinds(Vec<(Bitmap, CoreClass)>);
+
+impl Kinds {
+    /// Returns the class of a CPU's core.
+    pub(super) fn class_of(&self, cpu: u32) -> Option<CoreClass> {
+        self.0.iter().find(|(cpus, _)| cpus.contains(cpu)).map(|(_, class)| *class)
+    }
+}
+
+/// Reads the kinds: by the maker's names, else by the capacities that Linux states, else by their clocks.
+///
+/// hwloc lists kinds by efficiency, but also where the clocks of favoured cores differ a little, which are of one
+/// class.
+pub(super) fn read_kinds(topology: Element<'_>) -> Result<Kinds> {
+    let (mut kinds, mut infos) = (Vec::new(), Vec::new());
+    for kind in topology.below("cpukind") {
+        if let Some(cpus) = kind.set("cpuset")? {
+            kinds.push(cpus);
+            infos.push(kind);
+        }
+    }
+    let named = |name: Option<&str>| match name? {
+        "IntelCore" => Some(CoreClass::Performance),
+        "IntelAtom" | "IntelLowPower" => Some(CoreClass::Efficiency),
+        _ => None,
+    };
+    let numbers =
+        |name: &str| -> Option<Vec<u32>> { infos.iter().map(|kind| kind.info(name)?.parse().ok()).collect() };
+    let made_for: Option<Vec<CoreClass>> = infos.iter().map(|kind| named(kind.info("CoreType"))).collect();
+    let differ = |classes: &Vec<CoreClass>| classes.iter().any(|class| Some(class) != classes.first());
+    let classes = made_for.filter(differ);
+    let classes = classes.or_else(|| common::classes_by_capacity(&numbers("LinuxCapacity")?));
+    let classes = classes.or_else(|| common::classes_by_clock(&numbers("FrequencyBaseMHz")?));
+    let classes = classes.or_else(|| common::classes_by_clock(&numbers("FrequencyMaxMHz")?));
+    Ok(classes.map_or_else(Kinds::default, |classes| Kinds(kinds.into_iter().zip(classes).collect())))
 }

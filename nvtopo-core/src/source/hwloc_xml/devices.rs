@@ -1,4 +1,4 @@
-//! From PCI devices to nodes of the graph: host bridges, GPUs, NVSwitches, NICs, NVMe.
+//! Nodes of PCI devices: host bridges, GPUs, NVSwitches, NICs, NVMe.
 
 use super::super::pci_tree::Bridges;
 use super::numa::{Near, Nodes};
@@ -12,7 +12,7 @@ use crate::model::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What NVLinks lead to.
+/// The device at the other end of NVLinks.
 #[derive(Clone, Copy)]
 pub(super) struct End {
     pub(super) id: NodeId,
@@ -87,7 +87,7 @@ fn note_left_out(io: &Io<'_>, fragment: &mut Fragment) {
     }
 }
 
-/// GPUs and RDMA adapters that are on no PCI bus of the file.
+/// Finds GPUs and RDMA adapters that are on no PCI bus of the file.
 #[expect(clippy::type_complexity, reason = "two lists of the same")]
 fn off_bus<'i, 'a>(io: &'i Io<'a>) -> (Vec<(OsDevice<'a>, &'i Near)>, Vec<(OsDevice<'a>, &'i Near)>) {
     let all = || io.elsewhere.iter().map(|(device, near)| (*device, near));
@@ -102,7 +102,7 @@ fn off_bus<'i, 'a>(io: &'i Io<'a>) -> (Vec<(OsDevice<'a>, &'i Near)>, Vec<(OsDev
     (gpus, adapters.collect())
 }
 
-/// The number in a name such as `nvml3`.
+/// Returns the number in a name such as `nvml3`.
 fn number_after(name: &str, prefix: &str) -> Option<u32> {
     let digits = name.strip_prefix(prefix)?;
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten()
@@ -112,7 +112,7 @@ fn driver_name(names: &[OsDevice<'_>]) -> Option<u32> {
     names.iter().find_map(|name| number_after(name.name, "nvml"))
 }
 
-/// GPUs have the driver's numbers if all have one, else they are numbered by address.
+/// Numbers the GPUs: as the driver does if all have a number of it, else by address.
 fn numbers(io: &Io<'_>, elsewhere: &[(OsDevice<'_>, &Near)]) -> BTreeMap<PciAddress, u32> {
     let devices = io.hosts.iter().flat_map(|host| &host.devices);
     let gpus: BTreeMap<PciAddress, Option<u32>> = devices
@@ -120,9 +120,9 @@ fn numbers(io: &Io<'_>, elsewhere: &[(OsDevice<'_>, &Near)]) -> BTreeMap<PciAddr
         .map(|device| (device.address, driver_name(&device.names)))
         .collect();
     let known: BTreeSet<u32> = gpus.values().flatten().copied().collect();
-    let told = known.len() == gpus.len() && elsewhere.is_empty();
+    let numbered = known.len() == gpus.len() && elsewhere.is_empty();
     let number = |(position, (address, number)): (u32, (PciAddress, Option<u32>))| {
-        (address, number.filter(|_| told).unwrap_or(position))
+        (address, number.filter(|_| numbered).unwrap_or(position))
     };
     (0..).zip(gpus).map(number).collect()
 }
@@ -150,7 +150,8 @@ impl Adder<'_> {
         }
         for device in &host.devices {
             io.chain(device, &mut chain);
-            // With the driver's help hwloc tells a GPU's best rate; the port above shows the same link at rest.
+            // With the driver's help hwloc knows a GPU's highest rate; the port above shows the same link while it is
+            // idle.
             let far = (device.kind == Kind::Gpu && device.link.rate.is_some()).then(|| device.link.clone());
             let above = chain.iter().map(|bridge| bridge.address);
             let (parent, link) = bridges.place(self.fragment, id, above, device.link.clone(), far);
@@ -212,7 +213,7 @@ impl Adder<'_> {
         }
     }
 
-    /// One NIC for each RDMA device of the function, else one for the function.
+    /// Returns one NIC for each RDMA device of the function, else one for the function.
     fn nics(&mut self, device: &Device<'_>, near: &Near) -> Vec<NodeKind> {
         let of = |kind| {
             let names = device.names.iter().filter(move |name| name.kind == kind);
@@ -242,7 +243,7 @@ impl Adder<'_> {
     }
 }
 
-/// What the names of a GPU tell. Its serial number is not kept.
+/// Returns a GPU, by its names. Its serial number is not kept.
 fn gpu(names: &[OsDevice<'_>], near: &Near) -> Gpu {
     let info = |name: &str| names.iter().find_map(|device| device.element.info(name));
     let driver = names.iter().find(|device| number_after(device.name, "nvml").is_some());
@@ -258,7 +259,8 @@ fn gpu(names: &[OsDevice<'_>], near: &Near) -> Gpu {
     }
 }
 
-/// Whether the first port of an RDMA device that carries data, else the first, can. hwloc has InfiniBand's numbers.
+/// Returns number and state of the first port of an RDMA device that carries data, else of the first. hwloc has
+/// InfiniBand's numbers.
 fn port(device: &Device<'_>, rdma: &str) -> (Option<u32>, Option<PortState>) {
     let named = |name: &&OsDevice<'_>| name.kind == OsKind::OpenFabrics && name.name == rdma;
     let Some(name) = device.names.iter().find(named) else { return (None, None) };
@@ -276,7 +278,7 @@ fn port(device: &Device<'_>, rdma: &str) -> (Option<u32>, Option<PortState>) {
     }
 }
 
-/// A disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.
+/// Returns a disk, by the names of its name spaces: `nvme0n1` is the first of `nvme0`. Without one nothing can use it.
 fn nvme(device: &Device<'_>) -> Option<Nvme> {
     let spaces = device.names.iter().filter_map(|space| {
         let (name, number) = space.name.rsplit_once('n')?;
@@ -297,14 +299,14 @@ fn nvme(device: &Device<'_>) -> Option<Nvme> {
     })
 }
 
-/// What a device says for itself where no single NUMA node contains it.
+/// Returns the affinity of a device that no single NUMA node contains.
 fn affinity(near: &Near) -> (Stated<CpuSet>, Stated<NodeSet>) {
     let cpus = near.cpus.clone().map_or(Stated::Unstated, Stated::Known);
     let nodes = Some(near.nodes.clone()).filter(|nodes| !nodes.is_empty());
     (cpus, nodes.map_or(Stated::Unstated, Stated::Known))
 }
 
-/// The memory in bytes. hwloc tells it in KiB, since its third version with that unit beside it.
+/// Returns the memory in bytes. hwloc writes it in KiB, since its third version with that unit beside it.
 fn memory(text: &str) -> Option<u64> {
     let digits = text.strip_suffix("KiB").unwrap_or(text);
     digits.trim().parse::<u64>().ok().filter(|size| *size > 0)?.checked_mul(1024)

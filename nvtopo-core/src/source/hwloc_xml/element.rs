@@ -1,4 +1,4 @@
-//! One element of the text: its attributes as numbers, sets and addresses, and errors where they are not.
+//! One element of the text: its attributes as numbers, sets and addresses, or as errors.
 
 use super::super::xml;
 use super::set::Bitmap;
@@ -18,33 +18,33 @@ const MAX_LINK: f64 = 1000.0;
 pub(super) struct Element<'a>(pub(super) xml::Element<'a>);
 
 impl<'a> Element<'a> {
-    /// The elements below with this name.
+    /// Returns the elements below with this name.
     pub(super) fn below(self, name: &'static str) -> impl Iterator<Item = Self> {
         self.elements().filter(move |element| element.0.is(name))
     }
 
-    /// The elements below.
+    /// Returns the elements below.
     pub(super) fn elements(self) -> impl Iterator<Item = Self> {
         self.0.children().map(Self)
     }
 
-    /// An attribute.
+    /// Returns an attribute.
     pub(super) fn text(self, name: &str) -> Option<&'a str> {
         self.0.attribute(name)
     }
 
-    /// hwloc's type of an object, and nothing for others.
+    /// Returns hwloc's type of an object; other elements have none.
     pub(super) fn kind(self) -> &'a str {
         self.text("type").unwrap_or_default()
     }
 
-    /// What an `info` below says.
+    /// Returns the value of an `info` below.
     pub(super) fn info(self, name: &str) -> Option<&'a str> {
         let info = self.below("info").find(|info| info.text("name") == Some(name))?;
         info.text("value").map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// A whole number.
+    /// Returns a whole number.
     pub(super) fn number(self, name: &str) -> Result<Option<u64>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
@@ -52,7 +52,7 @@ impl<'a> Element<'a> {
         number.map(Some).ok_or_else(|| self.wrong(name, "a number"))
     }
 
-    /// The kernel's number of an object; none where hwloc does not know it.
+    /// Returns the kernel's number of an object; none where hwloc does not know it.
     pub(super) fn os_index(self) -> Result<Option<u32>> {
         let known = self.number("os_index")?.filter(|number| *number != UNKNOWN);
         let fits =
@@ -60,20 +60,21 @@ impl<'a> Element<'a> {
         known.map(fits).transpose()
     }
 
-    /// A set.
+    /// Returns a set.
     pub(super) fn set(self, name: &str) -> Result<Option<Bitmap>> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let set = Bitmap::parse(text);
         set.map(Some).ok_or_else(|| self.wrong(name, "a set such as 0x0000000f,0xffffffff"))
     }
 
-    /// The place on the PCI bus.
+    /// Returns the place on the PCI bus.
     pub(super) fn address(self) -> Result<PciAddress> {
         let text = self.text("pci_busid").ok_or_else(|| self.error("a PCI device without pci_busid"))?;
         text.parse().map_err(|_| self.wrong("pci_busid", "a PCI address such as 0000:1b:00.0"))
     }
 
-    /// The PCIe link of a device, or of the upper side of a bridge. hwloc tells its rate in GB/s, and 0 for unknown.
+    /// Returns the PCIe link of a device, or of the upper side of a bridge. hwloc writes its rate in GB/s, and 0 for
+    /// unknown.
     pub(super) fn link(self) -> Result<Link> {
         let Some(text) = self.text("pci_link_speed") else { return Ok(rates::pcie_unknown()) };
         let rate: Option<f64> = text.parse().ok().filter(|rate| (0.0..=MAX_LINK).contains(rate));
@@ -83,19 +84,19 @@ impl<'a> Element<'a> {
         Ok(Link { rate, ..Link::new(LinkKind::Pcie) })
     }
 
-    /// The number by which the file itself names an object.
+    /// Returns the number by which the file itself names an object.
     pub(super) fn gp(self) -> Option<u64> {
         let text = self.text("gp_index").or_else(|| self.text("id")?.strip_prefix("obj"));
         text?.parse().ok()
     }
 
-    /// An error about an attribute.
+    /// Returns an error about an attribute.
     pub(super) fn wrong(self, name: &str, expected: &str) -> Error {
         let value: String = self.text(name).unwrap_or_default().chars().take(40).collect();
         self.0.error_at(name, format!("{name} is '{value}', not {expected}"))
     }
 
-    /// An error about the element.
+    /// Returns an error about the element.
     pub(super) fn error(self, message: impl Into<String>) -> Error {
         self.0.error(message)
     }

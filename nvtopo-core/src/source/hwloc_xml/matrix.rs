@@ -1,5 +1,5 @@
-//! Matrices between objects: latencies between NUMA nodes, bandwidths between GPUs. The first version writes them inside
-//! an object and by a factor, later ones at the end of the file.
+//! Matrices between objects: latencies between NUMA nodes, bandwidths between GPUs. The first version writes them
+//! inside an object and by a factor, later ones at the end of the file.
 
 use super::element::Element;
 use super::objects::Objects;
@@ -19,7 +19,7 @@ const LATENCY: u64 = 4;
 const NVLINK: &str = "NVLinkBandwidth";
 
 impl<'a> Matrix<'a> {
-    /// A value by the positions of its ends.
+    /// Returns a value by the positions of its ends.
     pub(super) fn value(&self, from: usize, to: usize) -> u64 {
         self.values[from * self.ends.len() + to]
     }
@@ -31,7 +31,7 @@ impl<'a> Matrix<'a> {
         let words = |part: Element<'a>| part.0.text().split_ascii_whitespace();
         let mut ends = Vec::new();
         for word in element.below("indexes").flat_map(words) {
-            // Objects of several types are told each with its own.
+            // In a matrix of several types, each object stands with its own.
             let (kind, number) = word.split_once(':').unwrap_or((kind, word));
             let number = number.parse().map_err(|_| bad(&format!("names '{}'", short(word))))?;
             ends.push((kind, number));
@@ -58,13 +58,13 @@ fn short(word: &str) -> String {
     word.chars().take(40).collect()
 }
 
-/// The bandwidths of NVLinks in MB/s, if the file tells them.
+/// Returns the bandwidths of NVLinks in MB/s, if the file has them.
 pub(super) fn nvlinks(topology: Element<'_>) -> Result<Option<Matrix<'_>>> {
     let mut matrices = matrices(topology).filter(|matrix| matrix.text("name") == Some(NVLINK));
     matrices.next().map(Matrix::read).transpose()
 }
 
-/// The distances between NUMA nodes: from, to, distance, sorted.
+/// Returns the distances between NUMA nodes: from, to, distance, sorted.
 pub(super) fn distances(topology: Element<'_>, objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     let by_gp: BTreeMap<u64, u32> =
         objects.nodes.iter().filter_map(|node| Some((node.element.gp()?, node.os_index))).collect();
@@ -113,10 +113,10 @@ fn triples(
     Ok(triples)
 }
 
-/// `<distances>` in the root: latencies between the objects of a depth, as multiples of a base.
+/// Reads `<distances>` in the root: latencies between the objects of a depth, as multiples of a base.
 fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     let matrices = || objects.root.below("distances").filter(|matrix| is_as_large(objects, *matrix));
-    // Where hwloc 2 writes the first version, its depth is that of the second: the size tells then.
+    // hwloc 2 writes the first version with the depths of the second: then the size decides.
     let of_nodes = matrices().find(|matrix| is_of_nodes(objects, *matrix)).or_else(|| matrices().next());
     let Some(element) = of_nodes else { return Ok(Vec::new()) };
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
@@ -134,13 +134,13 @@ fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     })
 }
 
-/// Whether a matrix of the first version is of as many objects as there are NUMA nodes.
+/// Returns whether a matrix of the first version is of as many objects as there are NUMA nodes.
 fn is_as_large(objects: &Objects<'_>, matrix: Element<'_>) -> bool {
     let stated = matrix.number("nbobjs").ok().flatten();
     objects.nodes.len() > 1 && stated == Some(objects.nodes.len() as u64)
 }
 
-/// Whether a matrix of the first version is about NUMA nodes by its depth: they are that many levels below.
+/// Returns whether a matrix of the first version is about NUMA nodes by its depth: they are that many levels below.
 fn is_of_nodes(objects: &Objects<'_>, matrix: Element<'_>) -> bool {
     let depth = matrix.number("relative_depth").ok().flatten();
     let Some(depth) = depth.filter(|depth| *depth < 64) else { return false };

@@ -1,13 +1,12 @@
 //! hwloc's XML (`lstopo machine.xml`), of its first to its third version, read without hwloc.
 //!
-//! Objects become nodes by what they are; host bridges are placed by the object that hwloc hangs
-//! them on. Left out are what nvtopo has no use for (other storage, memory attributes) and what a
-//! shared file should not tell (host name, serial numbers, addresses of ports).
+//! Objects become nodes by their types; host bridges are placed by the object that hwloc attaches them to. Facts
+//! without use are left out (other storage, memory attributes), and so are those that a shared file should not contain
+//! (host name, serial numbers, addresses of ports).
 
 mod cpus;
 mod devices;
 mod element;
-mod kinds;
 mod matrix;
 mod numa;
 mod nvlink;
@@ -23,7 +22,7 @@ use element::Element;
 use objects::Version;
 use std::borrow::Cow;
 
-/// How far into a text the root element is looked for.
+/// The number of bytes in which the root element is searched.
 const HEAD: usize = 4 << 10;
 
 /// The latest version that is read.
@@ -78,10 +77,10 @@ impl TextFormat for PastedXml {
 /// The end of the root element.
 const END: &str = "</topology>";
 
-/// How far into a text pasted XML is looked for.
+/// The number of bytes in which pasted XML is searched.
 const PASTED_HEAD: usize = 256 << 10;
 
-/// Where the root element begins in a text that has other lines before it.
+/// Returns where the root element begins in a text that has other lines before it.
 fn pasted(text: &str) -> Option<usize> {
     let is_root = |(at, root): &(usize, &str)| {
         let line = text[..*at].rsplit('\n').next().unwrap_or_default();
@@ -91,7 +90,7 @@ fn pasted(text: &str) -> Option<usize> {
     text.match_indices("<topology").find(is_root).map(|(at, _)| at)
 }
 
-/// The text, with marks for what is not UTF-8. Checking is much faster than replacing, which is rarely needed.
+/// Returns the text, with marks for what is not UTF-8. Checking is much faster than replacing, which is rarely needed.
 fn decoded(bytes: &[u8]) -> Cow<'_, str> {
     str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
@@ -123,14 +122,14 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
     let nodes = numa::add(&objects, &packages, &distances, &mut budget, &mut fragment)?;
     cpus::add_caches(&objects, &packages, &mut budget, &mut fragment)?;
     cpus::add_groups(&objects, &packages, &mut budget, &mut fragment)?;
-    cpus::add_cores(&objects, &packages, &kinds::read(topology)?, &mut fragment);
+    cpus::add_cores(&objects, &packages, &cpus::read_kinds(topology)?, &mut fragment);
     let io = pci::read(&objects, &nodes, version)?;
     let ends = devices::add(&io, &nodes, &mut fragment)?;
     nvlink::add(nvlinks.as_ref(), &ends, &mut fragment);
     Ok(fragment)
 }
 
-/// The version of the format: `2.0`, and nothing in the first.
+/// Returns the version of the format: `2.0`; the first has no number.
 fn version(topology: Element<'_>) -> Result<Version> {
     let Some(text) = topology.text("version") else { return Ok(Version(1)) };
     let major = text.split('.').next().and_then(|major| major.parse().ok());

@@ -1,9 +1,9 @@
-//! NUMA nodes: their CPUs, memory and distances, and which of them a device is near to.
+//! NUMA nodes: their CPUs, memory and distances, and the nodes near a device.
 //!
-//! Since its second version hwloc gives memory without CPUs those of the place where it hangs. The kernel gives a CPU
-//! to one node only, so of nodes with the same CPUs one has them: the plainest memory of the smallest place.
+//! Since its second version hwloc gives memory without CPUs those of the object that it is attached to. The kernel
+//! gives a CPU to one node only, so of nodes with the same CPUs one has them: ordinary memory of the smallest object.
 
-use super::super::smp;
+use super::super::common;
 use super::cpus::{self, Budget};
 use super::element::Element;
 use super::objects::{Memory, Objects};
@@ -18,7 +18,7 @@ pub(super) struct Nodes {
     pub(super) ids: Vec<NodeId>,
 }
 
-/// What a device is near to.
+/// The CPUs and NUMA nodes near a device.
 #[derive(Clone, Default)]
 pub(super) struct Near {
     /// The position of the only node with CPUs.
@@ -29,7 +29,7 @@ pub(super) struct Near {
 }
 
 impl Nodes {
-    /// What is near to an object that is no I/O.
+    /// Returns the CPUs and NUMA nodes near an object that is no I/O object.
     pub(super) fn near(&self, objects: &Objects<'_>, holder: Element<'_>) -> Result<Near> {
         let nodes = holder.set("nodeset")?;
         let cpus = holder.set("cpuset")?;
@@ -43,15 +43,15 @@ impl Nodes {
         let own: Option<CpuSet> =
             cpus.map(|set| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect());
         if let [only] = near[..] {
-            // Firmware can tell a place finer than a node.
+            // Firmware can state a locality finer than a node.
             let all = &self.all[only].cpus;
             let part = own.filter(|own| !own.is_empty() && own != all && own.is_subset(all));
             return Ok(Near { node: Some(only), cpus: part, ..Near::default() });
         }
-        let told = own.filter(|own| !own.is_empty() && *own != objects.online);
+        let cpus = own.filter(|own| !own.is_empty() && *own != objects.online);
         let all = near.len() == with_cpus().count();
         let near = near.iter().map(|node| self.all[*node].os_index);
-        Ok(Near { node: None, cpus: told, nodes: near.filter(|_| !all).collect() })
+        Ok(Near { node: None, cpus, nodes: near.filter(|_| !all).collect() })
     }
 }
 
@@ -81,11 +81,11 @@ pub(super) fn add(
     }
     let with_cpus = nodes.all.iter().zip(&nodes.ids).filter(|(node, _)| !node.cpus.is_empty());
     let with_cpus: Vec<NodeId> = with_cpus.map(|(_, id)| *id).collect();
-    smp::link_all(fragment, &with_cpus, cpus::model(objects));
+    common::link_numa_nodes(fragment, &with_cpus, cpus::model(objects));
     Ok(nodes)
 }
 
-/// The distances from one node, which are sorted by where they are from.
+/// Returns the distances from one node, which are sorted by where they are from.
 fn row(distances: &[(u32, u32, u32)], own: u32) -> Vec<(u32, u32)> {
     let start = distances.partition_point(|(from, ..)| *from < own);
     let row = distances[start..].iter().take_while(|(from, ..)| *from == own);
@@ -135,13 +135,13 @@ fn one(memory: &Memory<'_>, cpus: CpuSet) -> Result<NumaNode> {
     Ok(NumaNode { memory: element.number("local_memory")?, ..memory })
 }
 
-/// The CPUs of the place where memory hangs.
+/// Returns the CPUs of the place where memory hangs.
 fn place(objects: &Objects<'_>, memory: &Memory<'_>) -> Result<CpuSet> {
     let within = |set: super::set::Bitmap| objects.online.iter().filter(|cpu| set.contains(*cpu)).collect();
     Ok(memory.element.set("cpuset")?.map_or_else(|| objects.cpus(&memory.pus), within))
 }
 
-/// Whether it is of the usual kind: hwloc calls others HBM, NVM and so on.
+/// Returns whether memory is of the usual kind: hwloc names others HBM, NVM and so on.
 fn is_plain(element: Element<'_>) -> bool {
     element.text("subtype").is_none_or(|subtype| subtype.is_empty() || subtype == "DRAM")
 }
@@ -150,7 +150,7 @@ fn is_gpu_memory(element: Element<'_>) -> bool {
     element.text("subtype").is_some_and(|subtype| subtype.contains("GPUMemory"))
 }
 
-/// The package that memory hangs in, or that holds all its CPUs.
+/// Returns the package that memory hangs in, or that holds all its CPUs.
 fn package_of(objects: &Objects<'_>, memory: &Memory<'_>, cpus: &CpuSet) -> Option<usize> {
     memory.package.or_else(|| {
         let first = cpus.first()?;

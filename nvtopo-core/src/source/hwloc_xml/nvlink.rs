@@ -1,7 +1,7 @@
 //! NVLinks, from hwloc's matrix of their bandwidths.
 //!
-//! hwloc sums a fixed rate for each link, by its generation, so the sum tells the count. It asks the GPUs only: links
-//! from one NVSwitch to another are not in the file.
+//! hwloc sums a fixed rate for each link, by its generation, so the count follows from the sum. It asks the GPUs only:
+//! links from one NVSwitch to another are not in the file.
 
 use super::devices::{End, Ends};
 use super::matrix::Matrix;
@@ -9,7 +9,7 @@ use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteKind, Rate, gaps
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Adds the NVLinks, and says what the file does not tell of them.
+/// Adds the NVLinks, and notes which of their facts the file lacks.
 pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragment) {
     let Some(matrix) = matrix else {
         if ends.gpus.len() >= 2 {
@@ -27,8 +27,8 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
         }
     }
     links.tell(fragment);
-    let told: BTreeSet<NodeId> = known.iter().flatten().map(|end| end.id).collect();
-    let silent = ends.gpus.iter().filter(|gpu| !told.contains(gpu)).count();
+    let connected: BTreeSet<NodeId> = known.iter().flatten().map(|end| end.id).collect();
+    let silent = ends.gpus.iter().filter(|gpu| !connected.contains(gpu)).count();
     if silent > 0 {
         fragment.set_nvlink_unknown();
         let text = format!("the file does not tell the NVLinks of {silent} GPUs");
@@ -44,7 +44,7 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
 struct Links<'a> {
     matrix: &'a Matrix<'a>,
     known: &'a [Option<End>],
-    /// Links whose number the rate does not tell.
+    /// Links whose number does not follow from the rate.
     uncounted: usize,
     /// Pairs of which the two directions differ.
     uneven: usize,
@@ -95,7 +95,7 @@ impl Links<'_> {
         }
     }
 
-    /// How many sets of NVSwitches there are that no GPU is on together.
+    /// Returns the number of sets of NVSwitches that share no GPU.
     fn fabrics(&self) -> usize {
         let mut fabrics: Vec<BTreeSet<NodeId>> = Vec::new();
         for gpus in self.switches.values() {
@@ -111,9 +111,9 @@ impl Links<'_> {
     }
 }
 
-/// The NVLinks of a pair by what they carry together in MB/s, and the model of the GPU at one end.
+/// Returns the NVLinks of a pair by their bandwidth together in MB/s, and the model of the GPU at one end.
 fn nvlink(model: Option<u16>, rate: u64) -> Link {
-    // What hwloc counts for one link: 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in between.
+    // hwloc counts for one link 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in between.
     let one = match model {
         Some(0..0x1d00) => 20_000,
         Some(0x2900..) => 50_000,

@@ -1,6 +1,7 @@
-//! One walk over hwloc's tree of objects: packages, NUMA nodes, caches, cores and PUs, and where I/O hangs.
+//! One walk over hwloc's tree of objects: packages, NUMA nodes, caches, cores and PUs, and the objects with I/O.
 //!
-//! PUs are kept in the file's order, so what an object holds is a range of them. Other levels are only gone through. I/O is read later, by [`super::pci`].
+//! PUs are kept in the file's order, so the content of an object is a range of them. Other levels are only traversed.
+//! I/O is read later, by [`super::pci`].
 
 use super::element::Element;
 use super::set::Bitmap;
@@ -27,7 +28,7 @@ pub(super) struct Objects<'a> {
     pub(super) online: CpuSet,
     /// The objects below which I/O hangs, each with that.
     pub(super) io: Vec<(Element<'a>, Vec<Element<'a>>)>,
-    /// What PUs the first version says are online.
+    /// The PUs that the first version lists as online.
     switched_on: Option<Bitmap>,
     numbers: NodeSet,
 }
@@ -73,9 +74,9 @@ pub(super) struct Pu {
     pub(super) core: Option<usize>,
 }
 
-/// What an object is in.
+/// The objects that contain an object.
 #[derive(Clone, Copy, Default)]
-struct Around {
+struct Ancestors {
     package: Option<usize>,
     core: Option<usize>,
 }
@@ -96,28 +97,28 @@ pub(super) fn read(root: Element<'_>, version: Version) -> Result<Objects<'_>> {
         switched_on,
         numbers: NodeSet::new(),
     };
-    objects.visit(root, Around::default())?;
+    objects.visit(root, Ancestors::default())?;
     Ok(objects)
 }
 
 impl<'a> Objects<'a> {
-    fn visit(&mut self, element: Element<'a>, mut around: Around) -> Result<()> {
+    fn visit(&mut self, element: Element<'a>, mut ancestors: Ancestors) -> Result<()> {
         let start = self.pus.len();
         match element.kind() {
-            "PU" | "Proc" => return self.pu(element, around),
+            "PU" | "Proc" => return self.pu(element, ancestors),
             "Package" | "Socket" => {
                 let model = element.info("CPUModel");
-                around.package = Some(self.packages.len());
+                ancestors.package = Some(self.packages.len());
                 self.packages.push(Package { os_index: element.os_index()?, model, pus: 0..0 });
-                self.descend(element, around)?;
-                if let Some(package) = around.package {
+                self.descend(element, ancestors)?;
+                if let Some(package) = ancestors.package {
                     self.packages[package].pus = start..self.pus.len();
                 }
             }
             "Core" => {
-                around.core = Some(self.cores.len());
-                self.cores.push(Core { os_index: element.os_index()?, package: around.package });
-                self.descend(element, around)?;
+                ancestors.core = Some(self.cores.len());
+                self.cores.push(Core { os_index: element.os_index()?, package: ancestors.package });
+                self.descend(element, ancestors)?;
             }
             "Die" | "Group" => {
                 let kind = match (element.kind(), element.text("subtype")) {
@@ -128,15 +129,15 @@ impl<'a> Objects<'a> {
                     _ => GroupKind::Other,
                 };
                 let place = self.groups.len();
-                self.groups.push(Group { kind, package: around.package, pus: 0..0 });
-                self.descend(element, around)?;
+                self.groups.push(Group { kind, package: ancestors.package, pus: 0..0 });
+                self.descend(element, ancestors)?;
                 self.groups[place].pus = start..self.pus.len();
             }
             "NUMANode" | "Node" => {
                 let os_index = self.node_number(element)?;
                 let place = self.nodes.len();
-                self.nodes.push(Memory { element, os_index, package: around.package, pus: 0..0 });
-                self.descend(element, around)?;
+                self.nodes.push(Memory { element, os_index, package: ancestors.package, pus: 0..0 });
+                self.descend(element, ancestors)?;
                 self.nodes[place].pus = start..self.pus.len();
             }
             kind => match cache_type(kind, element)? {
@@ -144,17 +145,23 @@ impl<'a> Objects<'a> {
                     // hwloc writes 0 for a size that it does not know.
                     let size = element.number("cache_size")?.filter(|size| *size > 0);
                     let place = self.caches.len();
-                    self.caches.push(Cache { level, kind: holds, size, package: around.package, pus: 0..0 });
-                    self.descend(element, around)?;
+                    self.caches.push(Cache {
+                        level,
+                        kind: holds,
+                        size,
+                        package: ancestors.package,
+                        pus: 0..0,
+                    });
+                    self.descend(element, ancestors)?;
                     self.caches[place].pus = start..self.pus.len();
                 }
-                None => self.descend(element, around)?,
+                None => self.descend(element, ancestors)?,
             },
         }
         Ok(())
     }
 
-    fn descend(&mut self, element: Element<'a>, around: Around) -> Result<()> {
+    fn descend(&mut self, element: Element<'a>, ancestors: Ancestors) -> Result<()> {
         let mut io = Vec::new();
         for object in element.below("object") {
             match object.kind() {
@@ -162,7 +169,7 @@ impl<'a> Objects<'a> {
                 "Bridge" | "PCIDev" | "OSDev" => io.push(object),
                 "Misc" => {}
                 "Machine" => return Err(object.error("the file describes several machines, not one")),
-                _ => self.visit(object, around)?,
+                _ => self.visit(object, ancestors)?,
             }
         }
         if !io.is_empty() {
@@ -171,7 +178,7 @@ impl<'a> Objects<'a> {
         Ok(())
     }
 
-    fn pu(&mut self, element: Element<'a>, around: Around) -> Result<()> {
+    fn pu(&mut self, element: Element<'a>, ancestors: Ancestors) -> Result<()> {
         let os_index = element.os_index()?.filter(|number| *number <= MAX_INDEX);
         let os_index = os_index.ok_or_else(|| element.wrong("os_index", "the number of a CPU"))?;
         if self.switched_on.as_ref().is_some_and(|on| !on.contains(os_index)) {
@@ -181,7 +188,7 @@ impl<'a> Objects<'a> {
             return Err(element.error(format!("CPU {os_index} occurs twice")));
         }
         self.online.insert(os_index);
-        self.pus.push(Pu { os_index, package: around.package, core: around.core });
+        self.pus.push(Pu { os_index, package: ancestors.package, core: ancestors.core });
         Ok(())
     }
 
@@ -195,18 +202,18 @@ impl<'a> Objects<'a> {
         Ok(os_index)
     }
 
-    /// The numbers of the NUMA nodes.
+    /// Returns the numbers of the NUMA nodes.
     pub(super) fn numbers(&self) -> &NodeSet {
         &self.numbers
     }
 
-    /// The PUs of a range as a set.
+    /// Returns the PUs of a range as a set.
     pub(super) fn cpus(&self, range: &Range<usize>) -> CpuSet {
         self.pus[range.clone()].iter().map(|pu| pu.os_index).collect()
     }
 }
 
-/// `L3Cache`, `L1iCache`, and the first version's `Cache` with its level beside it.
+/// Reads a type such as `L3Cache` and `L1iCache`, and the first version's `Cache` with its level beside it.
 fn cache_type(kind: &str, element: Element<'_>) -> Result<Option<(u8, CacheKind)>> {
     let Some(name) = kind.strip_suffix("Cache") else { return Ok(None) };
     let (digits, suffix) = match name.strip_prefix('L') {

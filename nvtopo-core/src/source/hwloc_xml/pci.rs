@@ -1,8 +1,8 @@
-//! PCI devices that matter: NVIDIA GPUs, NVSwitches, network adapters and solid state disks, with the bridges above
-//! them and the names that the system has for them.
+//! The PCI devices of the graph: NVIDIA GPUs, NVSwitches, network adapters and solid state disks, with the bridges
+//! above them and the names that the system gives them.
 //!
-//! GPUs of other makers are left out, as what follows from them is for NVIDIA's only, and so are adapters that the system
-//! has no name for; a note names both.
+//! GPUs of other makers are left out, as placement is for NVIDIA's only, and so are adapters without a name in the
+//! system; a note names both.
 
 use super::element::Element;
 use super::numa::{Near, Nodes};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const NVIDIA: u16 = 0x10de;
 
-/// What a device is to us.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Gpu,
@@ -63,7 +63,7 @@ pub(super) enum OsKind {
 /// A host bridge with the devices below.
 pub(super) struct Host<'a> {
     pub(super) address: PciAddress,
-    /// Whether hwloc left out the bridges, and the bus stands in.
+    /// True if hwloc left out the bridges, and the bus stands in.
     pub(super) inferred: bool,
     pub(super) near: Near,
     pub(super) devices: Vec<Device<'a>>,
@@ -75,7 +75,7 @@ pub(super) struct Io<'a> {
     /// By address.
     pub(super) hosts: Vec<Host<'a>>,
     pub(super) bridges: Vec<Bridge>,
-    /// What the system names and is on no PCI bus, with what it is near to.
+    /// Devices that the system names and that are on no PCI bus, each with its locality.
     pub(super) elsewhere: Vec<(OsDevice<'a>, Near)>,
     /// The GPUs of other makers, by maker.
     pub(super) others: BTreeMap<&'static str, Vec<PciAddress>>,
@@ -84,7 +84,7 @@ pub(super) struct Io<'a> {
 }
 
 impl Io<'_> {
-    /// The bridges above a device, from the host bridge down, in place of what was in the list.
+    /// Fills the list with the bridges above a device, from the host bridge down.
     pub(super) fn chain<'i>(&'i self, device: &Device<'_>, chain: &mut Vec<&'i Bridge>) {
         chain.clear();
         let mut above = device.bridge;
@@ -133,7 +133,7 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
         }
     }
     for host in &mut io.hosts {
-        // Where the file names no device at all, its class alone makes a network adapter.
+        // A file that names no device at all leaves only the class to find network adapters.
         host.devices.retain(|device| {
             let nameless = device.kind == Kind::Nic && device.names.is_empty() && reader.named;
             if nameless {
@@ -155,7 +155,7 @@ struct Reader {
     bridges: Vec<Bridge>,
     /// The devices so far.
     seen: BTreeSet<PciAddress>,
-    /// Whether any device has a name.
+    /// True if any device has a name.
     named: bool,
     count: usize,
     /// GPUs of other makers.
@@ -248,7 +248,8 @@ impl Reader {
         Ok(Some(OsDevice { element, name, kind }))
     }
 
-    /// The first two versions number the types; since the third each is a bit, as a device can be of several.
+    /// Returns the kind of a device of the system. The first two versions number the kinds; since the third each is a
+    /// bit, as a device can be of several.
     fn os_kind(&self, element: Element<'_>) -> Result<OsKind> {
         let number = element.number("osdev_type")?.unwrap_or_default();
         let bits = self.version >= Version(3);
@@ -262,7 +263,8 @@ impl Reader {
     }
 }
 
-/// The maker of a GPU that is not NVIDIA's, by its class and vendor. Servers have other display adapters, which are no GPUs.
+/// Returns the maker of a GPU that is not NVIDIA's, by its class and vendor. Servers have other display adapters, which
+/// are no GPUs.
 fn maker_of_gpu(class: u16, vendor: u16) -> Option<&'static str> {
     match (class, vendor) {
         (0x0300 | 0x0302 | 0x0380 | 0x1200, 0x1002) => Some("AMD"),
@@ -271,12 +273,12 @@ fn maker_of_gpu(class: u16, vendor: u16) -> Option<&'static str> {
     }
 }
 
-/// Whether a bridge is a host bridge: hwloc writes `0-1` for one from the CPUs to PCI.
+/// Returns whether a bridge is a host bridge: hwloc writes `0-1` for one from the CPUs to PCI.
 fn is_host(bridge: Element<'_>) -> bool {
     bridge.text("bridge_type").is_some_and(|kind| kind.starts_with("0-"))
 }
 
-/// The bus of a host bridge, from `0000:[2b-3b]`.
+/// Returns the bus of a host bridge, from `0000:[2b-3b]`.
 fn root_bus(bridge: Element<'_>) -> Result<PciAddress> {
     let parse = |text: &str| {
         let (domain, buses) = text.split_once(":[")?;
@@ -287,16 +289,16 @@ fn root_bus(bridge: Element<'_>) -> Result<PciAddress> {
     address.ok_or_else(|| bridge.wrong("bridge_pci", "a range of buses such as 0000:[00-1f]"))
 }
 
-/// What a device says that it is.
+/// The numbers that identify a device.
 struct Numbers {
     class: u16,
     vendor: u16,
     model: u16,
-    /// Who made the board, and which it is.
+    /// Vendor and device of the board.
     subsystem: Option<(u16, u16)>,
 }
 
-/// The numbers in `0302 [10de:1db8] [10de:131d] a1`.
+/// Returns the numbers in `0302 [10de:1db8] [10de:131d] a1`.
 fn numbers(device: Element<'_>) -> Result<Numbers> {
     let hex = |text: &str| u16::from_str_radix(text, 16).ok();
     let pair = |text: &str| {

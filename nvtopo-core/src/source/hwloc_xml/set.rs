@@ -37,7 +37,7 @@ impl Bitmap {
         Some(Self { groups, infinite })
     }
 
-    /// Whether a number is in the set.
+    /// Returns whether a number is in the set.
     pub(super) fn contains(&self, index: u32) -> bool {
         match self.groups.get(index as usize / 32) {
             Some(group) => group & (1 << (index % 32)) != 0,
@@ -45,7 +45,7 @@ impl Bitmap {
         }
     }
 
-    /// The numbers, unless they are without end.
+    /// Returns the numbers, unless they are without end.
     pub(super) fn finite<T: FromIterator<u32>>(&self) -> Option<T> {
         (!self.infinite)
             .then(|| (0..self.groups.len() as u32 * 32).filter(|index| self.contains(*index)).collect())

@@ -1,8 +1,8 @@
 //! nvtopo's own JSON: the whole topology in one versioned document, written and read without loss.
 //!
 //! The structs of the document are in [`document`]; model types are not serialized as they are, so that the model
-//! can change without the format. Keys beside `format`, `version` and `topology` are for what others derive (the
-//! matrix, groups, affinities), and are ignored when it is read.
+//! can change without the format. Keys beside `format`, `version` and `topology` are for derived facts (the matrix,
+//! groups, affinities), and are ignored when it is read.
 
 mod document;
 mod read;
@@ -40,7 +40,7 @@ fn without_mark(bytes: &[u8]) -> &[u8] {
 }
 
 impl Topology {
-    /// The topology as a document that [`parse`](Self::parse) and [`open`](Self::open) read back, equal in
+    /// Returns the topology as a document that [`parse`](Self::parse) and [`open`](Self::open) read back, equal in
     /// everything.
     ///
     /// ```

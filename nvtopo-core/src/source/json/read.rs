@@ -1,4 +1,4 @@
-//! From the text to a fragment, with every error at its line and column where the text alone shows it.
+//! The reader: a fragment from the text, with the line and column of each error that the text alone shows.
 
 use super::VERSION;
 use super::document::{Body, Dialect, Document, Measured, Node, Origin, Read, Sets, Source};
@@ -8,7 +8,7 @@ use crate::model::{self, Fragment, NodeId, NodeKind, StatedPath};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
-/// What a document says of itself, whatever its version.
+/// The head of a document, of any version.
 #[derive(Deserialize)]
 struct Head {
     format: String,

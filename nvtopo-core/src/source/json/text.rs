@@ -1,4 +1,4 @@
-//! The layout of the text: what is large goes on lines of its own, what is small stays on one.
+//! The layout of the text: large values go on lines of their own, small ones stay on one line.
 
 use crate::printable::is_obeyed;
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde_json::ser::{Formatter, Serializer};
 use std::fmt::Write as _;
 use std::io::{Result, Write};
 
-/// The JSON text of a document: down to each node, link and row on its own line, and what is inside these on
+/// Returns the JSON text of a document: down to each node, link and row on its own line, and what is inside these on
 /// that one line.
 pub(crate) fn to_text(document: &impl Serialize) -> String {
     let mut bytes = Vec::new();
@@ -16,7 +16,8 @@ pub(crate) fn to_text(document: &impl Serialize) -> String {
     debug_assert!(written.is_ok());
     bytes.push(b'\n');
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    // JSON escapes C0 only. What else a terminal obeys can stand inside of strings only, where it may be escaped as well.
+    // JSON escapes C0 only. What else a terminal obeys can stand inside of strings only, where it may be escaped as
+    // well.
     if !text.contains(|c| is_obeyed(c) && c != '\n') {
         return text;
     }
@@ -31,7 +32,7 @@ pub(crate) fn to_text(document: &impl Serialize) -> String {
     safe
 }
 
-/// How deep things get lines of their own: the document and its lists.
+/// The depth down to which values get lines of their own: the document and its lists.
 const DEPTH: usize = 2;
 
 /// The key below which it is one level more: its lists are as large as those of other documents.
@@ -40,10 +41,10 @@ const DEEPER: &str = "topology";
 #[derive(Default)]
 struct Lines {
     depth: usize,
-    /// Whether a key is being written, and whether what follows it is [`DEEPER`].
+    /// The key that is being written, if any, with true if its value is one of [`DEEPER`].
     in_key: bool,
     deeper: bool,
-    /// Whether the list or object that ends next had anything in it.
+    /// True if the list or object that ends next had anything in it.
     filled: bool,
 }
 

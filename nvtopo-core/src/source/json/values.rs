@@ -1,4 +1,4 @@
-//! Values of the document that have a text of their own: addresses, sets, and what a source says of a fact.
+//! Values of the document that have a text of their own: addresses, sets, and stated facts.
 
 use super::document::{Read, Sets, Write};
 use crate::cpuset::{CpuSet, MAX_INDEX};
@@ -77,8 +77,8 @@ impl<'de> Deserialize<'de> for OsNumber {
 pub(super) struct List(pub(super) String);
 
 impl List {
-    /// Only the characters are checked here, so that the error has its line; a text that is no list is told
-    /// by the list's own reader.
+    /// Checks only the characters, so that the error has its line; the list's own reader reports a text that is no
+    /// list.
     fn parse(text: &str) -> crate::Result<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b",-:/ ".contains(&byte));
         if plain { Ok(Self(text.to_owned())) } else { text.parse::<CpuSet>().map(|_| Self(text.to_owned())) }
@@ -100,41 +100,41 @@ impl<'de> Deserialize<'de> for List {
 const NOT_AVAILABLE: &str = "n/a";
 const UNREADABLE: &str = "unreadable";
 
-/// A fact that a source spoke of: what is unknown where it did not is left out.
+/// A fact that a source stated; one that it did not state is left out of the document.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Spoken<T> {
+pub(super) enum StatedValue<T> {
     NotAvailable,
     Unreadable,
     Known(T),
 }
 
-pub(super) type StatedList = Spoken<List>;
-pub(super) type StatedText = Spoken<String>;
-pub(super) type StatedIndex = Spoken<u32>;
+pub(super) type StatedList = StatedValue<List>;
+pub(super) type StatedText = StatedValue<String>;
+pub(super) type StatedIndex = StatedValue<u32>;
 
-impl<A: Write<B>, B> Write<Option<Spoken<B>>> for Stated<A> {
-    fn write(self) -> Option<Spoken<B>> {
+impl<A: Write<B>, B> Write<Option<StatedValue<B>>> for Stated<A> {
+    fn write(self) -> Option<StatedValue<B>> {
         match self {
             Self::Unstated => None,
-            Self::NotAvailable => Some(Spoken::NotAvailable),
-            Self::Unreadable => Some(Spoken::Unreadable),
-            Self::Known(fact) => Some(Spoken::Known(fact.write())),
+            Self::NotAvailable => Some(StatedValue::NotAvailable),
+            Self::Unreadable => Some(StatedValue::Unreadable),
+            Self::Known(fact) => Some(StatedValue::Known(fact.write())),
         }
     }
 }
 
-impl<A: Read<B>, B> Read<Stated<B>> for Option<Spoken<A>> {
+impl<A: Read<B>, B> Read<Stated<B>> for Option<StatedValue<A>> {
     fn read(self, sets: &mut Sets) -> crate::Result<Stated<B>> {
         Ok(match self {
             None => Stated::Unstated,
-            Some(Spoken::NotAvailable) => Stated::NotAvailable,
-            Some(Spoken::Unreadable) => Stated::Unreadable,
-            Some(Spoken::Known(fact)) => Stated::Known(fact.read(sets)?),
+            Some(StatedValue::NotAvailable) => Stated::NotAvailable,
+            Some(StatedValue::Unreadable) => Stated::Unreadable,
+            Some(StatedValue::Known(fact)) => Stated::Known(fact.read(sets)?),
         })
     }
 }
 
-impl<T: Serialize> Serialize for Spoken<T> {
+impl<T: Serialize> Serialize for StatedValue<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::NotAvailable => serializer.serialize_str(NOT_AVAILABLE),
@@ -144,15 +144,15 @@ impl<T: Serialize> Serialize for Spoken<T> {
     }
 }
 
-impl<'de, T: Fact> Deserialize<'de> for Spoken<T> {
+impl<'de, T: Fact> Deserialize<'de> for StatedValue<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpokenVisitor(PhantomData))
+        deserializer.deserialize_any(StatedValueVisitor(PhantomData))
     }
 }
 
 /// A fact in the place of which a word may stand.
 pub(super) trait Fact: Sized {
-    /// What may stand there, for messages.
+    /// The expected values, for messages.
     const EXPECTED: &str;
 
     fn of_text<E: de::Error>(text: &str, expected: &dyn de::Expected) -> Result<Self, E>;
@@ -191,24 +191,24 @@ impl Fact for u32 {
     }
 }
 
-struct SpokenVisitor<T>(PhantomData<T>);
+struct StatedValueVisitor<T>(PhantomData<T>);
 
-impl<T: Fact> Visitor<'_> for SpokenVisitor<T> {
-    type Value = Spoken<T>;
+impl<T: Fact> Visitor<'_> for StatedValueVisitor<T> {
+    type Value = StatedValue<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(T::EXPECTED)
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
-        T::of_number(number, &self).map(Spoken::Known)
+        T::of_number(number, &self).map(StatedValue::Known)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
         match text {
-            NOT_AVAILABLE => Ok(Spoken::NotAvailable),
-            UNREADABLE => Ok(Spoken::Unreadable),
-            _ => T::of_text(text, &self).map(Spoken::Known),
+            NOT_AVAILABLE => Ok(StatedValue::NotAvailable),
+            UNREADABLE => Ok(StatedValue::Unreadable),
+            _ => T::of_text(text, &self).map(StatedValue::Known),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From the model to the document.
+//! The writer: the document of a topology.
 
 use super::VERSION;
 use super::document::{
@@ -7,7 +7,7 @@ use super::document::{
 use crate::model::{self, NodeId, Topology};
 
 impl Document {
-    /// The document of a topology.
+    /// Returns the document of a topology.
     pub(crate) fn of(topology: &Topology) -> Self {
         let source = topology.node(NodeId::MACHINE).provenance;
         let links = topology.links().map(|(a, b, link)| Link {

@@ -1,8 +1,8 @@
 //! Bandwidths between GPUs as benchmarks print them: NVIDIA's `nvbandwidth` and `p2pBandwidthLatencyTest`.
 //!
-//! Only what one direction carries between two GPUs is read; figures of both directions at once, of several GPUs together,
-//! of several machines, of latency, and of a GPU with itself are passed over. Results without a figure are named. Such a
-//! text says nothing of the machine but its GPUs: it is laid over another source.
+//! Only bandwidths of one direction between two GPUs are read; figures of both directions at once, of several GPUs
+//! together, of several machines, of latency, and of a GPU with itself are skipped. A note names results without a
+//! figure. Such a text has no facts of the machine but its GPUs, so it is merged with another source.
 
 mod nvbandwidth;
 mod p2p_test;
@@ -16,14 +16,14 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) use nvbandwidth::{NvBandwidth, NvBandwidthJson, without_matrix};
 pub(super) use p2p_test::P2pTest;
 
-/// Which way the data of a matrix goes.
+/// The direction of the data of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Direction {
     FromRow,
     ToRow,
 }
 
-/// What a benchmark calls a GPU.
+/// A GPU as a benchmark names it.
 #[derive(Default)]
 struct Device {
     model: Option<String>,
@@ -38,19 +38,21 @@ struct Measurements {
     /// The benchmark, for messages.
     benchmark: &'static str,
     devices: BTreeMap<u32, Device>,
-    /// From one GPU to another.
+    /// The bandwidths from one GPU to another.
     figures: BTreeMap<(u32, u32), Bandwidth>,
-    /// Whether one GPU can access the memory of another.
+    /// The pairs of GPUs, each with true if the first can access the memory of the second.
     access: BTreeMap<(u32, u32), bool>,
     /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
-    left_out: BTreeSet<(Worth, String)>,
+    left_out: BTreeSet<(Importance, String)>,
 }
 
-/// Whether a reason is worth a note where there are figures.
+/// The importance of a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Worth {
+enum Importance {
+    /// The reason is noted beside figures.
     Note,
-    Nothing,
+    /// The reason matters only where there are no figures.
+    Minor,
 }
 
 /// A result that gives no figure of one direction.
@@ -58,7 +60,7 @@ enum Worth {
 struct LeftOut {
     /// The reason, with the name of the test.
     why: String,
-    /// Whether it is worth a note where there are figures.
+    /// True if it deserves a note where there are figures.
     noted: bool,
 }
 
@@ -74,21 +76,21 @@ impl Measurements {
     }
 
     fn leave_out(&mut self, LeftOut { why, noted }: LeftOut) {
-        self.left_out.insert((if noted { Worth::Note } else { Worth::Nothing }, why));
+        self.left_out.insert((if noted { Importance::Note } else { Importance::Minor }, why));
         if self.left_out.len() > MAX_LEFT_OUT {
             self.left_out.pop_last();
         }
     }
 
-    /// The reasons why there is no figure: those that are worth a note, else the others.
+    /// Returns the reasons why there is no figure: those that deserve a note, else the others.
     fn reasons(&self) -> Option<String> {
         let (most, _) = self.left_out.first()?;
-        let reasons = self.left_out.iter().filter(|(worth, _)| worth == most);
+        let reasons = self.left_out.iter().filter(|(importance, _)| importance == most);
         let reasons: Vec<&str> = reasons.map(|(_, why)| why.as_str()).take(4).collect();
         Some(reasons.join("; "))
     }
 
-    /// A cell of a matrix. Of several figures for a direction the greatest counts.
+    /// Adds a cell of a matrix. Of several figures for a direction the greatest counts.
     fn add(&mut self, direction: Direction, row: u32, column: u32, bandwidth: Bandwidth) {
         // Beyond this the GPUs are too many, which is refused once all is read.
         if row == column || self.figures.len() >= MAX_DEVICES * MAX_DEVICES {
@@ -102,7 +104,7 @@ impl Measurements {
         *best = bandwidth.max(*best);
     }
 
-    /// Whether one GPU can access another, which the first that tells of them says.
+    /// Records whether one GPU can access another; the first statement about a pair counts.
     fn can_access(&mut self, from: u32, to: u32, can: bool) {
         if from != to && self.access.len() < MAX_DEVICES * MAX_DEVICES {
             self.access.entry((from, to)).or_insert(can);
@@ -138,7 +140,7 @@ impl Measurements {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
         }
         state_access(&mut fragment, &nodes, &self.access);
-        for (_, why) in self.left_out.iter().filter(|(worth, _)| *worth == Worth::Note) {
+        for (_, why) in self.left_out.iter().filter(|(importance, _)| *importance == Importance::Note) {
             fragment.note(NoteKind::Unknown, format!("{}: {why}", self.benchmark));
         }
         let pairs = nodes.len() * (nodes.len() - 1);
@@ -190,42 +192,42 @@ fn state_access(fragment: &mut Fragment, nodes: &BTreeMap<u32, NodeId>, access: 
 const ONE_WAY: &str = "nvtopo reads copies from one GPU to one other in one direction: nvbandwidth -t \
                        device_to_device_memcpy_read_ce, or p2pBandwidthLatencyTest";
 
-/// What a matrix holds.
+/// The content of a matrix.
 #[derive(Clone)]
-enum Holds {
+enum Content {
     /// Figures of one direction.
     Figures(Direction),
-    /// Whether the GPU of a row can access the memory of the column's: 1 or 0.
+    /// True if the GPU of a row can access the memory of the column's: 1 or 0.
     Access,
     /// Others.
     Other(LeftOut),
 }
 
-/// What a line of a text says.
+/// A line of a text.
 enum Line {
-    /// It begins a matrix. `one_row`: it may consist of one row.
+    /// The start of a matrix. `one_row`: the matrix may consist of one row.
     Matrix {
-        holds: Holds,
+        content: Content,
         one_row: bool,
     },
-    /// It names the test whose matrix stands before it; without a matrix there are no figures of it.
+    /// The name of the test whose matrix stands before it; without a matrix there are no figures of it.
     Test {
-        holds: Holds,
+        content: Content,
         without: LeftOut,
     },
-    /// It begins something else, which may be a result without a figure.
+    /// The start of something else, which may be a result without a figure.
     Other(Option<LeftOut>),
     Gpu(u32, Device),
-    /// It tells whether one GPU can access the memory of another.
+    /// The statement whether one GPU can access the memory of another.
     Access((u32, u32), bool),
-    /// It begins nothing: it may be a part of a matrix.
+    /// Any other line, which may be a part of a matrix.
     More,
 }
 
-/// Reads every matrix whose heading, or what stands after it, is told to be one.
+/// Reads every matrix that its heading, or a line after it, identifies as one.
 fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> Line) -> Result<Fragment> {
     let text = String::from_utf8_lossy(bytes);
-    let mut told = Measurements::new(benchmark);
+    let mut measurements = Measurements::new(benchmark);
     let mut last: Option<Matrix> = None;
     for (index, line) in text.lines().enumerate() {
         let line = untagged(line);
@@ -233,45 +235,46 @@ fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> L
             Line::More => {
                 let open = last.as_mut().filter(|matrix| matrix.open);
                 if let Some(matrix) = open {
-                    // What follows may still name its test.
+                    // A later line may still name its test.
                     matrix.open = matrix.line(line, index + 1)?;
                 }
                 continue;
             }
             Line::Gpu(number, device) => {
-                told.devices.insert(number, device);
+                measurements.devices.insert(number, device);
                 continue;
             }
             Line::Access((from, to), can) => {
-                told.can_access(from, to, can);
+                measurements.can_access(from, to, can);
                 continue;
             }
-            Line::Test { holds, without } => {
+            Line::Test { content, without } => {
                 match last.take() {
-                    Some(matrix) => Matrix { holds, one_row: true, ..matrix }.tell(&mut told),
-                    None => told.leave_out(without),
+                    Some(matrix) => Matrix { content, one_row: true, ..matrix }.add_to(&mut measurements),
+                    None => measurements.leave_out(without),
                 }
                 continue;
             }
-            Line::Matrix { holds, one_row } => Some(Matrix { holds, one_row, ..Matrix::default() }),
+            Line::Matrix { content, one_row } => Some(Matrix { content, one_row, ..Matrix::default() }),
             Line::Other(why) => {
                 if let Some(why) = why {
-                    told.leave_out(why);
+                    measurements.leave_out(why);
                 }
                 None
             }
         };
         if let Some(matrix) = std::mem::replace(&mut last, next) {
-            matrix.tell(&mut told);
+            matrix.add_to(&mut measurements);
         }
     }
     if let Some(matrix) = last {
-        matrix.tell(&mut told);
+        matrix.add_to(&mut measurements);
     }
-    told.fragment().map_err(|error| error.at(text.lines().count().max(1), 1))
+    measurements.fragment().map_err(|error| error.at(text.lines().count().max(1), 1))
 }
 
-/// A line without the mark of where it comes from that `kubectl logs --prefix` and `mpirun --tag-output` put before it.
+/// Returns a line without the mark of where it comes from that `kubectl logs --prefix` and `mpirun --tag-output` put
+/// before it.
 fn untagged(line: &str) -> &str {
     let Some((mark, rest)) = line.trim_start().strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
         return line;
@@ -283,9 +286,9 @@ fn untagged(line: &str) -> &str {
 
 /// A matrix under its heading.
 struct Matrix {
-    holds: Holds,
+    content: Content,
     one_row: bool,
-    /// Whether the next line can be a part of it.
+    /// True if the next line can be a part of it.
     open: bool,
     columns: Option<Vec<u32>>,
     rows: usize,
@@ -297,9 +300,9 @@ struct Matrix {
 
 impl Default for Matrix {
     fn default() -> Self {
-        let holds = Holds::Figures(Direction::FromRow);
+        let content = Content::Figures(Direction::FromRow);
         Self {
-            holds,
+            content,
             one_row: true,
             open: true,
             columns: None,
@@ -331,8 +334,8 @@ impl Matrix {
                 .at(number, 1));
         }
         for (column, cell) in columns.iter().zip(cells).filter(|(column, _)| **column != row) {
-            if matches!(self.holds, Holds::Access) {
-                // What else may stand there tells nothing.
+            if matches!(self.content, Content::Access) {
+                // Other cells have no meaning.
                 let can = [("1", true), ("0", false)].into_iter().find(|(word, _)| *word == cell);
                 self.access.extend(can.map(|(_, can)| (row, *column, can)));
                 continue;
@@ -344,27 +347,27 @@ impl Matrix {
         Ok(true)
     }
 
-    fn tell(self, told: &mut Measurements) {
-        let direction = match self.holds {
-            Holds::Figures(direction) => direction,
-            Holds::Access => {
+    fn add_to(self, measurements: &mut Measurements) {
+        let direction = match self.content {
+            Content::Figures(direction) => direction,
+            Content::Access => {
                 for (row, column, can) in self.access {
-                    told.can_access(row, column, can);
+                    measurements.can_access(row, column, can);
                 }
                 return;
             }
-            Holds::Other(why) => return told.leave_out(why),
+            Content::Other(why) => return measurements.leave_out(why),
         };
         let columns = self.columns.map_or(0, |columns| columns.len());
         if self.one_row || self.rows > 1 || columns < 2 {
             for (row, column, bandwidth) in self.cells {
-                told.add(direction, row, column, bandwidth);
+                measurements.add(direction, row, column, bandwidth);
             }
         }
     }
 }
 
-/// A figure in GB/s; none for `N/A`, and for the 0 that older benchmarks print instead.
+/// Returns a figure in GB/s; none for `N/A`, and for the 0 that older benchmarks print instead.
 fn figure(cell: &str) -> Result<Option<Bandwidth>> {
     if cell == "N/A" {
         return Ok(None);

@@ -1,12 +1,12 @@
 //! The output of NVIDIA's `nvbandwidth`, as text and as JSON (`--json`).
 //!
-//! Of its tests those of a copy from one GPU to one other are read, by their names, which stand before a matrix
-//! (`Running …`) and after it (`SUM …`): the headings of matrices are much the same for tests of both directions at once
-//! (of kernels, to version 0.4), of all GPUs at once (since 0.5) and of several machines. A heading draws the arrow of a
-//! read from row to column, although what is read comes from the column's GPU: `testcases_ce.cpp`,
-//! `DeviceToDeviceReadCE`, copies from the peer, which is the column.
+//! Tests that copy from one GPU to one other are read, by their names, which stand before a matrix (`Running …`) and
+//! after it (`SUM …`): the headings of matrices are much the same for tests of both directions at once (of kernels, to
+//! version 0.4), of all GPUs at once (since 0.5) and of several machines. A heading draws the arrow of a read from row
+//! to column, although the data comes from the column's GPU: `testcases_ce.cpp`, `DeviceToDeviceReadCE`, copies from
+//! the peer, which is the column.
 
-use super::{Device, Direction, Holds, LeftOut, Line, Measurements, contains, figure, read};
+use super::{Content, Device, Direction, LeftOut, Line, Measurements, contains, figure, read};
 use crate::error::{Error, Result};
 use crate::model::Fragment;
 use crate::source::TextFormat;
@@ -33,11 +33,11 @@ impl TextFormat for NvBandwidth {
 /// The text, line by line.
 #[derive(Default)]
 struct Text {
-    /// What the test is of that runs.
+    /// The test that runs.
     running: Option<Test>,
     /// The test of the last line with a sum, which other lines such as its coefficient of variation may follow.
     summed: Option<String>,
-    /// Whether its devices are those of several processes.
+    /// True if its devices are those of several processes.
     of_processes: bool,
 }
 
@@ -54,13 +54,14 @@ impl Text {
             if self.summed.replace(test.name.clone()).is_some_and(|last| last == test.name) {
                 return Line::Other(None);
             }
-            return Line::Test { holds: test.holds(), without: test.only_summed() };
+            return Line::Test { content: test.content(), without: test.only_summed() };
         }
         if line.contains("GPU(row)") || line.contains("GPU(column)") {
             return match &self.running {
-                Some(test) => Line::Matrix { holds: test.holds(), one_row: true },
-                // Cut out of an output: only the heading tells, or what follows. All GPUs at once have one row.
-                None => Line::Matrix { holds: self.by_heading(line), one_row: false },
+                Some(test) => Line::Matrix { content: test.content(), one_row: true },
+                // Cut out of an output: only the heading or a later line identifies the test. All GPUs at once have one
+                // row.
+                None => Line::Matrix { content: self.by_heading(line), one_row: false },
             };
         }
         if line.starts_with("Process ") && line.contains("): device ") {
@@ -74,18 +75,20 @@ impl Text {
         device.map_or(Line::More, |(number, device)| Line::Gpu(number, device))
     }
 
-    fn by_heading(&self, line: &str) -> Holds {
+    fn by_heading(&self, line: &str) -> Content {
         match heading(line) {
-            _ if self.of_processes => Holds::Other(LeftOut { why: Of::Machines.of("a test"), noted: true }),
-            Some(direction) => Holds::Figures(direction),
-            None => Holds::Other(LeftOut {
+            _ if self.of_processes => {
+                Content::Other(LeftOut { why: Subject::Machines.reason("a test"), noted: true })
+            }
+            Some(direction) => Content::Figures(direction),
+            None => Content::Other(LeftOut {
                 why: format!("'{}' is not of one direction", cut(line)),
                 noted: false,
             }),
         }
     }
 
-    /// A line that says why a test has no result.
+    /// Returns a line that says why a test has no result.
     fn without_result(&self, line: &str) -> Option<LeftOut> {
         if let Some(test) =
             line.strip_prefix("Waiving ").and_then(|name| Test::of(name.trim_end_matches('.')))
@@ -95,13 +98,13 @@ impl Text {
         let running = || {
             self.running
                 .clone()
-                .unwrap_or(Test { name: "a test".to_owned(), of: Of::Way(Direction::FromRow) })
+                .unwrap_or(Test { name: "a test".to_owned(), subject: Subject::OneWay(Direction::FromRow) })
         };
         let (word, message) = line.split_once(": ").unwrap_or((line, ""));
         match word {
-            "Waived" => Some(running().without(&told("was waived", message))),
-            "Not Found" => Some(running().without(&told("is not known to it", message))),
-            "Error" | "NVML_ERROR" => Some(running().without(&told("failed", message))),
+            "Waived" => Some(running().without(&why("was waived", message))),
+            "Not Found" => Some(running().without(&why("is not known to it", message))),
+            "Error" | "NVML_ERROR" => Some(running().without(&why("failed", message))),
             _ if line.starts_with("ASSERT in expression")
                 || (line.starts_with('[') && line.contains("] ") && line.contains(" in expression ")) =>
             {
@@ -112,22 +115,22 @@ impl Text {
     }
 }
 
-/// A verb with what the benchmark adds to it.
-fn told(verb: &str, message: &str) -> String {
+/// Returns a verb with what the benchmark adds to it.
+fn why(verb: &str, message: &str) -> String {
     if message.is_empty() { verb.to_owned() } else { format!("{verb}: {}", cut(message)) }
 }
 
-/// The beginning of a line, for a message.
+/// Returns the beginning of a line, for a message.
 fn cut(line: &str) -> String {
     let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     line.chars().map(plain).take(100).collect()
 }
 
-/// What a test is of.
+/// The subject of a test.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Of {
+enum Subject {
     /// A copy from one GPU to one other.
-    Way(Direction),
+    OneWay(Direction),
     /// The same between GPUs of several machines.
     Machines,
     /// Both directions at once.
@@ -136,11 +139,11 @@ enum Of {
     Other,
 }
 
-impl Of {
-    /// The sentence of why a test is left out.
-    fn of(self, test: &str) -> String {
+impl Subject {
+    /// Returns the sentence of why a test is left out.
+    fn reason(self, test: &str) -> String {
         match self {
-            Self::Way(_) => format!("{test} is of one direction"),
+            Self::OneWay(_) => format!("{test} is of one direction"),
             Self::Machines => {
                 format!(
                     "{test} is a run over several machines: its numbers are those of processes, not of GPUs"
@@ -156,11 +159,11 @@ impl Of {
 #[derive(Clone, Debug)]
 struct Test {
     name: String,
-    of: Of,
+    subject: Subject,
 }
 
 impl Test {
-    /// `device_to_device_memcpy_read_ce` and the like; none for what is no name of a test.
+    /// Returns the test of a name such as `device_to_device_memcpy_read_ce`; `None` for other texts.
     fn of(name: &str) -> Option<Self> {
         const FAMILIES: [&str; 7] =
             ["host_to_", "device_to_", "all_to_", "one_to_", "device_local_", "host_device_", "multinode_"];
@@ -169,38 +172,41 @@ impl Test {
         if !known || !FAMILIES.iter().any(|family| name.starts_with(family)) {
             return None;
         }
-        let of = match copy(name) {
-            Some(direction) => Of::Way(direction),
-            None if name.starts_with("multinode_") => Of::Machines,
-            None if name.contains("bidirectional") => Of::Both,
-            None => Of::Other,
+        let subject = match copy(name) {
+            Some(direction) => Subject::OneWay(direction),
+            None if name.starts_with("multinode_") => Subject::Machines,
+            None if name.contains("bidirectional") => Subject::Both,
+            None => Subject::Other,
         };
-        Some(Self { name: name.to_owned(), of })
+        Some(Self { name: name.to_owned(), subject })
     }
 
-    fn holds(&self) -> Holds {
-        match self.of {
-            Of::Way(direction) => Holds::Figures(direction),
-            of => Holds::Other(LeftOut { why: of.of(&self.name), noted: of == Of::Machines }),
+    fn content(&self) -> Content {
+        match self.subject {
+            Subject::OneWay(direction) => Content::Figures(direction),
+            subject => Content::Other(LeftOut {
+                why: subject.reason(&self.name),
+                noted: subject == Subject::Machines,
+            }),
         }
     }
 
-    /// Why a test without a result is left out.
+    /// Returns why a test without a result is left out.
     fn without(&self, what: &str) -> LeftOut {
-        LeftOut { why: format!("{} {what}", self.name), noted: matches!(self.of, Of::Way(_)) }
+        LeftOut { why: format!("{} {what}", self.name), noted: matches!(self.subject, Subject::OneWay(_)) }
     }
 
-    /// Why a test of which nothing is there but its sum is left out.
+    /// Returns why a test with a sum only is left out.
     fn only_summed(&self) -> LeftOut {
-        match self.of {
-            Of::Way(_) => self.without("is there with its sum only, without the figure of each pair"),
-            of => LeftOut { why: of.of(&self.name), noted: of == Of::Machines },
+        match self.subject {
+            Subject::OneWay(_) => self.without("is there with its sum only, without the figure of each pair"),
+            subject => LeftOut { why: subject.reason(&self.name), noted: subject == Subject::Machines },
         }
     }
 }
 
-/// The test in `SUM device_to_device_memcpy_read_ce 9242.40`, where `COEFFICIENT_OF_VARIATION`, `MAX` and others can stand
-/// for `SUM`. Of tests of both directions the name goes on, as `…_read1` and `…_total`.
+/// Returns the test in `SUM device_to_device_memcpy_read_ce 9242.40`, where `COEFFICIENT_OF_VARIATION`, `MAX` and
+/// others can stand for `SUM`. Names of tests of both directions have an ending, such as `…_read1` and `…_total`.
 fn summed(line: &str) -> Option<Test> {
     let mut words = line.split_whitespace();
     let (word, name, value) = (words.next()?, words.next()?, words.next()?);
@@ -209,7 +215,7 @@ fn summed(line: &str) -> Option<Test> {
     if is_word && is_number { Test::of(name) } else { None }
 }
 
-/// Why a text that is one of nvbandwidth holds no matrix: nothing ran, tests were waived or failed, or only sums were kept.
+/// Returns why the text of nvbandwidth has no matrix: nothing ran, tests were waived or failed, or only sums were kept.
 pub(in crate::source) fn without_matrix(text: &str) -> Option<Error> {
     let named = |line: &str| {
         let name = ["Running ", "Waiving "].into_iter().find_map(|word| line.strip_prefix(word));
@@ -222,7 +228,7 @@ pub(in crate::source) fn without_matrix(text: &str) -> Option<Error> {
     NvBandwidth::read(text.as_bytes()).err()
 }
 
-/// Which way a test copies that is of one GPU to one other, by its name.
+/// Returns the direction of a test that copies between two GPUs, by its name.
 fn copy(test: &str) -> Option<Direction> {
     match test.strip_prefix("device_to_device_memcpy_")? {
         "read_ce" | "read_sm" => Some(Direction::ToRow),
@@ -231,7 +237,7 @@ fn copy(test: &str) -> Option<Direction> {
     }
 }
 
-/// The same by a heading such as `memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)`.
+/// Returns the direction by a heading such as `memcpy CE GPU(row) -> GPU(column) bandwidth (GB/s)`.
 fn heading(line: &str) -> Option<Direction> {
     let (_, rest) = line.split_once("GPU(row)")?;
     match rest.split_once("GPU(column)")?.0.trim() {
@@ -242,7 +248,7 @@ fn heading(line: &str) -> Option<Direction> {
     }
 }
 
-/// `0: NVIDIA H100 80GB HBM3 (00000000:1b:00)`; older versions leave the address out, in JSON a host follows.
+/// Reads `0: NVIDIA H100 80GB HBM3 (00000000:1b:00)`; older versions leave the address out, in JSON a host follows.
 fn device(text: &str) -> Option<(u32, Device)> {
     let (number, rest) = text.trim().split_once(": ")?;
     let number = number.parse().ok()?;
@@ -270,10 +276,10 @@ impl TextFormat for NvBandwidthJson {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| Error::input(error.to_string()).at(error.line(), error.column()))?;
-        let mut told = Measurements::new("nvbandwidth");
-        told.devices.extend(document.nvbandwidth.devices.iter().filter_map(|text| device(text)));
+        let mut measurements = Measurements::new("nvbandwidth");
+        measurements.devices.extend(document.nvbandwidth.devices.iter().filter_map(|text| device(text)));
         if let Some(error) = &document.nvbandwidth.error {
-            told.leave_out(LeftOut { why: self::told("it failed", error), noted: true });
+            measurements.leave_out(LeftOut { why: why("it failed", error), noted: true });
         }
         for test in document.nvbandwidth.testcases {
             let Some(own) = Test::of(&test.name) else { continue };
@@ -285,29 +291,29 @@ impl TextFormat for NvBandwidthJson {
                 _ => None,
             };
             if let Some(verb) = verb {
-                told.leave_out(own.without(&self::told(verb, test.error.as_deref().unwrap_or_default())));
+                measurements.leave_out(own.without(&why(verb, test.error.as_deref().unwrap_or_default())));
             }
-            let direction = match own.holds() {
-                Holds::Figures(direction) => direction,
-                Holds::Access => continue,
-                Holds::Other(why) => {
-                    told.leave_out(why);
+            let direction = match own.content() {
+                Content::Figures(direction) => direction,
+                Content::Access => continue,
+                Content::Other(why) => {
+                    measurements.leave_out(why);
                     continue;
                 }
             };
             for (row, cells) in (0..).zip(&test.bandwidth_matrix) {
                 for (column, Cell(figure)) in (0..).zip(cells) {
                     if let Some(bandwidth) = figure {
-                        told.add(direction, row, column, *bandwidth);
+                        measurements.add(direction, row, column, *bandwidth);
                     }
                 }
             }
         }
-        told.fragment()
+        measurements.fragment()
     }
 }
 
-/// What is read of the document; the rest is passed over.
+/// The parts of the document that are read.
 #[derive(Deserialize)]
 struct Document {
     nvbandwidth: Run,

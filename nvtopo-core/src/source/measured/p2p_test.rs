@@ -1,6 +1,6 @@
 //! The text of `p2pBandwidthLatencyTest` of NVIDIA's CUDA samples.
 
-use super::{Device, Direction, Holds, LeftOut, Line, contains, read};
+use super::{Content, Device, Direction, LeftOut, Line, contains, read};
 use crate::error::Result;
 use crate::model::Fragment;
 use crate::source::TextFormat;
@@ -22,9 +22,9 @@ impl TextFormat for P2pTest {
                 // With `-p2p_read` a row's GPU copies from that of the column.
                 let reads = line.contains("P2P Reads");
                 let direction = if reads { Direction::ToRow } else { Direction::FromRow };
-                Line::Matrix { holds: Holds::Figures(direction), one_row: true }
+                Line::Matrix { content: Content::Figures(direction), one_row: true }
             } else if line.contains(CONNECTIVITY) {
-                Line::Matrix { holds: Holds::Access, one_row: true }
+                Line::Matrix { content: Content::Access, one_row: true }
             } else if line.contains("P2P=") {
                 let what = [
                     ("Bidirectional", "its figures of both directions at once are left out"),
@@ -33,8 +33,8 @@ impl TextFormat for P2pTest {
                 let why = what.into_iter().find(|(word, _)| line.contains(word));
                 Line::Other(why.map(|(_, why)| LeftOut { why: why.to_owned(), noted: false }))
             } else {
-                let told = device(line).map(|(number, device)| Line::Gpu(number, device));
-                told.or_else(|| access(line)).unwrap_or(Line::More)
+                let gpu = device(line).map(|(number, device)| Line::Gpu(number, device));
+                gpu.or_else(|| access(line)).unwrap_or(Line::More)
             }
         })
     }
@@ -43,7 +43,7 @@ impl TextFormat for P2pTest {
 /// The heading of the matrix of access.
 const CONNECTIVITY: &str = "P2P Connectivity Matrix";
 
-/// `Device=0 CAN Access Peer Device=1`, or `CANNOT`.
+/// Reads `Device=0 CAN Access Peer Device=1`, or `CANNOT`.
 fn access(line: &str) -> Option<Line> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let [from, can, "Access", "Peer", to] = words[..] else { return None };
@@ -56,7 +56,7 @@ fn access(line: &str) -> Option<Line> {
     Some(Line::Access((number(from)?, number(to)?), can))
 }
 
-/// `Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0`
+/// Reads `Device: 0, NVIDIA H100 PCIe, pciBusID: c2, pciDeviceID: 0, pciDomainID:0`.
 fn device(line: &str) -> Option<(u32, Device)> {
     let mut fields = line.trim().strip_prefix("Device: ")?.split(", ");
     let number = fields.next()?.trim().parse().ok()?;

@@ -1,12 +1,13 @@
-//! What NVLinks count: errors and bytes, which grow all the time and are no part of a topology.
+//! Counters of NVLinks: errors and bytes, which grow all the time and are no part of a topology.
 
 use crate::ids::GpuUuid;
 
-/// What one NVLink has counted since the driver was loaded or the GPU was reset. Counters are judged by the change
-/// between two looks, never by one. `None`: this generation, or its driver, does not count it.
+/// The counters of one NVLink, since the driver was loaded or the GPU was reset. Judge them by the change between two
+/// readings, never by one. `None`: this generation, or its driver, does not count it.
 ///
 /// Source: NVML, `nvmlNvLinkErrorCounter_t` (up to Hopper) and the fields `NVML_FI_DEV_NVLINK_…` (the others).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NvLinkCounters {
     /// The number of the GPU; see [`Gpu::index`](crate::model::Gpu::index).
     pub gpu: u32,
@@ -16,7 +17,7 @@ pub struct NvLinkCounters {
     pub link: u32,
     /// Packets that were sent again. Up to Hopper, as are the next three.
     pub replays: Option<u64>,
-    /// How often the link had to be set up anew.
+    /// The number of times that the link had to be set up anew.
     pub recoveries: Option<u64>,
     /// Flow control digits that arrived damaged.
     pub crc_flit: Option<u64>,
@@ -32,17 +33,17 @@ pub struct NvLinkCounters {
     pub remote_errors: Option<u64>,
     /// Packets that arrived with a header that does not fit.
     pub header_errors: Option<u64>,
-    /// How often errors of this end were more than a limit.
+    /// The number of times that errors of this end exceeded a limit.
     pub integrity_errors: Option<u64>,
     /// Packets that were not sent, because they were damaged.
     pub send_discards: Option<u64>,
-    /// How often the link was lost and came back.
+    /// The number of times that the link was lost and came back.
     pub recoveries_succeeded: Option<u64>,
-    /// How often it was lost and stayed down.
+    /// The number of times that it was lost and stayed down.
     pub recoveries_failed: Option<u64>,
-    /// How often it was lost, whatever came of it.
+    /// The number of times that it was lost, whatever came of it.
     pub recoveries_begun: Option<u64>,
-    /// Bytes of data that were sent, without those of the protocol where the generation tells them apart.
+    /// Bytes of data that were sent, without those of the protocol where the generation counts them separately.
     pub sent_bytes: Option<u64>,
     /// Bytes that were received, likewise.
     pub received_bytes: Option<u64>,

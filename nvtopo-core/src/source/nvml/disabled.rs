@@ -1,18 +1,18 @@
-//! A build without NVML: nobody is asked, and nothing is noted.
+//! The build without NVML: nothing is asked, and nothing is noted.
 
-use super::{Asked, NvLinkCounters, Refusal};
+use super::{DriverAnswer, DriverError, NvLinkCounters};
 use std::path::Path;
 use std::time::Duration;
 
-/// As its namesake with the feature.
-pub(in crate::source) fn ask(_library: Option<&Path>, _patience: Duration) -> Asked {
-    Asked::NotAsked
+/// Returns that the driver was not asked.
+pub(in crate::source) fn ask(_library: Option<&Path>, _timeout: Duration) -> DriverAnswer {
+    DriverAnswer::NotAsked
 }
 
-/// As its namesake with the feature.
+/// Returns that the driver was not asked.
 pub(in crate::source) fn count(
     _library: Option<&Path>,
-    _patience: Duration,
-) -> Result<Vec<NvLinkCounters>, Refusal> {
-    Err(Refusal::NotAsked)
+    _timeout: Duration,
+) -> Result<Vec<NvLinkCounters>, DriverError> {
+    Err(DriverError::NotAsked)
 }

@@ -1,51 +1,51 @@
-//! From what the driver says to a fragment: nodes, what joins them, and notes.
+//! The fragment that follows from the driver's report: nodes, links between them, and notes.
 
-use super::Told;
+use super::DriverFacts;
+use super::failures::names;
 use super::nodes::{self, stated};
-use super::seen::{End, Seen, SeenGpu};
-use super::troubles::names;
+use super::report::{DriverReport, End, ReportedGpu};
 use super::wires::Ends;
 use crate::cpuset::NodeSet;
 use crate::model::{
     FabricFault, Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
-use crate::source::nvlinks::note_down;
+use crate::source::common::note_links_down;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What the driver told.
-pub(super) fn told(seen: &Seen) -> Told {
-    let of = |gpu: &SeenGpu| gpu.address.map(|address| address.0);
-    let nameless = seen.gpus.iter().filter(|gpu| of(gpu).is_none()).map(|gpu| gpu.index);
-    let mut nameless: Vec<u32> = nameless.chain(seen.lost.iter().copied()).collect();
+/// Returns the facts that follow from a report.
+pub(super) fn facts(report: &DriverReport) -> DriverFacts {
+    let of = |gpu: &ReportedGpu| gpu.address.map(|address| address.0);
+    let nameless = report.gpus.iter().filter(|gpu| of(gpu).is_none()).map(|gpu| gpu.index);
+    let mut nameless: Vec<u32> = nameless.chain(report.lost.iter().copied()).collect();
     nameless.sort_unstable();
-    Told {
-        fragment: Build::of(seen),
-        numbers: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.index))).collect(),
+    DriverFacts {
+        fragment: Build::of(report),
+        numbers: report.gpus.iter().filter_map(|gpu| Some((of(gpu)?, gpu.index))).collect(),
         nameless,
-        pcie: seen.gpus.iter().filter_map(|gpu| Some((of(gpu)?, nodes::pcie(&gpu.pcie)?))).collect(),
+        pcie: report.gpus.iter().filter_map(|gpu| Some((of(gpu)?, nodes::pcie(&gpu.pcie)?))).collect(),
     }
 }
 
 pub(super) struct Build<'a> {
-    pub(super) seen: &'a Seen,
+    pub(super) report: &'a DriverReport,
     pub(super) fragment: Fragment,
-    /// The nodes of the GPUs, by their positions in `seen`.
+    /// The nodes of the GPUs, by their positions in the report.
     pub(super) ids: Vec<NodeId>,
-    /// The ends of each GPU's NVLinks, with the ends' kinds concluded.
+    /// The ends of each GPU's NVLinks, of kinds that are concluded.
     pub(super) ends: Vec<Ends>,
 }
 
 impl<'a> Build<'a> {
-    fn of(seen: &'a Seen) -> Fragment {
+    fn of(report: &'a DriverReport) -> Fragment {
         let fragment = Fragment::new(Provenance::Nvml);
-        let mut build = Self { seen, fragment, ids: Vec::new(), ends: Vec::new() };
+        let mut build = Self { report, fragment, ids: Vec::new(), ends: Vec::new() };
         let machine = build.fragment.machine();
-        machine.driver.clone_from(&seen.driver);
-        machine.cuda.clone_from(&seen.cuda);
+        machine.driver.clone_from(&report.driver);
+        machine.cuda.clone_from(&report.cuda);
         build.gpus();
         build.c2c();
-        for (a, b, path) in &seen.paths {
+        for (a, b, path) in &report.paths {
             build.fragment.state_path(build.ids[*a], build.ids[*b], path.0);
         }
         build.p2p();
@@ -55,9 +55,9 @@ impl<'a> Build<'a> {
     }
 
     fn gpus(&mut self) {
-        let kinds = super::wires::Kinds::of(&self.seen.gpus);
-        for own in &self.seen.gpus {
-            let unusable = nodes::unusable(own, &self.seen.troubles).map(str::to_owned);
+        let kinds = super::wires::Kinds::of(&self.report.gpus);
+        for own in &self.report.gpus {
+            let unusable = nodes::unusable(own, &self.report.failures).map(str::to_owned);
             let gpu = Gpu { unusable, ..nodes::gpu(own, &kinds) };
             let id = self.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
             if let Some(link) = nodes::pcie(&own.pcie) {
@@ -69,21 +69,21 @@ impl<'a> Build<'a> {
             }
             self.ids.push(id);
         }
-        for index in &self.seen.lost {
-            let troubles = &self.seen.troubles;
-            let why = nodes::unusable_by_calls(*index, troubles);
-            let refused = (!troubles.is_unasked(*index)).then_some("cannot be opened by the driver");
+        for index in &self.report.lost {
+            let failures = &self.report.failures;
+            let why = nodes::unusable_by_calls(*index, failures);
+            let refused = (!failures.is_not_asked(*index)).then_some("cannot be opened by the driver");
             let unusable = why.or(refused).map(str::to_owned);
             let kind = NodeKind::Gpu(Box::new(Gpu { index: *index, unusable, ..Gpu::default() }));
             self.fragment.add(NodeId::MACHINE, kind);
         }
-        self.ends = self.seen.gpus.iter().map(|gpu| kinds.ends(gpu)).collect();
+        self.ends = self.report.gpus.iter().map(|gpu| kinds.ends(gpu)).collect();
     }
 
-    /// C2C leads to the CPU's NUMA node, of which the driver knows no more than the number.
+    /// Adds C2C links. They lead to the CPU's NUMA node, of which the driver knows no more than the number.
     fn c2c(&mut self) {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
-        for (gpu, id) in self.seen.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
+        for (gpu, id) in self.report.gpus.iter().zip(&self.ids).filter(|(gpu, _)| gpu.c2c) {
             // A note says that it is not known.
             let Some(os_index) = cpu_node(gpu) else { continue };
             let node = *nodes.entry(os_index).or_insert_with(|| {
@@ -107,7 +107,7 @@ impl<'a> Build<'a> {
     }
 
     fn p2p(&mut self) {
-        for own in &self.seen.p2p {
+        for own in &self.report.p2p {
             let status = |number: Option<u32>| number.map(nodes::p2p_status);
             self.fragment.state_p2p(P2p {
                 a: self.ids[own.a],
@@ -121,41 +121,38 @@ impl<'a> Build<'a> {
     }
 
     fn notes(&mut self) {
-        for note in self.seen.troubles.notes() {
+        for note in self.report.failures.notes() {
             self.fragment.note(note.kind, note.text);
         }
-        let gpus = &self.seen.gpus;
+        let gpus = &self.report.gpus;
         let which = |is: &dyn Fn(usize) -> bool| -> BTreeSet<u32> {
             (0..gpus.len()).filter(|gpu| is(*gpu)).map(|gpu| gpus[gpu].index).collect()
         };
-        let mut tell = |some: BTreeSet<u32>, text: &str| {
+        let mut note = |some: BTreeSet<u32>, text: &str| {
             if !some.is_empty() {
                 self.fragment.note(NoteKind::Unknown, format!("{}: {text}", names(&some)));
             }
         };
         for (actions, text) in nodes::RECOVERY_NOTES {
             let asked = |gpu: usize| gpus[gpu].recovery.is_some_and(|action| actions.contains(&action));
-            tell(which(&asked), text);
+            note(which(&asked), text);
         }
         let mig = |gpu: usize| gpus[gpu].mig.unwrap_or_default();
-        tell(
+        note(
             which(&|gpu| mig(gpu).0 && gpus[gpu].instances.is_empty()),
-            "divided (MIG), and there is no instance that a job could use",
+            "MIG is enabled, and there is no instance that a job could use",
         );
-        tell(
-            which(&|gpu| mig(gpu).0 != mig(gpu).1),
-            "whether it is divided (MIG) changes with its next reset",
-        );
-        tell(
+        note(which(&|gpu| mig(gpu).0 != mig(gpu).1), "its MIG mode changes with its next reset");
+        note(
             which(&|gpu| gpus[gpu].placements_denied),
-            "where its instances (MIG) lie is told to administrators only",
+            "only administrators are told where its MIG instances lie",
         );
-        tell(
+        note(
             which(&|gpu| gpus[gpu].c2c && cpu_node(&gpus[gpu]).is_none()),
             "NVLink-C2C joins it with a CPU, and the driver does not tell with which; it was left out",
         );
         for (state, text) in nodes::FABRIC_NOTES {
-            tell(which(&|gpu| nodes::fabric_trouble(&gpus[gpu]) == Some(*state)), text);
+            note(which(&|gpu| nodes::fabric_problem(&gpus[gpu]) == Some(*state)), text);
         }
         let faults: Vec<Vec<FabricFault>> = gpus.iter().map(nodes::fabric_faults).collect();
         for fault in faults.iter().flatten().collect::<BTreeSet<_>>() {
@@ -164,42 +161,42 @@ impl<'a> Build<'a> {
             } else {
                 "such GPUs are chosen last"
             };
-            tell(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; {rule}"));
+            note(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; {rule}"));
         }
         for (end, what) in [(End::Cpu, "a CPU"), (End::Unknown, "something that the driver does not name")] {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));
-            tell(some, &format!("NVLinks lead to {what}; they were left out"));
+            note(some, &format!("NVLinks lead to {what}; they were left out"));
         }
-        // A GPU that is gone or hangs has no link to be used; its note is written already.
-        let troubles = &self.seen.troubles;
-        let dead = |index| troubles.is_lost(index) || troubles.is_hung(index) || troubles.is_unasked(index);
+        // A GPU that is lost or hangs has no usable link, and has its note already.
+        let failures = &self.report.failures;
+        let dead = |index| failures.is_lost(index) || failures.is_hung(index) || failures.is_not_asked(index);
         let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !dead(gpus[gpu].index));
-        let untold = !unknown.is_empty() || troubles.any_unasked();
-        tell(unknown, "the driver does not tell of all NVLinks");
+        let untold = !unknown.is_empty() || failures.any_not_asked();
+        note(unknown, "the driver does not tell of all NVLinks");
         if untold {
             self.fragment.set_nvlink_unknown();
         }
         self.forbidden();
-        note_down(&mut self.fragment);
+        note_links_down(&mut self.fragment);
     }
 
-    /// Pairs that may not use each other's memory, although a link or a setting made it possible. Divided GPUs (MIG)
-    /// never may.
+    /// Notes pairs without peer-to-peer access although they have NVLinks, or a setting forbids it. MIG-enabled GPUs
+    /// never have it.
     fn forbidden(&mut self) {
-        let divided = |place: usize| self.seen.gpus[place].mig.unwrap_or_default().0;
+        let mig = |place: usize| self.report.gpus[place].mig.unwrap_or_default().0;
         let switched = |place: usize| self.ends[place].keys().any(|end| matches!(end, End::Switch(_)));
         let joined = |a: usize, b: usize| {
-            let far = self.seen.gpus[b].address.map(End::Gpu);
+            let far = self.report.gpus[b].address.map(End::Gpu);
             (switched(a) && switched(b)) || far.is_some_and(|far| self.ends[a].contains_key(&far))
         };
         let (mut by_setting, mut over_nvlink) = (Vec::new(), Vec::new());
-        for (own, p2p) in self.seen.p2p.iter().zip(&self.fragment.p2p) {
+        for (own, p2p) in self.report.p2p.iter().zip(&self.fragment.p2p) {
             let name = || {
-                let index = |place: usize| self.seen.gpus[place].index;
+                let index = |place: usize| self.report.gpus[place].index;
                 format!("GPU{} and GPU{}", index(own.a), index(own.b))
             };
             match [p2p.read, p2p.write] {
-                _ if divided(own.a) || divided(own.b) => {}
+                _ if mig(own.a) || mig(own.b) => {}
                 status if status.contains(&Some(P2pStatus::DisabledBySetting)) => by_setting.push(name()),
                 [Some(P2pStatus::Ok | P2pStatus::Unknown) | None, _] => {}
                 _ if joined(own.a, own.b) => over_nvlink.push(name()),
@@ -226,7 +223,7 @@ impl<'a> Build<'a> {
     }
 }
 
-/// The NUMA node that C2C leads to.
-fn cpu_node(gpu: &SeenGpu) -> Option<u32> {
+/// Returns the NUMA node that C2C leads to.
+fn cpu_node(gpu: &ReportedGpu) -> Option<u32> {
     stated::<NodeSet>(gpu.nodes.as_deref()).known().and_then(NodeSet::first)
 }

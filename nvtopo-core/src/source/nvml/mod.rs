@@ -1,30 +1,18 @@
-//! NVIDIA's driver: GPUs, NVLinks and affinities as its management library (NVML) tells them.
+//! NVIDIA's driver: GPUs, NVLinks and affinities as its management library (NVML) reports them.
 //!
-//! The library is opened when it is asked, so that the same program runs where there is none. Calls are in `enabled`;
-//! what they answer is [`seen`], plain facts that can be written down and read again, and that [`fragment`] turns into
-//! a fragment. What changes all the time ([`counters`]) is asked apart.
+//! The library is opened at run time, so that the same program runs where there is none. `enabled` makes the calls,
+//! under a watchdog; their answers are a [`report`], plain facts that are written to snapshots and read again; and
+//! [`fragment`] turns these into a fragment. Counters change all the time, so they are no part of the report.
 
-#[cfg(feature = "nvml")]
-mod calls;
 mod counters;
-#[cfg(feature = "nvml")]
-mod counts;
 #[cfg(not(feature = "nvml"))]
 mod disabled;
 #[cfg(feature = "nvml")]
 mod enabled;
+mod failures;
 mod fragment;
-#[cfg(feature = "nvml")]
-mod gpu;
-#[cfg(feature = "nvml")]
-mod mailbox;
 mod nodes;
-#[cfg(feature = "nvml")]
-mod nvlinks;
-mod seen;
-mod troubles;
-#[cfg(feature = "nvml")]
-mod turns;
+mod report;
 mod wires;
 
 use crate::ids::PciAddress;
@@ -33,81 +21,80 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use counters::NvLinkCounters;
-#[cfg(feature = "nvml")]
-pub(super) use counts::count;
 #[cfg(not(feature = "nvml"))]
 pub(super) use disabled::{ask, count};
 #[cfg(feature = "nvml")]
-pub(super) use enabled::ask;
-pub(super) use seen::Seen;
+pub(super) use enabled::{ask, count};
+use report::DriverReport;
 
-/// What came of asking the driver, as it was answered: to be written down, and replayed elsewhere.
+/// The driver's answer, as it is written to a snapshot and replayed elsewhere.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(dead_code, reason = "with the feature and without it, only some answers are given")]
 #[allow(clippy::enum_variant_names, reason = "the opposite of the enum's name")]
-pub(in crate::source) enum Asked {
-    /// It told.
-    Seen(Box<Seen>),
-    /// There is no driver here, as on any machine without GPUs: why it could not be asked.
+pub(in crate::source) enum DriverAnswer {
+    /// The driver's report.
+    #[serde(rename = "seen")]
+    Reported(Box<DriverReport>),
+    /// The reason why there is no driver, as on any machine without GPUs.
     Absent(String),
-    /// There is one, and it did not answer: why.
+    /// The reason why the driver did not answer.
     Failed(String),
-    /// This build cannot ask.
+    /// This build has no calls to the driver.
     NotAsked,
 }
 
-/// Why the driver told nothing.
-pub(super) enum Refusal {
-    /// As [`Asked::Absent`].
+/// The reason why there is no report.
+pub(super) enum DriverError {
+    /// There is no driver.
     Absent(String),
-    /// As [`Asked::Failed`].
+    /// The driver did not answer.
     Failed(String),
-    /// As [`Asked::NotAsked`].
+    /// This build has no calls to the driver.
     NotAsked,
 }
 
 #[cfg(feature = "nvml")]
-impl Refusal {
-    /// It told nothing in all that time.
-    fn silent(patience: std::time::Duration) -> Self {
-        let seconds = patience.as_secs_f32();
+impl DriverError {
+    /// Returns the error of a driver that answered nothing in time.
+    fn timed_out(timeout: std::time::Duration) -> Self {
+        let seconds = timeout.as_secs_f32();
         Self::Failed(format!("it did not answer within {seconds} seconds; a GPU may hang"))
     }
 
-    /// The thread that asked ended without a word, as in a panic.
+    /// Returns the error of a worker that ended without a result, as in a panic.
     fn broken_off() -> Self {
         Self::Failed("asking it broke off".to_owned())
     }
 }
 
-/// What the driver told.
-pub(super) struct Told {
+/// The facts that follow from a report.
+pub(super) struct DriverFacts {
     pub(super) fragment: Fragment,
-    /// The numbers by which the driver names the GPUs of which it told the address.
+    /// The numbers by which the driver names the GPUs of which it reported the address.
     pub(super) numbers: BTreeMap<PciAddress, u32>,
-    /// The other numbers that it gave out, increasing: of GPUs that it lost, for example.
+    /// The numbers that it gave to other GPUs, increasing: to those that it lost, for example.
     pub(super) nameless: Vec<u32>,
     /// The PCIe links of the GPUs.
     pub(super) pcie: BTreeMap<PciAddress, Link>,
 }
 
-/// Concludes from what was asked. It may have been read from a file, so it may hold anything.
-pub(super) fn answer(asked: &Asked) -> Result<Told, Refusal> {
-    match asked {
-        Asked::Seen(seen) => match seen.check() {
-            Ok(()) => Ok(fragment::told(seen)),
-            Err(why) => Err(Refusal::Failed(format!("its answer is damaged: {why}"))),
+/// Returns the facts of an answer. It may have been read from a file, so it may hold anything.
+pub(super) fn facts(answer: &DriverAnswer) -> Result<DriverFacts, DriverError> {
+    match answer {
+        DriverAnswer::Reported(report) => match report.check() {
+            Ok(()) => Ok(fragment::facts(report)),
+            Err(why) => Err(DriverError::Failed(format!("its answer is damaged: {why}"))),
         },
-        Asked::Absent(why) => Err(Refusal::Absent(clip(why))),
-        Asked::Failed(why) => Err(Refusal::Failed(clip(why))),
-        Asked::NotAsked => Err(Refusal::NotAsked),
+        DriverAnswer::Absent(why) => Err(DriverError::Absent(clip(why))),
+        DriverAnswer::Failed(why) => Err(DriverError::Failed(clip(why))),
+        DriverAnswer::NotAsked => Err(DriverError::NotAsked),
     }
 }
 
-/// A text for people, which no driver makes longer than this.
+/// Shortens a text for people, which no driver makes longer than the limit.
 fn clip(text: &str) -> String {
-    text.chars().take(seen::MAX_TEXT).collect()
+    text.chars().take(report::MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -117,19 +104,19 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
-    fn read(text: &str) -> Result<Asked, serde_json::Error> {
+    fn read(text: &str) -> Result<DriverAnswer, serde_json::Error> {
         serde_json::from_str(text)
     }
 
     fn damage(text: &str) -> String {
-        match answer(&read(text).unwrap()) {
-            Err(Refusal::Failed(why)) => why,
+        match facts(&read(text).unwrap()) {
+            Err(DriverError::Failed(why)) => why,
             _ => panic!("{text} passed"),
         }
     }
 
     #[test]
-    fn what_was_asked_is_written_down_and_read_again() {
+    fn answers_are_written_and_read_again() {
         for text in [
             r#"{"absent":"no driver"}"#,
             r#"{"failed":"it hung"}"#,
@@ -139,15 +126,15 @@ mod tests {
             let once = serde_json::to_string(&read(text).unwrap()).unwrap();
             assert_eq!(once, serde_json::to_string(&read(&once).unwrap()).unwrap());
         }
-        let Ok(told) = answer(&read(r#"{"seen":{"gpus":[{"cpus":"0-3,8","later":1}]}}"#).unwrap()) else {
+        let Ok(facts) = facts(&read(r#"{"seen":{"gpus":[{"cpus":"0-3,8","later":1}]}}"#).unwrap()) else {
             panic!("a GPU is enough");
         };
-        let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
+        let gpu = facts.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
         assert_eq!(gpu.cpus.known().unwrap().to_string(), "0-3,8");
     }
 
     #[test]
-    fn damage_is_told() {
+    fn damage_is_an_error() {
         for (text, why) in [
             (r#"{"seen":{"lost":[1024]}}"#, "it has a GPU1024"),
             (r#"{"seen":{"gpus":[{"index":1}],"lost":[1]}}"#, "GPU1 occurs twice"),
@@ -161,15 +148,15 @@ mod tests {
     }
 
     #[test]
-    fn a_short_text_is_no_great_work() {
+    fn a_short_text_takes_little_work() {
         let cpus = "0-65535,".repeat(100_000);
         let text = format!(r#"{{"seen":{{"gpus":[{{"cpus":"{}"}}]}}}}"#, cpus.trim_end_matches(','));
-        let Ok(told) = answer(&read(&text).unwrap()) else { panic!("a set loses no machine") };
-        let gpu = told.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
+        let Ok(facts) = facts(&read(&text).unwrap()) else { panic!("a set loses no machine") };
+        let gpu = facts.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
         assert_eq!(gpu.cpus, crate::model::Stated::Unreadable);
     }
 
-    /// A GPU with values that a sound driver would not give, or not together.
+    /// Returns a GPU with values that a sound driver would not give, or not together.
     fn gpu() -> impl Strategy<Value = Value> {
         let address = || prop::sample::select(vec!["0000:01:00.0", "0000:02:00.0", "ffff:ff:1f.7"]);
         let end = prop_oneof![
@@ -205,7 +192,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_was_written_down_breaks_nothing(
+        fn no_answer_from_a_file_breaks_anything(
             gpus in prop::collection::vec(gpu(), 0..5),
             pairs in prop::collection::vec((0..5_usize, 0..5_usize, any::<Option<u32>>()), 0..5),
             lost in prop::collection::vec(0..9_u32, 0..2),
@@ -217,13 +204,13 @@ mod tests {
             let paths: Vec<Value> = pairs.iter().map(|(a, b, _)| json!([a, b, "PIX"])).collect();
             let p2p: Vec<Value> = pairs.iter().map(|(a, b, own)| json!({"a": a, "b": b, "read": own})).collect();
             let text = json!({"seen": {"gpus": gpus, "paths": paths, "p2p": p2p, "lost": lost}}).to_string();
-            match answer(&read(&text).unwrap()) {
-                Ok(told) => {
-                    let topology = TopologyBuilder::new().with(told.fragment).build();
+            match facts(&read(&text).unwrap()) {
+                Ok(facts) => {
+                    let topology = TopologyBuilder::new().with(facts.fragment).build();
                     prop_assert!(topology.is_ok(), "{:?}", topology.err());
                 }
-                Err(Refusal::Failed(why)) => prop_assert!(why.contains("its answer is damaged"), "{}", why),
-                _ => prop_assert!(false, "it told"),
+                Err(DriverError::Failed(why)) => prop_assert!(why.contains("its answer is damaged"), "{}", why),
+                _ => prop_assert!(false, "it has a report"),
             }
         }
     }

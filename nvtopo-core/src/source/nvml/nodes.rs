@@ -1,7 +1,9 @@
-//! Nodes from what the driver says of GPUs and their parts, and what its numbers mean.
+//! Nodes of GPUs and their parts from the driver's report, and the meaning of NVML's numbers.
 
-use super::seen::{MemoryNode, SeenFabric, SeenGpu, SeenInstance, SeenNvlink, SeenPcie};
-use super::troubles::Troubles;
+use super::failures::CallFailures;
+use super::report::{
+    MemoryNode, ReportedFabric, ReportedGpu, ReportedInstance, ReportedNvlink, ReportedPcie,
+};
 use super::wires::{Kinds, far};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::ComputeCapability;
@@ -12,7 +14,7 @@ use crate::model::{
 use crate::units::Bandwidth;
 use std::str::FromStr;
 
-/// What the driver asks to be done about a GPU, by NVML's numbers, in words for notes.
+/// The notes on recovery actions that the driver asks for, by NVML's numbers.
 ///
 /// Source: `nvmlDeviceGpuRecoveryAction_t`.
 pub(super) const RECOVERY_NOTES: &[(&[u32], &str)] = &[
@@ -23,32 +25,32 @@ pub(super) const RECOVERY_NOTES: &[(&[u32], &str)] = &[
     (&[5], "the driver asks to repair its IMEX domain"),
 ];
 
-/// Of the GPU, and of its bus.
+/// Resets of the GPU, and of its bus.
 const RESET: &[u32] = &[1, 6];
 
-/// Of the machine, and of all machines of the system.
+/// Restarts of the machine, and of all machines of the system.
 const RESTART: &[u32] = &[2, 7];
 
-/// Why no job can use a GPU.
-pub(super) fn unusable(gpu: &SeenGpu, troubles: &Troubles) -> Option<&'static str> {
+/// Returns why no job can use a GPU.
+pub(super) fn unusable(gpu: &ReportedGpu, failures: &CallFailures) -> Option<&'static str> {
     let asked = |actions: &[u32]| gpu.recovery.is_some_and(|action| actions.contains(&action));
-    unusable_by_calls(gpu.index, troubles)
+    unusable_by_calls(gpu.index, failures)
         .or(asked(RESET).then_some("needs a reset"))
         .or(asked(RESTART).then_some("needs a restart of the machine"))
 }
 
-/// As much as follows from calls that failed.
-pub(super) fn unusable_by_calls(index: u32, troubles: &Troubles) -> Option<&'static str> {
+/// Returns why no job can use a GPU, as far as it follows from calls that failed.
+pub(super) fn unusable_by_calls(index: u32, failures: &CallFailures) -> Option<&'static str> {
     match () {
-        () if troubles.is_lost(index) => Some("has fallen off the bus"),
-        () if troubles.is_stuck(index) => Some("needs a reset"),
-        () if troubles.is_hung(index) => Some("does not answer the driver"),
+        () if failures.is_lost(index) => Some("has fallen off the bus"),
+        () if failures.needs_reset(index) => Some("needs a reset"),
+        () if failures.is_hung(index) => Some("does not answer the driver"),
         () => None,
     }
 }
 
-/// A GPU, but for why it could not be used.
-pub(super) fn gpu(own: &SeenGpu, kinds: &Kinds) -> Gpu {
+/// Returns a GPU, without the reason why no job can use it.
+pub(super) fn gpu(own: &ReportedGpu, kinds: &Kinds) -> Gpu {
     Gpu {
         index: own.index,
         minor: own.minor,
@@ -78,8 +80,8 @@ pub(super) fn gpu(own: &SeenGpu, kinds: &Kinds) -> Gpu {
     }
 }
 
-/// The lower half is who made it, the upper half what it is.
-fn pci(own: &SeenGpu) -> PciFacts {
+/// Returns the facts of PCI. The lower half of an id is the vendor, the upper half the device.
+fn pci(own: &ReportedGpu) -> PciFacts {
     let halves = |id: Option<u32>| id.map(|id| (id as u16, (id >> 16) as u16));
     let ((vendor, device), (subsystem_vendor, subsystem_device)) =
         (halves(own.pci_device).unzip(), halves(own.pci_subsystem).unzip());
@@ -87,8 +89,8 @@ fn pci(own: &SeenGpu) -> PciFacts {
     PciFacts { vendor, device, subsystem_vendor, subsystem_device, link, ..PciFacts::default() }
 }
 
-/// What the GPU and the port can do together is the least that the port can.
-fn training(pcie: &SeenPcie) -> PcieTraining {
+/// Returns the training of the PCIe link. The maximum of GPU and port together is a lower bound of the port's.
+fn training(pcie: &ReportedPcie) -> PcieTraining {
     let speed = |generation: Option<u32>, width: Option<u32>| PcieSpeed {
         generation: generation.and_then(|own| u8::try_from(own).ok()).filter(|own| *own > 0),
         width: width.and_then(|own| u16::try_from(own).ok()).filter(|own| *own > 0),
@@ -100,18 +102,18 @@ fn training(pcie: &SeenPcie) -> PcieTraining {
     }
 }
 
-/// A GPU that rests runs its link slowly until it is used, so its best generation counts; the width that was agreed on
-/// stays.
-pub(super) fn pcie(pcie: &SeenPcie) -> Option<Link> {
+/// Returns the PCIe link. A GPU that is idle lowers the generation until it is used, so the maximum counts; the width
+/// stays as it was negotiated.
+pub(super) fn pcie(pcie: &ReportedPcie) -> Option<Link> {
     let generation = pcie.max_generation.or(pcie.generation)?;
     let width = pcie.width.filter(|width| *width > 0).or(pcie.max_width)?;
     Some(rates::pcie(u8::try_from(generation).ok()?, u16::try_from(width).ok()?))
 }
 
-/// No fabric where the GPU does not support one.
+/// Returns the place in the NVLink fabric; `None` where the GPU does not support one.
 ///
 /// Source of the numbers: `NVML_GPU_FABRIC_STATE_…`.
-fn fabric(own: &SeenFabric) -> Option<Fabric> {
+fn fabric(own: &ReportedFabric) -> Option<Fabric> {
     let state = match own.state {
         0 => return None,
         1 => FabricState::NotStarted,
@@ -130,45 +132,46 @@ fn fabric(own: &SeenFabric) -> Option<Fabric> {
     })
 }
 
-/// What keeps a GPU from its fabric.
+/// A reason why a GPU is not part of its fabric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FabricTrouble {
+pub(super) enum FabricProblem {
     NotStarted,
     InProgress,
     Failed,
 }
 
-/// As notes. Source of the error: CUDA's `CUDA_ERROR_SYSTEM_NOT_READY`.
-pub(super) const FABRIC_NOTES: &[(FabricTrouble, &str)] = &[
+/// The notes on these. Source of the error: CUDA's `CUDA_ERROR_SYSTEM_NOT_READY`.
+pub(super) const FABRIC_NOTES: &[(FabricProblem, &str)] = &[
     (
-        FabricTrouble::NotStarted,
-        "the NVLink fabric has not begun to take it in, so that NVLinks cannot be used, and CUDA may not start at all \
+        FabricProblem::NotStarted,
+        "its registration with the NVLink fabric has not begun, so that NVLinks cannot be used, and CUDA may not start at all \
          (error 802); is the fabric manager running?",
     ),
     (
-        FabricTrouble::InProgress,
-        "the NVLink fabric is still taking it in; until then NVLinks cannot be used, and CUDA may not start at all \
-         (error 802)",
+        FabricProblem::InProgress,
+        "its registration with the NVLink fabric is in progress; until it ends NVLinks cannot be used, and CUDA may not start \
+         at all (error 802)",
     ),
-    (FabricTrouble::Failed, "the NVLink fabric did not take it in, so that NVLinks cannot be used"),
+    (FabricProblem::Failed, "its registration with the NVLink fabric failed, so that NVLinks cannot be used"),
 ];
 
-/// What the driver says is wrong with the GPU's place in its fabric.
-pub(super) fn fabric_faults(gpu: &SeenGpu) -> Vec<FabricFault> {
+/// Returns the faults that the driver reports of the GPU's place in its fabric.
+pub(super) fn fabric_faults(gpu: &ReportedGpu) -> Vec<FabricFault> {
     gpu.fabric.as_ref().and_then(fabric).map(|fabric| fabric.faults()).unwrap_or_default()
 }
 
-pub(super) fn fabric_trouble(gpu: &SeenGpu) -> Option<FabricTrouble> {
+/// Returns why a GPU is not part of its fabric.
+pub(super) fn fabric_problem(gpu: &ReportedGpu) -> Option<FabricProblem> {
     let fabric = fabric(gpu.fabric.as_ref()?)?;
     match (fabric.state, fabric.status) {
-        (FabricState::NotStarted, _) => Some(FabricTrouble::NotStarted),
-        (FabricState::InProgress, _) => Some(FabricTrouble::InProgress),
-        (FabricState::Completed, Some(1..)) => Some(FabricTrouble::Failed),
+        (FabricState::NotStarted, _) => Some(FabricProblem::NotStarted),
+        (FabricState::InProgress, _) => Some(FabricProblem::InProgress),
+        (FabricState::Completed, Some(1..)) => Some(FabricProblem::Failed),
         _ => None,
     }
 }
 
-fn port(gpu: &SeenGpu, link: &SeenNvlink, kinds: &Kinds) -> NvLinkPort {
+fn port(gpu: &ReportedGpu, link: &ReportedNvlink, kinds: &Kinds) -> NvLinkPort {
     NvLinkPort {
         number: link.number,
         up: Some(link.up),
@@ -178,13 +181,14 @@ fn port(gpu: &SeenGpu, link: &SeenNvlink, kinds: &Kinds) -> NvLinkPort {
     }
 }
 
-/// As [`rates::nvlink_of`] concludes: the architecture goes first, for drivers of H100 tell the version of B200.
+/// Returns the NVLink generation. The architecture goes first, as in [`rates::nvlink_of`], for drivers of H100 report
+/// the version of B200.
 fn generation(capability: Option<ComputeCapability>, version: Option<u32>) -> Option<u8> {
     let by_version = || version.and_then(rates::nvlink_of_version);
     capability.and_then(rates::nvlink_of_architecture).or_else(by_version)
 }
 
-/// Source: `nvmlGpuP2PStatus_t`.
+/// Returns the meaning of a number of `nvmlGpuP2PStatus_t`.
 pub(super) fn p2p_status(number: u32) -> P2pStatus {
     match number {
         0 => P2pStatus::Ok,
@@ -197,8 +201,8 @@ pub(super) fn p2p_status(number: u32) -> P2pStatus {
     }
 }
 
-/// A part of a GPU. The profile stands at the end of the product's name: `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
-pub(super) fn instance(own: &SeenInstance) -> GpuInstance {
+/// Returns a MIG instance. The profile stands at the end of the product's name: `NVIDIA A100-SXM4-40GB MIG 1g.5gb`.
+pub(super) fn instance(own: &ReportedInstance) -> GpuInstance {
     let profile = own.name.as_ref().and_then(|name| Some(name.rsplit_once(" MIG ")?.1.trim().to_owned()));
     GpuInstance {
         uuid: own.uuid.clone(),
@@ -211,8 +215,7 @@ pub(super) fn instance(own: &SeenInstance) -> GpuInstance {
     }
 }
 
-/// A set from its text. Ranges are taken in increasing order only, as they are written: in any other, a short text
-/// could be much work.
+/// Reads a set. Ranges must increase, as they do where nvtopo writes them: otherwise a short text could take much work.
 pub(super) fn stated<T: FromStr>(text: Option<&str>) -> Stated<T> {
     let Some(text) = text else { return Stated::Unstated };
     let numbers: Result<Vec<u32>, _> = text.split([',', '-']).map(str::parse).collect();
@@ -229,7 +232,8 @@ mod tests {
 
     #[test]
     fn fabrics_are_where_the_gpu_supports_them() {
-        let of = |state, status| fabric(&SeenFabric { state, status, clique: 4, ..SeenFabric::default() });
+        let of =
+            |state, status| fabric(&ReportedFabric { state, status, clique: 4, ..ReportedFabric::default() });
         assert_eq!(of(0, 0), None);
         assert_eq!(
             of(2, 0).map(|own| (own.state, own.status, own.clique)),
@@ -261,7 +265,7 @@ mod tests {
     #[test]
     fn profiles_are_read_from_names() {
         let profile = |name: &str| {
-            instance(&SeenInstance { name: Some(name.to_owned()), ..SeenInstance::default() }).profile
+            instance(&ReportedInstance { name: Some(name.to_owned()), ..ReportedInstance::default() }).profile
         };
         assert_eq!(profile("NVIDIA A100-SXM4-40GB MIG 1g.5gb").as_deref(), Some("1g.5gb"));
         assert_eq!(profile("NVIDIA H100 80GB HBM3 MIG 1c.3g.40gb+me").as_deref(), Some("1c.3g.40gb+me"));

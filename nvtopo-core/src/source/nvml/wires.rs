@@ -3,7 +3,7 @@
 //! The driver shows each NVLink from both of its GPUs, and of NVSwitches only the GPUs' side.
 
 use super::fragment::Build;
-use super::seen::{End, SeenGpu};
+use super::report::{End, ReportedGpu};
 use crate::ids::PciAddress;
 use crate::model::{Link, NodeId, NodeKind, NoteKind, NvLinkFar, NvSwitch, rates};
 use crate::source::json::Text;
@@ -14,15 +14,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Ends = BTreeMap<End, Vec<Option<u64>>>;
 
 impl Build<'_> {
-    /// Links from what the ends say.
+    /// Adds the NVLinks that the ends report.
     pub(super) fn nvlinks(&mut self) {
         self.direct();
         self.switched();
     }
 
-    /// NVLinks between two GPUs.
+    /// Adds NVLinks between two GPUs.
     fn direct(&mut self) {
-        let gpus = &self.seen.gpus;
+        let gpus = &self.report.gpus;
         for (a, b) in (0..gpus.len()).flat_map(|a| (a + 1..gpus.len()).map(move |b| (a, b))) {
             let leading = |from: usize, to: usize| {
                 let far = gpus[to].address?;
@@ -51,7 +51,7 @@ impl Build<'_> {
         }
     }
 
-    /// NVLinks to NVSwitches.
+    /// Adds NVLinks to NVSwitches.
     fn switched(&mut self) {
         let hidden = self.ends.iter().any(|ends| ends.contains_key(&End::Switch(None)));
         let apart = self.are_apart();
@@ -82,7 +82,7 @@ impl Build<'_> {
         }
     }
 
-    /// Whether two GPUs that are on NVSwitches share none of them.
+    /// Returns whether two GPUs that are on NVSwitches share none of them.
     fn are_apart(&self) -> bool {
         let is_switch = |end: &End| matches!(end, End::Switch(_));
         let own = |ends: &Ends| ends.keys().copied().filter(is_switch).collect::<BTreeSet<_>>();
@@ -90,9 +90,9 @@ impl Build<'_> {
         all.iter().enumerate().any(|(place, a)| all[place + 1..].iter().any(|b| a.is_disjoint(b)))
     }
 
-    /// NVLinks with the same two ends, by what the driver says that each carries.
+    /// Returns the link that NVLinks with the same two ends form, by the bandwidth that the driver reports of each.
     fn bundle(&self, gpu: usize, speeds: &[Option<u64>]) -> Link {
-        let gpu = &self.seen.gpus[gpu];
+        let gpu = &self.report.gpus[gpu];
         let version = gpu.nvlinks.up().find_map(|link| link.version);
         let capability = gpu.capability.map(|own| own.0);
         let speeds_known: Option<Vec<Bandwidth>> =
@@ -104,16 +104,16 @@ impl Build<'_> {
     }
 }
 
-/// What the ends of NVLinks are where the driver gives them no kind: a GPU if its address is one's, and a switch if
-/// several GPUs lead to it; else a GPU that this process is not shown.
+/// The kinds of ends of which the driver reports none: a GPU if the address is that of one, and a switch if several
+/// GPUs lead to it; else a GPU that this process is not shown.
 pub(super) struct Kinds {
     gpus: BTreeSet<Text<PciAddress>>,
-    /// How many GPUs lead to each end.
+    /// The number of GPUs that lead to each end.
     leading: BTreeMap<End, usize>,
 }
 
 impl Kinds {
-    pub(super) fn of(gpus: &[SeenGpu]) -> Self {
+    pub(super) fn of(gpus: &[ReportedGpu]) -> Self {
         let mut leading = BTreeMap::new();
         for gpu in gpus {
             for end in gpu.nvlinks.up().map(|link| link.end).collect::<BTreeSet<_>>() {
@@ -125,16 +125,16 @@ impl Kinds {
 
     pub(super) fn kind(&self, end: End) -> End {
         match end {
-            End::Something(address) if self.gpus.contains(&address) => End::Gpu(address),
-            End::Something(address) if self.leading.get(&end).is_some_and(|gpus| *gpus > 1) => {
+            End::Untyped(address) if self.gpus.contains(&address) => End::Gpu(address),
+            End::Untyped(address) if self.leading.get(&end).is_some_and(|gpus| *gpus > 1) => {
                 End::Switch(Some(address))
             }
             other => other,
         }
     }
 
-    /// The links of a GPU by their ends.
-    pub(super) fn ends(&self, gpu: &SeenGpu) -> Ends {
+    /// Returns the links of a GPU by their ends.
+    pub(super) fn ends(&self, gpu: &ReportedGpu) -> Ends {
         let mut ends = Ends::new();
         for link in gpu.nvlinks.up() {
             ends.entry(self.kind(link.end)).or_default().push(link.speed);
@@ -143,20 +143,20 @@ impl Kinds {
     }
 }
 
-/// The model's word for an end. What has an address and no kind is not guessed at there.
+/// Returns an end as the model has it. A kind that is not known is not guessed there.
 pub(super) fn far(end: End) -> NvLinkFar {
     match end {
         End::Gpu(address) => NvLinkFar::Gpu(address.0),
         End::Switch(address) => NvLinkFar::Switch(address.map(|address| address.0)),
         End::Cpu => NvLinkFar::Cpu,
-        End::Something(_) | End::Unknown => NvLinkFar::Unknown,
+        End::Untyped(_) | End::Unknown => NvLinkFar::Unknown,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::fragment::told;
-    use super::super::seen::{Seen, SeenNvlink, SeenNvlinks};
+    use super::super::fragment::facts;
+    use super::super::report::{DriverReport, ReportedNvlink, ReportedNvlinks};
     use super::*;
     use crate::Topology;
     use crate::model::{PathType, TopologyBuilder};
@@ -165,17 +165,18 @@ mod tests {
         PciAddress { domain: 0, bus, device: 0, function: 0 }
     }
 
-    /// GPUs on the buses from 0, each with NVLinks to these ends.
+    /// Returns GPUs on the buses from 0, each with NVLinks to these ends.
     fn machine(ends: &[&[End]]) -> Topology {
-        let link = |end: &End| SeenNvlink { up: true, version: Some(4), end: *end, ..SeenNvlink::default() };
-        let gpus = ends.iter().zip(0..).map(|(ends, bus)| SeenGpu {
+        let link =
+            |end: &End| ReportedNvlink { up: true, version: Some(4), end: *end, ..ReportedNvlink::default() };
+        let gpus = ends.iter().zip(0..).map(|(ends, bus)| ReportedGpu {
             index: u32::from(bus),
             address: Some(Text(address(bus))),
-            nvlinks: SeenNvlinks { links: ends.iter().map(link).collect(), ..SeenNvlinks::default() },
-            ..SeenGpu::default()
+            nvlinks: ReportedNvlinks { links: ends.iter().map(link).collect(), ..ReportedNvlinks::default() },
+            ..ReportedGpu::default()
         });
-        let seen = Seen { gpus: gpus.collect(), ..Seen::default() };
-        TopologyBuilder::new().with(told(&seen).fragment).build().unwrap()
+        let report = DriverReport { gpus: gpus.collect(), ..DriverReport::default() };
+        TopologyBuilder::new().with(facts(&report).fragment).build().unwrap()
     }
 
     fn notes(topology: &Topology) -> String {
@@ -185,7 +186,7 @@ mod tests {
 
     #[test]
     fn both_sides_of_a_link_count_once() {
-        let (a, b) = (End::Gpu(Text(address(0))), End::Something(Text(address(1))));
+        let (a, b) = (End::Gpu(Text(address(0))), End::Untyped(Text(address(1))));
         let topology = machine(&[&[b, b], &[a, a]]);
         assert_eq!(topology.pairs().pair(0, 1).nvlinks, 2);
         assert_eq!(notes(&topology), "");
@@ -196,7 +197,7 @@ mod tests {
 
     #[test]
     fn switches_are_known_by_those_that_lead_to_them() {
-        let (switch, hidden) = (End::Something(Text(address(9))), End::Switch(None));
+        let (switch, hidden) = (End::Untyped(Text(address(9))), End::Switch(None));
         let topology = machine(&[&[switch, switch], &[switch, switch], &[switch]]);
         let counts = [(0, 1), (0, 2)].map(|(a, b)| topology.pairs().pair(a, b).nvlinks);
         assert_eq!(counts, [2, 1]);

@@ -1,4 +1,4 @@
-//! From a table of facts to a fragment.
+//! The fragment of a table of facts.
 
 use super::layout::{Bridge, Coherent, Cpu, Item, Layout, Nvlink};
 use crate::cpuset::CpuSet;
@@ -9,7 +9,7 @@ use crate::model::{
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
-/// The fragment of a layout.
+/// Returns the fragment of a layout.
 pub(super) fn expand(name: &str, layout: &Layout) -> Fragment {
     let mut expansion = Expansion {
         fragment: Fragment::new(Provenance::Preset),
@@ -62,7 +62,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// A NUMA node with its cores and their threads.
+    /// Adds a NUMA node with its cores and their threads.
     fn node(&mut self, package: NodeId, os_index: u32) {
         let cpu = &self.layout.cpu;
         let all = cpu.packages * cpu.cores;
@@ -83,7 +83,7 @@ impl Expansion<'_> {
         }
     }
 
-    /// From a node of CPUs to all others, those that are a GPU's memory included.
+    /// Returns the distances from a node of CPUs to all others, those that are a GPU's memory included.
     fn distances(&self, from: u32) -> Vec<(u32, u32)> {
         let cpu = &self.layout.cpu;
         let (near, far) = cpu.distances;
@@ -199,7 +199,7 @@ impl Expansion<'_> {
     }
 }
 
-/// The cores of a NUMA node, counted through the machine.
+/// Returns the cores of a NUMA node, counted through the machine.
 fn cores_of(cpu: &Cpu, node: u32) -> std::ops::Range<u32> {
     let each = cpu.cores / cpu.nodes;
     node * each..(node + 1) * each

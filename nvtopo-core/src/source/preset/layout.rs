@@ -1,11 +1,11 @@
-//! The words that presets are written in. No logic: see [`super::expand`].
+//! The tables of facts that presets consist of. No logic: see [`super::expand`].
 
 use crate::ids::PciAddress;
 
 /// A machine as a table of facts.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// What its maker calls it, or what it is where there are several makers.
+    /// The maker's name of it, or a description where there are several makers.
     pub(super) product: &'static str,
     pub(super) summary: &'static str,
     pub(super) cpu: Cpu,
@@ -17,7 +17,7 @@ pub(super) struct Layout {
     pub(super) nvlink: Nvlink,
     /// The GPUs whose memory is a NUMA node, over C2C.
     pub(super) coherent: &'static [Coherent],
-    /// What a person should know about the layout beyond the table.
+    /// Remarks for people about the layout beyond the table.
     pub(super) remarks: &'static [&'static str],
 }
 
@@ -42,9 +42,9 @@ pub(super) struct Cpu {
 /// The model of all GPUs.
 #[derive(Debug)]
 pub(super) struct GpuModel {
-    /// As `nvidia-smi -L` prints it.
+    /// The name as `nvidia-smi -L` prints it.
     pub(super) name: &'static str,
-    /// As `nvidia-smi` prints it.
+    /// The memory as `nvidia-smi` prints it.
     pub(super) memory_mib: u64,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct Bridge {
     pub(super) below: &'static [Item],
 }
 
-/// What hangs on PCIe.
+/// A device on PCIe.
 #[derive(Debug)]
 pub(super) enum Item {
     /// A PCIe switch, or a root port with several functions below it.
@@ -67,7 +67,7 @@ pub(super) enum Item {
     Nic(u32, u64, Option<PciAddress>),
 }
 
-/// How NVLinks connect the GPUs.
+/// The NVLinks between the GPUs.
 #[derive(Debug)]
 pub(super) enum Nvlink {
     None,
@@ -83,10 +83,10 @@ pub(super) enum Nvlink {
     /// Over NVSwitches.
     Switched {
         generation: u8,
-        /// How many links each GPU has to each switch of its board.
+        /// The number of links of each GPU to each switch of its board.
         links: &'static [u16],
         boards: &'static [Board],
-        /// How many links join each switch of a board with its counterpart on the next.
+        /// The number of links between each switch of a board and its counterpart on the next.
         trunk: u16,
     },
 }
@@ -114,19 +114,19 @@ pub(super) struct Coherent {
     pub(super) links: u16,
 }
 
-/// Device 0 of a bus.
+/// Returns device 0 of a bus.
 #[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn bus(bus: u8) -> Option<PciAddress> {
     Some(address(0, bus, 0))
 }
 
-/// A function of device 0 of a bus.
+/// Returns a function of device 0 of a bus.
 #[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn function(bus: u8, function: u8) -> Option<PciAddress> {
     Some(address(0, bus, function))
 }
 
-/// Device 0 of a bus in a PCI domain.
+/// Returns device 0 of a bus in a PCI domain.
 #[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn domain(domain: u32, bus: u8) -> Option<PciAddress> {
     Some(address(domain, bus, 0))

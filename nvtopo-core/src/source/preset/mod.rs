@@ -21,7 +21,7 @@ use layout::Layout;
 pub struct Preset {
     /// The name after `preset:`.
     pub name: &'static str,
-    /// What its maker calls it, or what it is where there are several makers.
+    /// The maker's name of it, or a description where there are several makers.
     pub product: &'static str,
     /// One line about what is in it.
     pub summary: &'static str,
@@ -48,7 +48,7 @@ pub static PRESETS: &[Preset] = &[
     Preset::new("rtx-a6000-4-bridged", &pcie::RTX_A6000_4),
 ];
 
-/// The preset of this name, in letters of any size, as a fragment.
+/// Reads the preset of this name, in letters of any size, as a fragment.
 pub(super) fn read(name: &str) -> Result<Fragment> {
     match PRESETS.iter().find(|preset| preset.name.eq_ignore_ascii_case(name)) {
         Some(preset) => Ok(expand::expand(preset.name, preset.layout)),
@@ -66,8 +66,8 @@ fn unknown(name: &str) -> Error {
     Error::request(format!("there is no preset '{name}'")).help(help)
 }
 
-/// The preset that the name of a missing file was meant to be, such as `DGX-H100` or `preset=dgx-h100`; none for the name
-/// of a file with an ending.
+/// Returns the preset that the name of a missing file was meant to be, such as `DGX-H100` or `preset=dgx-h100`; none
+/// for the name of a file with an ending.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let start = name.get(..6).filter(|start| start.eq_ignore_ascii_case("preset")).map_or(0, str::len);
     let name = name.get(start..)?;
@@ -75,7 +75,7 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
     same.or_else(|| nearest(name).filter(|_| !name.contains('.')))
 }
 
-/// The preset whose name differs least, if it is near enough to be a slip.
+/// Returns the preset whose name differs least, if it is near enough to be a slip.
 fn nearest(name: &str) -> Option<&'static str> {
     let name = plain(name);
     let slips = |preset: &Preset| strsim::levenshtein(&name, &plain(preset.name));
@@ -83,7 +83,7 @@ fn nearest(name: &str) -> Option<&'static str> {
     (!name.is_empty() && slips(near) <= 3.min(name.len() / 2)).then_some(near.name)
 }
 
-/// The letters and digits of a name in lower case, no more than any preset has.
+/// Returns the letters and digits of a name in lower case, no more than any preset has.
 fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).take(64).collect()
 }

@@ -1,4 +1,4 @@
-//! Machines with PCIe GPUs. No one product fixes these: they are usual builds.
+//! Machines with PCIe GPUs: usual builds, not those of one product.
 
 use super::layout::{Bridge, Cpu, GpuModel, Item, Layout, Nvlink};
 use Item::{Gpu, Nic, Switch};

@@ -1,4 +1,4 @@
-//! What stands beside the matrix: the CPUs, NUMA nodes and memory node of each device.
+//! The columns beside the matrix: the CPUs, NUMA nodes and memory node of each device.
 
 use super::columns::{Column, Columns};
 use super::table::{AFFINITIES, Matrix};
@@ -15,14 +15,14 @@ pub(super) struct Affinity {
     pub(super) memory_node: Stated<u32>,
 }
 
-/// The affinities of all devices, and what is to be told of them beside damage.
+/// Returns the affinities of all devices, and the notes on them beside damage.
 pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
-    let mut said = Said { long_lists: has_long_lists(matrix), ..Said::default() };
+    let mut findings = AffinityNotes { long_lists: has_long_lists(matrix), ..AffinityNotes::default() };
     let mut affinities: Vec<Affinity> = (0..matrix.rows.len())
         .map(|device| Affinity {
-            cpus: stated(matrix, device, 0, &mut said),
-            nodes: stated(matrix, device, 1, &mut said),
-            memory_node: match stated::<NodeSet>(matrix, device, 2, &mut said) {
+            cpus: stated(matrix, device, 0, &mut findings),
+            nodes: stated(matrix, device, 1, &mut findings),
+            memory_node: match stated::<NodeSet>(matrix, device, 2, &mut findings) {
                 Stated::Known(set) if set.len() == 1 => set.first().map_or(Stated::Unreadable, Stated::Known),
                 Stated::Known(_) | Stated::Unreadable => Stated::Unreadable,
                 Stated::NotAvailable => Stated::NotAvailable,
@@ -30,8 +30,8 @@ pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
             },
         })
         .collect();
-    let gaps = said.gaps();
-    for damage in said.damages {
+    let gaps = findings.gaps();
+    for damage in findings.damages {
         matrix.damage(damage);
     }
     let concluded = nodes::with_cpus(&mut affinities, |device| matrix.name(device).to_owned());
@@ -39,12 +39,13 @@ pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
     (affinities, gaps.chain(concluded).collect())
 }
 
-/// After so many entries nvidia-smi stops a list of CPUs, without a sign.
+/// The number of entries after which nvidia-smi stops a list of CPUs, without a sign.
 ///
 /// Source: texts of drivers R470 to R610, beside which `lscpu` shows more CPUs.
 const MOST_ENTRIES: usize = 6;
 
-/// Whether a list has more entries than nvidia-smi prints: then something else made the text, and its lists are whole.
+/// Returns whether a list has more entries than nvidia-smi prints: then something else made the text, and its lists are
+/// whole.
 fn has_long_lists(matrix: &Matrix) -> bool {
     let lists = matrix.rows.iter().flatten().filter_map(|row| row.affinities[0].as_deref());
     lists.map(entries).any(|entries| entries > MOST_ENTRIES)
@@ -54,9 +55,9 @@ fn entries(list: &str) -> usize {
     list.split(',').count()
 }
 
-/// What is to be told of the affinities.
+/// The notes on the affinities.
 #[derive(Default)]
-struct Said {
+struct AffinityNotes {
     damages: Vec<String>,
     long_lists: bool,
     /// By the list that was not finished, the devices.
@@ -65,7 +66,7 @@ struct Said {
     empty: [Vec<String>; 2],
 }
 
-impl Said {
+impl AffinityNotes {
     fn gaps(&self) -> Vec<String> {
         let mut gaps = Vec::new();
         let lists: Vec<String> = self
@@ -85,7 +86,7 @@ impl Said {
     }
 }
 
-/// The first few, and how many more.
+/// Returns the first few, and how many more.
 pub(super) fn several(names: &[String]) -> String {
     let shown = if names.len() > 9 { 8 } else { names.len() };
     let more = names.len() - shown;
@@ -109,7 +110,7 @@ impl Set for NodeSet {
     }
 }
 
-fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, said: &mut Said) -> Stated<T> {
+fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, findings: &mut AffinityNotes) -> Stated<T> {
     let Some(row) = &matrix.rows[device] else { return Stated::Unstated };
     let Some(text) = &row.affinities[which] else { return Stated::Unstated };
     let (name, line) = (matrix.name(device), row.line);
@@ -118,33 +119,34 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, said: &mut Said)
         return Stated::NotAvailable;
     }
     if text.is_empty() {
-        match said.empty.get_mut(which) {
+        match findings.empty.get_mut(which) {
             // The driver leaves out the CPUs that the process may not use, and the nodes.
             Some(empty) => empty.push(name.to_owned()),
-            None => said.damages.push(format!("the {heading} of {name} in line {line} is empty")),
+            None => findings.damages.push(format!("the {heading} of {name} in line {line} is empty")),
         }
         return Stated::Unreadable;
     }
     let set = text.parse::<T>().ok().filter(|set| set.size() > 0);
     let Some(set) = set else {
         let shown: String = text.chars().take(40).collect();
-        said.damages.push(format!("the {heading} of {name} in line {line} is damaged: '{shown}'"));
+        findings.damages.push(format!("the {heading} of {name} in line {line} is damaged: '{shown}'"));
         return Stated::Unreadable;
     };
     if is_cut(matrix, device, which, &set) {
-        said.damages
+        findings
+            .damages
             .push(format!("the text ends within or after the {heading} of {name} in line {line}: '{text}'"));
         return Stated::Unreadable;
     }
-    if which == 0 && entries(text) == MOST_ENTRIES && !said.long_lists {
-        said.stopped.entry(text.clone()).or_default().push(name.to_owned());
+    if which == 0 && entries(text) == MOST_ENTRIES && !findings.long_lists {
+        findings.stopped.entry(text.clone()).or_default().push(name.to_owned());
         return Stated::Unreadable;
     }
     Stated::Known(set)
 }
 
-/// Whether the last thing in a cut text may lack its end. The other rows tell: one that goes on where this one
-/// ends, or sets of another size. Where there is none, nothing tells.
+/// Returns whether the last set in a cut text may lack its end. The other rows decide: one that continues where this
+/// one ends, or sets of another size. Without them it is unknown.
 fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool {
     let kind =
         |column: usize| matrix.columns.as_ref().and_then(|columns: &Columns| columns.kinds.get(column));
@@ -159,7 +161,7 @@ fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool
         .filter_map(text_of)
         .filter(|other| cell::is_list(other) && *other != "N/A")
         .collect();
-    // One number may well begin another; a list that ends where another goes on is cut.
+    // One number may well begin another; a list that ends where another continues is cut.
     let goes_on =
         |rest: &str| AFFINITIES[which] == Column::Cpus || !matrix.terminated || rest.starts_with(['-', ',']);
     let longer = |other: &&str| other.strip_prefix(own).is_some_and(|rest| !rest.is_empty() && goes_on(rest));

@@ -2,12 +2,12 @@
 
 use crate::model::PathType;
 
-/// What a cell of the matrix says.
+/// The content of a cell of the matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
     /// `X`: the device itself.
     Own,
-    /// `NV#`: so many NVLinks.
+    /// `NV#`: a number of NVLinks.
     Nv(u16),
     /// A class of paths over PCIe and the CPUs.
     Path(PathType),
@@ -17,7 +17,7 @@ pub(super) enum Word {
     Unknown,
 }
 
-/// What may stand in a cell, for messages.
+/// The words that a cell may have, for messages.
 pub(super) const EXPECTED: &str = "expected X, NV#, PIX, PXB, PHB, NODE, SYS, SOC, C2C or N/A";
 
 /// No product has more NVLinks than 18; beyond this a number is surely two things run together.
@@ -46,7 +46,7 @@ impl Word {
         FIXED.iter().find(|(word, _)| *word == text).map(|(_, word)| *word)
     }
 
-    /// The path class, where it is one that NVLink is not.
+    /// Returns the path class, where it is one that NVLink is not.
     pub(super) fn path(self) -> Option<PathType> {
         match self {
             Self::Path(path) => Some(path),
@@ -55,7 +55,7 @@ impl Word {
         }
     }
 
-    /// The word as the driver prints it.
+    /// Returns the word as the driver prints it.
     pub(super) fn text(self) -> String {
         match self {
             Self::Own => "X".to_owned(),
@@ -67,25 +67,25 @@ impl Word {
     }
 }
 
-/// Whether the text is a cell of the matrix beyond doubt: a word other than `N/A`, which affinities use too.
+/// Returns whether the text is a cell of the matrix beyond doubt: a word other than `N/A`, which affinities use too.
 pub(super) fn is_word(text: &str) -> bool {
     Word::parse(text).is_some_and(|word| word != Word::Unknown)
 }
 
-/// Whether the text is the start of a word, without its end.
+/// Returns whether the text is the start of a word, without its end.
 pub(super) fn is_cut_word(text: &str) -> bool {
     !text.is_empty()
         && (text == "NV" || FIXED.iter().any(|(word, _)| *word != text && word.starts_with(text)))
 }
 
-/// Whether the text may be an affinity, or a part of one: digits, ranges, `N/A`.
+/// Returns whether the text may be an affinity, or a part of one: digits, ranges, `N/A`.
 pub(super) fn is_list(text: &str) -> bool {
     text == "N/A"
         || text.bytes().any(|byte| byte.is_ascii_digit())
             && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b',' | b'-'))
 }
 
-/// The list at the start of a text that holds nothing else, or `N/A` behind it.
+/// Returns the list at the start of a text that holds nothing else, or `N/A` behind it.
 fn list(text: &str) -> Option<&str> {
     let list = text.strip_suffix("N/A").filter(|list| !list.is_empty()).unwrap_or(text);
     is_list(list).then_some(list)

@@ -1,4 +1,4 @@
-//! The header: which column is which device, and which says what else.
+//! The header: the columns of devices, and those beside the matrix.
 
 use super::cell;
 use crate::error::{Error, Result};
@@ -6,7 +6,7 @@ use crate::model::MAX_DEVICES;
 use crate::source::text::Token;
 use std::collections::BTreeMap;
 
-/// What a column holds.
+/// The content of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     /// The names of the rows; only in tables with bars, elsewhere they come first.
@@ -27,7 +27,7 @@ pub(super) enum Column {
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     pub(super) kinds: Vec<Column>,
-    /// Where each column's name starts on the screen; empty without a header.
+    /// The screen columns at which the names start; empty without a header.
     pub(super) starts: Vec<usize>,
     /// The devices, in the order of their columns. `None`: no name is known (yet).
     pub(super) names: Vec<Option<String>>,
@@ -54,25 +54,25 @@ const HEADINGS: [(&[&str], Column); 12] = [
     (&["numanode"], Column::Nodes),
 ];
 
-/// How the kernel's drivers name RDMA devices.
+/// The prefixes of RDMA devices' names that the kernel's drivers give.
 const RDMA: [&str; 21] = [
     "mlx4_", "mlx5_", "mthca", "bnxt_re", "hfi1_", "irdma", "i40iw", "qedr", "qib", "cxgb4_", "hns_",
     "mana_", "erdma_", "efa_", "rdmap", "roce", "ibp", "usnic_", "rxe", "siw", "ionic_",
 ];
 
-/// The number of a GPU from its name.
+/// Returns the number of a GPU from its name.
 pub(super) fn gpu_index(name: &str) -> Option<u32> {
     let digits = name.strip_prefix("GPU")?;
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     digits.parse().ok().filter(|_| plain && (digits == "0" || !digits.starts_with('0')))
 }
 
-/// Whether a NIC's name is that of an RDMA device.
+/// Returns whether a NIC's name is that of an RDMA device.
 pub(super) fn is_rdma(name: &str) -> bool {
     name.ends_with(|c: char| c.is_ascii_digit()) && RDMA.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether the text is surely a device: a GPU, a NIC, an RDMA device.
+/// Returns whether the text is surely a device: a GPU, a NIC, an RDMA device.
 pub(super) fn is_device(text: &str) -> bool {
     let numbered = |prefix: &str| {
         text.strip_prefix(prefix)
@@ -81,7 +81,7 @@ pub(super) fn is_device(text: &str) -> bool {
     gpu_index(text).is_some() || numbered("NIC") || is_rdma(text)
 }
 
-/// The device's name at the end of a token, after a comment mark or a tag that was glued to it.
+/// Returns the device's name at the end of a token, after a comment mark or a tag that was glued to it.
 pub(super) fn bare(text: &str) -> &str {
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
     let end = text.trim_end_matches(['*', '`', char::REPLACEMENT_CHARACTER]);
@@ -91,29 +91,29 @@ pub(super) fn bare(text: &str) -> &str {
     })
 }
 
-/// Whether the text may be the name of a device, of any kind.
+/// Returns whether the text may be the name of a device, of any kind.
 pub(super) fn could_be_device(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.ends_with(|c: char| c.is_ascii_digit())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-'))
 }
 
-/// Whether a heading beside the matrix may begin or go on with the word.
+/// Returns whether a heading beside the matrix may begin or go on with the word.
 fn is_heading_word(text: &str) -> bool {
     matches!(text, "CPU" | "CPUs" | "CPU(s)" | "NUMA" | "GPU" | "ID" | "Affinity")
 }
 
-/// Whether the words can stand in a header by themselves.
+/// Returns whether the words can stand in a header by themselves.
 pub(super) fn is_header_part(text: &str) -> bool {
     could_be_device(text) || is_heading_word(text)
 }
 
-/// Whether the text is the start of a word of the header.
+/// Returns whether the text is the start of a word of the header.
 pub(super) fn is_cut_part(text: &str) -> bool {
     ["CPU", "NUMA", "GPU", "ID", "Affinity", "NIC"].iter().chain(&RDMA).any(|word| word.starts_with(text))
 }
 
-/// The part of a line that is a header, if it is one: from the first device on, and no cell among it.
+/// Returns the part of a line that is a header, if it is one: from the first device on, and no cell among it.
 pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
     let first_gpu = tokens.iter().position(|token| starts_with_gpu(bare(&token.text)))?;
     if tokens.iter().any(|token| cell::is_word(&token.text)) {
@@ -130,12 +130,12 @@ pub(super) fn header(tokens: &[Token], fielded: bool) -> Option<Vec<Token>> {
     sound.then_some(kept)
 }
 
-/// The words of a heading, in lower case.
+/// Returns the words of a heading, in lower case.
 fn words(token: &Token) -> impl Iterator<Item = String> {
     token.text.split_whitespace().map(str::to_ascii_lowercase)
 }
 
-/// Whether the first word is a heading by itself: what follows is further away, or begins another column.
+/// Returns whether the first word is a heading by itself: what follows is further away, or begins another column.
 fn stands_alone(tokens: &[Token]) -> bool {
     tokens.get(1).is_none_or(|next| {
         !next.close || is_device(&next.text) || matches!(next.text.as_str(), "CPU" | "NUMA" | "GPU")
@@ -177,7 +177,7 @@ fn split_names(tokens: &[Token]) -> Vec<Token> {
 }
 
 impl Columns {
-    /// The columns that a header names.
+    /// Returns the columns that a header names.
     pub(super) fn from_header(tokens: &[Token], fielded: bool) -> Result<Self> {
         let mut columns = Self { fielded, ..Self::default() };
         let mut index = 0;
@@ -204,7 +204,7 @@ impl Columns {
         Ok(columns)
     }
 
-    /// The columns of a matrix without a header: so many devices, and so many cells after them.
+    /// Returns the columns of a matrix without a header: some number of devices, and of cells after them.
     pub(super) fn nameless(devices: usize, others: usize) -> Self {
         let after = [Column::Cpus, Column::Nodes, Column::MemoryNode];
         let after = after.into_iter().chain(std::iter::repeat(Column::Other)).take(others);
@@ -215,7 +215,7 @@ impl Columns {
         }
     }
 
-    /// The number of a device by its name.
+    /// Returns the number of a device by its name.
     pub(super) fn number(&self, name: &str) -> Option<usize> {
         self.numbers.get(name).copied()
     }
@@ -230,7 +230,7 @@ impl Columns {
         free
     }
 
-    /// How many columns are devices.
+    /// Returns the number of columns that are devices.
     pub(super) fn devices(&self) -> usize {
         self.kinds.iter().filter(|kind| matches!(kind, Column::Device(_))).count()
     }
@@ -239,7 +239,7 @@ impl Columns {
         self.kinds.contains(&kind)
     }
 
-    /// What the next column is, and how many tokens name it.
+    /// Returns the next column, and the number of tokens in its name.
     fn kind(&self, tokens: &[Token]) -> (Column, usize) {
         for (heading, kind) in HEADINGS {
             if self.fielded && words(&tokens[0]).eq(heading.iter().copied()) {

@@ -1,11 +1,11 @@
-//! The lines of a text in which a matrix may stand: also those of a literal in source code (`"GPU0\t X \tSYS\n"`), and those
-//! that lost their ends, so that the header and all rows are one line.
+//! The lines of a text in which a matrix may stand: also those of a literal in source code (`"GPU0\t X \tSYS\n"`), and
+//! those that lost their ends, so that the header and all rows are one line.
 
 use super::{cell, columns};
 use crate::source::text::{self, Line};
 use std::collections::BTreeSet;
 
-/// The lines of the text, each with its place in it.
+/// Returns the lines of the text, each with its place in it.
 pub(super) fn of(text: &str) -> impl Iterator<Item = Line<'_>> {
     text::lines(text).flat_map(|line| {
         let parts = if is_literal(&line.text) { literal(&line) } else { vec![line] };
@@ -13,15 +13,15 @@ pub(super) fn of(text: &str) -> impl Iterator<Item = Line<'_>> {
     })
 }
 
-/// Whether the line shows the escapes of a literal in place of tabs.
+/// Returns whether the line shows the escapes of a literal in place of tabs.
 fn is_literal(line: &str) -> bool {
     line.contains("\\t") && (line.contains("GPU") || line.matches("\\t").count() > 1)
 }
 
-/// The lines of a literal. What becomes white space has the same length, so that places stay.
+/// Returns the lines of a literal. What becomes white space has the same length, so that places stay.
 fn literal<'a>(line: &Line<'a>) -> Vec<Line<'a>> {
     let mut shown = inside(&line.text);
-    // How code writes the escape character of terminals, whose colours are blank already.
+    // The escape character of terminals as code writes it; real escapes are blank already.
     for escape in ["\\x1b", "\\x1B", "\\u001b", "\\u001B", "\\033", "\\e"] {
         shown = shown.replace(escape, &" ".repeat(escape.len()));
     }
@@ -39,7 +39,7 @@ fn literal<'a>(line: &Line<'a>) -> Vec<Line<'a>> {
     shown.split("\\n").map(part).collect()
 }
 
-/// The line with blanks for what stands outside the quotes around its escapes.
+/// Returns the line with blanks for what stands outside the quotes around its escapes.
 fn inside(line: &str) -> String {
     let escape = line.find('\\').unwrap_or(line.len());
     let quote = |c: char| matches!(c, '"' | '\'' | '`');
@@ -49,7 +49,7 @@ fn inside(line: &str) -> String {
     [&blank(&line[..=start]), &line[start + 1..end], &blank(&line[end..])].concat()
 }
 
-/// The header and the rows of a line that holds them all; else the line itself.
+/// Returns the header and the rows of a line that holds them all; else the line itself.
 fn unfold(line: Line<'_>) -> Vec<Line<'_>> {
     let Some(starts) = folds(&line) else { return vec![line] };
     let mut bytes: Vec<usize> = Vec::with_capacity(starts.len() + 1);
@@ -68,7 +68,8 @@ fn unfold(line: Line<'_>) -> Vec<Line<'_>> {
     starts.iter().zip(bytes.windows(2)).map(part).collect()
 }
 
-/// Where the parts of a line begin, counted in characters: the header, each row, and the legend. `None`: it is no such line.
+/// Returns where the parts of a line begin, counted in characters: the header, each row, and the legend. `None`: it is
+/// no such line.
 fn folds(line: &Line<'_>) -> Option<Vec<usize>> {
     line.text.matches("GPU").nth(1)?;
     let (tokens, fielded) = text::tokens(line);

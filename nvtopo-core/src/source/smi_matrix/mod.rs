@@ -1,8 +1,8 @@
 //! The text of `nvidia-smi topo -m`, as drivers since 2015 print it and as people pass it on.
 //!
 //! The text gives a class for each pair of devices, never the bridges themselves: the tree of switches, host
-//! bridges and NUMA nodes is rebuilt from the classes ([`tree`]), and every class is kept as the text says it.
-//! Damage that leaves the meaning clear is read, with a note; anything else is an error that names its place.
+//! bridges and NUMA nodes is rebuilt from the classes ([`tree`]), and every class is kept as it is in the text.
+//! Damaged text whose meaning is clear is read, with a note; anything else is an error that names its place.
 
 mod affinity;
 mod cell;
@@ -61,19 +61,19 @@ impl TextFormat for SmiMatrix {
     }
 }
 
-/// Whether a text is an XML file, and not one that begins with a tag of HTML, such as `<details>`.
+/// Returns whether a text is an XML file, and not one that begins with a tag of HTML, such as `<details>`.
 fn is_xml(start: &str) -> bool {
     ["<?xml", "<!DOCTYPE topology", "<!DOCTYPE nvidia", "<topology", "<nvidia_smi_log", "<system"]
         .iter()
         .any(|begin| start.starts_with(begin))
 }
 
-/// Whether a line could be the header of a matrix.
+/// Returns whether a line could be the header of a matrix.
 pub(super) fn is_header(line: &str) -> bool {
     lines::of(line).any(|line| reader::is_header(&line))
 }
 
-/// Whether a text holds what could be the row of a GPU.
+/// Returns whether a text holds what could be the row of a GPU.
 pub(super) fn has_row(text: &str) -> bool {
     lines::of(text).any(|line| reader::is_row_line(&line))
 }
@@ -134,15 +134,16 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
     let devices = parents.into_iter().enumerate();
     let ids = devices.map(|(device, parent)| {
         let mut kind = kind_of(matrix, device, &affinities[device]);
-        // What it is to others on its node is unknown, so it stands apart; which node that is, its cells tell.
+        // Its distance to others on its node is unknown, so it stands apart; its cells tell which node that is.
         let nodes = match &mut kind {
             NodeKind::Gpu(gpu) => Some(&mut gpu.nodes),
             NodeKind::Nic(nic) => Some(&mut nic.nodes),
             _ => None,
         };
         if let (Some(nodes @ Stated::Unstated), NodeId::MACHINE) = (nodes, parent) {
-            let home = forest.homes[device];
-            *nodes = home.map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
+            let numa_node = forest.numa_nodes[device];
+            *nodes =
+                numa_node.map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
         }
         let id = fragment.add(parent, kind);
         if parent != NodeId::MACHINE {
@@ -153,7 +154,7 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
     ids.collect()
 }
 
-/// The CPUs of each branch's NUMA node: those of its GPUs, unless nodes would then share CPUs.
+/// Returns the CPUs of each branch's NUMA node: those of its GPUs, unless nodes would then share CPUs.
 fn cpus_of_nodes(fragment: &mut Fragment, forest: &Forest, affinities: &[Affinity]) -> Vec<CpuSet> {
     let own = |number: Option<u32>| {
         let there = affinities.iter().filter(|affinity| number.is_some() && single_node(affinity) == number);
@@ -228,7 +229,7 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
     }
 }
 
-/// What the text tells and is not read.
+/// Notes the parts of the text that are not read.
 fn note_left_out(fragment: &mut Fragment, matrix: &Matrix) {
     let columns = matrix.columns.as_ref().map_or(&[][..], |columns| &columns.left_out);
     if columns.is_empty() {

@@ -1,14 +1,14 @@
 //! NUMA affinities that name many nodes, of which one has CPUs.
 //!
-//! Where the memory of GPUs is NUMA nodes (GB200), the driver keeps nodes for it and its parts, and `nvidia-smi` counts
-//! them among those that a GPU is near to: `0,3-9,11-17`. Nodes with CPUs have the lowest numbers.
+//! If the memory of GPUs is NUMA nodes (GB200), the driver reserves nodes for it and its parts, and `nvidia-smi` lists
+//! them among those near a GPU: `0,3-9,11-17`. Nodes with CPUs have the lowest numbers.
 
 use super::affinity::{Affinity, several};
 use crate::cpuset::NodeSet;
 use crate::model::{Note, NoteKind, Stated};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A GPU can be divided into seven parts, each with a node for its memory.
+/// A GPU has at most seven MIG instances, each with a node for its memory.
 const MANY: usize = 7;
 
 /// Leaves of such a list the node with CPUs, and says so.
@@ -45,8 +45,8 @@ fn list(affinity: &Affinity) -> Option<&NodeSet> {
     affinity.nodes.known().filter(|nodes| nodes.len() > 1)
 }
 
-/// Whether nodes are kept for the memory of GPUs: a GPU has one, or a list is longer than any of nodes with CPUs that have
-/// others between them.
+/// Returns whether nodes are kept for the memory of GPUs: a GPU has one, or a list is longer than any of nodes with
+/// CPUs that have others between them.
 fn keeps_memory(affinities: &[Affinity], listed: &[usize]) -> bool {
     let has_one = affinities.iter().any(|affinity| affinity.memory_node.known().is_some());
     let mut lists = listed.iter().filter_map(|device| list(&affinities[*device]));
@@ -57,8 +57,8 @@ fn keeps_memory(affinities: &[Affinity], listed: &[usize]) -> bool {
         })
 }
 
-/// Whether the nodes that were found go with the CPUs: GPUs beside the same CPUs have the same, those beside others have
-/// others.
+/// Returns whether the nodes that were found go with the CPUs: GPUs beside the same CPUs have the same, those beside
+/// others have others.
 fn is_sound(affinities: &[Affinity], lowest: impl Fn(&Affinity) -> Option<u32>) -> bool {
     let (mut by_cpus, mut by_node) = (BTreeMap::new(), BTreeMap::new());
     affinities.iter().all(|affinity| {

@@ -1,4 +1,4 @@
-//! From `NV#` to links: directly between two GPUs, or through NVSwitches where a GPU has no more links to give.
+//! Links from `NV#`: direct ones between two GPUs, or those to NVSwitches where a GPU has too few for direct ones.
 
 use super::cell::Word;
 use super::columns::gpu_index;
@@ -10,7 +10,7 @@ use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, gaps, rates};
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
     let gpus: Vec<usize> =
         (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).collect();
-    // Pairs that share a switch are told by it, even where their cells are missing.
+    // A common switch explains a pair, even where its cells are missing.
     let mut switch_of = vec![None; pairs.len()];
     let mut switched = Vec::new();
     for group in groups(&gpus, pairs) {
@@ -26,15 +26,15 @@ pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids:
         }
     }
     note(fragment, &switched, pairs);
-    let told = |a: usize, b: usize| switch_of[a].is_some() && switch_of[a] == switch_of[b];
+    let share_switch = |a: usize, b: usize| switch_of[a].is_some() && switch_of[a] == switch_of[b];
     let unseen = |(index, a): (usize, &usize)| {
         let others = gpus[index + 1..].iter().filter(|b| pairs.word(*a, **b) == Word::Unknown);
-        others.filter(|b| !told(*a, **b)).count()
+        others.filter(|b| !share_switch(*a, **b)).count()
     };
     gpus.iter().enumerate().map(unseen).sum()
 }
 
-/// The sets of GPUs that NVLink connects, those of one GPU left out.
+/// Returns the sets of GPUs that NVLink connects, those of one GPU left out.
 fn groups(gpus: &[usize], pairs: &Pairs) -> Vec<Vec<usize>> {
     let mut sets = Sets::new(pairs.len());
     for (index, a) in gpus.iter().enumerate() {
@@ -52,8 +52,8 @@ fn groups(gpus: &[usize], pairs: &Pairs) -> Vec<Vec<usize>> {
     of_root.into_iter().filter(|group| group.len() > 1).collect()
 }
 
-/// How many links each GPU of the group has to a switch, if one must be there: all pairs show the same count, and
-/// no GPU has so many links that each pair could have its own.
+/// Returns the number of links of each GPU of the group to a switch, if one must be there: all pairs show the same
+/// count, and no GPU has enough links for each pair to have its own.
 fn links_to_switch(group: &[usize], pairs: &Pairs) -> Option<u16> {
     let mut count = None;
     let mut most = 0;

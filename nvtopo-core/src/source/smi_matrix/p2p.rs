@@ -1,6 +1,6 @@
-//! The text of `nvidia-smi topo -p2p`: what the driver allows each pair of GPUs to do with each other's memory.
+//! The text of `nvidia-smi topo -p2p`: the peer-to-peer access that the driver allows each pair of GPUs.
 //!
-//! The command asks about one thing at a time (`r`, `w`, `n`, `a`), which only its own line tells; a text may hold
+//! The command asks one question at a time (`r`, `w`, `n`, `a`), which stands in its own line only; a text may have
 //! several matrices, each below its command.
 
 use super::columns::{self, gpu_index};
@@ -20,17 +20,17 @@ impl TextFormat for P2pMatrix {
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
-        let mut told = false;
+        let mut found = false;
         for line in lines::of(&text).filter(|line| line.text.contains("GPU")) {
             let tokens = text::tokens(&line).0;
             let Some((_, cells)) = row(&tokens) else { continue };
-            // A matrix of paths is told by other words.
+            // A matrix of paths has other words.
             if cells.iter().any(|cell| cell.text != SELF && cell::is_word(&cell.text)) {
                 return false;
             }
-            told |= cells.iter().any(|cell| status(&cell.text).is_some());
+            found |= cells.iter().any(|cell| status(&cell.text).is_some());
         }
-        told
+        found
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -50,20 +50,20 @@ impl TextFormat for P2pMatrix {
 /// The cell of a GPU and itself.
 const SELF: &str = "X";
 
-/// What was asked, by the letter after `-p2p`.
+/// The question of a matrix, by the letter after `-p2p`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Question {
     Read,
     Write,
     NvLink,
     Atomics,
-    /// Whether a way of NVIDIA's own over PCIe is supported; not kept.
+    /// True if a way of NVIDIA's own over PCIe is supported; not kept.
     Proprietary,
 }
 
 #[derive(Default)]
 struct Reader {
-    /// What the command asked that was seen last; nothing before one.
+    /// The questions of the last command; empty before one.
     questions: Vec<Question>,
     columns: Vec<u32>,
     gpus: BTreeSet<u32>,
@@ -123,9 +123,9 @@ impl Reader {
         }
         self.rows.insert(row);
         self.cut += usize::from(cells.len() < columns.len());
-        let told = cells.iter().zip(columns).enumerate();
+        let pairs = cells.iter().zip(columns).enumerate();
         for (index, (cell, column)) in
-            told.filter(|(_, (cell, _))| cell.text != SELF && !cell.text.is_empty())
+            pairs.filter(|(_, (cell, _))| cell.text != SELF && !cell.text.is_empty())
         {
             let Some(status) = status(&cell.text) else {
                 let shown: String = cell.text.chars().take(24).collect();
@@ -179,7 +179,7 @@ impl Reader {
                 uneven += usize::from(there.is_some() && back.is_some() && there != back);
                 there.or(back)
             };
-            // Without its command a matrix is taken for the first that the command's help lists.
+            // A matrix without its command is read as the first question that the command's help lists.
             let p2p = P2p {
                 a: nodes[&a],
                 b: nodes[&b],
@@ -221,7 +221,7 @@ impl Reader {
     }
 }
 
-/// The GPUs of a header, if the line is one: it names nothing else.
+/// Returns the GPUs of a header, if the line is one: it names nothing else.
 fn header(tokens: &[Token], fielded: bool) -> Option<Vec<u32>> {
     let header = columns::header(tokens, fielded)?;
     let first = header.iter().position(|token| gpu_index(&token.text).is_some())?;
@@ -230,7 +230,7 @@ fn header(tokens: &[Token], fielded: bool) -> Option<Vec<u32>> {
     named.map(|token| gpu_index(&token.text)).collect()
 }
 
-/// The GPU of a row and its cells, if the line is one: most of them are statuses, or `X`.
+/// Returns the GPU of a row and its cells, if the line is one: most of them are statuses, or `X`.
 fn row(tokens: &[Token]) -> Option<(&Token, &[Token])> {
     let known = |token: &Token| token.text == SELF || status(&token.text).is_some();
     let at = tokens.iter().position(|token| gpu_index(columns::bare(&token.text)).is_some())?;
@@ -242,7 +242,7 @@ fn row(tokens: &[Token]) -> Option<(&Token, &[Token])> {
         .then_some((&tokens[at], cells))
 }
 
-/// What a line asks that holds the command: `nvidia-smi topo -p2p r`, or `rw` for what holds for both.
+/// Returns the questions of a line with the command: `nvidia-smi topo -p2p r`, or `rw` for both.
 fn questions(line: &str) -> Option<Vec<Question>> {
     let mut words = text::command_words(line).skip_while(|word| !matches!(*word, "-p2p" | "--p2pstatus"));
     words.next()?;

@@ -1,4 +1,4 @@
-//! Which token of a row is which cell: in order, by tabs, by place on the screen, or taken apart.
+//! Arrangement of the tokens of a row in cells: in order, by tabs, by place on the screen, or taken apart.
 
 use super::cell::{self, Word};
 use super::columns::{Column, Columns, gpu_index};
@@ -49,13 +49,13 @@ fn place_in(matrix: &mut Matrix, columns: &mut Columns, row: &RawRow, at_end: bo
     Ok(())
 }
 
-/// Without a header the row's own cell says which column is its.
+/// Finds the column of a row without a header, by its own cell.
 fn adopt(columns: &mut Columns, row: &RawRow) -> Option<usize> {
     let own = row.tokens.iter().position(|token| token.text == "X")?;
     (own < columns.names.len() && columns.set_name(own, &row.label.text)).then_some(own)
 }
 
-/// A list that was broken at its comma: `0-23, 48-71`.
+/// Joins a list that was broken at its comma: `0-23, 48-71`.
 fn join_lists(tokens: &mut Vec<Token>) {
     let mut index = 1;
     while index < tokens.len() {
@@ -72,11 +72,11 @@ fn join_lists(tokens: &mut Vec<Token>) {
 /// The tokens of a row by column.
 struct Slots(Vec<Option<Token>>);
 
-/// What stands behind a list into which others may have run.
+/// The mark of a list that may contain several that ran together.
 const RUN_TOGETHER: &str = " (run together)";
 
 impl Slots {
-    /// The first arrangement that makes sense: in order; by tabs; by place on the screen; taken apart.
+    /// Returns the first arrangement that makes sense: in order; by tabs; by place on the screen; taken apart.
     fn of(columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<(Self, bool)> {
         let tokens = &row.tokens;
         if row.fielded || columns.fielded {
@@ -108,7 +108,7 @@ impl Slots {
         Self(slots)
     }
 
-    /// Two tabs in a row enclose an empty cell.
+    /// Arranges by tabs: two in a row enclose an empty cell.
     fn by_tabs(columns: &Columns, tokens: &[Token]) -> Option<Self> {
         let mut slots = vec![None; columns.kinds.len()];
         let mut next = 0;
@@ -122,7 +122,7 @@ impl Slots {
         Some(Self(slots))
     }
 
-    /// The cell belongs to the column whose name starts nearest.
+    /// Arranges by place on the screen: a cell belongs to the column whose name starts nearest.
     fn by_screen(columns: &Columns, tokens: &[Token]) -> Option<Self> {
         let mut slots = vec![None; columns.kinds.len()];
         let mut free = 0;
@@ -173,7 +173,7 @@ impl Slots {
         self
     }
 
-    /// Whether each token can be what its column says. At the end of the text the row may be short.
+    /// Returns whether each token can be what its column says. At the end of the text the row may be short.
     fn check(&self, columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<()> {
         let name = &row.label.text;
         let last = self.0.iter().rposition(Option::is_some);
@@ -290,8 +290,8 @@ impl Slots {
     }
 }
 
-/// What the cells beside the matrix are by what they say, where neither their place nor their number tells: no GPU has one
-/// CPU only, and what drivers print last is `N/A`. `None`: they are in order.
+/// Returns the columns of the cells beside the matrix by their content, where neither place nor number decides: no GPU
+/// has one CPU only, and drivers print `N/A` last. `None`: they are in order.
 fn by_content(after: &[Token], headings: usize, at_end: bool) -> Option<Vec<usize>> {
     let number = |token: &Token| token.text.bytes().all(|byte| byte.is_ascii_digit());
     let none = |token: &Token| token.text == "N/A";
@@ -304,8 +304,8 @@ fn by_content(after: &[Token], headings: usize, at_end: bool) -> Option<Vec<usiz
     }
 }
 
-/// The tokens with cells taken apart. Where fewer are left beside the matrix than there are headings, a list may be several
-/// that ran together, and is marked so that it is not believed.
+/// Returns the tokens with cells taken apart. Where fewer are left beside the matrix than there are headings, a list
+/// may be several that ran together, and is marked so that it is not believed.
 fn mark_run_together(columns: &Columns, tokens: &[Token]) -> Vec<Token> {
     let mut apart: Vec<Token> = tokens.iter().flat_map(take_apart).collect();
     let glued = tokens.last().is_some_and(|last| take_apart(last).len() > 1);
@@ -317,7 +317,7 @@ fn mark_run_together(columns: &Columns, tokens: &[Token]) -> Vec<Token> {
     apart
 }
 
-/// A token as several, where cells run together.
+/// Returns a token as several, where cells run together.
 fn take_apart(token: &Token) -> Vec<Token> {
     let Some(parts) = cell::split(&token.text) else { return vec![token.clone()] };
     let mut column = token.column;

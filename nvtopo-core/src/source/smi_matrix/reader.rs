@@ -1,6 +1,6 @@
-//! Line by line through the text: which line is the header, which are rows, and what the legend says.
+//! The reader of lines: it finds the header, the rows and the legend.
 //!
-//! What a row's cells mean is for [`super::table`].
+//! [`super::table`] gives a row's cells their meaning.
 
 use super::cell;
 use super::columns::{self, Columns};
@@ -18,10 +18,10 @@ const MAX_NAME: usize = 64;
 #[derive(Debug)]
 pub(super) struct RawRow {
     pub(super) label: Token,
-    /// What follows the label; in a table with bars, all fields.
+    /// The tokens after the label; in a table with bars, all fields.
     pub(super) tokens: Vec<Token>,
     pub(super) fielded: bool,
-    /// Whether the line ended within or right after a token, so that a terminal may have broken it there.
+    /// True if the line ended within or right after a token, so that a terminal may have broken it there.
     open: bool,
 }
 
@@ -31,7 +31,7 @@ struct Header {
     tokens: Vec<Token>,
     names: BTreeSet<String>,
     fielded: bool,
-    /// As for a row.
+    /// True if the line may go on, as for a row.
     open: bool,
 }
 
@@ -42,7 +42,7 @@ impl Header {
     }
 }
 
-/// Which part of the text has been reached.
+/// The part of the text that has been reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Before,
@@ -62,14 +62,14 @@ pub(super) struct Reader {
     /// Lines between rows that are none: how many, and the first.
     skipped: (usize, usize),
     skipped_pending: (usize, usize),
-    /// Whether any text follows the last row.
+    /// True if any text follows the last row.
     followed: bool,
-    /// Whether the line of the last row was ended.
+    /// True if the line of the last row was ended.
     terminated: bool,
     matrix: Matrix,
 }
 
-/// Whether a line could be one of a matrix: a header, or the row of a GPU.
+/// Returns whether a line could be one of a matrix: a header, or the row of a GPU.
 pub(super) fn is_matrix_line(line: &Line<'_>) -> bool {
     if !line.text.contains("GPU") {
         return false;
@@ -78,7 +78,7 @@ pub(super) fn is_matrix_line(line: &Line<'_>) -> bool {
     columns::header(&tokens, fielded).is_some() || Reader::new().row(&tokens, fielded, true).is_some()
 }
 
-/// Whether a line could be the header of a matrix.
+/// Returns whether a line could be the header of a matrix.
 pub(super) fn is_header(line: &Line<'_>) -> bool {
     if !line.text.contains("GPU") {
         return false;
@@ -87,12 +87,12 @@ pub(super) fn is_header(line: &Line<'_>) -> bool {
     columns::header(&tokens, fielded).is_some()
 }
 
-/// Whether a line could be the row of a GPU.
+/// Returns whether a line could be the row of a GPU.
 pub(super) fn is_row_line(line: &Line<'_>) -> bool {
     is_matrix_line(line) && !is_header(line)
 }
 
-/// Whether what follows a name makes a row of it: a line of prose may start with the name of a GPU as well.
+/// Returns whether what follows a name makes a row of it: a line of prose may start with the name of a GPU as well.
 fn is_row(cells: &[Token]) -> bool {
     let prose = |token: &Token| {
         columns::is_device(columns::bare(&token.text))
@@ -178,7 +178,7 @@ impl Reader {
         Ok(self.matrix)
     }
 
-    /// The label of a row and what follows it, if the tokens are a row. `any` takes labels of GPUs only.
+    /// Returns the label of a row and what follows it, if the tokens are a row. `any` takes labels of GPUs only.
     fn row(&self, tokens: &[Token], fielded: bool, any: bool) -> Option<(Token, Vec<Token>)> {
         let columns = self.matrix.columns.as_ref();
         let named = columns.filter(|columns| !columns.names.iter().any(Option::is_none));
@@ -211,7 +211,7 @@ impl Reader {
         is_row(cells).then_some((label, rest))
     }
 
-    /// A label that its first cell was glued to: `mlx5_10PXB`.
+    /// Returns a label that its first cell was glued to: `mlx5_10PXB`.
     fn unglue(&self, text: &str) -> Option<(String, String)> {
         let columns = self.matrix.columns.as_ref();
         let known = |name: &str| match columns {
@@ -278,7 +278,7 @@ impl Reader {
         self.matrix.damage(format!("the header in line {line} lacks the cell above the names of the rows"));
     }
 
-    /// Whether the row was there already.
+    /// Returns whether the row was there already.
     fn has(&self, name: &str) -> bool {
         let number = self.matrix.columns.as_ref().and_then(|columns| columns.number(name));
         let read = number.and_then(|number| self.matrix.rows.get(number)?.as_ref());
@@ -302,13 +302,13 @@ impl Reader {
         if self.stage == Stage::Before {
             self.header = Header::new(header, fielded, open);
         } else {
-            // It is one if a row follows; prose names GPUs as well.
+            // A header is followed by a row; prose names GPUs as well.
             self.next_header = self.next_header.or(Some(header[0].line));
             self.followed = true;
         }
     }
 
-    /// A header that the terminal broke goes on in the next line.
+    /// Continues a header that the terminal broke; returns whether the line was taken.
     fn continue_header(&mut self, tokens: &[Token], open: bool, indented: bool) -> bool {
         let Some(last) = self.header.tokens.last().filter(|_| !self.header.fielded) else { return false };
         let (Some(first), part) = (tokens.first(), columns::is_header_part) else { return false };
@@ -337,7 +337,7 @@ impl Reader {
         true
     }
 
-    /// A row that the terminal broke goes on in the next line.
+    /// Continues a row that the terminal broke; returns whether the line was taken.
     fn continue_row(&mut self, tokens: &[Token], open: bool, indented: bool) -> bool {
         let wanted = self.matrix.columns.as_ref().map(|columns| columns.kinds.len());
         let (Some(row), Some(wanted)) = (self.pending.as_mut(), wanted) else { return false };
@@ -375,7 +375,7 @@ impl Reader {
         true
     }
 
-    /// A line that is neither header nor row, after the first row.
+    /// Takes a line that is neither header nor row, after the first row.
     fn other(&mut self, line: &Line<'_>, tokens: &[Token]) -> Result<()> {
         let cells = |token: &Token| cell::is_word(&token.text) || cell::is_list(&token.text);
         if self.stage == Stage::Rows
@@ -407,7 +407,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Which matrix the command line above it asked for.
+    /// Records the matrix that a command line asks for.
     fn command(&mut self, line: &str) {
         for word in text::command_words(line).skip_while(|word| *word != "topo").skip(1) {
             match word {

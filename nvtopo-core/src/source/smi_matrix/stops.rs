@@ -1,35 +1,35 @@
-//! How many tabs lay before each cell beside the matrix, also where they became spaces.
+//! The number of tabs before each cell beside the matrix, also where they became spaces.
 
 use crate::source::text::Token;
 
-/// How many stops each token behind the matrix is from its last cell; `None` where the row does not tell.
+/// Returns the number of stops from the last cell of the matrix to each token behind it; `None` where it is unknown.
 ///
-/// The cells of the matrix are one tab apart, so they show what became of tabs: nothing, spaces up to the next stop of the
-/// screen, or so many spaces each.
+/// The cells of the matrix are one tab apart, so they show how tabs were changed: not at all, to spaces up to the next
+/// stop of the screen, or to some number of spaces each.
 pub(super) fn after(label: &Token, tokens: &[Token], devices: usize) -> Option<Vec<usize>> {
     let row: Vec<&Token> = std::iter::once(label).chain(tokens).collect();
     let gaps: Vec<Gap> = row.windows(2).map(|pair| Gap::between(pair[0], pair[1])).collect();
     let (inside, beside) = gaps.split_at_checked(devices)?;
-    let mut ways = vec![Way::Tabs];
+    let mut styles = vec![TabStyle::Tabs];
     // The prefix of a line may have been put before it afterwards.
     for width in [8, 4] {
-        ways.extend(edges(tokens, devices).map(|edge| Way::Stops { width, edge: edge % width }));
+        styles.extend(edges(tokens, devices).map(|edge| TabStyle::Stops { width, edge: edge % width }));
     }
     // One space everywhere, also around the `X`, is what is left of any white space.
-    ways.extend(inside.iter().filter_map(Gap::spaces).min().filter(|each| *each > 0).map(Way::Spaces));
-    let way = ways.into_iter().find(|way| {
-        let one = inside.iter().all(|gap| way.tabs(gap) == Some(1));
-        one && beside.iter().all(|gap| way.tabs(gap).is_some_and(|tabs| tabs > 0))
+    styles.extend(inside.iter().filter_map(Gap::spaces).min().filter(|each| *each > 0).map(TabStyle::Spaces));
+    let style = styles.into_iter().find(|style| {
+        let one = inside.iter().all(|gap| style.tabs(gap) == Some(1));
+        one && beside.iter().all(|gap| style.tabs(gap).is_some_and(|tabs| tabs > 0))
     })?;
     let mut stop = 0;
     let stops = beside.iter().filter_map(|gap| {
-        stop += way.tabs(gap)?;
+        stop += style.tabs(gap)?;
         Some(stop)
     });
     Some(stops.collect())
 }
 
-/// Where stops may be, by the cells of the matrix. The driver puts a space on either side of an `X`.
+/// Returns the possible stops, by the cells of the matrix. The driver puts a space on either side of an `X`.
 fn edges(tokens: &[Token], devices: usize) -> impl Iterator<Item = usize> {
     let cells = &tokens[..devices.min(tokens.len())];
     let plain = cells.iter().find(|token| token.text != "X").map(|token| token.screen);
@@ -55,27 +55,27 @@ impl Gap {
         Self { tabs: b.tabs, blanks: b.screen.saturating_sub(from), from, to: b.screen, padded }
     }
 
-    /// The spaces that are not the `X`'s own.
+    /// Returns the spaces that are not the `X`'s own.
     fn spaces(&self) -> Option<usize> {
         self.blanks.checked_sub(self.padded.map(usize::from).iter().sum())
     }
 }
 
-/// What became of tabs.
+/// The replacement of tabs.
 #[derive(Clone, Copy)]
-enum Way {
+enum TabStyle {
     Tabs,
-    /// Spaces up to the next stop: every so many columns, the first at the edge.
+    /// Spaces up to the next stop: one every `width` columns, the first at the edge.
     Stops {
         width: usize,
         edge: usize,
     },
-    /// So many spaces for each.
+    /// A number of spaces for each.
     Spaces(usize),
 }
 
-impl Way {
-    /// The tabs of a gap, if it can be explained so.
+impl TabStyle {
+    /// Returns the tabs of a gap, if it can be explained so.
     fn tabs(self, gap: &Gap) -> Option<usize> {
         let [left, right] = gap.padded.map(usize::from);
         match self {

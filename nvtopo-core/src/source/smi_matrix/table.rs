@@ -1,6 +1,6 @@
-//! What the rows say together: a symmetric table, whose halves must agree.
+//! The rows together: a symmetric table, whose halves must agree.
 //!
-//! Which token of a row is which cell is for [`super::place`].
+//! [`super::place`] arranges the tokens of a row in cells.
 
 use super::cell::{self, EXPECTED, Word};
 use super::columns::{Column, Columns, gpu_index, is_rdma};
@@ -22,36 +22,36 @@ pub(super) struct Row {
     pub(super) line: usize,
     /// By device; `None` where the text was cut.
     pub(super) cells: Vec<Option<Cell>>,
-    /// What stands under `CPU Affinity`, `NUMA Affinity` and `GPU NUMA ID`. `None`: the text was cut before it.
+    /// The cells under `CPU Affinity`, `NUMA Affinity` and `GPU NUMA ID`. `None`: the text was cut before it.
     pub(super) affinities: [Option<String>; 3],
-    /// All of it, to tell a repetition from a contradiction.
+    /// All tokens of the row, to distinguish a repetition from a contradiction.
     pub(super) tokens: Vec<String>,
 }
 
 /// The columns of [`Row::affinities`].
 pub(super) const AFFINITIES: [Column; 3] = [Column::Cpus, Column::Nodes, Column::MemoryNode];
 
-/// What the text says, row by row.
+/// The content of the text, row by row.
 #[derive(Debug, Default)]
 pub(super) struct Matrix {
     pub(super) columns: Option<Columns>,
     pub(super) rows: Vec<Option<Row>>,
-    /// Which matrix a command line asks for, where the text shows one.
+    /// The matrix that a command line asks for, where the text shows one: true for that of PCIe alone.
     pub(super) pci_only: Option<bool>,
-    /// Whether the legend explains `NV#`.
+    /// True if the legend explains `NV#`.
     pub(super) lists_nvlink: bool,
     /// RDMA devices by the names of NICs.
     pub(super) rdma: BTreeMap<String, String>,
     pub(super) damages: Vec<String>,
     more_damages: usize,
-    /// Whether the last row's line was ended.
+    /// True if the last row's line was ended.
     pub(super) terminated: bool,
     /// The device whose row ends the text, and the column of its last token.
     pub(super) tail: Option<(usize, usize)>,
-    /// Whether columns were left out because no row names them.
+    /// True if columns were left out because no row names them.
     pub(super) nameless: bool,
     wrapped: (usize, usize),
-    /// Damaged cells by row and device, which the other half of the matrix has to tell.
+    /// Damaged cells by row and device, which the other half of the matrix must supply.
     pub(super) garbled: Vec<(usize, usize, Token)>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// The word of two devices, in either order.
+    /// Returns the content of the cell of two devices, in either order.
     pub(super) fn word(&self, a: usize, b: usize) -> Word {
         self.words[a * self.devices + b]
     }
@@ -72,7 +72,7 @@ impl Pairs {
         self.devices
     }
 
-    /// Whether any cell has this word.
+    /// Returns whether any cell has this word.
     pub(super) fn any(&self, test: impl Fn(Word) -> bool) -> bool {
         self.words.iter().any(|word| test(*word))
     }
@@ -94,7 +94,7 @@ impl Matrix {
         self.wrapped = (count + 1, if first == 0 { line } else { first });
     }
 
-    /// The damage that was met, in words.
+    /// Returns the damage that was found, as texts.
     pub(super) fn all_damages(&self) -> Vec<String> {
         let mut damages = self.damages.clone();
         let (count, first) = self.wrapped;
@@ -107,7 +107,7 @@ impl Matrix {
         damages
     }
 
-    /// What a legend says of a NIC.
+    /// Takes the line of a legend about a NIC.
     pub(super) fn name_nic(&mut self, name: &str, device: &str) {
         let number = self.columns.as_ref().and_then(|columns| columns.number(name));
         let plain = device.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -117,7 +117,7 @@ impl Matrix {
         }
     }
 
-    /// The RDMA device of a NIC: from the legend, or from its own name.
+    /// Returns the RDMA device of a NIC: from the legend, or from its own name.
     pub(super) fn rdma_device(&self, name: &str) -> Option<String> {
         self.rdma.get(name).cloned().or_else(|| is_rdma(name).then(|| name.to_owned()))
     }
@@ -153,7 +153,7 @@ impl Matrix {
         self.damage(format!("without a header, {columns} that no row names are left out"));
     }
 
-    /// Both halves of the matrix as one, which must agree.
+    /// Returns both halves of the matrix as one, which must agree.
     pub(super) fn pairs(&mut self) -> Result<Pairs> {
         let devices = self.rows.len();
         for (row, device, token) in &self.garbled {
@@ -213,7 +213,7 @@ impl Matrix {
         }
     }
 
-    /// A cell without its mirror image. The last digit of `NV12` may be cut off at the end of the text, unless
+    /// Returns a cell without its mirror image. The last digit of `NV12` may be cut off at the end of the text, unless
     /// other cells show the same count and none a longer one.
     fn alone(&self, row: usize, device: usize, cell: Cell, dropped: &mut Vec<String>) -> Word {
         let Word::Nv(_) = cell.word else { return cell.word };
@@ -248,17 +248,17 @@ fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     list.retain(|_| flags.next().is_some_and(|kept| *kept));
 }
 
-/// A number and what it counts, for messages.
+/// Returns a number and what it counts, for messages.
 pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
-/// Whether some of its characters are lost.
+/// Returns whether some of its characters are lost.
 pub(super) fn is_garbled(text: &str) -> bool {
     text.contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// The error for a cell that holds no word.
+/// Returns the error for a cell that holds no word.
 pub(super) fn unknown_word<T>(token: &Token) -> Result<T> {
     let shown: String = token.text.chars().take(24).collect();
     let error = Error::input(format!("unknown word '{shown}' in the matrix")).at(token.line, token.column);

@@ -1,4 +1,4 @@
-//! From pairwise classes to the containment that explains them: switches, host bridges, NUMA nodes.
+//! The containment that explains pairwise classes: switches, host bridges, NUMA nodes.
 //!
 //! A container is made only where the text shows it. A pair that the text does not show is never given a class
 //! by being put below a common container, unless the classes of others leave no choice.
@@ -22,13 +22,13 @@ pub(super) struct Branch {
     pub(super) trees: Vec<Tree>,
 }
 
-/// What was found.
+/// The trees that were found.
 #[derive(Debug)]
 pub(super) struct Forest {
     /// By number of the NUMA node, the machine last.
     pub(super) branches: Vec<Branch>,
     /// The NUMA node of each device by its cells, also where it could not be put there.
-    pub(super) homes: Vec<Option<u32>>,
+    pub(super) numa_nodes: Vec<Option<u32>>,
     /// Pairs whose class the containers contradict: how many, and the first.
     pub(super) misfits: (usize, Option<(usize, usize)>),
     /// Sets of devices of one host bridge or switch whose NUMA numbers differ.
@@ -40,7 +40,7 @@ pub(super) struct Forest {
 struct Group {
     devices: Vec<usize>,
     tree: Vec<Tree>,
-    /// What it is to others is unknown, so it stays apart.
+    /// True if its distance to others is unknown, so that it stays apart.
     apart: bool,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn grow(pairs: &Pairs, nodes: &[Option<u32>]) -> Forest {
     }
     let mut torn = 0;
     let mut numbers = place(pairs, &groups, nodes, &mut torn);
-    let homes = homes(pairs, &groups, nodes, &numbers);
+    let numa_nodes = numa_nodes(pairs, &groups, nodes, &numbers);
     unplace_strangers(pairs, &groups, &mut numbers);
     let mut branches: Vec<Branch> = Vec::new();
     let mut node_of = vec![None; pairs.len()];
@@ -71,7 +71,7 @@ pub(super) fn grow(pairs: &Pairs, nodes: &[Option<u32>]) -> Forest {
     }
     branches.sort_by_key(|branch| branch.node.map_or(u64::MAX, u64::from));
     let misfits = misfits(pairs, &levels, &node_of);
-    Forest { branches, homes, misfits, torn }
+    Forest { branches, numa_nodes, misfits, torn }
 }
 
 fn membership(groups: &[Group], devices: usize) -> Vec<usize> {
@@ -125,7 +125,7 @@ fn contain(mut groups: Vec<Group>, level: PathType) -> Group {
     let mut devices: Vec<usize> = groups.iter().flat_map(|group| group.devices.iter().copied()).collect();
     devices.sort_unstable();
     let below: Vec<Tree> = groups.into_iter().flat_map(|group| group.tree).collect();
-    // What is several switches apart has a switch of its own below the common one.
+    // Devices several switches apart each have a switch of their own below the common one.
     let wrap = |tree| if matches!(tree, Tree::Device(_)) { Tree::Switch(vec![tree]) } else { tree };
     let tree = match level {
         PathType::Pix => Tree::Switch(below),
@@ -135,27 +135,27 @@ fn contain(mut groups: Vec<Group>, level: PathType) -> Group {
     Group { devices, tree: vec![tree], apart: false }
 }
 
-/// Whether two groups may share a container of this level, for all two groups: no pair between them would be given
-/// a class that the text does not show. Pairs without a cell take the class of the others between the two groups.
-/// A pair with NVLink is told by it, whatever else it shares.
+/// Returns whether two groups may share a container of this level, for all two groups: no pair between them would be
+/// given a class that the text does not show. Pairs without a cell take the class of the others between the two groups.
+/// The cell of a pair with NVLink shows nothing else that it shares.
 fn compatible(pairs: &Pairs, groups: &[Group], level: PathType) -> Vec<bool> {
     let of = membership(groups, pairs.len());
     let count = groups.len();
-    let (mut told, mut other) = (vec![false; count * count], vec![false; count * count]);
+    let (mut same, mut other) = (vec![false; count * count], vec![false; count * count]);
     let mut open = vec![false; count * count];
     for a in 0..pairs.len() {
         for b in 0..pairs.len() {
             let between = of[a] * count + of[b];
             let path = pairs.word(a, b).path();
-            told[between] |= path == Some(level);
+            same[between] |= path == Some(level);
             other[between] |= path.is_some_and(|path| path != level);
             open[between] |= pairs.word(a, b) == Word::Unknown;
         }
     }
-    (0..count * count).map(|between| !open[between] || told[between] && !other[between]).collect()
+    (0..count * count).map(|between| !open[between] || same[between] && !other[between]).collect()
 }
 
-/// The NUMA node of each group: that of its members, else that of groups at distance NODE.
+/// Returns the NUMA node of each group: that of its members, else that of groups at distance NODE.
 fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usize) -> Vec<Option<u32>> {
     let of = membership(groups, pairs.len());
     let mut numbers: Vec<Option<u32>> = Vec::with_capacity(groups.len());
@@ -189,8 +189,8 @@ fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usiz
     numbers
 }
 
-/// The NUMA node of each device: that of its group, or of the devices that it is nearest to.
-fn homes(
+/// Returns the NUMA node of each device: that of its group, or of the devices that it is nearest to.
+fn numa_nodes(
     pairs: &Pairs,
     groups: &[Group],
     nodes: &[Option<u32>],
@@ -202,20 +202,20 @@ fn homes(
             |other: &usize| pairs.word(device, *other).path().is_some_and(|path| paths.contains(&path));
         (0..pairs.len()).filter(near).filter_map(|other| nodes[other]).collect::<Vec<u32>>()
     };
-    let home = |device: usize| {
+    let numa_node = |device: usize| {
         let group = of[device];
         if numbers[group].is_some() || !groups[group].apart {
             return numbers[group];
         }
-        // What shares a host bridge shares its node; a class that drivers use for several nodes tells less.
+        // Devices that share a host bridge share its node; a class that drivers use for several nodes is less specific.
         let nearest = [&[PathType::Pix, PathType::Pxb, PathType::Phb][..], &[PathType::Node]];
         let found = nearest.into_iter().map(|paths| beside(device, paths)).find(|found| !found.is_empty())?;
         found.iter().all(|node| *node == found[0]).then_some(found[0])
     };
-    (0..pairs.len()).map(home).collect()
+    (0..pairs.len()).map(numa_node).collect()
 }
 
-/// Takes groups off a NUMA node whose relation to others there is not told: it may be nearer than the node.
+/// Removes groups from a NUMA node whose relation to others there is unknown: it may be nearer than the node.
 fn unplace_strangers(pairs: &Pairs, groups: &[Group], numbers: &mut [Option<u32>]) {
     let compatible = compatible(pairs, groups, PathType::Node);
     for index in 0..groups.len() {
@@ -227,7 +227,7 @@ fn unplace_strangers(pairs: &Pairs, groups: &[Group], numbers: &mut [Option<u32>
     }
 }
 
-/// Pairs for which the containers say something else than the text.
+/// Counts the pairs whose class by the containers differs from the text.
 fn misfits(pairs: &Pairs, levels: &[Vec<usize>], node_of: &[Option<u32>]) -> (usize, Option<(usize, usize)>) {
     let (mut count, mut first) = (0, None);
     let classes = [PathType::Pix, PathType::Pxb, PathType::Phb];

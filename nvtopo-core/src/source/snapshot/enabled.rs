@@ -1,8 +1,8 @@
-//! [`Snapshot`]: taken of a machine, read back, replayed.
+//! [`Snapshot`]: taking one of a machine, reading it, and replaying it.
 
 use super::super::Locator;
 use super::super::live::{Live, joined};
-use super::super::nvml::Asked;
+use super::super::nvml::DriverAnswer;
 use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
 use super::{archive, redact, trim};
 use crate::error::{Error, Result};
@@ -11,25 +11,25 @@ use crate::save::save_file;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a snapshot leaves out.
+/// The redaction of a snapshot: the facts that it leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Redaction {
-    /// Nothing but `/etc/machine-id` and the boot id, of which digests stand in.
+    /// Only `/etc/machine-id` and the boot id, which digests replace.
     #[default]
     None,
-    /// What tells this machine, its owner or its users from others: serial numbers, UUIDs, host names, MAC and IP
-    /// addresses, InfiniBand's GUIDs, the names of cgroups, paths that people named, and the kernel's command line. Where an identifier ties
-    /// facts together, one that is made up stands in for it everywhere. The model of the machine, the names of its
-    /// devices and their PCI addresses stay: the topology is made of them. But a network interface, bond or RDMA device
-    /// in whose name the name of the machine is (`node17ib0`, in capitals too) gets another, such as `net0` or `rdma0`.
-    /// The name of the machine is looked for in capitals and in small letters.
-    /// Names of machines with fewer than three letters, or that very many have (`localhost`), are not looked for.
+    /// Identifiers of this machine, its owner or its users: serial numbers, UUIDs, host names, MAC and IP addresses,
+    /// InfiniBand's GUIDs, the names of cgroups, paths that people named, and the kernel's command line. An identifier
+    /// that ties facts together is replaced by the same made-up one everywhere. The model of the machine, the names of
+    /// its devices and their PCI addresses stay: the topology consists of them. But a network interface, bond or RDMA
+    /// device whose name contains that of the machine (`node17ib0`) gets another, such as `net0` or `rdma0`. The name
+    /// of the machine is searched in capitals and in small letters, but not if it has fewer than three letters or is
+    /// common (`localhost`).
     Identifiers,
 }
 
-/// Everything that discovery read of a machine: it replays to the same topology, whatever machine it is replayed on.
+/// A record of everything that discovery read of a machine: it replays to the same topology on any machine.
 ///
-/// This is what to send with a report that a machine is not understood:
+/// Send one with a report that a machine is not understood:
 ///
 /// ```no_run
 /// use nvtopo::source::{Live, Redaction};
@@ -38,26 +38,26 @@ pub enum Redaction {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 ///
-/// or, from the shell, `nvtopo snapshot --redact -o machine.tar.gz`. It is an ordinary archive: `tar tzf machine.tar.gz`
-/// lists what is in it. Whoever gets it sees what this machine sees with
-/// `Topology::open(&[Locator::Path("machine.tar.gz".into())])` or `nvtopo show --from machine.tar.gz`.
+/// or, from the shell, `nvtopo snapshot --redact -o machine.tar.gz`. It is an ordinary archive: `tar tzf
+/// machine.tar.gz` lists its content. `Topology::open(&[Locator::Path("machine.tar.gz".into())])` and `nvtopo show
+/// --from machine.tar.gz` read it anywhere.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(super) entries: BTreeMap<String, Stored>,
     pub(super) refused: Refused,
-    /// Whether the machine recorded itself.
+    /// True if the machine recorded itself.
     pub(super) own: bool,
     pub(super) identity: MachineIdentity,
-    /// What NVIDIA's driver answered.
-    pub(super) driver: Asked,
+    /// The answer of NVIDIA's driver.
+    pub(super) driver: DriverAnswer,
     pub(super) redacted: bool,
     /// The version of nvtopo that took it.
     pub(super) writer: String,
 }
 
 impl Live {
-    /// Reads the machine, and keeps what was read. A machine of which no topology can be made has a snapshot all the
-    /// same, so that it can be found out why.
+    /// Takes a snapshot of the machine. A machine of which no topology can be made has a snapshot all the same, so that
+    /// the reason can be found.
     ///
     /// Errors where nothing at all can be read.
     pub fn snapshot(&self, redaction: Redaction) -> Result<Snapshot> {
@@ -67,7 +67,7 @@ impl Live {
 }
 
 impl Snapshot {
-    /// A snapshot of what a locator names: this machine, or a directory with a recorded one.
+    /// Takes a snapshot of the machine that a locator names: this one, or a directory with a recorded one.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for anything else, which is no machine.
     pub fn take(locator: &Locator, redaction: Redaction) -> Result<Self> {
@@ -82,7 +82,7 @@ impl Snapshot {
         }
     }
 
-    /// A snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
+    /// Takes a snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
     pub fn of_recorded(root: &Path, redaction: Redaction) -> Result<Self> {
         let name = root.display().to_string();
         let root = sysfs::find_root(root).map_err(|error| error.in_input(&name))?;
@@ -97,25 +97,24 @@ impl Snapshot {
         archive::read(bytes)
     }
 
-    /// The bytes of its file. The same snapshot gives the same bytes.
+    /// Returns the bytes of its file. The same snapshot gives the same bytes.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         archive::write(self)
     }
 
-    /// Writes its file, and answers how many bytes it has. A file that is there is replaced when the new one is
-    /// complete.
+    /// Writes its file, and returns the number of bytes. An existing file is replaced when the new one is complete.
     pub fn write(&self, path: impl AsRef<Path>) -> Result<u64> {
         let bytes = self.to_bytes()?;
         save_file(path, &bytes)?;
         Ok(bytes.len() as u64)
     }
 
-    /// The topology of the machine, as it was discovered when the snapshot was taken.
+    /// Returns the topology of the machine, as it was discovered when the snapshot was taken.
     pub fn topology(&self) -> Result<Topology> {
         TopologyBuilder::new().with(self.clone().replay()?).build()
     }
 
-    /// Whether identifiers were left out.
+    /// Returns whether identifiers were left out.
     pub fn is_redacted(&self) -> bool {
         self.redacted
     }
@@ -130,7 +129,7 @@ impl Snapshot {
             return Err(error);
         }
         let writer = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self { entries, refused, own, identity, driver: Asked::NotAsked, redacted: false, writer })
+        Ok(Self { entries, refused, own, identity, driver: DriverAnswer::NotAsked, redacted: false, writer })
     }
 
     fn redacted(self, redaction: Redaction, root: &Path) -> Result<Self> {
@@ -146,7 +145,7 @@ impl Snapshot {
     }
 }
 
-/// The machine that the bytes of a snapshot describe.
+/// Returns the machine that the bytes of a snapshot describe.
 pub(super) fn read(bytes: &[u8]) -> Result<Fragment> {
     archive::read(bytes)?.replay()
 }

@@ -1,9 +1,9 @@
 //! Snapshots: everything that discovery read of a machine, in one small file that replays to the same topology.
 //!
 //! The file is a gzipped tar archive, so that people can look into it: the files, links and directories of `/sys` and
-//! `/proc` as they are, `nvtopo/snapshot.json` with what else replay needs, and `nvtopo/nvml.json` with what NVIDIA's
-//! driver answered. A file whose content was not read has no permissions. Replay asks nothing of the machine that it
-//! runs on, and nothing is ever unpacked to disk.
+//! `/proc` as they are, `nvtopo/snapshot.json` with the other facts that replay needs, and `nvtopo/nvml.json` with the
+//! answer of NVIDIA's driver. A file whose content was not read has no permissions. Replay reads nothing of the machine
+//! that it runs on, and nothing is ever unpacked to disk.
 
 #[cfg(feature = "snapshot")]
 mod archive;
@@ -30,7 +30,7 @@ pub(super) struct SnapshotFile;
 impl TextFormat for SnapshotFile {
     const NAME: &'static str = "nvtopo snapshot";
 
-    /// By the mark of gzip, which no other format has.
+    /// Returns whether the text has the mark of gzip, which no other format has.
     fn recognizes(bytes: &[u8]) -> bool {
         bytes.starts_with(&[0x1f, 0x8b, 8])
     }
@@ -40,7 +40,7 @@ impl TextFormat for SnapshotFile {
     }
 }
 
-/// As its namesake with the feature.
+/// Returns the error of a build without the feature.
 #[cfg(not(feature = "snapshot"))]
 fn read(_bytes: &[u8]) -> Result<Fragment> {
     let error = Error::new(crate::ErrorKind::Unsupported, "this build cannot read snapshots");

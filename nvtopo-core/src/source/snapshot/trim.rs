@@ -1,9 +1,10 @@
-//! What changes from moment to moment and means nothing to discovery: it is taken out of what is recorded, so that
-//! one machine gives the same bytes again. So is what is full of serial numbers, but for the words that are looked for.
+//! Trimming of recorded files: content that changes from moment to moment and means nothing to discovery is removed, so
+//! that one machine gives the same bytes again. So is content full of serial numbers, except the words that discovery
+//! reads.
 
 use super::super::sysfs::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 
-/// The content without it. See [`Trim`](super::super::sysfs::Trim).
+/// Returns the content without what discovery does not read. See [`Trim`](super::super::sysfs::Trim).
 pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
     match path {
         "proc/cpuinfo" => lines(&first_processors(bytes, whole), |line| {
@@ -17,7 +18,7 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
                 adapter_uuid(&bytes).map_or_else(Vec::new, |uuid| format!("{KEYWORD}{uuid}").into_bytes())
             }
         }
-        // What is longer than what is read at most is told to be so.
+        // A file that is longer than the limit is recorded as such.
         _ if !whole => bytes,
         "proc/self/status" => lines(&bytes, |line| line.starts_with("Mems_allowed_list:")),
         "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| {
@@ -35,7 +36,7 @@ fn is_total(line: &str) -> bool {
     line.contains("MemTotal:")
 }
 
-/// Where only the head of the file was read: the processors that are in it as a whole, as clocks move the cut.
+/// Keeps the complete processors where only the head of the file was read, as clocks move the cut.
 fn first_processors(mut bytes: Vec<u8>, whole: bool) -> Vec<u8> {
     if !whole
         && bytes.len() < super::super::sysfs::LIMIT

@@ -1,9 +1,9 @@
 //! CPU caches: level, kind, size, and the CPUs that share them.
 //!
 //! Each cache is read once, from the first CPU that it serves: its sharers and its size. Kernels number the caches of a
-//! CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is read at
-//! the first of them. What is below a cache of one core alone is of the same CPUs, where it was so at a cache that is
-//! alike; such sharers are not read. Caches on the memory side are not CPU caches and left out.
+//! CPU by level, so that two with the same number, size and count of sharers are of one level and kind, which is read
+//! at the first of them. A cache below one of a single core has the same CPUs, if that was so at a similar cache; such
+//! sharers are not read. Caches on the memory side are not CPU caches and left out.
 
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
-/// The most caches of one CPU that are looked for; the kernel numbers them from 0. Each number is one digit.
+/// The largest number of caches of one CPU; the kernel numbers them from 0. Each number is one digit.
 const MAX_INDEX: usize = 10;
 
 const SHARED: &[(&str, Syntax)] = &[("shared_cpu_map", Syntax::Mask), ("shared_cpu_list", Syntax::List)];
 
-/// The caches by their first CPU, and what is odd about them.
+/// Returns the caches by their first CPU, and what is odd about them.
 pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, String)>) {
     let mut reader = Reader::new(tree, cpus);
     let mut levels: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
@@ -38,7 +38,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
             if let Some(reason) = reason {
                 if !repeated {
                     notes.push(conflict(&cache, reason));
-                    // What its other CPUs say of the same cache contradicts it: nobody knows, as for hwloc.
+                    // The files of other CPUs about the same cache contradict it: it is unknown, as for hwloc.
                     level.insert(cpu);
                 }
             } else {
@@ -50,7 +50,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteKind, Stri
     (caches, notes)
 }
 
-/// Reads the caches that earlier CPUs did not tell of.
+/// The reader of caches; it skips those that earlier CPUs listed.
 struct Reader<'a> {
     tree: &'a Tree,
     cpus: &'a Cpus,
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
         Self { tree, cpus, names, served: Vec::new(), kinds: Vec::new(), cores, folder: String::new() }
     }
 
-    /// The caches of a CPU, by number.
+    /// Returns the caches of a CPU, by number.
     fn of_cpu(&mut self, cpu: u32) -> Vec<Cache> {
         let mut found = Vec::new();
         let known = self.served.len();
@@ -91,11 +91,11 @@ impl<'a> Reader<'a> {
             let size = below.and_then(|_| self.size(index));
             let alike =
                 |cpus: &CpuSet| size.is_some_and(|size| self.kinds[index].contains_key(&(size, cpus.len())));
-            let told = match below {
+            let sharers = match below {
                 Some((_, cpus)) if alike(cpus) => Some(cpus.clone()),
                 _ => self.sharers(cpu, index),
             };
-            let Some(sharers) = told else { continue };
+            let Some(sharers) = sharers else { continue };
             let size = size.or_else(|| self.size(index));
             if above.as_ref().is_none_or(|(_, cpus)| *cpus != sharers) {
                 let level = self.kinds[index].values().map(|(level, _)| *level).min();
@@ -106,11 +106,11 @@ impl<'a> Reader<'a> {
             found.extend(self.read_one(index, sharers, size));
         }
         found.reverse();
-        // CPUs of one machine have much the same caches: look one further than the others went. The kernel leaves no gap
-        // in its numbers.
+        // CPUs of one machine have much the same caches: look one further than the others went. The kernel leaves no
+        // gap in its numbers.
         let end = if known == 0 { MAX_INDEX } else { MAX_INDEX.min(known + 1) };
         for index in known..end {
-            // On nearly all CPUs there is none, which one question for its folder tells.
+            // Nearly all CPUs have none, which one look at its folder shows.
             if known > 0 && !self.tree.has_folder(self.place(index)) {
                 break;
             }
@@ -129,17 +129,17 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// The highest level of caches with this number, as far as is known.
+    /// Returns the highest level of caches with this number, as far as is known.
     fn highest(&self, index: usize) -> Option<u8> {
         self.kinds[index].values().map(|(level, _)| *level).max()
     }
 
-    /// Whether all of a set are of the core of a CPU.
+    /// Returns whether all of a set are of the core of a CPU.
     fn is_in_core(&self, cpu: u32, set: &CpuSet) -> bool {
         set.len() == 1 || set.iter().all(|other| self.core(cpu).contains(&other))
     }
 
-    /// The CPUs of the core of a CPU.
+    /// Returns the CPUs of the core of a CPU.
     fn core(&self, cpu: u32) -> &'a [u32] {
         let cores = self.cores.get_or_init(|| {
             let mut cores: Vec<&[u32]> = Vec::new();
@@ -154,14 +154,14 @@ impl<'a> Reader<'a> {
         cores.get(cpu as usize).copied().unwrap_or_default()
     }
 
-    /// The folder of the cache with this number.
+    /// Returns the folder of the cache with this number.
     fn place(&mut self, index: usize) -> &str {
         self.folder.truncate(self.folder.trim_end_matches(|c: char| c.is_ascii_digit()).len());
         self.folder.push(char::from(b'0' + index as u8));
         &self.folder
     }
 
-    /// The CPUs that share a cache of a CPU. `None`: there is no such cache.
+    /// Returns the CPUs that share a cache of a CPU. `None`: there is no such cache.
     fn sharers(&mut self, cpu: u32, index: usize) -> Option<CpuSet> {
         let (tree, cpus) = (self.tree, self.cpus);
         self.place(index);
@@ -180,7 +180,7 @@ impl<'a> Reader<'a> {
         tree.with_text_in(self.place(index), "size", size).flatten()
     }
 
-    /// The cache with this number, as far as it is one.
+    /// Returns the cache with this number, as far as it is one.
     fn read_one(&mut self, index: usize, cpus: CpuSet, size: Option<u64>) -> Option<Cache> {
         let tree = self.tree;
         self.place(index);
@@ -228,7 +228,7 @@ fn level_and_kind(tree: &Tree, folder: &str) -> Option<(u8, CacheKind)> {
     Some((level, kind.unwrap_or(CacheKind::Unified)))
 }
 
-/// `32K`. The kernel writes 0 for a size that it does not know.
+/// Reads a size such as `32K`. The kernel writes 0 for an unknown one.
 fn size(text: &str) -> Option<u64> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match text[digits.len()..].chars().next() {

@@ -1,7 +1,7 @@
-//! Processors: packages, cores, processing units, and which of them are online.
+//! Processors: packages, cores, and processing units, online or not.
 //!
-//! Sets of siblings are read once for each set, from its first CPU: what the kernel says there holds for the
-//! others. Caches are in [`super::cache`]; who may use which CPU is in [`super::limits`].
+//! Sets of siblings are read once for each set, from its first CPU: the others have the same. Caches are in
+//! [`super::cache`], the CPUs that may be used in [`super::limits`].
 
 use super::tree::{Names, Syntax, Tree};
 use super::{cpuinfo, hybrid};
@@ -20,13 +20,13 @@ pub(super) struct Cpus {
     pub(super) nohz_full: CpuSet,
     /// The model of the first CPU.
     pub(super) model: Option<String>,
-    /// Whether the CPU says that a hypervisor runs it; x86 has a flag for that.
+    /// True if the CPU says that a hypervisor runs it; x86 has a flag for that.
     pub(super) in_guest: Option<bool>,
-    /// By their first CPU.
+    /// Sorted by their first CPU.
     pub(super) packages: Vec<PackageOf>,
-    /// By number.
+    /// Indexed by the number of the CPU.
     package_of_cpu: Vec<Option<usize>>,
-    /// By their first CPU.
+    /// Sorted by their first CPU.
     pub(super) cores: Vec<CoreOf>,
     pub(super) notes: Vec<(NoteKind, String)>,
 }
@@ -39,14 +39,14 @@ pub(super) struct PackageOf {
 pub(super) struct CoreOf {
     os_index: Option<u32>,
     pub(super) cpus: Vec<u32>,
-    /// What it was made for, where cores differ in that.
+    /// The class of the core, where cores differ in that.
     pub(super) class: Option<CoreClass>,
-    /// Whether the kernel says that it is a core, or just a CPU.
+    /// True if the kernel lists it as a core, false if only as a CPU.
     known: bool,
 }
 
 impl Cpus {
-    /// The package that holds all of a set.
+    /// Returns the package that holds all of a set.
     pub(super) fn package_of(&self, cpus: &CpuSet) -> Option<usize> {
         let found = self.package_with(cpus.first()?)?;
         cpus.is_subset(&self.packages[found].cpus).then_some(found)
@@ -56,7 +56,7 @@ impl Cpus {
         *self.package_of_cpu.get(cpu as usize)?
     }
 
-    /// The packages that a set touches.
+    /// Returns the packages that a set touches.
     pub(super) fn packages_in(&self, cpus: &CpuSet) -> BTreeSet<usize> {
         cpus.iter().filter_map(|cpu| self.package_with(cpu)).collect()
     }
@@ -91,7 +91,7 @@ impl Cpus {
     }
 }
 
-/// The kernel's numbers, and the lowest free ones for those that it left out.
+/// Returns the kernel's numbers, and the lowest free ones for those that it left out.
 fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
     let taken: BTreeSet<u32> = known.clone().flatten().collect();
     let mut free = (0..).filter(|number| !taken.contains(number));
@@ -103,7 +103,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
     tree.prepare(ROOT);
     let first = cpuinfo::read(tree);
     let names = tree.names(ROOT);
-    // Older kernels lack some lists, which nobody has to be asked for then.
+    // Older kernels lack some lists.
     let has = |name: &str| names.binary_search_by(|known| known.as_str().cmp(name)).is_ok();
     let list = |name: &str| {
         if has(name) || names.is_empty() { tree.list(&format!("{ROOT}/{name}")) } else { None }
@@ -136,7 +136,7 @@ pub(super) fn read(tree: &Tree) -> Cpus {
     cpus
 }
 
-/// The CPUs that there are: each has a folder. A tree without folders may still describe them; a bare list of
+/// Returns the CPUs that there are: each has a folder. A tree without folders may still describe them; a bare list of
 /// online CPUs is not enough, as its few characters can name very many.
 fn existing(tree: &Tree, names: &[String]) -> Vec<u32> {
     let folders = tree.numbers(ROOT, names, "cpu");
@@ -166,7 +166,7 @@ const PACKAGE: &[(&str, Syntax)] = &[
     ("core_siblings_list", Syntax::List),
 ];
 
-/// `tells_smt`: whether the kernel says if any core has several CPUs that are online, as it does since Linux 4.19.
+/// Reads the cores. `tells_smt`: the kernel shows whether any core has several CPUs that are online, since Linux 4.19.
 fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool, tells_smt: bool) {
     let names = (Names::new(CORE), Names::new(PACKAGE));
     let smt_is_off = || tells_smt && tree.text(&format!("{ROOT}/smt/active")).as_deref() == Some("0");
@@ -180,7 +180,7 @@ fn read_siblings(tree: &Tree, cpus: &mut Cpus, threads_are_cores: bool, tells_sm
         }
         let folder = topology(cpu);
         if !in_core.contains(cpu) {
-            // A number tells that the kernel knows the CPU.
+            // The kernel numbers only CPUs that it knows.
             let number = if alone == Some(true) { core_number(tree, &folder) } else { None };
             let siblings = match number {
                 Some(_) => Some(std::iter::once(cpu).collect()),
@@ -228,12 +228,12 @@ fn topology(cpu: u32) -> String {
     format!("{ROOT}/cpu{cpu}/topology")
 }
 
-/// The number of a core, in the folder of one of its CPUs.
+/// Returns the number of a core, in the folder of one of its CPUs.
 fn core_number(tree: &Tree, folder: &str) -> Option<u32> {
     tree.number_in(folder, "core_id").and_then(|id| u32::try_from(id).ok())
 }
 
-/// Adds a core by its set of siblings, and answers with its CPUs.
+/// Adds a core by its set of siblings, and returns its CPUs.
 fn add_core(
     tree: &Tree,
     cpus: &mut Cpus,
@@ -272,7 +272,7 @@ fn add_by_number(
     }
 }
 
-/// Adds the package of a CPU, and answers for which CPUs that settles the question.
+/// Adds the package of a CPU, and returns the CPUs whose package is known by that.
 fn read_package(
     tree: &Tree,
     cpus: &mut Cpus,
@@ -308,8 +308,8 @@ fn read_package(
     siblings
 }
 
-/// CPUs without any topology: left out where others have it, as the kernel gives it to each online CPU; else each
-/// is known to exist, and no more.
+/// Places CPUs without any topology: they are left out where others have it, as the kernel gives it to each online CPU;
+/// else each is known to exist, and no more.
 fn place_rest(tree: &Tree, cpus: &mut Cpus, unplaced: Vec<u32>) {
     if !cpus.cores.is_empty() {
         for cpu in unplaced {

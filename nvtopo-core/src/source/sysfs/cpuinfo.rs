@@ -1,23 +1,23 @@
-//! What `/proc/cpuinfo` says of the first processor, on every architecture.
+//! `/proc/cpuinfo`: the facts of the first processor, on every architecture.
 
 use super::tree::Tree;
 use std::borrow::Cow;
 
-/// How much of the file is read: its first processor. The kernel measures clocks while it writes the file, so the
-/// rest would cost milliseconds.
+/// The number of bytes to read, enough for the first processor. The kernel measures clocks while it writes the file, so
+/// the rest would cost milliseconds.
 const HEAD: usize = 8 << 10;
 
 /// Fields that name the model, the best first: x86 and IA-64, POWER and SPARC, MIPS, Loongson, old ARM.
 const NAMES: [&str; 5] = ["model name", "cpu", "cpu model", "Model Name", "Processor"];
 
-/// What else is asked for.
+/// Other fields that are read.
 const FIELDS: [&str; 5] = ["CPU implementer", "CPU part", "vendor_id", "cpu family", "flags"];
 
 /// The first processor.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct CpuInfo {
     pub(super) model: Option<String>,
-    /// Whether the CPU has the flag of CPUs that a hypervisor runs, where it has flags.
+    /// True if the CPU has the flag of CPUs that a hypervisor runs, where it has flags.
     pub(super) in_guest: Option<bool>,
     /// AMD's Bulldozer family calls two cores that share a module threads of one core; their numbers differ.
     pub(super) threads_are_cores: bool,
@@ -33,7 +33,7 @@ pub(super) fn read(tree: &Tree) -> CpuInfo {
 fn parse(text: &str) -> CpuInfo {
     let (mut names, mut fields) = ([None; NAMES.len()], [None; FIELDS.len()]);
     for line in text.lines() {
-        // What follows is of other processors, where the first told its model.
+        // The lines that follow describe other processors.
         if line.is_empty() && names.iter().any(Option::is_some) {
             break;
         }
@@ -58,7 +58,8 @@ fn parse(text: &str) -> CpuInfo {
     }
 }
 
-/// Newer ARM kernels give numbers only. Source: the Main ID registers in the makers' reference manuals.
+/// Returns the model of an ARM CPU, of which newer kernels give numbers only. Source: the Main ID registers in the
+/// makers' reference manuals.
 pub(super) fn arm_model(implementer: u32, part: u32) -> Option<String> {
     let name = match (implementer, part) {
         (0x41, 0xd0c) => "Neoverse-N1",
@@ -108,7 +109,7 @@ mod tests {
         let expected =
             CpuInfo { model: Some("A".to_owned()), in_guest: Some(false), threads_are_cores: true };
         assert_eq!(parse(text), expected);
-        // Old ARM kernels tell of the CPU behind all processors.
+        // Old ARM kernels describe the CPU after all processors.
         let behind = "processor : 0\n\nprocessor : 1\n\nCPU implementer : 0x41\nCPU part : 0xd0c\n";
         assert_eq!(parse(behind).model.as_deref(), Some("Neoverse-N1"));
     }

@@ -1,4 +1,4 @@
-//! What NVIDIA's driver says of its GPUs in `/proc`: names, UUIDs, and the NUMA node that a GPU's memory is.
+//! The GPUs that NVIDIA's driver lists in `/proc`: names, UUIDs, and the NUMA node of a GPU's memory.
 
 use super::tree::Tree;
 use crate::ids::{GpuUuid, PciAddress};
@@ -15,7 +15,7 @@ pub(super) struct DriverGpu {
     pub(super) node: Option<u32>,
 }
 
-/// The GPUs that the driver runs, by address.
+/// Returns the GPUs that the driver runs, by address.
 pub(super) fn read(tree: &Tree) -> BTreeMap<PciAddress, DriverGpu> {
     let folders = tree.names(ROOT).into_iter();
     folders.filter_map(|name| Some((name.parse().ok()?, read_one(tree, &name)))).collect()

@@ -1,4 +1,4 @@
-//! What the PCI bus tells of a device: its numbers, its IOMMU group, its virtual functions, and how its link trained, as the
+//! The facts of a PCI device: its numbers, its IOMMU group, its virtual functions, and the training of its link, as the
 //! kernel shows it of the device or bridge at one end.
 //!
 //! Virtual machines, virtual functions and bridges that are no PCIe ports show `Unknown` and a width of 0 or 255.
@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 const GROUPS: &str = "sys/kernel/iommu_groups";
 
-/// The longest word for what an IOMMU does that is believed.
+/// The longest name of an IOMMU mode that is accepted.
 const MAX_MODE: usize = 32;
 
-/// Reads facts, those that devices share once.
+/// The reader of facts; those that devices share are read once.
 pub(super) struct Facts<'a> {
     tree: &'a Tree,
-    /// Whether this kernel can tell of groups.
+    /// True if this kernel shows groups.
     has_groups: OnceCell<bool>,
     modes: RefCell<BTreeMap<u32, Option<String>>>,
 }
@@ -26,7 +26,7 @@ impl<'a> Facts<'a> {
         Self { tree, has_groups: OnceCell::new(), modes: RefCell::default() }
     }
 
-    /// The facts of a device in this folder. `vendor` is what its file says, where that was read before.
+    /// Returns the facts of a device in this folder. `vendor` is what its file says, where that was read before.
     pub(super) fn read(&self, folder: &str, vendor: Option<String>) -> PciFacts {
         let hex = |text: String| u16::from_str_radix(text.strip_prefix("0x")?, 16).ok();
         let text = |name: &str| self.tree.text(&format!("{folder}/{name}"));
@@ -48,7 +48,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// `../../../kernel/iommu_groups/12`
+    /// Returns the IOMMU group, from a link such as `../../../kernel/iommu_groups/12`.
     fn group(&self, folder: &str) -> Option<u32> {
         let target = self.tree.link(&format!("{folder}/iommu_group"))?;
         target.rsplit_once("iommu_groups/")?.1.parse().ok()
@@ -56,9 +56,9 @@ impl<'a> Facts<'a> {
 
     fn mode(&self, group: Option<u32>) -> Option<String> {
         let Some(group) = group else {
-            // A kernel that can tell and names no group for a device has no IOMMU before it.
-            let told = *self.has_groups.get_or_init(|| self.tree.has_folder(GROUPS));
-            return told.then(|| "off".to_owned());
+            // A kernel that shows groups, but none for a device, has no IOMMU before it.
+            let shown = *self.has_groups.get_or_init(|| self.tree.has_folder(GROUPS));
+            return shown.then(|| "off".to_owned());
         };
         let mut modes = self.modes.borrow_mut();
         let read = || self.tree.text(&format!("{GROUPS}/{group}/type"));
@@ -73,18 +73,18 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// The link at one of its ends, as it runs now.
-pub(super) fn now(tree: &Tree, folder: &str) -> PcieSpeed {
+/// Returns the current speed of a link, at one of its ends.
+pub(super) fn current_speed(tree: &Tree, folder: &str) -> PcieSpeed {
     speed(tree, folder, "current")
 }
 
-/// The most that one end could do.
-pub(super) fn most(tree: &Tree, folder: &str) -> PcieSpeed {
+/// Returns the highest speed of one end.
+pub(super) fn highest_speed(tree: &Tree, folder: &str) -> PcieSpeed {
     speed(tree, folder, "max")
 }
 
-/// The link itself. A device that rests shows a slow link until it is used, so for it the `best` speed counts.
-pub(super) fn wire(now: PcieSpeed, best: Option<PcieSpeed>) -> Link {
+/// Returns the link itself. A device that rests shows a slow link until it is used, so for it the `best` speed counts.
+pub(super) fn link(now: PcieSpeed, best: Option<PcieSpeed>) -> Link {
     let generation = best.and_then(|best| best.generation).or(now.generation);
     match (generation, now.width) {
         (Some(generation), Some(width)) => rates::pcie(generation, width),

@@ -1,4 +1,4 @@
-//! Dies, clusters, books and drawers: what the kernel says belongs together besides caches, cores and packages.
+//! Dies, clusters, books and drawers: the kernel's groups of CPUs besides caches, cores and packages.
 
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
@@ -13,7 +13,7 @@ const KINDS: [(GroupKind, &[(&str, Syntax)]); 4] = [
     (GroupKind::Cluster, &[("cluster_cpus", Syntax::Mask), ("cluster_cpus_list", Syntax::List)]),
 ];
 
-/// The groups that are no core, package or cache.
+/// Returns the groups that are no core, package or cache.
 pub(super) fn read(tree: &Tree, cpus: &Cpus, caches: &[Cache]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let Some(first) = cpus.online.first() else { return groups };
@@ -42,7 +42,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, caches: &[Cache]) -> Vec<Group> {
     groups
 }
 
-/// Whether the set is something that nothing else stands for.
+/// Returns whether no other object has the same CPUs.
 fn is_new(cpus: &Cpus, caches: &[Cache], groups: &[Group], set: &CpuSet) -> bool {
     set.len() > 1
         && *set != cpus.online

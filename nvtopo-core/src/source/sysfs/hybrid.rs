@@ -1,6 +1,6 @@
-//! Classes of cores, on machines whose cores are not alike: by their make, else by the clocks that they may run at.
+//! Classes of cores, on machines whose cores differ: by their models, else by their highest clocks.
 
-use super::super::capacity;
+use super::super::common;
 use super::cpu::{CoreOf, Cpus};
 use super::cpuinfo::arm_model;
 use super::tree::Tree;
@@ -12,7 +12,7 @@ pub(super) fn read(tree: &Tree, cpus: &mut Cpus) {
     _ = by_event_sources(tree, cpus) || by_capacity(tree, cpus) || by_clocks(tree, cpus);
 }
 
-/// x86 kernels have a source of performance events for each kind of core.
+/// Reads the classes by sources of performance events: x86 kernels have one for each kind of core.
 fn by_event_sources(tree: &Tree, cpus: &mut Cpus) -> bool {
     let of = |kind: &str| tree.list::<CpuSet>(&format!("sys/devices/cpu_{kind}/cpus"));
     let Some(fast) = of("core") else { return false };
@@ -32,24 +32,24 @@ fn by_event_sources(tree: &Tree, cpus: &mut Cpus) -> bool {
     true
 }
 
-/// Kernels tell how much each CPU can do: those for ARM, and newer ones for x86.
+/// Reads the classes by the capacity of each CPU, which kernels for ARM show, and newer ones for x86.
 fn by_capacity(tree: &Tree, cpus: &mut Cpus) -> bool {
-    if !give(tree, cpus, "cpu_capacity", capacity::classes) {
+    if !give(tree, cpus, "cpu_capacity", common::classes_by_capacity) {
         return false;
     }
     name_both(tree, cpus);
     true
 }
 
-/// What tells that some cores of one make are to run faster than others, the most telling first: their base clocks
-/// (Intel's SST-BF), what the firmware lets them reach (priority core turbo), and the kernel's limit after that.
+/// Files that differ between cores of one make where some run faster, the most significant first: their base clocks
+/// (Intel's SST-BF), the limits of the firmware (priority core turbo), and the kernel's limit after that.
 const CLOCKS: [&str; 3] = ["cpufreq/base_frequency", "acpi_cppc/highest_perf", "cpufreq/cpuinfo_max_freq"];
 
 fn by_clocks(tree: &Tree, cpus: &mut Cpus) -> bool {
-    CLOCKS.into_iter().any(|name| give(tree, cpus, name, capacity::clocks))
+    CLOCKS.into_iter().any(|name| give(tree, cpus, name, common::classes_by_clock))
 }
 
-/// Gives the cores classes by a number that a file of each CPU tells. Machines have the file for all CPUs, or for none.
+/// Classifies the cores by a number in a file of each CPU. Machines have the file for all CPUs, or for none.
 fn give(tree: &Tree, cpus: &mut Cpus, name: &str, classes: fn(&[u32]) -> Option<Vec<CoreClass>>) -> bool {
     let number = |core: &CoreOf| -> Option<u32> {
         let cpu = core.cpus.first()?;
@@ -67,7 +67,7 @@ fn give(tree: &Tree, cpus: &mut Cpus, name: &str, classes: fn(&[u32]) -> Option<
     true
 }
 
-/// The name of the first CPU is that of its kind only; each CPU shows its own number.
+/// Names both models of CPUs: the name of the first CPU is that of its kind only, and each CPU shows its own number.
 fn name_both(tree: &Tree, cpus: &mut Cpus) {
     let name = |class| {
         let core = cpus.cores.iter().find(|core| core.class == Some(class))?;

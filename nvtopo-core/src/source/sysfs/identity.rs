@@ -1,16 +1,17 @@
-//! Which machine this is: digests of its installation and boot identifiers, its product's name, and the hypervisor that runs it.
+//! The identity of the machine: digests of its installation and boot identifiers, its product's name, and the
+//! hypervisor that runs it.
 //!
 //! Digests, not identifiers: systemd asks that a machine id is never shown, and a shared topology must not tie
-//! its reader to a machine. Two topologies can still be told to be of the same machine.
+//! its reader to a machine. Two topologies of the same machine can still be recognized.
 //!
-//! x86 CPUs say whether; the firmware's names say which. Firmware alone proves nothing there, as clouds put the same
-//! names on machines that they rent out whole. ARM and POWER have no such flag: a name that only a hypervisor's firmware
-//! has is taken, and without one nobody knows.
+//! x86 CPUs have a flag for guests; the firmware's names tell hypervisors apart. Firmware alone proves nothing there,
+//! as clouds put the same names on machines that they rent out whole. ARM and POWER have no such flag: there a name
+//! counts that only a hypervisor's firmware has, and without one it is unknown.
 
 use super::tree::Tree;
 use crate::model::{MachineIdentity, Stated};
 
-/// The identity below a root; both parts are `None` in a tree without identifiers.
+/// Returns the identity below a root; both parts are `None` in a tree without identifiers.
 pub(super) fn read(tree: &Tree) -> MachineIdentity {
     // A snapshot holds the digests alone.
     if let Some(identity) = tree.identity() {
@@ -28,7 +29,7 @@ pub(super) fn read(tree: &Tree) -> MachineIdentity {
     }
 }
 
-/// The product's name, as the firmware has it.
+/// Returns the product's name, as the firmware has it.
 pub(super) fn product(tree: &Tree) -> Option<String> {
     let paths = [
         "sys/class/dmi/id/product_name",
@@ -39,7 +40,7 @@ pub(super) fn product(tree: &Tree) -> Option<String> {
     paths.iter().find_map(|path| tree.text(path).filter(|name| !name.is_empty()))
 }
 
-/// FNV-1a with 64 bits, after a prefix that keeps it apart from other digests of the same identifier.
+/// Computes FNV-1a with 64 bits, after a prefix that separates it from other digests of the same identifier.
 fn digest(domain: &str, text: &str) -> String {
     let bytes = domain.bytes().chain([0]).chain(text.bytes());
     let hash = bytes
@@ -71,7 +72,7 @@ const NAMES: &[(&str, &str)] = &[
     ("QEMU", "QEMU"),
 ];
 
-/// What is known. `in_guest` is what the CPU says, `product` the name from the firmware.
+/// Returns the hypervisor. `in_guest` is the flag of the CPU, `product` the name from the firmware.
 pub(super) fn hypervisor(tree: &Tree, in_guest: Option<bool>, product: Option<&str>) -> Stated<String> {
     // Xen tells its guests itself, those too that do without the flag.
     let own = tree.text("sys/hypervisor/type").filter(|kind| !kind.is_empty() && kind.len() <= 32);
@@ -106,7 +107,7 @@ fn is_metal(product: Option<&str>) -> bool {
     product.is_some_and(|product| product.contains(".metal"))
 }
 
-/// What POWER guests, and ARM guests of Xen, have in the device tree.
+/// Returns the hypervisor by the device tree, as of POWER guests and ARM guests of Xen.
 fn by_device_tree(tree: &Tree) -> Stated<String> {
     let kind = tree.text("proc/device-tree/hypervisor/compatible").unwrap_or_default();
     let known = [("linux,kvm", "KVM"), ("xen", "Xen"), ("vmware", "VMware")];

@@ -1,21 +1,21 @@
-//! Which CPUs and NUMA nodes the reader of a machine may use: its cpuset (cgroup v2, v1, or the older cpuset file
+//! The CPUs and NUMA nodes that the reader of a machine may use: its cpuset (cgroup v2, v1, or the older cpuset file
 //! system).
 //!
 //! The affinity of a thread is not here: it differs between the processes of a job, which must all see one machine.
-//! Memory has no affinity, so that `/proc/self/status` tells what the cpuset allows; it is asked live and in snapshots
-//! only, since the one in a copied tree belongs to whatever copied it.
+//! Memory has no affinity, so that `/proc/self/status` shows the limits of the cpuset; it is read live and in snapshots
+//! only, since the one in a copied tree belongs to the process that copied it.
 
 use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
 
-/// What may be used. `None`: all of it, or nothing says.
+/// The CPUs and nodes that may be used. `None`: all of them, or it is unknown.
 #[derive(Debug, Default)]
 pub(super) struct Allowed {
     pub(super) cpus: Option<CpuSet>,
     pub(super) nodes: Option<NodeSet>,
 }
 
-/// A mounted hierarchy that limits CPUs, and how it calls its files.
+/// A mounted hierarchy that limits CPUs, and the names of its files.
 struct Mount {
     folder: String,
     prefix: &'static str,
@@ -41,7 +41,7 @@ impl Mount {
     }
 }
 
-/// What the tree allows, of the CPUs and nodes that there are.
+/// Reads the limits, within the CPUs and nodes that exist.
 pub(super) fn read(tree: &Tree, cpus: &CpuSet, nodes: &NodeSet) -> Allowed {
     let cpuset = from_cpuset(tree);
     let nodes_now = if tree.is_own() { allowed_memory(tree) } else { None };
@@ -72,14 +72,14 @@ fn from_cpuset(tree: &Tree) -> Allowed {
     }
 }
 
-/// The group and those that contain it: a group without limits of its own has those of the one above.
+/// Returns the group and those that contain it: a group without limits of its own has those of the one above.
 fn ancestors(group: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(group), |group| {
         (!group.is_empty()).then(|| group.rsplit_once('/').map_or("", |(above, _)| above))
     })
 }
 
-/// Where CPU limits are mounted: the usual places, else what `/proc/mounts` says.
+/// Finds the hierarchy with CPU limits: in the usual places, else by `/proc/mounts`.
 fn mount(tree: &Tree) -> Option<Mount> {
     let usual = [
         ("sys/fs/cgroup/cpuset.cpus.effective", Mount::v2("sys/fs/cgroup")),
@@ -93,7 +93,7 @@ fn mount(tree: &Tree) -> Option<Mount> {
     })
 }
 
-/// `DEVICE FOLDER TYPE OPTIONS …`
+/// Reads a line `DEVICE FOLDER TYPE OPTIONS …`.
 fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
     let mut fields = line.split_ascii_whitespace().skip(1);
     let (folder, kind) = (fields.next()?, fields.next()?);
@@ -116,7 +116,7 @@ fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
     }
 }
 
-/// The group of the reader, without slashes around it; the top is the empty name.
+/// Returns the group of the reader, without slashes around it; the top is the empty name.
 fn group(tree: &Tree) -> Option<String> {
     let cpuset = tree.text("proc/self/cpuset").filter(|group| !group.is_empty());
     let name = cpuset.or_else(|| {

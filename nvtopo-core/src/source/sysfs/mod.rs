@@ -1,13 +1,13 @@
 //! Linux: `/sys` and `/proc` of this machine, or below the root of a recorded tree.
 //!
-//! What the kernel does not know is left out: NVLinks, and the memory and names of GPUs without their driver. No
-//! system calls but for reading files, so a recorded machine replays exactly like a live one.
+//! The kernel does not know NVLinks, nor the memory and names of GPUs without their driver, so these are left out. The
+//! only system calls are those that read files, so a recorded machine replays exactly like a live one.
 
 mod bridges;
 mod cache;
+mod connectx;
 mod cpu;
 mod cpuinfo;
-mod data_direct;
 mod devices;
 mod driver;
 mod facts;
@@ -15,7 +15,6 @@ mod groups;
 mod hybrid;
 mod identity;
 mod limits;
-mod managers;
 mod net;
 mod nic;
 mod numa;
@@ -26,14 +25,13 @@ mod port;
 mod tests;
 mod tree;
 
-use super::{Input, Source, product};
+use super::{Input, Source, common};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
 #[cfg(feature = "snapshot")]
-pub(super) use data_direct::{KEYWORD, adapter_uuid};
 #[cfg(feature = "snapshot")]
-pub(super) use managers::{MARK, VITAL_DATA, holds_mark};
+pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;
 #[cfg(feature = "snapshot")]
@@ -58,28 +56,28 @@ impl Source for Sysfs {
     }
 }
 
-/// What a directory must be, for messages.
+/// The expected content of a directory, for messages.
 const EXPECTED: &str =
     "expected the root of a Linux machine or a copy of one: a directory with sys/devices/system/cpu in it";
 
-/// The machine whose file system has this root.
+/// Reads the machine whose file system has this root.
 pub(super) fn root(root: &Path) -> Result<Fragment> {
     read_root(root)
 }
 
-/// Which machine the root belongs to.
+/// Returns the identity of the machine that the root belongs to.
 #[allow(dead_code, reason = "for what acts on this machine")]
 pub(crate) fn identity(root: &Path) -> MachineIdentity {
     identity::read(&Tree::new(root))
 }
 
-/// Which machine the files belong to.
+/// Returns the identity of the machine that the files belong to.
 #[cfg(feature = "snapshot")]
 pub(super) fn identity_of(tree: &Tree) -> MachineIdentity {
     identity::read(tree)
 }
 
-/// The root itself, or the only directory in it: archives often hold one folder.
+/// Returns the root itself, or the only directory in it: archives often hold one folder.
 pub(super) fn find_root(root: &Path) -> Result<PathBuf> {
     let is_root = |root: &Path| root.join("sys").is_dir() || root.join("proc").is_dir();
     if is_root(root) {
@@ -101,7 +99,7 @@ fn read_root(root: &Path) -> Result<Fragment> {
     read(&Tree::new(root))
 }
 
-/// The machine whose files these are.
+/// Reads the machine whose files these are.
 pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     let cpus = cpu::read(tree);
     if cpus.online.is_empty() {
@@ -124,14 +122,9 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     cache::add(caches, &cpus, &packages, &mut fragment);
     groups::add(groups, &cpus, &packages, &mut fragment);
     cpus.add_cores(&mut fragment, &packages);
-    let around = devices::Surroundings {
-        tree,
-        online: &cpus.online,
-        nodes: &nodes,
-        node_ids: &node_ids,
-        known: &known,
-    };
-    let gpus = devices::add(&around, &pci, &mut fragment);
+    let context =
+        devices::Context { tree, online: &cpus.online, nodes: &nodes, node_ids: &node_ids, known: &known };
+    let gpus = devices::add(&context, &pci, &mut fragment);
     if gpus >= 2 {
         fragment.set_nvlink_unknown();
         fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_KERNEL);
@@ -150,7 +143,7 @@ fn fill_machine(tree: &Tree, cpus: &cpu::Cpus, nodes: &numa::Nodes, fragment: &m
     let machine = fragment.machine();
     let product = identity::product(tree);
     machine.hypervisor = identity::hypervisor(tree, cpus.in_guest, product.as_deref());
-    machine.product = product.and_then(|name| product::name(&name));
+    machine.product = product.and_then(|name| common::product_name(&name));
     machine.allowed_cpus = allowed.cpus;
     machine.allowed_nodes = allowed.nodes;
     machine.offline_cpus = cpus.offline.clone();

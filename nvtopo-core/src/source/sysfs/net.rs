@@ -1,7 +1,7 @@
-//! The kernel's names for network devices: which PCI function an RDMA device or a network interface is of, and which
-//! interfaces act as one.
+//! The kernel's names for network devices: the PCI function of an RDMA device or of a network interface, and bonds of
+//! interfaces.
 //!
-//! Software devices (bridges, loopback, RDMA over a software driver) are of no hardware and left out.
+//! Software devices (bridges, loopback, RDMA over a software driver) have no hardware and are left out.
 
 use super::tree::Tree;
 use crate::ids::PciAddress;
@@ -27,12 +27,12 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Whether a PCI function has a name.
+    /// Returns whether a PCI function has a name.
     pub(super) fn has(&self, address: PciAddress) -> bool {
         self.rdma.contains_key(&address) || self.interfaces.contains_key(&address)
     }
 
-    /// The bond that an interface belongs to. Bridges and teams have interfaces, too, and are no bonds.
+    /// Returns the bond that an interface belongs to. Bridges and teams have interfaces, too, and are no bonds.
     pub(super) fn bond_of(&self, tree: &Tree, interface: &str) -> Option<String> {
         self.bonds.get(interface).cloned().or_else(|| {
             let target = tree.link(&format!("{INTERFACES}/{interface}/master"))?;
@@ -62,7 +62,7 @@ pub(super) fn read(tree: &Tree) -> Names {
     names
 }
 
-/// The bonds by their interfaces.
+/// Returns the bonds by their interfaces.
 fn bonds(tree: &Tree) -> BTreeMap<String, String> {
     let mut bonds = BTreeMap::new();
     let listed = tree.text(&format!("{INTERFACES}/{BONDS}")).unwrap_or_default();
@@ -73,17 +73,17 @@ fn bonds(tree: &Tree) -> BTreeMap<String, String> {
     bonds
 }
 
-/// Where the kernel has a device.
+/// The place of a device.
 pub(super) enum Place {
-    /// On this function of the PCI bus.
+    /// A function of the PCI bus.
     Pci(PciAddress),
-    /// On another bus.
+    /// Another bus.
     Elsewhere,
-    /// It is made by software.
+    /// None: software makes the device.
     Nowhere,
 }
 
-/// Where a device is, from the link that names it: `../../devices/pci0000:00/…/0000:82:00.0/net/ib0`.
+/// Returns the place of a device, from the link that names it: `../../devices/pci0000:00/…/0000:82:00.0/net/ib0`.
 pub(super) fn place(tree: &Tree, class: &str, name: &str) -> Place {
     let entry = tree.link(&format!("{class}/{name}"));
     // Old kernels have a folder here, and a link to the device in it.

@@ -1,6 +1,6 @@
-//! What the kernel tells of a network adapter: the ports of its RDMA device, and its interfaces.
+//! A network adapter as the kernel shows it: the ports of its RDMA device, and its interfaces.
 //!
-//! The RDMA device is asked first; what it does not know, the interface may.
+//! The RDMA device is read first; facts that it lacks are those of the interface.
 
 use super::net::Names;
 use super::pci::driver_of;
@@ -8,7 +8,7 @@ use super::tree::Tree;
 use crate::model::{LinkLayer, Nic, PortState};
 use crate::units::Bandwidth;
 
-/// Where the facts of one adapter are.
+/// The names under which the facts of one adapter are found.
 #[derive(Clone, Copy)]
 pub(super) struct Ends<'a> {
     /// Its RDMA device.
@@ -26,7 +26,7 @@ struct Port {
     state: Option<PortState>,
 }
 
-/// What the kernel tells, without names and place; and what a person should know about the choice of a port.
+/// Reads an adapter, without names and place; the text is a note about the choice of a port.
 pub(super) fn read(tree: &Tree, names: &Names, ends: Ends<'_>) -> (Nic, Option<String>) {
     let ports = ends.rdma.map(|rdma| ports(tree, rdma)).unwrap_or_default();
     let (port, note) = choose(ends.rdma, &ports);
@@ -55,7 +55,8 @@ pub(super) fn read(tree: &Tree, names: &Names, ends: Ends<'_>) -> (Nic, Option<S
     (nic, note)
 }
 
-/// The ports of an RDMA device. Of several, those after the first that carries data are not asked for their state.
+/// Returns the ports of an RDMA device. Of several, those after the first that carries data are not asked for their
+/// state.
 fn ports(tree: &Tree, rdma: &str) -> Vec<Port> {
     let folder = format!("sys/class/infiniband/{rdma}/ports");
     let mut active = false;
@@ -68,7 +69,7 @@ fn ports(tree: &Tree, rdma: &str) -> Vec<Port> {
     tree.numbered(&folder, "").into_iter().map(port).collect()
 }
 
-/// The port that stands for the device: the first that carries data, else the first. Jobs take no other.
+/// Returns the port that stands for the device: the first that carries data, else the first. Jobs take no other.
 fn choose<'p>(rdma: Option<&str>, ports: &'p [Port]) -> (Option<&'p Port>, Option<String>) {
     let active = ports.iter().find(|port| port.state == Some(PortState::Active));
     let chosen = active.or(ports.first());
@@ -79,7 +80,8 @@ fn choose<'p>(rdma: Option<&str>, ports: &'p [Port]) -> (Option<&'p Port>, Optio
     (chosen, note)
 }
 
-/// `4: ACTIVE`. A port that waits for its link to come back (`ACTIVE_DEFER`) is neither here nor there.
+/// Reads a state such as `4: ACTIVE`. A port that waits for its link to come back (`ACTIVE_DEFER`) is neither up nor
+/// down.
 fn port_state(tree: &Tree, folder: &str) -> Option<PortState> {
     let text = tree.text(&format!("{folder}/state"))?;
     match text.rsplit(' ').next()? {
@@ -99,8 +101,8 @@ fn link_layer(tree: &Tree, port: &Port) -> Option<LinkLayer> {
     }
 }
 
-/// The rate of a port: `400 Gb/sec (4X NDR)`. `None` when it is down, as the kernel then names the slowest rate there
-/// is.
+/// Returns the rate of a port: `400 Gb/sec (4X NDR)`. `None` when it is down, as the kernel then names the slowest rate
+/// there is.
 fn port_rate(tree: &Tree, port: &Port) -> Option<Bandwidth> {
     if port.state == Some(PortState::Down) {
         return None;
@@ -111,8 +113,8 @@ fn port_rate(tree: &Tree, port: &Port) -> Option<Bandwidth> {
     sane.then(|| Bandwidth::from_gb_per_s(gigabits / 8.0))
 }
 
-/// The interface that stands for all of a function: that of the port, where one of several was chosen; else one that
-/// belongs to a bond, else one that is up, else the first.
+/// Returns the interface that stands for all of a function: that of the port, where one of several was chosen; else one
+/// that belongs to a bond, else one that is up, else the first.
 fn lead<'n>(tree: &Tree, names: &Names, interfaces: &'n [String], port: Option<&Port>) -> Option<&'n str> {
     let (first, rest) = interfaces.split_first()?;
     if rest.is_empty() {
@@ -130,14 +132,15 @@ fn lead<'n>(tree: &Tree, names: &Names, interfaces: &'n [String], port: Option<&
     Some(found.unwrap_or(first))
 }
 
-/// Which port of its function an interface is of, from 0. Kernels before 3.15 have only the second file, as `0x1`.
+/// Returns the port of its function that an interface belongs to, from 0. Kernels before 3.15 have only the second
+/// file, as `0x1`.
 fn port_of(tree: &Tree, interface: &str) -> Option<u32> {
     let text = |name: &str| tree.text(&format!("sys/class/net/{interface}/{name}"));
     let number = text("dev_port").and_then(|text| text.parse().ok());
     number.or_else(|| u32::from_str_radix(text("dev_id")?.strip_prefix("0x")?, 16).ok())
 }
 
-/// Whether an interface can carry data, in the words of RFC 2863; drivers that do not know still see the cable.
+/// Returns whether an interface can carry data, in the words of RFC 2863; drivers that do not know still see the cable.
 fn interface_state(tree: &Tree, interface: &str) -> Option<PortState> {
     match &*tree.text(&format!("sys/class/net/{interface}/operstate"))? {
         "up" => Some(PortState::Active),
@@ -151,7 +154,7 @@ fn interface_state(tree: &Tree, interface: &str) -> Option<PortState> {
     }
 }
 
-/// By the hardware type. Source: Linux, `ARPHRD_ETHER` and `ARPHRD_INFINIBAND`.
+/// Returns the link layer by the hardware type. Source: Linux, `ARPHRD_ETHER` and `ARPHRD_INFINIBAND`.
 fn interface_layer(tree: &Tree, interface: &str) -> Option<LinkLayer> {
     match &*tree.text(&format!("sys/class/net/{interface}/type"))? {
         "1" => Some(LinkLayer::Ethernet),
@@ -165,7 +168,7 @@ fn mtu(tree: &Tree, interface: &str) -> Option<u32> {
     bytes.filter(|bytes| *bytes > 0)
 }
 
-/// The rate of a network interface in Mb/s; the kernel writes -1 for unknown.
+/// Returns the rate of a network interface in Mb/s; the kernel writes -1 for unknown.
 fn interface_rate(tree: &Tree, interface: &str) -> Option<Bandwidth> {
     let megabits: u64 = tree.text(&format!("sys/class/net/{interface}/speed"))?.parse().ok()?;
     // Older kernels write -1 as an unsigned number.

@@ -1,6 +1,6 @@
-//! NUMA nodes: their CPUs, memory, huge pages and distances, and which of them are the memory of a GPU.
+//! NUMA nodes: their CPUs, memory, huge pages and distances, and the GPUs whose memory they are.
 
-use super::super::smp;
+use super::super::common;
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::{CpuSet, NodeSet};
@@ -18,29 +18,29 @@ const CPUS: &[(&str, Syntax)] = &[("cpumap", Syntax::Mask), ("cpulist", Syntax::
 /// The NUMA nodes of a machine, by number.
 pub(super) struct Nodes {
     pub(super) all: Vec<NumaNode>,
-    /// Whether the kernel shows none, so that the machine as a whole stands in.
+    /// True if the kernel shows none, so that the machine as a whole stands in.
     inferred: bool,
     pub(super) notes: Vec<(NoteKind, String)>,
 }
 
 impl Nodes {
-    /// The numbers of all nodes.
+    /// Returns the numbers of all nodes.
     pub(super) fn numbers(&self) -> NodeSet {
         self.all.iter().map(|node| node.os_index).collect()
     }
 
-    /// The position of the node that a device names. A GPU's memory is never near to a device.
+    /// Returns the position of the node that a device names. A GPU's memory is never near to a device.
     pub(super) fn position(&self, os_index: i64) -> Option<usize> {
         let here = |node: &NumaNode| i64::from(node.os_index) == os_index && node.gpu.is_none();
         self.all.iter().position(here)
     }
 
-    /// The only node with exactly these CPUs.
+    /// Returns the only node with exactly these CPUs.
     pub(super) fn with_cpus(&self, cpus: &CpuSet) -> Option<usize> {
         self.only(|node| !cpus.is_empty() && node.cpus == *cpus)
     }
 
-    /// The only node that has CPUs.
+    /// Returns the only node that has CPUs.
     pub(super) fn only_with_cpus(&self) -> Option<usize> {
         self.only(|node| !node.cpus.is_empty())
     }
@@ -62,7 +62,7 @@ impl Nodes {
         }
         let with_cpus: Vec<NodeId> =
             self.all.iter().zip(&ids).filter(|(node, _)| !node.cpus.is_empty()).map(|(_, id)| *id).collect();
-        smp::link_all(fragment, &with_cpus, cpus.model.as_deref());
+        common::link_numa_nodes(fragment, &with_cpus, cpus.model.as_deref());
         ids
     }
 }
@@ -113,12 +113,13 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
     result
 }
 
-/// Kernels that were started with made-up nodes (`numa=fake=`) give several the same CPUs on purpose.
+/// Returns whether the kernel was started with fake nodes (`numa=fake=`), of which several have the same CPUs on
+/// purpose.
 fn fake_nodes(tree: &Tree) -> bool {
     tree.text("proc/cmdline").is_some_and(|line| line.contains("numa=fake="))
 }
 
-/// A kernel without NUMA means one node.
+/// Adds the only node of a kernel without NUMA.
 fn whole_machine(tree: &Tree, cpus: &Cpus, result: &mut Nodes) {
     let memory = tree.text("proc/meminfo").and_then(|text| memory(&text));
     result.all.push(NumaNode { cpus: cpus.online.clone(), memory, ..NumaNode::default() });
@@ -127,15 +128,15 @@ fn whole_machine(tree: &Tree, cpus: &Cpus, result: &mut Nodes) {
     result.notes.push((NoteKind::Inferred, text.to_owned()));
 }
 
-/// `MemTotal:  16384 kB`, in a node's file after `Node 0`.
+/// Reads `MemTotal:  16384 kB`, in a node's file after `Node 0`.
 fn memory(meminfo: &str) -> Option<u64> {
     let (_, rest) = meminfo.split_once("MemTotal:")?;
     let kib: u64 = rest.split_whitespace().next()?.parse().ok()?;
     kib.checked_mul(1024)
 }
 
-/// The pages that are set aside on a node. Kernels have the same sizes on all nodes with memory, so that the first such
-/// node tells the sizes, in KiB.
+/// Returns the huge pages reserved on a node. Kernels have the same sizes on all nodes with memory, so the sizes are
+/// those of the first such node, in KiB.
 fn huge_pages(tree: &Tree, node: &str, memory: Option<u64>, sizes: &mut Option<Vec<u64>>) -> Vec<HugePages> {
     let folder = format!("{node}/hugepages");
     let known = sizes.take().unwrap_or_else(|| {
@@ -158,7 +159,7 @@ fn huge_pages(tree: &Tree, node: &str, memory: Option<u64>, sizes: &mut Option<V
     found
 }
 
-/// The kernel writes one distance for each online node, in their order.
+/// Reads the distances of a node: the kernel writes one for each online node, in their order.
 fn distances(tree: &Tree, folder: &str, own: u32, numbers: &[u32]) -> Vec<(u32, u32)> {
     let Some(text) = tree.text(&format!("{folder}/distance")) else { return Vec::new() };
     let row: Option<Vec<u32>> = text.split_whitespace().map(|word| word.parse().ok()).collect();

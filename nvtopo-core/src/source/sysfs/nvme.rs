@@ -1,4 +1,4 @@
-//! Solid state disks on PCI: names, models and sizes. Those over a network are of another machine and left out.
+//! Solid state disks on PCI: names, models and sizes. Disks over a network belong to another machine and are left out.
 
 use super::net::{Place, place};
 use super::pci::Device;
@@ -12,7 +12,7 @@ const CLASS: &str = "sys/class/nvme";
 /// The kernel counts sizes in these, whatever the disk does.
 const SECTOR: u64 = 512;
 
-/// The controllers by PCI function.
+/// Returns the controllers by PCI function.
 pub(super) fn names(tree: &Tree) -> BTreeMap<PciAddress, String> {
     let names = tree.names(CLASS).into_iter();
     let on_pci = names.filter_map(|name| match place(tree, CLASS, &name) {
@@ -22,7 +22,7 @@ pub(super) fn names(tree: &Tree) -> BTreeMap<PciAddress, String> {
     on_pci.collect()
 }
 
-/// What there is to know of a controller. `None`: it has no name, so nothing can use it.
+/// Reads a controller. `None`: it has no name, so nothing can use it.
 pub(super) fn read(tree: &Tree, device: &Device, named: Option<&String>, pci: PciFacts) -> Option<Nvme> {
     let found = named.map(|name| (name.clone(), format!("{CLASS}/{name}")));
     let (name, folder) = found.or_else(|| without_class(tree, &device.folder))?;
@@ -31,8 +31,8 @@ pub(super) fn read(tree: &Tree, device: &Device, named: Option<&String>, pci: Pc
     Some(Nvme { name, address: Some(device.address), pci, model, size })
 }
 
-/// The controller's name, and where its name spaces are, from the folder of its PCI function: kernels before 4.1 have
-/// no class for controllers, and a recorded tree can lack it.
+/// Returns the controller's name, and where its name spaces are, from the folder of its PCI function: kernels before
+/// 4.1 have no class for controllers, and a recorded tree can lack it.
 fn without_class(tree: &Tree, folder: &str) -> Option<(String, String)> {
     let below = format!("{folder}/nvme");
     let controller = tree.names(&below).into_iter().next();
@@ -44,7 +44,7 @@ fn without_class(tree: &Tree, folder: &str) -> Option<(String, String)> {
     })
 }
 
-/// The size of all name spaces. Where several ways lead to one, it has a second name.
+/// Returns the size of all name spaces. Where several ways lead to one, it has a second name.
 fn size(tree: &Tree, folder: &str) -> Option<u64> {
     let mut sizes: BTreeMap<u32, u64> = BTreeMap::new();
     for name in tree.names(folder) {
@@ -58,7 +58,7 @@ fn size(tree: &Tree, folder: &str) -> Option<u64> {
     sectors.checked_mul(SECTOR).filter(|_| !sizes.is_empty())
 }
 
-/// The number of a name space, from `nvme0n1`, or `nvme0c1n1` for one of several ways to it.
+/// Returns the number of a name space, from `nvme0n1`, or `nvme0c1n1` for one of several ways to it.
 fn name_space(name: &str) -> Option<u32> {
     let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let (controller, number) = name.strip_prefix("nvme")?.split_once('n')?;

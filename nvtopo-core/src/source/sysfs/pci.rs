@@ -1,11 +1,11 @@
-//! PCI devices that matter: GPUs, NVSwitches, network adapters and solid state disks, and where they are.
+//! The PCI devices of the graph: GPUs, NVSwitches, network adapters and solid state disks, and their places.
 //!
 //! Everything else on the bus costs one read of its class. Bridges are in [`super::bridges`].
 
 use super::driver::DriverGpu;
-use super::facts::Facts;
+use super::facts::{self, Facts};
 use super::tree::{Names, Syntax, Tree};
-use super::{data_direct, facts, managers, net};
+use super::{connectx, net};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{NoteKind, PciFacts, PcieSpeed};
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const BUS: &str = "sys/bus/pci/devices";
 const NVIDIA: &str = "0x10de";
 
-/// How deep bridges are nested at most; machines with four levels of switches have nine.
+/// The deepest nesting of bridges; machines with four levels of switches have nine.
 const MAX_DEPTH: usize = 32;
 
 /// Drivers that hold a GPU for virtual machines: this system cannot use it.
@@ -22,7 +22,7 @@ const FOR_GUESTS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "
 
 const LOCAL: &[(&str, Syntax)] = &[("local_cpus", Syntax::Mask), ("local_cpulist", Syntax::List)];
 
-/// What a device is to us.
+/// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Gpu,
@@ -33,7 +33,7 @@ pub(super) enum Kind {
     DataDirect,
 }
 
-/// What the kernel calls its devices, which tells what they are.
+/// The devices that the kernel's drivers have named, by which their kinds are known.
 pub(super) struct Known<'a> {
     pub(super) names: &'a net::Names,
     pub(super) driver: &'a BTreeMap<PciAddress, DriverGpu>,
@@ -48,26 +48,26 @@ pub(super) struct Device {
     /// The folder of the function that stands where its data goes; `None`: its own.
     pub(super) data_folder: Option<String>,
     pub(super) kind: Kind,
-    /// The bus of its host bridge; `None` when the tree does not tell.
+    /// The bus of its host bridge; `None` if it is unknown.
     pub(super) root: Option<(u32, u8)>,
     /// The bridges above it, from the host bridge down, each with the length of its folder's path, which starts
     /// that of the device.
     pub(super) chain: Vec<(PciAddress, usize)>,
-    /// What `numa_node` says; `None` for -1 or nothing.
+    /// The content of `numa_node`; `None` for -1 or nothing.
     pub(super) numa: Option<i64>,
-    /// The CPUs nearest to it, read where `numa_node` does not tell.
+    /// The CPUs nearest to it, read where `numa_node` is unknown.
     pub(super) cpus: Option<CpuSet>,
-    /// Whether its link slows down while it is idle.
+    /// True if its link slows down while it is idle.
     pub(super) rests: bool,
     /// Its link, as it runs and as it could run.
     pub(super) now: PcieSpeed,
     pub(super) most: PcieSpeed,
-    /// What else the bus tells.
+    /// Other facts of the bus.
     pub(super) pci: PciFacts,
 }
 
 impl Device {
-    /// The folder of the function that stands where its data goes. `chain` counts in it.
+    /// Returns the folder of the function that stands where its data goes. `chain` counts in it.
     pub(super) fn placed(&self) -> &str {
         self.data_folder.as_deref().unwrap_or(&self.folder)
     }
@@ -84,25 +84,25 @@ impl Device {
     }
 }
 
-/// What an entry of the bus is.
+/// An entry of the bus.
 struct Entry {
     kind: Kind,
-    /// Who made it, where that was asked.
+    /// The vendor, where it was read.
     vendor: Option<String>,
     /// The device that it is a virtual function of.
     physical: Option<PciAddress>,
-    /// Whether that device itself is not ours.
+    /// True if that device itself is not ours.
     instead: bool,
 }
 
-/// Where a device is in the tree of devices.
+/// The place of a device in the tree of devices.
 struct Place {
     folder: String,
     root: Option<(u32, u8)>,
     chain: Vec<(PciAddress, usize)>,
 }
 
-/// The devices by address, and what is odd about them.
+/// Returns the devices by address, and what is odd about them.
 pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteKind, String)>) {
     let entries: BTreeMap<PciAddress, String> =
         tree.names(BUS).into_iter().filter_map(|name| Some((name.parse().ok()?, name))).collect();
@@ -114,7 +114,7 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteKin
         Some(places) => places.iter().map(|(address, place)| (*address, place.folder.clone())).collect(),
         None => entries.into_iter().map(|(address, name)| (address, format!("{BUS}/{name}"))).collect(),
     };
-    let (mut devices, mut oddities, mut divided) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut devices, mut oddities, mut replaced) = (Vec::new(), Vec::new(), BTreeSet::new());
     let facts = Facts::new(tree);
     for (address, path) in addresses {
         let Some(entry) = entry(tree, &path, address, known) else { continue };
@@ -130,13 +130,14 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteKin
             walked.get_or_insert_with(|| walk(tree)).remove(&address)
         });
         let place = place.unwrap_or(Place { folder: path, root: None, chain: Vec::new() });
-        divided.extend(entry.physical.filter(|_| entry.instead));
+        replaced.extend(entry.physical.filter(|_| entry.instead));
         devices.push(device(tree, &facts, address, entry, place));
     }
     // Its virtual functions are here in its stead.
-    devices.retain(|device| !divided.contains(&device.address));
-    oddities.extend(managers::leave_out(tree, &mut devices).map(|text| (NoteKind::Unknown, text)));
-    oddities.extend(data_direct::move_adapters(tree, &mut devices));
+    devices.retain(|device| !replaced.contains(&device.address));
+    oddities
+        .extend(connectx::remove_switch_managers(tree, &mut devices).map(|text| (NoteKind::Unknown, text)));
+    oddities.extend(connectx::move_adapters(tree, &mut devices));
     (devices, oddities)
 }
 
@@ -149,7 +150,7 @@ fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, pla
     // A virtual function has no link of its own.
     let wire = entry.physical.map(above);
     let wire = wire.as_ref().unwrap_or(&folder);
-    let (now, most) = (facts::now(tree, wire), facts::most(tree, wire));
+    let (now, most) = (facts::current_speed(tree, wire), facts::highest_speed(tree, wire));
     let pci = facts.read(&folder, entry.vendor);
     let kind = entry.kind;
     Device {
@@ -168,7 +169,7 @@ fn device(tree: &Tree, facts: &Facts<'_>, address: PciAddress, entry: Entry, pla
     }
 }
 
-/// What the entry is, by its class: `0x030200`.
+/// Returns an entry, by its class: `0x030200`.
 fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Option<Entry> {
     let class = tree.text(&format!("{path}/class"))?;
     let class = u32::from_str_radix(class.strip_prefix("0x")?, 16).ok()?;
@@ -184,7 +185,7 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
         // InfiniBand adapters can be among the serial buses.
         0x0200..=0x02ff | 0x0c06 => Kind::Nic,
         0x0108 => Kind::Nvme,
-        0x0801 if data_direct::is_function(tree, path) => Kind::DataDirect,
+        0x0801 if connectx::is_function(tree, path) => Kind::DataDirect,
         _ if known.names.rdma.contains_key(&address) => Kind::Nic,
         _ if known.nvme.contains_key(&address) => Kind::Nvme,
         _ => return None,
@@ -197,19 +198,19 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
     let physical = physical.rsplit('/').next()?.parse().ok()?;
     let names = known.names;
     let instead = !names.has(physical);
-    // The kernel shows RDMA devices to all containers, but interfaces only to the one that they belong to. Which of
-    // the two RDMA devices may be used is not told, so both stay.
+    // The kernel shows RDMA devices to all containers, but interfaces only to the one that they belong to. It is
+    // unknown which of the two RDMA devices may be used, so both stay.
     let is_handed_out = names.interfaces.contains_key(&address) && !names.interfaces.contains_key(&physical);
     let own = kind == Kind::Nic && names.has(address) && (instead || is_handed_out);
     own.then_some(Entry { kind, vendor, physical: Some(physical), instead })
 }
 
-/// The driver that runs a device.
+/// Returns the driver that runs a device.
 pub(super) fn driver_of(tree: &Tree, folder: &str) -> Option<String> {
     tree.link(&format!("{folder}/driver"))?.rsplit('/').next().map(str::to_owned)
 }
 
-/// `../../../devices/pci0000:80/0000:80:02.2/0000:82:00.0`
+/// Reads `../../../devices/pci0000:80/0000:80:02.2/0000:82:00.0`.
 fn place_of_link(target: &str) -> Option<Place> {
     let (_, path) = target.split_once("devices/")?;
     let mut place = Place { folder: "sys/devices".to_owned(), root: None, chain: Vec::new() };
@@ -227,13 +228,13 @@ fn place_of_link(target: &str) -> Option<Place> {
     Some(place)
 }
 
-/// `pci0000:80`
+/// Reads `pci0000:80`.
 fn root_bus(name: &str) -> Option<(u32, u8)> {
     let (domain, bus) = name.strip_prefix("pci")?.split_once(':')?;
     Some((u32::from_str_radix(domain, 16).ok()?, u8::from_str_radix(bus, 16).ok()?))
 }
 
-/// The tree of devices, gone through from its roots. Links are not followed, so it ends.
+/// Returns the tree of devices, gone through from its roots. Links are not followed, so it ends.
 fn walk(tree: &Tree) -> BTreeMap<PciAddress, Place> {
     let mut places = BTreeMap::new();
     let roots = tree.folders("sys/devices").into_iter().filter_map(|name| Some((root_bus(&name)?, name)));

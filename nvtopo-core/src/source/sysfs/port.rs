@@ -1,9 +1,9 @@
-//! What a PCI bridge is (the port of a root complex, of a switch, or something older), and whether it redirects what
-//! devices below write to each other (access control services, ACS).
+//! The type of a PCI bridge (the port of a root complex, of a switch, or something older), and whether it redirects
+//! peer-to-peer writes of devices below (access control services, ACS).
 //!
-//! The kernel shows both in `config`, to the superuser only; everybody else gets its first 64 bytes. For them the place
-//! in the chain of bridges tells what a port is, see [`super::super::pci_tree`], and nothing tells of ACS. Each byte is
-//! asked of the device, so only the capabilities on the way are read.
+//! The kernel shows both in `config`, to the superuser only; everybody else gets its first 64 bytes. For them the type
+//! follows from the place in the chain of bridges, see [`super::super::pci_tree`], and ACS is unknown. Each byte is
+//! read from the device, so only the capabilities on the way are read.
 
 use super::super::pci_tree::Port;
 
@@ -21,13 +21,13 @@ const REDIRECTS: u16 = 0b1_1100;
 /// and of extended ones no more than twenty.
 const MAX_CAPABILITIES: usize = 48;
 
-/// What `config` tells.
+/// The facts in `config`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Config {
     pub(super) port: Option<Port>,
-    /// Whether the port redirects.
+    /// True if the port redirects.
     pub(super) redirects: Option<bool>,
-    /// Whether there was less to read than the superuser sees.
+    /// True if there was less to read than the superuser sees.
     pub(super) cut: bool,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn read(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Config {
     Config { port: Some(port), redirects, cut: false }
 }
 
-/// The kind of the port. `None`: the list of capabilities is not to be seen.
+/// Returns the kind of the port. `None`: the list of capabilities is hidden.
 fn port(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<Port> {
     let mut at = *bytes(0x34, 1).first()? & !3;
     for _ in 0..MAX_CAPABILITIES {
@@ -71,7 +71,7 @@ fn port(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<Port> {
     None
 }
 
-/// Whether the port redirects, by its extended capabilities. A port without ACS does not.
+/// Returns whether the port redirects, by its extended capabilities. A port without ACS does not.
 fn redirects(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<bool> {
     let mut at = 0x100;
     for _ in 0..MAX_CAPABILITIES {
@@ -95,7 +95,8 @@ fn redirects(bytes: impl Fn(u16, usize) -> Vec<u8>) -> Option<bool> {
 mod tests {
     use super::*;
 
-    /// Of a port of this type, with the control register of ACS behind another extended capability.
+    /// Returns the configuration space of a port of this type, with the control register of ACS behind another extended
+    /// capability.
     fn config(kind: u8, control: u8) -> Vec<u8> {
         let mut config = vec![0; 4096];
         (config[0x34], config[0x40], config[0x41]) = (0x40, 0x01, 0x50);

@@ -1,5 +1,5 @@
-//! Trees made up for single questions: what the kernel writes on machines that nobody recorded, and what it would
-//! never write.
+//! Trees made up for single questions: files as the kernel writes them on machines without a record, and files as it
+//! would never write them.
 
 mod caches;
 mod machine;
@@ -33,7 +33,7 @@ impl Made {
         made
     }
 
-    /// Two packages with four CPUs and a NUMA node each, without SMT.
+    /// Returns two packages with four CPUs and a NUMA node each, without SMT.
     fn new() -> Self {
         let mut made = Self::empty().file(&format!("{CPU}/online"), "0-7\n");
         for cpu in 0..8 {
@@ -70,7 +70,7 @@ impl Made {
         self
     }
 
-    /// A PCI device below `pci0000:00` or the root that the path names, with its entry on the bus.
+    /// Adds a PCI device below `pci0000:00` or the root that the path names, with its entry on the bus.
     fn pci(self, path: &str, vendor: &str, class: &str, numa: &str) -> Self {
         let address = path.rsplit('/').next().unwrap();
         let folder = format!("sys/devices/{path}");

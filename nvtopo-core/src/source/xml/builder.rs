@@ -1,7 +1,6 @@
-//! From a text to a [`Document`]: the library tells tags and texts, and what it accepts beyond XML is refused here.
-//!
-//! That is texts that end too early, several roots, names that are none, attributes that occur twice, and more than
-//! any machine has.
+//! The builder of a [`Document`] from a text: the library finds tags and texts, and the builder refuses what the
+//! library accepts beyond XML: texts that end too early, several roots, invalid names, attributes that occur twice, and
+//! more elements than any machine has.
 
 use super::{Attribute, Document, Entry, Name, REWRITTEN, Span, at, key};
 use crate::error::{Error, Result};
@@ -24,7 +23,7 @@ pub(super) const MAX_ATTRIBUTES_OF_ONE: usize = 256;
 /// with all their bridges.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// The name of the outermost element, as far as the start of a text tells.
+/// Returns the name of the outermost element, if it is in the start of a text.
 pub(in crate::source) fn root_name(start: &str) -> Option<&str> {
     let text = start.strip_prefix('\u{feff}').unwrap_or(start);
     let mut reader = Reader::from_str(text);
@@ -49,13 +48,13 @@ pub(super) struct Builder<'a> {
     document: Document<'a>,
     /// The elements that are not closed yet.
     open: Vec<u32>,
-    /// Whether anything stood before, so that a declaration comes too late.
+    /// True if anything stood before, so that a declaration comes too late.
     begun: bool,
 }
 
 impl<'a> Builder<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        // What machines have for their length, so that little is moved while it grows.
+        // The usual density of elements, so that little is moved while it grows.
         let entries = Vec::with_capacity(text.len() / 128);
         let attributes = Vec::with_capacity(text.len() / 28);
         let document = Document { text, entries, attributes, rewritten: Vec::new(), texts: Vec::new() };
@@ -140,7 +139,7 @@ impl<'a> Builder<'a> {
 
     /// Reads the attributes of a tag after its name; the first of them gets the position `first`.
     ///
-    /// The library's iterator over them takes more for XML than is; checking after it costs as much as it does.
+    /// The library's iterator over them accepts more than XML; checking after it costs as much as reading again.
     fn attributes(&mut self, place: usize, tag: &'a str, name: usize, first: usize) -> Result<()> {
         let text = self.document.text;
         let bytes = tag.as_bytes();
@@ -190,7 +189,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The value of an attribute that may hold what is not to be taken as it is.
+    /// Returns the value of an attribute that may hold what is not to be taken as it is.
     fn rewrite(&mut self, name: &str, span: Span) -> Result<Span> {
         let (text, place) = (self.document.text, span.start as usize);
         let value = &text[place..][..span.length as usize];
@@ -227,12 +226,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// Whether the element that is open holds no other so far.
+    /// Returns whether the element that is open holds no other so far.
     fn is_first(&self) -> bool {
         self.open.last().is_some_and(|open| *open as usize + 1 == self.document.entries.len())
     }
 
-    /// Whether a part of the text of the element that is open was there.
+    /// Returns whether a part of the text of the element that is open was there.
     fn is_in_text(&self) -> bool {
         let last = self.document.texts.last().zip(self.open.last());
         last.is_some_and(|((position, _), open)| position == open)
@@ -267,12 +266,12 @@ const TOO_MUCH: &str = "the XML holds more than any machine's";
 const ODD: &str = "a character that no XML holds";
 const UNKNOWN_ENTITY: &str = "an entity that is not one of XML's own";
 
-/// Whether a document type declares something itself.
+/// Returns whether a document type declares something itself.
 fn declares(doctype: &str) -> bool {
     doctype.contains('[')
 }
 
-/// Whether there is nothing but spaces. Between tags there is mostly a new line that is indented.
+/// Returns whether there is nothing but spaces. Between tags there is mostly a new line that is indented.
 fn is_blank(text: &str) -> bool {
     const INDENTED: &str = "\n                                                               ";
     INDENTED.starts_with(text) || text.bytes().all(is_space)
@@ -282,7 +281,7 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\t' | b'\r')
 }
 
-/// The first position from one on that is not of a kind.
+/// Returns the first position from one on that is not of a kind.
 fn after(bytes: &[u8], mut position: usize, is_of: impl Fn(u8) -> bool) -> usize {
     while position < bytes.len() && is_of(bytes[position]) {
         position += 1;
@@ -290,22 +289,22 @@ fn after(bytes: &[u8], mut position: usize, is_of: impl Fn(u8) -> bool) -> usize
     position
 }
 
-/// Whether a byte of a kind is there. It is looked for to the end, so that the processor does many at once.
+/// Returns whether a byte of a kind is there. The search goes to the end, so that the processor checks many at once.
 fn holds(bytes: &[u8], is_of: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(0, |any, byte| any | u8::from(is_of(*byte))) != 0
 }
 
-/// Whether it is a character that no XML holds.
+/// Returns whether it is a character that no XML holds.
 fn is_odd(character: char) -> bool {
     character < ' ' && !matches!(character, '\t' | '\n' | '\r')
 }
 
-/// Whether it is a name, as far as ASCII goes.
+/// Returns whether it is a name, as far as ASCII goes.
 fn is_name(name: &str) -> bool {
     starts_name(name) && name.bytes().all(|byte| IN_NAMES[usize::from(byte)])
 }
 
-/// Whether what consists of bytes of names starts like one.
+/// Returns whether what consists of bytes of names starts like one.
 fn starts_name(name: &str) -> bool {
     let starts = |byte: &u8| !byte.is_ascii_digit() && !matches!(byte, b'-' | b'.');
     name.as_bytes().first().is_some_and(starts)
@@ -323,7 +322,7 @@ const IN_NAMES: [bool; 256] = {
     table
 };
 
-/// What an entity in the text stands for.
+/// Returns the text of an entity.
 fn resolve(entity: &BytesRef<'_>) -> Option<String> {
     match entity.resolve_char_ref() {
         Ok(Some(character)) => (!is_odd(character)).then(|| character.to_string()),
@@ -332,12 +331,12 @@ fn resolve(entity: &BytesRef<'_>) -> Option<String> {
     }
 }
 
-/// What the reader refuses.
+/// Returns the error for text that the reader refuses.
 fn broken(text: &str, place: usize, error: &Broken) -> Error {
     match error {
         Broken::Syntax(error) if *error != SyntaxError::InvalidBangMarkup => at(text, text.len(), TOO_EARLY),
         Broken::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
-            // Where the bracket is missing, all up to the next one was taken for the name.
+            // If the bracket is missing, the name continues up to the next one.
             if let Some(next) = found.find('<') {
                 return at(text, place + 2 + next, "broken XML: '<' inside a tag");
             }

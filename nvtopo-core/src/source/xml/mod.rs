@@ -1,8 +1,8 @@
-//! XML as a flat tree of elements with their attributes, every error at its line and column. What elements mean is
-//! for the formats that use it.
+//! XML as a flat tree of elements with their attributes, every error at its line and column. The formats that use it
+//! give elements their meaning.
 //!
-//! Left out are namespaces, and all that a document type could declare: entities are XML's own and numbers only, so
-//! that a short text never grows.
+//! Namespaces are left out, and everything that a document type could declare: entities are XML's own and numbers only,
+//! so that a short text never grows.
 
 mod builder;
 #[cfg(test)]
@@ -24,8 +24,7 @@ pub(super) struct Document<'a> {
     attributes: Vec<Attribute>,
     /// Values that do not stand in the text as they are.
     rewritten: Vec<String>,
-    /// What stands between the start of an element and the next tag, by the element's position. Blanks alone
-    /// are left out.
+    /// The text between the start of an element and the next tag, by the element's position. Blanks alone are left out.
     texts: Vec<(u32, Cow<'a, str>)>,
 }
 
@@ -37,7 +36,7 @@ struct Span {
 }
 
 impl Span {
-    /// The text's length is limited, so both numbers fit.
+    /// Makes a span; the text's length is limited, so both numbers fit.
     fn new(start: usize, length: usize) -> Self {
         Self { start: start as u32, length: length as u32 }
     }
@@ -87,7 +86,7 @@ impl Document<'_> {
         Builder::new(text.strip_prefix('\u{feff}').unwrap_or(text)).build()
     }
 
-    /// The outermost element.
+    /// Returns the outermost element.
     pub(super) fn root(&self) -> Element<'_> {
         Element { document: self, position: 0 }
     }
@@ -96,7 +95,7 @@ impl Document<'_> {
         &self.text[span.range()]
     }
 
-    /// Whether a name is of these letters.
+    /// Returns whether a name is of these letters.
     fn is(&self, name: Name, letters: &str) -> bool {
         name.key == key(letters) && self.text.as_bytes()[name.span.range()] == *letters.as_bytes()
     }
@@ -112,17 +111,17 @@ impl<'d> Element<'d> {
         &self.document.attributes[entry.first_attribute as usize..][..entry.attributes as usize]
     }
 
-    /// Its name.
+    /// Returns its name.
     pub(super) fn name(self) -> &'d str {
         self.document.part(self.entry().name.span)
     }
 
-    /// Whether this is its name.
+    /// Returns whether this is its name.
     pub(super) fn is(self, name: &str) -> bool {
         self.document.is(self.entry().name, name)
     }
 
-    /// The elements directly inside.
+    /// Returns the elements directly inside.
     pub(super) fn children(self) -> impl Iterator<Item = Self> {
         let (mut next, end) = (self.position + 1, self.entry().end);
         std::iter::from_fn(move || {
@@ -132,7 +131,7 @@ impl<'d> Element<'d> {
         })
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     pub(super) fn attribute(self, name: &str) -> Option<&'d str> {
         let value = self.find(name)?.value;
         match value.length {
@@ -145,7 +144,7 @@ impl<'d> Element<'d> {
         self.attributes().iter().find(|own| self.document.is(own.name, name))
     }
 
-    /// What stands between its start and the next tag, without the blanks before it.
+    /// Returns the text between its start and the next tag, without the blanks before it.
     pub(super) fn text(self) -> &'d str {
         let texts = &self.document.texts;
         let text =
@@ -153,12 +152,12 @@ impl<'d> Element<'d> {
         text.trim_start_matches(is_blank)
     }
 
-    /// An error about the element.
+    /// Returns an error about the element.
     pub(super) fn error(self, message: impl Into<String>) -> Error {
         at(self.document.text, self.entry().name.span.start as usize - 1, message)
     }
 
-    /// An error about one of its attributes, or about the element where it lacks that.
+    /// Returns an error about one of its attributes, or about the element where it lacks that.
     pub(super) fn error_at(self, attribute: &str, message: impl Into<String>) -> Error {
         match self.find(attribute) {
             Some(own) => at(self.document.text, own.name.span.start as usize, message),
@@ -167,7 +166,7 @@ impl<'d> Element<'d> {
     }
 }
 
-/// A number by which most names differ, so that few are compared letter by letter.
+/// Returns a number by which most names differ, so that few are compared letter by letter.
 #[inline]
 fn key(name: &str) -> u32 {
     let bytes = name.as_bytes();
@@ -175,12 +174,12 @@ fn key(name: &str) -> u32 {
     u32::from_be_bytes([bytes.len() as u8, byte(0), byte(bytes.len() / 2), byte(bytes.len().wrapping_sub(1))])
 }
 
-/// Whether XML takes a character for a space.
+/// Returns whether XML takes a character for a space.
 fn is_blank(character: char) -> bool {
     matches!(character, ' ' | '\n' | '\t' | '\r')
 }
 
-/// An error at a position in the text.
+/// Returns an error at a position in the text.
 fn at(text: &str, position: usize, message: impl Into<String>) -> Error {
     let before = text.get(..position).unwrap_or(text);
     let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;

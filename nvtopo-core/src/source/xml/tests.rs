@@ -1,4 +1,4 @@
-//! What is XML and what is not, and where an error is.
+//! Accepted and refused XML, and the places of errors.
 
 use super::builder::{MAX_ATTRIBUTES, MAX_ATTRIBUTES_OF_ONE, MAX_DEPTH, MAX_ELEMENTS};
 use super::*;
@@ -126,7 +126,7 @@ fn no_text_takes_more_than_a_machine_needs() {
     assert!(refused(&long).message().contains("more than 64 MiB"));
 }
 
-/// What another library reads, or that it reads nothing.
+/// Reads a text with another library.
 fn other(text: &str) -> Option<roxmltree::Document<'_>> {
     let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
     roxmltree::Document::parse_with_options(text, options).ok()
@@ -173,14 +173,14 @@ fn recorded_files_are_read_as_another_library_reads_them() {
     assert!(count > 20, "{count} files");
 }
 
-/// What stands before the part that is changed. Inside it neither library is as strict as the other.
+/// The text before the part that is changed. Inside it neither library is as strict as the other.
 const PROLOG: &str = "<?xml version='1.0'?>\n<!DOCTYPE a SYSTEM 'a.dtd'>\n<?e f?>";
 
 /// Into this errors are put.
 const BODY: &str =
     "<!-- a -->\n<a b='1' c=\"2&lt;3\">\n  <d>4 &#x35; 6<!-- - -->7</d>\n  <g/>8<h i = ' j'></h>\n</a>\n";
 
-/// What is put there.
+/// The pieces that are inserted.
 const PIECE: &str =
     "[<>&;\"'/=! \n\t#xa0é-]|<!--|-->|<a>|</a>|<b/>|<!\\[CDATA\\[<\\]\\]>|&#65;|&amp;|&#xd;| b='2'";
 
@@ -202,7 +202,7 @@ proptest! {
             (Ok(own), Some(other)) => assert_same(own.root(), other.root_element()),
             (Err(_), None) => {}
             (Err(error), Some(_)) => prop_assert!(false, "refused: {error}\n{text}"),
-            // The end of CDATA without its start is the one thing that is taken for text.
+            // The end of CDATA without its start is the one exception that is read as text.
             (Ok(_), None) => prop_assert!(text.contains("]]>"), "accepted: {text}"),
         }
     }

@@ -1,8 +1,8 @@
 //! Facts of nodes that have several parts.
 
 use super::super::values::{MbPerS, Text};
+use super::names::{FabricFault, FabricState, Source};
 use super::record::{Read, Sets, Write};
-use super::words::{FabricFault, FabricState, Source};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model;
@@ -11,30 +11,30 @@ use serde::{Deserialize, Serialize};
 record! {
     /// A fact that was filled in from another source.
     Learned = Learned {
-        /// What notes call the fact.
+        /// The name of the fact, as in notes.
         fact: String,
-        /// Who told it.
+        /// The source that stated it.
         source: Source = provenance,
     }
 }
 
 record! {
-    /// What the PCI bus tells of a device.
+    /// The facts of a PCI device.
     #[derive(Default)]
     PciFacts = PciFacts {
-        /// Who made the chip.
+        /// The vendor of the chip.
         vendor?: u16,
-        /// Which chip it is.
+        /// The model of the chip.
         device?: u16,
-        /// Who made the board.
+        /// The vendor of the board.
         subsystem_vendor?: u16,
-        /// Which board it is.
+        /// The model of the board.
         subsystem_device?: u16,
         /// Its PCIe link, as it runs and as it could run.
         link?: PcieTraining,
         /// The number of its IOMMU group.
         iommu_group?: u32,
-        /// How the IOMMU treats it, in the kernel's words, or `off`.
+        /// The mode of the IOMMU for it, in the kernel's words, or `off`.
         iommu_mode?: String,
         /// Its virtual functions (SR-IOV).
         virtual_functions?: VirtualFunctions,
@@ -42,9 +42,9 @@ record! {
 }
 
 record! {
-    /// How a PCIe link runs, and how it could run.
+    /// The current and the highest speeds of a PCIe link.
     PcieTraining = PcieTraining {
-        /// As it runs now.
+        /// The current speed.
         now: PcieSpeed,
         /// The most that the device can do.
         device: PcieSpeed,
@@ -58,7 +58,7 @@ record! {
     PcieSpeed = PcieSpeed {
         /// The generation, from 1.
         generation?: u8,
-        /// How many lanes.
+        /// The number of lanes.
         width?: u16,
     }
 }
@@ -66,9 +66,9 @@ record! {
 record! {
     /// Virtual functions (SR-IOV).
     VirtualFunctions = VirtualFunctions {
-        /// How many there are now.
+        /// The number of virtual functions that are enabled.
         enabled: u16,
-        /// How many there can be.
+        /// The largest number of virtual functions.
         total: u16,
     }
 }
@@ -78,15 +78,15 @@ record! {
     HugePages = HugePages {
         /// The size of one.
         size_bytes: u64 = size,
-        /// How many there are.
+        /// The number of pages.
         total: u64,
-        /// How many of them are free.
+        /// The number of free pages.
         free: u64,
     }
 }
 
 record! {
-    /// Whether a GPU is divided into instances.
+    /// The MIG mode of a GPU.
     MigMode = MigMode {
         /// Now.
         current: bool,
@@ -96,11 +96,11 @@ record! {
 }
 
 record! {
-    /// Where a GPU instance lies among the memory slices of its GPU.
+    /// The place of a GPU instance among the memory slices of its GPU.
     MigPlacement = MigPlacement {
         /// The first memory slice.
         start: u32,
-        /// How many.
+        /// The number of slices.
         size: u32,
     }
 }
@@ -108,9 +108,9 @@ record! {
 record! {
     /// A GPU's place in an NVLink fabric.
     Fabric {
-        /// How far its registration has come.
+        /// The state of its registration.
         state: FabricState,
-        /// What came of it, as NVML numbers errors.
+        /// The result of the registration, as NVML numbers errors.
         status?: u32,
         /// The UUID of the NVLink domain.
         cluster?: String,
@@ -145,18 +145,18 @@ record! {
     NvLinkPort = NvLinkPort {
         /// Its number on this GPU.
         number: u32,
-        /// Whether it is up.
+        /// The state of the link: up or down.
         up?: bool,
-        /// The generation of NVLink: that of the GPU's architecture, else as the driver tells it.
+        /// The generation of NVLink: that of the GPU's architecture, else as the driver reports it.
         generation?: u8,
-        /// What the driver reports that it carries, one direction, in MB/s (1e6 bytes per second).
+        /// The bandwidth that the driver reports, one direction, in MB/s (1e6 bytes per second).
         reported_mb_per_s?: MbPerS = reported,
-        /// What is at its other end.
+        /// The device at its other end.
         far?: NvLinkFar,
     }
 }
 
-/// What an NVLink leads to.
+/// The device at the other end of an NVLink.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

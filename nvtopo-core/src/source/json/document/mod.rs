@@ -6,18 +6,18 @@
 #[macro_use]
 mod record;
 mod facts;
+mod names;
 mod nodes;
-mod words;
 
+pub(super) use names::Source;
 pub(super) use nodes::Node;
 pub(super) use record::{Read, Sets, Write};
-pub(super) use words::Source;
 
 use super::values::MbPerS;
 use crate::error::Result;
 use crate::model;
+use names::{Basis, LinkKind, NoteKind, P2pStatus, PathType};
 use serde::{Deserialize, Serialize};
-use words::{Basis, LinkKind, NoteKind, P2pStatus, PathType};
 
 /// A topology of a machine. Keys beside these three are derived from them, and ignored by readers.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub(crate) struct Document {
     pub(super) topology: Body,
 }
 
-/// What kind of document this is.
+/// The kind of document.
 #[derive(Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) enum Format {
@@ -42,13 +42,13 @@ pub(super) enum Format {
 record! {
     /// The topology itself: everything that is known, and nothing that can be derived.
     Body {
-        /// Which machine this is; left out where nothing says so.
+        /// The origin of the topology; left out where it is unknown.
         origin?: Origin,
-        /// Where the nodes were learned that do not say so themselves.
+        /// The source of the nodes that name none themselves.
         source: Source,
         /// The word that the source of pairwise classes uses for paths between sockets.
         dialect?: Dialect,
-        /// Whether the absence of an NVLink means that there is none.
+        /// True if the absence of an NVLink means that there is none.
         nvlink_known: bool,
         /// The nodes. The machine comes first, and every node after the one that contains it.
         nodes: Vec<Node>,
@@ -56,16 +56,16 @@ record! {
         links*: Vec<Link>,
         /// Classes of paths as a source stated them; they hold over what the nodes say.
         paths*: Vec<Path>,
-        /// What was measured from one GPU to another, and between GPUs and NICs.
+        /// The bandwidths measured from one GPU to another, and between GPUs and NICs.
         measured*: Vec<Measured>,
-        /// What the driver allows two GPUs to do with each other's memory.
+        /// The peer-to-peer access of pairs of GPUs.
         p2p*: Vec<P2p>,
-        /// What a person should know.
+        /// The notes for people.
         notes*: Vec<Note>,
     }
 }
 
-/// Which machine a topology describes.
+/// The origin of a topology.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -77,7 +77,7 @@ pub(super) enum Origin {
 }
 
 record! {
-    /// Digests of what tells machines apart.
+    /// Digests of the identifiers of a machine.
     Identity = MachineIdentity {
         /// Of the installation.
         machine?: String,
@@ -90,7 +90,7 @@ record! {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) enum Dialect {
-    /// As drivers before R384 print it.
+    /// The class in the output of drivers before R384.
     #[serde(rename = "SOC")]
     Soc,
 }
@@ -100,15 +100,16 @@ record! {
     Link {
         /// The positions in `nodes` of its ends.
         between: (u32, u32),
-        /// What it is made of.
+        /// The kind of link.
         kind: LinkKind,
-        /// How many NVLinks are bonded, or how wide the PCIe link is.
+        /// The number of bonded NVLinks, or of PCIe lanes.
         lanes?: u16,
-        /// What all lanes carry together.
+        /// The bandwidth of all lanes together.
         rate?: Rate,
-        /// What the hardware reports that all lanes carry together, one direction, in MB/s (1e6 bytes per second).
+        /// The bandwidth of all lanes together that the hardware reports, one direction, in MB/s (1e6 bytes per
+        /// second).
         reported_mb_per_s?: MbPerS,
-        /// Whether a port on it sends what devices write to each other up to the root complex first.
+        /// True if a port on it sends what devices write to each other up to the root complex first.
         redirects?: bool,
     }
 }
@@ -132,13 +133,13 @@ record! {
 }
 
 record! {
-    /// What was measured from one device to another; one of them at least is a GPU.
+    /// A bandwidth measured from one device to another, of which at least one is a GPU.
     Measured {
         /// The position in `nodes` of the GPU or NIC that sends.
         from: u32,
         /// The position in `nodes` of the GPU or NIC that receives.
         to: u32,
-        /// What it received, in 1e6 bytes per second.
+        /// The bandwidth, in 1e6 bytes per second.
         mb_per_s: MbPerS,
     }
 }

@@ -1,17 +1,17 @@
-//! The nodes of the document: what a machine is made of.
+//! The nodes of the document: the parts of a machine.
 
 use super::super::values::{List, MbPerS, OsNumber, StatedIndex, StatedList, StatedText, Text};
 use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
+use super::names::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
 use super::record::{Read, Sets, Write};
-use super::words::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
 use crate::error::Result;
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::{self, NodeKind};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
 
-/// What a node says besides its own facts: what contains it, where it was learned if elsewhere than the topology as a whole,
-/// and facts that another source told.
+/// The parts of a node besides its own facts: its container, its source if that differs from the topology's, and facts
+/// that another source stated.
 pub(in super::super) type Beside = (u32, Option<Source>, Vec<Learned>);
 
 /// The kinds of nodes but the machine, each with its struct.
@@ -117,7 +117,7 @@ record! {
         memory_bytes?: u64 = memory,
         /// Pairs of another NUMA node's number and the kernel's distance to it.
         distances*: Vec<(u32, u32)>,
-        /// Pages that were set aside on it; a size of which there are none has a count of 0. Empty: nobody says.
+        /// Huge pages reserved on it; a size without pages has a count of 0. Empty: unknown.
         huge_pages*: Vec<HugePages>,
         /// The GPU whose memory this node is.
         gpu?: Text<PciAddress>,
@@ -129,7 +129,7 @@ record! {
     node Cache = Cache {
         /// The level, 1 being the nearest to the core.
         level: u8,
-        /// What it holds.
+        /// The kind of its content.
         holds: CacheKind = kind,
         /// Its size.
         size_bytes?: u64 = size,
@@ -153,7 +153,7 @@ record! {
     node Core = Core {
         /// The kernel's number.
         os_index: u32,
-        /// What it is among cores that are not alike.
+        /// Its class, on machines whose cores differ.
         class?: CoreClass,
     }
 }
@@ -179,7 +179,7 @@ record! {
     node NvSwitch = NvSwitch {
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
-        /// What the bus tells of it.
+        /// The facts of the PCI device.
         pci*: PciFacts,
     }
 }
@@ -201,7 +201,7 @@ record! {
         serial?: String,
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
-        /// What the bus tells of it.
+        /// The facts of the PCI device.
         pci*: PciFacts,
         /// Its memory.
         memory_bytes?: u64 = memory,
@@ -211,7 +211,7 @@ record! {
         nodes?: StatedList,
         /// The NUMA node that its memory is: a number, `n/a` or `unreadable`.
         memory_node?: StatedIndex,
-        /// Whether it is divided into instances.
+        /// The MIG mode.
         mig?: MigMode,
         /// Its place in an NVLink fabric.
         fabric?: Fabric,
@@ -242,11 +242,11 @@ record! {
         compute_instance?: u32,
         /// Its profile, such as `1g.10gb`.
         profile?: String,
-        /// How many compute slices it has.
+        /// The number of compute slices.
         slices?: u32,
         /// Its memory.
         memory_bytes?: u64 = memory,
-        /// Where it lies among the memory slices.
+        /// Its place among the memory slices.
         placement?: MigPlacement,
     }
 }
@@ -258,7 +258,7 @@ record! {
         name: String,
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
-        /// What the bus tells of it.
+        /// The facts of the PCI device.
         pci*: PciFacts,
         /// The RDMA device.
         rdma_device?: String,
@@ -266,17 +266,17 @@ record! {
         port?: NonZeroU32,
         /// The network interfaces.
         net_devices*: Vec<String>,
-        /// What its maker calls it.
+        /// The name that its maker gave it.
         model?: String,
         /// The version of its firmware.
         firmware?: String,
-        /// Whether its port can carry data.
+        /// The state of its port.
         state?: PortState,
-        /// What its port speaks.
+        /// The link layer of its port.
         link_layer?: LinkLayer,
         /// The rate of its port, one direction, in MB/s (1e6 bytes per second).
         mb_per_s?: MbPerS = rate,
-        /// What its port was measured to carry, one direction, in MB/s (1e6 bytes per second).
+        /// The measured bandwidth of its port, one direction, in MB/s (1e6 bytes per second).
         measured_mb_per_s?: MbPerS = measured,
         /// The largest packet of its interface in bytes.
         mtu?: u32,
@@ -296,7 +296,7 @@ record! {
         name: String,
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
-        /// What the bus tells of it.
+        /// The facts of the PCI device.
         pci*: PciFacts,
         /// The product's name.
         model?: String,

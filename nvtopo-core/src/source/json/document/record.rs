@@ -19,9 +19,10 @@ pub(in super::super) trait Read<T> {
     fn read(self, sets: &mut Sets) -> Result<T>;
 }
 
-/// A struct of the document. Behind `=` stands its name in the model, and that of a field where it has another one there.
-/// Fields with `?` may be unknown and those with `*` empty, and are left out then. A `node` has what all nodes have besides, and
-/// the `root` the facts from other sources; what is `in` a part of the model's struct may follow its own fields.
+/// A struct of the document. Behind `=` stands its name in the model, and that of a field where it has another one
+/// there. Fields with `?` may be unknown and those with `*` empty, and are left out then. A `node` has what all nodes
+/// have besides, and the `root` the facts from other sources; what is `in` a part of the model's struct may follow its
+/// own fields.
 macro_rules! record {
     ($(#[$doc:meta])* $name:ident $(= $($model:ident)|+)? { $($field:tt)* }) => {
         record! { @ [{$(#[$doc])*} $name {$($($model)+)?} {} {}] {} {} {} $($field)* }
@@ -38,7 +39,7 @@ macro_rules! record {
     ($(#[$doc:meta])* node $name:ident = $($model:ident)|+ { $($field:tt)* }) => {
         record! {
             @ [{$(#[$doc])*} $name {$($model)+} {
-                /// Where it was learned, if elsewhere than the topology as a whole.
+                /// The source of the node, if it differs from that of the topology as a whole.
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub(in crate::source::json) source: Option<Source>,
                 /// Facts that another source told, each with that source.

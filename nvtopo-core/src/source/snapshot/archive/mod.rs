@@ -29,7 +29,7 @@ pub(super) struct Head {
     /// The version of nvtopo that wrote it.
     pub(super) nvtopo: String,
     pub(super) redacted: bool,
-    /// Whether the machine recorded itself, so that `/proc/self` is of who recorded it.
+    /// True if the machine recorded itself, so that `/proc/self` is of who recorded it.
     pub(super) own: bool,
     #[serde(default)]
     pub(super) identity: Identity,

@@ -1,10 +1,11 @@
-//! Reading an archive that anybody may have made: nothing is unpacked to disk, and nothing beyond the limits to memory.
+//! The reader of archives, which anybody may have made: nothing is unpacked to disk, and nothing beyond the limits to
+//! memory.
 
 use super::super::enabled::Snapshot;
 use super::{DRIVER, FORMAT, HEAD, Head, OWN, VERSION};
 use crate::error::{Error, Result};
 use crate::source::MAX_INPUT;
-use crate::source::nvml::Asked;
+use crate::source::nvml::DriverAnswer;
 use crate::source::sysfs::Stored;
 use flate2::bufread::GzDecoder;
 use serde::de::DeserializeOwned;
@@ -53,7 +54,7 @@ pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
         refused: head.refused.into(),
         own: head.own,
         identity: head.identity.into(),
-        driver: reader.driver.unwrap_or(Asked::NotAsked),
+        driver: reader.driver.unwrap_or(DriverAnswer::NotAsked),
         redacted: head.redacted,
         writer: head.nvtopo,
     })
@@ -118,7 +119,7 @@ struct Reader<'a> {
     /// The entry that is being read, or was last.
     last: Option<String>,
     head: Option<Head>,
-    driver: Option<Asked>,
+    driver: Option<DriverAnswer>,
 }
 
 impl Reader<'_> {
@@ -136,7 +137,7 @@ impl Reader<'_> {
             return self.document(&path, entry);
         }
         if path.strip_prefix(OWN).is_some_and(|rest| rest.starts_with('/')) {
-            // What a later version adds.
+            // A file that a later version adds.
             return Ok(());
         }
         if entries.len() >= MAX_ENTRIES {
@@ -182,8 +183,8 @@ impl Reader<'_> {
 
     fn content(&self, entry: &mut Entry<'_, impl Read>) -> Result<Vec<u8>> {
         let mut content = Vec::new();
-        // What is unpacked is limited as a whole, but an entry may say of itself that it is mostly holes: these are in no
-        // archive, and as large as it says.
+        // The limit on unpacked bytes does not cover sparse files: an entry may claim holes of any size, which are in
+        // no archive.
         let left = MAX_INPUT.saturating_sub(self.contents.get());
         entry.take(left + 1).read_to_end(&mut content).map_err(|error| self.broken(&error))?;
         self.contents.set(self.contents.get() + content.len() as u64);
@@ -193,7 +194,7 @@ impl Reader<'_> {
         Ok(content)
     }
 
-    /// An archive that cannot be read on.
+    /// Returns an archive that cannot be read on.
     fn broken(&self, error: &io::Error) -> Error {
         if self.unpacked.get() > MAX_INPUT {
             return too_much();
@@ -212,7 +213,7 @@ fn too_much() -> Error {
 }
 
 fn head(bytes: &[u8]) -> Result<Head> {
-    /// What it says of itself, whatever its version.
+    /// The head of the document, of any version.
     #[derive(serde::Deserialize)]
     struct Name {
         format: String,
@@ -240,7 +241,7 @@ fn of_entry(path: &str, what: impl std::fmt::Display) -> Error {
     Error::input(format!("entry '{}': {what}", shown.escape_debug()))
 }
 
-/// The path from the root. `None`: the root itself.
+/// Returns the path from the root. `None`: the root itself.
 fn clean(bytes: &[u8]) -> Result<Option<String>> {
     let path = String::from_utf8_lossy(bytes);
     if bytes.len() > MAX_PATH {

@@ -1,17 +1,17 @@
-//! Writing: the same snapshot gives the same bytes. Owners and times are left out.
+//! The writer of archives: the same snapshot gives the same bytes. Owners and times are left out.
 
 use super::super::enabled::Snapshot;
 use super::{DRIVER, FORMAT, HEAD, Head, OWN, VERSION};
 use crate::error::{Error, Result};
 use crate::source::MAX_INPUT;
-use crate::source::nvml::Asked;
+use crate::source::nvml::DriverAnswer;
 use crate::source::sysfs::Stored;
 use flate2::{Compression, GzBuilder, write::GzEncoder};
 use serde::Serialize;
 use std::io;
 use tar::{Builder, EntryType, Header};
 
-/// The file.
+/// Returns the file.
 pub(in crate::source::snapshot) fn write(snapshot: &Snapshot) -> Result<Vec<u8>> {
     let size: usize = snapshot.entries.iter().map(|(path, stored)| 1024 + path.len() + length(stored)).sum();
     if size as u64 > MAX_INPUT {
@@ -46,7 +46,7 @@ fn archive(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
         refused: snapshot.refused.clone().into(),
     };
     document(&mut archive, HEAD, &head)?;
-    if !matches!(snapshot.driver, Asked::NotAsked) {
+    if !matches!(snapshot.driver, DriverAnswer::NotAsked) {
         document(&mut archive, DRIVER, &snapshot.driver)?;
     }
     for (path, stored) in &snapshot.entries {

@@ -1,4 +1,4 @@
-//! What is left of a file: by its name, what it may hold.
+//! Redaction of a file: by its name, the content that it may keep.
 
 use super::super::super::sysfs::{KEYWORD, MARK, VITAL_DATA, adapter_uuid};
 use super::ids::{Ids, Read};
@@ -37,7 +37,7 @@ const PARAMETERS: [&str; 1] = ["numa="];
 const VITAL: u8 = 0x03;
 const SERIAL_NUMBER: u16 = 0x0003;
 
-/// The content without identifiers. `None`: nothing can be left of it.
+/// Returns the content without identifiers. `None`: nothing can be left of it.
 pub(super) fn redact(path: &str, content: &[u8], ids: &mut Ids) -> Option<Vec<u8>> {
     let name = path.rsplit('/').next().unwrap_or(path);
     if name == VITAL_DATA && content == MARK.as_bytes() {
@@ -45,7 +45,7 @@ pub(super) fn redact(path: &str, content: &[u8], ids: &mut Ids) -> Option<Vec<u8
         return Some(content.to_vec());
     }
     if name == VITAL_DATA {
-        // Which functions are of one adapter stays, and not which adapter it is.
+        // The functions of one adapter stay together; its identity is removed.
         let own = adapter_uuid(content)?;
         let other = ids.replace(&own, Read::Fixed);
         return (other != own).then(|| format!("{KEYWORD}{other}").into_bytes());
@@ -74,7 +74,7 @@ pub(super) fn redact(path: &str, content: &[u8], ids: &mut Ids) -> Option<Vec<u8
     Some(ids.replace(&text, reading(name)).into_bytes())
 }
 
-/// How a value with this name is to be read.
+/// Returns how to read a value with this name.
 pub(super) fn reading(name: &str) -> Read {
     let is_version = ["ver", "fw", "firmware", "rev", "driver", "cuda", "bios", "inforom"]
         .iter()
@@ -88,13 +88,13 @@ fn is_secret(path: &str, name: &str) -> bool {
     SECRET.contains(&name) || words.clone().any(|word| SECRET.contains(&word)) || path.contains("/gids/")
 }
 
-/// The lines with keys that are kept: `KEY : VALUE`.
+/// Returns the lines with keys that are kept: `KEY : VALUE`.
 fn lines(text: &str, keep: impl Fn(&str) -> bool) -> String {
     let key = |line: &str| line.split(':').next().unwrap_or_default().trim().to_owned();
     text.split_inclusive('\n').filter(|line| keep(&key(line))).collect()
 }
 
-/// The configuration space of a PCI device without the data of single devices.
+/// Returns the configuration space of a PCI device without the data of single devices.
 fn config(content: &[u8]) -> Vec<u8> {
     let mut config = content.to_vec();
     let mut at = config.get(0x34).map_or(0, |at| usize::from(at & !3));

@@ -1,9 +1,10 @@
-//! Control groups: their names tell containers, users and jobs. Their depth is kept, and where their limits are.
+//! Control groups: their names identify containers, users and jobs. Their depth and the places of their limits are
+//! kept.
 
 use super::super::super::sysfs::Stored;
 use std::collections::BTreeMap;
 
-/// Where hierarchies with cpusets are usually mounted.
+/// The usual mount points of hierarchies with cpusets.
 const USUAL: [&str; 3] = ["sys/fs/cgroup", "sys/fs/cgroup/cpuset", "dev/cpuset"];
 
 /// The names of groups and unusual mounts, and what stands in.
@@ -17,7 +18,7 @@ pub(super) struct Groups {
     mounts: Vec<(String, String)>,
 }
 
-/// Which of the kernel's files about control groups it is.
+/// A file of the kernel about control groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum File {
     Mounts,
@@ -37,7 +38,7 @@ impl File {
 }
 
 impl Groups {
-    /// The groups that the recorded files name.
+    /// Returns the groups that the recorded files name.
     pub(super) fn of(entries: &BTreeMap<String, Stored>) -> Self {
         let mut groups = Self {
             mounts: USUAL.map(|usual| (usual.to_owned(), usual.to_owned())).into(),
@@ -57,12 +58,12 @@ impl Groups {
         groups
     }
 
-    /// The names of all groups.
+    /// Returns the names of all groups.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)
     }
 
-    /// The file with made-up names. Lines that discovery has no use for are left out.
+    /// Returns the file with made-up names. Lines that discovery has no use for are left out.
     pub(super) fn replace(&self, file: File, text: &str) -> String {
         let line = |line: &str| match file {
             File::Mounts => self.mount(line),
@@ -75,7 +76,7 @@ impl Groups {
         text.lines().filter_map(line).map(|line| line + "\n").collect()
     }
 
-    /// Where a file of a group is now. `None`: where it was.
+    /// Returns the new path of a file of a group. `None`: it is unchanged.
     pub(super) fn path(&self, path: &str) -> Option<String> {
         let below = |mount: &str| {
             let rest = path.strip_prefix(mount)?;
@@ -91,7 +92,8 @@ impl Groups {
         Some(if rest.is_empty() { mount.clone() } else { format!("{mount}/{rest}") })
     }
 
-    /// Whether a directory is above an unusual mount: it has a name that somebody gave, and nothing but that mount.
+    /// Returns whether a directory is above an unusual mount: it has a name that somebody gave, and nothing but that
+    /// mount.
     pub(super) fn is_above(&self, path: &str) -> bool {
         let moved = self.mounts.iter().filter(|(mount, to)| mount != to);
         moved.into_iter().any(|(mount, _)| mount.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
@@ -99,7 +101,7 @@ impl Groups {
 
     fn add(&mut self, group: Option<&str>) {
         let parts = group.unwrap_or_default().split('/');
-        // As discovery reads it.
+        // The same rule as in discovery.
         let chain: Vec<String> =
             parts.filter(|part| !part.is_empty() && *part != "..").map(str::to_owned).collect();
         for name in &chain {
@@ -128,7 +130,7 @@ impl Groups {
         group.split('/').map(|name| self.name(name)).collect::<Vec<_>>().join("/")
     }
 
-    /// What discovery reads of the line of a mount.
+    /// Returns the part of a mount's line that discovery reads.
     fn mount(&self, line: &str) -> Option<String> {
         let mut fields = line.split_whitespace().skip(1);
         let folder = unescaped(fields.next()?);
@@ -141,12 +143,13 @@ impl Groups {
     }
 }
 
-/// The folder from the root on, as discovery takes it.
+/// Returns the folder from the root on, as discovery takes it.
 fn unescaped(folder: &str) -> String {
     folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\").trim_matches('/').to_owned()
 }
 
-/// The group of a line that is of a hierarchy with CPUs: `9:cpuset:/name` in version 1, `0::/name` in version 2.
+/// Returns the group of a line that is of a hierarchy with CPUs: `9:cpuset:/name` in version 1, `0::/name` in version
+/// 2.
 fn group_of(line: &str) -> Option<&str> {
     let (controllers, name) = line.split_once(':')?.1.split_once(':')?;
     let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");

@@ -1,5 +1,5 @@
-//! Identifiers in texts: found by their shapes or by what is known of them, and replaced by made-up ones of the same
-//! shape, the same one by the same everywhere.
+//! Identifiers in texts: found by their shapes or because they are known, and replaced by made-up ones of the same
+//! shape, the same everywhere.
 
 use super::paths;
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// The shortest run of hexadecimal digits that can be an identifier: a MAC address.
 const SHORTEST: usize = 12;
 
-/// What stands in for what.
+/// The identifiers, each with its replacement.
 #[derive(Default)]
 pub(super) struct Ids {
     /// The number of each identifier, by its digits without separators, and how many there are of its length.
@@ -17,7 +17,7 @@ pub(super) struct Ids {
     words: Vec<(String, String)>,
 }
 
-/// Which text is read.
+/// The kind of text that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Read {
     /// Anything.
@@ -38,7 +38,7 @@ impl Ids {
         self.words.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then(a.cmp(b)));
     }
 
-    /// The words that were added.
+    /// Returns the words that were added.
     pub(super) fn words(&self) -> Vec<String> {
         self.words.iter().map(|(word, _)| word.clone()).collect()
     }
@@ -51,7 +51,7 @@ impl Ids {
         }
     }
 
-    /// The text with made-up identifiers.
+    /// Returns the text with made-up identifiers.
     pub(super) fn replace(&mut self, text: &str, read: Read) -> String {
         let mut result = String::with_capacity(text.len());
         let mut before = None;
@@ -72,7 +72,7 @@ impl Ids {
         result
     }
 
-    /// Whether an identifier that was replaced somewhere is in a text, in whatever form.
+    /// Returns whether an identifier that was replaced somewhere is in a text, in whatever form.
     pub(super) fn is_in(&self, text: &[u8]) -> bool {
         let plain = text.iter().filter(|byte| !matches!(byte, b':' | b'-' | b'.' | b'_'));
         let plain: Vec<u8> = plain.map(u8::to_ascii_lowercase).collect();
@@ -80,7 +80,7 @@ impl Ids {
         known.any(|id| plain.windows(id.len()).any(|part| part == id.as_bytes()))
     }
 
-    /// An identifier at the start of a text, after the character before it: its length, and what stands in.
+    /// Finds an identifier at the start of a text, after the character before it: its length and its replacement.
     fn find(&mut self, before: Option<char>, text: &str, read: Read) -> Option<(usize, String)> {
         if read != Read::Fixed {
             if let Some((word, stand_in)) = self.words.iter().find(|(word, _)| starts_with_word(text, word)) {
@@ -107,7 +107,7 @@ impl Ids {
         })
     }
 
-    /// `02:00:5e:00:00:01` (MAC and longer addresses of hardware), `0200:5e00:0000:0001` (GUID, GID).
+    /// Finds `02:00:5e:00:00:01` (MAC and longer addresses of hardware), `0200:5e00:0000:0001` (GUID, GID).
     fn groups(&mut self, text: &str, separator: char) -> Option<(usize, String)> {
         let (groups, length) = hex_groups(text, separator);
         let width = groups.first()?.len();
@@ -121,7 +121,8 @@ impl Ids {
         })
     }
 
-    /// Digits in a row, also behind letters and an x: the names of interfaces by their addresses (`enx02005e000001`).
+    /// Finds digits in a row, also behind letters and an x: the names of interfaces by their addresses
+    /// (`enx02005e000001`).
     fn run(&mut self, text: &str) -> Option<(usize, String)> {
         let length = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
         let word = &text[..length];
@@ -152,7 +153,7 @@ impl Ids {
     }
 }
 
-/// A locally administered address, or what looks like one; of a range that nobody is known to use.
+/// Returns a locally administered address, or a text that looks like one, of a range without known users.
 fn made_up(length: usize, number: usize) -> String {
     format!("02005e{number:0width$x}", width = length - 6)
 }
@@ -170,8 +171,8 @@ fn starts_with_word(text: &str, word: &str) -> bool {
     start.eq_ignore_ascii_case(word) && !rest.starts_with(char::is_alphanumeric)
 }
 
-/// The groups of hexadecimal digits that a text starts with, and their length with separators. None where another
-/// letter or separator follows.
+/// Returns the groups of hexadecimal digits that a text starts with, and their length with separators. None where
+/// another letter or separator follows.
 fn hex_groups(text: &str, separator: char) -> (Vec<&str>, usize) {
     let end = text.find(|c: char| !c.is_ascii_hexdigit() && c != separator).unwrap_or(text.len());
     let run = text[..end].trim_end_matches(separator);
@@ -183,7 +184,7 @@ fn hex_groups(text: &str, separator: char) -> (Vec<&str>, usize) {
     (groups, run.len())
 }
 
-/// An IP address, and one from the ranges for documentation (RFC 5737, RFC 3849).
+/// Returns an IP address, and one from the ranges for documentation (RFC 5737, RFC 3849).
 fn ip(text: &str) -> Option<(usize, String)> {
     let end = text.find(|c: char| !c.is_ascii_hexdigit() && !matches!(c, ':' | '.')).unwrap_or(text.len());
     let run = text[..end].trim_end_matches(['.', ':']);
@@ -263,13 +264,13 @@ mod tests {
     #[test]
     fn only_what_can_be_an_identifier_is_one() {
         let mut ids = Ids::default();
-        // An address that nobody set, and a number that is in very many texts.
+        // An address that was never set, and a number that is in very many texts.
         ids.add_digits("00:00:00:00:00:00");
         ids.add_digits("0123 4567");
         assert!(!ids.is_in(b"mask 0x000000000000000f of node 01234567"));
         ids.add_digits("000000000001");
         assert!(ids.is_in(b"00:00:00:00:00:01"));
-        // What goes on behind a letter is another word, as a version is.
+        // A text that continues with a letter is another word, such as a version.
         for text in ["98:03:9b:01:02:03x", "9803-9b01-0203-0405é", "1.2.3.4rc1", "10.20.30.40é"] {
             assert_eq!(ids.replace(text, Read::Text), text);
         }

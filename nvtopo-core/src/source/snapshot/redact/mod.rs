@@ -1,8 +1,9 @@
-//! Leaving out what tells a machine, its owner and its users from others, so that a snapshot can be shown to anybody.
+//! Redaction of the identifiers of a machine, its owner and its users, so that a snapshot can be shown to anybody.
 //!
-//! What ties facts together stays tied: the same made-up identifier stands in for an identifier in each place. At the
-//! end what was found is looked for again in everything that is left, in any form; what still holds some is left out.
-//! Discovery reads none of what is left out as a whole, so the topology stays the same but for identifiers.
+//! Facts that share an identifier still do: it is replaced by the same made-up one in each place. At the end every
+//! identifier that was found is searched again in everything that is left, in any form; entries that still contain one
+//! are removed. Discovery reads none of the entries that are removed as a whole, so only identifiers of the topology
+//! change.
 
 mod files;
 mod groups;
@@ -11,7 +12,7 @@ mod names;
 mod paths;
 mod secrets;
 
-use super::super::nvml::Asked;
+use super::super::nvml::DriverAnswer;
 use super::super::sysfs::{Refused, Stored};
 use super::enabled::Snapshot;
 use crate::error::{Error, Result};
@@ -28,7 +29,7 @@ const NAMED: [&str; 3] = ["net", "infiniband", "bonding"];
 /// A shorter serial number is a number like any other.
 const SHORTEST_SERIAL: usize = 6;
 
-/// The snapshot without identifiers. Secrets are looked up below the root that it was taken of.
+/// Returns the snapshot without identifiers. Secrets are looked up below the root that it was taken of.
 pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     let mut ids = Ids::default();
     secrets::add(root, &mut ids);
@@ -52,8 +53,8 @@ pub(super) fn redact(snapshot: Snapshot, root: &Path) -> Result<Snapshot> {
     Ok(Snapshot { entries, refused, identity, driver, redacted: true, ..snapshot })
 }
 
-/// The entries of interfaces that are of no hardware and of which nothing was read: tunnels, bridges and the like have
-/// names that people gave them.
+/// Returns the entries of interfaces that are of no hardware and of which nothing was read: tunnels, bridges and the
+/// like have names that people gave them.
 fn unused_interfaces(entries: &BTreeMap<String, Stored>) -> BTreeSet<String> {
     let is_used = |folder: &str| {
         let inside = format!("{folder}/");
@@ -98,7 +99,7 @@ impl Redactor {
         }
     }
 
-    /// A path, or the target of a link.
+    /// Returns a path, or the target of a link.
     fn path(&mut self, path: &str) -> String {
         let moved = self.groups.path(path);
         let mut named = false;
@@ -121,7 +122,7 @@ impl Redactor {
         refused.map(|(path, why)| (self.path(&path), self.ids.replace(&why, Read::Text))).collect()
     }
 
-    /// What holds no identifier that was found anywhere.
+    /// Removes the entries that still hold an identifier.
     fn swept(&self, entries: BTreeMap<String, Stored>) -> BTreeMap<String, Stored> {
         let clean = |(path, stored): (String, Stored)| {
             let stored = match stored {
@@ -135,8 +136,8 @@ impl Redactor {
     }
 }
 
-/// What the driver answered, without identifiers.
-fn redact_driver(driver: Asked, ids: &mut Ids) -> Result<Asked> {
+/// Returns the driver's answer without identifiers.
+fn redact_driver(driver: DriverAnswer, ids: &mut Ids) -> Result<DriverAnswer> {
     let failed =
         |error: serde_json::Error| Error::input(format!("the driver's answer cannot be redacted: {error}"));
     let mut document = serde_json::to_value(driver).map_err(failed)?;
@@ -149,7 +150,7 @@ fn is_serial(name: &str) -> bool {
     name.to_ascii_lowercase().contains("serial")
 }
 
-/// Serial numbers are looked for elsewhere too.
+/// Records the serial numbers, to be searched elsewhere too.
 fn note_serials(value: &Value, ids: &mut Ids) {
     match value {
         Value::Object(fields) => {

@@ -1,8 +1,8 @@
 //! Names of interfaces, bonds and RDMA devices in which the name of the machine is a part of a longer word:
 //! `node17ib0`.
 //!
-//! Such a name is replaced as a whole, by the same one everywhere. Discovery sorts the names of one device, and takes
-//! what the first says, so where a new name would come elsewhere in that order all names of the device are new.
+//! Such a name is replaced as a whole, by the same one everywhere. Discovery sorts the names of one device, and reads
+//! the facts of the first, so if a new name would change that order all names of the device are new.
 
 use super::super::super::sysfs::{Refused, Stored};
 use crate::ids::PciAddress;
@@ -16,7 +16,7 @@ const KINDS: [(&str, [&str; 4]); 2] =
 /// Beside the interfaces, and none of them.
 const BONDS: &str = "bonding_masters";
 
-/// What stands in for the names that hold one of some words.
+/// Returns the replacements of names that contain one of some words.
 pub(super) fn stand_ins(
     entries: &BTreeMap<String, Stored>,
     refused: &Refused,
@@ -41,7 +41,7 @@ pub(super) fn stand_ins(
         };
         let free = starts.iter().copied().find(|start| is_free(start));
         let start = free.unwrap_or(starts[0]);
-        // Where none is free all names are new, so that they are still told apart.
+        // If no replacement is free, all names are new, so that they still differ.
         let mut renamed = if free.is_some() { telling.clone() } else { names.iter().collect() };
         for together in together(kind, entries, &names) {
             // Of new names the order is that of the old ones.
@@ -60,7 +60,7 @@ pub(super) fn stand_ins(
     stand_ins
 }
 
-/// The names of a kind that are anywhere in paths, in links, or in lists.
+/// Returns the names of a kind that are anywhere in paths, in links, or in lists.
 fn names(kind: &str, entries: &BTreeMap<String, Stored>, refused: &Refused) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut add = |path: &str| {
@@ -88,7 +88,8 @@ fn names(kind: &str, entries: &BTreeMap<String, Stored>, refused: &Refused) -> B
     names
 }
 
-/// The names of each device, as discovery takes them together: those of a PCI function, and those of all other hardware.
+/// Returns the names of each device, as discovery takes them together: those of a PCI function, and those of all other
+/// hardware.
 fn together<'n>(
     kind: &str,
     entries: &BTreeMap<String, Stored>,
@@ -102,7 +103,7 @@ fn together<'n>(
             _ => None,
         };
         let target = link(&path).or_else(|| link(&format!("{path}/device")));
-        // What is made by software has no place among devices.
+        // A device that software makes has no place among devices.
         if let Some(target) = target.filter(|target| !target.contains("/virtual/")) {
             let function = target.rsplit('/').find_map(|part| part.parse().ok());
             together.entry(function).or_default().insert(name);
@@ -115,7 +116,7 @@ fn together<'n>(
 mod tests {
     use super::*;
 
-    /// The stand-ins where these interfaces are of these functions.
+    /// Returns the replacements where these interfaces belong to these functions.
     fn of(words: &[&str], links: &[(&str, &str)]) -> BTreeMap<String, String> {
         let entry = |(name, device): &(&str, &str)| {
             let class = if name.contains("mlx") { "infiniband" } else { "net" };
@@ -159,7 +160,7 @@ mod tests {
         assert_eq!(pairs(&new), [("dgx07ib0", "nic0")]);
         assert_eq!(of(&["net"], &[("net5", A)])["net5"], "nic0");
         assert_eq!(of(&["netserver"], &[("netserver0", A)])["netserver0"], "nic0");
-        // Another word of the machine is told by none either: here ink in link, and net in a second word.
+        // No replacement contains another word of the machine: here ink in link, and net in a second word.
         assert_eq!(of(&["ink"], &[("ink0", A), ("net0", B), ("nic0", B)])["ink0"], "if0");
         assert_eq!(of(&["dgx07", "netserver"], &[("dgx07ib0", A)])["dgx07ib0"], "nic0");
         let taken = [("dgx07", A), ("net0", B), ("nic0", B), ("link0", B), ("if0", B)];

@@ -1,5 +1,5 @@
-//! Absolute paths in texts and links: directories below those of the system are named by people, after themselves, their
-//! projects and their employers.
+//! Absolute paths in texts and links: directories below those of the system are named by people, after themselves,
+//! their projects and their employers.
 
 /// Directories at the root that every system has: what is below them says nothing of who uses it. The last three are
 /// those of the kernel's own names for devices.
@@ -35,8 +35,8 @@ const USUAL: [&str; 24] = [
     "workspace",
 ];
 
-/// A path that people named at the start of a text, after the character before it: its length, and what stands in. The
-/// name of a library stays, as it is what messages are about.
+/// Returns a path that people named at the start of a text, after the character before it: its length, and what stands
+/// in. The name of a library stays, as it is what messages are about.
 pub(super) fn find(before: Option<char>, text: &str) -> Option<(usize, String)> {
     let begins = before.is_none_or(|before| before.is_whitespace() || "\"'`=:(,;[<>|".contains(before));
     let length = text.find(|c: char| c.is_whitespace() || "\"'`:(),;[]<>|".contains(c)).unwrap_or(text.len());
@@ -54,7 +54,7 @@ pub(super) fn find(before: Option<char>, text: &str) -> Option<(usize, String)> 
     Some((path.len(), format!("/{root}{user}{}", library.unwrap_or_default())))
 }
 
-/// Whether a link at a path leads to where people name directories.
+/// Returns whether a link at a path leads to where people name directories.
 pub(super) fn leaves(path: &str, target: &str) -> bool {
     let mut places: Vec<&str> = if target.starts_with('/') { Vec::new() } else { path.split('/').collect() };
     places.pop();

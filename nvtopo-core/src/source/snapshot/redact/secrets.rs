@@ -1,10 +1,10 @@
-//! What names this machine: read for no other purpose than to look for it in what was recorded.
+//! The names of this machine, read only to search for them in the record.
 
 use super::super::super::sysfs::Tree;
 use super::ids::Ids;
 use std::path::Path;
 
-/// Names that very many machines have, and those of models: they tell nothing, and are words of other things.
+/// Names that very many machines have, and those of models: they identify nothing, and are also other words.
 const COMMON: [&str; 30] = [
     "amd",
     "ampere",
@@ -71,7 +71,7 @@ pub(super) fn add(root: &Path, ids: &mut Ids) {
     }
 }
 
-/// A word that tells something. One of a letter or two is in very many others, so it tells nothing.
+/// Returns whether a word identifies something. One of a letter or two is in very many others.
 pub(super) fn add_word(ids: &mut Ids, word: &str, stand_in: &str) {
     let word = word.trim();
     let common = COMMON.contains(&&*word.to_ascii_lowercase());

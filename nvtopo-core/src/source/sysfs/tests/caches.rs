@@ -1,4 +1,4 @@
-//! What is believed of caches where the files of single CPUs are missing or say something else.
+//! Caches where the files of single CPUs are missing or contradict others.
 
 use super::*;
 use crate::CpuSet;
@@ -11,7 +11,7 @@ fn cache(made: Made, cpu: u32, index: u32, facts: [&str; 4]) -> Made {
     })
 }
 
-/// Eight CPUs with a first and a second level each.
+/// Returns eight CPUs with a first and a second level each.
 fn plain() -> Made {
     (0..8).fold(Made::new(), |made, cpu| {
         let own = format!("{:x}", 1 << cpu);
@@ -93,7 +93,7 @@ fn what_is_below_the_cache_of_one_cpu_is_of_that_cpu() {
     assert_eq!(of(&made, 3), [SECOND]);
 }
 
-/// Four cores of two CPUs, with a second level for each core, and a first that is shared as told.
+/// Returns four cores of two CPUs, with a second level for each core, and a first that is shared in the given way.
 fn smt(first: fn(u32) -> u32) -> Made {
     (0..8).fold(Made::empty().file(&format!("{CPU}/online"), "0-7"), |made, cpu| {
         let (core, folder) = (format!("{:x}", 3 << (cpu & !1)), format!("{CPU}/cpu{cpu}/topology"));

@@ -1,4 +1,4 @@
-//! What is known of the machine as a whole: kinds of cores, huge pages, and who runs it.
+//! Facts of the machine as a whole: kinds of cores, huge pages, and the hypervisor.
 
 use super::*;
 use crate::model::{CoreClass, HugePages, Stated};
@@ -78,7 +78,7 @@ fn priority_cores_are_told_by_their_clocks() {
     ] {
         assert_eq!(classes(&made(files)), expected, "{files:?}");
     }
-    // One that cannot be read: nobody knows.
+    // A file that cannot be read leaves it unknown.
     let damaged = made(&[base_clocks]).file(&format!("{CPU}/cpu5/{base}"), "fast");
     assert_eq!(classes(&damaged), "--------");
 }
@@ -94,10 +94,10 @@ fn cores_of_one_cpu_are_told_at_once_and_not_believed_against_the_first() {
         assert_eq!(cores(&made), expected);
     }
     assert_eq!(cores(&wide().file(&format!("{CPU}/smt/active"), "0\n")), 8);
-    // As kernels say that have no scheduler for it.
+    // The answer of kernels that have no scheduler for it.
     let made = set(set(wide(), 0, "03"), 1, "03").file(&format!("{CPU}/smt/active"), "0\n");
     assert_eq!(cores(&made), 6);
-    // A CPU that the kernel tells nothing of is none.
+    // A CPU without any facts is none.
     let made = Made::new().file(&format!("{CPU}/smt/active"), "0\n");
     std::fs::remove_dir_all(made.0.join(CPU).join("cpu3/topology")).unwrap();
     assert_eq!((cores(&made), made.topology().cpus().len()), (7, 7));

@@ -1,4 +1,4 @@
-//! What is known of network adapters: ports, interfaces, bonds, and virtual functions in containers.
+//! Network adapters: ports, interfaces, bonds, and virtual functions in containers.
 
 use super::*;
 use crate::model::{LinkLayer, Nic, PortState};
@@ -6,17 +6,17 @@ use crate::model::{LinkLayer, Nic, PortState};
 const PATH: &str = "pci0000:80/0000:80:01.0";
 
 impl Made {
-    /// An RDMA device of a function.
+    /// Adds an RDMA device of a function.
     fn rdma(self, path: &str, name: &str) -> Self {
         self.link(&format!("sys/class/infiniband/{name}"), &format!("../../devices/{path}/infiniband/{name}"))
     }
 
-    /// One more interface of a function.
+    /// Adds one more interface of a function.
     fn nic_name(self, path: &str, interface: &str) -> Self {
         self.link(&format!("sys/class/net/{interface}"), &format!("../../devices/{path}/net/{interface}"))
     }
 
-    /// A port of it.
+    /// Adds a port of it.
     fn port(self, path: &str, name: &str, number: u32, facts: [&str; 3]) -> Self {
         let folder = format!("sys/devices/{path}/infiniband/{name}/ports/{number}");
         let [state, layer, rate] = facts;
@@ -25,7 +25,7 @@ impl Made {
             .file(&format!("{folder}/rate"), rate)
     }
 
-    /// A file of an interface of the function.
+    /// Adds a file of an interface of the function.
     fn of_interface(self, path: &str, interface: &str, name: &str, content: &str) -> Self {
         self.file(&format!("sys/devices/{path}/net/{interface}/{name}"), content)
     }
@@ -190,7 +190,7 @@ fn in_a_container_a_virtual_function_is_the_nic() {
     let nic = only(&made());
     assert_eq!((&*nic.name, nic.address.unwrap().function), ("mlx5_2", 1));
     assert_eq!(nic.pci.link.unwrap().now.generation, Some(5), "the link is the card's");
-    // Where the card itself is at hand, it is the NIC.
+    // The card itself is the NIC if it is visible.
     let host = made().rdma(physical, "mlx5_0").nic_name(physical, "ens1");
     assert_eq!(only(&host).name, "mlx5_0");
     // Its RDMA device is shown to every container, and may be of use or not.
@@ -203,7 +203,7 @@ fn in_a_container_a_virtual_function_is_the_nic() {
     assert_eq!(topology.nics().count(), 2);
 }
 
-/// A ConnectX-7 function with vital product data.
+/// Returns a ConnectX-7 function with vital product data.
 fn adapter(made: Made, path: &str, rdma: &str, data: &str) -> Made {
     made.pci(path, "0x15b3", "0x020700", "1")
         .file(&format!("sys/devices/{path}/device"), "0x1021\n")
@@ -223,12 +223,12 @@ fn functions_that_manage_nvswitches_are_no_nics() {
     let topology = made().gpu("pci0000:00/0000:00:04.0", "0").topology();
     assert_eq!(names(&topology), ["mlx5_2"]);
     assert!(has_note(&topology, NoteKind::Unknown, "2 of the ConnectX-7 functions manage NVSwitches"));
-    // Without GPUs, or where NVSwitches are seen, nothing is asked.
+    // Without GPUs, or where NVSwitches are visible, nothing is read.
     assert_eq!(made().topology().nics().count(), 3);
     let seen =
         made().gpu("pci0000:00/0000:00:04.0", "0").pci("pci0000:00/0000:00:05.0", "0x10de", "0x068000", "0");
     assert_eq!(seen.topology().nics().count(), 3);
-    // What cannot be read says nothing, and that is no damage.
+    // A file that cannot be read is no damage.
     let hidden = made().gpu("pci0000:00/0000:00:04.0", "0");
     for number in 1..4 {
         let file = hidden.0.join(format!("sys/devices/pci0000:80/0000:80:0{number}.0/vpd"));
@@ -239,7 +239,7 @@ fn functions_that_manage_nvswitches_are_no_nics() {
     assert!(!has_note(&hidden.topology(), NoteKind::Damage, "vpd"));
 }
 
-/// Vital product data with the UUID of an adapter, as it is recorded.
+/// Returns vital product data with the UUID of an adapter, as it is recorded.
 fn owned(uuid: &str) -> String {
     format!("V3={uuid}")
 }
@@ -274,7 +274,7 @@ fn an_adapter_is_as_far_as_its_dma_function() {
     // Both functions of one adapter go by it.
     let topology = board(one).topology();
     assert_eq!([path(&topology, 0, 1), path(&topology, 0, 2)], [Some(PathType::Pix); 2]);
-    // What only the superuser can read leaves the distance open.
+    // A file that only the superuser can read leaves the distance open.
     let topology = board("").topology();
     assert_ne!(path(&topology, 0, 2), Some(PathType::Pix));
     assert!(has_note(&topology, NoteKind::Unknown, "which is whose is told to the superuser only"));

@@ -1,15 +1,16 @@
-//! What the bus tells of devices: numbers, links, IOMMU, virtual functions, ACS, and disks.
+//! Facts of the PCI bus: numbers, links, IOMMU, virtual functions, ACS, and disks.
 
 use super::*;
 use crate::model::{Nvme, PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 
 impl Made {
-    /// A file of a device.
+    /// Adds a file of a device.
     fn of(self, path: &str, name: &str, content: &str) -> Self {
         self.file(&format!("sys/devices/{path}/{name}"), content)
     }
 
-    /// The configuration space of a port, as the superuser sees it: its type, and the control register of its ACS.
+    /// Adds the configuration space of a port, as the superuser sees it: its type, and the control register of its
+    /// ACS.
     fn config(self, path: &str, kind: u8, acs: Option<u8>) -> Self {
         let mut config = vec![0; 4096];
         (config[0x34], config[0x40], config[0x42]) = (0x40, 0x10, kind << 4 | 2);
@@ -33,7 +34,7 @@ const ROOT: u8 = 4;
 const UPSTREAM: u8 = 5;
 const DOWNSTREAM: u8 = 6;
 
-/// What Linux sets for virtual machines: source validation and all that redirects.
+/// The bits that Linux sets for virtual machines: source validation and every redirection.
 const ISOLATED: u8 = 0b1_1101;
 
 fn gpu(topology: &Topology) -> &PciFacts {
@@ -104,9 +105,9 @@ fn without_a_group_the_iommu_is_off_where_the_kernel_knows_groups() {
     assert_eq!(iommu(&made), None);
 }
 
-/// Two switches in a row: a GPU and a NIC below the second, a NIC below the first, and one at the root. The ports have
-/// these controls of ACS, `None` for a port without: of the root, above the second switch, above the NIC of the
-/// first, above the GPU, and above the NIC beside it.
+/// Returns two switches in a row: a GPU and a NIC below the second, a NIC below the first, and one at the root. The
+/// ports have these controls of ACS, `None` for a port without: of the root, above the second switch, above the NIC of
+/// the first, above the GPU, and above the NIC beside it.
 fn switches(acs: [Option<u8>; 5]) -> Made {
     let root = "pci0000:80/0000:80:01.0";
     let first = format!("{root}/0000:81:00.0");
@@ -132,7 +133,7 @@ fn switches(acs: [Option<u8>; 5]) -> Made {
     made
 }
 
-/// Whether the GPU's writes go up: to the NIC beside it, to that of the first switch, and to that at the root.
+/// Returns whether the GPU's writes go up: to the NIC beside it, to that of the first switch, and to that at the root.
 fn redirected(topology: &Topology) -> [Option<bool>; 3] {
     let devices = topology.devices();
     let names: Vec<String> = (0..devices.len()).map(|device| topology.device_name(device)).collect();
@@ -158,8 +159,8 @@ fn the_ports_where_ways_part_redirect() {
     }
 }
 
-/// Whether a note says, once, that it is unknown what ports redirect.
-fn told(made: &Made) -> bool {
+/// Returns whether a note says, once, that it is unknown what ports redirect.
+fn is_noted(made: &Made) -> bool {
     let topology = made.topology();
     let count = topology.notes().iter().filter(|note| note.text.contains("(ACS)")).count();
     assert!(count <= 1);
@@ -180,7 +181,7 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
     // One that redirects is enough.
     cut(256);
     assert_eq!(redirected(&made.topology()), [Some(true), Some(true), None]);
-    assert!(!told(&switches([Some(0); 5])) && told(&made));
+    assert!(!is_noted(&switches([Some(0); 5])) && is_noted(&made));
     let made = switches([Some(0); 5]);
     let folder = made.0.join("sys/devices/pci0000:80/0000:80:01.0/0000:81:00.0");
     for (length, config) in [(64, configs[0]), (0, configs[1])] {
@@ -188,7 +189,7 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
         file.set_len(length).unwrap();
     }
     assert_eq!(redirected(&made.topology()), [None; 3]);
-    assert!(told(&made));
+    assert!(is_noted(&made));
     let without = Made::new()
         .bridge("pci0000:80/0000:80:01.0")
         .nic("pci0000:80/0000:80:01.0/0000:81:00.0", "ens1f0")
@@ -196,15 +197,15 @@ fn what_an_ordinary_user_may_not_read_is_unknown() {
     let topology = without.topology();
     assert_eq!(topology.redirected(topology.devices()[0], topology.devices()[1]), None);
     // Only where a GPU is concerned, and something that it could write to past the host bridge.
-    assert!(!told(&without));
+    assert!(!is_noted(&without));
     let alone =
         Made::new().bridge("pci0000:80/0000:80:01.0").gpu("pci0000:80/0000:80:01.0/0000:81:00.0", "1");
-    assert!(!told(&alone));
+    assert!(!is_noted(&alone));
     let apart = alone.bridge("pci0000:80/0000:80:02.0").nic("pci0000:80/0000:80:02.0/0000:82:00.0", "ens2");
-    assert!(!told(&apart));
+    assert!(!is_noted(&apart));
     let beside = apart.gpu("pci0000:80/0000:80:01.0/0000:81:00.1", "1");
-    assert!(!told(&beside), "without any configuration space nothing is hidden");
-    assert!(told(&beside.file("sys/devices/pci0000:80/0000:80:01.0/config", &"@".repeat(64))));
+    assert!(!is_noted(&beside), "without any configuration space nothing is hidden");
+    assert!(is_noted(&beside.file("sys/devices/pci0000:80/0000:80:01.0/config", &"@".repeat(64))));
     // The functions of a card meet at the port above it, which may send all of it up.
     for (acs, expected) in [(Some(0b1_0000), true), (Some(0), false), (None, false)] {
         let path = "pci0000:80/0000:80:01.0";
@@ -243,7 +244,7 @@ fn disks_are_placed_and_measured() {
         .link("sys/class/nvme/nvme4", "../../devices/virtual/nvme-fabrics/ctl/nvme4")
         .file("sys/devices/virtual/nvme-fabrics/ctl/nvme4/model", "Linux")
         .pci("pci0000:80/0000:80:05.0", "0x144d", "0x010802", "1")
-        // As before Linux 4.1.
+        // The layout before Linux 4.1.
         .pci(other, "0x8086", "0x010802", "0")
         .of(other, "block/nvme0n1/size", "18446744073709551615");
     let topology = made.topology();

@@ -1,7 +1,7 @@
 //! A place on disk: each call looks at one path and follows no link in its last part.
 
 use super::confined::Place;
-use super::files::{Entry, Kind, Part, Trouble, entries, regular};
+use super::files::{Entry, FileError, Kind, Part, entries, regular};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -22,17 +22,17 @@ impl Disk {
 }
 
 impl Place for Disk {
-    fn kind(&self, path: &str) -> Result<Kind, Trouble> {
+    fn kind(&self, path: &str) -> Result<Kind, FileError> {
         Ok(FileType::from_raw_mode(rustix::fs::lstat(self.path(path))?.st_mode).into())
     }
 
-    fn link(&self, path: &str) -> Result<String, Trouble> {
-        let target = rustix::fs::readlink(self.path(path), Vec::new()).map_err(|_| Trouble::Absent)?;
-        target.into_string().map_err(|_| Trouble::Absent)
+    fn link(&self, path: &str) -> Result<String, FileError> {
+        let target = rustix::fs::readlink(self.path(path), Vec::new()).map_err(|_| FileError::Absent)?;
+        target.into_string().map_err(|_| FileError::Absent)
     }
 
     /// Does not wait for the other end of a pipe.
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<bool, Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<bool, FileError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(self.path(path), flags, Mode::empty()) {
             Err(Errno::LOOP) => return Ok(false),
@@ -43,7 +43,7 @@ impl Place for Disk {
         Ok(true)
     }
 
-    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+    fn list(&self, path: &str) -> Result<Vec<Entry>, FileError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
         entries(rustix::fs::open(self.path(path), flags, Mode::empty())?)
     }

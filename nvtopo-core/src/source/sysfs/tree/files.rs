@@ -1,4 +1,4 @@
-//! What is asked of the files below a root, whoever answers: this machine, a directory, or an archive.
+//! The interface of files below a root: of this machine, of a directory, or of an archive.
 
 use crate::model::MachineIdentity;
 use rustix::fd::{AsFd, OwnedFd};
@@ -9,42 +9,42 @@ use std::mem::MaybeUninit;
 /// Files below a root. Paths are relative to it and written with `/`; links on the way are followed.
 pub(in crate::source) trait Files {
     /// Fills an empty buffer with the bytes of a part of a file that are there.
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble>;
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError>;
 
-    /// What is in a directory, in any order; names that are not UTF-8 are left out.
-    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble>;
+    /// Returns the entries of a directory, in any order; names that are not UTF-8 are left out.
+    fn list(&self, path: &str) -> Result<Vec<Entry>, FileError>;
 
-    /// Where a link leads, as it is written.
-    fn link(&self, path: &str) -> Result<String, Trouble>;
+    /// Returns the target of a link, as it is written.
+    fn link(&self, path: &str) -> Result<String, FileError>;
 
-    /// Whether there is a directory.
-    fn is_folder(&self, path: &str) -> Result<bool, Trouble>;
+    /// Returns whether there is a directory.
+    fn is_folder(&self, path: &str) -> Result<bool, FileError>;
 
-    /// Says that much will be asked of what is below a directory.
+    /// Prepares for many reads below a directory.
     fn prepare(&self, _folder: &str) {}
 
-    /// As [`read`](Self::read), of what identifies a machine: it is never recorded.
-    fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+    /// Reads a file that identifies a machine, like [`read`](Self::read): it is never recorded.
+    fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError> {
         self.read(path, part, buffer)
     }
 
-    /// Which machine it is, where that is known without its identifiers.
+    /// Returns the identity of the machine, where it is known without its identifiers.
     fn identity(&self) -> Option<MachineIdentity> {
         None
     }
 
-    /// Whether this is the file system of the machine that we run on.
+    /// Returns whether this is the file system of the machine that this process runs on.
     fn is_live(&self) -> bool {
         false
     }
 
-    /// Whether `/proc/self` is of who reads the machine, and not of who copied its files.
+    /// Returns whether `/proc/self` belongs to the reader of the machine, and not to a process that copied its files.
     fn is_own(&self) -> bool {
         self.is_live()
     }
 }
 
-/// How much is read at once: most files are shorter.
+/// The number of bytes to read at once: most files are shorter.
 const CHUNK: usize = 8192;
 
 /// A part of a file.
@@ -55,7 +55,7 @@ pub(in crate::source) struct Part {
 }
 
 impl Part {
-    /// The first bytes.
+    /// Returns the first bytes.
     pub(in crate::source) fn head(length: usize) -> Self {
         Self { offset: 0, length }
     }
@@ -83,7 +83,7 @@ impl Part {
         Ok(())
     }
 
-    /// The part of what a file holds.
+    /// Returns the part of what a file holds.
     #[cfg(feature = "snapshot")]
     pub(in crate::source) fn of(self, content: &[u8]) -> &[u8] {
         let rest = &content[content.len().min(self.offset)..];
@@ -91,14 +91,14 @@ impl Part {
     }
 }
 
-/// What is in a directory.
+/// An entry of a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::source) struct Entry {
     pub(in crate::source) name: String,
     pub(in crate::source) kind: Kind,
 }
 
-/// What an entry is, links not followed.
+/// The kind of an entry, links not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::source) enum Kind {
     Folder,
@@ -117,14 +117,14 @@ impl From<FileType> for Kind {
     }
 }
 
-/// What is in an open directory.
-pub(super) fn entries(folder: OwnedFd) -> Result<Vec<Entry>, Trouble> {
+/// Returns the entries of an open directory.
+pub(super) fn entries(folder: OwnedFd) -> Result<Vec<Entry>, FileError> {
     let mut found = Vec::new();
     let mut folder = Dir::new(folder)?;
     while let Some(Ok(entry)) = folder.read() {
         let Ok(name) = entry.file_name().to_str() else { continue };
         let kind = match entry.file_type() {
-            // Some file systems tell only when they are asked.
+            // Some file systems report the kind only on request.
             FileType::Unknown => rustix::fs::statat(folder.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)
                 .map_or(FileType::Unknown, |found| FileType::from_raw_mode(found.st_mode)),
             kind => kind,
@@ -137,7 +137,7 @@ pub(super) fn entries(folder: OwnedFd) -> Result<Vec<Entry>, Trouble> {
 }
 
 /// Refuses what is no file: a directory, a pipe, a device.
-pub(super) fn regular(file: impl AsFd) -> Result<(), Trouble> {
+pub(super) fn regular(file: impl AsFd) -> Result<(), FileError> {
     let kind = FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode);
     if kind == FileType::RegularFile {
         Ok(())
@@ -146,24 +146,24 @@ pub(super) fn regular(file: impl AsFd) -> Result<(), Trouble> {
     }
 }
 
-/// Why something was not read.
+/// The reason why a file was not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source) enum Trouble {
-    /// Nothing is there, or a device has nothing to say: that is normal.
+pub(in crate::source) enum FileError {
+    /// Nothing is there, or a device has no value, which is normal.
     Absent,
-    /// The way leads through this path, which is no directory.
+    /// A part of the path that is no directory.
     NotAFolder(String),
-    /// Something is there and cannot be read: why.
+    /// An existing file cannot be read, for this reason.
     Refused(String),
 }
 
-impl From<rustix::io::Errno> for Trouble {
+impl From<rustix::io::Errno> for FileError {
     fn from(error: rustix::io::Errno) -> Self {
         io::Error::from(error).into()
     }
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for FileError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {

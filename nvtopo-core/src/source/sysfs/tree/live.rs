@@ -1,11 +1,11 @@
-//! The machine that we run on: its kernel is trusted, and paths are opened as they are.
+//! The machine that this process runs on: its kernel is trusted, and paths are opened as they are.
 //!
-//! But for files in which NVIDIA's driver answers for a GPU: where that hangs, so may who reads them, and cannot be
-//! ended. Those are read by a thread that is left behind when it takes too long.
+//! The exception are files in which NVIDIA's driver answers for a GPU: if the GPU hangs, their reader may hang too, and
+//! cannot be cancelled. A thread reads them, which is abandoned when it takes too long.
 
 use super::confined::Place;
 use super::disk::Disk;
-use super::files::{Entry, Files, Part, Trouble};
+use super::files::{Entry, FileError, Files, Part};
 use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,12 +15,12 @@ use std::time::Duration;
 /// Files that NVIDIA's driver writes as they are read.
 const DRIVER: &str = "proc/driver/nvidia/";
 
-/// How long it may take. It answers from what it knows, in far less than a millisecond, unless a lock is held.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit. The driver answers from memory, in far less than a millisecond, unless a lock is held.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) struct Live {
     disk: Disk,
-    /// Whether the driver did not answer once: it is not asked again.
+    /// True if the driver did not answer once: it is not asked again.
     silent: Cell<bool>,
 }
 
@@ -31,14 +31,14 @@ impl Live {
 }
 
 impl Files for Live {
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError> {
         let file = self.disk.path(path);
         if !path.starts_with(DRIVER) {
             return Ok(part.read(File::open(file)?, path, buffer)?);
         }
         if !self.silent.get() {
             let name = path.to_owned();
-            let answer = in_time(PATIENCE, move || {
+            let answer = in_time(TIMEOUT, move || {
                 let mut bytes = Vec::new();
                 part.read(File::open(file)?, &name, &mut bytes)?;
                 Ok(bytes)
@@ -49,18 +49,18 @@ impl Files for Live {
             }
             self.silent.set(true);
         }
-        Err(Trouble::Refused("NVIDIA's driver does not answer".to_owned()))
+        Err(FileError::Refused("NVIDIA's driver does not answer".to_owned()))
     }
 
-    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+    fn list(&self, path: &str) -> Result<Vec<Entry>, FileError> {
         self.disk.list(path)
     }
 
-    fn link(&self, path: &str) -> Result<String, Trouble> {
+    fn link(&self, path: &str) -> Result<String, FileError> {
         self.disk.link(path)
     }
 
-    fn is_folder(&self, path: &str) -> Result<bool, Trouble> {
+    fn is_folder(&self, path: &str) -> Result<bool, FileError> {
         Ok(fs::metadata(self.disk.path(path)).is_ok_and(|found| found.is_dir()))
     }
 
@@ -69,17 +69,19 @@ impl Files for Live {
     }
 }
 
-/// What a thread answers. `None`: it took too long.
+/// Returns the answer of a thread. `None`: it took too long.
 fn in_time<T: Send + 'static>(
-    patience: Duration,
-    ask: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-) -> Option<Result<T, Trouble>> {
+    timeout: Duration,
+    ask: impl FnOnce() -> Result<T, FileError> + Send + 'static,
+) -> Option<Result<T, FileError>> {
     let (sender, receiver) = mpsc::sync_channel(1);
-    // Nobody listens any more where it took too long.
+    // The receiver is gone if it took too long.
     let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || _ = sender.send(ask()));
     match thread {
-        Ok(_) => receiver.recv_timeout(patience).ok(),
-        Err(error) => Some(Err(Trouble::Refused(format!("no thread could be started to read it: {error}")))),
+        Ok(_) => receiver.recv_timeout(timeout).ok(),
+        Err(error) => {
+            Some(Err(FileError::Refused(format!("no thread could be started to read it: {error}"))))
+        }
     }
 }
 
@@ -91,7 +93,7 @@ mod tests {
     fn who_takes_too_long_is_left_behind() {
         let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
         assert_eq!(in_time(hour, || Ok(7)), Some(Ok(7)));
-        assert_eq!(in_time::<()>(hour, || Err(Trouble::Absent)), Some(Err(Trouble::Absent)));
+        assert_eq!(in_time::<()>(hour, || Err(FileError::Absent)), Some(Err(FileError::Absent)));
         let begun = std::time::Instant::now();
         let answer = in_time(second / 100, move || {
             std::thread::sleep(hour);
@@ -104,10 +106,10 @@ mod tests {
     fn a_driver_that_was_silent_is_not_asked_again() {
         let (live, mut buffer) = (Live::new(), Vec::new());
         let file = "proc/driver/nvidia/gpus/none/information";
-        assert_eq!(live.read(file, Part::head(10), &mut buffer), Err(Trouble::Absent));
+        assert_eq!(live.read(file, Part::head(10), &mut buffer), Err(FileError::Absent));
         live.silent.set(true);
         let answer = live.read(file, Part::head(10), &mut buffer);
-        assert!(matches!(answer, Err(Trouble::Refused(why)) if why.contains("does not answer")));
-        assert_eq!(live.read("proc/driver/other", Part::head(10), &mut buffer), Err(Trouble::Absent));
+        assert!(matches!(answer, Err(FileError::Refused(why)) if why.contains("does not answer")));
+        assert_eq!(live.read("proc/driver/other", Part::head(10), &mut buffer), Err(FileError::Absent));
     }
 }

@@ -1,7 +1,7 @@
-//! The files of a snapshot, in memory: what was recorded answers as it did, and everything else is absent.
+//! The files of a snapshot, in memory: recorded files are answered as they were, and everything else is absent.
 
 use super::confined::{Confined, Place};
-use super::files::{Entry, Files, Kind, Part, Trouble};
+use super::files::{Entry, FileError, Files, Kind, Part};
 use crate::error::{Error, Result};
 use crate::model::MachineIdentity;
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// The most files, links and directories of one machine. A large server has 30 000 that are read or listed.
 const MAX_NODES: usize = 200_000;
 
-/// What is stored at a path.
+/// The content stored at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::source) enum Stored {
     Folder,
@@ -18,7 +18,7 @@ pub(in crate::source) enum Stored {
     File(Option<Vec<u8>>),
 }
 
-/// Why files and directories could not be read, by the paths that were asked of.
+/// The reasons why files and directories could not be read, by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::source) struct Refused {
     pub(in crate::source) files: BTreeMap<String, String>,
@@ -34,7 +34,7 @@ pub(in crate::source) struct Replay {
 }
 
 impl Replay {
-    /// `own`: whether the machine recorded itself.
+    /// Returns the files of a record. `own`: the machine recorded itself.
     pub(in crate::source) fn new(
         entries: BTreeMap<String, Stored>,
         refused: Refused,
@@ -48,35 +48,35 @@ impl Replay {
         Ok(Self { files: Confined::new(memory), refused, own, identity })
     }
 
-    /// The kernel trusts its own links: a way through a file is just absent.
-    fn as_recorded<T>(&self, answer: std::result::Result<T, Trouble>) -> std::result::Result<T, Trouble> {
-        answer.map_err(|trouble| match trouble {
-            Trouble::NotAFolder(_) if self.own => Trouble::Absent,
-            trouble => trouble,
+    /// Answers as the kernel does, which trusts its own links: a path through a file is just absent.
+    fn as_recorded<T>(&self, answer: std::result::Result<T, FileError>) -> std::result::Result<T, FileError> {
+        answer.map_err(|error| match error {
+            FileError::NotAFolder(_) if self.own => FileError::Absent,
+            error => error,
         })
     }
 }
 
 impl Files for Replay {
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> std::result::Result<(), Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> std::result::Result<(), FileError> {
         match self.refused.files.get(path) {
-            Some(why) => Err(Trouble::Refused(why.clone())),
+            Some(why) => Err(FileError::Refused(why.clone())),
             None => self.as_recorded(self.files.read(path, part, buffer)),
         }
     }
 
-    fn list(&self, path: &str) -> std::result::Result<Vec<Entry>, Trouble> {
+    fn list(&self, path: &str) -> std::result::Result<Vec<Entry>, FileError> {
         match self.refused.folders.get(path) {
-            Some(why) => Err(Trouble::Refused(why.clone())),
+            Some(why) => Err(FileError::Refused(why.clone())),
             None => self.as_recorded(self.files.list(path)),
         }
     }
 
-    fn link(&self, path: &str) -> std::result::Result<String, Trouble> {
+    fn link(&self, path: &str) -> std::result::Result<String, FileError> {
         self.as_recorded(self.files.link(path))
     }
 
-    fn is_folder(&self, path: &str) -> std::result::Result<bool, Trouble> {
+    fn is_folder(&self, path: &str) -> std::result::Result<bool, FileError> {
         self.as_recorded(self.files.is_folder(path))
     }
 
@@ -133,7 +133,7 @@ impl Memory {
         }
     }
 
-    /// The entry of a directory, made where there is none.
+    /// Returns the entry of a directory, made where there is none.
     fn child(&mut self, at: usize, name: &str, path: &str, make: impl FnOnce() -> Node) -> Result<usize> {
         let next = self.nodes.len();
         let Node::Folder(names) = &mut self.nodes[at] else {
@@ -150,41 +150,41 @@ impl Memory {
         Ok(next)
     }
 
-    fn find(&self, path: &str) -> std::result::Result<&Node, Trouble> {
+    fn find(&self, path: &str) -> std::result::Result<&Node, FileError> {
         let mut node = &self.nodes[0];
         for part in path.split('/').filter(|part| !part.is_empty()) {
-            let Node::Folder(names) = node else { return Err(Trouble::Absent) };
-            node = &self.nodes[*names.get(part).ok_or(Trouble::Absent)?];
+            let Node::Folder(names) = node else { return Err(FileError::Absent) };
+            node = &self.nodes[*names.get(part).ok_or(FileError::Absent)?];
         }
         Ok(node)
     }
 }
 
 impl Place for Memory {
-    fn kind(&self, path: &str) -> std::result::Result<Kind, Trouble> {
+    fn kind(&self, path: &str) -> std::result::Result<Kind, FileError> {
         self.find(path).map(Node::kind)
     }
 
-    fn link(&self, path: &str) -> std::result::Result<String, Trouble> {
+    fn link(&self, path: &str) -> std::result::Result<String, FileError> {
         match self.find(path)? {
             Node::Link(target) => Ok(target.clone()),
-            _ => Err(Trouble::Absent),
+            _ => Err(FileError::Absent),
         }
     }
 
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> std::result::Result<bool, Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> std::result::Result<bool, FileError> {
         match self.find(path)? {
             Node::File(Some(content)) => {
                 buffer.extend_from_slice(part.of(content));
                 Ok(true)
             }
             Node::Link(_) => Ok(false),
-            Node::File(None) | Node::Folder(_) => Err(Trouble::Absent),
+            Node::File(None) | Node::Folder(_) => Err(FileError::Absent),
         }
     }
 
-    fn list(&self, path: &str) -> std::result::Result<Vec<Entry>, Trouble> {
-        let Node::Folder(names) = self.find(path)? else { return Err(Trouble::Absent) };
+    fn list(&self, path: &str) -> std::result::Result<Vec<Entry>, FileError> {
+        let Node::Folder(names) = self.find(path)? else { return Err(FileError::Absent) };
         let entry =
             |(name, at): (&String, &usize)| Entry { name: name.clone(), kind: self.nodes[*at].kind() };
         Ok(names.iter().map(entry).collect())

@@ -1,8 +1,8 @@
-//! Reading files below a root: the live `/`, a recorded tree that may be damaged or hostile, or an archive.
+//! Files below a root: the live `/`, a recorded tree that may be damaged or hostile, or an archive.
 //!
 //! Paths are relative to the root and written with `/`. In a recorded tree no link leads out of the root, pipes
 //! do not block, and nothing is read beyond [`LIMIT`]; on the live root the kernel is trusted and paths are
-//! opened as they are. Nothing here knows what the files mean.
+//! opened as they are. The meaning of the files is no matter of this module.
 
 mod confined;
 mod disk;
@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::model::{MachineIdentity, Note, NoteKind};
 use confined::Confined;
 use disk::Disk;
-use files::{Entry, Files, Kind, Part, Trouble};
+use files::{Entry, FileError, Files, Kind, Part};
 use live::Live;
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -32,7 +32,7 @@ pub(in crate::source) use memory::{Refused, Replay, Stored};
 /// The most bytes of one file that are read. The longest honest one is a list of [`MAX_INDEX`] CPUs.
 pub(in crate::source) const LIMIT: usize = 512 << 10;
 
-/// How many notes about single files are kept: a damaged tree would otherwise bury what matters.
+/// The largest number of notes about single files: a damaged tree would otherwise bury the others.
 const MAX_NOTES: usize = 20;
 
 /// The files below a root.
@@ -42,17 +42,17 @@ pub(in crate::source) struct Tree {
     /// Room for paths.
     path: Cell<String>,
     notes: RefCell<Vec<Note>>,
-    untold: Cell<usize>,
+    unlisted: Cell<usize>,
 }
 
-/// One of several names of the same attribute, by kernel version. A kernel uses one of them for all that it names, so that
-/// once one was found no other is tried.
+/// One of several names of the same attribute, by kernel version. A kernel uses one of them for all that it names, so
+/// that once one was found no other is tried.
 pub(super) struct Names {
     candidates: &'static [(&'static str, Syntax)],
     found: Cell<Option<usize>>,
 }
 
-/// How a set is written.
+/// The syntax of a set.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Syntax {
     /// `00000000,000000ff`
@@ -68,7 +68,7 @@ impl Names {
 }
 
 impl Tree {
-    /// The files of this machine, where the root is `/`, or a recorded tree.
+    /// Returns the files of this machine, where the root is `/`, or a recorded tree.
     pub(in crate::source) fn new(root: &Path) -> Self {
         Self::of(files(root))
     }
@@ -79,42 +79,42 @@ impl Tree {
             buffer: RefCell::new(Vec::with_capacity(8192)),
             path: Cell::default(),
             notes: RefCell::default(),
-            untold: Cell::new(0),
+            unlisted: Cell::new(0),
         }
     }
 
-    /// The files of a snapshot.
+    /// Returns the files of a snapshot.
     #[cfg(feature = "snapshot")]
     pub(in crate::source) fn replay(replay: Replay) -> Self {
         Self::of(Box::new(replay))
     }
 
-    /// Whether this is the file system of the machine that we run on.
+    /// Returns whether this is the file system of the machine that this process runs on.
     pub(super) fn is_live(&self) -> bool {
         self.files.is_live()
     }
 
-    /// Whether `/proc/self` is of who reads the machine, and not of who copied its files.
+    /// Returns whether `/proc/self` belongs to the reader of the machine, and not to a process that copied its files.
     pub(in crate::source) fn is_own(&self) -> bool {
         self.files.is_own()
     }
 
-    /// Which machine it is, where that is known without its identifiers.
+    /// Returns the identity of the machine, where it is known without its identifiers.
     pub(super) fn identity(&self) -> Option<MachineIdentity> {
         self.files.identity()
     }
 
-    /// Says that much will be asked of what is below a directory, so that the way there is gone once.
+    /// Prepares for many reads below a directory, so that the path to it is resolved once.
     pub(super) fn prepare(&self, folder: &str) {
         self.files.prepare(folder);
     }
 
-    /// The text of a small file, without the white space around it. `None`: absent or unreadable.
+    /// Returns the text of a small file, without the white space around it. `None`: absent or unreadable.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         self.with_text(path, str::to_owned)
     }
 
-    /// What is made of the text of a small file. It must not read another.
+    /// Returns what `make` makes of the text of a small file. It must not read another.
     pub(super) fn with_text<T>(&self, path: &str, make: impl FnOnce(&str) -> T) -> Option<T> {
         let mut buffer = self.buffer.borrow_mut();
         if !self.fill(path, Part::head(LIMIT + 1), &mut buffer) {
@@ -124,14 +124,14 @@ impl Tree {
             self.damage(format!("{path} is longer than {} KiB, so it was left out", LIMIT >> 10));
             return None;
         }
-        // Almost always it is a text, which is told faster than a text is made of it.
+        // It is almost always UTF-8, and checking is faster than replacing.
         Some(match std::str::from_utf8(&buffer) {
             Ok(text) => make(plain(text)),
             Err(_) => make(plain(&String::from_utf8_lossy(&buffer))),
         })
     }
 
-    /// As [`with_text`](Self::with_text), of a file in a folder.
+    /// Does the same as [`with_text`](Self::with_text) with a file in a folder.
     pub(super) fn with_text_in<T>(
         &self,
         folder: &str,
@@ -141,27 +141,27 @@ impl Tree {
         self.below(folder, name, |path| self.with_text(path, make))
     }
 
-    /// As [`text`](Self::text), of what identifies a machine: no record holds it.
+    /// Returns the text of a file that identifies a machine, like [`text`](Self::text): no record holds it.
     pub(in crate::source) fn secret(&self, path: &str) -> Option<String> {
         let mut buffer = Vec::new();
         self.files.read_secret(path, Part::head(LIMIT), &mut buffer).ok()?;
         Some(plain(&String::from_utf8_lossy(&buffer)).to_owned())
     }
 
-    /// The first bytes of a file, which may be longer. Empty: absent or unreadable.
+    /// Returns the first bytes of a file, which may be longer. Empty: absent or unreadable.
     pub(super) fn head(&self, path: &str, limit: usize) -> Vec<u8> {
         self.some(path, Part::head(limit))
     }
 
-    /// As [`head`](Self::head), of a file that few may read: that it cannot be is no damage.
+    /// Returns the [`head`](Self::head) of a file that few may read: no note says that it cannot be read.
     pub(super) fn quiet_head(&self, path: &str, limit: usize) -> Vec<u8> {
         let mut buffer = Vec::new();
         let read = self.files.read(path, Part::head(limit), &mut buffer);
         if self.quietly(read).is_some() { buffer } else { Vec::new() }
     }
 
-    /// A few bytes of a file, from a place in it on; fewer where it ends before. Empty: absent or unreadable. Each byte
-    /// of a device's configuration space is asked of the device, so only what is needed should be.
+    /// Returns a few bytes of a file, from a place in it on; fewer where it ends before. Empty: absent or unreadable.
+    /// Each byte of a device's configuration space is read from the device, so read only what is needed.
     pub(super) fn part(&self, path: &str, offset: usize, length: usize) -> Vec<u8> {
         self.some(path, Part { offset, length })
     }
@@ -171,7 +171,7 @@ impl Tree {
         if self.fill(path, part, &mut buffer) { buffer } else { Vec::new() }
     }
 
-    /// A decimal number.
+    /// Returns a decimal number.
     pub(super) fn number(&self, path: &str) -> Option<i64> {
         self.with_text(path, |text| {
             let number = text.parse().ok();
@@ -182,19 +182,19 @@ impl Tree {
         })?
     }
 
-    /// A decimal number, of a file in a folder.
+    /// Returns a decimal number, of a file in a folder.
     pub(super) fn number_in(&self, folder: &str, name: &str) -> Option<i64> {
         self.below(folder, name, |path| self.number(path))
     }
 
-    /// A list of CPUs or of nodes.
+    /// Returns a list of CPUs or of nodes.
     pub(super) fn list<S: FromStr<Err = Error>>(&self, path: &str) -> Option<S> {
         // So kernels write a set that was never made.
         let parse = |text: &str| if text == "(null)" { None } else { Some(text.parse()) };
         self.with_text(path, parse)??.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
     }
 
-    /// A set of CPUs, under the name that this kernel gives it.
+    /// Returns a set of CPUs, under the name that this kernel gives it.
     pub(super) fn named_set(&self, folder: &str, names: &Names) -> Option<CpuSet> {
         let ask = |index: usize| {
             let (name, syntax) = names.candidates[index];
@@ -218,22 +218,22 @@ impl Tree {
         set??.map_err(|error| self.damage(format!("{path}: {error}"))).ok()
     }
 
-    /// The names in a directory, sorted. Empty: absent or unreadable.
+    /// Returns the names in a directory, sorted. Empty: absent or unreadable.
     pub(in crate::source) fn names(&self, path: &str) -> Vec<String> {
         self.entries(path, |_| true)
     }
 
-    /// The names of the directories in a directory, sorted; links to directories are not among them.
+    /// Returns the names of the directories in a directory, sorted; links to directories are not among them.
     pub(super) fn folders(&self, path: &str) -> Vec<String> {
         self.entries(path, |kind| kind == Kind::Folder)
     }
 
-    /// The numbers in names such as `cpu12`, sorted.
+    /// Returns the numbers in names such as `cpu12`, sorted.
     pub(super) fn numbered(&self, path: &str, prefix: &str) -> Vec<u32> {
         self.numbers(path, &self.names(path), prefix)
     }
 
-    /// The numbers in some names of a folder, sorted.
+    /// Returns the numbers in some names of a folder, sorted.
     pub(super) fn numbers(&self, path: &str, names: &[String], prefix: &str) -> Vec<u32> {
         let digits = names.iter().filter_map(|name| name.strip_prefix(prefix));
         let mut numbers: Vec<u32> = digits
@@ -251,12 +251,12 @@ impl Tree {
         numbers
     }
 
-    /// Where a link leads, as it is written. `None`: absent, or not a link.
+    /// Returns the target of a link, as it is written. `None`: absent, or not a link.
     pub(super) fn link(&self, path: &str) -> Option<String> {
         self.quietly(self.files.link(path))
     }
 
-    /// Whether there is a directory.
+    /// Returns whether there is a directory.
     pub(super) fn has_folder(&self, path: &str) -> bool {
         self.quietly(self.files.is_folder(path)).unwrap_or(false)
     }
@@ -267,23 +267,23 @@ impl Tree {
         if notes.len() < MAX_NOTES {
             notes.push(Note { kind: NoteKind::Damage, text });
         } else {
-            self.untold.set(self.untold.get() + 1);
+            self.unlisted.set(self.unlisted.get() + 1);
         }
     }
 
-    /// The notes about files so far.
+    /// Returns the notes about files so far.
     pub(super) fn take_notes(&self) -> Vec<Note> {
         let mut notes = self.notes.take();
-        let untold = self.untold.take();
-        if untold > 0 {
-            notes.push(Note { kind: NoteKind::Damage, text: format!("{untold} more files are damaged") });
+        let unlisted = self.unlisted.take();
+        if unlisted > 0 {
+            notes.push(Note { kind: NoteKind::Damage, text: format!("{unlisted} more files are damaged") });
         }
         notes
     }
 
     fn entries(&self, path: &str, keep: impl Fn(Kind) -> bool) -> Vec<String> {
-        let entries = self.files.list(path).unwrap_or_else(|trouble| {
-            self.complain(path, trouble);
+        let entries = self.files.list(path).unwrap_or_else(|error| {
+            self.complain(path, error);
             Vec::new()
         });
         let kept = entries.into_iter().filter(|entry| keep(entry.kind));
@@ -307,31 +307,31 @@ impl Tree {
     /// Fills the buffer with a part of a file.
     fn fill(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> bool {
         buffer.clear();
-        self.files.read(path, part, buffer).map_err(|trouble| self.complain(path, trouble)).is_ok()
+        self.files.read(path, part, buffer).map_err(|error| self.complain(path, error)).is_ok()
     }
 
-    /// The answer to a question that what cannot be read answers too.
-    fn quietly<T>(&self, answer: Result<T, Trouble>) -> Option<T> {
+    /// Returns the answer, without a note where the file cannot be read.
+    fn quietly<T>(&self, answer: Result<T, FileError>) -> Option<T> {
         answer
-            .map_err(|trouble| {
-                if let Trouble::NotAFolder(_) = trouble {
-                    self.complain("", trouble);
+            .map_err(|error| {
+                if let FileError::NotAFolder(_) = error {
+                    self.complain("", error);
                 }
             })
             .ok()
     }
 
-    /// Absence is normal; the rest is worth a note.
-    fn complain(&self, path: &str, trouble: Trouble) {
-        match trouble {
-            Trouble::Absent => {}
-            Trouble::NotAFolder(path) => self.damage(format!("{path} should be a directory")),
-            Trouble::Refused(why) => self.damage(format!("cannot read {path}: {why}")),
+    /// Notes a file that could not be read. Absence is normal.
+    fn complain(&self, path: &str, error: FileError) {
+        match error {
+            FileError::Absent => {}
+            FileError::NotAFolder(path) => self.damage(format!("{path} should be a directory")),
+            FileError::Refused(why) => self.damage(format!("cannot read {path}: {why}")),
         }
     }
 }
 
-/// The files of this machine, or of a recorded tree, whose links are followed inside it.
+/// Returns the files of this machine, or of a recorded tree, whose links are followed inside it.
 fn files(root: &Path) -> Box<dyn Files> {
     if root == Path::new("/") {
         return Box::new(Live::new());
@@ -343,7 +343,7 @@ fn files(root: &Path) -> Box<dyn Files> {
     Box::new(Confined::new(Disk::new(root)))
 }
 
-/// Without the white space around it. Strings of the device tree end with a zero byte.
+/// Returns a text without the white space around it. Strings of the device tree end with a zero byte.
 fn plain(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || c == '\0')
 }

@@ -1,10 +1,10 @@
-//! A record of what was read: files, links and names as they really are, under paths that are free of links.
+//! The record of a reading: files, links and names as they really are, under paths that are free of links.
 //!
-//! What was found is answered again from the record, so that a reading that was recorded sees just what its replay
-//! will see. Of what is absent nothing is kept.
+//! Recorded entries are answered from the record, so that the recorded reading sees exactly what its replay will see.
+//! Absent entries are not recorded.
 
 use super::confined::{Place, join, walk};
-use super::files::{Entry, Files, Kind, Part, Trouble};
+use super::files::{Entry, FileError, Files, Kind, Part};
 use super::memory::{Refused, Stored};
 use super::{Disk, Tree};
 use crate::model::MachineIdentity;
@@ -13,11 +13,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Where the reader finds itself. It is a link to a number that changes with each process, so it is taken as the
-/// directory that it leads to.
+/// The folder of the reader's own process. It is a link to a number that changes with each process, so it is recorded
+/// as the directory that it leads to.
 const SELF: &str = "proc/self";
 
-/// What was read.
+/// The record of everything that was read.
 #[derive(Default)]
 pub(in crate::source) struct Record {
     entries: BTreeMap<String, Found>,
@@ -25,7 +25,7 @@ pub(in crate::source) struct Record {
 }
 
 impl Record {
-    /// What is stored at each path, and what could not be read.
+    /// Returns the content stored at each path, and the paths that could not be read.
     pub(in crate::source) fn into_parts(self) -> (BTreeMap<String, Stored>, Refused) {
         let stored = |found| match found {
             Found::Folder => Stored::Folder,
@@ -42,7 +42,7 @@ impl Record {
 pub(in crate::source) type Trim = fn(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8>;
 
 impl Tree {
-    /// As [`Tree::new`], with a record of all that will be read.
+    /// Returns the files like [`Tree::new`], with a record of everything that will be read.
     pub(in crate::source) fn recording(root: &Path, trim: Trim) -> (Self, Rc<RefCell<Record>>) {
         let record = Rc::default();
         let recorder =
@@ -59,11 +59,11 @@ enum Found {
 
 #[derive(Default)]
 struct Content {
-    /// What was not read between parts that were is zero.
+    /// The bytes; those between parts that were read are zero.
     bytes: Vec<u8>,
-    /// How much was read from the start on.
+    /// The number of bytes that were read from the start on.
     head: usize,
-    /// Whether the file ends there.
+    /// True if the file ends there.
     whole: bool,
 }
 
@@ -85,8 +85,8 @@ struct Recorder {
 }
 
 impl Recorder {
-    /// Records the way to a path, and tells where it ends.
-    fn walk(&self, path: &str) -> Result<String, Trouble> {
+    /// Records the links on the way to a path, and returns where it ends.
+    fn walk(&self, path: &str) -> Result<String, FileError> {
         walk(&Steps(self), path)
     }
 
@@ -98,7 +98,7 @@ impl Recorder {
     fn put(&self, path: &str, kind: Kind) {
         let found = match kind {
             Kind::Folder => Found::Folder,
-            // A target that cannot be told leads nowhere.
+            // An unreadable target leads nowhere.
             Kind::Link => self.disk.link(path).map_or(Found::File(None), Found::Link),
             Kind::File => Found::File(None),
         };
@@ -147,7 +147,7 @@ impl Recorder {
 }
 
 impl Files for Recorder {
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError> {
         let real = self.walk(path);
         if real.as_ref().is_ok_and(|real| self.again(real, part, buffer)) {
             return Ok(());
@@ -155,7 +155,7 @@ impl Files for Recorder {
         let answer = self.files.read(path, part, buffer);
         match (&answer, real) {
             (Ok(()), Ok(real)) => self.keep(real, part, buffer),
-            (Err(Trouble::Refused(why)), _) => {
+            (Err(FileError::Refused(why)), _) => {
                 self.record.borrow_mut().refused.files.insert(path.to_owned(), why.clone());
             }
             _ => {}
@@ -163,7 +163,7 @@ impl Files for Recorder {
         answer
     }
 
-    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+    fn list(&self, path: &str) -> Result<Vec<Entry>, FileError> {
         let real = self.walk(path);
         let answer = self.files.list(path);
         match (&answer, real) {
@@ -172,7 +172,7 @@ impl Files for Recorder {
                     self.put(&join(&real, &entry.name), entry.kind);
                 }
             }
-            (Err(Trouble::Refused(why)), _) => {
+            (Err(FileError::Refused(why)), _) => {
                 self.record.borrow_mut().refused.folders.insert(path.to_owned(), why.clone());
             }
             _ => {}
@@ -180,7 +180,7 @@ impl Files for Recorder {
         answer
     }
 
-    fn link(&self, path: &str) -> Result<String, Trouble> {
+    fn link(&self, path: &str) -> Result<String, FileError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         if let Ok(folder) = self.walk(folder) {
             // Nothing there is an answer too.
@@ -189,7 +189,7 @@ impl Files for Recorder {
         self.files.link(path)
     }
 
-    fn is_folder(&self, path: &str) -> Result<bool, Trouble> {
+    fn is_folder(&self, path: &str) -> Result<bool, FileError> {
         let _ = self.walk(path);
         self.files.is_folder(path)
     }
@@ -198,7 +198,7 @@ impl Files for Recorder {
         self.files.prepare(folder);
     }
 
-    fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+    fn read_secret(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError> {
         self.files.read_secret(path, part, buffer)
     }
 
@@ -219,7 +219,7 @@ impl Files for Recorder {
 struct Steps<'a>(&'a Recorder);
 
 impl Place for Steps<'_> {
-    fn kind(&self, path: &str) -> Result<Kind, Trouble> {
+    fn kind(&self, path: &str) -> Result<Kind, FileError> {
         let recorder = self.0;
         if let Some(kind) = recorder.known(path) {
             return Ok(kind);
@@ -230,18 +230,18 @@ impl Place for Steps<'_> {
         Ok(recorder.known(path).unwrap_or(kind))
     }
 
-    fn link(&self, path: &str) -> Result<String, Trouble> {
+    fn link(&self, path: &str) -> Result<String, FileError> {
         match self.0.record.borrow().entries.get(path) {
             Some(Found::Link(target)) => Ok(target.clone()),
-            _ => Err(Trouble::Absent),
+            _ => Err(FileError::Absent),
         }
     }
 
-    fn read(&self, _: &str, _: Part, _: &mut Vec<u8>) -> Result<bool, Trouble> {
-        Err(Trouble::Absent)
+    fn read(&self, _: &str, _: Part, _: &mut Vec<u8>) -> Result<bool, FileError> {
+        Err(FileError::Absent)
     }
 
-    fn list(&self, _: &str) -> Result<Vec<Entry>, Trouble> {
-        Err(Trouble::Absent)
+    fn list(&self, _: &str) -> Result<Vec<Entry>, FileError> {
+        Err(FileError::Absent)
     }
 }

@@ -1,30 +1,31 @@
-//! Files that somebody gave us, on a kernel that keeps a way below a root by itself: one call follows all of it.
+//! Files below a root that was given by somebody else, on a kernel that confines paths by itself: one call resolves all
+//! of a path.
 //!
-//! The kernel is asked by `openat2` (Linux 5.6), and answers where all is plain. What it refuses for any reason (a link
-//! too many, a way through a file, a sandbox that forbids the call) is gone through step by step instead, as
-//! [`super::confined`] does, so that both ways give the same answers.
+//! `openat2` (Linux 5.6) answers in plain cases. A path that it refuses for any reason (a link too many, a file in the
+//! middle, a sandbox that forbids the call) is resolved step by step instead, by [`super::confined`], so that both give
+//! the same answers.
 
 use super::confined::Confined;
 use super::disk::Disk;
-use super::files::{Entry, Files, Part, Trouble, entries, regular};
+use super::files::{Entry, FileError, Files, Part, entries, regular};
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2, readlinkat};
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::path::Path;
 
-/// How many directories are kept open: files are asked of one after the other, and many could be named.
+/// The number of directories to keep open: files of one are read one after the other, and many could be named.
 const MOST_NEAR: usize = 4;
 
 pub(super) struct Rooted {
     root: OwnedFd,
-    /// The directories that much is asked of, the last of them last.
+    /// The directories with many reads, the latest last.
     near: RefCell<Vec<(String, OwnedFd)>>,
     stepwise: Confined<Disk>,
 }
 
 impl Rooted {
-    /// `None`: there is no such root, or the kernel has no such call.
+    /// Opens a root. `None`: there is no such root, or the kernel has no such call.
     pub(super) fn new(root: &Path) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let open = openat2(CWD, root, flags, Mode::empty(), ResolveFlags::empty()).ok()?;
@@ -32,7 +33,7 @@ impl Rooted {
     }
 
     /// Opens what is at the end of a way, where the kernel can. Outer errors: the way has to be gone step by step.
-    fn open(&self, path: &str, flags: OFlags) -> Result<Result<OwnedFd, Trouble>, Errno> {
+    fn open(&self, path: &str, flags: OFlags) -> Result<Result<OwnedFd, FileError>, Errno> {
         let open = self.open_near(path, flags).unwrap_or_else(|| {
             // Links of `proc` lead anywhere, whatever they say.
             let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
@@ -41,13 +42,13 @@ impl Rooted {
         });
         match open {
             Ok(open) => Ok(Ok(open)),
-            Err(Errno::NOENT) => Ok(Err(Trouble::Absent)),
+            Err(Errno::NOENT) => Ok(Err(FileError::Absent)),
             Err(other) => Err(other),
         }
     }
 
-    /// Opens what is below a directory that was prepared. `None`: it is elsewhere, or a link is on the way, which counts
-    /// from the root.
+    /// Opens what is below a directory that was prepared. `None`: it is elsewhere, or a link is on the way, which
+    /// counts from the root.
     fn open_near(&self, path: &str, flags: OFlags) -> Option<Result<OwnedFd, Errno>> {
         let near = self.near.borrow();
         let below = |folder: &str| path.strip_prefix(folder)?.strip_prefix('/');
@@ -65,14 +66,14 @@ impl Rooted {
 }
 
 impl Files for Rooted {
-    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), Trouble> {
+    fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<(), FileError> {
         // Does not wait for the other end of a pipe.
         let Ok(open) = self.open(path, OFlags::RDONLY | OFlags::NONBLOCK) else {
             return self.stepwise.read(path, part, buffer);
         };
         let file = open?;
         let read = part.read(&file, path, buffer);
-        // Files that hold something are most of what is read, so that only the others are asked what they are.
+        // Most files have content, so that only the kind of empty ones is checked.
         if read.is_err() || buffer.is_empty() {
             regular(&file)?;
         }
@@ -89,22 +90,22 @@ impl Files for Rooted {
         }
     }
 
-    fn list(&self, path: &str) -> Result<Vec<Entry>, Trouble> {
+    fn list(&self, path: &str) -> Result<Vec<Entry>, FileError> {
         match self.open(path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(open) => entries(open?),
             Err(_) => self.stepwise.list(path),
         }
     }
 
-    fn link(&self, path: &str) -> Result<String, Trouble> {
+    fn link(&self, path: &str) -> Result<String, FileError> {
         let Ok(open) = self.open(path, OFlags::PATH | OFlags::NOFOLLOW) else {
             return self.stepwise.link(path);
         };
-        let target = readlinkat(open?, "", Vec::new()).map_err(|_| Trouble::Absent)?;
-        target.into_string().map_err(|_| Trouble::Absent)
+        let target = readlinkat(open?, "", Vec::new()).map_err(|_| FileError::Absent)?;
+        target.into_string().map_err(|_| FileError::Absent)
     }
 
-    fn is_folder(&self, path: &str) -> Result<bool, Trouble> {
+    fn is_folder(&self, path: &str) -> Result<bool, FileError> {
         match self.open(path, OFlags::PATH | OFlags::DIRECTORY) {
             Ok(open) => open.map(|_| true),
             Err(_) => self.stepwise.is_folder(path),
@@ -201,10 +202,10 @@ mod tests {
     ];
 
     type Answers = (
-        Result<Vec<u8>, Trouble>,
-        Result<Vec<Entry>, Trouble>,
-        Result<String, Trouble>,
-        Result<bool, Trouble>,
+        Result<Vec<u8>, FileError>,
+        Result<Vec<Entry>, FileError>,
+        Result<String, FileError>,
+        Result<bool, FileError>,
     );
 
     fn ask(files: &dyn Files, path: &str) -> Answers {
@@ -261,8 +262,8 @@ mod tests {
         let held = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
         std::io::Write::write_all(&mut &held, b"0-7").unwrap();
         let ask = |path| files.read(path, Part::head(100), &mut Vec::new());
-        assert!(matches!(ask("pipe"), Err(Trouble::Refused(_))));
-        assert!(matches!(ask("cpu"), Err(Trouble::Refused(_))));
+        assert!(matches!(ask("pipe"), Err(FileError::Refused(_))));
+        assert!(matches!(ask("cpu"), Err(FileError::Refused(_))));
         assert_eq!(ask("cpu/empty"), Ok(()));
     }
 }

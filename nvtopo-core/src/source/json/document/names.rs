@@ -1,11 +1,11 @@
-//! Enumerations of the document: a word for each value of the model.
+//! Enumerations of the document: a name for each value of the model.
 
 use super::record::{Read, Sets, Write};
 use crate::error::Result;
 use serde::{Deserialize, Serialize};
 
 /// An enumeration of the document with the words for it, and the model's values that they stand for.
-macro_rules! words {
+macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($word:literal $variant:ident,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,40 +32,40 @@ macro_rules! words {
     };
 }
 
-/// Where something was learned.
+/// The source of a fact.
 pub(in super::super) type Source = Provenance;
 
-words! {
-    /// Where something was learned.
+names! {
+    /// The source of a fact.
     Provenance {
         "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" Smi, "preset" Preset,
         "measurement" Measurement, "inferred" Inferred,
     }
 }
 
-words! {
-    /// What a cache holds.
+names! {
+    /// The kind of a cache's content.
     CacheKind { "unified" Unified, "data" Data, "instruction" Instruction, }
 }
 
-words! {
+names! {
     /// The kind of a group of CPUs.
     GroupKind { "die" Die, "cluster" Cluster, "book" Book, "drawer" Drawer, "other" Other, }
 }
 
-words! {
-    /// What a link is made of.
+names! {
+    /// The kind of a link.
     LinkKind { "nvlink" NvLink, "c2c" C2c, "pcie" Pcie, "smp" Smp, "net" Net, }
 }
 
-words! {
-    /// How a bandwidth is known.
+names! {
+    /// The basis of a bandwidth.
     Basis {
         "measured" Measured, "reported" Reported, "nominal" Nominal, "typical" Typical, "assumed" Assumed,
     }
 }
 
-words! {
+names! {
     /// The class of a path, in `nvidia-smi`'s words.
     PathType {
         "X" Loc, "NVL" Nvl, "NVB" Nvb, "C2C" C2c, "PIX" Pix, "PXB" Pxb, "PHB" Phb, "NODE" Node, "SYS" Sys,
@@ -73,45 +73,45 @@ words! {
     }
 }
 
-words! {
-    /// What a note is about.
+names! {
+    /// The subject of a note.
     NoteKind { "damage" Damage, "unknown" Unknown, "conflict" Conflict, "inferred" Inferred, "driver" Driver, }
 }
 
-words! {
-    /// What a core is among the cores of a machine that are not alike.
+names! {
+    /// The class of a core on a machine whose cores differ.
     CoreClass {
         "efficiency" Efficiency, "standard" Standard, "performance" Performance, "priority" Priority,
     }
 }
 
-words! {
-    /// Whether a port can carry data.
+names! {
+    /// The state of a port.
     PortState { "down" Down, "initialize" Initialize, "armed" Armed, "active" Active, }
 }
 
-words! {
-    /// What a port speaks.
+names! {
+    /// The link layer of a port.
     LinkLayer { "infiniband" InfiniBand, "ethernet" Ethernet, }
 }
 
-words! {
-    /// How far the registration of a GPU with its NVLink fabric has come.
+names! {
+    /// The state of the registration of a GPU with its NVLink fabric.
     FabricState {
         "unknown" Unknown, "not-started" NotStarted, "in-progress" InProgress, "completed" Completed,
     }
 }
 
-words! {
-    /// Whether something is allowed, in the words of `nvidia-smi topo -p2p`.
+names! {
+    /// The status of peer-to-peer access, in the words of `nvidia-smi topo -p2p`.
     P2pStatus {
         "OK" Ok, "CNS" ChipsetNotSupported, "GNS" GpuNotSupported, "TNS" TopologyNotSupported,
         "DR" DisabledBySetting, "NS" NotSupported, "U" Unknown,
     }
 }
 
-words! {
-    /// What is wrong with a GPU's place in its NVLink fabric.
+names! {
+    /// A fault of a GPU's place in its NVLink fabric.
     FabricFault {
         "degraded-bandwidth" DegradedBandwidth, "route-recovery" RouteRecovery, "unhealthy-route" UnhealthyRoute,
         "access-timeout-recovery" AccessTimeoutRecovery, "incorrect-system-guid" IncorrectSystemGuid,

@@ -1,15 +1,58 @@
-//! DMA functions of ConnectX-8 adapters (Data Direct), through which these exchange data with the memory of GPUs.
+//! PCI functions of ConnectX-7 and ConnectX-8 that are no adapters themselves. Vital product data identifies them,
+//! which is shown to the superuser only.
 //!
-//! On boards with Direct NIC the function with the adapter's ports meets a GPU only at the CPU, and its DMA function below a
-//! switch that the GPU shares. So that function tells how far the adapter is. Which one is an adapter's, vital product data
-//! tells, which is shown to the superuser. Source: rdma-core, `kernel-boot/rdma_topo`; Linux,
+//! Switch managers: on HGX B200 and B300 NVSwitches are no PCI devices. ConnectX-7 functions manage them that have the
+//! same numbers as those for the network.
+//!
+//! Data Direct: ConnectX-8 adapters exchange data with the memory of GPUs through DMA functions. On boards with Direct
+//! NIC the function with the adapter's ports meets a GPU only at the CPU, and its DMA function below a switch that the
+//! GPU shares, so the DMA function decides the adapter's distance. Source: rdma-core, `kernel-boot/rdma_topo`; Linux,
 //! `drivers/infiniband/hw/mlx5/data_direct.c`.
 
-use super::managers::{MOST, VITAL_DATA};
 use super::pci::{Device, Kind};
 use super::tree::Tree;
 use crate::ids::PciAddress;
 use crate::model::NoteKind;
+
+/// The file of vital product data.
+pub(in crate::source) const VITAL_DATA: &str = "vpd";
+
+/// The mark in it of a function that manages switches.
+pub(in crate::source) const MARK: &str = "SMDL=SW_MNG";
+
+/// Mellanox, and its ConnectX-7.
+const SWITCH_MANAGER: (Option<u16>, Option<u16>) = (Some(0x15b3), Some(0x1021));
+
+/// The largest number of bytes to read: such data is a few hundred bytes, which devices give slowly.
+pub(super) const MOST: usize = 4096;
+
+/// Removes the functions that manage NVSwitches, and returns a note.
+pub(super) fn remove_switch_managers(tree: &Tree, devices: &mut Vec<Device>) -> Option<String> {
+    let has = |kind| devices.iter().any(|device| device.kind == kind);
+    // Devices give it slowly, so only where there can be some is it asked for.
+    if !has(Kind::Gpu) || has(Kind::NvSwitch) {
+        return None;
+    }
+    let before = devices.len();
+    devices.retain(|device| !manages(tree, device));
+    let count = before - devices.len();
+    (count > 0).then(|| {
+        format!(
+            "{count} of the ConnectX-7 functions manage NVSwitches ({MARK} in their vital product data) and carry no \
+             data, so they were left out"
+        )
+    })
+}
+
+fn manages(tree: &Tree, device: &Device) -> bool {
+    let is_adapter = device.kind == Kind::Nic && (device.pci.vendor, device.pci.device) == SWITCH_MANAGER;
+    is_adapter && holds_mark(&tree.quiet_head(&format!("{}/{VITAL_DATA}", device.folder), MOST))
+}
+
+/// Returns whether vital product data says so.
+pub(in crate::source) fn holds_mark(data: &[u8]) -> bool {
+    data.windows(MARK.len()).any(|part| part == MARK.as_bytes())
+}
 
 /// Mellanox, as sysfs writes it.
 const VENDOR: &str = "0x15b3";
@@ -24,13 +67,13 @@ const ADAPTERS: [u16; 3] = [0x1021, 0x1023, 0x1025];
 /// The keyword of the UUID that all functions of an adapter share. What is recorded of such data is `V3=` and the UUID.
 pub(in crate::source) const KEYWORD: &str = "V3=";
 
-/// Whether a function is one for DMA.
+/// Returns whether a function is one for DMA.
 pub(super) fn is_function(tree: &Tree, path: &str) -> bool {
     let is = |file: &str, value: &str| tree.text(&format!("{path}/{file}")).as_deref() == Some(value);
     is("vendor", VENDOR) && is("device", FUNCTION)
 }
 
-/// Moves adapters to their DMA functions, takes these out, and says so.
+/// Moves adapters to their DMA functions, removes these, and returns notes.
 pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(NoteKind, String)> {
     let (functions, others) =
         std::mem::take(devices).into_iter().partition::<Vec<_>, _>(|device| device.kind == Kind::DataDirect);
@@ -89,12 +132,12 @@ fn list(addresses: &[PciAddress]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// The UUID of the adapter that a function is of.
+/// Returns the UUID of the adapter that a function is of.
 fn owner(tree: &Tree, device: &Device) -> Option<String> {
     adapter_uuid(&tree.quiet_head(&format!("{}/{VITAL_DATA}", device.folder), MOST))
 }
 
-/// The UUID of the adapter in vital product data, or in what was recorded of it.
+/// Returns the UUID of the adapter in vital product data, or in what was recorded of it.
 pub(in crate::source) fn adapter_uuid(data: &[u8]) -> Option<String> {
     if let Some(recorded) = data.strip_prefix(KEYWORD.as_bytes()) {
         return uuid(recorded);
@@ -117,7 +160,8 @@ pub(in crate::source) fn adapter_uuid(data: &[u8]) -> Option<String> {
     None
 }
 
-/// Tags of vital product data: its end, and its list of what can't be written. Source: PCI Local Bus Specification 3.0, I.
+/// Tags of vital product data: its end, and its list of what can't be written. Source: PCI Local Bus Specification 3.0,
+/// I.
 const END: u8 = 0x78;
 const READ_ONLY: u8 = 0x90;
 
@@ -132,7 +176,7 @@ fn keyword(mut list: &[u8]) -> Option<String> {
     None
 }
 
-/// Digits of which all functions have the same.
+/// Reads a UUID, whose digits are the same in all functions of an adapter.
 fn uuid(value: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(value).ok()?.trim_matches(['\0', ' ']);
     (text.len() >= 12 && text.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| text.to_ascii_lowercase())

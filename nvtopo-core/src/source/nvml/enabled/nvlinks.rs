@@ -1,9 +1,9 @@
-//! The NVLinks of one GPU: which there are, whether they are up, what they carry, and where they lead.
+//! The NVLinks of one GPU: their numbers, states, bandwidths and other ends.
 
+use super::super::failures::CallFailures;
+use super::super::report::{End, ReportedNvlink, ReportedNvlinks};
 use super::calls::{Caller, Missing};
 use super::gpu::address;
-use super::seen::{End, SeenNvlink, SeenNvlinks};
-use super::troubles::Troubles;
 use crate::source::json::Text;
 use crate::sys::nvml::{RemoteType, link_state, remote_type};
 use nvml_wrapper::Device;
@@ -16,23 +16,23 @@ use nvml_wrapper::sys_exports::field_id::{
 /// The most links that libraries count: 18, and 36 in those for GPUs after Blackwell (`NVML_NVLINK_MAX_LINKS`).
 const MOST: u32 = 36;
 
-/// The links that a GPU has.
+/// The states of the links that a GPU has.
 pub(super) struct States {
-    /// By increasing number, with whether they are up.
+    /// The links by increasing number, each with true if it is up.
     pub(super) links: Vec<(u32, bool)>,
-    /// Whether some could not be asked of.
+    /// True if the driver gave no answer about some of them.
     unknown: bool,
 }
 
-/// Asks which links a GPU has.
+/// Reads the states of the links that a GPU has.
 pub(super) fn states(caller: &mut Caller<'_, '_>) -> States {
     let mut states = States { links: Vec::new(), unknown: false };
     for link in 0..MOST {
         let state = caller.ask("nvmlDeviceGetNvLinkState", |device| {
             match link_state(device, link) {
-                // A number beyond those that the GPU has.
+                // The GPU has no link of this number.
                 Err(NvmlError::InvalidArg) => Err(NvmlError::NotSupported),
-                // One that sleeps is up: it wakes when it is used.
+                // A link that sleeps is up: it wakes when it is used.
                 answer => answer.map(|state| state != 0),
             }
         });
@@ -42,7 +42,7 @@ pub(super) fn states(caller: &mut Caller<'_, '_>) -> States {
             Err(Missing::NotSupported) => break,
             Err(Missing::NoSuchCall | Missing::Failed) => states.unknown = true,
         }
-        if caller.troubles.is_lost(caller.index) {
+        if caller.failures.is_lost(caller.index) {
             states.unknown = true;
             break;
         }
@@ -51,25 +51,25 @@ pub(super) fn states(caller: &mut Caller<'_, '_>) -> States {
 }
 
 /// Reads the NVLinks of a GPU.
-pub(super) fn read(device: &Device<'_>, index: u32, troubles: &mut Troubles) -> SeenNvlinks {
-    let mut caller = Caller { device, index, troubles };
+pub(super) fn read(device: &Device<'_>, index: u32, failures: &mut CallFailures) -> ReportedNvlinks {
+    let mut caller = Caller { device, index, failures };
     let States { links, mut unknown } = states(&mut caller);
-    let one = |(number, up)| SeenNvlink { number, up, ..one(&mut caller, number, up) };
-    let mut links: Vec<SeenNvlink> = links.into_iter().map(one).collect();
-    unknown |= caller.troubles.is_lost(index);
+    let one = |(number, up)| ReportedNvlink { number, up, ..one(&mut caller, number, up) };
+    let mut links: Vec<ReportedNvlink> = links.into_iter().map(one).collect();
+    unknown |= caller.failures.is_lost(index);
     speeds(&mut caller, &mut links);
-    SeenNvlinks { unknown, links }
+    ReportedNvlinks { unknown, links }
 }
 
-fn one(caller: &mut Caller<'_, '_>, link: u32, up: bool) -> SeenNvlink {
+fn one(caller: &mut Caller<'_, '_>, link: u32, up: bool) -> ReportedNvlink {
     let version = caller.fact("nvmlDeviceGetNvLinkVersion", |device| device.link_wrapper_for(link).version());
     let version = version.filter(|version| *version > 0);
     if !up {
-        return SeenNvlink { version, ..SeenNvlink::default() };
+        return ReportedNvlink { version, ..ReportedNvlink::default() };
     }
     let kind = caller.fact("nvmlDeviceGetNvLinkRemoteDeviceType", |device| remote_type(device, link));
     let kind = kind.unwrap_or(RemoteType::Unknown);
-    // Drivers that hide the other end may refuse the question as well.
+    // Drivers that hide the other end may refuse the call as well.
     let far = caller.fact("nvmlDeviceGetNvLinkRemotePciInfo", |device| {
         match device.link_wrapper_for(link).remote_pci_info() {
             Err(NvmlError::InvalidArg | NvmlError::NotFound | NvmlError::NoPermission) => Ok(None),
@@ -81,17 +81,17 @@ fn one(caller: &mut Caller<'_, '_>, link: u32, up: bool) -> SeenNvlink {
         (RemoteType::Switch, address) => End::Switch(address),
         (RemoteType::Cpu, _) => End::Cpu,
         (RemoteType::Gpu, Some(address)) => End::Gpu(address),
-        (RemoteType::Unknown, Some(address)) => End::Something(address),
-        // As NCCL takes it: only switches hide.
+        (RemoteType::Unknown, Some(address)) => End::Untyped(address),
+        // The rule of NCCL: only switches are hidden.
         (RemoteType::Unknown, None) if far.is_some() => End::Switch(None),
         (RemoteType::Gpu | RemoteType::Unknown, None) => End::Unknown,
     };
-    SeenNvlink { version, end, ..SeenNvlink::default() }
+    ReportedNvlink { version, end, ..ReportedNvlink::default() }
 }
 
-/// What links that are up carry: by the field for any link, else by that of the link alone (the first 12 have one),
-/// else by that for all of the GPU.
-fn speeds(caller: &mut Caller<'_, '_>, links: &mut [SeenNvlink]) {
+/// Reads the bandwidths of links that are up: by the field for any link, else by that of the link alone (the first 12
+/// have one), else by the one for all links of the GPU.
+fn speeds(caller: &mut Caller<'_, '_>, links: &mut [ReportedNvlink]) {
     let of_link = |link: u32| {
         let own = match link {
             0..6 => NVML_FI_DEV_NVLINK_SPEED_MBPS_L0 + link,
@@ -100,7 +100,7 @@ fn speeds(caller: &mut Caller<'_, '_>, links: &mut [SeenNvlink]) {
         };
         [NVML_FI_DEV_NVLINK_GET_SPEED, own, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON].map(|field| (field, link))
     };
-    let mut up: Vec<&mut SeenNvlink> = links.iter_mut().filter(|link| link.up).collect();
+    let mut up: Vec<&mut ReportedNvlink> = links.iter_mut().filter(|link| link.up).collect();
     let fields: Vec<[(u32, u32); 3]> = up.iter().map(|link| of_link(link.number)).collect();
     if fields.is_empty() {
         return;

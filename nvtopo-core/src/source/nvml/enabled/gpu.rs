@@ -1,8 +1,10 @@
-//! One GPU: what the driver says of it, but for its NVLinks.
+//! One GPU and its MIG instances as the driver reports them, without its NVLinks.
 
+use super::super::failures::CallFailures;
+use super::super::report::{
+    MAX_INSTANCES, MAX_NVLINKS, MemoryNode, ReportedFabric, ReportedGpu, ReportedInstance, ReportedPcie,
+};
 use super::calls::{Caller, Missing};
-use super::seen::{MAX_INSTANCES, MAX_NVLINKS, MemoryNode, SeenFabric, SeenGpu, SeenInstance, SeenPcie};
-use super::troubles::Troubles;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, PciAddress};
 use crate::source::json::Text;
@@ -17,33 +19,34 @@ use nvml_wrapper::sys_exports::field_id::{
 };
 use std::collections::BTreeSet;
 
-/// Words for 65536 CPUs.
+/// The number of machine words for 65536 CPUs.
 const CPU_WORDS: usize = 65_536 / WORD_BITS;
 
-/// Words for 1024 NUMA nodes, the most that Linux can be built for.
+/// The number of machine words for 1024 NUMA nodes, the most that Linux can be built for.
 const NODE_WORDS: usize = 1024 / WORD_BITS;
 
 const WORD_BITS: usize = std::ffi::c_ulong::BITS as usize;
 
-/// NVML's name for the NUMA node, as opposed to the package.
+/// NVML's number of the scope of a NUMA node, as opposed to a package.
 const SCOPE_NODE: u32 = 0;
 
-/// Reads a GPU. Its address goes first: it is what the rest is known by, and is told as soon as it is known.
+/// Reads a GPU. Address and UUID identify it, so they are read first and passed to `identified`, in case that it hangs
+/// later.
 pub(super) fn read(
     device: &Device<'_>,
     index: u32,
-    troubles: &mut Troubles,
-    tell: impl FnOnce(&SeenGpu),
-) -> SeenGpu {
-    let mut caller = Caller { device, index, troubles };
-    let mut gpu = SeenGpu { index, ..SeenGpu::default() };
+    failures: &mut CallFailures,
+    identified: impl FnOnce(&ReportedGpu),
+) -> ReportedGpu {
+    let mut caller = Caller { device, index, failures };
+    let mut gpu = ReportedGpu { index, ..ReportedGpu::default() };
     if let Some(info) = caller.fact("nvmlDeviceGetPciInfo", Device::pci_info) {
         gpu.address = address(&info).map(Text);
         gpu.pci_device = Some(info.pci_device_id);
         gpu.pci_subsystem = info.pci_sub_system_id;
     }
     gpu.uuid = caller.fact("nvmlDeviceGetUUID", Device::uuid).and_then(|uuid| uuid.parse().ok()).map(Text);
-    tell(&gpu);
+    identified(&gpu);
     gpu.minor = caller.fact("nvmlDeviceGetMinorNumber", Device::minor_number);
     gpu.serial = caller.fact("nvmlDeviceGetSerial", Device::serial);
     gpu.model = caller.fact("nvmlDeviceGetName", Device::name);
@@ -77,14 +80,14 @@ pub(super) fn read(
     gpu.recovery = caller.field(NVML_FI_DEV_GET_GPU_RECOVERY_ACTION);
     let mig = caller.fact("nvmlDeviceGetMigMode", Device::mig_mode);
     gpu.mig = mig.map(|mode| (mode.current == 1, mode.pending == 1));
-    if gpu.mig.is_some_and(|(divided, _)| divided) {
+    if gpu.mig.is_some_and(|(enabled, _)| enabled) {
         (gpu.instances, gpu.placements_denied) = instances(&mut caller);
     }
     gpu.processes = caller.processes();
     gpu
 }
 
-/// The address that the driver tells. One that it hides has all bits set, and is none.
+/// Returns the address that the driver reports. One that it hides has all bits set.
 pub(super) fn address(info: &PciInfo) -> Option<PciAddress> {
     let fields = || {
         let (bus, device) = (u8::try_from(info.bus).ok()?, u8::try_from(info.device).ok()?);
@@ -97,7 +100,7 @@ pub(super) fn address(info: &PciInfo) -> Option<PciAddress> {
             function: 0,
         })
     };
-    // Only the text tells the function.
+    // Only the text has the function.
     info.bus_id.parse().ok().filter(|_| fields().is_some()).or_else(fields)
 }
 
@@ -113,10 +116,10 @@ impl Caller<'_, '_> {
         }
     }
 
-    /// The number of processes, each once. Administrators only are told those of a divided GPU (MIG), and older drivers tell none
-    /// in this way: then it is unknown, which is no fault of the GPU.
+    /// Returns the number of processes, each once. Of a MIG-enabled GPU only administrators are told, and older drivers
+    /// lack the calls: then it is unknown, which is no fault of the GPU.
     fn processes(&mut self) -> Option<u32> {
-        if self.troubles.is_lost(self.index) {
+        if self.failures.is_lost(self.index) {
             return None;
         }
         let lists = [
@@ -128,7 +131,7 @@ impl Caller<'_, '_> {
             match list {
                 Ok(list) => own.extend(list.into_iter().map(|process| process.pid)),
                 Err(error @ (NvmlError::GpuLost | NvmlError::ResetRequired)) => {
-                    return self.troubles.check::<u32>(self.index, call, Err(error)).ok();
+                    return self.failures.check::<u32>(self.index, call, Err(error)).ok();
                 }
                 Err(_) => return None,
             }
@@ -136,8 +139,8 @@ impl Caller<'_, '_> {
         u32::try_from(own.len()).ok()
     }
 
-    fn pcie(&mut self) -> SeenPcie {
-        SeenPcie {
+    fn pcie(&mut self) -> ReportedPcie {
+        ReportedPcie {
             generation: self.fact("nvmlDeviceGetCurrPcieLinkGeneration", Device::current_pcie_link_gen),
             own_generation: self.fact("nvmlDeviceGetGpuMaxPcieLinkGeneration", sys::own_pcie_generation),
             width: self.fact("nvmlDeviceGetCurrPcieLinkWidth", Device::current_pcie_link_width),
@@ -150,8 +153,8 @@ impl Caller<'_, '_> {
         self.fields(&[(field, 0)])[0].and_then(|value| u32::try_from(value).ok())
     }
 
-    /// Only links that are up carry anything.
-    fn c2c(&mut self, gpu: &mut SeenGpu) {
+    /// Reads the C2C links. Only links that are up have a bandwidth.
+    fn c2c(&mut self, gpu: &mut ReportedGpu) {
         gpu.c2c_links = self.field(NVML_FI_DEV_C2C_LINK_COUNT);
         let links = 0..gpu.c2c_links.unwrap_or_default().min(MAX_NVLINKS as u32);
         let of_link = [NVML_FI_DEV_C2C_LINK_GET_STATUS, NVML_FI_DEV_C2C_LINK_GET_MAX_BW];
@@ -163,32 +166,17 @@ impl Caller<'_, '_> {
         }
     }
 
-    fn fabric(&mut self) -> Option<SeenFabric> {
+    fn fabric(&mut self) -> Option<ReportedFabric> {
         let info = self.fact("nvmlDeviceGetGpuFabricInfoV", sys::fabric)?;
         let FabricInfo { cluster, status, clique, state, health, health_summary } = info;
         let cluster = (cluster != [0; 16]).then(|| uuid(cluster));
-        Some(SeenFabric { state, status, cluster, clique, health, health_summary })
+        Some(ReportedFabric { state, status, cluster, clique, health, health_summary })
     }
 }
 
-/// `5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`
-fn uuid(bytes: [u8; 16]) -> String {
-    let digits = format!("{:032x}", u128::from_be_bytes(bytes));
-    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
-    groups.join("-")
-}
-
-fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
-    let all = words.iter().enumerate();
-    all.flat_map(|(place, word)| {
-        let set = (0..WORD_BITS).filter(move |bit| word >> bit & 1 == 1);
-        set.map(move |bit| (place * WORD_BITS + bit) as u32)
-    })
-}
-
-/// Reads the instances of a GPU that is divided, and whether the driver keeps from this user where they lie. Numbers
-/// are not all taken.
-fn instances(gpu: &mut Caller<'_, '_>) -> (Vec<SeenInstance>, bool) {
+/// Reads the instances of a MIG-enabled GPU, and whether the driver hides from this user where they lie. Their numbers
+/// may have gaps.
+fn instances(gpu: &mut Caller<'_, '_>) -> (Vec<ReportedInstance>, bool) {
     let most = gpu.fact("nvmlDeviceGetMaxMigDeviceCount", Device::mig_device_count).unwrap_or_default();
     let (mut instances, mut denied) = (Vec::new(), false);
     for number in 0..most.min(MAX_INSTANCES as u32) {
@@ -204,10 +192,11 @@ fn instances(gpu: &mut Caller<'_, '_>) -> (Vec<SeenInstance>, bool) {
     (instances, denied)
 }
 
-fn instance(gpu: &mut Caller<'_, '_>, device: &Device<'_>, denied: &mut bool) -> SeenInstance {
+/// Reads one instance.
+fn instance(gpu: &mut Caller<'_, '_>, device: &Device<'_>, denied: &mut bool) -> ReportedInstance {
     let attributes = gpu.fact("nvmlDeviceGetAttributes", |_| device.attributes());
     let gpu_instance = gpu.fact("nvmlDeviceGetGpuInstanceId", |_| sys::gpu_instance(device));
-    SeenInstance {
+    ReportedInstance {
         uuid: gpu.fact("nvmlDeviceGetUUID", |_| device.uuid()),
         name: gpu.fact("nvmlDeviceGetName", |_| device.name()),
         gpu_instance,
@@ -218,7 +207,7 @@ fn instance(gpu: &mut Caller<'_, '_>, device: &Device<'_>, denied: &mut bool) ->
     }
 }
 
-/// Drivers tell it to administrators only; that others are not told is one note, however many instances there are.
+/// Reads where an instance lies, which drivers tell administrators only.
 fn placement(gpu: &mut Caller<'_, '_>, instance: u32, denied: &mut bool) -> Option<(u32, u32)> {
     let answer = gpu.fact("nvmlGpuInstanceGetInfo", |gpu| match sys::placement(gpu, instance) {
         Err(NvmlError::NoPermission) => {
@@ -228,6 +217,22 @@ fn placement(gpu: &mut Caller<'_, '_>, instance: u32, denied: &mut bool) -> Opti
         answer => answer.map(Some),
     });
     answer.flatten()
+}
+
+/// Formats a UUID: `5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab`.
+fn uuid(bytes: [u8; 16]) -> String {
+    let digits = format!("{:032x}", u128::from_be_bytes(bytes));
+    let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
+    groups.join("-")
+}
+
+/// Returns the numbers of the bits that are set.
+fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
+    let all = words.iter().enumerate();
+    all.flat_map(|(place, word)| {
+        let set = (0..WORD_BITS).filter(move |bit| word >> bit & 1 == 1);
+        set.map(move |bit| (place * WORD_BITS + bit) as u32)
+    })
 }
 
 #[cfg(test)]

@@ -1,23 +1,24 @@
-//! How a call goes: its answer, or why there is none; what failed is remembered, and no GPU that is gone is asked on.
+//! Calls to the driver: the answer, or the reason why there is none. Failures are recorded, and a GPU that is lost is
+//! not asked again.
 
-use super::troubles::Troubles;
+use super::super::failures::CallFailures;
 use crate::sys::nvml as sys;
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
 
-/// Why a call gave no fact.
+/// The reason why a call gave no fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
-    /// The device does not know the question: there is no such thing.
+    /// The device does not support the call: there is no such fact.
     NotSupported,
-    /// The library is older than the question.
+    /// The library is older than the call.
     NoSuchCall,
-    /// It failed, and a note says so.
+    /// The call failed, and a note says so.
     Failed,
 }
 
-impl Troubles {
-    /// The answer of a call about a GPU; a failure is remembered.
+impl CallFailures {
+    /// Returns the answer of a call about a GPU; a failure is recorded.
     pub(super) fn check<T>(
         &mut self,
         gpu: u32,
@@ -28,43 +29,43 @@ impl Troubles {
             NvmlError::NotSupported => Missing::NotSupported,
             NvmlError::FailedToLoadSymbol(_) | NvmlError::FunctionNotFound => Missing::NoSuchCall,
             NvmlError::GpuLost => {
-                self.lose(gpu, call);
+                self.mark_lost(gpu, call);
                 Missing::Failed
             }
             NvmlError::ResetRequired => {
-                self.stick(gpu, call);
+                self.mark_reset(gpu, call);
                 Missing::Failed
             }
             error => {
-                self.fail(gpu, call, &words(&error));
+                self.record(gpu, call, &describe(&error));
                 Missing::Failed
             }
         })
     }
 }
 
-/// One GPU on the line.
+/// A GPU to call, with the record of failures.
 pub(super) struct Caller<'a, 'nvml> {
     pub(super) device: &'a Device<'nvml>,
     pub(super) index: u32,
-    pub(super) troubles: &'a mut Troubles,
+    pub(super) failures: &'a mut CallFailures,
 }
 
 impl<'nvml> Caller<'_, 'nvml> {
-    /// Asks a question. A GPU that is gone is not asked again.
+    /// Makes a call. A GPU that is lost is not asked again.
     pub(super) fn ask<T>(
         &mut self,
         call: &'static str,
         question: impl FnOnce(&Device<'nvml>) -> Result<T, NvmlError>,
     ) -> Result<T, Missing> {
-        if self.troubles.is_lost(self.index) {
+        if self.failures.is_lost(self.index) {
             return Err(Missing::Failed);
         }
         let answer = question(self.device);
-        self.troubles.check(self.index, call, answer)
+        self.failures.check(self.index, call, answer)
     }
 
-    /// As [`ask`](Self::ask), where the reason for no answer does not matter.
+    /// Makes a call, where the reason for no answer does not matter.
     pub(super) fn fact<T>(
         &mut self,
         call: &'static str,
@@ -73,14 +74,14 @@ impl<'nvml> Caller<'_, 'nvml> {
         self.ask(call, question).ok()
     }
 
-    /// The values of fields with their scopes, as many; those that this GPU or its driver does not have are `None`.
+    /// Returns the value of each field with its scope; `None` where this GPU or its driver does not have it.
     pub(super) fn fields(&mut self, fields: &[(u32, u32)]) -> Vec<Option<u64>> {
         let values = self.fact(FIELDS, |device| sys::fields(device, fields)).unwrap_or_default();
         let mut values = values.into_iter();
         let value = |_| match values.next()? {
-            // Drivers answer so to numbers of fields and links that they do not know.
+            // The answers of drivers to numbers of fields and links that they do not know.
             Err(NvmlError::InvalidArg | NvmlError::NotFound | NvmlError::NoData) => None,
-            value => self.troubles.check(self.index, FIELDS, value).ok(),
+            value => self.failures.check(self.index, FIELDS, value).ok(),
         };
         fields.iter().map(value).collect()
     }
@@ -88,8 +89,8 @@ impl<'nvml> Caller<'_, 'nvml> {
 
 const FIELDS: &str = "nvmlDeviceGetFieldValues";
 
-/// An error in words for people.
-pub(super) fn words(error: &NvmlError) -> String {
+/// Describes an error for people.
+pub(super) fn describe(error: &NvmlError) -> String {
     match error {
         NvmlError::LibRmVersionMismatch => {
             "its library and its kernel module are of different versions; restart the machine, or load the \

@@ -1,9 +1,9 @@
-//! What the driver says, as plain facts: no call, and nothing concluded.
+//! The driver's report: its answers as plain facts, without calls or conclusions.
 //!
-//! They are written down as JSON and read again. What is missing has its default, so that what an older nvtopo wrote
-//! stays readable; nothing is trusted, so lists are bounded while they are read, and [`Seen::check`] does the rest.
+//! Snapshots hold it as JSON. Fields that are missing have their defaults, so that a snapshot of an older nvtopo stays
+//! readable. Nothing is trusted: lists are bounded while they are read, and [`DriverReport::check`] does the rest.
 
-use super::troubles::Troubles;
+use super::failures::CallFailures;
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::PathType;
 use crate::source::json::Text;
@@ -18,40 +18,41 @@ pub(super) const MAX_GPUS: usize = 1024;
 /// More NVLinks than any GPU has.
 pub(super) const MAX_NVLINKS: usize = 64;
 
-/// More instances than any GPU can be divided into.
+/// More MIG instances than any GPU can have.
 pub(super) const MAX_INSTANCES: usize = 64;
 
-/// The pairs of so many GPUs.
+/// The number of pairs of that many GPUs.
 const MAX_PAIRS: usize = MAX_GPUS * (MAX_GPUS - 1) / 2;
 
 /// The longest text in characters; NVML's own buffers are smaller.
 pub(super) const MAX_TEXT: usize = 4096;
 
-/// A machine as the driver sees it.
+/// The report on a machine.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct Seen {
+pub(in crate::source) struct DriverReport {
     pub(super) driver: Option<String>,
     pub(super) cuda: Option<String>,
-    /// Those that it could hand out; see `lost`.
+    /// The GPUs of which it gave a handle; see `lost`.
     #[serde(deserialize_with = "at_most::<_, _, MAX_GPUS>")]
-    pub(super) gpus: Vec<SeenGpu>,
-    /// The numbers of GPUs that it counts and could not hand out.
+    pub(super) gpus: Vec<ReportedGpu>,
+    /// The numbers of GPUs that it counts and could not give a handle of.
     #[serde(deserialize_with = "at_most::<_, _, MAX_GPUS>")]
     pub(super) lost: Vec<u32>,
     /// The classes of paths between GPUs, by their positions in `gpus`.
     #[serde(deserialize_with = "at_most::<_, _, MAX_PAIRS>")]
     pub(super) paths: Vec<(usize, usize, Text<PathType>)>,
-    /// What pairs may do with each other's memory.
+    /// The peer-to-peer access of pairs.
     #[serde(deserialize_with = "at_most::<_, _, MAX_PAIRS>")]
-    pub(super) p2p: Vec<SeenP2p>,
-    pub(super) troubles: Troubles,
+    pub(super) p2p: Vec<ReportedP2p>,
+    #[serde(rename = "troubles")]
+    pub(super) failures: CallFailures,
 }
 
 /// A GPU.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenGpu {
+pub(in crate::source) struct ReportedGpu {
     pub(super) index: u32,
     pub(super) minor: Option<u32>,
     pub(super) model: Option<String>,
@@ -59,35 +60,37 @@ pub(in crate::source) struct SeenGpu {
     pub(super) uuid: Option<Text<GpuUuid>>,
     pub(super) serial: Option<String>,
     pub(super) address: Option<Text<PciAddress>>,
-    /// Who made the chip, and above that, which it is.
+    /// The PCI vendor in the lower half, the device in the upper.
     pub(super) pci_device: Option<u32>,
-    /// As much of the board.
+    /// The same of the board: subsystem vendor and subsystem.
     pub(super) pci_subsystem: Option<u32>,
     pub(super) memory: Option<u64>,
     pub(super) memory_used: Option<u64>,
     pub(super) memory_free: Option<u64>,
-    /// The number of processes that use it; neither their numbers nor their names are kept.
+    /// The number of processes that use it; neither their ids nor their names are kept.
     pub(super) processes: Option<u32>,
-    /// In list syntax, and so are the nodes.
+    /// The local CPUs in list syntax.
     pub(super) cpus: Option<String>,
+    /// The local NUMA nodes in list syntax.
     pub(super) nodes: Option<String>,
     pub(super) memory_node: MemoryNode,
-    pub(super) pcie: SeenPcie,
+    pub(super) pcie: ReportedPcie,
     pub(super) c2c: bool,
-    /// How many links of C2C there are, and those that are up, each with what it carries in MB/s.
+    /// The number of C2C links.
     pub(super) c2c_links: Option<u32>,
+    /// The bandwidths of the C2C links that are up, in MB/s.
     #[serde(deserialize_with = "at_most::<_, _, MAX_NVLINKS>")]
     pub(super) c2c_up: Vec<Option<u64>>,
-    /// Whether it is divided, now and after its next reset.
+    /// MIG mode: enabled now, and after the next reset.
     pub(super) mig: Option<(bool, bool)>,
     #[serde(deserialize_with = "at_most::<_, _, MAX_INSTANCES>")]
-    pub(super) instances: Vec<SeenInstance>,
-    /// Whether only administrators are told where these lie.
+    pub(super) instances: Vec<ReportedInstance>,
+    /// True if the driver tells only administrators where the instances lie.
     pub(super) placements_denied: bool,
-    pub(super) fabric: Option<SeenFabric>,
-    /// NVML's number for what it asks to be done about the GPU.
+    pub(super) fabric: Option<ReportedFabric>,
+    /// NVML's number of the recovery action that it asks for.
     pub(super) recovery: Option<u32>,
-    pub(super) nvlinks: SeenNvlinks,
+    pub(super) nvlinks: ReportedNvlinks,
 }
 
 /// The NUMA node that the memory of a GPU is.
@@ -103,20 +106,20 @@ pub(in crate::source) enum MemoryNode {
 /// The PCIe link of a GPU, in generations and lanes.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenPcie {
+pub(in crate::source) struct ReportedPcie {
     pub(super) generation: Option<u32>,
     pub(super) width: Option<u32>,
     /// The latest that the GPU itself can do.
     pub(super) own_generation: Option<u32>,
-    /// The most that the GPU and what it hangs on can do.
+    /// The most that the GPU and its port can do together.
     pub(super) max_generation: Option<u32>,
     pub(super) max_width: Option<u32>,
 }
 
-/// What the driver allows two GPUs to do with each other's memory, in NVML's numbers.
+/// The peer-to-peer access of two GPUs, in NVML's numbers.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenP2p {
+pub(in crate::source) struct ReportedP2p {
     /// The positions of the two.
     pub(super) a: usize,
     pub(super) b: usize,
@@ -126,26 +129,26 @@ pub(in crate::source) struct SeenP2p {
     pub(super) atomics: Option<u32>,
 }
 
-/// A part of a GPU (MIG).
+/// A MIG instance.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenInstance {
+pub(in crate::source) struct ReportedInstance {
     pub(super) uuid: Option<String>,
-    /// The product's name, with that of the profile.
+    /// The product's name, followed by that of the profile.
     pub(super) name: Option<String>,
     pub(super) gpu_instance: Option<u32>,
     pub(super) compute_instance: Option<u32>,
     pub(super) slices: Option<u32>,
     /// In MiB.
     pub(super) memory: Option<u64>,
-    /// The first memory slice, and how many.
+    /// The first memory slice, and the number of slices.
     pub(super) placement: Option<(u32, u32)>,
 }
 
 /// A GPU's place in an NVLink fabric, in NVML's numbers.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenFabric {
+pub(in crate::source) struct ReportedFabric {
     pub(super) state: u32,
     pub(super) status: u32,
     pub(super) cluster: Option<String>,
@@ -157,28 +160,28 @@ pub(in crate::source) struct SeenFabric {
 /// The NVLinks of a GPU.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenNvlinks {
-    /// Whether some could not be asked of.
+pub(in crate::source) struct ReportedNvlinks {
+    /// True if the driver gave no answer about some of them.
     pub(super) unknown: bool,
-    /// Those that exist, by increasing number.
+    /// The NVLinks that exist, by increasing number.
     #[serde(deserialize_with = "at_most::<_, _, MAX_NVLINKS>")]
-    pub(super) links: Vec<SeenNvlink>,
+    pub(super) links: Vec<ReportedNvlink>,
 }
 
 /// An NVLink.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize, serde::Deserialize)]
 #[serde(default)]
-pub(in crate::source) struct SeenNvlink {
+pub(in crate::source) struct ReportedNvlink {
     pub(super) number: u32,
     pub(super) up: bool,
     /// NVML's number for the version of NVLink.
     pub(super) version: Option<u32>,
-    /// What it carries by the driver's word, one direction, in MB/s.
+    /// The bandwidth that the driver reports, one direction, in MB/s.
     pub(super) speed: Option<u64>,
     pub(super) end: End,
 }
 
-/// What an NVLink leads to.
+/// The device at the other end of an NVLink.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -189,19 +192,20 @@ pub(in crate::source) enum End {
     Switch(Option<Text<PciAddress>>),
     /// A POWER CPU.
     Cpu,
-    /// Something with an address, of a kind that the driver did not tell.
-    Something(Text<PciAddress>),
+    /// A device of unknown kind.
+    #[serde(rename = "something")]
+    Untyped(Text<PciAddress>),
     #[default]
     Unknown,
 }
 
-impl SeenNvlinks {
-    pub(super) fn up(&self) -> impl Iterator<Item = &SeenNvlink> {
+impl ReportedNvlinks {
+    pub(super) fn up(&self) -> impl Iterator<Item = &ReportedNvlink> {
         self.links.iter().filter(|link| link.up)
     }
 }
 
-impl SeenGpu {
+impl ReportedGpu {
     fn texts(&self) -> impl Iterator<Item = &Option<String>> {
         let of_instances = self.instances.iter().flat_map(|instance| [&instance.uuid, &instance.name]);
         let of_fabric = self.fabric.iter().map(|fabric| &fabric.cluster);
@@ -209,8 +213,8 @@ impl SeenGpu {
     }
 }
 
-impl Seen {
-    /// Whether it can be what a driver said: what the conclusions rely on.
+impl DriverReport {
+    /// Checks what the conclusions rely on.
     pub(super) fn check(&self) -> Result<(), String> {
         let mut numbers = BTreeSet::new();
         for index in self.gpus.iter().map(|gpu| gpu.index).chain(self.lost.iter().copied()) {
@@ -228,8 +232,9 @@ impl Seen {
                 return Err(format!("it has a pair of GPUs at {a} and {b}, of {}", self.gpus.len()));
             }
         }
-        let texts = [&self.driver, &self.cuda].into_iter().chain(self.gpus.iter().flat_map(SeenGpu::texts));
-        let longest = texts.flatten().map(String::len).chain([self.troubles.longest_text()]).max();
+        let texts =
+            [&self.driver, &self.cuda].into_iter().chain(self.gpus.iter().flat_map(ReportedGpu::texts));
+        let longest = texts.flatten().map(String::len).chain([self.failures.longest_text()]).max();
         if longest.is_some_and(|longest| longest > MAX_TEXT) {
             return Err(format!("it has a text of more than {MAX_TEXT} characters"));
         }
@@ -237,7 +242,7 @@ impl Seen {
     }
 }
 
-/// Reads a list that has no more elements than that.
+/// Reads a list of at most `MOST` elements.
 pub(super) fn at_most<'de, D, T, const MOST: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
