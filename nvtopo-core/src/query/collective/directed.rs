@@ -72,7 +72,8 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        if self.hops.room(&free, class, self.speed) < wanted as u64 {
+        if self.hops.room(&free, class, self.speed) < wanted as u64 || !self.hops.may_close(class, self.speed)
+        {
             return Carried::No;
         }
         let before = self.looks;

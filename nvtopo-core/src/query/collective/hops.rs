@@ -6,6 +6,7 @@
 
 use super::fabric::Fabric;
 use super::planned;
+use crate::bits::component;
 use crate::model::{Basis, PathType, Topology};
 
 /// The most members of which all cuts are looked at.
@@ -220,6 +221,20 @@ impl Hops {
             (from + more(member)).min(to + more(count + member))
         };
         (0..count).map(of).min().unwrap_or(0)
+    }
+
+    /// False where hops of a class or better that carry a speed make no ring through all members: one has too few neighbours by
+    /// them, or they do not connect all.
+    pub(super) fn may_close(&self, class: PathType, speed: u64) -> bool {
+        let near = |from: usize| {
+            let row = &self.between[from * self.count..][..self.count];
+            let joined = |(_, hop): &(usize, &Hop)| hop.class <= class && hop.limit >= speed;
+            row.iter().enumerate().filter(joined).fold(0u128, |set, (to, _)| set | 1 << to)
+        };
+        let near: Vec<u128> = (0..self.count).map(near).collect();
+        let few = if self.count > 2 { 2 } else { 1 };
+        let all = u128::MAX >> (u128::BITS - self.count as u32);
+        near.iter().all(|near| near.count_ones() >= few) && component(&near, 0, all) == all
     }
 
     /// The classes of its hops, each once, the best first.

@@ -34,4 +34,5 @@ pub(crate) use cycles::{cycle, ring_core};
 pub(crate) use fabric::part_of;
 #[cfg(test)]
 pub(crate) use packing::LOOKS_LEFT;
+pub(crate) use planned::most_beside_pcie;
 pub use rings::{Ring, Rings};

@@ -2,6 +2,8 @@
 //!
 //! Source: NCCL 2.30, `src/graph/topo.h` (rates of links) and `src/graph/search.cc` (speeds of rings).
 
+use super::rings::MAX_HOST_RINGS;
+
 /// One NVLink by what it carries: P100, V100 to H100, bridges of RTX A6000, and B200.
 const NVLINK: [(u64, u64); 4] = [(20_000, 18_000), (25_000, 20_000), (14_062, 12_000), (50_000, 40_100)];
 
@@ -22,4 +24,16 @@ pub(super) fn pcie(carries: u64) -> u64 {
 /// The rate of the wires of PCIe where NCCL plans with a rate.
 pub(super) fn pcie_wire(planned: u64) -> u64 {
     planned * 15_753 / 12_000
+}
+
+/// The most that rings of one speed carry out of a GPU where each of them uses PCIe somewhere, in MB/s of the wires: over direct
+/// NVLinks, by what those to each other GPU carry, and over its PCIe link. `widest` is the widest PCIe link of all.
+pub(crate) fn most_beside_pcie(nvlinks: &(impl Iterator<Item = u64> + Clone), host: u64, widest: u64) -> u64 {
+    let rings = |speed: u64| {
+        // NCCL plans with nine tenths of an NVLink at most, and with four fifths at least.
+        let direct: u64 = nvlinks.clone().map(|carries| carries * 9 / 10 / speed).sum();
+        (direct + pcie(host) / speed).min(MAX_HOST_RINGS)
+    };
+    let speeds = SPEEDS.into_iter().filter(|speed| *speed <= pcie(widest));
+    speeds.map(|speed| rings(speed) * speed * 5 / 4).max().unwrap_or(0).max(widest)
 }

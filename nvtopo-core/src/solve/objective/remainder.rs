@@ -65,7 +65,11 @@ impl Objective for Remainder {
         let (mut proven, mut effort) = (true, EFFORT * partial.mix.len() as u32);
         let worth = if weights.gpus() <= MAX_RINGS {
             share(partial.mix, |size| {
-                let (left, all) = (best_rings(weights, rest, size), best_rings(weights, whole, size));
+                let left = best_rings(weights, rest, size);
+                if left.worth == Weight::default() && left.proven {
+                    return (left.worth, left.worth);
+                }
+                let all = best_rings(weights, whole, size);
                 proven &= left.proven && all.proven;
                 effort += left.effort.saturating_sub(EFFORT);
                 (left.worth, all.worth)

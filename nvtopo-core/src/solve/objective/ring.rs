@@ -57,7 +57,10 @@ impl Objective for Ring {
             (0 | 1, _) => Weight::default(),
             (2, 0) => partial.worst,
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
-            _ => reach::weakest(partial).max(connecting(partial)).max(reach::beyond(partial)),
+            _ => {
+                let most = reach::weakest(partial).max(connecting(partial));
+                most.max(reach::beyond(partial, most))
+            }
         }
     }
 }

@@ -78,14 +78,18 @@ impl Links {
 
     /// Whether a candidate has an NVLink of its own to one of a set.
     pub(super) fn has_direct(&self, gpu: usize, set: Set) -> bool {
-        let row = &self.direct[gpu * self.count..][..self.count];
-        members(set & self.near[gpu]).any(|other| row[other] > 0)
+        self.direct(gpu, set).any(|rate| rate > 0)
     }
 
     /// MB/s that one candidate can send to the others of a set at most.
     pub(in crate::solve) fn degree(&self, gpu: usize, set: Set) -> u64 {
+        self.ports[gpu] + self.direct(gpu, set).sum::<u64>()
+    }
+
+    /// MB/s that its direct links carry to each other of a set.
+    pub(in crate::solve) fn direct(&self, gpu: usize, set: Set) -> impl Iterator<Item = u64> + Clone {
         let row = &self.direct[gpu * self.count..][..self.count];
-        self.ports[gpu] + members(set & self.near[gpu]).map(|other| row[other]).sum::<u64>()
+        members(set & self.near[gpu]).map(|other| row[other])
     }
 
     /// MB/s that the PCIe link of a candidate carries.
