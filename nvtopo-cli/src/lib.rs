@@ -66,6 +66,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Simulate(args) => commands::simulate(&args),
         Command::K8s(args) => return Ok(commands::k8s(&args)?),
         Command::Presets(args) => commands::presets(&args),
+        Command::Completions(args) => commands::completions(&args),
     };
     Ok((text?, DONE))
 }

@@ -30,6 +30,7 @@ const REPORTED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"s
 /// Options that have nothing to change in some commands. `--color` and `--quiet` are taken by all, as people type them.
 const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
+    ("completions", "color"),
     ("exec", "color"),
     ("run", "color"),
     ("snapshot", "color"),
@@ -123,6 +124,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "format" if command == "plan" => trial.value = value("taskset"),
         "format" if command == "place" => trial.value = value("ids"),
         "format" => trial.value = value("json"),
+        "install" => trial.value = Some(scratch("installed")),
         "free" => {}
         "json" | "explain" | "redact" | "report" | "label" | "dry-run" | "trust-topology" => {
             match option {
@@ -152,6 +154,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
                 trial.input = machine().0;
             }
             "simulate" => trial.base = [words("--from preset:dgx-1-v100 --trace"), vec![trace()]].concat(),
+            "completions" => trial.base = vec!["--install".to_owned(), scratch("installed")],
             _ => {}
         },
         "color" => trial.value = value("always"),

@@ -140,6 +140,7 @@ fn an_answer_that_cannot_be_written_is_told() {
         &["snapshot", "--redact", "-o", "-"],
         &["snapshot", "--redact", "-o", "/dev/full"],
         &["presets"],
+        &["completions", "bash"],
         &["--help"],
         &["place", "--help"],
         &["--version"],
@@ -261,8 +262,8 @@ fn the_chosen_gpus_alone_go_into_other_commands() {
 fn wrong_usage_is_one_line_in_the_style_of_all_errors() {
     for (arguments, said) in [
         (
-            &["plce"][..],
-            "unrecognized subcommand 'plce' (a similar subcommand exists: 'place'; nvtopo --help tells more)",
+            &["shwo"][..],
+            "unrecognized subcommand 'shwo' (a similar subcommand exists: 'show'; nvtopo --help tells more)",
         ),
         (&["place", "--gpus", "two"], "invalid value 'two' for '--gpus <N>'"),
         (&["place", "--gpu", "2"], "'--gpus'"),

@@ -88,7 +88,13 @@ impl Cli {
             Some(Command::Cpus(args)) => &mut args.output,
             Some(Command::Simulate(args)) => &mut args.input.output,
             Some(Command::Presets(args)) => &mut args.output,
-            Some(Command::Exec(_) | Command::Run(_) | Command::K8s(_) | Command::Snapshot(_)) => return None,
+            Some(
+                Command::Exec(_)
+                | Command::Run(_)
+                | Command::K8s(_)
+                | Command::Snapshot(_)
+                | Command::Completions(_),
+            ) => return None,
         };
         Some((&mut output.format, output.json.json))
     }

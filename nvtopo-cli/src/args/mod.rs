@@ -20,7 +20,7 @@ pub(crate) use k8s::{
 pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use input::{JsonArgs, picture};
 use nvtopo::RankOrder;
 use nvtopo::render::{LaunchMemory, RENDERERS};
@@ -88,6 +88,8 @@ pub(crate) enum Command {
     K8s(K8sArgs),
     /// List the presets
     Presets(PresetsArgs),
+    /// Print the completions of a shell, or install those of all shells with the manual pages
+    Completions(CompletionsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -103,6 +105,29 @@ pub(crate) struct ShowArgs {
 pub(crate) struct PresetsArgs {
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// With --install, the files lie where shells and man look for them: `share/bash-completion/completions`, `share/zsh/site-functions`,
+/// `share/fish/vendor_completions.d` and `share/man/man1` below the prefix.
+#[derive(Args, Debug)]
+pub(crate) struct CompletionsArgs {
+    /// The shell whose completions to print
+    #[arg(required_unless_present = "install", conflicts_with = "install")]
+    pub(crate) shell: Option<CompletedShell>,
+    /// Install the completions of bash, zsh and fish, and the manual pages, below this folder, such as ~/.local or /usr
+    #[arg(long, value_name = "PREFIX")]
+    pub(crate) install: Option<PathBuf>,
+}
+
+/// A shell that can complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CompletedShell {
+    /// The Bourne-again shell
+    Bash,
+    /// The Z shell
+    Zsh,
+    /// The friendly interactive shell
+    Fish,
 }
 
 /// The file is an archive (.tar.gz) of the parts of /sys and /proc that were read, and of what NVIDIA's driver answered.

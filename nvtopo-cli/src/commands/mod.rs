@@ -2,12 +2,14 @@
 
 mod answers;
 mod bind;
+mod completions;
 mod exec;
 mod k8s;
 mod run;
 mod simulate;
 
 pub(crate) use answers::{cpus, place, plan, presets, ranks, show, snapshot};
+pub(crate) use completions::completions;
 pub(crate) use exec::exec;
 pub(crate) use k8s::k8s;
 pub(crate) use run::run;
