@@ -10,9 +10,7 @@
 
 mod timing;
 
-use nvtopo::model::{
-    Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates,
-};
+use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates};
 use nvtopo::solve::{BestSet, PairMatrix, SizeMix};
 use nvtopo::{Chooser, Topology};
 use std::hint::black_box;
@@ -244,17 +242,17 @@ fn rows(gpus: usize, pair: impl Fn(usize, usize) -> u32) -> Vec<u32> {
 /// GPUs on one NVSwitch, in equal parts on some NUMA nodes; each of several nodes has a NIC.
 fn switched(gpus: u32, nodes: u32) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+    let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
     for os_index in 0..nodes {
-        let numa = NumaNode { os_index, ..NumaNode::default() };
-        let node = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+        let numa = NumaNode::new(os_index);
+        let node = fragment.add(NodeId::MACHINE, numa);
         for index in os_index * gpus / nodes..(os_index + 1) * gpus / nodes {
-            let gpu = fragment.add(node, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+            let gpu = fragment.add(node, Gpu::new(index));
             fragment.link(gpu, switch, rates::nvlink(5, 18));
         }
         if nodes > 1 {
-            let nic = Nic { name: format!("mlx5_{os_index}"), ..Nic::default() };
-            fragment.add(node, NodeKind::Nic(Box::new(nic)));
+            let nic = Nic::new(format!("mlx5_{os_index}"));
+            fragment.add(node, nic);
         }
     }
     TopologyBuilder::new().with(fragment).build().expect("a machine")

@@ -90,7 +90,7 @@ fn a_guard_sends_each_thread_back_to_where_it_was() {
     let (tell, told) = channel();
     let own = last.clone();
     let thread = std::thread::spawn(move || {
-        let options = BindOptions { threads: Threads::Calling, memory: None, ..BindOptions::default() };
+        let options = BindOptions::default().with_memory(None).with_threads(Threads::Calling);
         bind(&machine(), &own, &NodeSet::new(), options).unwrap();
         ready.send(()).unwrap();
         is_done.recv().unwrap();
@@ -112,7 +112,7 @@ fn the_calling_thread_alone_is_bound_on_request() {
     let _alone = alone();
     let before = current_cpus().unwrap();
     let pool = Pool::start(1);
-    let options = BindOptions { threads: Threads::Calling, ..BindOptions::default() };
+    let options = BindOptions::default().with_threads(Threads::Calling);
     let guard = bound(&machine(), &part(first_cpu()), options).unwrap();
     assert_eq!(pool.cpus(), [before]);
     assert_eq!(guard.bound().threads, 1);
@@ -153,7 +153,7 @@ fn mistake_10_a_refused_memory_policy_ends_the_process() {
     let _alone = alone();
     let nowhere: NodeSet = "1023".parse().unwrap();
     for policy in [MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Interleave] {
-        let options = BindOptions { memory: Some(policy), ..BindOptions::default() };
+        let options = BindOptions::default().with_memory(Some(policy));
         let done = bind(&machine(), &CpuSet::new(), &nowhere, options).unwrap();
         assert_eq!((done.memory, &done.mems), (None, &None), "{done:?}");
         assert!(done.warnings[0].contains(policy.word()), "{:?}", done.warnings);
@@ -168,14 +168,14 @@ fn memory_policies_are_set_told_and_set_back() {
     let here: NodeSet = topology.numa_nodes().map(|numa| numa.os_index).take(1).collect();
     for policy in MemoryPolicy::ALL {
         let part = Part { cpus: current_cpus().unwrap(), mems: here.clone(), ..Part::default() };
-        let options = BindOptions { memory: Some(policy), ..BindOptions::default() };
+        let options = BindOptions::default().with_memory(Some(policy));
         let guard = bound(&topology, &part, options).unwrap();
         // A sandbox refuses with a warning; what is not refused is in force.
         if guard.bound().memory.is_none() {
             assert!(!guard.bound().warnings.is_empty() || here.is_empty(), "{:?}", guard.bound());
             continue;
         }
-        let options = BindOptions { memory: None, ..BindOptions::default() };
+        let options = BindOptions::default().with_memory(None);
         let now = bind(&topology, &CpuSet::new(), &NodeSet::new(), options).unwrap().memory_before.unwrap();
         assert_eq!(now.policy, Some(policy));
         guard.restore().unwrap();
@@ -194,7 +194,7 @@ fn what_the_kernel_refuses_is_an_error_and_changes_nothing() {
     let error = bound(&preset, &part(first_cpu()), BindOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongMachine);
     assert_eq!(current_cpus().unwrap(), before);
-    let trusted = BindOptions { trust: Trust::Unknown, ..BindOptions::default() };
+    let trusted = BindOptions::default().with_trust(Trust::Unknown);
     assert!(bound(&preset, &part(before), trusted).is_ok());
 }
 
@@ -211,7 +211,7 @@ fn a_thread_that_moved_itself_in_between_stays_there() {
     let own = last.clone();
     let thread = std::thread::spawn(move || {
         may_go.recv().unwrap();
-        let options = BindOptions { threads: Threads::Calling, memory: None, ..BindOptions::default() };
+        let options = BindOptions::default().with_memory(None).with_threads(Threads::Calling);
         bind(&machine(), &own, &NodeSet::new(), options).unwrap();
         tell.send(current_cpus().unwrap()).unwrap();
         may_go.recv().unwrap();
@@ -235,7 +235,7 @@ fn the_gpus_of_a_part_are_told_by_their_indices() {
     let text = "\tGPU1\tGPU3\tGPU6\nGPU1\t X \tNV4\tNV4\nGPU3\tNV4\t X \tNV4\nGPU6\tNV4\tNV4\t X \n";
     let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
     let own = Part { gpus: vec![2, 1], remarks: vec!["said".to_owned()], ..Part::default() };
-    let options = BindOptions { trust: Trust::Unknown, memory: None, ..BindOptions::default() };
+    let options = BindOptions::default().with_memory(None).with_trust(Trust::Unknown);
     let done = bind_part(&topology, &own, options).unwrap();
     assert_eq!((done.gpus, done.remarks), (vec![3, 6], vec!["said".to_owned()]));
 }

@@ -1,9 +1,7 @@
 //! Choosing from memory: the same answers as a request gives, whatever is free.
 
 use crate::linked_pairs::pairs;
-use nvtopo::model::{
-    Fragment, Gpu, NodeId, NodeKind, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates,
-};
+use nvtopo::model::{Fragment, Gpu, NodeId, NumaNode, NvSwitch, Provenance, TopologyBuilder, rates};
 use nvtopo::{Chooser, ErrorKind, Request, Topology};
 
 fn by_request(topology: &Topology, free: u128, count: usize, objective: Option<&str>) -> u128 {
@@ -60,13 +58,12 @@ fn more_than_memory_holds_is_still_answered() {
 /// GPUs on one NVSwitch, on so many NUMA nodes; with none nobody states where they are.
 fn switched(gpus: u32, nodes: u32) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
-    let numa = (0..nodes).map(|os_index| NumaNode { os_index, ..NumaNode::default() });
-    let numa: Vec<NodeId> =
-        numa.map(|node| fragment.add(NodeId::MACHINE, NodeKind::NumaNode(node))).collect();
+    let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
+    let numa = (0..nodes).map(NumaNode::new);
+    let numa: Vec<NodeId> = numa.map(|node| fragment.add(NodeId::MACHINE, node)).collect();
     for index in 0..gpus {
         let parent = numa.get((index * nodes / gpus) as usize).copied().unwrap_or(NodeId::MACHINE);
-        let gpu = fragment.add(parent, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+        let gpu = fragment.add(parent, Gpu::new(index));
         fragment.link(gpu, switch, rates::nvlink(5, 18));
     }
     TopologyBuilder::new().with(fragment).build().unwrap()
@@ -106,8 +103,8 @@ fn gpus_that_cannot_be_used_are_never_chosen() {
     let mut fragment = Fragment::new(Provenance::Preset);
     for index in 0..4 {
         let unusable = (index == 1).then(|| "has fallen off the bus".to_owned());
-        let gpu = Gpu { index, unusable, ..Gpu::default() };
-        fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = fact!(Gpu::new(index), unusable = unusable);
+        fragment.add(NodeId::MACHINE, gpu);
     }
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();
     let chooser = Chooser::new(&topology).unwrap();

@@ -11,9 +11,8 @@ const LINK: u64 = 25_000;
 /// A mesh of direct NVLinks of 25 GB/s.
 fn mesh(gpus: usize, links: &[u16]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let ids: Vec<NodeId> = (0..gpus as u32)
-        .map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }))))
-        .collect();
+    let ids: Vec<NodeId> =
+        (0..gpus as u32).map(|index| fragment.add(NodeId::MACHINE, Gpu::new(index))).collect();
     for ((a, b), links) in pairs(gpus).zip(links) {
         if *links > 0 {
             fragment.link(ids[a], ids[b], rates::nvlink(2, *links));
@@ -319,10 +318,10 @@ fn what_is_no_set_has_no_rings() {
 #[test]
 fn links_of_unknown_rate_give_no_number() {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for (a, b) in pairs(3) {
-        fragment.link(ids[a], ids[b], Link { lanes: Some(1), ..Link::new(LinkKind::NvLink) });
+        fragment.link(ids[a], ids[b], Link::new(LinkKind::NvLink).with_lanes(1));
     }
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();
     assert_eq!(topology.rings(&[0, 1, 2]), None);
@@ -463,14 +462,14 @@ fn rings_share_pairs_link_by_link() {
 /// Ten GPUs, each pair with links of a rate of its own: too many ways to divide them to look at all.
 fn unequal() -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..10).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     let mut seed = 1u64;
     for (a, b) in pairs(10) {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let bandwidth = Bandwidth::from_mb_per_s(10_000 + (seed >> 33) % 50_000);
-        let rate = Some(nvtopo::model::Rate { bandwidth, basis: nvtopo::model::Basis::Measured });
-        fragment.link(ids[a], ids[b], Link { lanes: Some(1), rate, ..Link::new(LinkKind::NvLink) });
+        let rate = Some(nvtopo::model::Rate::new(bandwidth, nvtopo::model::Basis::Measured));
+        fragment.link(ids[a], ids[b], fact!(Link::new(LinkKind::NvLink), lanes = Some(1), rate = rate));
     }
     TopologyBuilder::new().with(fragment).build().unwrap()
 }

@@ -24,11 +24,11 @@ impl Machine {
 
     fn fragment(&self) -> (Fragment, Vec<NodeId>) {
         let mut fragment = Fragment::new(Provenance::Preset);
-        let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+        let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
         let ids: Vec<NodeId> =
             (0..self.gpus() as u32).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
         for ports in &self.ports {
-            let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+            let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
             for (id, ports) in ids.iter().zip(ports).filter(|(_, ports)| **ports > 0) {
                 fragment.link(*id, switch, rates::nvlink(2, *ports));
             }

@@ -1,8 +1,6 @@
 //! The shares of CPUs on random machines: disjoint, equal, local, whole cores, and inside the limits.
 
-use nvtopo::model::{
-    Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
-};
+use nvtopo::model::{Core, Fragment, Gpu, NodeId, NumaNode, Provenance, Pu, Stated, TopologyBuilder};
 use nvtopo::{
     CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus,
     share_cpus_by, split_cpus,
@@ -33,17 +31,16 @@ impl Machine {
         for (node, count) in self.gpus.iter().enumerate() {
             let cores = self.cores_of(node);
             let cpus = cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
-            let numa = NumaNode { os_index: node as u32, cpus, memory: Some(1 << 30), ..NumaNode::default() };
-            let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+            let numa = fact!(NumaNode::new(node as u32), cpus = cpus, memory = Some(1 << 30));
+            let numa = fragment.add(NodeId::MACHINE, numa);
             for (number, core) in cores.iter().enumerate() {
-                let id = fragment
-                    .add(NodeId::MACHINE, NodeKind::Core(Core { os_index: number as u32, class: None }));
+                let id = fragment.add(NodeId::MACHINE, Core::new(number as u32));
                 for cpu in core.iter() {
-                    fragment.add(id, NodeKind::Pu(Pu { os_index: cpu }));
+                    fragment.add(id, Pu::new(cpu));
                 }
             }
             for _ in 0..*count {
-                fragment.add(numa, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+                fragment.add(numa, Gpu::new(index));
                 index += 1;
             }
         }
@@ -138,10 +135,7 @@ fn stated(affinities: &[&str]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Smi);
     for (index, cpus) in affinities.iter().enumerate() {
         let cpus = Stated::Known(cpus.parse().unwrap());
-        fragment.add(
-            NodeId::MACHINE,
-            NodeKind::Gpu(Box::new(Gpu { index: index as u32, cpus, ..Gpu::default() })),
-        );
+        fragment.add(NodeId::MACHINE, fact!(Gpu::new(index as u32), cpus = cpus));
     }
     TopologyBuilder::new().with(fragment).build().unwrap()
 }
@@ -241,15 +235,15 @@ proptest! {
         // Four cores of two threads each, four apart.
         let mut fragment = Fragment::new(Provenance::Preset);
         for core in 0..4 {
-            let id = fragment.add(NodeId::MACHINE, NodeKind::Core(Core { os_index: core, class: None }));
+            let id = fragment.add(NodeId::MACHINE, Core::new(core));
             for os_index in [core, core + 4] {
-                fragment.add(id, NodeKind::Pu(Pu { os_index }));
+                fragment.add(id, Pu::new(os_index));
             }
         }
         let near: Vec<CpuSet> = masks.iter().map(|mask| (0..8).filter(|cpu| mask >> cpu & 1 == 1).collect()).collect();
         for (index, cpus) in (0..).zip(&near) {
-            let gpu = Gpu { index, cpus: Stated::Known(cpus.clone()), ..Gpu::default() };
-            fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            let gpu = fact!(Gpu::new(index), cpus = Stated::Known(cpus.clone()));
+            fragment.add(NodeId::MACHINE, gpu);
         }
         let topology = TopologyBuilder::new().with(fragment).build().unwrap();
         for policy in ["exclusive", "scattered", "balanced"] {

@@ -21,7 +21,7 @@ fn pairs(gpus: usize) -> impl Iterator<Item = (usize, usize)> {
 
 fn mesh(gpus: usize, links: &[u16]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..gpus as u32).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for ((a, b), links) in pairs(gpus).zip(links).filter(|(_, links)| **links > 0) {
         fragment.link(ids[a], ids[b], rates::nvlink(2, *links));

@@ -232,11 +232,11 @@ fn each_gpu_of_a_server_shares_a_switch_with_a_nic_and_a_disk() {
 #[test]
 fn links_of_a_server_are_as_lspci_says() {
     let topology = dell().topology();
-    let speed = |generation, width| PcieSpeed { generation: Some(generation), width: Some(width) };
+    let speed = |generation, width| PcieSpeed::new(Some(generation), Some(width));
     for gpu in topology.gpus() {
         let link = gpu.pci.link.unwrap();
         assert_eq!([link.now, link.device, link.port], [speed(5, 16); 3]);
-        assert_eq!(gpu.pci.virtual_functions, Some(VirtualFunctions { enabled: 0, total: 32 }));
+        assert_eq!(gpu.pci.virtual_functions, Some(VirtualFunctions::new(0, 32)));
     }
     let NodeKind::Nic(nic) = &topology.node(find(&topology, 0x01)).kind else { panic!() };
     let link = nic.pci.link.unwrap();
@@ -318,10 +318,10 @@ fn an_ethernet_adapter_is_read() {
     let nic = topology.nics().next().unwrap();
     assert_eq!((nic.pci.vendor, nic.pci.device), (Some(0x8086), Some(0x159b)));
     assert_eq!((nic.pci.subsystem_vendor, nic.pci.subsystem_device), (Some(0x8086), Some(3)));
-    let eight = PcieSpeed { generation: Some(4), width: Some(8) };
+    let eight = PcieSpeed::new(Some(4), Some(8));
     let link = nic.pci.link.unwrap();
     assert_eq!([link.now, link.device, link.port], [eight, eight, PcieSpeed::default()]);
-    assert_eq!(nic.pci.virtual_functions, Some(VirtualFunctions { enabled: 0, total: 128 }));
+    assert_eq!(nic.pci.virtual_functions, Some(VirtualFunctions::new(0, 128)));
     assert_eq!(
         (nic.state, nic.link_layer, nic.rate),
         (Some(PortState::Down), Some(LinkLayer::Ethernet), None)

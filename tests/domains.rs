@@ -1,7 +1,7 @@
 //! Machines of many GPUs made of equal domains: exact by how many GPUs each domain gives.
 
 use nvtopo::model::{
-    Fragment, Gpu, Nic, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
+    Fragment, Gpu, Nic, NodeId, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
 };
 use nvtopo::solve::{Constraint, Quantity};
 use nvtopo::{Chooser, ErrorKind, Request, Topology};
@@ -16,14 +16,14 @@ fn racks(count: usize) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     let mut gpus = Vec::new();
     for rack in 0..count {
-        let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+        let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
         for index in rack * RACK..(rack + 1) * RACK {
             let nodes = Stated::Known([(index / NODE) as u32].into_iter().collect());
-            let gpu = Gpu { index: index as u32, nodes, ..Gpu::default() };
-            let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            let gpu = fact!(Gpu::new(index as u32), nodes = nodes);
+            let gpu = fragment.add(NodeId::MACHINE, gpu);
             fragment.link(gpu, switch, rates::nvlink(5, 18));
-            let nic = Nic { name: format!("mlx5_{index}"), ..Nic::default() };
-            let nic = fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic)));
+            let nic = Nic::new(format!("mlx5_{index}"));
+            let nic = fragment.add(NodeId::MACHINE, nic);
             fragment.state_path(gpu, nic, PathType::Pix);
             for (other, far) in &gpus {
                 if other / RACK != rack {

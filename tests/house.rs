@@ -1,5 +1,6 @@
 //! The rules of the house that a program can check: who may use whom, and how large a file may be.
 
+mod surface;
 mod uses;
 mod words;
 

@@ -1,8 +1,6 @@
 //! Machines that are not perfect: measured rates, weak GPUs, and meshes of more than 16 GPUs.
 
-use nvtopo::model::{
-    Fragment, Gpu, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
-};
+use nvtopo::model::{Fragment, Gpu, NodeId, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::solve::check::{Claim, check};
 use nvtopo::solve::{PairMatrix, Proof, Quantity};
 use nvtopo::source::Locator;
@@ -272,14 +270,13 @@ fn rings_of_nvlink_are_found_in_a_sparse_mesh() {
 /// GPUs on `fabrics` NVSwitches with a link of 25 GB/s to each, but for those that are lost; two of them beside a NUMA node.
 fn switched(gpus: usize, fabrics: usize, lost: &[(usize, usize)]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let switches: Vec<NodeId> = (0..fabrics)
-        .map(|_| fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default())))
-        .collect();
+    let switches: Vec<NodeId> =
+        (0..fabrics).map(|_| fragment.add(NodeId::MACHINE, NvSwitch::default())).collect();
     let mut ids = Vec::new();
     for index in 0..gpus {
         let nodes = Stated::Known([(index / 2) as u32].into_iter().collect());
-        let gpu = Gpu { index: index as u32, nodes, ..Gpu::default() };
-        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = fact!(Gpu::new(index as u32), nodes = nodes);
+        let gpu = fragment.add(NodeId::MACHINE, gpu);
         for (fabric, switch) in switches.iter().enumerate() {
             if !lost.contains(&(index, fabric)) {
                 fragment.link(gpu, *switch, rates::nvlink(2, 1));
@@ -317,8 +314,8 @@ fn by_chance(gpus: usize, rates: &[u64], seed: u64) -> Topology {
     let mut ids: Vec<NodeId> = Vec::new();
     for index in 0..gpus {
         let nodes = Stated::Known([(chance.next() * 4.0) as u32].into_iter().collect());
-        let gpu = Gpu { index: index as u32, nodes, ..Gpu::default() };
-        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = fact!(Gpu::new(index as u32), nodes = nodes);
+        let gpu = fragment.add(NodeId::MACHINE, gpu);
         for other in &ids {
             fragment.state_path(gpu, *other, PathType::Sys);
             let rate = rates[(chance.next() * rates.len() as f64) as usize];

@@ -1,5 +1,14 @@
 //! Integration tests: one file per theme.
 
+/// A fact of a device with some of its fields set: facts have no literals outside of the library.
+macro_rules! fact {
+    ($fact:expr, $($field:ident = $value:expr),+ $(,)?) => {{
+        let mut fact = $fact;
+        $(fact.$field = $value;)+
+        fact
+    }};
+}
+
 mod allocator;
 mod choose;
 mod collective;

@@ -1,8 +1,6 @@
 //! The output of bandwidth benchmarks, alone and laid over a machine.
 
-use nvtopo::model::{
-    Basis, Fragment, Gpu, Measured, NodeId, NodeKind, NoteKind, Provenance, Rate, TopologyBuilder,
-};
+use nvtopo::model::{Basis, Fragment, Gpu, Measured, NodeId, NoteKind, Provenance, Rate, TopologyBuilder};
 use nvtopo::source::{Locator, fragment};
 use nvtopo::{Bandwidth, ErrorKind, Request, Topology};
 use proptest::prelude::*;
@@ -124,7 +122,7 @@ fn a_measurement_is_laid_over_a_machine_and_placed_by() {
         assert_eq!(topology.gpus().len(), 8);
         let slow = topology.pairs().pair(1, 2);
         assert_eq!(slow.nvlinks, 18);
-        let rate = Rate { bandwidth: Bandwidth::from_gb_per_s(120.5), basis: Basis::Measured };
+        let rate = Rate::new(Bandwidth::from_gb_per_s(120.5), Basis::Measured);
         assert_eq!(slow.rate, Some(rate));
         // The slow pair is not taken together any more.
         let placement = Request::gpus(2).only([1, 2, 3]).solve(&topology).unwrap();
@@ -137,8 +135,8 @@ fn a_measurement_is_laid_over_a_machine_and_placed_by() {
 fn machine(addresses: &[&str]) -> Fragment {
     let mut machine = Fragment::new(Provenance::Sysfs);
     for (index, address) in (0..).zip(addresses) {
-        let gpu = Gpu { index, address: Some(address.parse().unwrap()), ..Gpu::default() };
-        machine.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = fact!(Gpu::new(index), address = Some(address.parse().unwrap()));
+        machine.add(NodeId::MACHINE, gpu);
     }
     machine
 }
@@ -256,10 +254,7 @@ fn measured_adapters_are_laid_over_a_machine() {
     let topology = merge(&[text, &host]);
     assert_eq!(topology.nics().len(), 1);
     for gpu in [0, 1] {
-        assert_eq!(
-            rate(&topology, gpu),
-            Rate { bandwidth: Bandwidth::from_mb_per_s(9437), basis: Basis::Measured }
-        );
+        assert_eq!(rate(&topology, gpu), Rate::new(Bandwidth::from_mb_per_s(9437), Basis::Measured));
     }
     // The pair that was measured is known better than that.
     let topology = merge(&[&gpu, &host, text]);

@@ -2,8 +2,8 @@
 
 use crate::generate;
 use nvtopo::model::{
-    Dialect, Fragment, Gpu, GroupShape, HostBridge, MachineIdentity, Nic, NodeId, NodeKind, Note, NoteKind,
-    NumaNode, Nvme, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
+    Dialect, Fragment, Gpu, GroupShape, HostBridge, MachineIdentity, Nic, NodeId, NodeKind, Note, NoteCode,
+    NoteKind, NumaNode, Nvme, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
 };
 use nvtopo::source::{Locator, PRESETS, fragment};
 use nvtopo::{ErrorKind, PciAddress, Topology};
@@ -33,11 +33,11 @@ fn without_nvlinks(name: &str) -> Fragment {
 }
 
 fn gpu(index: u32) -> Gpu {
-    Gpu { index, ..Gpu::default() }
+    Gpu::new(index)
 }
 
 fn nic(name: &str) -> Nic {
-    Nic { name: name.to_owned(), ..Nic::default() }
+    Nic::new(name.to_owned())
 }
 
 /// A topology as `nvidia-smi topo -m` prints it: flat, with words for the pairs.
@@ -48,7 +48,7 @@ fn matrix_of(topology: &Topology) -> Fragment {
         let kind = match &topology.node(*id).kind {
             NodeKind::Gpu(own) => {
                 let (cpus, nodes) = (topology.local_cpus(*id), topology.local_nodes(*id));
-                NodeKind::Gpu(Box::new(Gpu { cpus, nodes, ..gpu(own.index) }))
+                NodeKind::Gpu(Box::new(fact!(gpu(own.index), cpus = cpus, nodes = nodes)))
             }
             _ => NodeKind::Nic(Box::new(nic(&topology.device_name(device)))),
         };
@@ -141,27 +141,27 @@ fn kernel() -> Fragment {
     fragment.set_nvlink_unknown();
     for node in 0..2u32 {
         let cpus = (node * 4..node * 4 + 4).collect();
-        let numa = NumaNode { os_index: node, cpus, ..NumaNode::default() };
-        let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+        let numa = fact!(NumaNode::new(node), cpus = cpus);
+        let numa = fragment.add(NodeId::MACHINE, numa);
         for os_index in node * 4..node * 4 + 4 {
-            fragment.add(numa, NodeKind::Pu(Pu { os_index }));
+            fragment.add(numa, Pu::new(os_index));
         }
         let root = format!("{node}0:00.0").parse().ok();
-        let bridge = fragment.add(numa, NodeKind::HostBridge(HostBridge { address: root }));
+        let bridge = fragment.add(numa, fact!(HostBridge::default(), address = root));
         let upstream = format!("{node}1:00.0").parse().ok();
-        let switch = fragment.add(bridge, NodeKind::PcieSwitch(PcieSwitch { address: upstream }));
+        let switch = fragment.add(bridge, fact!(PcieSwitch::default(), address = upstream));
         let address = format!("{node}2:00.0").parse().ok();
-        fragment.add(switch, NodeKind::Gpu(Box::new(Gpu { address, ..gpu(node) })));
+        fragment.add(switch, fact!(gpu(node), address = address));
         let rdma_device = Some(format!("mlx5_{node}"));
-        let adapter = Nic { rdma_device, ..nic(&format!("mlx5_{node}")) };
-        fragment.add(switch, NodeKind::Nic(Box::new(adapter)));
+        let adapter = fact!(nic(&format!("mlx5_{node}")), rdma_device = rdma_device);
+        fragment.add(switch, adapter);
     }
     fragment
 }
 
 fn nvlinked_pair() -> Fragment {
     let mut fragment = Fragment::new(Provenance::Smi);
-    let gpus = [0, 1].map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(index)))));
+    let gpus = [0, 1].map(|index| fragment.add(NodeId::MACHINE, gpu(index)));
     fragment.link(gpus[0], gpus[1], rates::nvlink_assumed(4));
     fragment
 }
@@ -180,8 +180,8 @@ fn the_kernel_s_tree_and_nvidia_smi_s_nvlinks_make_one() {
 #[test]
 fn nics_are_matched_by_their_rdma_device() {
     let mut matrix = nvlinked_pair();
-    let known = Nic { rdma_device: Some("mlx5_1".to_owned()), ..nic("NIC0") };
-    let known = matrix.add(NodeId::MACHINE, NodeKind::Nic(Box::new(known)));
+    let known = fact!(nic("NIC0"), rdma_device = Some("mlx5_1".to_owned()));
+    let known = matrix.add(NodeId::MACHINE, known);
     let gpu0 = merge(std::slice::from_ref(&matrix)).unwrap().devices()[0];
     let merged = merge(&[kernel(), matrix.clone()]).unwrap();
     assert_eq!(merged.nics().map(|nic| nic.name.as_str()).collect::<Vec<_>>(), ["mlx5_0", "mlx5_1"]);
@@ -201,9 +201,9 @@ fn facts_fill_and_conflicts_are_told() {
     let mut matrix = Fragment::new(Provenance::Smi);
     let model = Some("NVIDIA A100".to_owned());
     let cpus = Stated::Known("0-3,6".parse().unwrap());
-    let other = Gpu { model: model.clone(), cpus, address: "99:00.0".parse().ok(), ..gpu(0) };
-    let other = matrix.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(other)));
-    let second = matrix.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(1))));
+    let other = fact!(gpu(0), model = model.clone(), cpus = cpus, address = "99:00.0".parse().ok());
+    let other = matrix.add(NodeId::MACHINE, other);
+    let second = matrix.add(NodeId::MACHINE, gpu(1));
     matrix.state_path(other, second, PathType::Node);
     let merged = merge(&[kernel(), matrix]).unwrap();
     let gpu = merged.gpus().next().unwrap();
@@ -234,7 +234,7 @@ fn nvlinks_that_are_counted_otherwise_are_told() {
     assert_eq!(merged.pairs().pair(2, 3).nvlinks, 4, "of GPUs that only one source has, that one tells");
     let mut none = Fragment::new(Provenance::Sysfs);
     for index in 0..2 {
-        none.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(index))));
+        none.add(NodeId::MACHINE, gpu(index));
     }
     let merged = merge(&[nvlinked_pair(), none]).unwrap();
     assert_eq!(merged.pairs().pair(0, 1).nvlinks, 0, "a source that knows of none wins");
@@ -248,7 +248,7 @@ fn conflicts_are_bounded() {
         let mut fragment = Fragment::new(provenance);
         for index in 0..70 {
             let model = Some(format!("{vendor} {index}"));
-            fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { model, ..gpu(index) })));
+            fragment.add(NodeId::MACHINE, fact!(gpu(index), model = model));
         }
         fragment
     };
@@ -262,7 +262,7 @@ fn two_machines_are_refused() {
     let identity = |machine: Option<&str>, boot: Option<&str>| {
         let mut fragment = kernel();
         let own = |digest: Option<&str>| digest.map(str::to_owned);
-        fragment.set_origin(Origin::Machine(MachineIdentity { machine: own(machine), boot: own(boot) }));
+        fragment.set_origin(Origin::Machine(MachineIdentity::new(own(machine), own(boot))));
         fragment
     };
     for pair in
@@ -273,7 +273,7 @@ fn two_machines_are_refused() {
         assert!(error.to_string().contains("these are two machines"), "{error}");
     }
     let merged = merge(&[identity(Some("a"), None), identity(Some("a"), Some("b"))]).unwrap();
-    let both = MachineIdentity { machine: Some("a".to_owned()), boot: Some("b".to_owned()) };
+    let both = MachineIdentity::new(Some("a".to_owned()), Some("b".to_owned()));
     assert_eq!(*merged.origin(), Origin::Machine(both));
     let merged = merge(&[kernel(), identity(Some("a"), None)]).unwrap();
     assert!(matches!(merged.origin(), Origin::Machine(_)));
@@ -285,7 +285,7 @@ fn a_gpu_that_only_one_source_has_gets_an_index_of_its_own() {
         let mut fragment = Fragment::new(provenance);
         for (index, digit) in gpus {
             let uuid = format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-01234567890{digit}").parse().ok();
-            fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { uuid, ..gpu(*index) })));
+            fragment.add(NodeId::MACHINE, fact!(gpu(*index), uuid = uuid));
         }
         fragment
     };
@@ -306,10 +306,10 @@ fn a_gpu_that_only_one_source_has_gets_an_index_of_its_own() {
 fn an_address_that_two_sources_give_to_different_devices_stays_with_the_first() {
     let address: PciAddress = "0000:1b:00.0".parse().unwrap();
     let mut base = Fragment::new(Provenance::Sysfs);
-    let disk = Nvme { name: "nvme0".to_owned(), address: Some(address), ..Nvme::default() };
-    base.add(NodeId::MACHINE, NodeKind::Nvme(Box::new(disk)));
+    let disk = fact!(Nvme::new("nvme0"), address = Some(address));
+    base.add(NodeId::MACHINE, disk);
     let mut other = Fragment::new(Provenance::Smi);
-    other.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { address: Some(address), ..gpu(0) })));
+    other.add(NodeId::MACHINE, fact!(gpu(0), address = Some(address)));
     let merged = merge(&[other, base]).unwrap();
     assert_eq!(merged.gpus().map(|gpu| gpu.address).collect::<Vec<_>>(), [None]);
     let told = "nvme0 and GPU0 both have the PCI address 0000:1b:00.0; it is that of nvme0 here";
@@ -325,7 +325,7 @@ fn notes_are_kept_once() {
     b.note(NoteKind::Damage, "x");
     b.note(NoteKind::Unknown, "y");
     let merged = merge(&[b, a]).unwrap();
-    let note = |kind, text: &str| Note { kind, text: text.to_owned() };
+    let note = |kind, text: &str| Note::new(kind, text.to_owned());
     assert_eq!(merged.notes(), [note(NoteKind::Damage, "x"), note(NoteKind::Unknown, "y")]);
 }
 
@@ -381,21 +381,59 @@ fn an_assumption_that_another_source_makes_needless_is_not_told() {
 }
 
 #[test]
-fn nvlinks_that_another_source_knows_are_not_called_unknown() {
-    let silent = |note: &str| {
+fn merging_knows_notes_by_their_code_whatever_they_say() {
+    let silent = |code: NoteCode| {
         let mut fragment = Fragment::new(Provenance::Hwloc);
-        fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(0))));
+        fragment.add(NodeId::MACHINE, gpu(0));
         fragment.set_nvlink_unknown();
-        fragment.note(NoteKind::Unknown, note);
+        fragment.note(code, "a sentence");
         fragment
     };
-    let told = |note: &str| {
-        let merged = merge(&[silent(note), preset("dgx-h100")]).unwrap();
-        merged.notes().iter().any(|own| own.text == note)
+    let stays = |code: NoteCode| {
+        let merged = merge(&[silent(code), preset("dgx-h100")]).unwrap();
+        merged.notes().iter().any(|note| note.code() == code && note.text == "a sentence")
     };
-    assert!(!told("the file does not tell which GPUs NVLink connects"));
-    assert!(!told("the kernel does not tell which GPUs NVLink connects"));
-    assert!(told("something else"));
+    assert!(!stays(NoteCode::NvlinksUnknown), "the preset knows NVLinks");
+    assert!(!stays(NoteCode::NvlinkRateAssumed), "and their rates");
+    assert!(stays(NoteCode::Unknown));
+    assert!(stays(NoteCode::P2pDisabled));
+}
+
+#[test]
+fn a_written_note_keeps_its_code() {
+    let mut fragment = Fragment::new(Provenance::Smi);
+    fragment.add(NodeId::MACHINE, gpu(0));
+    fragment.set_nvlink_unknown();
+    for code in NoteCode::ALL {
+        fragment.note(code, code.name());
+    }
+    let topology = merge(&[fragment]).unwrap();
+    let text = topology.to_json();
+    let codes = |text: &str| -> Vec<NoteCode> {
+        Topology::parse("t.json", text.as_bytes())
+            .unwrap()
+            .notes()
+            .iter()
+            .map(nvtopo::model::Note::code)
+            .collect()
+    };
+    assert_eq!(codes(&text), NoteCode::ALL);
+    // The code is of a later version, contradicts its kind, or was never written: the kind is what counts.
+    for other in ["not-yet-known", "damage", "numa-unknown"] {
+        let changed = text.replace("\"nvlinks-down\"", &format!("\"{other}\""));
+        let own = NoteCode::ALL.iter().position(|code| *code == NoteCode::NvlinksDown).unwrap();
+        assert_ne!(changed, text);
+        assert_eq!(codes(&changed)[own], NoteCode::Conflict, "{other}");
+    }
+    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for note in document["topology"]["notes"].as_array_mut().unwrap() {
+        note.as_object_mut().unwrap().remove("code").unwrap();
+    }
+    let general: Vec<NoteCode> = NoteCode::ALL.iter().map(|code| code.kind().into()).collect();
+    assert_eq!(codes(&document.to_string()), general);
+    // Another source still fills what a note with its code leaves open.
+    let again = merge(&[read(&text), preset("dgx-h100")]).unwrap();
+    assert!(again.notes().iter().all(|note| note.code() != NoteCode::NvlinksUnknown));
 }
 
 #[test]
@@ -409,17 +447,16 @@ fn misuse_of_a_fragment_is_an_error_and_no_panic() {
 
     // Numbers of another fragment.
     let mut large = Fragment::new(Provenance::Preset);
-    let far =
-        (0..9).map(|index| large.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(index))))).last().unwrap();
+    let far = (0..9).map(|index| large.add(NodeId::MACHINE, gpu(index))).last().unwrap();
     let stray = |change: &dyn Fn(&mut Fragment)| {
         let mut fragment = Fragment::new(Provenance::Preset);
-        let own = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu(0))));
+        let own = fragment.add(NodeId::MACHINE, gpu(0));
         change(&mut fragment);
         assert_eq!(own.index(), 1);
         assert!(merge(std::slice::from_ref(&fragment)).is_err());
         assert!(merge(&[fragment, preset("dgx-h100")]).is_err());
     };
-    stray(&|fragment| _ = fragment.add(far, NodeKind::Gpu(Box::new(gpu(1)))));
+    stray(&|fragment| _ = fragment.add(far, gpu(1)));
     stray(&|fragment| fragment.link(far, NodeId::MACHINE, rates::pcie_unknown()));
     stray(&|fragment| fragment.state_path(far, NodeId::MACHINE, PathType::Pix));
     stray(&|fragment| fragment.measure(far, far, nvtopo::Bandwidth::ZERO));

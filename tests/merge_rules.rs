@@ -15,11 +15,14 @@ fn read(text: &str) -> Fragment {
 }
 
 fn bridge(address: Option<&str>) -> NodeKind {
-    NodeKind::HostBridge(HostBridge { address: address.map(|address| address.parse().unwrap()) })
+    NodeKind::HostBridge(fact!(
+        HostBridge::default(),
+        address = address.map(|address| address.parse().unwrap())
+    ))
 }
 
 fn gpu(address: &str) -> NodeKind {
-    NodeKind::Gpu(Box::new(Gpu { index: 0, address: address.parse().ok(), ..Gpu::default() }))
+    NodeKind::Gpu(Box::new(fact!(Gpu::new(0), address = address.parse().ok())))
 }
 
 /// A GPU below bridges, the last of them its parent by a link of PCIe.
@@ -57,13 +60,8 @@ fn of_two_measurements_of_a_nic_the_better_counts() {
     let measured = |rate: f64| {
         let mut fragment = Fragment::new(Provenance::Measurement);
         let measured = Some(Bandwidth::from_gb_per_s(rate));
-        let nic = Nic {
-            name: "mlx5_0".to_owned(),
-            rdma_device: Some("mlx5_0".to_owned()),
-            measured,
-            ..Nic::default()
-        };
-        fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic)));
+        let nic = fact!(Nic::new("mlx5_0"), rdma_device = Some("mlx5_0".to_owned()), measured = measured);
+        fragment.add(NodeId::MACHINE, nic);
         fragment
     };
     for (first, second) in [(10.0, 12.0), (12.0, 10.0)] {
@@ -146,7 +144,7 @@ fn ports_of_two_rates_tell_no_rate_of_the_link_between_them() {
 /// A machine with a number of GPUs and these NVLinks.
 fn linked(provenance: Provenance, gpus: u32, links: &[(usize, usize, u16)]) -> Fragment {
     let mut fragment = Fragment::new(provenance);
-    let kind = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let kind = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..gpus).map(|index| fragment.add(NodeId::MACHINE, kind(index))).collect();
     for (a, b, count) in links {
         fragment.link(ids[*a], ids[*b], rates::nvlink(3, *count));
@@ -171,11 +169,11 @@ fn links_between_nvswitches_come_only_with_both_of_them() {
         let mut fragment = Fragment::new(provenance);
         let switches: Vec<NodeId> = addresses
             .iter()
-            .map(|address| NvSwitch { address: address.parse().ok(), ..NvSwitch::default() })
-            .map(|switch| fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(switch)))
+            .map(|address| fact!(NvSwitch::default(), address = address.parse().ok()))
+            .map(|switch| fragment.add(NodeId::MACHINE, switch))
             .collect();
         for index in 0..gpus {
-            let kind = NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+            let kind = NodeKind::Gpu(Box::new(Gpu::new(index)));
             let gpu = fragment.add(NodeId::MACHINE, kind);
             for switch in &switches {
                 fragment.link(gpu, *switch, rates::nvlink(3, 6));
@@ -229,7 +227,7 @@ fn who_does_not_know_of_nvlinks_says_nothing_by_having_none() {
 fn of_several_links_between_two_nodes_the_first_are_the_same() {
     let nodes = |provenance: Provenance| {
         let mut fragment = Fragment::new(provenance);
-        let kind = |os_index| NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() });
+        let kind = |os_index| NodeKind::NumaNode(NumaNode::new(os_index));
         let [a, b] = [0, 1].map(|index| fragment.add(NodeId::MACHINE, kind(index)));
         for rate in [10_000, 20_000, 30_000] {
             let mut link = rates::smp_link(None);
@@ -251,11 +249,11 @@ fn bridged(provenance: Provenance, below: &[(&[u32], &[&str])]) -> Fragment {
     for (gpus, nics) in below {
         let parent = fragment.add(NodeId::MACHINE, bridge(None));
         for index in *gpus {
-            fragment.add(parent, NodeKind::Gpu(Box::new(Gpu { index: *index, ..Gpu::default() })));
+            fragment.add(parent, Gpu::new(*index));
         }
         for name in *nics {
-            let nic = Nic { name: (*name).to_owned(), ..Nic::default() };
-            fragment.add(parent, NodeKind::Nic(Box::new(nic)));
+            let nic = Nic::new((*name).to_owned());
+            fragment.add(parent, nic);
         }
     }
     fragment
@@ -283,7 +281,7 @@ fn no_cpus_of_a_kind_is_a_statement_of_who_knows_the_cpus() {
     let machine = |provenance: Provenance, cpus: u32, offline: &str| {
         let mut fragment = Fragment::new(provenance);
         for os_index in 0..cpus {
-            fragment.add(NodeId::MACHINE, NodeKind::Pu(Pu { os_index }));
+            fragment.add(NodeId::MACHINE, Pu::new(os_index));
         }
         fragment.machine().offline_cpus = offline.parse().unwrap();
         fragment

@@ -104,10 +104,10 @@ fn mistake_6_a_node_that_has_memory_only_is_taken_for_a_place_to_run_or_for_host
     let mut fragment = Fragment::new(Provenance::Preset);
     for (index, node) in [0u32, 8].into_iter().enumerate() {
         let cpus = (index as u32 * 4..index as u32 * 4 + 4).collect();
-        let numa = NumaNode { os_index: node, cpus, memory: Some(1 << 30), ..NumaNode::default() };
-        let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
-        let gpu = Gpu { index: index as u32, ..Gpu::default() };
-        fragment.add(numa, NodeKind::Gpu(Box::new(gpu)));
+        let numa = fact!(NumaNode::new(node), cpus = cpus, memory = Some(1 << 30));
+        let numa = fragment.add(NodeId::MACHINE, numa);
+        let gpu = Gpu::new(index as u32);
+        fragment.add(numa, gpu);
     }
     let power9 = TopologyBuilder::new().with(fragment).build().unwrap();
     assert_eq!(job(&power9, None, 2, &CpuRules::default())[1].mems.to_string(), "8");
@@ -178,8 +178,8 @@ fn mistake_11_each_rank_is_given_its_own_list_of_nics_for_nccl() {
         [(0, PortState::Active), (1, PortState::Active), (1, PortState::Down)].into_iter().enumerate()
     {
         let name = format!("mlx5_{number}");
-        let nic = Nic { name: name.clone(), rdma_device: Some(name), state: Some(state), ..Nic::default() };
-        fragment.add(homes[home], NodeKind::Nic(Box::new(nic)));
+        let nic = fact!(Nic::new(name.clone()), rdma_device = Some(name), state = Some(state));
+        fragment.add(homes[home], nic);
     }
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();
     let visible = VisibleGpus::all(&topology, CudaOrder::PciBusId);

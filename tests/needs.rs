@@ -81,20 +81,19 @@ impl Machine {
         let mut fragment = Fragment::new(Provenance::Preset);
         for (place, Place { cores, memory, pages }) in self.places.iter().enumerate() {
             let huge_pages =
-                pages.map(|(total, free)| HugePages { size: GIB, total, free }).into_iter().collect();
-            let numa = NumaNode {
-                os_index: place as u32,
-                cpus: self.cpus(place),
-                memory: memory.map(|memory| memory * GIB),
-                huge_pages,
-                ..NumaNode::default()
-            };
-            let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+                pages.map(|(total, free)| HugePages::new(GIB, total, free)).into_iter().collect();
+            let numa = fact!(
+                NumaNode::new(place as u32),
+                cpus = self.cpus(place),
+                memory = memory.map(|memory| memory * GIB),
+                huge_pages = huge_pages
+            );
+            let numa = fragment.add(NodeId::MACHINE, numa);
             let cpus: Vec<u32> = self.cpus(place).iter().collect();
             for core in 0..*cores as usize {
-                let id = fragment.add(numa, NodeKind::Core(Core { os_index: core as u32, class: None }));
+                let id = fragment.add(numa, Core::new(core as u32));
                 for cpu in &cpus[2 * core..][..2] {
-                    fragment.add(id, NodeKind::Pu(Pu { os_index: *cpu }));
+                    fragment.add(id, Pu::new(*cpu));
                 }
             }
         }
@@ -107,7 +106,7 @@ impl Machine {
         };
         let gpu = |gpu: usize| {
             let (nodes, cpus) = stated(gpu);
-            let gpu = Gpu { index: gpu as u32, nodes, cpus, ..Gpu::default() };
+            let gpu = fact!(Gpu::new(gpu as u32), nodes = nodes, cpus = cpus);
             NodeKind::Gpu(Box::new(gpu))
         };
         let gpus: Vec<NodeId> =

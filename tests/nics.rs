@@ -10,12 +10,12 @@ const CLASSES: [PathType; 5] = [PathType::Pix, PathType::Pxb, PathType::Phb, Pat
 /// GPUs and NICs with the path of each pair, where one is known, row by row; some ports are down.
 fn machine(paths: &[Vec<Option<PathType>>], down: &[usize]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let gpus: Vec<NodeId> =
         (0..paths.len() as u32).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for nic in 0..paths[0].len() {
         let state = if down.contains(&nic) { PortState::Down } else { PortState::Active };
-        let own = Nic { name: format!("mlx5_{nic}"), state: Some(state), ..Nic::default() };
+        let own = fact!(Nic::new(format!("mlx5_{nic}")), state = Some(state));
         let id = fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(own)));
         for (gpu, paths) in gpus.iter().zip(paths) {
             if let Some(path) = paths[nic] {

@@ -45,15 +45,15 @@ fn made(cores: &[u32], threads: u32, complex: usize, nodes_per_package: usize) -
 fn alternating() -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     for socket in 0..2 {
-        let package = Package { os_index: socket, model: None };
-        let package = fragment.add(NodeId::MACHINE, NodeKind::Package(package));
+        let package = Package::new(socket);
+        let package = fragment.add(NodeId::MACHINE, package);
         let own: CpuSet = (0..12).filter(|cpu| cpu % 2 == socket).collect();
-        let numa = NumaNode { os_index: socket, cpus: own, ..NumaNode::default() };
-        let numa = fragment.add(package, NodeKind::NumaNode(numa));
+        let numa = fact!(NumaNode::new(socket), cpus = own);
+        let numa = fragment.add(package, numa);
         for core in (0..6).filter(|core| core % 2 == socket) {
-            let id = fragment.add(numa, NodeKind::Core(Core { os_index: core, class: None }));
+            let id = fragment.add(numa, Core::new(core));
             for cpu in [core, core + 6] {
-                fragment.add(id, NodeKind::Pu(Pu { os_index: cpu }));
+                fragment.add(id, Pu::new(cpu));
             }
         }
     }
@@ -208,10 +208,9 @@ fn divided(topology: &Topology, count: u32) -> Vec<String> {
             ids.insert(id, fragment.add(parent, node.kind.clone()));
         }
     }
-    *fragment.machine() =
-        nvtopo::model::Machine { isolated_cpus: CpuSet::new(), ..topology.machine().clone() };
+    *fragment.machine() = fact!(topology.machine().clone(), isolated_cpus = CpuSet::new());
     for index in 0..count {
-        fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+        fragment.add(NodeId::MACHINE, Gpu::new(index));
     }
     let bare = TopologyBuilder::new().with(fragment).build().unwrap();
     let rules = CpuRules { policy: "hwloc-distrib".parse().unwrap(), ..CpuRules::default() };

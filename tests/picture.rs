@@ -15,9 +15,9 @@ fn picture(topology: &Topology) -> String {
 }
 
 fn link(now: (u8, u16), most: (u8, u16)) -> PciFacts {
-    let speed = |(generation, width)| PcieSpeed { generation: Some(generation), width: Some(width) };
-    let link = Some(PcieTraining { now: speed(now), device: speed(most), port: speed(most) });
-    PciFacts { link, ..PciFacts::default() }
+    let speed = |(generation, width)| PcieSpeed::new(Some(generation), Some(width));
+    let link = Some(PcieTraining::new(speed(now), speed(most), speed(most)));
+    fact!(PciFacts::default(), link = link)
 }
 
 /// The lines, with one blank between words.
@@ -34,57 +34,57 @@ fn line(picture: &str, word: &str) -> String {
 fn machine() -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     fragment.machine().hypervisor = Stated::Known("KVM".to_owned());
-    let numa = NodeKind::NumaNode(NumaNode { cpus: "0-7".parse().unwrap(), ..NumaNode::default() });
+    let numa = NodeKind::NumaNode(fact!(NumaNode::default(), cpus = "0-7".parse().unwrap()));
     let numa = fragment.add(NodeId::MACHINE, numa);
-    let bridge = fragment.add(numa, NodeKind::HostBridge(HostBridge::default()));
-    let switch = fragment.add(bridge, NodeKind::PcieSwitch(PcieSwitch::default()));
-    let gpu = |index: u32| Gpu { index, model: Some("NVIDIA A100".to_owned()), ..Gpu::default() };
-    let mig = Some(MigMode { current: true, pending: true });
-    let redirect = Link { redirects: Some(true), ..rates::pcie(4, 16) };
+    let bridge = fragment.add(numa, HostBridge::default());
+    let switch = fragment.add(bridge, PcieSwitch::default());
+    let gpu = |index: u32| fact!(Gpu::new(index), model = Some("NVIDIA A100".to_owned()));
+    let mig = Some(MigMode::new(true, true));
+    let redirect = rates::pcie(4, 16).with_redirects(true);
     // Idle: its link is slow, and has all its lanes.
-    let divided = Gpu { mig, pci: link((1, 16), (4, 16)), ..gpu(0) };
-    let divided = fragment.add(switch, NodeKind::Gpu(Box::new(divided)));
+    let divided = fact!(gpu(0), mig = mig, pci = link((1, 16), (4, 16)));
+    let divided = fragment.add(switch, divided);
     fragment.link(switch, divided, redirect.clone());
     for number in [1, 2] {
-        let instance = GpuInstance {
-            uuid: Some(format!("MIG-c6d4f1e{number}")),
-            gpu_instance: Some(number),
-            compute_instance: Some(0),
-            profile: Some("3g.20gb".to_owned()),
-            memory: Some(20 << 30),
-            ..GpuInstance::default()
-        };
-        fragment.add(divided, NodeKind::GpuInstance(Box::new(instance)));
+        let instance = fact!(
+            GpuInstance::default(),
+            uuid = Some(format!("MIG-c6d4f1e{number}")),
+            gpu_instance = Some(number),
+            compute_instance = Some(0),
+            profile = Some("3g.20gb".to_owned()),
+            memory = Some(20 << 30)
+        );
+        fragment.add(divided, instance);
     }
-    let lost = Gpu { unusable: Some("has fallen off the bus".to_owned()), ..gpu(1) };
-    let lost = fragment.add(bridge, NodeKind::Gpu(Box::new(lost)));
+    let lost = fact!(gpu(1), unusable = Some("has fallen off the bus".to_owned()));
+    let lost = fragment.add(bridge, lost);
     fragment.link(bridge, lost, rates::pcie(4, 16));
-    let narrow = Gpu { mig, pci: link((4, 8), (4, 16)), ..gpu(2) };
-    let narrow = fragment.add(bridge, NodeKind::Gpu(Box::new(narrow)));
+    let narrow = fact!(gpu(2), mig = mig, pci = link((4, 8), (4, 16)));
+    let narrow = fragment.add(bridge, narrow);
     fragment.link(bridge, narrow, Link::new(LinkKind::Pcie));
-    let nic = |name: &str| Nic { name: name.to_owned(), ..Nic::default() };
-    let active = Nic {
-        state: Some(PortState::Active),
-        link_layer: Some(LinkLayer::InfiniBand),
-        rate: Some(Bandwidth::from_gb_per_s(25.0)),
-        measured: Some(Bandwidth::from_gb_per_s(23.376)),
-        pci: link((4, 16), (4, 16)),
-        ..nic("mlx5_0")
-    };
-    let active = fragment.add(switch, NodeKind::Nic(Box::new(active)));
+    let nic = |name: &str| Nic::new(name.to_owned());
+    let active = fact!(
+        nic("mlx5_0"),
+        state = Some(PortState::Active),
+        link_layer = Some(LinkLayer::InfiniBand),
+        rate = Some(Bandwidth::from_gb_per_s(25.0)),
+        measured = Some(Bandwidth::from_gb_per_s(23.376)),
+        pci = link((4, 16), (4, 16))
+    );
+    let active = fragment.add(switch, active);
     fragment.link(switch, active, redirect);
-    let down = Nic {
-        state: Some(PortState::Down),
-        link_layer: Some(LinkLayer::Ethernet),
-        bond: Some("bond0".to_owned()),
-        pci: link((3, 16), (4, 16)),
-        ..nic("mlx5_1")
-    };
-    fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(down)));
-    let disk = |name: &str, pci| Nvme { name: name.to_owned(), pci, ..Nvme::default() };
-    fragment.add(bridge, NodeKind::Nvme(Box::new(disk("nvme0", link((4, 4), (4, 4))))));
-    fragment.add(bridge, NodeKind::Nvme(Box::new(disk("nvme1", link((4, 2), (4, 4))))));
-    fragment.add(NodeId::MACHINE, NodeKind::Nvme(Box::new(disk("nvme2", PciFacts::default()))));
+    let down = fact!(
+        nic("mlx5_1"),
+        state = Some(PortState::Down),
+        link_layer = Some(LinkLayer::Ethernet),
+        bond = Some("bond0".to_owned()),
+        pci = link((3, 16), (4, 16))
+    );
+    fragment.add(NodeId::MACHINE, down);
+    let disk = |name: &str, pci| fact!(Nvme::new(name.to_owned()), pci = pci);
+    fragment.add(bridge, disk("nvme0", link((4, 4), (4, 4))));
+    fragment.add(bridge, disk("nvme1", link((4, 2), (4, 4))));
+    fragment.add(NodeId::MACHINE, disk("nvme2", PciFacts::default()));
     TopologyBuilder::new().with(fragment).build().unwrap()
 }
 
@@ -170,7 +170,7 @@ fn matrices_fit_the_terminal_and_lose_nothing() {
         let topology = Topology::preset(preset.name).unwrap();
         let whole = picture(&topology);
         for width in [60, 80, 120, 200] {
-            let style = Style { width: Some(width), ..Style::default() };
+            let style = Style::default().with_width(Some(width));
             let shown = by_name("text").unwrap().topology(&topology, style);
             let matrices = shown.split("NVLink groups").nth(1).unwrap();
             let matrices = matrices.lines().skip(1).skip_while(|line| !line.is_empty());
@@ -183,7 +183,7 @@ fn matrices_fit_the_terminal_and_lose_nothing() {
         }
     }
     // However narrow it is, one column has room.
-    let style = Style { width: Some(1), ..Style::default() };
+    let style = Style::default().with_width(Some(1));
     let shown = by_name("text").unwrap().topology(&Topology::preset("dgx-1-v100").unwrap(), style);
     assert_eq!(count(&shown, "NV2"), 16);
 }
@@ -196,7 +196,7 @@ fn words_of_the_matrix_are_explained_and_coloured() {
         assert!(shown.contains(told), "{told}: {shown}");
     }
     assert!(!shown.contains("PXB:") && !shown.contains("X: itself"), "{shown}");
-    let style = Style { color: true, ..Style::default() };
+    let style = Style::default().with_color(true);
     let coloured = by_name("text").unwrap().topology(&dgx1, style);
     let row = coloured.lines().find(|line| line.contains("GPU0") && line.contains("NV1")).unwrap();
     let shade = |word: &str| row.split(word).next().unwrap().rsplit("38;5;").next().unwrap()[..3].to_owned();
@@ -213,10 +213,10 @@ fn the_memory_of_a_gpu_stands_beside_it_and_empty_nodes_together() {
     let mut fragment = Fragment::new(Provenance::Preset);
     for os_index in 0..40 {
         let cpus = if os_index < 8 { format!("{os_index}").parse().unwrap() } else { "".parse().unwrap() };
-        let numa = NumaNode { os_index, cpus, memory: Some(1 << 30), ..NumaNode::default() };
-        let node = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+        let numa = fact!(NumaNode::new(os_index), cpus = cpus, memory = Some(1 << 30));
+        let node = fragment.add(NodeId::MACHINE, numa);
         if os_index == 3 {
-            fragment.add(node, NodeKind::Gpu(Box::default()));
+            fragment.add(node, Gpu::default());
         }
     }
     let shown = picture(&TopologyBuilder::new().with(fragment).build().unwrap());

@@ -31,8 +31,8 @@ fn mesh(gpus: usize, links: &[u16], name: impl Fn(usize) -> usize) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     let mut ids = vec![NodeId::MACHINE; gpus];
     for own in (0..gpus).map(&name) {
-        let gpu = Gpu { index: own as u32, ..Gpu::default() };
-        ids[own] = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = Gpu::new(own as u32);
+        ids[own] = fragment.add(NodeId::MACHINE, gpu);
     }
     for ((a, b), links) in pairs(gpus).zip(links) {
         let (first, second) = (ids[name(a)], ids[name(b)]);
@@ -315,7 +315,7 @@ fn a_large_machine_without_structure_ends_within_its_limits() {
 fn times_of_rings_that_are_not_known_to_be_the_most_are_not_called_the_best() {
     // Rings over a switch and direct links in turn could carry three links, and are not looked for.
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..4).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
     for (id, ports) in ids.iter().zip([3, 3, 1, 1]) {
@@ -337,7 +337,7 @@ fn times_of_rings_that_are_not_known_to_be_the_most_are_not_called_the_best() {
 #[test]
 fn gpus_that_exchange_nothing_are_no_place_for_a_job() {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for (a, b) in pairs(3) {
         fragment.state_path(ids[a], ids[b], PathType::Sys);
@@ -388,19 +388,19 @@ fn an_unknown_bandwidth_is_named_and_never_divided_by() {
     let job =
         ParallelJob::new().tp(2).dp(2).traffic(traffic(Dimension::Tp, 1)).traffic(traffic(Dimension::Dp, 1));
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..4).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for (a, b) in pairs(4).filter(|pair| *pair != (1, 3)) {
         fragment.link(ids[a], ids[b], rates::nvlink(2, 1));
     }
-    fragment.link(ids[1], ids[3], Link { lanes: Some(1), ..Link::new(LinkKind::NvLink) });
+    fragment.link(ids[1], ids[3], Link::new(LinkKind::NvLink).with_lanes(1));
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();
     let error = job.map(&topology).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsatisfiable);
     assert!(error.to_string().contains("between GPU1 and GPU3 is unknown"), "{error}");
     // No more is it one where the two exchange nothing, as measured over a link that is down.
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let ids: Vec<NodeId> = (0..4).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     pairs(4).for_each(|(a, b)| fragment.link(ids[a], ids[b], rates::nvlink(2, 1)));
     for (a, b) in [(0, 2), (2, 0)] {
@@ -421,7 +421,7 @@ fn a_gpu_that_cannot_be_used_gets_no_rank() {
     let mut fragment = Fragment::new(Provenance::Preset);
     let gpu = |index: u32| {
         let unusable = (index == 1).then(|| "fell off the bus".to_owned());
-        NodeKind::Gpu(Box::new(Gpu { index, unusable, ..Gpu::default() }))
+        NodeKind::Gpu(Box::new(fact!(Gpu::new(index), unusable = unusable)))
     };
     let ids: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     pairs(3).for_each(|(a, b)| fragment.link(ids[a], ids[b], rates::nvlink(2, 1)));

@@ -2,8 +2,7 @@
 
 use crate::oracle::{Machine, Oracle, machine, subsets};
 use nvtopo::model::{
-    Fragment, Gpu, HostBridge, Link, LinkKind, NodeId, NodeKind, NumaNode, PathType, Provenance,
-    TopologyBuilder,
+    Fragment, Gpu, HostBridge, Link, LinkKind, NodeId, NumaNode, PathType, Provenance, TopologyBuilder,
 };
 use nvtopo::solve::check::{Claim, Verdict, check};
 use nvtopo::solve::{Constraint, Quantity, Score};
@@ -429,16 +428,14 @@ fn more_candidates_than_the_search_takes_are_an_error_not_a_crash() {
 /// A machine of weights without structure: nothing to exchange, and bounds that cut little.
 fn without_structure(gpus: u32) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpus: Vec<NodeId> = (0..gpus)
-        .map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }))))
-        .collect();
+    let gpus: Vec<NodeId> = (0..gpus).map(|index| fragment.add(NodeId::MACHINE, Gpu::new(index))).collect();
     let mut seed = 1u64;
     for (i, a) in gpus.iter().enumerate() {
         for b in &gpus[i + 1..] {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let bandwidth = Bandwidth::from_mb_per_s(1000 + (seed >> 33) % 100_000);
-            let rate = Some(nvtopo::model::Rate { bandwidth, basis: nvtopo::model::Basis::Measured });
-            fragment.link(*a, *b, Link { lanes: Some(1), rate, ..Link::new(LinkKind::NvLink) });
+            let rate = Some(nvtopo::model::Rate::new(bandwidth, nvtopo::model::Basis::Measured));
+            fragment.link(*a, *b, fact!(Link::new(LinkKind::NvLink), lanes = Some(1), rate = rate));
         }
     }
     TopologyBuilder::new().with(fragment).build().unwrap()
@@ -459,14 +456,13 @@ fn a_search_that_is_cut_off_says_so_and_gives_a_bound() {
 #[test]
 fn memory_only_nodes_and_unknown_locality_are_not_taken_for_cpus() {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let cpu_node =
-        NumaNode { os_index: 0, cpus: "0-7".parse().unwrap(), memory: Some(1 << 30), ..NumaNode::default() };
-    let home = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(cpu_node));
-    let hbm = NumaNode { os_index: 2, memory: Some(1 << 30), ..NumaNode::default() };
-    fragment.add(NodeId::MACHINE, NodeKind::NumaNode(hbm));
-    let bridge = fragment.add(home, NodeKind::HostBridge(HostBridge::default()));
-    fragment.add(bridge, NodeKind::Gpu(Box::default()));
-    fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index: 1, ..Gpu::default() })));
+    let cpu_node = fact!(NumaNode::new(0), cpus = "0-7".parse().unwrap(), memory = Some(1 << 30));
+    let home = fragment.add(NodeId::MACHINE, cpu_node);
+    let hbm = fact!(NumaNode::new(2), memory = Some(1 << 30));
+    fragment.add(NodeId::MACHINE, hbm);
+    let bridge = fragment.add(home, HostBridge::default());
+    fragment.add(bridge, Gpu::default());
+    fragment.add(NodeId::MACHINE, Gpu::new(1));
     let topology = TopologyBuilder::new().with(fragment).build().unwrap();
     let placement = Request::gpus(2).solve(&topology).unwrap();
     let [a, b] = placement.gpus() else { panic!("two GPUs") };

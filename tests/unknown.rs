@@ -71,7 +71,7 @@ fn what_is_unknown_is_no_zero() {
 /// Three GPUs, of which two share a known path.
 fn partly_known() -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
+    let gpu = |index| NodeKind::Gpu(Box::new(Gpu::new(index)));
     let gpus: Vec<NodeId> = (0..3).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     fragment.state_path(gpus[1], gpus[2], PathType::Sys);
     TopologyBuilder::new().with(fragment).build().unwrap()
@@ -127,13 +127,13 @@ fn wired(paths: &[Vec<Option<PathType>>], states: &[Option<PortState>], rates: &
     let nics: Vec<NodeId> = (0..states.len())
         .map(|at| {
             let rate = rates[at].map(Bandwidth::from_mb_per_s);
-            let nic = Nic { name: format!("mlx5_{at}"), state: states[at], rate, ..Nic::default() };
-            fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic)))
+            let nic = fact!(Nic::new(format!("mlx5_{at}")), state = states[at], rate = rate);
+            fragment.add(NodeId::MACHINE, nic)
         })
         .collect();
     for (index, row) in (0..).zip(paths) {
-        let gpu = Gpu { index, ..Gpu::default() };
-        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = Gpu::new(index);
+        let gpu = fragment.add(NodeId::MACHINE, gpu);
         for (nic, path) in nics.iter().zip(row) {
             if let Some(path) = path {
                 fragment.state_path(gpu, *nic, *path);

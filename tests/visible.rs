@@ -1,7 +1,7 @@
 //! The GPUs that a process sees: CUDA's order, every form of `CUDA_VISIBLE_DEVICES`, and MIG instances.
 
 use nvtopo::model::{
-    Core, Fragment, Gpu, GpuInstance, MigMode, NodeId, NodeKind, NumaNode, Provenance, Pu, TopologyBuilder,
+    Core, Fragment, Gpu, GpuInstance, MigMode, NodeId, NumaNode, Provenance, Pu, TopologyBuilder,
 };
 use nvtopo::solve::{OrderBasis, VisibleDevice};
 use nvtopo::{CpuLimits, CudaOrder, ErrorKind, GpuRef, LocalRank, Part, Request, Topology, VisibleGpus};
@@ -14,41 +14,39 @@ const UUIDS: [&str; 3] = [
 ];
 
 fn gpu(index: u32, bus: u8, model: &str) -> Gpu {
-    Gpu {
-        index,
-        model: Some(model.to_owned()),
-        uuid: Some(UUIDS[index as usize].parse().unwrap()),
-        address: Some(nvtopo::PciAddress { domain: 0, bus, device: 0, function: 0 }),
-        mig: Some(MigMode::default()),
-        ..Gpu::default()
-    }
+    fact!(
+        Gpu::new(index),
+        model = Some(model.to_owned()),
+        uuid = Some(UUIDS[index as usize].parse().unwrap()),
+        address = Some(nvtopo::PciAddress { domain: 0, bus, device: 0, function: 0 }),
+        mig = Some(MigMode::default())
+    )
 }
 
 fn instance(uuid: &str, numbers: (u32, u32)) -> GpuInstance {
-    GpuInstance {
-        uuid: Some(uuid.to_owned()),
-        gpu_instance: Some(numbers.0),
-        compute_instance: Some(numbers.1),
-        ..GpuInstance::default()
-    }
+    fact!(
+        GpuInstance::default(),
+        uuid = Some(uuid.to_owned()),
+        gpu_instance = Some(numbers.0),
+        compute_instance = Some(numbers.1)
+    )
 }
 
 /// 16 CPUs of 8 cores on one node, with these GPUs and their instances.
 fn machine(gpus: &[(Gpu, &[GpuInstance])]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let numa =
-        NumaNode { os_index: 0, cpus: "0-15".parse().unwrap(), memory: Some(1 << 40), ..NumaNode::default() };
-    let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+    let numa = fact!(NumaNode::new(0), cpus = "0-15".parse().unwrap(), memory = Some(1 << 40));
+    let numa = fragment.add(NodeId::MACHINE, numa);
     for number in 0..8 {
-        let core = fragment.add(NodeId::MACHINE, NodeKind::Core(Core { os_index: number, class: None }));
+        let core = fragment.add(NodeId::MACHINE, Core::new(number));
         for cpu in [number, number + 8] {
-            fragment.add(core, NodeKind::Pu(Pu { os_index: cpu }));
+            fragment.add(core, Pu::new(cpu));
         }
     }
     for (gpu, instances) in gpus {
-        let id = fragment.add(numa, NodeKind::Gpu(Box::new(gpu.clone())));
+        let id = fragment.add(numa, gpu.clone());
         for instance in *instances {
-            fragment.add(id, NodeKind::GpuInstance(Box::new(instance.clone())));
+            fragment.add(id, instance.clone());
         }
     }
     TopologyBuilder::new().with(fragment).build().unwrap()
@@ -60,8 +58,7 @@ fn alike() -> Topology {
 
 /// GPU0 is divided in two, GPU1 by a driver that names instances by their GPU, GPU2 not.
 fn divided() -> Topology {
-    let mig =
-        |index, bus| Gpu { mig: Some(MigMode { current: true, pending: true }), ..gpu(index, bus, "A100") };
+    let mig = |index, bus| fact!(gpu(index, bus, "A100"), mig = Some(MigMode::new(true, true)));
     machine(&[
         (
             mig(0, 1),
@@ -197,7 +194,7 @@ fn mig_instances_are_found_by_every_name() {
         assert!(visible.devices.is_empty() && !visible.unresolved, "{list}: {visible:?}");
     }
     // The name tells the GPU, where its instances are unknown.
-    let unknown = machine(&[(Gpu { mig: None, ..gpu(0, 1, "A100") }, &[]), (gpu(1, 2, "A100"), &[])]);
+    let unknown = machine(&[(fact!(gpu(0, 1, "A100"), mig = None), &[]), (gpu(1, 2, "A100"), &[])]);
     let visible = resolve(&unknown, "MIG-GPU-5d5ba0d6/1/0");
     assert_eq!(visible.devices, [VisibleDevice { gpu: 0, instance: None }]);
     assert!(visible.remarks[0].contains("is on GPU0"), "{:?}", visible.remarks);
@@ -255,7 +252,7 @@ fn an_instance_excludes_its_gpu_and_is_never_chosen_as_one() {
 
 #[test]
 fn a_gpu_that_cannot_be_used_is_never_chosen() {
-    let lost = Gpu { unusable: Some("has fallen off the bus".to_owned()), ..gpu(1, 2, "A100") };
+    let lost = fact!(gpu(1, 2, "A100"), unusable = Some("has fallen off the bus".to_owned()));
     let topology = machine(&[(gpu(0, 1, "A100"), &[]), (lost, &[]), (gpu(2, 3, "A100"), &[])]);
     let placement = Request::gpus(2).solve(&topology).unwrap();
     assert_eq!(placement.gpu_indices(), [0, 2]);

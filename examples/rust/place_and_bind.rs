@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let placement = Request::gpus(count).allowed_cpus(current_cpus()?).solve(&topology)?;
     println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
 
-    let options = BindOptions { trust, ..BindOptions::default() };
+    let options = BindOptions::default().with_trust(trust);
     let bound = bind_part(&topology, &Part::of_placement(&placement, None)?, options)?;
     for warning in &bound.warnings {
         println!("note · {warning}");

@@ -1,12 +1,12 @@
-//! Sets of up to 128 things as bits.
+//! Sets of up to 128 members as bits.
 
-/// The members of a set, increasing.
+/// Iterates over the members of a set, increasing.
 pub(crate) fn members(set: u128) -> impl Iterator<Item = usize> + Clone {
     let bits = std::iter::successors(Some(set), |set| Some(set & set.wrapping_sub(1)));
     bits.take_while(|set| *set != 0).map(|set| set.trailing_zeros() as usize)
 }
 
-/// The members of a set that one of them reaches, itself too, by the neighbours of each.
+/// Returns the connected component of a member within a set, by the neighbours of each.
 pub(crate) fn component(near: &[u128], from: usize, set: u128) -> u128 {
     let mut reached: u128 = 1 << from;
     let mut fresh = reached;

@@ -1,7 +1,7 @@
-//! The one error of the library: what was wrong, where, and what to do about it.
+//! The error of the library: message, place, and advice.
 //!
-//! [`Error`] is opaque; [`ErrorKind`] is what a program decides on, the text is what a person reads.
-//! There are no error types for single modules: a caller that places GPUs does not care which file failed.
+//! [`Error`] is opaque: programs decide by its [`ErrorKind`], people read its text. There is one type for all modules: a caller
+//! that places GPUs does not care which file failed.
 
 use crate::printable::{message, printable};
 use std::fmt;
@@ -9,23 +9,23 @@ use std::fmt;
 /// A `Result` whose error is [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// The coarse kind of an [`Error`], for programs that decide on it.
+/// The kind of an [`Error`], for programs to decide by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The input is damaged, of no known format, or beyond a stated limit.
     InvalidInput,
-    /// The question is wrong in itself: an unknown name, a contradiction, a number out of range.
+    /// The request is invalid: an unknown name, a contradiction, a number out of range.
     InvalidRequest,
-    /// The question is sound, but this machine cannot satisfy it.
+    /// The request is valid, but this machine cannot satisfy it.
     Unsatisfiable,
-    /// A file could not be read, or a system call failed for a reason that is not ours.
+    /// A file could not be read, or a system call failed.
     Io,
     /// The topology is not this machine's, and the call would change this machine.
     WrongMachine,
-    /// The kernel or the sandbox refused what was asked.
+    /// The kernel or a sandbox refused the operation.
     Refused,
-    /// This build or this system cannot do what was asked.
+    /// This build or this system does not support the operation.
     Unsupported,
 }
 
@@ -42,7 +42,7 @@ impl ErrorKind {
     ];
 }
 
-/// What was wrong, where, and what to do.
+/// An error: its message, its place in the input, and advice.
 ///
 /// ```
 /// use nvtopo::{CpuSet, ErrorKind};
@@ -78,11 +78,11 @@ struct Place {
 struct Help(Option<String>);
 
 impl Error {
-    /// An error of a kind, for crates above this one. Control characters of the text are escaped, and a long text is cut.
+    /// Creates an error of a kind, for crates above this one. Control characters of the text are escaped, and a long text is cut.
     pub fn new(kind: ErrorKind, text: impl Into<String>) -> Self {
         Self(Box::new(Inner {
             kind,
-            // What it echoes may be a file's, which no terminal should obey.
+            // It may echo a file, whose control characters must not reach a terminal.
             message: message(&text.into()),
             place: Place::default(),
             help: Help::default(),
@@ -90,22 +90,22 @@ impl Error {
         }))
     }
 
-    /// An input that is damaged, of no known format, or beyond a stated limit.
+    /// Creates an error about an input that is damaged, of no known format, or beyond a stated limit.
     pub fn input(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidInput, message)
     }
 
-    /// A question that is wrong in itself.
+    /// Creates an error about an invalid request.
     pub fn request(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InvalidRequest, message)
     }
 
-    /// A sound question that this machine cannot satisfy.
+    /// Creates an error about a valid request that this machine cannot satisfy.
     pub fn unsatisfiable(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unsatisfiable, message)
     }
 
-    /// A question that is wrong in itself, and what to ask instead; for faces that check options.
+    /// Creates an error about an invalid request, with advice; for faces that check options.
     pub fn wrong_use(message: impl Into<String>, advice: impl Into<String>) -> Self {
         Self::request(message).help(advice)
     }
@@ -146,39 +146,39 @@ impl Error {
         self
     }
 
-    /// Adds what a person can do about it.
+    /// Adds advice: what a person can do.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Help(Some(printable(&help.into()).into_owned()));
         self
     }
 
-    /// The coarse kind.
+    /// Returns the kind.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// What was wrong, without the place and the advice.
+    /// Returns the message, without place and advice.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The file or stream that the error is about.
+    /// Returns the file or stream that the error is about.
     pub fn input_name(&self) -> Option<&str> {
         self.0.place.input.as_deref()
     }
 
-    /// The line of the input, counted from 1.
+    /// Returns the line of the input, counted from 1.
     pub fn line(&self) -> Option<usize> {
         self.0.place.line
     }
 
-    /// The column of the line in characters, counted from 1.
+    /// Returns the column of the line in characters, counted from 1.
     pub fn column(&self) -> Option<usize> {
         self.0.place.column
     }
 
-    /// What a person can do about it.
+    /// Returns the advice: what a person can do.
     pub fn advice(&self) -> Option<&str> {
         self.0.help.0.as_deref()
     }

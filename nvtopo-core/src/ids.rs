@@ -79,7 +79,7 @@ impl fmt::Display for PciAddress {
 pub struct GpuUuid([u8; 16]);
 
 impl GpuUuid {
-    /// Whether the printed UUID starts with `prefix`, ignoring case, as CUDA accepts abbreviated UUIDs.
+    /// Returns true where the printed UUID starts with `prefix`, ignoring case, as CUDA accepts abbreviated UUIDs.
     pub fn starts_with(&self, prefix: &str) -> bool {
         let full = self.to_string();
         full.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
@@ -146,7 +146,7 @@ pub struct ComputeCapability {
 }
 
 impl ComputeCapability {
-    /// The name of the architecture. `None`: one that came after this table.
+    /// Returns the name of the architecture. `None`: one later than this table.
     ///
     /// Source: NVIDIA, "CUDA GPU Compute Capability".
     ///

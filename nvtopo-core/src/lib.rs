@@ -2,13 +2,13 @@
 //!
 //! - [`Topology`]: a machine, from [`discover`](Topology::discover), [`preset`](Topology::preset),
 //!   [`parse`](Topology::parse) or [`open`](Topology::open).
-//! - [`Request`]: what a job asks for. [`Placement`]: the answer, with proof, CPUs, memory nodes and NICs.
-//! - [`apply`]: this process bound beside its GPUs.
+//! - [`Request`]: the request of a job. [`Placement`]: the answer, with proof, CPUs, memory nodes and NICs.
+//! - [`apply`]: binding of this process beside its GPUs.
 //! - [`render`]: text and JSON.
 //!
 //! # Cookbook
 //!
-//! What is this machine?
+//! Print a machine:
 //!
 //! ```
 //! let topology = nvtopo::Topology::preset("dgx-a100")?; // or discover()
@@ -21,7 +21,7 @@
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
-//! How near are two devices?
+//! Find the path between two devices:
 //!
 //! ```
 //! let topology = nvtopo::Topology::preset("dgx-1-v100")?;
@@ -30,7 +30,7 @@
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
-//! Which GPUs for a job, when some are taken?
+//! Choose GPUs for a job, when some are taken:
 //!
 //! ```
 //! use nvtopo::{Request, Topology};
@@ -44,7 +44,7 @@
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
-//! Where does this rank of a parallel job belong?
+//! Find the part of this rank in a parallel job:
 //!
 //! ```
 //! use nvtopo::{CpuLimits, LocalRank, Part, Topology, VisibleGpus};

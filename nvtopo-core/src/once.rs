@@ -1,10 +1,10 @@
-//! A value that is computed by whoever needs it first.
+//! A lazily computed value without a lock.
 
 use once_cell::race::OnceBox;
 
-/// A value that is computed when it is first asked for. Threads that ask meanwhile compute it too, and the first result stays.
+/// A value that is computed at first use. Threads that race compute it too, and the first result stays.
 ///
-/// Nobody waits: in the child of a process that forked while another of its threads computed, a lock would stay locked for ever.
+/// There is no lock: in the child of a process that forks during the computation, it would stay locked for ever.
 pub(crate) struct Once<T>(OnceBox<T>);
 
 impl<T> Once<T> {
@@ -12,12 +12,12 @@ impl<T> Once<T> {
         Self(OnceBox::new())
     }
 
-    /// The value, if somebody computed it.
+    /// Returns the value, if it is computed.
     pub(crate) fn get(&self) -> Option<&T> {
         self.0.get()
     }
 
-    /// The value, computed now where nobody did before.
+    /// Returns the value, and computes it first where necessary.
     pub(crate) fn get_or_init(&self, compute: impl FnOnce() -> T) -> &T {
         self.0.get_or_init(|| Box::new(compute()))
     }

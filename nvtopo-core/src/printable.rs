@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-/// The most characters of one message. What is longer loses its middle.
+/// The most characters of one message. A longer one loses its middle.
 const LONGEST: usize = 800;
 
 /// The most characters of one word of a message.
 const LONGEST_WORD: usize = 160;
 
-/// The text without characters that a terminal obeys or that turn the order of others around: each is written as its escape,
+/// Escapes characters that a terminal obeys or that reorder others: each is written as its escape,
 /// `\n` or `\u{1b}`. These are the control characters C0 and C1, and those of bidirectional text.
 ///
 /// ```
@@ -28,7 +28,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// As [`printable`] for a text of several lines: line breaks and tabs stay.
+/// Escapes like [`printable`], but keeps line breaks and tabs.
 ///
 /// ```
 /// assert_eq!(nvtopo::printable_lines("two\n\tlines\u{9b}2J\n"), "two\n\tlines\\u{9b}2J\n");
@@ -42,14 +42,14 @@ pub fn printable_lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.join("\n"))
 }
 
-/// A message of at most one line, of which no part is longer than a person reads.
+/// Escapes a message, and shortens it to a readable length.
 pub(crate) fn message(text: &str) -> String {
     let text = printable(text);
     let words: Vec<Cow<'_, str>> = text.split(' ').map(|word| without_middle(word, LONGEST_WORD)).collect();
     without_middle(&words.join(" "), LONGEST).into_owned()
 }
 
-/// Whether a terminal does something else than show the character.
+/// Returns true for characters that a terminal obeys rather than shows.
 pub(crate) fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

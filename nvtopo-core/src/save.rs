@@ -1,13 +1,13 @@
-//! Writing a file whole or not at all: whatever fails, the old one stays.
+//! Atomic writing of files: on failure the old file stays.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Writes the content to a file. It is written beside the old one and then renamed, so that a full disk or an interruption
-/// never costs the old one, and a reader never sees half of it. The file's mode stays. Of a symbolic link, what it leads
-/// to is replaced; a pipe, a terminal or `/dev/null` is written to as it is, and a disk is refused.
+/// Writes a file atomically: beside the old one, then renamed, so that a full disk or an interruption never costs the old one,
+/// and a reader never sees half of it. The file's mode stays. The target of a symbolic link is replaced; a pipe, a terminal or
+/// `/dev/null` is written to directly, and a block device is refused.
 ///
 /// ```
 /// let file = std::env::temp_dir().join(format!("nvtopo-save-example-{}", std::process::id()));
@@ -25,7 +25,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     let path = &match fs::canonicalize(path) {
         Ok(real) if !real.is_file() && !real.is_dir() => return write_through(&real, content),
         Ok(real) => real,
-        // A link that leads nowhere yet: what it leads to is made.
+        // A dangling link: its target is created.
         Err(_) => fs::read_link(path).map_or_else(|_| path.to_owned(), |target| beside(path, &target)),
     };
     let mode = fs::metadata(path).ok().map(|old| old.permissions());
@@ -36,7 +36,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         .and_then(|()| file.sync_all())
         .and_then(|()| fs::rename(&part, path));
     if done.is_err() {
-        // What is left of it is of no use; that the first thing failed is what matters.
+        // The error of the first failure matters, not that of the clean-up.
         let _ = fs::remove_file(&part);
     }
     done
@@ -46,7 +46,7 @@ fn beside(path: &Path, target: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).join(target)
 }
 
-/// Into a device or a pipe, which cannot be renamed over.
+/// Writes into a device or a pipe, which cannot be renamed over.
 fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     if std::os::unix::fs::FileTypeExt::is_block_device(&fs::metadata(path)?.file_type()) {
@@ -57,7 +57,7 @@ fn write_through(path: &Path, content: &[u8]) -> io::Result<()> {
     device.flush()
 }
 
-/// A new file in the same directory, so that it can be renamed.
+/// Creates a new file in the same directory, so that it can be renamed.
 fn create_beside(path: &Path) -> io::Result<(PathBuf, fs::File)> {
     let name = path.file_name().filter(|_| !path.is_dir()).ok_or(io::ErrorKind::IsADirectory)?;
     let mut taken = io::Error::from(io::ErrorKind::AlreadyExists);

@@ -71,7 +71,7 @@ impl Sum for Bandwidth {
 
 impl fmt::Display for Bandwidth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Something is never written as nothing.
+        // A small bandwidth is never written as zero.
         if (1..50).contains(&self.0) {
             return write!(f, "{} GB/s", self.as_gb_per_s());
         }
@@ -129,12 +129,12 @@ impl FromStr for Bytes {
     }
 }
 
-/// A number and what it counts: `1 GPU`, `2 GPUs`.
+/// Returns a count with its noun: `1 GPU`, `2 GPUs`.
 pub(crate) fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// A size without rounding, where its number stays short.
+/// Formats a size without rounding, where its number stays short.
 pub(crate) fn exact(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let exact = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
@@ -144,10 +144,10 @@ pub(crate) fn exact(bytes: u64) -> String {
     }
 }
 
-/// A number of bytes without a unit is most often one whose unit was forgotten, if it is smaller.
+/// The lowest number of bytes accepted without a unit: a smaller one is most often a forgotten unit.
 const FEWEST_BARE_BYTES: u64 = 1 << 20;
 
-/// What may follow a size, in small letters. A letter alone is binary, as Docker, Slurm and the kernel mean it.
+/// The units of a size, in lower case. A single letter is binary, as in Docker, Slurm and the kernel.
 const SIZES_IN_ANY_CASE: &[(&str, f64)] = &[
     ("", 1.0),
     ("b", 1.0),
@@ -169,7 +169,7 @@ const SIZES_IN_ANY_CASE: &[(&str, f64)] = &[
     ("tb", 1e12),
 ];
 
-/// What may follow a number of bytes that are sent.
+/// The units of an amount of data that is sent.
 pub(crate) const SIZES: &[(&str, f64)] = &[
     ("", 1.0),
     ("B", 1.0),
@@ -184,10 +184,10 @@ pub(crate) const SIZES: &[(&str, f64)] = &[
     ("TiB", 1_099_511_627_776.0),
 ];
 
-/// The most that a quantity may be; sums of many stay exact enough.
+/// The highest quantity; sums of many stay exact enough.
 const MAX_QUANTITY: f64 = 1e18;
 
-/// A number that is not negative with one of the units behind it.
+/// Reads a non-negative number with one of the units behind it.
 pub(crate) fn quantity(text: &str, units: &[(&str, f64)]) -> Option<u64> {
     let text = text.trim();
     // `e` and what follows a sign may belong to the number, so the longest number wins.

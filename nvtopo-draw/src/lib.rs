@@ -1,3 +1,3 @@
-//! Pictures of machines. What they say is worded as the core's texts are.
+//! Pictures of machines. Their texts are those of the core.
 
 pub mod svg;

@@ -2,8 +2,8 @@
 //! there is said.
 
 use nvtopo::model::{
-    Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NodeKind, NumaNode, NvSwitch, PcieSwitch,
-    PortState, Provenance, TopologyBuilder,
+    Fragment, Gpu, HostBridge, Link, LinkKind, Nic, NodeId, NumaNode, NvSwitch, PcieSwitch, PortState,
+    Provenance, TopologyBuilder,
 };
 use nvtopo::source::PRESETS;
 use nvtopo::{PciAddress, Topology};
@@ -115,15 +115,19 @@ fn a_group_has_the_switches_that_its_gpus_have_links_to() {
     let bus = |bus| Some(PciAddress { domain: 0, bus, device: 0, function: 0 });
     for island in 0..2u8 {
         let switches: Vec<NodeId> = (0..=island)
-            .map(|index| NvSwitch { address: bus(16 * island + index), ..NvSwitch::default() })
-            .map(|switch| fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(switch)))
+            .map(|index| {
+                let mut switch = NvSwitch::default();
+                switch.address = bus(16 * island + index);
+                switch
+            })
+            .map(|switch| fragment.add(NodeId::MACHINE, switch))
             .collect();
         for index in 0..3 {
             let index = 3 * u32::from(island) + index;
-            let gpu = Gpu { index, ..Gpu::default() };
-            let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            let gpu = Gpu::new(index);
+            let gpu = fragment.add(NodeId::MACHINE, gpu);
             for switch in &switches {
-                fragment.link(gpu, *switch, Link { lanes: Some(6), ..Link::new(LinkKind::NvLink) });
+                fragment.link(gpu, *switch, Link::new(LinkKind::NvLink).with_lanes(6));
             }
         }
     }
@@ -135,17 +139,21 @@ fn a_group_has_the_switches_that_its_gpus_have_links_to() {
 
 fn made(gpus: u32, name: &str) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
-    let numa = NodeKind::NumaNode(NumaNode { cpus: "0-7".parse().unwrap(), ..NumaNode::default() });
+    let mut numa = NumaNode::new(0);
+    numa.cpus = "0-7".parse().unwrap();
     let numa = fragment.add(NodeId::MACHINE, numa);
-    let bridge = fragment.add(numa, NodeKind::HostBridge(HostBridge::default()));
-    let switch = fragment.add(bridge, NodeKind::PcieSwitch(PcieSwitch::default()));
+    let bridge = fragment.add(numa, HostBridge::default());
+    let switch = fragment.add(bridge, PcieSwitch::default());
     for index in 0..gpus {
         let unusable = (index == 1).then(|| "has fallen off the bus".to_owned());
-        let gpu = Gpu { index, model: Some(name.to_owned()), unusable, ..Gpu::default() };
-        fragment.add(switch, NodeKind::Gpu(Box::new(gpu)));
+        let mut gpu = Gpu::new(index);
+        gpu.model = Some(name.to_owned());
+        gpu.unusable = unusable;
+        fragment.add(switch, gpu);
     }
-    let nic = Nic { name: name.to_owned(), state: Some(PortState::Down), ..Nic::default() };
-    fragment.add(bridge, NodeKind::Nic(Box::new(nic)));
+    let mut nic = Nic::new(name);
+    nic.state = Some(PortState::Down);
+    fragment.add(bridge, nic);
     TopologyBuilder::new().with(fragment).build().unwrap()
 }
 

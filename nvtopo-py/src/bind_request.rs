@@ -195,7 +195,7 @@ impl BindRequest {
             local_size: local_size.map(|size| size.0),
             rules: CpuRules { policy, smt, limits, ..CpuRules::default() },
             scope,
-            options: BindOptions { threads, memory: memory.0, trust },
+            options: BindOptions::default().with_threads(threads).with_memory(memory.0).with_trust(trust),
             require,
             lenient,
         })

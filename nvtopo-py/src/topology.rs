@@ -129,9 +129,9 @@ impl Topology {
     /// The machine that it describes: "machine" for a certain one, "preset:NAME" for a product, or "unknown".
     fn origin(&self) -> String {
         match self.0.origin() {
-            Origin::Unknown => "unknown".to_owned(),
             Origin::Preset(name) => format!("preset:{name}"),
             Origin::Machine(_) => "machine".to_owned(),
+            _ => "unknown".to_owned(),
         }
     }
 

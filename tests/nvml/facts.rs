@@ -37,7 +37,7 @@ fn boards_without_a_number_have_none() {
 fn pcie_is_told_as_it_runs_and_could_run() {
     let machine = Machine::with("dgx-a100", |_| false);
     let link = gpu(&machine.discover(""), 0).pci.link.unwrap();
-    let speed = |generation, width| PcieSpeed { generation, width };
+    let speed = |generation, width| PcieSpeed::new(generation, width);
     assert_eq!(link.now, speed(Some(1), Some(16)));
     assert_eq!(link.device, speed(Some(4), None));
     assert_eq!(link.port, speed(Some(4), Some(16)));

@@ -33,18 +33,14 @@ fn instances_lie_below_their_gpus() {
     assert_eq!(profiles(4), ["1g.10gb", "1g.10gb"]);
     let (_, first) = &all[0];
     let memory = machine.truth.gpus().nth(2).unwrap().memory.unwrap();
-    assert_eq!(
-        *first,
-        GpuInstance {
-            uuid: Some("MIG-00000003-0000-5000-8000-000000000001".to_owned()),
-            gpu_instance: Some(1),
-            compute_instance: Some(0),
-            profile: Some("3g.40gb".to_owned()),
-            slices: Some(3),
-            memory: Some(memory / 2),
-            placement: None,
-        }
-    );
+    let mut expected = GpuInstance::default();
+    expected.uuid = Some("MIG-00000003-0000-5000-8000-000000000001".to_owned());
+    expected.gpu_instance = Some(1);
+    expected.compute_instance = Some(0);
+    expected.profile = Some("3g.40gb".to_owned());
+    expected.slices = Some(3);
+    expected.memory = Some(memory / 2);
+    assert_eq!(*first, expected);
     let modes: Vec<_> = found.gpus().map(|gpu| gpu.mig.unwrap().current).collect();
     assert_eq!(modes, [false, false, true, false, true, false, false, false]);
     let status = |a: usize, b: usize| found.p2p(found.devices()[a], found.devices()[b]).unwrap().read;
@@ -57,7 +53,7 @@ fn administrators_see_where_instances_lie() {
     let placements = |faults: &str| {
         instances(&machine.discover(faults)).iter().map(|(_, own)| own.placement).collect::<Vec<_>>()
     };
-    let place = |start, size| Some(MigPlacement { start, size });
+    let place = |start, size| Some(MigPlacement::new(start, size));
     assert_eq!(placements("mig:0,root"), [place(0, 4), place(4, 2), place(6, 1)]);
     assert_eq!(placements("mig:0"), [None; 3]);
     let found = machine.discover("mig:0,root,failing:nvmlGpuInstanceGetInfo");
@@ -72,7 +68,7 @@ fn a_gpu_divided_into_nothing_is_told() {
     assert_note(&found, "GPU2: MIG is enabled, and there is no instance that a job could use");
     assert_eq!(instances(&found), []);
     let found = machine.discover("mig-pending:1");
-    assert_eq!(found.gpus().nth(1).unwrap().mig, Some(MigMode { current: false, pending: true }));
+    assert_eq!(found.gpus().nth(1).unwrap().mig, Some(MigMode::new(false, true)));
     assert_note(&found, "GPU1: its MIG mode changes with its next reset");
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
 }

@@ -1,9 +1,7 @@
 //! The columns beside the matrix: lists that are not finished, empty cells, and the place of each.
 
 use super::{PLAIN, assert_plain, notes, parse};
-use nvtopo::model::{
-    Fragment, Gpu, NodeId, NodeKind, NoteKind, NumaNode, Provenance, Stated, TopologyBuilder,
-};
+use nvtopo::model::{Fragment, Gpu, NodeId, NoteKind, NumaNode, Provenance, Stated, TopologyBuilder};
 use nvtopo::{CpuSet, NodeSet, Request, Topology};
 
 fn of<T>(topology: &Topology, what: fn(&Gpu) -> &Stated<T>) -> Vec<String>
@@ -77,9 +75,9 @@ fn no_cpus_are_concluded_from_a_list_that_may_go_on() {
 fn kernel(cpus: [&str; 2]) -> Fragment {
     let mut fragment = Fragment::new(Provenance::Sysfs);
     for (index, cpus) in (0..).zip(cpus) {
-        let numa = NumaNode { os_index: index, cpus: cpus.parse().unwrap(), ..NumaNode::default() };
-        let numa = fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
-        fragment.add(numa, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() })));
+        let numa = fact!(NumaNode::new(index), cpus = cpus.parse().unwrap());
+        let numa = fragment.add(NodeId::MACHINE, numa);
+        fragment.add(numa, Gpu::new(index));
     }
     fragment
 }

@@ -98,7 +98,7 @@ impl Dice {
             let text = self.word();
             fragment.note(kind, text);
         }
-        let identity = MachineIdentity { machine: self.maybe(Self::word), boot: self.maybe(Self::word) };
+        let identity = MachineIdentity::new(self.maybe(Self::word), self.maybe(Self::word));
         let preset = Origin::Preset(self.word());
         fragment.set_origin(self.one(&[Origin::Unknown, preset, Origin::Machine(identity)]));
         fragment.set_dialect(self.one(&[Dialect::Sys, Dialect::Soc]));
@@ -159,144 +159,155 @@ impl Dice {
             let all = [P2pStatus::Ok, P2pStatus::ChipsetNotSupported, P2pStatus::Unknown];
             let mut status = || self.maybe(|dice| dice.one(&all));
             let (read, write, nvlink, atomics) = (status(), status(), status(), status());
-            fragment.state_p2p(P2p { a, b, read, write, nvlink, atomics });
+            fragment.state_p2p(fact!(
+                P2p::new(a, b),
+                read = read,
+                write = write,
+                nvlink = nvlink,
+                atomics = atomics
+            ));
         }
     }
 
     fn link(&mut self, kind: LinkKind) -> Link {
         let bases = [Basis::Measured, Basis::Reported, Basis::Nominal, Basis::Typical, Basis::Assumed];
-        let rate = self.maybe(|dice| Rate {
-            bandwidth: Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX))),
-            basis: dice.one(&bases),
+        let rate = self.maybe(|dice| {
+            Rate::new(Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX))), dice.one(&bases))
         });
-        Link {
-            kind,
-            lanes: self.maybe(|dice| dice.below(19) as u16),
-            rate,
-            reported: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX)))),
-            redirects: self.maybe(|dice| dice.below(2) == 0),
-        }
+        fact!(
+            Link::new(kind),
+            lanes = self.maybe(|dice| dice.below(19) as u16),
+            rate = rate,
+            reported = self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(u32::MAX)))),
+            redirects = self.maybe(|dice| dice.below(2) == 0)
+        )
     }
 
     fn kind(&mut self, own: u32) -> NodeKind {
         match self.below(11) {
-            0 => NodeKind::Package(Package { os_index: own, model: self.maybe(Self::word) }),
-            1 => NodeKind::NumaNode(NumaNode {
-                os_index: own,
-                cpus: self.cpus(),
-                memory: self.maybe(|dice| u64::from(dice.below(9)) << 40),
-                distances: (0..self.below(3)).map(|to| (to, 10 + to)).collect(),
-                huge_pages: (0..self.below(3))
-                    .map(|size| HugePages { size: 2 << (20 + 9 * size), total: 8, free: u64::from(size) })
+            0 => NodeKind::Package(fact!(Package::new(own), model = self.maybe(Self::word))),
+            1 => NodeKind::NumaNode(fact!(
+                NumaNode::new(own),
+                cpus = self.cpus(),
+                memory = self.maybe(|dice| u64::from(dice.below(9)) << 40),
+                distances = (0..self.below(3)).map(|to| (to, 10 + to)).collect(),
+                huge_pages = (0..self.below(3))
+                    .map(|size| HugePages::new(2 << (20 + 9 * size), 8, u64::from(size)))
                     .collect(),
-                gpu: self.address(own),
-            }),
-            2 => NodeKind::Cache(Cache {
-                level: self.below(5) as u8,
-                kind: self.one(&[CacheKind::Unified, CacheKind::Data, CacheKind::Instruction]),
-                size: self.maybe(|dice| u64::from(dice.below(9999))),
-                cpus: self.cpus(),
-            }),
-            3 => NodeKind::Core(Core {
-                os_index: own,
-                class: self.maybe(|dice| dice.one(&[CoreClass::Efficiency, CoreClass::Performance])),
-            }),
-            4 => NodeKind::Pu(Pu { os_index: own }),
-            5 => NodeKind::HostBridge(HostBridge { address: self.address(own) }),
-            6 => NodeKind::PcieSwitch(PcieSwitch { address: self.address(own) }),
-            7 => NodeKind::NvSwitch(NvSwitch { address: self.address(own), pci: self.pci() }),
-            8 => NodeKind::Gpu(Box::new(Gpu {
-                index: own,
-                minor: self.maybe(|dice| dice.below(99)),
-                model: self.maybe(Self::word),
-                compute_capability: self.maybe(|_| "9.0".parse().unwrap()),
-                uuid: self
+                gpu = self.address(own)
+            )),
+            2 => NodeKind::Cache(fact!(
+                Cache::new(
+                    self.below(5) as u8,
+                    self.one(&[CacheKind::Unified, CacheKind::Data, CacheKind::Instruction]),
+                    self.cpus()
+                ),
+                size = self.maybe(|dice| u64::from(dice.below(9999)))
+            )),
+            3 => NodeKind::Core(fact!(
+                Core::new(own),
+                class = self.maybe(|dice| dice.one(&[CoreClass::Efficiency, CoreClass::Performance]))
+            )),
+            4 => NodeKind::Pu(Pu::new(own)),
+            5 => NodeKind::HostBridge(fact!(HostBridge::default(), address = self.address(own))),
+            6 => NodeKind::PcieSwitch(fact!(PcieSwitch::default(), address = self.address(own))),
+            7 => {
+                NodeKind::NvSwitch(fact!(NvSwitch::default(), address = self.address(own), pci = self.pci()))
+            }
+            8 => NodeKind::Gpu(Box::new(fact!(
+                Gpu::new(own),
+                minor = self.maybe(|dice| dice.below(99)),
+                model = self.maybe(Self::word),
+                compute_capability = self.maybe(|_| "9.0".parse().unwrap()),
+                uuid = self
                     .maybe(|_| format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{own:02x}").parse().unwrap()),
-                serial: self.maybe(Self::word),
-                address: self.address(own),
-                pci: self.pci(),
-                memory: self.maybe(|dice| u64::from(dice.below(9)) << 30),
-                cpus: self.stated(Self::cpus),
-                nodes: self.stated(Self::nodes),
-                memory_node: self.stated(|dice| dice.below(40)),
-                mig: self.maybe(|dice| MigMode { current: dice.below(2) == 0, pending: dice.below(2) == 0 }),
-                fabric: self.maybe(Self::fabric),
-                nvlinks: (0..self.below(3)).map(|number| self.port(number)).collect(),
-                unusable: self.maybe(Self::word),
-                usage: nvtopo::model::GpuUsage::default(),
-            })),
-            9 => NodeKind::Nvme(Box::new(Nvme {
-                name: format!("nvme{own}"),
-                address: self.address(own),
-                pci: self.pci(),
-                model: self.maybe(Self::word),
-                size: self.maybe(|dice| u64::from(dice.below(9)) << 40),
-            })),
-            _ => NodeKind::Nic(Box::new(Nic {
-                name: format!("mlx5_{own}"),
-                address: self.address(own),
-                pci: self.pci(),
-                model: self.maybe(Self::word),
-                firmware: self.maybe(Self::word),
-                state: self
-                    .maybe(|dice| dice.one(&[PortState::Down, PortState::Initialize, PortState::Active])),
-                link_layer: self.maybe(|dice| dice.one(&[LinkLayer::InfiniBand, LinkLayer::Ethernet])),
-                mtu: self.maybe(|dice| dice.below(9999)),
-                bond: self.maybe(Self::word),
-                rdma_device: self.maybe(|_| format!("mlx5_{own}")),
-                port: self.maybe(|dice| 1 + dice.below(2)),
-                net_devices: (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
-                rate: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
-                measured: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
-                cpus: self.stated(Self::cpus),
-                nodes: self.stated(Self::nodes),
-            })),
+                serial = self.maybe(Self::word),
+                address = self.address(own),
+                pci = self.pci(),
+                memory = self.maybe(|dice| u64::from(dice.below(9)) << 30),
+                cpus = self.stated(Self::cpus),
+                nodes = self.stated(Self::nodes),
+                memory_node = self.stated(|dice| dice.below(40)),
+                mig = self.maybe(|dice| MigMode::new(dice.below(2) == 0, dice.below(2) == 0)),
+                fabric = self.maybe(Self::fabric),
+                nvlinks = (0..self.below(3)).map(|number| self.port(number)).collect(),
+                unusable = self.maybe(Self::word),
+                usage = nvtopo::model::GpuUsage::default()
+            ))),
+            9 => NodeKind::Nvme(Box::new(fact!(
+                Nvme::new(format!("nvme{own}")),
+                address = self.address(own),
+                pci = self.pci(),
+                model = self.maybe(Self::word),
+                size = self.maybe(|dice| u64::from(dice.below(9)) << 40)
+            ))),
+            _ => NodeKind::Nic(Box::new(fact!(
+                Nic::new(format!("mlx5_{own}")),
+                address = self.address(own),
+                pci = self.pci(),
+                model = self.maybe(Self::word),
+                firmware = self.maybe(Self::word),
+                state =
+                    self.maybe(|dice| dice.one(&[PortState::Down, PortState::Initialize, PortState::Active])),
+                link_layer = self.maybe(|dice| dice.one(&[LinkLayer::InfiniBand, LinkLayer::Ethernet])),
+                mtu = self.maybe(|dice| dice.below(9999)),
+                bond = self.maybe(Self::word),
+                rdma_device = self.maybe(|_| format!("mlx5_{own}")),
+                port = self.maybe(|dice| 1 + dice.below(2)),
+                net_devices = (0..self.below(3)).map(|port| format!("eth{port}")).collect(),
+                rate = self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+                measured = self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+                cpus = self.stated(Self::cpus),
+                nodes = self.stated(Self::nodes)
+            ))),
         }
     }
 
     fn instance(&mut self, own: u32) -> NodeKind {
-        NodeKind::GpuInstance(Box::new(GpuInstance {
-            uuid: self.maybe(|_| format!("MIG-{own}")),
-            gpu_instance: self.maybe(|dice| dice.below(9)),
-            compute_instance: self.maybe(|dice| dice.below(9)),
-            profile: self.maybe(Self::word),
-            slices: self.maybe(|dice| dice.below(8)),
-            memory: self.maybe(|dice| u64::from(dice.below(9)) << 30),
-            placement: self.maybe(|dice| MigPlacement { start: dice.below(8), size: dice.below(8) }),
-        }))
+        NodeKind::GpuInstance(Box::new(fact!(
+            GpuInstance::default(),
+            uuid = self.maybe(|_| format!("MIG-{own}")),
+            gpu_instance = self.maybe(|dice| dice.below(9)),
+            compute_instance = self.maybe(|dice| dice.below(9)),
+            profile = self.maybe(Self::word),
+            slices = self.maybe(|dice| dice.below(8)),
+            memory = self.maybe(|dice| u64::from(dice.below(9)) << 30),
+            placement = self.maybe(|dice| MigPlacement::new(dice.below(8), dice.below(8)))
+        )))
     }
 
     fn pci(&mut self) -> PciFacts {
-        let mut speed = || PcieSpeed {
-            generation: self.maybe(|dice| dice.below(7) as u8),
-            width: self.maybe(|dice| dice.below(17) as u16),
+        let mut speed = || {
+            PcieSpeed::new(self.maybe(|dice| dice.below(7) as u8), self.maybe(|dice| dice.below(17) as u16))
         };
-        let link = PcieTraining { now: speed(), device: speed(), port: speed() };
+        let link = PcieTraining::new(speed(), speed(), speed());
         let mut number = || self.maybe(|dice| dice.below(0x1_0000) as u16);
-        PciFacts {
-            vendor: number(),
-            device: number(),
-            subsystem_vendor: number(),
-            subsystem_device: number(),
-            link: self.maybe(|_| link),
-            iommu_group: self.maybe(|dice| dice.below(99)),
-            iommu_mode: self.maybe(Self::word),
-            virtual_functions: self.maybe(|dice| {
+        fact!(
+            PciFacts::default(),
+            vendor = number(),
+            device = number(),
+            subsystem_vendor = number(),
+            subsystem_device = number(),
+            link = self.maybe(|_| link),
+            iommu_group = self.maybe(|dice| dice.below(99)),
+            iommu_mode = self.maybe(Self::word),
+            virtual_functions = self.maybe(|dice| {
                 let total = dice.below(99) as u16 + 1;
-                VirtualFunctions { enabled: dice.below(u32::from(total)) as u16, total }
-            }),
-        }
+                VirtualFunctions::new(dice.below(u32::from(total)) as u16, total)
+            })
+        )
     }
 
     fn fabric(&mut self) -> Fabric {
-        Fabric {
-            state: self.one(&[FabricState::Unknown, FabricState::InProgress, FabricState::Completed]),
-            status: self.maybe(|dice| dice.below(9)),
-            cluster: self.maybe(Self::word),
-            clique: self.maybe(|dice| dice.below(9)),
-            health: self.maybe(|dice| dice.below(u32::MAX)),
-            health_summary: self.maybe(|dice| dice.below(5)),
-        }
+        fact!(
+            Fabric::default(),
+            state = self.one(&[FabricState::Unknown, FabricState::InProgress, FabricState::Completed]),
+            status = self.maybe(|dice| dice.below(9)),
+            cluster = self.maybe(Self::word),
+            clique = self.maybe(|dice| dice.below(9)),
+            health = self.maybe(|dice| dice.below(u32::MAX)),
+            health_summary = self.maybe(|dice| dice.below(5))
+        )
     }
 
     fn port(&mut self, number: u32) -> NvLinkPort {
@@ -308,12 +319,12 @@ impl Dice {
             NvLinkFar::Switch(Some(address)),
             NvLinkFar::Cpu,
         ];
-        NvLinkPort {
-            number,
-            up: self.maybe(|dice| dice.below(2) == 0),
-            generation: self.maybe(|dice| dice.below(6) as u8),
-            reported: self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
-            far: self.one(&far),
-        }
+        fact!(
+            NvLinkPort::new(number),
+            up = self.maybe(|dice| dice.below(2) == 0),
+            generation = self.maybe(|dice| dice.below(6) as u8),
+            reported = self.maybe(|dice| Bandwidth::from_mb_per_s(u64::from(dice.below(99_999)))),
+            far = self.one(&far)
+        )
     }
 }

@@ -8,7 +8,7 @@ pub(crate) fn pairs(bus: u8, indices: &[u32]) -> Topology {
     let mut fragment = Fragment::new(Provenance::Preset);
     let gpu = |index: &u32| {
         let address = format!("{bus:02x}:{index:02x}.0").parse().ok();
-        NodeKind::Gpu(Box::new(Gpu { index: *index, address, ..Gpu::default() }))
+        NodeKind::Gpu(Box::new(fact!(Gpu::new(*index), address = address)))
     };
     let ids: Vec<NodeId> = indices.iter().map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
     for pair in ids.chunks_exact(2) {

@@ -2,8 +2,7 @@
 //! siblings, caches, packages, and GPUs of which nobody knows where they are.
 
 use nvtopo::model::{
-    Cache, CacheKind, Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Package, Provenance, Pu, Stated,
-    TopologyBuilder,
+    Cache, CacheKind, Core, Fragment, Gpu, NodeId, NumaNode, Package, Provenance, Pu, Stated, TopologyBuilder,
 };
 use nvtopo::{CpuSet, PciAddress, Topology};
 use proptest::prelude::*;
@@ -140,43 +139,42 @@ impl Made {
         for node in 0..self.cores.len() {
             if node % self.nodes_per_package == 0 {
                 let os_index = (node / self.nodes_per_package) as u32;
-                package = fragment.add(NodeId::MACHINE, NodeKind::Package(Package { os_index, model: None }));
+                package = fragment.add(NodeId::MACHINE, Package::new(os_index));
             }
-            let numa = NumaNode {
-                os_index: node as u32,
-                cpus: self.cpus_of(node),
-                memory: Some(1 << 30),
-                distances: distances(node),
-                ..NumaNode::default()
-            };
-            let numa = fragment.add(package, NodeKind::NumaNode(numa));
+            let numa = fact!(
+                NumaNode::new(node as u32),
+                cpus = self.cpus_of(node),
+                memory = Some(1 << 30),
+                distances = distances(node)
+            );
+            let numa = fragment.add(package, numa);
             for (number, core) in self.cores_of(node).iter().enumerate() {
-                let core_node = Core { os_index: number as u32, class: None };
-                let id = fragment.add(numa, NodeKind::Core(core_node));
+                let core_node = Core::new(number as u32);
+                let id = fragment.add(numa, core_node);
                 for cpu in core.iter() {
-                    fragment.add(id, NodeKind::Pu(Pu { os_index: cpu }));
+                    fragment.add(id, Pu::new(cpu));
                 }
             }
             for cores in self.cores_of(node).chunks(self.complex.max(1)).filter(|_| self.complex > 0) {
-                let cache = Cache { level: 3, kind: CacheKind::Unified, size: None, cpus: union(cores) };
-                fragment.add(numa, NodeKind::Cache(cache));
+                let cache = Cache::new(3, CacheKind::Unified, union(cores));
+                fragment.add(numa, cache);
             }
             homes.push(numa);
         }
         if self.gpus_on_memory > 0 {
             let os_index = self.cores.len() as u32;
             let distances = distances(self.cores.len());
-            let numa = NumaNode { os_index, memory: Some(1 << 30), distances, ..NumaNode::default() };
-            homes.push(fragment.add(NodeId::MACHINE, NodeKind::NumaNode(numa)));
+            let numa = fact!(NumaNode::new(os_index), memory = Some(1 << 30), distances = distances);
+            homes.push(fragment.add(NodeId::MACHINE, numa));
         }
         for (index, home) in (0..).zip(self.homes()) {
             let address: Option<PciAddress> = format!("0000:{:02x}:00.0", index + 1).parse().ok();
-            let mut gpu = Gpu { index, address, ..Gpu::default() };
+            let mut gpu = fact!(Gpu::new(index), address = address);
             if home.is_none() {
                 gpu.nodes = Stated::NotAvailable;
             }
             let parent = home.map_or(NodeId::MACHINE, |home| homes[home]);
-            fragment.add(parent, NodeKind::Gpu(Box::new(gpu)));
+            fragment.add(parent, gpu);
         }
         fragment
     }

@@ -1,8 +1,6 @@
 //! Random machines, and what their sets are worth by the definitions and nothing else.
 
-use nvtopo::model::{
-    Fragment, Gpu, Nic, NodeId, NodeKind, PathType, Provenance, Stated, TopologyBuilder, rates,
-};
+use nvtopo::model::{Fragment, Gpu, Nic, NodeId, PathType, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::{Bandwidth, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -34,8 +32,8 @@ impl Machine {
             .map(|(index, home)| {
                 let nodes =
                     home.map_or(Stated::Unstated, |home| Stated::Known(std::iter::once(home).collect()));
-                let gpu = Gpu { index: *index, nodes, ..Gpu::default() };
-                fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)))
+                let gpu = fact!(Gpu::new(*index), nodes = nodes);
+                fragment.add(NodeId::MACHINE, gpu)
             })
             .collect();
         for (a, b, (links, path)) in self.pair_list() {
@@ -45,8 +43,8 @@ impl Machine {
             }
         }
         for (index, paths) in self.nics.iter().enumerate() {
-            let nic = Nic { name: format!("mlx5_{index}"), ..Nic::default() };
-            let nic = fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic)));
+            let nic = Nic::new(format!("mlx5_{index}"));
+            let nic = fragment.add(NodeId::MACHINE, nic);
             for (gpu, path) in gpus.iter().zip(paths) {
                 fragment.state_path(*gpu, nic, *path);
             }

@@ -136,7 +136,7 @@ impl Resources {
 
 /// The binding of a process before it becomes the command.
 pub(super) fn options(args: &BindArgs) -> BindOptions {
-    BindOptions { threads: Threads::Calling, memory: args.memory.0, trust: trust(args) }
+    BindOptions::default().with_threads(Threads::Calling).with_memory(args.memory.0).with_trust(trust(args))
 }
 
 fn trust(args: &BindArgs) -> Trust {

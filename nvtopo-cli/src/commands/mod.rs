@@ -29,7 +29,10 @@ fn style() -> Style {
     let width = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| width.0.into());
     // A terminal that does not know its width, as over a serial line, says 0.
     let width = width.filter(|width| *width > 0);
-    Style { color: choice != anstream::ColorChoice::Never, quiet: is_quiet(), width }
+    Style::default()
+        .with_color(choice != anstream::ColorChoice::Never)
+        .with_quiet(is_quiet())
+        .with_width(width)
 }
 
 fn open(source: &SourceArgs) -> Result<Topology> {

@@ -1,34 +1,35 @@
-//! The CPUs of this process's threads.
+//! The CPU affinity of this process's threads.
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use std::collections::BTreeMap;
 
-/// Which threads are bound.
+/// The threads to bind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Threads {
-    /// All threads of the process, those that libraries started already too.
+    /// All threads of the process, including those that libraries started.
     #[default]
     All,
-    /// The calling thread; what it starts inherits from it.
+    /// The calling thread; threads that it starts inherit its binding.
     Calling,
 }
 
-/// Where the threads were that have been moved.
+/// The affinity of moved threads before.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Before {
-    /// By thread; 0 is the calling one.
+    /// The CPUs by thread; 0 is the calling one.
     cpus: BTreeMap<i32, CpuSet>,
-    /// Where they were sent.
+    /// The CPUs that they were moved to.
     to: CpuSet,
     threads: Threads,
 }
 
-/// A thread that starts another while it is moved: how often the list is read again.
+/// The number of times that the list of threads is read: a thread may start another while it is moved.
 const PASSES: usize = 8;
 
-/// Gives the calling thread, and all others where asked, their CPUs.
+/// Binds the calling thread, or all threads.
 pub(super) fn bind_threads(cpus: &CpuSet, threads: Threads, warnings: &mut Vec<String>) -> Result<Before> {
     let found = sys::affinity(0).unwrap_or_default();
     sys::set_affinity(0, cpus).map_err(|error| {
@@ -81,8 +82,8 @@ impl Before {
         self.cpus.len()
     }
 
-    /// Sends every thread back. Those that started in between go where the calling one goes, if they are still where
-    /// they were born.
+    /// Moves every thread back. Threads that started in between follow the calling one, if they still have the affinity they
+    /// inherited.
     pub(super) fn restore(&self) -> Result<()> {
         let Some(own) = self.cpus.get(&0) else { return Ok(()) };
         let refused = |error: std::io::Error| {

@@ -1,5 +1,5 @@
-//! The variables that tell libraries what was chosen. Only what is safe for every program is set unasked; the rest is on
-//! request, and what would undo a binding (`OMP_PLACES` and its like) or steer NCCL is never set.
+//! Environment variables that pass a choice to libraries. By default only variables that are safe for every program are set;
+//! the others on request. Variables that would undo a binding (`OMP_PLACES` and the like) or tune NCCL are never set.
 
 use crate::error::{Error, Result};
 use crate::model::{Nic, PortState, Topology};
@@ -9,7 +9,7 @@ use crate::solve::{
 use std::collections::BTreeSet;
 
 words! {
-    /// What is told on request.
+    /// A variable, or several, to export on request.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum Export {
@@ -34,15 +34,15 @@ words! {
         /// of its processes, so that `UcxDevice` sets nothing beside it.
         VllmNics = "vllm-nics",
     }
-    /// The word for it.
+    /// The name of the option value.
     word, |text| {
         let words = Self::ALL.map(Self::word).join(", ");
         Error::request(format!("nothing called '{text}' can be told")).help(format!("there are {words}"))
     }
 }
 
-/// The variables for a process that was bound to its part. Unasked, only `OMP_NUM_THREADS`, where it is not set and the
-/// cores are the process's own. What is unknown is not told.
+/// Returns the variables for a process that is bound to its part: by default only `OMP_NUM_THREADS`, where it is not set and
+/// the cores are the process's own. Unknown values are not exported.
 ///
 /// ```
 /// use nvtopo::apply::{Export, environment};
@@ -143,8 +143,8 @@ pub fn placement_environment(
     Ok(variables)
 }
 
-/// The remarks on the variables that are exported: which RDMA devices of the machine NCCL is not told of, and
-/// which of those that it is told of may carry no data.
+/// Returns the remarks on exported variables: RDMA devices of the machine that NCCL is not given, and given ones that may
+/// carry no data.
 ///
 /// ```
 /// use nvtopo::apply::{Export, export_remarks};
@@ -178,7 +178,7 @@ pub fn export_remarks(topology: &Topology, visible: &VisibleGpus, exports: &[Exp
     remarks
 }
 
-/// The remark where the number of threads was to be told, and is not: the cores are not the process's own.
+/// Returns a remark where the number of threads was requested and is not exported: the cores are not the process's own.
 ///
 /// ```
 /// use nvtopo::Part;
@@ -195,7 +195,7 @@ pub fn thread_remark(part: &Part, exports: &[Export]) -> Option<String> {
         .then(|| format!("OMP_NUM_THREADS is left as it is: this process has no cores of its own, as {why}"))
 }
 
-/// The remark on RDMA devices whose port is unknown, where a variable needs one.
+/// Returns a remark on RDMA devices of unknown port, where a variable needs one.
 fn unknown_ports(topology: &Topology, visible: &VisibleGpus, exports: &[Export]) -> Option<String> {
     let pairs = exports.contains(&Export::VllmNics) && vllm_pairs(topology, visible).is_some();
     let ucx = exports.contains(&Export::UcxDevice) && !pairs;
@@ -210,7 +210,7 @@ fn unknown_ports(topology: &Topology, visible: &VisibleGpus, exports: &[Export])
     })
 }
 
-/// The remarks on `NCCL_IB_HCA`.
+/// Returns the remarks on `NCCL_IB_HCA`.
 fn hca_remarks(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
     let told = job_devices(topology, visible);
     if told.is_empty() {
@@ -239,7 +239,7 @@ fn hca_remarks(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
     remarks
 }
 
-/// The GPUs of the job. Where each rank may see other GPUs, all of the machine, so that all ranks come to the same.
+/// Returns the GPUs of the job: all of the machine where each rank may see other GPUs, so that all ranks get one result.
 fn job_gpus(topology: &Topology, visible: &VisibleGpus) -> Vec<usize> {
     let gpus = visible.positions();
     if visible.unresolved || visible.differs_by_rank || (gpus.len() <= 1 && !visible.same_for_all) {
@@ -248,14 +248,14 @@ fn job_gpus(topology: &Topology, visible: &VisibleGpus) -> Vec<usize> {
     gpus
 }
 
-/// The NICs that the GPUs of the job use, as far as these are not known to carry no data.
+/// Returns the NICs that the GPUs of the job use, without those known to carry no data.
 fn job_nics<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a Nic> {
     let nics = nics_of_gpus(topology);
     let own = job_gpus(topology, visible).into_iter().filter_map(|gpu| nics.get(gpu)).flatten();
     own.filter_map(|nic| nic_at(topology, *nic)).filter(|nic| may_carry_data(nic)).collect()
 }
 
-/// The RDMA devices of these NICs.
+/// Returns the RDMA devices of these NICs.
 fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str> {
     let nics = job_nics(topology, visible).into_iter();
     let mut devices: Vec<&str> = nics.filter_map(|nic| nic.rdma_device.as_deref()).collect();
@@ -263,7 +263,7 @@ fn job_devices<'a>(topology: &'a Topology, visible: &VisibleGpus) -> Vec<&'a str
     devices
 }
 
-/// The RDMA devices of these NICs, each with its port. One of unknown port has none, and stands for all of its ports.
+/// Returns the RDMA devices of these NICs, each with its port. Without a known port a name stands for all ports.
 fn job_ports(topology: &Topology, visible: &VisibleGpus) -> Vec<String> {
     let nics = job_nics(topology, visible);
     let with_ports = |device: &str| {
@@ -281,7 +281,7 @@ fn may_carry_data(nic: &Nic) -> bool {
     nic.state.is_none_or(|state| state == PortState::Active)
 }
 
-/// The NICs of a part: where it has the fair ones, all of its GPUs.
+/// Returns the NICs of a part: where it has the fair ones, those of all its GPUs.
 fn nics_of(topology: &Topology, part: &Part) -> Vec<usize> {
     let all = nics_of_gpus(topology);
     let own: Vec<usize> = part.gpus.iter().filter_map(|gpu| all.get(*gpu)).flatten().copied().collect();
@@ -292,8 +292,8 @@ fn nics_of(topology: &Topology, part: &Part) -> Vec<usize> {
     }
 }
 
-/// The RDMA device of a NIC with its port, for libraries that need one: where it is unknown, the first, which each device
-/// has; of a device that stands for several NICs nobody knows which one this is.
+/// Returns the RDMA device of a NIC with its port, for libraries that need one. An unknown port is taken as the first, which
+/// each device has, unless the device stands for several NICs.
 fn port(topology: &Topology, nic: &Nic) -> Option<String> {
     let device = nic.rdma_device.as_deref()?;
     if let Some(port) = nic.port {
@@ -303,7 +303,7 @@ fn port(topology: &Topology, nic: &Nic) -> Option<String> {
     (ports == 1).then(|| format!("{device}:1"))
 }
 
-/// What vLLM is told of the job's GPUs.
+/// The values of vLLM's variables for the GPUs of a job.
 struct VllmPairs {
     /// The PCI addresses of the GPUs, each with that of its NIC.
     addresses: String,
@@ -311,8 +311,8 @@ struct VllmPairs {
     port: u32,
 }
 
-/// The GPUs of the job with their NICs, where the addresses of all are known, and all NICs use one port number, as vLLM takes
-/// one for all of them. It takes one NIC for each GPU.
+/// Returns the pairs of GPUs and NICs, where all addresses are known and all NICs use one port number: vLLM takes one NIC for
+/// each GPU, and one port for all.
 fn vllm_pairs(topology: &Topology, visible: &VisibleGpus) -> Option<VllmPairs> {
     let nics = fair_nics(topology);
     let mut ports = BTreeSet::new();
@@ -326,7 +326,7 @@ fn vllm_pairs(topology: &Topology, visible: &VisibleGpus) -> Option<VllmPairs> {
     Some(VllmPairs { addresses: pairs.join(","), port: *port })
 }
 
-/// Each once, `mlx5_2` before `mlx5_10`.
+/// Sorts, `mlx5_2` before `mlx5_10`, and removes repetitions.
 fn in_order(devices: &mut Vec<&str>) {
     devices.sort_unstable_by_key(|device| (device.len(), *device));
     devices.dedup();

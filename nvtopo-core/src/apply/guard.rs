@@ -1,25 +1,25 @@
-//! A binding for a while: what was found comes back when the guard goes.
+//! A binding with a guard, which undoes it when dropped.
 
 use super::cpu::Before;
-use super::{BindOptions, Bound, bind_part_remembering, memory};
+use super::{BindOptions, Bound, bind_part_undoable, memory};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use crate::solve::Part;
 use std::marker::PhantomData;
 
-/// Holds a binding until it is dropped. It stays in its thread, for the memory policy is that thread's.
+/// The guard of a binding: dropping it undoes the binding. It stays in its thread, since the memory policy is per thread.
 #[must_use = "the binding is undone when this is dropped"]
 #[derive(Debug)]
 pub struct BoundGuard {
     bound: Bound,
-    /// `None` once it has been undone.
+    /// The state before; `None` once the binding is undone.
     before: Option<Before>,
-    /// A raw pointer is neither `Send` nor `Sync`.
+    /// Makes the guard neither `Send` nor `Sync`.
     in_its_thread: PhantomData<*const ()>,
 }
 
-/// Binds this process to its part of a job until the guard is dropped. Threads that start in between go where the
-/// calling thread goes.
+/// Binds this process to its part of a job until the guard is dropped. Threads that start in between are moved back with
+/// the calling thread.
 ///
 /// Errors as [`bind`](super::bind) does.
 ///
@@ -37,24 +37,24 @@ pub struct BoundGuard {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn bound(topology: &Topology, part: &Part, options: BindOptions) -> Result<BoundGuard> {
-    let (bound, before) = bind_part_remembering(topology, part, options)?;
+    let (bound, before) = bind_part_undoable(topology, part, options)?;
     Ok(BoundGuard { bound, before: Some(before), in_its_thread: PhantomData })
 }
 
 impl BoundGuard {
-    /// What was done.
+    /// Returns the result of binding.
     pub fn bound(&self) -> &Bound {
         &self.bound
     }
 
-    /// Undoes it, and tells whether that worked; dropping the guard does the same in silence.
+    /// Undoes the binding, and reports failure; dropping the guard does the same without a report.
     ///
     /// Errors with [`Refused`](ErrorKind::Refused) where the kernel refuses, as when a cpuset has shrunk meanwhile.
     pub fn restore(mut self) -> Result<()> {
         self.undo()
     }
 
-    /// Leaves the process as it is bound, for good.
+    /// Keeps the binding for good.
     pub fn keep(mut self) -> Bound {
         self.before = None;
         std::mem::take(&mut self.bound)

@@ -1,9 +1,9 @@
-//! Variables that undo a binding after it was made. They are handed in: the core reads no environment.
+//! Environment variables that undo a binding. Callers pass them in: the core reads no environment.
 
-/// The variables that [`hazards`] asks for.
+/// The variables that [`hazards`] checks.
 pub static HAZARD_VARIABLES: [&str; 4] = ["OMP_PLACES", "OMP_PROC_BIND", "GOMP_CPU_AFFINITY", "KMP_AFFINITY"];
 
-/// Warnings for the variables that undo a binding, as a process finds them. Nothing is set or unset.
+/// Returns a warning for each set variable that undoes a binding. Nothing is set or unset.
 ///
 /// ```
 /// use nvtopo::apply::hazards;
@@ -20,7 +20,7 @@ pub fn hazards(variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
         .collect()
 }
 
-/// Whether OpenMP binds nothing by this value. Words stand among others, as in `KMP_AFFINITY=verbose,disabled`.
+/// Returns true where OpenMP binds nothing by this value. Values are lists, as in `KMP_AFFINITY=verbose,disabled`.
 fn is_harmless(name: &str, value: &str) -> bool {
     let harmless: &[&str] = match name {
         "OMP_PROC_BIND" => &["false"],

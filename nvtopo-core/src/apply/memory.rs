@@ -1,25 +1,26 @@
-//! Where the calling thread, and what it starts, takes memory from.
+//! The memory policy of the calling thread, and of threads that it starts.
 //!
-//! By system call: no `numactl` is needed, and what a sandbox refuses is a warning and leaves the policy as it was.
+//! It is set by system call, without `numactl`; a refusal is a warning and changes nothing.
 
 use super::Bound;
 use crate::cpuset::NodeSet;
 use crate::solve::MemoryPolicy;
 use crate::sys;
 
-/// A memory policy that was found, as the kernel tells it.
+/// A memory policy in force, as the kernel reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MemorySetting {
-    /// What it is; `None` for a kind that nvtopo does not know by name.
+    /// The policy; `None` for a kind without a name here.
     pub policy: Option<MemoryPolicy>,
     /// Its nodes.
     pub nodes: NodeSet,
-    /// The kernel's number of it, with its flags.
+    /// The kernel's mode, with its flags.
     mode: i32,
 }
 
-/// The policy of the calling thread, unless it is the kernel's default.
-pub(super) fn found() -> Option<MemorySetting> {
+/// Reads the policy of the calling thread, unless it is the kernel's default.
+pub(super) fn current() -> Option<MemorySetting> {
     let (mode, nodes) = sys::memory_policy().ok()?;
     let setting = MemorySetting { policy: of_mode(mode), nodes, mode };
     (mode != sys::MPOL_DEFAULT).then_some(setting)
@@ -36,7 +37,7 @@ fn of_mode(mode: i32) -> Option<MemoryPolicy> {
     }
 }
 
-/// Sets a policy and says so, or says why not.
+/// Sets a policy, and records it or a warning.
 pub(super) fn set(policy: MemoryPolicy, nodes: &NodeSet, bound: &mut Bound) {
     if policy == MemoryPolicy::Local {
         match sys::set_memory_policy(sys::MPOL_LOCAL, &NodeSet::new()) {
@@ -66,7 +67,7 @@ pub(super) fn set(policy: MemoryPolicy, nodes: &NodeSet, bound: &mut Bound) {
     }
 }
 
-/// Sets what was found before.
+/// Restores the policy before.
 pub(super) fn restore(before: Option<&MemorySetting>) -> std::io::Result<()> {
     match before {
         Some(setting) => sys::set_memory_policy(setting.mode, &setting.nodes),
@@ -74,7 +75,7 @@ pub(super) fn restore(before: Option<&MemorySetting>) -> std::io::Result<()> {
     }
 }
 
-/// Kernels before 5.15 prefer one node only: then it is the first.
+/// Prefers the nodes. Kernels before 5.15 prefer one node only: the first.
 fn prefer(nodes: &NodeSet) -> std::io::Result<NodeSet> {
     let first: NodeSet = nodes.first().into_iter().collect();
     if nodes.len() > 1 && sys::set_memory_policy(sys::MPOL_PREFERRED_MANY, nodes).is_ok() {

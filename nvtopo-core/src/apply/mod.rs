@@ -1,7 +1,7 @@
-//! What is done to this process: its CPUs and the memory that it takes; and the variables that go with them.
+//! Binding of this process to CPUs and memory nodes, and the environment variables that go with it.
 //!
-//! Refuses a topology that is not this machine's. What a sandbox refuses is a warning where the process can run
-//! without it. Nothing here chooses anything.
+//! A topology of another machine is refused. A refusal by a sandbox is a warning where the process can run without. Choices
+//! are made in [`crate::solve`]; this room carries them out.
 
 mod cpu;
 mod env;
@@ -29,35 +29,60 @@ use crate::sys;
 use cpu::Before;
 use std::process::Command;
 
-/// Which topologies may be applied to this machine.
+/// The topologies that may be applied to this machine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trust {
     /// Only one that is known to be this machine's.
     #[default]
     ThisMachine,
-    /// Also one of which nobody knows whose it is: a text, a preset. Never one of another machine.
+    /// Also one of unknown origin: a text, a preset. Never one of another machine.
     Unknown,
 }
 
-/// How a process is bound.
+/// Options of binding: threads, memory policy, trust.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BindOptions {
-    /// Which of its threads.
+    /// The threads to bind.
     pub threads: Threads,
-    /// How it takes memory from now on. `None`: as before.
+    /// The memory policy from now on. `None`: unchanged.
     pub memory: Option<MemoryPolicy>,
-    /// By which topologies.
+    /// The topologies to bind by.
     pub trust: Trust,
 }
 
+impl BindOptions {
+    /// Sets the threads to bind.
+    #[must_use]
+    pub const fn with_threads(mut self, threads: Threads) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// Sets the memory policy; `None` leaves it unchanged.
+    #[must_use]
+    pub const fn with_memory(mut self, memory: Option<MemoryPolicy>) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// Sets the topologies to bind by.
+    #[must_use]
+    pub const fn with_trust(mut self, trust: Trust) -> Self {
+        self.trust = trust;
+        self
+    }
+}
+
 impl Default for BindOptions {
-    /// All threads, the near memory preferred, by a topology that is known to be this machine's.
+    /// Binds all threads, prefers near memory, and trusts only topologies of this machine.
     fn default() -> Self {
         Self { threads: Threads::All, memory: Some(MemoryPolicy::Preferred), trust: Trust::ThisMachine }
     }
 }
 
-/// What was done.
+/// The result of binding.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Bound {
@@ -65,25 +90,26 @@ pub struct Bound {
     pub before: CpuSet,
     /// The CPUs of the calling thread now.
     pub after: CpuSet,
-    /// How many threads were moved.
+    /// The number of threads that were moved.
     pub threads: usize,
-    /// How memory is taken now. `None`: the policy is as it was.
+    /// The memory policy that was set. `None`: unchanged.
     pub memory: Option<MemoryPolicy>,
-    /// The nodes of that policy. `None`: the policy is as it was, or it names none.
+    /// The nodes of that policy. `None`: unchanged, or a policy without nodes.
     pub mems: Option<NodeSet>,
-    /// The policy that was found. `None`: the kernel's default, or it cannot be read here.
+    /// The memory policy before. `None`: the kernel's default, or not readable here.
     pub memory_before: Option<MemorySetting>,
-    /// What was refused or could not be done.
+    /// Warnings: operations that the system refused.
     pub warnings: Vec<String>,
     /// The indices of the GPUs that the process was bound beside, where it was bound to a part.
     pub gpus: Vec<u32>,
-    /// What a person should know about that part.
+    /// Remarks on that part, for people.
     pub remarks: Vec<String>,
 }
 
-/// Whether the topology may be applied to this machine.
+/// Checks that the topology may be applied to this machine.
 ///
-/// Errors with [`WrongMachine`](ErrorKind::WrongMachine) where it is another's, or nobody knows and `trust` asks.
+/// Errors with [`WrongMachine`](ErrorKind::WrongMachine) for the topology of another machine, and for one of unknown origin
+/// unless `trust` allows it.
 pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
     let wrong = |message: String| Err(Error::new(ErrorKind::WrongMachine, message));
     let unknown = |what: &str| match trust {
@@ -107,10 +133,10 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
     }
 }
 
-/// Binds this process to CPUs and lets it take memory from nodes. Empty sets leave things as they are.
+/// Binds this process to CPUs, and its memory to nodes. Empty sets change nothing.
 ///
-/// Errors where the topology is not this machine's, and where none of the CPUs may be used; memory that is refused is
-/// a warning.
+/// Errors where the topology is not this machine's, and where none of the CPUs is allowed; a refused memory policy is a
+/// warning.
 ///
 /// ```no_run
 /// use nvtopo::apply::{BindOptions, bind};
@@ -122,10 +148,10 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOptions) -> Result<Bound> {
-    bind_remembering(topology, cpus, mems, options).map(|(bound, _)| bound)
+    bind_undoable(topology, cpus, mems, options).map(|(bound, _)| bound)
 }
 
-/// Binds this process to its part of a job; a part without CPUs leaves it as it is.
+/// Binds this process to its part of a job; a part without CPUs changes nothing.
 ///
 /// Errors as [`bind`] does.
 ///
@@ -141,11 +167,11 @@ pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOpt
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn bind_part(topology: &Topology, part: &Part, options: BindOptions) -> Result<Bound> {
-    bind_part_remembering(topology, part, options).map(|(bound, _)| bound)
+    bind_part_undoable(topology, part, options).map(|(bound, _)| bound)
 }
 
-/// Lets the kernel kill the command as soon as the calling thread ends, even where that is killed itself, so that no
-/// process is left over. What the command starts in turn is not reached. On systems other than Linux nothing is done.
+/// Lets the kernel kill the command as soon as the calling thread ends, even by a signal, so that no process is left over.
+/// Processes that the command starts in turn are not reached. Does nothing on systems other than Linux.
 ///
 /// ```
 /// let mut command = std::process::Command::new("true");
@@ -157,16 +183,16 @@ pub fn end_with_parent(command: &mut Command) {
     sys::end_with_parent(command);
 }
 
-/// As [`bind_part`], with what is needed to undo it.
-fn bind_part_remembering(topology: &Topology, part: &Part, options: BindOptions) -> Result<(Bound, Before)> {
-    let (mut bound, before) = bind_remembering(topology, &part.cpus, &part.mems, options)?;
+/// Binds like [`bind_part`], and returns the state before, to undo it.
+fn bind_part_undoable(topology: &Topology, part: &Part, options: BindOptions) -> Result<(Bound, Before)> {
+    let (mut bound, before) = bind_undoable(topology, &part.cpus, &part.mems, options)?;
     let own = topology.gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
     bound.gpus = own.map(|(_, gpu)| gpu.index).collect();
     bound.remarks.clone_from(&part.remarks);
     Ok((bound, before))
 }
 
-fn bind_remembering(
+fn bind_undoable(
     topology: &Topology,
     cpus: &CpuSet,
     mems: &NodeSet,
@@ -179,7 +205,7 @@ fn bind_remembering(
         before = cpu::bind_threads(cpus, options.threads, &mut bound.warnings)?;
         bound.threads = before.moved();
     }
-    bound.memory_before = memory::found();
+    bound.memory_before = memory::current();
     if let Some(policy) = options.memory {
         memory::set(policy, mems, &mut bound);
     }

@@ -1,4 +1,4 @@
-//! The plan of this machine as a process of a launch sees it: by the variables of its environment and the CPUs it may use.
+//! The plan of this machine from within a launched process: by its environment variables and its allowed CPUs.
 
 use super::{Scope, Trust, allowed_cpus, check_machine};
 use crate::error::Result;
@@ -8,22 +8,20 @@ use crate::solve::{CpuRules, CudaOrder, LocalRank, Plan, VISIBILITY_VARIABLES, V
 /// The environment of a process: the value of a variable by its name.
 pub type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// A plan, and the GPUs that it was made for.
+/// A plan, with the GPUs and the rules that it was made for.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct PlanHere {
-    /// What each rank gets.
+    /// The plan: one part for each rank.
     pub plan: Plan,
     /// The GPUs that the ranks see.
     pub visible: VisibleGpus,
-    /// The rules that it was made by, with the CPUs that were allowed here: by these, [`Plan::new`] makes the same plan on
-    /// any machine.
+    /// The rules of the plan, with the CPUs allowed here: with them [`Plan::new`] makes the same plan on any machine.
     pub rules: CpuRules,
 }
 
 impl PlanHere {
-    /// The plan for GPUs and rules that are known already, such as those of a plan that was made elsewhere. Errors as
-    /// [`Plan::new`].
+    /// Makes the plan for given GPUs and rules, such as those of a plan made elsewhere. Errors as [`Plan::new`].
     ///
     /// ```
     /// use nvtopo::apply::{PlanHere, Scope, plan_here};
@@ -42,8 +40,8 @@ impl PlanHere {
     }
 }
 
-/// The GPUs that this process sees by its variables, where the topology is this machine's and `CUDA_VISIBLE_DEVICES` is set.
-/// `None` for any other topology, whose GPUs these variables do not name.
+/// Returns the GPUs that `CUDA_VISIBLE_DEVICES` shows this process, where it is set and the topology is this machine's. `None`
+/// for any other topology: the variable does not name its GPUs.
 ///
 /// ```
 /// let preset = nvtopo::Topology::preset("dgx-h100")?;
@@ -57,9 +55,9 @@ pub fn visible_here(topology: &Topology, own: Variables<'_>) -> Option<VisibleGp
 }
 
 /// Plans the ranks of one machine. On a topology of this machine the GPUs are those that `own` variables make visible, the ranks
-/// are as many as its launcher says, and the CPUs those that the scope allows; on another topology all GPUs are visible. What
-/// is `given` counts before: variables of another process, a number of ranks, and CPUs in the rules. Without a number there is
-/// a rank for each visible GPU, or for as many as each rank is to get.
+/// are as many as its launcher says, and the CPUs those that the scope allows; on another topology all GPUs are visible.
+/// `given` values take precedence: variables of another process, a number of ranks, and CPUs in the rules. Without a number
+/// there is one rank for each visible GPU, or for each group of as many as a rank gets.
 ///
 /// ```
 /// use nvtopo::apply::{Scope, plan_here};

@@ -1,4 +1,4 @@
-//! Which CPUs this process may use: those that it was bound to, and those that it may bind itself to.
+//! The CPUs that this process may use: those it is bound to, and those it may bind itself to.
 
 use super::{Trust, check_machine};
 use crate::cpuset::{CpuSet, MAX_INDEX};
@@ -16,14 +16,14 @@ words! {
         /// The CPUs that the calling thread is bound to.
         #[default]
         Affinity = "affinity",
-        /// The CPUs that the kernel lets it widen to.
+        /// The CPUs to which the kernel lets it widen its binding.
         Cpuset = "cpuset",
     }
     /// The word for it.
     word, |text| Error::request(format!("there is no scope '{text}'")).help("there are affinity and cpuset")
 }
 
-/// The CPUs on which the calling thread may run.
+/// Returns the CPUs that the calling thread is bound to.
 ///
 /// ```
 /// assert!(!nvtopo::apply::current_cpus()?.is_empty());
@@ -34,8 +34,8 @@ pub fn current_cpus() -> Result<CpuSet> {
         .map_err(|error| Error::new(ErrorKind::Io, format!("cannot read the CPUs of this thread: {error}")))
 }
 
-/// The CPUs that the kernel lets this process use, whatever it is bound to now. Asked by widening a thread that ends
-/// at once; nothing else is changed.
+/// Returns the CPUs to which the kernel lets this process widen its binding. A thread tries it and ends at once; nothing
+/// else is changed.
 ///
 /// ```
 /// use nvtopo::apply::{current_cpus, widest_cpus};
@@ -45,7 +45,7 @@ pub fn current_cpus() -> Result<CpuSet> {
 /// ```
 pub fn widest_cpus() -> Result<CpuSet> {
     let wider = || {
-        // Where widening is refused, what is allowed now is what is known.
+        // Where widening is refused, the present binding is all that is known.
         let _ = sys::set_affinity(0, &(0..=MAX_INDEX).collect());
         sys::affinity(0)
     };
@@ -58,7 +58,7 @@ pub fn widest_cpus() -> Result<CpuSet> {
         .map_err(|error| failed(error.to_string()))
 }
 
-/// The CPUs that are allowed in a scope.
+/// Returns the CPUs that a scope allows.
 pub fn allowed_cpus(scope: Scope) -> Result<CpuSet> {
     match scope {
         Scope::Affinity => current_cpus(),
@@ -66,8 +66,7 @@ pub fn allowed_cpus(scope: Scope) -> Result<CpuSet> {
     }
 }
 
-/// What to say where a launcher has bound the process more narrowly than it must be. `None` where there is nothing to
-/// say.
+/// Returns a remark where a launcher has bound the process more narrowly than its limit.
 ///
 /// ```
 /// use nvtopo::apply::scope_remark;
@@ -87,8 +86,8 @@ pub fn scope_remark(bound: &CpuSet, widest: &CpuSet) -> Option<String> {
     })
 }
 
-/// The CPUs to which placements on this topology are limited here: those of the calling thread, where the topology is
-/// this machine's. `None` for any other, whose CPUs are not these.
+/// Returns the CPUs of the calling thread where the topology is this machine's: placements are limited to them. `None` for
+/// any other topology.
 ///
 /// ```
 /// let preset = nvtopo::Topology::preset("dgx-h100")?;

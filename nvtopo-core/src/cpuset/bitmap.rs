@@ -1,4 +1,4 @@
-//! The bits of a set, and how they are read and written.
+//! The bits of a set, and their text formats.
 
 use super::MAX_INDEX;
 use crate::error::{Error, Result};
@@ -120,7 +120,7 @@ impl Bitmap {
         }
     }
 
-    /// Takes out what is not in another.
+    /// Removes the indices that another lacks.
     pub(super) fn keep(&mut self, other: &Self) {
         for (place, word) in (self.start()..).zip(&mut self.words) {
             *word &= other.word(place);
@@ -128,18 +128,18 @@ impl Bitmap {
         self.trim();
     }
 
-    /// Whether no index is in both.
+    /// Returns true where no index is in both.
     pub(super) fn is_disjoint(&self, other: &Self) -> bool {
         let (start, end) = self.common(other);
         (start..end).all(|place| self.word(place) & other.word(place) == 0)
     }
 
-    /// Whether the other holds every index of this one.
+    /// Returns true where the other holds every index of this one.
     pub(super) fn is_subset(&self, other: &Self) -> bool {
         (self.start()..self.end()).all(|place| self.word(place) & !other.word(place) == 0)
     }
 
-    /// All words from the first place on, zero ones before the first index too.
+    /// Iterates over all words from place 0 on, including zero ones before the first index.
     fn all_words(&self) -> impl DoubleEndedIterator<Item = u64> {
         (0..self.end()).map(|place| self.word(place))
     }
@@ -285,7 +285,7 @@ impl PartialOrd for Bitmap {
 /// The indices of a bitmap in increasing order.
 pub(super) struct Indices<'a> {
     words: std::slice::Iter<'a, u64>,
-    /// What is left of the word whose first index is `base`.
+    /// The remaining bits of the word whose first index is `base`.
     rest: u64,
     base: u32,
     next_base: u32,

@@ -1,7 +1,7 @@
 //! Sets of CPUs and of NUMA nodes, of any size, in the kernel's list and mask syntax.
 //!
 //! [`CpuSet`] and [`NodeSet`] are distinct types over one bitmap, so that a node number never becomes a CPU
-//! number. Nothing here knows what a machine looks like.
+//! number.
 
 mod bitmap;
 
@@ -27,65 +27,65 @@ macro_rules! index_set {
                 Self::default()
             }
 
-            /// Adds an index. An index above [`MAX_INDEX`] is left out, and the answer is `false`.
+            /// Adds an index. Returns false for one above [`MAX_INDEX`], which is left out.
             pub fn insert(&mut self, index: u32) -> bool {
                 self.0.insert(index)
             }
 
-            /// Takes an index out.
+            /// Removes an index.
             pub fn remove(&mut self, index: u32) {
                 self.0.remove(index);
             }
 
-            /// Whether the index is in the set.
+            /// Returns true where the index is in the set.
             pub fn contains(&self, index: u32) -> bool {
                 self.0.contains(index)
             }
 
-            /// How many indices the set holds.
+            /// Returns the number of indices.
             pub fn len(&self) -> usize {
                 self.0.len()
             }
 
-            /// Whether the set is empty.
+            /// Returns true for the empty set.
             pub fn is_empty(&self) -> bool {
                 self.0.is_empty()
             }
 
-            /// The lowest index.
+            /// Returns the lowest index.
             pub fn first(&self) -> Option<u32> {
                 self.iter().next()
             }
 
-            /// The indices in increasing order.
+            /// Iterates over the indices in increasing order.
             pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
                 self.0.iter()
             }
 
-            /// What is in either set.
+            /// Returns the indices that are in either set.
             #[must_use]
             pub fn union(&self, other: &Self) -> Self {
                 Self(self.0.union(&other.0))
             }
 
-            /// What is in both sets.
+            /// Returns the indices that are in both sets.
             #[must_use]
             pub fn intersection(&self, other: &Self) -> Self {
                 Self(self.0.intersection(&other.0))
             }
 
-            /// What is in this set and not in the other.
+            /// Returns the indices that are in this set and not in the other.
             #[must_use]
             pub fn difference(&self, other: &Self) -> Self {
                 Self(self.0.difference(&other.0))
             }
 
-            /// Whether every index of this set is in the other.
+            /// Returns true where every index of this set is in the other.
             pub fn is_subset(&self, other: &Self) -> bool {
                 self.0.is_subset(&other.0)
             }
 
-            /// Whether the sets share no index.
+            /// Returns true where the sets share no index.
             pub fn is_disjoint(&self, other: &Self) -> bool {
                 self.0.is_disjoint(&other.0)
             }

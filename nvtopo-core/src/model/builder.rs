@@ -23,8 +23,8 @@ impl TopologyBuilder {
         Self::default()
     }
 
-    /// Adds what one source says. Where sources disagree, the one wins that stands first in
-    /// [`Provenance`](crate::model::Provenance), and of two of the same kind the earlier.
+    /// Adds the fragment of a source. Where sources disagree, the one that stands first in
+    /// [`Provenance`](crate::model::Provenance) wins, and of two of the same kind the earlier.
     pub fn with(mut self, fragment: Fragment) -> Self {
         self.fragments.push(fragment);
         self
@@ -35,7 +35,7 @@ impl TopologyBuilder {
         freeze(self.merged()?)
     }
 
-    /// Merges: what several sources say, as if one had said it.
+    /// Merges the fragments into one.
     pub(crate) fn merged(self) -> Result<Fragment> {
         for fragment in self.fragments.iter().filter(|_| self.fragments.len() > 1) {
             check(fragment)?;
@@ -44,7 +44,7 @@ impl TopologyBuilder {
     }
 }
 
-/// Checks what the queries, and merging, rely on.
+/// Checks the invariants that merging and the queries rely on.
 fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
     let devices = devices_of(&fragment.nodes)?;
     check_containment(&fragment.nodes)?;
@@ -105,7 +105,7 @@ fn freeze(mut fragment: Fragment) -> Result<Topology> {
     Ok(Topology(Arc::new(inner)))
 }
 
-/// GPUs by index, then NICs in the order given; names must be unique.
+/// Returns the GPUs by index, then the NICs in the order given; names must be unique.
 fn devices_of(nodes: &[Node]) -> Result<Vec<NodeId>> {
     let ids = || (0..nodes.len() as u32).map(NodeId);
     let mut gpus: Vec<(u32, NodeId)> =
@@ -131,8 +131,7 @@ fn devices_of(nodes: &[Node]) -> Result<Vec<NodeId>> {
     Ok(devices)
 }
 
-/// The most nodes from the machine down to a device: a PCI domain has 256 buses, each below a bridge at most. What is deeper is
-/// no machine, and would cost time by the square.
+/// The greatest depth of a node: a PCI domain has 256 buses, so no bridge is deeper. Deeper input would cost quadratic time.
 const MAX_DEPTH: u32 = 264;
 
 fn check_containment(nodes: &[Node]) -> Result<()> {
@@ -165,7 +164,7 @@ fn check_containment(nodes: &[Node]) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's numbers of NUMA nodes and PUs name one each.
+/// Checks that the kernel's numbers of NUMA nodes and PUs are unique.
 fn check_numbers(nodes: &[Node]) -> Result<()> {
     let (mut numa, mut cpus) = (Vec::new(), Vec::new());
     for node in nodes {

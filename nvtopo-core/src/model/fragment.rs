@@ -1,14 +1,15 @@
-//! What one source says of a machine, before it is merged and checked.
+//! A machine as one source describes it, before merging and checking.
 
 use crate::model::{
-    Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteKind, Origin, P2p, PathType, Provenance,
+    Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteCode, Origin, P2p, PathType, Provenance,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The class of the path between two nodes, as a source stated it. It holds even where the tree of bridges says
-/// otherwise; NVLink is never stated here but as links.
+/// The class of the path between two nodes, as a source states it. It takes precedence over the tree of bridges.
+/// NVLinks are not stated here: they are links.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StatedPath {
     /// The node with the lower number.
     pub a: NodeId,
@@ -18,26 +19,25 @@ pub struct StatedPath {
     pub path: PathType,
 }
 
-/// What was measured from one GPU to another, or between a GPU and a NIC.
+/// A measured bandwidth from one GPU to another, or between a GPU and a NIC.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Measured {
     /// The device that sends.
     pub from: NodeId,
     /// The device that receives.
     pub to: NodeId,
-    /// What it received.
+    /// The bandwidth at the receiver.
     pub bandwidth: Bandwidth,
 }
 
-/// What one source says of a machine. Node 0 is the machine; a parent is added before its children.
+/// A machine as one source describes it. Node 0 is the machine; a parent is added before its children.
 ///
 /// ```
-/// use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, Provenance, TopologyBuilder, rates};
+/// use nvtopo::model::{Fragment, Gpu, NodeId, Provenance, TopologyBuilder, rates};
 ///
 /// let mut fragment = Fragment::new(Provenance::Preset);
-/// let gpus: Vec<NodeId> = (0..2)
-///     .map(|index| fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }))))
-///     .collect();
+/// let gpus: Vec<NodeId> = (0..2).map(|index| fragment.add(NodeId::MACHINE, Gpu::new(index))).collect();
 /// fragment.link(gpus[0], gpus[1], rates::nvlink(3, 4));
 /// let topology = TopologyBuilder::new().with(fragment).build()?;
 /// assert_eq!(topology.nvlink_groups()[0].gpus, [0, 1]);
@@ -75,7 +75,7 @@ impl Fragment {
         }
     }
 
-    /// The machine, to fill in. If [`node_mut`](Self::node_mut) made something else of it, it is an empty one again.
+    /// Returns the machine, to fill in. If [`node_mut`](Self::node_mut) replaced it by another kind, it is an empty one again.
     pub fn machine(&mut self) -> &mut Machine {
         let first = &mut self.nodes[0].kind;
         if !matches!(first, NodeKind::Machine(_)) {
@@ -83,18 +83,18 @@ impl Fragment {
         }
         match first {
             NodeKind::Machine(machine) => machine,
-            _ => unreachable!("it was made one just before"),
+            _ => unreachable!("replaced by a machine above"),
         }
     }
 
-    /// Adds a node below `parent`.
-    pub fn add(&mut self, parent: NodeId, kind: NodeKind) -> NodeId {
-        self.add_as(self.provenance, parent, kind)
+    /// Adds a node below `parent`: a [`NodeKind`], or the facts of one.
+    pub fn add(&mut self, parent: NodeId, kind: impl Into<NodeKind>) -> NodeId {
+        self.add_as(self.provenance, parent, kind.into())
     }
 
     /// Adds a node that was concluded, not read.
-    pub fn add_inferred(&mut self, parent: NodeId, kind: NodeKind) -> NodeId {
-        self.add_as(Provenance::Inferred, parent, kind)
+    pub fn add_inferred(&mut self, parent: NodeId, kind: impl Into<NodeKind>) -> NodeId {
+        self.add_as(Provenance::Inferred, parent, kind.into())
     }
 
     fn add_as(&mut self, provenance: Provenance, parent: NodeId, kind: NodeKind) -> NodeId {
@@ -102,7 +102,7 @@ impl Fragment {
         NodeId(self.nodes.len() as u32 - 1)
     }
 
-    /// A node that was added, to fill in.
+    /// Returns a node that was added, to fill in.
     ///
     /// # Panics
     /// When the node is not of this fragment.
@@ -115,7 +115,7 @@ impl Fragment {
         self.links.push((a, b, link));
     }
 
-    /// Takes nodes out that contain nothing, with their links and paths.
+    /// Removes nodes without children, with their links and paths.
     pub(crate) fn remove_leaves(&mut self, leaves: &BTreeSet<NodeId>) {
         let kept = (0..self.nodes.len() as u32).map(NodeId).filter(|id| !leaves.contains(id));
         let moved: BTreeMap<NodeId, NodeId> = kept.zip((0..).map(NodeId)).collect();
@@ -139,33 +139,33 @@ impl Fragment {
         self.paths.push(StatedPath { a: a.min(b), b: a.max(b), path });
     }
 
-    /// States what was measured from one device to another, one of them at least a GPU. The first of several for a
-    /// direction counts. What a NIC was measured to carry by itself is [`Nic::measured`](crate::model::Nic::measured).
+    /// States a measured bandwidth from one device to another, at least one of them a GPU. The first of several for a
+    /// direction counts. The bandwidth of a NIC by itself is [`Nic::measured`](crate::model::Nic::measured).
     pub fn measure(&mut self, from: NodeId, to: NodeId, bandwidth: Bandwidth) {
         self.measured.push(Measured { from, to, bandwidth });
     }
 
-    /// States what the driver allows two GPUs to do with each other's memory. The first of several for a pair counts.
+    /// States the peer-to-peer access between two GPUs. The first of several for a pair counts.
     pub fn state_p2p(&mut self, p2p: P2p) {
         self.p2p.push(P2p { a: p2p.a.min(p2p.b), b: p2p.a.max(p2p.b), ..p2p });
     }
 
-    /// Adds a note.
-    pub fn note(&mut self, kind: NoteKind, text: impl Into<String>) {
-        self.notes.push(Note { kind, text: text.into() });
+    /// Adds a note with a code, or with the general code of a kind.
+    pub fn note(&mut self, code: impl Into<NoteCode>, text: impl Into<String>) {
+        self.notes.push(Note::new(code, text));
     }
 
-    /// Says which machine this is.
+    /// Sets the machine that is described.
     pub fn set_origin(&mut self, origin: Origin) {
         self.origin = origin;
     }
 
-    /// Says which words the source uses for pairwise classes.
+    /// Sets the spelling of path classes.
     pub fn set_dialect(&mut self, dialect: Dialect) {
         self.dialect = dialect;
     }
 
-    /// Says that the source cannot tell whether there are NVLinks.
+    /// States that the source cannot tell NVLinks.
     pub fn set_nvlink_unknown(&mut self) {
         self.nvlink_known = false;
     }

@@ -1,71 +1,68 @@
-//! Notes of what a source left open, which go once another source tells it.
+//! Notes about unknown facts, which merging removes once another source states the fact.
 //!
-//! Such a note is known by how its text begins, so that it does the same in a topology that was written and read again.
+//! Merging knows such a note by its code, which a written topology keeps.
 
-use crate::model::{Basis, Fragment, LinkKind, Node, NodeId, NodeKind, Stated, tree};
+use crate::model::{Basis, Fragment, LinkKind, Node, NodeId, NodeKind, NoteCode, Stated, tree};
 use std::collections::BTreeSet;
 
-/// The kernel's view alone.
+/// The text of `nvlinks-unknown` for the kernel's view alone.
 pub(crate) const NVLINKS_OF_KERNEL: &str = "the kernel does not tell which GPUs NVLink connects";
 
-/// A file of hwloc without a matrix of NVLink bandwidths.
+/// The text of `nvlinks-unknown` for a file of hwloc without a matrix of NVLink bandwidths.
 pub(crate) const NVLINKS_OF_FILE: &str = "the file does not tell which GPUs NVLink connects";
 
-/// A matrix that says so by its legend.
+/// The text of `nvlinks-unknown` for a matrix of `topo -mp`, by its legend.
 pub(crate) const NVLINKS_OF_PCI_MATRIX: &str =
     "the text is that of 'topo -mp', which does not show NVLinks; there may be some";
 
-/// A matrix without legend.
+/// The text of `nvlinks-unknown` for a matrix without NVLinks and without legend.
 pub(crate) const NVLINKS_OF_BARE_MATRIX: &str = "no pair has NVLinks and no legend explains NV#; the text may be that of 'topo -mp', which does not show NVLinks";
 
-/// A matrix counts NVLinks and says nothing more of them.
+/// The text of `nvlink-rate-assumed`: a matrix has only the number of NVLinks.
 pub(crate) const NVLINK_RATE: &str =
     "the generation of NVLink is unknown; 25 GB/s for each link in one direction is assumed";
 
-/// A matrix says nothing of PCIe links but that they are there.
+/// The text of `pcie-rate-assumed`: a matrix has no rates of PCIe links.
 pub(crate) const PCIE_RATE: &str = "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed";
 
-/// The kernel's view of an ordinary user.
+/// The text of `acs-unknown`: the kernel's view of an ordinary user.
 pub(crate) const REDIRECTS: &str = "whether PCIe ports redirect what devices write to each other (ACS) is unknown: only root may read that of them";
 
-/// A list of CPUs may go on; the devices follow.
+/// The text of `cpu-list-truncated`, before the devices.
 pub(crate) const CPU_LIST_STOPS: &str =
     "nvidia-smi stops a list of CPUs after six entries, so that there may be more";
 
-/// Cells that nvidia-smi leaves empty; the devices follow.
+/// The text of `cpus-unknown` for cells that nvidia-smi leaves empty, before the devices.
 pub(crate) const CPUS_EMPTY: &str =
     "the CPU affinity is empty, as where a process may use none of the CPUs near to the GPU";
 
-/// As [`CPUS_EMPTY`].
+/// The text of `numa-unknown` for cells that nvidia-smi leaves empty, before the devices.
 pub(crate) const NODES_EMPTY: &str = "the NUMA affinity is empty";
 
-/// How each note begins, with whether it still holds.
-type Gap = (&'static str, fn(&Fragment) -> bool);
+/// Returns true while the fact of a note is unknown.
+type IsOpen = fn(&Fragment) -> bool;
 
-static GAPS: [Gap; 10] = [
-    (NVLINKS_OF_KERNEL, nvlinks_open),
-    (NVLINKS_OF_FILE, nvlinks_open),
-    (NVLINKS_OF_PCI_MATRIX, nvlinks_open),
-    (NVLINKS_OF_BARE_MATRIX, nvlinks_open),
-    (NVLINK_RATE, nvlink_rate_open),
-    (PCIE_RATE, pcie_rate_open),
-    (REDIRECTS, redirects_open),
-    (CPU_LIST_STOPS, cpus_open),
-    (CPUS_EMPTY, cpus_open),
-    (NODES_EMPTY, nodes_open),
+/// The codes of such notes, each with the test of whether its fact is still unknown.
+static GAPS: [(NoteCode, IsOpen); 7] = [
+    (NoteCode::NvlinksUnknown, nvlinks_open),
+    (NoteCode::NvlinkRateAssumed, nvlink_rate_open),
+    (NoteCode::PcieRateAssumed, pcie_rate_open),
+    (NoteCode::AcsUnknown, redirects_open),
+    (NoteCode::CpuListTruncated, cpus_open),
+    (NoteCode::CpusUnknown, cpus_open),
+    (NoteCode::NumaUnknown, nodes_open),
 ];
 
-/// Takes out the notes that no longer hold.
+/// Removes the notes whose fact is known by now.
 pub(super) fn close(fragment: &mut Fragment) {
-    for (text, open) in &GAPS {
-        let is_it = |note: &crate::model::Note| note.text.starts_with(text);
-        if fragment.notes.iter().any(is_it) && !open(fragment) {
-            fragment.notes.retain(|note| !is_it(note));
+    for (code, is_open) in &GAPS {
+        if fragment.notes.iter().any(|note| note.code() == *code) && !is_open(fragment) {
+            fragment.notes.retain(|note| note.code() != *code);
         }
     }
 }
 
-/// Whether a device has CPUs that could not be read, and its NUMA node does not tell them.
+/// Returns true where the near CPUs of a device could not be read, and its NUMA node has none.
 fn cpus_open(fragment: &Fragment) -> bool {
     let has_cpus =
         |id: NodeId| fragment.nodes[id.index()].kind.as_numa_node().is_some_and(|numa| !numa.cpus.is_empty());
@@ -74,12 +71,12 @@ fn cpus_open(fragment: &Fragment) -> bool {
     })
 }
 
-/// Whether a device has NUMA nodes that could not be read.
+/// Returns true where the near NUMA nodes of a device could not be read.
 fn nodes_open(fragment: &Fragment) -> bool {
     devices(fragment).any(|(_, node)| unread(node).1)
 }
 
-/// Whether the CPUs and the NUMA nodes of a device could not be read.
+/// Returns true each where the near CPUs, and the near NUMA nodes, of a device could not be read.
 fn unread(node: &Node) -> (bool, bool) {
     match &node.kind {
         NodeKind::Gpu(gpu) => (gpu.cpus == Stated::Unreadable, gpu.nodes == Stated::Unreadable),
@@ -102,8 +99,8 @@ fn nvlink_rate_open(fragment: &Fragment) -> bool {
     nvlinks.any(|(_, _, link)| link.rate.is_none_or(|rate| rate.basis == Basis::Assumed))
 }
 
-/// Whether there is a link below a switch of which that is unknown. What is above all switches matters to no way between
-/// devices below one.
+/// Returns true where the ACS setting of a link below a switch is unknown. Links above all switches do not matter: traffic
+/// between devices below one switch never reaches them.
 fn redirects_open(fragment: &Fragment) -> bool {
     let is_switch = |id: NodeId| matches!(fragment.nodes[id.index()].kind, NodeKind::PcieSwitch(_));
     let parent = |id: NodeId| fragment.nodes[id.index()].parent;
@@ -114,7 +111,7 @@ fn redirects_open(fragment: &Fragment) -> bool {
     })
 }
 
-/// Whether there is a device between which and its host bridge no PCIe link has a rate.
+/// Returns true where no PCIe link between a device and its host bridge has a rate.
 fn pcie_rate_open(fragment: &Fragment) -> bool {
     let parent = |id: NodeId| fragment.nodes[id.index()].parent;
     let known =

@@ -7,6 +7,7 @@ use crate::units::Bandwidth;
 
 /// A GPU.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Gpu {
     /// The number by which tools name it, in PCI bus order (NVML, `nvidia-smi`, `CUDA_DEVICE_ORDER=PCI_BUS_ID`).
     pub index: u32,
@@ -22,7 +23,7 @@ pub struct Gpu {
     pub serial: Option<String>,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// What the bus tells of it.
+    /// Its facts of the PCI bus.
     pub pci: PciFacts,
     /// The memory in bytes.
     pub memory: Option<u64>,
@@ -34,13 +35,13 @@ pub struct Gpu {
     pub nodes: Stated<NodeSet>,
     /// The NUMA node that the GPU's own memory is.
     pub memory_node: Stated<u32>,
-    /// Whether it is divided into instances (MIG).
+    /// Its MIG mode.
     pub mig: Option<MigMode>,
     /// Its place in an NVLink fabric.
     pub fabric: Option<Fabric>,
     /// Its NVLinks one by one, by increasing number. [`Link`](crate::model::Link)s sum those with the same ends.
     pub nvlinks: Vec<NvLinkPort>,
-    /// Why no job can use it, such as `has fallen off the bus`. `None`: nothing is known against it.
+    /// The reason why no job can use it, such as `has fallen off the bus`. `None`: nothing is known against it.
     pub unusable: Option<String>,
     /// Its use when it was looked at.
     pub usage: GpuUsage,
@@ -49,6 +50,7 @@ pub struct Gpu {
 /// The use of a GPU when it was looked at. It changes all the time, and is no part of what a machine is: machines are equal
 /// whatever it is.
 #[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
 pub struct GpuUsage {
     /// The number of processes that use it, for computation or graphics.
     pub processes: Option<u32>,
@@ -74,6 +76,17 @@ impl GpuUsage {
 }
 
 impl Gpu {
+    /// A GPU of which only the index is known. Other facts are set as fields.
+    ///
+    /// ```
+    /// let mut gpu = nvtopo::model::Gpu::new(3);
+    /// gpu.model = Some("NVIDIA H100 80GB HBM3".to_owned());
+    /// assert_eq!(gpu.name(), "GPU3");
+    /// ```
+    pub fn new(index: u32) -> Self {
+        Self { index, ..Self::default() }
+    }
+
     /// The name that people and `nvidia-smi` use: `GPU` and the index.
     pub fn name(&self) -> String {
         format!("GPU{}", self.index)
@@ -87,8 +100,9 @@ impl Gpu {
     }
 }
 
-/// Whether a GPU is divided into instances.
+/// The MIG mode of a GPU: on where it is divided into instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MigMode {
     /// Now.
     pub current: bool,
@@ -96,9 +110,17 @@ pub struct MigMode {
     pub pending: bool,
 }
 
+impl MigMode {
+    /// A mode now, and after the next reset.
+    pub const fn new(current: bool, pending: bool) -> Self {
+        Self { current, pending }
+    }
+}
+
 /// A part of a GPU that looks like a GPU of its own to programs (MIG): a compute instance within a GPU instance. Its
 /// parent is the GPU. It has no NVLink, whatever its GPU has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GpuInstance {
     /// The name for `CUDA_VISIBLE_DEVICES`: `MIG-` and a UUID, or `MIG-GPU-…/1/0` of drivers before R470.
     pub uuid: Option<String>,
@@ -108,31 +130,40 @@ pub struct GpuInstance {
     pub compute_instance: Option<u32>,
     /// Its profile, such as `1g.10gb`.
     pub profile: Option<String>,
-    /// How many compute slices of the GPU it has.
+    /// The number of its compute slices.
     pub slices: Option<u32>,
     /// The memory in bytes.
     pub memory: Option<u64>,
-    /// Where its GPU instance lies among the memory slices of the GPU. Drivers tell it to administrators only.
+    /// The memory slices of its GPU instance. Drivers tell them to administrators only.
     pub placement: Option<MigPlacement>,
 }
 
-/// Where a GPU instance lies.
+/// The memory slices of a GPU instance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MigPlacement {
     /// The first memory slice.
     pub start: u32,
-    /// How many.
+    /// The number of memory slices.
     pub size: u32,
+}
+
+impl MigPlacement {
+    /// A number of memory slices from the first one on.
+    pub const fn new(start: u32, size: u32) -> Self {
+        Self { start, size }
+    }
 }
 
 /// A GPU's place in an NVLink fabric that a fabric manager runs (Hopper and later).
 ///
 /// Source: `nvmlGpuFabricInfoV_t` of NVML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fabric {
-    /// How far its registration has come.
+    /// The progress of its registration.
     pub state: FabricState,
-    /// What came of it, as NVML numbers errors; 0 is success. Holds once the state is completed.
+    /// The outcome of the registration as NVML numbers errors; 0 is success. Holds once the state is completed.
     pub status: Option<u32>,
     /// The UUID of the NVLink domain; `None` within one server.
     pub cluster: Option<String>,
@@ -146,7 +177,7 @@ pub struct Fabric {
 }
 
 impl Fabric {
-    /// Whether the GPU is in it, so that its NVLinks can be used. `None`: nobody could tell.
+    /// Returns true where the GPU is part of the fabric, so that its NVLinks can be used. `None`: unknown.
     pub fn is_up(&self) -> Option<bool> {
         match self.state {
             FabricState::Unknown => None,
@@ -157,7 +188,7 @@ impl Fabric {
 }
 
 words! {
-    /// How far the registration of a GPU with its NVLink fabric has come.
+    /// The progress of a GPU's registration with its NVLink fabric.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum FabricState {
@@ -171,30 +202,38 @@ words! {
         /// It is done; [`Fabric::status`] tells how it went.
         Completed = "completed",
     }
-    /// The word for it in documents.
+    /// The name used in documents.
     word
 }
 
 /// One NVLink of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NvLinkPort {
     /// Its number on this GPU.
     pub number: u32,
-    /// Whether it is up. `None`: the driver did not tell.
+    /// True where it is up. `None`: the driver did not tell.
     pub up: Option<bool>,
     /// The generation of NVLink, from 1: that of the GPU's architecture, which drivers of H100 contradict, else the driver's.
     pub generation: Option<u8>,
-    /// What the driver reports that it carries, one direction.
+    /// The bandwidth that the driver reports, one direction.
     pub reported: Option<Bandwidth>,
-    /// What is at its other end.
+    /// The device at its other end.
     pub far: NvLinkFar,
 }
 
-/// What an NVLink leads to.
+impl NvLinkPort {
+    /// A port of which only the number is known.
+    pub const fn new(number: u32) -> Self {
+        Self { number, up: None, generation: None, reported: None, far: NvLinkFar::Unknown }
+    }
+}
+
+/// The device at the other end of an NVLink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum NvLinkFar {
-    /// Nobody could tell, or nothing while it is down.
+    /// Unknown, as of a link that is down.
     #[default]
     Unknown,
     /// The GPU at this address.

@@ -1,16 +1,16 @@
-//! The health of a GPU's place in its NVLink fabric, decoded from NVML's bits.
+//! The health of a GPU within its NVLink fabric, decoded from NVML's bits.
 
 use super::Fabric;
 use std::fmt;
 
 words! {
-    /// One thing that is wrong with a GPU's place in its NVLink fabric.
+    /// A fault of a GPU within its NVLink fabric.
     ///
     /// Source: `NVML_GPU_FABRIC_HEALTH_MASK_…` and `NVML_GPU_FABRIC_HEALTH_SUMMARY_…` in `nvml.h` (R580 and later).
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum FabricFault {
-        /// It carries less than it should.
+        /// Degraded bandwidth.
         DegradedBandwidth = "degraded-bandwidth",
         /// A route is being recovered.
         RouteRecovery = "route-recovery",
@@ -43,12 +43,12 @@ words! {
         /// The driver calls it unhealthy, and does not say why.
         Unhealthy = "unhealthy",
     }
-    /// The word for it in documents.
+    /// The name used in documents.
     word
 }
 
 impl FabricFault {
-    /// Whether it keeps the GPU from taking part in the fabric at all, rather than slowing it down.
+    /// Returns true where the fault excludes the GPU from the fabric, rather than slowing it down.
     pub const fn excludes(self) -> bool {
         matches!(
             self,
@@ -93,7 +93,7 @@ impl fmt::Display for FabricFault {
     }
 }
 
-/// What two bits say when they say yes, and when they say no; others: it is not known.
+/// The values of two bits for true and false; others mean unknown.
 const TRUE: u32 = 1;
 const FALSE: u32 = 2;
 
@@ -102,12 +102,13 @@ const UNHEALTHY: u32 = 2;
 const LIMITED_CAPACITY: u32 = 3;
 
 impl Fabric {
-    /// What the driver says is wrong with the GPU's place in the fabric; empty where it says nothing.
+    /// Returns the faults that the driver reports; empty where it reports none.
     ///
     /// ```
     /// use nvtopo::model::{Fabric, FabricFault};
     ///
-    /// let fabric = Fabric { health: Some(425), ..Fabric::default() };
+    /// let mut fabric = Fabric::default();
+    /// fabric.health = Some(425);
     /// assert_eq!(fabric.faults(), [FabricFault::DegradedBandwidth]);
     /// ```
     pub fn faults(&self) -> Vec<FabricFault> {

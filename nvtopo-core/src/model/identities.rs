@@ -1,4 +1,4 @@
-//! What identifies one device each: UUIDs and PCI addresses, which no two nodes of a topology may share.
+//! Identities of devices: UUIDs and PCI addresses, each of which only one node of a topology may have.
 
 use super::{Node, NodeKind};
 use crate::ids::{GpuUuid, PciAddress};
@@ -26,16 +26,16 @@ impl fmt::Display for Identity<'_> {
     }
 }
 
-/// An identity that two nodes have.
-pub(crate) struct Twice<'a> {
+/// An identity that two nodes share.
+pub(crate) struct Duplicate<'a> {
     pub(crate) identity: Identity<'a>,
     /// The positions of both.
     pub(crate) first: usize,
     pub(crate) second: usize,
 }
 
-/// The identities that several nodes have, each with the first of them and every other.
-pub(crate) fn twice(nodes: &[Node]) -> Vec<Twice<'_>> {
+/// Finds the identities that several nodes share, each with the first of them and every other.
+pub(crate) fn duplicates(nodes: &[Node]) -> Vec<Duplicate<'_>> {
     let mut seen = BTreeMap::new();
     let mut found = Vec::new();
     for (second, node) in nodes.iter().enumerate() {
@@ -51,14 +51,14 @@ pub(crate) fn twice(nodes: &[Node]) -> Vec<Twice<'_>> {
         for identity in address.map(Identity::Address).into_iter().chain(uuid) {
             let first = *seen.entry(identity).or_insert(second);
             if first != second && !share_a_function(&nodes[first].kind, &node.kind) {
-                found.push(Twice { identity, first, second });
+                found.push(Duplicate { identity, first, second });
             }
         }
     }
     found
 }
 
-/// Whether both are RDMA devices of one PCI function, which may have several.
+/// Returns true for two RDMA devices of one PCI function, which may have several.
 fn share_a_function(a: &NodeKind, b: &NodeKind) -> bool {
     let rdma = |kind: &NodeKind| kind.as_nic()?.rdma_device.clone();
     rdma(a).zip(rdma(b)).is_some_and(|(a, b)| a != b)

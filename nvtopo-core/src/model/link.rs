@@ -6,7 +6,7 @@ use crate::units::Bandwidth;
 use std::fmt;
 use std::str::FromStr;
 
-/// What a link is made of. Its lane count is a number on the [`Link`], never a variant.
+/// The kind of a link. Its lane count is a number on the [`Link`], never a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum LinkKind {
@@ -35,37 +35,45 @@ words! {
         Nominal = "nominal",
         /// A planning constant for this class of machine (NCCL's), where no rate is published.
         Typical = "typical",
-        /// The generation is unknown, and a usual one was taken for it; a note says which.
+        /// The rate of a usual generation, where that of the link is unknown; a note says which.
         Assumed = "assumed",
     }
     /// The name used in documents.
     name
 }
 
-/// A bandwidth and how it is known.
+/// A bandwidth and its basis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Rate {
     /// One direction.
     pub bandwidth: Bandwidth,
-    /// How it is known.
+    /// The basis on which it is known.
     pub basis: Basis,
+}
+
+impl Rate {
+    /// A bandwidth on a basis.
+    pub const fn new(bandwidth: Bandwidth, basis: Basis) -> Self {
+        Self { bandwidth, basis }
+    }
 }
 
 /// A link between two nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Link {
-    /// What it is made of.
+    /// Its kind.
     pub kind: LinkKind,
-    /// How many NVLinks are bonded, or how wide the PCIe link is.
+    /// The number of bonded NVLinks, or of PCIe lanes.
     pub lanes: Option<u16>,
-    /// The rate of all lanes together: what links of this generation and width have, or what was told instead. `None`:
-    /// unknown.
+    /// The rate of all lanes together. `None`: unknown.
     pub rate: Option<Rate>,
-    /// What the hardware or its driver reports for all lanes together, one direction, where it does. See
+    /// The rate that the hardware or its driver reports for all lanes together, one direction. See
     /// [`Topology::with_reported_rates`](crate::Topology::with_reported_rates).
     pub reported: Option<Bandwidth>,
-    /// Whether a port on this PCIe link sends what one device writes to another up to the root complex first (access
-    /// control services, ACS). `None`: unknown, as for ordinary users.
+    /// True where a port on this PCIe link redirects peer-to-peer traffic to the root complex (access control services,
+    /// ACS). `None`: unknown, as for ordinary users.
     pub redirects: Option<bool>,
 }
 
@@ -73,6 +81,34 @@ impl Link {
     /// A link of which nothing else is known.
     pub const fn new(kind: LinkKind) -> Self {
         Self { kind, lanes: None, rate: None, reported: None, redirects: None }
+    }
+
+    /// Sets the number of bonded NVLinks, or of PCIe lanes.
+    #[must_use]
+    pub const fn with_lanes(mut self, lanes: u16) -> Self {
+        self.lanes = Some(lanes);
+        self
+    }
+
+    /// Sets the rate of all lanes together.
+    #[must_use]
+    pub const fn with_rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// Sets the rate that the hardware or its driver reports for all lanes together.
+    #[must_use]
+    pub const fn with_reported(mut self, reported: Bandwidth) -> Self {
+        self.reported = Some(reported);
+        self
+    }
+
+    /// States that a port on the link redirects peer-to-peer traffic (ACS), or that none does.
+    #[must_use]
+    pub const fn with_redirects(mut self, redirects: bool) -> Self {
+        self.redirects = Some(redirects);
+        self
     }
 }
 
@@ -112,14 +148,14 @@ words! {
         /// No path.
         Dis = "DIS",
     }
-    /// The word for it. NVLink pairs are printed with their count instead (`NV12`).
+    /// Its name in a matrix. NVLink pairs are printed with their count instead (`NV12`).
     word, Display
 }
 
 impl FromStr for PathType {
     type Err = Error;
 
-    /// Reads the words of [`PathType::word`], and `SOC`, which drivers before R384 print for `SYS`.
+    /// Reads the names of [`PathType::word`], and `SOC`, which drivers before R384 print for `SYS`.
     fn from_str(text: &str) -> Result<Self> {
         let word = if text == "SOC" { "SYS" } else { text };
         Self::ALL
@@ -129,32 +165,39 @@ impl FromStr for PathType {
     }
 }
 
-/// Which words a source of pairwise classes uses; printing uses the same.
+/// The spelling of path classes in a source; printing uses the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Dialect {
     /// `SYS` for a path between sockets.
     #[default]
     Sys,
-    /// `SOC` for it, as drivers before R384 print it.
+    /// `SOC` for a path between sockets, as drivers before R384 print it.
     Soc,
 }
 
-/// What lies between two devices.
+/// The path between two devices: its class, its NVLinks, its rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Pair {
     /// The class of the best path. `None`: unknown.
     pub path: Option<PathType>,
-    /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
+    /// The number of NVLinks that the pair can use at once; 0 where the path is not NVLink.
     pub nvlinks: u16,
-    /// What the path carries in one direction. `None`: unknown.
+    /// The rate of the path, one direction. `None`: unknown.
     pub rate: Option<Rate>,
 }
 
 impl Pair {
-    /// A pair of which nothing is known.
+    /// A path by its class, its number of NVLinks, and its rate.
+    pub const fn new(path: Option<PathType>, nvlinks: u16, rate: Option<Rate>) -> Self {
+        Self { path, nvlinks, rate }
+    }
+
+    /// An unknown path.
     pub const UNKNOWN: Self = Self { path: None, nvlinks: 0, rate: None };
 
-    /// The pair in `nvidia-smi`'s words: `X`, `NV12`, `PIX`, … `None`: unknown.
+    /// Returns the cell of `nvidia-smi topo -m`: `X`, `NV12`, `PIX`, … `None`: unknown.
     pub fn word(&self, dialect: Dialect) -> Option<String> {
         match (self.path?, dialect) {
             (PathType::Nvl, _) => Some(format!("NV{}", self.nvlinks)),
@@ -173,7 +216,7 @@ pub struct PairTable {
 }
 
 impl PairTable {
-    /// Asks `between` for each ordered pair of different devices.
+    /// Fills the table: `between` is called for each ordered pair of different devices.
     pub(crate) fn new(devices: usize, mut between: impl FnMut(usize, usize) -> Pair) -> Self {
         let own = Pair { path: Some(PathType::Loc), nvlinks: 0, rate: None };
         let pairs = (0..devices * devices)
@@ -183,34 +226,34 @@ impl PairTable {
         Self { devices, pairs }
     }
 
-    /// How many devices the table covers.
+    /// Returns the number of devices.
     pub fn len(&self) -> usize {
         self.devices
     }
 
-    /// Whether there is no device.
+    /// Returns true where there is no device.
     pub fn is_empty(&self) -> bool {
         self.devices == 0
     }
 
-    /// The pair of two devices by their positions, [`Pair::UNKNOWN`] out of range.
+    /// Returns the pair of two devices by their positions, [`Pair::UNKNOWN`] out of range.
     pub fn pair(&self, a: usize, b: usize) -> Pair {
         let inside = a < self.devices && b < self.devices;
         if inside { self.pairs[a * self.devices + b] } else { Pair::UNKNOWN }
     }
 }
 
-/// How the GPUs of an NVLink group are connected.
+/// The shape of an NVLink group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GroupShape {
     /// One GPU.
     Single,
-    /// Every pair has NVLinks of its own.
+    /// NVLinks between all pairs.
     FullyConnected,
-    /// Through NVSwitches: every pair can use all links of a GPU.
+    /// NVSwitches between all pairs: each can use all links of a GPU.
     Switched,
-    /// Some pairs have no NVLink between them.
+    /// Pairs without an NVLink between them.
     Partial,
 }
 
@@ -227,50 +270,59 @@ impl fmt::Display for GroupShape {
 
 /// GPUs that are connected over NVLink, directly or through others.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NvlinkGroup {
     /// The positions of its GPUs in [`Topology::gpus`](crate::Topology::gpus), increasing.
     pub gpus: Vec<usize>,
-    /// How they are connected.
+    /// Its shape.
     pub shape: GroupShape,
 }
 
-/// Peer-to-peer access between two GPUs, by what is done.
+/// Peer-to-peer access between two GPUs, by operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct P2p {
     /// The GPU with the lower number.
     pub a: NodeId,
     /// The GPU with the higher number.
     pub b: NodeId,
-    /// Reading. `None`, here and below: nobody could tell.
+    /// Reading. `None`, here and below: unknown.
     pub read: Option<P2pStatus>,
     /// Writing.
     pub write: Option<P2pStatus>,
-    /// Going over NVLink.
+    /// Access over NVLink.
     pub nvlink: Option<P2pStatus>,
     /// Atomic operations.
     pub atomics: Option<P2pStatus>,
 }
 
+impl P2p {
+    /// The access between two GPUs, of which nothing is known yet.
+    pub fn new(a: NodeId, b: NodeId) -> Self {
+        Self { a: a.min(b), b: a.max(b), read: None, write: None, nvlink: None, atomics: None }
+    }
+}
+
 words! {
-    /// Whether something is allowed, and why not, in the words of `nvidia-smi topo -p2p`.
+    /// The answer of the driver for one operation, as `nvidia-smi topo -p2p` prints it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum P2pStatus {
         /// It is.
         Ok = "OK",
-        /// The chipset does not support it (`CNS`).
+        /// Not supported by the chipset (`CNS`).
         ChipsetNotSupported = "CNS",
-        /// The GPU does not support it (`GNS`).
+        /// Not supported by the GPU (`GNS`).
         GpuNotSupported = "GNS",
-        /// The way between them does not support it (`TNS`).
+        /// Not supported by the path between them (`TNS`).
         TopologyNotSupported = "TNS",
-        /// A setting of the driver forbids it (`DR`).
+        /// Disabled by a setting of the driver (`DR`).
         DisabledBySetting = "DR",
-        /// It is not supported (`NS`).
+        /// Not supported (`NS`).
         NotSupported = "NS",
-        /// The driver does not know (`U`).
+        /// Unknown to the driver (`U`).
         Unknown = "U",
     }
-    /// The word of `nvidia-smi topo -p2p`.
+    /// The name that `nvidia-smi topo -p2p` prints.
     word
 }

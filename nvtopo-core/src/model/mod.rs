@@ -1,7 +1,7 @@
-//! The graph of a machine: nodes with their containment, links between them, and what is known about both.
+//! The graph of a machine: nodes with their containment, links between them, and the facts of both.
 //!
 //! A source writes a [`Fragment`]; [`TopologyBuilder`] merges fragments; [`Topology`] is the immutable result.
-//! Nothing here reads a file or follows a path: that is for [`crate::source`] and for the queries.
+//! Reading files is for [`crate::source`], following paths for the queries.
 
 mod builder;
 mod fragment;
@@ -34,7 +34,7 @@ pub use node::{
     Cache, CacheKind, Core, CoreClass, Group, GroupKind, HostBridge, HugePages, Learned, Machine, Node,
     NodeId, NodeKind, NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
-pub use note::{MachineIdentity, Note, NoteKind, Origin, Provenance};
+pub use note::{MachineIdentity, Note, NoteCode, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::{Bundle, Nvlinks};
 pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 
@@ -87,17 +87,17 @@ pub(crate) struct Computed {
     nvlinks: Once<Nvlinks>,
     pub(crate) pairs: Once<PairTable>,
     pub(crate) groups: Once<Vec<NvlinkGroup>>,
-    /// Whether the bandwidth of all pairs of GPUs is known.
+    /// True where the bandwidth of all pairs of GPUs is known.
     pub(crate) rates_known: Once<bool>,
 }
 
 impl Topology {
-    /// How many nodes the graph has.
+    /// Returns the number of nodes.
     pub fn node_count(&self) -> usize {
         self.0.graph.node_count()
     }
 
-    /// A node by its number.
+    /// Returns a node by its number.
     ///
     /// # Panics
     /// When the number is of another topology that has more nodes.
@@ -105,34 +105,34 @@ impl Topology {
         &self.0.graph[NodeIndex::new(id.index())]
     }
 
-    /// All nodes with their numbers, in the source's order.
+    /// Iterates over all nodes with their numbers, in the source's order.
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = (NodeId, &Node)> {
         let nodes = self.0.graph.raw_nodes().iter().enumerate();
         nodes.map(|(index, node)| (NodeId(index as u32), &node.weight))
     }
 
-    /// All links with the nodes that they connect, in the source's order.
+    /// Iterates over all links with the nodes that they connect, in the source's order.
     pub fn links(&self) -> impl ExactSizeIterator<Item = (NodeId, NodeId, &Link)> {
         let id = |index: NodeIndex| NodeId(index.index() as u32);
         let edges = self.0.graph.raw_edges().iter();
         edges.map(move |edge| (id(edge.source()), id(edge.target()), &edge.weight))
     }
 
-    /// The links of one node with the nodes at their other ends.
+    /// Iterates over the links of one node with the nodes at their other ends.
     pub fn links_of(&self, id: NodeId) -> impl Iterator<Item = (NodeId, &Link)> {
         let edges = self.0.graph.edges(NodeIndex::new(id.index()));
         edges.map(|edge| (NodeId(edge.target().index() as u32), edge.weight()))
     }
 
-    /// The node and what contains it, up to the machine.
+    /// Iterates over the node and its containers, up to the machine.
     ///
     /// # Panics
-    /// As [`node`](Self::node), and so does every question about a node.
+    /// Like [`node`](Self::node); the same holds for all queries of a node.
     pub fn ancestors(&self, id: NodeId) -> impl Iterator<Item = NodeId> + '_ {
         std::iter::successors(Some(id), |id| self.node(*id).parent)
     }
 
-    /// The machine as a whole.
+    /// Returns the facts of the machine as a whole.
     pub fn machine(&self) -> &Machine {
         match &self.node(NodeId::MACHINE).kind {
             NodeKind::Machine(machine) => machine,
@@ -140,12 +140,12 @@ impl Topology {
         }
     }
 
-    /// The devices that pairs are asked of: GPUs first, then NICs.
+    /// Returns the devices of the pair table: GPUs first, then NICs.
     pub fn devices(&self) -> &[NodeId] {
         &self.0.devices
     }
 
-    /// The GPUs by position.
+    /// Iterates over the GPUs by position.
     pub fn gpus(&self) -> impl ExactSizeIterator<Item = &Gpu> + DoubleEndedIterator {
         self.0.devices[..self.0.gpus].iter().map(|id| match &self.node(*id).kind {
             NodeKind::Gpu(gpu) => &**gpu,
@@ -153,7 +153,8 @@ impl Topology {
         })
     }
 
-    /// The parts (MIG) of the GPU at a position, with their numbers in the graph; none for a position without a GPU.
+    /// Iterates over the MIG instances of the GPU at a position, with their numbers in the graph; none for a position
+    /// without a GPU.
     pub fn gpu_instances(&self, gpu: usize) -> impl Iterator<Item = (NodeId, &GpuInstance)> {
         let parent = self.0.devices[..self.0.gpus].get(gpu).copied();
         let nodes = self.nodes().filter(move |(_, node)| parent.is_some() && node.parent == parent);
@@ -163,7 +164,7 @@ impl Topology {
         })
     }
 
-    /// The NICs by position, counted from the first NIC.
+    /// Iterates over the NICs by position, counted from the first NIC.
     pub fn nics(&self) -> impl ExactSizeIterator<Item = &Nic> + DoubleEndedIterator {
         self.0.devices[self.0.gpus..].iter().map(|id| match &self.node(*id).kind {
             NodeKind::Nic(nic) => &**nic,
@@ -171,7 +172,7 @@ impl Topology {
         })
     }
 
-    /// The name of a device by its position in [`devices`](Self::devices).
+    /// Returns the name of a device by its position in [`devices`](Self::devices).
     ///
     /// # Panics
     /// When there is no device at that position.
@@ -183,12 +184,12 @@ impl Topology {
         }
     }
 
-    /// The NUMA nodes in the source's order.
+    /// Iterates over the NUMA nodes in the source's order.
     pub fn numa_nodes(&self) -> impl Iterator<Item = &NumaNode> {
         self.nodes().filter_map(|(_, node)| node.kind.as_numa_node())
     }
 
-    /// Every CPU that a PU, a NUMA node or a device's affinity names.
+    /// Returns every CPU that a PU, a NUMA node or a device's affinity names.
     pub fn cpus(&self) -> CpuSet {
         let mut cpus = CpuSet::new();
         for (_, node) in self.nodes() {
@@ -206,19 +207,19 @@ impl Topology {
         cpus
     }
 
-    /// The class of the path between two nodes as a source stated it, where one did.
+    /// Returns the class of the path between two nodes, where a source states it.
     pub fn stated_path(&self, a: NodeId, b: NodeId) -> Option<PathType> {
         let key = (a.min(b), a.max(b));
         let found = self.0.paths.binary_search_by_key(&key, |path| (path.a, path.b)).ok()?;
         Some(self.0.paths[found].path)
     }
 
-    /// All stated paths, ordered by their nodes.
+    /// Returns all stated paths, ordered by their nodes.
     pub fn stated_paths(&self) -> &[StatedPath] {
         &self.0.paths
     }
 
-    /// What two devices were measured to exchange: the lesser of the two directions, where both are known.
+    /// Returns the measured bandwidth between two devices: the lower of both directions, where both are known.
     pub fn measured(&self, a: NodeId, b: NodeId) -> Option<Bandwidth> {
         let of = |from: NodeId, to: NodeId| {
             let found =
@@ -228,50 +229,50 @@ impl Topology {
         of(a, b).into_iter().chain(of(b, a)).min()
     }
 
-    /// All measurements, ordered by sender and receiver.
+    /// Returns all measurements, ordered by sender and receiver.
     pub fn measurements(&self) -> &[Measured] {
         &self.0.measured
     }
 
-    /// What the driver allows two GPUs to do with each other's memory. `None`: no source spoke of it.
+    /// Returns the peer-to-peer access between two GPUs. `None`: unknown.
     pub fn p2p(&self, a: NodeId, b: NodeId) -> Option<&P2p> {
         let key = (a.min(b), a.max(b));
         let found = self.0.p2p.binary_search_by_key(&key, |p2p| (p2p.a, p2p.b)).ok()?;
         Some(&self.0.p2p[found])
     }
 
-    /// What the driver allows all pairs of GPUs of which it spoke, ordered by their nodes.
+    /// Returns the peer-to-peer access of all pairs for which it is known, ordered by their nodes.
     pub fn all_p2p(&self) -> &[P2p] {
         &self.0.p2p
     }
 
-    /// What a person should know about this topology.
+    /// Returns the notes: remarks for people, with codes for programs.
     pub fn notes(&self) -> &[Note] {
         &self.0.notes
     }
 
-    /// Which machine it describes.
+    /// Returns the machine that it describes.
     pub fn origin(&self) -> &Origin {
         &self.0.origin
     }
 
-    /// Which words the source of its pairwise classes used.
+    /// Returns the spelling of path classes in its source.
     pub fn dialect(&self) -> Dialect {
         self.0.dialect
     }
 
-    /// Whether the absence of an NVLink means that there is none. `false` when no source could tell.
+    /// Returns true where a source knows NVLinks, so that a missing NVLink means that there is none.
     pub fn nvlink_known(&self) -> bool {
         self.0.nvlink_known
     }
 
-    /// The same machine with other facts about its links.
+    /// Returns the same machine with its links changed by a function.
     pub(crate) fn map_links(&self, change: impl Fn(&Link) -> Link) -> Self {
         let graph = self.0.graph.map(|_, node| node.clone(), |_, link| change(link));
         self.with(graph, self.0.measured.clone())
     }
 
-    /// The same machine with other measurements, and other ones of the ports of NICs.
+    /// Returns the same machine with other measurements, those of NIC ports changed by a function.
     pub(crate) fn map_measured(
         &self,
         measured: Vec<Measured>,
@@ -287,7 +288,7 @@ impl Topology {
         self.with(self.0.graph.map(|_, own| node(own), |_, link| link.clone()), measured)
     }
 
-    /// The same machine with another graph of the same nodes and links, and other measurements.
+    /// Returns the same machine with another graph of the same nodes and links, and other measurements.
     fn with(&self, graph: UnGraph<Node, Link>, measured: Vec<Measured>) -> Self {
         let own = &self.0;
         Self(Arc::new(Inner {
@@ -305,7 +306,7 @@ impl Topology {
         }))
     }
 
-    /// The NVLinks by their ends, computed once.
+    /// Returns the NVLinks by their ends, computed once.
     pub(crate) fn nvlinks(&self) -> &Nvlinks {
         self.0.computed.nvlinks.get_or_init(|| Nvlinks::of(self.links(), |id| self.node(id)))
     }
@@ -316,7 +317,7 @@ impl Topology {
 }
 
 impl PartialEq for Topology {
-    /// Whether both describe the same, node by node and link by link.
+    /// Compares node by node and link by link.
     fn eq(&self, other: &Self) -> bool {
         let (a, b) = (&self.0, &other.0);
         Arc::ptr_eq(a, b)

@@ -7,12 +7,13 @@ use crate::units::Bandwidth;
 
 /// A network adapter.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Nic {
     /// The name that the source uses: `NIC0`, `mlx5_0`, `eth0`.
     pub name: String,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// What the bus tells of it.
+    /// Its facts of the PCI bus.
     pub pci: PciFacts,
     /// The RDMA device, such as `mlx5_0`.
     pub rdma_device: Option<String>,
@@ -20,17 +21,17 @@ pub struct Nic {
     pub port: Option<u32>,
     /// The network interfaces, such as `eth0`.
     pub net_devices: Vec<String>,
-    /// What its maker calls it: the type of the RDMA device (`MT4129`) or the driver of the interface.
+    /// The product: the type of the RDMA device (`MT4129`) or the driver of the interface.
     pub model: Option<String>,
     /// The version of its firmware.
     pub firmware: Option<String>,
-    /// Whether its port can carry data.
+    /// The state of its port: only an active one carries data.
     pub state: Option<PortState>,
-    /// What its port speaks.
+    /// The link layer of its port.
     pub link_layer: Option<LinkLayer>,
     /// The rate of its port, one direction.
     pub rate: Option<Bandwidth>,
-    /// What its port was measured to carry from and to memory of the host, one direction.
+    /// The bandwidth measured between its port and memory of the host, one direction.
     pub measured: Option<Bandwidth>,
     /// The largest packet of its interface in bytes.
     pub mtu: Option<u32>,
@@ -42,8 +43,15 @@ pub struct Nic {
     pub nodes: Stated<NodeSet>,
 }
 
+impl Nic {
+    /// A NIC of which only the name is known. Other facts are set as fields.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+}
+
 words! {
-    /// Whether a port can carry data, in InfiniBand's words.
+    /// The state of a port, in InfiniBand's terms.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum PortState {
@@ -56,12 +64,12 @@ words! {
         /// It carries data.
         Active = "active",
     }
-    /// The word for it in documents.
+    /// The name used in documents.
     word
 }
 
 words! {
-    /// What the port of a network adapter speaks.
+    /// The link layer of a port.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum LinkLayer {
@@ -70,6 +78,6 @@ words! {
         /// Ethernet; RDMA over it is RoCE or iWARP.
         Ethernet = "ethernet",
     }
-    /// The word for it in documents.
+    /// The name used in documents.
     word
 }

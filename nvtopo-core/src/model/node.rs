@@ -1,6 +1,6 @@
-//! What a machine is made of: the nodes of the graph.
+//! The nodes of the graph: machine, packages, NUMA nodes, caches, cores, bridges, devices.
 //!
-//! A field that nobody stated is `None` (or [`Stated`] where the reason matters), never zero and never a guess.
+//! A fact that no source states is `None` (or [`Stated`] where the reason matters), never zero and never a guess.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
@@ -21,30 +21,31 @@ impl NodeId {
     }
 }
 
-/// One thing that a machine is made of.
+/// A node of the graph.
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct Node {
-    /// What it is.
+    /// Its kind, with the facts of that kind.
     pub kind: NodeKind,
-    /// What contains it: a PU its core, a GPU its PCIe switch or host bridge. `None` for the machine only.
+    /// The node that contains it: the core of a PU, the PCIe switch or host bridge of a GPU. `None` for the machine only.
     pub parent: Option<NodeId>,
-    /// Where it was learned: of several sources, the best.
+    /// The source that it is known from: the best of several.
     pub provenance: Provenance,
-    /// The facts that only another source told, by what notes call them (`UUID`, `memory in bytes`), in the order in
-    /// which they were filled in.
+    /// The facts from other sources, in the order in which they were filled in.
     pub learned: Vec<Learned>,
 }
 
-/// A fact that was filled in from a source other than its node's.
+/// A fact from a source other than its node's.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Learned {
-    /// What notes call the fact.
+    /// The name of the fact in notes: `UUID`, `memory in bytes`.
     pub fact: Cow<'static, str>,
-    /// Who told it.
+    /// The source that tells it.
     pub provenance: Provenance,
 }
 
-/// The kinds of nodes, in the words of hwloc and NCCL.
+/// The kinds of nodes, named as in hwloc and NCCL.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum NodeKind {
@@ -68,7 +69,7 @@ pub enum NodeKind {
     PcieSwitch(PcieSwitch),
     /// A GPU.
     Gpu(Box<Gpu>),
-    /// A part of a GPU that programs use as a GPU (MIG).
+    /// A MIG instance of a GPU.
     GpuInstance(Box<GpuInstance>),
     /// An NVSwitch, or one that stands for a whole NVSwitch fabric.
     NvSwitch(NvSwitch),
@@ -78,44 +79,65 @@ pub enum NodeKind {
     Nvme(Box<Nvme>),
 }
 
+macro_rules! from_facts {
+    ($($kind:ident),*; boxed $($boxed:ident),*) => {
+        $(impl From<$kind> for NodeKind {
+            fn from(facts: $kind) -> Self {
+                Self::$kind(facts)
+            }
+        })*
+        $(impl From<$boxed> for NodeKind {
+            fn from(facts: $boxed) -> Self {
+                Self::$boxed(Box::new(facts))
+            }
+        })*
+    };
+}
+
+from_facts!(
+    Machine, Package, NumaNode, Cache, Group, Core, Pu, HostBridge, PcieSwitch, NvSwitch;
+    boxed Gpu, GpuInstance, Nic, Nvme
+);
+
 impl NodeKind {
-    /// The GPU, if it is one.
+    /// Returns the GPU, if it is one.
     pub fn as_gpu(&self) -> Option<&Gpu> {
         if let Self::Gpu(gpu) = self { Some(gpu) } else { None }
     }
 
-    /// The NIC, if it is one.
+    /// Returns the NIC, if it is one.
     pub fn as_nic(&self) -> Option<&Nic> {
         if let Self::Nic(nic) = self { Some(nic) } else { None }
     }
 
-    /// The NUMA node, if it is one.
+    /// Returns the NUMA node, if it is one.
     pub fn as_numa_node(&self) -> Option<&NumaNode> {
         if let Self::NumaNode(node) = self { Some(node) } else { None }
     }
 }
 
-/// What a source said of a fact, with the reason where it said nothing useful.
+/// A fact as a source states it, with the reason where it is unknown. These are all cases: programs may match them
+/// without a wildcard.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Stated<T> {
-    /// No source spoke of it.
+    /// No source mentions it.
     #[default]
     Unstated,
-    /// A source says that there is none (`N/A`).
+    /// A source states that there is none (`N/A`).
     NotAvailable,
-    /// A source speaks of it, but the text is empty or damaged there.
+    /// A source mentions it, but the text is empty or damaged there.
     Unreadable,
     /// The fact.
     Known(T),
 }
 
 impl<T> Stated<T> {
-    /// The fact, if it is known.
+    /// Returns the fact, if it is known.
     pub fn known(&self) -> Option<&T> {
         if let Self::Known(fact) = self { Some(fact) } else { None }
     }
 
-    /// The same statement of a fact behind a reference.
+    /// Borrows the fact.
     pub fn as_ref(&self) -> Stated<&T> {
         match self {
             Self::Unstated => Stated::Unstated,
@@ -125,14 +147,14 @@ impl<T> Stated<T> {
         }
     }
 
-    /// The same statement of what a function makes of the fact.
+    /// Applies a function to a known fact.
     pub fn map<U>(self, make: impl FnOnce(T) -> U) -> Stated<U> {
         match self.try_map(|fact| Ok::<U, std::convert::Infallible>(make(fact))) {
             Ok(stated) => stated,
         }
     }
 
-    /// As [`map`](Self::map), with a function that may fail.
+    /// Applies a function that may fail to a known fact.
     pub fn try_map<U, E>(self, make: impl FnOnce(T) -> Result<U, E>) -> Result<Stated<U>, E> {
         Ok(match self {
             Self::Unstated => Stated::Unstated,
@@ -145,6 +167,7 @@ impl<T> Stated<T> {
 
 /// The machine as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Machine {
     /// The product's name, such as `NVIDIA_DGX_Spark`.
     pub product: Option<String>,
@@ -168,6 +191,7 @@ pub struct Machine {
 
 /// A processor package.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Package {
     /// The kernel's number (`physical_package_id`), which need not be contiguous.
     pub os_index: u32,
@@ -175,8 +199,16 @@ pub struct Package {
     pub model: Option<String>,
 }
 
+impl Package {
+    /// A package by the kernel's number.
+    pub fn new(os_index: u32) -> Self {
+        Self { os_index, ..Self::default() }
+    }
+}
+
 /// A NUMA node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NumaNode {
     /// The kernel's number, which need not be contiguous.
     pub os_index: u32,
@@ -186,24 +218,39 @@ pub struct NumaNode {
     pub memory: Option<u64>,
     /// The kernel's distances (10 is local) to other nodes: pairs of node number and distance.
     pub distances: Vec<(u32, u32)>,
-    /// Pages that were set aside on it, by increasing size; sizes that there could be with a count of 0. Empty: nobody says.
+    /// Its pool of huge pages by increasing size, possible sizes with a count of 0. Empty: unknown.
     pub huge_pages: Vec<HugePages>,
     /// The GPU whose memory this node is (POWER9, GH200, GB200).
     pub gpu: Option<PciAddress>,
 }
 
-/// Pages of one size that were set aside on a NUMA node.
+impl NumaNode {
+    /// A NUMA node by the kernel's number.
+    pub fn new(os_index: u32) -> Self {
+        Self { os_index, ..Self::default() }
+    }
+}
+
+/// The pool of huge pages of one size on a NUMA node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HugePages {
     /// The size of one in bytes.
     pub size: u64,
-    /// How many there are.
+    /// The number of pages in the pool.
     pub total: u64,
-    /// How many of them are free.
+    /// The number of free pages.
     pub free: u64,
 }
 
-/// What a cache holds.
+impl HugePages {
+    /// A pool of pages of one size in bytes, with the number of all pages and of free ones.
+    pub const fn new(size: u64, total: u64, free: u64) -> Self {
+        Self { size, total, free }
+    }
+}
+
+/// The contents of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CacheKind {
     /// Instructions and data.
@@ -216,10 +263,11 @@ pub enum CacheKind {
 
 /// A CPU cache. Cores that share a level 3 cache are a core complex.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Cache {
     /// The level, 1 being the nearest to the core.
     pub level: u8,
-    /// What it holds.
+    /// Its contents.
     pub kind: CacheKind,
     /// The size in bytes.
     pub size: Option<u64>,
@@ -227,13 +275,28 @@ pub struct Cache {
     pub cpus: CpuSet,
 }
 
+impl Cache {
+    /// A cache of unknown size.
+    pub const fn new(level: u8, kind: CacheKind, cpus: CpuSet) -> Self {
+        Self { level, kind, size: None, cpus }
+    }
+}
+
 /// A group of CPUs between a package and its cores, or of several packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Group {
     /// The kind of group.
     pub kind: GroupKind,
     /// Its CPUs.
     pub cpus: CpuSet,
+}
+
+impl Group {
+    /// A group of CPUs.
+    pub const fn new(kind: GroupKind, cpus: CpuSet) -> Self {
+        Self { kind, cpus }
+    }
 }
 
 /// The kinds of groups of CPUs.
@@ -254,11 +317,19 @@ pub enum GroupKind {
 
 /// A physical core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Core {
     /// The kernel's number (`core_id`), unique within its package at best.
     pub os_index: u32,
-    /// What it is among the cores of a machine that are not alike.
+    /// Its class on a machine whose cores are not alike.
     pub class: Option<CoreClass>,
+}
+
+impl Core {
+    /// A core by the kernel's number.
+    pub fn new(os_index: u32) -> Self {
+        Self { os_index, ..Self::default() }
+    }
 }
 
 words! {
@@ -276,19 +347,28 @@ words! {
         /// A core that may run at higher clocks than others of the same make.
         Priority = "priority",
     }
-    /// Its name in documents.
+    /// The name used in documents.
     name
 }
 
 /// A processing unit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Pu {
     /// The kernel's CPU number.
     pub os_index: u32,
 }
 
+impl Pu {
+    /// A processing unit by the kernel's CPU number.
+    pub fn new(os_index: u32) -> Self {
+        Self { os_index }
+    }
+}
+
 /// A PCIe host bridge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HostBridge {
     /// Its root bus, as the address of device 0 on it. `None` when the bridge was inferred.
     pub address: Option<PciAddress>,
@@ -296,6 +376,7 @@ pub struct HostBridge {
 
 /// A PCIe switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PcieSwitch {
     /// Its upstream port. `None` when the switch was inferred.
     pub address: Option<PciAddress>,
@@ -303,24 +384,33 @@ pub struct PcieSwitch {
 
 /// An NVSwitch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NvSwitch {
     /// Its PCI address. `None` when it was inferred; one such node then stands for the whole fabric.
     pub address: Option<PciAddress>,
-    /// What the bus tells of it.
+    /// Its facts of the PCI bus.
     pub pci: PciFacts,
 }
 
 /// A solid state disk (NVMe).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Nvme {
     /// The kernel's name for its controller, such as `nvme0`.
     pub name: String,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// What the bus tells of it.
+    /// Its facts of the PCI bus.
     pub pci: PciFacts,
     /// The product's name.
     pub model: Option<String>,
     /// The size in bytes of all its name spaces.
     pub size: Option<u64>,
+}
+
+impl Nvme {
+    /// A disk of which only the name is known. Other facts are set as fields.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
 }

@@ -1,9 +1,10 @@
-//! What a topology says about itself: where it comes from, and what a person should know about it.
+//! The origin of a topology, and its notes: remarks for people, each with a code for programs.
 
+use crate::error::Error;
 use std::fmt;
 
 words! {
-    /// Where a node was learned.
+    /// The kind of source that a node is known from.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum Provenance {
@@ -19,17 +20,18 @@ words! {
         Preset = "preset",
         /// The output of a benchmark.
         Measurement = "measurement",
-        /// Concluded from other facts; a note says from which.
+        /// Concluded from other facts; a note names them.
         Inferred = "inferred",
     }
     /// The name used in documents.
     name, Display
 }
 
-/// Which machine a topology describes. What acts on this machine asks for it.
+/// The machine that a topology describes. Binding checks it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Origin {
-    /// Nothing says which machine it is: a text, or a recorded tree without identity.
+    /// An unknown machine: a text, or a recorded tree without identity.
     #[default]
     Unknown,
     /// The layout of a product, not a machine.
@@ -38,8 +40,9 @@ pub enum Origin {
     Machine(MachineIdentity),
 }
 
-/// What tells machines apart: digests, so that a shared topology gives no identifier away.
+/// The identity of a machine, as digests: a shared topology gives no identifier away.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct MachineIdentity {
     /// A digest of `/etc/machine-id`: one per installation, or per container image.
     pub machine: Option<String>,
@@ -48,7 +51,12 @@ pub struct MachineIdentity {
 }
 
 impl MachineIdentity {
-    /// Whether the two are the same machine: `None` when they have nothing in common to compare.
+    /// An identity by its digests.
+    pub const fn new(machine: Option<String>, boot: Option<String>) -> Self {
+        Self { machine, boot }
+    }
+
+    /// Returns true for the same machine; `None` where the two have no digest in common to compare.
     pub fn is_same(&self, other: &Self) -> Option<bool> {
         let compare = |a: &Option<String>, b: &Option<String>| Some(a.as_ref()? == b.as_ref()?);
         let answers = [compare(&self.machine, &other.machine), compare(&self.boot, &other.boot)];
@@ -57,36 +65,196 @@ impl MachineIdentity {
 }
 
 words! {
-    /// What a note is about.
+    /// The kind of a note.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum NoteKind {
-        /// The input was damaged; what could be read was.
+        /// Damaged input, of which the readable part is used.
         Damage = "damage",
-        /// The input does not tell something that matters.
+        /// A fact that matters and is unknown.
         Unknown = "unknown",
-        /// Two sources, or two parts of one, disagree.
+        /// A contradiction between two sources, or two parts of one.
         Conflict = "conflict",
-        /// Something was concluded, not read.
+        /// A conclusion from other facts.
         Inferred = "inferred",
-        /// NVIDIA's driver could not be asked, or does not show all GPUs: why.
+        /// A driver that could not be asked, or that does not show all GPUs.
         Driver = "driver",
     }
     /// The name used in documents.
     name
 }
 
-/// Something that a person should know about a topology.
+words! {
+    /// The stable code of a note. Programs decide by it, and merging knows notes by it; the text may change.
+    ///
+    /// ```
+    /// use nvtopo::model::{NoteCode, NoteKind};
+    ///
+    /// let code: NoteCode = "nvlinks-unknown".parse()?;
+    /// assert_eq!((code, code.kind()), (NoteCode::NvlinksUnknown, NoteKind::Unknown));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum NoteCode {
+        /// Damaged input in another way than the codes below.
+        Damage = "damage",
+        /// A text that ends early, or lacks lines or cells.
+        TextCut = "text-cut",
+        /// A fact that is unknown, other than the codes below.
+        Unknown = "unknown",
+        /// The source does not tell which GPUs NVLink connects.
+        NvlinksUnknown = "nvlinks-unknown",
+        /// The source does not tell the NVLinks of some GPUs.
+        NvlinksPartlyUnknown = "nvlinks-partly-unknown",
+        /// The generation of NVLink is unknown, and a usual rate is assumed.
+        NvlinkRateAssumed = "nvlink-rate-assumed",
+        /// The generation and width of PCIe links are unknown, and usual ones are assumed.
+        PcieRateAssumed = "pcie-rate-assumed",
+        /// It is unknown whether PCIe ports redirect peer-to-peer traffic (ACS).
+        AcsUnknown = "acs-unknown",
+        /// A list of near CPUs may be incomplete.
+        CpuListTruncated = "cpu-list-truncated",
+        /// The CPUs near to a device are unknown.
+        CpusUnknown = "cpus-unknown",
+        /// The NUMA node of a device is unknown.
+        NumaUnknown = "numa-unknown",
+        /// The paths between some devices are unknown.
+        PathsUnknown = "paths-unknown",
+        /// A benchmark lacks some pairs of GPUs.
+        NotMeasured = "not-measured",
+        /// Devices that no job can use were left out.
+        DeviceLeftOut = "device-left-out",
+        /// Only one of several sources has a device.
+        OneSourceOnly = "one-source-only",
+        /// The driver did not answer a call.
+        DriverCallFailed = "driver-call-failed",
+        /// A setting of the driver disables peer-to-peer access.
+        P2pDisabled = "p2p-disabled",
+        /// A contradiction other than the codes below.
+        Conflict = "conflict",
+        /// Two sources state different values of a fact; the better source is believed.
+        SourcesDisagree = "sources-disagree",
+        /// Two devices have one PCI address or UUID; the first keeps it.
+        DuplicateIdentity = "duplicate-identity",
+        /// Two sources give one name to two devices; one is renamed.
+        DeviceRenamed = "device-renamed",
+        /// A measured bandwidth exceeds the rate of its links.
+        MeasuredAboveRate = "measured-above-rate",
+        /// NVLinks join GPUs between which the driver refuses peer-to-peer access.
+        P2pRefused = "p2p-refused",
+        /// Some NVLinks are down.
+        NvlinksDown = "nvlinks-down",
+        /// A conclusion other than the codes below.
+        Inferred = "inferred",
+        /// NUMA nodes, or their CPUs, were concluded.
+        NumaInferred = "numa-inferred",
+        /// Host bridges or PCIe switches were concluded.
+        BridgesInferred = "bridges-inferred",
+        /// NVSwitches, or the NVLinks between them, were concluded.
+        NvswitchesInferred = "nvswitches-inferred",
+        /// NVIDIA's driver could not be asked.
+        Driver = "driver",
+        /// The driver hides GPUs from this process.
+        GpusHidden = "gpus-hidden",
+    }
+    /// The name used in documents: `nvlinks-unknown`.
+    name, |text| Error::request(format!("there is no code '{text}' of notes"))
+}
+
+impl NoteCode {
+    /// The kind of the notes with this code.
+    pub const fn kind(self) -> NoteKind {
+        match self {
+            Self::Damage | Self::TextCut => NoteKind::Damage,
+            Self::Unknown
+            | Self::NvlinksUnknown
+            | Self::NvlinksPartlyUnknown
+            | Self::NvlinkRateAssumed
+            | Self::PcieRateAssumed
+            | Self::AcsUnknown
+            | Self::CpuListTruncated
+            | Self::CpusUnknown
+            | Self::NumaUnknown
+            | Self::PathsUnknown
+            | Self::NotMeasured
+            | Self::DeviceLeftOut
+            | Self::OneSourceOnly
+            | Self::DriverCallFailed
+            | Self::P2pDisabled => NoteKind::Unknown,
+            Self::Conflict
+            | Self::SourcesDisagree
+            | Self::DuplicateIdentity
+            | Self::DeviceRenamed
+            | Self::MeasuredAboveRate
+            | Self::P2pRefused
+            | Self::NvlinksDown => NoteKind::Conflict,
+            Self::Inferred | Self::NumaInferred | Self::BridgesInferred | Self::NvswitchesInferred => {
+                NoteKind::Inferred
+            }
+            Self::Driver | Self::GpusHidden => NoteKind::Driver,
+        }
+    }
+}
+
+impl From<NoteKind> for NoteCode {
+    /// The general code of a kind.
+    fn from(kind: NoteKind) -> Self {
+        match kind {
+            NoteKind::Damage => Self::Damage,
+            NoteKind::Unknown => Self::Unknown,
+            NoteKind::Conflict => Self::Conflict,
+            NoteKind::Inferred => Self::Inferred,
+            NoteKind::Driver => Self::Driver,
+        }
+    }
+}
+
+/// A remark for people about a topology, with a code for programs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Note {
-    /// What it is about.
+    code: NoteCode,
+    /// The kind.
     pub kind: NoteKind,
     /// One sentence.
     pub text: String,
 }
 
+impl Note {
+    /// A note of one sentence, with a code, or the general code of a kind.
+    pub fn new(code: impl Into<NoteCode>, text: impl Into<String>) -> Self {
+        let code = code.into();
+        Self { code, kind: code.kind(), text: text.into() }
+    }
+
+    /// Returns the stable code.
+    pub const fn code(&self) -> NoteCode {
+        self.code
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.kind.name(), self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_names_of_their_own_that_are_read_again() {
+        let names: std::collections::BTreeSet<&str> = NoteCode::ALL.iter().map(|code| code.name()).collect();
+        assert_eq!(names.len(), NoteCode::ALL.len());
+        for code in NoteCode::ALL {
+            assert_eq!(code.name().parse::<NoteCode>().unwrap(), code);
+        }
+        for kind in NoteKind::ALL {
+            let general = NoteCode::from(kind);
+            assert_eq!((general.kind(), general.name()), (kind, kind.name()));
+        }
+        assert!("nvlinks".parse::<NoteCode>().is_err());
     }
 }

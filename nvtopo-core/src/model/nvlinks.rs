@@ -1,4 +1,4 @@
-//! How many NVLinks two GPUs share: directly, and over NVSwitches.
+//! The NVLinks that two GPUs share: directly, and over NVSwitches.
 
 use crate::model::{Basis, Link, LinkKind, Node, NodeId, NodeKind, Pair, PathType, Rate};
 use crate::units::Bandwidth;
@@ -12,12 +12,12 @@ pub(crate) struct Nvlinks(BTreeMap<NodeId, BTreeMap<NodeId, Bundle>>);
 pub(crate) struct Bundle {
     pub(crate) links: u16,
     pub(crate) rate: Option<Rate>,
-    /// Whether the far end is an NVSwitch.
+    /// True where the far end is an NVSwitch.
     pub(crate) switch: bool,
 }
 
 impl Nvlinks {
-    /// From the links of a graph and its nodes.
+    /// Sums the NVLinks of a graph.
     pub(crate) fn of<'a>(
         links: impl Iterator<Item = (NodeId, NodeId, &'a Link)>,
         node: impl Fn(NodeId) -> &'a Node,
@@ -45,7 +45,7 @@ impl Nvlinks {
         self.0.get(&id).into_iter().flatten().map(|(far, bundle)| (*far, *bundle))
     }
 
-    /// Direct links, and for each NVSwitch that both reach the fewer of the two's links.
+    /// Returns the direct links of two GPUs, plus the lesser count of both at each NVSwitch that they share.
     pub(crate) fn between(&self, a: NodeId, b: NodeId) -> Option<Pair> {
         let others = self.0.get(&b)?;
         let shared = self.of_node(a).filter_map(|(far, own)| match others.get(&far) {
@@ -68,8 +68,8 @@ impl Bundle {
     }
 }
 
-/// NVSwitches that NVLinks join (the two boards of DGX-2) act as one, the first of them: a GPU of one board
-/// reaches those of the other over as many links.
+/// NVSwitches joined by NVLinks (the two boards of DGX-2), in a union-find: they act as one, the first of them, since a
+/// GPU of one board reaches those of the other over as many links.
 #[derive(Default)]
 struct Planes(BTreeMap<NodeId, NodeId>);
 
@@ -86,7 +86,7 @@ impl Planes {
         if first != second {
             self.0.insert(first.max(second), first.min(second));
         }
-        // Short ways for the next question.
+        // Path compression.
         for id in [a, b].into_iter().filter(|id| *id != first.min(second)) {
             self.0.insert(id, first.min(second));
         }

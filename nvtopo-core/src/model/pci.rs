@@ -1,46 +1,53 @@
-//! What the PCI bus tells of a device, besides its address.
+//! Facts of the PCI bus about a device, besides its address.
 
-/// A device on the bus. Everything is `None` where no source spoke of it.
+/// Facts of the PCI bus about a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PciFacts {
-    /// Who made the chip: `0x10de` is NVIDIA.
+    /// The maker of the chip: `0x10de` is NVIDIA.
     pub vendor: Option<u16>,
-    /// Which chip it is.
+    /// The chip.
     pub device: Option<u16>,
-    /// Who made the board.
+    /// The maker of the board.
     pub subsystem_vendor: Option<u16>,
-    /// Which board it is.
+    /// The board.
     pub subsystem_device: Option<u16>,
-    /// Its PCIe link, as it runs and as it could run.
+    /// The training of its PCIe link.
     pub link: Option<PcieTraining>,
     /// The number of its IOMMU group: devices of one group cannot be kept apart.
     pub iommu_group: Option<u32>,
-    /// How the IOMMU treats it, in the kernel's words: `identity` (passed through), `DMA`, `DMA-FQ`; `off` where no
+    /// The mode of its IOMMU, as the kernel names it: `identity` (passed through), `DMA`, `DMA-FQ`; `off` where no
     /// IOMMU stands before it.
     pub iommu_mode: Option<String>,
-    /// Its virtual functions, where it can have some (SR-IOV).
+    /// Its virtual functions, where it supports SR-IOV.
     pub virtual_functions: Option<VirtualFunctions>,
 }
 
-/// How a PCIe link runs, and how it could run: what is slower than both of its ends has trained badly.
+/// The speed of a PCIe link, and the speeds that its ends support. A link slower than both ends has trained badly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PcieTraining {
-    /// As it runs now. GPUs slow their links down while they are idle.
+    /// The speed now. GPUs slow their links down while they are idle.
     pub now: PcieSpeed,
-    /// The most that the device can do.
+    /// The highest speed of the device.
     pub device: PcieSpeed,
-    /// The most that the port above it can do.
+    /// The highest speed of the port above it.
     pub port: PcieSpeed,
 }
 
 impl PcieTraining {
-    /// The most that both ends can do, where both tell.
+    /// The speed now, the highest of the device, and the highest of the port above it.
+    pub const fn new(now: PcieSpeed, device: PcieSpeed, port: PcieSpeed) -> Self {
+        Self { now, device, port }
+    }
+
+    /// Returns the highest speed that both ends support.
     ///
     /// ```
     /// use nvtopo::model::{PcieSpeed, PcieTraining};
     ///
-    /// let speed = |generation, width| PcieSpeed { generation: Some(generation), width: Some(width) };
-    /// let link = PcieTraining { now: speed(1, 8), device: speed(5, 16), port: speed(4, 16) };
+    /// let speed = |generation, width| PcieSpeed::new(Some(generation), Some(width));
+    /// let link = PcieTraining::new(speed(1, 8), speed(5, 16), speed(4, 16));
     /// assert_eq!(link.most(), speed(4, 16));
     /// assert_eq!(link.lanes_lost(), Some((8, 16)));
     /// ```
@@ -50,15 +57,14 @@ impl PcieTraining {
         PcieSpeed { generation, width }
     }
 
-    /// The lanes that it runs with, and those that both ends have, where they are fewer.
+    /// Returns the lanes in use and those that both ends have, where fewer are in use.
     pub fn lanes_lost(&self) -> Option<(u16, u16)> {
         // The kernel says 0 of a link that is down.
         let now = self.now.width.filter(|now| *now > 0);
         now.zip(self.most().width).filter(|(now, most)| now < most)
     }
 
-    /// The generation that it runs at, and that of both ends, where it is lower. Of a GPU this says nothing unless it is
-    /// at work.
+    /// Returns the generation in use and that of both ends, where the one in use is lower. For an idle GPU this is normal.
     pub fn generations_lost(&self) -> Option<(u8, u8)> {
         self.now.generation.zip(self.most().generation).filter(|(now, most)| now < most)
     }
@@ -66,18 +72,34 @@ impl PcieTraining {
 
 /// The speed of a PCIe link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PcieSpeed {
     /// The generation, from 1.
     pub generation: Option<u8>,
-    /// How many lanes.
+    /// The number of lanes.
     pub width: Option<u16>,
+}
+
+impl PcieSpeed {
+    /// A speed by generation and number of lanes.
+    pub const fn new(generation: Option<u8>, width: Option<u16>) -> Self {
+        Self { generation, width }
+    }
 }
 
 /// Virtual functions (SR-IOV).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VirtualFunctions {
-    /// How many there are now.
+    /// The number of enabled functions.
     pub enabled: u16,
-    /// How many there can be.
+    /// The number of supported functions.
     pub total: u16,
+}
+
+impl VirtualFunctions {
+    /// The numbers of enabled and of supported functions.
+    pub const fn new(enabled: u16, total: u16) -> Self {
+        Self { enabled, total }
+    }
 }

@@ -63,7 +63,7 @@ pub fn nvlink_assumed(links: u16) -> Link {
     Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
-/// What NVLinks of the fastest generation carry.
+/// The rate of NVLinks of the fastest generation.
 pub(crate) fn fastest_nvlink(links: u16) -> Bandwidth {
     let fastest = NVLINK.into_iter().max().unwrap_or_default();
     Bandwidth::from_mb_per_s(fastest * u64::from(links))
@@ -104,7 +104,7 @@ pub(crate) fn nvlink_of_version(version: u32) -> Option<u8> {
     [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied()
 }
 
-/// NVLinks of which the driver reports what each carries, which tells the generation: drivers print the nominal rate or a
+/// NVLinks of a reported rate each, which tells the generation: drivers print the nominal rate or a
 /// little more (25.781 GB/s on V100, 26.562 on H100, 53.125 on GB200).
 pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
     let is_near = |nominal: u64| {
@@ -130,7 +130,7 @@ pub fn c2c(links: u16) -> Link {
     Link { lanes: Some(links), rate: Some(rate), ..Link::new(LinkKind::C2c) }
 }
 
-/// NVLink-C2C of a GPU of which the links are not told: all that its architecture has, where that is known.
+/// NVLink-C2C of a GPU whose number of links is unknown: all links of its architecture, where that is known.
 pub fn c2c_of(capability: Option<ComputeCapability>) -> Link {
     let known = capability.and_then(|own| C2C_LINKS.iter().find(|(major, _)| *major == own.major));
     let rate = known.and_then(|(_, links)| c2c(*links).rate);
@@ -143,13 +143,13 @@ pub fn pcie(generation: u8, width: u16) -> Link {
     pcie_at(speed, Some(width))
 }
 
-/// The generation of a PCIe link, from the kernel's words for its speed: `16.0 GT/s PCIe` or `16 GT/s` is 4.
+/// Reads the generation of a PCIe link from the kernel's text for its speed: `16.0 GT/s PCIe` or `16 GT/s` is 4.
 pub fn pcie_generation(speed: &str) -> Option<u8> {
     let number: f32 = speed.split_whitespace().next()?.parse().ok()?;
     (1..).zip(PCIE_LANE).find(|(_, (name, _))| name.parse() == Ok(number)).map(|(generation, _)| generation)
 }
 
-/// A PCIe link from the kernel's words for its speed: `16.0 GT/s PCIe`, `8 GT/s`, `Unknown`, or nothing.
+/// Reads a PCIe link from the kernel's text for its speed: `16.0 GT/s PCIe`, `8 GT/s`, `Unknown`, or nothing.
 pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
     let per_lane = pcie_generation(speed).map(|generation| PCIE_LANE[usize::from(generation) - 1]);
     // The kernel prints width 0 or 255 for a link that is down or not a link.
@@ -160,7 +160,7 @@ pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
     Link { lanes, rate, ..Link::new(LinkKind::Pcie) }
 }
 
-/// A PCIe link of which nothing is known: generation 3 with 16 lanes is assumed, as NCCL does.
+/// The rate assumed for a PCIe link of unknown speed and width: that of generation 3 with 16 lanes, as in NCCL.
 pub fn pcie_assumed() -> Rate {
     mb_per_s(15_754, Basis::Assumed)
 }

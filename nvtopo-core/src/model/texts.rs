@@ -1,4 +1,4 @@
-//! The texts of a topology: names, models, notes, made safe to print wherever they go.
+//! The texts of a topology (names, models, notes), made safe to print.
 
 use super::fragment::Fragment;
 use super::node::{NodeKind, Stated};
@@ -6,7 +6,7 @@ use super::note::Origin;
 use super::pci::PciFacts;
 use crate::printable::{message, printable};
 
-/// Escapes what a terminal obeys in all texts of a fragment, and keeps notes short: they may echo a file.
+/// Escapes control characters in all texts of a fragment, and shortens notes: they may echo a file.
 pub(super) fn make_printable(fragment: &mut Fragment) {
     for node in &mut fragment.nodes {
         each(&mut node.kind, &mut |text| {

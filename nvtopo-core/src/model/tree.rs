@@ -1,13 +1,13 @@
-//! What containment says of two nodes: the class of the path over PCIe and the CPUs.
+//! Containment: the ancestors of a node, and the path class of two nodes over PCIe and the CPUs.
 
 use crate::model::{Node, NodeId, NodeKind, PathType};
 
-/// The node and what contains it, up to the machine.
+/// Iterates over the node and its containers, up to the machine.
 pub(crate) fn ancestors<'a>(node: impl Fn(NodeId) -> &'a Node, id: NodeId) -> impl Iterator<Item = NodeId> {
     std::iter::successors(Some(id), move |id| node(*id).parent)
 }
 
-/// The class by the nearest common container. `None` when the tree does not reach that far.
+/// Returns the class by the lowest common ancestor. `None` where the tree is incomplete.
 pub(crate) fn path<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, a: NodeId, b: NodeId) -> Option<PathType> {
     let common = ancestors(node, a).find(|id| ancestors(node, b).any(|other| other == *id))?;
     let switches = |id: NodeId| {

@@ -1,8 +1,8 @@
 //! JSON for programs.
 //!
-//! A topology is printed as the document that [`Topology::to_json`] writes, so that it can be read again, with what
-//! programs ask most beside it: the matrix in `nvidia-smi`'s words, groups and affinities. `null` is unknown; a GPU
-//! of which no source spoke has no key.
+//! A topology is printed as the document that [`Topology::to_json`] writes, so that it can be read again, with derived
+//! values beside it: the matrix of `nvidia-smi`, groups and affinities. `null` is unknown; a GPU that no source mentions has
+//! no key.
 
 use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
@@ -200,7 +200,7 @@ fn score(score: &Score) -> Value {
     })
 }
 
-/// The document, and what is derived from it.
+/// The document, and values derived from it.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -235,7 +235,7 @@ fn by_gpu(topology: &Topology, fact: impl Fn(usize) -> Option<Value>) -> Map<Str
     gpus.filter_map(|gpu| Some((topology.device_name(gpu), fact(gpu)?))).collect()
 }
 
-/// As `nvidia-smi` prints it: `N/A` where a source says that there is none.
+/// Returns a fact as `nvidia-smi` prints it: `N/A` where a source states that there is none.
 fn value<T: Display>(stated: &Stated<T>) -> Option<Value> {
     match stated {
         Stated::Known(fact) => Some(fact.to_string().into()),

@@ -1,4 +1,4 @@
-//! What is printed: one file for each output format. Nothing here computes a placement or reads a source.
+//! Output formats, one file or folder each. Placements are computed in [`crate::solve`], sources read in [`crate::source`].
 
 mod json;
 mod launch;
@@ -15,18 +15,42 @@ use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
 pub use launch::{LAUNCH_FORMATS, LaunchFormat, LaunchMemory, launch_format};
 pub use selection::{SELECTION_FORMATS, SelectionFormat, selection_format};
 
-/// How to print.
+/// The style of text for people: colour, notes, width. Formats for programs ignore it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Style {
-    /// Whether to colour with ANSI codes. Formats for programs ignore it.
+    /// True to colour with ANSI codes.
     pub color: bool,
-    /// Whether to leave out notes and remarks. Formats for programs ignore it.
+    /// True to leave out notes and remarks.
     pub quiet: bool,
-    /// The columns that a terminal has. Matrices are broken into blocks that fit. `None`: there is no limit.
+    /// The columns of the terminal; wider matrices are split into blocks. `None`: no limit.
     pub width: Option<usize>,
 }
 
-/// An output format. Each answer ends with a line break.
+impl Style {
+    /// Colours with ANSI codes, or does not.
+    #[must_use]
+    pub const fn with_color(mut self, color: bool) -> Self {
+        self.color = color;
+        self
+    }
+
+    /// Leaves out notes and remarks, or prints them.
+    #[must_use]
+    pub const fn with_quiet(mut self, quiet: bool) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// Sets the number of columns; `None`: no limit.
+    #[must_use]
+    pub const fn with_width(mut self, width: Option<usize>) -> Self {
+        self.width = width;
+        self
+    }
+}
+
+/// An output format. Each output ends with a line break.
 pub trait Render: Sync {
     /// The name after `--format`.
     fn name(&self) -> &'static str;
@@ -37,26 +61,26 @@ pub trait Render: Sync {
     /// A placement.
     fn placement(&self, placement: &Placement, style: Style) -> String;
 
-    /// A placement, and what would have been chosen instead.
+    /// A placement with its alternatives.
     fn explanation(&self, explanation: &Explanation, style: Style) -> String;
 
-    /// Where a new instance of a divided GPU should lie.
+    /// The placement of a new MIG instance.
     fn instance(&self, topology: &Topology, placement: &InstancePlacement, style: Style) -> String;
 
-    /// Which rank of a job uses which GPU.
+    /// The mapping of ranks to GPUs.
     fn ranks(&self, map: &RankMap, style: Style) -> String;
 
     /// The CPUs of each GPU.
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;
 
-    /// What each rank gets.
+    /// The parts of all ranks.
     fn plan(&self, plan: &Plan, style: Style) -> String;
 
-    /// The presets that there are.
+    /// The list of presets.
     fn presets(&self, style: Style) -> String;
 }
 
-/// Every output format; the first is what people get.
+/// Every output format; the first is the default for people.
 pub static RENDERERS: &[&dyn Render] = &[
     #[cfg(feature = "text")]
     &text::Text,

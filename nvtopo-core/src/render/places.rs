@@ -1,4 +1,4 @@
-//! Which devices are shown on which NUMA node.
+//! The devices of each NUMA node, as text and pictures group them.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
@@ -6,6 +6,7 @@ use crate::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated, Topology};
 use std::collections::BTreeSet;
 
 /// Devices that are shown together.
+#[non_exhaustive]
 pub struct Place<'a> {
     /// The NUMA node that they are on; `None` where it is unknown.
     pub node: Option<(NodeId, &'a NumaNode)>,
@@ -15,10 +16,11 @@ pub struct Place<'a> {
     pub devices: Vec<usize>,
 }
 
-/// More nodes than these that have CPUs and no device are shown as one.
+/// The most nodes with CPUs and without devices that are shown one by one; more are shown as one entry.
 const FEW: usize = 3;
 
-/// NUMA nodes without any device or disk, shown as one.
+/// NUMA nodes without devices and disks, shown as one entry.
+#[non_exhaustive]
 pub struct Empty {
     /// Their numbers.
     pub nodes: NodeSet,
@@ -28,7 +30,8 @@ pub struct Empty {
     pub memory: Option<u64>,
 }
 
-/// What is shown of a machine: its places one by one, and nodes with nothing on them together.
+/// The places of a machine, and its empty NUMA nodes.
+#[non_exhaustive]
 pub struct Shown<'a> {
     /// Places with something on them.
     pub places: Vec<Place<'a>>,
@@ -36,7 +39,7 @@ pub struct Shown<'a> {
     pub empty: Vec<Empty>,
 }
 
-/// Every place with something on it, without the nodes that are the memory of a GPU: they stand beside it.
+/// Groups the devices by place. Nodes that are the memory of a GPU are left out: they are shown with the GPU.
 pub fn shown(topology: &Topology) -> Shown<'_> {
     let gpus: BTreeSet<PciAddress> = topology.gpus().filter_map(|gpu| gpu.address).collect();
     let memories: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
@@ -76,7 +79,7 @@ fn together(places: &[Place<'_>]) -> Empty {
     }
 }
 
-/// The NUMA node that is the memory of a GPU.
+/// Finds the NUMA node that is the memory of a GPU.
 pub fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
     let is_its = |numa: &&NumaNode| {
         (numa.gpu.is_some() && numa.gpu == gpu.address) || gpu.memory_node == Stated::Known(numa.os_index)
@@ -84,7 +87,7 @@ pub fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode
     topology.numa_nodes().filter(|numa| numa.cpus.is_empty()).find(is_its)
 }
 
-/// Every NUMA node in the source's order, then the devices of which the node is unknown, by the CPUs near to them.
+/// Returns every NUMA node in the source's order, then the devices of unknown node, grouped by their near CPUs.
 fn places(topology: &Topology) -> Vec<Place<'_>> {
     let mut places = Vec::new();
     let mut unplaced: Vec<usize> = (0..topology.devices().len()).collect();
@@ -106,7 +109,7 @@ fn places(topology: &Topology) -> Vec<Place<'_>> {
     places
 }
 
-/// The disks on a NUMA node, or those of which it is unknown.
+/// Iterates over the disks on a NUMA node, or those of unknown node.
 pub fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<Item = &Nvme> {
     let disks = topology.nodes().filter_map(|(id, node)| match &node.kind {
         NodeKind::Nvme(disk) => Some((id, &**disk)),

@@ -1,13 +1,14 @@
-//! The chosen GPUs and nothing else, as other commands take them from `$(nvtopo place …)`.
+//! Formats of the chosen GPUs alone, for `$(nvtopo place …)` in other commands.
 
 use crate::error::{Error, Result};
 use crate::solve::Placement;
 
-/// A way to name the chosen GPUs to another command.
+/// A format that passes the chosen GPUs to another command.
+#[non_exhaustive]
 pub struct SelectionFormat {
     /// The name after `--format`.
     pub name: &'static str,
-    /// The format in one line for people.
+    /// The format in one line, for people.
     pub summary: &'static str,
     print: fn(&Placement) -> Result<String>,
 }
@@ -28,9 +29,9 @@ pub static SELECTION_FORMATS: &[SelectionFormat] = &[
 ];
 
 impl SelectionFormat {
-    /// The GPUs of the placement in this format; each line ends with a line break.
+    /// Prints the GPUs of the placement; each line ends with a line break.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the topology does not know what the format names.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the topology lacks the names of the format.
     ///
     /// ```
     /// use nvtopo::render::selection_format;
@@ -46,7 +47,7 @@ impl SelectionFormat {
     }
 }
 
-/// A format for the chosen GPUs alone by its name.
+/// Finds a format for the chosen GPUs by its name.
 pub fn selection_format(name: &str) -> Result<&'static SelectionFormat> {
     SELECTION_FORMATS.iter().find(|format| format.name == name).ok_or_else(|| {
         let names: Vec<&str> = SELECTION_FORMATS.iter().map(|format| format.name).collect();

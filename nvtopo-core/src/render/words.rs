@@ -1,4 +1,4 @@
-//! What is said of a machine and its parts, alike in text and in pictures.
+//! Descriptions of a machine and its parts, shared by text and pictures.
 
 use super::places::{Empty, Place, disks, memory_node};
 use crate::cpuset::NodeSet;
@@ -10,7 +10,7 @@ use crate::solve::nearest_nics;
 use crate::units::Bytes;
 use std::collections::BTreeMap;
 
-/// What the machine is called.
+/// Returns the name of the machine.
 pub fn machine_name(topology: &Topology) -> String {
     match (&topology.machine().product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
@@ -20,7 +20,7 @@ pub fn machine_name(topology: &Topology) -> String {
     }
 }
 
-/// How much of what it holds.
+/// Returns the numbers of its devices, nodes and CPUs, and its driver.
 pub fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
     let mut facts = vec![
@@ -41,7 +41,7 @@ pub fn machine_facts(topology: &Topology) -> String {
     facts.join(" · ")
 }
 
-/// The name of a place, and what it holds beside devices.
+/// Returns the name of a place, and its facts.
 pub fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
     match (place.node, &place.cpus) {
         (Some((id, numa)), _) => (format!("NUMA node {}", numa.os_index), node_facts(topology, id, numa)),
@@ -73,7 +73,7 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     facts.join(" · ")
 }
 
-/// The NUMA nodes on which there is nothing, and what they have together.
+/// Returns the names of empty NUMA nodes, and their facts together.
 pub fn empty(empty: &Empty) -> (String, String) {
     let mut facts = vec!["no devices".to_owned()];
     facts.push(if empty.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", empty.cpus) });
@@ -81,7 +81,7 @@ pub fn empty(empty: &Empty) -> (String, String) {
     (format!("NUMA nodes {}", empty.nodes), facts.join(" · "))
 }
 
-/// The memory of a GPU, and the NUMA node that it is.
+/// Returns the memory of a GPU, and the NUMA node that it is.
 pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
     let node = memory_node(topology, gpu);
     let size = gpu.memory.or_else(|| node.and_then(|node| node.memory));
@@ -90,7 +90,7 @@ pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
     size.into_iter().chain(number.map(|number| format!("node {number}"))).collect::<Vec<_>>().join(", ")
 }
 
-/// What a NIC carries.
+/// Returns the rate of a NIC.
 pub fn nic_rate(nic: &Nic) -> String {
     match (nic.rate, nic.measured) {
         (Some(rate), Some(measured)) => format!("{rate}, {measured} measured"),
@@ -99,7 +99,7 @@ pub fn nic_rate(nic: &Nic) -> String {
     }
 }
 
-/// What is wrong with the GPU at a position.
+/// Returns the faults of the GPU at a position.
 pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
     let mut marks: Vec<String> = gpu.unusable.iter().map(|why| format!("cannot be used: {why}")).collect();
     let divided = gpu.mig.is_some_and(|mig| mig.current);
@@ -115,14 +115,14 @@ pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
     marks
 }
 
-/// What is wrong with a NIC.
+/// Returns the faults of a NIC.
 pub fn nic_marks(nic: &Nic) -> Vec<String> {
     let state = nic.state.filter(|state| *state != PortState::Active);
     state.map(|state| state.word().to_owned()).into_iter().chain(link_marks(&nic.pci, true)).collect()
 }
 
-/// Where its PCIe link runs below what both ends can do. The generation tells nothing of a device that slows its link
-/// down while it is idle.
+/// Returns a fault where a PCIe link runs below the speed of both ends. `steady`: the device does not slow its link down
+/// while idle, so that the generation counts too.
 pub fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
     let lanes = pci.link.as_ref().and_then(PcieTraining::lanes_lost);
     let generation = pci.link.as_ref().filter(|_| steady).and_then(PcieTraining::generations_lost);
@@ -131,14 +131,14 @@ pub fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
     lanes.into_iter().chain(generation).collect()
 }
 
-/// `GPU0-3,6`.
+/// Returns the names of GPUs as a list: `GPU0-3,6`.
 pub fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
     let indices: NodeSet =
         gpus.iter().filter_map(|gpu| topology.gpus().nth(*gpu)).map(|gpu| gpu.index).collect();
     format!("GPU{indices}")
 }
 
-/// How the GPUs of an NVLink group are connected, and what a pair carries.
+/// Returns the shape of an NVLink group, and the links and rate of a pair.
 pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
     let pairs = group.gpus.iter().enumerate().flat_map(|(index, &a)| {
         group.gpus[index + 1..]
@@ -159,8 +159,8 @@ pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
     format!("{} · {links} a pair{rate}{at_most}", group.shape)
 }
 
-/// The NVLinks of GPUs of which no pair tells: all of a GPU without a group, and those that are down of others. GPUs of
-/// which the same is true stand together.
+/// Returns the NVLinks that the pairs of GPUs do not show: all of a GPU without a group, and those of others that are down.
+/// GPUs with equal facts are grouped.
 pub fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
     let mut told: Vec<(Vec<usize>, String)> = Vec::new();
     for group in topology.nvlink_groups() {
@@ -201,7 +201,7 @@ fn own_link_facts(topology: &Topology, position: usize, gpu: &Gpu, alone: bool) 
     }
 }
 
-/// What links carry, after a comma.
+/// Returns the rate of links, after a comma.
 fn rate_words(rate: Option<Rate>) -> String {
     rate.map_or_else(String::new, |rate| match rate.basis {
         Basis::Assumed => format!(", about {} (assumed)", rate.bandwidth),
@@ -209,7 +209,7 @@ fn rate_words(rate: Option<Rate>) -> String {
     })
 }
 
-/// The links of GPUs to CPUs by NVLink-C2C or NVLink, each with what it is.
+/// Returns the links of GPUs to CPUs by NVLink-C2C or NVLink, each with a description.
 pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     let gpus = (0..topology.gpus().len()).flat_map(|gpu| {
         let links = topology.links_of(topology.devices()[gpu]);
@@ -234,7 +234,7 @@ pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     gpus.collect()
 }
 
-/// The meaning of a class of paths.
+/// Returns the meaning of a path class.
 pub fn meaning(path: PathType) -> &'static str {
     match path {
         PathType::Loc => "itself",
@@ -251,7 +251,7 @@ pub fn meaning(path: PathType) -> &'static str {
     }
 }
 
-/// The NVLink counts of pairs of GPUs and the classes of other paths that there are, each with its word and its meaning.
+/// Returns the NVLink counts and path classes that occur, each with its cell of the matrix and its meaning.
 pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
     let devices = topology.devices().len();
     let mut kinds: BTreeMap<(bool, Option<PathType>, u16), Vec<Option<Rate>>> = BTreeMap::new();
@@ -283,19 +283,19 @@ pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String
         .collect()
 }
 
-/// The most NVLinks that two GPUs have between them.
+/// Returns the highest number of NVLinks between two GPUs.
 pub fn most_nvlinks(topology: &Topology) -> u16 {
     let gpus = topology.gpus().len();
     let pairs = (0..gpus).flat_map(|a| (0..a).map(move |b| (a, b)));
     pairs.map(|(a, b)| topology.pairs().pair(a, b).nvlinks).max().unwrap_or(0)
 }
 
-/// The last line about a machine without GPUs: where to go from there.
+/// The last line about a machine without GPUs: the next steps.
 #[cfg(feature = "text")]
 pub const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
                                  prints there, or a known one: nvtopo show --from preset:dgx-h100 (nvtopo presets lists all)";
 
-/// The models of the GPUs, each with its GPUs.
+/// Returns the models of the GPUs, each with its GPUs.
 pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {
@@ -308,8 +308,7 @@ pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> 
     models
 }
 
-/// The notes, those first that a person should act on: a driver that does not answer, damaged input and sources that disagree
-/// before what is unknown, and what was concluded last.
+/// Returns the notes, the most urgent kinds first: driver, damage, conflicts, unknown facts, conclusions.
 pub fn notes(topology: &Topology) -> Vec<&Note> {
     let mut notes: Vec<&Note> = topology.notes().iter().collect();
     notes.sort_by_key(|note| match note.kind {
@@ -322,8 +321,8 @@ pub fn notes(topology: &Topology) -> Vec<&Note> {
     notes
 }
 
-/// The NVLink groups of several GPUs, and the GPUs outside of them with the reason, but for those that [`own_links`] or
-/// [`cpu_links`] tells of.
+/// Returns the NVLink groups of several GPUs, and the GPUs outside of them with the reason, without those of [`own_links`]
+/// and [`cpu_links`].
 pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
@@ -337,7 +336,7 @@ pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'
     (linked, (!gpus.is_empty()).then_some((gpus, why)))
 }
 
-/// `1 GPU`, `2 GPUs`.
+/// Returns a count with its noun: `1 GPU`, `2 GPUs`.
 pub fn count(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -7,7 +7,7 @@ use super::nvml::{self, DriverAnswer, DriverError, DriverFacts, NvLinkCounters};
 use super::sysfs;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteKind, Topology, TopologyBuilder, gaps};
+use crate::model::{Fragment, LinkKind, NodeId, NodeKind, NoteCode, NoteKind, Topology, TopologyBuilder};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -123,7 +123,7 @@ pub(super) fn joined(mut kernel: Fragment, driver: &DriverAnswer) -> Result<Frag
 }
 
 fn without_driver(kernel: &mut Fragment, why: &str) {
-    kernel.notes.retain(|note| note.text != gaps::NVLINKS_OF_KERNEL);
+    kernel.notes.retain(|note| note.code() != NoteCode::NvlinksUnknown);
     let text = if kernel.nodes.iter().any(|node| node.kind.as_gpu().is_some()) {
         format!("{why}; NVLinks are unknown")
     } else {
@@ -167,7 +167,7 @@ fn number(kernel: &mut Fragment, driver: &DriverFacts) {
         "the driver does not show these GPUs to this process, so they were left out: {}",
         names.join(", ")
     );
-    kernel.note(NoteKind::Driver, text);
+    kernel.note(NoteCode::GpusHidden, text);
     kernel.remove_leaves(&hidden.into_keys().collect::<BTreeSet<_>>());
 }
 

@@ -9,7 +9,7 @@ use super::common::note_links_down;
 use super::text::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::{
-    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, NvLinkFar, NvLinkPort, Provenance, gaps,
+    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NvLinkFar, NvLinkPort, Provenance, gaps,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +35,7 @@ impl TextFormat for NvLinkStatus {
         for line in text::lines(&text) {
             status.feed(&line)?;
         }
-        status.notes.extend(damage.map(|text| (NoteKind::Damage, text)));
+        status.notes.extend(damage.map(|text| (NoteCode::Damage, text)));
         Ok(status.fragment())
     }
 }
@@ -54,7 +54,7 @@ struct Status {
     judged: BTreeSet<u32>,
     /// The last line with any content, if it begins the status of a link and lacks its end.
     torn: Option<usize>,
-    notes: Vec<(NoteKind, String)>,
+    notes: Vec<(NoteCode, String)>,
 }
 
 /// The statements about one GPU.
@@ -97,7 +97,7 @@ impl Status {
                     "{}: NVLink {number} is listed twice, as {own} and as {state}; the first is taken",
                     status.gpu.name()
                 );
-                self.note(NoteKind::Conflict, text);
+                self.note(NoteCode::Conflict, text);
             }
         }
         Ok(())
@@ -111,7 +111,7 @@ impl Status {
             Verdict::AllDown => "all NVLinks are down; nvidia-smi does not list them then",
             Verdict::None => "nvidia-smi says that it does not have or support NVLink",
         };
-        self.note(NoteKind::Unknown, format!("GPU{index}: {text}"));
+        self.note(NoteCode::Unknown, format!("GPU{index}: {text}"));
     }
 
     /// Takes a heading. The same again, of the same GPU, begins the answer to another question.
@@ -133,16 +133,16 @@ impl Status {
             return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line, 1));
         }
         if let (Some(uuid), None) = (uuid, &parsed) {
-            self.note(NoteKind::Damage, format!("GPU{index}: '{uuid}' is no UUID, so it was left out"));
+            self.note(NoteCode::Damage, format!("GPU{index}: '{uuid}' is no UUID, so it was left out"));
         }
         let gpu = Gpu { index, model: Some(model.to_owned()), uuid: parsed, ..Gpu::default() };
         self.gpus.insert(index, GpuStatus { gpu, links: BTreeMap::new() });
         Ok(())
     }
 
-    fn note(&mut self, kind: NoteKind, text: String) {
+    fn note(&mut self, code: NoteCode, text: String) {
         if self.notes.len() < MAX_DEVICES && !self.notes.iter().any(|(_, own)| *own == text) {
-            self.notes.push((kind, text));
+            self.notes.push((code, text));
         }
     }
 
@@ -151,7 +151,7 @@ impl Status {
         fragment.set_nvlink_unknown();
         let is_up = |status: &GpuStatus| status.links.values().any(|state| state.up() == Some(true));
         if self.gpus.len() >= 2 && self.gpus.values().any(is_up) {
-            self.note(NoteKind::Unknown, gaps::NVLINKS_OF_FILE.to_owned());
+            self.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_FILE.to_owned());
         }
         for status in self.gpus.values() {
             // The numbers begin at 0 and have no gaps.
@@ -160,14 +160,14 @@ impl Status {
             let missing: Vec<u32> = missing.collect();
             if !missing.is_empty() {
                 let text = format!("{}: the text lacks its NVLinks {}", status.gpu.name(), listed(&missing));
-                fragment.note(NoteKind::Damage, text);
+                fragment.note(NoteCode::TextCut, text);
             }
             let nvlinks = status.links.iter().map(|(number, state)| port(*number, state)).collect();
             let gpu = Gpu { nvlinks, ..status.gpu.clone() };
             fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
         }
-        for (kind, text) in std::mem::take(&mut self.notes) {
-            fragment.note(kind, text);
+        for (code, text) in std::mem::take(&mut self.notes) {
+            fragment.note(code, text);
         }
         self.note_cuts(&mut fragment);
         let noted = note_links_down(&mut fragment);
@@ -197,21 +197,21 @@ impl Status {
                 if listed < most { format!(", and {most} of others of the model") } else { String::new() };
             let listed = counted(listed, "NVLink");
             let text = format!("{}: the text is cut: it lists {listed}{others}", gpus.join(", "));
-            fragment.note(NoteKind::Damage, text);
+            fragment.note(NoteCode::TextCut, text);
         }
         if let Some(first) = self.elided.first() {
             let others = if self.elided.len() > 1 { ", and elsewhere" } else { "" };
-            fragment.note(NoteKind::Damage, format!("the text leaves lines out at line {first}{others}"));
+            fragment.note(NoteCode::TextCut, format!("the text leaves lines out at line {first}{others}"));
         }
         if let Some(line) = self.torn {
-            fragment.note(NoteKind::Damage, format!("the text ends within line {line}"));
+            fragment.note(NoteCode::TextCut, format!("the text ends within line {line}"));
         }
     }
 
     /// Notes the links that the text itself says are down, of GPUs of which nothing was noted yet, and states that say
     /// neither. GPUs of which the same is to be said share a note.
     fn note_states(&self, fragment: &mut Fragment, noted: &BTreeSet<u32>) {
-        let mut texts: BTreeMap<(NoteKind, String), Vec<String>> = BTreeMap::new();
+        let mut texts: BTreeMap<(NoteCode, String), Vec<String>> = BTreeMap::new();
         for (index, status) in &self.gpus {
             let of = |wanted: &dyn Fn(&State) -> bool| -> Vec<u32> {
                 let links = status.links.iter().filter(|(_, state)| wanted(state));
@@ -220,12 +220,12 @@ impl Status {
             let (down, all) = (of(&|state| *state == State::Down), status.links.len());
             let up = of(&|state| state.up() == Some(true)).len();
             let mut say =
-                |kind, text: String| texts.entry((kind, text)).or_default().push(format!("GPU{index}"));
+                |code, text: String| texts.entry((code, text)).or_default().push(format!("GPU{index}"));
             if !down.is_empty() && !noted.contains(index) {
                 let down = listed(&down);
                 match up {
-                    0 => say(NoteKind::Unknown, format!("no NVLink is up; down: {down}")),
-                    _ => say(NoteKind::Conflict, format!("{up} of {all} NVLinks are up; down: {down}")),
+                    0 => say(NoteCode::Unknown, format!("no NVLink is up; down: {down}")),
+                    _ => say(NoteCode::NvlinksDown, format!("{up} of {all} NVLinks are up; down: {down}")),
                 }
             }
             let words: BTreeSet<&String> = status.links.values().filter_map(State::word).collect();
@@ -239,11 +239,11 @@ impl Status {
                 };
                 let none = if up == 0 && down.is_empty() { "no NVLink is said to be up; " } else { "" };
                 let none = if sleeps { "none of these NVLinks is active now; " } else { none };
-                say(NoteKind::Unknown, format!("{none}in the state '{word}': {links}; {meaning}"));
+                say(NoteCode::Unknown, format!("{none}in the state '{word}': {links}; {meaning}"));
             }
         }
-        for ((kind, text), gpus) in texts {
-            fragment.note(kind, format!("{}: {text}", gpus.join(", ")));
+        for ((code, text), gpus) in texts {
+            fragment.note(code, format!("{}: {text}", gpus.join(", ")));
         }
     }
 }

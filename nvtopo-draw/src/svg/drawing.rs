@@ -1,21 +1,21 @@
-//! Drawings with a size, and how they are put beside and below each other.
+//! Drawings with a size, and their layout beside and below each other.
 
 use ::svg::node::element::{Group, Line, Rectangle, Text, Title};
 use ::svg::{Document, Node};
 
 /// Room around and between things, in pixels.
 pub const GAP: f64 = 10.0;
-/// The same between lines that belong together.
+/// Room between the lines of a group, in pixels.
 pub const TIGHT: f64 = 3.0;
 
 /// The width that rows are broken at, in pixels.
 pub const WIDTH: f64 = 1080.0;
 
-/// Names.
+/// The colour of names.
 pub const INK: &str = "#222";
-/// The colour of what is said beside a name.
+/// The colour of the text beside a name.
 pub const FAINT: &str = "#666";
-/// GPUs and NVLink.
+/// The colour of GPUs and NVLink.
 pub const GREEN: &str = "#76b900";
 /// A fault.
 pub const RED: &str = "#d1242f";
@@ -24,21 +24,21 @@ pub const RED: &str = "#d1242f";
 pub const HEAD: f64 = 18.0;
 /// The size of the letters of names.
 pub const NAME: f64 = 13.0;
-/// The size of the letters of what stands beside them.
+/// The size of the letters beside names.
 pub const SMALL: f64 = 11.0;
 
-/// Something drawn, from its upper left corner on.
+/// A drawing, from its upper left corner on.
 pub struct Drawing {
-    /// Pixels from left to right.
+    /// The width in pixels.
     pub width: f64,
-    /// Pixels from top to bottom.
+    /// The height in pixels.
     pub height: f64,
     /// The elements.
     pub group: Group,
 }
 
 impl Drawing {
-    /// Nothing drawn, of a size.
+    /// Creates an empty drawing of a size.
     pub fn new(width: f64, height: f64) -> Self {
         Self { width, height, group: Group::new() }
     }
@@ -48,12 +48,12 @@ impl Drawing {
         self.group.append(node);
     }
 
-    /// Puts a drawing at a place of this one.
+    /// Places a drawing within this one.
     pub fn put(&mut self, x: f64, y: f64, part: Self) {
         self.draw(part.group.set("transform", format!("translate({} {})", short(x), short(y))));
     }
 
-    /// One beside the other, so far apart, in rows that are not wider than asked, but for those of one.
+    /// Lays drawings out in rows with a gap and a greatest width; a wider drawing gets a row of its own.
     pub fn flow(gap: f64, parts: impl IntoIterator<Item = Self>, width: f64) -> Self {
         let mut all = Self::new(0.0, 0.0);
         let (mut x, mut y, mut row) = (0.0, 0.0, 0.0_f64);
@@ -71,7 +71,7 @@ impl Drawing {
         all
     }
 
-    /// One below the other, so far apart.
+    /// Lays drawings out in a column with a gap.
     pub fn stack(gap: f64, parts: impl IntoIterator<Item = Self>) -> Self {
         let mut all = Self::new(0.0, 0.0);
         for part in parts.into_iter().filter(|part| part.height > 0.0) {
@@ -83,7 +83,7 @@ impl Drawing {
         all
     }
 
-    /// The same with a frame around it.
+    /// Adds a frame.
     pub fn framed(self, fill: &str, stroke: &str) -> Self {
         let mut framed = Self::new(self.width + 2.0 * GAP, self.height + 2.0 * GAP);
         framed.draw(
@@ -96,7 +96,7 @@ impl Drawing {
         framed
     }
 
-    /// A line of text.
+    /// Creates a line of text.
     pub fn line(content: &str, size: f64, bold: bool, color: &str) -> Self {
         let mut line = Self::new(text_width(content, size), (size * 1.3).round());
         let text = text(0.0, size, content).set("font-size", size).set("fill", color);
@@ -104,13 +104,13 @@ impl Drawing {
         line
     }
 
-    /// The same, with what is said where the pointer rests on it.
+    /// Adds a tooltip.
     pub fn saying(mut self, words: &str) -> Self {
         self.draw(title(words));
         self
     }
 
-    /// The whole picture.
+    /// Writes the picture as SVG.
     pub fn document(self) -> String {
         let mut whole = Self::new((self.width + 4.0 * GAP).ceil(), (self.height + 4.0 * GAP).ceil());
         whole.put(2.0 * GAP, 2.0 * GAP, self);
@@ -166,12 +166,12 @@ pub fn title(words: &str) -> Title {
     Title::new(printable(words))
 }
 
-/// About how wide a text is: the letters of usual fonts are not wider on average.
+/// Estimates the width of a text: the letters of usual fonts are not wider on average.
 pub fn text_width(content: &str, size: f64) -> f64 {
     (content.chars().count() as f64 * size * 0.58).ceil()
 }
 
-/// As much of a text as has room.
+/// Shortens a text to a width.
 pub fn cut(content: &str, size: f64, width: f64) -> String {
     let room = (width / (size * 0.58)) as usize;
     if content.chars().count() <= room {
@@ -180,12 +180,12 @@ pub fn cut(content: &str, size: f64, width: f64) -> String {
     content.chars().take(room.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// A tenth of a pixel is enough.
+/// Rounds to a tenth of a pixel.
 fn short(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// XML forbids most control characters, however they are written.
+/// Replaces control characters: XML forbids most, even escaped.
 fn printable(content: &str) -> String {
     content.chars().filter(|char| !char.is_control() && !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
 }

@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 /// The size of the place of a GPU.
 const HEIGHT: f64 = 24.0;
 
-/// The radius of the circle of two GPUs, and what each further one adds.
+/// The radius of the circle of two GPUs, and the increase for each further one.
 const RADIUS: f64 = 60.0;
 const MORE: f64 = 12.0;
 
 /// The colours of pairs with one, two and more links.
 const LINES: [&str; 3] = ["#a9cf66", "#5f9600", "#2f4b00"];
 
-/// Every group, with what it is; none where no GPU has NVLink.
+/// Draws every group with its description; none where no GPU has NVLink.
 pub(super) fn groups(topology: &Topology) -> Drawing {
     let (linked, alone) = words::groups(topology);
     let drawn = linked.into_iter().map(|group| {
@@ -46,7 +46,7 @@ pub(super) fn groups(topology: &Topology) -> Drawing {
     Drawing::stack(GAP, [heading("NVLink groups"), drawn, lines])
 }
 
-/// The names of the GPUs of a group, all as wide as the longest.
+/// Draws the names of the GPUs of a group, all as wide as the longest.
 fn names(topology: &Topology, group: &NvlinkGroup) -> (Vec<String>, f64) {
     let names: Vec<String> = group.gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();
     let width = names.iter().map(|name| text_width(name, SMALL)).fold(0.0, f64::max) + 10.0;
@@ -60,7 +60,7 @@ fn place(name: &str, width: f64) -> Drawing {
     place
 }
 
-/// All on one switch, as every pair can use all links.
+/// Draws all GPUs on one switch, as every pair can use all links.
 fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     let (names, width) = names(topology, group);
     let gpus = Drawing::flow(GAP, names.iter().map(|name| place(name, width)), WIDTH - 2.0 * GAP);
@@ -80,8 +80,8 @@ fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     Drawing::stack(GAP, [gpus, bar])
 }
 
-/// Every GPU at a place, with a line for each pair that has links, the wider the more: two quads where the GPUs are such, else
-/// a circle.
+/// Draws every GPU at a place, with a line for each linked pair, wider for more links: two quads for such a board, else a
+/// circle.
 fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     let (names, width) = names(topology, group);
     let (places, size) = match quads(topology, &group.gpus) {
@@ -117,7 +117,7 @@ fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     Drawing::stack(GAP, [picture, Drawing::stack(TIGHT, legend)])
 }
 
-/// Middles of places on a circle, and the size of all.
+/// Returns the middles of places on a circle, and the total size.
 fn circle(count: usize, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     let radius = RADIUS + MORE * count.saturating_sub(2).min(30) as f64;
     // Two lie side by side; of more, a side of the circle is at the top and not a corner.
@@ -129,10 +129,11 @@ fn circle(count: usize, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     ((0..count).map(at).collect(), (2.0 * radius + width, 2.0 * radius * flat + HEIGHT))
 }
 
-/// Two quads that face each other: the GPUs of each by row, partners in one row.
+/// Two opposite quads: the GPUs of each by row, partners in one row.
 type Quads = [[Option<usize>; 4]; 2];
 
-/// The quads of a DGX-1: links between all GPUs of a quad, and one across for each GPU. A few links may be lost, or one GPU.
+/// Finds the quads of a DGX-1: links between all GPUs of a quad, and one across for each GPU. A few links, or one GPU, may be
+/// missing.
 fn quads(topology: &Topology, gpus: &[usize]) -> Option<Quads> {
     const LOST: usize = 2;
     let count = gpus.len();
@@ -161,7 +162,7 @@ fn quads(topology: &Topology, gpus: &[usize]) -> Option<Quads> {
         quads[0][row] = Some(*gpu);
         quads[1][row] = far.iter().copied().find(|other| linked(*gpu, *other));
     }
-    // Those whose link across is lost take the rows that are left.
+    // GPUs without a link across take the remaining rows.
     for gpu in far {
         if !quads[1].contains(&Some(gpu)) {
             *quads[1].iter_mut().find(|row| row.is_none())? = Some(gpu);
@@ -170,7 +171,7 @@ fn quads(topology: &Topology, gpus: &[usize]) -> Option<Quads> {
     Some(quads)
 }
 
-/// Middles of the places of two quads, and the size of all: no line runs through the place of a third GPU.
+/// Returns the middles of the places of two quads, and the total size: no line crosses the place of a third GPU.
 fn quad_places(quads: &Quads, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     const ROW: f64 = 62.0;
     let (step, gap) = (width + 60.0, width + 90.0);
@@ -188,7 +189,7 @@ fn quad_places(quads: &Quads, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
     (places, (right + width, 3.0 * ROW + HEIGHT))
 }
 
-/// The line of a pair, the wider and darker the more links it has.
+/// Draws the line of a pair, wider and darker for more links.
 fn bundle(from: (f64, f64), to: (f64, f64), links: u16) -> Line {
     line(from, to)
         .set("stroke", LINES[usize::from(links.clamp(1, 3)) - 1])

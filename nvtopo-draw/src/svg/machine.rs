@@ -9,7 +9,7 @@ use nvtopo::model::{NodeId, NodeKind, Topology};
 use nvtopo::render::places::{Place, shown};
 use nvtopo::render::words;
 
-/// How high a device is drawn, and how wide at least and at most.
+/// The height of a device, and its least and greatest width.
 const CELL: f64 = 44.0;
 const NARROW: f64 = 64.0;
 const WIDE: f64 = 120.0;
@@ -75,7 +75,7 @@ enum Part {
     Behind(NodeId, Vec<Part>),
 }
 
-/// The devices of a place behind their PCIe switches, and behind host bridges where there are several.
+/// Groups the devices of a place by PCIe switch, and by host bridge where there are several.
 fn tree(topology: &Topology, place: &Place<'_>) -> Vec<Part> {
     let mut parts = Vec::new();
     for &device in &place.devices {
@@ -115,7 +115,7 @@ fn insert(parts: &mut Vec<Part>, way: &[NodeId], device: usize) {
     }
 }
 
-/// Without the boxes that hold one thing only: they tell apart nothing.
+/// Removes boxes with a single entry: they separate nothing.
 fn collapsed(part: Part) -> Part {
     let Part::Behind(id, within) = part else { return part };
     let mut within: Vec<Part> = within.into_iter().map(collapsed).collect();
@@ -148,7 +148,7 @@ fn bus_box(topology: &Topology, id: NodeId, within: Drawing) -> Drawing {
     Drawing::stack(TIGHT, [name, within]).framed(SWITCH, "#ccc")
 }
 
-/// As wide as the longest name and the memory of GPUs ask for.
+/// Returns the width that the longest name and the memory of GPUs need.
 fn cell_width(topology: &Topology) -> f64 {
     let names = (0..topology.devices().len()).map(|device| text_width(&topology.device_name(device), NAME));
     let facts = topology.gpus().map(|gpu| text_width(&words::gpu_memory(topology, gpu), SMALL));

@@ -7,8 +7,8 @@ mod pairs;
 
 use nvtopo::Topology;
 
-/// The machine as a picture: the NUMA nodes with the devices behind their PCIe switches, the NVLink groups, and the matrix of
-/// paths. What is wrong with a device is framed in red, and said where the pointer rests on it.
+/// Draws a machine: the NUMA nodes with the devices behind their PCIe switches, the NVLink groups, and the matrix of paths.
+/// Devices with faults have a red frame, and the faults as tooltip.
 ///
 /// ```
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;

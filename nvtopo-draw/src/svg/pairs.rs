@@ -7,18 +7,18 @@ use nvtopo::model::{Pair, PathType, Topology};
 use nvtopo::render::words;
 use std::ops::Range;
 
-/// The size of a field with a word in it, and of one without.
+/// The size of a field with text, and of one without.
 const FIELD: (f64, f64) = (36.0, 22.0);
 const SMALL_FIELD: f64 = 9.0;
 
-/// How wide the legend may be at least.
+/// The least width of the legend.
 const LEGEND: f64 = 480.0;
 
-/// With more rows or columns the fields have no words, and with more devices there is no matrix.
+/// The most rows or columns with text in the fields, and the most devices with a matrix.
 const WORDS: usize = 24;
 const MOST: usize = 160;
 
-/// The GPUs by GPUs, then by NICs; the rows of the NICs would only repeat them, turned over.
+/// Draws the matrix of GPUs by GPUs, then by NICs; rows of NICs would only repeat it, transposed.
 pub(super) fn matrix(topology: &Topology) -> Drawing {
     let (gpus, devices) = (topology.gpus().len(), topology.devices().len());
     if devices > MOST {
@@ -40,7 +40,7 @@ pub(super) fn matrix(topology: &Topology) -> Drawing {
     Drawing::stack(GAP, [heading("Paths"), fields, legend])
 }
 
-/// The rows of all GPUs with some columns. Where the fields have no room for words, every fourth row and column is named.
+/// Draws the rows of all GPUs with some columns. Where fields have no room for text, every fourth row and column is named.
 fn field(topology: &Topology, names: &[String], columns: Range<usize>, most: u16) -> Drawing {
     let rows = topology.gpus().len();
     let words = columns.len().max(rows) <= WORDS;
@@ -94,12 +94,12 @@ fn said(a: &str, b: &str, word: &str, pair: Pair) -> String {
     format!("{a} – {b}: {word}{rate}")
 }
 
-/// Which colour is which class, of those that there are.
+/// Draws the legend: the colour of each class that occurs.
 fn legend(topology: &Topology, most: u16, width: f64) -> Drawing {
     let entries = words::legend(topology).into_iter().map(|(path, nvlinks, word, meaning)| {
         let words = format!("{word}: {meaning}");
         let mut entry = Drawing::new(20.0 + text_width(&words, SMALL), 16.0);
-        let fill = colour(Pair { path, nvlinks, rate: None }, most);
+        let fill = colour(Pair::new(path, nvlinks, None), most);
         entry.draw(rectangle(0.0, 2.0, 12.0, 12.0).set("fill", fill).set("stroke", "#999"));
         entry.draw(text(18.0, 12.0, &words).set("font-size", SMALL).set("fill", FAINT));
         entry
@@ -107,7 +107,7 @@ fn legend(topology: &Topology, most: u16, width: f64) -> Drawing {
     Drawing::flow(GAP, entries, width)
 }
 
-/// The colour of a path: of NVLinks the fainter, the fewer of the most that two GPUs have.
+/// Returns the colour of a path. The fewer NVLinks compared with the best pair, the fainter.
 ///
 /// From the scheme "light" of Paul Tol, "Colour Schemes" (SRON/EPS/TN/09-002, 2021), which is made for cells with dark text
 /// and told apart by all kinds of colour vision.
@@ -129,7 +129,7 @@ fn colour(pair: Pair, most: u16) -> String {
     format!("#{red:02x}{green:02x}{blue:02x}")
 }
 
-/// A colour mixed with white: pure at the most, three quarters white at none.
+/// Mixes a colour with white: pure at the full share, three quarters white at none.
 fn tint(full: (u8, u8, u8), part: u16, most: u16) -> String {
     let missing = u32::from(most.saturating_sub(part)) * 3;
     let whole = u32::from(most.max(1)) * 4;

@@ -1,34 +1,35 @@
-//! The facts of matched nodes: what is unknown is filled, and what differs is told.
+//! The facts of matched nodes: unknown ones are filled in, different ones noted.
 
 use super::Fold;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, NoteKind, NumaNode, Nvme,
-    PciFacts, Provenance, Stated, tree,
+    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, Note, NoteCode, NumaNode,
+    Nvme, PciFacts, Provenance, Stated, tree,
 };
 use std::borrow::Cow;
 use std::fmt::Display;
 
-/// The most conflicts that are told one by one.
+/// The most conflicts that get a note each.
 const MAX_CONFLICTS: usize = 50;
 
-/// What sources disagree about.
+/// The notes about contradictions between sources.
 #[derive(Default)]
 pub(super) struct Conflicts {
-    texts: Vec<String>,
+    notes: Vec<Note>,
     more: usize,
 }
 
 impl Conflicts {
-    pub(super) fn add(&mut self, text: String) {
-        if self.texts.contains(&text) {
+    pub(super) fn add(&mut self, code: NoteCode, text: String) {
+        let note = Note::new(code, text);
+        if self.notes.contains(&note) {
             return;
         }
-        if self.texts.len() < MAX_CONFLICTS { self.texts.push(text) } else { self.more += 1 }
+        if self.notes.len() < MAX_CONFLICTS { self.notes.push(note) } else { self.more += 1 }
     }
 
-    /// Two sources say different things of one fact.
+    /// Notes that two sources state different values of a fact.
     pub(super) fn disagree(
         &mut self,
         what: &str,
@@ -36,20 +37,24 @@ impl Conflicts {
         (base, own): (Provenance, &dyn Display),
         (other, others): (Provenance, &dyn Display),
     ) {
-        self.add(format!("{what}, {fact}: {base} says {own}, {other} says {others}; the first is taken"));
+        self.add(
+            NoteCode::SourcesDisagree,
+            format!("{what}, {fact}: {base} says {own}, {other} says {others}; the first is taken"),
+        );
     }
 
     pub(super) fn write(self, fragment: &mut Fragment) {
-        for text in self.texts {
-            fragment.note(NoteKind::Conflict, text);
-        }
+        fragment.notes.extend(self.notes);
         if self.more > 0 {
-            fragment.note(NoteKind::Conflict, format!("the sources disagree about {} facts more", self.more));
+            fragment.note(
+                NoteCode::SourcesDisagree,
+                format!("the sources disagree about {} facts more", self.more),
+            );
         }
     }
 }
 
-/// What a node is called in notes.
+/// Returns the name of a node in notes.
 pub(super) fn name(node: &Node) -> String {
     match &node.kind {
         NodeKind::Machine(_) => "the machine".to_owned(),
@@ -69,7 +74,7 @@ pub(super) fn name(node: &Node) -> String {
     }
 }
 
-/// The first few names, and how many more.
+/// Lists the first names, and the number of the others.
 pub(super) fn several(names: &[String]) -> String {
     match names {
         [first, second, third, rest @ ..] if rest.len() > 1 => {
@@ -79,7 +84,7 @@ pub(super) fn several(names: &[String]) -> String {
     }
 }
 
-/// The CPUs and NUMA nodes near to a matched device, as each source has them.
+/// The near CPUs and NUMA nodes of a matched device, of each source.
 pub(super) struct Near {
     base: NodeId,
     provenance: Provenance,
@@ -98,8 +103,8 @@ impl Fold<'_> {
         self.matched().into_iter().filter_map(near).collect()
     }
 
-    /// What a device is near to is stated, or follows from its NUMA node: a weaker source's statement must not
-    /// hide what follows from a better one's tree.
+    /// Compares the near CPUs and NUMA nodes, stated or by the tree: a statement of a weaker source must not hide what
+    /// follows from the tree of a better one.
     pub(super) fn compare_near(&mut self, all: &[Near], conflicts: &mut Conflicts) {
         for near in all {
             let (own, what) = (self.base_node(near.base).provenance, name(self.base_node(near.base)));
@@ -169,7 +174,7 @@ struct Filler<'a> {
     what: &'a str,
     base: Provenance,
     other: Provenance,
-    /// What the base has from others.
+    /// The facts of the base from other sources.
     learned: Vec<Learned>,
     conflicts: &'a mut Conflicts,
 }
@@ -315,7 +320,7 @@ impl Filler<'_> {
         self.option("PCI address", base, other.as_ref());
     }
 
-    /// A fact that only one can be right about: filled, or compared.
+    /// Fills in or compares a fact that has one true value.
     fn option<T: Clone + PartialEq + Display>(
         &mut self,
         fact: &'static str,
@@ -328,7 +333,7 @@ impl Filler<'_> {
         }
     }
 
-    /// A fact that changes in time, or that sources see differently: filled, and not compared.
+    /// Fills in a fact without comparing: it changes over time, or sources see it differently.
     fn fill<T: Clone>(&mut self, fact: &'static str, base: &mut Option<T>, other: Option<&T>) {
         if let (None, Some(other)) = (base.as_ref(), other) {
             *base = Some(other.clone());
@@ -336,7 +341,7 @@ impl Filler<'_> {
         }
     }
 
-    /// As [`fill`](Self::fill), of a list.
+    /// Fills in a list without comparing.
     fn list<T: Clone>(&mut self, fact: &'static str, base: &mut Vec<T>, other: &[T]) {
         if base.is_empty() && !other.is_empty() {
             base.extend_from_slice(other);
@@ -350,7 +355,8 @@ impl Filler<'_> {
         }
     }
 
-    /// Whether it was filled. Damage is filled like silence; `N/A` is a statement.
+    /// Fills in or compares a stated fact; returns true where it was filled in. Damage is filled in like silence; `N/A` is
+    /// a statement.
     fn stated<T: Clone + PartialEq + Display>(
         &mut self,
         fact: &'static str,
@@ -372,7 +378,7 @@ impl Filler<'_> {
         false
     }
 
-    /// A set whose emptiness may mean silence: it does where the base does not know the CPUs.
+    /// Fills in or compares a set. An empty one means unknown where the base does not know the CPUs.
     fn set(&mut self, fact: &'static str, base: &mut CpuSet, other: &CpuSet, knows_cpus: bool) {
         if base.is_empty() && !knows_cpus {
             if !other.is_empty() {

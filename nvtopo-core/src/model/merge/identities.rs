@@ -1,16 +1,17 @@
-//! Devices that different sources put at one address: the first keeps it.
+//! Devices with the same PCI address or UUID: the first keeps it.
 
 use super::facts::{self, Conflicts};
-use crate::model::identities::{Identity, twice};
-use crate::model::{Fragment, NodeKind};
+use crate::model::identities::{Identity, duplicates};
+use crate::model::{Fragment, NodeKind, NoteCode};
 
-/// Takes a UUID or address from each node after the first that has it, and tells so.
-pub(super) fn keep_apart(fragment: &mut Fragment, conflicts: &mut Conflicts) {
+/// Removes a UUID or address from each node after the first that has it, with a note.
+pub(super) fn make_unique(fragment: &mut Fragment, conflicts: &mut Conflicts) {
     let mut others = Vec::new();
-    for found in twice(&fragment.nodes) {
+    for found in duplicates(&fragment.nodes) {
         let [first, second] = [found.first, found.second].map(|index| facts::name(&fragment.nodes[index]));
         let identity = found.identity;
-        conflicts.add(format!("{first} and {second} both have {identity}; it is that of {first} here"));
+        let text = format!("{first} and {second} both have {identity}; it is that of {first} here");
+        conflicts.add(NoteCode::DuplicateIdentity, text);
         let is_address = matches!(identity, Identity::Address(_));
         others.push((found.second, is_address));
     }

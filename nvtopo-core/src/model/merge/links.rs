@@ -10,7 +10,7 @@ use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
 impl Fold<'_> {
-    /// The NVLinks of the other, if the base could not tell; else the base's, and what the other counts otherwise.
+    /// Adopts the NVLinks of the other where the base does not know NVLinks; compares them otherwise.
     pub(super) fn nvlinks(&mut self, conflicts: &mut Conflicts) {
         let nvlink = |(_, _, link): &&(NodeId, NodeId, Link)| link.kind == LinkKind::NvLink;
         let none = !self.base.links.iter().any(|link| nvlink(&link));
@@ -25,7 +25,7 @@ impl Fold<'_> {
         self.base.nvlink_known |= self.other.nvlink_known;
     }
 
-    /// The NVLinks of GPUs that only the other has, and what joins the NVSwitches that come with them.
+    /// Adopts the NVLinks of GPUs that only the other has, and those between NVSwitches that come with them.
     fn nvlinks_of_added(&mut self) {
         let other = self.other;
         let links = other.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
@@ -43,7 +43,7 @@ impl Fold<'_> {
         }
     }
 
-    /// Whether the other's node came into the base by this fold.
+    /// Returns true where the other's node came into the base by this fold.
     fn is_added(&self, other: NodeId) -> bool {
         self.map[other.index()].is_some_and(|id| id.index() >= self.known)
     }
@@ -79,7 +79,7 @@ impl Fold<'_> {
         self.better_nvlink_rates(&theirs);
     }
 
-    /// What a source that sees only counts assumed of the rate, a source that knows the generation tells.
+    /// Replaces assumed NVLink rates of a source without the generation by those of a source with it.
     fn better_nvlink_rates(&mut self, theirs: &Nvlinks) {
         let gpus = self.matched_devices(|kind| kind.as_gpu().is_some());
         let per_link = |other: NodeId| {
@@ -103,7 +103,7 @@ impl Fold<'_> {
         }
     }
 
-    /// PCIe, C2C, interconnects and networks between nodes that both have.
+    /// Merges PCIe, C2C, interconnects and networks between nodes that both have.
     pub(super) fn other_links(&mut self, conflicts: &mut Conflicts) {
         let key = |a: NodeId, b: NodeId, link: &Link| (a.min(b), a.max(b), link.kind);
         let mut own: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -154,7 +154,7 @@ impl Fold<'_> {
         }
     }
 
-    /// Stated paths, where the base says nothing of a pair by statement or tree.
+    /// Adopts stated paths of pairs without a path in the base, and compares the others.
     pub(super) fn paths(&mut self, conflicts: &mut Conflicts) {
         let own: BTreeMap<_, _> = stated(&self.base.paths);
         let theirs: BTreeMap<_, _> = stated(&self.other.paths);
@@ -187,7 +187,7 @@ impl Fold<'_> {
         self.adopt_paths(adopted);
     }
 
-    /// The stated paths of devices that only the other has.
+    /// Adopts the stated paths of devices that only the other has.
     pub(super) fn paths_of_added(&mut self) {
         let paths = self.other.paths.iter().filter(|path| self.is_added(path.a) || self.is_added(path.b));
         let adopted = paths.filter_map(|path| {
@@ -198,7 +198,7 @@ impl Fold<'_> {
         self.adopt_paths(adopted);
     }
 
-    /// Measurements; of two for one direction the base's counts, which stands first.
+    /// Adopts measurements; of two for one direction the base's counts, which stands first.
     pub(super) fn measurements(&mut self) {
         let adopted = self.other.measured.iter().filter_map(|measured| {
             let (from, to) = (self.map[measured.from.index()]?, self.map[measured.to.index()]?);
@@ -208,7 +208,7 @@ impl Fold<'_> {
         self.base.measured.extend(adopted);
     }
 
-    /// Peer-to-peer access; of what the base says of a pair, what is unknown is filled.
+    /// Adopts peer-to-peer access, and fills in unknown operations of pairs that the base has.
     pub(super) fn p2p(&mut self) {
         let own: BTreeMap<(NodeId, NodeId), usize> =
             self.base.p2p.iter().enumerate().rev().map(|(place, p2p)| ((p2p.a, p2p.b), place)).collect();
@@ -249,7 +249,7 @@ fn table(links: &[(NodeId, NodeId, Link)], nodes: &[Node]) -> Nvlinks {
     Nvlinks::of(links.iter().map(|(a, b, link)| (*a, *b, link)), |id| &nodes[id.index()])
 }
 
-/// The stated paths by their nodes; of two statements the first holds.
+/// Returns the stated paths by their nodes; the first of two statements holds.
 fn stated(paths: &[StatedPath]) -> BTreeMap<(NodeId, NodeId), PathType> {
     paths.iter().rev().map(|path| ((path.a, path.b), path.path)).collect()
 }

@@ -1,4 +1,4 @@
-//! Which nodes of two fragments are the same thing.
+//! Matches the nodes of two fragments that are the same thing.
 //!
 //! Keys are tried from the surest to the weakest, each among the nodes that are still unmatched on both sides.
 //! Among equal keys the first belongs to the first, so that a fragment matches itself.
@@ -7,7 +7,7 @@ use crate::ids::PciAddress;
 use crate::model::{Nic, Node, NodeId, NodeKind, Provenance, tree};
 use std::collections::{BTreeMap, VecDeque};
 
-/// For each node of `other` its node of `base`.
+/// Returns the node of `base` for each node of `other`.
 pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     let (map, taken) = (vec![None; other.len()], vec![false; base.len()]);
     let side = |nodes| Side { nodes, first_pus: first_pus(nodes) };
@@ -59,7 +59,7 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     matching.map
 }
 
-/// The RDMA device of a NIC, or the name that may be one.
+/// Returns the RDMA device of a NIC, or its name, which may be one.
 fn rdma_device(nic: &Nic) -> &str {
     nic.rdma_device.as_deref().unwrap_or(&nic.name)
 }
@@ -72,7 +72,7 @@ struct Side<'a> {
 }
 
 impl Side<'_> {
-    /// The bus and the device of an address, if only one GPU has them.
+    /// Returns the bus and device of an address, if only one GPU has them.
     fn only_bus(&self, address: PciAddress) -> Option<(u8, u8)> {
         let place = |address: PciAddress| (address.bus, address.device);
         let gpus = self.nodes.iter().filter_map(|node| node.kind.as_gpu()?.address);
@@ -93,7 +93,7 @@ impl Matching<'_> {
         self.taken[base.index()] = true;
     }
 
-    /// Matches by the key that the function makes of a node, given by its side, number and kind.
+    /// Matches nodes with equal keys.
     fn by<K: Ord>(&mut self, key: impl Fn(&Side<'_>, usize, &NodeKind) -> Option<K>) {
         let mut free: BTreeMap<K, VecDeque<NodeId>> = BTreeMap::new();
         for (index, node) in self.base.nodes.iter().enumerate().filter(|(index, _)| !self.taken[*index]) {
@@ -115,7 +115,7 @@ impl Matching<'_> {
         }
     }
 
-    /// Cores by their first PU, and those without by their number in the package.
+    /// Matches cores by their first PU, and others by their number in the package.
     fn cores(&mut self) {
         self.by(|side, index, _| side.first_pus.get(&index).copied());
         self.by(|side, index, kind| {
@@ -130,7 +130,7 @@ impl Matching<'_> {
         });
     }
 
-    /// Bridges and switches without an address by the devices below them, and then upwards.
+    /// Matches bridges and switches without an address by the devices below them, and then upwards.
     fn bridges(&mut self) {
         let kind = |node: &Node| match node.kind {
             NodeKind::HostBridge(_) => Some(0),
@@ -161,7 +161,7 @@ impl Matching<'_> {
     }
 }
 
-/// Whether both have an address: it would have matched.
+/// Returns true where both have an address: equal ones would have matched before.
 fn contradict(a: &Node, b: &Node) -> bool {
     let known = |node: &Node| match &node.kind {
         NodeKind::HostBridge(bridge) => bridge.address.is_some(),
@@ -171,7 +171,7 @@ fn contradict(a: &Node, b: &Node) -> bool {
     known(a) && known(b)
 }
 
-/// The lowest PU of each core.
+/// Finds the lowest PU of each core.
 fn first_pus(nodes: &[Node]) -> BTreeMap<usize, u32> {
     let mut first = BTreeMap::new();
     for (index, node) in nodes.iter().enumerate() {

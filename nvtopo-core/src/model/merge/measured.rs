@@ -1,19 +1,18 @@
-//! Measurements held against what the links between two devices can carry.
+//! Measurements, compared with the rates of the links between two devices.
 
 use super::facts::{self, several};
 use crate::model::{
-    Basis, Fragment, LinkKind, Measured, Node, NodeId, NodeKind, NoteKind, Nvlinks, Pair, Rate, rates,
+    Basis, Fragment, LinkKind, Measured, Node, NodeId, NodeKind, Note, NoteCode, Nvlinks, Pair, Rate, rates,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// By how much more than its rate a link is believed to carry, in percent: what drivers report is up to 7 % more than
-/// what is published.
+/// The highest believable measurement in percent of a rate: reported rates are up to 7 % above published ones.
 const TOLERANCE: u64 = 107;
 
-/// Notes measurements above what the links can carry, and takes those out that no generation of links could carry: they are
-/// of both directions at once, or of something else.
-pub(super) fn hold_against_links(fragment: &mut Fragment) {
+/// Notes measurements above the rate of the links, and removes those above the rate of every generation: they are of both
+/// directions at once, or of something else.
+pub(super) fn check_against_links(fragment: &mut Fragment) {
     if fragment.measured.is_empty() && !fragment.nodes.iter().any(has_measured_nic) {
         return;
     }
@@ -50,18 +49,18 @@ pub(super) fn hold_against_links(fragment: &mut Fragment) {
     }
     let mut places = 0..;
     fragment.measured.retain(|_| places.next().is_none_or(|place| !wrong.contains(&place)));
-    hold_nics(fragment, &mut texts);
+    check_nics(fragment, &mut texts);
     texts.write(fragment);
 }
 
-/// Whether more was measured than a rate allows.
+/// Returns true where a measurement exceeds a rate.
 fn is_above(measured: Bandwidth, rate: Bandwidth) -> bool {
     let limit = u128::from(rate.as_mb_per_s()) * u128::from(TOLERANCE) / 100;
     rate > Bandwidth::ZERO && u128::from(measured.as_mb_per_s()) > limit
 }
 
-/// The rate of NVLinks that a measurement is above. Of an unknown generation it is the assumed one's, unless the
-/// measurement is above that of the fastest too.
+/// Returns the rate of NVLinks that a measurement exceeds: that of the assumed generation where it is unknown, unless the
+/// measurement exceeds that of the fastest too.
 fn exceeded(pair: &Pair, measured: Bandwidth) -> Option<(Basis, Bandwidth)> {
     let Rate { bandwidth, basis } = pair.rate?;
     if !is_above(measured, bandwidth) {
@@ -74,8 +73,7 @@ fn exceeded(pair: &Pair, measured: Bandwidth) -> Option<(Basis, Bandwidth)> {
     }
 }
 
-/// The published rate of the PCIe link above each device, where one is known. A link that reports its own rate may be at
-/// rest.
+/// Returns the published rate of the PCIe link above each device, where known. A reported rate may be that of an idle link.
 fn uplinks(fragment: &Fragment) -> BTreeMap<NodeId, Bandwidth> {
     let parent = |id: NodeId| fragment.nodes.get(id.index()).and_then(|node| node.parent);
     let mut uplinks = BTreeMap::new();
@@ -94,8 +92,8 @@ fn has_measured_nic(node: &Node) -> bool {
     node.kind.as_nic().is_some_and(|nic| nic.measured.is_some() && nic.rate.is_some())
 }
 
-/// The same of what NICs were measured to carry by themselves, and the rates of their ports.
-fn hold_nics(fragment: &mut Fragment, texts: &mut Texts) {
+/// Compares the measurements of single NICs with the rates of their ports.
+fn check_nics(fragment: &mut Fragment, texts: &mut Texts) {
     for node in &mut fragment.nodes {
         let NodeKind::Nic(nic) = &mut node.kind else { continue };
         if let (Some(measured), Some(rate)) = (nic.measured, nic.rate)
@@ -107,7 +105,7 @@ fn hold_nics(fragment: &mut Fragment, texts: &mut Texts) {
     }
 }
 
-/// Measurements above the same number of links and rate.
+/// Measurements above a rate, by the number of links and the rate.
 #[derive(Default)]
 struct Above(BTreeMap<(u16, Bandwidth), Vec<String>>);
 
@@ -121,7 +119,7 @@ impl Above {
     }
 }
 
-/// What is to be noted.
+/// The measurements to note, by the rate that they exceed.
 #[derive(Default)]
 struct Texts {
     nvlinks: Above,
@@ -163,9 +161,10 @@ impl Texts {
             ));
         }
         for text in notes {
+            let note = Note::new(NoteCode::MeasuredAboveRate, text);
             // A topology that was written and read again has them already.
-            if !fragment.notes.iter().any(|note| note.text == text) {
-                fragment.note(NoteKind::Conflict, text);
+            if !fragment.notes.contains(&note) {
+                fragment.notes.push(note);
             }
         }
     }

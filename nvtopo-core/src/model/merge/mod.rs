@@ -1,8 +1,8 @@
-//! Several fragments made one: the best source is the base, and the others fill in what it does not know.
+//! Merges fragments: the best source is the base, and the others fill in unknown facts.
 //!
 //! Nodes are matched ([`matching`]), facts filled ([`facts`]), links and stated paths adopted ([`links`]), and NVLinks
-//! rated by what their ports report ([`ports`]). Measurements are held against what the links can carry ([`measured`]). Where two sources disagree the base wins and a note tells; nothing is
-//! decided here beyond that.
+//! rated by what their ports report ([`ports`]). Measurements are
+//! compared with the rates of links ([`measured`]). Where two sources disagree the base wins, with a note.
 
 mod facts;
 mod identities;
@@ -12,7 +12,7 @@ mod measured;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
-use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteKind, Origin, gaps, tree};
+use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, gaps, tree};
 use facts::Conflicts;
 use std::collections::BTreeSet;
 
@@ -27,9 +27,9 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     };
     if fragments.len() == 0 {
         links::rate_by_ports(&mut base);
-        measured::hold_against_links(&mut base);
+        measured::check_against_links(&mut base);
         let mut conflicts = Conflicts::default();
-        identities::keep_apart(&mut base, &mut conflicts);
+        identities::make_unique(&mut base, &mut conflicts);
         conflicts.write(&mut base);
         return Ok(base);
     }
@@ -39,8 +39,8 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         fold(&mut base, &other, &mut conflicts);
     }
     links::rate_by_ports(&mut base);
-    measured::hold_against_links(&mut base);
-    identities::keep_apart(&mut base, &mut conflicts);
+    measured::check_against_links(&mut base);
+    identities::make_unique(&mut base, &mut conflicts);
     conflicts.write(&mut base);
     reorder(&mut base);
     gaps::close(&mut base);
@@ -70,16 +70,16 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
 struct Fold<'a> {
     base: &'a mut Fragment,
     other: &'a Fragment,
-    /// For each node of the other its node of the base.
+    /// The node of the base for each node of the other.
     map: Vec<Option<NodeId>>,
-    /// How many nodes the base had: those after are only the other's.
+    /// The number of nodes that the base had before: later ones are the other's.
     known: usize,
-    /// Whether the base knows the machine's CPUs by itself, so that those which only the other names are not.
+    /// True where the base knows the CPUs of the machine, so that others do not exist.
     knows_cpus: bool,
 }
 
 impl Fold<'_> {
-    /// The matched nodes: that of the base, and that of the other.
+    /// Returns the matched nodes: of the base, and of the other.
     fn matched(&self) -> Vec<(NodeId, NodeId)> {
         let pairs = self.map.iter().zip(0..);
         pairs.filter_map(|(base, other)| Some(((*base)?, NodeId(other)))).collect()
@@ -93,7 +93,7 @@ impl Fold<'_> {
         &self.other.nodes[id.index()]
     }
 
-    /// What only the other knows, and a better place in the machine for what the base had no place for.
+    /// Adds the nodes that only the other has, and moves those of the base for which the other knows a nearer container.
     fn structure(&mut self, conflicts: &mut Conflicts) {
         let matched = self.matched();
         for (base, other) in matched {
@@ -154,7 +154,7 @@ impl Fold<'_> {
         tree::ancestors(|id| self.base_node(id), id)
     }
 
-    /// The base's node for one of the other's: the matched one, or a new one below its container's.
+    /// Returns the base's node for one of the other's: the matched one, or a new one below its container's.
     fn ensure(&mut self, other: NodeId) -> NodeId {
         let mut missing = Vec::new();
         let mut at = other;
@@ -181,7 +181,7 @@ impl Fold<'_> {
         parent
     }
 
-    /// A device that was added has a number or name of its own.
+    /// Gives an added device an index or name of its own.
     fn unique(&mut self, id: NodeId, conflicts: &mut Conflicts) {
         let others = |kind: &dyn Fn(&NodeKind) -> bool| {
             self.base.nodes.iter().enumerate().any(|(index, node)| index != id.index() && kind(&node.kind))
@@ -211,40 +211,42 @@ impl Fold<'_> {
         self.base.nodes[id.index()].kind = kind;
         let after = facts::name(self.base_node(id));
         if before != after {
-            conflicts.add(format!(
+            let text = format!(
                 "{before} of {provenance} is another device than {before} of {}; it is {after} here",
                 self.base.nodes[0].provenance
-            ));
+            );
+            conflicts.add(NoteCode::DeviceRenamed, text);
         }
     }
 
-    /// Notes about devices that only one of the sources has.
+    /// Notes the devices that only one of the sources has.
     fn tell(&mut self, added: &[Vec<String>; 2], unknown_cpus: &CpuSet, conflicts: &mut Conflicts) {
         let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
         for names in added.iter().filter(|names| !names.is_empty()) {
             let text = format!("only {other} knows {}; {base} does not", facts::several(names));
-            let note = Note { kind: NoteKind::Unknown, text };
+            let note = Note::new(NoteCode::OneSourceOnly, text);
             if !self.base.notes.contains(&note) {
                 self.base.notes.push(note);
             }
         }
         if !unknown_cpus.is_empty() {
-            conflicts.add(format!("{other} has CPUs that {base} does not know: {unknown_cpus}"));
+            let text = format!("{other} has CPUs that {base} does not know: {unknown_cpus}");
+            conflicts.add(NoteCode::SourcesDisagree, text);
         }
     }
 
     fn notes(&mut self) {
-        let mut seen: BTreeSet<(NoteKind, String)> =
-            self.base.notes.iter().map(|note| (note.kind, note.text.clone())).collect();
+        let mut known: BTreeSet<(NoteCode, String)> =
+            self.base.notes.iter().map(|note| (note.code(), note.text.clone())).collect();
         for note in &self.other.notes {
-            if seen.insert((note.kind, note.text.clone())) {
+            if known.insert((note.code(), note.text.clone())) {
                 self.base.notes.push(note.clone());
             }
         }
     }
 }
 
-/// Whether it is of what the kernel says about CPUs and memory, where it is complete.
+/// Returns true for nodes of CPUs and memory, about which the kernel is complete.
 fn of_cpus(kind: &NodeKind) -> bool {
     matches!(
         kind,
@@ -257,7 +259,7 @@ fn of_cpus(kind: &NodeKind) -> bool {
     )
 }
 
-/// Which machine both are: an identity before a product, and what is known before what is not.
+/// Merges two origins: an identity before a product, and a known one before an unknown one.
 fn origin(base: &Origin, other: &Origin) -> Result<Origin> {
     let differ = |what: &str| {
         Error::request(format!("these are two machines: {what} differ"))

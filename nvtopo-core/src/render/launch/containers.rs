@@ -1,4 +1,4 @@
-//! Options of container engines, a line for each rank. The nodes of memory are left out unasked: there they are a hard limit.
+//! Options of container engines, a line for each rank. Memory nodes are left out by default: there they are a hard limit.
 
 use super::{LaunchFormat, lines};
 use crate::solve::{MemoryPolicy, Part, Plan};

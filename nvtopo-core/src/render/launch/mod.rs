@@ -1,4 +1,4 @@
-//! A plan as launchers and process managers take it: one format or family of them in each file.
+//! Formats of plans for launchers and process managers, a family in each file.
 
 mod containers;
 mod mpi;
@@ -9,17 +9,18 @@ use crate::error::{Error, Result};
 use crate::solve::{MemoryPolicy, Plan};
 use std::str::FromStr;
 
-/// A way to hand a plan to a launcher.
+/// A format that passes a plan to a launcher.
+#[non_exhaustive]
 pub struct LaunchFormat {
     /// The name after `--format`.
     pub name: &'static str,
-    /// What it is, in one line for people.
+    /// The format in one line, for people.
     pub summary: &'static str,
-    /// How it lets ranks take memory unasked. `None`: it says nothing of memory.
+    /// The default memory policy. `None`: no policy.
     memory: Option<MemoryPolicy>,
-    /// What else it can say of memory.
-    memory_words: &'static [MemoryPolicy],
-    /// Memory can be preferred of one node for each rank, not of several.
+    /// The other memory policies that the format can express.
+    memory_policies: &'static [MemoryPolicy],
+    /// True where the preferred policy takes one node for each rank only.
     prefers_one_node: bool,
     print: Print,
 }
@@ -27,14 +28,15 @@ pub struct LaunchFormat {
 /// Prints a plan, with memory taken by a policy.
 type Print = fn(&Plan, Option<MemoryPolicy>) -> String;
 
-/// How the ranks of a plan are to take memory.
+/// The memory policy of a plan's ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LaunchMemory {
-    /// As the format says it unasked: near memory is preferred where a launcher can do so, and nothing is said where it
-    /// only knows hard limits.
+    /// The default of the format: near memory is preferred where the launcher can do so; no policy where it only knows hard
+    /// limits.
     #[default]
     Usual,
-    /// Nothing is said of memory.
+    /// No policy.
     AsBefore,
     /// By a policy.
     By(MemoryPolicy),
@@ -43,7 +45,7 @@ pub enum LaunchMemory {
 impl FromStr for LaunchMemory {
     type Err = Error;
 
-    /// The word of a policy, or `none`.
+    /// Reads the name of a policy, or `none`.
     fn from_str(text: &str) -> Result<Self> {
         MemoryPolicy::parse_or_none(text).map(|policy| policy.map_or(Self::AsBefore, Self::By))
     }
@@ -67,12 +69,12 @@ pub static LAUNCH_FORMATS: &[LaunchFormat] = &[
 impl LaunchFormat {
     /// A format that says nothing of memory.
     const fn new(name: &'static str, summary: &'static str, print: Print) -> Self {
-        Self { name, summary, memory: None, memory_words: &[], prefers_one_node: false, print }
+        Self { name, summary, memory: None, memory_policies: &[], prefers_one_node: false, print }
     }
 
     /// The same with what is said of memory: unasked, and what else can be.
-    const fn memory(self, memory: Option<MemoryPolicy>, memory_words: &'static [MemoryPolicy]) -> Self {
-        Self { memory, memory_words, ..self }
+    const fn memory(self, memory: Option<MemoryPolicy>, memory_policies: &'static [MemoryPolicy]) -> Self {
+        Self { memory, memory_policies, ..self }
     }
 
     /// The same where memory can be preferred of one node only.
@@ -80,7 +82,7 @@ impl LaunchFormat {
         Self { prefers_one_node: true, ..self }
     }
 
-    /// The plan in this format, for ranks that run on this one machine; each line ends with a line break.
+    /// Prints the plan for ranks of this one machine; each line ends with a line break.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has no CPUs: a launcher needs some for each.
     ///
@@ -98,9 +100,9 @@ impl LaunchFormat {
         self.print_with(plan, LaunchMemory::Usual)
     }
 
-    /// As [`print`](Self::print), with memory taken as asked for.
+    /// Prints like [`print`](Self::print), with a memory policy.
     ///
-    /// Errors also where the format cannot say that, and where the memory nodes of a rank that is to take from these are
+    /// Errors also where the format cannot express the policy, and where it needs memory nodes and those of a rank are
     /// unknown.
     ///
     /// ```
@@ -134,9 +136,9 @@ impl LaunchFormat {
         Ok((self.print)(plan, memory))
     }
 
-    /// The policy, if it can be said here.
+    /// Checks that the format can express the policy.
     fn check_memory(&self, plan: &Plan, policy: MemoryPolicy) -> Result<MemoryPolicy> {
-        let says = |format: &Self| format.memory == Some(policy) || format.memory_words.contains(&policy);
+        let says = |format: &Self| format.memory == Some(policy) || format.memory_policies.contains(&policy);
         if !says(self) {
             let others: Vec<&str> =
                 LAUNCH_FORMATS.iter().filter(|other| says(other)).map(|other| other.name).collect();
@@ -166,7 +168,7 @@ impl LaunchFormat {
     }
 }
 
-/// A format for launchers by its name.
+/// Finds a format for launchers by its name.
 pub fn launch_format(name: &str) -> Result<&'static LaunchFormat> {
     LAUNCH_FORMATS.iter().find(|format| format.name == name).ok_or_else(|| {
         let names: Vec<&str> = LAUNCH_FORMATS.iter().map(|format| format.name).collect();
@@ -175,7 +177,7 @@ pub fn launch_format(name: &str) -> Result<&'static LaunchFormat> {
     })
 }
 
-/// One line for each rank.
+/// Prints one line for each rank.
 fn lines(plan: &Plan, line: impl Fn(usize, &crate::solve::Part) -> String) -> String {
     plan.parts().iter().enumerate().map(|(rank, part)| line(rank, part) + "\n").collect()
 }

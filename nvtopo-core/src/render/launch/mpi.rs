@@ -1,6 +1,5 @@
-//! What implementations of MPI take. Open MPI reads files of ranks, in which version 4 counts CPUs as the kernel does where it
-//! is told so, version 5 only in the order of the machine's tree; MPICH and Intel MPI take an option. None says anything of
-//! memory.
+//! Formats of MPI implementations. Open MPI reads rankfiles: version 4 counts CPUs as the kernel does where an option says so,
+//! version 5 only in the order of the hwloc tree. MPICH and Intel MPI take an option. None has a memory policy.
 
 use super::{LaunchFormat, lines};
 use crate::cpuset::CpuSet;

@@ -1,5 +1,5 @@
-//! Slurm's masks. What `--mem-bind` can say is in srun's manual: nodes for each task, local memory, and with `prefer` one node
-//! for each task, from which memory is taken first. It has no word for memory in turn.
+//! Slurm's masks. By srun's manual, `--mem-bind` knows nodes for each task, local memory, and with `prefer` one preferred node for each task.
+//! It has no interleaving.
 
 use super::LaunchFormat;
 use crate::solve::MemoryPolicy;

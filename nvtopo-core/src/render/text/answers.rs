@@ -50,13 +50,13 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
         }
         Proof::Bound { steps } => format!("not proven optimal: the search was stopped after {steps} steps"),
     };
-    // What a person should act on stands before how it is known.
+    // Remarks to act on stand before the proof.
     out += &remarks(placement.remarks(), style);
     let _ = writeln!(out, "{}", dim(&proof, style));
     out
 }
 
-/// The value by an objective. One GPU exchanges nothing.
+/// Returns the value of an objective; a single GPU exchanges no data.
 fn score_text(placement: &Placement, score: &Score) -> String {
     const BETWEEN: [&str; 5] = ["ring", "tree", "all-to-all", "min-pair", "pair-sum"];
     if placement.gpus().len() < 2 && BETWEEN.contains(&score.objective) {
@@ -65,7 +65,7 @@ fn score_text(placement: &Placement, score: &Score) -> String {
     score.to_string()
 }
 
-/// The NIC of a GPU, and who else uses it.
+/// Returns the NIC of a GPU, and the GPUs that share it.
 fn nic_to_use(gpu: &PlacedGpu) -> String {
     let Some(nic) = &gpu.nic else { return "none known".to_owned() };
     if gpu.nic_shared_with.is_empty() {
@@ -75,7 +75,7 @@ fn nic_to_use(gpu: &PlacedGpu) -> String {
     format!("{nic}, shared with GPU{others}")
 }
 
-/// The nodes to take memory from, or what is to be taken of each where a job asked for that.
+/// Returns the memory nodes, or the amounts on each where a job requests memory.
 fn memory(gpu: &PlacedGpu) -> String {
     let memory = gpu.memory.iter().flatten();
     let pages = gpu.huge_pages.iter().flatten();

@@ -1,4 +1,4 @@
-//! The rows of devices in the picture of a machine: what each is, what is near to it, and what is wrong with it.
+//! The rows of devices in the text of a machine: name, model, near NICs, faults.
 
 use super::super::words;
 use super::{head, mark_cell, path_cell};
@@ -7,7 +7,7 @@ use crate::solve::nearest_nics;
 use crate::units::Bytes;
 use comfy_table::Cell;
 
-/// The rows of the device at a position: its own, and those of its parts.
+/// Returns the rows of the device at a position: its own, and those of its MIG instances.
 pub(super) fn rows(topology: &Topology, device: usize) -> Vec<Vec<Cell>> {
     match &topology.node(topology.devices()[device]).kind {
         NodeKind::Gpu(gpu) => {
@@ -19,7 +19,7 @@ pub(super) fn rows(topology: &Topology, device: usize) -> Vec<Vec<Cell>> {
     }
 }
 
-/// The row of a disk, if there is something to say of it.
+/// Returns the row of a disk with faults.
 pub(super) fn disk_row(disk: &Nvme) -> Option<Vec<Cell>> {
     let marks = words::link_marks(&disk.pci, true);
     let size = disk.size.map(|size| Bytes(size).to_string()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The picture of a machine: what is on each NUMA node, the NVLink groups, and the matrix.
+//! The text of a machine: the devices of each NUMA node, the NVLink groups, and the matrix.
 
 use super::super::places::{Place, disks, shown};
 use super::super::words;
@@ -55,7 +55,7 @@ fn heading(topology: &Topology, place: &Place<'_>, style: Style) -> String {
     format!("\n{}{facts}\n", bold(&name, style))
 }
 
-/// The devices, and the disks with which something is wrong.
+/// Returns the table of devices, and of disks with faults.
 fn device_table<'a>(
     topology: &Topology,
     own: &[usize],
@@ -91,7 +91,7 @@ fn groups(topology: &Topology, style: Style) -> String {
     out
 }
 
-/// The measurements: of how many directions between GPUs, and the figures. `None`: nothing.
+/// Returns the number of measured directions and their range. `None`: no measurements.
 fn measured_words(topology: &Topology) -> Option<String> {
     let rates = topology.measurements().iter().map(|own| own.bandwidth);
     let (least, most) = (rates.clone().min()?, rates.max()?);

@@ -1,4 +1,4 @@
-//! Matrices that fit a terminal: the paths between GPUs and to NICs, and what was measured.
+//! Matrices that fit a terminal: the paths between GPUs and to NICs, and the measured bandwidths.
 
 use super::super::words;
 use super::{Style, dim, head, lines, path_cell, table};
@@ -7,10 +7,10 @@ use comfy_table::Cell;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// The most devices whose matrix is shown: nobody reads a greater one, and it takes memory by the square.
+/// The most devices of a matrix that is shown: a larger one is unreadable, and its memory grows with the square.
 const MOST_DEVICES: usize = 256;
 
-/// The GPUs by GPUs, then by NICs, and the meaning of the words. The rows of the NICs would only repeat them, turned over.
+/// Returns the matrix of GPUs by GPUs, then by NICs, with a legend. Rows of NICs would only repeat it, transposed.
 pub(super) fn paths(topology: &Topology, style: Style) -> String {
     let (gpus, devices) = (topology.gpus().len(), topology.devices().len());
     if devices > MOST_DEVICES {
@@ -38,7 +38,7 @@ pub(super) fn paths(topology: &Topology, style: Style) -> String {
     parts.join("\n")
 }
 
-/// The GB/s from the device of a row to that of a column, of all devices that were measured.
+/// Returns the matrix of measured GB/s from the device of a row to that of a column.
 pub(super) fn measured(topology: &Topology, style: Style) -> String {
     let positions: BTreeMap<_, usize> =
         topology.devices().iter().enumerate().map(|(position, id)| (*id, position)).collect();
@@ -69,7 +69,7 @@ pub(super) fn measured(topology: &Topology, style: Style) -> String {
     parts.join("\n")
 }
 
-/// A matrix in as many blocks, one below the other, as the width asks for.
+/// Splits a matrix into blocks that fit the width, one below the other.
 fn blocks(
     topology: &Topology,
     rows: &[usize],
@@ -110,7 +110,7 @@ fn blocks(
     out.join("\n")
 }
 
-/// Entries one after the other in lines that fit.
+/// Joins entries to lines that fit the width.
 fn wrapped(entries: impl Iterator<Item = String>, style: Style) -> String {
     let mut all: Vec<String> = Vec::new();
     for entry in entries {

@@ -108,7 +108,7 @@ const VERMILLION: u8 = 166;
 const PURPLE: u8 = 132;
 const GREY: u8 = 244;
 
-/// What is wrong with a thing, where something is.
+/// The cell of a device's faults.
 fn mark_cell(marks: &[String]) -> Cell {
     Cell::new(marks.join("; ")).fg(Color::AnsiValue(VERMILLION))
 }
@@ -118,7 +118,7 @@ pub fn bold(text: &str, style: Style) -> String {
     paint(text, anstyle::Style::new().bold(), style)
 }
 
-/// Text that steps back.
+/// Secondary text, in grey.
 pub fn dim(text: &str, style: Style) -> String {
     paint(text, Ansi256Color(GREY).on_default(), style)
 }

@@ -1,11 +1,11 @@
-//! Which rank uses which GPU, and what that saves.
+//! The mapping of ranks to GPUs, and the time that it saves.
 
 use super::{Style, bold, dim, head, lines, table};
 use crate::solve::{DimensionTime, RankMap};
 use comfy_table::Cell;
 use std::fmt::Write;
 
-/// Ranks in a line.
+/// The number of ranks in a line.
 const WIDTH: usize = 8;
 
 pub(super) fn ranks(map: &RankMap, style: Style) -> String {

@@ -7,8 +7,8 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, NvSwitch, Nvme, PortState,
-    Stated,
+    Fragment, Gpu, HostBridge, MAX_DEVICES, Nic, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, Nvme,
+    PortState, Stated,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,7 +40,7 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
     }
     if io.hosts.iter().any(|host| host.inferred) {
         let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
-        fragment.note(NoteKind::Inferred, text);
+        fragment.note(NoteCode::BridgesInferred, text);
     }
     note_left_out(io, fragment);
     let numbers = numbers(io, &elsewhere);
@@ -76,14 +76,14 @@ fn note_left_out(io: &Io<'_>, fragment: &mut Fragment) {
             "GPUs or display adapters of {maker} were left out, as only NVIDIA's are read: {}",
             few(addresses)
         );
-        fragment.note(NoteKind::Unknown, text);
+        fragment.note(NoteCode::DeviceLeftOut, text);
     }
     if !io.nameless.is_empty() {
         let text = format!(
             "network adapters that the system has no name for were left out (virtual functions, or no driver): {}",
             few(&io.nameless)
         );
-        fragment.note(NoteKind::Unknown, text);
+        fragment.note(NoteCode::DeviceLeftOut, text);
     }
 }
 

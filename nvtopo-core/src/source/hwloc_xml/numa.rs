@@ -10,7 +10,7 @@ use super::objects::{Memory, Objects};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::ids::PciAddress;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NumaNode};
+use crate::model::{Fragment, NodeId, NodeKind, NoteCode, NumaNode};
 
 /// The NUMA nodes of a machine.
 pub(super) struct Nodes {
@@ -77,7 +77,7 @@ pub(super) fn add(
         nodes.ids.push(fragment.add_inferred(NodeId::MACHINE, NodeKind::NumaNode(node.clone())));
         nodes.all.push(node);
         let text = "the file shows no NUMA nodes; the whole machine was taken as node 0";
-        fragment.note(NoteKind::Inferred, text);
+        fragment.note(NoteCode::NumaInferred, text);
     }
     let with_cpus = nodes.all.iter().zip(&nodes.ids).filter(|(node, _)| !node.cpus.is_empty());
     let with_cpus: Vec<NodeId> = with_cpus.map(|(_, id)| *id).collect();
@@ -121,7 +121,7 @@ fn read(objects: &Objects<'_>, budget: &mut Budget, fragment: &mut Fragment) -> 
         let text = format!(
             "the file gives NUMA nodes {without} CPUs that are those of others, so they were taken as memory only"
         );
-        fragment.note(NoteKind::Inferred, text);
+        fragment.note(NoteCode::NumaInferred, text);
     }
     let nodes = objects.nodes.iter().zip(places);
     nodes.map(|(memory, cpus)| one(memory, cpus)).collect()

@@ -5,7 +5,7 @@
 
 use super::devices::{End, Ends};
 use super::matrix::Matrix;
-use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteKind, Rate, gaps, rates};
+use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteCode, NoteKind, Rate, gaps, rates};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
     let Some(matrix) = matrix else {
         if ends.gpus.len() >= 2 {
             fragment.set_nvlink_unknown();
-            fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_FILE);
+            fragment.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_FILE);
         }
         return;
     };
@@ -32,12 +32,12 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
     if silent > 0 {
         fragment.set_nvlink_unknown();
         let text = format!("the file does not tell the NVLinks of {silent} GPUs");
-        fragment.note(NoteKind::Unknown, text);
+        fragment.note(NoteCode::NvlinksPartlyUnknown, text);
     }
     if links.fabrics() > 1 {
         fragment.set_nvlink_unknown();
         let text = "the file does not tell which NVSwitches are linked with each other";
-        fragment.note(NoteKind::Unknown, text);
+        fragment.note(NoteCode::NvlinksPartlyUnknown, text);
     }
 }
 

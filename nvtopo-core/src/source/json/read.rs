@@ -3,7 +3,7 @@
 use super::VERSION;
 use super::document::{Body, Dialect, Document, Measured, Node, Origin, Read, Sets, Source};
 use crate::error::{Error, Result};
-use crate::model::identities::Twice;
+use crate::model::identities::Duplicate;
 use crate::model::{self, Fragment, NodeId, NodeKind, StatedPath};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -108,7 +108,10 @@ fn fragment(body: Body) -> Result<Fragment> {
         fragment.state_p2p(model::P2p { a, b, read, write, nvlink, atomics });
     }
     for note in body.notes {
-        fragment.note(note.kind.read(&mut sets)?, note.text);
+        let kind: model::NoteKind = note.kind.read(&mut sets)?;
+        let code = note.code.and_then(|code| code.parse::<model::NoteCode>().ok());
+        let code = code.filter(|code| code.kind() == kind).unwrap_or_else(|| kind.into());
+        fragment.note(code, note.text);
     }
     Ok(fragment)
 }
@@ -135,9 +138,9 @@ fn node(node: Node, usual: Source, position: usize, sets: &mut Sets) -> Result<m
 
 /// Errors where two devices have one UUID or PCI address.
 fn check_identities(nodes: &[model::Node]) -> Result<()> {
-    match model::identities::twice(nodes).first() {
+    match model::identities::duplicates(nodes).first() {
         None => Ok(()),
-        Some(Twice { identity, first, second }) => {
+        Some(Duplicate { identity, first, second }) => {
             let text = format!("nodes[{second}]: {identity} is that of nodes[{first}] too");
             Err(Error::input(text).help("each device has one of its own: correct the one that was copied"))
         }

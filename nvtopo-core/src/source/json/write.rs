@@ -33,7 +33,11 @@ impl Document {
             atomics: p2p.atomics.write(),
         });
         let notes = topology.notes().iter();
-        let notes = notes.map(|note| Note { kind: note.kind.write(), text: note.text.clone() });
+        let notes = notes.map(|note| Note {
+            kind: note.kind.write(),
+            code: Some(note.code().name().to_owned()),
+            text: note.text.clone(),
+        });
         let topology = Body {
             origin: origin(topology.origin()),
             source: source.write(),

@@ -9,7 +9,9 @@ mod p2p_test;
 
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
+use crate::model::{
+    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NoteKind, P2p, P2pStatus, Provenance,
+};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -147,13 +149,13 @@ impl Measurements {
         if self.figures.is_empty() {
             let why = self.reasons().map_or(String::new(), |why| format!(": {why}"));
             fragment.note(
-                NoteKind::Unknown,
+                NoteCode::NotMeasured,
                 format!("the output of {} holds no bandwidth from one GPU to another{why}", self.benchmark),
             );
         } else if self.figures.len() < pairs {
             let missing = pairs - self.figures.len();
             let text = format!("{missing} of {pairs} directions between GPUs were not measured");
-            fragment.note(NoteKind::Unknown, text);
+            fragment.note(NoteCode::NotMeasured, text);
         }
         Ok(fragment)
     }

@@ -1,7 +1,7 @@
 //! Calls to the driver that failed: each becomes a note that names the GPUs and the call, and no other fact is lost.
 
 use super::report::at_most;
-use crate::model::{Note, NoteKind};
+use crate::model::{Note, NoteCode};
 use std::collections::BTreeSet;
 
 /// More calls and reasons than there are.
@@ -117,7 +117,7 @@ impl CallFailures {
             .chain(unasked)
             .chain(failed)
             .chain(pairs)
-            .map(|text| Note { kind: NoteKind::Unknown, text })
+            .map(|text| Note::new(NoteCode::DriverCallFailed, text))
             .collect()
     }
 }

@@ -7,7 +7,8 @@ use super::report::{DriverReport, End, ReportedGpu};
 use super::wires::Ends;
 use crate::cpuset::NodeSet;
 use crate::model::{
-    FabricFault, Fragment, Gpu, Link, NodeId, NodeKind, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
+    FabricFault, Fragment, Gpu, Link, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, P2p, P2pStatus,
+    Provenance, rates,
 };
 use crate::source::common::note_links_down;
 use crate::units::Bandwidth;
@@ -101,7 +102,7 @@ impl<'a> Build<'a> {
             self.fragment.link(node, *id, link);
             if let Some(all) = gpu.c2c_links.filter(|all| (1..*all as usize).contains(&up.len())) {
                 let text = format!("GPU{}: {} of {all} links of NVLink-C2C are up", gpu.index, up.len());
-                self.fragment.note(NoteKind::Conflict, text);
+                self.fragment.note(NoteCode::NvlinksDown, text);
             }
         }
     }
@@ -122,7 +123,7 @@ impl<'a> Build<'a> {
 
     fn notes(&mut self) {
         for note in self.report.failures.notes() {
-            self.fragment.note(note.kind, note.text);
+            self.fragment.note(note.code(), note.text);
         }
         let gpus = &self.report.gpus;
         let which = |is: &dyn Fn(usize) -> bool| -> BTreeSet<u32> {
@@ -211,14 +212,14 @@ impl<'a> Build<'a> {
         };
         if !by_setting.is_empty() {
             let text = format!("a setting of the driver forbids peer-to-peer access: {}", list(&by_setting));
-            self.fragment.note(NoteKind::Unknown, text);
+            self.fragment.note(NoteCode::P2pDisabled, text);
         }
         if !over_nvlink.is_empty() {
             let text = format!(
                 "NVLinks join these, and the driver does not allow peer-to-peer access: {}",
                 list(&over_nvlink)
             );
-            self.fragment.note(NoteKind::Conflict, text);
+            self.fragment.note(NoteCode::P2pRefused, text);
         }
     }
 }

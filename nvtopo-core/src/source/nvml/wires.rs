@@ -5,7 +5,7 @@
 use super::fragment::Build;
 use super::report::{End, ReportedGpu};
 use crate::ids::PciAddress;
-use crate::model::{Link, NodeId, NodeKind, NoteKind, NvLinkFar, NvSwitch, rates};
+use crate::model::{Link, NodeId, NodeKind, NoteCode, NoteKind, NvLinkFar, NvSwitch, rates};
 use crate::source::json::Text;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,11 +60,11 @@ impl Build<'_> {
         if hidden {
             let text =
                 "the driver hides the NVSwitches at the other ends of NVLinks; one stands for all of them";
-            self.fragment.note(NoteKind::Inferred, text);
+            self.fragment.note(NoteCode::NvswitchesInferred, text);
         } else if apart {
             let text = "the GPUs are on different NVSwitches, and the driver does not tell how NVLinks join these; it \
                         was taken that they do, and one NVSwitch stands for all of them";
-            self.fragment.note(NoteKind::Inferred, text);
+            self.fragment.note(NoteCode::NvswitchesInferred, text);
         }
         let mut nodes: BTreeMap<End, NodeId> = BTreeMap::new();
         for gpu in 0..self.ids.len() {

@@ -4,7 +4,7 @@ use super::columns::{Column, Columns};
 use super::table::{AFFINITIES, Matrix};
 use super::{cell, nodes};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{Note, NoteKind, Stated, gaps};
+use crate::model::{Note, NoteCode, Stated, gaps};
 use std::collections::BTreeMap;
 
 /// The affinities of one device.
@@ -35,8 +35,7 @@ pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
         matrix.damage(damage);
     }
     let concluded = nodes::with_cpus(&mut affinities, |device| matrix.name(device).to_owned());
-    let gaps = gaps.into_iter().map(|text| Note { kind: NoteKind::Unknown, text });
-    (affinities, gaps.chain(concluded).collect())
+    (affinities, gaps.into_iter().chain(concluded).collect())
 }
 
 /// The number of entries after which nvidia-smi stops a list of CPUs, without a sign.
@@ -67,7 +66,7 @@ struct AffinityNotes {
 }
 
 impl AffinityNotes {
-    fn gaps(&self) -> Vec<String> {
+    fn gaps(&self) -> Vec<Note> {
         let mut gaps = Vec::new();
         let lists: Vec<String> = self
             .stopped
@@ -75,11 +74,13 @@ impl AffinityNotes {
             .map(|(list, names)| format!("near to {} at least {list}", several(names)))
             .collect();
         if !lists.is_empty() {
-            gaps.push(format!("{}: {}", gaps::CPU_LIST_STOPS, several(&lists)));
+            let text = format!("{}: {}", gaps::CPU_LIST_STOPS, several(&lists));
+            gaps.push(Note::new(NoteCode::CpuListTruncated, text));
         }
-        for (text, names) in [gaps::CPUS_EMPTY, gaps::NODES_EMPTY].into_iter().zip(&self.empty) {
+        let empty = [(NoteCode::CpusUnknown, gaps::CPUS_EMPTY), (NoteCode::NumaUnknown, gaps::NODES_EMPTY)];
+        for ((code, text), names) in empty.into_iter().zip(&self.empty) {
             if !names.is_empty() {
-                gaps.push(format!("{text}: {}", several(names)));
+                gaps.push(Note::new(code, format!("{text}: {}", several(names))));
             }
         }
         gaps

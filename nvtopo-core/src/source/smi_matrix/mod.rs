@@ -21,8 +21,8 @@ use super::{TextFormat, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::model::{
-    Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, PcieSwitch, Provenance,
-    Stated, gaps, rates,
+    Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, PcieSwitch,
+    Provenance, Stated, gaps, rates,
 };
 use affinity::Affinity;
 use cell::Word;
@@ -93,7 +93,7 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
     }
     note_damage(&mut fragment, &matrix);
     for note in to_tell {
-        fragment.note(note.kind, note.text);
+        fragment.note(note.code(), note.text);
     }
     note_left_out(&mut fragment, &matrix);
     note_tree(&mut fragment, &matrix, &pairs, &forest);
@@ -221,11 +221,11 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
     if let Some(first) = missing.first() {
         let (count, name) = (table::counted(missing.len(), "device"), matrix.name(*first));
         let text = format!("the rows of {count} are missing, first {name}; the columns tell what they can");
-        fragment.note(NoteKind::Damage, text);
+        fragment.note(NoteCode::TextCut, text);
     }
     let short = matrix.rows.iter().flatten().find(|row| row.cells.iter().any(Option::is_none));
     if let Some(row) = short.filter(|_| matrix.tail.is_some()) {
-        fragment.note(NoteKind::Damage, format!("the text is cut in line {}", row.line));
+        fragment.note(NoteCode::TextCut, format!("the text is cut in line {}", row.line));
     }
 }
 
@@ -261,9 +261,9 @@ fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &F
         .sum::<usize>();
     if unknown > 0 {
         fragment.note(
-            NoteKind::Unknown,
+            NoteCode::PathsUnknown,
             format!("the text does not say what lies between {unknown} pairs of devices"),
         );
     }
-    fragment.note(NoteKind::Unknown, gaps::PCIE_RATE);
+    fragment.note(NoteCode::PcieRateAssumed, gaps::PCIE_RATE);
 }

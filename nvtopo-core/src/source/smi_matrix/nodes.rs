@@ -5,7 +5,7 @@
 
 use super::affinity::{Affinity, several};
 use crate::cpuset::NodeSet;
-use crate::model::{Note, NoteKind, Stated};
+use crate::model::{Note, NoteCode, NoteKind, Stated};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A GPU has at most seven MIG instances, each with a node for its memory.
@@ -27,7 +27,7 @@ pub(super) fn with_cpus(affinities: &mut [Affinity], name: impl Fn(usize) -> Str
     let Some(found) = found.filter(|_| is_sound(affinities, lowest)) else {
         let text =
             format!("the NUMA affinity names several nodes, and which of them have CPUs is unknown: {names}");
-        return Some(Note { kind: NoteKind::Unknown, text });
+        return Some(Note::new(NoteKind::Unknown, text));
     };
     for (device, node) in listed.iter().zip(&found) {
         affinities[*device].nodes = Stated::Known(std::iter::once(*node).collect());
@@ -38,7 +38,7 @@ pub(super) fn with_cpus(affinities: &mut [Affinity], name: impl Fn(usize) -> Str
         "the NUMA affinity names nodes that are kept for the memory of GPUs as well; the lowest is taken to be the one with CPUs: {names} (NUMA nodes {})",
         several(&numbers)
     );
-    Some(Note { kind: NoteKind::Inferred, text })
+    Some(Note::new(NoteCode::NumaInferred, text))
 }
 
 fn list(affinity: &Affinity) -> Option<&NodeSet> {

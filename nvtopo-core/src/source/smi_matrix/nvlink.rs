@@ -4,7 +4,7 @@ use super::cell::Word;
 use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
 use super::tree::Sets;
-use crate::model::{Fragment, NodeId, NodeKind, NoteKind, NvSwitch, gaps, rates};
+use crate::model::{Fragment, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, gaps, rates};
 
 /// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
@@ -103,7 +103,7 @@ fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
         );
     }
     if pairs.any(|word| matches!(word, Word::Nv(_))) {
-        fragment.note(NoteKind::Unknown, gaps::NVLINK_RATE);
+        fragment.note(NoteCode::NvlinkRateAssumed, gaps::NVLINK_RATE);
     }
 }
 
@@ -116,7 +116,7 @@ pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pai
     if unseen > 0 {
         fragment.set_nvlink_unknown();
         fragment.note(
-            NoteKind::Unknown,
+            NoteCode::NvlinksPartlyUnknown,
             format!("{unseen} pairs of GPUs are not in the text; they may have NVLinks"),
         );
     }
@@ -130,5 +130,5 @@ pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pai
         None => gaps::NVLINKS_OF_BARE_MATRIX,
     };
     fragment.set_nvlink_unknown();
-    fragment.note(NoteKind::Unknown, text);
+    fragment.note(NoteCode::NvlinksUnknown, text);
 }

@@ -7,7 +7,9 @@ use super::columns::{self, gpu_index};
 use super::table::counted;
 use super::{cell, lines};
 use crate::error::{Error, Result};
-use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteKind, P2p, P2pStatus, Provenance};
+use crate::model::{
+    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NoteKind, P2p, P2pStatus, Provenance,
+};
 use crate::source::TextFormat;
 use crate::source::text::{self, Line, Token};
 use std::collections::{BTreeMap, BTreeSet};
@@ -203,7 +205,7 @@ impl Reader {
         if self.cut > 0 {
             let rows = counted(self.cut, "row");
             let text = format!("the text is cut: {rows} of topo -p2p are missing or lack cells");
-            fragment.note(NoteKind::Damage, text);
+            fragment.note(NoteCode::TextCut, text);
         }
         if self.unasked > 0 {
             let text = format!(

@@ -12,7 +12,7 @@
 use super::pci::{Device, Kind};
 use super::tree::Tree;
 use crate::ids::PciAddress;
-use crate::model::NoteKind;
+use crate::model::NoteCode;
 
 /// The file of vital product data.
 pub(in crate::source) const VITAL_DATA: &str = "vpd";
@@ -74,7 +74,7 @@ pub(super) fn is_function(tree: &Tree, path: &str) -> bool {
 }
 
 /// Moves adapters to their DMA functions, removes these, and returns notes.
-pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(NoteKind, String)> {
+pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(NoteCode, String)> {
     let (functions, others) =
         std::mem::take(devices).into_iter().partition::<Vec<_>, _>(|device| device.kind == Kind::DataDirect);
     *devices = others;
@@ -100,7 +100,7 @@ pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(Note
     let mut notes = Vec::new();
     if !moved.is_empty() {
         notes.push((
-            NoteKind::Inferred,
+            NoteCode::Inferred,
             format!(
                 "adapters exchange data with GPUs through DMA functions of their own (ConnectX-8 Data Direct), and \
                  were placed where these are: {}",
@@ -110,7 +110,7 @@ pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(Note
     }
     if !left.is_empty() {
         notes.push((
-            NoteKind::Unknown,
+            NoteCode::Unknown,
             format!(
                 "there are {} DMA functions through which adapters exchange data with GPUs (ConnectX-8 Data Direct), and \
                  which is whose is told to the superuser only; NICs can be nearer to GPUs than said here: {}",

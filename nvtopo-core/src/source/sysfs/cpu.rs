@@ -6,7 +6,7 @@
 use super::tree::{Names, Syntax, Tree};
 use super::{cpuinfo, hybrid};
 use crate::cpuset::CpuSet;
-use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteKind, Package, Pu};
+use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteCode, Package, Pu};
 use std::collections::{BTreeMap, BTreeSet};
 
 const ROOT: &str = "sys/devices/system/cpu";
@@ -28,7 +28,7 @@ pub(super) struct Cpus {
     package_of_cpu: Vec<Option<usize>>,
     /// Sorted by their first CPU.
     pub(super) cores: Vec<CoreOf>,
-    pub(super) notes: Vec<(NoteKind, String)>,
+    pub(super) notes: Vec<(NoteCode, String)>,
 }
 
 pub(super) struct PackageOf {
@@ -301,7 +301,7 @@ fn read_package(
     } else {
         let common = siblings.intersection(taken);
         cpus.notes.push((
-            NoteKind::Conflict,
+            NoteCode::Conflict,
             format!("CPU {cpu} names CPUs {common} as of its package, which are of another; the package was left out"),
         ));
     }
@@ -332,7 +332,7 @@ fn note_unknown(cpus: &mut Cpus) {
     let which =
         if unknown == cpus.online { "which CPUs".to_owned() } else { format!("which of CPUs {unknown}") };
     let what = if cpus.packages.is_empty() { "a core or a package" } else { "a core" };
-    cpus.notes.push((NoteKind::Unknown, format!("the kernel does not tell {which} share {what}")));
+    cpus.notes.push((NoteCode::Unknown, format!("the kernel does not tell {which} share {what}")));
 }
 
 #[cfg(test)]

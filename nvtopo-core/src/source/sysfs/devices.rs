@@ -10,7 +10,7 @@ use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NvSwitch, PciFacts, Stated, gaps,
+    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, PciFacts, Stated, gaps,
 };
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +42,7 @@ pub(super) fn add(context: &Context<'_>, devices: &[Device], fragment: &mut Frag
     }
     if devices.iter().any(|device| device.root.is_none()) {
         let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
-        fragment.note(NoteKind::Inferred, text);
+        fragment.note(NoteCode::BridgesInferred, text);
     }
     let unseen = Cell::new(false);
     let mut adder =
@@ -56,7 +56,7 @@ pub(super) fn add(context: &Context<'_>, devices: &[Device], fragment: &mut Frag
     }
     adder.off_bus();
     if adder.redirects_hidden {
-        fragment.note(NoteKind::Unknown, gaps::REDIRECTS);
+        fragment.note(NoteCode::AcsUnknown, gaps::REDIRECTS);
     }
     gpus.len()
 }

@@ -28,7 +28,7 @@ mod tree;
 use super::{Input, Source, common};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, MachineIdentity, NoteKind, Origin, Provenance, gaps};
+use crate::model::{Fragment, MachineIdentity, NoteCode, Origin, Provenance, gaps};
 #[cfg(feature = "snapshot")]
 #[cfg(feature = "snapshot")]
 pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
@@ -127,13 +127,13 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     let gpus = devices::add(&context, &pci, &mut fragment);
     if gpus >= 2 {
         fragment.set_nvlink_unknown();
-        fragment.note(NoteKind::Unknown, gaps::NVLINKS_OF_KERNEL);
+        fragment.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_KERNEL);
     }
-    for (kind, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes).chain(oddities) {
-        fragment.note(kind, text);
+    for (code, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes).chain(oddities) {
+        fragment.note(code, text);
     }
     for note in tree.take_notes() {
-        fragment.note(note.kind, note.text);
+        fragment.note(note.code(), note.text);
     }
     Ok(fragment)
 }

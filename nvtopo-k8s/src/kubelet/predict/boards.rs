@@ -33,20 +33,18 @@ impl Board {
         let mut numa = Vec::new();
         let nodes = self.packages * self.nodes;
         for package in 0..self.packages {
-            let kind = NodeKind::Package(Package { os_index: package, model: None });
+            let kind = NodeKind::Package(Package::new(package));
             let package_id = made.add(root, kind);
             for node in package * self.nodes..(package + 1) * self.nodes {
                 let cpu = |core: u32, thread: u32| thread * nodes * self.cores + node * self.cores + core;
                 let all =
                     (0..self.cores).flat_map(|core| (0..self.threads).map(move |thread| cpu(core, thread)));
-                let own = NumaNode {
-                    os_index: node,
-                    cpus: all.collect::<CpuSet>(),
-                    memory: self.memory,
-                    distances: (0..nodes).map(|other| (other, if other == node { 10 } else { 20 })).collect(),
-                    ..NumaNode::default()
-                };
-                let id = made.add(package_id, NodeKind::NumaNode(own));
+                let mut own = NumaNode::new(node);
+                own.cpus = all.collect::<CpuSet>();
+                own.memory = self.memory;
+                own.distances =
+                    (0..nodes).map(|other| (other, if other == node { 10 } else { 20 })).collect();
+                let id = made.add(package_id, own);
                 numa.push(id);
                 let mut under = id;
                 for core in 0..self.cores {
@@ -54,13 +52,12 @@ impl Board {
                         let cores = core..self.cores.min(core + self.cache);
                         let own =
                             cores.flat_map(|core| (0..self.threads).map(move |thread| cpu(core, thread)));
-                        let cache =
-                            Cache { level: 3, kind: CacheKind::Unified, size: None, cpus: own.collect() };
-                        under = made.add(id, NodeKind::Cache(cache));
+                        let cache = Cache::new(3, CacheKind::Unified, own.collect());
+                        under = made.add(id, cache);
                     }
-                    let place = made.add(under, NodeKind::Core(Core { os_index: cpu(core, 0), class: None }));
+                    let place = made.add(under, Core::new(cpu(core, 0)));
                     for thread in 0..self.threads {
-                        made.add(place, NodeKind::Pu(Pu { os_index: cpu(core, thread) }));
+                        made.add(place, Pu::new(cpu(core, thread)));
                     }
                 }
             }
@@ -68,13 +65,10 @@ impl Board {
         let mut gpus = Vec::new();
         for (index, node) in self.gpus.iter().enumerate() {
             let nodes = node.map(|node| NodeSet::from_iter([node]));
-            let gpu = Gpu {
-                index: index as u32,
-                nodes: nodes.map_or(nvtopo::model::Stated::Unstated, nvtopo::model::Stated::Known),
-                ..Gpu::default()
-            };
+            let mut gpu = Gpu::new(index as u32);
+            gpu.nodes = nodes.map_or(nvtopo::model::Stated::Unstated, nvtopo::model::Stated::Known);
             let parent = node.map_or(root, |node| numa[node as usize]);
-            gpus.push(made.add(parent, NodeKind::Gpu(Box::new(gpu))));
+            gpus.push(made.add(parent, gpu));
         }
         for (a, b) in &self.links {
             made.link(gpus[*a], gpus[*b], rates::nvlink(3, 12));

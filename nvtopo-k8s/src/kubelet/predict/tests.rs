@@ -3,9 +3,7 @@
 use super::boards::Board;
 use super::hints::{Hint, Mask};
 use super::{GpuLinks, Plugin, Pod, Policy, Prediction, Predictor, Scope, Settings, Taken, Verdict};
-use nvtopo::model::{
-    Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
-};
+use nvtopo::model::{Core, Fragment, Gpu, NodeId, NumaNode, Provenance, Pu, Stated, TopologyBuilder};
 use nvtopo::{CpuSet, Kubelet, NodeSet};
 use proptest::prelude::*;
 
@@ -429,16 +427,18 @@ fn before_1_37_devices_hint_at_all_nodes() {
 fn all_nodes_of_a_machine_are_not_tried_without_end() {
     // As the memory of GPUs is: nodes without CPUs.
     let mut made = Fragment::new(Provenance::Preset);
-    let numa = NumaNode { cpus: "0-1".parse().unwrap(), ..NumaNode::default() };
-    let first = made.add(NodeId::MACHINE, NodeKind::NumaNode(numa));
+    let mut numa = NumaNode::new(0);
+    numa.cpus = "0-1".parse().unwrap();
+    let first = made.add(NodeId::MACHINE, numa);
     for cpu in 0..2 {
-        let core = made.add(first, NodeKind::Core(Core { os_index: cpu, class: None }));
-        made.add(core, NodeKind::Pu(Pu { os_index: cpu }));
+        let core = made.add(first, Core::new(cpu));
+        made.add(core, Pu::new(cpu));
     }
-    let gpu = Gpu { nodes: Stated::Known(NodeSet::from_iter([0])), ..Gpu::default() };
-    made.add(first, NodeKind::Gpu(Box::new(gpu)));
+    let mut gpu = Gpu::new(0);
+    gpu.nodes = Stated::Known(NodeSet::from_iter([0]));
+    made.add(first, gpu);
     for os_index in 1..34 {
-        made.add(NodeId::MACHINE, NodeKind::NumaNode(NumaNode { os_index, ..NumaNode::default() }));
+        made.add(NodeId::MACHINE, NumaNode::new(os_index));
     }
     let topology = TopologyBuilder::new().with(made).build().unwrap();
     let with = |version: &str| {

@@ -164,6 +164,8 @@ record! {
     /// Something that a person should know.
     Note {
         kind: NoteKind,
+        /// The stable code: `nvlinks-unknown`. Readers take an unknown or missing one for the general code of the kind.
+        code?: String,
         /// One sentence.
         text: String,
     }

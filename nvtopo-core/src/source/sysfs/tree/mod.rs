@@ -265,7 +265,7 @@ impl Tree {
     pub(super) fn damage(&self, text: String) {
         let mut notes = self.notes.borrow_mut();
         if notes.len() < MAX_NOTES {
-            notes.push(Note { kind: NoteKind::Damage, text });
+            notes.push(Note::new(NoteKind::Damage, text));
         } else {
             self.unlisted.set(self.unlisted.get() + 1);
         }
@@ -276,7 +276,7 @@ impl Tree {
         let mut notes = self.notes.take();
         let unlisted = self.unlisted.take();
         if unlisted > 0 {
-            notes.push(Note { kind: NoteKind::Damage, text: format!("{unlisted} more files are damaged") });
+            notes.push(Note::new(NoteKind::Damage, format!("{unlisted} more files are damaged")));
         }
         notes
     }
