@@ -7,7 +7,7 @@ use crate::model::Topology;
 use crate::sys;
 
 words! {
-    /// What counts as allowed.
+    /// The limit that defines the allowed CPUs.
     ///
     /// A launcher binds each rank softly: Open MPI gives two ranks one core each, and a process may leave that. A container
     /// or a batch system sets a hard limit (cpuset), the same for all ranks of a node.

@@ -110,8 +110,8 @@ fn measured_words(topology: &Topology) -> Option<String> {
 /// The most pairs of GPUs that are named.
 const MOST_PAIRS: usize = 8;
 
-/// What the driver allows pairs of GPUs to do with each other's memory: the pairs, and the answer in the words of
-/// `nvidia-smi topo -p2p`. Pairs of which the same is true stand together.
+/// Returns the peer-to-peer access of pairs of GPUs, with the names of `nvidia-smi topo -p2p`. Pairs with equal access are
+/// grouped.
 pub(super) fn p2p(topology: &Topology) -> Vec<(String, String)> {
     let mut told: Vec<(String, Vec<String>)> = Vec::new();
     for pair in topology.all_p2p() {
