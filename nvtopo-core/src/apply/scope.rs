@@ -12,6 +12,7 @@ words! {
     /// A launcher binds each rank softly: Open MPI gives two ranks one core each, and a process may leave that. A container
     /// or a batch system sets a hard limit (cpuset), the same for all ranks of a node.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub enum Scope {
         /// The CPUs that the calling thread is bound to.
         #[default]
