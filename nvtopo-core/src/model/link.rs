@@ -125,7 +125,7 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum PathType {
-        /// The same device.
+        /// A device and itself.
         Loc = "X",
         /// NVLink, directly or through NVSwitches.
         Nvl = "NVL",

@@ -1,10 +1,10 @@
-//! Which CPUs, NUMA nodes and packages a device is near to.
+//! Locality of devices: the CPUs and NUMA nodes nearest to each.
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NodeId, NodeKind, Stated, Topology};
 
 impl Topology {
-    /// The NUMA node that contains a node.
+    /// Returns the NUMA node that contains a node.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
@@ -12,8 +12,8 @@ impl Topology {
         self.ancestors(id).find(|id| self.node(*id).kind.as_numa_node().is_some())
     }
 
-    /// The CPUs nearest to a device: those that a source names, else, where none does or what it says cannot be read, those
-    /// of its NUMA node.
+    /// Returns the CPUs nearest to a device: those that a source states, else those of its NUMA node, also where the
+    /// stated ones cannot be read.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
@@ -34,7 +34,7 @@ impl Topology {
         }
     }
 
-    /// The NUMA nodes nearest to a device: those that a source names, else the one that contains it.
+    /// Returns the NUMA nodes nearest to a device: those that a source states, else the one that contains it.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.

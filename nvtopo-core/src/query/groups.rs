@@ -3,8 +3,8 @@
 use crate::model::{GroupShape, NvlinkGroup, PathType, Topology};
 
 impl Topology {
-    /// The groups of GPUs that NVLink connects, by their lowest GPU; a GPU without NVLink is a group of its own.
-    /// Computed once.
+    /// Returns the groups of GPUs that NVLink connects, by their lowest GPU; a GPU without NVLink is a group of its
+    /// own. Computed once.
     ///
     /// ```
     /// let bridged = nvtopo::Topology::preset("rtx-a6000-4-bridged")?;

@@ -10,19 +10,19 @@ use std::fmt;
 pub enum GpuFault {
     /// It is not in its NVLink fabric, or not yet.
     OutOfFabric,
-    /// The driver says that something is wrong with its place in the NVLink fabric.
+    /// The driver reports a fault of its place in the NVLink fabric.
     Fabric(FabricFault),
     /// It has fewer NVLinks to the NVSwitches than others of its model.
     FewerNvlinks {
-        /// As many as are up.
+        /// NVLinks that are up.
         up: u32,
-        /// As many as others have.
+        /// NVLinks of its peers.
         others: u32,
     },
 }
 
 impl GpuFault {
-    /// The word for it in documents.
+    /// Returns its word in documents.
     pub const fn word(self) -> &'static str {
         match self {
             Self::OutOfFabric => "out-of-fabric",
@@ -45,16 +45,16 @@ impl fmt::Display for GpuFault {
 }
 
 impl Topology {
-    /// Why NVIDIA's driver could not be asked, or does not show all GPUs, and what to do; `None` where nothing is known of that.
-    /// On a machine where no GPU is found, this is the reason.
+    /// Returns why NVIDIA's driver could not be asked, or does not show all GPUs, and what to do; `None` where there is
+    /// no such note. On a machine where no GPU is found, this is the reason.
     pub fn driver_trouble(&self) -> Option<String> {
         let notes = self.notes().iter().filter(|note| note.kind == NoteKind::Driver);
         let texts: Vec<&str> = notes.map(|note| note.text.as_str()).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }
 
-    /// What speaks against the GPU at a position in [`gpus`](Self::gpus), though a job can use it: such a GPU is chosen
-    /// last. Empty where nothing is known. See [`Gpu::unusable`] for what keeps all jobs from it.
+    /// Returns the faults of the GPU at a position in [`gpus`](Self::gpus) with which a job can still use it: such a
+    /// GPU is chosen last. Empty where none is known. See [`Gpu::unusable`] for faults that keep all jobs from it.
     pub fn gpu_faults(&self, position: usize) -> Vec<GpuFault> {
         let Some(gpu) = self.gpus().nth(position) else { return Vec::new() };
         let fabric = gpu.fabric.as_ref();
@@ -67,9 +67,9 @@ impl Topology {
             .collect()
     }
 
-    /// The fault that keeps the GPU at a position from taking part in the NVLink fabric that the others are in. Such a GPU is
-    /// never chosen together with others, unless the request names it. `None`: nothing is known that does. Where no GPU is in
-    /// the fabric, all are alike, and none of them is kept out.
+    /// Returns the fault that keeps the GPU at a position out of the NVLink fabric that the others are in. Such a GPU
+    /// is never chosen together with others, unless the request names it. `None`: no such fault is known. Where no GPU
+    /// is in the fabric, all are alike, and none of them is cut off.
     ///
     /// ```
     /// # let topology = nvtopo::Topology::preset("dgx-h100")?;
@@ -87,15 +87,15 @@ impl Topology {
         let fault = excluding(position)?;
         let takes_part = |(other, gpu): (usize, &Gpu)| {
             let up = gpu.fabric.as_ref().and_then(crate::model::Fabric::is_up);
-            // One of which nothing is told is no peer of one that did not register: nobody may be in the fabric yet.
+            // A GPU of unknown state is no peer of one that did not register: none may be in the fabric yet.
             let known = up == Some(true) || matches!(fault, GpuFault::Fabric(_)) && up.is_none();
             other != position && gpu.unusable.is_none() && known && excluding(other).is_none()
         };
         self.gpus().enumerate().any(takes_part).then_some(fault)
     }
 
-    /// Counted at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design, as where only some are
-    /// bridged.
+    /// Compares the number of NVLinks at NVSwitches only: in a mesh, GPUs of one model have unequal numbers by design,
+    /// as where only some are bridged.
     fn fewer_nvlinks(&self, position: usize, gpu: &Gpu) -> Option<GpuFault> {
         let up = self.switched_links(position, gpu)?;
         let peers =
@@ -104,7 +104,8 @@ impl Topology {
         (up < others).then_some(GpuFault::FewerNvlinks { up, others })
     }
 
-    /// How many NVLinks a GPU has to NVSwitches. `None`: unknown. None of them is up only where each was told to be down.
+    /// Returns the number of NVLinks from a GPU to NVSwitches. `None`: unknown. Zero only where each was reported to be
+    /// down.
     fn switched_links(&self, position: usize, gpu: &Gpu) -> Option<u32> {
         let links = self.links_of(self.devices()[position]);
         let switched = links.filter(|(far, link)| {

@@ -1,4 +1,4 @@
-//! What can be asked of a topology. Pure: no input or output, and nothing that decides.
+//! Queries of a topology. Pure: no input or output, and no decisions.
 
 mod affinity;
 mod collective;

@@ -1,12 +1,12 @@
-//! Which NICs are nearest to a GPU, and which each GPU of a job should use.
+//! NICs nearest to a GPU, and the assignment of NICs to the GPUs of a job.
 
 use super::weight::{Weight, of_pair};
 use crate::model::{LinkLayer, Nic, PathType, PortState, Topology};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The NICs on the best path class from a GPU, as positions in [`Topology::devices`], with that class. None when
-/// there is no NIC or no path is known.
+/// Returns the NICs on the best path class from a GPU, as positions in [`Topology::devices`], with that class. None
+/// when there is no NIC or no path is known.
 ///
 /// ```
 /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
@@ -22,9 +22,10 @@ pub fn nearest_nics(topology: &Topology, gpu: usize) -> (Vec<usize>, Option<Path
     (paths.filter(|(_, path)| Some(*path) == best).map(|(nic, _)| nic).collect(), best)
 }
 
-/// A NIC for each of these GPUs, both as positions in [`Topology::devices`], in the order given: the assignment whose worst
-/// path is best, by bandwidth and then by class, and among those the one with the best sum. A NIC serves at most `per_nic`
-/// GPUs, each of which has that part of its port; one whose port is down serves none. `None` where there are not enough NICs, or a position is no GPU.
+/// Assigns a NIC to each of these GPUs, both as positions in [`Topology::devices`], in the order given: the assignment
+/// whose worst path is best, by bandwidth and then by class, and among those the one with the best sum. A NIC serves at
+/// most `per_nic` GPUs, each of which has that part of its port; one whose port is down serves none. `None` where there
+/// are not enough NICs, or a position is no GPU.
 ///
 /// ```
 /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
@@ -40,7 +41,7 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
     assign_among(topology, gpus, &usable_nics(topology), per_nic)
 }
 
-/// As [`assign_nics`], of some NICs.
+/// Assigns as [`assign_nics`] does, from some NICs only.
 fn assign_among(topology: &Topology, gpus: &[usize], nics: &[usize], per_nic: usize) -> Option<Vec<usize>> {
     let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, nics, per_nic)).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
@@ -48,7 +49,7 @@ fn assign_among(topology: &Topology, gpus: &[usize], nics: &[usize], per_nic: us
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())
 }
 
-/// As [`assign_nics`], where each usable NIC has room for so many of them.
+/// Assigns as [`assign_nics`] does, where `room` is the number of GPUs that each usable NIC has room for.
 pub(crate) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize]) -> Option<Vec<usize>> {
     let nics = usable_nics(topology);
     let per_nic = gpus_per_nic(topology);
@@ -60,15 +61,15 @@ pub(crate) fn assign_within(topology: &Topology, gpus: &[usize], room: &[usize])
     Some(best_sum(&rows, 1, least).into_iter().map(|place| places[place]).collect())
 }
 
-/// Each column as often as there is room in it, but no more often than there are rows.
+/// Repeats each column as often as it has room, but no more often than there are rows.
 pub(crate) fn repeated<T: Copy>(columns: &[T], room: &[usize], rows: usize) -> Vec<T> {
     let times = columns.iter().zip(room);
     times.flat_map(|(column, room)| std::iter::repeat_n(*column, (*room).min(rows))).collect()
 }
 
-/// A NIC for each GPU of the machine, by the GPU's position: [assigned](assign_nics) so that none serves more than
-/// [its share](gpus_per_nic). All GPUs are counted, whoever uses them, so that two jobs agree. `None` where there is no NIC or no
-/// path is known.
+/// Returns a NIC for each GPU of the machine, by the GPU's position: [assigned](assign_nics) so that none serves more
+/// than [its share](gpus_per_nic). All GPUs are counted, whoever uses them, so that two jobs agree. `None` where there
+/// is no NIC or no path is known.
 ///
 /// ```
 /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
@@ -114,9 +115,9 @@ pub fn fair_nics(topology: &Topology) -> Vec<Option<usize>> {
     nics.into_iter().enumerate().map(|(gpu, nic)| known(gpu, nic).then_some(nic)).collect()
 }
 
-/// The NICs for each GPU of the machine, by the GPU's position: the [fair](fair_nics) one first, then others of its kind that are
-/// as near, where more than half of the GPUs have one more. NICs for storage and management are fewer, of another kind, or
-/// farther.
+/// Returns the NICs for each GPU of the machine, by the GPU's position: the [fair](fair_nics) one first, then others of
+/// its kind that are as near, where more than half of the GPUs have one more. NICs for storage and management are
+/// fewer, of another kind, or farther.
 ///
 /// ```
 /// let dgx = nvtopo::Topology::preset("dgx-h100")?;
@@ -167,12 +168,13 @@ pub fn nics_of_gpus(topology: &Topology) -> Vec<Vec<usize>> {
     }
 }
 
-/// A NIC by its position among the devices.
+/// Returns a NIC by its position among the devices.
 pub(crate) fn nic_at(topology: &Topology, position: usize) -> Option<&Nic> {
     topology.node(*topology.devices().get(position)?).kind.as_nic()
 }
 
-/// How many GPUs one NIC serves where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, where there are any.
+/// Returns the number of GPUs that one NIC serves where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, where there
+/// are any.
 ///
 /// ```
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?; // 8 GPUs, 4 NICs
@@ -183,7 +185,7 @@ pub fn gpus_per_nic(topology: &Topology) -> usize {
     topology.gpus().len().div_ceil(usable_nics(topology).len().max(1))
 }
 
-/// The NICs that can carry data, as far as is known.
+/// Returns the NICs that can carry data, as far as is known.
 pub(crate) fn usable_nics(topology: &Topology) -> Vec<usize> {
     let first = topology.gpus().len();
     let down = |nic: usize| {
@@ -193,8 +195,8 @@ pub(crate) fn usable_nics(topology: &Topology) -> Vec<usize> {
     (first..topology.devices().len()).filter(|nic| !down(*nic)).collect()
 }
 
-/// The weights from a GPU to NICs, each of which as many GPUs share as it serves: nobody sends faster than the path, nor than
-/// its part of the port.
+/// Returns the weights from a GPU to NICs, each shared by the GPUs that it serves: the bandwidth is at most that of the
+/// path, and at most its part of the port.
 pub(crate) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: usize) -> Vec<Weight> {
     let to = |nic: usize| {
         let weight = of_pair(topology.pairs().pair(gpu, nic));
@@ -205,13 +207,13 @@ pub(crate) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: 
     nics.iter().map(|&nic| to(nic)).collect()
 }
 
-/// What the port of a NIC carries: what was measured, at most its rate.
+/// Returns the rate of a NIC's port: the measured one, at most its nominal rate.
 fn port_rate(nic: &Nic) -> Option<Bandwidth> {
     [nic.rate, nic.measured].into_iter().flatten().min()
 }
 
-/// The worst weight of the best assignment of a column to each row, where a column takes at most `most` rows. `None`: there
-/// are too few.
+/// Returns the worst weight of the best assignment of a column to each row, where a column takes at most `most` rows.
+/// `None`: there are too few columns.
 pub(crate) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
     let columns = rows.first().map_or(0, |row| row.len());
     if rows.len() > columns.saturating_mul(most) {
@@ -234,7 +236,7 @@ pub(crate) fn bottleneck(rows: &[&[Weight]], most: usize) -> Option<Weight> {
     (rows.is_empty()).then_some(Weight::MAX)
 }
 
-/// Rows that have a column.
+/// A bipartite matching of rows to columns.
 struct Matching<'a> {
     rows: &'a [&'a [Weight]],
     most: usize,
@@ -243,7 +245,7 @@ struct Matching<'a> {
 }
 
 impl Matching<'_> {
-    /// Finds a column of at least `level` for a row; others may have to move.
+    /// Finds a column of at least `level` for a row; others may have to move (an augmenting path).
     fn find(&mut self, row: usize, level: Weight) -> bool {
         for column in 0..self.taken.len() {
             if self.rows[row][column] < level || std::mem::replace(&mut self.seen[column], true) {
@@ -264,8 +266,8 @@ impl Matching<'_> {
     }
 }
 
-/// The columns of the assignment with the greatest sum among those that use no weight below `least`. Row by row, each by the
-/// chain of moves that gains most (successive longest paths).
+/// Returns the columns of the assignment with the greatest sum among those that use no weight below `least`. Adds row
+/// by row, each by the augmenting path that gains most (successive longest paths).
 fn best_sum(rows: &[&[Weight]], most: usize, least: Weight) -> Vec<usize> {
     let columns = rows.first().map_or(0, |row| row.len());
     let gain = |row: usize, column: usize| {
@@ -274,7 +276,7 @@ fn best_sum(rows: &[&[Weight]], most: usize, least: Weight) -> Vec<usize> {
     };
     let mut own: Vec<usize> = Vec::with_capacity(rows.len());
     for new in 0..rows.len() {
-        // The most that the new row's coming can gain with one more row in each column, and the row that comes there.
+        // The most that the new row can gain with one more row in each column, and the row that moves there.
         let mut best: Vec<Option<(i64, usize)>> =
             (0..columns).map(|column| gain(new, column).map(|gain| (gain, new))).collect();
         loop {
@@ -298,7 +300,7 @@ fn best_sum(rows: &[&[Weight]], most: usize, least: Weight) -> Vec<usize> {
         let taken = |column: usize| own.iter().filter(|own| **own == column).count();
         let open = (0..columns).filter(|column| taken(*column) < most);
         let end = open.filter_map(|column| Some((best[column]?.0, std::cmp::Reverse(column)))).max();
-        // An assignment of all rows exists, so there is always a way on.
+        // An assignment of all rows exists, so there is always an augmenting path.
         let Some((_, std::cmp::Reverse(mut column))) = end else { return own };
         own.push(column);
         while let Some((_, row)) = best[column].filter(|(_, row)| *row != new) {

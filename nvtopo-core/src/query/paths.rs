@@ -1,14 +1,14 @@
 //! The pair table: class, NVLink count and bandwidth of the path between any two devices.
 //!
-//! NVLink wins where a pair shares it; else the class that a source stated; else what the tree of bridges says.
-//! As in `nvidia-smi`, NVLink over a third GPU does not count.
+//! NVLink wins where a pair shares it; else the class that a source stated; else the one that follows from the tree of
+//! bridges. As in `nvidia-smi`, NVLink over a third GPU does not count.
 
 use crate::model::{
     Basis, Link, LinkKind, NodeId, NodeKind, Pair, PairTable, PathType, Rate, Topology, rates, tree,
 };
 
 impl Topology {
-    /// The pairs of all devices, computed once.
+    /// Returns the pairs of all devices, computed once.
     ///
     /// ```
     /// use nvtopo::{PathType, Topology};
@@ -25,7 +25,7 @@ impl Topology {
             PairTable::new(devices.len(), |a, b| {
                 let (a, b) = (devices[a.min(b)], devices[a.max(b)]);
                 let pair = nvlinks.between(a, b).unwrap_or_else(|| host_pair(self, a, b));
-                // What the machine really does counts more than what its links could do.
+                // A measured rate takes precedence over the rates of links.
                 let known = |bandwidth| Rate { bandwidth, basis: Basis::Measured };
                 let rate = self.measured(a, b).map(known).or_else(|| at_most_measured(self, a, b, pair.rate));
                 Pair { rate, ..pair }
@@ -35,7 +35,7 @@ impl Topology {
 }
 
 impl Topology {
-    /// Whether something is known of what each two GPUs exchange, computed once.
+    /// Tells whether the rate between every two GPUs is known, computed once.
     pub(crate) fn rates_are_known(&self) -> bool {
         *self.computed().rates_known.get_or_init(|| {
             let gpus = self.gpus().len();
@@ -44,9 +44,9 @@ impl Topology {
         })
     }
 
-    /// Whether what one device writes to another goes up to the root complex first, where the way over PCIe switches
-    /// would be shorter: a port between them redirects it (ACS). `None`: nobody could tell, or the devices meet only at
-    /// a host bridge or above, where all goes through the root complex anyway.
+    /// Tells whether writes from one device to another go up to the root complex first, where the way over PCIe
+    /// switches would be shorter: a port between them redirects them (ACS). `None`: unknown, or the devices meet only
+    /// at a host bridge or above, where all traffic goes through the root complex anyway.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
@@ -61,7 +61,7 @@ impl Topology {
         if !matches!(self.node(common).kind, NodeKind::PcieSwitch(_)) {
             return None;
         }
-        // What comes to a switch further down goes up anyway: only the ports at the common switch decide.
+        // Traffic that comes to a switch further down goes up anyway: only the ports at the common switch decide.
         let port = |id: NodeId| {
             let top = self.ancestors(id).take_while(|id| *id != common).last()?;
             link_up(self, top)?.redirects
@@ -69,12 +69,13 @@ impl Topology {
         match (port(a), port(b)) {
             (Some(true), _) | (_, Some(true)) => Some(true),
             (Some(false), Some(false)) => Some(false),
-            // That none does must be known of both.
+            // A "no" needs both ports to be known.
             _ => None,
         }
     }
 
-    /// The class of the path of two devices over PCIe and the CPUs, whether or not NVLink is faster. `None`: it is not known.
+    /// Returns the class of the path of two devices over PCIe and the CPUs, also where NVLink is faster. `None`:
+    /// unknown.
     ///
     /// # Panics
     /// As [`node`](Self::node) does.
@@ -90,8 +91,8 @@ impl Topology {
         self.stated_path(a, b).or_else(|| tree::path(|id| self.node(id), a, b))
     }
 
-    /// The same machine with the rates that the hardware reports for its links, where it reports some. What was measured
-    /// still counts more.
+    /// Returns the machine with the rates that the hardware reports for its links, where it reports some. Measured
+    /// rates still take precedence.
     ///
     /// ```
     /// let dgx = nvtopo::Topology::preset("dgx-a100")?; // a preset reports nothing
@@ -107,7 +108,7 @@ impl Topology {
     }
 }
 
-/// The path over PCIe and the CPUs.
+/// Returns the path over PCIe and the CPUs.
 fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
     let Some(path) = topology.host_path(a, b) else { return Pair::UNKNOWN };
     let known = pcie_rate(topology, a).into_iter().chain(pcie_rate(topology, b));
@@ -119,7 +120,7 @@ fn host_pair(topology: &Topology, a: NodeId, b: NodeId) -> Pair {
     Pair { path: Some(path), nvlinks: 0, rate: Some(rate) }
 }
 
-/// The rate of a pair, or what a NIC of it was measured to carry, where that is less.
+/// Returns the rate of a pair, or the measured rate of a NIC of it where that is less.
 fn at_most_measured(topology: &Topology, a: NodeId, b: NodeId, rate: Option<Rate>) -> Option<Rate> {
     let measured = [a, b].into_iter().filter_map(|id| topology.node(id).kind.as_nic()?.measured).min();
     let measured = measured.map(|bandwidth| Rate { bandwidth, basis: Basis::Measured });
@@ -130,20 +131,20 @@ fn slower(a: Rate, b: Rate) -> Rate {
     if b.bandwidth < a.bandwidth { b } else { a }
 }
 
-/// The least rate of the PCIe links from a device up to its host bridge; `None` if none is known.
+/// Returns the least rate of the PCIe links from a device up to its host bridge; `None` if none is known.
 pub(super) fn pcie_rate(topology: &Topology, id: NodeId) -> Option<Rate> {
     let up = |id: NodeId| link_up(topology, id).and_then(|link| link.rate);
     topology.ancestors(id).filter_map(up).min_by_key(|rate| rate.bandwidth)
 }
 
-/// The PCIe link from a device or bridge to what contains it.
+/// Returns the PCIe link from a device or bridge to its parent.
 fn link_up(topology: &Topology, id: NodeId) -> Option<&Link> {
     let parent = topology.node(id).parent?;
     let mut links = topology.links_of(id).filter(|(far, _)| *far == parent);
     links.find(|(_, link)| link.kind == LinkKind::Pcie).map(|(_, link)| link)
 }
 
-/// The rate of the link between the NUMA nodes of two devices.
+/// Returns the rate of the link between the NUMA nodes of two devices.
 fn smp_rate(topology: &Topology, a: NodeId, b: NodeId) -> Option<Rate> {
     let (a, b) = (topology.numa_ancestor(a)?, topology.numa_ancestor(b)?);
     let mut links = topology.links_of(a).filter(|(far, link)| *far == b && link.kind == LinkKind::Smp);

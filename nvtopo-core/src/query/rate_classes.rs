@@ -1,18 +1,19 @@
-//! Classes of measured rates: two measurements of equal links are never equal, and a decision must not hang on that.
+//! Classes of measured rates: two measurements of equal links are never equal, and a decision must not depend on the
+//! difference.
 
 use crate::model::{Basis, Measured, NodeId, Pair, Topology};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The whole of a tolerance in millionths.
+/// A tolerance of 100 %, in millionths.
 const WHOLE: u64 = 1_000_000;
 
 impl Topology {
-    /// The same machine with one rate for all measured ones that differ by less than a tolerance, in millionths.
+    /// Returns the machine with one rate for all measured ones that differ by less than a tolerance, in millionths.
     ///
-    /// A class begins at its greatest rate and holds those that are less by the tolerance at most, so that classes do not
-    /// grow by chains. Of several links of a pair, one is compared. The class counts with a rate that is not measured, where it
-    /// holds one (the nearest), and else with its greatest.
+    /// A class begins at its greatest rate and holds those that are less by the tolerance at most, so that classes do
+    /// not grow by chains. Of several links of a pair, one is compared. The rate of a class is the nearest rate in it
+    /// that is not measured, else its greatest.
     pub(crate) fn with_rate_classes(&self, tolerance: u32) -> Self {
         if tolerance == 0 || !self.has_measured_rates() {
             return self.clone();
@@ -39,7 +40,7 @@ impl Topology {
     }
 }
 
-/// Rates that are compared with each other.
+/// A kind of rates that are compared with each other.
 #[derive(Clone, Copy)]
 enum Kind {
     /// One NVLink of a pair.
@@ -87,14 +88,14 @@ impl Rates {
         own
     }
 
-    /// For each kind the rate of its class by each rate.
+    /// Returns, for each kind, the rate of the class of each rate.
     fn classes(&self, tolerance: u32) -> [BTreeMap<u64, u64>; KINDS] {
         let of = |kind: Kind, more: &BTreeSet<u64>| {
             let stated = self.stated[kind as usize].union(more).copied().collect();
             classes(&self.measured[kind as usize], &stated, tolerance)
         };
         let links = of(Kind::NvLink, &BTreeSet::new());
-        // A host path that is as quick as NVLink is of one class with it, and then the nearer path counts.
+        // A host path that is as fast as NVLink is of one class with it, and then the nearer path counts.
         let nvlink = self.pairs.values().filter(|(kind, ..)| matches!(kind, Kind::NvLink));
         let nvlink = nvlink.map(|(_, count, rate)| links.get(rate).unwrap_or(rate) * count).collect();
         [links, of(Kind::Host, &nvlink), of(Kind::Nic, &BTreeSet::new())]
@@ -113,7 +114,7 @@ fn ends(measured: &Measured) -> (NodeId, NodeId) {
     (measured.from.min(measured.to), measured.from.max(measured.to))
 }
 
-/// For each measured rate that of its class.
+/// Returns the rate of the class of each measured rate.
 fn classes(measured: &BTreeSet<u64>, stated: &BTreeSet<u64>, tolerance: u32) -> BTreeMap<u64, u64> {
     let mut classes = BTreeMap::new();
     let mut open: Vec<u64> = measured.union(stated).copied().collect();

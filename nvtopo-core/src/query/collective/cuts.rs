@@ -1,11 +1,11 @@
-//! Cuts through a set of GPUs: what each part of it can send to the rest over NVLink.
+//! Cuts through a set of GPUs: the NVLink bandwidth from each part of the set to the rest.
 
 use super::MAX_EXACT;
 use super::fabric::Fabric;
 
-/// Calls with each cut through the set: the members on one side, as bits (never empty, never all), and the MB/s that they
-/// can send to the other side. Each cut comes once, with the last member on the other side; capacities are the same
-/// from both sides.
+/// Calls with each cut through the set: the members on one side, as bits (never empty, never all), and the MB/s that
+/// they can send to the other side. Each cut comes once, with the last member on the other side; capacities are the
+/// same from both sides.
 pub(super) fn each(fabric: &Fabric, mut call: impl FnMut(u32, u64)) {
     let count = fabric.count;
     let degree: Vec<u64> =
@@ -31,13 +31,13 @@ pub(super) fn each(fabric: &Fabric, mut call: impl FnMut(u32, u64)) {
     }
 }
 
-/// The least that any cut lets through, in MB/s. Beyond [`MAX_EXACT`] GPUs only cuts around single GPUs are looked at.
+/// Returns the least capacity of any cut, in MB/s. Beyond [`MAX_EXACT`] GPUs only cuts around single GPUs are examined.
 pub(super) fn least(fabric: &Fabric) -> u64 {
     let single = (0..fabric.count).map(|member| fabric.degree(member)).min().unwrap_or(0);
     if fabric.count > MAX_EXACT {
         return single;
     }
-    // What all of them have to a switch crosses every cut.
+    // The least port rate of all members to a switch crosses every cut.
     let all: u64 = fabric.planes.iter().map(|ports| ports.iter().copied().min().unwrap_or(0)).sum();
     if single <= all {
         return single;

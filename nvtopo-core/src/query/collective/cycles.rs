@@ -1,19 +1,20 @@
-//! Cycles of a length in a graph of up to 128 members, given by the neighbours of each as bits: found by rotations of a path.
+//! Cycles of a given length in a graph of up to 128 members, given by the neighbours of each as bits: found by
+//! rotations of a path.
 //!
-//! A path grows at its end; where it cannot, the part behind a neighbour of the end is turned around, which gives another end
-//! (Pósa's rotation). Not every cycle is found so, but nearly always one is where there are many, and a table of all sets of
-//! so many members has no room anywhere.
+//! A path grows at its end. Where it cannot, the part behind a neighbour of the end is reversed, which gives another
+//! end (Pósa's rotation). The search is a heuristic, but nearly always finds a cycle where there are many; a table of
+//! all subsets of so many members would not fit in memory.
 
 use crate::bits::{component, members};
 
 /// Members as bits.
 pub(crate) type Members = u128;
 
-/// The most looks at a neighbour that one search may take unless the caller says otherwise.
+/// The most steps of one search, unless the caller sets another limit; a step examines one neighbour.
 pub(super) const MAX_LOOKS: u64 = 40_000;
 
-/// A cycle through so many of some members and all that are included, in its order from the lowest. At least 3 members; `looks` is what is left
-/// of the looks at neighbours.
+/// Finds a cycle of `count` members among the open ones, through all that are included, in its order from the lowest.
+/// At least 3 members; `looks` holds the steps that are left.
 pub(crate) fn cycle(
     near: &[Members],
     open: Members,
@@ -23,7 +24,7 @@ pub(crate) fn cycle(
 ) -> Option<Vec<usize>> {
     let open = ring_core(near, open, include, count)?;
     let starts: Vec<usize> = members(if include == 0 { open } else { include }).collect();
-    // Each start has a part of the looks, so that one that leads nowhere does not take all of them.
+    // Each start has its own part of the steps, so that a start without a cycle does not use up all of them.
     let part = (*looks / starts.len() as u64).max(count as u64 * 8);
     for (turn, start) in starts.into_iter().enumerate() {
         if *looks == 0 {
@@ -43,7 +44,8 @@ pub(crate) fn cycle(
     None
 }
 
-/// The members that may be in such a cycle: each has two neighbours at least, and reaches enough others. `None`: too few.
+/// Returns the members that may be in such a cycle: each has two neighbours at least, and reaches enough others.
+/// `None`: too few.
 pub(crate) fn ring_core(
     near: &[Members],
     mut open: Members,
@@ -79,7 +81,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Goes on until the path is a cycle; true if it became one.
+    /// Extends the path until it is a cycle; true if it became one.
     fn run(&mut self, open: Members) -> bool {
         let mut on_path: Members = self.path.iter().fold(0, |set, member| set | 1 << member);
         while self.looks > 0 {
@@ -101,7 +103,7 @@ impl Walk<'_> {
                 }
             }
             if !self.turn(on_path) || self.chance(8) == 0 {
-                // Another part of the graph: some of the path is given up.
+                // The rest is in another component: the path is cut back.
                 let kept = 1 + self.chance(self.path.len());
                 for member in self.path.drain(kept..) {
                     on_path &= !(1 << member);
@@ -111,7 +113,7 @@ impl Walk<'_> {
         false
     }
 
-    /// Closes the path, after a turn if need be; true if it is a cycle then.
+    /// Closes the path, after a rotation if need be; true if it is a cycle then.
     fn close(&mut self, first: usize) -> bool {
         let Some(&last) = self.path.last() else { return false };
         if self.near[last] >> first & 1 == 1 {
@@ -127,7 +129,8 @@ impl Walk<'_> {
         false
     }
 
-    /// The next member: the last one leads back to the first; where all have to be in, one with few ways on; any else.
+    /// Chooses the next member: for the last place a neighbour of the first member, else a member that has to be
+    /// included, else any.
     fn next(&mut self, fresh: Members, wanted: Members, first: usize, missing: usize) -> Option<usize> {
         let back = fresh & self.near[first];
         let among = match () {
@@ -140,7 +143,7 @@ impl Walk<'_> {
         members(among).nth(place)
     }
 
-    /// Turns the part behind a neighbour of the end around.
+    /// Reverses the part of the path behind a neighbour of the end.
     fn turn(&mut self, on_path: Members) -> bool {
         let Some(&last) = self.path.last() else { return false };
         let before = self.path.len().checked_sub(2).map(|place| self.path[place]);
@@ -156,7 +159,7 @@ impl Walk<'_> {
         true
     }
 
-    /// A number below another, by chance, but the same every time.
+    /// Returns a pseudo-random number below another, the same in every run.
     fn chance(&mut self, below: usize) -> usize {
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.seed >> 33) % below.max(1) as u64) as usize
@@ -167,7 +170,7 @@ impl Walk<'_> {
 mod tests {
     use super::*;
 
-    /// A graph by its edges.
+    /// Builds a graph from its edges.
     fn graph(members: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Vec<Members> {
         let mut near = vec![0; members];
         for (a, b) in edges {

@@ -1,18 +1,18 @@
-//! Directed rings of one speed, found one hop after the other: how many of them the links of a set carry at once.
+//! Directed rings of one speed, found hop by hop: the number that the links of a set carry at once.
 
 use super::hops::Hops;
 use crate::model::PathType;
 
-/// The answer to a search for so many rings.
+/// The answer to a search for a number of rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carried {
     Yes,
     No,
-    /// The search had to stop before all was tried.
+    /// The search reached its limit before all was tried.
     Unknown,
 }
 
-/// The looks of the quick search, for each ring, that comes before the search of everything.
+/// The steps, for each ring, of the quick search before the exhaustive one.
 const QUICK: u32 = 64;
 
 /// A search for rings; a look is a hop that is tried.
@@ -24,13 +24,13 @@ pub(super) struct Search<'a> {
     /// The rings that were found last, each from member 0 in its direction.
     pub(super) rings: Vec<Vec<u8>>,
     pub(super) looks: u32,
-    /// The looks after which the search that runs stops, and after which all do.
+    /// The looks after which the running search stops, and after which all do.
     stop: u32,
     most_looks: u32,
 }
 
 impl<'a> Search<'a> {
-    /// A search that looks at so many hops at most, all questions together.
+    /// Creates a search that tries at most `most_looks` hops, all its calls together.
     pub(super) fn new(hops: &'a Hops, most_looks: u32) -> Self {
         Self {
             hops,
@@ -44,12 +44,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Searches for `wanted` rings of a speed over hops of a class or better; `rings` are these if so.
+    /// Searches for `wanted` rings of a speed over hops of a class or better; stores them in `rings` if they exist.
     pub(super) fn carries(&mut self, class: PathType, speed: u64, wanted: usize) -> Carried {
         self.carries_beside(&[], class, speed, wanted, u32::MAX)
     }
 
-    /// The same beside rings that are taken already, after so many looks at most.
+    /// Searches beside rings that are taken already, with at most the given number of looks.
     pub(super) fn carries_beside(
         &mut self,
         taken: &[(Vec<u8>, u64)],
@@ -95,7 +95,7 @@ impl<'a> Search<'a> {
         Carried::Unknown
     }
 
-    /// The most rings of a speed, at most `most`, and whether there are no more. `rings` are these.
+    /// Finds the most rings of a speed, at most `most`, and tells whether there are no more. Stores them in `rings`.
     pub(super) fn most(&mut self, class: PathType, speed: u64, most: usize, looks: u32) -> (usize, bool) {
         let mut rings = Vec::new();
         while rings.len() < most {
@@ -111,8 +111,8 @@ impl<'a> Search<'a> {
         (most, true)
     }
 
-    /// Extends the ring at a place by all that are not visited, and goes on to the next ring. `same`: so far it is the ring
-    /// before, of which it must not come before in the order of all.
+    /// Extends the ring at a place by each member that is not visited, and goes on to the next ring. `same`: so far it
+    /// equals the ring before, and must not precede it in the order of all rings.
     fn extend(&mut self, ring: usize, visited: u32, same: bool, order: Order) -> bool {
         self.looks += 1;
         if self.looks >= self.stop {
@@ -168,10 +168,10 @@ impl<'a> Search<'a> {
     }
 }
 
-/// In which order hops are tried.
+/// The order in which hops are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Order {
-    /// The best class and the most that is left first; rings in any order, so that nothing is told by what is not found.
+    /// The best class and the most capacity left first; rings in any order, so that a failure proves nothing.
     WidestFirst,
     /// By the members' numbers; each set of rings once.
     All,

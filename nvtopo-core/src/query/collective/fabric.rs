@@ -15,17 +15,17 @@ pub(super) struct Fabric {
     pub(super) unit: u64,
     /// Units between each two members, row by row.
     direct: Vec<u32>,
-    /// MB/s that the direct links between two members should carry, row by row.
+    /// Nominal MB/s of the direct links between two members, row by row.
     nominal: Vec<u64>,
-    /// MB/s that one direct link should carry, the least of all; 0 when there is none.
+    /// Nominal MB/s of one direct link, the least of all; 0 when there is none.
     pub(super) link: u64,
     /// MB/s of each member's ports, by fabric; a fabric that one member does not reach serves the others only.
     pub(super) planes: Vec<Vec<u64>>,
 }
 
 impl Fabric {
-    /// `None` when the rate of some NVLink is unknown. What was measured between two members counts before what their
-    /// links should carry.
+    /// Collects the NVLinks of a set; `None` when the rate of some NVLink is unknown. A measured rate between two
+    /// members takes precedence over the nominal one.
     pub(super) fn of(topology: &Topology, gpus: &[usize]) -> Option<Self> {
         let nvlinks = topology.nvlinks();
         let place: BTreeMap<_, usize> =
@@ -50,7 +50,7 @@ impl Fabric {
                         nominal[own * count + other] = rate;
                         let rate = measured.unwrap_or(rate);
                         rates[own * count + other] = rate;
-                        // Rings share a pair link by link, where its rate is that of so many equal links.
+                        // Rings share a pair link by link, where its rate is that of several equal links.
                         unit = gcd(unit, if rate.is_multiple_of(links) { rate / links } else { rate });
                     }
                     None => planes.entry(far).or_insert_with(|| vec![0; count])[own] += rate,
@@ -67,25 +67,25 @@ impl Fabric {
             }
         }
         let most = rates.iter().copied().max().unwrap_or(0);
-        // Rates without a sensible common unit lose what is left over, never more than a part in 64.
+        // Rates without a sensible common unit are rounded down, by never more than a part in 64.
         let unit = if unit > 0 { unit.max(most.div_ceil(MAX_UNITS)) } else { 0 };
         let direct = rates.iter().map(|rate| rate.checked_div(unit).unwrap_or(0) as u32).collect();
         Some(Self { count, unit, direct, nominal, link, planes: planes.into_values().collect() })
     }
 
-    /// Units of the direct links between two members.
+    /// Returns the units of the direct links between two members.
     pub(super) fn units(&self, a: usize, b: usize) -> u32 {
         self.direct[a * self.count + b]
     }
 
-    /// Halves of a link between two members. What was measured may be a tenth below what links should carry.
+    /// Returns the halves of a link between two members. A measured rate may be a tenth below the nominal one.
     pub(super) fn halves(&self, a: usize, b: usize) -> u64 {
         let rate = u64::from(self.units(a, b)) * self.unit;
         let most = rate.max(self.nominal[a * self.count + b]);
         (rate * 11 / 10).min(most).saturating_mul(2).checked_div(self.link).unwrap_or(0)
     }
 
-    /// MB/s that one member's NVLinks carry in one direction, into the set.
+    /// Returns the MB/s that one member's NVLinks carry in one direction, into the set.
     pub(super) fn degree(&self, member: usize) -> u64 {
         let direct: u64 = (0..self.count).map(|other| u64::from(self.units(member, other))).sum();
         let ports: u64 = self
@@ -100,7 +100,7 @@ impl Fabric {
     }
 }
 
-/// The part of a measured rate that falls on links which should carry so much of all.
+/// Returns the part of a measured rate that falls on links of nominal rate `rate`, out of `all`.
 pub(crate) fn part_of(measured: Bandwidth, rate: u64, all: u64) -> u64 {
     let share = u128::from(rate) * u128::from(measured.as_mb_per_s());
     share.checked_div(u128::from(all)).unwrap_or(0) as u64

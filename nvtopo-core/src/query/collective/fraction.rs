@@ -7,21 +7,21 @@ use crate::model::PathType;
 /// The most cycles that are listed: those of eight GPUs.
 const MAX_CYCLES: usize = 5040;
 
-/// The most looks at cycles, and at hops where they are listed.
+/// The most steps through cycles, and through hops where they are listed.
 const MAX_LOOKS: u32 = 60_000;
 
 /// Rings of one speed.
 pub(super) struct Directed {
-    /// The rings from member 0, with how many of each; empty where no more were found than are known.
+    /// The rings from member 0, each with its count; empty where no more were found than are known.
     pub(super) rings: Vec<(Vec<u8>, u64)>,
-    /// No more are carried.
+    /// Upper bound on the number of rings.
     pub(super) most: u64,
-    /// The work that it was, in looks at hops.
+    /// The work done, in looks at hops.
     pub(super) looks: u32,
 }
 
-/// The most rings of a speed over hops of a class, where `known` are known and no more than `bound` are carried. `None` where
-/// there are too many cycles.
+/// Finds the most rings of a speed over hops of a class, where `known` are known and `bound` is an upper bound. `None`
+/// where there are too many cycles.
 pub(super) fn solve(hops: &Hops, class: PathType, speed: u64, known: u64, bound: u64) -> Option<Directed> {
     let room: Vec<u32> = hops.capacity().iter().map(|capacity| (capacity / speed) as u32).collect();
     let mut listed =

@@ -1,6 +1,7 @@
 //! Cycles through all members of a small graph, given by the neighbours of each as bits.
 
-/// A cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`](super::MAX_EXACT) members, at least 3.
+/// Finds a cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`](super::MAX_EXACT)
+/// members, at least 3.
 ///
 /// Held and Karp's table: for each set that holds member 0, the members at which a path through it can end.
 pub(super) fn cycle(near: &[u32]) -> Option<Vec<usize>> {
@@ -42,13 +43,13 @@ pub(super) fn cycle(near: &[u32]) -> Option<Vec<usize>> {
 /// Cycles through all members, each once in one direction, from member 0.
 pub(super) struct Cycles {
     pub(super) found: Vec<Vec<u8>>,
-    /// Whether these are all.
+    /// True if these are all cycles.
     pub(super) complete: bool,
-    /// How many paths were looked at.
+    /// The number of paths examined.
     pub(super) steps: usize,
 }
 
-/// All cycles, or `most` of them.
+/// Lists all cycles, or the first `most` of them.
 pub(super) fn cycles(near: &[u32], most: usize) -> Cycles {
     let mut walk = Walk { near, path: vec![0], found: Vec::new(), most, steps: 0 };
     walk.on(1);
@@ -62,8 +63,8 @@ const MAX_STEPS: usize = 100_000;
 /// The most steps of a short search for one cycle.
 const FEW_STEPS: usize = 400;
 
-/// A cycle through all members if a short search finds one, written as [`cycles`] does, and the steps that it took. It goes on
-/// to the member with the fewest ways onward (Warnsdorff's rule).
+/// Finds a cycle through all members if a short search does, written as [`cycles`] writes it, and returns the steps
+/// that it took. It goes on to the member with the fewest ways onward (Warnsdorff's rule).
 pub(super) fn likely(near: &[u32]) -> (Option<Vec<u8>>, usize) {
     fn on(near: &[u32], path: &mut Vec<u8>, visited: u32, steps: &mut usize) -> bool {
         *steps += 1;
@@ -114,7 +115,7 @@ impl Walk<'_> {
         }
         let last = usize::from(self.path[self.path.len() - 1]);
         if self.path.len() == self.near.len() {
-            // Each cycle is met in both directions: the one whose second member is lower counts.
+            // Each cycle occurs in both directions: the one whose second member is lower counts.
             if self.near[last] & 1 == 1 && self.path[1] < self.path[self.path.len() - 1] {
                 self.found.push(self.path.clone());
             }

@@ -1,5 +1,5 @@
-//! Hops of rings through a set, and what each takes of which links: a direct NVLink, a relay over a third GPU of the set, or
-//! PCIe.
+//! Hops of rings through a set, and the share of each link that a hop takes: a direct NVLink, a relay over a third GPU
+//! of the set, or PCIe.
 //!
 //! Rates here are NCCL's, in MB/s: it plans with four fifths of what an NVLink carries, and with 12 GB/s for a PCIe link of
 //! 15.75 GB/s. Relays are chosen as NCCL chooses them.
@@ -9,20 +9,20 @@ use super::planned;
 use crate::bits::component;
 use crate::model::{Basis, PathType, Topology};
 
-/// The most members of which all cuts are looked at.
+/// The most members for which all cuts are examined.
 const MAX_CUTS: usize = 10;
 
 /// No further link.
 const NONE: u16 = u16::MAX;
 
-/// The way from one member to another.
+/// A hop: the path from one member to another.
 #[derive(Clone, Copy)]
 struct Hop {
     /// Its class; [`PathType::Dis`] where there is none.
     class: PathType,
     /// The links that it uses.
     uses: [u16; 3],
-    /// The most that it carries, whatever its links do.
+    /// The most that it carries, whatever its links have left.
     limit: u64,
     /// The rate of its wires.
     wire: u64,
@@ -43,7 +43,7 @@ pub(super) struct Hops {
 }
 
 impl Hops {
-    /// The hops over NVLink: direct, and over a third member where a pair has no NVLinks.
+    /// Builds the hops over NVLink: direct, and over a third member where a pair has no NVLinks.
     pub(super) fn of(fabric: &Fabric) -> Self {
         let count = fabric.count;
         let wire = fabric.link.max(1);
@@ -75,7 +75,7 @@ impl Hops {
         own
     }
 
-    /// And the hops over PCIe between all others. `None` where the rate of one is unknown.
+    /// Adds the hops over PCIe between all other pairs. `None` where the rate of one is unknown.
     pub(super) fn with_host(mut self, topology: &Topology, set: &[usize]) -> Option<Self> {
         let count = self.count;
         let pair = |a: usize, b: usize| topology.pairs().pair(set[a], set[b]);
@@ -106,7 +106,7 @@ impl Hops {
             let bandwidth = rate.bandwidth.as_mb_per_s();
             let typical = matches!(rate.basis, Basis::Typical | Basis::Assumed);
             let between = class >= PathType::Sys;
-            // What is typical between NUMA nodes is NCCL's own number.
+            // NCCL has its own number for the typical rate between NUMA nodes.
             let limit = if between && typical { bandwidth } else { planned::pcie(bandwidth) };
             let mut uses = [(up + a) as u16, (down + b) as u16, NONE];
             if between {
@@ -119,18 +119,18 @@ impl Hops {
         Some(self)
     }
 
-    /// The least that is left of the links of a hop.
+    /// Returns the least capacity left of the links of a hop.
     pub(super) fn left(&self, left: &[u64], from: usize, to: usize) -> u64 {
         let uses = self.between[from * self.count + to].uses;
         uses.iter().take_while(|link| **link != NONE).map(|link| left[usize::from(*link)]).min().unwrap_or(0)
     }
 
-    /// The links that a hop uses.
+    /// Returns the links that a hop uses.
     pub(super) fn uses(&self, from: usize, to: usize) -> impl Iterator<Item = u16> + use<> {
         self.between[from * self.count + to].uses.into_iter().take_while(|link| *link != NONE)
     }
 
-    /// The most rings of a speed that NVLinks let through between the two sides of any cut.
+    /// Returns the most rings of a speed that NVLinks let through between the two sides of any cut.
     pub(super) fn tightest(&self, speed: u64) -> u64 {
         let count = self.count;
         if count > MAX_CUTS {
@@ -143,12 +143,13 @@ impl Hops {
         (1..1u32 << (count - 1)).map(through).min().unwrap_or(0)
     }
 
-    /// The most that any hop of a class carries.
+    /// Returns the most that any hop carries.
     pub(super) fn widest(&self) -> u64 {
         self.between.iter().map(|hop| hop.limit).max().unwrap_or(0)
     }
 
-    /// Takes a ring of a speed from all links that the hop needs; false, and nothing taken, where one has too little left.
+    /// Takes the capacity for a ring of a speed from all links of the hop; false, and nothing taken, where one has too
+    /// little left.
     pub(super) fn take(&self, left: &mut [u64], from: usize, to: usize, class: PathType, speed: u64) -> bool {
         let hop = &self.between[from * self.count + to];
         if hop.class > class || hop.limit < speed {
@@ -166,7 +167,7 @@ impl Hops {
         true
     }
 
-    /// Gives back what [`take`](Self::take) took.
+    /// Gives back the capacity that [`take`](Self::take) took.
     pub(super) fn give(&self, left: &mut [u64], from: usize, to: usize, speed: u64) {
         let hop = &self.between[from * self.count + to];
         let needs = self.needs(hop, speed);
@@ -175,19 +176,19 @@ impl Hops {
         }
     }
 
-    /// The part of a link that a ring of a speed takes on a hop: a host bridge makes packets of PCIe smaller.
+    /// Returns the share of a link that a ring of a speed takes on a hop: a host bridge makes packets of PCIe smaller.
     fn needs(&self, hop: &Hop, speed: u64) -> impl Fn(usize) -> u64 + use<> {
         let nvlinks = self.count * self.count;
         let bridged = matches!(hop.class, PathType::Phb | PathType::Node);
         move |link| if bridged && link >= nvlinks { speed * 6 / 5 } else { speed }
     }
 
-    /// The rate of the wires where NCCL plans with a rate, in the measure of the NVLinks.
+    /// Returns the rate of the wires for a rate that NCCL plans with, in the measure of the NVLinks.
     pub(super) fn wire_of(&self, planned: u64) -> u64 {
         planned * self.wire / self.planned
     }
 
-    /// The rate of the wires of the narrowest hop of a ring, and the one that NCCL plans with for it.
+    /// Returns the rate of the wires of the narrowest hop of a ring, and the one that NCCL plans with for it.
     pub(super) fn narrowest(&self, ring: &[u8]) -> (u64, u64) {
         let next = ring[1..].iter().chain(&ring[..1]);
         let hops =
@@ -195,7 +196,7 @@ impl Hops {
         hops.map(|hop| (hop.wire, hop.limit)).min().unwrap_or((0, 0))
     }
 
-    /// The most that the links of every member carry, NVLinks and PCIe together.
+    /// Returns the most that the links of every member carry, NVLinks and PCIe together.
     pub(super) fn most_from_each(&self) -> u64 {
         let count = self.count;
         let of = |member: usize| {
@@ -205,12 +206,12 @@ impl Hops {
         (0..count).map(of).min().unwrap_or(0)
     }
 
-    /// The rates of all links.
+    /// Returns the rates of all links.
     pub(super) fn capacity(&self) -> &[u64] {
         &self.capacity
     }
 
-    /// The most rings of a speed for which each member's links have enough left.
+    /// Returns the most rings of a speed for which each member's links have enough left.
     pub(super) fn room(&self, left: &[u64], class: PathType, speed: u64) -> u64 {
         let count = self.count;
         let host = |at: usize| if class > PathType::Nvb { left.get(count * count + at) } else { None };
@@ -223,8 +224,8 @@ impl Hops {
         (0..count).map(of).min().unwrap_or(0)
     }
 
-    /// False where hops of a class or better that carry a speed make no ring through all members: one has too few neighbours by
-    /// them, or they do not connect all.
+    /// Tells whether hops of a class or better that carry a speed may make a ring through all members. False where one
+    /// has too few neighbours over them, or they do not connect all.
     pub(super) fn may_close(&self, class: PathType, speed: u64) -> bool {
         let near = |from: usize| {
             let row = &self.between[from * self.count..][..self.count];
@@ -237,7 +238,7 @@ impl Hops {
         near.iter().all(|near| near.count_ones() >= few) && component(&near, 0, all) == all
     }
 
-    /// The classes of its hops, each once, the best first.
+    /// Returns the classes of its hops, each once, the best first.
     pub(super) fn classes(&self) -> Vec<PathType> {
         let mut classes: Vec<PathType> = ordered(self.count).map(|(a, b)| self.class(a, b)).collect();
         classes.sort_unstable();
@@ -246,12 +247,12 @@ impl Hops {
         classes
     }
 
-    /// The class of a hop.
+    /// Returns the class of a hop.
     pub(super) fn class(&self, from: usize, to: usize) -> PathType {
         self.between[from * self.count + to].class
     }
 
-    /// The fewest rings that NCCL wants: two where NVLink joins two groups of the set, as it counts them.
+    /// Returns the fewest rings that NCCL wants: two where NVLink joins two groups of the set, as it counts them.
     pub(super) fn fewest(&self) -> usize {
         let mut group: Vec<usize> = (0..self.count).collect();
         for a in 0..self.count {
@@ -264,8 +265,8 @@ impl Hops {
     }
 }
 
-/// The member over which NCCL relays, and what it lets through: of those that let most through, the first of the receiver's
-/// neighbours by the width of their links.
+/// Chooses the member over which NCCL relays, and returns it with its bandwidth: of those with the most bandwidth, the
+/// first of the receiver's neighbours by the width of their links.
 fn relay(count: usize, links: impl Fn(usize, usize) -> u64, from: usize, to: usize) -> Option<(usize, u64)> {
     let through = |over: usize| links(from, over).min(links(over, to));
     (0..count)

@@ -1,7 +1,7 @@
-//! What a set of GPUs can do together: rings, trees and all-to-all over NVLink, without choosing anything.
+//! Collectives of a set of GPUs: rings, trees and all-to-all over NVLink, without choosing anything.
 //!
-//! Bandwidths are bounds of the wires ("bus bandwidth"), not of an implementation. Rings go where NCCL's planning code leads
-//! them: over direct NVLinks, over relays, over PCIe. What two GPUs share over a third that is not of the set does not count.
+//! Bandwidths are bounds of the wires ("bus bandwidth"), not of an implementation. Rings take the paths of NCCL's
+//! planning code: direct NVLinks, relays, PCIe. NVLink paths over a third GPU outside the set do not count.
 
 mod cuts;
 mod cycles;
@@ -19,10 +19,10 @@ mod spread;
 
 use crate::model::Topology;
 
-/// The most members of which all sets or cycles are looked at.
+/// The most members for which all sets or cycles are examined.
 const MAX_EXACT: usize = 16;
 
-/// Positions of GPUs as a set, increasing. `None`: fewer than two, one twice, or one that does not exist.
+/// Returns the positions of GPUs as a set, increasing. `None`: fewer than two, one twice, or one that does not exist.
 fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
     let mut set = gpus.to_vec();
     set.sort_unstable();

@@ -8,14 +8,14 @@ use super::fabric::Fabric;
 use super::hamilton;
 use super::program::Program;
 
-/// The most cycles that are told apart.
+/// The most cycles that are distinguished.
 const MAX_CYCLES: usize = 4096;
 
-/// The most looks of all searches for one packing: a few milliseconds. A look is a cycle in a search for one, an eighth of
-/// that where all cycles are gone through. What is not proven within them is told as not proven.
+/// The most looks of all searches for one packing: a few milliseconds. A look is a cycle in a search for one, or eight
+/// cycles where all are scanned. An optimum not proven within them is reported as not proven.
 const MAX_LOOKS: u32 = 150_000;
 
-/// The most looks of one search for a ring more, and of one that tries the most promising cycles only.
+/// The most looks of one search for one more ring, and of one that tries the most promising cycles only.
 const MAX_TAKE: u32 = 100_000;
 const MAX_SPREAD: u32 = 25_000;
 
@@ -25,7 +25,7 @@ const MAX_QUICK: u32 = 1_000;
 /// The most looks for wide cycles, where there are too many to list.
 const MAX_WIDE: u32 = 75_000;
 
-/// How many cycles are tried at each step where rings are spread.
+/// The number of cycles tried at each step where rings are spread.
 const WAYS: usize = 4;
 
 /// The units of a pair, both directions together, up to which rings are spread one by one from the beginning.
@@ -37,14 +37,14 @@ const PART: u32 = 4;
 /// A number for each pair of members, by its place; there are 120 pairs of 16, and places have 8 bits.
 type Pairs = [u32; 256];
 
-/// Cycles with how many units each carries.
+/// Cycles, each with the units that it carries.
 pub(super) struct Packing {
     pub(super) cycles: Vec<(Vec<usize>, u32)>,
-    /// No packing carries more units.
+    /// Upper bound on the units of any packing.
     pub(super) most: u32,
-    /// No rings that go around in one direction carry more, in halves of a unit.
+    /// Upper bound on rings that go around in one direction, in halves of a unit.
     pub(super) most_halves: u32,
-    /// How many paths and cycles were looked at.
+    /// The number of paths and cycles examined.
     pub(super) looks: u32,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
         return of_all(count, &units, &cycles, looks, bound);
     }
     let wide = wide(count, &units, &mut looks);
-    // Those that are listed first hardly differ; rings that share nothing are among the wide ones.
+    // The first cycles listed hardly differ; rings that share nothing are among the wide ones.
     cycles.retain(|cycle| wide.iter().all(|(other, _)| other != cycle));
     cycles.splice(0..0, wide.iter().map(|(cycle, _)| cycle.clone()));
     let mut search = Search::new(count, &units, &cycles, looks);
@@ -102,7 +102,7 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     packing(&cycles, best.into_iter().enumerate(), bound, 2 * bound, search.looks)
 }
 
-/// The same where all cycles are known.
+/// Packs rings where all cycles are known.
 fn of_all(count: usize, units: &Pairs, cycles: &[Vec<u8>], looks: u32, bound: u32) -> Packing {
     let mut search = Search::new(count, units, cycles, looks);
     let packed = search.fill();
@@ -140,33 +140,33 @@ fn packing(
     Packing { cycles: cycles.collect(), most, most_halves, looks }
 }
 
-// Counted apart from the effort that searches are told, so that a search which does not count it is found out.
+// Counted apart from the effort reported to searches, so that a search which does not count it is found out.
 #[cfg(test)]
 thread_local! {
     /// The looks that packings of this thread may take, all together.
     pub(crate) static LOOKS_LEFT: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
 }
 
-/// The place of a pair among all.
+/// Returns the place of a pair among all.
 fn pair(a: usize, b: usize) -> usize {
     let (low, high) = (a.min(b), a.max(b));
     high * (high - 1) / 2 + low
 }
 
-/// The neighbours of each member over pairs with at least so many units.
+/// Returns the neighbours of each member over pairs with at least `least` units.
 fn near(count: usize, units: &Pairs, least: u32) -> Vec<u32> {
     let linked = |a: usize, b: usize| a != b && units[pair(a, b)] >= least;
     (0..count).map(|a| (0..count).filter(|b| linked(a, *b)).fold(0, |set, b| set | 1 << b)).collect()
 }
 
-/// The pairs of members that follow each other on a cycle.
+/// Returns the pairs of members that follow each other on a cycle.
 fn ends(cycle: &[u8]) -> impl Iterator<Item = usize> {
     let next = cycle[1..].iter().chain(&cycle[..1]);
     cycle.iter().zip(next).map(|(a, b)| pair(usize::from(*a), usize::from(*b)))
 }
 
-/// Cycles that carry something together, where there are too many to list: again and again one whose worst pair has the most
-/// units left, as far as a short search finds it, and a part of these units.
+/// Finds cycles to carry together, where there are too many to list: repeatedly one whose worst pair has the most units
+/// left, as far as a short search finds it, with a part of these units.
 fn wide(count: usize, units: &Pairs, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
     let mut left = *units;
     let mut taken: Vec<(Vec<u8>, u32)> = Vec::new();
@@ -197,11 +197,11 @@ struct Search {
     units: Pairs,
     /// Units of each pair that no ring uses yet, both directions together.
     left: Pairs,
-    /// The rings for which the member with the fewest units has some left: every ring uses two of each.
+    /// Upper bound on further rings by the member with the fewest units left: every ring uses two of each.
     room: u32,
     taken: Vec<u32>,
     looks: u32,
-    /// The looks at which the search that runs ends, and at which all do.
+    /// The looks at which the running search ends, and at which all do.
     most_looks: u32,
     last_look: u32,
 }
@@ -231,14 +231,14 @@ impl Search {
         &self.ends[index * self.count..][..self.count]
     }
 
-    /// The most rings that the units left can carry, as every ring uses two of each member's.
+    /// Returns the most rings that the units left can carry, as every ring uses two of each member's.
     fn rings(&self) -> u32 {
         let of =
             |a: usize| (0..self.count).filter(|b| *b != a).map(|b| self.left[pair(a, b)]).sum::<u32>() / 2;
         (0..self.count).map(of).min().unwrap_or(0)
     }
 
-    /// Nothing is taken, and so many looks may follow.
+    /// Gives back all units, and allows so many looks more.
     fn begin(&mut self, looks: u32) {
         self.left = self.units;
         self.room = self.rings();
@@ -246,7 +246,7 @@ impl Search {
         self.most_looks = self.last_look.min(self.looks + looks);
     }
 
-    /// Takes the cycle that carries most, as long as one carries anything. How many units all carry.
+    /// Takes the cycle that carries most, as long as one carries anything. Returns the units that all carry.
     fn fill(&mut self) -> u32 {
         let mut packed = 0;
         while let Some((units, std::cmp::Reverse(index))) =
@@ -260,14 +260,14 @@ impl Search {
         packed
     }
 
-    /// The units of each cycle where rings of `step` units are spread first, then ever smaller ones over what is left: an even
-    /// mesh of many links is packed as one of few.
+    /// Returns the units of each cycle where rings of `step` units are spread first, then ever smaller ones over the
+    /// rest: an even mesh of many links is packed like one of few.
     fn scaled(&mut self, step: u32) -> Vec<u32> {
         let mut left = self.units;
         let mut taken = vec![0; self.cycles()];
         for step in (0..=step.max(1).ilog2()).map(|bits| step >> bits) {
             self.begin(MAX_SPREAD / 8);
-            // The widest pairs would draw all rings to them.
+            // The widest pairs would attract all rings.
             self.left = left.map(|units| (units / step).min(2));
             self.room = self.rings();
             if !self.spread(self.room) {
@@ -293,7 +293,7 @@ impl Search {
         }
     }
 
-    /// The cycles that carry something, with how much is left of their pairs.
+    /// Returns the cycles that carry something, with the units left of their pairs.
     fn open(&self) -> impl Iterator<Item = (u64, std::cmp::Reverse<usize>)> + '_ {
         let carries = |index: &usize| self.ends(*index).iter().all(|pair| self.left[usize::from(*pair)] > 0);
         let carrying = (0..self.cycles()).filter(carries);
@@ -304,8 +304,8 @@ impl Search {
         })
     }
 
-    /// Whether rings of one unit each carry `wanted` units, tried first where most is left; leaves them taken if so. That none
-    /// is found so proves nothing.
+    /// Returns true if rings of one unit each carry `wanted` units, tried first where most is left; leaves them taken
+    /// then. A failure proves nothing.
     fn spread(&mut self, wanted: u32) -> bool {
         if wanted == 0 {
             return true;
@@ -334,7 +334,7 @@ impl Search {
         false
     }
 
-    /// Whether the cycles from `first` on carry `wanted` units more; leaves them taken if so.
+    /// Returns true if the cycles from `first` on carry `wanted` units more; leaves them taken then.
     fn take(&mut self, wanted: u32, first: usize) -> bool {
         if wanted == 0 {
             return true;

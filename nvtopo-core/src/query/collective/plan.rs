@@ -1,8 +1,8 @@
 //! The class of hops that NCCL's rings use, and its rings where they leave NVLink.
 //!
-//! NCCL looks for rings of one speed, the greatest first, and at each speed over the best class of hops first: direct NVLinks,
-//! then relays, then PCIe. Once rings are found only slower ones over the same class or a better one can replace them, down to
-//! half the speed, and the most together counts.
+//! NCCL looks for rings of one speed, the greatest first, and at each speed over the best class of hops first: direct
+//! NVLinks, then relays, then PCIe. Once rings are found, only slower ones over the same class or a better one can
+//! replace them, down to half the speed; the greatest bandwidth of all rings together wins.
 
 use super::directed::{Carried, Search};
 use super::hops::Hops;
@@ -20,11 +20,12 @@ pub(super) struct Plan {
     /// MB/s as NCCL plans.
     pub(super) speed: u64,
     pub(super) rings: Vec<Vec<u8>>,
-    /// True where all was looked at.
+    /// True where the search was exhaustive.
     pub(super) complete: bool,
 }
 
-/// The class that NCCL's rings over NVLink alone are of, where there are such rings, and whether all was looked at.
+/// Returns the class of NCCL's rings over NVLink alone, where there are such rings, and whether the search was
+/// exhaustive.
 pub(super) fn over_nvlink(hops: &Hops, search: &mut Search<'_>) -> (Option<PathType>, bool) {
     let fewest = hops.fewest();
     let mut complete = true;
@@ -40,7 +41,7 @@ pub(super) fn over_nvlink(hops: &Hops, search: &mut Search<'_>) -> (Option<PathT
     (None, complete)
 }
 
-/// The rings of most bandwidth that NCCL finds where NVLink alone carries no ring at the speed of a link.
+/// Returns the rings of most bandwidth that NCCL finds where NVLink alone carries no ring at the speed of a link.
 pub(super) fn over_host(hops: &Hops, search: &mut Search<'_>) -> Option<Plan> {
     let (fewest, classes, widest) = (hops.fewest(), hops.classes(), hops.widest());
     let mut best: Option<Plan> = None;
@@ -53,7 +54,7 @@ pub(super) fn over_host(hops: &Hops, search: &mut Search<'_>) -> Option<Plan> {
             if best.as_ref().is_some_and(|best| *class > best.class) {
                 break;
             }
-            // Faster ones over NVLink were looked for before.
+            // Faster ones over NVLink were searched before.
             if *class <= PathType::Nvb && speed >= hops.planned {
                 continue;
             }

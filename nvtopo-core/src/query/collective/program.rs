@@ -1,8 +1,8 @@
 //! The most cycles that the links of a set carry at once: an integer program with a column for each cycle.
 //!
-//! The linear relaxation is solved by the revised simplex method, and whole cycles are found by branch and bound over it: a
-//! cycle of the solution is taken once more, or never again. The prices of links bound what is left for the others (duality).
-//! On dense meshes whole cycles reach the relaxation nearly always, and the first branch finds them.
+//! The linear relaxation is solved by the revised simplex method, and integer solutions are found by branch and bound
+//! over it: a cycle of the solution is taken once more, or never again. The dual prices of links bound the rest
+//! (duality). On dense meshes integer solutions reach the relaxation nearly always, and the first branch finds them.
 
 /// No further link of a column.
 pub(super) const NONE: u16 = u16::MAX;
@@ -13,48 +13,48 @@ const MAX_STEPS: usize = 400;
 /// The most columns that are priced before all are priced again.
 const MAX_POOL: usize = 24;
 
-/// The part that rounding loses, of a number and of a bound.
+/// Tolerances for rounding, of a number and of a bound.
 const EPSILON: f64 = 1e-7;
 const BOUND_EPSILON: f64 = 1e-4;
 
-/// The answer to a search for so many cycles.
+/// The answer to a search for a number of cycles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
     Yes,
     No,
-    /// The search had to stop before all was tried.
+    /// The search reached its limit before all was tried.
     Unknown,
 }
 
-/// The relaxation of what is left.
+/// The result of the relaxation.
 enum Relaxed {
-    /// Fewer are carried than are wanted.
+    /// Fewer cycles fit than are wanted.
     Less,
-    /// The search had to stop.
+    /// The search reached its limit.
     Stopped,
-    /// Columns with how often each is taken.
+    /// Columns, each with how often it is taken.
     Found(Vec<(usize, f64)>),
 }
 
 /// Columns that fit together.
 pub(super) struct Packed {
-    /// Each column with how often it is taken; empty where no more were found than are known.
+    /// The columns, each with how often it is taken; empty where no more were found than are known.
     pub(super) columns: Vec<(usize, u32)>,
-    /// No more fit.
+    /// Upper bound on the number of columns.
     pub(super) most: u32,
-    /// No more fit in fractions.
+    /// Upper bound of the relaxation.
     pub(super) fractions: f64,
 }
 
 /// Columns, and the links that they share.
 pub(super) struct Program {
-    /// The room that is left of each link.
+    /// The capacity left of each link.
     left: Vec<u32>,
     /// The links of each column, filled up with [`NONE`].
     uses: Vec<u16>,
     stride: usize,
     refused: Vec<bool>,
-    /// The columns that are taken, and the most that ever were.
+    /// The columns that are taken, and the longest list so far.
     taken: Vec<usize>,
     best: Vec<usize>,
     /// The work done, in looks at cycles, and the looks after which it stops.
@@ -63,7 +63,8 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// A program of columns of `stride` links each, some of them [`NONE`], where each link has room for so many uses.
+    /// Creates a program of columns of `stride` links each, some of them [`NONE`], with the number of uses that each
+    /// link has room for.
     pub(super) fn new(room: Vec<u32>, uses: Vec<u16>, stride: usize, most_looks: u32) -> Self {
         let columns = uses.len() / stride;
         Self {
@@ -78,11 +79,11 @@ impl Program {
         }
     }
 
-    /// The most columns, where `known` fit, and no more than `bound` do.
+    /// Finds the most columns, where `known` fit and `bound` is an upper bound.
     pub(super) fn most(mut self, known: u32, bound: u32) -> (Packed, u32) {
         let (mut most, mut fractions) = (bound, f64::from(bound));
         while known.max(self.best.len() as u32) < most {
-            // The relaxation alone often shows that fewer fit.
+            // The relaxation alone often proves that fewer fit.
             let relaxed = self.relax(most, &mut fractions);
             let shown = (fractions + BOUND_EPSILON) as u32;
             let found = match relaxed {
@@ -151,7 +152,7 @@ impl Program {
         fit
     }
 
-    /// Solves for fractions of columns, until they are as many as are wanted; `bound` falls to what is shown to be the most.
+    /// Solves the relaxation until the wanted number is reached; lowers `bound` to the proven upper bound.
     fn relax(&mut self, wanted: u32, bound: &mut f64) -> Relaxed {
         let open: Vec<usize> = (0..self.refused.len()).filter(|column| self.fits(*column)).collect();
         self.looks += (self.refused.len() / 8) as u32 + 1;
@@ -190,7 +191,7 @@ impl Program {
             pool.retain(|(cost, _)| gains(cost));
             if pool.is_empty() {
                 self.looks += (open.len() * self.stride / 32) as u32 + 1;
-                // Prices below zero bound nothing; what is priced at zero instead makes cycles dearer, never cheaper.
+                // Negative prices give no bound; raising them to zero makes cycles dearer, never cheaper.
                 let cheapest =
                     open.iter().map(|column| self.cost(&floored, *column)).fold(f64::INFINITY, f64::min);
                 if cheapest > EPSILON {
@@ -202,14 +203,14 @@ impl Program {
                 let costs = open.iter().map(|column| (self.cost(&prices, *column), *column));
                 pool.extend(costs.filter(|(cost, _)| gains(cost)));
                 if step >= MAX_STEPS / 2 {
-                    // Late the first one enters, so that it ends.
+                    // After many steps the first column enters, so that the method terminates.
                     pool.truncate(1);
                 } else if pool.len() > MAX_POOL {
                     pool.select_nth_unstable_by(MAX_POOL, |a, b| a.0.total_cmp(&b.0));
                     pool.truncate(MAX_POOL);
                 }
             }
-            // The cheapest cycle enters, or a link that is priced below zero.
+            // The cheapest cycle enters, or the slack of a link with a negative price.
             let cheapest = pool.iter().min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, column)| *column);
             let mut column = vec![0.0; size];
             let basic = if let Some(cheapest) = cheapest {
@@ -228,13 +229,13 @@ impl Program {
         Relaxed::Found(method.solution())
     }
 
-    /// The links of a column.
+    /// Returns the links of a column.
     fn links(&self, column: usize) -> impl Iterator<Item = usize> + '_ {
         let links = self.uses[column * self.stride..][..self.stride].iter();
         links.take_while(|link| **link != NONE).map(|link| usize::from(*link))
     }
 
-    /// Takes what a column uses of its links, or gives it back.
+    /// Takes the capacity that a column uses of its links, or gives it back.
     fn change(&mut self, column: usize, take: bool) {
         for link in self.uses[column * self.stride..][..self.stride].iter().take_while(|link| **link != NONE)
         {
@@ -258,7 +259,7 @@ impl Program {
     }
 }
 
-/// The first column that is taken once at least.
+/// Returns the first column that is taken at least once.
 fn whole(solution: &[(usize, f64)]) -> Option<usize> {
     solution.iter().find(|(_, times)| *times >= 1.0 - EPSILON).map(|(column, _)| *column)
 }
@@ -292,7 +293,7 @@ impl Method {
         Self { inverse, basis: vec![Basic::Slack; size], values: rows.clone(), rows }
     }
 
-    /// The columns with how often each is taken.
+    /// Returns the columns, each with how often it is taken.
     fn solution(&self) -> Vec<(usize, f64)> {
         let taken = self.basis.iter().zip(&self.values).filter_map(|(basic, value)| match basic {
             Basic::Column(column) if *value > EPSILON => Some((*column, *value)),
@@ -307,7 +308,7 @@ impl Method {
         self.basis.iter().zip(&self.values).map(value).sum()
     }
 
-    /// The price of each row.
+    /// Returns the dual price of each row.
     fn prices(&self) -> Vec<f64> {
         let size = self.rows.len();
         let mut prices = vec![0.0; size];
@@ -319,7 +320,7 @@ impl Method {
         prices
     }
 
-    /// The price of all rows, of those with a price above zero.
+    /// Returns the dual value: the sum of room times price over the rows with a price above zero.
     fn worth(&self, prices: &[f64]) -> f64 {
         self.rows.iter().zip(prices).map(|(room, price)| room * price.max(0.0)).sum()
     }

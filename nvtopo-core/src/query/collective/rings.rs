@@ -1,4 +1,4 @@
-//! Rings: the order in which data goes around a set of GPUs, and how much of it at once.
+//! Rings: the order in which data goes around a set of GPUs, and the bandwidth of each.
 
 use super::directed::{Carried, Search};
 use super::fabric::Fabric;
@@ -10,63 +10,64 @@ use crate::units::Bandwidth;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The most GPUs of which rings over relays and PCIe are looked for as NCCL does. Of more a relay counts where NVLinks alone
-/// have no ring, and PCIe carries one ring.
+/// The most GPUs for which rings over relays and PCIe are searched as NCCL does. Beyond, relays count only where
+/// NVLinks alone have no ring, and PCIe carries one ring.
 const MAX_PLANNED: usize = 8;
 
 /// The most rings that count where they leave NVLink.
 pub(super) const MAX_HOST_RINGS: u64 = 4;
 
-/// The most looks for so many rings more: where most are known, and where none are.
+/// The most looks for further rings: where most are known, and where none are.
 pub(super) const FEW_LOOKS: u32 = 1_000;
 const SOME_LOOKS: u32 = 10_000;
 
 /// The most looks of one search for directed rings.
 const MAX_LOOKS: u32 = 100_000;
 
-/// A ring, or several alike.
+/// A ring, or several in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ring {
     /// The positions of the GPUs in [`Topology::gpus`], in the order of the ring, from the lowest.
     pub order: Vec<usize>,
-    /// What the rings in this order carry together.
+    /// The bandwidth of the rings in this order together.
     pub bandwidth: Bandwidth,
-    /// True where in half of it the data goes around the other way.
+    /// True where half of the data goes around the other way.
     pub both_ways: bool,
 }
 
 /// The rings of a set of GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rings {
-    /// The rings that carry most together, the widest first.
+    /// The rings with the greatest bandwidth together, the widest first.
     pub rings: Vec<Ring>,
-    /// What they carry together: the bandwidth of the bus that the set is.
+    /// Their bandwidth together: the bus bandwidth of the set.
     pub bandwidth: Bandwidth,
-    /// No rings carry more. Equal to the bandwidth where that is proven to be the most.
+    /// Upper bound on the bandwidth of any rings. Equal to the bandwidth where that is proven to be optimal.
     pub bound: Bandwidth,
-    /// The class of the worst path that a ring uses, of those with the least bandwidth. `None`: unknown, where bandwidths were
-    /// measured and nothing else is known.
+    /// The class of the worst path that a ring uses, of those with the least bandwidth. `None`: unknown, where
+    /// bandwidths were measured and nothing else is known.
     pub path: Option<PathType>,
 }
 
 impl Topology {
-    /// The rings through all of these GPUs that NCCL plans with, by their positions in [`gpus`](Self::gpus): over NVLink as
-    /// many as its links carry at once; where NVLink has no ring, those over other paths that carry most.
+    /// Finds the rings through all of these GPUs that NCCL plans with, by their positions in [`gpus`](Self::gpus): over
+    /// NVLink as many as its links carry at once; where NVLink has no ring, those over other paths with the greatest
+    /// bandwidth.
     ///
     /// The value in GB/s, one direction: the greatest Σ x(R) over directed cycles R through all GPUs, such that no link
-    /// carries more than its bandwidth in either direction, x in halves of one link. A hop between two GPUs without NVLinks
-    /// of their own goes over a third GPU of the set (a relay) and takes its part of both links; of those that let most through
-    /// NCCL takes the first of the receiver's neighbours, by their links and then by their numbers. Relays count where they make
-    /// the widest single ring wider than direct links do, in whole links, up to two.
+    /// carries more than its bandwidth in either direction, x in halves of one link. A hop between two GPUs without
+    /// NVLinks of their own goes over a third GPU of the set (a relay) and takes its part of both links; of those with
+    /// the most bandwidth NCCL takes the first of the receiver's neighbours, by their links and then by their numbers.
+    /// Relays count where they make the widest single ring wider than direct links do, in whole links, up to two.
     ///
-    /// Rings that leave NVLink are those of NCCL's ladder of speeds, from the fastest over the best class of paths down to half
-    /// of it; where NVLink joins two groups of the set, as NCCL counts them, at least two rings. They are worth what the wires
-    /// carry where NCCL plans with a rate, and over the interconnect of NUMA nodes no more than a PCIe link. Of up to eight GPUs of a
-    /// machine of up to 16 whose NVLinks join more than pairs, up to four such rings count; else the one whose worst pair is
-    /// best, by bandwidth and then by class.
+    /// Rings that leave NVLink are those of NCCL's ladder of speeds, from the fastest over the best class of paths down
+    /// to half of it; where NVLink joins two groups of the set, as NCCL counts them, at least two rings. Their
+    /// bandwidth is that of the wires for the rate that NCCL plans with, and over the interconnect of NUMA nodes no
+    /// more than a PCIe link's. For up to eight GPUs of a machine of up to 16 whose NVLinks join more than pairs, up to
+    /// four such rings count; else the one whose worst pair is best, by bandwidth and then by class.
     ///
-    /// Two GPUs are a ring of what they share. `None`: fewer than two GPUs or one that occurs twice, a position that does not
-    /// exist, or an unknown bandwidth.
+    /// The ring of two GPUs is the path between them. `None`: fewer than two GPUs or one that occurs twice, a position
+    /// that does not exist, or an unknown bandwidth.
     ///
     /// Source: NCCL 2.30, `src/graph/paths.cc` and `src/graph/search.cc`.
     ///
@@ -82,8 +83,8 @@ impl Topology {
         self.rings_with_effort(gpus).0
     }
 
-    /// The same over NVLinks of their own alone, without relays: where these have no ring, one ring over other paths. Bandwidths
-    /// of wires that are the same whatever the order of the GPUs.
+    /// Finds the rings over direct NVLinks alone, without relays: where these have no ring, one ring over other paths.
+    /// The bandwidths are those of wires and do not depend on the order of the GPUs.
     ///
     /// ```
     /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
@@ -99,7 +100,7 @@ impl Topology {
         }
     }
 
-    /// And how much work it was to find them, in steps of a fraction of a microsecond.
+    /// Finds the rings and returns the work done as well, in steps of a fraction of a microsecond.
     pub(crate) fn rings_with_effort(&self, gpus: &[usize]) -> (Option<Rings>, u32) {
         let Some(set) = members(self, gpus) else { return (None, 0) };
         if let [a, b] = set[..] {
@@ -114,7 +115,7 @@ impl Topology {
     }
 }
 
-/// Rings without relays, over NVLink or else a single one.
+/// Finds rings without relays, over NVLink or else a single one.
 fn over_own_links(topology: &Topology, fabric: Option<&Fabric>, set: &[usize]) -> (Option<Rings>, u32) {
     let Packed { rings, effort, .. } = fabric.map_or_else(Packed::default, |fabric| over_nvlink(fabric, set));
     if rings.is_some() {
@@ -130,7 +131,8 @@ fn over_own_links(topology: &Topology, fabric: Option<&Fabric>, set: &[usize]) -
 }
 
 impl Topology {
-    /// The most rings of so many GPUs that count where they leave NVLink: one where NVLink joins two GPUs and no more.
+    /// Returns the most rings that count where they leave NVLink, by the number of GPUs: one where NVLink joins two
+    /// GPUs and no more.
     pub(crate) fn host_rings(&self, gpus: usize) -> u64 {
         let partners = |id: &NodeId| self.nvlinks().of_node(*id).filter(|(_, bundle)| !bundle.switch).count();
         let ids = &self.devices()[..self.gpus().len()];
@@ -138,13 +140,13 @@ impl Topology {
         if several && ids.iter().any(|id| partners(id) > 1) { MAX_HOST_RINGS } else { 1 }
     }
 
-    /// The bandwidth of the PCIe link of a GPU, by its position.
+    /// Returns the bandwidth of the PCIe link of a GPU, by its position.
     pub(crate) fn host_bandwidth(&self, gpu: usize) -> Bandwidth {
         pcie_rate(self, self.devices()[gpu]).unwrap_or_else(rates::pcie_assumed).bandwidth
     }
 }
 
-/// Rings of a set with direct NVLinks.
+/// Finds the rings of a set with direct NVLinks.
 fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Rings>, u32) {
     let hops = Hops::of(fabric);
     let mut search = Search::new(&hops, MAX_LOOKS);
@@ -200,7 +202,8 @@ fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Ri
     (rings, effort)
 }
 
-/// The rings that NCCL finds over PCIe, or one of them alone, or the single ring without relays: which carry most.
+/// Chooses between the rings that NCCL finds over PCIe, one of them alone, and the single ring without relays, by
+/// bandwidth.
 fn over_host(single: Option<Rings>, hops: &Hops, plan: &plan::Plan, set: &[usize]) -> Rings {
     let count = plan.rings.len() as u64;
     let together = count * plan.speed;
@@ -209,7 +212,7 @@ fn over_host(single: Option<Rings>, hops: &Hops, plan: &plan::Plan, set: &[usize
     } else if together < planned::pcie(hops.host_wire) {
         planned::pcie_wire(together)
     } else {
-        // Over the interconnect of NUMA nodes no more than a PCIe link carries.
+        // The interconnect of NUMA nodes carries no more than a PCIe link.
         hops.host_wire
     };
     let (one, limit) = hops.narrowest(&plan.rings[0]);
@@ -228,8 +231,8 @@ fn over_host(single: Option<Rings>, hops: &Hops, plan: &plan::Plan, set: &[usize
     }
 }
 
-/// The most rings over NVLinks, and relays where the class allows them, in halves of a link. `known`: rings of whole links
-/// that are found already; `most` halves are not exceeded.
+/// Finds the most rings over NVLinks, and relays where the class allows them, in halves of a link. `known`: rings of
+/// whole links that are found already; `most` is an upper bound in halves.
 fn in_halves(
     hops: &Hops,
     class: PathType,
@@ -270,7 +273,7 @@ fn in_halves(
     Rings { rings, bandwidth, bound: most_of(hops, bound, half), path: Some(class) }
 }
 
-/// The rings of direct links, or more of them where directed ones carry half a link more.
+/// Returns the rings of direct links, or more of them where directed ones carry half a link more.
 fn with_odd_halves(
     rings: &Rings,
     hops: &Hops,
@@ -291,7 +294,7 @@ fn with_odd_halves(
     if found.bandwidth > rings.bandwidth { found } else { Rings { bound: found.bound, ..rings.clone() } }
 }
 
-/// Rings of one speed, those in the same order together, the widest first.
+/// Groups rings of one speed by their order, the widest first.
 fn alike(rings: &[Vec<u8>], each: u64, set: &[usize]) -> Vec<Ring> {
     let mut counted: BTreeMap<&[u8], u64> = BTreeMap::new();
     for ring in rings {
@@ -307,7 +310,7 @@ fn alike(rings: &[Vec<u8>], each: u64, set: &[usize]) -> Vec<Ring> {
     rings
 }
 
-/// The bandwidth of so many rings.
+/// Returns the bandwidth of a number of rings of one speed.
 fn most_of(hops: &Hops, rings: u64, speed: u64) -> Bandwidth {
     Bandwidth::from_mb_per_s(hops.wire_of(speed)).times(rings)
 }
@@ -324,7 +327,7 @@ fn over_pair(topology: &Topology, a: usize, b: usize) -> Option<Rings> {
 struct Packed {
     /// `None` where NVLink carries no ring.
     rings: Option<Rings>,
-    /// Rings that go around in one direction carry no more.
+    /// Upper bound on rings that go around in one direction.
     one_way: Bandwidth,
     effort: u32,
 }
@@ -367,13 +370,13 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Packed {
     Packed { rings: Some(Rings { rings, bandwidth, bound, path: Some(PathType::Nvl) }), one_way, effort }
 }
 
-/// Looks at cycles, or at their tables, that are one step of effort.
+/// The number of cycles, or entries of their tables, in one step of effort.
 const LOOKS: u32 = 8;
 
-/// The most members that cycles are looked for by more than the nearest.
+/// The most members for which cycles are searched by more than the nearest neighbour.
 const MAX_MEMBERS: usize = 128;
 
-/// The ring whose worst pair is best, whatever its pairs go over; at equal bandwidth the nearer path is better.
+/// Finds the ring whose worst pair is best, whatever its paths; at equal bandwidth the nearer path is better.
 fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     let count = set.len();
     let worth = |a: usize, b: usize| {
@@ -417,7 +420,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
         };
         if let Some(order) = order {
             let order = order.into_iter().map(|member| set[member]).collect();
-            // Below the first level with enough pairs a table of all sets has shown that there is no ring.
+            // Up to 16 GPUs the exact table has proven that no higher level has a ring.
             let bound = if count <= MAX_EXACT { bandwidth } else { bound.unwrap_or(bandwidth) };
             return (
                 Some(Rings {
@@ -433,7 +436,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
     (None, effort)
 }
 
-/// A cycle found by always going on to the lowest neighbour that is left; not every cycle is found so.
+/// Finds a cycle by always going on to the lowest neighbour left: a heuristic.
 fn nearest_first(count: usize, linked: impl Fn(usize, usize) -> bool) -> Option<Vec<usize>> {
     let mut order = vec![0];
     let mut left: Vec<usize> = (1..count).collect();

@@ -1,4 +1,4 @@
-//! Trees and all-to-all: what the tightest cut through a set of GPUs allows.
+//! Trees and all-to-all: the bounds from the tightest cut through a set of GPUs.
 
 use super::fabric::Fabric;
 use super::{MAX_EXACT, cuts, members};
@@ -6,10 +6,10 @@ use crate::model::Topology;
 use crate::units::Bandwidth;
 
 impl Topology {
-    /// What an all-gather over trees of NVLink can reach among these GPUs, by their positions in [`gpus`](Self::gpus), in
-    /// GB/s of bus bandwidth: (k − 1) · min c(A) / |A| over the proper parts A of the k GPUs, where c(A) is what A's NVLinks
-    /// send to the others. Never below what [`rings`](Self::rings) carry over NVLink. Zero where NVLink does not join
-    /// them all.
+    /// Returns the bandwidth that an all-gather over trees of NVLink can reach among these GPUs, by their positions in
+    /// [`gpus`](Self::gpus), in GB/s of bus bandwidth: (k − 1) · min c(A) / |A| over the proper parts A of the k GPUs,
+    /// where c(A) is the capacity of A's NVLinks to the others. Never below the bandwidth of [`rings`](Self::rings)
+    /// over NVLink. Zero where NVLink does not join them all.
     ///
     /// Source: the optimum of spanning tree packing, as in ForestColl (Zhao et al., 2024).
     ///
@@ -27,9 +27,9 @@ impl Topology {
         self.tightest(gpus, |here| (count - 1, here.max(count - here)))
     }
 
-    /// What each of these GPUs can send when all send to all over NVLink, at most, in GB/s: (k − 1) · min c(A) / (|A| ·
-    /// (k − |A|)) over the proper parts A of the k GPUs. Cuts are a bound: the exact value can be lower on meshes, and is
-    /// reached on NVSwitches.
+    /// Returns an upper bound on the rate at which each of these GPUs can send when all send to all over NVLink, in
+    /// GB/s: (k − 1) · min c(A) / (|A| · (k − |A|)) over the proper parts A of the k GPUs. The exact value can be lower
+    /// on meshes, and is reached on NVSwitches.
     ///
     /// `None` as for [`tree_bandwidth`](Self::tree_bandwidth).
     ///
@@ -43,7 +43,7 @@ impl Topology {
         self.tightest(gpus, |here| (count - 1, here * (count - here)))
     }
 
-    /// The least of c(A) · times / divisor over all cuts, where the two are given by the size of one side.
+    /// Returns the least of c(A) · times / divisor over all cuts, where the two are given by the size of one side.
     fn tightest(&self, gpus: &[usize], factors: impl Fn(u64) -> (u64, u64)) -> Option<Bandwidth> {
         let set = members(self, gpus).filter(|set| set.len() <= MAX_EXACT)?;
         let fabric = Fabric::of(self, &set)?;

@@ -72,12 +72,12 @@ impl LaunchFormat {
         Self { name, summary, memory: None, memory_policies: &[], prefers_one_node: false, print }
     }
 
-    /// The same with what is said of memory: unasked, and what else can be.
+    /// Sets the memory policies: the default, and the others that are possible.
     const fn memory(self, memory: Option<MemoryPolicy>, memory_policies: &'static [MemoryPolicy]) -> Self {
         Self { memory, memory_policies, ..self }
     }
 
-    /// The same where memory can be preferred of one node only.
+    /// Marks a launcher that can prefer the memory of one node only.
     const fn of_one_node(self) -> Self {
         Self { prefers_one_node: true, ..self }
     }

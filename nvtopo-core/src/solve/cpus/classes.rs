@@ -1,4 +1,4 @@
-//! Classes of cores: which cores are alike, and what belongs to the isolated ones.
+//! Classes of cores: the groups of equal cores, and remarks on isolated ones.
 
 use super::cores::cores;
 use super::limits::Cores;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(in crate::solve) struct CoreClasses(BTreeMap<CoreClass, CpuSet>);
 
 impl CoreClasses {
-    /// Those of a machine; none where its cores are alike.
+    /// Returns the classes of a machine; none where its cores are alike.
     pub(in crate::solve) fn of(topology: &Topology) -> Self {
         let mut classes: BTreeMap<CoreClass, CpuSet> = BTreeMap::new();
         for (_, node) in topology.nodes() {
@@ -26,7 +26,7 @@ impl CoreClasses {
         Self(classes)
     }
 
-    /// Sets of CPUs by the classes that they hold, the fastest first, each in the order given.
+    /// Groups sets of CPUs by the classes that they hold, the fastest first, each in the order given.
     pub(super) fn divide(&self, sets: &[CpuSet]) -> Vec<Vec<CpuSet>> {
         if self.0.len() < 2 {
             return vec![sets.to_vec()];
@@ -39,7 +39,7 @@ impl CoreClasses {
         kinds.into_values().collect()
     }
 
-    /// The CPUs among some that a choice leaves. `None`: it leaves all, as nobody knows of differences between them.
+    /// Returns the CPUs among some that a choice keeps. `None`: it keeps all, as no differences between them are known.
     pub(super) fn choose(&self, cores: Cores, among: &CpuSet) -> Option<CpuSet> {
         match cores {
             Cores::All => Some(among.clone()),
@@ -51,8 +51,8 @@ impl CoreClasses {
     }
 }
 
-/// The CPUs of each class of cores among some, the slowest class first; empty where the machine's cores are alike, or nobody
-/// says what they are.
+/// Returns the CPUs of each class of cores among some, the slowest class first; empty where the machine's cores are
+/// alike, or their classes are unknown.
 ///
 /// ```
 /// use nvtopo::{Topology, solve::core_classes};
@@ -67,7 +67,7 @@ pub fn core_classes(topology: &Topology, cpus: &CpuSet) -> Vec<(CoreClass, CpuSe
     own.filter(|(_, cpus)| !cpus.is_empty()).collect()
 }
 
-/// How many cores of each class some have, by their names; nothing where the machine's cores are alike.
+/// Describes the number of cores of each class in named sets; empty where the machine's cores are alike.
 pub(in crate::solve) fn of_each_class<'a>(
     topology: &Topology,
     sets: impl Iterator<Item = (String, &'a CpuSet)>,
@@ -98,7 +98,7 @@ pub(in crate::solve) fn of_each_class<'a>(
     (!parts.is_empty()).then(|| format!("cores of several classes: {}", parts.join("; ")))
 }
 
-/// A warning for those that have several isolated CPUs, by their names.
+/// Returns a warning for the named sets that have several isolated CPUs.
 pub(in crate::solve) fn unbalanced<'a>(
     topology: &Topology,
     sets: impl Iterator<Item = (String, &'a CpuSet)>,

@@ -1,11 +1,11 @@
-//! Cores, level 3 caches and packages: how the usable CPUs belong together.
+//! Cores, level 3 caches and packages, as groups of the usable CPUs.
 
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::{Error, Result};
 use crate::model::{NodeId, NodeKind, Topology};
 use std::collections::BTreeMap;
 
-/// The usable CPUs by core, near ones together.
+/// Groups the usable CPUs by core, near ones together.
 pub(in crate::solve) fn cores(
     topology: &Topology,
     usable: &CpuSet,
@@ -33,21 +33,21 @@ pub(in crate::solve) fn cores(
     cores
 }
 
-/// How many cores a set has threads of that none of the others has. Threads of one core that two sets have are no core of
-/// either.
+/// Returns the number of cores of which only this set has threads, and none of the others. A core with threads in two
+/// sets counts for neither.
 pub(in crate::solve) fn own_cores<'a>(
     topology: &Topology,
     cpus: &CpuSet,
     others: impl IntoIterator<Item = &'a CpuSet>,
 ) -> usize {
     let others = others.into_iter().collect::<CpuSet>();
-    // The siblings of a core must be seen to tell that somebody else has one of them.
+    // The siblings of a core must be included to see that another set has one of them.
     let cores = cores(topology, &cpus.union(&others), &mut Vec::new());
     cores.iter().filter(|core| !core.is_disjoint(cpus) && core.is_disjoint(&others)).count()
 }
 
-/// Splits CPUs into parts of about equal size, for the workers of one process. Near cores stay together, and cores stay whole
-/// as long as there are enough; where there are more parts than CPUs, some are alike.
+/// Splits CPUs into parts of about equal size, for the workers of one process. Near cores stay together, and cores stay
+/// whole as long as there are enough; where there are more parts than CPUs, some parts are equal.
 ///
 /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for more parts than CPUs can be numbered.
 ///
@@ -75,12 +75,12 @@ pub fn split_cpus(topology: &Topology, cpus: &CpuSet, parts: usize) -> Result<Ve
     Ok((0..parts).map(part).collect())
 }
 
-/// The first usable thread of each core: what is left where siblings stay idle.
+/// Returns the first usable thread of each core, as its siblings stay idle.
 pub(super) fn first_threads(topology: &Topology, usable: &CpuSet) -> CpuSet {
     cores(topology, usable, &mut Vec::new()).iter().filter_map(CpuSet::first).collect()
 }
 
-/// The cores under each level 3 cache, and those under none that is known as the last group. Near ones together.
+/// Groups the cores by level 3 cache, and returns those under no known cache as the last group. Near ones together.
 pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSet>>, Vec<CpuSet>) {
     let homes = homes(topology);
     let mut complexes: BTreeMap<(Option<u32>, u32), Vec<CpuSet>> = BTreeMap::new();
@@ -95,14 +95,14 @@ pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSe
     (complexes.into_values().collect(), unknown)
 }
 
-/// The cores under each level 3 cache; those under none that is known are a group too.
+/// Groups the cores by level 3 cache; those under no known cache are a group too.
 pub(in crate::solve) fn core_groups(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
     let (mut groups, unknown) = complexes(topology, cores);
     groups.extend((!unknown.is_empty()).then_some(unknown));
     groups
 }
 
-/// The CPUs of each package, by increasing number of the package's node.
+/// Returns the CPUs of each package, by increasing number of the package's node.
 pub(in crate::solve) fn packages(topology: &Topology) -> Vec<CpuSet> {
     let mut packages: BTreeMap<NodeId, CpuSet> = BTreeMap::new();
     for (id, node) in topology.nodes() {
@@ -119,7 +119,7 @@ pub(in crate::solve) fn packages(topology: &Topology) -> Vec<CpuSet> {
 /// The number of a CPU's NUMA node, and the first CPU of its level 3 cache.
 type Home = (Option<u32>, Option<u32>);
 
-/// The home of each CPU, by its number.
+/// Returns the NUMA node and cache of each CPU, by its number.
 fn homes(topology: &Topology) -> Vec<Home> {
     let mut homes: Vec<Home> = Vec::new();
     for (_, node) in topology.nodes() {
@@ -138,8 +138,8 @@ fn homes(topology: &Topology) -> Vec<Home> {
     homes
 }
 
-/// Where a device's CPUs are two ranges of one length, Linux usually numbers the second threads of the cores after
-/// the first ones.
+/// Pairs the threads of cores where a device's CPUs are two ranges of one length: Linux usually numbers the second
+/// threads of the cores after the first ones.
 fn assumed_cores(topology: &Topology, unknown: &CpuSet) -> Vec<CpuSet> {
     let mut rest = unknown.clone();
     let mut cores = Vec::new();

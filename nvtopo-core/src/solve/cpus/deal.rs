@@ -1,4 +1,4 @@
-//! Dealing out: disjoint shares of whole cores, as equal as they can be.
+//! The division of CPUs into disjoint shares of whole cores, as equal as possible.
 
 use super::classes::CoreClasses;
 use super::cores::cores;
@@ -8,7 +8,7 @@ use crate::model::Topology;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Cuts a share into equal parts: whole cores where there are enough, else hardware threads; shared where there are too
-/// few of these too.
+/// few threads too.
 pub(in crate::solve) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
     let cores = cores(topology, cpus, &mut Vec::new());
     let near = vec![cpus.clone(); parts];
@@ -16,12 +16,12 @@ pub(in crate::solve) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) ->
     deal(&group, &near, &cores, &CoreClasses::of(topology), Arrangement::Together).unwrap_or(near)
 }
 
-/// Which of the cores that a GPU may have are given to it.
+/// The cores that a GPU is given among its candidates.
 #[derive(Clone, Copy, PartialEq)]
 pub(in crate::solve) enum Arrangement {
     /// Neighbours, which share caches.
     Together,
-    /// Far ones, which have the most cache each.
+    /// Distant ones, which have the most cache each.
     Apart,
 }
 
@@ -43,14 +43,14 @@ pub(super) fn deal_near(
     shares
 }
 
-/// What GPUs get that are more than their CPUs: all of them.
+/// Returns the shares of GPUs that outnumber their CPUs: all of them for each.
 pub(super) fn shared(ground: &Ground<'_>, group: &[usize], remarks: &mut Vec<String>) -> Vec<CpuSet> {
     let gpus = names(ground.topology, group);
     remarks.push(format!("{gpus} share CPUs: there are fewer than one for each"));
     group.iter().map(|&gpu| ground.near[gpu].clone()).collect()
 }
 
-/// Takes cores from the end of each share until it has no more than so many.
+/// Takes cores from the end of each share until it has at most `most`.
 pub(super) fn trim(shares: &mut [CpuSet], cores: &[CpuSet], most: usize) {
     for share in shares {
         let own = cores.iter().map(|core| core.intersection(share)).filter(|core| !core.is_empty());
@@ -61,7 +61,7 @@ pub(super) fn trim(shares: &mut [CpuSet], cores: &[CpuSet], most: usize) {
     }
 }
 
-/// Cuts shares down to the number of cores of the smallest, and to as many of each class as all have where that can be.
+/// Cuts shares down to the number of cores of the smallest, and to the same number of each class where possible.
 pub(super) fn trim_alike(shares: &mut [CpuSet], cores: &[CpuSet], classes: &CoreClasses) {
     let kinds = classes.divide(cores);
     let least = |cores: &[CpuSet]| {
@@ -88,12 +88,12 @@ pub(super) fn trim_alike(shares: &mut [CpuSet], cores: &[CpuSet], classes: &Core
     }
 }
 
-/// How many cores a share has a thread of.
+/// Returns the number of cores of which a share has a thread.
 pub(super) fn count_cores(share: &CpuSet, cores: &[CpuSet]) -> usize {
     cores.iter().filter(|core| !core.is_disjoint(share)).count()
 }
 
-/// Groups of GPUs whose CPUs overlap, directly or through others. A GPU without CPUs is in none.
+/// Groups GPUs whose CPUs overlap, directly or through others. A GPU without CPUs is in none.
 pub(in crate::solve) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(CpuSet, Vec<usize>)> = Vec::new();
     for (gpu, cpus) in near.iter().enumerate().filter(|(_, cpus)| !cpus.is_empty()) {
@@ -113,7 +113,8 @@ pub(in crate::solve) fn overlapping(near: &[CpuSet]) -> Vec<Vec<usize>> {
     groups.into_iter().map(|(_, gpus)| sorted(gpus)).collect()
 }
 
-/// Disjoint shares by cores, or by hardware threads where there are too few cores; `None` where these are too few.
+/// Deals out disjoint shares by cores, or by hardware threads where there are too few cores; `None` where there are too
+/// few threads.
 pub(in crate::solve) fn deal(
     group: &[usize],
     near: &[CpuSet],
@@ -130,8 +131,8 @@ pub(in crate::solve) fn deal(
     })
 }
 
-/// Deals out atoms so that the counts are as equal as they can be: of each class of cores, and then in all. `None` where a
-/// GPU would get none.
+/// Deals out atoms so that the counts are as equal as possible: of each class of cores, and then in total. `None` where
+/// a GPU would get none.
 pub(super) fn deal_atoms(
     group: &[usize],
     near: &[CpuSet],
@@ -147,11 +148,11 @@ pub(super) fn deal_atoms(
         shares.iter().all(|share| !share.is_empty()).then_some(shares)
     };
     let kinds = classes.divide(atoms);
-    // A GPU may reach one class only, of which others then must leave it some.
+    // A GPU may reach one class only, of which the others must leave it some.
     deal_kinds(&kinds).or_else(|| if kinds.len() > 1 { deal_kinds(&[atoms.to_vec()]) } else { None })
 }
 
-/// Deals out atoms of one class to those that hold so many others already.
+/// Deals out atoms of one class, given the number of atoms of other classes that each GPU holds already.
 fn deal_kind(
     group: &[usize],
     near: &[CpuSet],
@@ -171,14 +172,14 @@ fn deal_kind(
     let counts = balance(held, &takers, &sizes);
     for ((takers, atoms), counts) in places.iter().zip(&counts) {
         for (taker, atom) in turns(takers, counts, arrangement).zip(atoms) {
-            // An atom may reach beyond the CPUs near its taker where affinities cut through cores.
+            // An atom may reach beyond the CPUs near its GPU where affinities cut through cores.
             shares[taker] |= &atom.intersection(&near[group[taker]]);
             held[taker] += 1;
         }
     }
 }
 
-/// Who takes the next atom of a class, until each has its count.
+/// Returns the GPU that takes each next atom of a class, until each has its count.
 fn turns(takers: &[usize], counts: &[usize], arrangement: Arrangement) -> impl Iterator<Item = usize> {
     let mut turns: Vec<(usize, usize)> =
         takers.iter().flat_map(|&taker| (0..counts[taker]).map(move |round| (round, taker))).collect();
@@ -188,8 +189,8 @@ fn turns(takers: &[usize], counts: &[usize], arrangement: Arrangement) -> impl I
     turns.into_iter().map(|(_, taker)| taker)
 }
 
-/// How many atoms of each place each taker gets, such that no sequence of exchanges makes the totals more equal, nor, with
-/// these as equal, the totals together with what is held already.
+/// Returns the number of atoms of each place that each GPU gets, such that no sequence of exchanges makes the totals
+/// more equal, nor, with these as equal, the totals together with the atoms held already.
 fn balance(held: &[usize], takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usize>> {
     let mut counts = vec![vec![0; held.len()]; takers.len()];
     let mut totals = vec![0; held.len()];
@@ -213,7 +214,8 @@ fn balance(held: &[usize], takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<u
     counts
 }
 
-/// A sequence of single exchanges from a taker to one that has at least two less, or one less and two less in all.
+/// Finds an augmenting path: single exchanges from a GPU to one that has at least two less, or one less and two less in
+/// total.
 fn improving_path(
     counts: &[Vec<usize>],
     totals: &[usize],
@@ -228,7 +230,7 @@ fn improving_path(
     for start in all.clone().filter(|start| all.clone().any(|to| improves(*start, to))) {
         let mut came: Vec<Option<(usize, usize)>> = vec![None; totals.len()];
         let mut queue = VecDeque::from([start]);
-        // Who leads to a place leads to all of its takers, so that others that lead there lead to nobody more.
+        // A place that is reached reaches all of its GPUs, so each place is expanded once.
         let mut reached = vec![false; takers.len()];
         while let Some(from) = queue.pop_front() {
             if improves(start, from) {

@@ -1,5 +1,5 @@
-//! Groups of NUMA nodes that are nearest to each other, as hwloc forms them: nodes that the least distance connects, and
-//! groups of such groups by the mean distances between them.
+//! Groups of NUMA nodes that are nearest to each other, as hwloc forms them: nodes that the least distance connects,
+//! and groups of such groups by the mean distances between them.
 
 use crate::cpuset::CpuSet;
 use crate::model::{NumaNode, Topology};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 /// The most nodes that are grouped: the effort grows with the square of their number.
 const MOST_NODES: usize = 1024;
 
-/// The CPUs of each group of several NUMA nodes, smaller groups before those that hold them.
+/// Returns the CPUs of each group of several NUMA nodes, smaller groups before those that contain them.
 pub(super) fn groups(topology: &Topology) -> Vec<CpuSet> {
     let mut nodes: Vec<&NumaNode> = topology.numa_nodes().collect();
     nodes.sort_by_key(|numa| numa.os_index);
@@ -42,7 +42,7 @@ pub(super) fn groups(topology: &Topology) -> Vec<CpuSet> {
 /// The kernel's distance of a node to itself.
 const LOCAL: u32 = 10;
 
-/// The distances of a node to all others, where each is known.
+/// Returns the distances of a node to all others, where each is known.
 fn row(numa: &NumaNode, nodes: &[&NumaNode]) -> Option<Vec<u64>> {
     let known: BTreeMap<u32, u32> = numa.distances.iter().copied().collect();
     let to = |other: &&NumaNode| match known.get(&other.os_index) {
@@ -52,13 +52,13 @@ fn row(numa: &NumaNode, nodes: &[&NumaNode]) -> Option<Vec<u64>> {
     nodes.iter().map(to).collect()
 }
 
-/// Whether distances are the same both ways, and none is as short as that of a node to itself.
+/// Tells whether distances are symmetric, and all greater than that of a node to itself.
 fn is_sound(distances: &[Vec<u64>]) -> bool {
     let pair = |a: usize, b: usize| distances[a][b] == distances[b][a] && distances[a][b] > distances[a][a];
     (0..distances.len()).all(|a| (a + 1..distances.len()).all(|b| pair(a, b)))
 }
 
-/// The group of each member, by the least distance between any two. `None`: there is nothing to group.
+/// Groups members by the least distance between any two. `None`: there is nothing to group.
 fn by_least(distances: &[Vec<u64>]) -> Option<Vec<Option<usize>>> {
     let count = distances.len();
     if count <= 2 {
@@ -92,11 +92,11 @@ fn by_least(distances: &[Vec<u64>]) -> Option<Vec<Option<usize>>> {
             groups += 1;
         }
     }
-    // One group of all says nothing.
+    // One group of all carries no information.
     (groups > 0 && !(groups == 1 && alone == 0)).then_some(group_of)
 }
 
-/// The mean distances between the members of groups.
+/// Returns the mean distances between the members of groups.
 fn means(distances: &[Vec<u64>], group_of: &[Option<usize>], count: usize) -> Vec<Vec<u64>> {
     let mut sums = vec![vec![(0u64, 0u64); count]; count];
     for (a, row) in distances.iter().enumerate() {

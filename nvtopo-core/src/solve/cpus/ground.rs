@@ -1,4 +1,4 @@
-//! What there is to deal out: the usable CPUs, their cores, and which of them each GPU is near to.
+//! The CPUs to deal out: the usable CPUs, their cores, and those near each GPU.
 
 use super::classes::CoreClasses;
 use super::cores::{cores, first_threads};
@@ -7,24 +7,24 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, PathType, Stated, Topology};
 use std::collections::BTreeMap;
 
-/// What a policy deals from.
+/// The input of a policy.
 pub(super) struct Ground<'a> {
     pub(super) topology: &'a Topology,
-    /// All that may be given away.
+    /// The CPUs that may be given away.
     pub(super) usable: CpuSet,
-    /// By position of the GPU; empty for one that takes nothing.
+    /// The near CPUs, by position of the GPU; empty for one that takes nothing.
     pub(super) near: Vec<CpuSet>,
     /// The usable CPUs by core, near ones together.
     pub(super) cores: Vec<CpuSet>,
     pub(super) classes: CoreClasses,
-    /// The GPUs none of whose near CPUs are usable.
+    /// The GPUs without a usable CPU near them.
     pub(super) strays: Vec<usize>,
     /// The CPUs that are left out because they are isolated.
     pub(super) isolated: CpuSet,
 }
 
 impl<'a> Ground<'a> {
-    /// Of the GPUs that are near to no usable CPU, the claimed ones take others.
+    /// Collects the usable CPUs. Of the GPUs that are near to no usable CPU, the claimed ones take others.
     pub(super) fn of(
         topology: &'a Topology,
         limits: &CpuLimits,
@@ -41,14 +41,14 @@ impl<'a> Ground<'a> {
         ground
     }
 
-    /// For each GPU the usable CPUs that it is nearest to.
+    /// Finds, for each GPU, the usable CPUs that it is nearest to.
     fn look_around(&mut self, claimed: &[usize], remarks: &mut Vec<String>) {
         let topology = self.topology;
         let stated: Vec<Option<CpuSet>> =
             (0..topology.gpus().len()).map(|gpu| local_cpus(topology, gpu)).collect();
         let beside = Beside::of(topology, &stated);
         let (mut unknown, mut concluded) = (Vec::new(), Vec::new());
-        // The GPUs by what is left out near them.
+        // The GPUs, by the isolated CPUs near them.
         let mut isolated: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (gpu, own) in stated.iter().enumerate() {
             let other = || is_elsewhere(topology, gpu).then(CpuSet::new);
@@ -116,7 +116,8 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// The CPUs of a GPU's home and of all else, the nearest first, node by node. The rest comes last.
+    /// Returns the CPUs of a GPU's NUMA nodes and of all others, the nearest first, node by node. CPUs of no node come
+    /// last.
     pub(super) fn by_distance(&self, gpu: usize) -> Vec<CpuSet> {
         let near = &self.near[gpu];
         let homes = home_nodes(self.topology, gpu, near);
@@ -128,11 +129,11 @@ impl<'a> Ground<'a> {
     }
 }
 
-/// The CPUs near to GPUs of which no source states them, by their paths to GPUs of which one does.
+/// The CPUs near to GPUs of which no source states them, derived from their paths to GPUs of which one does.
 struct Beside<'a> {
     topology: &'a Topology,
     stated: Vec<(usize, &'a CpuSet)>,
-    /// Whether `SYS` divides NUMA nodes: some drivers print it for GPUs of one node.
+    /// True if `SYS` separates NUMA nodes: some drivers print it for GPUs of one node.
     divides: bool,
 }
 
@@ -157,7 +158,7 @@ impl<'a> Beside<'a> {
         self.topology.host_path(devices[a], devices[b])
     }
 
-    /// The CPUs of the GPUs that share a NUMA node with this one, if they are the same for all of these.
+    /// Returns the CPUs of the GPUs that share a NUMA node with this one, if they are the same for all of these.
     fn nearer(&self, gpu: usize) -> Option<CpuSet> {
         let inside =
             |path| matches!(path, Some(PathType::Pix | PathType::Pxb | PathType::Phb | PathType::Node));
@@ -167,15 +168,15 @@ impl<'a> Beside<'a> {
         sets.all(|set| set == first).then(|| first.clone())
     }
 
-    /// The CPUs of GPUs that lie on other NUMA nodes than this one.
+    /// Returns the CPUs of GPUs that are on other NUMA nodes than this one.
     fn far(&self, gpu: usize) -> CpuSet {
         let apart = |other: usize| self.divides && self.path(gpu, other) == Some(PathType::Sys);
         self.stated.iter().filter(|(other, _)| apart(*other)).map(|(_, cpus)| *cpus).collect()
     }
 }
 
-/// What may be given away, and what is left out because it is isolated. Isolated CPUs are kept back, unless there are no
-/// others: then someone meant them.
+/// Returns the CPUs that may be given away, and those left out because they are isolated. Isolated CPUs are kept back,
+/// unless there are no others: then they are meant for this use.
 fn usable_cpus(
     topology: &Topology,
     limits: &CpuLimits,
@@ -208,7 +209,7 @@ fn usable_cpus(
     (usable, isolated)
 }
 
-/// The CPUs nearest to a GPU, whether they may be used or not; `None` where nobody knows.
+/// Returns the CPUs nearest to a GPU, usable or not; `None` where they are unknown.
 fn local_cpus(topology: &Topology, gpu: usize) -> Option<CpuSet> {
     let device = topology.devices()[gpu];
     if let Stated::Known(cpus) = topology.local_cpus(device)
@@ -216,7 +217,7 @@ fn local_cpus(topology: &Topology, gpu: usize) -> Option<CpuSet> {
     {
         return Some(cpus);
     }
-    // A node that has memory only is no place to run: the nodes with CPUs that are nearest to it are.
+    // A node without CPUs cannot run a process: the nearest nodes with CPUs replace it.
     let nodes = topology.local_nodes(device).known().cloned()?;
     let any = topology.cpus();
     let measured =
@@ -226,7 +227,7 @@ fn local_cpus(topology: &Topology, gpu: usize) -> Option<CpuSet> {
         .filter(|cpus| !cpus.is_empty())
 }
 
-/// Whether all CPUs that are known are near to other nodes than the GPU's, whose own CPUs could not be read.
+/// Tells whether all known CPUs are near to other nodes than the GPU's, whose own CPUs could not be read.
 fn is_elsewhere(topology: &Topology, gpu: usize) -> bool {
     let device = topology.devices()[gpu];
     let Stated::Known(nodes) = topology.local_nodes(device) else { return false };
@@ -236,7 +237,7 @@ fn is_elsewhere(topology: &Topology, gpu: usize) -> bool {
         && !topology.numa_nodes().any(|numa| nodes.contains(numa.os_index) && has_cpus(numa))
 }
 
-/// The nodes that a GPU is on: those that are stated, else those of its CPUs.
+/// Returns the nodes that a GPU is on: the stated ones, else those of its CPUs.
 fn home_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
     if let Stated::Known(nodes) = topology.local_nodes(topology.devices()[gpu]) {
         return nodes;
@@ -245,14 +246,14 @@ fn home_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
     beside.map(|numa| numa.os_index).collect()
 }
 
-/// The least distance from one of the nodes.
+/// Returns the least distance from one of the nodes.
 fn distance(topology: &Topology, from: &NodeSet, to: u32) -> u32 {
     let homes = topology.numa_nodes().filter(|numa| from.contains(numa.os_index));
     let distances = homes.flat_map(|numa| &numa.distances);
     distances.filter(|(node, _)| *node == to).map(|(_, distance)| *distance).min().unwrap_or(u32::MAX)
 }
 
-/// The usable CPUs of the nodes at the least distance; all, where no distance is known.
+/// Returns the usable CPUs of the nodes at the least distance; all, where no distance is known.
 fn nearest_cpus(topology: &Topology, from: &NodeSet, usable: &CpuSet) -> CpuSet {
     let reachable = || topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(usable));
     let least = reachable().map(|numa| distance(topology, from, numa.os_index)).min();

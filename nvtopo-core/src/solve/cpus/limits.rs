@@ -1,14 +1,14 @@
-//! The CPUs that may be given away.
+//! Limits on the CPUs that may be given away.
 
 use crate::cpuset::CpuSet;
 use crate::error::Error;
 
-/// Which CPUs may be given away. Those that are switched off are never given.
+/// The CPUs that may be given away. Offline CPUs are never given.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct CpuLimits {
     /// Only these, besides what the topology itself allows. `None`: no further limit.
     pub allowed: Option<CpuSet>,
-    /// These are kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
+    /// CPUs kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
     /// [`nic_interrupt_cpus`](crate::solve::nic_interrupt_cpus)).
     pub reserved: CpuSet,
     /// The use of CPUs that the kernel keeps out of scheduling.
@@ -21,13 +21,13 @@ words! {
     /// The use of isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum Isolated {
-        /// They are left out, unless there are no others.
+        /// Left out, unless there are no others.
         #[default]
         Avoid = "avoid",
-        /// They are given away as all others.
+        /// Given away like all others.
         Use = "use",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| {
         Error::request(format!("'{text}' says nothing of isolated CPUs")).help("there are avoid and use")
     }
@@ -43,7 +43,7 @@ words! {
         /// Those of the fastest class: the performance cores of a hybrid CPU, or the priority cores.
         Fast = "fast",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| {
         Error::request(format!("'{text}' names no cores: give all or fast"))
             .help("fast cores are the performance or priority cores of a machine whose cores are not alike")
@@ -51,7 +51,7 @@ words! {
 }
 
 words! {
-    /// Whether the hardware threads of a core are used together.
+    /// The use of the hardware threads of a core.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     pub enum Smt {
         /// All threads of a core that may be used.
@@ -60,6 +60,6 @@ words! {
         /// The first of them; its siblings stay idle.
         One = "one",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| Error::request(format!("'{text}' threads of a core")).help("there are all and one")
 }

@@ -3,7 +3,7 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Topology};
 
-/// The nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
+/// Returns the nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
 pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     let may = |node: u32| may_use(topology, node);
     let beside: NodeSet =
@@ -11,7 +11,7 @@ pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &Cpu
     if !beside.is_empty() {
         return beside;
     }
-    // A text names the nodes of GPU memory beside the CPU's. The kernel numbers these after all of the CPUs'.
+    // A text lists the nodes of GPU memory with the CPUs' nodes. The kernel numbers them after all of the CPUs'.
     let first_of_gpus = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).min();
     let of_cpus = |node: u32| first_of_gpus.is_none_or(|first| node < first);
     let stated = topology.local_nodes(topology.devices()[gpu]);
@@ -19,7 +19,8 @@ pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &Cpu
     nodes.filter(|node| may(*node) && of_cpus(*node)).collect()
 }
 
-/// The nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs' nodes.
+/// Returns the nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs'
+/// nodes.
 pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
     let own = |numa: &&NumaNode| !numa.cpus.is_disjoint(cpus);
     let beside: NodeSet = with_memory(topology).filter(own).map(|numa| numa.os_index).collect();
@@ -35,7 +36,7 @@ pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> Nod
     nearest.map(|numa| numa.os_index).collect()
 }
 
-/// The nodes whose memory a process may take.
+/// Returns the nodes whose memory a process may take.
 fn with_memory(topology: &Topology) -> impl Iterator<Item = &NumaNode> {
     let memory = |numa: &&NumaNode| numa.memory != Some(0) && numa.gpu.is_none();
     topology.numa_nodes().filter(memory).filter(|numa| may_use(topology, numa.os_index))

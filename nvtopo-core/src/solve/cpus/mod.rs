@@ -1,8 +1,8 @@
-//! The share of each GPU in the CPUs, by the policy that is asked for.
+//! The share of each GPU in the CPUs, by a policy.
 //!
-//! Shares are cut over all GPUs of the machine, not over those of one job, so that two jobs never overlap. A GPU is near
-//! to the CPUs that a source names, else to those of its NUMA node, else to all. What is near and may be used is worked
-//! out in `ground`; how it is dealt out is one file each in `policy/`.
+//! Shares are cut over all GPUs of the machine, not over those of one job, so that two jobs never overlap. A GPU is
+//! near to the CPUs that a source names, else to those of its NUMA node, else to all. `ground` computes the near and
+//! usable CPUs; each policy is a file in `policy/`.
 
 mod classes;
 mod cores;
@@ -69,10 +69,10 @@ pub fn share_cpus_by(topology: &Topology, rules: &CpuRules) -> Shares {
     shares
 }
 
-/// The usable CPUs, as a job draws on them.
+/// The usable CPUs, as the search for a job uses them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct NearCpus {
-    /// For each GPU those near it; none where all of these are kept from it.
+    /// The CPUs near each GPU; empty where none of these may be used.
     pub(super) near: Vec<CpuSet>,
     /// The usable CPUs by core.
     pub(super) cores: Vec<CpuSet>,
@@ -80,7 +80,7 @@ pub(super) struct NearCpus {
     pub(super) caches: Vec<CpuSet>,
 }
 
-/// The usable CPUs within limits.
+/// Returns the usable CPUs within limits.
 pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
     let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
@@ -89,9 +89,9 @@ pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
 }
 
-/// The usable CPUs by core, near ones together, whatever GPUs there are.
+/// Returns the usable CPUs by core, near ones together, whatever GPUs there are.
 pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    // What is said of GPUs is of no interest here.
+    // Remarks on GPUs do not matter here.
     let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
     if !ground.isolated.is_empty() {
         remarks.push(format!(
@@ -103,7 +103,7 @@ pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut 
     cores(topology, &ground.usable, remarks)
 }
 
-/// The CPUs of some cores by the cores' class, the fastest first.
+/// Returns the CPUs of some cores by the cores' class, the fastest first.
 pub(super) fn class_cpus(topology: &Topology, cores: &[CpuSet]) -> Vec<CpuSet> {
     let union = |cores: &Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
     CoreClasses::of(topology).divide(cores).iter().map(union).collect()
@@ -113,7 +113,7 @@ fn every_gpu(topology: &Topology) -> Vec<usize> {
     (0..topology.gpus().len()).collect()
 }
 
-/// The shares of all GPUs. Of those near which no CPU may be used, the claimed ones take others.
+/// Computes the shares of all GPUs. Of those near which no CPU may be used, the claimed ones take others.
 pub(super) fn shares(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Shares {
     let mut remarks = Vec::new();
     let ground = Ground::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);

@@ -6,9 +6,9 @@ use super::limits::{CpuLimits, Smt};
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Topology};
 
-/// So many whole cores near each NIC, the last ones, for its interrupts: a set to reserve. NICs of one place take
-/// different cores; where too few are left, nothing is reserved for the others. The ports of one adapter are one NIC, and
-/// a NIC of which nobody knows where it is gets none.
+/// Returns whole cores near each NIC, the last ones, for its interrupts: a set to reserve. NICs of one place take
+/// different cores; where too few are left, none is reserved for the others. The ports of one adapter are one NIC, and
+/// a NIC of unknown place gets none.
 ///
 /// ```
 /// use nvtopo::{CpuLimits, Topology, nic_interrupt_cpus, share_cpus};

@@ -1,4 +1,4 @@
-//! The rules by which CPUs are dealt out, and what each GPU gets by them.
+//! The rules by which CPUs are dealt out, and the resulting share of each GPU.
 
 use super::limits::{CpuLimits, Smt};
 use super::policy::CpuPolicy;
@@ -17,23 +17,23 @@ pub struct Share {
 /// The shares of all GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shares {
-    /// By position in [`Topology::gpus`](crate::Topology::gpus).
+    /// The shares, by position in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<Share>,
     /// The positions of the GPUs none of whose near CPUs may be used.
     pub strays: Vec<usize>,
-    /// What a person should know: shared or remote CPUs, unknown locality.
+    /// Remarks for people: shared or remote CPUs, unknown locality.
     pub remarks: Vec<String>,
 }
 
-/// How CPUs are dealt out to the GPUs.
+/// The rules by which CPUs are dealt out to the GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CpuRules {
-    /// By which policy.
+    /// The policy.
     pub policy: CpuPolicy,
-    /// Whether siblings are used.
+    /// The use of sibling threads.
     pub smt: Smt,
-    /// Which CPUs there are to deal out.
+    /// The CPUs to deal out.
     pub limits: CpuLimits,
-    /// How many GPUs and cores each rank of a plan gets. Shares of GPUs do not go by it.
+    /// The number of GPUs and cores for each rank of a plan. Shares of GPUs do not depend on it.
     pub layout: RankLayout,
 }

@@ -1,22 +1,22 @@
 //! The tree of packages, groups, caches, cores and PUs as hwloc builds it, in hwloc's order.
 //!
-//! hwloc orders objects by their complete sets: by the CPUs that they have, whether these may be used or not. So an object
-//! does not move when a cpuset takes its first CPU away.
+//! hwloc orders objects by their complete sets: by the CPUs that they have, usable or not. So an object does not move
+//! when a cpuset takes its first CPU away.
 
 use super::distances::groups;
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Provenance, Topology};
 use std::collections::BTreeMap;
 
-/// CPUs that belong together, and what they consist of.
+/// An object of the tree: its CPUs and its children.
 pub(super) struct Object {
-    /// Those of them that are dealt out.
+    /// Its usable CPUs.
     pub(super) cpus: CpuSet,
     pub(super) children: Vec<Object>,
 }
 
 impl Object {
-    /// The usable CPUs in the order of the tree.
+    /// Appends the usable CPUs in the order of the tree.
     pub(super) fn leaves(&self, order: &mut Vec<u32>) {
         if self.children.is_empty() {
             order.extend(self.cpus.iter());
@@ -24,7 +24,7 @@ impl Object {
         self.children.iter().for_each(|child| child.leaves(order));
     }
 
-    /// Puts a set below the smallest object that contains it.
+    /// Inserts a set below the smallest object that contains it.
     fn insert(&mut self, cpus: CpuSet) {
         if cpus == self.cpus {
             return;
@@ -32,7 +32,7 @@ impl Object {
         if let Some(child) = self.children.iter_mut().find(|child| cpus.is_subset(&child.cpus)) {
             return child.insert(cpus);
         }
-        // What cuts through another object is no part of the tree.
+        // A set that cuts through another object is no part of the tree.
         if self.children.iter().all(|child| child.cpus.is_disjoint(&cpus)) {
             self.children.push(Self { cpus, children: Vec::new() });
         }
@@ -43,7 +43,7 @@ impl Object {
         self.children.iter_mut().for_each(|child| child.sort(order));
     }
 
-    /// Leaves the usable CPUs, and no objects without any.
+    /// Removes the CPUs that are not usable, and objects without usable ones.
     fn restrict(&mut self, usable: &CpuSet) {
         self.cpus = self.cpus.intersection(usable);
         self.children.retain_mut(|child| {
@@ -53,9 +53,9 @@ impl Object {
     }
 }
 
-/// The tree of the usable CPUs, ordered by all that are switched on.
+/// Builds the tree of the usable CPUs, ordered by all that are online.
 ///
-/// CPUs that are left out for another reason than the machine's limits are as if they were not there, as with the option
+/// CPUs that are left out for another reason than the machine's limits are treated as absent, as with the option
 /// `--restrict` of hwloc's tools.
 pub(super) fn tree(topology: &Topology, usable: &CpuSet) -> Object {
     let complete = topology.cpus().difference(&topology.machine().offline_cpus);
@@ -80,7 +80,7 @@ pub(super) fn tree(topology: &Topology, usable: &CpuSet) -> Object {
     root
 }
 
-/// The place of each CPU in the file, where hwloc wrote it.
+/// Returns the place of each CPU in the file, where hwloc wrote it.
 fn order_of_file(topology: &Topology) -> Option<BTreeMap<u32, usize>> {
     let mut places = BTreeMap::new();
     for (_, node) in topology.nodes() {
@@ -94,7 +94,7 @@ fn order_of_file(topology: &Topology) -> Option<BTreeMap<u32, usize>> {
     Some(places)
 }
 
-/// The sets of everything that hwloc makes an object of.
+/// Returns the sets of all objects that hwloc forms.
 fn sets(topology: &Topology) -> Vec<CpuSet> {
     let mut above: BTreeMap<_, CpuSet> = BTreeMap::new();
     let mut sets: Vec<CpuSet> = Vec::new();
@@ -120,7 +120,7 @@ fn sets(topology: &Topology) -> Vec<CpuSet> {
     sets
 }
 
-/// So many sets of the usable CPUs. Where there are more sets than CPUs, some are alike.
+/// Returns `count` sets of the usable CPUs. Where there are more sets than CPUs, some are equal.
 pub(super) fn distribute(topology: &Topology, usable: &CpuSet, count: usize) -> Vec<CpuSet> {
     let mut sets = Vec::with_capacity(count);
     if !usable.is_empty() {
@@ -129,8 +129,8 @@ pub(super) fn distribute(topology: &Topology, usable: &CpuSet, count: usize) -> 
     sets
 }
 
-/// The CPUs of the machine that may be used, in the order of its tree, in which hwloc and Open MPI count them: that of all
-/// CPUs which are switched on, so that it does not change where a cpuset allows some of them only.
+/// Returns the CPUs of the machine that may be used, in the order of its tree, in which hwloc and Open MPI count them:
+/// that of all online CPUs, so that it does not change where a cpuset allows some of them only.
 pub fn logical_cpus(topology: &Topology) -> Vec<u32> {
     let mut usable = topology.cpus().difference(&topology.machine().offline_cpus);
     if let Some(allowed) = &topology.machine().allowed_cpus {
@@ -144,7 +144,7 @@ pub fn logical_cpus(topology: &Topology) -> Vec<u32> {
 /// Adds `count` sets of these objects.
 fn divide(objects: &[Object], count: usize, sets: &mut Vec<CpuSet>) {
     let total: usize = objects.iter().map(|object| object.cpus.len()).sum();
-    // What the objects before a CPU get, rounded up: an object never gets less for coming later.
+    // The number of sets of the objects before a CPU, rounded up: an object never gets less for coming later.
     let before = |cpus: usize| (cpus * count).div_ceil(total.max(1));
     let mut weight = 0;
     for object in objects {

@@ -1,4 +1,4 @@
-//! The devices of a job on this machine, as its ranks divide them.
+//! The devices of a job on this machine, and how its ranks divide them.
 
 use crate::cpuset::CpuSet;
 use crate::error::Result;
@@ -11,15 +11,15 @@ use crate::solve::process::layout::RankLayout;
 use crate::solve::process::visible::VisibleGpus;
 use crate::units::count_of;
 
-/// The devices that the ranks of a job count through.
+/// The devices of a job, in the order in which its ranks take them.
 pub(in crate::solve) struct Devices<'a> {
     pub(in crate::solve) visible: &'a VisibleGpus,
-    /// Empty where nobody can tell which rank uses which.
+    /// Empty where it is unknown which rank uses which.
     pub(in crate::solve) list: Vec<VisibleDevice>,
 }
 
 impl<'a> Devices<'a> {
-    /// Those that are visible, if their order is known where that matters.
+    /// Returns the visible devices, if their order is known where that matters.
     pub(in crate::solve) fn of(
         topology: &Topology,
         visible: &'a VisibleGpus,
@@ -44,19 +44,19 @@ impl<'a> Devices<'a> {
         Self { visible, list }
     }
 
-    /// Whether each rank may see another device than these: a launcher that shows each rank one GPU only shows each
-    /// another one, and means that one, whatever the rank.
+    /// Tells whether each rank may see another device than these: a launcher that shows each rank one GPU only shows
+    /// each a different one, for that rank to use whatever its number.
     pub(in crate::solve) fn may_differ(&self, topology: &Topology, layout: &RankLayout) -> bool {
         let each = layout.gpus.unwrap_or(1);
         self.list.len() == each && topology.gpus().len() > each && !self.visible.same_for_all
     }
 
-    /// Whether there are none, and not only an unknown order.
+    /// Tells whether there are no devices, rather than devices in an unknown order.
     pub(in crate::solve) fn are_none(&self) -> bool {
         self.visible.devices.is_empty() && !self.visible.unresolved
     }
 
-    /// Those of one rank of an unknown number.
+    /// Returns the devices of one rank of an unknown number.
     pub(super) fn of_rank(
         &self,
         topology: &Topology,
@@ -74,7 +74,7 @@ impl<'a> Devices<'a> {
         Ok(places.pop().unwrap_or_default().into_iter().map(|place| self.list[place]).collect())
     }
 
-    /// What to say where ranks leave devices out that were to be dealt out by number.
+    /// Returns the remark for devices that a layout leaves unused.
     pub(in crate::solve) fn unused(
         &self,
         topology: &Topology,
@@ -87,7 +87,7 @@ impl<'a> Devices<'a> {
         (!names.is_empty()).then(|| format!("no rank uses {}", names.join(", ")))
     }
 
-    /// What to say where ranks share devices because they are more than these.
+    /// Returns the remark for ranks that share devices because they outnumber them.
     pub(in crate::solve) fn too_few_for(&self, topology: &Topology, ranks: usize) -> Option<String> {
         let devices = self.list.len();
         (devices > 0 && ranks > devices && !self.may_differ(topology, &RankLayout::default())).then(|| {
@@ -98,8 +98,8 @@ impl<'a> Devices<'a> {
     }
 }
 
-/// A device's share of the CPUs: that of its GPU, which all of its instances divide, visible or not, so that jobs on two
-/// of them have different ones.
+/// Returns a device's share of the CPUs: that of its GPU, which all instances of the GPU divide, visible or not, so
+/// that jobs on two of them have different ones.
 pub(in crate::solve) fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
     let cpus = &shares.gpus[device.gpu].cpus;
     let instances: Vec<_> = topology.gpu_instances(device.gpu).map(|(id, _)| Some(id)).collect();

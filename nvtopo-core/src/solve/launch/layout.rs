@@ -1,4 +1,4 @@
-//! A layout applied: how many ranks there are, and the cores that each keeps.
+//! The application of a layout: the number of ranks, and the cores that each keeps.
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -9,7 +9,7 @@ use crate::solve::process::visible::VisibleGpus;
 use crate::units::count_of;
 
 impl RankLayout {
-    /// How many ranks there are where nobody says so: as many as these GPUs are enough for, at least one.
+    /// Returns the number of ranks where none is given: as many as these GPUs suffice for, at least one.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for ranks without GPUs, which can be any number.
     pub fn ranks_for(&self, visible: &VisibleGpus) -> Result<usize> {
@@ -21,8 +21,8 @@ impl RankLayout {
         }
     }
 
-    /// Leaves each rank, from number `first` on, the cores that were asked for, of as few level 3 caches as can be, and tells what
-    /// is free then.
+    /// Cuts each rank, from number `first` on, down to the cores of the layout, under as few level 3 caches as
+    /// possible, and remarks on the cores left free.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the policy shares CPUs, and with
     /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where a rank has fewer.
@@ -68,7 +68,7 @@ impl RankLayout {
     }
 }
 
-/// So many of some cores: those of the fastest class, of as few caches as can be.
+/// Chooses `count` of some cores: those of the fastest class, under as few caches as possible.
 fn best_cores(topology: &Topology, there: &[CpuSet], count: usize) -> CpuSet {
     let mut taken = CpuSet::new();
     let mut missing = count;
@@ -82,7 +82,8 @@ fn best_cores(topology: &Topology, there: &[CpuSet], count: usize) -> CpuSet {
     taken
 }
 
-/// So many of some cores: those under the smallest cache that has enough, else under the largest and then the next.
+/// Chooses `count` of some cores: those under the smallest cache that has enough, else under the largest and then the
+/// next.
 fn fewest_caches(topology: &Topology, there: &[CpuSet], count: usize) -> CpuSet {
     let mut groups = core_groups(topology, there);
     let mut taken: Vec<CpuSet> = Vec::new();

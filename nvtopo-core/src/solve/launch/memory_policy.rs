@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 words! {
-    /// How memory is taken.
+    /// The NUMA policy of a process's memory.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
     #[non_exhaustive]
     pub enum MemoryPolicy {
@@ -17,7 +17,7 @@ words! {
         /// From the given nodes in turn.
         Interleave = "interleave",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| {
         Error::request(format!("there is no memory policy '{text}'")).help(format!("there are {}", words()))
     }

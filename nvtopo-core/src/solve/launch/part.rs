@@ -25,23 +25,23 @@ use crate::units::count_of;
 pub struct Part {
     /// The positions of its GPUs in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<usize>,
-    /// The MIG instances that it uses of them, where it does not use whole GPUs.
+    /// The MIG instances of them that it uses, where it does not use whole GPUs.
     pub instances: Vec<NodeId>,
-    /// The shares of these GPUs together, or that of a rank which uses none. Empty when no GPU is visible to one that uses some:
-    /// nothing is known then of where to run.
+    /// The shares of these GPUs together, or that of a rank which uses none. Empty when no GPU is visible to a process
+    /// that uses some: its locality is unknown then.
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
-    /// How many cores it has threads of that no other rank has; 0 where they are shared or that is unknown.
+    /// The number of cores with threads that no other rank has; 0 where they are shared or that is unknown.
     pub own_cores: usize,
     /// A NIC for each of its GPUs as far as known, as positions in [`Topology::devices`](crate::Topology::devices).
     pub nics: Vec<usize>,
-    /// What a person should know.
+    /// Remarks for people.
     pub remarks: Vec<String>,
 }
 
 impl Part {
-    /// That there is something to bind to.
+    /// Checks that there are CPUs to bind to.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where no CPUs are known to run on, with the reason.
     ///
@@ -63,7 +63,8 @@ impl Part {
         Err(Error::unsatisfiable(format!("there is nothing to bind to: {why}")))
     }
 
-    /// The part of a process in a placement: local rank n takes the n-th GPU; a process without a rank takes all.
+    /// Returns the part of a process in a placement: local rank n takes the n-th GPU; a process without a rank takes
+    /// all.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank beyond the placement: its GPUs have their
     /// CPUs, and none are left for another rank.
@@ -108,8 +109,8 @@ impl Part {
         Ok(Self { remarks, ..part })
     }
 
-    /// As [`of_placement`](Self::of_placement), with the GPUs of the placement given to ranks by a layout, and no more cores for
-    /// each than it says.
+    /// Returns the part as [`of_placement`](Self::of_placement) does, with the GPUs of the placement given to ranks by
+    /// a layout, and at most its number of cores for each.
     ///
     /// Errors also with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where the GPUs or cores are not enough.
     ///
@@ -159,7 +160,7 @@ impl Part {
         Ok(part)
     }
 
-    /// The part of a process that has these GPUs of a placement.
+    /// Returns the part of a process that has these GPUs of a placement.
     fn of_placed(placement: &Placement, own: &[&PlacedGpu]) -> Self {
         let mut part = Self { gpus: own.iter().map(|gpu| gpu.position).collect(), ..Self::default() };
         part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
@@ -173,8 +174,8 @@ impl Part {
         part
     }
 
-    /// This part, where the process may have all of its CPUs. A placement that all ranks of a job make alike does not go by
-    /// what a launcher has bound each of them to.
+    /// Returns this part, where the process may have all of its CPUs. A placement that all ranks of a job compute alike
+    /// does not depend on the CPUs to which a launcher has bound each of them.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where it may not.
     pub fn within(self, allowed: Option<&CpuSet>) -> Result<Self> {
@@ -190,7 +191,7 @@ impl Part {
         }
     }
 
-    /// Adds the shares of its GPUs. Memory of which one is unknown is unknown.
+    /// Adds the shares of its GPUs. If the memory of one is unknown, that of the part is.
     pub(super) fn take<'a>(&mut self, shares: impl Iterator<Item = (&'a CpuSet, &'a NodeSet)>) {
         let mut known = true;
         for (cpus, mems) in shares {
@@ -204,7 +205,7 @@ impl Part {
     }
 }
 
-/// The CPUs of the placement's other GPUs, and those of GPUs outside where these are cut from the same CPUs.
+/// Returns the CPUs of the placement's other GPUs, and those of GPUs outside where these are cut from the same CPUs.
 fn others_of(placement: &Placement, part: &Part) -> Vec<CpuSet> {
     let inside = placement.gpus().iter().filter(|gpu| !part.gpus.contains(&gpu.position));
     let mut others: Vec<CpuSet> = inside.map(|gpu| gpu.cpus.clone()).collect();

@@ -1,5 +1,5 @@
-//! What every rank of a job gets on one machine, worked out by each rank alone: the same topology, variables and rules
-//! give the same plan everywhere, so that the ranks need not talk.
+//! The resources of every rank of a job on one machine, computed by each rank alone: the same topology, variables and
+//! rules give the same plan everywhere, so that the ranks need not communicate.
 
 use super::devices::{Devices, device_share};
 use super::part::Part;
@@ -42,9 +42,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan for so many ranks that all see the same GPUs. Local rank n uses the n-th of them; where there are more
-    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs. A [`RankLayout`] in the rules
-    /// says otherwise.
+    /// Plans for a number of ranks that all see the same GPUs. Local rank n uses the n-th of them; where there are more
+    /// ranks than GPUs, they begin again at the first, and divide the CPUs of the job's GPUs. A [`RankLayout`] in the
+    /// rules overrides this.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for no ranks, for more than [`MAX_LOCAL_RANKS`], and
     /// for a layout that the policy cannot give; with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) for a layout that
@@ -67,27 +67,27 @@ impl Plan {
         Ok(Self { topology: topology.clone(), policy: rules.policy, parts, remarks })
     }
 
-    /// The machine.
+    /// Returns the machine.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// By which policy the CPUs were dealt out.
+    /// Returns the policy by which the CPUs were dealt out.
     pub fn policy(&self) -> CpuPolicy {
         self.policy
     }
 
-    /// The parts by local rank, without what is to be remarked of all.
+    /// Returns the parts by local rank, without the remarks on all of them.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// What a person should know.
+    /// Returns the remarks for people.
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    /// The part of one rank, with the remarks.
+    /// Returns the part of one rank, with the remarks.
     pub fn part(&self, rank: usize) -> Option<Part> {
         let part = self.parts.get(rank)?.clone();
         Some(Part { remarks: self.remarks.clone(), ..part })
@@ -95,9 +95,9 @@ impl Plan {
 }
 
 impl Part {
-    /// The part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them; a process
-    /// without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all instances of
-    /// it divide equally, visible or not.
+    /// Returns the part of a process that sees these GPUs, by the default policy. Local rank n takes the n-th of them;
+    /// a process without a rank takes them all. A MIG instance has its part in the CPUs of its GPU, which all instances
+    /// of it divide equally, visible or not.
     ///
     /// Errors as [`of_visible_by`](Self::of_visible_by).
     pub fn of_visible(
@@ -110,14 +110,14 @@ impl Part {
         Self::of_visible_by(topology, visible, rank, &rules)
     }
 
-    /// As [`of_visible`](Self::of_visible), with the CPUs dealt out by rules.
+    /// Returns the part as [`of_visible`](Self::of_visible) does, with the CPUs dealt out by rules.
     ///
-    /// Where the number of ranks is unknown, so is whether another rank uses the same GPU: then the CPUs near the GPU are
-    /// shared, whatever the policy. A process that is allowed just the CPUs which it would get on the whole machine has
-    /// been bound before, and keeps them.
+    /// Where the number of ranks is unknown, another rank may use the same GPU: then the CPUs near the GPU are shared,
+    /// whatever the policy. A process that is allowed exactly the CPUs which it would get on the whole machine has been
+    /// bound before, and keeps them.
     ///
-    /// Errors as [`Plan::new`], and with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank that is none of so
-    /// many.
+    /// Errors as [`Plan::new`], and with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a rank that is not
+    /// below the number of ranks.
     pub fn of_visible_by(
         topology: &Topology,
         visible: &VisibleGpus,
@@ -147,7 +147,7 @@ impl Part {
             return Ok(Plan::new(topology, visible, size, rules)?.part(rank).unwrap_or_default());
         }
         if rank.is_none() && rules.layout != RankLayout::default() {
-            // The only rank that there is.
+            // The only rank.
             return Ok(Plan::new(topology, visible, 1, rules)?.part(0).unwrap_or_default());
         }
         if rules.layout.cores.is_some() {
@@ -189,7 +189,7 @@ impl Part {
             part.remarks.extend_from_slice(&shares.remarks);
         }
         if rules.policy.is_disjoint() {
-            // Of an instance's GPU the rest is for the other instances.
+            // The rest of the GPU's CPUs is for the other instances.
             let rest = |gpu: usize| shares.gpus[gpu].cpus.difference(&part.cpus);
             let others: Vec<CpuSet> = (0..shares.gpus.len()).map(rest).collect();
             part.own_cores = own_cores(topology, &part.cpus, &others);
@@ -201,7 +201,7 @@ impl Part {
     }
 }
 
-/// The shares of the devices, and from them those of the ranks.
+/// Computes the shares of the devices, and from them those of the ranks.
 fn deal_to_ranks(
     topology: &Topology,
     devices: &Devices<'_>,
@@ -259,7 +259,7 @@ fn deal_to_ranks(
     Ok((0..ranks).map(part).collect())
 }
 
-/// The nodes to take memory from beside all of these; none where those of one are unknown.
+/// Returns the nodes to take memory from beside all of these; none where those of one are unknown.
 fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> NodeSet {
     let nodes: Vec<NodeSet> = devices.iter().map(|device| memory_nodes(topology, device.gpu, cpus)).collect();
     if nodes.iter().any(NodeSet::is_empty) {
@@ -268,8 +268,8 @@ fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> N
     nodes.iter().fold(NodeSet::new(), |all, nodes| all.union(nodes))
 }
 
-/// Divides the CPUs of the job's devices among ranks that are more than these. Where the devices have unequal numbers of
-/// ranks, a rank may get what is near to it of another device's, so that all get as much as each other.
+/// Divides the CPUs of the job's devices among ranks that outnumber them. Where the devices have unequal numbers of
+/// ranks, a rank may get CPUs near to it of another device's, so that all get the same number.
 fn deal_again(
     topology: &Topology,
     rules: &CpuRules,

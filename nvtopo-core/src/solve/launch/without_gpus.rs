@@ -10,12 +10,12 @@ use crate::solve::cpus::{
 use crate::solve::process::layout::{Distribution, RankLayout};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The policies that mean something without GPUs.
+/// The policies that have a meaning without GPUs.
 const POLICIES: [&str; 4] = ["exclusive", "balanced", "node", "socket"];
 
-/// The parts of so many ranks. All get as many cores as each other, as many as can be such that each rank's are of one NUMA node.
-/// Where there are fewer ranks than nodes, each has whole nodes of one package, and where there are fewer than these too, of
-/// any; nodes of unequal size are cut then.
+/// Returns the parts of `ranks` ranks. All get the same number of cores, the greatest such that each rank's are of one
+/// NUMA node. Where there are fewer ranks than nodes, each has whole nodes of one package, and where there are fewer
+/// than packages too, of any; nodes of unequal size are cut then.
 ///
 /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a policy that goes by GPUs, and as
 /// [`RankLayout::trim`].
@@ -48,7 +48,7 @@ pub(in crate::solve) fn parts_without_gpus(
     Ok(cpus.into_iter().map(part).collect())
 }
 
-/// The part of a process that is one of an unknown number: all CPUs are shared.
+/// Returns the part of one process of an unknown number: all CPUs are shared.
 pub(in crate::solve) fn part_without_gpus(topology: &Topology, rules: &CpuRules) -> Result<Part> {
     check_policy(rules.policy)?;
     let mut remarks = Vec::new();
@@ -65,7 +65,7 @@ fn check_policy(policy: CpuPolicy) -> Result<()> {
         .help(format!("there are {} for them", POLICIES.join(", "))))
 }
 
-/// The cores by NUMA node, by package, or all together: the finest of these of which there are no more than ranks.
+/// Groups the cores by NUMA node, by package, or all together: the finest level with no more groups than ranks.
 fn domains(topology: &Topology, cores: &[CpuSet], ranks: usize) -> Vec<Vec<CpuSet>> {
     let nodes: Vec<CpuSet> = topology.numa_nodes().map(|numa| numa.cpus.clone()).collect();
     for level in [nodes, package_cpus(topology)] {
@@ -77,7 +77,7 @@ fn domains(topology: &Topology, cores: &[CpuSet], ranks: usize) -> Vec<Vec<CpuSe
     vec![cores.to_vec()]
 }
 
-/// The cores under each of some sets, and those under none as the last group.
+/// Returns the cores under each of some sets, and those under none as the last group.
 fn divide(sets: &[CpuSet], cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
     let mut places = BTreeMap::new();
     for (place, set) in sets.iter().enumerate() {
@@ -94,7 +94,7 @@ fn divide(sets: &[CpuSet], cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
     domains
 }
 
-/// How much of the CPUs a node has, where fewer ranks than nodes can have whole ones; else 1.
+/// Returns the number of atoms of a node, where fewer ranks than nodes can have whole ones; else 1.
 fn node_size(topology: &Topology, atoms: &[CpuSet], ranks: usize) -> usize {
     let nodes: Vec<CpuSet> = topology.numa_nodes().map(|numa| numa.cpus.clone()).collect();
     let nodes = divide(&nodes, atoms);
@@ -106,7 +106,7 @@ fn node_size(topology: &Topology, atoms: &[CpuSet], ranks: usize) -> usize {
     }
 }
 
-/// The domain of each rank, where each takes so many of what the domains have. `None`: there are too few.
+/// Assigns a domain to each rank, where each takes `each` of the domains' room. `None`: there is too little.
 fn seats(room: &[usize], each: usize, ranks: usize, distribution: Distribution) -> Option<Vec<usize>> {
     let mut seats: Vec<(usize, usize)> = room
         .iter()
@@ -121,7 +121,7 @@ fn seats(room: &[usize], each: usize, ranks: usize, distribution: Distribution) 
     (seats.len() == ranks).then(|| seats.into_iter().map(|(_, domain)| domain).collect())
 }
 
-/// Equal shares, and whether each rank has its own.
+/// Computes equal shares, and tells whether each rank has its own.
 fn deal(
     topology: &Topology,
     rules: &CpuRules,
@@ -153,8 +153,8 @@ fn deal(
     (around(topology, rules, cores, ranks), false)
 }
 
-/// Cuts each domain among its ranks, core class by core class, and leaves all ranks as many of each class, and at most so many
-/// in all.
+/// Cuts each domain among its ranks, core class by core class, and leaves all ranks the same number of each class, and
+/// at most `most` in all.
 fn share(topology: &Topology, domains: &[Vec<CpuSet>], seats: &[usize], most: usize) -> Vec<CpuSet> {
     let ranks_of = |domain: usize| seats.iter().filter(|seat| **seat == domain).count();
     let mut shares = vec![CpuSet::new(); seats.len()];
@@ -177,7 +177,7 @@ fn share(topology: &Topology, domains: &[Vec<CpuSet>], seats: &[usize], most: us
     shares
 }
 
-/// The node or the package of each rank, which it shares with others.
+/// Returns the node or the package of each rank, which it shares with others.
 fn around(topology: &Topology, rules: &CpuRules, cores: &[CpuSet], ranks: usize) -> Vec<CpuSet> {
     let packages = package_cpus(topology);
     let domains = match rules.policy.name() {

@@ -1,24 +1,25 @@
-//! How GPUs can be divided into instances (MIG), and what is left of one.
+//! Geometry of MIG: the instances into which a GPU can be divided, and the room left on it.
 //!
-//! An instance is a run of memory slices that begins at certain places only, so that a badly placed small one blocks large ones.
+//! An instance is a run of memory slices that begins at certain places only, so that a badly placed small one blocks
+//! large ones.
 //!
 //! Source of the geometry: the placements that `nvidia-smi mig -lgipp` lists on A100, H100 and their successors, and on A30
 //! (NVIDIA, "Multi-Instance GPU User Guide", chapter on supported profiles).
 
 use crate::model::{Gpu, Topology};
 
-/// A size of instances.
+/// A MIG profile: the size of an instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigProfile {
     /// Compute slices, by which profiles are named: 3 for `3g`.
     pub slices: u32,
     /// Memory slices.
     pub memory_slices: u32,
-    /// The memory slices at which one can begin.
+    /// The memory slices at which an instance can begin.
     pub starts: &'static [u32],
 }
 
-/// How a GPU can be divided.
+/// The slices and profiles of a GPU model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MigGeometry {
     /// Compute slices in all.
@@ -27,8 +28,8 @@ pub struct MigGeometry {
     pub memory_slices: u32,
     /// The profiles, the smallest first.
     pub profiles: &'static [MigProfile],
-    /// Profiles with more memory than the others of as many compute slices. They can be had, and what is left is not judged by
-    /// them.
+    /// Profiles with more memory than the others of as many compute slices. They can be requested, and the measure of
+    /// the room left ignores them.
     pub wide: &'static [MigProfile],
 }
 
@@ -58,7 +59,7 @@ pub const FOUR_SLICES: MigGeometry = MigGeometry {
     wide: &[],
 };
 
-/// What is taken of one GPU.
+/// The slices of one GPU that are in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Taken {
     /// A bit for each memory slice.
@@ -67,7 +68,7 @@ pub(super) struct Taken {
 }
 
 impl MigGeometry {
-    /// How a GPU can be divided. `None`: it is not known, or not at all.
+    /// Returns the geometry of a GPU. `None`: unknown, or the GPU has no MIG.
     pub fn of(gpu: &Gpu) -> Option<Self> {
         let model = gpu.model.as_deref().unwrap_or_default();
         let named = |names: &[&str]| names.iter().any(|name| model.contains(name));
@@ -78,8 +79,8 @@ impl MigGeometry {
             .then_some(SEVEN_SLICES)
     }
 
-    /// What `nvidia-smi` calls a profile on a GPU of so many bytes, such as `3g.40gb`: the memory is that of the GPU in whole GiB,
-    /// in proportion, rounded.
+    /// Returns the name of a profile in `nvidia-smi` on a GPU with `memory` bytes, such as `3g.40gb`: the memory is
+    /// that of the GPU in whole GiB, in proportion, rounded.
     ///
     /// Source: `getMigMemorySizeGB` of NVIDIA/go-nvlib, which names profiles as the driver does.
     ///
@@ -94,25 +95,25 @@ impl MigGeometry {
         format!("{}g.{}gb", profile.slices, self.gigabytes(profile, memory))
     }
 
-    /// The memory by which a profile is named.
+    /// Returns the memory by which a profile is named.
     pub(super) fn gigabytes(&self, profile: &MigProfile, memory: u64) -> u64 {
         let all = u64::from(self.memory_slices.max(1));
         let part = u128::from(memory.div_ceil(1 << 30)) * u128::from(profile.memory_slices);
         ((part + u128::from(all) / 2) / u128::from(all)) as u64
     }
 
-    /// All that can be asked for.
+    /// Returns all profiles that can be requested.
     pub(super) fn all(&self) -> impl Iterator<Item = &'static MigProfile> {
         self.profiles.iter().chain(self.wide)
     }
 
-    /// Whether an instance can begin at a slice beside what is taken.
+    /// Tells whether an instance can begin at a slice beside the slices in use.
     fn fits(taken: Taken, profile: &MigProfile, start: u32, slices: u32) -> bool {
         taken.memory & mask(profile, start) == 0 && taken.slices.saturating_add(profile.slices) <= slices
     }
 
-    /// How many instances of a profile fit at once beside what is taken: they are laid one after another, since the places of one
-    /// profile never overlap in part.
+    /// Returns the number of instances of a profile that fit at once beside the slices in use. Greedy packing is exact,
+    /// since the places of one profile never overlap in part.
     fn room(&self, mut taken: Taken, profile: &MigProfile) -> u32 {
         let mut room = 0;
         for start in profile.starts {
@@ -124,8 +125,8 @@ impl MigGeometry {
         room
     }
 
-    /// What is left for the next instances, in millionths for each profile: how many fit, as a part of how many fit on an
-    /// empty GPU.
+    /// Returns the room left for further instances, in millionths summed over the profiles: the number that fits,
+    /// relative to the number that fits on an empty GPU.
     pub(super) fn left(&self, taken: Taken) -> u32 {
         let part = |profile: &MigProfile| {
             1_000_000 * self.room(taken, profile) / self.room(Taken::default(), profile).max(1)
@@ -133,10 +134,10 @@ impl MigGeometry {
         self.profiles.iter().map(part).sum()
     }
 
-    /// The first slice of a new instance such that most is left. `None`: it does not fit.
+    /// Chooses the first slice of a new instance such that most room is left. `None`: it does not fit.
     pub(super) fn best_start(&self, taken: Taken, profile: &MigProfile) -> Option<(u32, u32)> {
         let starts = profile.starts.iter().filter(|start| Self::fits(taken, profile, **start, self.slices));
-        // Of equal ones the last: the first places are those at which large instances begin.
+        // The last of equal ones: large instances begin at the first places.
         starts.map(|start| (self.left(with(taken, profile, *start)), *start)).max()
     }
 }
@@ -149,7 +150,7 @@ fn with(taken: Taken, profile: &MigProfile, start: u32) -> Taken {
     Taken { memory: taken.memory | mask(profile, start), slices: taken.slices + profile.slices }
 }
 
-/// What the instances of a GPU take. `None`: it is not known of one of them.
+/// Returns the slices that the instances of a GPU use. `None`: unknown for one of them.
 pub(super) fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
     let mut taken = Taken::default();
     // Compute instances of one GPU instance share its place.
@@ -165,7 +166,7 @@ pub(super) fn taken(topology: &Topology, gpu: usize) -> Option<Taken> {
         let profile = SEVEN_SLICES.profiles.iter().rev().find(|profile| profile.memory_slices == size)?;
         let slices = instance.profile.as_deref().and_then(|profile| profile.split('g').next()?.parse().ok());
         taken.memory |= memory;
-        // A name can say anything.
+        // The name may hold any number.
         taken.slices = taken.slices.saturating_add(slices.unwrap_or(profile.slices));
     }
     Some(taken)
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    /// All that can be taken of a GPU, by placing instances in any order.
+    /// Lists all sets of instances that a GPU can hold, by placing them in any order.
     fn states(geometry: &MigGeometry) -> BTreeSet<Vec<(u32, u32)>> {
         let mut all = BTreeSet::from([Vec::new()]);
         let mut open = vec![Vec::new()];
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn the_geometry_has_the_known_number_of_states() {
-        // Counted elsewhere for the A100.
+        // A published count for the A100.
         assert_eq!(states(&SEVEN_SLICES).len(), 298);
     }
 

@@ -1,6 +1,6 @@
-//! Instances of divided GPUs (MIG): where a new one should lie so that most of what may come next still fits.
+//! Instances of MIG-enabled GPUs: the placement of a new one that leaves most room for further ones.
 //!
-//! An instance has no NVLink, whatever its GPU has; which GPU is chosen depends on what is left, not on paths.
+//! An instance has no NVLink, whatever its GPU has; the choice of GPU depends on the room left, not on paths.
 
 mod geometry;
 mod request;

@@ -1,4 +1,4 @@
-//! The question where a new instance should lie, and its answer.
+//! The request for a new instance, and its placement.
 
 use super::geometry::{MigGeometry, MigProfile, taken};
 use crate::error::{Error, Result};
@@ -25,12 +25,12 @@ use std::str::FromStr;
 pub struct InstanceSize {
     /// Compute slices.
     pub slices: u32,
-    /// The memory in the profile's name. `None`: as little as instances of so many slices have.
+    /// The memory in the profile's name. `None`: the least that instances of so many slices have.
     pub gigabytes: Option<u64>,
 }
 
 impl InstanceSize {
-    /// So many compute slices, with as little memory as these have.
+    /// Returns the size of a number of compute slices, with the least memory that these have.
     pub const fn slices(slices: u32) -> Self {
         Self { slices, gigabytes: None }
     }
@@ -70,7 +70,7 @@ impl fmt::Display for InstanceSize {
     }
 }
 
-/// A request for a new instance on one of the GPUs that are divided.
+/// A request for a new instance on one of the MIG-enabled GPUs.
 ///
 /// ```
 /// use nvtopo::solve::mig::InstanceRequest;
@@ -98,7 +98,7 @@ pub struct InstanceRequest {
     exclude: Vec<GpuRef>,
 }
 
-/// Where a new instance should lie.
+/// The place of a new instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct InstancePlacement {
@@ -106,51 +106,51 @@ pub struct InstancePlacement {
     pub gpu: usize,
     /// The name of its profile, such as `3g.40gb`. `None`: the memory of the GPU is not known.
     pub profile: Option<String>,
-    /// How many compute slices it has.
+    /// The number of its compute slices.
     pub slices: u32,
     /// The first memory slice.
     pub start: u32,
-    /// How many memory slices.
+    /// The number of its memory slices.
     pub size: u32,
 }
 
-/// What was seen while looking for a place.
+/// The GPUs seen during the search, for the error message.
 #[derive(Default)]
 struct Seen {
-    /// The profiles that the divided GPUs have, by name.
+    /// The profiles that the MIG-enabled GPUs have, by name.
     profiles: Vec<String>,
-    /// How many have the profile that is asked for.
+    /// The number of GPUs that have the requested profile.
     known: usize,
-    /// On how many of these it is hidden what is taken.
+    /// The number of these whose slices in use are hidden.
     hidden: usize,
-    /// Of how many the memory is not known, by which profiles are named.
+    /// The number of GPUs whose memory is not known, by which profiles are named.
     nameless: usize,
 }
 
 impl InstanceRequest {
-    /// One instance.
+    /// Creates a request for one instance.
     pub fn new(size: InstanceSize) -> Self {
         Self { size, only: None, exclude: Vec::new() }
     }
 
-    /// Only on these GPUs.
+    /// Restricts the request to these GPUs.
     pub fn only<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.only.get_or_insert_default().extend(gpus.into_iter().map(Into::into));
         self
     }
 
-    /// Not on these GPUs.
+    /// Excludes these GPUs.
     pub fn exclude<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.exclude.extend(gpus.into_iter().map(Into::into));
         self
     }
 
-    /// Where it should lie, among the GPUs that are divided: where what is left for the next instances shrinks least, all
+    /// Chooses the place among the MIG-enabled GPUs: where the room left for further instances shrinks least, all
     /// profiles alike; of equal GPUs the fullest, then the lowest.
     ///
-    /// [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no divided GPU has such a profile,
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room, or there is no GPU. GPUs on which the places of present instances
-    /// are not known, which drivers tell to administrators only, are not chosen.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no MIG-enabled GPU has such a profile,
+    /// and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room, or there is no GPU. GPUs on
+    /// which the places of present instances are unknown (drivers show them to administrators only) are not chosen.
     pub fn solve(&self, topology: &Topology) -> Result<InstancePlacement> {
         if topology.gpus().len() == 0 {
             return Err(no_gpu::error(topology));
@@ -185,7 +185,7 @@ impl InstanceRequest {
 }
 
 impl Seen {
-    /// The profile that is asked for, as a GPU has it.
+    /// Finds the requested profile on a GPU.
     fn profile(
         &mut self,
         size: InstanceSize,
@@ -262,7 +262,8 @@ mod tests {
 
     #[test]
     fn a_slice_goes_where_it_blocks_least() {
-        // The first is empty, the second has 1g at slice 4: one more 1g blocks nothing there that is not blocked.
+        // The first is empty, the second has 1g at slice 4: one more 1g there blocks nothing that is not blocked
+        // already.
         let both = machine(&[&[], &[Some((4, 1))]]);
         let placement = place(&both, "1g").unwrap();
         assert_eq!((placement.gpu, placement.size), (1, 1));
@@ -273,7 +274,7 @@ mod tests {
         );
         let full = machine(&[&[Some((0, 8))]]);
         assert_eq!(place(&full, "1g").unwrap_err().kind(), ErrorKind::Unsatisfiable);
-        // A name of a profile that no GPU has takes all that there is.
+        // An instance with a profile name that no GPU has takes all slices.
         let mut fragment = Fragment::new(Provenance::Preset);
         let mig = Some(MigMode { current: true, pending: true });
         let gpu = Gpu { model: Some("NVIDIA H100".to_owned()), mig, ..Gpu::default() };
@@ -289,7 +290,7 @@ mod tests {
         let hidden = place(&machine(&[&[None]]), "1g").unwrap_err();
         assert!(hidden.to_string().contains("hidden"), "{hidden}");
         assert_eq!(place(&full, "5g").unwrap_err().kind(), ErrorKind::InvalidRequest);
-        // Of this one the memory is not known, and so not what its profiles are called.
+        // The memory of this one is unknown, and so are the names of its profiles.
         let nameless = place(&odd, "1g.10gb").unwrap_err();
         assert_eq!(nameless.kind(), ErrorKind::InvalidRequest);
         assert!(nameless.to_string().contains("by the number of compute slices: 1g"), "{nameless}");

@@ -1,7 +1,7 @@
 //! The order in which CUDA counts GPUs.
 //!
-//! It need not be that of `nvidia-smi`: by default CUDA puts the fastest GPU first, by a heuristic that NVIDIA does not
-//! publish. Nothing here guesses at it.
+//! It may differ from that of `nvidia-smi`: by default CUDA puts the fastest GPU first, by a heuristic that NVIDIA does
+//! not publish. It is not guessed here.
 //!
 //! Source: CUDA Programming Guide, "CUDA Environment Variables".
 
@@ -9,7 +9,7 @@ use crate::model::Topology;
 use std::convert::Infallible;
 use std::str::FromStr;
 
-/// What `CUDA_DEVICE_ORDER` says.
+/// The value of `CUDA_DEVICE_ORDER`.
 ///
 /// ```
 /// use nvtopo::CudaOrder;
@@ -19,7 +19,7 @@ use std::str::FromStr;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CudaOrder {
-    /// The fastest first: what CUDA does where nothing is said.
+    /// The fastest first: the default of CUDA.
     #[default]
     FastestFirst,
     /// By the place on the PCI bus, as `nvidia-smi` counts.
@@ -34,20 +34,20 @@ impl FromStr for CudaOrder {
     }
 }
 
-/// How the order is known in which CUDA counts GPUs.
+/// The basis on which CUDA's order of GPUs is known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum OrderBasis {
-    /// The variable says it, or the GPUs are of one model.
+    /// The variable sets it, or the GPUs are of one model.
     #[default]
     Known,
-    /// Nobody told the models of the GPUs; they are taken to be one, and the order to be that of the PCI bus.
+    /// The models of the GPUs are unknown; they are taken to be one, and the order to be that of the PCI bus.
     Assumed,
     /// The GPUs are of several models.
     Unknown,
 }
 
 impl OrderBasis {
-    /// What a person should know and can do.
+    /// Returns a remark for people: the uncertainty, and the remedy.
     pub(in crate::solve) const fn remark(self) -> Option<&'static str> {
         match self {
             Self::Known => None,
@@ -64,8 +64,8 @@ impl OrderBasis {
 }
 
 impl Topology {
-    /// The positions of the GPUs in the order in which CUDA counts them. `None` where nobody can tell: CUDA puts the
-    /// fastest first, and the GPUs are not known to be of one model.
+    /// Returns the positions of the GPUs in the order in which CUDA counts them. `None` where it is unknown: CUDA puts
+    /// the fastest first, and the GPUs are not known to be of one model.
     ///
     /// [`Gpu::index`](crate::model::Gpu::index) counts as `nvidia-smi` does, in the order of the PCI bus.
     ///
@@ -81,7 +81,7 @@ impl Topology {
     }
 }
 
-/// How CUDA's order is known, if it is taken to be that of the bus.
+/// Returns how CUDA's order is known, if it is taken to be that of the bus.
 pub(in crate::solve) fn basis(topology: &Topology, order: CudaOrder) -> OrderBasis {
     if order == CudaOrder::PciBusId || topology.gpus().len() < 2 {
         return OrderBasis::Known;
@@ -98,7 +98,7 @@ pub(in crate::solve) fn basis(topology: &Topology, order: CudaOrder) -> OrderBas
     }
 }
 
-/// The positions by address where all addresses are known, else by index.
+/// Returns the positions by address where all addresses are known, else by index.
 pub(in crate::solve) fn by_bus(topology: &Topology) -> Vec<usize> {
     let addresses: Option<Vec<_>> = topology.gpus().map(|gpu| gpu.address).collect();
     let mut positions: Vec<usize> = (0..topology.gpus().len()).collect();
@@ -108,8 +108,8 @@ pub(in crate::solve) fn by_bus(topology: &Topology) -> Vec<usize> {
     positions
 }
 
-/// The GPU that has this number where CUDA counts along the bus. Where the topology lacks some of the machine's GPUs,
-/// their numbers stay free.
+/// Finds the GPU that has this number where CUDA counts along the bus. Where the topology lacks some of the machine's
+/// GPUs, their numbers stay free.
 pub(in crate::solve) fn at_ordinal(topology: &Topology, ordinal: u64) -> Option<usize> {
     // Positions are by increasing index.
     let mut numbered = topology.gpus().zip(by_bus(topology));

@@ -7,7 +7,7 @@ use crate::model::{Gpu, GpuInstance, MAX_DEVICES, NodeId, Topology};
 use std::fmt;
 use std::str::FromStr;
 
-/// One GPU by any of its names, or all GPUs of a model.
+/// A GPU by any of its names, or all GPUs of a model.
 ///
 /// ```
 /// use nvtopo::GpuRef;
@@ -28,16 +28,16 @@ pub enum GpuRef {
     Address(PciAddress),
     /// By UUID, or the start of one that is unique.
     Uuid(String),
-    /// By a MIG instance on it, or the start of one's name that is unique. It stands for the whole GPU wherever a GPU is
-    /// meant: who excludes the instance excludes its GPU. A request refuses it where GPUs are given to a job, which would
-    /// get more than the instance.
+    /// By a MIG instance on it, or the start of one's name that is unique. It names the whole GPU wherever a GPU is
+    /// expected: to exclude the instance is to exclude its GPU. A request refuses it where GPUs are given to a job,
+    /// which would get more than the instance.
     Instance(String),
     /// By words of the model's name, in any case and order: `model:A100` and `model:80gb a100` are `NVIDIA A100-SXM4-80GB`,
     /// and `model:L4` is no `NVIDIA L40`. It stands for all GPUs of such models.
     Model(String),
 }
 
-/// What CUDA counts as one device: a GPU, or a MIG instance of one.
+/// A device as CUDA counts them: a GPU, or a MIG instance of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct VisibleDevice {
     /// The position of the GPU in [`Topology::gpus`].
@@ -69,7 +69,7 @@ impl FromStr for GpuRef {
                 None => Err(Error::request("'model:' names no model").help("such as model:A100")),
             };
         }
-        // Names are the same in any case, as for CUDA.
+        // Names are case-insensitive, as for CUDA.
         match text.split_at_checked(4) {
             Some((start, rest)) if start.eq_ignore_ascii_case("GPU-") => {
                 return Ok(Self::Uuid(format!("GPU-{rest}")));
@@ -90,7 +90,7 @@ impl FromStr for GpuRef {
     }
 }
 
-/// The index in `3`, `GPU3` or `gpu3`.
+/// Reads the index in `3`, `GPU3` or `gpu3`.
 fn index(name: &str) -> Option<u32> {
     let number = match name.split_at_checked(3) {
         Some((start, number)) if start.eq_ignore_ascii_case("GPU") => number,
@@ -111,7 +111,7 @@ impl fmt::Display for GpuRef {
 }
 
 impl GpuRef {
-    /// Several GPUs by a list of their names, in which indices may be ranges.
+    /// Reads several GPUs from a list of their names, in which indices may be ranges.
     ///
     /// ```
     /// use nvtopo::GpuRef;
@@ -146,7 +146,7 @@ impl GpuRef {
         Ok(gpus)
     }
 
-    /// The positions of the GPUs in [`Topology::gpus`], increasing: of a model all, of any other name one.
+    /// Returns the positions of the GPUs in [`Topology::gpus`], increasing: of a model all, of any other name one.
     ///
     /// ```
     /// use nvtopo::{GpuRef, Topology};
@@ -165,7 +165,7 @@ impl GpuRef {
         if found.is_empty() { Err(no_such_model(topology, model)) } else { Ok(found) }
     }
 
-    /// The position of the GPU in [`Topology::gpus`]. A model of which there are several GPUs is an error.
+    /// Returns the position of the GPU in [`Topology::gpus`]. A model of which there are several GPUs is an error.
     pub fn resolve(&self, topology: &Topology) -> Result<usize> {
         let by = |names: &dyn Fn(&Gpu) -> bool| {
             only(topology.gpus().enumerate().filter(|(_, gpu)| names(gpu)).map(|(position, _)| position))
@@ -193,7 +193,7 @@ impl GpuRef {
     }
 }
 
-/// The positions of all GPUs that several names stand for, increasing, each once.
+/// Returns the positions of all GPUs that several names stand for, increasing, each once.
 pub(in crate::solve) fn resolve_names(topology: &Topology, names: &[GpuRef]) -> Result<Vec<usize>> {
     let found: Vec<Vec<usize>> =
         names.iter().map(|name| name.resolve_all(topology)).collect::<Result<_>>()?;
@@ -203,7 +203,7 @@ pub(in crate::solve) fn resolve_names(topology: &Topology, names: &[GpuRef]) -> 
     Ok(positions)
 }
 
-/// The words of a model's name: `NVIDIA`, `A100`, `SXM4`, `80GB`.
+/// Splits a model's name into words: `NVIDIA`, `A100`, `SXM4`, `80GB`.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
 }
@@ -229,13 +229,13 @@ fn no_such_model(topology: &Topology, model: &str) -> Error {
     })
 }
 
-/// What a name stands for.
+/// The result of a look-up by name.
 pub(in crate::solve) enum Match<T> {
     One(T),
     /// It is the start of several names.
     Several,
     None,
-    /// Nothing that is known; the topology does not know all names.
+    /// Nothing known; the topology does not know all names.
     Unknown,
 }
 
@@ -258,7 +258,7 @@ fn only<T>(mut found: impl Iterator<Item = T>) -> Match<T> {
     }
 }
 
-/// The position of the GPU whose UUID this is, or the start of it.
+/// Finds the GPU with this UUID, or with one that starts so.
 pub(in crate::solve) fn find_gpu(topology: &Topology, start: &str) -> Match<usize> {
     let named = |gpu: &Gpu| gpu.uuid.is_some_and(|uuid| uuid.starts_with(start));
     match only(topology.gpus().enumerate().filter(|(_, gpu)| named(gpu)).map(|(position, _)| position)) {
@@ -267,9 +267,9 @@ pub(in crate::solve) fn find_gpu(topology: &Topology, start: &str) -> Match<usiz
     }
 }
 
-/// The MIG instance of this name, or the start of it: `MIG-` and a UUID, or `MIG-GPU-UUID/1/0`, with the numbers of the
-/// GPU instance and of the compute instance, as drivers before R470 have it. Such a name tells the GPU, even where the
-/// instance is not known.
+/// Finds the MIG instance of this name, or the start of it: `MIG-` and a UUID, or `MIG-GPU-UUID/1/0`, with the numbers
+/// of the GPU instance and of the compute instance, as drivers before R470 have it. Such a name identifies the GPU,
+/// even where the instance is not known.
 pub(in crate::solve) fn find_instance(topology: &Topology, name: &str) -> Match<VisibleDevice> {
     let old = OldName::of(name);
     let on = |gpu: usize, start: &str| matches!(find_gpu(topology, start), Match::One(found) if found == gpu);
@@ -289,7 +289,7 @@ pub(in crate::solve) fn find_instance(topology: &Topology, name: &str) -> Match<
         .flat_map(|gpu| topology.gpu_instances(gpu).map(move |(id, instance)| (gpu, id, instance)));
     let found = all.filter(|(gpu, _, instance)| named(*gpu, instance));
     let found = only(found.map(|(gpu, id, _)| VisibleDevice { gpu, instance: Some(id) }));
-    // A GPU that is not divided, or of which an instance is known, has no others.
+    // All instances are known of a GPU that is not MIG-enabled, or of which one is known.
     let told = |gpu: usize| {
         let undivided = topology.gpus().nth(gpu).and_then(|gpu| gpu.mig).is_some_and(|mig| !mig.current);
         undivided || topology.gpu_instances(gpu).next().is_some()
@@ -304,7 +304,7 @@ pub(in crate::solve) fn find_instance(topology: &Topology, name: &str) -> Match<
     }
 }
 
-/// `MIG-GPU-UUID/1/0` taken apart.
+/// The parts of a name `MIG-GPU-UUID/1/0`.
 #[derive(Clone, Copy)]
 struct OldName<'a> {
     gpu: &'a str,
@@ -323,8 +323,8 @@ impl<'a> OldName<'a> {
 }
 
 impl Topology {
-    /// The position in [`devices`](Self::devices) of a device by its name (`GPU3`, `mlx5_0`), or of a GPU by any of its
-    /// names.
+    /// Returns the position in [`devices`](Self::devices) of a device by its name (`GPU3`, `mlx5_0`), or of a GPU by
+    /// any of its names.
     ///
     /// ```
     /// let dgx = nvtopo::Topology::preset("dgx-h100")?;

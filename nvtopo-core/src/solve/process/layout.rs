@@ -1,10 +1,10 @@
-//! The layout of the ranks of a machine: how many GPUs, which of them, and how many cores.
+//! The layout of the ranks of a machine: the GPUs of each, and its number of cores.
 
 use crate::error::{Error, Result};
 use crate::units::count_of;
 
 words! {
-    /// How ranks follow each other.
+    /// The order in which ranks follow each other.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub enum Distribution {
         /// Neighbours together: rank 0 gets the first GPUs, rank 1 the next. Ranks that share a GPU, or a NUMA node where they use
@@ -14,7 +14,7 @@ words! {
         /// GPUs, or NUMA nodes where they use no GPU.
         Cyclic = "cyclic",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| {
         Error::request(format!("there is no distribution '{text}'")).help("there are block and cyclic")
     }
@@ -35,18 +35,18 @@ words! {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankLayout {
-    /// The number of GPUs for each rank. 0: the ranks use no GPU, and share the CPUs of the machine equally. `None`: one, which ranks
-    /// share where they are more than the GPUs.
+    /// The number of GPUs for each rank. 0: the ranks use no GPU, and share the CPUs of the machine equally. `None`:
+    /// one, which ranks share where there are more ranks than GPUs.
     pub gpus: Option<usize>,
-    /// How ranks follow each other. `None`: [`Block`](Distribution::Block), but ranks that share GPUs begin again at the
-    /// first.
+    /// The order in which ranks follow each other. `None`: [`Block`](Distribution::Block), but ranks that share GPUs
+    /// begin again at the first.
     pub distribution: Option<Distribution>,
     /// The number of cores for each rank, of those that it would get; the rest stays free. `None`: all.
     pub cores: Option<usize>,
 }
 
 impl RankLayout {
-    /// Refuses ranks that take turns where nobody knows how many there are.
+    /// Refuses a cyclic distribution where the number of ranks is unknown.
     pub(in crate::solve) fn check_turns(&self, ranks: Option<usize>) -> Result<()> {
         if ranks.is_none() && self.distribution == Some(Distribution::Cyclic) {
             return Err(Error::request(
@@ -57,7 +57,8 @@ impl RankLayout {
         Ok(())
     }
 
-    /// The places of each rank's devices among so many. `all_see_others`: each rank sees its own, and means all of them.
+    /// Returns the places of each rank's devices among all devices. `all_see_others`: each rank sees its own, and uses
+    /// all of them.
     ///
     /// Errors with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are too few.
     pub(in crate::solve) fn places(

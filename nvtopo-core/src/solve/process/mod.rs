@@ -1,4 +1,4 @@
-//! A process of a job: which rank it is, which GPUs it sees, and the names by which it asks for them.
+//! A process of a job: its local rank, the GPUs that it sees, and the names by which it asks for them.
 
 pub(in crate::solve) mod cuda_order;
 pub(in crate::solve) mod gpu_ref;

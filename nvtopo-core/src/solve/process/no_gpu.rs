@@ -1,4 +1,4 @@
-//! What is said where a topology has no GPU, with the reason that its source found.
+//! The message for a topology without GPUs, with the reason that its source found.
 
 use crate::error::Error;
 use crate::model::Topology;
@@ -8,7 +8,7 @@ pub(in crate::solve) fn message(topology: &Topology) -> String {
     topology.driver_trouble().map_or_else(|| message.to_owned(), |why| format!("{message}: {why}"))
 }
 
-/// The error of every request for GPUs on a topology without.
+/// Returns the error of every request for GPUs on a topology without.
 pub(in crate::solve) fn error(topology: &Topology) -> Error {
     Error::unsatisfiable(message(topology))
 }

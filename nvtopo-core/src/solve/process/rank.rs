@@ -1,10 +1,10 @@
-//! Which process of a job this is, from the variables that launchers set.
+//! The place of a process in its job, from the variables that launchers set.
 //!
 //! The variables are handed in: the core reads no environment.
 
 use crate::error::{Error, Result};
 
-/// The variables that hold the local rank, in the order in which they are asked, each with those that hold the number of
+/// The variables that hold the local rank, in the order in which they are read, each with those that hold the number of
 /// local ranks of the same launcher.
 ///
 /// A launcher inside another (torchrun under srun) sets its own, so the inner ones come first, and the size is never
@@ -25,10 +25,10 @@ pub static RANK_VARIABLES: &[(&str, &[&str])] = &[
 /// Slurm's numbers of tasks on each node of the step, such as `8(x3),4`.
 const SLURM_SIZES: &str = "SLURM_STEP_TASKS_PER_NODE";
 
-/// Which of these nodes this is.
+/// The number of this node among them.
 const SLURM_NODE: &str = "SLURM_NODEID";
 
-/// Every variable that [`LocalRank::from_environment`] asks for.
+/// Returns every variable that [`LocalRank::from_environment`] reads.
 pub fn rank_variables() -> impl Iterator<Item = &'static str> {
     let each = |(rank, sizes): &'static (&str, &[&str])| std::iter::once(*rank).chain(sizes.iter().copied());
     RANK_VARIABLES.iter().flat_map(each).chain([SLURM_NODE])
@@ -39,13 +39,13 @@ pub fn rank_variables() -> impl Iterator<Item = &'static str> {
 pub struct LocalRank {
     /// The rank, counted from 0.
     pub rank: usize,
-    /// How many there are, where the launcher says so. `None`: unknown, and then nothing is dealt out that another rank
-    /// might have too.
+    /// The number of local ranks, where the launcher sets it. `None`: unknown, and then no resource is given that
+    /// another rank might have too.
     pub size: Option<usize>,
 }
 
 impl LocalRank {
-    /// The local rank by the first variable that is set; `None` outside a launcher.
+    /// Reads the local rank from the first variable that is set; `None` outside a launcher.
     ///
     /// ```
     /// use nvtopo::LocalRank;
@@ -74,9 +74,9 @@ impl LocalRank {
         Ok(None)
     }
 
-    /// A rank among so many.
+    /// Creates a rank among `size` local ranks.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where there are not that many.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where the rank is not below the size.
     pub fn of(rank: usize, size: usize) -> Result<Self> {
         if rank >= size {
             let message = format!("the local rank is {rank}, but there are {size} local ranks");
@@ -85,8 +85,8 @@ impl LocalRank {
         Ok(Self { rank, size: Some(size) })
     }
 
-    /// A rank that the caller names, with the number of ranks that the launcher tells: where it calls this process by
-    /// the same rank.
+    /// Creates a rank that the caller names, with the launcher's number of ranks if the launcher gives this process the
+    /// same rank.
     ///
     /// ```
     /// use nvtopo::LocalRank;
@@ -97,7 +97,7 @@ impl LocalRank {
     /// assert_eq!(LocalRank::named(2, variable).size, None);
     /// ```
     pub fn named(rank: usize, variable: impl Fn(&str) -> Option<String>) -> Self {
-        // Variables that make no sense say nothing here: the rank does not come from them.
+        // Malformed variables are ignored here: the rank does not come from them.
         let launched = Self::from_environment(variable).ok().flatten();
         launched.filter(|launched| launched.rank == rank).unwrap_or(Self { rank, size: None })
     }

@@ -1,11 +1,11 @@
 //! The GPUs that `CUDA_VISIBLE_DEVICES` shows a process.
 //!
-//! The variables are handed in: the core reads no environment. What CUDA makes of a list is documented in part only
-//! (CUDA Programming Guide, "CUDA Environment Variables"; NVIDIA MIG User Guide, "Device Enumeration"). The rest is as
-//! `PyTorch` found CUDA to behave (`torch.cuda`, `_parse_visible_devices`): the first entry tells whether the list is one
-//! of numbers, of GPUs' UUIDs or of MIG instances, and one of another kind ends it, as one that names nothing does; a
-//! number ends before the first character that is no digit; one device named twice hides all. The words of
-//! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) mean nothing here.
+//! The variables are handed in: the core reads no environment. CUDA documents its reading of a list in part only (CUDA
+//! Programming Guide, "CUDA Environment Variables"; NVIDIA MIG User Guide, "Device Enumeration"). The rest is as
+//! `PyTorch` found CUDA to behave (`torch.cuda`, `_parse_visible_devices`): the first entry decides whether the list is
+//! one of numbers, of GPUs' UUIDs or of MIG instances, and one of another kind ends it, as does one that names nothing;
+//! a number ends before the first character that is no digit; one device named twice hides all. The words of
+//! `NVIDIA_VISIBLE_DEVICES` (`all`, `none`, `void`) have no meaning here.
 
 use crate::error::{Error, Result};
 use crate::model::{Gpu, Topology};
@@ -14,10 +14,10 @@ use crate::solve::process::gpu_ref::{GpuRef, Match, VisibleDevice, find_gpu, fin
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::rank::LocalRank;
 
-/// The variables that say which GPUs CUDA shows a process, and in which order it counts them.
+/// The variables that select the GPUs that CUDA shows a process, and their order.
 pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
 
-/// The GPUs that a process sees, and how sure that is.
+/// The GPUs that a process sees, and how certain they are.
 ///
 /// ```
 /// use nvtopo::{CudaOrder, Topology, VisibleGpus};
@@ -33,21 +33,23 @@ pub static VISIBILITY_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVI
 pub struct VisibleGpus {
     /// The devices, in the order in which CUDA counts them, if `order` knows it.
     pub devices: Vec<VisibleDevice>,
-    /// How that order is known.
+    /// The basis on which that order is known.
     pub order: OrderBasis,
-    /// The variable names devices that this topology cannot tell, so that `devices` is empty although there may be some.
+    /// True if the variable names devices that this topology cannot identify, so that `devices` is empty although there
+    /// may be some.
     pub unresolved: bool,
-    /// All ranks of the job see these. Else ranks that see one GPU of several are taken to see another one each, as
-    /// launchers show it to them.
+    /// True if all ranks of the job see these. Else ranks that see one GPU of several are taken to see a different one
+    /// each, as launchers show it to them.
     pub same_for_all: bool,
-    /// Other ranks of the job may see other GPUs, so that what all ranks must agree on goes by all GPUs of the machine.
+    /// True if other ranks of the job may see other GPUs, so that decisions on which all ranks must agree go by all
+    /// GPUs of the machine.
     pub differs_by_rank: bool,
-    /// What a person should know: why a list ended early, what was assumed, what CUDA will not do.
+    /// Remarks for people: why a list ended early, assumptions, limits of CUDA.
     pub remarks: Vec<String>,
 }
 
 impl VisibleGpus {
-    /// Every GPU: what a process sees without `CUDA_VISIBLE_DEVICES`.
+    /// Returns every GPU: those that a process sees without `CUDA_VISIBLE_DEVICES`.
     pub fn all(topology: &Topology, order: CudaOrder) -> Self {
         let gpus = by_bus(topology).into_iter();
         let devices = gpus.map(|gpu| VisibleDevice { gpu, instance: None }).collect();
@@ -56,7 +58,7 @@ impl VisibleGpus {
         visible
     }
 
-    /// What this `CUDA_VISIBLE_DEVICES` shows; `None` where it is not set.
+    /// Resolves the value of `CUDA_VISIBLE_DEVICES`: `None` where it is not set.
     pub fn resolve(topology: &Topology, variable: Option<&str>, order: CudaOrder) -> Self {
         let Some(list) = variable else { return Self::all(topology, order) };
         let mut visible = Self::default();
@@ -65,8 +67,8 @@ impl VisibleGpus {
         visible
     }
 
-    /// What the variables of a process show it. A value that is not UTF-8 is to be given with U+FFFD in place of what is
-    /// wrong (`to_string_lossy`): it names unknown devices.
+    /// Reads the variables of a process. A value that is not UTF-8 is to be given with U+FFFD in place of invalid bytes
+    /// (`to_string_lossy`): it names unknown devices.
     ///
     /// ```
     /// use nvtopo::{Topology, VisibleGpus};
@@ -82,7 +84,8 @@ impl VisibleGpus {
         Self::resolve(topology, list.as_deref(), order)
     }
 
-    /// These, as a rank of a job sees them: fewer than its ranks on this machine use may be those of this rank alone.
+    /// Returns these as a rank of a job sees them: fewer GPUs than its ranks on this machine use may be those of this
+    /// rank alone.
     ///
     /// ```
     /// use nvtopo::{CudaOrder, LocalRank, RankLayout, Topology, VisibleGpus};
@@ -100,7 +103,7 @@ impl VisibleGpus {
         let used = match rank {
             None | Some(LocalRank { size: Some(1), .. }) => 0,
             Some(LocalRank { size: Some(size), .. }) => each.saturating_mul(size),
-            // There is another rank at least, or nobody would have numbered this one.
+            // There is another rank at least, or no launcher would have numbered this one.
             Some(LocalRank { size: None, .. }) => each.saturating_mul(2),
         };
         let more = topology.gpus().len() > self.positions().len();
@@ -108,7 +111,7 @@ impl VisibleGpus {
         Self { differs_by_rank, ..self }
     }
 
-    /// The positions of the GPUs, each once, in the order of the devices.
+    /// Returns the positions of the GPUs, each once, in the order of the devices.
     pub fn positions(&self) -> Vec<usize> {
         let mut positions = Vec::new();
         for device in &self.devices {
@@ -119,10 +122,10 @@ impl VisibleGpus {
         positions
     }
 
-    /// The GPUs as a request names them: what a job may choose from that was given no more than these.
+    /// Returns the GPUs as a request names them: the candidates of a job that may use no others.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance is among them, for a job
-    /// gets whole GPUs, and where the topology cannot tell what is visible.
+    /// gets whole GPUs, and where the topology cannot identify the visible devices.
     pub fn whole_gpus(&self, topology: &Topology) -> Result<Vec<GpuRef>> {
         self.check_resolved()?;
         if self.devices.iter().any(|device| device.instance.is_some()) {
@@ -133,12 +136,12 @@ impl VisibleGpus {
         Ok(self.positions().into_iter().filter_map(gpu).collect())
     }
 
-    /// Those of the devices that are on GPUs which may be used: among `only`, where that is given, and none of `exclude`.
+    /// Keeps the devices on GPUs that may be used: among `only`, where that is given, and none of `exclude`.
     ///
-    /// A model in `only` stands for those of its GPUs that are visible.
+    /// A model in `only` stands for its visible GPUs.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where `only` names a GPU that is not visible or it is
-    /// unknown which are, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none is left.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where `only` names a GPU that is not visible or
+    /// the visible devices are unknown, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none is left.
     ///
     /// ```
     /// use nvtopo::{CudaOrder, GpuRef, Topology, VisibleGpus};
@@ -173,12 +176,12 @@ impl VisibleGpus {
         if devices.is_empty() && !self.devices.is_empty() {
             return Err(Error::unsatisfiable("none of the visible GPUs may be used: all are excluded"));
         }
-        // What was taken from more is what every rank takes.
+        // A selection from several devices is the same for every rank.
         let same_for_all = self.same_for_all || devices.len() < self.devices.len();
         Ok(Self { devices, same_for_all, ..self.clone() })
     }
 
-    /// The variables that show a process these devices in this order.
+    /// Returns the variables that show a process these devices in this order.
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where a MIG instance has no known name.
     pub fn cuda_environment(&self, topology: &Topology) -> Result<Vec<(&'static str, String)>> {
@@ -203,7 +206,7 @@ impl VisibleGpus {
         Ok(())
     }
 
-    /// Reads a list as far as CUDA does.
+    /// Reads a list up to the entry at which CUDA stops.
     fn read(&mut self, topology: &Topology, list: &str, order: CudaOrder) {
         let mut entries = list.split(',').map(str::trim).peekable();
         let kind = Kind::of(entries.peek().copied().unwrap_or_default());
@@ -219,7 +222,7 @@ impl VisibleGpus {
         while let Some(entry) = entries.next() {
             let at_end = entries.peek().is_none();
             let device = match kind {
-                // Written on purpose, or left over.
+                // A deliberate end, or a trailing comma.
                 _ if entry.starts_with('-') || (entry.is_empty() && at_end) => return,
                 _ if Kind::of(entry) != kind => Entry::None,
                 Kind::Number => self.number(topology, entry, order),
@@ -290,7 +293,7 @@ impl VisibleGpus {
         self.remarks.push(format!("'{entry}' in CUDA_VISIBLE_DEVICES names no GPU{why}{rest}"));
     }
 
-    /// What CUDA will not do with these devices.
+    /// Adds remarks on limits of CUDA with these devices.
     fn tell(&mut self, topology: &Topology) {
         let instances = self.devices.iter().filter(|device| device.instance.is_some()).count();
         if instances > 0 && self.devices.len() > 1 {
@@ -313,13 +316,13 @@ impl VisibleGpus {
     }
 }
 
-/// What is said of a whole GPU that is divided.
+/// Returns the remark on a whole GPU that is MIG-enabled.
 pub(in crate::solve) fn divided(gpu: &Gpu) -> Option<String> {
     let divided = gpu.mig.is_some_and(|mig| mig.current);
     divided.then(|| format!("{} is divided (MIG), and CUDA shows one of its instances only", gpu.name()))
 }
 
-/// What a list consists of.
+/// The kind of a list's entries.
 #[derive(Clone, Copy, PartialEq)]
 enum Kind {
     Number,
@@ -338,12 +341,12 @@ impl Kind {
     }
 }
 
-/// What an entry of a list stands for.
+/// The device that an entry of a list names.
 enum Entry {
     Device(VisibleDevice),
     /// Nothing, which ends the list.
     None,
-    /// Something, and the topology does not tell what.
+    /// A device that the topology cannot identify.
     Unresolved(String),
 }
 
@@ -357,7 +360,7 @@ fn gpu(topology: &Topology, entry: &str) -> Entry {
     }
 }
 
-/// The variables that show a process these GPUs in this order.
+/// Returns the variables that show a process these GPUs in this order.
 pub(crate) fn cuda_environment(topology: &Topology, positions: &[usize]) -> Vec<(&'static str, String)> {
     let gpus: Vec<_> = topology.gpus().collect();
     let chosen = || positions.iter().map(|position| gpus[*position]);

@@ -1,10 +1,10 @@
-//! What a mapping costs: T = Σ over dimensions of max over groups of V / B, in seconds.
+//! The cost of a mapping: T = Σ over dimensions of max over groups of V / B, in seconds.
 //!
-//! V is what a rank sends, B what the group's GPUs carry together: for all-reduces and context rings the bandwidth of the
-//! set's rings over [NVLinks of their own](Topology::direct_rings), for pipelines that of the pair, and for all-to-all the
-//! [cut bound](Topology::all_to_all_bound) over NVLink; where NVLink does not join the set, each GPU sends to one other
-//! after another, so that B = min over i of (k − 1) / Σ over j ≠ i of 1 / b(i, j). That also holds beyond the 16 GPUs
-//! whose cuts are looked at.
+//! V is the number of bytes that a rank sends, B the bandwidth of the group's GPUs together: for all-reduces and
+//! context rings that of the set's rings over [direct NVLinks](Topology::direct_rings), for pipelines that of the pair,
+//! and for all-to-all the [cut bound](Topology::all_to_all_bound) over NVLink; where NVLink does not join the set, each
+//! GPU sends to one other after another, so that B = min over i of (k − 1) / Σ over j ≠ i of 1 / b(i, j). That also
+//! holds beyond the 16 GPUs for which cuts are examined.
 //!
 //! GPUs are numbered here by *slot*: their place in the launcher's order.
 
@@ -15,13 +15,13 @@ use crate::model::Topology;
 use crate::solve::search::set::{Set, members};
 use std::collections::HashMap;
 
-/// What must be faster than `seconds` must take less than this: sums of floats that are equal on paper may differ by
+/// Returns the threshold below which a time counts as faster than `seconds`: equal sums of floats may differ by
 /// rounding, and a billionth is no gain.
 pub(super) fn faster_than(seconds: f64) -> f64 {
     seconds * (1.0 - 1e-9)
 }
 
-/// How the ranks of a group communicate.
+/// The communication pattern of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pattern {
     Ring,
@@ -33,20 +33,20 @@ pub(super) enum Pattern {
 pub(super) struct Family {
     pub(super) dimension: Dimension,
     pub(super) pattern: Pattern,
-    /// What each rank sends in one step; not 0.
+    /// The bytes that each rank sends in one step; not 0.
     pub(super) bytes: u64,
     /// At least one, each of at least two ranks.
     pub(super) groups: Vec<Vec<usize>>,
 }
 
 impl Family {
-    /// Seconds at a bandwidth in MB/s.
+    /// Returns the seconds at a bandwidth in MB/s.
     pub(super) fn seconds(&self, bandwidth: u64) -> f64 {
         self.bytes as f64 / (bandwidth as f64 * 1e6)
     }
 }
 
-/// What is to be mapped where.
+/// The mapping problem: families of groups, and the GPUs for their ranks.
 pub(super) struct Problem<'a> {
     pub(super) topology: &'a Topology,
     /// The positions of the GPUs by slot; as many as ranks.
@@ -59,7 +59,7 @@ pub(super) struct Problem<'a> {
 }
 
 impl<'a> Problem<'a> {
-    /// Fails where two of the GPUs have no known bandwidth between them, or none at all.
+    /// Prepares the problem. Fails where two of the GPUs have no known bandwidth between them, or none at all.
     pub(super) fn new(
         topology: &'a Topology,
         gpus: &'a [usize],
@@ -95,12 +95,12 @@ impl<'a> Problem<'a> {
         self.gpus.len()
     }
 
-    /// MB/s between two different slots.
+    /// Returns the MB/s between two different slots.
     pub(super) fn rate(&self, a: usize, b: usize) -> u64 {
         self.rates[a * self.gpus.len() + b]
     }
 
-    /// The rates from one slot to the others, the greatest first.
+    /// Returns the rates from one slot to the others, the greatest first.
     fn rates_of(&self, slot: usize) -> Vec<u64> {
         let others = (0..self.ranks()).filter(|other| *other != slot);
         let mut rates: Vec<u64> = others.map(|other| self.rate(slot, other)).collect();
@@ -108,8 +108,8 @@ impl<'a> Problem<'a> {
         rates
     }
 
-    /// For each family a time that no mapping undercuts: every GPU is in some group, and a group is no faster than what
-    /// any of its GPUs can do in a group of that size.
+    /// Returns a lower bound on the time of each family: every GPU is in some group, and a group is no faster than any
+    /// of its GPUs can be in a group of that size.
     pub(super) fn floors(&self) -> Vec<f64> {
         let per_slot: Vec<(Vec<u64>, NvlinkReach)> =
             (0..self.ranks()).map(|slot| (self.rates_of(slot), NvlinkReach::of(self, slot))).collect();
@@ -127,7 +127,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// What the NVLinks of one GPU carry to others, at most.
+/// An upper bound on the NVLink bandwidth of one GPU to others.
 struct NvlinkReach {
     /// MB/s of the direct links to each other GPU, the greatest first.
     direct: Vec<u64>,
@@ -143,7 +143,7 @@ impl NvlinkReach {
         let measured = |other: usize| topology.measured(own, device(other));
         let (mut direct, mut ports) = (Vec::new(), 0u64);
         for (far, bundle) in topology.nvlinks().of_node(own) {
-            // A link of unknown rate: nothing over NVLink is counted anywhere.
+            // A link of unknown rate: no NVLink bandwidth is counted anywhere.
             let rate = bundle.rate.map_or(0, |rate| rate.bandwidth.as_mb_per_s());
             match (0..problem.ranks()).find(|other| device(*other) == far) {
                 Some(other) => direct.push(measured(other).map_or(rate, crate::Bandwidth::as_mb_per_s)),
@@ -152,7 +152,7 @@ impl NvlinkReach {
             }
         }
         if ports > 0 {
-            // Ports may have been measured to carry more than they should.
+            // Measured rates of ports may exceed the nominal ones.
             let others = (0..problem.ranks()).filter(|other| *other != slot);
             let most = others.filter_map(measured).max().map_or(0, crate::Bandwidth::as_mb_per_s);
             ports = ports.max(most);
@@ -161,21 +161,21 @@ impl NvlinkReach {
         Self { direct, ports }
     }
 
-    /// To so many others.
+    /// Returns the bound for a number of other GPUs.
     fn to(&self, others: usize) -> u64 {
         self.direct.iter().take(others).fold(self.ports, |sum, rate| sum.saturating_add(*rate))
     }
 }
 
-/// The bandwidths of sets of GPUs, each worked out once.
+/// The bandwidths of sets of GPUs, memoized.
 pub(super) struct Costs<'a> {
     problem: &'a Problem<'a>,
-    /// Seconds by family and set, where there are few sets; NaN for those not asked for yet.
+    /// Seconds by family and set, where there are few sets; NaN where not yet computed.
     dense: Vec<Vec<f64>>,
     sparse: HashMap<(Pattern, Set), u64>,
-    /// Cuts that were looked at, and parts of mappings.
+    /// The work done: cuts examined, and parts of mappings.
     pub(super) work: u64,
-    /// Whether all rings that were asked for are known to carry no more.
+    /// True if all rings so far are proven to be optimal.
     pub(super) proven: bool,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Costs<'a> {
         Self { problem, dense, sparse: HashMap::new(), work: 0, proven: true }
     }
 
-    /// What a family's group takes on these GPUs.
+    /// Returns the time of a family's group on these GPUs.
     pub(super) fn seconds(&mut self, family: usize, set: Set) -> f64 {
         if let Some(known) = self.dense.get(family).map(|table| table[set as usize]) {
             if known.is_nan() {
@@ -205,7 +205,7 @@ impl<'a> Costs<'a> {
         own.seconds(self.bandwidth(own.pattern, set))
     }
 
-    /// MB/s that at least two GPUs carry together, never 0.
+    /// Returns the MB/s that at least two GPUs carry together, never 0.
     pub(super) fn bandwidth(&mut self, pattern: Pattern, set: Set) -> u64 {
         if let Some(known) = self.sparse.get(&(pattern, set)) {
             return *known;
@@ -237,12 +237,12 @@ fn worst_pair(problem: &Problem<'_>, slots: &[usize]) -> u64 {
     pairs.map(|(a, b)| problem.rate(a, b)).min().unwrap_or(1)
 }
 
-/// All-to-all where each GPU sends its parts to one other after another.
+/// Returns the all-to-all bandwidth where each GPU sends its parts to one other after another.
 fn one_after_another(problem: &Problem<'_>, slots: &[usize]) -> u64 {
     let others = (slots.len() - 1) as f64;
     let of = |a: usize| {
         let rates = slots.iter().filter(|b| **b != a).map(|b| problem.rate(a, *b));
-        // Sums of floats depend on their order, and this must not depend on how GPUs are numbered.
+        // Sums of floats depend on their order, and the result must not depend on how GPUs are numbered.
         let mut rates: Vec<u64> = rates.collect();
         rates.sort_unstable();
         others / rates.iter().map(|rate| 1.0 / *rate as f64).sum::<f64>()
@@ -256,7 +256,8 @@ mod tests {
     use crate::model::{Fragment, Gpu, NodeId, NodeKind, NvSwitch, Provenance, TopologyBuilder, rates};
     use crate::source::PRESETS;
 
-    /// Eight GPUs with as many ports to one NVSwitch, of which each pair was measured at so many GB/s; the ports should carry 100.
+    /// Builds eight GPUs with as many ports to one NVSwitch, each pair measured at `rate` GB/s; the ports carry 100
+    /// nominally.
     fn measured_switch(rate: impl Fn(u64, u64) -> u64) -> Topology {
         let mut fragment = Fragment::new(Provenance::Preset);
         let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
@@ -272,14 +273,14 @@ mod tests {
         TopologyBuilder::new().with(fragment).build().unwrap()
     }
 
-    /// Every set of every preset, for each pattern, is no faster than the floor of a job with only such groups allows.
+    /// For every set of every preset and each pattern, the time is at least the floor of a job with only such groups.
     #[test]
     fn no_group_beats_what_its_gpus_can_do() {
         let presets = PRESETS.iter().map(|preset| (preset.name, Topology::preset(preset.name).unwrap()));
         let measured = [
             ("measured", measured_switch(|a, b| 20 + a * b * 7 % 80)),
             ("measured above", measured_switch(|a, b| 20 + a * b * 7 % 150)),
-            // A ring is what the ports carry, which only one pair of each GPU shows.
+            // The ring has the bandwidth of the ports, which only one pair of each GPU shows.
             ("measured above by pairs", measured_switch(|a, b| if a / 2 == b / 2 { 150 } else { 110 })),
         ];
         for (name, topology) in presets.chain(measured) {

@@ -1,10 +1,10 @@
-//! The search for the best mapping: depth first, rank by rank, cut where no time can be saved any more.
+//! The search for the best mapping: branch and bound, depth first, rank by rank.
 
 use super::cost::{Costs, Problem, faster_than};
 use super::order::Dimension;
 use crate::solve::search::set::{Set, members};
 
-/// The search over all ways to give some ranks some GPUs.
+/// The search over all assignments of some ranks to some slots.
 pub(super) struct Search<'s, 'p> {
     costs: &'s mut Costs<'p>,
     ranks: &'s [usize],
@@ -12,29 +12,30 @@ pub(super) struct Search<'s, 'p> {
     completes: Vec<Vec<(usize, &'p [usize])>>,
     before: &'s [Vec<usize>],
     slot_of: Vec<usize>,
-    /// Only what takes less counts.
+    /// The time to beat.
     best: f64,
     found: Option<Vec<usize>>,
-    /// Where `costs.work` ends the search.
+    /// The value of `costs.work` at which the search ends.
     limit: u64,
 }
 
-/// What a search may do.
+/// The constraints and limits of a search.
 pub(super) struct Bounds<'s> {
     /// For each rank, the earlier ranks that must have earlier slots.
     pub(super) before: &'s [Vec<usize>],
-    /// For each family a time that counts in any case.
+    /// A lower bound on the time of each family.
     pub(super) floors: &'s [f64],
-    /// Only what is faster counts.
+    /// The time to beat.
     pub(super) best: f64,
-    /// The work after which the search stops with what it has.
+    /// The work after which the search stops with its best mapping so far.
     pub(super) limit: u64,
 }
 
-/// Deals out the slots of `ranks` among them anew, where that is faster. The groups that count are those with any of these
+/// Reassigns the slots of `ranks` among them, where that is faster. The groups that count are those with any of these
 /// ranks.
 ///
-/// The first of the fastest mappings in the order of the slots, with the slot of every rank.
+/// Returns the slot of every rank, by the first of the fastest mappings in the order of the slots; `None` where none is
+/// faster than the bound.
 pub(super) fn search<'p>(
     problem: &'p Problem<'p>,
     costs: &mut Costs<'p>,
@@ -89,7 +90,7 @@ impl Search<'_, '_> {
                 now[*family] = self.costs.seconds(*family, set).max(now[*family]);
             }
             let now = &now[..worst.len()];
-            // Times only grow: a sum that is no better now never will be.
+            // Times only grow: a partial sum that is no better never leads to a better mapping.
             if now.iter().sum::<f64>() < self.best {
                 self.descend(depth + 1, left & !(1 << slot), now);
             }

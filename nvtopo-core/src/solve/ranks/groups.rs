@@ -1,4 +1,4 @@
-//! Which ranks form which groups: ranks as points of a grid whose first axis runs fastest.
+//! The groups of ranks: ranks as points of a grid whose first axis runs fastest.
 
 use super::order::Dimension;
 
@@ -7,12 +7,12 @@ use super::order::Dimension;
 pub(super) struct Axis {
     pub(super) dimension: Dimension,
     pub(super) size: usize,
-    /// How far apart neighbouring ranks are.
+    /// The distance between neighbouring ranks.
     pub(super) stride: usize,
 }
 
 impl Axis {
-    /// Where a rank stands on the axis.
+    /// Returns the coordinate of a rank on the axis.
     pub(super) fn coordinate(&self, rank: usize) -> usize {
         rank / self.stride % self.size
     }
@@ -22,7 +22,7 @@ impl Axis {
 pub(super) struct Grid(Vec<Axis>);
 
 impl Grid {
-    /// The fastest axis first. The product of the sizes is small enough to count.
+    /// Creates a grid, the fastest axis first. The product of the sizes must be countable.
     pub(super) fn new(sizes: impl IntoIterator<Item = (Dimension, usize)>) -> Self {
         let mut stride = 1;
         let axis = |(dimension, size)| {
@@ -37,7 +37,7 @@ impl Grid {
         &self.0
     }
 
-    /// The groups of ranks that differ in nothing but these dimensions, in the order and with the order inside of
+    /// Returns the groups of ranks that differ in these dimensions only, in the order and with the inner order of
     /// Megatron-core's `RankGenerator.get_ranks`.
     pub(super) fn groups(&self, inside: &[Dimension]) -> Vec<Vec<usize>> {
         let (inner, outer): (Vec<Axis>, Vec<Axis>) =
@@ -47,7 +47,7 @@ impl Grid {
     }
 }
 
-/// The ranks that these axes reach from rank 0, the first axis fastest.
+/// Returns the ranks that these axes reach from rank 0, the first axis fastest.
 fn offsets(axes: &[Axis]) -> Vec<usize> {
     axes.iter().fold(vec![0], |offsets, axis| {
         let steps = (0..axis.size).flat_map(|step| offsets.iter().map(move |own| own + step * axis.stride));

@@ -1,8 +1,8 @@
 //! Machines of more than 8 GPUs, on two levels: groups are packed into domains, and each domain is searched exactly.
 //!
-//! A domain is an NVLink group, or a NUMA node where there is no NVLink. Where what packing gives does not meet the bound,
+//! A domain is an NVLink group, or a NUMA node where there is no NVLink. Where the packing does not meet the bound,
 //! domains are improved one by one, eight ranks at a time, and then pairs of ranks exchange their GPUs as long as that
-//! helps.
+//! helps (local search).
 
 use super::cost::{Costs, Problem, faster_than};
 use super::exact;
@@ -10,16 +10,16 @@ use super::exact::Bounds;
 use crate::solve::search::set::Set;
 use std::collections::BTreeMap;
 
-/// Ranks that are searched exactly at once.
+/// The number of ranks that are searched exactly at once.
 const WINDOW: usize = 8;
 
-/// How often all domains and all pairs are gone through.
+/// The most passes over all domains and all pairs.
 const MAX_ROUNDS: usize = 4;
 
-/// The most cuts and parts of mappings that are looked at to improve on a packing: some tenths of a second.
+/// The most cuts and parts of mappings examined to improve on a packing: some tenths of a second.
 const MAX_WORK: u64 = 1 << 20;
 
-/// The slot of each rank, no slower than in the launcher's order, which stays where nothing is faster.
+/// Returns the slot of each rank, no slower than in the launcher's order, which stays where nothing is faster.
 pub(super) fn solve<'p>(problem: &'p Problem<'p>, costs: &mut Costs<'p>, bound: f64) -> Vec<usize> {
     let launcher: Vec<usize> = (0..problem.ranks()).collect();
     let start = State::of(problem, costs, launcher.clone());
@@ -46,7 +46,7 @@ pub(super) fn solve<'p>(problem: &'p Problem<'p>, costs: &mut Costs<'p>, bound: 
 #[derive(Clone)]
 struct State {
     slot_of: Vec<usize>,
-    /// By family and group.
+    /// The times, by family and group.
     times: Vec<Vec<f64>>,
 }
 
@@ -64,14 +64,15 @@ impl State {
         self.value().0
     }
 
-    /// What the slowest groups take, and what all take: the second tells progress where several are the slowest.
+    /// Returns the sum of the slowest groups' times, and that of all groups: the second shows progress where several
+    /// are the slowest.
     fn value(&self) -> (f64, f64) {
         let worst = |times: &Vec<f64>| times.iter().copied().fold(0.0, f64::max);
         let all = self.times.iter().map(|times| times.iter().sum::<f64>());
         (self.times.iter().map(worst).sum(), all.sum())
     }
 
-    /// The same with other slots for some ranks.
+    /// Returns the state with other slots for some ranks.
     fn with(&self, problem: &Problem<'_>, costs: &mut Costs<'_>, slots: &[(usize, usize)]) -> Self {
         let mut next = self.clone();
         for (rank, slot) in slots {
@@ -92,7 +93,7 @@ fn set(slot_of: &[usize], ranks: &[usize]) -> Set {
     ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
 }
 
-/// The slots of each domain; domains of one NUMA node follow each other.
+/// Returns the slots of each domain; domains of one NUMA node follow each other.
 fn domains(problem: &Problem<'_>) -> Vec<Vec<usize>> {
     let topology = problem.topology;
     let groups = topology.nvlink_groups();
@@ -109,11 +110,12 @@ fn domains(problem: &Problem<'_>) -> Vec<Vec<usize>> {
     domains.into_values().collect()
 }
 
-/// The dimension with the most traffic stays inside domains, then the next one with it, as far as they fit.
+/// Packs ranks into domains: the dimension with the most traffic stays inside domains, then the next one with it, as
+/// far as they fit.
 fn pack(problem: &Problem<'_>, domains: &[Vec<usize>]) -> Vec<usize> {
     let mut heaviest: Vec<usize> = (0..problem.families.len()).collect();
     heaviest.sort_by_key(|family| std::cmp::Reverse(problem.families[*family].bytes));
-    // Level by level, the block of each rank by its first rank: those that communicate in the dimensions so far.
+    // Level by level, the block of each rank by its first rank: the ranks that communicate in the dimensions so far.
     let mut levels: Vec<Vec<usize>> = vec![(0..problem.ranks()).collect()];
     for family in heaviest {
         let mut blocks = levels[levels.len() - 1].clone();
@@ -128,7 +130,7 @@ fn pack(problem: &Problem<'_>, domains: &[Vec<usize>]) -> Vec<usize> {
     }
     let mut packing = Packing {
         levels,
-        // Slots in reverse, so that the first is taken last from the end.
+        // In reverse, so that the first slot is popped last.
         free: domains.iter().map(|slots| slots.iter().rev().copied().collect()).collect(),
         slot_of: vec![0; problem.ranks()],
     };
@@ -166,7 +168,7 @@ impl Packing {
         }
     }
 
-    /// Ranks block by block, on every level.
+    /// Sorts ranks block by block, on every level.
     fn sorted(&self, mut ranks: Vec<usize>) -> Vec<usize> {
         ranks.sort_by_key(|rank| {
             let blocks: Vec<usize> = self.levels.iter().rev().map(|level| level[*rank]).collect();
@@ -234,8 +236,8 @@ mod tests {
     use super::*;
     use crate::model::Topology;
 
-    /// On machines small enough to know the answer: between the bound and the launcher's order, and the answer itself for
-    /// all but a few.
+    /// On machines small enough for the exact answer, the result is between the bound and the launcher's order, and
+    /// optimal for all but a few.
     #[test]
     fn packing_and_improving_come_near_the_exact_answer() {
         let (mut met, mut asked) = (0, 0);
@@ -291,7 +293,7 @@ mod tests {
                 let mut costs = Costs::new(problem);
                 let bound = problem.floors().iter().sum();
                 solve(problem, &mut costs, bound);
-                // What is begun before the limit is reached is brought to its end: the groups of a mapping, twice.
+                // A step begun before the limit is completed: the groups of a mapping, twice.
                 let groups: u64 = problem.families.iter().map(|own| own.groups.len() as u64).sum();
                 assert!(costs.work <= MAX_WORK + 4 * (groups << 16), "{}", costs.work);
                 limited += usize::from(costs.work >= MAX_WORK);

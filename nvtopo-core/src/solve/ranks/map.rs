@@ -1,4 +1,4 @@
-//! The answer: which GPU each rank uses, what that saves, and how to tell a launcher.
+//! The result: the GPU of each rank, the time saved, and the variables for a launcher.
 
 use super::cost::{Costs, Family, Problem};
 use super::exact::Bounds;
@@ -13,32 +13,32 @@ use crate::units::Bandwidth;
 /// The most ranks whose mappings are all examined or excluded.
 const MAX_EXACT: usize = 8;
 
-/// A group of ranks that communicate, and what their GPUs carry.
+/// A group of ranks that communicate, and the bandwidth of their GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankGroup {
     /// The ranks in the order of the group; of a pipeline, two neighbouring stages.
     pub ranks: Vec<usize>,
     /// The positions of their GPUs in [`Topology::gpus`], in the same order.
     pub gpus: Vec<usize>,
-    /// What these carry together, one direction.
+    /// The bandwidth of these together, one direction.
     pub bandwidth: Bandwidth,
 }
 
-/// What one dimension of the job takes.
+/// The communication time of one dimension of the job.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct DimensionTime {
     /// The dimension.
     pub dimension: Dimension,
-    /// What a rank sends in one step.
+    /// The bytes that a rank sends in one step.
     pub bytes: u64,
-    /// How many groups there are; of a pipeline, how many pairs of neighbouring stages.
+    /// The number of groups; of a pipeline, the number of pairs of neighbouring stages.
     pub groups: usize,
-    /// What the slowest group takes in one step, in seconds.
+    /// The time of the slowest group in one step, in seconds.
     pub seconds: f64,
     /// The slowest group, the first of several.
     pub worst: RankGroup,
-    /// What the slowest group takes in the launcher's order, in seconds.
+    /// The time of the slowest group in the launcher's order, in seconds.
     pub launcher_seconds: f64,
     /// The slowest group in the launcher's order.
     pub launcher_worst: RankGroup,
@@ -69,67 +69,69 @@ pub struct RankMap {
 }
 
 impl RankMap {
-    /// The topology that it was made for.
+    /// Returns the topology of the mapping.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// The sizes of the job in the words of its order: `tp 2 × dp 4`.
+    /// Returns the sizes of the job in the words of its order: `tp 2 × dp 4`.
     pub fn shape(&self) -> &str {
         &self.shape
     }
 
-    /// How ranks run through the dimensions.
+    /// Returns the order of ranks through the dimensions.
     pub fn order(&self) -> &RankOrder {
         &self.order
     }
 
-    /// The position in [`Topology::gpus`] of the GPU of each rank.
+    /// Returns the position in [`Topology::gpus`] of the GPU of each rank.
     ///
     /// Of mappings that take the same time, to a billionth, the launcher's order is taken, and else the first in it.
     pub fn gpu_of_rank(&self) -> &[usize] {
         &self.gpu_of_rank
     }
 
-    /// The same in the launcher's order.
+    /// Returns the position of the GPU of each rank in the launcher's order.
     pub fn launcher_order(&self) -> &[usize] {
         &self.launcher
     }
 
-    /// What the job communicates for in one step, in seconds: the sum over its dimensions of what the slowest group takes.
+    /// Returns the communication time of the job in one step, in seconds: the sum over its dimensions of the slowest
+    /// group's time.
     pub fn seconds(&self) -> f64 {
         self.dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.seconds)
     }
 
-    /// The same in the launcher's order.
+    /// Returns the communication time in the launcher's order, in seconds.
     pub fn launcher_seconds(&self) -> f64 {
         self.dimensions.iter().fold(0.0, |sum, dimension| sum + dimension.launcher_seconds)
     }
 
-    /// How many times faster it is than in the launcher's order; 1 where nothing is gained.
+    /// Returns the speedup over the launcher's order; 1 where nothing is gained.
     pub fn gain(&self) -> f64 {
         let (own, launcher) = (self.seconds(), self.launcher_seconds());
         if own > 0.0 { launcher / own } else { 1.0 }
     }
 
-    /// No mapping takes less, in seconds. Equal to [`seconds`](Self::seconds) where that is proven to be the least.
+    /// Returns a lower bound on the time of any mapping, in seconds. Equal to [`seconds`](Self::seconds) where that is
+    /// proven to be optimal.
     pub fn bound_seconds(&self) -> f64 {
         self.bound
     }
 
-    /// Whether no mapping takes less time.
+    /// Tells whether the mapping is proven to be optimal.
     pub fn is_optimal(&self) -> bool {
         self.seconds() <= self.bound
     }
 
-    /// What each dimension takes, of those that communicate.
+    /// Returns the times of the dimensions that communicate.
     pub fn dimensions(&self) -> &[DimensionTime] {
         &self.dimensions
     }
 
-    /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` with which a launcher that gives local rank n the n-th
-    /// visible GPU gives each rank its own: torchrun, mpirun and srun with a GPU by local rank. UUIDs where all are known,
-    /// else indices.
+    /// Returns the values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` with which a launcher that gives local rank
+    /// n the n-th visible GPU gives each rank its own: torchrun, mpirun and srun with a GPU by local rank. UUIDs where
+    /// all are known, else indices.
     ///
     /// The `deepspeed` command sorts the devices that it finds there, so that the order is lost; start such jobs with
     /// torchrun.
@@ -139,8 +141,8 @@ impl RankMap {
 }
 
 impl ParallelJob {
-    /// Maps its ranks to the GPUs of a machine, of which just as many can be used together: those that are
-    /// [cut off](Topology::cut_off) are left out.
+    /// Maps its ranks to the GPUs of a machine, exactly as many of which must be usable together: those that are [cut
+    /// off](Topology::cut_off) are left out.
     pub fn map(&self, topology: &Topology) -> Result<RankMap> {
         let gpus: Vec<usize> =
             if self.ranks()? > 1 { joint_gpus(topology).collect() } else { usable(topology).collect() };
@@ -154,12 +156,12 @@ impl ParallelJob {
         self.map_to(topology, &gpus).map_err(cut_off)
     }
 
-    /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. The order in
-    /// which they are given is the launcher's: that in which a process sees them.
+    /// Maps its ranks to these GPUs, by their positions in [`Topology::gpus`], as many as there are ranks. Their order
+    /// is the launcher's: that in which a process sees them.
     ///
-    /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for contradictions and for traffic of which nobody told,
-    /// and [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be used, or
-    /// where the bandwidth between two of them is unknown.
+    /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for contradictions and for missing traffic, and
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where the number of GPUs is another, where one cannot be
+    /// used, or where the bandwidth between two of them is unknown.
     pub fn map_to(&self, topology: &Topology, gpus: &[usize]) -> Result<RankMap> {
         let ranks = self.ranks()?;
         let mut sorted = gpus.to_vec();
@@ -231,7 +233,7 @@ fn solve(job: &ParallelJob, problem: &Problem<'_>) -> RankMap {
     }
 }
 
-/// The first of the slowest groups of a family, and its time.
+/// Returns the first of the slowest groups of a family, and its time.
 fn worst(problem: &Problem<'_>, costs: &mut Costs<'_>, family: usize, slot_of: &[usize]) -> (usize, f64) {
     let mut worst = (0, 0.0);
     for (index, ranks) in problem.families[family].groups.iter().enumerate() {

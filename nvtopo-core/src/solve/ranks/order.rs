@@ -1,11 +1,11 @@
-//! The dimensions of a parallel job, and how its ranks run through them, in Megatron's or DeepSpeed's words.
+//! The dimensions of a parallel job, and the order of its ranks through them, in Megatron's or DeepSpeed's words.
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
 words! {
-    /// One way to divide the work of a job, with groups of ranks that communicate.
+    /// A dimension of a job: one way to divide its work, with groups of ranks that communicate.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum Dimension {
@@ -22,12 +22,12 @@ words! {
         /// Pipeline parallelism: layers are spread out, activations go to the next stage. DeepSpeed's `pipe`.
         Pp = "pp",
     }
-    /// Megatron's short name: `tp`, `cp`, `ep`, `dp`, `edp`, `pp`.
+    /// Returns Megatron's short name: `tp`, `cp`, `ep`, `dp`, `edp`, `pp`.
     name, Display
 }
 
 impl Dimension {
-    /// The name of DeepSpeed's axis, where it has one.
+    /// Returns the name of DeepSpeed's axis, where it has one.
     const fn axis(self) -> Option<&'static str> {
         match self {
             Self::Tp => Some("model"),
@@ -41,7 +41,7 @@ impl Dimension {
 impl FromStr for Dimension {
     type Err = Error;
 
-    /// Reads the names of both worlds: `tp` or `model`, `dp` or `data`, `pp` or `pipe`, and `cp`, `ep`, `edp`.
+    /// Reads the names of both frameworks: `tp` or `model`, `dp` or `data`, `pp` or `pipe`, and `cp`, `ep`, `edp`.
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim().to_ascii_lowercase();
         let named = Self::ALL.into_iter().find(|own| own.name() == text || own.axis() == Some(&text));
@@ -52,7 +52,7 @@ impl FromStr for Dimension {
     }
 }
 
-/// How ranks run through the dimensions.
+/// The order of ranks through the dimensions.
 ///
 /// Megatron-core writes the fastest dimension first, joined by `-`; DeepSpeed lists its axes with the fastest last. Both
 /// of these are the order of the framework's default:
@@ -68,25 +68,25 @@ impl FromStr for Dimension {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RankOrder {
-    /// The fastest first.
+    /// The axes, the fastest first.
     axes: Vec<Dimension>,
     deepspeed: bool,
 }
 
 impl RankOrder {
-    /// The dimensions, the fastest first.
+    /// Returns the dimensions, the fastest first.
     pub fn axes(&self) -> &[Dimension] {
         &self.axes
     }
 
-    /// A dimension in the words of this order: `tp`, or `model` where the order is DeepSpeed's.
+    /// Returns a dimension in the words of this order: `tp`, or `model` where the order is DeepSpeed's.
     pub fn word(&self, dimension: Dimension) -> &'static str {
         dimension.axis().filter(|_| self.deepspeed).unwrap_or(dimension.name())
     }
 }
 
 impl Default for RankOrder {
-    /// Megatron-core's: `tp-cp-ep-dp-pp`.
+    /// Returns Megatron-core's order: `tp-cp-ep-dp-pp`.
     fn default() -> Self {
         use Dimension::{Cp, Dp, Ep, Pp, Tp};
         Self { axes: vec![Tp, Cp, Ep, Dp, Pp], deepspeed: false }

@@ -1,4 +1,4 @@
-//! A parallel job: how large its dimensions are, how its ranks run through them, and what it moves.
+//! A parallel job: the sizes of its dimensions, the order of its ranks, and its traffic.
 
 use super::cost::{Family, Pattern};
 use super::groups::Grid;
@@ -48,61 +48,63 @@ impl Default for ParallelJob {
 }
 
 impl ParallelJob {
-    /// One rank, to be multiplied.
+    /// Creates a job of one rank, with all sizes 1.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ranks that share each tensor.
+    /// Sets the number of ranks that share each tensor.
     pub fn tp(mut self, size: usize) -> Self {
         self.tp = size;
         self
     }
 
-    /// Ranks that share each sequence.
+    /// Sets the number of ranks that share each sequence.
     pub fn cp(mut self, size: usize) -> Self {
         self.cp = size;
         self
     }
 
-    /// Ranks that experts are spread over; they are among the context and data ranks, and make the job no larger.
+    /// Sets the number of ranks that experts are spread over; they are among the context and data ranks, and make the
+    /// job no larger.
     pub fn ep(mut self, size: usize) -> Self {
         self.ep = size;
         self
     }
 
-    /// Replicas.
+    /// Sets the number of replicas.
     pub fn dp(mut self, size: usize) -> Self {
         self.dp = size;
         self
     }
 
-    /// Pipeline stages.
+    /// Sets the number of pipeline stages.
     pub fn pp(mut self, size: usize) -> Self {
         self.pp = size;
         self
     }
 
-    /// How ranks run through the dimensions; [`RankOrder::default`] unless told.
+    /// Sets the order of ranks through the dimensions; [`RankOrder::default`] otherwise.
     pub fn order(mut self, order: RankOrder) -> Self {
         self.order = order;
         self
     }
 
-    /// The transformer from which the traffic follows.
+    /// Sets the transformer from which the traffic is computed.
     pub fn model(mut self, model: Transformer) -> Self {
         self.model = Some(model);
         self
     }
 
-    /// The traffic of one dimension, which counts before what follows from a model. 0 bytes: it does not count.
+    /// Sets the traffic of one dimension, which takes precedence over that of a model. 0 bytes: the dimension does not
+    /// count.
     pub fn traffic(mut self, traffic: Traffic) -> Self {
         self.traffic.retain(|other| other.dimension != traffic.dimension);
         self.traffic.push(traffic);
         self
     }
 
-    /// How many ranks it has: tp · cp · dp · pp.
+    /// Returns the number of ranks: tp · cp · dp · pp.
     pub fn ranks(&self) -> Result<usize> {
         let sizes = [self.tp, self.cp, self.dp, self.pp];
         if sizes.contains(&0) || self.ep == 0 {
@@ -117,7 +119,7 @@ impl ParallelJob {
         })
     }
 
-    /// The groups of one dimension, with their ranks in the order that Megatron-core gives them.
+    /// Returns the groups of one dimension, with their ranks in the order that Megatron-core gives them.
     ///
     /// ```
     /// use nvtopo::{ParallelJob, solve::Dimension};
@@ -136,12 +138,12 @@ impl ParallelJob {
         })
     }
 
-    /// How the ranks run.
+    /// Returns the order of the ranks.
     pub fn rank_order(&self) -> &RankOrder {
         &self.order
     }
 
-    /// The sizes in words: `tp 2 × dp 4`.
+    /// Returns the sizes in words: `tp 2 × dp 4`.
     pub fn shape(&self) -> String {
         let sizes = [
             (Dimension::Tp, self.tp),
@@ -157,7 +159,7 @@ impl ParallelJob {
         if words.is_empty() { "one rank".to_owned() } else { words.join(" × ") + &experts }
     }
 
-    /// What each rank sends in a dimension in one step.
+    /// Returns the bytes that each rank sends in a dimension in one step.
     pub fn bytes(&self, dimension: Dimension) -> Result<u64> {
         let told = self.traffic.iter().find(|traffic| traffic.dimension == dimension);
         let sizes = Sizes { tp: self.tp, cp: self.cp, ep: self.ep, dp: self.dp, pp: self.pp };
@@ -169,7 +171,7 @@ impl ParallelJob {
         })
     }
 
-    /// What communicates: each dimension with groups of more than one rank and with traffic.
+    /// Returns the dimensions that communicate: with groups of more than one rank and with traffic.
     pub(super) fn families(&self) -> Result<Vec<Family>> {
         let mut families = Vec::new();
         for dimension in Dimension::ALL {
@@ -194,7 +196,7 @@ impl ParallelJob {
         Ok(families)
     }
 
-    /// The grid of the dense layers, and that of the experts.
+    /// Returns the grid of the dense layers, and that of the experts.
     pub(super) fn grids(&self) -> Result<[Grid; 2]> {
         self.ranks()?;
         let named = |dimension: Dimension, size: usize| -> Result<()> {
@@ -254,7 +256,7 @@ pub(super) mod tests {
     use crate::model::Topology;
     use crate::solve::ranks::cost::Problem;
 
-    /// The problem of mapping a job to GPUs of a machine.
+    /// Builds the problem of mapping a job to GPUs of a machine.
     pub(in crate::solve) fn problem<T>(
         job: &ParallelJob,
         topology: &Topology,

@@ -1,13 +1,13 @@
-//! Ranks that the groups cannot tell apart.
+//! Symmetries of the groups of ranks.
 //!
-//! Exchanging the ranks of a job by a permutation that maps every group to a group changes no time. Of the mappings that
-//! differ by such permutations only the first in the order of the GPUs needs to be looked at; each permutation tells one
-//! thing about that one.
+//! Exchanging the ranks of a job by a permutation that maps every group to a group changes no time. Of the mappings
+//! that differ by such permutations only the first in the order of the GPUs needs to be examined; each permutation
+//! gives one constraint on that one (symmetry breaking).
 
 use super::cost::Problem;
 use crate::solve::search::set::{Set, members};
 
-/// For each rank the earlier ranks that have an earlier GPU in the first of equal mappings.
+/// Returns, for each rank, the earlier ranks that have an earlier GPU in the first of equal mappings.
 pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
     let ranks = problem.ranks();
     let families: Vec<Vec<Set>> = problem
@@ -44,8 +44,8 @@ fn set_of(ranks: &[usize]) -> Set {
     ranks.iter().fold(0, |set, rank| set | 1 << rank)
 }
 
-/// Permutations that may keep the groups: two ranks, two coordinates of an axis, an axis backwards, and those that bring
-/// a rank to the origin.
+/// Returns permutations that may keep the groups: an exchange of two ranks or of two coordinates of an axis, the
+/// reversal of an axis, and exchanges of a rank's coordinates with those of the origin.
 fn candidates(problem: &Problem<'_>) -> impl Iterator<Item = Vec<usize>> {
     let ranks = problem.ranks();
     let all = move |exchange: &dyn Fn(usize) -> usize| (0..ranks).map(exchange).collect::<Vec<_>>();
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
     use crate::model::Topology;
 
-    /// How many mappings of 8 ranks satisfy the constraints.
+    /// Counts the mappings of 8 ranks that satisfy the constraints.
     fn left(job: &ParallelJob) -> usize {
         fn count(before: &[Vec<usize>], taken: &mut Vec<usize>) -> usize {
             if taken.len() == before.len() {
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(left(&all(job(2, 4, 1)).traffic("dp=0".parse().unwrap())), 105);
         // 8! / (2! · 4!).
         assert_eq!(left(&all(job(2, 4, 1))), 840);
-        // A pipeline is the same backwards.
+        // A pipeline is symmetric under reversal.
         assert_eq!(left(&all(job(1, 1, 8))), 20_160);
     }
 }

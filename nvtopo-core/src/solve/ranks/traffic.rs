@@ -1,4 +1,4 @@
-//! What a job moves in one step: given in bytes, or worked out from the transformer that it trains.
+//! The traffic of a job in one step: given in bytes, or computed from the transformer that it trains.
 
 use super::order::Dimension;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// Bytes of one value: activations and gradients in 16 bits.
 const VALUE: f64 = 2.0;
 
-/// What each rank sends in one dimension, in one step.
+/// The bytes that each rank sends in one dimension, in one step.
 ///
 /// ```
 /// use nvtopo::solve::{Dimension, Traffic};
@@ -58,7 +58,7 @@ impl FromStr for Traffic {
 /// - pp: 2 · b s/c h · 2 · m. Activations to the next stage and their gradients back, without interleaving (Narayanan et al.,
 ///   section 3.2).
 ///
-/// Reductions in 32 bits, sharded optimizers that gather parameters, or recomputation move more: then give the traffic of
+/// Reductions in 32 bits, sharded optimizers that gather parameters, or recomputation move more: give the traffic of
 /// that dimension instead.
 ///
 /// ```
@@ -91,7 +91,7 @@ pub struct Transformer {
 pub struct Experts {
     /// Parameters of all experts together.
     pub parameters: u64,
-    /// To how many experts a token goes.
+    /// The number of experts to which a token goes.
     pub top_k: u64,
 }
 
@@ -105,7 +105,7 @@ pub(super) struct Sizes {
 }
 
 impl Transformer {
-    /// Bytes that a rank sends in a dimension; `None` where the model says nothing of it.
+    /// Returns the bytes that a rank sends in a dimension; `None` where the model does not determine them.
     pub(super) fn bytes(&self, dimension: Dimension, sizes: &Sizes) -> Option<u64> {
         let [tp, cp, ep, pp] = [sizes.tp, sizes.cp, sizes.ep, sizes.pp].map(|size| size as f64);
         let replicas = sizes.dp as f64 * cp;
@@ -183,7 +183,7 @@ impl FromStr for Transformer {
     }
 }
 
-/// What may follow a count: people say 7B for seven billion.
+/// The suffixes of a count: 7B is seven billion.
 const COUNTS: &[(&str, f64)] =
     &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6), ("B", 1e9), ("G", 1e9), ("T", 1e12)];
 

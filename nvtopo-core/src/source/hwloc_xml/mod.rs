@@ -51,7 +51,7 @@ impl TextFormat for HwlocXml {
     }
 }
 
-/// The same inside another text, as people paste it: behind a prompt, or in a fence of Markdown.
+/// hwloc XML inside another text, as people paste it: behind a prompt, or in a fence of Markdown.
 pub(super) struct PastedXml;
 
 impl TextFormat for PastedXml {

@@ -24,7 +24,7 @@ pub(super) struct Objects<'a> {
     pub(super) cores: Vec<Core>,
     /// The PUs that are online, in the file's order, with their places.
     pub(super) pus: Vec<Pu>,
-    /// The same as a set.
+    /// The PUs that are online, as a set.
     pub(super) online: CpuSet,
     /// The objects below which I/O hangs, each with that.
     pub(super) io: Vec<(Element<'a>, Vec<Element<'a>>)>,

@@ -131,7 +131,7 @@ fn cut(line: &str) -> String {
 enum Subject {
     /// A copy from one GPU to one other.
     OneWay(Direction),
-    /// The same between GPUs of several machines.
+    /// A copy from one GPU to one other, between GPUs of several machines.
     Machines,
     /// Both directions at once.
     Both,

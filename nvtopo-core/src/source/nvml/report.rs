@@ -62,7 +62,7 @@ pub(in crate::source) struct ReportedGpu {
     pub(super) address: Option<Text<PciAddress>>,
     /// The PCI vendor in the lower half, the device in the upper.
     pub(super) pci_device: Option<u32>,
-    /// The same of the board: subsystem vendor and subsystem.
+    /// The subsystem vendor of the board in the lower half, the subsystem in the upper.
     pub(super) pci_subsystem: Option<u32>,
     pub(super) memory: Option<u64>,
     pub(super) memory_used: Option<u64>,

@@ -76,7 +76,7 @@ pub(super) enum Nvlink {
         generation: u8,
         pairs: &'static [(u32, u32, u16)],
     },
-    /// The same over the slower bridges of workstation GPUs.
+    /// Direct links over the slower bridges of workstation GPUs.
     Bridges {
         pairs: &'static [(u32, u32, u16)],
     },

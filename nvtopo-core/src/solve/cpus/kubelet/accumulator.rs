@@ -1,4 +1,4 @@
-//! Packing: whole nodes and packages first, then caches where asked, whole cores, single threads.
+//! Packing: whole nodes and packages first, then caches where the options say so, whole cores, single threads.
 
 use super::layout::{Layout, Level};
 use crate::cpuset::CpuSet;
@@ -16,7 +16,7 @@ impl<'a> Accumulator<'a> {
         Self { layout, free: available.clone(), taken: CpuSet::new(), needed: count }
     }
 
-    /// `count` of the available CPUs, of which there are enough.
+    /// Takes `count` of the available CPUs, of which there are enough.
     pub(super) fn packed(
         layout: &'a Layout,
         available: &CpuSet,
@@ -45,7 +45,7 @@ impl<'a> Accumulator<'a> {
         own.taken
     }
 
-    /// Whether NUMA nodes contain packages, and not the other way round.
+    /// Tells whether NUMA nodes contain packages, and not the other way round.
     fn numa_first(&self) -> bool {
         self.layout.count(Level::Socket) >= self.layout.count(Level::Numa)
     }
@@ -60,14 +60,14 @@ impl<'a> Accumulator<'a> {
         self.layout.inside(level, id, &self.free).iter().collect()
     }
 
-    /// Those of a level within these CPUs, the fewest free CPUs first.
+    /// Returns the members of a level within these CPUs, the fewest free CPUs first.
     fn by_free(&self, level: Level, within: &CpuSet) -> Vec<u32> {
         let mut ids: Vec<u32> = self.layout.ids(level, within).into_iter().collect();
         ids.sort_by_key(|id| (self.layout.inside(level, *id, &self.free).len(), *id));
         ids
     }
 
-    /// Those of a level that have free CPUs, in the order in which they are taken from.
+    /// Returns the members of a level that have free CPUs, in the order in which they are taken from.
     pub(super) fn sorted(&self, level: Level) -> Vec<u32> {
         let outer = match (level, self.numa_first()) {
             (Level::Numa, true) | (Level::Socket, false) => return self.by_free(level, &self.free),
@@ -78,7 +78,7 @@ impl<'a> Accumulator<'a> {
         outers.flat_map(|id| self.by_free(level, &self.layout.inside(outer, id, &self.free))).collect()
     }
 
-    /// Takes all of a level that are wholly free, as long as so many are needed.
+    /// Takes all members of a level that are wholly free, as long as that many CPUs are needed.
     fn take_whole(&mut self, level: Level) {
         for id in self.sorted(level) {
             let all = self.layout.inside(level, id, self.layout.cpus());
@@ -88,7 +88,7 @@ impl<'a> Accumulator<'a> {
         }
     }
 
-    /// Whole caches first, then the rest from one cache that has room for all of it.
+    /// Takes whole caches first, then the rest from one cache that has room for all of it.
     fn take_uncores(&mut self) {
         let each = self.layout.cpus().len() / self.layout.count(Level::Uncore).max(1);
         for uncore in self.sorted(Level::Uncore) {

@@ -5,7 +5,7 @@ use crate::model::{NodeKind, Topology};
 use crate::solve::cpus::cores::cores;
 use std::collections::BTreeMap;
 
-/// Where one CPU is. A core is known by its lowest CPU, a cache too.
+/// The place of one CPU. A core is identified by its lowest CPU, and so is a cache.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     core: u32,
@@ -14,7 +14,7 @@ struct Place {
     uncore: u32,
 }
 
-/// What part of a place is meant.
+/// A level of a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Core,
@@ -80,18 +80,18 @@ impl Layout {
         &self.levels[level as usize]
     }
 
-    /// The numbers of a level that these CPUs are in.
+    /// Returns the numbers of the members of a level that these CPUs are in.
     pub(super) fn ids(&self, level: Level, cpus: &CpuSet) -> Vec<u32> {
         let touched = self.level(level).iter().filter(|(_, own)| !own.is_disjoint(cpus));
         touched.map(|(id, _)| *id).collect()
     }
 
-    /// Those of the CPUs that are in one of a level.
+    /// Returns the CPUs among some that are in one member of a level.
     pub(super) fn inside(&self, level: Level, id: u32, cpus: &CpuSet) -> CpuSet {
         self.level(level).get(&id).map(|own| own.intersection(cpus)).unwrap_or_default()
     }
 
-    /// How many there are of a level.
+    /// Returns the number of members of a level.
     pub(super) fn count(&self, level: Level) -> usize {
         self.level(level).len()
     }
@@ -100,14 +100,14 @@ impl Layout {
         (self.cpus.len() / self.count(Level::Core).max(1)).max(1)
     }
 
-    /// Those cores all of whose threads are available.
+    /// Returns the cores all of whose threads are available.
     pub(super) fn whole_cores(&self, available: &CpuSet) -> Vec<CpuSet> {
         let ids = self.ids(Level::Core, available).into_iter();
         let cores = ids.map(|core| self.inside(Level::Core, core, available));
         cores.filter(|core| core.len() == self.cpus_per_core()).collect()
     }
 
-    /// The CPUs of the nodes, or of the packages that they are on.
+    /// Returns the CPUs of the nodes, or of the packages that they are on.
     pub(super) fn aligned(&self, nodes: &NodeSet, by_socket: bool) -> CpuSet {
         let all = self.cpus();
         let node = |cpus: CpuSet, node| cpus.union(&self.inside(Level::Numa, node, all));

@@ -1,5 +1,5 @@
-//! The CPUs that the kubelet's static CPU manager gives a container: its algorithms, written anew after what they do, with
-//! all options that change an answer. Hints of the topology manager are handed in.
+//! The CPUs that the kubelet's static CPU manager gives a container: a new implementation of its algorithms, with all
+//! options that change the result. Hints of the topology manager are handed in.
 
 mod accumulator;
 mod layout;
@@ -35,15 +35,15 @@ pub struct Kubelet {
     pub align_by_socket: bool,
     /// `distribute-cpus-across-cores`: threads of different cores first.
     pub distribute_cpus_across_cores: bool,
-    /// `strict-cpu-reservation`: containers without CPUs of their own keep off the reserved ones too.
+    /// `strict-cpu-reservation`: containers without CPUs of their own do not use the reserved ones either.
     pub strict_cpu_reservation: bool,
-    /// `prefer-align-cpus-by-uncorecache`: from as few level 3 caches as can be.
+    /// `prefer-align-cpus-by-uncorecache`: under as few level 3 caches as possible.
     pub prefer_align_cpus_by_uncorecache: bool,
 }
 
 impl Kubelet {
-    /// The CPUs of a container that asks for `count` of the `available` ones: those not reserved and not given to others.
-    /// Those of the nodes in `near`, the topology manager's hint, come first.
+    /// Returns the CPUs of a container that requests `count` of the `available` ones: those not reserved and not given
+    /// to others. Those of the nodes in `near`, the topology manager's hint, come first.
     ///
     /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few, or `full-pcpus-only` refuses, and
     /// with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
@@ -62,7 +62,7 @@ impl Kubelet {
         machine.take(available, count, near)
     }
 
-    /// The CPUs of the containers that have none of their own.
+    /// Returns the CPUs of the containers that have none of their own.
     pub fn shared_pool(self, all: &CpuSet, reserved: &CpuSet, exclusive: &CpuSet) -> CpuSet {
         let pool = all.difference(exclusive);
         if self.strict_cpu_reservation { pool.difference(reserved) } else { pool }
@@ -117,7 +117,7 @@ impl Kubelet {
     }
 }
 
-/// The CPUs of a machine as the kubelet sees them, prepared for many questions.
+/// The CPUs of a machine as the kubelet sees them, prepared for repeated use.
 ///
 /// ```
 /// use nvtopo::{Kubelet, KubeletCpus, Topology};
@@ -136,7 +136,7 @@ pub struct KubeletCpus {
 }
 
 impl KubeletCpus {
-    /// The CPUs of a topology, under these options.
+    /// Prepares the CPUs of a topology, under these options.
     ///
     /// Errors with [`InvalidRequest`](ErrorKind::InvalidRequest) for options that exclude each other.
     pub fn new(options: Kubelet, topology: &Topology) -> Result<Self> {
@@ -144,45 +144,45 @@ impl KubeletCpus {
         Ok(Self { options, layout: Layout::of(topology) })
     }
 
-    /// All CPUs.
+    /// Returns all CPUs.
     pub fn cpus(&self) -> &CpuSet {
         self.layout.cpus()
     }
 
-    /// The NUMA nodes that have CPUs.
+    /// Returns the NUMA nodes that have CPUs.
     pub fn nodes(&self) -> NodeSet {
         self.layout.ids(Level::Numa, self.layout.cpus()).into_iter().collect()
     }
 
-    /// The CPUs of a NUMA node.
+    /// Returns the CPUs of a NUMA node.
     pub fn of_node(&self, node: u32) -> CpuSet {
         self.layout.inside(Level::Numa, node, self.layout.cpus())
     }
 
-    /// The packages that CPUs are on.
+    /// Returns the packages that CPUs are on.
     pub fn packages(&self, cpus: &CpuSet) -> Vec<u32> {
         self.layout.ids(Level::Socket, cpus)
     }
 
-    /// The packages of the machine.
+    /// Returns the number of packages of the machine.
     pub fn package_count(&self) -> usize {
         self.layout.count(Level::Socket)
     }
 
-    /// The threads of a core, as the kubelet counts them: all CPUs by all cores.
+    /// Returns the number of threads of a core, as the kubelet counts them: all CPUs divided by all cores.
     pub fn cpus_per_core(&self) -> usize {
         self.layout.cpus_per_core()
     }
 
-    /// All threads of the cores that CPUs are on.
+    /// Returns all threads of the cores that CPUs are on.
     pub fn with_siblings(&self, cpus: &CpuSet) -> CpuSet {
         let all = self.layout.cpus();
         let cores = self.layout.ids(Level::Core, cpus).into_iter();
         cores.fold(CpuSet::new(), |set, core| set.union(&self.layout.inside(Level::Core, core, all)))
     }
 
-    /// `count` of the available CPUs, those of the nodes in `near` first. What `full-pcpus-only` refuses is not asked here:
-    /// that is the matter of [`Kubelet::allocate`].
+    /// Takes `count` of the available CPUs, those of the nodes in `near` first. Does not check for refusals of
+    /// `full-pcpus-only`: [`Kubelet::allocate`] does.
     ///
     /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few.
     pub fn take(&self, available: &CpuSet, count: usize, near: Option<&NodeSet>) -> Result<CpuSet> {
@@ -200,7 +200,7 @@ impl KubeletCpus {
 impl FromStr for Kubelet {
     type Err = Error;
 
-    /// Reads options as names with commas; none is the empty text.
+    /// Reads options as names separated by commas; an empty text is no option.
     fn from_str(text: &str) -> Result<Self> {
         let mut options = Self::default();
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {

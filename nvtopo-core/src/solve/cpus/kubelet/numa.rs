@@ -1,4 +1,4 @@
-//! Distributing: equally from as few NUMA nodes as can give an equal number each, so that what is left is balanced.
+//! Distribution: equally from as few NUMA nodes as can give an equal number each, so that the rest is balanced.
 
 use super::accumulator::Accumulator;
 use super::layout::{Layout, Level};
@@ -7,12 +7,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The most combinations of nodes that are tried; beyond, packing answers. The kubelet itself refuses machines of more
+/// The most combinations of nodes that are tried; beyond, CPUs are packed. The kubelet itself refuses machines of more
 /// than eight nodes.
 const MOST_NODES: usize = 16;
 
-/// `count` of the available CPUs, of which there are enough, in groups of `group`. `None`: the kubelet's own count does not
-/// come out, and it gives none.
+/// Takes `count` of the available CPUs, of which there are enough, in groups of `group`. `None`: the kubelet's own
+/// count fails, and it gives none.
 pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> Option<CpuSet> {
     let packed = || Some(Accumulator::packed(layout, available, count, false, false));
     let mut own = Accumulator::new(layout, available, count);
@@ -52,7 +52,7 @@ pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, gro
     (own.needed == 0).then_some(own.taken)
 }
 
-/// How many nodes it takes at least, and at most.
+/// Returns the least and the greatest number of nodes needed.
 fn range(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> (usize, usize) {
     let groups = layout.cpus().len().div_ceil(group);
     let per_node = groups.div_ceil(layout.count(Level::Numa).max(1)).max(1);
@@ -60,7 +60,8 @@ fn range(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> (us
     (needed.div_ceil(per_node), needed.min(layout.ids(Level::Numa, available).len()))
 }
 
-/// The combination of so many nodes that leaves the machine most balanced, with the nodes that give the remainder.
+/// Finds the combination of a number of nodes that leaves the machine most balanced, with the nodes that give the
+/// remainder.
 fn best_of(
     nodes: &[u32],
     free: &BTreeMap<u32, usize>,
@@ -99,7 +100,7 @@ fn best_of(
     best.map(|(_, combination, from)| (combination.nodes(), from.nodes()))
 }
 
-/// From which nodes the remainder is taken: from as many as leaves the machine most balanced.
+/// Chooses the nodes that give the remainder, such that the machine is left most balanced.
 fn best_remainder(
     combination: &[u32],
     left: &BTreeMap<u32, usize>,
@@ -135,11 +136,11 @@ fn best_remainder(
     best
 }
 
-/// Calls for each choice of so many, in order, as long as the call says so.
+/// Calls for each combination of a size, in order, as long as the call returns true.
 ///
-/// The kubelet remembers the best choice as a list of Go, without a copy. Lists of four, six, seven and eight share memory
-/// with those that come after, so that what it remembers may change its last nodes. That is kept here, as it decides which
-/// CPUs a container gets.
+/// The kubelet remembers the best choice as a slice of Go, without a copy. Slices of four, six, seven and eight share
+/// memory with later ones, so that the last nodes of the remembered one may change. This is reproduced here, as it
+/// decides which CPUs a container gets.
 fn combinations(of: &[u32], size: usize, call: &mut impl FnMut(&Choice) -> bool) {
     fn choose(of: &[u32], size: usize, chosen: &Choice, call: &mut impl FnMut(&Choice) -> bool) -> bool {
         if size == 0 {
@@ -156,7 +157,7 @@ fn combinations(of: &[u32], size: usize, call: &mut impl FnMut(&Choice) -> bool)
     }
 }
 
-/// A list as Go has it: a length, and memory that longer lists may share.
+/// A slice as Go has it: a length, and memory that longer slices may share.
 #[derive(Clone, Default)]
 struct Choice {
     memory: Rc<RefCell<Vec<u32>>>,
@@ -164,7 +165,7 @@ struct Choice {
 }
 
 impl Choice {
-    /// The list with one more: in the same memory where there is room, else in a copy with twice the room.
+    /// Appends a node: in the same memory where there is room, else in a copy with twice the room.
     fn with(&self, node: u32) -> Self {
         let mut list = self.clone();
         let room = self.memory.borrow().len();
@@ -183,7 +184,7 @@ impl Choice {
     }
 }
 
-/// The standard deviation, rounded to thousandths as the kubelet does, which decides between near ties.
+/// Returns the standard deviation, rounded to thousandths as the kubelet does, which decides between near ties.
 fn deviation(values: &BTreeMap<u32, usize>) -> f64 {
     let thousandths = |value: f64| (value * 1000.0).round() / 1000.0;
     let count = values.len() as f64;

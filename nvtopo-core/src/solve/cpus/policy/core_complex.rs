@@ -44,15 +44,15 @@ fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet>
     shares
 }
 
-/// Takes complexes away until all have the same number.
+/// Takes complexes away until all shares have the same number.
 fn same_number(mut shares: Vec<CpuSet>, complexes: &[CpuSet]) -> Vec<CpuSet> {
     let least = shares.iter().map(|share| count_cores(share, complexes)).min().unwrap_or(0);
     trim(&mut shares, complexes, least);
     shares
 }
 
-/// Sends each GPU to the complex where it finds the most room beside those that are there already, and divides each
-/// complex. `None` where there are too few CPUs for that.
+/// Assigns each GPU to the complex with the most room beside the GPUs that are there already, and divides each complex.
+/// `None` where there are too few CPUs for that.
 fn divide(ground: &Ground<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<Vec<CpuSet>> {
     let mut there: Vec<Vec<usize>> = vec![Vec::new(); complexes.len()];
     for (taker, &gpu) in group.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! A policy: its name, and how it deals CPUs out.
+//! A policy: its name, and the function that deals CPUs out.
 
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::ground::Ground;
@@ -23,41 +23,41 @@ pub struct CpuPolicy {
     deal: Deal,
 }
 
-/// How CPUs are dealt out: those of each GPU by its position; what a person should know goes to the remarks.
+/// The function of a policy: returns the CPUs of each GPU by its position, and adds remarks for people.
 type Deal = fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>;
 
 impl CpuPolicy {
-    /// One that gives no CPU to two GPUs, where there are enough for one each.
+    /// Creates a policy that gives no CPU to two GPUs, where there are enough for one each.
     pub(super) const fn new(name: &'static str, summary: &'static str, deal: Deal) -> Self {
         Self { name, summary, also: "", disjoint: true, deal }
     }
 
-    /// The same by another word too.
+    /// Adds another word for the policy.
     pub(super) const fn or(self, also: &'static str) -> Self {
         Self { also, ..self }
     }
 
-    /// The same where GPUs may have the same CPUs.
+    /// Marks the policy as one whose shares may overlap.
     pub(super) const fn shared(self) -> Self {
         Self { disjoint: false, ..self }
     }
 
-    /// What it is called.
+    /// Returns its name.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// What it does, in one line for people.
+    /// Returns a summary of one line for people.
     pub const fn summary(&self) -> &'static str {
         self.summary
     }
 
-    /// Another word for it; empty where there is none.
+    /// Returns another word for it; empty where there is none.
     pub const fn also(&self) -> &'static str {
         self.also
     }
 
-    /// Whether no CPU is in two shares, where there are enough for one each.
+    /// Tells whether shares are disjoint, where there are enough CPUs for one each.
     pub const fn is_disjoint(&self) -> bool {
         self.disjoint
     }

@@ -1,5 +1,5 @@
-//! The division of the machine's CPUs that `hwloc-distrib` makes for as many processes as there are GPUs. Where the GPUs
-//! are does not count.
+//! The division of the machine's CPUs that `hwloc-distrib` makes for as many processes as there are GPUs. The places of
+//! the GPUs do not count.
 
 use super::dealer::CpuPolicy;
 use crate::solve::cpus::tree::distribute;

@@ -1,5 +1,5 @@
-//! What the kubelet's static CPU manager gives containers of one GPU each, with equal numbers of CPUs, one after the other,
-//! with the GPU's NUMA node as the topology manager's hint.
+//! The CPUs that the kubelet's static CPU manager gives containers of one GPU each, with equal numbers of CPUs, one
+//! after the other, with the GPU's NUMA node as the topology manager's hint.
 
 use super::dealer::CpuPolicy;
 use crate::cpuset::{CpuSet, NodeSet};

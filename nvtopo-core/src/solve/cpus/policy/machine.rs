@@ -23,7 +23,7 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
         return deal_near(ground, Arrangement::Together, remarks);
     }
     let near = deal_near(ground, Arrangement::Together, &mut Vec::new());
-    // Where a core went to several GPUs, all begin with nothing: of whole cores there are enough elsewhere.
+    // Where a core is shared by several GPUs, all begin with nothing: there are enough whole cores elsewhere.
     let owners = |core: &CpuSet| near.iter().filter(|share| !share.is_disjoint(core)).count();
     if ground.cores.iter().all(|core| owners(core) <= 1) {
         shares = near;
@@ -41,8 +41,8 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     dealt
 }
 
-/// Deals out the cores of one class, beginning with what each has of them: who has too many gives some, who has too few gets
-/// the nearest that are free. Tells whether somebody gets cores that are not near.
+/// Deals out the cores of one class, beginning with the cores that each GPU has: a GPU with too many gives some, one
+/// with too few gets the nearest that are free. Tells whether a GPU gets cores that are not near.
 fn level(
     ground: &Ground<'_>,
     takers: &[usize],
@@ -52,8 +52,8 @@ fn level(
     dealt: &mut [CpuSet],
 ) -> bool {
     let (each, more) = (cores.len() / takers.len(), cores.len() % takers.len());
-    // One more go to those that hold the least of other classes, then to those with the most near cores, so that the fewest
-    // move.
+    // The remainder goes to the GPUs that hold the least of other classes, then to those with the most near cores, so
+    // that the fewest move.
     let mut by_size = takers.to_vec();
     by_size.sort_by_key(|gpu| (held[*gpu], Reverse(count_cores(&shares[*gpu], cores)), *gpu));
     let most = |rank: usize| each + usize::from(rank < more);

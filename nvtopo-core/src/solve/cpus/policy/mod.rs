@@ -1,4 +1,4 @@
-//! How CPUs are dealt out: one policy or family of them in each file.
+//! Policies for dealing out CPUs: one policy or family of them in each file.
 
 mod core_complex;
 mod dealer;
@@ -34,7 +34,7 @@ pub static CPU_POLICIES: &[CpuPolicy] = &[
 ];
 
 impl CpuPolicy {
-    /// The one that takes nothing from anybody: by node.
+    /// Returns the policy that takes nothing from any other process: by node.
     pub(in crate::solve) const fn by_node() -> Self {
         near::NODE
     }

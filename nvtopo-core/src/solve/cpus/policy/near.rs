@@ -9,7 +9,7 @@ use crate::solve::cpus::cores::packages;
 use crate::solve::cpus::deal::{Arrangement, deal_near, trim_alike};
 use crate::solve::cpus::ground::Ground;
 
-/// Neighbours together.
+/// Shares of neighbouring cores.
 pub(super) const EXCLUSIVE: CpuPolicy = CpuPolicy::new(
     "exclusive",
     "disjoint shares of the near cores, equal among the GPUs that are near to the same, neighbours together",
@@ -24,7 +24,7 @@ pub(super) const SCATTERED: CpuPolicy = CpuPolicy::new(
 )
 .or("scatter");
 
-/// What the most crowded place gives is what each gets.
+/// Shares of equal size: that of the most crowded place.
 pub(super) const BALANCED: CpuPolicy = CpuPolicy::new(
     "balanced",
     "as exclusive, each share cut down to the size of the smallest of the machine",

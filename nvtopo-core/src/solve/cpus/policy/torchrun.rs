@@ -1,7 +1,7 @@
-//! What torchrun's `--numa-binding` gives each rank where it sees all GPUs of the machine: its four modes.
+//! The CPUs that torchrun's `--numa-binding` gives each rank where it sees all GPUs of the machine, in its four modes.
 //!
-//! As torchrun has it, a GPU of which nobody knows the node is on node 0, and complexes are dealt out in turn, so that
-//! GPUs may share one. Where torchrun gives up, the CPUs near the GPU are taken, with a remark.
+//! As in torchrun, a GPU of unknown node is on node 0, and complexes are dealt out in turn, so that GPUs may share one.
+//! Where torchrun fails, the CPUs near the GPU are taken, with a remark.
 
 use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
@@ -37,7 +37,7 @@ pub(super) const CORE_COMPLEX: CpuPolicy = CpuPolicy::new(
 )
 .shared();
 
-/// The CPUs of a GPU on a node that is the n-th of so many there.
+/// A mode: returns the CPUs of a GPU on a node, given its rank among the GPUs there and their number.
 type Mode = fn(&Ground<'_>, u32, usize, usize) -> CpuSet;
 
 fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>, mode: Mode) -> Vec<CpuSet> {
@@ -48,7 +48,7 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>, mode: Mode) -> Vec<CpuSe
     };
     let mut shares: Vec<CpuSet> = (0..nodes.len()).map(of).collect();
     for (gpu, share) in shares.iter_mut().enumerate().filter(|(_, share)| share.is_empty()) {
-        // Another job's GPU, where nothing near may be used.
+        // The GPU of another job may have no usable CPU near it.
         if !ground.near[gpu].is_empty() {
             let name = ground.topology.device_name(gpu);
             remarks.push(format!(
@@ -96,7 +96,7 @@ fn core_complex(ground: &Ground<'_>, node: u32, place: usize, _: usize) -> CpuSe
     if complexes.is_empty() { CpuSet::new() } else { complexes.swap_remove(place % complexes.len()).1 }
 }
 
-/// The CPUs by what they belong to.
+/// Groups the CPUs by a key.
 fn groups(cpus: &CpuSet, of: impl Fn(u32) -> u32) -> BTreeMap<u32, CpuSet> {
     let mut groups: BTreeMap<u32, CpuSet> = BTreeMap::new();
     for cpu in cpus.iter() {
@@ -105,7 +105,7 @@ fn groups(cpus: &CpuSet, of: impl Fn(u32) -> u32) -> BTreeMap<u32, CpuSet> {
     groups
 }
 
-/// The lowest thread of each CPU's core, whether it may be used or not.
+/// Returns the lowest thread of each CPU's core, usable or not.
 fn cores(topology: &Topology) -> BTreeMap<u32, u32> {
     let mut threads: BTreeMap<_, Vec<u32>> = BTreeMap::new();
     for (_, node) in topology.nodes() {
@@ -120,7 +120,7 @@ fn cores(topology: &Topology) -> BTreeMap<u32, u32> {
     threads.into_values().flat_map(first).collect()
 }
 
-/// The lowest CPU under a CPU's last-level cache, whether it may be used or not.
+/// Returns the lowest CPU under a CPU's last-level cache, usable or not.
 fn cache_of(topology: &Topology, cpu: u32) -> u32 {
     let caches = topology.nodes().filter_map(|(_, node)| match &node.kind {
         NodeKind::Cache(cache) if cache.kind != CacheKind::Instruction && cache.cpus.contains(cpu) => {

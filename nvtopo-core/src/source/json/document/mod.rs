@@ -1,7 +1,7 @@
 //! The structs of the document, from which its JSON Schema is made too. No logic: single values are in
 //! [`super::values`].
 //!
-//! What is unknown is left out. Inside `topology` an unknown key is an error: it would be lost.
+//! Unknown facts are left out. Inside `topology` an unknown key is an error: it would be lost.
 
 #[macro_use]
 mod record;
