@@ -18,7 +18,7 @@ pub struct TopologyBuilder {
 }
 
 impl TopologyBuilder {
-    /// A builder without fragments.
+    /// Creates a builder without fragments.
     pub fn new() -> Self {
         Self::default()
     }

@@ -58,7 +58,7 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// A machine of which nothing is known yet.
+    /// Creates a fragment with a machine of which nothing is known yet.
     pub fn new(provenance: Provenance) -> Self {
         let kind = NodeKind::Machine(Machine::default());
         Self {

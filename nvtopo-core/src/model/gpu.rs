@@ -76,7 +76,7 @@ impl GpuUsage {
 }
 
 impl Gpu {
-    /// A GPU of which only the index is known. Other facts are set as fields.
+    /// Creates a GPU of which only the index is known. Other facts are set as fields.
     ///
     /// ```
     /// let mut gpu = nvtopo::model::Gpu::new(3);
@@ -87,7 +87,7 @@ impl Gpu {
         Self { index, ..Self::default() }
     }
 
-    /// The name that people and `nvidia-smi` use: `GPU` and the index.
+    /// Returns the name that people and `nvidia-smi` use: `GPU` and the index.
     pub fn name(&self) -> String {
         format!("GPU{}", self.index)
     }
@@ -111,7 +111,7 @@ pub struct MigMode {
 }
 
 impl MigMode {
-    /// A mode now, and after the next reset.
+    /// Creates a mode: now, and after the next reset.
     pub const fn new(current: bool, pending: bool) -> Self {
         Self { current, pending }
     }
@@ -149,7 +149,7 @@ pub struct MigPlacement {
 }
 
 impl MigPlacement {
-    /// A number of memory slices from the first one on.
+    /// Creates a placement: a number of memory slices from the first one on.
     pub const fn new(start: u32, size: u32) -> Self {
         Self { start, size }
     }
@@ -223,7 +223,7 @@ pub struct NvLinkPort {
 }
 
 impl NvLinkPort {
-    /// A port of which only the number is known.
+    /// Creates a port of which only the number is known.
     pub const fn new(number: u32) -> Self {
         Self { number, up: None, generation: None, reported: None, far: NvLinkFar::Unknown }
     }

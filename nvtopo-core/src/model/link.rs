@@ -53,7 +53,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// A bandwidth on a basis.
+    /// Creates a bandwidth on a basis.
     pub const fn new(bandwidth: Bandwidth, basis: Basis) -> Self {
         Self { bandwidth, basis }
     }
@@ -78,7 +78,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// A link of which nothing else is known.
+    /// Creates a link of which nothing else is known.
     pub const fn new(kind: LinkKind) -> Self {
         Self { kind, lanes: None, rate: None, reported: None, redirects: None }
     }
@@ -189,7 +189,7 @@ pub struct Pair {
 }
 
 impl Pair {
-    /// A path by its class, its number of NVLinks, and its rate.
+    /// Creates a pair by the class of its path, its number of NVLinks, and its rate.
     pub const fn new(path: Option<PathType>, nvlinks: u16, rate: Option<Rate>) -> Self {
         Self { path, nvlinks, rate }
     }
@@ -297,7 +297,7 @@ pub struct P2p {
 }
 
 impl P2p {
-    /// The access between two GPUs, of which nothing is known yet.
+    /// Creates the access between two GPUs, of which nothing is known yet.
     pub fn new(a: NodeId, b: NodeId) -> Self {
         Self { a: a.min(b), b: a.max(b), read: None, write: None, nvlink: None, atomics: None }
     }

@@ -44,7 +44,7 @@ pub struct Nic {
 }
 
 impl Nic {
-    /// A NIC of which only the name is known. Other facts are set as fields.
+    /// Creates a NIC of which only the name is known. Other facts are set as fields.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }

@@ -15,7 +15,7 @@ impl NodeId {
     /// The machine itself, the root of every topology.
     pub const MACHINE: Self = Self(0);
 
-    /// The number, below the count of nodes.
+    /// Returns the number, below the count of nodes.
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -200,7 +200,7 @@ pub struct Package {
 }
 
 impl Package {
-    /// A package by the kernel's number.
+    /// Creates a package by the kernel's number.
     pub fn new(os_index: u32) -> Self {
         Self { os_index, ..Self::default() }
     }
@@ -225,7 +225,7 @@ pub struct NumaNode {
 }
 
 impl NumaNode {
-    /// A NUMA node by the kernel's number.
+    /// Creates a NUMA node by the kernel's number.
     pub fn new(os_index: u32) -> Self {
         Self { os_index, ..Self::default() }
     }
@@ -244,7 +244,7 @@ pub struct HugePages {
 }
 
 impl HugePages {
-    /// A pool of pages of one size in bytes, with the number of all pages and of free ones.
+    /// Creates a pool of pages of one size in bytes, with the number of all pages and of free ones.
     pub const fn new(size: u64, total: u64, free: u64) -> Self {
         Self { size, total, free }
     }
@@ -276,7 +276,7 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache of unknown size.
+    /// Creates a cache of unknown size.
     pub const fn new(level: u8, kind: CacheKind, cpus: CpuSet) -> Self {
         Self { level, kind, size: None, cpus }
     }
@@ -293,7 +293,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group of CPUs.
+    /// Creates a group of CPUs.
     pub const fn new(kind: GroupKind, cpus: CpuSet) -> Self {
         Self { kind, cpus }
     }
@@ -326,7 +326,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// A core by the kernel's number.
+    /// Creates a core by the kernel's number.
     pub fn new(os_index: u32) -> Self {
         Self { os_index, ..Self::default() }
     }
@@ -360,7 +360,7 @@ pub struct Pu {
 }
 
 impl Pu {
-    /// A processing unit by the kernel's CPU number.
+    /// Creates a processing unit by the kernel's CPU number.
     pub fn new(os_index: u32) -> Self {
         Self { os_index }
     }
@@ -409,7 +409,7 @@ pub struct Nvme {
 }
 
 impl Nvme {
-    /// A disk of which only the name is known. Other facts are set as fields.
+    /// Creates a disk of which only the name is known. Other facts are set as fields.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
     }

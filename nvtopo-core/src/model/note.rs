@@ -51,7 +51,7 @@ pub struct MachineIdentity {
 }
 
 impl MachineIdentity {
-    /// An identity by its digests.
+    /// Creates an identity by its digests.
     pub const fn new(machine: Option<String>, boot: Option<String>) -> Self {
         Self { machine, boot }
     }
@@ -163,7 +163,7 @@ words! {
 }
 
 impl NoteCode {
-    /// The kind of the notes with this code.
+    /// Returns the kind of the notes with this code.
     pub const fn kind(self) -> NoteKind {
         match self {
             Self::Damage | Self::TextCut => NoteKind::Damage,
@@ -198,7 +198,7 @@ impl NoteCode {
 }
 
 impl From<NoteKind> for NoteCode {
-    /// The general code of a kind.
+    /// Returns the general code of a kind.
     fn from(kind: NoteKind) -> Self {
         match kind {
             NoteKind::Damage => Self::Damage,
@@ -222,7 +222,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// A note of one sentence, with a code, or the general code of a kind.
+    /// Creates a note of one sentence, with a code, or the general code of a kind.
     pub fn new(code: impl Into<NoteCode>, text: impl Into<String>) -> Self {
         let code = code.into();
         Self { code, kind: code.kind(), text: text.into() }

@@ -40,7 +40,7 @@ impl Nvlinks {
         Self(table)
     }
 
-    /// The links of one node by the node at their other end; joined NVSwitches are one.
+    /// Returns the links of one node by the node at their other end; joined NVSwitches are one.
     pub(crate) fn of_node(&self, id: NodeId) -> impl Iterator<Item = (NodeId, Bundle)> {
         self.0.get(&id).into_iter().flatten().map(|(far, bundle)| (*far, *bundle))
     }

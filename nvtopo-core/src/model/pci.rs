@@ -36,7 +36,7 @@ pub struct PcieTraining {
 }
 
 impl PcieTraining {
-    /// The speed now, the highest of the device, and the highest of the port above it.
+    /// Creates the speeds: now, the highest of the device, and the highest of the port above it.
     pub const fn new(now: PcieSpeed, device: PcieSpeed, port: PcieSpeed) -> Self {
         Self { now, device, port }
     }
@@ -81,7 +81,7 @@ pub struct PcieSpeed {
 }
 
 impl PcieSpeed {
-    /// A speed by generation and number of lanes.
+    /// Creates a speed by generation and number of lanes.
     pub const fn new(generation: Option<u8>, width: Option<u16>) -> Self {
         Self { generation, width }
     }
@@ -98,7 +98,7 @@ pub struct VirtualFunctions {
 }
 
 impl VirtualFunctions {
-    /// The numbers of enabled and of supported functions.
+    /// Creates the numbers of enabled and of supported functions.
     pub const fn new(enabled: u16, total: u16) -> Self {
         Self { enabled, total }
     }

@@ -44,32 +44,32 @@ const C2C_LINKS: [(u16, u16); 2] = [(9, 10), (10, 5)];
 /// The most NVLinks that one GPU of any generation has. Source: NVML, `NVML_NVLINK_MAX_LINKS`.
 pub const MAX_NVLINKS: u16 = 18;
 
-/// NVLinks of a known generation (1 to 5).
+/// Creates NVLinks of a known generation (1 to 5).
 pub fn nvlink(generation: u8, links: u16) -> Link {
     let per_link = NVLINK.get(usize::from(generation).wrapping_sub(1));
     let rate = per_link.map(|rate| mb_per_s(rate * u64::from(links), Basis::Nominal));
     Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
-/// NVLinks of a bridge between two RTX A6000 (or RTX 3090, A40).
+/// Creates NVLinks of a bridge between two RTX A6000 (or RTX 3090, A40).
 pub fn nvlink_rtx(links: u16) -> Link {
     let rate = mb_per_s(NVLINK_RTX * u64::from(links) / 1000, Basis::Nominal);
     Link { lanes: Some(links), rate: Some(rate), ..Link::new(LinkKind::NvLink) }
 }
 
-/// NVLinks of unknown generation: 25 GB/s for each is assumed, the rate of generations 2, 3 and 4.
+/// Creates NVLinks of unknown generation: 25 GB/s for each is assumed, the rate of generations 2, 3 and 4.
 pub fn nvlink_assumed(links: u16) -> Link {
     let rate = Some(mb_per_s(25_000 * u64::from(links), Basis::Assumed));
     Link { lanes: Some(links), rate, ..Link::new(LinkKind::NvLink) }
 }
 
-/// The rate of NVLinks of the fastest generation.
+/// Returns the rate of NVLinks of the fastest generation.
 pub(crate) fn fastest_nvlink(links: u16) -> Bandwidth {
     let fastest = NVLINK.into_iter().max().unwrap_or_default();
     Bandwidth::from_mb_per_s(fastest * u64::from(links))
 }
 
-/// NVLinks of a GPU whose architecture, or else the NVLink version that NVML reports, is known.
+/// Creates NVLinks of a GPU whose architecture, or else the NVLink version that NVML reports, is known.
 ///
 /// The architecture goes first: drivers are known to report version 5.0 for the NVLinks of H100, which are of
 /// generation 4. Source of the versions: `nvmlNvlinkVersion_t`.
@@ -85,7 +85,7 @@ pub fn nvlink_of(capability: Option<ComputeCapability>, version: Option<u32>, li
     }
 }
 
-/// The generation of NVLink of an architecture.
+/// Returns the generation of NVLink of an architecture.
 pub(crate) fn nvlink_of_architecture(capability: ComputeCapability) -> Option<u8> {
     match (capability.major, capability.minor) {
         (6, _) => Some(1),
@@ -97,14 +97,14 @@ pub(crate) fn nvlink_of_architecture(capability: ComputeCapability) -> Option<u8
     }
 }
 
-/// The generation of NVLink of a version that NVML reports.
+/// Returns the generation of NVLink of a version that NVML reports.
 ///
 /// Source: `nvmlNvlinkVersion_t`, which counts 2.0 and 2.2, 3.0 and 3.1.
 pub(crate) fn nvlink_of_version(version: u32) -> Option<u8> {
     [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied()
 }
 
-/// NVLinks of a reported rate each, which tells the generation: drivers print the nominal rate or a
+/// Creates NVLinks of a reported rate each, which tells the generation: drivers print the nominal rate or a
 /// little more (25.781 GB/s on V100, 26.562 on H100, 53.125 on GB200).
 pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
     let is_near = |nominal: u64| {
@@ -124,20 +124,20 @@ pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {
     Link { reported, ..link }
 }
 
-/// Links of NVLink-C2C between a Grace CPU and its GPU.
+/// Creates links of NVLink-C2C between a Grace CPU and its GPU.
 pub fn c2c(links: u16) -> Link {
     let rate = mb_per_s(C2C * u64::from(links), Basis::Nominal);
     Link { lanes: Some(links), rate: Some(rate), ..Link::new(LinkKind::C2c) }
 }
 
-/// NVLink-C2C of a GPU whose number of links is unknown: all links of its architecture, where that is known.
+/// Creates NVLink-C2C of a GPU whose number of links is unknown: all links of its architecture, where that is known.
 pub fn c2c_of(capability: Option<ComputeCapability>) -> Link {
     let known = capability.and_then(|own| C2C_LINKS.iter().find(|(major, _)| *major == own.major));
     let rate = known.and_then(|(_, links)| c2c(*links).rate);
     Link { rate, ..Link::new(LinkKind::C2c) }
 }
 
-/// A PCIe link of a known generation (1 to 6) and width.
+/// Creates a PCIe link of a known generation (1 to 6) and width.
 pub fn pcie(generation: u8, width: u16) -> Link {
     let speed = PCIE_LANE.get(usize::from(generation).wrapping_sub(1)).map_or("", |(speed, _)| speed);
     pcie_at(speed, Some(width))
@@ -160,17 +160,17 @@ pub fn pcie_at(speed: &str, width: Option<u16>) -> Link {
     Link { lanes, rate, ..Link::new(LinkKind::Pcie) }
 }
 
-/// The rate assumed for a PCIe link of unknown speed and width: that of generation 3 with 16 lanes, as in NCCL.
+/// Returns the rate assumed for a PCIe link of unknown speed and width: that of generation 3 with 16 lanes, as in NCCL.
 pub fn pcie_assumed() -> Rate {
     mb_per_s(15_754, Basis::Assumed)
 }
 
-/// A PCIe link that exists, with unknown speed and width.
+/// Creates a PCIe link that exists, with unknown speed and width.
 pub fn pcie_unknown() -> Link {
     Link::new(LinkKind::Pcie)
 }
 
-/// The interconnect between NUMA nodes, by the CPU's model name.
+/// Returns the rate of the interconnect between NUMA nodes, by the CPU's model name.
 ///
 /// Source: NCCL, `src/graph/topo.h`: GB/s that it plans with between CPUs. NCCL tells Intel's generations by CPUID
 /// model; model names do it here.
@@ -200,7 +200,7 @@ pub fn smp(cpu_model: Option<&str>) -> Rate {
     mb_per_s(typical, Basis::Typical)
 }
 
-/// A link between two NUMA nodes.
+/// Creates a link between two NUMA nodes.
 pub fn smp_link(cpu_model: Option<&str>) -> Link {
     Link { rate: Some(smp(cpu_model)), ..Link::new(LinkKind::Smp) }
 }

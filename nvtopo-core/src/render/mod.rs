@@ -52,31 +52,31 @@ impl Style {
 
 /// An output format. Each output ends with a line break.
 pub trait Render: Sync {
-    /// The name after `--format`.
+    /// Returns the name after `--format`.
     fn name(&self) -> &'static str;
 
-    /// The machine: its devices, the paths between them, their CPUs.
+    /// Renders the machine: its devices, the paths between them, their CPUs.
     fn topology(&self, topology: &Topology, style: Style) -> String;
 
-    /// A placement.
+    /// Renders a placement.
     fn placement(&self, placement: &Placement, style: Style) -> String;
 
-    /// A placement with its alternatives.
+    /// Renders a placement with its alternatives.
     fn explanation(&self, explanation: &Explanation, style: Style) -> String;
 
-    /// The placement of a new MIG instance.
+    /// Renders the placement of a new MIG instance.
     fn instance(&self, topology: &Topology, placement: &InstancePlacement, style: Style) -> String;
 
-    /// The mapping of ranks to GPUs.
+    /// Renders the mapping of ranks to GPUs.
     fn ranks(&self, map: &RankMap, style: Style) -> String;
 
-    /// The CPUs of each GPU.
+    /// Renders the CPUs of each GPU.
     fn shares(&self, topology: &Topology, shares: &Shares, style: Style) -> String;
 
-    /// The parts of all ranks.
+    /// Renders the parts of all ranks.
     fn plan(&self, plan: &Plan, style: Style) -> String;
 
-    /// The list of presets.
+    /// Renders the list of presets.
     fn presets(&self, style: Style) -> String;
 }
 
@@ -87,7 +87,7 @@ pub static RENDERERS: &[&dyn Render] = &[
     &json::Json,
 ];
 
-/// An output format by its name.
+/// Returns an output format by its name.
 ///
 /// ```
 /// use nvtopo::render::{Style, by_name};

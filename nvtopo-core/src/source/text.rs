@@ -100,7 +100,7 @@ fn clean(line: &str) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
-/// Characters without width, which copying from web pages leaves behind.
+/// Tells whether a character has no width: copying from web pages leaves such ones behind.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }

@@ -34,7 +34,7 @@ fn cpuset(part: &Part, memory: Option<MemoryPolicy>) -> String {
     format!("--cpuset-cpus={}{}", part.cpus, memory.unwrap_or_default())
 }
 
-/// The UUIDs of whole GPUs, where all are known.
+/// Returns the UUIDs of whole GPUs, where all are known.
 fn uuids(plan: &Plan, part: &Part) -> Option<String> {
     let own = plan.topology().gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
     let uuids: Option<Vec<String>> = own.map(|(_, gpu)| gpu.uuid.map(|uuid| uuid.to_string())).collect();

@@ -67,7 +67,7 @@ pub static LAUNCH_FORMATS: &[LaunchFormat] = &[
 ];
 
 impl LaunchFormat {
-    /// A format that says nothing of memory.
+    /// Creates a format without memory policies.
     const fn new(name: &'static str, summary: &'static str, print: Print) -> Self {
         Self { name, summary, memory: None, memory_policies: &[], prefers_one_node: false, print }
     }

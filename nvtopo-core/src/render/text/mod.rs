@@ -53,7 +53,7 @@ impl Render for Text {
     }
 }
 
-/// An empty table of plain columns.
+/// Returns an empty table of plain columns.
 pub fn table(style: Style) -> Table {
     let mut table = Table::new();
     table
@@ -67,7 +67,7 @@ pub fn table(style: Style) -> Table {
     table
 }
 
-/// The lines of a table with its columns two apart, without the blanks that fill the last one.
+/// Returns the lines of a table with its columns two apart, without the blanks that fill the last one.
 pub fn lines(mut table: Table) -> String {
     for column in table.column_iter_mut() {
         column.set_padding((2, 0));
@@ -75,12 +75,12 @@ pub fn lines(mut table: Table) -> String {
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// The cell of a heading.
+/// Returns the cell of a heading.
 pub fn head(text: impl ToString) -> Cell {
     Cell::new(text).add_attribute(comfy_table::Attribute::Bold)
 }
 
-/// The colour of a class of paths. Pairs with the most NVLinks are bold and more vivid than others.
+/// Returns the cell of a pair, in the colour of its class of paths. Pairs with the most NVLinks are bold and more vivid than others.
 ///
 /// From the 256 colours of terminals those next to the palette of Okabe and Ito, "Color Universal Design" (2008), which all
 /// kinds of colour vision tell apart, and at least 3:1 against both white and black.
@@ -108,17 +108,17 @@ const VERMILLION: u8 = 166;
 const PURPLE: u8 = 132;
 const GREY: u8 = 244;
 
-/// The cell of a device's faults.
+/// Returns the cell of a device's faults.
 fn mark_cell(marks: &[String]) -> Cell {
     Cell::new(marks.join("; ")).fg(Color::AnsiValue(VERMILLION))
 }
 
-/// Text in bold, where colour is asked for.
+/// Returns a text in bold, if colour is on.
 pub fn bold(text: &str, style: Style) -> String {
     paint(text, anstyle::Style::new().bold(), style)
 }
 
-/// Secondary text, in grey.
+/// Returns secondary text, in grey if colour is on.
 pub fn dim(text: &str, style: Style) -> String {
     paint(text, Ansi256Color(GREY).on_default(), style)
 }

@@ -69,7 +69,7 @@ fn before(own: &DimensionTime) -> String {
     format!("{}, {}", own.launcher_worst.bandwidth, seconds(own.launcher_seconds))
 }
 
-/// A time with the unit that fits.
+/// Returns a time with the unit that fits.
 fn seconds(seconds: f64) -> String {
     match seconds {
         _ if seconds <= 0.0 => "0 s".to_owned(),
@@ -80,7 +80,7 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// A number of bytes in powers of 1000, as bandwidths are.
+/// Returns a number of bytes in powers of 1000, as bandwidths are.
 fn bytes(bytes: u64) -> String {
     match bytes as f64 {
         value if value >= 1e9 => format!("{:.1} GB", value / 1e9),

@@ -34,7 +34,7 @@ impl TextFormat for Json {
     }
 }
 
-/// Editors on some systems put a byte order mark first.
+/// Returns the bytes without the byte order mark that editors on some systems put first.
 fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }

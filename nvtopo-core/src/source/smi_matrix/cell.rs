@@ -91,7 +91,7 @@ fn list(text: &str) -> Option<&str> {
     is_list(list).then_some(list)
 }
 
-/// Cells run together, taken apart where there is only one way to do so: `SYSSYS`, `NV12NV12`, `NODE0-15`.
+/// Splits cells that run together, where there is only one way to do so: `SYSSYS`, `NV12NV12`, `NODE0-15`.
 ///
 /// `NV120-15` is not: it is `NV12` and `0-15`, or `NV1` and `20-15`.
 pub(super) fn split(text: &str) -> Option<Vec<&str>> {

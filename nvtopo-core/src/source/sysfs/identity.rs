@@ -102,7 +102,7 @@ fn hypervisor_by_name(product: &str, vendor: &str) -> Option<&'static str> {
     of(product).or_else(|| of(vendor))
 }
 
-/// Machines of Amazon's that are rented out whole, such as `c7g.metal`.
+/// Tells whether a machine is one of Amazon's that are rented out whole, such as `c7g.metal`.
 fn is_metal(product: Option<&str>) -> bool {
     product.is_some_and(|product| product.contains(".metal"))
 }

@@ -250,7 +250,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// However odd a text is, and the second time as the first.
+        /// Holds for any text, and on repetition.
         #[test]
         fn any_text_is_replaced_alike(text in "([0-9a-fx]{0,16}[:. -]?|GPU-|/home/|é|::){0,12}") {
             let mut ids = Ids::default();

@@ -31,7 +31,7 @@ impl Place for Disk {
         target.into_string().map_err(|_| FileError::Absent)
     }
 
-    /// Does not wait for the other end of a pipe.
+    /// Reads without waiting for the other end of a pipe.
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> Result<bool, FileError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = match rustix::fs::open(self.path(path), flags, Mode::empty()) {
