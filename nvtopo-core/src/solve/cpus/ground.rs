@@ -116,8 +116,8 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Returns the CPUs of a GPU's NUMA nodes and of all others, the nearest first, node by node. CPUs of no node come
-    /// last.
+    /// Returns sets of usable CPUs, the nearest first: the CPUs near a GPU, those of each NUMA node by distance, and at
+    /// last all, since some may be of no node.
     pub(super) fn by_distance(&self, gpu: usize) -> Vec<CpuSet> {
         let near = &self.near[gpu];
         let homes = home_nodes(self.topology, gpu, near);

@@ -40,7 +40,7 @@ words! {
         /// All.
         #[default]
         All = "all",
-        /// Those of the fastest class: the performance cores of a hybrid CPU, or the priority cores.
+        /// The cores of the fastest class: the performance cores of a hybrid CPU, or the priority cores.
         Fast = "fast",
     }
     /// Returns its word.

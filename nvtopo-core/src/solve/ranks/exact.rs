@@ -35,7 +35,7 @@ pub(super) struct Bounds<'s> {
 /// ranks.
 ///
 /// Returns the slot of every rank, by the first of the fastest mappings in the order of the slots; `None` where none is
-/// faster than the bound.
+/// faster than `bounds.best`.
 pub(super) fn search<'p>(
     problem: &'p Problem<'p>,
     costs: &mut Costs<'p>,

@@ -22,7 +22,7 @@ impl Axis {
 pub(super) struct Grid(Vec<Axis>);
 
 impl Grid {
-    /// Creates a grid, the fastest axis first. The product of the sizes must be countable.
+    /// Creates a grid, the fastest axis first. The product of the sizes must not overflow.
     pub(super) fn new(sizes: impl IntoIterator<Item = (Dimension, usize)>) -> Self {
         let mut stride = 1;
         let axis = |(dimension, size)| {

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// The most combinations of nodes that are tried; beyond, CPUs are packed. The kubelet itself refuses machines of more
+/// The most nodes whose combinations are tried; beyond, CPUs are packed. The kubelet itself refuses machines of more
 /// than eight nodes.
 const MOST_NODES: usize = 16;
 
