@@ -80,7 +80,7 @@ pub fn head(text: impl ToString) -> Cell {
     Cell::new(text).add_attribute(comfy_table::Attribute::Bold)
 }
 
-/// Returns the cell of a pair, in the colour of its class of paths. Pairs with the most NVLinks are bold and more vivid than others.
+/// Returns the cell of a pair, in the colour of its class of paths. Pairs with the most NVLinks are bold and more vivid.
 ///
 /// From the 256 colours of terminals those next to the palette of Okabe and Ito, "Color Universal Design" (2008), which all
 /// kinds of colour vision tell apart, and at least 3:1 against both white and black.
