@@ -1,7 +1,7 @@
-//! Whether an answer is what it claims to be, without the search that found it: the values by their definitions, the
-//! constraints, and every other set where these are not too many.
+//! The independent check of an answer, without the search that found it: the values by their definitions, the constraints, and a
+//! comparison with every other set where there are few enough.
 //!
-//! Slow and simple on purpose. What it shares with the search is what a request means and what the topology answers.
+//! Slow and simple on purpose. It shares with the search only the meaning of a request and the queries of the topology.
 
 mod served;
 
@@ -19,22 +19,22 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most sets that are compared.
+/// The greatest number of sets that are compared.
 const MAX_SETS: u64 = 50_000;
 
-/// The most GPUs of a machine of which all remainders are worked out.
+/// The greatest number of GPUs of a machine for which remainders are computed.
 const MAX_REMAINDER: usize = 10;
 
-/// What an answer says of itself.
+/// The claim of an answer: its GPUs, its scores, and whether it is optimal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The positions of the chosen GPUs in [`Topology::gpus`].
     pub gpus: Vec<usize>,
     /// One value for each objective, most important first.
     pub scores: Vec<Score>,
-    /// Whether no set is better.
+    /// True if the answer claims that no set is better.
     pub optimal: bool,
-    /// The preference that is met.
+    /// The preference that the answer claims to meet.
     pub preference: Option<Constraint>,
 }
 
@@ -53,16 +53,16 @@ impl From<&Placement> for Claim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// No set is better.
+    /// The proof that no set is better.
     Proven {
-        /// How many sets were compared.
+        /// The number of sets compared.
         sets: u64,
-        /// By how many of the objectives, the most important first: what is left over is not worked out on machines of more than
-        /// ten GPUs, and nothing behind it.
+        /// The number of objectives compared, most important first: on machines of more than ten GPUs, neither the remainder nor
+        /// any objective after it is computed.
         objectives: usize,
     },
-    /// The GPUs, the constraints and the values were checked. There are too many sets to compare all of them, or none is claimed
-    /// to be the best.
+    /// The GPUs, the constraints and the values were checked. The sets are too many to compare, or the answer does not claim to
+    /// be optimal.
     Consistent,
 }
 
@@ -96,7 +96,7 @@ pub fn check(
         let (free, include) = (positions(question.free), positions(question.include));
         claim.gpus.iter().all(|gpu| free.contains(gpu)) && include.iter().all(|gpu| claim.gpus.contains(gpu))
     };
-    // GPUs with faults may be taken where the others do not do, which nothing but a constraint can bring about.
+    // GPUs with faults may be chosen if the others do not suffice; only a constraint can bring that about.
     let fits = if request.is_constrained() { questions.iter().position(inside) } else { None };
     let question = questions.into_iter().nth(fits.unwrap_or_default());
     let question = question.ok_or_else(|| crate::solve::process::no_gpu::error(topology))?;
@@ -120,12 +120,12 @@ pub fn check(
         names: &names,
         mix: &question.criteria.mix,
     };
-    // Sets are compared by classes of measured rates.
+    // Sets are compared by classes of measured rates, as the search does.
     let classes = if topology.has_measured_rates() { question.weights.topology() } else { topology };
     Ok(checker(topology).check(claim, question.count, &checker(classes)))
 }
 
-/// Worth by one objective: greater is better; a bandwidth and then the nearness of its path.
+/// The value by one objective, greater is better: a bandwidth, then the closeness of its path.
 type Worth = (u64, u64);
 
 struct Checker<'a> {
@@ -133,15 +133,15 @@ struct Checker<'a> {
     candidates: &'a [usize],
     include: &'a [usize],
     required: &'a [Constraint],
-    /// The sets that may be used together, where not all may.
+    /// The sets that may be chosen, where the request limits them.
     sets: Option<&'a [BTreeSet<usize>]>,
     preferred: &'a [Constraint],
-    /// What there is beside the GPUs, where some of it must be.
+    /// The CPUs, memory and other supplies, where the request needs some.
     supply: Option<&'a Supply>,
     names: &'a [&'static str],
-    /// How many of the objectives are checked.
+    /// The number of objectives that are checked.
     checked: usize,
-    /// What the rings of a set carry, where it was asked before.
+    /// The memo of ring bandwidths by set.
     rings: RefCell<BTreeMap<Vec<usize>, Worth>>,
     mix: &'a [(usize, u64)],
 }
@@ -151,7 +151,7 @@ fn flaw<T>(text: String) -> std::result::Result<T, Flaw> {
 }
 
 impl Checker<'_> {
-    /// Sets are compared by a checker of the same machine with classes of measured rates.
+    /// Checks a claim. `judge` compares sets: the checker of the same machine with classes of measured rates.
     fn check(&self, claim: &Claim, count: usize, judge: &Checker<'_>) -> std::result::Result<Verdict, Flaw> {
         self.check_set(claim, count)?;
         self.check_values(claim, judge)?;
@@ -200,14 +200,14 @@ impl Checker<'_> {
         }
     }
 
-    /// The scores are the worth of the claimed set.
+    /// Checks that the scores are the values of the claimed set.
     fn check_values(&self, claim: &Claim, judge: &Checker<'_>) -> std::result::Result<(), Flaw> {
         if !claim.scores.iter().map(|score| score.objective).eq(self.names.iter().copied()) {
             return flaw("the scores are not by the objectives of the request".to_owned());
         }
         let rest = self.rest(&claim.gpus);
         for score in &claim.scores[..self.checked] {
-            // What is left is a share, which is of classes.
+            // The remainder is a share, computed from classes of rates.
             let by = if score.objective == "remainder" { judge } else { self };
             let worth = by.worth(score.objective, &claim.gpus, &rest);
             let value = quantity(score.objective, worth);
@@ -231,7 +231,7 @@ impl Checker<'_> {
         Ok(())
     }
 
-    /// What a set is worth by each objective that is checked.
+    /// Returns the values of a set by each checked objective.
     fn worths(&self, set: &[usize]) -> Vec<Worth> {
         let rest = self.rest(set);
         self.names[..self.checked].iter().map(|name| self.worth(name, set, &rest)).collect()
@@ -333,12 +333,12 @@ impl Checker<'_> {
             }
             "nic" => self.worst_nic(set).unwrap_or_default(),
             "remainder" => self.remainder(rest),
-            // Not among those that are checked.
+            // Not among the checked objectives.
             _ => (0, 0),
         }
     }
 
-    /// Whether nothing that a value rests on is unknown; a value of bandwidth that is not zero rests on known ones only.
+    /// Returns whether the value rests on known facts only. A bandwidth above zero always does.
     fn is_known(&self, objective: &str, set: &[usize]) -> bool {
         let nodes = |gpu: usize| self.topology.local_nodes(self.topology.devices()[gpu]).clone();
         let gpus: Vec<usize> = (0..self.topology.gpus().len()).collect();
@@ -372,7 +372,8 @@ impl Checker<'_> {
         set.iter().map(|position| gpu(position).and_then(|gpu| gpu.model.clone())).collect()
     }
 
-    /// How many NUMA nodes a set lies beside, and how many of its GPUs are of an unknown one, which counts as their own.
+    /// Returns the number of local NUMA nodes of a set, and the number of its GPUs whose node is unknown; each of these counts as
+    /// a node of its own.
     fn span(&self, set: &[usize]) -> (u64, u64) {
         let mut known = BTreeSet::new();
         let mut unknown = 0;
@@ -385,8 +386,8 @@ impl Checker<'_> {
         (known.len() as u64 + unknown, unknown)
     }
 
-    /// The greatest path such that every GPU has a NIC by at least that one, and no NIC more than its part of the GPUs: there is
-    /// such an assignment where each group of GPUs reaches enough NICs (Hall).
+    /// Returns the greatest path such that every GPU has a NIC over at least that path, and no NIC serves more than its part of
+    /// the GPUs: such an assignment exists if each group of GPUs reaches enough NICs (Hall).
     fn worst_nic(&self, set: &[usize]) -> Option<Worth> {
         let nics = crate::query::usable_nics(self.topology);
         let fair = vec![self.topology.gpus().len().div_ceil(nics.len().max(1)); nics.len()];
@@ -457,7 +458,7 @@ fn quantity(objective: &str, (worth, _): Worth) -> Quantity {
     }
 }
 
-/// Calls with each set of so many members.
+/// Calls `call` with each subset of `count` members.
 fn each(of: &[usize], count: usize, call: &mut dyn FnMut(&[usize])) {
     fn grow(of: &[usize], count: usize, set: &mut Vec<usize>, call: &mut dyn FnMut(&[usize])) {
         if set.len() == count {
@@ -472,7 +473,7 @@ fn each(of: &[usize], count: usize, call: &mut dyn FnMut(&[usize])) {
     grow(of, count, &mut Vec::new(), call);
 }
 
-/// How many sets of `count` there are of so many; no more than the greatest number.
+/// Returns the number of subsets of `count` of `of` members, saturating.
 fn choose(of: usize, count: usize) -> u64 {
     let count = count.min(of.saturating_sub(count)) as u64;
     (0..count).fold(1u64, |sets, index| sets.saturating_mul(of as u64 - index) / (index + 1))

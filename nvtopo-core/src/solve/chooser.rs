@@ -1,4 +1,4 @@
-//! Which GPUs, and nothing else: for schedulers that ask for every decision.
+//! The choice of GPUs alone: for schedulers that ask for every decision.
 
 use crate::error::Result;
 use crate::model::Topology;
@@ -15,10 +15,10 @@ use crate::solve::search::weights::Weights;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// Chooses GPUs of one machine from any that are free. The answers are those of [`Request`](crate::Request), and are kept:
-/// asked again, one costs nanoseconds. On machines of more than 16 GPUs, of which there are too many to keep, that holds for
-/// some thousand answers, and for any among GPUs that are all alike; where GPUs differ by their NUMA nodes only, an answer that
-/// is not kept takes less than a microsecond. Clones share what they keep.
+/// A chooser of GPUs of one machine from any free ones. The answers are those of [`Request`](crate::Request), and are memoized:
+/// asked again, one costs nanoseconds. On machines of more than 16 GPUs, which have too many free sets to memoize all, that holds
+/// for the last answers, up to 4096, and for any answer among interchangeable GPUs; if GPUs differ only by their NUMA nodes, an
+/// answer that is not memoized takes less than a microsecond. Clones share the memo.
 ///
 /// ```
 /// use nvtopo::{Chooser, Topology};
@@ -35,25 +35,25 @@ pub struct Chooser {
     weights: Arc<Weights>,
     /// The GPUs that a job can use whole.
     usable: Set,
-    /// Those of them that can be chosen together with others.
+    /// The usable GPUs that can be chosen together with others.
     joint: Set,
-    /// Those of them without faults, which are chosen first.
+    /// The usable GPUs without faults, which are chosen first.
     sound: Set,
     answers: Arc<Answers>,
-    /// For each GPU those that are worth the same to everyone, where not every answer is kept.
+    /// The GPUs interchangeable with each GPU, where not every answer is memoized.
     alike: Arc<[Set]>,
     criteria: Arc<Criteria>,
 }
 
 impl Chooser {
-    /// By the default objectives. [`Unsupported`](crate::ErrorKind::Unsupported) on machines of more than 128 GPUs.
+    /// Returns the chooser by the default objectives. [`Unsupported`](crate::ErrorKind::Unsupported) on machines of more than 128
+    /// GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
         Self::of(topology, Criteria::new::<&str>(None, None, topology)?)
     }
 
-    /// By these objectives, most important first; what they leave open, or all where there are none, the default ones
-    /// decide. With a mix, what is left
-    /// over is judged by how often jobs of each size come.
+    /// Returns the chooser by these objectives, most important first; the default ones break ties, and decide alone if none is
+    /// named. A mix gives the frequency of each job size, by which the remaining GPUs are valued.
     pub fn by_objectives<S: AsRef<str>>(
         topology: &Topology,
         names: impl IntoIterator<Item = S>,
@@ -74,10 +74,10 @@ impl Chooser {
         Ok(Self { weights, usable, joint, sound, answers, alike, criteria: Arc::new(criteria) })
     }
 
-    /// The best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; other
-    /// bits, and GPUs that cannot be used or are divided (MIG), are not looked at. GPUs with
-    /// [faults](Topology::gpu_faults) are chosen where the others are not enough, and those that are
-    /// [cut off](Topology::cut_off) only alone. `None`: there are not so many, or none was asked for.
+    /// Returns the best set of `count` GPUs among the free ones, one bit for each position in [`Topology::gpus`]; ignores other
+    /// bits, GPUs that cannot be used, and MIG-enabled GPUs. GPUs with [faults](Topology::gpu_faults) are chosen only if the
+    /// others are not enough, and GPUs that are [cut off](Topology::cut_off) only alone. `None`: too few GPUs are free, or
+    /// `count` is 0.
     pub fn choose(&self, free: Set, count: usize) -> Option<Set> {
         let mut free = free & self.usable;
         if count > 1 || free & self.joint != 0 {
@@ -97,11 +97,11 @@ impl Chooser {
         if let Some(alike) = self.alike.get(free.trailing_zeros() as usize)
             && free & !alike == 0
         {
-            // All sets are worth the same.
+            // All sets have the same value.
             return Some(set::of(members(free).take(count)));
         }
         let task = Task::new(free, count, objectives, mix);
-        // Nothing forbids the first set that the search comes to, so there is always one.
+        // The task has no limits, so there is always a set.
         let best = || search::solve(&self.weights, &task).map_or(0, |solution| solution.chosen);
         Some(self.answers.at(free, count, best))
     }
@@ -118,7 +118,7 @@ impl std::fmt::Debug for Chooser {
     }
 }
 
-/// For each GPU those that can stand in for it, itself too, without changing anything that the criteria see.
+/// Returns for each GPU the GPUs that can replace it, itself included, without changing the value of any set.
 fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
     let alike = |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.twins(weights, a, *b));
     let twins = weights.twins().iter().enumerate();
@@ -127,22 +127,22 @@ fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
         .collect()
 }
 
-/// The most GPUs of which there is a place for each set of free ones.
+/// The greatest number of GPUs for which there is a slot for each set of free GPUs.
 const MAX_GPUS: usize = 16;
 
-/// The most answers that are kept of larger machines.
+/// The greatest number of memoized answers on larger machines.
 const MAX_ASKED: usize = 4096;
 
-/// The answers for each set of free GPUs and each count, as far as they were asked for.
+/// The memo of answers by the free GPUs and the count.
 struct Answers {
     gpus: usize,
     chosen: Chosen,
 }
 
 enum Chosen {
-    /// By free set and count; 0 where it was not asked for yet.
+    /// The answers by free set and count; 0 if not computed yet.
     All(Box<[AtomicU16]>),
-    /// There are too many sets for that.
+    /// The answers by the free sets that were asked for, where there are too many sets to have a slot each.
     Asked(Bounded<(Set, usize), Set, MAX_ASKED>),
 }
 
@@ -156,12 +156,12 @@ impl Answers {
         Self { gpus, chosen }
     }
 
-    /// Whether each answer is computed only once.
+    /// Returns whether each answer is computed only once.
     fn keep_all(&self) -> bool {
         matches!(self.chosen, Chosen::All(_))
     }
 
-    /// The answer; computed where it is not kept.
+    /// Returns the answer, computing it if it is not kept.
     fn at(&self, free: Set, count: usize, solve: impl FnOnce() -> Set) -> Set {
         match &self.chosen {
             Chosen::All(chosen) => {

@@ -1,4 +1,4 @@
-//! What must hold between all GPUs of a placement.
+//! Constraints between all GPUs of a placement.#2
 
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// What must hold between all GPUs of a placement. What is not known to hold, does not.
+/// A constraint between all GPUs of a placement. A fact that is unknown does not satisfy it.
 ///
 /// ```
 /// use nvtopo::{Request, Topology, solve::Constraint};
@@ -23,21 +23,21 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Constraint {
-    /// `nvlink-group`: they are of one [NVLink group](Topology::nvlink_groups).
+    /// `nvlink-group`: all GPUs are in one [NVLink group](Topology::nvlink_groups).
     SameNvlinkGroup,
-    /// `numa-node`: the same NUMA nodes are nearest to all of them.
+    /// `numa-node`: all GPUs have the same nearest NUMA nodes.
     SameNumaNode,
-    /// `pcie-switch`: they reach each other over PCIe without going through a host bridge.
+    /// `pcie-switch`: all paths over PCIe avoid the host bridges.
     SamePcieSwitch,
-    /// `same-model`: they are of one model.
+    /// `same-model`: all GPUs are of one model.
     SameModel,
-    /// `at-least:X`: each two have a path of at least X GB/s.
+    /// `at-least:X`: each pair has a path of at least X GB/s.
     AtLeast(Bandwidth),
-    /// `gpu-memory:X`: each has at least X bytes of memory, such as `gpu-memory:40GiB`.
+    /// `gpu-memory:X`: each GPU has at least X bytes of memory, such as `gpu-memory:40GiB`.
     GpuMemory(Bytes),
 }
 
-/// The words for those that need no number.
+/// The words of the constraints without a number.
 const WORDS: [(&str, Constraint); 4] = [
     ("nvlink-group", Constraint::SameNvlinkGroup),
     ("numa-node", Constraint::SameNumaNode),
@@ -46,7 +46,7 @@ const WORDS: [(&str, Constraint); 4] = [
 ];
 
 impl Constraint {
-    /// What holds between GPUs that meet it, as a part of a sentence.
+    /// Returns what holds between GPUs that meet it, as a part of a sentence.
     pub(in crate::solve) fn sentence(self) -> String {
         match self {
             Self::SameNvlinkGroup => "are of one NVLink group".to_owned(),
@@ -58,8 +58,8 @@ impl Constraint {
         }
     }
 
-    /// Whose GPUs belong together, by position; one of which it is not known belongs to itself only. `None`: any may belong
-    /// together.
+    /// Returns the groups of GPUs that meet it together, by position; a GPU with unknown facts is a group of its own. `None`: the
+    /// constraint does not divide the GPUs into groups.
     pub(in crate::solve) fn groups(self, topology: &Topology) -> Option<Vec<Vec<usize>>> {
         let gpus = 0..topology.gpus().len();
         match self {
@@ -105,7 +105,7 @@ impl Constraint {
         }
     }
 
-    /// The remark on GPUs among some positions of which it is unknown whether they meet it, and which therefore do not.
+    /// Returns the remark on the given GPUs that do not meet it because the fact is unknown.
     pub(in crate::solve) fn unknown(self, topology: &Topology, gpus: &[usize]) -> Option<String> {
         let (what, known): (_, fn(&Gpu) -> bool) = match self {
             Self::SameModel => ("model", |gpu| gpu.model.is_some()),
@@ -146,7 +146,7 @@ impl FromStr for Constraint {
         if let Some((_, constraint)) = WORDS.iter().find(|(word, _)| *word == text) {
             return Ok(*constraint);
         }
-        // The word of earlier versions.
+        // Earlier versions used this word.
         if text == "gpu-model" {
             return Ok(Self::SameModel);
         }

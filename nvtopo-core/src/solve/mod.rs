@@ -1,7 +1,7 @@
-//! Placement: which GPUs for a job, the CPUs, memory and NICs beside each, and which rank uses which.
+//! Placement: the GPUs for a job, the CPUs, memory and NICs local to each, and the GPUs of each rank.
 //!
-//! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an
-//! environment variable or the state of a process. What is chosen is proven: see [`Proof`].
+//! Pure and deterministic: the same topology and request give the same answer, and nothing here reads a file, an environment
+//! variable or the state of a process. Answers state whether they are proven: see [`Proof`].
 
 mod allocator;
 pub mod check;

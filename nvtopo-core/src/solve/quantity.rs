@@ -15,18 +15,18 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Quantity {
-    /// In GB/s, one direction. More is better.
+    /// The bandwidth in GB/s, one direction. More is better.
     Bandwidth(Bandwidth),
-    /// How many NUMA nodes. Fewer is better.
+    /// The number of NUMA nodes. Fewer is better.
     NumaNodes(u32),
-    /// How many models of GPUs. Fewer is better.
+    /// The number of GPU models. Fewer is better.
     Models(u32),
-    /// A part of what the whole machine could give, in millionths. More is better.
+    /// The share of what the empty machine gives, in millionths. More is better.
     Share(u32),
 }
 
 impl Quantity {
-    /// The number: GB/s, a count, or a share from 0 to 1.
+    /// Returns the number: GB/s, a count, or a share from 0 to 1.
     pub fn number(self) -> f64 {
         match self {
             Self::Bandwidth(bandwidth) => bandwidth.as_gb_per_s(),
@@ -35,7 +35,7 @@ impl Quantity {
         }
     }
 
-    /// The unit of the number.
+    /// Returns the unit of the number.
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Bandwidth(_) => "GB/s",
@@ -45,7 +45,7 @@ impl Quantity {
         }
     }
 
-    /// The bandwidth, if it is one.
+    /// Returns the bandwidth, if it is one.
     pub const fn as_bandwidth(self) -> Option<Bandwidth> {
         match self {
             Self::Bandwidth(bandwidth) => Some(bandwidth),
@@ -53,7 +53,7 @@ impl Quantity {
         }
     }
 
-    /// Whether this is better than another of the same unit.
+    /// Returns whether this is better than another of the same unit.
     pub fn is_better_than(self, other: Self) -> bool {
         match (self, other) {
             (Self::NumaNodes(own), Self::NumaNodes(other)) | (Self::Models(own), Self::Models(other)) => {

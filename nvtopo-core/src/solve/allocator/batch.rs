@@ -1,4 +1,4 @@
-//! Many jobs at once: the division of the free GPUs that is best for all of them, and how many there is room for.
+//! Batches: the best division of the free GPUs among many jobs at once, and the number of jobs that there is room for.
 
 use super::{Allocator, JobId};
 use crate::cpuset::CpuSet;
@@ -18,22 +18,22 @@ use crate::solve::search::set::Set;
 use crate::solve::search::value::{ONE, part};
 use std::collections::BTreeMap;
 
-/// The most GPUs of a machine of which all divisions are compared.
+/// The greatest number of GPUs of a machine for which all divisions are compared.
 const MAX_GPUS: usize = 16;
 
-/// Steps after which the search for the best division stops.
+/// The number of steps after which the search for the best division stops.
 const MAX_STEPS: u64 = 200_000;
 
-/// Jobs that were placed together.
+/// A batch of jobs that were placed together.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Batch {
     /// The jobs, in the order of the requests.
     pub jobs: Vec<JobId>,
-    /// What the rings of the jobs with several GPUs carry as a part of the most that so many GPUs carry on the empty machine, on
-    /// average; 1 without any.
+    /// The mean ring bandwidth of the jobs with several GPUs, each as a share of the greatest for its number of GPUs on the empty
+    /// machine; 1 if there are none.
     pub share: f64,
-    /// Whether no division gives them more together.
+    /// True if no division gives them more together.
     pub optimal: bool,
 }
 
@@ -41,18 +41,18 @@ pub struct Batch {
 struct Want {
     question: Question,
     limits: Limits,
-    /// What there is beside the GPUs for it; `None` where it asks for nothing of that.
+    /// The supply for it; `None` if it needs none.
     supply: Option<Supply>,
-    /// What the best rings of so many GPUs carry on the empty machine.
+    /// The greatest ring bandwidth of its number of GPUs on the empty machine.
     whole: Weight,
 }
 
 impl Allocator {
-    /// Places many jobs at once so that what their rings carry, each as a part of the most that so many GPUs could carry, is the
-    /// most in sum: not one after another, where the first takes what a later one needs. What each request requires
-    /// holds; its other objectives do not count. Either all are placed, or none.
+    /// Places many jobs at once so that the sum of their ring bandwidths, each as a share of the greatest for its number of GPUs,
+    /// is greatest: one after another, the first could take what a later one needs. The constraints of each request hold; its
+    /// other objectives do not count. Either all are placed, or none.
     ///
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there is no room for all.
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) if there is no room for all.
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Allocator};
@@ -64,7 +64,7 @@ impl Allocator {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn place_all(&mut self, requests: &[Request]) -> Result<Batch> {
-        // GPUs with faults are taken where the others do not do.
+        // GPUs with faults are chosen if the others do not suffice.
         match self.place_all_among(requests, false) {
             Err(error) if error.kind() == ErrorKind::Unsatisfiable => self.place_all_among(requests, true),
             placed => placed,
@@ -73,7 +73,7 @@ impl Allocator {
 
     fn place_all_among(&mut self, requests: &[Request], faulty: bool) -> Result<Batch> {
         let wants = self.wants(requests, faulty)?;
-        // Large jobs first: they have the fewest places.
+        // Large jobs first: they have the fewest feasible sets.
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(wants[*index].question.count));
         let mut search = Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
@@ -92,7 +92,7 @@ impl Allocator {
             chosen[*index] = *set;
         }
         let given = self.allot(requests, &wants, &chosen)?;
-        // Each job is then completed on just its GPUs; the others, and what they are given, are taken meanwhile.
+        // Each job is then completed on just its GPUs; the other GPUs, and their allotments, count as taken meanwhile.
         let complete_one = |index: usize, done: &BTreeMap<usize, Placement>| {
             let own = wants[index].question.weights.positions(chosen[index]);
             let others = (0..self.topology().gpus().len()).filter(|gpu| !own.contains(gpu)).collect();
@@ -108,7 +108,7 @@ impl Allocator {
             }
             self.solver.solve(&request)
         };
-        // Those that leave room at NICs come first: the others take what they find.
+        // Jobs with a limit on GPUs per NIC come first: the others take what they find.
         let mut first: Vec<usize> = (0..wants.len()).collect();
         first.sort_by_key(|index| wants[*index].limits.nic_room.is_none());
         let mut placements = BTreeMap::new();
@@ -123,7 +123,8 @@ impl Allocator {
         Ok(Batch { jobs, share, optimal: complete || worth == whole })
     }
 
-    /// How many jobs like this there is room for at once, and whether there is certainly not for one more.
+    /// Returns the number of such jobs that there is room for at once, and whether it is proven that there is no room for one
+    /// more.
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::{Allocator, Constraint}};
@@ -138,12 +139,12 @@ impl Allocator {
         let free = self.free().len();
         let wants = match self.wants(std::slice::from_ref(request), true) {
             _ if count == 0 || count > free => return Ok((0, true)),
-            // GPUs are free, and not for this one.
+            // GPUs are free, but not for this job.
             Err(error) if error.kind() == ErrorKind::Unsatisfiable => return Ok((0, true)),
             wants => wants?,
         };
         let mut certain = self.topology().gpus().len() <= MAX_GPUS;
-        // From as many as there are GPUs for down to one, all of them alike.
+        // From the greatest number of jobs down to one, all of them equal.
         for jobs in (1..=free / count).rev() {
             let order = vec![0; jobs];
             let mut search =
@@ -157,7 +158,7 @@ impl Allocator {
         Ok((0, certain))
     }
 
-    /// The requests as the search sees them, those GPUs among the free ones that have faults or not.
+    /// Returns the requests as the search sees them, with or without the free GPUs that have faults.
     fn wants(&self, requests: &[Request], faulty: bool) -> Result<Vec<Want>> {
         let taken = self.taken();
         let want = |request: &Request| {
@@ -176,7 +177,7 @@ impl Allocator {
         requests.iter().map(want).collect()
     }
 
-    /// What the GPUs of each job are given of what it asks for, all jobs together.
+    /// Returns the allotments of the GPUs of each job, decided for all jobs together.
     fn allot(&self, requests: &[Request], wants: &[Want], chosen: &[Set]) -> Result<Vec<Vec<Allotment>>> {
         let mut all = Vec::new();
         let mut counts = vec![0; wants.len()];
@@ -208,7 +209,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Gives GPUs to the requests that have none yet, by all ways that may be better than the best so far.
+    /// Assigns GPUs to the remaining requests in all ways that may be better than the best so far.
     fn next(&mut self, free: Set, worth: u64) {
         let Some(index) = self.order.get(self.chosen.len()) else {
             if self.best.as_ref().is_none_or(|(best, _)| worth > *best) {
@@ -239,7 +240,7 @@ impl Search<'_> {
         }
     }
 
-    /// Gives GPUs to all requests by the first way that is found.
+    /// Assigns GPUs to all requests in the first way that is found.
     fn any(&mut self, free: Set) {
         let Some(index) = self.order.get(self.chosen.len()) else {
             self.best = Some((0, self.chosen.clone()));
@@ -258,12 +259,12 @@ impl Search<'_> {
         }
     }
 
-    /// Whether there is enough beside the GPUs of one more job and of those that have some.
+    /// Returns whether the supplies are enough for one more job and the jobs that have GPUs.
     fn can_serve(&self, index: usize, set: Set) -> bool {
         self.wants[index].supply.is_none() || can_serve(&self.places(Some((index, set))))
     }
 
-    /// The GPUs that were given away, and those of one more job, as far as their jobs ask for anything beside them.
+    /// Returns the assigned GPUs, and those of one more job, if their jobs need supplies.
     fn places(&self, more: Option<(usize, Set)>) -> Vec<(usize, &Supply)> {
         let chosen = self.order.iter().copied().zip(self.chosen.iter().copied()).chain(more);
         let of_one = |(index, set): (usize, Set)| {
@@ -276,8 +277,8 @@ impl Search<'_> {
         chosen.flat_map(of_one).collect()
     }
 
-    /// What a job has to keep to: on large machines, where only one set is looked at, what those before leave of what is beside the
-    /// GPUs.
+    /// Returns the quotas of a job: on large machines, where only one set is evaluated, by the supplies that the jobs before
+    /// leave.
     fn quotas(&self, index: usize) -> Quotas {
         let Want { question, limits, supply, .. } = &self.wants[index];
         let weights = &question.weights;
@@ -294,7 +295,7 @@ impl Search<'_> {
         shortages.map_or_else(|_| limits.quotas.clone(), |shortages| quotas(&shortages, weights))
     }
 
-    /// The set of the request before, if it asks for the same: of equal ones the lower GPUs go to the first.
+    /// Returns the set of the request before, if it asks for the same: of equal requests, the first gets the lower GPUs.
     fn before(&self, index: usize) -> Set {
         let before = self.chosen.last().zip(self.order[..self.chosen.len()].last());
         before.filter(|(_, other)| self.wants[**other].is_like(&self.wants[index])).map_or(0, |(set, _)| *set)
@@ -308,7 +309,7 @@ impl Want {
         of(self) == of(other) && alike && self.limits == other.limits && self.supply == other.supply
     }
 
-    /// What the rings of a set carry, as a part of the most. One GPU has nobody to exchange anything with.
+    /// Returns the ring bandwidth of a set as a share of the greatest. One GPU does not communicate.
     fn share(&self, set: Set) -> u64 {
         if self.question.count < 2 {
             return 0;
@@ -316,7 +317,7 @@ impl Want {
         part(best_rings(&self.question.weights, set, self.question.count).worth, self.whole)
     }
 
-    /// The sets among the free GPUs that it can have, whose lowest GPU is above that of another set. On large machines only the
+    /// Returns the feasible sets among the free GPUs whose lowest GPU is above that of another set; on large machines only the
     /// best.
     fn sets(&self, free: Set, above: Set, quotas: &Quotas) -> Vec<Set> {
         let mut free = free & self.question.free;

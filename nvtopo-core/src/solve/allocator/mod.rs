@@ -1,6 +1,6 @@
-//! What is taken of a machine: jobs come and go, and each gets the best of what is free.
+//! The allocator: jobs come and go, and each gets the best of the free GPUs.
 //!
-//! The state is a plain value: who keeps it decides when it changes, and asking what would be changes nothing.
+//! The state is a plain value: its owner decides when it changes, and queries change nothing.
 
 mod batch;
 mod state;
@@ -21,12 +21,12 @@ use std::fmt;
 pub struct JobId(u64);
 
 impl JobId {
-    /// Its number on its [`Allocator`], from 0 on in the order in which jobs came.
+    /// Returns its number on its [`Allocator`], from 0 in the order in which jobs came.
     pub const fn number(self) -> u64 {
         self.0
     }
 
-    /// The job of a number, whether or not it is on any node: for callers that can only keep numbers.
+    /// Returns the job of a number, whether or not it is on any node: for callers that can only keep numbers.
     pub const fn from_number(number: u64) -> Self {
         Self(number)
     }
@@ -38,7 +38,7 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A machine and the jobs on it. GPUs that a job has are free for no other, nor are the CPUs, memory and huge pages that it was
+/// A machine and the jobs on it. The GPUs of a job are not free for others, nor are the CPUs, memory and huge pages that it was
 /// given.
 ///
 /// ```
@@ -61,58 +61,59 @@ pub struct Allocator {
 }
 
 impl Allocator {
-    /// A machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
+    /// Returns a machine without jobs. [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
     pub fn new(topology: &Topology) -> Result<Self> {
         let solver = Solver::new(topology);
         solver.weights(Tolerance::default())?;
         Ok(Self { solver, jobs: BTreeMap::new(), next: 0 })
     }
 
-    /// The machine.
+    /// Returns the machine.
     pub fn topology(&self) -> &Topology {
         self.solver.topology()
     }
 
-    /// The jobs in the order in which they came.
+    /// Returns the jobs in the order in which they came.
     pub fn jobs(&self) -> impl ExactSizeIterator<Item = (JobId, &Placement)> {
         self.jobs.iter().map(|(job, placement)| (*job, placement))
     }
 
-    /// What a job has.
+    /// Returns the placement of a job.
     pub fn placement(&self, job: JobId) -> Option<&Placement> {
         self.jobs.get(&job)
     }
 
-    /// The positions of the GPUs that no job has and that can be used, increasing.
+    /// Returns the positions of the usable GPUs that no job has, increasing.
     pub fn free(&self) -> Vec<usize> {
         let taken = self.taken();
         usable(self.topology()).filter(|gpu| !taken.contains(gpu)).collect()
     }
 
-    /// What a job would get now. Errors as [`Request::solve`].
+    /// Returns the placement that a job would get now. Errors as [`Request::solve`].
     pub fn what_if(&self, request: &Request) -> Result<Placement> {
         self.solver.solve(&request.clone().taken(self.taken()).used(self.used()))
     }
 
-    /// Places a job. Errors as [`Request::solve`], and then nothing changes.
+    /// Places a job. Errors as [`Request::solve`]; the state is then unchanged.
     pub fn place(&mut self, request: &Request) -> Result<JobId> {
         let placement = self.what_if(request)?;
         Ok(self.add(placement))
     }
 
-    /// Ends a job, and gives back what it had. [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where there is no such job.
+    /// Ends a job, and returns the placement that it had. [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if there is no
+    /// such job.
     pub fn release(&mut self, job: JobId) -> Result<Placement> {
         self.jobs.remove(&job).ok_or_else(|| {
             Error::request(format!("{job} is not on this machine")).help("it may have been released before")
         })
     }
 
-    /// The positions of the GPUs that jobs have.
+    /// Returns the positions of the GPUs that jobs have.
     fn taken(&self) -> Vec<usize> {
         self.jobs.values().flat_map(|placement| placement.gpus().iter().map(|gpu| gpu.position)).collect()
     }
 
-    /// What jobs have besides GPUs.
+    /// Returns the resources of jobs besides GPUs.
     fn used(&self) -> Taken {
         let mut used = Taken::default();
         for placement in self.jobs.values() {

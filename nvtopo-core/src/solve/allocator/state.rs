@@ -1,4 +1,4 @@
-//! The state of an allocator as a document, for a scheduler that starts again.
+//! The state of an allocator as a document, for a scheduler that restarts.
 
 use super::{Allocator, JobId};
 use crate::cpuset::{CpuSet, NodeSet};
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const FORMAT: &str = "nvtopo-allocator";
 const VERSION: u32 = 1;
 
-/// The most bytes of a document: far more than 128 GPUs need.
+/// The greatest number of bytes of a document: far more than 128 GPUs need.
 const MAX_BYTES: usize = 1 << 24;
 
 #[derive(Serialize, Deserialize)]
@@ -67,7 +67,7 @@ struct SavedPages {
 }
 
 impl Allocator {
-    /// The jobs with what they have, as JSON, which [`restore`](Self::restore) reads. Scores are not kept.
+    /// Returns the jobs with what they have, as JSON, which [`restore`](Self::restore) reads. Scores are not saved.
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Allocator};
@@ -83,14 +83,14 @@ impl Allocator {
     pub fn save(&self) -> String {
         let jobs = self.jobs.iter().map(|(job, placement)| SavedJob::of(*job, placement)).collect();
         let state = State { format: FORMAT.to_owned(), version: VERSION, next: self.next, jobs };
-        // Numbers, texts and lists of them always become JSON.
+        // Numbers, strings and lists of them always become JSON.
         serde_json::to_string_pretty(&state).unwrap_or_default() + "\n"
     }
 
-    /// The machine with the jobs that [`save`](Self::save) has written.
+    /// Returns the machine with the jobs that [`save`](Self::save) has written.
     ///
-    /// Errors with [`InvalidInput`](crate::ErrorKind::InvalidInput) where the text is no such document, or does not fit the
-    /// machine: a GPU is missing or is another one, or two jobs have the same.
+    /// Errors with [`InvalidInput`](crate::ErrorKind::InvalidInput) if the text is no such document, or does not fit the machine:
+    /// a GPU is missing or is another one, or two jobs have the same GPU.
     pub fn restore(topology: &Topology, text: &str) -> Result<Self> {
         if text.len() > MAX_BYTES {
             return Err(Error::input(format!("the state of an allocator has at most {MAX_BYTES} bytes")));
@@ -237,7 +237,7 @@ mod tests {
         for (job, placement) in saved.jobs() {
             assert_eq!(again.placement(job).unwrap().gpus(), placement.gpus());
         }
-        // What is placed next is what would have been placed.
+        // The next placement is the one that the saved allocator would make.
         let mut saved = saved;
         let request = Request::gpus(3).cpus_per_gpu(4);
         let (next, other) = (saved.place(&request).unwrap(), again.place(&request).unwrap());

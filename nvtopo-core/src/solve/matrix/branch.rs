@@ -1,13 +1,13 @@
-//! The greatest sum of pairs among more than 16 candidates: branch and bound, which may have to stop before its end.
+//! Branch and bound for the greatest sum of pairs among more than 16 candidates, which may have to stop before its end.
 //!
-//! A candidate adds its gain and, for each other that is picked, half of their pair. Half of its best pairs with open
-//! candidates is more than it can get; the candidates that could get most this way bound the sum.
+//! A candidate adds its gain and, for each other picked candidate, half of their pair. Half of its best pairs with open
+//! candidates bounds what it can add; the `missing` greatest of these bound the sum.
 
 use super::pairs::{BestSet, PairMatrix};
 use super::pick::Pick;
 use crate::solve::search::set::{Set, above, members};
 
-/// The most classes of weights that bounds tell apart.
+/// The greatest number of weight classes that bounds distinguish.
 const MAX_CLASSES: usize = 12;
 
 pub(super) fn best(matrix: &PairMatrix, pick: &Pick) -> BestSet {
@@ -24,17 +24,17 @@ pub(super) fn best(matrix: &PairMatrix, pick: &Pick) -> BestSet {
 struct Search<'a> {
     matrix: &'a PairMatrix,
     pick: &'a Pick,
-    /// The pairs by their weight, from the greatest: no pair of a class has more than its weight.
+    /// The pairs by weight class, from the greatest: no pair of a class exceeds its weight.
     classes: Vec<(i64, Vec<Set>)>,
-    /// For each candidate the later ones that it can stand in for.
+    /// The later candidates that each candidate can replace.
     twins: Vec<Set>,
-    /// For each depth what each candidate would add.
+    /// The gain of each candidate, for each depth.
     gains: Vec<i64>,
     best: i64,
     picked: Set,
-    /// A set is taken if it has at least so much.
+    /// The least sum at which a set is taken.
     target: i64,
-    /// No set that was not examined has more.
+    /// The upper bound on the sets that were not examined.
     unseen: i64,
     steps: u64,
 }
@@ -68,7 +68,7 @@ impl<'a> Search<'a> {
         Self { matrix, pick, classes, twins, gains, best, picked, target, unseen: i64::MIN, steps: 0 }
     }
 
-    /// Something to begin with: from each candidate, the one that adds most each time.
+    /// Finds an initial set greedily from each candidate.
     fn begin(&mut self) {
         for start in members(self.pick.open) {
             let mut state = State { picked: 0, open: self.pick.open, missing: self.pick.count, sum: 0 };
@@ -103,7 +103,7 @@ impl<'a> Search<'a> {
             let gpu = state.open.trailing_zeros() as usize;
             let without = State { open: state.open & !(1 << gpu), ..state };
             if self.pick.out {
-                // The last of several best counts: first without this one, and with it only where all of its twins are in.
+                // The last of several best counts: first without this one, then with it only if all of its twins are in.
                 self.descend(&without);
                 for member in members((1 << gpu | self.twins[gpu]) & state.open) {
                     if state.missing == 0 {
@@ -141,8 +141,8 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What no set that extends the picked exceeds, and the open candidates without those that are in none that is good
-    /// enough. `None`: no set is.
+    /// Returns the upper bound on all sets that extend the picked, and the open candidates without those that are in no set that
+    /// is good enough. `None`: no set is.
     fn bound(&self, state: &State) -> Option<(i64, Set)> {
         let (gains, missing) = (self.gains(state), state.missing);
         let mut open = state.open;
@@ -169,14 +169,14 @@ impl<'a> Search<'a> {
             };
             let dropped = most[missing..].iter().filter(out).fold(0, |set, (_, gpu)| set | 1 << gpu);
             open &= !dropped;
-            // Another round is worth it where many are gone.
+            // Another round pays off only if many are gone.
             if (dropped.count_ones() as usize) * 4 < count {
                 return Some((with(worst), open));
             }
         }
     }
 
-    /// What so many pairs of one candidate with open ones have at most.
+    /// Returns the upper bound on `count` pairs of one candidate with open ones.
     fn pairs(&self, gpu: usize, open: Set, mut count: u32) -> i64 {
         let mut sum = 0;
         for (weight, near) in &self.classes {
@@ -191,8 +191,7 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The pairs of candidates by weight, in as many classes as are told apart: fewer pairs in those of greater weight, since
-/// these make up the bounds.
+/// Returns the pairs of candidates by weight class: fewer pairs in classes of greater weight, since these make up the bounds.
 fn classes(matrix: &PairMatrix, open: Set) -> Vec<(i64, Vec<Set>)> {
     let mut weights: Vec<u32> =
         members(open).flat_map(|a| members(open & above(a)).map(move |b| matrix.pair(a, b))).collect();

@@ -1,4 +1,4 @@
-//! The best worst pair: the greatest weight such that the pairs of at least so much hold a clique.
+//! The best worst pair: the greatest weight such that the pairs of at least that weight hold a clique.
 
 use super::pairs::{BestSet, LANES, PairMatrix};
 use crate::solve::search::clique::{Cliques, Found};
@@ -16,12 +16,12 @@ pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -
     }
 }
 
-/// Halves what is between a worst pair that some set has and one that none has.
+/// The bisection between a worst pair that some set reaches and one that none reaches.
 struct Thresholds<'a, const N: usize> {
     matrix: &'a PairMatrix,
     free: Set,
     include: Set,
-    /// Those beside them that may be in a set that is as good as the best one so far.
+    /// The other candidates that may be in a set that is as good as the best one so far.
     open: Set,
     missing: usize,
     /// The pairs of at least the threshold.
@@ -37,7 +37,7 @@ impl<'a, const N: usize> Thresholds<'a, N> {
     }
 
     fn run(mut self) -> BestSet {
-        // Something to begin with: the lowest.
+        // The initial set: the lowest.
         let others = members(self.open).take(self.missing).fold(0, |set, gpu| set | 1 << gpu);
         let mut set = self.include | others;
         let mut value = self.worst(set);
@@ -46,7 +46,7 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         while value < high {
             let threshold = value + (high - value).div_ceil(2);
             let below = self.connect(threshold);
-            // Some steps are left for lower thresholds.
+            // Steps are reserved for lower thresholds.
             let (steps, missing) = (self.steps.div_ceil(4), self.missing);
             match self.search(steps, |cliques, open| cliques.any(open, missing)) {
                 Found::Yes { clique, open } => {
@@ -68,10 +68,10 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         BestSet { set: first | self.include, value: value.into(), bound: bound.max(value).into(), proven }
     }
 
-    /// Joins the pairs of at least so much. The greatest weight below that.
+    /// Connects the pairs of at least the threshold, and returns the greatest weight below it.
     fn connect(&mut self, threshold: u32) -> u32 {
-        // A row says the same as its column, so that each row gives one bit of all candidates. What is done to all numbers of a
-        // row alike, without a branch, the compiler does to several at once.
+        // The matrix is symmetric, so each row gives one bit of all candidates. Without a branch, the compiler processes several
+        // entries of a row at once.
         let mut words = [[0; N]; Set::BITS.div_ceil(u32::BITS) as usize];
         let mut below = [0; LANES];
         for gpu in members(self.free) {
@@ -90,7 +90,7 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         below.into_iter().fold(0, u32::max)
     }
 
-    /// A search among those that may join what is included, with at most so many of the steps.
+    /// Searches among the candidates that may join the included ones, with at most `steps` steps.
     fn search<T>(&mut self, steps: u64, search: impl FnOnce(&mut Cliques<'_, N>, Set) -> T) -> T {
         let open = members(self.include).fold(self.open, |open, gpu| open & self.near[gpu]);
         let mut cliques = Cliques::new(&self.near, steps);
@@ -104,7 +104,7 @@ impl<'a, const N: usize> Thresholds<'a, N> {
         rows.fold(0, u32::max)
     }
 
-    /// The worst pair of a set.
+    /// Returns the worst pair of a set.
     fn worst(&self, set: Set) -> u32 {
         let pairs = members(set).flat_map(|a| {
             let row = self.matrix.row(a);

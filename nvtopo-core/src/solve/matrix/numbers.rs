@@ -1,4 +1,4 @@
-//! A matrix of any numbers, as measurements and other programs give them, and the one call over it.
+//! A matrix of arbitrary numbers, as measurements and other programs give them, and the one call over it.
 
 use super::pairs::{BestSet, PairMatrix};
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ words! {
         /// `pair-sum`: the sum over all pairs of the set.
         PairSum = "pair-sum",
     }
-    /// The word for it.
+    /// Returns its word.
     word, |text| {
         Error::request(format!("a matrix has no objective '{text}'"))
             .help("there are min-pair and pair-sum; the others need a topology")
@@ -26,10 +26,10 @@ words! {
 /// The greatest number of a matrix: sums of such numbers are finite.
 const MOST: f64 = 1e300;
 
-/// The value of each pair of up to 128 GPUs as any number of which more is better, such as measured GB/s.
+/// A matrix of the value of each pair of up to 128 GPUs: any numbers of which more is better, such as measured GB/s.
 ///
-/// Where the two directions of a pair differ, the lower number counts. NaN is unknown: such a pair is compared as if it
-/// were worth 0, and a set that holds it has no value.
+/// If the two directions of a pair differ, the lower number counts. NaN is unknown: such a pair is compared as if it were 0, and
+/// a set that holds it has no value.
 ///
 /// ```
 /// use nvtopo::solve::{NumberMatrix, PairObjective};
@@ -48,7 +48,7 @@ const MOST: f64 = 1e300;
 #[derive(Clone, Debug)]
 pub struct NumberMatrix {
     gpus: usize,
-    /// Row by row, both directions alike.
+    /// The numbers row by row, symmetric.
     numbers: Vec<f64>,
 }
 
@@ -56,22 +56,22 @@ pub struct NumberMatrix {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct BestByNumbers {
-    /// One bit for each GPU.
+    /// The chosen GPUs, one bit for each.
     pub set: u128,
-    /// The worst pair or the sum of the pairs, in the unit of the matrix. One GPU has no pair and is worth 0. `None`: a pair
-    /// of the set is unknown.
+    /// The worst pair or the sum of the pairs, in the unit of the matrix. One GPU has no pair and the value 0. `None`: a pair of
+    /// the set is unknown.
     pub value: Option<f64>,
-    /// No set is worth more, unknown pairs taken as 0.
+    /// The upper bound: no set has a greater value, unknown pairs taken as 0.
     pub bound: f64,
-    /// True where no set is worth more, and none that is worth as much has lower GPUs: always, where there are 16 GPUs or fewer.
-    /// Sums are of numbers to one part in 4 billion of the greatest.
+    /// True if no set has a greater value, and none of equal value has lower GPUs: always, for 16 GPUs or fewer. Sums are of
+    /// numbers to one part in 4 billion of the greatest.
     pub proven: bool,
 }
 
 impl NumberMatrix {
-    /// From all numbers, row by row. What stands on the diagonal is not looked at.
+    /// Returns the matrix of all numbers, row by row. The diagonal is ignored.
     ///
-    /// A request error where there are not as many as there should be, or where one is negative or above 1e300;
+    /// A request error if the number of entries is wrong, or one is negative or above 1e300;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for more than 128 GPUs.
     pub fn from_rows(gpus: usize, rows: &[f64]) -> Result<Self> {
         PairMatrix::check_size(gpus)?;
@@ -91,7 +91,7 @@ impl NumberMatrix {
         Ok(Self { gpus, numbers })
     }
 
-    /// The bits of GPUs by their rows. A request error for a row that the matrix does not have.
+    /// Returns the set of the GPUs of some rows. A request error for a row that the matrix does not have.
     pub fn set(&self, rows: &[usize]) -> Result<u128> {
         if let Some(outside) = rows.iter().find(|row| **row >= self.gpus) {
             let message = format!("there is no GPU {outside}: the matrix has {}", count_of(self.gpus, "row"));
@@ -100,11 +100,11 @@ impl NumberMatrix {
         Ok(rows.iter().fold(0, |set, row| set | 1 << row))
     }
 
-    /// The best `count` GPUs among `free`, with all of `include`; the lowest GPUs of several such sets. Bits of no GPU are
-    /// not looked at.
+    /// Finds the best `count` GPUs among `free`, with all of `include`; ties go to the lowest GPUs. Bits beyond the matrix are
+    /// ignored.
     ///
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for a contradiction, and
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where not so many are free.
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) if too few are free.
     pub fn best_set(
         &self,
         objective: PairObjective,
@@ -180,11 +180,11 @@ impl NumberMatrix {
     }
 }
 
-/// How numbers become the whole numbers that are compared.
+/// The conversion of the numbers to the integers that are compared.
 enum Scale {
-    /// By their ranks: all that a worst pair needs, and exact.
+    /// Ranks: sufficient for a worst pair, and exact.
     Ranks(Vec<f64>),
-    /// Times this, rounded: what sums need.
+    /// A factor, then rounded: needed for sums.
     Times(f64),
 }
 
@@ -197,7 +197,8 @@ impl Scale {
         Self::Ranks(ranks)
     }
 
-    /// The least power of ten that makes all of them whole, so that decimals are added without an error; else as much as fits.
+    /// Returns the least power of ten that makes all numbers whole, so that decimals are added without an error; else the
+    /// greatest factor that fits.
     fn sums(numbers: &[f64]) -> Self {
         let known = || numbers.iter().copied().filter(|number| *number > 0.0);
         let greatest = known().fold(0.0, f64::max);

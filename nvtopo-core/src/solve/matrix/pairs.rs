@@ -4,13 +4,14 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use crate::solve::search::set::{MAX_CANDIDATES, Set};
 
-/// How many numbers of a row are compared at once.
+/// The number of entries of a row that are compared at once.
 pub(super) const LANES: usize = 8;
 
-/// Steps after which a search stops unless the caller says otherwise.
+/// The number of steps after which a search stops by default.
 const MAX_STEPS: u64 = 100_000;
 
-/// What each pair of up to 128 GPUs is worth: any number of which more is better, such as MB/s or a count of links.
+/// A matrix of the weight of each pair of up to 128 GPUs: any integers of which more is better, such as MB/s or a number of
+/// links.
 ///
 /// ```
 /// use nvtopo::solve::PairMatrix;
@@ -32,9 +33,9 @@ const MAX_STEPS: u64 = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PairMatrix {
     pub(super) gpus: usize,
-    /// How long a row is.
+    /// The length of a row.
     width: usize,
-    /// Row by row, each filled up with nothing to a multiple of [`LANES`]; nothing on the diagonal.
+    /// The weights row by row, each padded with zeros to a multiple of [`LANES`]; zeros on the diagonal.
     cells: Box<[u32]>,
     pub(super) most_steps: u64,
 }
@@ -43,14 +44,13 @@ pub struct PairMatrix {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BestSet {
-    /// One bit for each GPU.
+    /// The chosen GPUs, one bit for each.
     pub set: u128,
-    /// The sum over its pairs or its worst pair, in the unit of the matrix. One GPU has no pair and is worth 0.
+    /// The sum over its pairs or its worst pair, in the unit of the matrix. One GPU has no pair and the value 0.
     pub value: u64,
-    /// No set is worth more; the value itself where that is proven.
+    /// The upper bound: no set has a greater value; the value itself where that is proven.
     pub bound: u64,
-    /// Whether the search came to its end: no set is worth more, and none that is worth as much has lower GPUs. Always, where
-    /// there are 16 GPUs or fewer to choose from.
+    /// True if no set has a greater value, and none of equal value has lower GPUs: always, for 16 candidates or fewer.
     pub proven: bool,
 }
 
@@ -61,7 +61,7 @@ impl BestSet {
 }
 
 impl PairMatrix {
-    /// From a function of two positions, of which the first is lower.
+    /// Returns the matrix of a function of two positions, of which the first is lower.
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) for more than 128 GPUs.
     ///
@@ -79,10 +79,10 @@ impl PairMatrix {
         Ok(own)
     }
 
-    /// From all numbers, row by row. What stands on the diagonal is not looked at.
+    /// Returns the matrix of all numbers, row by row. The diagonal is ignored.
     ///
-    /// A request error where there are not as many as there should be, or where those of a pair differ between its two
-    /// directions; [`Unsupported`](ErrorKind::Unsupported) for more than 128 GPUs.
+    /// A request error if the number of entries is wrong, or the two directions of a pair differ;
+    /// [`Unsupported`](ErrorKind::Unsupported) for more than 128 GPUs.
     ///
     /// ```
     /// use nvtopo::solve::PairMatrix;
@@ -109,7 +109,7 @@ impl PairMatrix {
         Ok(own)
     }
 
-    /// The bandwidths between the GPUs of a machine in MB/s, one direction, by their positions in
+    /// Returns the matrix of the bandwidths between the GPUs of a machine in MB/s, one direction, by their positions in
     /// [`Topology::gpus`]; 0 where one is unknown.
     ///
     /// [`Unsupported`](ErrorKind::Unsupported) for more than 128 GPUs.
@@ -128,8 +128,8 @@ impl PairMatrix {
         })
     }
 
-    /// Stops a search among more than 16 GPUs after so many steps, each a microsecond or a few. It then says that the answer
-    /// is not proven. Without this, after 100,000.
+    /// Stops a search among more than 16 GPUs after this number of steps, each a microsecond or a few; the answer is then not
+    /// proven. The default is 100,000.
     ///
     /// ```
     /// let matrix = nvtopo::solve::PairMatrix::new(64, |a, b| (a * 31 + b * 17) as u32 % 97)?.most_steps(10);
@@ -143,12 +143,12 @@ impl PairMatrix {
         self
     }
 
-    /// How many GPUs there are.
+    /// Returns the number of GPUs.
     pub fn gpus(&self) -> usize {
         self.gpus
     }
 
-    /// The number of a pair.
+    /// Returns the weight of a pair.
     ///
     /// # Panics
     /// For a GPU that the matrix does not have.
@@ -156,7 +156,8 @@ impl PairMatrix {
         self.row(a)[..self.gpus][b]
     }
 
-    /// [`Unsupported`](ErrorKind::Unsupported) for more GPUs than a matrix has; for faces that read one.
+    /// Checks the number of GPUs: [`Unsupported`](ErrorKind::Unsupported) if a matrix cannot have as many. For interfaces that
+    /// read one.
     pub fn check_size(gpus: usize) -> Result<()> {
         if gpus > MAX_CANDIDATES {
             let message = format!("{gpus} GPUs are more than the {MAX_CANDIDATES} of one matrix");

@@ -1,23 +1,23 @@
-//! The greatest sum of pairs, reduced: so many of some candidates, each with a gain of its own and one with each other. Among 16
-//! candidates or fewer every set is looked at, its sum from that of the set before.
+//! The selection of `count` candidates with the greatest sum, each with a gain of its own and one with each other. Among 16
+//! candidates or fewer every set is examined, its sum computed from that of the set before.
 
 use super::pairs::PairMatrix;
 use crate::solve::search::set::{Set, members};
 
-/// Which candidates to pick. What must be included is no candidate: it is part of the gains. Where more than half of the
-/// candidates are asked for, those to leave out are picked instead.
+/// The candidates to pick. The included GPUs are no candidates: they are part of the gains. If more than half of the candidates
+/// are asked for, the ones to leave out are picked instead.
 pub(super) struct Pick {
     /// The candidates by their GPUs.
     pub(super) open: Set,
-    /// How many candidates there are.
+    /// The number of candidates.
     pub(super) size: usize,
-    /// How many to pick.
+    /// The number of candidates to pick.
     pub(super) count: usize,
-    /// Whether the picked are left out.
+    /// True if the picked candidates are left out.
     pub(super) out: bool,
-    /// What must be included.
+    /// The GPUs that must be included.
     include: Set,
-    /// What is worth something before anything is picked.
+    /// The value before anything is picked.
     base: i64,
 }
 
@@ -31,19 +31,19 @@ impl Pick {
         Self { open, size, count: if out { size - asked } else { asked }, out, include, base }
     }
 
-    /// What one candidate adds where nothing else is picked.
+    /// Returns what one candidate adds if nothing else is picked.
     pub(super) fn gain(&self, matrix: &PairMatrix, gpu: usize) -> i64 {
         let row = matrix.row(gpu);
         if self.out { -sum(row, self.open | self.include) } else { sum(row, self.include) }
     }
 
-    /// The whole set, and what it is worth, from what was picked.
+    /// Returns the complete set and its value from what was picked.
     pub(super) fn answer(&self, picked: Set, gains: i64) -> (Set, u64) {
         let set = if self.out { self.open & !picked } else { picked };
         (set | self.include, self.value(gains))
     }
 
-    /// What gains come to.
+    /// Returns the value that gains come to.
     pub(super) fn value(&self, gains: i64) -> u64 {
         (self.base + gains).cast_unsigned()
     }
@@ -53,7 +53,7 @@ fn sum(row: &[u32], set: Set) -> i64 {
     members(set).map(|other| i64::from(row[other])).sum()
 }
 
-/// The set to pick among up to `N` candidates and what it gains.
+/// Finds the set to pick among up to `N` candidates, and what it gains.
 pub(super) fn pick<const N: usize>(matrix: &PairMatrix, pick: &Pick) -> (Set, i64) {
     let mut gpus = [0; N];
     for (own, gpu) in gpus.iter_mut().zip(members(pick.open)) {
@@ -76,7 +76,7 @@ pub(super) fn pick<const N: usize>(matrix: &PairMatrix, pick: &Pick) -> (Set, i6
 
 struct Sets<const N: usize> {
     size: usize,
-    /// Whether the last of several best sets counts, and not the first.
+    /// True if the last of several best sets counts, false for the first.
     last: bool,
     weights: [[i64; N]; N],
     best: i64,

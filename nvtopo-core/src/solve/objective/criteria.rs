@@ -1,20 +1,21 @@
-//! What the sets of one request are compared by.
+//! The criteria by which one request compares sets.
 
 use super::{DEFAULT_OBJECTIVES, Objective, by_names};
 use crate::error::Result;
 use crate::model::Topology;
 use crate::solve::objective::mix::SizeMix;
 
-/// Objectives, most important first, and the jobs that what is left over is judged by.
+/// The objectives, most important first, and the job mix by which the remaining GPUs are valued.
 #[derive(Clone)]
 pub(in crate::solve) struct Criteria {
     pub(in crate::solve) objectives: Vec<&'static dyn Objective>,
-    /// How many of a million jobs have each number of GPUs.
+    /// The number of jobs of each size, out of a million.
     pub(in crate::solve) mix: Vec<(usize, u64)>,
 }
 
 impl Criteria {
-    /// By the names of objectives, and without any by the default ones that matter there. Without a mix, jobs of every size come alike.
+    /// Returns the criteria by the names of objectives, or by the default ones that matter on the machine if there are no names.
+    /// Without a mix, all job sizes are equally frequent.
     pub(in crate::solve) fn new<S: AsRef<str>>(
         names: Option<&[S]>,
         mix: Option<&SizeMix>,

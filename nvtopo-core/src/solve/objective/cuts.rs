@@ -1,7 +1,7 @@
-//! `tree` and `all-to-all`: what NVLink carries over every cut through the set.
+//! `tree` and `all-to-all`: the bandwidth of NVLink over every cut through the set.
 //!
-//! [`Topology::tree_bandwidth`] and [`Topology::all_to_all_bound`], in GB/s, one direction. One GPU is worth nothing by them. A
-//! set whose value is unknown is compared as if worth nothing.
+//! [`Topology::tree_bandwidth`] and [`Topology::all_to_all_bound`], in GB/s, one direction. One GPU has the value 0. A set whose
+//! value is unknown is compared as if its value were 0.
 
 use super::reach::{self, nvlinks_are_known};
 use crate::model::Topology;
@@ -18,14 +18,15 @@ pub(super) struct Cuts {
     carried: fn(&Topology, &[usize]) -> Option<Bandwidth>,
 }
 
-/// The cut around one GPU holds the rest on one side, whose size times the cut's share is what the GPU can send.
+/// The `tree` objective. The cut around one GPU has the rest on one side, whose size times the share of the cut is what the GPU
+/// can send.
 pub(super) static TREE: Cuts = Cuts {
     name: "tree",
     summary: "what trees of NVLink through the set carry together, as for all-gather",
     carried: Topology::tree_bandwidth,
 };
 
-/// The cut around one GPU is what it can send.
+/// The `all-to-all` objective. The cut around one GPU is what it can send.
 pub(super) static ALL_TO_ALL: Cuts = Cuts {
     name: "all-to-all",
     summary: "what each GPU of the set can send over NVLink at most when all send to all",
@@ -54,7 +55,7 @@ impl Objective for Cuts {
         weights.memo.value(self.name, partial.chosen, || {
             let gpus = weights.positions(partial.chosen);
             let worth = (self.carried)(weights.topology(), &gpus).map_or_else(Weight::default, Weight::of);
-            // Every cut is looked at.
+            // Every cut is examined.
             let effort = if gpus.len() > 16 { 0 } else { 1 << gpus.len() >> 3 };
             Value { worth, proven: true, effort }
         })

@@ -1,4 +1,4 @@
-//! `min-pair`: the bottleneck pair.
+//! `min-pair`: the bandwidth of the bottleneck pair.
 //!
 //! min over pairs i < j of S of b(i, j), in GB/s, one direction. b is the bandwidth of the pair's best path
 //! ([`Topology::pairs`](crate::Topology::pairs)); at equal bandwidth the worse path class counts.
@@ -28,11 +28,11 @@ impl Objective for MinPair {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
-        // One GPU has no pair; all single GPUs are alike.
+        // One GPU has no pair; all single GPUs are equal.
         if partial.worst == Weight::MAX { Weight::default().into() } else { partial.worst.into() }
     }
 
-    /// `missing` of the open candidates join, so the worst of the best `missing` of them limits the set.
+    /// Returns an upper bound: the `missing`-th best of the open candidates limits the set.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let joins = partial.worst_to_join(|gpu| partial.to_chosen[gpu].0);
         partial.worst.min(joins).min(partial.greatest)

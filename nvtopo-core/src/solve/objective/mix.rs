@@ -1,11 +1,11 @@
-//! How often jobs of each size come: what the GPUs left over are worth depends on it, and streams of jobs follow it.
+//! The job mix: the frequency of each job size, by which the remaining GPUs are valued and simulated job streams are drawn.
 
 use crate::error::{Error, Result};
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-/// How often jobs of each size come.
+/// The frequency of each job size.
 ///
 /// ```
 /// use nvtopo::solve::SizeMix;
@@ -31,7 +31,7 @@ impl Hash for SizeMix {
 }
 
 impl SizeMix {
-    /// Sizes with their weights, which need not sum up to 1.
+    /// Returns the mix of some sizes with their weights, which need not sum up to 1.
     pub fn new(weights: impl IntoIterator<Item = (usize, f64)>) -> Result<Self> {
         let mut sizes: Vec<(usize, f64)> = weights.into_iter().collect();
         sizes.sort_by_key(|(size, _)| *size);
@@ -54,8 +54,8 @@ impl SizeMix {
         Ok(Self(sizes))
     }
 
-    /// A mix with odd sizes, as shared servers see it: 1, 2, 3, 4, 5 and 8 GPUs with the weights .30, .25, .08, .20, .07
-    /// and .10, as far as the machine has that many.
+    /// Returns a mix with odd sizes, as on shared servers: 1, 2, 3, 4, 5 and 8 GPUs with the weights .30, .25, .08, .20, .07 and
+    /// .10, as far as the machine has that many.
     pub fn usual(gpus: usize) -> Result<Self> {
         let sizes = [(1, 0.30), (2, 0.25), (3, 0.08), (4, 0.20), (5, 0.07), (8, 0.10)];
         if gpus == 0 {
@@ -64,22 +64,22 @@ impl SizeMix {
         Self::new(sizes.into_iter().filter(|(size, _)| *size <= gpus))
     }
 
-    /// Every size from 1 to a machine's number of GPUs as often as any other.
+    /// Returns the mix in which every size from 1 to the number of GPUs of a machine is equally frequent.
     pub fn uniform(gpus: usize) -> Result<Self> {
         Self::new((1..=gpus).map(|size| (size, 1.0)))
     }
 
-    /// The sizes with what of a million jobs has each, for sums that are the same on every machine.
+    /// Returns the sizes with the number of jobs of each out of a million, for sums that are the same on every machine.
     pub(in crate::solve) fn millionths(&self) -> Vec<(usize, u64)> {
         self.0.iter().map(|(size, weight)| (*size, (weight * 1e6).round() as u64)).collect()
     }
 
-    /// The sizes, increasing, each with how often it comes; together 1.
+    /// Returns the sizes, increasing, each with its frequency; the frequencies sum up to 1.
     pub fn sizes(&self) -> &[(usize, f64)] {
         &self.0
     }
 
-    /// GPUs of a job on average.
+    /// Returns the mean number of GPUs of a job.
     pub fn mean(&self) -> f64 {
         self.0.iter().map(|(size, weight)| *size as f64 * weight).sum()
     }

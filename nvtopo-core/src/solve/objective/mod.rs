@@ -1,4 +1,4 @@
-//! What makes a set of GPUs good: one objective or family in each file, each with its formula.
+//! The objectives: criteria by which sets of GPUs are compared, one objective or family in each file, each with its formula.
 //!
 //! A request compares sets by a list of objectives, lexicographically; a new one is one file and one line in
 //! [`OBJECTIVES`].
@@ -36,7 +36,8 @@ pub static OBJECTIVES: &[&dyn Objective] = &[
     &remainder::Remainder,
 ];
 
-/// What counts where the request does not say, and after what it says, as far as it [matters](Objective::matters) on a machine.
+/// The default objectives, which apply if the request names none and break ties after those that it names, as far as they
+/// [matter](Objective::matters) on a machine.
 pub static DEFAULT_OBJECTIVES: &[&dyn Objective] = &[
     &model_span::ModelSpan,
     &ring::Ring,
@@ -46,7 +47,7 @@ pub static DEFAULT_OBJECTIVES: &[&dyn Objective] = &[
     &remainder::Remainder,
 ];
 
-/// An objective by its name.
+/// Returns an objective by its name.
 pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {
     OBJECTIVES.iter().copied().find(|objective| objective.name() == name).ok_or_else(|| {
         let names: Vec<&str> = OBJECTIVES.iter().map(|objective| objective.name()).collect();
@@ -55,7 +56,7 @@ pub(super) fn by_name(name: &str) -> Result<&'static dyn Objective> {
     })
 }
 
-/// Objectives by their names, and after them the default ones that are not among them.
+/// Returns objectives by their names, followed by the default ones that are not among them.
 pub(super) fn by_names<S: AsRef<str>>(
     names: impl IntoIterator<Item = S>,
 ) -> Result<Vec<&'static dyn Objective>> {
@@ -79,8 +80,7 @@ pub(super) fn by_names<S: AsRef<str>>(
     Ok(objectives)
 }
 
-/// Checks a list of objectives before there is a machine to ask: unknown names, names said twice, and an empty list are
-/// errors.
+/// Checks a list of objectives without a machine: unknown names, duplicate names and an empty list are errors.
 ///
 /// ```
 /// use nvtopo::solve::objective::check_names;

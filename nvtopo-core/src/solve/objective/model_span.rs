@@ -1,8 +1,7 @@
-//! `model-span`: how many GPU models are in the set.
+//! `model-span`: the number of GPU models in the set.
 //!
-//! |{model(i)}| over i in S: fewer is better, since a job runs as fast as its slowest GPU. A GPU whose model nobody states is
-//! compared as if of one of its own, and then the value is unknown. Of sets of as many models, those with fewer such GPUs are
-//! better.
+//! |{model(i)}| over i in S: fewer is better, since a job runs as fast as its slowest GPU. A GPU whose model is unknown is
+//! compared as if it had a model of its own, and then the value is unknown. Ties go to sets with fewer such GPUs.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -55,7 +54,8 @@ impl Objective for ModelSpan {
         numa_worth(numa_cost(models(partial).into(), unknown(partial).into())).into()
     }
 
-    /// Those who join are of models that are in already as far as there are such, then of as few others as possible.
+    /// Returns an upper bound: GPUs that join are of models of the chosen as far as there are such, then of as few others as
+    /// possible.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let surroundings = partial.weights.surroundings();
         let mut missing = partial.missing;
@@ -87,13 +87,13 @@ impl Objective for ModelSpan {
     }
 }
 
-/// The number of models of the chosen.
+/// Returns the number of models of the chosen.
 fn models(partial: &Partial<'_>) -> u32 {
     let models = partial.weights.surroundings().models().iter();
     models.filter(|model| *model & partial.chosen != 0).count() as u32
 }
 
-/// The number of the chosen whose model nobody states.
+/// Returns the number of chosen GPUs whose model is unknown.
 fn unknown(partial: &Partial<'_>) -> u32 {
     (partial.chosen & partial.weights.surroundings().unknown_models()).count_ones()
 }

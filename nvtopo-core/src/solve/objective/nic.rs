@@ -1,11 +1,11 @@
-//! `nic`: how well each GPU of the set reaches the NIC that it uses.
+//! `nic`: the bandwidth of each GPU of the set to the NIC that it uses.
 //!
 //! max over assignments a of NICs to the GPUs of S of min over i in S of b(i, a(i)), in GB/s, one direction; at equal bandwidth
 //! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)),
-//! and at most the GPU's part of what the NIC's port carries, where its rate is known: GPUs that use one port share it.
-//! A NIC serves as many GPUs at most as it has to where all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, or as many as the
-//! request says less those of other jobs. NICs whose port is
-//! down do not count; where there is none, all sets are worth nothing. Where no NIC is known, the value is unknown.
+//! and at most the GPU's part of what the NIC's port carries, where its rate is known: GPUs that use one port share it. A NIC
+//! serves as many GPUs at most as are needed if all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, or as many as the request says
+//! less those of other jobs. NICs whose port is down do not count; if there is none, all sets have the least value. Where no NIC
+//! is known, the value is unknown.
 
 use crate::model::Topology;
 use crate::query::{Weight, bottleneck, repeated, usable_nics};
@@ -62,7 +62,7 @@ impl Objective for Nic {
         })
     }
 
-    /// Nobody reaches a NIC better than the one nearest to it.
+    /// Returns an upper bound: no GPU has a better path than that to its nearest NIC.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let nearest = partial.weights.surroundings().nearest();
         let chosen = members(partial.chosen).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);

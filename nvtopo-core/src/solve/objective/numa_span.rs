@@ -1,8 +1,8 @@
-//! `numa-span`: how many NUMA nodes the set lies beside.
+//! `numa-span`: the number of NUMA nodes that the set is local to.
 //!
-//! |⋃ nodes(i)| over i in S: fewer is better. A GPU that several nodes are equally near to counts all of them; one whose nodes
-//! nobody states is compared as if beside one of its own, and then the value is unknown. Of sets that span as many, those with
-//! fewer such GPUs are better: sets of equal worth are known alike.
+//! |⋃ nodes(i)| over i in S: fewer is better. A GPU that is equally close to several nodes counts all of them; a GPU whose nodes
+//! are unknown is compared as if it had a node of its own, and then the value is unknown. Ties go to sets with fewer such GPUs,
+//! so that sets of equal value are equally known.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -43,8 +43,8 @@ impl Objective for NumaSpan {
         numa_worth(numa_cost(surroundings.span(partial.chosen).into(), unknown.into())).into()
     }
 
-    /// Those who join need as many nodes more as the fullest have room for them, unless enough lie beside the nodes of the chosen;
-    /// and one whose nodes are unknown needs its own.
+    /// Returns an upper bound: GPUs that join add as many nodes as the fullest groups need to hold them, unless enough GPUs share
+    /// the nodes of the chosen; a GPU with unknown nodes adds its own.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let surroundings = partial.weights.surroundings();
         let span = surroundings.span(partial.chosen);

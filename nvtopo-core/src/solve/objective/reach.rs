@@ -1,4 +1,4 @@
-//! Bounds of what NVLink carries among GPUs of which some are still to be chosen.
+//! Upper bounds on the bandwidth of NVLink among the GPUs of a partial set.
 
 use crate::model::{PathType, Topology};
 use crate::query::{Weight, most_beside_pcie};
@@ -6,8 +6,8 @@ use crate::solve::search::objective::{Partial, pairs};
 use crate::solve::search::set::{Set, members};
 use crate::units::Bandwidth;
 
-/// What the weakest member of any set that extends the chosen ones can send over NVLink at most; nothing where NVLink does
-/// not connect enough GPUs with the chosen ones.
+/// Returns an upper bound on the NVLink rate of the weakest member of any set that extends the chosen ones; 0 if NVLink does not
+/// connect enough GPUs with the chosen ones.
 pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     let links = partial.weights.links();
     let all: Set = partial.chosen | partial.open;
@@ -26,13 +26,13 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
     chosen.min(partial.worst_to_join(sends))
 }
 
-/// Whether it is known which NVLinks these GPUs have among each other, and what each carries.
+/// Returns whether the NVLinks of these GPUs among each other are known, with their rates.
 pub(super) fn nvlinks_are_known(topology: &Topology, gpus: &[usize]) -> bool {
     topology.nvlink_known() && pairs(topology, gpus).all(|pair| pair.nvlinks == 0 || pair.rate.is_some())
 }
 
-/// What rings that leave NVLink carry at most, several of them together, if that may be more than what is known already: out
-/// of each member over its NVLinks and its PCIe link. Nothing where no more than one ring counts.
+/// Returns an upper bound on the rings that leave NVLink, several of them together, out of each member over its NVLinks and its
+/// PCIe link, if that may exceed the known bound. 0 if only one ring counts.
 pub(super) fn beyond(partial: &Partial<'_>, known: Weight) -> Weight {
     let links = partial.weights.links();
     let all: Set = partial.chosen | partial.open;

@@ -1,9 +1,9 @@
-//! `remainder`: what is left for the next jobs.
+//! `remainder`: the value of the remaining GPUs for the next jobs.
 //!
-//! Σ over sizes m of p(m) · best(m, R) / best(m, all), where p(m) is how often jobs of m GPUs come, R = candidates \ S are
-//! the GPUs left over, and best(m, X) is the most that the rings of m GPUs of X carry; a job of one GPU finds all it needs
-//! wherever one is left. A part of the whole, from 0 to 1: with 1, every job finds what it would on an empty machine. On machines
-//! of more than 16 GPUs the worst pair of m GPUs stands for their rings.
+//! Σ over sizes m of p(m) · best(m, R) / best(m, all), where p(m) is the frequency of jobs of m GPUs, R = candidates \ S are the
+//! remaining GPUs, and best(m, X) is the greatest bandwidth of the rings of m GPUs of X; a job of one GPU finds all it needs if
+//! one GPU remains. The value is a share from 0 to 1: at 1, every job finds what it would on an empty machine. On machines of
+//! more than 16 GPUs the worst pair of m GPUs replaces their rings.
 
 use super::ring::Ring;
 use crate::model::Topology;
@@ -19,24 +19,24 @@ use crate::solve::search::value::Value;
 use crate::solve::search::value::{ONE, all_found, share};
 use crate::solve::search::weights::Weights;
 
-/// What the sets of GPUs that are left over are compared by.
+/// The objectives by which sets of remaining GPUs are compared.
 static REST: &[&dyn Objective] = &[&Ring];
 
-/// The most GPUs of which rings are compared.
+/// The greatest number of GPUs of a machine for which rings are compared.
 const MAX_RINGS: usize = 16;
 
-/// Steps of the clique searches for one value. Machines need a few dozen; a matrix made to be hard gets a value that
-/// is too low, but still the same one every time.
+/// The number of steps of the clique searches for one value. Machines need a few dozen; a matrix made to be hard gets a value
+/// that is too low, but the same one every time.
 const MAX_STEPS: usize = 2000;
 
-/// What a step of these is counted as.
+/// The effort of one step of these.
 const CLIQUE_EFFORT: u32 = 4;
 
-/// Steps of the search for the best rings of one size, for the same reason.
+/// The number of steps of the search for the best rings of one size, limited for the same reason.
 const MAX_SEARCH: u64 = 20_000;
 
-/// What one size is counted as at least, in steps of the search that asks, and how many steps of its own search are one of them:
-/// most are not repeated.
+/// The least effort of one size, in steps of the search that asks, and the number of steps of its own search that count as one of
+/// them: most are not repeated.
 const EFFORT: u32 = 32;
 const STEPS: u64 = 32;
 
@@ -84,12 +84,12 @@ impl Objective for Remainder {
         Value { worth, proven, effort }
     }
 
-    /// A part of what is unknown is no part: every pair of the machine counts, whoever uses it.
+    /// Returns whether all rates of the machine are known: the value is a share of the whole machine.
     fn is_known(&self, topology: &Topology, _gpus: &[usize], _worth: Weight) -> bool {
         topology.rates_are_known()
     }
 
-    /// At best every job that is not too large finds what it would on an empty machine.
+    /// Returns an upper bound: at best every job that fits finds what it would on an empty machine.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         all_found(partial.mix, partial.free.count_ones() as usize - partial.size())
     }
@@ -99,7 +99,7 @@ impl Objective for Remainder {
     }
 }
 
-/// What the best rings of so many GPUs of a set carry. One GPU is as good as any.
+/// Returns the value of the best rings of `size` GPUs of a set. A single GPU has the whole share.
 pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> Value {
     if size > set.count_ones() as usize {
         return Weight::default().into();
@@ -123,8 +123,8 @@ fn at(worst_pairs: &[Weight], size: usize) -> Weight {
     worst_pairs.get(size).copied().unwrap_or_default()
 }
 
-/// The best bottlenecks of any so many GPUs of a set, by their number. The best of m is the greatest b such that the pairs
-/// with at least b hold a clique of m.
+/// Returns the best bottlenecks of sets within a set, by their number of GPUs. The best of m is the greatest b such that the
+/// pairs with at least b hold a clique of m.
 fn worst_pairs(weights: &Weights, set: Set) -> WorstPairs {
     let inside = |gpu: u8| set >> gpu & 1 == 1;
     let whole = set.count_ones() as usize;
@@ -134,7 +134,7 @@ fn worst_pairs(weights: &Weights, set: Set) -> WorstPairs {
         *one = Weight(ONE);
     }
     let (mut reached, mut steps) = (1, 0);
-    // Pairs join from the best down; the sizes that become possible with a weight are worth that weight.
+    // Pairs are added from the best down; the clique sizes that become possible with a weight have that weight.
     for pairs in weights.descending().chunk_by(|a, b| a.0 == b.0) {
         let mut grown = false;
         for (_, a, b) in pairs.iter().filter(|(_, a, b)| inside(*a) && inside(*b)) {
@@ -156,7 +156,7 @@ fn worst_pairs(weights: &Weights, set: Set) -> WorstPairs {
     WorstPairs { by_size: found, steps }
 }
 
-/// The size of the greatest clique, by branch and bound.
+/// The search for the greatest clique, by branch and bound.
 struct Clique<'a> {
     near: &'a [Set],
     best: usize,
@@ -168,7 +168,7 @@ impl Clique<'_> {
         self.best = self.best.max(size);
         self.steps += 1;
         while size + open.count_ones() as usize > self.best && self.steps < MAX_STEPS {
-            // The one with the most neighbours first: a union of cliques is then found without going back.
+            // The candidate with the most neighbours first: a union of cliques is then found without backtracking.
             let Some((gpu, degree)) = self.best_connected(open) else { return };
             if size + degree < self.best {
                 return;
@@ -178,7 +178,7 @@ impl Clique<'_> {
         }
     }
 
-    /// The member of a set with the most neighbours in it, and how many these are.
+    /// Returns the member of a set with the most neighbours in it, and their number.
     fn best_connected(&self, open: Set) -> Option<(usize, usize)> {
         let mut best = None;
         let mut left = open;

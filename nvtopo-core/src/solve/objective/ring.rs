@@ -1,8 +1,7 @@
-//! `ring`: what the set can do together in all-reduce and its like.
+//! `ring`: the bandwidth of the set in all-reduce and similar collectives.
 //!
 //! The bandwidth of [`Topology::rings`](crate::Topology::rings), in GB/s, one direction; at equal bandwidth the class of the
-//! worst path that a ring uses counts. One GPU is worth nothing by it. A set whose value is unknown is compared as if worth
-//! nothing.
+//! worst path that a ring uses counts. One GPU has the value 0. A set whose value is unknown is compared as if its value were 0.
 
 use super::reach;
 use crate::bits::component;
@@ -28,7 +27,7 @@ impl Objective for Ring {
     }
 
     fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        // Which GPU relays is decided by the order of the GPUs.
+        // The order of the GPUs decides which GPU relays.
         weights.links().twins(a, b) && weights.links().needs_no_relay()
     }
 
@@ -51,7 +50,8 @@ impl Objective for Ring {
         })
     }
 
-    /// Rings go over NVLink, or over pairs of which the worst counts: these must be good enough to connect the set.
+    /// Returns an upper bound: rings go over NVLink, or over pairs of which the worst counts; these must be good enough to
+    /// connect the set.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         match (partial.size(), partial.missing) {
             (0 | 1, _) => Weight::default(),
@@ -65,7 +65,8 @@ impl Objective for Ring {
     }
 }
 
-/// The greatest weight such that the pairs of at least so much connect all chosen ones and enough of the open.
+/// Returns the greatest weight such that the pairs of at least that weight connect all chosen candidates and enough of the open
+/// ones.
 fn connecting(partial: &Partial<'_>) -> Weight {
     let all = partial.chosen | partial.open;
     let connects = |near: &[Set]| {

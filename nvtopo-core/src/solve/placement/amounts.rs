@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::units::Bytes;
 use std::str::FromStr;
 
-/// Huge pages that a job needs beside each GPU.
+/// The huge pages that a job needs for each GPU.
 ///
 /// ```
 /// use nvtopo::solve::HugePageNeed;
@@ -17,7 +17,7 @@ use std::str::FromStr;
 pub struct HugePageNeed {
     /// The size of one page.
     pub size: Bytes,
-    /// How many.
+    /// The number of pages.
     pub count: u64,
 }
 
@@ -34,17 +34,17 @@ impl FromStr for HugePageNeed {
     }
 }
 
-/// Memory of one NUMA node.
+/// The memory taken from one NUMA node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NodeMemory {
     /// The kernel's number of the node.
     pub node: u32,
-    /// How much, in bytes.
+    /// The amount in bytes.
     pub bytes: u64,
 }
 
-/// Huge pages of one NUMA node.
+/// The huge pages taken from one NUMA node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct NodePages {
@@ -52,6 +52,6 @@ pub struct NodePages {
     pub node: u32,
     /// The size of one page in bytes.
     pub size: u64,
-    /// How many.
+    /// The number of pages.
     pub count: u64,
 }

@@ -1,4 +1,4 @@
-//! Why these GPUs: what would have been chosen instead, and what it would have cost.
+//! The explanation of a placement: its alternatives, and what they would lose.
 
 use super::Placement;
 use super::score::{Score, as_measured, known, scores, write_known};
@@ -8,16 +8,16 @@ use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
 use std::fmt;
 
-/// A placement beside what it was chosen before.
+/// A placement with its alternatives.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Explanation {
     /// The GPUs for the job.
     pub placement: Placement,
-    /// The best set besides, under the same constraints. `None`: there is no other.
+    /// The best other set under the same constraints. `None`: there is no other.
     pub next: Option<Alternative>,
-    /// The free GPUs with the lowest numbers, which those take who count GPUs only; whether or not they meet the constraints.
-    /// `None`: they are what was chosen, or the request includes others.
+    /// The free GPUs with the lowest numbers, as a scheduler that only counts GPUs chooses them, whether or not they meet the
+    /// constraints. `None`: they are the chosen ones, or the request includes others.
     pub first_fit: Option<Alternative>,
 }
 
@@ -27,25 +27,26 @@ pub struct Explanation {
 pub struct Alternative {
     /// The positions of the GPUs in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<usize>,
-    /// Their indices.
+    /// The indices of the GPUs.
     pub gpu_indices: Vec<u32>,
     /// One value for each objective, most important first.
     pub scores: Vec<Score>,
-    /// Whether it meets what the request requires, and what it prefers as far as that can be had.
+    /// True if it meets the required constraints, and the preference that the placement meets.
     pub meets: bool,
-    /// The first objective by which it differs from what was chosen. `None`: both are as good, and the lowest indices decided.
+    /// The first objective by which it differs from the chosen set. `None`: both are equally good, and the lowest indices
+    /// decided.
     pub loss: Option<Loss>,
 }
 
-/// By what an alternative is worse.
+/// The loss of an alternative by one objective.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
     /// The objective's name.
     pub objective: &'static str,
-    /// What the alternative has. `None`: something that it rests on is unknown.
+    /// The value of the alternative. `None`: a fact that it rests on is unknown.
     pub own: Option<Quantity>,
-    /// What the chosen set has. Equal to `own` where only the nearness of the paths differs.
+    /// The value of the chosen set. Equal to `own` if only the closeness of the paths differs.
     pub chosen: Option<Quantity>,
     /// The unit of both.
     pub unit: &'static str,
@@ -63,7 +64,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// A set beside the chosen one.
+/// Returns the alternative of a set.
 pub(in crate::solve) fn alternative(
     topology: &Topology,
     gpus: Vec<usize>,

@@ -1,4 +1,4 @@
-//! The CPUs and NICs of each GPU of one machine, as placements on it hand them out.
+//! The local CPUs and NICs of each GPU of one machine, which its placements hand out.
 
 use crate::cpuset::CpuSet;
 use crate::model::Topology;
@@ -8,7 +8,7 @@ use crate::solve::cpus::shares::Shares;
 use crate::solve::cpus::{CpuRules, shares};
 use std::borrow::Cow;
 
-/// The shares by the default rules, which most placements ask for, and the NICs: computed once for each machine.
+/// The memo of the shares by the default rules, which most placements ask for, and of the NICs: computed once for each machine.
 #[derive(Debug, Default)]
 pub(in crate::solve) struct Local {
     shares: Once<Shares>,
@@ -16,15 +16,15 @@ pub(in crate::solve) struct Local {
 }
 
 impl Local {
-    /// The NIC of each GPU.
+    /// Returns the NIC of each GPU.
     pub(in crate::solve) fn nics(&self, topology: &Topology) -> &[Option<usize>] {
         self.nics.get_or_init(|| fair_nics(topology))
     }
 
-    /// The shares as a job sees them that runs on its `own` GPUs, one of several on the `claimed` ones.
+    /// Returns the shares as seen by a job on its `own` GPUs, one of several jobs on the `claimed` ones.
     ///
-    /// A process that was bound to the share of its GPUs keeps it, instead of cutting it once more. GPUs whose near CPUs
-    /// are all forbidden take from others only where they are claimed: a job elsewhere on the machine has no part here.
+    /// A process that is bound to the share of its GPUs keeps it, instead of dividing it once more. GPUs whose near CPUs are all
+    /// forbidden take from others only if they are claimed: a job elsewhere on the machine does not use them.
     pub(in crate::solve) fn shares(
         &self,
         topology: &Topology,

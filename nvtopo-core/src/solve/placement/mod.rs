@@ -1,4 +1,4 @@
-//! The answer: which GPUs, what belongs to each, how good that is, and how it is known.
+//! The answer to a request: the chosen GPUs, what belongs to each, the scores, and the proof.
 
 pub(in crate::solve) mod amounts;
 pub(in crate::solve) mod explain;
@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// One chosen GPU with what belongs to it.
+/// A chosen GPU with what belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PlacedGpu {
@@ -34,34 +34,35 @@ pub struct PlacedGpu {
     pub uuid: Option<GpuUuid>,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
-    /// Its share of the CPUs; disjoint between GPUs wherever there are enough CPUs. As many as were asked for, where
-    /// [so many](crate::solve::Request::cpus_per_gpu) were.
+    /// The share of the CPUs; disjoint between GPUs if there are enough CPUs. As many as were asked for, if [a
+    /// number](crate::solve::Request::cpus_per_gpu) was.
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
-    /// The memory that it is to have of each node. `None`: [none](crate::solve::Request::memory_per_gpu) was asked for, or nobody knows
-    /// what its nodes have.
+    /// The memory from each node. `None`: [none](crate::solve::Request::memory_per_gpu) was asked for, or the memory of its nodes
+    /// is unknown.
     pub memory: Option<Vec<NodeMemory>>,
-    /// The huge pages that it is to have of each node, by size. `None`: [none](crate::solve::Request::hugepages_per_gpu) were asked for,
-    /// or nobody knows what its nodes have.
+    /// The huge pages from each node, by size. `None`: [none](crate::solve::Request::hugepages_per_gpu) were asked for, or the
+    /// pages of its nodes are unknown.
     pub huge_pages: Option<Vec<NodePages>>,
-    /// The names of the NICs nearest to it, all of one path class.
+    /// The names of the nearest NICs, all of one path class.
     pub nics: Vec<String>,
     /// The class of the path to these NICs.
     pub nic_path: Option<PathType>,
-    /// The name of the NIC to use: the [fair](crate::solve::fair_nics) one among all GPUs of the machine, not always one of the nearest.
+    /// The name of the NIC to use: the [fair](crate::solve::fair_nics) one among all GPUs of the machine, not always one of the
+    /// nearest.
     pub nic: Option<String>,
-    /// The indices of the other GPUs of the machine that share this NIC, whoever uses them.
+    /// The indices of the other GPUs of the machine that share this NIC, whichever job has them.
     pub nic_shared_with: Vec<u32>,
 }
 
-/// Something that would have been better, and cannot be had.
+/// A preferred constraint that cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unmet {
-    /// What the request prefers.
+    /// The constraint that the request prefers.
     pub constraint: Constraint,
-    /// Why no set meets it, and how many GPUs at most do.
+    /// The reason why no set meets it, with the greatest number of GPUs that do.
     pub witness: String,
 }
 
@@ -71,23 +72,23 @@ impl fmt::Display for Unmet {
     }
 }
 
-/// How it is known that no set is better.
+/// The proof that no set is better, or the fact that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// Every set was examined, or excluded because a bound or an exchange of equal GPUs shows it to be no better.
+    /// Every set was examined, or excluded because a bound or an exchange of interchangeable GPUs shows it to be no better.
     Exhaustive {
-        /// How many sets and parts of sets were examined.
+        /// The number of sets and partial sets that were examined.
         steps: u64,
     },
-    /// The search was stopped: the scores' bounds say how much better a set could be.
+    /// The search was stopped: the bounds of the scores limit how much better a set could be.
     Bound {
-        /// How many sets and parts of sets were examined.
+        /// The number of sets and partial sets that were examined.
         steps: u64,
     },
 }
 
-/// The GPUs for a job, best first by what the request asked for.
+/// A placement: the GPUs for a job, best by the objectives of the request.
 ///
 /// ```
 /// use nvtopo::{Request, Topology};
@@ -116,69 +117,70 @@ struct Inner {
 }
 
 impl Placement {
-    /// The topology that it was chosen from.
+    /// Returns the topology of the placement.
     pub fn topology(&self) -> &Topology {
         &self.0.topology
     }
 
-    /// The chosen GPUs in the order to use: rank 0 takes the first.
+    /// Returns the chosen GPUs in the order to use: rank 0 takes the first.
     pub fn gpus(&self) -> &[PlacedGpu] {
         &self.0.gpus
     }
 
-    /// The indices of the chosen GPUs in the order to use.
+    /// Returns the indices of the chosen GPUs in the order to use.
     pub fn gpu_indices(&self) -> Vec<u32> {
         self.0.gpus.iter().map(|gpu| gpu.index).collect()
     }
 
-    /// The CPUs of all chosen GPUs together.
+    /// Returns the CPUs of all chosen GPUs together.
     pub fn cpus(&self) -> CpuSet {
         self.0.gpus.iter().map(|gpu| &gpu.cpus).collect::<CpuSet>()
     }
 
-    /// The memory nodes of all chosen GPUs together; empty when any is unknown.
+    /// Returns the memory nodes of all chosen GPUs together; empty if any is unknown.
     pub fn mems(&self) -> NodeSet {
         let known = self.0.gpus.iter().all(|gpu| !gpu.mems.is_empty());
         let mems = self.0.gpus.iter().filter(|_| known);
         mems.fold(NodeSet::new(), |mems, gpu| mems.union(&gpu.mems))
     }
 
-    /// One value for each objective, most important first.
+    /// Returns one value for each objective, most important first.
     pub fn scores(&self) -> &[Score] {
         &self.0.scores
     }
 
-    /// How it is known that no set is better.
+    /// Returns the proof that no set is better, or that the search was stopped.
     pub fn proof(&self) -> Proof {
         self.0.proof
     }
 
-    /// Whether no set is better.
+    /// Returns whether it is proven that no set is better.
     pub fn is_optimal(&self) -> bool {
         matches!(self.0.proof, Proof::Exhaustive { .. })
     }
 
-    /// One sentence of why.
+    /// Returns one sentence on the reason.
     pub fn why(&self) -> &str {
         &self.0.why
     }
 
-    /// The first of what the request [prefers](crate::solve::Request::prefer) that can be met. `None`: nothing was, or none can.
+    /// Returns the first [preferred](crate::solve::Request::prefer) constraint that can be met. `None`: none was preferred, or
+    /// none can be met.
     pub fn preference(&self) -> Option<Constraint> {
         self.0.preference
     }
 
-    /// What the request prefers to that, and why it cannot be had.
+    /// Returns the constraints that the request prefers to that one, with the reasons why they cannot be met.
     pub fn unmet(&self) -> &[Unmet] {
         &self.0.unmet
     }
 
-    /// What a person should know about the GPUs, CPUs and memory given.
+    /// Returns the remarks on the chosen GPUs, their CPUs and memory.
     pub fn remarks(&self) -> &[String] {
         &self.0.remarks
     }
 
-    /// A placement that was made before, by what was saved of it; its scores were not.
+    /// Returns a saved placement; its scores were not saved.
     pub(super) fn restored(
         topology: &Topology,
         gpus: Vec<PlacedGpu>,
@@ -191,24 +193,24 @@ impl Placement {
         Self(Arc::new(Inner { topology, gpus, scores, proof, why, remarks, preference, unmet }))
     }
 
-    /// What belongs to the GPUs, to be changed.
+    /// Returns the chosen GPUs, to be changed.
     pub(super) fn gpus_mut(&mut self) -> &mut [PlacedGpu] {
         &mut Arc::make_mut(&mut self.0).gpus
     }
 
-    /// Adds what a person should know.
+    /// Adds remarks.
     pub(super) fn remark(&mut self, remarks: impl IntoIterator<Item = String>) {
         Arc::make_mut(&mut self.0).remarks.extend(remarks);
     }
 
-    /// Says which of the preferences is met.
+    /// Sets the preference that is met, and those that are not.
     pub(super) fn stand_on(&mut self, preference: Option<Constraint>, unmet: Vec<Unmet>) {
         let inner = Arc::make_mut(&mut self.0);
         (inner.preference, inner.unmet) = (preference, unmet);
     }
 
-    /// The values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
-    /// UUIDs where all are known, else indices.
+    /// Returns the values of `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` that show a process just these GPUs, in this order:
+    /// UUIDs if all are known, else indices.
     pub fn cuda_environment(&self) -> Vec<(&'static str, String)> {
         let positions: Vec<usize> = self.0.gpus.iter().map(|gpu| gpu.position).collect();
         cuda_environment(&self.0.topology, &positions)
@@ -222,7 +224,7 @@ impl fmt::Display for Placement {
     }
 }
 
-/// Adds to a solution what belongs to its GPUs, and says why.
+/// Completes a solution with what belongs to its GPUs, and with the reason.
 pub(super) fn complete(
     topology: &Topology,
     local: &Local,
@@ -278,7 +280,7 @@ pub(super) fn complete(
     }))
 }
 
-/// The indices of the other GPUs whose fair NIC is that of the GPU at a position.
+/// Returns the indices of the other GPUs with the same fair NIC as the GPU at a position.
 fn sharing(topology: &Topology, own_nics: &[Option<usize>], position: usize) -> Vec<u32> {
     let own = own_nics[position];
     let others = topology.gpus().zip(own_nics).enumerate();
@@ -297,7 +299,7 @@ fn faults(topology: &Topology, gpu: usize) -> Vec<String> {
     topology.gpu_faults(gpu).iter().map(told).collect()
 }
 
-/// The models of the chosen GPUs, where they differ.
+/// Returns the remark on the models of the chosen GPUs, if they differ.
 fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
     let mut models: BTreeMap<&str, NodeSet> = BTreeMap::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -333,7 +335,7 @@ fn explain(
             _ => format!("{only}: none of the {candidates} GPUs to choose from is better."),
         };
     };
-    // The search has looked at the rings already, which takes long on large sets.
+    // The search has computed the rings already, which is expensive on large sets.
     let rings = (first == "ring").then(|| value.path()).flatten();
     let carried = value.bandwidth();
     let has = match (count, rings) {
@@ -357,7 +359,7 @@ fn explain(
     }
 }
 
-/// The pair with the least bandwidth, and the worst path among equals; the first of several.
+/// Returns the pair with the least bandwidth, and the worst path among equals; the first of several.
 fn worst_pair(topology: &Topology, chosen: &[usize]) -> Option<(usize, usize, Pair)> {
     let pairs = chosen.iter().enumerate().flat_map(|(index, &a)| {
         chosen[index + 1..].iter().map(move |&b| (a, b, topology.pairs().pair(a, b)))

@@ -1,4 +1,4 @@
-//! What a set of GPUs is worth by one objective, with its unit.
+//! Scores: the values of a set of GPUs by the objectives, with their units.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -16,17 +16,17 @@ use std::fmt;
 pub struct Score {
     /// The objective's name.
     pub objective: &'static str,
-    /// The value; sets of equal value were told apart by how near their paths are. `None`: something that it rests on is
-    /// unknown. Such a set is chosen only where none is known to be better.
+    /// The value; the closeness of the paths breaks ties. `None`: a fact that it rests on is unknown. Such a set is chosen only
+    /// if none is known to be better.
     pub value: Option<Quantity>,
     /// The unit of the value, as [`Quantity::unit`] names it.
     pub unit: &'static str,
-    /// No set is better than this. `None`: no bound is known.
+    /// The upper bound: no set is better. `None`: no bound is known.
     pub bound: Option<Quantity>,
 }
 
 impl fmt::Display for Score {
-    /// The value with its unit, or `unknown`.
+    /// Writes the value with its unit, or `unknown`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_known(f, self.value)
     }
@@ -40,7 +40,7 @@ pub(in crate::solve) fn write_known(f: &mut fmt::Formatter<'_>, value: Option<Qu
     }
 }
 
-/// The values that a search found for these GPUs, in their units.
+/// Returns the values that a search found for these GPUs, in their units.
 pub(in crate::solve) fn scores(
     topology: &Topology,
     gpus: &[usize],
@@ -60,8 +60,8 @@ pub(in crate::solve) fn scores(
     values.map(score).collect()
 }
 
-/// A solution that was found by classes of measured rates, with the bandwidths that were measured. Where the class is proven to
-/// be the best, so is the value: no set is better by more than the tolerance.
+/// Returns a solution by classes of measured rates with the bandwidths that were measured. If the class is proven to be the best,
+/// so is the value: no set is better by more than the tolerance.
 pub(in crate::solve) fn as_measured<'a>(
     topology: &Topology,
     gpus: &[usize],
@@ -85,7 +85,7 @@ pub(in crate::solve) fn as_measured<'a>(
     Cow::Owned(own)
 }
 
-/// The value of these GPUs in its unit. `None`: unknown.
+/// Returns the value of these GPUs in its unit. `None`: unknown.
 pub(in crate::solve) fn known(
     topology: &Topology,
     gpus: &[usize],

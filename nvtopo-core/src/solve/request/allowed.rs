@@ -9,10 +9,10 @@ use crate::solve::search::set::{MAX_CANDIDATES, Set};
 use crate::solve::search::weights::Weights;
 use std::collections::BTreeSet;
 
-/// The most sets of a table.
+/// The greatest number of sets of a table.
 const MAX_SETS: usize = 4096;
 
-/// A table of the sets of GPUs that may be used together, such as the partitions of a Fabric Manager.
+/// A table of allowed sets of GPUs, such as the partitions of a Fabric Manager.
 ///
 /// ```
 /// use nvtopo::solve::AllowedSets;
@@ -29,15 +29,15 @@ const MAX_SETS: usize = 4096;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AllowedSets {
-    /// The name that errors call the table by; empty where it has none.
+    /// The name of the table in errors; empty if it has none.
     name: String,
-    /// Each set with its line; 0 where it has none.
+    /// The sets with their lines; 0 for a set without a line.
     sets: Vec<(usize, Vec<GpuRef>)>,
 }
 
 impl AllowedSets {
-    /// Reads a table; `name` stands for it in errors. Each line has a set: `0,1`, `4-7`, PCI addresses or UUIDs. Empty lines and
-    /// what is behind `#` count for nothing.
+    /// Reads a table; `name` identifies it in errors. Each line has a set: `0,1`, `4-7`, PCI addresses or UUIDs. Empty lines and
+    /// text after `#` are ignored.
     pub fn read(name: &str, text: &str) -> Result<Self> {
         let mut sets = Vec::new();
         for (number, line) in text.lines().enumerate() {
@@ -61,7 +61,7 @@ impl AllowedSets {
         Ok(Self { name: name.to_owned(), sets })
     }
 
-    /// A table of these sets. A request error where there is none, one is empty, or there are more than 4096.
+    /// Returns a table of these sets. A request error if there is none, one is empty, or there are more than 4096.
     pub fn new<R: Into<GpuRef>>(sets: impl IntoIterator<Item = impl IntoIterator<Item = R>>) -> Result<Self> {
         let mut all = Vec::new();
         for set in sets.into_iter().take(MAX_SETS + 1) {
@@ -78,7 +78,7 @@ impl AllowedSets {
         Ok(Self { name: String::new(), sets })
     }
 
-    /// The positions of the GPUs of each set in [`Topology::gpus`], increasing.
+    /// Returns the positions of the GPUs of each set in [`Topology::gpus`], increasing.
     pub fn resolve(&self, topology: &Topology) -> Result<Vec<Vec<usize>>> {
         let set = |(line, gpus): &(usize, Vec<GpuRef>)| {
             let positions = gpus.iter().map(|gpu| gpu.resolve(topology)).collect::<Result<BTreeSet<_>>>();
@@ -91,7 +91,7 @@ impl AllowedSets {
         self.sets.iter().map(set).collect()
     }
 
-    /// The same as bits of the positions; [`Unsupported`](crate::ErrorKind::Unsupported) for positions above 127.
+    /// Returns the sets as bits of the positions; [`Unsupported`](crate::ErrorKind::Unsupported) for positions above 127.
     pub fn bits(&self, topology: &Topology) -> Result<Vec<u128>> {
         let bit = |position: &usize| match *position {
             position if position < MAX_CANDIDATES => Ok(1 << position),
@@ -105,8 +105,8 @@ impl AllowedSets {
     }
 }
 
-/// The sets of `count` GPUs, by their positions, as far as all of their GPUs are candidates and all of `include` are in: each once,
-/// those of lower GPUs first. An error tells the nearest sizes that can be had.
+/// Returns the sets of `count` GPUs, by their positions, whose GPUs are all candidates and include all of `include`: each once,
+/// lower GPUs first. The error names the nearest sizes that are available.
 pub(in crate::solve) fn of_size(
     sets: &[Vec<usize>],
     candidates: &[usize],
@@ -138,7 +138,7 @@ pub(in crate::solve) fn of_size(
     Err(Error::unsatisfiable(message).help("ask for as many GPUs as an allowed set has"))
 }
 
-/// The reason why none of some sets, of which there is at least one, is of GPUs that do what is said, as parts of a sentence.
+/// Returns the reason why none of some sets, at least one, meets what is stated, as parts of a sentence.
 pub(in crate::solve) fn none_of(sets: &[Set], held: &[String]) -> String {
     let (number, count) = (sets.len(), sets[0].count_ones());
     let sets =
@@ -147,7 +147,7 @@ pub(in crate::solve) fn none_of(sets: &[Set], held: &[String]) -> String {
     format!("{sets} of {count} GPUs {is} of GPUs that {}", held.join(" and "))
 }
 
-/// The best of some sets by a task; of several the first.
+/// Finds the best of some sets by a task; the first of several.
 pub(in crate::solve) fn best_of(
     weights: &Weights,
     task: &Task<'_>,

@@ -1,4 +1,4 @@
-//! A request for GPUs, and what it asks for.
+//! The request for GPUs: its builder.
 
 use super::allowed::AllowedSets;
 use crate::cpuset::CpuSet;
@@ -30,46 +30,46 @@ pub struct Request {
     pub(in crate::solve) only: Option<Vec<GpuRef>>,
     pub(in crate::solve) exclude: Vec<GpuRef>,
     pub(in crate::solve) include: Vec<GpuRef>,
-    /// The GPUs that the process sees, where not all.
+    /// The GPUs that the process sees, if not all.
     pub(in crate::solve) visible: Option<VisibleGpus>,
     pub(super) objectives: Option<Vec<String>>,
     pub(super) mix: Option<SizeMix>,
-    /// By how much measured rates may differ and still count as equal: the bits of a number, so that requests can be compared.
+    /// The tolerance between measured rates that count as equal: the bits of a number, so that requests can be compared.
     pub(super) tolerance: Option<u64>,
     pub(super) require: Vec<Constraint>,
     pub(super) prefer: Vec<Constraint>,
-    /// Only GPUs that no process uses.
+    /// True if only GPUs that no process uses may be chosen.
     pub(super) free: bool,
-    /// So much memory in bytes that a new process could have, of each GPU; 0: no matter.
+    /// The memory in bytes that each GPU must have free for a new process; 0: no requirement.
     pub(super) free_memory: u64,
-    /// The sets of GPUs that may be used together, where not all may.
+    /// The allowed sets of GPUs, where not all sets are.
     pub(super) allowed: Option<AllowedSets>,
     pub(super) limits: CpuLimits,
     pub(super) needs: Needs,
     /// The positions of GPUs that other jobs have.
     pub(in crate::solve) taken: Vec<usize>,
-    /// What else other jobs have; `None` where nobody keeps account of it.
+    /// The resources besides GPUs that other jobs have; `None` if there is no record of them.
     pub(super) used: Option<Taken>,
-    /// What the chosen GPUs are to be given, where that was decided with other jobs.
+    /// The allotment of each chosen GPU, if it was decided together with other jobs.
     pub(super) given: Option<Vec<Allotment>>,
 }
 
 impl Request {
-    /// `count` GPUs of any kind.
+    /// Returns a request for `count` GPUs of any kind.
     pub fn gpus(count: usize) -> Self {
         Self { count, ..Self::default() }
     }
 
-    /// Only these may be taken: the free ones. A GPU that cannot be used is never taken. A GPU that is divided into
-    /// instances (MIG) is taken only where this or [`include`](Self::include) names it, and not by its model; one that is there for
-    /// screens only where these name it, by its model too.
+    /// Restricts the choice to these GPUs: the free ones. A GPU that cannot be used is never chosen. A MIG-enabled GPU is chosen
+    /// only if this or [`include`](Self::include) names it, and not by its model; a display GPU only if these name it, by its
+    /// model too.
     pub fn only<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.only.get_or_insert_default().extend(gpus.into_iter().map(Into::into));
         self
     }
 
-    /// Only the GPUs that a process sees may be taken, unless [`only`](Self::only) names others. An error or the placement
-    /// says which are hidden. On a topology of this machine, [`visible_here`](crate::apply::visible_here) tells them.
+    /// Restricts the choice to the GPUs that a process sees, unless [`only`](Self::only) names others. An error or the placement
+    /// names the hidden ones. On a topology of this machine, [`visible_here`](crate::apply::visible_here) returns them.
     ///
     /// ```
     /// use nvtopo::{CudaOrder, Request, Topology, VisibleGpus};
@@ -86,26 +86,26 @@ impl Request {
         self
     }
 
-    /// These must not be taken.
+    /// Excludes these GPUs.
     pub fn exclude<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.exclude.extend(gpus.into_iter().map(Into::into));
         self
     }
 
-    /// These must be among the chosen. One that cannot be used makes the request unsatisfiable.
+    /// Includes these GPUs among the chosen. One that cannot be used makes the request unsatisfiable.
     pub fn include<R: Into<GpuRef>>(mut self, gpus: impl IntoIterator<Item = R>) -> Self {
         self.include.extend(gpus.into_iter().map(Into::into));
         self
     }
 
-    /// All of this must hold between the chosen GPUs.
+    /// Requires these constraints between the chosen GPUs.
     pub fn require(mut self, constraints: impl IntoIterator<Item = Constraint>) -> Self {
         self.require.extend(constraints);
         self
     }
 
-    /// The first of these that can be met must be met as well; where none can, none is. The placement tells
-    /// [which](crate::solve::Placement::preference), and [why not a better one](crate::solve::Placement::unmet).
+    /// Prefers these constraints: the first that can be met is required as well; if none can, none is. The placement has [the one
+    /// it meets](crate::solve::Placement::preference), and [the reasons against those before](crate::solve::Placement::unmet).
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Constraint};
@@ -122,9 +122,9 @@ impl Request {
         self
     }
 
-    /// Only GPUs that no process uses, as far as the topology tells: those of a live machine as they were when it was read. One of
-    /// which that is unknown is not chosen, nor one with over 1 GiB in use where no process is seen, since those of other
-    /// containers may be hidden. The placement and errors tell why each was left out.
+    /// Restricts the choice to GPUs that no process uses, according to the topology: on a live machine, its state when it was
+    /// read. A GPU is not chosen if its use is unknown, or if no process is seen but over 1 GiB is in use, since the processes of
+    /// other containers may be hidden. The placement and errors give the reason for each.
     ///
     /// ```
     /// use nvtopo::{Request, Topology};
@@ -138,48 +138,48 @@ impl Request {
         self
     }
 
-    /// Only GPUs of which so much memory in bytes is unused, as far as the topology tells; 0: no matter. One of which that is unknown
-    /// is not chosen.
+    /// Restricts the choice to GPUs with at least this unused memory in bytes, according to the topology; 0: no requirement. A
+    /// GPU whose unused memory is unknown is not chosen.
     pub fn free_memory(mut self, bytes: u64) -> Self {
         self.free_memory = bytes;
         self
     }
 
-    /// Only one of these sets as a whole may be chosen, such as a partition of a Fabric Manager. An error tells the nearest sizes
-    /// where none has so many GPUs.
+    /// Restricts the choice to one of these sets as a whole, such as a partition of a Fabric Manager. If none has the number of
+    /// GPUs, the error names the nearest sizes.
     pub fn allowed_sets(mut self, sets: AllowedSets) -> Self {
         self.allowed = Some(sets);
         self
     }
 
-    /// What counts, most important first, by the names in [`OBJECTIVES`](crate::solve::objective::OBJECTIVES). What they
-    /// leave open, the default objectives decide.
+    /// Sets the objectives, most important first, by the names in [`OBJECTIVES`](crate::solve::objective::OBJECTIVES). The
+    /// default objectives break ties.
     pub fn objectives<S: Into<String>>(mut self, names: impl IntoIterator<Item = S>) -> Self {
         self.objectives = Some(names.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Lets the default objectives decide, whatever was said before.
+    /// Resets the objectives to the default ones.
     pub fn default_objectives(mut self) -> Self {
         self.objectives = None;
         self
     }
 
-    /// Takes all sizes of jobs to come alike, whatever was said before.
+    /// Resets the job mix: all job sizes are equally frequent.
     pub fn default_mix(mut self) -> Self {
         self.mix = None;
         self
     }
 
-    /// How often jobs of each size come: what the GPUs left over are worth is judged by it. Without, all sizes come alike.
+    /// Sets the frequency of each job size, by which the remaining GPUs are valued. By default all sizes are equally frequent.
     pub fn mix(mut self, mix: SizeMix) -> Self {
         self.mix = Some(mix);
         self
     }
 
-    /// Measured rates that differ by less than this part, at least 0 and below 1, count as equal when sets are compared. 0.05
-    /// unless it is said otherwise: two measurements of equal links are never equal, and that must not decide. With 0, all
-    /// rates are told apart. Scores stay what was measured; no set is better than the chosen one by more than the tolerance.
+    /// Sets the relative difference, at least 0 and below 1, within which measured rates count as equal when sets are compared.
+    /// The default is 0.05: two measurements of equal links are never equal, and that must not decide. With 0, all rates are
+    /// distinct. Scores keep the measured values; no set is better than the chosen one by more than the tolerance.
     ///
     /// ```
     /// use nvtopo::{ErrorKind, Request, Topology};
@@ -198,32 +198,32 @@ impl Request {
         self
     }
 
-    /// Only these CPUs may be given to the job, besides what the topology itself allows.
+    /// Restricts the CPUs of the job to these, besides what the topology itself allows.
     pub fn allowed_cpus(mut self, cpus: CpuSet) -> Self {
         self.limits.allowed = Some(cpus);
         self
     }
 
-    /// These CPUs are kept for others.
+    /// Reserves these CPUs for others.
     pub fn reserved_cpus(mut self, cpus: CpuSet) -> Self {
         self.limits.reserved = cpus;
         self
     }
 
-    /// Leaves CPUs that the kernel keeps out of scheduling out, or uses them.
+    /// Sets whether CPUs that the kernel isolates from scheduling are left out or used.
     pub fn isolated(mut self, isolated: Isolated) -> Self {
         self.limits.isolated = isolated;
         self
     }
 
-    /// Uses all cores of a machine whose cores are not alike, or the fast ones.
+    /// Sets whether all cores are used or only the fast ones, on a machine with several kinds of cores.
     pub fn cores(mut self, cores: Cores) -> Self {
         self.limits.cores = cores;
         self
     }
 
-    /// So many CPUs (hardware threads) near each GPU, which no other GPU of the job gets: whole cores first. Without, or with 0,
-    /// each gets its [share](crate::solve::share_cpus). GPUs near which there are not so many are not chosen.
+    /// Sets the number of CPUs (hardware threads) near each GPU, exclusive within the job: whole cores first. By default, or with
+    /// 0, each GPU gets its [share](crate::solve::share_cpus). GPUs with fewer CPUs near them are not chosen.
     ///
     /// ```
     /// use nvtopo::{ErrorKind, Request, Topology};
@@ -241,9 +241,9 @@ impl Request {
         self
     }
 
-    /// So much memory in bytes for each GPU from the NUMA nodes beside it; 0: no matter. What was set aside as huge pages is not
-    /// counted, nor is the memory of GPUs. Nodes are taken to be empty, but for what jobs of an
-    /// [`Allocator`](crate::solve::Allocator) asked for. A node of which nobody knows the memory is taken to have enough, and the
+    /// Sets the memory in bytes for each GPU from its local NUMA nodes; 0: no requirement. Memory set aside as huge pages is not
+    /// counted, nor is the memory of GPUs. Nodes are taken to be empty, except for what jobs of an
+    /// [`Allocator`](crate::solve::Allocator) asked for. A node whose memory is unknown is taken to have enough, and the
     /// placement remarks on it.
     ///
     /// ```
@@ -260,8 +260,8 @@ impl Request {
         self
     }
 
-    /// So many huge pages of a size in bytes for each GPU from the NUMA nodes beside it; 0: no matter. Said again for other sizes,
-    /// all of them. The pages that the topology shows as free are counted, less those that jobs of an
+    /// Sets the number of huge pages of a size in bytes for each GPU from its local NUMA nodes; 0: no requirement. Calls for
+    /// different sizes are combined. The free pages of the topology are counted, less those that jobs of an
     /// [`Allocator`](crate::solve::Allocator) asked for.
     ///
     /// ```
@@ -277,9 +277,9 @@ impl Request {
         self
     }
 
-    /// A NIC serves at most so many GPUs, those of other jobs of an [`Allocator`](crate::solve::Allocator) counted; 0: as many
-    /// as it has to where [all GPUs use NICs](crate::solve::gpus_per_nic). No set is chosen that is too large for the NICs, and those
-    /// are compared by how well they reach what is left of these.
+    /// Sets the greatest number of GPUs that a NIC serves, including those of other jobs of an
+    /// [`Allocator`](crate::solve::Allocator); 0: [the number if all GPUs use NICs](crate::solve::gpus_per_nic). Sets that are
+    /// too large for the NICs are not chosen, and the others are compared by their paths to the room that is left on NICs.
     ///
     /// ```
     /// use nvtopo::{ErrorKind, Request, Topology};
@@ -297,19 +297,19 @@ impl Request {
         self
     }
 
-    /// The GPUs at these positions belong to other jobs.
+    /// Marks the GPUs at these positions as those of other jobs.
     pub(in crate::solve) fn taken(mut self, positions: Vec<usize>) -> Self {
         self.taken = positions;
         self
     }
 
-    /// What else belongs to other jobs.
+    /// Marks other resources as those of other jobs.
     pub(in crate::solve) fn used(mut self, used: Taken) -> Self {
         self.used = Some(used);
         self
     }
 
-    /// What the chosen GPUs are to be given, in their order.
+    /// Sets the allotments of the chosen GPUs, in their order.
     pub(in crate::solve) fn given(mut self, given: Vec<Allotment>) -> Self {
         self.given = Some(given);
         self
@@ -319,7 +319,7 @@ impl Request {
         &self.limits
     }
 
-    /// What there is beside the GPUs; `None` where nothing of it is asked for.
+    /// Returns the supplies local to the GPUs; `None` if the request needs none.
     pub(in crate::solve) fn supply(&self, topology: &Topology) -> Result<Option<Supply>> {
         if self.needs.pages.contains_key(&0) {
             return Err(Error::request("huge pages of 0 bytes were asked for").help("a usual size is 2 MiB"));
@@ -329,12 +329,12 @@ impl Request {
         Ok((!self.needs.is_empty()).then(|| Supply::of(topology, &self.needs, &self.limits, used)))
     }
 
-    /// Whether more is asked for than a number of GPUs.
+    /// Returns whether the request asks for more than a number of GPUs.
     pub(in crate::solve) fn is_constrained(&self) -> bool {
         !self.require.is_empty() || !self.needs.is_empty() || self.allowed.is_some()
     }
 
-    /// The sets that may be used together, by positions, where not all may.
+    /// Returns the allowed sets, by positions, where not all sets are allowed.
     pub(in crate::solve) fn sets(&self, topology: &Topology) -> Result<Option<Vec<BTreeSet<usize>>>> {
         let sets = self.allowed.as_ref().map(|table| table.resolve(topology)).transpose()?;
         Ok(sets.map(|sets| sets.into_iter().map(BTreeSet::from_iter).collect()))

@@ -1,8 +1,8 @@
 //! The candidates of a request: the GPUs that may be chosen, and why the others may not.
 //!
-//! Whether a GPU is a candidate follows from one rule everywhere: it can be used, the process sees it, the request does not
-//! exclude it, no other job has it, and it is neither divided (MIG) nor there for screens unless the request names it. GPUs with faults come last, and one that
-//! is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
+//! One rule decides everywhere whether a GPU is a candidate: it can be used, the process sees it, the request does not exclude
+//! it, no other job has it, and it is neither MIG-enabled nor a display GPU unless the request names it. GPUs with faults come
+//! last, and one that is cut off from the NVLink fabric is no candidate for several GPUs, unless the request names it.
 
 use super::builder::Request;
 use crate::cpuset::NodeSet;
@@ -12,40 +12,40 @@ use crate::solve::process::gpu_ref::{GpuRef, resolve_names};
 use crate::solve::process::visible::divided;
 use crate::units::{Bytes, count_of, exact};
 
-/// The most memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
+/// The greatest memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
 const MOST_IDLE: u64 = 1 << 30;
 
-/// The GPUs to choose from.
+/// The candidates of a request.
 pub(in crate::solve) struct Choice {
-    /// The positions that may be taken.
+    /// The positions of the candidates.
     pub(in crate::solve) candidates: Vec<usize>,
-    /// Those among them that must be.
+    /// The candidates that must be chosen.
     pub(in crate::solve) include: Vec<usize>,
-    /// What a person should know of the others.
+    /// The remarks on the other GPUs.
     pub(in crate::solve) remarks: Vec<String>,
 }
 
-/// Why GPUs are no candidates.
+/// The GPUs that are no candidates, by the reason.
 #[derive(Default)]
 struct LeftOut {
-    /// Those that the process does not see.
+    /// The GPUs that the process does not see.
     hidden: Vec<usize>,
-    /// Those that are divided (MIG).
+    /// The MIG-enabled GPUs.
     divided: Vec<usize>,
-    /// Those that are there for screens.
+    /// The display GPUs.
     displays: Vec<usize>,
-    /// Those that nobody can use, and why.
+    /// The unusable GPUs, with the reasons.
     unusable: Vec<(usize, String)>,
-    /// Those that are in use, or not known to be free, and why.
+    /// The GPUs that are in use, or not known to be free, with the reasons.
     busy: Vec<(usize, String)>,
-    /// Those that cannot be chosen together with others, and why.
+    /// The GPUs that cannot be chosen together with others, with the reasons.
     cut_off: Vec<(usize, String)>,
 }
 
 impl Request {
-    /// The choices to try in turn, at least one: first the one with as few GPUs as possible that have faults, and of
-    /// these those that take part in the NVLink fabric; for constraints that this cannot meet, then those with more of them.
-    /// Or why there are not enough.
+    /// Returns the choices to try in turn, at least one: first with as few faulty GPUs as possible, preferring those in the
+    /// NVLink fabric; then, for constraints that this cannot meet, with more of them. The error says why there are not enough
+    /// GPUs.
     pub(in crate::solve) fn choices(&self, topology: &Topology) -> Result<Vec<Choice>> {
         let all = self.choice(topology)?;
         let grade = |gpu: &usize| match topology.cut_off(*gpu) {
@@ -84,7 +84,7 @@ impl Request {
     fn choice(&self, topology: &Topology) -> Result<Choice> {
         let resolve = |refs: &[GpuRef]| resolve_names(topology, refs);
         let only = self.only.as_deref().map(resolve).transpose()?;
-        // A model says of which GPUs to choose, and names none of them.
+        // A model restricts the choice, but names no single GPU.
         let single = |gpu: &&GpuRef| !matches!(gpu, GpuRef::Model(_));
         let singles = |refs: &[GpuRef]| resolve(&refs.iter().filter(single).cloned().collect::<Vec<_>>());
         let one_by_one =
@@ -144,13 +144,13 @@ impl Request {
         }
         let mut remarks = left_out.remarks(topology);
         let of_list = self.visible.iter().filter(|_| of_models).flat_map(|visible| &visible.remarks);
-        // What is said of MIG-enabled GPUs that are not chosen says no more than the remarks above.
+        // Remarks on MIG-enabled GPUs that are not chosen would repeat the ones above.
         let divided: Vec<String> = topology.gpus().filter_map(divided).collect();
         remarks.extend(of_list.filter(|remark| !divided.contains(remark)).cloned());
         Ok(Choice { candidates, include, remarks })
     }
 
-    /// The reason why a GPU is not free as far as the request asks for that.
+    /// Returns the reason why a GPU is not free, as far as the request asks for free ones.
     fn busy(&self, gpu: &Gpu) -> Option<String> {
         let GpuUsage { processes, memory_used, memory_free } = gpu.usage;
         if self.free {
@@ -175,7 +175,7 @@ impl Request {
         }
     }
 
-    /// Finds what the request asks for and forbids at once.
+    /// Checks the request for contradictions.
     fn contradiction(
         &self,
         topology: &Topology,
@@ -241,7 +241,7 @@ impl LeftOut {
         (!self.displays.is_empty()).then(|| format!("{gpus}: a display GPU, and chosen only where named"))
     }
 
-    /// The error where they leave too few.
+    /// Returns the error that they leave too few.
     fn too_few(&self, topology: &Topology, count: usize, left: usize) -> Error {
         let total = topology.gpus().len();
         let asked = format!("{} {}", count_of(count, "GPU"), if count == 1 { "was" } else { "were" });
@@ -286,7 +286,7 @@ impl LeftOut {
     }
 }
 
-/// `GPU0-3,6`.
+/// Returns the names of GPUs, such as `GPU0-3,6`.
 fn names(topology: &Topology, gpus: &[usize]) -> String {
     let all: Vec<_> = topology.gpus().map(|gpu| gpu.index).collect();
     let indices: NodeSet = gpus.iter().map(|gpu| all[*gpu]).collect();

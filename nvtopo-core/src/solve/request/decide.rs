@@ -23,14 +23,14 @@ impl Request {
     /// Chooses the best GPUs and what belongs to them.
     ///
     /// Errors are [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for unknown names and contradictions, and
-    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where there are not enough GPUs, or no set of them meets what is
-    /// required.
+    /// [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) if there are not enough GPUs, or no set of them meets the required
+    /// constraints.
     pub fn solve(&self, topology: &Topology) -> Result<Placement> {
         let solver = Solver::new(topology);
         self.decide(&solver)?.placement(&solver, self.service())
     }
 
-    /// As [`solve`](Self::solve), and what would have been chosen instead.
+    /// Chooses as [`solve`](Self::solve) does, and explains the choice by its alternatives.
     ///
     /// ```
     /// use nvtopo::{Request, Topology};
@@ -63,7 +63,7 @@ impl Request {
         self.first_of_choices(solver.topology(), |choice| self.decide_among(solver, choice))
     }
 
-    /// The answer by the first choice that satisfies the request.
+    /// Returns the answer by the first choice that satisfies the request.
     fn first_of_choices<T>(&self, topology: &Topology, decide: impl Fn(Choice) -> Result<T>) -> Result<T> {
         let mut choices = self.choices(topology)?.into_iter();
         let mut answer = choices.next().map(&decide);
@@ -76,8 +76,8 @@ impl Request {
         answer.unwrap_or_else(|| Err(crate::solve::process::no_gpu::error(topology)))
     }
 
-    /// The answer on a machine of more GPUs than a set has bits. `None` where it is not made of domains, or more is asked for than
-    /// a number of GPUs.
+    /// Decides on a machine of more GPUs than a set has bits. `None` if it does not consist of domains, or the request asks for
+    /// more than a number of GPUs.
     fn decide_by_domains(&self, solver: &Solver, choice: &Choice) -> Result<Option<Decision>> {
         let topology = solver.topology();
         let plain = !self.is_constrained() && self.prefer.is_empty();
@@ -146,8 +146,7 @@ impl Request {
         }
     }
 
-    /// The questions to try in turn, at least one, first with as few GPUs as possible that have
-    /// faults, last with all of them.
+    /// Returns the questions to try in turn, at least one: first with as few faulty GPUs as possible, last with all of them.
     pub(in crate::solve) fn questions(&self, solver: &Solver) -> Result<Vec<Question>> {
         let mut questions = Vec::new();
         let mut none = None;
@@ -177,7 +176,7 @@ impl Request {
 }
 
 impl Solver {
-    /// Chooses the best GPUs and what belongs to them; from memory where just this was asked for before. Errors as
+    /// Chooses the best GPUs and what belongs to them, from the memo if the same request was answered before. Errors as
     /// [`Request::solve`].
     pub fn solve(&self, request: &Request) -> Result<Placement> {
         if let Some(known) = self.placements().get(request) {
@@ -188,7 +187,7 @@ impl Solver {
         Ok(placement)
     }
 
-    /// As [`solve`](Self::solve), and what would have been chosen instead.
+    /// Chooses as [`solve`](Self::solve) does, and explains the choice by its alternatives.
     pub fn explain(&self, request: &Request) -> Result<Explanation> {
         let decision = request.decide(self)?;
         Ok(Explanation {
@@ -199,7 +198,8 @@ impl Solver {
     }
 }
 
-/// Why no set of the task is of GPUs that do what is said, as parts of a sentence, with the most GPUs that do.
+/// Returns the reason why no set of the task meets what is stated, as parts of a sentence, with the greatest number of GPUs that
+/// do.
 fn witness(topology: &Topology, weights: &Weights, task: &Task<'_>, held: &[String], none: NoSet) -> String {
     let any = |count: usize| search::solve(weights, &Task { count, objectives: &[], ..*task });
     let mut proven = none.proven;

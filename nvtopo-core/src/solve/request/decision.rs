@@ -1,4 +1,4 @@
-//! What a request asks of the search, within which limits, what was found, and what would have been found instead.
+//! The decision on a request: its question to the search, the limits, the solution, and the alternatives.
 
 use super::allowed::best_of;
 use super::solver::Solver;
@@ -27,14 +27,14 @@ pub(in crate::solve) struct Question {
     pub(in crate::solve) include: Set,
     pub(in crate::solve) count: usize,
     pub(in crate::solve) criteria: Criteria,
-    /// The sets that may be chosen, where not all may; of `count` free candidates each, and with those that must be in.
+    /// The allowed sets, where not all are: each with `count` free candidates, the included ones among them.
     pub(in crate::solve) allowed: Option<Vec<Set>>,
-    /// What a person should know of the GPUs that were not to choose from.
+    /// The remarks on the GPUs that were no candidates.
     pub(in crate::solve) remarks: Vec<String>,
 }
 
 impl Question {
-    /// The search for the answer.
+    /// Returns the task of the search.
     pub(in crate::solve) fn task<'a>(&'a self, limits: &'a Limits) -> Task<'a> {
         Task {
             include: self.include,
@@ -46,17 +46,17 @@ impl Question {
         }
     }
 
-    /// What the search found, by positions.
+    /// Returns the solution by positions.
     pub(in crate::solve) fn found(&self, found: std::result::Result<Solution, NoSet>) -> Option<Found> {
         found.ok().map(|solution| (self.weights.positions(solution.chosen), solution))
     }
 }
 
-/// What the search is asked.
+/// The question that a decision answers.
 pub(in crate::solve) enum Asked {
     /// The best set of GPUs within limits.
     Sets { question: Question, limits: Limits },
-    /// The best GPUs of a machine of domains that has more of them than a set has bits: what may be done with each.
+    /// The best GPUs of a machine of domains with more GPUs than a set has bits, by the use of each GPU.
     Domains {
         domains: Arc<Option<Domains>>,
         uses: Vec<Use>,
@@ -66,7 +66,7 @@ pub(in crate::solve) enum Asked {
     },
 }
 
-/// GPUs by their positions, and what they are worth.
+/// The GPUs by their positions, and their values.
 pub(in crate::solve) type Found = (Vec<usize>, Solution);
 
 impl Asked {
@@ -75,7 +75,7 @@ impl Asked {
         criteria
     }
 
-    /// The GPUs to choose from, how many of them are chosen, and those that must be.
+    /// Returns the candidates, the number to choose, and the included ones.
     fn choice(&self) -> (Vec<usize>, usize, Vec<usize>) {
         match self {
             Self::Sets { question: Question { weights, free, include, count, .. }, .. } => {
@@ -88,7 +88,7 @@ impl Asked {
         }
     }
 
-    /// The best GPUs of a machine of domains. `None`: domains do not tell.
+    /// Finds the best GPUs of a machine of domains. `None`: their numbers do not determine the best set.
     pub(in crate::solve) fn by_domains(&self, uses: &[Use]) -> Option<std::result::Result<Found, NoSet>> {
         let Self::Domains { domains, count, criteria, .. } = self else { return None };
         let ask = Ask { uses, count: *count, objectives: &criteria.objectives, mix: &criteria.mix };
@@ -96,7 +96,7 @@ impl Asked {
         Some(found.map(|answer| (answer.gpus, answer.solution)))
     }
 
-    /// The same with another use of some GPUs.
+    /// Finds the best GPUs with another use of some GPUs.
     fn by_other_domains(&self, gpus: &[usize], other: Use) -> Option<Found> {
         let Self::Domains { uses, .. } = self else { return None };
         let mut uses = uses.clone();
@@ -106,8 +106,8 @@ impl Asked {
         self.by_domains(&uses)?.ok()
     }
 
-    /// The best set that is not the chosen one: of those that lack one of its GPUs, whichever that is, the first that the search
-    /// comes to.
+    /// Finds the best set that is not the chosen one: for each chosen GPU the best set without it, and the first of the best of
+    /// these.
     fn other(&self, chosen: &[usize]) -> Option<Found> {
         let without = |gpu: &usize| match self {
             Self::Sets { question, limits } => {
@@ -128,7 +128,7 @@ impl Asked {
         others.reduce(|best, other| if other.1.values > best.1.values { other } else { best })
     }
 
-    /// What some GPUs are worth, whatever the limits.
+    /// Evaluates some GPUs, whatever the limits.
     fn worth(&self, gpus: &[usize]) -> Option<Found> {
         match self {
             Self::Sets { question, .. } => {
@@ -141,7 +141,7 @@ impl Asked {
         }
     }
 
-    /// Returns true where some GPUs could have been chosen.
+    /// Returns whether some GPUs could have been chosen.
     fn allows(&self, gpus: &[usize]) -> bool {
         let Self::Sets { question, limits } = self else { return true };
         let include = question.weights.set(gpus);
@@ -153,23 +153,23 @@ impl Asked {
 
 pub(in crate::solve) struct Decision {
     pub(in crate::solve) asked: Asked,
-    /// The chosen GPUs, and what they are worth.
+    /// The chosen GPUs, and their values.
     pub(in crate::solve) found: Found,
-    /// The preference that is met, and those that cannot be.
+    /// The preference that is met.
     pub(in crate::solve) preference: Option<Constraint>,
     pub(in crate::solve) unmet: Vec<Unmet>,
-    /// What there is beside the GPUs, where the request asks for some of it.
+    /// The supplies local to the GPUs, if the request needs some.
     pub(in crate::solve) supply: Option<Supply>,
 }
 
 impl Decision {
-    /// How many GPUs each usable NIC has room for, where the request says so.
+    /// Returns the number of GPUs that each usable NIC has room for, where the request states it.
     fn nic_room(&self) -> Option<&[usize]> {
         let Asked::Sets { limits, .. } = &self.asked else { return None };
         limits.nic_room.as_deref()
     }
 
-    /// The answer with what belongs to the GPUs.
+    /// Returns the placement with what belongs to the GPUs.
     pub(in crate::solve) fn placement(self, solver: &Solver, service: Service<'_>) -> Result<Placement> {
         let (topology, local) = (solver.topology(), solver.local());
         let (free, _, _) = self.asked.choice();
@@ -186,12 +186,12 @@ impl Decision {
         Ok(placement)
     }
 
-    /// The best set that lacks one of the chosen, whichever that is.
+    /// Returns the best other set: it lacks one of the chosen GPUs.
     pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
         Some(self.alternative(topology, self.asked.other(&self.found.0)?))
     }
 
-    /// The free GPUs with the lowest numbers.
+    /// Returns the free GPUs with the lowest numbers, as first fit chooses them.
     pub(in crate::solve) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
         let (mut lowest, count, include) = self.asked.choice();
         lowest.truncate(count);
@@ -208,7 +208,7 @@ impl Decision {
     }
 }
 
-/// The remark on pairs of GPUs of which one direction was measured, which count as if both carried as much.
+/// Returns the remark on pairs of GPUs measured in one direction only, which count as if both directions were equal.
 fn one_way(topology: &Topology, gpus: &[usize]) -> Option<String> {
     let devices = topology.devices();
     let own: BTreeSet<NodeId> = gpus.iter().map(|gpu| devices[*gpu]).collect();
@@ -225,23 +225,22 @@ fn one_way(topology: &Topology, gpus: &[usize]) -> Option<String> {
     })
 }
 
-/// What several constraints leave to choose from.
+/// The limits that several constraints set on the choice.
 #[derive(PartialEq, Eq)]
 pub(in crate::solve) struct Limits {
-    /// The set lies within one of these.
+    /// The scopes of which one must contain the set.
     pub(in crate::solve) scopes: Option<Vec<Set>>,
-    /// For each candidate those that it may be chosen with.
+    /// The candidates with which each candidate may be chosen.
     pub(in crate::solve) near: Option<Vec<Set>>,
-    /// What is beside some of them is enough for so many only.
+    /// The quotas that follow from the supplies local to GPUs.
     pub(in crate::solve) quotas: Quotas,
-    /// How many GPUs each usable NIC has room for, where the request says so.
+    /// The number of GPUs that each usable NIC has room for, where the request states it.
     pub(in crate::solve) nic_room: Option<Vec<usize>>,
 }
 
 impl Limits {
-    /// The topology is the one that was asked about: the weights may be those of another machine of equal structure, with other
-    /// names and other paths beside its NVLinks.
-    /// What is beside the GPUs must be enough for them.
+    /// Returns the limits. The topology is the one of the request: the weights may be those of another machine of equal
+    /// structure, with other names and other paths besides its NVLinks. The supplies must be enough for the chosen GPUs.
     pub(in crate::solve) fn new(
         constraints: &[Constraint],
         topology: &Topology,
@@ -266,7 +265,7 @@ impl Limits {
         });
         let near = least.max().map(|least| {
             let near = |a: usize| {
-                // What was measured counts, and not its class.
+                // The measured rate counts, not its class.
                 let enough = |b: &usize| {
                     let pair = topology.pairs().pair(weights.position(a), weights.position(*b));
                     of_pair(pair).bandwidth() >= least
@@ -280,7 +279,7 @@ impl Limits {
     }
 }
 
-/// The numbers of GPUs that what is beside them is enough for.
+/// Returns the quotas that follow from shortages.
 pub(in crate::solve) fn quotas(shortages: &[Shortage], weights: &Weights) -> Quotas {
     Quotas::new(shortages.iter().map(|short| (weights.set(&short.gpus), short.most as u32)))
 }

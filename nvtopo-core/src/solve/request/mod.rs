@@ -1,4 +1,4 @@
-//! What a job asks for.
+//! Requests for GPUs, and the decisions on them.
 
 pub(in crate::solve) mod allowed;
 mod builder;

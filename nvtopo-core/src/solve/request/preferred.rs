@@ -1,4 +1,4 @@
-//! The decision of a device plugin for Kubernetes: which of the available devices a container should get
+//! The preferred allocation of a device plugin for Kubernetes: the choice among the available devices for a container
 //! (`GetPreferredAllocation` of the kubelet's device plugin API, v1beta1).
 
 use super::builder::Request;
@@ -8,20 +8,20 @@ use crate::solve::process::gpu_ref::{GpuRef, Match, find_instance};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Which of the `available` devices a container should get that asks for `size` of them, `must_include` among them, as
+/// Chooses the devices for a container that asks for `size` of the `available` ones, `must_include` among them, and returns their
 /// positions in `available`.
 ///
-/// Devices are named as plugins name them: by the GPU's UUID, index or PCI address, `nvidia0` by its device file, or
-/// the UUID of a MIG instance; `::` and a number behind it make it one of several replicas that share the device.
+/// Devices are named as plugins name them: by the UUID, index or PCI address of the GPU, `nvidia0` by its device file, or the
+/// UUID of a MIG instance; a suffix of `::` and a number marks one of several replicas that share the device.
 ///
-/// - Whole GPUs are chosen as [`Request`] chooses them, with the rest of the node's GPUs taken: NVLink groups stay whole, and
-///   a single GPU comes from a group that is broken already.
+/// - Whole GPUs are chosen as [`Request`] chooses them, with the other GPUs of the node taken: NVLink groups stay whole, and a
+///   single GPU comes from a group that is broken already.
 /// - Replicas come from different GPUs as long as there are some, the least shared ones first.
-/// - MIG instances come from the GPU that has the fewest left and enough, so that others can be divided anew.
-/// - GPUs that work less well than others come after those, then GPUs that cannot be used, and names that this topology does not
-///   know. None of them is a reason to fail: where a plugin fails here, the kubelet refuses the pod, and every one after it.
+/// - MIG instances come from the GPU that has the fewest left and enough, so that other GPUs can be repartitioned.
+/// - GPUs with faults come after the others, then unusable GPUs, and names that are not in this topology. None of them is an
+///   error: if a plugin fails here, the kubelet refuses the pod, and every one after it.
 ///
-/// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where fewer devices are available than asked for, or what
+/// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) if fewer devices are available than asked for, or one that
 /// must be included is not available.
 ///
 /// ```
@@ -93,7 +93,7 @@ fn devices(topology: &Topology, names: &[&str]) -> Vec<Device> {
     names.iter().map(device).collect()
 }
 
-/// The devices, those chosen of them, and how many are wanted.
+/// The state of the choice: the devices, the chosen ones, and the number wanted.
 struct Choice<'a> {
     topology: &'a Topology,
     devices: Vec<Device>,
@@ -106,7 +106,7 @@ impl Choice<'_> {
         self.size - self.chosen.len()
     }
 
-    /// The positions of what is left of each GPU, by a kind of device.
+    /// Returns the positions of the remaining devices of each GPU, by a kind of device.
     fn left(&self, gpu: impl Fn(Device) -> Option<usize>) -> BTreeMap<usize, Vec<usize>> {
         let mut left: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (position, device) in self.devices.iter().enumerate() {
@@ -117,7 +117,7 @@ impl Choice<'_> {
         left
     }
 
-    /// Takes whole GPUs that can be used, each once before any of them twice.
+    /// Takes usable whole GPUs, each once before any of them twice.
     fn take_gpus(&mut self) {
         let usable: Vec<bool> = self.topology.gpus().map(|gpu| gpu.unusable.is_none()).collect();
         let whole = |device: Device| match device {
@@ -132,7 +132,7 @@ impl Choice<'_> {
                 if left.is_empty() {
                     return;
                 }
-                // Each has given one: the next round begins.
+                // Each GPU has given one: the next round begins.
                 used.clear();
             }
             let mut fresh: Vec<usize> = left.keys().copied().filter(|gpu| !used.contains(gpu)).collect();
@@ -152,7 +152,7 @@ impl Choice<'_> {
         }
     }
 
-    /// Takes MIG instances: those of the GPU with the fewest left that has enough, else of that with the most.
+    /// Takes MIG instances: from the GPU with the fewest left that has enough, else from the one with the most.
     fn take_instances(&mut self) {
         let instance = |device: Device| match device {
             Device::Instance(gpu) => Some(gpu),
@@ -169,7 +169,7 @@ impl Choice<'_> {
         }
     }
 
-    /// Takes what is left: GPUs that cannot be used, then names that are not known.
+    /// Takes the remaining devices: unusable GPUs, then unknown names.
     fn take_others(&mut self) {
         let mut rest: Vec<usize> =
             (0..self.devices.len()).filter(|position| !self.chosen.contains(position)).collect();
@@ -179,7 +179,7 @@ impl Choice<'_> {
     }
 }
 
-/// The best `count` of the `open` GPUs beside the `used` ones, with all of `include`; `None` where nothing can be decided.
+/// Finds the best `count` of the `open` GPUs besides the `used` ones, with all of `include`; `None` if there is no decision.
 fn best(
     topology: &Topology,
     open: &[usize],
@@ -226,7 +226,7 @@ mod tests {
         }
         // The kubelet may insist on it; the rest is still chosen well.
         assert_eq!(preferred(&node, &all, &["3", "GPU-00000000-gone"], 3).len(), 3);
-        // A node of which nothing at all is known.
+        // A node with no known facts at all.
         let document =
             br#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,
             "nodes":[{"machine":{}}]}}"#;

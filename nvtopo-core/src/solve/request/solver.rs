@@ -1,4 +1,4 @@
-//! The solver of one machine: what is prepared for decisions on it, and the answers that were asked for.
+//! The solver of one machine: what is precomputed for it, and the memo of its answers.
 
 use super::builder::Request;
 use crate::error::{Error, ErrorKind, Result};
@@ -13,14 +13,14 @@ use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weights::Weights;
 use std::sync::Arc;
 
-/// The most placements that a solver keeps.
+/// The greatest number of memoized placements.
 const MAX_PLACEMENTS: usize = 64;
 
-/// Decides on requests for one machine, and keeps what it prepared for that: weights of pairs, values of sets, and the last
-/// placements. A request that is asked again, as by each rank of a job, is answered in less than a microsecond.
+/// A solver of requests for one machine, which keeps what it computed: weights of pairs, values of sets, and the last placements.
+/// A request that is asked again, as by each rank of a job, is answered in less than a microsecond.
 ///
-/// Clones share what is kept, and so may threads; none waits for another, also in the child of a forked process. The memory is
-/// freed with the last clone: at most 4 MB for 16 GPUs.
+/// Clones and threads share the memo; none waits for another, not even in the child of a forked process. The memory is freed with
+/// the last clone: at most 4 MB for 16 GPUs.
 ///
 /// ```
 /// use nvtopo::{Request, Solver, Topology};
@@ -35,16 +35,16 @@ pub struct Solver(Arc<Prepared>);
 
 struct Prepared {
     topology: Topology,
-    /// All GPUs, where there are not too many for a search, by the default tolerance.
+    /// The weights of all GPUs by the default tolerance, if a search can take as many.
     weights: Once<Arc<Weights>>,
-    /// The domains of a machine of more GPUs than that.
+    /// The domains of a machine of more GPUs than that, by the default tolerance.
     domains: Once<Arc<Option<Domains>>>,
     local: Local,
     placements: Bounded<Request, Placement, MAX_PLACEMENTS>,
 }
 
 impl Solver {
-    /// The solver of a machine. Nothing is computed before it is asked for.
+    /// Returns the solver of a machine. Everything is computed on demand.
     pub fn new(topology: &Topology) -> Self {
         Self(Arc::new(Prepared {
             topology: topology.clone(),
@@ -55,22 +55,22 @@ impl Solver {
         }))
     }
 
-    /// The machine.
+    /// Returns the machine.
     pub fn topology(&self) -> &Topology {
         &self.0.topology
     }
 
-    /// The CPUs and NICs beside the GPUs.
+    /// Returns the local CPUs and NICs of the GPUs.
     pub(in crate::solve) fn local(&self) -> &Local {
         &self.0.local
     }
 
-    /// The placements by their requests.
+    /// Returns the memo of placements by their requests.
     pub(in crate::solve) fn placements(&self) -> &Bounded<Request, Placement, MAX_PLACEMENTS> {
         &self.0.placements
     }
 
-    /// The weights of all GPUs. [`Unsupported`](ErrorKind::Unsupported) where there are too many.
+    /// Returns the weights of all GPUs. [`Unsupported`](ErrorKind::Unsupported) if they are too many.
     pub(in crate::solve) fn weights(&self, tolerance: Tolerance) -> Result<Arc<Weights>> {
         let gpus = self.topology().gpus().len();
         if gpus > MAX_CANDIDATES {
@@ -80,8 +80,8 @@ impl Solver {
         Ok(if self.is_usual(tolerance) { Arc::clone(self.0.weights.get_or_init(of_all)) } else { of_all() })
     }
 
-    /// The weights that some candidates are chosen by, and their set. Of a machine that is too large as a whole these are the
-    /// weights of just the candidates.
+    /// Returns the weights for a choice among some candidates, and their set. On a machine that is too large as a whole, these
+    /// are the weights of just the candidates.
     pub(in crate::solve) fn weights_of(
         &self,
         candidates: &[usize],
@@ -97,18 +97,18 @@ impl Solver {
         Ok((Arc::new(weights), set::all(candidates.len())))
     }
 
-    /// The domains of the machine; `None` where it is not made of such.
+    /// Returns the domains of the machine; `None` if it does not consist of domains.
     pub(in crate::solve) fn domains(&self, tolerance: Tolerance) -> Arc<Option<Domains>> {
         let compute = || Arc::new(Domains::of(&self.classes(tolerance)));
         if self.is_usual(tolerance) { Arc::clone(self.0.domains.get_or_init(compute)) } else { compute() }
     }
 
-    /// The machine with its measured rates by classes.
+    /// Returns the machine with its measured rates by classes.
     fn classes(&self, tolerance: Tolerance) -> Topology {
         self.topology().with_rate_classes(tolerance.millionths())
     }
 
-    /// Whether what is kept holds by a tolerance.
+    /// Returns whether the memo holds for a tolerance.
     fn is_usual(&self, tolerance: Tolerance) -> bool {
         tolerance == Tolerance::default() || !self.topology().has_measured_rates()
     }

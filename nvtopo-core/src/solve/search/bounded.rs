@@ -1,11 +1,11 @@
-//! Answers that are kept by their questions: only so many, and when there are more, all are forgotten.
+//! A memo of bounded size: when it is full, it forgets everything.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
-/// At most `MOST` values by their keys.
+/// A memo of at most `MOST` values by their keys.
 #[derive(Debug)]
 pub(in crate::solve) struct Bounded<K, V, const MOST: usize>(Mutex<HashMap<K, V>>);
 
@@ -16,13 +16,13 @@ impl<K, V, const MOST: usize> Default for Bounded<K, V, MOST> {
 }
 
 impl<K: Hash + Eq, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
-    /// The value; computed where it is not kept.
+    /// Returns the value, computing it if it is not kept.
     pub(in crate::solve) fn at(&self, key: K, compute: impl FnOnce() -> V) -> V {
         let Ok(value) = self.try_at(key, || Ok::<V, Infallible>(compute()));
         value
     }
 
-    /// The same where there may be none, which is not kept. Meanwhile others may compute too.
+    /// Returns the value or the error of computing it; errors are not kept. Several threads may compute the same value.
     pub(in crate::solve) fn try_at<E>(&self, key: K, compute: impl FnOnce() -> Result<V, E>) -> Result<V, E> {
         if let Some(known) = self.get(&key) {
             return Ok(known);
@@ -32,12 +32,12 @@ impl<K: Hash + Eq, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
         Ok(value)
     }
 
-    /// The value, where it is kept and nobody is changing what is.
+    /// Returns the value if it is kept and no other thread holds the lock.
     pub(in crate::solve) fn get(&self, key: &K) -> Option<V> {
         self.open()?.get(key).cloned()
     }
 
-    /// Keeps a value, unless somebody else is changing what is kept.
+    /// Keeps a value, unless another thread holds the lock.
     pub(in crate::solve) fn keep(&self, key: K, value: V) {
         let Some(mut kept) = self.open() else { return };
         if kept.len() >= MOST {
@@ -46,7 +46,7 @@ impl<K: Hash + Eq, V: Clone, const MOST: usize> Bounded<K, V, MOST> {
         kept.insert(key, value);
     }
 
-    /// What is kept, without waiting: in a forked child, a thread that is gone may hold the lock for ever.
+    /// Locks the memo without waiting: in a forked child, a thread that no longer exists may hold the lock for ever.
     fn open(&self) -> Option<MutexGuard<'_, HashMap<K, V>>> {
         match self.0.try_lock() {
             Ok(kept) => Some(kept),

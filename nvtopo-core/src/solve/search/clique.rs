@@ -1,45 +1,46 @@
-//! Whether some GPUs of a graph are all connected with each other.
+//! Clique search: a set of GPUs of a graph that are all neighbours of each other.
 
 use super::set::{Set, above, all, members};
 
-/// Steps after which a search is hard enough for the candidates to be put in order.
+/// The number of steps after which a search counts as hard, so that the candidates are put in order.
 const FEW: u64 = 32;
 
-/// Where more candidates than that are left without a colour, room is not made for each: some would be left in any case.
+/// The greatest number of candidates without a colour for which recolouring is tried: of more, some would stay without in any
+/// case.
 const SCARCE: u32 = 3;
 
-/// A search for cliques of a size. Candidates with too few neighbours drop out, and colours, of which no two neighbours have
-/// the same, bound what is left: a clique has as many colours as members.
+/// A search for cliques of a size. Candidates with too few neighbours are removed, and a greedy colouring gives the upper bound:
+/// a clique has as many colours as members.
 pub(in crate::solve) struct Cliques<'a, const N: usize> {
     /// The neighbours of each candidate.
     near: &'a [Set; N],
-    /// Steps that are left.
+    /// The number of steps that are left.
     pub(in crate::solve) steps: u64,
-    /// Those of which the last search did not rule out that they are in a clique.
+    /// The candidates that the last search did not exclude from a clique.
     open: Set,
-    /// Room for the colours of one step.
+    /// The colour classes of one step.
     colours: [Set; N],
 }
 
-/// Whether there is a clique.
+/// The outcome of a clique search.
 pub(in crate::solve) enum Found {
     Yes {
         clique: Set,
-        /// Those that may be in one.
+        /// The candidates that may be in a clique.
         open: Set,
     },
     No,
-    /// The steps ended.
+    /// The search stopped before an answer.
     Unknown,
 }
 
 impl<'a, const N: usize> Cliques<'a, N> {
-    /// Among some of up to `N` candidates, by the neighbours of each.
+    /// Returns a search among up to `N` candidates, by the neighbours of each.
     pub(in crate::solve) fn new(near: &'a [Set; N], steps: u64) -> Self {
         Self { near, steps, open: 0, colours: [0; N] }
     }
 
-    /// Some clique of so many candidates.
+    /// Finds a clique of `size` candidates.
     pub(in crate::solve) fn any(&mut self, open: Set, size: usize) -> Found {
         let Some(open) = self.core(open, size.saturating_sub(1)) else { return Found::No };
         self.open = open;
@@ -58,7 +59,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
         }
     }
 
-    /// The same with those of most neighbours first, which need fewer colours.
+    /// Finds a clique with the candidates of most neighbours first, which need fewer colours.
     fn by_degree(&mut self, open: Set, size: usize) -> Option<Set> {
         let mut order = [(0, 0); N];
         let order = &mut order[..open.count_ones() as usize];
@@ -81,14 +82,14 @@ impl<'a, const N: usize> Cliques<'a, N> {
         found.map(gpus)
     }
 
-    /// The first clique by its members, given some clique; whether that was found out for sure.
+    /// Finds the lexicographically first clique, given some clique; returns whether it is proven to be the first.
     pub(in crate::solve) fn first(&mut self, open: Set, some: Set) -> (Set, bool) {
         let (mut set, mut rest, mut open) = (0, some, open);
         while rest != 0 {
             let next: Set = rest & rest.wrapping_neg();
             let before = open & (next - 1);
             let missing = rest.count_ones() as usize - 1;
-            // None before the next of the known ones, unless there is a clique with it.
+            // The next known member stays, unless there is a clique with an earlier candidate.
             let found = members(before).find_map(|gpu| {
                 let later = open & self.near[gpu] & above(gpu);
                 self.grow(0, later, missing).map(|others| (1 << gpu, others))
@@ -114,7 +115,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
         if missing == 1 {
             return (open != 0).then(|| chosen | open & open.wrapping_neg());
         }
-        // Among those of fewer colours there is none: every clique has one of the others.
+        // The candidates of fewer colours hold no clique: every clique has one of the others.
         let mut others = open;
         for colour in &mut self.colours[..missing - 1] {
             *colour = apart(self.near, others);
@@ -127,7 +128,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
                 }
             }
         }
-        // Those of the fewest neighbours first, where they are in order: then they are in nobody's way.
+        // The candidates of the fewest neighbours first, if they are in order.
         while others != 0 {
             let gpu = (Set::BITS - 1 - others.leading_zeros()) as usize;
             let found = self.grow(chosen | 1 << gpu, open & self.near[gpu], missing - 1);
@@ -143,7 +144,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
         None
     }
 
-    /// Makes room for one more, where its only neighbour of some colour can have another one.
+    /// Makes room for one more candidate if its only neighbour of some colour can have another colour.
     fn recolour(&mut self, gpu: usize, count: usize) -> bool {
         let (near, colours) = (self.near, &mut self.colours[..count]);
         for own in 0..colours.len() {
@@ -166,7 +167,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
         false
     }
 
-    /// Those that have enough neighbours among each other; `None` where these are too few for a clique.
+    /// Returns the candidates that have enough neighbours among each other; `None` if these are too few for a clique.
     fn core(&self, mut open: Set, neighbours: usize) -> Option<Set> {
         loop {
             let enough = |gpu: &usize| (self.near[*gpu] & open).count_ones() as usize >= neighbours;
@@ -182,10 +183,10 @@ impl<'a, const N: usize> Cliques<'a, N> {
     }
 }
 
-/// Some candidates of which no two are neighbours: each that is no neighbour of one before it.
+/// Returns a greedy independent set: each candidate that is no neighbour of one before it.
 fn apart<const N: usize>(near: &[Set; N], open: Set) -> Set {
     const HALF: usize = u64::BITS as usize;
-    // Half by half: no processor has numbers of so many bits.
+    // In halves of 64 bits, the width of the integer registers.
     let halves = |set: Set| [set as u64, (set >> HALF) as u64];
     let mut left = halves(open);
     let mut apart = [0; 2];

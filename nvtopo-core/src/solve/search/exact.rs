@@ -1,7 +1,7 @@
-//! The search for the best set: depth first in the order of the indices, cut by bounds.
+//! Branch and bound for the best set: depth first in the order of the indices.
 //!
-//! GPUs that can be exchanged without changing anything that an objective sees are tried in one order only, so that a
-//! switched machine costs no more than a single set. The first set found of several equal ones has the lowest indices.
+//! Interchangeable GPUs are tried in one order only, so that a switched machine costs no more than a single set. The first of
+//! several equal sets has the lowest indices.
 
 use super::problem::{NoSet, Solution, Task};
 use super::quota::Quotas;
@@ -12,12 +12,12 @@ use crate::solve::search::objective::{MAX_OBJECTIVES, Partial};
 use crate::solve::search::set::Set;
 use std::cmp::Ordering;
 
-/// The best set, by looking at sets.
+/// Finds the best set.
 pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     Search::new(weights, task).run()
 }
 
-/// The best set, by looking at sets; at least as good as one that may be chosen.
+/// Finds the best set, at least as good as the feasible set `first`.
 pub(super) fn improve(weights: &Weights, task: &Task<'_>, first: Set) -> Solution {
     let mut search = Search::new(weights, task);
     let mut state =
@@ -30,20 +30,19 @@ pub(super) fn improve(weights: &Weights, task: &Task<'_>, first: Set) -> Solutio
     search.run().unwrap_or_default()
 }
 
-/// What a set is worth by each objective, and whether that is all.
+/// The value of a set by each objective, and whether it is exact.
 type Values = [(Weight, bool); MAX_OBJECTIVES];
 
 struct Search<'a> {
     weights: &'a Weights,
     task: &'a Task<'a>,
-    /// For each candidate the later ones that it can stand in for.
+    /// The later candidates that each candidate can replace.
     twins: [Set; Set::BITS as usize],
     greatest: Weight,
-    /// For each depth the worst weight and the sum of weights of every candidate to the chosen.
+    /// The worst weight and the sum of weights of every candidate to the chosen, for each depth.
     to_chosen: Vec<(Weight, Weight)>,
     best: Option<Best>,
-    /// The first objective at which a comparison was of values that may not be all that their sets are worth. By those before it
-    /// no set is better.
+    /// The first objective at which a comparison used a value that may be too low. By the objectives before it no set is better.
     doubt: usize,
     steps: u64,
 }
@@ -51,18 +50,18 @@ struct Search<'a> {
 struct Best {
     state: State,
     values: Values,
-    /// How many of the values are found out.
+    /// The number of values that are computed.
     known: usize,
 }
 
-/// Where the search stands.
+/// A node of the search tree.
 #[derive(Clone, Copy)]
 struct State {
     chosen: Set,
     missing: usize,
     worst: Weight,
     sum: Weight,
-    /// What may still be chosen.
+    /// The candidates that may still be chosen.
     open: Set,
 }
 
@@ -77,7 +76,7 @@ impl<'a> Search<'a> {
         let open = task.free & !task.include & !task.barred;
         let alike =
             |a: usize, b: usize| task.objectives.iter().all(|objective| objective.twins(weights, a, b));
-        // Two that may be chosen with different ones are no twins.
+        // Candidates with different permitted partners are not interchangeable.
         let near = |a: usize, b: usize| {
             let both = 1 << a | 1 << b;
             task.near.is_none_or(|near| (near[a] | both) == (near[b] | both))
@@ -120,14 +119,14 @@ impl<'a> Search<'a> {
         };
         let known = |index: usize| finished && index < self.doubt && values[index].1;
         let values = values.map(|(worth, _)| worth);
-        // What was found may be more than the roots of what had to stop.
+        // A value that was found may exceed the bound at the root if a computation had to stop early.
         let bound = |index: usize| if known(index) { values[index] } else { roots[index].max(values[index]) };
         let bounds = (0..count).map(bound).collect();
         let chosen = state.chosen;
         Ok(Solution { chosen, values: values[..count].to_vec(), bounds, complete, steps: self.steps })
     }
 
-    /// What must be chosen is; `None` where that cannot be within the scope.
+    /// Returns the root of a scope, with the included candidates chosen; `None` if they cannot be chosen within the scope.
     fn root(&mut self, scope: Set) -> Option<State> {
         let mut state = State {
             chosen: 0,
@@ -164,12 +163,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Those of the open candidates that the quotas leave room for.
+    /// Returns the open candidates that the quotas have room for.
     fn may_join(&self, chosen: Set, open: Set) -> Set {
         self.task.quotas.map_or(open, |quotas| quotas.open(chosen, open))
     }
 
-    /// Whether a set that is begun may lead nowhere although there seems to be room for what is missing.
+    /// Returns whether a partial set may have no feasible completion although there seems to be room for what is missing.
     fn may_mislead(&self) -> bool {
         self.task.near.is_some() || self.task.quotas.is_some_and(Quotas::may_mislead)
     }
@@ -190,7 +189,7 @@ impl<'a> Search<'a> {
             if self.may_improve(&with) {
                 self.descend(with);
             }
-            // Without this one, none of its twins either: the same set under other names was just tried.
+            // Without this one, none of its twins either: they give sets of equal value that were just tried.
             state.open &= !self.twins[gpu];
             if !self.may_improve(&state) {
                 return;
@@ -215,7 +214,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether some set that extends this one may be better than the best so far.
+    /// Returns whether some set that extends this one may be better than the best so far.
     fn may_improve(&mut self, state: &State) -> bool {
         let open = state.open.count_ones() as usize;
         if self.task.quotas.map_or(open, |quotas| quotas.room(state.chosen, state.open)) < state.missing {
@@ -232,7 +231,7 @@ impl<'a> Search<'a> {
         self.best.is_none()
     }
 
-    /// What a whole set is worth by one objective, and whether that is all.
+    /// Returns the value of a complete set by one objective, and whether it is exact.
     fn value(&mut self, state: &State, index: usize) -> (Weight, bool) {
         let rest = self.task.free & !state.chosen;
         let value = self.task.objectives[index].value(&self.partial(state), rest);
@@ -240,8 +239,8 @@ impl<'a> Search<'a> {
         (value.worth, value.proven)
     }
 
-    /// What the best set so far is worth by one objective, which is found out where it is asked for: many sets are told apart
-    /// by the first objectives, and the others take longer.
+    /// Returns the value of the best set so far by one objective, computed on demand: the first objectives decide most
+    /// comparisons, and the others are more expensive.
     fn value_of_best(&mut self, index: usize) -> Option<(Weight, bool)> {
         let Best { state, known, .. } = *self.best.as_ref()?;
         for next in known..=index {
@@ -288,7 +287,7 @@ mod tests {
     use crate::solve::search::set;
     use crate::solve::search::value::Value;
 
-    /// Runs something that may look at so many paths and cycles in search of rings; panics where it looks at more.
+    /// Runs a search that may examine that many million paths and cycles for rings; panics if it examines more.
     fn within<T>(millions: u64, run: impl FnOnce() -> T) -> T {
         LOOKS_LEFT.set(millions * 1_000_000);
         let result = run();
@@ -296,7 +295,7 @@ mod tests {
         result
     }
 
-    /// 16 GPUs of which no two have the same NVLinks.
+    /// Returns a machine of 16 GPUs of which no two have the same NVLinks.
     fn all_different() -> Topology {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/hostile/j-16gpu-all.json");
         Topology::parse("j-16gpu-all.json", &std::fs::read(path).unwrap()).unwrap()
@@ -353,12 +352,12 @@ mod tests {
         let weights = Weights::of(&topology, &(0..24).collect::<Vec<_>>());
         let objectives = by_names(["ring"]).unwrap();
         let task = Task { most_steps: 100_000, ..Task::new(set::all(24), 12, &objectives[..1], &[]) };
-        // Eight looks are a step, and the last set may take more than is left.
+        // Eight looks count as one step, and the last set may take more than is left.
         let found = within(1, || search(&weights, &task)).unwrap();
         assert!(!found.complete && found.bounds[0] > found.values[0]);
     }
 
-    /// Twelve GPUs, of which the first six have NVLinks that grow with their numbers.
+    /// Returns a machine of twelve GPUs, of which the first six have NVLinks that grow with their numbers.
     fn two_scopes() -> Topology {
         let cell = |a: usize, b: usize| match (a == b, a.max(b)) {
             (true, _) => " X ".to_owned(),
@@ -393,7 +392,7 @@ mod tests {
                 assert_eq!(found.chosen.count_ones(), 3, "{most_steps}");
                 assert!(found.values <= best.values, "{most_steps}");
                 for (place, bound) in found.bounds.iter().enumerate() {
-                    // The bound of an objective is of sets that are as good by those before.
+                    // The bound of an objective holds for sets that are as good by the objectives before.
                     let as_good = found.values[..place] == best.values[..place];
                     assert!(!as_good || *bound >= best.values[place], "{most_steps}: {bound:?}");
                 }
@@ -404,7 +403,7 @@ mod tests {
         }
     }
 
-    /// An objective by which a set is worth so much, or perhaps more where that is not all.
+    /// An objective by a given value of each set, and whether the value is exact.
     struct Found(fn(Set) -> (u64, bool));
 
     impl Objective for Found {
@@ -441,11 +440,11 @@ mod tests {
             (found.chosen == FIRST, found.values[0].0, found.bounds[0].0, found.complete)
         };
         assert_eq!(solve(11, |set| (if set == FIRST { 2 } else { 1 }, true)), (true, 2, 2, true));
-        // One that is worth less may be worth more.
+        // The values of the other sets are lower bounds, so one of them may be better.
         assert_eq!(solve(11, |set| if set == FIRST { (2, true) } else { (1, false) }), (true, 2, 9, false));
-        // And so may one that was the best before.
+        // The value of an earlier best set may be a lower bound, too.
         assert_eq!(solve(11, |set| if set == FIRST { (1, false) } else { (2, true) }), (false, 2, 9, false));
-        // The only set is the best, whatever it is worth.
+        // The only set is the best, whatever its value.
         assert_eq!(solve(12, |_| (1, false)), (false, 1, 9, true));
     }
 }

@@ -1,4 +1,5 @@
-//! A good set to begin with: sets that grow around each NUMA node and each GPU, and members that change places with others.
+//! A local search for a good initial set: sets grow around each NUMA node and each GPU, then members are exchanged with
+//! candidates outside.
 
 use super::objective::{MAX_OBJECTIVES, Objective, Partial};
 use super::problem::Task;
@@ -8,29 +9,29 @@ use super::value::Value;
 use crate::query::Weight;
 use std::cmp::Reverse;
 
-/// The most pairs of GPUs that are looked at.
+/// The greatest number of pairs of GPUs that are evaluated.
 const MAX_WORK: u64 = 1_500_000;
 
-/// Pairs for one step of the search for the best set.
+/// The number of pairs that count as one step of the search for the best set.
 const WORK_OF_STEP: u64 = 500;
 
-/// Pairs that are as much work as one step of the effort that values tell.
+/// The number of pairs that count as one step of the effort of a value.
 const EFFORT: u64 = 100;
 
-/// A ring over pairs that are all good enough.
+/// A ring whose pairs all reach a threshold.
 pub(super) struct Cycle {
     pub(super) order: Vec<usize>,
-    /// For each candidate those with which it has a pair that is good enough.
+    /// The candidates with which each candidate has a pair that reaches the threshold.
     pub(super) near: Vec<Set>,
 }
 
 impl Cycle {
-    /// Its members.
+    /// Returns the members.
     pub(super) fn set(&self) -> Set {
         self.order.iter().fold(0, |set, gpu| set | 1 << gpu)
     }
 
-    /// Returns true where one can take the place of a member.
+    /// Returns whether `other` can take the place of the member `out`.
     fn fits(&self, out: usize, other: usize) -> bool {
         let count = self.order.len();
         let place = self.order.iter().position(|gpu| *gpu == out);
@@ -47,12 +48,12 @@ impl Cycle {
     }
 }
 
-/// The value of a whole set.
+/// Returns the value of a complete set.
 pub(super) fn value(room: &Room<'_>, objective: &'static dyn Objective, set: Set) -> Value {
     objective.value(&whole(room, set), room.task.free & !set)
 }
 
-/// A bound: no set of a room is worth more.
+/// Returns an upper bound on the value of every set of a room.
 pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> Weight {
     let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
     let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
@@ -85,8 +86,8 @@ struct Exchange<'a, 'b> {
     work: u64,
 }
 
-/// A good set by some objectives, and how many steps it took to find it. With a cycle, its members change places only where it
-/// stays one, and the first of the objectives is taken to stay as it is.
+/// Finds a good set by some objectives, and returns it with the number of steps. With a cycle, members are exchanged only if it
+/// stays a cycle, and the first objective is taken to keep its value.
 pub(super) fn best(
     room: &Room<'_>,
     first: Set,
@@ -121,7 +122,7 @@ impl Exchange<'_, '_> {
         values
     }
 
-    /// Takes a set if it is better than the one so far.
+    /// Takes a set if it is better than the best so far.
     fn offer(&mut self, set: Set) -> bool {
         let size = u64::from(set.count_ones());
         self.work += size * size / 2 + 16;
@@ -142,7 +143,7 @@ impl Exchange<'_, '_> {
         false
     }
 
-    /// Sets that take as many GPUs as there are beside some NUMA nodes, before they take of others.
+    /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others.
     fn grow_around_nodes(&mut self) {
         let groups = self.room.weights.surroundings().groups();
         let inside = |group: &Set| group & self.room.open != 0;
@@ -162,7 +163,7 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// Sets that grow around each GPU by what adds most.
+    /// Offers sets that grow greedily around each GPU.
     fn grow_around_gpus(&mut self) {
         for first in members(self.room.open) {
             if self.work >= MAX_WORK * 3 / 4 {
@@ -176,8 +177,8 @@ impl Exchange<'_, '_> {
         }
     }
 
-    /// A set that grows by the GPU that is first by a key; the sum of its pairs with the chosen ones is given. `None`: there is
-    /// no way on.
+    /// Grows a set by the GPU that is first by a key, which is given the sum of the weights to the chosen GPUs. `None`: no
+    /// candidate may join.
     fn grow(&mut self, key: impl Fn(&Growth<'_>, u64, usize, Set) -> (bool, usize, u64)) -> Option<Set> {
         let (weights, task) = (self.room.weights, self.room.task);
         let mut sums = vec![0u64; weights.gpus()];
@@ -202,7 +203,7 @@ impl Exchange<'_, '_> {
         Some(chosen)
     }
 
-    /// Exchanges one member where that is better.
+    /// Exchanges one member if that is better.
     fn change(&mut self, mut cycle: Option<&mut Cycle>) -> bool {
         let (room, set) = (self.room, self.set);
         for out in members(set & !room.task.include) {
@@ -226,9 +227,9 @@ impl Exchange<'_, '_> {
     }
 }
 
-/// Where a set stands that grows.
+/// The state of a growing set.
 struct Growth<'a> {
-    /// The GPUs beside the same NUMA nodes.
+    /// The GPUs grouped by equal NUMA nodes.
     groups: &'a [Set],
     include: Set,
     /// The GPUs that may join.

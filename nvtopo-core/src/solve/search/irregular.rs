@@ -1,10 +1,9 @@
-//! Machines of more GPUs than all sets are looked at of, and that are not made of equal domains: thresholds first, then a good
-//! set, then a search for a better one within limits.
+//! The search on machines with too many GPUs to examine all sets, and that do not consist of equal domains: thresholds first,
+//! then a good set, then a search for a better one within limits.
 //!
-//! In the order of the objectives: while one is a bottleneck, the greatest threshold is found that a set reaches, and only
-//! sets that reach it are looked at any further. By the others the best of some sets is taken that grow around each NUMA node and
-//! each GPU, its members are exchanged as long as that helps, and branch and bound has the rest of the effort. What is not
-//! proven has a bound.
+//! In the order of the objectives: for each objective that is a bottleneck, finds the greatest threshold that a set reaches, and
+//! then considers only sets that reach it. For the other objectives, grows sets around each NUMA node and each GPU, improves the
+//! best by exchanging members, and gives the remaining effort to branch and bound. A value that is not proven has an upper bound.
 
 use super::exact;
 use super::exchange::{self, Cycle};
@@ -19,18 +18,18 @@ use crate::query::Weight;
 use crate::query::{bottleneck, repeated};
 use crate::query::{cycle, ring_core};
 
-/// The most looks at neighbours of the search for cycles.
+/// The greatest number of neighbours that the search for cycles examines.
 const MAX_LOOKS: u64 = 40_000;
 
-/// The most groups on switches that are as good that are looked at.
+/// The greatest number of equally good groups on switches that are examined.
 const MAX_ROOMS: usize = 8;
 
-/// Steps of branch and bound: fewer where a step looks at more GPUs.
+/// Returns the number of steps of branch and bound: fewer for more GPUs, since each step costs more.
 fn most_steps(gpus: usize) -> u64 {
     (4_000_000 / (gpus * gpus).max(1) as u64).clamp(200, 10_000)
 }
 
-/// The best set that is found within the limits.
+/// Finds the best set within the limits.
 pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     let whole = [Set::MAX];
     let scopes = task.scopes.unwrap_or(&whole);
@@ -52,12 +51,12 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoS
     Ok(best)
 }
 
-/// The best of several solutions among different sets; what none of them exceeds bounds it.
+/// Returns the best of several solutions in different scopes, bounded by the greatest of their bounds.
 fn best_of(found: &[Solution]) -> Option<Solution> {
     let first = |best: Solution, other: Solution| if other.values > best.values { other } else { best };
     let mut best = found.iter().cloned().reduce(first)?;
     for place in 0..best.bounds.len() {
-        // Those that can be as good by the objectives before.
+        // Other solutions that can be as good by the objectives before.
         let as_good =
             |other: &&Solution| (0..place).all(|before| other.bounds[before] >= best.values[before]);
         let most = found.iter().filter(as_good).map(|other| other.bounds[place]).max();
@@ -68,19 +67,20 @@ fn best_of(found: &[Solution]) -> Option<Solution> {
     Some(best)
 }
 
-/// The objectives by which all sets of a room are as good, as far as one is known to be by those before.
+/// The leading objectives that are already decided: by these, all sets of the search space are equally good as far as is known.
 struct Stages {
-    /// No set is worth more by these.
+    /// The upper bounds of the values by these.
     bounds: Vec<Weight>,
-    /// A ring that is held by exchanging its members, where no room of sets holds it.
+    /// A ring that member exchanges must keep, where no search space guarantees its value.
     cycle: Option<Cycle>,
 }
 
-/// The sets that one objective leaves.
+/// The sets that one objective leaves to choose from.
 struct Stage<'a> {
     set: Set,
     bound: Weight,
-    /// Rooms of sets that are all worth as much, each with one of them. None: the objective decides on.
+    /// The search spaces whose sets all have the best value, each with one of its sets. None: the objective still has to compare
+    /// sets.
     rooms: Vec<(Room<'a>, Set)>,
     cycle: Option<Cycle>,
 }
@@ -115,7 +115,7 @@ impl Stages {
         self.finish(&room, set, None)
     }
 
-    /// The best set by what is left of the objectives. `bound`: what none is worth more by the first of these.
+    /// Finds the best set by the remaining objectives. `bound`: the upper bound by the first of these.
     fn finish(self, room: &Room<'_>, set: Set, bound: Option<Weight>) -> Solution {
         let (weights, task) = (room.weights, room.task);
         let held = self.bounds.len();
@@ -142,7 +142,7 @@ impl Stages {
     }
 }
 
-/// The sets of a room that an objective leaves; `None` where no threshold tells.
+/// Returns the sets of a search space that an objective leaves; `None` where it has no threshold.
 fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
     let count = room.task.count;
     Some(match objective.threshold()? {
@@ -176,7 +176,7 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
     let least = |set: Set| members(set).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
     let reached = greatest(&levels, set, least, |level| above(level).any());
     let own = above(reached.level);
-    // Where all can have a NIC as near at once, each set can.
+    // If all GPUs can have a NIC over such a path at once, each set can.
     let rows = members(own.open).map(|gpu| surroundings.to_nics(gpu));
     let enough = match task.nic_room {
         Some(free) => {
@@ -186,20 +186,20 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
         }
         None => bottleneck(&rows.collect::<Vec<_>>(), surroundings.per_nic()),
     };
-    // Without a NIC, all sets are worth nothing.
+    // Without a NIC, every set has the least value.
     let nothing = reached.bound == Weight::default();
     let held = nothing || enough.is_some_and(|worst| worst >= reached.level);
     let rooms = if held { vec![(own, reached.set)] } else { Vec::new() };
     Stage { set: reached.set, bound: reached.bound, rooms, cycle: None }
 }
 
-/// Rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
+/// Compares rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
 fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
     let worth = |set: Set| exchange::value(room, objective, set).worth;
     let links = room.weights.links();
     let meshed = members(room.open).any(|gpu| links.has_direct(gpu, room.open));
     let mut best = (worth(set), set);
-    // Switches: what all GPUs of a set have to each.
+    // Rings over switches carry what all GPUs of a set have to each.
     let (groups, all) = switched::groups(room.weights, room.open);
     let mut over_switches = if all { Weight::default() } else { Weight::MAX };
     let mut on_switch: Vec<(Room<'a>, Set)> = Vec::new();
@@ -241,7 +241,7 @@ fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> St
             held = Some(cycle);
         }
     }
-    // All pairs of a set may be as good as the worst one of its ring.
+    // All pairs of a set may be as good as the worst pair of its ring.
     let cliques = room.at_least(bound);
     if !meshed && let Fit::Yes(set) = cliques.any() {
         let value = worth(set);
@@ -253,7 +253,7 @@ fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> St
     Stage { set: best.1, bound: bound.max(best.0), rooms: Vec::new(), cycle: held }
 }
 
-/// A cycle of pairs whose worst is as good as is found, and a weight that no cycle's worst pair exceeds.
+/// Finds a cycle with the greatest weight of its worst pair, and returns it with an upper bound on the worst pair of any cycle.
 fn cycles(room: &Room<'_>) -> (Option<Cycle>, Weight) {
     let Task { include, count, .. } = *room.task;
     let levels = room.levels();
@@ -266,7 +266,7 @@ fn cycles(room: &Room<'_>) -> (Option<Cycle>, Weight) {
     let Some(bound) = levels.get(first).copied() else { return (None, Weight::default()) };
     let (mut low, mut high, mut looks) = (first, levels.len(), MAX_LOOKS);
     let mut found = None;
-    // The first probe is of the level that would be best.
+    // The first probe tries the best possible level.
     let mut probe = first;
     while low < high {
         let near = graph(levels[probe]);

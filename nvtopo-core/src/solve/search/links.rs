@@ -1,4 +1,4 @@
-//! The NVLinks of the GPUs to choose from, for bounds: what each can send at most to others of a set.
+//! The NVLinks of the candidates, for upper bounds on the rate between a GPU and the others of a set.
 
 use super::set::members;
 use crate::bits::component;
@@ -7,19 +7,19 @@ use crate::solve::search::set::Set;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
-/// NVLinks by the order of the candidates, in MB/s.
+/// The NVLinks by the order of the candidates, in MB/s.
 #[derive(Debug)]
 pub(in crate::solve) struct Links {
     count: usize,
-    /// Direct links of each pair, row by row.
+    /// The direct links of each pair, row by row.
     direct: Vec<u64>,
-    /// What each can send to NVSwitches.
+    /// The rate of each candidate to NVSwitches.
     ports: Vec<u64>,
-    /// What the PCIe link of each carries.
+    /// The rate of the PCIe link of each candidate.
     host: Vec<u64>,
     /// The candidates that each reaches directly or over an NVSwitch.
     near: Vec<Set>,
-    /// For each candidate the others with which it can be exchanged without changing any NVLink.
+    /// The candidates with which each candidate can be exchanged without changing any NVLink.
     twins: Vec<Set>,
 }
 
@@ -51,7 +51,8 @@ impl Links {
                     own.near[gpu] |= 1 << other;
                 }
             }
-            // What was measured is divided among the ports; where nothing was of a set, their rates count.
+            // A measured rate is divided among the ports. Unless all pairs are measured, the nominal rates of the ports count
+            // too.
             let others = ids.iter().filter(|other| *other != id);
             let measured: Vec<Option<u64>> = if topology.measurements().is_empty() {
                 Vec::new()
@@ -76,34 +77,34 @@ impl Links {
         own
     }
 
-    /// Whether a candidate has an NVLink of its own to one of a set.
+    /// Returns whether a candidate has a direct NVLink to a member of a set.
     pub(super) fn has_direct(&self, gpu: usize, set: Set) -> bool {
         self.direct(gpu, set).any(|rate| rate > 0)
     }
 
-    /// MB/s that one candidate can send to the others of a set at most.
+    /// Returns the greatest rate in MB/s at which one candidate can send to the others of a set.
     pub(in crate::solve) fn degree(&self, gpu: usize, set: Set) -> u64 {
         self.ports[gpu] + self.direct(gpu, set).sum::<u64>()
     }
 
-    /// MB/s that its direct links carry to each other of a set.
+    /// Returns the rates in MB/s of its direct links to each other member of a set.
     pub(in crate::solve) fn direct(&self, gpu: usize, set: Set) -> impl Iterator<Item = u64> + Clone {
         let row = &self.direct[gpu * self.count..][..self.count];
         members(set & self.near[gpu]).map(|other| row[other])
     }
 
-    /// MB/s that the PCIe link of a candidate carries.
+    /// Returns the rate in MB/s of the PCIe link of a candidate.
     pub(in crate::solve) fn host(&self, gpu: usize) -> u64 {
         self.host[gpu]
     }
 
-    /// Whether some of a set have NVLinks between them.
+    /// Returns whether some members of a set have direct NVLinks between them.
     pub(in crate::solve) fn any_direct(&self, set: Set) -> bool {
         members(set).any(|gpu| members(set).any(|other| self.direct[gpu * self.count + other] > 0))
     }
 
-    /// Whether every two candidates that direct NVLinks join, over others too, have direct ones between them: no ring needs a
-    /// relay then.
+    /// Returns whether every two candidates that direct NVLinks connect, through others too, have direct ones between them: no
+    /// ring needs a relay then.
     pub(in crate::solve) fn needs_no_relay(&self) -> bool {
         let direct = |gpu: usize| {
             let row = &self.direct[gpu * self.count..][..self.count];
@@ -115,12 +116,12 @@ impl Links {
         (0..self.count).all(|gpu| members(direct(gpu)).all(|other| direct(other) == direct(gpu)))
     }
 
-    /// The members of a set that NVLink connects within it, to one of them.
+    /// Returns the members of a set that NVLink connects, within the set, to one of them.
     pub(in crate::solve) fn connected(&self, from: usize, set: Set) -> Set {
         component(&self.near, from, set)
     }
 
-    /// Whether exchanging the two changes no NVLink.
+    /// Returns whether exchanging the two changes no NVLink.
     pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
         self.twins[a] >> b & 1 == 1
     }

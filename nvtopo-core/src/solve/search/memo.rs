@@ -1,4 +1,4 @@
-//! What sets of GPUs are worth, kept where it is dear to compute.
+//! The memo of the values of sets of GPUs: expensive to compute.
 
 use super::bounded::Bounded;
 use crate::once::Once;
@@ -7,16 +7,16 @@ use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The most GPUs of which every set's value is kept.
+/// The greatest number of GPUs for which the values of all sets are memoized.
 const MAX_GPUS: usize = 16;
 
-/// The most objectives whose values are kept.
+/// The greatest number of objectives whose values are memoized.
 const MAX_OBJECTIVES: usize = 8;
 
-/// The most values of what is left that are kept.
+/// The greatest number of memoized values of remaining sets.
 const MAX_LEFT: usize = 16 << 10;
 
-/// The values of every set by one objective.
+/// The values of every set by one objective, with its name.
 type Values = (&'static str, Box<[AtomicU64]>);
 
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(in crate::solve) struct Memo {
     whole: Once<WorstPairs>,
 }
 
-/// The best bottlenecks of sets of GPUs, by their number, and how many steps it took to find them.
+/// The best bottlenecks by the number of GPUs of a set, and the number of steps that it took to find them.
 #[derive(Debug)]
 pub(in crate::solve) struct WorstPairs {
     pub(in crate::solve) by_size: Vec<Weight>,
@@ -45,7 +45,7 @@ impl Memo {
         }
     }
 
-    /// The value of a set by an objective, by its name; computed once on machines of few GPUs.
+    /// Returns the value of a set by the named objective, computed once on machines of at most 16 GPUs.
     pub(in crate::solve) fn value(
         &self,
         objective: &'static str,
@@ -53,20 +53,21 @@ impl Memo {
         compute: impl FnOnce() -> Value,
     ) -> Value {
         let Some(values) = self.values(objective) else { return compute() };
-        // 0 is not computed yet. Two threads that compute the same write the same.
+        // 0 is not computed yet. Two threads that compute one value write the same number.
         let slot = &values[set as usize];
         match slot.load(Ordering::Relaxed) {
             0 => {
                 let value = compute();
                 slot.store(value.pack(), Ordering::Relaxed);
-                // What the effort was is kept in steps of some coarseness: the answer must not depend on who asks first.
+                // The effort is rounded in the memo; the answer must not depend on the order of requests, so the first call
+                // rounds too.
                 Value::unpack(value.pack())
             }
             packed => Value::unpack(packed),
         }
     }
 
-    /// The values of an objective; `None` where they are not kept.
+    /// Returns the values of an objective; `None` where they are not memoized.
     fn values(&self, objective: &'static str) -> Option<&[AtomicU64]> {
         if self.gpus > MAX_GPUS {
             return None;
@@ -76,7 +77,7 @@ impl Memo {
         slots.find(|(name, _)| *name == objective).map(|(_, values)| &**values)
     }
 
-    /// The value of the best `count` of a set; most are computed once.
+    /// Returns the value of the best `count` GPUs of a set, computed once for most sets.
     pub(in crate::solve) fn best_left(
         &self,
         set: Set,
@@ -86,7 +87,7 @@ impl Memo {
         self.left.at((set, count as u8), compute)
     }
 
-    /// The best bottlenecks of sets of all GPUs, computed once.
+    /// Returns the best bottlenecks of sets of all GPUs, computed once.
     pub(in crate::solve) fn whole(&self, compute: impl FnOnce() -> WorstPairs) -> &WorstPairs {
         self.whole.get_or_init(compute)
     }

@@ -1,4 +1,4 @@
-//! The search for the best set of GPUs: bits in, the best set out. It knows no request and no text.
+//! The search for the best set of GPUs: sets are bits, and no request and no text is known here.
 
 pub(in crate::solve) mod bounded;
 pub(in crate::solve) mod clique;
@@ -24,16 +24,16 @@ use problem::{NoSet, Solution, Task};
 use set::Set;
 use weights::Weights;
 
-/// The most GPUs that are searched where domains would tell more.
+/// The greatest number of GPUs for which branch and bound is used where the domains would give more.
 const MAX_SEARCHED: usize = 16;
 
-/// The best set.
+/// Finds the best set.
 pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     within_groups(weights, task).unwrap_or_else(|| whole(weights, task))
 }
 
-/// The best set where an objective is best within groups: the others then decide within these. `None` where there is no such
-/// objective, or no such set within a group.
+/// Finds the best set where an objective is best within groups: the other objectives then decide within these. `None` if there is
+/// no such objective, or no such set within a group.
 fn within_groups(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
     let of = |objective: &&'static dyn Objective| objective.groups(weights);
     let (at, groups) =
@@ -51,7 +51,7 @@ fn within_groups(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, 
         let scopes: Vec<Set> = scopes.filter(|scope| *scope != 0).collect();
         whole(weights, &Task { scopes: Some(&scopes), ..others })
     } else {
-        // A set of several groups may be better by what counts more.
+        // A set across groups may be better by an objective that is more important.
         return None;
     };
     match found {
@@ -65,7 +65,7 @@ fn within_groups(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, 
     }
 }
 
-/// The best set by all objectives at once.
+/// Finds the best set by all objectives at once.
 fn whole(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     let by_domains = if weights.gpus() > MAX_SEARCHED { domains::search(weights, task) } else { None };
     by_domains.unwrap_or_else(|| match weights.gpus() {

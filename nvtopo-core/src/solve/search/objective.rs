@@ -1,4 +1,4 @@
-//! What the search knows of an objective: the value of a set, and a bound on all sets that extend one.
+//! Objectives as the search sees them: the value of a set, and an upper bound on all sets that extend one.
 
 use super::set::{Set, members};
 use super::value::Value;
@@ -8,14 +8,14 @@ use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::units::Bandwidth;
 
-/// What the search knows of all sets that extend the chosen ones.
+/// A partial set of the search, and what it knows of all sets that extend it.
 #[derive(Debug)]
 pub struct Partial<'a> {
     /// The weights between candidates.
     pub weights: &'a Weights,
-    /// How many of a million jobs have each number of GPUs.
+    /// The number of jobs of each size, out of a million.
     pub mix: &'a [(usize, u64)],
-    /// The candidates that are free: those that are not chosen are left over.
+    /// The free candidates: those that are not chosen are left over.
     pub free: Set,
     /// The chosen candidates.
     pub chosen: Set,
@@ -23,20 +23,20 @@ pub struct Partial<'a> {
     pub worst: Weight,
     /// The sum over the pairs of the chosen.
     pub sum: Weight,
-    /// How many are still to be chosen.
+    /// The number of candidates still to be chosen.
     pub missing: usize,
     /// The candidates that may still be chosen.
     pub open: Set,
-    /// For each candidate: its worst weight to the chosen, and its sum to them.
+    /// The worst weight of each candidate to the chosen, and the sum of its weights to them.
     pub to_chosen: &'a [(Weight, Weight)],
     /// The greatest weight of any pair of candidates.
     pub greatest: Weight,
-    /// How many GPUs each usable NIC has room for, where the request says so.
+    /// The number of GPUs that each usable NIC has room for, where the request states it.
     pub nic_room: Option<&'a [usize]>,
 }
 
 impl<'a> Partial<'a> {
-    /// A whole set, of which nothing is missing, with no other candidate free.
+    /// Returns a complete set, with no other candidate free.
     pub(in crate::solve) fn of_set(weights: &'a Weights, set: Set) -> Self {
         let (mut worst, mut sum) = (Weight::MAX, 0);
         for a in members(set) {
@@ -61,13 +61,13 @@ impl<'a> Partial<'a> {
         }
     }
 
-    /// How many GPUs a complete set has.
+    /// Returns the number of GPUs of a complete set.
     pub(in crate::solve) fn size(&self) -> usize {
         self.chosen.count_ones() as usize + self.missing
     }
 
-    /// The worst of the best `missing` values of the open candidates: one that joins has no better. [`Weight::MAX`] where
-    /// none joins, nothing where there are too few.
+    /// Returns the `missing`-th best value of the open candidates, an upper bound on the worst of those that join.
+    /// [`Weight::MAX`] where none joins, the least weight where the open candidates are too few.
     pub(in crate::solve) fn worst_to_join(&self, value: impl Fn(usize) -> Weight) -> Weight {
         let mut room = [Weight::default(); Set::BITS as usize];
         let mut count = 0;
@@ -83,99 +83,99 @@ impl<'a> Partial<'a> {
     }
 }
 
-/// How the value of a set follows from the numbers of GPUs that it takes of each domain.
+/// The rule by which the value of a set follows from the numbers of GPUs that it takes of each domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverDomains {
     /// The weight of the smallest domain that holds the set.
     Within,
-    /// The worst way of its GPUs to their NICs.
+    /// The worst path from one of its GPUs to its NIC.
     Nic,
     /// The sum of the NUMA nodes of its domains.
     Span,
     /// The sum of the weights of its pairs.
     Pairs,
-    /// The shares of what is left.
+    /// The value of the remaining GPUs for later jobs.
     Remainder,
 }
 
-/// A number that all parts of a set must reach, so that the set is worth as much.
+/// A threshold that all parts of a set must reach for the set to have that value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Threshold {
     /// The weight of each pair.
     Pairs,
-    /// The weight of each GPU to the NIC nearest to it, where there are NICs enough.
+    /// The weight of each GPU to its nearest NIC, where there are enough NICs.
     Nics,
     /// The links of each GPU to the switches, or the weight of each pair of one cycle.
     Rings,
 }
 
-/// Groups of candidates of which no two overlap: a set within one of them is worth as much as any set can be by an objective,
-/// and every other set is worth less.
+/// Disjoint groups of candidates: a set within one of them has the greatest value that an objective can give, and every other set
+/// has less.
 #[derive(Clone, Debug)]
 pub struct Groups {
     /// The groups.
     pub sets: Vec<Set>,
-    /// The worth of a set within one.
+    /// The value of a set within one group.
     pub worth: Weight,
 }
 
-/// An objective: what makes a set of GPUs good. Greater is better.
+/// An objective: a criterion by which sets of GPUs are compared. Greater is better.
 pub trait Objective: Sync {
-    /// The name in every interface.
+    /// Returns the name in every interface.
     fn name(&self) -> &'static str;
 
-    /// One line for people.
+    /// Returns a summary of one line for people.
     fn summary(&self) -> &'static str;
 
-    /// Whether it sees no difference between two candidates whose weights to all others are equal.
+    /// Returns whether two candidates whose weights to all others are equal are interchangeable to it.
     fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
         true
     }
 
-    /// The value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
+    /// Returns the value of a complete set: `partial` has nothing missing, `rest` are the candidates left over.
     fn value(&self, partial: &Partial<'_>, rest: Set) -> Value;
 
-    /// No set that extends the chosen ones is worth more than this.
+    /// Returns an upper bound: no set that extends the chosen candidates has a greater value.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
 
-    /// Whether a value takes so long to find out that it is looked at of few sets only.
+    /// Returns whether a value is so expensive to compute that the search evaluates few sets only.
     fn is_slow(&self) -> bool {
         false
     }
 
-    /// By which threshold the value of a set can be held, where there is one.
+    /// Returns the threshold that guarantees a value, where there is one.
     fn threshold(&self) -> Option<Threshold> {
         None
     }
 
-    /// Whether all that the value of these GPUs rests on is known. They are positions in [`Topology::gpus`], and the worth is
-    /// that which the search found for them.
+    /// Returns whether the value of these GPUs rests on known facts only. They are positions in [`Topology::gpus`], and `worth`
+    /// is the value that the search found for them.
     fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
         worth.bandwidth() > Bandwidth::ZERO || pairs(topology, gpus).all(|pair| pair.rate.is_some())
     }
 
-    /// Whether sets of this machine can differ by it. One by which they cannot is no default objective there.
+    /// Returns whether sets of this machine can differ by it. An objective by which they cannot is no default objective there.
     fn matters(&self, _topology: &Topology) -> bool {
         true
     }
 
-    /// The groups within which a set is as good as it can be; `None`: there are none such.
+    /// Returns the groups within which a set is as good as it can be; `None`: there are no such groups.
     fn groups(&self, _weights: &Weights) -> Option<Groups> {
         None
     }
 
-    /// How a value follows from the numbers of GPUs that a set takes of each domain of a machine; `None`: it does not.
+    /// Returns the rule by which a value follows from the numbers of GPUs that a set takes of each domain; `None`: it does not.
     fn over_domains(&self) -> Option<OverDomains> {
         None
     }
 
-    /// A worth in its unit.
+    /// Returns a value in its unit.
     fn quantity(&self, worth: Weight) -> Quantity {
         Quantity::Bandwidth(worth.bandwidth())
     }
 }
 
-/// The pairs of these GPUs.
+/// Returns the pairs of these GPUs.
 pub(in crate::solve) fn pairs<'a>(
     topology: &'a Topology,
     gpus: &'a [usize],
@@ -184,5 +184,5 @@ pub(in crate::solve) fn pairs<'a>(
     pairs.map(|(a, b)| topology.pairs().pair(a, b))
 }
 
-/// The most objectives that one search compares by.
+/// The greatest number of objectives of one search.
 pub(super) const MAX_OBJECTIVES: usize = 16;

@@ -1,24 +1,24 @@
-//! How many GPUs of some groups a set may have at most, because they draw on one stock: what the search sees of it.
+//! Quotas: upper limits on the number of GPUs of some groups, because each group draws on one supply.
 
 use super::set::Set;
 
-/// At most so many of these may be chosen.
+/// The greatest number of GPUs of one group that may be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Quota {
     gpus: Set,
     most: u32,
 }
 
-/// Several of them, the smaller groups first.
+/// Several quotas, the smaller groups first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::solve) struct Quotas {
     list: Vec<Quota>,
-    /// Whether two groups overlap of which neither lies within the other.
+    /// True if two groups overlap and neither contains the other.
     crossing: bool,
 }
 
 impl Quotas {
-    /// Some sets of GPUs, each with how many of it may be chosen at most.
+    /// Returns the quotas of some sets of GPUs, each with the greatest number of its GPUs that may be chosen.
     pub(in crate::solve) fn new(quotas: impl IntoIterator<Item = (Set, u32)>) -> Self {
         let mut list: Vec<Quota> = quotas.into_iter().map(|(gpus, most)| Quota { gpus, most }).collect();
         list.retain(|quota| quota.gpus.count_ones() > quota.most);
@@ -32,26 +32,26 @@ impl Quotas {
         Self { list, crossing }
     }
 
-    /// Whether a part of a set may turn out to be one of none, although there is room for what is missing.
+    /// Returns whether a partial set may have no feasible completion although there is room for what is missing.
     pub(in crate::solve) fn may_mislead(&self) -> bool {
         self.crossing
     }
 
-    /// Those of the open GPUs that may join the chosen ones.
+    /// Returns the open GPUs that may join the chosen ones.
     pub(in crate::solve) fn open(&self, chosen: Set, open: Set) -> Set {
         let full = |quota: &&Quota| (quota.gpus & chosen).count_ones() >= quota.most;
         self.list.iter().filter(full).fold(open, |open, quota| open & !quota.gpus)
     }
 
-    /// No more of the open GPUs than this can join the chosen ones together.
+    /// Returns an upper bound on the number of open GPUs that can join the chosen ones together.
     pub(in crate::solve) fn room(&self, chosen: Set, open: Set) -> usize {
         let mut left = open;
-        // Groups that were counted, and how many of each can join.
+        // Groups already counted, each with the number of its GPUs that can join.
         let mut counted: Vec<(Set, u32)> = Vec::new();
         for Quota { gpus, most } in &self.list {
             let (inside, outside): (Vec<_>, Vec<_>) =
                 counted.iter().copied().partition(|(group, _)| group & !gpus == 0);
-            // A group that reaches beyond this one was counted elsewhere already.
+            // An overlapping group was counted already.
             if outside.iter().any(|(group, _)| group & gpus != 0) {
                 continue;
             }
@@ -64,17 +64,17 @@ impl Quotas {
         (counted.iter().map(|(_, most)| most).sum::<u32>() + left.count_ones()) as usize
     }
 
-    /// Whether a set has at most as many of each group as there may be.
+    /// Returns whether a set is within every quota.
     pub(super) fn hold(&self, set: Set) -> bool {
         self.list.iter().all(|quota| (quota.gpus & set).count_ones() <= quota.most)
     }
 
-    /// Whether two GPUs are of the same groups.
+    /// Returns whether two GPUs are in the same groups.
     pub(in crate::solve) fn alike(&self, a: usize, b: usize) -> bool {
         self.list.iter().all(|quota| quota.gpus >> a & 1 == quota.gpus >> b & 1)
     }
 
-    /// Whether there are none, and any GPU may join.
+    /// Returns whether there are no quotas, so that any GPU may join.
     pub(in crate::solve) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

@@ -1,34 +1,34 @@
-//! What lies beside each GPU to choose from: its NUMA nodes, and how it reaches the NICs.
+//! The locality of the candidates: their local NUMA nodes, their models, and their paths to the NICs.
 
 use super::set::{Set, members};
 use crate::model::Topology;
 use crate::query::{Weight, gpus_per_nic, to_nics, usable_nics};
 use std::collections::BTreeMap;
 
-/// NUMA nodes and NICs by the order of the candidates.
+/// The NUMA nodes, models and NICs by the order of the candidates.
 #[derive(Debug)]
 pub(in crate::solve) struct Surroundings {
-    /// 64-bit words of a set of nodes.
+    /// The number of 64-bit words of a set of nodes.
     words: usize,
-    /// The nodes of each candidate, row by row. One whose nodes nobody states has a node of its own.
+    /// The nodes of each candidate, row by row. A candidate whose nodes are unknown has a node of its own.
     nodes: Vec<u64>,
-    /// The candidates that have the same nodes.
+    /// The candidates grouped by equal nodes.
     groups: Vec<Set>,
-    /// Whether no two of these groups share a node.
+    /// True if no two of these groups share a node.
     apart: bool,
-    /// The nodes that several candidates have.
+    /// The nodes that several candidates share.
     shared: Vec<u64>,
-    /// The candidates whose nodes nobody states.
+    /// The candidates whose nodes are unknown.
     unknown: Set,
-    /// The candidates of each model. One whose model nobody states has one of its own.
+    /// The candidates of each model. A candidate whose model is unknown has one of its own.
     models: Vec<Set>,
     unknown_models: Set,
     nics: usize,
     /// The weight from each candidate to each NIC, row by row.
     to_nics: Vec<Weight>,
-    /// The best weight of each candidate to a NIC.
+    /// The greatest weight of each candidate to a NIC.
     nearest: Vec<Weight>,
-    /// How many GPUs one NIC serves where all GPUs of the machine use NICs.
+    /// The number of GPUs that one NIC serves if all GPUs of the machine use NICs.
     per_nic: usize,
 }
 
@@ -107,28 +107,28 @@ impl Surroundings {
         }
     }
 
-    /// The candidates of each model, of which no two overlap. One whose model nobody states has one of its own.
+    /// Returns the candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
     pub(in crate::solve) fn models(&self) -> &[Set] {
         &self.models
     }
 
-    /// The candidates whose model nobody states.
+    /// Returns the candidates whose model is unknown.
     pub(in crate::solve) fn unknown_models(&self) -> Set {
         self.unknown_models
     }
 
-    /// How many NUMA nodes the members of a set are beside, together.
+    /// Returns the number of NUMA nodes that the members of a set are local to, together.
     pub(in crate::solve) fn span(&self, set: Set) -> u32 {
         let word = |word: usize| members(set).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
         (0..self.words).map(|index| word(index).count_ones()).sum()
     }
 
-    /// The candidates whose nodes nobody states.
+    /// Returns the candidates whose nodes are unknown.
     pub(in crate::solve) fn unknown(&self) -> Set {
         self.unknown
     }
 
-    /// The members of a set that lie beside no other nodes than those of another set.
+    /// Returns the number of members of a set whose nodes are all among the nodes of another set.
     pub(in crate::solve) fn within(&self, set: Set, of: Set) -> usize {
         let inside = |gpu: &usize| {
             (0..self.words).all(|word| {
@@ -139,8 +139,8 @@ impl Surroundings {
         members(set).filter(inside).count()
     }
 
-    /// How many groups of candidates beside the same nodes, which the chosen ones do not lie beside, it takes at least for some
-    /// more to join.
+    /// Returns a lower bound on the groups of equal nodes, none of them among those of the chosen candidates, that `more`
+    /// candidates need to join.
     pub(in crate::solve) fn fewest_groups(&self, open: Set, chosen: Set, more: usize) -> u32 {
         if more == 0 || !self.apart {
             return u32::from(more > 0);
@@ -161,8 +161,8 @@ impl Surroundings {
         enough.map_or(count, |place| place + 1) as u32
     }
 
-    /// Whether exchanging two candidates changes the span of no set: they lie beside the same nodes, or beside as many that
-    /// are theirs alone, and the nodes of both are known, or of neither.
+    /// Returns whether exchanging two candidates changes the span of no set: they have the same nodes, or the same number of
+    /// nodes of their own, and the nodes of both are known, or of neither.
     pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
@@ -171,22 +171,22 @@ impl Surroundings {
         unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 
-    /// The candidates beside the same NUMA nodes, by the first of each.
+    /// Returns the candidates grouped by equal NUMA nodes, by the first of each.
     pub(super) fn groups(&self) -> &[Set] {
         &self.groups
     }
 
-    /// The weights of one candidate to the NICs.
+    /// Returns the weights of one candidate to the NICs.
     pub(in crate::solve) fn to_nics(&self, gpu: usize) -> &[Weight] {
         &self.to_nics[gpu * self.nics..][..self.nics]
     }
 
-    /// The best weight of each candidate to a NIC.
+    /// Returns the greatest weight of each candidate to a NIC.
     pub(in crate::solve) fn nearest(&self) -> &[Weight] {
         &self.nearest
     }
 
-    /// How many GPUs one NIC serves.
+    /// Returns the number of GPUs that one NIC serves.
     pub(in crate::solve) fn per_nic(&self) -> usize {
         self.per_nic
     }

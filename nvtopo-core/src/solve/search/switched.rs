@@ -1,4 +1,4 @@
-//! GPUs on NVSwitches that lost links: what the rings of a set carry is what all of its GPUs have to each fabric.
+//! NVSwitch fabrics with lost links: the rings of a set carry what all of its GPUs have to each fabric.
 
 use super::set::{Set, members};
 use super::weights::Weights;
@@ -7,21 +7,21 @@ use crate::query::part_of;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
-/// The most combinations of ports that are looked at.
+/// The greatest number of combinations of ports that are examined.
 const MAX_MEETS: usize = 256;
 
-/// MB/s to each fabric.
+/// The rate to each fabric in MB/s.
 type Ports = BTreeMap<NodeId, u64>;
 
-/// Candidates that all have some ports.
+/// Candidates with some ports in common.
 #[derive(Clone, Debug)]
 pub(super) struct Ported {
     pub(super) gpus: Set,
-    /// The rate of the ports that they have in common, together.
+    /// The total rate of the common ports.
     pub(super) bandwidth: Bandwidth,
 }
 
-/// The groups of candidates that have some ports in common, those with most first, and whether these are all groups.
+/// Returns the groups of candidates that have some ports in common, by decreasing rate, and whether these are all groups.
 pub(super) fn groups(weights: &Weights, open: Set) -> (Vec<Ported>, bool) {
     let topology = weights.topology();
     let own: Vec<(usize, Ports)> =
@@ -32,7 +32,7 @@ pub(super) fn groups(weights: &Weights, open: Set) -> (Vec<Ported>, bool) {
             meets.push(ports.clone());
         }
     }
-    // What any two have in common, and what others have of that.
+    // Every intersection of ports: first of two, then of more.
     let first = meets.len().min(MAX_MEETS);
     let mut complete = first == meets.len();
     let mut at = 0;
@@ -65,7 +65,8 @@ fn common(a: &Ports, b: &Ports) -> Ports {
     both.filter(|(_, rate)| *rate > 0).collect()
 }
 
-/// The rate of one GPU to each fabric: what its links should carry, or of what was measured the part of these links.
+/// Returns the rate of one GPU to each fabric: the nominal rate of its links, or its measured rate divided in proportion to
+/// these.
 fn ports(topology: &Topology, gpu: usize) -> Ports {
     let devices = topology.devices();
     let bundles = topology.nvlinks().of_node(devices[gpu]).filter(|(_, bundle)| bundle.switch);

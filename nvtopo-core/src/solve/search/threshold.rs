@@ -1,4 +1,4 @@
-//! Sets all of whose pairs, or all of whose GPUs, reach a threshold: the greatest threshold that a set of a size can reach.
+//! Threshold search: the greatest threshold that all pairs, or all GPUs, of a set of a size can reach.
 
 use super::clique::{Cliques, Found};
 use super::exact;
@@ -8,24 +8,24 @@ use super::set::{Set, members};
 use super::weights::Weights;
 use crate::query::Weight;
 
-/// Steps of one search for a set within the neighbours of its GPUs.
+/// The number of steps of one search for a set within the neighbours of its GPUs.
 const MAX_STEPS: u64 = 400;
 
-/// Steps of the search for a set that quotas allow, too.
+/// The number of steps of the search for a set within quotas, too.
 const MAX_QUOTA_STEPS: u64 = 2000;
 
-/// The sets that may be chosen.
+/// A search space: the sets that may be chosen.
 #[derive(Clone)]
 pub(super) struct Room<'a> {
     pub(super) weights: &'a Weights,
     pub(super) task: &'a Task<'a>,
-    /// The candidates that may be chosen, with what must be.
+    /// The candidates that may be chosen, with those that must be.
     pub(super) open: Set,
-    /// For each candidate those that it may be chosen with, where not all may.
+    /// The candidates with which each candidate may be chosen, where not all may.
     pub(super) near: Option<Box<[Set; MAX_CANDIDATES]>>,
 }
 
-/// A set that there is room for.
+/// The outcome of a search for a feasible set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
     Yes(Set),
@@ -33,7 +33,7 @@ pub(super) enum Fit {
     Unknown,
 }
 
-/// The greatest threshold that was found, and one that no set exceeds.
+/// The greatest threshold that was reached, and an upper bound on the threshold of any set.
 pub(super) struct Reached<T> {
     pub(super) set: Set,
     pub(super) level: T,
@@ -51,12 +51,12 @@ impl<'a> Room<'a> {
         Self { weights, task, open, near }
     }
 
-    /// The same with some of the candidates only.
+    /// Returns the search space with only some of the candidates.
     pub(super) fn within(&self, set: Set) -> Self {
         Self { open: self.open & set, ..self.clone() }
     }
 
-    /// The same with pairs of at least a weight only.
+    /// Returns the search space with only pairs of at least a weight.
     pub(super) fn at_least(&self, least: Weight) -> Self {
         let mut own = Box::new([0; MAX_CANDIDATES]);
         for gpu in members(self.open) {
@@ -65,7 +65,7 @@ impl<'a> Room<'a> {
         Self { near: Some(own), ..self.clone() }
     }
 
-    /// The candidates with which one may be chosen and has a pair of at least a weight.
+    /// Returns the candidates with which one may be chosen and has a pair of at least a weight.
     pub(super) fn linked(&self, gpu: usize, least: Weight) -> Set {
         let near = self.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
         let row = self.weights.row(gpu);
@@ -74,7 +74,7 @@ impl<'a> Room<'a> {
         linked & near & self.open & !(1 << gpu)
     }
 
-    /// The candidates that may join those of a set.
+    /// Returns the candidates that may join those of a set.
     pub(super) fn joining(&self, set: Set) -> Set {
         let open = self.open & !set;
         let open =
@@ -82,7 +82,7 @@ impl<'a> Room<'a> {
         self.task.quotas.map_or(open, |quotas| quotas.open(set, open))
     }
 
-    /// Returns true where a set of as many as are asked for may be chosen.
+    /// Returns whether a set of the size asked for may be chosen.
     pub(super) fn holds(&self, set: Set) -> bool {
         let all_near = || {
             self.near.as_ref().is_none_or(|near| members(set).all(|gpu| set & !(near[gpu] | 1 << gpu) == 0))
@@ -93,7 +93,7 @@ impl<'a> Room<'a> {
             && all_near()
     }
 
-    /// Some set that may be chosen.
+    /// Finds a set that may be chosen.
     pub(super) fn any(&self) -> Fit {
         let Task { include, count, .. } = *self.task;
         if include & !self.open != 0 || self.open.count_ones() as usize <= count.saturating_sub(1) {
@@ -137,7 +137,7 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// The least weight of a pair of a set.
+    /// Returns the least weight of a pair of a set.
     pub(super) fn worst(&self, set: Set) -> Weight {
         let pairs = members(set).flat_map(|a| {
             let row = self.weights.row(a);
@@ -146,7 +146,7 @@ impl<'a> Room<'a> {
         pairs.min().unwrap_or(Weight::MAX)
     }
 
-    /// The weights of the pairs, the greatest first.
+    /// Returns the weights of the pairs, the greatest first.
     pub(super) fn levels(&self) -> Vec<Weight> {
         let inside = |gpu: u8| self.open >> gpu & 1 == 1;
         let pairs = self.weights.descending().iter().filter(|(_, a, b)| inside(*a) && inside(*b));
@@ -156,8 +156,8 @@ impl<'a> Room<'a> {
     }
 }
 
-/// The greatest of some levels that a set reaches, by halves. `first` is a set that there is, and `at` the level of a set;
-/// `fit` looks for one of at least a level.
+/// Finds the greatest level that a set reaches, by bisection. `first` is a feasible set, `at` gives the level of a set, and `fit`
+/// looks for a set of at least a level.
 pub(super) fn greatest<T: Copy + Ord>(
     levels: &[T],
     first: Set,
@@ -166,7 +166,7 @@ pub(super) fn greatest<T: Copy + Ord>(
 ) -> Reached<T> {
     let place = |level: T| levels.partition_point(|own| *own > level).min(levels.len().saturating_sub(1));
     let mut own = Reached { set: first, level: at(first), bound: at(first) };
-    // No set reaches those before `none`; whether one reaches those before `low` is not known.
+    // No set reaches the levels before `none`; whether one reaches the levels before `low` is unknown.
     let (mut none, mut low, mut high) = (0, 0, place(own.level));
     while low < high {
         let middle = low.midpoint(high);

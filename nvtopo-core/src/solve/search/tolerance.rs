@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::str::FromStr;
 
-/// The part by which two measured rates may differ and still count as equal when sets are compared: 0.05 unless it is said
-/// otherwise. With 0, all rates are told apart.
+/// The relative difference within which two measured rates count as equal when sets are compared: 0.05 by default. With 0, all
+/// rates are distinct.
 ///
 /// ```
 /// use nvtopo::solve::Tolerance;
@@ -31,7 +31,7 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
-    /// A part of the whole: at least 0, and below 1.
+    /// Returns the tolerance of a relative difference: at least 0, and below 1.
     pub fn new(part: f64) -> Result<Self> {
         let millionths = part * WHOLE;
         if millionths >= 0.0 && millionths.round() < WHOLE {
@@ -42,12 +42,12 @@ impl Tolerance {
         }
     }
 
-    /// The part of the whole.
+    /// Returns the relative difference.
     pub fn as_f64(self) -> f64 {
         f64::from(self.millionths) / WHOLE
     }
 
-    /// The part in millionths.
+    /// Returns the relative difference in millionths.
     pub(in crate::solve) fn millionths(self) -> u32 {
         self.millionths
     }
@@ -62,7 +62,7 @@ impl fmt::Display for Tolerance {
 impl FromStr for Tolerance {
     type Err = Error;
 
-    /// A percentage such as `5%`, or a part such as `0.05`.
+    /// Parses a percentage such as `5%`, or a part such as `0.05`.
     fn from_str(text: &str) -> Result<Self> {
         let text = text.trim();
         let (number, whole) = text.strip_suffix('%').map_or((text, 1.0), |number| (number.trim_end(), 100.0));

@@ -1,4 +1,4 @@
-//! The candidates of a search: the weights of their pairs, and what lies beside them.
+//! The candidates of a search: the weights of their pairs, and their locality.
 
 use super::domains::machine::Domains;
 use super::links::Links;
@@ -9,11 +9,11 @@ use crate::once::Once;
 use crate::query::{Weight, of_pair};
 use crate::solve::search::set::Set;
 
-/// What is known of the candidates, by their order: the weights of their pairs, and what lies beside them.
+/// The candidates by their order: the weights of their pairs, and their locality.
 #[derive(Debug)]
 pub struct Weights {
     topology: Topology,
-    /// The candidates' positions.
+    /// The positions of the candidates.
     positions: Vec<usize>,
     count: usize,
     cells: Vec<Weight>,
@@ -26,20 +26,20 @@ pub struct Weights {
     pub(in crate::solve) memo: Memo,
 }
 
-/// The pairs of at least some weight.
+/// A threshold graph: the pairs of at least some weight.
 #[derive(Debug)]
 pub(in crate::solve) struct Level {
-    /// The greatest weight of those that are not among the pairs of the level before.
+    /// The greatest weight of the pairs that the level before does not have.
     pub(in crate::solve) most: Weight,
-    /// For each candidate the others of its pairs.
+    /// The neighbours of each candidate.
     pub(in crate::solve) near: Box<[Set]>,
 }
 
-/// The most levels that are told apart.
+/// The greatest number of levels.
 const MAX_LEVELS: usize = 64;
 
 impl Weights {
-    /// The weights of these GPUs.
+    /// Returns the weights of these GPUs.
     pub(in crate::solve) fn of(topology: &Topology, gpus: &[usize]) -> Self {
         let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
         let cells = gpus.iter().flat_map(|&a| gpus.iter().map(move |&b| weight(a, b))).collect();
@@ -58,60 +58,60 @@ impl Weights {
         }
     }
 
-    /// The topology that the candidates are of.
+    /// Returns the topology of the candidates.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// The candidates at some positions in [`Topology::gpus`].
+    /// Returns the candidates at some positions in [`Topology::gpus`].
     pub(in crate::solve) fn set(&self, positions: &[usize]) -> Set {
         let members = self.positions.iter().enumerate().filter(|(_, position)| positions.contains(position));
         members.fold(0, |set, (gpu, _)| set | 1 << gpu)
     }
 
-    /// The position in [`Topology::gpus`] of a candidate.
+    /// Returns the position of a candidate in [`Topology::gpus`].
     pub(in crate::solve) fn position(&self, gpu: usize) -> usize {
         self.positions[gpu]
     }
 
-    /// The positions in [`Topology::gpus`] of some candidates.
+    /// Returns the positions of some candidates in [`Topology::gpus`].
     pub fn positions(&self, set: Set) -> Vec<usize> {
         let members = self.positions.iter().enumerate().filter(|(gpu, _)| set >> gpu & 1 == 1);
         members.map(|(_, position)| *position).collect()
     }
 
-    /// The NVLinks of the candidates.
+    /// Returns the NVLinks of the candidates.
     pub(in crate::solve) fn links(&self) -> &Links {
         self.links.get_or_init(|| Links::of(&self.topology, &self.positions))
     }
 
-    /// What lies beside the candidates.
+    /// Returns the locality of the candidates.
     pub(in crate::solve) fn surroundings(&self) -> &Surroundings {
         self.surroundings.get_or_init(|| Surroundings::of(&self.topology, &self.positions))
     }
 
-    /// The domains of the machine, where it is made of such and all of its GPUs are candidates.
+    /// Returns the domains of the machine, if it consists of domains and all of its GPUs are candidates.
     pub(in crate::solve) fn domains(&self) -> Option<&Domains> {
         let whole = || (self.count == self.topology.gpus().len()).then(|| Domains::of(&self.topology));
         self.domains.get_or_init(|| whole().flatten()).as_ref()
     }
 
-    /// How many candidates there are.
+    /// Returns the number of candidates.
     pub fn gpus(&self) -> usize {
         self.count
     }
 
-    /// The weight of a pair.
+    /// Returns the weight of a pair.
     pub fn between(&self, a: usize, b: usize) -> Weight {
         self.cells[a * self.count + b]
     }
 
-    /// The weights of one candidate to all.
+    /// Returns the weights of one candidate to all.
     pub(in crate::solve) fn row(&self, a: usize) -> &[Weight] {
         &self.cells[a * self.count..][..self.count]
     }
 
-    /// All pairs with their weights, the greatest first.
+    /// Returns all pairs with their weights, the greatest first.
     pub(in crate::solve) fn descending(&self) -> &[(Weight, u8, u8)] {
         self.descending.get_or_init(|| {
             let pairs = (0..self.count).flat_map(|a| (a + 1..self.count).map(move |b| (a, b)));
@@ -121,7 +121,7 @@ impl Weights {
         })
     }
 
-    /// The pairs by their weight: more and more of them, the greatest first.
+    /// Returns the threshold graphs by decreasing weight, each with the pairs of those before.
     pub(in crate::solve) fn levels(&self) -> &[Level] {
         self.levels.get_or_init(|| {
             let steps: Vec<_> = self.descending().chunk_by(|a, b| a.0 == b.0).collect();
@@ -137,7 +137,7 @@ impl Weights {
         })
     }
 
-    /// For each candidate the others with which it can be exchanged without changing any weight.
+    /// Returns for each candidate the candidates with which it can be exchanged without changing any weight.
     pub(in crate::solve) fn twins(&self) -> &[Set] {
         self.twins.get_or_init(|| {
             let alike = |a: usize, b: usize| {

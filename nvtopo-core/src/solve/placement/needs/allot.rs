@@ -1,4 +1,4 @@
-//! What each chosen GPU is given of what there is.
+//! The allotment of supplies to each chosen GPU.
 
 use super::flow::divide;
 use super::supply::{Demand, Kind, Place, demands};
@@ -7,7 +7,7 @@ use crate::cpuset::CpuSet;
 use crate::model::Topology;
 use std::cmp::Reverse;
 
-/// What a GPU is given of what its job needs. `None`: it was not asked for, or nobody knows what there is.
+/// The allotment of a GPU. `None`: the resource was not asked for, or its supply is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Allotment {
     pub(in crate::solve) cpus: Option<CpuSet>,
@@ -15,11 +15,11 @@ pub(in crate::solve) struct Allotment {
     pub(in crate::solve) pages: Option<Vec<NodePages>>,
 }
 
-/// A GPU that is given what its job needs.
+/// A GPU that asks for what its job needs.
 pub(in crate::solve) struct Asker<'a> {
-    /// Its position.
+    /// The position of the GPU.
     pub(in crate::solve) gpu: usize,
-    /// What there is for its job.
+    /// The supply for its job.
     pub(in crate::solve) supply: &'a Supply,
     /// The CPUs that it gets first.
     pub(in crate::solve) share: CpuSet,
@@ -27,16 +27,16 @@ pub(in crate::solve) struct Asker<'a> {
     pub(in crate::solve) avoid: CpuSet,
 }
 
-/// Whether there is enough for all of these GPUs, each with what there is for its job.
+/// Returns whether the supplies are enough for all of these GPUs.
 pub(in crate::solve) fn can_serve(all: &[(usize, &Supply)]) -> bool {
     demands(all).iter().all(|demand| demand.divide().is_some())
 }
 
-/// What each is given, in the order of the askers; `None` where there is not enough for all.
+/// Returns the allotments in the order of the askers; `None` if the supplies are not enough for all.
 pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Option<Vec<Allotment>> {
     let all: Vec<(usize, &Supply)> = askers.iter().map(|asker| (asker.gpu, asker.supply)).collect();
     let mut given = vec![Allotment::default(); askers.len()];
-    // CPUs come first: memory is then taken beside them.
+    // CPUs come first: memory is then taken local to them.
     for mut demand in demands(&all) {
         for (taker, stocks) in demand.takers.iter().zip(&mut demand.stocks_of) {
             let (share, own) = (&askers[*taker].share, given[*taker].cpus.as_ref());
@@ -83,14 +83,14 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
 }
 
 impl Demand {
-    /// How much each gets of each stock.
+    /// Returns the amount that each taker gets of each stock.
     fn divide(&self) -> Option<Vec<Vec<u64>>> {
         let stocks_of: Vec<&[usize]> = self.stocks_of.iter().map(Vec::as_slice).collect();
         divide(&self.needs, &stocks_of, &self.stocks)
     }
 }
 
-/// The CPUs of each taker, so many of each part as was drawn: of its own share first, and last of those to avoid.
+/// Returns the CPUs of each taker, with the drawn number from each part: of its own share first, and of the CPUs to avoid last.
 fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<CpuSet> {
     let mut given = vec![CpuSet::new(); demand.takers.len()];
     for (stock, place) in demand.places.iter().enumerate() {
@@ -110,7 +110,7 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
                 let Supply { cores, caches, .. } = asker.supply;
                 let count = missing[index];
                 let mut cpus = take(&round(&free, asker), cores, caches, count, &asker.share);
-                // Of others of the job it takes some before it reaches below one more cache.
+                // It takes from the shares of other GPUs of the job before it uses one more cache.
                 let wide = take(&free.difference(&asker.avoid), cores, caches, count, &asker.share);
                 let below = |cpus: &CpuSet| caches.iter().filter(|cache| !cache.is_disjoint(cpus)).count();
                 if given[index].is_empty() && wide.len() >= cpus.len() && below(&wide) < below(&cpus) {
@@ -125,9 +125,8 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
     given
 }
 
-/// So many CPUs, or all where there are fewer: whole cores of as few level 3 caches as can be, and then threads of cores of
-/// which others are taken already, under the same caches where there are any. Of caches with room that with most of a share
-/// comes first.
+/// Takes `count` CPUs, or all if there are fewer: whole cores of as few level 3 caches as possible, then threads of partly taken
+/// cores, under the same caches if possible. Of caches with room, the one with most of a share comes first.
 pub(super) fn take(
     free: &CpuSet,
     cores: &[CpuSet],
@@ -137,7 +136,7 @@ pub(super) fn take(
 ) -> CpuSet {
     let mut taken = CpuSet::new();
     let under_one = caches.iter().collect::<CpuSet>();
-    // The cores under no cache that is known are one place.
+    // The cores without a known cache are one place.
     let mut places: Vec<CpuSet> = caches.iter().map(|cache| cache.intersection(free)).collect();
     places.push(free.difference(&under_one));
     let whole =
@@ -145,7 +144,7 @@ pub(super) fn take(
     while taken.len() < count {
         let missing = count - taken.len();
         let room = |place: &CpuSet| whole(place).iter().map(|core| core.len()).sum::<usize>();
-        // The smallest place that has room for the rest, else the one with the most.
+        // The smallest place with room for the rest, else the one with the most room.
         let sizes = places.iter().map(|place| (room(place), place.len())).enumerate();
         let fits =
             |(_, (room, all)): &(usize, (usize, usize))| *room >= missing || *room > 0 && *all >= missing;
@@ -194,7 +193,7 @@ mod tests {
         let take = |free: &str, count| take(&set(free), &cores, &[], count, &CpuSet::new());
         assert_eq!(take("0-3,8-11", 4), set("0-1,8-9"));
         assert_eq!(take("0-3,8-11", 5), set("0-2,8-9"));
-        // A core with one thread taken is broken already, wherever it stands.
+        // A core with one thread taken comes last, wherever it is.
         assert_eq!(take("0-3,9-11", 3), set("0-1,9"));
         assert_eq!(take("0-3,8-10", 3), set("0,3,8"));
         assert_eq!(take("0-3,8-10", 1), set("3"));
@@ -215,10 +214,10 @@ mod tests {
         assert_eq!(take("2-11,14-23", 4), "2-3,14-15");
         // More than a cache: one whole, and the rest from the smallest place with room.
         assert_eq!(take("2-11,14-23", 12), "2-7,14-19");
-        // Half a core is taken where the whole ones are.
+        // Half a core is taken where the whole ones are taken.
         assert_eq!(take("2-11,14-23", 5), "4-6,16-17");
         assert_eq!(take("2-11,14-23", 100), "2-11,14-23");
-        // Of two caches with room, the one of its share.
+        // Of two caches with room, the one with most of its share.
         assert_eq!(take_by("6-10,18-22", "4-11,16-23", 8), "8-11,20-23");
         assert_eq!(take_by("6,18", "4-11,16-23", 8), "4-7,16-19");
     }

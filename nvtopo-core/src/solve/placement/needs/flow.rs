@@ -1,13 +1,13 @@
-//! Dividing stocks among those that may draw on some of them each.
+//! The division of stocks among takers that may each draw on some of them: maximum flow by augmenting paths.
 
 use std::collections::VecDeque;
 
-/// How much each taker gets of each stock; `None` where they cannot all have what they need. A taker draws on its stocks in the
-/// order in which they are listed, as far as the others leave it the choice.
+/// Returns the amount that each taker gets of each stock; `None` if they cannot all have what they need. A taker draws on its
+/// stocks in the listed order, as far as the others leave it the choice.
 pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> Option<Vec<Vec<u64>>> {
     let mut left = stocks.to_vec();
     let mut drawn = vec![vec![0; stocks.len()]; needs.len()];
-    // First what is at hand, then by moving others out of the way.
+    // Greedily first, then along augmenting paths.
     let mut missing: Vec<u64> = Vec::with_capacity(needs.len());
     for (taker, need) in needs.iter().enumerate() {
         let mut need = *need;
@@ -24,7 +24,7 @@ pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> O
             let of_others =
                 way.iter().skip(1).map(|(other, from)| drawn[*other][*from]).min().unwrap_or(u64::MAX);
             let amount = (*missing).min(left[end]).min(of_others);
-            // Each on the way gives up a stock to the one before and draws on the next instead.
+            // Each taker on the path gives up a stock to the one before and draws on the next instead.
             for (index, (own, from)) in way.iter().enumerate() {
                 let to = way.get(index + 1).map_or(end, |(_, to)| *to);
                 if index > 0 {
@@ -39,15 +39,15 @@ pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> O
     Some(drawn)
 }
 
-/// A shortest chain of takers from one to a stock with something left: each with the stock that it gives up, which means nothing
-/// for the first.
+/// Finds a shortest augmenting path from one taker to a stock with something left: the takers, each with the stock that it gives
+/// up, which is meaningless for the first.
 fn way(
     start: usize,
     stocks_of: &[&[usize]],
     drawn: &[Vec<u64>],
     left: &[u64],
 ) -> Option<(Vec<(usize, usize)>, usize)> {
-    // Who wants the stock, and for each taker which stock it would give up.
+    // The taker that reaches each stock, and for each taker the stock it would give up.
     let mut wanted_by = vec![None; left.len()];
     let mut gives = vec![None; drawn.len()];
     let mut queue = VecDeque::from([start]);
@@ -100,7 +100,7 @@ mod tests {
         assert_eq!(divide(&[], &[], &[3]), Some(vec![]));
     }
 
-    /// Whether all can have what they need, by all ways to divide it.
+    /// Returns whether all can have what they need, by trying every division.
     fn can(needs: &[u64], stocks_of: &[&[usize]], left: &mut [u64]) -> bool {
         let Some((need, others)) = needs.split_first() else { return true };
         let Some((stock, more)) = stocks_of[0].split_first() else {

@@ -1,7 +1,8 @@
-//! What a job needs beside each of its GPUs: CPUs, memory and huge pages.
+//! The needs of a job for each of its GPUs: CPUs, memory, huge pages and NICs.
 //!
-//! What there is of it stands in `supply`, from which follows how many GPUs of a group can be served at most (the search keeps to
-//! that); `flow` divides stocks among those that draw on them, `allot` says what each chosen GPU is given, and `serve` gives it.
+//! `supply` holds what the machine has, from which follows the greatest number of GPUs of a group that can be served, a limit on
+//! the search; `flow` divides stocks among the GPUs that draw on them, `allot` decides the allotment of each chosen GPU, and
+//! `serve` applies it.
 
 mod allot;
 mod flow;
@@ -18,21 +19,21 @@ pub(in crate::solve) use serve::{Service, askers, not_enough};
 use std::collections::BTreeMap;
 pub(in crate::solve) use supply::{Kind, Shortage, Supply};
 
-/// What a job needs beside each GPU.
+/// The needs of a job for each GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Needs {
-    /// Hardware threads; 0: its share, whatever that is.
+    /// The number of hardware threads; 0: its share.
     pub(in crate::solve) cpus: usize,
-    /// Bytes of memory; 0: nothing is asked for.
+    /// The memory in bytes; 0: no requirement.
     pub(in crate::solve) memory: u64,
-    /// How many pages of each size in bytes.
+    /// The number of pages of each size in bytes.
     pub(in crate::solve) pages: BTreeMap<u64, u64>,
-    /// How many GPUs a NIC may serve; 0: as many as it has to where all GPUs use NICs.
+    /// The greatest number of GPUs of a NIC; 0: as many as are needed if all GPUs use NICs.
     pub(in crate::solve) per_nic: usize,
 }
 
 impl Needs {
-    /// Whether nothing is asked for.
+    /// Returns whether nothing is needed.
     pub(in crate::solve) fn is_empty(&self) -> bool {
         self.cpus == 0
             && self.memory == 0
@@ -40,7 +41,7 @@ impl Needs {
             && self.per_nic == 0
     }
 
-    /// What GPUs have for which this is met, as parts of a sentence.
+    /// Returns what GPUs have if this is met, as parts of a sentence.
     pub(in crate::solve) fn sentences(&self) -> Vec<String> {
         let mut all = Vec::new();
         if self.cpus > 0 {
@@ -62,20 +63,20 @@ impl Needs {
     }
 }
 
-/// What jobs have of a machine besides GPUs.
+/// The resources of a machine that jobs have besides GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(in crate::solve) struct Taken {
     pub(in crate::solve) cpus: CpuSet,
-    /// Bytes by NUMA node.
+    /// The bytes of memory by NUMA node.
     pub(in crate::solve) memory: BTreeMap<u32, u64>,
-    /// Pages by NUMA node and size.
+    /// The number of pages by NUMA node and size.
     pub(in crate::solve) pages: BTreeMap<(u32, u64), u64>,
-    /// How many GPUs use a NIC, by its name.
+    /// The number of GPUs that use a NIC, by its name.
     pub(in crate::solve) nics: BTreeMap<String, usize>,
 }
 
 impl Taken {
-    /// Adds what the GPUs of a job have.
+    /// Adds the resources of a job.
     pub(in crate::solve) fn add_job(&mut self, placement: &Placement) {
         for gpu in placement.gpus() {
             self.add(&gpu.cpus, gpu.memory.as_deref(), gpu.huge_pages.as_deref());
@@ -90,7 +91,7 @@ impl Taken {
         }
     }
 
-    /// Adds what a GPU is given.
+    /// Adds the allotment of a GPU.
     pub(in crate::solve) fn add_allotment(&mut self, given: &Allotment) {
         let none = CpuSet::new();
         self.add(given.cpus.as_ref().unwrap_or(&none), given.memory.as_deref(), given.pages.as_deref());

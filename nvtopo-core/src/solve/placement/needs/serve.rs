@@ -1,4 +1,4 @@
-//! Giving the GPUs of a placement what their job needs.
+//! The service of a placement: gives its GPUs what their job needs.
 
 use super::allot::take;
 use super::{Allotment, Asker, Supply, Taken, allot};
@@ -12,20 +12,20 @@ use crate::solve::placement::Placement;
 use crate::solve::placement::local::Local;
 use std::borrow::Cow;
 
-/// What is known besides the machine when a job is served.
+/// The facts besides the machine that serving a job takes into account.
 #[derive(Clone, Copy)]
 pub(in crate::solve) struct Service<'a> {
-    /// What there is for the job; `None` where it asks for nothing.
+    /// The supply for the job; `None` if it needs nothing.
     pub(in crate::solve) supply: Option<&'a Supply>,
-    /// What other jobs have; `None` where nobody keeps account of it.
+    /// The resources of other jobs; `None` if there is no record of them.
     pub(in crate::solve) taken: Option<&'a Taken>,
-    /// What was decided already, in the order of the GPUs.
+    /// The allotments that were decided already, in the order of the GPUs.
     pub(in crate::solve) given: Option<&'a [Allotment]>,
     pub(in crate::solve) limits: &'a CpuLimits,
 }
 
 impl Service<'_> {
-    /// Gives it to a placement among some free GPUs.
+    /// Applies the allotments to a placement among some free GPUs.
     pub(in crate::solve) fn serve(
         &self,
         topology: &Topology,
@@ -41,7 +41,7 @@ impl Service<'_> {
         let Some(supply) = self.supply else { return Ok(()) };
         let allotted = match self.given {
             Some(given) => given.to_vec(),
-            // The search has kept to what can be served.
+            // The search has kept to the quotas.
             None => allot(topology, &askers(topology, local, supply, self.limits, &chosen, free))
                 .ok_or_else(not_enough)?,
         };
@@ -72,7 +72,7 @@ impl Service<'_> {
     }
 }
 
-/// The chosen GPUs with what there is for their job. The CPUs of GPUs that are not free may be those of other jobs.
+/// Returns the chosen GPUs with the supply for their job. The CPUs of GPUs that are not free may be those of other jobs.
 pub(in crate::solve) fn askers<'a>(
     topology: &Topology,
     local: &Local,
@@ -93,12 +93,12 @@ pub(in crate::solve) fn askers<'a>(
     chosen.iter().map(asker).collect()
 }
 
-/// What is said where there is not enough after all.
+/// Returns the error that the supplies are not enough after all.
 pub(in crate::solve) fn not_enough() -> Error {
     Error::unsatisfiable("what is beside the chosen GPUs is not enough for them")
 }
 
-/// The shares that the GPUs would have if their job asked for none.
+/// Returns the shares that the GPUs would have if their job asked for none.
 fn shares<'a>(
     topology: &Topology,
     local: &'a Local,
@@ -109,7 +109,7 @@ fn shares<'a>(
     local.shares(topology, &rules, chosen, chosen)
 }
 
-/// Takes the CPUs that other jobs were given out of the shares. A GPU of whose share nothing is left gets as many others near it, as
+/// Removes the CPUs of other jobs from the shares. A GPU that loses its whole share gets the same number of others near it, as
 /// far as there are any.
 fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSet, limits: &CpuLimits) {
     let mut crowded = Vec::new();
@@ -132,7 +132,7 @@ fn leave_to_others(topology: &Topology, placement: &mut Placement, taken: &CpuSe
     placement.remark(crowded);
 }
 
-/// Says which CPUs belong to the shares of GPUs that were not chosen.
+/// Returns the remark on the CPUs that belong to the shares of GPUs that were not chosen.
 fn borrowed(topology: &Topology, shares: &Shares, cpus: &CpuSet, chosen: &[usize]) -> Option<String> {
     let others = (0..shares.gpus.len()).filter(|gpu| !chosen.contains(gpu));
     let own = chosen.iter().map(|gpu| &shares.gpus[*gpu].cpus).collect::<CpuSet>();

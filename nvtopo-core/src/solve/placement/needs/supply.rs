@@ -1,4 +1,4 @@
-//! What there is for a job beside each GPU, and how many GPUs of a group it is enough for.
+//! The supplies for a job local to each GPU, and the number of GPUs of a group that they are enough for.
 
 use super::{Needs, Taken};
 use crate::cpuset::{CpuSet, NodeSet};
@@ -8,45 +8,45 @@ use crate::query::usable_nics;
 use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The most groups of GPUs that are told apart by what they draw on. Machines have one for each NUMA node.
+/// The greatest number of groups of GPUs by the stocks they draw on. Machines have one for each NUMA node.
 const MAX_GROUPS: usize = 4096;
 
-/// What there is for one job.
+/// The supply for one job.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::solve) struct Supply {
     pub(super) needs: Needs,
-    /// By position of the GPU: the CPUs near it that no other job has. `None`: nobody knows the CPUs, or none are asked for.
+    /// The CPUs near each GPU that no other job has, by position. `None`: the CPUs are unknown, or none are asked for.
     pub(super) near: Vec<Option<CpuSet>>,
     /// The usable CPUs by core.
     pub(super) cores: Vec<CpuSet>,
     /// The usable CPUs by level 3 cache, as far as that is known.
     pub(super) caches: Vec<CpuSet>,
-    /// By position of the GPU: the NUMA nodes beside it. `None`: nobody knows.
+    /// The local NUMA nodes of each GPU, by position. `None`: unknown.
     pub(super) homes: Vec<Option<NodeSet>>,
     nodes: BTreeMap<u32, Stock>,
-    /// How many more GPUs each usable NIC may serve; none where that is not asked for.
+    /// The number of further GPUs that each usable NIC may serve; none if that is not asked for.
     nics: Vec<usize>,
 }
 
-/// What a NUMA node has left. `None`: nobody knows.
+/// The remaining stock of a NUMA node. `None`: unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Stock {
     memory: Option<u64>,
-    /// By the size of a page; a size that is missing has none.
+    /// The number of pages by size; a size that is missing has none.
     pages: Option<BTreeMap<u64, u64>>,
 }
 
-/// What is needed.
+/// The kind of a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::solve) enum Kind {
     Cpus,
     Memory,
-    /// Of a size in bytes.
+    /// Huge pages of a size in bytes.
     Pages(u64),
     Nics,
 }
 
-/// Where a stock is.
+/// The place of a stock.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
     /// CPUs that are near to the same GPUs.
@@ -57,34 +57,34 @@ pub(super) enum Place {
     Nics,
 }
 
-/// Those that need one kind of thing, and the stocks of it. Those are left out of which nobody knows what is beside them.
+/// The GPUs that need one kind of resource, and its stocks. GPUs whose local stocks are unknown are left out.
 pub(super) struct Demand {
     pub(super) kind: Kind,
-    /// Which of those that were asked about they are.
+    /// The takers, as indices of the GPUs that were asked about.
     pub(super) takers: Vec<usize>,
     pub(super) needs: Vec<u64>,
-    /// The stocks that each may draw on.
+    /// The stocks that each taker may draw on.
     pub(super) stocks_of: Vec<Vec<usize>>,
     pub(super) stocks: Vec<u64>,
     pub(super) places: Vec<Place>,
 }
 
-/// GPUs that draw on stocks which are not enough for all of them.
+/// A group of GPUs whose stocks are not enough for all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::solve) struct Shortage {
     pub(super) kind: Kind,
-    /// Their positions.
+    /// The positions of the GPUs.
     pub(in crate::solve) gpus: Vec<usize>,
-    /// How many of them can be served.
+    /// The number of them that can be served.
     pub(in crate::solve) most: usize,
     /// The NUMA nodes that they draw on; none for CPUs.
     pub(super) nodes: NodeSet,
-    /// What these have together.
+    /// The total amount of these stocks.
     pub(super) amount: u64,
 }
 
 impl Supply {
-    /// What there is on a machine, but for what others have.
+    /// Returns the supply of a machine without what other jobs have.
     pub(in crate::solve) fn of(
         topology: &Topology,
         needs: &Needs,
@@ -107,7 +107,7 @@ impl Supply {
         Self { nics: nics(topology, needs.per_nic, taken), ..whole.less(taken) }
     }
 
-    /// What is left of it when others have been given something.
+    /// Returns the supply that is left after others took something.
     pub(in crate::solve) fn less(&self, taken: &Taken) -> Self {
         let mut left = self.clone();
         for near in left.near.iter_mut().flatten() {
@@ -123,7 +123,7 @@ impl Supply {
         left
     }
 
-    /// What a node has of a kind of thing, for the GPU of which it is beside. `None`: nobody knows.
+    /// Returns the stock of a node for a kind of resource. `None`: unknown.
     pub(super) fn stock(&self, kind: Kind, node: u32) -> Option<u64> {
         let stock = self.nodes.get(&node)?;
         match kind {
@@ -133,7 +133,7 @@ impl Supply {
         }
     }
 
-    /// How much of a kind each GPU needs.
+    /// Returns the amount of a kind that each GPU needs.
     pub(in crate::solve) fn need(&self, kind: Kind) -> u64 {
         match kind {
             Kind::Cpus => self.needs.cpus as u64,
@@ -143,29 +143,29 @@ impl Supply {
         }
     }
 
-    /// The kinds of things that are asked for.
+    /// Returns the kinds that are asked for.
     pub(in crate::solve) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
         let pages = self.needs.pages.keys().map(|size| Kind::Pages(*size));
         [Kind::Cpus, Kind::Memory, Kind::Nics].into_iter().chain(pages).filter(|kind| self.need(*kind) > 0)
     }
 
-    /// The nodes from which a GPU gets what it needs of a kind, with what they have; `None` where nobody knows of any of them.
+    /// Returns the nodes from which a GPU takes a kind of resource, with their stocks; `None` if any of them is unknown.
     pub(in crate::solve) fn beside(&self, kind: Kind, gpu: usize) -> Option<BTreeMap<u32, u64>> {
         self.homes[gpu].as_ref()?.iter().map(|node| Some((node, self.stock(kind, node)?))).collect()
     }
 
-    /// The CPUs that a GPU may be given; `None` where nobody knows of any.
+    /// Returns the CPUs that a GPU may be given; `None` if they are unknown.
     pub(in crate::solve) fn near(&self, gpu: usize) -> Option<&CpuSet> {
         self.near[gpu].as_ref()
     }
 
-    /// How many more GPUs each usable NIC may serve; `None` where that is not asked for.
+    /// Returns the number of further GPUs that each usable NIC may serve; `None` if that is not asked for.
     pub(in crate::solve) fn nics(&self) -> Option<&[usize]> {
         (self.needs.per_nic > 0).then_some(&self.nics)
     }
 
-    /// The groups of GPUs that are too many for what is beside them. A set in which no more of each group are than it is enough for
-    /// can be served (Hall: it is enough to look at groups that share stocks).
+    /// Returns the groups of GPUs that are too many for their stocks. A set that has, of each group, no more GPUs than the stocks
+    /// are enough for can be served (Hall: groups that share stocks suffice).
     pub(in crate::solve) fn shortages(&self) -> Result<Vec<Shortage>> {
         let all: Vec<(usize, &Self)> = (0..self.homes.len()).map(|gpu| (gpu, self)).collect();
         let mut found = Vec::new();
@@ -193,7 +193,7 @@ impl Supply {
 
 impl Stock {
     fn of(node: &NumaNode) -> Self {
-        // What was set aside as huge pages is no other memory.
+        // Memory set aside as huge pages is not available otherwise.
         let set_aside = node
             .huge_pages
             .iter()
@@ -206,7 +206,7 @@ impl Stock {
     }
 }
 
-/// What GPUs of jobs need, by kinds, each with what there is for its job. The nodes are those of one machine.
+/// Returns the demands of the GPUs of jobs by kind, each GPU with the supply for its job. The nodes are those of one machine.
 pub(super) fn demands(all: &[(usize, &Supply)]) -> Vec<Demand> {
     let kinds: BTreeSet<Kind> = all.iter().flat_map(|(_, supply)| supply.kinds()).collect();
     kinds.into_iter().map(|kind| Demand::of(kind, all)).collect()
@@ -237,7 +237,7 @@ impl Demand {
             return demand;
         }
         if kind == Kind::Nics {
-            // Any NIC serves any GPU; how well is for the objectives.
+            // Any NIC serves any GPU; the objectives compare the paths.
             let room = needy().map(|(_, (_, supply))| {
                 supply.nics.iter().fold(0usize, |all, room| all.saturating_add(*room)) as u64
             });
@@ -270,7 +270,7 @@ impl Demand {
         self.stocks_of.push(stocks);
     }
 
-    /// The stocks of each taker, and all unions of such that overlap.
+    /// Returns the stocks of each taker, and all unions of overlapping ones.
     fn groups(&self) -> Result<BTreeSet<BTreeSet<usize>>> {
         let single: BTreeSet<BTreeSet<usize>> =
             self.stocks_of.iter().map(|stocks| stocks.iter().copied().collect()).collect();
@@ -294,13 +294,13 @@ impl Demand {
     }
 }
 
-/// How many more GPUs each usable NIC may serve.
+/// Returns the number of further GPUs that each usable NIC may serve.
 fn nics(topology: &Topology, per_nic: usize, taken: &Taken) -> Vec<usize> {
     let used = |nic: usize| taken.nics.get(&topology.device_name(nic)).copied().unwrap_or(0);
     usable_nics(topology).into_iter().map(|nic| per_nic.saturating_sub(used(nic))).collect()
 }
 
-/// Disjoint parts of which each set is made.
+/// Returns disjoint parts that make up each set.
 fn parts(sets: BTreeSet<&CpuSet>) -> Vec<CpuSet> {
     let mut parts: Vec<CpuSet> = Vec::new();
     for set in sets {
@@ -313,7 +313,8 @@ fn parts(sets: BTreeSet<&CpuSet>) -> Vec<CpuSet> {
     parts
 }
 
-/// The NUMA nodes beside a GPU from which a job may take memory; `None` where nobody knows. The memory of GPUs is none for jobs.
+/// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not available
+/// to jobs.
 fn homes(topology: &Topology, gpu: usize) -> Option<NodeSet> {
     let device = topology.devices()[gpu];
     let allowed = topology.machine().allowed_nodes.as_ref();

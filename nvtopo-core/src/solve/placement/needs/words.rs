@@ -1,4 +1,4 @@
-//! What is said of what there is beside GPUs.
+//! The wording of shortages and unchecked supplies.
 
 use super::Supply;
 use super::supply::{Kind, Shortage};
@@ -8,7 +8,7 @@ use crate::units::exact;
 use std::fmt::Write;
 
 impl Shortage {
-    /// What there is, and for how many it is enough.
+    /// Returns what is available, and the number of GPUs that it is enough for.
     pub(in crate::solve) fn sentence(&self, topology: &Topology) -> String {
         if self.kind == Kind::Nics {
             return format!(
@@ -45,7 +45,7 @@ impl Shortage {
 }
 
 impl Supply {
-    /// What could not be checked of these GPUs, because nobody knows it.
+    /// Returns the remarks on what could not be checked for these GPUs because it is unknown.
     pub(in crate::solve) fn unchecked(&self, topology: &Topology, gpus: &[usize]) -> Vec<String> {
         let mut remarks = Vec::new();
         for kind in self.kinds() {

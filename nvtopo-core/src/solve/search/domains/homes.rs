@@ -1,31 +1,32 @@
-//! Machines whose GPUs differ only by the NUMA nodes that they are beside: an NVSwitch over many nodes.
+//! Machines whose GPUs differ only by their local NUMA nodes: an NVSwitch over many NUMA domains. `home` stands for such a NUMA
+//! domain here, with its GPUs.
 //!
-//! All pairs and all ways to NICs are worth the same, so that only the number of homes counts, and after it how many GPUs
-//! stay together in one. Both follow from how many homes have each number of free GPUs. One walk along the homes then finds
-//! the set that the table finds, without a table.
+//! All pairs and all paths to NICs have the same weight, so that only the number of NUMA domains counts, and after it the number
+//! of GPUs that stay together in one. Both follow from the number of NUMA domains with each number of free GPUs. One pass over
+//! the NUMA domains then finds the set that the table finds, without a table.
 
 use super::tree::{Domain, Tree};
 use crate::query::Weight;
 use crate::solve::search::set;
 use crate::solve::search::set::{MAX_CANDIDATES, Set, members};
 
-/// What such a machine is made of.
+/// The NUMA domains of such a machine.
 #[derive(Debug)]
 pub(super) struct Homes {
-    /// The GPUs of each, by their first ones.
+    /// The GPUs of each NUMA domain, by their first ones.
     gpus: Vec<Set>,
-    /// How many GPUs the largest has.
+    /// The number of GPUs of the largest NUMA domain.
     most: usize,
-    /// The cost of the NUMA nodes of each.
+    /// The cost of the NUMA nodes of each NUMA domain.
     pub(super) span: i64,
-    /// What a pair is worth.
+    /// The weight of each pair.
     pub(super) pair: Weight,
-    /// The way of a GPU to a NIC.
+    /// The weight of each GPU to a NIC.
     pub(super) nic: Weight,
 }
 
 impl Homes {
-    /// `None`: the machine is not made so.
+    /// Returns the NUMA domains of a machine; `None`: the machine has another structure.
     pub(super) fn of(tree: &Tree) -> Option<Self> {
         let whole = tree.domains.last()?;
         let [pair] = tree.levels[..] else { return None };
@@ -46,14 +47,14 @@ impl Homes {
         })
     }
 
-    /// How many there are.
+    /// Returns the number of NUMA domains.
     pub(super) fn count(&self) -> u64 {
         self.gpus.len() as u64
     }
 
-    /// So many of the free GPUs in the fewest homes, and how many homes that are; of several such sets those after which
-    /// most GPUs stay together in one home, and then the one that takes most of the first homes. `None`: there are not so
-    /// many.
+    /// Chooses `count` free GPUs in the fewest NUMA domains, and returns them with the number of these. Ties go to the set after
+    /// which most GPUs stay together in one NUMA domain, then to the one that takes most of the first ones. `None`: too few GPUs
+    /// are free.
     pub(super) fn choose(&self, free: Set, count: usize) -> Option<(Set, usize)> {
         let mut later = Counts { with: [0; MAX_CANDIDATES + 1], most: self.most };
         for home in &self.gpus {
@@ -71,7 +72,8 @@ impl Homes {
                 continue;
             }
             later.with[size] -= 1;
-            // All that it has, or nothing: a part of it, with more to come, needs no fewer homes and leaves no more.
+            // Each NUMA domain gives all of its free GPUs or none: a part of them, with more to come, needs no fewer of them and
+            // leaves no more together.
             let taken = size.min(missing);
             let with = |rest: Best| Best { homes: rest.homes + 1, left: rest.left.max(size - taken) };
             match later.best(missing - taken).filter(|rest| with(*rest) == best) {
@@ -87,26 +89,26 @@ impl Homes {
     }
 }
 
-/// How many homes have each number of free GPUs.
+/// The number of NUMA domains with each number of free GPUs.
 struct Counts {
     with: [u8; MAX_CANDIDATES + 1],
-    /// The greatest number that one may have.
+    /// The greatest number of free GPUs that a NUMA domain may have.
     most: usize,
 }
 
-/// What can be had.
+/// The best outcome for a number of GPUs.
 #[derive(Clone, Copy, PartialEq)]
 struct Best {
-    /// The fewest homes.
+    /// The fewest NUMA domains.
     homes: usize,
-    /// The most GPUs that stay together in one.
+    /// The greatest number of GPUs that stay together in one NUMA domain.
     left: usize,
 }
 
 impl Counts {
-    /// The best for so many GPUs; `None`: there are not so many.
+    /// Returns the best outcome for `count` GPUs; `None`: too few are free.
     fn best(&self, count: usize) -> Option<Best> {
-        // The fullest homes are the fewest.
+        // Taking the fullest first needs the fewest NUMA domains.
         let (mut homes, mut missing) = (0, count);
         for size in (1..=self.most).rev() {
             let all = usize::from(self.with[size]);
@@ -116,8 +118,8 @@ impl Counts {
                 continue;
             }
             let used = missing.div_ceil(size);
-            // What the last of them does not give can be left in any one. If it is enough, a fuller home changes places with the
-            // fullest of the others.
+            // The GPUs that are not needed can be left in any one of the used NUMA domains. If that fills one up, a fuller one
+            // changes places with the fullest of the others.
             let spare = used * size - missing;
             let other = if used < all { size } else { self.fullest(size - 1) };
             let whole = if other > 0 { self.fullest((other + spare).min(self.most)) } else { 0 };
@@ -126,7 +128,7 @@ impl Counts {
         (missing == 0).then_some(Best { homes, left: 0 })
     }
 
-    /// The most free GPUs, up to some number, that a home has.
+    /// Returns the greatest number of free GPUs, up to `most`, that a NUMA domain has.
     fn fullest(&self, most: usize) -> usize {
         (1..=most).rev().find(|size| self.with[*size] > 0).unwrap_or(0)
     }

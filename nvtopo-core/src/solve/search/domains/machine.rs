@@ -1,22 +1,22 @@
-//! A machine as its domains.
+//! The domains of a machine, with what is precomputed for them.
 
 use super::homes::Homes;
 use super::tree::Tree;
 use crate::model::Topology;
 use crate::query::Weight;
 
-/// A machine's domains.
+/// The domains of a machine.
 #[derive(Debug)]
 pub(in crate::solve) struct Domains {
     pub(super) tree: Tree,
-    /// Where GPUs differ by nothing else.
+    /// The NUMA domains, if GPUs differ by nothing else.
     pub(super) homes: Option<Homes>,
-    /// What an empty machine gives to jobs of each size.
+    /// The best weights that an empty machine gives to jobs of each size.
     pub(super) whole: Vec<Weight>,
 }
 
 impl Domains {
-    /// `None`: the machine is not made so.
+    /// Returns the domains of a machine; `None`: it has another structure.
     pub(in crate::solve) fn of(topology: &Topology) -> Option<Self> {
         let tree = Tree::of(topology)?;
         let whole = tree.best_left(&tree.most(&|domain| tree.size(domain)));

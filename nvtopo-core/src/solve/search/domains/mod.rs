@@ -1,10 +1,10 @@
-//! Machines made of domains: exact answers by how many GPUs each domain gives, whatever their number.
+//! Machines that consist of domains: exact answers from the numbers of GPUs that each domain gives, for machines of any size.
 //!
-//! On most machines of many GPUs, what a pair is worth depends only on the smallest domain that holds both: an NVLink
-//! group, what lies beside a NUMA node, the whole. Then `ring` and `min-pair` of a set are the weight of the smallest domain that
-//! holds it, and all the default objectives follow from the numbers of GPUs that it takes of each domain. `tree` finds these
-//! domains, or that the machine has none; `table` works out the best for every number, from the smallest domains up. Where
-//! GPUs differ by their NUMA nodes only, `homes` has the answer of the table in less than a microsecond.
+//! On most machines of many GPUs, the weight of a pair depends only on the smallest domain that holds both: an NVLink group, the
+//! GPUs of a NUMA domain, the whole. Then `ring` and `min-pair` of a set are the weight of the smallest domain that holds it, and
+//! all the default objectives follow from the numbers of GPUs that it takes of each domain. `tree` finds these domains, or that
+//! the machine has none; `table` computes the best for every number, from the smallest domains up. If GPUs differ by their NUMA
+//! nodes only, `homes` has the answer of the table in less than a microsecond.
 
 mod ask;
 mod homes;
@@ -32,8 +32,8 @@ pub(in crate::solve) use tree::Use;
 use tree::times;
 
 impl Domains {
-    /// The best set; of several the one that takes most of the first domains, and of each the first GPUs. `None` where the
-    /// objectives, or their order, are not of the kind that numbers tell.
+    /// Finds the best set; ties go to the set that takes most of the first domains, and of each the first GPUs. `None` if the
+    /// objectives, or their order, do not follow from the numbers of GPUs of the domains.
     pub(in crate::solve) fn solve(&self, ask: &Ask<'_>) -> Option<Result<Answer, NoSet>> {
         let kinds = kinds(ask.objectives)?;
         let mut limit = Limit::default();
@@ -59,7 +59,7 @@ impl Domains {
                 limit.nic = levels.first().copied().unwrap_or_default();
                 continue;
             }
-            // The most that leaves the sums before as good as they can be.
+            // The greatest level that leaves the sums before as good as they can be.
             let most = run(limit, &sums, false)?.map(|found| found.sums);
             for level in levels {
                 let with = match kind {
@@ -90,7 +90,7 @@ impl Domains {
         Some(Ok(Answer { gpus: found.gpus, solution: Solution::exact(0, values, steps) }))
     }
 
-    /// The same where only homes count and any free GPU may be chosen; `None` elsewhere.
+    /// Finds the best set where only the NUMA domains count and any free GPU may be chosen; `None` otherwise.
     fn by_homes(&self, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
         let homes = self.homes.as_ref().filter(|_| task.is_plain() && task.include == 0)?;
         let kinds = kinds(task.objectives)?;
@@ -107,7 +107,7 @@ impl Domains {
 }
 
 impl Homes {
-    /// What a set of so many GPUs in some homes is worth, if so many are left.
+    /// Returns the value of a set of `count` GPUs in some NUMA domains that leaves `left` free GPUs.
     pub(super) fn value(
         &self,
         kind: OverDomains,
@@ -127,7 +127,7 @@ impl Homes {
     }
 }
 
-/// The answer to a search. `None` where the machine, or what is asked, is not of the kind that numbers tell.
+/// Answers a search. `None` if the values do not follow from the numbers of GPUs of the domains of this machine.
 pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
     let limited = task.quotas.is_some() || task.nic_room.is_some();
     let domains = weights.domains().filter(|_| !limited)?;
@@ -170,7 +170,8 @@ pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Res
     Some(Ok(Solution { chosen, steps, ..best.solution }))
 }
 
-/// The groups whose members may be chosen with each other and with no others; `None` where there are no such.
+/// Returns the groups whose members may be chosen with each other and with no others; `None` if the candidates do not form such
+/// groups.
 fn apart(near: &[Set], free: Set) -> Option<Vec<Set>> {
     let group = |gpu: usize| (near[gpu] | 1 << gpu) & free;
     let alike = |gpu: usize| members(group(gpu)).all(|other| group(other) == group(gpu));

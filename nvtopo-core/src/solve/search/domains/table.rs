@@ -1,32 +1,32 @@
-//! The best for every number of GPUs of a domain, from the best of its parts.
+//! Dynamic programming over the domains: the best for every number of GPUs of a domain, from the best of its parts.
 //!
-//! What pairs and NUMA nodes add up to is best for a domain only where it is best for each part, given the numbers. What is left
-//! is not: of several that add up to the same, all are kept of which none leaves more of every kind than another.
+//! Given the numbers, the sums over pairs and NUMA nodes are best for a domain only if they are best for each part. The remaining
+//! GPUs do not decompose like that: of entries with equal sums, the table keeps the Pareto front by the remainders of each level.
 
 use super::ask::{Ask, remainder};
 use super::tree::{MAX_LEVELS, Most, Tree, Use, fill, times};
 use crate::query::Weight;
 use crate::solve::search::objective::OverDomains;
 
-/// The most answers for one number of GPUs that are kept.
+/// The greatest number of entries kept for one number of GPUs.
 const MAX_KEPT: usize = 64;
 
-/// The most combinations that are looked at for one request.
+/// The greatest number of combinations examined for one request.
 const MAX_STEPS: u64 = 2_000_000;
 
-/// Numbers do not tell, or there are more combinations than are looked at.
+/// The error that the numbers do not determine the best set, or that there are too many combinations.
 #[derive(Debug)]
 pub(super) struct Untold;
 
-/// By what has been decided, most important first.
+/// The sums that have been decided, most important first.
 type Sums = [i64; 2];
 
-/// The least that sets must have.
+/// The lower limits on sets.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Limit {
-    /// The weight of the domain that holds the set.
+    /// The least weight of the domain that holds the set.
     pub(super) within: Weight,
-    /// The way of each GPU to a NIC.
+    /// The least weight of each GPU to a NIC.
     pub(super) nic: Weight,
 }
 
@@ -34,23 +34,23 @@ pub(super) struct Limit {
 pub(super) struct Found {
     pub(super) gpus: Vec<usize>,
     pub(super) sums: Sums,
-    /// What is left, level by level.
+    /// The GPUs that remain, level by level.
     pub(super) most: Most,
 }
 
 #[derive(Clone, Copy)]
 struct Entry {
     sums: Sums,
-    /// What is left in domains of each level so far.
+    /// The GPUs that remain in domains of each level so far.
     most: Most,
     from: From,
 }
 
 #[derive(Clone, Copy)]
 enum From {
-    /// So many GPUs of a domain without parts.
+    /// `count` GPUs of a domain without parts.
     Leaf { domain: u32, count: u16 },
-    /// Entries for the first part and for the later ones.
+    /// The entries of the first part and of the later ones.
     Parts { first: u32, later: u32 },
 }
 
@@ -58,7 +58,7 @@ enum From {
 #[derive(Clone, Copy)]
 struct Row {
     least: usize,
-    /// Places among the cells.
+    /// The first of its places among the cells.
     first: usize,
     count: usize,
 }
@@ -68,17 +68,18 @@ pub(super) struct Table<'a> {
     ask: &'a Ask<'a>,
     nic: Weight,
     sums: &'a [OverDomains],
-    /// Whether what is left counts.
+    /// True if the remaining GPUs count.
     left: bool,
     entries: Vec<Entry>,
-    /// For each row and number where its entries begin and end.
+    /// The range of entries of each row and number.
     cells: Vec<(u32, u32)>,
-    /// How many combinations were looked at for the request.
+    /// The number of combinations examined for the request.
     steps: &'a mut u64,
 }
 
 impl<'a> Table<'a> {
-    /// The best set within a limit; `None` where there is none. By what is left, too, if what an empty machine has is given.
+    /// Finds the best set within a limit; `None` if there is none. Given the values of an empty machine, compares by the
+    /// remaining GPUs, too.
     pub(super) fn best(
         tree: &'a Tree,
         ask: &'a Ask<'a>,
@@ -129,8 +130,8 @@ impl<'a> Table<'a> {
         Ok(found)
     }
 
-    /// The largest domains of at least a weight, which hold every set of at least that, each with the cost of the NUMA nodes
-    /// that larger ones count.
+    /// Returns the largest domains of at least a weight, which hold every set of at least that weight, each with the cost of the
+    /// NUMA nodes that larger ones count.
     fn tops(&self, weight: Weight) -> Vec<(usize, i64)> {
         let mut tops = Vec::new();
         let mut open = vec![(self.tree.domains.len() - 1, 0)];
@@ -145,7 +146,7 @@ impl<'a> Table<'a> {
         tops
     }
 
-    /// All GPUs of a domain.
+    /// Returns all GPUs of a domain.
     fn gpus(&self, domain: usize) -> impl Iterator<Item = usize> {
         let mut open = vec![domain];
         let domains = std::iter::from_fn(move || {
@@ -156,12 +157,12 @@ impl<'a> Table<'a> {
         domains.flatten().copied()
     }
 
-    /// How many GPUs of a domain are free.
+    /// Returns the number of free GPUs of a domain.
     fn free(&self, domain: usize) -> usize {
         self.gpus(domain).filter(|gpu| self.ask.uses[*gpu] != Use::Gone).count()
     }
 
-    /// What is left in the domains outside of one that the set is taken from.
+    /// Returns the remaining GPUs by level, without the parts of the domain that the set is taken from.
     fn elsewhere(&self, top: usize) -> Most {
         let mut inside = vec![false; self.ask.uses.len()];
         self.gpus(top).for_each(|gpu| inside[gpu] = true);
@@ -173,7 +174,7 @@ impl<'a> Table<'a> {
         })
     }
 
-    /// What a domain can give. `None`: not what it must.
+    /// Computes the row of a domain. `None`: the domain cannot give the GPUs that must be chosen.
     fn row(&mut self, domain: usize) -> Result<Option<Row>, Untold> {
         let own = &self.tree.domains[domain];
         let row = if own.parts.is_empty() {
@@ -226,7 +227,7 @@ impl<'a> Table<'a> {
         sums
     }
 
-    /// What one part and the later ones can give together; `None` where they must give too much.
+    /// Combines the rows of one part and of the later ones; `None` if more GPUs must be chosen of them than were asked for.
     fn join(&mut self, first: Row, later: Row, weight: Weight) -> Result<Option<Row>, Untold> {
         let least = first.least + later.least;
         if least > self.ask.count {
@@ -237,7 +238,7 @@ impl<'a> Table<'a> {
         let mut kept: Vec<Entry> = Vec::new();
         for count in least..=most {
             kept.clear();
-            // Most of the first parts first: of equal ones these are taken.
+            // The greatest number of the first part first: it wins ties.
             let from = count.saturating_sub(later.least + later.count - 1).max(first.least);
             let to = (count - later.least).min(first.least + first.count - 1);
             for own in (from..=to).rev() {
@@ -265,7 +266,7 @@ impl<'a> Table<'a> {
         Ok(Some(row))
     }
 
-    /// Adds what a domain counts as a whole.
+    /// Adds the cost and the remaining GPUs of the domain as a whole.
     fn finish(&mut self, domain: usize, row: Row) {
         let own = &self.tree.domains[domain];
         let span = self.sums.iter().position(|sum| *sum == OverDomains::Span);
@@ -284,7 +285,7 @@ impl<'a> Table<'a> {
         }
     }
 
-    /// The GPUs of an entry, increasing.
+    /// Returns the GPUs of an entry, increasing.
     fn taken(&self, place: u32) -> Vec<usize> {
         let mut gpus = Vec::new();
         let mut open = vec![place];
@@ -305,7 +306,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// Keeps an answer if none is better, or as good and leaves as much of everything.
+/// Keeps an entry if it is on the Pareto front.
 fn keep(kept: &mut Vec<Entry>, new: Entry) {
     if let Some(first) = kept.first() {
         if new.sums < first.sums {

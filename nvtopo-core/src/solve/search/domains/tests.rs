@@ -1,4 +1,4 @@
-//! The answers by domains beside those of the search that looks at sets, on random machines made of domains.
+//! Comparisons of the answers by domains with those of branch and bound, on random machines that consist of domains.
 
 use super::*;
 use crate::model::{
@@ -14,11 +14,11 @@ use proptest::prelude::*;
 struct Plan {
     /// The GPUs of each host of each rack.
     racks: Vec<Vec<usize>>,
-    /// What NVLink joins: nothing, hosts, racks, or all.
+    /// The span of NVLink: nothing, hosts, racks, or all.
     fabric: usize,
-    /// What is one NUMA node: nobody knows, a host, a rack, or all; or each host, and of odd ones nobody knows.
+    /// The span of a NUMA node: unknown, a host, a rack, or all; or each host, unknown for odd ones.
     home: usize,
-    /// Whether each host has NICs of its own, as many as GPUs, and by which path those of odd hosts are reached.
+    /// The path to the NICs of odd hosts, if each host has NICs of its own, as many as GPUs.
     nics: Option<PathType>,
 }
 
@@ -129,7 +129,7 @@ proptest! {
             (Ok(own), Ok(found)) => {
                 prop_assert_eq!(&own.values, &found.values, "{:#b} {:#b}", own.chosen, found.chosen);
                 prop_assert!(found.complete);
-                // The set is worth what is said.
+                // The set has the stated value.
                 let only = Task { free, include: own.chosen, barred: 0, scopes: None, ..task };
                 prop_assert_eq!(exact::search(&weights, &only).unwrap().values, own.values);
                 prop_assert!(own.chosen & (barred | !free) == 0 && include & !own.chosen == 0);

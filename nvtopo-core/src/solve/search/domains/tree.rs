@@ -1,54 +1,54 @@
-//! The domains of a machine: within each, all pairs of GPUs of different parts are worth the same.
+//! The tree of domains of a machine: within each domain, all pairs of GPUs of different parts have the same weight.
 
 use crate::model::{Bundle, NodeId, Topology};
 use crate::query::{Weight, bottleneck, gpus_per_nic, of_pair, to_nics, usable_nics};
 use crate::solve::search::value::{ONE, numa_cost};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a request may do with a GPU.
+/// The use that a request may make of a GPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::solve) enum Use {
-    /// Nothing: it is not free.
+    /// None: it is not free.
     Gone,
-    /// Leave it to the next jobs.
+    /// Left to the next jobs.
     Left,
-    /// Take it.
+    /// May be taken.
     Open,
-    /// It has to take it.
+    /// Must be taken.
     In,
 }
 
-/// The most different weights.
+/// The greatest number of different weights.
 pub(super) const MAX_LEVELS: usize = 8;
 
-/// Some GPUs.
+/// A domain: GPUs, and parts with more of them.
 #[derive(Debug)]
 pub(super) struct Domain {
-    /// What two of its GPUs of different parts are worth; any two, where it has no parts.
+    /// The weight of two of its GPUs in different parts; of any two, if it has no parts.
     pub(super) weight: Weight,
-    /// The place of the weight among the levels.
+    /// The index of the weight among the levels.
     pub(super) level: usize,
-    /// The cost of the NUMA nodes that a set with one of its GPUs lies beside, as far as the parts do not count them.
+    /// The cost of the NUMA nodes that a set with any of its GPUs is local to, as far as the parts do not count them.
     pub(super) span: i64,
     /// The parts, each before this in the list of domains, by their first GPUs.
     pub(super) parts: Vec<usize>,
-    /// The GPUs that are in no part, increasing: all the same to everyone.
+    /// The GPUs that are in no part, increasing: all interchangeable.
     pub(super) gpus: Vec<usize>,
-    /// The way of these to a NIC.
+    /// The weight of these to a NIC.
     pub(super) nic: Weight,
-    /// Whether GPUs beside the same NUMA nodes are in different parts.
+    /// True if GPUs of the same NUMA nodes are in different parts.
     pub(super) divides_homes: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Tree {
-    /// The last one is the whole.
+    /// The domains; the last one is the whole.
     pub(super) domains: Vec<Domain>,
     /// The weights of the domains of at least two GPUs, the greatest first.
     pub(super) levels: Vec<Weight>,
 }
 
-/// For each level, how many GPUs the fullest domain of at least that weight has.
+/// The number of GPUs of the fullest domain of at least the weight of each level.
 pub(super) type Most = [u16; MAX_LEVELS];
 
 impl Tree {
@@ -69,18 +69,19 @@ impl Tree {
         Some(Self { domains, levels })
     }
 
-    /// How many GPUs a domain has.
+    /// Returns the number of GPUs of a domain.
     pub(super) fn size(&self, domain: usize) -> usize {
         let own = &self.domains[domain];
         own.gpus.len() + own.parts.iter().map(|part| self.size(*part)).sum::<usize>()
     }
 
-    /// Whether what is left in a domain counts: one GPU alone is as good as any, but it is one.
+    /// Returns whether the remaining GPUs of a domain count: domains with pairs, and the whole, since one GPU alone serves a job
+    /// of one GPU.
     pub(super) fn counts(&self, domain: usize) -> bool {
         self.domains[domain].several() || domain + 1 == self.domains.len()
     }
 
-    /// The fullest domains, by how many GPUs each has.
+    /// Returns the numbers of GPUs of the fullest domains, where `count` gives the number of each.
     pub(super) fn most(&self, count: &dyn Fn(usize) -> usize) -> Most {
         let mut most = [0; MAX_LEVELS];
         for index in (0..self.domains.len()).filter(|index| self.counts(*index)) {
@@ -89,7 +90,7 @@ impl Tree {
         most
     }
 
-    /// The best weight that so many GPUs can have, by their number.
+    /// Returns the best weight that a set can have, by its number of GPUs.
     pub(super) fn best_left(&self, most: &Most) -> Vec<Weight> {
         let mut best = vec![Weight::default()];
         if most.iter().any(|most| *most > 0) {
@@ -101,7 +102,7 @@ impl Tree {
         best
     }
 
-    /// The ways to NICs of the GPUs that can be taken, the best first.
+    /// Returns the weights to NICs of the GPUs that can be taken, the greatest first.
     pub(super) fn nic_levels(&self, uses: &[Use]) -> Vec<Weight> {
         let open = |domain: &&Domain| domain.gpus.iter().any(|gpu| matches!(uses[*gpu], Use::Open | Use::In));
         let mut levels: Vec<Weight> = self.domains.iter().filter(open).map(|domain| domain.nic).collect();
@@ -112,20 +113,20 @@ impl Tree {
 }
 
 impl Domain {
-    /// Whether it has pairs.
+    /// Returns whether it has pairs.
     pub(super) fn several(&self) -> bool {
         self.parts.len() + self.gpus.len() > 1
     }
 }
 
-/// Counts a domain of a level.
+/// Counts the GPUs of a domain at its level and the levels below.
 pub(super) fn fill(most: &mut Most, level: usize, count: usize) {
     for most in &mut most[level..] {
         *most = (*most).max(count as u16);
     }
 }
 
-/// What pairs are worth, the greatest first; `None` where one is unknown, or there are too many: every one is that of a domain.
+/// Returns the weights of pairs, the greatest first; `None` if one is unknown, or there are too many.
 fn levels(topology: &Topology) -> Option<Vec<Weight>> {
     let gpus = topology.gpus().len();
     let mut levels = BTreeSet::new();
@@ -139,8 +140,8 @@ fn levels(topology: &Topology) -> Option<Vec<Weight>> {
     Some(levels.into_iter().rev().collect())
 }
 
-/// Whether NVLink is switches, to which of each two GPUs of a group one has all the links of the other and maybe more, or joins two
-/// GPUs and no more: what rings carry is then what the worst pair is worth.
+/// Returns whether NVLink consists of switches, where of each two GPUs of a group one has all the links of the other and maybe
+/// more, or of links that join two GPUs and no more: rings then carry the weight of the worst pair.
 fn is_switched(topology: &Topology) -> bool {
     let ids = &topology.devices()[..topology.gpus().len()];
     let links = |id: NodeId| topology.nvlinks().of_node(id);
@@ -163,7 +164,7 @@ fn is_switched(topology: &Topology) -> bool {
     groups.list.iter().all(|group| group.is_ordered(topology))
 }
 
-/// The links of a GPU to one fabric: how many, and MB/s.
+/// The links of a GPU to one fabric: their number, and MB/s.
 type Port = (NodeId, u64, u64);
 
 /// GPUs that reach the same fabrics.
@@ -171,7 +172,7 @@ type Port = (NodeId, u64, u64);
 struct Group {
     gpus: Vec<usize>,
     fabrics: BTreeSet<NodeId>,
-    /// The different ports that they have.
+    /// The distinct ports of these GPUs.
     ports: BTreeSet<Vec<Port>>,
 }
 
@@ -199,20 +200,21 @@ impl Groups {
 }
 
 impl Group {
-    /// Whether the GPUs can be put in an order of what they can send: a ring then carries what the last of its GPUs can.
+    /// Returns whether the GPUs are ordered by what they can send: a ring then carries what the last of its GPUs can send.
     fn is_ordered(&self, topology: &Topology) -> bool {
         let ports: Vec<&Vec<Port>> = self.ports.iter().collect();
         let pairs = || ports.iter().enumerate().flat_map(|(at, a)| ports[at + 1..].iter().map(|b| (*a, *b)));
         let measured = self.gpus.iter().any(|gpu| is_measured(topology, *gpu));
         if measured {
-            // What was measured of a GPU is divided among its ports as its links are.
+            // The measured rate of a GPU is divided among its ports as its links are.
             pairs().all(|(a, b)| are_alike(a, b)) && self.is_measured_in_order(topology)
         } else {
             pairs().all(|(a, b)| covers(a, b) || covers(b, a))
         }
     }
 
-    /// Whether each pair has what the lesser of its GPUs has with any.
+    /// Returns whether the weight of each pair is the lesser of the two best weights that its GPUs have with any GPU of the
+    /// group.
     fn is_measured_in_order(&self, topology: &Topology) -> bool {
         let weight = |a: usize, b: usize| of_pair(topology.pairs().pair(a, b));
         let others = |gpu: usize| self.gpus.iter().copied().filter(move |other| *other != gpu);
@@ -225,20 +227,20 @@ impl Group {
     }
 }
 
-/// Whether something was measured of a GPU with another.
+/// Returns whether a rate of the GPU with another was measured.
 fn is_measured(topology: &Topology, gpu: usize) -> bool {
     let (devices, gpus) = (topology.devices(), topology.gpus().len());
     devices[..gpus].iter().any(|other| topology.measured(devices[gpu], *other).is_some())
 }
 
-/// Whether some ports have at least the links of others.
+/// Returns whether some ports have at least the links of others.
 fn covers(ports: &[Port], others: &[Port]) -> bool {
     others.iter().all(|(fabric, links, rate)| {
         ports.iter().any(|(own, more, most)| own == fabric && more >= links && most >= rate)
     })
 }
 
-/// Whether the links of two GPUs are divided among fabrics alike.
+/// Returns whether the links of two GPUs are divided among fabrics in the same proportion.
 fn are_alike(a: &[Port], b: &[Port]) -> bool {
     let sum = |ports: &[Port]| ports.iter().map(|(.., rate)| u128::from(*rate)).sum::<u128>();
     let (all_a, all_b) = (sum(a), sum(b));
@@ -247,7 +249,8 @@ fn are_alike(a: &[Port], b: &[Port]) -> bool {
     fabrics(a) == fabrics(b) && a.iter().zip(b).all(same)
 }
 
-/// The NUMA nodes of each GPU, numbered, and the cost of the nodes that each number stands for. `None` where some overlap.
+/// Numbers the NUMA domains, and returns the number of each GPU and the cost of the NUMA nodes of each number. `None` if NUMA
+/// domains overlap.
 fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
     let mut numbers: BTreeMap<Result<Vec<u32>, usize>, usize> = BTreeMap::new();
     let mut costs = Vec::new();
@@ -272,7 +275,7 @@ fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
     Some((homes, costs))
 }
 
-/// The best way of each GPU to a NIC. `None` where not all can have theirs at once.
+/// Returns the greatest weight of each GPU to a NIC. `None` if not all can have theirs at once.
 fn nearest(topology: &Topology) -> Option<Vec<Weight>> {
     let nics = usable_nics(topology);
     let per_nic = gpus_per_nic(topology);
@@ -288,12 +291,12 @@ fn nearest(topology: &Topology) -> Option<Vec<Weight>> {
     (bottleneck(&rows, per_nic) == Some(Weight(1))).then_some(nearest)
 }
 
-/// Domains as they are found, each with the number of its home where all its GPUs have the same.
+/// The domains as they are found, each with the number of its NUMA domain if all its GPUs have the same.
 struct Growth<'a> {
     topology: &'a Topology,
     nics: Vec<Weight>,
     homes: Vec<usize>,
-    /// By home: the cost of its NUMA nodes.
+    /// The cost of the NUMA nodes of each NUMA domain.
     costs: Vec<i64>,
     domains: Vec<(Domain, Option<usize>)>,
 }
@@ -303,7 +306,7 @@ impl Growth<'_> {
         of_pair(self.topology.pairs().pair(a, b))
     }
 
-    /// A domain of these GPUs with all in it; `None` where their pairs do not make one.
+    /// Adds the domain of these GPUs and all its parts; `None` if their pairs do not form one.
     fn grow(&mut self, gpus: Vec<usize>) -> Option<usize> {
         if gpus.len() == 1 {
             return Some(self.leaf(gpus, Weight::MAX));
@@ -333,13 +336,13 @@ impl Growth<'_> {
         Some(self.whole(parts, least))
     }
 
-    /// The least weight of a pair.
+    /// Returns the least weight of a pair.
     fn least(&self, gpus: &[usize]) -> Weight {
         let pairs = gpus.iter().enumerate().flat_map(|(index, a)| gpus[index + 1..].iter().map(|b| (*a, *b)));
         pairs.map(|(a, b)| self.weight(a, b)).min().unwrap_or(Weight::MAX)
     }
 
-    /// The groups that pairs of more than the least weight join, each by increasing GPU; `None` where these do not join all
+    /// Returns the groups that pairs of more than the least weight join, each by increasing GPU; `None` if these do not join all
     /// pairs of a group.
     fn joined(&self, gpus: &[usize], least: Weight) -> Option<Vec<Vec<usize>>> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -358,7 +361,7 @@ impl Growth<'_> {
         Some(groups)
     }
 
-    /// The parts, with those of one home together where there are others.
+    /// Merges the parts of one NUMA domain where there are others.
     fn by_home(&mut self, parts: &[usize], weight: Weight) -> Vec<usize> {
         let mut together: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for part in parts {
@@ -396,7 +399,8 @@ impl Growth<'_> {
         self.domains.len() - 1
     }
 
-    /// Counts each home of a domain where its GPUs are together, and finds the domains where they are not. The homes.
+    /// Charges each NUMA domain to the domain that holds it, marks the domains that divide one, and returns the NUMA domains of
+    /// the domain.
     fn charge(&mut self, domain: usize) -> BTreeSet<usize> {
         if let Some(home) = self.domains[domain].1 {
             self.domains[domain].0.span = self.costs[home];
@@ -414,7 +418,7 @@ impl Growth<'_> {
     }
 }
 
-/// What so many pairs are worth.
+/// Returns the total weight of `pairs` pairs.
 pub(super) fn times(weight: Weight, pairs: u64) -> i64 {
     weight.0.saturating_mul(pairs).min(i64::MAX as u64).cast_signed()
 }
