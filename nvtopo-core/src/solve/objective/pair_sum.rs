@@ -1,6 +1,6 @@
-//! `pair-sum`: the total bandwidth of all pairs.
+//! `pair-sum`: the total over all pairs.
 //!
-//! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the closer paths win.
+//! Σ over pairs i < j of S of b(i, j), in GB/s, one direction; at equal totals the nearer paths count.
 
 use crate::model::Topology;
 use crate::query::Weight;
@@ -23,7 +23,7 @@ impl Objective for PairSum {
         Some(OverDomains::Pairs)
     }
 
-    /// Returns whether all rates are known: a partial sum is no value.
+    /// A part of the sum is no value of it.
     fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
         pairs(topology, gpus).all(|pair| pair.rate.is_some())
     }
@@ -32,8 +32,7 @@ impl Objective for PairSum {
         partial.sum.into()
     }
 
-    /// Returns an upper bound: the best `missing` sums to the chosen, and the greatest weight for each pair among those that
-    /// join.
+    /// The best `missing` sums to the chosen, and the greatest weight for each pair among those that join.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let mut room = [0; Set::BITS as usize];
         let mut count = 0;
