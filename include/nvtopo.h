@@ -404,7 +404,7 @@ typedef struct {
      */
     nvtopo_path path;
     /**
-     * How many NVLinks the pair can use at once; 0 where the path is not NVLink.
+     * The number of NVLinks that the pair can use at once; 0 where the path is not NVLink.
      */
     uint32_t nvlinks;
     /**
@@ -423,7 +423,7 @@ typedef struct {
  */
 typedef struct {
     /**
-     * How many GPUs it has.
+     * The number of its GPUs.
      */
     size_t gpu_count;
     /**
@@ -468,7 +468,7 @@ typedef struct {
      */
     uint32_t index;
     /**
-     * How many compute slices it has.
+     * The number of its compute slices.
      */
     uint32_t slices;
     /**
@@ -476,7 +476,7 @@ typedef struct {
      */
     uint32_t start;
     /**
-     * How many memory slices.
+     * The number of its memory slices.
      */
     uint32_t size;
     /**
@@ -583,7 +583,7 @@ typedef struct {
 } nvtopo_batch;
 
 /**
- * How many jobs there is room for.
+ * The number of jobs that there is room for.
  */
 typedef struct {
     /**
@@ -605,7 +605,7 @@ typedef struct {
      */
     int64_t rank;
     /**
-     * How many ranks there are on this machine; 0 where no launcher says it.
+     * The number of ranks on this machine; 0 where no launcher says it.
      */
     size_t size;
 } nvtopo_local_rank;
@@ -627,7 +627,7 @@ typedef struct {
      */
     double bound_seconds;
     /**
-     * How many times faster the mapping is than the launcher's order; 1 where nothing is gained.
+     * The factor by which the mapping is faster than the launcher's order; 1 where nothing is gained.
      */
     double gain;
     /**
@@ -780,7 +780,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_to_mask(const nvtopo_cpuset *cpuset, const char **mask);
 
 /**
- * How many CPUs are in the set.
+ * Counts the CPUs of the set.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_cpuset_count(const nvtopo_cpuset *cpuset, size_t *count);
@@ -858,13 +858,13 @@ nvtopo_status nvtopo_topology_with_reported_rates(const nvtopo_topology *topolog
 void nvtopo_topology_free(nvtopo_topology *topology);
 
 /**
- * How many GPUs there are.
+ * Counts the GPUs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_gpu_count(const nvtopo_topology *topology, size_t *count);
 
 /**
- * How many NICs there are.
+ * Counts the NICs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_nic_count(const nvtopo_topology *topology, size_t *count);
@@ -894,7 +894,7 @@ nvtopo_status nvtopo_topology_pair(const nvtopo_topology *topology,
 const char *nvtopo_path_name(nvtopo_path path);
 
 /**
- * How many notes there are: what a person should know, such as what the sources disagree on.
+ * Counts the notes: what a person should know, such as what the sources disagree on.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_note_count(const nvtopo_topology *topology, size_t *count);
@@ -1008,7 +1008,7 @@ nvtopo_status nvtopo_topology_gpu_faults(const nvtopo_topology *topology,
                                          const char **faults);
 
 /**
- * How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
+ * Counts the MIG instances of a GPU; 0 when it has none or none is known.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_instance_count(const nvtopo_topology *topology,
@@ -1061,7 +1061,7 @@ nvtopo_status nvtopo_topology_local_mems(const nvtopo_topology *topology,
                                          const char **list);
 
 /**
- * How many NICs are nearest to a GPU, by its position, all over the same class of path; 0 when none is known.
+ * Counts the NICs that are nearest to a GPU, by its position, all over the same class of path; 0 when none is known.
  * `nvtopo_topology_pair` tells the path.
  */
 NVTOPO_MUST_CHECK
@@ -1088,7 +1088,7 @@ nvtopo_status nvtopo_topology_own_nic(const nvtopo_topology *topology,
                                       int64_t *device);
 
 /**
- * How many NVLink groups there are, by their lowest GPU.
+ * Counts the NVLink groups, by their lowest GPU.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_group_count(const nvtopo_topology *topology, size_t *count);
@@ -1109,7 +1109,7 @@ nvtopo_status nvtopo_topology_group_gpu(const nvtopo_topology *topology,
                                         size_t *gpu);
 
 /**
- * How many NUMA nodes are known.
+ * Counts the NUMA nodes that are known.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_numa_node_count(const nvtopo_topology *topology, size_t *count);
@@ -1364,7 +1364,7 @@ nvtopo_status nvtopo_topology_place(const nvtopo_topology *topology,
 void nvtopo_placement_free(nvtopo_placement *placement);
 
 /**
- * How many GPUs were chosen: as many as were asked for.
+ * Counts the GPUs that were chosen: as many as were asked for.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_gpu_count(const nvtopo_placement *placement, size_t *count);
@@ -1409,8 +1409,8 @@ nvtopo_status nvtopo_placement_memory(const nvtopo_placement *placement,
                                       uint64_t *bytes);
 
 /**
- * How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
- * none where none were asked for, nor where a remark says that nobody knows what its nodes have.
+ * Counts the huge pages of a size in bytes that are set aside for the chosen GPU number `i` on the NUMA node `node`, by the
+ * kernel's number: none where none were asked for, nor where a remark says that nobody knows what its nodes have.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
@@ -1420,7 +1420,7 @@ nvtopo_status nvtopo_placement_huge_pages(const nvtopo_placement *placement,
                                           uint64_t *count);
 
 /**
- * How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.
+ * Counts the NICs that are nearest to the chosen GPU number `i`; 0 when none is known.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_nic_count(const nvtopo_placement *placement,
@@ -1462,7 +1462,7 @@ nvtopo_status nvtopo_placement_preference(const nvtopo_placement *placement,
                                           const char **text);
 
 /**
- * How many things the request prefers to that and cannot have.
+ * Counts the preferences of the request before that one which cannot be met.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_unmet_count(const nvtopo_placement *placement, size_t *count);
@@ -1476,7 +1476,7 @@ nvtopo_status nvtopo_placement_unmet(const nvtopo_placement *placement,
                                      const char **text);
 
 /**
- * How many objectives the sets of GPUs were compared by.
+ * Counts the objectives that the sets of GPUs were compared by.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_score_count(const nvtopo_placement *placement, size_t *count);
@@ -1502,7 +1502,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_why(const nvtopo_placement *placement, const char **text);
 
 /**
- * How many remarks there are: what a person should know about the CPUs and memory given.
+ * Counts the remarks: what a person should know about the CPUs and memory given.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_remark_count(const nvtopo_placement *placement, size_t *count);
@@ -1523,7 +1523,7 @@ nvtopo_status nvtopo_placement_to_json(const nvtopo_placement *placement,
                                        const char **json);
 
 /**
- * How many environment variables show a process just the chosen GPUs, in their order.
+ * Counts the environment variables that show a process just the chosen GPUs, in their order.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_placement_variable_count(const nvtopo_placement *placement, size_t *count);
@@ -1589,7 +1589,7 @@ nvtopo_status nvtopo_explanation_first_fit(const nvtopo_explanation *explanation
                                            const nvtopo_alternative **alternative);
 
 /**
- * How many GPUs an alternative has: as many as were asked for.
+ * Counts the GPUs of an alternative: as many as were asked for.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_gpu_count(const nvtopo_alternative *alternative, size_t *count);
@@ -1603,7 +1603,7 @@ nvtopo_status nvtopo_alternative_gpu(const nvtopo_alternative *alternative,
                                      uint32_t *index);
 
 /**
- * How many objectives an alternative was compared by.
+ * Counts the objectives that an alternative was compared by.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_alternative_score_count(const nvtopo_alternative *alternative, size_t *count);
@@ -1766,7 +1766,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_allocator_available(const nvtopo_allocator *allocator, nvtopo_gpu_set *gpus);
 
 /**
- * How many jobs there are.
+ * Counts the jobs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_allocator_job_count(const nvtopo_allocator *allocator, size_t *count);
@@ -1799,7 +1799,7 @@ nvtopo_status nvtopo_allocator_restore(const nvtopo_topology *topology,
                                        nvtopo_allocator **allocator);
 
 /**
- * How many jobs like this there is room for at once.
+ * Counts the jobs like this that there is room for at once.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_allocator_room_for(const nvtopo_allocator *allocator,
@@ -1928,7 +1928,7 @@ nvtopo_status nvtopo_shares_mems(const nvtopo_shares *shares,
                                  const char **list);
 
 /**
- * How many remarks there are: CPUs that are shared or far away, and what is not known.
+ * Counts the remarks: CPUs that are shared or far away, and what is not known.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_shares_remark_count(const nvtopo_shares *shares, size_t *count);
@@ -1996,7 +1996,7 @@ nvtopo_status nvtopo_topology_visible_of(const nvtopo_topology *topology,
 void nvtopo_visible_free(nvtopo_visible *visible);
 
 /**
- * How many devices CUDA counts: GPUs, or MIG instances.
+ * Counts the devices that CUDA sees: GPUs, or MIG instances.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_device_count(const nvtopo_visible *visible, size_t *count);
@@ -2039,7 +2039,7 @@ nvtopo_status nvtopo_visible_is_unresolved(const nvtopo_visible *visible,
                                            bool *is_unresolved);
 
 /**
- * How many remarks there are: why a list ended early, what was assumed, what CUDA will not do.
+ * Counts the remarks: why a list ended early, what was assumed, what CUDA will not do.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_visible_remark_count(const nvtopo_visible *visible, size_t *count);
@@ -2090,13 +2090,13 @@ nvtopo_status nvtopo_topology_plan_of(const nvtopo_topology *topology,
 void nvtopo_plan_free(nvtopo_plan *plan);
 
 /**
- * How many ranks there are.
+ * Counts the ranks.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_rank_count(const nvtopo_plan *plan, size_t *count);
 
 /**
- * How many GPUs a rank has; 0 where none is visible, or which one it is cannot be told.
+ * Counts the GPUs of a rank; 0 where none is visible, or which one it is cannot be told.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_gpu_count(const nvtopo_plan *plan, size_t rank, size_t *count);
@@ -2114,7 +2114,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_cpus(const nvtopo_plan *plan, size_t rank, const nvtopo_cpuset **cpus);
 
 /**
- * How many cores a rank has threads of that no other rank has; 0 where they are shared or that is unknown.
+ * Counts the cores of a rank of which no other rank has threads; 0 where they are shared or that is unknown.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_own_cores(const nvtopo_plan *plan,
@@ -2153,7 +2153,7 @@ nvtopo_status nvtopo_plan_nic_name(const nvtopo_plan *plan,
                                    const char **name);
 
 /**
- * How many remarks there are: what a person should know.
+ * Counts the remarks: what a person should know.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_plan_remark_count(const nvtopo_plan *plan, size_t *count);
@@ -2216,7 +2216,7 @@ nvtopo_status nvtopo_plan_environment(const nvtopo_plan *plan,
 void nvtopo_environment_free(nvtopo_environment *environment);
 
 /**
- * How many variables there are.
+ * Counts the variables.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_environment_count(const nvtopo_environment *environment, size_t *count);
@@ -2256,7 +2256,7 @@ nvtopo_status nvtopo_hazards_of(const char *const * variables,
 void nvtopo_hazards_free(nvtopo_hazards *hazards);
 
 /**
- * How many variables undo a binding; 0 where none does.
+ * Counts the variables that undo a binding; 0 where none does.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_hazards_count(const nvtopo_hazards *hazards, size_t *count);
@@ -2331,7 +2331,7 @@ nvtopo_status nvtopo_topology_map_ranks(const nvtopo_topology *topology,
 void nvtopo_rank_map_free(nvtopo_rank_map *map);
 
 /**
- * How many ranks there are.
+ * Counts the ranks.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_rank_count(const nvtopo_rank_map *map, size_t *count);
@@ -2355,7 +2355,7 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_to_json(const nvtopo_rank_map *map, const char **json);
 
 /**
- * How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
+ * Counts the environment variables that make a launcher that gives local rank n the n-th visible GPU give each rank its own.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_rank_map_variable_count(const nvtopo_rank_map *map,
@@ -2517,13 +2517,13 @@ nvtopo_status nvtopo_binding_mems(const nvtopo_binding *binding,
                                   const char **list);
 
 /**
- * How many threads were bound.
+ * Counts the threads that were bound.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_thread_count(const nvtopo_binding *binding, size_t *count);
 
 /**
- * How many warnings there are: what was refused, and what a person should know.
+ * Counts the warnings: what was refused, and what a person should know.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_binding_warning_count(const nvtopo_binding *binding, size_t *count);
@@ -2548,7 +2548,7 @@ nvtopo_status nvtopo_snapshot_write(const char * path,
                                     bool redact);
 
 /**
- * How many names a list has. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
+ * Counts the names of a list. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
  * "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "exports" (`nvtopo_plan_environment`), "memory"
  * (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
  *

@@ -6,7 +6,7 @@ use nvtopo::apply::{BindOptions, Trust, bind_part, current_cpus};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Part, Request, Result, Topology};
 
-/// What is shown where there is no GPU to look at.
+/// The preset that is shown where there is no GPU.
 const PRESET: &str = "dgx-1-v100";
 
 fn main() -> Result<()> {

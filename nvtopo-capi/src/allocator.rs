@@ -31,7 +31,7 @@ pub struct nvtopo_batch {
     pub is_optimal: bool,
 }
 
-/// How many jobs there is room for.
+/// The number of jobs that there is room for.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_room {
@@ -163,7 +163,7 @@ pub extern "C" fn nvtopo_allocator_available(
     })
 }
 
-/// How many jobs there are.
+/// Counts the jobs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_allocator_job_count(
     allocator: Option<&nvtopo_allocator>,
@@ -224,7 +224,7 @@ pub extern "C" fn nvtopo_allocator_restore(
     })
 }
 
-/// How many jobs like this there is room for at once.
+/// Counts the jobs like this that there is room for at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_allocator_room_for(
     allocator: Option<&nvtopo_allocator>,

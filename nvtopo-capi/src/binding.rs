@@ -259,7 +259,7 @@ pub extern "C" fn nvtopo_binding_mems(
     answer(list, "list", || Ok(or_null(given(binding, "binding")?.mems.as_ref())))
 }
 
-/// How many threads were bound.
+/// Counts the threads that were bound.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_binding_thread_count(
     binding: Option<&nvtopo_binding>,
@@ -268,7 +268,7 @@ pub extern "C" fn nvtopo_binding_thread_count(
     answer(count, "count", || Ok(given(binding, "binding")?.threads))
 }
 
-/// How many warnings there are: what was refused, and what a person should know.
+/// Counts the warnings: what was refused, and what a person should know.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_binding_warning_count(
     binding: Option<&nvtopo_binding>,

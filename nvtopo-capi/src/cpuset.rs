@@ -173,7 +173,7 @@ pub extern "C" fn nvtopo_cpuset_to_mask(
     })
 }
 
-/// How many CPUs are in the set.
+/// Counts the CPUs of the set.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_cpuset_count(
     cpuset: Option<&nvtopo_cpuset>,

@@ -56,7 +56,7 @@ pub extern "C" fn nvtopo_environment_free(environment: Option<Box<nvtopo_environ
     free(environment);
 }
 
-/// How many variables there are.
+/// Counts the variables.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_environment_count(
     environment: Option<&nvtopo_environment>,
@@ -112,7 +112,7 @@ pub extern "C" fn nvtopo_hazards_free(hazards: Option<Box<nvtopo_hazards>>) {
     free(hazards);
 }
 
-/// How many variables undo a binding; 0 where none does.
+/// Counts the variables that undo a binding; 0 where none does.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_hazards_count(
     hazards: Option<&nvtopo_hazards>,

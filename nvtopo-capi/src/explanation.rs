@@ -105,7 +105,7 @@ pub extern "C" fn nvtopo_explanation_first_fit(
     answer(alternative, "alternative", || Ok(pointer(given(explanation, "explanation")?.first_fit.as_ref())))
 }
 
-/// How many GPUs an alternative has: as many as were asked for.
+/// Counts the GPUs of an alternative: as many as were asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_alternative_gpu_count(
     alternative: Option<&nvtopo_alternative>,
@@ -126,7 +126,7 @@ pub extern "C" fn nvtopo_alternative_gpu(
     })
 }
 
-/// How many objectives an alternative was compared by.
+/// Counts the objectives that an alternative was compared by.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_alternative_score_count(
     alternative: Option<&nvtopo_alternative>,

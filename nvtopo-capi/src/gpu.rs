@@ -132,7 +132,7 @@ pub extern "C" fn nvtopo_topology_gpu_faults(
     answer(faults, "faults", || Ok(or_null(asked(topology, gpu)?.faults.as_ref())))
 }
 
-/// How many instances (MIG) a GPU is divided into; 0 when it is not divided or none is known.
+/// Counts the MIG instances of a GPU; 0 when it has none or none is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_instance_count(
     topology: Option<&nvtopo_topology>,

@@ -17,11 +17,11 @@ pub struct nvtopo_instance_placement {
     pub device: usize,
     /// The index of the GPU: the one that nvidia-smi shows.
     pub index: u32,
-    /// How many compute slices it has.
+    /// The number of its compute slices.
     pub slices: u32,
     /// The first memory slice.
     pub start: u32,
-    /// How many memory slices.
+    /// The number of its memory slices.
     pub size: u32,
     /// The name of its profile, such as "3g.40gb"; "" when the memory of the GPU is not known.
     pub profile: [c_char; 48],

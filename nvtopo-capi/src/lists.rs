@@ -18,7 +18,7 @@ struct List {
     entries: Vec<(CString, Option<CString>)>,
 }
 
-/// How many names a list has. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
+/// Counts the names of a list. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
 /// "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "exports" (`nvtopo_plan_environment`), "memory"
 /// (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
 ///

@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 pub struct nvtopo_local_rank {
     /// Its rank, from 0 on; -1 where no launcher says one.
     pub rank: i64,
-    /// How many ranks there are on this machine; 0 where no launcher says it.
+    /// The number of ranks on this machine; 0 where no launcher says it.
     pub size: usize,
 }
 

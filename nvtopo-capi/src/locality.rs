@@ -52,7 +52,7 @@ pub struct nvtopo_numa_node {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct nvtopo_group {
-    /// How many GPUs it has.
+    /// The number of its GPUs.
     pub gpu_count: usize,
     /// How they are connected: "no NVLink", "fully connected", "switched" or "partially connected". The text belongs to the
     /// topology.
@@ -84,7 +84,7 @@ pub extern "C" fn nvtopo_topology_local_mems(
     answer(list, "list", || Ok(or_null(element(&found(topology)?.devices, device, "device")?.mems.as_ref())))
 }
 
-/// How many NICs are nearest to a GPU, by its position, all over the same class of path; 0 when none is known.
+/// Counts the NICs that are nearest to a GPU, by its position, all over the same class of path; 0 when none is known.
 /// `nvtopo_topology_pair` tells the path.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_nearest_nic_count(
@@ -120,7 +120,7 @@ pub extern "C" fn nvtopo_topology_own_nic(
     })
 }
 
-/// How many NVLink groups there are, by their lowest GPU.
+/// Counts the NVLink groups, by their lowest GPU.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_group_count(
     topology: Option<&nvtopo_topology>,
@@ -156,7 +156,7 @@ pub extern "C" fn nvtopo_topology_group_gpu(
     })
 }
 
-/// How many NUMA nodes are known.
+/// Counts the NUMA nodes that are known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_numa_node_count(
     topology: Option<&nvtopo_topology>,

@@ -77,7 +77,7 @@ pub extern "C" fn nvtopo_placement_free(placement: Option<Box<nvtopo_placement>>
     free(placement);
 }
 
-/// How many GPUs were chosen: as many as were asked for.
+/// Counts the GPUs that were chosen: as many as were asked for.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_gpu_count(
     placement: Option<&nvtopo_placement>,
@@ -142,8 +142,8 @@ pub extern "C" fn nvtopo_placement_memory(
     })
 }
 
-/// How many huge pages of a size in bytes are set aside for the chosen GPU number `i` on the NUMA node `node`, by the kernel's number:
-/// none where none were asked for, nor where a remark says that nobody knows what its nodes have.
+/// Counts the huge pages of a size in bytes that are set aside for the chosen GPU number `i` on the NUMA node `node`, by the
+/// kernel's number: none where none were asked for, nor where a remark says that nobody knows what its nodes have.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_huge_pages(
     placement: Option<&nvtopo_placement>,
@@ -158,7 +158,7 @@ pub extern "C" fn nvtopo_placement_huge_pages(
     })
 }
 
-/// How many NICs are nearest to the chosen GPU number `i`; 0 when none is known.
+/// Counts the NICs that are nearest to the chosen GPU number `i`; 0 when none is known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_nic_count(
     placement: Option<&nvtopo_placement>,
@@ -210,7 +210,7 @@ pub extern "C" fn nvtopo_placement_preference(
     answer(text, "text", || Ok(or_null(texts(placement)?.preference.as_ref())))
 }
 
-/// How many things the request prefers to that and cannot have.
+/// Counts the preferences of the request before that one which cannot be met.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_unmet_count(
     placement: Option<&nvtopo_placement>,
@@ -229,7 +229,7 @@ pub extern "C" fn nvtopo_placement_unmet(
     answer(text, "text", || Ok(element(&texts(placement)?.unmet, i, "preference")?.as_ptr()))
 }
 
-/// How many objectives the sets of GPUs were compared by.
+/// Counts the objectives that the sets of GPUs were compared by.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_score_count(
     placement: Option<&nvtopo_placement>,
@@ -269,7 +269,7 @@ pub extern "C" fn nvtopo_placement_why(
     answer(text, "text", || Ok(texts(placement)?.why.as_ptr()))
 }
 
-/// How many remarks there are: what a person should know about the CPUs and memory given.
+/// Counts the remarks: what a person should know about the CPUs and memory given.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_remark_count(
     placement: Option<&nvtopo_placement>,
@@ -301,7 +301,7 @@ pub extern "C" fn nvtopo_placement_to_json(
     })
 }
 
-/// How many environment variables show a process just the chosen GPUs, in their order.
+/// Counts the environment variables that show a process just the chosen GPUs, in their order.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_placement_variable_count(
     placement: Option<&nvtopo_placement>,

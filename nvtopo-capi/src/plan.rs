@@ -104,7 +104,7 @@ pub extern "C" fn nvtopo_plan_free(plan: Option<Box<nvtopo_plan>>) {
     free(plan);
 }
 
-/// How many ranks there are.
+/// Counts the ranks.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_rank_count(
     plan: Option<&nvtopo_plan>,
@@ -113,7 +113,7 @@ pub extern "C" fn nvtopo_plan_rank_count(
     answer(count, "count", || Ok(given(plan, "plan")?.ranks.len()))
 }
 
-/// How many GPUs a rank has; 0 where none is visible, or which one it is cannot be told.
+/// Counts the GPUs of a rank; 0 where none is visible, or which one it is cannot be told.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_gpu_count(
     plan: Option<&nvtopo_plan>,
@@ -144,7 +144,7 @@ pub extern "C" fn nvtopo_plan_cpus(
     answer(cpus, "cpus", || Ok(&raw const planned(plan, rank)?.cpus))
 }
 
-/// How many cores a rank has threads of that no other rank has; 0 where they are shared or that is unknown.
+/// Counts the cores of a rank of which no other rank has threads; 0 where they are shared or that is unknown.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_own_cores(
     plan: Option<&nvtopo_plan>,
@@ -198,7 +198,7 @@ pub extern "C" fn nvtopo_plan_nic_name(
     answer(name, "name", || Ok(element(&planned(plan, rank)?.nics, i, "NIC")?.as_ptr()))
 }
 
-/// How many remarks there are: what a person should know.
+/// Counts the remarks: what a person should know.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_plan_remark_count(
     plan: Option<&nvtopo_plan>,

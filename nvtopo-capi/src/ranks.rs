@@ -37,7 +37,7 @@ pub struct nvtopo_rank_times {
     pub launcher_seconds: f64,
     /// No mapping takes less.
     pub bound_seconds: f64,
-    /// How many times faster the mapping is than the launcher's order; 1 where nothing is gained.
+    /// The factor by which the mapping is faster than the launcher's order; 1 where nothing is gained.
     pub gain: f64,
     /// True where no mapping takes less time.
     pub is_optimal: bool,
@@ -142,7 +142,7 @@ pub extern "C" fn nvtopo_rank_map_free(map: Option<Box<nvtopo_rank_map>>) {
     free(map);
 }
 
-/// How many ranks there are.
+/// Counts the ranks.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rank_map_rank_count(
     map: Option<&nvtopo_rank_map>,
@@ -192,7 +192,7 @@ pub extern "C" fn nvtopo_rank_map_to_json(
     })
 }
 
-/// How many environment variables make a launcher that gives local rank n the n-th visible GPU give each rank its own.
+/// Counts the environment variables that make a launcher that gives local rank n the n-th visible GPU give each rank its own.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_rank_map_variable_count(
     map: Option<&nvtopo_rank_map>,

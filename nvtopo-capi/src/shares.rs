@@ -77,7 +77,7 @@ pub extern "C" fn nvtopo_shares_mems(
     answer(list, "list", || Ok(or_null(share(shares, gpu)?.mems.as_ref())))
 }
 
-/// How many remarks there are: CPUs that are shared or far away, and what is not known.
+/// Counts the remarks: CPUs that are shared or far away, and what is not known.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_shares_remark_count(
     shares: Option<&nvtopo_shares>,

@@ -82,7 +82,7 @@ pub enum nvtopo_basis {
 pub struct nvtopo_pair {
     /// The class of the best path.
     pub path: nvtopo_path,
-    /// How many NVLinks the pair can use at once; 0 where the path is not NVLink.
+    /// The number of NVLinks that the pair can use at once; 0 where the path is not NVLink.
     pub nvlinks: u32,
     /// The bandwidth of the path in one direction, in MB/s (1e6 bytes per second). It means nothing where `basis` is
     /// `NVTOPO_BASIS_UNKNOWN`.
@@ -163,7 +163,7 @@ pub extern "C" fn nvtopo_topology_free(topology: Option<Box<nvtopo_topology>>) {
     free(topology);
 }
 
-/// How many GPUs there are.
+/// Counts the GPUs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_gpu_count(
     topology: Option<&nvtopo_topology>,
@@ -172,7 +172,7 @@ pub extern "C" fn nvtopo_topology_gpu_count(
     answer(count, "count", || Ok(given(topology, "topology")?.topology.gpus().len()))
 }
 
-/// How many NICs there are.
+/// Counts the NICs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_nic_count(
     topology: Option<&nvtopo_topology>,
@@ -239,7 +239,7 @@ pub extern "C" fn nvtopo_path_name(path: PathCode) -> *const c_char {
     found.map_or(c"unknown", |(_, name)| name).as_ptr()
 }
 
-/// How many notes there are: what a person should know, such as what the sources disagree on.
+/// Counts the notes: what a person should know, such as what the sources disagree on.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_note_count(
     topology: Option<&nvtopo_topology>,

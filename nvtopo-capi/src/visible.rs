@@ -77,7 +77,7 @@ pub extern "C" fn nvtopo_visible_free(visible: Option<Box<nvtopo_visible>>) {
     free(visible);
 }
 
-/// How many devices CUDA counts: GPUs, or MIG instances.
+/// Counts the devices that CUDA sees: GPUs, or MIG instances.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_visible_device_count(
     visible: Option<&nvtopo_visible>,
@@ -136,7 +136,7 @@ pub extern "C" fn nvtopo_visible_is_unresolved(
     answer(is_unresolved, "is_unresolved", || Ok(given(visible, "visible")?.unresolved))
 }
 
-/// How many remarks there are: why a list ended early, what was assumed, what CUDA will not do.
+/// Counts the remarks: why a list ended early, what was assumed, what CUDA will not do.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_visible_remark_count(
     visible: Option<&nvtopo_visible>,

@@ -1,4 +1,4 @@
-//! Whether what is beside some GPUs is enough for them, by trying all groups of them.
+//! A check that the resources local to some GPUs are enough for them, by trying all groups of them.
 
 use crate::cpuset::CpuSet;
 use crate::solve::placement::needs::{Kind, Supply};
@@ -30,7 +30,7 @@ pub(super) fn lack(supply: &Supply, set: &[usize]) -> Option<Kind> {
     })
 }
 
-/// Whether some of them have too little together.
+/// Returns true where some of them have too little together.
 fn lacks<T: Ord>(all: Vec<T>, need: u64, union: &dyn Fn(&[&T]) -> u128) -> bool {
     let mut groups: BTreeMap<T, u128> = BTreeMap::new();
     for beside in all {
