@@ -134,7 +134,9 @@ impl Crate {
                         .discriminant
                         .as_ref()
                         .map_or(String::new(), |(_, text)| format!(" = {}", tidy(text)));
-                    lines.push(format!("variant {path}::{}{}{text}", variant.ident, tidy(&variant.fields)));
+                    let mut fields = variant.fields.clone();
+                    fields.iter_mut().for_each(|field| field.attrs.clear());
+                    lines.push(format!("variant {path}::{}{}{text}", variant.ident, tidy(&fields)));
                 }
             }
             Item::Trait(own) => {
