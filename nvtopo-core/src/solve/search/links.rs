@@ -21,6 +21,8 @@ pub(in crate::solve) struct Links {
     near: Vec<Set>,
     /// The candidates with which each candidate can be exchanged without changing any NVLink.
     twins: Vec<Set>,
+    /// True where no ring needs a relay.
+    no_relay: bool,
 }
 
 impl Links {
@@ -34,6 +36,7 @@ impl Links {
             host: gpus.iter().map(|gpu| topology.host_bandwidth(*gpu).as_mb_per_s()).collect(),
             near: vec![0; count],
             twins: vec![0; count],
+            no_relay: false,
         };
         let mut ends: Vec<BTreeMap<NodeId, Option<u64>>> = vec![BTreeMap::new(); count];
         let mut planes: BTreeMap<_, Set> = BTreeMap::new();
@@ -74,6 +77,7 @@ impl Links {
         for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {
             own.twins[a] |= Set::from(a != b && links(a, b).eq(links(b, a))) << b;
         }
+        own.no_relay = own.find_no_relay();
         own
     }
 
@@ -106,6 +110,11 @@ impl Links {
     /// Returns whether every two candidates that direct NVLinks connect, through others too, have direct ones between them: no
     /// ring needs a relay then.
     pub(in crate::solve) fn needs_no_relay(&self) -> bool {
+        self.no_relay
+    }
+
+    /// Finds that out once: every two candidates of a search are compared by it.
+    fn find_no_relay(&self) -> bool {
         let direct = |gpu: usize| {
             let row = &self.direct[gpu * self.count..][..self.count];
             row.iter()
