@@ -26,17 +26,16 @@ chroot "$folder" apt-get install -y -qq $(echo "$packages" | tr ',' ' ') >/dev/n
 
 # The toolchain as rustup would install it, and how this machine reaches the network.
 toolchain=$(rustc --print sysroot)
-mkdir -p "$folder/opt/rust" "$folder/etc/ssl/certs" "$folder/work"
+mkdir -p "$folder/opt/rust" "$folder/etc/ssl/certs" "$folder/srv"
 cp -a "$toolchain/bin" "$toolchain/lib" "$folder/opt/rust/"
 cp -L /etc/resolv.conf "$folder/etc/resolv.conf"
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || cp -L /etc/ssl/certs/ca-certificates.crt "$folder/etc/ssl/certs/"
 passed=$(env | grep -iE '^(https?_proxy|no_proxy|SSL_CERT_FILE|PIP_CERT|CARGO_(PROFILE|BUILD)_[A-Z_]*)=' || true)
 
 # A home and a repository in which nothing was built.
-rm -rf "$folder/root" "$folder/work/nvtopo"
-mkdir -p "$folder/root" "$folder/work/nvtopo"
-git archive HEAD | tar -x -C "$folder/work/nvtopo"
-ln -s python3 "$folder/root/python" 2>/dev/null || true
+rm -rf "$folder/srv/home" "$folder/srv/nvtopo"
+mkdir -p "$folder/srv/home" "$folder/srv/nvtopo"
+git archive HEAD | tar -x -C "$folder/srv/nvtopo"
 
 for file in proc sys dev; do
     mountpoint -q "$folder/$file" || mount --rbind "/$file" "$folder/$file"
@@ -45,7 +44,7 @@ for file in proc sys dev; do
 done
 trap 'umount -R "$folder/proc" "$folder/sys" "$folder/dev" 2>/dev/null || umount -l "$folder/proc" "$folder/sys" "$folder/dev"' EXIT
 
-python3 - "$folder/work/nvtopo/README.md" "$folder/work/blocks" <<'PYTHON'
+python3 - "$folder/srv/nvtopo/README.md" "$folder/srv/blocks" <<'PYTHON'
 import pathlib
 import re
 import sys
@@ -72,19 +71,19 @@ PYTHON
 
 run() {
     # shellcheck disable=SC2086
-    chroot "$folder" env -i HOME=/root PATH=/root/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/bin $passed "$@"
+    chroot "$folder" env -i HOME=/srv/home PATH=/srv/home/.cargo/bin:/opt/rust/bin:/usr/local/bin:/usr/bin:/bin $passed "$@"
 }
 
-for block in "$folder"/work/blocks/*; do
+for block in "$folder"/srv/blocks/*; do
     name=${block##*/}
-    script="cd /work/nvtopo && exec"
+    script="cd /srv/nvtopo && exec"
     case $name in
         *hardware.sh)
             script="export NVTOPO_FROM=preset:dgx-h100 NVTOPO_DRY_RUN=1 NVTOPO_TRUST_TOPOLOGY=1
-                mkdir -p /root/stand-ins && cd /root/stand-ins
-                for name in torchrun srun; do ln -sf /work/nvtopo/nvtopo-cli/tests/docs/programs/launcher \$name; done
-                ln -sf /work/nvtopo/nvtopo-cli/tests/docs/programs/python python
-                export PATH=/root/stand-ins:\$PATH; $script"
+                mkdir -p /srv/home/stand-ins && cd /srv/home/stand-ins
+                for name in torchrun srun; do ln -sf /srv/nvtopo/nvtopo-cli/tests/docs/programs/launcher \$name; done
+                ln -sf /srv/nvtopo/nvtopo-cli/tests/docs/programs/python python
+                export PATH=/srv/home/stand-ins:\$PATH; $script"
             ;;
     esac
     if [ -z "$all" ] && grep -q scripts/test.sh "$block"; then
@@ -94,8 +93,8 @@ for block in "$folder"/work/blocks/*; do
     echo "== $name"
     cat "$block"
     case $name in
-        *.py) run /root/nvtopo/bin/python "/work/blocks/$name" ;;
-        *) run sh -c "$script sh -e /work/blocks/$name" ;;
+        *.py) run /srv/home/nvtopo/bin/python "/srv/blocks/$name" ;;
+        *) run sh -c "$script sh -e /srv/blocks/$name" ;;
     esac || { echo "== failed: $name" >&2; exit 1; }
 done
 echo "== every block of the README runs"
