@@ -1,8 +1,8 @@
 //! Names of interfaces, bonds and RDMA devices in which the name of the machine is a part of a longer word:
 //! `node17ib0`.
 //!
-//! Such a name is replaced as a whole, by the same one everywhere. Discovery sorts the names of one device, and reads
-//! the facts of the first, so if a new name would change that order all names of the device are new.
+//! Names of this kind are replaced as a whole, each by the same one everywhere. Discovery sorts the names of one device,
+//! and reads the facts of the first, so if a new name would change that order all names of the device are new.
 
 use super::super::super::sysfs::{Refused, Stored};
 use crate::ids::PciAddress;
