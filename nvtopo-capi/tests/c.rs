@@ -65,20 +65,17 @@ fn the_static_library_passes() {
 
 #[test]
 fn the_archive_defines_functions_of_nvtopo_only() {
-    let told =
-        passes(Command::new("nm").args(["-g", "--defined-only"]).arg(installed().join("lib/libnvtopo.a")));
-    let mut defined: Vec<&str> = told.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
-    defined.sort_unstable();
-    let header = std::fs::read_to_string(root().join("include/nvtopo.h")).unwrap();
-    let mut declared = declared(&header);
-    declared.sort_unstable();
-    assert_eq!(defined, declared);
+    assert_defines_the_header("-g", "lib/libnvtopo.a");
 }
 
 #[test]
 fn the_shared_library_exports_functions_of_nvtopo_only() {
-    let library = installed().join("lib/libnvtopo.so");
-    let told = passes(Command::new("nm").args(["-D", "--defined-only"]).arg(library));
+    assert_defines_the_header("-D", "lib/libnvtopo.so");
+}
+
+/// Asserts that an installed library defines the functions of the header and no others, by the symbols that `nm` lists.
+fn assert_defines_the_header(symbols: &str, library: &str) {
+    let told = passes(Command::new("nm").args([symbols, "--defined-only"]).arg(installed().join(library)));
     let mut defined: Vec<&str> = told.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
     defined.sort_unstable();
     let header = std::fs::read_to_string(root().join("include/nvtopo.h")).unwrap();
