@@ -14,15 +14,15 @@ cd "$(dirname "$0")/.."
 all=
 [ "${1-}" != --all ] || { all=1; shift; }
 folder=${1:-$PWD/target/debian}
-# Commas between them, as debootstrap takes them.
-packages=$(sed -n 's/.*`apt-get install \([^`]*\)`.*/\1/p' README.md | tr ' ' ',')
+packages=$(sed -n 's/.*`apt-get install \([^`]*\)`.*/\1/p' README.md)
 [ -n "$packages" ] || { echo "the README names no packages" >&2; exit 2; }
 
 if [ ! -e "$folder/etc/debian_version" ]; then
-    debootstrap --variant=minbase --include="ca-certificates,$packages" bookworm "$folder"
+    debootstrap --variant=minbase --include=ca-certificates bookworm "$folder"
 fi
-# shellcheck disable=SC2046
-chroot "$folder" apt-get install -y -qq $(echo "$packages" | tr ',' ' ') >/dev/null
+# By apt, as the reader does: it takes what they recommend too, such as the headers of C for gcc.
+# shellcheck disable=SC2086
+chroot "$folder" apt-get install -y -qq $packages >/dev/null
 
 # The toolchain as rustup would install it, and how this machine reaches the network.
 toolchain=$(rustc --print sysroot)
