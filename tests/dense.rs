@@ -1,8 +1,10 @@
 //! Rings of dense meshes, whose links have room for many cycles: against definitions of their own.
 
-use nvtopo::model::{Fragment, Gpu, NodeId, NodeKind, PathType, Provenance, TopologyBuilder, rates};
+use nvtopo::model::{
+    Basis, Fragment, Gpu, NodeId, NodeKind, PathType, Provenance, Rate, TopologyBuilder, rates,
+};
 use nvtopo::solve::Quantity;
-use nvtopo::{Placement, Request, Rings, Topology};
+use nvtopo::{Bandwidth, Placement, Request, Rings, Topology};
 use proptest::prelude::*;
 use std::collections::HashSet;
 
@@ -203,6 +205,26 @@ fn the_odd_half_of_a_link_counts() {
     let topology = recorded("ring-directed-halves-5gpu.txt");
     let rings = topology.rings(&[0, 1, 2, 3, 4]).unwrap();
     assert_eq!((rings.bandwidth.as_gb_per_s(), rings.bound.as_gb_per_s()), (112.5, 112.5));
+}
+
+/// Nine halves of such a link are no whole number of MB/s.
+#[test]
+fn the_odd_half_of_a_link_of_an_odd_rate_counts() {
+    const ODD: u64 = 25_781;
+    let even = recorded("ring-directed-halves-5gpu.txt");
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let ids: Vec<NodeId> = (0..5).map(|index| fragment.add(NodeId::MACHINE, Gpu::new(index))).collect();
+    for (a, b) in pairs(5) {
+        let links = even.pairs().pair(a, b).nvlinks;
+        if links > 0 {
+            let rate = Bandwidth::from_mb_per_s(ODD).times(u64::from(links));
+            let link = rates::nvlink(2, links).with_rate(Rate::new(rate, Basis::Reported));
+            fragment.link(ids[a], ids[b], link);
+        }
+    }
+    let odd = TopologyBuilder::new().with(fragment).build().unwrap();
+    let rings = odd.rings(&[0, 1, 2, 3, 4]).unwrap();
+    assert_eq!((rings.bandwidth.as_mb_per_s(), rings.bound), (9 * (ODD / 2), rings.bandwidth));
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! Constraints between all GPUs of a placement.#2
+//! Constraints between all GPUs of a placement.
 
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};

@@ -6,14 +6,12 @@
 
 use super::fabric::Fabric;
 use super::planned;
+use super::program::NONE;
 use crate::bits::component;
 use crate::model::{Basis, PathType, Topology};
 
 /// The most members for which all cuts are examined.
 const MAX_CUTS: usize = 10;
-
-/// No further link.
-const NONE: u16 = u16::MAX;
 
 /// A hop: the path from one member to another.
 #[derive(Clone, Copy)]

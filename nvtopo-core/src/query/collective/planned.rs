@@ -36,5 +36,6 @@ pub(crate) fn most_beside_pcie(nvlinks: &(impl Iterator<Item = u64> + Clone), ho
         (direct + pcie(host) / speed).min(MAX_HOST_RINGS)
     };
     let speeds = SPEEDS.into_iter().filter(|speed| *speed <= pcie(widest));
-    speeds.map(|speed| rings(speed) * speed * 5 / 4).max().unwrap_or(0).max(widest)
+    // A little above five fourths, since the rates that are planned with are rounded down.
+    speeds.map(|speed| (rings(speed) * speed * 1252).div_ceil(1000)).max().unwrap_or(0).max(widest)
 }

@@ -58,7 +58,7 @@ pub(super) struct Program {
     taken: Vec<usize>,
     best: Vec<usize>,
     /// The work done, in looks at cycles, and the looks after which it stops.
-    pub(super) looks: u32,
+    looks: u32,
     most_looks: u32,
 }
 
@@ -131,7 +131,9 @@ impl Program {
                 }
             };
             let widest = || rest.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(column, _)| *column);
-            let Some(next) = whole(&rest).or_else(widest) else { break Fit::Unknown };
+            // Numbers that drifted may offer a column that no longer fits.
+            let next = whole(&rest).or_else(widest).filter(|next| self.fits(*next));
+            let Some(next) = next else { break Fit::Unknown };
             rest.iter_mut().filter(|(column, _)| *column == next).for_each(|(_, times)| *times -= 1.0);
             self.change(next, true);
             self.taken.push(next);

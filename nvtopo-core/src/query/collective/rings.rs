@@ -289,9 +289,14 @@ fn with_odd_halves(
         let halves = ring.bandwidth.as_mb_per_s() / hops.wire;
         [(there, halves), (back, halves)]
     });
-    let most = 2 * most.as_mb_per_s() / hops.wire;
+    // The bandwidth of an odd number of halves was rounded down.
+    let most = (2 * most.as_mb_per_s()).div_ceil(hops.wire);
     let found = in_halves(hops, PathType::Nvl, search, set, Some(known.collect()), most);
-    if found.bandwidth > rings.bandwidth { found } else { Rings { bound: found.bound, ..rings.clone() } }
+    if found.bandwidth > rings.bandwidth {
+        found
+    } else {
+        Rings { bound: found.bound.max(rings.bandwidth), ..rings.clone() }
+    }
 }
 
 /// Groups rings of one speed by their order, the widest first.
