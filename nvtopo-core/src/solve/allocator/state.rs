@@ -4,7 +4,6 @@ use super::{Allocator, JobId};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{MAX_DEVICES, Topology};
-use crate::query::nearest_nics;
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
 use crate::solve::placement::{PlacedGpu, Placement, Proof};
 use serde::{Deserialize, Serialize};
@@ -15,6 +14,10 @@ const VERSION: u32 = 1;
 
 /// The greatest number of bytes of a document: far more than 128 GPUs need.
 const MAX_BYTES: usize = 1 << 24;
+
+/// The greatest number of a job that is read: the greatest whole number that all readers of JSON keep, and so far that adding to
+/// it never overflows.
+const MAX_JOB: u64 = 1 << 53;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -67,7 +70,8 @@ struct SavedPages {
 }
 
 impl Allocator {
-    /// Returns the jobs with what they have, as JSON, which [`restore`](Self::restore) reads. Scores are not saved.
+    /// Returns the jobs with what they have, as JSON, which [`restore`](Self::restore) reads. Scores and preferences are not
+    /// saved.
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Allocator};
@@ -103,6 +107,9 @@ impl Allocator {
         if state.format != FORMAT || state.version != VERSION {
             let told = format!("{} version {}", state.format, state.version);
             return Err(Error::input(format!("expected {FORMAT} version {VERSION}, not {told}")));
+        }
+        if state.next > MAX_JOB {
+            return Err(Error::input(format!("the next job is number {}, above {MAX_JOB}", state.next)));
         }
         let mut allocator = Self::new(topology)?;
         let (mut taken, mut jobs) = (BTreeMap::new(), BTreeMap::new());
@@ -195,20 +202,14 @@ impl SavedGpu {
         }
         let memory = |own: &SavedMemory| NodeMemory { node: own.node, bytes: own.bytes };
         let pages = |own: &SavedPages| NodePages { node: own.node, size: own.size_bytes, count: own.count };
-        let (nics, nic_path) = nearest_nics(topology, position);
         Ok(PlacedGpu {
-            position,
-            index: gpu.index,
-            uuid: gpu.uuid,
-            address: gpu.address,
             cpus,
             mems,
             memory: self.memory.as_ref().map(|own| own.iter().map(memory).collect()),
             huge_pages: self.huge_pages.as_ref().map(|own| own.iter().map(pages).collect()),
-            nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
-            nic_path,
             nic: self.nic.clone(),
             nic_shared_with: self.nic_shared_with.clone(),
+            ..PlacedGpu::at(topology, position)
         })
     }
 }
@@ -259,6 +260,10 @@ mod tests {
         refused(&saved.replace(FORMAT, "other"), "not other version 1");
         refused(&saved.replace("\"version\": 1", "\"version\": 2"), "version 2");
         refused(&saved.replace("\"next\": 3", "\"next\": 2"), "job 2 was never given");
+        refused(
+            &saved.replace("\"next\": 3", "\"next\": 18446744073709551615"),
+            "the next job is number 1844",
+        );
         refused(&saved.replace("\"job\": 2", "\"job\": 0"), "job 0 is there twice");
         refused(&saved.replace("\"gpu\": 0", "\"gpu\": 77"), "no GPU77");
         refused(&saved.replace("\"gpu\": 0", "\"gpu\": 4"), "GPU4 ");

@@ -56,6 +56,28 @@ pub struct PlacedGpu {
     pub nic_shared_with: Vec<u32>,
 }
 
+impl PlacedGpu {
+    /// Creates the GPU at a position with what the topology says of it; nothing is given to it yet.
+    pub(super) fn at(topology: &Topology, position: usize) -> Self {
+        let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
+        let (nics, nic_path) = nearest_nics(topology, position);
+        Self {
+            position,
+            index: gpu.map_or(0, |gpu| gpu.index),
+            uuid: gpu.and_then(|gpu| gpu.uuid),
+            address: gpu.and_then(|gpu| gpu.address),
+            cpus: CpuSet::default(),
+            mems: NodeSet::default(),
+            memory: None,
+            huge_pages: None,
+            nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
+            nic_path,
+            nic: None,
+            nic_shared_with: Vec::new(),
+        }
+    }
+}
+
 /// A preferred constraint that cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -180,7 +202,7 @@ impl Placement {
         &self.0.remarks
     }
 
-    /// Returns a saved placement; its scores were not saved.
+    /// Returns a saved placement; its scores and preferences were not saved.
     pub(super) fn restored(
         topology: &Topology,
         gpus: Vec<PlacedGpu>,
@@ -239,23 +261,12 @@ pub(super) fn complete(
     let own_nics = local.nics(topology);
     let gpus = chosen
         .iter()
-        .map(|&position| {
-            let gpu = topology.node(topology.devices()[position]).kind.as_gpu();
-            let (nics, nic_path) = nearest_nics(topology, position);
-            PlacedGpu {
-                position,
-                index: gpu.map_or(0, |gpu| gpu.index),
-                uuid: gpu.and_then(|gpu| gpu.uuid),
-                address: gpu.and_then(|gpu| gpu.address),
-                cpus: shares.gpus[position].cpus.clone(),
-                mems: shares.gpus[position].mems.clone(),
-                memory: None,
-                huge_pages: None,
-                nics: nics.into_iter().map(|nic| topology.device_name(nic)).collect(),
-                nic_path,
-                nic: own_nics[position].map(|nic| topology.device_name(nic)),
-                nic_shared_with: sharing(topology, own_nics, position),
-            }
+        .map(|&position| PlacedGpu {
+            cpus: shares.gpus[position].cpus.clone(),
+            mems: shares.gpus[position].mems.clone(),
+            nic: own_nics[position].map(|nic| topology.device_name(nic)),
+            nic_shared_with: sharing(topology, own_nics, position),
+            ..PlacedGpu::at(topology, position)
         })
         .collect();
     let scores = scores(topology, chosen, objectives, solution);
