@@ -8,8 +8,7 @@ use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Groups, Objective, Partial};
 use crate::solve::search::set::{Set, usable};
-use crate::solve::search::value::Value;
-use crate::solve::search::value::{numa_cost, numa_nodes, numa_worth};
+use crate::solve::search::value::{Value, numa_cost, numa_nodes, numa_worth};
 use crate::solve::search::weights::Weights;
 use std::collections::BTreeSet;
 

@@ -9,8 +9,7 @@ use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::set::Set;
-use crate::solve::search::value::Value;
-use crate::solve::search::value::{numa_cost, numa_nodes, numa_worth};
+use crate::solve::search::value::{Value, numa_cost, numa_nodes, numa_worth};
 use crate::solve::search::weights::Weights;
 
 pub(super) struct NumaSpan;

@@ -15,8 +15,7 @@ use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::problem::Task;
 use crate::solve::search::set;
 use crate::solve::search::set::Set;
-use crate::solve::search::value::Value;
-use crate::solve::search::value::{ONE, all_found, share};
+use crate::solve::search::value::{ONE, Value, all_found, share};
 use crate::solve::search::weights::Weights;
 
 /// The objectives by which sets of remaining GPUs are compared.

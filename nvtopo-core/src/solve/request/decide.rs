@@ -90,8 +90,8 @@ impl Request {
         }
         let (count, remarks) = (self.count, choice.remarks.clone());
         let (domains, criteria) = (solver.domains(self.classes()?), self.criteria(topology)?);
-        let asked = Asked::Domains { domains, uses: uses.clone(), count, criteria, remarks };
-        let Some(found) = asked.by_domains(&uses) else { return Ok(None) };
+        let asked = Asked::Domains { domains, uses, count, criteria, remarks };
+        let Some(found) = asked.by_domains(None) else { return Ok(None) };
         let found = found.map_err(|_| Error::unsatisfiable("there is no such set"))?;
         Ok(Some(Decision { asked, found, preference: None, unmet: Vec::new(), supply: None }))
     }

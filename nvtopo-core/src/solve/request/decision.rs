@@ -47,7 +47,7 @@ impl Question {
     }
 
     /// Returns the solution by positions.
-    pub(in crate::solve) fn found(&self, found: std::result::Result<Solution, NoSet>) -> Option<Found> {
+    fn found(&self, found: std::result::Result<Solution, NoSet>) -> Option<Found> {
         found.ok().map(|solution| (self.weights.positions(solution.chosen), solution))
     }
 }
@@ -75,6 +75,11 @@ impl Asked {
         criteria
     }
 
+    fn remarks(&self) -> &[String] {
+        let (Self::Sets { question: Question { remarks, .. }, .. } | Self::Domains { remarks, .. }) = self;
+        remarks
+    }
+
     /// Returns the candidates, the number to choose, and the included ones.
     fn choice(&self) -> (Vec<usize>, usize, Vec<usize>) {
         match self {
@@ -89,9 +94,18 @@ impl Asked {
     }
 
     /// Finds the best GPUs of a machine of domains. `None`: their numbers do not determine the best set.
-    pub(in crate::solve) fn by_domains(&self, uses: &[Use]) -> Option<std::result::Result<Found, NoSet>> {
-        let Self::Domains { domains, count, criteria, .. } = self else { return None };
-        let ask = Ask { uses, count: *count, objectives: &criteria.objectives, mix: &criteria.mix };
+    /// `other` are uses that replace its own.
+    pub(in crate::solve) fn by_domains(
+        &self,
+        other: Option<&[Use]>,
+    ) -> Option<std::result::Result<Found, NoSet>> {
+        let Self::Domains { domains, uses, count, criteria, .. } = self else { return None };
+        let ask = Ask {
+            uses: other.unwrap_or(uses),
+            count: *count,
+            objectives: &criteria.objectives,
+            mix: &criteria.mix,
+        };
         let found = domains.as_ref().as_ref()?.solve(&ask)?;
         Some(found.map(|answer| (answer.gpus, answer.solution)))
     }
@@ -103,7 +117,7 @@ impl Asked {
         for gpu in gpus {
             uses[*gpu] = other;
         }
-        self.by_domains(&uses)?.ok()
+        self.by_domains(Some(&uses))?.ok()
     }
 
     /// Finds the best set that is not the chosen one: for each chosen GPU the best set without it, and the first of the best of
@@ -173,12 +187,10 @@ impl Decision {
     pub(in crate::solve) fn placement(self, solver: &Solver, service: Service<'_>) -> Result<Placement> {
         let (topology, local) = (solver.topology(), solver.local());
         let (free, _, _) = self.asked.choice();
-        let (Asked::Sets { question: Question { criteria, remarks, .. }, .. }
-        | Asked::Domains { criteria, remarks, .. }) = &self.asked;
-        let (objectives, (gpus, solution)) = (&criteria.objectives, &self.found);
+        let (objectives, (gpus, solution)) = (&self.asked.criteria().objectives, &self.found);
         let solution = &*as_measured(topology, gpus, objectives, solution, self.nic_room());
         let mut placement = complete(topology, local, gpus, free.len(), solution, objectives, service.limits);
-        placement.remark(remarks.iter().cloned());
+        placement.remark(self.asked.remarks().iter().cloned());
         placement.remark(one_way(topology, &free).filter(|_| gpus.len() > 1));
         let service = Service { supply: self.supply.as_ref(), ..service };
         service.serve(topology, local, &mut placement, &free)?;

@@ -104,7 +104,7 @@ impl Links {
 
     /// Returns whether some members of a set have direct NVLinks between them.
     pub(in crate::solve) fn any_direct(&self, set: Set) -> bool {
-        members(set).any(|gpu| members(set).any(|other| self.direct[gpu * self.count + other] > 0))
+        members(set).any(|gpu| self.has_direct(gpu, set))
     }
 
     /// Returns whether every two candidates that direct NVLinks connect, through others too, have direct ones between them: no
