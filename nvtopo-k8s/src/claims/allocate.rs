@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The most work of one search: devices tried, each as often as constraints have values to compare it with.
 const MAX_STEPS: usize = 1_000_000;
 
+/// The greatest count of a request: more than there are devices, and so few that sums of counts never overflow.
+const MAX_COUNT: usize = 1 << 30;
+
 /// A chosen device: its place among the devices, and the request that it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Chosen {
@@ -127,18 +130,17 @@ fn way(
 ) -> Result<Way, Refused> {
     let broken = |message: String| Refused::Broken(format!("request {name}: {message}"));
     // What this crate's reader lacks says nothing of the scheduler's.
-    let judged = |message: String, own: bool| {
-        if own { Refused::Unknown(format!("request {name}: {message}")) } else { broken(message) }
+    let judged = |subject: &str, error: cel::Error| match error {
+        cel::Error::Limit(why) => Refused::Unknown(format!("request {name}: {subject}: {why}")),
+        cel::Error::Wrong(why) => broken(format!("{subject}: {why}")),
     };
     let class = objects.classes.get(&wanted.device_class_name);
     let class = class.ok_or_else(|| {
         broken(format!("the device class '{}' is not among the objects", wanted.device_class_name))
     })?;
     let own = wanted.selectors.iter().map(|selector| &selector.cel.expression);
-    let read = |text: &String| {
-        Selector::parse(text)
-            .map_err(|error| judged(format!("the selector {text}: {error}"), cel::is_own_limit(&error)))
-    };
+    let read =
+        |text: &String| Selector::parse(text).map_err(|error| judged(&format!("the selector {text}"), error));
     let selectors: Vec<Selector> = class.iter().chain(own).map(read).collect::<Result<_, _>>()?;
     let mut fits = Vec::new();
     for (at, device) in devices.iter().enumerate() {
@@ -146,9 +148,11 @@ fn way(
         for selector in &selectors {
             let meets = selector.matches(device);
             matches = meets.map_err(|error| {
-                let own = cel::is_own_limit(&error);
-                let stops = if own { "" } else { "; the scheduler stops here, for all nodes" };
-                judged(format!("a selector on {}: {error}{stops}", device.title()), own)
+                let error = match error {
+                    cel::Error::Wrong(why) => (why + "; the scheduler stops here, for all nodes").into(),
+                    limit @ cel::Error::Limit(_) => limit,
+                };
+                judged(&format!("a selector on {}", device.title()), error)
             })?;
             if !matches {
                 break;
@@ -168,23 +172,25 @@ fn way(
     }
     let mut derived = BTreeMap::new();
     for attribute in &wanted.derived_attributes {
-        let expression = Selector::parse(&attribute.expression)
-            .map_err(|error| judged(format!("{}: {error}", attribute.name), cel::is_own_limit(&error)))?;
+        let expression =
+            Selector::parse(&attribute.expression).map_err(|error| judged(&attribute.name, error))?;
         let mut values = BTreeMap::new();
         for at in &fits {
             let value = expression.attribute(&devices[*at]);
             values.insert(
                 *at,
                 value.map_err(|error| {
-                    let own = cel::is_own_limit(&error);
-                    judged(format!("{} of {}: {error}", attribute.name, devices[*at].title()), own)
+                    judged(&format!("{} of {}", attribute.name, devices[*at].title()), error)
                 })?,
             );
         }
         derived.insert(attribute.name.clone(), values);
     }
-    let count =
-        if all { fits.len() } else { usize::try_from(wanted.count.unwrap_or(1)).unwrap_or(usize::MAX) };
+    let count = if all {
+        fits.len()
+    } else {
+        usize::try_from(wanted.count.unwrap_or(1)).unwrap_or(MAX_COUNT).min(MAX_COUNT)
+    };
     let admin = wanted.admin_access == Some(true);
     Ok(Way { name, parent, count, all, admin, wanted, fits, derived })
 }

@@ -243,7 +243,7 @@ fn node(objects: &Objects, options: &CheckOptions) -> Result<String> {
         (None, 1) => Ok(names()),
         (None, 0) if objects.slices.is_empty() => {
             Err(Error::request("there are no slices to choose devices from")
-                .help("give what kubectl get resourceslices -o yaml prints: --slices FILE"))
+                .help("give what kubectl get resourceslices -o yaml prints"))
         }
         (None, 0) => Err(Error::input("no slice is of a node")),
         (None, count) => {

@@ -165,7 +165,8 @@ fn of_claim<'py>(
             }
         }
         Outcome::Waits(why) => reasons.clone_from(why),
-        Outcome::Broken(why) | Outcome::Unknown(why) => reasons.push(why.clone()),
+        Outcome::Broken(why) => reasons.push(why.clone()),
+        Outcome::Unknown(why) => reasons.push(format!("what the scheduler does is not known here: {why}")),
         // The enumeration may grow.
         _ => {}
     }

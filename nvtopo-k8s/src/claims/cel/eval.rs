@@ -1,5 +1,6 @@
 //! Expressions, evaluated for a device.
 
+use super::Error;
 use super::parse::Expr;
 use crate::claims::slices::{Attribute, Device};
 use crate::quantity::Quantity;
@@ -93,12 +94,12 @@ impl Value {
 }
 
 /// The value of an expression for a device; the error says why there is none.
-pub(super) fn evaluate(expr: &Expr, device: &Device) -> Result<Value, String> {
+pub(super) fn evaluate(expr: &Expr, device: &Device) -> Result<Value, Error> {
     let names = vec![("device".to_owned(), device_value(device)?)];
     Evaluation { names, steps: 0 }.value(expr)
 }
 
-fn device_value(device: &Device) -> Result<Value, String> {
+fn device_value(device: &Device) -> Result<Value, Error> {
     let mut attributes: BTreeMap<String, Value> = BTreeMap::new();
     let put = |maps: &mut BTreeMap<String, Value>, name: &str, value: Value| {
         let (domain, id) = name.split_once('/').unwrap_or((&device.driver, name));
@@ -141,10 +142,12 @@ struct Evaluation {
 }
 
 impl Evaluation {
-    fn value(&mut self, expr: &Expr) -> Result<Value, String> {
+    fn value(&mut self, expr: &Expr) -> Result<Value, Error> {
         self.steps += 1;
         if self.steps > MAX_STEPS {
-            return Err(format!("it takes more than {MAX_STEPS} steps, and what it gives is not known here"));
+            return Err(Error::Limit(format!(
+                "it takes more than {MAX_STEPS} steps, and what it gives is not known here"
+            )));
         }
         Ok(match expr {
             Expr::Null => Value::Null,
@@ -174,15 +177,23 @@ impl Evaluation {
                         item.ok_or_else(|| format!("the list has no item {at}"))?
                     }
                     (of, index) => {
-                        return Err(format!("{} has no index that is {}", of.kind(), index.kind()));
+                        return Err(Error::Wrong(format!(
+                            "{} has no index that is {}",
+                            of.kind(),
+                            index.kind()
+                        )));
                     }
                 }
             }
             Expr::Unary(sign, inner) => match (*sign, self.value(inner)?) {
                 ("!", Value::Bool(value)) => Value::Bool(!value),
-                ("-", Value::Int(value)) => Value::Int(value.checked_neg().ok_or("a number is too large")?),
+                ("-", Value::Int(value)) => {
+                    Value::Int(value.checked_neg().ok_or_else(|| "a number is too large".to_owned())?)
+                }
                 ("-", Value::Double(value)) => Value::Double(-value),
-                (sign, other) => return Err(format!("'{sign}' does not go with {}", other.kind())),
+                (sign, other) => {
+                    return Err(Error::Wrong(format!("'{sign}' does not go with {}", other.kind())));
+                }
             },
             Expr::Binary(sign @ ("&&" | "||"), a, b) => self.logic(*sign == "||", a, b)?,
             Expr::Binary(sign, a, b) => {
@@ -192,17 +203,17 @@ impl Evaluation {
             Expr::Choose(parts) => match self.value(&parts[0])? {
                 Value::Bool(true) => self.value(&parts[1])?,
                 Value::Bool(false) => self.value(&parts[2])?,
-                other => return Err(format!("{} is before '?'", other.kind())),
+                other => return Err(Error::Wrong(format!("{} is before '?'", other.kind()))),
             },
             Expr::Call(of, name, arguments) => self.call(of.as_deref(), name, arguments)?,
         })
     }
 
     /// `&&` and `||`: an error of one side counts only where the other side does not decide.
-    fn logic(&mut self, decides: bool, a: &Expr, b: &Expr) -> Result<Value, String> {
-        let side = |value: Result<Value, String>| match value {
+    fn logic(&mut self, decides: bool, a: &Expr, b: &Expr) -> Result<Value, Error> {
+        let side = |value: Result<Value, Error>| match value {
             Ok(Value::Bool(value)) => Ok(value),
-            Ok(other) => Err(format!("{} is no truth", other.kind())),
+            Ok(other) => Err(Error::Wrong(format!("{} is no truth", other.kind()))),
             Err(error) => Err(error),
         };
         let left = side(self.value(a));
@@ -217,12 +228,12 @@ impl Evaluation {
         right.map(Value::Bool)
     }
 
-    fn call(&mut self, of: Option<&Expr>, name: &str, arguments: &[Expr]) -> Result<Value, String> {
+    fn call(&mut self, of: Option<&Expr>, name: &str, arguments: &[Expr]) -> Result<Value, Error> {
         match (of, name, arguments) {
             (None, "has", [Expr::Field(of, field)]) => {
                 return match self.value(of)? {
                     Value::Map(map, _) => Ok(Value::Bool(map.contains_key(field))),
-                    other => Err(format!("{} has no fields", other.kind())),
+                    other => Err(Error::Wrong(format!("{} has no fields", other.kind()))),
                 };
             }
             (Some(Expr::Name(own)), "bind", [Expr::Name(bound), value, body]) if own == "cel" => {
@@ -240,18 +251,18 @@ impl Evaluation {
         function(of.as_ref(), name, &arguments)
     }
 
-    fn with(&mut self, name: &str, value: Value, body: &Expr) -> Result<Value, String> {
+    fn with(&mut self, name: &str, value: Value, body: &Expr) -> Result<Value, Error> {
         self.names.push((name.to_owned(), value));
         let result = self.value(body);
         self.names.pop();
         result
     }
 
-    fn each(&mut self, of: &Expr, name: &str, item: &str, body: &Expr) -> Result<Value, String> {
+    fn each(&mut self, of: &Expr, name: &str, item: &str, body: &Expr) -> Result<Value, Error> {
         let items = match self.value(of)? {
             Value::List(items) => items,
             Value::Map(map, _) => map.into_keys().map(Value::Text).collect(),
-            other => return Err(format!("{} has no items", other.kind())),
+            other => return Err(Error::Wrong(format!("{} has no items", other.kind()))),
         };
         let (mut met, mut failed) = (0, None);
         let all = items.len();
@@ -260,7 +271,7 @@ impl Evaluation {
                 Ok(Value::Bool(true)) => met += 1,
                 Ok(Value::Bool(false)) if name == "all" => return Ok(Value::Bool(false)),
                 Ok(Value::Bool(false)) => {}
-                Ok(other) => failed = Some(format!("{} is no truth", other.kind())),
+                Ok(other) => failed = Some(Error::Wrong(format!("{} is no truth", other.kind()))),
                 Err(error) => failed = Some(error),
             }
         }
@@ -274,14 +285,14 @@ impl Evaluation {
     }
 }
 
-fn field(of: Value, name: &str) -> Result<Value, String> {
+fn field(of: Value, name: &str) -> Result<Value, Error> {
     match of {
         Value::Map(mut map, defaults) => match map.remove(name) {
             Some(value) => Ok(value),
             None if defaults => Ok(Value::Map(BTreeMap::new(), false)),
-            None => Err(format!("no such key: {name}")),
+            None => Err(Error::Wrong(format!("no such key: {name}"))),
         },
-        other => Err(format!("{} has no field '{name}'", other.kind())),
+        other => Err(Error::Wrong(format!("{} has no field '{name}'", other.kind()))),
     }
 }
 
@@ -298,7 +309,7 @@ fn order(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-fn binary(sign: &str, a: &Value, b: &Value) -> Result<Value, String> {
+fn binary(sign: &str, a: &Value, b: &Value) -> Result<Value, Error> {
     let wrong = || format!("'{sign}' does not go with {} and {}", a.kind(), b.kind());
     let number = |number: Option<i64>| {
         number.map(Value::Int).ok_or_else(|| "a number is too large, or divided by 0".to_owned())
@@ -320,21 +331,21 @@ fn binary(sign: &str, a: &Value, b: &Value) -> Result<Value, String> {
         ("+", Value::Text(a), Value::Text(b)) if a.len() + b.len() <= 1 << 16 => {
             Value::Text(format!("{a}{b}"))
         }
-        _ => return Err(wrong()),
+        _ => return Err(wrong().into()),
     })
 }
 
-fn size(value: &Value) -> Result<Value, String> {
+fn size(value: &Value) -> Result<Value, Error> {
     let size = match value {
         Value::Text(text) => text.chars().count(),
         Value::List(items) => items.len(),
         Value::Map(map, _) => map.len(),
-        other => return Err(format!("{} has no size", other.kind())),
+        other => return Err(Error::Wrong(format!("{} has no size", other.kind()))),
     };
-    i64::try_from(size).map(Value::Int).map_err(|error| error.to_string())
+    i64::try_from(size).map(Value::Int).map_err(|error| Error::Wrong(error.to_string()))
 }
 
-fn function(of: Option<&Value>, name: &str, arguments: &[Value]) -> Result<Value, String> {
+fn function(of: Option<&Value>, name: &str, arguments: &[Value]) -> Result<Value, Error> {
     let sign = |order: Ordering| Value::Int(order as i64);
     Ok(match (of, name, arguments) {
         (None, "quantity", [Value::Text(text)]) => {
@@ -375,10 +386,10 @@ fn function(of: Option<&Value>, name: &str, arguments: &[Value]) -> Result<Value
         (Some(own), "includes", [item]) => Value::Bool(own.same(item)),
         (of, name, _) => {
             let kinds: Vec<&str> = of.iter().copied().chain(arguments).map(Value::kind).collect();
-            return Err(format!(
+            return Err(Error::Limit(format!(
                 "the function '{name}' is not known here for {}",
                 if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") }
-            ));
+            )));
         }
     })
 }

@@ -11,40 +11,47 @@ mod parse;
 use super::slices::Device;
 use parse::Expr;
 
-/// Returns true for an error that is a limit of this reader, where the scheduler may well go on.
-pub(super) fn is_own_limit(error: &str) -> bool {
-    error.contains(NOT_KNOWN)
+/// The error of a selector.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Error {
+    /// The scheduler refuses it too.
+    Wrong(String),
+    /// A limit of this reader, where the scheduler may well go on.
+    Limit(String),
 }
 
-/// The words in each error that is a limit of this reader.
-const NOT_KNOWN: &str = "not known here";
+impl From<String> for Error {
+    fn from(message: String) -> Self {
+        Self::Wrong(message)
+    }
+}
 
 /// A selector that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Selector(Expr);
 
 impl Selector {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
         parse::parse(text).map(Self)
     }
 
     /// Returns true for a device that meets the expression. An error stops the scheduling of a pod.
-    pub(super) fn matches(&self, device: &Device) -> Result<bool, String> {
+    pub(super) fn matches(&self, device: &Device) -> Result<bool, Error> {
         match eval::evaluate(&self.0, device)? {
             eval::Value::Bool(meets) => Ok(meets),
-            other => Err(format!("it gives {}, not true or false", other.kind())),
+            other => Err(Error::Wrong(format!("it gives {}, not true or false", other.kind()))),
         }
     }
 
     /// The text, number or truth that it gives for a device, as a derived attribute.
-    pub(super) fn attribute(&self, device: &Device) -> Result<super::slices::Attribute, String> {
+    pub(super) fn attribute(&self, device: &Device) -> Result<super::slices::Attribute, Error> {
         use super::slices::Attribute;
         match eval::evaluate(&self.0, device)? {
             eval::Value::Bool(value) => Ok(Attribute::Bool(value)),
             eval::Value::Int(value) => Ok(Attribute::Int(value)),
             eval::Value::Text(value) => Ok(Attribute::Text(value)),
             eval::Value::Version(value) => Ok(Attribute::Version(value.text)),
-            other => Err(format!("it gives {}, which is no attribute", other.kind())),
+            other => Err(Error::Wrong(format!("it gives {}, which is no attribute", other.kind()))),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The part of CEL that selectors of devices use: literals, `device`, fields, indices, operators, `in`, `has`, `cel.bind`, `?
 //! :`, lists, maps left out, and calls. An expression is bounded in length and depth, so that none takes more than its share.
 
+use super::Error;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -53,15 +54,15 @@ const LEVELS: [&[&str]; 5] =
     [&["||"], &["&&"], &["==", "!=", "<=", ">=", "<", ">", "in"], &["+", "-"], &["*", "/", "%"]];
 
 /// Reads an expression; the error says what is wrong.
-pub(super) fn parse(text: &str) -> Result<Expr, String> {
+pub(super) fn parse(text: &str) -> Result<Expr, Error> {
     if text.len() > MAX_LENGTH {
-        return Err(format!("it has {} bytes; {MAX_LENGTH} are the most", text.len()));
+        return Err(Error::Wrong(format!("it has {} bytes; {MAX_LENGTH} are the most", text.len())));
     }
     let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0 };
     let expr = parser.whole()?;
     match parser.tokens.get(parser.at) {
         None => Ok(expr),
-        Some(token) => Err(format!("{} is not expected", shown(token))),
+        Some(token) => Err(Error::Wrong(format!("{} is not expected", shown(token)))),
     }
 }
 
@@ -75,7 +76,7 @@ fn shown(token: &Token) -> String {
     }
 }
 
-fn tokens(text: &str) -> Result<Vec<Token>, String> {
+fn tokens(text: &str) -> Result<Vec<Token>, Error> {
     let mut tokens = Vec::new();
     let mut rest = text;
     loop {
@@ -94,7 +95,7 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             let (name, behind) = rest.split_at(end);
             if matches!(behind.chars().next(), Some('"' | '\'')) {
                 if !matches!(name, "r" | "R") {
-                    return Err(format!("texts with '{name}' before them are not known here"));
+                    return Err(Error::Limit(format!("texts with '{name}' before them are not known here")));
                 }
                 let (raw, behind) = quoted(behind, true)?;
                 tokens.push(Token::Text(raw));
@@ -111,12 +112,12 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             tokens.push(Token::Sign(sign));
             rest = &rest[sign.len()..];
         } else {
-            return Err(format!("'{first}' is not expected"));
+            return Err(Error::Wrong(format!("'{first}' is not expected")));
         }
     }
 }
 
-fn number(text: &str) -> Result<(Token, &str), String> {
+fn number(text: &str) -> Result<(Token, &str), Error> {
     let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
     if let Some(digits) = hex {
         let end = digits.find(|c: char| !c.is_ascii_hexdigit()).unwrap_or(digits.len());
@@ -135,7 +136,7 @@ fn number(text: &str) -> Result<(Token, &str), String> {
     let read = &text[..end];
     let behind = &text[end..];
     if behind.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        return Err(format!("'{read}' is followed by a letter"));
+        return Err(Error::Wrong(format!("'{read}' is followed by a letter")));
     }
     if whole {
         let value = read.parse().map_err(|error| format!("{read}: {error}"))?;
@@ -146,9 +147,9 @@ fn number(text: &str) -> Result<(Token, &str), String> {
 }
 
 /// A text in quotes, and what is behind it.
-fn quoted(text: &str, raw: bool) -> Result<(String, &str), String> {
+fn quoted(text: &str, raw: bool) -> Result<(String, &str), Error> {
     if text.starts_with("\"\"\"") || text.starts_with("'''") {
-        return Err("texts in three quotes are not known here".to_owned());
+        return Err(Error::Limit("texts in three quotes are not known here".to_owned()));
     }
     let mut letters = text.chars().peekable();
     let quote = letters.next().unwrap_or('"');
@@ -163,18 +164,18 @@ fn quoted(text: &str, raw: bool) -> Result<(String, &str), String> {
             letter => inner.push(letter),
         }
     }
-    Err("a text does not end".to_owned())
+    Err(Error::Wrong("a text does not end".to_owned()))
 }
 
-fn escape(letters: &mut Peekable<Chars<'_>>, used: &mut usize) -> Result<char, String> {
-    let letter = letters.next().ok_or("a text does not end")?;
+fn escape(letters: &mut Peekable<Chars<'_>>, used: &mut usize) -> Result<char, Error> {
+    let letter = letters.next().ok_or_else(|| "a text does not end".to_owned())?;
     *used += letter.len_utf8();
     Ok(match letter {
         'n' => '\n',
         't' => '\t',
         'r' => '\r',
         '\\' | '"' | '\'' | '`' | '?' => letter,
-        other => return Err(format!("the escape \\{other} is not known here")),
+        other => return Err(Error::Limit(format!("the escape \\{other} is not known here"))),
     })
 }
 
@@ -191,19 +192,19 @@ impl Parser {
         found
     }
 
-    fn expects(&mut self, sign: &str) -> Result<(), String> {
+    fn expects(&mut self, sign: &str) -> Result<(), Error> {
         if self.takes(sign) {
             return Ok(());
         }
-        Err(match self.tokens.get(self.at) {
+        Err(Error::Wrong(match self.tokens.get(self.at) {
             Some(token) => format!("'{sign}' is expected, not {}", shown(token)),
             None => format!("'{sign}' is missing at the end"),
-        })
+        }))
     }
 
-    fn whole(&mut self) -> Result<Expr, String> {
+    fn whole(&mut self) -> Result<Expr, Error> {
         if self.depth >= MAX_DEPTH {
-            return Err(format!("it is deeper than {MAX_DEPTH} levels"));
+            return Err(Error::Limit(format!("it is deeper than {MAX_DEPTH} levels")));
         }
         self.depth += 1;
         let condition = self.binary(0)?;
@@ -229,7 +230,7 @@ impl Parser {
         Some(found)
     }
 
-    fn binary(&mut self, level: usize) -> Result<Expr, String> {
+    fn binary(&mut self, level: usize) -> Result<Expr, Error> {
         if level == LEVELS.len() {
             return self.unary();
         }
@@ -239,14 +240,14 @@ impl Parser {
             // A chain is as deep as it is long.
             length += 1;
             if length > MAX_DEPTH {
-                return Err(format!("more than {MAX_DEPTH} operators follow one another"));
+                return Err(Error::Limit(format!("more than {MAX_DEPTH} operators follow one another")));
             }
             left = Expr::Binary(operator, Box::new(left), Box::new(self.binary(level + 1)?));
         }
         Ok(left)
     }
 
-    fn unary(&mut self) -> Result<Expr, String> {
+    fn unary(&mut self) -> Result<Expr, Error> {
         let mut signs = Vec::new();
         loop {
             if self.takes("!") {
@@ -257,22 +258,22 @@ impl Parser {
                 break;
             }
             if signs.len() > MAX_DEPTH {
-                return Err(format!("it is deeper than {MAX_DEPTH} levels"));
+                return Err(Error::Limit(format!("it is deeper than {MAX_DEPTH} levels")));
             }
         }
         let inner = self.member()?;
         Ok(signs.into_iter().rev().fold(inner, |inner, sign| Expr::Unary(sign, Box::new(inner))))
     }
 
-    fn member(&mut self) -> Result<Expr, String> {
+    fn member(&mut self) -> Result<Expr, Error> {
         let mut expr = self.primary()?;
         for _ in 0..MAX_DEPTH {
             if self.takes(".") {
                 if self.takes("?") {
-                    return Err("optional fields ('.?') are not known here".to_owned());
+                    return Err(Error::Limit("optional fields ('.?') are not known here".to_owned()));
                 }
                 let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
-                    return Err("a name is expected behind '.'".to_owned());
+                    return Err(Error::Wrong("a name is expected behind '.'".to_owned()));
                 };
                 self.at += 1;
                 expr = if self.takes("(") {
@@ -282,7 +283,7 @@ impl Parser {
                 };
             } else if self.takes("[") {
                 if self.takes("?") {
-                    return Err("optional indices ('[?') are not known here".to_owned());
+                    return Err(Error::Limit("optional indices ('[?') are not known here".to_owned()));
                 }
                 let index = self.whole()?;
                 self.expects("]")?;
@@ -291,10 +292,10 @@ impl Parser {
                 return Ok(expr);
             }
         }
-        Err(format!("it is deeper than {MAX_DEPTH} levels"))
+        Err(Error::Limit(format!("it is deeper than {MAX_DEPTH} levels")))
     }
 
-    fn list(&mut self, end: &str) -> Result<Vec<Expr>, String> {
+    fn list(&mut self, end: &str) -> Result<Vec<Expr>, Error> {
         let mut list = Vec::new();
         while !self.takes(end) {
             if !list.is_empty() {
@@ -308,8 +309,8 @@ impl Parser {
         Ok(list)
     }
 
-    fn primary(&mut self) -> Result<Expr, String> {
-        let token = self.tokens.get(self.at).cloned().ok_or("it ends too early")?;
+    fn primary(&mut self) -> Result<Expr, Error> {
+        let token = self.tokens.get(self.at).cloned().ok_or_else(|| "it ends too early".to_owned())?;
         self.at += 1;
         Ok(match token {
             Token::Int(number) => Expr::Int(number),
@@ -320,7 +321,7 @@ impl Parser {
                 self.expects(")")?;
                 inner
             }
-            Token::Sign("{") => return Err("maps are not known here".to_owned()),
+            Token::Sign("{") => return Err(Error::Limit("maps are not known here".to_owned())),
             Token::Sign("[") => Expr::List(self.list("]")?),
             Token::Name(name) => match name.as_str() {
                 "true" => Expr::Bool(true),
@@ -329,7 +330,7 @@ impl Parser {
                 _ if self.takes("(") => Expr::Call(None, name, self.list(")")?),
                 _ => Expr::Name(name),
             },
-            token @ Token::Sign(_) => return Err(format!("{} is not expected", shown(&token))),
+            token @ Token::Sign(_) => return Err(Error::Wrong(format!("{} is not expected", shown(&token)))),
         })
     }
 }

@@ -7,6 +7,7 @@ use super::{Report, text};
 use crate::kubelet::cpulist;
 use crate::kubelet::fields::SIGNALS;
 use crate::kubelet::tree::{Node, Value};
+use std::collections::BTreeMap;
 
 /// The minor version that brought the enforcement of CPUs only.
 const COMPRESSIBLE_SINCE: u8 = 32;
@@ -47,13 +48,16 @@ fn reserved_cpus(report: &mut Report<'_>, settings: &Node) {
 fn enforcement(report: &mut Report<'_>, settings: &Node) {
     let field = "enforceNodeAllocatable";
     let items = settings.get(field).map(Node::items).unwrap_or_default();
-    let names: Vec<&str> = items.iter().filter_map(Node::text).collect();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
+    for name in items.iter().filter_map(Node::text) {
+        *names.entry(name).or_default() += 1;
+    }
     let compressible = report.version().number() >= COMPRESSIBLE_SINCE;
     for (index, item) in items.iter().enumerate() {
         let Some(name) = item.text() else { continue };
         let path = format!("{field}[{index}]");
         let cgroup = match name {
-            "none" if names.len() > 1 => {
+            "none" if names.values().sum::<usize>() > 1 => {
                 let message = "the kubelet does not start with this beside others";
                 report.error(item.place, &path, message).help("leave it or the others out");
                 continue;
@@ -71,10 +75,10 @@ fn enforcement(report: &mut Report<'_>, settings: &Node) {
                 continue;
             }
         };
-        if names.iter().filter(|other| **other == name).count() > 1 {
+        if names.get(name).is_some_and(|count| *count > 1) {
             report.error(item.place, &path, "it is there twice, and the kubelet does not start");
         }
-        let whole = name.strip_suffix("-compressible").filter(|whole| names.contains(whole));
+        let whole = name.strip_suffix("-compressible").filter(|whole| names.contains_key(whole));
         if let Some(whole) = whole {
             let message = format!("the kubelet does not start with this beside {whole}");
             report.error(item.place, &path, message).help("leave one of them out");
@@ -90,7 +94,7 @@ fn enforcement(report: &mut Report<'_>, settings: &Node) {
         }
     }
     let off = matches!(settings.get("cgroupsPerQOS").map(|node| &node.value), Some(Value::Bool(false)));
-    let enforced = settings.get(field).is_none() || names.iter().any(|name| *name != "none");
+    let enforced = settings.get(field).is_none() || names.keys().any(|name| *name != "none");
     if let Some((key, _)) = settings.entry("cgroupsPerQOS").filter(|_| off && enforced) {
         let message = "the kubelet does not start without these cgroups unless nothing is enforced";
         report.error(key.place, "cgroupsPerQOS", message).help("set enforceNodeAllocatable: [none]");
