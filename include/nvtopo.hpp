@@ -578,12 +578,8 @@ private:
 class binding {
 public:
     binding(binding &&) = default;
-    binding &operator=(binding &&other)
-    {
-        undo();
-        handle_ = std::move(other.handle_);
-        return *this;
-    }
+    // The binding that was there would be undone after the other was made, and that would undo both.
+    binding &operator=(binding &&) = delete;
     ~binding() { undo(); }
 
     cpuset_view before() const { return detail::known<const nvtopo_cpuset *>(nvtopo_binding_before, get()); }

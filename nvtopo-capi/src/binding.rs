@@ -10,7 +10,7 @@ use crate::plan::nvtopo_plan;
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{BindOptions, BoundGuard, MemoryPolicy, Threads, Trust, allowed_cpus, bound};
+use nvtopo::apply::{BindOptions, BoundGuard, MemoryPolicy, Trust, allowed_cpus, bound};
 use nvtopo::{LocalRank, Part, Topology, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -80,14 +80,7 @@ pub extern "C" fn nvtopo_bind_options_threads(
     threads: Text,
 ) -> nvtopo_status {
     guard(|| {
-        given(options, "options")?.options.threads = match threads.read("threads")? {
-            "all" => Threads::All,
-            "calling" => Threads::Calling,
-            other => {
-                let message = format!("no threads are called '{other}': there are all and calling");
-                return Err(Failure::new(nvtopo_status::InvalidRequest, message));
-            }
-        };
+        given(options, "options")?.options.threads = threads.read("threads")?.parse()?;
         Ok(())
     })
 }

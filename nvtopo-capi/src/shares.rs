@@ -6,7 +6,7 @@ use crate::handle::{c_json, c_known, c_texts, element, given, or_null, owned};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{Trust, allowed_cpus, check_machine};
+use nvtopo::apply::cpus_here;
 use nvtopo::render::Style;
 use nvtopo::share_cpus_by;
 use std::ffi::{CString, c_char};
@@ -39,8 +39,8 @@ pub extern "C" fn nvtopo_topology_shares(
         let topology = &given(topology, "topology")?.topology;
         let rules = rules.cloned().unwrap_or_default();
         let mut cpu_rules = rules.rules;
-        if cpu_rules.limits.allowed.is_none() && check_machine(topology, Trust::ThisMachine).is_ok() {
-            cpu_rules.limits.allowed = Some(allowed_cpus(rules.scope)?);
+        if cpu_rules.limits.allowed.is_none() {
+            cpu_rules.limits.allowed = cpus_here(topology, rules.scope)?;
         }
         let shares = share_cpus_by(topology, &cpu_rules);
         let json = *c_json(|json| json.shares(topology, &shares, Style::default()))?;

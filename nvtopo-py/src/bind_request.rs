@@ -172,13 +172,15 @@ impl BindRequest {
                 "a part of a plan is of one rank already: choose it by plan[rank]",
             ));
         }
-        let one_of = |name: &str, given: &str, words: [&str; 2]| {
-            let [a, b] = words;
-            let message = format!("{name} is '{given}': give '{a}' or '{b}'");
-            words.iter().position(|word| *word == given).ok_or_else(|| invalid_request(py, &message))
+        let threads = word::<Threads>(py, threads)?;
+        let lenient = match on_error {
+            "raise" => false,
+            "warn" => true,
+            other => {
+                let message = format!("on_error is '{other}': give 'raise' or 'warn'");
+                return Err(invalid_request(py, &message));
+            }
         };
-        let threads = [Threads::All, Threads::Calling][one_of("threads", threads, ["all", "calling"])?];
-        let lenient = one_of("on_error", on_error, ["raise", "warn"])? == 1;
         let trust = if trust { Trust::Unknown } else { Trust::ThisMachine };
         let policy = policy.map(|text| word::<CpuPolicy>(py, text)).transpose()?.unwrap_or_default();
         let smt = smt.map(|text| word::<Smt>(py, text)).transpose()?.unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::call;
 use crate::cpuset::CpuArgument;
 use crate::pickle::Field;
 use crate::topology::Topology;
-use nvtopo::apply::visible_here;
+use nvtopo::apply::{Scope, visible_here};
 use nvtopo::solve::VISIBILITY_VARIABLES;
 use nvtopo::{Cores, GpuRef, Isolated, VisibleGpus};
 use pyo3::exceptions::PyTypeError;
@@ -162,7 +162,7 @@ impl Topology {
     ) -> PyResult<Option<nvtopo::CpuSet>> {
         match given {
             Some(cpus) => Ok(Some(cpus.0)),
-            None => call(py, || nvtopo::apply::cpus_here(&self.0)),
+            None => call(py, || nvtopo::apply::cpus_here(&self.0, Scope::default())),
         }
     }
 }

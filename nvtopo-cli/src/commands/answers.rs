@@ -6,7 +6,7 @@ use crate::args::{
     ChoiceArgs, CpusArgs, PlaceArgs, PlanArgs, PresetsArgs, RanksArgs, ShowArgs, SnapshotArgs,
 };
 use crate::output::{not_written, print_bytes, remark};
-use nvtopo::apply::{Trust, allowed_cpus, check_machine, cpus_here, plan_here, visible_here};
+use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
 use nvtopo::render::{RENDERERS, SELECTION_FORMATS, by_name, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::source::{Redaction, Snapshot};
@@ -42,7 +42,7 @@ pub(crate) fn place(args: &PlaceArgs) -> Result<String> {
         let placement = instance_request(size, &args.choice).solve(&topology)?;
         return Ok(by_name(&args.format)?.instance(&topology, &placement, style()));
     }
-    let limits = args.cpus.limits(cpus_here(&topology)?);
+    let limits = args.cpus.limits(cpus_here(&topology, Scope::default())?);
     let mut request = request(args.gpus.unwrap_or_default(), &args.choice, &limits)?;
     if let Some(visible) = visible_here(&topology, &variable) {
         request = request.visible(&visible);
@@ -96,8 +96,7 @@ fn job(args: &RanksArgs) -> ParallelJob {
 
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.source)?;
-    let here = check_machine(&topology, Trust::ThisMachine).is_ok();
-    let allowed = here.then(|| allowed_cpus(args.rules.scope)).transpose()?;
+    let allowed = cpus_here(&topology, args.rules.scope)?;
     let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
     Ok(renderer(&args.output)?.shares(&topology, &shares, style()))
 }

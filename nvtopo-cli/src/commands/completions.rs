@@ -5,7 +5,7 @@ use crate::command;
 use crate::output::remark;
 use clap_complete::Shell;
 use clap_mangen::Man;
-use nvtopo::{Error, Result};
+use nvtopo::{Error, Result, save_file};
 use std::path::Path;
 
 /// Each shell with the file, below a prefix, in which it looks for the completions of a command.
@@ -48,7 +48,7 @@ fn install(prefix: &Path) -> Result<()> {
         let path = prefix.join(file);
         let folder = path.parent().unwrap_or(prefix);
         std::fs::create_dir_all(folder).map_err(|error| Error::cannot_write(folder, error))?;
-        std::fs::write(&path, text).map_err(|error| Error::cannot_write(&path, error))?;
+        save_file(&path, text)?;
     }
     let count = files.len() - PLACES.len();
     remark(&format!(

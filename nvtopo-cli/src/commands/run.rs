@@ -139,6 +139,6 @@ fn by_ranks(warnings: impl Iterator<Item = (usize, String)>, size: usize) -> Vec
 }
 
 #[cfg(not(unix))]
-fn start(_ground: &Resources, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failure> {
+fn start(_resources: &Resources, _ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, Failure> {
     Err(Failure::to_run(&args.command[0], std::io::ErrorKind::Unsupported.into()))
 }

@@ -5,15 +5,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::sys;
 use std::collections::BTreeMap;
 
-/// The threads to bind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Threads {
-    /// All threads of the process, including those that libraries started.
-    #[default]
-    All,
-    /// The calling thread; threads that it starts inherit its binding.
-    Calling,
+words! {
+    /// The threads to bind.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    #[non_exhaustive]
+    pub enum Threads {
+        /// All threads of the process, including those that libraries started.
+        #[default]
+        All = "all",
+        /// The calling thread; threads that it starts inherit its binding.
+        Calling = "calling",
+    }
+    /// Returns its word.
+    word, |text| Error::request(format!("no threads are called '{text}'")).help("there are all and calling")
 }
 
 /// The affinity of moved threads before.

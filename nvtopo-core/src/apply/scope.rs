@@ -87,14 +87,14 @@ pub fn scope_remark(bound: &CpuSet, widest: &CpuSet) -> Option<String> {
     })
 }
 
-/// Returns the CPUs of the calling thread where the topology is this machine's: placements are limited to them. `None` for
-/// any other topology.
+/// Returns the CPUs that a scope allows where the topology is this machine's: placements are limited to those of the calling
+/// thread, the default. `None` for any other topology.
 ///
 /// ```
 /// let preset = nvtopo::Topology::preset("dgx-h100")?;
-/// assert_eq!(nvtopo::apply::cpus_here(&preset)?, None);
+/// assert_eq!(nvtopo::apply::cpus_here(&preset, Default::default())?, None);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn cpus_here(topology: &Topology) -> Result<Option<CpuSet>> {
-    check_machine(topology, Trust::ThisMachine).ok().map(|()| current_cpus()).transpose()
+pub fn cpus_here(topology: &Topology, scope: Scope) -> Result<Option<CpuSet>> {
+    check_machine(topology, Trust::ThisMachine).ok().map(|()| allowed_cpus(scope)).transpose()
 }
