@@ -908,8 +908,8 @@ nvtopo_status nvtopo_topology_note(const nvtopo_topology *topology,
                                    const char **text);
 
 /**
- * The code of a note by its number, for programs: "damage", "unknown", "conflict", "inferred" or "driver"; new ones may
- * come. The text belongs to the topology.
+ * The stable code of a note by its number, for programs, such as "nvlinks-unknown", as in JSON; new ones may come. The note's
+ * text begins with its kind. The text belongs to the topology.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_note_code(const nvtopo_topology *topology,

@@ -40,7 +40,7 @@ fn both_see_the_same_machine() {
 fn merged_they_do_not_contradict_each_other() {
     let [kernel, _, merged] = views();
     let conflicts = |topology: &Topology| {
-        let notes = topology.notes().iter().filter(|note| note.kind == NoteKind::Conflict);
+        let notes = topology.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
         notes.map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(conflicts(&merged), conflicts(&kernel));

@@ -150,7 +150,7 @@ fn benchmarks_count_gpus_in_an_order_of_their_own() {
         std::fs::write(&file, text).unwrap();
         let measured = fragment(&Locator::Path(file)).unwrap();
         let topology = TopologyBuilder::new().with(machine(addresses)).with(measured).build().unwrap();
-        let conflicts = topology.notes().iter().filter(|note| note.kind == NoteKind::Conflict);
+        let conflicts = topology.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
         assert_eq!(conflicts.count(), 0, "{name}: {:?}", topology.notes());
         topology
     };

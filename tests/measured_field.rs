@@ -55,7 +55,7 @@ fn the_line_after_a_matrix_names_its_test() {
     let topology = read(&(own.clone() + &multinode)).unwrap();
     assert_eq!((topology.gpus().len(), topology.measurements().len()), (2, 2));
     assert!(notes(&topology).contains("several machines"), "{}", notes(&topology));
-    assert!(read(&own).unwrap().notes().iter().all(|note| note.kind != NoteKind::Conflict));
+    assert!(read(&own).unwrap().notes().iter().all(|note| note.kind() != NoteKind::Conflict));
     // Processes on hosts are no GPUs, whatever stands over the matrix.
     let processes = "Process 0 (a): device 0: NVIDIA GB200 (00000008:01:00)\n".to_owned() + &own;
     assert_eq!(
@@ -130,7 +130,7 @@ fn more_than_links_can_carry_is_a_conflict() {
         let conflicts = topology
             .notes()
             .iter()
-            .filter(|note| note.kind == NoteKind::Conflict && note.text.contains("measured"));
+            .filter(|note| note.kind() == NoteKind::Conflict && note.text.contains("measured"));
         let conflicts: Vec<&str> = conflicts.map(|note| note.text.as_str()).collect();
         assert_eq!(conflicts.len(), usize::from(!words.is_empty()), "{preset} {rate}: {conflicts:?}");
         assert!(conflicts.iter().all(|text| text.contains(words)), "{conflicts:?}");

@@ -68,7 +68,7 @@ fn matrix_of(topology: &Topology) -> Fragment {
 }
 
 fn conflicts(topology: &Topology) -> Vec<String> {
-    let notes = topology.notes().iter().filter(|note| note.kind == NoteKind::Conflict);
+    let notes = topology.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
     notes.map(|note| note.text.clone()).collect()
 }
 

@@ -37,7 +37,7 @@ fn below(provenance: Provenance, bridges: &[Option<&str>]) -> Fragment {
 }
 
 fn conflicts(topology: &Topology) -> Vec<&str> {
-    let notes = topology.notes().iter().filter(|note| note.kind == NoteKind::Conflict);
+    let notes = topology.notes().iter().filter(|note| note.kind() == NoteKind::Conflict);
     notes.map(|note| note.text.as_str()).collect()
 }
 

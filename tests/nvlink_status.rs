@@ -73,7 +73,7 @@ fn what_is_missing_or_down_is_told() {
     let expected = "GPU0: 3 NVLinks are up, and 4 on others of its model; down: 2";
     let note =
         down.notes().iter().find(|note| note.text == expected).unwrap_or_else(|| panic!("{}", notes(&down)));
-    assert_eq!(note.kind, NoteKind::Conflict);
+    assert_eq!(note.kind(), NoteKind::Conflict);
     let unheard = read("GPU 0: A\n Link 0: 25 GB/s\n Link 1: some new state\n").unwrap();
     let ports: Vec<_> = unheard.gpus().next().unwrap().nvlinks.iter().map(|port| port.up).collect();
     assert_eq!(ports, [Some(true), None]);

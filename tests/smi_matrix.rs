@@ -40,7 +40,7 @@ fn word(topology: &Topology, a: &str, b: &str) -> Option<String> {
 }
 
 fn notes(topology: &Topology, kind: NoteKind) -> Vec<&str> {
-    topology.notes().iter().filter(|note| note.kind == kind).map(|note| note.text.as_str()).collect()
+    topology.notes().iter().filter(|note| note.kind() == kind).map(|note| note.text.as_str()).collect()
 }
 
 /// Compares what was read of an affinity with an expectation: absent, null, `N/A`, or a list.

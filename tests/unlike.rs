@@ -101,5 +101,5 @@ fn a_tray_uses_its_compute_ports_and_doubts_a_uuid_that_all_gpus_have() {
     let shown = by_name("text").unwrap().topology(&tray, Style::default());
     let notes: Vec<&str> = shown.lines().filter(|line| line.starts_with("note")).collect();
     assert!(notes[0].contains("conflict") && notes.last().unwrap().contains("unknown"), "{notes:?}");
-    assert_eq!(tray.notes()[0].kind, NoteKind::Unknown);
+    assert_eq!(tray.notes()[0].kind(), NoteKind::Unknown);
 }

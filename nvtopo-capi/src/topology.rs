@@ -261,8 +261,8 @@ pub extern "C" fn nvtopo_topology_note(
     })
 }
 
-/// The code of a note by its number, for programs: "damage", "unknown", "conflict", "inferred" or "driver"; new ones may
-/// come. The text belongs to the topology.
+/// The stable code of a note by its number, for programs, such as "nvlinks-unknown", as in JSON; new ones may come. The note's
+/// text begins with its kind. The text belongs to the topology.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_topology_note_code(
     topology: Option<&nvtopo_topology>,
@@ -331,7 +331,7 @@ fn handle(topology: Topology) -> *mut nvtopo_topology {
     owned(nvtopo_topology {
         names: c_texts(devices.map(|device| topology.device_name(device))),
         notes: c_texts(topology.notes()),
-        note_codes: c_texts(topology.notes().iter().map(|note| note.kind.name())),
+        note_codes: c_texts(topology.notes().iter().map(|note| note.code().name())),
         localities: Localities::default(),
         gpus: Gpu::all(&topology),
         json: OnceBox::new(),

@@ -3,6 +3,7 @@
 //! Enumerations of the macro `words` are listed with their texts; names that another macro defines by the macro, with the public
 //! functions of its body.
 
+use super::uses::is_test;
 use quote::ToTokens;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -272,10 +273,6 @@ fn self_name(block: &ItemImpl) -> Option<String> {
 
 fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
-}
-
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|own| own.path().is_ident("cfg") && tidy(&own.meta).contains("test"))
 }
 
 fn visibility(item: &Item) -> Option<&Visibility> {

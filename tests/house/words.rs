@@ -1,4 +1,4 @@
-//! The rule for the first words of docs: a doc comment begins with what the item is, and a function's with a verb.
+//! The rule for the first words of docs: a doc comment begins with what the item is.
 
 use super::sources;
 

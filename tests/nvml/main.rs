@@ -162,7 +162,7 @@ fn assert_note(topology: &Topology, words: &str) {
 
 /// Returns the notes, but for those that tell that the driver hides something: they are of the machine, not of a fault.
 fn faults_noted(topology: &Topology) -> Vec<String> {
-    let noted = topology.notes().iter().filter(|note| note.kind != NoteKind::Inferred);
+    let noted = topology.notes().iter().filter(|note| note.kind() != NoteKind::Inferred);
     noted.map(ToString::to_string).collect()
 }
 

@@ -308,7 +308,7 @@ words! {
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
     #[non_exhaustive]
     pub enum P2pStatus {
-        /// It is.
+        /// Supported (`OK`).
         Ok = "OK",
         /// Not supported by the chipset (`CNS`).
         ChipsetNotSupported = "CNS",

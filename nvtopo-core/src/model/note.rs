@@ -215,8 +215,6 @@ impl From<NoteKind> for NoteCode {
 #[non_exhaustive]
 pub struct Note {
     code: NoteCode,
-    /// The kind.
-    pub kind: NoteKind,
     /// One sentence.
     pub text: String,
 }
@@ -224,19 +222,23 @@ pub struct Note {
 impl Note {
     /// Creates a note of one sentence, with a code, or the general code of a kind.
     pub fn new(code: impl Into<NoteCode>, text: impl Into<String>) -> Self {
-        let code = code.into();
-        Self { code, kind: code.kind(), text: text.into() }
+        Self { code: code.into(), text: text.into() }
     }
 
     /// Returns the stable code.
     pub const fn code(&self) -> NoteCode {
         self.code
     }
+
+    /// Returns the kind, which follows from the code.
+    pub const fn kind(&self) -> NoteKind {
+        self.code.kind()
+    }
 }
 
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.kind.name(), self.text)
+        write!(f, "{}: {}", self.kind().name(), self.text)
     }
 }
 

@@ -48,7 +48,7 @@ impl Topology {
     /// Returns why NVIDIA's driver could not be asked, or does not show all GPUs, and what to do; `None` where there is
     /// no such note. On a machine where no GPU is found, this is the reason.
     pub fn driver_trouble(&self) -> Option<String> {
-        let notes = self.notes().iter().filter(|note| note.kind == NoteKind::Driver);
+        let notes = self.notes().iter().filter(|note| note.kind() == NoteKind::Driver);
         let texts: Vec<&str> = notes.map(|note| note.text.as_str()).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
     }

@@ -311,7 +311,7 @@ pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> 
 /// Returns the notes, the most urgent kinds first: driver, damage, conflicts, unknown facts, conclusions.
 pub fn notes(topology: &Topology) -> Vec<&Note> {
     let mut notes: Vec<&Note> = topology.notes().iter().collect();
-    notes.sort_by_key(|note| match note.kind {
+    notes.sort_by_key(|note| match note.kind() {
         NoteKind::Driver => 0,
         NoteKind::Damage => 1,
         NoteKind::Conflict => 2,

@@ -1,7 +1,7 @@
 //! Conclusions that several sources draw alike: product names, links between NUMA nodes, NVLinks that are down, and
 //! classes of cores.
 
-use crate::model::{CoreClass, Fragment, Gpu, NodeId, NoteKind, rates};
+use crate::model::{CoreClass, Fragment, Gpu, NodeId, NoteCode, NoteKind, rates};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Placeholders that firmware writes where the maker left a name empty.
@@ -64,7 +64,7 @@ pub(super) fn note_links_down(fragment: &mut Fragment) -> BTreeSet<u32> {
         }
     }
     for text in texts {
-        fragment.note(NoteKind::Conflict, text);
+        fragment.note(NoteCode::NvlinksDown, text);
     }
     noted
 }

@@ -9,9 +9,9 @@ use super::common::note_links_down;
 use super::text::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::{
-    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NvLinkFar, NvLinkPort, Provenance, gaps,
+    Fragment, Gpu, MAX_DEVICES, NodeId, Note, NoteCode, NvLinkFar, NvLinkPort, Provenance, gaps,
 };
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, count_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl TextFormat for NvLinkStatus {
         for line in text::lines(&text) {
             status.feed(&line)?;
         }
-        status.notes.extend(damage.map(|text| (NoteCode::Damage, text)));
+        status.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
         Ok(status.fragment())
     }
 }
@@ -54,7 +54,7 @@ struct Status {
     judged: BTreeSet<u32>,
     /// The last line with any content, if it begins the status of a link and lacks its end.
     torn: Option<usize>,
-    notes: Vec<(NoteCode, String)>,
+    notes: Vec<Note>,
 }
 
 /// The statements about one GPU.
@@ -141,8 +141,8 @@ impl Status {
     }
 
     fn note(&mut self, code: NoteCode, text: String) {
-        if self.notes.len() < MAX_DEVICES && !self.notes.iter().any(|(_, own)| *own == text) {
-            self.notes.push((code, text));
+        if self.notes.len() < MAX_DEVICES && !self.notes.iter().any(|own| own.text == text) {
+            self.notes.push(Note::new(code, text));
         }
     }
 
@@ -164,11 +164,9 @@ impl Status {
             }
             let nvlinks = status.links.iter().map(|(number, state)| port(*number, state)).collect();
             let gpu = Gpu { nvlinks, ..status.gpu.clone() };
-            fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            fragment.add(NodeId::MACHINE, gpu);
         }
-        for (code, text) in std::mem::take(&mut self.notes) {
-            fragment.note(code, text);
-        }
+        fragment.notes.append(&mut self.notes);
         self.note_cuts(&mut fragment);
         let noted = note_links_down(&mut fragment);
         self.note_states(&mut fragment, &noted);
@@ -195,7 +193,7 @@ impl Status {
         for ((listed, most), gpus) in few {
             let others =
                 if listed < most { format!(", and {most} of others of the model") } else { String::new() };
-            let listed = counted(listed, "NVLink");
+            let listed = count_of(listed, "NVLink");
             let text = format!("{}: the text is cut: it lists {listed}{others}", gpus.join(", "));
             fragment.note(NoteCode::TextCut, text);
         }
@@ -248,10 +246,6 @@ impl Status {
     }
 }
 
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 /// Joins numbers with commas.
 fn listed(numbers: &[u32]) -> String {
     let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
@@ -294,7 +288,7 @@ fn verdict(text: &str) -> Option<Verdict> {
 /// The starts of verdicts in the line of a heading.
 const VERDICTS: [&str; 3] = ["Device does not", "NVML: ", "Unable to retrieve"];
 
-/// Returns an ellipsis, in brackets or not, or what people write for one.
+/// Returns whether a text is an ellipsis, in brackets or not, or a word that people write for one.
 fn is_ellipsis(text: &str) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || "[](){}<>-#*/".contains(c));
     text == "\u{2026}"

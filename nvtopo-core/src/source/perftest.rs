@@ -11,7 +11,7 @@
 use super::TextFormat;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NodeKind, NoteKind, Provenance};
+use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NoteKind, Provenance};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -178,12 +178,12 @@ impl Reader {
         for name in devices {
             let (rdma_device, measured) = (Some(name.clone()), self.hosts.get(name).copied());
             let nic = Nic { name: name.clone(), rdma_device, measured, ..Nic::default() };
-            nics.insert(name, fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic))));
+            nics.insert(name, fragment.add(NodeId::MACHINE, nic));
         }
         let mut gpus: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (index, RunGpu { model, address }) in &self.gpus {
             let gpu = Gpu { index: *index, model: model.clone(), address: *address, ..Gpu::default() };
-            gpus.insert(*index, fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu))));
+            gpus.insert(*index, fragment.add(NodeId::MACHINE, gpu));
         }
         for ((device, number, gpu_sends), rate) in &self.pairs {
             if let (Some(nic), Some(gpu)) = (nics.get(device), gpus.get(number)) {

@@ -17,7 +17,7 @@ pub const INK: &str = "#222";
 pub const FAINT: &str = "#666";
 /// The colour of GPUs and NVLink.
 pub const GREEN: &str = "#76b900";
-/// A fault.
+/// The colour of faults.
 pub const RED: &str = "#d1242f";
 
 /// The size of the letters of titles.
@@ -185,7 +185,7 @@ fn short(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// Replaces control characters: XML forbids most, even escaped.
+/// Removes control characters: XML forbids most, even escaped.
 fn printable(content: &str) -> String {
     content.chars().filter(|char| !char.is_control() && !matches!(char, '\u{fffe}' | '\u{ffff}')).collect()
 }

@@ -231,9 +231,7 @@ impl Seen {
 mod tests {
     use super::*;
     use crate::ErrorKind;
-    use crate::model::{
-        Fragment, GpuInstance, MigMode, MigPlacement, NodeId, NodeKind, Provenance, TopologyBuilder,
-    };
+    use crate::model::{Fragment, GpuInstance, MigMode, MigPlacement, NodeId, Provenance, TopologyBuilder};
 
     fn machine(instances: &[&[Option<(u32, u32)>]]) -> Topology {
         let mut fragment = Fragment::new(Provenance::Preset);
@@ -245,12 +243,12 @@ mod tests {
                 mig: Some(MigMode { current: true, pending: true }),
                 ..Gpu::default()
             };
-            let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            let gpu = fragment.add(NodeId::MACHINE, gpu);
             for (number, place) in own.iter().enumerate() {
                 let placement = place.map(|(start, size)| MigPlacement { start, size });
                 let instance =
                     GpuInstance { gpu_instance: Some(number as u32), placement, ..GpuInstance::default() };
-                fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
+                fragment.add(gpu, instance);
             }
         }
         TopologyBuilder::new().with(fragment).build().unwrap()
@@ -278,12 +276,12 @@ mod tests {
         let mut fragment = Fragment::new(Provenance::Preset);
         let mig = Some(MigMode { current: true, pending: true });
         let gpu = Gpu { model: Some("NVIDIA H100".to_owned()), mig, ..Gpu::default() };
-        let gpu = fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        let gpu = fragment.add(NodeId::MACHINE, gpu);
         for start in [0, 1] {
             let placement = Some(MigPlacement { start, size: 1 });
             let profile = Some(format!("{}g.1gb", u32::MAX));
             let instance = GpuInstance { profile, placement, ..GpuInstance::default() };
-            fragment.add(gpu, NodeKind::GpuInstance(Box::new(instance)));
+            fragment.add(gpu, instance);
         }
         let odd = TopologyBuilder::new().with(fragment).build().unwrap();
         assert_eq!(place(&odd, "1g").unwrap_err().kind(), ErrorKind::Unsatisfiable);

@@ -262,7 +262,7 @@ mod tests {
         let mut fragment = Fragment::new(Provenance::Preset);
         let gpu = |index| NodeKind::Gpu(Box::new(Gpu { index, ..Gpu::default() }));
         let gpus: Vec<NodeId> = (0..8).map(|index| fragment.add(NodeId::MACHINE, gpu(index))).collect();
-        let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+        let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
         for id in &gpus {
             fragment.link(*id, switch, rates::nvlink(2, 4));
         }

@@ -85,7 +85,7 @@ pub(super) fn add_packages(objects: &Objects<'_>, fragment: &mut Fragment) -> Ve
     for package in &objects.packages {
         let os_index = package.os_index.or_else(|| free.next()).unwrap_or_default();
         let model = package.model.or(machines).map(str::to_owned);
-        ids.push(fragment.add(NodeId::MACHINE, NodeKind::Package(model::Package { os_index, model })));
+        ids.push(fragment.add(NodeId::MACHINE, model::Package { os_index, model }));
     }
     ids
 }
@@ -100,7 +100,7 @@ pub(super) fn add_caches(
     for cache in &objects.caches {
         let cpus = budget.keep(objects.cpus(&cache.pus))?;
         let kind = model::Cache { level: cache.level, kind: cache.kind, size: cache.size, cpus };
-        fragment.add(below(packages, cache.package), NodeKind::Cache(kind));
+        fragment.add(below(packages, cache.package), kind);
     }
     Ok(())
 }
@@ -120,7 +120,7 @@ pub(super) fn add_groups(
         if group.pus.len() > 1 && group.pus.len() < objects.pus.len() && seen.insert(range) {
             let cpus = budget.keep(objects.cpus(&group.pus))?;
             let kind = model::Group { kind: group.kind, cpus };
-            fragment.add(below(packages, group.package), NodeKind::Group(kind));
+            fragment.add(below(packages, group.package), kind);
         }
     }
     Ok(())
@@ -145,7 +145,7 @@ pub(super) fn add_cores(objects: &Objects<'_>, packages: &[NodeId], kinds: &Kind
     }
     for pu in &objects.pus {
         let parent = pu.core.map_or_else(|| below(packages, pu.package), |core| cores[core]);
-        fragment.add(parent, NodeKind::Pu(model::Pu { os_index: pu.os_index }));
+        fragment.add(parent, model::Pu { os_index: pu.os_index });
     }
 }
 

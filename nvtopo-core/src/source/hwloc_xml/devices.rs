@@ -199,7 +199,7 @@ impl Adder<'_> {
 
     fn gpu_off_bus(&mut self, device: &OsDevice<'_>, near: &Near, index: u32) {
         let gpu = Gpu { index, ..gpu(std::slice::from_ref(device), near) };
-        let id = self.fragment.add(self.parent(near), NodeKind::Gpu(Box::new(gpu)));
+        let id = self.fragment.add(self.parent(near), gpu);
         self.ends.gpus.push(id);
         self.ends.by_gp.extend(device.element.gp().map(|gp| (gp, End { id, gpu: None })));
     }
@@ -209,7 +209,7 @@ impl Adder<'_> {
             let rdma_device = Some(device.name.to_owned());
             let (cpus, nodes) = affinity(near);
             let nic = Nic { name: device.name.to_owned(), rdma_device, cpus, nodes, ..Nic::default() };
-            self.fragment.add(self.parent(near), NodeKind::Nic(Box::new(nic)));
+            self.fragment.add(self.parent(near), nic);
         }
     }
 

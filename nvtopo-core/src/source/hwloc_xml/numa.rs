@@ -74,7 +74,7 @@ pub(super) fn add(
         // The first version writes the memory of such a machine there.
         let memory = objects.root.number("local_memory")?.filter(|memory| *memory > 0);
         let node = NumaNode { cpus: objects.online.clone(), memory, ..NumaNode::default() };
-        nodes.ids.push(fragment.add_inferred(NodeId::MACHINE, NodeKind::NumaNode(node.clone())));
+        nodes.ids.push(fragment.add_inferred(NodeId::MACHINE, node.clone()));
         nodes.all.push(node);
         let text = "the file shows no NUMA nodes; the whole machine was taken as node 0";
         fragment.note(NoteCode::NumaInferred, text);

@@ -34,7 +34,7 @@ impl Document {
         });
         let notes = topology.notes().iter();
         let notes = notes.map(|note| Note {
-            kind: note.kind.write(),
+            kind: note.kind().write(),
             code: Some(note.code().name().to_owned()),
             text: note.text.clone(),
         });

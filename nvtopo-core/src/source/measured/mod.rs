@@ -9,9 +9,7 @@ mod p2p_test;
 
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
-use crate::model::{
-    Fragment, Gpu, MAX_DEVICES, NodeId, NodeKind, NoteCode, NoteKind, P2p, P2pStatus, Provenance,
-};
+use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NoteCode, NoteKind, P2p, P2pStatus, Provenance};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -136,7 +134,7 @@ impl Measurements {
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (index, Device { model, address }) in std::mem::take(&mut self.devices) {
             let gpu = Gpu { index, model, address, ..Gpu::default() };
-            nodes.insert(index, fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu))));
+            nodes.insert(index, fragment.add(NodeId::MACHINE, gpu));
         }
         for ((from, to), bandwidth) in &self.figures {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
@@ -199,7 +197,7 @@ const ONE_WAY: &str = "nvtopo reads copies from one GPU to one other in one dire
 enum Content {
     /// Figures of one direction.
     Figures(Direction),
-    /// True if the GPU of a row can access the memory of the column's: 1 or 0.
+    /// Access of the row's GPU to the memory of the column's: 1 or 0.
     Access,
     /// Others.
     Other(LeftOut),

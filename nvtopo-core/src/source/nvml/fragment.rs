@@ -60,7 +60,7 @@ impl<'a> Build<'a> {
         for own in &self.report.gpus {
             let unusable = nodes::unusable(own, &self.report.failures).map(str::to_owned);
             let gpu = Gpu { unusable, ..nodes::gpu(own, &kinds) };
-            let id = self.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+            let id = self.fragment.add(NodeId::MACHINE, gpu);
             if let Some(link) = nodes::pcie(&own.pcie) {
                 self.fragment.link(NodeId::MACHINE, id, link);
             }
@@ -122,9 +122,7 @@ impl<'a> Build<'a> {
     }
 
     fn notes(&mut self) {
-        for note in self.report.failures.notes() {
-            self.fragment.note(note.code(), note.text);
-        }
+        self.fragment.notes.extend(self.report.failures.notes());
         let gpus = &self.report.gpus;
         let which = |is: &dyn Fn(usize) -> bool| -> BTreeSet<u32> {
             (0..gpus.len()).filter(|gpu| is(*gpu)).map(|gpu| gpus[gpu].index).collect()
@@ -173,7 +171,10 @@ impl<'a> Build<'a> {
         let dead = |index| failures.is_lost(index) || failures.is_hung(index) || failures.is_not_asked(index);
         let unknown = which(&|gpu| gpus[gpu].nvlinks.unknown && !dead(gpus[gpu].index));
         let untold = !unknown.is_empty() || failures.any_not_asked();
-        note(unknown, "the driver does not tell of all NVLinks");
+        if !unknown.is_empty() {
+            let text = format!("{}: the driver does not tell of all NVLinks", names(&unknown));
+            self.fragment.note(NoteCode::NvlinksPartlyUnknown, text);
+        }
         if untold {
             self.fragment.set_nvlink_unknown();
         }

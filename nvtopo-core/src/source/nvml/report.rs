@@ -24,7 +24,7 @@ pub(super) const MAX_INSTANCES: usize = 64;
 /// The number of pairs of that many GPUs.
 const MAX_PAIRS: usize = MAX_GPUS * (MAX_GPUS - 1) / 2;
 
-/// The longest text in characters; NVML's own buffers are smaller.
+/// The longest text in bytes; NVML's own buffers are smaller.
 pub(super) const MAX_TEXT: usize = 4096;
 
 /// The report on a machine.

@@ -55,8 +55,8 @@ impl Build<'_> {
     fn switched(&mut self) {
         let hidden = self.ends.iter().any(|ends| ends.contains_key(&End::Switch(None)));
         let apart = self.are_apart();
-        let fabric = (hidden || apart)
-            .then(|| self.fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default())));
+        let fabric =
+            (hidden || apart).then(|| self.fragment.add_inferred(NodeId::MACHINE, NvSwitch::default()));
         if hidden {
             let text =
                 "the driver hides the NVSwitches at the other ends of NVLinks; one stands for all of them";

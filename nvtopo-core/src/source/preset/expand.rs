@@ -72,13 +72,13 @@ impl Expansion<'_> {
         let memory = cpu.memory_gib.map(|gib| gib << 30);
         let distances = self.distances(os_index);
         let kind = NumaNode { os_index, cpus, memory, distances, ..NumaNode::default() };
-        let node = self.fragment.add(package, NodeKind::NumaNode(kind));
+        let node = self.fragment.add(package, kind);
         self.nodes.insert(os_index, node);
         for core in cores {
             let kind = NodeKind::Core(Core { os_index: core % cpu.cores, class: None });
             let parent = self.fragment.add(node, kind);
             for os_index in threads(core) {
-                self.fragment.add(parent, NodeKind::Pu(Pu { os_index }));
+                self.fragment.add(parent, Pu { os_index });
             }
         }
     }
@@ -156,7 +156,7 @@ impl Expansion<'_> {
             ..NumaNode::default()
         };
         let package = self.packages[(coherent.cpu_node / self.layout.cpu.nodes) as usize];
-        let node = self.fragment.add(package, NodeKind::NumaNode(kind));
+        let node = self.fragment.add(package, kind);
         self.nodes.insert(coherent.memory_node, node);
         self.fragment.link(cpu, gpu, rates::c2c(coherent.links));
     }

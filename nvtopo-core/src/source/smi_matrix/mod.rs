@@ -24,6 +24,7 @@ use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, PcieSwitch,
     Provenance, Stated, gaps, rates,
 };
+use crate::units::count_of;
 use affinity::Affinity;
 use cell::Word;
 use table::{Matrix, Pairs};
@@ -92,9 +93,7 @@ fn build(mut matrix: Matrix) -> Result<Fragment> {
         fragment.set_dialect(Dialect::Soc);
     }
     note_damage(&mut fragment, &matrix);
-    for note in to_tell {
-        fragment.note(note.code(), note.text);
-    }
+    fragment.notes.extend(to_tell);
     note_left_out(&mut fragment, &matrix);
     note_tree(&mut fragment, &matrix, &pairs, &forest);
     nvlink::note_unknown(&mut fragment, &matrix, &pairs, unseen);
@@ -114,7 +113,7 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
         let parent = match branch.node {
             Some(os_index) => {
                 let node = NumaNode { os_index, cpus, ..NumaNode::default() };
-                numa.push(fragment.add(NodeId::MACHINE, NodeKind::NumaNode(node)));
+                numa.push(fragment.add(NodeId::MACHINE, node));
                 numa[numa.len() - 1]
             }
             None => NodeId::MACHINE,
@@ -219,7 +218,7 @@ fn note_damage(fragment: &mut Fragment, matrix: &Matrix) {
     let missing: Vec<usize> =
         (0..matrix.rows.len()).filter(|device| matrix.rows[*device].is_none()).collect();
     if let Some(first) = missing.first() {
-        let (count, name) = (table::counted(missing.len(), "device"), matrix.name(*first));
+        let (count, name) = (count_of(missing.len(), "device"), matrix.name(*first));
         let text = format!("the rows of {count} are missing, first {name}; the columns tell what they can");
         fragment.note(NoteCode::TextCut, text);
     }
@@ -237,7 +236,7 @@ fn note_left_out(fragment: &mut Fragment, matrix: &Matrix) {
     }
     let shown = |heading: &String| format!("'{}'", heading.chars().take(40).collect::<String>());
     let names: Vec<String> = columns.iter().map(shown).collect();
-    let (count, names) = (table::counted(names.len(), "column"), affinity::several(&names));
+    let (count, names) = (count_of(names.len(), "column"), affinity::several(&names));
     fragment.note(
         NoteKind::Unknown,
         format!("{count} of the matrix left out, as nothing is known of it here: {names}"),

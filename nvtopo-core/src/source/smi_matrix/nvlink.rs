@@ -4,7 +4,7 @@ use super::cell::Word;
 use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
 use super::tree::Sets;
-use crate::model::{Fragment, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, gaps, rates};
+use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, gaps, rates};
 
 /// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
@@ -15,7 +15,7 @@ pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids:
     let mut switched = Vec::new();
     for group in groups(&gpus, pairs) {
         if let Some(count) = links_to_switch(&group, pairs) {
-            let switch = fragment.add_inferred(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+            let switch = fragment.add_inferred(NodeId::MACHINE, NvSwitch::default());
             for gpu in &group {
                 fragment.link(ids[*gpu], switch, rates::nvlink_assumed(count));
                 switch_of[*gpu] = Some(switch);
@@ -96,7 +96,7 @@ fn link_directly(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, group:
 fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
     for (gpus, count) in switched {
         fragment.note(
-            NoteKind::Inferred,
+            NoteCode::NvswitchesInferred,
             format!(
                 "{gpus} GPUs with {count} NVLinks for each pair must be on NVSwitches, which are shown as one"
             ),

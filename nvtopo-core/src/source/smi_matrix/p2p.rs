@@ -4,7 +4,6 @@
 //! several matrices, each below its command.
 
 use super::columns::{self, gpu_index};
-use super::table::counted;
 use super::{cell, lines};
 use crate::error::{Error, Result};
 use crate::model::{
@@ -12,6 +11,7 @@ use crate::model::{
 };
 use crate::source::TextFormat;
 use crate::source::text::{self, Line, Token};
+use crate::units::count_of;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -59,7 +59,7 @@ enum Question {
     Write,
     NvLink,
     Atomics,
-    /// True if a way of NVIDIA's own over PCIe is supported; not kept.
+    /// Support of NVIDIA's own way over PCIe; not kept.
     Proprietary,
 }
 
@@ -203,14 +203,14 @@ impl Reader {
             fragment.note(NoteKind::Unknown, "the matrix of topo -p2p p is not kept");
         }
         if self.cut > 0 {
-            let rows = counted(self.cut, "row");
+            let rows = count_of(self.cut, "row");
             let text = format!("the text is cut: {rows} of topo -p2p are missing or lack cells");
             fragment.note(NoteCode::TextCut, text);
         }
         if self.unasked > 0 {
             let text = format!(
                 "{} of topo -p2p do not tell what was asked either, and are left out; keep the commands with them",
-                counted(self.unasked, "more matrix")
+                count_of(self.unasked, "more matrix")
             );
             fragment.note(NoteKind::Damage, text);
         }

@@ -4,9 +4,10 @@ use super::cell::{self, Word};
 use super::columns::{Column, Columns, gpu_index};
 use super::reader::RawRow;
 use super::stops;
-use super::table::{AFFINITIES, Cell, Matrix, Row, counted, is_garbled, unknown_word};
+use super::table::{AFFINITIES, Cell, Matrix, Row, is_garbled, unknown_word};
 use crate::error::{Error, Result};
 use crate::source::text::Token;
+use crate::units::count_of;
 
 /// Reads one row into the matrix. `at_end`: nothing follows it in the text.
 pub(super) fn place(matrix: &mut Matrix, mut row: RawRow, at_end: bool) -> Result<()> {
@@ -173,7 +174,7 @@ impl Slots {
         self
     }
 
-    /// Returns whether each token can be what its column says. At the end of the text the row may be short.
+    /// Checks that each token can be what its column says. At the end of the text the row may be short.
     fn check(&self, columns: &Columns, own: usize, row: &RawRow, at_end: bool) -> Result<()> {
         let name = &row.label.text;
         let last = self.0.iter().rposition(Option::is_some);
@@ -181,7 +182,7 @@ impl Slots {
         let wrong = |token: &Token, message: String| Err(Error::input(message).at(token.line, token.column));
         let short = |token: &Token| {
             let cells = row.tokens.iter().take_while(|token| cell::is_word(&token.text)).count();
-            let (cells, devices) = (counted(cells, "cell"), counted(devices, "column"));
+            let (cells, devices) = (count_of(cells, "cell"), count_of(devices, "column"));
             let message = format!("the row {name} has {cells}, and the matrix {devices}");
             wrong(token, message)
         };
@@ -283,7 +284,7 @@ impl Slots {
                 "the row {} in line {} has {}",
                 raw.label.text,
                 row.line,
-                counted(holes, "empty cell")
+                count_of(holes, "empty cell")
             ));
         }
         row

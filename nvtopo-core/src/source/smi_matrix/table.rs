@@ -6,6 +6,7 @@ use super::cell::{self, EXPECTED, Word};
 use super::columns::{Column, Columns, gpu_index, is_rdma};
 use crate::error::{Error, Result};
 use crate::source::text::Token;
+use crate::units::count_of;
 use std::collections::BTreeMap;
 
 /// A cell and its place.
@@ -149,7 +150,7 @@ impl Matrix {
         let garbled = std::mem::take(&mut self.garbled).into_iter();
         self.garbled = garbled.filter_map(|(a, b, token)| Some((moved(a)?, moved(b)?, token))).collect();
         self.nameless = true;
-        let columns = counted(nameless, "column");
+        let columns = count_of(nameless, "column");
         self.damage(format!("without a header, {columns} that no row names are left out"));
     }
 
@@ -246,11 +247,6 @@ impl Matrix {
 fn keep<T>(list: &mut Vec<T>, kept: &[bool]) {
     let mut flags = kept.iter();
     list.retain(|_| flags.next().is_some_and(|kept| *kept));
-}
-
-/// Returns a number and what it counts, for messages.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// Returns whether some of its characters are lost.

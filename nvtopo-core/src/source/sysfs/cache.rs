@@ -8,7 +8,7 @@
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
-use crate::model::{Cache, CacheKind, Fragment, NodeId, NodeKind, NoteCode};
+use crate::model::{Cache, CacheKind, Fragment, NodeId, Note, NoteCode};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -20,7 +20,7 @@ const MAX_INDEX: usize = 10;
 const SHARED: &[(&str, Syntax)] = &[("shared_cpu_map", Syntax::Mask), ("shared_cpu_list", Syntax::List)];
 
 /// Returns the caches by their first CPU, and what is odd about them.
-pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<(NoteCode, String)>) {
+pub(super) fn read(tree: &Tree, cpus: &Cpus) -> (Vec<Cache>, Vec<Note>) {
     let mut reader = Reader::new(tree, cpus);
     let mut levels: BTreeMap<(u8, CacheKind), CpuSet> = BTreeMap::new();
     let (mut caches, mut notes) = (Vec::new(), Vec::new());
@@ -200,13 +200,13 @@ impl<'a> Reader<'a> {
 pub(super) fn add(caches: Vec<Cache>, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) {
     for cache in caches {
         let package = cpus.package_of(&cache.cpus).map(|package| packages[package]);
-        fragment.add(package.unwrap_or(NodeId::MACHINE), NodeKind::Cache(cache));
+        fragment.add(package.unwrap_or(NodeId::MACHINE), cache);
     }
 }
 
-fn conflict(cache: &Cache, other: &str) -> (NoteCode, String) {
+fn conflict(cache: &Cache, other: &str) -> Note {
     let text = format!("the level {} cache of CPUs {} names CPUs that {other}", cache.level, cache.cpus);
-    (NoteCode::Conflict, text + "; it was left out")
+    Note::new(NoteCode::Conflict, text + "; it was left out")
 }
 
 fn crosses_a_package(cpus: &Cpus, set: &CpuSet) -> bool {

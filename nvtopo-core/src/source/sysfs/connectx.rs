@@ -12,7 +12,7 @@
 use super::pci::{Device, Kind};
 use super::tree::Tree;
 use crate::ids::PciAddress;
-use crate::model::NoteCode;
+use crate::model::{Note, NoteCode};
 
 /// The file of vital product data.
 pub(in crate::source) const VITAL_DATA: &str = "vpd";
@@ -49,7 +49,7 @@ fn manages(tree: &Tree, device: &Device) -> bool {
     is_adapter && holds_mark(&tree.quiet_head(&format!("{}/{VITAL_DATA}", device.folder), MOST))
 }
 
-/// Returns whether vital product data says so.
+/// Returns whether vital product data has the mark of a switch manager.
 pub(in crate::source) fn holds_mark(data: &[u8]) -> bool {
     data.windows(MARK.len()).any(|part| part == MARK.as_bytes())
 }
@@ -74,7 +74,7 @@ pub(super) fn is_function(tree: &Tree, path: &str) -> bool {
 }
 
 /// Moves adapters to their DMA functions, removes these, and returns notes.
-pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(NoteCode, String)> {
+pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<Note> {
     let (functions, others) =
         std::mem::take(devices).into_iter().partition::<Vec<_>, _>(|device| device.kind == Kind::DataDirect);
     *devices = others;
@@ -99,7 +99,7 @@ pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(Note
     }
     let mut notes = Vec::new();
     if !moved.is_empty() {
-        notes.push((
+        notes.push(Note::new(
             NoteCode::Inferred,
             format!(
                 "adapters exchange data with GPUs through DMA functions of their own (ConnectX-8 Data Direct), and \
@@ -109,7 +109,7 @@ pub(super) fn move_adapters(tree: &Tree, devices: &mut Vec<Device>) -> Vec<(Note
         ));
     }
     if !left.is_empty() {
-        notes.push((
+        notes.push(Note::new(
             NoteCode::Unknown,
             format!(
                 "there are {} DMA functions through which adapters exchange data with GPUs (ConnectX-8 Data Direct), and \

@@ -6,7 +6,7 @@
 use super::tree::{Names, Syntax, Tree};
 use super::{cpuinfo, hybrid};
 use crate::cpuset::CpuSet;
-use crate::model::{CoreClass, Fragment, NodeId, NodeKind, NoteCode, Package, Pu};
+use crate::model::{CoreClass, Fragment, NodeId, Note, NoteCode, Package, Pu};
 use std::collections::{BTreeMap, BTreeSet};
 
 const ROOT: &str = "sys/devices/system/cpu";
@@ -28,7 +28,7 @@ pub(super) struct Cpus {
     package_of_cpu: Vec<Option<usize>>,
     /// Sorted by their first CPU.
     pub(super) cores: Vec<CoreOf>,
-    pub(super) notes: Vec<(NoteCode, String)>,
+    pub(super) notes: Vec<Note>,
 }
 
 pub(super) struct PackageOf {
@@ -66,7 +66,7 @@ impl Cpus {
         let numbers = numbers(self.packages.iter().map(|package| package.os_index));
         let add = |os_index| {
             let package = Package { os_index, model: self.model.clone() };
-            fragment.add(NodeId::MACHINE, NodeKind::Package(package))
+            fragment.add(NodeId::MACHINE, package)
         };
         numbers.into_iter().map(add).collect()
     }
@@ -82,10 +82,10 @@ impl Cpus {
                 let os_index = core.os_index.unwrap_or(*position);
                 *position += 1;
                 let class = core.class;
-                parent = fragment.add(parent, NodeKind::Core(crate::model::Core { os_index, class }));
+                parent = fragment.add(parent, crate::model::Core { os_index, class });
             }
             for &os_index in &core.cpus {
-                fragment.add(parent, NodeKind::Pu(Pu { os_index }));
+                fragment.add(parent, Pu { os_index });
             }
         }
     }
@@ -300,7 +300,7 @@ fn read_package(
         cpus.packages.push(PackageOf { os_index, cpus: siblings.clone() });
     } else {
         let common = siblings.intersection(taken);
-        cpus.notes.push((
+        cpus.notes.push(Note::new(
             NoteCode::Conflict,
             format!("CPU {cpu} names CPUs {common} as of its package, which are of another; the package was left out"),
         ));
@@ -332,7 +332,7 @@ fn note_unknown(cpus: &mut Cpus) {
     let which =
         if unknown == cpus.online { "which CPUs".to_owned() } else { format!("which of CPUs {unknown}") };
     let what = if cpus.packages.is_empty() { "a core or a package" } else { "a core" };
-    cpus.notes.push((NoteCode::Unknown, format!("the kernel does not tell {which} share {what}")));
+    cpus.notes.push(Note::new(NoteCode::Unknown, format!("the kernel does not tell {which} share {what}")));
 }
 
 #[cfg(test)]

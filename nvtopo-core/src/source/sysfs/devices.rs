@@ -52,7 +52,7 @@ pub(super) fn add(context: &Context<'_>, devices: &[Device], fragment: &mut Frag
     }
     for (&address, &index) in adder.numbers.iter().filter(|(address, _)| !known.contains(*address)) {
         let gpu = gpu(context.known.driver, context.nodes, index, address);
-        adder.fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu)));
+        adder.fragment.add(NodeId::MACHINE, gpu);
     }
     adder.off_bus();
     if adder.redirects_hidden {
@@ -212,7 +212,7 @@ impl Adder<'_> {
             if self.nic_names.insert(rdma.clone()) {
                 let facts = self.nic(Ends { rdma: Some(rdma), interfaces: &[], folder: None });
                 let nic = Nic { name: rdma.clone(), rdma_device: Some(rdma.clone()), ..facts };
-                self.fragment.add(parent, NodeKind::Nic(Box::new(nic)));
+                self.fragment.add(parent, nic);
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
-use crate::model::{Cache, Fragment, Group, GroupKind, NodeId, NodeKind};
+use crate::model::{Cache, Fragment, Group, GroupKind, NodeId};
 
 /// The names of each kind's sets, the largest groups first.
 const KINDS: [(GroupKind, &[(&str, Syntax)]); 4] = [
@@ -59,6 +59,6 @@ fn is_new(cpus: &Cpus, caches: &[Cache], groups: &[Group], set: &CpuSet) -> bool
 pub(super) fn add(groups: Vec<Group>, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) {
     for group in groups {
         let package = cpus.package_of(&group.cpus).map(|package| packages[package]);
-        fragment.add(package.unwrap_or(NodeId::MACHINE), NodeKind::Group(group));
+        fragment.add(package.unwrap_or(NodeId::MACHINE), group);
     }
 }

@@ -129,11 +129,8 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
         fragment.set_nvlink_unknown();
         fragment.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_KERNEL);
     }
-    for (code, text) in cpus.notes.into_iter().chain(cache_notes).chain(nodes.notes).chain(oddities) {
-        fragment.note(code, text);
-    }
-    for note in tree.take_notes() {
-        fragment.note(note.code(), note.text);
+    for notes in [cpus.notes, cache_notes, nodes.notes, oddities, tree.take_notes()] {
+        fragment.notes.extend(notes);
     }
     Ok(fragment)
 }

@@ -5,7 +5,7 @@ use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, HugePages, NodeId, NodeKind, NoteCode, NumaNode};
+use crate::model::{Fragment, HugePages, NodeId, NodeKind, Note, NoteCode, NumaNode};
 use std::cell::OnceCell;
 
 const ROOT: &str = "sys/devices/system/node";
@@ -20,7 +20,7 @@ pub(super) struct Nodes {
     pub(super) all: Vec<NumaNode>,
     /// True if the kernel shows none, so that the machine as a whole stands in.
     inferred: bool,
-    pub(super) notes: Vec<(NoteCode, String)>,
+    pub(super) notes: Vec<Note>,
 }
 
 impl Nodes {
@@ -84,7 +84,7 @@ pub(super) fn read(tree: &Tree, cpus: &Cpus, gpus: &[(PciAddress, u32)]) -> Node
         // A node without this file is not there: a recorded list may name nodes that were removed.
         let Some(stated) = tree.named_set(&folder, &names) else { continue };
         if !stated.is_disjoint(&taken) && !*fake.get_or_init(|| fake_nodes(tree)) {
-            result.notes.push((
+            result.notes.push(Note::new(
                 NoteCode::Conflict,
                 format!("NUMA node {os_index} names CPUs that an earlier node has; it was left out"),
             ));
@@ -125,7 +125,7 @@ fn whole_machine(tree: &Tree, cpus: &Cpus, result: &mut Nodes) {
     result.all.push(NumaNode { cpus: cpus.online.clone(), memory, ..NumaNode::default() });
     result.inferred = true;
     let text = "the kernel shows no NUMA nodes; the whole machine was taken as node 0";
-    result.notes.push((NoteCode::NumaInferred, text.to_owned()));
+    result.notes.push(Note::new(NoteCode::NumaInferred, text));
 }
 
 /// Reads `MemTotal:  16384 kB`, in a node's file after `Node 0`.

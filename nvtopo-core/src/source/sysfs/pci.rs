@@ -8,7 +8,7 @@ use super::tree::{Names, Syntax, Tree};
 use super::{connectx, net};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
-use crate::model::{NoteCode, PciFacts, PcieSpeed};
+use crate::model::{Note, NoteCode, PciFacts, PcieSpeed};
 use std::collections::{BTreeMap, BTreeSet};
 
 const BUS: &str = "sys/bus/pci/devices";
@@ -103,7 +103,7 @@ struct Place {
 }
 
 /// Returns the devices by address, and what is odd about them.
-pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteCode, String)>) {
+pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<Note>) {
     let entries: BTreeMap<PciAddress, String> =
         tree.names(BUS).into_iter().filter_map(|name| Some((name.parse().ok()?, name))).collect();
     let mut walked = None;
@@ -122,7 +122,7 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteCod
         if let Some(driver) = driver.filter(|driver| FOR_GUESTS.contains(&&**driver)) {
             let text =
                 format!("GPU {address} is set aside for virtual machines ({driver}), so it was left out");
-            oddities.push((NoteCode::DeviceLeftOut, text));
+            oddities.push(Note::new(NoteCode::DeviceLeftOut, text));
             continue;
         }
         let place = tree.link(&path).and_then(|target| place_of_link(&target)).or_else(|| {
@@ -136,7 +136,8 @@ pub(super) fn read(tree: &Tree, known: &Known<'_>) -> (Vec<Device>, Vec<(NoteCod
     // Its virtual functions are here in its stead.
     devices.retain(|device| !replaced.contains(&device.address));
     oddities.extend(
-        connectx::remove_switch_managers(tree, &mut devices).map(|text| (NoteCode::DeviceLeftOut, text)),
+        connectx::remove_switch_managers(tree, &mut devices)
+            .map(|text| Note::new(NoteCode::DeviceLeftOut, text)),
     );
     oddities.extend(connectx::move_adapters(tree, &mut devices));
     (devices, oddities)

@@ -112,7 +112,7 @@ fn path(topology: &Topology, a: usize, b: usize) -> Option<PathType> {
 }
 
 fn has_note(topology: &Topology, kind: NoteKind, words: &str) -> bool {
-    topology.notes().iter().any(|note| note.kind == kind && note.text.contains(words))
+    topology.notes().iter().any(|note| note.kind() == kind && note.text.contains(words))
 }
 
 #[test]

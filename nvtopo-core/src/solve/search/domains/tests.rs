@@ -2,8 +2,7 @@
 
 use super::*;
 use crate::model::{
-    Fragment, Gpu, Nic, NodeId, NodeKind, NvSwitch, PathType, Provenance, Stated, Topology, TopologyBuilder,
-    rates,
+    Fragment, Gpu, Nic, NodeId, NvSwitch, PathType, Provenance, Stated, Topology, TopologyBuilder, rates,
 };
 use crate::solve::objective::by_names;
 use crate::solve::search::exact;
@@ -37,11 +36,11 @@ impl Plan {
                     let nodes = home
                         .map_or(Stated::Unstated, |home| Stated::Known([home as u32].into_iter().collect()));
                     let gpu = Gpu { index, nodes, ..Gpu::default() };
-                    gpus.push((fragment.add(NodeId::MACHINE, NodeKind::Gpu(Box::new(gpu))), rack, host));
+                    gpus.push((fragment.add(NodeId::MACHINE, gpu), rack, host));
                 }
                 for _ in 0..self.nics.map_or(0, |_| *count) {
                     let nic = Nic { name: format!("mlx5_{}", nics.len()), ..Nic::default() };
-                    nics.push((fragment.add(NodeId::MACHINE, NodeKind::Nic(Box::new(nic))), host));
+                    nics.push((fragment.add(NodeId::MACHINE, nic), host));
                 }
                 host += 1;
             }
@@ -57,7 +56,7 @@ impl Plan {
                 [] | [_] => {}
                 [a, b] => fragment.link(a, b, rates::nvlink(3, 4)),
                 _ => {
-                    let switch = fragment.add(NodeId::MACHINE, NodeKind::NvSwitch(NvSwitch::default()));
+                    let switch = fragment.add(NodeId::MACHINE, NvSwitch::default());
                     for gpu in &members {
                         fragment.link(*gpu, switch, rates::nvlink(3, 4));
                     }

@@ -194,7 +194,7 @@ impl Reader<'_> {
         Ok(content)
     }
 
-    /// Returns an archive that cannot be read on.
+    /// Returns the error of an archive that cannot be read on.
     fn broken(&self, error: &io::Error) -> Error {
         if self.unpacked.get() > MAX_INPUT {
             return too_much();

@@ -71,7 +71,7 @@ pub(super) fn add(root: &Path, ids: &mut Ids) {
     }
 }
 
-/// Returns whether a word identifies something. One of a letter or two is in very many others.
+/// Adds a word that identifies something; one of a letter or two is in very many others.
 pub(super) fn add_word(ids: &mut Ids, word: &str, stand_in: &str) {
     let word = word.trim();
     let common = COMMON.contains(&&*word.to_ascii_lowercase());
