@@ -1,7 +1,7 @@
 //! Jobs that come and go on a machine, and many at once, against every division of the GPUs.
 
 use crate::oracle::{Machine, machine, subsets};
-use nvtopo::model::PathType;
+use nvtopo::PathType;
 use nvtopo::solve::{Allocator, Constraint, JobId};
 use nvtopo::{ErrorKind, Request, Topology};
 use proptest::prelude::*;

@@ -1,9 +1,10 @@
 //! Binding as a real process does it. One test at a time: all of them move the threads of this process.
 #![cfg(target_os = "linux")]
 
+use nvtopo::MemoryPolicy;
 use nvtopo::apply::{
-    BindOptions, MemoryPolicy, Scope, Threads, Trust, allowed_cpus, bind, bind_part, bound, current_cpus,
-    plan_here, scope_remark, widest_cpus,
+    BindOptions, Scope, Threads, Trust, allowed_cpus, bind, bind_scoped, current_cpus, plan_here,
+    scope_remark, widest_cpus,
 };
 use nvtopo::{CpuLimits, CpuRules, CpuSet, ErrorKind, NodeSet, Part, Topology};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -68,7 +69,7 @@ fn mistake_8_only_one_thread_of_the_process_is_bound() {
     let _alone = alone();
     let before = current_cpus().unwrap();
     let pool = Pool::start(4);
-    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    let guard = bind_scoped(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
     let wanted = guard.bound().after.clone();
     assert_eq!((wanted.len(), guard.bound().before.clone()), (1, before.clone()));
     assert!(pool.cpus().iter().all(|cpus| *cpus == wanted), "{:?}", pool.cpus());
@@ -91,14 +92,14 @@ fn a_guard_sends_each_thread_back_to_where_it_was() {
     let own = last.clone();
     let thread = std::thread::spawn(move || {
         let options = BindOptions::default().with_memory(None).with_threads(Threads::Calling);
-        bind(&machine(), &own, &NodeSet::new(), options).unwrap();
+        bind(&machine(), &Part { cpus: own.clone(), ..Part::default() }, options).unwrap();
         ready.send(()).unwrap();
         is_done.recv().unwrap();
         tell.send(current_cpus().unwrap()).unwrap();
     });
     is_ready.recv().unwrap();
     {
-        let _guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+        let _guard = bind_scoped(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
         assert_eq!(current_cpus().unwrap().len(), 1);
     }
     assert_eq!(current_cpus().unwrap(), before, "dropping undoes it");
@@ -113,7 +114,7 @@ fn the_calling_thread_alone_is_bound_on_request() {
     let before = current_cpus().unwrap();
     let pool = Pool::start(1);
     let options = BindOptions::default().with_threads(Threads::Calling);
-    let guard = bound(&machine(), &part(first_cpu()), options).unwrap();
+    let guard = bind_scoped(&machine(), &part(first_cpu()), options).unwrap();
     assert_eq!(pool.cpus(), [before]);
     assert_eq!(guard.bound().threads, 1);
     drop(guard);
@@ -126,7 +127,7 @@ fn mistake_5_a_soft_mask_is_taken_for_a_hard_one() {
     let before = current_cpus().unwrap();
     // As Open MPI does to two ranks: one core each.
     let first = first_cpu();
-    let guard = bound(&machine(), &part(first.clone()), BindOptions::default()).unwrap();
+    let guard = bind_scoped(&machine(), &part(first.clone()), BindOptions::default()).unwrap();
     let (soft, hard) = (current_cpus().unwrap(), widest_cpus().unwrap());
     assert_eq!(current_cpus().unwrap(), soft, "asking changes nothing");
     assert!(before.is_subset(&hard), "{before} is allowed, and {hard} was found");
@@ -154,7 +155,7 @@ fn mistake_10_a_refused_memory_policy_ends_the_process() {
     let nowhere: NodeSet = "1023".parse().unwrap();
     for policy in [MemoryPolicy::Preferred, MemoryPolicy::Bind, MemoryPolicy::Interleave] {
         let options = BindOptions::default().with_memory(Some(policy));
-        let done = bind(&machine(), &CpuSet::new(), &nowhere, options).unwrap();
+        let done = bind(&machine(), &Part { mems: nowhere.clone(), ..Part::default() }, options).unwrap();
         assert_eq!((done.memory, &done.mems), (None, &None), "{done:?}");
         assert!(done.warnings[0].contains(policy.word()), "{:?}", done.warnings);
     }
@@ -169,17 +170,17 @@ fn memory_policies_are_set_told_and_set_back() {
     for policy in MemoryPolicy::ALL {
         let part = Part { cpus: current_cpus().unwrap(), mems: here.clone(), ..Part::default() };
         let options = BindOptions::default().with_memory(Some(policy));
-        let guard = bound(&topology, &part, options).unwrap();
+        let guard = bind_scoped(&topology, &part, options).unwrap();
         // A sandbox refuses with a warning; what is not refused is in force.
         if guard.bound().memory.is_none() {
             assert!(!guard.bound().warnings.is_empty() || here.is_empty(), "{:?}", guard.bound());
             continue;
         }
         let options = BindOptions::default().with_memory(None);
-        let now = bind(&topology, &CpuSet::new(), &NodeSet::new(), options).unwrap().memory_before.unwrap();
+        let now = bind(&topology, &Part::default(), options).unwrap().memory_before.unwrap();
         assert_eq!(now.policy, Some(policy));
         guard.restore().unwrap();
-        let again = bind(&topology, &CpuSet::new(), &NodeSet::new(), options).unwrap();
+        let again = bind(&topology, &Part::default(), options).unwrap();
         assert_eq!(again.memory_before, None);
     }
 }
@@ -188,14 +189,14 @@ fn memory_policies_are_set_told_and_set_back() {
 fn what_the_kernel_refuses_is_an_error_and_changes_nothing() {
     let _alone = alone();
     let before = current_cpus().unwrap();
-    let error = bound(&machine(), &part("65000".parse().unwrap()), BindOptions::default()).unwrap_err();
+    let error = bind_scoped(&machine(), &part("65000".parse().unwrap()), BindOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Refused);
     let preset = Topology::preset("dgx-h100").unwrap();
-    let error = bound(&preset, &part(first_cpu()), BindOptions::default()).unwrap_err();
+    let error = bind_scoped(&preset, &part(first_cpu()), BindOptions::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WrongMachine);
     assert_eq!(current_cpus().unwrap(), before);
     let trusted = BindOptions::default().with_trust(Trust::Unknown);
-    assert!(bound(&preset, &part(before), trusted).is_ok());
+    assert!(bind_scoped(&preset, &part(before), trusted).is_ok());
 }
 
 #[test]
@@ -212,13 +213,13 @@ fn a_thread_that_moved_itself_in_between_stays_there() {
     let thread = std::thread::spawn(move || {
         may_go.recv().unwrap();
         let options = BindOptions::default().with_memory(None).with_threads(Threads::Calling);
-        bind(&machine(), &own, &NodeSet::new(), options).unwrap();
+        bind(&machine(), &Part { cpus: own.clone(), ..Part::default() }, options).unwrap();
         tell.send(current_cpus().unwrap()).unwrap();
         may_go.recv().unwrap();
         tell.send(current_cpus().unwrap()).unwrap();
     });
     let pool = Pool::start(1);
-    let guard = bound(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
+    let guard = bind_scoped(&machine(), &part(first_cpu()), BindOptions::default()).unwrap();
     go.send(()).unwrap();
     assert_eq!(told.recv().unwrap(), last);
     guard.restore().unwrap();
@@ -236,7 +237,7 @@ fn the_gpus_of_a_part_are_told_by_their_indices() {
     let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
     let own = Part { gpus: vec![2, 1], remarks: vec!["said".to_owned()], ..Part::default() };
     let options = BindOptions::default().with_memory(None).with_trust(Trust::Unknown);
-    let done = bind_part(&topology, &own, options).unwrap();
+    let done = bind(&topology, &own, options).unwrap();
     assert_eq!((done.gpus, done.remarks), (vec![3, 6], vec!["said".to_owned()]));
 }
 

@@ -3,7 +3,7 @@
 use crate::made_machine::{Made, is_anothers, made, nodes, union};
 use nvtopo::model::TopologyBuilder;
 use nvtopo::solve::CPU_POLICIES;
-use nvtopo::{CpuLimits, CpuPolicy, CpuRules, CpuSet, Smt, Topology, share_cpus_by};
+use nvtopo::{CpuLimits, CpuPolicy, CpuRules, CpuSet, Smt, Topology, share_cpus};
 use proptest::prelude::*;
 
 /// Counts the cores of which a share has a thread.
@@ -31,7 +31,7 @@ proptest! {
         prop_assume!(!allowed.is_empty());
         let limits = CpuLimits { allowed: Some(allowed.clone()), ..CpuLimits::default() };
         let rules = CpuRules { policy, smt, limits, ..CpuRules::default() };
-        let shares = share_cpus_by(&topology, &rules);
+        let shares = share_cpus(&topology, &rules);
         let mut cores = made.usable_cores(&allowed);
         if smt == Smt::One {
             cores = cores.iter().map(|core| core.iter().take(1).collect()).collect();
@@ -120,7 +120,7 @@ fn epyc(gpus: usize) -> Topology {
 
 fn shares(topology: &Topology, policy: &str) -> Vec<String> {
     let rules = CpuRules { policy: policy.parse().unwrap(), ..CpuRules::default() };
-    share_cpus_by(topology, &rules).gpus.iter().map(|share| share.cpus.to_string()).collect()
+    share_cpus(topology, &rules).gpus.iter().map(|share| share.cpus.to_string()).collect()
 }
 
 #[test]
@@ -170,13 +170,13 @@ fn isolated_cpus_are_kept_back_unless_there_are_no_others() {
     assert_eq!(shares(&topology, "exclusive"), ["2-3", "4-7"]);
     let meant = CpuLimits { allowed: Some("0-1".parse().unwrap()), ..CpuLimits::default() };
     let rules = CpuRules { limits: meant, ..CpuRules::default() };
-    assert_eq!(share_cpus_by(&topology, &rules).gpus[0].cpus.to_string(), "0");
+    assert_eq!(share_cpus(&topology, &rules).gpus[0].cpus.to_string(), "0");
 }
 
 #[test]
 fn siblings_are_found_where_they_are_not_numbered_as_core_plus_n() {
     let adjacent = Made { threads: 2, siblings_adjacent: true, ..plain() };
     let rules = |smt| CpuRules { smt, ..CpuRules::default() };
-    let cpus = |smt| share_cpus_by(&adjacent.topology(), &rules(smt)).gpus[1].cpus.to_string();
+    let cpus = |smt| share_cpus(&adjacent.topology(), &rules(smt)).gpus[1].cpus.to_string();
     assert_eq!((cpus(Smt::All), cpus(Smt::One)), ("8-15".to_owned(), "8,10,12,14".to_owned()));
 }

@@ -3,7 +3,7 @@
 use nvtopo::model::{Core, Fragment, Gpu, NodeId, NumaNode, Provenance, Pu, Stated, TopologyBuilder};
 use nvtopo::{
     CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus,
-    share_cpus_by, split_cpus,
+    split_cpus,
 };
 use proptest::prelude::*;
 
@@ -61,7 +61,7 @@ proptest! {
         let topology = machine.topology();
         let reserved: CpuSet = forbidden.into_iter().collect();
         let limits = CpuLimits { reserved: reserved.clone(), ..CpuLimits::default() };
-        let shares = share_cpus(&topology, &limits).gpus;
+        let shares = share_cpus(&topology, &(&limits).into()).gpus;
         let usable = |node: usize| machine.cores_of(node).iter().any(|core| !core.is_subset(&reserved));
         let strays = (0..machine.gpus.len()).any(|node| machine.gpus[node] > 0 && !usable(node));
         let mut first = 0;
@@ -141,7 +141,7 @@ fn stated(affinities: &[&str]) -> Topology {
 }
 
 fn share_texts(topology: &Topology, limits: &CpuLimits) -> Vec<String> {
-    share_cpus(topology, limits).gpus.iter().map(|share| share.cpus.to_string()).collect()
+    share_cpus(topology, &limits.into()).gpus.iter().map(|share| share.cpus.to_string()).collect()
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn jobs_that_need_cpus_get_those_of_their_own_shares() {
     for affinities in [["0-3", "0-7"], ["4-7", "0-7"]] {
         let topology = stated(&affinities);
         let shares: Vec<CpuSet> =
-            share_cpus(&topology, &CpuLimits::default()).gpus.into_iter().map(|share| share.cpus).collect();
+            share_cpus(&topology, &CpuRules::default()).gpus.into_iter().map(|share| share.cpus).collect();
         for count in 1..=4 {
             let placement = Request::gpus(2).cpus_per_gpu(count).solve(&topology).unwrap();
             for (gpu, share) in placement.gpus().iter().zip(&shares) {
@@ -213,7 +213,7 @@ proptest! {
     ) {
         let near: Vec<CpuSet> = ranges.iter().map(|(first, count)| (*first..(first + count).min(8)).collect()).collect();
         let texts: Vec<String> = near.iter().map(ToString::to_string).collect();
-        let shares = share_cpus(&stated(&texts.iter().map(String::as_str).collect::<Vec<_>>()), &CpuLimits::default()).gpus;
+        let shares = share_cpus(&stated(&texts.iter().map(String::as_str).collect::<Vec<_>>()), &CpuRules::default()).gpus;
         let all: CpuSet = near.iter().collect();
         let best = most_equal(&near, &all.iter().collect::<Vec<_>>(), &mut vec![0; near.len()]);
         for (share, near) in shares.iter().zip(&near) {
@@ -248,7 +248,7 @@ proptest! {
         let topology = TopologyBuilder::new().with(fragment).build().unwrap();
         for policy in ["exclusive", "scattered", "balanced"] {
             let rules = CpuRules { policy: policy.parse().unwrap(), ..CpuRules::default() };
-            for (share, near) in share_cpus_by(&topology, &rules).gpus.iter().zip(&near) {
+            for (share, near) in share_cpus(&topology, &rules).gpus.iter().zip(&near) {
                 prop_assert!(share.cpus.is_subset(near) && !share.cpus.is_empty(), "{} {:?} of {:?}", policy, share, near);
             }
         }
@@ -259,7 +259,7 @@ proptest! {
 fn where_nothing_near_is_allowed_the_nearest_is_taken() {
     let machine = Machine { cores: vec![4, 4], threads: 1, gpus: vec![1, 1] };
     let limits = CpuLimits { allowed: Some("4-7".parse().unwrap()), ..CpuLimits::default() };
-    let shares = share_cpus(&machine.topology(), &limits);
+    let shares = share_cpus(&machine.topology(), &(&limits).into());
     assert_eq!(share_texts(&machine.topology(), &limits), ["4-5", "6-7"]);
     assert!(shares.remarks.iter().any(|remark| remark.contains("GPU0")), "{:?}", shares.remarks);
 }
@@ -267,7 +267,7 @@ fn where_nothing_near_is_allowed_the_nearest_is_taken() {
 #[test]
 fn fewer_cpus_than_gpus_are_shared_with_a_remark() {
     let machine = Machine { cores: vec![1], threads: 2, gpus: vec![3] };
-    let shares = share_cpus(&machine.topology(), &CpuLimits::default());
+    let shares = share_cpus(&machine.topology(), &CpuRules::default());
     assert_eq!(share_texts(&machine.topology(), &CpuLimits::default()), ["0-1", "0-1", "0-1"]);
     assert!(shares.remarks.iter().any(|remark| remark.contains("share")), "{:?}", shares.remarks);
 }
@@ -313,7 +313,7 @@ fn memory_is_never_taken_from_a_gpu() {
     let preset = Topology::preset("gb200-nvl72-tray").unwrap();
     for (topology, gpu, node) in [(&matrix, 0, "0"), (&matrix, 1, "1"), (&preset, 0, "0"), (&preset, 3, "1")]
     {
-        let shares = share_cpus(topology, &CpuLimits::default());
+        let shares = share_cpus(topology, &CpuRules::default());
         assert_eq!(shares.gpus[gpu].mems.to_string(), node, "{topology:?}");
     }
 }

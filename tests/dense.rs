@@ -1,8 +1,7 @@
 //! Rings of dense meshes, whose links have room for many cycles: against definitions of their own.
 
-use nvtopo::model::{
-    Basis, Fragment, Gpu, NodeId, NodeKind, PathType, Provenance, Rate, TopologyBuilder, rates,
-};
+use nvtopo::PathType;
+use nvtopo::model::{Basis, Fragment, Gpu, NodeId, NodeKind, Provenance, Rate, TopologyBuilder, rates};
 use nvtopo::solve::Quantity;
 use nvtopo::{Bandwidth, Placement, Request, Rings, Topology};
 use proptest::prelude::*;

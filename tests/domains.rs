@@ -1,8 +1,7 @@
 //! Machines of many GPUs made of equal domains: exact by how many GPUs each domain gives.
 
-use nvtopo::model::{
-    Fragment, Gpu, Nic, NodeId, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates,
-};
+use nvtopo::PathType;
+use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NvSwitch, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::solve::{Constraint, Quantity};
 use nvtopo::{Chooser, ErrorKind, Request, Topology};
 

@@ -1,8 +1,10 @@
 //! Machines that are not perfect: measured rates, weak GPUs, and meshes of more than 16 GPUs.
 
-use nvtopo::model::{Fragment, Gpu, NodeId, NvSwitch, PathType, Provenance, Stated, TopologyBuilder, rates};
+use nvtopo::PathType;
+use nvtopo::Proof;
+use nvtopo::model::{Fragment, Gpu, NodeId, NvSwitch, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::solve::check::{Claim, check};
-use nvtopo::solve::{PairMatrix, Proof, Quantity};
+use nvtopo::solve::{PairMatrix, Quantity};
 use nvtopo::source::Locator;
 use nvtopo::{Placement, Request, Topology};
 use std::io::Read;

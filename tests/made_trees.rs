@@ -5,7 +5,7 @@ use nvtopo::model::CoreClass;
 use nvtopo::render::launch_format;
 use nvtopo::solve::{core_classes, logical_cpus};
 use nvtopo::source::Locator;
-use nvtopo::{CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus_by};
+use nvtopo::{CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus};
 use std::path::{Path, PathBuf};
 
 fn data(name: &str) -> PathBuf {
@@ -59,7 +59,7 @@ fn each_gpu_has_as_many_cores_of_each_class() {
     // By every policy that gives each GPU CPUs of its own, with holes in the cpuset too.
     for policy in ["exclusive", "scattered", "balanced", "core-complex", "machine"] {
         for allowed in ["0-31", "2-5,8-15,18-31", "0,2,4,6,16-19", "1-7,17-23"] {
-            let shares = share_cpus_by(&hybrid, &rules(&[("policy", policy), ("allowed", allowed)])).gpus;
+            let shares = share_cpus(&hybrid, &rules(&[("policy", policy), ("allowed", allowed)])).gpus;
             let counts = shares.iter().map(|share| {
                 let classes = core_classes(&hybrid, &share.cpus);
                 let count = |class| classes.iter().find(|own| own.0 == class).map_or(0, |own| own.1.len());

@@ -1,9 +1,10 @@
 //! Merging: the best source wins, the others fill in, and notes tell where they disagree.
 
 use crate::generate;
+use nvtopo::PathType;
 use nvtopo::model::{
     Dialect, Fragment, Gpu, GroupShape, HostBridge, MachineIdentity, Nic, NodeId, NodeKind, Note, NoteCode,
-    NoteKind, NumaNode, Nvme, Origin, PathType, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
+    NoteKind, NumaNode, Nvme, Origin, PcieSwitch, Provenance, Pu, Stated, TopologyBuilder, rates,
 };
 use nvtopo::source::{Locator, PRESETS, fragment};
 use nvtopo::{ErrorKind, PciAddress, Topology};

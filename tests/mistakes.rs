@@ -6,7 +6,7 @@ use nvtopo::apply::{Export, environment, hazards};
 use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, PortState, Provenance, TopologyBuilder};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::{
-    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Plan, Topology, VisibleGpus, share_cpus_by,
+    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Plan, Topology, VisibleGpus, share_cpus,
 };
 
 fn job(topology: &Topology, visible: Option<&str>, ranks: usize, rules: &CpuRules) -> Vec<Part> {
@@ -76,7 +76,7 @@ fn mistake_4_nothing_is_left_where_no_near_cpu_may_be_used() {
     made.complex = 2;
     let topology = made.topology();
     for policy in CPU_POLICIES.iter().filter(|policy| policy.name() != "socket" && !is_anothers(**policy)) {
-        let shares = share_cpus_by(&topology, &inside("6-11", policy.name()));
+        let shares = share_cpus(&topology, &inside("6-11", policy.name()));
         let all = union(&shares.gpus.iter().map(|share| share.cpus.clone()).collect::<Vec<_>>());
         assert!(shares.gpus.iter().all(|share| !share.cpus.is_empty()), "{policy}");
         let expected: CpuSet = if policy.name() == "machine" { "6-11" } else { "6-7" }.parse().unwrap();

@@ -5,7 +5,7 @@ use nvtopo::model::{
     Core, Fragment, Gpu, NodeId, NodeKind, NumaNode, Package, Provenance, Pu, TopologyBuilder,
 };
 use nvtopo::source::Locator;
-use nvtopo::{CpuLimits, CpuRules, CpuSet, ErrorKind, Kubelet, NodeSet, Topology, share_cpus_by};
+use nvtopo::{CpuLimits, CpuRules, CpuSet, ErrorKind, Kubelet, NodeSet, Topology, share_cpus};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -138,7 +138,7 @@ fn torchrun_s_own_cases_come_out_alike() {
         let allowed = (!allowed.is_empty()).then(|| cpus(allowed));
         let limits = CpuLimits { allowed, ..CpuLimits::default() };
         let policy = format!("torchrun-{mode}").parse().unwrap();
-        let shares = share_cpus_by(&host.topology(), &CpuRules { policy, limits, ..CpuRules::default() });
+        let shares = share_cpus(&host.topology(), &CpuRules { policy, limits, ..CpuRules::default() });
         let rank: usize = rank.parse().unwrap();
         assert_eq!(shares.gpus[rank].cpus.to_string(), expected, "{line:?}");
     }
@@ -154,7 +154,7 @@ fn torchrun_s_own_cases_come_out_alike() {
         unknown_gpus: 0,
     };
     let policy = "torchrun-exclusive".parse().unwrap();
-    let shares = share_cpus_by(&too_few.topology(), &CpuRules { policy, ..CpuRules::default() });
+    let shares = share_cpus(&too_few.topology(), &CpuRules { policy, ..CpuRules::default() });
     assert_eq!(shares.gpus[1].cpus.to_string(), "0-1");
     assert!(shares.remarks[0].contains("torchrun gives up on GPU0"), "{:?}", shares.remarks);
 }
@@ -214,5 +214,5 @@ fn divided(topology: &Topology, count: u32) -> Vec<String> {
     }
     let bare = TopologyBuilder::new().with(fragment).build().unwrap();
     let rules = CpuRules { policy: "hwloc-distrib".parse().unwrap(), ..CpuRules::default() };
-    share_cpus_by(&bare, &rules).gpus.iter().map(|share| share.cpus.to_string()).collect()
+    share_cpus(&bare, &rules).gpus.iter().map(|share| share.cpus.to_string()).collect()
 }

@@ -1,11 +1,13 @@
 //! Placement against brute force: every set is compared, on random machines.
 
 use crate::oracle::{Machine, Oracle, machine, subsets};
+use nvtopo::PathType;
+use nvtopo::Score;
 use nvtopo::model::{
-    Fragment, Gpu, HostBridge, Link, LinkKind, NodeId, NumaNode, PathType, Provenance, TopologyBuilder,
+    Fragment, Gpu, HostBridge, Link, LinkKind, NodeId, NumaNode, Provenance, TopologyBuilder,
 };
 use nvtopo::solve::check::{Claim, Verdict, check};
-use nvtopo::solve::{Constraint, Quantity, Score};
+use nvtopo::solve::{Constraint, Quantity};
 use nvtopo::{Bandwidth, ErrorKind, Placement, Request, Topology};
 use proptest::prelude::*;
 

@@ -1,6 +1,7 @@
 //! Answers about machines of which something is unknown: it is said, and never printed as zero.
 
-use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, PathType, PortState, Provenance, TopologyBuilder};
+use nvtopo::PathType;
+use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, PortState, Provenance, TopologyBuilder};
 use nvtopo::render::{Style, by_name};
 use nvtopo::solve::{Dimension, Quantity, Traffic, assign_nics};
 use nvtopo::source::PRESETS;

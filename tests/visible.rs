@@ -260,7 +260,10 @@ fn a_gpu_that_cannot_be_used_is_never_chosen() {
     let without = Request::gpus(2).exclude([1]).solve(&topology).unwrap();
     assert_eq!(without.remarks(), Vec::<String>::new());
     // The CPUs are still cut over all three.
-    assert_eq!(placement.gpus()[0].cpus, nvtopo::share_cpus(&alike(), &CpuLimits::default()).gpus[0].cpus);
+    assert_eq!(
+        placement.gpus()[0].cpus,
+        nvtopo::share_cpus(&alike(), &nvtopo::CpuRules::default()).gpus[0].cpus
+    );
 
     let error = |request: Request| request.solve(&topology).unwrap_err();
     let included = error(Request::gpus(1).include([1]));

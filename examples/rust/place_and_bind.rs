@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example place_and_bind --features text [GPUs]`
 
-use nvtopo::apply::{BindOptions, Trust, bind_part, current_cpus};
+use nvtopo::apply::{BindOptions, Trust, bind, current_cpus};
 use nvtopo::render::{Style, by_name};
 use nvtopo::{Part, Request, Result, Topology};
 
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     println!("nvtopo place --gpus {count}\n{}", text.placement(&placement, Style::default()));
 
     let options = BindOptions::default().with_trust(trust);
-    let bound = bind_part(&topology, &Part::of_placement(&placement, None)?, options)?;
+    let bound = bind(&topology, &Part::of_placement(&placement, None)?, options)?;
     for warning in &bound.warnings {
         println!("note · {warning}");
     }

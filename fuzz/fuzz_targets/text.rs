@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let _ = topology.nvlink_groups();
     let _ = topology.with_reported_rates();
-    let _ = share_cpus(&topology, &CpuLimits::default());
+    let _ = share_cpus(&topology, &CpuRules::default());
     for render in RENDERERS {
         let _ = render.topology(&topology, Style::default());
     }

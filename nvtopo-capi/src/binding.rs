@@ -10,7 +10,8 @@ use crate::plan::nvtopo_plan;
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::apply::{BindOptions, BoundGuard, MemoryPolicy, Trust, allowed_cpus, bound};
+use nvtopo::MemoryPolicy;
+use nvtopo::apply::{BindOptions, BoundGuard, Trust, allowed_cpus, bind_scoped};
 use nvtopo::{LocalRank, Part, Topology, VisibleGpus};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -309,7 +310,8 @@ fn bind(
     part: &Part,
     options: Option<&nvtopo_bind_options>,
 ) -> Result<*mut nvtopo_binding, Failure> {
-    let guard = bound(topology, part, options.map_or_else(BindOptions::default, |options| options.options))?;
+    let guard =
+        bind_scoped(topology, part, options.map_or_else(BindOptions::default, |options| options.options))?;
     let done = guard.bound();
     Ok(owned(nvtopo_binding {
         before: done.before.clone().into(),

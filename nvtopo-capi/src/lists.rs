@@ -3,7 +3,8 @@
 
 use crate::handle::{Text, c_known, c_text, element, or_null};
 use crate::status::{Failure, answer, nvtopo_status};
-use nvtopo::apply::{Export, HAZARD_VARIABLES, MemoryPolicy};
+use nvtopo::MemoryPolicy;
+use nvtopo::apply::{Export, HAZARD_VARIABLES};
 use nvtopo::render::LAUNCH_FORMATS;
 use nvtopo::solve::objective::OBJECTIVES;
 use nvtopo::solve::{CPU_POLICIES, rank_variables};

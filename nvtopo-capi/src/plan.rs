@@ -10,8 +10,9 @@ use crate::handle::{
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo::MemoryPolicy;
 use nvtopo::Topology;
-use nvtopo::apply::{MemoryPolicy, PlanHere, plan_here};
+use nvtopo::apply::{PlanHere, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, launch_format};
 use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};

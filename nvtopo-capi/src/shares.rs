@@ -8,7 +8,7 @@ use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::cpus_here;
 use nvtopo::render::Style;
-use nvtopo::share_cpus_by;
+use nvtopo::share_cpus;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -42,7 +42,7 @@ pub extern "C" fn nvtopo_topology_shares(
         if cpu_rules.limits.allowed.is_none() {
             cpu_rules.limits.allowed = cpus_here(topology, rules.scope)?;
         }
-        let shares = share_cpus_by(topology, &cpu_rules);
+        let shares = share_cpus(topology, &cpu_rules);
         let json = *c_json(|json| json.shares(topology, &shares, Style::default()))?;
         let share = |share: nvtopo::Share| Share { cpus: share.cpus.into(), mems: c_known(&share.mems) };
         let remarks = c_texts(&shares.remarks);

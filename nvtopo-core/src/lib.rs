@@ -89,16 +89,11 @@ mod units;
 pub use cpuset::{CpuSet, MAX_INDEX, NodeSet};
 pub use error::{Error, ErrorKind, Result};
 pub use ids::{ComputeCapability, GpuUuid, PciAddress};
-pub use model::{PathType, Topology};
+pub use model::root::*;
 pub use printable::{printable, printable_lines};
 pub use query::{GpuFault, Ring, Rings};
 pub use save::save_file;
-pub use solve::{
-    Chooser, Cores, CpuLimits, CpuPolicy, CpuRules, CudaOrder, GpuRef, Isolated, Kubelet, KubeletCpus,
-    LocalRank, ParallelJob, Part, PlacedGpu, Placement, Plan, Proof, RankLayout, RankMap, RankOrder, Request,
-    Score, Share, Shares, Smt, Solver, VisibleGpus, fair_nics, nearest_nics, nic_interrupt_cpus, share_cpus,
-    share_cpus_by, split_cpus,
-};
+pub use solve::root::*;
 pub use units::{Bandwidth, Bytes};
 
 #[cfg(doctest)]

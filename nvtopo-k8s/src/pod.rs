@@ -5,7 +5,8 @@ use crate::labels::{LabelOptions, Labels, Prefix};
 use crate::{Version, names, yaml};
 use nvtopo::solve::HugePageNeed;
 use nvtopo::{
-    CpuLimits, CpuSet, Error, Kubelet, KubeletCpus, Placement, Request, Result, Topology, share_cpus,
+    CpuLimits, CpuRules, CpuSet, Error, Kubelet, KubeletCpus, Placement, Request, Result, Topology,
+    share_cpus,
 };
 use serde_json::{Map, Value, json};
 
@@ -172,8 +173,12 @@ fn cpus(topology: &Topology, options: &PodOptions, comment: &mut Vec<String>) ->
     }
     // Whoever gives the GPUs may give others than those that are best here.
     let limits = CpuLimits { reserved: options.reserved.clone(), ..CpuLimits::default() };
-    let least =
-        share_cpus(topology, &limits).gpus.iter().map(|share| share.cpus.len()).min().unwrap_or_default();
+    let least = share_cpus(topology, &CpuRules::from(&limits))
+        .gpus
+        .iter()
+        .map(|share| share.cpus.len())
+        .min()
+        .unwrap_or_default();
     let threads = KubeletCpus::new(Kubelet::default(), topology)?.cpus_per_core();
     let whole = least / threads * threads;
     if whole == 0 {

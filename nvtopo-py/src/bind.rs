@@ -4,7 +4,8 @@ use crate::arguments::{Count, Environment, Word, environment};
 use crate::bind_request::{BindRequest, Bound, Memory, Target, warn};
 use crate::cpuset::CpuArgument;
 use crate::error::{invalid_request, raise};
-use nvtopo::apply::{self, BoundGuard, MemoryPolicy};
+use nvtopo::MemoryPolicy;
+use nvtopo::apply::{self, BoundGuard};
 use nvtopo::{Cores, Isolated};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
@@ -97,7 +98,7 @@ pub(crate) fn bind(
         require,
         on_error,
     )?;
-    request.run(py, |part| Ok(Bound::of(&apply::bind_part(request.topology(), part, request.options)?)))
+    request.run(py, |part| Ok(Bound::of(&apply::bind(request.topology(), part, request.options)?)))
 }
 
 /// As bind, for the block of a `with` statement: at its end, what was found comes back.
@@ -170,7 +171,7 @@ impl Binding {
         let enter = |guard| ENTERED.with_borrow_mut(|entered| entered.push((address, guard)));
         let mut guarded = false;
         let done = self.0.run(py, |part| {
-            let guard = apply::bound(self.0.topology(), part, self.0.options)?;
+            let guard = apply::bind_scoped(self.0.topology(), part, self.0.options)?;
             let done = Bound::of(guard.bound());
             enter(Some(guard));
             guarded = true;

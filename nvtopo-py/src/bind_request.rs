@@ -7,9 +7,8 @@ use crate::pickle::{Reduced, reduce};
 use crate::placement::Placement;
 use crate::plan::Part;
 use crate::topology::Topology;
-use nvtopo::apply::{
-    self, BindOptions, MemoryPolicy, PlanHere, Scope, Threads, Trust, allowed_cpus, current_cpus,
-};
+use nvtopo::MemoryPolicy;
+use nvtopo::apply::{self, BindOptions, PlanHere, Scope, Threads, Trust, allowed_cpus, current_cpus};
 use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuRules, Error, Isolated, LocalRank, Smt, VisibleGpus};
 use pyo3::exceptions::{PyRuntimeWarning, PyTypeError};
 use pyo3::prelude::*;

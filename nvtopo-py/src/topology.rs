@@ -371,7 +371,7 @@ impl Topology {
             isolated: isolated.0,
             cores: cores.0,
         };
-        call(py, || Ok(Shares::of(&self.0, nvtopo::share_cpus(&self.0, &limits))))
+        call(py, || Ok(Shares::of(&self.0, nvtopo::share_cpus(&self.0, &(&limits).into()))))
     }
 
     /// Splits CPUs into parts of about equal size, for the workers of one rank. Near cores stay together, and cores stay whole

@@ -64,7 +64,7 @@ fn no_cpus_are_concluded_from_a_list_that_may_go_on() {
     let topology = parse(&of_lists("0,2,4,6,8,10", "1,3,5,7,9,11"));
     assert_eq!(topology.numa_nodes().count(), 2);
     assert!(topology.cpus().is_empty(), "{:?}", topology.cpus());
-    let shares = nvtopo::share_cpus(&topology, &nvtopo::CpuLimits::default());
+    let shares = nvtopo::share_cpus(&topology, &nvtopo::CpuRules::default());
     assert!(shares.gpus.iter().all(|share| share.cpus.is_empty()), "{shares:?}");
     // One GPU's CPUs are known, and the other is not beside them.
     let topology = parse(&of_lists("0-15", "16,18,20,22,24,26"));

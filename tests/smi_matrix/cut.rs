@@ -2,7 +2,7 @@
 
 use super::{notes, parse, position, word};
 use nvtopo::model::{NoteKind, Stated};
-use nvtopo::{CpuRules, Topology, share_cpus_by};
+use nvtopo::{CpuRules, Topology, share_cpus};
 
 fn node(topology: &Topology, name: &str) -> Option<String> {
     let device = topology.devices()[position(topology, name).unwrap()];
@@ -17,7 +17,7 @@ fn nodes(topology: &Topology) -> Vec<String> {
 /// The CPUs of each GPU by the policy `node`, and what is said of them.
 fn cpus(topology: &Topology) -> (Vec<String>, String) {
     let rules = CpuRules { policy: "node".parse().unwrap(), ..CpuRules::default() };
-    let shares = share_cpus_by(topology, &rules);
+    let shares = share_cpus(topology, &rules);
     (shares.gpus.iter().map(|share| share.cpus.to_string()).collect(), shares.remarks.join("; "))
 }
 

@@ -1,11 +1,12 @@
 //! Topologies by chance, for property tests: every kind of node, with and without each fact.
 
+use nvtopo::PathType;
 use nvtopo::model::{
     Basis, Cache, CacheKind, Core, CoreClass, Dialect, Fabric, FabricState, Fragment, Gpu, GpuInstance,
     HostBridge, HugePages, Link, LinkKind, LinkLayer, MachineIdentity, MigMode, MigPlacement, Nic, NodeId,
     NodeKind, NoteKind, NumaNode, NvLinkFar, NvLinkPort, NvSwitch, Nvme, Origin, P2p, P2pStatus, Package,
-    PathType, PciFacts, PcieSpeed, PcieSwitch, PcieTraining, PortState, Provenance, Pu, Rate, Stated,
-    TopologyBuilder, VirtualFunctions,
+    PciFacts, PcieSpeed, PcieSwitch, PcieTraining, PortState, Provenance, Pu, Rate, Stated, TopologyBuilder,
+    VirtualFunctions,
 };
 use nvtopo::{Bandwidth, CpuSet, NodeSet, PciAddress, Topology};
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! Random machines, and what their sets are worth by the definitions and nothing else.
 
-use nvtopo::model::{Fragment, Gpu, Nic, NodeId, PathType, Provenance, Stated, TopologyBuilder, rates};
+use nvtopo::PathType;
+use nvtopo::model::{Fragment, Gpu, Nic, NodeId, Provenance, Stated, TopologyBuilder, rates};
 use nvtopo::{Bandwidth, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

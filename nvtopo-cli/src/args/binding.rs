@@ -4,7 +4,8 @@ use super::choice::ChoiceArgs;
 use super::input::{RateArgs, SourceArgs};
 use super::registries::cpu_policies;
 use clap::Args;
-use nvtopo::apply::{Export, MemoryPolicy, Scope};
+use nvtopo::MemoryPolicy;
+use nvtopo::apply::{Export, Scope};
 use nvtopo::solve::Distribution;
 use nvtopo::{Cores, CpuLimits, CpuPolicy, CpuSet, Isolated, RankLayout, Smt};
 

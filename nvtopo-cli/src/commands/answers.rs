@@ -10,7 +10,7 @@ use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
 use nvtopo::render::{RENDERERS, SELECTION_FORMATS, by_name, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::source::{Redaction, Snapshot};
-use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, save_file, share_cpus_by};
+use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, save_file, share_cpus};
 use nvtopo_draw::svg;
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -97,7 +97,7 @@ fn job(args: &RanksArgs) -> ParallelJob {
 pub(crate) fn cpus(args: &CpusArgs) -> Result<String> {
     let topology = open(&args.source)?;
     let allowed = cpus_here(&topology, args.rules.scope)?;
-    let shares = share_cpus_by(&topology, &rules(&args.rules, &topology, allowed));
+    let shares = share_cpus(&topology, &rules(&args.rules, &topology, allowed));
     Ok(renderer(&args.output)?.shares(&topology, &shares, style()))
 }
 

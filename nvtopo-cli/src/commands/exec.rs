@@ -4,7 +4,7 @@ use super::bind::{Resources, Variables, account, done, options, variable};
 use crate::args::ExecArgs;
 use crate::output::{Failure, remark, report};
 use nvtopo::LocalRank;
-use nvtopo::apply::{Scope, allowed_cpus, bind_part, hazards, scope_remark};
+use nvtopo::apply::{Scope, allowed_cpus, bind, hazards, scope_remark};
 use std::process::Command;
 
 pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failure> {
@@ -35,7 +35,7 @@ pub(crate) fn exec(args: &ExecArgs) -> Result<String, Failure> {
     if args.bind.dry_run {
         return Ok(account(&part, &variables, &args.bind, &args.command));
     }
-    let bound = bind_part(&resources.topology, &part, options(&args.bind))?;
+    let bound = bind(&resources.topology, &part, options(&args.bind))?;
     bound.warnings.iter().for_each(|warning| remark(warning));
     if args.bind.report {
         report(&done(&bound, rank));

@@ -90,7 +90,7 @@ fn start(resources: &Resources, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, 
     use super::bind::{done, options};
     use crate::launch::{Launch, Process};
     use crate::output::report;
-    use nvtopo::apply::bind_part;
+    use nvtopo::apply::bind;
     use std::process::Command;
     use std::sync::mpsc::channel;
 
@@ -102,7 +102,7 @@ fn start(resources: &Resources, ranks: Vec<Rank>, args: &RunArgs) -> Result<u8, 
         let (topology, options, told) = (resources.topology.clone(), options(&args.bind), args.bind.report);
         let warned = warned.clone();
         let bind = move || {
-            let bound = bind_part(&topology, &part, options)?;
+            let bound = bind(&topology, &part, options)?;
             for warning in &bound.warnings {
                 let _ = warned.send((number.rank, warning.clone()));
             }

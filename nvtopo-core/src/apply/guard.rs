@@ -1,7 +1,7 @@
 //! A binding with a guard, which undoes it when dropped.
 
 use super::cpu::Before;
-use super::{BindOptions, Bound, bind_part_undoable, memory};
+use super::{BindOptions, Bound, bind_undoable, memory};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::Topology;
 use crate::solve::Part;
@@ -24,20 +24,20 @@ pub struct BoundGuard {
 /// Errors as [`bind`](super::bind) does.
 ///
 /// ```
-/// use nvtopo::apply::{BindOptions, bound, current_cpus};
+/// use nvtopo::apply::{BindOptions, bind_scoped, current_cpus};
 /// use nvtopo::{Part, Topology};
 ///
 /// let topology = Topology::discover()?;
 /// let before = current_cpus()?;
 /// let part = Part { cpus: before.iter().take(1).collect(), ..Part::default() };
-/// let guard = bound(&topology, &part, BindOptions::default())?;
+/// let guard = bind_scoped(&topology, &part, BindOptions::default())?;
 /// assert_eq!(current_cpus()?.len(), 1);
 /// guard.restore()?;
 /// assert_eq!(current_cpus()?, before);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn bound(topology: &Topology, part: &Part, options: BindOptions) -> Result<BoundGuard> {
-    let (bound, before) = bind_part_undoable(topology, part, options)?;
+pub fn bind_scoped(topology: &Topology, part: &Part, options: BindOptions) -> Result<BoundGuard> {
+    let (bound, before) = bind_undoable(topology, part, options)?;
     Ok(BoundGuard { bound, before: Some(before), in_its_thread: PhantomData })
 }
 

@@ -11,10 +11,9 @@ mod memory;
 mod plan;
 mod scope;
 
-pub use crate::solve::MemoryPolicy;
 pub use cpu::Threads;
 pub use env::{Export, environment, export_remarks, placement_environment, thread_remark};
-pub use guard::{BoundGuard, bound};
+pub use guard::{BoundGuard, bind_scoped};
 pub use hazards::{HAZARD_VARIABLES, hazards};
 pub use memory::MemorySetting;
 pub use plan::{PlanHere, Variables, plan_here, visible_here};
@@ -23,7 +22,7 @@ pub use scope::{Scope, allowed_cpus, cpus_here, current_cpus, scope_remark, wide
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{Origin, Topology};
-use crate::solve::Part;
+use crate::solve::{MemoryPolicy, Part};
 use crate::source::this_machine;
 use crate::sys;
 use cpu::Before;
@@ -100,7 +99,7 @@ pub struct Bound {
     pub memory_before: Option<MemorySetting>,
     /// Warnings: operations that the system refused.
     pub warnings: Vec<String>,
-    /// The indices of the GPUs that the process was bound beside, where it was bound to a part.
+    /// The indices of the GPUs that the process was bound beside.
     pub gpus: Vec<u32>,
     /// Remarks on that part, for people.
     pub remarks: Vec<String>,
@@ -133,41 +132,28 @@ pub fn check_machine(topology: &Topology, trust: Trust) -> Result<()> {
     }
 }
 
-/// Binds this process to CPUs, and its memory to nodes. Empty sets change nothing.
+/// Binds this process to its part of a job: its CPUs, and its memory to NUMA nodes. Empty sets change nothing.
 ///
 /// Errors where the topology is not this machine's, and where none of the CPUs is allowed; a refused memory policy is a
 /// warning.
 ///
 /// ```no_run
 /// use nvtopo::apply::{BindOptions, bind};
-///
-/// let topology = nvtopo::Topology::discover()?;
-/// let node: nvtopo::NodeSet = "0".parse()?;
-/// let bound = bind(&topology, &"0-7".parse()?, &node, BindOptions::default())?;
-/// println!("from CPUs {} to {}", bound.before, bound.after);
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn bind(topology: &Topology, cpus: &CpuSet, mems: &NodeSet, options: BindOptions) -> Result<Bound> {
-    bind_undoable(topology, cpus, mems, options).map(|(bound, _)| bound)
-}
-
-/// Binds this process to its part of a job; a part without CPUs changes nothing.
-///
-/// Errors as [`bind`] does.
-///
-/// ```no_run
-/// use nvtopo::apply::{BindOptions, bind_part};
 /// use nvtopo::{LocalRank, Part, Request};
 ///
 /// let placement = Request::gpus(4).solve(&nvtopo::Topology::discover()?)?;
 /// let rank = LocalRank::from_environment(|name| std::env::var(name).ok())?;
 /// let part = Part::of_placement(&placement, rank)?;
-/// let bound = bind_part(placement.topology(), &part, BindOptions::default())?;
+/// let bound = bind(placement.topology(), &part, BindOptions::default())?;
 /// println!("beside GPUs {:?} on CPUs {}", bound.gpus, bound.after);
+///
+/// let own = Part { cpus: "0-7".parse()?, mems: "0".parse()?, ..Part::default() };
+/// let bound = bind(placement.topology(), &own, BindOptions::default())?;
+/// println!("from CPUs {} to {}", bound.before, bound.after);
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn bind_part(topology: &Topology, part: &Part, options: BindOptions) -> Result<Bound> {
-    bind_part_undoable(topology, part, options).map(|(bound, _)| bound)
+pub fn bind(topology: &Topology, part: &Part, options: BindOptions) -> Result<Bound> {
+    bind_undoable(topology, part, options).map(|(bound, _)| bound)
 }
 
 /// Lets the kernel kill the command as soon as the calling thread ends, even by a signal, so that no process is left over.
@@ -183,31 +169,20 @@ pub fn end_with_parent(command: &mut Command) {
     sys::end_with_parent(command);
 }
 
-/// Binds like [`bind_part`], and returns the state before, to undo it.
-fn bind_part_undoable(topology: &Topology, part: &Part, options: BindOptions) -> Result<(Bound, Before)> {
-    let (mut bound, before) = bind_undoable(topology, &part.cpus, &part.mems, options)?;
+/// Binds like [`bind`], and returns the state before, to undo it.
+fn bind_undoable(topology: &Topology, part: &Part, options: BindOptions) -> Result<(Bound, Before)> {
+    check_machine(topology, options.trust)?;
+    let mut bound = Bound { before: current_cpus()?, remarks: part.remarks.clone(), ..Bound::default() };
     let own = topology.gpus().enumerate().filter(|(position, _)| part.gpus.contains(position));
     bound.gpus = own.map(|(_, gpu)| gpu.index).collect();
-    bound.remarks.clone_from(&part.remarks);
-    Ok((bound, before))
-}
-
-fn bind_undoable(
-    topology: &Topology,
-    cpus: &CpuSet,
-    mems: &NodeSet,
-    options: BindOptions,
-) -> Result<(Bound, Before)> {
-    check_machine(topology, options.trust)?;
-    let mut bound = Bound { before: current_cpus()?, ..Bound::default() };
     let mut before = Before::default();
-    if !cpus.is_empty() {
-        before = cpu::bind_threads(cpus, options.threads, &mut bound.warnings)?;
+    if !part.cpus.is_empty() {
+        before = cpu::bind_threads(&part.cpus, options.threads, &mut bound.warnings)?;
         bound.threads = before.moved();
     }
     bound.memory_before = memory::current();
     if let Some(policy) = options.memory {
-        memory::set(policy, mems, &mut bound);
+        memory::set(policy, &part.mems, &mut bound);
     }
     bound.after = current_cpus()?;
     Ok((bound, before))

@@ -19,6 +19,8 @@ use std::fmt::Display;
 
 pub(super) struct Json;
 
+impl super::sealed::Sealed for Json {}
+
 impl Render for Json {
     fn name(&self) -> &'static str {
         "json"

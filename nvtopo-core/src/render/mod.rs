@@ -50,8 +50,13 @@ impl Style {
     }
 }
 
-/// An output format. Each output ends with a line break.
-pub trait Render: Sync {
+/// Keeps [`Render`] to this module, so that a new answer breaks nobody.
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// An output format. Each output ends with a line break. Only this crate implements it.
+pub trait Render: Sync + sealed::Sealed {
     /// Returns the name after `--format`.
     fn name(&self) -> &'static str;
 

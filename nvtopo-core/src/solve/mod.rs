@@ -20,32 +20,47 @@ mod request;
 mod search;
 
 pub(crate) use crate::query::nic_at;
-pub use crate::query::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
+pub use crate::query::{assign_nics, gpus_per_nic, nics_of_gpus};
 pub use allocator::{Allocator, Batch, JobId};
-pub use chooser::Chooser;
 pub use constraint::Constraint;
-pub use cpus::shares::{Share, Shares};
-pub use cpus::{
-    CPU_POLICIES, Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, core_classes,
-    logical_cpus, nic_interrupt_cpus, share_cpus, share_cpus_by, split_cpus,
-};
-pub use launch::{MAX_LOCAL_RANKS, MemoryPolicy, Part, Plan};
+pub use cpus::{CPU_POLICIES, core_classes, logical_cpus};
+pub use launch::MAX_LOCAL_RANKS;
 pub use matrix::{BestByNumbers, BestSet, NumberMatrix, PairMatrix, PairObjective};
 pub use objective::mix::SizeMix;
+pub use placement::Unmet;
 pub use placement::amounts::{HugePageNeed, NodeMemory, NodePages};
 pub use placement::explain::{Alternative, Explanation, Loss};
-pub use placement::score::Score;
-pub use placement::{PlacedGpu, Placement, Proof, Unmet};
-pub use process::cuda_order::{CudaOrder, OrderBasis};
-pub use process::gpu_ref::{GpuRef, VisibleDevice};
-pub use process::layout::{Distribution, RankLayout};
-pub use process::rank::{LocalRank, RANK_VARIABLES, rank_variables};
+pub use process::cuda_order::OrderBasis;
+pub use process::gpu_ref::VisibleDevice;
+pub use process::layout::Distribution;
+pub use process::rank::{RANK_VARIABLES, rank_variables};
+pub use process::visible::VISIBILITY_VARIABLES;
 pub(crate) use process::visible::cuda_environment;
-pub use process::visible::{VISIBILITY_VARIABLES, VisibleGpus};
 pub use quantity::Quantity;
-pub use ranks::{
-    Dimension, DimensionTime, Experts, ParallelJob, RankGroup, RankMap, RankOrder, Traffic, Transformer,
-};
-pub use request::{AllowedSets, Request, Solver, preferred_allocation};
+pub use ranks::{Dimension, DimensionTime, Experts, RankGroup, Traffic, Transformer};
+pub use request::{AllowedSets, preferred_allocation};
 pub use search::set::joint_gpus;
 pub use search::tolerance::Tolerance;
+
+/// The names that are public at the root of the crate, and only there.
+pub(crate) mod root {
+    pub use super::chooser::Chooser;
+    pub use super::cpus::shares::{Share, Shares};
+    pub use super::cpus::{
+        Cores, CpuLimits, CpuPolicy, CpuRules, Isolated, Kubelet, KubeletCpus, Smt, nic_interrupt_cpus,
+        share_cpus, split_cpus,
+    };
+    pub use super::launch::{MemoryPolicy, Part, Plan};
+    pub use super::placement::score::Score;
+    pub use super::placement::{PlacedGpu, Placement, Proof};
+    pub use super::process::cuda_order::CudaOrder;
+    pub use super::process::gpu_ref::GpuRef;
+    pub use super::process::layout::RankLayout;
+    pub use super::process::rank::LocalRank;
+    pub use super::process::visible::VisibleGpus;
+    pub use super::ranks::{ParallelJob, RankMap, RankOrder};
+    pub use super::request::{Request, Solver};
+    pub use crate::query::{fair_nics, nearest_nics};
+}
+
+pub(crate) use root::*;

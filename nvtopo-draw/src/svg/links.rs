@@ -5,7 +5,8 @@ use super::drawing::{
     text_width,
 };
 use ::svg::node::element::Line;
-use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup, Topology};
+use nvtopo::Topology;
+use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup};
 use nvtopo::render::words;
 use std::collections::BTreeSet;
 

@@ -5,7 +5,8 @@ use super::drawing::{
     text_width,
 };
 use super::{links, pairs};
-use nvtopo::model::{NodeId, NodeKind, Topology};
+use nvtopo::Topology;
+use nvtopo::model::{NodeId, NodeKind};
 use nvtopo::render::places::{Place, shown};
 use nvtopo::render::words;
 

@@ -3,8 +3,9 @@
 use super::drawing::{
     Drawing, FAINT, GAP, SMALL, WIDTH, centred, cut, heading, rectangle, text, text_width, title,
 };
-use nvtopo::model::{Pair, PathType, Topology};
+use nvtopo::model::Pair;
 use nvtopo::render::words;
+use nvtopo::{PathType, Topology};
 use std::ops::Range;
 
 /// The size of a field with text, and of one without.

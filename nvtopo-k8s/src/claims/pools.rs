@@ -1,8 +1,8 @@
 //! Pools of GPUs that a claim may name: sets within which any GPUs are as good as others of the same link.
 
 use super::choose::MAX_ALTERNATIVES;
+use nvtopo::PathType;
 use nvtopo::Topology;
-use nvtopo::model::PathType;
 use nvtopo::solve::objective::Set;
 
 /// The most pools that are looked at; meshes of many GPUs have more, of which the rest is left out.

@@ -15,6 +15,8 @@ use comfy_table::{Cell, Color, Table};
 
 pub(super) struct Text;
 
+impl super::sealed::Sealed for Text {}
+
 impl Render for Text {
     fn name(&self) -> &'static str {
         "text"

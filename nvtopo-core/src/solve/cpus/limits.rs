@@ -9,7 +9,7 @@ pub struct CpuLimits {
     /// Only these, besides what the topology itself allows. `None`: no further limit.
     pub allowed: Option<CpuSet>,
     /// CPUs kept for others: for the system and the kubelet (`reservedSystemCPUs`), for the interrupts of NICs (see
-    /// [`nic_interrupt_cpus`](crate::solve::nic_interrupt_cpus)).
+    /// [`nic_interrupt_cpus`](crate::nic_interrupt_cpus)).
     pub reserved: CpuSet,
     /// The use of CPUs that the kernel keeps out of scheduling.
     pub isolated: Isolated,

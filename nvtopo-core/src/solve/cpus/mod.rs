@@ -34,33 +34,20 @@ pub use shares::CpuRules;
 use shares::{Share, Shares};
 pub use tree::logical_cpus;
 
-/// Deals the CPUs out to the GPUs in equal, disjoint shares of whole cores.
+/// Deals the CPUs out to the GPUs by a policy: by default, in equal, disjoint shares of whole cores.
 ///
 /// ```
-/// use nvtopo::{CpuLimits, Topology, share_cpus};
+/// use nvtopo::{CpuRules, Smt, Topology, share_cpus};
 ///
 /// let dgx = Topology::preset("dgx-h100")?;
-/// let shares = share_cpus(&dgx, &CpuLimits::default());
+/// let shares = share_cpus(&dgx, &CpuRules::default());
 /// assert_eq!(shares.gpus[0].cpus.to_string(), "0-13,112-125");
 /// assert_eq!(shares.gpus[0].mems.to_string(), "0");
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn share_cpus(topology: &Topology, limits: &CpuLimits) -> Shares {
-    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
-    share_cpus_by(topology, &rules)
-}
-
-/// Deals the CPUs out to the GPUs by a policy.
-///
-/// ```
-/// use nvtopo::{CpuRules, Smt, Topology, share_cpus_by};
-///
-/// let dgx = Topology::preset("dgx-h100")?;
 /// let rules = CpuRules { policy: "node".parse()?, smt: Smt::One, ..CpuRules::default() };
-/// assert_eq!(share_cpus_by(&dgx, &rules).gpus[5].cpus.to_string(), "56-111");
+/// assert_eq!(share_cpus(&dgx, &rules).gpus[5].cpus.to_string(), "56-111");
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
-pub fn share_cpus_by(topology: &Topology, rules: &CpuRules) -> Shares {
+pub fn share_cpus(topology: &Topology, rules: &CpuRules) -> Shares {
     let mut shares = shares(topology, rules, &every_gpu(topology));
     let names = (0..shares.gpus.len()).map(|gpu| topology.device_name(gpu));
     let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
@@ -82,7 +69,7 @@ pub(super) struct NearCpus {
 
 /// Returns the usable CPUs within limits.
 pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
-    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let rules = CpuRules::from(limits);
     let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
     let (complexes, _) = cores::complexes(topology, &ground.cores);
     let union = |cores: Vec<CpuSet>| cores.iter().collect::<CpuSet>();

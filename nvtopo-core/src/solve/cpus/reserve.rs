@@ -16,7 +16,7 @@ use crate::model::{NodeKind, Topology};
 /// let dgx = Topology::preset("dgx-h100")?;
 /// let reserved = nic_interrupt_cpus(&dgx, 1);
 /// let limits = CpuLimits { reserved: reserved.clone(), ..CpuLimits::default() };
-/// assert!(share_cpus(&dgx, &limits).gpus.iter().all(|share| share.cpus.is_disjoint(&reserved)));
+/// assert!(share_cpus(&dgx, &(&limits).into()).gpus.iter().all(|share| share.cpus.is_disjoint(&reserved)));
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn nic_interrupt_cpus(topology: &Topology, cores_each: usize) -> CpuSet {

@@ -37,3 +37,10 @@ pub struct CpuRules {
     /// The number of GPUs and cores for each rank of a plan. Shares of GPUs do not depend on it.
     pub layout: RankLayout,
 }
+
+impl From<&CpuLimits> for CpuRules {
+    /// The default rules within limits.
+    fn from(limits: &CpuLimits) -> Self {
+        Self { limits: limits.clone(), ..Self::default() }
+    }
+}

@@ -27,7 +27,7 @@ impl MemoryPolicy {
     /// Reads the word of a policy, or `none`, which leaves memory as it is.
     ///
     /// ```
-    /// use nvtopo::apply::MemoryPolicy;
+    /// use nvtopo::MemoryPolicy;
     ///
     /// assert_eq!(MemoryPolicy::parse_or_none("bind")?, Some(MemoryPolicy::Bind));
     /// assert_eq!(MemoryPolicy::parse_or_none("none")?, None);

@@ -106,7 +106,7 @@ impl Part {
         rank: Option<LocalRank>,
         limits: &CpuLimits,
     ) -> Result<Self> {
-        let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+        let rules = CpuRules::from(limits);
         Self::of_visible_by(topology, visible, rank, &rules)
     }
 

@@ -35,21 +35,21 @@ pub struct PlacedGpu {
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
     /// The share of the CPUs; disjoint between GPUs if there are enough CPUs. As many as were asked for, if [a
-    /// number](crate::solve::Request::cpus_per_gpu) was.
+    /// number](crate::Request::cpus_per_gpu) was.
     pub cpus: CpuSet,
     /// The NUMA nodes to take memory from; empty when unknown.
     pub mems: NodeSet,
-    /// The memory from each node. `None`: [none](crate::solve::Request::memory_per_gpu) was asked for, or the memory of its nodes
+    /// The memory from each node. `None`: [none](crate::Request::memory_per_gpu) was asked for, or the memory of its nodes
     /// is unknown.
     pub memory: Option<Vec<NodeMemory>>,
-    /// The huge pages from each node, by size. `None`: [none](crate::solve::Request::hugepages_per_gpu) were asked for, or the
+    /// The huge pages from each node, by size. `None`: [none](crate::Request::hugepages_per_gpu) were asked for, or the
     /// pages of its nodes are unknown.
     pub huge_pages: Option<Vec<NodePages>>,
     /// The names of the nearest NICs, all of one path class.
     pub nics: Vec<String>,
     /// The class of the path to these NICs.
     pub nic_path: Option<PathType>,
-    /// The name of the NIC to use: the [fair](crate::solve::fair_nics) one among all GPUs of the machine, not always one of the
+    /// The name of the NIC to use: the [fair](crate::fair_nics) one among all GPUs of the machine, not always one of the
     /// nearest.
     pub nic: Option<String>,
     /// The indices of the other GPUs of the machine that share this NIC, whichever job has them.
@@ -186,7 +186,7 @@ impl Placement {
         &self.0.why
     }
 
-    /// Returns the first [preferred](crate::solve::Request::prefer) constraint that can be met. `None`: none was preferred, or
+    /// Returns the first [preferred](crate::Request::prefer) constraint that can be met. `None`: none was preferred, or
     /// none can be met.
     pub fn preference(&self) -> Option<Constraint> {
         self.0.preference
@@ -256,7 +256,7 @@ pub(super) fn complete(
     objectives: &[&'static dyn Objective],
     limits: &CpuLimits,
 ) -> Placement {
-    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let rules = CpuRules::from(limits);
     let shares = local.shares(topology, &rules, chosen, chosen);
     let own_nics = local.nics(topology);
     let gpus = chosen

@@ -105,7 +105,7 @@ impl Request {
     }
 
     /// Prefers these constraints: the first that can be met is required as well; if none can, none is. The placement has [the one
-    /// it meets](crate::solve::Placement::preference), and [the reasons against those before](crate::solve::Placement::unmet).
+    /// it meets](crate::Placement::preference), and [the reasons against those before](crate::Placement::unmet).
     ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::Constraint};
@@ -223,7 +223,7 @@ impl Request {
     }
 
     /// Sets the number of CPUs (hardware threads) near each GPU, exclusive within the job: whole cores first. By default, or with
-    /// 0, each GPU gets its [share](crate::solve::share_cpus). GPUs with fewer CPUs near them are not chosen.
+    /// 0, each GPU gets its [share](crate::share_cpus). GPUs with fewer CPUs near them are not chosen.
     ///
     /// ```
     /// use nvtopo::{ErrorKind, Request, Topology};

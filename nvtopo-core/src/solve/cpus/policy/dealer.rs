@@ -7,7 +7,8 @@ use std::fmt;
 /// A way to deal CPUs out to GPUs: one of [`CPU_POLICIES`](crate::solve::CPU_POLICIES), by its name.
 ///
 /// ```
-/// use nvtopo::solve::{CPU_POLICIES, CpuPolicy};
+/// use nvtopo::solve::CPU_POLICIES;
+/// use nvtopo::CpuPolicy;
 ///
 /// let policy: CpuPolicy = "core-complex".parse()?;
 /// assert!(policy.is_disjoint());

@@ -105,7 +105,7 @@ fn shares<'a>(
     limits: &CpuLimits,
     chosen: &[usize],
 ) -> Cow<'a, Shares> {
-    let rules = CpuRules { limits: limits.clone(), ..CpuRules::default() };
+    let rules = CpuRules::from(limits);
     local.shares(topology, &rules, chosen, chosen)
 }
 
