@@ -20,6 +20,7 @@ mod gpus;
 mod instance;
 mod k8s;
 mod matrix;
+mod note;
 mod pairs;
 mod pickle;
 mod placement;
@@ -99,6 +100,8 @@ mod _nvtopo {
     use super::k8s::{k8s_labels, k8s_pod, k8s_policies};
     #[pymodule_export]
     use super::matrix::BandwidthMatrix;
+    #[pymodule_export]
+    use super::note::Note;
     #[pymodule_export]
     use super::pairs::{P2p, Pair};
     #[pymodule_export]

@@ -232,6 +232,7 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "Alternative" => made::<crate::explanation::Alternative>(fields),
         "Loss" => made::<crate::explanation::Loss>(fields),
         "Share" => made::<crate::shares::Share>(fields),
+        "Note" => made::<crate::note::Note>(fields),
         "Shares" => made::<crate::shares::Shares>(fields),
         "VisibleGpus" => made::<crate::visible::VisibleGpus>(fields),
         "InstancePlacement" => made::<crate::instance::InstancePlacement>(fields),

@@ -8,6 +8,7 @@ use crate::explanation::Explanation;
 use crate::gpus::Gpu;
 use crate::instance::{InstancePlacement, SizeArgument};
 use crate::matrix::BandwidthMatrix;
+use crate::note::Note;
 use crate::pairs::{P2p, Pair};
 use crate::placement::Placement;
 use crate::plan::Plan;
@@ -120,9 +121,9 @@ impl Topology {
     }
 
     #[getter]
-    /// Notes for people about this topology, one sentence each.
-    fn notes(&self) -> Vec<String> {
-        self.0.notes().iter().map(ToString::to_string).collect()
+    /// The notes on this topology.
+    fn notes(&self) -> Vec<Note> {
+        self.0.notes().iter().map(Note::of).collect()
     }
 
     #[getter]

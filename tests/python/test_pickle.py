@@ -31,6 +31,7 @@ def values() -> list[object]:
         *described.gpus,
         *described.nics,
         *described.numa_nodes,
+        *described.notes,
         *dgx.gpus,
         *dgx.nics,
         gpu.fabric,

@@ -31,6 +31,7 @@ __all__ = [
     "Loss",
     "Nic",
     "NodeSet",
+    "Note",
     "NumaNode",
     "NvLink",
     "NvtopoError",
@@ -677,6 +678,31 @@ def main(arguments: Sequence[str]) -> int:
     """
 
 @final
+class Note:
+    """A note on a topology: a remark for people, with a code for programs.
+
+    >>> import nvtopo
+    >>> topo = nvtopo.loads("\\tGPU0\\tGPU1\\nGPU0\\t X \\tPIX\\nGPU1\\tPIX\\t X \\n")
+    >>> [note.kind for note in topo.notes if note.code == "acs-unknown"]
+    ['unknown']
+    """
+
+    @property
+    def code(self) -> str:
+        """The stable code, such as "nvlinks-unknown". Later versions may add codes."""
+
+    @property
+    def kind(self) -> str:
+        """The kind: "damage", "unknown", "conflict", "inferred" or "driver"."""
+
+    @property
+    def text(self) -> str:
+        """One sentence, which may change."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Topology:
     """A machine as one graph: immutable, comparable, hashable, picklable, and safe to share between threads.
 
@@ -729,8 +755,8 @@ class Topology:
         """The names of the GPUs that NVLink connects, group by group; a GPU without NVLink is a group of its own."""
 
     @property
-    def notes(self) -> list[str]:
-        """Notes for people about this topology, one sentence each."""
+    def notes(self) -> list[Note]:
+        """The notes on this topology."""
 
     @property
     def origin(self) -> str:
