@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs every block of the README in order, as a reader would who has just installed Debian: in a new system that has a Rust
-# toolchain and the packages that the README asks for, and a copy of the repository in which nothing is built.
+# toolchain and the packages that the README asks for, and a copy of the repository in which nothing is built. Then builds C
+# programs by pkg-config and by CMake against the installed library, without the toolchain.
 #
 #     sh scripts/test-readme.sh [--all] [FOLDER]
 #
@@ -98,3 +99,32 @@ for block in "$folder"/srv/blocks/*; do
     esac || { echo "== failed: $name" >&2; exit 1; }
 done
 echo "== every block of the README runs"
+
+# The C library serves a machine that has no Rust: there a project outside the repository finds what was installed.
+chroot "$folder" apt-get install -y -qq cmake pkg-config >/dev/null
+rm -rf "$folder/srv/bare"
+mkdir -p "$folder/srv/bare"
+cp "$folder/srv/nvtopo/examples/c/place.c" "$folder/srv/bare/"
+cat >"$folder/srv/bare/CMakeLists.txt" <<'CMAKE'
+cmake_minimum_required(VERSION 3.18)
+project(bare C)
+find_package(nvtopo 0.1 REQUIRED CONFIG)
+foreach(kind nvtopo static)
+    add_executable(place_${kind} place.c)
+    target_link_libraries(place_${kind} PRIVATE nvtopo::${kind})
+endforeach()
+CMAKE
+cat >"$folder/srv/bare/build.sh" <<'BUILD'
+if command -v cargo || command -v rustc; then exit 1; fi
+prefix=$HOME/.local
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+cc place.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$prefix/lib" -o place_shared
+cc place.c $(pkg-config --cflags nvtopo) "$prefix/lib/libnvtopo.a" $(pkg-config --static --libs nvtopo | sed 's/-lnvtopo//') -o place_static
+cmake -S . -B build -DCMAKE_PREFIX_PATH="$prefix" >/dev/null
+cmake --build build >/dev/null
+for program in ./place_shared ./place_static build/place_nvtopo build/place_static; do
+    echo "$program: $($program 4 preset:dgx-h100 | head -1)"
+done
+BUILD
+chroot "$folder" env -i HOME=/srv/home PATH=/usr/bin:/bin sh -ec 'cd /srv/bare && exec sh -e build.sh'
+echo "== C programs build and run without Rust"
