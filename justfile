@@ -56,8 +56,8 @@ test-launchers *OPTIONS:
 # Placement, ranks and the device plugin's division beside brute force, loading, discovery beside hwloc, memory, size and
 # start-up, each against its limit. Needs libhwloc-dev and libudev-dev.
 bench:
-    cargo bench --quiet --package nvtopo-core --bench placement --bench first --bench choose --bench ranks --bench load --bench memory
-    cargo bench --quiet --package nvtopo-simulate --bench partition
+    cargo bench --quiet --package nvtopo-simulate --bench placement --bench partition
+    cargo bench --quiet --package nvtopo-core --bench first --bench choose --bench ranks --bench load --bench memory
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/footprint.py
 

@@ -1,34 +1,45 @@
-//! The time of a placement, beside brute force in the same run.
+//! The time of a placement, beside brute force and the walk of NVIDIA's device plugin in the same run.
 //!
-//! Both answer the same question by the worst pair and then the sum of all pairs, and must agree on both; ours also looks at
-//! rings, NUMA nodes, NICs and what is left where these leave sets equal, deals out the CPUs and finds the NICs. Rounds alternate,
-//! so that a busy machine slows both; the ratio is what counts.
+//! `process`: the first request of a process that knows its machine; a fresh process each time, so that nothing is warm.
+//! `first`: a request that nobody made before, to a solver that has answered others. `again`: a request that the solver has
+//! answered before. All are whole placements by the default objectives, with CPUs, memory and NICs.
 //!
-//! First: the machine is known, and nobody asked for this yet, so that the search runs. Again: the same request as before, of
-//! which the set is remembered. Brute force remembers nothing, so that its ratio is to the first.
+//! Brute force answers only which GPUs have the best worst pair, then the best sum of pairs; a placement by the same must agree.
+//! The device plugin's walk answers only which GPUs it would prefer. Rounds alternate, so that a busy machine slows all alike: the
+//! ratios of one row are what counts.
 
+mod go_gpuallocator;
 mod timing;
 
-use nvtopo::solve::SizeMix;
-use nvtopo::{Bandwidth, PathType, Request, Topology};
+use go_gpuallocator::{devices, walk};
+use nvtopo::solve::{Quantity, SizeMix};
+use nvtopo::{Bandwidth, PathType, Request, Solver, Topology};
+use nvtopo_simulate::partition::Scores;
 use std::hint::black_box;
-use timing::{median, time};
+use std::process::Command;
+use std::time::Duration;
+use timing::{median, now, time};
 
 const ROUNDS: usize = 15;
 
-/// Requests that are asked in turn. More than the 64 answers that are remembered, so that none is when its turn comes again.
+/// The requests that are asked in turn. More than the 64 answers that a solver keeps, so that none is kept when its turn comes again.
 const REQUESTS: usize = 130;
 
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let [preset, count] = &arguments[..] {
+        println!("{}", first_of_process(preset, count.parse().expect("a number")).as_nanos());
+        return;
+    }
     println!(
-        "{:<12} {:>4} {:>10} {:>10} {:>14} {:>8}",
-        "machine", "GPUs", "first", "again", "brute force", "ratio"
+        "{:<12} {:>4} {:>9} {:>9} {:>9} {:>12} {:>16}",
+        "machine", "GPUs", "process", "first", "again", "brute force", "go-gpuallocator"
     );
     for (preset, counts) in [
-        ("dgx-1-v100", &[2, 3, 4, 5, 6, 7][..]),
+        ("dgx-1-v100", &[1, 2, 3, 4, 5, 6, 7, 8][..]),
         ("dgx-h100", &[2, 4, 6]),
         ("l40s-8-pcie", &[2, 4, 6]),
-        ("dgx-2", &[2, 4, 8, 12]),
+        ("dgx-2", &[1, 2, 4, 8, 12, 16]),
     ] {
         let topology = Topology::preset(preset).expect("a preset");
         topology.pairs();
@@ -39,28 +50,50 @@ fn main() {
 }
 
 fn row(name: &str, topology: &Topology, count: usize) {
-    let request = Request::gpus(count).objectives(["min-pair", "pair-sum"]);
-    let matrix = matrix(topology);
-    let others: Vec<Request> =
-        (0..REQUESTS).map(|turn| request.clone().mix(mix(topology.gpus().len(), turn))).collect();
+    let (solver, request, gpus) = (Solver::new(topology), Request::gpus(count), topology.gpus().len());
+    let (pairs, scores) = (matrix(topology), Scores::of(topology).expect("few enough GPUs"));
+    let plugin = devices(&scores);
+    let others: Vec<Request> = (0..REQUESTS).map(|turn| request.clone().mix(mix(gpus, turn))).collect();
+    let solve = |request: &Request| solver.solve(black_box(request)).expect("enough GPUs");
     let mut others = others.iter().cycle();
-    let solve =
-        |request: &Request| request.solve(black_box(topology)).expect("enough GPUs").scores()[1].value;
-    let (mut first, mut again, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
+    others.by_ref().take(REQUESTS).for_each(|request| drop(solve(request)));
+    // The walk through all divisions of 16 GPUs takes from seconds to minutes, but for halves.
+    let walks = gpus <= 8 || 2 * count >= gpus;
+    let (mut process, mut first, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut brute, mut walked) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
+        process.push(fresh(name, count));
         first.push(time(|| others.next().map(solve)));
         again.push(time(|| solve(&request)));
-        theirs.push(time(|| brute_force(black_box(&matrix), count)));
+        brute.push(time(|| brute_force(black_box(&pairs), count)));
+        if walks {
+            walked.push(time(|| walk(black_box(&plugin), count)));
+        }
     }
-    let placement = request.solve(topology).expect("enough GPUs");
-    let scores =
-        [0, 1].map(|index| placement.scores()[index].value.and_then(nvtopo::solve::Quantity::as_bandwidth));
-    let best = brute_force(&matrix, count);
-    let best = best.map(|(mb_per_s, _)| Some(Bandwidth::from_mb_per_s(mb_per_s)));
-    assert_eq!(scores, best, "{name}, {count} GPUs");
-    let (first, again, theirs) = (median(first), median(again), median(theirs));
-    let ratio = theirs.as_secs_f64() / first.as_secs_f64();
-    println!("{name:<12} {count:>4} {first:>10.1?} {again:>10.1?} {theirs:>14.1?} {ratio:>7.2}x");
+    let by_pairs = request.objectives(["min-pair", "pair-sum"]).solve(topology).expect("enough GPUs");
+    let values = [0, 1].map(|at| by_pairs.scores()[at].value.and_then(Quantity::as_bandwidth));
+    let best = brute_force(&pairs, count).map(|(mb_per_s, _)| Some(Bandwidth::from_mb_per_s(mb_per_s)));
+    assert!(count == 1 || values == best, "{name}, {count} GPUs: {values:?} {best:?}");
+    let [process, first, again, brute] = [process, first, again, brute].map(median);
+    let walked = if walks { format!("{:.1?}", median(walked)) } else { "-".to_owned() };
+    println!("{name:<12} {count:>4} {process:>9.1?} {first:>9.1?} {again:>9.1?} {brute:>12.1?} {walked:>16}");
+}
+
+/// Returns the time that a process of its own says that its first request took.
+fn fresh(preset: &str, count: usize) -> Duration {
+    let own = std::env::current_exe().expect("this program");
+    let output = Command::new(own).args([preset, &count.to_string()]).output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("a number");
+    Duration::from_nanos(text.trim().parse().expect("a number"))
+}
+
+fn first_of_process(preset: &str, count: usize) -> Duration {
+    let topology = Topology::preset(preset).expect("a preset");
+    topology.pairs();
+    let request = Request::gpus(count);
+    let start = now();
+    black_box(request.solve(black_box(&topology)).expect("enough GPUs"));
+    now().saturating_sub(start)
 }
 
 /// Nearly as many jobs of each size, and never quite the same: answers are remembered by this, too.
