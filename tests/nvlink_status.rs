@@ -356,7 +356,7 @@ fn peer_access_is_read_and_laid_over_a_machine() {
     let cut = notes(&read(&matrix("CNS")[..24]).unwrap());
     assert!(cut.contains("damage: the text is cut"), "{cut}");
     let unasked = notes(&read(&(matrix("OK") + &matrix("NS"))).unwrap());
-    assert!(unasked.contains("1 more matrix of topo -p2p"), "{unasked}");
+    assert!(unasked.contains("1 more table of topo -p2p"), "{unasked}");
     let topology = read(&both).unwrap();
     let (ok, not) = (Some(P2pStatus::Ok), Some(P2pStatus::NotSupported));
     assert_eq!(statuses(&topology), [[ok, ok, not, None]]);

@@ -148,6 +148,7 @@ fn place_tells_where_a_new_instance_should_lie() {
         assert!(text(&refused.stderr).contains(said), "{}", text(&refused.stderr));
     }
     let whole = nvtopo(&["place", "--mig", "1", "--from", "preset:dgx-h100"]);
+    assert_eq!(whole.status.code(), Some(1), "{whole:?}");
     assert!(text(&whole.stderr).contains("no GPU to choose from is known to be divided"), "{whole:?}");
     assert_eq!(nvtopo(&["place", "--from", "preset:dgx-h100"]).status.code(), Some(2));
 }

@@ -45,7 +45,7 @@ impl Hops {
     pub(super) fn of(fabric: &Fabric) -> Self {
         let count = fabric.count;
         let wire = fabric.link.max(1);
-        let planned = planned::nvlink(wire).max(1);
+        let planned = planned::nvlink(wire).max(2);
         let mut own = Self {
             count,
             between: vec![Hop { class: PathType::Dis, uses: [NONE; 3], limit: 0, wire: 0 }; count * count],

@@ -207,7 +207,7 @@ impl Seen {
 
     fn refusal(&self, size: InstanceSize) -> Error {
         if self.profiles.is_empty() {
-            return Error::request("no GPU to choose from is known to be divided (MIG)")
+            return Error::unsatisfiable("no GPU to choose from is known to be divided (MIG)")
                 .help("an administrator divides a GPU with `nvidia-smi -i GPU -mig 1`");
         }
         match (self.known, self.hidden) {

@@ -210,7 +210,7 @@ impl Reader {
         if self.unasked > 0 {
             let text = format!(
                 "{} of topo -p2p do not tell what was asked either, and are left out; keep the commands with them",
-                count_of(self.unasked, "more matrix")
+                count_of(self.unasked, "more table")
             );
             fragment.note(NoteKind::Damage, text);
         }
