@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 ///
 /// >>> import nvtopo
 /// >>> topo = nvtopo.loads("\tGPU0\tGPU1\nGPU0\t X \tPIX\nGPU1\tPIX\t X \n")
-/// >>> [note.kind for note in topo.notes if note.code == "acs-unknown"]
+/// >>> [note.kind for note in topo.notes if note.code == "nvlinks-unknown"]
 /// ['unknown']
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
 #[derive(PartialEq, Eq, Hash)]

@@ -683,7 +683,7 @@ class Note:
 
     >>> import nvtopo
     >>> topo = nvtopo.loads("\\tGPU0\\tGPU1\\nGPU0\\t X \\tPIX\\nGPU1\\tPIX\\t X \\n")
-    >>> [note.kind for note in topo.notes if note.code == "acs-unknown"]
+    >>> [note.kind for note in topo.notes if note.code == "nvlinks-unknown"]
     ['unknown']
     """
 
