@@ -171,7 +171,7 @@ impl nvtopo_visible {
             order: match visible.order {
                 OrderBasis::Known => nvtopo_order_basis::Known,
                 OrderBasis::Assumed => nvtopo_order_basis::Assumed,
-                OrderBasis::Unknown => nvtopo_order_basis::Unknown,
+                _ => nvtopo_order_basis::Unknown,
             },
             unresolved: visible.unresolved,
             remarks: c_texts(&visible.remarks),

@@ -3,7 +3,7 @@
 use crate::arguments::{Count, Environment, Names, environment, word};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, other_version, reduce};
-use crate::visible::{instance_name, order_word};
+use crate::visible::instance_name;
 use crate::{call, indices_of, pre, variables};
 use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
 use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, by_name, launch_format};
@@ -203,7 +203,7 @@ impl Recipe {
         Self {
             topology: topology.clone(),
             devices: visible.devices.iter().map(device).collect(),
-            order: order_word(visible.order).to_owned(),
+            order: visible.order.word().to_owned(),
             unresolved: visible.unresolved,
             remarks: visible.remarks.clone(),
             policy: rules.policy.to_string(),
@@ -228,12 +228,11 @@ impl Recipe {
             let is_there = gpu < self.topology.gpus().len();
             is_there.then_some(VisibleDevice { gpu, instance }).ok_or_else(other_version)
         };
-        let orders = [OrderBasis::Known, OrderBasis::Assumed, OrderBasis::Unknown];
         Ok(VisibleGpus {
             devices: self.devices.iter().map(device).collect::<PyResult<_>>()?,
-            order: orders
+            order: OrderBasis::ALL
                 .into_iter()
-                .find(|order| order_word(*order) == self.order)
+                .find(|order| order.word() == self.order)
                 .ok_or_else(other_version)?,
             unresolved: self.unresolved,
             remarks: self.remarks.clone(),

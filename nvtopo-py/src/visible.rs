@@ -3,7 +3,6 @@
 use crate::indices_of;
 use crate::pickle::{Reduced, reduce};
 use nvtopo::Topology;
-use nvtopo::solve::OrderBasis;
 use pyo3::prelude::*;
 
 /// The GPUs that a process sees, and how sure that is. Made by Topology.visible_gpus.
@@ -46,19 +45,10 @@ impl VisibleGpus {
         Self {
             gpus: indices_of(topology, &visible.positions()),
             devices: visible.devices.iter().filter_map(device).collect(),
-            order: order_word(visible.order),
+            order: visible.order.word(),
             unresolved: visible.unresolved,
             remarks: visible.remarks,
         }
-    }
-}
-
-/// The word for the certainty of an order.
-pub(crate) fn order_word(order: OrderBasis) -> &'static str {
-    match order {
-        OrderBasis::Known => "known",
-        OrderBasis::Assumed => "assumed",
-        OrderBasis::Unknown => "unknown",
     }
 }
 

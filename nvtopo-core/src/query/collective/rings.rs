@@ -26,6 +26,7 @@ const MAX_LOOKS: u32 = 100_000;
 
 /// A ring, or several in the same order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ring {
     /// The positions of the GPUs in [`Topology::gpus`], in the order of the ring, from the lowest.
     pub order: Vec<usize>,
@@ -37,6 +38,7 @@ pub struct Ring {
 
 /// The rings of a set of GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Rings {
     /// The rings with the greatest bandwidth together, the widest first.
     pub rings: Vec<Ring>,

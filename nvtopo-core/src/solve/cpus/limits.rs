@@ -20,6 +20,7 @@ pub struct CpuLimits {
 words! {
     /// The use of isolated CPUs: those that the kernel keeps out of scheduling (`isolcpus`, isolated cpusets).
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub enum Isolated {
         /// Left out, unless there are no others.
         #[default]
@@ -36,6 +37,7 @@ words! {
 words! {
     /// The cores that are used of a machine whose cores are not alike.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub enum Cores {
         /// All.
         #[default]
@@ -53,6 +55,7 @@ words! {
 words! {
     /// The use of the hardware threads of a core.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub enum Smt {
         /// All threads of a core that may be used.
         #[default]

@@ -7,6 +7,7 @@ use crate::solve::process::layout::RankLayout;
 
 /// The share of one GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Share {
     /// Its CPUs.
     pub cpus: CpuSet,
@@ -16,6 +17,7 @@ pub struct Share {
 
 /// The shares of all GPUs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Shares {
     /// The shares, by position in [`Topology::gpus`](crate::Topology::gpus).
     pub gpus: Vec<Share>,

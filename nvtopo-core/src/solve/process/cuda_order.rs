@@ -18,6 +18,7 @@ use std::str::FromStr;
 /// assert_eq!("anything else".parse(), Ok(CudaOrder::FastestFirst)); // as CUDA reads it
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum CudaOrder {
     /// The fastest first: the default of CUDA.
     #[default]
@@ -34,16 +35,21 @@ impl FromStr for CudaOrder {
     }
 }
 
-/// The basis on which CUDA's order of GPUs is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum OrderBasis {
-    /// The variable sets it, or the GPUs are of one model.
-    #[default]
-    Known,
-    /// The models of the GPUs are unknown; they are taken to be one, and the order to be that of the PCI bus.
-    Assumed,
-    /// The GPUs are of several models.
-    Unknown,
+words! {
+    /// The basis on which CUDA's order of GPUs is known.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    pub enum OrderBasis {
+        /// The variable sets it, or the GPUs are of one model.
+        #[default]
+        Known = "known",
+        /// The models of the GPUs are unknown; they are taken to be one, and the order to be that of the PCI bus.
+        Assumed = "assumed",
+        /// The GPUs are of several models.
+        Unknown = "unknown",
+    }
+    /// Returns its word.
+    word
 }
 
 impl OrderBasis {

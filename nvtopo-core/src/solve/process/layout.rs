@@ -6,6 +6,7 @@ use crate::units::count_of;
 words! {
     /// The order in which ranks follow each other.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
     pub enum Distribution {
         /// Neighbours together: rank 0 gets the first GPUs, rank 1 the next. Ranks that share a GPU, or a NUMA node where they use
         /// no GPU, follow each other.

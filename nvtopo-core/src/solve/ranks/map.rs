@@ -15,6 +15,7 @@ const MAX_EXACT: usize = 8;
 
 /// A group of ranks that communicate, and the bandwidth of their GPUs.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RankGroup {
     /// The ranks in the order of the group; of a pipeline, two neighbouring stages.
     pub ranks: Vec<usize>,

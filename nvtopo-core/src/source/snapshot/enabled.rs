@@ -13,6 +13,7 @@ use std::path::Path;
 
 /// The redaction of a snapshot: the facts that it leaves out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Redaction {
     /// Only `/etc/machine-id` and the boot id, which digests replace.
     #[default]
