@@ -16,6 +16,9 @@ macro_rules! words {
             /// Every value, in order.
             pub const ALL: [Self; [$($text),*].len()] = [$(Self::$variant),*];
 
+            #[allow(dead_code, reason = "for documents, in which not all of them stand")]
+            pub(crate) const WORDS: &'static [&'static str] = &[$($text),*];
+
             $(#[$doc])*
             pub const fn $word(self) -> &'static str {
                 match self {

@@ -6,20 +6,24 @@ use crate::units::Bandwidth;
 use std::fmt;
 use std::str::FromStr;
 
-/// The kind of a link. Its lane count is a number on the [`Link`], never a variant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum LinkKind {
-    /// NVLink, between GPUs or from a GPU to an NVSwitch.
-    NvLink,
-    /// NVLink-C2C, between a Grace CPU and its GPU.
-    C2c,
-    /// PCI Express.
-    Pcie,
-    /// The interconnect between NUMA nodes (UPI, Infinity Fabric, X-Bus).
-    Smp,
-    /// A network.
-    Net,
+words! {
+    /// The kind of a link. Its lane count is a number on the [`Link`], never a variant.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum LinkKind {
+        /// NVLink, between GPUs or from a GPU to an NVSwitch.
+        NvLink = "nvlink",
+        /// NVLink-C2C, between a Grace CPU and its GPU.
+        C2c = "c2c",
+        /// PCI Express.
+        Pcie = "pcie",
+        /// The interconnect between NUMA nodes (UPI, Infinity Fabric, X-Bus).
+        Smp = "smp",
+        /// A network.
+        Net = "net",
+    }
+    /// The name used in documents.
+    name
 }
 
 words! {

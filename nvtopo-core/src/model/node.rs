@@ -250,15 +250,19 @@ impl HugePages {
     }
 }
 
-/// The contents of a cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CacheKind {
-    /// Instructions and data.
-    Unified,
-    /// Data.
-    Data,
-    /// Instructions.
-    Instruction,
+words! {
+    /// The contents of a cache.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    pub enum CacheKind {
+        /// Instructions and data.
+        Unified = "unified",
+        /// Data.
+        Data = "data",
+        /// Instructions.
+        Instruction = "instruction",
+    }
+    /// The name used in documents.
+    name
 }
 
 /// A CPU cache. Cores that share a level 3 cache are a core complex.
@@ -299,20 +303,24 @@ impl Group {
     }
 }
 
-/// The kinds of groups of CPUs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum GroupKind {
-    /// A die of a package.
-    Die,
-    /// A cluster of cores within a die.
-    Cluster,
-    /// A book of packages (IBM Z).
-    Book,
-    /// A drawer of books (IBM Z).
-    Drawer,
-    /// Another group, of an hwloc XML file.
-    Other,
+words! {
+    /// The kinds of groups of CPUs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    pub enum GroupKind {
+        /// A die of a package.
+        Die = "die",
+        /// A cluster of cores within a die.
+        Cluster = "cluster",
+        /// A book of packages (IBM Z).
+        Book = "book",
+        /// A drawer of books (IBM Z).
+        Drawer = "drawer",
+        /// Another group, of an hwloc XML file.
+        Other = "other",
+    }
+    /// The name used in documents.
+    name
 }
 
 /// A physical core.

@@ -1,35 +1,54 @@
-//! Enumerations of the document: a name for each value of the model.
+//! Enumerations of the document: values of the model, each written as its word.
 
 use super::record::{Read, Sets, Write};
 use crate::error::Result;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An enumeration of the document with the words for it, and the model's values that they stand for.
+/// Enumerations of the model, each with what its words are called there.
 macro_rules! names {
-    ($(#[$doc:meta])* $name:ident { $($word:literal $variant:ident,)* }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-        pub(in super::super) enum $name {
-            $(#[serde(rename = $word)] $variant,)*
+    ($(#[doc = $doc:literal] $name:ident $word:ident,)*) => {$(
+        #[doc = $doc]
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub(in super::super) struct $name(crate::model::$name);
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.0.$word())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                let found = crate::model::$name::ALL.into_iter().find(|own| own.$word() == text);
+                found.map(Self).ok_or_else(|| D::Error::unknown_variant(&text, crate::model::$name::WORDS))
+            }
         }
 
         impl Write<$name> for crate::model::$name {
             fn write(self) -> $name {
-                match self {
-                    $(Self::$variant => $name::$variant,)*
-                }
+                $name(self)
             }
         }
 
         impl Read<crate::model::$name> for $name {
             fn read(self, _: &mut Sets) -> Result<crate::model::$name> {
-                Ok(match self {
-                    $(Self::$variant => crate::model::$name::$variant,)*
-                })
+                Ok(self.0)
             }
         }
-    };
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({"description": $doc.trim(), "type": "string", "enum": crate::model::$name::WORDS})
+            }
+        }
+    )*};
 }
 
 /// The source of a fact.
@@ -37,88 +56,29 @@ pub(in super::super) type Source = Provenance;
 
 names! {
     /// The source of a fact.
-    Provenance {
-        "sysfs" Sysfs, "nvml" Nvml, "hwloc" Hwloc, "nvidia-smi" Smi, "preset" Preset,
-        "measurement" Measurement, "inferred" Inferred,
-    }
-}
-
-names! {
+    Provenance name,
     /// The kind of a cache's content.
-    CacheKind { "unified" Unified, "data" Data, "instruction" Instruction, }
-}
-
-names! {
+    CacheKind name,
     /// The kind of a group of CPUs.
-    GroupKind { "die" Die, "cluster" Cluster, "book" Book, "drawer" Drawer, "other" Other, }
-}
-
-names! {
+    GroupKind name,
     /// The kind of a link.
-    LinkKind { "nvlink" NvLink, "c2c" C2c, "pcie" Pcie, "smp" Smp, "net" Net, }
-}
-
-names! {
+    LinkKind name,
     /// The basis of a bandwidth.
-    Basis {
-        "measured" Measured, "reported" Reported, "nominal" Nominal, "typical" Typical, "assumed" Assumed,
-    }
-}
-
-names! {
+    Basis name,
     /// The class of a path, in `nvidia-smi`'s words.
-    PathType {
-        "X" Loc, "NVL" Nvl, "NVB" Nvb, "C2C" C2c, "PIX" Pix, "PXB" Pxb, "PHB" Phb, "NODE" Node, "SYS" Sys,
-        "NET" Net, "DIS" Dis,
-    }
-}
-
-names! {
+    PathType word,
     /// The subject of a note.
-    NoteKind { "damage" Damage, "unknown" Unknown, "conflict" Conflict, "inferred" Inferred, "driver" Driver, }
-}
-
-names! {
+    NoteKind name,
     /// The class of a core on a machine whose cores differ.
-    CoreClass {
-        "efficiency" Efficiency, "standard" Standard, "performance" Performance, "priority" Priority,
-    }
-}
-
-names! {
+    CoreClass name,
     /// The state of a port.
-    PortState { "down" Down, "initialize" Initialize, "armed" Armed, "active" Active, }
-}
-
-names! {
+    PortState word,
     /// The link layer of a port.
-    LinkLayer { "infiniband" InfiniBand, "ethernet" Ethernet, }
-}
-
-names! {
+    LinkLayer word,
     /// The state of the registration of a GPU with its NVLink fabric.
-    FabricState {
-        "unknown" Unknown, "not-started" NotStarted, "in-progress" InProgress, "completed" Completed,
-    }
-}
-
-names! {
+    FabricState word,
     /// The status of peer-to-peer access, in the words of `nvidia-smi topo -p2p`.
-    P2pStatus {
-        "OK" Ok, "CNS" ChipsetNotSupported, "GNS" GpuNotSupported, "TNS" TopologyNotSupported,
-        "DR" DisabledBySetting, "NS" NotSupported, "U" Unknown,
-    }
-}
-
-names! {
+    P2pStatus word,
     /// A fault of a GPU's place in its NVLink fabric.
-    FabricFault {
-        "degraded-bandwidth" DegradedBandwidth, "route-recovery" RouteRecovery, "unhealthy-route" UnhealthyRoute,
-        "access-timeout-recovery" AccessTimeoutRecovery, "incorrect-system-guid" IncorrectSystemGuid,
-        "incorrect-chassis-serial" IncorrectChassisSerial, "no-partition" NoPartition,
-        "insufficient-nvlinks" InsufficientNvlinks, "incompatible-firmware" IncompatibleFirmware,
-        "invalid-location" InvalidLocation, "invalid-gpu-state" InvalidGpuState,
-        "incorrect-configuration" IncorrectConfiguration, "unassigned-partition" UnassignedPartition,
-        "disconnected-manager" DisconnectedManager, "limited-capacity" LimitedCapacity, "unhealthy" Unhealthy,
-    }
+    FabricFault word,
 }

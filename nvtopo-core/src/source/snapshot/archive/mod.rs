@@ -6,7 +6,6 @@ mod write;
 use super::super::sysfs::Refused;
 use crate::model::MachineIdentity;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 pub(super) use read::read;
 pub(super) use write::write;
@@ -31,50 +30,18 @@ pub(super) struct Head {
     pub(super) redacted: bool,
     /// True if the machine recorded itself, so that `/proc/self` is of who recorded it.
     pub(super) own: bool,
+    #[serde(default, with = "Identity")]
+    pub(super) identity: MachineIdentity,
     #[serde(default)]
-    pub(super) identity: Identity,
-    #[serde(default)]
-    pub(super) refused: RefusedPaths,
+    pub(super) refused: Refused,
 }
 
 /// Digests, as everywhere.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Identity {
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "MachineIdentity")]
+struct Identity {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     machine: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     boot: Option<String>,
-}
-
-/// Why files and directories could not be read.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct RefusedPaths {
-    #[serde(default)]
-    files: BTreeMap<String, String>,
-    #[serde(default)]
-    folders: BTreeMap<String, String>,
-}
-
-impl From<MachineIdentity> for Identity {
-    fn from(MachineIdentity { machine, boot }: MachineIdentity) -> Self {
-        Self { machine, boot }
-    }
-}
-
-impl From<Identity> for MachineIdentity {
-    fn from(Identity { machine, boot }: Identity) -> Self {
-        Self { machine, boot }
-    }
-}
-
-impl From<Refused> for RefusedPaths {
-    fn from(Refused { files, folders }: Refused) -> Self {
-        Self { files, folders }
-    }
-}
-
-impl From<RefusedPaths> for Refused {
-    fn from(RefusedPaths { files, folders }: RefusedPaths) -> Self {
-        Self { files, folders }
-    }
 }

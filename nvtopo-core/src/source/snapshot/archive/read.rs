@@ -51,9 +51,9 @@ pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
     let Some(head) = reader.head else { return Err(not_a_snapshot()) };
     Ok(Snapshot {
         entries,
-        refused: head.refused.into(),
+        refused: head.refused,
         own: head.own,
-        identity: head.identity.into(),
+        identity: head.identity,
         driver: reader.driver.unwrap_or(DriverAnswer::NotAsked),
         redacted: head.redacted,
         writer: head.nvtopo,

@@ -42,8 +42,8 @@ fn archive(snapshot: &Snapshot) -> io::Result<Vec<u8>> {
         nvtopo: snapshot.writer.clone(),
         redacted: snapshot.redacted,
         own: snapshot.own,
-        identity: snapshot.identity.clone().into(),
-        refused: snapshot.refused.clone().into(),
+        identity: snapshot.identity.clone(),
+        refused: snapshot.refused.clone(),
     };
     document(&mut archive, HEAD, &head)?;
     if !matches!(snapshot.driver, DriverAnswer::NotAsked) {

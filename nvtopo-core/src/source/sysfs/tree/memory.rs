@@ -4,6 +4,7 @@ use super::confined::{Confined, Place};
 use super::files::{Entry, FileError, Files, Kind, Part};
 use crate::error::{Error, Result};
 use crate::model::MachineIdentity;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The most files, links and directories of one machine. A large server has 30 000 that are read or listed.
@@ -11,15 +12,26 @@ const MAX_NODES: usize = 200_000;
 
 /// The content stored at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::source) enum Stored {
+pub(in crate::source) enum Stored<Content = Vec<u8>> {
     Folder,
     Link(String),
     /// The content, unless it was not read or could not be.
-    File(Option<Vec<u8>>),
+    File(Option<Content>),
+}
+
+impl<Content> Stored<Content> {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Folder => Kind::Folder,
+            Self::Link(_) => Kind::Link,
+            Self::File(_) => Kind::File,
+        }
+    }
 }
 
 /// The reasons why files and directories could not be read, by path.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(in crate::source) struct Refused {
     pub(in crate::source) files: BTreeMap<String, String>,
     pub(in crate::source) folders: BTreeMap<String, String>,
@@ -97,40 +109,29 @@ struct Memory {
 
 enum Node {
     Folder(BTreeMap<String, usize>),
-    Link(String),
-    File(Option<Vec<u8>>),
+    Other(Stored),
 }
 
 impl Node {
     fn kind(&self) -> Kind {
         match self {
             Self::Folder(_) => Kind::Folder,
-            Self::Link(_) => Kind::Link,
-            Self::File(_) => Kind::File,
+            Self::Other(stored) => stored.kind(),
         }
     }
 }
 
 impl Memory {
+    /// Adds what is stored at a path, after what is stored above it.
     fn insert(&mut self, path: &str, stored: Stored) -> Result<()> {
-        let node = match stored {
-            Stored::Folder => Node::Folder(BTreeMap::new()),
-            Stored::Link(target) => Node::Link(target),
-            Stored::File(content) => Node::File(content),
-        };
-        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let folder = || Node::Folder(BTreeMap::new());
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let mut at = 0;
-        for part in folder.split('/').filter(|part| !part.is_empty()) {
-            at = self.child(at, part, path, || Node::Folder(BTreeMap::new()))?;
+        for part in above.split('/').filter(|part| !part.is_empty()) {
+            at = self.child(at, part, path, folder)?;
         }
-        let is_folder = node.kind() == Kind::Folder;
-        let (before, mut node) = (self.nodes.len(), Some(node));
-        let at = self.child(at, name, path, || node.take().unwrap_or(Node::File(None)))?;
-        if self.nodes.len() > before || is_folder && self.nodes[at].kind() == Kind::Folder {
-            Ok(())
-        } else {
-            Err(Error::input(format!("'{path}' is there twice")))
-        }
+        let make = || if stored == Stored::Folder { folder() } else { Node::Other(stored) };
+        self.child(at, name, path, make).map(|_| ())
     }
 
     /// Returns the entry of a directory, made where there is none.
@@ -167,19 +168,19 @@ impl Place for Memory {
 
     fn link(&self, path: &str) -> std::result::Result<String, FileError> {
         match self.find(path)? {
-            Node::Link(target) => Ok(target.clone()),
+            Node::Other(Stored::Link(target)) => Ok(target.clone()),
             _ => Err(FileError::Absent),
         }
     }
 
     fn read(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> std::result::Result<bool, FileError> {
         match self.find(path)? {
-            Node::File(Some(content)) => {
+            Node::Other(Stored::File(Some(content))) => {
                 buffer.extend_from_slice(part.of(content));
                 Ok(true)
             }
-            Node::Link(_) => Ok(false),
-            Node::File(None) | Node::Folder(_) => Err(FileError::Absent),
+            Node::Other(Stored::Link(_)) => Ok(false),
+            _ => Err(FileError::Absent),
         }
     }
 

@@ -20,7 +20,7 @@ const SELF: &str = "proc/self";
 /// The record of everything that was read.
 #[derive(Default)]
 pub(in crate::source) struct Record {
-    entries: BTreeMap<String, Found>,
+    entries: BTreeMap<String, Stored<Content>>,
     refused: Refused,
 }
 
@@ -28,9 +28,9 @@ impl Record {
     /// Returns the content stored at each path, and the paths that could not be read.
     pub(in crate::source) fn into_parts(self) -> (BTreeMap<String, Stored>, Refused) {
         let stored = |found| match found {
-            Found::Folder => Stored::Folder,
-            Found::Link(target) => Stored::Link(target),
-            Found::File(content) => Stored::File(content.map(|content| content.bytes)),
+            Stored::Folder => Stored::Folder,
+            Stored::Link(target) => Stored::Link(target),
+            Stored::File(content) => Stored::File(content.map(|content: Content| content.bytes)),
         };
         let entries = self.entries.into_iter().map(|(path, found)| (path, stored(found)));
         (entries.collect(), self.refused)
@@ -51,12 +51,6 @@ impl Tree {
     }
 }
 
-enum Found {
-    Folder,
-    Link(String),
-    File(Option<Content>),
-}
-
 #[derive(Default)]
 struct Content {
     /// The bytes; those between parts that were read are zero.
@@ -65,16 +59,6 @@ struct Content {
     head: usize,
     /// True if the file ends there.
     whole: bool,
-}
-
-impl Found {
-    fn kind(&self) -> Kind {
-        match self {
-            Self::Folder => Kind::Folder,
-            Self::Link(_) => Kind::Link,
-            Self::File(_) => Kind::File,
-        }
-    }
 }
 
 struct Recorder {
@@ -91,16 +75,16 @@ impl Recorder {
     }
 
     fn known(&self, path: &str) -> Option<Kind> {
-        self.record.borrow().entries.get(path).map(Found::kind)
+        self.record.borrow().entries.get(path).map(Stored::kind)
     }
 
     /// Records what is at a path that is free of links.
     fn put(&self, path: &str, kind: Kind) {
         let found = match kind {
-            Kind::Folder => Found::Folder,
+            Kind::Folder => Stored::Folder,
             // An unreadable target leads nowhere.
-            Kind::Link => self.disk.link(path).map_or(Found::File(None), Found::Link),
-            Kind::File => Found::File(None),
+            Kind::Link => self.disk.link(path).map_or(Stored::File(None), Stored::Link),
+            Kind::File => Stored::File(None),
         };
         self.record.borrow_mut().entries.entry(path.to_owned()).or_insert(found);
     }
@@ -108,7 +92,7 @@ impl Recorder {
     /// Answers from what was read of a file before, where that is enough.
     fn again(&self, path: &str, part: Part, buffer: &mut Vec<u8>) -> bool {
         match self.record.borrow().entries.get(path) {
-            Some(Found::File(Some(content)))
+            Some(Stored::File(Some(content)))
                 if content.whole || part.offset + part.length <= content.head =>
             {
                 buffer.extend_from_slice(part.of(&content.bytes));
@@ -125,8 +109,8 @@ impl Recorder {
             *buffer = (self.trim)(&path, std::mem::take(buffer), whole);
         }
         let mut record = self.record.borrow_mut();
-        let found = record.entries.entry(path).or_insert(Found::File(None));
-        if let Found::File(content) = found {
+        let found = record.entries.entry(path).or_insert(Stored::File(None));
+        if let Stored::File(content) = found {
             let content = content.get_or_insert_default();
             let end = part.offset + buffer.len();
             if content.bytes.len() < end && !buffer.is_empty() {
@@ -232,7 +216,7 @@ impl Place for Steps<'_> {
 
     fn link(&self, path: &str) -> Result<String, FileError> {
         match self.0.record.borrow().entries.get(path) {
-            Some(Found::Link(target)) => Ok(target.clone()),
+            Some(Stored::Link(target)) => Ok(target.clone()),
             _ => Err(FileError::Absent),
         }
     }
