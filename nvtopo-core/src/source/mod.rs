@@ -13,7 +13,6 @@ mod near;
 mod nvlink_status;
 mod nvml;
 mod pci_tree;
-mod perftest;
 mod preset;
 mod several;
 mod smi_matrix;
@@ -100,7 +99,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &hwloc_xml::HwlocXml,
     &measured::NvBandwidth,
     &measured::P2pTest,
-    &perftest::Perftest,
+    &measured::Perftest,
     &smi_matrix::P2pMatrix,
     &smi_matrix::SmiMatrix,
     &nvlink_status::NvLinkStatus,

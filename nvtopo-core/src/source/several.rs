@@ -3,9 +3,8 @@
 //! The text is cut where a line names a tool or begins its output. A reader gets the whole text with the lines of
 //! the others left empty, so that places in messages are those of the input.
 
-use super::measured::{NvBandwidth, P2pTest};
+use super::measured::{NvBandwidth, P2pTest, Perftest};
 use super::nvlink_status::NvLinkStatus;
-use super::perftest::Perftest;
 use super::smi_matrix::{self, P2pMatrix, SmiMatrix};
 use super::{Input, Source, text};
 use crate::error::Result;

@@ -28,7 +28,7 @@ impl<'a> Matrix<'a> {
     fn read(element: Element<'a>) -> Result<Self> {
         let kind = element.kind();
         let bad = |what: &str| element.error(format!("the matrix {what}"));
-        let words = |part: Element<'a>| part.0.text().split_ascii_whitespace();
+        let words = |part: Element<'a>| part.text().split_ascii_whitespace();
         let mut ends = Vec::new();
         for word in element.below("indexes").flat_map(words) {
             // In a matrix of several types, each object stands with its own.
@@ -60,7 +60,7 @@ fn short(word: &str) -> String {
 
 /// Returns the bandwidths of NVLinks in MB/s, if the file has them.
 pub(super) fn nvlinks(topology: Element<'_>) -> Result<Option<Matrix<'_>>> {
-    let mut matrices = matrices(topology).filter(|matrix| matrix.text("name") == Some(NVLINK));
+    let mut matrices = matrices(topology).filter(|matrix| matrix.attribute("name") == Some(NVLINK));
     matrices.next().map(Matrix::read).transpose()
 }
 
@@ -73,7 +73,7 @@ pub(super) fn distances(topology: Element<'_>, objects: &Objects<'_>) -> Result<
             continue;
         }
         let matrix = Matrix::read(element)?;
-        let by_os_index = element.text("indexing") == Some("os");
+        let by_os_index = element.attribute("indexing") == Some("os");
         let number = |end: &(&str, u64)| {
             if by_os_index { u32::try_from(end.1).ok() } else { by_gp.get(&end.1).copied() }
         };
@@ -84,7 +84,7 @@ pub(super) fn distances(topology: Element<'_>, objects: &Objects<'_>) -> Result<
 }
 
 fn matrices(topology: Element<'_>) -> impl Iterator<Item = Element<'_>> {
-    topology.elements().filter(|element| element.0.is("distances2") || element.0.is("distances2hetero"))
+    topology.children().filter(|element| element.is("distances2") || element.is("distances2hetero"))
 }
 
 fn triples(
@@ -120,9 +120,9 @@ fn first_version(objects: &Objects<'_>) -> Result<Vec<(u32, u32, u32)>> {
     let of_nodes = matrices().find(|matrix| is_of_nodes(objects, *matrix)).or_else(|| matrices().next());
     let Some(element) = of_nodes else { return Ok(Vec::new()) };
     let number = |text: Option<&str>| text.and_then(|text| text.parse::<f64>().ok());
-    let base = number(element.text("latency_base")).unwrap_or(1.0);
+    let base = number(element.attribute("latency_base")).unwrap_or(1.0);
     let values: Vec<Option<f64>> =
-        element.below("latency").map(|value| number(value.text("value"))).collect();
+        element.below("latency").map(|value| number(value.attribute("value"))).collect();
     let count = objects.nodes.len();
     if values.len() != count * count {
         return Err(element.error(format!("the matrix of {count} NUMA nodes holds {} values", values.len())));

@@ -43,7 +43,7 @@ impl TextFormat for HwlocXml {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         let decoded = decoded(bytes);
         let document = Document::parse(&decoded)?;
-        let mut fragment = build(Element(document.root()))?;
+        let mut fragment = build(document.root())?;
         if matches!(decoded, Cow::Owned(_)) {
             fragment.note(NoteKind::Damage, "the text is not UTF-8 everywhere; marks stand for what is not");
         }
@@ -96,7 +96,7 @@ fn decoded(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 fn build(topology: Element<'_>) -> Result<Fragment> {
-    if topology.0.name() != "topology" {
+    if topology.name() != "topology" {
         return Err(topology.error("the root of the XML is not hwloc's, topology"));
     }
     let version = version(topology)?;
@@ -131,7 +131,7 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
 
 /// Returns the version of the format: `2.0`; the first has no number.
 fn version(topology: Element<'_>) -> Result<Version> {
-    let Some(text) = topology.text("version") else { return Ok(Version(1)) };
+    let Some(text) = topology.attribute("version") else { return Ok(Version(1)) };
     let major = text.split('.').next().and_then(|major| major.parse().ok());
     match major {
         Some(major @ 1..=LATEST) => Ok(Version(major)),

@@ -143,11 +143,11 @@ fn place(objects: &Objects<'_>, memory: &Memory<'_>) -> Result<CpuSet> {
 
 /// Returns whether memory is of the usual kind: hwloc names others HBM, NVM and so on.
 fn is_plain(element: Element<'_>) -> bool {
-    element.text("subtype").is_none_or(|subtype| subtype.is_empty() || subtype == "DRAM")
+    element.attribute("subtype").is_none_or(|subtype| subtype.is_empty() || subtype == "DRAM")
 }
 
 fn is_gpu_memory(element: Element<'_>) -> bool {
-    element.text("subtype").is_some_and(|subtype| subtype.contains("GPUMemory"))
+    element.attribute("subtype").is_some_and(|subtype| subtype.contains("GPUMemory"))
 }
 
 /// Returns the package that memory hangs in, or that holds all its CPUs.

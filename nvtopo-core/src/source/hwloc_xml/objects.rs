@@ -121,7 +121,7 @@ impl<'a> Objects<'a> {
                 self.descend(element, ancestors)?;
             }
             "Die" | "Group" => {
-                let kind = match (element.kind(), element.text("subtype")) {
+                let kind = match (element.kind(), element.attribute("subtype")) {
                     ("Die", _) => GroupKind::Die,
                     (_, Some("Cluster")) => GroupKind::Cluster,
                     (_, Some("Book")) => GroupKind::Book,

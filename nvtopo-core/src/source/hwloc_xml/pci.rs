@@ -200,7 +200,7 @@ impl Reader {
         let Numbers { class, vendor, model, subsystem } = numbers(object)?;
         let fabric = names.iter().any(|name| name.kind == OsKind::OpenFabrics);
         let kind = match class {
-            _ if object.text("subtype") == Some("NVSwitch") => Kind::NvSwitch,
+            _ if object.attribute("subtype") == Some("NVSwitch") => Kind::NvSwitch,
             0x0300 | 0x0302 if vendor == NVIDIA => Kind::Gpu,
             0x0680 if vendor == NVIDIA => Kind::NvSwitch,
             // InfiniBand adapters can be among the serial buses.
@@ -242,7 +242,7 @@ impl Reader {
     }
 
     fn os_device<'a>(&mut self, element: Element<'a>) -> Result<Option<OsDevice<'a>>> {
-        let Some(name) = element.text("name").filter(|name| !name.is_empty()) else { return Ok(None) };
+        let Some(name) = element.attribute("name").filter(|name| !name.is_empty()) else { return Ok(None) };
         let kind = self.os_kind(element)?;
         self.named = true;
         Ok(Some(OsDevice { element, name, kind }))
@@ -275,7 +275,7 @@ fn maker_of_gpu(class: u16, vendor: u16) -> Option<&'static str> {
 
 /// Returns whether a bridge is a host bridge: hwloc writes `0-1` for one from the CPUs to PCI.
 fn is_host(bridge: Element<'_>) -> bool {
-    bridge.text("bridge_type").is_some_and(|kind| kind.starts_with("0-"))
+    bridge.attribute("bridge_type").is_some_and(|kind| kind.starts_with("0-"))
 }
 
 /// Returns the bus of a host bridge, from `0000:[2b-3b]`.
@@ -285,7 +285,7 @@ fn root_bus(bridge: Element<'_>) -> Result<PciAddress> {
         let bus = buses.split(['-', ']']).next()?;
         format!("{domain}:{bus}:00.0").parse().ok()
     };
-    let address = bridge.text("bridge_pci").and_then(parse);
+    let address = bridge.attribute("bridge_pci").and_then(parse);
     address.ok_or_else(|| bridge.wrong("bridge_pci", "a range of buses such as 0000:[00-1f]"))
 }
 
@@ -311,6 +311,6 @@ fn numbers(device: Element<'_>) -> Result<Numbers> {
         let (vendor, model) = pair(parts.next()?)?;
         Some(Numbers { class, vendor, model, subsystem: parts.next().and_then(pair) })
     };
-    let numbers = device.text("pci_type").and_then(parse);
+    let numbers = device.attribute("pci_type").and_then(parse);
     numbers.ok_or_else(|| device.wrong("pci_type", "a class and ids such as 0302 [10de:1db8]"))
 }

@@ -4,7 +4,7 @@ use super::VERSION;
 use super::document::{Body, Dialect, Document, Measured, Node, Origin, Read, Sets, Source};
 use crate::error::{Error, Result};
 use crate::model::identities::Duplicate;
-use crate::model::{self, Fragment, NodeId, NodeKind, StatedPath};
+use crate::model::{self, Fragment, NodeId, NodeKind};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 
@@ -79,13 +79,8 @@ fn fragment(body: Body) -> Result<Fragment> {
     }
     let mut seen = BTreeSet::new();
     for (position, path) in body.paths.into_iter().enumerate() {
-        let (a, b) = ends(path.between, count, "paths", position)?;
-        let stated = StatedPath { a: a.min(b), b: a.max(b), path: path.path.read(&mut sets)? };
-        if !seen.insert((stated.a, stated.b)) {
-            let (a, b) = path.between;
-            return Err(Error::input(format!("paths[{position}]: nodes {a} and {b} occur twice")));
-        }
-        fragment.paths.push(stated);
+        let (a, b) = pair(path.between, count, "paths", position, &mut seen)?;
+        fragment.state_path(a, b, path.path.read(&mut sets)?);
     }
     let mut seen = BTreeSet::new();
     for (position, measured) in body.measured.into_iter().enumerate() {
@@ -98,11 +93,7 @@ fn fragment(body: Body) -> Result<Fragment> {
     }
     let mut seen = BTreeSet::new();
     for (position, p2p) in body.p2p.into_iter().enumerate() {
-        let (a, b) = ends(p2p.between, count, "p2p", position)?;
-        if !seen.insert((a.min(b), a.max(b))) {
-            let (a, b) = p2p.between;
-            return Err(Error::input(format!("p2p[{position}]: nodes {a} and {b} occur twice")));
-        }
+        let (a, b) = pair(p2p.between, count, "p2p", position, &mut seen)?;
         let (read, write) = (p2p.read.read(&mut sets)?, p2p.write.read(&mut sets)?);
         let (nvlink, atomics) = (p2p.nvlink.read(&mut sets)?, p2p.atomics.read(&mut sets)?);
         fragment.state_p2p(model::P2p { a, b, read, write, nvlink, atomics });
@@ -158,4 +149,20 @@ fn ends(between: (u32, u32), count: usize, list: &str, position: usize) -> Resul
         return Err(Error::input(format!("{list}[{position}]: both ends are node {a}")));
     }
     Ok((NodeId(a), NodeId(b)))
+}
+
+/// Returns two nodes in any order, of which the list has named no such pair before.
+fn pair(
+    between: (u32, u32),
+    count: usize,
+    list: &str,
+    position: usize,
+    seen: &mut BTreeSet<(NodeId, NodeId)>,
+) -> Result<(NodeId, NodeId)> {
+    let (a, b) = ends(between, count, list, position)?;
+    if seen.insert((a.min(b), a.max(b))) {
+        return Ok((a, b));
+    }
+    let (a, b) = between;
+    Err(Error::input(format!("{list}[{position}]: nodes {a} and {b} occur twice")))
 }

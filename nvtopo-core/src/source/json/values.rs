@@ -38,42 +38,34 @@ impl Serialize for MbPerS {
 
 impl<'de> Deserialize<'de> for MbPerS {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u64::deserialize(deserializer)?;
-        let bandwidth = Bandwidth::from_mb_per_s(number);
-        if bandwidth.as_mb_per_s() == number {
-            return Ok(Self(bandwidth));
-        }
-        let most = Bandwidth::MAX.as_mb_per_s();
-        let expected = format!("MB/s, {most} at most");
-        Err(de::Error::invalid_value(de::Unexpected::Unsigned(number), &expected.as_str()))
+        let number = at_most(deserializer, Bandwidth::MAX.as_mb_per_s(), "MB/s")?;
+        Ok(Self(Bandwidth::from_mb_per_s(number)))
     }
 }
 
 /// The kernel's number of a CPU or a NUMA node, [`MAX_INDEX`] at most.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct OsNumber(pub(super) u32);
-
-impl Serialize for OsNumber {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(self.0)
-    }
-}
 
 impl<'de> Deserialize<'de> for OsNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = u32::deserialize(deserializer)?;
-        if number <= MAX_INDEX {
-            return Ok(Self(number));
-        }
-        let expected = format!("the number of a CPU or a NUMA node, {MAX_INDEX} at most");
-        Err(de::Error::invalid_value(de::Unexpected::Unsigned(number.into()), &expected.as_str()))
+        let number = at_most(deserializer, MAX_INDEX.into(), "the number of a CPU or a NUMA node")?;
+        Ok(Self(number as u32))
     }
+}
+
+/// Reads a number up to a limit.
+fn at_most<'de, D: Deserializer<'de>>(deserializer: D, most: u64, what: &str) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    let expected = format!("{what}, {most} at most");
+    let error = || de::Error::invalid_value(de::Unexpected::Unsigned(number), &expected.as_str());
+    if number <= most { Ok(number) } else { Err(error()) }
 }
 
 /// A set of CPUs or NUMA nodes in list syntax, such as `0-3,8`.
 ///
 /// It stays a text until it is converted, within a budget: a short text can name a large set.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(super) struct List(pub(super) String);
 
 impl List {
@@ -82,12 +74,6 @@ impl List {
     fn parse(text: &str) -> crate::Result<Self> {
         let plain = text.bytes().all(|byte| byte.is_ascii_digit() || b",-:/ ".contains(&byte));
         if plain { Ok(Self(text.to_owned())) } else { text.parse::<CpuSet>().map(|_| Self(text.to_owned())) }
-    }
-}
-
-impl Serialize for List {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Bandwidths between GPUs as benchmarks print them: NVIDIA's `nvbandwidth` and `p2pBandwidthLatencyTest`.
+//! Bandwidths as benchmarks print them: NVIDIA's `nvbandwidth` and `p2pBandwidthLatencyTest` between GPUs, and
+//! `perftest` of network adapters.
 //!
 //! Only bandwidths of one direction between two GPUs are read; figures of both directions at once, of several GPUs
 //! together, of several machines, of latency, and of a GPU with itself are skipped. A note names results without a
@@ -6,6 +7,7 @@
 
 mod nvbandwidth;
 mod p2p_test;
+mod perftest;
 
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
@@ -15,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use nvbandwidth::{NvBandwidth, NvBandwidthJson, without_matrix};
 pub(super) use p2p_test::P2pTest;
+pub(super) use perftest::Perftest;
 
 /// The direction of the data of a matrix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ enum Direction {
 }
 
 /// A GPU as a benchmark names it.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 struct Device {
     model: Option<String>,
     address: Option<PciAddress>,
@@ -34,6 +37,7 @@ struct Device {
 const MAX_LEFT_OUT: usize = 16;
 
 /// Results of one benchmark.
+#[derive(Default)]
 struct Measurements {
     /// The benchmark, for messages.
     benchmark: &'static str,
@@ -43,40 +47,31 @@ struct Measurements {
     /// The pairs of GPUs, each with true if the first can access the memory of the second.
     access: BTreeMap<(u32, u32), bool>,
     /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
-    left_out: BTreeSet<(Importance, String)>,
-}
-
-/// The importance of a reason.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Importance {
-    /// The reason is noted beside figures.
-    Note,
-    /// The reason matters only where there are no figures.
-    Minor,
+    left_out: BTreeSet<LeftOut>,
 }
 
 /// A result that gives no figure of one direction.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LeftOut {
+    /// True if it matters only where there are no figures; others are noted beside them.
+    minor: bool,
     /// The reason, with the name of the test.
     why: String,
-    /// True if it deserves a note where there are figures.
-    noted: bool,
+}
+
+impl LeftOut {
+    fn new(why: impl Into<String>, noted: bool) -> Self {
+        Self { minor: !noted, why: why.into() }
+    }
 }
 
 impl Measurements {
     fn new(benchmark: &'static str) -> Self {
-        Self {
-            benchmark,
-            devices: BTreeMap::new(),
-            figures: BTreeMap::new(),
-            access: BTreeMap::new(),
-            left_out: BTreeSet::new(),
-        }
+        Self { benchmark, ..Self::default() }
     }
 
-    fn leave_out(&mut self, LeftOut { why, noted }: LeftOut) {
-        self.left_out.insert((if noted { Importance::Note } else { Importance::Minor }, why));
+    fn leave_out(&mut self, result: LeftOut) {
+        self.left_out.insert(result);
         if self.left_out.len() > MAX_LEFT_OUT {
             self.left_out.pop_last();
         }
@@ -84,9 +79,9 @@ impl Measurements {
 
     /// Returns the reasons why there is no figure: those that deserve a note, else the others.
     fn reasons(&self) -> Option<String> {
-        let (most, _) = self.left_out.first()?;
-        let reasons = self.left_out.iter().filter(|(importance, _)| importance == most);
-        let reasons: Vec<&str> = reasons.map(|(_, why)| why.as_str()).take(4).collect();
+        let minor = self.left_out.first()?.minor;
+        let reasons = self.left_out.iter().filter(|own| own.minor == minor);
+        let reasons: Vec<&str> = reasons.map(|own| own.why.as_str()).take(4).collect();
         Some(reasons.join("; "))
     }
 
@@ -140,8 +135,8 @@ impl Measurements {
             fragment.measure(nodes[from], nodes[to], *bandwidth);
         }
         state_access(&mut fragment, &nodes, &self.access);
-        for (_, why) in self.left_out.iter().filter(|(importance, _)| *importance == Importance::Note) {
-            fragment.note(NoteKind::Unknown, format!("{}: {why}", self.benchmark));
+        for own in self.left_out.iter().filter(|own| !own.minor) {
+            fragment.note(NoteKind::Unknown, format!("{}: {}", self.benchmark, own.why));
         }
         let pairs = nodes.len() * (nodes.len() - 1);
         if self.figures.is_empty() {
@@ -255,7 +250,7 @@ fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> L
                 }
                 continue;
             }
-            Line::Matrix { content, one_row } => Some(Matrix { content, one_row, ..Matrix::default() }),
+            Line::Matrix { content, one_row } => Some(Matrix::new(content, one_row)),
             Line::Other(why) => {
                 if let Some(why) = why {
                     measurements.leave_out(why);
@@ -298,22 +293,12 @@ struct Matrix {
     access: Vec<(u32, u32, bool)>,
 }
 
-impl Default for Matrix {
-    fn default() -> Self {
-        let content = Content::Figures(Direction::FromRow);
-        Self {
-            content,
-            one_row: true,
-            open: true,
-            columns: None,
-            rows: 0,
-            cells: Vec::new(),
-            access: Vec::new(),
-        }
-    }
-}
-
 impl Matrix {
+    fn new(content: Content, one_row: bool) -> Self {
+        let (cells, access) = (Vec::new(), Vec::new());
+        Self { content, one_row, open: true, columns: None, rows: 0, cells, access }
+    }
+
     /// Takes a line; `false` where the matrix has ended.
     fn line(&mut self, line: &str, number: usize) -> Result<bool> {
         let mut words = line.split_whitespace().filter(|word| *word != "D\\D" && *word != "#").peekable();

@@ -77,14 +77,9 @@ impl Text {
 
     fn by_heading(&self, line: &str) -> Content {
         match heading(line) {
-            _ if self.of_processes => {
-                Content::Other(LeftOut { why: Subject::Machines.reason("a test"), noted: true })
-            }
+            _ if self.of_processes => Content::Other(Subject::Machines.left_out("a test")),
             Some(direction) => Content::Figures(direction),
-            None => Content::Other(LeftOut {
-                why: format!("'{}' is not of one direction", cut(line)),
-                noted: false,
-            }),
+            None => Content::Other(LeftOut::new(format!("'{}' is not of one direction", cut(line)), false)),
         }
     }
 
@@ -108,7 +103,7 @@ impl Text {
             _ if line.starts_with("ASSERT in expression")
                 || (line.starts_with('[') && line.contains("] ") && line.contains(" in expression ")) =>
             {
-                Some(LeftOut { why: format!("it failed: {}", cut(line)), noted: true })
+                Some(LeftOut::new(format!("it failed: {}", cut(line)), true))
             }
             _ => None,
         }
@@ -140,18 +135,17 @@ enum Subject {
 }
 
 impl Subject {
-    /// Returns the sentence of why a test is left out.
-    fn reason(self, test: &str) -> String {
-        match self {
-            Self::OneWay(_) => format!("{test} is of one direction"),
+    /// Returns why a test is left out.
+    fn left_out(self, test: &str) -> LeftOut {
+        let why = match self {
+            Self::OneWay(_) => "is of one direction",
             Self::Machines => {
-                format!(
-                    "{test} is a run over several machines: its numbers are those of processes, not of GPUs"
-                )
+                "is a run over several machines: its numbers are those of processes, not of GPUs"
             }
-            Self::Both => format!("{test} is of both directions at once"),
-            Self::Other => format!("{test} is not of one GPU to one other"),
-        }
+            Self::Both => "is of both directions at once",
+            Self::Other => "is not of one GPU to one other",
+        };
+        LeftOut::new(format!("{test} {why}"), self == Self::Machines)
     }
 }
 
@@ -184,23 +178,20 @@ impl Test {
     fn content(&self) -> Content {
         match self.subject {
             Subject::OneWay(direction) => Content::Figures(direction),
-            subject => Content::Other(LeftOut {
-                why: subject.reason(&self.name),
-                noted: subject == Subject::Machines,
-            }),
+            subject => Content::Other(subject.left_out(&self.name)),
         }
     }
 
     /// Returns why a test without a result is left out.
     fn without(&self, what: &str) -> LeftOut {
-        LeftOut { why: format!("{} {what}", self.name), noted: matches!(self.subject, Subject::OneWay(_)) }
+        LeftOut::new(format!("{} {what}", self.name), matches!(self.subject, Subject::OneWay(_)))
     }
 
     /// Returns why a test with a sum only is left out.
     fn only_summed(&self) -> LeftOut {
         match self.subject {
             Subject::OneWay(_) => self.without("is there with its sum only, without the figure of each pair"),
-            subject => LeftOut { why: subject.reason(&self.name), noted: subject == Subject::Machines },
+            subject => subject.left_out(&self.name),
         }
     }
 }
@@ -279,7 +270,7 @@ impl TextFormat for NvBandwidthJson {
         let mut measurements = Measurements::new("nvbandwidth");
         measurements.devices.extend(document.nvbandwidth.devices.iter().filter_map(|text| device(text)));
         if let Some(error) = &document.nvbandwidth.error {
-            measurements.leave_out(LeftOut { why: why("it failed", error), noted: true });
+            measurements.leave_out(LeftOut::new(why("it failed", error), true));
         }
         for test in document.nvbandwidth.testcases {
             let Some(own) = Test::of(&test.name) else { continue };

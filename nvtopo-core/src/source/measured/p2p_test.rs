@@ -31,7 +31,7 @@ impl TextFormat for P2pTest {
                     ("P2P=Disabled", "its figures without peer-to-peer access are left out"),
                 ];
                 let why = what.into_iter().find(|(word, _)| line.contains(word));
-                Line::Other(why.map(|(_, why)| LeftOut { why: why.to_owned(), noted: false }))
+                Line::Other(why.map(|(_, why)| LeftOut::new(why, false)))
             } else {
                 let gpu = device(line).map(|(number, device)| Line::Gpu(number, device));
                 gpu.or_else(|| access(line)).unwrap_or(Line::More)

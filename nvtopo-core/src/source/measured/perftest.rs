@@ -8,25 +8,24 @@
 //! Source: perftest, `src/perftest_parameters.{h,c}` and `src/*_memory.c`. Its `MB/sec` are 2^20 bytes per second, its
 //! `Gb/sec` 10^9 bits.
 
-use super::TextFormat;
+use super::{Device, column_of, contains};
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, Nic, NodeId, NoteKind, Provenance};
+use crate::source::TextFormat;
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The largest packet of InfiniBand: shorter messages measure how many there can be, not how much.
 const FULL_PACKET: u64 = 4096;
 
-pub(super) struct Perftest;
+pub(in crate::source) struct Perftest;
 
 impl TextFormat for Perftest {
     const NAME: &'static str = "the output of perftest (ib_write_bw)";
 
     fn recognizes(bytes: &[u8]) -> bool {
-        ["BW average[".as_bytes(), b"#bytes"]
-            .iter()
-            .all(|words| bytes.windows(words.len()).any(|window| window == *words))
+        contains(bytes, "BW average[") && contains(bytes, "#bytes")
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -50,21 +49,14 @@ enum Test {
     Other(&'static str),
 }
 
-/// A GPU whose memory a run uses.
-#[derive(Clone, Debug, Default)]
-struct RunGpu {
-    model: Option<String>,
-    address: Option<PciAddress>,
-}
-
 /// A run: the facts in the lines around its table, and its rows.
 #[derive(Default)]
 struct Run {
     test: Option<Test>,
     device: Option<String>,
     server: bool,
-    /// By the number that CUDA gives it.
-    gpu: Option<(u32, RunGpu)>,
+    /// The GPU whose memory it uses, by the number that CUDA gives it.
+    gpu: Option<(u32, Device)>,
     addresses: BTreeMap<u32, PciAddress>,
     /// The address by which a GPU was asked for.
     by_address: Option<PciAddress>,
@@ -83,7 +75,7 @@ struct Run {
 #[derive(Default)]
 struct Reader {
     run: Run,
-    gpus: BTreeMap<u32, RunGpu>,
+    gpus: BTreeMap<u32, Device>,
     /// The rate of each adapter with memory of the host.
     hosts: BTreeMap<String, Bandwidth>,
     /// The rate from each adapter to a GPU, and from a GPU to it (`true`).
@@ -107,10 +99,8 @@ impl Reader {
             if let Some(size) = size.filter(|_| !self.run.over) {
                 let cell = words.get(average).copied().unwrap_or_default();
                 let figure = cell.parse::<f64>().ok().filter(|figure| (0.0..1e9).contains(figure));
-                let Some(figure) = figure else {
-                    let column = line.find(cell).map_or(1, |at| line[..at].chars().count() + 1);
-                    return Err(Error::input(format!("'{cell}' is not a bandwidth")).at(number, column));
-                };
+                let wrong = || Error::input(format!("'{cell}' is not a bandwidth"));
+                let figure = figure.ok_or_else(|| wrong().at(number, column_of(line, cell)))?;
                 self.run.figure(size, Bandwidth::from_gb_per_s(figure * unit / 1e9));
                 return Ok(());
             }
@@ -181,7 +171,7 @@ impl Reader {
             nics.insert(name, fragment.add(NodeId::MACHINE, nic));
         }
         let mut gpus: BTreeMap<u32, NodeId> = BTreeMap::new();
-        for (index, RunGpu { model, address }) in &self.gpus {
+        for (index, Device { model, address }) in &self.gpus {
             let gpu = Gpu { index: *index, model: model.clone(), address: *address, ..Gpu::default() };
             gpus.insert(*index, fragment.add(NodeId::MACHINE, gpu));
         }
@@ -298,7 +288,7 @@ impl Run {
         {
             let address = self.by_address.or_else(|| self.addresses.get(&number).copied());
             let model = model.or_else(|| self.gpu.take().and_then(|(_, gpu)| gpu.model));
-            self.gpu = Some((number, RunGpu { model, address }));
+            self.gpu = Some((number, Device { model, address }));
             self.memory = None;
         } else {
             return self.of_memory(line);
