@@ -124,14 +124,25 @@ impl Fragment {
         for node in &mut self.nodes {
             node.parent = node.parent.and_then(|parent| moved.get(&parent).copied());
         }
-        let both = |a: NodeId, b: NodeId| Some((*moved.get(&a)?, *moved.get(&b)?));
-        let links = std::mem::take(&mut self.links).into_iter();
-        self.links = links.filter_map(|(a, b, link)| both(a, b).map(|(a, b)| (a, b, link))).collect();
-        let paths = std::mem::take(&mut self.paths).into_iter();
-        self.paths =
-            paths.filter_map(|path| both(path.a, path.b).map(|(a, b)| StatedPath { a, b, ..path })).collect();
-        let p2p = std::mem::take(&mut self.p2p).into_iter();
-        self.p2p = p2p.filter_map(|p2p| both(p2p.a, p2p.b).map(|(a, b)| P2p { a, b, ..p2p })).collect();
+        self.renumber(|id| moved.get(&id).copied());
+    }
+
+    /// Gives the ends of links and of what is stated of two nodes other numbers; what loses an end goes.
+    pub(crate) fn renumber(&mut self, moved: impl Fn(NodeId) -> Option<NodeId>) {
+        let move_both = |a: &mut NodeId, b: &mut NodeId| {
+            let both = moved(*a).zip(moved(*b));
+            both.map(|both| (*a, *b) = both).is_some()
+        };
+        // Pairs begin with the lower number.
+        let move_pair = |a: &mut NodeId, b: &mut NodeId| {
+            let stays = move_both(a, b);
+            (*a, *b) = (*a.min(b), *a.max(b));
+            stays
+        };
+        self.links.retain_mut(|(a, b, _)| move_both(a, b));
+        self.paths.retain_mut(|path| move_pair(&mut path.a, &mut path.b));
+        self.p2p.retain_mut(|p2p| move_pair(&mut p2p.a, &mut p2p.b));
+        self.measured.retain_mut(|own| move_both(&mut own.from, &mut own.to));
     }
 
     /// States the class of the path between two nodes.

@@ -5,7 +5,7 @@
 
 mod builder;
 mod fragment;
-pub(crate) mod gaps;
+mod gaps;
 mod gpu;
 mod health;
 pub(crate) mod identities;

@@ -114,6 +114,24 @@ impl NodeKind {
     pub fn as_numa_node(&self) -> Option<&NumaNode> {
         if let Self::NumaNode(node) = self { Some(node) } else { None }
     }
+
+    /// Returns the CPUs and NUMA nodes that a source names as nearest to a GPU or NIC.
+    pub(crate) fn near(&self) -> Option<(&Stated<CpuSet>, &Stated<NodeSet>)> {
+        match self {
+            Self::Gpu(gpu) => Some((&gpu.cpus, &gpu.nodes)),
+            Self::Nic(nic) => Some((&nic.cpus, &nic.nodes)),
+            _ => None,
+        }
+    }
+
+    /// Returns the same, to fill in.
+    pub(crate) fn near_mut(&mut self) -> Option<(&mut Stated<CpuSet>, &mut Stated<NodeSet>)> {
+        match self {
+            Self::Gpu(gpu) => Some((&mut gpu.cpus, &mut gpu.nodes)),
+            Self::Nic(nic) => Some((&mut nic.cpus, &mut nic.nodes)),
+            _ => None,
+        }
+    }
 }
 
 /// A fact as a source states it, with the reason where it is unknown. These are all cases: programs may match them

@@ -1,10 +1,37 @@
-//! Containment: the ancestors of a node, and the path class of two nodes over PCIe and the CPUs.
+//! Containment: the ancestors of a node, what is nearest to it, and the path class of two nodes over PCIe and the CPUs.
 
-use crate::model::{Node, NodeId, NodeKind, PathType};
+use crate::cpuset::{CpuSet, NodeSet};
+use crate::model::{Node, NodeId, NodeKind, NumaNode, PathType, Stated};
 
 /// Iterates over the node and its containers, up to the machine.
 pub(crate) fn ancestors<'a>(node: impl Fn(NodeId) -> &'a Node, id: NodeId) -> impl Iterator<Item = NodeId> {
     std::iter::successors(Some(id), move |id| node(*id).parent)
+}
+
+/// Returns the NUMA node that contains a node.
+fn numa<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeId) -> Option<&'a NumaNode> {
+    ancestors(node, id).find_map(|id| node(id).kind.as_numa_node())
+}
+
+/// Returns the CPUs nearest to a device: those that a source states, else those of its NUMA node, also where the stated
+/// ones cannot be read.
+pub(crate) fn cpus_near<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeId) -> Stated<CpuSet> {
+    let stated = node(id).kind.near().map_or(&Stated::Unstated, |(cpus, _)| cpus);
+    match (stated, numa(node, id)) {
+        (Stated::Unstated | Stated::Unreadable, Some(numa)) if !numa.cpus.is_empty() => {
+            Stated::Known(numa.cpus.clone())
+        }
+        _ => stated.clone(),
+    }
+}
+
+/// Returns the NUMA nodes nearest to a device: those that a source states, else the one that contains it.
+pub(crate) fn nodes_near<'a>(node: impl Fn(NodeId) -> &'a Node + Copy, id: NodeId) -> Stated<NodeSet> {
+    let stated = node(id).kind.near().map_or(&Stated::Unstated, |(_, nodes)| nodes);
+    match (stated, numa(node, id)) {
+        (Stated::Unstated, Some(numa)) => Stated::Known(std::iter::once(numa.os_index).collect()),
+        _ => stated.clone(),
+    }
 }
 
 /// Returns the class by the lowest common ancestor. `None` where the tree is incomplete.

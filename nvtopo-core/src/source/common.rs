@@ -22,6 +22,9 @@ pub(super) fn product_name(text: &str) -> Option<String> {
     (!text.is_empty() && !PLACEHOLDERS.contains(&lower.as_str())).then(|| text.to_owned())
 }
 
+/// The text of `nvlinks-unknown` for a file without the other ends of NVLinks.
+pub(super) const NVLINKS_OF_FILE: &str = "the file does not tell which GPUs NVLink connects";
+
 /// Beyond this many nodes the links between them, which grow with the square, are left out.
 const MAX_LINKED: usize = 64;
 

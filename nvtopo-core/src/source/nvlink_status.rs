@@ -5,12 +5,10 @@
 //! nvlink -e`, `-c`, `-R`, `-info`, …): people send such texts with the lines around them.
 
 use super::TextFormat;
-use super::common::note_links_down;
+use super::common::{NVLINKS_OF_FILE, note_links_down};
 use super::text::{self, Line};
 use crate::error::{Error, Result};
-use crate::model::{
-    Fragment, Gpu, MAX_DEVICES, NodeId, Note, NoteCode, NvLinkFar, NvLinkPort, Provenance, gaps,
-};
+use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, Note, NoteCode, NvLinkFar, NvLinkPort, Provenance};
 use crate::units::{Bandwidth, count_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -151,7 +149,7 @@ impl Status {
         fragment.set_nvlink_unknown();
         let is_up = |status: &GpuStatus| status.links.values().any(|state| state.up() == Some(true));
         if self.gpus.len() >= 2 && self.gpus.values().any(is_up) {
-            self.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_FILE.to_owned());
+            self.note(NoteCode::NvlinksUnknown, NVLINKS_OF_FILE.to_owned());
         }
         for status in self.gpus.values() {
             // The numbers begin at 0 and have no gaps.

@@ -95,12 +95,15 @@ pub(super) struct Near {
 impl Fold<'_> {
     pub(super) fn near_of_matched(&self) -> Vec<Near> {
         let near = |(base, other): (NodeId, NodeId)| {
-            let (base_cpus, base_nodes) = near(&self.base.nodes, base)?;
-            let (other_cpus, other_nodes) = near(&self.other.nodes, other)?;
-            let provenance = self.other_node(other).provenance;
-            Some(Near { base, provenance, cpus: [base_cpus, other_cpus], nodes: [base_nodes, other_nodes] })
+            let (own, theirs) = (|id| self.base_node(id), |id| self.other_node(id));
+            Near {
+                base,
+                provenance: self.other_node(other).provenance,
+                cpus: [tree::cpus_near(own, base), tree::cpus_near(theirs, other)],
+                nodes: [tree::nodes_near(own, base), tree::nodes_near(theirs, other)],
+            }
         };
-        self.matched().into_iter().filter_map(near).collect()
+        self.matched_devices(|_| true).into_iter().map(near).collect()
     }
 
     /// Compares the near CPUs and NUMA nodes, stated or by the tree: a statement of a weaker source must not hide what
@@ -116,19 +119,16 @@ impl Fold<'_> {
                 filler.stated("nearest CPUs", &mut cpus, &other_cpus),
                 filler.stated("nearest NUMA nodes", &mut nodes, &other_nodes),
             );
-            let (own_cpus, own_nodes) = match &mut self.base.nodes[near.base.index()].kind {
-                NodeKind::Gpu(gpu) => (&mut gpu.cpus, &mut gpu.nodes),
-                NodeKind::Nic(nic) => (&mut nic.cpus, &mut nic.nodes),
-                _ => continue,
-            };
+            let learned = filler.learned;
+            let node = &mut self.base.nodes[near.base.index()];
+            node.learned.extend(learned);
+            let Some((own_cpus, own_nodes)) = node.kind.near_mut() else { continue };
             if news.0 {
                 *own_cpus = cpus;
             }
             if news.1 {
                 *own_nodes = nodes;
             }
-            let learned = filler.learned;
-            self.base.nodes[near.base.index()].learned.extend(learned);
         }
     }
 
@@ -147,27 +147,6 @@ impl Fold<'_> {
             base.provenance = base.provenance.min(other.provenance);
         }
     }
-}
-
-fn near(nodes: &[Node], id: NodeId) -> Option<(Stated<CpuSet>, Stated<NodeSet>)> {
-    let (cpus, own) = match &nodes[id.index()].kind {
-        NodeKind::Gpu(gpu) => (&gpu.cpus, &gpu.nodes),
-        NodeKind::Nic(nic) => (&nic.cpus, &nic.nodes),
-        _ => return None,
-    };
-    let mut above = tree::ancestors(|id| &nodes[id.index()], id);
-    let numa = above.find_map(|id| nodes[id.index()].kind.as_numa_node());
-    let cpus = match (cpus, numa) {
-        (Stated::Unstated | Stated::Unreadable, Some(numa)) if !numa.cpus.is_empty() => {
-            Stated::Known(numa.cpus.clone())
-        }
-        _ => cpus.clone(),
-    };
-    let own = match (own, numa) {
-        (Stated::Unstated, Some(numa)) => Stated::Known(std::iter::once(numa.os_index).collect()),
-        _ => own.clone(),
-    };
-    Some((cpus, own))
 }
 
 struct Filler<'a> {

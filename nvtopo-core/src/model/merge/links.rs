@@ -235,8 +235,8 @@ impl Fold<'_> {
         self.base.paths.extend(adopted);
     }
 
-    fn matched_devices(&self, of: impl Fn(&NodeKind) -> bool) -> Vec<(NodeId, NodeId)> {
-        let device = |kind: &NodeKind| matches!(kind, NodeKind::Gpu(_) | NodeKind::Nic(_)) && of(kind);
+    pub(super) fn matched_devices(&self, of: impl Fn(&NodeKind) -> bool) -> Vec<(NodeId, NodeId)> {
+        let device = |kind: &NodeKind| kind.near().is_some() && of(kind);
         self.matched().into_iter().filter(|(base, _)| device(&self.base_node(*base).kind)).collect()
     }
 

@@ -4,7 +4,7 @@ use super::facts::{self, several};
 use crate::model::{
     Basis, Fragment, LinkKind, Measured, Node, NodeId, NodeKind, Note, NoteCode, Nvlinks, Pair, Rate, rates,
 };
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, count_of};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The highest believable measurement in percent of a rate: reported rates are up to 7 % above published ones.
@@ -32,9 +32,9 @@ pub(super) fn check_against_links(fragment: &mut Fragment) {
         let own = format!("{} to {}: {bandwidth}", names[0], names[1]);
         if let Some(pair) = nvlinks.between(*from, *to) {
             match exceeded(&pair, *bandwidth) {
-                Some((Basis::Assumed, rate)) => texts.faster.add(pair.nvlinks, rate, own),
+                Some((Basis::Assumed, rate)) => texts.add(Limit::Assumed(pair.nvlinks), rate, own),
                 Some((_, rate)) => {
-                    texts.nvlinks.add(pair.nvlinks, rate, own);
+                    texts.add(Limit::Nvlinks(pair.nvlinks), rate, own);
                     wrong.insert(place);
                 }
                 None => {}
@@ -43,7 +43,7 @@ pub(super) fn check_against_links(fragment: &mut Fragment) {
         }
         let least = [from, to].into_iter().filter_map(|id| uplinks.get(id)).min().copied();
         if let Some(rate) = least.filter(|rate| is_above(*bandwidth, *rate)) {
-            texts.pcie.add(0, rate, own);
+            texts.add(Limit::Pcie, rate, own);
             wrong.insert(place);
         }
     }
@@ -99,68 +99,51 @@ fn check_nics(fragment: &mut Fragment, texts: &mut Texts) {
         if let (Some(measured), Some(rate)) = (nic.measured, nic.rate)
             && is_above(measured, rate)
         {
-            texts.ports.add(0, rate, format!("{}: {measured}", nic.name));
+            texts.add(Limit::Port, rate, format!("{}: {measured}", nic.name));
             nic.measured = None;
         }
     }
 }
 
-/// Measurements above a rate, by the number of links and the rate.
-#[derive(Default)]
-struct Above(BTreeMap<(u16, Bandwidth), Vec<String>>);
+/// The limit that measurements exceed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Limit {
+    /// The rate of NVLinks, by their number.
+    Nvlinks(u16),
+    /// The rate of NVLinks of an assumed generation only.
+    Assumed(u16),
+    Pcie,
+    Port,
+}
 
-impl Above {
-    fn add(&mut self, links: u16, rate: Bandwidth, own: String) {
-        let known = self.0.entry((links, rate)).or_default();
+/// The measurements to note, by the limit and the rate that they exceed.
+#[derive(Default)]
+struct Texts(BTreeMap<(Limit, Bandwidth), Vec<String>>);
+
+impl Texts {
+    fn add(&mut self, limit: Limit, rate: Bandwidth, own: String) {
+        let known = self.0.entry((limit, rate)).or_default();
         // A direction can be stated twice.
         if !known.contains(&own) {
             known.push(own);
         }
     }
-}
 
-/// The measurements to note, by the rate that they exceed.
-#[derive(Default)]
-struct Texts {
-    nvlinks: Above,
-    /// Above the rate of an assumed generation of NVLinks only.
-    faster: Above,
-    pcie: Above,
-    ports: Above,
-}
-
-impl Texts {
     fn write(self, fragment: &mut Fragment) {
         const OUT: &str = "and was left out; is it of both directions at once?";
-        let of_nvlinks =
-            |links: u16| if links == 1 { "1 NVLink".to_owned() } else { format!("{links} NVLinks") };
-        let mut notes = Vec::new();
-        for ((links, rate), own) in self.nvlinks.0 {
-            notes.push(format!(
-                "measured {}, which is more than the {rate} that {} can carry, {OUT}",
-                several(&own),
-                of_nvlinks(links)
-            ));
-        }
-        for ((links, rate), own) in self.faster.0 {
-            notes.push(format!(
-                "measured {}, which is more than the {rate} of {} of the generation that is assumed: they are faster, or it is of both directions at once",
-                several(&own), of_nvlinks(links)
-            ));
-        }
-        for ((_, rate), own) in self.pcie.0 {
-            notes.push(format!(
-                "measured {}, which is more than the {rate} that PCIe can carry there, {OUT}",
-                several(&own)
-            ));
-        }
-        for ((_, rate), own) in self.ports.0 {
-            notes.push(format!(
-                "measured {}, which is more than the {rate} of its port, {OUT}",
-                several(&own)
-            ));
-        }
-        for text in notes {
+        for ((limit, rate), own) in self.0 {
+            let what = match limit {
+                Limit::Nvlinks(links) => {
+                    format!("that {} can carry, {OUT}", count_of(links.into(), "NVLink"))
+                }
+                Limit::Assumed(links) => format!(
+                    "of {} of the generation that is assumed: they are faster, or it is of both directions at once",
+                    count_of(links.into(), "NVLink")
+                ),
+                Limit::Pcie => format!("that PCIe can carry there, {OUT}"),
+                Limit::Port => format!("of its port, {OUT}"),
+            };
+            let text = format!("measured {}, which is more than the {rate} {what}", several(&own));
             let note = Note::new(NoteCode::MeasuredAboveRate, text);
             // A topology that was written and read again has them already.
             if !fragment.notes.contains(&note) {

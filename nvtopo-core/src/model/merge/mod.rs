@@ -5,13 +5,13 @@
 //! compared with the rates of links ([`measured`]). Where two sources disagree the base wins, with a note.
 
 mod facts;
-mod identities;
 mod links;
 mod matching;
 mod measured;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
+use crate::model::identities::{Identity, duplicates};
 use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, gaps, tree};
 use facts::Conflicts;
 use std::collections::BTreeSet;
@@ -25,14 +25,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     let Some(mut base) = fragments.next() else {
         return Err(Error::request("there is nothing to build a topology from"));
     };
-    if fragments.len() == 0 {
-        links::rate_by_ports(&mut base);
-        measured::check_against_links(&mut base);
-        let mut conflicts = Conflicts::default();
-        identities::make_unique(&mut base, &mut conflicts);
-        conflicts.write(&mut base);
-        return Ok(base);
-    }
+    let is_alone = fragments.len() == 0;
     let mut conflicts = Conflicts::default();
     for other in fragments {
         base.origin = origin(&base.origin, &other.origin)?;
@@ -40,10 +33,12 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     }
     links::rate_by_ports(&mut base);
     measured::check_against_links(&mut base);
-    identities::make_unique(&mut base, &mut conflicts);
+    make_unique(&mut base, &mut conflicts);
     conflicts.write(&mut base);
-    reorder(&mut base);
-    gaps::close(&mut base);
+    if !is_alone {
+        reorder(&mut base);
+        gaps::close(&mut base);
+    }
     Ok(base)
 }
 
@@ -246,6 +241,31 @@ impl Fold<'_> {
     }
 }
 
+/// Removes a UUID or address from each node after the first that has it, with a note.
+fn make_unique(fragment: &mut Fragment, conflicts: &mut Conflicts) {
+    let mut others = Vec::new();
+    for found in duplicates(&fragment.nodes) {
+        let [first, second] = [found.first, found.second].map(|index| facts::name(&fragment.nodes[index]));
+        let identity = found.identity;
+        let text = format!("{first} and {second} both have {identity}; it is that of {first} here");
+        conflicts.add(NoteCode::DuplicateIdentity, text);
+        let is_address = matches!(identity, Identity::Address(_));
+        others.push((found.second, is_address));
+    }
+    for (index, is_address) in others {
+        match &mut fragment.nodes[index].kind {
+            NodeKind::Gpu(gpu) if is_address => gpu.address = None,
+            NodeKind::Gpu(gpu) => gpu.uuid = None,
+            NodeKind::GpuInstance(instance) => instance.uuid = None,
+            NodeKind::Nic(nic) => nic.address = None,
+            NodeKind::Nvme(nvme) => nvme.address = None,
+            NodeKind::NvSwitch(switch) => switch.address = None,
+            NodeKind::PcieSwitch(switch) => switch.address = None,
+            _ => {}
+        }
+    }
+}
+
 /// Returns true for nodes of CPUs and memory, about which the kernel is complete.
 fn of_cpus(kind: &NodeKind) -> bool {
     matches!(
@@ -307,18 +327,5 @@ fn reorder(fragment: &mut Fragment) {
     let moved = |id: NodeId| place[id.index()].unwrap_or(id);
     let nodes = order.iter().map(|id| fragment.nodes[id.index()].clone());
     fragment.nodes = nodes.map(|node| Node { parent: node.parent.map(moved), ..node }).collect();
-    for (a, b, _) in &mut fragment.links {
-        (*a, *b) = (moved(*a), moved(*b));
-    }
-    for path in &mut fragment.paths {
-        let (a, b) = (moved(path.a), moved(path.b));
-        (path.a, path.b) = (a.min(b), a.max(b));
-    }
-    for p2p in &mut fragment.p2p {
-        let (a, b) = (moved(p2p.a), moved(p2p.b));
-        (p2p.a, p2p.b) = (a.min(b), a.max(b));
-    }
-    for measured in &mut fragment.measured {
-        (measured.from, measured.to) = (moved(measured.from), moved(measured.to));
-    }
+    fragment.renumber(|id| Some(moved(id)));
 }

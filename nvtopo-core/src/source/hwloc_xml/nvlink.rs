@@ -3,9 +3,10 @@
 //! hwloc sums a fixed rate for each link, by its generation, so the count follows from the sum. It asks the GPUs only:
 //! links from one NVSwitch to another are not in the file.
 
+use super::super::common;
 use super::devices::{End, Ends};
 use super::matrix::Matrix;
-use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteCode, NoteKind, Rate, gaps, rates};
+use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteCode, NoteKind, Rate, rates};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ pub(super) fn add(matrix: Option<&Matrix<'_>>, ends: &Ends, fragment: &mut Fragm
     let Some(matrix) = matrix else {
         if ends.gpus.len() >= 2 {
             fragment.set_nvlink_unknown();
-            fragment.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_FILE);
+            fragment.note(NoteCode::NvlinksUnknown, common::NVLINKS_OF_FILE);
         }
         return;
     };

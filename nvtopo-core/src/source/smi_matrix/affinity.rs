@@ -4,7 +4,7 @@ use super::columns::{Column, Columns};
 use super::table::{AFFINITIES, Matrix};
 use super::{cell, nodes};
 use crate::cpuset::{CpuSet, NodeSet};
-use crate::model::{Note, NoteCode, Stated, gaps};
+use crate::model::{Note, NoteCode, Stated};
 use std::collections::BTreeMap;
 
 /// The affinities of one device.
@@ -74,10 +74,19 @@ impl AffinityNotes {
             .map(|(list, names)| format!("near to {} at least {list}", several(names)))
             .collect();
         if !lists.is_empty() {
-            let text = format!("{}: {}", gaps::CPU_LIST_STOPS, several(&lists));
+            let text = format!(
+                "nvidia-smi stops a list of CPUs after six entries, so that there may be more: {}",
+                several(&lists)
+            );
             gaps.push(Note::new(NoteCode::CpuListTruncated, text));
         }
-        let empty = [(NoteCode::CpusUnknown, gaps::CPUS_EMPTY), (NoteCode::NumaUnknown, gaps::NODES_EMPTY)];
+        let empty = [
+            (
+                NoteCode::CpusUnknown,
+                "the CPU affinity is empty, as where a process may use none of the CPUs near to the GPU",
+            ),
+            (NoteCode::NumaUnknown, "the NUMA affinity is empty"),
+        ];
         for ((code, text), names) in empty.into_iter().zip(&self.empty) {
             if !names.is_empty() {
                 gaps.push(Note::new(code, format!("{text}: {}", several(names))));

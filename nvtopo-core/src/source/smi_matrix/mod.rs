@@ -22,7 +22,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::model::{
     Dialect, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, PcieSwitch,
-    Provenance, Stated, gaps, rates,
+    Provenance, Stated, rates,
 };
 use crate::units::count_of;
 use affinity::Affinity;
@@ -134,12 +134,7 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
     let ids = devices.map(|(device, parent)| {
         let mut kind = kind_of(matrix, device, &affinities[device]);
         // Its distance to others on its node is unknown, so it stands apart; its cells tell which node that is.
-        let nodes = match &mut kind {
-            NodeKind::Gpu(gpu) => Some(&mut gpu.nodes),
-            NodeKind::Nic(nic) => Some(&mut nic.nodes),
-            _ => None,
-        };
-        if let (Some(nodes @ Stated::Unstated), NodeId::MACHINE) = (nodes, parent) {
+        if let (Some((_, nodes @ Stated::Unstated)), NodeId::MACHINE) = (kind.near_mut(), parent) {
             let numa_node = forest.numa_nodes[device];
             *nodes =
                 numa_node.map_or(Stated::Unstated, |node| Stated::Known(std::iter::once(node).collect()));
@@ -264,5 +259,6 @@ fn note_tree(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, forest: &F
             format!("the text does not say what lies between {unknown} pairs of devices"),
         );
     }
-    fragment.note(NoteCode::PcieRateAssumed, gaps::PCIE_RATE);
+    let text = "the generation and width of PCIe links are unknown; where a rate is needed, generation 3 with 16 lanes is assumed";
+    fragment.note(NoteCode::PcieRateAssumed, text);
 }

@@ -3,8 +3,8 @@
 use super::cell::Word;
 use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
-use super::tree::Sets;
-use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, gaps, rates};
+use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, rates};
+use petgraph::unionfind::UnionFind;
 
 /// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
@@ -34,22 +34,23 @@ pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids:
     gpus.iter().enumerate().map(unseen).sum()
 }
 
-/// Returns the sets of GPUs that NVLink connects, those of one GPU left out.
+/// Returns the sets of GPUs that NVLink connects by their first, those of one GPU left out.
 fn groups(gpus: &[usize], pairs: &Pairs) -> Vec<Vec<usize>> {
-    let mut sets = Sets::new(pairs.len());
+    let mut sets = UnionFind::new(pairs.len());
     for (index, a) in gpus.iter().enumerate() {
         for b in &gpus[index + 1..] {
             if matches!(pairs.word(*a, *b), Word::Nv(_)) {
-                sets.join(*a, *b);
+                sets.union(*a, *b);
             }
         }
     }
     let mut of_root: Vec<Vec<usize>> = vec![Vec::new(); pairs.len()];
     for gpu in gpus {
-        let root = sets.root(*gpu);
-        of_root[root].push(*gpu);
+        of_root[sets.find(*gpu)].push(*gpu);
     }
-    of_root.into_iter().filter(|group| group.len() > 1).collect()
+    of_root.retain(|group| group.len() > 1);
+    of_root.sort_unstable();
+    of_root
 }
 
 /// Returns the number of links of each GPU of the group to a switch, if one must be there: all pairs show the same
@@ -103,7 +104,8 @@ fn note(fragment: &mut Fragment, switched: &[(usize, u16)], pairs: &Pairs) {
         );
     }
     if pairs.any(|word| matches!(word, Word::Nv(_))) {
-        fragment.note(NoteCode::NvlinkRateAssumed, gaps::NVLINK_RATE);
+        let text = "the generation of NVLink is unknown; 25 GB/s for each link in one direction is assumed";
+        fragment.note(NoteCode::NvlinkRateAssumed, text);
     }
 }
 
@@ -124,10 +126,12 @@ pub(super) fn note_unknown(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pai
         return;
     }
     let text = match matrix.pci_only {
-        Some(true) => gaps::NVLINKS_OF_PCI_MATRIX,
+        Some(true) => "the text is that of 'topo -mp', which does not show NVLinks; there may be some",
         Some(false) => return,
         None if matrix.lists_nvlink => return,
-        None => gaps::NVLINKS_OF_BARE_MATRIX,
+        None => {
+            "no pair has NVLinks and no legend explains NV#; the text may be that of 'topo -mp', which does not show NVLinks"
+        }
     };
     fragment.set_nvlink_unknown();
     fragment.note(NoteCode::NvlinksUnknown, text);

@@ -6,6 +6,7 @@
 use super::cell::Word;
 use super::table::Pairs;
 use crate::model::PathType;
+use petgraph::unionfind::UnionFind;
 
 /// A container of devices, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,12 +89,12 @@ fn membership(groups: &[Group], devices: usize) -> Vec<usize> {
 fn merge(pairs: &Pairs, groups: Vec<Group>, level: PathType) -> Vec<Group> {
     let compatible = compatible(pairs, &groups, level);
     let of = membership(&groups, pairs.len());
-    let mut sets = Sets::new(groups.len());
+    let mut sets = UnionFind::new(groups.len());
     for a in 0..pairs.len() {
         for b in a + 1..pairs.len() {
             let apart = groups[of[a]].apart || groups[of[b]].apart;
             if pairs.word(a, b).path() == Some(level) && !apart {
-                sets.join(of[a], of[b]);
+                sets.union(of[a], of[b]);
             }
         }
     }
@@ -103,7 +104,7 @@ fn merge(pairs: &Pairs, groups: Vec<Group>, level: PathType) -> Vec<Group> {
     // Within a set, a group stays apart if to some other it may be nearer than this level.
     let mut kept: Vec<Vec<usize>> = vec![Vec::new(); count];
     for (index, mut group) in groups.into_iter().enumerate() {
-        let root = sets.root(index);
+        let root = sets.find(index);
         if kept[root].iter().all(|other| compatible[index * count + other]) {
             kept[root].push(index);
             members[root].push(group);
@@ -168,20 +169,20 @@ fn place(pairs: &Pairs, groups: &[Group], nodes: &[Option<u32>], torn: &mut usiz
         fixed.push(!own.is_empty() || group.apart);
         numbers.push(if own.len() == 1 && !group.apart { Some(own[0]) } else { None });
     }
-    let mut sets = Sets::new(groups.len());
+    let mut sets = UnionFind::new(groups.len());
     for a in 0..pairs.len() {
         for b in a + 1..pairs.len() {
             if pairs.word(a, b).path() == Some(PathType::Node) {
-                sets.join(of[a], of[b]);
+                sets.union(of[a], of[b]);
             }
         }
     }
     let mut of_set: Vec<Vec<u32>> = vec![Vec::new(); groups.len()];
     for (index, number) in numbers.iter().enumerate() {
-        of_set[sets.root(index)].extend(number);
+        of_set[sets.find(index)].extend(number);
     }
     for index in 0..groups.len() {
-        let set = &of_set[sets.root(index)];
+        let set = &of_set[sets.find(index)];
         if !fixed[index] && set.iter().all(|number| Some(number) == set.first()) {
             numbers[index] = set.first().copied();
         }
@@ -248,26 +249,4 @@ fn misfits(pairs: &Pairs, levels: &[Vec<usize>], node_of: &[Option<u32>]) -> (us
         }
     }
     (count, first)
-}
-
-/// Disjoint sets.
-pub(super) struct Sets(Vec<usize>);
-
-impl Sets {
-    pub(super) fn new(count: usize) -> Self {
-        Self((0..count).collect())
-    }
-
-    pub(super) fn root(&mut self, mut index: usize) -> usize {
-        while self.0[index] != index {
-            self.0[index] = self.0[self.0[index]];
-            index = self.0[index];
-        }
-        index
-    }
-
-    pub(super) fn join(&mut self, a: usize, b: usize) {
-        let (a, b) = (self.root(a), self.root(b));
-        self.0[a.max(b)] = a.min(b);
-    }
 }

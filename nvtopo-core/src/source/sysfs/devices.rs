@@ -10,7 +10,7 @@ use super::tree::Tree;
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, PciFacts, Stated, gaps,
+    Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteCode, NoteKind, NvSwitch, PciFacts, Stated,
 };
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,8 @@ pub(super) fn add(context: &Context<'_>, devices: &[Device], fragment: &mut Frag
     }
     adder.off_bus();
     if adder.redirects_hidden {
-        fragment.note(NoteCode::AcsUnknown, gaps::REDIRECTS);
+        let text = "whether PCIe ports redirect what devices write to each other (ACS) is unknown: only root may read that of them";
+        fragment.note(NoteCode::AcsUnknown, text);
     }
     gpus.len()
 }

@@ -28,7 +28,7 @@ mod tree;
 use super::{Input, Source, common};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
-use crate::model::{Fragment, MachineIdentity, NoteCode, Origin, Provenance, gaps};
+use crate::model::{Fragment, MachineIdentity, NoteCode, Origin, Provenance};
 #[cfg(feature = "snapshot")]
 #[cfg(feature = "snapshot")]
 pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
@@ -127,7 +127,7 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     let gpus = devices::add(&context, &pci, &mut fragment);
     if gpus >= 2 {
         fragment.set_nvlink_unknown();
-        fragment.note(NoteCode::NvlinksUnknown, gaps::NVLINKS_OF_KERNEL);
+        fragment.note(NoteCode::NvlinksUnknown, "the kernel does not tell which GPUs NVLink connects");
     }
     for notes in [cpus.notes, cache_notes, nodes.notes, oddities, tree.take_notes()] {
         fragment.notes.extend(notes);
