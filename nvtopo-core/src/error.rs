@@ -112,21 +112,21 @@ impl Error {
 
     /// An I/O failure on `path`.
     pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
-        let mut error = Self::new(ErrorKind::Io, format!("cannot read {}: {source}", path.display()));
-        error.0.source = Some(Box::new(source));
-        error
+        Self::cannot("read", path.as_os_str(), source)
     }
 
     /// An I/O failure on writing `path`; also for faces that write.
     pub fn cannot_write(path: &std::path::Path, source: std::io::Error) -> Self {
-        let mut error = Self::new(ErrorKind::Io, format!("cannot write {}: {source}", path.display()));
-        error.0.source = Some(Box::new(source));
-        error
+        Self::cannot("write", path.as_os_str(), source)
     }
 
     /// A program that could not be started; for faces that start one.
     pub fn cannot_run(program: &std::ffi::OsStr, source: std::io::Error) -> Self {
-        let mut error = Self::new(ErrorKind::Io, format!("cannot run {}: {source}", program.display()));
+        Self::cannot("run", program, source)
+    }
+
+    fn cannot(verb: &str, name: &std::ffi::OsStr, source: std::io::Error) -> Self {
+        let mut error = Self::new(ErrorKind::Io, format!("cannot {verb} {}: {source}", name.display()));
         error.0.source = Some(Box::new(source));
         error
     }

@@ -130,7 +130,7 @@ impl FromStr for Bytes {
 }
 
 /// Returns a count with its noun: `1 GPU`, `2 GPUs`.
-pub(crate) fn count_of(number: usize, what: &str) -> String {
+pub fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -65,30 +65,28 @@ impl FabricFault {
 
 impl fmt::Display for FabricFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let wrongly = "the NVLink fabric is configured wrongly";
+        macro_rules! wrongly {
+            ($how:literal) => {
+                concat!("the NVLink fabric is configured wrongly", $how)
+            };
+        }
         f.write_str(match self {
             Self::DegradedBandwidth => "its bandwidth in the NVLink fabric is degraded",
             Self::RouteRecovery => "a route of the NVLink fabric to it is being recovered",
             Self::UnhealthyRoute => "a route of the NVLink fabric to it is unhealthy",
             Self::AccessTimeoutRecovery => "it recovers from an access over the NVLink fabric that timed out",
-            Self::IncorrectSystemGuid => return write!(f, "{wrongly}: another system GUID"),
-            Self::IncorrectChassisSerial => {
-                return write!(f, "{wrongly}: another serial number of the chassis");
-            }
-            Self::NoPartition => return write!(f, "{wrongly}: it is in no partition"),
-            Self::InsufficientNvlinks => return write!(f, "{wrongly}: too few NVLinks"),
-            Self::IncompatibleFirmware => {
-                return write!(f, "{wrongly}: the GPU's firmware does not go with it");
-            }
-            Self::InvalidLocation => return write!(f, "{wrongly}: no GPU should be in that place"),
-            Self::InvalidGpuState => return write!(f, "{wrongly}: the GPU's state is invalid"),
-            Self::IncorrectConfiguration => {
-                return write!(f, "{wrongly}, in a way that nvtopo does not know");
-            }
             Self::UnassignedPartition => "the NVLink fabric has assigned it to no partition",
             Self::DisconnectedManager => "the manager of the whole NVLink fabric is not connected",
             Self::LimitedCapacity => "the driver calls its place in the NVLink fabric limited in capacity",
             Self::Unhealthy => "the driver calls its place in the NVLink fabric unhealthy",
+            Self::IncorrectSystemGuid => wrongly!(": another system GUID"),
+            Self::IncorrectChassisSerial => wrongly!(": another serial number of the chassis"),
+            Self::NoPartition => wrongly!(": it is in no partition"),
+            Self::InsufficientNvlinks => wrongly!(": too few NVLinks"),
+            Self::IncompatibleFirmware => wrongly!(": the GPU's firmware does not go with it"),
+            Self::InvalidLocation => wrongly!(": no GPU should be in that place"),
+            Self::InvalidGpuState => wrongly!(": the GPU's state is invalid"),
+            Self::IncorrectConfiguration => wrongly!(", in a way that nvtopo does not know"),
         })
     }
 }

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::solve::nearest_nics;
 use crate::units::Bytes;
+pub use crate::units::count_of;
 use std::collections::BTreeMap;
 
 /// Returns the name of the machine.
@@ -24,14 +25,14 @@ pub fn machine_name(topology: &Topology) -> String {
 pub fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
     let mut facts = vec![
-        count(topology.gpus().len(), "GPU", "GPUs"),
-        count(topology.nics().len(), "NIC", "NICs"),
-        count(topology.numa_nodes().count(), "NUMA node", "NUMA nodes"),
-        count(topology.cpus().len(), "CPU", "CPUs"),
+        count_of(topology.gpus().len(), "GPU"),
+        count_of(topology.nics().len(), "NIC"),
+        count_of(topology.numa_nodes().count(), "NUMA node"),
+        count_of(topology.cpus().len(), "CPU"),
     ];
     let disks = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Nvme(_))).count();
     if disks > 0 {
-        facts.push(count(disks, "NVMe disk", "NVMe disks"));
+        facts.push(count_of(disks, "NVMe disk"));
     }
     facts.extend(driver.as_ref().map(|driver| format!("driver {driver}")));
     facts.extend(hypervisor.known().map(|name| match name.as_str() {
@@ -62,7 +63,7 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     }
     let disks = disks(topology, Some(id)).count();
     if disks > 0 {
-        facts.push(count(disks, "NVMe disk", "NVMe disks"));
+        facts.push(count_of(disks, "NVMe disk"));
     }
     if let Some(address) = numa.gpu {
         let gpu = topology.gpus().find(|gpu| gpu.address == Some(address));
@@ -192,10 +193,10 @@ fn own_link_facts(topology: &Topology, position: usize, gpu: &Gpu, alone: bool) 
         (0, ..) if alone => {
             let links = topology.nvlinks().of_node(topology.devices()[position]);
             let sum = links.map(|(_, own)| own).reduce(Bundle::and).filter(|sum| sum.links > 0)?;
-            Some(count(sum.links.into(), "NVLink", "NVLinks") + &rate_words(sum.rate))
+            Some(count_of(sum.links.into(), "NVLink") + &rate_words(sum.rate))
         }
         (_, 0, false) if alone => Some(format!("no NVLink up; down: {down}")),
-        (_, up, true) if alone && up > 0 => Some(format!("{}{each}", count(up, "NVLink up", "NVLinks up"))),
+        (_, up, true) if alone && up > 0 => Some(format!("{} up{each}", count_of(up, "NVLink"))),
         (all, up, false) if up > 0 => Some(format!("{up} of {all} NVLinks up{each}; down: {down}")),
         _ => None,
     }
@@ -274,7 +275,7 @@ pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String
                 _ => String::new(),
             };
             let meaning = match path {
-                Some(PathType::Nvl) => format!("{}{rate}", count(nvlinks.into(), "NVLink", "NVLinks")),
+                Some(PathType::Nvl) => format!("{}{rate}", count_of(nvlinks.into(), "NVLink")),
                 Some(path) => meaning(path).to_owned(),
                 None => "unknown".to_owned(),
             };
@@ -334,9 +335,4 @@ pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'
     let gpus: Vec<usize> = gpus.filter(|gpu| !told(gpu)).collect();
     let why = if topology.nvlink_known() { "no NVLink" } else { "NVLink unknown" };
     (linked, (!gpus.is_empty()).then_some((gpus, why)))
-}
-
-/// Returns a count with its noun: `1 GPU`, `2 GPUs`.
-pub fn count(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

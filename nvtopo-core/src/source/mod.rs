@@ -38,33 +38,19 @@ pub use snapshot::{Redaction, Snapshot};
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
 pub const MAX_INPUT: u64 = 64 << 20;
 
-/// The input of a source.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Input<'a> {
-    /// A text, with its name in messages.
-    Text {
-        /// The file's name, or `standard input`.
-        name: &'a str,
-        /// The content, which need not be UTF-8.
-        bytes: &'a [u8],
-    },
-    /// A directory that stands for the root of a machine's file system: `/`, or a recorded tree.
-    Tree(&'a Path),
-}
-
-/// An input format.
+/// An input format. All are of texts, which need not be UTF-8, but for the directory of a recorded machine.
 pub(crate) trait Source: Sync {
     /// Returns the name of the format in messages.
     fn name(&self) -> &'static str;
 
     /// Returns whether the content looks like this format.
-    fn recognizes(&self, input: Input<'_>) -> bool;
+    fn recognizes(&self, bytes: &[u8]) -> bool;
 
-    /// Reads the input.
-    fn read(&self, input: Input<'_>) -> Result<Fragment>;
+    /// Reads the content.
+    fn read(&self, bytes: &[u8]) -> Result<Fragment>;
 }
 
-/// A format of texts.
+/// A format, as its file states it.
 trait TextFormat: Sync {
     const NAME: &'static str;
 
@@ -78,21 +64,17 @@ impl<F: TextFormat> Source for F {
         F::NAME
     }
 
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        matches!(input, Input::Text { bytes, .. } if F::recognizes(bytes))
+    fn recognizes(&self, bytes: &[u8]) -> bool {
+        F::recognizes(bytes)
     }
 
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        let Input::Text { bytes, .. } = input else {
-            return Err(Error::input(format!("a directory is not {}", F::NAME)));
-        };
+    fn read(&self, bytes: &[u8]) -> Result<Fragment> {
         F::read(bytes)
     }
 }
 
-/// Every input format, in the order in which they are tried.
+/// Every format of texts, in the order in which they are tried.
 pub(crate) static SOURCES: &[&dyn Source] = &[
-    &sysfs::Sysfs,
     &snapshot::SnapshotFile,
     &measured::NvBandwidthJson,
     &json::Json,
@@ -213,13 +195,13 @@ impl Topology {
 /// Returns the identity of the machine that this process runs on.
 pub(crate) fn this_machine() -> &'static MachineIdentity {
     static IDENTITY: Once<MachineIdentity> = Once::new();
-    IDENTITY.get_or_init(|| sysfs::identity(Path::new("/")))
+    IDENTITY.get_or_init(|| sysfs::identity(&sysfs::Tree::new(Path::new("/"))))
 }
 
 /// Reads a text of any known format as a fragment, to be merged by [`TopologyBuilder`]. Messages call the text by
 /// `name`.
 pub fn parse(name: &str, bytes: &[u8]) -> Result<Fragment> {
-    read(Input::Text { name, bytes })
+    read(bytes).map_err(|error| error.in_input(name))
 }
 
 /// Reads one place as a fragment, to be merged by [`TopologyBuilder`].
@@ -232,7 +214,9 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
             let name = Path::new("standard input");
             parse("standard input", &read_all(name, std::io::stdin().lock())?)
         }
-        Locator::Path(path) if path.is_dir() => read(Input::Tree(path)),
+        Locator::Path(path) if path.is_dir() => {
+            sysfs::recorded(path).map_err(|error| error.in_input(&path.display().to_string()))
+        }
         Locator::Path(path) => {
             let file = std::fs::File::open(path).map_err(|error| missing(path, error))?;
             parse(&path.display().to_string(), &read_all(path, file)?)
@@ -270,26 +254,19 @@ fn read_all(path: &Path, reader: impl Read) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read(input: Input<'_>) -> Result<Fragment> {
-    let name = match input {
-        Input::Text { name, .. } => name.to_owned(),
-        Input::Tree(root) => root.display().to_string(),
-    };
-    if matches!(input, Input::Text { bytes, .. } if bytes.iter().all(u8::is_ascii_whitespace)) {
-        return Err(Error::input("the input is empty").at(1, 1).help(known()).in_input(&name));
+fn read(bytes: &[u8]) -> Result<Fragment> {
+    if bytes.iter().all(u8::is_ascii_whitespace) {
+        return Err(Error::input("the input is empty").at(1, 1).help(known()));
     }
-    let Some(source) = SOURCES.iter().find(|source| source.recognizes(input)) else {
-        let bytes = if let Input::Text { bytes, .. } = input { bytes } else { &[] };
+    let Some(source) = SOURCES.iter().find(|source| source.recognizes(bytes)) else {
         let unknown = || Error::input("not a format that nvtopo knows").at(1, 1).help(known());
-        let error = near::explain(bytes).unwrap_or_else(unknown);
-        return Err(error.in_input(&name));
+        return Err(near::explain(bytes).unwrap_or_else(unknown));
     };
-    let several = several::read(input, *source);
-    several.unwrap_or_else(|| source.read(input)).map_err(|error| error.in_input(&name))
+    several::read(bytes, *source).unwrap_or_else(|| source.read(bytes))
 }
 
 /// Lists the formats, for messages.
 fn known() -> String {
-    let names: Vec<&str> = SOURCES.iter().map(|source| source.name()).collect();
-    format!("it reads {}", names.join(", "))
+    let names = SOURCES.iter().map(|source| source.name());
+    format!("it reads {}", [sysfs::NAME].into_iter().chain(names).collect::<Vec<_>>().join(", "))
 }

@@ -6,7 +6,7 @@
 use super::measured::{NvBandwidth, P2pTest, Perftest};
 use super::nvlink_status::NvLinkStatus;
 use super::smi_matrix::{self, P2pMatrix, SmiMatrix};
-use super::{Input, Source, text};
+use super::{Source, text};
 use crate::error::Result;
 use crate::model::{Fragment, TopologyBuilder};
 
@@ -36,8 +36,7 @@ const BEGINNINGS: [&str; 15] = [
 /// Reads the texts of several formats and merges them; `None` where there are not several.
 ///
 /// `first` is the format that recognizes the text as a whole.
-pub(super) fn read(input: Input<'_>, first: &dyn Source) -> Option<Result<Fragment>> {
-    let Input::Text { name, bytes } = input else { return None };
+pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>> {
     if !FORMATS.iter().any(|format| format.name() == first.name()) {
         return None;
     }
@@ -55,7 +54,7 @@ pub(super) fn read(input: Input<'_>, first: &dyn Source) -> Option<Result<Fragme
         let own = |of: &Option<usize>| of.is_none_or(|of| of == format);
         let shown: Vec<&str> =
             lines.iter().zip(&formats).map(|(line, of)| if own(of) { *line } else { "" }).collect();
-        match source.read(Input::Text { name, bytes: shown.join("\n").as_bytes() }) {
+        match source.read(shown.join("\n").as_bytes()) {
             Ok(fragment) => fragments = fragments.with(fragment),
             Err(error) => return Some(Err(error)),
         }
@@ -77,8 +76,7 @@ fn formats(lines: &[&str]) -> Vec<Option<usize>> {
 }
 
 fn format(part: &str) -> Option<usize> {
-    let input = Input::Text { name: "", bytes: part.as_bytes() };
-    let format = FORMATS.iter().rposition(|source| source.recognizes(input))?;
+    let format = FORMATS.iter().rposition(|source| source.recognizes(part.as_bytes()))?;
     // A header by itself may be that of any matrix, or prose.
     (format > 0 || smi_matrix::has_row(part)).then_some(format)
 }

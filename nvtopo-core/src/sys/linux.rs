@@ -1,6 +1,7 @@
 //! The Linux scheduler. Raw calls, since the C library's `cpu_set_t` ends at 1024 CPUs.
 #![allow(unsafe_code)]
 
+use super::{WORD_BITS, bits};
 use crate::cpuset::CpuSet;
 use std::io::{Error, Result};
 use std::os::unix::process::CommandExt as _;
@@ -8,8 +9,6 @@ use std::process::Command;
 
 /// Words for 65536 CPUs; the kernel refuses buffers that are smaller than its own set.
 const WORDS: usize = 1024;
-
-pub(super) const WORD_BITS: usize = libc::c_ulong::BITS as usize;
 
 /// Returns the CPUs on which a thread may run; 0 is the calling thread.
 pub(crate) fn affinity(thread: i32) -> Result<CpuSet> {
@@ -19,9 +18,7 @@ pub(crate) fn affinity(thread: i32) -> Result<CpuSet> {
         libc::syscall(libc::SYS_sched_getaffinity, thread, size_of_val(&words), words.as_mut_ptr())
     };
     let written = usize::try_from(written).map_err(|_| Error::last_os_error())?;
-    let bits = 0..(written * 8).min(WORDS * WORD_BITS);
-    let set = bits.filter(|bit| words[bit / WORD_BITS] >> (bit % WORD_BITS) & 1 == 1);
-    Ok(set.map(|bit| bit as u32).collect())
+    Ok(bits(&words[..words.len().min(written / size_of::<libc::c_ulong>())]).collect())
 }
 
 /// Lets a thread run on these CPUs only; 0 is the calling thread.

@@ -1,7 +1,8 @@
 //! The memory policy of the calling thread on Linux.
 #![allow(unsafe_code)]
 
-use super::linux::{WORD_BITS, words};
+use super::linux::words;
+use super::{WORD_BITS, bits};
 use crate::cpuset::NodeSet;
 use std::io::{Error, Result};
 
@@ -26,9 +27,7 @@ pub(crate) fn memory_policy() -> Result<(i32, NodeSet)> {
     if status != 0 {
         return Err(Error::last_os_error());
     }
-    let bits = 0..MASK_WORDS * WORD_BITS;
-    let set = bits.filter(|bit| mask[bit / WORD_BITS] >> (bit % WORD_BITS) & 1 == 1);
-    Ok((mode, set.map(|bit| bit as u32).collect()))
+    Ok((mode, bits(&mask).collect()))
 }
 
 /// Gives the calling thread, and what it starts, a policy.

@@ -24,3 +24,15 @@ pub(crate) const MPOL_BIND: i32 = 2;
 pub(crate) const MPOL_INTERLEAVE: i32 = 3;
 pub(crate) const MPOL_LOCAL: i32 = 4;
 pub(crate) const MPOL_PREFERRED_MANY: i32 = 5;
+
+/// The bits of a machine word, of which the kernel and the driver make sets.
+#[allow(dead_code, reason = "not every system and build has such sets")]
+pub(crate) const WORD_BITS: usize = std::ffi::c_ulong::BITS as usize;
+
+/// Returns the numbers of the bits that are set.
+#[allow(dead_code, reason = "not every system and build has such sets")]
+pub(crate) fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
+    let bits = 0..words.len() * WORD_BITS;
+    let set = bits.filter(|bit| words[bit / WORD_BITS] >> (bit % WORD_BITS) & 1 == 1);
+    set.map(|bit| bit as u32)
+}

@@ -15,6 +15,18 @@ use nvml_wrapper_sys::bindings::{
     nvmlReturn_enum_NVML_ERROR_ARGUMENT_VERSION_MISMATCH as VERSION_MISMATCH,
 };
 
+/// Returns what a call about a device writes through its last argument, which begins as a given value.
+macro_rules! answer {
+    ($device:ident, $call:ident($($argument:expr),*), $answer:expr) => {{
+        let call = nvml_sym($device.nvml().lib().$call.as_ref())?;
+        let mut answer = $answer;
+        // SAFETY: all handles are of devices of this library, which the first keeps open; the library writes one value
+        // of the type that its signature says.
+        nvml_try(unsafe { call($device.handle(), $($argument,)* &raw mut answer) })?;
+        answer
+    }};
+}
+
 /// The type of the device at the other end of an NVLink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RemoteType {
@@ -27,21 +39,13 @@ pub(crate) enum RemoteType {
 
 /// Returns the state of an NVLink, by NVML's number for it. The wrapper's own call knows no link that sleeps.
 pub(crate) fn link_state(device: &Device<'_>, link: u32) -> Result<u32, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkState.as_ref())?;
-    let mut state = nvml::NVML_NVLINK_STATE_INACTIVE;
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
-    nvml_try(unsafe { call(device.handle(), link, &raw mut state) })?;
-    Ok(state)
+    Ok(answer!(device, nvmlDeviceGetNvLinkState(link), nvml::NVML_NVLINK_STATE_INACTIVE))
 }
 
 /// Returns the type of the device at the other end of an NVLink. The wrapper's own call always answers that it is
 /// unknown.
 pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetNvLinkRemoteDeviceType.as_ref())?;
-    let mut kind = TYPE_UNKNOWN;
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
-    nvml_try(unsafe { call(device.handle(), link, &raw mut kind) })?;
-    Ok(match kind {
+    Ok(match answer!(device, nvmlDeviceGetNvLinkRemoteDeviceType(link), TYPE_UNKNOWN) {
         TYPE_GPU => RemoteType::Gpu,
         TYPE_IBMNPU => RemoteType::Cpu,
         TYPE_SWITCH => RemoteType::Switch,
@@ -51,11 +55,8 @@ pub(crate) fn remote_type(device: &Device<'_>, link: u32) -> Result<RemoteType, 
 
 /// Returns whether NVLink-C2C connects the GPU with its CPU.
 pub(crate) fn has_c2c(device: &Device<'_>) -> Result<bool, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetC2cModeInfoV.as_ref())?;
-    let mut mode = nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: 0 };
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
-    nvml_try(unsafe { call(device.handle(), &raw mut mode) })?;
-    Ok(mode.isC2cEnabled != 0)
+    let mode = nvml::nvmlC2cModeInfo_v1_t { isC2cEnabled: 0 };
+    Ok(answer!(device, nvmlDeviceGetC2cModeInfoV(), mode).isC2cEnabled != 0)
 }
 
 /// The memory of a GPU in bytes.
@@ -67,39 +68,26 @@ pub(crate) struct Memory {
 
 /// Returns the memory, by the call that drivers before R510 have.
 pub(crate) fn memory_before_r510(device: &Device<'_>) -> Result<Memory, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetMemoryInfo.as_ref())?;
-    let mut memory = nvml::nvmlMemory_t { total: 0, free: 0, used: 0 };
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
-    nvml_try(unsafe { call(device.handle(), &raw mut memory) })?;
+    let memory = nvml::nvmlMemory_t { total: 0, free: 0, used: 0 };
+    let memory = answer!(device, nvmlDeviceGetMemoryInfo(), memory);
     Ok(Memory { total: memory.total, used: memory.used, free: memory.free })
 }
 
 /// Returns the latest generation of PCIe that the GPU itself can do, wherever it is plugged in.
 pub(crate) fn own_pcie_generation(device: &Device<'_>) -> Result<u32, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuMaxPcieLinkGeneration.as_ref())?;
-    let mut generation = 0;
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
-    nvml_try(unsafe { call(device.handle(), &raw mut generation) })?;
-    Ok(generation)
+    Ok(answer!(device, nvmlDeviceGetGpuMaxPcieLinkGeneration(), 0))
 }
 
 /// Returns the level of the common ancestor of two GPUs. The wrapper's own call takes the second device for itself.
 pub(crate) fn common_ancestor(a: &Device<'_>, b: &Device<'_>) -> Result<u32, NvmlError> {
-    let call = nvml_sym(a.nvml().lib().nvmlDeviceGetTopologyCommonAncestor.as_ref())?;
-    let mut level = 0;
-    // SAFETY: both handles are of devices of this library, which `a` keeps open; the library writes one number.
-    nvml_try(unsafe { call(a.handle(), b.handle(), &raw mut level) })?;
-    Ok(level)
+    Ok(answer!(a, nvmlDeviceGetTopologyCommonAncestor(b.handle()), 0))
 }
 
 /// Returns whether two GPUs may use each other's memory in one way, by NVML's number for it. The wrapper's own call
 /// refuses answers that it does not know.
 pub(crate) fn p2p_status(a: &Device<'_>, b: &Device<'_>, way: u32) -> Result<u32, NvmlError> {
-    let call = nvml_sym(a.nvml().lib().nvmlDeviceGetP2PStatus.as_ref())?;
-    let mut status = nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_UNKNOWN;
-    // SAFETY: both handles are of devices of this library, which `a` keeps open; the library writes one number.
-    nvml_try(unsafe { call(a.handle(), b.handle(), way, &raw mut status) })?;
-    Ok(status)
+    let unknown = nvml::nvmlGpuP2PStatus_enum_NVML_P2P_STATUS_UNKNOWN;
+    Ok(answer!(a, nvmlDeviceGetP2PStatus(b.handle(), way), unknown))
 }
 
 /// A GPU's place in an NVLink fabric.
@@ -124,10 +112,8 @@ pub(crate) fn fabric(device: &Device<'_>) -> Result<FabricInfo, NvmlError> {
             answer => return answer,
         }
     }
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuFabricInfo.as_ref())?;
-    let mut info = nvml::nvmlGpuFabricInfo_t { clusterUuid: [0; 16], status: 0, cliqueId: 0, state: 0 };
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes the struct.
-    nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
+    let info = nvml::nvmlGpuFabricInfo_t { clusterUuid: [0; 16], status: 0, cliqueId: 0, state: 0 };
+    let info = answer!(device, nvmlDeviceGetGpuFabricInfo(), info);
     let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
     Ok(FabricInfo { cluster: info.clusterUuid, status, clique, state, health: None, health_summary: None })
 }
@@ -140,8 +126,7 @@ const fn version(number: u32, size: usize) -> u32 {
 }
 
 fn fabric_by_version(device: &Device<'_>, version: u32) -> Result<FabricInfo, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuFabricInfoV.as_ref())?;
-    let mut info = nvml::nvmlGpuFabricInfo_v3_t {
+    let info = nvml::nvmlGpuFabricInfo_v3_t {
         version,
         clusterUuid: [0; 16],
         status: 0,
@@ -150,9 +135,8 @@ fn fabric_by_version(device: &Device<'_>, version: u32) -> Result<FabricInfo, Nv
         healthMask: 0,
         healthSummary: 0,
     };
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes as much as the
-    // version says, and the second version is the beginning of the third.
-    nvml_try(unsafe { call(device.handle(), &raw mut info) })?;
+    // The library writes as much as the version says, and the second version is the beginning of the third.
+    let info = answer!(device, nvmlDeviceGetGpuFabricInfoV(), info);
     let (status, clique, state) = (info.status, info.cliqueId, info.state.into());
     // The second version leaves the summary as it was, 0: not supported.
     let (health, health_summary) = (Some(info.healthMask), Some(info.healthSummary.into()));
@@ -186,53 +170,31 @@ pub(crate) fn fields(
 /// Returns a value as a number, whatever type it has.
 fn number(field: &nvml::nvmlFieldValue_t) -> Result<u64, NvmlError> {
     let value = field.value;
-    let number = match field.valueType {
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE => {
-            // SAFETY: all bytes of the union were set, and every pattern of bits is a number; so for the others.
-            Some(unsafe { value.dVal } as u64)
+    // SAFETY: all bytes of the union were set, those of the longest number before the library wrote, and every pattern of
+    // bits is a number.
+    let number = unsafe {
+        match field.valueType {
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_DOUBLE => Some(value.dVal as u64),
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT => Some(value.uiVal.into()),
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG
+            | nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG => Some(value.ullVal),
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_LONG_LONG => u64::try_from(value.sllVal).ok(),
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_INT => u64::try_from(value.siVal).ok(),
+            nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_SHORT => Some(value.usVal.into()),
+            other => return Err(NvmlError::UnexpectedVariant(other)),
         }
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_INT => {
-            // SAFETY: as above.
-            Some(unsafe { value.uiVal }.into())
-        }
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG
-        | nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_LONG_LONG => {
-            // SAFETY: as above. The upper half was zero before the library wrote.
-            Some(unsafe { value.ullVal })
-        }
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_LONG_LONG => {
-            // SAFETY: as above.
-            u64::try_from(unsafe { value.sllVal }).ok()
-        }
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_SIGNED_INT => {
-            // SAFETY: as above.
-            u64::try_from(unsafe { value.siVal }).ok()
-        }
-        nvml::nvmlValueType_enum_NVML_VALUE_TYPE_UNSIGNED_SHORT => {
-            // SAFETY: as above.
-            Some(unsafe { value.usVal }.into())
-        }
-        other => return Err(NvmlError::UnexpectedVariant(other)),
     };
     number.ok_or(NvmlError::NoData)
 }
 
 /// Returns the number of the GPU instance that a MIG device belongs to.
 pub(crate) fn gpu_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetGpuInstanceId.as_ref())?;
-    let mut id = 0;
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
-    nvml_try(unsafe { call(device.handle(), &raw mut id) })?;
-    Ok(id)
+    Ok(answer!(device, nvmlDeviceGetGpuInstanceId(), 0))
 }
 
 /// Returns the number of a MIG device's compute instance in its GPU instance.
 pub(crate) fn compute_instance(device: &Device<'_>) -> Result<u32, NvmlError> {
-    let call = nvml_sym(device.nvml().lib().nvmlDeviceGetComputeInstanceId.as_ref())?;
-    let mut id = 0;
-    // SAFETY: the handle is of a device of this library, which `device` keeps open; the library writes one number.
-    nvml_try(unsafe { call(device.handle(), &raw mut id) })?;
-    Ok(id)
+    Ok(answer!(device, nvmlDeviceGetComputeInstanceId(), 0))
 }
 
 /// Returns the first memory slice of a GPU instance of a GPU, and how many it has. For administrators.

@@ -109,7 +109,7 @@ fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
     numbers.dedup();
     let legend = numbers.into_iter().map(|(links, rate)| {
         let rate = rate.map_or_else(String::new, |rate| format!(", {rate}"));
-        let words = format!("{}{rate}", words::count(links.into(), "link", "links"));
+        let words = format!("{}{rate}", words::count_of(links.into(), "link"));
         let mut entry = Drawing::new(36.0 + text_width(&words, SMALL), 16.0);
         entry.draw(bundle((0.0, 8.0), (28.0, 8.0), links));
         entry.draw(text(36.0, 12.0, &words).set("font-size", SMALL).set("fill", FAINT));

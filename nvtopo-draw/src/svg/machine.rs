@@ -163,7 +163,7 @@ fn device_cell(topology: &Topology, device: usize, width: f64) -> Drawing {
             let instances = topology.gpu_instances(device).count();
             let fact = match instances {
                 0 => words::gpu_memory(topology, gpu),
-                _ => words::count(instances, "instance", "instances"),
+                _ => words::count_of(instances, "instance"),
             };
             let address = gpu.address.map(|address| address.to_string());
             let words = [gpu.model.clone(), address, gpu.uuid.as_ref().map(ToString::to_string)];

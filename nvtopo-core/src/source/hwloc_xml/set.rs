@@ -1,61 +1,52 @@
 //! Sets in hwloc's syntax: groups of 32 bits in hexadecimal, highest first, where empty groups mean none and a first
 //! group `0xf...f` means everything above.
 
-use crate::cpuset::MAX_INDEX;
+use crate::cpuset::{CpuSet, MAX_INDEX};
 
 /// A set that may be without end, as hwloc writes it.
 #[derive(Debug, PartialEq)]
 pub(super) struct Bitmap {
-    /// The lowest first.
-    groups: Vec<u32>,
-    infinite: bool,
+    own: CpuSet,
+    /// The number from which on all are in it.
+    rest: Option<u32>,
 }
 
 impl Bitmap {
     /// Reads it. `None`: not in this syntax, or beyond the numbers that a set holds.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let (finite, infinite) = match text.strip_prefix("0xf...f") {
-            Some("") => return Some(Self { groups: Vec::new(), infinite: true }),
+            Some("") => return Some(Self { own: CpuSet::new(), rest: Some(0) }),
             Some(rest) => (rest.strip_prefix(',')?, true),
             None => (text, false),
         };
-        let mut groups = Vec::new();
-        for group in finite.rsplit(',') {
+        let end = (finite.matches(',').count() + 1) * 32;
+        let plain = |group: &str| {
             let digits = group.strip_prefix("0x").unwrap_or(group);
-            let plain = digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let empty = group.is_empty() && (finite.contains(',') || finite.is_empty());
-            let bits = match digits {
-                "" if empty => 0,
-                _ if plain => u32::from_str_radix(digits, 16).ok()?,
-                _ => return None,
-            };
-            groups.push(bits);
-            if groups.len() * 32 > MAX_INDEX as usize + 1 {
-                return None;
-            }
+            digits.len() <= 8 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        };
+        if end > MAX_INDEX as usize + 1 || !finite.split(',').all(plain) {
+            return None;
         }
-        Some(Self { groups, infinite })
+        let groups = finite.split(',').map(|group| if group.is_empty() { "0" } else { group });
+        let groups: Vec<&str> = groups.collect();
+        let own = CpuSet::from_mask(&groups.join(",")).ok()?;
+        Some(Self { own, rest: infinite.then_some(end as u32) })
     }
 
     /// Returns whether a number is in the set.
     pub(super) fn contains(&self, index: u32) -> bool {
-        match self.groups.get(index as usize / 32) {
-            Some(group) => group & (1 << (index % 32)) != 0,
-            None => self.infinite,
-        }
+        self.own.contains(index) || self.rest.is_some_and(|rest| index >= rest)
     }
 
     /// Returns the numbers, unless they are without end.
     pub(super) fn finite<T: FromIterator<u32>>(&self) -> Option<T> {
-        (!self.infinite)
-            .then(|| (0..self.groups.len() as u32 * 32).filter(|index| self.contains(*index)).collect())
+        self.rest.is_none().then(|| self.own.iter().collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpuset::CpuSet;
 
     #[test]
     fn sets_are_read_as_hwloc_writes_them() {

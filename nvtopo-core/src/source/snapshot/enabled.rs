@@ -123,7 +123,7 @@ impl Snapshot {
     fn of_files(root: &Path) -> Result<Self> {
         let (tree, record) = Tree::recording(root, trim::trim);
         let read = sysfs::read(&tree);
-        let (own, identity) = (tree.is_own(), sysfs::identity_of(&tree));
+        let (own, identity) = (tree.is_own(), sysfs::identity(&tree));
         drop(tree);
         let (entries, refused) = record.take().into_parts();
         if let (Err(error), true) = (read, entries.is_empty()) {

@@ -25,11 +25,10 @@ mod port;
 mod tests;
 mod tree;
 
-use super::{Input, Source, common};
+use super::common;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteCode, Origin, Provenance};
-#[cfg(feature = "snapshot")]
 #[cfg(feature = "snapshot")]
 pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 use std::path::{Path, PathBuf};
@@ -37,24 +36,8 @@ pub(super) use tree::Tree;
 #[cfg(feature = "snapshot")]
 pub(super) use tree::{LIMIT, Refused, Replay, Stored};
 
-pub(super) struct Sysfs;
-
-impl Source for Sysfs {
-    fn name(&self) -> &'static str {
-        "Linux sysfs tree"
-    }
-
-    fn recognizes(&self, input: Input<'_>) -> bool {
-        matches!(input, Input::Tree(_))
-    }
-
-    fn read(&self, input: Input<'_>) -> Result<Fragment> {
-        match input {
-            Input::Tree(root) => read_root(&find_root(root)?),
-            Input::Text { .. } => Err(Error::input("a text is not a Linux sysfs tree").help(EXPECTED)),
-        }
-    }
-}
+/// The name of the format in messages.
+pub(super) const NAME: &str = "Linux sysfs tree";
 
 /// The expected content of a directory, for messages.
 const EXPECTED: &str =
@@ -62,18 +45,16 @@ const EXPECTED: &str =
 
 /// Reads the machine whose file system has this root.
 pub(super) fn root(root: &Path) -> Result<Fragment> {
-    read_root(root)
+    read(&Tree::new(root))
 }
 
-/// Returns the identity of the machine that the root belongs to.
-#[allow(dead_code, reason = "for what acts on this machine")]
-pub(crate) fn identity(root: &Path) -> MachineIdentity {
-    identity::read(&Tree::new(root))
+/// Reads a recorded machine: a directory that stands for the root of its file system, or has that as its only one.
+pub(super) fn recorded(folder: &Path) -> Result<Fragment> {
+    root(&find_root(folder)?)
 }
 
 /// Returns the identity of the machine that the files belong to.
-#[cfg(feature = "snapshot")]
-pub(super) fn identity_of(tree: &Tree) -> MachineIdentity {
+pub(super) fn identity(tree: &Tree) -> MachineIdentity {
     identity::read(tree)
 }
 
@@ -93,10 +74,6 @@ fn only_folder(root: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(root).ok()?.flatten();
     let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     Some(folders.next().filter(|_| folders.next().is_none())?.path())
-}
-
-fn read_root(root: &Path) -> Result<Fragment> {
-    read(&Tree::new(root))
 }
 
 /// Reads the machine whose files these are.

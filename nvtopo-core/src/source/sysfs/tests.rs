@@ -341,10 +341,10 @@ fn the_identity_is_a_digest() {
     let made = Made::new().file("etc/machine-id", id);
     let topology = made.topology();
     let Origin::Machine(identity) = topology.origin() else { panic!("{:?}", topology.origin()) };
-    assert_eq!(identity, &super::identity(&made.0));
+    assert_eq!(identity, &super::identity(&super::Tree::new(&made.0)));
     assert!(identity.boot.is_none() && !id.contains(identity.machine.as_deref().unwrap()));
     let blank = Made::new().file("etc/machine-id", "uninitialized\n");
-    assert_eq!(super::identity(&blank.0), MachineIdentity::default());
+    assert_eq!(super::identity(&super::Tree::new(&blank.0)), MachineIdentity::default());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::ids::{ComputeCapability, PciAddress};
 use crate::source::json::Text;
 use crate::sys::nvml as sys;
 use crate::sys::nvml::{FabricInfo, Memory};
+use crate::sys::{WORD_BITS, bits};
 use nvml_wrapper::Device;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::struct_wrappers::device::{MemoryInfo, PciInfo};
@@ -24,8 +25,6 @@ const CPU_WORDS: usize = 65_536 / WORD_BITS;
 
 /// The number of machine words for 1024 NUMA nodes, the most that Linux can be built for.
 const NODE_WORDS: usize = 1024 / WORD_BITS;
-
-const WORD_BITS: usize = std::ffi::c_ulong::BITS as usize;
 
 /// NVML's number of the scope of a NUMA node, as opposed to a package.
 const SCOPE_NODE: u32 = 0;
@@ -224,15 +223,6 @@ fn uuid(bytes: [u8; 16]) -> String {
     let digits = format!("{:032x}", u128::from_be_bytes(bytes));
     let groups = [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]];
     groups.join("-")
-}
-
-/// Returns the numbers of the bits that are set.
-fn bits(words: &[std::ffi::c_ulong]) -> impl Iterator<Item = u32> {
-    let all = words.iter().enumerate();
-    all.flat_map(|(place, word)| {
-        let set = (0..WORD_BITS).filter(move |bit| word >> bit & 1 == 1);
-        set.map(move |bit| (place * WORD_BITS + bit) as u32)
-    })
 }
 
 #[cfg(test)]
