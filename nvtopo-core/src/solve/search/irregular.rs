@@ -11,7 +11,7 @@ use super::objective::{Objective, Threshold};
 use super::problem::{NoSet, Solution, Task};
 use super::set::{Set, members};
 use super::switched;
-use super::threshold::{Fit, Room, greatest};
+use super::threshold::{Fit, Reached, Room, greatest};
 use super::weights::Weights;
 use crate::model::PathType;
 use crate::query::Weight;
@@ -156,10 +156,16 @@ fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Op
 }
 
 fn pairs<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
-    let levels = room.levels();
-    let reached = greatest(&levels, set, |set| room.worst(set), |level| room.at_least(level).any());
-    let rooms = vec![(room.at_least(reached.level), reached.set)];
-    Stage { set: reached.set, bound: reached.bound, rooms, cycle: None }
+    let at_least = |level: u64| room.at_least(Weight(level));
+    let reached = reach(&room.levels(), set, |set| room.worst(set), |level| at_least(level).any());
+    let rooms = vec![(at_least(reached.level), reached.set)];
+    Stage { set: reached.set, bound: Weight(reached.bound), rooms, cycle: None }
+}
+
+/// Finds the greatest of some levels that a set reaches.
+fn reach(levels: &[Weight], first: Set, at: impl Fn(Set) -> Weight, fit: impl Fn(u64) -> Fit) -> Reached {
+    let below = |least: u64| levels.iter().map(|level| level.0).find(|level| *level < least).unwrap_or(0);
+    greatest(below(u64::MAX), first, |set| at(set).0, |least| (fit(least), below(least)))
 }
 
 fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
@@ -168,13 +174,12 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
     let nearest = surroundings.nearest();
     let mut levels: Vec<Weight> = members(room.open).map(|gpu| nearest[gpu]).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
-    levels.dedup();
-    let above = |level: Weight| {
-        let near = members(room.open).filter(|gpu| nearest[*gpu] >= level);
+    let above = |level: u64| {
+        let near = members(room.open).filter(|gpu| nearest[*gpu].0 >= level);
         room.within(near.fold(0, |set, gpu| set | 1 << gpu))
     };
     let least = |set: Set| members(set).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
-    let reached = greatest(&levels, set, least, |level| above(level).any());
+    let reached = reach(&levels, set, least, |level| above(level).any());
     let own = above(reached.level);
     // If all GPUs can have a NIC over such a path at once, each set can.
     let rows = members(own.open).map(|gpu| surroundings.to_nics(gpu));
@@ -187,10 +192,9 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
         None => bottleneck(&rows.collect::<Vec<_>>(), surroundings.per_nic()),
     };
     // Without a NIC, every set has the least value.
-    let nothing = reached.bound == Weight::default();
-    let held = nothing || enough.is_some_and(|worst| worst >= reached.level);
+    let held = reached.bound == 0 || enough.is_some_and(|worst| worst.0 >= reached.level);
     let rooms = if held { vec![(own, reached.set)] } else { Vec::new() };
-    Stage { set: reached.set, bound: reached.bound, rooms, cycle: None }
+    Stage { set: reached.set, bound: Weight(reached.bound), rooms, cycle: None }
 }
 
 /// Compares rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.

@@ -14,7 +14,7 @@ pub(in crate::solve) mod quota;
 pub(in crate::solve) mod set;
 pub(in crate::solve) mod surroundings;
 mod switched;
-mod threshold;
+pub(in crate::solve) mod threshold;
 pub(in crate::solve) mod tolerance;
 pub(in crate::solve) mod value;
 pub(in crate::solve) mod weights;

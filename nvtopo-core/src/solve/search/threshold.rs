@@ -27,17 +27,17 @@ pub(super) struct Room<'a> {
 
 /// The outcome of a search for a feasible set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fit {
+pub(in crate::solve) enum Fit {
     Yes(Set),
     No,
     Unknown,
 }
 
 /// The greatest threshold that was reached, and an upper bound on the threshold of any set.
-pub(super) struct Reached<T> {
-    pub(super) set: Set,
-    pub(super) level: T,
-    pub(super) bound: T,
+pub(in crate::solve) struct Reached {
+    pub(in crate::solve) set: Set,
+    pub(in crate::solve) level: u64,
+    pub(in crate::solve) bound: u64,
 }
 
 impl<'a> Room<'a> {
@@ -156,29 +156,23 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Finds the greatest level that a set reaches, by bisection. `first` is a feasible set, `at` gives the level of a set, and `fit`
-/// looks for a set of at least a level.
-pub(super) fn greatest<T: Copy + Ord>(
-    levels: &[T],
+/// Finds the greatest threshold that a set reaches, by bisection: none reaches more than `high`, `first` is a feasible set, `at`
+/// gives the threshold that a set reaches, and `fit` looks for a set of at least a threshold, and gives the greatest one below.
+pub(in crate::solve) fn greatest(
+    mut high: u64,
     first: Set,
-    at: impl Fn(Set) -> T,
-    mut fit: impl FnMut(T) -> Fit,
-) -> Reached<T> {
-    let place = |level: T| levels.partition_point(|own| *own > level).min(levels.len().saturating_sub(1));
-    let mut own = Reached { set: first, level: at(first), bound: at(first) };
-    // No set reaches the levels before `none`; whether one reaches the levels before `low` is unknown.
-    let (mut none, mut low, mut high) = (0, 0, place(own.level));
-    while low < high {
-        let middle = low.midpoint(high);
-        match fit(levels[middle]) {
-            Fit::Yes(set) => {
-                (own.set, own.level) = (set, at(set));
-                high = place(own.level).min(middle);
-            }
-            Fit::No => (none, low) = (middle + 1, middle + 1),
-            Fit::Unknown => low = middle + 1,
+    at: impl Fn(Set) -> u64,
+    mut fit: impl FnMut(u64) -> (Fit, u64),
+) -> Reached {
+    let mut own = Reached { set: first, level: at(first), bound: high };
+    while own.level < high {
+        let (found, below) = fit(own.level + (high - own.level).div_ceil(2));
+        match found {
+            Fit::Yes(set) => (own.set, own.level) = (set, at(set)),
+            Fit::No => (own.bound, high) = (below, below),
+            Fit::Unknown => high = below,
         }
     }
-    own.bound = levels.get(none).copied().map_or(own.level, |level| level.max(own.level));
+    own.bound = own.bound.max(own.level);
     own
 }
