@@ -76,7 +76,7 @@ impl Allocator {
         // Large jobs first: they have the fewest feasible sets.
         let mut order: Vec<usize> = (0..wants.len()).collect();
         order.sort_by_key(|index| std::cmp::Reverse(wants[*index].question.count));
-        let mut search = Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
+        let mut search = Search::new(&wants, &order, false);
         let free = wants.iter().fold(0, |all, want| all | want.question.free);
         search.next(free, 0);
         let complete = search.steps < MAX_STEPS && self.topology().gpus().len() <= MAX_GPUS;
@@ -147,9 +147,8 @@ impl Allocator {
         // From the greatest number of jobs down to one, all of them equal.
         for jobs in (1..=free / count).rev() {
             let order = vec![0; jobs];
-            let mut search =
-                Search { wants: &wants, order: &order, chosen: Vec::new(), best: None, steps: 0 };
-            search.any(wants[0].question.free);
+            let mut search = Search::new(&wants, &order, true);
+            search.next(wants[0].question.free, 0);
             if search.best.is_some() {
                 return Ok((jobs, jobs == free / count || certain));
             }
@@ -203,13 +202,19 @@ struct Search<'a> {
     wants: &'a [Want],
     /// The requests in the order in which they are given GPUs.
     order: &'a [usize],
+    /// True if the first way will do.
+    any: bool,
     chosen: Vec<Set>,
     best: Option<(u64, Vec<Set>)>,
     steps: u64,
 }
 
-impl Search<'_> {
-    /// Assigns GPUs to the remaining requests in all ways that may be better than the best so far.
+impl<'a> Search<'a> {
+    fn new(wants: &'a [Want], order: &'a [usize], any: bool) -> Self {
+        Self { wants, order, any, chosen: Vec::new(), best: None, steps: 0 }
+    }
+
+    /// Assigns GPUs to the remaining requests in all ways that may be better than the best so far, or in the first that is found.
     fn next(&mut self, free: Set, worth: u64) {
         let Some(index) = self.order.get(self.chosen.len()) else {
             if self.best.as_ref().is_none_or(|(best, _)| worth > *best) {
@@ -218,42 +223,22 @@ impl Search<'_> {
             return;
         };
         let want = &self.wants[*index];
-        let mut sets: Vec<(u64, Set)> = want
-            .sets(free, self.before(*index), &self.quotas(*index))
-            .into_iter()
-            .map(|set| (want.share(set), set))
-            .collect();
+        let share = |set: Set| if self.any { 0 } else { want.share(set) };
+        let sets = want.sets(free, self.before(*index), &self.quotas(*index)).into_iter();
+        let mut sets: Vec<(u64, Set)> = sets.map(|set| (share(set), set)).collect();
         sets.sort_by_key(|(share, _)| std::cmp::Reverse(*share));
         let later = self.order[self.chosen.len() + 1..].iter();
         let most: u64 = later.map(|index| if self.wants[*index].question.count > 1 { ONE } else { 0 }).sum();
         for (share, set) in sets {
             self.steps += 1;
-            let enough = self.best.as_ref().is_some_and(|(best, _)| worth + share + most <= *best);
-            if enough || (self.steps >= MAX_STEPS && self.best.is_some()) {
+            let enough =
+                self.best.as_ref().is_some_and(|(best, _)| self.any || worth + share + most <= *best);
+            if enough || self.steps >= MAX_STEPS && (self.any || self.best.is_some()) {
                 return;
             }
             if self.can_serve(*index, set) {
                 self.chosen.push(set);
                 self.next(free & !set, worth + share);
-                self.chosen.pop();
-            }
-        }
-    }
-
-    /// Assigns GPUs to all requests in the first way that is found.
-    fn any(&mut self, free: Set) {
-        let Some(index) = self.order.get(self.chosen.len()) else {
-            self.best = Some((0, self.chosen.clone()));
-            return;
-        };
-        for set in self.wants[*index].sets(free, self.before(*index), &self.quotas(*index)) {
-            self.steps += 1;
-            if self.best.is_some() || self.steps >= MAX_STEPS {
-                return;
-            }
-            if self.can_serve(*index, set) {
-                self.chosen.push(set);
-                self.any(free & !set);
                 self.chosen.pop();
             }
         }
