@@ -5,7 +5,13 @@ use nvtopo::model::CoreClass;
 use nvtopo::render::launch_format;
 use nvtopo::solve::{core_classes, logical_cpus};
 use nvtopo::source::Locator;
+<<<<<<< HEAD
 use nvtopo::{CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus};
+=======
+use nvtopo::{
+    CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus_by, split_cpus,
+};
+>>>>>>> 7466361 (Split the CPUs of a process by the classes of its cores, and learn the places of CPUs, their nodes and names once)
 use std::path::{Path, PathBuf};
 
 fn data(name: &str) -> PathBuf {
@@ -71,6 +77,11 @@ fn each_gpu_has_as_many_cores_of_each_class() {
             assert!(counts[0].1.abs_diff(counts[1].1) <= 1, "{policy} {allowed} {counts:?}");
         }
     }
+    // The workers of one process too: 8 cores of two threads and 16 of one, cut in three.
+    let workers = split_cpus(&hybrid, &hybrid.cpus(), 3).unwrap();
+    let classes = workers.iter().map(|cpus| core_classes(&hybrid, cpus).into_iter().map(|own| own.1.len()));
+    let counts: Vec<Vec<usize>> = classes.map(Iterator::collect).collect();
+    assert_eq!(counts, [[6, 4], [5, 6], [5, 6]]);
     // Cores that are alike are of no class, and are not asked for without a word.
     let alike = machine("ccx.tar.gz");
     let (cpus, remarks) = dealt(&alike, &[("cores", "fast")]);

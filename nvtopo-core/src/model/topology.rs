@@ -150,6 +150,11 @@ impl Topology {
         }
     }
 
+    /// Returns the names of several devices, joined by commas.
+    pub(crate) fn device_names(&self, devices: &[usize]) -> String {
+        devices.iter().map(|device| self.device_name(*device)).collect::<Vec<_>>().join(", ")
+    }
+
     /// Iterates over the NUMA nodes in the source's order.
     pub fn numa_nodes(&self) -> impl Iterator<Item = &NumaNode> {
         self.nodes().filter_map(|(_, node)| node.kind.as_numa_node())

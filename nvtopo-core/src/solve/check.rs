@@ -263,8 +263,7 @@ impl Checker<'_> {
     }
 
     fn listed(&self, set: &[usize]) -> String {
-        let names: Vec<String> = set.iter().map(|gpu| self.topology.device_name(*gpu)).collect();
-        names.join(", ")
+        self.topology.device_names(set)
     }
 
     fn pair(&self, a: usize, b: usize) -> Pair {

@@ -1,7 +1,6 @@
 //! Cores, level 3 caches and packages, as groups of the usable CPUs.
 
-use crate::cpuset::{CpuSet, MAX_INDEX};
-use crate::error::{Error, Result};
+use crate::cpuset::CpuSet;
 use crate::model::{NodeId, NodeKind, Topology};
 use std::collections::BTreeMap;
 
@@ -44,35 +43,6 @@ pub(in crate::solve) fn own_cores<'a>(
     // The siblings of a core must be included to see that another set has one of them.
     let cores = cores(topology, &cpus.union(&others), &mut Vec::new());
     cores.iter().filter(|core| !core.is_disjoint(cpus) && core.is_disjoint(&others)).count()
-}
-
-/// Splits CPUs into parts of about equal size, for the workers of one process. Near cores stay together, and cores stay
-/// whole as long as there are enough; where there are more parts than CPUs, some parts are equal.
-///
-/// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for more parts than CPUs can be numbered.
-///
-/// ```
-/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
-/// let workers = nvtopo::split_cpus(&dgx, &"0-13,112-125".parse()?, 2)?;
-/// assert_eq!(workers, ["0-6,112-118".parse()?, "7-13,119-125".parse()?]);
-/// # Ok::<(), nvtopo::Error>(())
-/// ```
-pub fn split_cpus(topology: &Topology, cpus: &CpuSet, parts: usize) -> Result<Vec<CpuSet>> {
-    let most = MAX_INDEX as usize + 1;
-    if parts > most {
-        let message = format!("{parts} parts of CPUs are more than the {most} that there can be");
-        return Err(Error::request(message));
-    }
-    let mut units = cores(topology, cpus, &mut Vec::new());
-    if parts > units.len() {
-        units = units.iter().flat_map(CpuSet::iter).map(|cpu| CpuSet::from_iter([cpu])).collect();
-    }
-    let part = |part: usize| {
-        let begin = part * units.len() / parts;
-        let end = (part + 1) * units.len() / parts;
-        units.iter().take(end.max(begin + 1)).skip(begin).collect()
-    };
-    Ok((0..parts).map(part).collect())
 }
 
 /// Returns the first usable thread of each core, as its siblings stay idle.
@@ -120,7 +90,7 @@ pub(in crate::solve) fn packages(topology: &Topology) -> Vec<CpuSet> {
 type Home = (Option<u32>, Option<u32>);
 
 /// Returns the NUMA node and cache of each CPU, by its number.
-fn homes(topology: &Topology) -> Vec<Home> {
+pub(super) fn homes(topology: &Topology) -> Vec<Home> {
     let mut homes: Vec<Home> = Vec::new();
     for (_, node) in topology.nodes() {
         let (cpus, learn): (_, &dyn Fn(&mut Home)) = match &node.kind {

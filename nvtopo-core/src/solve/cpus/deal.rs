@@ -2,18 +2,50 @@
 
 use super::classes::CoreClasses;
 use super::cores::cores;
-use super::ground::{Ground, names};
-use crate::cpuset::CpuSet;
+use super::ground::Ground;
+use crate::cpuset::{CpuSet, MAX_INDEX};
+use crate::error::{Error, Result};
 use crate::model::Topology;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Cuts a share into equal parts: whole cores where there are enough, else hardware threads; shared where there are too
-/// few threads too.
-pub(in crate::solve) fn cut(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
-    let cores = cores(topology, cpus, &mut Vec::new());
-    let near = vec![cpus.clone(); parts];
-    let group: Vec<usize> = (0..parts).collect();
-    deal(&group, &near, &cores, &CoreClasses::of(topology), Arrangement::Together).unwrap_or(near)
+/// Splits CPUs into parts of about equal size, for the workers of one process. Near cores stay together, and cores stay
+/// whole as long as there are enough, equally many of each class; where there are more parts than CPUs, some parts are equal.
+///
+/// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for more parts than CPUs can be numbered.
+///
+/// ```
+/// let dgx = nvtopo::Topology::preset("dgx-h100")?;
+/// let workers = nvtopo::split_cpus(&dgx, &"0-13,112-125".parse()?, 2)?;
+/// assert_eq!(workers, ["0-6,112-118".parse()?, "7-13,119-125".parse()?]);
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn split_cpus(topology: &Topology, cpus: &CpuSet, parts: usize) -> Result<Vec<CpuSet>> {
+    let most = MAX_INDEX as usize + 1;
+    if parts > most {
+        let message = format!("{parts} parts of CPUs are more than the {most} that there can be");
+        return Err(Error::request(message));
+    }
+    let mut units = cores(topology, cpus, &mut Vec::new());
+    if parts > units.len() {
+        units = units.iter().flat_map(CpuSet::iter).map(|cpu| CpuSet::from_iter([cpu])).collect();
+    }
+    if parts == 0 || parts > units.len() {
+        let one = |part: usize| units.get(part * units.len() / parts).cloned().unwrap_or_default();
+        return Ok((0..parts).map(one).collect());
+    }
+    let mut split = vec![CpuSet::new(); parts];
+    // The parts that get one more of a class take turns, so that the totals differ by one at most.
+    let mut turn = 0;
+    for class in CoreClasses::of(topology).divide(&units) {
+        let (each, more) = (class.len() / parts, class.len() % parts);
+        let mut units = class.iter();
+        for (part, cpus) in split.iter_mut().enumerate() {
+            let count = each + usize::from((part + turn) % parts >= parts - more);
+            units.by_ref().take(count).for_each(|unit| *cpus |= unit);
+        }
+        turn += more;
+    }
+    Ok(split)
 }
 
 /// The cores that a GPU is given among its candidates.
@@ -45,7 +77,7 @@ pub(super) fn deal_near(
 
 /// Returns the shares of GPUs that outnumber their CPUs: all of them for each.
 pub(super) fn shared(ground: &Ground<'_>, group: &[usize], remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    let gpus = names(ground.topology, group);
+    let gpus = ground.topology.device_names(group);
     remarks.push(format!("{gpus} share CPUs: there are fewer than one for each"));
     group.iter().map(|&gpu| ground.near[gpu].clone()).collect()
 }

@@ -76,7 +76,7 @@ impl<'a> Ground<'a> {
             self.near.push(near);
         }
         if !concluded.is_empty() {
-            let gpus = names(topology, &concluded);
+            let gpus = topology.device_names(&concluded);
             remarks.push(format!(
                 "which CPUs are near to {gpus} is not stated; those near to the GPUs of the same NUMA node are taken"
             ));
@@ -91,12 +91,12 @@ impl<'a> Ground<'a> {
             (nowhere, "all that are known are near to GPUs of other NUMA nodes, so none are given"),
         ] {
             if !gpus.is_empty() {
-                let gpus = names(topology, &gpus);
+                let gpus = topology.device_names(&gpus);
                 remarks.push(format!("which CPUs are near to {gpus} is unknown; {end}"));
             }
         }
         for (cpus, gpus) in isolated {
-            let gpus = names(topology, &gpus);
+            let gpus = topology.device_names(&gpus);
             remarks.push(format!(
                 "CPUs {cpus} near {gpus} are left out because they are isolated (isolcpus or an isolated cpuset); they are \
                  used only where that is asked for"
@@ -106,11 +106,11 @@ impl<'a> Ground<'a> {
         let (open, told): (Vec<usize>, Vec<usize>) =
             told.into_iter().partition(|gpu| is_elsewhere(topology, *gpu));
         if !told.is_empty() {
-            let gpus = names(topology, &told);
+            let gpus = topology.device_names(&told);
             remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
         }
         if !open.is_empty() {
-            let gpus = names(topology, &open);
+            let gpus = topology.device_names(&open);
             remarks
                 .push(format!("which CPUs are near {gpus} is unknown; CPUs of other NUMA nodes are taken"));
         }
@@ -242,12 +242,17 @@ fn home_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
     if let Stated::Known(nodes) = topology.local_nodes(topology.devices()[gpu]) {
         return nodes;
     }
-    let beside = topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(local));
-    beside.map(|numa| numa.os_index).collect()
+    nodes_of(topology, local)
+}
+
+/// Returns the nodes that have some of these CPUs.
+pub(super) fn nodes_of(topology: &Topology, cpus: &CpuSet) -> NodeSet {
+    let nodes = topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(cpus));
+    nodes.map(|numa| numa.os_index).collect()
 }
 
 /// Returns the least distance from one of the nodes.
-fn distance(topology: &Topology, from: &NodeSet, to: u32) -> u32 {
+pub(super) fn distance(topology: &Topology, from: &NodeSet, to: u32) -> u32 {
     let homes = topology.numa_nodes().filter(|numa| from.contains(numa.os_index));
     let distances = homes.flat_map(|numa| &numa.distances);
     distances.filter(|(node, _)| *node == to).map(|(_, distance)| *distance).min().unwrap_or(u32::MAX)
@@ -260,8 +265,4 @@ fn nearest_cpus(topology: &Topology, from: &NodeSet, usable: &CpuSet) -> CpuSet 
     let nearest = reachable().filter(|numa| Some(distance(topology, from, numa.os_index)) == least);
     let cpus = nearest.fold(CpuSet::new(), |all, numa| all.union(&numa.cpus.intersection(usable)));
     if least.is_none_or(|least| least == u32::MAX) { usable.clone() } else { cpus }
-}
-
-pub(super) fn names(topology: &Topology, gpus: &[usize]) -> String {
-    gpus.iter().map(|gpu| topology.device_name(*gpu)).collect::<Vec<_>>().join(", ")
 }

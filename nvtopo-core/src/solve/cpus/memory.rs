@@ -1,13 +1,14 @@
 //! The memory that goes with a share of CPUs.
 
+use super::ground::{distance, nodes_of};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Topology};
 
 /// Returns the nodes with memory beside these CPUs; the GPU's own nodes where the CPUs' are unknown.
 pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &CpuSet) -> NodeSet {
     let may = |node: u32| may_use(topology, node);
-    let beside: NodeSet =
-        with_memory(topology).filter(|numa| !numa.cpus.is_disjoint(cpus)).map(|numa| numa.os_index).collect();
+    let own = nodes_of(topology, cpus);
+    let beside: NodeSet = memory(topology).filter(|node| own.contains(*node)).collect();
     if !beside.is_empty() {
         return beside;
     }
@@ -22,24 +23,21 @@ pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &Cpu
 /// Returns the nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs'
 /// nodes.
 pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {
-    let own = |numa: &&NumaNode| !numa.cpus.is_disjoint(cpus);
-    let beside: NodeSet = with_memory(topology).filter(own).map(|numa| numa.os_index).collect();
+    let own = nodes_of(topology, cpus);
+    let beside: NodeSet = memory(topology).filter(|node| own.contains(*node)).collect();
     if !beside.is_empty() {
         return beside;
     }
-    let distance = |to: u32| {
-        let from = topology.numa_nodes().filter(own).flat_map(|numa| &numa.distances);
-        from.filter(|(node, _)| *node == to).map(|(_, distance)| *distance).min()
-    };
-    let least = with_memory(topology).filter_map(|numa| distance(numa.os_index)).min();
-    let nearest = with_memory(topology).filter(|numa| least.is_some() && distance(numa.os_index) == least);
-    nearest.map(|numa| numa.os_index).collect()
+    let distance = |node: &u32| distance(topology, &own, *node);
+    let least = memory(topology).map(|node| distance(&node)).min().filter(|least| *least < u32::MAX);
+    memory(topology).filter(|node| Some(distance(node)) == least).collect()
 }
 
 /// Returns the nodes whose memory a process may take.
-fn with_memory(topology: &Topology) -> impl Iterator<Item = &NumaNode> {
+fn memory(topology: &Topology) -> impl Iterator<Item = u32> {
     let memory = |numa: &&NumaNode| numa.memory != Some(0) && numa.gpu.is_none();
-    topology.numa_nodes().filter(memory).filter(|numa| may_use(topology, numa.os_index))
+    let nodes = topology.numa_nodes().filter(memory).map(|numa| numa.os_index);
+    nodes.filter(|node| may_use(topology, *node))
 }
 
 fn may_use(topology: &Topology, node: u32) -> bool {

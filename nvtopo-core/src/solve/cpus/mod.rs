@@ -21,9 +21,9 @@ use crate::cpuset::CpuSet;
 use crate::model::Topology;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
-pub use cores::split_cpus;
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
-pub(super) use deal::{Arrangement, cut, deal, overlapping};
+pub use deal::split_cpus;
+pub(super) use deal::{Arrangement, deal, overlapping};
 use ground::Ground;
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
@@ -92,8 +92,7 @@ pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut 
 
 /// Returns the CPUs of some cores by the cores' class, the fastest first.
 pub(super) fn class_cpus(topology: &Topology, cores: &[CpuSet]) -> Vec<CpuSet> {
-    let union = |cores: &Vec<CpuSet>| cores.iter().fold(CpuSet::new(), |all, core| all.union(core));
-    CoreClasses::of(topology).divide(cores).iter().map(union).collect()
+    CoreClasses::of(topology).divide(cores).iter().map(|cores| cores.iter().collect()).collect()
 }
 
 fn every_gpu(topology: &Topology) -> Vec<usize> {

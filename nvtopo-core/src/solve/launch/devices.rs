@@ -3,8 +3,8 @@
 use crate::cpuset::CpuSet;
 use crate::error::Result;
 use crate::model::Topology;
-use crate::solve::cpus::cut;
 use crate::solve::cpus::shares::Shares;
+use crate::solve::cpus::split_cpus;
 use crate::solve::process::cuda_order::OrderBasis;
 use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;
@@ -103,8 +103,8 @@ impl<'a> Devices<'a> {
 pub(in crate::solve) fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
     let cpus = &shares.gpus[device.gpu].cpus;
     let instances: Vec<_> = topology.gpu_instances(device.gpu).map(|(id, _)| Some(id)).collect();
-    match instances.iter().position(|id| *id == device.instance) {
-        Some(place) if instances.len() > 1 => cut(topology, cpus, instances.len()).swap_remove(place),
-        _ => cpus.clone(),
-    }
+    let place =
+        instances.iter().position(|id| *id == device.instance).filter(|_| cpus.len() >= instances.len());
+    let parts = || split_cpus(topology, cpus, instances.len()).ok();
+    place.and_then(|place| Some(parts()?.swap_remove(place))).unwrap_or_else(|| cpus.clone())
 }

@@ -42,7 +42,7 @@ impl RankLayout {
                 format!("the policy {} shares CPUs, and sets no cores apart for a rank", rules.policy);
             return Err(Error::request(message).help("take another policy, or leave the number of cores out"));
         }
-        let before = ranks.iter().fold(CpuSet::new(), |all, own| all.union(own));
+        let before = ranks.iter().collect::<CpuSet>();
         for (rank, own) in ranks.iter_mut().enumerate() {
             let there = cores(topology, own, &mut Vec::new());
             if there.len() < count {
@@ -55,7 +55,7 @@ impl RankLayout {
             }
             *own = best_cores(topology, &there, count);
         }
-        let after = ranks.iter().fold(CpuSet::new(), |all, own| all.union(own));
+        let after = ranks.iter().collect::<CpuSet>();
         let free = before.difference(&after);
         if !free.is_empty() {
             remarks.push(format!(
@@ -96,5 +96,5 @@ fn fewest_caches(topology: &Topology, there: &[CpuSet], count: usize) -> CpuSet 
         let Some((place, _)) = best else { break };
         taken.extend(groups.remove(place).into_iter().take(missing));
     }
-    taken.iter().fold(CpuSet::new(), |all, core| all.union(core))
+    taken.iter().collect()
 }

@@ -265,7 +265,7 @@ fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> N
     if nodes.iter().any(NodeSet::is_empty) {
         return NodeSet::new();
     }
-    nodes.iter().fold(NodeSet::new(), |all, nodes| all.union(nodes))
+    nodes.iter().collect()
 }
 
 /// Divides the CPUs of the job's devices among ranks that outnumber them. Where the devices have unequal numbers of

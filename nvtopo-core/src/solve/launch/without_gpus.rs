@@ -192,5 +192,5 @@ fn around(topology: &Topology, rules: &CpuRules, cores: &[CpuSet], ranks: usize)
 }
 
 fn union(sets: &[CpuSet]) -> CpuSet {
-    sets.iter().fold(CpuSet::new(), |all, set| all.union(set))
+    sets.iter().collect()
 }

@@ -160,14 +160,10 @@ impl VisibleGpus {
         let only = only.map(|only| resolve_names(topology, only)).transpose()?;
         let exclude = resolve_names(topology, exclude)?;
         if let Some(hidden) = single.iter().find(|gpu| !seen.contains(gpu)) {
-            let names: Vec<String> = seen.iter().map(|gpu| topology.device_name(*gpu)).collect();
             let error =
                 Error::request(format!("{} is not visible to this process", topology.device_name(*hidden)));
-            return Err(if names.is_empty() {
-                error.help("no GPU is")
-            } else {
-                error.help(format!("visible are {}", names.join(", ")))
-            });
+            let all = format!("visible are {}", topology.device_names(&seen));
+            return Err(error.help(if seen.is_empty() { "no GPU is".to_owned() } else { all }));
         }
         let stays = |device: &&VisibleDevice| {
             only.as_ref().is_none_or(|only| only.contains(&device.gpu)) && !exclude.contains(&device.gpu)

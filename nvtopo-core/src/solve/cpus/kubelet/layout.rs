@@ -2,19 +2,10 @@
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NodeKind, Topology};
-use crate::solve::cpus::cores::cores;
+use crate::solve::cpus::cores::{cores, homes};
 use std::collections::BTreeMap;
 
-/// The place of one CPU. A core is identified by its lowest CPU, and so is a cache.
-#[derive(Clone, Copy, Debug, Default)]
-struct Place {
-    core: u32,
-    socket: u32,
-    numa: u32,
-    uncore: u32,
-}
-
-/// A level of a place.
+/// A level of the machine, whose members are numbered: cores and caches by their lowest CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Level {
     Core,
@@ -32,44 +23,31 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn of(topology: &Topology) -> Self {
-        let mut places: BTreeMap<u32, Place> =
-            topology.cpus().iter().map(|cpu| (cpu, Place { core: cpu, ..Place::default() })).collect();
-        let mut each = |cpus: &CpuSet, set: &dyn Fn(&mut Place)| {
-            for cpu in cpus.iter() {
-                if let Some(place) = places.get_mut(&cpu) {
-                    set(place);
-                }
-            }
+        let (cpus, homes) = (topology.cpus(), homes(topology));
+        let package = |id| {
+            topology.ancestors(id).find_map(|id| match &topology.node(id).kind {
+                NodeKind::Package(package) => Some(package.os_index),
+                _ => None,
+            })
         };
-        for core in cores(topology, &topology.cpus(), &mut Vec::new()) {
-            let first = core.first().unwrap_or_default();
-            each(&core, &|place| place.core = first);
-        }
-        for (id, node) in topology.nodes() {
-            match &node.kind {
-                NodeKind::NumaNode(numa) => each(&numa.cpus, &|place| place.numa = numa.os_index),
-                NodeKind::Cache(cache) if cache.level == 3 => {
-                    let first = cache.cpus.first().unwrap_or_default();
-                    each(&cache.cpus, &|place| place.uncore = first);
-                }
-                NodeKind::Pu(pu) => {
-                    let package = topology.ancestors(id).find_map(|id| match &topology.node(id).kind {
-                        NodeKind::Package(package) => Some(package.os_index),
-                        _ => None,
-                    });
-                    let own = CpuSet::from_iter([pu.os_index]);
-                    each(&own, &|place| place.socket = package.unwrap_or_default());
-                }
-                _ => {}
-            }
-        }
+        let packages: BTreeMap<u32, u32> = topology
+            .nodes()
+            .filter_map(|(id, node)| match &node.kind {
+                NodeKind::Pu(pu) => Some((pu.os_index, package(id)?)),
+                _ => None,
+            })
+            .collect();
         let mut levels = <[BTreeMap<u32, CpuSet>; 4]>::default();
-        for (cpu, place) in &places {
-            for (ids, id) in levels.iter_mut().zip([place.core, place.socket, place.numa, place.uncore]) {
-                ids.entry(id).or_default().insert(*cpu);
+        for core in cores(topology, &cpus, &mut Vec::new()) {
+            for cpu in core.iter() {
+                let (numa, cache) = homes.get(cpu as usize).copied().unwrap_or_default();
+                let ids = [core.first(), packages.get(&cpu).copied(), numa, cache];
+                for (members, id) in levels.iter_mut().zip(ids) {
+                    members.entry(id.unwrap_or_default()).or_default().insert(cpu);
+                }
             }
         }
-        Self { cpus: places.keys().copied().collect(), levels }
+        Self { cpus, levels }
     }
 
     pub(super) fn cpus(&self) -> &CpuSet {

@@ -2,8 +2,8 @@
 //! after the other, with the GPU's NUMA node as the topology manager's hint.
 
 use super::dealer::CpuPolicy;
-use crate::cpuset::{CpuSet, NodeSet};
-use crate::solve::cpus::ground::Ground;
+use crate::cpuset::CpuSet;
+use crate::solve::cpus::ground::{Ground, nodes_of};
 use crate::solve::cpus::kubelet::Kubelet;
 
 const NONE: Kubelet = Kubelet {
@@ -65,12 +65,7 @@ fn deal(ground: &Ground<'_>, remarks: &mut Vec<String>, mut kubelet: Kubelet) ->
     kubelet.full_pcpus_only &= whole > 0;
     let mut free = ground.usable.clone();
     for &gpu in &takers {
-        let near: NodeSet = ground
-            .topology
-            .numa_nodes()
-            .filter(|numa| !numa.cpus.is_disjoint(&ground.near[gpu]))
-            .map(|numa| numa.os_index)
-            .collect();
+        let near = nodes_of(ground.topology, &ground.near[gpu]);
         let hint = Some(&near).filter(|near| !near.is_empty());
         let given = kubelet.allocate(ground.topology, &free, count, hint).or_else(|_| {
             let loose = Kubelet { full_pcpus_only: false, ..kubelet };

@@ -5,7 +5,8 @@
 
 use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
-use crate::model::{CacheKind, NodeId, NodeKind, Topology};
+use crate::model::{CacheKind, NodeKind, Topology};
+use crate::solve::cpus::cores::{cores, packages};
 use crate::solve::cpus::ground::Ground;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -70,54 +71,37 @@ fn cpus_of(ground: &Ground<'_>, node: u32) -> CpuSet {
 }
 
 fn of_socket(ground: &Ground<'_>, node: u32) -> CpuSet {
-    let package = |cpus: &CpuSet| cpus.first().and_then(|first| package_of(ground.topology, first));
-    let Some(home) = package(&cpus_of(ground, node)) else { return CpuSet::new() };
+    let first = cpus_of(ground, node).first();
+    let holds = |package: &CpuSet, first: Option<u32>| first.is_some_and(|first| package.contains(first));
+    let packages = packages(ground.topology);
+    let Some(home) = packages.iter().find(|package| holds(package, first)) else { return CpuSet::new() };
     let nodes = ground.topology.numa_nodes().map(|numa| cpus_of(ground, numa.os_index));
-    nodes.filter(|cpus| package(cpus) == Some(home)).fold(CpuSet::new(), |all, cpus| all.union(&cpus))
+    nodes.filter(|cpus| holds(home, cpus.first())).fold(CpuSet::new(), |all, cpus| all.union(&cpus))
 }
 
 fn exclusive(ground: &Ground<'_>, node: u32, place: usize, gpus: usize) -> CpuSet {
-    let first_threads = cores(ground.topology);
-    let cores = groups(&cpus_of(ground, node), |cpu| first_threads.get(&cpu).copied().unwrap_or(cpu));
-    let cores: Vec<CpuSet> = cores.into_values().collect();
+    let cpus = cpus_of(ground, node);
+    // The siblings that are not usable count for the order of the cores.
+    let mut cores = cores(ground.topology, &ground.topology.cpus(), &mut Vec::new());
+    cores.retain(|core| !core.is_disjoint(&cpus));
+    cores.sort_by_key(CpuSet::first);
     let (each, more) = (cores.len() / gpus, cores.len() % gpus);
     if each == 0 {
         return CpuSet::new();
     }
     let first = place * each + place.min(more);
     let own = &cores[first..first + each + usize::from(place < more)];
-    own.iter().collect::<CpuSet>()
+    own.iter().collect::<CpuSet>().intersection(&cpus)
 }
 
 fn core_complex(ground: &Ground<'_>, node: u32, place: usize, _: usize) -> CpuSet {
-    let complexes = groups(&cpus_of(ground, node), |cpu| cache_of(ground.topology, cpu));
+    let mut complexes: BTreeMap<u32, CpuSet> = BTreeMap::new();
+    for cpu in cpus_of(ground, node).iter() {
+        complexes.entry(cache_of(ground.topology, cpu)).or_default().insert(cpu);
+    }
     let mut complexes: Vec<(u32, CpuSet)> = complexes.into_iter().collect();
     complexes.sort_by_key(|(first, cpus)| (Reverse(cpus.len()), *first));
     if complexes.is_empty() { CpuSet::new() } else { complexes.swap_remove(place % complexes.len()).1 }
-}
-
-/// Groups the CPUs by a key.
-fn groups(cpus: &CpuSet, of: impl Fn(u32) -> u32) -> BTreeMap<u32, CpuSet> {
-    let mut groups: BTreeMap<u32, CpuSet> = BTreeMap::new();
-    for cpu in cpus.iter() {
-        groups.entry(of(cpu)).or_default().insert(cpu);
-    }
-    groups
-}
-
-/// Returns the lowest thread of each CPU's core, usable or not.
-fn cores(topology: &Topology) -> BTreeMap<u32, u32> {
-    let mut threads: BTreeMap<_, Vec<u32>> = BTreeMap::new();
-    for (_, node) in topology.nodes() {
-        if let NodeKind::Pu(pu) = &node.kind {
-            threads.entry(node.parent).or_default().push(pu.os_index);
-        }
-    }
-    let first = |cpus: Vec<u32>| {
-        let first = cpus.iter().copied().min().unwrap_or_default();
-        cpus.into_iter().map(move |cpu| (cpu, first))
-    };
-    threads.into_values().flat_map(first).collect()
 }
 
 /// Returns the lowest CPU under a CPU's last-level cache, usable or not.
@@ -129,10 +113,4 @@ fn cache_of(topology: &Topology, cpu: u32) -> u32 {
         _ => None,
     });
     caches.max_by_key(|cache| cache.level).and_then(|cache| cache.cpus.first()).unwrap_or(cpu)
-}
-
-fn package_of(topology: &Topology, cpu: u32) -> Option<NodeId> {
-    let this = |kind: &NodeKind| matches!(kind, NodeKind::Pu(pu) if pu.os_index == cpu);
-    let (pu, _) = topology.nodes().find(|(_, node)| this(&node.kind))?;
-    topology.ancestors(pu).find(|id| matches!(topology.node(*id).kind, NodeKind::Package(_)))
 }

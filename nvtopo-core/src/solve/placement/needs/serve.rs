@@ -139,8 +139,8 @@ fn borrowed(topology: &Topology, shares: &Shares, cpus: &CpuSet, chosen: &[usize
     let lent = |gpu: &usize| shares.gpus[*gpu].cpus.intersection(cpus).difference(&own);
     let lenders: Vec<usize> = others.filter(|gpu| !lent(gpu).is_empty()).collect();
     let cpus = lenders.iter().fold(CpuSet::new(), |all, gpu| all.union(&lent(gpu)));
-    let names: Vec<String> = lenders.iter().map(|gpu| topology.device_name(*gpu)).collect();
-    (!names.is_empty()).then(|| {
-        format!("CPUs {cpus} are of the shares of {}, whose jobs may use them too", names.join(", "))
+    (!lenders.is_empty()).then(|| {
+        let names = topology.device_names(&lenders);
+        format!("CPUs {cpus} are of the shares of {names}, whose jobs may use them too")
     })
 }

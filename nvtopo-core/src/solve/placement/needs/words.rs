@@ -17,7 +17,7 @@ impl Shortage {
                 if self.most == 1 { "GPU" } else { "GPUs" }
             );
         }
-        let gpus = names(topology, &self.gpus);
+        let gpus = topology.device_names(&self.gpus);
         let nodes = match self.nodes.len() {
             0 => "no NUMA node that may be used".to_owned(),
             1 => format!("NUMA node {}", self.nodes),
@@ -63,7 +63,7 @@ impl Supply {
             let homeless: Vec<usize> =
                 gpus.iter().copied().filter(|gpu| self.homes[*gpu].is_none()).collect();
             if !homeless.is_empty() {
-                let gpus = names(topology, &homeless);
+                let gpus = topology.device_names(&homeless);
                 remarks.push(format!(
                     "which NUMA node {gpus} draws on is unknown: the {what} there is not checked"
                 ));
@@ -79,8 +79,4 @@ impl Supply {
         }
         remarks
     }
-}
-
-fn names(topology: &Topology, gpus: &[usize]) -> String {
-    gpus.iter().map(|gpu| topology.device_name(*gpu)).collect::<Vec<_>>().join(", ")
 }
