@@ -8,8 +8,8 @@ use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::mig::InstancePlacement;
 use crate::solve::{
-    Alternative, DimensionTime, Explanation, NodeMemory, NodePages, Placement, Plan, Proof, Quantity,
-    RankGroup, RankMap, Score, Shares,
+    Alternative, DimensionTime, Explanation, Placement, Plan, Proof, Quantity, RankGroup, RankMap, Score,
+    Shares,
 };
 use crate::source::PRESETS;
 use crate::source::json::{Document, to_text};
@@ -133,14 +133,6 @@ impl Render for Json {
     }
 }
 
-fn of_node(given: &NodeMemory) -> Value {
-    json!({ "node": given.node, "bytes": given.bytes })
-}
-
-fn pages_of_node(given: &NodePages) -> Value {
-    json!({ "node": given.node, "size_bytes": given.size, "count": given.count })
-}
-
 fn placed(placement: &Placement) -> Value {
     let (proof, steps) = match placement.proof() {
         Proof::Exhaustive { steps } => ("exhaustive", steps),
@@ -154,8 +146,8 @@ fn placed(placement: &Placement) -> Value {
             "pci": gpu.address.map(|address| address.to_string()),
             "cpus": gpu.cpus.to_string(),
             "mems": gpu.mems.to_string(),
-            "memory": gpu.memory.as_ref().map(|memory| memory.iter().map(of_node).collect::<Vec<_>>()),
-            "huge_pages": gpu.huge_pages.as_ref().map(|pages| pages.iter().map(pages_of_node).collect::<Vec<_>>()),
+            "memory": gpu.memory,
+            "huge_pages": gpu.huge_pages,
             "nics": gpu.nics,
             "nic_path": gpu.nic_path.map(PathType::word),
             "nic": gpu.nic,

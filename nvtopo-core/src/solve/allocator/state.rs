@@ -48,25 +48,10 @@ struct SavedGpu {
     pci: Option<String>,
     cpus: String,
     mems: String,
-    memory: Option<Vec<SavedMemory>>,
-    huge_pages: Option<Vec<SavedPages>>,
+    memory: Option<Vec<NodeMemory>>,
+    huge_pages: Option<Vec<NodePages>>,
     nic: Option<String>,
     nic_shared_with: Vec<u32>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedMemory {
-    node: u32,
-    bytes: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SavedPages {
-    node: u32,
-    size_bytes: u64,
-    count: u64,
 }
 
 impl Allocator {
@@ -158,22 +143,21 @@ impl SavedJob {
         }
         let steps = self.steps;
         let proof = if self.optimal { Proof::Exhaustive { steps } } else { Proof::Bound { steps } };
-        Ok(Placement::restored(topology, gpus, proof, self.why.clone(), self.remarks.clone()))
+        // Scores and preferences are not saved.
+        Ok(Placement::new(topology, gpus, Vec::new(), proof, self.why.clone(), self.remarks.clone()))
     }
 }
 
 impl SavedGpu {
     fn of(gpu: &PlacedGpu) -> Self {
-        let memory = |own: &NodeMemory| SavedMemory { node: own.node, bytes: own.bytes };
-        let pages = |own: &NodePages| SavedPages { node: own.node, size_bytes: own.size, count: own.count };
         Self {
             gpu: gpu.index,
             uuid: gpu.uuid.map(|uuid| uuid.to_string()),
             pci: gpu.address.map(|address| address.to_string()),
             cpus: gpu.cpus.to_string(),
             mems: gpu.mems.to_string(),
-            memory: gpu.memory.as_ref().map(|own| own.iter().map(memory).collect()),
-            huge_pages: gpu.huge_pages.as_ref().map(|own| own.iter().map(pages).collect()),
+            memory: gpu.memory.clone(),
+            huge_pages: gpu.huge_pages.clone(),
             nic: gpu.nic.clone(),
             nic_shared_with: gpu.nic_shared_with.clone(),
         }
@@ -200,13 +184,11 @@ impl SavedGpu {
         if let Some(node) = named.difference(&nodes).next().filter(|_| !nodes.is_empty()) {
             return Err(Error::input(format!("there is no NUMA node {node} on this machine")));
         }
-        let memory = |own: &SavedMemory| NodeMemory { node: own.node, bytes: own.bytes };
-        let pages = |own: &SavedPages| NodePages { node: own.node, size: own.size_bytes, count: own.count };
         Ok(PlacedGpu {
             cpus,
             mems,
-            memory: self.memory.as_ref().map(|own| own.iter().map(memory).collect()),
-            huge_pages: self.huge_pages.as_ref().map(|own| own.iter().map(pages).collect()),
+            memory: self.memory.clone(),
+            huge_pages: self.huge_pages.clone(),
             nic: self.nic.clone(),
             nic_shared_with: self.nic_shared_with.clone(),
             ..PlacedGpu::at(topology, position)

@@ -67,8 +67,16 @@ pub fn core_classes(topology: &Topology, cpus: &CpuSet) -> Vec<(CoreClass, CpuSe
     own.filter(|(_, cpus)| !cpus.is_empty()).collect()
 }
 
+/// Returns the remarks on named sets: their cores of each class, and several isolated CPUs in one.
+pub(in crate::solve) fn remarks<'a>(
+    topology: &Topology,
+    sets: impl Iterator<Item = (String, &'a CpuSet)> + Clone,
+) -> impl Iterator<Item = String> {
+    [of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten()
+}
+
 /// Describes the number of cores of each class in named sets; empty where the machine's cores are alike.
-pub(in crate::solve) fn of_each_class<'a>(
+fn of_each_class<'a>(
     topology: &Topology,
     sets: impl Iterator<Item = (String, &'a CpuSet)>,
 ) -> Option<String> {

@@ -25,13 +25,18 @@ pub fn split_cpus(topology: &Topology, cpus: &CpuSet, parts: usize) -> Result<Ve
         let message = format!("{parts} parts of CPUs are more than the {most} that there can be");
         return Err(Error::request(message));
     }
+    Ok(split(topology, cpus, parts))
+}
+
+/// Splits CPUs into a number of parts.
+pub(in crate::solve) fn split(topology: &Topology, cpus: &CpuSet, parts: usize) -> Vec<CpuSet> {
     let mut units = cores(topology, cpus, &mut Vec::new());
     if parts > units.len() {
         units = units.iter().flat_map(CpuSet::iter).map(|cpu| CpuSet::from_iter([cpu])).collect();
     }
     if parts == 0 || parts > units.len() {
         let one = |part: usize| units.get(part * units.len() / parts).cloned().unwrap_or_default();
-        return Ok((0..parts).map(one).collect());
+        return (0..parts).map(one).collect();
     }
     let mut split = vec![CpuSet::new(); parts];
     // The parts that get one more of a class take turns, so that the totals differ by one at most.
@@ -45,7 +50,7 @@ pub fn split_cpus(topology: &Topology, cpus: &CpuSet, parts: usize) -> Result<Ve
         }
         turn += more;
     }
-    Ok(split)
+    split
 }
 
 /// The cores that a GPU is given among its candidates.

@@ -20,6 +20,12 @@ pub(in crate::solve) fn memory_nodes(topology: &Topology, gpu: usize, cpus: &Cpu
     nodes.filter(|node| may(*node) && of_cpus(*node)).collect()
 }
 
+/// Returns the nodes to take memory from for several GPUs; none where those of one are unknown.
+pub(in crate::solve) fn all_memory<'a>(nodes: impl Iterator<Item = &'a NodeSet> + Clone) -> NodeSet {
+    let known = nodes.clone().all(|nodes| !nodes.is_empty());
+    nodes.filter(|_| known).collect()
+}
+
 /// Returns the nodes with memory beside these CPUs; where there are none, those at the least distance from the CPUs'
 /// nodes.
 pub(in crate::solve) fn memory_beside(topology: &Topology, cpus: &CpuSet) -> NodeSet {

@@ -20,14 +20,14 @@ mod tree;
 use crate::cpuset::CpuSet;
 use crate::model::Topology;
 pub use classes::core_classes;
-pub(super) use classes::{CoreClasses, of_each_class, unbalanced};
+pub(super) use classes::{CoreClasses, remarks as cpu_remarks, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub use deal::split_cpus;
-pub(super) use deal::{Arrangement, deal, overlapping};
+pub(super) use deal::{Arrangement, deal, overlapping, split};
 use ground::Ground;
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
-pub(super) use memory::{memory_beside, memory_nodes};
+pub(super) use memory::{all_memory, memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 pub use reserve::nic_interrupt_cpus;
 pub use shares::CpuRules;
@@ -51,8 +51,7 @@ pub fn share_cpus(topology: &Topology, rules: &CpuRules) -> Shares {
     let mut shares = shares(topology, rules, &every_gpu(topology));
     let names = (0..shares.gpus.len()).map(|gpu| topology.device_name(gpu));
     let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
-    let told = [of_each_class(topology, sets.clone()), unbalanced(topology, sets)];
-    shares.remarks.extend(told.into_iter().flatten());
+    shares.remarks.extend(classes::remarks(topology, sets));
     shares
 }
 
@@ -90,9 +89,9 @@ pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut 
     cores(topology, &ground.usable, remarks)
 }
 
-/// Returns the CPUs of some cores by the cores' class, the fastest first.
-pub(super) fn class_cpus(topology: &Topology, cores: &[CpuSet]) -> Vec<CpuSet> {
-    CoreClasses::of(topology).divide(cores).iter().map(|cores| cores.iter().collect()).collect()
+/// Groups cores by their class, the fastest first.
+pub(super) fn by_class(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
+    CoreClasses::of(topology).divide(cores)
 }
 
 fn every_gpu(topology: &Topology) -> Vec<usize> {

@@ -4,6 +4,7 @@
 //! when a cpuset takes its first CPU away.
 
 use super::distances::groups;
+use super::ground::allowed_cpus;
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Provenance, Topology};
 use std::collections::BTreeMap;
@@ -59,9 +60,7 @@ impl Object {
 /// `--restrict` of hwloc's tools.
 pub(super) fn tree(topology: &Topology, usable: &CpuSet) -> Object {
     let complete = topology.cpus().difference(&topology.machine().offline_cpus);
-    let allowed = topology.machine().allowed_cpus.as_ref();
-    let allowed = allowed.map_or_else(|| complete.clone(), |allowed| complete.intersection(allowed));
-    let complete = if *usable == allowed { complete } else { usable.clone() };
+    let complete = if *usable == allowed_cpus(topology) { complete } else { usable.clone() };
     let mut sets: Vec<CpuSet> = sets(topology).iter().map(|set| set.intersection(&complete)).collect();
     sets.retain(|set| !set.is_empty());
     sets.sort_by_cached_key(|set| (std::cmp::Reverse(set.len()), set.first()));
@@ -132,12 +131,8 @@ pub(super) fn distribute(topology: &Topology, usable: &CpuSet, count: usize) -> 
 /// Returns the CPUs of the machine that may be used, in the order of its tree, in which hwloc and Open MPI count them:
 /// that of all online CPUs, so that it does not change where a cpuset allows some of them only.
 pub fn logical_cpus(topology: &Topology) -> Vec<u32> {
-    let mut usable = topology.cpus().difference(&topology.machine().offline_cpus);
-    if let Some(allowed) = &topology.machine().allowed_cpus {
-        usable = usable.intersection(allowed);
-    }
     let mut order = Vec::new();
-    tree(topology, &usable).leaves(&mut order);
+    tree(topology, &allowed_cpus(topology)).leaves(&mut order);
     order
 }
 

@@ -4,7 +4,7 @@ use crate::cpuset::CpuSet;
 use crate::error::Result;
 use crate::model::Topology;
 use crate::solve::cpus::shares::Shares;
-use crate::solve::cpus::split_cpus;
+use crate::solve::cpus::split;
 use crate::solve::process::cuda_order::OrderBasis;
 use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;
@@ -98,13 +98,25 @@ impl<'a> Devices<'a> {
     }
 }
 
+/// Returns the share of some devices in the CPUs.
+pub(in crate::solve) fn devices_share(
+    topology: &Topology,
+    shares: &Shares,
+    devices: &[VisibleDevice],
+) -> CpuSet {
+    let shares: Vec<CpuSet> = devices.iter().map(|device| device_share(topology, shares, *device)).collect();
+    shares.iter().collect()
+}
+
 /// Returns a device's share of the CPUs: that of its GPU, which all instances of the GPU divide, visible or not, so
 /// that jobs on two of them have different ones.
-pub(in crate::solve) fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
+fn device_share(topology: &Topology, shares: &Shares, device: VisibleDevice) -> CpuSet {
     let cpus = &shares.gpus[device.gpu].cpus;
     let instances: Vec<_> = topology.gpu_instances(device.gpu).map(|(id, _)| Some(id)).collect();
-    let place =
-        instances.iter().position(|id| *id == device.instance).filter(|_| cpus.len() >= instances.len());
-    let parts = || split_cpus(topology, cpus, instances.len()).ok();
-    place.and_then(|place| Some(parts()?.swap_remove(place))).unwrap_or_else(|| cpus.clone())
+    match instances.iter().position(|id| *id == device.instance) {
+        Some(place) if instances.len() <= cpus.len() => {
+            split(topology, cpus, instances.len()).swap_remove(place)
+        }
+        _ => cpus.clone(),
+    }
 }

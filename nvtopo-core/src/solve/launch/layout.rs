@@ -3,7 +3,7 @@
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::cpus::{CpuRules, class_cpus, core_groups, cores};
+use crate::solve::cpus::{CpuRules, by_class, core_groups, cores};
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::visible::VisibleGpus;
 use crate::units::count_of;
@@ -72,11 +72,9 @@ impl RankLayout {
 fn best_cores(topology: &Topology, there: &[CpuSet], count: usize) -> CpuSet {
     let mut taken = CpuSet::new();
     let mut missing = count;
-    for class in class_cpus(topology, there) {
-        let of_class = there.iter().filter(|core| core.first().is_some_and(|first| class.contains(first)));
-        let of_class: Vec<CpuSet> = of_class.cloned().collect();
-        let some = missing.min(of_class.len());
-        taken = taken.union(&fewest_caches(topology, &of_class, some));
+    for class in by_class(topology, there) {
+        let some = missing.min(class.len());
+        taken = taken.union(&fewest_caches(topology, &class, some));
         missing -= some;
     }
     taken

@@ -3,7 +3,7 @@
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::NodeId;
-use crate::solve::cpus::{CpuRules, own_cores, shares};
+use crate::solve::cpus::{CpuRules, all_memory, own_cores, shares};
 use crate::solve::placement::{PlacedGpu, Placement};
 use crate::solve::process::layout::RankLayout;
 use crate::solve::process::rank::LocalRank;
@@ -162,15 +162,19 @@ impl Part {
 
     /// Returns the part of a process that has these GPUs of a placement.
     fn of_placed(placement: &Placement, own: &[&PlacedGpu]) -> Self {
-        let mut part = Self { gpus: own.iter().map(|gpu| gpu.position).collect(), ..Self::default() };
-        part.take(own.iter().map(|gpu| (&gpu.cpus, &gpu.mems)));
         let topology = placement.topology();
-        part.own_cores = own_cores(topology, &part.cpus, &others_of(placement, &part));
         let named = |name: &String| {
             (topology.gpus().len()..topology.devices().len()).find(|nic| topology.device_name(*nic) == *name)
         };
-        part.nics = own.iter().filter_map(|gpu| gpu.nic.as_ref().and_then(named)).collect();
-        part.remarks.extend_from_slice(placement.remarks());
+        let mut part = Self {
+            gpus: own.iter().map(|gpu| gpu.position).collect(),
+            cpus: own.iter().map(|gpu| &gpu.cpus).collect(),
+            mems: all_memory(own.iter().map(|gpu| &gpu.mems)),
+            nics: own.iter().filter_map(|gpu| gpu.nic.as_ref().and_then(named)).collect(),
+            remarks: placement.remarks().to_vec(),
+            ..Self::default()
+        };
+        part.own_cores = own_cores(topology, &part.cpus, &others_of(placement, &part));
         part
     }
 
@@ -188,19 +192,6 @@ impl Part {
                 .help("the scope cpuset goes beyond what a launcher has bound it to"))
             }
             _ => Ok(self),
-        }
-    }
-
-    /// Adds the shares of its GPUs. If the memory of one is unknown, that of the part is.
-    pub(super) fn take<'a>(&mut self, shares: impl Iterator<Item = (&'a CpuSet, &'a NodeSet)>) {
-        let mut known = true;
-        for (cpus, mems) in shares {
-            self.cpus = self.cpus.union(cpus);
-            self.mems = self.mems.union(mems);
-            known &= !mems.is_empty();
-        }
-        if !known {
-            self.mems = NodeSet::new();
         }
     }
 }

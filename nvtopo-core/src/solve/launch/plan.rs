@@ -1,7 +1,7 @@
 //! The resources of every rank of a job on one machine, computed by each rank alone: the same topology, variables and
 //! rules give the same plan everywhere, so that the ranks need not communicate.
 
-use super::devices::{Devices, device_share};
+use super::devices::{Devices, devices_share};
 use super::part::Part;
 use super::without_gpus::{part_without_gpus, parts_without_gpus};
 use crate::cpuset::{CpuSet, NodeSet};
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::query::fair_nics;
 use crate::solve::cpus::{
-    Arrangement, CoreClasses, CpuLimits, CpuPolicy, CpuRules, cores, deal, memory_nodes, of_each_class,
-    overlapping, own_cores, shares, unbalanced,
+    Arrangement, CoreClasses, CpuLimits, CpuPolicy, CpuRules, all_memory, cores, cpu_remarks, deal,
+    memory_nodes, overlapping, own_cores, shares, unbalanced,
 };
 use crate::solve::process::gpu_ref::VisibleDevice;
 use crate::solve::process::layout::RankLayout;
@@ -179,12 +179,8 @@ impl Part {
             }
         }
         let shares = shares(topology, &rules, &visible.positions());
-        part.gpus = VisibleGpus { devices: own.clone(), ..VisibleGpus::default() }.positions();
-        part.instances = own.iter().filter_map(|device| device.instance).collect();
-        let cpus: Vec<CpuSet> = own.iter().map(|device| device_share(topology, &shares, *device)).collect();
-        let mems = own.iter().zip(&cpus).map(|(device, cpus)| memory_nodes(topology, device.gpu, cpus));
-        let mems: Vec<NodeSet> = mems.collect();
-        part.take(cpus.iter().zip(&mems));
+        let cpus = devices_share(topology, &shares, &own);
+        part = Self { remarks: part.remarks, ..Self::of_devices(topology, &own, cpus, &fair_nics(topology)) };
         if !own.is_empty() {
             part.remarks.extend_from_slice(&shares.remarks);
         }
@@ -195,9 +191,26 @@ impl Part {
             part.own_cores = own_cores(topology, &part.cpus, &others);
         }
         part.remarks.extend(unbalanced(topology, std::iter::once(("this process".to_owned(), &part.cpus))));
-        let nics = fair_nics(topology);
-        part.nics = part.gpus.iter().filter_map(|gpu| nics[*gpu]).collect();
         Ok(part)
+    }
+
+    /// Returns the part of a process with some CPUs that uses these devices.
+    fn of_devices(
+        topology: &Topology,
+        devices: &[VisibleDevice],
+        cpus: CpuSet,
+        nics: &[Option<usize>],
+    ) -> Self {
+        let gpus = VisibleGpus { devices: devices.to_vec(), ..VisibleGpus::default() }.positions();
+        let nodes: Vec<NodeSet> = gpus.iter().map(|gpu| memory_nodes(topology, *gpu, &cpus)).collect();
+        Self {
+            instances: devices.iter().filter_map(|device| device.instance).collect(),
+            nics: gpus.iter().filter_map(|gpu| nics[*gpu]).collect(),
+            gpus,
+            cpus,
+            mems: all_memory(nodes.iter()),
+            ..Self::default()
+        }
     }
 }
 
@@ -227,10 +240,7 @@ fn deal_to_ranks(
     remarks.extend(devices.unused(topology, layout, &places));
     let own: Vec<Vec<VisibleDevice>> =
         places.iter().map(|places| places.iter().map(|place| devices.list[*place]).collect()).collect();
-    let share_of = |devices: &Vec<VisibleDevice>| {
-        let shares = devices.iter().map(|device| device_share(topology, &shares, *device));
-        shares.fold(CpuSet::new(), |all, share| all.union(&share))
-    };
+    let share_of = |devices: &Vec<VisibleDevice>| devices_share(topology, &shares, devices);
     let mut cpus: Vec<CpuSet> = own.iter().map(share_of).collect();
     if ranks > devices.list.len() && rules.policy.is_disjoint() && !alone {
         let own: Vec<VisibleDevice> = own.iter().flatten().copied().collect();
@@ -246,26 +256,12 @@ fn deal_to_ranks(
         own_cores(topology, &cpus[rank], others.map(|(_, other)| other))
     };
     let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
-    remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
+    remarks.extend(cpu_remarks(topology, sets));
     let part = |rank: usize| Part {
-        gpus: VisibleGpus { devices: own[rank].clone(), ..VisibleGpus::default() }.positions(),
-        instances: own[rank].iter().filter_map(|device| device.instance).collect(),
-        mems: memory_of(topology, &own[rank], &cpus[rank]),
         own_cores: own_cores(rank),
-        nics: own[rank].iter().filter_map(|device| nics[device.gpu]).collect(),
-        cpus: cpus[rank].clone(),
-        remarks: Vec::new(),
+        ..Part::of_devices(topology, &own[rank], cpus[rank].clone(), &nics)
     };
     Ok((0..ranks).map(part).collect())
-}
-
-/// Returns the nodes to take memory from beside all of these; none where those of one are unknown.
-fn memory_of(topology: &Topology, devices: &[VisibleDevice], cpus: &CpuSet) -> NodeSet {
-    let nodes: Vec<NodeSet> = devices.iter().map(|device| memory_nodes(topology, device.gpu, cpus)).collect();
-    if nodes.iter().any(NodeSet::is_empty) {
-        return NodeSet::new();
-    }
-    nodes.iter().collect()
 }
 
 /// Divides the CPUs of the job's devices among ranks that outnumber them. Where the devices have unequal numbers of

@@ -5,7 +5,7 @@ use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::Topology;
 use crate::solve::cpus::{
-    CpuPolicy, CpuRules, class_cpus, memory_beside, of_each_class, package_cpus, unbalanced, usable_cores,
+    CpuPolicy, CpuRules, by_class, cpu_remarks, memory_beside, package_cpus, usable_cores,
 };
 use crate::solve::process::layout::{Distribution, RankLayout};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,7 @@ pub(in crate::solve) fn parts_without_gpus(
     };
     RankLayout::trim(topology, rules, 0, &mut cpus, remarks)?;
     let sets = cpus.iter().enumerate().map(|(rank, cpus)| (format!("rank {rank}"), cpus));
-    remarks.extend([of_each_class(topology, sets.clone()), unbalanced(topology, sets)].into_iter().flatten());
+    remarks.extend(cpu_remarks(topology, sets));
     let core_of: BTreeMap<u32, usize> =
         cores.iter().enumerate().flat_map(|(place, core)| core.iter().map(move |cpu| (cpu, place))).collect();
     let part = |cpus: CpuSet| {
@@ -67,8 +67,7 @@ fn check_policy(policy: CpuPolicy) -> Result<()> {
 
 /// Groups the cores by NUMA node, by package, or all together: the finest level with no more groups than ranks.
 fn domains(topology: &Topology, cores: &[CpuSet], ranks: usize) -> Vec<Vec<CpuSet>> {
-    let nodes: Vec<CpuSet> = topology.numa_nodes().map(|numa| numa.cpus.clone()).collect();
-    for level in [nodes, package_cpus(topology)] {
+    for level in [node_cpus(topology), package_cpus(topology)] {
         let domains = divide(&level, cores);
         if domains.len() <= ranks {
             return domains;
@@ -96,8 +95,7 @@ fn divide(sets: &[CpuSet], cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
 
 /// Returns the number of atoms of a node, where fewer ranks than nodes can have whole ones; else 1.
 fn node_size(topology: &Topology, atoms: &[CpuSet], ranks: usize) -> usize {
-    let nodes: Vec<CpuSet> = topology.numa_nodes().map(|numa| numa.cpus.clone()).collect();
-    let nodes = divide(&nodes, atoms);
+    let nodes = divide(&node_cpus(topology), atoms);
     match nodes.first() {
         Some(first) if nodes.len() > ranks && nodes.iter().all(|node| node.len() == first.len()) => {
             first.len()
@@ -160,7 +158,8 @@ fn share(topology: &Topology, domains: &[Vec<CpuSet>], seats: &[usize], most: us
     let mut shares = vec![CpuSet::new(); seats.len()];
     let mut taken = vec![0; domains.len()];
     let mut open = most;
-    for class in class_cpus(topology, &domains.concat()) {
+    for class in by_class(topology, &domains.concat()) {
+        let class = union(&class);
         let of_class = |core: &&CpuSet| core.first().is_some_and(|first| class.contains(first));
         let class: Vec<Vec<&CpuSet>> =
             domains.iter().map(|domain| domain.iter().filter(of_class).collect()).collect();
@@ -182,13 +181,17 @@ fn around(topology: &Topology, rules: &CpuRules, cores: &[CpuSet], ranks: usize)
     let packages = package_cpus(topology);
     let domains = match rules.policy.name() {
         "socket" if !packages.is_empty() => divide(&packages, cores),
-        _ => divide(&topology.numa_nodes().map(|numa| numa.cpus.clone()).collect::<Vec<_>>(), cores),
+        _ => divide(&node_cpus(topology), cores),
     };
     let place = |rank: usize| match rules.layout.distribution {
         Some(Distribution::Cyclic) => rank % domains.len(),
         _ => rank * domains.len() / ranks,
     };
     (0..ranks).map(|rank| union(&domains[place(rank)])).collect()
+}
+
+fn node_cpus(topology: &Topology) -> Vec<CpuSet> {
+    topology.numa_nodes().map(|numa| numa.cpus.clone()).collect()
 }
 
 fn union(sets: &[CpuSet]) -> CpuSet {

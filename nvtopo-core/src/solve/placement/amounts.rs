@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::units::Bytes;
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// The huge pages that a job needs for each GPU.
@@ -35,7 +36,8 @@ impl FromStr for HugePageNeed {
 }
 
 /// The memory taken from one NUMA node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NodeMemory {
     /// The kernel's number of the node.
@@ -45,12 +47,14 @@ pub struct NodeMemory {
 }
 
 /// The huge pages taken from one NUMA node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct NodePages {
     /// The kernel's number of the node.
     pub node: u32,
     /// The size of one page in bytes.
+    #[serde(rename = "size_bytes")]
     pub size: u64,
     /// The number of pages.
     pub count: u64,

@@ -11,14 +11,14 @@ use crate::ids::{GpuUuid, PciAddress};
 use crate::model::{Basis, Pair, PathType, Topology};
 use crate::query::{GpuFault, Weight, nearest_nics};
 use crate::solve::constraint::Constraint;
-use crate::solve::cpus::{CpuLimits, CpuRules};
+use crate::solve::cpus::{CpuLimits, CpuRules, all_memory};
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
 use crate::solve::placement::local::Local;
 use crate::solve::placement::score::{Score, scores};
+use crate::solve::process::gpu_ref::{by_model, listed};
 use crate::solve::process::visible::{cuda_environment, divided};
 use crate::solve::search::objective::Objective;
 use crate::solve::search::problem::Solution;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -161,9 +161,7 @@ impl Placement {
 
     /// Returns the memory nodes of all chosen GPUs together; empty if any is unknown.
     pub fn mems(&self) -> NodeSet {
-        let known = self.0.gpus.iter().all(|gpu| !gpu.mems.is_empty());
-        let mems = self.0.gpus.iter().filter(|_| known);
-        mems.fold(NodeSet::new(), |mems, gpu| mems.union(&gpu.mems))
+        all_memory(self.0.gpus.iter().map(|gpu| &gpu.mems))
     }
 
     /// Returns one value for each objective, most important first.
@@ -202,16 +200,16 @@ impl Placement {
         &self.0.remarks
     }
 
-    /// Returns a saved placement; its scores and preferences were not saved.
-    pub(super) fn restored(
+    /// Returns a placement without preferences.
+    pub(super) fn new(
         topology: &Topology,
         gpus: Vec<PlacedGpu>,
+        scores: Vec<Score>,
         proof: Proof,
         why: String,
         remarks: Vec<String>,
     ) -> Self {
-        let topology = topology.clone();
-        let (scores, preference, unmet) = (Vec::new(), None, Vec::new());
+        let (topology, preference, unmet) = (topology.clone(), None, Vec::new());
         Self(Arc::new(Inner { topology, gpus, scores, proof, why, remarks, preference, unmet }))
     }
 
@@ -278,17 +276,7 @@ pub(super) fn complete(
     let of_gpus =
         of_gpus.flat_map(|(position, gpu)| divided(gpu).into_iter().chain(faults(topology, position)));
     let remarks = shares.remarks.iter().cloned().chain(of_gpus).chain(several_models(topology, chosen));
-    let remarks = remarks.collect();
-    Placement(Arc::new(Inner {
-        topology: topology.clone(),
-        gpus,
-        scores,
-        proof,
-        why,
-        remarks,
-        preference: None,
-        unmet: Vec::new(),
-    }))
+    Placement::new(topology, gpus, scores, proof, why, remarks.collect())
 }
 
 /// Returns the indices of the other GPUs with the same fair NIC as the GPU at a position.
@@ -312,22 +300,13 @@ fn faults(topology: &Topology, gpu: usize) -> Vec<String> {
 
 /// Returns the remark on the models of the chosen GPUs, if they differ.
 fn several_models(topology: &Topology, chosen: &[usize]) -> Option<String> {
-    let mut models: BTreeMap<&str, NodeSet> = BTreeMap::new();
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (position, gpu) in topology.gpus().enumerate() {
-        let Some(model) = gpu.model.as_deref() else { continue };
-        *counts.entry(model).or_default() += 1;
-        if chosen.contains(&position) {
-            models.entry(model).or_default().insert(gpu.index);
-        }
-    }
-    let mut by_index: Vec<_> = models.iter().collect();
-    by_index.sort_by_key(|(_, indices)| indices.iter().next());
-    let listed: Vec<String> =
-        by_index.iter().map(|(model, indices)| format!("GPU{indices} ({model})")).collect();
-    let avoidable = counts.values().any(|count| *count >= chosen.len());
+    let all = || topology.gpus().filter_map(|gpu| Some((gpu.index, gpu.model.as_deref()?)));
+    let indices: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+    let own = |(index, _): &(u32, &str)| chosen.iter().any(|gpu| indices[*gpu] == *index);
+    let models = by_model(all().filter(own));
+    let avoidable = by_model(all()).iter().any(|(_, gpus)| gpus.len() >= chosen.len());
     let advice = if avoidable { "; the constraint same-model keeps to one" } else { "" };
-    (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed.join(", ")))
+    (models.len() > 1).then(|| format!("the GPUs are of several models: {}{advice}", listed(&models)))
 }
 
 fn explain(

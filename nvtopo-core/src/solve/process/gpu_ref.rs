@@ -214,19 +214,29 @@ fn is_of(gpu: &Gpu, model: &str) -> bool {
 }
 
 fn no_such_model(topology: &Topology, model: &str) -> Error {
-    let mut models: Vec<(&str, NodeSet)> = Vec::new();
-    for gpu in topology.gpus() {
-        let own = gpu.model.as_deref().unwrap_or("of unknown model");
-        match models.iter_mut().find(|(model, _)| *model == own) {
-            Some((_, gpus)) => _ = gpus.insert(gpu.index),
-            None => models.push((own, std::iter::once(gpu.index).collect())),
-        }
-    }
-    let listed: Vec<String> = models.iter().map(|(model, gpus)| format!("GPU{gpus} ({model})")).collect();
+    let named = topology.gpus().map(|gpu| (gpu.index, gpu.model.as_deref().unwrap_or("of unknown model")));
+    let models = by_model(named);
     Error::request(format!("no GPU is of a model '{model}'")).help(match models.len() {
         0 => crate::solve::process::no_gpu::message(topology),
-        _ => format!("there are {}", listed.join(", ")),
+        _ => format!("there are {}", listed(&models)),
     })
+}
+
+/// Groups the indices of GPUs by their models, in the order in which these appear.
+pub(in crate::solve) fn by_model<'a>(gpus: impl Iterator<Item = (u32, &'a str)>) -> Vec<(&'a str, NodeSet)> {
+    let mut models: Vec<(&str, NodeSet)> = Vec::new();
+    for (index, own) in gpus {
+        match models.iter_mut().find(|(model, _)| *model == own) {
+            Some((_, gpus)) => _ = gpus.insert(index),
+            None => models.push((own, std::iter::once(index).collect())),
+        }
+    }
+    models
+}
+
+/// Lists models with their GPUs: `GPU0-3 (NVIDIA A100)`.
+pub(in crate::solve) fn listed(models: &[(&str, NodeSet)]) -> String {
+    models.iter().map(|(model, gpus)| format!("GPU{gpus} ({model})")).collect::<Vec<_>>().join(", ")
 }
 
 /// The result of a look-up by name.

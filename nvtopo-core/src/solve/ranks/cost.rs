@@ -167,6 +167,11 @@ impl NvlinkReach {
     }
 }
 
+/// Returns the slots of some ranks.
+pub(super) fn slots(ranks: &[usize], slot_of: &[usize]) -> Set {
+    ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
+}
+
 /// The bandwidths of sets of GPUs, memoized.
 pub(super) struct Costs<'a> {
     problem: &'a Problem<'a>,

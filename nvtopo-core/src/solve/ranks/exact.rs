@@ -1,6 +1,6 @@
 //! The search for the best mapping: branch and bound, depth first, rank by rank.
 
-use super::cost::{Costs, Problem, faster_than};
+use super::cost::{Costs, Problem, faster_than, slots};
 use super::order::Dimension;
 use crate::solve::search::set::{Set, members};
 
@@ -52,7 +52,6 @@ pub(super) fn search<'p>(
             }
         }
     }
-    let slots = ranks.iter().fold(0, |set: Set, rank| set | 1 << slot_of[*rank]);
     let mut search = Search {
         costs,
         ranks,
@@ -63,7 +62,7 @@ pub(super) fn search<'p>(
         found: None,
         limit: bounds.limit,
     };
-    search.descend(0, slots, bounds.floors);
+    search.descend(0, slots(ranks, slot_of), bounds.floors);
     search.found
 }
 
@@ -86,7 +85,7 @@ impl Search<'_, '_> {
             let mut now = [0.0; Dimension::ALL.len()];
             now[..worst.len()].copy_from_slice(worst);
             for (family, group) in &self.completes[depth] {
-                let set = group.iter().fold(0, |set: Set, rank| set | 1 << self.slot_of[*rank]);
+                let set = slots(group, &self.slot_of);
                 now[*family] = self.costs.seconds(*family, set).max(now[*family]);
             }
             let now = &now[..worst.len()];

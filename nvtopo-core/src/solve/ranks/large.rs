@@ -4,10 +4,9 @@
 //! domains are improved one by one, eight ranks at a time, and then pairs of ranks exchange their GPUs as long as that
 //! helps (local search).
 
-use super::cost::{Costs, Problem, faster_than};
+use super::cost::{Costs, Problem, faster_than, slots};
 use super::exact;
 use super::exact::Bounds;
-use crate::solve::search::set::Set;
 use std::collections::BTreeMap;
 
 /// The number of ranks that are searched exactly at once.
@@ -54,7 +53,7 @@ impl State {
     fn of(problem: &Problem<'_>, costs: &mut Costs<'_>, slot_of: Vec<usize>) -> Self {
         let mut times = Vec::with_capacity(problem.families.len());
         for (family, own) in problem.families.iter().enumerate() {
-            let groups = own.groups.iter().map(|group| costs.seconds(family, set(&slot_of, group)));
+            let groups = own.groups.iter().map(|group| costs.seconds(family, slots(group, &slot_of)));
             times.push(groups.collect());
         }
         Self { slot_of, times }
@@ -73,24 +72,20 @@ impl State {
     }
 
     /// Returns the state with other slots for some ranks.
-    fn with(&self, problem: &Problem<'_>, costs: &mut Costs<'_>, slots: &[(usize, usize)]) -> Self {
+    fn with(&self, problem: &Problem<'_>, costs: &mut Costs<'_>, moved: &[(usize, usize)]) -> Self {
         let mut next = self.clone();
-        for (rank, slot) in slots {
+        for (rank, slot) in moved {
             next.slot_of[*rank] = *slot;
         }
         for (family, own) in problem.families.iter().enumerate() {
             for (index, group) in own.groups.iter().enumerate() {
-                if slots.iter().any(|(rank, _)| group.contains(rank)) {
-                    next.times[family][index] = costs.seconds(family, set(&next.slot_of, group));
+                if moved.iter().any(|(rank, _)| group.contains(rank)) {
+                    next.times[family][index] = costs.seconds(family, slots(group, &next.slot_of));
                 }
             }
         }
         next
     }
-}
-
-fn set(slot_of: &[usize], ranks: &[usize]) -> Set {
-    ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
 }
 
 /// Returns the slots of each domain; domains of one NUMA node follow each other.

@@ -1,13 +1,13 @@
 //! The result: the GPU of each rank, the time saved, and the variables for a launcher.
 
-use super::cost::{Costs, Family, Problem};
+use super::cost::{Costs, Family, Problem, slots};
 use super::exact::Bounds;
 use super::order::{Dimension, RankOrder};
 use super::parallel::ParallelJob;
 use super::{exact, large, symmetry};
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::search::set::{Set, joint_gpus, usable};
+use crate::solve::search::set::{joint_gpus, usable};
 use crate::units::Bandwidth;
 
 /// The most ranks whose mappings are all examined or excluded.
@@ -244,10 +244,6 @@ fn worst(problem: &Problem<'_>, costs: &mut Costs<'_>, family: usize, slot_of: &
         }
     }
     worst
-}
-
-fn slots(ranks: &[usize], slot_of: &[usize]) -> Set {
-    ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
 }
 
 fn group(

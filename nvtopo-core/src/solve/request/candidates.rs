@@ -126,17 +126,10 @@ impl Request {
             }
             false
         });
-        let name = |position: usize| topology.device_name(position);
-        if let Some(gpu) = include.iter().find(|gpu| left_out.hidden.contains(gpu)) {
-            let message = format!("{} is included, but CUDA_VISIBLE_DEVICES hides it", name(*gpu));
-            return Err(Error::unsatisfiable(message));
-        }
-        if let Some((gpu, why)) = left_out.unusable.iter().find(|(gpu, _)| include.contains(gpu)) {
-            let message = format!("{} is included, but cannot be used: {why}", name(*gpu));
-            return Err(Error::unsatisfiable(message));
-        }
-        if let Some((gpu, why)) = left_out.busy.iter().find(|(gpu, _)| include.contains(gpu)) {
-            let message = format!("{} is included, but is not free: {why}", name(*gpu));
+        let hidden = left_out.hidden.iter().map(|gpu| (*gpu, "CUDA_VISIBLE_DEVICES hides it".to_owned()));
+        let mut impossible = hidden.chain(left_out.unusable()).chain(left_out.busy());
+        if let Some((gpu, why)) = impossible.find(|(gpu, _)| include.contains(gpu)) {
+            let message = format!("{} is included, but {why}", topology.device_name(gpu));
             return Err(Error::unsatisfiable(message));
         }
         if candidates.len() < self.count {
@@ -214,12 +207,17 @@ impl Request {
 }
 
 impl LeftOut {
+    fn unusable(&self) -> impl Iterator<Item = (usize, String)> {
+        self.unusable.iter().map(|(gpu, why)| (*gpu, format!("cannot be used: {why}")))
+    }
+
+    fn busy(&self) -> impl Iterator<Item = (usize, String)> {
+        self.busy.iter().map(|(gpu, why)| (*gpu, format!("is not free: {why}")))
+    }
+
     fn remarks(&self, topology: &Topology) -> Vec<String> {
-        let mut remarks: Vec<String> = self
-            .unusable
-            .iter()
-            .map(|(gpu, why)| format!("{} cannot be used: {why}", topology.device_name(*gpu)))
-            .collect();
+        let told = |(gpu, why): (usize, String)| format!("{} {why}", topology.device_name(gpu));
+        let mut remarks: Vec<String> = self.unusable().map(told).collect();
         if !self.hidden.is_empty() {
             remarks.push(format!("CUDA_VISIBLE_DEVICES hides {}", names(topology, &self.hidden)));
         }
@@ -228,8 +226,7 @@ impl LeftOut {
             remarks.push(format!("{gpus}: MIG-enabled, and chosen only where named"));
         }
         remarks.extend(self.displays_told(topology));
-        let busy = self.busy.iter();
-        remarks.extend(busy.map(|(gpu, why)| format!("{} is not free: {why}", topology.device_name(*gpu))));
+        remarks.extend(self.busy().map(told));
         remarks.extend(self.cut_off.iter().map(|(gpu, why)| {
             format!("{} is not chosen together with others unless named: {why}", topology.device_name(*gpu))
         }));
