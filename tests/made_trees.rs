@@ -5,13 +5,7 @@ use nvtopo::model::CoreClass;
 use nvtopo::render::launch_format;
 use nvtopo::solve::{core_classes, logical_cpus};
 use nvtopo::source::Locator;
-<<<<<<< HEAD
-use nvtopo::{CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus};
-=======
-use nvtopo::{
-    CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus_by, split_cpus,
-};
->>>>>>> 7466361 (Split the CPUs of a process by the classes of its cores, and learn the places of CPUs, their nodes and names once)
+use nvtopo::{CpuRules, CudaOrder, Isolated, Plan, Request, Topology, VisibleGpus, share_cpus, split_cpus};
 use std::path::{Path, PathBuf};
 
 fn data(name: &str) -> PathBuf {
