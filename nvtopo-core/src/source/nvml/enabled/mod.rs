@@ -8,6 +8,7 @@ mod mailbox;
 mod nvlinks;
 mod watchdog;
 
+use super::failures::CallFailures;
 use super::report::{DriverReport, MAX_GPUS, ReportedGpu, ReportedNvlinks, ReportedP2p};
 use super::{DriverAnswer, DriverError};
 use crate::model::PathType;
@@ -67,8 +68,8 @@ enum Part {
     Report(Box<DriverReport>),
     /// The identity of the GPU that is being asked, in case that it hangs later.
     Identity(Box<ReportedGpu>),
-    /// The path between two GPUs, and their peer-to-peer access.
-    Pair(Option<(usize, usize, Text<PathType>)>, Option<ReportedP2p>),
+    /// The path between two GPUs, their peer-to-peer access, and all failures so far.
+    Pair(Option<(usize, usize, Text<PathType>)>, Option<ReportedP2p>, Box<CallFailures>),
 }
 
 impl Answer for Discovery {
@@ -78,9 +79,10 @@ impl Answer for Discovery {
         match (part, &mut self.report) {
             (Part::Report(report), _) => (self.report, self.identity) = (Some(report), None),
             (Part::Identity(gpu), _) => self.identity = Some(gpu),
-            (Part::Pair(path, p2p), Some(report)) => {
+            (Part::Pair(path, p2p, failures), Some(report)) => {
                 report.paths.extend(path);
                 report.p2p.extend(p2p);
+                report.failures = *failures;
             }
             (Part::Pair(..), None) => {}
         }
@@ -193,15 +195,15 @@ fn pairs(nvml: &Nvml, report: &mut DriverReport, progress: &Progress, sender: &S
             if pair.iter().any(dead) || !progress.is_open(pair) {
                 continue;
             }
-            let mut check = |call, answer| match answer {
+            let check = |failures: &mut CallFailures, call, answer| match answer {
                 // The driver does not say which of the two.
                 Err(NvmlError::GpuLost | NvmlError::ResetRequired) => {
                     for gpu in pair {
-                        report.failures.record(gpu, call, "one of these GPUs is gone, or needs a reset");
+                        failures.record(gpu, call, "one of these GPUs is gone, or needs a reset");
                     }
                     Err(Missing::Failed)
                 }
-                answer => report.failures.check(pair[0], call, answer),
+                answer => failures.check(pair[0], call, answer),
             };
             if !sender.send(Message::Begin(Step::Pair(pair, ANCESTOR))) {
                 return;
@@ -211,12 +213,13 @@ fn pairs(nvml: &Nvml, report: &mut DriverReport, progress: &Progress, sender: &S
                 Some(_) => Ok(level),
                 None => Err(NvmlError::UnexpectedVariant(level)),
             });
-            let level = check(ANCESTOR, level);
+            let level = check(&mut report.failures, ANCESTOR, level);
             let path = level.ok().and_then(path).map(|path| (a, b, Text(path)));
             report.paths.extend(path);
-            sender.send(Message::Part(Part::Pair(path, None)));
+            sender.send(Message::Part(Part::Pair(path, None, Box::new(report.failures.clone()))));
             sender.send(Message::Begin(Step::Pair(pair, P2P)));
-            let mut may = |way| check(P2P, sys::p2p_status(device, other, way));
+            let failures = &mut report.failures;
+            let mut may = |way| check(failures, P2P, sys::p2p_status(device, other, way));
             let read = may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_READ);
             let p2p = (read != Err(Missing::NoSuchCall)).then(|| ReportedP2p {
                 a,
@@ -227,7 +230,7 @@ fn pairs(nvml: &Nvml, report: &mut DriverReport, progress: &Progress, sender: &S
                 atomics: may(raw::nvmlGpuP2PCapsIndex_enum_NVML_P2P_CAPS_INDEX_ATOMICS).ok(),
             });
             report.p2p.extend(p2p);
-            sender.send(Message::Part(Part::Pair(None, p2p)));
+            sender.send(Message::Part(Part::Pair(None, p2p, Box::new(report.failures.clone()))));
         }
     }
 }
@@ -372,10 +375,11 @@ mod tests {
     }
 
     #[test]
-    fn pairs_that_hang_lose_no_gpu_and_no_other_pair() {
-        // GPU1 hangs in all calls with others.
+    fn pairs_that_hang_lose_no_gpu_no_other_pair_and_no_failure_before() {
+        // GPU1 hangs in all calls with others, and opening takes longer than a call may.
         let work = |known: Discovery, progress: &Progress, sender: &Sender| {
             let mut report = report_of(known);
+            std::thread::sleep(7 * SECOND / 10);
             sender.send(Message::Count(5));
             for index in progress.gpus_of(5) {
                 sender.send(Message::Begin(Step::Gpu(index)));
@@ -388,8 +392,12 @@ mod tests {
                 if pair.contains(&1) {
                     std::thread::sleep(600 * SECOND);
                 }
+                if pair == [0, 2] {
+                    report.failures.record(2, "another call", "it failed");
+                }
                 let [a, b] = pair.map(|gpu| gpu as usize);
-                sender.send(Message::Part(Part::Pair(Some((a, b, Text(PathType::Sys))), None)));
+                let path = Some((a, b, Text(PathType::Sys)));
+                sender.send(Message::Part(Part::Pair(path, None, Box::new(report.failures.clone()))));
             }
             sender.send(Message::End(Err(DriverError::broken_off())));
         };
@@ -403,5 +411,6 @@ mod tests {
             "{}",
             notes[0].text
         );
+        assert!(notes.iter().any(|note| note.text.contains("another call")), "{notes:?}");
     }
 }

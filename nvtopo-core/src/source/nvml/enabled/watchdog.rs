@@ -72,7 +72,7 @@ pub(super) fn ask<A: Answer>(
     work: impl Fn(A, &Progress, &Sender<A::Part>) + Clone + Send + 'static,
 ) -> Result<(A, Progress), DriverError> {
     let mut session =
-        Session { answer, progress: Progress::default(), step: Step::Library, is_opening: true };
+        Session { answer, progress: Progress::default(), step: Step::Library, is_opening: false };
     let deadline = Deadline::new(timeout);
     let error = loop {
         let (known, progress, work) = (session.answer.clone(), session.progress.clone(), work.clone());
@@ -194,6 +194,8 @@ impl<A: Answer> Session<A> {
             Err(why) => return Ending::Done(Err(DriverError::Failed(why))),
         };
         let mut end = None;
+        // A new worker opens the library anew.
+        self.is_opening = true;
         loop {
             // Closing the library puts the GPUs to sleep again.
             let step = deadline.step(self.is_opening || end.is_some());
