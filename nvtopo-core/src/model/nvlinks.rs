@@ -5,7 +5,11 @@ use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
 /// The NVLinks of each GPU, summed by the node at their other end.
-pub(crate) struct Nvlinks(BTreeMap<NodeId, BTreeMap<NodeId, Bundle>>);
+pub(crate) struct Nvlinks {
+    ends: BTreeMap<NodeId, BTreeMap<NodeId, Bundle>>,
+    /// True where all of them are known links from GPU to GPU.
+    pub(crate) direct: bool,
+}
 
 /// NVLinks with the same two ends.
 #[derive(Clone, Copy)]
@@ -37,17 +41,19 @@ impl Nvlinks {
                 bundles.entry(planes.of(far)).and_modify(|sum| *sum = sum.and(own)).or_insert(own);
             }
         }
-        Self(table)
+        let mut bundles = table.values().flat_map(BTreeMap::values);
+        let direct = bundles.all(|one| !one.switch && one.links > 0 && one.rate.is_some());
+        Self { ends: table, direct }
     }
 
     /// Returns the links of one node by the node at their other end; joined NVSwitches are one.
     pub(crate) fn of_node(&self, id: NodeId) -> impl Iterator<Item = (NodeId, Bundle)> {
-        self.0.get(&id).into_iter().flatten().map(|(far, bundle)| (*far, *bundle))
+        self.ends.get(&id).into_iter().flatten().map(|(far, bundle)| (*far, *bundle))
     }
 
     /// Returns the direct links of two GPUs, plus the lesser count of both at each NVSwitch that they share.
     pub(crate) fn between(&self, a: NodeId, b: NodeId) -> Option<Pair> {
-        let others = self.0.get(&b)?;
+        let others = self.ends.get(&b)?;
         let shared = self.of_node(a).filter_map(|(far, own)| match others.get(&far) {
             _ if far == b => Some(own),
             Some(other) if own.switch => Some(if own.links <= other.links { own } else { *other }),

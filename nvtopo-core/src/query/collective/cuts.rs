@@ -2,6 +2,7 @@
 
 use super::MAX_EXACT;
 use super::fabric::Fabric;
+use crate::bits::members;
 
 /// Calls with each cut through the set: the members on one side, as bits (never empty, never all), and the MB/s that
 /// they can send to the other side. Each cut comes once, with the last member on the other side; capacities are the
@@ -15,15 +16,14 @@ pub(super) fn each(fabric: &Fabric, mut call: impl FnMut(u32, u64)) {
     for set in 1..1usize << (count - 1) {
         let low = set.trailing_zeros() as usize;
         let rest = set & (set - 1);
-        let inside: u64 =
-            (0..count).filter(|b| rest >> b & 1 == 1).map(|b| u64::from(fabric.units(low, b))).sum();
+        let inside: u64 = members(rest as u128).map(|b| u64::from(fabric.units(low, b))).sum();
         direct[set] = direct[rest] + degree[low] - 2 * inside;
         let ports: u64 = fabric
             .planes
             .iter()
             .zip(&totals)
             .map(|(ports, total)| {
-                let here: u64 = (0..count).filter(|a| set >> a & 1 == 1).map(|a| ports[a]).sum();
+                let here: u64 = members(set as u128).map(|a| ports[a]).sum();
                 here.min(total - here)
             })
             .sum();

@@ -1,7 +1,9 @@
 //! Directed rings of one speed, found hop by hop: the number that the links of a set carry at once.
 
+use super::MAX_EXACT;
 use super::hops::Hops;
 use crate::model::PathType;
+use std::cmp::Reverse;
 
 /// The answer to a search for a number of rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +48,12 @@ impl<'a> Search<'a> {
 
     /// Searches for `wanted` rings of a speed over hops of a class or better; stores them in `rings` if they exist.
     pub(super) fn carries(&mut self, class: PathType, speed: u64, wanted: usize) -> Carried {
-        self.carries_beside(&[], class, speed, wanted, u32::MAX)
+        self.carries_within(class, speed, wanted, u32::MAX)
     }
 
-    /// Searches beside rings that are taken already, with at most the given number of looks.
-    pub(super) fn carries_beside(
+    /// Searches with at most the given number of looks.
+    pub(super) fn carries_within(
         &mut self,
-        taken: &[(Vec<u8>, u64)],
         class: PathType,
         speed: u64,
         wanted: usize,
@@ -63,22 +64,17 @@ impl<'a> Search<'a> {
             return Carried::Yes;
         }
         (self.class, self.speed) = (class, speed.max(1));
-        let mut free = self.hops.capacity().to_vec();
-        for (ring, times) in taken {
-            let next = ring[1..].iter().chain(&ring[..1]);
-            for (a, b) in ring.iter().zip(next) {
-                for link in self.hops.uses(usize::from(*a), usize::from(*b)) {
-                    free[usize::from(link)] = free[usize::from(link)].saturating_sub(times * speed);
-                }
-            }
-        }
-        if self.hops.room(&free, class, self.speed) < wanted as u64 || !self.hops.may_close(class, self.speed)
-        {
+        let (hops, least) = (self.hops, wanted as u64);
+        let too_many = hops.room(hops.capacity(), class, self.speed) < least
+            || !hops.may_close(class, self.speed)
+            || wanted > 1 && class <= PathType::Nvb && hops.tightest(self.speed) < least;
+        if too_many {
             return Carried::No;
         }
         let before = self.looks;
         for (order, looks) in [(Order::WidestFirst, QUICK * wanted as u32), (Order::All, most_looks)] {
-            self.left.clone_from(&free);
+            self.left.clear();
+            self.left.extend_from_slice(hops.capacity());
             self.rings.clear();
             self.rings.resize(wanted, vec![0]);
             self.stop = self.looks.saturating_add(looks).min(self.most_looks);
@@ -95,11 +91,19 @@ impl<'a> Search<'a> {
         Carried::Unknown
     }
 
-    /// Finds the most rings of a speed, at most `most`, and tells whether there are no more. Stores them in `rings`.
-    pub(super) fn most(&mut self, class: PathType, speed: u64, most: usize, looks: u32) -> (usize, bool) {
+    /// Finds the most rings of a speed, from `least` to `most`, and tells whether there are no more. Stores them in
+    /// `rings`; none where there are fewer.
+    pub(super) fn most(
+        &mut self,
+        class: PathType,
+        speed: u64,
+        least: usize,
+        most: usize,
+        looks: u32,
+    ) -> (usize, bool) {
         let mut rings = Vec::new();
         while rings.len() < most {
-            match self.carries_beside(&[], class, speed, rings.len() + 1, looks) {
+            match self.carries_within(class, speed, least.max(rings.len() + 1), looks) {
                 Carried::Yes => rings = std::mem::take(&mut self.rings),
                 other => {
                     self.rings = rings;
@@ -134,27 +138,26 @@ impl<'a> Search<'a> {
             return goes_on;
         }
         let lowest = if same && ring > 0 && order == Order::All { self.rings[ring - 1][at] } else { 0 };
-        let mut next = [0u8; 32];
+        let mut next = [(PathType::Nvl, Reverse(0), 0); MAX_EXACT];
         let mut count = 0;
-        for member in
-            (0..self.hops.count as u8).filter(|member| *member >= lowest && visited >> member & 1 == 0)
-        {
-            next[count] = member;
-            count += 1;
+        for member in lowest..self.hops.count as u8 {
+            let to = usize::from(member);
+            if visited >> member & 1 == 0 && self.hops.class(last, to) <= self.class {
+                let left = if order == Order::All { 0 } else { self.hops.left(&self.left, last, to) };
+                next[count] = (self.hops.class(last, to), Reverse(left), member);
+                count += 1;
+            }
         }
         if order == Order::WidestFirst {
-            next[..count].sort_by_key(|member| {
-                let to = usize::from(*member);
-                (self.hops.class(last, to), std::cmp::Reverse(self.hops.left(&self.left, last, to)))
-            });
+            next[..count].sort_unstable();
         }
-        for member in &next[..count] {
-            let to = usize::from(*member);
+        for (_, _, member) in next.into_iter().take(count) {
+            let to = usize::from(member);
             if !self.hops.take(&mut self.left, last, to, self.class, self.speed) {
                 continue;
             }
-            self.rings[ring].push(*member);
-            let same = same && (ring == 0 || self.rings[ring - 1][at] == *member);
+            self.rings[ring].push(member);
+            let same = same && (ring == 0 || self.rings[ring - 1][at] == member);
             if self.extend(ring, visited | 1 << member, same, order) {
                 return true;
             }

@@ -1,6 +1,6 @@
 //! The NVLinks of a set of GPUs: direct ones in units of one bandwidth, and the ports to each NVSwitch fabric.
 
-use crate::model::Topology;
+use crate::model::{NodeId, Topology};
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
@@ -27,16 +27,22 @@ impl Fabric {
     /// Collects the NVLinks of a set; `None` when the rate of some NVLink is unknown. A measured rate between two
     /// members takes precedence over the nominal one.
     pub(super) fn of(topology: &Topology, gpus: &[usize]) -> Option<Self> {
+        let any_measured = !topology.measurements().is_empty();
+        if !any_measured && topology.nvlinks().direct {
+            return Some(Self::of_pairs(topology, gpus));
+        }
         let nvlinks = topology.nvlinks();
-        let place: BTreeMap<_, usize> =
+        let mut place: Vec<(NodeId, usize)> =
             gpus.iter().enumerate().map(|(place, gpu)| (topology.devices()[*gpu], place)).collect();
+        place.sort_unstable();
         let count = gpus.len();
+        let measured = |a: NodeId, b: NodeId| if any_measured { topology.measured(a, b) } else { None };
         let (mut rates, mut nominal) = (vec![0; count * count], vec![0; count * count]);
         let (mut unit, mut link) = (0, 0);
         let mut planes: BTreeMap<_, Vec<u64>> = BTreeMap::new();
-        for (&id, &own) in &place {
+        for &(id, own) in &place {
             for (far, bundle) in nvlinks.of_node(id) {
-                let other = place.get(&far);
+                let other = place.binary_search_by_key(&far, |(id, _)| *id).ok().map(|other| place[other].1);
                 if other.is_none() && !bundle.switch {
                     continue;
                 }
@@ -46,7 +52,7 @@ impl Fabric {
                         let links = u64::from(bundle.links.max(1));
                         let each = rate / links;
                         link = if link > 0 { each.min(link) } else { each };
-                        let measured = topology.measured(id, far).map(Bandwidth::as_mb_per_s);
+                        let measured = measured(id, far).map(Bandwidth::as_mb_per_s);
                         nominal[own * count + other] = rate;
                         let rate = measured.unwrap_or(rate);
                         rates[own * count + other] = rate;
@@ -57,8 +63,8 @@ impl Fabric {
                 }
             }
         }
-        for (&id, &own) in &place {
-            let measured = place.keys().filter_map(|other| topology.measured(id, *other));
+        for &(id, own) in place.iter().filter(|_| any_measured) {
+            let measured = place.iter().filter_map(|(other, _)| measured(id, *other));
             if let Some(most) = measured.max() {
                 let nominal: u64 = planes.values().map(|ports| ports[own]).sum();
                 for ports in planes.values_mut() {
@@ -66,11 +72,34 @@ impl Fabric {
                 }
             }
         }
+        let planes = planes.into_values().collect();
+        Some(Self::new((rates, nominal), unit, link, planes))
+    }
+
+    /// Collects the NVLinks of a machine that has direct ones only, of known rates, and no measured ones.
+    fn of_pairs(topology: &Topology, gpus: &[usize]) -> Self {
+        let (count, pairs) = (gpus.len(), topology.pairs());
+        let mut rates = vec![0; count * count];
+        let (mut unit, mut link) = (0, 0);
+        for (a, b) in (0..count).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            let pair = pairs.pair(gpus[a], gpus[b]);
+            let links = u64::from(pair.nvlinks);
+            let Some(rate) = pair.rate.filter(|_| links > 0) else { continue };
+            let rate = rate.bandwidth.as_mb_per_s();
+            (rates[a * count + b], rates[b * count + a]) = (rate, rate);
+            link = if link > 0 { link.min(rate / links) } else { rate / links };
+            unit = gcd(unit, if rate.is_multiple_of(links) { rate / links } else { rate });
+        }
+        Self::new((rates.clone(), rates), unit, link, Vec::new())
+    }
+
+    /// Counts the links in units.
+    fn new((rates, nominal): (Vec<u64>, Vec<u64>), unit: u64, link: u64, planes: Vec<Vec<u64>>) -> Self {
         let most = rates.iter().copied().max().unwrap_or(0);
         // Rates without a sensible common unit are rounded down, by never more than a part in 64.
         let unit = if unit > 0 { unit.max(most.div_ceil(MAX_UNITS)) } else { 0 };
         let direct = rates.iter().map(|rate| rate.checked_div(unit).unwrap_or(0) as u32).collect();
-        Some(Self { count, unit, direct, nominal, link, planes: planes.into_values().collect() })
+        Self { count: rates.len().isqrt(), unit, direct, nominal, link, planes }
     }
 
     /// Returns the units of the direct links between two members.

@@ -5,9 +5,9 @@
 //! 15.75 GB/s. Relays are chosen as NCCL chooses them.
 
 use super::fabric::Fabric;
-use super::planned;
 use super::program::NONE;
-use crate::bits::component;
+use super::{MAX_EXACT, planned};
+use crate::bits::{component, members};
 use crate::model::{Basis, PathType, Topology};
 
 /// The most members for which all cuts are examined.
@@ -134,11 +134,21 @@ impl Hops {
         if count > MAX_CUTS {
             return self.room(&self.capacity, PathType::Nvb, speed);
         }
-        let through = |part: u32| {
-            let over = |(a, b): &(usize, usize)| part >> a & 1 == 1 && part >> b & 1 == 0;
-            ordered(count).filter(over).map(|(a, b)| self.capacity[a * count + b] / speed).sum::<u64>()
-        };
-        (1..1u32 << (count - 1)).map(through).min().unwrap_or(0)
+        let rings: Vec<u64> =
+            self.capacity[..count * count].iter().map(|capacity| rings_of(*capacity, speed)).collect();
+        let mut through = vec![0; 1 << (count - 1)];
+        let mut least = u64::MAX;
+        for part in 1..1usize << (count - 1) {
+            // Those of the part without one member, and what that one adds.
+            let (own, rest) = (part.trailing_zeros() as usize, part & (part - 1));
+            let from: u64 = rings[own * count..][..count].iter().sum();
+            let inside: u64 = members(rest as u128)
+                .map(|other| rings[own * count + other] + rings[other * count + own])
+                .sum();
+            through[part] = through[rest] + from - inside;
+            least = least.min(through[part]);
+        }
+        least
     }
 
     /// Returns the most that any hop carries.
@@ -214,9 +224,9 @@ impl Hops {
         let count = self.count;
         let host = |at: usize| if class > PathType::Nvb { left.get(count * count + at) } else { None };
         let of = |member: usize| {
-            let from: u64 = (0..count).map(|other| left[member * count + other] / speed).sum();
-            let to: u64 = (0..count).map(|other| left[other * count + member] / speed).sum();
-            let more = |at: usize| host(at).map_or(0, |left| left / speed);
+            let from: u64 = (0..count).map(|other| rings_of(left[member * count + other], speed)).sum();
+            let to: u64 = (0..count).map(|other| rings_of(left[other * count + member], speed)).sum();
+            let more = |at: usize| host(at).map_or(0, |left| rings_of(*left, speed));
             (from + more(member)).min(to + more(count + member))
         };
         (0..count).map(of).min().unwrap_or(0)
@@ -225,15 +235,14 @@ impl Hops {
     /// Tells whether hops of a class or better that carry a speed may make a ring through all members. False where one
     /// has too few neighbours over them, or they do not connect all.
     pub(super) fn may_close(&self, class: PathType, speed: u64) -> bool {
-        let near = |from: usize| {
-            let row = &self.between[from * self.count..][..self.count];
+        let mut near = [0u128; MAX_EXACT];
+        for (near, row) in near.iter_mut().zip(self.between.chunks(self.count)) {
             let joined = |(_, hop): &(usize, &Hop)| hop.class <= class && hop.limit >= speed;
-            row.iter().enumerate().filter(joined).fold(0u128, |set, (to, _)| set | 1 << to)
-        };
-        let near: Vec<u128> = (0..self.count).map(near).collect();
+            *near = row.iter().enumerate().filter(joined).fold(0, |set, (to, _)| set | 1 << to);
+        }
         let few = if self.count > 2 { 2 } else { 1 };
         let all = u128::MAX >> (u128::BITS - self.count as u32);
-        near.iter().all(|near| near.count_ones() >= few) && component(&near, 0, all) == all
+        near[..self.count].iter().all(|near| near.count_ones() >= few) && component(&near, 0, all) == all
     }
 
     /// Returns the classes of its hops, each once, the best first.
@@ -243,6 +252,11 @@ impl Hops {
         classes.dedup();
         classes.retain(|class| *class < PathType::Dis);
         classes
+    }
+
+    /// Tells whether a hop of a class carries a speed.
+    pub(super) fn has(&self, class: PathType, speed: u64) -> bool {
+        self.between.iter().any(|hop| hop.class == class && hop.limit >= speed)
     }
 
     /// Returns the class of a hop.
@@ -261,6 +275,11 @@ impl Hops {
         let several = |own: usize| group.iter().filter(|group| **group == own).count() > 1;
         if (0..self.count).filter(|own| several(*own)).count() == 2 { 2 } else { 1 }
     }
+}
+
+/// Returns the rings of a speed that a link has room for: none on most, without a division.
+fn rings_of(left: u64, speed: u64) -> u64 {
+    if left < speed { 0 } else { left / speed }
 }
 
 /// Chooses the member over which NCCL relays, and returns it with its bandwidth: of those with the most bandwidth, the

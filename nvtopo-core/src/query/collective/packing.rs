@@ -106,6 +106,7 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
 fn of_all(count: usize, units: &Pairs, cycles: &[Vec<u8>], looks: u32, bound: u32) -> Packing {
     let mut search = Search::new(count, units, cycles, looks);
     let packed = search.fill();
+    let bound = if 2 * packed >= most_halves(count, units, 2 * bound) { packed } else { bound };
     if packed >= bound {
         return packing(cycles, search.taken.into_iter().enumerate(), bound, 2 * bound, search.looks);
     }
@@ -145,6 +146,20 @@ fn packing(
 thread_local! {
     /// The looks that packings of this thread may take, all together.
     pub(crate) static LOOKS_LEFT: std::cell::Cell<u64> = const { std::cell::Cell::new(u64::MAX) };
+}
+
+/// Returns an upper bound on rings, one way or both, in halves of a unit: each uses two pairs of every member.
+fn most_halves(count: usize, units: &Pairs, mut bound: u32) -> u32 {
+    let carries = |member: usize, rings: u32| {
+        let others = (0..count).filter(|other| *other != member);
+        others.map(|other| (2 * units[pair(member, other)]).min(rings)).sum::<u32>() >= 2 * rings
+    };
+    for member in 0..count {
+        while bound > 0 && !carries(member, bound) {
+            bound -= 1;
+        }
+    }
+    bound
 }
 
 /// Returns the place of a pair among all.

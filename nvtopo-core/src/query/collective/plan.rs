@@ -54,15 +54,21 @@ pub(super) fn over_host(hops: &Hops, search: &mut Search<'_>) -> Option<Plan> {
             if best.as_ref().is_some_and(|best| *class > best.class) {
                 break;
             }
-            // Faster ones over NVLink were searched before.
-            if *class <= PathType::Nvb && speed >= hops.planned {
+            // Faster ones over NVLink were searched before, and so were those over better classes.
+            let searched = *class <= PathType::Nvb && speed >= hops.planned;
+            if searched || !hops.has(*class, speed) {
                 continue;
             }
             let most = hops.room(hops.capacity(), *class, speed).min(MAX_HOST_RINGS) as usize;
-            let (found, all) = search.most(*class, speed, most, FEW_LOOKS);
+            // Fewer carry no more than the best so far.
+            let carried = best.as_ref().map_or(0, |best| best.rings.len() as u64 * best.speed);
+            let least = fewest.max((carried / speed) as usize + 1);
+            if most < least {
+                continue;
+            }
+            let (found, all) = search.most(*class, speed, least, most, FEW_LOOKS);
             complete &= all;
-            let carried = |plan: &Plan| plan.rings.len() as u64 * plan.speed;
-            if found >= fewest && found as u64 * speed > best.as_ref().map_or(0, carried) {
+            if found >= least {
                 best = Some(Plan { class: *class, speed, rings: search.rings.clone(), complete: true });
             }
         }

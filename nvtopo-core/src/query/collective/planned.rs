@@ -39,3 +39,8 @@ pub(crate) fn most_beside_pcie(nvlinks: &(impl Iterator<Item = u64> + Clone), ho
     // A little above five fourths, since the rates that are planned with are rounded down.
     speeds.map(|speed| (rings(speed) * speed * 1252).div_ceil(1000)).max().unwrap_or(0).max(widest)
 }
+
+/// Returns a bound on that by the sum of the rates alone.
+pub(crate) fn most_by_sum(nvlinks: u64, widest: u64) -> u64 {
+    ((nvlinks * 9 / 10 + pcie(widest)) * 1252).div_ceil(1000).max(widest)
+}

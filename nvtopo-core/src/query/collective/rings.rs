@@ -133,19 +133,32 @@ fn over_own_links(topology: &Topology, fabric: Option<&Fabric>, set: &[usize]) -
 }
 
 impl Topology {
-    /// Returns the most rings that count where they leave NVLink, by the number of GPUs: one where NVLink joins two
-    /// GPUs and no more.
-    pub(crate) fn host_rings(&self, gpus: usize) -> u64 {
+    /// Tells whether NVLink joins more than pairs of GPUs directly, on a machine of up to 16 GPUs.
+    pub(crate) fn is_meshed(&self) -> bool {
         let partners = |id: &NodeId| self.nvlinks().of_node(*id).filter(|(_, bundle)| !bundle.switch).count();
         let ids = &self.devices()[..self.gpus().len()];
-        let several = (3..=MAX_PLANNED).contains(&gpus) && ids.len() <= MAX_EXACT;
-        if several && ids.iter().any(|id| partners(id) > 1) { MAX_HOST_RINGS } else { 1 }
+        ids.len() <= MAX_EXACT && ids.iter().any(|id| partners(id) > 1)
+    }
+
+    /// Tells whether NCCL's rings of up to eight GPUs surely keep to NVLink.
+    pub(crate) fn keeps_to_nvlink(&self, gpus: &[usize]) -> bool {
+        let fabric = Fabric::of(self, gpus).filter(|fabric| fabric.unit > 0 && fabric.planes.is_empty());
+        fabric.filter(|_| (3..=MAX_PLANNED).contains(&gpus.len())).is_some_and(|fabric| {
+            let hops = Hops::of(&fabric);
+            plan::over_nvlink(&hops, &mut Search::new(&hops, MAX_LOOKS)).0.is_some()
+        })
     }
 
     /// Returns the bandwidth of the PCIe link of a GPU, by its position.
     pub(crate) fn host_bandwidth(&self, gpu: usize) -> Bandwidth {
         pcie_rate(self, self.devices()[gpu]).unwrap_or_else(rates::pcie_assumed).bandwidth
     }
+}
+
+/// Returns the most rings that count where they leave NVLink, by the number of GPUs: one where NVLink joins two GPUs and
+/// no more.
+pub(crate) fn host_rings(gpus: usize, meshed: bool) -> u64 {
+    if meshed && (3..=MAX_PLANNED).contains(&gpus) { MAX_HOST_RINGS } else { 1 }
 }
 
 /// Finds the rings of a set with direct NVLinks.
@@ -184,7 +197,7 @@ fn over_links(topology: &Topology, fabric: &Fabric, set: &[usize]) -> (Option<Ri
     if let Some(single) = rings.as_mut().filter(|_| !complete) {
         single.bound = single.bound.max(most_of(&hops, hops.tightest(hops.planned / 2), hops.planned / 2));
     }
-    if topology.host_rings(set.len()) < 2 {
+    if host_rings(set.len(), topology.is_meshed()) < 2 {
         return (rings, effort(&search) + more);
     }
     let effort = effort(&search) + more;
@@ -247,7 +260,7 @@ fn in_halves(
     let mut bound = most;
     let halves = |rings: &[(Vec<u8>, u64)]| rings.iter().map(|(_, halves)| halves).sum::<u64>();
     let mut best = known.unwrap_or_else(|| {
-        search.most(class, whole, hops.tightest(whole) as usize, FEW_LOOKS);
+        search.most(class, whole, 1, hops.tightest(whole) as usize, FEW_LOOKS);
         search.rings.iter().map(|ring| (ring.clone(), 2)).collect()
     });
     let gap = halves(&best) < bound && hops.count <= MAX_PLANNED;
@@ -261,7 +274,7 @@ fn in_halves(
     let mut complete = halves(&best) >= bound;
     while !complete {
         let wanted = halves(&best) as usize + 1;
-        match search.carries_beside(&[], class, half, wanted, SOME_LOOKS) {
+        match search.carries_within(class, half, wanted, SOME_LOOKS) {
             Carried::Yes => best = search.rings.iter().map(|ring| (ring.clone(), 1)).collect(),
             Carried::No => bound = wanted as u64 - 1,
             Carried::Unknown => break,

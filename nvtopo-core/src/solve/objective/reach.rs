@@ -1,9 +1,10 @@
 //! Upper bounds on the bandwidth of NVLink among the GPUs of a partial set.
 
 use crate::model::{PathType, Topology};
-use crate::query::{Weight, most_beside_pcie};
+use crate::query::{Weight, most_beside_pcie, most_by_sum};
 use crate::solve::search::objective::{Partial, pairs};
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{self, Set, members};
+use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
 /// Returns an upper bound on the NVLink rate of the weakest member of any set that extends the chosen ones; 0 if NVLink does not
@@ -36,16 +37,38 @@ pub(super) fn nvlinks_are_known(topology: &Topology, gpus: &[usize]) -> bool {
 pub(super) fn beyond(partial: &Partial<'_>, known: Weight) -> Weight {
     let links = partial.weights.links();
     let all: Set = partial.chosen | partial.open;
-    let most = partial.weights.topology().host_rings(partial.size());
-    let widest = members(all).map(|gpu| links.host(gpu)).max().unwrap_or(0);
-    if most < 2 || known.bandwidth() > Bandwidth::from_mb_per_s(widest).times(most) || !links.any_direct(all)
-    {
+    let most = links.host_rings(partial.size());
+    if most < 2 {
+        return Weight::default();
+    }
+    let host = |gpu: usize| partial.weights.host(gpu);
+    let widest = members(all).map(host).max().unwrap_or(0);
+    if known.bandwidth() > Bandwidth::from_mb_per_s(widest).times(most) || !links.any_direct(all) {
         return Weight::default();
     }
     let sends = |gpu: usize| {
-        let most = most_beside_pcie(&links.direct(gpu, all), links.host(gpu), widest);
+        let most = most_beside_pcie(&links.direct(gpu, all), host(gpu), widest);
         Weight::over(Bandwidth::from_mb_per_s(most), PathType::Pix)
     };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
     chosen.min(partial.worst_to_join(sends))
+}
+
+/// Returns an upper bound on what rings of one size carry that use another path than NVLink somewhere: through one set, or through
+/// any.
+pub(super) fn beside_nvlink(weights: &Weights, size: usize) -> impl Fn(Option<Set>) -> Bandwidth {
+    let (links, all) = (weights.links(), set::all(weights.gpus()));
+    let apart = |a: usize| {
+        let others = members(all & !(1 << a)).filter(move |b| !links.has_direct(a, 1 << b));
+        others.map(move |b| weights.between(a, b).bandwidth())
+    };
+    let single = members(all).flat_map(apart).max().unwrap_or(Bandwidth::ZERO);
+    let widest = members(all).map(|gpu| weights.host(gpu)).max().unwrap_or(0);
+    let several = links.host_rings(size);
+    move |set| {
+        let degree = |set: Set| members(set).map(|gpu| links.degree(gpu, set)).min();
+        let most = set.and_then(degree).map_or(u64::MAX, |degree| most_by_sum(degree, widest));
+        let most = if several > 1 { most.min(widest * several) } else { 0 };
+        single.max(Bandwidth::from_mb_per_s(most))
+    }
 }

@@ -5,6 +5,7 @@
 //! one GPU remains. The value is a share from 0 to 1: at 1, every job finds what it would on an empty machine. On machines of
 //! more than 16 GPUs the worst pair of m GPUs replaces their rings.
 
+use super::reach;
 use super::ring::Ring;
 use crate::model::Topology;
 use crate::query::Weight;
@@ -17,6 +18,9 @@ use crate::solve::search::set;
 use crate::solve::search::set::Set;
 use crate::solve::search::value::{ONE, Value, all_found, share};
 use crate::solve::search::weights::Weights;
+use crate::units::Bandwidth;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// The objectives by which sets of remaining GPUs are compared.
 static REST: &[&dyn Objective] = &[&Ring];
@@ -64,11 +68,15 @@ impl Objective for Remainder {
         let (mut proven, mut effort) = (true, EFFORT * partial.mix.len() as u32);
         let worth = if weights.gpus() <= MAX_RINGS {
             share(partial.mix, |size| {
-                let left = best_rings(weights, rest, size);
+                if size > rest.count_ones() as usize {
+                    return Default::default();
+                }
+                // What is left is looked at only until it is as good as the whole.
+                let all = best_rings(weights, whole, size);
+                let left = best_among(weights, rest, size, all.worth);
                 if left.worth == Weight::default() && left.proven {
                     return (left.worth, left.worth);
                 }
-                let all = best_rings(weights, whole, size);
                 proven &= left.proven && all.proven;
                 effort += left.effort.saturating_sub(EFFORT);
                 (left.worth, all.worth)
@@ -100,6 +108,11 @@ impl Objective for Remainder {
 
 /// Returns the value of the best rings of `size` GPUs of a set. A single GPU has the whole share.
 pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> Value {
+    best_among(weights, set, size, Weight::MAX)
+}
+
+/// Returns that value, or `enough` where it is no less.
+fn best_among(weights: &Weights, set: Set, size: usize, enough: Weight) -> Value {
     if size > set.count_ones() as usize {
         return Weight::default().into();
     }
@@ -107,6 +120,10 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
         return Weight(ONE).into();
     }
     weights.memo.best_left(set, size, || {
+        let links = weights.links();
+        if let Some(cuts) = links.least_cuts().filter(|_| links.any_direct(set)) {
+            return best_listed(weights, cuts, set, size, enough);
+        }
         let task = Task { most_steps: MAX_SEARCH, ..Task::new(set, size, REST, &[]) };
         let found = search::solve(weights, &task);
         let none = Value { worth: Weight::default(), proven: false, effort: 0 };
@@ -116,6 +133,43 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
             effort: (found.steps / STEPS) as u32,
         })
     })
+}
+
+/// Values the sets of `size` GPUs by decreasing bounds, until one carries as much as the next can, or enough.
+fn best_listed(weights: &Weights, cuts: &[u64], set: Set, size: usize, enough: Weight) -> Value {
+    let topology = weights.topology();
+    let inside = |part: &usize| part & !(set as usize) == 0 && part.count_ones() as usize == size;
+    let sets: Vec<_> = (1..cuts.len()).filter(inside).map(|part| (cuts[part], Reverse(part))).collect();
+    let mut sets = BinaryHeap::from(sets);
+    let mut best = Value { effort: sets.len() as u32, ..Weight::default().into() };
+    let mut beside = None;
+    // The most that sets may carry whose values are not proven.
+    let mut unproven = Bandwidth::ZERO;
+    while let Some((over_nvlink, Reverse(part))) = sets.pop() {
+        let (carried, part) = (best.worth.bandwidth(), part as Set);
+        if carried >= enough.bandwidth() {
+            break;
+        }
+        let most = Bandwidth::from_mb_per_s(over_nvlink);
+        if carried >= most {
+            let beside = beside.get_or_insert_with(|| reach::beside_nvlink(weights, size));
+            if carried >= beside(None) {
+                break;
+            }
+            if carried >= beside(Some(part)) || topology.keeps_to_nvlink(&weights.positions(part)) {
+                continue;
+            }
+        }
+        let value = Ring.value(&Partial::of_set(weights, part), 0);
+        if !value.proven {
+            let beside = beside.get_or_insert_with(|| reach::beside_nvlink(weights, size));
+            unproven = unproven.max(most).max(beside(Some(part)));
+        }
+        best.worth = best.worth.max(value.worth);
+        best.effort = best.effort.saturating_add(value.effort);
+    }
+    let proven = best.worth.bandwidth() >= unproven;
+    Value { effort: best.effort / STEPS as u32, proven, ..best }
 }
 
 fn at(worst_pairs: &[Weight], size: usize) -> Weight {

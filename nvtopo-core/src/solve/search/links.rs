@@ -3,9 +3,14 @@
 use super::set::members;
 use crate::bits::component;
 use crate::model::{NodeId, Topology};
+use crate::once::Once;
+use crate::query::host_rings;
 use crate::solve::search::set::Set;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
+
+/// The greatest number of candidates for which all cuts through all sets are known.
+const MAX_CUTS: usize = 8;
 
 /// The NVLinks by the order of the candidates, in MB/s.
 #[derive(Debug)]
@@ -15,14 +20,16 @@ pub(in crate::solve) struct Links {
     direct: Vec<u64>,
     /// The rate of each candidate to NVSwitches.
     ports: Vec<u64>,
-    /// The rate of the PCIe link of each candidate.
-    host: Vec<u64>,
     /// The candidates that each reaches directly or over an NVSwitch.
     near: Vec<Set>,
     /// The candidates with which each candidate can be exchanged without changing any NVLink.
     twins: Vec<Set>,
+    /// True where NVLink joins more than pairs of GPUs of a small machine directly.
+    meshed: bool,
     /// True where no ring needs a relay.
     no_relay: bool,
+    /// The rate over the least cut through each set.
+    cuts: Once<Vec<u64>>,
 }
 
 impl Links {
@@ -33,35 +40,41 @@ impl Links {
             count,
             direct: vec![0; count * count],
             ports: vec![0; count],
-            host: gpus.iter().map(|gpu| topology.host_bandwidth(*gpu).as_mb_per_s()).collect(),
             near: vec![0; count],
             twins: vec![0; count],
+            meshed: topology.is_meshed(),
             no_relay: false,
+            cuts: Once::new(),
         };
-        let mut ends: Vec<BTreeMap<NodeId, Option<u64>>> = vec![BTreeMap::new(); count];
+        let mut by_id: Vec<_> = ids.iter().enumerate().map(|(gpu, id)| (*id, gpu)).collect();
+        by_id.sort_unstable();
+        let any_measured = !topology.measurements().is_empty();
+        // By the node at their other end.
+        let mut ends: Vec<Vec<(NodeId, Option<u64>)>> = vec![Vec::new(); count];
         let mut planes: BTreeMap<_, Set> = BTreeMap::new();
+        let mut linked: Vec<Set> = (0..count).map(|gpu| 1 << gpu).collect();
         for (gpu, id) in ids.iter().enumerate() {
             for (far, bundle) in topology.nvlinks().of_node(*id) {
                 let rate = bundle.rate.map(|rate| rate.bandwidth.as_mb_per_s());
-                ends[gpu].insert(far, rate);
+                ends[gpu].push((far, rate));
                 let rate = rate.unwrap_or(0);
                 if bundle.switch {
                     own.ports[gpu] += rate;
                     *planes.entry(far).or_default() |= 1 << gpu;
-                } else if let Some(other) = ids.iter().position(|other| *other == far) {
+                } else if let Ok(other) = by_id.binary_search_by_key(&far, |(id, _)| *id) {
+                    let other = by_id[other].1;
                     let measured = topology.measured(*id, far).map_or(0, Bandwidth::as_mb_per_s);
-                    own.direct[gpu * count + other] = rate.max(measured);
+                    let rate = rate.max(measured);
+                    own.direct[gpu * count + other] = rate;
                     own.near[gpu] |= 1 << other;
+                    linked[gpu] |= Set::from(rate > 0) << other;
                 }
             }
             // A measured rate is divided among the ports. Unless all pairs are measured, the nominal rates of the ports count
             // too.
-            let others = ids.iter().filter(|other| *other != id);
-            let measured: Vec<Option<u64>> = if topology.measurements().is_empty() {
-                Vec::new()
-            } else {
-                others.map(|other| topology.measured(*id, *other).map(Bandwidth::as_mb_per_s)).collect()
-            };
+            let others = ids.iter().filter(|other| any_measured && *other != id);
+            let measured: Vec<Option<u64>> =
+                others.map(|other| topology.measured(*id, *other).map(Bandwidth::as_mb_per_s)).collect();
             if let Some(most) = measured.iter().flatten().max().filter(|_| own.ports[gpu] > 0) {
                 let all = measured.iter().all(Option::is_some);
                 own.ports[gpu] = if all { *most } else { own.ports[gpu].max(*most) };
@@ -73,16 +86,19 @@ impl Links {
             }
         }
         let ids = &ids;
-        let links = |gpu: usize, not: usize| ends[gpu].iter().filter(move |(far, _)| **far != ids[not]);
-        for (a, b) in (0..count).flat_map(|a| (0..count).map(move |b| (a, b))) {
-            own.twins[a] |= Set::from(a != b && links(a, b).eq(links(b, a))) << b;
+        let links = |gpu: usize, not: usize| ends[gpu].iter().filter(move |(far, _)| *far != ids[not]);
+        for (a, b) in (0..count).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            if links(a, b).eq(links(b, a)) {
+                own.twins[a] |= 1 << b;
+                own.twins[b] |= 1 << a;
+            }
         }
-        own.no_relay = own.find_no_relay();
+        own.no_relay = linked.iter().all(|set| members(*set).all(|other| linked[other] == *set));
         own
     }
 
     /// Returns whether a candidate has a direct NVLink to a member of a set.
-    pub(super) fn has_direct(&self, gpu: usize, set: Set) -> bool {
+    pub(in crate::solve) fn has_direct(&self, gpu: usize, set: Set) -> bool {
         self.direct(gpu, set).any(|rate| rate > 0)
     }
 
@@ -97,9 +113,38 @@ impl Links {
         members(set & self.near[gpu]).map(|other| row[other])
     }
 
-    /// Returns the rate in MB/s of the PCIe link of a candidate.
-    pub(in crate::solve) fn host(&self, gpu: usize) -> u64 {
-        self.host[gpu]
+    /// Returns the most rings of `gpus` candidates that count where they leave NVLink.
+    pub(in crate::solve) fn host_rings(&self, gpus: usize) -> u64 {
+        host_rings(gpus, self.meshed)
+    }
+
+    /// Returns the rate in MB/s over the least cut through each set of a few candidates that are not on a switch.
+    pub(in crate::solve) fn least_cuts(&self) -> Option<&[u64]> {
+        if self.count > MAX_CUTS || self.ports.iter().any(|ports| *ports > 0) {
+            return None;
+        }
+        Some(self.cuts.get_or_init(|| {
+            let all = 1usize << self.count;
+            // The rates inside each set, both directions together.
+            let mut inside = vec![0; all];
+            for set in 1..all {
+                let (gpu, rest) = (set.trailing_zeros() as usize, set & (set - 1));
+                let joins = |other: usize| {
+                    self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu]
+                };
+                inside[set] = inside[rest] + members(rest as Set).map(joins).sum::<u64>();
+            }
+            let least = |set: usize| {
+                let mut least = u64::MAX;
+                let mut part = set & (set - 1);
+                while part > 0 {
+                    least = least.min(inside[set] - inside[part] - inside[set ^ part]);
+                    part = (part - 1) & set & (set - 1);
+                }
+                least / 2
+            };
+            std::iter::once(0).chain((1..all).map(least)).collect()
+        }))
     }
 
     /// Returns whether some members of a set have direct NVLinks between them.
@@ -111,18 +156,6 @@ impl Links {
     /// ring needs a relay then.
     pub(in crate::solve) fn needs_no_relay(&self) -> bool {
         self.no_relay
-    }
-
-    /// Finds that out once: every two candidates of a search are compared by it.
-    fn find_no_relay(&self) -> bool {
-        let direct = |gpu: usize| {
-            let row = &self.direct[gpu * self.count..][..self.count];
-            row.iter()
-                .enumerate()
-                .filter(|(_, rate)| **rate > 0)
-                .fold(1 << gpu, |set: Set, (other, _)| set | 1 << other)
-        };
-        (0..self.count).all(|gpu| members(direct(gpu)).all(|other| direct(other) == direct(gpu)))
     }
 
     /// Returns the members of a set that NVLink connects, within the set, to one of them.

@@ -16,8 +16,11 @@ const MAX_OBJECTIVES: usize = 8;
 /// The greatest number of memoized values of remaining sets.
 const MAX_LEFT: usize = 16 << 10;
 
-/// The values of every set by one objective, with its name.
-type Values = (&'static str, Box<[AtomicU64]>);
+/// The number of sets whose values are kept together.
+const PAGE: usize = 1 << 8;
+
+/// The values of every set by one objective, with its name. A page is made when a set of it is asked for.
+type Values = (&'static str, Box<[Once<[AtomicU64; PAGE]>]>);
 
 #[derive(Debug)]
 pub(in crate::solve) struct Memo {
@@ -54,7 +57,8 @@ impl Memo {
     ) -> Value {
         let Some(values) = self.values(objective) else { return compute() };
         // 0 is not computed yet. Two threads that compute one value write the same number.
-        let slot = &values[set as usize];
+        let page = values[set as usize / PAGE].get_or_init(|| [const { AtomicU64::new(0) }; PAGE]);
+        let slot = &page[set as usize % PAGE];
         match slot.load(Ordering::Relaxed) {
             0 => {
                 let value = compute();
@@ -68,12 +72,12 @@ impl Memo {
     }
 
     /// Returns the values of an objective; `None` where they are not memoized.
-    fn values(&self, objective: &'static str) -> Option<&[AtomicU64]> {
+    fn values(&self, objective: &'static str) -> Option<&[Once<[AtomicU64; PAGE]>]> {
         if self.gpus > MAX_GPUS {
             return None;
         }
-        let zeros = || (0..1usize << self.gpus).map(|_| AtomicU64::new(0)).collect();
-        let mut slots = self.values.iter().map(|slot| slot.get_or_init(|| (objective, zeros())));
+        let pages = || (0..(1usize << self.gpus).div_ceil(PAGE)).map(|_| Once::new()).collect();
+        let mut slots = self.values.iter().map(|slot| slot.get_or_init(|| (objective, pages())));
         slots.find(|(name, _)| *name == objective).map(|(_, values)| &**values)
     }
 

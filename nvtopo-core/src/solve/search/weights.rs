@@ -21,6 +21,7 @@ pub struct Weights {
     levels: Once<Vec<Level>>,
     twins: Once<Vec<Set>>,
     links: Once<Links>,
+    host: Once<Vec<u64>>,
     surroundings: Once<Surroundings>,
     domains: Once<Option<Domains>>,
     pub(in crate::solve) memo: Memo,
@@ -52,6 +53,7 @@ impl Weights {
             levels: Once::new(),
             twins: Once::new(),
             links: Once::new(),
+            host: Once::new(),
             surroundings: Once::new(),
             domains: Once::new(),
             memo: Memo::new(gpus.len()),
@@ -83,6 +85,12 @@ impl Weights {
     /// Returns the NVLinks of the candidates.
     pub(in crate::solve) fn links(&self) -> &Links {
         self.links.get_or_init(|| Links::of(&self.topology, &self.positions))
+    }
+
+    /// Returns the rate in MB/s of the PCIe link of a candidate.
+    pub(in crate::solve) fn host(&self, gpu: usize) -> u64 {
+        let rate = |gpu: &usize| self.topology.host_bandwidth(*gpu).as_mb_per_s();
+        self.host.get_or_init(|| self.positions.iter().map(rate).collect())[gpu]
     }
 
     /// Returns the locality of the candidates.
