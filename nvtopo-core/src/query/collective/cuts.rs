@@ -16,7 +16,11 @@ pub(super) fn each(fabric: &Fabric, mut call: impl FnMut(u32, u64)) {
     for set in 1..1usize << (count - 1) {
         let low = set.trailing_zeros() as usize;
         let rest = set & (set - 1);
-        let inside: u64 = members(rest as u128).map(|b| u64::from(fabric.units(low, b))).sum();
+        let (mut inside, mut left) = (0, rest);
+        while left != 0 {
+            inside += u64::from(fabric.units(low, left.trailing_zeros() as usize));
+            left &= left - 1;
+        }
         direct[set] = direct[rest] + degree[low] - 2 * inside;
         let ports: u64 = fabric
             .planes

@@ -64,11 +64,8 @@ impl<'a> Search<'a> {
             return Carried::Yes;
         }
         (self.class, self.speed) = (class, speed.max(1));
-        let (hops, least) = (self.hops, wanted as u64);
-        let too_many = hops.room(hops.capacity(), class, self.speed) < least
-            || !hops.may_close(class, self.speed)
-            || wanted > 1 && class <= PathType::Nvb && hops.tightest(self.speed) < least;
-        if too_many {
+        let hops = self.hops;
+        if !hops.may_carry(class, self.speed, wanted as u64) {
             return Carried::No;
         }
         let before = self.looks;

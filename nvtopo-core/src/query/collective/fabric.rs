@@ -1,5 +1,7 @@
 //! The NVLinks of a set of GPUs: direct ones in units of one bandwidth, and the ports to each NVSwitch fabric.
 
+use super::hops::fewest;
+use super::{MAX_EXACT, hamilton};
 use crate::model::{NodeId, Topology};
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
@@ -112,6 +114,21 @@ impl Fabric {
         let rate = u64::from(self.units(a, b)) * self.unit;
         let most = rate.max(self.nominal[a * self.count + b]);
         (rate * 11 / 10).min(most).saturating_mul(2).checked_div(self.link).unwrap_or(0)
+    }
+
+    /// Tells whether whole links make a ring through all members, of up to 16, and one is enough for NCCL.
+    pub(super) fn has_ring(&self) -> bool {
+        if fewest(self.count, |a, b| self.units(a, b) > 0 && self.halves(a, b) > 0) > 1 {
+            return false;
+        }
+        let mut near = [0u32; MAX_EXACT];
+        for (a, b) in (0..self.count).flat_map(|b| (0..b).map(move |a| (a, b))) {
+            if self.units(a, b) > 0 && self.halves(a, b) > 1 {
+                near[a] |= 1 << b;
+                near[b] |= 1 << a;
+            }
+        }
+        hamilton::cycle(&near[..self.count]).is_some()
     }
 
     /// Returns the MB/s that one member's NVLinks carry in one direction, into the set.

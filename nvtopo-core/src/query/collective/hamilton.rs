@@ -1,6 +1,8 @@
 //! Cycles through all members of a small graph, given by the neighbours of each as bits.
 
-/// Finds a cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`](super::MAX_EXACT)
+use super::MAX_EXACT;
+
+/// Finds a cycle through all members, each once, or `None` where there is none. At most [`MAX_EXACT`]
 /// members, at least 3.
 ///
 /// Held and Karp's table: for each set that holds member 0, the members at which a path through it can end.
@@ -51,8 +53,8 @@ pub(super) struct Cycles {
 
 /// Lists all cycles, or the first `most` of them.
 pub(super) fn cycles(near: &[u32], most: usize) -> Cycles {
-    let mut walk = Walk { near, path: vec![0], found: Vec::new(), most, steps: 0 };
-    walk.on(1);
+    let mut walk = Walk { near, path: [0; MAX_EXACT], found: Vec::new(), most, steps: 0 };
+    walk.on(1, 1);
     let complete = walk.found.len() < most && walk.steps < MAX_STEPS;
     Cycles { found: walk.found, complete, steps: walk.steps }
 }
@@ -101,23 +103,24 @@ pub(super) fn likely(near: &[u32]) -> (Option<Vec<u8>>, usize) {
 
 struct Walk<'a> {
     near: &'a [u32],
-    path: Vec<u8>,
+    path: [u8; MAX_EXACT],
     found: Vec<Vec<u8>>,
     most: usize,
     steps: usize,
 }
 
 impl Walk<'_> {
-    fn on(&mut self, visited: u32) {
+    /// Goes on from a path of so many members.
+    fn on(&mut self, visited: u32, members: usize) {
         self.steps += 1;
         if self.found.len() >= self.most || self.steps >= MAX_STEPS {
             return;
         }
-        let last = usize::from(self.path[self.path.len() - 1]);
-        if self.path.len() == self.near.len() {
+        let last = usize::from(self.path[members - 1]);
+        if members == self.near.len() {
             // Each cycle occurs in both directions: the one whose second member is lower counts.
-            if self.near[last] & 1 == 1 && self.path[1] < self.path[self.path.len() - 1] {
-                self.found.push(self.path.clone());
+            if self.near[last] & 1 == 1 && self.path[1] < self.path[members - 1] {
+                self.found.push(self.path[..members].to_vec());
             }
             return;
         }
@@ -125,9 +128,8 @@ impl Walk<'_> {
         while next != 0 {
             let member = next.trailing_zeros();
             next &= next - 1;
-            self.path.push(member as u8);
-            self.on(visited | 1 << member);
-            self.path.pop();
+            self.path[members] = member as u8;
+            self.on(visited | 1 << member, members + 1);
         }
     }
 }

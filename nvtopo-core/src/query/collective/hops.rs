@@ -7,7 +7,6 @@
 use super::fabric::Fabric;
 use super::program::NONE;
 use super::{MAX_EXACT, planned};
-use crate::bits::{component, members};
 use crate::model::{Basis, PathType, Topology};
 
 /// The most members for which all cuts are examined.
@@ -54,8 +53,13 @@ impl Hops {
             wire,
             host_wire: 0,
         };
-        for (a, b) in ordered(count) {
-            own.capacity[a * count + b] = fabric.halves(a, b) * planned / 2;
+        // The members from and to which each has links.
+        let (mut from, mut to) = ([0u32; MAX_EXACT], [0u32; MAX_EXACT]);
+        for (a, b) in ordered(count).filter(|(a, b)| fabric.units(*a, *b) > 0) {
+            let capacity = fabric.halves(a, b) * planned / 2;
+            own.capacity[a * count + b] = capacity;
+            from[b] |= u32::from(capacity > 0) << a;
+            to[a] |= u32::from(capacity > 0) << b;
         }
         for (a, b) in ordered(count) {
             let links = |a: usize, b: usize| own.capacity[a * count + b];
@@ -63,7 +67,7 @@ impl Hops {
             let hop = if links(a, b) > 0 {
                 Some((PathType::Nvl, [link(a, b), NONE, NONE], links(a, b)))
             } else {
-                let relay = relay(count, links, a, b);
+                let relay = relay(to[a] & from[b], links, a, b);
                 relay.map(|(over, limit)| (PathType::Nvb, [link(a, over), link(over, b), NONE], limit))
             };
             if let Some((class, uses, limit)) = hop {
@@ -90,7 +94,9 @@ impl Hops {
         // Members between which no path leaves a NUMA node share the interconnect to others.
         let mut side: Vec<usize> = (0..count).collect();
         for (a, b) in ordered(count).filter(|(a, b)| a < b) {
-            let host = topology.host_path(topology.devices()[set[a]], topology.devices()[set[b]]);
+            let own = pair(a, b);
+            let host = || topology.host_path(topology.devices()[set[a]], topology.devices()[set[b]]);
+            let host = if own.nvlinks > 0 { host() } else { own.path };
             if host.is_some_and(|path| path < PathType::Sys) {
                 let (from, to) = (side[a].max(side[b]), side[a].min(side[b]));
                 side.iter_mut().filter(|side| **side == from).for_each(|side| *side = to);
@@ -130,25 +136,38 @@ impl Hops {
 
     /// Returns the most rings of a speed that NVLinks let through between the two sides of any cut.
     pub(super) fn tightest(&self, speed: u64) -> u64 {
+        self.tightest_beside(speed, 0)
+    }
+
+    /// Returns that number where `host` further rings leave each member over PCIe.
+    pub(super) fn tightest_beside(&self, speed: u64, host: u64) -> u64 {
         let count = self.count;
         if count > MAX_CUTS {
-            return self.room(&self.capacity, PathType::Nvb, speed);
+            return self.room(&self.capacity, PathType::Nvb, speed) + host;
         }
-        let rings: Vec<u64> =
-            self.capacity[..count * count].iter().map(|capacity| rings_of(*capacity, speed)).collect();
-        let mut through = vec![0; 1 << (count - 1)];
-        let mut least = u64::MAX;
-        for part in 1..1usize << (count - 1) {
-            // Those of the part without one member, and what that one adds.
-            let (own, rest) = (part.trailing_zeros() as usize, part & (part - 1));
-            let from: u64 = rings[own * count..][..count].iter().sum();
-            let inside: u64 = members(rest as u128)
-                .map(|other| rings[own * count + other] + rings[other * count + own])
-                .sum();
-            through[part] = through[rest] + from - inside;
-            least = least.min(through[part]);
+        let mut rings = [0; MAX_CUTS * MAX_CUTS];
+        for (rings, capacity) in rings.iter_mut().zip(&self.capacity[..count * count]) {
+            // None on most, without a division.
+            *rings = if *capacity < speed { 0 } else { capacity / speed };
         }
-        least
+        // The rings that fit inside each part of the set, both ways.
+        let mut inside = vec![0; 1 << count];
+        for part in 1..inside.len() {
+            let (own, mut rest) = (part.trailing_zeros() as usize, part & (part - 1));
+            let mut joins = 0;
+            while rest != 0 {
+                let other = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                joins += rings[own * count + other] + rings[other * count + own];
+            }
+            inside[part] = inside[part & (part - 1)] + joins;
+        }
+        let all = inside.len() - 1;
+        let through = |part: usize| {
+            let own = u64::from(part.count_ones());
+            (inside[all] - inside[part] - inside[all ^ part]) / 2 + own.min(count as u64 - own) * host
+        };
+        (1..=all / 2).map(through).min().unwrap_or(0)
     }
 
     /// Returns the most that any hop carries.
@@ -222,27 +241,48 @@ impl Hops {
     /// Returns the most rings of a speed for which each member's links have enough left.
     pub(super) fn room(&self, left: &[u64], class: PathType, speed: u64) -> u64 {
         let count = self.count;
-        let host = |at: usize| if class > PathType::Nvb { left.get(count * count + at) } else { None };
-        let of = |member: usize| {
-            let from: u64 = (0..count).map(|other| rings_of(left[member * count + other], speed)).sum();
-            let to: u64 = (0..count).map(|other| rings_of(left[other * count + member], speed)).sum();
-            let more = |at: usize| host(at).map_or(0, |left| rings_of(*left, speed));
-            (from + more(member)).min(to + more(count + member))
-        };
-        (0..count).map(of).min().unwrap_or(0)
+        let (nvlinks, host) = left.split_at(count * count);
+        let (mut from, mut to) = ([0; MAX_EXACT], [0; MAX_EXACT]);
+        for (row, from) in nvlinks.chunks(count).zip(&mut from) {
+            for (left, to) in row.iter().zip(&mut to) {
+                // None on most, without a division.
+                if *left >= speed {
+                    *from += left / speed;
+                    *to += left / speed;
+                }
+            }
+        }
+        if class > PathType::Nvb && !host.is_empty() {
+            for member in 0..count {
+                from[member] += host[member] / speed;
+                to[member] += host[count + member] / speed;
+            }
+        }
+        (0..count).map(|member| from[member].min(to[member])).min().unwrap_or(0)
     }
 
-    /// Tells whether hops of a class or better that carry a speed may make a ring through all members. False where one
-    /// has too few neighbours over them, or they do not connect all.
-    pub(super) fn may_close(&self, class: PathType, speed: u64) -> bool {
-        let mut near = [0u128; MAX_EXACT];
-        for (near, row) in near.iter_mut().zip(self.between.chunks(self.count)) {
-            let joined = |(_, hop): &(usize, &Hop)| hop.class <= class && hop.limit >= speed;
-            *near = row.iter().enumerate().filter(joined).fold(0, |set, (to, _)| set | 1 << to);
-        }
+    /// Tells whether hops of a class or better may carry some rings of a speed through all members. False where one has too
+    /// few neighbours or links for that, they do not connect all, or a cut is too narrow.
+    pub(super) fn may_carry(&self, class: PathType, speed: u64, rings: u64) -> bool {
+        let mut near = [0u32; MAX_EXACT];
         let few = if self.count > 2 { 2 } else { 1 };
-        let all = u128::MAX >> (u128::BITS - self.count as u32);
-        near[..self.count].iter().all(|near| near.count_ones() >= few) && component(&near, 0, all) == all
+        for (near, row) in near.iter_mut().zip(self.between.chunks(self.count)) {
+            for (to, hop) in row.iter().enumerate() {
+                *near |= u32::from(hop.class <= class && hop.limit >= speed) << to;
+            }
+            if near.count_ones() < few {
+                return false;
+            }
+        }
+        let (mut reached, mut fresh) = (1u32, 1u32);
+        while fresh != 0 {
+            let next = near[fresh.trailing_zeros() as usize] & !reached;
+            reached |= next;
+            fresh = fresh & (fresh - 1) | next;
+        }
+        reached.count_ones() as usize == self.count
+            && self.room(&self.capacity, class, speed) >= rings
+            && (rings < 2 || class > PathType::Nvb || self.tightest(speed) >= rings)
     }
 
     /// Returns the classes of its hops, each once, the best first.
@@ -264,32 +304,44 @@ impl Hops {
         self.between[from * self.count + to].class
     }
 
-    /// Returns the fewest rings that NCCL wants: two where NVLink joins two groups of the set, as it counts them.
+    /// Returns the fewest rings that NCCL wants.
     pub(super) fn fewest(&self) -> usize {
-        let mut group: Vec<usize> = (0..self.count).collect();
-        for a in 0..self.count {
-            let own = group[a];
-            let linked = |b: &usize| self.class(a, *b) == PathType::Nvl;
-            (a + 1..self.count).filter(linked).for_each(|b| group[b] = own);
-        }
-        let several = |own: usize| group.iter().filter(|group| **group == own).count() > 1;
-        if (0..self.count).filter(|own| several(*own)).count() == 2 { 2 } else { 1 }
+        fewest(self.count, |a, b| self.class(a, b) == PathType::Nvl)
     }
 }
 
-/// Returns the rings of a speed that a link has room for: none on most, without a division.
-fn rings_of(left: u64, speed: u64) -> u64 {
-    if left < speed { 0 } else { left / speed }
+/// Returns the fewest rings that NCCL wants: two where NVLink joins two groups of the set, as it counts them.
+pub(super) fn fewest(count: usize, linked: impl Fn(usize, usize) -> bool) -> usize {
+    let mut group: [usize; MAX_EXACT] = std::array::from_fn(|member| member);
+    for a in 0..count {
+        for b in a + 1..count {
+            if linked(a, b) {
+                group[b] = group[a];
+            }
+        }
+    }
+    let several = |own: &usize| group[..count].iter().filter(|group| *group == own).count() > 1;
+    if (0..count).filter(several).count() == 2 { 2 } else { 1 }
 }
 
 /// Chooses the member over which NCCL relays, and returns it with its bandwidth: of those with the most bandwidth, the
 /// first of the receiver's neighbours by the width of their links.
-fn relay(count: usize, links: impl Fn(usize, usize) -> u64, from: usize, to: usize) -> Option<(usize, u64)> {
-    let through = |over: usize| links(from, over).min(links(over, to));
-    (0..count)
-        .filter(|over| through(*over) > 0)
-        .max_by_key(|over| (through(*over), links(*over, to), std::cmp::Reverse(*over)))
-        .map(|over| (over, through(over)))
+fn relay(
+    mut among: u32,
+    links: impl Fn(usize, usize) -> u64,
+    from: usize,
+    to: usize,
+) -> Option<(usize, u64)> {
+    let (mut best, mut found) = ((0, 0), None);
+    while among != 0 {
+        let over = among.trailing_zeros() as usize;
+        among &= among - 1;
+        let own = (links(from, over).min(links(over, to)), links(over, to));
+        if own > best {
+            (best, found) = (own, Some((over, own.0)));
+        }
+    }
+    found
 }
 
 fn ordered(count: usize) -> impl Iterator<Item = (usize, usize)> {

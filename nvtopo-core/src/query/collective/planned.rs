@@ -26,21 +26,45 @@ pub(super) fn pcie_wire(planned: u64) -> u64 {
     planned * 15_753 / 12_000
 }
 
-/// Returns the most that rings of one speed carry out of a GPU where each of them uses PCIe somewhere, in MB/s of the
-/// wires: over direct NVLinks, by the rate to each other GPU, and over its PCIe link. `widest` is the widest PCIe link
-/// of all.
-pub(crate) fn most_beside_pcie(nvlinks: &(impl Iterator<Item = u64> + Clone), host: u64, widest: u64) -> u64 {
-    let rings = |speed: u64| {
-        // NCCL plans with nine tenths of an NVLink at most, and with four fifths at least.
-        let direct: u64 = nvlinks.clone().map(|carries| carries * 9 / 10 / speed).sum();
-        (direct + pcie(host) / speed).min(MAX_HOST_RINGS)
-    };
-    let speeds = SPEEDS.into_iter().filter(|speed| *speed <= pcie(widest));
-    // A little above five fourths, since the rates that are planned with are rounded down.
-    speeds.map(|speed| (rings(speed) * speed * 1252).div_ceil(1000)).max().unwrap_or(0).max(widest)
+/// The rings of each speed that links have room for, as far as they count.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Room([u8; SPEEDS.len()]);
+
+impl Room {
+    /// Returns the room of direct NVLinks of a wire rate between two GPUs. NCCL plans with nine tenths of it at most, and
+    /// with four fifths at least.
+    pub(crate) fn of_nvlinks(carries: u64) -> Self {
+        Self::of(carries * 9 / 10)
+    }
+
+    /// Returns the room of a PCIe link of a wire rate.
+    pub(crate) fn of_pcie(carries: u64) -> Self {
+        Self::of(pcie(carries))
+    }
+
+    fn of(planned: u64) -> Self {
+        Self(SPEEDS.map(|speed| (planned / speed).min(MAX_HOST_RINGS) as u8))
+    }
+
+    /// Returns the room of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        for (own, more) in self.0.iter_mut().zip(other.0) {
+            *own = own.saturating_add(more);
+        }
+        self
+    }
+
+    /// Returns the most that rings of one speed carry out of a GPU with this room where each of them uses PCIe somewhere,
+    /// in MB/s of the wires. `widest` is the widest PCIe link of all.
+    pub(crate) fn most_beside_pcie(self, widest: u64) -> u64 {
+        let speeds = SPEEDS.into_iter().zip(self.0).filter(|(speed, _)| *speed <= pcie(widest));
+        let carried = speeds.map(|(speed, rings)| u64::from(rings).min(MAX_HOST_RINGS) * speed).max();
+        // A little above five fourths, since the rates that are planned with are rounded down.
+        (carried.unwrap_or(0) * 1252).div_ceil(1000).max(widest)
+    }
 }
 
-/// Returns a bound on that by the sum of the rates alone.
+/// Returns an upper bound on that by the sum of the rates of the NVLinks alone.
 pub(crate) fn most_by_sum(nvlinks: u64, widest: u64) -> u64 {
     ((nvlinks * 9 / 10 + pcie(widest)) * 1252).div_ceil(1000).max(widest)
 }

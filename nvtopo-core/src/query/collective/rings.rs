@@ -140,13 +140,26 @@ impl Topology {
         ids.len() <= MAX_EXACT && ids.iter().any(|id| partners(id) > 1)
     }
 
-    /// Tells whether NCCL's rings of up to eight GPUs surely keep to NVLink.
-    pub(crate) fn keeps_to_nvlink(&self, gpus: &[usize]) -> bool {
-        let fabric = Fabric::of(self, gpus).filter(|fabric| fabric.unit > 0 && fabric.planes.is_empty());
-        fabric.filter(|_| (3..=MAX_PLANNED).contains(&gpus.len())).is_some_and(|fabric| {
-            let hops = Hops::of(&fabric);
-            plan::over_nvlink(&hops, &mut Search::new(&hops, MAX_LOOKS)).0.is_some()
-        })
+    /// Returns an upper bound on NCCL's rings of up to eight GPUs that leave NVLink, where several of them count: none where
+    /// its rings keep to NVLink. `widest` is the rate in MB/s of the widest PCIe link. `None`: no bound is known.
+    pub(crate) fn most_beside_nvlink(&self, gpus: &[usize], widest: u64) -> Option<Bandwidth> {
+        let fabric = self.fabric_of_few(gpus)?;
+        if fabric.has_ring() {
+            return Some(Bandwidth::ZERO);
+        }
+        let hops = Hops::of(&fabric);
+        if plan::over_nvlink(&hops, &mut Search::new(&hops, MAX_LOOKS)).0.is_some() {
+            return Some(Bandwidth::ZERO);
+        }
+        let host = planned::pcie(widest);
+        let carried = |speed: u64| hops.tightest_beside(speed, host / speed).min(MAX_HOST_RINGS) * speed;
+        let most = planned::SPEEDS.into_iter().filter(|speed| *speed <= host).map(carried).max().unwrap_or(0);
+        Some(Bandwidth::from_mb_per_s(hops.wire_of(most).max(widest)))
+    }
+
+    fn fabric_of_few(&self, gpus: &[usize]) -> Option<Fabric> {
+        let fabric = Fabric::of(self, gpus).filter(|_| (3..=MAX_PLANNED).contains(&gpus.len()));
+        fabric.filter(|fabric| fabric.unit > 0 && fabric.planes.is_empty())
     }
 
     /// Returns the bandwidth of the PCIe link of a GPU, by its position.

@@ -1,7 +1,7 @@
 //! Upper bounds on the bandwidth of NVLink among the GPUs of a partial set.
 
 use crate::model::{PathType, Topology};
-use crate::query::{Weight, most_beside_pcie, most_by_sum};
+use crate::query::{Weight, most_by_sum};
 use crate::solve::search::objective::{Partial, pairs};
 use crate::solve::search::set::{self, Set, members};
 use crate::solve::search::weights::Weights;
@@ -19,12 +19,14 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
             return Weight::default();
         }
     }
-    let sends = |gpu: usize| {
-        let bandwidth = Bandwidth::from_mb_per_s(links.degree(gpu, all));
-        if bandwidth == Bandwidth::ZERO { Weight::default() } else { Weight::over(bandwidth, PathType::Nvl) }
-    };
+    let sends = |gpu: usize| over_nvlink(links.degree(gpu, all));
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
     chosen.min(partial.worst_to_join(sends))
+}
+
+/// Returns the weight of a rate in MB/s over NVLink; none where it is 0.
+pub(super) fn over_nvlink(rate: u64) -> Weight {
+    if rate == 0 { Weight::default() } else { Weight::over(Bandwidth::from_mb_per_s(rate), PathType::Nvl) }
 }
 
 /// Returns whether the NVLinks of these GPUs among each other are known, with their rates.
@@ -47,28 +49,53 @@ pub(super) fn beyond(partial: &Partial<'_>, known: Weight) -> Weight {
         return Weight::default();
     }
     let sends = |gpu: usize| {
-        let most = most_beside_pcie(&links.direct(gpu, all), host(gpu), widest);
+        let most = partial.weights.room(gpu, all).most_beside_pcie(widest);
         Weight::over(Bandwidth::from_mb_per_s(most), PathType::Pix)
     };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
     chosen.min(partial.worst_to_join(sends))
 }
 
-/// Returns an upper bound on what rings of one size carry that use another path than NVLink somewhere: through one set, or through
-/// any.
-pub(super) fn beside_nvlink(weights: &Weights, size: usize) -> impl Fn(Option<Set>) -> Bandwidth {
-    let (links, all) = (weights.links(), set::all(weights.gpus()));
-    let apart = |a: usize| {
-        let others = members(all & !(1 << a)).filter(move |b| !links.has_direct(a, 1 << b));
-        others.map(move |b| weights.between(a, b).bandwidth())
-    };
-    let single = members(all).flat_map(apart).max().unwrap_or(Bandwidth::ZERO);
-    let widest = members(all).map(|gpu| weights.host(gpu)).max().unwrap_or(0);
-    let several = links.host_rings(size);
-    move |set| {
-        let degree = |set: Set| members(set).map(|gpu| links.degree(gpu, set)).min();
-        let most = set.and_then(degree).map_or(u64::MAX, |degree| most_by_sum(degree, widest));
-        let most = if several > 1 { most.min(widest * several) } else { 0 };
-        single.max(Bandwidth::from_mb_per_s(most))
+/// Upper bounds on what rings of one size carry that use another path than NVLink somewhere.
+pub(super) struct Beside<'a> {
+    weights: &'a Weights,
+    /// Of one ring alone.
+    single: Bandwidth,
+    /// The widest PCIe link.
+    widest: u64,
+    /// The most rings that count.
+    several: u64,
+}
+
+impl<'a> Beside<'a> {
+    pub(super) fn of(weights: &'a Weights, size: usize) -> Self {
+        let (links, all) = (weights.links(), set::all(weights.gpus()));
+        let apart = |a: usize| {
+            let others = members(all & !(1 << a)).filter(move |b| !links.has_direct(a, 1 << b));
+            others.map(move |b| weights.between(a, b).bandwidth())
+        };
+        let single = members(all).flat_map(apart).max().unwrap_or(Bandwidth::ZERO);
+        Self { weights, single, widest: weights.widest_host(), several: links.host_rings(size) }
+    }
+
+    /// Returns the bound for every set.
+    pub(super) fn any(&self) -> Bandwidth {
+        let several = if self.several > 1 { self.widest * self.several } else { 0 };
+        self.single.max(Bandwidth::from_mb_per_s(several))
+    }
+
+    /// Returns whether it is no more than a bandwidth for one set.
+    pub(super) fn within(&self, carried: Bandwidth, set: Set) -> bool {
+        let links = self.weights.links();
+        let degree = members(set).map(|gpu| links.degree(gpu, set)).min().unwrap_or(0);
+        let by_sum = Bandwidth::from_mb_per_s(most_by_sum(degree, self.widest));
+        if carried >= self.single && carried >= by_sum {
+            return true;
+        }
+        let gpus = self.weights.positions(set);
+        match self.weights.topology().most_beside_nvlink(&gpus, self.widest) {
+            Some(Bandwidth::ZERO) => true,
+            most => most.is_some_and(|most| carried >= most.max(self.single)),
+        }
     }
 }

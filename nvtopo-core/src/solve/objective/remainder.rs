@@ -5,7 +5,7 @@
 //! one GPU remains. The value is a share from 0 to 1: at 1, every job finds what it would on an empty machine. On machines of
 //! more than 16 GPUs the worst pair of m GPUs replaces their rings.
 
-use super::reach;
+use super::reach::Beside;
 use super::ring::Ring;
 use crate::model::Topology;
 use crate::query::Weight;
@@ -137,7 +137,6 @@ fn best_among(weights: &Weights, set: Set, size: usize, enough: Weight) -> Value
 
 /// Values the sets of `size` GPUs by decreasing bounds, until one carries as much as the next can, or enough.
 fn best_listed(weights: &Weights, cuts: &[u64], set: Set, size: usize, enough: Weight) -> Value {
-    let topology = weights.topology();
     let inside = |part: &usize| part & !(set as usize) == 0 && part.count_ones() as usize == size;
     let sets: Vec<_> = (1..cuts.len()).filter(inside).map(|part| (cuts[part], Reverse(part))).collect();
     let mut sets = BinaryHeap::from(sets);
@@ -152,18 +151,18 @@ fn best_listed(weights: &Weights, cuts: &[u64], set: Set, size: usize, enough: W
         }
         let most = Bandwidth::from_mb_per_s(over_nvlink);
         if carried >= most {
-            let beside = beside.get_or_insert_with(|| reach::beside_nvlink(weights, size));
-            if carried >= beside(None) {
+            let beside = beside.get_or_insert_with(|| Beside::of(weights, size));
+            if carried >= beside.any() {
                 break;
             }
-            if carried >= beside(Some(part)) || topology.keeps_to_nvlink(&weights.positions(part)) {
+            if beside.within(carried, part) {
                 continue;
             }
         }
         let value = Ring.value(&Partial::of_set(weights, part), 0);
         if !value.proven {
-            let beside = beside.get_or_insert_with(|| reach::beside_nvlink(weights, size));
-            unproven = unproven.max(most).max(beside(Some(part)));
+            let beside = beside.get_or_insert_with(|| Beside::of(weights, size));
+            unproven = unproven.max(most).max(beside.any());
         }
         best.worth = best.worth.max(value.worth);
         best.effort = best.effort.saturating_add(value.effort);

@@ -5,11 +5,13 @@
 
 use super::reach;
 use crate::bits::component;
+use crate::model::PathType;
 use crate::query::Weight;
 use crate::solve::search::objective::{Objective, OverDomains, Partial, Threshold};
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
+use crate::units::Bandwidth;
 
 pub(super) struct Ring;
 
@@ -57,9 +59,23 @@ impl Objective for Ring {
             (0 | 1, _) => Weight::default(),
             (2, 0) => partial.worst,
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
-            _ => {
-                let most = reach::weakest(partial).max(connecting(partial));
-                most.max(reach::beyond(partial, most))
+            (_, missing) => {
+                let weights = partial.weights;
+                let over_nvlink = match weights.links().least_cuts().filter(|_| missing == 0) {
+                    Some(cuts) => reach::over_nvlink(cuts[partial.chosen as usize]),
+                    None => reach::weakest(partial),
+                };
+                let single = over_nvlink.max(connecting(partial));
+                let most = single.max(reach::beyond(partial, single));
+                if missing > 0 || most == over_nvlink || over_nvlink == Weight::default() {
+                    return most;
+                }
+                let gpus = weights.positions(partial.chosen);
+                match weights.topology().most_beside_nvlink(&gpus, weights.widest_host()) {
+                    Some(Bandwidth::ZERO) => over_nvlink,
+                    Some(beside) => most.min(single.max(Weight::over(beside, PathType::Pix))),
+                    None => most,
+                }
             }
         }
     }

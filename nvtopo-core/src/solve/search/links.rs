@@ -120,7 +120,8 @@ impl Links {
 
     /// Returns the rate in MB/s over the least cut through each set of a few candidates that are not on a switch.
     pub(in crate::solve) fn least_cuts(&self) -> Option<&[u64]> {
-        if self.count > MAX_CUTS || self.ports.iter().any(|ports| *ports > 0) {
+        let direct = self.direct.iter().any(|rate| *rate > 0) && self.ports.iter().all(|ports| *ports == 0);
+        if self.count > MAX_CUTS || !direct {
             return None;
         }
         Some(self.cuts.get_or_init(|| {
@@ -128,11 +129,14 @@ impl Links {
             // The rates inside each set, both directions together.
             let mut inside = vec![0; all];
             for set in 1..all {
-                let (gpu, rest) = (set.trailing_zeros() as usize, set & (set - 1));
-                let joins = |other: usize| {
-                    self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu]
-                };
-                inside[set] = inside[rest] + members(rest as Set).map(joins).sum::<u64>();
+                let (gpu, mut rest) = (set.trailing_zeros() as usize, set & (set - 1));
+                inside[set] = inside[rest];
+                while rest != 0 {
+                    let other = rest.trailing_zeros() as usize;
+                    rest &= rest - 1;
+                    inside[set] +=
+                        self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu];
+                }
             }
             let least = |set: usize| {
                 let mut least = u64::MAX;

@@ -6,8 +6,8 @@ use super::memo::Memo;
 use super::surroundings::Surroundings;
 use crate::model::Topology;
 use crate::once::Once;
-use crate::query::{Weight, of_pair};
-use crate::solve::search::set::Set;
+use crate::query::{Room, Weight, of_pair};
+use crate::solve::search::set::{Set, members};
 
 /// The candidates by their order: the weights of their pairs, and their locality.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Weights {
     twins: Once<Vec<Set>>,
     links: Once<Links>,
     host: Once<Vec<u64>>,
+    /// The room of the NVLinks of each pair, row by row, with that of the PCIe link of each candidate as its pair with itself.
+    room: Once<Vec<Room>>,
     surroundings: Once<Surroundings>,
     domains: Once<Option<Domains>>,
     pub(in crate::solve) memo: Memo,
@@ -54,6 +56,7 @@ impl Weights {
             twins: Once::new(),
             links: Once::new(),
             host: Once::new(),
+            room: Once::new(),
             surroundings: Once::new(),
             domains: Once::new(),
             memo: Memo::new(gpus.len()),
@@ -91,6 +94,25 @@ impl Weights {
     pub(in crate::solve) fn host(&self, gpu: usize) -> u64 {
         let rate = |gpu: &usize| self.topology.host_bandwidth(*gpu).as_mb_per_s();
         self.host.get_or_init(|| self.positions.iter().map(rate).collect())[gpu]
+    }
+
+    /// Returns the room for rings of its direct NVLinks to the others of a set and its PCIe link together.
+    pub(in crate::solve) fn room(&self, gpu: usize, set: Set) -> Room {
+        let of_pair = |(a, b): (usize, usize)| {
+            if a == b {
+                return Room::of_pcie(self.host(a));
+            }
+            self.links().direct(a, 1 << b).next().map_or(Room::default(), Room::of_nvlinks)
+        };
+        let pairs = || (0..self.count).flat_map(|a| (0..self.count).map(move |b| (a, b)));
+        let cells = self.room.get_or_init(|| pairs().map(of_pair).collect());
+        let row = &cells[gpu * self.count..][..self.count];
+        members(set & !(1 << gpu)).fold(row[gpu], |room, other| room.and(row[other]))
+    }
+
+    /// Returns the greatest of these rates.
+    pub(in crate::solve) fn widest_host(&self) -> u64 {
+        (0..self.count).map(|gpu| self.host(gpu)).max().unwrap_or(0)
     }
 
     /// Returns the locality of the candidates.
