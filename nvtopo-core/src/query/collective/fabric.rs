@@ -65,7 +65,9 @@ impl Fabric {
                 }
             }
         }
-        for &(id, own) in place.iter().filter(|_| any_measured) {
+        // Measured rates are divided among the ports.
+        let at_ports = any_measured && !planes.is_empty();
+        for &(id, own) in place.iter().filter(|_| at_ports) {
             let measured = place.iter().filter_map(|(other, _)| measured(id, *other));
             if let Some(most) = measured.max() {
                 let nominal: u64 = planes.values().map(|ports| ports[own]).sum();

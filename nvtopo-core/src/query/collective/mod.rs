@@ -34,6 +34,6 @@ pub(crate) use cycles::{cycle, ring_core};
 pub(crate) use fabric::part_of;
 #[cfg(test)]
 pub(crate) use packing::LOOKS_LEFT;
-pub(crate) use planned::{Room, most_by_sum};
+pub(crate) use planned::Room;
 pub(crate) use rings::host_rings;
 pub use rings::{Ring, Rings};

@@ -63,8 +63,3 @@ impl Room {
         (carried.unwrap_or(0) * 1252).div_ceil(1000).max(widest)
     }
 }
-
-/// Returns an upper bound on that by the sum of the rates of the NVLinks alone.
-pub(crate) fn most_by_sum(nvlinks: u64, widest: u64) -> u64 {
-    ((nvlinks * 9 / 10 + pcie(widest)) * 1252).div_ceil(1000).max(widest)
-}

@@ -1,7 +1,7 @@
 //! Upper bounds on the bandwidth of NVLink among the GPUs of a partial set.
 
 use crate::model::{PathType, Topology};
-use crate::query::{Weight, most_by_sum};
+use crate::query::Weight;
 use crate::solve::search::objective::{Partial, pairs};
 use crate::solve::search::set::{self, Set, members};
 use crate::solve::search::weights::Weights;
@@ -86,10 +86,9 @@ impl<'a> Beside<'a> {
 
     /// Returns whether it is no more than a bandwidth for one set.
     pub(super) fn within(&self, carried: Bandwidth, set: Set) -> bool {
-        let links = self.weights.links();
-        let degree = members(set).map(|gpu| links.degree(gpu, set)).min().unwrap_or(0);
-        let by_sum = Bandwidth::from_mb_per_s(most_by_sum(degree, self.widest));
-        if carried >= self.single && carried >= by_sum {
+        let sends = |gpu: usize| self.weights.room(gpu, set).most_beside_pcie(self.widest);
+        let weak = |gpu: usize| carried >= Bandwidth::from_mb_per_s(sends(gpu));
+        if carried >= self.single && (self.several < 2 || members(set).any(weak)) {
             return true;
         }
         let gpus = self.weights.positions(set);

@@ -61,7 +61,8 @@ impl Objective for Ring {
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
             (_, missing) => {
                 let weights = partial.weights;
-                let over_nvlink = match weights.links().least_cuts().filter(|_| missing == 0) {
+                let cuts = if missing == 0 { weights.links().least_cuts() } else { None };
+                let over_nvlink = match cuts {
                     Some(cuts) => reach::over_nvlink(cuts[partial.chosen as usize]),
                     None => reach::weakest(partial),
                 };

@@ -120,8 +120,9 @@ impl Links {
 
     /// Returns the rate in MB/s over the least cut through each set of a few candidates that are not on a switch.
     pub(in crate::solve) fn least_cuts(&self) -> Option<&[u64]> {
-        let direct = self.direct.iter().any(|rate| *rate > 0) && self.ports.iter().all(|ports| *ports == 0);
-        if self.count > MAX_CUTS || !direct {
+        let direct =
+            || self.direct.iter().any(|rate| *rate > 0) && self.ports.iter().all(|ports| *ports == 0);
+        if self.count > MAX_CUTS || !direct() {
             return None;
         }
         Some(self.cuts.get_or_init(|| {

@@ -130,13 +130,12 @@ impl Surroundings {
 
     /// Returns the number of members of a set whose nodes are all among the nodes of another set.
     pub(in crate::solve) fn within(&self, set: Set, of: Set) -> usize {
-        let inside = |gpu: &usize| {
-            (0..self.words).all(|word| {
-                let all = members(of).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
-                self.nodes[gpu * self.words + word] & !all == 0
-            })
-        };
-        members(set).filter(inside).count()
+        let nodes = |gpu: usize| &self.nodes[gpu * self.words..][..self.words];
+        let mut all = vec![0; self.words];
+        for gpu in members(of) {
+            all.iter_mut().zip(nodes(gpu)).for_each(|(all, own)| *all |= own);
+        }
+        members(set).filter(|gpu| nodes(*gpu).iter().zip(&all).all(|(own, all)| own & !all == 0)).count()
     }
 
     /// Returns a lower bound on the groups of equal nodes, none of them among those of the chosen candidates, that `more`
