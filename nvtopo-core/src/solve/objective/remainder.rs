@@ -68,15 +68,11 @@ impl Objective for Remainder {
         let (mut proven, mut effort) = (true, EFFORT * partial.mix.len() as u32);
         let worth = if weights.gpus() <= MAX_RINGS {
             share(partial.mix, |size| {
-                if size > rest.count_ones() as usize {
-                    return Default::default();
-                }
-                // What is left is looked at only until it is as good as the whole.
-                let all = best_rings(weights, whole, size);
-                let left = best_among(weights, rest, size, all.worth);
+                let left = best_rings(weights, rest, size);
                 if left.worth == Weight::default() && left.proven {
                     return (left.worth, left.worth);
                 }
+                let all = best_rings(weights, whole, size);
                 proven &= left.proven && all.proven;
                 effort += left.effort.saturating_sub(EFFORT);
                 (left.worth, all.worth)
@@ -106,13 +102,9 @@ impl Objective for Remainder {
     }
 }
 
-/// Returns the value of the best rings of `size` GPUs of a set. A single GPU has the whole share.
+/// Returns the value of the best rings of `size` GPUs of a set, which is looked for until it is as good as that of all GPUs. A
+/// single GPU has the whole share.
 pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> Value {
-    best_among(weights, set, size, Weight::MAX)
-}
-
-/// Returns that value, or `enough` where it is no less.
-fn best_among(weights: &Weights, set: Set, size: usize, enough: Weight) -> Value {
     if size > set.count_ones() as usize {
         return Weight::default().into();
     }
@@ -122,6 +114,8 @@ fn best_among(weights: &Weights, set: Set, size: usize, enough: Weight) -> Value
     weights.memo.best_left(set, size, || {
         let links = weights.links();
         if let Some(cuts) = links.least_cuts().filter(|_| links.any_direct(set)) {
+            let whole = set::all(weights.gpus());
+            let enough = if set == whole { Weight::MAX } else { best_rings(weights, whole, size).worth };
             return best_listed(weights, cuts, set, size, enough);
         }
         let task = Task { most_steps: MAX_SEARCH, ..Task::new(set, size, REST, &[]) };
