@@ -148,19 +148,23 @@ impl InstanceRequest {
     /// Chooses the place among the MIG-enabled GPUs: where the room left for further instances shrinks least, all
     /// profiles alike; of equal GPUs the fullest, then the lowest.
     ///
-    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no MIG-enabled GPU has such a profile,
-    /// and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where none has room, or there is no GPU. GPUs on
-    /// which the places of present instances are unknown (drivers show them to administrators only) are not chosen.
+    /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) where no MIG-enabled GPU has such a profile or all
+    /// GPUs are excluded, and with [`Unsatisfiable`](crate::ErrorKind::Unsatisfiable) where no GPU is MIG-enabled, or none
+    /// has room. GPUs on which the places of present instances are unknown (drivers show them to administrators only) are not chosen.
     pub fn solve(&self, topology: &Topology) -> Result<InstancePlacement> {
         if topology.gpus().len() == 0 {
             return Err(no_gpu::error(topology));
         }
         let only = self.only.as_deref().map(|only| resolve_names(topology, only)).transpose()?;
         let exclude = resolve_names(topology, &self.exclude)?;
+        let wanted = |position: &usize| {
+            only.as_ref().is_none_or(|only| only.contains(position)) && !exclude.contains(position)
+        };
+        if !(0..topology.gpus().len()).any(|position| wanted(&position)) {
+            return Err(Error::request("the request leaves no GPU to choose from").help("exclude fewer GPUs"));
+        }
         let usable = |position: usize, gpu: &Gpu| {
-            let wanted =
-                only.as_ref().is_none_or(|only| only.contains(&position)) && !exclude.contains(&position);
-            wanted && gpu.unusable.is_none() && gpu.mig.is_some_and(|mig| mig.current)
+            wanted(&position) && gpu.unusable.is_none() && gpu.mig.is_some_and(|mig| mig.current)
         };
         let mut seen = Seen::default();
         let mut best = None;
