@@ -311,26 +311,19 @@ impl Want {
             return Vec::new();
         }
         let mut found = Vec::new();
-        if let Some(sets) = &self.question.allowed {
-            let everything = [free];
-            let scopes = self.limits.scopes.as_deref().unwrap_or(&everything);
-            let above = if above == 0 { Set::MAX } else { set::above(above.trailing_zeros() as usize) };
-            for set in sets.iter().filter(|set| **set & !(free & above) == 0) {
-                for scope in scopes {
-                    self.grow(0, set & scope, quotas, &mut found);
-                }
-            }
-            return found;
-        }
-        if weights.gpus() > MAX_GPUS {
+        let allowed = self.question.allowed.as_deref();
+        if weights.gpus() > MAX_GPUS && allowed.is_none() {
             let task = Task { free, quotas: Some(quotas), ..self.question.task(&self.limits) };
             return search::solve(weights, &task).map(|found| found.chosen).into_iter().collect();
         }
         if above != 0 {
             free &= set::above(above.trailing_zeros() as usize);
         }
-        for scope in self.limits.scopes.as_deref().unwrap_or(&[free]) {
-            self.grow(0, free & scope, quotas, &mut found);
+        let whole = [free];
+        for set in allowed.unwrap_or(&whole).iter().filter(|set| **set & !free == 0) {
+            for scope in self.limits.scopes.as_deref().unwrap_or(&whole) {
+                self.grow(0, set & scope, quotas, &mut found);
+            }
         }
         found
     }

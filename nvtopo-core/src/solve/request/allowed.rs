@@ -63,11 +63,9 @@ impl AllowedSets {
 
     /// Returns a table of these sets. A request error if there is none, one is empty, or there are more than 4096.
     pub fn new<R: Into<GpuRef>>(sets: impl IntoIterator<Item = impl IntoIterator<Item = R>>) -> Result<Self> {
-        let mut all = Vec::new();
-        for set in sets.into_iter().take(MAX_SETS + 1) {
-            all.push((0, set.into_iter().map(Into::into).collect::<Vec<GpuRef>>()));
-        }
-        let sets = all;
+        let sets = sets.into_iter().take(MAX_SETS + 1);
+        let sets: Vec<(usize, Vec<GpuRef>)> =
+            sets.map(|set| (0, set.into_iter().map(Into::into).collect())).collect();
         if sets.len() > MAX_SETS {
             return Err(Error::request(format!("{MAX_SETS} allowed sets are the most")));
         }

@@ -58,17 +58,7 @@ pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> 
     let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
     let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
     let missing = room.task.count;
-    let partial = Partial {
-        worst: Weight::MAX,
-        sum: Weight::default(),
-        chosen: 0,
-        missing,
-        open: room.open,
-        to_chosen: &nothing,
-        greatest,
-        ..whole(room, 0)
-    };
-    objective.bound(&partial)
+    objective.bound(&Partial { missing, open: room.open, to_chosen: &nothing, greatest, ..whole(room, 0) })
 }
 
 fn whole<'a>(room: &Room<'a>, set: Set) -> Partial<'a> {
@@ -103,8 +93,7 @@ pub(super) fn best(
     }
     own.values = own.values_of(first);
     if cycle.is_none() {
-        own.grow_around_nodes();
-        own.grow_around_gpus();
+        own.grow_around();
     }
     while own.work < MAX_WORK && own.change(cycle.as_mut()) {}
     (own.set, own.work / WORK_OF_STEP)
@@ -143,34 +132,26 @@ impl Exchange<'_, '_> {
         false
     }
 
-    /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others.
-    fn grow_around_nodes(&mut self) {
-        let groups = self.room.weights.surroundings().groups();
-        let inside = |group: &Set| group & self.room.open != 0;
-        for group in groups.iter().filter(|group| inside(group)) {
-            if self.work >= MAX_WORK / 2 {
-                return;
+    /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others, and sets that grow greedily
+    /// around each GPU.
+    fn grow_around(&mut self) {
+        let groups = self.room.weights.surroundings().groups().iter().copied();
+        let groups = groups.filter(|group| group & self.room.open != 0);
+        let groups = groups.map(|group| (group, true, MAX_WORK / 2));
+        let gpus = members(self.room.open).map(|gpu| (1 << gpu, false, MAX_WORK * 3 / 4));
+        for (start, by_groups, most_work) in groups.chain(gpus) {
+            if self.work >= most_work {
+                continue;
             }
             let grown = self.grow(|own, sum, gpu, chosen| {
+                let first = chosen & !own.include == 0 && start >> gpu & 1 == 1;
+                if !by_groups {
+                    return (first, 0, sum);
+                }
                 let of = own.groups.iter().find(|of| **of >> gpu & 1 == 1).copied().unwrap_or(1 << gpu);
-                let begun = of & chosen != 0 || (chosen & !own.include == 0 && of == *group);
                 let left = (of & own.open).count_ones() as usize;
-                (begun, left.min(own.missing), sum)
+                (first || of & chosen != 0, left.min(own.missing), sum)
             });
-            if let Some(set) = grown {
-                self.offer(set);
-            }
-        }
-    }
-
-    /// Offers sets that grow greedily around each GPU.
-    fn grow_around_gpus(&mut self) {
-        for first in members(self.room.open) {
-            if self.work >= MAX_WORK * 3 / 4 {
-                return;
-            }
-            let grown =
-                self.grow(|own, sum, gpu, chosen| (chosen & !own.include == 0 && gpu == first, 0, sum));
             if let Some(set) = grown {
                 self.offer(set);
             }

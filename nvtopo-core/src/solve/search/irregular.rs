@@ -7,7 +7,7 @@
 
 use super::exact;
 use super::exchange::{self, Cycle};
-use super::objective::{Objective, Threshold};
+use super::objective::{Objective, Partial, Threshold};
 use super::problem::{NoSet, Solution, Task};
 use super::set::{Set, members};
 use super::switched;
@@ -157,7 +157,8 @@ fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Op
 
 fn pairs<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
     let at_least = |level: u64| room.at_least(Weight(level));
-    let reached = reach(&room.levels(), set, |set| room.worst(set), |level| at_least(level).any());
+    let worst = |set: Set| Partial::of_set(room.weights, set).worst;
+    let reached = reach(&room.levels(), set, worst, |level| at_least(level).any());
     let rooms = vec![(at_least(reached.level), reached.set)];
     Stage { set: reached.set, bound: Weight(reached.bound), rooms, cycle: None }
 }

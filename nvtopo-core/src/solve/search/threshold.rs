@@ -137,15 +137,6 @@ impl<'a> Room<'a> {
         }
     }
 
-    /// Returns the least weight of a pair of a set.
-    pub(super) fn worst(&self, set: Set) -> Weight {
-        let pairs = members(set).flat_map(|a| {
-            let row = self.weights.row(a);
-            members(set).take_while(move |b| *b < a).map(move |b| row[b])
-        });
-        pairs.min().unwrap_or(Weight::MAX)
-    }
-
     /// Returns the weights of the pairs, the greatest first.
     pub(super) fn levels(&self) -> Vec<Weight> {
         let inside = |gpu: u8| self.open >> gpu & 1 == 1;
