@@ -134,6 +134,16 @@ pub fn count_of(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+/// Lists the first names, and the number of the others: `GPU0, GPU1, GPU2 and 5 more`.
+pub(crate) fn several(names: &[String]) -> String {
+    match names {
+        [first, second, third, rest @ ..] if rest.len() > 1 => {
+            format!("{first}, {second}, {third} and {} more", rest.len())
+        }
+        _ => names.join(", "),
+    }
+}
+
 /// Formats a size without rounding, where its number stays short.
 pub(crate) fn exact(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];

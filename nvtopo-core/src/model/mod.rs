@@ -36,7 +36,7 @@ pub use node::{
     NodeId, NodeKind, NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteCode, NoteKind, Origin, Provenance};
-pub(crate) use nvlinks::{Bundle, Nvlinks};
+pub(crate) use nvlinks::{Bundle, Nvlinks, components};
 pub use pci::{PciFacts, PcieSpeed, PcieTraining, VirtualFunctions};
 pub use topology::MAX_DEVICES;
 

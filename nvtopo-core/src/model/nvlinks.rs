@@ -2,6 +2,7 @@
 
 use crate::model::{Basis, Link, LinkKind, Node, NodeId, NodeKind, Pair, PathType, Rate};
 use crate::units::Bandwidth;
+use petgraph::unionfind::UnionFind;
 use std::collections::BTreeMap;
 
 /// The NVLinks of each GPU, summed by the node at their other end.
@@ -97,4 +98,21 @@ impl Planes {
             self.0.insert(id, first.min(second));
         }
     }
+}
+
+/// Returns the sets of members that are connected, directly or over others, each sorted, by their first.
+pub(crate) fn components(members: usize, linked: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut sets = UnionFind::new(members);
+    for (a, b) in (0..members).flat_map(|a| (a + 1..members).map(move |b| (a, b))) {
+        if linked(a, b) {
+            sets.union(a, b);
+        }
+    }
+    let mut found: Vec<Vec<usize>> = vec![Vec::new(); members];
+    for member in 0..members {
+        found[sets.find(member)].push(member);
+    }
+    found.retain(|set| !set.is_empty());
+    found.sort_unstable();
+    found
 }

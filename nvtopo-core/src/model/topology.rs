@@ -165,13 +165,9 @@ impl Topology {
         let mut cpus = CpuSet::new();
         for (_, node) in self.nodes() {
             match &node.kind {
-                NodeKind::Pu(pu) => {
-                    cpus.insert(pu.os_index);
-                }
-                NodeKind::NumaNode(numa) => cpus = cpus.union(&numa.cpus),
-                NodeKind::Gpu(gpu) => {
-                    cpus = gpu.cpus.known().map_or_else(|| cpus.clone(), |own| cpus.union(own));
-                }
+                NodeKind::Pu(pu) => _ = cpus.insert(pu.os_index),
+                NodeKind::NumaNode(numa) => cpus |= &numa.cpus,
+                NodeKind::Gpu(gpu) => gpu.cpus.known().into_iter().for_each(|own| cpus |= own),
                 _ => {}
             }
         }

@@ -1,6 +1,6 @@
 //! NVLink groups: GPUs that are connected over NVLink, and how.
 
-use crate::model::{GroupShape, NvlinkGroup, PathType, Topology};
+use crate::model::{GroupShape, NvlinkGroup, PathType, Topology, components};
 
 impl Topology {
     /// Returns the groups of GPUs that NVLink connects, by their lowest GPU; a GPU without NVLink is a group of its
@@ -13,29 +13,9 @@ impl Topology {
     /// ```
     pub fn nvlink_groups(&self) -> &[NvlinkGroup] {
         self.computed().groups.get_or_init(|| {
-            let count = self.gpus().len();
             let linked = |a: usize, b: usize| self.pairs().pair(a, b).path == Some(PathType::Nvl);
-            let mut grouped = vec![false; count];
-            let mut groups = Vec::new();
-            for first in 0..count {
-                if std::mem::replace(&mut grouped[first], true) {
-                    continue;
-                }
-                let mut gpus = vec![first];
-                let mut next = 0;
-                while let Some(&gpu) = gpus.get(next) {
-                    next += 1;
-                    for other in (0..count).filter(|&other| linked(gpu, other)) {
-                        if !std::mem::replace(&mut grouped[other], true) {
-                            gpus.push(other);
-                        }
-                    }
-                }
-                gpus.sort_unstable();
-                let shape = self.shape(&gpus);
-                groups.push(NvlinkGroup { gpus, shape });
-            }
-            groups
+            let groups = components(self.gpus().len(), linked).into_iter();
+            groups.map(|gpus| NvlinkGroup { shape: self.shape(&gpus), gpus }).collect()
         })
     }
 

@@ -22,11 +22,18 @@ pub(super) fn product_name(text: &str) -> Option<String> {
     (!text.is_empty() && !PLACEHOLDERS.contains(&lower.as_str())).then(|| text.to_owned())
 }
 
+/// Returns the kernel's numbers, and the lowest free ones for those that it left out.
+pub(super) fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
+    let taken: BTreeSet<u32> = known.clone().flatten().collect();
+    let mut free = (0..).filter(|number| !taken.contains(number));
+    known.map(|number| number.or_else(|| free.next()).unwrap_or_default()).collect()
+}
+
 /// The text of `nvlinks-unknown` for a file without the other ends of NVLinks.
 pub(super) const NVLINKS_OF_FILE: &str = "the file does not tell which GPUs NVLink connects";
 
 /// Beyond this many nodes the links between them, which grow with the square, are left out.
-const MAX_LINKED: usize = 64;
+pub(super) const MAX_LINKED: usize = 64;
 
 /// Links the NUMA nodes with CPUs of one machine, each with every other.
 pub(super) fn link_numa_nodes(fragment: &mut Fragment, nodes: &[NodeId], cpu_model: Option<&str>) {
@@ -47,11 +54,7 @@ pub(super) fn link_numa_nodes(fragment: &mut Fragment, nodes: &[NodeId], cpu_mod
 pub(super) fn note_links_down(fragment: &mut Fragment) -> BTreeSet<u32> {
     let gpus: Vec<&Gpu> = fragment.nodes.iter().filter_map(|node| node.kind.as_gpu()).collect();
     let up = |gpu: &Gpu| gpu.nvlinks.iter().filter(|link| link.up == Some(true)).count();
-    let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
-    for gpu in &gpus {
-        let most = most.entry(&gpu.model).or_default();
-        *most = up(gpu).max(*most);
-    }
+    let most = most_by_model(gpus.iter().map(|gpu| (*gpu, up(gpu))));
     let (mut texts, mut noted) = (Vec::new(), BTreeSet::new());
     for gpu in gpus {
         let (up, most) = (up(gpu), most.get(&gpu.model).copied().unwrap_or_default());
@@ -70,6 +73,18 @@ pub(super) fn note_links_down(fragment: &mut Fragment) -> BTreeSet<u32> {
         fragment.note(NoteCode::NvlinksDown, text);
     }
     noted
+}
+
+/// Returns the highest of the counts of the GPUs of each model.
+pub(super) fn most_by_model<'a>(
+    counts: impl Iterator<Item = (&'a Gpu, usize)>,
+) -> BTreeMap<&'a Option<String>, usize> {
+    let mut most = BTreeMap::new();
+    for (gpu, count) in counts {
+        let most: &mut usize = most.entry(&gpu.model).or_default();
+        *most = count.max(*most);
+    }
+    most
 }
 
 /// Returns the class of each core by its capacity beside the best one (Linux: 1024). `None`: they are alike.
@@ -107,6 +122,11 @@ pub(super) fn classes_by_clock(clocks: &[u32]) -> Option<Vec<CoreClass>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_without_a_number_take_free_ones() {
+        assert_eq!(numbers([None, Some(0), None].into_iter()), [1, 0, 2]);
+    }
 
     #[test]
     fn clocks_make_two_classes_or_none() {

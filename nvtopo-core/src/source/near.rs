@@ -4,18 +4,10 @@
 
 use super::{measured, text, xml};
 use crate::error::Error;
+use Sign::{Holds, HoldsOne, Line, Root};
 
 /// The number of bytes of an input to look at.
 const HEAD: usize = 64 << 10;
-
-/// A text that is no input, by what it holds.
-struct Near {
-    sign: Sign,
-    /// The text, as the end of "this is …".
-    what: &'static str,
-    /// The advice.
-    instead: &'static str,
-}
 
 /// The sign by which a text is recognized.
 enum Sign {
@@ -37,116 +29,89 @@ const LSTOPO: &str = "give what lstopo machine.xml writes, or run nvtopo show on
 const LIVE: &str =
     "run nvtopo show on the machine itself, or take it along with nvtopo snapshot -o machine.tar.gz";
 
-const fn near(sign: Sign, what: &'static str, instead: &'static str) -> Near {
-    Near { sign, what, instead }
-}
-
-/// The near misses. The first that fits is reported, so errors stand before other content of a text.
-static NEAR: &[Near] = &[
-    near(
-        Sign::Holds(&["NVIDIA-SMI has failed because"]),
+/// The near misses: the sign, the text as the end of "this is …", and the advice. The first that fits is reported, so
+/// errors stand before other content of a text.
+static NEAR: &[(Sign, &str, &str)] = &[
+    (
+        Holds(&["NVIDIA-SMI has failed because"]),
         "an error of nvidia-smi, which found no driver that answers",
         MEND,
     ),
-    near(
-        Sign::HoldsOne(&["Failed to initialize NVML", "Unable to determine the device handle"]),
+    (
+        HoldsOne(&["Failed to initialize NVML", "Unable to determine the device handle"]),
         "an error of nvidia-smi",
         MEND,
     ),
-    near(Sign::Holds(&["No devices were found"]), "the answer of nvidia-smi that it sees no GPU", MEND),
-    near(Sign::Line(is_missing_command), "the error of a shell that did not find the command", MEND),
-    near(
-        Sign::HoldsOne(&[
-            "Invalid combination of input arguments",
-            "Unrecognized option",
-            "is not a valid option",
-        ]),
+    (Holds(&["No devices were found"]), "the answer of nvidia-smi that it sees no GPU", MEND),
+    (Line(is_missing_command), "the error of a shell that did not find the command", MEND),
+    (
+        HoldsOne(&["Invalid combination of input arguments", "Unrecognized option", "is not a valid option"]),
         "an error of nvidia-smi about its options",
         TOPO,
     ),
-    near(
-        Sign::Holds(&["NVSMI LOG"]),
-        "the text of nvidia-smi -q, which does not tell how GPUs are connected",
-        TOPO,
-    ),
-    near(
-        Sign::Root("nvidia_smi_log"),
-        "the XML of nvidia-smi -q -x, which does not tell how GPUs are connected",
-        TOPO,
-    ),
-    near(
-        Sign::Holds(&["NVIDIA-SMI", "Driver Version"]),
+    (Holds(&["NVSMI LOG"]), "the text of nvidia-smi -q, which does not tell how GPUs are connected", TOPO),
+    (Root("nvidia_smi_log"), "the XML of nvidia-smi -q -x, which does not tell how GPUs are connected", TOPO),
+    (
+        Holds(&["NVIDIA-SMI", "Driver Version"]),
         "the table of nvidia-smi, which does not tell how GPUs are connected",
         TOPO,
     ),
-    near(
-        Sign::Line(is_link_of_another_question),
+    (
+        Line(is_link_of_another_question),
         "a text of nvidia-smi nvlink, but not that of its --status",
         "give the text of nvidia-smi nvlink --status",
     ),
-    near(
-        Sign::Line(is_listed_gpu),
-        "the list of nvidia-smi -L, which does not tell how GPUs are connected",
-        TOPO,
-    ),
-    near(
-        Sign::HoldsOne(&["pci.bus_id", "name, uuid", "index, name", "index, uuid"]),
+    (Line(is_listed_gpu), "the list of nvidia-smi -L, which does not tell how GPUs are connected", TOPO),
+    (
+        HoldsOne(&["pci.bus_id", "name, uuid", "index, name", "index, uuid"]),
         "the answer of nvidia-smi --query-gpu, which does not tell how GPUs are connected",
         TOPO,
     ),
-    near(
-        Sign::HoldsOne(&["ROCm System Management Interface", "AMDSMI Tool", "AMD-SMI", "rocm-smi"]),
+    (
+        HoldsOne(&["ROCm System Management Interface", "AMDSMI Tool", "AMD-SMI", "rocm-smi"]),
         "a text about AMD's GPUs, which nvtopo does not read",
         LSTOPO,
     ),
-    near(
-        Sign::Root("system"),
+    (
+        Root("system"),
         "a topology file of NCCL",
         "nvtopo does not read what NCCL dumps; give the text of nvidia-smi topo -m, or run nvtopo show on the machine itself",
     ),
-    near(
-        Sign::Root("graphs"),
-        "a graph file of NCCL: the rings and trees that it found, and not the machine",
-        TOPO,
-    ),
-    near(Sign::Holds(&["NCCL INFO"]), "a log of NCCL", TOPO),
-    near(
-        Sign::Holds(&["out-of-place", "in-place", "algbw"]),
+    (Root("graphs"), "a graph file of NCCL: the rings and trees that it found, and not the machine", TOPO),
+    (Holds(&["NCCL INFO"]), "a log of NCCL", TOPO),
+    (
+        Holds(&["out-of-place", "in-place", "algbw"]),
         "the output of nccl-tests, which measures all GPUs at once",
         "give the output of nvbandwidth or p2pBandwidthLatencyTest",
     ),
-    near(Sign::Root("topologydiff"), "a difference of two topologies of hwloc", LSTOPO),
-    near(Sign::Line(is_lstopo), "what lstopo shows people", LSTOPO),
-    near(Sign::Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
-    near(
-        Sign::Holds(&["available: ", "node 0 cpus:"]),
-        "the text of numactl -H, which knows no GPUs",
-        LSTOPO,
-    ),
-    near(Sign::Line(is_numa_of_numactl), "the text of numactl -H, which knows no GPUs", LSTOPO),
-    near(
-        Sign::HoldsOne(&["On-line CPU(s) list:", "NUMA node0 CPU(s):", "Thread(s) per core:"]),
+    (Root("topologydiff"), "a difference of two topologies of hwloc", LSTOPO),
+    (Line(is_lstopo), "what lstopo shows people", LSTOPO),
+    (Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
+    (Holds(&["available: ", "node 0 cpus:"]), "the text of numactl -H, which knows no GPUs", LSTOPO),
+    (Line(is_numa_of_numactl), "the text of numactl -H, which knows no GPUs", LSTOPO),
+    (
+        HoldsOne(&["On-line CPU(s) list:", "NUMA node0 CPU(s):", "Thread(s) per core:"]),
         "the text of lscpu, which knows no GPUs",
         LSTOPO,
     ),
-    near(Sign::Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
-    near(Sign::Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
-    near(Sign::Line(is_ib), "a text about InfiniBand adapters alone", LIVE),
-    near(
-        Sign::HoldsOne(&[" Latency Test", "t_min[usec]"]),
+    (Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
+    (Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
+    (Line(is_ib), "a text about InfiniBand adapters alone", LIVE),
+    (
+        HoldsOne(&[" Latency Test", "t_min[usec]"]),
         "the output of perftest on latency, which tells no bandwidth",
         "give the output of ib_write_bw",
     ),
-    near(
-        Sign::Holds(&[" BW Test", "Dual-port"]),
+    (
+        Holds(&[" BW Test", "Dual-port"]),
         "the output of perftest without a result",
         "run ib_write_bw again, and give all that it prints",
     ),
-    near(Sign::Line(is_kubernetes), "a Kubernetes document", LIVE),
-    near(Sign::Root("svg"), "a picture", "nvtopo draws pictures and reads none; give what it was drawn from"),
-    near(Sign::Root("html"), "a web page", "save the text itself, not the page that shows it"),
-    near(
-        Sign::HoldsOne(&["<!DOCTYPE html", "<!doctype html"]),
+    (Line(is_kubernetes), "a Kubernetes document", LIVE),
+    (Root("svg"), "a picture", "nvtopo draws pictures and reads none; give what it was drawn from"),
+    (Root("html"), "a web page", "save the text itself, not the page that shows it"),
+    (
+        HoldsOne(&["<!DOCTYPE html", "<!doctype html"]),
         "a web page",
         "save the text itself, not the page that shows it",
     ),
@@ -183,18 +148,16 @@ pub(super) fn explain(bytes: &[u8]) -> Option<Error> {
         return Some(error);
     }
     let root = xml::root_name(&head);
-    NEAR.iter().find_map(|near| {
-        let place = match near.sign {
-            Sign::Holds(words) => {
-                words.iter().all(|word| head.contains(word)).then(|| line_of(&head, words[0]))
-            }
-            Sign::HoldsOne(words) => {
+    NEAR.iter().find_map(|(sign, what, instead)| {
+        let place = match *sign {
+            Holds(words) => words.iter().all(|word| head.contains(word)).then(|| line_of(&head, words[0])),
+            HoldsOne(words) => {
                 words.iter().find(|word| head.contains(**word)).map(|word| line_of(&head, word))
             }
-            Sign::Root(name) => (root == Some(name)).then_some(1),
-            Sign::Line(is_it) => head.lines().position(|line| is_it(line.trim())).map(|place| place + 1),
+            Root(name) => (root == Some(name)).then_some(1),
+            Line(is_it) => head.lines().position(|line| is_it(line.trim())).map(|place| place + 1),
         };
-        Some(Error::input(format!("this is {}", near.what)).at(place?, 1).help(near.instead))
+        Some(Error::input(format!("this is {what}")).at(place?, 1).help(*instead))
     })
 }
 

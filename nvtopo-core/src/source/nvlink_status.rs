@@ -5,7 +5,7 @@
 //! nvlink -e`, `-c`, `-R`, `-info`, …): people send such texts with the lines around them.
 
 use super::TextFormat;
-use super::common::{NVLINKS_OF_FILE, note_links_down};
+use super::common::{NVLINKS_OF_FILE, most_by_model, note_links_down};
 use super::text::{self, Line};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, Note, NoteCode, NvLinkFar, NvLinkPort, Provenance};
@@ -174,11 +174,7 @@ impl Status {
     /// Notes where the text is cut: at an ellipsis, within its last line, or by the links of other GPUs of a model,
     /// which are as many, up or down.
     fn note_cuts(&self, fragment: &mut Fragment) {
-        let mut most: BTreeMap<&Option<String>, usize> = BTreeMap::new();
-        for status in self.gpus.values() {
-            let most = most.entry(&status.gpu.model).or_default();
-            *most = status.links.len().max(*most);
-        }
+        let most = most_by_model(self.gpus.values().map(|status| (&status.gpu, status.links.len())));
         let mut few: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
         for (index, status) in &self.gpus {
             let (listed, most) =

@@ -1,11 +1,11 @@
 //! The facts of matched nodes: unknown ones are filled in, different ones noted.
 
 use super::Fold;
-use crate::cpuset::{CpuSet, NodeSet};
+use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, Note, NoteCode, NumaNode,
-    Nvme, PciFacts, Provenance, Stated, tree,
+    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeKind, Note, NoteCode, NumaNode, Nvme,
+    PciFacts, Provenance, Stated, tree,
 };
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -74,53 +74,24 @@ pub(super) fn name(node: &Node) -> String {
     }
 }
 
-/// Lists the first names, and the number of the others.
-pub(super) fn several(names: &[String]) -> String {
-    match names {
-        [first, second, third, rest @ ..] if rest.len() > 1 => {
-            format!("{first}, {second}, {third} and {} more", rest.len())
-        }
-        _ => names.join(", "),
-    }
-}
-
-/// The near CPUs and NUMA nodes of a matched device, of each source.
-pub(super) struct Near {
-    base: NodeId,
-    provenance: Provenance,
-    cpus: [Stated<CpuSet>; 2],
-    nodes: [Stated<NodeSet>; 2],
-}
-
 impl Fold<'_> {
-    pub(super) fn near_of_matched(&self) -> Vec<Near> {
-        let near = |(base, other): (NodeId, NodeId)| {
-            let (own, theirs) = (|id| self.base_node(id), |id| self.other_node(id));
-            Near {
-                base,
-                provenance: self.other_node(other).provenance,
-                cpus: [tree::cpus_near(own, base), tree::cpus_near(theirs, other)],
-                nodes: [tree::nodes_near(own, base), tree::nodes_near(theirs, other)],
-            }
-        };
-        self.matched_devices(|_| true).into_iter().map(near).collect()
-    }
-
     /// Compares the near CPUs and NUMA nodes, stated or by the tree: a statement of a weaker source must not hide what
     /// follows from the tree of a better one.
-    pub(super) fn compare_near(&mut self, all: &[Near], conflicts: &mut Conflicts) {
-        for near in all {
-            let (own, what) = (self.base_node(near.base).provenance, name(self.base_node(near.base)));
-            let [mut cpus, other_cpus] = near.cpus.clone();
-            let [mut nodes, other_nodes] = near.nodes.clone();
-            let learned = Vec::new();
-            let mut filler = Filler { what: &what, base: own, other: near.provenance, learned, conflicts };
+    pub(super) fn compare_near(&mut self, conflicts: &mut Conflicts) {
+        for (base, other) in self.matched_devices(|_| true) {
+            let (own, theirs) = (|id| self.base_node(id), |id| self.other_node(id));
+            let (mut cpus, mut nodes) = (tree::cpus_near(own, base), tree::nodes_near(own, base));
+            let (node, other_node) = (self.base_node(base), self.other_node(other));
+            let (what, learned) = (name(node), Vec::new());
+            let (base_source, other_source) = (node.provenance, other_node.provenance);
+            let mut filler =
+                Filler { what: &what, base: base_source, other: other_source, learned, conflicts };
             let news = (
-                filler.stated("nearest CPUs", &mut cpus, &other_cpus),
-                filler.stated("nearest NUMA nodes", &mut nodes, &other_nodes),
+                filler.stated("nearest CPUs", &mut cpus, &tree::cpus_near(theirs, other)),
+                filler.stated("nearest NUMA nodes", &mut nodes, &tree::nodes_near(theirs, other)),
             );
             let learned = filler.learned;
-            let node = &mut self.base.nodes[near.base.index()];
+            let node = &mut self.base.nodes[base.index()];
             node.learned.extend(learned);
             let Some((own_cpus, own_nodes)) = node.kind.near_mut() else { continue };
             if news.0 {

@@ -6,7 +6,7 @@ use crate::model::{
     Basis, Fragment, Link, LinkKind, Measured, Node, NodeId, NodeKind, Nvlinks, P2p, PathType, Rate,
     StatedPath, rates, tree,
 };
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, several};
 use std::collections::BTreeMap;
 
 impl Fold<'_> {
@@ -74,7 +74,7 @@ impl Fold<'_> {
             }
         }
         for ((ours, others), pairs) in groups {
-            conflicts.disagree(&facts::several(&pairs), "NVLinks", (base, &ours), (other, &others));
+            conflicts.disagree(&several(&pairs), "NVLinks", (base, &ours), (other, &others));
         }
         self.better_nvlink_rates(&theirs);
     }
@@ -182,7 +182,7 @@ impl Fold<'_> {
         }
         let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
         for ((ours, others), pairs) in groups {
-            conflicts.disagree(&facts::several(&pairs), "path", (base, &ours), (other, &others));
+            conflicts.disagree(&several(&pairs), "path", (base, &ours), (other, &others));
         }
         self.adopt_paths(adopted);
     }

@@ -1,10 +1,10 @@
 //! Measurements, compared with the rates of the links between two devices.
 
-use super::facts::{self, several};
+use super::facts;
 use crate::model::{
     Basis, Fragment, LinkKind, Measured, Node, NodeId, NodeKind, Note, NoteCode, Nvlinks, Pair, Rate, rates,
 };
-use crate::units::{Bandwidth, count_of};
+use crate::units::{Bandwidth, count_of, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The highest believable measurement in percent of a rate: reported rates are up to 7 % above published ones.

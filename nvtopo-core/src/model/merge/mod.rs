@@ -13,6 +13,7 @@ use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::identities::{Identity, duplicates};
 use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, gaps, tree};
+use crate::units::several;
 use facts::Conflicts;
 use std::collections::BTreeSet;
 
@@ -48,8 +49,7 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     let known = base.nodes.len();
     let mut fold = Fold { base, other, map, known, knows_cpus };
     // Both before anything is filled: what each source said by itself.
-    let near = fold.near_of_matched();
-    fold.compare_near(&near, conflicts);
+    fold.compare_near(conflicts);
     fold.paths(conflicts);
     fold.fill(conflicts);
     fold.structure(conflicts);
@@ -218,7 +218,7 @@ impl Fold<'_> {
     fn tell(&mut self, added: &[Vec<String>; 2], unknown_cpus: &CpuSet, conflicts: &mut Conflicts) {
         let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
         for names in added.iter().filter(|names| !names.is_empty()) {
-            let text = format!("only {other} knows {}; {base} does not", facts::several(names));
+            let text = format!("only {other} knows {}; {base} does not", several(names));
             let note = Note::new(NoteCode::OneSourceOnly, text);
             if !self.base.notes.contains(&note) {
                 self.base.notes.push(note);

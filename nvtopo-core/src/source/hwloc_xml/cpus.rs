@@ -77,13 +77,10 @@ pub(super) fn model<'a>(objects: &Objects<'a>) -> Option<&'a str> {
 
 /// Adds the packages.
 pub(super) fn add_packages(objects: &Objects<'_>, fragment: &mut Fragment) -> Vec<NodeId> {
-    let known = || objects.packages.iter().map(|package| package.os_index);
-    let taken: BTreeSet<u32> = known().flatten().collect();
-    let mut free = (0..).filter(|number| !taken.contains(number));
+    let numbers = common::numbers(objects.packages.iter().map(|package| package.os_index));
     let machines = objects.root.info("CPUModel");
     let mut ids = Vec::new();
-    for package in &objects.packages {
-        let os_index = package.os_index.or_else(|| free.next()).unwrap_or_default();
+    for (package, os_index) in objects.packages.iter().zip(numbers) {
         let model = package.model.or(machines).map(str::to_owned);
         ids.push(fragment.add(NodeId::MACHINE, model::Package { os_index, model }));
     }

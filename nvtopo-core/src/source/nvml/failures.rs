@@ -2,6 +2,7 @@
 
 use super::report::at_most;
 use crate::model::{Note, NoteCode};
+use crate::units::several;
 use std::collections::BTreeSet;
 
 /// More calls and reasons than there are.
@@ -173,11 +174,5 @@ fn add(list: &mut Vec<CallFailure>, gpu: u32, call: &str, why: &str) {
 
 /// Formats names of GPUs: `GPU0, GPU1, GPU2 and 5 more`.
 pub(super) fn names(gpus: &BTreeSet<u32>) -> String {
-    let names: Vec<String> = gpus.iter().map(|index| format!("GPU{index}")).collect();
-    match names.as_slice() {
-        [one, two, three, rest @ ..] if rest.len() > 1 => {
-            format!("{one}, {two}, {three} and {} more", rest.len())
-        }
-        _ => names.join(", "),
-    }
+    several(&gpus.iter().map(|index| format!("GPU{index}")).collect::<Vec<_>>())
 }

@@ -6,6 +6,7 @@ use super::{cell, nodes};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{Note, NoteCode, Stated};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// The affinities of one device.
 #[derive(Clone, Debug, Default)]
@@ -20,9 +21,9 @@ pub(super) fn read(matrix: &mut Matrix) -> (Vec<Affinity>, Vec<Note>) {
     let mut findings = AffinityNotes { long_lists: has_long_lists(matrix), ..AffinityNotes::default() };
     let mut affinities: Vec<Affinity> = (0..matrix.rows.len())
         .map(|device| Affinity {
-            cpus: stated(matrix, device, 0, &mut findings),
-            nodes: stated(matrix, device, 1, &mut findings),
-            memory_node: match stated::<NodeSet>(matrix, device, 2, &mut findings) {
+            cpus: stated(matrix, device, 0, CpuSet::len, &mut findings),
+            nodes: stated(matrix, device, 1, NodeSet::len, &mut findings),
+            memory_node: match stated(matrix, device, 2, NodeSet::len, &mut findings) {
                 Stated::Known(set) if set.len() == 1 => set.first().map_or(Stated::Unreadable, Stated::Known),
                 Stated::Known(_) | Stated::Unreadable => Stated::Unreadable,
                 Stated::NotAvailable => Stated::NotAvailable,
@@ -104,23 +105,14 @@ pub(super) fn several(names: &[String]) -> String {
     if more > 0 { format!("{shown} and {more} more") } else { shown }
 }
 
-trait Set: std::str::FromStr {
-    fn size(&self) -> usize;
-}
-
-impl Set for CpuSet {
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
-
-impl Set for NodeSet {
-    fn size(&self) -> usize {
-        self.len()
-    }
-}
-
-fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, findings: &mut AffinityNotes) -> Stated<T> {
+/// Returns what a cell says. `size` counts the numbers of a set.
+fn stated<T: FromStr>(
+    matrix: &Matrix,
+    device: usize,
+    which: usize,
+    size: fn(&T) -> usize,
+    findings: &mut AffinityNotes,
+) -> Stated<T> {
     let Some(row) = &matrix.rows[device] else { return Stated::Unstated };
     let Some(text) = &row.affinities[which] else { return Stated::Unstated };
     let (name, line) = (matrix.name(device), row.line);
@@ -136,13 +128,14 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, findings: &mut A
         }
         return Stated::Unreadable;
     }
-    let set = text.parse::<T>().ok().filter(|set| set.size() > 0);
+    let set = text.parse::<T>().ok().filter(|set| size(set) > 0);
     let Some(set) = set else {
         let shown: String = text.chars().take(40).collect();
         findings.damages.push(format!("the {heading} of {name} in line {line} is damaged: '{shown}'"));
         return Stated::Unreadable;
     };
-    if is_cut(matrix, device, which, &set) {
+    let as_large = |other: &str| other.parse::<T>().is_ok_and(|other| size(&other) == size(&set));
+    if is_cut(matrix, device, which, as_large) {
         findings
             .damages
             .push(format!("the text ends within or after the {heading} of {name} in line {line}: '{text}'"));
@@ -157,7 +150,7 @@ fn stated<T: Set>(matrix: &Matrix, device: usize, which: usize, findings: &mut A
 
 /// Returns whether the last set in a cut text may lack its end. The other rows decide: one that continues where this
 /// one ends, or sets of another size. Without them it is unknown.
-fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool {
+fn is_cut(matrix: &Matrix, device: usize, which: usize, as_large: impl Fn(&str) -> bool) -> bool {
     let kind =
         |column: usize| matrix.columns.as_ref().and_then(|columns: &Columns| columns.kinds.get(column));
     let tail = matrix.tail.filter(|(tail, _)| *tail == device);
@@ -194,7 +187,5 @@ fn is_cut<T: Set>(matrix: &Matrix, device: usize, which: usize, set: &T) -> bool
     if AFFINITIES[which] == Column::MemoryNode {
         return others.contains(&own) || others.iter().any(|other| other.len() > own.len());
     }
-    !others
-        .iter()
-        .any(|other| *other == own || other.parse::<T>().is_ok_and(|other| other.size() == set.size()))
+    !others.iter().any(|other| *other == own || as_large(other))
 }

@@ -17,7 +17,7 @@ mod stops;
 mod table;
 mod tree;
 
-use super::{TextFormat, text};
+use super::{TextFormat, common, text};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::model::{
@@ -31,9 +31,6 @@ use table::{Matrix, Pairs};
 use tree::{Forest, Tree};
 
 pub(super) use p2p::P2pMatrix;
-
-/// Beyond this many NUMA nodes, the links between all of them would outgrow everything else.
-const MAX_LINKED_NODES: usize = 64;
 
 pub(super) struct SmiMatrix;
 
@@ -122,12 +119,8 @@ fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: 
             plant_containers(fragment, parent, tree, &mut parents);
         }
     }
-    if numa.len() <= MAX_LINKED_NODES {
-        for (index, a) in numa.iter().enumerate() {
-            for b in &numa[index + 1..] {
-                fragment.link(*a, *b, rates::smp_link(None));
-            }
-        }
+    if numa.len() <= common::MAX_LINKED {
+        common::link_numa_nodes(fragment, &numa, None);
     }
     // The devices come last, in the order of their columns, which is the order of NICs in a topology.
     let devices = parents.into_iter().enumerate();

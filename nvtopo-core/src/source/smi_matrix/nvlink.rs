@@ -3,8 +3,7 @@
 use super::cell::Word;
 use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
-use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, rates};
-use petgraph::unionfind::UnionFind;
+use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, components, rates};
 
 /// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
@@ -13,7 +12,9 @@ pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids:
     // A common switch explains a pair, even where its cells are missing.
     let mut switch_of = vec![None; pairs.len()];
     let mut switched = Vec::new();
-    for group in groups(&gpus, pairs) {
+    let linked = |a: usize, b: usize| matches!(pairs.word(gpus[a], gpus[b]), Word::Nv(_));
+    for group in components(gpus.len(), linked).into_iter().filter(|group| group.len() > 1) {
+        let group: Vec<usize> = group.into_iter().map(|member| gpus[member]).collect();
         if let Some(count) = links_to_switch(&group, pairs) {
             let switch = fragment.add_inferred(NodeId::MACHINE, NvSwitch::default());
             for gpu in &group {
@@ -32,25 +33,6 @@ pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids:
         others.filter(|b| !share_switch(*a, **b)).count()
     };
     gpus.iter().enumerate().map(unseen).sum()
-}
-
-/// Returns the sets of GPUs that NVLink connects by their first, those of one GPU left out.
-fn groups(gpus: &[usize], pairs: &Pairs) -> Vec<Vec<usize>> {
-    let mut sets = UnionFind::new(pairs.len());
-    for (index, a) in gpus.iter().enumerate() {
-        for b in &gpus[index + 1..] {
-            if matches!(pairs.word(*a, *b), Word::Nv(_)) {
-                sets.union(*a, *b);
-            }
-        }
-    }
-    let mut of_root: Vec<Vec<usize>> = vec![Vec::new(); pairs.len()];
-    for gpu in gpus {
-        of_root[sets.find(*gpu)].push(*gpu);
-    }
-    of_root.retain(|group| group.len() > 1);
-    of_root.sort_unstable();
-    of_root
 }
 
 /// Returns the number of links of each GPU of the group to a switch, if one must be there: all pairs show the same

@@ -2,7 +2,7 @@
 //! that one machine gives the same bytes again. So is content full of serial numbers, except the words that discovery
 //! reads.
 
-use super::super::sysfs::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
+use super::super::sysfs::{Hierarchy, KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 
 /// Returns the content without what discovery does not read. See [`Trim`](super::super::sysfs::Trim).
 pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
@@ -21,9 +21,7 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
         // A file that is longer than the limit is recorded as such.
         _ if !whole => bytes,
         "proc/self/status" => lines(&bytes, |line| line.starts_with("Mems_allowed_list:")),
-        "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| {
-            matches!(line.split_whitespace().nth(2), Some("cgroup" | "cgroup2" | "cpuset"))
-        }),
+        "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| Hierarchy::of_line(line).is_some()),
         "proc/meminfo" => lines(&bytes, is_total),
         _ if path.starts_with("sys/devices/system/node/") && path.ends_with("/meminfo") => {
             lines(&bytes, is_total)

@@ -8,7 +8,7 @@
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
-use crate::model::{Cache, CacheKind, Fragment, NodeId, Note, NoteCode};
+use crate::model::{Cache, CacheKind, Note, NoteCode};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -193,14 +193,6 @@ impl<'a> Reader<'a> {
             Entry::Vacant(unknown) => *unknown.insert(level_and_kind(tree, &self.folder)?),
         };
         Some(Cache { level, kind, size, cpus })
-    }
-}
-
-/// Adds the caches, below the package that holds all their CPUs.
-pub(super) fn add(caches: Vec<Cache>, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) {
-    for cache in caches {
-        let package = cpus.package_of(&cache.cpus).map(|package| packages[package]);
-        fragment.add(package.unwrap_or(NodeId::MACHINE), cache);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Sets of siblings are read once for each set, from its first CPU: the others have the same. Caches are in
 //! [`super::cache`], the CPUs that may be used in [`super::limits`].
 
+use super::super::common;
 use super::tree::{Names, Syntax, Tree};
 use super::{cpuinfo, hybrid};
 use crate::cpuset::CpuSet;
@@ -52,6 +53,11 @@ impl Cpus {
         cpus.is_subset(&self.packages[found].cpus).then_some(found)
     }
 
+    /// Returns the node of the package that holds all of a set, else the machine.
+    pub(super) fn holder(&self, packages: &[NodeId], cpus: &CpuSet) -> NodeId {
+        self.package_of(cpus).map_or(NodeId::MACHINE, |package| packages[package])
+    }
+
     fn package_with(&self, cpu: u32) -> Option<usize> {
         *self.package_of_cpu.get(cpu as usize)?
     }
@@ -63,7 +69,7 @@ impl Cpus {
 
     /// Adds the packages, which hold the rest.
     pub(super) fn add_packages(&self, fragment: &mut Fragment) -> Vec<NodeId> {
-        let numbers = numbers(self.packages.iter().map(|package| package.os_index));
+        let numbers = common::numbers(self.packages.iter().map(|package| package.os_index));
         let add = |os_index| {
             let package = Package { os_index, model: self.model.clone() };
             fragment.add(NodeId::MACHINE, package)
@@ -89,13 +95,6 @@ impl Cpus {
             }
         }
     }
-}
-
-/// Returns the kernel's numbers, and the lowest free ones for those that it left out.
-fn numbers(known: impl Iterator<Item = Option<u32>> + Clone) -> Vec<u32> {
-    let taken: BTreeSet<u32> = known.clone().flatten().collect();
-    let mut free = (0..).filter(|number| !taken.contains(number));
-    known.map(|number| number.or_else(|| free.next()).unwrap_or_default()).collect()
 }
 
 /// Reads the processors.
@@ -333,14 +332,4 @@ fn note_unknown(cpus: &mut Cpus) {
         if unknown == cpus.online { "which CPUs".to_owned() } else { format!("which of CPUs {unknown}") };
     let what = if cpus.packages.is_empty() { "a core or a package" } else { "a core" };
     cpus.notes.push(Note::new(NoteCode::Unknown, format!("the kernel does not tell {which} share {what}")));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn packages_without_a_number_take_free_ones() {
-        assert_eq!(numbers([None, Some(0), None].into_iter()), [1, 0, 2]);
-    }
 }

@@ -3,7 +3,7 @@
 use super::cpu::Cpus;
 use super::tree::{Names, Syntax, Tree};
 use crate::cpuset::CpuSet;
-use crate::model::{Cache, Fragment, Group, GroupKind, NodeId};
+use crate::model::{Cache, Group, GroupKind};
 
 /// The names of each kind's sets, the largest groups first.
 const KINDS: [(GroupKind, &[(&str, Syntax)]); 4] = [
@@ -53,12 +53,4 @@ fn is_new(cpus: &Cpus, caches: &[Cache], groups: &[Group], set: &CpuSet) -> bool
             .any(|core| core.cpus.len() == set.len() && core.cpus.iter().all(|cpu| set.contains(*cpu)))
         && !caches.iter().any(|cache| cache.cpus == *set)
         && !groups.iter().any(|group| group.cpus == *set)
-}
-
-/// Adds the groups, below the package that holds all their CPUs.
-pub(super) fn add(groups: Vec<Group>, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) {
-    for group in groups {
-        let package = cpus.package_of(&group.cpus).map(|package| packages[package]);
-        fragment.add(package.unwrap_or(NodeId::MACHINE), group);
-    }
 }

@@ -93,23 +93,35 @@ fn mount(tree: &Tree) -> Option<Mount> {
     })
 }
 
-/// Reads a line `DEVICE FOLDER TYPE OPTIONS …`.
-fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
-    let mut fields = line.split_ascii_whitespace().skip(1);
-    let (folder, kind) = (fields.next()?, fields.next()?);
-    if !matches!(kind, "cpuset" | "cgroup" | "cgroup2") {
-        return None;
+/// A mounted hierarchy of control groups, by its line in a list of mounts: `DEVICE FOLDER TYPE OPTIONS …`.
+pub(in crate::source) struct Hierarchy<'a> {
+    /// Its folder, from the root on.
+    pub(in crate::source) folder: String,
+    /// `cpuset`, `cgroup` or `cgroup2`.
+    pub(in crate::source) kind: &'a str,
+    pub(in crate::source) options: &'a str,
+}
+
+impl<'a> Hierarchy<'a> {
+    pub(in crate::source) fn of_line(line: &'a str) -> Option<Self> {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let (folder, kind) = (fields.next()?, fields.next()?);
+        // Spaces and the like are written as octal escapes.
+        let folder = folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
+        let (folder, options) = (relative(&folder), fields.next().unwrap_or_default());
+        matches!(kind, "cpuset" | "cgroup" | "cgroup2").then_some(Self { folder, kind, options })
     }
-    // Spaces and the like are written as octal escapes.
-    let folder = folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\");
-    let options = fields.next().unwrap_or_default();
+}
+
+fn mount_of_line(tree: &Tree, line: &str) -> Option<Mount> {
+    let Hierarchy { folder, kind, options } = Hierarchy::of_line(line)?;
     let option = |name: &str| options.split(',').any(|option| option == name);
     match kind {
         "cpuset" => Some(Mount::cpuset(&folder)),
         "cgroup" if option("cpuset") && option("noprefix") => Some(Mount::cpuset(&folder)),
         "cgroup" if option("cpuset") => Some(Mount::v1(&folder)),
         "cgroup2" => {
-            let controllers = tree.text(&format!("{}/cgroup.controllers", relative(&folder)))?;
+            let controllers = tree.text(&format!("{folder}/cgroup.controllers"))?;
             controllers.split_whitespace().any(|name| name == "cpuset").then(|| Mount::v2(&folder))
         }
         _ => None,
@@ -121,16 +133,23 @@ fn group(tree: &Tree) -> Option<String> {
     let cpuset = tree.text("proc/self/cpuset").filter(|group| !group.is_empty());
     let name = cpuset.or_else(|| {
         let groups = tree.text("proc/self/cgroup")?;
-        // `9:cpuset:/name` in version 1, `0::/name` in version 2.
-        groups.lines().find_map(|line| {
-            let (_, rest) = line.split_once(':')?;
-            let (controllers, name) = rest.split_once(':')?;
-            let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");
-            ours.then(|| name.to_owned())
-        })
+        groups.lines().find_map(group_of).map(str::to_owned)
     })?;
-    // A group outside our name space starts with `..`; what is mounted is then the nearest that we see.
-    Some(name.split('/').filter(|part| !part.is_empty() && *part != "..").collect::<Vec<_>>().join("/"))
+    Some(parts_of(&name).collect::<Vec<_>>().join("/"))
+}
+
+/// Returns the group of a line that is of a hierarchy with CPUs: `9:cpuset:/name` in version 1, `0::/name` in version
+/// 2.
+pub(in crate::source) fn group_of(line: &str) -> Option<&str> {
+    let (controllers, name) = line.split_once(':')?.1.split_once(':')?;
+    let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");
+    ours.then_some(name)
+}
+
+/// Returns the names of a group and those that contain it. A group outside our name space starts with `..`; what is
+/// mounted is then the nearest that we see.
+pub(in crate::source) fn parts_of(group: &str) -> impl Iterator<Item = &str> {
+    group.split('/').filter(|part| !part.is_empty() && *part != "..")
 }
 
 fn relative(folder: &str) -> String {

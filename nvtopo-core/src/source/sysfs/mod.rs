@@ -31,6 +31,8 @@ use crate::ids::PciAddress;
 use crate::model::{Fragment, MachineIdentity, NoteCode, Origin, Provenance};
 #[cfg(feature = "snapshot")]
 pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
+#[cfg(feature = "snapshot")]
+pub(super) use limits::{Hierarchy, group_of, parts_of};
 use std::path::{Path, PathBuf};
 pub(super) use tree::Tree;
 #[cfg(feature = "snapshot")]
@@ -96,8 +98,12 @@ pub(super) fn read(tree: &Tree) -> Result<Fragment> {
     fill_machine(tree, &cpus, &nodes, &mut fragment);
     let packages = cpus.add_packages(&mut fragment);
     let node_ids = nodes.add(&cpus, &packages, &mut fragment);
-    cache::add(caches, &cpus, &packages, &mut fragment);
-    groups::add(groups, &cpus, &packages, &mut fragment);
+    for cache in caches {
+        fragment.add(cpus.holder(&packages, &cache.cpus), cache);
+    }
+    for group in groups {
+        fragment.add(cpus.holder(&packages, &group.cpus), group);
+    }
     cpus.add_cores(&mut fragment, &packages);
     let context =
         devices::Context { tree, online: &cpus.online, nodes: &nodes, node_ids: &node_ids, known: &known };

@@ -54,8 +54,7 @@ impl Nodes {
     pub(super) fn add(&self, cpus: &Cpus, packages: &[NodeId], fragment: &mut Fragment) -> Vec<NodeId> {
         let mut ids = Vec::new();
         for node in &self.all {
-            let package = cpus.package_of(&node.cpus).map(|package| packages[package]);
-            let parent = package.unwrap_or(NodeId::MACHINE);
+            let parent = cpus.holder(packages, &node.cpus);
             let kind = NodeKind::NumaNode(node.clone());
             let add = if self.inferred { Fragment::add_inferred } else { Fragment::add };
             ids.push(add(fragment, parent, kind));

@@ -1,7 +1,7 @@
 //! Control groups: their names identify containers, users and jobs. Their depth and the places of their limits are
 //! kept.
 
-use super::super::super::sysfs::Stored;
+use super::super::super::sysfs::{Hierarchy, Stored, group_of, parts_of};
 use std::collections::BTreeMap;
 
 /// The usual mount points of hierarchies with cpusets.
@@ -18,25 +18,6 @@ pub(super) struct Groups {
     mounts: Vec<(String, String)>,
 }
 
-/// A file of the kernel about control groups.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum File {
-    Mounts,
-    Groups,
-    Cpuset,
-}
-
-impl File {
-    pub(super) fn of(path: &str) -> Option<Self> {
-        match path {
-            "proc/mounts" | "proc/self/mounts" => Some(Self::Mounts),
-            "proc/self/cgroup" => Some(Self::Groups),
-            "proc/self/cpuset" => Some(Self::Cpuset),
-            _ => None,
-        }
-    }
-}
-
 impl Groups {
     /// Returns the groups that the recorded files name.
     pub(super) fn of(entries: &BTreeMap<String, Stored>) -> Self {
@@ -45,12 +26,13 @@ impl Groups {
             ..Self::default()
         };
         for (path, stored) in entries {
-            let (Some(file), Stored::File(Some(content))) = (File::of(path), stored) else { continue };
+            let Stored::File(Some(content)) = stored else { continue };
             for line in String::from_utf8_lossy(content).lines() {
-                match file {
-                    File::Mounts => groups.add_mount(line),
-                    File::Groups => groups.add(group_of(line)),
-                    File::Cpuset => groups.add(Some(line)),
+                match path.as_str() {
+                    "proc/mounts" | "proc/self/mounts" => groups.add_mount(line),
+                    "proc/self/cgroup" => groups.add(group_of(line)),
+                    "proc/self/cpuset" => groups.add(Some(line)),
+                    _ => break,
                 }
             }
         }
@@ -63,17 +45,20 @@ impl Groups {
         self.names.keys().map(String::as_str)
     }
 
-    /// Returns the file with made-up names. Lines that discovery has no use for are left out.
-    pub(super) fn replace(&self, file: File, text: &str) -> String {
-        let line = |line: &str| match file {
-            File::Mounts => self.mount(line),
-            File::Cpuset => Some(self.group(line)),
-            File::Groups => {
+    /// Returns a file about control groups with made-up names. `None`: it is another. Lines that discovery has no use for
+    /// are left out.
+    pub(super) fn replace(&self, path: &str, text: &str) -> Option<String> {
+        let line = |line: &str| match path {
+            "proc/self/cgroup" => {
                 let group = group_of(line)?;
                 Some(format!("{}{}", line.strip_suffix(group)?, self.group(group)))
             }
+            "proc/self/cpuset" => Some(self.group(line)),
+            _ => self.mount(line),
         };
-        text.lines().filter_map(line).map(|line| line + "\n").collect()
+        let is_one =
+            matches!(path, "proc/mounts" | "proc/self/mounts" | "proc/self/cgroup" | "proc/self/cpuset");
+        is_one.then(|| text.lines().filter_map(line).map(|line| line + "\n").collect())
     }
 
     /// Returns the new path of a file of a group. `None`: it is unchanged.
@@ -100,10 +85,7 @@ impl Groups {
     }
 
     fn add(&mut self, group: Option<&str>) {
-        let parts = group.unwrap_or_default().split('/');
-        // The same rule as in discovery.
-        let chain: Vec<String> =
-            parts.filter(|part| !part.is_empty() && *part != "..").map(str::to_owned).collect();
+        let chain: Vec<String> = parts_of(group.unwrap_or_default()).map(str::to_owned).collect();
         for name in &chain {
             let number = self.names.len() + 1;
             self.names.entry(name.clone()).or_insert_with(|| format!("group{number}"));
@@ -112,8 +94,7 @@ impl Groups {
     }
 
     fn add_mount(&mut self, line: &str) {
-        let Some(folder) = line.split_whitespace().nth(1) else { return };
-        let folder = unescaped(folder);
+        let Some(Hierarchy { folder, .. }) = Hierarchy::of_line(line) else { return };
         let is_usual = folder.starts_with("sys/fs/cgroup") || folder.starts_with("dev/cpuset");
         let number = self.mounts.len() - USUAL.len() + 1;
         if !folder.is_empty() && !self.mounts.iter().any(|(known, _)| *known == folder) {
@@ -132,28 +113,13 @@ impl Groups {
 
     /// Returns the part of a mount's line that discovery reads.
     fn mount(&self, line: &str) -> Option<String> {
-        let mut fields = line.split_whitespace().skip(1);
-        let folder = unescaped(fields.next()?);
-        let kind = fields.next().filter(|kind| matches!(*kind, "cgroup" | "cgroup2" | "cpuset"))?;
-        let options = fields.next().unwrap_or_default().split(',');
+        let Hierarchy { folder, kind, options } = Hierarchy::of_line(line)?;
+        let options = options.split(',');
         let options: Vec<&str> = options.filter(|option| matches!(*option, "cpuset" | "noprefix")).collect();
         let to = self.mounts.iter().find(|(mount, _)| *mount == folder).map(|(_, to)| to)?;
         let options = if options.is_empty() { "rw".to_owned() } else { options.join(",") };
         Some(format!("none /{} {kind} {options} 0 0", to.replace(' ', "\\040")))
     }
-}
-
-/// Returns the folder from the root on, as discovery takes it.
-fn unescaped(folder: &str) -> String {
-    folder.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\").trim_matches('/').to_owned()
-}
-
-/// Returns the group of a line that is of a hierarchy with CPUs: `9:cpuset:/name` in version 1, `0::/name` in version
-/// 2.
-fn group_of(line: &str) -> Option<&str> {
-    let (controllers, name) = line.split_once(':')?.1.split_once(':')?;
-    let ours = controllers.is_empty() || controllers.split(',').any(|name| name == "cpuset");
-    ours.then_some(name)
 }
 
 #[cfg(test)]
@@ -170,7 +136,7 @@ mod tests {
         let text = "9:memory:/secret\n3:cpuset:/docker/abc\n0::/user.slice/user-1000.slice\n";
         let groups = groups(&[("proc/self/cgroup", text)]);
         let expected = "3:cpuset:/group1/group2\n0::/group3/group4\n";
-        assert_eq!(groups.replace(File::Groups, text), expected);
+        assert_eq!(groups.replace("proc/self/cgroup", text).unwrap(), expected);
         for (from, to) in [
             ("sys/fs/cgroup/cpuset/docker/abc/cpuset.cpus", "sys/fs/cgroup/cpuset/group1/group2/cpuset.cpus"),
             ("sys/fs/cgroup/cpuset/docker", "sys/fs/cgroup/cpuset/group1"),
@@ -187,7 +153,7 @@ mod tests {
     fn steps_up_are_no_names() {
         let text = "0::/../../job7\n";
         let groups = groups(&[("proc/self/cgroup", text)]);
-        assert_eq!(groups.replace(File::Groups, text), "0::/../../group1\n");
+        assert_eq!(groups.replace("proc/self/cgroup", text).unwrap(), "0::/../../group1\n");
         assert_eq!(
             groups.path("sys/fs/cgroup/job7/cpuset.cpus").unwrap(),
             "sys/fs/cgroup/group1/cpuset.cpus"
@@ -202,7 +168,7 @@ mod tests {
         let groups = groups(&[("proc/mounts", mounts), ("proc/self/cpuset", "/job7\n")]);
         let expected =
             "none /sys/fs/cgroup/cpu,cpuset cgroup cpuset 0 0\nnone /dev/cpuset/all cpuset rw 0 0\n";
-        assert_eq!(groups.replace(File::Mounts, mounts), expected);
+        assert_eq!(groups.replace("proc/mounts", mounts).unwrap(), expected);
         for mount in ["sys/fs/cgroup/cpu,cpuset", "dev/cpuset/all"] {
             assert_eq!(groups.path(&format!("{mount}/job7/cpus")).unwrap(), format!("{mount}/group1/cpus"));
         }
@@ -214,7 +180,7 @@ mod tests {
         let mounts =
             "nas:/home/me /home/me nfs rw 0 0\nnone /my\\040cg cgroup rw,cpuset,release_agent=/me 0 0\n";
         let groups = groups(&[("proc/mounts", mounts), ("proc/self/cpuset", "/job\n")]);
-        let text = groups.replace(File::Mounts, mounts);
+        let text = groups.replace("proc/mounts", mounts).unwrap();
         let folder = groups.path("my cg/job/cpuset.cpus").unwrap();
         let mount = folder.strip_suffix("/group1/cpuset.cpus").unwrap();
         assert_eq!(text, format!("none /{mount} cgroup cpuset 0 0\n"));

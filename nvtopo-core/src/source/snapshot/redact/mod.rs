@@ -90,11 +90,8 @@ impl Redactor {
     }
 
     fn content(&mut self, path: &str, content: &[u8]) -> Option<Vec<u8>> {
-        match groups::File::of(path) {
-            Some(file) => {
-                let text = self.groups.replace(file, &String::from_utf8_lossy(content));
-                Some(self.ids.replace(&text, Read::Groups).into_bytes())
-            }
+        match self.groups.replace(path, &String::from_utf8_lossy(content)) {
+            Some(text) => Some(self.ids.replace(&text, Read::Groups).into_bytes()),
             None => files::redact(path, content, &mut self.ids),
         }
     }
