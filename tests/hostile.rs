@@ -1,7 +1,7 @@
 //! Inputs that take memory or time out of proportion, or numbers to their ends: refused with their place, or answered.
 
-use nvtopo::render::{Style, by_name};
 use nvtopo::{Bandwidth, CpuRules, CpuSet, CudaOrder, ErrorKind, Plan, Request, Topology, VisibleGpus};
+use nvtopo_draw::{Style, by_name};
 
 fn data(name: &str) -> Vec<u8> {
     let path = format!("{}/../tests/data/hostile/{name}", env!("CARGO_MANIFEST_DIR"));

@@ -226,7 +226,7 @@ fn access(topology: &Topology) -> Vec<[Option<P2pStatus>; 4]> {
 }
 
 fn shown(topology: &Topology) -> String {
-    nvtopo::render::by_name("text").unwrap().topology(topology, nvtopo::render::Style::default())
+    nvtopo_draw::by_name("text").unwrap().topology(topology, nvtopo_draw::Style::default())
 }
 
 #[test]

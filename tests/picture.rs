@@ -1,14 +1,13 @@
 //! The picture of a machine for people: what it shows of devices, and what it marks.
-#![cfg(feature = "text")]
 
 use nvtopo::model::{
     Fragment, Gpu, GpuInstance, HostBridge, Link, LinkKind, LinkLayer, MigMode, Nic, NodeId, NodeKind,
     NumaNode, Nvme, PciFacts, PcieSpeed, PcieSwitch, PcieTraining, PortState, Provenance, Stated,
     TopologyBuilder, rates,
 };
-use nvtopo::render::{Style, by_name};
 use nvtopo::source::PRESETS;
 use nvtopo::{Bandwidth, Topology};
+use nvtopo_draw::{Style, by_name};
 
 fn picture(topology: &Topology) -> String {
     by_name("text").unwrap().topology(topology, Style::default())

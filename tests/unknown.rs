@@ -2,10 +2,10 @@
 
 use nvtopo::PathType;
 use nvtopo::model::{Fragment, Gpu, Nic, NodeId, NodeKind, PortState, Provenance, TopologyBuilder};
-use nvtopo::render::{Style, by_name};
 use nvtopo::solve::{Dimension, Quantity, Traffic, assign_nics};
 use nvtopo::source::PRESETS;
 use nvtopo::{Bandwidth, ParallelJob, Placement, Request, Topology, fair_nics};
+use nvtopo_draw::{Style, by_name};
 use proptest::prelude::*;
 
 const MEASURED_ONLY: &[u8] = include_bytes!("data/measured/measured-only.txt");

@@ -1,11 +1,11 @@
 //! Machines whose devices are not alike: GPUs of several models, ports of several kinds, and identities that two share.
 
 use nvtopo::model::NoteKind;
-use nvtopo::render::{Style, by_name};
 use nvtopo::solve::Constraint;
 use nvtopo::solve::check::{Claim, check};
 use nvtopo::source::Locator;
 use nvtopo::{CudaOrder, ErrorKind, Placement, Request, Topology};
+use nvtopo_draw::{Style, by_name};
 
 /// The machine, and the name of the folder in its archive.
 fn machine(name: &str) -> Topology {

@@ -3,8 +3,8 @@
 //! `cargo run --release --example place_and_bind --features text [GPUs]`
 
 use nvtopo::apply::{BindOptions, Trust, bind, current_cpus};
-use nvtopo::render::{Style, by_name};
 use nvtopo::{Part, Request, Result, Topology};
+use nvtopo_draw::{Style, by_name};
 
 /// The preset that is shown where there is no GPU.
 const PRESET: &str = "dgx-1-v100";

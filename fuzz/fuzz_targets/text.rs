@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use nvtopo::render::{RENDERERS, Style};
+use nvtopo_draw::{RENDERERS, Style};
 use nvtopo::{CpuLimits, Request, Topology, share_cpus};
 
 fuzz_target!(|bytes: &[u8]| {

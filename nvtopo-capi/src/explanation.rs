@@ -1,12 +1,12 @@
 //! `nvtopo_explanation`: why these GPUs, and what would have been chosen instead.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{c_json, c_text, element, given, or_null, owned};
+use crate::handle::{c_document, c_text, element, given, or_null, owned};
 use crate::placement::{ScoreTexts, nvtopo_placement, nvtopo_score};
 use crate::request::nvtopo_request;
 use crate::status::{answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::render::Style;
+use nvtopo::render::json;
 use nvtopo::solve::{Alternative, Explanation};
 use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
@@ -81,8 +81,8 @@ pub extern "C" fn nvtopo_explanation_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let own = given(explanation, "explanation")?;
-        let make = || c_json(|json| json.explanation(&own.explanation, Style::default()));
-        Ok(own.json.get_or_try_init(make)?.as_ptr())
+        let make = || Box::new(c_document(json::explanation(&own.explanation)));
+        Ok(own.json.get_or_init(make).as_ptr())
     })
 }
 

@@ -9,7 +9,6 @@
 use crate::request::nvtopo_request;
 use crate::status::{Failure, nvtopo_status};
 use nvtopo::printable;
-use nvtopo::render::{Render, by_name};
 use std::ffi::{CStr, CString, c_char};
 use std::fmt::Display;
 use std::mem::MaybeUninit;
@@ -159,11 +158,6 @@ pub(crate) fn c_text(text: impl Display) -> CString {
 pub(crate) fn c_document(text: impl Display) -> CString {
     let text = text.to_string().replace('\0', "\u{fffd}");
     CString::new(text).unwrap_or_default()
-}
-
-/// An answer as JSON for C.
-pub(crate) fn c_json(write: impl FnOnce(&dyn Render) -> String) -> Result<Box<CString>, Failure> {
-    Ok(Box::new(c_document(write(by_name("json")?))))
 }
 
 /// A text for C, or NULL: nobody knows it, or there is none.

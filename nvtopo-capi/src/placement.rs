@@ -2,10 +2,10 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
-use crate::handle::{c_json, c_known, c_text, c_texts, element, given, or_null};
+use crate::handle::{c_document, c_known, c_text, c_texts, element, given, or_null};
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_path;
-use nvtopo::render::Style;
+use nvtopo::render::json;
 use nvtopo::solve::Quantity;
 use nvtopo::{PlacedGpu, Placement, Score};
 use once_cell::race::OnceBox;
@@ -296,8 +296,8 @@ pub extern "C" fn nvtopo_placement_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let placement = given(placement, "placement")?;
-        let make = || c_json(|json| json.placement(&placement.placement, Style::default()));
-        Ok(placement.json.get_or_try_init(make)?.as_ptr())
+        let make = || Box::new(c_document(json::placement(&placement.placement)));
+        Ok(placement.json.get_or_init(make).as_ptr())
     })
 }
 

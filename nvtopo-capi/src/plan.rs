@@ -4,16 +4,15 @@
 
 use crate::cpuset::nvtopo_cpuset;
 use crate::environment::{Variables, own};
-use crate::handle::{
-    Text, Texts, c_document, c_json, c_known, c_text, c_texts, element, given, or_null, owned,
-};
+use crate::handle::{Text, Texts, c_document, c_known, c_text, c_texts, element, given, or_null, owned};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::MemoryPolicy;
 use nvtopo::Topology;
 use nvtopo::apply::{PlanHere, plan_here};
-use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, launch_format};
+use nvtopo::render::json;
+use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, launch_format};
 use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -226,8 +225,8 @@ pub extern "C" fn nvtopo_plan_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let plan = given(plan, "plan")?;
-        let make = || c_json(|json| json.plan(&plan.here.plan, Style::default()));
-        Ok(plan.json.get_or_try_init(make)?.as_ptr())
+        let make = || Box::new(c_document(json::plan(&plan.here.plan)));
+        Ok(plan.json.get_or_init(make).as_ptr())
     })
 }
 

@@ -1,11 +1,11 @@
 //! `nvtopo_parallel_job` and `nvtopo_rank_map`: which rank of a parallel job uses which GPU, and what that saves.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
-use crate::handle::{Indices, Text, c_json, c_text, element, given, owned};
+use crate::handle::{Indices, Text, c_document, c_text, element, given, owned};
 use crate::placement::nvtopo_variable;
 use crate::status::{Failure, answer, free, guard, nvtopo_status};
 use crate::topology::nvtopo_topology;
-use nvtopo::render::Style;
+use nvtopo::render::json;
 use nvtopo::solve::Dimension;
 use nvtopo::{GpuRef, ParallelJob, RankMap};
 use once_cell::race::OnceBox;
@@ -187,8 +187,8 @@ pub extern "C" fn nvtopo_rank_map_to_json(
 ) -> nvtopo_status {
     answer(json, "json", || {
         let map = given(map, "map")?;
-        let make = || c_json(|json| json.ranks(&map.map, Style::default()));
-        Ok(map.json.get_or_try_init(make)?.as_ptr())
+        let make = || Box::new(c_document(json::ranks(&map.map)));
+        Ok(map.json.get_or_init(make).as_ptr())
     })
 }
 

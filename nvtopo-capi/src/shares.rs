@@ -2,12 +2,12 @@
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::cpuset::nvtopo_cpuset;
-use crate::handle::{c_json, c_known, c_texts, element, given, or_null, owned};
+use crate::handle::{c_document, c_known, c_texts, element, given, or_null, owned};
 use crate::rules::nvtopo_rules;
 use crate::status::{Failure, answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
 use nvtopo::apply::cpus_here;
-use nvtopo::render::Style;
+use nvtopo::render::json;
 use nvtopo::share_cpus;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -43,7 +43,7 @@ pub extern "C" fn nvtopo_topology_shares(
             cpu_rules.limits.allowed = cpus_here(topology, rules.scope)?;
         }
         let shares = share_cpus(topology, &cpu_rules);
-        let json = *c_json(|json| json.shares(topology, &shares, Style::default()))?;
+        let json = c_document(json::shares(topology, &shares));
         let share = |share: nvtopo::Share| Share { cpus: share.cpus.into(), mems: c_known(&share.mems) };
         let remarks = c_texts(&shares.remarks);
         Ok(owned(nvtopo_shares { shares: shares.gpus.into_iter().map(share).collect(), remarks, json }))

@@ -145,7 +145,7 @@ pub(crate) fn several(names: &[String]) -> String {
 }
 
 /// Formats a size without rounding, where its number stays short.
-pub(crate) fn exact(bytes: u64) -> String {
+pub fn exact_bytes(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let exact = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
     match exact {

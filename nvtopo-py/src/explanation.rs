@@ -5,8 +5,9 @@ use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::placement::{Placement, Score, hash};
 use crate::terms::Terms;
 use nvtopo::Solver;
-use nvtopo::render::{Style, by_name};
+use nvtopo::render::json;
 use nvtopo::solve::Quantity;
+use nvtopo_draw::{Style, by_name};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ impl Explanation {
 
     /// The explanation as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.explanation(&self.answer, Style::default())))
+        call(py, || Ok(json::explanation(&self.answer)))
     }
 
     /// The explanation as text for people.

@@ -6,9 +6,10 @@ use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::terms::Terms;
 use crate::{call, pre, variables};
 use nvtopo::apply::{Export, placement_environment};
-use nvtopo::render::{Style, by_name};
+use nvtopo::render::json;
 use nvtopo::solve::{Allocator, NodeMemory, NodePages, Quantity};
 use nvtopo::{Solver, Topology};
+use nvtopo_draw::{Style, by_name};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -263,7 +264,7 @@ impl Placement {
 
     /// The placement as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.placement(&self.answer, Style::default())))
+        call(py, || Ok(json::placement(&self.answer)))
     }
 
     /// The placement as text for people, with tables.

@@ -6,9 +6,10 @@ use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, other_vers
 use crate::visible::instance_name;
 use crate::{call, indices_of, pre, variables};
 use nvtopo::apply::{self, Export, PlanHere, Scope, Variables, plan_here};
-use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, Style, by_name, launch_format};
+use nvtopo::render::{LAUNCH_FORMATS, LaunchMemory, json, launch_format};
 use nvtopo::solve::{CPU_POLICIES, OrderBasis, VisibleDevice};
 use nvtopo::{CpuLimits, CpuRules, RankLayout, Topology, VisibleGpus};
+use nvtopo_draw::{Style, by_name};
 use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
@@ -69,7 +70,7 @@ impl Plan {
 
     /// The plan as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.plan(&self.0.plan, Style::default())))
+        call(py, || Ok(json::plan(&self.0.plan)))
     }
 
     /// The plan as a table for people; `str()` gives the same.

@@ -4,9 +4,10 @@ use crate::arguments::{Count, GpuArguments, word};
 use crate::error::raise;
 use crate::pickle::{Field, Reduced, answered_otherwise, fields, next, reduce};
 use crate::{call, indices_of, pre, variables};
-use nvtopo::render::{Style, by_name};
+use nvtopo::render::json;
 use nvtopo::solve::Traffic;
 use nvtopo::{Bandwidth, ParallelJob, Topology};
+use nvtopo_draw::{Style, by_name};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -242,7 +243,7 @@ impl RankMap {
 
     /// The mapping as JSON for programs.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("json")?.ranks(&self.answer, Style::default())))
+        call(py, || Ok(json::ranks(&self.answer)))
     }
 
     /// The mapping as text for people, with tables; `str()` gives the same.

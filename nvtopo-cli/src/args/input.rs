@@ -4,9 +4,9 @@ use super::{Cli, Command};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
-use nvtopo::render::RENDERERS;
 use nvtopo::source::Locator;
 use nvtopo::{Error, Result};
+use nvtopo_draw::RENDERERS;
 use std::path::PathBuf;
 
 /// The options for sources of a topology and for the format of answers.

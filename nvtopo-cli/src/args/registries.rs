@@ -1,8 +1,9 @@
 //! Help texts and names that follow from the registries of the core.
 
-use nvtopo::render::{LAUNCH_FORMATS, RENDERERS, SELECTION_FORMATS};
+use nvtopo::render::{LAUNCH_FORMATS, SELECTION_FORMATS};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
+use nvtopo_draw::RENDERERS;
 use nvtopo_simulate::POLICIES;
 
 pub(super) fn plan_formats() -> clap::builder::PossibleValuesParser {

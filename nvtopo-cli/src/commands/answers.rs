@@ -7,11 +7,12 @@ use crate::args::{
 };
 use crate::output::{not_written, print_bytes, remark};
 use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
-use nvtopo::render::{RENDERERS, SELECTION_FORMATS, by_name, launch_format};
+use nvtopo::render::{SELECTION_FORMATS, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::source::{Redaction, Snapshot};
 use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, save_file, share_cpus};
 use nvtopo_draw::svg;
+use nvtopo_draw::{RENDERERS, by_name};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 

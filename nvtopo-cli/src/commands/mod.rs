@@ -17,9 +17,9 @@ pub(crate) use simulate::simulate;
 
 use crate::args::{ChoiceArgs, OutputArgs, RateArgs, RuleArgs, SourceArgs};
 use crate::output::is_quiet;
-use nvtopo::render::{Render, Style, by_name};
 use nvtopo::solve::{AllowedSets, HugePageNeed};
 use nvtopo::{Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus};
+use nvtopo_draw::{Render, Style, by_name};
 use std::path::Path;
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it, and the width of that

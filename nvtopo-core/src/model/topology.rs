@@ -1,8 +1,8 @@
 //! The topology of a machine: the graph that all sources write together.
 
 use super::{
-    Dialect, Gpu, GpuInstance, Link, Machine, Measured, Nic, Node, NodeId, NodeKind, Note, NumaNode,
-    NvlinkGroup, Nvlinks, Origin, P2p, PairTable, PathType, StatedPath,
+    Bundle, Dialect, Gpu, GpuInstance, Link, Machine, Measured, Nic, Node, NodeId, NodeKind, Note, NumaNode,
+    NvlinkGroup, Nvlinks, Origin, P2p, PairTable, PathType, Rate, StatedPath,
 };
 use crate::cpuset::CpuSet;
 use crate::once::Once;
@@ -271,6 +271,18 @@ impl Topology {
             nvlink_known: own.nvlink_known,
             computed: Computed::default(),
         }))
+    }
+
+    /// Returns the number of NVLinks of a GPU, by its position, with their rate together; 0 where no source tells them.
+    ///
+    /// ```
+    /// let (links, rate) = nvtopo::Topology::preset("dgx-h100")?.nvlinks_of(0);
+    /// assert_eq!((links, rate.unwrap().bandwidth.to_string().as_str()), (18, "450 GB/s"));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn nvlinks_of(&self, gpu: usize) -> (u16, Option<Rate>) {
+        let links = self.nvlinks().of_node(self.devices()[gpu]).map(|(_, own)| own);
+        links.reduce(Bundle::and).map_or((0, None), |sum| (sum.links, sum.rate))
     }
 
     /// Returns the NVLinks by their ends, computed once.

@@ -4,7 +4,6 @@
 //! values beside it: the matrix of `nvidia-smi`, groups and affinities. `null` is unknown; a GPU that no source mentions has
 //! no key.
 
-use super::{Render, Style};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::mig::InstancePlacement;
 use crate::solve::{
@@ -17,120 +16,123 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 
-pub(super) struct Json;
+/// Returns the document of a machine, with what follows from it beside.
+///
+/// ```
+/// let topology = nvtopo::Topology::preset("gh200")?;
+/// assert!(nvtopo::render::json::topology(&topology).contains("\"devices\""));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn topology(topology: &Topology) -> String {
+    to_text(&Shown::of(topology))
+}
 
-impl super::sealed::Sealed for Json {}
+/// Returns a placement.
+pub fn placement(placement: &Placement) -> String {
+    to_text(&placed(placement))
+}
 
-impl Render for Json {
-    fn name(&self) -> &'static str {
-        "json"
-    }
+/// Returns a placement with its alternatives.
+pub fn explanation(explanation: &Explanation) -> String {
+    let mut value = placed(&explanation.placement);
+    value["next"] = explanation.next.as_ref().map_or(Value::Null, alternative);
+    value["first_fit"] = explanation.first_fit.as_ref().map_or(Value::Null, alternative);
+    to_text(&value)
+}
 
-    fn topology(&self, topology: &Topology, _style: Style) -> String {
-        to_text(&Shown::of(topology))
-    }
+/// Returns the placement of a new MIG instance.
+pub fn instance(topology: &Topology, placement: &InstancePlacement) -> String {
+    let gpu = topology.gpus().nth(placement.gpu);
+    to_text(&json!({
+        "gpu": gpu.map(|gpu| gpu.index),
+        "name": topology.device_name(placement.gpu),
+        "uuid": gpu.and_then(|gpu| gpu.uuid).map(|uuid| uuid.to_string()),
+        "pci": gpu.and_then(|gpu| gpu.address).map(|address| address.to_string()),
+        "profile": placement.profile,
+        "slices": placement.slices,
+        "placement": { "start": placement.start, "size": placement.size },
+    }))
+}
 
-    fn placement(&self, placement: &Placement, _style: Style) -> String {
-        to_text(&placed(placement))
-    }
+/// Returns the mapping of ranks to GPUs.
+pub fn ranks(map: &RankMap) -> String {
+    let gpus: Vec<_> = map.topology().gpus().collect();
+    let index = |gpu: &usize| gpus[*gpu].index;
+    let indices = |positions: &[usize]| positions.iter().map(index).collect::<Vec<_>>();
+    let group = |group: &RankGroup| {
+        json!({
+            "ranks": group.ranks,
+            "gpus": indices(&group.gpus),
+            "gb_per_s": group.bandwidth.as_gb_per_s(),
+        })
+    };
+    let dimension = |own: &DimensionTime| {
+        json!({
+            "dimension": own.dimension.name(),
+            "word": map.order().word(own.dimension),
+            "bytes": own.bytes,
+            "groups": own.groups,
+            "seconds": own.seconds,
+            "slowest": group(&own.worst),
+            "launcher": { "seconds": own.launcher_seconds, "slowest": group(&own.launcher_worst) },
+        })
+    };
+    let environment = map.cuda_environment().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    to_text(&json!({
+        "gpu_of_rank": indices(map.gpu_of_rank()),
+        "launcher_order": indices(map.launcher_order()),
+        "job": map.shape(),
+        "order": map.order().to_string(),
+        "seconds": map.seconds(),
+        "launcher_seconds": map.launcher_seconds(),
+        "gain": map.gain(),
+        "bound_seconds": map.bound_seconds(),
+        "optimal": map.is_optimal(),
+        "dimensions": map.dimensions().iter().map(dimension).collect::<Vec<_>>(),
+        "environment": Value::Object(environment.collect()),
+    }))
+}
 
-    fn explanation(&self, explanation: &Explanation, _style: Style) -> String {
-        let mut value = placed(&explanation.placement);
-        value["next"] = explanation.next.as_ref().map_or(Value::Null, alternative);
-        value["first_fit"] = explanation.first_fit.as_ref().map_or(Value::Null, alternative);
-        to_text(&value)
-    }
+/// Returns the CPUs of each GPU.
+pub fn shares(topology: &Topology, shares: &Shares) -> String {
+    let per_gpu = topology.gpus().zip(&shares.gpus).map(|(gpu, share)| {
+        json!({
+            "gpu": gpu.index,
+            "name": gpu.name(),
+            "cpus": share.cpus.to_string(),
+            "mems": share.mems.to_string(),
+        })
+    });
+    to_text(&json!({ "per_gpu": per_gpu.collect::<Vec<_>>(), "remarks": shares.remarks }))
+}
 
-    fn instance(&self, topology: &Topology, placement: &InstancePlacement, _style: Style) -> String {
-        let gpu = topology.gpus().nth(placement.gpu);
-        to_text(&json!({
-            "gpu": gpu.map(|gpu| gpu.index),
-            "name": topology.device_name(placement.gpu),
-            "uuid": gpu.and_then(|gpu| gpu.uuid).map(|uuid| uuid.to_string()),
-            "pci": gpu.and_then(|gpu| gpu.address).map(|address| address.to_string()),
-            "profile": placement.profile,
-            "slices": placement.slices,
-            "placement": { "start": placement.start, "size": placement.size },
-        }))
-    }
+/// Returns the parts of all ranks.
+pub fn plan(plan: &Plan) -> String {
+    let topology = plan.topology();
+    let gpus: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
+    let ranks = plan.parts().iter().enumerate().map(|(rank, part)| {
+        json!({
+            "rank": rank,
+            "gpus": part.gpus.iter().map(|gpu| gpus[*gpu]).collect::<Vec<_>>(),
+            "cpus": part.cpus.to_string(),
+            "own_cores": part.own_cores,
+            "mems": part.mems.to_string(),
+            "nics": part.nics.iter().map(|nic| topology.device_name(*nic)).collect::<Vec<_>>(),
+        })
+    });
+    to_text(&json!({
+        "policy": plan.policy().name(),
+        "ranks": ranks.collect::<Vec<_>>(),
+        "remarks": plan.remarks(),
+    }))
+}
 
-    fn ranks(&self, map: &RankMap, _style: Style) -> String {
-        let gpus: Vec<_> = map.topology().gpus().collect();
-        let index = |gpu: &usize| gpus[*gpu].index;
-        let indices = |positions: &[usize]| positions.iter().map(index).collect::<Vec<_>>();
-        let group = |group: &RankGroup| {
-            json!({
-                "ranks": group.ranks,
-                "gpus": indices(&group.gpus),
-                "gb_per_s": group.bandwidth.as_gb_per_s(),
-            })
-        };
-        let dimension = |own: &DimensionTime| {
-            json!({
-                "dimension": own.dimension.name(),
-                "word": map.order().word(own.dimension),
-                "bytes": own.bytes,
-                "groups": own.groups,
-                "seconds": own.seconds,
-                "slowest": group(&own.worst),
-                "launcher": { "seconds": own.launcher_seconds, "slowest": group(&own.launcher_worst) },
-            })
-        };
-        let environment =
-            map.cuda_environment().into_iter().map(|(name, value)| (name.to_owned(), value.into()));
-        to_text(&json!({
-            "gpu_of_rank": indices(map.gpu_of_rank()),
-            "launcher_order": indices(map.launcher_order()),
-            "job": map.shape(),
-            "order": map.order().to_string(),
-            "seconds": map.seconds(),
-            "launcher_seconds": map.launcher_seconds(),
-            "gain": map.gain(),
-            "bound_seconds": map.bound_seconds(),
-            "optimal": map.is_optimal(),
-            "dimensions": map.dimensions().iter().map(dimension).collect::<Vec<_>>(),
-            "environment": Value::Object(environment.collect()),
-        }))
-    }
-
-    fn shares(&self, topology: &Topology, shares: &Shares, _style: Style) -> String {
-        let per_gpu = topology.gpus().zip(&shares.gpus).map(|(gpu, share)| {
-            json!({
-                "gpu": gpu.index,
-                "name": gpu.name(),
-                "cpus": share.cpus.to_string(),
-                "mems": share.mems.to_string(),
-            })
-        });
-        to_text(&json!({ "per_gpu": per_gpu.collect::<Vec<_>>(), "remarks": shares.remarks }))
-    }
-
-    fn plan(&self, plan: &Plan, _style: Style) -> String {
-        let topology = plan.topology();
-        let gpus: Vec<u32> = topology.gpus().map(|gpu| gpu.index).collect();
-        let ranks = plan.parts().iter().enumerate().map(|(rank, part)| {
-            json!({
-                "rank": rank,
-                "gpus": part.gpus.iter().map(|gpu| gpus[*gpu]).collect::<Vec<_>>(),
-                "cpus": part.cpus.to_string(),
-                "own_cores": part.own_cores,
-                "mems": part.mems.to_string(),
-                "nics": part.nics.iter().map(|nic| topology.device_name(*nic)).collect::<Vec<_>>(),
-            })
-        });
-        to_text(&json!({
-            "policy": plan.policy().name(),
-            "ranks": ranks.collect::<Vec<_>>(),
-            "remarks": plan.remarks(),
-        }))
-    }
-
-    fn presets(&self, _style: Style) -> String {
-        let presets = PRESETS.iter().map(
-            |preset| json!({ "name": preset.name, "product": preset.product, "summary": preset.summary }),
-        );
-        to_text(&json!({ "presets": presets.collect::<Vec<_>>() }))
-    }
+/// Returns the list of presets.
+pub fn presets() -> String {
+    let presets = PRESETS
+        .iter()
+        .map(|preset| json!({ "name": preset.name, "product": preset.product, "summary": preset.summary }));
+    to_text(&json!({ "presets": presets.collect::<Vec<_>>() }))
 }
 
 fn placed(placement: &Placement) -> Value {

@@ -3,7 +3,7 @@
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::{Gpu, PathType, Topology};
-use crate::units::{Bandwidth, Bytes, exact};
+use crate::units::{Bandwidth, Bytes, exact_bytes};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -54,7 +54,7 @@ impl Constraint {
             Self::SamePcieSwitch => "are below one PCIe switch".to_owned(),
             Self::SameModel => "are of one model".to_owned(),
             Self::AtLeast(bandwidth) => format!("have at least {bandwidth} between each two"),
-            Self::GpuMemory(Bytes(bytes)) => format!("have at least {} of memory each", exact(bytes)),
+            Self::GpuMemory(Bytes(bytes)) => format!("have at least {} of memory each", exact_bytes(bytes)),
         }
     }
 

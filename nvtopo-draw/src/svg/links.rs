@@ -4,10 +4,10 @@ use super::drawing::{
     Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, cut, heading, line, rectangle, text,
     text_width,
 };
+use crate::words;
 use ::svg::node::element::Line;
 use nvtopo::Topology;
 use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup};
-use nvtopo::render::words;
 use std::collections::BTreeSet;
 
 /// The size of the place of a GPU.

@@ -5,10 +5,10 @@ use super::drawing::{
     text_width,
 };
 use super::{links, pairs};
+use crate::places::{Place, shown};
+use crate::words;
 use nvtopo::Topology;
 use nvtopo::model::{NodeId, NodeKind};
-use nvtopo::render::places::{Place, shown};
-use nvtopo::render::words;
 
 /// The height of a device, and its least and greatest width.
 const CELL: f64 = 44.0;

@@ -3,8 +3,8 @@
 use super::drawing::{
     Drawing, FAINT, GAP, SMALL, WIDTH, centred, cut, heading, rectangle, text, text_width, title,
 };
+use crate::words;
 use nvtopo::model::Pair;
-use nvtopo::render::words;
 use nvtopo::{PathType, Topology};
 use std::ops::Range;
 

@@ -233,8 +233,7 @@ mod tests {
 
     /// A DGX A100 of which a GPU has a cable less, and one is gone.
     fn broken() -> Topology {
-        let json = nvtopo::render::by_name("json").unwrap();
-        let text = json.topology(&Topology::preset("dgx-a100").unwrap(), nvtopo::render::Style::default());
+        let text = nvtopo::render::json::topology(&Topology::preset("dgx-a100").unwrap());
         let mut machine: serde_json::Value = serde_json::from_str(&text).unwrap();
         let mut gpus = 0;
         for node in machine["topology"]["nodes"].as_array_mut().unwrap() {

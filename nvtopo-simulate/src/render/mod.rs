@@ -4,7 +4,7 @@ mod svg;
 mod text;
 
 use crate::Report;
-use nvtopo::render::Style;
+use nvtopo_draw::Style;
 use serde_json::json;
 
 /// A report as text for people: a line for each policy.

@@ -2,8 +2,8 @@
 
 use crate::Report;
 use comfy_table::{Cell, CellAlignment};
-use nvtopo::render::Style;
-use nvtopo::render::text::{bold, dim, head, lines, table};
+use nvtopo_draw::Style;
+use nvtopo_draw::text::{bold, dim, head, lines, table};
 
 pub(super) fn simulation(report: &Report, style: Style) -> String {
     let machine = report.machine.as_deref().unwrap_or("A machine");

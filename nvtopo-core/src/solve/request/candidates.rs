@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{Gpu, GpuUsage, Topology};
 use crate::solve::process::gpu_ref::{GpuRef, resolve_names};
 use crate::solve::process::visible::divided;
-use crate::units::{Bytes, count_of, exact};
+use crate::units::{Bytes, count_of, exact_bytes};
 
 /// The greatest memory in use of a GPU that is taken to be idle, in bytes: drivers keep some for themselves.
 const MOST_IDLE: u64 = 1 << 30;
@@ -157,7 +157,7 @@ impl Request {
                 (Some(processes), _) => return Some(format!("{processes} processes use it")),
             }
         }
-        let wanted = exact(self.free_memory);
+        let wanted = exact_bytes(self.free_memory);
         match memory_free {
             _ if self.free_memory == 0 => None,
             None => Some("how much of its memory is unused is unknown".to_owned()),

@@ -279,8 +279,7 @@ mod tests {
             links: vec![],
             memory: Some(1 << 30),
         };
-        let text = nvtopo::render::RENDERERS.iter().find(|one| one.name() == "json").unwrap();
-        let text = text.topology(&board.topology(), nvtopo::render::Style::default());
+        let text = nvtopo::render::json::topology(&board.topology());
         // The UUID of one GPU is known.
         let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
         for node in value["topology"]["nodes"].as_array_mut().unwrap() {

@@ -13,7 +13,7 @@ mod words;
 use super::Placement;
 use crate::cpuset::CpuSet;
 use crate::solve::placement::amounts::{NodeMemory, NodePages};
-use crate::units::exact;
+use crate::units::exact_bytes;
 pub(in crate::solve) use allot::{Allotment, Asker, allot, can_serve};
 pub(in crate::solve) use serve::{Service, askers, not_enough};
 use std::collections::BTreeMap;
@@ -49,11 +49,11 @@ impl Needs {
             all.push(format!("have {} CPU{s} each near them", self.cpus));
         }
         if self.memory > 0 {
-            all.push(format!("have {} of memory each beside them", exact(self.memory)));
+            all.push(format!("have {} of memory each beside them", exact_bytes(self.memory)));
         }
         all.extend(self.pages.iter().filter(|(_, count)| **count > 0).map(|(size, count)| {
             let s = if *count == 1 { "" } else { "s" };
-            format!("have {count} page{s} of {} each beside them", exact(*size))
+            format!("have {count} page{s} of {} each beside them", exact_bytes(*size))
         }));
         if self.per_nic > 0 {
             let s = if self.per_nic == 1 { "" } else { "s" };

@@ -4,7 +4,7 @@ use super::Supply;
 use super::supply::{Kind, Shortage};
 use crate::cpuset::NodeSet;
 use crate::model::Topology;
-use crate::units::exact;
+use crate::units::exact_bytes;
 use std::fmt::Write;
 
 impl Shortage {
@@ -28,9 +28,9 @@ impl Shortage {
             (Kind::Cpus | Kind::Nics, _) if self.amount == 1 => format!("1 CPU is left near {gpus}"),
             (Kind::Cpus | Kind::Nics, _) => format!("{} CPUs are left near {gpus}", self.amount),
             (_, true) => format!("{nodes} is beside {gpus}"),
-            (Kind::Memory, _) => format!("{nodes} {has} {} of memory left", exact(self.amount)),
+            (Kind::Memory, _) => format!("{nodes} {has} {} of memory left", exact_bytes(self.amount)),
             (Kind::Pages(bytes), _) => {
-                format!("{nodes} {has} {} pages of {} left", self.amount, exact(bytes))
+                format!("{nodes} {has} {} pages of {} left", self.amount, exact_bytes(bytes))
             }
         };
         let _ = match (self.most, self.kind, self.nodes.is_empty()) {
@@ -58,7 +58,7 @@ impl Supply {
                 }
                 Kind::Nics => continue,
                 Kind::Memory => "memory".to_owned(),
-                Kind::Pages(bytes) => format!("number of {} pages", exact(bytes)),
+                Kind::Pages(bytes) => format!("number of {} pages", exact_bytes(bytes)),
             };
             let homeless: Vec<usize> =
                 gpus.iter().copied().filter(|gpu| self.homes[*gpu].is_none()).collect();

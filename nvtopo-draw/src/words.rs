@@ -1,18 +1,19 @@
 //! Descriptions of a machine and its parts, shared by text and pictures.
 
 use super::places::{Empty, Place, disks, memory_node};
-use crate::cpuset::NodeSet;
-use crate::model::{
-    Basis, Bundle, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, Note, NoteKind, NumaNode,
-    NvlinkGroup, Origin, Pair, PathType, PciFacts, PcieTraining, PortState, Rate, Topology,
+use nvtopo::Bytes;
+use nvtopo::NodeSet;
+use nvtopo::model::{
+    Basis, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, Note, NoteKind, NumaNode, NvlinkGroup,
+    Origin, Pair, PciFacts, PcieTraining, PortState, Rate,
 };
-use crate::solve::nearest_nics;
-use crate::units::Bytes;
-pub use crate::units::count_of;
+use nvtopo::nearest_nics;
+pub(crate) use nvtopo::render::count_of;
+use nvtopo::{PathType, Topology};
 use std::collections::BTreeMap;
 
 /// Returns the name of the machine.
-pub fn machine_name(topology: &Topology) -> String {
+pub(crate) fn machine_name(topology: &Topology) -> String {
     match (&topology.machine().product, topology.origin()) {
         (Some(product), Origin::Preset(preset)) => format!("{product} (preset {preset})"),
         (None, Origin::Preset(preset)) => format!("preset {preset}"),
@@ -22,7 +23,7 @@ pub fn machine_name(topology: &Topology) -> String {
 }
 
 /// Returns the numbers of its devices, nodes and CPUs, and its driver.
-pub fn machine_facts(topology: &Topology) -> String {
+pub(crate) fn machine_facts(topology: &Topology) -> String {
     let Machine { driver, hypervisor, .. } = topology.machine();
     let mut facts = vec![
         count_of(topology.gpus().len(), "GPU"),
@@ -43,7 +44,7 @@ pub fn machine_facts(topology: &Topology) -> String {
 }
 
 /// Returns the name of a place, and its facts.
-pub fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
+pub(crate) fn place(topology: &Topology, place: &Place<'_>) -> (String, String) {
     match (place.node, &place.cpus) {
         (Some((id, numa)), _) => (format!("NUMA node {}", numa.os_index), node_facts(topology, id, numa)),
         (None, Some(cpus)) => ("NUMA node unknown".to_owned(), format!("CPUs {cpus}")),
@@ -75,7 +76,7 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
 }
 
 /// Returns the names of empty NUMA nodes, and their facts together.
-pub fn empty(empty: &Empty) -> (String, String) {
+pub(crate) fn empty(empty: &Empty) -> (String, String) {
     let mut facts = vec!["no devices".to_owned()];
     facts.push(if empty.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", empty.cpus) });
     facts.extend(empty.memory.map(|memory| Bytes(memory).to_string()));
@@ -83,7 +84,7 @@ pub fn empty(empty: &Empty) -> (String, String) {
 }
 
 /// Returns the memory of a GPU, and the NUMA node that it is.
-pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
+pub(crate) fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
     let node = memory_node(topology, gpu);
     let size = gpu.memory.or_else(|| node.and_then(|node| node.memory));
     let number = node.map(|node| node.os_index).or_else(|| gpu.memory_node.known().copied());
@@ -92,7 +93,7 @@ pub fn gpu_memory(topology: &Topology, gpu: &Gpu) -> String {
 }
 
 /// Returns the rate of a NIC.
-pub fn nic_rate(nic: &Nic) -> String {
+pub(crate) fn nic_rate(nic: &Nic) -> String {
     match (nic.rate, nic.measured) {
         (Some(rate), Some(measured)) => format!("{rate}, {measured} measured"),
         (None, Some(measured)) => format!("{measured} measured"),
@@ -101,7 +102,7 @@ pub fn nic_rate(nic: &Nic) -> String {
 }
 
 /// Returns the faults of the GPU at a position.
-pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
+pub(crate) fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
     let mut marks: Vec<String> = gpu.unusable.iter().map(|why| format!("cannot be used: {why}")).collect();
     let divided = gpu.mig.is_some_and(|mig| mig.current);
     if divided && topology.gpu_instances(device).next().is_none() {
@@ -117,14 +118,14 @@ pub fn gpu_marks(topology: &Topology, device: usize, gpu: &Gpu) -> Vec<String> {
 }
 
 /// Returns the faults of a NIC.
-pub fn nic_marks(nic: &Nic) -> Vec<String> {
+pub(crate) fn nic_marks(nic: &Nic) -> Vec<String> {
     let state = nic.state.filter(|state| *state != PortState::Active);
     state.map(|state| state.word().to_owned()).into_iter().chain(link_marks(&nic.pci, true)).collect()
 }
 
 /// Returns a fault where a PCIe link runs below the speed of both ends. `steady`: the device does not slow its link down
 /// while idle, so that the generation counts too.
-pub fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
+pub(crate) fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
     let lanes = pci.link.as_ref().and_then(PcieTraining::lanes_lost);
     let generation = pci.link.as_ref().filter(|_| steady).and_then(PcieTraining::generations_lost);
     let lanes = lanes.map(|(now, most)| format!("PCIe x{now} of x{most}"));
@@ -133,14 +134,14 @@ pub fn link_marks(pci: &PciFacts, steady: bool) -> Vec<String> {
 }
 
 /// Returns the names of GPUs as a list: `GPU0-3,6`.
-pub fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
+pub(crate) fn gpu_names(topology: &Topology, gpus: &[usize]) -> String {
     let indices: NodeSet =
         gpus.iter().filter_map(|gpu| topology.gpus().nth(*gpu)).map(|gpu| gpu.index).collect();
     format!("GPU{indices}")
 }
 
 /// Returns the shape of an NVLink group, and the links and rate of a pair.
-pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
+pub(crate) fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
     let pairs = group.gpus.iter().enumerate().flat_map(|(index, &a)| {
         group.gpus[index + 1..]
             .iter()
@@ -162,7 +163,7 @@ pub fn group_facts(topology: &Topology, group: &NvlinkGroup) -> String {
 
 /// Returns the NVLinks that the pairs of GPUs do not show: all of a GPU without a group, and those of others that are down.
 /// GPUs with equal facts are grouped.
-pub fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
+pub(crate) fn own_links(topology: &Topology) -> Vec<(Vec<usize>, String)> {
     let mut told: Vec<(Vec<usize>, String)> = Vec::new();
     for group in topology.nvlink_groups() {
         for &position in &group.gpus {
@@ -191,9 +192,8 @@ fn own_link_facts(topology: &Topology, position: usize, gpu: &Gpu, alone: bool) 
     };
     match (all, up().count(), down.is_empty()) {
         (0, ..) if alone => {
-            let links = topology.nvlinks().of_node(topology.devices()[position]);
-            let sum = links.map(|(_, own)| own).reduce(Bundle::and).filter(|sum| sum.links > 0)?;
-            Some(count_of(sum.links.into(), "NVLink") + &rate_words(sum.rate))
+            let (links, rate) = topology.nvlinks_of(position);
+            (links > 0).then(|| count_of(links.into(), "NVLink") + &rate_words(rate))
         }
         (_, 0, false) if alone => Some(format!("no NVLink up; down: {down}")),
         (_, up, true) if alone && up > 0 => Some(format!("{} up{each}", count_of(up, "NVLink"))),
@@ -211,7 +211,7 @@ fn rate_words(rate: Option<Rate>) -> String {
 }
 
 /// Returns the links of GPUs to CPUs by NVLink-C2C or NVLink, each with a description.
-pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
+pub(crate) fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
     let gpus = (0..topology.gpus().len()).flat_map(|gpu| {
         let links = topology.links_of(topology.devices()[gpu]);
         links.filter_map(move |(far, link)| {
@@ -236,7 +236,7 @@ pub fn cpu_links(topology: &Topology) -> Vec<(usize, String)> {
 }
 
 /// Returns the meaning of a path class.
-pub fn meaning(path: PathType) -> &'static str {
+pub(crate) fn meaning(path: PathType) -> &'static str {
     match path {
         PathType::Loc => "itself",
         PathType::Nvl => "NVLink",
@@ -249,11 +249,12 @@ pub fn meaning(path: PathType) -> &'static str {
         PathType::Sys => "between NUMA nodes",
         PathType::Net => "a network",
         PathType::Dis => "no path",
+        other => other.word(),
     }
 }
 
 /// Returns the NVLink counts and path classes that occur, each with its cell of the matrix and its meaning.
-pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
+pub(crate) fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String)> {
     let devices = topology.devices().len();
     let mut kinds: BTreeMap<(bool, Option<PathType>, u16), Vec<Option<Rate>>> = BTreeMap::new();
     for gpu in 0..topology.gpus().len() {
@@ -268,7 +269,7 @@ pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String
     kinds
         .into_iter()
         .map(|((_, path, nvlinks), rates)| {
-            let pair = Pair { path, nvlinks, rate: None };
+            let pair = Pair::new(path, nvlinks, None);
             let word = pair.word(topology.dialect()).unwrap_or_else(|| "?".to_owned());
             let rate = match rates.as_slice() {
                 [rate] => rate_words(*rate),
@@ -285,19 +286,18 @@ pub fn legend(topology: &Topology) -> Vec<(Option<PathType>, u16, String, String
 }
 
 /// Returns the highest number of NVLinks between two GPUs.
-pub fn most_nvlinks(topology: &Topology) -> u16 {
+pub(crate) fn most_nvlinks(topology: &Topology) -> u16 {
     let gpus = topology.gpus().len();
     let pairs = (0..gpus).flat_map(|a| (0..a).map(move |b| (a, b)));
     pairs.map(|(a, b)| topology.pairs().pair(a, b).nvlinks).max().unwrap_or(0)
 }
 
 /// The last line about a machine without GPUs: the next steps.
-#[cfg(feature = "text")]
-pub const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
+pub(crate) const NO_GPU: &str = "No GPU was found. To look at another machine: nvtopo show --from FILE, with what `nvidia-smi topo -m` \
                                  prints there, or a known one: nvtopo show --from preset:dgx-h100 (nvtopo presets lists all)";
 
 /// Returns the models of the GPUs, each with its GPUs.
-pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
+pub(crate) fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> {
     let mut models: Vec<(Vec<usize>, String)> = Vec::new();
     for &position in gpus {
         let Some(model) = topology.gpus().nth(position).and_then(|gpu| gpu.model.clone()) else { continue };
@@ -310,21 +310,21 @@ pub fn models(topology: &Topology, gpus: &[usize]) -> Vec<(Vec<usize>, String)> 
 }
 
 /// Returns the notes, the most urgent kinds first: driver, damage, conflicts, unknown facts, conclusions.
-pub fn notes(topology: &Topology) -> Vec<&Note> {
+pub(crate) fn notes(topology: &Topology) -> Vec<&Note> {
     let mut notes: Vec<&Note> = topology.notes().iter().collect();
     notes.sort_by_key(|note| match note.kind() {
         NoteKind::Driver => 0,
         NoteKind::Damage => 1,
         NoteKind::Conflict => 2,
         NoteKind::Unknown => 3,
-        NoteKind::Inferred => 4,
+        _ => 4,
     });
     notes
 }
 
 /// Returns the NVLink groups of several GPUs, and the GPUs outside of them with the reason, without those of [`own_links`]
 /// and [`cpu_links`].
-pub fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
+pub(crate) fn groups(topology: &Topology) -> (Vec<&NvlinkGroup>, Option<(Vec<usize>, &'static str)>) {
     let (alone, linked): (Vec<_>, Vec<_>) =
         topology.nvlink_groups().iter().partition(|group| group.shape == GroupShape::Single);
     let own = own_links(topology);

@@ -6,16 +6,17 @@ mod machine;
 mod matrix;
 mod ranks;
 
-use super::{Render, Style};
-use crate::model::{PathType, Topology};
-use crate::solve::mig::InstancePlacement;
-use crate::solve::{Explanation, Placement, Plan, RankMap, Shares};
+use crate::{Render, Style, sealed};
 use anstyle::Ansi256Color;
 use comfy_table::{Cell, Color, Table};
+use nvtopo::solve::Explanation;
+use nvtopo::solve::mig::InstancePlacement;
+use nvtopo::{PathType, Topology};
+use nvtopo::{Placement, Plan, RankMap, Shares};
 
 pub(super) struct Text;
 
-impl super::sealed::Sealed for Text {}
+impl sealed::Sealed for Text {}
 
 impl Render for Text {
     fn name(&self) -> &'static str {

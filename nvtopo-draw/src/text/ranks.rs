@@ -1,8 +1,9 @@
 //! The mapping of ranks to GPUs, and the time that it saves.
 
 use super::{Style, bold, dim, head, lines, table};
-use crate::solve::{DimensionTime, RankMap};
 use comfy_table::Cell;
+use nvtopo::RankMap;
+use nvtopo::solve::DimensionTime;
 use std::fmt::Write;
 
 /// The number of ranks in a line.

@@ -1,14 +1,15 @@
 //! Placements, CPU shares and the list of presets.
 
 use super::{Style, bold, dim, head, lines, path_cell, table};
-use crate::cpuset::NodeSet;
-use crate::model::Topology;
-use crate::printable::printable;
-use crate::solve::mig::InstancePlacement;
-use crate::solve::{Alternative, Explanation, Part, PlacedGpu, Placement, Plan, Proof, Score, Shares};
-use crate::source::PRESETS;
-use crate::units::exact;
 use comfy_table::Cell;
+use nvtopo::NodeSet;
+use nvtopo::Topology;
+use nvtopo::printable;
+use nvtopo::render::exact_bytes;
+use nvtopo::solve::mig::InstancePlacement;
+use nvtopo::solve::{Alternative, Explanation};
+use nvtopo::source::PRESETS;
+use nvtopo::{Part, PlacedGpu, Placement, Plan, Proof, Score, Shares};
 use std::fmt::Write;
 
 pub(super) fn placement(placement: &Placement, style: Style) -> String {
@@ -49,6 +50,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             format!("optimal: every set was examined or excluded, in {steps} steps")
         }
         Proof::Bound { steps } => format!("not proven optimal: the search was stopped after {steps} steps"),
+        other => format!("{other:?}"),
     };
     // Remarks to act on stand before the proof.
     out += &remarks(placement.remarks(), style);
@@ -80,8 +82,11 @@ fn memory(gpu: &PlacedGpu) -> String {
     let memory = gpu.memory.iter().flatten();
     let pages = gpu.huge_pages.iter().flatten();
     let given: Vec<String> = memory
-        .map(|given| format!("{}: {}", given.node, exact(given.bytes)))
-        .chain(pages.map(|given| format!("{}: {} pages of {}", given.node, given.count, exact(given.size))))
+        .map(|given| format!("{}: {}", given.node, exact_bytes(given.bytes)))
+        .chain(
+            pages
+                .map(|given| format!("{}: {} pages of {}", given.node, given.count, exact_bytes(given.size))),
+        )
         .collect();
     if given.is_empty() { or_unknown(gpu.mems.to_string()) } else { given.join(", ") }
 }

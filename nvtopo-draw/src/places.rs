@@ -1,19 +1,20 @@
 //! The devices of each NUMA node, as text and pictures group them.
 
-use crate::cpuset::{CpuSet, NodeSet};
-use crate::ids::PciAddress;
-use crate::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated, Topology};
+use nvtopo::PciAddress;
+use nvtopo::Topology;
+use nvtopo::model::{Gpu, NodeId, NodeKind, NumaNode, Nvme, Stated};
+use nvtopo::{CpuSet, NodeSet};
 use std::collections::BTreeSet;
 
 /// Devices that are shown together.
 #[non_exhaustive]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The NUMA node that they are on; `None` where it is unknown.
-    pub node: Option<(NodeId, &'a NumaNode)>,
+    pub(crate) node: Option<(NodeId, &'a NumaNode)>,
     /// The CPUs near to them, where known.
-    pub cpus: Option<CpuSet>,
+    pub(crate) cpus: Option<CpuSet>,
     /// Positions in [`Topology::devices`].
-    pub devices: Vec<usize>,
+    pub(crate) devices: Vec<usize>,
 }
 
 /// The most nodes with CPUs and without devices that are shown one by one; more are shown as one entry.
@@ -21,26 +22,26 @@ const FEW: usize = 3;
 
 /// NUMA nodes without devices and disks, shown as one entry.
 #[non_exhaustive]
-pub struct Empty {
+pub(crate) struct Empty {
     /// Their numbers.
-    pub nodes: NodeSet,
+    pub(crate) nodes: NodeSet,
     /// The CPUs of all of them.
-    pub cpus: CpuSet,
+    pub(crate) cpus: CpuSet,
     /// In bytes; `None` where that of a node is unknown.
-    pub memory: Option<u64>,
+    pub(crate) memory: Option<u64>,
 }
 
 /// The places of a machine, and its empty NUMA nodes.
 #[non_exhaustive]
-pub struct Shown<'a> {
+pub(crate) struct Shown<'a> {
     /// Places with something on them.
-    pub places: Vec<Place<'a>>,
+    pub(crate) places: Vec<Place<'a>>,
     /// Nodes with nothing on them.
-    pub empty: Vec<Empty>,
+    pub(crate) empty: Vec<Empty>,
 }
 
 /// Groups the devices by place. Nodes that are the memory of a GPU are left out: they are shown with the GPU.
-pub fn shown(topology: &Topology) -> Shown<'_> {
+pub(crate) fn shown(topology: &Topology) -> Shown<'_> {
     let gpus: BTreeSet<PciAddress> = topology.gpus().filter_map(|gpu| gpu.address).collect();
     let memories: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
     let is_memory = |numa: &NumaNode| {
@@ -80,7 +81,7 @@ fn together(places: &[Place<'_>]) -> Empty {
 }
 
 /// Finds the NUMA node that is the memory of a GPU.
-pub fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
+pub(crate) fn memory_node<'a>(topology: &'a Topology, gpu: &Gpu) -> Option<&'a NumaNode> {
     let is_its = |numa: &&NumaNode| {
         (numa.gpu.is_some() && numa.gpu == gpu.address) || gpu.memory_node == Stated::Known(numa.os_index)
     };
@@ -110,7 +111,7 @@ fn places(topology: &Topology) -> Vec<Place<'_>> {
 }
 
 /// Iterates over the disks on a NUMA node, or those of unknown node.
-pub fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<Item = &Nvme> {
+pub(crate) fn disks(topology: &Topology, on: Option<NodeId>) -> impl Iterator<Item = &Nvme> {
     let disks = topology.nodes().filter_map(|(id, node)| match &node.kind {
         NodeKind::Nvme(disk) => Some((id, &**disk)),
         _ => None,

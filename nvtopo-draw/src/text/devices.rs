@@ -1,11 +1,12 @@
 //! The rows of devices in the text of a machine: name, model, near NICs, faults.
 
-use super::super::words;
 use super::{head, mark_cell, path_cell};
-use crate::model::{Gpu, GpuInstance, LinkLayer, Nic, NodeKind, Nvme, Topology};
-use crate::solve::nearest_nics;
-use crate::units::Bytes;
+use crate::words;
 use comfy_table::Cell;
+use nvtopo::Bytes;
+use nvtopo::Topology;
+use nvtopo::model::{Gpu, GpuInstance, LinkLayer, Nic, NodeKind, Nvme};
+use nvtopo::nearest_nics;
 
 /// Returns the rows of the device at a position: its own, and those of its MIG instances.
 pub(super) fn rows(topology: &Topology, device: usize) -> Vec<Vec<Cell>> {
@@ -66,6 +67,7 @@ fn nic_row(nic: &Nic) -> Vec<Cell> {
     let layer = nic.link_layer.map(|layer| match layer {
         LinkLayer::InfiniBand => "InfiniBand".to_owned(),
         LinkLayer::Ethernet => "Ethernet".to_owned(),
+        other => other.word().to_owned(),
     });
     let port: Vec<String> = layer.into_iter().chain(nic.bond.clone()).collect();
     let marks = words::nic_marks(nic);

@@ -1,9 +1,10 @@
 //! The text of a machine: the devices of each NUMA node, the NVLink groups, and the matrix.
 
-use super::super::places::{Place, disks, shown};
-use super::super::words;
 use super::{Style, bold, devices, dim, lines, matrix, table};
-use crate::model::{Gpu, NodeId, NodeKind, Nvme, P2p, P2pStatus, Topology};
+use crate::places::{Place, disks, shown};
+use crate::words;
+use nvtopo::Topology;
+use nvtopo::model::{Gpu, NodeId, NodeKind, Nvme, P2p, P2pStatus};
 use std::fmt::Write;
 
 pub(super) fn topology(topology: &Topology, style: Style) -> String {
@@ -154,7 +155,7 @@ fn p2p_facts(pair: &P2p) -> String {
             P2pStatus::TopologyNotSupported => "the path does not support it",
             P2pStatus::DisabledBySetting => "disabled by a setting of the driver",
             P2pStatus::NotSupported => "not supported",
-            P2pStatus::Unknown => "unknown to the driver",
+            _ => "unknown to the driver",
         };
         format!("{} {} ({meaning})", questions.join(", "), status.word())
     };

@@ -1,9 +1,9 @@
 //! Matrices that fit a terminal: the paths between GPUs and to NICs, and the measured bandwidths.
 
-use super::super::words;
 use super::{Style, dim, head, lines, path_cell, table};
-use crate::model::Topology;
+use crate::words;
 use comfy_table::Cell;
+use nvtopo::Topology;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
