@@ -354,7 +354,7 @@ fn what_is_missing_is_told_node_by_node() {
     let error = Request::gpus(3).memory_per_gpu(600 << 30).solve(&dgx).unwrap_err().to_string();
     assert_eq!(
         error,
-        "there are no 3 of the 8 GPUs to choose from that have 600 GiB of memory each beside them; at most 2 can be had, such as \
+        "no 3 of the 8 GPUs to choose from have 600 GiB of memory each beside them; at most 2 can be had, such as \
          GPU0 and GPU4; NUMA node 0 has 1 TiB of memory left, enough for 1 of GPU0, GPU1, GPU2, GPU3; NUMA node 1 has 1 TiB of \
          memory left, enough for 1 of GPU4, GPU5, GPU6, GPU7"
     );

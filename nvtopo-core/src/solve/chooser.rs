@@ -120,10 +120,13 @@ impl std::fmt::Debug for Chooser {
 
 /// Returns for each GPU the GPUs that can replace it, itself included, without changing the value of any set.
 fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
-    let alike = |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.twins(weights, a, *b));
-    let twins = weights.twins().iter().enumerate();
-    twins
-        .map(|(a, twins)| members(*twins).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b))
+    let alike =
+        |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.interchangeable(weights, a, *b));
+    let interchangeable = weights.interchangeable().iter().enumerate();
+    interchangeable
+        .map(|(a, interchangeable)| {
+            members(*interchangeable).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b)
+        })
         .collect()
 }
 

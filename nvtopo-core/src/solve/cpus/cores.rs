@@ -26,9 +26,9 @@ pub(in crate::solve) fn cores(
             .push("which CPUs are threads of one core is unknown; the usual numbering is assumed".to_owned());
         cores.extend(assumed_cores(topology, &unknown));
     }
-    let homes = homes(topology);
-    let home = |cpu: u32| homes.get(cpu as usize).copied().unwrap_or_default();
-    cores.sort_by_cached_key(|core| core.first().map(|first| (home(first), first)));
+    let places = places(topology);
+    let place = |cpu: u32| places.get(cpu as usize).copied().unwrap_or_default();
+    cores.sort_by_cached_key(|core| core.first().map(|first| (place(first), first)));
     cores
 }
 
@@ -52,12 +52,12 @@ pub(super) fn first_threads(topology: &Topology, usable: &CpuSet) -> CpuSet {
 
 /// Groups the cores by level 3 cache, and returns those under no known cache as the last group. Near ones together.
 pub(super) fn complexes(topology: &Topology, cores: &[CpuSet]) -> (Vec<Vec<CpuSet>>, Vec<CpuSet>) {
-    let homes = homes(topology);
+    let places = places(topology);
     let mut complexes: BTreeMap<(Option<u32>, u32), Vec<CpuSet>> = BTreeMap::new();
     let mut unknown = Vec::new();
     for core in cores {
-        let home = core.first().and_then(|first| homes.get(first as usize).copied()).unwrap_or_default();
-        match home {
+        let place = core.first().and_then(|first| places.get(first as usize).copied()).unwrap_or_default();
+        match place {
             (node, Some(cache)) => complexes.entry((node, cache)).or_default().push(core.clone()),
             _ => unknown.push(core.clone()),
         }
@@ -87,25 +87,27 @@ pub(in crate::solve) fn packages(topology: &Topology) -> Vec<CpuSet> {
 }
 
 /// The number of a CPU's NUMA node, and the first CPU of its level 3 cache.
-type Home = (Option<u32>, Option<u32>);
+type CpuPlace = (Option<u32>, Option<u32>);
 
 /// Returns the NUMA node and cache of each CPU, by its number.
-pub(super) fn homes(topology: &Topology) -> Vec<Home> {
-    let mut homes: Vec<Home> = Vec::new();
+pub(super) fn places(topology: &Topology) -> Vec<CpuPlace> {
+    let mut places: Vec<CpuPlace> = Vec::new();
     for (_, node) in topology.nodes() {
-        let (cpus, learn): (_, &dyn Fn(&mut Home)) = match &node.kind {
-            NodeKind::NumaNode(numa) => (&numa.cpus, &|home| home.0 = Some(numa.os_index)),
-            NodeKind::Cache(cache) if cache.level == 3 => (&cache.cpus, &|home| home.1 = cache.cpus.first()),
+        let (cpus, learn): (_, &dyn Fn(&mut CpuPlace)) = match &node.kind {
+            NodeKind::NumaNode(numa) => (&numa.cpus, &|place| place.0 = Some(numa.os_index)),
+            NodeKind::Cache(cache) if cache.level == 3 => {
+                (&cache.cpus, &|place| place.1 = cache.cpus.first())
+            }
             _ => continue,
         };
         for cpu in cpus.iter().map(|cpu| cpu as usize) {
-            if cpu >= homes.len() {
-                homes.resize(cpu + 1, Home::default());
+            if cpu >= places.len() {
+                places.resize(cpu + 1, CpuPlace::default());
             }
-            learn(&mut homes[cpu]);
+            learn(&mut places[cpu]);
         }
     }
-    homes
+    places
 }
 
 /// Pairs the threads of cores where a device's CPUs are two ranges of one length: Linux usually numbers the second

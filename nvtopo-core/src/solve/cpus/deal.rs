@@ -2,7 +2,7 @@
 
 use super::classes::CoreClasses;
 use super::cores::cores;
-use super::ground::Ground;
+use super::pool::CpuPool;
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::{Error, Result};
 use crate::model::Topology;
@@ -65,14 +65,14 @@ pub(in crate::solve) enum Arrangement {
 /// Cuts the CPUs near each GPU into disjoint parts, group by group; where there are too few, the GPUs of a group share,
 /// with a remark.
 pub(super) fn deal_near(
-    ground: &Ground<'_>,
+    pool: &CpuPool<'_>,
     arrangement: Arrangement,
     remarks: &mut Vec<String>,
 ) -> Vec<CpuSet> {
-    let mut shares = vec![CpuSet::new(); ground.near.len()];
-    for group in overlapping(&ground.near) {
-        let dealt = deal(&group, &ground.near, &ground.cores, &ground.classes, arrangement)
-            .unwrap_or_else(|| shared(ground, &group, remarks));
+    let mut shares = vec![CpuSet::new(); pool.near.len()];
+    for group in overlapping(&pool.near) {
+        let dealt = deal(&group, &pool.near, &pool.cores, &pool.classes, arrangement)
+            .unwrap_or_else(|| shared(pool, &group, remarks));
         for (gpu, cpus) in group.into_iter().zip(dealt) {
             shares[gpu] = cpus;
         }
@@ -81,10 +81,10 @@ pub(super) fn deal_near(
 }
 
 /// Returns the shares of GPUs that outnumber their CPUs: all of them for each.
-pub(super) fn shared(ground: &Ground<'_>, group: &[usize], remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    let gpus = ground.topology.device_names(group);
+pub(super) fn shared(pool: &CpuPool<'_>, group: &[usize], remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let gpus = pool.topology.device_names(group);
     remarks.push(format!("{gpus} share CPUs: there are fewer than one for each"));
-    group.iter().map(|&gpu| ground.near[gpu].clone()).collect()
+    group.iter().map(|&gpu| pool.near[gpu].clone()).collect()
 }
 
 /// Takes cores from the end of each share until it has at most `most`.
@@ -201,46 +201,50 @@ fn deal_kind(
     // Atoms that are near to the same GPUs.
     let mut places: BTreeMap<Vec<usize>, Vec<&CpuSet>> = BTreeMap::new();
     for atom in atoms {
-        let takers = (0..group.len()).filter(|&taker| !near[group[taker]].is_disjoint(atom)).collect();
-        places.entry(takers).or_default().push(atom);
+        let consumers =
+            (0..group.len()).filter(|&consumer| !near[group[consumer]].is_disjoint(atom)).collect();
+        places.entry(consumers).or_default().push(atom);
     }
-    let takers: Vec<&Vec<usize>> = places.keys().collect();
+    let consumers: Vec<&Vec<usize>> = places.keys().collect();
     let sizes: Vec<usize> = places.values().map(Vec::len).collect();
-    let counts = balance(held, &takers, &sizes);
-    for ((takers, atoms), counts) in places.iter().zip(&counts) {
-        for (taker, atom) in turns(takers, counts, arrangement).zip(atoms) {
+    let counts = balance(held, &consumers, &sizes);
+    for ((consumers, atoms), counts) in places.iter().zip(&counts) {
+        for (consumer, atom) in turns(consumers, counts, arrangement).zip(atoms) {
             // An atom may reach beyond the CPUs near its GPU where affinities cut through cores.
-            shares[taker] |= &atom.intersection(&near[group[taker]]);
-            held[taker] += 1;
+            shares[consumer] |= &atom.intersection(&near[group[consumer]]);
+            held[consumer] += 1;
         }
     }
 }
 
 /// Returns the GPU that takes each next atom of a class, until each has its count.
-fn turns(takers: &[usize], counts: &[usize], arrangement: Arrangement) -> impl Iterator<Item = usize> {
-    let mut turns: Vec<(usize, usize)> =
-        takers.iter().flat_map(|&taker| (0..counts[taker]).map(move |round| (round, taker))).collect();
+fn turns(consumers: &[usize], counts: &[usize], arrangement: Arrangement) -> impl Iterator<Item = usize> {
+    let mut turns: Vec<(usize, usize)> = consumers
+        .iter()
+        .flat_map(|&consumer| (0..counts[consumer]).map(move |round| (round, consumer)))
+        .collect();
     if arrangement == Arrangement::Apart {
         turns.sort_unstable();
     }
-    turns.into_iter().map(|(_, taker)| taker)
+    turns.into_iter().map(|(_, consumer)| consumer)
 }
 
 /// Returns the number of atoms of each place that each GPU gets, such that no sequence of exchanges makes the totals
 /// more equal, nor, with these as equal, the totals together with the atoms held already.
-fn balance(held: &[usize], takers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usize>> {
-    let mut counts = vec![vec![0; held.len()]; takers.len()];
+fn balance(held: &[usize], consumers: &[&Vec<usize>], sizes: &[usize]) -> Vec<Vec<usize>> {
+    let mut counts = vec![vec![0; held.len()]; consumers.len()];
     let mut totals = vec![0; held.len()];
-    for (place, (takers, size)) in takers.iter().zip(sizes).enumerate() {
+    for (place, (consumers, size)) in consumers.iter().zip(sizes).enumerate() {
         for _ in 0..*size {
-            let least =
-                takers.iter().min_by_key(|&&taker| (totals[taker], held[taker] + totals[taker], taker));
+            let least = consumers
+                .iter()
+                .min_by_key(|&&consumer| (totals[consumer], held[consumer] + totals[consumer], consumer));
             let Some(&least) = least else { break };
             counts[place][least] += 1;
             totals[least] += 1;
         }
     }
-    while let Some(steps) = improving_path(&counts, &totals, held, takers) {
+    while let Some(steps) = improving_path(&counts, &totals, held, consumers) {
         for (place, from, to) in steps {
             counts[place][from] -= 1;
             counts[place][to] += 1;
@@ -257,7 +261,7 @@ fn improving_path(
     counts: &[Vec<usize>],
     totals: &[usize],
     held: &[usize],
-    takers: &[&Vec<usize>],
+    consumers: &[&Vec<usize>],
 ) -> Option<Vec<(usize, usize, usize)>> {
     let improves = |from: usize, to: usize| {
         totals[to] + 2 <= totals[from]
@@ -268,7 +272,7 @@ fn improving_path(
         let mut came: Vec<Option<(usize, usize)>> = vec![None; totals.len()];
         let mut queue = VecDeque::from([start]);
         // A place that is reached reaches all of its GPUs, so each place is expanded once.
-        let mut reached = vec![false; takers.len()];
+        let mut reached = vec![false; consumers.len()];
         while let Some(from) = queue.pop_front() {
             if improves(start, from) {
                 let mut steps = Vec::new();
@@ -279,12 +283,12 @@ fn improving_path(
                 }
                 return Some(steps);
             }
-            for (place, takers) in takers.iter().enumerate() {
+            for (place, consumers) in consumers.iter().enumerate() {
                 if reached[place] || counts[place][from] == 0 {
                     continue;
                 }
                 reached[place] = true;
-                for &to in takers.iter().filter(|&&to| to != start) {
+                for &to in consumers.iter().filter(|&&to| to != start) {
                     came[to].get_or_insert_with(|| {
                         queue.push_back(to);
                         (place, from)

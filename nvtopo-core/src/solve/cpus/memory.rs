@@ -1,6 +1,6 @@
 //! The memory that goes with a share of CPUs.
 
-use super::ground::{distance, nodes_of};
+use super::pool::{distance, nodes_of};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NumaNode, Topology};
 

@@ -1,18 +1,18 @@
 //! The share of each GPU in the CPUs, by a policy.
 //!
 //! Shares are cut over all GPUs of the machine, not over those of one job, so that two jobs never overlap. A GPU is
-//! near to the CPUs that a source names, else to those of its NUMA node, else to all. `ground` computes the near and
+//! near to the CPUs that a source names, else to those of its NUMA node, else to all. `pool` computes the near and
 //! usable CPUs; each policy is a file in `policy/`.
 
 mod classes;
 mod cores;
 mod deal;
 mod distances;
-mod ground;
 mod kubelet;
 mod limits;
 mod memory;
 mod policy;
+mod pool;
 mod reserve;
 pub(in crate::solve) mod shares;
 mod tree;
@@ -24,11 +24,11 @@ pub(super) use classes::{CoreClasses, remarks as cpu_remarks, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
 pub use deal::split_cpus;
 pub(super) use deal::{Arrangement, deal, overlapping, split};
-use ground::Ground;
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
 pub(super) use memory::{all_memory, memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
+use pool::CpuPool;
 pub use reserve::nic_interrupt_cpus;
 pub use shares::CpuRules;
 use shares::{Share, Shares};
@@ -69,24 +69,24 @@ pub(super) struct NearCpus {
 /// Returns the usable CPUs within limits.
 pub(super) fn near_cpus(topology: &Topology, limits: &CpuLimits) -> NearCpus {
     let rules = CpuRules::from(limits);
-    let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
-    let (complexes, _) = cores::complexes(topology, &ground.cores);
+    let pool = CpuPool::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
+    let (complexes, _) = cores::complexes(topology, &pool.cores);
     let union = |cores: Vec<CpuSet>| cores.iter().collect::<CpuSet>();
-    NearCpus { near: ground.near, cores: ground.cores, caches: complexes.into_iter().map(union).collect() }
+    NearCpus { near: pool.near, cores: pool.cores, caches: complexes.into_iter().map(union).collect() }
 }
 
 /// Returns the usable CPUs by core, near ones together, whatever GPUs there are.
 pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut Vec<String>) -> Vec<CpuSet> {
     // Remarks on GPUs do not matter here.
-    let ground = Ground::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
-    if !ground.isolated.is_empty() {
+    let pool = CpuPool::of(topology, &rules.limits, rules.smt, &[], &mut Vec::new());
+    if !pool.isolated.is_empty() {
         remarks.push(format!(
             "CPUs {} are left out because they are isolated (isolcpus or an isolated cpuset); they are used only where that is \
              asked for",
-            ground.isolated
+            pool.isolated
         ));
     }
-    cores(topology, &ground.usable, remarks)
+    cores(topology, &pool.usable, remarks)
 }
 
 /// Groups cores by their class, the fastest first.
@@ -101,9 +101,9 @@ fn every_gpu(topology: &Topology) -> Vec<usize> {
 /// Computes the shares of all GPUs. Of those near which no CPU may be used, the claimed ones take others.
 pub(super) fn shares(topology: &Topology, rules: &CpuRules, claimed: &[usize]) -> Shares {
     let mut remarks = Vec::new();
-    let ground = Ground::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);
-    let cpus = rules.policy.deal(&ground, &mut remarks);
+    let pool = CpuPool::of(topology, &rules.limits, rules.smt, claimed, &mut remarks);
+    let cpus = rules.policy.deal(&pool, &mut remarks);
     let share = |(gpu, cpus)| Share { mems: memory_nodes(topology, gpu, &cpus), cpus };
     let gpus = cpus.into_iter().enumerate().map(share).collect();
-    Shares { gpus, strays: ground.strays, remarks }
+    Shares { gpus, strays: pool.strays, remarks }
 }

@@ -1,8 +1,8 @@
 //! CPUs that are kept for the interrupts of NICs.
 
 use super::cores::cores;
-use super::ground::Ground;
 use super::limits::{CpuLimits, Smt};
+use super::pool::CpuPool;
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Topology};
 
@@ -20,7 +20,7 @@ use crate::model::{NodeKind, Topology};
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn nic_interrupt_cpus(topology: &Topology, cores_each: usize) -> CpuSet {
-    let usable = Ground::of(topology, &CpuLimits::default(), Smt::default(), &[], &mut Vec::new()).usable;
+    let usable = CpuPool::of(topology, &CpuLimits::default(), Smt::default(), &[], &mut Vec::new()).usable;
     let cores = cores(topology, &usable, &mut Vec::new());
     let mut reserved = CpuSet::new();
     let mut adapters = Vec::new();

@@ -4,7 +4,7 @@
 //! when a cpuset takes its first CPU away.
 
 use super::distances::groups;
-use super::ground::allowed_cpus;
+use super::pool::allowed_cpus;
 use crate::cpuset::CpuSet;
 use crate::model::{NodeKind, Provenance, Topology};
 use std::collections::BTreeMap;

@@ -27,7 +27,7 @@ struct Search<'a> {
     /// The pairs by weight class, from the greatest: no pair of a class exceeds its weight.
     classes: Vec<(i64, Vec<Set>)>,
     /// The later candidates that each candidate can replace.
-    twins: Vec<Set>,
+    interchangeable: Vec<Set>,
     /// The gain of each candidate, for each depth.
     gains: Vec<i64>,
     best: i64,
@@ -59,13 +59,25 @@ impl<'a> Search<'a> {
                 |other: usize| other == a || other == b || matrix.pair(a, other) == matrix.pair(b, other);
             gains[a] == gains[b] && members(pick.open).all(same)
         };
-        let mut twins = vec![0; gpus];
+        let mut interchangeable = vec![0; gpus];
         for a in members(pick.open) {
-            twins[a] = members(pick.open & above(a)).filter(|b| alike(a, *b)).fold(0, |set, b| set | 1 << b);
+            interchangeable[a] =
+                members(pick.open & above(a)).filter(|b| alike(a, *b)).fold(0, |set, b| set | 1 << b);
         }
         let classes = classes(matrix, pick.open);
         let (best, picked, target) = (i64::MIN, 0, i64::MIN);
-        Self { matrix, pick, classes, twins, gains, best, picked, target, unseen: i64::MIN, steps: 0 }
+        Self {
+            matrix,
+            pick,
+            classes,
+            interchangeable,
+            gains,
+            best,
+            picked,
+            target,
+            unseen: i64::MIN,
+            steps: 0,
+        }
     }
 
     /// Finds an initial set greedily from each candidate.
@@ -103,9 +115,9 @@ impl<'a> Search<'a> {
             let gpu = state.open.trailing_zeros() as usize;
             let without = State { open: state.open & !(1 << gpu), ..state };
             if self.pick.out {
-                // The last of several best counts: first without this one, then with it only if all of its twins are in.
+                // The last of several best counts: first without this one, then with it only if all that are interchangeable with it are in.
                 self.descend(&without);
-                for member in members((1 << gpu | self.twins[gpu]) & state.open) {
+                for member in members((1 << gpu | self.interchangeable[gpu]) & state.open) {
                     if state.missing == 0 {
                         return;
                     }
@@ -118,7 +130,7 @@ impl<'a> Search<'a> {
                 let with = self.choose(&state, gpu);
                 self.descend(&with);
                 state = without;
-                state.open &= !self.twins[gpu];
+                state.open &= !self.interchangeable[gpu];
             }
         }
     }

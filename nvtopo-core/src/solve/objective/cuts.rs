@@ -42,8 +42,8 @@ impl Objective for Cuts {
         self.summary
     }
 
-    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.links().twins(a, b)
+    fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.links().interchangeable(a, b)
     }
 
     fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {

@@ -112,7 +112,7 @@ mod tests {
             "the sum of the positions"
         }
 
-        fn twins(&self, _weights: &Weights, a: usize, b: usize) -> bool {
+        fn interchangeable(&self, _weights: &Weights, a: usize, b: usize) -> bool {
             a == b
         }
 

@@ -30,8 +30,8 @@ impl Objective for Nic {
         Some(OverDomains::Nic)
     }
 
-    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.surroundings().to_nics(a) == weights.surroundings().to_nics(b)
+    fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.locality().to_nics(a) == weights.locality().to_nics(b)
     }
 
     fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
@@ -48,23 +48,23 @@ impl Objective for Nic {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
-        let surroundings = partial.weights.surroundings();
+        let locality = partial.weights.locality();
         if let Some(room) = partial.nic_room {
             let count = partial.chosen.count_ones() as usize;
             let rows: Vec<Vec<Weight>> =
-                members(partial.chosen).map(|gpu| repeated(surroundings.to_nics(gpu), room, count)).collect();
+                members(partial.chosen).map(|gpu| repeated(locality.to_nics(gpu), room, count)).collect();
             let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
             return bottleneck(&rows, 1).unwrap_or_default().into();
         }
         partial.weights.memo.value(self.name(), partial.chosen, || {
-            let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| surroundings.to_nics(gpu)).collect();
-            bottleneck(&rows, surroundings.per_nic()).unwrap_or_default().into()
+            let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| locality.to_nics(gpu)).collect();
+            bottleneck(&rows, locality.per_nic()).unwrap_or_default().into()
         })
     }
 
     /// Returns an upper bound: no GPU has a better path than that to its nearest NIC.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let nearest = partial.weights.surroundings().nearest();
+        let nearest = partial.weights.locality().nearest();
         let chosen = members(partial.chosen).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
         chosen.min(partial.worst_to_join(|gpu| nearest[gpu]))
     }

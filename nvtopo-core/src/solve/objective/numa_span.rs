@@ -27,8 +27,8 @@ impl Objective for NumaSpan {
         Some(OverDomains::Span)
     }
 
-    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
-        weights.surroundings().twins(a, b)
+    fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
+        weights.locality().interchangeable(a, b)
     }
 
     fn is_known(&self, topology: &Topology, gpus: &[usize], _worth: Weight) -> bool {
@@ -37,22 +37,22 @@ impl Objective for NumaSpan {
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
-        let surroundings = partial.weights.surroundings();
-        let unknown = (partial.chosen & surroundings.unknown()).count_ones();
-        numa_worth(numa_cost(surroundings.span(partial.chosen).into(), unknown.into())).into()
+        let locality = partial.weights.locality();
+        let unknown = (partial.chosen & locality.unknown()).count_ones();
+        numa_worth(numa_cost(locality.span(partial.chosen).into(), unknown.into())).into()
     }
 
     /// Returns an upper bound: GPUs that join add as many nodes as the fullest groups need to hold them, unless enough GPUs share
     /// the nodes of the chosen; a GPU with unknown nodes adds its own.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let surroundings = partial.weights.surroundings();
-        let span = surroundings.span(partial.chosen);
-        let unknown = (partial.chosen & surroundings.unknown()).count_ones();
-        let known = (partial.open & !surroundings.unknown()).count_ones();
+        let locality = partial.weights.locality();
+        let span = locality.span(partial.chosen);
+        let unknown = (partial.chosen & locality.unknown()).count_ones();
+        let known = (partial.open & !locality.unknown()).count_ones();
         let join = (partial.missing as u32).saturating_sub(known);
-        let within = if partial.missing > 0 { surroundings.within(partial.open, partial.chosen) } else { 0 };
+        let within = if partial.missing > 0 { locality.within(partial.open, partial.chosen) } else { 0 };
         let more = partial.missing.saturating_sub(within);
-        let more = surroundings.fewest_groups(partial.open, partial.chosen, more);
+        let more = locality.fewest_groups(partial.open, partial.chosen, more);
         numa_worth(numa_cost(
             u64::from(span) + u64::from(join.max(more)),
             u64::from(unknown) + u64::from(join),

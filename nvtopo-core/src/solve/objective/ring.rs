@@ -28,9 +28,9 @@ impl Objective for Ring {
         Some(OverDomains::Within)
     }
 
-    fn twins(&self, weights: &Weights, a: usize, b: usize) -> bool {
+    fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
         // The order of the GPUs decides which GPU relays.
-        weights.links().twins(a, b) && weights.links().needs_no_relay()
+        weights.links().interchangeable(a, b) && weights.links().needs_no_relay()
     }
 
     fn threshold(&self) -> Option<Threshold> {

@@ -113,7 +113,7 @@ impl Request {
     /// let bridged = Topology::preset("rtx-a6000-4-bridged")?;
     /// let steps = [Constraint::SameNvlinkGroup, Constraint::SameNumaNode];
     /// let placement = Request::gpus(4).prefer(steps).solve(&bridged)?;
-    /// assert_eq!(placement.unmet()[0].to_string(), "nvlink-group: there are no 4 of the 4 GPUs to choose from that are of one \
+    /// assert_eq!(placement.unmet()[0].to_string(), "nvlink-group: no 4 of the 4 GPUs to choose from are of one \
     ///     NVLink group; at most 2 can be had, such as GPU0 and GPU1");
     /// # Ok::<(), nvtopo::Error>(())
     /// ```

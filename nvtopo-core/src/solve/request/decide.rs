@@ -11,7 +11,7 @@ use crate::solve::placement::needs::{Service, Shortage, Supply};
 use crate::solve::placement::{Placement, Unmet};
 use crate::solve::request::allowed::{best_of, none_of, of_size};
 use crate::solve::request::candidates::Choice;
-use crate::solve::request::decision::{Asked, Decision, Limits, Question};
+use crate::solve::request::decision::{Decision, Limits, Problem, Question};
 use crate::solve::search;
 use crate::solve::search::domains::Use;
 use crate::solve::search::problem::{NoSet, Task};
@@ -90,10 +90,10 @@ impl Request {
         }
         let (count, remarks) = (self.count, choice.remarks.clone());
         let (domains, criteria) = (solver.domains(self.classes()?), self.criteria(topology)?);
-        let asked = Asked::Domains { domains, uses, count, criteria, remarks };
-        let Some(found) = asked.by_domains(None) else { return Ok(None) };
+        let problem = Problem::Domains { domains, uses, count, criteria, remarks };
+        let Some(found) = problem.by_domains(None) else { return Ok(None) };
         let found = found.map_err(|_| Error::unsatisfiable("there is no such set"))?;
-        Ok(Some(Decision { asked, found, preference: None, unmet: Vec::new(), supply: None }))
+        Ok(Some(Decision { problem, found, preference: None, unmet: Vec::new(), supply: None }))
     }
 
     fn decide_among(&self, solver: &Solver, choice: Choice) -> Result<Decision> {
@@ -119,8 +119,8 @@ impl Request {
             let none = match found {
                 Ok(solution) => {
                     let found = (weights.positions(solution.chosen), solution);
-                    let asked = Asked::Sets { question, limits };
-                    return Ok(Decision { asked, found, preference, unmet, supply });
+                    let problem = Problem::Sets { question, limits };
+                    return Ok(Decision { problem, found, preference, unmet, supply });
                 }
                 Err(none) => none,
             };
@@ -226,7 +226,12 @@ fn witness(topology: &Topology, weights: &Weights, task: &Task<'_>, held: &[Stri
         }
         None => String::new(),
     };
-    let no = if proven { "there are no" } else { "the search stopped before it found" };
-    let (asked, free, held) = (task.count, task.free.count_ones(), held.join(" and "));
-    format!("{no} {asked} of the {free} GPUs to choose from that {held}{found}")
+    let (free, held) = (format!("the {} GPUs to choose from", task.free.count_ones()), held.join(" and "));
+    match task.count {
+        count if !proven => {
+            format!("the search stopped before it found {count} of {free} that {held}{found}")
+        }
+        1 => format!("none of {free} {held}{found}"),
+        count => format!("no {count} of {free} {held}{found}"),
+    }
 }

@@ -53,7 +53,7 @@ impl Question {
 }
 
 /// The question that a decision answers.
-pub(in crate::solve) enum Asked {
+pub(in crate::solve) enum Problem {
     /// The best set of GPUs within limits.
     Sets { question: Question, limits: Limits },
     /// The best GPUs of a machine of domains with more GPUs than a set has bits, by the use of each GPU.
@@ -69,7 +69,7 @@ pub(in crate::solve) enum Asked {
 /// The GPUs by their positions, and their values.
 pub(in crate::solve) type Found = (Vec<usize>, Solution);
 
-impl Asked {
+impl Problem {
     fn criteria(&self) -> &Criteria {
         let (Self::Sets { question: Question { criteria, .. }, .. } | Self::Domains { criteria, .. }) = self;
         criteria
@@ -166,7 +166,7 @@ impl Asked {
 }
 
 pub(in crate::solve) struct Decision {
-    pub(in crate::solve) asked: Asked,
+    pub(in crate::solve) problem: Problem,
     /// The chosen GPUs, and their values.
     pub(in crate::solve) found: Found,
     /// The preference that is met.
@@ -179,18 +179,18 @@ pub(in crate::solve) struct Decision {
 impl Decision {
     /// Returns the number of GPUs that each usable NIC has room for, where the request states it.
     fn nic_room(&self) -> Option<&[usize]> {
-        let Asked::Sets { limits, .. } = &self.asked else { return None };
+        let Problem::Sets { limits, .. } = &self.problem else { return None };
         limits.nic_room.as_deref()
     }
 
     /// Returns the placement with what belongs to the GPUs.
     pub(in crate::solve) fn placement(self, solver: &Solver, service: Service<'_>) -> Result<Placement> {
         let (topology, local) = (solver.topology(), solver.local());
-        let (free, _, _) = self.asked.choice();
-        let (objectives, (gpus, solution)) = (&self.asked.criteria().objectives, &self.found);
+        let (free, _, _) = self.problem.choice();
+        let (objectives, (gpus, solution)) = (&self.problem.criteria().objectives, &self.found);
         let solution = &*as_measured(topology, gpus, objectives, solution, self.nic_room());
         let mut placement = complete(topology, local, gpus, free.len(), solution, objectives, service.limits);
-        placement.remark(self.asked.remarks().iter().cloned());
+        placement.remark(self.problem.remarks().iter().cloned());
         placement.remark(one_way(topology, &free).filter(|_| gpus.len() > 1));
         let service = Service { supply: self.supply.as_ref(), ..service };
         service.serve(topology, local, &mut placement, &free)?;
@@ -200,22 +200,22 @@ impl Decision {
 
     /// Returns the best other set: it lacks one of the chosen GPUs.
     pub(in crate::solve) fn next(&self, topology: &Topology) -> Option<Alternative> {
-        Some(self.alternative(topology, self.asked.other(&self.found.0)?))
+        Some(self.alternative(topology, self.problem.other(&self.found.0)?))
     }
 
     /// Returns the free GPUs with the lowest numbers, as first fit chooses them.
     pub(in crate::solve) fn first_fit(&self, topology: &Topology) -> Option<Alternative> {
-        let (mut lowest, count, include) = self.asked.choice();
+        let (mut lowest, count, include) = self.problem.choice();
         lowest.truncate(count);
         if lowest == self.found.0 || include.iter().any(|gpu| !lowest.contains(gpu)) {
             return None;
         }
-        Some(self.alternative(topology, self.asked.worth(&lowest)?))
+        Some(self.alternative(topology, self.problem.worth(&lowest)?))
     }
 
     fn alternative(&self, topology: &Topology, (gpus, other): Found) -> Alternative {
-        let (meets, (chosen, solution)) = (self.asked.allows(&gpus), &self.found);
-        let objectives = &self.asked.criteria().objectives;
+        let (meets, (chosen, solution)) = (self.problem.allows(&gpus), &self.found);
+        let objectives = &self.problem.criteria().objectives;
         alternative(topology, gpus, &other, (chosen, solution), objectives, self.nic_room(), meets)
     }
 }

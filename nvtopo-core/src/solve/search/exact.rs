@@ -37,7 +37,7 @@ struct Search<'a> {
     weights: &'a Weights,
     task: &'a Task<'a>,
     /// The later candidates that each candidate can replace.
-    twins: [Set; Set::BITS as usize],
+    interchangeable: [Set; Set::BITS as usize],
     greatest: Weight,
     /// The worst weight and the sum of weights of every candidate to the chosen, for each depth.
     to_chosen: Vec<(Weight, Weight)>,
@@ -74,24 +74,26 @@ impl State {
 impl<'a> Search<'a> {
     fn new(weights: &'a Weights, task: &'a Task<'a>) -> Self {
         let open = task.free & !task.include & !task.barred;
-        let alike =
-            |a: usize, b: usize| task.objectives.iter().all(|objective| objective.twins(weights, a, b));
+        let alike = |a: usize, b: usize| {
+            task.objectives.iter().all(|objective| objective.interchangeable(weights, a, b))
+        };
         // Candidates with different permitted partners are not interchangeable.
         let near = |a: usize, b: usize| {
             let both = 1 << a | 1 << b;
             task.near.is_none_or(|near| (near[a] | both) == (near[b] | both))
                 && task.quotas.is_none_or(|quotas| quotas.alike(a, b))
         };
-        let mut twins = [0; Set::BITS as usize];
+        let mut interchangeable = [0; Set::BITS as usize];
         for a in members(open) {
-            let later = weights.twins()[a] & open & above(a);
-            twins[a] = members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
+            let later = weights.interchangeable()[a] & open & above(a);
+            interchangeable[a] =
+                members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
         }
         let inside = |gpu: u8| task.free >> gpu & 1 == 1;
         let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
         let greatest = greatest.map_or(Weight::default(), |(weight, _, _)| *weight);
         let to_chosen = vec![(Weight::MAX, Weight::default()); weights.gpus() * (task.count + 1)];
-        Self { weights, task, twins, greatest, to_chosen, best: None, doubt: usize::MAX, steps: 0 }
+        Self { weights, task, interchangeable, greatest, to_chosen, best: None, doubt: usize::MAX, steps: 0 }
     }
 
     fn run(mut self) -> Result<Solution, NoSet> {
@@ -189,8 +191,8 @@ impl<'a> Search<'a> {
             if self.may_improve(&with) {
                 self.descend(with);
             }
-            // Without this one, none of its twins either: they give sets of equal value that were just tried.
-            state.open &= !self.twins[gpu];
+            // Without this one, none that is interchangeable with it either: these give sets of equal value that were just tried.
+            state.open &= !self.interchangeable[gpu];
             if !self.may_improve(&state) {
                 return;
             }
@@ -415,7 +417,7 @@ mod tests {
             "What is found of a set."
         }
 
-        fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
+        fn interchangeable(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
             false
         }
 

@@ -135,7 +135,7 @@ impl Exchange<'_, '_> {
     /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others, and sets that grow greedily
     /// around each GPU.
     fn grow_around(&mut self) {
-        let groups = self.room.weights.surroundings().groups().iter().copied();
+        let groups = self.room.weights.locality().groups().iter().copied();
         let groups = groups.filter(|group| group & self.room.open != 0);
         let groups = groups.map(|group| (group, true, MAX_WORK / 2));
         let gpus = members(self.room.open).map(|gpu| (1 << gpu, false, MAX_WORK * 3 / 4));
@@ -171,7 +171,7 @@ impl Exchange<'_, '_> {
         while (chosen.count_ones() as usize) < task.count {
             let open = self.room.joining(chosen);
             let own = Growth {
-                groups: weights.surroundings().groups(),
+                groups: weights.locality().groups(),
                 include: task.include,
                 open,
                 missing: task.count - chosen.count_ones() as usize,

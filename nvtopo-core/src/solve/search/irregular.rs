@@ -171,8 +171,8 @@ fn reach(levels: &[Weight], first: Set, at: impl Fn(Set) -> Weight, fit: impl Fn
 
 fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
     let (weights, task) = (room.weights, room.task);
-    let surroundings = weights.surroundings();
-    let nearest = surroundings.nearest();
+    let locality = weights.locality();
+    let nearest = locality.nearest();
     let mut levels: Vec<Weight> = members(room.open).map(|gpu| nearest[gpu]).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     let above = |level: u64| {
@@ -183,14 +183,14 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
     let reached = reach(&levels, set, least, |level| above(level).any());
     let own = above(reached.level);
     // If all GPUs can have a NIC over such a path at once, each set can.
-    let rows = members(own.open).map(|gpu| surroundings.to_nics(gpu));
+    let rows = members(own.open).map(|gpu| locality.to_nics(gpu));
     let enough = match task.nic_room {
         Some(free) => {
             let rows: Vec<Vec<Weight>> = rows.map(|row| repeated(row, free, task.count)).collect();
             let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
             bottleneck(&rows, 1)
         }
-        None => bottleneck(&rows.collect::<Vec<_>>(), surroundings.per_nic()),
+        None => bottleneck(&rows.collect::<Vec<_>>(), locality.per_nic()),
     };
     // Without a NIC, every set has the least value.
     let held = reached.bound == 0 || enough.is_some_and(|worst| worst.0 >= reached.level);

@@ -23,7 +23,7 @@ pub(in crate::solve) struct Links {
     /// The candidates that each reaches directly or over an NVSwitch.
     near: Vec<Set>,
     /// The candidates with which each candidate can be exchanged without changing any NVLink.
-    twins: Vec<Set>,
+    interchangeable: Vec<Set>,
     /// True where NVLink joins more than pairs of GPUs of a small machine directly.
     meshed: bool,
     /// True where no ring needs a relay.
@@ -41,7 +41,7 @@ impl Links {
             direct: vec![0; count * count],
             ports: vec![0; count],
             near: vec![0; count],
-            twins: vec![0; count],
+            interchangeable: vec![0; count],
             meshed: topology.is_meshed(),
             no_relay: false,
             cuts: Once::new(),
@@ -89,8 +89,8 @@ impl Links {
         let links = |gpu: usize, not: usize| ends[gpu].iter().filter(move |(far, _)| *far != ids[not]);
         for (a, b) in (0..count).flat_map(|b| (0..b).map(move |a| (a, b))) {
             if links(a, b).eq(links(b, a)) {
-                own.twins[a] |= 1 << b;
-                own.twins[b] |= 1 << a;
+                own.interchangeable[a] |= 1 << b;
+                own.interchangeable[b] |= 1 << a;
             }
         }
         own.no_relay = linked.iter().all(|set| members(*set).all(|other| linked[other] == *set));
@@ -169,7 +169,7 @@ impl Links {
     }
 
     /// Returns whether exchanging the two changes no NVLink.
-    pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
-        self.twins[a] >> b & 1 == 1
+    pub(in crate::solve) fn interchangeable(&self, a: usize, b: usize) -> bool {
+        self.interchangeable[a] >> b & 1 == 1
     }
 }

@@ -128,7 +128,7 @@ pub trait Objective: Sync {
     fn summary(&self) -> &'static str;
 
     /// Returns whether two candidates whose weights to all others are equal are interchangeable to it.
-    fn twins(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
+    fn interchangeable(&self, _weights: &Weights, _a: usize, _b: usize) -> bool {
         true
     }
 

@@ -2,8 +2,8 @@
 
 use super::domains::machine::Domains;
 use super::links::Links;
+use super::locality::Locality;
 use super::memo::Memo;
-use super::surroundings::Surroundings;
 use crate::model::Topology;
 use crate::once::Once;
 use crate::query::{Room, Weight, of_pair};
@@ -19,12 +19,12 @@ pub struct Weights {
     cells: Vec<Weight>,
     descending: Once<Vec<(Weight, u8, u8)>>,
     levels: Once<Vec<Level>>,
-    twins: Once<Vec<Set>>,
+    interchangeable: Once<Vec<Set>>,
     links: Once<Links>,
     host: Once<Vec<u64>>,
     /// The room of the NVLinks of each pair, row by row, with that of the PCIe link of each candidate as its pair with itself.
     room: Once<Vec<Room>>,
-    surroundings: Once<Surroundings>,
+    locality: Once<Locality>,
     domains: Once<Option<Domains>>,
     pub(in crate::solve) memo: Memo,
 }
@@ -53,11 +53,11 @@ impl Weights {
             cells,
             descending: Once::new(),
             levels: Once::new(),
-            twins: Once::new(),
+            interchangeable: Once::new(),
             links: Once::new(),
             host: Once::new(),
             room: Once::new(),
-            surroundings: Once::new(),
+            locality: Once::new(),
             domains: Once::new(),
             memo: Memo::new(gpus.len()),
         }
@@ -116,8 +116,8 @@ impl Weights {
     }
 
     /// Returns the locality of the candidates.
-    pub(in crate::solve) fn surroundings(&self) -> &Surroundings {
-        self.surroundings.get_or_init(|| Surroundings::of(&self.topology, &self.positions))
+    pub(in crate::solve) fn locality(&self) -> &Locality {
+        self.locality.get_or_init(|| Locality::of(&self.topology, &self.positions))
     }
 
     /// Returns the domains of the machine, if it consists of domains and all of its GPUs are candidates.
@@ -168,8 +168,8 @@ impl Weights {
     }
 
     /// Returns for each candidate the candidates with which it can be exchanged without changing any weight.
-    pub(in crate::solve) fn twins(&self) -> &[Set] {
-        self.twins.get_or_init(|| {
+    pub(in crate::solve) fn interchangeable(&self) -> &[Set] {
+        self.interchangeable.get_or_init(|| {
             let alike = |a: usize, b: usize| {
                 (0..self.count).all(|x| x == a || x == b || self.between(a, x) == self.between(b, x))
             };

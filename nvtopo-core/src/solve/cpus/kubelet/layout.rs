@@ -2,7 +2,7 @@
 
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::model::{NodeKind, Topology};
-use crate::solve::cpus::cores::{cores, homes};
+use crate::solve::cpus::cores::{cores, places};
 use std::collections::BTreeMap;
 
 /// A level of the machine, whose members are numbered: cores and caches by their lowest CPU.
@@ -23,7 +23,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn of(topology: &Topology) -> Self {
-        let (cpus, homes) = (topology.cpus(), homes(topology));
+        let (cpus, places) = (topology.cpus(), places(topology));
         let package = |id| {
             topology.ancestors(id).find_map(|id| match &topology.node(id).kind {
                 NodeKind::Package(package) => Some(package.os_index),
@@ -40,7 +40,7 @@ impl Layout {
         let mut levels = <[BTreeMap<u32, CpuSet>; 4]>::default();
         for core in cores(topology, &cpus, &mut Vec::new()) {
             for cpu in core.iter() {
-                let (numa, cache) = homes.get(cpu as usize).copied().unwrap_or_default();
+                let (numa, cache) = places.get(cpu as usize).copied().unwrap_or_default();
                 let ids = [core.first(), packages.get(&cpu).copied(), numa, cache];
                 for (members, id) in levels.iter_mut().zip(ids) {
                     members.entry(id.unwrap_or_default()).or_default().insert(cpu);

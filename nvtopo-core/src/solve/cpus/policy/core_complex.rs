@@ -9,7 +9,7 @@ use crate::solve::cpus::cores::complexes;
 use crate::solve::cpus::deal::{
     Arrangement, count_cores, deal, deal_atoms, deal_near, overlapping, shared, trim, trim_alike,
 };
-use crate::solve::cpus::ground::Ground;
+use crate::solve::cpus::pool::CpuPool;
 
 pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
     "core-complex",
@@ -18,25 +18,24 @@ pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
 )
 .or("l3");
 
-fn deal_complexes(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    let (complexes, unknown) = complexes(ground.topology, &ground.cores);
+fn deal_complexes(pool: &CpuPool<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let (complexes, unknown) = complexes(pool.topology, &pool.cores);
     if !unknown.is_empty() {
         remarks
             .push("which cores share a level 3 cache is unknown; they are dealt out one by one".to_owned());
-        return deal_near(ground, Arrangement::Together, remarks);
+        return deal_near(pool, Arrangement::Together, remarks);
     }
     let complexes: Vec<CpuSet> = complexes.iter().map(|cores| cores.iter().collect::<CpuSet>()).collect();
-    let mut shares = vec![CpuSet::new(); ground.near.len()];
-    for group in overlapping(&ground.near) {
-        let whole = deal_atoms(&group, &ground.near, &complexes, &ground.classes, Arrangement::Together);
+    let mut shares = vec![CpuSet::new(); pool.near.len()];
+    for group in overlapping(&pool.near) {
+        let whole = deal_atoms(&group, &pool.near, &complexes, &pool.classes, Arrangement::Together);
         let dealt = match whole {
             Some(whole) => Some(same_number(whole, &complexes)),
-            None => divide(ground, &group, &complexes).or_else(|| {
-                deal(&group, &ground.near, &ground.cores, &ground.classes, Arrangement::Together)
-            }),
+            None => divide(pool, &group, &complexes)
+                .or_else(|| deal(&group, &pool.near, &pool.cores, &pool.classes, Arrangement::Together)),
         };
-        let mut dealt = dealt.unwrap_or_else(|| shared(ground, &group, remarks));
-        trim_alike(&mut dealt, &ground.cores, &ground.classes);
+        let mut dealt = dealt.unwrap_or_else(|| shared(pool, &group, remarks));
+        trim_alike(&mut dealt, &pool.cores, &pool.classes);
         for (gpu, cpus) in group.into_iter().zip(dealt) {
             shares[gpu] = cpus;
         }
@@ -53,31 +52,31 @@ fn same_number(mut shares: Vec<CpuSet>, complexes: &[CpuSet]) -> Vec<CpuSet> {
 
 /// Assigns each GPU to the complex with the most room beside the GPUs that are there already, and divides each complex.
 /// `None` where there are too few CPUs for that.
-fn divide(ground: &Ground<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<Vec<CpuSet>> {
+fn divide(pool: &CpuPool<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<Vec<CpuSet>> {
     let mut there: Vec<Vec<usize>> = vec![Vec::new(); complexes.len()];
-    for (taker, &gpu) in group.iter().enumerate() {
+    for (consumer, &gpu) in group.iter().enumerate() {
         // Whole cores for all of them count before threads.
         let room = |complex: usize| {
-            let near = complexes[complex].intersection(&ground.near[gpu]);
-            let (cores, takers) = (count_cores(&near, &ground.cores), there[complex].len() + 1);
-            let whole = cores >= takers;
-            (whole, if whole { cores } else { near.len() }, takers)
+            let near = complexes[complex].intersection(&pool.near[gpu]);
+            let (cores, consumers) = (count_cores(&near, &pool.cores), there[complex].len() + 1);
+            let whole = cores >= consumers;
+            (whole, if whole { cores } else { near.len() }, consumers)
         };
         let reachable = (0..complexes.len()).filter(|complex| room(*complex).1 > 0);
         let best = reachable.max_by(|&a, &b| {
             let ((a_whole, a_room, a_takers), (b_whole, b_room, b_takers)) = (room(a), room(b));
             a_whole.cmp(&b_whole).then((a_room * b_takers).cmp(&(b_room * a_takers))).then(b.cmp(&a))
         })?;
-        there[best].push(taker);
+        there[best].push(consumer);
     }
     let mut shares = vec![CpuSet::new(); group.len()];
-    for (complex, takers) in complexes.iter().zip(&there).filter(|(_, takers)| !takers.is_empty()) {
+    for (complex, consumers) in complexes.iter().zip(&there).filter(|(_, consumers)| !consumers.is_empty()) {
         let near: Vec<CpuSet> =
-            takers.iter().map(|&taker| ground.near[group[taker]].intersection(complex)).collect();
-        let everyone: Vec<usize> = (0..takers.len()).collect();
-        let parts = deal(&everyone, &near, &ground.cores, &ground.classes, Arrangement::Together)?;
-        for (&taker, part) in takers.iter().zip(parts) {
-            shares[taker] = part;
+            consumers.iter().map(|&consumer| pool.near[group[consumer]].intersection(complex)).collect();
+        let everyone: Vec<usize> = (0..consumers.len()).collect();
+        let parts = deal(&everyone, &near, &pool.cores, &pool.classes, Arrangement::Together)?;
+        for (&consumer, part) in consumers.iter().zip(parts) {
+            shares[consumer] = part;
         }
     }
     Some(shares)

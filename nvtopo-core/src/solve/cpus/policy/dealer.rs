@@ -1,7 +1,7 @@
 //! A policy: its name, and the function that deals CPUs out.
 
 use crate::cpuset::CpuSet;
-use crate::solve::cpus::ground::Ground;
+use crate::solve::cpus::pool::CpuPool;
 use std::fmt;
 
 /// A way to deal CPUs out to GPUs: one of [`CPU_POLICIES`](crate::solve::CPU_POLICIES), by its name.
@@ -25,7 +25,7 @@ pub struct CpuPolicy {
 }
 
 /// The function of a policy: returns the CPUs of each GPU by its position, and adds remarks for people.
-type Deal = fn(&Ground<'_>, &mut Vec<String>) -> Vec<CpuSet>;
+type Deal = fn(&CpuPool<'_>, &mut Vec<String>) -> Vec<CpuSet>;
 
 impl CpuPolicy {
     /// Creates a policy that gives no CPU to two GPUs, where there are enough for one each.
@@ -63,8 +63,8 @@ impl CpuPolicy {
         self.disjoint
     }
 
-    pub(in crate::solve::cpus) fn deal(&self, ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
-        (self.deal)(ground, remarks)
+    pub(in crate::solve::cpus) fn deal(&self, pool: &CpuPool<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+        (self.deal)(pool, remarks)
     }
 }
 

@@ -7,12 +7,12 @@ use crate::solve::cpus::tree::distribute;
 pub(super) const POLICY: CpuPolicy = CpuPolicy::new(
     "hwloc-distrib",
     "what hwloc-distrib gives as many processes as there are GPUs, wherever these are",
-    |ground, remarks| {
-        let gpus = ground.near.len();
-        if gpus > ground.usable.len() {
+    |pool, remarks| {
+        let gpus = pool.near.len();
+        if gpus > pool.usable.len() {
             remarks.push("some GPUs share CPUs: there are fewer than one for each".to_owned());
         }
-        let mut sets = distribute(ground.topology, &ground.usable, gpus);
+        let mut sets = distribute(pool.topology, &pool.usable, gpus);
         sets.resize_with(gpus, Default::default);
         sets
     },

@@ -7,20 +7,20 @@ use super::dealer::CpuPolicy;
 use crate::cpuset::CpuSet;
 use crate::solve::cpus::cores::packages;
 use crate::solve::cpus::deal::{Arrangement, deal_near, trim_alike};
-use crate::solve::cpus::ground::Ground;
+use crate::solve::cpus::pool::CpuPool;
 
 /// Shares of neighbouring cores.
 pub(super) const EXCLUSIVE: CpuPolicy = CpuPolicy::new(
     "exclusive",
     "disjoint shares of the near cores, equal among the GPUs that are near to the same, neighbours together",
-    |ground, remarks| deal_near(ground, Arrangement::Together, remarks),
+    |pool, remarks| deal_near(pool, Arrangement::Together, remarks),
 )
 .or("compact");
 
 pub(super) const SCATTERED: CpuPolicy = CpuPolicy::new(
     "scattered",
     "as exclusive, with the cores of each share spread over the level 3 caches",
-    |ground, remarks| deal_near(ground, Arrangement::Apart, remarks),
+    |pool, remarks| deal_near(pool, Arrangement::Apart, remarks),
 )
 .or("scatter");
 
@@ -28,9 +28,9 @@ pub(super) const SCATTERED: CpuPolicy = CpuPolicy::new(
 pub(super) const BALANCED: CpuPolicy = CpuPolicy::new(
     "balanced",
     "as exclusive, each share cut down to the size of the smallest of the machine",
-    |ground, remarks| {
-        let mut shares = deal_near(ground, Arrangement::Together, remarks);
-        trim_alike(&mut shares, &ground.cores, &ground.classes);
+    |pool, remarks| {
+        let mut shares = deal_near(pool, Arrangement::Together, remarks);
+        trim_alike(&mut shares, &pool.cores, &pool.classes);
         shares
     },
 );
@@ -38,7 +38,7 @@ pub(super) const BALANCED: CpuPolicy = CpuPolicy::new(
 pub(super) const NODE: CpuPolicy = CpuPolicy::new(
     "node",
     "all CPUs near the GPU, those of its NUMA node, shared by all GPUs there",
-    |ground, _| ground.near.clone(),
+    |pool, _| pool.near.clone(),
 )
 .or("numa")
 .shared();
@@ -48,14 +48,14 @@ pub(super) const SOCKET: CpuPolicy =
         .or("package")
         .shared();
 
-fn of_packages(ground: &Ground<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
-    let packages = packages(ground.topology);
+fn of_packages(pool: &CpuPool<'_>, remarks: &mut Vec<String>) -> Vec<CpuSet> {
+    let packages = packages(pool.topology);
     let of = |near: &CpuSet| {
         let touched = packages.iter().filter(|package| !package.is_disjoint(near));
-        touched.fold(near.clone(), |all, package| all.union(&package.intersection(&ground.usable)))
+        touched.fold(near.clone(), |all, package| all.union(&package.intersection(&pool.usable)))
     };
     if packages.is_empty() {
         remarks.push("which CPUs are of one package is unknown; those near each GPU are taken".to_owned());
     }
-    ground.near.iter().map(of).collect()
+    pool.near.iter().map(of).collect()
 }

@@ -38,8 +38,8 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
     let mut given = vec![Allotment::default(); askers.len()];
     // CPUs come first: memory is then taken local to them.
     for mut demand in demands(&all) {
-        for (taker, stocks) in demand.takers.iter().zip(&mut demand.stocks_of) {
-            let (share, own) = (&askers[*taker].share, given[*taker].cpus.as_ref());
+        for (consumer, stocks) in demand.consumers.iter().zip(&mut demand.stocks_of) {
+            let (share, own) = (&askers[*consumer].share, given[*consumer].cpus.as_ref());
             let cpus = own.unwrap_or(share);
             stocks.sort_by_cached_key(|stock| match &demand.places[*stock] {
                 Place::Nics => false,
@@ -54,12 +54,12 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
             continue;
         }
         if demand.kind == Kind::Cpus {
-            for (taker, cpus) in demand.takers.iter().zip(hand_out(&demand, &drawn, askers)) {
-                given[*taker].cpus = Some(cpus);
+            for (consumer, cpus) in demand.consumers.iter().zip(hand_out(&demand, &drawn, askers)) {
+                given[*consumer].cpus = Some(cpus);
             }
             continue;
         }
-        for (taker, amounts) in demand.takers.iter().zip(&drawn) {
+        for (consumer, amounts) in demand.consumers.iter().zip(&drawn) {
             let mut parts: Vec<(u32, u64)> = demand
                 .places
                 .iter()
@@ -72,10 +72,10 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
             parts.sort_unstable();
             if let Kind::Pages(size) = demand.kind {
                 let pages = parts.into_iter().map(|(node, count)| NodePages { node, size, count });
-                given[*taker].pages.get_or_insert_default().extend(pages);
+                given[*consumer].pages.get_or_insert_default().extend(pages);
             } else {
                 let memory = parts.into_iter().map(|(node, bytes)| NodeMemory { node, bytes });
-                given[*taker].memory = Some(memory.collect());
+                given[*consumer].memory = Some(memory.collect());
             }
         }
     }
@@ -83,16 +83,16 @@ pub(in crate::solve) fn allot(topology: &Topology, askers: &[Asker<'_>]) -> Opti
 }
 
 impl Demand {
-    /// Returns the amount that each taker gets of each stock.
+    /// Returns the amount that each consumer gets of each stock.
     fn divide(&self) -> Option<Vec<Vec<u64>>> {
         let stocks_of: Vec<&[usize]> = self.stocks_of.iter().map(Vec::as_slice).collect();
         divide(&self.needs, &stocks_of, &self.stocks)
     }
 }
 
-/// Returns the CPUs of each taker, with the drawn number from each part: of its own share first, and of the CPUs to avoid last.
+/// Returns the CPUs of each consumer, with the drawn number from each part: of its own share first, and of the CPUs to avoid last.
 fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<CpuSet> {
-    let mut given = vec![CpuSet::new(); demand.takers.len()];
+    let mut given = vec![CpuSet::new(); demand.consumers.len()];
     for (stock, place) in demand.places.iter().enumerate() {
         let Place::Cpus(part) = place else { continue };
         let mut free = part.clone();
@@ -103,10 +103,14 @@ fn hand_out(demand: &Demand, drawn: &[Vec<u64>], askers: &[Asker<'_>]) -> Vec<Cp
             |free, _| free.clone(),
         ];
         for round in rounds {
-            for (index, taker) in
-                demand.takers.iter().enumerate().filter(|(index, _)| missing[*index] > 0).collect::<Vec<_>>()
+            for (index, consumer) in demand
+                .consumers
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| missing[*index] > 0)
+                .collect::<Vec<_>>()
             {
-                let asker = &askers[*taker];
+                let asker = &askers[*consumer];
                 let Supply { cores, caches, .. } = asker.supply;
                 let count = missing[index];
                 let mut cpus = take(&round(&free, asker), cores, caches, count, &asker.share);

@@ -1,30 +1,30 @@
-//! The division of stocks among takers that may each draw on some of them: maximum flow by augmenting paths.
+//! The division of stocks among consumers that may each draw on some of them: maximum flow by augmenting paths.
 
 use std::collections::VecDeque;
 
-/// Returns the amount that each taker gets of each stock; `None` if they cannot all have what they need. A taker draws on its
+/// Returns the amount that each consumer gets of each stock; `None` if they cannot all have what they need. A consumer draws on its
 /// stocks in the listed order, as far as the others leave it the choice.
 pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> Option<Vec<Vec<u64>>> {
     let mut left = stocks.to_vec();
     let mut drawn = vec![vec![0; stocks.len()]; needs.len()];
     // Greedily first, then along augmenting paths.
     let mut missing: Vec<u64> = Vec::with_capacity(needs.len());
-    for (taker, need) in needs.iter().enumerate() {
+    for (consumer, need) in needs.iter().enumerate() {
         let mut need = *need;
-        for &stock in stocks_of[taker] {
+        for &stock in stocks_of[consumer] {
             let own = need.min(left[stock]);
-            (drawn[taker][stock], left[stock], need) =
-                (drawn[taker][stock] + own, left[stock] - own, need - own);
+            (drawn[consumer][stock], left[stock], need) =
+                (drawn[consumer][stock] + own, left[stock] - own, need - own);
         }
         missing.push(need);
     }
-    for (taker, missing) in missing.iter_mut().enumerate() {
+    for (consumer, missing) in missing.iter_mut().enumerate() {
         while *missing > 0 {
-            let (way, end) = way(taker, stocks_of, &drawn, &left)?;
+            let (way, end) = way(consumer, stocks_of, &drawn, &left)?;
             let of_others =
                 way.iter().skip(1).map(|(other, from)| drawn[*other][*from]).min().unwrap_or(u64::MAX);
             let amount = (*missing).min(left[end]).min(of_others);
-            // Each taker on the path gives up a stock to the one before and draws on the next instead.
+            // Each consumer on the path gives up a stock to the one before and draws on the next instead.
             for (index, (own, from)) in way.iter().enumerate() {
                 let to = way.get(index + 1).map_or(end, |(_, to)| *to);
                 if index > 0 {
@@ -39,7 +39,7 @@ pub(super) fn divide(needs: &[u64], stocks_of: &[&[usize]], stocks: &[u64]) -> O
     Some(drawn)
 }
 
-/// Finds a shortest augmenting path from one taker to a stock with something left: the takers, each with the stock that it gives
+/// Finds a shortest augmenting path from one consumer to a stock with something left: the consumers, each with the stock that it gives
 /// up, which is meaningless for the first.
 fn way(
     start: usize,
@@ -47,19 +47,19 @@ fn way(
     drawn: &[Vec<u64>],
     left: &[u64],
 ) -> Option<(Vec<(usize, usize)>, usize)> {
-    // The taker that reaches each stock, and for each taker the stock it would give up.
+    // The consumer that reaches each stock, and for each consumer the stock it would give up.
     let mut wanted_by = vec![None; left.len()];
     let mut gives = vec![None; drawn.len()];
     let mut queue = VecDeque::from([start]);
-    while let Some(taker) = queue.pop_front() {
-        for &stock in stocks_of[taker] {
+    while let Some(consumer) = queue.pop_front() {
+        for &stock in stocks_of[consumer] {
             if wanted_by[stock].is_some() {
                 continue;
             }
-            wanted_by[stock] = Some(taker);
+            wanted_by[stock] = Some(consumer);
             if left[stock] > 0 {
                 let mut chain = Vec::new();
-                let mut own = taker;
+                let mut own = consumer;
                 while let Some((stock, before)) = gives[own] {
                     chain.push((own, stock));
                     own = before;
@@ -70,7 +70,7 @@ fn way(
             }
             for other in 0..drawn.len() {
                 if other != start && gives[other].is_none() && drawn[other][stock] > 0 {
-                    gives[other] = Some((stock, taker));
+                    gives[other] = Some((stock, consumer));
                     queue.push_back(other);
                 }
             }
@@ -121,15 +121,15 @@ mod tests {
         #[test]
         fn it_is_divided_wherever_that_can_be(
             stocks in prop::collection::vec(0u64..5, 4),
-            takers in prop::collection::vec((0u64..5, prop::sample::subsequence(vec![0usize, 1, 2, 3], 0..=4).prop_shuffle()), 1..=4),
+            consumers in prop::collection::vec((0u64..5, prop::sample::subsequence(vec![0usize, 1, 2, 3], 0..=4).prop_shuffle()), 1..=4),
         ) {
-            let needs: Vec<u64> = takers.iter().map(|(need, _)| *need).collect();
-            let stocks_of: Vec<&[usize]> = takers.iter().map(|(_, stocks)| stocks.as_slice()).collect();
+            let needs: Vec<u64> = consumers.iter().map(|(need, _)| *need).collect();
+            let stocks_of: Vec<&[usize]> = consumers.iter().map(|(_, stocks)| stocks.as_slice()).collect();
             let drawn = divide(&needs, &stocks_of, &stocks);
             prop_assert_eq!(drawn.is_some(), can(&needs, &stocks_of, &mut stocks.clone()));
-            for (taker, drawn) in drawn.iter().flatten().enumerate() {
-                prop_assert_eq!(drawn.iter().sum::<u64>(), needs[taker]);
-                prop_assert!((0..4).all(|stock| drawn[stock] == 0 || stocks_of[taker].contains(&stock)));
+            for (consumer, drawn) in drawn.iter().flatten().enumerate() {
+                prop_assert_eq!(drawn.iter().sum::<u64>(), needs[consumer]);
+                prop_assert!((0..4).all(|stock| drawn[stock] == 0 || stocks_of[consumer].contains(&stock)));
             }
             for (stock, most) in stocks.iter().enumerate() {
                 prop_assert!(drawn.iter().flatten().map(|drawn| drawn[stock]).sum::<u64>() <= *most);

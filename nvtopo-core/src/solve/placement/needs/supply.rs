@@ -22,7 +22,7 @@ pub(in crate::solve) struct Supply {
     /// The usable CPUs by level 3 cache, as far as that is known.
     pub(super) caches: Vec<CpuSet>,
     /// The local NUMA nodes of each GPU, by position. `None`: unknown.
-    pub(super) homes: Vec<Option<NodeSet>>,
+    pub(super) nodes_of: Vec<Option<NodeSet>>,
     nodes: BTreeMap<u32, Stock>,
     /// The number of further GPUs that each usable NIC may serve; none if that is not asked for.
     nics: Vec<usize>,
@@ -60,10 +60,10 @@ pub(super) enum Place {
 /// The GPUs that need one kind of resource, and its stocks. GPUs whose local stocks are unknown are left out.
 pub(super) struct Demand {
     pub(super) kind: Kind,
-    /// The takers, as indices of the GPUs that were asked about.
-    pub(super) takers: Vec<usize>,
+    /// The consumers, as indices of the GPUs that were asked about.
+    pub(super) consumers: Vec<usize>,
     pub(super) needs: Vec<u64>,
-    /// The stocks that each taker may draw on.
+    /// The stocks that each consumer may draw on.
     pub(super) stocks_of: Vec<Vec<usize>>,
     pub(super) stocks: Vec<u64>,
     pub(super) places: Vec<Place>,
@@ -98,7 +98,7 @@ impl Supply {
         let whole = Self {
             needs: needs.clone(),
             near: (0..gpus).map(|gpu| near.get(gpu).cloned()).collect(),
-            homes: (0..gpus).map(|gpu| homes(topology, gpu)).collect(),
+            nodes_of: (0..gpus).map(|gpu| nodes_beside(topology, gpu)).collect(),
             nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
             cores,
             caches,
@@ -151,7 +151,7 @@ impl Supply {
 
     /// Returns the nodes from which a GPU takes a kind of resource, with their stocks; `None` if any of them is unknown.
     pub(in crate::solve) fn beside(&self, kind: Kind, gpu: usize) -> Option<BTreeMap<u32, u64>> {
-        self.homes[gpu].as_ref()?.iter().map(|node| Some((node, self.stock(kind, node)?))).collect()
+        self.nodes_of[gpu].as_ref()?.iter().map(|node| Some((node, self.stock(kind, node)?))).collect()
     }
 
     /// Returns the CPUs that a GPU may be given; `None` if they are unknown.
@@ -167,13 +167,13 @@ impl Supply {
     /// Returns the groups of GPUs that are too many for their stocks. A set that has, of each group, no more GPUs than the stocks
     /// are enough for can be served (Hall: groups that share stocks suffice).
     pub(in crate::solve) fn shortages(&self) -> Result<Vec<Shortage>> {
-        let all: Vec<(usize, &Self)> = (0..self.homes.len()).map(|gpu| (gpu, self)).collect();
+        let all: Vec<(usize, &Self)> = (0..self.nodes_of.len()).map(|gpu| (gpu, self)).collect();
         let mut found = Vec::new();
         for demand in demands(&all) {
             let need = self.need(demand.kind);
             for stocks in demand.groups()? {
-                let takers = demand.takers.iter().zip(&demand.stocks_of);
-                let inside = takers.filter(|(_, own)| own.iter().all(|stock| stocks.contains(stock)));
+                let consumers = demand.consumers.iter().zip(&demand.stocks_of);
+                let inside = consumers.filter(|(_, own)| own.iter().all(|stock| stocks.contains(stock)));
                 let gpus: Vec<usize> = inside.map(|(gpu, _)| *gpu).collect();
                 let amount = stocks.iter().fold(0u64, |sum, stock| sum.saturating_add(demand.stocks[*stock]));
                 let most = usize::try_from(amount / need).unwrap_or(usize::MAX);
@@ -216,7 +216,7 @@ impl Demand {
     fn of(kind: Kind, all: &[(usize, &Supply)]) -> Self {
         let mut demand = Self {
             kind,
-            takers: Vec::new(),
+            consumers: Vec::new(),
             needs: Vec::new(),
             stocks_of: Vec::new(),
             stocks: Vec::new(),
@@ -227,10 +227,10 @@ impl Demand {
             let near: BTreeSet<&CpuSet> =
                 needy().filter_map(|(_, (gpu, supply))| supply.near(*gpu)).collect();
             let parts = parts(near);
-            for (taker, (gpu, supply)) in needy() {
+            for (consumer, (gpu, supply)) in needy() {
                 let Some(near) = supply.near(*gpu) else { continue };
                 let inside = |part: &usize| parts[*part].is_subset(near);
-                demand.push(taker, supply.need(kind), (0..parts.len()).filter(inside).collect());
+                demand.push(consumer, supply.need(kind), (0..parts.len()).filter(inside).collect());
             }
             demand.stocks = parts.iter().map(|part| part.len() as u64).collect();
             demand.places = parts.into_iter().map(Place::Cpus).collect();
@@ -243,13 +243,13 @@ impl Demand {
             });
             demand.stocks = room.min().into_iter().collect();
             demand.places = vec![Place::Nics; demand.stocks.len()];
-            for (taker, _) in needy() {
-                demand.push(taker, 1, vec![0]);
+            for (consumer, _) in needy() {
+                demand.push(consumer, 1, vec![0]);
             }
             return demand;
         }
         let mut numbers: BTreeMap<u32, usize> = BTreeMap::new();
-        for (taker, (gpu, supply)) in needy() {
+        for (consumer, (gpu, supply)) in needy() {
             let Some(beside) = supply.beside(kind, *gpu) else { continue };
             let mut own = Vec::new();
             for (node, stock) in beside {
@@ -259,18 +259,18 @@ impl Demand {
                     demand.stocks.len() - 1
                 }));
             }
-            demand.push(taker, supply.need(kind), own);
+            demand.push(consumer, supply.need(kind), own);
         }
         demand
     }
 
-    fn push(&mut self, taker: usize, need: u64, stocks: Vec<usize>) {
-        self.takers.push(taker);
+    fn push(&mut self, consumer: usize, need: u64, stocks: Vec<usize>) {
+        self.consumers.push(consumer);
         self.needs.push(need);
         self.stocks_of.push(stocks);
     }
 
-    /// Returns the stocks of each taker, and all unions of overlapping ones.
+    /// Returns the stocks of each consumer, and all unions of overlapping ones.
     fn groups(&self) -> Result<BTreeSet<BTreeSet<usize>>> {
         let single: BTreeSet<BTreeSet<usize>> =
             self.stocks_of.iter().map(|stocks| stocks.iter().copied().collect()).collect();
@@ -315,7 +315,7 @@ fn parts(sets: BTreeSet<&CpuSet>) -> Vec<CpuSet> {
 
 /// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not available
 /// to jobs.
-fn homes(topology: &Topology, gpu: usize) -> Option<NodeSet> {
+fn nodes_beside(topology: &Topology, gpu: usize) -> Option<NodeSet> {
     let device = topology.devices()[gpu];
     let allowed = topology.machine().allowed_nodes.as_ref();
     let accelerators: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();

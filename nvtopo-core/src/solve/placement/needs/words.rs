@@ -61,15 +61,15 @@ impl Supply {
                 Kind::Pages(bytes) => format!("number of {} pages", exact_bytes(bytes)),
             };
             let homeless: Vec<usize> =
-                gpus.iter().copied().filter(|gpu| self.homes[*gpu].is_none()).collect();
+                gpus.iter().copied().filter(|gpu| self.nodes_of[*gpu].is_none()).collect();
             if !homeless.is_empty() {
                 let gpus = topology.device_names(&homeless);
                 remarks.push(format!(
                     "which NUMA node {gpus} draws on is unknown: the {what} there is not checked"
                 ));
             }
-            let homes = gpus.iter().filter_map(|gpu| self.homes[*gpu].as_ref());
-            let mut nodes: Vec<u32> = homes.flat_map(NodeSet::iter).collect();
+            let nodes_of = gpus.iter().filter_map(|gpu| self.nodes_of[*gpu].as_ref());
+            let mut nodes: Vec<u32> = nodes_of.flat_map(NodeSet::iter).collect();
             nodes.sort_unstable();
             nodes.dedup();
             let unknown = nodes.into_iter().filter(|node| self.stock(kind, *node).is_none());

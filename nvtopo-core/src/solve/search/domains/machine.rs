@@ -1,6 +1,6 @@
 //! The domains of a machine, with what is precomputed for them.
 
-use super::homes::Homes;
+use super::numa::NumaDomains;
 use super::tree::Tree;
 use crate::model::Topology;
 use crate::query::Weight;
@@ -10,7 +10,7 @@ use crate::query::Weight;
 pub(in crate::solve) struct Domains {
     pub(super) tree: Tree,
     /// The NUMA domains, if GPUs differ by nothing else.
-    pub(super) homes: Option<Homes>,
+    pub(super) numa: Option<NumaDomains>,
     /// The best weights that an empty machine gives to jobs of each size.
     pub(super) whole: Vec<Weight>,
 }
@@ -20,7 +20,7 @@ impl Domains {
     pub(in crate::solve) fn of(topology: &Topology) -> Option<Self> {
         let tree = Tree::of(topology)?;
         let whole = tree.best_left(&tree.most(&|domain| tree.size(domain)));
-        let homes = Homes::of(&tree);
-        Some(Self { tree, homes, whole })
+        let numa = NumaDomains::of(&tree);
+        Some(Self { tree, numa, whole })
     }
 }

@@ -4,11 +4,11 @@
 //! GPUs of a NUMA domain, the whole. Then `ring` and `min-pair` of a set are the weight of the smallest domain that holds it, and
 //! all the default objectives follow from the numbers of GPUs that it takes of each domain. `tree` finds these domains, or that
 //! the machine has none; `table` computes the best for every number, from the smallest domains up. If GPUs differ by their NUMA
-//! nodes only, `homes` has the answer of the table in less than a microsecond.
+//! nodes only, `numa` has the answer of the table in less than a microsecond.
 
 mod ask;
-mod homes;
 pub(in crate::solve) mod machine;
+mod numa;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -24,8 +24,8 @@ use crate::solve::search::set::Set;
 use crate::solve::search::value::{all_found, numa_worth};
 pub(in crate::solve) use ask::{Answer, Ask};
 use ask::{kinds, remainder};
-use homes::Homes;
 pub(in crate::solve) use machine::Domains;
+use numa::NumaDomains;
 use std::borrow::Cow;
 use table::{Limit, Table};
 pub(in crate::solve) use tree::Use;
@@ -92,27 +92,27 @@ impl Domains {
 
     /// Finds the best set where only the NUMA domains count and any free GPU may be chosen; `None` otherwise.
     fn by_homes(&self, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
-        let homes = self.homes.as_ref().filter(|_| task.is_plain() && task.include == 0)?;
+        let numa = self.numa.as_ref().filter(|_| task.is_plain() && task.include == 0)?;
         let kinds = kinds(task.objectives)?;
         if !kinds.contains(&OverDomains::Span) || !kinds.contains(&OverDomains::Remainder) {
             return None;
         }
-        Some(homes.choose(task.free, task.count).ok_or(NoSet { proven: true }).map(|(chosen, span)| {
+        Some(numa.choose(task.free, task.count).ok_or(NoSet { proven: true }).map(|(chosen, span)| {
             let left = task.free.count_ones() as usize - task.count;
-            let value = |kind: &OverDomains| homes.value(*kind, task.count, span, left, task.mix);
+            let value = |kind: &OverDomains| numa.value(*kind, task.count, span, left, task.mix);
             let values: Vec<Weight> = kinds.iter().map(value).collect();
-            Solution::exact(chosen, values, homes.count())
+            Solution::exact(chosen, values, numa.count())
         }))
     }
 }
 
-impl Homes {
+impl NumaDomains {
     /// Returns the value of a set of `count` GPUs in some NUMA domains that leaves `left` free GPUs.
     pub(super) fn value(
         &self,
         kind: OverDomains,
         count: usize,
-        homes: usize,
+        numa: usize,
         left: usize,
         mix: &[(usize, u64)],
     ) -> Weight {
@@ -120,7 +120,7 @@ impl Homes {
             OverDomains::Within if count > 1 => self.pair,
             OverDomains::Within => Weight::default(),
             OverDomains::Nic => self.nic,
-            OverDomains::Span => numa_worth(homes as u64 * self.span.unsigned_abs()),
+            OverDomains::Span => numa_worth(numa as u64 * self.span.unsigned_abs()),
             OverDomains::Pairs => Weight(times(self.pair, (count * (count - 1) / 2) as u64).unsigned_abs()),
             OverDomains::Remainder => all_found(mix, left),
         }

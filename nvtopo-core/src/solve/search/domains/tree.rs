@@ -58,8 +58,8 @@ impl Tree {
             return None;
         }
         let levels = levels(topology)?;
-        let (homes, costs) = homes(topology)?;
-        let mut growth = Growth { topology, nics: nearest(topology)?, homes, costs, domains: Vec::new() };
+        let (numa, costs) = numa(topology)?;
+        let mut growth = Growth { topology, nics: nearest(topology)?, numa, costs, domains: Vec::new() };
         let whole = growth.grow((0..gpus).collect())?;
         growth.charge(whole);
         let mut domains: Vec<Domain> = growth.domains.into_iter().map(|(domain, _)| domain).collect();
@@ -251,11 +251,11 @@ fn are_alike(a: &[Port], b: &[Port]) -> bool {
 
 /// Numbers the NUMA domains, and returns the number of each GPU and the cost of the NUMA nodes of each number. `None` if NUMA
 /// domains overlap.
-fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
+fn numa(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
     let mut numbers: BTreeMap<Result<Vec<u32>, usize>, usize> = BTreeMap::new();
     let mut costs = Vec::new();
     let mut seen: BTreeMap<u32, usize> = BTreeMap::new();
-    let mut homes = Vec::new();
+    let mut numa = Vec::new();
     for gpu in 0..topology.gpus().len() {
         let key = match topology.local_nodes(topology.devices()[gpu]).known() {
             Some(nodes) if !nodes.is_empty() => Ok(nodes.iter().collect()),
@@ -270,9 +270,9 @@ fn homes(topology: &Topology) -> Option<(Vec<usize>, Vec<i64>)> {
         if nodes.into_iter().any(|node| *seen.entry(node).or_insert(number) != number) {
             return None;
         }
-        homes.push(number);
+        numa.push(number);
     }
-    Some((homes, costs))
+    Some((numa, costs))
 }
 
 /// Returns the greatest weight of each GPU to a NIC. `None` if not all can have theirs at once.
@@ -295,7 +295,7 @@ fn nearest(topology: &Topology) -> Option<Vec<Weight>> {
 struct Growth<'a> {
     topology: &'a Topology,
     nics: Vec<Weight>,
-    homes: Vec<usize>,
+    numa: Vec<usize>,
     /// The cost of the NUMA nodes of each NUMA domain.
     costs: Vec<i64>,
     domains: Vec<(Domain, Option<usize>)>,
@@ -316,7 +316,7 @@ impl Growth<'_> {
         let mut singles: BTreeMap<(usize, Weight), Vec<usize>> = BTreeMap::new();
         for part in self.joined(&gpus, least)? {
             match part[..] {
-                [gpu] => singles.entry((self.homes[gpu], self.nics[gpu])).or_default().push(gpu),
+                [gpu] => singles.entry((self.numa[gpu], self.nics[gpu])).or_default().push(gpu),
                 _ => parts.push(part),
             }
         }
@@ -380,7 +380,7 @@ impl Growth<'_> {
     }
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
-        let (nic, home) = (self.nics[gpus[0]], self.homes[gpus[0]]);
+        let (nic, home) = (self.nics[gpus[0]], self.numa[gpus[0]]);
         self.domains.push((
             Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic, divides_homes: false },
             Some(home),
@@ -406,15 +406,15 @@ impl Growth<'_> {
             self.domains[domain].0.span = self.costs[home];
             return BTreeSet::from([home]);
         }
-        let mut homes = BTreeSet::new();
+        let mut numa = BTreeSet::new();
         let mut divides = false;
         for part in self.domains[domain].0.parts.clone() {
             let own = self.charge(part);
-            divides |= self.domains[part].0.divides_homes || !homes.is_disjoint(&own);
-            homes.extend(own);
+            divides |= self.domains[part].0.divides_homes || !numa.is_disjoint(&own);
+            numa.extend(own);
         }
         self.domains[domain].0.divides_homes = divides;
-        homes
+        numa
     }
 }
 

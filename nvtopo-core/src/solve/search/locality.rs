@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// The NUMA nodes, models and NICs by the order of the candidates.
 #[derive(Debug)]
-pub(in crate::solve) struct Surroundings {
+pub(in crate::solve) struct Locality {
     /// The number of 64-bit words of a set of nodes.
     words: usize,
     /// The nodes of each candidate, row by row. A candidate whose nodes are unknown has a node of its own.
@@ -32,7 +32,7 @@ pub(in crate::solve) struct Surroundings {
     per_nic: usize,
 }
 
-impl Surroundings {
+impl Locality {
     pub(in crate::solve) fn of(topology: &Topology, gpus: &[usize]) -> Self {
         let mut numbers = BTreeMap::new();
         let mut number = |key: Result<u32, usize>| {
@@ -162,7 +162,7 @@ impl Surroundings {
 
     /// Returns whether exchanging two candidates changes the span of no set: they have the same nodes, or the same number of
     /// nodes of their own, and the nodes of both are known, or of neither.
-    pub(in crate::solve) fn twins(&self, a: usize, b: usize) -> bool {
+    pub(in crate::solve) fn interchangeable(&self, a: usize, b: usize) -> bool {
         let nodes = |gpu: usize| self.nodes[gpu * self.words..][..self.words].iter().zip(&self.shared);
         let shared = |gpu: usize| nodes(gpu).map(|(own, shared)| own & shared);
         let alone = |gpu: usize| nodes(gpu).map(|(own, shared)| (own & !shared).count_ones()).sum::<u32>();

@@ -1,5 +1,4 @@
-//! Machines whose GPUs differ only by their local NUMA nodes: an NVSwitch over many NUMA domains. `home` stands for such a NUMA
-//! domain here, with its GPUs.
+//! Machines whose GPUs differ only by their local NUMA nodes: an NVSwitch over many NUMA domains.
 //!
 //! All pairs and all paths to NICs have the same weight, so that only the number of NUMA domains counts, and after it the number
 //! of GPUs that stay together in one. Both follow from the number of NUMA domains with each number of free GPUs. One pass over
@@ -12,7 +11,7 @@ use crate::solve::search::set::{MAX_CANDIDATES, Set, members};
 
 /// The NUMA domains of such a machine.
 #[derive(Debug)]
-pub(super) struct Homes {
+pub(super) struct NumaDomains {
     /// The GPUs of each NUMA domain, by their first ones.
     gpus: Vec<Set>,
     /// The number of GPUs of the largest NUMA domain.
@@ -25,22 +24,22 @@ pub(super) struct Homes {
     pub(super) nic: Weight,
 }
 
-impl Homes {
+impl NumaDomains {
     /// Returns the NUMA domains of a machine; `None`: the machine has another structure.
     pub(super) fn of(tree: &Tree) -> Option<Self> {
         let whole = tree.domains.last()?;
         let [pair] = tree.levels[..] else { return None };
-        let homes = || whole.parts.iter().map(|part| &tree.domains[*part]);
-        let first = homes().next()?;
-        let alike = |home: &Domain| {
-            let several = home.several() == first.several();
-            several && home.parts.is_empty() && (home.span, home.nic) == (first.span, first.nic)
+        let numa = || whole.parts.iter().map(|part| &tree.domains[*part]);
+        let first = numa().next()?;
+        let alike = |node: &Domain| {
+            let several = node.several() == first.several();
+            several && node.parts.is_empty() && (node.span, node.nic) == (first.span, first.nic)
         };
-        let few = homes().map(|home| home.gpus.len()).sum::<usize>() <= MAX_CANDIDATES;
+        let few = numa().map(|node| node.gpus.len()).sum::<usize>() <= MAX_CANDIDATES;
         let nothing_else = whole.span == 0 && pair > Weight::default();
-        (few && nothing_else && homes().all(alike)).then(|| Self {
-            gpus: homes().map(|home| set::of(home.gpus.iter().copied())).collect(),
-            most: homes().map(|home| home.gpus.len()).max().unwrap_or(0),
+        (few && nothing_else && numa().all(alike)).then(|| Self {
+            gpus: numa().map(|node| set::of(node.gpus.iter().copied())).collect(),
+            most: numa().map(|node| node.gpus.len()).max().unwrap_or(0),
             span: first.span,
             pair,
             nic: first.nic,
@@ -57,13 +56,13 @@ impl Homes {
     /// are free.
     pub(super) fn choose(&self, free: Set, count: usize) -> Option<(Set, usize)> {
         let mut later = Counts { with: [0; MAX_CANDIDATES + 1], most: self.most };
-        for home in &self.gpus {
-            later.with[(home & free).count_ones() as usize] += 1;
+        for node in &self.gpus {
+            later.with[(node & free).count_ones() as usize] += 1;
         }
         let mut best = later.best(count)?;
-        let (fewest, mut chosen, mut missing) = (best.homes, 0, count);
-        for home in &self.gpus {
-            let own = home & free;
+        let (fewest, mut chosen, mut missing) = (best.numa, 0, count);
+        for node in &self.gpus {
+            let own = node & free;
             let size = own.count_ones() as usize;
             if missing == 0 {
                 break;
@@ -75,7 +74,7 @@ impl Homes {
             // Each NUMA domain gives all of its free GPUs or none: a part of them, with more to come, needs no fewer of them and
             // leaves no more together.
             let taken = size.min(missing);
-            let with = |rest: Best| Best { homes: rest.homes + 1, left: rest.left.max(size - taken) };
+            let with = |rest: Best| Best { numa: rest.numa + 1, left: rest.left.max(size - taken) };
             match later.best(missing - taken).filter(|rest| with(*rest) == best) {
                 Some(rest) => {
                     chosen |= if taken == size { own } else { set::of(members(own).take(taken)) };
@@ -100,7 +99,7 @@ struct Counts {
 #[derive(Clone, Copy, PartialEq)]
 struct Best {
     /// The fewest NUMA domains.
-    homes: usize,
+    numa: usize,
     /// The greatest number of GPUs that stay together in one NUMA domain.
     left: usize,
 }
@@ -109,11 +108,11 @@ impl Counts {
     /// Returns the best outcome for `count` GPUs; `None`: too few are free.
     fn best(&self, count: usize) -> Option<Best> {
         // Taking the fullest first needs the fewest NUMA domains.
-        let (mut homes, mut missing) = (0, count);
+        let (mut numa, mut missing) = (0, count);
         for size in (1..=self.most).rev() {
             let all = usize::from(self.with[size]);
             if all * size <= missing {
-                homes += all;
+                numa += all;
                 missing -= all * size;
                 continue;
             }
@@ -123,9 +122,9 @@ impl Counts {
             let spare = used * size - missing;
             let other = if used < all { size } else { self.fullest(size - 1) };
             let whole = if other > 0 { self.fullest((other + spare).min(self.most)) } else { 0 };
-            return Some(Best { homes: homes + used, left: spare.max(whole) });
+            return Some(Best { numa: numa + used, left: spare.max(whole) });
         }
-        (missing == 0).then_some(Best { homes, left: 0 })
+        (missing == 0).then_some(Best { numa, left: 0 })
     }
 
     /// Returns the greatest number of free GPUs, up to `most`, that a NUMA domain has.

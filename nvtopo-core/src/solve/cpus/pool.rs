@@ -8,7 +8,7 @@ use crate::model::{NumaNode, PathType, Stated, Topology};
 use std::collections::BTreeMap;
 
 /// The input of a policy.
-pub(super) struct Ground<'a> {
+pub(super) struct CpuPool<'a> {
     pub(super) topology: &'a Topology,
     /// The CPUs that may be given away.
     pub(super) usable: CpuSet,
@@ -23,7 +23,7 @@ pub(super) struct Ground<'a> {
     pub(super) isolated: CpuSet,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> CpuPool<'a> {
     /// Collects the usable CPUs. Of the GPUs that are near to no usable CPU, the claimed ones take others.
     pub(super) fn of(
         topology: &'a Topology,
@@ -35,10 +35,10 @@ impl<'a> Ground<'a> {
         let classes = CoreClasses::of(topology);
         let (usable, isolated) = usable_cpus(topology, limits, smt, &classes, remarks);
         let (near, cores_of, strays) = (Vec::new(), Vec::new(), Vec::new());
-        let mut ground = Self { topology, usable, near, cores: cores_of, classes, strays, isolated };
-        ground.look_around(claimed, remarks);
-        ground.cores = cores(topology, &ground.usable, remarks);
-        ground
+        let mut pool = Self { topology, usable, near, cores: cores_of, classes, strays, isolated };
+        pool.look_around(claimed, remarks);
+        pool.cores = cores(topology, &pool.usable, remarks);
+        pool
     }
 
     /// Finds, for each GPU, the usable CPUs that it is nearest to.
@@ -120,9 +120,9 @@ impl<'a> Ground<'a> {
     /// last all, since some may be of no node.
     pub(super) fn by_distance(&self, gpu: usize) -> Vec<CpuSet> {
         let near = &self.near[gpu];
-        let homes = home_nodes(self.topology, gpu, near);
+        let near_nodes = home_nodes(self.topology, gpu, near);
         let mut nodes: Vec<&NumaNode> = self.topology.numa_nodes().collect();
-        nodes.sort_by_key(|numa| (distance(self.topology, &homes, numa.os_index), numa.os_index));
+        nodes.sort_by_key(|numa| (distance(self.topology, &near_nodes, numa.os_index), numa.os_index));
         let sets =
             std::iter::once(near).chain(nodes.into_iter().map(|numa| &numa.cpus)).chain([&self.usable]);
         sets.map(|cpus| cpus.intersection(&self.usable)).collect()
@@ -258,8 +258,8 @@ pub(super) fn nodes_of(topology: &Topology, cpus: &CpuSet) -> NodeSet {
 
 /// Returns the least distance from one of the nodes.
 pub(super) fn distance(topology: &Topology, from: &NodeSet, to: u32) -> u32 {
-    let homes = topology.numa_nodes().filter(|numa| from.contains(numa.os_index));
-    let distances = homes.flat_map(|numa| &numa.distances);
+    let nodes = topology.numa_nodes().filter(|numa| from.contains(numa.os_index));
+    let distances = nodes.flat_map(|numa| &numa.distances);
     distances.filter(|(node, _)| *node == to).map(|(_, distance)| *distance).min().unwrap_or(u32::MAX)
 }
 
