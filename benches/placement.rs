@@ -57,8 +57,8 @@ fn row(name: &str, topology: &Topology, count: usize) {
     let solve = |request: &Request| solver.solve(black_box(request)).expect("enough GPUs");
     let mut others = others.iter().cycle();
     others.by_ref().take(REQUESTS).for_each(|request| drop(solve(request)));
-    // The walk through all divisions of 16 GPUs takes from seconds to minutes, but for halves.
-    let walks = gpus <= 8 || 2 * count >= gpus;
+    // It is not made for one GPU, and takes from seconds to minutes through all divisions of 16 GPUs, but for halves.
+    let walks = count > 1 && (gpus <= 8 || 2 * count >= gpus);
     let (mut process, mut first, mut again) = (Vec::new(), Vec::new(), Vec::new());
     let (mut brute, mut walked) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
