@@ -641,24 +641,24 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * The version of the library, such as "0.1.0". It never fails, and the text lives as long as the program.
+ * Returns the version of the library, such as "0.1.0". It never fails, and the text lives as long as the program.
  */
 const char *nvtopo_version(void);
 
 /**
- * The version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
+ * Returns the version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
  * program that was compiled with this header compares it with `NVTOPO_VERSION_NUMBER`. It never fails.
  */
 uint32_t nvtopo_version_number(void);
 
 /**
- * The name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
+ * Returns the name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
  * and the text lives as long as the program.
  */
 const char *nvtopo_status_name(nvtopo_status status);
 
 /**
- * The message of the last call that failed on this thread, with the place in the input and advice where there is
+ * Returns the message of the last call that failed on this thread, with the place in the input and advice where there is
  * any; "" before the first failure. Never NULL.
  *
  * The text lives until the next call that fails on this thread, or the thread's end. Calls that succeed leave it.
@@ -666,12 +666,12 @@ const char *nvtopo_status_name(nvtopo_status status);
 const char *nvtopo_last_error_message(void);
 
 /**
- * The line of the input, counted from 1, that the last error on this thread is about; 0 when it is about none.
+ * Returns the line of the input, counted from 1, that the last error on this thread is about; 0 when it is about none.
  */
 size_t nvtopo_last_error_line(void);
 
 /**
- * The column in characters, counted from 1, that the last error on this thread is about; 0 when it is about none.
+ * Returns the column in characters, counted from 1, that the last error on this thread is about; 0 when it is about none.
  */
 size_t nvtopo_last_error_column(void);
 

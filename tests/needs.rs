@@ -497,3 +497,18 @@ fn nics_are_counted_over_all_jobs() {
         assert!(matches!(check(&dgx1, &request, &claim).unwrap(), Ok(Verdict::Proven { .. })), "{count}");
     }
 }
+
+#[test]
+fn a_nic_of_a_gpu_alone_is_not_said_to_be_shared() {
+    let dgx = Topology::preset("dgx-1-v100").unwrap();
+    let shared = |request: Request| -> Vec<(String, Vec<u32>)> {
+        let placement = request.only([0, 1]).solve(&dgx).unwrap();
+        let own = |gpu: &nvtopo::PlacedGpu| (gpu.nic.clone().unwrap(), gpu.nic_shared_with.clone());
+        placement.gpus().iter().map(own).collect()
+    };
+    assert_eq!(shared(Request::gpus(2)), [("mlx5_0".into(), vec![1]), ("mlx5_0".into(), vec![0])]);
+    assert_eq!(
+        shared(Request::gpus(2).gpus_per_nic(1)),
+        [("mlx5_0".into(), vec![]), ("mlx5_1".into(), vec![])]
+    );
+}

@@ -232,3 +232,40 @@ fn a_nic_that_is_down_serves_nobody_and_an_unknown_path_is_no_choice() {
     let placement = Request::gpus(1).only([1]).objectives(["nic"]).solve(&topology).unwrap();
     assert_eq!(value(&placement, "nic"), None);
 }
+
+#[test]
+fn many_gpus_of_which_no_path_is_known_are_chosen_all_the_same() {
+    for gpus in [3, 4, 16, 17, 18, 64] {
+        let mut fragment = Fragment::new(Provenance::Smi);
+        for index in 0..gpus {
+            fragment.add(NodeId::MACHINE, Gpu::new(index));
+        }
+        let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+        for count in [2, 3, gpus as usize] {
+            let placement = Request::gpus(count).solve(&topology).unwrap();
+            assert_eq!(placement.gpus().len(), count);
+            let ring = placement.scores().iter().find(|score| score.objective == "ring").unwrap();
+            assert_eq!(ring.value, None, "{gpus} GPUs, {count} of them");
+        }
+    }
+}
+
+#[test]
+fn cuts_through_more_gpus_than_are_examined_are_unknown() {
+    let gpus = 20;
+    let names: Vec<String> = (0..gpus).map(|gpu| format!("GPU{gpu}")).collect();
+    let cell = |a: usize, b: usize| if a == b { "X" } else { "NV18" };
+    let row = |a: usize| {
+        let cells: Vec<&str> = (0..gpus).map(|b| cell(a, b)).collect();
+        format!("{}\t{}", names[a], cells.join("\t"))
+    };
+    let rows: Vec<String> = (0..gpus).map(row).collect();
+    let text = format!("\t{}\n{}\n", names.join("\t"), rows.join("\n"));
+    let topology = Topology::parse("twenty", text.as_bytes()).unwrap();
+    for objective in ["tree", "all-to-all"] {
+        let score =
+            |count| Request::gpus(count).objectives([objective]).solve(&topology).unwrap().scores()[0].value;
+        assert!(score(16).is_some(), "{objective}");
+        assert_eq!(score(17), None, "{objective}");
+    }
+}

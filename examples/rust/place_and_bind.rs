@@ -1,6 +1,6 @@
 //! The main job: what is this machine, which GPUs are best for a job, and this process bound beside them.
 //!
-//! `cargo run --release --example place_and_bind --features text [GPUs]`
+//! `cargo run --release --package nvtopo-core --features nvml --example place_and_bind [GPUs]`
 
 use nvtopo::apply::{BindOptions, Trust, bind, current_cpus};
 use nvtopo::{Part, Request, Result, Topology};

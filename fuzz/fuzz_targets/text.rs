@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use nvtopo::{CpuRules, Request, Topology, share_cpus};
 use nvtopo_draw::{RENDERERS, Style};
-use nvtopo::{CpuLimits, Request, Topology, share_cpus};
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(topology) = Topology::parse("input", bytes) else { return };
@@ -20,7 +20,9 @@ fuzz_target!(|bytes: &[u8]| {
     for render in RENDERERS {
         let _ = render.topology(&topology, Style::default());
     }
-    if let Ok(placement) = Request::gpus(2).solve(&topology) {
-        assert_eq!(placement.gpus().len(), 2);
+    for count in 2..=3 {
+        if let Ok(placement) = Request::gpus(count).solve(&topology) {
+            assert_eq!(placement.gpus().len(), count);
+        }
     }
 });

@@ -36,7 +36,7 @@ pub enum nvtopo_status {
     Panic = 102,
 }
 
-/// The version of the library, such as "0.1.0". It never fails, and the text lives as long as the program.
+/// Returns the version of the library, such as "0.1.0". It never fails, and the text lives as long as the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_version() -> *const c_char {
     const VERSION: &CStr =
@@ -47,7 +47,7 @@ pub extern "C" fn nvtopo_version() -> *const c_char {
     VERSION.as_ptr()
 }
 
-/// The version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
+/// Returns the version of the library as a number: 10000 for each major version, 100 for each minor one, and 1 for each patch. A
 /// program that was compiled with this header compares it with `NVTOPO_VERSION_NUMBER`. It never fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_version_number() -> u32 {
@@ -57,7 +57,7 @@ pub extern "C" fn nvtopo_version_number() -> u32 {
     NUMBER
 }
 
-/// The name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
+/// Returns the name of a status, such as "invalid-request"; "unknown" for a code that this version does not have. It never fails,
 /// and the text lives as long as the program.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_status_name(status: StatusCode) -> *const c_char {
@@ -65,7 +65,7 @@ pub extern "C" fn nvtopo_status_name(status: StatusCode) -> *const c_char {
     found.map_or(c"unknown", |(_, name)| name).as_ptr()
 }
 
-/// The message of the last call that failed on this thread, with the place in the input and advice where there is
+/// Returns the message of the last call that failed on this thread, with the place in the input and advice where there is
 /// any; "" before the first failure. Never NULL.
 ///
 /// The text lives until the next call that fails on this thread, or the thread's end. Calls that succeed leave it.
@@ -74,13 +74,13 @@ pub extern "C" fn nvtopo_last_error_message() -> *const c_char {
     last_error(|error| error.message.as_ptr()).unwrap_or(c"".as_ptr())
 }
 
-/// The line of the input, counted from 1, that the last error on this thread is about; 0 when it is about none.
+/// Returns the line of the input, counted from 1, that the last error on this thread is about; 0 when it is about none.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_last_error_line() -> usize {
     last_error(|error| error.line).unwrap_or(0)
 }
 
-/// The column in characters, counted from 1, that the last error on this thread is about; 0 when it is about none.
+/// Returns the column in characters, counted from 1, that the last error on this thread is about; 0 when it is about none.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_last_error_column() -> usize {
     last_error(|error| error.column).unwrap_or(0)

@@ -4,7 +4,7 @@
 //!   [`parse`](Topology::parse) or [`open`](Topology::open).
 //! - [`Request`]: the request of a job. [`Placement`]: the answer, with proof, CPUs, memory nodes and NICs.
 //! - [`apply`]: binding of this process beside its GPUs.
-//! - [`render`]: text and JSON.
+//! - [`render`]: answers for programs, as JSON and as launchers read them. Tables and pictures are in `nvtopo-draw`.
 //!
 //! # Cookbook
 //!
@@ -63,7 +63,7 @@
 //!
 //! None is on by default, and none but `hwloc` needs a system library. `nvml`: NVIDIA's driver in live discovery, its
 //! library opened at run time where there is one. `hwloc`: this machine as libhwloc sees it. `snapshot`: everything that
-//! discovery read, in a file. `text`: the picture of a machine for people. `schema`: the JSON Schema of the documents.
+//! discovery read, in a file. `schema`: the JSON Schema of the documents.
 
 #[macro_use]
 mod words;

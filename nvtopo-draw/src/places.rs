@@ -7,7 +7,6 @@ use nvtopo::{CpuSet, NodeSet};
 use std::collections::BTreeSet;
 
 /// Devices that are shown together.
-#[non_exhaustive]
 pub(crate) struct Place<'a> {
     /// The NUMA node that they are on; `None` where it is unknown.
     pub(crate) node: Option<(NodeId, &'a NumaNode)>,
@@ -21,7 +20,6 @@ pub(crate) struct Place<'a> {
 const FEW: usize = 3;
 
 /// NUMA nodes without devices and disks, shown as one entry.
-#[non_exhaustive]
 pub(crate) struct Empty {
     /// Their numbers.
     pub(crate) nodes: NodeSet,
@@ -32,7 +30,6 @@ pub(crate) struct Empty {
 }
 
 /// The places of a machine, and its empty NUMA nodes.
-#[non_exhaustive]
 pub(crate) struct Shown<'a> {
     /// Places with something on them.
     pub(crate) places: Vec<Place<'a>>,

@@ -170,7 +170,7 @@ fn pairs_are_told_what_they_may_do() {
     assert_eq!(p2p(&found, 0, 3).read, Some(P2pStatus::DisabledBySetting));
     assert_note(
         &found,
-        "a setting of the driver forbids peer-to-peer access: GPU0 and GPU1, GPU0 and GPU2 and 4 pairs more",
+        "a setting of the driver forbids peer-to-peer access: GPU0 and GPU1, GPU0 and GPU2, GPU0 and GPU3 and 3 more",
     );
     assert_eq!(faults_noted(&found).len(), 1, "{}", notes(&found));
     for preset in ["dgx-a100", "hgx-a100-4"] {

@@ -1,4 +1,4 @@
-//! The bandwidth of links by generation: every constant of the library, each with its source.
+//! The bandwidth of links by generation: every nominal and typical rate, each with its source.
 //!
 //! Nominal rates are what the link's makers publish, one direction, after line coding. Where nothing is
 //! published (the interconnect between sockets), NCCL's planning constants stand in, marked as typical.

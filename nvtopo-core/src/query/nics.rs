@@ -101,6 +101,7 @@ pub fn fair_nics(topology: &Topology) -> Vec<Option<usize>> {
             if is_alike.contains(&nics[gpu]) {
                 continue;
             }
+            // It shares the port with the GPU that the NIC was assigned to.
             let weights = to_nics(topology, gpu, &alike, 2);
             let best = weights.into_iter().zip(&alike).max_by_key(|(weight, nic)| {
                 (*weight, std::cmp::Reverse(users.get(nic).copied()), std::cmp::Reverse(**nic))
@@ -188,10 +189,7 @@ pub fn gpus_per_nic(topology: &Topology) -> usize {
 /// Returns the NICs that can carry data, as far as is known.
 pub(crate) fn usable_nics(topology: &Topology) -> Vec<usize> {
     let first = topology.gpus().len();
-    let down = |nic: usize| {
-        topology.node(topology.devices()[nic]).kind.as_nic().and_then(|nic| nic.state)
-            == Some(PortState::Down)
-    };
+    let down = |nic: usize| nic_at(topology, nic).and_then(|nic| nic.state) == Some(PortState::Down);
     (first..topology.devices().len()).filter(|nic| !down(*nic)).collect()
 }
 
@@ -200,7 +198,7 @@ pub(crate) fn usable_nics(topology: &Topology) -> Vec<usize> {
 pub(crate) fn to_nics(topology: &Topology, gpu: usize, nics: &[usize], per_nic: usize) -> Vec<Weight> {
     let to = |nic: usize| {
         let weight = of_pair(topology.pairs().pair(gpu, nic));
-        let port = topology.node(topology.devices()[nic]).kind.as_nic().and_then(port_rate);
+        let port = nic_at(topology, nic).and_then(port_rate);
         let share = port.map(|rate| rate.as_mb_per_s() / per_nic.max(1) as u64);
         share.map_or(weight, |share| weight.at_most(Bandwidth::from_mb_per_s(share)))
     };

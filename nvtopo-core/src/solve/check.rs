@@ -352,7 +352,7 @@ impl Checker<'_> {
                 let pairs = set.iter().flat_map(|gpu| usable.iter().map(|nic| self.pair(*gpu, *nic)));
                 self.topology.nics().len() > 0 && pairs.into_iter().all(|pair| pair.rate.is_some())
             }
-            "tree" | "all-to-all" => self.topology.nvlink_known() && rates(set),
+            "tree" | "all-to-all" => self.topology.nvlink_known() && rates(set) && set.len() <= 16,
             _ => self.worth(objective, set, &[]).0 > 0 || rates(set),
         }
     }

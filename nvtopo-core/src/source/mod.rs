@@ -50,12 +50,15 @@ pub(crate) trait Source: Sync {
     fn read(&self, bytes: &[u8]) -> Result<Fragment>;
 }
 
-/// A format, as its file states it.
+/// A format of texts to implement; [`Source`] is its object form.
 trait TextFormat: Sync {
+    /// The name for people.
     const NAME: &'static str;
 
+    /// Returns whether a text looks like this format.
     fn recognizes(bytes: &[u8]) -> bool;
 
+    /// Reads a text.
     fn read(bytes: &[u8]) -> Result<Fragment>;
 }
 

@@ -128,12 +128,12 @@ impl Drawing {
     }
 }
 
-/// A heading within the picture.
+/// Draws a heading within the picture.
 pub fn heading(words: &str) -> Drawing {
     Drawing::line(words, NAME + 1.0, true, INK)
 }
 
-/// A rectangle.
+/// Returns a rectangle.
 pub fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
     Rectangle::new()
         .set("x", short(x))
@@ -142,7 +142,7 @@ pub fn rectangle(x: f64, y: f64, width: f64, height: f64) -> Rectangle {
         .set("height", short(height))
 }
 
-/// A line between two places.
+/// Returns a line between two places.
 pub fn line(from: (f64, f64), to: (f64, f64)) -> Line {
     Line::new()
         .set("x1", short(from.0))
@@ -151,12 +151,12 @@ pub fn line(from: (f64, f64), to: (f64, f64)) -> Line {
         .set("y2", short(to.1))
 }
 
-/// Text that begins at a place of its base line.
+/// Returns text that begins at a place of its base line.
 pub fn text(x: f64, y: f64, content: &str) -> Text {
     Text::new(printable(content)).set("x", short(x)).set("y", short(y))
 }
 
-/// Text around the middle of a place.
+/// Returns text around the middle of a place.
 pub fn centred(x: f64, y: f64, content: &str) -> Text {
     text(x, y, content).set("text-anchor", "middle")
 }

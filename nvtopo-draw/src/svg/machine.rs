@@ -137,7 +137,7 @@ fn flow(topology: &Topology, parts: &[Part], cell: f64, width: f64) -> Drawing {
     Drawing::flow(GAP, drawn, width)
 }
 
-/// The devices behind a bridge or switch.
+/// Draws the devices behind a bridge or switch.
 fn bus_box(topology: &Topology, id: NodeId, within: Drawing) -> Drawing {
     let (name, address) = match &topology.node(id).kind {
         NodeKind::PcieSwitch(switch) => ("PCIe switch", switch.address),

@@ -50,7 +50,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
             format!("optimal: every set was examined or excluded, in {steps} steps")
         }
         Proof::Bound { steps } => format!("not proven optimal: the search was stopped after {steps} steps"),
-        other => format!("{other:?}"),
+        _ => "proof of a kind that this version does not know".to_owned(),
     };
     // Remarks to act on stand before the proof.
     out += &remarks(placement.remarks(), style);

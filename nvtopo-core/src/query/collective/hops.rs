@@ -1,8 +1,7 @@
 //! Hops of rings through a set, and the share of each link that a hop takes: a direct NVLink, a relay over a third GPU
 //! of the set, or PCIe.
 //!
-//! Rates here are NCCL's, in MB/s: it plans with four fifths of what an NVLink carries, and with 12 GB/s for a PCIe link of
-//! 15.75 GB/s. Relays are chosen as NCCL chooses them.
+//! Rates here are those that NCCL plans with, in MB/s. Relays are chosen as NCCL chooses them.
 
 use super::fabric::Fabric;
 use super::program::NONE;

@@ -11,7 +11,7 @@ use super::rings::{FEW_LOOKS, MAX_HOST_RINGS};
 use crate::model::PathType;
 
 /// The part of the speed of the best rings that slower ones must be faster than, in hundredths.
-const HALF: u64 = 49;
+const LEAST_SPEED_PERCENT: u64 = 49;
 
 /// Rings of one speed.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub(super) fn over_host(hops: &Hops, search: &mut Search<'_>) -> Option<Plan> {
     let mut best: Option<Plan> = None;
     let mut complete = true;
     for speed in SPEEDS.into_iter().filter(|speed| *speed <= widest) {
-        if best.as_ref().is_some_and(|best| speed * 100 <= best.speed * HALF) {
+        if best.as_ref().is_some_and(|best| speed * 100 <= best.speed * LEAST_SPEED_PERCENT) {
             break;
         }
         for class in &classes {

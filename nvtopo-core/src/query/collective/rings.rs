@@ -406,7 +406,7 @@ fn over_nvlink(fabric: &Fabric, set: &[usize]) -> Packed {
 /// The number of cycles, or entries of their tables, in one step of effort.
 const LOOKS: u32 = 8;
 
-/// The most members for which cycles are searched by more than the nearest neighbour.
+/// The most members for which cycles are searched by more than [`lowest_first`].
 const MAX_MEMBERS: usize = 128;
 
 /// Finds the ring whose worst pair is best, whatever its paths; at equal bandwidth the nearer path is better.
@@ -434,13 +434,13 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
         let (bandwidth, path) = (least.0, least.1.map(|Reverse(path)| path));
         bound = bound.or(Some(bandwidth));
         let order = if count > MAX_MEMBERS {
-            nearest_first(count, linked)
+            lowest_first(count, linked)
         } else if count <= MAX_EXACT {
             effort += (count as u32) << count >> 4;
             let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0u32, |set, b| set | 1 << b);
             hamilton::cycle(&(0..count).map(near).collect::<Vec<_>>())
         } else {
-            nearest_first(count, linked).or_else(|| {
+            lowest_first(count, linked).or_else(|| {
                 let near = |a: usize| (0..count).filter(|b| linked(a, *b)).fold(0, |set, b| set | 1 << b);
                 let near: Vec<u128> = (0..count).map(near).collect();
                 // Some looks are left for lower levels.
@@ -470,7 +470,7 @@ fn over_all(topology: &Topology, set: &[usize]) -> (Option<Rings>, u32) {
 }
 
 /// Finds a cycle by always going on to the lowest neighbour left: a heuristic.
-fn nearest_first(count: usize, linked: impl Fn(usize, usize) -> bool) -> Option<Vec<usize>> {
+fn lowest_first(count: usize, linked: impl Fn(usize, usize) -> bool) -> Option<Vec<usize>> {
     let mut order = vec![0];
     let mut left: Vec<usize> = (1..count).collect();
     while let Some(at) = left.iter().position(|member| linked(order[order.len() - 1], *member)) {

@@ -68,7 +68,7 @@ impl<'a> CpuPool<'a> {
                 Some(local) if near.is_empty() => {
                     self.strays.push(gpu);
                     if claimed.contains(&gpu) {
-                        near = nearest_cpus(topology, &home_nodes(topology, gpu, &local), &self.usable);
+                        near = nearest_cpus(topology, &local_nodes(topology, gpu, &local), &self.usable);
                     }
                 }
                 Some(_) => {}
@@ -120,7 +120,7 @@ impl<'a> CpuPool<'a> {
     /// last all, since some may be of no node.
     pub(super) fn by_distance(&self, gpu: usize) -> Vec<CpuSet> {
         let near = &self.near[gpu];
-        let near_nodes = home_nodes(self.topology, gpu, near);
+        let near_nodes = local_nodes(self.topology, gpu, near);
         let mut nodes: Vec<&NumaNode> = self.topology.numa_nodes().collect();
         nodes.sort_by_key(|numa| (distance(self.topology, &near_nodes, numa.os_index), numa.os_index));
         let sets =
@@ -243,7 +243,7 @@ fn is_elsewhere(topology: &Topology, gpu: usize) -> bool {
 }
 
 /// Returns the nodes that a GPU is on: the stated ones, else those of its CPUs.
-fn home_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
+fn local_nodes(topology: &Topology, gpu: usize, local: &CpuSet) -> NodeSet {
     if let Stated::Known(nodes) = topology.local_nodes(topology.devices()[gpu]) {
         return nodes;
     }

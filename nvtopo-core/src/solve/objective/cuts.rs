@@ -47,17 +47,21 @@ impl Objective for Cuts {
     }
 
     fn is_known(&self, topology: &Topology, gpus: &[usize], worth: Weight) -> bool {
-        worth.bandwidth() > Bandwidth::ZERO || gpus.len() < 2 || nvlinks_are_known(topology, gpus)
+        let is_computed = || (self.carried)(topology, gpus).is_some();
+        worth.bandwidth() > Bandwidth::ZERO
+            || gpus.len() < 2
+            || (nvlinks_are_known(topology, gpus) && is_computed())
     }
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let weights = partial.weights;
         weights.memo.value(self.name, partial.chosen, || {
             let gpus = weights.positions(partial.chosen);
-            let worth = (self.carried)(weights.topology(), &gpus).map_or_else(Weight::default, Weight::of);
-            // Every cut is examined.
-            let effort = if gpus.len() > 16 { 0 } else { 1 << gpus.len() >> 3 };
-            Value { worth, proven: true, effort }
+            let carried = (self.carried)(weights.topology(), &gpus);
+            // Every cut is examined; of more than 16 GPUs there are too many.
+            let proven = gpus.len() <= 16;
+            let effort = if proven { 1 << gpus.len() >> 3 } else { 0 };
+            Value { worth: carried.map_or_else(Weight::default, Weight::of), proven, effort }
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! max over assignments a of NICs to the GPUs of S of min over i in S of b(i, a(i)), in GB/s, one direction; at equal bandwidth
 //! the worse path class counts. b is the bandwidth of the path between GPU and NIC ([`Topology::pairs`](crate::Topology::pairs)),
-//! and at most the GPU's part of what the NIC's port carries, where its rate is known: GPUs that use one port share it. A NIC
+//! and at most the GPU's part of what the NIC's port carries, where its rate is known: ⌈GPUs / NICs⌉ GPUs share a port. A NIC
 //! serves as many GPUs at most as are needed if all GPUs of the machine use NICs: ⌈GPUs / NICs⌉, or as many as the request says
 //! less those of other jobs. NICs whose port is down do not count; if there is none, all sets have the least value. Where no NIC
 //! is known, the value is unknown.

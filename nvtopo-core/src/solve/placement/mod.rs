@@ -52,7 +52,8 @@ pub struct PlacedGpu {
     /// The name of the NIC to use: the [fair](crate::fair_nics) one among all GPUs of the machine, not always one of the
     /// nearest.
     pub nic: Option<String>,
-    /// The indices of the other GPUs of the machine that share this NIC, whichever job has them.
+    /// The indices of the other GPUs of the machine that share this NIC, whichever job has them; where the request limits the
+    /// GPUs of a NIC, those of its own job.
     pub nic_shared_with: Vec<u32>,
 }
 

@@ -129,7 +129,7 @@ pub(in crate::solve) fn of_size(
     let nearest = [sizes.range(..count).next_back(), sizes.range(count + 1..).next()];
     let nearest: Vec<String> = nearest.into_iter().flatten().map(ToString::to_string).collect();
     if nearest.is_empty() {
-        message.push_str("; no other set can be had either");
+        message.push_str("; no other allowed set can be chosen");
         return Err(Error::unsatisfiable(message));
     }
     message = format!("{message}; the nearest have {}", nearest.join(" and "));
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(told(&eight, &[], 3), "no allowed set has 3 GPUs; the nearest have 2 and 4");
         let few = "no allowed set has 2 GPUs of which all can be chosen; the nearest have 4";
         assert_eq!(told(&eight[1..], &[], 2), few);
-        let none = "no allowed set has 1 GPU of which all can be chosen; no other set can be had either";
+        let none = "no allowed set has 1 GPU of which all can be chosen; no other allowed set can be chosen";
         assert_eq!(told(&[1, 2], &[], 1), none);
         assert!(
             told(&eight, &[0, 7], 4).contains("those that must be included among them; the nearest have 8")

@@ -51,7 +51,7 @@ impl Request {
         Service { supply: None, taken, given, limits: &self.limits }
     }
 
-    fn classes(&self) -> Result<Tolerance> {
+    fn rate_tolerance(&self) -> Result<Tolerance> {
         self.tolerance.map_or(Ok(Tolerance::default()), |bits| Tolerance::new(f64::from_bits(bits)))
     }
 
@@ -89,10 +89,11 @@ impl Request {
             uses[*gpu] = if choice.include.contains(gpu) { Use::In } else { Use::Open };
         }
         let (count, remarks) = (self.count, choice.remarks.clone());
-        let (domains, criteria) = (solver.domains(self.classes()?), self.criteria(topology)?);
+        let (domains, criteria) = (solver.domains(self.rate_tolerance()?), self.criteria(topology)?);
         let problem = Problem::Domains { domains, uses, count, criteria, remarks };
         let Some(found) = problem.by_domains(None) else { return Ok(None) };
-        let found = found.map_err(|_| Error::unsatisfiable("there is no such set"))?;
+        let found =
+            found.map_err(|_| Error::unsatisfiable(format!("no {} GPUs can be chosen", self.count)))?;
         Ok(Some(Decision { problem, found, preference: None, unmet: Vec::new(), supply: None }))
     }
 
@@ -168,7 +169,7 @@ impl Request {
         let Choice { candidates, include, remarks } = choice;
         let sets = self.allowed.as_ref().map(|table| table.resolve(solver.topology())).transpose()?;
         let sets = sets.map(|sets| of_size(&sets, &candidates, &include, self.count)).transpose()?;
-        let (weights, free) = solver.weights_of(&candidates, self.classes()?)?;
+        let (weights, free) = solver.weights_of(&candidates, self.rate_tolerance()?)?;
         let include = weights.set(&include);
         let allowed = sets.map(|sets| sets.iter().map(|set| weights.set(set)).collect());
         Ok(Question { weights, free, include, count: self.count, criteria, allowed, remarks })
@@ -222,7 +223,7 @@ fn witness(topology: &Topology, weights: &Weights, task: &Task<'_>, held: &[Stri
         Some(set) if proven => format!("; at most {count} can be had, such as {}", names(set)),
         Some(set) => format!("; {count} can be had, such as {}", names(set)),
         None if task.include != 0 => {
-            format!("; those that must be included are not to be had, {}", names(task.include))
+            format!("; {}, which must be included, cannot be chosen", names(task.include))
         }
         None => String::new(),
     };

@@ -251,8 +251,8 @@ pub(in crate::solve) struct Limits {
 }
 
 impl Limits {
-    /// Returns the limits. The topology is the one of the request: the weights may be those of another machine of equal
-    /// structure, with other names and other paths besides its NVLinks. The supplies must be enough for the chosen GPUs.
+    /// Returns the limits. The topology has the rates as measured, the weights have them by classes. The supplies must be
+    /// enough for the chosen GPUs.
     pub(in crate::solve) fn new(
         constraints: &[Constraint],
         topology: &Topology,

@@ -128,7 +128,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
                 }
             }
         }
-        // The candidates of the fewest neighbours first, if they are in order.
+        // The highest place first: in the order by degree these have the fewest neighbours.
         while others != 0 {
             let gpu = (Set::BITS - 1 - others.leading_zeros()) as usize;
             let found = self.grow(chosen | 1 << gpu, open & self.near[gpu], missing - 1);

@@ -4,7 +4,7 @@
 use super::objective::{MAX_OBJECTIVES, Objective, Partial};
 use super::problem::Task;
 use super::set::{Set, members};
-use super::threshold::Room;
+use super::threshold::SearchSpace;
 use super::value::Value;
 use crate::query::Weight;
 use std::cmp::Reverse;
@@ -49,19 +49,19 @@ impl Cycle {
 }
 
 /// Returns the value of a complete set.
-pub(super) fn value(room: &Room<'_>, objective: &'static dyn Objective, set: Set) -> Value {
+pub(super) fn value(room: &SearchSpace<'_>, objective: &'static dyn Objective, set: Set) -> Value {
     objective.value(&whole(room, set), room.task.free & !set)
 }
 
 /// Returns an upper bound on the value of every set of a room.
-pub(super) fn root_bound(room: &Room<'_>, objective: &'static dyn Objective) -> Weight {
+pub(super) fn root_bound(room: &SearchSpace<'_>, objective: &'static dyn Objective) -> Weight {
     let nothing = vec![(Weight::MAX, Weight::default()); room.weights.gpus()];
     let greatest = room.weights.descending().first().map_or(Weight::default(), |(weight, ..)| *weight);
     let missing = room.task.count;
     objective.bound(&Partial { missing, open: room.open, to_chosen: &nothing, greatest, ..whole(room, 0) })
 }
 
-fn whole<'a>(room: &Room<'a>, set: Set) -> Partial<'a> {
+fn whole<'a>(room: &SearchSpace<'a>, set: Set) -> Partial<'a> {
     let Task { mix, free, nic_room, .. } = *room.task;
     Partial { mix, free, nic_room, ..Partial::of_set(room.weights, set) }
 }
@@ -69,7 +69,7 @@ fn whole<'a>(room: &Room<'a>, set: Set) -> Partial<'a> {
 type Values = [Weight; MAX_OBJECTIVES];
 
 struct Exchange<'a, 'b> {
-    room: &'a Room<'b>,
+    room: &'a SearchSpace<'b>,
     objectives: &'a [&'static dyn Objective],
     set: Set,
     values: Values,
@@ -79,7 +79,7 @@ struct Exchange<'a, 'b> {
 /// Finds a good set by some objectives, and returns it with the number of steps. With a cycle, members are exchanged only if it
 /// stays a cycle, and the first objective is taken to keep its value.
 pub(super) fn best(
-    room: &Room<'_>,
+    room: &SearchSpace<'_>,
     first: Set,
     objectives: &[&'static dyn Objective],
     mut cycle: Option<Cycle>,

@@ -11,7 +11,7 @@ use super::objective::{Objective, Partial, Threshold};
 use super::problem::{NoSet, Solution, Task};
 use super::set::{Set, members};
 use super::switched;
-use super::threshold::{Fit, Reached, Room, greatest};
+use super::threshold::{Fit, Reached, SearchSpace, greatest};
 use super::weights::Weights;
 use crate::model::PathType;
 use crate::query::Weight;
@@ -22,7 +22,7 @@ use crate::query::{cycle, ring_core};
 const MAX_LOOKS: u64 = 40_000;
 
 /// The greatest number of equally good groups on switches that are examined.
-const MAX_ROOMS: usize = 8;
+const MAX_SPACES: usize = 8;
 
 /// Returns the number of steps of branch and bound: fewer for more GPUs, since each step costs more.
 fn most_steps(gpus: usize) -> u64 {
@@ -36,7 +36,7 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoS
     let mut proven = true;
     let mut found = Vec::new();
     for scope in scopes {
-        let room = Room::new(weights, task, *scope);
+        let room = SearchSpace::new(weights, task, *scope);
         match room.any() {
             Fit::Yes(set) => found.push(Stages { bounds: Vec::new(), cycle: None }.solve(&room, set)),
             Fit::No => {}
@@ -81,12 +81,12 @@ struct Stage<'a> {
     bound: Weight,
     /// The search spaces whose sets all have the best value, each with one of its sets. None: the objective still has to compare
     /// sets.
-    rooms: Vec<(Room<'a>, Set)>,
+    rooms: Vec<(SearchSpace<'a>, Set)>,
     cycle: Option<Cycle>,
 }
 
 impl Stages {
-    fn solve(mut self, room: &Room<'_>, mut set: Set) -> Solution {
+    fn solve(mut self, room: &SearchSpace<'_>, mut set: Set) -> Solution {
         let objectives = room.task.objectives;
         let mut room = room.clone();
         while let Some(objective) = objectives.get(self.bounds.len()) {
@@ -104,7 +104,7 @@ impl Stages {
                 }
                 _ => {
                     let bounds: Vec<Weight> = self.bounds.into_iter().chain([stage.bound]).collect();
-                    let solve = |(room, set): (Room<'_>, Set)| {
+                    let solve = |(room, set): (SearchSpace<'_>, Set)| {
                         Self { bounds: bounds.clone(), cycle: None }.solve(&room, set)
                     };
                     let found: Vec<Solution> = rooms.into_iter().map(solve).collect();
@@ -116,7 +116,7 @@ impl Stages {
     }
 
     /// Finds the best set by the remaining objectives. `bound`: the upper bound by the first of these.
-    fn finish(self, room: &Room<'_>, set: Set, bound: Option<Weight>) -> Solution {
+    fn finish(self, room: &SearchSpace<'_>, set: Set, bound: Option<Weight>) -> Solution {
         let (weights, task) = (room.weights, room.task);
         let held = self.bounds.len();
         let rest = &task.objectives[held..];
@@ -143,7 +143,7 @@ impl Stages {
 }
 
 /// Returns the sets of a search space that an objective leaves; `None` where it has no threshold.
-fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
+fn stage<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Option<Stage<'a>> {
     let count = room.task.count;
     Some(match objective.threshold()? {
         Threshold::Nics => nics(room, set),
@@ -155,7 +155,7 @@ fn stage<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Op
     })
 }
 
-fn pairs<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
+fn pairs<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     let at_least = |level: u64| room.at_least(Weight(level));
     let worst = |set: Set| Partial::of_set(room.weights, set).worst;
     let reached = reach(&room.levels(), set, worst, |level| at_least(level).any());
@@ -169,7 +169,7 @@ fn reach(levels: &[Weight], first: Set, at: impl Fn(Set) -> Weight, fit: impl Fn
     greatest(below(u64::MAX), first, |set| at(set).0, |least| (fit(least), below(least)))
 }
 
-fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
+fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     let (weights, task) = (room.weights, room.task);
     let locality = weights.locality();
     let nearest = locality.nearest();
@@ -199,7 +199,7 @@ fn nics<'a>(room: &Room<'a>, set: Set) -> Stage<'a> {
 }
 
 /// Compares rings over switches, over pairs of at least some weight, and over NVLinks between GPUs.
-fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
+fn rings<'a>(room: &SearchSpace<'a>, set: Set, objective: &'static dyn Objective) -> Stage<'a> {
     let worth = |set: Set| exchange::value(room, objective, set).worth;
     let links = room.weights.links();
     let meshed = members(room.open).any(|gpu| links.has_direct(gpu, room.open));
@@ -207,10 +207,10 @@ fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> St
     // Rings over switches carry what all GPUs of a set have to each.
     let (groups, all) = switched::groups(room.weights, room.open);
     let mut over_switches = if all { Weight::default() } else { Weight::MAX };
-    let mut on_switch: Vec<(Room<'a>, Set)> = Vec::new();
+    let mut on_switch: Vec<(SearchSpace<'a>, Set)> = Vec::new();
     let mut carried = None;
     for group in &groups {
-        if carried.is_some_and(|carried| group.bandwidth < carried) || on_switch.len() > MAX_ROOMS {
+        if carried.is_some_and(|carried| group.bandwidth < carried) || on_switch.len() > MAX_SPACES {
             break;
         }
         let own = room.within(group.gpus);
@@ -234,7 +234,7 @@ fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> St
     if !meshed {
         bound = bound.min(over_switches.max(over_pairs));
     }
-    if switched >= bound && on_switch.len() <= MAX_ROOMS {
+    if !on_switch.is_empty() && switched >= bound && on_switch.len() <= MAX_SPACES {
         return Stage { set: on_switch[0].1, bound: switched, rooms: on_switch, cycle: None };
     }
     best = on_switch.iter().take(1).map(|(_, set)| (switched, *set)).chain([best]).max().unwrap_or(best);
@@ -259,7 +259,7 @@ fn rings<'a>(room: &Room<'a>, set: Set, objective: &'static dyn Objective) -> St
 }
 
 /// Finds a cycle with the greatest weight of its worst pair, and returns it with an upper bound on the worst pair of any cycle.
-fn cycles(room: &Room<'_>) -> (Option<Cycle>, Weight) {
+fn cycles(room: &SearchSpace<'_>) -> (Option<Cycle>, Weight) {
     let Task { include, count, .. } = *room.task;
     let levels = room.levels();
     let graph = |level: Weight| -> Vec<Set> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const MAX_GPUS: usize = 16;
 
 /// The greatest number of objectives whose values are memoized.
-const MAX_OBJECTIVES: usize = 8;
+const MAX_MEMOIZED: usize = 8;
 
 /// The greatest number of memoized values of remaining sets.
 const MAX_LEFT: usize = 16 << 10;
@@ -26,7 +26,7 @@ type Values = (&'static str, Box<[Once<[AtomicU64; PAGE]>]>);
 pub(in crate::solve) struct Memo {
     gpus: usize,
     /// The values of every set, by the objective.
-    values: [Once<Values>; MAX_OBJECTIVES],
+    values: [Once<Values>; MAX_MEMOIZED],
     left: Bounded<(Set, u8), Value, MAX_LEFT>,
     whole: Once<WorstPairs>,
 }

@@ -16,7 +16,7 @@ const MAX_QUOTA_STEPS: u64 = 2000;
 
 /// A search space: the sets that may be chosen.
 #[derive(Clone)]
-pub(super) struct Room<'a> {
+pub(super) struct SearchSpace<'a> {
     pub(super) weights: &'a Weights,
     pub(super) task: &'a Task<'a>,
     /// The candidates that may be chosen, with those that must be.
@@ -40,7 +40,7 @@ pub(in crate::solve) struct Reached {
     pub(in crate::solve) bound: u64,
 }
 
-impl<'a> Room<'a> {
+impl<'a> SearchSpace<'a> {
     pub(super) fn new(weights: &'a Weights, task: &'a Task<'a>, scope: Set) -> Self {
         let open = task.free & scope & !task.barred;
         let near = task.near.map(|near| {
@@ -96,7 +96,7 @@ impl<'a> Room<'a> {
     /// Finds a set that may be chosen.
     pub(super) fn any(&self) -> Fit {
         let Task { include, count, .. } = *self.task;
-        if include & !self.open != 0 || self.open.count_ones() as usize <= count.saturating_sub(1) {
+        if include & !self.open != 0 || (self.open.count_ones() as usize) < count {
             return Fit::No;
         }
         let missing = count - include.count_ones() as usize;

@@ -11,7 +11,7 @@ use crate::model::{
     Provenance, rates,
 };
 use crate::source::common::note_links_down;
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the facts that follow from a report.
@@ -205,20 +205,15 @@ impl<'a> Build<'a> {
                 _ => {}
             }
         }
-        let list = |pairs: &[String]| match pairs {
-            [first, second, rest @ ..] if !rest.is_empty() => {
-                format!("{first}, {second} and {} pairs more", rest.len())
-            }
-            _ => pairs.join(", "),
-        };
         if !by_setting.is_empty() {
-            let text = format!("a setting of the driver forbids peer-to-peer access: {}", list(&by_setting));
+            let text =
+                format!("a setting of the driver forbids peer-to-peer access: {}", several(&by_setting));
             self.fragment.note(NoteCode::P2pDisabled, text);
         }
         if !over_nvlink.is_empty() {
             let text = format!(
                 "NVLinks join these, and the driver does not allow peer-to-peer access: {}",
-                list(&over_nvlink)
+                several(&over_nvlink)
             );
             self.fragment.note(NoteCode::P2pRefused, text);
         }

@@ -101,7 +101,7 @@ fn single_node(affinity: &Affinity) -> Option<u32> {
     affinity.nodes.known().filter(|nodes| nodes.len() == 1).and_then(NodeSet::first)
 }
 
-/// Adds the containers and the devices; the node of each device comes back.
+/// Adds the containers and the devices, and returns the node of each device.
 fn plant(fragment: &mut Fragment, matrix: &Matrix, forest: &Forest, affinities: &[Affinity]) -> Vec<NodeId> {
     let mut parents = vec![NodeId::MACHINE; affinities.len()];
     let cpus = cpus_of_nodes(fragment, forest, affinities);

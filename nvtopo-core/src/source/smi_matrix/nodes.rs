@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A GPU has at most seven MIG instances, each with a node for its memory.
 const MANY: usize = 7;
 
-/// Leaves of such a list the node with CPUs, and says so.
+/// Reduces such a list to the node with CPUs, and returns a note.
 pub(super) fn with_cpus(affinities: &mut [Affinity], name: impl Fn(usize) -> String) -> Option<Note> {
     let listed: Vec<usize> =
         (0..affinities.len()).filter(|device| list(&affinities[*device]).is_some()).collect();

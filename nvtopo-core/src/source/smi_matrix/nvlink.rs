@@ -5,7 +5,7 @@ use super::columns::gpu_index;
 use super::table::{Matrix, Pairs};
 use crate::model::{Fragment, NodeId, NoteCode, NoteKind, NvSwitch, components, rates};
 
-/// Adds the NVLinks. How many pairs of GPUs remain of which nothing is known comes back.
+/// Adds the NVLinks, and returns the number of pairs of GPUs of which nothing is known.
 pub(super) fn link(fragment: &mut Fragment, matrix: &Matrix, pairs: &Pairs, ids: &[NodeId]) -> usize {
     let gpus: Vec<usize> =
         (0..pairs.len()).filter(|device| gpu_index(matrix.name(*device)).is_some()).collect();

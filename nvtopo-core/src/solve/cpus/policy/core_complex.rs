@@ -64,8 +64,8 @@ fn divide(pool: &CpuPool<'_>, group: &[usize], complexes: &[CpuSet]) -> Option<V
         };
         let reachable = (0..complexes.len()).filter(|complex| room(*complex).1 > 0);
         let best = reachable.max_by(|&a, &b| {
-            let ((a_whole, a_room, a_takers), (b_whole, b_room, b_takers)) = (room(a), room(b));
-            a_whole.cmp(&b_whole).then((a_room * b_takers).cmp(&(b_room * a_takers))).then(b.cmp(&a))
+            let ((a_whole, a_room, a_consumers), (b_whole, b_room, b_consumers)) = (room(a), room(b));
+            a_whole.cmp(&b_whole).then((a_room * b_consumers).cmp(&(b_room * a_consumers))).then(b.cmp(&a))
         })?;
         there[best].push(consumer);
     }

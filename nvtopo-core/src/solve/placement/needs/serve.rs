@@ -62,6 +62,13 @@ impl Service<'_> {
                 let known = topology.pairs().pair(gpu.position, nic).path.is_some();
                 gpu.nic = known.then(|| topology.device_name(nic));
             }
+            let own: Vec<_> = placement.gpus().iter().map(|gpu| (gpu.index, gpu.nic.clone())).collect();
+            for gpu in placement.gpus_mut() {
+                let shares = |(index, nic): &&(u32, Option<String>)| {
+                    *index != gpu.index && nic.is_some() && *nic == gpu.nic
+                };
+                gpu.nic_shared_with = own.iter().filter(shares).map(|(index, _)| *index).collect();
+            }
         }
         placement.remark(supply.unchecked(topology, &chosen));
         if asks_for_cpus && self.taken.is_none() {

@@ -60,10 +60,10 @@ impl Supply {
                 Kind::Memory => "memory".to_owned(),
                 Kind::Pages(bytes) => format!("number of {} pages", exact_bytes(bytes)),
             };
-            let homeless: Vec<usize> =
+            let unplaced: Vec<usize> =
                 gpus.iter().copied().filter(|gpu| self.nodes_of[*gpu].is_none()).collect();
-            if !homeless.is_empty() {
-                let gpus = topology.device_names(&homeless);
+            if !unplaced.is_empty() {
+                let gpus = topology.device_names(&unplaced);
                 remarks.push(format!(
                     "which NUMA node {gpus} draws on is unknown: the {what} there is not checked"
                 ));

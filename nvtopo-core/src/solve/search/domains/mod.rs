@@ -91,7 +91,7 @@ impl Domains {
     }
 
     /// Finds the best set where only the NUMA domains count and any free GPU may be chosen; `None` otherwise.
-    fn by_homes(&self, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
+    fn by_numa(&self, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
         let numa = self.numa.as_ref().filter(|_| task.is_plain() && task.include == 0)?;
         let kinds = kinds(task.objectives)?;
         if !kinds.contains(&OverDomains::Span) || !kinds.contains(&OverDomains::Remainder) {
@@ -131,7 +131,7 @@ impl NumaDomains {
 pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Option<Result<Solution, NoSet>> {
     let limited = task.quotas.is_some() || task.nic_room.is_some();
     let domains = weights.domains().filter(|_| !limited)?;
-    if let Some(found) = domains.by_homes(task) {
+    if let Some(found) = domains.by_numa(task) {
         return Some(found);
     }
     let whole = [task.free];

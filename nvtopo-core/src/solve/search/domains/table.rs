@@ -107,7 +107,7 @@ impl<'a> Table<'a> {
             if held < included || ask.count < row.least || ask.count >= row.least + row.count {
                 continue;
             }
-            if span.is_some() && tree.domains[top].divides_homes {
+            if span.is_some() && tree.domains[top].divides_numa {
                 return Err(Untold);
             }
             let elsewhere = if own.left { own.elsewhere(top) } else { Most::default() };

@@ -182,9 +182,9 @@ proptest! {
         let uses: Vec<Use> =
             (0..gpus).map(|gpu| if free >> gpu & 1 == 1 { Use::Open } else { Use::Gone }).collect();
         let by_table = domains.solve(&Ask { uses: &uses, count, objectives, mix: &mix }).unwrap();
-        let by_homes = domains.by_homes(&Task::new(free, count, objectives, &mix)).expect("only numa differ");
+        let by_numa = domains.by_numa(&Task::new(free, count, objectives, &mix)).expect("only numa differ");
         prop_assert_eq!(
-            by_homes.map(|own| (members(own.chosen).collect(), own.values)),
+            by_numa.map(|own| (members(own.chosen).collect(), own.values)),
             by_table.map(|found| (found.gpus, found.solution.values)),
             "{:#b}", free
         );

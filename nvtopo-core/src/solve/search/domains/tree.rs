@@ -37,7 +37,7 @@ pub(super) struct Domain {
     /// The weight of these to a NIC.
     pub(super) nic: Weight,
     /// True if GPUs of the same NUMA nodes are in different parts.
-    pub(super) divides_homes: bool,
+    pub(super) divides_numa: bool,
 }
 
 #[derive(Debug)]
@@ -365,8 +365,8 @@ impl Growth<'_> {
     fn by_home(&mut self, parts: &[usize], weight: Weight) -> Vec<usize> {
         let mut together: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for part in parts {
-            if let Some(home) = self.domains[*part].1 {
-                together.entry(home).or_default().push(*part);
+            if let Some(node) = self.domains[*part].1 {
+                together.entry(node).or_default().push(*part);
             }
         }
         together.retain(|_, own| own.len() > 1 && own.len() < parts.len());
@@ -380,21 +380,21 @@ impl Growth<'_> {
     }
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
-        let (nic, home) = (self.nics[gpus[0]], self.numa[gpus[0]]);
+        let (nic, node) = (self.nics[gpus[0]], self.numa[gpus[0]]);
         self.domains.push((
-            Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic, divides_homes: false },
-            Some(home),
+            Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic, divides_numa: false },
+            Some(node),
         ));
         self.domains.len() - 1
     }
 
     fn whole(&mut self, parts: Vec<usize>, weight: Weight) -> usize {
         let first = self.domains[parts[0]].1;
-        let home = first.filter(|_| parts.iter().all(|part| self.domains[*part].1 == first));
+        let node = first.filter(|_| parts.iter().all(|part| self.domains[*part].1 == first));
         let nic = Weight::default();
         self.domains.push((
-            Domain { weight, level: 0, span: 0, parts, gpus: Vec::new(), nic, divides_homes: false },
-            home,
+            Domain { weight, level: 0, span: 0, parts, gpus: Vec::new(), nic, divides_numa: false },
+            node,
         ));
         self.domains.len() - 1
     }
@@ -402,18 +402,18 @@ impl Growth<'_> {
     /// Charges each NUMA domain to the domain that holds it, marks the domains that divide one, and returns the NUMA domains of
     /// the domain.
     fn charge(&mut self, domain: usize) -> BTreeSet<usize> {
-        if let Some(home) = self.domains[domain].1 {
-            self.domains[domain].0.span = self.costs[home];
-            return BTreeSet::from([home]);
+        if let Some(node) = self.domains[domain].1 {
+            self.domains[domain].0.span = self.costs[node];
+            return BTreeSet::from([node]);
         }
         let mut numa = BTreeSet::new();
         let mut divides = false;
         for part in self.domains[domain].0.parts.clone() {
             let own = self.charge(part);
-            divides |= self.domains[part].0.divides_homes || !numa.is_disjoint(&own);
+            divides |= self.domains[part].0.divides_numa || !numa.is_disjoint(&own);
             numa.extend(own);
         }
-        self.domains[domain].0.divides_homes = divides;
+        self.domains[domain].0.divides_numa = divides;
         numa
     }
 }

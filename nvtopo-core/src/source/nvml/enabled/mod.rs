@@ -105,8 +105,11 @@ impl Answer for Discovery {
                 }
             }
             Step::Pair(pair, call) => {
+                let why = match why {
+                    Skip::Hung => "it did not answer in time; one of these GPUs may hang",
+                    Skip::OutOfTime => "the time for all calls ran out",
+                };
                 for gpu in pair {
-                    let why = "it did not answer in time; one of these GPUs may hang";
                     report.failures.record(gpu, call, why);
                 }
             }
