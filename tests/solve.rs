@@ -324,7 +324,7 @@ fn gpus_below_one_switch_are_those_that_need_no_host_bridge() {
         |gpus: [u32; 2]| Request::gpus(2).include(gpus).require([Constraint::SamePcieSwitch]).solve(&dgx1);
     assert_eq!(pair([0, 1]).unwrap().gpu_indices(), [0, 1]);
     let error = pair([0, 3]).unwrap_err().to_string();
-    assert!(error.contains("below one PCIe switch; those that must be included"), "{error}");
+    assert!(error.contains("below one PCIe switch; GPU0 and GPU3, which must be included"), "{error}");
 }
 
 #[test]
