@@ -59,6 +59,7 @@ bench:
     cargo bench --quiet --package nvtopo-simulate --bench placement --bench partition
     cargo bench --quiet --package nvtopo-core --bench first --bench choose --bench ranks --bench load --bench memory
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
+    python3 scripts/place_and_show.py
     python3 scripts/footprint.py
 
 # Runs every block of the README in a new Debian, which is made in target/debian. Needs root, debootstrap and the network;
