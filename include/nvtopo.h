@@ -45,7 +45,7 @@
  *   memory of a struct is "" instead. Numbers say in their descriptions what stands for unknown.
  * - It may be called from any thread. A handle may be used by several at once, unless its type says otherwise; freeing
  *   needs all others to be done with it.
- * - No panic of the library's leaves it: it becomes NVTOPO_STATUS_PANIC. Where memory runs out, the process is aborted, as
+ * - A panic within the library never leaves it: it becomes NVTOPO_STATUS_PANIC. Where memory runs out, the process is aborted, as
  *   by any program in Rust; no input takes memory out of proportion to its size.
  *
  * What holds between versions and processes:
@@ -1338,7 +1338,8 @@ nvtopo_status nvtopo_request_hugepages_per_gpu(nvtopo_request *request,
                                                uint64_t count);
 
 /**
- * A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
+ * Sets the most GPUs that a NIC serves, those of other jobs of an `nvtopo_allocator` counted; 0: as many as it has to where all
+ * GPUs use NICs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_request_gpus_per_nic(nvtopo_request *request,
@@ -1787,7 +1788,7 @@ nvtopo_status nvtopo_allocator_save(nvtopo_allocator *allocator,
 
 /**
  * An allocator with the jobs that `nvtopo_allocator_save` wrote: `size` bytes, which need not end with a NUL. The numbers of
- * the jobs, their GPUs, CPUs, memory and NICs are as before; scores are not kept, and what a placement prefers is not either.
+ * the jobs, their GPUs, CPUs, memory and NICs are as before; scores and preferences of placements are not kept.
  *
  * Fails with `NVTOPO_STATUS_INVALID_INPUT` where the bytes are no such document, or do not fit the machine: a GPU is missing
  * or another one, or two jobs have the same; with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.

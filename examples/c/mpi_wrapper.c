@@ -1,7 +1,7 @@
 /*
  * Stands between mpirun and a program: binds each rank beside its GPU, tells libraries of it, and becomes the program.
  *
- *     cc examples/c/mpi_wrapper.c $(pkg-config --cflags --libs nvtopo) -o mpi_wrapper
+ *     cc examples/c/mpi_wrapper.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$HOME/.local/lib" -o mpi_wrapper
  *     mpirun -n 8 ./mpi_wrapper ./simulation input.dat
  *     NVTOPO_SOURCE=preset:dgx-h100 ./mpi_wrapper env       what each rank would get there; nothing is bound
  *

@@ -1,7 +1,7 @@
 /*
  * The NIC for a GPU: which ones are nearest, over which path, and which one to use where all GPUs communicate at once.
  *
- *     cc examples/c/nic.c $(pkg-config --cflags --libs nvtopo) -o nic
+ *     cc examples/c/nic.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$HOME/.local/lib" -o nic
  *     ./nic 3                              GPU3 of this machine; a UUID or a PCI address will do too
  *     ./nic GPU3 preset:dgx-h100           of a product
  *     ./nic 3 topo.txt                     of a machine whose `nvidia-smi topo -m` is in a file

@@ -2,7 +2,7 @@
  * An OpenMP program that binds its threads, each to a core of its own, beside the GPU of this rank. Without a GPU the cores
  * are those that the process may use.
  *
- *     cc -fopenmp examples/c/openmp.c $(pkg-config --cflags --libs nvtopo) -o openmp
+ *     cc -fopenmp examples/c/openmp.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$HOME/.local/lib" -o openmp
  *     ./openmp
  *     mpirun -n 8 ./openmp        each rank beside its own GPU
  */

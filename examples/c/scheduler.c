@@ -2,7 +2,7 @@
  * The core of a scheduler such as Slurm's for one machine: 10,000 jobs come, wait until there is room, are placed on the best
  * GPUs that are free, run for a while, and leave. Half way it saves its state, ends, and goes on from what was saved.
  *
- *     cc examples/c/scheduler.c $(pkg-config --cflags --libs nvtopo) -o scheduler
+ *     cc examples/c/scheduler.c $(pkg-config --cflags --libs nvtopo) -Wl,-rpath,"$HOME/.local/lib" -o scheduler
  *     ./scheduler                              10,000 jobs on a DGX H100
  *     ./scheduler 500 preset:dgx-1-v100        500 jobs on another machine, or on "live"
  */

@@ -204,7 +204,7 @@ pub extern "C" fn nvtopo_allocator_save(
 }
 
 /// An allocator with the jobs that `nvtopo_allocator_save` wrote: `size` bytes, which need not end with a NUL. The numbers of
-/// the jobs, their GPUs, CPUs, memory and NICs are as before; scores are not kept, and what a placement prefers is not either.
+/// the jobs, their GPUs, CPUs, memory and NICs are as before; scores and preferences of placements are not kept.
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_INPUT` where the bytes are no such document, or do not fit the machine: a GPU is missing
 /// or another one, or two jobs have the same; with `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.

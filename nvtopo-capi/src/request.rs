@@ -276,7 +276,8 @@ pub extern "C" fn nvtopo_request_hugepages_per_gpu(
     change(request, |request| Ok(request.hugepages_per_gpu(page_size, count)))
 }
 
-/// A NIC serves at most so many GPUs, those of other jobs of a `nvtopo_node` counted; 0: as many as it has to where all GPUs use NICs.
+/// Sets the most GPUs that a NIC serves, those of other jobs of an `nvtopo_allocator` counted; 0: as many as it has to where all
+/// GPUs use NICs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_request_gpus_per_nic(
     request: Option<&mut nvtopo_request>,

@@ -32,11 +32,16 @@ pub(crate) fn complaint(error: &Error, command: &clap::Command, arguments: &[OsS
 
 /// The subcommand that the arguments name, as a person types it.
 fn asked<'a>(command: &'a clap::Command, arguments: &[OsString]) -> (String, &'a clap::Command) {
-    let mut words = arguments.iter().skip(1).filter_map(|word| word.to_str());
-    match words.find_map(|word| command.find_subcommand(word)) {
-        Some(subcommand) => (format!("nvtopo {}", subcommand.get_name()), subcommand),
-        None => ("nvtopo".to_owned(), command),
+    let mut found = ("nvtopo".to_owned(), command);
+    for word in arguments.iter().skip(1).filter_map(|word| word.to_str()) {
+        match found.1.find_subcommand(word) {
+            Some(subcommand) => found = (format!("{} {}", found.0, subcommand.get_name()), subcommand),
+            // What follows the first argument that is no command is of the command found.
+            None if found.1.get_subcommands().next().is_none() => break,
+            None => {}
+        }
     }
+    found
 }
 
 /// The variables that gave options of which an error speaks, by their names or values: a person who set one for another

@@ -80,7 +80,7 @@ fn ranks_deals_out_the_gpus() {
     }
     let nothing = nvtopo(&[&base[..], &["json", "--dp", "4"]].concat());
     assert_eq!(nothing.status.code(), Some(2));
-    assert!(text(&nothing.stderr).contains("nobody said what tp moves"));
+    assert!(text(&nothing.stderr).contains("the bytes that tp moves in one step are unknown"));
 }
 
 #[test]

@@ -563,8 +563,8 @@ fn claims_trial(command: &str, option: &str) -> Option<Trial> {
             }
             trial.value = value(match option {
                 "node" => "n1",
-                "policy" => "restricted",
-                "scope" => "pod",
+                "topology-manager-policy" => "restricted",
+                "topology-manager-scope" => "pod",
                 "reserve" => "0-1",
                 "resource" | "rdma" => "example.com/device",
                 _ => return None,

@@ -3,6 +3,7 @@
 //! It is to be compared with what Node Feature Discovery publishes, or given to a scheduler by hand; two publishers of one
 //! node's object are one too many.
 
+use crate::kubelet::predict::{Policy, Scope};
 use crate::names::{GPU_RESOURCE, object_name};
 use crate::yaml;
 use nvtopo::model::{NodeKind, NumaNode, PortState, Stated};
@@ -17,9 +18,9 @@ pub struct ResourceTopologyOptions {
     /// The node's name.
     pub node: String,
     /// The topology manager's policy on it, where it is known.
-    pub policy: Option<String>,
+    pub policy: Option<Policy>,
     /// The topology manager's scope.
-    pub scope: Option<String>,
+    pub scope: Option<Scope>,
     /// CPUs that the kubelet keeps for the system.
     pub reserved: CpuSet,
     /// The resource of the GPUs.
@@ -175,9 +176,11 @@ pub fn resource_topology(topology: &Topology, options: &ResourceTopologyOptions)
             resources,
         }
     };
-    let set = |name, value: &Option<String>| value.clone().map(|value| Attribute { name, value });
-    let attributes =
-        [set("topologyManagerPolicy", &options.policy), set("topologyManagerScope", &options.scope)];
+    let set = |name, value: Option<&str>| value.map(|value| Attribute { name, value: value.to_owned() });
+    let attributes = [
+        set("topologyManagerPolicy", options.policy.map(Policy::name)),
+        set("topologyManagerScope", options.scope.map(Scope::name)),
+    ];
     let object = NodeResourceTopology {
         api_version: "topology.node.k8s.io/v1alpha2",
         kind: "NodeResourceTopology",
@@ -249,8 +252,8 @@ mod tests {
     fn reserved_cpus_policy_and_links_are_told() {
         let dgx = Topology::preset("dgx-h100").unwrap();
         let options = ResourceTopologyOptions {
-            policy: Some("single-numa-node".to_owned()),
-            scope: Some("pod".to_owned()),
+            policy: Some(Policy::SingleNumaNode),
+            scope: Some(Scope::Pod),
             reserved: "0-1,112-113".parse().unwrap(),
             ..ResourceTopologyOptions::node("n1")
         };

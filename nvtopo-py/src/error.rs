@@ -192,6 +192,15 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("trust-topology", "trust=True"),
 ];
 
+/// The other programs of which messages name options.
+const OTHER_PROGRAMS: &[&str] = &["docker run", "nvidia-smi"];
+
+/// Returns whether an option after this text is of another program, in the same sentence.
+fn of_other(before: &str) -> bool {
+    let sentence = before.rsplit([';', '(', ',']).next().unwrap_or(before);
+    OTHER_PROGRAMS.iter().any(|program| sentence.contains(program))
+}
+
 /// Returns a message with the arguments of Python for the options of the command: `--only` is `only`. Options of other
 /// programs stay.
 fn in_python(text: &str) -> String {
@@ -208,7 +217,7 @@ fn in_python(text: &str) -> String {
         let name = option[2..].trim_end_matches('-');
         let begins = !out.ends_with(|letter: char| letter.is_alphanumeric() || letter == '-');
         match OTHER_NAMES.iter().find(|(own, _)| *own == name) {
-            _ if !begins || !options.contains(name) => out.push_str(option),
+            _ if !begins || !options.contains(name) || of_other(&out) => out.push_str(option),
             Some((_, argument)) => out.push_str(argument),
             None => out.push_str(&name.replace('-', "_")),
         }

@@ -253,7 +253,7 @@ def test_the_rest_of_python_and_of_the_command_is_the_same(tmp_path: Path) -> No
     source = ["--from", "preset:dgx-h100", "--node", "n"]
     assert nvtopo.k8s.taints(node, "n", effect="NoExecute") == command("taints", *source, "--effect", "NoExecute")
     zones = nvtopo.k8s.resource_topology(node, "n", policy="restricted", scope="pod", reserved_cpus="0-1", nic_resource="rdma/x")
-    words = ["--policy", "restricted", "--scope", "pod", "--reserve", "0-1", "--rdma", "rdma/x"]
+    words = ["--topology-manager-policy", "restricted", "--topology-manager-scope", "pod", "--reserve", "0-1", "--rdma", "rdma/x"]
     assert zones == command("resource-topology", *source, *words)
     addresses = ADDRESSES[1].split(",")
     files = nvtopo.k8s.playbook(node, "n", namespace="train", memory_per_gpu=64 << 30, version="1.36", addresses=addresses)

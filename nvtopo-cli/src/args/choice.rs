@@ -11,7 +11,7 @@ use std::str::FromStr;
 /// The options that choose GPUs: candidates, objectives and constraints.
 #[derive(Args, Debug)]
 pub(crate) struct ChoiceArgs {
-    /// Choose only among these: the free ones. An index (3 or GPU3), a range (0-3), a UUID, a PCI address, or a model
+    /// Choose only among these GPUs, separated by commas. An index (3 or GPU3), a range (0-3), a UUID, a PCI address, or a model
     /// (model:A100: all whose name has these words) each
     #[arg(long, value_name = "GPU,…", value_delimiter = ',')]
     pub(crate) only: Option<Vec<GpuNames>>,
@@ -32,7 +32,7 @@ pub(crate) struct ChoiceArgs {
     /// The first of these that can be met must be met as well; the answer says why not a better one
     #[arg(long, value_name = "CONSTRAINT,…", value_delimiter = ',')]
     pub(crate) prefer: Vec<Constraint>,
-    /// Choose only GPUs that no process uses, as the driver tells it; one of which that is unknown is not chosen
+    /// Choose only GPUs that no process uses, as the driver tells it; GPUs whose use is unknown are not chosen
     #[arg(long)]
     pub(crate) free: bool,
     /// Choose only GPUs of which so much memory is unused, such as 20GiB

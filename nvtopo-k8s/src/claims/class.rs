@@ -23,8 +23,8 @@ pub(super) fn addresses(topology: &Topology, given: &[PciAddress]) -> Result<Vec
             format!("{} PCI addresses were given for {gpus} GPUs", given.len())
         };
         return Err(Error::unsatisfiable(message).help(
-            "a text of topo -m has none: add what tells them (a snapshot, a recorded /sys, hwloc's XML), or give what \
-             nvidia-smi --query-gpu=pci.bus_id --format=csv,noheader prints",
+            "a text of topo -m has none: add what tells them (a snapshot, a recorded /sys, hwloc's XML), or give by \
+             --pci-addresses what nvidia-smi --query-gpu=pci.bus_id --format=csv,noheader prints",
         ));
     }
     let mut sorted = addresses.clone();

@@ -241,16 +241,16 @@ pub(crate) fn k8s_resource_topology(
     py: Python<'_>,
     topology: &Topology,
     node: &str,
-    policy: Option<String>,
-    scope: Option<String>,
+    policy: Option<&str>,
+    scope: Option<&str>,
     reserved_cpus: &str,
     gpu_resource: &str,
     nic_resource: &str,
 ) -> PyResult<String> {
     call(py, || {
         let mut options = ResourceTopologyOptions::node(node);
-        options.policy = policy;
-        options.scope = scope;
+        options.policy = policy.map(str::parse).transpose()?;
+        options.scope = scope.map(str::parse).transpose()?;
         options.reserved = reserved_cpus.parse()?;
         gpu_resource.clone_into(&mut options.gpu_resource);
         nic_resource.clone_into(&mut options.nic_resource);

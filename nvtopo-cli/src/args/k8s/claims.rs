@@ -7,6 +7,7 @@ use nvtopo::source::Locator;
 use nvtopo::{CpuSet, PciAddress};
 use nvtopo_k8s::Version;
 use nvtopo_k8s::claims::TaintEffect;
+use nvtopo_k8s::kubelet::predict::{Policy, Scope};
 use std::path::PathBuf;
 
 /// A claim names GPUs by their PCI addresses, which NVIDIA's DRA driver publishes: it holds for nodes whose GPUs have the same.
@@ -130,10 +131,10 @@ pub(crate) struct ResourceTopologyArgs {
     pub(crate) node: String,
     /// The topology manager's policy on it
     #[arg(long, value_name = "POLICY")]
-    pub(crate) policy: Option<String>,
+    pub(crate) topology_manager_policy: Option<Policy>,
     /// The topology manager's scope
     #[arg(long, value_name = "SCOPE")]
-    pub(crate) scope: Option<String>,
+    pub(crate) topology_manager_scope: Option<Scope>,
     /// CPUs that the kubelet keeps for the system (reservedSystemCPUs)
     #[arg(long, value_name = "CPUS")]
     pub(crate) reserve: Option<CpuSet>,

@@ -68,8 +68,8 @@ pub(super) fn taints(args: &TaintsArgs) -> Result<String> {
 
 pub(super) fn resource_topology(args: &ResourceTopologyArgs) -> Result<String> {
     let mut options = ResourceTopologyOptions::node(&args.node);
-    options.policy.clone_from(&args.policy);
-    options.scope.clone_from(&args.scope);
+    options.policy = args.topology_manager_policy;
+    options.scope = args.topology_manager_scope;
     options.reserved = args.reserve.clone().unwrap_or_default();
     options.gpu_resource.clone_from(&args.resource);
     options.nic_resource.clone_from(&args.rdma);

@@ -107,7 +107,12 @@ impl<'a> CpuPool<'a> {
             told.into_iter().partition(|gpu| is_elsewhere(topology, *gpu));
         if !told.is_empty() {
             let gpus = topology.device_names(&told);
-            remarks.push(format!("none of the CPUs near {gpus} may be used; the nearest others are taken"));
+            let end = if self.usable.is_empty() {
+                "and no others are left: fewer have to be reserved, or more allowed"
+            } else {
+                "the nearest others are taken"
+            };
+            remarks.push(format!("none of the CPUs near {gpus} may be used; {end}"));
         }
         if !open.is_empty() {
             let gpus = topology.device_names(&open);

@@ -15,7 +15,7 @@ impl RankLayout {
     pub fn ranks_for(&self, visible: &VisibleGpus) -> Result<usize> {
         match self.gpus {
             Some(0) => Err(Error::request("how many ranks share the CPUs is unknown")
-                .help("say how many there are: without GPUs they can be any number")),
+                .help("give their number, as by --ranks: without GPUs they can be any number")),
             Some(each) => Ok((visible.devices.len() / each).max(1)),
             None => Ok(visible.devices.len().max(1)),
         }

@@ -166,8 +166,9 @@ impl ParallelJob {
         let modelled = || self.model.and_then(|model| model.bytes(dimension, &sizes));
         told.map(|traffic| traffic.bytes).or_else(modelled).ok_or_else(|| {
             let word = self.order.word(dimension);
-            Error::request(format!("nobody said what {word} moves in one step"))
-                .help(format!("give it in bytes ({word}=0 where it does not count), or describe the model"))
+            Error::request(format!("the bytes that {word} moves in one step are unknown")).help(format!(
+                "give them by --traffic ({word}=0 where they do not count), or describe the model by --model"
+            ))
         })
     }
 
