@@ -302,3 +302,60 @@ fn access_is_shown_by_what_it_is() {
         "{text}"
     );
 }
+
+/// The output of a test of three GPUs of which CUDA counts the fastest first: bus c1 before 01 and 11.
+const FASTEST_FIRST: &str = "[P2P (Peer-to-Peer) GPU Bandwidth Latency Test]
+Device: 0, NVIDIA RTX PRO 6000, pciBusID: c1, pciDeviceID: 0, pciDomainID:0
+Device: 1, NVIDIA GeForce RTX 5090, pciBusID: 1, pciDeviceID: 0, pciDomainID:0
+Device: 2, NVIDIA GeForce RTX 5090, pciBusID: 11, pciDeviceID: 0, pciDomainID:0
+Device=0 CAN Access Peer Device=1
+Device=0 CANNOT Access Peer Device=2
+Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)
+   D\\D     0      1      2
+     0 1500.00  20.00  21.00
+     1  20.00 900.00  56.00
+     2  21.00  56.00 900.00
+";
+
+#[test]
+fn gpus_that_cuda_counts_are_numbered_by_their_addresses() {
+    let topology = Topology::parse("fastest-first.txt", FASTEST_FIRST.as_bytes()).unwrap();
+    let gpus: Vec<_> = topology.gpus().map(|gpu| (gpu.index, gpu.address.unwrap().to_string())).collect();
+    let addresses = ["0000:01:00.0", "0000:11:00.0", "0000:c1:00.0"];
+    assert_eq!(gpus, (0..3).zip(addresses.map(str::to_owned)).collect::<Vec<_>>());
+    let rate = |a, b| topology.pairs().pair(a, b).rate.unwrap().bandwidth.as_mb_per_s();
+    assert_eq!([rate(0, 1), rate(0, 2), rate(1, 2)], [56_000, 20_000, 21_000]);
+    let text: Vec<String> = topology.notes().iter().map(ToString::to_string).collect();
+    assert!(text.iter().any(|note| note.contains("numbered by their PCI addresses")), "{text:?}");
+    let plain = FASTEST_FIRST.replace("pciBusID: c1", "pciBusID: 0");
+    let plain = Topology::parse("in-order.txt", plain.as_bytes()).unwrap();
+    assert!(!plain.notes().iter().any(|note| note.text.contains("numbered by")));
+}
+
+#[test]
+fn runs_that_contradict_each_other_are_told() {
+    let conflicts = |text: &str| {
+        let topology = Topology::parse("runs.txt", text.as_bytes()).unwrap();
+        topology.notes().iter().filter(|note| note.text.contains("runs that contradict")).count()
+    };
+    assert_eq!(conflicts(&FASTEST_FIRST.repeat(2)), 0, "one run twice");
+    let other = FASTEST_FIRST.replace("Device=0 CAN Access", "Device=0 CANNOT Access");
+    assert_eq!(conflicts(&format!("{FASTEST_FIRST}{other}")), 1);
+    let other = FASTEST_FIRST.replace("pciBusID: 11", "pciBusID: 21");
+    assert_eq!(conflicts(&format!("{FASTEST_FIRST}{other}")), 1);
+}
+
+#[test]
+fn a_test_that_is_cut_before_its_matrices_is_no_latency_test_of_adapters() {
+    let head: String = FASTEST_FIRST.lines().take(5).map(|line| line.to_owned() + "\n").collect();
+    let topology = Topology::parse("head.txt", head.as_bytes()).unwrap();
+    let access = |a: usize, b: usize| {
+        let devices = topology.devices();
+        topology.p2p(devices[a], devices[b]).and_then(|pair| pair.read)
+    };
+    // Device 0 is the last by its address.
+    assert_eq!((topology.gpus().len(), access(2, 0)), (3, Some(P2pStatus::Ok)));
+    let head: String = FASTEST_FIRST.lines().take(2).map(|line| line.to_owned() + "\n").collect();
+    let error = Topology::parse("head.txt", head.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("p2pBandwidthLatencyTest") && !error.contains("perftest"), "{error}");
+}

@@ -363,12 +363,12 @@ fn what_cannot_be_answered_is_refused_with_a_reason() {
     refused(job(3, 1, 3), ErrorKind::Unsatisfiable, "tp 3 × dp 3 needs 9 GPUs");
     refused(job(0, 1, 8), ErrorKind::InvalidRequest, "size 0");
     refused(none().tp(1 << 40).dp(1 << 40), ErrorKind::Unsupported, "more than 128");
-    refused(none().tp(2).dp(4), ErrorKind::InvalidRequest, "nobody said what tp moves");
+    refused(none().tp(2).dp(4), ErrorKind::InvalidRequest, "the bytes that tp moves in one step are unknown");
     refused(none().tp(2).dp(4).order(order("pipe,data,model")), ErrorKind::InvalidRequest, "model=0");
     refused(
         none().tp(2).dp(4).traffic(traffic(Dimension::Tp, 1)),
         ErrorKind::InvalidRequest,
-        "what dp moves",
+        "the bytes that dp moves",
     );
     refused(job(2, 2, 2).order(order("tp-dp")), ErrorKind::InvalidRequest, "does not name it");
     refused(job(2, 1, 4).ep(3), ErrorKind::InvalidRequest, "does not divide");

@@ -27,7 +27,7 @@ enum Direction {
 }
 
 /// A GPU as a benchmark names it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Device {
     model: Option<String>,
     address: Option<PciAddress>,
@@ -48,6 +48,8 @@ struct Measurements {
     access: BTreeMap<(u32, u32), bool>,
     /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
     left_out: BTreeSet<LeftOut>,
+    /// True if two statements contradict each other, as in the output of runs on two machines.
+    contradicts: bool,
 }
 
 /// A result that gives no figure of one direction.
@@ -102,8 +104,39 @@ impl Measurements {
     /// Records whether one GPU can access another; the first statement about a pair counts.
     fn can_access(&mut self, from: u32, to: u32, can: bool) {
         if from != to && self.access.len() < MAX_DEVICES * MAX_DEVICES {
-            self.access.entry((from, to)).or_insert(can);
+            let stated = *self.access.entry((from, to)).or_insert(can);
+            self.contradicts |= stated != can;
         }
+    }
+
+    /// Records a GPU; the last statement counts.
+    fn name(&mut self, number: u32, device: Device) {
+        self.contradicts |= self.devices.get(&number).is_some_and(|before| *before != device);
+        self.devices.insert(number, device);
+    }
+
+    /// Numbers the GPUs by their PCI addresses, as `nvidia-smi` does, where these are known: CUDA counts the fastest first, and those
+    /// that a process sees. Returns whether a number changed.
+    fn number_by_address(&mut self) -> bool {
+        let addresses = self.devices.iter().map(|(number, device)| Some((device.address?, *number)));
+        let Some(mut by_address) = addresses.collect::<Option<Vec<_>>>() else { return false };
+        let distinct: BTreeSet<PciAddress> = by_address.iter().map(|(address, _)| *address).collect();
+        let is_distinct = distinct.len() == by_address.len();
+        if !is_distinct || by_address.is_sorted() {
+            return false;
+        }
+        by_address.sort_unstable();
+        let own: BTreeMap<u32, u32> = by_address.iter().map(|(_, number)| *number).zip(0..).collect();
+        let pair = |(from, to): (u32, u32)| (own[&from], own[&to]);
+        self.devices = std::mem::take(&mut self.devices)
+            .into_iter()
+            .map(|(number, own_device)| (own[&number], own_device))
+            .collect();
+        self.figures =
+            std::mem::take(&mut self.figures).into_iter().map(|(key, own)| (pair(key), own)).collect();
+        self.access =
+            std::mem::take(&mut self.access).into_iter().map(|(key, own)| (pair(key), own)).collect();
+        true
     }
 
     /// Errors without a place where there is nothing, or more than a machine has.
@@ -125,6 +158,16 @@ impl Measurements {
         if self.devices.values().any(|device| device.address.is_none()) {
             let text = "the benchmark does not tell where its GPUs are; its numbers were taken for those of nvidia-smi";
             fragment.note(NoteKind::Inferred, text);
+        }
+        if self.number_by_address() {
+            let text = "the benchmark counts its GPUs as CUDA does; they are numbered by their PCI addresses, as nvidia-smi numbers \
+                        them where it shows no others";
+            fragment.note(NoteKind::Inferred, text);
+        }
+        if self.contradicts {
+            let text = "the text holds runs that contradict each other, perhaps of several machines; of several figures for one \
+                        direction the greatest counts";
+            fragment.note(NoteKind::Conflict, text);
         }
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (index, Device { model, address }) in std::mem::take(&mut self.devices) {
@@ -236,7 +279,7 @@ fn read(bytes: &[u8], benchmark: &'static str, mut begins: impl FnMut(&str) -> L
                 continue;
             }
             Line::Gpu(number, device) => {
-                measurements.devices.insert(number, device);
+                measurements.name(number, device);
                 continue;
             }
             Line::Access((from, to), can) => {

@@ -11,7 +11,7 @@ impl TextFormat for P2pTest {
     const NAME: &'static str = "the output of p2pBandwidthLatencyTest";
 
     fn recognizes(bytes: &[u8]) -> bool {
-        ["P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]
+        [HEADING, "P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]
             .into_iter()
             .any(|words| contains(bytes, words))
     }
@@ -39,6 +39,9 @@ impl TextFormat for P2pTest {
         })
     }
 }
+
+/// The first line of the output.
+const HEADING: &str = "[P2P (Peer-to-Peer) GPU Bandwidth";
 
 /// The heading of the matrix of access.
 const CONNECTIVITY: &str = "P2P Connectivity Matrix";
