@@ -1684,7 +1684,7 @@ nvtopo_status nvtopo_topology_preferred_allocation(const nvtopo_topology *topolo
  * best sets are chosen.
  *
  * Fails with `NVTOPO_STATUS_UNSATISFIABLE` where not so many GPUs are free, `NVTOPO_STATUS_INVALID_REQUEST` for a contradiction or a
- * negative number, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
+ * number that is negative, infinite or above 1e300, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
  */
 NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_best_set(const double * rows,

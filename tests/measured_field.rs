@@ -359,3 +359,17 @@ fn a_test_that_is_cut_before_its_matrices_is_no_latency_test_of_adapters() {
     let error = Topology::parse("head.txt", head.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("p2pBandwidthLatencyTest") && !error.contains("perftest"), "{error}");
 }
+
+#[test]
+fn a_pair_whose_figure_is_zero_is_named() {
+    let zero = FASTEST_FIRST.replace("  56.00", "   0.00");
+    let named = |text: &str| {
+        let topology = Topology::parse("zero.txt", text.as_bytes()).unwrap();
+        let own = |note: &&nvtopo::model::Note| note.text.contains("prints 0 GB/s for GPU0 and GPU1");
+        topology.notes().iter().filter(own).count()
+    };
+    assert_eq!((named(FASTEST_FIRST), named(&zero)), (0, 1));
+    // Where the benchmark has no access, it measures nothing.
+    let barred = zero.replace("Device=0 CAN", "Device=1 CANNOT Access Peer Device=2\nDevice=0 CAN");
+    assert_eq!(named(&barred), 0);
+}

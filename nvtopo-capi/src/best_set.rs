@@ -32,7 +32,7 @@ pub struct nvtopo_best {
 /// best sets are chosen.
 ///
 /// Fails with `NVTOPO_STATUS_UNSATISFIABLE` where not so many GPUs are free, `NVTOPO_STATUS_INVALID_REQUEST` for a contradiction or a
-/// negative number, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
+/// number that is negative, infinite or above 1e300, and `NVTOPO_STATUS_UNSUPPORTED` for more than 128 GPUs.
 #[unsafe(no_mangle)]
 pub extern "C" fn nvtopo_best_set(
     rows: Doubles,

@@ -82,7 +82,7 @@ impl NumberMatrix {
             if !there.is_nan() && !(0.0..=MOST).contains(&there) {
                 let message = format!("the number from GPU {a} to GPU {b} is {there}");
                 return Err(Error::request(message).help(
-                    "give a finite number of 0 or more, of which more is better, or NaN where it is unknown",
+                    "give a number from 0 to 1e300, of which more is better, or NaN where it is unknown",
                 ));
             }
             // NaN is not less than anything; -0 becomes 0.

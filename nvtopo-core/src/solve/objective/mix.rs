@@ -45,7 +45,10 @@ impl SizeMix {
         }
         let total: f64 = sizes.iter().map(|(_, weight)| weight).sum();
         sizes.retain(|(_, weight)| *weight > 0.0);
-        if sizes.is_empty() || !total.is_finite() {
+        if !total.is_finite() {
+            return Err(Error::request("the weights of the sizes of jobs are too large to add"));
+        }
+        if sizes.is_empty() {
             return Err(Error::request("no size of jobs has a weight").help("give sizes like 1:.5,2:.3,4:.2"));
         }
         for (_, weight) in &mut sizes {

@@ -12,7 +12,7 @@ mod perftest;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Fragment, Gpu, MAX_DEVICES, NodeId, NoteCode, NoteKind, P2p, P2pStatus, Provenance};
-use crate::units::Bandwidth;
+use crate::units::{Bandwidth, several};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use nvbandwidth::{NvBandwidth, NvBandwidthJson, without_matrix};
@@ -48,6 +48,8 @@ struct Measurements {
     access: BTreeMap<(u32, u32), bool>,
     /// The reasons of results that give no figure of one direction, first those that are worth a note beside figures.
     left_out: BTreeSet<LeftOut>,
+    /// The pairs whose figure is printed as 0.
+    zeros: BTreeSet<(u32, u32)>,
     /// True if two statements contradict each other, as in the output of runs on two machines.
     contradicts: bool,
 }
@@ -90,13 +92,18 @@ impl Measurements {
     /// Adds a cell of a matrix. Of several figures for a direction the greatest counts.
     fn add(&mut self, direction: Direction, row: u32, column: u32, bandwidth: Bandwidth) {
         // Beyond this the GPUs are too many, which is refused once all is read.
-        if row == column || self.figures.len() >= MAX_DEVICES * MAX_DEVICES {
+        if row == column || self.figures.len() + self.zeros.len() >= MAX_DEVICES * MAX_DEVICES {
             return;
         }
         let pair = match direction {
             Direction::FromRow => (row, column),
             Direction::ToRow => (column, row),
         };
+        // Some benchmarks print 0 where they measured nothing; a link that hangs has it too.
+        if bandwidth == Bandwidth::ZERO {
+            self.zeros.insert(pair);
+            return;
+        }
         let best = self.figures.entry(pair).or_insert(bandwidth);
         *best = bandwidth.max(*best);
     }
@@ -126,17 +133,37 @@ impl Measurements {
             return false;
         }
         by_address.sort_unstable();
-        let own: BTreeMap<u32, u32> = by_address.iter().map(|(_, number)| *number).zip(0..).collect();
-        let pair = |(from, to): (u32, u32)| (own[&from], own[&to]);
-        self.devices = std::mem::take(&mut self.devices)
-            .into_iter()
-            .map(|(number, own_device)| (own[&number], own_device))
-            .collect();
-        self.figures =
-            std::mem::take(&mut self.figures).into_iter().map(|(key, own)| (pair(key), own)).collect();
-        self.access =
-            std::mem::take(&mut self.access).into_iter().map(|(key, own)| (pair(key), own)).collect();
+        let places: BTreeMap<u32, u32> = by_address.iter().map(|(_, number)| *number).zip(0..).collect();
+        let pair = |(from, to): (u32, u32)| Some((*places.get(&from)?, *places.get(&to)?));
+        let devices = std::mem::take(&mut self.devices).into_iter();
+        self.devices = devices.filter_map(|(number, own)| Some((*places.get(&number)?, own))).collect();
+        let figures = std::mem::take(&mut self.figures).into_iter();
+        self.figures = figures.filter_map(|(key, own)| Some((pair(key)?, own))).collect();
+        let access = std::mem::take(&mut self.access).into_iter();
+        self.access = access.filter_map(|(key, own)| Some((pair(key)?, own))).collect();
+        self.zeros = self.zeros.iter().filter_map(|key| pair(*key)).collect();
         true
+    }
+
+    /// Notes the pairs whose figure is 0 in both directions, as far as they are told, though they may access each other.
+    fn note_zeros(&self, fragment: &mut Fragment) {
+        let barred = |pair: &(u32, u32)| self.access.get(pair) == Some(&false);
+        let is_zero = |(a, b): &(u32, u32)| {
+            let back = (*b, *a);
+            !self.figures.contains_key(&(*a, *b))
+                && !self.figures.contains_key(&back)
+                && a < b
+                && !barred(&back)
+        };
+        let zeros = self.zeros.iter().filter(|pair| is_zero(pair) && !barred(pair));
+        let names: Vec<String> = zeros.map(|(a, b)| format!("GPU{a} and GPU{b}")).collect();
+        if !names.is_empty() && !self.figures.is_empty() {
+            let text = format!(
+                "the benchmark prints 0 GB/s for {}, which is taken as not measured: their links may hang, or have no path",
+                several(&names)
+            );
+            fragment.note(NoteCode::NotMeasured, text);
+        }
     }
 
     /// Errors without a place where there is nothing, or more than a machine has.
@@ -169,6 +196,7 @@ impl Measurements {
                         direction the greatest counts";
             fragment.note(NoteKind::Conflict, text);
         }
+        self.note_zeros(&mut fragment);
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (index, Device { model, address }) in std::mem::take(&mut self.devices) {
             let gpu = Gpu { index, model, address, ..Gpu::default() };
@@ -395,7 +423,7 @@ impl Matrix {
     }
 }
 
-/// Returns a figure in GB/s; none for `N/A`, and for the 0 that older benchmarks print instead.
+/// Returns a figure in GB/s; none for `N/A`.
 fn figure(cell: &str) -> Result<Option<Bandwidth>> {
     if cell == "N/A" {
         return Ok(None);
@@ -403,7 +431,7 @@ fn figure(cell: &str) -> Result<Option<Bandwidth>> {
     let number = cell.parse::<f64>().ok().filter(|number| (0.0..1e6).contains(number));
     let number = number
         .ok_or_else(|| Error::input(format!("'{cell}' is not a bandwidth")).help("expected GB/s or N/A"))?;
-    Ok(Some(Bandwidth::from_gb_per_s(number)).filter(|bandwidth| *bandwidth > Bandwidth::ZERO))
+    Ok(Some(Bandwidth::from_gb_per_s(number)))
 }
 
 fn column_of(line: &str, cell: &str) -> usize {
