@@ -126,6 +126,8 @@ impl Allocator {
     /// Returns the number of such jobs that there is room for at once, and whether it is proven that there is no room for one
     /// more.
     ///
+    /// Errors with [`InvalidRequest`](ErrorKind::InvalidRequest) as [`place`](Allocator::place) does.
+    ///
     /// ```
     /// use nvtopo::{Request, Topology, solve::{Allocator, Constraint}};
     ///
@@ -138,19 +140,19 @@ impl Allocator {
         let count = request.count();
         let free = self.free().len();
         let wants = match self.wants(std::slice::from_ref(request), true) {
-            _ if count == 0 || count > free => return Ok((0, true)),
+            _ if count > free => return Ok((0, true)),
             // GPUs are free, but not for this job.
             Err(error) if error.kind() == ErrorKind::Unsatisfiable => return Ok((0, true)),
             wants => wants?,
         };
         let mut certain = self.topology().gpus().len() <= MAX_GPUS;
         // From the greatest number of jobs down to one, all of them equal.
-        for jobs in (1..=free / count).rev() {
+        for jobs in (1..=free / count.max(1)).rev() {
             let order = vec![0; jobs];
             let mut search = Search::new(&wants, &order, true);
             search.next(wants[0].question.free, 0);
             if search.best.is_some() {
-                return Ok((jobs, jobs == free / count || certain));
+                return Ok((jobs, jobs == free / count.max(1) || certain));
             }
             certain &= search.steps < MAX_STEPS;
         }

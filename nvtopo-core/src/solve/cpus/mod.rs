@@ -19,6 +19,7 @@ mod tree;
 
 use crate::cpuset::CpuSet;
 use crate::model::Topology;
+use crate::solve::process::no_gpu;
 pub use classes::core_classes;
 pub(super) use classes::{CoreClasses, remarks as cpu_remarks, unbalanced};
 pub(super) use cores::{core_groups, cores, own_cores, packages as package_cpus};
@@ -52,6 +53,9 @@ pub fn share_cpus(topology: &Topology, rules: &CpuRules) -> Shares {
     let names = (0..shares.gpus.len()).map(|gpu| topology.device_name(gpu));
     let sets = names.zip(shares.gpus.iter().map(|share| &share.cpus));
     shares.remarks.extend(classes::remarks(topology, sets));
+    if shares.gpus.is_empty() {
+        shares.remarks.push(no_gpu::message(topology));
+    }
     shares
 }
 

@@ -123,10 +123,13 @@ impl Problem {
     /// Finds the best set that is not the chosen one: for each chosen GPU the best set without it, and the first of the best of
     /// these.
     fn other(&self, chosen: &[usize]) -> Option<Found> {
+        // All searches together take about as many steps as the one for the chosen set may.
+        let searches = chosen.len().max(1) as u64;
         let without = |gpu: &usize| match self {
             Self::Sets { question, limits } => {
-                let barred = question.weights.set(&[*gpu]);
-                question.found(search::solve(&question.weights, &Task { barred, ..question.task(limits) }))
+                let (barred, task) = (question.weights.set(&[*gpu]), question.task(limits));
+                let task = Task { barred, most_steps: task.most_steps.div_ceil(searches), ..task };
+                question.found(search::solve(&question.weights, &task))
             }
             Self::Domains { .. } => self.by_other_domains(&[*gpu], Use::Left),
         };

@@ -123,7 +123,8 @@ impl Stages {
         let (set, work) = exchange::best(room, set, rest, self.cycle);
         let scope = [room.open];
         let near = room.near.as_ref().map(|near| &near[..weights.gpus()]);
-        let most_steps = most_steps(room.open.count_ones() as usize).saturating_sub(work);
+        let most_steps =
+            most_steps(room.open.count_ones() as usize).min(task.most_steps).saturating_sub(work);
         let own = Task { objectives: rest, scopes: Some(&scope), near, most_steps, ..*task };
         let found = exact::improve(weights, &own, set);
         let mut values: Vec<Weight> = task.objectives[..held]
