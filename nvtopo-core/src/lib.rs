@@ -55,7 +55,7 @@
 //! let visible = VisibleGpus::from_environment(&topology, variable);
 //! let part = Part::of_visible(&topology, &visible, rank, &CpuLimits::default())?;
 //! assert_eq!(part.gpus, [5]);
-//! // nvtopo::apply::bind_part(&topology, &part, BindOptions::default())?;
+//! // nvtopo::apply::bind(&topology, &part, BindOptions::default())?;
 //! # Ok::<(), nvtopo::Error>(())
 //! ```
 //!
