@@ -179,7 +179,7 @@ def test_a_new_instance_of_a_divided_gpu() -> None:
     for size, said in (("1g.5gb", "there are 1g.10gb"), (6, "6g"), (-1, "no size"), ("half", "'half' is no size")):
         with pytest.raises(nvtopo.InvalidRequestError, match=said):
             divided.place_instance(size)
-    with pytest.raises(nvtopo.InvalidRequestError, match="divided"):
+    with pytest.raises(nvtopo.UnsatisfiableError, match="divided"):
         divided.place_instance(1, exclude=[0])
     with pytest.raises(TypeError):
         divided.place_instance(1.5)  # type: ignore[arg-type]
