@@ -147,12 +147,13 @@ impl Allocator {
         };
         let mut certain = self.topology().gpus().len() <= MAX_GPUS;
         // From the greatest number of jobs down to one, all of them equal.
-        for jobs in (1..=free / count.max(1)).rev() {
+        let most = free.checked_div(count).unwrap_or_default();
+        for jobs in (1..=most).rev() {
             let order = vec![0; jobs];
             let mut search = Search::new(&wants, &order, true);
             search.next(wants[0].question.free, 0);
             if search.best.is_some() {
-                return Ok((jobs, jobs == free / count.max(1) || certain));
+                return Ok((jobs, jobs == most || certain));
             }
             certain &= search.steps < MAX_STEPS;
         }

@@ -126,14 +126,11 @@ impl Measurements {
     /// that a process sees. Returns whether a number changed.
     fn number_by_address(&mut self) -> bool {
         let addresses = self.devices.iter().map(|(number, device)| Some((device.address?, *number)));
-        let Some(mut by_address) = addresses.collect::<Option<Vec<_>>>() else { return false };
-        let distinct: BTreeSet<PciAddress> = by_address.iter().map(|(address, _)| *address).collect();
-        let is_distinct = distinct.len() == by_address.len();
-        if !is_distinct || by_address.is_sorted() {
+        let Some(by_address) = addresses.collect::<Option<BTreeMap<_, _>>>() else { return false };
+        if by_address.len() < self.devices.len() || by_address.values().is_sorted() {
             return false;
         }
-        by_address.sort_unstable();
-        let places: BTreeMap<u32, u32> = by_address.iter().map(|(_, number)| *number).zip(0..).collect();
+        let places: BTreeMap<u32, u32> = by_address.into_values().zip(0..).collect();
         let pair = |(from, to): (u32, u32)| Some((*places.get(&from)?, *places.get(&to)?));
         let devices = std::mem::take(&mut self.devices).into_iter();
         self.devices = devices.filter_map(|(number, own)| Some((*places.get(&number)?, own))).collect();
