@@ -11,8 +11,8 @@ mod weight;
 
 #[cfg(test)]
 pub(crate) use collective::LOOKS_LEFT;
+pub(crate) use collective::{MAX_EXACT, Room, cycle, host_rings, part_of, ring_core};
 pub use collective::{Ring, Rings};
-pub(crate) use collective::{Room, cycle, host_rings, part_of, ring_core};
 pub use health::GpuFault;
 pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};
 pub(crate) use nics::{assign_within, bottleneck, nic_at, repeated, to_nics, usable_nics};

@@ -20,7 +20,7 @@ mod spread;
 use crate::model::Topology;
 
 /// The most members for which all sets or cycles are examined.
-const MAX_EXACT: usize = 16;
+pub(crate) const MAX_EXACT: usize = 16;
 
 /// Returns the positions of GPUs as a set, increasing. `None`: fewer than two, one twice, or one that does not exist.
 fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {

@@ -5,7 +5,7 @@
 
 use super::reach::{self, nvlinks_are_known};
 use crate::model::Topology;
-use crate::query::Weight;
+use crate::query::{MAX_EXACT, Weight};
 use crate::solve::search::objective::{Objective, Partial};
 use crate::solve::search::set::Set;
 use crate::solve::search::value::Value;
@@ -58,8 +58,8 @@ impl Objective for Cuts {
         weights.memo.value(self.name, partial.chosen, || {
             let gpus = weights.positions(partial.chosen);
             let carried = (self.carried)(weights.topology(), &gpus);
-            // Every cut is examined; of more than 16 GPUs there are too many.
-            let proven = gpus.len() <= 16;
+            // Every cut is examined, unless there are too many.
+            let proven = gpus.len() <= MAX_EXACT;
             let effort = if proven { 1 << gpus.len() >> 3 } else { 0 };
             Value { worth: carried.map_or_else(Weight::default, Weight::of), proven, effort }
         })
