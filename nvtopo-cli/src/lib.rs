@@ -63,6 +63,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Exec(args) => return Ok((commands::exec(&args)?, DONE)),
         Command::Run(args) => return commands::run(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
+        Command::Convert(args) => commands::convert(&args),
         Command::Simulate(args) => commands::simulate(&args),
         Command::K8s(args) => return Ok(commands::k8s(&args)?),
         Command::Presets(args) => commands::presets(&args),

@@ -31,6 +31,7 @@ const REPORTED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"s
 const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
     ("completions", "color"),
+    ("convert", "color"),
     ("exec", "color"),
     ("run", "color"),
     ("snapshot", "color"),
@@ -91,6 +92,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "plan" => trial.base = words("--from preset:dgx-h100 --ranks 2"),
         "simulate" => trial.base = words("--from preset:dgx-1-v100 --jobs 60"),
         "snapshot" => trial.base = words("-o -"),
+        "convert" => trial.base = words("--from preset:dgx-1-v100 --to json"),
         "" | "show" => trial.base = words("--from preset:dgx-1-v100"),
         _ => {}
     }
@@ -149,6 +151,10 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
                 trial.base.extend(words("--from -"));
                 trial.input = machine().0;
             }
+            "convert" => {
+                trial.base = words("--from - --to json");
+                trial.input = machine().0;
+            }
             "cpus" | "plan" => {
                 trial.base = words("--from -");
                 trial.input = machine().0;
@@ -159,6 +165,11 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         },
         "color" => trial.value = value("always"),
         "plot" => trial.value = value("-"),
+        "to" => {
+            without(&mut trial.base, "--to", 2);
+            trial.value = value("json");
+        }
+        "output" if command == "convert" => trial.value = Some(scratch("converted")),
         "output" => {
             trial.base = words("--redact");
             trial.value = value("-");

@@ -137,6 +137,7 @@ fn an_answer_that_cannot_be_written_is_told() {
         &["ranks", "--from", "preset:dgx-1-v100", "--tp", "2", "--traffic", "tp=1GB"],
         &["simulate", "--from", "preset:gh200", "--jobs", "10"],
         &["exec", "--dry-run", "true"],
+        &["convert", "--from", "preset:dgx-1-v100", "--to", "json"],
         &["snapshot", "--redact", "-o", "-"],
         &["snapshot", "--redact", "-o", "/dev/full"],
         &["presets"],
@@ -153,6 +154,7 @@ fn an_answer_that_cannot_be_written_is_told() {
         &["show", "--from", "preset:gh200", "--plot", "/dev/full"][..],
         &["simulate", "--from", "preset:gh200", "--jobs", "10", "--plot", "/dev/full"],
         &["snapshot", "--redact", "-o", "/dev/full"],
+        &["convert", "--from", "preset:gh200", "--to", "json", "-o", "/dev/full"],
     ] {
         let output = nvtopo(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

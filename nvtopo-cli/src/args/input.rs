@@ -93,6 +93,7 @@ impl Cli {
                 | Command::Run(_)
                 | Command::K8s(_)
                 | Command::Snapshot(_)
+                | Command::Convert(_)
                 | Command::Completions(_),
             ) => return None,
         };

@@ -28,7 +28,10 @@ use nvtopo::solve::mig::InstanceSize;
 use nvtopo::solve::{SizeMix, Traffic, Transformer};
 use nvtopo::source::Locator;
 use nvtopo_draw::RENDERERS;
-use registries::{launch_formats, objectives, place_formats, plan_formats, policies, selection_formats};
+use registries::{
+    launch_formats, objectives, place_formats, plan_formats, policies, selection_formats, writers,
+    writers_help,
+};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -41,6 +44,7 @@ Examples:
   nvtopo exec --gpus 4 ./job                   choose 4 GPUs, bind, and become ./job
   vars=$(nvtopo place --gpus 4 --format env) && env $vars ./job   the same without binding
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
+  nvtopo convert --from preset:dgx-h100 --to json        the machine for another program
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
   nvtopo plan --format srun                    the same as an option of srun
@@ -83,6 +87,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
+    /// Write the machine in a format that another program reads
+    Convert(ConvertArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
     Simulate(SimulateArgs),
     /// Print what the machine means for Kubernetes: labels, kubelet settings and predictions, claims, pods, policies
@@ -145,6 +151,21 @@ pub(crate) struct SnapshotArgs {
     /// Machine to record: live (this machine), or a directory with a recorded /sys and /proc
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Locator,
+}
+
+/// Notes on standard error tell of assumptions, and of facts that the format cannot tell.
+#[derive(Args, Debug)]
+pub(crate) struct ConvertArgs {
+    /// Format to write
+    #[arg(long, value_name = "FORMAT", value_parser = writers(), hide_possible_values = true, long_help = writers_help())]
+    pub(crate) to: String,
+    /// File to write; - for standard output
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) rates: RateArgs,
 }
 
 /// On the machine itself, the plan is for the GPUs that `CUDA_VISIBLE_DEVICES` shows, and for the CPUs that are

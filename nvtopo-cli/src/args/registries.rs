@@ -3,6 +3,7 @@
 use nvtopo::render::{LAUNCH_FORMATS, SELECTION_FORMATS};
 use nvtopo::solve::CPU_POLICIES;
 use nvtopo::solve::objective::{DEFAULT_OBJECTIVES, OBJECTIVES};
+use nvtopo::source::WRITERS;
 use nvtopo_draw::RENDERERS;
 use nvtopo_simulate::POLICIES;
 
@@ -50,4 +51,13 @@ pub(super) fn selection_formats() -> String {
         "Format of the answer: for people, for programs, or the chosen GPUs alone:\n{}",
         lines.collect::<String>()
     )
+}
+
+pub(super) fn writers() -> clap::builder::PossibleValuesParser {
+    WRITERS.iter().map(|writer| writer.name).collect::<Vec<_>>().into()
+}
+
+pub(super) fn writers_help() -> String {
+    let lines = WRITERS.iter().map(|writer| format!("\n  {}: {}", writer.name, writer.summary));
+    format!("Format to write:\n{}", lines.collect::<String>())
 }

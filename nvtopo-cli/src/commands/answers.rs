@@ -1,9 +1,9 @@
-//! The subcommands that answer and are done: `show`, `place`, `ranks`, `cpus`, `plan`, `snapshot` and `presets`.
+//! The subcommands that answer and are done: `show`, `place`, `ranks`, `cpus`, `plan`, `snapshot`, `convert` and `presets`.
 
 use super::bind::variable;
 use super::{open, open_with, renderer, request, rules, style};
 use crate::args::{
-    ChoiceArgs, CpusArgs, PlaceArgs, PlanArgs, PresetsArgs, RanksArgs, ShowArgs, SnapshotArgs,
+    ChoiceArgs, ConvertArgs, CpusArgs, PlaceArgs, PlanArgs, PresetsArgs, RanksArgs, ShowArgs, SnapshotArgs,
 };
 use crate::output::{not_written, print_bytes, remark};
 use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
@@ -132,6 +132,19 @@ pub(crate) fn snapshot(args: &SnapshotArgs) -> Result<String> {
     if !snapshot.is_redacted() {
         remark("it holds serial numbers, UUIDs and names of this machine; --redact leaves them out");
     }
+    Ok(String::new())
+}
+
+pub(crate) fn convert(args: &ConvertArgs) -> Result<String> {
+    let topology = open_with(&args.source, &args.rates)?;
+    let written = topology.write(&args.to)?;
+    for note in topology.notes().iter().chain(&written.notes) {
+        remark(&note.to_string());
+    }
+    if args.output == Path::new("-") {
+        return Ok(written.text);
+    }
+    save_file(&args.output, written.text.as_bytes())?;
     Ok(String::new())
 }
 

@@ -1,4 +1,5 @@
-//! Sources of topologies: the registry of input formats, and the functions that read one.
+//! Sources of topologies: the registry of input formats, and the functions that read one; those that write one are in
+//! [`writers`].
 //!
 //! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never queries the graph.
 //! A new format is one file here and one line in `SOURCES`.
@@ -19,6 +20,7 @@ mod smi_matrix;
 mod snapshot;
 pub(crate) mod sysfs;
 mod text;
+mod writers;
 mod xml;
 
 use crate::error::{Error, Result};
@@ -34,6 +36,7 @@ pub use nvml::NvLinkCounters;
 pub use preset::{PRESETS, Preset};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{Redaction, Snapshot};
+pub use writers::{WRITERS, WriteOptions, Writer, Written, writer};
 
 /// The largest input that is read, in bytes. The matrix of 2048 devices has 16 MB.
 pub const MAX_INPUT: u64 = 64 << 20;

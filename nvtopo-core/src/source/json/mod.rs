@@ -10,7 +10,7 @@ mod text;
 mod values;
 mod write;
 
-use super::TextFormat;
+use super::{TextFormat, WriteOptions, Written};
 use crate::error::Result;
 use crate::model::{Fragment, Topology};
 pub(crate) use document::Document;
@@ -32,6 +32,12 @@ impl TextFormat for Json {
     fn read(bytes: &[u8]) -> Result<Fragment> {
         read::read(without_mark(bytes))
     }
+}
+
+/// Writes the document; there is nothing that it cannot tell.
+#[allow(clippy::unnecessary_wraps, reason = "the type of all writers")]
+pub(super) fn write(topology: &Topology, _options: &WriteOptions) -> Result<Written> {
+    Ok(Written::new(topology.to_json()))
 }
 
 /// Returns the bytes without the byte order mark that editors on some systems put first.

@@ -1,0 +1,138 @@
+//! Writers of topologies: the registry of output formats, and the functions that write one.
+//!
+//! A writer turns a topology into the text that another program reads. Facts which that program demands and the topology does
+//! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
+//! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
+
+use super::json;
+use crate::error::{Error, Result};
+use crate::model::{Note, Topology};
+use std::fmt;
+
+/// An output format for topologies.
+#[non_exhaustive]
+pub struct Writer {
+    /// The name after `--to`.
+    pub name: &'static str,
+    /// The format in one line, for people.
+    pub summary: &'static str,
+    write: fn(&Topology, &WriteOptions) -> Result<Written>,
+}
+
+/// Every output format for topologies.
+pub static WRITERS: &[Writer] =
+    &[Writer { name: "json", summary: "nvtopo's own document, which keeps everything", write: json::write }];
+
+/// Options of writers. Each writer takes those that mean something in its format.
+///
+/// ```
+/// use nvtopo::source::WriteOptions;
+///
+/// let written = nvtopo::Topology::preset("gh200")?.write_with("json", &WriteOptions::default())?;
+/// assert!(written.notes.is_empty());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WriteOptions {}
+
+/// A topology as the text of a format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// The text, which ends with a line break.
+    pub text: String,
+    /// Notes: assumptions of the writer, and facts that the format cannot tell.
+    pub notes: Vec<Note>,
+}
+
+impl Written {
+    /// Creates a text without notes.
+    ///
+    /// ```
+    /// assert!(nvtopo::source::Written::new("text\n").notes.is_empty());
+    /// ```
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), notes: Vec::new() }
+    }
+
+    /// Adds a note.
+    ///
+    /// ```
+    /// use nvtopo::model::{Note, NoteCode};
+    /// use nvtopo::source::Written;
+    ///
+    /// let mut written = Written::new("text\n");
+    /// written.note(Note::new(NoteCode::Unknown, "the speed of GPU0's PCIe link is unknown"));
+    /// assert_eq!(written.notes.len(), 1);
+    /// ```
+    pub fn note(&mut self, note: Note) {
+        self.notes.push(note);
+    }
+}
+
+impl Writer {
+    /// Writes a topology.
+    ///
+    /// Errors where the format demands a fact that the topology does not know and that cannot be assumed.
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-a100")?;
+    /// assert_eq!(nvtopo::source::writer("json")?.write(&dgx, &Default::default())?.text, dgx.to_json());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn write(&self, topology: &Topology, options: &WriteOptions) -> Result<Written> {
+        (self.write)(topology, options)
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Finds an output format for topologies by its name.
+///
+/// ```
+/// assert_eq!(nvtopo::source::writer("json")?.name, "json");
+/// assert!(nvtopo::source::writer("docx").is_err());
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+pub fn writer(name: &str) -> Result<&'static Writer> {
+    WRITERS.iter().find(|writer| writer.name == name).ok_or_else(|| {
+        let names: Vec<&str> = WRITERS.iter().map(|writer| writer.name).collect();
+        Error::request(format!("there is no format '{name}' to write a topology in"))
+            .help(format!("there are {}", names.join(", ")))
+    })
+}
+
+impl Topology {
+    /// Writes the topology in a format of [`WRITERS`], with the default options.
+    ///
+    /// Errors where there is no such format, and like [`Writer::write`].
+    ///
+    /// ```
+    /// let dgx = nvtopo::Topology::preset("dgx-a100")?;
+    /// assert_eq!(dgx.write("json")?.text, dgx.to_json());
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn write(&self, format: &str) -> Result<Written> {
+        self.write_with(format, &WriteOptions::default())
+    }
+
+    /// Writes the topology in a format of [`WRITERS`].
+    ///
+    /// Errors like [`write`](Self::write).
+    ///
+    /// ```
+    /// use nvtopo::source::WriteOptions;
+    ///
+    /// let dgx = nvtopo::Topology::preset("dgx-a100")?;
+    /// assert_eq!(dgx.write_with("json", &WriteOptions::default())?, dgx.write("json")?);
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn write_with(&self, format: &str, options: &WriteOptions) -> Result<Written> {
+        writer(format)?.write(self, options)
+    }
+}

@@ -1,0 +1,29 @@
+//! Formats of other programs, one module each: readers on recorded texts, writers, and round trips.
+
+mod convert;
+
+use std::path::{Path, PathBuf};
+
+/// The path of a recorded machine in `tests/data`.
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
+}
+
+/// The recorded files below a folder of `tests/data` whose names end so, in order.
+fn files(folder: &str, end: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![data(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_str().is_some_and(|path| path.ends_with(end)) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(!found.is_empty(), "{folder} holds no *{end}");
+    found
+}
