@@ -396,6 +396,11 @@ typedef struct nvtopo_topology nvtopo_topology;
 typedef struct nvtopo_visible nvtopo_visible;
 
 /**
+ * A topology in the format of another program, with notes: assumptions, and facts that the format cannot tell.
+ */
+typedef struct nvtopo_written nvtopo_written;
+
+/**
  * The path between two devices.
  */
 typedef struct {
@@ -1141,6 +1146,54 @@ nvtopo_status nvtopo_topology_place_instance(const nvtopo_topology *topology,
                                              const char * size,
                                              const char * only,
                                              nvtopo_instance_placement *placement);
+
+/**
+ * Writes the topology in the format of another program. `nvtopo_list_name` names the formats: the list is "writers".
+ *
+ *     nvtopo_written *written = NULL;
+ *     const char *text = NULL;
+ *     if (nvtopo_topology_write(topology, "json", &written) == NVTOPO_STATUS_OK
+ *         && nvtopo_written_text(written, &text) == NVTOPO_STATUS_OK)
+ *         fputs(text, stdout);
+ *     nvtopo_written_free(written);
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown format, and where it demands a fact that nobody knows.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_write(const nvtopo_topology *topology,
+                                    const char * format,
+                                    nvtopo_written **written);
+
+/**
+ * Frees what was written. NULL is left alone.
+ */
+void nvtopo_written_free(nvtopo_written *written);
+
+/**
+ * The text, which ends with a line break.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_written_text(const nvtopo_written *written, const char **text);
+
+/**
+ * Counts the notes.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_written_note_count(const nvtopo_written *written, size_t *count);
+
+/**
+ * A note by its number, from 0 on: its kind and one sentence.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_written_note(const nvtopo_written *written, size_t index, const char **text);
+
+/**
+ * The stable code of a note by its number, for programs, as `nvtopo_topology_note_code` has it.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_written_note_code(const nvtopo_written *written,
+                                       size_t index,
+                                       const char **code);
 
 /**
  * A request for `gpus` GPUs of any kind.
@@ -2550,8 +2603,8 @@ nvtopo_status nvtopo_snapshot_write(const char * path,
 
 /**
  * Counts the names of a list. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
- * "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "exports" (`nvtopo_plan_environment`), "memory"
- * (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
+ * "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "writers" (`nvtopo_topology_write`), "exports"
+ * (`nvtopo_plan_environment`), "memory" (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
  *
  * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for another list.
  */

@@ -476,6 +476,14 @@ public:
         return detail::ask<nvtopo_pair>(nvtopo_topology_pair, get(), a, b);
     }
     std::string_view json() const { return detail::text(detail::known<const char *>(nvtopo_topology_to_json, get())); }
+    /* The machine in the format of another program; the list "writers" names the formats. */
+    result<std::string> write(const std::string &format) const
+    {
+        auto handle = detail::ask<nvtopo_written *>(nvtopo_topology_write, get(), format.c_str());
+        if (!handle) return handle.error();
+        detail::owned<nvtopo_written, nvtopo_written_free> written(*handle);
+        return std::string(detail::text(detail::known<const char *>(nvtopo_written_text, written.get())));
+    }
     const nvtopo_topology *get() const noexcept { return handle_.get(); }
 
 private:

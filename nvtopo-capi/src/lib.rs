@@ -28,3 +28,4 @@ pub mod snapshot;
 pub mod status;
 pub mod topology;
 pub mod visible;
+pub mod written;

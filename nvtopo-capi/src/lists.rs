@@ -8,7 +8,7 @@ use nvtopo::apply::{Export, HAZARD_VARIABLES};
 use nvtopo::render::LAUNCH_FORMATS;
 use nvtopo::solve::objective::OBJECTIVES;
 use nvtopo::solve::{CPU_POLICIES, rank_variables};
-use nvtopo::source::PRESETS;
+use nvtopo::source::{PRESETS, WRITERS};
 use once_cell::race::OnceBox;
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -20,8 +20,8 @@ struct List {
 }
 
 /// Counts the names of a list. The lists are "presets" (`nvtopo_topology_preset`), "objectives" (`nvtopo_request_objectives`),
-/// "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "exports" (`nvtopo_plan_environment`), "memory"
-/// (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
+/// "policies" (`nvtopo_rules_policy`), "formats" (`nvtopo_plan_format`), "writers" (`nvtopo_topology_write`), "exports"
+/// (`nvtopo_plan_environment`), "memory" (`nvtopo_bind_options_memory`), "rank-variables" (`nvtopo_local_rank_here`) and "hazards" (`nvtopo_hazards_here`).
 ///
 /// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for another list.
 #[unsafe(no_mangle)]
@@ -71,6 +71,7 @@ fn lists() -> &'static [List] {
             ),
             List::of("policies", CPU_POLICIES.iter().map(|policy| (policy.name(), policy.summary()))),
             List::of("formats", LAUNCH_FORMATS.iter().map(|format| (format.name, format.summary))),
+            List::of("writers", WRITERS.iter().map(|writer| (writer.name, writer.summary))),
             List::of("exports", Export::ALL.iter().map(|export| (export.word(), ""))),
             List::of(
                 "memory",

@@ -4,13 +4,14 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 23] = [
+const FILES: [&str; 24] = [
     "status",
     "cpuset",
     "topology",
     "gpu",
     "locality",
     "instance",
+    "written",
     "request",
     "placement",
     "explanation",

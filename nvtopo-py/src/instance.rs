@@ -1,9 +1,11 @@
 //! The place for a new instance on a MIG-enabled GPU.
 
+use crate::arguments::GpuArguments;
+use crate::call;
 use crate::error::raise;
 use crate::pickle::{Reduced, reduce};
 use nvtopo::Topology;
-use nvtopo::solve::mig::{self, InstanceSize};
+use nvtopo::solve::mig::{self, InstanceRequest, InstanceSize};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
@@ -54,7 +56,21 @@ impl InstancePlacement {
 }
 
 impl InstancePlacement {
-    pub(crate) fn of(topology: &Topology, found: mig::InstancePlacement) -> Self {
+    pub(crate) fn find(
+        py: Python<'_>,
+        topology: &Topology,
+        size: SizeArgument,
+        only: Option<GpuArguments>,
+        exclude: GpuArguments,
+    ) -> PyResult<Self> {
+        let mut request = InstanceRequest::new(size.0).exclude(exclude.0);
+        if let Some(only) = only {
+            request = request.only(only.0);
+        }
+        call(py, || request.solve(topology)).map(|found| Self::of(topology, found))
+    }
+
+    fn of(topology: &Topology, found: mig::InstancePlacement) -> Self {
         let mig::InstancePlacement { gpu, profile, slices, start, size, .. } = found;
         let gpu = topology.gpus().nth(gpu).map_or(0, |gpu| gpu.index);
         Self { gpu, profile, slices, start, size }

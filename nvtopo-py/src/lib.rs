@@ -31,6 +31,7 @@ mod source;
 mod terms;
 mod topology;
 mod visible;
+mod written;
 
 use error::raise;
 use pyo3::prelude::*;
@@ -120,6 +121,8 @@ mod _nvtopo {
     use super::topology::Topology;
     #[pymodule_export]
     use super::visible::VisibleGpus;
+    #[pymodule_export]
+    use super::written::{Written, writers};
 
     /// Runs the command `nvtopo` with these arguments and returns its exit code.
     ///

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 /// >>> [note.kind for note in topo.notes if note.code == "nvlinks-unknown"]
 /// ['unknown']
 #[pyclass(frozen, eq, hash, get_all, module = "nvtopo")]
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Note {
     /// The stable code, such as "nvlinks-unknown". Later versions may add codes.
     code: String,

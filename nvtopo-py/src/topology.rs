@@ -15,9 +15,9 @@ use crate::plan::Plan;
 use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
 use crate::shares::Shares;
 use crate::visible::VisibleGpus;
+use crate::written::Written;
 use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
-use nvtopo::solve::mig::InstanceRequest;
 use nvtopo::{Cores, CpuLimits, CpuRules, CudaOrder, Isolated, Solver};
 use nvtopo_draw::svg;
 use nvtopo_draw::{Style, by_name};
@@ -113,11 +113,8 @@ impl Topology {
     #[getter]
     /// The names of the GPUs that NVLink connects, group by group; a GPU without NVLink is a group of its own.
     fn nvlink_groups(&self, py: Python<'_>) -> PyResult<Vec<Vec<String>>> {
-        call(py, || {
-            let groups = self.0.nvlink_groups().iter();
-            let names = groups.map(|group| group.gpus.iter().map(|gpu| self.0.device_name(*gpu)).collect());
-            Ok(names.collect())
-        })
+        let names = |gpus: &[usize]| gpus.iter().map(|gpu| self.0.device_name(*gpu)).collect();
+        call(py, || Ok(self.0.nvlink_groups().iter().map(|group| names(&group.gpus)).collect()))
     }
 
     #[getter]
@@ -295,11 +292,7 @@ impl Topology {
         only: Option<GpuArguments>,
         exclude: GpuArguments,
     ) -> PyResult<InstancePlacement> {
-        let mut request = InstanceRequest::new(size.0).exclude(exclude.0);
-        if let Some(only) = only {
-            request = request.only(only.0);
-        }
-        call(py, || request.solve(&self.0)).map(|found| InstancePlacement::of(&self.0, found))
+        InstancePlacement::find(py, &self.0, size, only, exclude)
     }
 
     /// Chooses which of the available devices a container should get: the decision of a device plugin for Kubernetes
@@ -558,6 +551,18 @@ impl Topology {
     /// The topology as JSON that load and loads read back, equal in everything.
     fn to_json(&self, py: Python<'_>) -> PyResult<String> {
         call(py, || Ok(self.0.to_json()))
+    }
+
+    /// Writes the topology in the format of another program; `writers()` lists the names.
+    ///
+    /// Raises InvalidRequestError for an unknown name, and where the format demands a fact that nobody knows.
+    ///
+    /// >>> import nvtopo
+    /// >>> dgx = nvtopo.preset("dgx-a100")
+    /// >>> dgx.write("json").text == dgx.to_json()
+    /// True
+    fn write(&self, py: Python<'_>, format: &str) -> PyResult<Written> {
+        Written::of(py, &self.0, format)
     }
 
     /// The topology as text for people, with tables.

@@ -29,6 +29,13 @@ static void answers_are_values_or_errors()
     CHECK(chosen && chosen->gpus().size() == 2 && chosen->gpus()[0].index == 1);
 }
 
+static void a_machine_is_written_in_other_formats()
+{
+    auto machine = *nvtopo::topology::open("preset:dgx-a100");
+    CHECK(*machine.write("json") == machine.json());
+    CHECK(machine.write("docx").error().status == NVTOPO_STATUS_INVALID_REQUEST);
+}
+
 static void sets_are_combined()
 {
     auto a = *nvtopo::cpuset::parse("0-3"), b = *nvtopo::cpuset::of({2, 3, 4, 70});
@@ -109,6 +116,7 @@ static void a_binding_ends_with_its_scope()
 int main()
 {
     answers_are_values_or_errors();
+    a_machine_is_written_in_other_formats();
     sets_are_combined();
     a_request_remembers_what_was_wrong();
     a_placement_is_gone_through();

@@ -50,6 +50,7 @@ def values() -> list[object]:
         shares,
         *shares.per_gpu,
         dgx.visible_gpus({"CUDA_VISIBLE_DEVICES": "3,1"}),
+        dgx.write("json"),
         *ranks,
         ranks[0].worst,
     ]

@@ -52,6 +52,16 @@ def test_every_preset_opens_and_reads_back(name: str) -> None:
     assert topo == nvtopo.open(f"preset:{name}")
 
 
+def test_formats_of_other_programs(dgx: nvtopo.Topology) -> None:
+    for name in nvtopo.writers():
+        written = dgx.write(name)
+        assert written.text.endswith("\n") and str(written) == written.text
+        assert all(note.text for note in written.notes)
+    assert dgx.write("json").text == dgx.to_json() and dgx.write("json").notes == []
+    with pytest.raises(nvtopo.InvalidRequestError, match="json"):
+        dgx.write("docx")
+
+
 def test_preset_facts(dgx: nvtopo.Topology) -> None:
     gpu = dgx.gpus[0]
     assert (gpu.index, gpu.name, gpu.uuid) == (0, "GPU0", None)

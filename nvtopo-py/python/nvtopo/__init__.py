@@ -59,6 +59,7 @@ from ._nvtopo import (
     UnsupportedError,
     VisibleGpus,
     WrongMachineError,
+    Written,
     __version__,
     best_set,
     bind,
@@ -72,6 +73,7 @@ from ._nvtopo import (
     preset,
     presets,
     snapshot,
+    writers,
 )
 from ._nvtopo import open as open
 
@@ -122,6 +124,7 @@ __all__ = [
     "UnsupportedError",
     "VisibleGpus",
     "WrongMachineError",
+    "Written",
     "__version__",
     "best_set",
     "bind",
@@ -135,6 +138,7 @@ __all__ = [
     "preset",
     "presets",
     "snapshot",
+    "writers",
 ]
 
 _Set.register(CpuSet)

@@ -54,6 +54,7 @@ __all__ = [
     "UnsupportedError",
     "VisibleGpus",
     "WrongMachineError",
+    "Written",
     "_ERROR_KINDS",
     "__version__",
     "_remake",
@@ -83,6 +84,7 @@ __all__ = [
     "preset",
     "presets",
     "snapshot",
+    "writers",
 ]
 
 __version__: str
@@ -662,6 +664,14 @@ def launch_formats() -> list[str]:
     True
     """
 
+def writers() -> list[str]:
+    """The names that Topology.write takes.
+
+    >>> import nvtopo
+    >>> "json" in nvtopo.writers()
+    True
+    """
+
 def cpu_policies() -> list[str]:
     """The names of the policies by which CPUs are dealt out; the first is the default.
 
@@ -698,6 +708,27 @@ class Note:
     @property
     def text(self) -> str:
         """One sentence, which may change."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Written:
+    """A topology in the format of another program. Made by Topology.write.
+
+    >>> import nvtopo
+    >>> written = nvtopo.preset("gh200").write("json")
+    >>> str(written) == written.text
+    True
+    """
+
+    @property
+    def text(self) -> str:
+        """The text, which ends with a line break."""
+
+    @property
+    def notes(self) -> list[Note]:
+        """Notes: assumptions, and facts that the format cannot tell."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -1122,6 +1153,17 @@ class Topology:
 
     def to_json(self) -> str:
         """The topology as JSON that load and loads read back, equal in everything."""
+
+    def write(self, format: str) -> Written:
+        """Writes the topology in the format of another program; `writers()` lists the names.
+
+        Raises InvalidRequestError for an unknown name, and where the format demands a fact that nobody knows.
+
+        >>> import nvtopo
+        >>> dgx = nvtopo.preset("dgx-a100")
+        >>> dgx.write("json").text == dgx.to_json()
+        True
+        """
 
     def to_text(self) -> str:
         """The topology as text for people, with tables."""

@@ -1,0 +1,85 @@
+//! `nvtopo_written`: a topology in the format of another program.
+#![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
+
+use crate::handle::{Text, c_document, c_texts, element, given, owned};
+use crate::status::{answer, free, nvtopo_status};
+use crate::topology::nvtopo_topology;
+use std::ffi::{CString, c_char};
+use std::mem::MaybeUninit;
+
+/// A topology in the format of another program, with notes: assumptions, and facts that the format cannot tell.
+pub struct nvtopo_written {
+    text: CString,
+    notes: Vec<CString>,
+    note_codes: Vec<CString>,
+}
+
+/// Writes the topology in the format of another program. `nvtopo_list_name` names the formats: the list is "writers".
+///
+///     nvtopo_written *written = NULL;
+///     const char *text = NULL;
+///     if (nvtopo_topology_write(topology, "json", &written) == NVTOPO_STATUS_OK
+///         && nvtopo_written_text(written, &text) == NVTOPO_STATUS_OK)
+///         fputs(text, stdout);
+///     nvtopo_written_free(written);
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown format, and where it demands a fact that nobody knows.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_write(
+    topology: Option<&nvtopo_topology>,
+    format: Text,
+    written: Option<&mut MaybeUninit<*mut nvtopo_written>>,
+) -> nvtopo_status {
+    answer(written, "written", || {
+        let written = given(topology, "topology")?.topology.write(format.read("format")?)?;
+        Ok(owned(nvtopo_written {
+            notes: c_texts(&written.notes),
+            note_codes: c_texts(written.notes.iter().map(|note| note.code().name())),
+            text: c_document(written.text),
+        }))
+    })
+}
+
+/// Frees what was written. NULL is left alone.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_written_free(written: Option<Box<nvtopo_written>>) {
+    free(written);
+}
+
+/// The text, which ends with a line break.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_written_text(
+    written: Option<&nvtopo_written>,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(given(written, "written")?.text.as_ptr()))
+}
+
+/// Counts the notes.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_written_note_count(
+    written: Option<&nvtopo_written>,
+    count: Option<&mut MaybeUninit<usize>>,
+) -> nvtopo_status {
+    answer(count, "count", || Ok(given(written, "written")?.notes.len()))
+}
+
+/// A note by its number, from 0 on: its kind and one sentence.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_written_note(
+    written: Option<&nvtopo_written>,
+    index: usize,
+    text: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(text, "text", || Ok(element(&given(written, "written")?.notes, index, "note")?.as_ptr()))
+}
+
+/// The stable code of a note by its number, for programs, as `nvtopo_topology_note_code` has it.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_written_note_code(
+    written: Option<&nvtopo_written>,
+    index: usize,
+    code: Option<&mut MaybeUninit<*const c_char>>,
+) -> nvtopo_status {
+    answer(code, "code", || Ok(element(&given(written, "written")?.note_codes, index, "note")?.as_ptr()))
+}

@@ -1,0 +1,78 @@
+/* Topologies in the formats of other programs. */
+
+#include "check.h"
+
+/* Two GPUs, as nvidia-smi shows them. */
+static const char MATRIX[] = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
+
+static void every_format_is_written(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_written *written = NULL;
+    const char *format = NULL, *text = NULL, *json = NULL;
+    size_t formats = 0, i = 0;
+
+    CHECK_OK(nvtopo_topology_preset("dgx-a100", &topology));
+    CHECK_OK(nvtopo_list_count("writers", &formats));
+    CHECK(formats > 0);
+    for (i = 0; i < formats; i++) {
+        CHECK_OK(nvtopo_list_name("writers", i, &format));
+        CHECK_OK(nvtopo_topology_write(topology, format, &written));
+        CHECK_OK(nvtopo_written_text(written, &text));
+        CHECK(strlen(text) > 0 && text[strlen(text) - 1] == '\n');
+        if (strcmp(format, "json") == 0) {
+            CHECK_OK(nvtopo_topology_to_json(topology, &json));
+            CHECK_TEXT(text, json);
+        }
+        nvtopo_written_free(written);
+    }
+    nvtopo_topology_free(topology);
+}
+
+static void notes_have_codes(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_written *written = NULL;
+    const char *note = NULL;
+    size_t notes = 9;
+
+    CHECK_OK(nvtopo_topology_parse("topo.txt", MATRIX, strlen(MATRIX), &topology));
+    CHECK_OK(nvtopo_topology_write(topology, "json", &written));
+    nvtopo_topology_free(topology);
+    CHECK_OK(nvtopo_written_note_count(written, &notes));
+    CHECK(notes == 0);
+    CHECK_FAILS(nvtopo_written_note(written, 0, &note), NVTOPO_STATUS_INVALID_REQUEST, "note");
+    CHECK_FAILS(nvtopo_written_note_code(written, 0, &note), NVTOPO_STATUS_INVALID_REQUEST, "note");
+    CHECK(note == NULL);
+    nvtopo_written_free(written);
+}
+
+static void what_cannot_be_is_refused(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_written *written = NULL;
+    const char *text = NULL;
+    size_t count = 7;
+
+    CHECK_OK(nvtopo_topology_preset("gh200", &topology));
+    CHECK_FAILS(nvtopo_topology_write(topology, "docx", &written), NVTOPO_STATUS_INVALID_REQUEST, "json");
+    CHECK_NULL(nvtopo_topology_write(NULL, "json", &written), "topology");
+    CHECK_NULL(nvtopo_topology_write(topology, NULL, &written), "format");
+    CHECK_NULL(nvtopo_topology_write(topology, "json", NULL), "written");
+    CHECK(written == NULL);
+    nvtopo_topology_free(topology);
+    CHECK_NULL(nvtopo_written_text(NULL, &text), "written");
+    CHECK_NULL(nvtopo_written_note_count(NULL, &count), "written");
+    CHECK_NULL(nvtopo_written_note(NULL, 0, &text), "written");
+    CHECK_NULL(nvtopo_written_note_code(NULL, 0, &text), "written");
+    CHECK(text == NULL && count == 7);
+    nvtopo_written_free(NULL);
+}
+
+int main(void)
+{
+    every_format_is_written();
+    notes_have_codes();
+    what_cannot_be_is_refused();
+    return 0;
+}
