@@ -4,8 +4,8 @@ use super::places::{Empty, Place, disks, memory_node};
 use nvtopo::Bytes;
 use nvtopo::NodeSet;
 use nvtopo::model::{
-    Basis, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, Note, NoteKind, NumaNode, NvlinkGroup,
-    Origin, Pair, PciFacts, PcieTraining, PortState, Rate,
+    Basis, Gpu, GroupShape, LinkKind, Machine, Nic, NodeId, NodeKind, Note, NoteCode, NoteKind, NumaNode,
+    NvlinkGroup, Origin, Pair, PciFacts, PcieTraining, PortState, Rate,
 };
 use nvtopo::nearest_nics;
 pub(crate) use nvtopo::render::count_of;
@@ -55,7 +55,7 @@ pub(crate) fn place(topology: &Topology, place: &Place<'_>) -> (String, String) 
 fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     let mut facts = Vec::new();
     if numa.cpus.is_empty() {
-        facts.push("no CPUs".to_owned());
+        facts.push(without_cpus(topology).to_owned());
     } else {
         facts.push(format!("CPUs {}", numa.cpus));
     }
@@ -75,10 +75,17 @@ fn node_facts(topology: &Topology, id: NodeId, numa: &NumaNode) -> String {
     facts.join(" · ")
 }
 
+/// Returns the words for a NUMA node without CPUs: a source may not have told them.
+fn without_cpus(topology: &Topology) -> &'static str {
+    let unknown = topology.notes().iter().any(|note| note.code() == NoteCode::NumaCpusUnknown);
+    if unknown { "CPUs unknown" } else { "no CPUs" }
+}
+
 /// Returns the names of empty NUMA nodes, and their facts together.
-pub(crate) fn empty(empty: &Empty) -> (String, String) {
+pub(crate) fn empty(topology: &Topology, empty: &Empty) -> (String, String) {
     let mut facts = vec!["no devices".to_owned()];
-    facts.push(if empty.cpus.is_empty() { "no CPUs".to_owned() } else { format!("CPUs {}", empty.cpus) });
+    let listed = || format!("CPUs {}", empty.cpus);
+    facts.push(if empty.cpus.is_empty() { without_cpus(topology).to_owned() } else { listed() });
     facts.extend(empty.memory.map(|memory| Bytes(memory).to_string()));
     (format!("NUMA nodes {}", empty.nodes), facts.join(" · "))
 }

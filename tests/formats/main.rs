@@ -1,6 +1,8 @@
 //! Formats of other programs, one module each: readers on recorded texts, writers, and round trips.
 
 mod convert;
+mod lscpu;
+mod numactl;
 
 use std::path::{Path, PathBuf};
 

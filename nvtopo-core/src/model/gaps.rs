@@ -9,13 +9,14 @@ use std::collections::BTreeSet;
 type IsOpen = fn(&Fragment) -> bool;
 
 /// The codes of such notes, each with the test of whether its fact is still unknown.
-static GAPS: [(NoteCode, IsOpen); 7] = [
+static GAPS: [(NoteCode, IsOpen); 8] = [
     (NoteCode::NvlinksUnknown, nvlinks_open),
     (NoteCode::NvlinkRateAssumed, nvlink_rate_open),
     (NoteCode::PcieRateAssumed, pcie_rate_open),
     (NoteCode::AcsUnknown, redirects_open),
     (NoteCode::CpuListTruncated, cpus_open),
     (NoteCode::CpusUnknown, cpus_open),
+    (NoteCode::NumaCpusUnknown, node_cpus_open),
     (NoteCode::NumaUnknown, nodes_open),
 ];
 
@@ -32,6 +33,13 @@ pub(super) fn close(fragment: &mut Fragment) {
 fn cpus_open(fragment: &Fragment) -> bool {
     let near = |id: NodeId| tree::cpus_near(|id| &fragment.nodes[id.index()], id);
     devices(fragment).any(|(id, _)| near(id) == Stated::Unreadable)
+}
+
+/// Returns true where a NUMA node has no CPUs, and there is no list of all CPUs by which it would be known to have none.
+fn node_cpus_open(fragment: &Fragment) -> bool {
+    let has = |is: fn(&NodeKind) -> bool| fragment.nodes.iter().any(|node| is(&node.kind));
+    !has(|kind| matches!(kind, NodeKind::Pu(_)))
+        && has(|kind| kind.as_numa_node().is_some_and(|node| node.cpus.is_empty()))
 }
 
 /// Returns true where the near NUMA nodes of a device could not be read.

@@ -14,6 +14,8 @@ words! {
         Nvml = "nvml",
         /// An XML file of hwloc.
         Hwloc = "hwloc",
+        /// A text of one of the operating system's tools: `lscpu`, `numactl`, `lspci`, `ibstat` and the like.
+        SystemTool = "system-tool",
         /// A text of `nvidia-smi`.
         Smi = "nvidia-smi",
         /// A preset: the published layout of a product.
@@ -117,6 +119,8 @@ words! {
         CpuListTruncated = "cpu-list-truncated",
         /// The CPUs near to a device are unknown.
         CpusUnknown = "cpus-unknown",
+        /// The CPUs of some NUMA nodes are unknown.
+        NumaCpusUnknown = "numa-cpus-unknown",
         /// The NUMA node of a device is unknown.
         NumaUnknown = "numa-unknown",
         /// The paths between some devices are unknown.
@@ -175,6 +179,7 @@ impl NoteCode {
             | Self::AcsUnknown
             | Self::CpuListTruncated
             | Self::CpusUnknown
+            | Self::NumaCpusUnknown
             | Self::NumaUnknown
             | Self::PathsUnknown
             | Self::NotMeasured

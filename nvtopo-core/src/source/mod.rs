@@ -9,11 +9,14 @@ mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;
 mod live;
+mod lscpu;
 mod measured;
 mod near;
+mod numactl;
 mod nvlink_status;
 mod nvml;
 mod pci_tree;
+mod plain;
 mod preset;
 mod several;
 mod smi_matrix;
@@ -83,6 +86,7 @@ impl<F: TextFormat> Source for F {
 pub(crate) static SOURCES: &[&dyn Source] = &[
     &snapshot::SnapshotFile,
     &measured::NvBandwidthJson,
+    &lscpu::LscpuJson,
     &json::Json,
     &hwloc_xml::HwlocXml,
     &measured::NvBandwidth,
@@ -91,6 +95,8 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &smi_matrix::P2pMatrix,
     &smi_matrix::SmiMatrix,
     &nvlink_status::NvLinkStatus,
+    &lscpu::Lscpu,
+    &numactl::Numactl,
     &hwloc_xml::PastedXml,
 ];
 

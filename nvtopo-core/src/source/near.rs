@@ -87,13 +87,6 @@ static NEAR: &[(Sign, &str, &str)] = &[
     (Root("topologydiff"), "a difference of two topologies of hwloc", LSTOPO),
     (Line(is_lstopo), "what lstopo shows people", LSTOPO),
     (Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
-    (Holds(&["available: ", "node 0 cpus:"]), "the text of numactl -H, which knows no GPUs", LSTOPO),
-    (Line(is_numa_of_numactl), "the text of numactl -H, which knows no GPUs", LSTOPO),
-    (
-        HoldsOne(&["On-line CPU(s) list:", "NUMA node0 CPU(s):", "Thread(s) per core:"]),
-        "the text of lscpu, which knows no GPUs",
-        LSTOPO,
-    ),
     (Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
     (Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
     (Line(is_ib), "a text about InfiniBand adapters alone", LIVE),
@@ -214,14 +207,6 @@ fn is_lstopo(line: &str) -> bool {
         line.strip_prefix(name).is_some_and(|rest| rest.starts_with(" (") || rest.starts_with(" L#"))
     };
     ["Machine", "Package", "NUMANode", "Socket"].into_iter().any(of)
-}
-
-/// Recognizes `node 0 cpus: 0 1 2 3`, where the first lines were cut.
-fn is_numa_of_numactl(line: &str) -> bool {
-    let rest = line.strip_prefix("node ").and_then(|rest| rest.split_once(' '));
-    rest.is_some_and(|(number, rest)| {
-        is_number(number) && ["cpus:", "size:", "free:"].iter().any(|word| rest.starts_with(word))
-    })
 }
 
 /// Recognizes `processor : 0`.

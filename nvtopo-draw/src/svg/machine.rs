@@ -34,7 +34,7 @@ pub(super) fn machine(topology: &Topology) -> String {
     let places = shown.places.iter().map(|place| place_box(topology, place, cell));
     let mut parts = vec![head, Drawing::flow(GAP, places, WIDTH)];
     parts.extend(shown.empty.iter().map(|empty| {
-        let (name, facts) = words::empty(empty);
+        let (name, facts) = words::empty(topology, empty);
         let words = format!("{name}: {facts}");
         Drawing::line(&cut(&words, SMALL, WIDTH), SMALL, false, FAINT).saying(&words)
     }));

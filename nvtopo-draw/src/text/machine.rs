@@ -17,7 +17,7 @@ pub(super) fn topology(topology: &Topology, style: Style) -> String {
         out += &device_table(topology, &place.devices, disks, style);
     }
     for empty in &shown.empty {
-        let (name, facts) = words::empty(empty);
+        let (name, facts) = words::empty(topology, empty);
         let _ = write!(out, "\n{}  {facts}\n", bold(&name, style));
     }
     out += &device_table(topology, &[], disks(topology, None), style);

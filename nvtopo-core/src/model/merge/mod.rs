@@ -12,7 +12,9 @@ mod measured;
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::identities::{Identity, duplicates};
-use crate::model::{Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, gaps, tree};
+use crate::model::{
+    Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, Provenance, gaps, tree,
+};
 use crate::units::several;
 use facts::Conflicts;
 use std::collections::BTreeSet;
@@ -80,6 +82,14 @@ impl Fold<'_> {
         pairs.filter_map(|(base, other)| Some(((*base)?, NodeId(other)))).collect()
     }
 
+    /// Returns true where the base has all there is of a kind of nodes. The kernel's own list of CPUs comes with that of
+    /// NUMA nodes; tools list CPUs without the nodes that have none.
+    fn is_complete(&self, kind: &NodeKind) -> bool {
+        let only_memory = || kind.as_numa_node().is_some_and(|node| node.cpus.is_empty());
+        let by_tool = self.base.nodes[0].provenance == Provenance::SystemTool;
+        self.knows_cpus && of_cpus(kind) && !(by_tool && only_memory())
+    }
+
     fn base_node(&self, id: NodeId) -> &Node {
         &self.base.nodes[id.index()]
     }
@@ -113,7 +123,7 @@ impl Fold<'_> {
                 NodeKind::GpuInstance(_) | NodeKind::Nvme(_) => {
                     self.ensure(NodeId(index as u32));
                 }
-                kind if of_cpus(kind) && !self.knows_cpus => {
+                kind if of_cpus(kind) && !self.is_complete(kind) => {
                     self.ensure(NodeId(index as u32));
                 }
                 _ => {}
@@ -165,7 +175,7 @@ impl Fold<'_> {
         };
         for id in missing.into_iter().rev() {
             let node = self.other_node(id);
-            if self.knows_cpus && of_cpus(&node.kind) {
+            if self.is_complete(&node.kind) {
                 continue;
             }
             let node = Node { parent: Some(parent), ..node.clone() };
@@ -217,7 +227,16 @@ impl Fold<'_> {
     /// Notes the devices that only one of the sources has.
     fn tell(&mut self, added: &[Vec<String>; 2], unknown_cpus: &CpuSet, conflicts: &mut Conflicts) {
         let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
-        for names in added.iter().filter(|names| !names.is_empty()) {
+        // A tool that knows no device of a kind does not say that there is none.
+        let silent = |list: usize| {
+            let known = &self.base.nodes[..self.known];
+            let has =
+                |kind: &NodeKind| if list == 0 { kind.as_gpu().is_some() } else { kind.as_nic().is_some() };
+            base == Provenance::SystemTool && !known.iter().any(|node| has(&node.kind))
+        };
+        let told = (0..).zip(added).filter(|(list, names)| !names.is_empty() && !silent(*list));
+        let told: Vec<&Vec<String>> = told.map(|(_, names)| names).collect();
+        for names in told {
             let text = format!("only {other} knows {}; {base} does not", several(names));
             let note = Note::new(NoteCode::OneSourceOnly, text);
             if !self.base.notes.contains(&note) {
