@@ -3,6 +3,7 @@
 mod convert;
 mod lscpu;
 mod numactl;
+mod topo_m;
 
 use std::path::{Path, PathBuf};
 

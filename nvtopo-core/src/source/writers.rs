@@ -4,7 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
-use super::json;
+use super::{json, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
 use std::fmt;
@@ -20,8 +20,10 @@ pub struct Writer {
 }
 
 /// Every output format for topologies.
-pub static WRITERS: &[Writer] =
-    &[Writer { name: "json", summary: "nvtopo's own document, which keeps everything", write: json::write }];
+pub static WRITERS: &[Writer] = &[
+    Writer { name: "json", summary: "nvtopo's own document, which keeps everything", write: json::write },
+    Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
+];
 
 /// Options of writers. Each writer takes those that mean something in its format.
 ///

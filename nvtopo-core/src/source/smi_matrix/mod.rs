@@ -16,6 +16,7 @@ mod reader;
 mod stops;
 mod table;
 mod tree;
+pub(super) mod write;
 
 use super::{TextFormat, common, text};
 use crate::cpuset::{CpuSet, NodeSet};
