@@ -2,6 +2,7 @@
 
 mod convert;
 mod lscpu;
+mod nccl_xml;
 mod numactl;
 mod topo_m;
 

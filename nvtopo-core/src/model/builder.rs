@@ -3,9 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::merge::merge;
 use crate::model::texts::make_printable;
-use crate::model::{
-    Computed, Fragment, Inner, Link, LinkKind, MAX_DEVICES, Node, NodeId, NodeKind, Topology,
-};
+use crate::model::{Computed, Fragment, Inner, Link, MAX_DEVICES, Node, NodeId, NodeKind, Topology};
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -190,7 +188,7 @@ fn check_links(nodes: &[Node], links: &[(NodeId, NodeId, Link)]) -> Result<()> {
             return Err(Error::input(format!("a link joins nodes {} and {}", a.index(), b.index())));
         };
         let nvlink_end = |node: &Node| matches!(node.kind, NodeKind::Gpu(_) | NodeKind::NvSwitch(_));
-        if link.kind == LinkKind::NvLink && !(nvlink_end(from) && nvlink_end(to)) {
+        if link.kind.is_fabric() && !(nvlink_end(from) && nvlink_end(to)) {
             return Err(Error::input("an NVLink joins something that is neither a GPU nor an NVSwitch"));
         }
     }

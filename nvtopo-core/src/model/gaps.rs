@@ -57,7 +57,7 @@ fn nvlinks_open(fragment: &Fragment) -> bool {
 }
 
 fn nvlink_rate_open(fragment: &Fragment) -> bool {
-    let mut nvlinks = fragment.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+    let mut nvlinks = fragment.links.iter().filter(|(_, _, link)| link.kind.is_fabric());
     nvlinks.any(|(_, _, link)| link.rate.is_none_or(|rate| rate.basis == Basis::Assumed))
 }
 

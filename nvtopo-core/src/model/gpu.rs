@@ -4,6 +4,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::{PciFacts, Stated};
 use crate::units::Bandwidth;
+use std::collections::BTreeMap;
 
 /// A GPU.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +46,9 @@ pub struct Gpu {
     pub unusable: Option<String>,
     /// Its use when it was looked at.
     pub usage: GpuUsage,
+    /// The attributes of its element in NCCL's topology file that no other field holds, such as `rank`. `None`: no such
+    /// file has the element.
+    pub nccl: Option<BTreeMap<String, String>>,
 }
 
 /// The use of a GPU when it was looked at. It changes all the time, and is no part of what a machine is: machines are equal

@@ -15,6 +15,8 @@ words! {
         NvLink = "nvlink",
         /// NVLink-C2C, between a Grace CPU and its GPU.
         C2c = "c2c",
+        /// xGMI, between GPUs of AMD. Queries take it for NVLink.
+        Xgmi = "xgmi",
         /// PCI Express.
         Pcie = "pcie",
         /// The interconnect between NUMA nodes (UPI, Infinity Fabric, X-Bus).
@@ -24,6 +26,13 @@ words! {
     }
     /// The name used in documents.
     name
+}
+
+impl LinkKind {
+    /// Returns true for links between GPUs that are no part of PCIe: NVLink, and AMD's xGMI.
+    pub const fn is_fabric(self) -> bool {
+        matches!(self, Self::NvLink | Self::Xgmi)
+    }
 }
 
 words! {

@@ -32,8 +32,8 @@ pub use link::{
 };
 pub use nic::{LinkLayer, Nic, PortState};
 pub use node::{
-    Cache, CacheKind, Core, CoreClass, Group, GroupKind, HostBridge, HugePages, Learned, Machine, Node,
-    NodeId, NodeKind, NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
+    Cache, CacheKind, Core, CoreClass, CpuMake, Group, GroupKind, HostBridge, HugePages, Learned, Machine,
+    Node, NodeId, NodeKind, NumaNode, NvSwitch, Nvme, Package, PcieSwitch, Pu, Stated,
 };
 pub use note::{MachineIdentity, Note, NoteCode, NoteKind, Origin, Provenance};
 pub(crate) use nvlinks::{Bundle, Nvlinks, components};

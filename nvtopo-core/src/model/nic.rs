@@ -4,6 +4,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::PciAddress;
 use crate::model::{PciFacts, Stated};
 use crate::units::Bandwidth;
+use std::collections::BTreeMap;
 
 /// A network adapter.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,6 +42,9 @@ pub struct Nic {
     pub cpus: Stated<CpuSet>,
     /// The NUMA nodes that a source names as nearest, where one does.
     pub nodes: Stated<NodeSet>,
+    /// The attributes of its element in NCCL's topology file that no other field holds, such as `guid`. `None`: no such
+    /// file has the element.
+    pub nccl: Option<BTreeMap<String, String>>,
 }
 
 impl Nic {

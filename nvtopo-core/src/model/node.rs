@@ -205,6 +205,29 @@ pub struct Machine {
     pub driver: Option<String>,
     /// The latest CUDA version that the driver serves, such as `12.8`.
     pub cuda: Option<String>,
+    /// The make of its CPUs.
+    pub cpu: Box<CpuMake>,
+}
+
+/// The make of the CPUs of a machine, by the numbers that they give of themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CpuMake {
+    /// The instruction set: `x86_64`, `arm64`, `ppc64`.
+    pub architecture: Option<String>,
+    /// The maker, as CPUID spells it, such as `AuthenticAMD`.
+    pub vendor: Option<String>,
+    /// The family, as NCCL writes it: NCCL adds 16 times the extended family to 15, so that AMD's family 23 is 143 there.
+    pub family: Option<u32>,
+    /// The model within the family.
+    pub model: Option<u32>,
+}
+
+impl CpuMake {
+    /// Returns true where nothing is known of it.
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A processor package.
@@ -400,12 +423,14 @@ pub struct HostBridge {
     pub address: Option<PciAddress>,
 }
 
-/// A PCIe switch.
+/// A PCIe switch, or a device on the bus of which the source tells the place and not the kind: that has nothing below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PcieSwitch {
     /// Its upstream port. `None` when the switch was inferred.
     pub address: Option<PciAddress>,
+    /// The facts of its upstream port.
+    pub pci: PciFacts,
 }
 
 /// An NVSwitch.

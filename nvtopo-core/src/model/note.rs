@@ -14,6 +14,8 @@ words! {
         Nvml = "nvml",
         /// An XML file of hwloc.
         Hwloc = "hwloc",
+        /// An XML file of NCCL.
+        Nccl = "nccl",
         /// A text of one of the operating system's tools: `lscpu`, `numactl`, `lspci`, `ibstat` and the like.
         SystemTool = "system-tool",
         /// A text of `nvidia-smi`.
@@ -157,6 +159,8 @@ words! {
         BridgesInferred = "bridges-inferred",
         /// NVSwitches, or the NVLinks between them, were concluded.
         NvswitchesInferred = "nvswitches-inferred",
+        /// The plan of NCCL for a collective, read from its graph file.
+        NcclPlan = "nccl-plan",
         /// NVIDIA's driver could not be asked.
         Driver = "driver",
         /// The driver hides GPUs from this process.
@@ -194,9 +198,11 @@ impl NoteCode {
             | Self::MeasuredAboveRate
             | Self::P2pRefused
             | Self::NvlinksDown => NoteKind::Conflict,
-            Self::Inferred | Self::NumaInferred | Self::BridgesInferred | Self::NvswitchesInferred => {
-                NoteKind::Inferred
-            }
+            Self::Inferred
+            | Self::NumaInferred
+            | Self::BridgesInferred
+            | Self::NvswitchesInferred
+            | Self::NcclPlan => NoteKind::Inferred,
             Self::Driver | Self::GpusHidden => NoteKind::Driver,
         }
     }

@@ -1,6 +1,6 @@
 //! The NVLinks that two GPUs share: directly, and over NVSwitches.
 
-use crate::model::{Basis, Link, LinkKind, Node, NodeId, NodeKind, Pair, PathType, Rate};
+use crate::model::{Basis, Link, Node, NodeId, NodeKind, Pair, PathType, Rate};
 use crate::units::Bandwidth;
 use petgraph::unionfind::UnionFind;
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ impl Nvlinks {
         node: impl Fn(NodeId) -> &'a Node,
     ) -> Self {
         let switch = |id: NodeId| matches!(node(id).kind, NodeKind::NvSwitch(_));
-        let nvlinks: Vec<_> = links.filter(|(_, _, link)| link.kind == LinkKind::NvLink).collect();
+        let nvlinks: Vec<_> = links.filter(|(_, _, link)| link.kind.is_fabric()).collect();
         let mut planes = Planes::default();
         for (a, b, _) in nvlinks.iter().filter(|(a, b, _)| switch(*a) && switch(*b)) {
             planes.join(*a, *b);

@@ -4,6 +4,8 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PciFacts {
+    /// The class code of the bus, of six digits: `0x030200` is a GPU, `0x060400` a bridge.
+    pub class: Option<u32>,
     /// The maker of the chip: `0x10de` is NVIDIA.
     pub vendor: Option<u16>,
     /// The chip.

@@ -5,6 +5,7 @@ use super::node::{NodeKind, Stated};
 use super::note::Origin;
 use super::pci::PciFacts;
 use crate::printable::{message, printable};
+use std::collections::BTreeMap;
 
 /// Escapes control characters in all texts of a fragment, and shortens notes: they may echo a file.
 pub(super) fn make_printable(fragment: &mut Fragment) {
@@ -30,6 +31,8 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
             some(&mut machine.product, change);
             some(&mut machine.driver, change);
             some(&mut machine.cuda, change);
+            some(&mut machine.cpu.architecture, change);
+            some(&mut machine.cpu.vendor, change);
             if let Stated::Known(hypervisor) = &mut machine.hypervisor {
                 change(hypervisor);
             }
@@ -43,6 +46,7 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
                 some(&mut fabric.cluster, change);
             }
             pci(&mut gpu.pci, change);
+            table(&mut gpu.nccl, change);
         }
         NodeKind::GpuInstance(instance) => {
             some(&mut instance.uuid, change);
@@ -56,6 +60,7 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
             some(&mut nic.firmware, change);
             some(&mut nic.bond, change);
             pci(&mut nic.pci, change);
+            table(&mut nic.nccl, change);
         }
         NodeKind::Nvme(disk) => {
             change(&mut disk.name);
@@ -63,13 +68,13 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
             pci(&mut disk.pci, change);
         }
         NodeKind::NvSwitch(switch) => pci(&mut switch.pci, change),
+        NodeKind::PcieSwitch(switch) => pci(&mut switch.pci, change),
         NodeKind::NumaNode(_)
         | NodeKind::Cache(_)
         | NodeKind::Group(_)
         | NodeKind::Core(_)
         | NodeKind::Pu(_)
-        | NodeKind::HostBridge(_)
-        | NodeKind::PcieSwitch(_) => {}
+        | NodeKind::HostBridge(_) => {}
     }
 }
 
@@ -77,6 +82,11 @@ fn some(text: &mut Option<String>, change: &mut impl FnMut(&mut String)) {
     if let Some(text) = text {
         change(text);
     }
+}
+
+/// Changes the values of attributes. Names are those of XML, which holds no control characters in them.
+fn table(attributes: &mut Option<BTreeMap<String, String>>, change: &mut impl FnMut(&mut String)) {
+    attributes.iter_mut().flatten().for_each(|(_, value)| change(value));
 }
 
 fn pci(facts: &mut PciFacts, change: &mut impl FnMut(&mut String)) {

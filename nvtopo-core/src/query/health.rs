@@ -1,6 +1,6 @@
 //! GPUs that work less well than their peers.
 
-use crate::model::{FabricFault, Gpu, LinkKind, NodeKind, NoteKind, Topology};
+use crate::model::{FabricFault, Gpu, NodeKind, NoteKind, Topology};
 use std::fmt;
 
 /// A reason to choose a GPU last, though a job can use it; one that [cuts it off](Topology::cut_off) keeps it from jobs of
@@ -109,7 +109,7 @@ impl Topology {
     fn switched_links(&self, position: usize, gpu: &Gpu) -> Option<u32> {
         let links = self.links_of(self.devices()[position]);
         let switched = links.filter(|(far, link)| {
-            link.kind == LinkKind::NvLink && matches!(self.node(*far).kind, NodeKind::NvSwitch(_))
+            link.kind.is_fabric() && matches!(self.node(*far).kind, NodeKind::NvSwitch(_))
         });
         let lanes: Option<u32> = switched.map(|(_, link)| link.lanes.map(u32::from)).sum();
         let told = !gpu.nvlinks.is_empty() && gpu.nvlinks.iter().all(|port| port.up.is_some());

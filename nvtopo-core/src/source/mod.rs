@@ -11,6 +11,7 @@ pub(crate) mod json;
 mod live;
 mod lscpu;
 mod measured;
+mod nccl_xml;
 mod near;
 mod numactl;
 mod nvlink_status;
@@ -89,6 +90,8 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &lscpu::LscpuJson,
     &json::Json,
     &hwloc_xml::HwlocXml,
+    &nccl_xml::NcclXml,
+    &nccl_xml::NcclGraphs,
     &measured::NvBandwidth,
     &measured::P2pTest,
     &measured::Perftest,
@@ -98,6 +101,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &lscpu::Lscpu,
     &numactl::Numactl,
     &hwloc_xml::PastedXml,
+    &nccl_xml::PastedXml,
 ];
 
 /// The place to read a topology from.

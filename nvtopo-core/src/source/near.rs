@@ -72,12 +72,6 @@ static NEAR: &[(Sign, &str, &str)] = &[
         "a text about AMD's GPUs, which nvtopo does not read",
         LSTOPO,
     ),
-    (
-        Root("system"),
-        "a topology file of NCCL",
-        "nvtopo does not read what NCCL dumps; give the text of nvidia-smi topo -m, or run nvtopo show on the machine itself",
-    ),
-    (Root("graphs"), "a graph file of NCCL: the rings and trees that it found, and not the machine", TOPO),
     (Holds(&["NCCL INFO"]), "a log of NCCL", TOPO),
     (
         Holds(&["out-of-place", "in-place", "algbw"]),

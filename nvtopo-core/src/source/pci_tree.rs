@@ -81,7 +81,8 @@ impl Bridges {
             };
             if is_node {
                 parent = *bridge.node.get_or_insert_with(|| {
-                    let kind = NodeKind::PcieSwitch(PcieSwitch { address: Some(address) });
+                    let kind =
+                        NodeKind::PcieSwitch(PcieSwitch { address: Some(address), ..PcieSwitch::default() });
                     let node = fragment.add(parent, kind);
                     let link = Link { redirects: any_redirects(&ports), ..slowest(&links) };
                     fragment.link(node, parent, link);

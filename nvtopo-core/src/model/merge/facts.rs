@@ -145,6 +145,7 @@ impl Filler<'_> {
             }
             (NodeKind::PcieSwitch(base), NodeKind::PcieSwitch(other)) => {
                 self.address(&mut base.address, other.address);
+                self.pci(&mut base.pci, &other.pci);
             }
             (NodeKind::NvSwitch(base), NodeKind::NvSwitch(other)) => {
                 self.address(&mut base.address, other.address);
@@ -171,6 +172,11 @@ impl Filler<'_> {
         self.set("set of nohz_full CPUs", &mut base.nohz_full_cpus, &other.nohz_full_cpus, knows_cpus);
         self.option("driver version", &mut base.driver, other.driver.as_ref());
         self.option("CUDA version", &mut base.cuda, other.cuda.as_ref());
+        let (own, others) = (&mut base.cpu, &other.cpu);
+        self.fill("instruction set", &mut own.architecture, others.architecture.as_ref());
+        self.fill("CPU vendor", &mut own.vendor, others.vendor.as_ref());
+        self.fill("CPU family", &mut own.family, others.family.as_ref());
+        self.fill("CPU model number", &mut own.model, others.model.as_ref());
     }
 
     fn numa_node(&mut self, base: &mut NumaNode, other: &NumaNode, knows_cpus: bool) {
@@ -211,6 +217,7 @@ impl Filler<'_> {
         self.fill("fabric", &mut base.fabric, other.fabric.as_ref());
         self.list("NVLinks one by one", &mut base.nvlinks, &other.nvlinks);
         self.fill("reason why it cannot be used", &mut base.unusable, other.unusable.as_ref());
+        self.fill("NCCL's attributes", &mut base.nccl, other.nccl.as_ref());
         // Two sources that look at different times do not disagree.
         if base.usage.is_unknown() {
             base.usage = other.usage;
@@ -232,6 +239,7 @@ impl Filler<'_> {
     }
 
     fn pci(&mut self, base: &mut PciFacts, other: &PciFacts) {
+        self.fill("PCI class", &mut base.class, other.class.as_ref());
         self.option("vendor", &mut base.vendor, other.vendor.as_ref());
         self.option("device", &mut base.device, other.device.as_ref());
         self.option("subsystem vendor", &mut base.subsystem_vendor, other.subsystem_vendor.as_ref());
@@ -258,6 +266,7 @@ impl Filler<'_> {
         self.fill("link layer", &mut base.link_layer, other.link_layer.as_ref());
         self.option("MTU", &mut base.mtu, other.mtu.as_ref());
         self.option("bond", &mut base.bond, other.bond.as_ref());
+        self.fill("NCCL's attributes", &mut base.nccl, other.nccl.as_ref());
         if base.net_devices.is_empty() {
             self.list("network interfaces", &mut base.net_devices, &other.net_devices);
         } else if !other.net_devices.is_empty() {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 impl Fold<'_> {
     /// Adopts the NVLinks of the other where the base does not know NVLinks; compares them otherwise.
     pub(super) fn nvlinks(&mut self, conflicts: &mut Conflicts) {
-        let nvlink = |(_, _, link): &&(NodeId, NodeId, Link)| link.kind == LinkKind::NvLink;
+        let nvlink = |(_, _, link): &&(NodeId, NodeId, Link)| link.kind.is_fabric();
         let none = !self.base.links.iter().any(|link| nvlink(&link));
         if none && !self.base.nvlink_known {
             for (a, b, link) in self.other.links.iter().filter(nvlink) {
@@ -28,7 +28,7 @@ impl Fold<'_> {
     /// Adopts the NVLinks of GPUs that only the other has, and those between NVSwitches that come with them.
     fn nvlinks_of_added(&mut self) {
         let other = self.other;
-        let links = other.links.iter().filter(|(_, _, link)| link.kind == LinkKind::NvLink);
+        let links = other.links.iter().filter(|(_, _, link)| link.kind.is_fabric());
         let switch = |id: NodeId| matches!(other.nodes[id.index()].kind, NodeKind::NvSwitch(_));
         let (trunks, ends): (Vec<_>, Vec<_>) = links.partition(|(a, b, _)| switch(*a) && switch(*b));
         for (a, b, link) in ends {
@@ -110,7 +110,7 @@ impl Fold<'_> {
         for (index, (a, b, link)) in self.base.links.iter().enumerate().rev() {
             own.entry(key(*a, *b, link)).or_default().push(index);
         }
-        for (a, b, link) in self.other.links.iter().filter(|(_, _, link)| link.kind != LinkKind::NvLink) {
+        for (a, b, link) in self.other.links.iter().filter(|(_, _, link)| !link.kind.is_fabric()) {
             let (Some(a), Some(b)) = (self.map[a.index()], self.map[b.index()]) else { continue };
             match own.get_mut(&key(a, b, link)).map(Vec::pop) {
                 Some(Some(index)) => self.fill_link(index, link, conflicts),

@@ -77,6 +77,7 @@ pub(super) fn gpu(own: &ReportedGpu, kinds: &Kinds) -> Gpu {
             memory_used: own.memory_used,
             memory_free: own.memory_free,
         },
+        nccl: None,
     }
 }
 

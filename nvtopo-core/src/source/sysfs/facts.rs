@@ -37,6 +37,7 @@ impl<'a> Facts<'a> {
             (id("device"), id("subsystem_vendor"), id("subsystem_device"));
         let iommu_group = self.group(folder);
         PciFacts {
+            class: None,
             vendor: vendor.and_then(hex),
             device,
             subsystem_vendor,

@@ -140,6 +140,15 @@ impl<'d> Element<'d> {
         }
     }
 
+    /// Returns all attributes, each with its value.
+    pub(super) fn all_attributes(self) -> impl Iterator<Item = (&'d str, &'d str)> {
+        let value = move |own: &'d Attribute| match own.value.length {
+            REWRITTEN => self.document.rewritten.get(own.value.start as usize).map_or("", String::as_str),
+            _ => self.document.part(own.value),
+        };
+        self.attributes().iter().map(move |own| (self.document.part(own.name.span), value(own)))
+    }
+
     fn find(self, name: &str) -> Option<&'d Attribute> {
         self.attributes().iter().find(|own| self.document.is(own.name, name))
     }

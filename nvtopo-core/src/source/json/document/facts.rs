@@ -22,6 +22,8 @@ record! {
     /// The facts of a PCI device.
     #[derive(Default)]
     PciFacts = PciFacts {
+        /// The class code of the bus.
+        class?: u32,
         /// The vendor of the chip.
         vendor?: u16,
         /// The model of the chip.
@@ -38,6 +40,34 @@ record! {
         iommu_mode?: String,
         /// Its virtual functions (SR-IOV).
         virtual_functions?: VirtualFunctions,
+    }
+}
+
+record! {
+    /// The make of the CPUs of a machine.
+    #[derive(Default)]
+    CpuMake = CpuMake {
+        /// The instruction set: `x86_64`, `arm64`, `ppc64`.
+        architecture?: String,
+        /// The maker, as CPUID spells it.
+        vendor?: String,
+        /// The family, as NCCL writes it.
+        family?: u32,
+        /// The model within the family.
+        model?: u32,
+    }
+}
+
+impl Write<CpuMake> for Box<model::CpuMake> {
+    fn write(self) -> CpuMake {
+        (*self).write()
+    }
+}
+
+impl Read<Box<model::CpuMake>> for CpuMake {
+    fn read(self, sets: &mut Sets) -> Result<Box<model::CpuMake>> {
+        let make: model::CpuMake = self.read(sets)?;
+        Ok(Box::new(make))
     }
 }
 

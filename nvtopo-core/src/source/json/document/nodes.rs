@@ -1,13 +1,14 @@
 //! The nodes of the document: the parts of a machine.
 
 use super::super::values::{List, MbPerS, OsNumber, StatedIndex, StatedList, StatedText, Text};
-use super::facts::{Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
+use super::facts::{CpuMake, Fabric, HugePages, Learned, MigMode, MigPlacement, NvLinkPort, PciFacts};
 use super::names::{CacheKind, CoreClass, GroupKind, LinkLayer, PortState, Source};
 use super::record::{Read, Sets, Write};
 use crate::error::Result;
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::{self, NodeKind};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 /// The parts of a node besides its own facts: its container, its source if that differs from the topology's, and facts
@@ -62,8 +63,8 @@ nodes! {
     Group: Group,
     Core: Core,
     Pu: Pu,
-    HostBridge: Located,
-    PcieSwitch: Located,
+    HostBridge: HostBridge,
+    PcieSwitch: PcieSwitch,
     Gpu: Gpu,
     GpuInstance: GpuInstance,
     #[serde(rename = "nvswitch")]
@@ -93,6 +94,8 @@ record! {
         driver?: String,
         /// The latest CUDA version that the driver serves.
         cuda?: String,
+        /// The make of its CPUs.
+        cpu*: CpuMake,
     }
 }
 
@@ -167,10 +170,20 @@ record! {
 }
 
 record! {
-    /// A host bridge or PCIe switch.
-    node Located = HostBridge | PcieSwitch {
+    /// A host bridge.
+    node HostBridge = HostBridge {
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
+    }
+}
+
+record! {
+    /// A PCIe switch.
+    node PcieSwitch = PcieSwitch {
+        /// The place on the PCI bus.
+        address?: Text<PciAddress>,
+        /// The facts of the PCI device.
+        pci*: PciFacts,
     }
 }
 
@@ -219,6 +232,8 @@ record! {
         nvlinks*: Vec<NvLinkPort>,
         /// Why no job can use it.
         unusable?: String,
+        /// The attributes of its element in NCCL's topology file that no other field holds.
+        nccl?: BTreeMap<String, String>,
         in usage: GpuUsage {
             /// The number of processes that used it when it was looked at.
             processes?: u32,
@@ -286,6 +301,8 @@ record! {
         cpus?: StatedList,
         /// The NUMA nodes that a source names as nearest: a list, `n/a` or `unreadable`.
         nodes?: StatedList,
+        /// The attributes of its element in NCCL's topology file that no other field holds.
+        nccl?: BTreeMap<String, String>,
     }
 }
 

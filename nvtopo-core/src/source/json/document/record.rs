@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::units::Bandwidth;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
@@ -182,7 +183,7 @@ macro_rules! same {
     ($($type:ty),*) => { values! { $($type, $type, |own| own, |own| own;)* } };
 }
 
-same! { bool, u8, u16, u32, u64, String, (u32, u32) }
+same! { bool, u8, u16, u32, u64, String, (u32, u32), BTreeMap<String, String> }
 
 macro_rules! texts {
     ($($type:ty),*) => { values! { $(Text<$type>, $type, Text, |text: Text<$type>| text.0;)* } };

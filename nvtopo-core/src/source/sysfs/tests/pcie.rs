@@ -59,6 +59,7 @@ fn devices_tell_who_made_them_and_how_their_links_run() {
         .file("sys/kernel/iommu_groups/27/type", "DMA-FQ\n");
     let speed = |generation, width| PcieSpeed { generation: Some(generation), width: Some(width) };
     let expected = PciFacts {
+        class: None,
         vendor: Some(0x10de),
         device: Some(0x2330),
         subsystem_vendor: Some(0x10de),

@@ -1,0 +1,117 @@
+//! NCCL's XML: the topology of a machine (`NCCL_TOPO_FILE`, `NCCL_TOPO_DUMP_FILE`), as NCCL and AMD's RCCL read and write it,
+//! and the plan that NCCL made for it (`NCCL_GRAPH_DUMP_FILE`).
+//!
+//! NCCL's tree has no host bridges: what hangs directly on a `cpu`, which is a NUMA node, is below different root ports.
+//! A file that a maker of machines ships tells PCIe only; NCCL asks the driver for GPUs and their NVLinks. Parts of dumps,
+//! as people paste them, are read as far as they go ([`repair`]).
+//!
+//! Source of the format: `src/graph/xml.cc` and `topo.cc` of NCCL.
+
+mod graphs;
+mod nvlink;
+mod read;
+mod repair;
+
+use super::xml::{self, Document};
+use super::{TextFormat, text};
+use crate::error::Result;
+use crate::model::{Fragment, NoteCode, NoteKind};
+use std::borrow::Cow;
+
+/// The number of bytes in which the root element is searched.
+const HEAD: usize = 4 << 10;
+
+/// The number of bytes in which parts of a file are searched.
+const PASTED_HEAD: usize = 256 << 10;
+
+/// The text by which NCCL hides the other end of an NVLink; the spelling differs between versions.
+const HIDDEN: &str = "fffffff:";
+
+/// The topology of a machine.
+pub(super) struct NcclXml;
+
+impl TextFormat for NcclXml {
+    const NAME: &'static str = "NCCL topology XML";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        root(bytes).as_deref() == Some("system")
+    }
+
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        let (text, note) = text::decode(bytes);
+        let mut fragment = match Document::parse(&text) {
+            Ok(document) => read::fragment(document.root())?,
+            Err(error) => part(&text).unwrap_or(Err(error))?,
+        };
+        if let Some(note) = note {
+            fragment.note(NoteKind::Damage, note);
+        }
+        Ok(fragment)
+    }
+}
+
+/// The plan that NCCL made.
+pub(super) struct NcclGraphs;
+
+impl TextFormat for NcclGraphs {
+    const NAME: &'static str = "NCCL graph XML";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        root(bytes).as_deref() == Some("graphs")
+    }
+
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        let (text, _) = text::decode(bytes);
+        graphs::fragment(Document::parse(&text)?.root())
+    }
+}
+
+/// A part of NCCL's topology, as people paste it from a dump or a log.
+pub(super) struct PastedXml;
+
+impl TextFormat for PastedXml {
+    const NAME: &'static str = "a part of NCCL topology XML";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        let (text, _) = text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]);
+        ["<pci busid=", "<cpu numaid=", "<cpu host_hash=", "<nvlink target=", "<xgmi target="]
+            .iter()
+            .any(|start| text.contains(start))
+    }
+
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        NcclXml::read(bytes)
+    }
+}
+
+/// Returns the name of the root element of a text that starts with one.
+fn root(bytes: &[u8]) -> Option<String> {
+    let (head, _) = text::decode(&bytes[..bytes.len().min(HEAD)]);
+    // Makers of machines start with a comment, which may be longer than most texts.
+    let start = head.trim_start_matches('\u{feff}').trim_start();
+    if !start.starts_with('<') {
+        return None;
+    }
+    xml::root_name(start).map(str::to_owned)
+}
+
+/// Reads a text that is no whole document; `None` where nothing of NCCL's is in it, or where it declares entities.
+fn part(text: &str) -> Option<Result<Fragment>> {
+    if text.contains("<!DOCTYPE") || text.contains("<!ENTITY") {
+        return None;
+    }
+    let repaired = repair::repair(text)?;
+    let read = |text: &str| read::fragment(Document::parse(text)?.root());
+    Some(read(&repaired.text).map(|mut fragment| {
+        fragment.note(NoteCode::TextCut, repaired.note);
+        fragment
+    }))
+}
+
+/// Returns a value that a message may quote: the start of it.
+fn short(value: &str) -> Cow<'_, str> {
+    match value.char_indices().nth(40) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &value[..end])),
+        None => Cow::Borrowed(value),
+    }
+}
