@@ -4,6 +4,7 @@ mod convert;
 mod lscpu;
 mod nccl_xml;
 mod numactl;
+mod rdma;
 mod topo_m;
 
 use std::path::{Path, PathBuf};

@@ -166,10 +166,10 @@ fn wrong_text_is_refused_with_its_place() {
 fn nothing_that_is_cut_or_changed_breaks_the_reader() {
     for path in super::files("numa", ".txt") {
         let bytes = std::fs::read(&path).unwrap();
-        for end in (0..bytes.len()).step_by(7) {
+        for end in (0..bytes.len()).step_by(11) {
             let _ = Topology::parse("cut", &bytes[..end]);
         }
-        for at in (0..bytes.len()).step_by(5) {
+        for at in (0..bytes.len()).step_by(23) {
             for byte in [b'9', b' ', b'\n', b'.', 0xff] {
                 let mut changed = bytes.clone();
                 changed[at] = byte;

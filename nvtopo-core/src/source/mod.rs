@@ -19,10 +19,13 @@ mod nvml;
 mod pci_tree;
 mod plain;
 mod preset;
+mod rdma;
 mod several;
 mod smi_matrix;
 mod snapshot;
 pub(crate) mod sysfs;
+#[cfg(test)]
+mod tests;
 mod text;
 mod writers;
 mod xml;
@@ -88,6 +91,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &snapshot::SnapshotFile,
     &measured::NvBandwidthJson,
     &lscpu::LscpuJson,
+    &rdma::RdmaJson,
     &json::Json,
     &hwloc_xml::HwlocXml,
     &nccl_xml::NcclXml,
@@ -100,6 +104,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &nvlink_status::NvLinkStatus,
     &lscpu::Lscpu,
     &numactl::Numactl,
+    &rdma::RdmaTools,
     &hwloc_xml::PastedXml,
     &nccl_xml::PastedXml,
 ];

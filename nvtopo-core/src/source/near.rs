@@ -83,7 +83,11 @@ static NEAR: &[(Sign, &str, &str)] = &[
     (Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
     (Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
     (Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
-    (Line(is_ib), "a text about InfiniBand adapters alone", LIVE),
+    (
+        Line(is_ethtool_statistics),
+        "the counters of ethtool -S, which tell no topology",
+        "give the text of ethtool -i or ibdev2netdev",
+    ),
     (
         HoldsOne(&[" Latency Test", "t_min[usec]"]),
         "the output of perftest on latency, which tells no bandwidth",
@@ -220,9 +224,9 @@ fn is_lspci(line: &str) -> bool {
     (is_address && rest.contains(": ")) || line.starts_with("-[0000:") || line.starts_with("-+-[0000:")
 }
 
-/// Recognizes `mlx5_0 port 1 ==> ib0 (Up)`, and `CA 'mlx5_0'`.
-fn is_ib(line: &str) -> bool {
-    line.contains(" port 1 ==> ") || (line.starts_with("CA '") && line.ends_with('\''))
+/// Recognizes `NIC statistics:`, the heading of the counters of an interface.
+fn is_ethtool_statistics(line: &str) -> bool {
+    line == "NIC statistics:"
 }
 
 /// Recognizes `apiVersion: v1`.

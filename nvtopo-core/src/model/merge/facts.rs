@@ -269,7 +269,10 @@ impl Filler<'_> {
         self.fill("NCCL's attributes", &mut base.nccl, other.nccl.as_ref());
         if base.net_devices.is_empty() {
             self.list("network interfaces", &mut base.net_devices, &other.net_devices);
-        } else if !other.net_devices.is_empty() {
+        } else if !other.net_devices.is_empty()
+            // One source lists those of a function, another that of a port.
+            && !base.net_devices.iter().any(|name| other.net_devices.contains(name))
+        {
             let list = |names: &[String]| names.join(", ");
             self.compare("network interface", &list(&base.net_devices), &list(&other.net_devices));
         }

@@ -23,6 +23,7 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
     matching.by(|_, _, kind| kind.as_nic()?.address);
     matching.by(|_, _, kind| Some(rdma_device(kind.as_nic()?).to_owned()));
     matching.by(|_, _, kind| Some(kind.as_nic()?.name.clone()));
+    matching.by_interface();
     matching.by(|_, _, kind| match kind {
         NodeKind::GpuInstance(instance) => instance.uuid.clone(),
         _ => None,
@@ -62,6 +63,12 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
 /// Returns the RDMA device of a NIC, or its name, which may be one.
 fn rdma_device(nic: &Nic) -> &str {
     nic.rdma_device.as_deref().unwrap_or(&nic.name)
+}
+
+/// Returns the interfaces of a NIC; its name is one where it has no RDMA device.
+fn interfaces(nic: &Nic) -> impl Iterator<Item = &str> {
+    let name = Some(nic.name.as_str()).filter(|_| nic.rdma_device.is_none() && nic.net_devices.is_empty());
+    nic.net_devices.iter().map(String::as_str).chain(name)
 }
 
 /// One of the two fragments.
@@ -111,6 +118,32 @@ impl Matching<'_> {
                 if let Some(base) = same {
                     self.put(base, NodeId(index as u32));
                 }
+            }
+        }
+    }
+
+    /// Matches NICs that have an interface in common, unless both have an RDMA device or an address: these differ.
+    fn by_interface(&mut self) {
+        let nic = |side: &Side<'_>, index: usize| -> Option<Nic> { side.nodes[index].kind.as_nic().cloned() };
+        let mut free: BTreeMap<String, Vec<(usize, Nic)>> = BTreeMap::new();
+        for index in (0..self.base.nodes.len()).filter(|index| !self.taken[*index]) {
+            let Some(nic) = nic(&self.base, index) else { continue };
+            for name in interfaces(&nic) {
+                free.entry(name.to_owned()).or_default().push((index, nic.clone()));
+            }
+        }
+        for index in 0..self.other.nodes.len() {
+            let other = nic(&self.other, index).filter(|_| self.map[index].is_none());
+            let Some(other) = other else { continue };
+            let apart = |base: &Nic| {
+                let known = |a: bool, b: bool| a && b;
+                known(base.rdma_device.is_some(), other.rdma_device.is_some())
+                    || known(base.address.is_some(), other.address.is_some())
+            };
+            let same = interfaces(&other).filter_map(|name| free.get(name)).flatten();
+            let same = same.filter(|(base, nic)| !self.taken[*base] && !apart(nic));
+            if let Some(base) = same.map(|(base, _)| *base).next() {
+                self.put(NodeId(base as u32), NodeId(index as u32));
             }
         }
     }
