@@ -3,7 +3,7 @@
 
 use nvtopo::model::{Basis, NoteKind, P2pStatus};
 use nvtopo::source::{Locator, fragment, parse};
-use nvtopo::{Topology, model::TopologyBuilder};
+use nvtopo::{Bandwidth, Request, Topology, model::TopologyBuilder};
 
 fn data(name: &str) -> String {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
@@ -372,4 +372,37 @@ fn a_pair_whose_figure_is_zero_is_named() {
     // Where the benchmark has no access, it measures nothing.
     let barred = zero.replace("Device=0 CAN", "Device=1 CANNOT Access Peer Device=2\nDevice=0 CAN");
     assert_eq!(named(&barred), 0);
+}
+
+#[test]
+fn a_pair_that_carries_nothing_is_never_preferred() {
+    // Four GPUs with four NVLinks between each two: the first pair hangs, the others carry half of what is assumed.
+    let pairs = |cell: &dyn Fn(usize, usize) -> String, own: &str| {
+        let row =
+            |a: usize| (0..4).map(|b| if a == b { own.to_owned() } else { cell(a, b) }).collect::<Vec<_>>();
+        (0..4).map(row).collect::<Vec<_>>()
+    };
+    let matrix = pairs(&|_, _| "NV4".to_owned(), " X ");
+    let matrix: String = (0..4).map(|gpu| format!("GPU{gpu}\t{}\n", matrix[gpu].join("\t"))).collect();
+    let matrix = format!("\tGPU0\tGPU1\tGPU2\tGPU3\n{matrix}");
+    let figures = pairs(&|a, b| if a + b == 1 { "0.00".to_owned() } else { "50.00".to_owned() }, "900.00");
+    let figures: String = (0..4).map(|gpu| format!("  {gpu} {}\n", figures[gpu].join(" "))).collect();
+    let head = "Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)\n   D\\D  0 1 2 3\n";
+    let topology =
+        merged("", &[&matrix, &format!("[P2P (Peer-to-Peer) GPU Bandwidth Latency Test]\n{head}{figures}")]);
+    let rate = topology.pairs().pair(0, 1).rate.unwrap();
+    assert_eq!((rate.bandwidth, rate.basis), (Bandwidth::ZERO, Basis::Measured));
+    let again = Topology::parse("again.json", topology.to_json().as_bytes()).unwrap();
+    assert_eq!(again.pairs().pair(0, 1).rate, Some(rate));
+    for objective in ["ring", "min-pair", "pair-sum", "tree"] {
+        let chosen = |count: usize| {
+            Request::gpus(count).objectives([objective]).solve(&topology).unwrap().gpu_indices()
+        };
+        for count in [2, 3] {
+            let gpus = chosen(count);
+            assert!(!(gpus.contains(&0) && gpus.contains(&1)), "{objective}, {count}: {gpus:?}");
+        }
+    }
+    let named = notes(&topology);
+    assert!(named.contains("prints 0 GB/s for GPU0 and GPU1, which are taken to carry nothing"), "{named}");
 }

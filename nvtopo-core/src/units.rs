@@ -146,12 +146,17 @@ pub(crate) fn several(names: &[String]) -> String {
 
 /// Formats a size without rounding, where its number stays short.
 pub fn exact_bytes(bytes: u64) -> String {
-    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-    let exact = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
-    match exact {
-        Some((shift, unit)) if bytes >> shift < 10_000 => format!("{} {unit}", bytes >> shift),
+    match whole_unit(bytes) {
+        (number, unit) if unit != "B" && number < 10_000 => format!("{number} {unit}"),
         _ => Bytes(bytes).to_string(),
     }
+}
+
+/// Returns a size in the greatest binary unit of which it is a whole number.
+pub(crate) fn whole_unit(bytes: u64) -> (u64, &'static str) {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = units.into_iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    whole.map_or((bytes, "B"), |(shift, unit)| (bytes >> shift, unit))
 }
 
 /// The lowest number of bytes accepted without a unit: a smaller one is most often a forgotten unit.

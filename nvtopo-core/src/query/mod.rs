@@ -11,7 +11,7 @@ mod weight;
 
 #[cfg(test)]
 pub(crate) use collective::LOOKS_LEFT;
-pub(crate) use collective::{MAX_EXACT, Room, cycle, host_rings, part_of, ring_core};
+pub(crate) use collective::{MAX_CYCLE_LOOKS, MAX_EXACT, Room, cycle, host_rings, part_of, ring_core};
 pub use collective::{Ring, Rings};
 pub use health::GpuFault;
 pub use nics::{assign_nics, fair_nics, gpus_per_nic, nearest_nics, nics_of_gpus};

@@ -3,7 +3,7 @@
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::model::{Gpu, PathType, Topology};
-use crate::units::{Bandwidth, Bytes, exact_bytes};
+use crate::units::{Bandwidth, Bytes, exact_bytes, whole_unit};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -127,11 +127,8 @@ impl fmt::Display for Constraint {
             (Some((word, _)), _) => f.write_str(word),
             (None, Self::AtLeast(bandwidth)) => write!(f, "at-least:{}", bandwidth.as_gb_per_s()),
             (None, Self::GpuMemory(Bytes(bytes))) => {
-                let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
-                let whole =
-                    units.into_iter().find(|(shift, _)| *bytes > 0 && bytes.trailing_zeros() >= *shift);
-                let (shift, unit) = whole.unwrap_or((0, "B"));
-                write!(f, "gpu-memory:{}{unit}", bytes >> shift)
+                let (number, unit) = whole_unit(*bytes);
+                write!(f, "gpu-memory:{number}{unit}")
             }
             (None, _) => Ok(()),
         }

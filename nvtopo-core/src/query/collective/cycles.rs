@@ -11,7 +11,7 @@ use crate::bits::{component, members};
 pub(crate) type Members = u128;
 
 /// The most steps of one search, unless the caller sets another limit; a step examines one neighbour.
-pub(super) const MAX_LOOKS: u64 = 40_000;
+pub(crate) const MAX_LOOKS: u64 = 40_000;
 
 /// Finds a cycle of `count` members among the open ones, through all that are included, in its order from the lowest.
 /// At least 3 members; `looks` holds the steps that are left.

@@ -30,7 +30,7 @@ fn members(topology: &Topology, gpus: &[usize]) -> Option<Vec<usize>> {
     (set.len() >= 2 && sound).then_some(set)
 }
 
-pub(crate) use cycles::{cycle, ring_core};
+pub(crate) use cycles::{MAX_LOOKS as MAX_CYCLE_LOOKS, cycle, ring_core};
 pub(crate) use fabric::part_of;
 #[cfg(test)]
 pub(crate) use packing::LOOKS_LEFT;

@@ -31,8 +31,8 @@ const WAYS: usize = 4;
 /// The units of a pair, both directions together, up to which rings are spread one by one from the beginning.
 const FEW_UNITS: u32 = 4;
 
-/// The part of a wide cycle's units that is taken at once.
-const PART: u32 = 4;
+/// The parts of a wide cycle's units of which one is taken at once.
+const PARTS: u32 = 4;
 
 /// A number for each pair of members, by its place; there are 120 pairs of 16, and places have 8 bits.
 type Pairs = [u32; 256];
@@ -50,18 +50,14 @@ pub(super) struct Packing {
 
 /// Packs rings through all members; `bound` is the most units that any could carry.
 pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
-    let count = fabric.count;
-    let mut units: Pairs = [0; 256];
-    for (a, b) in (0..count).flat_map(|b| (0..b).map(move |a| (a, b))) {
-        units[pair(a, b)] = 2 * fabric.units(a, b);
-    }
+    let (count, units) = (fabric.count, doubled(fabric));
     let hamilton::Cycles { found: mut cycles, complete: listed, steps } =
         hamilton::cycles(&near(count, &units, 1), MAX_CYCLES);
     let mut looks = steps as u32;
     if listed {
         return of_all(count, &units, &cycles, looks, bound);
     }
-    let wide = wide(count, &units, &mut looks);
+    let wide = wide(count, &units, PARTS, &mut looks);
     // The first cycles listed hardly differ; rings that share nothing are among the wide ones.
     cycles.retain(|cycle| wide.iter().all(|(other, _)| other != cycle));
     cycles.splice(0..0, wide.iter().map(|(cycle, _)| cycle.clone()));
@@ -100,6 +96,21 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
         best.clone_from(&search.taken);
     }
     packing(&cycles, best.into_iter().enumerate(), bound, 2 * bound, search.looks)
+}
+
+/// Returns the units of each pair, both directions together.
+fn doubled(fabric: &Fabric) -> Pairs {
+    let mut units: Pairs = [0; 256];
+    for (a, b) in (0..fabric.count).flat_map(|b| (0..b).map(move |a| (a, b))) {
+        units[pair(a, b)] = 2 * fabric.units(a, b);
+    }
+    units
+}
+
+/// Returns the units of rings that a short search finds, and those of the first, which is the widest of them.
+pub(super) fn quick(fabric: &Fabric) -> (u32, u32) {
+    let found = wide(fabric.count, &doubled(fabric), 1, &mut 0);
+    (found.iter().map(|(_, units)| units).sum(), found.first().map_or(0, |(_, units)| *units))
 }
 
 /// Packs rings where all cycles are known.
@@ -181,8 +192,8 @@ fn ends(cycle: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// Finds cycles to carry together, where there are too many to list: repeatedly one whose worst pair has the most units
-/// left, as far as a short search finds it, with a part of these units.
-fn wide(count: usize, units: &Pairs, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
+/// left, as far as a short search finds it, with one of so many parts of these units.
+fn wide(count: usize, units: &Pairs, parts: u32, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
     let mut left = *units;
     let mut taken: Vec<(Vec<u8>, u32)> = Vec::new();
     let mut least = left.iter().copied().max().unwrap_or(0);
@@ -191,7 +202,7 @@ fn wide(count: usize, units: &Pairs, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
         let (found, steps) = hamilton::likely(&near(count, &left, least));
         *looks += steps as u32;
         if let Some(cycle) = found {
-            let part = ends(&cycle).map(|pair| left[pair]).min().unwrap_or(0).div_ceil(PART);
+            let part = ends(&cycle).map(|pair| left[pair]).min().unwrap_or(0).div_ceil(parts);
             ends(&cycle).for_each(|pair| left[pair] -= part);
             match taken.iter_mut().find(|(other, _)| *other == cycle) {
                 Some((_, units)) => *units += part,

@@ -152,9 +152,20 @@ impl Topology {
             return Some(Bandwidth::ZERO);
         }
         let host = planned::pcie(widest);
-        let carried = |speed: u64| hops.tightest_beside(speed, host / speed).min(MAX_HOST_RINGS) * speed;
-        let most = planned::SPEEDS.into_iter().filter(|speed| *speed <= host).map(carried).max().unwrap_or(0);
+        // Slower ones rarely carry as much as the fastest.
+        let most = planned::SPEEDS.into_iter().filter(|speed| *speed <= host).fold(0, |most, speed| {
+            let carried = || hops.tightest_beside(speed, host / speed).min(MAX_HOST_RINGS) * speed;
+            if MAX_HOST_RINGS * speed > most { most.max(carried()) } else { most }
+        });
         Some(Bandwidth::from_mb_per_s(hops.wire_of(most).max(widest)))
+    }
+
+    /// Returns the bandwidth of rings over direct NVLinks of up to eight GPUs that a short search finds, and whether one of
+    /// them is two links wide. `None`: the rates are measured, or some links lead to switches.
+    pub(crate) fn quick_rings(&self, gpus: &[usize]) -> Option<(Bandwidth, bool)> {
+        let fabric = self.fabric_of_few(gpus).filter(|fabric| fabric.unit == fabric.link)?;
+        let (units, widest) = packing::quick(&fabric);
+        Some((Bandwidth::from_mb_per_s(fabric.unit).times(units.into()), widest >= 4))
     }
 
     fn fabric_of_few(&self, gpus: &[usize]) -> Option<Fabric> {

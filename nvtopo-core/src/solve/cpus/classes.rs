@@ -4,6 +4,7 @@ use super::cores::cores;
 use super::limits::Cores;
 use crate::cpuset::CpuSet;
 use crate::model::{CoreClass, NodeKind, Topology};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,16 +28,16 @@ impl CoreClasses {
     }
 
     /// Groups sets of CPUs by the classes that they hold, the fastest first, each in the order given.
-    pub(super) fn divide(&self, sets: &[CpuSet]) -> Vec<Vec<CpuSet>> {
+    pub(super) fn divide<'a>(&self, sets: &'a [CpuSet]) -> Vec<Cow<'a, [CpuSet]>> {
         if self.0.len() < 2 {
-            return vec![sets.to_vec()];
+            return vec![sets.into()];
         }
         let mut kinds: BTreeMap<Reverse<BTreeSet<CoreClass>>, Vec<CpuSet>> = BTreeMap::new();
         for set in sets {
             let classes = self.0.iter().filter(|(_, cpus)| !cpus.is_disjoint(set)).map(|(class, _)| *class);
             kinds.entry(Reverse(classes.collect())).or_default().push(set.clone());
         }
-        kinds.into_values().collect()
+        kinds.into_values().map(Cow::from).collect()
     }
 
     /// Returns the CPUs among some that a choice keeps. `None`: it keeps all, as no differences between them are known.

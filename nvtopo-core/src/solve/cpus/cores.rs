@@ -1,7 +1,7 @@
 //! Cores, level 3 caches and packages, as groups of the usable CPUs.
 
 use crate::cpuset::CpuSet;
-use crate::model::{NodeId, NodeKind, Topology};
+use crate::model::{Node, NodeId, NodeKind, Topology};
 use std::collections::BTreeMap;
 
 /// Groups the usable CPUs by core, near ones together.
@@ -10,17 +10,15 @@ pub(in crate::solve) fn cores(
     usable: &CpuSet,
     remarks: &mut Vec<String>,
 ) -> Vec<CpuSet> {
-    let mut cores: BTreeMap<_, CpuSet> = BTreeMap::new();
-    for (_, node) in topology.nodes() {
-        if let (NodeKind::Pu(pu), Some(core)) = (&node.kind, node.parent)
-            && usable.contains(pu.os_index)
-        {
-            cores.entry(core).or_default().insert(pu.os_index);
-        }
-    }
-    let known = cores.values().collect::<CpuSet>();
-    let mut cores: Vec<CpuSet> = cores.into_values().collect();
-    let unknown = usable.difference(&known);
+    let thread = |node: &Node| match (&node.kind, node.parent) {
+        (NodeKind::Pu(pu), Some(core)) if usable.contains(pu.os_index) => Some((core, pu.os_index)),
+        _ => None,
+    };
+    let mut threads: Vec<(NodeId, u32)> = topology.nodes().filter_map(|(_, node)| thread(node)).collect();
+    threads.sort_unstable();
+    let core = |threads: &[(NodeId, u32)]| threads.iter().map(|(_, cpu)| *cpu).collect();
+    let mut cores: Vec<CpuSet> = threads.chunk_by(|a, b| a.0 == b.0).map(core).collect();
+    let unknown = usable.difference(&cores.iter().collect());
     if !unknown.is_empty() {
         remarks
             .push("which CPUs are threads of one core is unknown; the usual numbering is assumed".to_owned());

@@ -6,6 +6,7 @@ use super::pool::CpuPool;
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Splits CPUs into parts of about equal size, for the workers of one process. Near cores stay together, and cores stay
@@ -159,17 +160,14 @@ pub(in crate::solve) fn deal(
     classes: &CoreClasses,
     arrangement: Arrangement,
 ) -> Option<Vec<CpuSet>> {
-    let all = group.iter().map(|&gpu| &near[gpu]).collect::<CpuSet>();
-    let cores: Vec<CpuSet> =
-        cores.iter().map(|core| core.intersection(&all)).filter(|core| !core.is_empty()).collect();
-    deal_atoms(group, near, &cores, classes, arrangement).or_else(|| {
+    deal_atoms(group, near, cores, classes, arrangement).or_else(|| {
         let threads = cores.iter().flat_map(CpuSet::iter).map(|cpu| CpuSet::from_iter([cpu]));
         deal_atoms(group, near, &threads.collect::<Vec<_>>(), classes, arrangement)
     })
 }
 
-/// Deals out atoms so that the counts are as equal as possible: of each class of cores, and then in total. `None` where
-/// a GPU would get none.
+/// Deals out the atoms near to GPUs so that the counts are as equal as possible: of each class of cores, and then in
+/// total. `None` where a GPU would get none.
 pub(super) fn deal_atoms(
     group: &[usize],
     near: &[CpuSet],
@@ -177,7 +175,7 @@ pub(super) fn deal_atoms(
     classes: &CoreClasses,
     arrangement: Arrangement,
 ) -> Option<Vec<CpuSet>> {
-    let deal_kinds = |kinds: &[Vec<CpuSet>]| {
+    let deal_kinds = |kinds: &[Cow<'_, [CpuSet]>]| {
         let (mut shares, mut held) = (vec![CpuSet::new(); group.len()], vec![0; group.len()]);
         for atoms in kinds {
             deal_kind(group, near, atoms, arrangement, &mut shares, &mut held);
@@ -186,7 +184,7 @@ pub(super) fn deal_atoms(
     };
     let kinds = classes.divide(atoms);
     // A GPU may reach one class only, of which the others must leave it some.
-    deal_kinds(&kinds).or_else(|| if kinds.len() > 1 { deal_kinds(&[atoms.to_vec()]) } else { None })
+    deal_kinds(&kinds).or_else(|| if kinds.len() > 1 { deal_kinds(&[atoms.into()]) } else { None })
 }
 
 /// Deals out atoms of one class, given the number of atoms of other classes that each GPU holds already.
@@ -200,10 +198,24 @@ fn deal_kind(
 ) {
     // Atoms that are near to the same GPUs.
     let mut places: BTreeMap<Vec<usize>, Vec<&CpuSet>> = BTreeMap::new();
+    let mut alike: Vec<(&CpuSet, Vec<usize>)> = Vec::new();
+    for (consumer, cpus) in group.iter().map(|gpu| &near[*gpu]).enumerate() {
+        match alike.iter_mut().find(|(other, _)| *other == cpus) {
+            Some((_, consumers)) => consumers.push(consumer),
+            None => alike.push((cpus, vec![consumer])),
+        }
+    }
+    let mut consumers = Vec::new();
     for atom in atoms {
-        let consumers =
-            (0..group.len()).filter(|&consumer| !near[group[consumer]].is_disjoint(atom)).collect();
-        places.entry(consumers).or_default().push(atom);
+        consumers.clear();
+        let close = alike.iter().filter(|(cpus, _)| !cpus.is_disjoint(atom));
+        close.for_each(|(_, alike)| consumers.extend_from_slice(alike));
+        consumers.sort_unstable();
+        match places.get_mut(&consumers[..]) {
+            Some(atoms) => atoms.push(atom),
+            None if consumers.is_empty() => {}
+            None => _ = places.insert(consumers.clone(), vec![atom]),
+        }
     }
     let consumers: Vec<&Vec<usize>> = places.keys().collect();
     let sizes: Vec<usize> = places.values().map(Vec::len).collect();
@@ -211,7 +223,10 @@ fn deal_kind(
     for ((consumers, atoms), counts) in places.iter().zip(&counts) {
         for (consumer, atom) in turns(consumers, counts, arrangement).zip(atoms) {
             // An atom may reach beyond the CPUs near its GPU where affinities cut through cores.
-            shares[consumer] |= &atom.intersection(&near[group[consumer]]);
+            let near = &near[group[consumer]];
+            let own =
+                if atom.is_subset(near) { Cow::Borrowed(*atom) } else { Cow::Owned(atom.intersection(near)) };
+            shares[consumer] |= &own;
             held[consumer] += 1;
         }
     }

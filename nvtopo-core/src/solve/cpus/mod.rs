@@ -27,12 +27,13 @@ pub use deal::split_cpus;
 pub(super) use deal::{Arrangement, deal, overlapping, split};
 pub use kubelet::{Kubelet, KubeletCpus};
 pub use limits::{Cores, CpuLimits, Isolated, Smt};
-pub(super) use memory::{all_memory, memory_beside, memory_nodes};
+pub(super) use memory::{all_memory, local_memory, memory_beside, memory_nodes};
 pub use policy::{CPU_POLICIES, CpuPolicy};
 use pool::CpuPool;
 pub use reserve::nic_interrupt_cpus;
 pub use shares::CpuRules;
 use shares::{Share, Shares};
+use std::borrow::Cow;
 pub use tree::logical_cpus;
 
 /// Deals the CPUs out to the GPUs by a policy: by default, in equal, disjoint shares of whole cores.
@@ -95,7 +96,7 @@ pub(super) fn usable_cores(topology: &Topology, rules: &CpuRules, remarks: &mut 
 
 /// Groups cores by their class, the fastest first.
 pub(super) fn by_class(topology: &Topology, cores: &[CpuSet]) -> Vec<Vec<CpuSet>> {
-    CoreClasses::of(topology).divide(cores)
+    CoreClasses::of(topology).divide(cores).into_iter().map(Cow::into_owned).collect()
 }
 
 fn every_gpu(topology: &Topology) -> Vec<usize> {

@@ -4,6 +4,7 @@ use crate::model::{PathType, Topology};
 use crate::query::Weight;
 use crate::solve::search::objective::{Partial, pairs};
 use crate::solve::search::set::{self, Set, members};
+use crate::solve::search::value::Value;
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
 
@@ -27,6 +28,16 @@ pub(super) fn weakest(partial: &Partial<'_>) -> Weight {
 /// Returns the weight of a rate in MB/s over NVLink; none where it is 0.
 pub(super) fn over_nvlink(rate: u64) -> Weight {
     if rate == 0 { Weight::default() } else { Weight::over(Bandwidth::from_mb_per_s(rate), PathType::Nvl) }
+}
+
+/// Returns the value of the rings of a set where a short search finds those over direct links that carry the most they could, and
+/// NCCL takes no others.
+pub(super) fn direct(weights: &Weights, set: Set) -> Option<Value> {
+    let links = weights.links();
+    let (most, narrow) = links.direct_rings(links.cuts()?, set)?;
+    let (carried, wide) = weights.topology().quick_rings(&weights.positions(set))?;
+    let known = (narrow || wide) && carried == Bandwidth::from_mb_per_s(most);
+    known.then(|| over_nvlink(most).into())
 }
 
 /// Returns whether the NVLinks of these GPUs among each other are known, with their rates.

@@ -11,6 +11,7 @@ use crate::model::Topology;
 use crate::query::Weight;
 use crate::solve::quantity::Quantity;
 use crate::solve::search;
+use crate::solve::search::links::Cuts;
 use crate::solve::search::memo::WorstPairs;
 use crate::solve::search::objective::{Objective, OverDomains, Partial};
 use crate::solve::search::problem::Task;
@@ -19,8 +20,6 @@ use crate::solve::search::set::Set;
 use crate::solve::search::value::{ONE, Value, all_found, share};
 use crate::solve::search::weights::Weights;
 use crate::units::Bandwidth;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 /// The objectives by which sets of remaining GPUs are compared.
 static REST: &[&dyn Objective] = &[&Ring];
@@ -113,7 +112,7 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
     }
     weights.memo.best_left(set, size, || {
         let links = weights.links();
-        if let Some(cuts) = links.least_cuts().filter(|_| links.any_direct(set)) {
+        if let Some(cuts) = links.cuts().filter(|_| links.any_direct(set)) {
             let whole = set::all(weights.gpus());
             let enough = if set == whole { Weight::MAX } else { best_rings(weights, whole, size).worth };
             return best_listed(weights, cuts, set, size, enough);
@@ -130,26 +129,26 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
 }
 
 /// Values the sets of `size` GPUs by decreasing bounds, until one carries as much as the next can, or enough.
-fn best_listed(weights: &Weights, cuts: &[u64], set: Set, size: usize, enough: Weight) -> Value {
-    let inside = |part: &usize| part & !(set as usize) == 0 && part.count_ones() as usize == size;
-    let sets: Vec<_> = (1..cuts.len()).filter(inside).map(|part| (cuts[part], Reverse(part))).collect();
-    let mut sets = BinaryHeap::from(sets);
-    let mut best = Value { effort: sets.len() as u32, ..Weight::default().into() };
+fn best_listed(weights: &Weights, cuts: &Cuts, set: Set, size: usize, enough: Weight) -> Value {
+    let links = weights.links();
+    let sets = || cuts.of_size(size).filter(|part| part & !set == 0);
+    let mut best = Value { effort: sets().count() as u32, ..Weight::default().into() };
     let mut beside = None;
     // The most that sets may carry whose values are not proven.
     let mut unproven = Bandwidth::ZERO;
-    while let Some((over_nvlink, Reverse(part))) = sets.pop() {
-        let (carried, part) = (best.worth.bandwidth(), part as Set);
+    for part in sets() {
+        let carried = best.worth.bandwidth();
         if carried >= enough.bandwidth() {
             break;
         }
-        let most = Bandwidth::from_mb_per_s(over_nvlink);
-        if carried >= most {
+        let direct = links.direct_rings(cuts, part).map(|(most, _)| Bandwidth::from_mb_per_s(most));
+        let most = Bandwidth::from_mb_per_s(cuts.least(part));
+        if carried >= direct.unwrap_or(most) {
             let beside = beside.get_or_insert_with(|| Beside::of(weights, size));
-            if carried >= beside.any() {
+            if carried >= most.max(beside.any()) {
                 break;
             }
-            if beside.within(carried, part) {
+            if direct.is_some() || beside.within(carried, part) {
                 continue;
             }
         }

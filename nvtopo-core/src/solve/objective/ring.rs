@@ -40,6 +40,9 @@ impl Objective for Ring {
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let weights = partial.weights;
         weights.memo.value(self.name(), partial.chosen, || {
+            if let Some(known) = reach::direct(weights, partial.chosen) {
+                return known;
+            }
             let (rings, effort) = weights.topology().rings_with_effort(&weights.positions(partial.chosen));
             let (worth, proven) = rings.map_or((Weight::default(), true), |own| {
                 (
@@ -61,9 +64,14 @@ impl Objective for Ring {
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
             (_, missing) => {
                 let weights = partial.weights;
-                let cuts = if missing == 0 { weights.links().least_cuts() } else { None };
+                let cuts = if missing == 0 { weights.links().cuts() } else { None };
+                if let Some((most, _)) =
+                    cuts.and_then(|cuts| weights.links().direct_rings(cuts, partial.chosen))
+                {
+                    return reach::over_nvlink(most);
+                }
                 let over_nvlink = match cuts {
-                    Some(cuts) => reach::over_nvlink(cuts[partial.chosen as usize]),
+                    Some(cuts) => reach::over_nvlink(cuts.least(partial.chosen)),
                     None => reach::weakest(partial),
                 };
                 let single = over_nvlink.max(connecting(partial));

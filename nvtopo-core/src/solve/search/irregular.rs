@@ -14,12 +14,7 @@ use super::switched;
 use super::threshold::{Fit, Reached, SearchSpace, greatest};
 use super::weights::Weights;
 use crate::model::PathType;
-use crate::query::Weight;
-use crate::query::{bottleneck, repeated};
-use crate::query::{cycle, ring_core};
-
-/// The greatest number of neighbours that the search for cycles examines.
-const MAX_LOOKS: u64 = 40_000;
+use crate::query::{MAX_CYCLE_LOOKS, Weight, bottleneck, cycle, repeated, ring_core};
 
 /// The greatest number of equally good groups on switches that are examined.
 const MAX_SPACES: usize = 8;
@@ -270,7 +265,7 @@ fn cycles(room: &SearchSpace<'_>) -> (Option<Cycle>, Weight) {
     let core = |level: &Weight| ring_core(&graph(*level), room.open, include, count).is_some();
     let first = levels.partition_point(|level| !core(level));
     let Some(bound) = levels.get(first).copied() else { return (None, Weight::default()) };
-    let (mut low, mut high, mut looks) = (first, levels.len(), MAX_LOOKS);
+    let (mut low, mut high, mut looks) = (first, levels.len(), MAX_CYCLE_LOOKS);
     let mut found = None;
     // The first probe tries the best possible level.
     let mut probe = first;

@@ -28,8 +28,42 @@ pub(in crate::solve) struct Links {
     meshed: bool,
     /// True where no ring needs a relay.
     no_relay: bool,
-    /// The rate over the least cut through each set.
-    cuts: Once<Vec<u64>>,
+    /// The rate of every direct link, where all are alike and none is measured; else 0.
+    link: u64,
+    cuts: Once<Cuts>,
+}
+
+/// The sets of a few candidates that have direct links only, by their bits.
+#[derive(Debug)]
+pub(in crate::solve) struct Cuts {
+    /// The rate in MB/s over the least cut through each set.
+    least: Vec<u64>,
+    /// The members at which a path through all of a set over direct links can end that begins at the first; none where the rates of
+    /// links differ.
+    ends: Vec<u8>,
+    /// The sets by their size, then by their cuts.
+    listed: Once<Vec<(u8, u64, u8)>>,
+}
+
+impl Cuts {
+    /// Returns the rate in MB/s over the least cut through a set.
+    pub(in crate::solve) fn least(&self, set: Set) -> u64 {
+        self.least[set as usize]
+    }
+
+    /// Returns the sets of a size, those with the greatest cuts first, and the higher ones first among equals.
+    pub(in crate::solve) fn of_size(&self, size: usize) -> impl Iterator<Item = Set> + '_ {
+        let listed = self.listed.get_or_init(|| {
+            let sets = self.least.iter().enumerate();
+            let mut listed: Vec<_> =
+                sets.map(|(set, least)| (set.count_ones() as u8, *least, set as u8)).collect();
+            listed.sort_unstable();
+            listed
+        });
+        let until = listed.partition_point(|(own, ..)| usize::from(*own) <= size);
+        let down = listed[..until].iter().rev();
+        down.take_while(move |(own, ..)| usize::from(*own) == size).map(|(.., set)| Set::from(*set))
+    }
 }
 
 impl Links {
@@ -44,11 +78,14 @@ impl Links {
             interchangeable: vec![0; count],
             meshed: topology.is_meshed(),
             no_relay: false,
+            link: 0,
             cuts: Once::new(),
         };
         let mut by_id: Vec<_> = ids.iter().enumerate().map(|(gpu, id)| (*id, gpu)).collect();
         by_id.sort_unstable();
         let any_measured = !topology.measurements().is_empty();
+        // The rate of one link, where all are alike.
+        let mut link = if any_measured { Some(0) } else { None };
         // By the node at their other end.
         let mut ends: Vec<Vec<(NodeId, Option<u64>)>> = vec![Vec::new(); count];
         let mut planes: BTreeMap<_, Set> = BTreeMap::new();
@@ -64,6 +101,9 @@ impl Links {
                 } else if let Ok(other) = by_id.binary_search_by_key(&far, |(id, _)| *id) {
                     let other = by_id[other].1;
                     let measured = topology.measured(*id, far).map_or(0, Bandwidth::as_mb_per_s);
+                    let each = rate / u64::from(bundle.links.max(1));
+                    let alike = each * u64::from(bundle.links) == rate && *link.get_or_insert(each) == each;
+                    link = link.filter(|_| alike).or(Some(0));
                     let rate = rate.max(measured);
                     own.direct[gpu * count + other] = rate;
                     own.near[gpu] |= 1 << other;
@@ -93,6 +133,7 @@ impl Links {
                 own.interchangeable[b] |= 1 << a;
             }
         }
+        own.link = link.unwrap_or(0);
         own.no_relay = linked.iter().all(|set| members(*set).all(|other| linked[other] == *set));
         own
     }
@@ -118,38 +159,81 @@ impl Links {
         host_rings(gpus, self.meshed)
     }
 
-    /// Returns the rate in MB/s over the least cut through each set of a few candidates that are not on a switch.
-    pub(in crate::solve) fn least_cuts(&self) -> Option<&[u64]> {
+    /// Returns the cuts through the sets of a few candidates that are not on a switch.
+    pub(in crate::solve) fn cuts(&self) -> Option<&Cuts> {
         let direct =
             || self.direct.iter().any(|rate| *rate > 0) && self.ports.iter().all(|ports| *ports == 0);
-        if self.count > MAX_CUTS || !direct() {
-            return None;
-        }
-        Some(self.cuts.get_or_init(|| {
-            let all = 1usize << self.count;
-            // The rates inside each set, both directions together.
-            let mut inside = vec![0; all];
-            for set in 1..all {
-                let (gpu, mut rest) = (set.trailing_zeros() as usize, set & (set - 1));
-                inside[set] = inside[rest];
-                while rest != 0 {
-                    let other = rest.trailing_zeros() as usize;
-                    rest &= rest - 1;
-                    inside[set] +=
-                        self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu];
+        (self.count <= MAX_CUTS && direct()).then(|| self.cuts.get_or_init(|| self.all_cuts()))
+    }
+
+    fn all_cuts(&self) -> Cuts {
+        let all = 1usize << self.count;
+        // The rates inside each set, both directions together.
+        let mut inside = vec![0; all];
+        let mut ends = vec![0u8; all];
+        for set in 1..all {
+            let (gpu, mut rest) = (set.trailing_zeros() as usize, set & (set - 1));
+            inside[set] = inside[rest];
+            if rest == 0 && self.link > 0 {
+                ends[set] = set as u8;
+            }
+            while rest != 0 {
+                let other = rest.trailing_zeros() as usize;
+                rest &= rest - 1;
+                inside[set] += self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu];
+            }
+            let mut open = ends[set];
+            while open != 0 {
+                let mut next = self.near[open.trailing_zeros() as usize] as usize & !set & (all - (2 << gpu));
+                open &= open - 1;
+                while next != 0 {
+                    ends[set | next & next.wrapping_neg()] |= (next & next.wrapping_neg()) as u8;
+                    next &= next - 1;
                 }
             }
-            let least = |set: usize| {
-                let mut least = u64::MAX;
-                let mut part = set & (set - 1);
-                while part > 0 {
-                    least = least.min(inside[set] - inside[part] - inside[set ^ part]);
-                    part = (part - 1) & set & (set - 1);
-                }
-                least / 2
-            };
-            std::iter::once(0).chain((1..all).map(least)).collect()
-        }))
+        }
+        let least = |set: usize| {
+            // The parts with the first member.
+            let (first, rest) = (set & set.wrapping_neg(), set & (set - 1));
+            let (mut most, mut part) = (0, rest);
+            while part > 0 {
+                part = (part - 1) & rest;
+                most = most.max(inside[part | first] + inside[rest ^ part]);
+            }
+            if rest == 0 { u64::MAX } else { (inside[set] - most) / 2 }
+        };
+        let least = std::iter::once(0).chain((1..all).map(least)).collect();
+        Cuts { least, ends, listed: Once::new() }
+    }
+
+    /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
+    /// flag tells that NCCL has no wider ring with relays.
+    pub(in crate::solve) fn direct_rings(&self, cuts: &Cuts, set: Set) -> Option<(u64, bool)> {
+        let first = set.trailing_zeros() as usize;
+        if Set::from(cuts.ends[set as usize]) & self.near[first] == 0 || set.count_ones() < 3 {
+            return None;
+        }
+        let wide = |gpu: usize, among: Set| {
+            let rates = &self.direct[gpu * self.count..][..self.count];
+            members(among)
+                .filter(|other| rates[*other] >= 2 * self.link)
+                .fold(0, |wide: Set, gpu| wide | 1 << gpu)
+        };
+        let (mut most, mut narrow) = (u64::MAX, false);
+        for gpu in members(set) {
+            let (sum, widest) =
+                self.direct(gpu, set).fold((0, 0), |(sum, most), rate| (sum + rate, most.max(rate)));
+            // A ring enters and leaves a GPU over links to two others.
+            most = most.min(2 * (sum - widest));
+            if !narrow {
+                let near = wide(gpu, self.near[gpu] & set);
+                let far = set & !self.near[gpu] & !(1 << gpu);
+                narrow = near.count_ones() < 2
+                    && members(near).fold(near, |all, over| all | wide(over, far)).count_ones() < 2;
+            }
+        }
+        let least = cuts.least(set);
+        Some((if narrow { least.min(most) } else { least }, narrow))
     }
 
     /// Returns whether some members of a set have direct NVLinks between them.

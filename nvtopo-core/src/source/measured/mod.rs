@@ -142,24 +142,22 @@ impl Measurements {
         true
     }
 
-    /// Notes the pairs whose figure is 0 in both directions, as far as they are told, though they may access each other.
-    fn note_zeros(&self, fragment: &mut Fragment) {
+    /// Takes the pairs whose figure is 0 in both directions, as far as they are told, to carry nothing though they may access each
+    /// other, and notes them: by an assumed rate they would win against pairs that carry data.
+    fn count_zeros(&mut self, fragment: &mut Fragment) {
         let barred = |pair: &(u32, u32)| self.access.get(pair) == Some(&false);
-        let is_zero = |(a, b): &(u32, u32)| {
-            let back = (*b, *a);
-            !self.figures.contains_key(&(*a, *b))
-                && !self.figures.contains_key(&back)
-                && a < b
-                && !barred(&back)
-        };
-        let zeros = self.zeros.iter().filter(|pair| is_zero(pair) && !barred(pair));
-        let names: Vec<String> = zeros.map(|(a, b)| format!("GPU{a} and GPU{b}")).collect();
+        let carries = |pair: &(u32, u32)| self.figures.contains_key(pair);
+        let mut zeros = std::mem::take(&mut self.zeros);
+        zeros.retain(|(a, b)| [(*a, *b), (*b, *a)].iter().all(|pair| !carries(pair) && !barred(pair)));
+        let pairs: BTreeSet<(u32, u32)> = zeros.iter().map(|(a, b)| (*a.min(b), *a.max(b))).collect();
+        let names: Vec<String> = pairs.iter().map(|(a, b)| format!("GPU{a} and GPU{b}")).collect();
         if !names.is_empty() && !self.figures.is_empty() {
             let text = format!(
-                "the benchmark prints 0 GB/s for {}, which is taken as not measured: their links may hang, or have no path",
+                "the benchmark prints 0 GB/s for {}, which are taken to carry nothing: their links may hang, or have no path",
                 several(&names)
             );
             fragment.note(NoteCode::NotMeasured, text);
+            self.figures.extend(zeros.into_iter().map(|pair| (pair, Bandwidth::ZERO)));
         }
     }
 
@@ -170,7 +168,7 @@ impl Measurements {
             let text = self.reasons().map_or(text.clone(), |why| format!("{text}: {why}"));
             return Err(Error::input(text).help(ONE_WAY));
         }
-        for (from, to) in self.figures.keys().chain(self.access.keys()) {
+        for (from, to) in self.figures.keys().chain(self.access.keys()).chain(&self.zeros) {
             self.devices.entry(*from).or_default();
             self.devices.entry(*to).or_default();
         }
@@ -193,7 +191,7 @@ impl Measurements {
                         direction the greatest counts";
             fragment.note(NoteKind::Conflict, text);
         }
-        self.note_zeros(&mut fragment);
+        self.count_zeros(&mut fragment);
         let mut nodes: BTreeMap<u32, NodeId> = BTreeMap::new();
         for (index, Device { model, address }) in std::mem::take(&mut self.devices) {
             let gpu = Gpu { index, model, address, ..Gpu::default() };

@@ -5,7 +5,7 @@ use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{NumaNode, Topology};
 use crate::query::usable_nics;
-use crate::solve::cpus::{CpuLimits, NearCpus, near_cpus};
+use crate::solve::cpus::{CpuLimits, NearCpus, local_memory, near_cpus};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The greatest number of groups of GPUs by the stocks they draw on. Machines have one for each NUMA node.
@@ -98,7 +98,7 @@ impl Supply {
         let whole = Self {
             needs: needs.clone(),
             near: (0..gpus).map(|gpu| near.get(gpu).cloned()).collect(),
-            nodes_of: (0..gpus).map(|gpu| nodes_beside(topology, gpu)).collect(),
+            nodes_of: (0..gpus).map(|gpu| local_memory(topology, gpu)).collect(),
             nodes: topology.numa_nodes().map(|node| (node.os_index, Stock::of(node))).collect(),
             cores,
             caches,
@@ -311,27 +311,4 @@ fn parts(sets: BTreeSet<&CpuSet>) -> Vec<CpuSet> {
         parts = next;
     }
     parts
-}
-
-/// Returns the NUMA nodes local to a GPU from which a job may take memory; `None` if unknown. The memory of GPUs is not available
-/// to jobs.
-fn nodes_beside(topology: &Topology, gpu: usize) -> Option<NodeSet> {
-    let device = topology.devices()[gpu];
-    let allowed = topology.machine().allowed_nodes.as_ref();
-    let accelerators: NodeSet = topology.gpus().filter_map(|gpu| gpu.memory_node.known().copied()).collect();
-    let of_cpus = |number: u32| match topology.numa_nodes().find(|numa| numa.os_index == number) {
-        // An integrated GPU uses the memory of the node with the CPUs.
-        Some(numa) => numa.gpu.is_none() && (!numa.cpus.is_empty() || !accelerators.contains(number)),
-        // The kernel numbers the nodes of GPUs after all of the CPUs'.
-        None => accelerators.first().is_none_or(|first| number < first),
-    };
-    let stated = topology.local_nodes(device);
-    let stated = stated.known().map(|nodes| nodes.iter().filter(|node| of_cpus(*node)).collect::<NodeSet>());
-    let nodes = stated.filter(|nodes| !nodes.is_empty()).or_else(|| {
-        let cpus = topology.local_cpus(device).known().cloned()?;
-        let beside =
-            topology.numa_nodes().filter(|numa| !numa.cpus.is_disjoint(&cpus) && of_cpus(numa.os_index));
-        Some(beside.map(|numa| numa.os_index).collect::<NodeSet>()).filter(|nodes| !nodes.is_empty())
-    })?;
-    Some(nodes.iter().filter(|node| allowed.is_none_or(|allowed| allowed.contains(*node))).collect())
 }
