@@ -57,7 +57,7 @@ pub(super) fn pack(fabric: &Fabric, bound: u32) -> Packing {
     if listed {
         return of_all(count, &units, &cycles, looks, bound);
     }
-    let wide = wide(count, &units, PARTS, &mut looks);
+    let wide = wide(count, &units, PARTS, u32::MAX, &mut looks);
     // The first cycles listed hardly differ; rings that share nothing are among the wide ones.
     cycles.retain(|cycle| wide.iter().all(|(other, _)| other != cycle));
     cycles.splice(0..0, wide.iter().map(|(cycle, _)| cycle.clone()));
@@ -107,9 +107,9 @@ fn doubled(fabric: &Fabric) -> Pairs {
     units
 }
 
-/// Returns the units of rings that a short search finds, and those of the first, which is the widest of them.
-pub(super) fn quick(fabric: &Fabric) -> (u32, u32) {
-    let found = wide(fabric.count, &doubled(fabric), 1, &mut 0);
+/// Returns the units of rings that a short search for enough of them finds, and those of the first, which is the widest.
+pub(super) fn quick(fabric: &Fabric, enough: u32) -> (u32, u32) {
+    let found = wide(fabric.count, &doubled(fabric), 1, enough, &mut 0);
     (found.iter().map(|(_, units)| units).sum(), found.first().map_or(0, |(_, units)| *units))
 }
 
@@ -192,18 +192,19 @@ fn ends(cycle: &[u8]) -> impl Iterator<Item = usize> {
 }
 
 /// Finds cycles to carry together, where there are too many to list: repeatedly one whose worst pair has the most units
-/// left, as far as a short search finds it, with one of so many parts of these units.
-fn wide(count: usize, units: &Pairs, parts: u32, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
+/// left, as far as a short search finds it, with one of so many parts of these units; until they carry enough.
+fn wide(count: usize, units: &Pairs, parts: u32, mut enough: u32, looks: &mut u32) -> Vec<(Vec<u8>, u32)> {
     let mut left = *units;
     let mut taken: Vec<(Vec<u8>, u32)> = Vec::new();
     let mut least = left.iter().copied().max().unwrap_or(0);
     let last_look = *looks + MAX_WIDE;
-    while least > 0 && *looks < last_look {
+    while least > 0 && enough > 0 && *looks < last_look {
         let (found, steps) = hamilton::likely(&near(count, &left, least));
         *looks += steps as u32;
         if let Some(cycle) = found {
             let part = ends(&cycle).map(|pair| left[pair]).min().unwrap_or(0).div_ceil(parts);
             ends(&cycle).for_each(|pair| left[pair] -= part);
+            enough = enough.saturating_sub(part);
             match taken.iter_mut().find(|(other, _)| *other == cycle) {
                 Some((_, units)) => *units += part,
                 None => taken.push((cycle, part)),

@@ -160,12 +160,13 @@ impl Topology {
         Some(Bandwidth::from_mb_per_s(hops.wire_of(most).max(widest)))
     }
 
-    /// Returns the bandwidth of rings over direct NVLinks of up to eight GPUs that a short search finds, and whether one of
-    /// them is two links wide. `None`: the rates are measured, or some links lead to switches.
-    pub(crate) fn quick_rings(&self, gpus: &[usize]) -> Option<(Bandwidth, bool)> {
+    /// Tells whether a short search finds rings over direct NVLinks of up to eight GPUs that carry a bandwidth, one of them
+    /// two links wide. `None`: it does not, the rates are measured, or some links lead to switches.
+    pub(crate) fn quick_rings(&self, gpus: &[usize], carried: Bandwidth) -> Option<bool> {
         let fabric = self.fabric_of_few(gpus).filter(|fabric| fabric.unit == fabric.link)?;
-        let (units, widest) = packing::quick(&fabric);
-        Some((Bandwidth::from_mb_per_s(fabric.unit).times(units.into()), widest >= 4))
+        let enough = carried.as_mb_per_s().div_ceil(fabric.unit) as u32;
+        let (units, widest) = packing::quick(&fabric, enough);
+        (units >= enough).then_some(widest >= 4)
     }
 
     fn fabric_of_few(&self, gpus: &[usize]) -> Option<Fabric> {

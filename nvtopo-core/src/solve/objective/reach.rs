@@ -35,9 +35,8 @@ pub(super) fn over_nvlink(rate: u64) -> Weight {
 pub(super) fn direct(weights: &Weights, set: Set) -> Option<Value> {
     let links = weights.links();
     let (most, narrow) = links.direct_rings(links.cuts()?, set)?;
-    let (carried, wide) = weights.topology().quick_rings(&weights.positions(set))?;
-    let known = (narrow || wide) && carried == Bandwidth::from_mb_per_s(most);
-    known.then(|| over_nvlink(most).into())
+    let wide = weights.topology().quick_rings(&weights.positions(set), Bandwidth::from_mb_per_s(most))?;
+    (narrow || wide).then(|| over_nvlink(most).into())
 }
 
 /// Returns whether the NVLinks of these GPUs among each other are known, with their rates.
@@ -60,7 +59,7 @@ pub(super) fn beyond(partial: &Partial<'_>, known: Weight) -> Weight {
         return Weight::default();
     }
     let sends = |gpu: usize| {
-        let most = partial.weights.room(gpu, all).most_beside_pcie(widest);
+        let most = partial.weights.room(gpu, all).most_beside_pcie(widest, links.link());
         Weight::over(Bandwidth::from_mb_per_s(most), PathType::Pix)
     };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
@@ -97,7 +96,9 @@ impl<'a> Beside<'a> {
 
     /// Returns whether it is no more than a bandwidth for one set.
     pub(super) fn within(&self, carried: Bandwidth, set: Set) -> bool {
-        let sends = |gpu: usize| self.weights.room(gpu, set).most_beside_pcie(self.widest);
+        let sends = |gpu: usize| {
+            self.weights.room(gpu, set).most_beside_pcie(self.widest, self.weights.links().link())
+        };
         let weak = |gpu: usize| carried >= Bandwidth::from_mb_per_s(sends(gpu));
         if carried >= self.single && (self.several < 2 || members(set).any(weak)) {
             return true;

@@ -131,18 +131,18 @@ pub(in crate::solve) fn best_rings(weights: &Weights, set: Set, size: usize) -> 
 /// Values the sets of `size` GPUs by decreasing bounds, until one carries as much as the next can, or enough.
 fn best_listed(weights: &Weights, cuts: &Cuts, set: Set, size: usize, enough: Weight) -> Value {
     let links = weights.links();
-    let sets = || cuts.of_size(size).filter(|part| part & !set == 0);
+    let sets = || cuts.of_size(size).filter(|(part, _)| part & !set == 0);
     let mut best = Value { effort: sets().count() as u32, ..Weight::default().into() };
     let mut beside = None;
     // The most that sets may carry whose values are not proven.
     let mut unproven = Bandwidth::ZERO;
-    for part in sets() {
+    for (part, least) in sets() {
         let carried = best.worth.bandwidth();
         if carried >= enough.bandwidth() {
             break;
         }
         let direct = links.direct_rings(cuts, part).map(|(most, _)| Bandwidth::from_mb_per_s(most));
-        let most = Bandwidth::from_mb_per_s(cuts.least(part));
+        let most = Bandwidth::from_mb_per_s(least);
         if carried >= direct.unwrap_or(most) {
             let beside = beside.get_or_insert_with(|| Beside::of(weights, size));
             if carried >= most.max(beside.any()) {

@@ -75,17 +75,28 @@ impl Objective for Ring {
                     None => reach::weakest(partial),
                 };
                 let single = over_nvlink.max(connecting(partial));
-                let most = single.max(reach::beyond(partial, single));
-                if missing > 0 || most == over_nvlink || over_nvlink == Weight::default() {
-                    return most;
-                }
-                let gpus = weights.positions(partial.chosen);
-                match weights.topology().most_beside_nvlink(&gpus, weights.widest_host()) {
-                    Some(Bandwidth::ZERO) => over_nvlink,
-                    Some(beside) => most.min(single.max(Weight::over(beside, PathType::Pix))),
-                    None => most,
-                }
+                single.max(reach::beyond(partial, single))
             }
+        }
+    }
+
+    /// Returns what NCCL's rings carry at most that leave NVLink, where they do.
+    fn tighter_bound(&self, partial: &Partial<'_>, known: Weight) -> Weight {
+        let weights = partial.weights;
+        let cuts = if partial.missing == 0 { weights.links().cuts() } else { None };
+        let over_nvlink =
+            cuts.map_or_else(Weight::default, |cuts| reach::over_nvlink(cuts.least(partial.chosen)));
+        if known <= over_nvlink || over_nvlink == Weight::default() {
+            return known;
+        }
+        let gpus = weights.positions(partial.chosen);
+        match weights.topology().most_beside_nvlink(&gpus, weights.widest_host()) {
+            Some(Bandwidth::ZERO) => over_nvlink,
+            Some(beside) => {
+                let beside = Weight::over(beside, PathType::Pix);
+                known.min(over_nvlink.max(connecting(partial)).max(beside))
+            }
+            None => known,
         }
     }
 }

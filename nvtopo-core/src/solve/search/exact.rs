@@ -224,7 +224,12 @@ impl<'a> Search<'a> {
         }
         for (index, objective) in self.task.objectives.iter().enumerate() {
             let Some((best, _)) = self.value_of_best(index) else { return true };
-            match objective.bound(&self.partial(state)).cmp(&best) {
+            let partial = self.partial(state);
+            let mut bound = objective.bound(&partial);
+            if bound >= best {
+                bound = objective.tighter_bound(&partial, bound);
+            }
+            match bound.cmp(&best) {
                 Ordering::Less => return false,
                 Ordering::Greater => return true,
                 Ordering::Equal => {}

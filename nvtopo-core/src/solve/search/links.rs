@@ -36,33 +36,35 @@ pub(in crate::solve) struct Links {
 /// The sets of a few candidates that have direct links only, by their bits.
 #[derive(Debug)]
 pub(in crate::solve) struct Cuts {
-    /// The rate in MB/s over the least cut through each set.
-    least: Vec<u64>,
-    /// The members at which a path through all of a set over direct links can end that begins at the first; none where the rates of
-    /// links differ.
-    ends: Vec<u8>,
-    /// The sets by their size, then by their cuts.
-    listed: Once<Vec<(u8, u64, u8)>>,
+    /// The rates in MB/s inside each set, both directions together.
+    inside: Vec<u64>,
+    /// The sets of each size with their cuts.
+    listed: [Once<Vec<(u64, u8)>>; MAX_CUTS + 1],
 }
 
 impl Cuts {
     /// Returns the rate in MB/s over the least cut through a set.
     pub(in crate::solve) fn least(&self, set: Set) -> u64 {
-        self.least[set as usize]
+        let set = set as usize;
+        // The parts with the first member.
+        let (first, rest) = (set & set.wrapping_neg(), set & set.wrapping_sub(1));
+        let (mut most, mut part) = (0, rest);
+        while part > 0 {
+            part = (part - 1) & rest;
+            most = most.max(self.inside[part | first] + self.inside[rest ^ part]);
+        }
+        if rest == 0 { u64::MAX } else { (self.inside[set] - most) / 2 }
     }
 
-    /// Returns the sets of a size, those with the greatest cuts first, and the higher ones first among equals.
-    pub(in crate::solve) fn of_size(&self, size: usize) -> impl Iterator<Item = Set> + '_ {
-        let listed = self.listed.get_or_init(|| {
-            let sets = self.least.iter().enumerate();
-            let mut listed: Vec<_> =
-                sets.map(|(set, least)| (set.count_ones() as u8, *least, set as u8)).collect();
+    /// Returns the sets of a size with their cuts, the greatest first, and the higher sets first among equals.
+    pub(in crate::solve) fn of_size(&self, size: usize) -> impl Iterator<Item = (Set, u64)> + '_ {
+        let listed = self.listed[size].get_or_init(|| {
+            let sets = (0..self.inside.len()).filter(|set| set.count_ones() as usize == size);
+            let mut listed: Vec<_> = sets.map(|set| (self.least(set as Set), set as u8)).collect();
             listed.sort_unstable();
             listed
         });
-        let until = listed.partition_point(|(own, ..)| usize::from(*own) <= size);
-        let down = listed[..until].iter().rev();
-        down.take_while(move |(own, ..)| usize::from(*own) == size).map(|(.., set)| Set::from(*set))
+        listed.iter().rev().map(|(least, set)| (Set::from(*set), *least))
     }
 }
 
@@ -167,50 +169,37 @@ impl Links {
     }
 
     fn all_cuts(&self) -> Cuts {
-        let all = 1usize << self.count;
-        // The rates inside each set, both directions together.
-        let mut inside = vec![0; all];
-        let mut ends = vec![0u8; all];
-        for set in 1..all {
+        let mut inside = vec![0; 1 << self.count];
+        for set in 1..inside.len() {
             let (gpu, mut rest) = (set.trailing_zeros() as usize, set & (set - 1));
             inside[set] = inside[rest];
-            if rest == 0 && self.link > 0 {
-                ends[set] = set as u8;
-            }
             while rest != 0 {
                 let other = rest.trailing_zeros() as usize;
                 rest &= rest - 1;
                 inside[set] += self.direct[gpu * self.count + other] + self.direct[other * self.count + gpu];
             }
-            let mut open = ends[set];
-            while open != 0 {
-                let mut next = self.near[open.trailing_zeros() as usize] as usize & !set & (all - (2 << gpu));
-                open &= open - 1;
-                while next != 0 {
-                    ends[set | next & next.wrapping_neg()] |= (next & next.wrapping_neg()) as u8;
-                    next &= next - 1;
-                }
+        }
+        Cuts { inside, listed: Default::default() }
+    }
+
+    /// Returns whether direct links make a cycle through all of a set of a few candidates.
+    fn has_cycle(&self, set: Set) -> bool {
+        fn goes_on(near: &[Set], first: usize, last: usize, left: Set) -> bool {
+            let next = near[last] & left;
+            if left == 0 {
+                near[last] >> first & 1 == 1
+            } else {
+                members(next).any(|gpu| goes_on(near, first, gpu, left & !(1 << gpu)))
             }
         }
-        let least = |set: usize| {
-            // The parts with the first member.
-            let (first, rest) = (set & set.wrapping_neg(), set & (set - 1));
-            let (mut most, mut part) = (0, rest);
-            while part > 0 {
-                part = (part - 1) & rest;
-                most = most.max(inside[part | first] + inside[rest ^ part]);
-            }
-            if rest == 0 { u64::MAX } else { (inside[set] - most) / 2 }
-        };
-        let least = std::iter::once(0).chain((1..all).map(least)).collect();
-        Cuts { least, ends, listed: Once::new() }
+        let first = set.trailing_zeros() as usize;
+        set.count_ones() > 2 && goes_on(&self.near, first, first, set & !(1 << first))
     }
 
     /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
     /// flag tells that NCCL has no wider ring with relays.
     pub(in crate::solve) fn direct_rings(&self, cuts: &Cuts, set: Set) -> Option<(u64, bool)> {
-        let first = set.trailing_zeros() as usize;
-        if Set::from(cuts.ends[set as usize]) & self.near[first] == 0 || set.count_ones() < 3 {
+        if self.link == 0 || !self.has_cycle(set) {
             return None;
         }
         let wide = |gpu: usize, among: Set| {
@@ -234,6 +223,11 @@ impl Links {
         }
         let least = cuts.least(set);
         Some((if narrow { least.min(most) } else { least }, narrow))
+    }
+
+    /// Returns the rate of every direct link; 0 where they differ.
+    pub(in crate::solve) fn link(&self) -> u64 {
+        self.link
     }
 
     /// Returns whether some members of a set have direct NVLinks between them.

@@ -138,6 +138,11 @@ pub trait Objective: Sync {
     /// Returns an upper bound: no set that extends the chosen candidates has a greater value.
     fn bound(&self, partial: &Partial<'_>) -> Weight;
 
+    /// Returns an upper bound that is at most a known one, where it takes more work to compute.
+    fn tighter_bound(&self, _partial: &Partial<'_>, known: Weight) -> Weight {
+        known
+    }
+
     /// Returns whether a value is so expensive to compute that the search evaluates few sets only.
     fn is_slow(&self) -> bool {
         false
