@@ -377,16 +377,14 @@ fn a_pair_whose_figure_is_zero_is_named() {
 #[test]
 fn a_pair_that_carries_nothing_is_never_preferred() {
     // Four GPUs with four NVLinks between each two: the first pair hangs, the others carry half of what is assumed.
-    let pairs = |cell: &dyn Fn(usize, usize) -> String, own: &str| {
-        let row =
-            |a: usize| (0..4).map(|b| if a == b { own.to_owned() } else { cell(a, b) }).collect::<Vec<_>>();
-        (0..4).map(row).collect::<Vec<_>>()
+    let rows = |name: &str, cell: &dyn Fn(usize, usize) -> &'static str| {
+        let cells = |a: usize| (0..4).map(|b| cell(a, b)).collect::<Vec<_>>().join("\t");
+        (0..4).map(|a| [name, &a.to_string(), "\t", &cells(a), "\n"].concat()).collect::<String>()
     };
-    let matrix = pairs(&|_, _| "NV4".to_owned(), " X ");
-    let matrix: String = (0..4).map(|gpu| format!("GPU{gpu}\t{}\n", matrix[gpu].join("\t"))).collect();
-    let matrix = format!("\tGPU0\tGPU1\tGPU2\tGPU3\n{matrix}");
-    let figures = pairs(&|a, b| if a + b == 1 { "0.00".to_owned() } else { "50.00".to_owned() }, "900.00");
-    let figures: String = (0..4).map(|gpu| format!("  {gpu} {}\n", figures[gpu].join(" "))).collect();
+    let links = rows("GPU", &|a, b| if a == b { " X " } else { "NV4" });
+    let matrix = format!("\tGPU0\tGPU1\tGPU2\tGPU3\n{links}");
+    let figures =
+        rows(" ", &|a, b| ["0.00", "50.00", "900.00"][if a == b { 2 } else { usize::from(a + b > 1) }]);
     let head = "Unidirectional P2P=Enabled Bandwidth (P2P Writes) Matrix (GB/s)\n   D\\D  0 1 2 3\n";
     let topology =
         merged("", &[&matrix, &format!("[P2P (Peer-to-Peer) GPU Bandwidth Latency Test]\n{head}{figures}")]);

@@ -110,3 +110,54 @@ impl<'a> Beside<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_of_a_short_search_are_those_of_the_whole_search() {
+        // Meshes of eight GPUs with 0 to 2 links between each two, all of them different.
+        let mut state = 1u64;
+        let mut draw = |below: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % below
+        };
+        let names: Vec<String> = (0..8).map(|gpu| format!("GPU{gpu}")).collect();
+        let (mut short, mut tight) = (0, 0);
+        for _ in 0..12 {
+            let mut cells = vec![vec!["SYS"; 8]; 8];
+            for (a, b) in (0..8).flat_map(|b| (0..b).map(move |a| (a, b))) {
+                let cell = ["SYS", "NV1", "NV1", "NV2", "NV2"][draw(5) as usize];
+                (cells[a][b], cells[b][a]) = (cell, cell);
+            }
+            let rows: Vec<String> = (0..8)
+                .map(|gpu| {
+                    cells[gpu][gpu] = " X ";
+                    format!("GPU{gpu}\t{}\t0-7\t0", cells[gpu].join("\t"))
+                })
+                .collect();
+            let text = format!("\t{}\tCPU Affinity\tNUMA Affinity\n{}\n", names.join("\t"), rows.join("\n"));
+            let topology = Topology::parse("mesh", text.as_bytes()).unwrap();
+            let weights = Weights::of(&topology, &(0..8).collect::<Vec<_>>());
+            for set in (0..256).filter(|set: &Set| set.count_ones() > 2) {
+                let rings = topology.rings(&weights.positions(set)).unwrap();
+                let links = weights.links();
+                if let Some((most, _)) = links.cuts().and_then(|cuts| links.direct_rings(cuts, set)) {
+                    let most = Bandwidth::from_mb_per_s(most);
+                    assert!(
+                        rings.bandwidth <= most && rings.path <= Some(PathType::Nvb),
+                        "{set:b}: {rings:?}\n{text}"
+                    );
+                    tight += usize::from(most < Bandwidth::from_mb_per_s(links.cuts().unwrap().least(set)));
+                }
+                let Some(value) = direct(&weights, set) else { continue };
+                assert!(value.proven && rings.path == Some(PathType::Nvl), "{set:b}: {rings:?}\n{text}");
+                let carried = value.worth.bandwidth();
+                assert!(rings.bandwidth <= carried && carried <= rings.bound, "{set:b}: {rings:?}\n{text}");
+                short += 1;
+            }
+        }
+        assert!(short > 200 && tight > 20, "{short} sets, {tight} bounds");
+    }
+}

@@ -104,7 +104,7 @@ impl<'a> Search<'a> {
             let Some(root) = self.root(*scope) else { continue };
             let partial = self.partial(&root);
             for (bound, objective) in roots.iter_mut().zip(self.task.objectives) {
-                *bound = objective.bound(&partial).max(*bound);
+                *bound = objective.tighter_bound(&partial, objective.bound(&partial)).max(*bound);
             }
             if self.may_improve(&root) {
                 self.descend(root);
