@@ -376,3 +376,95 @@ fn a_plan_stands_beside_the_machine_that_it_is_of() {
     assert!(has_note(&both, NoteCode::NcclPlan));
     assert!(Topology::parse("empty", b"<graphs version=\"1\"></graphs>").is_err());
 }
+
+#[test]
+fn what_was_read_is_written_back() {
+    for path in files("nccl-xml", ".xml") {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let first = open(name);
+        let written = first.write("nccl-xml").unwrap();
+        let again = Topology::parse("written", written.text.as_bytes()).unwrap();
+        assert_eq!(again, first, "{name}");
+        // The second writing is the first.
+        assert_eq!(again.write("nccl-xml").unwrap().text, written.text, "{name}");
+        assert!(written.text.lines().all(|line| !line.contains('\t')), "{name}");
+    }
+}
+
+#[test]
+fn presets_are_what_nccl_demands() {
+    for preset in nvtopo::source::PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let written = topology.write("nccl-xml").unwrap();
+        let again = Topology::parse(preset.name, written.text.as_bytes()).unwrap();
+        let name = preset.name;
+        assert_eq!(
+            (again.gpus().len(), again.nics().len()),
+            (topology.gpus().len(), topology.nics().len()),
+            "{name}"
+        );
+        for line in written
+            .text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with('<') && !line.starts_with("</"))
+        {
+            // NCCL's parser stops where one of these is missing.
+            let demanded: &[&str] = match line.split(' ').next().unwrap() {
+                "<cpu" => &["numaid", "affinity", "arch"],
+                "<pci" => &["busid", "class", "link_speed", "link_width"],
+                "<gpu" => &["dev", "sm", "rank", "gdr"],
+                "<nvlink" => &["target", "count", "tclass"],
+                "<c2c" => &["bw", "count"],
+                "<net" => &["name", "dev"],
+                _ => &[],
+            };
+            for attribute in demanded {
+                assert!(line.contains(&format!(" {attribute}=\"")), "{name}: {line}");
+            }
+        }
+        for gpu in 0..topology.gpus().len() {
+            let of = |topology: &Topology| {
+                let (links, rate) = topology.nvlinks_of(gpu);
+                let id = topology.devices()[gpu];
+                (links, rate.map(|rate| rate.bandwidth), topology.local_cpus(id))
+            };
+            assert_eq!(of(&again), of(&topology), "{name} GPU{gpu}");
+        }
+        assert!(written.text.matches('<').count() - written.text.matches("</").count() <= 256, "{name}");
+    }
+}
+
+#[test]
+fn a_preset_has_the_places_of_the_makers_file() {
+    let places = |topology: &Topology| {
+        let device = |id| {
+            let node = topology.node(id);
+            let address = node.kind.as_gpu().map_or_else(|| node.kind.as_nic()?.address, |gpu| gpu.address);
+            (address.unwrap(), topology.local_nodes(id).known().unwrap().to_string())
+        };
+        topology.devices().iter().map(|id| device(*id)).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let text = Topology::preset("dgx-a100").unwrap().write("nccl-xml").unwrap().text;
+    let own = places(&Topology::parse("written", text.as_bytes()).unwrap());
+    let theirs = places(&open("mlperf-nvidia-dgxa100-nic-affinity.xml"));
+    assert!(theirs.iter().all(|(address, node)| own.get(address) == Some(node)), "{own:?}\n{theirs:?}");
+}
+
+#[test]
+fn unknown_facts_are_assumed_with_a_note() {
+    let text = "\tGPU0\tGPU1\tCPU Affinity\nGPU0\t X \tNV4\t0-15\nGPU1\tNV4\t X \t0-15\n";
+    let topology = Topology::parse("topo.txt", text.as_bytes()).unwrap();
+    let written = topology.write("nccl-xml").unwrap();
+    assert_eq!(written.text.matches("<gpu ").count(), 2);
+    for what in
+        ["make of the CPUs", "PCI addresses", "compute capability", "speed of some PCIe links", "ranks"]
+    {
+        assert!(written.notes.iter().any(|note| note.text.contains(what)), "{what}: {:?}", written.notes);
+    }
+    let none = Topology::parse(
+        "lscpu",
+        b"Architecture: x86_64\nCPU(s): 4\nOn-line CPU(s) list: 0-3\nNUMA node0 CPU(s): 0-3\n",
+    );
+    assert!(none.is_err() || none.unwrap().write("nccl-xml").is_err());
+}

@@ -244,7 +244,7 @@ fn broken_files_are_refused_with_their_place() {
 #[test]
 fn other_xml_is_not_hwlocs() {
     for (text, words) in [
-        ("<system version=\"1\"/>", "a topology file of NCCL"),
+        ("<system version=\"1\"/>", "the topology of NCCL holds neither"),
         ("<html>", "a web page"),
         ("<other/>", "hwloc XML"),
         ("<!DOCTYPE topology [<!ENTITY a \"b\">]><topology/>", "hwloc XML"),

@@ -58,8 +58,12 @@ pub(crate) fn duplicates(nodes: &[Node]) -> Vec<Duplicate<'_>> {
     found
 }
 
-/// Returns true for two RDMA devices of one PCI function, which may have several.
+/// Returns true for two RDMA devices of one PCI function, which may have several, and for switches: only files that are
+/// written by hand repeat the address of one, and nothing is found by it.
 fn share_a_function(a: &NodeKind, b: &NodeKind) -> bool {
+    if let (NodeKind::PcieSwitch(_), NodeKind::PcieSwitch(_)) = (a, b) {
+        return true;
+    }
     let rdma = |kind: &NodeKind| kind.as_nic()?.rdma_device.clone();
     rdma(a).zip(rdma(b)).is_some_and(|(a, b)| a != b)
 }

@@ -4,7 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
-use super::{json, smi_matrix};
+use super::{json, nccl_xml, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
 use std::fmt;
@@ -22,6 +22,11 @@ pub struct Writer {
 /// Every output format for topologies.
 pub static WRITERS: &[Writer] = &[
     Writer { name: "json", summary: "nvtopo's own document, which keeps everything", write: json::write },
+    Writer {
+        name: "nccl-xml",
+        summary: "NCCL's topology file (NCCL_TOPO_FILE)",
+        write: nccl_xml::write::write,
+    },
     Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
 ];
 

@@ -7,10 +7,14 @@
 //!
 //! Source of the format: `src/graph/xml.cc` and `topo.cc` of NCCL.
 
+mod element;
 mod graphs;
+mod links;
+mod make;
 mod nvlink;
 mod read;
 mod repair;
+pub(super) mod write;
 
 use super::xml::{self, Document};
 use super::{TextFormat, text};

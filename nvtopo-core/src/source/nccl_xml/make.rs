@@ -1,0 +1,111 @@
+//! The make of CPUs by the name of their model, and the compute capability of GPUs by theirs, for sources that tell names
+//! only.
+
+use crate::ids::ComputeCapability;
+use crate::model::CpuMake;
+
+/// Returns the make of a CPU; `None` for a name of which NCCL would not know what to plan with.
+///
+/// Source: the numbers of families and models in the makers' processor references (CPUID leaf 1). NCCL adds 16 times the
+/// extended family to 15, where it is AMD's: family 23 is 143.
+pub(super) fn cpu(name: &str) -> Option<CpuMake> {
+    let name = name.to_ascii_lowercase();
+    let has = |word: &str| name.contains(word);
+    let make = |architecture: &str, vendor: Option<&str>, numbers: Option<(u32, u32)>| CpuMake {
+        architecture: Some(architecture.to_owned()),
+        vendor: vendor.map(str::to_owned),
+        family: numbers.map(|(family, _)| family),
+        model: numbers.map(|(_, model)| model),
+    };
+    let number =
+        name.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 4).unwrap_or_default().as_bytes();
+    if has("amd") || has("epyc") {
+        let numbers = match number {
+            [b'7', .., b'1'] => (143, 1),
+            [b'7', .., b'2'] => (143, 49),
+            [b'7', .., b'3'] => (175, 1),
+            [b'9', .., b'5'] => (191, 2),
+            _ => (175, 17),
+        };
+        return Some(make("x86_64", Some("AuthenticAMD"), Some(numbers)));
+    }
+    if has("power") {
+        return Some(make("ppc64", None, None));
+    }
+    if has("neoverse") || has("grace") || has("arm") {
+        return Some(make("arm64", None, None));
+    }
+    if !has("intel") && !has("xeon") {
+        return None;
+    }
+    let is_scalable = ["platinum", "gold", "silver", "bronze"].into_iter().any(has);
+    let model = match number {
+        _ if has("cpu max") => 143,
+        _ if has("xeon 6") || has("xeon(r) 6") => 173,
+        [_, b'1' | b'2', ..] if is_scalable => 85,
+        [_, b'3', ..] if is_scalable => 106,
+        [_, b'4', ..] if is_scalable => 143,
+        [_, b'5'..=b'9', ..] if is_scalable => 207,
+        _ if has("v3") => 63,
+        _ => 79,
+    };
+    Some(make("x86_64", Some("GenuineIntel"), Some((6, model))))
+}
+
+/// Words of the names of GPUs, each with the compute capability.
+///
+/// Source: NVIDIA, "CUDA GPUs" (compute capability of each product).
+const CAPABILITIES: &[(&[&str], (u16, u16))] = &[
+    (&["GB300", "B300"], (10, 3)),
+    (&["GB200", "B200", "B100"], (10, 0)),
+    (&["GB10"], (12, 1)),
+    (&["Blackwell", "5090", "5080"], (12, 0)),
+    (&["GH200", "H100", "H200", "H800", "H20"], (9, 0)),
+    (&["L4", "L40", "L40S", "Ada", "4090", "4080"], (8, 9)),
+    (&["A100", "A100X", "A800", "A30"], (8, 0)),
+    (&["A40", "A10", "A10G", "A16", "A2", "A6000", "A5000", "A4000", "3090", "3080"], (8, 6)),
+    (&["T4", "2080"], (7, 5)),
+    (&["V100", "V100S"], (7, 0)),
+    (&["P100"], (6, 0)),
+    (&["P40", "P4"], (6, 1)),
+];
+
+/// Returns the compute capability of a GPU by the name of its model.
+pub(super) fn gpu(name: &str) -> Option<ComputeCapability> {
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+    let found = CAPABILITIES.iter().find(|(names, _)| names.iter().any(|name| words.contains(name)));
+    found.map(|(_, (major, minor))| ComputeCapability { major: *major, minor: *minor })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_makes() {
+        let of = |name: &str| cpu(name).map(|make| (make.architecture.unwrap(), make.model));
+        let known = |architecture: &str, model: Option<u32>| Some((architecture.to_owned(), model));
+        for (name, expected) in [
+            ("AMD EPYC 7742 64-Core Processor", known("x86_64", Some(49))),
+            ("Intel(R) Xeon(R) Platinum 8480C", known("x86_64", Some(143))),
+            ("INTEL(R) XEON(R) PLATINUM 8570", known("x86_64", Some(207))),
+            ("Intel(R) Xeon(R) Platinum 8275CL CPU @ 3.00GHz", known("x86_64", Some(85))),
+            ("Intel(R) Xeon(R) CPU E5-2698 v4 @ 2.20GHz", known("x86_64", Some(79))),
+            ("POWER9, altivec supported", known("ppc64", None)),
+            ("Neoverse-V2", known("arm64", None)),
+            ("Loongson", None),
+        ] {
+            assert_eq!(of(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_preset_has_a_capability() {
+        for preset in crate::source::PRESETS {
+            let topology = crate::Topology::preset(preset.name).unwrap();
+            for gpu in topology.gpus() {
+                assert!(super::gpu(gpu.model.as_deref().unwrap()).is_some(), "{:?}", gpu.model);
+            }
+        }
+    }
+}
