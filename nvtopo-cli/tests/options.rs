@@ -169,6 +169,10 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
             without(&mut trial.base, "--to", 2);
             trial.value = value("json");
         }
+        "node" if command == "convert" => {
+            trial.base = words("--from preset:dgx-1-v100 --to slurm.conf");
+            trial.value = value("n1");
+        }
         "output" if command == "convert" => trial.value = Some(scratch("converted")),
         "output" => {
             trial.base = words("--redact");

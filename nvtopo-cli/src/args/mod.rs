@@ -162,6 +162,9 @@ pub(crate) struct ConvertArgs {
     /// File to write; - for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
+    /// Name of the machine in its cluster, for formats that name it (gres.conf, slurm.conf)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node: Option<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

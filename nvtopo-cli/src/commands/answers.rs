@@ -9,7 +9,7 @@ use crate::output::{not_written, print_bytes, remark};
 use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
 use nvtopo::render::{SELECTION_FORMATS, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
-use nvtopo::source::{Redaction, Snapshot};
+use nvtopo::source::{Redaction, Snapshot, WriteOptions};
 use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, save_file, share_cpus};
 use nvtopo_draw::svg;
 use nvtopo_draw::{RENDERERS, by_name};
@@ -137,7 +137,9 @@ pub(crate) fn snapshot(args: &SnapshotArgs) -> Result<String> {
 
 pub(crate) fn convert(args: &ConvertArgs) -> Result<String> {
     let topology = open_with(&args.source, &args.rates)?;
-    let written = topology.write(&args.to)?;
+    let mut options = WriteOptions::default();
+    options.node.clone_from(&args.node);
+    let written = topology.write_with(&args.to, &options)?;
     for note in topology.notes().iter().chain(&written.notes) {
         remark(&note.to_string());
     }

@@ -21,6 +21,7 @@ mod plain;
 mod preset;
 mod rdma;
 mod several;
+mod slurm;
 mod smi_matrix;
 mod snapshot;
 pub(crate) mod sysfs;

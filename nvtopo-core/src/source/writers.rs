@@ -4,7 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
-use super::{json, nccl_xml, smi_matrix};
+use super::{json, nccl_xml, slurm, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
 use std::fmt;
@@ -27,6 +27,12 @@ pub static WRITERS: &[Writer] = &[
         summary: "NCCL's topology file (NCCL_TOPO_FILE)",
         write: nccl_xml::write::write,
     },
+    Writer {
+        name: "gres.conf",
+        summary: "Slurm's GPUs of a node: files, cores, NVLinks",
+        write: slurm::gres,
+    },
+    Writer { name: "slurm.conf", summary: "the line of a node in Slurm's slurm.conf", write: slurm::node },
     Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
 ];
 
@@ -41,7 +47,10 @@ pub static WRITERS: &[Writer] = &[
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct WriteOptions {}
+pub struct WriteOptions {
+    /// The name of the machine in the cluster, for formats that name it (Slurm's).
+    pub node: Option<String>,
+}
 
 /// A topology as the text of a format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
