@@ -1,10 +1,12 @@
 //! Formats of other programs, one module each: readers on recorded texts, writers, and round trips.
 
 mod convert;
+mod graphs;
 mod lscpu;
 mod nccl_xml;
 mod numactl;
 mod rdma;
+mod slurm;
 mod topo_m;
 
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 //! A new format is one file here and one line in `SOURCES`.
 
 mod common;
+mod graph;
 mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;

@@ -4,7 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
-use super::{json, nccl_xml, slurm, smi_matrix};
+use super::{graph, json, nccl_xml, slurm, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
 use std::fmt;
@@ -34,6 +34,13 @@ pub static WRITERS: &[Writer] = &[
     },
     Writer { name: "slurm.conf", summary: "the line of a node in Slurm's slurm.conf", write: slurm::node },
     Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
+    Writer {
+        name: "dot",
+        summary: "a picture by Graphviz: nvtopo convert --to dot | dot -Tsvg",
+        write: graph::dot,
+    },
+    Writer { name: "graphml", summary: "the whole graph for networkx, yEd, Gephi", write: graph::graphml },
+    Writer { name: "csv", summary: "a table of all pairs of GPUs and NICs", write: graph::csv },
 ];
 
 /// Options of writers. Each writer takes those that mean something in its format.

@@ -1,0 +1,98 @@
+//! DOT, GraphML and CSV: every node, link and pair of every preset and recorded machine is in them.
+
+use super::files;
+use nvtopo::Topology;
+use nvtopo::source::{Locator, PRESETS};
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+fn machines() -> Vec<(String, Topology)> {
+    let presets =
+        PRESETS.iter().map(|preset| (preset.name.to_owned(), Topology::preset(preset.name).unwrap()));
+    let texts = files("topo-m", ".txt").into_iter().chain(files("hwloc-xml", ".xml"));
+    let recorded = texts.filter_map(|path| {
+        let topology = Topology::open(&[Locator::Path(path.clone())]).ok()?;
+        Some((path.display().to_string(), topology))
+    });
+    presets.chain(recorded).collect()
+}
+
+#[test]
+fn graphml_holds_every_node_and_link_with_types() {
+    for (name, topology) in machines() {
+        let text = topology.write("graphml").unwrap().text;
+        let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let all = |tag: &str| document.descendants().filter(|node| node.has_tag_name(tag)).count();
+        assert_eq!(all("node"), topology.node_count(), "{name}");
+        assert_eq!(all("edge"), topology.node_count() - 1 + topology.links().len(), "{name}");
+        let keys: BTreeSet<&str> = document
+            .descendants()
+            .filter(|node| node.tag_name().name() == "key")
+            .map(|key| key.attribute("id").unwrap())
+            .collect();
+        for data in document.descendants().filter(|node| node.tag_name().name() == "data") {
+            assert!(keys.contains(data.attribute("key").unwrap()), "{name}");
+        }
+    }
+}
+
+#[test]
+fn csv_has_a_line_for_each_pair() {
+    for (name, topology) in machines() {
+        let text = topology.write("csv").unwrap().text;
+        let devices = topology.devices().len();
+        let mut lines = text.lines();
+        let columns = lines.next().unwrap().split(',').count();
+        assert_eq!(lines.clone().count(), devices * devices.saturating_sub(1) / 2, "{name}");
+        assert!(lines.all(|line| line.contains('"') || line.split(',').count() == columns), "{name}");
+    }
+    let text = Topology::preset("dgx-1-v100").unwrap().write("csv").unwrap().text;
+    assert!(text.contains("\nGPU0,GPU3,NVL,2,50,nominal,,,\n"), "{text}");
+    assert!(text.contains("\nGPU0,GPU5,SYS,0,"), "{text}");
+}
+
+#[test]
+fn names_do_not_break_out() {
+    let text = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":false,"nodes":[
+        {"machine":{"product":"a \"b\" <c> & \\d"}},{"gpu":{"parent":0,"index":0,"model":"x\"];evil[\n]]>"}},
+        {"nic":{"parent":0,"name":"mlx,\"0\""}}]}}"#;
+    let topology = Topology::parse("made", text.as_bytes()).unwrap();
+    let csv = topology.write("csv").unwrap().text;
+    assert!(csv.contains("\nGPU0,\"mlx,\"\"0\"\"\","), "{csv}");
+    let graphml = topology.write("graphml").unwrap().text;
+    let document = roxmltree::Document::parse(&graphml).unwrap();
+    assert!(document.descendants().any(|node| node.text() == Some("a \"b\" <c> & \\d")), "{graphml}");
+    let dot = topology.write("dot").unwrap().text;
+    assert!(dot.contains(r#"label="a \"b\" <c> & \\d";"#) && dot.contains(r#"x\"];evil["#), "{dot}");
+    check_dot("made", &dot);
+}
+
+#[test]
+fn graphviz_reads_every_machine() {
+    for (name, topology) in machines() {
+        let text = topology.write("dot").unwrap().text;
+        check_dot(&name, &text);
+    }
+}
+
+/// Has Graphviz read a graph, where it is installed; drawing all machines would take minutes.
+fn check_dot(name: &str, text: &str) {
+    let child = Command::new("nop")
+        .args(["-p"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        assert_eq!(text.matches('{').count(), text.matches('}').count(), "{name}");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{name}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
