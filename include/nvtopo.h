@@ -321,6 +321,12 @@ typedef struct nvtopo_chooser nvtopo_chooser;
 typedef struct nvtopo_cpuset nvtopo_cpuset;
 
 /**
+ * The differences between two machines, or one at two times. It never changes, and any number of threads may use it at
+ * once.
+ */
+typedef struct nvtopo_diff nvtopo_diff;
+
+/**
  * Variables to set for a process. It never changes.
  */
 typedef struct nvtopo_environment nvtopo_environment;
@@ -1194,6 +1200,46 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_written_note_code(const nvtopo_written *written,
                                        size_t index,
                                        const char **code);
+
+/**
+ * Compares two machines. GPUs are matched by UUID, else by PCI address, else by number; a fact that only one of the two
+ * machines tells is no difference.
+ *
+ * With `structure`, only what the machines are built of and how it is connected counts, without numbers, names, addresses,
+ * serial numbers, software and settings.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_diff(const nvtopo_topology *before,
+                                   const nvtopo_topology *after,
+                                   bool structure,
+                                   nvtopo_diff **diff);
+
+/**
+ * Frees differences. NULL is left alone.
+ */
+void nvtopo_diff_free(nvtopo_diff *diff);
+
+/**
+ * Counts the changes: 0 for equal machines.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_diff_change_count(const nvtopo_diff *diff, size_t *count);
+
+/**
+ * A change by its number, from 0 on, in words: "GPU0 to GPU3: NVLinks 2 -> 1". The text belongs to the differences.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_diff_change(const nvtopo_diff *diff,
+                                 size_t index,
+                                 const char **text);
+
+/**
+ * The differences as JSON, as `nvtopo diff --format json` prints them: each change with its kind, part and values. The text
+ * belongs to the differences.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_diff_to_json(const nvtopo_diff *diff,
+                                  const char **json);
 
 /**
  * A request for `gpus` GPUs of any kind.

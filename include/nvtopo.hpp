@@ -476,6 +476,17 @@ public:
         return detail::ask<nvtopo_pair>(nvtopo_topology_pair, get(), a, b);
     }
     std::string_view json() const { return detail::text(detail::known<const char *>(nvtopo_topology_to_json, get())); }
+    /* What differs in another machine, or in the same later, one sentence each; with `structure`, in what they are built of. */
+    result<std::vector<std::string>> diff(const topology &after, bool structure = false) const
+    {
+        auto handle = detail::ask<nvtopo_diff *>(nvtopo_topology_diff, get(), after.get(), structure);
+        if (!handle) return handle.error();
+        detail::owned<nvtopo_diff, nvtopo_diff_free> diff(*handle);
+        std::vector<std::string> changes(detail::known<std::size_t>(nvtopo_diff_change_count, diff.get()));
+        for (std::size_t i = 0; i < changes.size(); i++)
+            changes[i] = detail::text(detail::known<const char *>(nvtopo_diff_change, diff.get(), i));
+        return changes;
+    }
     /* The machine in the format of another program; the list "writers" names the formats. */
     result<std::string> write(const std::string &format) const
     {

@@ -49,11 +49,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ids", &["error"]),
     ("sys", &["cpuset"]),
     ("model", &["error", "printable", "once", "units", "cpuset", "ids"]),
-    ("query", &["bits", "units", "cpuset", "model"]),
+    ("query", &["bits", "units", "cpuset", "ids", "model"]),
     // Live sources ask the driver through `sys`.
     ("source", &["error", "printable", "once", "save", "units", "cpuset", "ids", "model", "sys"]),
     ("solve", &["bits", "error", "once", "units", "cpuset", "ids", "model", "query"]),
-    ("render", &["error", "cpuset", "model", "source", "solve"]),
+    ("render", &["error", "cpuset", "model", "query", "source", "solve"]),
     ("apply", &["error", "cpuset", "model", "query", "source", "solve", "sys"]),
     ("schema", &["source"]),
 ];

@@ -10,6 +10,7 @@ pub mod best_set;
 pub mod binding;
 pub mod chooser;
 pub mod cpuset;
+pub mod diff;
 pub mod environment;
 pub mod explanation;
 pub mod gpu;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// The order of the declarations.
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
     "status",
     "cpuset",
     "topology",
@@ -12,6 +12,7 @@ const FILES: [&str; 24] = [
     "locality",
     "instance",
     "written",
+    "diff",
     "request",
     "placement",
     "explanation",

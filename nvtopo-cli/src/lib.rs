@@ -62,6 +62,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Plan(args) => commands::plan(&args),
         Command::Exec(args) => return Ok((commands::exec(&args)?, DONE)),
         Command::Run(args) => return commands::run(&args),
+        Command::Diff(args) => return Ok(commands::diff(&args)?),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Convert(args) => commands::convert(&args),
         Command::Simulate(args) => commands::simulate(&args),

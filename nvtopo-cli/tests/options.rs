@@ -93,6 +93,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "simulate" => trial.base = words("--from preset:dgx-1-v100 --jobs 60"),
         "snapshot" => trial.base = words("-o -"),
         "convert" => trial.base = words("--from preset:dgx-1-v100 --to json"),
+        "diff" => trial.base = words("preset:dgx-1-v100 preset:dgx-2"),
         "" | "show" => trial.base = words("--from preset:dgx-1-v100"),
         _ => {}
     }
@@ -127,7 +128,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "format" if command == "place" => trial.value = value("ids"),
         "format" => trial.value = value("json"),
         "install" => trial.value = Some(scratch("installed")),
-        "free" => {}
+        "free" | "structure" => {}
         "json" | "explain" | "redact" | "report" | "label" | "dry-run" | "trust-topology" => {
             match option {
                 "report" | "label" | "dry-run" => {
@@ -149,6 +150,11 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
             "" | "show" | "place" => {
                 without(&mut trial.base, "--from", 2);
                 trial.base.extend(words("--from -"));
+                trial.input = machine().0;
+            }
+            // Only one of the two machines has addresses.
+            "diff" => {
+                trial.base = words("preset:dgx-1-v100 -");
                 trial.input = machine().0;
             }
             "convert" => {

@@ -5,6 +5,7 @@ pub mod svg;
 pub mod text;
 mod words;
 
+use nvtopo::diff::Diff;
 use nvtopo::render::json;
 use nvtopo::solve::Explanation;
 use nvtopo::solve::mig::InstancePlacement;
@@ -76,6 +77,9 @@ pub trait Render: Sync + sealed::Sealed {
     /// Renders the parts of all ranks.
     fn plan(&self, plan: &Plan, style: Style) -> String;
 
+    /// Renders the differences between two machines.
+    fn diff(&self, diff: &Diff, style: Style) -> String;
+
     /// Renders the list of presets.
     fn presets(&self, style: Style) -> String;
 }
@@ -116,6 +120,10 @@ impl Render for Json {
 
     fn plan(&self, plan: &Plan, _style: Style) -> String {
         json::plan(plan)
+    }
+
+    fn diff(&self, diff: &Diff, _style: Style) -> String {
+        json::diff(diff)
     }
 
     fn presets(&self, _style: Style) -> String {

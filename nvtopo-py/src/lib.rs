@@ -14,6 +14,7 @@ mod bind_request;
 mod chooser;
 mod cpuset;
 mod devices;
+mod diff;
 mod error;
 mod explanation;
 mod gpus;
@@ -21,6 +22,7 @@ mod instance;
 mod k8s;
 mod matrix;
 mod note;
+mod outputs;
 mod pairs;
 mod pickle;
 mod placement;
@@ -87,6 +89,8 @@ mod _nvtopo {
     use super::cpuset::{CpuSet, NodeSet};
     #[pymodule_export]
     use super::devices::{HugePages, Nic, NumaNode, PcieLink};
+    #[pymodule_export]
+    use super::diff::{Change, Diff};
     #[pymodule_export]
     use super::explanation::{Alternative, Explanation, Loss};
     #[pymodule_export]

@@ -238,6 +238,8 @@ pub(crate) fn remake<'py>(name: &str, fields: &Bound<'py, PyAny>) -> PyResult<Bo
         "InstancePlacement" => made::<crate::instance::InstancePlacement>(fields),
         "RankGroup" => made::<crate::ranks::RankGroup>(fields),
         "DimensionTime" => made::<crate::ranks::DimensionTime>(fields),
+        "Change" => made::<crate::diff::Change>(fields),
+        "Diff" => made::<crate::diff::Diff>(fields),
         "Written" => made::<crate::written::Written>(fields),
         "Bound" => made::<crate::bind_request::Bound>(fields),
         _ => Err(other_version()),

@@ -7,7 +7,6 @@ use crate::error::invalid_request;
 use crate::explanation::Explanation;
 use crate::gpus::Gpu;
 use crate::instance::{InstancePlacement, SizeArgument};
-use crate::matrix::BandwidthMatrix;
 use crate::note::Note;
 use crate::pairs::{P2p, Pair};
 use crate::placement::Placement;
@@ -15,12 +14,9 @@ use crate::plan::Plan;
 use crate::ranks::{ParallelTerms, RankMap, TrafficArgument};
 use crate::shares::Shares;
 use crate::visible::VisibleGpus;
-use crate::written::Written;
 use crate::{call, indices_of};
 use nvtopo::model::{Origin, Stated};
 use nvtopo::{Cores, CpuLimits, CpuRules, CudaOrder, Isolated, Solver};
-use nvtopo_draw::svg;
-use nvtopo_draw::{Style, by_name};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -539,48 +535,6 @@ impl Topology {
         RankMap::find(py, &self.0, job)
     }
 
-    /// Returns the bandwidths between all devices, as a matrix that `numpy.asarray` takes without a copy.
-    ///
-    /// >>> import nvtopo
-    /// >>> nvtopo.preset("dgx-1-v100").bandwidth_matrix()[0, 3]
-    /// 50.0
-    fn bandwidth_matrix(&self, py: Python<'_>) -> PyResult<BandwidthMatrix> {
-        call(py, || Ok(BandwidthMatrix::of(&self.0)))
-    }
-
-    /// The topology as JSON that load and loads read back, equal in everything.
-    fn to_json(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(self.0.to_json()))
-    }
-
-    /// Writes the topology in the format of another program; `writers()` lists the names.
-    ///
-    /// Raises InvalidRequestError for an unknown name, and where the format demands a fact that nobody knows.
-    ///
-    /// >>> import nvtopo
-    /// >>> dgx = nvtopo.preset("dgx-a100")
-    /// >>> dgx.write("json").text == dgx.to_json()
-    /// True
-    fn write(&self, py: Python<'_>, format: &str) -> PyResult<Written> {
-        Written::of(py, &self.0, format)
-    }
-
-    /// The topology as text for people, with tables.
-    fn to_text(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(by_name("text")?.topology(&self.0, Style::default())))
-    }
-
-    /// A picture of the topology (SVG): its NUMA nodes with what lies behind their PCIe switches, its NVLink groups, and
-    /// the matrix of paths.
-    fn to_svg(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(svg::topology(&self.0)))
-    }
-
-    /// The topology as notebooks show it: the picture.
-    fn _repr_svg_(&self, py: Python<'_>) -> PyResult<String> {
-        self.to_svg(py)
-    }
-
     fn __repr__(&self) -> String {
         let (gpus, nics) = (self.0.gpus().len(), self.0.nics().len());
         format!("<Topology of {gpus} GPUs and {nics} NICs, origin {}>", self.origin())
@@ -593,6 +547,6 @@ impl Topology {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
-        Ok((py.import("nvtopo")?.getattr("loads")?, (self.to_json(py)?,)))
+        Ok((py.import("nvtopo")?.getattr("loads")?, (call(py, || Ok(self.0.to_json()))?,)))
     }
 }

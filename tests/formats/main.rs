@@ -1,6 +1,7 @@
 //! Formats of other programs, one module each: readers on recorded texts, writers, and round trips.
 
 mod convert;
+mod diff;
 mod graphs;
 mod lscpu;
 mod nccl_xml;

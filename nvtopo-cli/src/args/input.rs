@@ -88,6 +88,7 @@ impl Cli {
             Some(Command::Cpus(args)) => &mut args.output,
             Some(Command::Simulate(args)) => &mut args.input.output,
             Some(Command::Presets(args)) => &mut args.output,
+            Some(Command::Diff(args)) => &mut args.output,
             Some(
                 Command::Exec(_)
                 | Command::Run(_)

@@ -85,6 +85,8 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Start the ranks of a job on this machine, each bound near its GPU
     Run(RunArgs),
+    /// Compare two machines, or one at two times: what came, went, moved or changed
+    Diff(DiffArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
     /// Write the machine in a format that another program reads
@@ -106,6 +108,24 @@ pub(crate) struct ShowArgs {
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,
+}
+
+/// GPUs are matched by UUID, else by PCI address, else by number. A fact that only one of the two machines tells is no
+/// difference; a note says so. Exits with 0 where nothing differs, and with 1 where something does.
+#[derive(Args, Debug)]
+pub(crate) struct DiffArgs {
+    /// The first machine: a source as for --from
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: Locator,
+    /// The second machine: a source as for --from
+    #[arg(value_name = "AFTER", default_value = "live")]
+    pub(crate) after: Locator,
+    /// Compare what the machines are built of and how it is connected, without numbers, names, addresses, serial numbers,
+    /// software and settings: two machines of one kind are equal
+    #[arg(long)]
+    pub(crate) structure: bool,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Args, Debug)]

@@ -1,16 +1,19 @@
-//! The subcommands that answer and are done: `show`, `place`, `ranks`, `cpus`, `plan`, `snapshot`, `convert` and `presets`.
+//! The subcommands that answer and are done: `show`, `place`, `ranks`, `cpus`, `plan`, `diff`, `snapshot`, `convert` and
+//! `presets`.
 
 use super::bind::variable;
 use super::{open, open_with, renderer, request, rules, style};
 use crate::args::{
-    ChoiceArgs, ConvertArgs, CpusArgs, PlaceArgs, PlanArgs, PresetsArgs, RanksArgs, ShowArgs, SnapshotArgs,
+    ChoiceArgs, ConvertArgs, CpusArgs, DiffArgs, PlaceArgs, PlanArgs, PresetsArgs, RanksArgs, ShowArgs,
+    SnapshotArgs,
 };
 use crate::output::{not_written, print_bytes, remark};
 use nvtopo::apply::{Scope, cpus_here, plan_here, visible_here};
+use nvtopo::diff::Diff;
 use nvtopo::render::{SELECTION_FORMATS, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::source::{Redaction, Snapshot, WriteOptions};
-use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, save_file, share_cpus};
+use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, Topology, save_file, share_cpus};
 use nvtopo_draw::svg;
 use nvtopo_draw::{RENDERERS, by_name};
 use std::io::{self, IsTerminal};
@@ -148,6 +151,15 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<String> {
     }
     save_file(&args.output, written.text.as_bytes())?;
     Ok(String::new())
+}
+
+/// Returns the text to print, and the exit code: 1 where the machines differ.
+pub(crate) fn diff(args: &DiffArgs) -> Result<(String, u8)> {
+    let [before, after] =
+        [&args.before, &args.after].map(|source| Topology::open(std::slice::from_ref(source)));
+    let (before, after) = (before?, after?);
+    let diff = if args.structure { Diff::of_structure(&before, &after) } else { Diff::new(&before, &after) };
+    Ok((renderer(&args.output)?.diff(&diff, style()), u8::from(!diff.is_empty())))
 }
 
 pub(crate) fn presets(args: &PresetsArgs) -> Result<String> {

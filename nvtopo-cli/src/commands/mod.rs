@@ -8,7 +8,7 @@ mod k8s;
 mod run;
 mod simulate;
 
-pub(crate) use answers::{convert, cpus, place, plan, presets, ranks, show, snapshot};
+pub(crate) use answers::{convert, cpus, diff, place, plan, presets, ranks, show, snapshot};
 pub(crate) use completions::completions;
 pub(crate) use exec::exec;
 pub(crate) use k8s::k8s;

@@ -2,6 +2,7 @@
 
 mod affinity;
 mod collective;
+pub mod diff;
 mod groups;
 mod health;
 mod nics;

@@ -4,6 +4,7 @@
 //! values beside it: the matrix of `nvidia-smi`, groups and affinities. `null` is unknown; a GPU that no source mentions has
 //! no key.
 
+use crate::diff::{Change, Diff, NotCompared};
 use crate::model::{PathType, Stated, Topology};
 use crate::solve::mig::InstancePlacement;
 use crate::solve::{
@@ -124,6 +125,30 @@ pub fn plan(plan: &Plan) -> String {
         "policy": plan.policy().name(),
         "ranks": ranks.collect::<Vec<_>>(),
         "remarks": plan.remarks(),
+    }))
+}
+
+/// Returns the differences between two machines.
+pub fn diff(diff: &Diff) -> String {
+    let change = |change: &Change| {
+        json!({
+            "kind": change.kind.name(),
+            "part": change.part,
+            "peers": change.peers,
+            "fact": change.fact,
+            "before": change.before,
+            "after": change.after,
+            "text": change.to_string(),
+        })
+    };
+    let one_sided = |own: &NotCompared| {
+        let known = if own.known_before { "before" } else { "after" };
+        json!({ "fact": own.fact, "parts": own.parts, "known": known })
+    };
+    to_text(&json!({
+        "equal": diff.is_empty(),
+        "changes": diff.changes.iter().map(change).collect::<Vec<_>>(),
+        "not_compared": diff.not_compared.iter().map(one_sided).collect::<Vec<_>>(),
     }))
 }
 

@@ -4,12 +4,14 @@ use super::{Style, bold, dim, head, lines, path_cell, table};
 use comfy_table::Cell;
 use nvtopo::NodeSet;
 use nvtopo::Topology;
+use nvtopo::diff::{Change, ChangeKind, Diff};
 use nvtopo::printable;
 use nvtopo::render::exact_bytes;
 use nvtopo::solve::mig::InstancePlacement;
 use nvtopo::solve::{Alternative, Explanation};
 use nvtopo::source::PRESETS;
 use nvtopo::{Part, PlacedGpu, Placement, Plan, Proof, Score, Shares};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 pub(super) fn placement(placement: &Placement, style: Style) -> String {
@@ -168,6 +170,37 @@ pub(super) fn plan(plan: &Plan, style: Style) -> String {
         if plan.parts().iter().all(uses_none) { "of ranks without GPUs" } else { plan.policy().summary() };
     let policy = dim(&format!("by the policy {}: {how}", plan.policy()), style);
     lines(table) + &remarks(plan.remarks(), style) + &policy + "\n"
+}
+
+pub(super) fn diff(diff: &Diff, style: Style) -> String {
+    let mut out = String::new();
+    let mut told = BTreeSet::new();
+    for (place, change) in diff.changes.iter().enumerate() {
+        // The same change of several parts is one line.
+        let same = |other: &Change| {
+            change.kind == ChangeKind::Fact
+                && other.kind == ChangeKind::Fact
+                && (other.fact, &other.before, &other.after) == (change.fact, &change.before, &change.after)
+        };
+        if !told.insert(place) {
+            continue;
+        }
+        let mut parts = vec![change.part.as_str()];
+        for (later, other) in diff.changes.iter().enumerate().skip(place + 1).filter(|(_, other)| same(other))
+        {
+            told.insert(later);
+            parts.push(&other.part);
+        }
+        // Names come from the two inputs.
+        let line = change.to_string();
+        let rest = line.strip_prefix(&change.part).unwrap_or(&line);
+        let _ = writeln!(out, "{}{}", bold(&printable(&parts.join(", ")), style), printable(rest));
+    }
+    if diff.is_empty() {
+        out.push_str("no difference\n");
+    }
+    let notes: Vec<String> = diff.not_compared.iter().map(|own| format!("not compared: {own}")).collect();
+    out + &remarks(&notes, style)
 }
 
 pub(super) fn presets(style: Style) -> String {

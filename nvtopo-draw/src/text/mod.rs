@@ -9,6 +9,7 @@ mod ranks;
 use crate::{Render, Style, sealed};
 use anstyle::Ansi256Color;
 use comfy_table::{Cell, Color, Table};
+use nvtopo::diff::Diff;
 use nvtopo::solve::Explanation;
 use nvtopo::solve::mig::InstancePlacement;
 use nvtopo::{PathType, Topology};
@@ -49,6 +50,10 @@ impl Render for Text {
 
     fn plan(&self, plan: &Plan, style: Style) -> String {
         answers::plan(plan, style)
+    }
+
+    fn diff(&self, diff: &Diff, style: Style) -> String {
+        answers::diff(diff, style)
     }
 
     fn presets(&self, style: Style) -> String {

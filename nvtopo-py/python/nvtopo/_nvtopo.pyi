@@ -15,8 +15,10 @@ __all__ = [
     "BestSet",
     "Binding",
     "Bound",
+    "Change",
     "Chooser",
     "CpuSet",
+    "Diff",
     "DimensionTime",
     "Explanation",
     "Fabric",
@@ -713,6 +715,67 @@ class Note:
     def __hash__(self) -> int: ...
 
 @final
+class Change:
+    """One difference between two machines."""
+
+    @property
+    def kind(self) -> str:
+        """The kind: "gone", "added", "replaced", "moved", "swapped", "renumbered", "fact", "nvlinks", "path", "p2p" or
+        "bandwidth". Later versions may add kinds.
+        """
+
+    @property
+    def part(self) -> str:
+        """The part that changed, such as "GPU3", "NUMA node 1" or "machine", by its name in the first machine, unless only the
+        second has it.
+        """
+
+    @property
+    def peers(self) -> list[str]:
+        """The devices at the other end, where links or paths changed."""
+
+    @property
+    def fact(self) -> str:
+        """The fact that changed, such as "memory" or "NVLinks"."""
+
+    @property
+    def before(self) -> str | None:
+        """Its value in the first machine; None where the part is not there."""
+
+    @property
+    def after(self) -> str | None:
+        """Its value in the second machine; None where the part is not there."""
+
+    @property
+    def text(self) -> str:
+        """The change in words, which may change."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Diff:
+    """The differences between two machines; false where there is none.
+
+    >>> import nvtopo
+    >>> diff = nvtopo.preset("dgx-a100").diff(nvtopo.preset("dgx-h100"), structure=True)
+    >>> bool(diff), str(diff.changes[0])
+    (True, 'machine: product NVIDIA DGX A100 -> NVIDIA DGX H100')
+    """
+
+    @property
+    def changes(self) -> list[Change]:
+        """The differences: of the machine, of NUMA nodes, of GPUs, of NICs, of disks, then of links and paths."""
+
+    @property
+    def not_compared(self) -> list[str]:
+        """Sentences about facts that only one of the two machines tells, so that they were not compared."""
+
+    def __bool__(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
 class Written:
     """A topology in the format of another program. Made by Topology.write.
 
@@ -1153,6 +1216,18 @@ class Topology:
 
     def to_json(self) -> str:
         """The topology as JSON that load and loads read back, equal in everything."""
+
+    def diff(self, other: Topology, *, structure: bool = False) -> Diff:
+        """Returns the differences between this machine and another, or the same later.
+
+        GPUs are matched by UUID, else by PCI address, else by number. With structure, only what the machines are built of
+        and how it is connected counts, without numbers, names, addresses, serial numbers, software and settings.
+
+        >>> import nvtopo
+        >>> dgx = nvtopo.preset("dgx-h100")
+        >>> bool(dgx.diff(dgx))
+        False
+        """
 
     def write(self, format: str) -> Written:
         """Writes the topology in the format of another program; `writers()` lists the names.

@@ -1,0 +1,159 @@
+//! NVLinks, paths, peer-to-peer access and measurements between matched devices.
+
+use super::{Change, ChangeKind, Findings};
+use crate::model::{LinkKind, NodeId, P2p, Pair, PathType, Topology};
+use crate::units::Bandwidth;
+use std::collections::BTreeMap;
+
+/// Measurements that differ by less than this part of the better are alike.
+const TOLERANCE: f64 = 0.05;
+
+/// A difference between two devices: the same one between several pairs is told once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Difference {
+    kind: ChangeKind,
+    fact: &'static str,
+    before: String,
+    after: String,
+}
+
+/// Compares all pairs of devices of the first machine that the second has too.
+pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>], found: &mut Findings) {
+    if before.nvlink_known() != after.nvlink_known() {
+        found.one_sided("NVLinks", before.nvlink_known(), "machine");
+    }
+    let mut differences: BTreeMap<Difference, Vec<(usize, usize)>> = BTreeMap::new();
+    for (a, b) in (0..map.len()).flat_map(|a| (a + 1..map.len()).map(move |b| (a, b))) {
+        let (Some(other_a), Some(other_b)) = (map[a], map[b]) else { continue };
+        let own = Side { topology: before, a, b };
+        let other = Side { topology: after, a: other_a, b: other_b };
+        for difference in own.differences(&other, found) {
+            differences.entry(difference).or_default().push((a, b));
+        }
+    }
+    for (difference, pairs) in differences {
+        group(before, &difference, pairs, &mut found.changes);
+    }
+}
+
+/// Tells one difference of several pairs: first of the device that is in most of them, with all its peers.
+fn group(
+    topology: &Topology,
+    difference: &Difference,
+    mut pairs: Vec<(usize, usize)>,
+    changes: &mut Vec<Change>,
+) {
+    while !pairs.is_empty() {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for (a, b) in &pairs {
+            *counts.entry(*a).or_default() += 1;
+            *counts.entry(*b).or_default() += 1;
+        }
+        let Some((first, _)) =
+            counts.into_iter().max_by_key(|(device, count)| (*count, std::cmp::Reverse(*device)))
+        else {
+            return;
+        };
+        let (own, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(a, b)| *a == first || *b == first);
+        pairs = rest;
+        let peers = own.into_iter().map(|(a, b)| topology.device_name(if a == first { b } else { a }));
+        let Difference { kind, fact, before, after } = difference.clone();
+        changes.push(Change {
+            kind,
+            part: topology.device_name(first),
+            peers: peers.collect(),
+            fact,
+            before: Some(before),
+            after: Some(after),
+        });
+    }
+}
+
+/// Two devices of one machine.
+struct Side<'a> {
+    topology: &'a Topology,
+    a: usize,
+    b: usize,
+}
+
+impl Side<'_> {
+    fn nodes(&self) -> (NodeId, NodeId) {
+        (self.topology.devices()[self.a], self.topology.devices()[self.b])
+    }
+
+    fn pair(&self) -> Pair {
+        self.topology.pairs().pair(self.a, self.b)
+    }
+
+    /// Returns the NVLinks from one to the other: their number and rate. Those over NVSwitches are counted at each GPU.
+    fn links(&self) -> (u16, Option<Bandwidth>) {
+        let (a, b) = self.nodes();
+        let direct =
+            self.topology.links_of(a).filter(|(far, link)| *far == b && link.kind == LinkKind::NvLink);
+        direct.fold((0, Some(Bandwidth::ZERO)), |(links, rate), (_, link)| {
+            let sum = rate.zip(link.rate).map(|(sum, own)| [sum, own.bandwidth].into_iter().sum());
+            (links + link.lanes.unwrap_or(1), sum)
+        })
+    }
+
+    fn are_gpus(&self) -> bool {
+        self.a.max(self.b) < self.topology.gpus().len()
+    }
+
+    fn name(&self) -> String {
+        format!("{} to {}", self.topology.device_name(self.a), self.topology.device_name(self.b))
+    }
+
+    fn differences(&self, other: &Self, found: &mut Findings) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        let mut add = |kind, fact, before: String, after: String| {
+            if before != after {
+                differences.push(Difference { kind, fact, before, after });
+            }
+        };
+        let nvlink_known = self.topology.nvlink_known() && other.topology.nvlink_known();
+        if self.are_gpus() && nvlink_known {
+            let (own, others) = (self.links(), other.links());
+            add(ChangeKind::Nvlinks, "NVLinks", own.0.to_string(), others.0.to_string());
+            if let ((links, Some(own)), (same, Some(others))) = (own, others)
+                && links == same
+            {
+                add(ChangeKind::Nvlinks, "rate of NVLinks", own.to_string(), others.to_string());
+            }
+        }
+        match (self.pair().path, other.pair().path) {
+            // Where one of the two cannot tell NVLinks, the path beside them is no difference.
+            (Some(own), Some(others))
+                if nvlink_known || ![own, others].iter().any(|path| *path <= PathType::C2c) =>
+            {
+                add(ChangeKind::Path, "path", own.word().to_owned(), others.word().to_owned());
+            }
+            (Some(_), None) => found.one_sided("path", true, &self.name()),
+            (None, Some(_)) => found.one_sided("path", false, &self.name()),
+            _ => {}
+        }
+        if found.structure {
+            return differences;
+        }
+        let access = |side: &Self| side.topology.p2p(side.nodes().0, side.nodes().1).map(words);
+        if let (Some(own), Some(others)) = (access(self), access(other)) {
+            add(ChangeKind::P2p, "peer-to-peer access", own, others);
+        }
+        let measured = |side: &Self| side.topology.measured(side.nodes().0, side.nodes().1);
+        if let (Some(own), Some(others)) = (measured(self), measured(other)) {
+            let (low, high) = (own.min(others).as_gb_per_s(), own.max(others).as_gb_per_s());
+            if high - low > high * TOLERANCE {
+                add(ChangeKind::Bandwidth, "measured", own.to_string(), others.to_string());
+            }
+        }
+        differences
+    }
+}
+
+/// Returns what the driver says of each operation: `read OK, write OK`.
+fn words(p2p: &P2p) -> String {
+    let operations =
+        [("read", p2p.read), ("write", p2p.write), ("nvlink", p2p.nvlink), ("atomics", p2p.atomics)];
+    let told = operations.into_iter().filter_map(|(name, status)| Some(format!("{name} {}", status?.word())));
+    told.collect::<Vec<_>>().join(", ")
+}

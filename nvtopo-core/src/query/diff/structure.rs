@@ -1,0 +1,205 @@
+//! Matches the devices of two machines by the graph alone, by colour refinement.
+//!
+//! Devices start with the colour of what they are. A round gives devices different colours that differ in the paths to
+//! devices of a colour (Weisfeiler and Leman, 1968). While several devices of one colour are left, one of each machine
+//! gets a colour of its own, and the rounds go on; where that leads to no isomorphism, another is tried.
+
+use super::facts::Nature;
+use super::facts::{counted, of_gpu, of_nic};
+use super::matching::memory;
+use super::{ChangeKind, Findings};
+use crate::model::{NumaNode, Topology};
+use crate::units::exact_bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The most devices of a machine that are matched by the graph; of more, the first belongs to the first.
+const MOST_DEVICES: usize = 192;
+
+/// The most refinements before the first device is matched with the first. A board takes one for each of its devices.
+const MOST_REFINEMENTS: usize = 2000;
+
+/// Returns the device of the second machine for each of the first, by their positions.
+pub(super) fn align(before: &Topology, after: &Topology) -> Vec<Option<usize>> {
+    let in_order = || {
+        let place = |device: usize| {
+            let (own, others) = (before.gpus().len(), after.gpus().len());
+            let (range, other) = if device < own {
+                (0..others, device)
+            } else {
+                (others..after.devices().len(), device - own + others)
+            };
+            range.contains(&other).then_some(other)
+        };
+        (0..before.devices().len()).map(place).collect()
+    };
+    let devices = before.devices().len();
+    if devices != after.devices().len() || devices > MOST_DEVICES {
+        return in_order();
+    }
+    let mut rounds = MOST_REFINEMENTS;
+    let found = Colours::new([before, after]).isomorphism(&mut rounds);
+    found.map_or_else(in_order, |map| map.into_iter().map(Some).collect())
+}
+
+/// The colours of the devices of two machines.
+#[derive(Clone)]
+struct Colours {
+    of: [Vec<u32>; 2],
+    /// The kinds of paths between all pairs, numbered alike in both.
+    paths: [Vec<u32>; 2],
+    next: u32,
+}
+
+impl Colours {
+    fn new(machines: [&Topology; 2]) -> Self {
+        let mut kinds: BTreeMap<Vec<Option<String>>, u32> = BTreeMap::new();
+        let mut of = [Vec::new(), Vec::new()];
+        let mut paths = [Vec::new(), Vec::new()];
+        let mut numbers = BTreeMap::new();
+        for (side, topology) in machines.into_iter().enumerate() {
+            let devices = topology.devices().len();
+            for device in 0..devices {
+                let next = kinds.len() as u32;
+                of[side].push(*kinds.entry(kind(topology, device)).or_insert(next));
+            }
+            for (a, b) in (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b))) {
+                let pair = topology.pairs().pair(a, b);
+                let rate = pair.rate.map(|rate| rate.bandwidth);
+                let next = numbers.len() as u32;
+                paths[side].push(*numbers.entry((pair.path, pair.nvlinks, rate)).or_insert(next));
+            }
+        }
+        Self { of, paths, next: kinds.len() as u32 }
+    }
+
+    /// Refines until no device gets another colour. Returns false where the two machines differ.
+    fn refine(&mut self) -> bool {
+        let devices = self.of[0].len();
+        loop {
+            let mut signatures = BTreeMap::new();
+            let mut refined = [Vec::with_capacity(devices), Vec::with_capacity(devices)];
+            for (side, refined) in refined.iter_mut().enumerate() {
+                for device in 0..devices {
+                    let row = &self.paths[side][device * devices..][..devices];
+                    let mut around: Vec<(u32, u32)> =
+                        row.iter().copied().zip(self.of[side].iter().copied()).collect();
+                    around.sort_unstable();
+                    let next = signatures.len() as u32;
+                    refined.push(*signatures.entry((self.of[side][device], around)).or_insert(next));
+                }
+            }
+            let sorted = |colours: &Vec<u32>| {
+                let mut colours = colours.clone();
+                colours.sort_unstable();
+                colours
+            };
+            if sorted(&refined[0]) != sorted(&refined[1]) {
+                return false;
+            }
+            let number = |colours: &[u32]| colours.iter().collect::<BTreeSet<_>>().len();
+            let stable = number(&refined[0]) == number(&self.of[0]);
+            self.of = refined;
+            self.next = signatures.len() as u32;
+            if stable {
+                return true;
+            }
+        }
+    }
+
+    /// Returns the device of the second machine for each of the first, so that all paths are the same.
+    fn isomorphism(mut self, refinements: &mut usize) -> Option<Vec<usize>> {
+        *refinements = refinements.checked_sub(1)?;
+        if !self.refine() {
+            return None;
+        }
+        let is_shared = |colour: u32| self.of[0].iter().filter(|own| **own == colour).count() > 1;
+        let Some(own) = (0..self.of[0].len()).find(|own| is_shared(self.of[0][*own])) else {
+            let place: BTreeMap<u32, usize> = self.of[1].iter().copied().zip(0..).collect();
+            let map: Option<Vec<usize>> =
+                self.of[0].iter().map(|colour| place.get(colour).copied()).collect();
+            return map.filter(|map| self.is_same(map));
+        };
+        let colour = self.of[0][own];
+        let mut others = (0..self.of[1].len()).filter(|other| self.of[1][*other] == colour);
+        others.find_map(|other| {
+            let mut colours = self.clone();
+            colours.single_out(own, other);
+            colours.isomorphism(refinements)
+        })
+    }
+
+    fn single_out(&mut self, own: usize, other: usize) {
+        self.of[0][own] = self.next;
+        self.of[1][other] = self.next;
+        self.next += 1;
+    }
+
+    /// Returns true where all paths of the first machine are those between the matched devices.
+    fn is_same(&self, map: &[usize]) -> bool {
+        let devices = map.len();
+        let mut pairs = (0..devices).flat_map(|a| (0..devices).map(move |b| (a, b)));
+        pairs.all(|(a, b)| self.paths[0][a * devices + b] == self.paths[1][map[a] * devices + map[b]])
+    }
+}
+
+/// Returns what a device is, whichever of its kind.
+fn kind(topology: &Topology, device: usize) -> Vec<Option<String>> {
+    let gpus = topology.gpus().len();
+    let gpu = topology.gpus().nth(device);
+    let nic = device.checked_sub(gpus).and_then(|nic| topology.nics().nth(nic));
+    let facts = match (gpu, nic) {
+        (Some(gpu), _) => of_gpu(topology, device, gpu),
+        (_, Some(nic)) => of_nic(topology, topology.devices()[device], nic),
+        _ => Vec::new(),
+    };
+    let built = facts.into_iter().filter(|fact| fact.nature == Nature::Structure).map(|fact| fact.value);
+    std::iter::once(Some(if gpu.is_some() { "GPU" } else { "NIC" }.to_owned())).chain(built).collect()
+}
+
+/// Compares NUMA nodes by what they have, and matched devices by what they are.
+pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>], found: &mut Findings) {
+    let numa = |topology: &Topology| {
+        let describe = |numa: &NumaNode| {
+            // To the nearest GiB: the kernel's own part varies.
+            let memory =
+                numa.memory.map(|bytes| format!(" and {}", exact_bytes((bytes + (1 << 29)) >> 30 << 30)));
+            format!("({} CPUs{})", numa.cpus.len(), memory.unwrap_or_default())
+        };
+        counted(topology.numa_nodes().map(describe))
+    };
+    match (numa(before), numa(after)) {
+        (Some(was), Some(is)) if was != is => {
+            found.part(ChangeKind::Fact, "machine".to_owned(), "NUMA nodes", [Some(was), Some(is)]);
+        }
+        (Some(_), None) => found.one_sided("NUMA nodes", true, "machine"),
+        (None, Some(_)) => found.one_sided("NUMA nodes", false, "machine"),
+        _ => {}
+    }
+    let (own, others) = (before.gpus().len(), after.gpus().len());
+    for (device, other) in map.iter().enumerate() {
+        let name = before.device_name(device);
+        let Some(other) = *other else {
+            found.part(ChangeKind::Gone, name, if device < own { "GPU" } else { "NIC" }, [None, None]);
+            continue;
+        };
+        if let (Some(gpu), Some(same)) = (before.gpus().nth(device), after.gpus().nth(other)) {
+            memory(&name, gpu.memory, same.memory, found);
+            found.facts(&name, of_gpu(before, device, gpu), of_gpu(after, other, same));
+        }
+        let nic = |topology: &'_ Topology, position: Option<usize>| {
+            position.filter(|nic| *nic < topology.nics().len())
+        };
+        if let (Some(was), Some(is)) =
+            (nic(before, device.checked_sub(own)), nic(after, other.checked_sub(others)))
+            && let (Some(was), Some(is)) = (before.nics().nth(was), after.nics().nth(is))
+        {
+            let ids = (before.devices()[device], after.devices()[other]);
+            found.facts(&name, of_nic(before, ids.0, was), of_nic(after, ids.1, is));
+        }
+    }
+    let taken: BTreeSet<usize> = map.iter().flatten().copied().collect();
+    for other in (0..after.devices().len()).filter(|other| !taken.contains(other)) {
+        let fact = if other < others { "GPU" } else { "NIC" };
+        found.part(ChangeKind::Added, after.device_name(other), fact, [None, None]);
+    }
+}
