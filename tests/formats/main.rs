@@ -4,6 +4,7 @@ mod convert;
 mod diff;
 mod graphs;
 mod lscpu;
+mod lspci;
 mod nccl_xml;
 mod numactl;
 mod rdma;

@@ -11,12 +11,14 @@ mod hwloc_xml;
 pub(crate) mod json;
 mod live;
 mod lscpu;
+mod lspci;
 mod measured;
 mod nccl_xml;
 mod near;
 mod numactl;
 mod nvlink_status;
 mod nvml;
+mod pci_kind;
 mod pci_tree;
 mod plain;
 mod preset;
@@ -107,6 +109,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &lscpu::Lscpu,
     &numactl::Numactl,
     &rdma::RdmaTools,
+    &lspci::Lspci,
     &hwloc_xml::PastedXml,
     &nccl_xml::PastedXml,
 ];

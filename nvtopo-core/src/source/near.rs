@@ -82,7 +82,6 @@ static NEAR: &[(Sign, &str, &str)] = &[
     (Line(is_lstopo), "what lstopo shows people", LSTOPO),
     (Holds(&["\u{2502} Machine"]), "the picture of lstopo in characters", LSTOPO),
     (Line(is_cpuinfo), "a copy of /proc/cpuinfo, which knows no GPUs", LIVE),
-    (Line(is_lspci), "the text of lspci, which knows no NVLinks and no CPUs", LSTOPO),
     (
         Line(is_ethtool_statistics),
         "the counters of ethtool -S, which tell no topology",
@@ -212,16 +211,6 @@ fn is_cpuinfo(line: &str) -> bool {
     line.strip_prefix("processor")
         .and_then(|rest| rest.trim_start().strip_prefix(':'))
         .is_some_and(|rest| is_number(rest.trim()))
-}
-
-/// Recognizes `17:00.0 3D controller: NVIDIA Corporation …`, with a domain or without, and the tree of `lspci -t`.
-fn is_lspci(line: &str) -> bool {
-    let Some((address, rest)) = line.split_once(' ') else { return false };
-    let parts: Vec<&str> = address.split([':', '.']).collect();
-    let hex = |part: &&str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
-    let is_address = matches!(lengths[..], [2, 2, 1] | [4 | 5 | 8, 2, 2, 1]) && parts.iter().all(hex);
-    (is_address && rest.contains(": ")) || line.starts_with("-[0000:") || line.starts_with("-+-[0000:")
 }
 
 /// Recognizes `NIC statistics:`, the heading of the counters of an interface.

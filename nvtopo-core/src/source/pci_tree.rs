@@ -5,7 +5,7 @@
 //! bridges, and add only those above devices of the graph.
 
 use crate::ids::PciAddress;
-use crate::model::{Fragment, Link, NodeId, NodeKind, PcieSwitch, rates};
+use crate::model::{Fragment, Link, NodeId, NodeKind, PcieSpeed, PcieSwitch, rates};
 use std::collections::BTreeMap;
 
 /// The kinds of ports that matter here.
@@ -102,6 +102,15 @@ impl Bridges {
         }
         links.push(own);
         (parent, Link { redirects: any_redirects(&ports), ..slowest(&links) })
+    }
+}
+
+/// Returns the link itself. A device that rests shows a slow link until it is used, so for it the `best` speed counts.
+pub(super) fn link(now: PcieSpeed, best: Option<PcieSpeed>) -> Link {
+    let generation = best.and_then(|best| best.generation).or(now.generation);
+    match (generation, now.width) {
+        (Some(generation), Some(width)) => rates::pcie(generation, width),
+        (_, lanes) => Link { lanes, ..rates::pcie_unknown() },
     }
 }
 

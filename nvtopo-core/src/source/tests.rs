@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The readers of the system's tools, by a word of their names.
-const TOOLS: [&str; 4] = ["text of lscpu", "JSON of lscpu", "numactl", "ibdev2netdev"];
+const TOOLS: [&str; 5] = ["text of lscpu", "JSON of lscpu", "numactl", "ibdev2netdev", "lspci"];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -31,6 +31,7 @@ fn texts_are_claimed_by_their_own_readers_alone() {
             Some(("numa", _)) => Some("numactl"),
             Some(("rdma", _)) if is_json => Some("JSON of rdma"),
             Some(("rdma", _)) => Some("ibdev2netdev"),
+            Some(("lspci", _) | (_, "dell-8xh100.lspci")) => Some("lspci"),
             _ => None,
         };
         let Some(expected) = expected else {

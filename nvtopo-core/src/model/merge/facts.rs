@@ -197,12 +197,14 @@ impl Filler<'_> {
 
     fn gpu(&mut self, base: &mut Gpu, other: &Gpu) {
         // A benchmark counts the GPUs that it was shown, and in CUDA's order.
-        if self.other != Provenance::Measurement {
+        // The PCI bus has no numbers of GPUs.
+        let counts = |source| !matches!(source, Provenance::Measurement | Provenance::SystemTool);
+        if counts(self.other) && self.base != Provenance::SystemTool {
             self.compare("index", &base.index, &other.index);
         }
         self.option("device number", &mut base.minor, other.minor.as_ref());
         self.option("serial number", &mut base.serial, other.serial.as_ref());
-        self.option("model", &mut base.model, other.model.as_ref());
+        self.gpu_model(base, other);
         self.option("compute capability", &mut base.compute_capability, other.compute_capability.as_ref());
         self.option("UUID", &mut base.uuid, other.uuid.as_ref());
         let bus = |address: Option<PciAddress>| address.map(|own| (own.bus, own.device));
@@ -221,6 +223,18 @@ impl Filler<'_> {
         // Two sources that look at different times do not disagree.
         if base.usage.is_unknown() {
             base.usage = other.usage;
+        }
+    }
+
+    /// Fills in or compares the model. The driver's name for it stands before that of the database of PCI identifiers.
+    fn gpu_model(&mut self, base: &mut Gpu, other: &Gpu) {
+        match (self.base, self.other) {
+            (Provenance::SystemTool, by) if by != Provenance::SystemTool && other.model.is_some() => {
+                base.model.clone_from(&other.model);
+                self.learn("model");
+            }
+            (_, Provenance::SystemTool) => self.fill("model", &mut base.model, other.model.as_ref()),
+            _ => self.option("model", &mut base.model, other.model.as_ref()),
         }
     }
 

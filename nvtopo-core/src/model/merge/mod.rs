@@ -8,12 +8,13 @@ mod facts;
 mod links;
 mod matching;
 mod measured;
+mod tools;
 
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
 use crate::model::identities::{Identity, duplicates};
 use crate::model::{
-    Fragment, MachineIdentity, Nic, Node, NodeId, NodeKind, Note, NoteCode, Origin, Provenance, gaps, tree,
+    Fragment, MachineIdentity, Node, NodeId, NodeKind, Note, NoteCode, Origin, Provenance, gaps, tree,
 };
 use crate::units::several;
 use facts::Conflicts;
@@ -23,8 +24,9 @@ use std::collections::BTreeSet;
 /// for the rates that the ports of its own GPUs tell, and for identities that two devices have. The base is the one of the best provenance, the earlier where two
 /// are equal.
 pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
-    fragments
-        .sort_by_key(|fragment| (fragment.nodes[0].provenance, std::cmp::Reverse(names_of_nics(fragment))));
+    fragments.sort_by_key(|fragment| {
+        (fragment.nodes[0].provenance, std::cmp::Reverse(tools::names_of_nics(fragment)))
+    });
     let mut fragments = fragments.into_iter();
     let Some(mut base) = fragments.next() else {
         return Err(Error::request("there is nothing to build a topology from"));
@@ -46,20 +48,6 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     Ok(base)
 }
 
-/// Returns by how many kinds of names a tool knows a NIC: its place, RDMA device and interface. One that knows all goes
-/// before those that know one each, which would not find each other.
-fn names_of_nics(fragment: &Fragment) -> usize {
-    if fragment.nodes[0].provenance != Provenance::SystemTool {
-        return 0;
-    }
-    let nics = fragment.nodes.iter().filter_map(|node| node.kind.as_nic());
-    let count = |nic: &Nic| {
-        let known = [nic.address.is_some(), nic.rdma_device.is_some(), !nic.net_devices.is_empty()];
-        known.into_iter().filter(|known| *known).count()
-    };
-    nics.map(count).max().unwrap_or_default()
-}
-
 fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     let map = matching::matches(&base.nodes, &other.nodes);
     let knows_cpus = base.nodes.iter().any(|node| matches!(node.kind, NodeKind::Pu(_)));
@@ -71,6 +59,7 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     fold.fill(conflicts);
     fold.structure(conflicts);
     fold.name_nics();
+    fold.number_gpus();
     fold.paths_of_added();
     fold.measurements();
     fold.p2p();
@@ -237,25 +226,6 @@ impl Fold<'_> {
                 self.base.nodes[0].provenance
             );
             conflicts.add(NoteCode::DeviceRenamed, text);
-        }
-    }
-
-    /// Calls NICs that a tool knows by their interface or place by the RDMA device that another one told.
-    fn name_nics(&mut self) {
-        if self.base.nodes[0].provenance != Provenance::SystemTool {
-            return;
-        }
-        let nics = self.base.nodes.iter().filter_map(|node| node.kind.as_nic());
-        let mut taken: BTreeSet<String> = nics.map(|nic| nic.name.clone()).collect();
-        for node in &mut self.base.nodes {
-            let NodeKind::Nic(nic) = &mut node.kind else { continue };
-            let place = nic.address.map(|address| address.to_string());
-            let is_other_name = nic.net_devices.contains(&nic.name) || place.as_ref() == Some(&nic.name);
-            if let Some(rdma) = nic.rdma_device.clone().filter(|_| is_other_name)
-                && taken.insert(rdma.clone())
-            {
-                nic.name = rdma;
-            }
         }
     }
 

@@ -43,7 +43,7 @@ impl Bridges {
                 if config.redirects.is_none() && (hidden || begins()) {
                     opaque.borrow_mut().insert(device.chain[place].0);
                 }
-                (config.port, Link { redirects: config.redirects, ..facts::link(own, None) })
+                (config.port, Link { redirects: config.redirects, ..pci_tree::link(own, None) })
             });
             if let Some(place) = device.chain.len().checked_sub(1) {
                 most.entry(device.chain[place].0)
@@ -55,10 +55,10 @@ impl Bridges {
 
     /// Returns the node that holds a device, and the link to it.
     pub(super) fn place(&mut self, fragment: &mut Fragment, host: NodeId, device: &Device) -> (NodeId, Link) {
-        let own = facts::link(device.now, device.rests.then_some(device.most));
+        let own = pci_tree::link(device.now, device.rests.then_some(device.most));
         // The other end of the device's own link, which rests with it.
         let far = device.chain.last().filter(|_| device.rests).map(|(port, _)| {
-            facts::link(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
+            pci_tree::link(self.now.get(port).copied().unwrap_or_default(), self.most.get(port).copied())
         });
         self.tree.place(fragment, host, chain(device), own, far)
     }

@@ -4,7 +4,7 @@
 //! Virtual machines, virtual functions and bridges that are no PCIe ports show `Unknown` and a width of 0 or 255.
 
 use super::tree::Tree;
-use crate::model::{Link, PciFacts, PcieSpeed, VirtualFunctions, rates};
+use crate::model::{PciFacts, PcieSpeed, VirtualFunctions, rates};
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 
@@ -82,15 +82,6 @@ pub(super) fn current_speed(tree: &Tree, folder: &str) -> PcieSpeed {
 /// Returns the highest speed of one end.
 pub(super) fn highest_speed(tree: &Tree, folder: &str) -> PcieSpeed {
     speed(tree, folder, "max")
-}
-
-/// Returns the link itself. A device that rests shows a slow link until it is used, so for it the `best` speed counts.
-pub(super) fn link(now: PcieSpeed, best: Option<PcieSpeed>) -> Link {
-    let generation = best.and_then(|best| best.generation).or(now.generation);
-    match (generation, now.width) {
-        (Some(generation), Some(width)) => rates::pcie(generation, width),
-        (_, lanes) => Link { lanes, ..rates::pcie_unknown() },
-    }
 }
 
 fn speed(tree: &Tree, folder: &str, which: &str) -> PcieSpeed {

@@ -2,6 +2,8 @@
 //!
 //! Everything else on the bus costs one read of its class. Bridges are in [`super::bridges`].
 
+pub(super) use super::super::pci_kind::Kind;
+use super::super::pci_kind::{self, FOR_GUESTS};
 use super::driver::DriverGpu;
 use super::facts::{self, Facts};
 use super::tree::{Names, Syntax, Tree};
@@ -12,26 +14,13 @@ use crate::model::{Note, NoteCode, PciFacts, PcieSpeed};
 use std::collections::{BTreeMap, BTreeSet};
 
 const BUS: &str = "sys/bus/pci/devices";
-const NVIDIA: &str = "0x10de";
+/// [`pci_kind::NVIDIA`], as the kernel writes it.
+const VENDOR_NVIDIA: &str = "0x10de";
 
 /// The deepest nesting of bridges; machines with four levels of switches have nine.
 const MAX_DEPTH: usize = 32;
 
-/// Drivers that hold a GPU for virtual machines: this system cannot use it.
-const FOR_GUESTS: [&str; 4] = ["vfio-pci", "nvgrace-gpu-vfio-pci", "pci-stub", "xen-pciback"];
-
 const LOCAL: &[(&str, Syntax)] = &[("local_cpus", Syntax::Mask), ("local_cpulist", Syntax::List)];
-
-/// The kind of a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Gpu,
-    NvSwitch,
-    Nic,
-    Nvme,
-    /// A DMA function of a network adapter.
-    DataDirect,
-}
 
 /// The devices that the kernel's drivers have named, by which their kinds are known.
 pub(super) struct Known<'a> {
@@ -176,21 +165,20 @@ fn entry(tree: &Tree, path: &str, address: PciAddress, known: &Known<'_>) -> Opt
     let class = tree.text(&format!("{path}/class"))?;
     let class = u32::from_str_radix(class.strip_prefix("0x")?, 16).ok()?;
     let mut vendor = None;
-    let mut by_nvidia = || {
-        vendor = tree.text(&format!("{path}/vendor"));
-        vendor.as_deref() == Some(NVIDIA)
+    let class = u16::try_from(class >> 8).ok()?;
+    let by_nvidia = || {
+        // The driver's list of GPUs is NVIDIA's.
+        known.driver.contains_key(&address) || {
+            vendor = tree.text(&format!("{path}/vendor"));
+            vendor.as_deref() == Some(VENDOR_NVIDIA)
+        }
     };
-    let kind = match class >> 8 {
-        // Displays and 3D controllers; the audio and USB functions of a GPU have classes of their own.
-        0x0300 | 0x0302 if known.driver.contains_key(&address) || by_nvidia() => Kind::Gpu,
-        0x0680 if by_nvidia() => Kind::NvSwitch,
-        // InfiniBand adapters can be among the serial buses.
-        0x0200..=0x02ff | 0x0c06 => Kind::Nic,
-        0x0108 => Kind::Nvme,
-        0x0801 if connectx::is_function(tree, path) => Kind::DataDirect,
-        _ if known.names.rdma.contains_key(&address) => Kind::Nic,
-        _ if known.nvme.contains_key(&address) => Kind::Nvme,
-        _ => return None,
+    let kind = match pci_kind::kind(class, by_nvidia) {
+        Some(kind) => kind,
+        None if class == 0x0801 && connectx::is_function(tree, path) => Kind::DataDirect,
+        None if known.names.rdma.contains_key(&address) => Kind::Nic,
+        None if known.nvme.contains_key(&address) => Kind::Nvme,
+        None => return None,
     };
     let Some(physical) = tree.link(&format!("{path}/physfn")) else {
         return Some(Entry { kind, vendor, physical: None, instead: false });

@@ -1,0 +1,93 @@
+//! The outputs of `lspci`: lists (`-nn`, `-n`, `-D`), details (`-v` to `-vvv`), forms for programs (`-mm`, `-vmm`), and the
+//! drawing of the tree (`-t`). Several of them may stand in one text; what they say of a function comes together.
+//!
+//! Details and the drawing tell the bus behind each bridge, and so the tree. Without one of them the paths between
+//! devices are unknown. Ordinary users are not shown the capabilities of devices: speeds and ACS.
+
+mod class;
+mod details;
+mod drawing;
+mod function;
+mod list;
+mod machine;
+mod place;
+mod virtual_functions;
+
+use super::TextFormat;
+use super::plain::plain;
+use super::text::{self, Line};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, Note, NoteCode};
+use function::Functions;
+
+pub(super) struct Lspci;
+
+impl TextFormat for Lspci {
+    const NAME: &'static str = "the text of lspci";
+
+    fn recognizes(bytes: &[u8]) -> bool {
+        let (text, _) = text::decode(bytes);
+        text::lines(&text).any(|line| {
+            let text = plain(&line).0;
+            list::header(text).is_some() || machine::is_sign(text) || drawing::is_sign(&line.text)
+        })
+    }
+
+    fn read(bytes: &[u8]) -> Result<Fragment> {
+        let (text, damage) = text::decode(bytes);
+        let mut reader = Reader::default();
+        for line in text::lines(&text) {
+            reader.feed(&line)?;
+        }
+        let mut functions = reader.functions;
+        if functions.all.is_empty() {
+            return Err(Error::input("it lists no PCI function").at(1, 1));
+        }
+        functions.notes.extend(damage.map(|text| Note::new(NoteCode::Damage, text)));
+        place::fragment(functions)
+    }
+}
+
+/// Takes the lines of all forms.
+#[derive(Default)]
+struct Reader {
+    functions: Functions,
+    drawing: drawing::Drawing,
+    machine: machine::Machine,
+}
+
+impl Reader {
+    fn feed(&mut self, line: &Line<'_>) -> Result<()> {
+        let (text, column) = plain(line);
+        let at = Place { line: line.number, column };
+        let functions = &mut self.functions;
+        if self.drawing.feed(&line.text, at, functions)? {
+            functions.open = None;
+            return Ok(());
+        }
+        if let Some(header) = list::header(text) {
+            self.machine.close();
+            return list::take(header, at, functions);
+        }
+        if self.machine.feed(text, at, functions)? {
+            return Ok(());
+        }
+        if text.is_empty() {
+            functions.open = None;
+        }
+        details::feed(text, at, functions)
+    }
+}
+
+/// The place of a line in the text, for errors.
+#[derive(Clone, Copy)]
+struct Place {
+    line: usize,
+    column: usize,
+}
+
+impl Place {
+    fn error(self, what: impl Into<String>) -> Error {
+        Error::input(what).at(self.line, self.column)
+    }
+}
