@@ -3,6 +3,7 @@
 mod convert;
 mod diff;
 mod graphs;
+mod hwloc_write;
 mod lscpu;
 mod lspci;
 mod nccl_xml;

@@ -4,7 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
-use super::{graph, json, nccl_xml, slurm, smi_matrix};
+use super::{graph, hwloc_xml, json, nccl_xml, slurm, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
 use std::fmt;
@@ -34,6 +34,16 @@ pub static WRITERS: &[Writer] = &[
     },
     Writer { name: "slurm.conf", summary: "the line of a node in Slurm's slurm.conf", write: slurm::node },
     Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
+    Writer {
+        name: "hwloc-xml",
+        summary: "hwloc's XML, for lstopo -i and HWLOC_XMLFILE",
+        write: hwloc_xml::write::write,
+    },
+    Writer {
+        name: "hwloc-synthetic",
+        summary: "hwloc's synthetic string of a machine that is alike everywhere",
+        write: hwloc_xml::synthetic::write,
+    },
     Writer {
         name: "dot",
         summary: "a picture by Graphviz: nvtopo convert --to dot | dot -Tsvg",

@@ -4,6 +4,7 @@ use super::super::common;
 use super::element::Element;
 use super::objects::{Objects, Version};
 use super::set::Bitmap;
+use super::{CLASS, OFFLINE};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
 use crate::model::{self, CoreClass, Fragment, NodeId, NodeKind, NoteKind};
@@ -53,7 +54,10 @@ pub(super) fn fill_machine(objects: &Objects<'_>, version: Version, fragment: &m
     machine.allowed_cpus = allowed.filter(|set| !set.is_empty() && *set != objects.online);
     machine.allowed_nodes = nodes.filter(|set| !set.is_empty() && set != objects.numbers());
     let mut unsure = CpuSet::new();
-    if let (Version(1), Some(on)) = (version, root.set("online_cpuset")?) {
+    let told = root.info(OFFLINE).and_then(|list| list.parse::<CpuSet>().ok());
+    if let Some(off) = told {
+        machine.offline_cpus = off.difference(&objects.online);
+    } else if let (Version(1), Some(on)) = (version, root.set("online_cpuset")?) {
         let off: CpuSet = hidden.iter().filter(|cpu| !on.contains(*cpu)).collect();
         unsure = hidden.difference(&off);
         machine.offline_cpus = off;
@@ -180,6 +184,14 @@ pub(super) fn read_kinds(topology: Element<'_>) -> Result<Kinds> {
     };
     let numbers =
         |name: &str| -> Option<Vec<u32>> { infos.iter().map(|kind| kind.info(name)?.parse().ok()).collect() };
+    let classes = || {
+        infos
+            .iter()
+            .map(|kind| CoreClass::ALL.into_iter().find(|class| kind.info(CLASS) == Some(class.name())))
+    };
+    if let Some(classes) = classes().collect::<Option<Vec<CoreClass>>>() {
+        return Ok(Kinds(kinds.into_iter().zip(classes).collect()));
+    }
     let made_for: Option<Vec<CoreClass>> = infos.iter().map(|kind| named(kind.info("CoreType"))).collect();
     let differ = |classes: &Vec<CoreClass>| classes.iter().any(|class| Some(class) != classes.first());
     let classes = made_for.filter(differ);

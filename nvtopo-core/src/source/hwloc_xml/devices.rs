@@ -2,6 +2,7 @@
 
 use super::super::pci_tree::Bridges;
 use super::numa::{Near, Nodes};
+use super::nvlink;
 use super::pci::{Device, Host, Io, Kind, OsDevice, OsKind};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::{Error, Result};
@@ -16,8 +17,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Clone, Copy)]
 pub(super) struct End {
     pub(super) id: NodeId,
+    /// True for an NVSwitch.
+    pub(super) is_switch: bool,
     /// The number of the model of a GPU, where it is known.
-    pub(super) gpu: Option<u16>,
+    pub(super) model: Option<u16>,
+    /// The rate of one NVLink of a GPU in MB/s, where the file tells it.
+    pub(super) each: Option<u64>,
 }
 
 /// The devices by the numbers that the file itself gives them and their names.
@@ -38,7 +43,7 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
             "{count} GPUs and NICs are more than the {MAX_DEVICES} that a topology holds"
         )));
     }
-    if io.hosts.iter().any(|host| host.inferred) {
+    if io.hosts.iter().any(|host| host.inferred && !host.made_up) {
         let text = "the bridges above some PCI devices are not shown; each bus was taken as a host bridge";
         fragment.note(NoteCode::BridgesInferred, text);
     }
@@ -54,9 +59,11 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
     for host in &io.hosts {
         adder.host(io, host);
     }
-    for (position, (device, near)) in elsewhere.iter().enumerate() {
-        let index = numbers.values().max().map_or(0, |last| last + 1) + position as u32;
-        adder.gpu_off_bus(device, near, index);
+    let mut next = numbers.values().max().map_or(0, |last| last + 1);
+    for (device, near) in &elsewhere {
+        let own = number_after(device.name, "nvml").filter(|own| !numbers.values().any(|taken| taken == own));
+        adder.gpu_off_bus(device, near, own.unwrap_or(next));
+        next = own.unwrap_or(next).max(next).saturating_add(1);
     }
     for (device, near) in adapters {
         adder.nic_off_bus(device, near);
@@ -119,8 +126,9 @@ fn numbers(io: &Io<'_>, elsewhere: &[(OsDevice<'_>, &Near)]) -> BTreeMap<PciAddr
         .filter(|device| device.kind == Kind::Gpu)
         .map(|device| (device.address, driver_name(&device.names)))
         .collect();
-    let known: BTreeSet<u32> = gpus.values().flatten().copied().collect();
-    let numbered = known.len() == gpus.len() && elsewhere.is_empty();
+    let others = elsewhere.iter().map(|(device, _)| number_after(device.name, "nvml"));
+    let known: BTreeSet<u32> = gpus.values().copied().chain(others).flatten().collect();
+    let numbered = known.len() == gpus.len() + elsewhere.len();
     let number = |(position, (address, number)): (u32, (PciAddress, Option<u32>))| {
         (address, number.filter(|_| numbered).unwrap_or(position))
     };
@@ -139,13 +147,15 @@ impl Adder<'_> {
     /// Adds a host bridge and everything below.
     fn host(&mut self, io: &Io<'_>, host: &Host<'_>) {
         let parent = self.parent(&host.near);
-        let kind = NodeKind::HostBridge(HostBridge { address: Some(host.address) });
+        let address = (!host.made_up).then_some(host.address);
         let add = if host.inferred { Fragment::add_inferred } else { Fragment::add };
-        let id = add(self.fragment, parent, kind);
+        // A device whose address is unknown tells nothing about the bridges above it.
+        let is_direct = host.inferred && host.made_up;
+        let id = if is_direct { parent } else { add(self.fragment, parent, HostBridge { address }) };
         let (mut bridges, mut chain) = (Bridges::default(), Vec::new());
         for device in &host.devices {
             io.chain(device, &mut chain);
-            let facts = |place: usize| (None, chain[place].link.clone());
+            let facts = |place: usize| (chain[place].port, chain[place].link.clone());
             bridges.add(chain.iter().map(|bridge| bridge.address), device.address, facts);
         }
         for device in &host.devices {
@@ -157,7 +167,9 @@ impl Adder<'_> {
             let (parent, link) = bridges.place(self.fragment, id, above, device.link.clone(), far);
             for kind in self.kinds(device, &host.near) {
                 let node = self.fragment.add(parent, kind);
-                self.fragment.link(node, parent, link.clone());
+                if !is_direct || link.rate.is_some() {
+                    self.fragment.link(node, parent, link.clone());
+                }
                 self.remember(device, node);
             }
         }
@@ -172,7 +184,9 @@ impl Adder<'_> {
             return;
         }
         let gpu = device.kind == Kind::Gpu;
-        let end = End { id, gpu: gpu.then_some(device.model) };
+        let model = Some(device.model).filter(|model| gpu && *model != 0);
+        let each = device.names.iter().find_map(rate_of_each);
+        let end = End { id, is_switch: !gpu, model, each };
         let own = device.names.iter().filter_map(|name| name.element.gp());
         self.ends.by_gp.extend(device.gp.into_iter().chain(own).map(|gp| (gp, end)));
         self.ends.gpus.extend(gpu.then_some(id));
@@ -201,7 +215,8 @@ impl Adder<'_> {
         let gpu = Gpu { index, ..gpu(std::slice::from_ref(device), near) };
         let id = self.fragment.add(self.parent(near), gpu);
         self.ends.gpus.push(id);
-        self.ends.by_gp.extend(device.element.gp().map(|gp| (gp, End { id, gpu: None })));
+        let end = End { id, is_switch: false, model: None, each: rate_of_each(device) };
+        self.ends.by_gp.extend(device.element.gp().map(|gp| (gp, end)));
     }
 
     fn nic_off_bus(&mut self, device: OsDevice<'_>, near: &Near) {
@@ -241,6 +256,11 @@ impl Adder<'_> {
         };
         rdma.into_iter().map(nic).collect()
     }
+}
+
+/// Returns the rate of one NVLink in MB/s, which nvtopo writes.
+fn rate_of_each(name: &OsDevice<'_>) -> Option<u64> {
+    name.element.info(nvlink::RATE_OF_EACH)?.parse().ok().filter(|rate| *rate > 0)
 }
 
 /// Returns a GPU, by its names. Its serial number is not kept.

@@ -13,20 +13,40 @@ mod nvlink;
 mod objects;
 mod pci;
 mod set;
+pub(super) mod synthetic;
+pub(super) mod write;
 
 use super::xml::{self, Document};
 use super::{TextFormat, text};
 use crate::error::{Error, Result};
-use crate::model::{Fragment, NoteKind, Provenance};
+use crate::ids::PciAddress;
+use crate::model::{Fragment, NodeKind, NoteKind, Provenance};
 use element::Element;
 use objects::Version;
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 /// The number of bytes in which the root element is searched.
 const HEAD: usize = 4 << 10;
 
 /// The latest version that is read.
 const LATEST: u32 = 3;
+
+/// The info of an object that nvtopo made up when it wrote the file, or whose PCI address or buses it made up.
+const MADE_UP: &str = "NvtopoMadeUp";
+
+/// The info of the machine with the CPUs that are off, which nvtopo writes: hwloc cannot tell them from CPUs that may not be
+/// used.
+const OFFLINE: &str = "NvtopoOfflineCPUs";
+
+/// The info of a bridge that tells its kind of port, which nvtopo writes: the ports beside it need not be in the file.
+const PORT: &str = "NvtopoPort";
+
+/// The value of [`PORT`] of a switch.
+const UPSTREAM: &str = "upstream";
+
+/// The info of a kind of cores with its class, which nvtopo writes.
+const CLASS: &str = "NvtopoClass";
 
 pub(super) struct HwlocXml;
 
@@ -126,7 +146,24 @@ fn build(topology: Element<'_>) -> Result<Fragment> {
     let io = pci::read(&objects, &nodes, version)?;
     let ends = devices::add(&io, &nodes, &mut fragment)?;
     nvlink::add(nvlinks.as_ref(), &ends, &mut fragment);
+    forget(&io.made_up, &mut fragment);
     Ok(fragment)
+}
+
+/// Takes out the addresses that were made up when the file was written.
+fn forget(made_up: &BTreeSet<PciAddress>, fragment: &mut Fragment) {
+    let drop = |address: &mut Option<PciAddress>| *address = address.filter(|own| !made_up.contains(own));
+    for node in fragment.nodes.iter_mut().filter(|_| !made_up.is_empty()) {
+        match &mut node.kind {
+            NodeKind::PcieSwitch(switch) => drop(&mut switch.address),
+            NodeKind::Gpu(gpu) => drop(&mut gpu.address),
+            NodeKind::NvSwitch(switch) => drop(&mut switch.address),
+            NodeKind::Nic(nic) => drop(&mut nic.address),
+            NodeKind::Nvme(nvme) => drop(&mut nvme.address),
+            NodeKind::NumaNode(node) => drop(&mut node.gpu),
+            _ => {}
+        }
+    }
 }
 
 /// Returns the version of the format: `2.0`; the first has no number.

@@ -10,7 +10,7 @@ use super::objects::{Memory, Objects};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::error::Result;
 use crate::ids::PciAddress;
-use crate::model::{Fragment, NodeId, NodeKind, NoteCode, NumaNode};
+use crate::model::{Fragment, NodeId, NodeKind, NoteCode, NoteKind, NumaNode};
 
 /// The NUMA nodes of a machine.
 pub(super) struct Nodes {
@@ -70,7 +70,10 @@ pub(super) fn add(
         let kind = NodeKind::NumaNode(node.clone());
         nodes.ids.push(fragment.add(package.unwrap_or(NodeId::MACHINE), kind));
     }
-    if nodes.all.is_empty() && !objects.online.is_empty() {
+    if objects.nodes_made_up {
+        let text = "the NUMA nodes of the machine were unknown when the file was written";
+        fragment.note(NoteKind::Unknown, text);
+    } else if nodes.all.is_empty() && !objects.online.is_empty() {
         // The first version writes the memory of such a machine there.
         let memory = objects.root.number("local_memory")?.filter(|memory| *memory > 0);
         let node = NumaNode { cpus: objects.online.clone(), memory, ..NumaNode::default() };

@@ -6,7 +6,7 @@
 use super::super::common;
 use super::devices::{End, Ends};
 use super::matrix::Matrix;
-use crate::model::{Basis, Fragment, Link, LinkKind, NodeId, NoteCode, NoteKind, Rate, rates};
+use crate::model::{Basis, Fragment, Gpu, Link, LinkKind, NodeId, NoteCode, NoteKind, Rate, Topology, rates};
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,7 +51,7 @@ struct Links<'a> {
     uneven: usize,
     /// Links that lead from a GPU to a CPU.
     to_cpus: usize,
-    /// The GPUs of each NVSwitch.
+    /// The devices linked with each NVSwitch, and itself.
     switches: BTreeMap<NodeId, BTreeSet<NodeId>>,
 }
 
@@ -68,11 +68,11 @@ impl Links<'_> {
             _ => return self.to_cpus += 1,
         };
         self.uneven += usize::from(there != back);
-        let link = nvlink(a.gpu.or(b.gpu), rate);
+        let link = nvlink(a.model.or(b.model), a.each.or(b.each), rate);
         self.uncounted += usize::from(link.lanes.is_none());
         fragment.link(a.id, b.id, link);
-        for (gpu, switch) in [(a, b), (b, a)].into_iter().filter(|(_, switch)| switch.gpu.is_none()) {
-            self.switches.entry(switch.id).or_default().insert(gpu.id);
+        for (end, switch) in [(a, b), (b, a)].into_iter().filter(|(_, switch)| switch.is_switch) {
+            self.switches.entry(switch.id).or_default().extend([end.id, switch.id]);
         }
     }
 
@@ -96,7 +96,7 @@ impl Links<'_> {
         }
     }
 
-    /// Returns the number of sets of NVSwitches that share no GPU.
+    /// Returns the number of sets of NVSwitches that share no GPU and no link.
     fn fabrics(&self) -> usize {
         let mut fabrics: Vec<BTreeSet<NodeId>> = Vec::new();
         for gpus in self.switches.values() {
@@ -112,17 +112,37 @@ impl Links<'_> {
     }
 }
 
-/// Returns the NVLinks of a pair by their bandwidth together in MB/s, and the model of the GPU at one end.
-fn nvlink(model: Option<u16>, rate: u64) -> Link {
-    // hwloc counts for one link 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in between.
-    let one = match model {
+/// The info with the rate of one NVLink of a GPU in MB/s, which nvtopo writes where the model of the GPU does not tell it.
+pub(super) const RATE_OF_EACH: &str = "NVLinkBandwidth";
+
+/// Returns the bandwidth in MB/s that hwloc counts for one link of a model: 20 GB/s on Pascal, 50 GB/s on Blackwell, 25 GB/s in
+/// between.
+pub(super) fn one(model: Option<u16>) -> u64 {
+    match model {
         Some(0..0x1d00) => 20_000,
         Some(0x2900..) => 50_000,
         _ => 25_000,
-    };
-    let lanes = u16::try_from(rate / one)
-        .ok()
-        .filter(|lanes| rate.is_multiple_of(one) && *lanes <= rates::MAX_NVLINKS);
+    }
+}
+
+/// Returns the rate of one NVLink of a GPU, where neither its model nor hwloc's usual one tells it.
+pub(super) fn rate_of_each(topology: &Topology, id: NodeId, gpu: &Gpu) -> Option<Bandwidth> {
+    let mut links = topology.links_of(id).filter(|(_, link)| link.kind == LinkKind::NvLink);
+    let (lanes, rate) =
+        links.find_map(|(_, link)| Some((link.lanes.filter(|lanes| *lanes > 0)?, link.rate?)))?;
+    let each = rate.bandwidth.as_mb_per_s() / u64::from(lanes);
+    (gpu.pci.device.is_none() && each > 0 && each != one(None)).then(|| Bandwidth::from_mb_per_s(each))
+}
+
+/// Returns the NVLinks of a pair by their bandwidth together in MB/s, and the model of the GPU at one end or the rate of each
+/// link, where they are known.
+fn nvlink(model: Option<u16>, each: Option<u64>, rate: u64) -> Link {
+    let in_range = |lanes: &u16| (1..=rates::MAX_NVLINKS).contains(lanes);
+    let one = each.unwrap_or_else(|| one(model));
+    let lanes = u16::try_from(rate.saturating_add(one / 2) / one).ok().filter(in_range);
+    // A rate that is no whole number of MB/s was cut.
+    let cut = if each.is_some() { u64::from(rates::MAX_NVLINKS) } else { 0 };
+    let lanes = lanes.filter(|lanes| rate.abs_diff(u64::from(*lanes) * one) <= cut);
     if let (Some(0x2200..0x2300), Some(lanes)) = (model, lanes) {
         // hwloc takes the links of GA102 (RTX A6000, RTX 3090, A40) for those of A100, which are faster.
         return rates::nvlink_rtx(lanes);
@@ -148,9 +168,9 @@ mod tests {
             (Some(0x1db8), 1_000_000, None),
             (Some(0x1db8), u64::MAX, None),
         ] {
-            assert_eq!(nvlink(model, rate).lanes, lanes, "{model:x?} {rate}");
+            assert_eq!(nvlink(model, None, rate).lanes, lanes, "{model:x?} {rate}");
         }
-        let bridge = nvlink(Some(0x2230), 100_000);
+        let bridge = nvlink(Some(0x2230), None, 100_000);
         assert_eq!(
             (bridge.lanes, bridge.rate.map(|rate| rate.bandwidth.as_mb_per_s())),
             (Some(4), Some(56_250))

@@ -3,6 +3,7 @@
 //! PUs are kept in the file's order, so the content of an object is a range of them. Other levels are only traversed.
 //! I/O is read later, by [`super::pci`].
 
+use super::MADE_UP;
 use super::element::Element;
 use super::set::Bitmap;
 use crate::cpuset::{CpuSet, MAX_INDEX, NodeSet};
@@ -28,6 +29,8 @@ pub(super) struct Objects<'a> {
     pub(super) online: CpuSet,
     /// The objects below which I/O hangs, each with that.
     pub(super) io: Vec<(Element<'a>, Vec<Element<'a>>)>,
+    /// True where nvtopo wrote a NUMA node only because hwloc demands one.
+    pub(super) nodes_made_up: bool,
     /// The PUs that the first version lists as online.
     switched_on: Option<Bitmap>,
     numbers: NodeSet,
@@ -94,6 +97,7 @@ pub(super) fn read(root: Element<'_>, version: Version) -> Result<Objects<'_>> {
         pus: Vec::new(),
         online: CpuSet::new(),
         io: Vec::new(),
+        nodes_made_up: false,
         switched_on,
         numbers: NodeSet::new(),
     };
@@ -120,6 +124,7 @@ impl<'a> Objects<'a> {
                 self.cores.push(Core { os_index: element.os_index()?, package: ancestors.package });
                 self.descend(element, ancestors)?;
             }
+            "Group" if element.info(MADE_UP).is_some() => self.descend(element, ancestors)?,
             "Die" | "Group" => {
                 let kind = match (element.kind(), element.attribute("subtype")) {
                     ("Die", _) => GroupKind::Die,
@@ -133,6 +138,7 @@ impl<'a> Objects<'a> {
                 self.descend(element, ancestors)?;
                 self.groups[place].pus = start..self.pus.len();
             }
+            "NUMANode" if element.info(MADE_UP).is_some() => self.nodes_made_up = true,
             "NUMANode" | "Node" => {
                 let os_index = self.node_number(element)?;
                 let place = self.nodes.len();

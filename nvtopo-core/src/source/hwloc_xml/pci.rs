@@ -4,9 +4,11 @@
 //! GPUs of other makers are left out, as placement is for NVIDIA's only, and so are adapters without a name in the
 //! system; a note names both.
 
+use super::super::pci_tree::Port;
 use super::element::Element;
 use super::numa::{Near, Nodes};
 use super::objects::{Objects, Version};
+use super::{MADE_UP, PORT, UPSTREAM};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Link, MAX_DEVICES, PciFacts};
@@ -41,6 +43,8 @@ pub(super) struct Device<'a> {
 pub(super) struct Bridge {
     pub(super) address: PciAddress,
     pub(super) link: Link,
+    /// Its kind, where the file tells it.
+    pub(super) port: Option<Port>,
     /// The bridge directly above it.
     above: Option<usize>,
 }
@@ -65,6 +69,8 @@ pub(super) struct Host<'a> {
     pub(super) address: PciAddress,
     /// True if hwloc left out the bridges, and the bus stands in.
     pub(super) inferred: bool,
+    /// True if nvtopo made its buses up, or, of one that was inferred, the address of its device.
+    pub(super) made_up: bool,
     pub(super) near: Near,
     pub(super) devices: Vec<Device<'a>>,
 }
@@ -81,6 +87,8 @@ pub(super) struct Io<'a> {
     pub(super) others: BTreeMap<&'static str, Vec<PciAddress>>,
     /// The network adapters that the system has no name for.
     pub(super) nameless: Vec<PciAddress>,
+    /// The addresses of bridges and devices that nvtopo made up when it wrote the file.
+    pub(super) made_up: BTreeSet<PciAddress>,
 }
 
 impl Io<'_> {
@@ -106,6 +114,7 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
         named: false,
         count: 0,
         others: BTreeMap::new(),
+        made_up: BTreeSet::new(),
     };
     for (holder, roots) in &objects.io {
         let near = nodes.near(objects, *holder)?;
@@ -117,7 +126,8 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
                     let address = root_bus(root)?;
                     let mut devices = Vec::new();
                     reader.below(root, None, &mut devices)?;
-                    io.hosts.push(Host { address, inferred: false, near: near.clone(), devices });
+                    let made_up = root.info(MADE_UP).is_some();
+                    io.hosts.push(Host { address, inferred: false, made_up, near: near.clone(), devices });
                 }
                 _ => {
                     let mut devices = Vec::new();
@@ -129,7 +139,8 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
             }
         }
         for (address, devices) in loose {
-            io.hosts.push(Host { address, inferred: true, near: near.clone(), devices });
+            let made_up = devices.iter().all(|device: &Device<'_>| reader.made_up.contains(&device.address));
+            io.hosts.push(Host { address, inferred: true, made_up, near: near.clone(), devices });
         }
     }
     for host in &mut io.hosts {
@@ -145,6 +156,7 @@ pub(super) fn read<'a>(objects: &Objects<'a>, nodes: &Nodes, version: Version) -
     }
     io.bridges = reader.bridges;
     io.others = reader.others;
+    io.made_up = reader.made_up;
     io.hosts.retain(|host| !host.devices.is_empty());
     io.hosts.sort_by_key(|host| host.address);
     Ok(io)
@@ -160,6 +172,8 @@ struct Reader {
     count: usize,
     /// GPUs of other makers.
     others: BTreeMap<&'static str, Vec<PciAddress>>,
+    /// Addresses that nvtopo made up.
+    made_up: BTreeSet<PciAddress>,
 }
 
 impl Reader {
@@ -183,7 +197,12 @@ impl Reader {
     ) -> Result<()> {
         match object.kind() {
             "Bridge" => {
-                self.bridges.push(Bridge { address: object.address()?, link: object.link()?, above });
+                let address = object.address()?;
+                let port = object.info(PORT).filter(|port| *port == UPSTREAM).map(|_| Port::Upstream);
+                if object.info(MADE_UP).is_some() {
+                    self.made_up.insert(address);
+                }
+                self.bridges.push(Bridge { address, link: object.link()?, port, above });
                 self.below(object, Some(self.bridges.len() - 1), devices)?;
             }
             "PCIDev" => devices.extend(self.device(object, above)?),
@@ -230,10 +249,16 @@ impl Reader {
         if self.count > MAX_DEVICES * 16 {
             return Err(object.error("more PCI devices than any machine has"));
         }
+        if object.info(MADE_UP).is_some() {
+            self.made_up.insert(address);
+        }
         let (link, gp) = (object.link()?, object.gp());
+        // No maker and no chip has the number 0.
+        let is_known = |number: &u16| *number != 0;
+        let subsystem = subsystem.filter(|board| *board != (0, 0));
         let pci = PciFacts {
-            vendor: Some(vendor),
-            device: Some(model),
+            vendor: Some(vendor).filter(is_known),
+            device: Some(model).filter(is_known),
             subsystem_vendor: subsystem.map(|(vendor, _)| vendor),
             subsystem_device: subsystem.map(|(_, device)| device),
             ..PciFacts::default()
