@@ -819,9 +819,9 @@ NVTOPO_MUST_CHECK
 nvtopo_status nvtopo_topology_discover(nvtopo_topology **topology);
 
 /**
- * Opens "live" (this machine), "preset:NAME", a file (a text of nvidia-smi: `topo -m`, `nvlink --status`, `topo -p2p`;
- * hwloc's XML, nvtopo's JSON, a snapshot, or the output of a benchmark), a directory with a recorded /sys and /proc, or
- * "-" (standard input).
+ * Opens "live" (this machine), "preset:NAME", a file (a text of nvidia-smi: `topo -m`, `-q`, `nvlink`, `topo -p2p`;
+ * hwloc's XML, nvtopo's JSON, a snapshot, or the output of a benchmark), a directory with a recorded /sys and /proc or
+ * saved outputs of such tools, or "-" (standard input).
  *
  * Fails with `NVTOPO_STATUS_IO` where nothing can be read, `NVTOPO_STATUS_INVALID_INPUT` where it cannot be
  * understood, and `NVTOPO_STATUS_INVALID_REQUEST` for an unknown preset.

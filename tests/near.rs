@@ -15,7 +15,7 @@ fn texts_that_are_no_topology_are_named() {
     for (text, what) in [
         (
             "| NVIDIA-SMI 550.54.15    Driver Version: 550.54.15    CUDA Version: 12.4 |\n",
-            "the table of nvidia-smi",
+            "the head of the table of nvidia-smi",
         ),
         (
             "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.\n",
@@ -24,11 +24,10 @@ fn texts_that_are_no_topology_are_named() {
         ("Failed to initialize NVML: Driver/library version mismatch\n", "an error of nvidia-smi"),
         ("No devices were found\n", "sees no GPU"),
         ("$ nvidia-smi topo -m\nbash: nvidia-smi: command not found\n", "did not find the command"),
-        ("==============NVSMI LOG==============\nDriver Version : 550\n", "nvidia-smi -q"),
-        ("<?xml version=\"1.0\" ?>\n<nvidia_smi_log>\n", "nvidia-smi -q -x"),
-        ("GPU 0: NVIDIA A100 (UUID: GPU-1)\nGPU 1: NVIDIA A100 (UUID: GPU-2)\n", "nvidia-smi -L"),
-        ("GPU 0: NVIDIA A100 (UUID: GPU-1)\n Link 0: Replay Errors: 0\n", "not that of its --status"),
-        ("index, name, pci.bus_id\n0, NVIDIA A100, 00000000:07:00.0\n", "--query-gpu"),
+        ("==============NVSMI LOG==============\nDriver Version : 550\n", "the head of nvidia-smi -q"),
+        ("    Fabric\n        CliqueId    : N/A\n", "without the line that names its GPU"),
+        (" Link 0: Replay Errors: 0\n", "without the line that names its GPU"),
+        ("index, name, pci.bus_id\nand so on\n", "--query-gpu"),
         ("processor\t: 0\n", "/proc/cpuinfo"),
         ("Machine (126GB total)\n  Package L#0\n", "lstopo"),
         ("apiVersion: v1\nkind: Pod\n", "a Kubernetes document"),

@@ -32,6 +32,8 @@ pub(crate) struct Gpu {
     uuid: Option<String>,
     /// The serial number of the board, or None.
     serial: Option<String>,
+    /// The version of its firmware (VBIOS), such as "96.00.74.00.0D", or None.
+    firmware: Option<String>,
     /// The PCI address, such as "0000:1b:00.0", or None.
     address: Option<String>,
     /// Its PCIe link, or None.
@@ -69,6 +71,7 @@ crate::pickle::plain!(Gpu {
     architecture,
     uuid,
     serial,
+    firmware,
     address,
     pcie,
     memory,
@@ -109,6 +112,7 @@ impl Gpu {
             architecture: gpu.compute_capability.and_then(nvtopo::ComputeCapability::architecture),
             uuid: gpu.uuid.map(|uuid| uuid.to_string()),
             serial: gpu.serial.clone(),
+            firmware: gpu.firmware.clone(),
             address: gpu.address.map(|address| address.to_string()),
             pcie: gpu.pci.link.map(PcieLink::of),
             memory: gpu.memory,
@@ -236,7 +240,7 @@ pub(crate) struct NvLink {
     generation: Option<u8>,
     reported: Option<Bandwidth>,
     #[pyo3(get)]
-    /// The device at its other end: "gpu", "switch" or "cpu". None: unknown.
+    /// The device at its other end: "gpu", "switch", "cpu", or "device" of unknown kind. None: unknown.
     far: Option<&'static str>,
     #[pyo3(get)]
     /// The PCI address of the device at its other end, or None.
@@ -268,6 +272,7 @@ impl NvLink {
             NvLinkFar::Gpu(address) => (Some("gpu"), Some(address)),
             NvLinkFar::Switch(address) => (Some("switch"), address),
             NvLinkFar::Cpu => (Some("cpu"), None),
+            NvLinkFar::Device(address) => (Some("device"), Some(address)),
             _ => (None, None),
         };
         Self {

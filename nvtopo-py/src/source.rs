@@ -22,9 +22,9 @@ pub(crate) fn discover(py: Python<'_>) -> PyResult<Topology> {
     call(py, nvtopo::Topology::discover).map(Topology::of)
 }
 
-/// A topology from a file in any known format, or from a directory that holds a recorded machine.
+/// A topology from a file in any known format, or from a directory with a recorded machine or saved outputs of tools.
 ///
-/// Formats are found by content: a text of `nvidia-smi` (`topo -m`, `nvlink --status`, `topo -p2p`), hwloc's XML,
+/// Formats are found by content: a text of `nvidia-smi` (`topo -m`, `-q`, `-L`, `nvlink`, `topo -p2p`), hwloc's XML,
 /// nvtopo's own JSON, a snapshot, or the
 /// output of nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 ///

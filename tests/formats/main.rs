@@ -2,16 +2,21 @@
 
 mod convert;
 mod diff;
+mod folder;
 mod graphs;
 mod hwloc_write;
 mod lscpu;
 mod lspci;
 mod nccl_xml;
 mod numactl;
+mod nvlink;
 mod rdma;
 mod slurm;
+mod smi;
 mod topo_m;
 
+use nvtopo::Topology;
+use nvtopo::model::NoteCode;
 use std::path::{Path, PathBuf};
 
 /// The path of a recorded machine in `tests/data`.
@@ -36,4 +41,15 @@ fn files(folder: &str, end: &str) -> Vec<PathBuf> {
     found.sort();
     assert!(!found.is_empty(), "{folder} holds no *{end}");
     found
+}
+
+/// The notes of a topology, one in each line.
+fn notes(topology: &Topology) -> String {
+    topology.notes().iter().map(|note| format!("{note}\n")).collect::<Vec<_>>().concat()
+}
+
+/// The texts of the notes with a code.
+fn notes_of(topology: &Topology, code: NoteCode) -> Vec<&str> {
+    let notes = topology.notes().iter().filter(|note| note.code() == code);
+    notes.map(|note| note.text.as_str()).collect()
 }

@@ -94,9 +94,11 @@ fn other_archives_and_versions_say_so() {
     refused(&head(&HEAD.replace("nvtopo-snapshot", "x")), "its format is 'x'");
     refused(&head("{"), "entry 'nvtopo/snapshot.json': EOF");
     refused(&head(HEAD), "names no CPU");
-    refused(&pack(&[(EntryType::Regular, "sys/a", b"x")]), "without nvtopo/snapshot.json");
-    refused(&compressed(b"a text"), "not an archive");
-    refused(&compressed(&vec![0; 1 << 20]), "without nvtopo/snapshot.json");
+    refused(&pack(&[(EntryType::Regular, "sys/a", b"x")]), "names no CPU");
+    refused(&compressed(b"a text"), "not a format that nvtopo knows");
+    refused(&compressed(&vec![0; 1 << 20]), "not a recorded machine");
+    let error = Snapshot::read(&pack(&[(EntryType::Regular, "sys/a", b"x")])).unwrap_err();
+    assert!(error.message().contains("without nvtopo/snapshot.json"), "{error}");
     refused(&[0x1f, 0x8b, 8], "not an archive");
 }
 

@@ -223,6 +223,7 @@ impl Dice {
                 uuid = self
                     .maybe(|_| format!("GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789{own:02x}").parse().unwrap()),
                 serial = self.maybe(Self::word),
+                firmware = self.maybe(Self::word),
                 address = self.address(own),
                 pci = self.pci(),
                 memory = self.maybe(|dice| u64::from(dice.below(9)) << 30),

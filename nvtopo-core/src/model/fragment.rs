@@ -5,6 +5,7 @@ use crate::model::{
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// The class of the path between two nodes, as a source states it. It takes precedence over the tree of bridges.
 /// NVLinks are not stated here: they are links.
@@ -55,6 +56,8 @@ pub struct Fragment {
     pub(crate) origin: Origin,
     pub(crate) dialect: Dialect,
     pub(crate) nvlink_known: bool,
+    /// The file that it was read from, for notes where several files are merged.
+    pub(crate) file: Option<Arc<str>>,
 }
 
 impl Fragment {
@@ -72,6 +75,7 @@ impl Fragment {
             origin: Origin::Unknown,
             dialect: Dialect::Sys,
             nvlink_known: true,
+            file: None,
         }
     }
 

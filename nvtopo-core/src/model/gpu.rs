@@ -22,6 +22,8 @@ pub struct Gpu {
     pub uuid: Option<GpuUuid>,
     /// The serial number of the board.
     pub serial: Option<String>,
+    /// The version of its firmware (VBIOS), such as `96.00.74.00.0D`.
+    pub firmware: Option<String>,
     /// The place on the PCI bus.
     pub address: Option<PciAddress>,
     /// Its facts of the PCI bus.
@@ -246,4 +248,6 @@ pub enum NvLinkFar {
     Switch(Option<PciAddress>),
     /// A CPU (POWER).
     Cpu,
+    /// The device at this address, of unknown kind.
+    Device(PciAddress),
 }

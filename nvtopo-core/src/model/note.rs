@@ -131,6 +131,8 @@ words! {
         NotMeasured = "not-measured",
         /// Devices that no job can use were left out.
         DeviceLeftOut = "device-left-out",
+        /// Files of a directory that are of no known format, or beyond the limits.
+        FilesLeftOut = "files-left-out",
         /// Only one of several sources has a device.
         OneSourceOnly = "one-source-only",
         /// The driver did not answer a call.
@@ -151,6 +153,8 @@ words! {
         P2pRefused = "p2p-refused",
         /// Some NVLinks are down.
         NvlinksDown = "nvlinks-down",
+        /// Errors were counted on NVLinks.
+        NvlinkErrors = "nvlink-errors",
         /// A conclusion other than the codes below.
         Inferred = "inferred",
         /// NUMA nodes, or their CPUs, were concluded.
@@ -188,6 +192,7 @@ impl NoteCode {
             | Self::PathsUnknown
             | Self::NotMeasured
             | Self::DeviceLeftOut
+            | Self::FilesLeftOut
             | Self::OneSourceOnly
             | Self::DriverCallFailed
             | Self::P2pDisabled => NoteKind::Unknown,
@@ -197,7 +202,8 @@ impl NoteCode {
             | Self::DeviceRenamed
             | Self::MeasuredAboveRate
             | Self::P2pRefused
-            | Self::NvlinksDown => NoteKind::Conflict,
+            | Self::NvlinksDown
+            | Self::NvlinkErrors => NoteKind::Conflict,
             Self::Inferred
             | Self::NumaInferred
             | Self::BridgesInferred

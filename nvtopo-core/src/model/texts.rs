@@ -41,6 +41,7 @@ fn each(kind: &mut NodeKind, change: &mut impl FnMut(&mut String)) {
         NodeKind::Gpu(gpu) => {
             some(&mut gpu.model, change);
             some(&mut gpu.serial, change);
+            some(&mut gpu.firmware, change);
             some(&mut gpu.unusable, change);
             if let Some(fabric) = &mut gpu.fabric {
                 some(&mut fabric.cluster, change);

@@ -5,6 +5,8 @@
 //! A new format is one file here and one line in `SOURCES`.
 
 mod common;
+mod folder;
+mod gpu_notes;
 mod graph;
 mod hwloc;
 mod hwloc_xml;
@@ -26,6 +28,7 @@ mod rdma;
 mod several;
 mod slurm;
 mod smi_matrix;
+mod smi_query;
 mod snapshot;
 pub(crate) mod sysfs;
 #[cfg(test)]
@@ -62,6 +65,15 @@ pub(crate) trait Source: Sync {
 
     /// Reads the content.
     fn read(&self, bytes: &[u8]) -> Result<Fragment>;
+
+    /// Returns whether it may stand in one text with others.
+    fn stands_with_others(&self) -> bool;
+
+    /// Returns whether its output, or a part of it, may begin with this line.
+    fn begins(&self, line: &str) -> bool;
+
+    /// Returns whether a part of a text with several outputs is of this format.
+    fn recognizes_part(&self, part: &[u8]) -> bool;
 }
 
 /// A format of texts to implement; [`Source`] is its object form.
@@ -69,11 +81,25 @@ trait TextFormat: Sync {
     /// The name for people.
     const NAME: &'static str;
 
+    /// Words of a line that names the tool, or begins its output or a part of that. A format that has some may stand in one
+    /// text with others, which is cut at such lines; see [`several`].
+    const BEGINNINGS: &'static [&'static str] = &[];
+
     /// Returns whether a text looks like this format.
     fn recognizes(bytes: &[u8]) -> bool;
 
     /// Reads a text.
     fn read(bytes: &[u8]) -> Result<Fragment>;
+
+    /// Returns whether the output, or a part of it, may begin with this line, where no words tell.
+    fn begins(_line: &str) -> bool {
+        false
+    }
+
+    /// Returns whether a part of a text with several outputs is of this format. Little may stand in it.
+    fn recognizes_part(part: &[u8]) -> bool {
+        Self::recognizes(part)
+    }
 }
 
 impl<F: TextFormat> Source for F {
@@ -87,6 +113,18 @@ impl<F: TextFormat> Source for F {
 
     fn read(&self, bytes: &[u8]) -> Result<Fragment> {
         F::read(bytes)
+    }
+
+    fn stands_with_others(&self) -> bool {
+        !F::BEGINNINGS.is_empty()
+    }
+
+    fn begins(&self, line: &str) -> bool {
+        F::BEGINNINGS.iter().any(|words| line.contains(words)) || F::begins(line)
+    }
+
+    fn recognizes_part(&self, part: &[u8]) -> bool {
+        F::recognizes_part(part)
     }
 }
 
@@ -110,6 +148,10 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &numactl::Numactl,
     &rdma::RdmaTools,
     &lspci::Lspci,
+    &smi_query::SmiXml,
+    &smi_query::SmiQuery,
+    &smi_query::SmiTable,
+    &smi_query::SmiCsv,
     &hwloc_xml::PastedXml,
     &nccl_xml::PastedXml,
 ];
@@ -134,7 +176,7 @@ pub enum Locator {
     Preset(String),
     /// Standard input.
     Stdin,
-    /// A file, or a directory that holds a recorded machine.
+    /// A file, or a directory that holds a recorded machine, saved outputs of tools, or both.
     Path(PathBuf),
 }
 
@@ -209,7 +251,11 @@ impl Topology {
     pub fn open(locators: &[Locator]) -> Result<Self> {
         let mut builder = TopologyBuilder::new();
         for locator in locators {
-            builder = builder.with(fragment(locator)?);
+            let mut own = fragment(locator)?;
+            if let (Locator::Path(path), true) = (locator, locators.len() > 1) {
+                own.file = Some(path.display().to_string().into());
+            }
+            builder = builder.with(own);
         }
         builder.build().map_err(|error| match locators {
             [only] => error.in_input(&only.to_string()),
@@ -241,7 +287,7 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
             parse("standard input", &read_all(name, std::io::stdin().lock())?)
         }
         Locator::Path(path) if path.is_dir() => {
-            sysfs::recorded(path).map_err(|error| error.in_input(&path.display().to_string()))
+            folder::read(path).map_err(|error| error.in_input(&path.display().to_string()))
         }
         Locator::Path(path) => {
             let file = std::fs::File::open(path).map_err(|error| missing(path, error))?;

@@ -49,23 +49,30 @@ static NEAR: &[(Sign, &str, &str)] = &[
         "an error of nvidia-smi about its options",
         TOPO,
     ),
-    (Holds(&["NVSMI LOG"]), "the text of nvidia-smi -q, which does not tell how GPUs are connected", TOPO),
-    (Root("nvidia_smi_log"), "the XML of nvidia-smi -q -x, which does not tell how GPUs are connected", TOPO),
+    (
+        Holds(&["NVSMI LOG"]),
+        "the head of nvidia-smi -q, without any GPU",
+        "give the whole text of nvidia-smi -q",
+    ),
     (
         Holds(&["NVIDIA-SMI", "Driver Version"]),
-        "the table of nvidia-smi, which does not tell how GPUs are connected",
-        TOPO,
+        "the head of the table of nvidia-smi, without any GPU",
+        "give the whole table",
     ),
     (
-        Line(is_link_of_another_question),
-        "a text of nvidia-smi nvlink, but not that of its --status",
-        "give the text of nvidia-smi nvlink --status",
+        HoldsOne(&["ClusterUUID", "CliqueId"]),
+        "a part of nvidia-smi -q, without the line that names its GPU",
+        "give the whole text of nvidia-smi -q",
     ),
-    (Line(is_listed_gpu), "the list of nvidia-smi -L, which does not tell how GPUs are connected", TOPO),
+    (
+        Line(is_link_of_nvlink),
+        "a text of nvidia-smi nvlink, without the line that names its GPU",
+        "give the whole text: GPU 0: ... above its links",
+    ),
     (
         HoldsOne(&["pci.bus_id", "name, uuid", "index, name", "index, uuid"]),
-        "the answer of nvidia-smi --query-gpu, which does not tell how GPUs are connected",
-        TOPO,
+        "the names of what nvidia-smi --query-gpu was asked for, without any GPU",
+        "give all that it prints",
     ),
     (
         HoldsOne(&["ROCm System Management Interface", "AMDSMI Tool", "AMD-SMI", "rocm-smi"]),
@@ -185,14 +192,8 @@ fn is_missing_command(line: &str) -> bool {
         && said.iter().any(|words| line.contains(words))
 }
 
-/// Recognizes `GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-…)`.
-fn is_listed_gpu(line: &str) -> bool {
-    let numbered = line.strip_prefix("GPU ").and_then(|rest| rest.split_once(": "));
-    numbered.is_some_and(|(number, rest)| is_number(number) && rest.contains("(UUID: "))
-}
-
 /// Recognizes `Link 0: Replay Errors: 0`, `Link 0, P2P is supported: true`, `Link 0: 00000000:88:00.0`.
-fn is_link_of_another_question(line: &str) -> bool {
+fn is_link_of_nvlink(line: &str) -> bool {
     let rest = line.strip_prefix("Link ").and_then(|rest| rest.split_once([':', ',']));
     rest.is_some_and(|(number, rest)| is_number(number) && rest.contains(':'))
 }

@@ -16,6 +16,7 @@ pub(super) struct Numactl;
 
 impl TextFormat for Numactl {
     const NAME: &'static str = "the text of numactl --hardware";
+    const BEGINNINGS: &'static [&'static str] = &["numactl", "available: "];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);

@@ -1,91 +1,103 @@
 //! Texts with the outputs of several tools, one after the other: each is read by its own reader, and all are merged.
 //!
-//! The text is cut where a line names a tool or begins its output. A reader gets the whole text with the lines of
-//! the others left empty, so that places in messages are those of the input.
+//! The text is cut where a line names a tool or begins its output, as the formats say ([`super::TextFormat::BEGINNINGS`]). A
+//! reader gets the whole text with the lines of the others left empty, so that places in messages are those of the input.
 
-use super::measured::{NvBandwidth, P2pTest, Perftest};
-use super::nvlink_status::NvLinkStatus;
-use super::smi_matrix::{self, P2pMatrix, SmiMatrix};
-use super::{Source, text};
+use super::{SOURCES, Source, text};
 use crate::error::Result;
-use crate::model::{Fragment, TopologyBuilder};
-
-/// The formats that stand together in one text, in the order in which they are merged: first the one that knows most of
-/// the machine. The text of a later one is the more specific.
-static FORMATS: [&dyn Source; 6] = [&SmiMatrix, &NvLinkStatus, &P2pMatrix, &NvBandwidth, &P2pTest, &Perftest];
-
-/// Words of a line that names a tool, or begins its output.
-const BEGINNINGS: [&str; 15] = [
-    "nvidia-smi",
-    "topo -",
-    "-p2p",
-    "--p2pstatus",
-    "nvbandwidth",
-    "Running ",
-    "GPU(row)",
-    "GPU(column)",
-    "p2pBandwidthLatencyTest",
-    "GPU Bandwidth Latency Test",
-    "P2P Connectivity Matrix",
-    "directional P2P=",
-    "ib_write_bw",
-    "ib_read_bw",
-    " BW Test",
-];
+use crate::model::{Fragment, NodeKind, TopologyBuilder};
 
 /// Reads the texts of several formats and merges them; `None` where there are not several.
 ///
 /// `first` is the format that recognizes the text as a whole.
 pub(super) fn read(bytes: &[u8], first: &dyn Source) -> Option<Result<Fragment>> {
-    if !FORMATS.iter().any(|format| format.name() == first.name()) {
+    if !first.stands_with_others() {
         return None;
     }
     let (text, _) = text::decode(bytes);
     let lines: Vec<&str> = text::raw_lines(&text).collect();
-    let formats = formats(&lines);
-    let first = formats.iter().flatten().next()?;
-    if formats.iter().flatten().all(|format| format == first) {
+    let parts = parts(&lines);
+    let mut formats: Vec<usize> = parts.iter().filter_map(|part| part.format).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    if formats.len() < 2 {
         return None;
     }
-    let mut fragments = TopologyBuilder::new();
-    for (format, source) in FORMATS.iter().enumerate().filter(|(format, _)| formats.contains(&Some(*format)))
-    {
-        // A line that is of no format may belong to what stands before it, or after it.
-        let own = |of: &Option<usize>| of.is_none_or(|of| of == format);
-        let shown: Vec<&str> =
-            lines.iter().zip(&formats).map(|(line, of)| if own(of) { *line } else { "" }).collect();
-        match source.read(shown.join("\n").as_bytes()) {
-            Ok(fragment) => fragments = fragments.with(fragment),
+    let mut fragments = Vec::new();
+    for format in formats {
+        match SOURCES[format].read(shown(&lines, &parts, format).as_bytes()) {
+            Ok(fragment) => fragments.push(fragment),
             Err(error) => return Some(Err(error)),
         }
     }
-    Some(fragments.merged())
+    Some(merged(fragments))
 }
 
-/// Returns the format of each line, by its number in [`FORMATS`].
-fn formats(lines: &[&str]) -> Vec<Option<usize>> {
-    let mut formats = Vec::with_capacity(lines.len());
+/// Merges the fragments of sources that were found together: of those of one kind, first the one that knows most of the
+/// machine around its devices.
+pub(super) fn merged(mut fragments: Vec<Fragment>) -> Result<Fragment> {
+    let around = |fragment: &Fragment| {
+        let is_part = |kind: &NodeKind| !matches!(kind, NodeKind::Gpu(_) | NodeKind::GpuInstance(_));
+        fragment.nodes.iter().filter(|node| is_part(&node.kind)).count()
+    };
+    fragments.sort_by_cached_key(|fragment| std::cmp::Reverse(around(fragment)));
+    fragments.into_iter().fold(TopologyBuilder::new(), TopologyBuilder::with).merged()
+}
+
+/// A run of lines that is cut no further.
+struct Part {
+    /// The first line, and the one after the last.
+    lines: std::ops::Range<usize>,
+    /// Its format, by its number in [`SOURCES`].
+    format: Option<usize>,
+    /// True where a line divides it from what stands before.
+    is_divided: bool,
+}
+
+/// Cuts a text.
+fn parts(lines: &[&str]) -> Vec<Part> {
+    let formats = || SOURCES.iter().enumerate().filter(|(_, source)| source.stands_with_others());
+    let begins = |line: &&str| is_divider(line) || formats().any(|(_, source)| source.begins(line));
+    let mut parts = Vec::new();
     let mut from = 0;
     for to in 1..=lines.len() {
-        if lines.get(to).is_none_or(|line| begins(line)) {
-            formats.resize(to, format(&lines[from..to].join("\n")));
+        if lines.get(to).is_none_or(begins) {
+            let text = lines[from..to].join("\n");
+            let format = formats().find(|(_, source)| source.recognizes_part(text.as_bytes()));
+            let (format, is_divided) = (format.map(|(number, _)| number), is_divider(lines[from]));
+            parts.push(Part { lines: from..to, format, is_divided });
             from = to;
         }
     }
-    formats
+    parts
 }
 
-fn format(part: &str) -> Option<usize> {
-    let format = FORMATS.iter().rposition(|source| source.recognizes(part.as_bytes()))?;
-    // A header by itself may be that of any matrix, or prose.
-    (format > 0 || smi_matrix::has_row(part)).then_some(format)
+/// Returns whether a line divides the sections of a report, such as `nvidia-bug-report.log`.
+fn is_divider(line: &str) -> bool {
+    let line = line.trim();
+    line.len() >= 20 && line.bytes().all(|byte| byte == b'_')
 }
 
-/// Returns whether the output of a tool, or a part of it, may begin with this line.
-fn begins(line: &str) -> bool {
-    let gpu = || {
-        let number = line.trim_start().strip_prefix("GPU ");
-        number.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    BEGINNINGS.iter().any(|words| line.contains(words)) || gpu() || smi_matrix::is_header(line)
+/// Returns the text with the lines that are not of a format left empty. A part that is of no format may belong to what stands
+/// before it, or after it, unless a line divides them.
+fn shown(lines: &[&str], parts: &[Part], format: usize) -> String {
+    let mut is_shown: Vec<bool> = parts.iter().map(|part| part.format == Some(format)).collect();
+    for index in 1..parts.len() {
+        is_shown[index] |= parts[index].format.is_none() && !parts[index].is_divided && is_shown[index - 1];
+    }
+    for index in (0..parts.len().saturating_sub(1)).rev() {
+        let (part, next) = (&parts[index], &parts[index + 1]);
+        is_shown[index] |= part.format.is_none() && !next.is_divided && is_shown[index + 1];
+    }
+    let mut shown = String::new();
+    for (part, is_shown) in parts.iter().zip(is_shown) {
+        for line in &lines[part.lines.clone()] {
+            if is_shown {
+                shown.push_str(line);
+            }
+            shown.push('\n');
+        }
+    }
+    shown.pop();
+    shown
 }

@@ -133,9 +133,9 @@ def best_set(
     """
 
 def load(path: str | PathLike[str]) -> Topology:
-    """A topology from a file in any known format, or from a directory that holds a recorded machine.
+    """A topology from a file in any known format, or from a directory with a recorded machine or saved outputs of tools.
 
-    Formats are found by content: a text of `nvidia-smi` (`topo -m`, `nvlink --status`, `topo -p2p`), hwloc's XML,
+    Formats are found by content: a text of `nvidia-smi` (`topo -m`, `-q`, `-L`, `nvlink`, `topo -p2p`), hwloc's XML,
     nvtopo's own JSON, a snapshot, or the
     output of nvbandwidth, p2pBandwidthLatencyTest or ib_write_bw.
 
@@ -1298,6 +1298,10 @@ class Gpu:
         """The serial number of the board, or None."""
 
     @property
+    def firmware(self) -> str | None:
+        """The version of its firmware (VBIOS), such as "96.00.74.00.0D", or None."""
+
+    @property
     def address(self) -> str | None:
         """The PCI address, such as "0000:1b:00.0", or None."""
 
@@ -1467,7 +1471,7 @@ class NvLink:
 
     @property
     def far(self) -> str | None:
-        """The device at its other end: "gpu", "switch" or "cpu". None: unknown."""
+        """The device at its other end: "gpu", "switch", "cpu", or "device" of unknown kind. None: unknown."""
 
     @property
     def far_address(self) -> str | None:

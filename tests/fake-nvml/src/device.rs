@@ -132,6 +132,18 @@ pub unsafe extern "C" fn nvmlDeviceGetSerial(
     })
 }
 
+/// # Safety
+/// The buffer has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn nvmlDeviceGetVbiosVersion(
+    device: nvml::nvmlDevice_t,
+    to: *mut c_char,
+    length: c_uint,
+) -> nvml::nvmlReturn_t {
+    // SAFETY: as the caller promises.
+    of_gpu("nvmlDeviceGetVbiosVersion", device, |_, _| unsafe { text(to, length, "92.00.45.00.03") })
+}
+
 /// Returns the memory in use, in bytes.
 fn used(machine: &Machine, gpu: &Gpu) -> u64 {
     (machine.faults.busy(gpu.index).1 << 30).min(gpu.memory)

@@ -1,11 +1,12 @@
 //! The facts of matched nodes: unknown ones are filled in, different ones noted.
 
 use super::Fold;
+use super::speakers::{Speaker, Speakers};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeKind, Note, NoteCode, NumaNode, Nvme,
-    PciFacts, Provenance, Stated, tree,
+    Fragment, Gpu, GpuInstance, Learned, Machine, Nic, Node, NodeId, NodeKind, Note, NoteCode, NumaNode,
+    Nvme, PciFacts, Provenance, Stated, tree,
 };
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -18,6 +19,7 @@ const MAX_CONFLICTS: usize = 50;
 pub(super) struct Conflicts {
     notes: Vec<Note>,
     more: usize,
+    pub(super) speakers: Speakers,
 }
 
 impl Conflicts {
@@ -34,8 +36,8 @@ impl Conflicts {
         &mut self,
         what: &str,
         fact: &str,
-        (base, own): (Provenance, &dyn Display),
-        (other, others): (Provenance, &dyn Display),
+        (base, own): (&Speaker, &dyn Display),
+        (other, others): (&Speaker, &dyn Display),
     ) {
         self.add(
             NoteCode::SourcesDisagree,
@@ -83,9 +85,9 @@ impl Fold<'_> {
             let (mut cpus, mut nodes) = (tree::cpus_near(own, base), tree::nodes_near(own, base));
             let (node, other_node) = (self.base_node(base), self.other_node(other));
             let (what, learned) = (name(node), Vec::new());
-            let (base_source, other_source) = (node.provenance, other_node.provenance);
+            let by = self.speaker(other_node.provenance);
             let mut filler =
-                Filler { what: &what, base: base_source, other: other_source, learned, conflicts };
+                Filler { what: &what, id: base, base: node.provenance, other: &by, learned, conflicts };
             let news = (
                 filler.stated("nearest CPUs", &mut cpus, &tree::cpus_near(theirs, other)),
                 filler.stated("nearest NUMA nodes", &mut nodes, &tree::nodes_near(theirs, other)),
@@ -104,14 +106,15 @@ impl Fold<'_> {
     }
 
     pub(super) fn fill(&mut self, conflicts: &mut Conflicts) {
-        for (base, other) in self.matched() {
+        for (id, other) in self.matched() {
             let knows_cpus = self.knows_cpus;
             let other = &self.other.nodes[other.index()];
-            let base = &mut self.base.nodes[base.index()];
+            let speaker = self.speaker(other.provenance);
+            let base = &mut self.base.nodes[id.index()];
             let what = name(base);
             let learned = std::mem::take(&mut base.learned);
             let mut filler =
-                Filler { what: &what, base: base.provenance, other: other.provenance, learned, conflicts };
+                Filler { what: &what, id, base: base.provenance, other: &speaker, learned, conflicts };
             filler.node(&mut base.kind, &other.kind, knows_cpus);
             base.learned = filler.learned;
             // What was concluded and is now read as well counts as read.
@@ -122,8 +125,9 @@ impl Fold<'_> {
 
 struct Filler<'a> {
     what: &'a str,
+    id: NodeId,
     base: Provenance,
-    other: Provenance,
+    other: &'a Speaker,
     /// The facts of the base from other sources.
     learned: Vec<Learned>,
     conflicts: &'a mut Conflicts,
@@ -199,20 +203,25 @@ impl Filler<'_> {
         // A benchmark counts the GPUs that it was shown, and in CUDA's order.
         // The PCI bus has no numbers of GPUs.
         let counts = |source| !matches!(source, Provenance::Measurement | Provenance::SystemTool);
-        if counts(self.other) && self.base != Provenance::SystemTool {
+        if counts(self.other.provenance) && self.base != Provenance::SystemTool {
             self.compare("index", &base.index, &other.index);
         }
         self.option("device number", &mut base.minor, other.minor.as_ref());
         self.option("serial number", &mut base.serial, other.serial.as_ref());
+        self.option("firmware", &mut base.firmware, other.firmware.as_ref());
         self.gpu_model(base, other);
         self.option("compute capability", &mut base.compute_capability, other.compute_capability.as_ref());
         self.option("UUID", &mut base.uuid, other.uuid.as_ref());
         let bus = |address: Option<PciAddress>| address.map(|own| (own.bus, own.device));
         // Some benchmarks leave the domain out.
-        if self.other != Provenance::Measurement || bus(base.address) != bus(other.address) {
+        if self.other.provenance != Provenance::Measurement || bus(base.address) != bus(other.address) {
             self.address(&mut base.address, other.address);
         }
-        self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        // nvidia-smi rounds it to MiB.
+        let is_near = base.memory.zip(other.memory).is_some_and(|(own, other)| own.abs_diff(other) < 1 << 20);
+        if !is_near {
+            self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
+        }
         self.stated("NUMA node of its memory", &mut base.memory_node, &other.memory_node);
         self.pci(&mut base.pci, &other.pci);
         self.fill("MIG mode", &mut base.mig, other.mig.as_ref());
@@ -228,7 +237,7 @@ impl Filler<'_> {
 
     /// Fills in or compares the model. The driver's name for it stands before that of the database of PCI identifiers.
     fn gpu_model(&mut self, base: &mut Gpu, other: &Gpu) {
-        match (self.base, self.other) {
+        match (self.base, self.other.provenance) {
             (Provenance::SystemTool, by) if by != Provenance::SystemTool && other.model.is_some() => {
                 base.model.clone_from(&other.model);
                 self.learn("model");
@@ -239,6 +248,9 @@ impl Filler<'_> {
     }
 
     fn instance(&mut self, base: &mut GpuInstance, other: &GpuInstance) {
+        self.option("UUID", &mut base.uuid, other.uuid.as_ref());
+        self.option("GPU instance", &mut base.gpu_instance, other.gpu_instance.as_ref());
+        self.option("compute instance", &mut base.compute_instance, other.compute_instance.as_ref());
         self.option("profile", &mut base.profile, other.profile.as_ref());
         self.option("compute slices", &mut base.slices, other.slices.as_ref());
         self.option("memory in bytes", &mut base.memory, other.memory.as_ref());
@@ -326,8 +338,9 @@ impl Filler<'_> {
     }
 
     fn learn(&mut self, fact: &'static str) {
-        if self.other != self.base {
-            self.learned.push(Learned { fact: Cow::Borrowed(fact), provenance: self.other });
+        self.conflicts.speakers.learned(self.id, fact, self.other);
+        if self.other.provenance != self.base {
+            self.learned.push(Learned { fact: Cow::Borrowed(fact), provenance: self.other.provenance });
         }
     }
 
@@ -370,7 +383,8 @@ impl Filler<'_> {
         let said = [base.to_string(), other.to_string()];
         if said[0] != said[1] {
             let [own, others] = said.map(|text| if text.is_empty() { "none".to_owned() } else { text });
-            self.conflicts.disagree(self.what, fact, (self.base, &own), (self.other, &others));
+            let base = self.conflicts.speakers.of(self.id, fact, self.base);
+            self.conflicts.disagree(self.what, fact, (&base, &own), (self.other, &others));
         }
     }
 }

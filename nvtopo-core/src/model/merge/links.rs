@@ -15,6 +15,9 @@ impl Fold<'_> {
         let nvlink = |(_, _, link): &&(NodeId, NodeId, Link)| link.kind.is_fabric();
         let none = !self.base.links.iter().any(|link| nvlink(&link));
         if none && !self.base.nvlink_known {
+            if self.other.nvlink_known || self.other.links.iter().any(|link| nvlink(&link)) {
+                conflicts.speakers.nvlinks = Some(self.speaker(self.other.nodes[0].provenance));
+            }
             for (a, b, link) in self.other.links.iter().filter(nvlink) {
                 self.adopt(*a, *b, link);
             }
@@ -58,7 +61,9 @@ impl Fold<'_> {
         let theirs = table(&self.other.links, &self.other.nodes);
         let mut gpus = self.matched_devices(|kind| kind.as_gpu().is_some());
         gpus.retain(|(base, _)| base.index() < self.known);
-        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let base = conflicts.speakers.nvlinks.clone();
+        let base = base.unwrap_or_else(|| conflicts.speakers.base(self.base.nodes[0].provenance));
+        let other = self.speaker(self.other.nodes[0].provenance);
         let count = |table: &Nvlinks, a, b| table.between(a, b).map_or(0, |pair| pair.nvlinks);
         let mut groups: BTreeMap<(u16, u16), Vec<String>> = BTreeMap::new();
         for (index, (a, other_a)) in gpus.iter().enumerate() {
@@ -74,7 +79,7 @@ impl Fold<'_> {
             }
         }
         for ((ours, others), pairs) in groups {
-            conflicts.disagree(&several(&pairs), "NVLinks", (base, &ours), (other, &others));
+            conflicts.disagree(&several(&pairs), "NVLinks", (&base, &ours), (&other, &others));
         }
         self.better_nvlink_rates(&theirs);
     }
@@ -111,7 +116,13 @@ impl Fold<'_> {
             own.entry(key(*a, *b, link)).or_default().push(index);
         }
         for (a, b, link) in self.other.links.iter().filter(|(_, _, link)| !link.kind.is_fabric()) {
-            let (Some(a), Some(b)) = (self.map[a.index()], self.map[b.index()]) else { continue };
+            let is_bare = |end: NodeId| self.other_node(end).parent == Some(NodeId::MACHINE);
+            let bare = link.kind == LinkKind::Pcie && *a.min(b) == NodeId::MACHINE && is_bare(*a.max(b));
+            let (Some(mut a), Some(mut b)) = (self.map[a.index()], self.map[b.index()]) else { continue };
+            // A source without bridges knows the link of a device, and not what is at its other end.
+            if bare && let Some(parent) = self.base_node(a.max(b)).parent {
+                (a, b) = (parent, a.max(b));
+            }
             match own.get_mut(&key(a, b, link)).map(Vec::pop) {
                 Some(Some(index)) => self.fill_link(index, link, conflicts),
                 // A device that hangs elsewhere in the base does not hang here too.
@@ -123,18 +134,29 @@ impl Fold<'_> {
         }
     }
 
+    /// Moves the PCIe link of a node with it to another container.
+    pub(super) fn move_uplink(&mut self, id: NodeId, from: NodeId, to: NodeId) {
+        let own = |a: NodeId, b: NodeId| (a, b) == (id, from) || (a, b) == (from, id);
+        for (a, b, _) in
+            self.base.links.iter_mut().filter(|(a, b, link)| own(*a, *b) && link.kind == LinkKind::Pcie)
+        {
+            (*a, *b) = (to, id);
+        }
+    }
+
     fn is_parent(&self, a: NodeId, b: NodeId) -> bool {
         self.base_node(a).parent == Some(b) || self.base_node(b).parent == Some(a)
     }
 
     fn fill_link(&mut self, index: usize, other: &Link, conflicts: &mut Conflicts) {
-        let (base, by) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let base = conflicts.speakers.base(self.base.nodes[0].provenance);
+        let by = self.speaker(self.other.nodes[0].provenance);
         let (a, b, _) = self.base.links[index];
         let pair = self.pair_name(a, b);
         let link = &mut self.base.links[index].2;
         match (link.lanes, other.lanes) {
             (Some(own), Some(lanes)) if own != lanes => {
-                conflicts.disagree(&pair, "width of the link", (base, &own), (by, &lanes));
+                conflicts.disagree(&pair, "width of the link", (&base, &own), (&by, &lanes));
             }
             (None, lanes) => link.lanes = lanes,
             _ => {}
@@ -147,7 +169,7 @@ impl Fold<'_> {
             }
             (Some(own), Some(rate)) if own.bandwidth != rate.bandwidth && rate.basis < Basis::Typical => {
                 let (own, rate) = (own.bandwidth, rate.bandwidth);
-                conflicts.disagree(&pair, "bandwidth of the link", (base, &own), (by, &rate));
+                conflicts.disagree(&pair, "bandwidth of the link", (&base, &own), (&by, &rate));
             }
             (None, rate) => link.rate = rate,
             _ => {}
@@ -180,9 +202,14 @@ impl Fold<'_> {
                 }
             }
         }
-        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let base = conflicts.speakers.paths.clone();
+        let base = base.unwrap_or_else(|| conflicts.speakers.base(self.base.nodes[0].provenance));
+        let other = self.speaker(self.other.nodes[0].provenance);
         for ((ours, others), pairs) in groups {
-            conflicts.disagree(&several(&pairs), "path", (base, &ours), (other, &others));
+            conflicts.disagree(&several(&pairs), "path", (&base, &ours), (&other, &others));
+        }
+        if self.base.paths.is_empty() && !adopted.is_empty() {
+            conflicts.speakers.paths = Some(other);
         }
         self.adopt_paths(adopted);
     }

@@ -33,6 +33,7 @@ pub(super) fn matches(base: &[Node], other: &[Node]) -> Vec<Option<NodeId>> {
         let gpu = side.nodes[index].parent.and_then(|parent| side.nodes[parent.index()].kind.as_gpu())?;
         Some((gpu.index, instance.gpu_instance, instance.compute_instance))
     });
+    matching.instances();
     matching.by(|_, _, kind| if let NodeKind::Nvme(nvme) = kind { nvme.address } else { None });
     matching.by(|_, _, kind| if let NodeKind::Nvme(nvme) = kind { Some(nvme.name.clone()) } else { None });
     matching.by(|_, _, kind| kind.as_numa_node().map(|numa| numa.os_index));
@@ -144,6 +145,36 @@ impl Matching<'_> {
             let same = same.filter(|(base, nic)| !self.taken[*base] && !apart(nic));
             if let Some(base) = same.map(|(base, _)| *base).next() {
                 self.put(NodeId(base as u32), NodeId(index as u32));
+            }
+        }
+    }
+
+    /// Matches MIG instances by their order on a GPU, where one source has their UUIDs only and the other their numbers only:
+    /// `nvidia-smi` lists as many in the same order.
+    fn instances(&mut self) {
+        let of = |side: &Side<'_>, gpu: NodeId| -> Vec<(NodeId, bool, bool)> {
+            let nodes = (0..).map(NodeId).zip(side.nodes).filter(|(_, node)| node.parent == Some(gpu));
+            let instances = nodes.filter_map(|(id, node)| match &node.kind {
+                NodeKind::GpuInstance(own) => Some((id, own.uuid.is_some(), own.gpu_instance.is_some())),
+                _ => None,
+            });
+            instances.collect()
+        };
+        let gpus: Vec<(NodeId, NodeId)> =
+            (0..).map(NodeId).zip(&self.map).filter_map(|(other, base)| Some(((*base)?, other))).collect();
+        for (base, other) in
+            gpus.into_iter().filter(|(_, other)| self.other.nodes[other.index()].kind.as_gpu().is_some())
+        {
+            let (own, theirs) = (of(&self.base, base), of(&self.other, other));
+            let only = |all: &[(NodeId, bool, bool)], uuid: bool| {
+                all.iter().all(|part| (part.1, part.2) == (uuid, !uuid))
+            };
+            let apart =
+                (only(&own, true) && only(&theirs, false)) || (only(&own, false) && only(&theirs, true));
+            if apart && own.len() == theirs.len() {
+                for ((base, ..), (other, ..)) in own.into_iter().zip(theirs) {
+                    self.put(base, other);
+                }
             }
         }
     }

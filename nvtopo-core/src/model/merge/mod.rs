@@ -4,10 +4,12 @@
 //! rated by what their ports report ([`ports`]). Measurements are
 //! compared with the rates of links ([`measured`]). Where two sources disagree the base wins, with a note.
 
+mod ends;
 mod facts;
 mod links;
 mod matching;
 mod measured;
+mod speakers;
 mod tools;
 
 use crate::cpuset::CpuSet;
@@ -18,6 +20,7 @@ use crate::model::{
 };
 use crate::units::several;
 use facts::Conflicts;
+use speakers::Speaker;
 use std::collections::BTreeSet;
 
 /// Merges fragments, which must have passed the builder's checks unless there is only one: it is left as it is, but
@@ -33,10 +36,12 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
     };
     let is_alone = fragments.len() == 0;
     let mut conflicts = Conflicts::default();
+    conflicts.speakers.file.clone_from(&base.file);
     for other in fragments {
-        base.origin = origin(&base.origin, &other.origin)?;
+        base.origin = origin(&base, &other)?;
         fold(&mut base, &other, &mut conflicts);
     }
+    ends::link_by_ends(&mut base);
     links::rate_by_ports(&mut base);
     measured::check_against_links(&mut base);
     make_unique(&mut base, &mut conflicts);
@@ -45,6 +50,7 @@ pub(super) fn merge(mut fragments: Vec<Fragment>) -> Result<Fragment> {
         reorder(&mut base);
         gaps::close(&mut base);
     }
+    base.file = None;
     Ok(base)
 }
 
@@ -95,6 +101,11 @@ impl Fold<'_> {
         self.knows_cpus && of_cpus(kind) && !(by_tool && only_memory())
     }
 
+    /// Returns the other, as the one who says what it knows from a kind of source.
+    fn speaker(&self, provenance: Provenance) -> Speaker {
+        Speaker { provenance, file: self.other.file.clone() }
+    }
+
     fn base_node(&self, id: NodeId) -> &Node {
         &self.base.nodes[id.index()]
     }
@@ -118,6 +129,7 @@ impl Fold<'_> {
             match &node.kind {
                 NodeKind::Gpu(_) | NodeKind::Nic(_) => {
                     let id = self.ensure(NodeId(index as u32));
+                    conflicts.speakers.added(id, &self.speaker(node.provenance));
                     self.unique(id, conflicts);
                     let list = usize::from(node.kind.as_nic().is_some());
                     added[list].push(facts::name(self.base_node(id)));
@@ -156,6 +168,7 @@ impl Fold<'_> {
             let parent = self.ensure(parent);
             if parent != now && !self.base_ancestors(parent).any(|id| id == base) {
                 self.base.nodes[base.index()].parent = Some(parent);
+                self.move_uplink(base, now, parent);
             }
         }
     }
@@ -221,23 +234,24 @@ impl Fold<'_> {
         self.base.nodes[id.index()].kind = kind;
         let after = facts::name(self.base_node(id));
         if before != after {
-            let text = format!(
-                "{before} of {provenance} is another device than {before} of {}; it is {after} here",
-                self.base.nodes[0].provenance
-            );
+            let base = conflicts.speakers.base(self.base.nodes[0].provenance);
+            let by = self.speaker(provenance);
+            let text =
+                format!("{before} of {by} is another device than {before} of {base}; it is {after} here");
             conflicts.add(NoteCode::DeviceRenamed, text);
         }
     }
 
     /// Notes the devices that only one of the sources has.
     fn tell(&mut self, added: &[Vec<String>; 2], unknown_cpus: &CpuSet, conflicts: &mut Conflicts) {
-        let (base, other) = (self.base.nodes[0].provenance, self.other.nodes[0].provenance);
+        let base = conflicts.speakers.base(self.base.nodes[0].provenance);
+        let other = self.speaker(self.other.nodes[0].provenance);
         // A tool that knows no device of a kind does not say that there is none.
         let silent = |list: usize| {
             let known = &self.base.nodes[..self.known];
             let has =
                 |kind: &NodeKind| if list == 0 { kind.as_gpu().is_some() } else { kind.as_nic().is_some() };
-            base == Provenance::SystemTool && !known.iter().any(|node| has(&node.kind))
+            base.provenance == Provenance::SystemTool && !known.iter().any(|node| has(&node.kind))
         };
         let told = (0..).zip(added).filter(|(list, names)| !names.is_empty() && !silent(*list));
         let told: Vec<&Vec<String>> = told.map(|(_, names)| names).collect();
@@ -304,12 +318,16 @@ fn of_cpus(kind: &NodeKind) -> bool {
 }
 
 /// Merges two origins: an identity before a product, and a known one before an unknown one.
-fn origin(base: &Origin, other: &Origin) -> Result<Origin> {
+fn origin(base: &Fragment, other: &Fragment) -> Result<Origin> {
     let differ = |what: &str| {
-        Error::request(format!("these are two machines: {what} differ"))
+        let these = match (&base.file, &other.file) {
+            (Some(base), Some(other)) => format!("{base} and {other}"),
+            _ => "these".to_owned(),
+        };
+        Error::request(format!("{these} are two machines: {what} differ"))
             .help("merge sources of one machine only")
     };
-    Ok(match (base, other) {
+    Ok(match (&base.origin, &other.origin) {
         (Origin::Machine(a), Origin::Machine(b)) if a.is_same(b) == Some(false) => {
             return Err(differ("their identities"));
         }
@@ -322,7 +340,7 @@ fn origin(base: &Origin, other: &Origin) -> Result<Origin> {
             Origin::Machine(MachineIdentity { machine, boot: either(&a.boot, &b.boot) })
         }
         (Origin::Unknown, known) | (Origin::Preset(_), known @ Origin::Machine(_)) => known.clone(),
-        _ => base.clone(),
+        _ => base.origin.clone(),
     })
 }
 

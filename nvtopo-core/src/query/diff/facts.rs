@@ -138,6 +138,7 @@ pub(super) fn of_gpu(topology: &Topology, position: usize, gpu: &Gpu) -> Vec<Fac
         fact("model", Structure, gpu.model.as_ref()),
         fact("compute capability", Structure, gpu.compute_capability),
         fact("serial number", Identity, gpu.serial.as_ref()),
+        fact("firmware", State, gpu.firmware.as_ref()),
         fact("device number", Identity, gpu.minor),
         fact("NUMA node of its memory", Identity, stated(&gpu.memory_node)),
         fact("NVLinks in all", Structure, links),

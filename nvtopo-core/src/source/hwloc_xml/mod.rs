@@ -76,6 +76,7 @@ pub(super) struct PastedXml;
 
 impl TextFormat for PastedXml {
     const NAME: &'static str = "hwloc XML between other lines";
+    const BEGINNINGS: &'static [&'static str] = &["lstopo", "<topology"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         pasted(&text::decode(&bytes[..bytes.len().min(PASTED_HEAD)]).0).is_some()

@@ -19,6 +19,8 @@ pub(super) struct Lscpu;
 
 impl TextFormat for Lscpu {
     const NAME: &'static str = "the text of lscpu";
+    const BEGINNINGS: &'static [&'static str] =
+        &["lscpu", "Architecture:", "# The following is the parsable format"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);

@@ -19,6 +19,7 @@ pub(in crate::source) struct NvBandwidth;
 
 impl TextFormat for NvBandwidth {
     const NAME: &'static str = "the output of nvbandwidth";
+    const BEGINNINGS: &'static [&'static str] = &["nvbandwidth", "Running ", "GPU(row)", "GPU(column)"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         contains(bytes, "GPU(row)") || contains(bytes, "GPU(column)")

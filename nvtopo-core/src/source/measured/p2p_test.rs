@@ -9,6 +9,12 @@ pub(in crate::source) struct P2pTest;
 
 impl TextFormat for P2pTest {
     const NAME: &'static str = "the output of p2pBandwidthLatencyTest";
+    const BEGINNINGS: &'static [&'static str] = &[
+        "p2pBandwidthLatencyTest",
+        "GPU Bandwidth Latency Test",
+        "P2P Connectivity Matrix",
+        "directional P2P=",
+    ];
 
     fn recognizes(bytes: &[u8]) -> bool {
         [HEADING, "P2P=Enabled Bandwidth", "P2P=Disabled Bandwidth", CONNECTIVITY]

@@ -23,6 +23,7 @@ pub(in crate::source) struct Perftest;
 
 impl TextFormat for Perftest {
     const NAME: &'static str = "the output of perftest (ib_write_bw)";
+    const BEGINNINGS: &'static [&'static str] = &["ib_write_bw", "ib_read_bw", " BW Test"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         contains(bytes, "BW average[") && contains(bytes, "#bytes")

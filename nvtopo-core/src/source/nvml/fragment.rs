@@ -7,10 +7,10 @@ use super::report::{DriverReport, End, ReportedGpu};
 use super::wires::Ends;
 use crate::cpuset::NodeSet;
 use crate::model::{
-    FabricFault, Fragment, Gpu, Link, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, P2p, P2pStatus,
-    Provenance, rates,
+    Fragment, Gpu, Link, NodeId, NodeKind, NoteCode, NoteKind, NumaNode, P2p, P2pStatus, Provenance, rates,
 };
 use crate::source::common::note_links_down;
+use crate::source::gpu_notes;
 use crate::units::{Bandwidth, several};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,44 +127,30 @@ impl<'a> Build<'a> {
         let which = |is: &dyn Fn(usize) -> bool| -> BTreeSet<u32> {
             (0..gpus.len()).filter(|gpu| is(*gpu)).map(|gpu| gpus[gpu].index).collect()
         };
-        let mut note = |some: BTreeSet<u32>, text: &str| {
+        let note = |fragment: &mut Fragment, some: BTreeSet<u32>, text: &str| {
             if !some.is_empty() {
-                self.fragment.note(NoteKind::Unknown, format!("{}: {text}", names(&some)));
+                fragment.note(NoteKind::Unknown, format!("{}: {text}", names(&some)));
             }
         };
         for (actions, text) in nodes::RECOVERY_NOTES {
             let asked = |gpu: usize| gpus[gpu].recovery.is_some_and(|action| actions.contains(&action));
-            note(which(&asked), text);
+            note(&mut self.fragment, which(&asked), text);
         }
-        let mig = |gpu: usize| gpus[gpu].mig.unwrap_or_default();
+        gpu_notes::note_mig(&mut self.fragment);
         note(
-            which(&|gpu| mig(gpu).0 && gpus[gpu].instances.is_empty()),
-            "MIG is enabled, and there is no instance that a job could use",
-        );
-        note(which(&|gpu| mig(gpu).0 != mig(gpu).1), "its MIG mode changes with its next reset");
-        note(
+            &mut self.fragment,
             which(&|gpu| gpus[gpu].placements_denied),
             "only administrators are told where its MIG instances lie",
         );
         note(
+            &mut self.fragment,
             which(&|gpu| gpus[gpu].c2c && cpu_node(&gpus[gpu]).is_none()),
             "NVLink-C2C joins it with a CPU, and the driver does not tell with which; it was left out",
         );
-        for (state, text) in nodes::FABRIC_NOTES {
-            note(which(&|gpu| nodes::fabric_problem(&gpus[gpu]) == Some(*state)), text);
-        }
-        let faults: Vec<Vec<FabricFault>> = gpus.iter().map(nodes::fabric_faults).collect();
-        for fault in faults.iter().flatten().collect::<BTreeSet<_>>() {
-            let rule = if fault.excludes() {
-                "such GPUs are not chosen together with others unless named"
-            } else {
-                "such GPUs are chosen last"
-            };
-            note(which(&|gpu| faults[gpu].contains(fault)), &format!("{fault}; {rule}"));
-        }
+        gpu_notes::note_fabric(&mut self.fragment);
         for (end, what) in [(End::Cpu, "a CPU"), (End::Unknown, "something that the driver does not name")] {
             let some = which(&|gpu| self.ends[gpu].contains_key(&end));
-            note(some, &format!("NVLinks lead to {what}; they were left out"));
+            note(&mut self.fragment, some, &format!("NVLinks lead to {what}; they were left out"));
         }
         // A GPU that is lost or hangs has no usable link, and has its note already.
         let failures = &self.report.failures;

@@ -8,8 +8,8 @@ use super::wires::{Kinds, far};
 use crate::cpuset::{CpuSet, NodeSet};
 use crate::ids::ComputeCapability;
 use crate::model::{
-    Fabric, FabricFault, FabricState, Gpu, GpuInstance, GpuUsage, Link, MigMode, MigPlacement, NvLinkPort,
-    P2pStatus, PciFacts, PcieSpeed, PcieTraining, Stated, rates,
+    Fabric, FabricState, Gpu, GpuInstance, GpuUsage, Link, MigMode, MigPlacement, NvLinkPort, P2pStatus,
+    PciFacts, PcieSpeed, PcieTraining, Stated, rates,
 };
 use crate::units::Bandwidth;
 use std::str::FromStr;
@@ -58,6 +58,7 @@ pub(super) fn gpu(own: &ReportedGpu, kinds: &Kinds) -> Gpu {
         compute_capability: own.capability.map(|own| own.0),
         uuid: own.uuid.map(|own| own.0),
         serial: own.serial.clone(),
+        firmware: own.firmware.clone(),
         address: own.address.map(|own| own.0),
         pci: pci(own),
         memory: own.memory,
@@ -131,45 +132,6 @@ fn fabric(own: &ReportedFabric) -> Option<Fabric> {
         health: own.health,
         health_summary: own.health_summary.filter(|summary| *summary > 0),
     })
-}
-
-/// A reason why a GPU is not part of its fabric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FabricProblem {
-    NotStarted,
-    InProgress,
-    Failed,
-}
-
-/// The notes on these. Source of the error: CUDA's `CUDA_ERROR_SYSTEM_NOT_READY`.
-pub(super) const FABRIC_NOTES: &[(FabricProblem, &str)] = &[
-    (
-        FabricProblem::NotStarted,
-        "its registration with the NVLink fabric has not begun, so that NVLinks cannot be used, and CUDA may not start at all \
-         (error 802); is the fabric manager running?",
-    ),
-    (
-        FabricProblem::InProgress,
-        "its registration with the NVLink fabric is in progress; until it ends NVLinks cannot be used, and CUDA may not start \
-         at all (error 802)",
-    ),
-    (FabricProblem::Failed, "its registration with the NVLink fabric failed, so that NVLinks cannot be used"),
-];
-
-/// Returns the faults that the driver reports of the GPU's place in its fabric.
-pub(super) fn fabric_faults(gpu: &ReportedGpu) -> Vec<FabricFault> {
-    gpu.fabric.as_ref().and_then(fabric).map(|fabric| fabric.faults()).unwrap_or_default()
-}
-
-/// Returns why a GPU is not part of its fabric.
-pub(super) fn fabric_problem(gpu: &ReportedGpu) -> Option<FabricProblem> {
-    let fabric = fabric(gpu.fabric.as_ref()?)?;
-    match (fabric.state, fabric.status) {
-        (FabricState::NotStarted, _) => Some(FabricProblem::NotStarted),
-        (FabricState::InProgress, _) => Some(FabricProblem::InProgress),
-        (FabricState::Completed, Some(1..)) => Some(FabricProblem::Failed),
-        _ => None,
-    }
 }
 
 fn port(gpu: &ReportedGpu, link: &ReportedNvlink, kinds: &Kinds) -> NvLinkPort {

@@ -59,6 +59,8 @@ pub(in crate::source) struct ReportedGpu {
     pub(super) capability: Option<Text<ComputeCapability>>,
     pub(super) uuid: Option<Text<GpuUuid>>,
     pub(super) serial: Option<String>,
+    /// The version of its VBIOS.
+    pub(super) firmware: Option<String>,
     pub(super) address: Option<Text<PciAddress>>,
     /// The PCI vendor in the lower half, the device in the upper.
     pub(super) pci_device: Option<u32>,
@@ -209,7 +211,7 @@ impl ReportedGpu {
     fn texts(&self) -> impl Iterator<Item = &Option<String>> {
         let of_instances = self.instances.iter().flat_map(|instance| [&instance.uuid, &instance.name]);
         let of_fabric = self.fabric.iter().map(|fabric| &fabric.cluster);
-        [&self.model, &self.serial].into_iter().chain(of_instances).chain(of_fabric)
+        [&self.model, &self.serial, &self.firmware].into_iter().chain(of_instances).chain(of_fabric)
     }
 }
 

@@ -25,6 +25,17 @@ pub(super) struct RdmaTools;
 
 impl TextFormat for RdmaTools {
     const NAME: &'static str = "the text of ibdev2netdev, rdma, ibstat, ibv_devinfo, show_gids or ethtool";
+    const BEGINNINGS: &'static [&'static str] = &[
+        "ibdev2netdev",
+        "rdma link",
+        "ibstat",
+        "ibv_devinfo",
+        "show_gids",
+        "ethtool",
+        "mst status",
+        "CA '",
+        "hca_id:",
+    ];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);

@@ -37,6 +37,7 @@ pub(super) struct SmiMatrix;
 
 impl TextFormat for SmiMatrix {
     const NAME: &'static str = "the text of nvidia-smi topo -m";
+    const BEGINNINGS: &'static [&'static str] = &["nvidia-smi", "topo -"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);
@@ -44,6 +45,16 @@ impl TextFormat for SmiMatrix {
         let json = start.starts_with('{')
             || start.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with(['{', '"', ']']));
         !json && !is_xml(start) && lines::of(&text).any(|line| reader::is_matrix_line(&line))
+    }
+
+    fn begins(line: &str) -> bool {
+        lines::of(line).any(|line| reader::is_header(&line))
+    }
+
+    /// A header by itself may be that of any matrix, or prose.
+    fn recognizes_part(part: &[u8]) -> bool {
+        let (text, _) = text::decode(part);
+        lines::of(&text).any(|line| reader::is_row_line(&line)) && Self::recognizes(part)
     }
 
     fn read(bytes: &[u8]) -> Result<Fragment> {
@@ -65,16 +76,6 @@ fn is_xml(start: &str) -> bool {
     ["<?xml", "<!DOCTYPE topology", "<!DOCTYPE nvidia", "<topology", "<nvidia_smi_log", "<system"]
         .iter()
         .any(|begin| start.starts_with(begin))
-}
-
-/// Returns whether a line could be the header of a matrix.
-pub(super) fn is_header(line: &str) -> bool {
-    lines::of(line).any(|line| reader::is_header(&line))
-}
-
-/// Returns whether a text holds what could be the row of a GPU.
-pub(super) fn has_row(text: &str) -> bool {
-    lines::of(text).any(|line| reader::is_row_line(&line))
 }
 
 fn build(mut matrix: Matrix) -> Result<Fragment> {

@@ -19,6 +19,7 @@ pub(in crate::source) struct P2pMatrix;
 
 impl TextFormat for P2pMatrix {
     const NAME: &'static str = "the text of nvidia-smi topo -p2p";
+    const BEGINNINGS: &'static [&'static str] = &["-p2p", "--p2pstatus"];
 
     fn recognizes(bytes: &[u8]) -> bool {
         let (text, _) = text::decode(bytes);

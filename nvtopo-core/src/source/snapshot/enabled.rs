@@ -1,6 +1,7 @@
 //! [`Snapshot`]: taking one of a machine, reading it, and replaying it.
 
 use super::super::Locator;
+use super::super::folder;
 use super::super::live::{Live, joined};
 use super::super::nvml::DriverAnswer;
 use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
@@ -146,7 +147,13 @@ impl Snapshot {
     }
 }
 
-/// Returns the machine that the bytes of a snapshot describe.
-pub(super) fn read(bytes: &[u8]) -> Result<Fragment> {
-    archive::read(bytes)?.replay()
+/// Returns the machine that the bytes of a gzip file describe: a snapshot, an archive of a directory, or a text.
+pub(in crate::source) fn read(bytes: &[u8]) -> Result<Fragment> {
+    if !archive::is_archive(bytes) {
+        return folder::read_compressed(bytes);
+    }
+    match archive::read_any(bytes)? {
+        archive::Content::Snapshot(snapshot) => snapshot.replay(),
+        archive::Content::Files(entries) => folder::read_entries(entries),
+    }
 }

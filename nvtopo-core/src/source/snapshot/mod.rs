@@ -21,14 +21,16 @@ use crate::error::Result;
 use crate::model::Fragment;
 
 #[cfg(feature = "snapshot")]
-use enabled::read;
+pub(super) use archive::{is_archive, unpack};
+#[cfg(feature = "snapshot")]
+pub(super) use enabled::read;
 #[cfg(feature = "snapshot")]
 pub use enabled::{Redaction, Snapshot};
 
 pub(super) struct SnapshotFile;
 
 impl TextFormat for SnapshotFile {
-    const NAME: &'static str = "nvtopo snapshot";
+    const NAME: &'static str = "nvtopo snapshot, or another gzip file";
 
     /// Returns whether the text has the mark of gzip, which no other format has.
     fn recognizes(bytes: &[u8]) -> bool {

@@ -50,32 +50,35 @@ pub(super) fn root(root: &Path) -> Result<Fragment> {
     read(&Tree::new(root))
 }
 
-/// Reads a recorded machine: a directory that stands for the root of its file system, or has that as its only one.
-pub(super) fn recorded(folder: &Path) -> Result<Fragment> {
-    root(&find_root(folder)?)
-}
-
 /// Returns the identity of the machine that the files belong to.
 pub(super) fn identity(tree: &Tree) -> MachineIdentity {
     identity::read(tree)
 }
 
-/// Returns the root itself, or the only directory in it: archives often hold one folder.
+/// Returns the root itself, or the only directory in it that is one: archives often hold one folder.
 pub(super) fn find_root(root: &Path) -> Result<PathBuf> {
     let is_root = |root: &Path| root.join("sys").is_dir() || root.join("proc").is_dir();
     if is_root(root) {
         return Ok(root.to_owned());
     }
-    only_folder(root)
-        .filter(|only| is_root(only))
-        .ok_or_else(|| Error::input("not a recorded machine").help(EXPECTED))
+    // A link would lead out of the tree.
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut roots = folders.map(|entry| entry.path()).filter(|folder| is_root(folder));
+    roots.next().filter(|_| roots.next().is_none()).ok_or_else(no_tree)
 }
 
-fn only_folder(root: &Path) -> Option<PathBuf> {
-    // A link would lead out of the tree.
-    let entries = std::fs::read_dir(root).ok()?.flatten();
-    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    Some(folders.next().filter(|_| folders.next().is_none())?.path())
+/// The error's text of a directory without the files of a machine.
+const NO_TREE: &str = "not a recorded machine";
+
+/// Returns the error of a directory without the files of a machine.
+pub(super) fn no_tree() -> Error {
+    Error::input(NO_TREE).help(EXPECTED)
+}
+
+/// Returns whether an error is that of a directory without the files of a machine.
+pub(super) fn is_no_tree(error: &Error) -> bool {
+    error.message() == NO_TREE
 }
 
 /// Reads the machine whose files these are.

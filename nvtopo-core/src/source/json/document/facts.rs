@@ -197,6 +197,8 @@ pub(in super::super) enum NvLinkFar {
     Switch(Option<Text<PciAddress>>),
     /// A CPU.
     Cpu,
+    /// The device at this address, of unknown kind.
+    Device(Text<PciAddress>),
 }
 
 impl Write<Option<NvLinkFar>> for model::NvLinkFar {
@@ -206,6 +208,7 @@ impl Write<Option<NvLinkFar>> for model::NvLinkFar {
             Self::Gpu(address) => Some(NvLinkFar::Gpu(Text(address))),
             Self::Switch(address) => Some(NvLinkFar::Switch(address.map(Text))),
             Self::Cpu => Some(NvLinkFar::Cpu),
+            Self::Device(address) => Some(NvLinkFar::Device(Text(address))),
         }
     }
 }
@@ -217,6 +220,7 @@ impl Read<model::NvLinkFar> for Option<NvLinkFar> {
             Some(NvLinkFar::Gpu(address)) => model::NvLinkFar::Gpu(address.0),
             Some(NvLinkFar::Switch(address)) => model::NvLinkFar::Switch(address.read(sets)?),
             Some(NvLinkFar::Cpu) => model::NvLinkFar::Cpu,
+            Some(NvLinkFar::Device(address)) => model::NvLinkFar::Device(address.0),
         })
     }
 }

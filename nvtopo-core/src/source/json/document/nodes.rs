@@ -212,6 +212,8 @@ record! {
         uuid?: Text<GpuUuid>,
         /// The serial number of the board.
         serial?: String,
+        /// The version of its firmware (VBIOS).
+        firmware?: String,
         /// The place on the PCI bus.
         address?: Text<PciAddress>,
         /// The facts of the PCI device.

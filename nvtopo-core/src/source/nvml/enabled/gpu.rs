@@ -48,6 +48,7 @@ pub(super) fn read(
     identified(&gpu);
     gpu.minor = caller.fact("nvmlDeviceGetMinorNumber", Device::minor_number);
     gpu.serial = caller.fact("nvmlDeviceGetSerial", Device::serial);
+    gpu.firmware = caller.fact("nvmlDeviceGetVbiosVersion", Device::vbios_version);
     gpu.model = caller.fact("nvmlDeviceGetName", Device::name);
     let capability = caller.fact("nvmlDeviceGetCudaComputeCapability", Device::cuda_compute_capability);
     gpu.capability = capability.and_then(|capability| {

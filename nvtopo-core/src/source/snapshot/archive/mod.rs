@@ -7,7 +7,8 @@ use super::super::sysfs::Refused;
 use crate::model::MachineIdentity;
 use serde::{Deserialize, Serialize};
 
-pub(super) use read::read;
+pub(super) use read::{Content, read, read_any};
+pub(in crate::source) use read::{is_archive, unpack};
 pub(super) use write::write;
 
 /// The version that is written, and the latest that is read.

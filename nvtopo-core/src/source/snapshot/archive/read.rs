@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use std::cell::Cell;
 use std::collections::{BTreeMap, btree_map};
 use std::io::{self, Read};
-use tar::{Archive, Entry, EntryType};
+use tar::{Archive, Entry, EntryType, Header};
 
 /// The most entries of an archive. A large server has 30 000.
 const MAX_ENTRIES: usize = 100_000;
@@ -23,8 +23,52 @@ const MAX_DOCUMENT: u64 = 8 << 20;
 /// The longest path and the longest target of a link, as in Linux.
 const MAX_PATH: usize = 4096;
 
-/// Reads the file.
+/// The content of an archive.
+pub(in crate::source::snapshot) enum Content {
+    Snapshot(Box<Snapshot>),
+    /// Files of another kind of archive, by their paths.
+    Files(BTreeMap<String, Stored>),
+}
+
+/// Reads the file of a snapshot.
 pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
+    match read_any(bytes)? {
+        Content::Snapshot(snapshot) => Ok(*snapshot),
+        Content::Files(_) => Err(not_a_snapshot()),
+    }
+}
+
+/// Returns whether a gzip file holds an archive. One that is damaged from its start may hold anything.
+pub(in crate::source) fn is_archive(bytes: &[u8]) -> bool {
+    let mut block = Vec::new();
+    if Members::new(bytes).take(512).read_to_end(&mut block).is_err() {
+        return true;
+    }
+    let Ok(block) = <[u8; 512]>::try_from(block) else { return false };
+    let empty = block.iter().all(|byte| *byte == 0);
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    let stored: u32 = block[CHECKSUM].iter().map(|byte| u32::from(*byte)).sum();
+    // Its field counts as blanks.
+    let told = Header::from_byte_slice(&block).cksum();
+    empty || told.is_ok_and(|told| told == sum - stored + CHECKSUM.len() as u32 * u32::from(b' '))
+}
+
+/// The checksum within the header of an entry.
+const CHECKSUM: std::ops::Range<usize> = 148..156;
+
+/// Unpacks a gzip file.
+pub(in crate::source) fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut unpacked = Vec::new();
+    let read = Members::new(bytes).take(MAX_INPUT + 1).read_to_end(&mut unpacked);
+    read.map_err(|error| Error::input(format!("the compressed data are damaged: {error}")))?;
+    if unpacked.len() as u64 > MAX_INPUT {
+        return Err(too_much());
+    }
+    Ok(unpacked)
+}
+
+/// Reads an archive.
+pub(in crate::source::snapshot) fn read_any(bytes: &[u8]) -> Result<Content> {
     let unpacked = Cell::new(0);
     let mut archive = Archive::new(Metered { inner: Members::new(bytes), read: &unpacked });
     let mut reader =
@@ -48,8 +92,8 @@ pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
             _ => {}
         }
     }
-    let Some(head) = reader.head else { return Err(not_a_snapshot()) };
-    Ok(Snapshot {
+    let Some(head) = reader.head else { return Ok(Content::Files(entries)) };
+    Ok(Content::Snapshot(Box::new(Snapshot {
         entries,
         refused: head.refused,
         own: head.own,
@@ -57,14 +101,12 @@ pub(in crate::source::snapshot) fn read(bytes: &[u8]) -> Result<Snapshot> {
         driver: reader.driver.unwrap_or(DriverAnswer::NotAsked),
         redacted: head.redacted,
         writer: head.nvtopo,
-    })
+    })))
 }
 
 fn not_a_snapshot() -> Error {
-    Error::input(format!("a gzip file without {HEAD} in it, so no snapshot")).help(
-        "if it is an archive with a recorded machine, unpack it and give the directory; a compressed text \
-         must be unpacked too",
-    )
+    Error::input(format!("a gzip file without {HEAD} in it, so no snapshot"))
+        .help("give a file that nvtopo snapshot wrote")
 }
 
 /// The members of a gzip file one after another, as `gzip` reads them: zeros behind the last are padding.

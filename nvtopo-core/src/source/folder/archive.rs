@@ -1,0 +1,91 @@
+//! Compressed files: texts, and archives of a directory. Nothing is unpacked to disk.
+
+use super::{Bundle, SYSTEM, is_compressed};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, MachineIdentity};
+use crate::source::snapshot::{self, unpack};
+use crate::source::sysfs::{self, Refused, Replay, Stored, Tree};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads a compressed text.
+pub(in crate::source) fn read_compressed(bytes: &[u8]) -> Result<Fragment> {
+    let text = unpack(bytes)?;
+    if is_compressed(&text) {
+        return Err(Error::input("it is compressed twice").help("decompress it once"));
+    }
+    crate::source::read(&text)
+}
+
+/// Reads an archive of a directory: its files, by their paths.
+pub(in crate::source) fn read_entries(entries: BTreeMap<String, Stored>) -> Result<Fragment> {
+    let root = root(&entries);
+    let mut bundle = Bundle::default();
+    for (path, stored) in &entries {
+        let Stored::File(Some(bytes)) = stored else { continue };
+        let below = root.as_ref().and_then(|root| path.strip_prefix(root.as_str()));
+        let top = below.and_then(|own| Some(own.split_once('/')?.0));
+        let is_system = top.is_some_and(|top| SYSTEM.contains(&top));
+        if is_system || path.split('/').any(|part| part.starts_with('.')) {
+            continue;
+        }
+        let name = below.unwrap_or(path);
+        match bundle.room() {
+            Some(free) if bytes.len() as u64 <= free => bundle.add(name, bytes),
+            _ => bundle.skip(name),
+        }
+    }
+    bundle.finish(root.map_or_else(|| Err(sysfs::no_tree()), |root| machine(entries, &root)))
+}
+
+/// Reads the files of `/sys` and `/proc`.
+fn machine(entries: BTreeMap<String, Stored>, prefix: &str) -> Result<Fragment> {
+    let below = |path: String| path.strip_prefix(prefix).map(str::to_owned);
+    let entries = entries.into_iter().filter_map(|(path, stored)| Some((below(path)?, stored))).collect();
+    let replay = Replay::new(entries, Refused::default(), false, MachineIdentity::default())?;
+    sysfs::read(&Tree::replay(replay))
+}
+
+/// Returns what stands before the paths of a Linux machine's files: nothing, or the directories down to the only one that is the
+/// root of one.
+fn root(entries: &BTreeMap<String, Stored>) -> Option<String> {
+    let is_root = |prefix: &String| {
+        let below = |name: &str| {
+            let folder = format!("{prefix}{name}/");
+            entries.range(folder.clone()..).next().is_some_and(|(path, _)| path.starts_with(&folder))
+        };
+        below("sys") || below("proc")
+    };
+    let mut prefix = String::new();
+    loop {
+        if is_root(&prefix) {
+            return Some(prefix);
+        }
+        let below =
+            |path: &String| Some(format!("{prefix}{}/", path.strip_prefix(&prefix)?.split_once('/')?.0));
+        let folders: BTreeSet<String> = entries.keys().filter_map(below).collect();
+        let mut roots = folders.iter().filter(|folder| is_root(folder));
+        if let Some(root) = roots.next() {
+            return Some(root.clone()).filter(|_| roots.next().is_none());
+        }
+        prefix.clone_from(folders.first().filter(|_| folders.len() == 1)?);
+    }
+}
+
+impl Bundle {
+    /// Reads a compressed file: a text, a snapshot, or an archive of texts.
+    pub(super) fn compressed(&mut self, name: &str, bytes: &[u8]) {
+        if snapshot::is_archive(bytes) {
+            match snapshot::read(bytes) {
+                Ok(fragment) => self.take(name, fragment),
+                Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
+            }
+            return;
+        }
+        match unpack(bytes) {
+            Ok(text) if is_compressed(&text) => self.unknown.push(name.to_owned()),
+            Ok(text) if self.room().is_some_and(|room| text.len() as u64 <= room) => self.add(name, &text),
+            Ok(_) => self.skip(name),
+            Err(error) => self.damaged.push((name.to_owned(), error.in_input(name))),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The machines that files are of: by the names of hosts in them, and by the UUIDs of their GPUs.
+
+use crate::error::{Error, Result};
+use crate::ids::GpuUuid;
+use crate::model::{Fragment, Gpu};
+use crate::source::{SOURCES, text};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The number of bytes of a file in which the name of a host is searched.
+const HEAD: usize = 256 << 10;
+
+/// The names of hosts, each with the first file that tells it.
+#[derive(Default)]
+pub(super) struct Hosts(BTreeMap<String, String>);
+
+impl Hosts {
+    /// Looks for the name of the host in a file. Returns true for a file that tells nothing else.
+    pub(super) fn look(&mut self, name: &str, bytes: &[u8]) -> bool {
+        let (text, _) = text::decode(&bytes[..bytes.len().min(HEAD)]);
+        let file = name.rsplit('/').next().unwrap_or(name).to_ascii_lowercase();
+        let is_name = file == "hostname" || file.starts_with("hostname.") || file.starts_with("hostname_");
+        let (host, is_own) = if is_name {
+            (text.lines().find_map(plain), true)
+        } else if let Some(host) = text.lines().find_map(of_uname) {
+            (Some(host), file.starts_with("uname"))
+        } else {
+            (text::raw_lines(&text).find_map(of_prompt), false)
+        };
+        if let Some(host) = host.and_then(short) {
+            self.0.entry(host).or_insert_with(|| name.to_owned());
+        }
+        is_own
+    }
+
+    /// Errors where the files are of several machines.
+    pub(super) fn check(&self, fragments: &[Fragment]) -> Result<()> {
+        const HELP: &str = "put the files of each machine into a directory of its own";
+        let mut hosts = self.0.iter();
+        if let (Some((one, in_one)), Some((other, in_other))) = (hosts.next(), hosts.next()) {
+            let text = format!("these are two machines: {one} in {in_one}, {other} in {in_other}");
+            return Err(Error::input(text).help(HELP));
+        }
+        let mut seen: Vec<(&Fragment, Vec<&Gpu>)> = Vec::new();
+        for fragment in fragments {
+            let gpus: Vec<&Gpu> = fragment.nodes.iter().filter_map(|node| node.kind.as_gpu()).collect();
+            if let Some((other, _)) = seen.iter().find(|(_, others)| contradict(others, &gpus)) {
+                let name = |of: &Fragment| of.file.as_deref().unwrap_or("the files of /sys").to_owned();
+                let (one, other) = (name(other), name(fragment));
+                let text = format!("these are two machines: no UUID of a GPU in {one} is in {other}");
+                return Err(Error::input(text).help(HELP));
+            }
+            seen.push((fragment, gpus));
+        }
+        Ok(())
+    }
+}
+
+/// Returns true where GPUs of one place or number have different UUIDs, and no UUID is that of a GPU of both.
+fn contradict(a: &[&Gpu], b: &[&Gpu]) -> bool {
+    let uuids = |gpus: &[&Gpu]| gpus.iter().filter_map(|gpu| gpu.uuid).collect::<BTreeSet<GpuUuid>>();
+    let (own, others) = (uuids(a), uuids(b));
+    if own.is_empty() || others.is_empty() || !own.is_disjoint(&others) {
+        return false;
+    }
+    let places = a.iter().filter(|gpu| gpu.uuid.is_some()).filter_map(|gpu| gpu.address);
+    let places: BTreeSet<_> = places.collect();
+    let numbers: BTreeSet<u32> = a.iter().filter(|gpu| gpu.uuid.is_some()).map(|gpu| gpu.index).collect();
+    b.iter().filter(|gpu| gpu.uuid.is_some()).any(|gpu| match gpu.address {
+        Some(address) if !places.is_empty() => places.contains(&address),
+        _ => numbers.contains(&gpu.index),
+    })
+}
+
+/// Returns a line that is the name of a host.
+fn plain(line: &str) -> Option<&str> {
+    let line = line.trim();
+    is_host(line).then_some(line)
+}
+
+/// Reads `Linux node17 5.15.0-91-generic #101-Ubuntu SMP …`, with a heading or without.
+fn of_uname(line: &str) -> Option<&str> {
+    let mut words = line.strip_prefix("uname: ").unwrap_or(line).split_ascii_whitespace();
+    let (system, host, release) = (words.next()?, words.next()?, words.next()?);
+    let is_release = release.starts_with(|c: char| c.is_ascii_digit()) && release.contains('.');
+    let is_version = words.next()?.starts_with('#');
+    (system == "Linux" && is_release && is_version && is_host(host)).then_some(host)
+}
+
+/// Reads `[root@node17 ~]# nvidia-smi` and `user@node17:~$ nvidia-smi`: a prompt before the name of a tool.
+fn of_prompt(line: &str) -> Option<&str> {
+    let (user, rest) = line.trim_start().split_once('@')?;
+    let user = user.rsplit(['[', '(', ' ', '>']).next()?;
+    let is_user = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if user.is_empty() || !user.chars().all(is_user) {
+        return None;
+    }
+    let end = rest.find([':', ' '])?;
+    let (host, rest) = rest.split_at(end);
+    let command = rest.find("$ ").or_else(|| rest.find("# "))?;
+    let command = &rest[command + 2..];
+    let is_tool = SOURCES.iter().any(|source| source.begins(command));
+    (is_host(host) && is_tool).then_some(host)
+}
+
+fn is_host(name: &str) -> bool {
+    let of_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    !name.is_empty() && name.len() <= 253 && name.chars().all(of_name)
+}
+
+/// Returns the name without its domain. Names that any machine has, and those of containers, tell nothing.
+fn short(name: &str) -> Option<String> {
+    let name = name.split('.').next()?.to_ascii_lowercase();
+    let is_container = name.len() >= 12 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_common =
+        matches!(&*name, "" | "localhost" | "host" | "hostname" | "node" | "server" | "ubuntu" | "machine");
+    (!is_container && !is_common).then_some(name)
+}

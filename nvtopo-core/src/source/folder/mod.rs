@@ -1,0 +1,181 @@
+//! Directories and archives of a machine: recorded files of `/sys` and `/proc`, saved outputs of tools, or both, as support
+//! bundles hold them.
+//!
+//! A file is recognized by its content, wherever it lies and whatever its name is. Files of no known format are listed in one
+//! note, as are those beyond the limits: a bundle holds logs too. Files of two machines are refused.
+
+#[cfg(feature = "snapshot")]
+mod archive;
+mod disk;
+mod hosts;
+
+use super::{MAX_INPUT, SOURCES, Source, several, sysfs};
+use crate::error::{Error, Result};
+use crate::model::{Fragment, Note, NoteCode, NoteKind};
+use crate::units::{count_of, several as list};
+use hosts::Hosts;
+use std::path::Path;
+
+#[cfg(feature = "snapshot")]
+pub(super) use archive::{read_compressed, read_entries};
+
+/// The most files that are looked into.
+const MAX_FILES: usize = 4096;
+
+/// Directories of a root file system that hold no saved outputs.
+const SYSTEM: [&str; 24] = [
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "home",
+    "lib",
+    "lib32",
+    "lib64",
+    "libx32",
+    "lost+found",
+    "media",
+    "mnt",
+    "nvtopo",
+    "opt",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "snap",
+    "srv",
+    "sys",
+    "tmp",
+    "usr",
+    "var",
+];
+
+/// Reads a directory.
+pub(super) fn read(folder: &Path) -> Result<Fragment> {
+    let root = sysfs::find_root(folder);
+    let mut bundle = Bundle::default();
+    // The root of a system is no bundle, and its other files are nobody's to read.
+    if !root.as_deref().is_ok_and(is_system) {
+        disk::walk(folder, root.as_deref().ok(), &mut bundle)?;
+    }
+    bundle.finish(match root {
+        Ok(root) => sysfs::root(&root),
+        Err(error) => Err(error),
+    })
+}
+
+/// The files of a directory or an archive, read one by one.
+#[derive(Default)]
+struct Bundle {
+    fragments: Vec<Fragment>,
+    hosts: Hosts,
+    /// The files of no known format.
+    unknown: Vec<String>,
+    /// The files that are damaged beyond reading.
+    damaged: Vec<(String, Error)>,
+    /// The files beyond the limits.
+    beyond: Vec<String>,
+    files: usize,
+    bytes: u64,
+}
+
+impl Bundle {
+    /// Returns the most bytes that the next file may have; `None` where there may be no other.
+    fn room(&self) -> Option<u64> {
+        (self.files < MAX_FILES && self.bytes < MAX_INPUT).then(|| MAX_INPUT - self.bytes)
+    }
+
+    /// Adds a file that is beyond the limits, or cannot be read.
+    fn skip(&mut self, name: &str) {
+        self.beyond.push(name.to_owned());
+    }
+
+    /// Reads a file.
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.files += 1;
+        self.bytes += bytes.len() as u64;
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        if is_compressed(bytes) {
+            self.compressed(name, bytes);
+            return;
+        }
+        let tells_host = self.hosts.look(name, bytes);
+        let source: Option<&&dyn Source> = SOURCES.iter().find(|source| source.recognizes(bytes));
+        match source.map(|_| super::read(bytes)) {
+            Some(Ok(fragment)) => self.take(name, fragment),
+            Some(Err(error)) => self.damaged.push((name.to_owned(), error.in_input(name))),
+            None if tells_host => {}
+            None => self.unknown.push(name.to_owned()),
+        }
+    }
+
+    #[cfg(not(feature = "snapshot"))]
+    fn compressed(&mut self, name: &str, _bytes: &[u8]) {
+        self.skip(name);
+    }
+
+    fn take(&mut self, name: &str, mut fragment: Fragment) {
+        fragment.file = Some(name.into());
+        for note in fragment.notes.iter_mut().filter(|note| note.kind() == NoteKind::Damage) {
+            *note = Note::new(note.code(), format!("{name}: {}", note.text));
+        }
+        self.fragments.push(fragment);
+    }
+
+    /// Merges what was read with the machine that its files of `/sys` and `/proc` describe.
+    fn finish(mut self, machine: Result<Fragment>) -> Result<Fragment> {
+        let is_empty = self.fragments.is_empty();
+        let mut notes = Vec::new();
+        match machine {
+            Ok(machine) if is_empty => return Ok(machine),
+            Ok(machine) => self.fragments.push(machine),
+            Err(error) if is_empty => return Err(self.nothing(error)),
+            Err(error) if sysfs::is_no_tree(&error) => {}
+            Err(error) => {
+                notes.push(Note::new(NoteCode::Damage, format!("the files of /sys were left out: {error}")));
+            }
+        }
+        self.hosts.check(&self.fragments)?;
+        for (_, error) in &self.damaged {
+            notes.push(Note::new(NoteCode::Damage, format!("{error}; the file was left out")));
+        }
+        let lists = [
+            (&self.unknown, "of no format that nvtopo knows"),
+            (&self.beyond, "left out: they cannot be read, or there is too much before them"),
+        ];
+        for (names, what) in lists.into_iter().filter(|(names, _)| !names.is_empty()) {
+            let text = format!("{} {what}: {}", count_of(names.len(), "file"), list(names));
+            notes.push(Note::new(NoteCode::FilesLeftOut, text));
+        }
+        let mut merged = several::merged(self.fragments)?;
+        merged.notes.extend(notes);
+        Ok(merged)
+    }
+
+    /// Returns the error where nothing was read.
+    fn nothing(mut self, error: Error) -> Error {
+        if !self.damaged.is_empty() {
+            return self.damaged.swap_remove(0).1;
+        }
+        if self.unknown.is_empty() || !sysfs::is_no_tree(&error) {
+            return error;
+        }
+        let (count, names) = (count_of(self.unknown.len(), "file"), list(&self.unknown));
+        let text = format!("not a recorded machine, and {count} of no format that nvtopo knows: {names}");
+        let help = "give the root of a Linux machine or a copy of one (sys/devices/system/cpu must be in it), or a directory \
+                    with the saved outputs of nvidia-smi and other tools";
+        Error::input(text).help(help)
+    }
+}
+
+/// Returns whether a root is that of a whole file system, from which programs run.
+fn is_system(root: &Path) -> bool {
+    ["bin/sh", "usr/bin/env"].iter().any(|program| root.join(program).symlink_metadata().is_ok())
+}
+
+/// Returns whether a file has the mark of gzip.
+fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.starts_with(&[0x1f, 0x8b, 8])
+}
