@@ -39,6 +39,12 @@ test-python:
 test-free-threaded PYTHON:
     PYTHON={{PYTHON}} sh tests/python/run.sh target/free-threaded-venv
 
+# Opens the pages of `nvtopo draw` in a browser: clicks, keys, search, widths, and where every text lies. Skipped where no
+# Chromium is.
+test-browser:
+    cargo build --quiet --package nvtopo-cli
+    sh tests/browser/run.sh target/debug/nvtopo
+
 # Writes the pages of the Python package to target/doc/python.
 doc-python:
     sh scripts/doc-python.sh
@@ -57,6 +63,7 @@ test-launchers *OPTIONS:
 # start-up, each against its limit. Needs libhwloc-dev and libudev-dev.
 bench:
     cargo bench --quiet --package nvtopo-simulate --bench placement --bench partition
+    cargo bench --quiet --package nvtopo-draw --features png --bench draw
     cargo bench --quiet --package nvtopo-core --bench first --bench choose --bench ranks --bench load --bench memory
     cargo bench --quiet --package nvtopo-core --features hwloc --bench discover
     python3 scripts/place_and_show.py
@@ -82,11 +89,11 @@ mutants *FILES="nvtopo-core/src/solve/**/*.rs nvtopo-core/src/query/**/*.rs":
 deny *CHECKS:
     cargo deny check {{CHECKS}}
 
-# Writes again what is generated and committed: the C header, the JSON Schema, and the picture in the README.
+# Writes again what is generated and committed: the C header, the JSON Schema, and the pictures of presets.
 generate:
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-capi --test header
     NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-core --features schema --test integration schema
-    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-draw --test svg the_picture_in_the_readme
+    NVTOPO_UPDATE=1 cargo test --quiet --package nvtopo-draw --test svg the_pictures_in_the_docs
 
 # What the command and the C libraries weigh, as released.
 sizes:

@@ -1171,6 +1171,25 @@ nvtopo_status nvtopo_topology_write(const nvtopo_topology *topology,
                                     nvtopo_written **written);
 
 /**
+ * Draws the topology as "svg", or as "html": a page to click in, which needs no network. The GPUs of `placement`, which may be
+ * NULL, are highlighted. What is drawn has no notes.
+ *
+ *     nvtopo_written *picture = NULL;
+ *     const char *text = NULL;
+ *     if (nvtopo_topology_draw(topology, NULL, "html", &picture) == NVTOPO_STATUS_OK
+ *         && nvtopo_written_text(picture, &text) == NVTOPO_STATUS_OK)
+ *         fputs(text, file);
+ *     nvtopo_written_free(picture);
+ *
+ * Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown format.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_draw(const nvtopo_topology *topology,
+                                   const nvtopo_placement *placement,
+                                   const char * format,
+                                   nvtopo_written **written);
+
+/**
  * Frees what was written. NULL is left alone.
  */
 void nvtopo_written_free(nvtopo_written *written);

@@ -495,6 +495,14 @@ public:
         detail::owned<nvtopo_written, nvtopo_written_free> written(*handle);
         return std::string(detail::text(detail::known<const char *>(nvtopo_written_text, written.get())));
     }
+    /* The machine as "svg" or "html", with what was chosen of it where a placement is given. */
+    result<std::string> draw(const std::string &format, const nvtopo_placement *placement = nullptr) const
+    {
+        auto handle = detail::ask<nvtopo_written *>(nvtopo_topology_draw, get(), placement, format.c_str());
+        if (!handle) return handle.error();
+        detail::owned<nvtopo_written, nvtopo_written_free> written(*handle);
+        return std::string(detail::text(detail::known<const char *>(nvtopo_written_text, written.get())));
+    }
     const nvtopo_topology *get() const noexcept { return handle_.get(); }
 
 private:

@@ -1,9 +1,11 @@
-//! `nvtopo_written`: a topology in the format of another program.
+//! `nvtopo_written`: a topology in the format of another program, or as a picture.
 #![allow(unsafe_code, reason = "`no_mangle` is an unsafe attribute; there is no unsafe block here")]
 
 use crate::handle::{Text, c_document, c_texts, element, given, owned};
+use crate::placement::nvtopo_placement;
 use crate::status::{answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo_draw::{Picture, PictureFormat};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
 
@@ -37,6 +39,36 @@ pub extern "C" fn nvtopo_topology_write(
             note_codes: c_texts(written.notes.iter().map(|note| note.code().name())),
             text: c_document(written.text),
         }))
+    })
+}
+
+/// Draws the topology as "svg", or as "html": a page to click in, which needs no network. The GPUs of `placement`, which may be
+/// NULL, are highlighted. What is drawn has no notes.
+///
+///     nvtopo_written *picture = NULL;
+///     const char *text = NULL;
+///     if (nvtopo_topology_draw(topology, NULL, "html", &picture) == NVTOPO_STATUS_OK
+///         && nvtopo_written_text(picture, &text) == NVTOPO_STATUS_OK)
+///         fputs(text, file);
+///     nvtopo_written_free(picture);
+///
+/// Fails with `NVTOPO_STATUS_INVALID_REQUEST` for an unknown format.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_draw(
+    topology: Option<&nvtopo_topology>,
+    placement: Option<&nvtopo_placement>,
+    format: Text,
+    written: Option<&mut MaybeUninit<*mut nvtopo_written>>,
+) -> nvtopo_status {
+    answer(written, "written", || {
+        let topology = &given(topology, "topology")?.topology;
+        let mut picture = Picture::new(topology);
+        if let Some(placement) = placement {
+            picture = picture.with_placement(&placement.placement);
+        }
+        let drawn = picture.draw(PictureFormat::by_name(format.read("format")?)?)?;
+        let text = c_document(String::from_utf8_lossy(&drawn).into_owned());
+        Ok(owned(nvtopo_written { text, notes: Vec::new(), note_codes: Vec::new() }))
     })
 }
 

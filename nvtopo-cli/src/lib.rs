@@ -64,6 +64,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Run(args) => return commands::run(&args),
         Command::Diff(args) => return Ok(commands::diff(&args)?),
         Command::Snapshot(args) => commands::snapshot(&args),
+        Command::Draw(args) => commands::draw(&args),
         Command::Convert(args) => commands::convert(&args),
         Command::Simulate(args) => commands::simulate(&args),
         Command::K8s(args) => return Ok(commands::k8s(&args)?),

@@ -32,10 +32,12 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
     ("completions", "color"),
     ("convert", "color"),
+    ("draw", "color"),
     ("exec", "color"),
     ("run", "color"),
     ("snapshot", "color"),
     // There are no remarks on these.
+    ("draw", "quiet"),
     ("presets", "quiet"),
     ("ranks", "quiet"),
 ];
@@ -94,6 +96,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         "snapshot" => trial.base = words("-o -"),
         "convert" => trial.base = words("--from preset:dgx-1-v100 --to json"),
         "diff" => trial.base = words("preset:dgx-1-v100 preset:dgx-2"),
+        "draw" => trial.base = words("--from preset:dgx-1-v100 -o - --gpus 2"),
         "" | "show" => trial.base = words("--from preset:dgx-1-v100"),
         _ => {}
     }
@@ -179,6 +182,17 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
             trial.base = words("--from preset:dgx-1-v100 --to slurm.conf");
             trial.value = value("n1");
         }
+        "as" => trial.value = value("html"),
+        "theme" => trial.value = value("dark"),
+        "scale" => {
+            trial.base.extend(words("--as png"));
+            trial.value = value("1");
+        }
+        "output" if command == "draw" => {
+            without(&mut trial.base, "-o", 2);
+            trial.base.extend(words("--as svg"));
+            trial.value = Some(scratch("drawn"));
+        }
         "output" if command == "convert" => trial.value = Some(scratch("converted")),
         "output" => {
             trial.base = words("--redact");
@@ -216,6 +230,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         "cpus-per-gpu" => trial.value = value(if command == "place" { "3" } else { "1000" }),
         "memory-per-gpu" => trial.value = value("1T"),
+        "hugepages-per-gpu" if command == "draw" => trial.value = value("2M"),
         "hugepages-per-gpu" => trial.value = value("2M:16"),
         "gpus-per-nic" if command == "place" => {
             trial.base.extend(words("--only 0,1"));
@@ -246,7 +261,7 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
         }
         // The machines of this test have no isolated CPUs, and all their cores are alike.
         "isolated" => trial.value = value("sometimes"),
-        "cores" if binds => trial.value = value("slow"),
+        "cores" if binds || command == "draw" => trial.value = value("slow"),
         "cores" => trial.value = value("fast"),
         "scope" => {
             let (document, before) = live_with_gpus()?;

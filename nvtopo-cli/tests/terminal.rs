@@ -192,11 +192,28 @@ fn a_full_disk_does_not_cost_the_old_file() {
 fn pictures_go_to_files_named_as_such_and_to_standard_output() {
     let folder = scratch("pictures");
     let show = |plot: &str| nvtopo(&["show", "--from", "preset:gh200", "--plot", plot]);
-    for name in ["machine.png", "MACHINE.PNG", "machine.pdf", "machine.jpeg"] {
+    let played = |plot: &str| nvtopo(&["simulate", "--from", "preset:gh200", "--jobs", "10", "--plot", plot]);
+    let drawn = |plot: &str| nvtopo(&["draw", "--from", "preset:gh200", "-o", plot]);
+    for name in ["machine.gif", "MACHINE.PDF", "machine.jpeg"] {
         let file = folder.join(name);
-        let refused = show(file.to_str().unwrap());
-        assert_eq!(refused.status.code(), Some(2), "{name}");
-        assert!(text(&refused.stderr).contains(".svg") && !file.exists(), "{}", text(&refused.stderr));
+        let path = file.display().to_string();
+        for refused in [show(&path), played(&path), drawn(&path)] {
+            assert_eq!(refused.status.code(), Some(2), "{name}");
+            assert!(text(&refused.stderr).contains(".svg") && !file.exists(), "{}", text(&refused.stderr));
+        }
+    }
+    assert_eq!(played(folder.join("machine.png").to_str().unwrap()).status.code(), Some(2));
+    for (name, begin) in
+        [("machine.png", &b"\x89PNG"[..]), ("MACHINE.HTML", b"<!doctype html>"), ("machine.svg", b"<svg")]
+    {
+        let file = folder.join(name);
+        let path = file.display().to_string();
+        for draw in [&show as &dyn Fn(&str) -> Output, &drawn] {
+            let output = draw(&path);
+            assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stderr));
+            assert!(std::fs::read(&file).unwrap().starts_with(begin), "{name}");
+            std::fs::remove_file(&file).unwrap();
+        }
     }
     let file = folder.join("machine");
     std::fs::write(&file, "old").unwrap();
@@ -206,8 +223,28 @@ fn pictures_go_to_files_named_as_such_and_to_standard_output() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(show("-").stdout, picture, "and nothing else");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
-    let simulated = nvtopo(&["simulate", "--from", "preset:gh200", "--jobs", "10", "--plot", "-"]);
-    assert!(text(&simulated.stdout).starts_with("<svg"));
+    assert!(text(&played("-").stdout).starts_with("<svg"));
+}
+
+#[test]
+fn what_would_be_chosen_is_drawn() {
+    let draw = |more: &[&str]| nvtopo(&[&["draw", "--from", "preset:dgx-1-v100", "-o", "-"], more].concat());
+    let chosen = text(&draw(&["--gpus", "2", "--exclude", "0"]).stdout);
+    assert!(chosen.contains("Chosen: GPU2 GPU3") && chosen.contains("rank 1"));
+    assert!(!text(&draw(&[]).stdout).contains("rank 0"));
+    assert!(text(&draw(&["--as", "html"]).stdout).starts_with("<!doctype html>"));
+    let png = draw(&["--as", "png", "--scale", "1", "--theme", "dark"]);
+    assert!(png.status.success() && png.stdout.starts_with(b"\x89PNG"));
+    for (wrong, code, said) in [
+        (&["--exclude", "0"][..], 2, "without --gpus"),
+        (&["--scale", "2"], 2, "--scale says how many pixels"),
+        (&["--as", "png", "--scale", "0"], 2, "is no scale"),
+        (&["--gpus", "9"], 1, "has 8"),
+    ] {
+        let refused = draw(wrong);
+        assert_eq!(refused.status.code(), Some(code), "{wrong:?}: {}", text(&refused.stderr));
+        assert!(text(&refused.stderr).contains(said), "{wrong:?}: {}", text(&refused.stderr));
+    }
 }
 
 #[test]

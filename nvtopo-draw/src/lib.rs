@@ -1,6 +1,9 @@
 //! Answers for people: tables as text, and pictures. What they show is computed by the core, which has the formats for programs.
 
+mod html;
+mod picture;
 mod places;
+mod png;
 pub mod svg;
 pub mod text;
 mod words;
@@ -10,6 +13,8 @@ use nvtopo::render::json;
 use nvtopo::solve::Explanation;
 use nvtopo::solve::mig::InstancePlacement;
 use nvtopo::{Error, Placement, Plan, RankMap, Result, Shares, Topology};
+pub use picture::{Picture, PictureFormat};
+pub use svg::Theme;
 
 /// The style of text for people: colour, notes, width. Formats for programs ignore it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use nvtopo::model::{
 };
 use nvtopo::nearest_nics;
 pub(crate) use nvtopo::render::count_of;
-use nvtopo::{PathType, Topology};
+use nvtopo::{PathType, PlacedGpu, Placement, Topology};
 use std::collections::BTreeMap;
 
 /// Returns the name of the machine.
@@ -28,8 +28,8 @@ pub(crate) fn machine_facts(topology: &Topology) -> String {
     let mut facts = vec![
         count_of(topology.gpus().len(), "GPU"),
         count_of(topology.nics().len(), "NIC"),
-        count_of(topology.numa_nodes().count(), "NUMA node"),
-        count_of(topology.cpus().len(), "CPU"),
+        known(topology.numa_nodes().count(), "NUMA node"),
+        known(topology.cpus().len(), "CPU"),
     ];
     let disks = topology.nodes().filter(|(_, node)| matches!(node.kind, NodeKind::Nvme(_))).count();
     if disks > 0 {
@@ -41,6 +41,35 @@ pub(crate) fn machine_facts(topology: &Topology) -> String {
         name => format!("virtual machine ({name})"),
     }));
     facts.join(" · ")
+}
+
+/// Counts what every machine has: none is unknown.
+fn known(count: usize, what: &str) -> String {
+    if count == 0 { format!("{what}s unknown") } else { count_of(count, what) }
+}
+
+/// Returns the CPUs that may be used, where these are not all.
+pub(crate) fn allowed(topology: &Topology) -> Option<String> {
+    let allowed = topology.machine().allowed_cpus.as_ref()?;
+    let all = topology.cpus();
+    let (may, count) = (allowed.len(), all.len());
+    (!all.is_subset(allowed)).then(|| format!("Allowed here: CPUs {allowed} ({may} of {count})"))
+}
+
+/// Returns the names of chosen GPUs, in the order of ranks.
+pub(crate) fn placed_names(topology: &Topology, placement: &Placement) -> String {
+    let names = placement.gpus().iter().map(|gpu| topology.device_name(gpu.position));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+/// Returns what belongs to a chosen GPU.
+pub(crate) fn placed(gpu: &PlacedGpu) -> String {
+    let mut words = vec![format!("GPU{}", gpu.index)];
+    let cpus = if gpu.cpus.is_empty() { "CPUs unknown".to_owned() } else { format!("CPUs {}", gpu.cpus) };
+    words.push(cpus);
+    words.extend((!gpu.mems.is_empty()).then(|| format!("memory of node {}", gpu.mems)));
+    words.extend(gpu.nic.as_ref().map(|nic| format!("NIC {nic}")));
+    words.join(" · ")
 }
 
 /// Returns the name of a place, and its facts.

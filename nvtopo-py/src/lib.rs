@@ -15,6 +15,7 @@ mod chooser;
 mod cpuset;
 mod devices;
 mod diff;
+mod drawing;
 mod error;
 mod explanation;
 mod gpus;

@@ -2,10 +2,11 @@
 
 use crate::call;
 use crate::diff::Diff;
+use crate::drawing::{self, Highlighted};
 use crate::matrix::BandwidthMatrix;
 use crate::topology::Topology;
 use crate::written::Written;
-use nvtopo_draw::{Style, by_name, svg};
+use nvtopo_draw::{Picture, Style, by_name};
 use pyo3::prelude::*;
 
 #[pymethods]
@@ -56,10 +57,31 @@ impl Topology {
         call(py, || Ok(by_name("text")?.topology(&self.0, Style::default())))
     }
 
-    /// A picture of the topology (SVG): its NUMA nodes with what lies behind their PCIe switches, its NVLink groups, and
-    /// the matrix of paths.
+    /// Draws the topology as "svg", as "html" (a page to click in, which needs no network), or as "png".
+    ///
+    /// Args:
+    ///     gpus: what to highlight: so many of the best GPUs, or a Placement. None: nothing.
+    ///     theme: "light", "dark", or as the viewer prefers ("auto").
+    ///     scale: the pixels of a PNG for each unit of the drawing.
+    ///
+    /// >>> import nvtopo
+    /// >>> nvtopo.preset("gh200").draw(gpus=1)[:4]
+    /// '<svg'
+    #[pyo3(signature = (format="svg", *, gpus=None, theme="auto", scale=2.0))]
+    fn draw<'py>(
+        &self,
+        py: Python<'py>,
+        format: &str,
+        gpus: Option<Highlighted<'py>>,
+        theme: &str,
+        scale: f32,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        drawing::draw(py, &self.1, format, gpus, theme, scale)
+    }
+
+    /// A picture of the topology (SVG), as draw makes it.
     fn to_svg(&self, py: Python<'_>) -> PyResult<String> {
-        call(py, || Ok(svg::topology(&self.0)))
+        call(py, || Ok(Picture::new(&self.0).svg()))
     }
 
     /// The topology as notebooks show it: the picture.

@@ -47,6 +47,36 @@ static void notes_have_codes(void)
     nvtopo_written_free(written);
 }
 
+static void pictures_are_drawn(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_request *request = NULL;
+    nvtopo_placement *placement = NULL;
+    nvtopo_written *written = NULL;
+    const char *text = NULL;
+
+    CHECK_OK(nvtopo_topology_preset("dgx-1-v100", &topology));
+    CHECK_OK(nvtopo_request_new(2, &request));
+    CHECK_OK(nvtopo_topology_place(topology, request, &placement));
+    CHECK_OK(nvtopo_topology_draw(topology, placement, "svg", &written));
+    CHECK_OK(nvtopo_written_text(written, &text));
+    CHECK(strncmp(text, "<svg", 4) == 0 && strstr(text, "rank 1") != NULL);
+    nvtopo_written_free(written);
+    CHECK_OK(nvtopo_topology_draw(topology, NULL, "html", &written));
+    CHECK_OK(nvtopo_written_text(written, &text));
+    CHECK(strncmp(text, "<!doctype html>", 15) == 0);
+    nvtopo_written_free(written);
+    written = NULL;
+    CHECK_FAILS(nvtopo_topology_draw(topology, NULL, "gif", &written), NVTOPO_STATUS_INVALID_REQUEST, "svg");
+    CHECK_FAILS(nvtopo_topology_draw(topology, NULL, "png", &written), NVTOPO_STATUS_INVALID_REQUEST, "svg");
+    CHECK_NULL(nvtopo_topology_draw(NULL, NULL, "svg", &written), "topology");
+    CHECK_NULL(nvtopo_topology_draw(topology, NULL, NULL, &written), "format");
+    CHECK(written == NULL);
+    nvtopo_placement_free(placement);
+    nvtopo_request_free(request);
+    nvtopo_topology_free(topology);
+}
+
 static void what_cannot_be_is_refused(void)
 {
     nvtopo_topology *topology = NULL;
@@ -73,6 +103,7 @@ int main(void)
 {
     every_format_is_written();
     notes_have_codes();
+    pictures_are_drawn();
     what_cannot_be_is_refused();
     return 0;
 }

@@ -141,6 +141,22 @@ def test_notebooks_show_a_picture(dgx: nvtopo.Topology) -> None:
     assert all(gpu.name in picture for gpu in dgx.gpus)
 
 
+def test_pictures_are_drawn_in_every_format(dgx: nvtopo.Topology) -> None:
+    assert dgx.draw() == dgx.to_svg()
+    assert dgx.draw("png", scale=1).startswith(b"\x89PNG") and dgx.draw("html").startswith("<!doctype html>")
+    place = dgx.place(2)
+    assert dgx.draw(gpus=place) == dgx.draw(gpus=2) and "rank 1" in dgx.draw(gpus=2)
+    assert dgx.draw(theme="dark") != dgx.draw(theme="light")
+    with pytest.raises(nvtopo.InvalidRequestError, match="there is no picture 'gif'"):
+        dgx.draw("gif")  # type: ignore[call-overload]
+    with pytest.raises(nvtopo.InvalidRequestError, match="there is no theme 'blue'"):
+        dgx.draw(theme="blue")  # type: ignore[call-overload]
+    with pytest.raises(nvtopo.InvalidRequestError, match="is no scale"):
+        dgx.draw("png", scale=0)
+    with pytest.raises(nvtopo.UnsatisfiableError):
+        dgx.draw(gpus=99)
+
+
 def test_models_memory_and_allowed_sets(dgx: nvtopo.Topology) -> None:
     model = dgx.gpus[0].model
     assert model is not None

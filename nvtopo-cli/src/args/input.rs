@@ -6,8 +6,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use nvtopo::source::Locator;
 use nvtopo::{Error, Result};
-use nvtopo_draw::RENDERERS;
-use std::path::PathBuf;
+use nvtopo_draw::{PictureFormat, RENDERERS};
+use std::path::{Path, PathBuf};
 
 /// The options for sources of a topology and for the format of answers.
 #[derive(Args, Debug)]
@@ -93,6 +93,7 @@ impl Cli {
                 Command::Exec(_)
                 | Command::Run(_)
                 | Command::K8s(_)
+                | Command::Draw(_)
                 | Command::Snapshot(_)
                 | Command::Convert(_)
                 | Command::Completions(_),
@@ -134,22 +135,32 @@ fn formats() -> clap::builder::PossibleValuesParser {
     RENDERERS.iter().map(|render| render.name()).collect::<Vec<_>>().into()
 }
 
-/// The file of a picture. One that is named as another kind of picture than SVG is refused: no viewer would open it.
+/// The file of a picture of any format. One that is named as another kind of picture is refused: no viewer would open it.
+pub(super) fn any_picture() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match PictureFormat::of_file(&path) {
+        Some(_) => Ok(path),
+        None => refused(&path, "SVG, HTML or PNG"),
+    })
+}
+
+/// The file of a picture that is drawn as SVG only.
 pub(super) fn picture() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(picture_file)
 }
 
 fn picture_file(path: PathBuf) -> Result<PathBuf> {
-    const OTHER_KINDS: [&str; 11] =
-        ["png", "jpg", "jpeg", "gif", "webp", "pdf", "eps", "ps", "bmp", "tif", "tiff"];
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    if !OTHER_KINDS.contains(&extension.to_ascii_lowercase().as_str()) {
-        return Ok(path);
+    match PictureFormat::of_file(&path) {
+        Some(PictureFormat::Svg) => Ok(path),
+        _ => refused(&path, "SVG"),
     }
-    let (kind, svg) = (extension.to_ascii_uppercase(), path.with_extension("svg"));
+}
+
+fn refused(path: &Path, drawn: &str) -> Result<PathBuf> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    let (kind, svg) = (ending.to_ascii_uppercase(), path.with_extension("svg"));
     let (svg, other) = (svg.display(), path.display());
     Err(Error::wrong_use(
-        format!("{other} would be a {kind}, and pictures are drawn as SVG"),
+        format!("{other} would be a {kind}, and pictures are drawn as {drawn}"),
         format!("name it {svg}, and convert it where needed: rsvg-convert {svg} -o {other}"),
     ))
 }

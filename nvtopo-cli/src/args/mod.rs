@@ -2,6 +2,7 @@
 
 mod binding;
 mod choice;
+mod draw;
 mod input;
 mod k8s;
 mod registries;
@@ -11,6 +12,7 @@ mod variables;
 pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
+pub(crate) use draw::DrawArgs;
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
     CheckArgs, ClaimsArgs, ClaimsCommand, ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand,
@@ -21,7 +23,7 @@ pub(crate) use requirements::check;
 pub(crate) use variables::{variable, with_variables};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use input::{JsonArgs, picture};
+use input::{JsonArgs, any_picture, picture};
 use nvtopo::RankOrder;
 use nvtopo::render::LaunchMemory;
 use nvtopo::solve::mig::InstanceSize;
@@ -44,6 +46,7 @@ Examples:
   nvtopo exec --gpus 4 ./job                   choose 4 GPUs, bind, and become ./job
   vars=$(nvtopo place --gpus 4 --format env) && env $vars ./job   the same without binding
   nvtopo snapshot --redact -o machine.tar.gz   what to send with a report of a bug
+  nvtopo draw --gpus 4 -o machine.html         a page to click in
   nvtopo convert --from preset:dgx-h100 --to json        the machine for another program
   nvtopo ranks --tp 2 --dp 4 --traffic tp=34GB,dp=10GB   which rank on which GPU?
   nvtopo plan --ranks 8 --from preset:dgx-h100           what does each rank get?
@@ -89,6 +92,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
+    /// Draw the machine, with the best GPUs for a job: a picture, or a page to click in
+    Draw(Box<DrawArgs>),
     /// Write the machine in a format that another program reads
     Convert(ConvertArgs),
     /// Play streams of jobs on the machine against several ways to choose GPUs
@@ -103,8 +108,8 @@ pub(crate) enum Command {
 
 #[derive(Args, Debug)]
 pub(crate) struct ShowArgs {
-    /// Draw the machine into this file, as SVG; - prints the picture and nothing else
-    #[arg(long, value_name = "FILE", value_parser = picture())]
+    /// Draw the machine into this file (.svg, .html or .png); - prints the picture as SVG and nothing else
+    #[arg(long, value_name = "FILE", value_parser = any_picture())]
     pub(crate) plot: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) input: InputArgs,

@@ -14,19 +14,19 @@ use nvtopo::render::{SELECTION_FORMATS, launch_format};
 use nvtopo::solve::mig::{InstanceRequest, InstanceSize};
 use nvtopo::source::{Redaction, Snapshot, WriteOptions};
 use nvtopo::{CpuLimits, CpuRules, Error, ParallelJob, Result, Topology, save_file, share_cpus};
-use nvtopo_draw::svg;
-use nvtopo_draw::{RENDERERS, by_name};
+use nvtopo_draw::{Picture, PictureFormat, RENDERERS, by_name};
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
 pub(crate) fn show(args: &ShowArgs) -> Result<String> {
     let topology = open_with(&args.input.source, &args.input.rates)?;
     if let Some(path) = &args.plot {
-        let picture = svg::topology(&topology);
+        let picture = Picture::new(&topology).with_scale(2.0);
         if path == Path::new("-") {
-            return Ok(picture);
+            return Ok(picture.svg());
         }
-        save_file(path, picture.as_bytes())?;
+        let format = PictureFormat::of_file(path).unwrap_or(PictureFormat::Svg);
+        save_file(path, &picture.draw(format)?)?;
     }
     Ok(renderer(&args.input.output)?.topology(&topology, style()))
 }

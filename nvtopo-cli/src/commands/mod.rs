@@ -3,6 +3,7 @@
 mod answers;
 mod bind;
 mod completions;
+mod draw;
 mod exec;
 mod k8s;
 mod run;
@@ -10,6 +11,7 @@ mod simulate;
 
 pub(crate) use answers::{convert, cpus, diff, place, plan, presets, ranks, show, snapshot};
 pub(crate) use completions::completions;
+pub(crate) use draw::draw;
 pub(crate) use exec::exec;
 pub(crate) use k8s::k8s;
 pub(crate) use run::run;

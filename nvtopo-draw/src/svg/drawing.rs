@@ -1,6 +1,8 @@
 //! Drawings with a size, and their layout beside and below each other.
 
-use ::svg::node::element::{Group, Line, Rectangle, Text, Title};
+use super::font::{cut, text_width};
+use super::palette::{Theme, style};
+use ::svg::node::element::{Description, Group, Line, Rectangle, Style, Text, Title};
 use ::svg::{Document, Node};
 
 /// Room around and between things, in pixels.
@@ -9,16 +11,16 @@ pub const GAP: f64 = 10.0;
 pub const TIGHT: f64 = 3.0;
 
 /// The width that rows are broken at, in pixels.
-pub const WIDTH: f64 = 1080.0;
+pub const WIDTH: f64 = 1160.0;
 
-/// The colour of names.
-pub const INK: &str = "#222";
-/// The colour of the text beside a name.
-pub const FAINT: &str = "#666";
-/// The colour of GPUs and NVLink.
-pub const GREEN: &str = "#76b900";
-/// The colour of faults.
-pub const RED: &str = "#d1242f";
+/// The class of names.
+pub const INK: &str = "ink";
+/// The class of the text beside a name.
+pub const FAINT: &str = "faint";
+/// The class of faults in words.
+pub const BAD: &str = "bad";
+/// The class of bars.
+pub const GREEN: &str = "green";
 
 /// The size of the letters of titles.
 pub const HEAD: f64 = 18.0;
@@ -83,25 +85,26 @@ impl Drawing {
         all
     }
 
-    /// Adds a frame.
-    pub fn framed(self, fill: &str, stroke: &str) -> Self {
+    /// Adds a frame of a class.
+    pub fn framed(self, class: &str) -> Self {
         let mut framed = Self::new(self.width + 2.0 * GAP, self.height + 2.0 * GAP);
-        framed.draw(
-            rectangle(0.0, 0.0, framed.width, framed.height)
-                .set("rx", 6)
-                .set("fill", fill)
-                .set("stroke", stroke),
-        );
+        framed.draw(rectangle(0.0, 0.0, framed.width, framed.height).set("rx", 6).set("class", class));
         framed.put(GAP, GAP, self);
         framed
     }
 
-    /// Creates a line of text.
-    pub fn line(content: &str, size: f64, bold: bool, color: &str) -> Self {
-        let mut line = Self::new(text_width(content, size), (size * 1.3).round());
-        let text = text(0.0, size, content).set("font-size", size).set("fill", color);
+    /// Creates a line of text of a class.
+    pub fn line(content: &str, size: f64, bold: bool, class: &str) -> Self {
+        Self::line_within(content, size, bold, class, WIDTH)
+    }
+
+    /// Creates a line of text no wider than a width. A longer one is cut, and is whole in the tooltip.
+    pub fn line_within(content: &str, size: f64, bold: bool, class: &str, width: f64) -> Self {
+        let shown = cut(content, size, bold, width);
+        let mut line = Self::new(text_width(&shown, size, bold).ceil(), (size * 1.3).round());
+        let text = text(0.0, size, &shown).set("font-size", size).set("class", class);
         line.draw(if bold { text.set("font-weight", "bold") } else { text });
-        line
+        if shown == content { line } else { line.saying(content) }
     }
 
     /// Adds a tooltip.
@@ -110,19 +113,25 @@ impl Drawing {
         self
     }
 
-    /// Writes the picture as SVG.
-    pub fn document(self) -> String {
+    /// Writes the picture as SVG, with a title and a description for those who do not see it.
+    pub fn document(self, name: &str, description: &str, theme: Theme) -> String {
         let mut whole = Self::new((self.width + 4.0 * GAP).ceil(), (self.height + 4.0 * GAP).ceil());
         whole.put(2.0 * GAP, 2.0 * GAP, self);
         let (width, height) = (whole.width, whole.height);
         let document = Document::new()
+            .set("class", "nvtopo")
+            .set("role", "img")
+            // The crate does not escape quotation marks in attributes.
+            .set("aria-label", printable(name).replace('"', "'"))
             .set("width", width)
             .set("height", height)
             .set("viewBox", (0, 0, width, height))
-            .set("font-family", "sans-serif")
+            .set("font-family", "DejaVu Sans,Liberation Sans,Arial,Helvetica,sans-serif")
             .set("font-size", NAME)
-            .set("fill", INK)
-            .add(rectangle(0.0, 0.0, width, height).set("fill", "#fff"))
+            .add(title(name))
+            .add(Description::new().add(::svg::node::Text::new(printable(description))))
+            .add(Style::new(style(theme)))
+            .add(rectangle(0.0, 0.0, width, height).set("class", "page"))
             .add(whole.group);
         format!("{document}\n")
     }
@@ -153,7 +162,7 @@ pub fn line(from: (f64, f64), to: (f64, f64)) -> Line {
 
 /// Returns text that begins at a place of its base line.
 pub fn text(x: f64, y: f64, content: &str) -> Text {
-    Text::new(printable(content)).set("x", short(x)).set("y", short(y))
+    Text::new(printable(content)).set("x", short(x)).set("y", short(y)).set("class", INK)
 }
 
 /// Returns text around the middle of a place.
@@ -166,22 +175,8 @@ pub fn title(words: &str) -> Title {
     Title::new(printable(words))
 }
 
-/// Estimates the width of a text: the letters of usual fonts are not wider on average.
-pub fn text_width(content: &str, size: f64) -> f64 {
-    (content.chars().count() as f64 * size * 0.58).ceil()
-}
-
-/// Shortens a text to a width.
-pub fn cut(content: &str, size: f64, width: f64) -> String {
-    let room = (width / (size * 0.58)) as usize;
-    if content.chars().count() <= room {
-        return content.to_owned();
-    }
-    content.chars().take(room.saturating_sub(1)).chain(['…']).collect()
-}
-
 /// Rounds to a tenth of a pixel.
-fn short(number: f64) -> f64 {
+pub(super) fn short(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 

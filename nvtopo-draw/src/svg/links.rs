@@ -1,14 +1,16 @@
-//! The NVLink groups: GPUs with links of their own on a circle, those behind NVSwitches beside each other.
+//! The NVLink groups: GPUs with links of their own on a circle, those behind NVSwitches on one bar.
 
+use super::comb::{Tooth, comb};
 use super::drawing::{
-    Drawing, FAINT, GAP, GREEN, INK, NAME, SMALL, TIGHT, WIDTH, centred, cut, heading, line, rectangle, text,
-    text_width,
+    Drawing, FAINT, GAP, INK, NAME, SMALL, TIGHT, WIDTH, centred, heading, rectangle, title,
 };
+use super::font::text_width;
+use super::scene::{Scene, Stroke};
 use crate::words;
-use ::svg::node::element::Line;
-use nvtopo::Topology;
-use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup};
-use std::collections::BTreeSet;
+use crate::words::count_of;
+use ::svg::node::element::Group;
+use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup, Rate};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The size of the place of a GPU.
 const HEIGHT: f64 = 24.0;
@@ -17,54 +19,62 @@ const HEIGHT: f64 = 24.0;
 const RADIUS: f64 = 60.0;
 const MORE: f64 = 12.0;
 
-/// The colours of pairs with one, two and more links.
-const LINES: [&str; 3] = ["#a9cf66", "#5f9600", "#2f4b00"];
+/// The most GPUs whose links are drawn one by one; the links of more are counted.
+const MOST_LINES: usize = 16;
 
 /// Draws every group with its description; none where no GPU has NVLink.
-pub(super) fn groups(topology: &Topology) -> Drawing {
+pub(super) fn groups(scene: &Scene<'_>) -> Drawing {
+    let topology = scene.topology;
     let (linked, alone) = words::groups(topology);
     let drawn = linked.into_iter().map(|group| {
+        let picture = match group.shape {
+            GroupShape::Switched => switched(scene, group),
+            _ if group.gpus.len() > MOST_LINES => counted(scene, group),
+            _ => direct(scene, group),
+        };
+        let wide = picture.width.max(300.0);
         let name = words::gpu_names(topology, &group.gpus);
         let facts = words::group_facts(topology, group);
-        let picture = match group.shape {
-            GroupShape::Switched => switched(topology, group),
-            _ => direct(topology, group),
-        };
-        let lines = [Drawing::line(&name, NAME, true, INK), Drawing::line(&facts, SMALL, false, FAINT)];
-        Drawing::stack(GAP, [Drawing::stack(TIGHT, lines), picture]).framed("#fff", "#bbb")
+        let lines = [
+            Drawing::line_within(&name, NAME, true, INK, wide),
+            Drawing::line_within(&facts, SMALL, false, FAINT, wide),
+        ];
+        Drawing::stack(GAP, [Drawing::stack(TIGHT, lines), picture]).framed("card")
     });
     let drawn = Drawing::flow(GAP, drawn, WIDTH);
     let alone = alone.map(|(gpus, why)| (words::gpu_names(topology, &gpus), why.to_owned()));
     let own = words::own_links(topology);
     let own = own.into_iter().map(|(gpus, facts)| (words::gpu_names(topology, &gpus), facts));
-    let cpus = words::cpu_links(topology);
-    let cpus = cpus.into_iter().map(|(gpu, facts)| (topology.device_name(gpu), facts));
-    let lines = alone.into_iter().chain(own).chain(cpus).map(|(name, facts)| {
-        let words = format!("{name}: {facts}");
-        Drawing::line(&cut(&words, SMALL, WIDTH), SMALL, false, FAINT).saying(&words)
-    });
+    // Links to CPUs are drawn at their NUMA nodes.
+    let lines = alone.into_iter().chain(own);
+    let lines = lines.map(|(name, facts)| Drawing::line(&format!("{name}: {facts}"), SMALL, false, FAINT));
     let lines = Drawing::stack(TIGHT, lines);
-    Drawing::stack(GAP, [heading("NVLink groups"), drawn, lines])
+    Drawing::stack(GAP, [heading("NVLink"), drawn, lines])
 }
 
-/// Draws the names of the GPUs of a group, all as wide as the longest.
-fn names(topology: &Topology, group: &NvlinkGroup) -> (Vec<String>, f64) {
-    let names: Vec<String> = group.gpus.iter().map(|gpu| topology.device_name(*gpu)).collect();
-    let width = names.iter().map(|name| text_width(name, SMALL)).fold(0.0, f64::max) + 10.0;
-    (names, width)
+/// Draws a GPU as its name.
+pub(super) fn chip(scene: &Scene<'_>, gpu: usize) -> Drawing {
+    let name = scene.topology.device_name(gpu);
+    let width = text_width(&name, SMALL, true).ceil() + 12.0;
+    let mut chip = Drawing::new(width, HEIGHT);
+    chip.group = Group::new().set("class", "chip").set("data-device", gpu);
+    let class = if scene.chosen.contains_key(&gpu) { "chosen" } else { "gpu" };
+    let unusable = |gpu: &nvtopo::model::Gpu| gpu.unusable.is_some();
+    let class = if scene.topology.gpus().nth(gpu).is_some_and(unusable) {
+        format!("{class} fault")
+    } else {
+        class.to_owned()
+    };
+    chip.draw(rectangle(0.0, 0.0, width, HEIGHT).set("rx", 4).set("class", class));
+    let drawn = centred(width / 2.0, 16.0, &name).set("font-size", SMALL);
+    let bold = scene.chosen.contains_key(&gpu);
+    chip.draw(if bold { drawn.set("font-weight", "bold") } else { drawn });
+    chip
 }
 
-fn place(name: &str, width: f64) -> Drawing {
-    let mut place = Drawing::new(width, HEIGHT);
-    place.draw(rectangle(0.0, 0.0, width, HEIGHT).set("rx", 4).set("fill", "#fff").set("stroke", GREEN));
-    place.draw(centred(width / 2.0, 16.0, name).set("font-size", SMALL));
-    place
-}
-
-/// Draws all GPUs on one switch, as every pair can use all links.
-fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
-    let (names, width) = names(topology, group);
-    let gpus = Drawing::flow(GAP, names.iter().map(|name| place(name, width)), WIDTH - 2.0 * GAP);
+/// Draws all GPUs on one bar, as every pair can use all links: a stroke for each GPU with the bandwidth of its links together.
+fn switched(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
+    let topology = scene.topology;
     // One without an address stands for all of them.
     let near = group.gpus.iter().flat_map(|gpu| topology.links_of(topology.devices()[*gpu]));
     let switches = near.filter_map(|(id, _)| match &topology.node(id).kind {
@@ -75,44 +85,90 @@ fn switched(topology: &Topology, group: &NvlinkGroup) -> Drawing {
         0 | 1 => "NVSwitch".to_owned(),
         count => format!("{count} NVSwitches"),
     };
-    let mut bar = Drawing::new(gpus.width.max(text_width(&name, NAME) + 20.0), HEIGHT);
-    bar.draw(rectangle(0.0, 0.0, bar.width, HEIGHT).set("rx", 4).set("fill", GREEN));
-    bar.draw(centred(bar.width / 2.0, 17.0, &name).set("fill", "#fff").set("font-weight", "bold"));
-    Drawing::stack(GAP, [gpus, bar])
+    let links: Vec<(u16, Option<Rate>)> = group.gpus.iter().map(|gpu| topology.nvlinks_of(*gpu)).collect();
+    let most = links.iter().map(|(count, _)| *count).max().unwrap_or(0);
+    let ports = if most > 0 { format!(" · {most} NVLinks a GPU") } else { String::new() };
+    let teeth = group.gpus.iter().zip(&links).map(|(gpu, (count, rate))| {
+        let down = topology
+            .gpus()
+            .nth(*gpu)
+            .is_some_and(|gpu| gpu.nvlinks.iter().any(|link| link.up == Some(false)));
+        let tooth = Tooth::new(chip(scene, *gpu), *rate);
+        Tooth { chosen: scene.chosen.contains_key(gpu), lost: down || *count < most, ..tooth }
+    });
+    let name = format!("{name} · {}{ports}", count_of(group.gpus.len(), "GPU"));
+    comb(scene, Stroke::NvLink, Some(&name), teeth.collect(), WIDTH - 2.0 * GAP)
 }
 
-/// Draws every GPU at a place, with a line for each linked pair, wider for more links: two quads for such a board, else a
+/// Draws the GPUs of a group with more links than a picture has room for, and counts their pairs by links.
+fn counted(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
+    let topology = scene.topology;
+    let chips = Drawing::flow(4.0, group.gpus.iter().map(|gpu| chip(scene, *gpu)), WIDTH - 2.0 * GAP);
+    let mut kinds: BTreeMap<u16, usize> = BTreeMap::new();
+    for (first, &a) in group.gpus.iter().enumerate() {
+        for &b in &group.gpus[first + 1..] {
+            *kinds.entry(topology.pairs().pair(a, b).nvlinks).or_default() += 1;
+        }
+    }
+    let words = kinds.into_iter().rev().map(|(links, pairs)| {
+        let links = if links == 0 { "no NVLink".to_owned() } else { count_of(links.into(), "NVLink") };
+        format!("{}: {links}", count_of(pairs, "pair"))
+    });
+    let words = words.collect::<Vec<_>>().join(" · ");
+    let words = format!("{words}. The matrix shows which.");
+    let words = Drawing::line_within(&words, SMALL, false, FAINT, WIDTH - 2.0 * GAP);
+    Drawing::stack(GAP, [chips, words])
+}
+
+/// Draws every GPU at a place, with a line for each linked pair, as thick as its bandwidth: two quads for such a board, else a
 /// circle.
-fn direct(topology: &Topology, group: &NvlinkGroup) -> Drawing {
-    let (names, width) = names(topology, group);
+fn direct(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
+    let topology = scene.topology;
+    let chips: Vec<Drawing> = group.gpus.iter().map(|gpu| chip(scene, *gpu)).collect();
+    let width = chips.iter().map(|chip| chip.width).fold(0.0, f64::max);
     let (places, size) = match quads(topology, &group.gpus) {
         Some(quads) => quad_places(&quads, width),
-        None => circle(names.len(), width),
+        None => circle(chips.len(), width),
     };
     let mut picture = Drawing::new(size.0, size.1);
-    let at = |index: usize| places[index];
-    let mut numbers = Vec::new();
+    let mut kinds = BTreeMap::new();
+    let mut lines = Vec::new();
     for (first, &a) in group.gpus.iter().enumerate() {
         for (second, &b) in group.gpus.iter().enumerate().skip(first + 1) {
             let pair = topology.pairs().pair(a, b);
             if pair.nvlinks > 0 {
-                picture.draw(bundle(at(first), at(second), pair.nvlinks));
-                numbers.push((pair.nvlinks, pair.rate.map(|rate| rate.bandwidth)));
+                kinds.entry(pair.nvlinks).or_insert(pair.rate);
+                let both = scene.is_chosen(a) && scene.is_chosen(b);
+                let used = scene.ring.contains(&(a.min(b), a.max(b)));
+                scene.used.set(scene.used.get() || used);
+                let line = scene.stroke(Stroke::NvLink, pair.rate, places[first], places[second]);
+                let class = match (used, both || scene.chosen.is_empty()) {
+                    (true, _) => "used",
+                    (false, true) => "nvlink",
+                    (false, false) => "nvlink rest",
+                };
+                let rate = pair.rate.map_or_else(String::new, |rate| format!(", {}", rate.bandwidth));
+                let (one, other) = (topology.device_name(a), topology.device_name(b));
+                let said = format!("{one} – {other}: {}{rate}", count_of(pair.nvlinks.into(), "NVLink"));
+                let line = line.set("class", class).set("data-a", a).set("data-b", b).add(title(&said));
+                lines.push((used, line));
             }
         }
     }
-    for (index, name) in names.iter().enumerate() {
-        let (x, y) = at(index);
-        picture.put(x - width / 2.0, y - HEIGHT / 2.0, place(name, width));
+    // The used ones lie above the others.
+    lines.sort_by_key(|(used, _)| *used);
+    for (_, line) in lines {
+        picture.draw(line);
     }
-    numbers.sort_unstable();
-    numbers.dedup();
-    let legend = numbers.into_iter().map(|(links, rate)| {
-        let rate = rate.map_or_else(String::new, |rate| format!(", {rate}"));
-        let words = format!("{}{rate}", words::count_of(links.into(), "link"));
-        let mut entry = Drawing::new(36.0 + text_width(&words, SMALL), 16.0);
-        entry.draw(bundle((0.0, 8.0), (28.0, 8.0), links));
-        entry.draw(text(36.0, 12.0, &words).set("font-size", SMALL).set("fill", FAINT));
+    for (chip, (x, y)) in chips.into_iter().zip(places) {
+        picture.put(x - chip.width / 2.0, y - HEIGHT / 2.0, chip);
+    }
+    let legend = kinds.into_iter().map(|(links, rate)| {
+        let words = rate.map_or_else(String::new, |rate| format!(", {}", rate.bandwidth));
+        let words = format!("{}{words}", count_of(links.into(), "link"));
+        let mut entry = Drawing::new(36.0 + text_width(&words, SMALL, false), 16.0);
+        entry.draw(scene.stroke(Stroke::NvLink, rate, (0.0, 8.0), (28.0, 8.0)));
+        entry.put(36.0, 0.0, Drawing::line(&words, SMALL, false, FAINT));
         entry
     });
     Drawing::stack(GAP, [picture, Drawing::stack(TIGHT, legend)])
@@ -135,7 +191,7 @@ type Quads = [[Option<usize>; 4]; 2];
 
 /// Finds the quads of a DGX-1: links between all GPUs of a quad, and one across for each GPU. A few links, or one GPU, may be
 /// missing.
-fn quads(topology: &Topology, gpus: &[usize]) -> Option<Quads> {
+fn quads(topology: &nvtopo::Topology, gpus: &[usize]) -> Option<Quads> {
     const LOST: usize = 2;
     let count = gpus.len();
     if !(7..=8).contains(&count) {
@@ -188,11 +244,4 @@ fn quad_places(quads: &Quads, width: f64) -> (Vec<(f64, f64)>, (f64, f64)) {
         }
     }
     (places, (right + width, 3.0 * ROW + HEIGHT))
-}
-
-/// Draws the line of a pair, wider and darker for more links.
-fn bundle(from: (f64, f64), to: (f64, f64), links: u16) -> Line {
-    line(from, to)
-        .set("stroke", LINES[usize::from(links.clamp(1, 3)) - 1])
-        .set("stroke-width", 1.0 + 1.5 * f64::from(links.min(4)))
 }

@@ -1,14 +1,22 @@
 //! Pictures as SVG, which any browser and any notebook shows.
 
+mod comb;
+mod devices;
 pub mod drawing;
+pub mod font;
+mod legend;
 mod links;
 mod machine;
 mod pairs;
+pub(crate) mod palette;
+mod scene;
 
-use nvtopo::Topology;
+use nvtopo::{Placement, Topology};
+pub use palette::Theme;
+pub(crate) use scene::marks;
 
-/// Draws a machine: the NUMA nodes with the devices behind their PCIe switches, the NVLink groups, and the matrix of paths.
-/// Devices with faults have a red frame, and the faults as tooltip.
+/// Draws a machine: its packages and NUMA nodes with the devices on their buses, the NVLink groups, and the matrix of paths.
+/// Strokes are as thick as their bandwidth. Devices with faults have a cross and dashes, and the faults as tooltip.
 ///
 /// ```
 /// let dgx1 = nvtopo::Topology::preset("dgx-1-v100")?;
@@ -16,5 +24,10 @@ use nvtopo::Topology;
 /// # Ok::<(), nvtopo::Error>(())
 /// ```
 pub fn topology(topology: &Topology) -> String {
-    machine::machine(topology)
+    machine::machine(topology, None, Theme::Auto)
+}
+
+/// Draws a machine in a theme, with what was chosen of it.
+pub(crate) fn picture(topology: &Topology, placement: Option<&Placement>, theme: Theme) -> String {
+    machine::machine(topology, placement, theme)
 }

@@ -61,7 +61,7 @@ pub(super) fn placement(placement: &Placement, style: Style) -> String {
 }
 
 /// Returns the value of an objective; a single GPU exchanges no data.
-fn score_text(placement: &Placement, score: &Score) -> String {
+pub(crate) fn score_text(placement: &Placement, score: &Score) -> String {
     const BETWEEN: [&str; 5] = ["ring", "tree", "all-to-all", "min-pair", "pair-sum"];
     if placement.gpus().len() < 2 && BETWEEN.contains(&score.objective) {
         return "none, of one GPU".to_owned();

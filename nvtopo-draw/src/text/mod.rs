@@ -8,6 +8,7 @@ mod ranks;
 
 use crate::{Render, Style, sealed};
 use anstyle::Ansi256Color;
+pub(crate) use answers::score_text;
 use comfy_table::{Cell, Color, Table};
 use nvtopo::diff::Diff;
 use nvtopo::solve::Explanation;

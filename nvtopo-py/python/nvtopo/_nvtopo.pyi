@@ -1243,10 +1243,39 @@ class Topology:
     def to_text(self) -> str:
         """The topology as text for people, with tables."""
 
-    def to_svg(self) -> str:
-        """A picture of the topology (SVG): its NUMA nodes with what lies behind their PCIe switches, its NVLink groups, and
-        the matrix of paths.
+    @overload
+    def draw(
+        self,
+        format: Literal["svg", "html"] = "svg",
+        *,
+        gpus: int | Placement | None = None,
+        theme: Literal["auto", "light", "dark"] = "auto",
+        scale: float = 2.0,
+    ) -> str:
+        """Draws the topology as "svg", as "html" (a page to click in, which needs no network), or as "png".
+
+        Args:
+            gpus: what to highlight: so many of the best GPUs, or a Placement. None: nothing.
+            theme: "light", "dark", or as the viewer prefers ("auto").
+            scale: the pixels of a PNG for each unit of the drawing.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("gh200").draw(gpus=1)[:4]
+        '<svg'
         """
+
+    @overload
+    def draw(
+        self,
+        format: Literal["png"],
+        *,
+        gpus: int | Placement | None = None,
+        theme: Literal["auto", "light", "dark"] = "auto",
+        scale: float = 2.0,
+    ) -> bytes: ...
+
+    def to_svg(self) -> str:
+        """A picture of the topology (SVG), as draw makes it."""
 
     def _repr_svg_(self) -> str:
         """The topology as notebooks show it: the picture."""

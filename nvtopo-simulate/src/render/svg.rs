@@ -1,6 +1,7 @@
 //! A report as a picture: a bar for each policy, and beside it what jobs of each size got of the best.
 
 use crate::{PolicyReport, Report};
+use nvtopo_draw::Theme;
 use nvtopo_draw::svg::drawing::{Drawing, FAINT, GREEN, HEAD, centred, rectangle, text};
 
 /// Pixels.
@@ -22,13 +23,13 @@ pub(super) fn simulation(report: &Report) -> String {
     let blocked = 100.0 * report.blocked as f64 / report.jobs as f64;
     let offered = report.offered.map_or_else(String::new, |part| format!(", offered load {part:.2}"));
     let facts = format!("{} jobs, {blocked:.1} % turned away{offered}", report.jobs);
-    picture.draw(text(0.0, 28.0, &facts).set("fill", FAINT));
+    picture.draw(text(0.0, 28.0, &facts).set("class", FAINT));
     let unit = "ring bandwidth of a job with several GPUs, GB/s";
-    picture.draw(text(LABELS, TOP - 12.0, unit).set("fill", FAINT));
+    picture.draw(text(LABELS, TOP - 12.0, unit).set("class", FAINT));
     let column = |place: usize| LABELS + BARS + BETWEEN + CELL * place as f64;
     for (place, at) in sizes.iter().enumerate() {
         let head = format!("{} GPUs", report.sizes[*at].gpus);
-        picture.draw(centred(column(place) + CELL / 2.0, TOP - 12.0, &head).set("fill", FAINT));
+        picture.draw(centred(column(place) + CELL / 2.0, TOP - 12.0, &head).set("class", FAINT));
     }
     let bandwidth = |policy: &PolicyReport| policy.mean.map_or(0.0, |mean| mean.gb_per_s);
     let most = report.policies.iter().map(bandwidth).fold(0.0, f64::max);
@@ -38,7 +39,7 @@ pub(super) fn simulation(report: &Report) -> String {
         picture.draw(text(LABELS - 10.0, base, policy.policy).set("text-anchor", "end"));
         if let Some(mean) = policy.mean.filter(|_| most > 0.0) {
             let length = (mean.gb_per_s / most * (BARS - 60.0)).max(1.0);
-            picture.draw(rectangle(LABELS, top, length, ROW - 8.0).set("rx", 2).set("fill", GREEN));
+            picture.draw(rectangle(LABELS, top, length, ROW - 8.0).set("rx", 2).set("class", GREEN));
             picture.draw(text(LABELS + length + 6.0, base, &format!("{:.1}", mean.gb_per_s)));
         }
         for (place, at) in sizes.iter().enumerate() {
@@ -46,13 +47,15 @@ pub(super) fn simulation(report: &Report) -> String {
                 let x = column(place);
                 let field = rectangle(x + 2.0, top, CELL - 4.0, ROW - 8.0).set("rx", 2);
                 picture.draw(field.set("fill", colour(share)));
-                picture.draw(centred(x + CELL / 2.0, base, &format!("{:.1}", 100.0 * share)));
+                let share = format!("{:.1}", 100.0 * share);
+                picture.draw(centred(x + CELL / 2.0, base, &share).set("class", "cell-ink"));
             }
         }
     }
     let note = text(picture.width, below - 4.0, "of the best of each size, in percent");
-    picture.draw(note.set("fill", FAINT).set("text-anchor", "end"));
-    picture.document()
+    picture.draw(note.set("class", FAINT).set("text-anchor", "end"));
+    let about = format!("{facts}. Bars: {unit}, by policy.");
+    picture.document(&format!("{machine}: what jobs get of its rings"), &about, Theme::Auto)
 }
 
 /// The redder the less of the best.
