@@ -172,9 +172,8 @@ fn rings_of_three_are_no_ring_of_six() {
             };
             format!("GPU{a}\t{}\n", (0..6).map(cell).collect::<Vec<_>>().join("\t"))
         };
-        let head: String = (0..6).map(|gpu| format!("\tGPU{gpu}")).collect();
-        Topology::parse("ring", format!("{head}\n{}", (0..6).map(row).collect::<String>()).as_bytes())
-            .unwrap()
+        let rows = (0..6).map(row).collect::<String>();
+        Topology::parse("ring", format!("{}\n{rows}", head(6)).as_bytes()).unwrap()
     };
     let six = ring(&|a, b| (a + 1) % 6 == b || (b + 1) % 6 == a);
     let threes = ring(&|a, b| a / 3 == b / 3);
@@ -184,15 +183,20 @@ fn rings_of_three_are_no_ring_of_six() {
     assert!(!Diff::new(&threes, &mixed).is_empty());
 }
 
+/// The heading of a matrix.
+fn head(gpus: usize) -> String {
+    (0..gpus).fold(String::new(), |head, gpu| format!("{head}\tGPU{gpu}"))
+}
+
 /// The matrix of some GPUs of a machine, in an order.
 fn text(topology: &Topology, gpus: &[usize]) -> String {
-    let head: String = (0..gpus.len()).map(|gpu| format!("\tGPU{gpu}")).collect();
     let cell = |a: usize, b: usize| topology.pairs().pair(a, b).word(topology.dialect()).unwrap();
     let row = |(index, a): (usize, &usize)| {
-        let cells: String = gpus.iter().map(|b| format!("\t{}", cell(*a, *b))).collect();
-        format!("GPU{index}{cells}\n")
+        let cells: Vec<String> = gpus.iter().map(|b| cell(*a, *b)).collect();
+        format!("GPU{index}\t{}", cells.join("\t"))
     };
-    format!("{head}\n{}", gpus.iter().enumerate().map(row).collect::<String>())
+    let rows: Vec<String> = gpus.iter().enumerate().map(row).collect();
+    format!("{}\n{}\n", head(gpus.len()), rows.join("\n"))
 }
 
 proptest! {

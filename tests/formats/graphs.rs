@@ -1,4 +1,4 @@
-//! DOT, GraphML and CSV: every node, link and pair of every preset and recorded machine is in them.
+//! DOT, `GraphML` and CSV: every node, link and pair of every preset and recorded machine is in them.
 
 use super::files;
 use nvtopo::Topology;
