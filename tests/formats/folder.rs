@@ -2,7 +2,7 @@
 
 use crate::{data, notes_of};
 use flate2::{Compression, write::GzEncoder};
-use nvtopo::model::{Gpu, NoteCode};
+use nvtopo::model::{Basis, Gpu, NoteCode, NvLinkFar};
 use nvtopo::source::Locator;
 use nvtopo::{Error, ErrorKind, PathType, Topology};
 use std::fs;
@@ -219,8 +219,12 @@ fn a_recorded_directory_is_one_machine() {
     assert_eq!(buses, [0xc2, 0xd5]);
     assert!(gpus.iter().all(|gpu| gpu.memory == Some(81559 << 20) && gpu.uuid.is_some()));
     assert_eq!(gpus[0].nvlinks.iter().filter(|port| port.up == Some(true)).count(), 12);
+    // One text tells the far ends of the links that are up, another which these are, and their rates.
+    let port = gpus[0].nvlinks.iter().find(|port| port.number == 6).unwrap();
+    assert_eq!((gpus[0].nvlinks.len(), port.far), (18, NvLinkFar::Gpu(gpus[1].address.unwrap())));
     let pair = topology.pairs().pair(0, 1);
-    assert_eq!((pair.nvlinks, pair.rate.unwrap().bandwidth.as_mb_per_s()), (12, 300_000));
+    let rate = pair.rate.unwrap();
+    assert_eq!((pair.nvlinks, rate.bandwidth.as_mb_per_s(), rate.basis), (12, 300_000, Basis::Nominal));
     assert_eq!(topology.machine().driver.as_deref(), Some("555.42.02"));
     assert_eq!(notes_of(&topology, NoteCode::SourcesDisagree), [""; 0]);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What all parts of one picture know: the machine, the chosen GPUs, the sizes of cells, and the strokes that were drawn.
+//! The scene that all parts of one picture share: the machine, the chosen GPUs, the sizes of cells, and the strokes that were drawn.
 
 use super::drawing::{Drawing, FAINT, GAP, NAME, SMALL, line, text};
 use super::font::text_width;

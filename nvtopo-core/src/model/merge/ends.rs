@@ -2,7 +2,7 @@
 
 use crate::ids::PciAddress;
 use crate::model::{
-    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, Note, NoteCode, NvLinkFar, NvSwitch, rates,
+    Fragment, Gpu, Link, LinkKind, NodeId, NodeKind, Note, NoteCode, NvLinkFar, NvLinkPort, NvSwitch, rates,
 };
 use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,33 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Bundle {
     links: u16,
     reported: Option<Bandwidth>,
+}
+
+/// Joins what two sources tell of a GPU's NVLinks one by one: what the first does not tell, the second fills in.
+///
+/// A source that lists only links that are up counts them through. Where one lists as many as are up for the other, they
+/// are those, in order.
+pub(super) fn join_ports(base: &[NvLinkPort], other: &[NvLinkPort]) -> Vec<NvLinkPort> {
+    let (base_is_whole, whole, part) =
+        if base.len() < other.len() { (false, other, base) } else { (true, base, other) };
+    let up: Vec<u32> = whole.iter().filter(|port| port.up != Some(false)).map(|port| port.number).collect();
+    let counts_through = part.len() < whole.len()
+        && part.len() == up.len()
+        && part.iter().zip(0..).all(|(port, place)| port.number == place && port.up != Some(false));
+    let number = |port: &NvLinkPort| if counts_through { up[port.number as usize] } else { port.number };
+    let mut joined: BTreeMap<u32, NvLinkPort> = whole.iter().map(|port| (port.number, *port)).collect();
+    for port in part {
+        let own = joined.entry(number(port)).or_insert(NvLinkPort::new(number(port)));
+        let (first, second) = if base_is_whole { (*own, port) } else { (*port, &*own) };
+        *own = NvLinkPort {
+            number: own.number,
+            up: first.up.or(second.up),
+            generation: first.generation.or(second.generation),
+            reported: first.reported.or(second.reported),
+            far: if first.far == NvLinkFar::Unknown { second.far } else { first.far },
+        };
+    }
+    joined.into_values().collect()
 }
 
 /// Tells the kinds of devices at the other ends of ports of which only the address is known, and links GPUs by them where no

@@ -1,6 +1,7 @@
 //! The facts of matched nodes: unknown ones are filled in, different ones noted.
 
 use super::Fold;
+use super::ends::join_ports;
 use super::speakers::{Speaker, Speakers};
 use crate::cpuset::CpuSet;
 use crate::ids::PciAddress;
@@ -226,7 +227,11 @@ impl Filler<'_> {
         self.pci(&mut base.pci, &other.pci);
         self.fill("MIG mode", &mut base.mig, other.mig.as_ref());
         self.fill("fabric", &mut base.fabric, other.fabric.as_ref());
-        self.list("NVLinks one by one", &mut base.nvlinks, &other.nvlinks);
+        let ports = join_ports(&base.nvlinks, &other.nvlinks);
+        if ports != base.nvlinks {
+            base.nvlinks = ports;
+            self.learn("NVLinks one by one");
+        }
         self.fill("reason why it cannot be used", &mut base.unusable, other.unusable.as_ref());
         self.fill("NCCL's attributes", &mut base.nccl, other.nccl.as_ref());
         // Two sources that look at different times do not disagree.
