@@ -239,7 +239,7 @@ fn own_link_facts(topology: &Topology, position: usize, gpu: &Gpu, alone: bool) 
 }
 
 /// Returns the rate of links, after a comma.
-fn rate_words(rate: Option<Rate>) -> String {
+pub(crate) fn rate_words(rate: Option<Rate>) -> String {
     rate.map_or_else(String::new, |rate| match rate.basis {
         Basis::Assumed => format!(", about {} (assumed)", rate.bandwidth),
         _ => format!(", {}", rate.bandwidth),

@@ -7,7 +7,7 @@ use super::drawing::{
 use super::font::text_width;
 use super::scene::{Scene, Stroke};
 use crate::words;
-use crate::words::count_of;
+use crate::words::{count_of, rate_words};
 use ::svg::node::element::Group;
 use nvtopo::model::{GroupShape, NodeKind, NvlinkGroup, Rate};
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +147,7 @@ fn direct(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
                     (false, true) => "nvlink",
                     (false, false) => "nvlink rest",
                 };
-                let rate = pair.rate.map_or_else(String::new, |rate| format!(", {}", rate.bandwidth));
+                let rate = rate_words(pair.rate);
                 let (one, other) = (topology.device_name(a), topology.device_name(b));
                 let said = format!("{one} – {other}: {}{rate}", count_of(pair.nvlinks.into(), "NVLink"));
                 let line = line.set("class", class).set("data-a", a).set("data-b", b).add(title(&said));
@@ -164,8 +164,7 @@ fn direct(scene: &Scene<'_>, group: &NvlinkGroup) -> Drawing {
         picture.put(x - chip.width / 2.0, y - HEIGHT / 2.0, chip);
     }
     let legend = kinds.into_iter().map(|(links, rate)| {
-        let words = rate.map_or_else(String::new, |rate| format!(", {}", rate.bandwidth));
-        let words = format!("{}{words}", count_of(links.into(), "link"));
+        let words = count_of(links.into(), "link") + &rate_words(rate);
         let mut entry = Drawing::new(36.0 + text_width(&words, SMALL, false), 16.0);
         entry.draw(scene.stroke(Stroke::NvLink, rate, (0.0, 8.0), (28.0, 8.0)));
         entry.put(36.0, 0.0, Drawing::line(&words, SMALL, false, FAINT));
