@@ -26,15 +26,15 @@ trap 'exit 1' INT TERM
 
 fail() { echo "FAILED: $*"; tail -n 20 "$folder"/*.log; exit 1; }
 
-# Starts a cluster of one node that is a preset, and runs a check.
+# Starts a cluster of one node that is a preset or a machine of a file, and runs a check.
 cluster() {
-    preset=$1
-    mkdir -p "$folder/dev" "$folder/state" "$folder/spool"
-    "$nvtopo" convert --quiet --from "preset:$preset" --to gres.conf --node n1 -o "$folder/gres.conf"
-    for number in 0 1 2 3 4 5 6 7; do
-        [ -e "$folder/dev/nvidia$number" ] || mknod "$folder/dev/nvidia$number" c 1 3
+    machine=$1
+    mkdir -p "$folder/dev/nvidia-caps" "$folder/state" "$folder/spool"
+    "$nvtopo" convert --quiet --from "$machine" --to gres.conf --node n1 -o "$folder/gres.conf"
+    sed -i "s|/dev/|$folder/dev/|g" "$folder/gres.conf"
+    sed -n 's/^[^#].*File[s]*=\([^ ]*\).*/\1/p' "$folder/gres.conf" | tr , '\n' | while read -r file; do
+        [ -e "$file" ] || mknod "$file" c 1 3
     done
-    sed -i "s|File=/dev/|File=$folder/dev/|" "$folder/gres.conf"
     cat >"$folder/slurm.conf" <<END
 ClusterName=test
 SlurmctldHost=$(hostname -s)(127.0.0.1)
@@ -55,7 +55,7 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 ReturnToService=2
 MpiDefault=none
-$("$nvtopo" convert --quiet --from "preset:$preset" --to slurm.conf --node n1) NodeAddr=127.0.0.1 NodeHostname=$(hostname -s)
+$("$nvtopo" convert --quiet --from "$machine" --to slurm.conf --node n1) NodeAddr=127.0.0.1 NodeHostname=$(hostname -s)
 PartitionName=all Nodes=n1 Default=YES State=UP
 END
     export SLURM_CONF="$folder/slurm.conf"
@@ -70,8 +70,8 @@ END
         scontrol show node n1 2>/dev/null | grep -q 'State=IDLE ' && break
         sleep 0.5
     done
-    scontrol show node n1 >"$folder/node.log" 2>&1 || fail "$preset: the controller does not answer"
-    grep -q 'State=IDLE ' "$folder/node.log" || fail "$preset: the node is not idle"
+    scontrol show node n1 >"$folder/node.log" 2>&1 || fail "$machine: the controller does not answer"
+    grep -q 'State=IDLE ' "$folder/node.log" || fail "$machine: the node is not idle"
 }
 
 end_cluster() {
@@ -79,10 +79,16 @@ end_cluster() {
     wait "$node" "$controller" 2>/dev/null || :
 }
 
-# Runs a job and prints its GPUs and CPUs, as `0-1 0-19`.
+# Runs a job and prints its GPUs, its CPUs, and what CUDA is told, as `0-1 0-19 0,1`.
 job() {
-    srun "$@" sh -c 'scontrol show job -d $SLURM_JOB_ID' >"$folder/job.log" 2>&1 || fail "srun $*"
-    sed -n 's/.*CPU_IDs=\([^ ]*\).*GRES=gpu[^(]*(IDX:\([^)]*\)).*/\2 \1/p' "$folder/job.log"
+    srun "$@" sh -c 'scontrol show job -d $SLURM_JOB_ID; echo "cuda=$CUDA_VISIBLE_DEVICES"' >"$folder/job.log" 2>&1 || fail "srun $*"
+    sed -n 's/.*CPU_IDs=\([^ ]*\).*GRES=gpu[^(]*(IDX:\([^)]*\)).*/\2 \1/p' "$folder/job.log" | tr '\n' ' '
+    sed -n 's/^cuda=//p' "$folder/job.log"
+}
+
+# The cores and links that slurmd read for a device file.
+of_file() {
+    sed -n "s|.*File=[^ ]*nvidia$1 .*Cores=\([^ ]*\) .*Links=\([-0-9,]*\).*|\1 \2|p" "$folder/gres.log"
 }
 
 same() {
@@ -97,15 +103,44 @@ munged --foreground --force --socket="$folder/munge.socket" --key-file="$folder/
 daemons=$!
 sleep 1
 
+data=$(dirname "$0")/../tests/data/slurm
+
 # A DGX-1: two sockets, NVLinks that differ from pair to pair.
-cluster dgx-1-v100
+cluster preset:dgx-1-v100
 slurmd -G >"$folder/gres.log" 2>&1
 same "$(grep -c 'Gres Name=gpu' "$folder/gres.log")" 8 "GPUs that slurmd reads"
-same "$(sed -n 's/.*File=.*nvidia3 .*Cores=\([^ ]*\) .*Links=\([-0-9,]*\).*/\1 \2/p' "$folder/gres.log")" "0-19 2,1,2,-1,0,0,0,1" "cores and links of GPU 3"
+same "$(of_file 3)" "0-19 2,1,2,-1,0,0,0,1" "cores and links of GPU 3"
 same "$(sed -n 's/ *Gres=\(.*\)/\1/p' "$folder/node.log" | sed 's/(.*//')" gpu:tesla_v100-sxm2-32gb:8 "GPUs of the node"
 same "$(sed -n 's/.*\(CPUTot=[0-9]*\) .*/\1/p' "$folder/node.log")" CPUTot=80 "CPUs of the node"
 same "$(sed -n 's/.*\(ThreadsPerCore=[0-9]*\).*/\1/p' "$folder/node.log")" ThreadsPerCore=2 "threads of a core"
-same "$(job -n 1 --gres=gpu:2 --gres-flags=enforce-binding)" "0,3 0-1" "GPUs and CPUs of a job for 2"
-same "$(job -n 1 -c 40 --gres=gpu:4 --gres-flags=enforce-binding)" "0-3 0-39" "GPUs and CPUs of a job for 4 with a socket"
+same "$(job -n 1 --gres=gpu:2 --gres-flags=enforce-binding)" "0,3 0-1 0,3" "GPUs and CPUs of a job for 2"
+same "$(job -n 1 -c 40 --gres=gpu:4 --gres-flags=enforce-binding)" "0-3 0-39 0,1,2,3" "GPUs and CPUs of a job for 4 with a socket"
+end_cluster
+
+# Device files are numbered in another order than the PCI bus. Slurm numbers GPUs, for jobs and CUDA, by the bus.
+cluster "$data/made-swapped-minors.json"
+slurmd -G >"$folder/gres.log" 2>&1
+same "$(of_file 2)" "0-3 -1,4,0,0" "cores and links of the first GPU, whose file is the third"
+same "$(of_file 1)" "4-7 0,0,4,-1" "cores and links of the last GPU, whose file is the second"
+same "$(job -n 1 --gres=gpu:2 --gres-flags=enforce-binding)" "0-1 0-1 0,1" "GPUs and CPUs of a job for 2"
+end_cluster
+
+# Threads of a core are neighbours, sockets take turns by cores, and the first GPUs are near the second socket.
+cluster "$data/made-neighbour-threads.json"
+slurmd -G >"$folder/gres.log" 2>&1
+same "$(of_file 0)" "4-7 -1,0,0,0" "cores and links of the first GPU"
+same "$(of_file 3)" "0-3 0,0,0,-1" "cores and links of the last GPU"
+same "$(job -n 1 -c 8 --gres=gpu:2 --gres-flags=enforce-binding)" "2-3 0-7 2,3" "GPUs of a job for the first socket"
+end_cluster
+
+# Two MIG instances, and a GPU that is not divided. Instances are counted as devices.
+cluster "$data/made-mig.json"
+slurmd -G >"$folder/gres.log" 2>&1
+same "$(of_file -cap148)" "0-3 -1,0,0" "cores and links of the first instance"
+same "$(of_file 0)" "4-7 0,0,-1" "cores and links of the whole GPU"
+model=nvidia_a100-sxm4-40gb
+same "$(sed -n 's/ *Gres=\(.*\)/\1/p' "$folder/node.log" | sed 's/([^)]*)//g')" "gpu:${model}_3g.20gb:2,gpu:$model:1" "devices of the node"
+same "$(job -n 1 --gres="gpu:${model}_3g.20gb:2" --gres-flags=enforce-binding)" "0-1 0-1 0,1" "instances of a job for 2"
+same "$(job -n 1 --gres="gpu:$model:1" --gres-flags=enforce-binding)" "2 8-9 2" "GPU of a job for a whole one"
 end_cluster
 echo "all is well"

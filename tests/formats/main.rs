@@ -12,6 +12,7 @@ mod numactl;
 mod nvlink;
 mod rdma;
 mod slurm;
+mod slurm_read;
 mod smi;
 mod topo_m;
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::model::merge::merge;
 use crate::model::texts::make_printable;
-use crate::model::{Computed, Fragment, Inner, Link, MAX_DEVICES, Node, NodeId, NodeKind, Topology};
+use crate::model::{Computed, Fragment, Inner, Link, MAX_DEVICES, Node, NodeId, NodeKind, Topology, cores};
 use petgraph::graph::{NodeIndex, UnGraph};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -69,6 +69,7 @@ fn check(fragment: &Fragment) -> Result<Vec<NodeId>> {
 }
 
 fn freeze(mut fragment: Fragment) -> Result<Topology> {
+    cores::resolve(&mut fragment);
     make_printable(&mut fragment);
     let devices = check(&fragment)?;
     let count = fragment.nodes.len();

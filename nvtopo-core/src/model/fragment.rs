@@ -1,5 +1,6 @@
 //! A machine as one source describes it, before merging and checking.
 
+use crate::model::cores::CoreFacts;
 use crate::model::{
     Dialect, Link, Machine, Node, NodeId, NodeKind, Note, NoteCode, Origin, P2p, PathType, Provenance,
 };
@@ -56,6 +57,8 @@ pub struct Fragment {
     pub(crate) origin: Origin,
     pub(crate) dialect: Dialect,
     pub(crate) nvlink_known: bool,
+    /// Cores by number, until their CPUs are known.
+    pub(crate) cores: CoreFacts,
     /// The file that it was read from, for notes where several files are merged.
     pub(crate) file: Option<Arc<str>>,
 }
@@ -75,6 +78,7 @@ impl Fragment {
             origin: Origin::Unknown,
             dialect: Dialect::Sys,
             nvlink_known: true,
+            cores: CoreFacts::default(),
             file: None,
         }
     }
@@ -147,6 +151,7 @@ impl Fragment {
         self.paths.retain_mut(|path| move_pair(&mut path.a, &mut path.b));
         self.p2p.retain_mut(|p2p| move_pair(&mut p2p.a, &mut p2p.b));
         self.measured.retain_mut(|own| move_both(&mut own.from, &mut own.to));
+        self.cores.renumber(moved);
     }
 
     /// States the class of the path between two nodes.

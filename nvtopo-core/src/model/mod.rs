@@ -4,6 +4,7 @@
 //! Reading files is for [`crate::source`], following paths for the queries.
 
 mod builder;
+pub(crate) mod cores;
 mod fragment;
 mod gaps;
 mod gpu;

@@ -22,6 +22,8 @@ words! {
         Smi = "nvidia-smi",
         /// A preset: the published layout of a product.
         Preset = "preset",
+        /// The configuration of a job scheduler: Slurm's `gres.conf` and its line of a node.
+        Scheduler = "scheduler",
         /// The output of a benchmark.
         Measurement = "measurement",
         /// Concluded from other facts; a note names them.

@@ -148,6 +148,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &numactl::Numactl,
     &rdma::RdmaTools,
     &lspci::Lspci,
+    &slurm::Slurm,
     &smi_query::SmiXml,
     &smi_query::SmiQuery,
     &smi_query::SmiTable,

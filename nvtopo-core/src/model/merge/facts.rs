@@ -247,7 +247,10 @@ impl Filler<'_> {
                 base.model.clone_from(&other.model);
                 self.learn("model");
             }
-            (_, Provenance::SystemTool) => self.fill("model", &mut base.model, other.model.as_ref()),
+            // People name GPUs there as they like.
+            (_, Provenance::SystemTool | Provenance::Scheduler) => {
+                self.fill("model", &mut base.model, other.model.as_ref())
+            }
             _ => self.option("model", &mut base.model, other.model.as_ref()),
         }
     }

@@ -72,6 +72,7 @@ fn fold(base: &mut Fragment, other: &Fragment, conflicts: &mut Conflicts) {
     fold.nvlinks(conflicts);
     fold.other_links(conflicts);
     fold.notes();
+    fold.base.cores.adopt(&other.cores, &fold.map);
 }
 
 /// One fragment on its way into the base.

@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// The width of the fastest link, beyond that of one of unknown rate, in points.
-const PENS: f64 = 8.0;
+const PENS: f64 = 4.0;
+
+/// The colour of NVLinks, which is told from black in grey as well.
+const NVLINK: &str = "#1b7837";
 
 /// Writes the graph.
 #[allow(clippy::unnecessary_wraps, reason = "the type of all writers")]
@@ -23,7 +26,7 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
     }
     let title = text(&name(topology.node(NodeId::MACHINE)));
     drawing.out = format!(
-        "graph machine {{\n  label={title};\n  labelloc=t;\n  compound=true;\n  node [shape=box, fontname=\"sans-serif\"];\n  \
+        "graph machine {{\n  label={title};\n  labelloc=t;\n  compound=true;\n  fontname=\"sans-serif\";\n  node [shape=box, fontname=\"sans-serif\"];\n  \
          edge [fontname=\"sans-serif\", fontsize=10];\n"
     );
     drawing.fill(NodeId::MACHINE, 1);
@@ -64,8 +67,9 @@ impl Drawing<'_> {
                     "{indent}subgraph cluster_{} {{\n{indent}  label={label};",
                     node.index()
                 );
-                // The end of links to the box.
-                _ = writeln!(self.out, "{indent}  n{} [shape=point, class={kind}];", node.index());
+                if self.is_end(node) {
+                    _ = writeln!(self.out, "{indent}  n{} [shape=point, class={kind}];", node.index());
+                }
                 self.fill(node, depth + 1);
                 _ = writeln!(self.out, "{indent}}}");
             } else {
@@ -80,6 +84,17 @@ impl Drawing<'_> {
         }
     }
 
+    /// Returns whether lines lead to a box: links, and those to what it holds.
+    fn is_end(&self, id: NodeId) -> bool {
+        let holds = |inner: &NodeId| !is_box(self.topology, *inner);
+        let is_shown = |(other, _): (NodeId, _)| is_shown(self.topology, other);
+        self.topology.links_of(id).any(is_shown) || self.below.get(&id).into_iter().flatten().any(holds)
+    }
+
+    fn is_switch(&self, id: NodeId) -> bool {
+        matches!(self.topology.node(id).kind, NodeKind::NvSwitch(_))
+    }
+
     fn label(&self, id: NodeId) -> String {
         let node = self.topology.node(id);
         let more = match &node.kind {
@@ -87,6 +102,12 @@ impl Drawing<'_> {
             NodeKind::Gpu(gpu) => gpu.model.clone(),
             NodeKind::Nic(nic) => nic.rate.map(|rate| rate.to_string()),
             NodeKind::Package(package) => package.model.clone(),
+            // Its many links are alike, and have no words of their own.
+            NodeKind::NvSwitch(_) => {
+                let words: BTreeSet<String> =
+                    self.topology.links_of(id).map(|(_, link)| words(link)).collect();
+                Some(words).filter(|words| words.len() == 1).and_then(|words| words.into_iter().next())
+            }
             _ => None,
         };
         more.map_or_else(|| name(node).into_owned(), |more| format!("{}\n{more}", name(node)))
@@ -105,13 +126,19 @@ impl Drawing<'_> {
             }
             linked.extend([(a, b), (b, a)]);
             let pen = link.rate.map_or(1.0, |rate| 1.0 + PENS * rate.bandwidth.as_gb_per_s() / widest);
-            let far = if matches!(link.kind, LinkKind::Smp) { ", constraint=false" } else { "" };
+            let more = match link.kind {
+                LinkKind::Smp => ", constraint=false".to_owned(),
+                kind if kind.is_fabric() => format!(", color=\"{NVLINK}\", fontcolor=\"{NVLINK}\""),
+                _ => String::new(),
+            };
+            let words = text(&words(link));
+            let is_of_switch = self.is_switch(a) || self.is_switch(b);
+            let label = if is_of_switch { "tooltip" } else { "label" };
             _ = writeln!(
                 self.out,
-                "  n{} -- n{} [label={}, class={}, penwidth={pen:.1}{far}];",
+                "  n{} -- n{} [{label}={words}, class={}, penwidth={pen:.1}{more}];",
                 a.index(),
                 b.index(),
-                text(&words(link)),
                 link.kind.name(),
             );
         }

@@ -227,6 +227,9 @@ fn devices(topology: &Topology, written: &mut Written) -> Vec<Device> {
         written.note(Note::new(NoteCode::DeviceLeftOut, text));
     }
     if devices.iter().any(|device| device.is_instance) {
+        let text = "Slurm numbers MIG instances like GPUs in CUDA_VISIBLE_DEVICES, which CUDA does not: set ConstrainDevices=yes in \
+                    cgroup.conf, so that a job sees only its own";
+        written.note(Note::new(NoteCode::Inferred, text));
         let text = "the files of MIG instances are numbered as by the driver's list /proc/driver/nvidia-caps/mig-minors";
         written.note(Note::new(NoteCode::Inferred, text));
     }
@@ -234,14 +237,10 @@ fn devices(topology: &Topology, written: &mut Written) -> Vec<Device> {
 }
 
 /// Returns the files that a process needs for a MIG instance.
-///
-/// Source: `/proc/driver/nvidia-caps/mig-minors`, the same with every driver: from 3 on, for each GPU 15 GPU instances, each
-/// with its own number and those of 8 compute instances.
 fn capabilities(minor: u32, instance: &GpuInstance) -> Option<String> {
-    let (gpu, compute) = (instance.gpu_instance?, instance.compute_instance?);
-    let first = 3 + 135 * minor.min(4096) + 9 * Some(gpu).filter(|gpu| *gpu < 15)?;
-    let own = first + 1 + Some(compute).filter(|compute| *compute < 8)?;
-    Some(format!("/dev/nvidia-caps/nvidia-cap{first},/dev/nvidia-caps/nvidia-cap{own}"))
+    let (own, compute) =
+        super::capability::numbers(minor, instance.gpu_instance?, instance.compute_instance?)?;
+    Some(format!("/dev/nvidia-caps/nvidia-cap{own},/dev/nvidia-caps/nvidia-cap{compute}"))
 }
 
 /// Returns the type as Slurm's own detection makes it of the model's name: in small letters, with underscores.

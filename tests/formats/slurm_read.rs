@@ -1,0 +1,275 @@
+//! Reading Slurm's `gres.conf`, `slurmd -C`, `slurmd -G` and `scontrol show node`.
+
+use nvtopo::model::{NoteCode, Provenance, Stated};
+use nvtopo::source::{PRESETS, WriteOptions, parse};
+use nvtopo::{CpuSet, Topology, model::TopologyBuilder};
+
+fn read(text: &str) -> Topology {
+    Topology::parse("gres.conf", text.as_bytes()).unwrap()
+}
+
+fn recorded(name: &str) -> Topology {
+    Topology::parse(name, &std::fs::read(super::data(&format!("slurm/{name}"))).unwrap()).unwrap()
+}
+
+fn merged(texts: &[&str]) -> Topology {
+    let with = |builder: TopologyBuilder, text: &&str| builder.with(parse("text", text.as_bytes()).unwrap());
+    texts.iter().fold(TopologyBuilder::new(), with).build().unwrap()
+}
+
+fn notes(topology: &Topology, code: NoteCode) -> Vec<String> {
+    let own = topology.notes().iter().filter(|note| note.code() == code);
+    own.map(|note| note.text.clone()).collect()
+}
+
+fn cpus(topology: &Topology, gpu: usize) -> String {
+    match topology.local_cpus(topology.devices()[gpu]) {
+        Stated::Known(cpus) => cpus.to_string(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn minors(topology: &Topology) -> Vec<Option<u32>> {
+    topology.gpus().map(|gpu| gpu.minor).collect()
+}
+
+/// The links of each pair, as a line of numbers for each GPU.
+fn links(topology: &Topology) -> Vec<String> {
+    let count = topology.gpus().len();
+    let row = |a: usize| {
+        let cell =
+            |b: usize| if a == b { "-".into() } else { topology.pairs().pair(a, b).nvlinks.to_string() };
+        (0..count).map(cell).collect::<Vec<_>>().join(" ")
+    };
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn files_have_other_numbers_than_places() {
+    let machine = recorded("gres-h100-minor-order-differs.conf");
+    assert_eq!(minors(&machine), [Some(4), Some(5), Some(6), Some(7)]);
+    assert_eq!(machine.gpus().map(|gpu| gpu.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    // The type is the mark of a template.
+    assert!(machine.gpus().all(|gpu| gpu.model.is_none()));
+    assert_eq!(links(&machine), ["- 1 1 1", "1 - 1 1", "1 1 - 1", "1 1 1 -"]);
+    assert_eq!(cpus(&machine, 0), "Unreadable");
+    assert_eq!(notes(&machine, NoteCode::TextCut), ["Links= counts 8 devices, and 4 have a line"]);
+    assert_eq!(notes(&machine, NoteCode::CpusUnknown).len(), 1);
+    assert!(
+        notes(&machine, NoteCode::Unknown)[0].contains("${local.gres_by_platforms"),
+        "{:?}",
+        machine.notes()
+    );
+    assert_eq!(machine.node(machine.devices()[0]).provenance, Provenance::Scheduler);
+}
+
+#[test]
+fn groups_of_links_stay_apart() {
+    let machine = recorded("gres-tesla-links-groups.conf");
+    assert_eq!(
+        links(&machine),
+        [
+            "- 2 2 0 0 0 0 0",
+            "2 - 2 0 0 0 0 0",
+            "2 2 - 0 0 0 0 0",
+            "0 0 0 - 0 1 0 0",
+            "0 0 0 0 - 1 0 0",
+            "0 0 0 1 1 - 0 0",
+            "0 0 0 0 0 0 - 2",
+            "0 0 0 0 0 0 2 -",
+        ]
+    );
+    assert!(machine.gpus().all(|gpu| gpu.model.as_deref() == Some("tesla") && gpu.minor.is_none()));
+    let groups: Vec<Vec<usize>> = machine.nvlink_groups().iter().map(|group| group.gpus.clone()).collect();
+    assert_eq!(groups, [vec![0, 1, 2], vec![3, 4, 5], vec![6, 7]]);
+    // Cores 0-3 are the CPUs 0-3 of a node with one thread for each core.
+    let bytes = std::fs::read_to_string(super::data("slurm/gres-tesla-links-groups.conf")).unwrap();
+    let node =
+        "NodeName=n1 CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=1 RealMemory=1\n";
+    let both = merged(&[&bytes, node]);
+    assert_eq!(cpus(&both, 7), "0-3");
+    assert_eq!(notes(&both, NoteCode::CpusUnknown), [""; 0]);
+    assert_eq!(notes(&both, NoteCode::Inferred), [""; 0]);
+    assert_eq!(read(&(bytes + node)), both);
+}
+
+#[test]
+fn a_node_tells_cores_and_gpus() {
+    // The three texts are those of one node that Slurm 22.05 ran.
+    let text = std::fs::read_to_string(super::data("slurm/scontrol-show-node-dgx-1.txt")).unwrap();
+    let node = read(&text);
+    assert_eq!(node.gpus().len(), 8);
+    assert!(
+        node.gpus().all(|gpu| gpu.model.as_deref() == Some("tesla_v100-sxm2-32gb") && gpu.minor.is_none())
+    );
+    assert_eq!(node.cpus(), CpuSet::from_iter(0..80));
+    assert!(!node.nvlink_known());
+    let gres = std::fs::read_to_string(super::data("slurm/slurmd-g-dgx-1.txt")).unwrap();
+    let gpus = read(&gres);
+    assert_eq!(minors(&gpus), (0..8).map(Some).collect::<Vec<_>>());
+    assert_eq!(links(&gpus)[3], "2 1 2 - 0 0 0 1");
+    let both = merged(&[&text, &gres]);
+    assert_eq!((cpus(&both, 0).as_str(), cpus(&both, 7).as_str()), ("0-19,40-59", "20-39,60-79"));
+    let assumed = notes(&both, NoteCode::Inferred);
+    assert!(assumed.len() == 1 && assumed[0].contains("most servers"), "{assumed:?}");
+    assert_eq!(links(&both), links(&Topology::preset("dgx-1-v100").unwrap()));
+    assert_eq!(read(&format!("{text}\n{gres}")), both);
+}
+
+#[test]
+fn cores_become_the_cpus_that_lscpu_tells() {
+    // Two sockets of two cores of two threads: the threads of a core are neighbours, and sockets take turns by cores.
+    let table = "# The following is the parsable format, which can be fed to other\n# CPU,Core,Socket,Node,,L1d,L1i,L2,L3\n\
+                 0,0,0,0,,0,0,0,0\n1,0,0,0,,0,0,0,0\n2,1,1,1,,1,1,1,1\n3,1,1,1,,1,1,1,1\n\
+                 4,2,0,0,,2,2,2,0\n5,2,0,0,,2,2,2,0\n6,3,1,1,,3,3,3,1\n7,3,1,1,,3,3,3,1\n";
+    let gres =
+        "Name=gpu File=/dev/nvidia1 Cores=0-1 Links=-1,4\nName=gpu File=/dev/nvidia0 Cores=2,3 Links=4,-1\n";
+    for texts in [[table, gres], [gres, table]] {
+        let machine = merged(&texts);
+        assert_eq!((cpus(&machine, 0).as_str(), cpus(&machine, 1).as_str()), ("0-1,4-5", "2-3,6-7"));
+        assert_eq!(minors(&machine), [Some(1), Some(0)]);
+        assert_eq!(notes(&machine, NoteCode::CpusUnknown), [""; 0]);
+        // What slurmd counts does not stand against what lscpu lists.
+        let node = "NodeName=n1 CPUs=8 Boards=1 SocketsPerBoard=2 CoresPerSocket=2 ThreadsPerCore=2";
+        assert_eq!(cpus(&merged(&[texts[0], texts[1], node]), 0), "0-1,4-5");
+    }
+    assert_eq!(cpus(&read(&format!("$ lscpu -p\n{table}\n$ cat gres.conf\n{gres}")), 1), "2-3,6-7");
+    let beyond = merged(&[table, "Name=gpu File=/dev/nvidia0 Cores=0-4"]);
+    assert_eq!(cpus(&beyond, 0), "Unreadable");
+    assert!(
+        notes(&beyond, NoteCode::SourcesDisagree)[0].starts_with("cores 4 are said"),
+        "{:?}",
+        beyond.notes()
+    );
+}
+
+#[test]
+fn a_line_may_tell_several_gpus() {
+    let machine = read(
+        "# of the cluster\nAutoDetect=off\nNODENAME=n[1-4] name=GPU type=A100 \\\n   file=/dev/nvidia[0-1,3] \\\n   \
+         CORES=0-15 Flags=nvidia_gpu_env # File=/dev/nvidia9\nNodeName=n[1-4] Name=shard Count=8\n",
+    );
+    assert_eq!(minors(&machine), [Some(0), Some(1), Some(3)]);
+    assert!(machine.gpus().all(|gpu| gpu.model.as_deref() == Some("A100")));
+    assert!(!machine.nvlink_known());
+    assert!(notes(&machine, NoteCode::Inferred)[0].contains("all nodes n[1-4]"), "{:?}", machine.notes());
+    assert_eq!(read("Name=gpu Count=4 Type=t4").gpus().len(), 4);
+    assert_eq!(read("Name=gpu File=/dev/nvidia[0-1]\nName=gpu Type=slice Count=8\n").gpus().len(), 2);
+    let amd =
+        read("Name=gpu File=/dev/dri/renderD128 Links=-1,1\nName=gpu File=/dev/dri/renderD129 Links=1,-1");
+    assert_eq!((links(&amd), minors(&amd)), (vec!["- 0".to_owned(), "0 -".to_owned()], vec![None, None]));
+    let quoted =
+        read("> Name=gpu File=\"/dev/nvidia0\" Links=-1,0\r\n> Name=gpu Link=0,-1 File=/dev/nvidia1\r\n");
+    assert_eq!(minors(&quoted), [Some(0), Some(1)]);
+    // Slurm's own detection writes 0 beside NVSwitches.
+    assert!(!quoted.nvlink_known());
+}
+
+#[test]
+fn only_one_node_is_read() {
+    let error = |text: &str| Topology::parse("gres.conf", text.as_bytes()).unwrap_err().to_string();
+    let two = "NodeName=n1 Name=gpu File=/dev/nvidia0\nNodeName=n[2-3] Name=gpu File=/dev/nvidia[0-3]\n";
+    assert!(error(two).contains("several nodes: n1, n[2-3]"), "{}", error(two));
+    let own = read(&format!("{two}NodeName=n3 CPUs=4 SocketsPerBoard=1 CoresPerSocket=4 ThreadsPerCore=1\n"));
+    assert_eq!(own.gpus().len(), 4);
+    let other = error(&format!("{two}NodeName=n4 CPUs=4 CoresPerSocket=4\n"));
+    assert!(other.contains("none is of n4"), "{other}");
+    let nodes = error("NodeName=a CPUs=4 Gres=gpu:1\nNodeName=b CPUs=4 Gres=gpu:1\n");
+    assert!(nodes.contains("several nodes: a, b"), "{nodes}");
+    assert!(error("AutoDetect=nvml").contains("lists none"), "{}", error("AutoDetect=nvml"));
+}
+
+#[test]
+fn instances_belong_to_their_gpu() {
+    let machine = read(
+        "Name=gpu Type=a100_3g.20gb MultipleFiles=/dev/nvidia1,/dev/nvidia-caps/nvidia-cap147,/dev/nvidia-caps/nvidia-cap148 Links=-1,0,0\n\
+         Name=gpu Type=a100_1g.5gb MultipleFiles=/dev/nvidia1,/dev/nvidia-caps/nvidia-cap219,/dev/nvidia-caps/nvidia-cap220 Links=0,-1,0\n\
+         Name=gpu Type=a100 File=/dev/nvidia0 Links=0,0,-1\n",
+    );
+    assert_eq!(minors(&machine), [Some(1), Some(0)]);
+    assert_eq!(machine.gpus().map(|gpu| gpu.index).collect::<Vec<_>>(), [0, 1]);
+    let instances: Vec<_> = machine
+        .gpu_instances(0)
+        .map(|(_, own)| (own.gpu_instance, own.compute_instance, own.profile.clone().unwrap()))
+        .collect();
+    assert_eq!(
+        instances,
+        [(Some(1), Some(0), "3g.20gb".to_owned()), (Some(9), Some(0), "1g.5gb".to_owned())]
+    );
+    assert_eq!(machine.gpu_instances(1).count(), 0);
+    assert!(machine.gpus().all(|gpu| gpu.model.as_deref() == Some("a100")));
+}
+
+#[test]
+fn what_was_written_is_read_back() {
+    for preset in PRESETS {
+        let machine = Topology::preset(preset.name).unwrap();
+        let mut options = WriteOptions::default();
+        options.node = Some("n1".to_owned());
+        let Ok(gres) = machine.write_with("gres.conf", &options) else { continue };
+        let node = machine.write_with("slurm.conf", &options).unwrap();
+        let back = merged(&[&gres.text, &node.text]);
+        let name = preset.name;
+        assert_eq!(back.gpus().len(), machine.gpus().len(), "{name}");
+        assert_eq!(links(&back), links(&machine), "{name}");
+        assert_eq!(
+            minors(&back),
+            machine.gpus().map(|gpu| gpu.minor.or(Some(gpu.index))).collect::<Vec<_>>(),
+            "{name}"
+        );
+        // The memory of the node, which a comment tells, is none of a NUMA node.
+        let lines = |text: &str| {
+            text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let again = back.write_with("gres.conf", &options).unwrap().text;
+        assert_eq!(lines(&again), lines(&gres.text), "{name}");
+        // Slurm knows whole sockets only.
+        for gpu in 0..back.gpus().len() {
+            let near = machine.local_cpus(machine.devices()[gpu]);
+            let read = back.local_cpus(back.devices()[gpu]);
+            if let (Stated::Known(near), Stated::Known(read)) = (near, read) {
+                assert!(near.is_subset(&read), "{name}: {near} {read}");
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_texts_are_refused_with_their_place() {
+    let long = format!("Name=gpu File=/dev/nvidia0 Links={}", "1,".repeat(5000));
+    let many = "Name=gpu Count=2000\n".repeat(9);
+    let nodes: String = (0..3000).map(|node| format!("NodeName=n{node} CPUs=1\n")).collect();
+    for (text, place) in [
+        ("Name=gpu File=/dev/nvidia[0-", "1:15"),
+        ("Name=gpu File=/dev/nvidia[0-4000000000]", "1:15"),
+        ("Name=gpu File=/dev/nvidia[3-1]", "1:15"),
+        ("Name=gpu File=/dev/nvidia[0-99][0-99]", "1:15"),
+        ("\nName=gpu File=/dev/nvidia0 Cores=x", "2:34"),
+        ("Name=gpu File=/dev/nvidia0 \\\n Cores=0-99999999999", "2:8"),
+        ("Name=gpu File=/dev/nvidia0 Links=-1,x", "1:34"),
+        ("Name=gpu File=/dev/nvidia0 Links=-1,9999", "1:34"),
+        ("Name=gpu File=/dev/nvidia[0-1] Links=-1,1", "1:15"),
+        ("Name=gpu Count=99999999999999999999", "1:16"),
+        ("Name=gpu Count=-1", "1:16"),
+        ("NodeName=a CPUs=0", "1:17"),
+        ("NodeName=a CPUs=4 Gres=gpu:a:b:c:d", "1:24"),
+        ("NodeName=a CPUs=4 Gres=gpu:99999999999999999999", "1:24"),
+        ("NodeName=a CPUs=4 CoresPerSocket=99999999999", "1:34"),
+        (long.as_str(), "1:34"),
+        (many.as_str(), ""),
+        (nodes.as_str(), ""),
+    ] {
+        let error = Topology::parse("gres.conf", text.as_bytes()).unwrap_err().to_string();
+        let shown: String = text.chars().take(60).collect();
+        assert!(error.contains(&format!(":{place}")), "{shown}: {error}");
+    }
+    // Contradictions are told, and what they are about is left out.
+    let twice = read("Name=gpu File=/dev/nvidia0 Links=-1,1\nName=gpu File=/dev/nvidia0 Links=-1,1");
+    assert_eq!(minors(&twice), [Some(0), None]);
+    assert_eq!(notes(&twice, NoteCode::Conflict).len(), 2, "{:?}", twice.notes());
+    let apart = read("Name=gpu File=/dev/nvidia0 Links=-1,2\nName=gpu File=/dev/nvidia1 Links=1,-1");
+    assert_eq!(links(&apart), ["- 2", "2 -"]);
+    assert_eq!(notes(&apart, NoteCode::Conflict).len(), 1, "{:?}", apart.notes());
+    let wrong = read("NodeName=a CPUs=7 Sockets=2 CoresPerSocket=2 ThreadsPerCore=2 Gres=gpu:1");
+    assert!(wrong.cpus().is_empty() && notes(&wrong, NoteCode::Conflict).len() == 1, "{:?}", wrong.notes());
+}
