@@ -1272,7 +1272,18 @@ class Topology:
         gpus: int | Placement | None = None,
         theme: Literal["auto", "light", "dark"] = "auto",
         scale: float = 2.0,
-    ) -> bytes: ...
+    ) -> bytes:
+        """Draws the topology as "svg", as "html" (a page to click in, which needs no network), or as "png".
+
+        Args:
+            gpus: what to highlight: so many of the best GPUs, or a Placement. None: nothing.
+            theme: "light", "dark", or as the viewer prefers ("auto").
+            scale: the pixels of a PNG for each unit of the drawing.
+
+        >>> import nvtopo
+        >>> nvtopo.preset("gh200").draw(gpus=1)[:4]
+        '<svg'
+        """
 
     def to_svg(self) -> str:
         """A picture of the topology (SVG), as draw makes it."""
