@@ -2,7 +2,7 @@
 
 use nvtopo::model::{GroupShape, LinkKind, NodeKind, Origin, Stated};
 use nvtopo::source::PRESETS;
-use nvtopo::{ErrorKind, PathType, Topology};
+use nvtopo::{ErrorKind, PathType, Request, Solver, Topology};
 
 fn preset(name: &str) -> Topology {
     Topology::preset(name).unwrap()
@@ -213,4 +213,16 @@ fn an_unknown_name_lists_the_names() {
     let text = error.to_string();
     assert!(text.contains("did you mean dgx-h100?") && text.contains("l40s-8-pcie"), "{text}");
     assert!(!Topology::preset("cray-1").unwrap_err().to_string().contains("did you mean"));
+}
+
+#[test]
+fn every_preset_is_decided_with_proof() {
+    for preset in PRESETS {
+        let topology = Topology::preset(preset.name).unwrap();
+        let solver = Solver::new(&topology);
+        for count in 1..=topology.gpus().len() {
+            let placement = solver.solve(&Request::gpus(count)).unwrap();
+            assert!(placement.is_optimal(), "{count} GPUs of {}: {:?}", preset.name, placement.proof());
+        }
+    }
 }

@@ -27,6 +27,12 @@ impl CoreClasses {
         Self(classes)
     }
 
+    /// Returns the classes of a machine that has no more than their CPUs.
+    #[cfg(test)]
+    pub(super) fn of_sets(sets: impl IntoIterator<Item = (CoreClass, CpuSet)>) -> Self {
+        Self(sets.into_iter().collect())
+    }
+
     /// Groups sets of CPUs by the classes that they hold, the fastest first, each in the order given.
     pub(super) fn divide<'a>(&self, sets: &'a [CpuSet]) -> Vec<Cow<'a, [CpuSet]>> {
         if self.0.len() < 2 {

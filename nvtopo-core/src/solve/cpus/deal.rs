@@ -314,3 +314,38 @@ fn improving_path(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CoreClass;
+
+    fn set(text: &str) -> CpuSet {
+        text.parse().unwrap()
+    }
+
+    /// Eight cores of one thread each, the first four of them fast.
+    fn eight() -> (Vec<CpuSet>, CoreClasses) {
+        let cores = (0..8).map(|cpu| CpuSet::from_iter([cpu])).collect();
+        let classes = [(CoreClass::Performance, set("0-3")), (CoreClass::Efficiency, set("4-7"))];
+        (cores, CoreClasses::of_sets(classes))
+    }
+
+    #[test]
+    fn shares_of_unequal_classes_are_cut_down_to_the_size_of_the_smallest() {
+        let (cores, classes) = eight();
+        let mut shares = [set("0-2,4"), set("3,5,6")];
+        trim_alike(&mut shares, &cores, &classes);
+        assert_eq!(shares, [set("0,1,4"), set("3,5,6")]);
+        let mut equal = [set("0-2,4"), set("3,5-7")];
+        trim_alike(&mut equal, &cores, &classes);
+        assert_eq!(equal, [set("0-2,4"), set("3,5-7")]);
+    }
+
+    #[test]
+    fn a_gpu_that_reaches_one_class_only_is_left_some_of_it() {
+        let (cores, classes) = eight();
+        let dealt = deal_atoms(&[0, 1], &[set("0,4"), set("0")], &cores, &classes, Arrangement::Together);
+        assert_eq!(dealt, Some(vec![set("4"), set("0")]));
+    }
+}

@@ -276,3 +276,24 @@ fn nearest_cpus(topology: &Topology, from: &NodeSet, usable: &CpuSet) -> CpuSet 
     let cpus = nearest.fold(CpuSet::new(), |all, numa| all.union(&numa.cpus.intersection(usable)));
     if least.is_none_or(|least| least == u32::MAX) { usable.clone() } else { cpus }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_are_told_by_the_distance_of_their_nodes() {
+        let dgx = Topology::preset("dgx-a100").unwrap();
+        let pool = CpuPool::of(&dgx, &CpuLimits::default(), Smt::default(), &[], &mut Vec::new());
+        let sets = pool.by_distance(7);
+        let of_package = |nodes: std::ops::Range<u32>| {
+            let own = dgx.numa_nodes().filter(|node| nodes.contains(&node.os_index));
+            own.map(|node| &node.cpus).collect::<CpuSet>()
+        };
+        let (first, second) = (of_package(0..4), of_package(4..8));
+        assert_eq!((sets.len(), &sets[0], &sets[1]), (10, &pool.near[7], &pool.near[7]));
+        assert!(sets[1..5].iter().all(|set| set.is_subset(&second)), "{sets:?}");
+        assert!(sets[5..9].iter().all(|set| set.is_subset(&first)), "{sets:?}");
+        assert_eq!(sets[9], pool.usable);
+    }
+}

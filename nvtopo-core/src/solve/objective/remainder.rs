@@ -38,9 +38,9 @@ const CLIQUE_EFFORT: u32 = 4;
 const MAX_SEARCH: u64 = 20_000;
 
 /// The least effort of one size, in steps of the search that asks, and the number of steps of its own search that count as one of
-/// them: most are not repeated.
+/// them: the rings of a set are memoized, and most sets are asked for several times.
 const EFFORT: u32 = 32;
-const STEPS: u64 = 32;
+const STEPS: u64 = 2;
 
 pub(super) struct Remainder;
 
@@ -68,12 +68,12 @@ impl Objective for Remainder {
         let worth = if weights.gpus() <= MAX_RINGS {
             share(partial.mix, |size| {
                 let left = best_rings(weights, rest, size);
+                effort += left.effort.saturating_sub(EFFORT);
                 if left.worth == Weight::default() && left.proven {
                     return (left.worth, left.worth);
                 }
                 let all = best_rings(weights, whole, size);
                 proven &= left.proven && all.proven;
-                effort += left.effort.saturating_sub(EFFORT);
                 (left.worth, all.worth)
             })
         } else {

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::model::Topology;
+use crate::query::Weight;
 use crate::solve::process::gpu_ref::GpuRef;
 use crate::solve::search;
 use crate::solve::search::problem::{NoSet, Solution, Task};
@@ -151,26 +152,39 @@ pub(in crate::solve) fn best_of(
     task: &Task<'_>,
     sets: &[Set],
 ) -> std::result::Result<Solution, NoSet> {
-    let mut best: Option<Solution> = None;
-    let (mut steps, mut proven, mut complete) = (0, true, true);
+    let (mut found, mut steps, mut proven, mut stopped) = (Vec::new(), 0, true, false);
     for set in sets.iter().filter(|set| task.include & !**set == 0 && task.barred & **set == 0) {
+        stopped = steps >= task.most_steps;
+        if stopped {
+            break;
+        }
         match search::solve(weights, &Task { include: *set, ..*task }) {
-            Ok(found) => {
-                steps += found.steps.max(1);
-                complete &= found.complete;
-                if best.as_ref().is_none_or(|best| found.values > best.values) {
-                    best = Some(found);
-                }
+            Ok(own) => {
+                steps += own.steps.max(1);
+                found.push(own);
             }
             Err(none) => proven &= none.proven,
         }
     }
-    best.map(|best| Solution { complete, steps, ..best }).ok_or(NoSet { proven })
+    let mut best = search::best_of(&found).ok_or(NoSet { proven })?;
+    if let [only] = &found[..] {
+        best.complete = only.complete;
+    }
+    if stopped && let Some((first, others)) = best.bounds.split_first_mut() {
+        // No other set exceeds the bound of all, allowed or not.
+        let any = search::solve(weights, &Task { most_steps: 0, ..*task });
+        *first = any.map_or(Weight::MAX, |any| any.bounds[0].max(*first));
+        others.fill(Weight::MAX);
+        best.complete = false;
+    }
+    Ok(Solution { steps, ..best })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::solve::objective::criteria::Criteria;
+    use crate::solve::search::set;
 
     #[test]
     fn what_is_wrong_in_a_table_is_told_with_its_line() {
@@ -185,6 +199,27 @@ mod tests {
         assert!(AllowedSets::new([[0; 0]]).is_err() && AllowedSets::new([[0; 0]; 0]).is_err());
         let error = AllowedSets::new([[0, 8]]).unwrap().resolve(&dgx).unwrap_err();
         assert_eq!((error.input_name(), error.line()), (None, None));
+    }
+
+    #[test]
+    fn allowed_sets_are_compared_within_the_steps_of_one_search() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/solver/dense18-16.json");
+        let topology = Topology::parse("dense18-16.json", &std::fs::read(path).unwrap()).unwrap();
+        let weights = Weights::of(&topology, &(0..16).collect::<Vec<_>>());
+        let criteria = Criteria::new(Some(&["ring"]), None, &topology).unwrap();
+        let task = Task {
+            most_steps: 60_000,
+            ..Task::new(set::all(16), 8, &criteria.objectives[..1], &criteria.mix)
+        };
+        // Rings of eight GPUs take a few hundred to 40,000 steps each.
+        let sets: Vec<Set> = (0..1 << 16).filter(|set: &Set| set.count_ones() == 8).take(1000).collect();
+        let found = best_of(&weights, &task, &sets).unwrap();
+        assert!((60_000..110_000).contains(&found.steps) && !found.complete, "{found:?}");
+        assert!(found.bounds[0] > found.values[0], "{found:?}");
+        let few = best_of(&weights, &task, &sets[..2]).unwrap();
+        assert!(few.complete == (few.bounds == few.values) && sets[..2].contains(&few.chosen), "{few:?}");
+        let only = best_of(&weights, &task, &sets[..1]).unwrap();
+        assert!(only.complete && only.chosen == sets[0], "{only:?}");
     }
 
     #[test]

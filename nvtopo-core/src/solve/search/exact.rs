@@ -364,6 +364,19 @@ mod tests {
         assert!(!found.complete && found.bounds[0] > found.values[0]);
     }
 
+    #[test]
+    fn the_effort_for_the_rings_of_remaining_gpus_counts_as_steps() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/solver/dense18-16.json");
+        let topology = Topology::parse("dense18-16.json", &std::fs::read(path).unwrap()).unwrap();
+        let weights = Weights::of(&topology, &(0..16).collect::<Vec<_>>());
+        let criteria = Criteria::new(Some(&["remainder"]), None, &topology).unwrap();
+        let task = Task::new(set::all(16), 3, &criteria.objectives, &criteria.mix);
+        // Eight looks count as one step, and two steps of the search for these rings as one of this search.
+        let found = within(8 * 2 * task.most_steps / 1_000_000 + 1, || search(&weights, &task)).unwrap();
+        assert!(!found.complete && found.steps >= task.most_steps, "{found:?}");
+        assert!(found.bounds.iter().zip(&found.values).all(|(bound, value)| bound >= value), "{found:?}");
+    }
+
     /// Returns a machine of twelve GPUs, of which the first six have NVLinks that grow with their numbers.
     fn two_scopes() -> Topology {
         let cell = |a: usize, b: usize| match (a == b, a.max(b)) {

@@ -19,6 +19,12 @@ use crate::query::{MAX_CYCLE_LOOKS, Weight, bottleneck, cycle, repeated, ring_co
 /// The greatest number of equally good groups on switches that are examined.
 const MAX_SPACES: usize = 8;
 
+/// The greatest number of steps of all stages of a search, about; each is more work than on smaller machines.
+pub(super) const MAX_STEPS: u64 = 80_000;
+
+/// The number of pairs of candidates that count as one step of the stages before the search for the best set.
+const PAIRS: u64 = 4;
+
 /// Returns the number of steps of branch and bound: fewer for more GPUs, since each step costs more.
 fn most_steps(gpus: usize) -> u64 {
     (4_000_000 / (gpus * gpus).max(1) as u64).clamp(200, 10_000)
@@ -46,8 +52,8 @@ pub(super) fn search(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoS
     Ok(best)
 }
 
-/// Returns the best of several solutions in different scopes, bounded by the greatest of their bounds.
-fn best_of(found: &[Solution]) -> Option<Solution> {
+/// Returns the best of several solutions among different sets, bounded by the greatest of their bounds.
+pub(in crate::solve) fn best_of(found: &[Solution]) -> Option<Solution> {
     let first = |best: Solution, other: Solution| if other.values > best.values { other } else { best };
     let mut best = found.iter().cloned().reduce(first)?;
     for place in 0..best.bounds.len() {
@@ -134,7 +140,9 @@ impl Stages {
             *own = (*own).min(bound).max(values[held]);
         }
         let complete = values == bounds;
-        Solution { chosen: found.chosen, values, bounds, complete, steps: found.steps + work }
+        let gpus = room.open.count_ones() as u64;
+        let steps = found.steps + work + gpus * gpus / 2 / PAIRS;
+        Solution { chosen: found.chosen, values, bounds, complete, steps }
     }
 }
 

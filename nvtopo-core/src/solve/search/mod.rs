@@ -19,6 +19,7 @@ pub(in crate::solve) mod tolerance;
 pub(in crate::solve) mod value;
 pub(in crate::solve) mod weights;
 
+pub(in crate::solve) use irregular::best_of;
 use objective::Objective;
 use problem::{NoSet, Solution, Task};
 use set::Set;
@@ -30,6 +31,11 @@ const MAX_SEARCHED: usize = 16;
 /// Finds the best set.
 pub(in crate::solve) fn solve(weights: &Weights, task: &Task<'_>) -> Result<Solution, NoSet> {
     within_groups(weights, task).unwrap_or_else(|| whole(weights, task))
+}
+
+/// Returns the greatest number of steps of a search.
+pub(in crate::solve) fn most_steps(weights: &Weights, task: &Task<'_>) -> u64 {
+    if weights.gpus() > MAX_SEARCHED { irregular::MAX_STEPS } else { task.most_steps }
 }
 
 /// Finds the best set where an objective is best within groups: the other objectives then decide within these. `None` if there is
