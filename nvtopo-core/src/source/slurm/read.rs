@@ -60,7 +60,7 @@ struct Reader {
     /// The GPUs of each line, with the list of nodes that it names.
     lines: Vec<(Option<String>, Vec<Device>)>,
     nodes: BTreeMap<String, Computer>,
-    /// What lines of `slurm.conf` say of all nodes that follow.
+    /// The facts that lines of `slurm.conf` state of all nodes that follow.
     common: Computer,
     /// The node whose facts go on in the next line.
     node: Option<String>,
