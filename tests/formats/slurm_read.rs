@@ -102,7 +102,7 @@ fn a_node_tells_cores_and_gpus() {
     assert!(
         node.gpus().all(|gpu| gpu.model.as_deref() == Some("tesla_v100-sxm2-32gb") && gpu.minor.is_none())
     );
-    assert_eq!(node.cpus(), CpuSet::from_iter(0..80));
+    assert_eq!(node.cpus(), (0..80).collect::<CpuSet>());
     assert!(!node.nvlink_known());
     let gres = std::fs::read_to_string(super::data("slurm/slurmd-g-dgx-1.txt")).unwrap();
     let gpus = read(&gres);
@@ -238,7 +238,8 @@ fn what_was_written_is_read_back() {
 fn bad_texts_are_refused_with_their_place() {
     let long = format!("Name=gpu File=/dev/nvidia0 Links={}", "1,".repeat(5000));
     let many = "Name=gpu Count=2000\n".repeat(9);
-    let nodes: String = (0..3000).map(|node| format!("NodeName=n{node} CPUs=1\n")).collect();
+    let nodes: Vec<String> = (0..3000).map(|node| format!("NodeName=n{node} CPUs=1\n")).collect();
+    let nodes = nodes.concat();
     for (text, place) in [
         ("Name=gpu File=/dev/nvidia[0-", "1:15"),
         ("Name=gpu File=/dev/nvidia[0-4000000000]", "1:15"),

@@ -249,7 +249,7 @@ impl Filler<'_> {
             }
             // People name GPUs there as they like.
             (_, Provenance::SystemTool | Provenance::Scheduler) => {
-                self.fill("model", &mut base.model, other.model.as_ref())
+                self.fill("model", &mut base.model, other.model.as_ref());
             }
             _ => self.option("model", &mut base.model, other.model.as_ref()),
         }

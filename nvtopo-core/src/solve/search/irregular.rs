@@ -140,7 +140,7 @@ impl Stages {
             *own = (*own).min(bound).max(values[held]);
         }
         let complete = values == bounds;
-        let gpus = room.open.count_ones() as u64;
+        let gpus = u64::from(room.open.count_ones());
         let steps = found.steps + work + gpus * gpus / 2 / PAIRS;
         Solution { chosen: found.chosen, values, bounds, complete, steps }
     }

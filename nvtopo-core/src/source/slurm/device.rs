@@ -18,8 +18,10 @@ pub(super) struct Device {
     pub(super) cores: Option<CpuSet>,
     /// The numbers of its links to each, with -1 for itself.
     pub(super) links: Option<Vec<i32>>,
-    /// For an instance, the numbers of the GPU instance and the compute instance where the files tell them.
-    pub(super) instance: Option<Option<(u32, u32)>>,
+    /// True for a MIG instance.
+    pub(super) is_instance: bool,
+    /// The numbers of the GPU instance and the compute instance, where the files tell them.
+    pub(super) instance: Option<(u32, u32)>,
     /// True where a line names its file.
     pub(super) has_file: bool,
     /// True for a GPU of another make than NVIDIA's.
@@ -112,7 +114,8 @@ fn of_several_files(mut device: Device, files: &[String]) -> Device {
     let mut numbers: Vec<u32> = files.iter().filter_map(|file| number(file, "nvidia-cap")).collect();
     if !numbers.is_empty() {
         numbers.sort_unstable();
-        device.instance = Some(device.minor.and_then(|minor| super::capability::read(minor, &numbers)));
+        device.is_instance = true;
+        device.instance = device.minor.and_then(|minor| super::capability::read(minor, &numbers));
     }
     device
 }

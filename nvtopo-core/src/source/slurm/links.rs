@@ -12,8 +12,8 @@ pub(super) fn place(fragment: &mut Fragment, devices: Vec<Device>) -> Vec<(usize
     let (mut unplaced, mut wrong) = (Vec::new(), Vec::new());
     for mut device in devices {
         let own = device.links.as_ref().map(|links| {
-            let mut places = links.iter().enumerate().filter(|(_, count)| **count == -1);
-            places.next().filter(|_| places.next().is_none()).map(|(place, _)| place)
+            let mut itself = links.iter().enumerate().filter(|(_, count)| **count == -1);
+            itself.next().filter(|_| itself.next().is_none()).map(|(place, _)| place)
         });
         match own {
             Some(Some(place)) if !placed.contains_key(&place) => _ = placed.insert(place, device),
@@ -39,7 +39,7 @@ pub(super) fn place(fragment: &mut Fragment, devices: Vec<Device>) -> Vec<(usize
 
 /// Adds the NVLinks between the GPUs, whose nodes are `ids`.
 pub(super) fn link(fragment: &mut Fragment, placed: &[(usize, Device)], ids: &[NodeId]) {
-    let is_plain = |device: &Device| device.instance.is_none();
+    let is_plain = |device: &Device| !device.is_instance;
     let count = |a: usize, b: usize| -> u16 {
         let [(_, one), (place, other)] = [&placed[a], &placed[b]];
         let links = one.links.as_ref().filter(|_| is_plain(one) && is_plain(other));

@@ -146,10 +146,11 @@ impl Reader {
         let counted = computer.as_ref().map(|computer| computer.gpus.clone()).unwrap_or_default();
         let tells_gpus = computer.as_ref().is_some_and(|computer| computer.tells_gpus);
         if listed.is_empty() && computer.is_none() {
-            return Err(match self.detects {
-                true => Error::input("gres.conf leaves the GPUs to Slurm's detection, and lists none")
-                    .help("slurmd -G on the node prints them"),
-                false => Error::input("it lists no GPU of Slurm, and no node"),
+            return Err(if self.detects {
+                Error::input("gres.conf leaves the GPUs to Slurm's detection, and lists none")
+                    .help("slurmd -G on the node prints them")
+            } else {
+                Error::input("it lists no GPU of Slurm, and no node")
             });
         }
         match computer.as_ref().and_then(Computer::layout) {
@@ -200,13 +201,13 @@ fn named<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// Adds the GPUs, by the order in which Slurm counts them.
 fn add(fragment: &mut Fragment, devices: Vec<Device>) {
     let placed = links::place(fragment, devices);
-    let has_instances = placed.iter().any(|(_, device)| device.instance.is_some());
+    let has_instances = placed.iter().any(|(_, device)| device.is_instance);
     let mut of_minor: BTreeMap<u32, NodeId> = BTreeMap::new();
     let mut ids = Vec::new();
     let mut twice = Vec::new();
     let mut count = 0;
     for (place, device) in &placed {
-        if device.instance.is_some()
+        if device.is_instance
             && let Some(gpu) = device.minor.and_then(|minor| of_minor.get(&minor)).copied()
         {
             add_instance(fragment, gpu, device);
@@ -225,7 +226,7 @@ fn add(fragment: &mut Fragment, devices: Vec<Device>) {
             }
         }
         gpu.model = model(device);
-        gpu.mig = device.instance.map(|_| MigMode::new(true, true));
+        gpu.mig = device.is_instance.then_some(MigMode::new(true, true));
         if device.cores.is_some() {
             gpu.cpus = Stated::Unreadable;
         }
@@ -236,7 +237,7 @@ fn add(fragment: &mut Fragment, devices: Vec<Device>) {
         if let Some(cores) = &device.cores {
             fragment.cores.near.insert(id, cores.clone());
         }
-        if device.instance.is_some() {
+        if device.is_instance {
             add_instance(fragment, id, device);
         }
         ids.push(id);
@@ -255,7 +256,7 @@ fn add(fragment: &mut Fragment, devices: Vec<Device>) {
 
 fn add_instance(fragment: &mut Fragment, gpu: NodeId, device: &Device) {
     let mut instance = GpuInstance::default();
-    if let Some(Some((gpu_instance, compute_instance))) = device.instance {
+    if let Some((gpu_instance, compute_instance)) = device.instance {
         instance.gpu_instance = Some(gpu_instance);
         instance.compute_instance = Some(compute_instance);
     }
@@ -266,7 +267,7 @@ fn add_instance(fragment: &mut Fragment, gpu: NodeId, device: &Device) {
 /// Returns the model of the GPU: its type, without the profile of an instance.
 fn model(device: &Device) -> Option<String> {
     let kind = device.kind.as_deref()?;
-    match device.instance.and_then(|_| divided(kind)) {
+    match device.is_instance.then(|| divided(kind)).flatten() {
         Some((model, _)) => Some(model.to_owned()).filter(|model| !model.is_empty()),
         None => Some(kind.to_owned()),
     }
