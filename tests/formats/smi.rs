@@ -1,4 +1,4 @@
-//! What `nvidia-smi` tells of GPUs one by one: `-q` as text and XML, `-L`, `--query-gpu`, its table.
+//! The texts of `nvidia-smi` about single GPUs: `-q` as text and XML, `-L`, `--query-gpu`, its table.
 
 use crate::{data, notes, notes_of};
 use nvtopo::model::{FabricState, Gpu, GpuInstance, NodeKind, NoteCode};
