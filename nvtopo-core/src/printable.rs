@@ -49,10 +49,10 @@ pub(crate) fn message(text: &str) -> String {
     without_middle(&words.join(" "), LONGEST).into_owned()
 }
 
-/// Returns true for characters that a terminal obeys rather than shows.
+/// Returns true for characters that a terminal obeys rather than shows, and those that no text may hold, which break XML.
 pub(crate) fn is_obeyed(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
 }
 
 fn without_middle(text: &str, longest: usize) -> Cow<'_, str> {

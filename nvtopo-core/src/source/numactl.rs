@@ -66,14 +66,16 @@ fn joined(text: &str) -> impl Iterator<Item = Joined> {
     let mut lines = text::lines(text).peekable();
     std::iter::from_fn(move || {
         let mut joined = Joined { text: String::new(), parts: Vec::new() };
+        let mut chars = 0;
         loop {
             let line = lines.next()?;
             let (own, column) = if joined.parts.is_empty() { plain(&line) } else { (&*line.text, 1) };
-            joined.parts.push((joined.text.chars().count(), line.number, column));
+            joined.parts.push((chars, line.number, column));
             let own = own.strip_suffix("=20").unwrap_or(own);
             match own.strip_suffix('=') {
                 Some(own) if lines.peek().is_some() && own.contains(|c: char| c.is_ascii_digit()) => {
                     joined.text.push_str(own);
+                    chars += own.chars().count();
                 }
                 _ => {
                     joined.text.push_str(own);

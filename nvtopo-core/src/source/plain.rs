@@ -13,9 +13,12 @@ pub(super) fn plain<'a>(line: &'a Line<'_>) -> (&'a str, usize) {
 /// Returns the words of a text, each with its column, counted from that of the text.
 pub(super) fn words(text: &str, column: usize) -> impl Iterator<Item = (&str, usize)> {
     let start = text.as_ptr() as usize;
+    let (mut counted, mut column) = (0, column);
     text.split_whitespace().map(move |word| {
         let before = word.as_ptr() as usize - start;
-        (word, column + text.get(..before).map_or(0, |before| before.chars().count()))
+        column += text.get(counted..before).map_or(0, |between| between.chars().count());
+        counted = before;
+        (word, column)
     })
 }
 

@@ -132,15 +132,14 @@ fn nics(before: &Topology, after: &Topology) -> Vec<Option<usize>> {
     let device = |nics: &[&Nic]| nics.iter().map(|nic| Some((rdma(nic), nic.port))).collect::<Vec<_>>();
     let mut matching = Matching::new(before.len());
     let any = |_, _| true;
-    if same_buses(&address(&before), &address(&after)) {
+    let same_buses = same_buses(&address(&before), &address(&after));
+    if same_buses {
         matching.by(&site(&before), &site(&after), any);
         matching.by(&address(&before), &address(&after), any);
     }
     // With addresses on both sides that are not the other's, a name alone makes no NIC the same one.
     let not_both_known = |own: usize, other: usize| {
-        !same_buses(&address(&before), &address(&after))
-            || before[own].address.is_none()
-            || after[other].address.is_none()
+        !same_buses || before[own].address.is_none() || after[other].address.is_none()
     };
     matching.by(&device(&before), &device(&after), not_both_known);
     matching.by(&name(&before), &name(&after), not_both_known);

@@ -3,7 +3,7 @@
 use super::{Change, ChangeKind, Findings};
 use crate::model::{LinkKind, NodeId, P2p, Pair, PathType, Topology};
 use crate::units::Bandwidth;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Measurements that differ by less than this part of the better are alike.
 const TOLERANCE: f64 = 0.05;
@@ -32,36 +32,32 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
         }
     }
     for (difference, pairs) in differences {
-        group(before, &difference, pairs, &mut found.changes);
+        group(before, &difference, &pairs, &mut found.changes);
     }
 }
 
 /// Tells one difference of several pairs: first of the device that is in most of them, with all its peers.
-fn group(
-    topology: &Topology,
-    difference: &Difference,
-    mut pairs: Vec<(usize, usize)>,
-    changes: &mut Vec<Change>,
-) {
-    while !pairs.is_empty() {
-        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        for (a, b) in &pairs {
-            *counts.entry(*a).or_default() += 1;
-            *counts.entry(*b).or_default() += 1;
+fn group(topology: &Topology, difference: &Difference, pairs: &[(usize, usize)], changes: &mut Vec<Change>) {
+    let mut peers: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    for (a, b) in pairs {
+        peers.entry(*a).or_default().insert(*b);
+        peers.entry(*b).or_default().insert(*a);
+    }
+    let most = |peers: &BTreeMap<usize, BTreeSet<usize>>| {
+        let first = peers.iter().max_by_key(|(device, own)| (own.len(), std::cmp::Reverse(**device)));
+        first.filter(|(_, own)| !own.is_empty()).map(|(device, _)| *device)
+    };
+    while let Some((first, own)) = most(&peers).and_then(|first| peers.remove_entry(&first)) {
+        for peer in &own {
+            if let Some(others) = peers.get_mut(peer) {
+                others.remove(&first);
+            }
         }
-        let Some((first, _)) =
-            counts.into_iter().max_by_key(|(device, count)| (*count, std::cmp::Reverse(*device)))
-        else {
-            return;
-        };
-        let (own, rest): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(a, b)| *a == first || *b == first);
-        pairs = rest;
-        let peers = own.into_iter().map(|(a, b)| topology.device_name(if a == first { b } else { a }));
         let Difference { kind, fact, before, after } = difference.clone();
         changes.push(Change {
             kind,
             part: topology.device_name(first),
-            peers: peers.collect(),
+            peers: own.into_iter().map(|peer| topology.device_name(peer)).collect(),
             fact,
             before: Some(before),
             after: Some(after),

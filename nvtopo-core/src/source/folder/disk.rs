@@ -33,8 +33,13 @@ impl Walk<'_> {
             return;
         };
         let room = MAX_ENTRIES.saturating_sub(self.entries);
-        let mut names: Vec<_> = entries.flatten().take(room).map(|entry| entry.file_name()).collect();
+        let mut entries = entries.flatten();
+        let mut names: Vec<_> = entries.by_ref().take(room).map(|entry| entry.file_name()).collect();
         self.entries += names.len();
+        if entries.next().is_some() {
+            let shown = if prefix.is_empty() { "others".to_owned() } else { format!("others in {prefix}") };
+            self.bundle.skip(&shown);
+        }
         names.sort_unstable();
         for name in names {
             let path = folder.join(&name);

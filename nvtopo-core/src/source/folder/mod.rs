@@ -159,7 +159,16 @@ impl Bundle {
         if !self.damaged.is_empty() {
             return self.damaged.swap_remove(0).1;
         }
-        if self.unknown.is_empty() || !sysfs::is_no_tree(&error) {
+        if !sysfs::is_no_tree(&error) {
+            return error;
+        }
+        if !self.beyond.is_empty() {
+            let (count, names) = (count_of(self.beyond.len(), "file"), list(&self.beyond));
+            let text = format!("{count} cannot be read, or there is too much before them: {names}");
+            let help = "give a directory with the saved outputs of nvidia-smi and other tools alone, or the root of a Linux machine";
+            return Error::input(text).help(help);
+        }
+        if self.unknown.is_empty() {
             return error;
         }
         let (count, names) = (count_of(self.unknown.len(), "file"), list(&self.unknown));

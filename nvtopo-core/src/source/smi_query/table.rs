@@ -72,7 +72,7 @@ impl Reader {
                 Part::Gpus => self.gpu(line)?,
                 Part::Instances => self.instance(line),
                 Part::Processes => self.process(line),
-                Part::Again => {}
+                Part::Again => self.again(line)?,
             }
         }
         Ok(())
@@ -124,6 +124,17 @@ impl Reader {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Compares the GPUs of a second table with those of the first.
+    fn again(&self, line: &Line<'_>) -> Result<()> {
+        let Some((index, _, address)) = first_line(line) else { return Ok(()) };
+        if self.told.gpus.iter().any(|own| (own.gpu.index, own.gpu.address) == (index, Some(address))) {
+            return Ok(());
+        }
+        Err(Error::input(format!("GPU {index} at {address} is of another machine than the table before"))
+            .at(line.number, 1)
+            .help("give the table of one machine"))
     }
 
     /// Reads `|  0    3   0   0  |   12MiB /  5952MiB  | 14      0 |  1   0    1    0    0 |`.

@@ -41,7 +41,7 @@ impl TextFormat for SmiQuery {
         for line in text::lines(&text) {
             reader.feed(&line)?;
         }
-        reader.close();
+        reader.close()?;
         reader.told.notes.extend(damage.map(|text| crate::model::Note::new(NoteCode::Damage, text)));
         reader.finish()
     }
@@ -54,6 +54,8 @@ struct Reader {
     attached: Option<u32>,
     /// The GPU of the lines that follow: its address, the indentation of its heading, and its items.
     open: Option<(PciAddress, usize, Items)>,
+    /// The line of its heading.
+    line: usize,
     /// The positions of the sections that are open, with their indentation.
     sections: Vec<(usize, usize)>,
     /// The first line of a section that stands under no GPU.
@@ -63,7 +65,8 @@ struct Reader {
 impl Reader {
     fn feed(&mut self, line: &Line<'_>) -> Result<()> {
         if let Some((indent, address)) = heading(line) {
-            self.close();
+            self.close()?;
+            self.line = line.number;
             if self.told.gpus.len() >= MAX_DEVICES {
                 return Err(Error::input(format!("it names more than {MAX_DEVICES} GPUs")).at(line.number, 1));
             }
@@ -72,7 +75,7 @@ impl Reader {
         }
         let Some(Pair { indent, key: name, value, .. }) = pair(line) else {
             if is_end(line) {
-                self.close();
+                self.close()?;
             }
             return Ok(());
         };
@@ -93,8 +96,7 @@ impl Reader {
         }
         if let Some((_, own, items)) = &mut self.open {
             if indent < *own {
-                self.close();
-                return Ok(());
+                return self.close();
             }
             push(items, &mut self.sections, indent, name, value);
         }
@@ -102,7 +104,7 @@ impl Reader {
     }
 
     /// Takes the GPU that was read.
-    fn close(&mut self) {
+    fn close(&mut self) -> Result<()> {
         if let Some((address, _, mut items)) = self.open.take() {
             let end = items.0.len();
             for (section, _) in self.sections.drain(..) {
@@ -111,12 +113,17 @@ impl Reader {
             let told = gpu::read(items.all(), Some(address));
             let same = |own: &&mut ToldGpu| own.gpu.address == Some(address);
             match self.told.gpus.iter_mut().find(same) {
+                Some(known) if known.gpu.uuid.zip(told.gpu.uuid).is_some_and(|(a, b)| a != b) => {
+                    let text = format!("GPU {address} is there twice, as two GPUs");
+                    return Err(Error::input(text).at(self.line, 1).help("give the text of one machine"));
+                }
                 // The same GPU again, as where parts of -q were asked for one after the other.
                 Some(known) => fill(known, told),
                 None => self.told.gpus.push(told),
             }
         }
         self.sections.clear();
+        Ok(())
     }
 
     fn finish(mut self) -> Result<Fragment> {

@@ -4,7 +4,7 @@ use super::text::number_gpus;
 use super::tree::{Item, Items};
 use super::{Told, gpu, known, number};
 use crate::error::Result;
-use crate::model::{Fragment, MAX_DEVICES, NoteKind};
+use crate::model::{Fragment, MAX_DEVICES, NoteCode, NoteKind};
 use crate::source::xml::{Document, Element};
 use crate::source::{TextFormat, text};
 use std::borrow::Cow;
@@ -33,6 +33,10 @@ impl TextFormat for SmiXml {
         let document = document(&text);
         let document = Document::parse(&document)?;
         let mut fragment = read(document.root())?;
+        if let Some(line) = second(&text) {
+            let text = format!("a second document begins in line {line}, and was left out");
+            fragment.note(NoteCode::TextCut, text);
+        }
         if let Some(damage) = damage {
             fragment.note(NoteKind::Damage, damage);
         }
@@ -40,18 +44,24 @@ impl TextFormat for SmiXml {
     }
 }
 
-/// Returns where the root element begins.
+/// Returns where the root element begins: where no quote stands before it in its line.
 fn start(text: &str) -> Option<usize> {
+    let (mut seen, mut is_quoted) = (0, false);
     let is_root = |(at, root): &(usize, &str)| {
-        let line = text[..*at].rsplit('\n').next().unwrap_or_default();
-        let follows = text[at + root.len()..].starts_with([' ', '\t', '\r', '\n', '>', '<']);
-        follows
-            && line
-                .trim_start_matches([' ', '\t', '>', '|', '#', '*', '\u{feff}'])
-                .chars()
-                .all(|c| c != '"' && c != '\'')
+        let between = &text[seen..*at];
+        let line = between.rsplit_once('\n').map(|(_, line)| line);
+        is_quoted = line.unwrap_or(between).contains(['"', '\'']) || is_quoted && line.is_none();
+        seen = *at;
+        !is_quoted && text[at + root.len()..].starts_with([' ', '\t', '\r', '\n', '>', '<'])
     };
     text.match_indices("<nvidia_smi_log").find(is_root).map(|(at, _)| at)
+}
+
+/// Returns the line in which a second document begins.
+fn second(text: &str) -> Option<usize> {
+    let end = text.find(END)? + END.len();
+    let next = end + start(&text[end..])?;
+    Some(text[..next].matches('\n').count() + 1)
 }
 
 /// Returns the document: the text from its declarations on, up to the end of the root element. Blanks keep the places of errors.
