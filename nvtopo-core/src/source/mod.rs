@@ -1,5 +1,5 @@
 //! Sources of topologies: the registry of input formats, and the functions that read one; those that write one are in
-//! [`writers`].
+//! `writers`.
 //!
 //! A source turns bytes or a directory into a [`Fragment`]; it never decides anything and never queries the graph.
 //! A new format is one file here and one line in `SOURCES`.

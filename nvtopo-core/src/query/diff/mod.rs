@@ -1,7 +1,7 @@
 //! Differences between two topologies: devices that came, went or moved, and facts, NVLinks and paths that changed.
 //!
-//! Devices are matched ([`matching`]), their facts compared ([`facts`]), and then the links and paths between them
-//! ([`pairs`]). For the structure alone, devices are matched by the graph ([`structure`]).
+//! Devices are matched (`matching`), their facts compared (`facts`), and then the links and paths between them
+//! (`pairs`). For the structure alone, devices are matched by the graph (`structure`).
 
 mod facts;
 mod matching;
