@@ -26,6 +26,15 @@ fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
 }
 
+/// The addresses of a machine's NVSwitches.
+fn nvswitches(topology: &nvtopo::Topology) -> Vec<String> {
+    let address = |kind: &nvtopo::model::NodeKind| match kind {
+        nvtopo::model::NodeKind::NvSwitch(switch) => switch.address.map(|address| address.to_string()),
+        _ => None,
+    };
+    topology.nodes().filter_map(|(_, node)| address(&node.kind)).collect()
+}
+
 /// The recorded files below a folder of `tests/data` whose names end so, in order.
 fn files(folder: &str, end: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -1,6 +1,6 @@
 //! NCCL's topology and graph XML: every recorded file is read, and holds what its text says.
 
-use super::{data, files};
+use super::{data, files, nvswitches};
 use nvtopo::model::{Basis, LinkKind, NodeKind, NoteCode, NvLinkFar, Provenance};
 use nvtopo::{Bandwidth, PathType, Topology};
 
@@ -119,14 +119,7 @@ fn a_dump_of_an_h100_server_tells_nvswitches_and_ports() {
     let topology = open("oci-h100.xml");
     let nodes: Vec<String> = topology.numa_nodes().map(|node| node.cpus.to_string()).collect();
     assert_eq!(nodes, ["0-55,112-167", "56-111,168-223"]);
-    let switches: Vec<String> = topology
-        .nodes()
-        .filter_map(|(_, node)| match &node.kind {
-            NodeKind::NvSwitch(switch) => Some(switch.address?.to_string()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(switches, ["0000:1c:00.0", "0000:1b:00.0", "0000:1a:00.0", "0000:1d:00.0"]);
+    assert_eq!(nvswitches(&topology), ["0000:1c:00.0", "0000:1b:00.0", "0000:1a:00.0", "0000:1d:00.0"]);
     for (place, gpu) in topology.gpus().enumerate() {
         assert_eq!(gpu.compute_capability.unwrap().to_string(), "9.0");
         let own = gpu.nccl.as_ref().unwrap();

@@ -1,7 +1,7 @@
 //! The lists of `nvidia-smi nvlink`: other ends, capabilities, errors.
 
-use crate::{data, notes, notes_of};
-use nvtopo::model::{Gpu, GroupShape, LinkKind, NodeKind, NoteCode, NvLinkFar};
+use crate::{data, notes, notes_of, nvswitches};
+use nvtopo::model::{Gpu, GroupShape, LinkKind, NoteCode, NvLinkFar};
 use nvtopo::source::Locator;
 use nvtopo::{PathType, Topology};
 use std::fmt::Write;
@@ -80,14 +80,7 @@ fn a_mesh_follows_from_its_other_ends() {
 #[test]
 fn other_ends_of_several_gpus_are_switches() {
     let topology = read("h100-2gpu-remote-switches.txt");
-    let switches: Vec<String> = topology
-        .nodes()
-        .filter_map(|(_, node)| match &node.kind {
-            NodeKind::NvSwitch(switch) => Some(switch.address?.to_string()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(switches, ["0000:05:00.0", "0000:06:00.0", "0000:07:00.0", "0000:08:00.0"]);
+    assert_eq!(nvswitches(&topology), ["0000:05:00.0", "0000:06:00.0", "0000:07:00.0", "0000:08:00.0"]);
     assert_eq!(topology.pairs().pair(0, 1).nvlinks, 18);
     assert_eq!(topology.nvlink_groups()[0].shape, GroupShape::Switched);
     assert!(topology.gpus().all(|gpu| gpu.address.is_none()));

@@ -161,8 +161,9 @@ pub(super) fn compare(before: &Topology, after: &Topology, map: &[Option<usize>]
     let numa = |topology: &Topology| {
         let describe = |numa: &NumaNode| {
             // To the nearest GiB: the kernel's own part varies.
-            let memory =
-                numa.memory.map(|bytes| format!(" and {}", exact_bytes((bytes + (1 << 29)) >> 30 << 30)));
+            let memory = numa
+                .memory
+                .map(|bytes| format!(" and {}", exact_bytes(bytes.saturating_add(1 << 29) >> 30 << 30)));
             format!("({} CPUs{})", numa.cpus.len(), memory.unwrap_or_default())
         };
         counted(topology.numa_nodes().map(describe))

@@ -12,9 +12,8 @@ use super::{MADE_UP, PORT, UPSTREAM};
 use crate::error::Result;
 use crate::ids::PciAddress;
 use crate::model::{Link, MAX_DEVICES, PciFacts};
+use crate::source::pci_kind::NVIDIA;
 use std::collections::{BTreeMap, BTreeSet};
-
-const NVIDIA: u16 = 0x10de;
 
 /// The kind of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use crate::ids::PciAddress;
 use crate::model::{
     Basis, Gpu, LinkKind, LinkLayer, Nic, NodeId, NodeKind, Nvme, PciFacts, PortState, Topology,
 };
+use crate::source::pci_kind::NVIDIA;
 use crate::units::Bandwidth;
 use std::collections::BTreeMap;
 
@@ -184,12 +185,12 @@ impl<'a> Collector<'a> {
                 }
                 NodeKind::Gpu(gpu) => {
                     let names = names_of_gpu(self.topology, *id, gpu);
-                    let pci = PciFacts { vendor: gpu.pci.vendor.or(Some(0x10de)), ..gpu.pci.clone() };
+                    let pci = PciFacts { vendor: gpu.pci.vendor.or(Some(NVIDIA)), ..gpu.pci.clone() };
                     let device = self.device(*id, gpu.address, 0x0302, &pci, rate);
                     items.push(Item::Device(Device { names, ..device }));
                 }
                 NodeKind::NvSwitch(switch) => {
-                    let pci = PciFacts { vendor: switch.pci.vendor.or(Some(0x10de)), ..switch.pci.clone() };
+                    let pci = PciFacts { vendor: switch.pci.vendor.or(Some(NVIDIA)), ..switch.pci.clone() };
                     let device = self.device(*id, switch.address, 0x0680, &pci, rate);
                     items.push(Item::Device(Device { subtype: Some("NVSwitch"), ..device }));
                 }

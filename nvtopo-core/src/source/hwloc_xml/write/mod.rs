@@ -1,7 +1,7 @@
 //! The writer of hwloc's XML, in its version 2.0, which hwloc 2 and 3 read: objects, distances between NUMA nodes, NVLinks and
 //! kinds of cores.
 //!
-//! What hwloc demands is in its `topology-xml.c`: sets of each object with CPUs, numbers that are unique, children by their
+//! The demands of hwloc are in its `topology-xml.c`: sets of each object with CPUs, numbers that are unique, children by their
 //! first CPU, memory before them and I/O after them. Marks that hwloc has no word for are infos, which it keeps and others skip.
 
 mod distances;
