@@ -185,6 +185,10 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
             trial.base = words("--from preset:dgx-1-v100 --to slurm.conf");
             trial.value = value("n1");
         }
+        "devices" => {
+            trial.base = words("--from preset:dgx-a100 --to nccl-xml");
+            trial.value = value("GPU0,mlx5_0");
+        }
         "as" => trial.value = value("html"),
         "theme" => trial.value = value("dark"),
         "scale" => {

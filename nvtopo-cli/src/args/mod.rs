@@ -187,9 +187,13 @@ pub(crate) struct ConvertArgs {
     /// File to write; - for standard output
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub(crate) output: PathBuf,
-    /// Name of the machine in its cluster, for formats that name it (gres.conf, slurm.conf)
+    /// Name of the machine in its cluster, for formats that name it (gres.conf, slurm.conf, libvirt-xml)
     #[arg(long, value_name = "NAME")]
     pub(crate) node: Option<String>,
+    /// Devices that a virtual machine gets by passthrough: GPUs (0-3, GPU0, UUID), NICs, PCI addresses. Every format describes
+    /// that guest then
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) devices: Vec<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]

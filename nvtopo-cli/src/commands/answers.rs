@@ -142,6 +142,7 @@ pub(crate) fn convert(args: &ConvertArgs) -> Result<String> {
     let topology = open_with(&args.source, &args.rates)?;
     let mut options = WriteOptions::default();
     options.node.clone_from(&args.node);
+    options.devices.clone_from(&args.devices);
     let written = topology.write_with(&args.to, &options)?;
     for note in topology.notes().iter().chain(&written.notes) {
         remark(&note.to_string());

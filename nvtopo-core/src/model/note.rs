@@ -167,6 +167,20 @@ words! {
         NvswitchesInferred = "nvswitches-inferred",
         /// The plan of NCCL for a collective, read from its graph file.
         NcclPlan = "nccl-plan",
+        /// A virtual machine does not see whether PCIe ports of its host redirect peer-to-peer traffic (ACS).
+        GuestAcs = "guest-acs",
+        /// A virtual machine reads wrong speeds of PCIe links.
+        GuestLinkSpeeds = "guest-link-speeds",
+        /// NVLinks end outside of a virtual machine, or at NVSwitches that it does not see.
+        GuestNvlinks = "guest-nvlinks",
+        /// A passed-through device shares its IOMMU group with one that is not.
+        GuestIommuGroup = "guest-iommu-group",
+        /// A virtual machine numbers its GPUs in another order than its host.
+        GuestGpus = "guest-gpus",
+        /// The CPUs of a virtual machine are a proposal.
+        GuestCpus = "guest-cpus",
+        /// The memory of a virtual machine is assumed.
+        GuestMemory = "guest-memory",
         /// NVIDIA's driver could not be asked.
         Driver = "driver",
         /// The driver hides GPUs from this process.
@@ -197,7 +211,11 @@ impl NoteCode {
             | Self::FilesLeftOut
             | Self::OneSourceOnly
             | Self::DriverCallFailed
-            | Self::P2pDisabled => NoteKind::Unknown,
+            | Self::P2pDisabled
+            | Self::GuestAcs
+            | Self::GuestLinkSpeeds
+            | Self::GuestNvlinks
+            | Self::GuestIommuGroup => NoteKind::Unknown,
             Self::Conflict
             | Self::SourcesDisagree
             | Self::DuplicateIdentity
@@ -210,7 +228,10 @@ impl NoteCode {
             | Self::NumaInferred
             | Self::BridgesInferred
             | Self::NvswitchesInferred
-            | Self::NcclPlan => NoteKind::Inferred,
+            | Self::NcclPlan
+            | Self::GuestGpus
+            | Self::GuestCpus
+            | Self::GuestMemory => NoteKind::Inferred,
             Self::Driver | Self::GpusHidden => NoteKind::Driver,
         }
     }

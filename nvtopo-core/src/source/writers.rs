@@ -4,6 +4,7 @@
 //! not know are assumed with a note, or refused with an error. A new format is one file, beside its reader where there is one, and
 //! one line in [`WRITERS`]. Answers about a topology are written in [`crate::render`].
 
+use super::guest::{self, Guest};
 use super::{graph, hwloc_xml, json, nccl_xml, slurm, smi_matrix};
 use crate::error::{Error, Result};
 use crate::model::{Note, Topology};
@@ -16,41 +17,75 @@ pub struct Writer {
     pub name: &'static str,
     /// The format in one line, for people.
     pub summary: &'static str,
-    write: fn(&Topology, &WriteOptions) -> Result<Written>,
+    write: Write,
+}
+
+/// The function that writes a format.
+#[derive(Clone, Copy)]
+enum Write {
+    /// Of a machine, also where that is a guest.
+    Machine(fn(&Topology, &WriteOptions) -> Result<Written>),
+    /// Of a guest with its host.
+    Guest(fn(&Guest<'_>, &WriteOptions) -> Result<Written>),
 }
 
 /// Every output format for topologies.
 pub static WRITERS: &[Writer] = &[
-    Writer { name: "json", summary: "nvtopo's own document, which keeps everything", write: json::write },
+    Writer {
+        name: "json",
+        summary: "nvtopo's own document, which keeps everything",
+        write: Write::Machine(json::write),
+    },
     Writer {
         name: "nccl-xml",
         summary: "NCCL's topology file (NCCL_TOPO_FILE)",
-        write: nccl_xml::write::write,
+        write: Write::Machine(nccl_xml::write::write),
     },
     Writer {
         name: "gres.conf",
         summary: "Slurm's GPUs of a node: files, cores, NVLinks",
-        write: slurm::gres,
+        write: Write::Machine(slurm::gres),
     },
-    Writer { name: "slurm.conf", summary: "the line of a node in Slurm's slurm.conf", write: slurm::node },
-    Writer { name: "topo-m", summary: "the text of nvidia-smi topo -m", write: smi_matrix::write::write },
+    Writer {
+        name: "slurm.conf",
+        summary: "the line of a node in Slurm's slurm.conf",
+        write: Write::Machine(slurm::node),
+    },
+    Writer {
+        name: "topo-m",
+        summary: "the text of nvidia-smi topo -m",
+        write: Write::Machine(smi_matrix::write::write),
+    },
     Writer {
         name: "hwloc-xml",
         summary: "hwloc's XML, for lstopo -i and HWLOC_XMLFILE",
-        write: hwloc_xml::write::write,
+        write: Write::Machine(hwloc_xml::write::write),
     },
     Writer {
         name: "hwloc-synthetic",
         summary: "hwloc's synthetic string of a machine that is alike everywhere",
-        write: hwloc_xml::synthetic::write,
+        write: Write::Machine(hwloc_xml::synthetic::write),
     },
     Writer {
         name: "dot",
         summary: "a picture by Graphviz: nvtopo convert --to dot | dot -Tsvg",
-        write: graph::dot,
+        write: Write::Machine(graph::dot),
     },
-    Writer { name: "graphml", summary: "the whole graph for networkx, yEd, Gephi", write: graph::graphml },
-    Writer { name: "csv", summary: "a table of all pairs of GPUs and NICs", write: graph::csv },
+    Writer {
+        name: "graphml",
+        summary: "the whole graph for networkx, yEd, Gephi",
+        write: Write::Machine(graph::graphml),
+    },
+    Writer {
+        name: "csv",
+        summary: "a table of all pairs of GPUs and NICs",
+        write: Write::Machine(graph::csv),
+    },
+    Writer {
+        name: "libvirt-xml",
+        summary: "libvirt's domain of a virtual machine that gets the devices of --devices",
+        write: Write::Guest(guest::libvirt::write),
+    },
 ];
 
 /// Options of writers. Each writer takes those that mean something in its format.
@@ -65,8 +100,12 @@ pub static WRITERS: &[Writer] = &[
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WriteOptions {
-    /// The name of the machine in the cluster, for formats that name it (Slurm's).
+    /// The name of the machine in the cluster, for formats that name it (Slurm's and libvirt's).
     pub node: Option<String>,
+    /// The devices that a virtual machine gets by PCI passthrough: GPUs (`GPU0`, `0-3`, a UUID), NICs (`mlx5_0`) or PCI
+    /// addresses. With some, every format describes that guest in place of the machine. Without, `libvirt-xml` passes all GPUs
+    /// and NICs.
+    pub devices: Vec<String>,
 }
 
 /// A topology as the text of a format.
@@ -107,7 +146,8 @@ impl Written {
 impl Writer {
     /// Writes a topology.
     ///
-    /// Errors where the format demands a fact that the topology does not know and that cannot be assumed.
+    /// Errors where the format demands a fact that the topology does not know and that cannot be assumed, and where one of
+    /// [`WriteOptions::devices`] is no device of the topology, or there twice.
     ///
     /// ```
     /// let dgx = nvtopo::Topology::preset("dgx-a100")?;
@@ -115,7 +155,16 @@ impl Writer {
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn write(&self, topology: &Topology, options: &WriteOptions) -> Result<Written> {
-        (self.write)(topology, options)
+        if let (Write::Machine(write), true) = (self.write, options.devices.is_empty()) {
+            return write(topology, options);
+        }
+        let guest = Guest::new(topology, &options.devices)?;
+        let mut written = match self.write {
+            Write::Machine(write) => write(&guest.topology, options),
+            Write::Guest(write) => write(&guest, options),
+        }?;
+        written.notes.splice(..0, guest.notes);
+        Ok(written)
     }
 }
 
@@ -162,7 +211,10 @@ impl Topology {
     /// use nvtopo::source::WriteOptions;
     ///
     /// let dgx = nvtopo::Topology::preset("dgx-a100")?;
-    /// assert_eq!(dgx.write_with("json", &WriteOptions::default())?, dgx.write("json")?);
+    /// let mut options = WriteOptions::default();
+    /// options.devices = vec!["GPU0".into(), "GPU1".into(), "mlx5_0".into()];
+    /// let guest = dgx.write_with("libvirt-xml", &options)?.text;
+    /// assert_eq!(guest.matches("<hostdev ").count(), 3);
     /// # Ok::<(), nvtopo::Error>(())
     /// ```
     pub fn write_with(&self, format: &str, options: &WriteOptions) -> Result<Written> {

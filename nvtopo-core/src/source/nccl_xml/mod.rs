@@ -10,7 +10,6 @@
 mod element;
 mod graphs;
 mod links;
-mod make;
 mod nvlink;
 mod read;
 mod repair;

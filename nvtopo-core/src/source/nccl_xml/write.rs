@@ -7,10 +7,11 @@
 //! Source: `ncclTopoAddCpu`, `ncclTopoAddPci`, `ncclTopoAddGpu` and `ncclTopoAddNet` in NCCL's `src/graph/topo.cc`, and
 //! `src/graph/xml.cc`.
 
+use super::super::make;
 use super::super::writers::{WriteOptions, Written};
 use super::element::{MAX_VALUE, Xml};
+use super::links;
 use super::read::LANES;
-use super::{links, make};
 use crate::cpuset::NodeSet;
 use crate::error::{Error, Result};
 use crate::ids::PciAddress;
@@ -179,17 +180,8 @@ impl<'t> Writer<'t> {
 
     /// Sets the make of the CPUs.
     fn make(&mut self, cpu: &mut Xml) {
-        let machine = self.topology.machine();
-        let known = Some(&*machine.cpu).filter(|make| !make.is_unknown()).cloned();
-        let by_name = || {
-            let mut packages = self.topology.nodes().filter_map(|(_, node)| match &node.kind {
-                NodeKind::Package(package) => package.model.as_deref(),
-                _ => None,
-            });
-            packages.find_map(make::cpu)
-        };
         let is_nccl = self.topology.node(NodeId::MACHINE).provenance == Provenance::Nccl;
-        let make = match known.or_else(by_name) {
+        let make = match make::of(self.topology) {
             Some(make) => make,
             None if is_nccl => return,
             None => {
@@ -261,7 +253,11 @@ impl<'t> Writer<'t> {
     }
 
     fn nic(&mut self, id: NodeId, nic: &Nic, (is_nccl, on_cpu): (bool, bool), out: &mut Vec<Xml>) {
-        let net = (nic.nccl.is_some() || !is_nccl).then(|| self.net(nic));
+        // NCCL asks the machine for the names of adapters that the file leaves out.
+        let is_named = nic.address.is_none_or(|address| nic.name != address.to_string())
+            || nic.rdma_device.is_some()
+            || !nic.net_devices.is_empty();
+        let net = (nic.nccl.is_some() || !is_nccl && is_named).then(|| self.net(nic));
         let wrap = |net: Xml| {
             let mut element = Xml::new("nic");
             element.children.push(net);

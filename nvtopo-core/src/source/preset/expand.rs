@@ -2,6 +2,7 @@
 
 use super::layout::{Bridge, Coherent, Cpu, Item, Layout, Nvlink};
 use crate::cpuset::CpuSet;
+use crate::ids::PciAddress;
 use crate::model::{
     Core, Fragment, Gpu, HostBridge, Nic, NodeId, NodeKind, NoteKind, NumaNode, NvSwitch, Origin, Package,
     PcieSwitch, Provenance, Pu, Stated, rates,
@@ -86,9 +87,11 @@ impl Expansion<'_> {
     /// Returns the distances from a node of CPUs to all others, those that are a GPU's memory included.
     fn distances(&self, from: u32) -> Vec<(u32, u32)> {
         let cpu = &self.layout.cpu;
-        let (near, far) = cpu.distances;
         let others = (0..cpu.packages * cpu.nodes).filter(|to| *to != from);
-        let cpus = others.map(|to| (to, if to / cpu.nodes == from / cpu.nodes { near } else { far }));
+        let cpus = others.filter_map(|to| {
+            let (near, far) = cpu.distances?;
+            Some((to, if to / cpu.nodes == from / cpu.nodes { near } else { far }))
+        });
         let gpus = self.layout.coherent.iter().map(|coherent| {
             let (near, far) = coherent.distances;
             (coherent.memory_node, if coherent.cpu_node == from { near } else { far })
@@ -115,13 +118,8 @@ impl Expansion<'_> {
                 memory_node: Stated::NotAvailable,
                 ..Gpu::default()
             })),
-            Item::Nic(number, gbit_per_s, address) => NodeKind::Nic(Box::new(Nic {
-                name: format!("mlx5_{number}"),
-                address: *address,
-                rdma_device: Some(format!("mlx5_{number}")),
-                rate: Some(Bandwidth::from_mb_per_s(gbit_per_s * 1000 / 8)),
-                ..Nic::default()
-            })),
+            Item::Nic(number, gbit_per_s, address) => nic(format!("mlx5_{number}"), *gbit_per_s, *address),
+            Item::Named(name, gbit_per_s, address) => nic((*name).to_owned(), *gbit_per_s, *address),
         };
         let id = self.fragment.add(parent, kind);
         self.fragment.link(parent, id, rates::pcie(self.layout.pcie, 16));
@@ -130,7 +128,7 @@ impl Expansion<'_> {
             Item::Gpu(index, _) => {
                 self.gpus.insert(*index, id);
             }
-            Item::Nic(..) => {}
+            Item::Nic(..) | Item::Named(..) => {}
         }
     }
 
@@ -197,6 +195,11 @@ impl Expansion<'_> {
             }
         }
     }
+}
+
+fn nic(name: String, gbit_per_s: u64, address: Option<PciAddress>) -> NodeKind {
+    let rate = Some(Bandwidth::from_mb_per_s(gbit_per_s * 1000 / 8));
+    NodeKind::from(Nic { address, rdma_device: Some(name.clone()), rate, ..Nic::new(name) })
 }
 
 /// Returns the cores of a NUMA node, counted through the machine.

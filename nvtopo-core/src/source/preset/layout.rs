@@ -35,8 +35,8 @@ pub(super) struct Cpu {
     pub(super) nodes: u32,
     /// Memory of one NUMA node, where the product fixes it.
     pub(super) memory_gib: Option<u64>,
-    /// The kernel's distance to the other nodes of the package, and to those of another.
-    pub(super) distances: (u32, u32),
+    /// The kernel's distance to the other nodes of the package, and to those of another, where they are published.
+    pub(super) distances: Option<(u32, u32)>,
 }
 
 /// The model of all GPUs.
@@ -65,6 +65,8 @@ pub(super) enum Item {
     Gpu(u32, Option<PciAddress>),
     /// `mlx5_` and this number, with a rate in Gb/s.
     Nic(u32, u64, Option<PciAddress>),
+    /// An adapter whose RDMA device has another name, with a rate in Gb/s.
+    Named(&'static str, u64, Option<PciAddress>),
 }
 
 /// The NVLinks between the GPUs.
@@ -130,6 +132,12 @@ pub(super) const fn function(bus: u8, function: u8) -> Option<PciAddress> {
 #[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
 pub(super) const fn domain(domain: u32, bus: u8) -> Option<PciAddress> {
     Some(address(domain, bus, 0))
+}
+
+/// Returns a device of a bus.
+#[expect(clippy::unnecessary_wraps, reason = "the tables hold `None` where no address is published")]
+pub(super) const fn slot(bus: u8, device: u8) -> Option<PciAddress> {
+    Some(PciAddress { device, ..address(0, bus, 0) })
 }
 
 const fn address(domain: u32, bus: u8, function: u8) -> PciAddress {

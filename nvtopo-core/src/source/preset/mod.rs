@@ -5,6 +5,7 @@
 
 mod ampere;
 mod blackwell;
+mod cloud;
 mod expand;
 mod hopper;
 mod layout;
@@ -46,6 +47,9 @@ pub static PRESETS: &[Preset] = &[
     Preset::new("gh200", &hopper::GH200),
     Preset::new("l40s-8-pcie", &pcie::L40S_8),
     Preset::new("rtx-a6000-4-bridged", &pcie::RTX_A6000_4),
+    Preset::new("nd-a100-v4", &cloud::ND_A100_V4),
+    Preset::new("nd-h100-v5", &cloud::ND_H100_V5),
+    Preset::new("p4d-24xlarge", &cloud::P4D_24XLARGE),
 ];
 
 /// Reads the preset of this name, in letters of any size, as a fragment.

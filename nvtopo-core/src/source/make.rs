@@ -2,7 +2,20 @@
 //! only.
 
 use crate::ids::ComputeCapability;
-use crate::model::CpuMake;
+use crate::model::{CpuMake, NodeKind, Topology};
+
+/// Returns the make of a machine's CPUs: as a source states it, else by the name of their model.
+pub(super) fn of(topology: &Topology) -> Option<CpuMake> {
+    let machine = topology.machine();
+    let known = Some(&*machine.cpu).filter(|make| !make.is_unknown()).cloned();
+    known.or_else(|| {
+        let mut packages = topology.nodes().filter_map(|(_, node)| match &node.kind {
+            NodeKind::Package(package) => package.model.as_deref(),
+            _ => None,
+        });
+        packages.find_map(cpu)
+    })
+}
 
 /// Returns the make of a CPU; `None` for a name of which NCCL would not know what to plan with.
 ///
@@ -17,10 +30,15 @@ pub(super) fn cpu(name: &str) -> Option<CpuMake> {
         family: numbers.map(|(family, _)| family),
         model: numbers.map(|(_, model)| model),
     };
+    // Cloud providers have models of their own, such as EPYC 7V12.
+    let amd = name
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .map(str::as_bytes)
+        .find(|part| matches!(part, [first, _, _, last] if first.is_ascii_digit() && last.is_ascii_digit()));
     let number =
         name.split(|c: char| !c.is_ascii_digit()).find(|part| part.len() == 4).unwrap_or_default().as_bytes();
     if has("amd") || has("epyc") {
-        let numbers = match number {
+        let numbers = match amd.unwrap_or_default() {
             [b'7', .., b'1'] => (143, 1),
             [b'7', .., b'2'] => (143, 49),
             [b'7', .., b'3'] => (175, 1),
@@ -87,6 +105,7 @@ mod tests {
         let known = |architecture: &str, model: Option<u32>| Some((architecture.to_owned(), model));
         for (name, expected) in [
             ("AMD EPYC 7742 64-Core Processor", known("x86_64", Some(49))),
+            ("AMD EPYC 7V12 64-Core Processor", known("x86_64", Some(49))),
             ("Intel(R) Xeon(R) Platinum 8480C", known("x86_64", Some(143))),
             ("INTEL(R) XEON(R) PLATINUM 8570", known("x86_64", Some(207))),
             ("Intel(R) Xeon(R) Platinum 8275CL CPU @ 3.00GHz", known("x86_64", Some(85))),
