@@ -487,10 +487,14 @@ public:
             changes[i] = detail::text(detail::known<const char *>(nvtopo_diff_change, diff.get(), i));
         return changes;
     }
-    /* The machine in the format of another program; the list "writers" names the formats. */
-    result<std::string> write(const std::string &format) const
+    /* The machine in the format of another program; the list "writers" names the formats. `node` is its name in a cluster;
+     * with `devices`, a list of what a virtual machine gets, every format describes that guest. */
+    result<std::string> write(const std::string &format, const std::optional<std::string> &node = std::nullopt,
+                              const std::optional<std::string> &devices = std::nullopt) const
     {
-        auto handle = detail::ask<nvtopo_written *>(nvtopo_topology_write, get(), format.c_str());
+        auto handle = detail::ask<nvtopo_written *>(nvtopo_topology_write_with, get(), format.c_str(),
+                                                    node ? node->c_str() : nullptr,
+                                                    devices ? devices->c_str() : nullptr);
         if (!handle) return handle.error();
         detail::owned<nvtopo_written, nvtopo_written_free> written(*handle);
         return std::string(detail::text(detail::known<const char *>(nvtopo_written_text, written.get())));

@@ -5,6 +5,7 @@ use crate::handle::{Text, c_document, c_texts, element, given, owned};
 use crate::placement::nvtopo_placement;
 use crate::status::{answer, free, nvtopo_status};
 use crate::topology::nvtopo_topology;
+use nvtopo::source::{WriteOptions, Written};
 use nvtopo_draw::{Picture, PictureFormat};
 use std::ffi::{CString, c_char};
 use std::mem::MaybeUninit;
@@ -33,12 +34,42 @@ pub extern "C" fn nvtopo_topology_write(
     written: Option<&mut MaybeUninit<*mut nvtopo_written>>,
 ) -> nvtopo_status {
     answer(written, "written", || {
-        let written = given(topology, "topology")?.topology.write(format.read("format")?)?;
-        Ok(owned(nvtopo_written {
-            notes: c_texts(&written.notes),
-            note_codes: c_texts(written.notes.iter().map(|note| note.code().name())),
-            text: c_document(written.text),
-        }))
+        Ok(of(given(topology, "topology")?.topology.write(format.read("format")?)?))
+    })
+}
+
+/// Writes the topology as `nvtopo_topology_write` does, with options; NULL leaves one out. `node` is the name of the machine in
+/// its cluster. `devices` lists, separated by commas, what a virtual machine gets by PCI passthrough: GPUs ("GPU0", "0-3"), NICs
+/// and PCI addresses. Every format describes that guest then.
+///
+///     nvtopo_topology_write_with(topology, "libvirt-xml", "vm1", "0-3,mlx5_0", &written);
+///
+/// Fails as `nvtopo_topology_write` does, and with `NVTOPO_STATUS_INVALID_REQUEST` for a device that is not there, or in the list
+/// twice.
+#[unsafe(no_mangle)]
+pub extern "C" fn nvtopo_topology_write_with(
+    topology: Option<&nvtopo_topology>,
+    format: Text,
+    node: Text,
+    devices: Text,
+    written: Option<&mut MaybeUninit<*mut nvtopo_written>>,
+) -> nvtopo_status {
+    answer(written, "written", || {
+        let topology = &given(topology, "topology")?.topology;
+        let mut options = WriteOptions::default();
+        options.node = node.optional("node")?.map(str::to_owned);
+        if devices.optional("devices")?.is_some() {
+            options.devices = devices.list("devices")?.into_iter().map(str::to_owned).collect();
+        }
+        Ok(of(topology.write_with(format.read("format")?, &options)?))
+    })
+}
+
+fn of(written: Written) -> *mut nvtopo_written {
+    owned(nvtopo_written {
+        notes: c_texts(&written.notes),
+        note_codes: c_texts(written.notes.iter().map(|note| note.code().name())),
+        text: c_document(written.text),
     })
 }
 

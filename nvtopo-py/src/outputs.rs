@@ -6,6 +6,7 @@ use crate::drawing::{self, Highlighted};
 use crate::matrix::BandwidthMatrix;
 use crate::topology::Topology;
 use crate::written::Written;
+use nvtopo::source::WriteOptions;
 use nvtopo_draw::{Picture, Style, by_name};
 use pyo3::prelude::*;
 
@@ -42,14 +43,32 @@ impl Topology {
 
     /// Writes the topology in the format of another program; `writers()` lists the names.
     ///
-    /// Raises InvalidRequestError for an unknown name, and where the format demands a fact that nobody knows.
+    /// Args:
+    ///     node: the name of the machine in its cluster, for formats that name it (Slurm's and libvirt's).
+    ///     devices: the devices that a virtual machine gets by PCI passthrough: GPUs ("GPU0", "0-3"), NICs ("mlx5_0") or PCI
+    ///         addresses. Every format describes that guest then.
+    ///
+    /// Raises InvalidRequestError for an unknown name, for a device that is not there or listed twice, and where the format demands
+    /// a fact that nobody knows.
     ///
     /// >>> import nvtopo
     /// >>> dgx = nvtopo.preset("dgx-a100")
     /// >>> dgx.write("json").text == dgx.to_json()
     /// True
-    fn write(&self, py: Python<'_>, format: &str) -> PyResult<Written> {
-        Written::of(py, &self.0, format)
+    /// >>> dgx.write("libvirt-xml", node="vm1", devices=["GPU0", "mlx5_0"]).text.count("<hostdev ")
+    /// 2
+    #[pyo3(signature = (format, node=None, devices=None))]
+    fn write(
+        &self,
+        py: Python<'_>,
+        format: &str,
+        node: Option<String>,
+        devices: Option<Vec<String>>,
+    ) -> PyResult<Written> {
+        let mut options = WriteOptions::default();
+        options.node = node;
+        options.devices = devices.unwrap_or_default();
+        Written::of(py, &self.0, format, &options)
     }
 
     /// The topology as text for people, with tables.

@@ -3,7 +3,7 @@
 use crate::call;
 use crate::note::Note;
 use crate::pickle::{Reduced, reduce};
-use nvtopo::source::WRITERS;
+use nvtopo::source::{WRITERS, WriteOptions};
 use pyo3::prelude::*;
 
 /// A topology in the format of another program. Made by Topology.write.
@@ -39,8 +39,13 @@ impl Written {
 }
 
 impl Written {
-    pub(crate) fn of(py: Python<'_>, topology: &nvtopo::Topology, format: &str) -> PyResult<Self> {
-        let written = call(py, || topology.write(format))?;
+    pub(crate) fn of(
+        py: Python<'_>,
+        topology: &nvtopo::Topology,
+        format: &str,
+        options: &WriteOptions,
+    ) -> PyResult<Self> {
+        let written = call(py, || topology.write_with(format, options))?;
         Ok(Self { text: written.text, notes: written.notes.iter().map(Note::of).collect() })
     }
 }

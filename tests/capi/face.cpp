@@ -33,6 +33,7 @@ static void a_machine_is_written_in_other_formats()
 {
     auto machine = *nvtopo::topology::open("preset:dgx-a100");
     CHECK(*machine.write("json") == machine.json());
+    CHECK(machine.write("libvirt-xml", "vm1", "GPU0")->find("<name>vm1</name>") != std::string::npos);
     CHECK(machine.diff(machine)->empty());
     CHECK(!machine.diff(*nvtopo::topology::open("preset:dgx-h100"))->empty());
     CHECK(machine.write("docx").error().status == NVTOPO_STATUS_INVALID_REQUEST);

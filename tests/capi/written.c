@@ -29,6 +29,34 @@ static void every_format_is_written(void)
     nvtopo_topology_free(topology);
 }
 
+static void options_are_heard(void)
+{
+    nvtopo_topology *topology = NULL;
+    nvtopo_written *written = NULL;
+    const char *text = NULL, *code = NULL;
+
+    CHECK_OK(nvtopo_topology_preset("dgx-a100", &topology));
+    CHECK_OK(nvtopo_topology_write_with(topology, "slurm.conf", "n7", NULL, &written));
+    CHECK_OK(nvtopo_written_text(written, &text));
+    CHECK(strstr(text, "NodeName=n7 ") != NULL);
+    nvtopo_written_free(written);
+    CHECK_OK(nvtopo_topology_write_with(topology, "libvirt-xml", "vm1", "0-1,mlx5_0", &written));
+    CHECK_OK(nvtopo_written_text(written, &text));
+    CHECK(strstr(text, "<name>vm1</name>") != NULL);
+    CHECK_OK(nvtopo_written_note_code(written, 0, &code));
+    CHECK_TEXT(code, "guest-acs");
+    nvtopo_written_free(written);
+    written = NULL;
+    CHECK_FAILS(nvtopo_topology_write_with(topology, "nccl-xml", NULL, "GPU9", &written),
+                NVTOPO_STATUS_INVALID_REQUEST, "GPU9");
+    CHECK_FAILS(nvtopo_topology_write_with(topology, "nccl-xml", NULL, "0,GPU0", &written),
+                NVTOPO_STATUS_INVALID_REQUEST, "twice");
+    CHECK_NULL(nvtopo_topology_write_with(NULL, "json", NULL, NULL, &written), "topology");
+    CHECK_NULL(nvtopo_topology_write_with(topology, NULL, NULL, NULL, &written), "format");
+    CHECK(written == NULL);
+    nvtopo_topology_free(topology);
+}
+
 static void notes_have_codes(void)
 {
     nvtopo_topology *topology = NULL;
@@ -102,6 +130,7 @@ static void what_cannot_be_is_refused(void)
 int main(void)
 {
     every_format_is_written();
+    options_are_heard();
     notes_have_codes();
     pictures_are_drawn();
     what_cannot_be_is_refused();

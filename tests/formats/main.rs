@@ -4,6 +4,7 @@ mod convert;
 mod diff;
 mod folder;
 mod graphs;
+mod guest;
 mod hostile;
 mod hwloc_write;
 mod lscpu;

@@ -60,6 +60,12 @@ def test_formats_of_other_programs(dgx: nvtopo.Topology) -> None:
     assert dgx.write("json").text == dgx.to_json() and dgx.write("json").notes == []
     with pytest.raises(nvtopo.InvalidRequestError, match="json"):
         dgx.write("docx")
+    assert "NodeName=n7 " in dgx.write("slurm.conf", node="n7").text
+    guest = dgx.write("libvirt-xml", node="vm1", devices=["GPU0", "GPU1"])
+    assert "<name>vm1</name>" in guest.text and "guest-cpus" in {note.code for note in guest.notes}
+    assert nvtopo.loads(dgx.write("nccl-xml", devices=["0-1"]).text).gpus[1].name == "GPU1"
+    with pytest.raises(nvtopo.InvalidRequestError, match="twice"):
+        dgx.write("json", devices=["0", "GPU0"])
 
 
 def test_preset_facts(dgx: nvtopo.Topology) -> None:

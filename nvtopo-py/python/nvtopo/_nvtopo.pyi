@@ -1229,15 +1229,23 @@ class Topology:
         False
         """
 
-    def write(self, format: str) -> Written:
+    def write(self, format: str, node: str | None = None, devices: Sequence[str] | None = None) -> Written:
         """Writes the topology in the format of another program; `writers()` lists the names.
 
-        Raises InvalidRequestError for an unknown name, and where the format demands a fact that nobody knows.
+        Args:
+            node: the name of the machine in its cluster, for formats that name it (Slurm's and libvirt's).
+            devices: the devices that a virtual machine gets by PCI passthrough: GPUs ("GPU0", "0-3"), NICs ("mlx5_0") or PCI
+                addresses. Every format describes that guest then.
+
+        Raises InvalidRequestError for an unknown name, for a device that is not there or listed twice, and where the format demands
+        a fact that nobody knows.
 
         >>> import nvtopo
         >>> dgx = nvtopo.preset("dgx-a100")
         >>> dgx.write("json").text == dgx.to_json()
         True
+        >>> dgx.write("libvirt-xml", node="vm1", devices=["GPU0", "mlx5_0"]).text.count("<hostdev ")
+        2
         """
 
     def to_text(self) -> str:
