@@ -1171,6 +1171,23 @@ nvtopo_status nvtopo_topology_write(const nvtopo_topology *topology,
                                     nvtopo_written **written);
 
 /**
+ * Writes the topology as `nvtopo_topology_write` does, with options; NULL leaves one out. `node` is the name of the machine in
+ * its cluster. `devices` lists, separated by commas, what a virtual machine gets by PCI passthrough: GPUs ("GPU0", "0-3"), NICs
+ * and PCI addresses. Every format describes that guest then.
+ *
+ *     nvtopo_topology_write_with(topology, "libvirt-xml", "vm1", "0-3,mlx5_0", &written);
+ *
+ * Fails as `nvtopo_topology_write` does, and with `NVTOPO_STATUS_INVALID_REQUEST` for a device that is not there, or in the list
+ * twice.
+ */
+NVTOPO_MUST_CHECK
+nvtopo_status nvtopo_topology_write_with(const nvtopo_topology *topology,
+                                         const char * format,
+                                         const char * node,
+                                         const char * devices,
+                                         nvtopo_written **written);
+
+/**
  * Draws the topology as "svg", or as "html": a page to click in, which needs no network. The GPUs of `placement`, which may be
  * NULL, are highlighted. What is drawn has no notes.
  *

@@ -39,6 +39,20 @@ fn has(written: &Written, code: NoteCode) -> bool {
 /// A device of libvirt's domain: its address on the host, its address in the guest, and the cell of its expander bus.
 type Place = (PciAddress, PciAddress, Option<u32>);
 
+/// Numbers the bus below a controller, and those below its ports.
+fn count(
+    index: u32,
+    below: &BTreeMap<u32, BTreeMap<(u32, u32), u32>>,
+    next: &mut u32,
+    found: &mut BTreeMap<u32, u32>,
+) {
+    found.insert(index, *next);
+    *next += 1;
+    for port in below.get(&index).into_iter().flat_map(BTreeMap::values) {
+        count(*port, below, next, found);
+    }
+}
+
 /// Reads a domain, and counts buses as firmware does: depth first, by slots and functions.
 fn places(text: &str) -> Vec<Place> {
     type Spot = (u32, u32);
@@ -75,18 +89,6 @@ fn places(text: &str) -> Vec<Place> {
         }
     }
     assert_eq!(indices.len() as u32, indices.last().unwrap() + 1);
-    fn count(
-        index: u32,
-        below: &BTreeMap<u32, BTreeMap<(u32, u32), u32>>,
-        next: &mut u32,
-        found: &mut BTreeMap<u32, u32>,
-    ) {
-        found.insert(index, *next);
-        *next += 1;
-        for port in below.get(&index).into_iter().flat_map(BTreeMap::values) {
-            count(*port, below, next, found);
-        }
-    }
     let (mut bus_of, mut cell_of) = (BTreeMap::new(), BTreeMap::new());
     expanders.sort_unstable();
     let mut end = 0;

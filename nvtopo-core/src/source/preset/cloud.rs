@@ -10,6 +10,9 @@ use Item::{Gpu, Named, Switch};
 const HIDDEN: &str = "a virtual machine hides PCIe switches, NVSwitches, ACS and the speeds of PCIe links: they are those of the \
     provider's NCCL topology file and of NVIDIA's board";
 
+/// The remark about facts that no provider publishes.
+const USUAL: &str = "the kernel's distances between NUMA nodes are the usual ones of such CPUs";
+
 /// Source: `ndv4-topo.xml` in Azure's `azhpc-images`, and "ND A100 v4-series" in Azure's documentation (96 cores without
 /// siblings of EPYC 7V12, 8 A100 40 GB, 8 HDR InfiniBand); names of adapters as Azure's HPC images give them.
 pub(super) const ND_A100_V4: Layout = Layout {
@@ -22,7 +25,7 @@ pub(super) const ND_A100_V4: Layout = Layout {
         threads: 1,
         nodes: 2,
         memory_gib: None,
-        distances: None,
+        distances: (12, 32),
     },
     gpu: GpuModel { name: "NVIDIA A100-SXM4-40GB", memory_mib: 40_960 },
     pcie: 4,
@@ -71,7 +74,7 @@ pub(super) const ND_A100_V4: Layout = Layout {
         trunk: 0,
     },
     coherent: &[],
-    remarks: &[HIDDEN],
+    remarks: &[HIDDEN, USUAL],
 };
 
 /// Source: `ndv5-topo.xml` in Azure's `azhpc-images`, and "ND H100 v5-series" in Azure's documentation (96 cores without
@@ -86,7 +89,7 @@ pub(super) const ND_H100_V5: Layout = Layout {
         threads: 1,
         nodes: 1,
         memory_gib: None,
-        distances: None,
+        distances: (10, 21),
     },
     gpu: GpuModel { name: "NVIDIA H100 80GB HBM3", memory_mib: 81_559 },
     pcie: 5,
@@ -131,7 +134,7 @@ pub(super) const ND_H100_V5: Layout = Layout {
         trunk: 0,
     },
     coherent: &[],
-    remarks: &[HIDDEN],
+    remarks: &[HIDDEN, USUAL],
 };
 
 /// Source: `p4d-24xl-topo.xml` in Amazon's `aws-ofi-nccl`, and "Amazon EC2 P4 Instances" (8 A100 40 GB, 96 CPUs of Xeon
@@ -146,7 +149,7 @@ pub(super) const P4D_24XLARGE: Layout = Layout {
         threads: 2,
         nodes: 1,
         memory_gib: None,
-        distances: None,
+        distances: (10, 21),
     },
     gpu: GpuModel { name: "NVIDIA A100-SXM4-40GB", memory_mib: 40_960 },
     pcie: 3,
@@ -191,5 +194,5 @@ pub(super) const P4D_24XLARGE: Layout = Layout {
         trunk: 0,
     },
     coherent: &[],
-    remarks: &[HIDDEN],
+    remarks: &[HIDDEN, USUAL],
 };

@@ -87,11 +87,9 @@ impl Expansion<'_> {
     /// Returns the distances from a node of CPUs to all others, those that are a GPU's memory included.
     fn distances(&self, from: u32) -> Vec<(u32, u32)> {
         let cpu = &self.layout.cpu;
+        let (near, far) = cpu.distances;
         let others = (0..cpu.packages * cpu.nodes).filter(|to| *to != from);
-        let cpus = others.filter_map(|to| {
-            let (near, far) = cpu.distances?;
-            Some((to, if to / cpu.nodes == from / cpu.nodes { near } else { far }))
-        });
+        let cpus = others.map(|to| (to, if to / cpu.nodes == from / cpu.nodes { near } else { far }));
         let gpus = self.layout.coherent.iter().map(|coherent| {
             let (near, far) = coherent.distances;
             (coherent.memory_node, if coherent.cpu_node == from { near } else { far })

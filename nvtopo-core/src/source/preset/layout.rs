@@ -35,8 +35,8 @@ pub(super) struct Cpu {
     pub(super) nodes: u32,
     /// Memory of one NUMA node, where the product fixes it.
     pub(super) memory_gib: Option<u64>,
-    /// The kernel's distance to the other nodes of the package, and to those of another, where they are published.
-    pub(super) distances: Option<(u32, u32)>,
+    /// The kernel's distance to the other nodes of the package, and to those of another.
+    pub(super) distances: (u32, u32),
 }
 
 /// The model of all GPUs.
