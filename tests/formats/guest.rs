@@ -138,7 +138,7 @@ fn agree(name: &str, host: &Topology, devices: &[&str]) -> usize {
         let Some(device) = device_at.get(place) else {
             panic!("{name}: NCCL's file lacks {place}, the host's {source}")
         };
-        let node = inside.local_nodes(inside.devices()[*device]).known().and_then(|nodes| nodes.first());
+        let node = inside.local_nodes(inside.devices()[*device]).known().and_then(nvtopo::NodeSet::first);
         assert_eq!(node, *cell, "{name}: {place}");
         moved.insert(*source, *device);
         assert!(domain.text.contains(&format!(" at {place} in the guest")), "{name}: {place}");
@@ -307,7 +307,7 @@ fn functions_of_one_card_stay_together_and_too_many_buses_are_refused() {
     for (row, name) in rows.iter().enumerate() {
         let cell = |column| if column == row { " X " } else { "SYS" };
         let cells: Vec<&str> = (0..300).map(cell).collect();
-        matrix += &format!("{name}\t{}\n", cells.join("\t"));
+        matrix.extend([name.as_str(), "\t", &cells.join("\t"), "\n"]);
     }
     let error =
         Topology::parse("many", matrix.as_bytes()).unwrap().write("libvirt-xml").unwrap_err().to_string();

@@ -70,7 +70,9 @@ fn by_core(cores: &[Vec<u32>], cpus: &CpuSet) -> (Vec<Vec<u32>>, Option<u32>) {
     let mut own = Vec::new();
     for core in cores {
         let inside: Vec<u32> = core.iter().copied().filter(|cpu| left.contains(*cpu)).collect();
-        inside.iter().for_each(|cpu| left.remove(*cpu));
+        for cpu in &inside {
+            left.remove(*cpu);
+        }
         own.extend((!inside.is_empty()).then_some(inside));
     }
     let threads = own

@@ -13,6 +13,7 @@ use crate::ids::PciAddress;
 use crate::model::{NodeKind, Note, NoteCode};
 use quick_xml::Writer;
 use quick_xml::events::{BytesText, Event};
+use std::fmt::Write as _;
 use std::io;
 
 /// The memory where the host's is unknown, in bytes.
@@ -190,14 +191,14 @@ impl Guest<'_> {
         };
         let mut comment = names.join(", ");
         if let Some(model) = model {
-            comment += &format!(" {model}");
+            let _ = write!(comment, " {model}");
         }
-        comment += &format!(" at {} in the guest", passed.address);
+        let _ = write!(comment, " at {} in the guest", passed.address);
         if let Some(gpu) = self.topology.gpus().find(|gpu| gpu.address == Some(passed.address)) {
-            comment += &format!(", as {}", gpu.name());
+            let _ = write!(comment, ", as {}", gpu.name());
         }
         let Some(own) = address(self.host, passed.function[0]) else {
-            comment += &format!(": on controller {}; its address on the host is unknown", passed.on);
+            let _ = write!(comment, ": on controller {}; its address on the host is unknown", passed.on);
             return remark(xml, &comment);
         };
         remark(xml, &comment)?;
