@@ -140,3 +140,31 @@ fn a_directory_of_too_many_files_says_so() {
     assert!(error.contains("5 files cannot be read, or there is too much before them: 4096.log"), "{error}");
     assert!(found.is_ok_and(|notes| notes.contains("5 files left out")));
 }
+
+/// A pipe of this name below the directory for temporary files.
+fn pipe(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("nvtopo-{name}-{}", std::process::id()));
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+fn a_pipe_is_read_while_somebody_writes_and_refused_where_nobody_does() {
+    let (idle, busy) = (pipe("idle"), pipe("busy"));
+    let nobody = Topology::open(&[Locator::Path(idle.clone())]).unwrap_err();
+    let own = busy.clone();
+    let writer = std::thread::spawn(move || {
+        use std::io::Write;
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(own).unwrap();
+        let (head, rest) = LISTED.split_at(50);
+        pipe.write_all(head.as_bytes()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        pipe.write_all(rest.as_bytes()).unwrap();
+    });
+    let read = Topology::open(&[Locator::Path(busy.clone())]);
+    writer.join().unwrap();
+    std::fs::remove_file(idle).unwrap();
+    std::fs::remove_file(busy).unwrap();
+    assert!(nobody.message().contains("nothing was written into this pipe for 5 seconds"), "{nobody}");
+    assert_eq!(read.unwrap().gpus().len(), 2);
+}

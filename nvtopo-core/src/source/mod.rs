@@ -24,6 +24,7 @@ mod nvlink_status;
 mod nvml;
 mod pci_kind;
 mod pci_tree;
+mod pipe;
 mod plain;
 mod preset;
 mod rdma;
@@ -293,8 +294,11 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
             folder::read(path).map_err(|error| error.in_input(&path.display().to_string()))
         }
         Locator::Path(path) => {
-            let file = std::fs::File::open(path).map_err(|error| missing(path, error))?;
-            parse(&path.display().to_string(), &read_all(path, file)?)
+            let bytes = match pipe::open(path)? {
+                Some(pipe) => read_all(path, pipe)?,
+                None => read_all(path, std::fs::File::open(path).map_err(|error| missing(path, error))?)?,
+            };
+            parse(&path.display().to_string(), &bytes)
         }
     }
 }
@@ -316,7 +320,10 @@ fn missing(path: &Path, error: std::io::Error) -> Error {
 
 /// Reads a file that is no topology, such as a trace of jobs: [`MAX_INPUT`] bytes at most.
 pub fn read_file(path: &Path) -> Result<Vec<u8>> {
-    read_all(path, std::fs::File::open(path).map_err(|error| Error::io(path, error))?)
+    match pipe::open(path)? {
+        Some(pipe) => read_all(path, pipe),
+        None => read_all(path, std::fs::File::open(path).map_err(|error| Error::io(path, error))?),
+    }
 }
 
 fn read_all(path: &Path, reader: impl Read) -> Result<Vec<u8>> {
