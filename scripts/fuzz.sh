@@ -1,7 +1,7 @@
 #!/bin/sh
 # Feeds one reader with changed inputs until the time is over: fuzz.sh READER [SECONDS].
 #
-# Readers: hwloc-xml, json, measured, nvlink-status, slurm, smi-matrix, snapshot. Needs a nightly compiler and cargo-fuzz
+# Readers: hwloc-xml, json, kubernetes, measured, nvlink-status, slurm, smi-matrix, snapshot. Needs a nightly compiler and cargo-fuzz
 # (`cargo install cargo-fuzz`). What breaks a reader is left in fuzz/artifacts.
 set -eu
 cd "$(dirname "$0")/.."
@@ -15,6 +15,7 @@ hwloc-xml) find tests/data/hwloc-xml -name '*.xml' -size -200k -exec cp {} "$see
 slurm) cp tests/data/slurm/*.conf tests/data/slurm/*.txt "$seeds" ;;
 smi-matrix) cp tests/data/topo-m/*.txt "$seeds" ;;
 nvlink-status) cp tests/data/nvlink-status/*.txt "$seeds" ;;
+kubernetes) cp tests/data/k8s/nodes/*.yaml "$seeds" ;;
 measured) cp tests/data/measured/* tests/data/perftest/*.txt "$seeds" ;;
 json)
     cargo build --release --quiet --package nvtopo-cli

@@ -7,6 +7,8 @@ mod graphs;
 mod guest;
 mod hostile;
 mod hwloc_write;
+#[cfg(feature = "yaml")]
+mod kubernetes;
 mod lscpu;
 mod lspci;
 mod nccl_xml;

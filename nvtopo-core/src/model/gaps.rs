@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 type IsOpen = fn(&Fragment) -> bool;
 
 /// The codes of such notes, each with the test of whether its fact is still unknown.
-static GAPS: [(NoteCode, IsOpen); 8] = [
+static GAPS: [(NoteCode, IsOpen); 9] = [
     (NoteCode::NvlinksUnknown, nvlinks_open),
     (NoteCode::NvlinkRateAssumed, nvlink_rate_open),
     (NoteCode::PcieRateAssumed, pcie_rate_open),
@@ -18,6 +18,7 @@ static GAPS: [(NoteCode, IsOpen); 8] = [
     (NoteCode::CpusUnknown, cpus_open),
     (NoteCode::NumaCpusUnknown, node_cpus_open),
     (NoteCode::NumaUnknown, nodes_open),
+    (NoteCode::GpusUnknown, |fragment| !fragment.nodes.iter().any(|node| node.kind.as_gpu().is_some())),
 ];
 
 /// Removes the notes whose fact is known by now.

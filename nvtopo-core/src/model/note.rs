@@ -20,6 +20,8 @@ words! {
         SystemTool = "system-tool",
         /// A text of `nvidia-smi`.
         Smi = "nvidia-smi",
+        /// Objects of Kubernetes that drivers and agents publish about a node.
+        Kubernetes = "kubernetes",
         /// A preset: the published layout of a product.
         Preset = "preset",
         /// The configuration of a job scheduler: Slurm's `gres.conf` and its line of a node.
@@ -125,6 +127,8 @@ words! {
         CpusUnknown = "cpus-unknown",
         /// The CPUs of some NUMA nodes are unknown.
         NumaCpusUnknown = "numa-cpus-unknown",
+        /// The source counts GPUs, and does not tell which they are.
+        GpusUnknown = "gpus-unknown",
         /// The NUMA node of a device is unknown.
         NumaUnknown = "numa-unknown",
         /// The paths between some devices are unknown.
@@ -204,6 +208,7 @@ impl NoteCode {
             | Self::CpuListTruncated
             | Self::CpusUnknown
             | Self::NumaCpusUnknown
+            | Self::GpusUnknown
             | Self::NumaUnknown
             | Self::PathsUnknown
             | Self::NotMeasured

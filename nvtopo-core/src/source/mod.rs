@@ -12,6 +12,7 @@ mod guest;
 mod hwloc;
 mod hwloc_xml;
 pub(crate) mod json;
+mod kubernetes;
 mod live;
 mod lscpu;
 mod lspci;
@@ -137,6 +138,7 @@ pub(crate) static SOURCES: &[&dyn Source] = &[
     &measured::NvBandwidthJson,
     &lscpu::LscpuJson,
     &rdma::RdmaJson,
+    &kubernetes::Kubernetes,
     &json::Json,
     &hwloc_xml::HwlocXml,
     &nccl_xml::NcclXml,

@@ -104,7 +104,11 @@ static NEAR: &[(Sign, &str, &str)] = &[
         "the output of perftest without a result",
         "run ib_write_bw again, and give all that it prints",
     ),
-    (Line(is_kubernetes), "a Kubernetes document", LIVE),
+    (
+        Line(is_kubernetes),
+        "a Kubernetes document",
+        "of Kubernetes' objects nvtopo reads ResourceSlice and NodeResourceTopology; or run nvtopo show on the machine itself",
+    ),
     (Root("svg"), "a picture", "nvtopo draws pictures and reads none; give what it was drawn from"),
     (Root("html"), "a web page", "save the text itself, not the page that shows it"),
     (

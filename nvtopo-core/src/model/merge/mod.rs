@@ -252,7 +252,8 @@ impl Fold<'_> {
             let known = &self.base.nodes[..self.known];
             let has =
                 |kind: &NodeKind| if list == 0 { kind.as_gpu().is_some() } else { kind.as_nic().is_some() };
-            base.provenance == Provenance::SystemTool && !known.iter().any(|node| has(&node.kind))
+            let is_part = matches!(base.provenance, Provenance::SystemTool | Provenance::Kubernetes);
+            is_part && !known.iter().any(|node| has(&node.kind))
         };
         let told = (0..).zip(added).filter(|(list, names)| !names.is_empty() && !silent(*list));
         let told: Vec<&Vec<String>> = told.map(|(_, names)| names).collect();
