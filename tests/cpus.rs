@@ -1,9 +1,11 @@
 //! The shares of CPUs on random machines: disjoint, equal, local, whole cores, and inside the limits.
 
-use nvtopo::model::{Core, Fragment, Gpu, NodeId, NumaNode, Provenance, Pu, Stated, TopologyBuilder};
+use nvtopo::model::{
+    Core, Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
+};
 use nvtopo::{
-    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, share_cpus,
-    split_cpus,
+    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, nic_interrupt_cpus,
+    share_cpus, split_cpus,
 };
 use proptest::prelude::*;
 
@@ -316,4 +318,21 @@ fn memory_is_never_taken_from_a_gpu() {
         let shares = share_cpus(topology, &CpuRules::default());
         assert_eq!(shares.gpus[gpu].mems.to_string(), node, "{topology:?}");
     }
+}
+
+#[test]
+fn a_nic_for_which_too_few_cores_are_left_reserves_none() {
+    let mut fragment = Fragment::new(Provenance::Preset);
+    let numa = fact!(NumaNode::new(0), cpus = "0-2".parse().unwrap());
+    let numa = fragment.add(NodeId::MACHINE, numa);
+    for core in 0..3 {
+        let id = fragment.add(NodeId::MACHINE, Core::new(core));
+        fragment.add(id, Pu::new(core));
+    }
+    for nic in 0..2 {
+        fragment.add(numa, NodeKind::Nic(Box::new(Nic::new(format!("mlx5_{nic}")))));
+    }
+    let topology = TopologyBuilder::new().with(fragment).build().unwrap();
+    let reserved = |each: usize| nic_interrupt_cpus(&topology, each).to_string();
+    assert_eq!([reserved(1), reserved(2), reserved(3), reserved(4)], ["1-2", "1-2", "0-2", ""]);
 }

@@ -118,6 +118,19 @@ fn the_kubelet_follows_a_hint_and_keeps_its_pools_apart() {
 }
 
 #[test]
+fn the_kubelet_takes_a_whole_part_that_is_just_as_large_as_the_count() {
+    let take = |machine: &Topology, options: &str, free: &str, count: usize| {
+        let kubelet: Kubelet = options.parse().unwrap();
+        kubelet.allocate(machine, &cpus(free), count, None).unwrap().to_string()
+    };
+    // The first package lacks a CPU, and would be the first to give single ones.
+    assert_eq!(take(&made(&[4, 4], 1, 0, 1), "", "1-7", 4), "4-7");
+    // Caches of eight and four CPUs are counted as six each.
+    let unequal = made(&[12], 1, 8, 1);
+    assert_eq!(take(&unequal, "prefer-align-cpus-by-uncorecache", "0-11", 6), "0-1,8-11");
+}
+
+#[test]
 fn torchrun_s_own_cases_come_out_alike() {
     let text = data("binding/torchrun.txt");
     assert!(lines(&text).count() >= 8, "{}", lines(&text).count());

@@ -62,7 +62,7 @@ impl<'a> Accumulator<'a> {
 
     /// Returns the members of a level within these CPUs, the fewest free CPUs first.
     fn by_free(&self, level: Level, within: &CpuSet) -> Vec<u32> {
-        let mut ids: Vec<u32> = self.layout.ids(level, within).into_iter().collect();
+        let mut ids: Vec<u32> = self.layout.ids(level, within);
         ids.sort_by_key(|id| (self.layout.inside(level, *id, &self.free).len(), *id));
         ids
     }
@@ -82,7 +82,7 @@ impl<'a> Accumulator<'a> {
     fn take_whole(&mut self, level: Level) {
         for id in self.sorted(level) {
             let all = self.layout.inside(level, id, self.layout.cpus());
-            if all.is_subset(&self.free) && self.needed >= all.len() && self.needed > 0 {
+            if all.is_subset(&self.free) && self.needed >= all.len() {
                 self.take(&all);
             }
         }
