@@ -4,8 +4,8 @@ use nvtopo::model::{
     Core, Fragment, Gpu, Nic, NodeId, NodeKind, NumaNode, Provenance, Pu, Stated, TopologyBuilder,
 };
 use nvtopo::{
-    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus, nic_interrupt_cpus,
-    share_cpus, split_cpus,
+    CpuLimits, CpuRules, CpuSet, CudaOrder, LocalRank, Part, Request, Topology, VisibleGpus,
+    nic_interrupt_cpus, share_cpus, split_cpus,
 };
 use proptest::prelude::*;
 

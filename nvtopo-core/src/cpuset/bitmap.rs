@@ -40,6 +40,7 @@ impl Bitmap {
     fn word_mut(&mut self, place: usize) -> &mut u64 {
         if self.words.is_empty() {
             self.start = place as u32;
+            self.words.push(0);
         }
         if let Some(before) = self.start().checked_sub(place).filter(|before| *before > 0) {
             self.words.splice(..0, std::iter::repeat_n(0, before));

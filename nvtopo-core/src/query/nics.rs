@@ -38,12 +38,8 @@ pub fn assign_nics(topology: &Topology, gpus: &[usize], per_nic: usize) -> Optio
     if gpus.iter().any(|gpu| *gpu >= topology.gpus().len()) {
         return None;
     }
-    assign_among(topology, gpus, &usable_nics(topology), per_nic)
-}
-
-/// Assigns as [`assign_nics`] does, from some NICs only.
-fn assign_among(topology: &Topology, gpus: &[usize], nics: &[usize], per_nic: usize) -> Option<Vec<usize>> {
-    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, nics, per_nic)).collect();
+    let nics = usable_nics(topology);
+    let rows: Vec<Vec<Weight>> = gpus.iter().map(|&gpu| to_nics(topology, gpu, &nics, per_nic)).collect();
     let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
     let least = bottleneck(&rows, per_nic)?;
     Some(best_sum(&rows, per_nic, least).into_iter().map(|nic| nics[nic]).collect())

@@ -8,8 +8,7 @@ use crate::solve::request::Solver;
 use crate::solve::search;
 use crate::solve::search::bounded::Bounded;
 use crate::solve::search::problem::Task;
-use crate::solve::search::set;
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{self, Set, members};
 use crate::solve::search::tolerance::Tolerance;
 use crate::solve::search::weights::Weights;
 use std::sync::Arc;
@@ -67,7 +66,7 @@ impl Chooser {
     fn of(topology: &Topology, criteria: Criteria) -> Result<Self> {
         let weights = Solver::new(topology).weights(Tolerance::default())?;
         let answers = Arc::new(Answers::new(weights.gpus()));
-        let alike = if answers.keep_all() { Arc::default() } else { alike(&weights, &criteria) };
+        let alike = if weights.gpus() <= MAX_GPUS { Arc::default() } else { alike(&weights, &criteria) };
         let usable = set::of(set::usable(topology));
         let joint = set::of(set::joint_gpus(topology));
         let sound = set::of(members(usable).filter(|gpu| topology.gpu_faults(*gpu).is_empty()));
@@ -124,9 +123,7 @@ fn alike(weights: &Weights, criteria: &Criteria) -> Arc<[Set]> {
         |a: usize, b: &usize| criteria.objectives.iter().all(|one| one.interchangeable(weights, a, *b));
     let interchangeable = weights.interchangeable().iter().enumerate();
     interchangeable
-        .map(|(a, interchangeable)| {
-            members(*interchangeable).filter(|b| alike(a, b)).fold(1 << a, |set, b| set | 1 << b)
-        })
+        .map(|(a, interchangeable)| 1 << a | set::of(members(*interchangeable).filter(|b| alike(a, b))))
         .collect()
 }
 
@@ -157,11 +154,6 @@ impl Answers {
             Chosen::Asked(Bounded::default())
         };
         Self { gpus, chosen }
-    }
-
-    /// Returns whether each answer is computed only once.
-    fn keep_all(&self) -> bool {
-        matches!(self.chosen, Chosen::All(_))
     }
 
     /// Returns the answer, computing it if it is not kept.

@@ -2,17 +2,9 @@
 
 use super::MAX_EXACT;
 use super::hops::Hops;
+use super::program::Carried;
 use crate::model::PathType;
 use std::cmp::Reverse;
-
-/// The answer to a search for a number of rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Carried {
-    Yes,
-    No,
-    /// The search reached its limit before all was tried.
-    Unknown,
-}
 
 /// The steps, for each ring, of the quick search before the exhaustive one.
 const QUICK: u32 = 64;

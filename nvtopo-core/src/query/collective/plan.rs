@@ -4,9 +4,10 @@
 //! NVLinks, then relays, then PCIe. Once rings are found, only slower ones over the same class or a better one can
 //! replace them, down to half the speed; the greatest bandwidth of all rings together wins.
 
-use super::directed::{Carried, Search};
+use super::directed::Search;
 use super::hops::Hops;
 use super::planned::SPEEDS;
+use super::program::Carried;
 use super::rings::{FEW_LOOKS, MAX_HOST_RINGS};
 use crate::model::PathType;
 

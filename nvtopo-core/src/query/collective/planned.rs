@@ -57,10 +57,15 @@ impl Room {
     /// Returns the most that rings of one speed carry out of a GPU with this room where each of them uses PCIe somewhere,
     /// in MB/s of the wires. `widest` is the widest PCIe link of all, `link` the rate of each NVLink; 0 where they differ.
     pub(crate) fn most_beside_pcie(self, widest: u64, link: u64) -> u64 {
-        let speeds = SPEEDS.into_iter().zip(self.0).filter(|(speed, _)| *speed <= pcie(widest));
-        let carried = speeds.map(|(speed, rings)| u64::from(rings).min(MAX_HOST_RINGS) * speed).max();
+        let (host, mut carried) = (pcie(widest), 0);
+        for (speed, rings) in SPEEDS.into_iter().zip(self.0).filter(|(speed, _)| *speed <= host) {
+            if speed * MAX_HOST_RINGS <= carried {
+                break;
+            }
+            carried = carried.max(u64::from(rings).min(MAX_HOST_RINGS) * speed);
+        }
         // A little above five fourths where the rates that are planned with may be rounded down.
         let (wire, planned) = if link > 0 { (link, nvlink(link).max(1)) } else { (1252, 1000) };
-        (carried.unwrap_or(0) * wire).div_ceil(planned).max(widest)
+        (carried * wire).div_ceil(planned).max(widest)
     }
 }

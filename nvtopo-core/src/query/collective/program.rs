@@ -17,9 +17,9 @@ const MAX_POOL: usize = 24;
 const EPSILON: f64 = 1e-7;
 const BOUND_EPSILON: f64 = 1e-4;
 
-/// The answer to a search for a number of cycles.
+/// The answer to a search for a number of cycles, or of rings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fit {
+pub(super) enum Carried {
     Yes,
     No,
     /// The search reached its limit before all was tried.
@@ -91,14 +91,14 @@ impl Program {
                     most = shown;
                     continue;
                 }
-                Relaxed::Less => Fit::No,
-                Relaxed::Stopped => Fit::Unknown,
+                Relaxed::Less => Carried::No,
+                Relaxed::Stopped => Carried::Unknown,
                 Relaxed::Found(solution) => self.search(most, Some(solution)),
             };
             match found {
-                Fit::Yes => {}
-                Fit::No => most -= 1,
-                Fit::Unknown => break,
+                Carried::Yes => {}
+                Carried::No => most -= 1,
+                Carried::Unknown => break,
             }
         }
         let mut columns: Vec<(usize, u32)> = Vec::new();
@@ -112,12 +112,12 @@ impl Program {
     }
 
     /// Searches for `wanted` columns more, first among those of a solution where one is given.
-    fn search(&mut self, wanted: u32, mut given: Option<Vec<(usize, f64)>>) -> Fit {
+    fn search(&mut self, wanted: u32, mut given: Option<Vec<(usize, f64)>>) -> Carried {
         if self.taken.len() > self.best.len() {
             self.best.clone_from(&self.taken);
         }
         if wanted == 0 {
-            return Fit::Yes;
+            return Carried::Yes;
         }
         let (mut refused, mut unknown, mut shown) = (Vec::new(), false, f64::INFINITY);
         let fit = loop {
@@ -125,15 +125,15 @@ impl Program {
                 solution
             } else {
                 match self.relax(wanted, &mut shown) {
-                    Relaxed::Less if !unknown => break Fit::No,
-                    Relaxed::Less | Relaxed::Stopped => break Fit::Unknown,
+                    Relaxed::Less if !unknown => break Carried::No,
+                    Relaxed::Less | Relaxed::Stopped => break Carried::Unknown,
                     Relaxed::Found(solution) => solution,
                 }
             };
             let widest = || rest.iter().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(column, _)| *column);
             // Numbers that drifted may offer a column that no longer fits.
             let next = whole(&rest).or_else(widest).filter(|next| self.fits(*next));
-            let Some(next) = next else { break Fit::Unknown };
+            let Some(next) = next else { break Carried::Unknown };
             rest.iter_mut().filter(|(column, _)| *column == next).for_each(|(_, times)| *times -= 1.0);
             self.change(next, true);
             self.taken.push(next);
@@ -141,9 +141,9 @@ impl Program {
             self.taken.pop();
             self.change(next, false);
             match found {
-                Fit::Yes => break Fit::Yes,
-                Fit::No => {}
-                Fit::Unknown => unknown = true,
+                Carried::Yes => break Carried::Yes,
+                Carried::No => {}
+                Carried::Unknown => unknown = true,
             }
             self.refused[next] = true;
             refused.push(next);

@@ -1,8 +1,9 @@
 //! Rings: the order in which data goes around a set of GPUs, and the bandwidth of each.
 
-use super::directed::{Carried, Search};
+use super::directed::Search;
 use super::fabric::Fabric;
 use super::hops::Hops;
+use super::program::Carried;
 use super::{MAX_EXACT, cuts, cycles, fraction, hamilton, members, packing, plan, planned};
 use crate::model::{NodeId, PathType, Topology, rates};
 use crate::query::paths::pcie_rate;

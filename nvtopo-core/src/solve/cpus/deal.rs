@@ -91,11 +91,8 @@ pub(super) fn shared(pool: &CpuPool<'_>, group: &[usize], remarks: &mut Vec<Stri
 /// Takes cores from the end of each share until it has at most `most`.
 pub(super) fn trim(shares: &mut [CpuSet], cores: &[CpuSet], most: usize) {
     for share in shares {
-        let own = cores.iter().map(|core| core.intersection(share)).filter(|core| !core.is_empty());
-        *share = own.take(most).fold(CpuSet::new(), |mut all, core| {
-            all |= &core;
-            all
-        });
+        let own = cores.iter().filter(|core| !core.is_disjoint(share)).take(most).collect::<CpuSet>();
+        *share &= &own;
     }
 }
 

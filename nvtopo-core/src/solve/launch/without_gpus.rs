@@ -52,7 +52,7 @@ pub(in crate::solve) fn parts_without_gpus(
 pub(in crate::solve) fn part_without_gpus(topology: &Topology, rules: &CpuRules) -> Result<Part> {
     check_policy(rules.policy)?;
     let mut remarks = Vec::new();
-    let cpus = union(&usable_cores(topology, rules, &mut remarks));
+    let cpus: CpuSet = usable_cores(topology, rules, &mut remarks).iter().collect();
     remarks.push("how many ranks there are is unknown, so they share all CPUs".to_owned());
     Ok(Part { mems: memory_beside(topology, &cpus), cpus, remarks, ..Part::default() })
 }
@@ -139,7 +139,7 @@ fn deal(
         let found = sizes.find_map(|each| Some((seats(&room, each, ranks, distribution)?, each)));
         if let Some((seats, each)) = found {
             let shares = share(topology, &domains, &seats, each);
-            let free = union(atoms).difference(&union(&shares));
+            let free = atoms.iter().collect::<CpuSet>().difference(&shares.iter().collect());
             if !free.is_empty() {
                 remarks
                     .push(format!("CPUs {free} stay free, so that all ranks get as much inside NUMA nodes"));
@@ -159,7 +159,7 @@ fn share(topology: &Topology, domains: &[Vec<CpuSet>], seats: &[usize], most: us
     let mut taken = vec![0; domains.len()];
     let mut open = most;
     for class in by_class(topology, &domains.concat()) {
-        let class = union(&class);
+        let class: CpuSet = class.iter().collect();
         let of_class = |core: &&CpuSet| core.first().is_some_and(|first| class.contains(first));
         let class: Vec<Vec<&CpuSet>> =
             domains.iter().map(|domain| domain.iter().filter(of_class).collect()).collect();
@@ -169,7 +169,7 @@ fn share(topology: &Topology, domains: &[Vec<CpuSet>], seats: &[usize], most: us
         taken.fill(0);
         for (share, domain) in shares.iter_mut().zip(seats) {
             let own = class[*domain].iter().skip(taken[*domain]).take(each);
-            *share = own.fold(share.clone(), |all, core| all.union(core));
+            own.for_each(|core| *share |= core);
             taken[*domain] += each;
         }
     }
@@ -187,13 +187,9 @@ fn around(topology: &Topology, rules: &CpuRules, cores: &[CpuSet], ranks: usize)
         Some(Distribution::Cyclic) => rank % domains.len(),
         _ => rank * domains.len() / ranks,
     };
-    (0..ranks).map(|rank| union(&domains[place(rank)])).collect()
+    (0..ranks).map(|rank| domains[place(rank)].iter().collect()).collect()
 }
 
 fn node_cpus(topology: &Topology) -> Vec<CpuSet> {
     topology.numa_nodes().map(|numa| numa.cpus.clone()).collect()
-}
-
-fn union(sets: &[CpuSet]) -> CpuSet {
-    sets.iter().collect()
 }

@@ -5,7 +5,7 @@
 
 use super::pairs::{BestSet, PairMatrix};
 use super::pick::Pick;
-use crate::solve::search::set::{Set, above, members};
+use crate::solve::search::set::{Set, above, members, of};
 
 /// The greatest number of weight classes that bounds distinguish.
 const MAX_CLASSES: usize = 12;
@@ -61,23 +61,11 @@ impl<'a> Search<'a> {
         };
         let mut interchangeable = vec![0; gpus];
         for a in members(pick.open) {
-            interchangeable[a] =
-                members(pick.open & above(a)).filter(|b| alike(a, *b)).fold(0, |set, b| set | 1 << b);
+            interchangeable[a] = of(members(pick.open & above(a)).filter(|b| alike(a, *b)));
         }
-        let classes = classes(matrix, pick.open);
-        let (best, picked, target) = (i64::MIN, 0, i64::MIN);
-        Self {
-            matrix,
-            pick,
-            classes,
-            interchangeable,
-            gains,
-            best,
-            picked,
-            target,
-            unseen: i64::MIN,
-            steps: 0,
-        }
+        let (classes, none) = (classes(matrix, pick.open), i64::MIN);
+        let (best, target, unseen) = (none, none, none);
+        Self { matrix, pick, classes, interchangeable, gains, best, picked: 0, target, unseen, steps: 0 }
     }
 
     /// Finds an initial set greedily from each candidate.
@@ -179,7 +167,7 @@ impl<'a> Search<'a> {
             let out = |(twice, _): &&(i64, usize)| {
                 state.sum + (together - worst + twice).div_euclid(2) < self.target
             };
-            let dropped = most[missing..].iter().filter(out).fold(0, |set, (_, gpu)| set | 1 << gpu);
+            let dropped = of(most[missing..].iter().filter(out).map(|(_, gpu)| *gpu));
             open &= !dropped;
             // Another round pays off only if many are gone.
             if (dropped.count_ones() as usize) * 4 < count {

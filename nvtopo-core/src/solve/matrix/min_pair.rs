@@ -2,7 +2,7 @@
 
 use super::pairs::{BestSet, LANES, PairMatrix};
 use crate::solve::search::clique::{Cliques, Found};
-use crate::solve::search::set::{Set, above, members};
+use crate::solve::search::set::{Set, above, members, of};
 use crate::solve::search::threshold::{Fit, greatest};
 
 pub(super) fn best(matrix: &PairMatrix, free: Set, include: Set, count: usize) -> BestSet {
@@ -30,7 +30,7 @@ fn within<const N: usize>(
     let mut open = free & !include;
     let mut near = [0; N];
     let beside = |near: &[Set; N], open: Set| members(include).fold(open, |open, gpu| open & near[gpu]);
-    let lowest = members(open).take(missing).fold(include, |set, gpu| set | 1 << gpu);
+    let lowest = include | of(members(open).take(missing));
     let most = members(free).map(|gpu| matrix.row(gpu).iter().copied().fold(0, u32::max)).fold(0, u32::max);
     let high = matrix.worst(include).min(most);
     let reached = greatest(

@@ -2,7 +2,7 @@
 
 use super::pairs::{BestSet, PairMatrix};
 use crate::error::{Error, Result};
-use crate::solve::search::set::{Set, all, members};
+use crate::solve::search::set::{Set, all, members, of};
 use crate::units::count_of;
 
 words! {
@@ -97,7 +97,7 @@ impl NumberMatrix {
             let message = format!("there is no GPU {outside}: the matrix has {}", count_of(self.gpus, "row"));
             return Err(Error::request(message).help("GPUs are named by their rows, from 0"));
         }
-        Ok(rows.iter().fold(0, |set, row| set | 1 << row))
+        Ok(of(rows.iter().copied()))
     }
 
     /// Finds the best `count` GPUs among `free`, with all of `include`; ties go to the lowest GPUs. Bits beyond the matrix are

@@ -2,7 +2,7 @@
 //! candidates or fewer every set is examined, its sum computed from that of the set before.
 
 use super::pairs::PairMatrix;
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{Set, members, of};
 
 /// The candidates to pick. The included GPUs are no candidates: they are part of the gains. If more than half of the candidates
 /// are asked for, the ones to leave out are picked instead.
@@ -71,7 +71,7 @@ pub(super) fn pick<const N: usize>(matrix: &PairMatrix, pick: &Pick) -> (Set, i6
     let mut sets = Sets { size: pick.size, last: pick.out, weights, best: i64::MIN, picked: 0 };
     sets.grow(0, 0, pick.count, 0, &gains);
     let (picked, best) = (sets.picked, sets.best);
-    (members(picked.into()).fold(0, |set, member| set | 1 << gpus[member]), best)
+    (of(members(picked.into()).map(|member| usize::from(gpus[member]))), best)
 }
 
 struct Sets<const N: usize> {

@@ -32,16 +32,16 @@ impl Objective for ModelSpan {
 
     fn groups(&self, weights: &Weights) -> Option<Groups> {
         let locality = weights.locality();
-        let known = |model: &Set| *model & locality.unknown_models() == 0;
-        let sets = locality.models().iter().copied().filter(known).collect();
+        let known = |model: &Set| *model & locality.unknown_models == 0;
+        let sets = locality.models.iter().copied().filter(known).collect();
         Some(Groups { sets, worth: numa_worth(numa_cost(1, 0)) })
     }
 
     fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
         let locality = weights.locality();
-        let model = |gpu: usize| locality.models().iter().find(|model| *model >> gpu & 1 == 1);
+        let model = |gpu: usize| locality.models.iter().find(|model| *model >> gpu & 1 == 1);
         let single = |gpu: usize| model(gpu).is_none_or(|model| model.is_power_of_two());
-        let unknown = |gpu: usize| locality.unknown_models() >> gpu & 1;
+        let unknown = |gpu: usize| locality.unknown_models >> gpu & 1;
         model(a) == model(b) || (single(a) && single(b) && unknown(a) == unknown(b))
     }
 
@@ -59,7 +59,7 @@ impl Objective for ModelSpan {
         let locality = partial.weights.locality();
         let mut missing = partial.missing;
         let mut others = Vec::new();
-        for model in locality.models() {
+        for model in &locality.models {
             let open = (model & partial.open).count_ones() as usize;
             if model & partial.chosen == 0 {
                 others.push(open);
@@ -76,7 +76,7 @@ impl Objective for ModelSpan {
             missing = missing.saturating_sub(open);
             span += 1;
         }
-        let known = (partial.open & !locality.unknown_models()).count_ones() as usize;
+        let known = (partial.open & !locality.unknown_models).count_ones() as usize;
         let join = partial.missing.saturating_sub(known) as u64;
         numa_worth(numa_cost(span, u64::from(unknown(partial)) + join))
     }
@@ -88,11 +88,11 @@ impl Objective for ModelSpan {
 
 /// Returns the number of models of the chosen.
 fn models(partial: &Partial<'_>) -> u32 {
-    let models = partial.weights.locality().models().iter();
+    let models = partial.weights.locality().models.iter();
     models.filter(|model| *model & partial.chosen != 0).count() as u32
 }
 
 /// Returns the number of chosen GPUs whose model is unknown.
 fn unknown(partial: &Partial<'_>) -> u32 {
-    (partial.chosen & partial.weights.locality().unknown_models()).count_ones()
+    (partial.chosen & partial.weights.locality().unknown_models).count_ones()
 }

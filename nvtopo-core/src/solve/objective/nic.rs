@@ -58,13 +58,13 @@ impl Objective for Nic {
         }
         partial.weights.memo.value(self.name(), partial.chosen, || {
             let rows: Vec<&[Weight]> = members(partial.chosen).map(|gpu| locality.to_nics(gpu)).collect();
-            bottleneck(&rows, locality.per_nic()).unwrap_or_default().into()
+            bottleneck(&rows, locality.per_nic).unwrap_or_default().into()
         })
     }
 
     /// Returns an upper bound: no GPU has a better path than that to its nearest NIC.
     fn bound(&self, partial: &Partial<'_>) -> Weight {
-        let nearest = partial.weights.locality().nearest();
+        let nearest = &partial.weights.locality().nearest;
         let chosen = members(partial.chosen).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
         chosen.min(partial.worst_to_join(|gpu| nearest[gpu]))
     }

@@ -38,7 +38,7 @@ impl Objective for NumaSpan {
 
     fn value(&self, partial: &Partial<'_>, _rest: Set) -> Value {
         let locality = partial.weights.locality();
-        let unknown = (partial.chosen & locality.unknown()).count_ones();
+        let unknown = (partial.chosen & locality.unknown).count_ones();
         numa_worth(numa_cost(locality.span(partial.chosen).into(), unknown.into())).into()
     }
 
@@ -47,8 +47,8 @@ impl Objective for NumaSpan {
     fn bound(&self, partial: &Partial<'_>) -> Weight {
         let locality = partial.weights.locality();
         let span = locality.span(partial.chosen);
-        let unknown = (partial.chosen & locality.unknown()).count_ones();
-        let known = (partial.open & !locality.unknown()).count_ones();
+        let unknown = (partial.chosen & locality.unknown).count_ones();
+        let known = (partial.open & !locality.unknown).count_ones();
         let join = (partial.missing as u32).saturating_sub(known);
         let within = if partial.missing > 0 { locality.within(partial.open, partial.chosen) } else { 0 };
         let more = partial.missing.saturating_sub(within);

@@ -34,7 +34,7 @@ pub(super) fn over_nvlink(rate: u64) -> Weight {
 /// NCCL takes no others.
 pub(super) fn direct(weights: &Weights, set: Set) -> Option<Value> {
     let links = weights.links();
-    let (most, narrow) = links.direct_rings(links.cuts()?, set)?;
+    let (most, narrow) = links.direct_rings(set, links.cuts()?.least(set))?;
     let wide = weights.topology().quick_rings(&weights.positions(set), Bandwidth::from_mb_per_s(most))?;
     (narrow || wide).then(|| over_nvlink(most).into())
 }
@@ -59,7 +59,7 @@ pub(super) fn beyond(partial: &Partial<'_>, known: Weight) -> Weight {
         return Weight::default();
     }
     let sends = |gpu: usize| {
-        let most = partial.weights.room(gpu, all).most_beside_pcie(widest, links.link());
+        let most = partial.weights.room(gpu, all).most_beside_pcie(widest, links.link);
         Weight::over(Bandwidth::from_mb_per_s(most), PathType::Pix)
     };
     let chosen = members(partial.chosen).map(sends).min().unwrap_or(Weight::MAX);
@@ -96,9 +96,8 @@ impl<'a> Beside<'a> {
 
     /// Returns whether it is no more than a bandwidth for one set.
     pub(super) fn within(&self, carried: Bandwidth, set: Set) -> bool {
-        let sends = |gpu: usize| {
-            self.weights.room(gpu, set).most_beside_pcie(self.widest, self.weights.links().link())
-        };
+        let sends =
+            |gpu: usize| self.weights.room(gpu, set).most_beside_pcie(self.widest, self.weights.links().link);
         let weak = |gpu: usize| carried >= Bandwidth::from_mb_per_s(sends(gpu));
         if carried >= self.single && (self.several < 2 || members(set).any(weak)) {
             return true;
@@ -143,13 +142,14 @@ mod tests {
             for set in (0..256).filter(|set: &Set| set.count_ones() > 2) {
                 let rings = topology.rings(&weights.positions(set)).unwrap();
                 let links = weights.links();
-                if let Some((most, _)) = links.cuts().and_then(|cuts| links.direct_rings(cuts, set)) {
+                let least = links.cuts().unwrap().least(set);
+                if let Some((most, _)) = links.direct_rings(set, least) {
                     let most = Bandwidth::from_mb_per_s(most);
                     assert!(
                         rings.bandwidth <= most && rings.path <= Some(PathType::Nvb),
                         "{set:b}: {rings:?}\n{text}"
                     );
-                    tight += usize::from(most < Bandwidth::from_mb_per_s(links.cuts().unwrap().least(set)));
+                    tight += usize::from(most < Bandwidth::from_mb_per_s(least));
                 }
                 let Some(value) = direct(&weights, set) else { continue };
                 assert!(value.proven && rings.path == Some(PathType::Nvl), "{set:b}: {rings:?}\n{text}");

@@ -141,7 +141,7 @@ fn best_listed(weights: &Weights, cuts: &Cuts, set: Set, size: usize, enough: We
         if carried >= enough.bandwidth() {
             break;
         }
-        let direct = links.direct_rings(cuts, part).map(|(most, _)| Bandwidth::from_mb_per_s(most));
+        let direct = links.direct_rings(part, least).map(|(most, _)| Bandwidth::from_mb_per_s(most));
         let most = Bandwidth::from_mb_per_s(least);
         if carried >= direct.unwrap_or(most) {
             let beside = beside.get_or_insert_with(|| Beside::of(weights, size));

@@ -30,7 +30,7 @@ impl Objective for Ring {
 
     fn interchangeable(&self, weights: &Weights, a: usize, b: usize) -> bool {
         // The order of the GPUs decides which GPU relays.
-        weights.links().interchangeable(a, b) && weights.links().needs_no_relay()
+        weights.links().interchangeable(a, b) && weights.links().no_relay
     }
 
     fn threshold(&self) -> Option<Threshold> {
@@ -63,17 +63,13 @@ impl Objective for Ring {
             (2, 0) => partial.worst,
             (2, 1) => partial.worst_to_join(|gpu| partial.to_chosen[gpu].0),
             (_, missing) => {
-                let weights = partial.weights;
-                let cuts = if missing == 0 { weights.links().cuts() } else { None };
-                if let Some((most, _)) =
-                    cuts.and_then(|cuts| weights.links().direct_rings(cuts, partial.chosen))
-                {
+                let links = partial.weights.links();
+                let cuts = if missing == 0 { links.cuts() } else { None };
+                let least = cuts.map(|cuts| cuts.least(partial.chosen));
+                if let Some((most, _)) = least.and_then(|least| links.direct_rings(partial.chosen, least)) {
                     return reach::over_nvlink(most);
                 }
-                let over_nvlink = match cuts {
-                    Some(cuts) => reach::over_nvlink(cuts.least(partial.chosen)),
-                    None => reach::weakest(partial),
-                };
+                let over_nvlink = least.map_or_else(|| reach::weakest(partial), reach::over_nvlink);
                 let single = over_nvlink.max(connecting(partial));
                 single.max(reach::beyond(partial, single))
             }

@@ -12,7 +12,7 @@ use super::groups::Grid;
 use super::order::Dimension;
 use crate::error::{Error, Result};
 use crate::model::Topology;
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{Set, members, of};
 use std::collections::HashMap;
 
 /// Returns the threshold below which a time counts as faster than `seconds`: equal sums of floats may differ by
@@ -169,7 +169,7 @@ impl NvlinkReach {
 
 /// Returns the slots of some ranks.
 pub(super) fn slots(ranks: &[usize], slot_of: &[usize]) -> Set {
-    ranks.iter().fold(0, |set, rank| set | 1 << slot_of[*rank])
+    of(ranks.iter().map(|rank| slot_of[*rank]))
 }
 
 /// The bandwidths of sets of GPUs, memoized.

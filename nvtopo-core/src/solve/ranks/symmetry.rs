@@ -5,7 +5,7 @@
 //! gives one constraint on that one (symmetry breaking).
 
 use super::cost::Problem;
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{Set, members, of};
 
 /// Returns, for each rank, the earlier ranks that have an earlier GPU in the first of equal mappings.
 pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
@@ -14,7 +14,7 @@ pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
         .families
         .iter()
         .map(|family| {
-            let mut sets: Vec<Set> = family.groups.iter().map(|group| set_of(group)).collect();
+            let mut sets: Vec<Set> = family.groups.iter().map(|group| of(group.iter().copied())).collect();
             sets.sort_unstable();
             sets
         })
@@ -38,10 +38,6 @@ pub(super) fn constraints(problem: &Problem<'_>) -> Vec<Vec<usize>> {
         }
     }
     before
-}
-
-fn set_of(ranks: &[usize]) -> Set {
-    ranks.iter().fold(0, |set, rank| set | 1 << rank)
 }
 
 /// Returns permutations that may keep the groups: an exchange of two ranks or of two coordinates of an axis, the

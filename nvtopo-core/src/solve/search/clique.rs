@@ -1,6 +1,6 @@
 //! Clique search: a set of GPUs of a graph that are all neighbours of each other.
 
-use super::set::{Set, above, all, members};
+use super::set::{Set, above, all, members, of};
 
 /// The number of steps after which a search counts as hard, so that the candidates are put in order.
 const FEW: u64 = 32;
@@ -73,10 +73,10 @@ impl<'a, const N: usize> Cliques<'a, N> {
         }
         let mut near = [0; N];
         for (near, (_, gpu)) in near.iter_mut().zip(&*order) {
-            *near = members(self.near[*gpu] & open).fold(0, |set, other| set | 1 << places[other]);
+            *near = of(members(self.near[*gpu] & open).map(|other| places[other]));
         }
         let mut cliques = Cliques { open: all(order.len()), ..Cliques::new(&near, self.steps) };
-        let gpus = |set: Set| members(set).fold(0, |set, place| set | 1 << order[place].1);
+        let gpus = |set: Set| of(members(set).map(|place| order[place].1));
         let found = cliques.grow(0, cliques.open, size);
         (self.steps, self.open) = (cliques.steps, gpus(cliques.open));
         found.map(gpus)
@@ -171,7 +171,7 @@ impl<'a, const N: usize> Cliques<'a, N> {
     fn core(&self, mut open: Set, neighbours: usize) -> Option<Set> {
         loop {
             let enough = |gpu: &usize| (self.near[*gpu] & open).count_ones() as usize >= neighbours;
-            let core: Set = members(open).filter(enough).fold(0, |set, gpu| set | 1 << gpu);
+            let core = of(members(open).filter(enough));
             if (core.count_ones() as usize) <= neighbours {
                 return None;
             }

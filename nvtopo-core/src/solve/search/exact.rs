@@ -5,7 +5,7 @@
 
 use super::problem::{NoSet, Solution, Task};
 use super::quota::Quotas;
-use super::set::{above, members};
+use super::set::{above, members, of};
 use super::weights::Weights;
 use crate::query::Weight;
 use crate::solve::search::objective::{MAX_OBJECTIVES, Partial};
@@ -20,8 +20,7 @@ pub(in crate::solve) fn search(weights: &Weights, task: &Task<'_>) -> Result<Sol
 /// Finds the best set, at least as good as the feasible set `first`.
 pub(super) fn improve(weights: &Weights, task: &Task<'_>, first: Set) -> Solution {
     let mut search = Search::new(weights, task);
-    let mut state =
-        State { chosen: 0, missing: task.count, worst: Weight::MAX, sum: Weight::default(), open: task.free };
+    let mut state = State::of_none(task.count, task.free);
     for gpu in members(first) {
         state = search.choose(&state, gpu);
     }
@@ -66,6 +65,10 @@ struct State {
 }
 
 impl State {
+    fn of_none(missing: usize, open: Set) -> Self {
+        Self { chosen: 0, missing, worst: Weight::MAX, sum: Weight::default(), open }
+    }
+
     fn depth(&self) -> usize {
         self.chosen.count_ones() as usize
     }
@@ -86,8 +89,7 @@ impl<'a> Search<'a> {
         let mut interchangeable = [0; Set::BITS as usize];
         for a in members(open) {
             let later = weights.interchangeable()[a] & open & above(a);
-            interchangeable[a] =
-                members(later).filter(|b| near(a, *b) && alike(a, *b)).fold(0, |set, b| set | 1 << b);
+            interchangeable[a] = of(members(later).filter(|b| near(a, *b) && alike(a, *b)));
         }
         let inside = |gpu: u8| task.free >> gpu & 1 == 1;
         let greatest = weights.descending().iter().find(|(_, a, b)| inside(*a) && inside(*b));
@@ -130,13 +132,8 @@ impl<'a> Search<'a> {
 
     /// Returns the root of a scope, with the included candidates chosen; `None` if they cannot be chosen within the scope.
     fn root(&mut self, scope: Set) -> Option<State> {
-        let mut state = State {
-            chosen: 0,
-            missing: self.task.count,
-            worst: Weight::MAX,
-            sum: Weight::default(),
-            open: self.may_join(0, self.task.free & scope & !self.task.barred),
-        };
+        let open = self.may_join(0, self.task.free & scope & !self.task.barred);
+        let mut state = State::of_none(self.task.count, open);
         for gpu in members(self.task.include) {
             if state.open >> gpu & 1 == 0 || state.missing == 0 {
                 return None;

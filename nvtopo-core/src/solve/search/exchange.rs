@@ -3,7 +3,7 @@
 
 use super::objective::{MAX_OBJECTIVES, Objective, Partial};
 use super::problem::Task;
-use super::set::{Set, members};
+use super::set::{Set, members, of};
 use super::threshold::SearchSpace;
 use super::value::Value;
 use crate::query::Weight;
@@ -28,7 +28,7 @@ pub(super) struct Cycle {
 impl Cycle {
     /// Returns the members.
     pub(super) fn set(&self) -> Set {
-        self.order.iter().fold(0, |set, gpu| set | 1 << gpu)
+        of(self.order.iter().copied())
     }
 
     /// Returns whether `other` can take the place of the member `out`.
@@ -135,7 +135,7 @@ impl Exchange<'_, '_> {
     /// Offers sets that take all they can of one group of equal NUMA nodes before they take of others, and sets that grow greedily
     /// around each GPU.
     fn grow_around(&mut self) {
-        let groups = self.room.weights.locality().groups().iter().copied();
+        let groups = self.room.weights.locality().groups.iter().copied();
         let groups = groups.filter(|group| group & self.room.open != 0);
         let groups = groups.map(|group| (group, true, MAX_WORK / 2));
         let gpus = members(self.room.open).map(|gpu| (1 << gpu, false, MAX_WORK * 3 / 4));
@@ -171,7 +171,7 @@ impl Exchange<'_, '_> {
         while (chosen.count_ones() as usize) < task.count {
             let open = self.room.joining(chosen);
             let own = Growth {
-                groups: weights.locality().groups(),
+                groups: &weights.locality().groups,
                 include: task.include,
                 open,
                 missing: task.count - chosen.count_ones() as usize,

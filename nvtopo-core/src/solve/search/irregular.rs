@@ -9,7 +9,7 @@ use super::exact;
 use super::exchange::{self, Cycle};
 use super::objective::{Objective, Partial, Threshold};
 use super::problem::{NoSet, Solution, Task};
-use super::set::{Set, members};
+use super::set::{Set, members, of};
 use super::switched;
 use super::threshold::{Fit, Reached, SearchSpace, greatest};
 use super::weights::Weights;
@@ -176,12 +176,12 @@ fn reach(levels: &[Weight], first: Set, at: impl Fn(Set) -> Weight, fit: impl Fn
 fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
     let (weights, task) = (room.weights, room.task);
     let locality = weights.locality();
-    let nearest = locality.nearest();
+    let nearest = &locality.nearest;
     let mut levels: Vec<Weight> = members(room.open).map(|gpu| nearest[gpu]).collect();
     levels.sort_unstable_by(|a, b| b.cmp(a));
     let above = |level: u64| {
         let near = members(room.open).filter(|gpu| nearest[*gpu].0 >= level);
-        room.within(near.fold(0, |set, gpu| set | 1 << gpu))
+        room.within(of(near))
     };
     let least = |set: Set| members(set).map(|gpu| nearest[gpu]).min().unwrap_or(Weight::MAX);
     let reached = reach(&levels, set, least, |level| above(level).any());
@@ -194,7 +194,7 @@ fn nics<'a>(room: &SearchSpace<'a>, set: Set) -> Stage<'a> {
             let rows: Vec<&[Weight]> = rows.iter().map(Vec::as_slice).collect();
             bottleneck(&rows, 1)
         }
-        None => bottleneck(&rows.collect::<Vec<_>>(), locality.per_nic()),
+        None => bottleneck(&rows.collect::<Vec<_>>(), locality.per_nic),
     };
     // Without a NIC, every set has the least value.
     let held = reached.bound == 0 || enough.is_some_and(|worst| worst.0 >= reached.level);

@@ -1,6 +1,6 @@
 //! The NVLinks of the candidates, for upper bounds on the rate between a GPU and the others of a set.
 
-use super::set::members;
+use super::set::{members, of};
 use crate::bits::component;
 use crate::model::{NodeId, Topology};
 use crate::once::Once;
@@ -26,10 +26,11 @@ pub(in crate::solve) struct Links {
     interchangeable: Vec<Set>,
     /// True where NVLink joins more than pairs of GPUs of a small machine directly.
     meshed: bool,
-    /// True where no ring needs a relay.
-    no_relay: bool,
+    /// True where every two candidates that direct NVLinks connect, through others too, have direct ones between them: no ring
+    /// needs a relay then.
+    pub(in crate::solve) no_relay: bool,
     /// The rate of every direct link, where all are alike and none is measured; else 0.
-    link: u64,
+    pub(in crate::solve) link: u64,
     cuts: Once<Cuts>,
 }
 
@@ -197,16 +198,14 @@ impl Links {
     }
 
     /// Returns an upper bound in MB/s on rings over the direct links of a set, where no others count; `None` where others may. The
-    /// flag tells that NCCL has no wider ring with relays.
-    pub(in crate::solve) fn direct_rings(&self, cuts: &Cuts, set: Set) -> Option<(u64, bool)> {
+    /// flag tells that NCCL has no wider ring with relays. `least` is the rate over the least cut.
+    pub(in crate::solve) fn direct_rings(&self, set: Set, least: u64) -> Option<(u64, bool)> {
         if self.link == 0 || !self.has_cycle(set) {
             return None;
         }
         let wide = |gpu: usize, among: Set| {
             let rates = &self.direct[gpu * self.count..][..self.count];
-            members(among)
-                .filter(|other| rates[*other] >= 2 * self.link)
-                .fold(0, |wide: Set, gpu| wide | 1 << gpu)
+            of(members(among).filter(|other| rates[*other] >= 2 * self.link))
         };
         let (mut most, mut narrow) = (u64::MAX, false);
         for gpu in members(set) {
@@ -221,24 +220,12 @@ impl Links {
                     && members(near).fold(near, |all, over| all | wide(over, far)).count_ones() < 2;
             }
         }
-        let least = cuts.least(set);
         Some((if narrow { least.min(most) } else { least }, narrow))
-    }
-
-    /// Returns the rate of every direct link; 0 where they differ.
-    pub(in crate::solve) fn link(&self) -> u64 {
-        self.link
     }
 
     /// Returns whether some members of a set have direct NVLinks between them.
     pub(in crate::solve) fn any_direct(&self, set: Set) -> bool {
         members(set).any(|gpu| self.has_direct(gpu, set))
-    }
-
-    /// Returns whether every two candidates that direct NVLinks connect, through others too, have direct ones between them: no
-    /// ring needs a relay then.
-    pub(in crate::solve) fn needs_no_relay(&self) -> bool {
-        self.no_relay
     }
 
     /// Returns the members of a set that NVLink connects, within the set, to one of them.

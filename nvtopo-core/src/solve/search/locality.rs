@@ -12,24 +12,25 @@ pub(in crate::solve) struct Locality {
     words: usize,
     /// The nodes of each candidate, row by row. A candidate whose nodes are unknown has a node of its own.
     nodes: Vec<u64>,
-    /// The candidates grouped by equal nodes.
-    groups: Vec<Set>,
+    /// The candidates grouped by equal nodes, by the first of each.
+    pub(super) groups: Vec<Set>,
     /// True if no two of these groups share a node.
     apart: bool,
     /// The nodes that several candidates share.
     shared: Vec<u64>,
     /// The candidates whose nodes are unknown.
-    unknown: Set,
-    /// The candidates of each model. A candidate whose model is unknown has one of its own.
-    models: Vec<Set>,
-    unknown_models: Set,
+    pub(in crate::solve) unknown: Set,
+    /// The candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
+    pub(in crate::solve) models: Vec<Set>,
+    /// The candidates whose model is unknown.
+    pub(in crate::solve) unknown_models: Set,
     nics: usize,
     /// The weight from each candidate to each NIC, row by row.
     to_nics: Vec<Weight>,
     /// The greatest weight of each candidate to a NIC.
-    nearest: Vec<Weight>,
+    pub(in crate::solve) nearest: Vec<Weight>,
     /// The number of GPUs that one NIC serves if all GPUs of the machine use NICs.
-    per_nic: usize,
+    pub(in crate::solve) per_nic: usize,
 }
 
 impl Locality {
@@ -107,25 +108,10 @@ impl Locality {
         }
     }
 
-    /// Returns the candidates of each model, as disjoint sets. A candidate whose model is unknown has one of its own.
-    pub(in crate::solve) fn models(&self) -> &[Set] {
-        &self.models
-    }
-
-    /// Returns the candidates whose model is unknown.
-    pub(in crate::solve) fn unknown_models(&self) -> Set {
-        self.unknown_models
-    }
-
     /// Returns the number of NUMA nodes that the members of a set are local to, together.
     pub(in crate::solve) fn span(&self, set: Set) -> u32 {
         let word = |word: usize| members(set).fold(0, |all, gpu| all | self.nodes[gpu * self.words + word]);
         (0..self.words).map(|index| word(index).count_ones()).sum()
-    }
-
-    /// Returns the candidates whose nodes are unknown.
-    pub(in crate::solve) fn unknown(&self) -> Set {
-        self.unknown
     }
 
     /// Returns the number of members of a set whose nodes are all among the nodes of another set.
@@ -170,23 +156,8 @@ impl Locality {
         unknown(a) == unknown(b) && shared(a).eq(shared(b)) && alone(a) == alone(b)
     }
 
-    /// Returns the candidates grouped by equal NUMA nodes, by the first of each.
-    pub(super) fn groups(&self) -> &[Set] {
-        &self.groups
-    }
-
     /// Returns the weights of one candidate to the NICs.
     pub(in crate::solve) fn to_nics(&self, gpu: usize) -> &[Weight] {
         &self.to_nics[gpu * self.nics..][..self.nics]
-    }
-
-    /// Returns the greatest weight of each candidate to a NIC.
-    pub(in crate::solve) fn nearest(&self) -> &[Weight] {
-        &self.nearest
-    }
-
-    /// Returns the number of GPUs that one NIC serves.
-    pub(in crate::solve) fn per_nic(&self) -> usize {
-        self.per_nic
     }
 }

@@ -1,6 +1,6 @@
 //! NVSwitch fabrics with lost links: the rings of a set carry what all of its GPUs have to each fabric.
 
-use super::set::{Set, members};
+use super::set::{Set, members, of};
 use super::weights::Weights;
 use crate::model::{NodeId, Topology};
 use crate::query::part_of;
@@ -50,7 +50,7 @@ pub(super) fn groups(weights: &Weights, open: Set) -> (Vec<Ported>, bool) {
         let has = |ports: &Ports| {
             meet.iter().all(|(fabric, rate)| ports.get(fabric).is_some_and(|own| own >= rate))
         };
-        let gpus = own.iter().filter(|(_, ports)| has(ports)).fold(0, |set: Set, (gpu, _)| set | 1 << gpu);
+        let gpus = of(own.iter().filter(|(_, ports)| has(ports)).map(|(gpu, _)| *gpu));
         Ported { gpus, bandwidth: Bandwidth::from_mb_per_s(meet.values().sum()) }
     };
     let mut groups: Vec<Ported> = meets.iter().map(group).collect();

@@ -3,8 +3,7 @@
 use super::clique::{Cliques, Found};
 use super::exact;
 use super::problem::Task;
-use super::set::MAX_CANDIDATES;
-use super::set::{Set, members};
+use super::set::{MAX_CANDIDATES, Set, members, of};
 use super::weights::Weights;
 use crate::query::Weight;
 
@@ -69,9 +68,7 @@ impl<'a> SearchSpace<'a> {
     pub(super) fn linked(&self, gpu: usize, least: Weight) -> Set {
         let near = self.near.as_ref().map_or(Set::MAX, |near| near[gpu]);
         let row = self.weights.row(gpu);
-        let linked =
-            row.iter().enumerate().fold(0, |set, (other, own)| set | Set::from(*own >= least) << other);
-        linked & near & self.open & !(1 << gpu)
+        of((0..row.len()).filter(|other| row[*other] >= least)) & near & self.open & !(1 << gpu)
     }
 
     /// Returns the candidates that may join those of a set.
@@ -103,7 +100,7 @@ impl<'a> SearchSpace<'a> {
         let found = match &self.near {
             None => {
                 let others = members(self.open & !include).take(missing);
-                Fit::Yes(others.fold(include, |set, gpu| set | 1 << gpu))
+                Fit::Yes(include | of(others))
             }
             Some(near) => {
                 let beside = members(include).all(|gpu| include & !(near[gpu] | 1 << gpu) == 0);

@@ -7,7 +7,7 @@ use super::memo::Memo;
 use crate::model::Topology;
 use crate::once::Once;
 use crate::query::{Room, Weight, of_pair};
-use crate::solve::search::set::{Set, members};
+use crate::solve::search::set::{Set, members, of};
 
 /// The candidates by their order: the weights of their pairs, and their locality.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Weights {
     /// Returns the candidates at some positions in [`Topology::gpus`].
     pub(in crate::solve) fn set(&self, positions: &[usize]) -> Set {
         let members = self.positions.iter().enumerate().filter(|(_, position)| positions.contains(position));
-        members.fold(0, |set, (gpu, _)| set | 1 << gpu)
+        of(members.map(|(gpu, _)| gpu))
     }
 
     /// Returns the position of a candidate in [`Topology::gpus`].
@@ -173,9 +173,7 @@ impl Weights {
             let alike = |a: usize, b: usize| {
                 (0..self.count).all(|x| x == a || x == b || self.between(a, x) == self.between(b, x))
             };
-            let of =
-                |a: usize| (0..self.count).filter(|b| a != *b && alike(a, *b)).fold(0, |set, b| set | 1 << b);
-            (0..self.count).map(of).collect()
+            (0..self.count).map(|a| of((0..self.count).filter(|b| a != *b && alike(a, *b)))).collect()
         })
     }
 }

@@ -81,7 +81,7 @@ impl<'a> Accumulator<'a> {
     /// Takes all members of a level that are wholly free, as long as that many CPUs are needed.
     fn take_whole(&mut self, level: Level) {
         for id in self.sorted(level) {
-            let all = self.layout.inside(level, id, self.layout.cpus());
+            let all = self.layout.inside(level, id, &self.layout.cpus);
             if all.is_subset(&self.free) && self.needed >= all.len() {
                 self.take(&all);
             }
@@ -90,7 +90,7 @@ impl<'a> Accumulator<'a> {
 
     /// Takes whole caches first, then the rest from one cache that has room for all of it.
     fn take_uncores(&mut self) {
-        let each = self.layout.cpus().len() / self.layout.count(Level::Uncore).max(1);
+        let each = self.layout.cpus.len() / self.layout.count(Level::Uncore).max(1);
         for uncore in self.sorted(Level::Uncore) {
             if self.needed >= each {
                 self.take_whole(Level::Uncore);

@@ -17,7 +17,7 @@ pub(super) enum Level {
 /// The CPUs of each core, package, node and cache.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
-    cpus: CpuSet,
+    pub(super) cpus: CpuSet,
     levels: [BTreeMap<u32, CpuSet>; 4],
 }
 
@@ -48,10 +48,6 @@ impl Layout {
             }
         }
         Self { cpus, levels }
-    }
-
-    pub(super) fn cpus(&self) -> &CpuSet {
-        &self.cpus
     }
 
     fn level(&self, level: Level) -> &BTreeMap<u32, CpuSet> {
@@ -87,7 +83,7 @@ impl Layout {
 
     /// Returns the CPUs of the nodes, or of the packages that they are on.
     pub(super) fn aligned(&self, nodes: &NodeSet, by_socket: bool) -> CpuSet {
-        let all = self.cpus();
+        let all = &self.cpus;
         let node = |cpus: CpuSet, node| cpus.union(&self.inside(Level::Numa, node, all));
         let near = nodes.iter().fold(CpuSet::new(), node);
         if !by_socket {

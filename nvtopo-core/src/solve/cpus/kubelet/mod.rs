@@ -56,7 +56,7 @@ impl Kubelet {
     ) -> Result<CpuSet> {
         let machine = KubeletCpus::new(self, topology)?;
         if self.full_pcpus_only {
-            let available = available.intersection(machine.layout.cpus());
+            let available = available.intersection(&machine.layout.cpus);
             Self::check_whole_cores(&machine.layout, &available, count)?;
         }
         machine.take(available, count, near)
@@ -146,17 +146,17 @@ impl KubeletCpus {
 
     /// Returns all CPUs.
     pub fn cpus(&self) -> &CpuSet {
-        self.layout.cpus()
+        &self.layout.cpus
     }
 
     /// Returns the NUMA nodes that have CPUs.
     pub fn nodes(&self) -> NodeSet {
-        self.layout.ids(Level::Numa, self.layout.cpus()).into_iter().collect()
+        self.layout.ids(Level::Numa, &self.layout.cpus).into_iter().collect()
     }
 
     /// Returns the CPUs of a NUMA node.
     pub fn of_node(&self, node: u32) -> CpuSet {
-        self.layout.inside(Level::Numa, node, self.layout.cpus())
+        self.layout.inside(Level::Numa, node, &self.layout.cpus)
     }
 
     /// Returns the packages that CPUs are on.
@@ -176,7 +176,7 @@ impl KubeletCpus {
 
     /// Returns all threads of the cores that CPUs are on.
     pub fn with_siblings(&self, cpus: &CpuSet) -> CpuSet {
-        let all = self.layout.cpus();
+        let all = &self.layout.cpus;
         let cores = self.layout.ids(Level::Core, cpus).into_iter();
         cores.fold(CpuSet::new(), |set, core| set.union(&self.layout.inside(Level::Core, core, all)))
     }
@@ -186,7 +186,7 @@ impl KubeletCpus {
     ///
     /// Errors with [`Unsatisfiable`](ErrorKind::Unsatisfiable) where there are too few.
     pub fn take(&self, available: &CpuSet, count: usize, near: Option<&NodeSet>) -> Result<CpuSet> {
-        let available = available.intersection(self.layout.cpus());
+        let available = available.intersection(&self.layout.cpus);
         let mut taken = CpuSet::new();
         if let Some(near) = near {
             let aligned = available.intersection(&self.layout.aligned(near, self.options.align_by_socket));

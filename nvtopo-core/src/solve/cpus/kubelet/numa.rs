@@ -54,7 +54,7 @@ pub(super) fn distributed(layout: &Layout, available: &CpuSet, count: usize, gro
 
 /// Returns the least and the greatest number of nodes needed.
 fn range(layout: &Layout, available: &CpuSet, count: usize, group: usize) -> (usize, usize) {
-    let groups = layout.cpus().len().div_ceil(group);
+    let groups = layout.cpus.len().div_ceil(group);
     let per_node = groups.div_ceil(layout.count(Level::Numa).max(1)).max(1);
     let needed = count.div_ceil(group);
     (needed.div_ceil(per_node), needed.min(layout.ids(Level::Numa, available).len()))

@@ -101,7 +101,7 @@ impl Domains {
             let left = task.free.count_ones() as usize - task.count;
             let value = |kind: &OverDomains| numa.value(*kind, task.count, span, left, task.mix);
             let values: Vec<Weight> = kinds.iter().map(value).collect();
-            Solution::exact(chosen, values, numa.count())
+            Solution::exact(chosen, values, numa.gpus.len() as u64)
         }))
     }
 }

@@ -13,7 +13,7 @@ use crate::solve::search::set::{MAX_CANDIDATES, Set, members};
 #[derive(Debug)]
 pub(super) struct NumaDomains {
     /// The GPUs of each NUMA domain, by their first ones.
-    gpus: Vec<Set>,
+    pub(super) gpus: Vec<Set>,
     /// The number of GPUs of the largest NUMA domain.
     most: usize,
     /// The cost of the NUMA nodes of each NUMA domain.
@@ -44,11 +44,6 @@ impl NumaDomains {
             pair,
             nic: first.nic,
         })
-    }
-
-    /// Returns the number of NUMA domains.
-    pub(super) fn count(&self) -> u64 {
-        self.gpus.len() as u64
     }
 
     /// Chooses `count` free GPUs in the fewest NUMA domains, and returns them with the number of these. Ties go to the set after

@@ -22,7 +22,7 @@ pub(in crate::solve) enum Use {
 pub(super) const MAX_LEVELS: usize = 8;
 
 /// A domain: GPUs, and parts with more of them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Domain {
     /// The weight of two of its GPUs in different parts; of any two, if it has no parts.
     pub(super) weight: Weight,
@@ -381,21 +381,14 @@ impl Growth<'_> {
 
     fn leaf(&mut self, gpus: Vec<usize>, weight: Weight) -> usize {
         let (nic, node) = (self.nics[gpus[0]], self.numa[gpus[0]]);
-        self.domains.push((
-            Domain { weight, level: 0, span: 0, parts: Vec::new(), gpus, nic, divides_numa: false },
-            Some(node),
-        ));
+        self.domains.push((Domain { weight, gpus, nic, ..Domain::default() }, Some(node)));
         self.domains.len() - 1
     }
 
     fn whole(&mut self, parts: Vec<usize>, weight: Weight) -> usize {
         let first = self.domains[parts[0]].1;
         let node = first.filter(|_| parts.iter().all(|part| self.domains[*part].1 == first));
-        let nic = Weight::default();
-        self.domains.push((
-            Domain { weight, level: 0, span: 0, parts, gpus: Vec::new(), nic, divides_numa: false },
-            node,
-        ));
+        self.domains.push((Domain { weight, parts, ..Domain::default() }, node));
         self.domains.len() - 1
     }
 
