@@ -35,7 +35,9 @@ pub fn nic_interrupt_cpus(topology: &Topology, cores_each: usize) -> CpuSet {
         let free = cores.iter().rev().filter(|core| core.is_subset(local) && core.is_disjoint(&reserved));
         let taken: Vec<&CpuSet> = free.take(cores_each).collect();
         if taken.len() == cores_each {
-            taken.into_iter().for_each(|core| reserved |= core);
+            for core in taken {
+                reserved |= core;
+            }
         }
     }
     reserved
