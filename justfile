@@ -26,10 +26,11 @@ test-driver:
     target/driver/bin/pip install --quiet 'nvidia-ml-py>=13,<14'
     target/driver/bin/python tests/fake-nvml/check.py target/debug
 
-# Holds nvtopo against NVIDIA's own mock of NVML, which is built outside of this repository: tests/mock-nvml/check.py says how.
-test-mock LIBRARY PROFILES:
+# Holds nvtopo against NVIDIA's own mock of NVML, and the profiles that nvtopo writes for it. Needs Go and the network, or a
+# checkout of NVIDIA/k8s-test-infra.
+test-mock *SOURCES:
     cargo build --quiet --package nvtopo-cli
-    python3 tests/mock-nvml/check.py {{LIBRARY}} {{PROFILES}} target/debug/nvtopo
+    sh scripts/mock-nvml.sh target/debug/nvtopo {{SOURCES}}
 
 # Builds the wheel, installs it into an environment of its own, and tests that.
 test-python:
@@ -78,6 +79,10 @@ test-readme *OPTIONS:
 # cargo-fuzz.
 fuzz READER SECONDS="600":
     sh scripts/fuzz.sh {{READER}} {{SECONDS}}
+
+# Damages recorded texts at random for some seconds, and puts each through the readers, all writers, a comparison and a picture.
+attack SECONDS="600":
+    NVTOPO_ATTACK_SECONDS={{SECONDS}} cargo test --package nvtopo-core --all-features --test formats mutations -- --nocapture
 
 # Changes the solver and the queries in one small way after another, and lists the changes that no test sees. All of them take
 # days: name files or globs, such as nvtopo-core/src/query/nics.rs. Needs cargo-mutants.

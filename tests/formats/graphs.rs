@@ -2,6 +2,7 @@
 
 use super::files;
 use nvtopo::Topology;
+use nvtopo::model::NoteCode;
 use nvtopo::source::{Locator, PRESETS};
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -66,6 +67,59 @@ fn names_do_not_break_out() {
     let dot = topology.write("dot").unwrap().text;
     assert!(dot.contains(r#"label="a \"b\" <c> & \\d";"#) && dot.contains(r#"x\"];evil["#), "{dot}");
     check_dot("made", &dot);
+}
+
+#[test]
+fn names_are_no_formulas_in_spreadsheets() {
+    let written = |name: &str| {
+        let nodes = serde_json::json!([{"machine": {}}, {"gpu": {"parent": 0, "index": 0}}, {"nic": {"parent": 0, "name": name}}]);
+        let text = serde_json::json!({"format": "nvtopo-topology", "version": 1,
+            "topology": {"source": "sysfs", "nvlink_known": true, "nodes": nodes}});
+        let topology = Topology::parse("made", text.to_string().as_bytes()).unwrap();
+        let csv = topology.write("csv").unwrap().text;
+        csv.lines().nth(1).unwrap().strip_prefix("GPU0,").unwrap().to_owned()
+    };
+    for (name, cell) in [
+        ("=1+2", "\"'=1+2\","),
+        ("+1", "\"'+1\","),
+        ("-1", "\"'-1\","),
+        ("@SUM(A1)", "\"'@SUM(A1)\","),
+        ("=cmd|' /C calc'!\"A0\"", "\"'=cmd|' /C calc'!\"\"A0\"\"\","),
+        ("＝1", "\"'＝1\","),
+        ("mlx5_0", "mlx5_0,"),
+    ] {
+        assert!(written(name).starts_with(cell), "{}", written(name));
+    }
+    // Tabs and ends of lines are written as their escapes, which begin no formula.
+    assert!(written("\t=1").starts_with('\\') && written("\r=1").starts_with('\\'), "{}", written("\t=1"));
+}
+
+#[test]
+fn nvlinks_that_are_unknown_are_written_as_unknown() {
+    let text = r#"{"format":"nvtopo-topology","version":1,"topology":{"source":"sysfs","nvlink_known":KNOWN,"nodes":[
+        {"machine":{}},{"gpu":{"parent":0,"index":0,"address":"0000:01:00.0"}},
+        {"gpu":{"parent":0,"index":1,"address":"0000:02:00.0"}},{"nic":{"parent":0,"name":"mlx5_0"}}],
+        "paths":[{"between":[1,2],"path":"SYS"}]}}"#;
+    for (known, nvlinks, links) in [("false", "", None), ("true", "0", Some(" Links=-1,0"))] {
+        let topology = Topology::parse("made", text.replace("KNOWN", known).as_bytes()).unwrap();
+        let csv = topology.write("csv").unwrap().text;
+        assert!(csv.contains(&format!("\nGPU0,GPU1,SYS,{nvlinks},10,")), "{csv}");
+        assert!(csv.contains("\nGPU0,mlx5_0,,0,,"), "{csv}");
+        for format in ["gres.conf", "nccl-xml"] {
+            let notes = topology.write(format).unwrap().notes;
+            let noted = notes.iter().any(|note| note.code() == NoteCode::NvlinksUnknown);
+            assert_eq!(noted, known == "false", "{format}");
+        }
+        let gres = topology.write("gres.conf").unwrap().text;
+        assert_eq!(gres.contains("Links="), links.is_some(), "{gres}");
+        assert!(links.is_none_or(|links| gres.contains(links)), "{gres}");
+        for format in ["gres.conf", "topo-m"] {
+            let again = Topology::parse("written", topology.write(format).unwrap().text.as_bytes()).unwrap();
+            let is_known = again.nvlink_known();
+            // Slurm's own detection writes 0 for GPUs on NVSwitches, so that zeros alone tell nothing.
+            assert_eq!(is_known, known == "true" && format == "topo-m", "{format}");
+        }
+    }
 }
 
 #[test]

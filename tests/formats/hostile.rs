@@ -168,3 +168,24 @@ fn a_pipe_is_read_while_somebody_writes_and_refused_where_nobody_does() {
     assert!(nobody.message().contains("nothing was written into this pipe for 5 seconds"), "{nobody}");
     assert_eq!(read.unwrap().gpus().len(), 2);
 }
+
+/// The sets of hwloc's objects grow with the number of CPUs, and the objects as well.
+#[test]
+fn a_file_is_not_written_that_grows_with_the_square_of_cpus() {
+    let text = std::fs::read(super::data("hostile/many-cpus.txt")).unwrap();
+    let topology = Topology::parse("many-cpus", &text).unwrap();
+    let error = topology.write("hwloc-xml").unwrap_err().to_string();
+    assert!(error.contains("more than 64 MiB"), "{error}");
+}
+
+/// Inputs that damaged texts have led to: what is written of them is read again.
+#[test]
+fn what_is_written_of_odd_machines_is_read_again() {
+    for (name, format) in [("nic-twice.xml", "hwloc-xml")] {
+        let text = std::fs::read(super::data("hostile").join(name)).unwrap();
+        let topology = Topology::parse(name, &text).unwrap();
+        let written = topology.write(format).unwrap();
+        let again = Topology::parse("written", written.text.as_bytes()).unwrap();
+        assert_eq!(again.devices().len(), topology.devices().len(), "{name}");
+    }
+}

@@ -11,6 +11,9 @@ mod hwloc_write;
 mod kubernetes;
 mod lscpu;
 mod lspci;
+#[cfg(feature = "yaml")]
+mod mock_nvml;
+mod mutations;
 mod nccl_xml;
 mod numactl;
 mod nvlink;

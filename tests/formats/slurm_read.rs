@@ -222,7 +222,14 @@ fn what_was_written_is_read_back() {
             text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
         };
         let again = back.write_with("gres.conf", &options).unwrap().text;
-        assert_eq!(lines(&again), lines(&gres.text), "{name}");
+        // Zeros alone tell nothing, as Slurm writes them for GPUs on NVSwitches: unknown links are not written.
+        let has_links = links(&machine).iter().any(|row| row.contains(|c: char| matches!(c, '1'..='9')));
+        let plain = |text: &str| {
+            lines(text).iter().map(|line| line.split(" Links=").next().unwrap().to_owned()).collect()
+        };
+        let wanted: Vec<String> =
+            if has_links || machine.gpus().len() < 2 { lines(&gres.text) } else { plain(&gres.text) };
+        assert_eq!(lines(&again), wanted, "{name}");
         // Slurm knows whole sockets only.
         for gpu in 0..back.gpus().len() {
             let near = machine.local_cpus(machine.devices()[gpu]);

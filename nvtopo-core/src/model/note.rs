@@ -139,6 +139,8 @@ words! {
         DeviceLeftOut = "device-left-out",
         /// Files of a directory that are of no known format, or beyond the limits.
         FilesLeftOut = "files-left-out",
+        /// A fact that the format of an output cannot tell, or not as it is.
+        NotExpressed = "not-expressed",
         /// Only one of several sources has a device.
         OneSourceOnly = "one-source-only",
         /// The driver did not answer a call.
@@ -214,6 +216,7 @@ impl NoteCode {
             | Self::NotMeasured
             | Self::DeviceLeftOut
             | Self::FilesLeftOut
+            | Self::NotExpressed
             | Self::OneSourceOnly
             | Self::DriverCallFailed
             | Self::P2pDisabled

@@ -104,6 +104,21 @@ pub(crate) fn nvlink_of_version(version: u32) -> Option<u8> {
     [1, 2, 2, 3, 3, 4, 5, 6].get((version as usize).checked_sub(1)?).copied()
 }
 
+/// Returns the version that NVML reports of a generation of NVLink: the first of it.
+///
+/// Source: `nvmlNvlinkVersion_t`.
+#[cfg(feature = "yaml")]
+pub(crate) fn nvlink_version(generation: u8) -> Option<u32> {
+    (1..=8).find(|version| nvlink_of_version(*version) == Some(generation))
+}
+
+/// Returns the generation of NVLinks that carry this many MB/s each, where only one does.
+#[cfg(feature = "yaml")]
+pub(crate) fn nvlink_of_speed(mb_per_s: u64) -> Option<u8> {
+    let mut found = (1..).zip(NVLINK).filter(|(_, rate)| *rate == mb_per_s).map(|(generation, _)| generation);
+    found.next().filter(|_| found.next().is_none())
+}
+
 /// Creates NVLinks of a reported rate each, which tells the generation: drivers print the nominal rate or a
 /// little more (25.781 GB/s on V100, 26.562 on H100, 53.125 on GB200).
 pub fn nvlink_reported(each: Bandwidth, links: u16) -> Link {

@@ -18,6 +18,8 @@ mod lscpu;
 mod lspci;
 mod make;
 mod measured;
+#[cfg(feature = "yaml")]
+mod mock_nvml;
 mod nccl_xml;
 mod near;
 mod numactl;

@@ -86,6 +86,12 @@ pub static WRITERS: &[Writer] = &[
         summary: "libvirt's domain of a virtual machine that gets the devices of --devices",
         write: Write::Guest(guest::libvirt::write),
     },
+    #[cfg(feature = "yaml")]
+    Writer {
+        name: "mock-nvml",
+        summary: "a profile for NVIDIA's mock of NVML (MOCK_NVML_CONFIG)",
+        write: Write::Machine(super::mock_nvml::write),
+    },
 ];
 
 /// Options of writers. Each writer takes those that mean something in its format.

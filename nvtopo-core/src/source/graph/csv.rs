@@ -1,4 +1,7 @@
 //! The table of all pairs of GPUs and NICs as CSV (RFC 4180): path, NVLinks, and bandwidths in one direction.
+//!
+//! A name that a spreadsheet would take for a formula has a `'` before it, as OWASP advises on CSV injection; without that sign it
+//! is the name again.
 
 use crate::error::Result;
 use crate::model::{Basis, Topology};
@@ -24,6 +27,9 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
         for b in a + 1..devices.len() {
             let pair = topology.pairs().pair(a, b);
             let path = pair.path.map_or("", |path| path.word());
+            // NICs have none, and GPUs may have some that no source tells.
+            let is_open = pair.nvlinks == 0 && b < topology.gpus().len() && !topology.nvlink_known();
+            let nvlinks = if is_open { String::new() } else { pair.nvlinks.to_string() };
             let basis = pair.rate.map_or("", |rate| rate.basis.name());
             let reported = reported.pairs().pair(a, b).rate.filter(|rate| rate.basis == Basis::Reported);
             let measured = |from: usize, to: usize| {
@@ -34,10 +40,9 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
             };
             _ = writeln!(
                 out,
-                "{},{},{path},{},{},{basis},{},{},{}",
+                "{},{},{path},{nvlinks},{},{basis},{},{},{}",
                 names[a],
                 names[b],
-                pair.nvlinks,
                 number(pair.rate.map(|rate| rate.bandwidth)),
                 number(reported.map(|rate| rate.bandwidth)),
                 number(measured(a, b)),
@@ -48,8 +53,15 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
     Ok(Written::new(out))
 }
 
+/// The signs that begin a formula in a spreadsheet, also those of full width.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
 /// Returns a cell, in quotes where it has signs that mean something.
 fn quoted(text: &str) -> String {
     let text = printable(text);
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.into_owned() }
+    let is_formula = text.starts_with(FORMULA);
+    if !is_formula && !text.contains([',', '"', '\'']) {
+        return text.into_owned();
+    }
+    format!("\"{}{}\"", if is_formula { "'" } else { "" }, text.replace('"', "\"\""))
 }

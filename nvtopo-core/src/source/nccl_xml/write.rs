@@ -43,6 +43,10 @@ pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> R
     let mut text = String::new();
     system.write(0, &mut text);
     let mut written = Written::new(text);
+    if !topology.nvlink_known() && topology.gpus().len() > 1 {
+        let text = "NVLinks are unknown, and those that are missing here NCCL asks the driver for";
+        written.note(Note::new(NoteCode::NvlinksUnknown, text));
+    }
     for text in writer.assumed {
         written.note(Note::new(NoteCode::Unknown, text));
     }

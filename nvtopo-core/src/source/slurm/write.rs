@@ -38,6 +38,9 @@ pub(in crate::source) fn gres(topology: &Topology, options: &WriteOptions) -> Re
     if let (Some(name), true) = (&options.node, devices.len() > 1) {
         _ = writeln!(out, "# The lines below hold for {name} alone.");
     }
+    // Instances have no NVLinks.
+    let links_known =
+        topology.nvlink_known() || devices.iter().filter(|device| !device.is_instance).count() < 2;
     let (mut widened, mut unknown) = (BTreeSet::new(), BTreeSet::new());
     for (place, device) in devices.iter().enumerate() {
         if let Some(node) = &options.node {
@@ -62,7 +65,15 @@ pub(in crate::source) fn gres(topology: &Topology, options: &WriteOptions) -> Re
             }
             _ => _ = unknown.insert(device.gpu),
         }
-        _ = writeln!(out, " Links={}", links(topology, &devices, place));
+        if links_known {
+            _ = write!(out, " Links={}", links(topology, &devices, place));
+        }
+        out += "\n";
+    }
+    if !links_known {
+        let text =
+            "Links= is left out, as NVLinks are unknown; nvidia-smi topo -m tells them in a second --from";
+        written.note(Note::new(NoteCode::NvlinksUnknown, text));
     }
     let names = |gpus: BTreeSet<usize>| topology.device_names(&gpus.into_iter().collect::<Vec<_>>());
     if !widened.is_empty() {

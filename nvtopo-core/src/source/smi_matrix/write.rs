@@ -57,6 +57,10 @@ pub(in crate::source) fn write(topology: &Topology, _options: &WriteOptions) -> 
         out += "\n";
     }
     out += legend(topology.dialect());
+    // As `topo -mp`: a matrix that explains NV# and has none says that there are no NVLinks.
+    if !topology.nvlink_known() && !topology.links().any(|(_, _, link)| link.kind.is_fabric()) {
+        out.truncate(out.find("  NV#").unwrap_or(out.len()));
+    }
     out += &nic_legend(topology, &form, &devices, &names);
     written.text = out;
     if unknown > 0 {

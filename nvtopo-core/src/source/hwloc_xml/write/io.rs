@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::source::pci_kind::NVIDIA;
 use crate::units::Bandwidth;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The last domain that hwloc takes: made-up addresses start there, and go down.
 const MADE_UP: u32 = 0xffff;
@@ -95,7 +95,7 @@ pub(super) fn collect(topology: &Topology) -> Io<'_> {
             None => tops.push(id),
         }
     }
-    let mut collector = Collector { topology, below, made_up: 0, far_domains: 0 };
+    let mut collector = Collector { topology, below, made_up: 0, far_domains: 0, used: BTreeSet::new() };
     let mut roots = Vec::new();
     for id in tops {
         let place = collector.place(id);
@@ -136,6 +136,8 @@ struct Collector<'a> {
     /// The number of made-up addresses.
     made_up: u32,
     far_domains: usize,
+    /// The addresses of devices so far.
+    used: BTreeSet<PciAddress>,
 }
 
 impl<'a> Collector<'a> {
@@ -262,6 +264,8 @@ impl<'a> Collector<'a> {
         pci: &PciFacts,
         rate: Option<Bandwidth>,
     ) -> Device<'a> {
+        // A NIC may be told in two places of the tree; the second has an address of its own.
+        let address = address.filter(|address| self.used.insert(*address));
         let known = address.map(|address| self.known(address));
         Device {
             node,

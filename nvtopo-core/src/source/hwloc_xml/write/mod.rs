@@ -8,6 +8,7 @@ mod distances;
 mod io;
 pub(in super::super) mod objects;
 
+use super::super::MAX_INPUT;
 use super::super::writers::{WriteOptions, Written};
 use crate::cpuset::CpuSet;
 use crate::error::{Error, Result};
@@ -25,6 +26,16 @@ pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> R
     let io = io::collect(topology);
     let places: Vec<&CpuSet> = io.roots.iter().filter_map(|root| root.place.as_ref()).collect();
     let tree = Tree::build(topology, &places)?;
+    // An object has two sets, on average half as long as that of all CPUs, so that the text grows with the square.
+    let all = tree.objects.first().map_or(0, |machine| machine.cpus.to_hwloc().len());
+    if (tree.objects.len() * all) as u64 > MAX_INPUT {
+        let text = format!(
+            "hwloc's XML of the machine would have more than {} MiB, as {} objects list their CPUs in it",
+            MAX_INPUT >> 20,
+            tree.objects.len()
+        );
+        return Err(Error::request(text).help("--to json writes machines of any size"));
+    }
     let mut roots: BTreeMap<usize, Vec<&Root<'_>>> = BTreeMap::new();
     for root in &io.roots {
         let at = root.place.as_ref().map_or(0, |cpus| tree.covering(cpus));
