@@ -75,7 +75,7 @@ bench:
 test-readme *OPTIONS:
     sh scripts/test-readme.sh {{OPTIONS}}
 
-# Feeds one reader with changed inputs: hwloc-xml, json, measured, nvlink-status, smi-matrix or snapshot. Needs nightly and
+# Feeds one reader, or all writers (`written`), with changed inputs; scripts/fuzz.sh lists the readers. Needs nightly and
 # cargo-fuzz.
 fuzz READER SECONDS="600":
     sh scripts/fuzz.sh {{READER}} {{SECONDS}}

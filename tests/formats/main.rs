@@ -21,6 +21,8 @@ mod rdma;
 mod slurm;
 mod slurm_read;
 mod smi;
+#[path = "../support/through.rs"]
+mod through;
 mod topo_m;
 
 use nvtopo::Topology;

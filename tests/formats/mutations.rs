@@ -4,9 +4,9 @@
 //! fails in the folder that it names.
 
 use super::data;
+use super::through::through;
 use nvtopo::Topology;
-use nvtopo::diff::Diff;
-use nvtopo::source::{MAX_INPUT, WRITERS, WriteOptions};
+use nvtopo::source::MAX_INPUT;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -104,47 +104,6 @@ fn number(bytes: &mut Vec<u8>, random: &mut Random) {
     bytes.splice(start..end, NUMBERS[random.below(NUMBERS.len())].bytes());
 }
 
-/// Whatever is read can be written, read again, compared and drawn. Returns false for what is refused.
-fn try_all(bytes: &[u8], original: Option<&Topology>) -> bool {
-    let Ok(topology) = Topology::parse("damaged", bytes) else { return false };
-    let mut options = WriteOptions::default();
-    options.node = Some("n1".to_owned());
-    for writer in WRITERS {
-        let Ok(written) = writer.write(&topology, &options) else { continue };
-        assert!(written.text.ends_with('\n'), "{} does not end its line", writer.name);
-        let again = Topology::parse("written", written.text.as_bytes());
-        match writer.name {
-            "json" => assert_eq!(again.expect("JSON is read again"), topology),
-            "nccl-xml" | "hwloc-xml" | "graphml" => {
-                let xml = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
-                let parsed = roxmltree::Document::parse_with_options(&written.text, xml);
-                assert!(parsed.is_ok(), "{}: {:?}", writer.name, parsed.err());
-                assert!(writer.name == "graphml" || again.is_ok(), "{}: {}", writer.name, again.unwrap_err());
-            }
-            "topo-m" | "gres.conf" => {
-                let again =
-                    again.unwrap_or_else(|error| panic!("{}: {error}\n{}", writer.name, written.text));
-                assert!(writer.name != "topo-m" || again.gpus().len() == topology.gpus().len());
-            }
-            #[cfg(feature = "yaml")]
-            "mock-nvml" => {
-                _ = serde_saphyr::from_str::<serde_json::Value>(&written.text).expect("YAML is read")
-            }
-            _ => {}
-        }
-    }
-    assert!(Diff::new(&topology, &topology).changes.is_empty());
-    if let Some(original) = original {
-        _ = Diff::new(original, &topology);
-        _ = Diff::of_structure(original, &topology);
-    }
-    if topology.devices().len() <= 128 {
-        let picture = nvtopo_draw::svg::topology(&topology);
-        assert!(roxmltree::Document::parse(&picture).is_ok(), "the picture is no XML");
-    }
-    true
-}
-
 /// The recorded texts up to a size, with what stands in archives left packed.
 fn seeds(largest: usize) -> Vec<(PathBuf, Vec<u8>)> {
     let (mut found, mut folders) = (Vec::new(), vec![data("")]);
@@ -201,7 +160,7 @@ fn damaged_texts_are_refused_or_go_through_everything() {
             }
             assert!(bytes.len() as u64 <= MAX_INPUT);
             *current.lock().unwrap() = Some((Instant::now(), bytes.clone()));
-            match catch_unwind(AssertUnwindSafe(|| try_all(&bytes, originals[place].as_ref()))) {
+            match catch_unwind(AssertUnwindSafe(|| through(&bytes, originals[place].as_ref()))) {
                 Ok(is_read) => read += usize::from(is_read),
                 Err(_) => failed.push(keep(&bytes, tried_name("failed", &bytes))),
             }

@@ -207,7 +207,8 @@ fn quads(topology: &nvtopo::Topology, gpus: &[usize]) -> Option<Quads> {
             (0..quad.len()).map(|a| quad[..a].iter().filter(|b| !linked(quad[a], **b)).count()).sum::<usize>()
         };
         let joined = near.iter().filter(|a| far.iter().any(|b| linked(**a, *b))).count();
-        let lost = within(&near) + within(&far) + far.len() - joined;
+        // More are joined than are far where two lead to one, which `across` refuses.
+        let lost = within(&near) + within(&far) + far.len().saturating_sub(joined);
         (across(&near, &far) <= 1 && across(&far, &near) <= 1 && lost <= LOST).then_some(lost)
     };
     let sets = (0..1_u32 << count).filter(|set| set.count_ones() == 4);

@@ -59,11 +59,14 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
     for host in &io.hosts {
         adder.host(io, host);
     }
-    let mut next = numbers.values().max().map_or(0, |last| last + 1);
+    let mut taken: BTreeSet<u32> = numbers.values().copied().collect();
     for (device, near) in &elsewhere {
-        let own = number_after(device.name, "nvml").filter(|own| !numbers.values().any(|taken| taken == own));
-        adder.gpu_off_bus(device, near, own.unwrap_or(next));
-        next = own.unwrap_or(next).max(next).saturating_add(1);
+        let own = number_after(device.name, "nvml").filter(|own| !taken.contains(own));
+        let after = || taken.last().map_or(Some(0), |last| last.checked_add(1));
+        let free = || (0..).find(|number| !taken.contains(number));
+        let number = own.or_else(after).or_else(free).unwrap_or_default();
+        adder.gpu_off_bus(device, near, number);
+        taken.insert(number);
     }
     for (device, near) in adapters {
         adder.nic_off_bus(device, near);

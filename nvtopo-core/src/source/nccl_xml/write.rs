@@ -35,6 +35,9 @@ const NET_ORDER: [&str; 9] = ["dev", "speed", "port", "latency", "guid", "maxcon
 pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> Result<Written> {
     let mut writer = Writer::new(topology);
     let system = writer.system()?;
+    if system.children.is_empty() {
+        return Err(nothing());
+    }
     let count = system.count();
     if count > MAX_ELEMENTS {
         let text = format!("the file has {count} elements, and NCCL reads {MAX_ELEMENTS} at most");
@@ -51,6 +54,10 @@ pub(in super::super) fn write(topology: &Topology, _options: &WriteOptions) -> R
         written.note(Note::new(NoteCode::Unknown, text));
     }
     Ok(written)
+}
+
+fn nothing() -> Error {
+    Error::request("the machine has no GPU, so there is nothing that NCCL could use")
 }
 
 pub(super) struct Writer<'t> {
@@ -108,7 +115,7 @@ impl<'t> Writer<'t> {
         let topology = self.topology;
         if topology.gpus().len() == 0 && topology.nodes().all(|(_, node)| node.provenance != Provenance::Nccl)
         {
-            return Err(Error::request("the machine has no GPU, so there is nothing that NCCL could use"));
+            return Err(nothing());
         }
         let mut cpus: Vec<(u32, Xml)> = Vec::new();
         for (id, node) in topology.nodes() {
