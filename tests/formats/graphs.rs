@@ -106,9 +106,9 @@ fn nvlinks_that_are_unknown_are_written_as_unknown() {
         assert!(csv.contains(&format!("\nGPU0,GPU1,SYS,{nvlinks},10,")), "{csv}");
         assert!(csv.contains("\nGPU0,mlx5_0,,0,,"), "{csv}");
         for format in ["gres.conf", "nccl-xml"] {
-            let notes = topology.write(format).unwrap().notes;
-            let noted = notes.iter().any(|note| note.code() == NoteCode::NvlinksUnknown);
-            assert_eq!(noted, known == "false", "{format}");
+            let written = topology.write(format).unwrap();
+            let is_noted = written.notes.iter().any(|note| note.code() == NoteCode::NvlinksUnknown);
+            assert_eq!(is_noted, known == "false", "{format}");
         }
         let gres = topology.write("gres.conf").unwrap().text;
         assert_eq!(gres.contains("Links="), links.is_some(), "{gres}");

@@ -30,7 +30,7 @@ pub(crate) fn through(bytes: &[u8], original: Option<&Topology>) -> bool {
             }
             #[cfg(feature = "yaml")]
             "mock-nvml" => {
-                _ = serde_saphyr::from_str::<serde_json::Value>(&written.text).expect("YAML is read")
+                _ = serde_saphyr::from_str::<serde_json::Value>(&written.text).expect("YAML is read");
             }
             _ => {}
         }

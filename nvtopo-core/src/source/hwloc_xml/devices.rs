@@ -63,7 +63,7 @@ pub(super) fn add(io: &Io<'_>, nodes: &Nodes, fragment: &mut Fragment) -> Result
     for (device, near) in &elsewhere {
         let own = number_after(device.name, "nvml").filter(|own| !taken.contains(own));
         let after = || taken.last().map_or(Some(0), |last| last.checked_add(1));
-        let free = || (0..).find(|number| !taken.contains(number));
+        let free = || (0..=u32::MAX).find(|number| !taken.contains(number));
         let number = own.or_else(after).or_else(free).unwrap_or_default();
         adder.gpu_off_bus(device, near, number);
         taken.insert(number);

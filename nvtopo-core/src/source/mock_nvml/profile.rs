@@ -1,5 +1,7 @@
 //! The document, in the mock's own names. A fact that is absent has the mock's default.
 
+#![allow(clippy::struct_field_names, reason = "the names are the mock's")]
+
 use serde::Serialize;
 
 #[derive(Serialize)]

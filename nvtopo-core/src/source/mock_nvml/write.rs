@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::ids::PciAddress;
 use crate::model::{Basis, FabricState, Gpu, LinkKind, NodeKind, NvLinkFar, Topology, rates};
 use crate::source::{WriteOptions, Written};
+use crate::units::Bandwidth;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The driver of the mock's own profiles, where the topology knows none: the mock demands one.
@@ -314,7 +315,7 @@ fn nvlink(topology: &Topology, gpus: &[&Gpu], links: &[Links], limits: &mut Limi
         }
         let up = || links[place].all.iter().filter(|link| link.up != Some(false));
         let reported = up().find_map(|link| link.reported);
-        let speed = reported.map(|speed| speed.as_mb_per_s()).or_else(|| each(topology, place));
+        let speed = reported.map(Bandwidth::as_mb_per_s).or_else(|| each(topology, place));
         let of_ports = up().find_map(|link| link.generation);
         let of_model = gpu.compute_capability.and_then(rates::nvlink_of_architecture);
         let generation = of_ports.or(of_model).or_else(|| speed.and_then(rates::nvlink_of_speed));
@@ -322,8 +323,8 @@ fn nvlink(topology: &Topology, gpus: &[&Gpu], links: &[Links], limits: &mut Limi
         versions.entry(version).or_insert_with(Vec::new).push(gpu.name());
         speeds.entry(speed).or_insert_with(Vec::new).push(gpu.name());
     }
-    let version = most(versions, "the mock has one version of NVLink, and others have these", limits);
-    let speed = most(speeds, "the mock has one rate of NVLinks, and others have these", limits);
+    let version = most(&versions, "the mock has one version of NVLink, and others have these", limits);
+    let speed = most(&speeds, "the mock has one rate of NVLinks, and others have these", limits);
     let switches: BTreeSet<String> = topology
         .nodes()
         .filter_map(|(_, node)| match &node.kind {
@@ -345,7 +346,7 @@ fn nvlink(topology: &Topology, gpus: &[&Gpu], links: &[Links], limits: &mut Limi
 
 /// Returns the known fact that most GPUs have, and notes the others.
 fn most<T: Ord + Copy>(
-    facts: BTreeMap<Option<T>, Vec<String>>,
+    facts: &BTreeMap<Option<T>, Vec<String>>,
     text: &'static str,
     limits: &mut Limits,
 ) -> Option<T> {
