@@ -63,6 +63,7 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Exec(args) => return Ok((commands::exec(&args)?, DONE)),
         Command::Run(args) => return commands::run(&args),
         Command::Diff(args) => return Ok(commands::diff(&args)?),
+        Command::Audit(args) => return Ok(commands::audit(&args)?),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Draw(args) => commands::draw(&args),
         Command::Convert(args) => commands::convert(&args),

@@ -93,6 +93,7 @@ impl Cli {
                 Command::Exec(_)
                 | Command::Run(_)
                 | Command::K8s(_)
+                | Command::Audit(_)
                 | Command::Draw(_)
                 | Command::Snapshot(_)
                 | Command::Convert(_)

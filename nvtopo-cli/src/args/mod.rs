@@ -1,5 +1,6 @@
 //! The arguments of the command.
 
+mod audit;
 mod binding;
 mod choice;
 mod draw;
@@ -9,6 +10,7 @@ mod registries;
 mod requirements;
 mod variables;
 
+pub(crate) use audit::{AuditArgs, AuditFormat, FailOn};
 pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
@@ -90,6 +92,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Compare two machines, or one at two times: what came, went, moved or changed
     Diff(DiffArgs),
+    /// Check the machine: what is wrong with its NVLinks, PCIe, NUMA nodes, network and kubelet, and how to mend it
+    Audit(Box<AuditArgs>),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
     /// Draw the machine, with the best GPUs for a job: a picture, or a page to click in

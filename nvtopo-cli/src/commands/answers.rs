@@ -125,7 +125,7 @@ pub(crate) fn snapshot(args: &SnapshotArgs) -> Result<String> {
         return Err(not_written(io::Error::other("a snapshot is no text for a terminal; give -o FILE")));
     }
     let redaction = if args.redact { Redaction::Identifiers } else { Redaction::None };
-    let snapshot = Snapshot::take(&args.from, redaction)?;
+    let snapshot = Snapshot::take_with(&args.from, redaction, nvtopo_audit::record)?;
     if to_stdout {
         print_bytes(&snapshot.to_bytes()?)?;
     } else {

@@ -1,6 +1,7 @@
 //! The subcommands, each in a few steps: open, ask the core, hand over to a renderer.
 
 mod answers;
+mod audit;
 mod bind;
 mod completions;
 mod draw;
@@ -10,6 +11,7 @@ mod run;
 mod simulate;
 
 pub(crate) use answers::{convert, cpus, diff, place, plan, presets, ranks, show, snapshot};
+pub(crate) use audit::audit;
 pub(crate) use completions::completions;
 pub(crate) use draw::draw;
 pub(crate) use exec::exec;

@@ -5,6 +5,7 @@
 //! A new format is one file here and one line in `SOURCES`.
 
 mod common;
+mod contents;
 mod folder;
 mod gpu_notes;
 mod graph;
@@ -51,6 +52,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use contents::{Contents, Files, SavedText};
 pub use live::Live;
 pub use nvml::NvLinkCounters;
 pub use preset::{PRESETS, Preset};
@@ -298,12 +300,16 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
             folder::read(path).map_err(|error| error.in_input(&path.display().to_string()))
         }
         Locator::Path(path) => {
-            let bytes = match pipe::open(path)? {
-                Some(pipe) => read_all(path, pipe)?,
-                None => read_all(path, std::fs::File::open(path).map_err(|error| missing(path, error))?)?,
-            };
-            parse(&path.display().to_string(), &bytes)
+            parse(&path.display().to_string(), &read_path(path)?)
         }
+    }
+}
+
+/// Reads a file, or a pipe that somebody writes into in time.
+fn read_path(path: &Path) -> Result<Vec<u8>> {
+    match pipe::open(path)? {
+        Some(pipe) => read_all(path, pipe),
+        None => read_all(path, std::fs::File::open(path).map_err(|error| missing(path, error))?),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Compressed files: texts, and archives of a directory. Nothing is unpacked to disk.
 
-use super::{Bundle, SYSTEM, is_compressed};
+use super::{Bundle, SYSTEM, Sink, is_compressed};
 use crate::error::{Error, Result};
 use crate::model::{Fragment, MachineIdentity};
 use crate::source::snapshot::{self, unpack};
@@ -18,9 +18,17 @@ pub(in crate::source) fn read_compressed(bytes: &[u8]) -> Result<Fragment> {
 
 /// Reads an archive of a directory: its files, by their paths.
 pub(in crate::source) fn read_entries(entries: BTreeMap<String, Stored>) -> Result<Fragment> {
-    let root = root(&entries);
     let mut bundle = Bundle::default();
-    for (path, stored) in &entries {
+    let root = self::entries(&entries, &mut bundle);
+    bundle.finish(
+        root.map_or_else(|| Err(sysfs::no_tree()), |root| sysfs::read(&machine_files(entries, &root)?)),
+    )
+}
+
+/// Hands the files of an archive to a sink, but for those of a Linux machine; returns what stands before the paths of those.
+pub(in crate::source) fn entries(entries: &BTreeMap<String, Stored>, sink: &mut dyn Sink) -> Option<String> {
+    let root = root(entries);
+    for (path, stored) in entries {
         let Stored::File(Some(bytes)) = stored else { continue };
         let below = root.as_ref().and_then(|root| path.strip_prefix(root.as_str()));
         let top = below.and_then(|own| Some(own.split_once('/')?.0));
@@ -29,20 +37,20 @@ pub(in crate::source) fn read_entries(entries: BTreeMap<String, Stored>) -> Resu
             continue;
         }
         let name = below.unwrap_or(path);
-        match bundle.room() {
-            Some(free) if bytes.len() as u64 <= free => bundle.add(name, bytes),
-            _ => bundle.skip(name),
+        match sink.room() {
+            Some(free) if bytes.len() as u64 <= free => sink.add(name, bytes),
+            _ => sink.skip(name),
         }
     }
-    bundle.finish(root.map_or_else(|| Err(sysfs::no_tree()), |root| machine(entries, &root)))
+    root
 }
 
-/// Reads the files of `/sys` and `/proc`.
-fn machine(entries: BTreeMap<String, Stored>, prefix: &str) -> Result<Fragment> {
+/// Returns the files of `/sys` and `/proc`, whose paths begin with `prefix`.
+pub(in crate::source) fn machine_files(entries: BTreeMap<String, Stored>, prefix: &str) -> Result<Tree> {
     let below = |path: String| path.strip_prefix(prefix).map(str::to_owned);
     let entries = entries.into_iter().filter_map(|(path, stored)| Some((below(path)?, stored))).collect();
     let replay = Replay::new(entries, Refused::default(), false, MachineIdentity::default())?;
-    sysfs::read(&Tree::replay(replay))
+    Ok(Tree::replay(replay))
 }
 
 /// Returns what stands before the paths of a Linux machine's files: nothing, or the directories down to the only one that is the

@@ -1,7 +1,7 @@
 //! The files of a directory on disk, by increasing path. Links are not followed: they would lead out of the directory, or to
 //! a file that is read anyway.
 
-use super::{Bundle, SYSTEM};
+use super::{SYSTEM, Sink};
 use crate::error::{Error, Result};
 use std::fs::{self, File};
 use std::io::Read;
@@ -14,22 +14,22 @@ const MAX_DEPTH: usize = 8;
 const MAX_ENTRIES: usize = 100_000;
 
 /// Reads the files of a directory; those of a Linux machine, if it has a `root`, are left to others.
-pub(super) fn walk(folder: &Path, root: Option<&Path>, bundle: &mut Bundle) -> Result<()> {
+pub(super) fn walk(folder: &Path, root: Option<&Path>, sink: &mut dyn Sink) -> Result<()> {
     fs::read_dir(folder).map_err(|error| Error::io(folder, error))?;
-    Walk { root, bundle, entries: 0 }.folder(folder, "", 0);
+    Walk { root, sink, entries: 0 }.folder(folder, "", 0);
     Ok(())
 }
 
 struct Walk<'a> {
     root: Option<&'a Path>,
-    bundle: &'a mut Bundle,
+    sink: &'a mut dyn Sink,
     entries: usize,
 }
 
 impl Walk<'_> {
     fn folder(&mut self, folder: &Path, prefix: &str, depth: usize) {
         let Ok(entries) = fs::read_dir(folder) else {
-            self.bundle.skip(prefix);
+            self.sink.skip(prefix);
             return;
         };
         let room = MAX_ENTRIES.saturating_sub(self.entries);
@@ -38,7 +38,7 @@ impl Walk<'_> {
         self.entries += names.len();
         if entries.next().is_some() {
             let shown = if prefix.is_empty() { "others".to_owned() } else { format!("others in {prefix}") };
-            self.bundle.skip(&shown);
+            self.sink.skip(&shown);
         }
         names.sort_unstable();
         for name in names {
@@ -58,16 +58,16 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, path: &Path, label: &str) {
-        let Some(room) = self.bundle.room() else {
-            self.bundle.skip(label);
+        let Some(room) = self.sink.room() else {
+            self.sink.skip(label);
             return;
         };
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|file| file.take(room + 1).read_to_end(&mut bytes));
         if read.is_ok() && bytes.len() as u64 <= room {
-            self.bundle.add(label, &bytes);
+            self.sink.add(label, &bytes);
         } else {
-            self.bundle.skip(label);
+            self.sink.skip(label);
         }
     }
 }

@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::model::{Fragment, Note, NoteCode, NoteKind};
 use crate::units::{count_of, several as list};
 use hosts::Hosts;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[cfg(feature = "snapshot")]
-pub(super) use archive::{read_compressed, read_entries};
+pub(super) use archive::{entries, machine_files, read_compressed, read_entries};
 
 /// The most files that are looked into.
 const MAX_FILES: usize = 4096;
@@ -50,18 +50,36 @@ const SYSTEM: [&str; 24] = [
     "var",
 ];
 
+/// What takes the files of a directory or an archive, one by one.
+pub(super) trait Sink {
+    /// Returns the most bytes that the next file may have; `None` where there may be no other.
+    fn room(&self) -> Option<u64>;
+
+    /// Adds a file that is beyond the limits, or cannot be read.
+    fn skip(&mut self, name: &str);
+
+    /// Adds a file.
+    fn add(&mut self, name: &str, bytes: &[u8]);
+}
+
 /// Reads a directory.
 pub(super) fn read(folder: &Path) -> Result<Fragment> {
-    let root = sysfs::find_root(folder);
     let mut bundle = Bundle::default();
-    // The root of a system is no bundle, and its other files are nobody's to read.
-    if !root.as_deref().is_ok_and(is_system) {
-        disk::walk(folder, root.as_deref().ok(), &mut bundle)?;
-    }
+    let root = files(folder, &mut bundle)?;
     bundle.finish(match root {
         Ok(root) => sysfs::root(&root),
         Err(error) => Err(error),
     })
+}
+
+/// Hands the files of a directory to a sink, but for those of a Linux machine, whose root is returned if there is one.
+pub(super) fn files(folder: &Path, sink: &mut dyn Sink) -> Result<Result<PathBuf>> {
+    let root = sysfs::find_root(folder);
+    // The root of a system is no bundle, and its other files are nobody's to read.
+    if !root.as_deref().is_ok_and(is_system) {
+        disk::walk(folder, root.as_deref().ok(), sink)?;
+    }
+    Ok(root)
 }
 
 /// The files of a directory or an archive, read one by one.
@@ -79,18 +97,15 @@ struct Bundle {
     bytes: u64,
 }
 
-impl Bundle {
-    /// Returns the most bytes that the next file may have; `None` where there may be no other.
+impl Sink for Bundle {
     fn room(&self) -> Option<u64> {
-        (self.files < MAX_FILES && self.bytes < MAX_INPUT).then(|| MAX_INPUT - self.bytes)
+        room(self.files, self.bytes)
     }
 
-    /// Adds a file that is beyond the limits, or cannot be read.
     fn skip(&mut self, name: &str) {
         self.beyond.push(name.to_owned());
     }
 
-    /// Reads a file.
     fn add(&mut self, name: &str, bytes: &[u8]) {
         self.files += 1;
         self.bytes += bytes.len() as u64;
@@ -110,7 +125,9 @@ impl Bundle {
             None => self.unknown.push(name.to_owned()),
         }
     }
+}
 
+impl Bundle {
     #[cfg(not(feature = "snapshot"))]
     fn compressed(&mut self, name: &str, _bytes: &[u8]) {
         self.skip(name);
@@ -184,7 +201,12 @@ fn is_system(root: &Path) -> bool {
     ["bin/sh", "usr/bin/env"].iter().any(|program| root.join(program).symlink_metadata().is_ok())
 }
 
+/// Returns the most bytes that the next file may have after so many; `None` where there may be no other.
+pub(super) fn room(files: usize, bytes: u64) -> Option<u64> {
+    (files < MAX_FILES && bytes < MAX_INPUT).then(|| MAX_INPUT - bytes)
+}
+
 /// Returns whether a file has the mark of gzip.
-fn is_compressed(bytes: &[u8]) -> bool {
+pub(super) fn is_compressed(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b, 8])
 }

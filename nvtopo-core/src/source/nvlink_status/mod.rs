@@ -171,11 +171,13 @@ impl Status {
     fn judge(&mut self, verdict: Verdict) {
         let Some(index) = self.open else { return };
         self.judged.insert(index);
-        let text = match verdict {
-            Verdict::AllDown => "all NVLinks are down; nvidia-smi does not list them then",
-            Verdict::None => "nvidia-smi says that it does not have or support NVLink",
+        let (code, text) = match verdict {
+            Verdict::AllDown => {
+                (NoteCode::NvlinksDown, "all NVLinks are down; nvidia-smi does not list them then")
+            }
+            Verdict::None => (NoteCode::Unknown, "nvidia-smi says that it does not have or support NVLink"),
         };
-        self.note(NoteCode::Unknown, format!("GPU{index}: {text}"));
+        self.note(code, format!("GPU{index}: {text}"));
     }
 
     /// Takes a heading. The same again, of the same GPU, begins the answer to another question.

@@ -1,6 +1,7 @@
 //! [`Snapshot`]: taking one of a machine, reading it, and replaying it.
 
 use super::super::Locator;
+use super::super::contents::Files;
 use super::super::folder;
 use super::super::live::{Live, joined};
 use super::super::nvml::DriverAnswer;
@@ -63,7 +64,17 @@ impl Live {
     ///
     /// Errors where nothing at all can be read.
     pub fn snapshot(&self, redaction: Redaction) -> Result<Snapshot> {
-        let kernel = Snapshot::of_files(&self.root)?;
+        self.snapshot_with(redaction, |_, _| ())
+    }
+
+    /// Takes a snapshot with everything that another reader asks of the machine's files, beside discovery. It is not called
+    /// where no topology can be made of the machine.
+    pub fn snapshot_with(
+        &self,
+        redaction: Redaction,
+        also: impl FnOnce(&Topology, &Files),
+    ) -> Result<Snapshot> {
+        let kernel = Snapshot::of_files(&self.root, also)?;
         Snapshot { driver: self.ask(), ..kernel }.redacted(redaction, &self.root)
     }
 }
@@ -73,9 +84,32 @@ impl Snapshot {
     ///
     /// Errors with [`InvalidRequest`](crate::ErrorKind::InvalidRequest) for anything else, which is no machine.
     pub fn take(locator: &Locator, redaction: Redaction) -> Result<Self> {
+        Self::take_with(locator, redaction, |_, _| ())
+    }
+
+    /// Takes a snapshot like [`take`](Self::take), with everything that another reader asks of the machine's files. It is
+    /// not called where no topology can be made of the machine.
+    ///
+    /// ```no_run
+    /// use nvtopo::source::{Locator, Redaction, Snapshot};
+    ///
+    /// Snapshot::take_with(&Locator::Live, Redaction::None, |_topology, files| {
+    ///     files.text("proc/sys/kernel/numa_balancing"); // now it is in the snapshot
+    /// })?;
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    pub fn take_with(
+        locator: &Locator,
+        redaction: Redaction,
+        also: impl FnOnce(&Topology, &Files),
+    ) -> Result<Self> {
         match locator {
-            Locator::Live => Live::default().snapshot(redaction),
-            Locator::Path(path) if path.is_dir() => Self::of_recorded(path, redaction),
+            Locator::Live => Live::default().snapshot_with(redaction, also),
+            Locator::Path(path) if path.is_dir() => {
+                let name = path.display().to_string();
+                let root = sysfs::find_root(path).map_err(|error| error.in_input(&name))?;
+                Self::of_files(&root, also)?.redacted(redaction, &root)
+            }
             Locator::Path(path) if !path.exists() => {
                 Err(Error::io(path, std::io::ErrorKind::NotFound.into()))
             }
@@ -86,9 +120,7 @@ impl Snapshot {
 
     /// Takes a snapshot of a recorded machine: a directory with a copy of `/sys` and `/proc`.
     pub fn of_recorded(root: &Path, redaction: Redaction) -> Result<Self> {
-        let name = root.display().to_string();
-        let root = sysfs::find_root(root).map_err(|error| error.in_input(&name))?;
-        Self::of_files(&root)?.redacted(redaction, &root)
+        Self::take(&Locator::Path(root.to_owned()), redaction)
     }
 
     /// Reads the bytes of a snapshot's file.
@@ -121,9 +153,14 @@ impl Snapshot {
         self.redacted
     }
 
-    fn of_files(root: &Path) -> Result<Self> {
-        let (tree, record) = Tree::recording(root, trim::trim);
+    fn of_files(root: &Path, also: impl FnOnce(&Topology, &Files)) -> Result<Self> {
+        let (mut tree, record) = Tree::recording(root, trim::trim);
         let read = sysfs::read(&tree);
+        let machine =
+            read.as_ref().ok().and_then(|own| TopologyBuilder::new().with(own.clone()).build().ok());
+        if let Some(topology) = machine {
+            tree = Files::lend(tree, |files| also(&topology, files));
+        }
         let (own, identity) = (tree.is_own(), sysfs::identity(&tree));
         drop(tree);
         let (entries, refused) = record.take().into_parts();
@@ -145,6 +182,32 @@ impl Snapshot {
         let replay = Replay::new(self.entries, self.refused, self.own, self.identity)?;
         joined(sysfs::read(&Tree::replay(replay))?, &self.driver)
     }
+}
+
+/// The content of a gzip file.
+pub(in crate::source) enum Unpacked {
+    /// A snapshot: the files of its machine.
+    Machine(Tree),
+    /// An archive of a directory.
+    Files(BTreeMap<String, Stored>),
+    /// A text.
+    Text(Vec<u8>),
+}
+
+/// Returns the content of the bytes of a gzip file.
+pub(in crate::source) fn contents(bytes: &[u8]) -> Result<Unpacked> {
+    if !archive::is_archive(bytes) {
+        return Ok(Unpacked::Text(archive::unpack(bytes)?));
+    }
+    Ok(match archive::read_any(bytes)? {
+        archive::Content::Snapshot(snapshot) => Unpacked::Machine(Tree::replay(Replay::new(
+            snapshot.entries,
+            snapshot.refused,
+            snapshot.own,
+            snapshot.identity,
+        )?)),
+        archive::Content::Files(entries) => Unpacked::Files(entries),
+    })
 }
 
 /// Returns the machine that the bytes of a gzip file describe: a snapshot, an archive of a directory, or a text.

@@ -23,9 +23,9 @@ use crate::model::Fragment;
 #[cfg(feature = "snapshot")]
 pub(super) use archive::{is_archive, unpack};
 #[cfg(feature = "snapshot")]
-pub(super) use enabled::read;
-#[cfg(feature = "snapshot")]
 pub use enabled::{Redaction, Snapshot};
+#[cfg(feature = "snapshot")]
+pub(super) use enabled::{Unpacked, contents, read};
 
 pub(super) struct SnapshotFile;
 

@@ -34,9 +34,9 @@ pub(super) use connectx::{KEYWORD, MARK, VITAL_DATA, adapter_uuid, holds_mark};
 #[cfg(feature = "snapshot")]
 pub(super) use limits::{Hierarchy, group_of, parts_of};
 use std::path::{Path, PathBuf};
-pub(super) use tree::Tree;
+pub(super) use tree::{LIMIT, Tree};
 #[cfg(feature = "snapshot")]
-pub(super) use tree::{LIMIT, Refused, Replay, Stored};
+pub(super) use tree::{Refused, Replay, Stored};
 
 /// The name of the format in messages.
 pub(super) const NAME: &str = "Linux sysfs tree";

@@ -17,7 +17,7 @@ mod rooted;
 
 use crate::cpuset::{CpuSet, MAX_INDEX};
 use crate::error::Error;
-use crate::model::{MachineIdentity, Note, NoteKind};
+use crate::model::{MachineIdentity, Note, NoteKind, Stated};
 use confined::Confined;
 use disk::Disk;
 use files::{Entry, FileError, Files, Kind, Part};
@@ -90,7 +90,7 @@ impl Tree {
     }
 
     /// Returns whether this is the file system of the machine that this process runs on.
-    pub(super) fn is_live(&self) -> bool {
+    pub(in crate::source) fn is_live(&self) -> bool {
         self.files.is_live()
     }
 
@@ -164,6 +164,17 @@ impl Tree {
     /// Each byte of a device's configuration space is read from the device, so read only what is needed.
     pub(super) fn part(&self, path: &str, offset: usize, length: usize) -> Vec<u8> {
         self.some(path, Part { offset, length })
+    }
+
+    /// Returns some bytes of a file without any note: not available where nothing is there, or a device has no value, and
+    /// unreadable where it cannot be read.
+    pub(in crate::source) fn probe(&self, path: &str, offset: usize, length: usize) -> Stated<Vec<u8>> {
+        let mut buffer = Vec::new();
+        match self.files.read(path, Part { offset, length }, &mut buffer) {
+            Ok(()) => Stated::Known(buffer),
+            Err(FileError::Absent | FileError::NotAFolder(_)) => Stated::NotAvailable,
+            Err(FileError::Refused(_)) => Stated::Unreadable,
+        }
     }
 
     fn some(&self, path: &str, part: Part) -> Vec<u8> {
@@ -252,12 +263,12 @@ impl Tree {
     }
 
     /// Returns the target of a link, as it is written. `None`: absent, or not a link.
-    pub(super) fn link(&self, path: &str) -> Option<String> {
+    pub(in crate::source) fn link(&self, path: &str) -> Option<String> {
         self.quietly(self.files.link(path))
     }
 
     /// Returns whether there is a directory.
-    pub(super) fn has_folder(&self, path: &str) -> bool {
+    pub(in crate::source) fn has_folder(&self, path: &str) -> bool {
         self.quietly(self.files.is_folder(path)).unwrap_or(false)
     }
 

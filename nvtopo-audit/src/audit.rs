@@ -1,0 +1,156 @@
+//! [`Audit`]: the checks to run, and what to run them on.
+
+use crate::check::{Check, checks, no_such};
+use crate::evidence::Evidence;
+use crate::finding::{Finding, Status, Verdicts};
+use crate::profile::Profile;
+use crate::report::Report;
+use nvtopo::source::{Contents, Files};
+use nvtopo::{Result, Topology};
+use std::path::PathBuf;
+
+/// The process whose allowed CPUs and memory nodes are judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AuditedProcess {
+    /// The process that read the machine.
+    #[default]
+    Own,
+    /// The process of this number.
+    Pid(u32),
+    /// The processes of a control group: its path below `/sys/fs/cgroup`.
+    Cgroup(PathBuf),
+}
+
+/// An audit: the checks to run, and what to run them on. See the [crate](crate)'s example.
+pub struct Audit<'a> {
+    contents: &'a Contents,
+    earlier: Option<&'a Contents>,
+    profile: Profile,
+    process: AuditedProcess,
+    only: Vec<String>,
+    skip: Vec<String>,
+    today: Option<String>,
+}
+
+impl<'a> Audit<'a> {
+    /// Creates an audit of a machine by all checks.
+    pub fn of(contents: &'a Contents) -> Self {
+        Self {
+            contents,
+            earlier: None,
+            profile: Profile::default(),
+            process: AuditedProcess::Own,
+            only: Vec::new(),
+            skip: Vec::new(),
+            today: None,
+        }
+    }
+
+    /// Sets an earlier reading of the same machine. Counters are judged by their growth since then; without it their
+    /// checks are unknown.
+    #[must_use]
+    pub fn earlier(mut self, earlier: &'a Contents) -> Self {
+        self.earlier = Some(earlier);
+        self
+    }
+
+    /// Sets what is expected of the machine, and what is accepted.
+    #[must_use]
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// Sets the process whose allowed CPUs and memory nodes are judged.
+    #[must_use]
+    pub fn process(mut self, process: AuditedProcess) -> Self {
+        self.process = process;
+        self
+    }
+
+    /// Runs only these checks: codes, themes, or the begin of codes and `*`, such as `nvlink-*`.
+    #[must_use]
+    pub fn only(mut self, checks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.only.extend(checks.into_iter().map(Into::into));
+        self
+    }
+
+    /// Leaves these checks out, named as in [`only`](Self::only).
+    #[must_use]
+    pub fn skip(mut self, checks: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.skip.extend(checks.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets the date of today, such as `2026-03-31`, by which waivers expire. Without it those that expire do not count.
+    #[must_use]
+    pub fn today(mut self, date: impl Into<String>) -> Self {
+        self.today = Some(date.into());
+        self
+    }
+
+    /// Runs the checks.
+    ///
+    /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
+    pub fn run(&self) -> Result<Report> {
+        let mut evidence = Evidence::of(self.contents, &self.profile, &self.process);
+        if let Some(earlier) = self.earlier {
+            evidence.earlier = Some(Box::new(Evidence::of(earlier, &self.profile, &self.process)));
+        }
+        for name in
+            self.only.iter().chain(&self.skip).chain(self.profile.waivers.iter().map(|own| &own.check))
+        {
+            known(name)?;
+        }
+        let is_named = |names: &[String], check: &Check| names.iter().any(|name| names_check(name, check));
+        let run = checks().filter(|check| self.only.is_empty() || is_named(&self.only, check));
+        let run = run.filter(|check| !is_named(&self.skip, check));
+        let mut findings: Vec<Finding> = run.flat_map(|check| findings(check, &evidence)).collect();
+        for finding in &mut findings {
+            finding.waived = self.profile.waiver(finding, self.today.as_deref()).map(str::to_owned);
+        }
+        Ok(Report::new(self.contents.topology.clone(), findings))
+    }
+}
+
+/// Reads everything of a machine that any check looks at: the second reader of
+/// [`Snapshot::take_with`](nvtopo::source::Snapshot::take_with), so that an audit of the snapshot gives the verdicts that
+/// one of the machine gives.
+pub fn record(topology: &Topology, files: &Files) {
+    let (profile, process) = (Profile::default(), AuditedProcess::Own);
+    let evidence = Evidence::of_files(topology, files, &profile, &process);
+    for check in checks() {
+        findings(check, &evidence);
+    }
+}
+
+/// Runs a check. One that says nothing does not apply.
+fn findings(check: &'static Check, evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut verdicts = Verdicts::new(check);
+    (check.run)(evidence, &mut verdicts);
+    let mut findings = verdicts.into_findings();
+    if findings.is_empty() {
+        findings.push(Finding {
+            check,
+            subject: crate::evidence::NODE.to_owned(),
+            status: Status::NotApplicable,
+            text: "nothing here to check".to_owned(),
+            waived: None,
+        });
+    }
+    findings
+}
+
+/// Returns whether a name is that of a check: its code, its theme, or the begin of its code and `*`.
+pub(crate) fn names_check(name: &str, check: &Check) -> bool {
+    match name.strip_suffix('*') {
+        Some(begin) => check.code.starts_with(begin),
+        None => name == check.code || name == check.theme.word(),
+    }
+}
+
+/// Errors for a name that is no check's.
+fn known(name: &str) -> Result<()> {
+    if checks().any(|check| names_check(name, check)) { Ok(()) } else { Err(no_such(name)) }
+}

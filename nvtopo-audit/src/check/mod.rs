@@ -1,0 +1,121 @@
+//! The registry of checks. A theme is a file with its checks as values; a new check is a value in one of them.
+
+mod fabric;
+mod nvlink;
+
+use crate::evidence::Evidence;
+use crate::finding::{Severity, Verdicts};
+use nvtopo::Error;
+use std::fmt;
+
+/// A check: what it claims, and how it is judged.
+#[non_exhaustive]
+pub struct Check {
+    /// The name by which programs and people know it, such as `nvlink-links-active`. It never changes.
+    pub code: &'static str,
+    /// The subject area.
+    pub theme: Theme,
+    /// What a failure means for jobs.
+    pub severity: Severity,
+    /// What holds of a sound machine.
+    pub claim: &'static str,
+    /// What is read.
+    pub evidence: &'static str,
+    /// When it passes, warns, fails, or is unknown.
+    pub rule: &'static str,
+    /// What to do about a failure.
+    pub remedy: &'static str,
+    /// Where the rule comes from.
+    pub source: &'static str,
+    pub(crate) run: fn(&Evidence<'_>, &mut Verdicts),
+}
+
+/// The subject area of checks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Theme {
+    /// NVLinks of GPUs.
+    Nvlink,
+    /// The NVLink fabric of NVSwitches, and its manager.
+    Fabric,
+}
+
+impl Theme {
+    /// Every theme.
+    pub const ALL: [Self; 2] = [Self::Nvlink, Self::Fabric];
+
+    /// The word in options and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nvlink => "nvlink",
+            Self::Fabric => "fabric",
+        }
+    }
+
+    fn checks(self) -> &'static [Check] {
+        match self {
+            Self::Nvlink => nvlink::CHECKS,
+            Self::Fabric => fabric::CHECKS,
+        }
+    }
+}
+
+/// Returns every check, in the order of themes.
+///
+/// ```
+/// let check = nvtopo_audit::check::find("nvlink-speed").unwrap();
+/// println!("{}\n{}\n{}", check.claim, check.rule, check.remedy);
+/// ```
+pub fn checks() -> impl Iterator<Item = &'static Check> {
+    Theme::ALL.into_iter().flat_map(Theme::checks)
+}
+
+/// Returns the check of a code.
+pub fn find(code: &str) -> Option<&'static Check> {
+    checks().find(|check| check.code == code)
+}
+
+/// Returns the error for a code or another name that is no check's.
+pub fn no_such(name: &str) -> Error {
+    let near = checks()
+        .map(|check| check.code)
+        .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)));
+    let advice = near.map_or_else(String::new, |near| format!("did you mean {near}?"));
+    Error::request(format!("there is no check {name:?}")).help(advice)
+}
+
+impl fmt::Display for Check {
+    /// Everything that there is to know of it, in lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} ({}, {})", self.code, self.theme.word(), self.severity)?;
+        let parts = [
+            ("Claim", self.claim),
+            ("Evidence", self.evidence),
+            ("Rule", self.rule),
+            ("Remedy", self.remedy),
+            ("Source", self.source),
+        ];
+        for (name, text) in parts {
+            let options = textwrap::Options::new(100).subsequent_indent("          ");
+            let line = format!("{name:<10}{text}");
+            for line in textwrap::wrap(&line, options) {
+                writeln!(f, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl PartialEq for Check {
+    fn eq(&self, other: &Self) -> bool {
+        self.code == other.code
+    }
+}
+
+impl Eq for Check {}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").field("code", &self.code).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,359 @@
+//! NVLinks of GPUs: their number, speed, version and ends.
+
+use super::{Check, Theme};
+use crate::board;
+use crate::evidence::{Evidence, NODE};
+use crate::finding::{Severity, Verdicts};
+use nvtopo::Bandwidth;
+use nvtopo::model::{Gpu, GroupShape, NvLinkPort, P2pStatus};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        code: "nvlink-links-active",
+        theme: Theme::Nvlink,
+        severity: Severity::Critical,
+        claim: "Every GPU has as many active NVLinks as its board gives it.",
+        evidence: "The driver's state of each NVLink (nvidia-smi nvlink -s), or the number of links of each pair (nvidia-smi \
+                   topo -m); the board by the GPU's PCI device.",
+        rule: "Fails where fewer links are up than the board or the profile has; unknown where the state of a link cannot be \
+               read, or the board is not known. A GPU in MIG mode is left out.",
+        remedy: "Reset the GPU; restart the fabric manager; if links stay down, have the board serviced.",
+        source: "NVML, nvmlDeviceGetNvLinkState; NVIDIA's data sheets",
+        run: links_active,
+    },
+    Check {
+        code: "nvlink-speed",
+        theme: Theme::Nvlink,
+        severity: Severity::Critical,
+        claim: "Every active NVLink runs at the line rate of its generation.",
+        evidence: "The speed that the driver reports of each link (nvidia-smi nvlink -s).",
+        rule: "Fails where a link is slower than 94 % of the line rate: drivers print 25 or 25.781 GB/s, 50 or 53.125. Warns \
+               where links of one GPU differ.",
+        remedy: "Reset the GPU; power-cycle the baseboard; if a link stays slow, have the board serviced.",
+        source: "NVML, NVML_FI_DEV_NVLINK_SPEED_MBPS_COMMON; line rates of NVIDIA's boards",
+        run: speed,
+    },
+    Check {
+        code: "nvlink-version",
+        theme: Theme::Nvlink,
+        severity: Severity::Warning,
+        claim: "All NVLinks of a GPU speak the same version.",
+        evidence: "The generation of each link, by the GPU's architecture or the driver's report.",
+        rule: "Fails where the active links of one GPU are of several generations; unknown where none is told.",
+        remedy: "Look for a mixed board or a wrong bridge.",
+        source: "NVML, nvmlDeviceGetNvLinkVersion",
+        run: version,
+    },
+    Check {
+        code: "nvlink-peers-complete",
+        theme: Theme::Nvlink,
+        severity: Severity::Critical,
+        claim: "Every active NVLink ends at a device that is known, and each far end is used once.",
+        evidence: "The device at the other end of each link (nvidia-smi nvlink -R).",
+        rule: "Fails where a link between two GPUs is counted by one of them only. Warns where the far end of an active link \
+               is of unknown kind while others are known; unknown where no source tells far ends.",
+        remedy: "Read again when the fabric manager is up; if an end stays unknown, have the board serviced.",
+        source: "NVML, nvmlDeviceGetNvLinkRemotePciInfo_v2",
+        run: peers,
+    },
+    Check {
+        code: "nvlink-symmetry",
+        theme: Theme::Nvlink,
+        severity: Severity::Warning,
+        claim: "GPUs of one model have as many NVLinks as each other, and behind NVSwitches every pair has as many.",
+        evidence: "The NVLinks of each GPU and of each pair, from ports or from nvidia-smi topo -m.",
+        rule: "Fails where pairs behind NVSwitches have unequal numbers of links. Warns where GPUs of one model on a board \
+               without NVSwitches do. Unequal pairs of a mesh are by design.",
+        remedy: "Treat the GPU with the fewest links as one with a link down.",
+        source: "derived from the graph",
+        run: symmetry,
+    },
+    Check {
+        code: "gpu-p2p-status",
+        theme: Theme::Nvlink,
+        severity: Severity::Critical,
+        claim: "GPUs that NVLink connects may use each other's memory.",
+        evidence: "The driver's peer-to-peer status of each pair (nvidia-smi topo -p2p rw).",
+        rule: "Fails where a pair with NVLinks may not read or write, or where no pair of the machine may. Warns where a pair \
+               over PCIe may not because of the chipset or the path.",
+        remedy: "Reboot; look at the driver's registry keys, the IOMMU and ACS.",
+        source: "NVML, nvmlDeviceGetP2PStatus",
+        run: p2p,
+    },
+];
+
+/// The lowest share of the line rate that a sound link may report.
+const LEAST_SPEED: f64 = 0.94;
+
+fn is_divided(gpu: &Gpu) -> bool {
+    gpu.mig.is_some_and(|mig| mig.current)
+}
+
+/// The number of active NVLinks of a GPU.
+enum Active {
+    Known(u16),
+    /// The state of some ports could not be read: at least so many are active.
+    AtLeast(u16, usize),
+    Unknown,
+}
+
+fn active(evidence: &Evidence<'_>, position: usize, gpu: &Gpu) -> Active {
+    if !gpu.nvlinks.is_empty() {
+        let up = gpu.nvlinks.iter().filter(|port| port.up == Some(true)).count() as u16;
+        let open = gpu.nvlinks.iter().filter(|port| port.up.is_none()).count();
+        return if open == 0 { Active::Known(up) } else { Active::AtLeast(up, open) };
+    }
+    // nvidia-smi lists no link of a GPU whose links are all down.
+    let begin = format!("{}: all NVLinks are down", gpu.name());
+    let mut notes = evidence.topology.notes().iter();
+    if notes.any(|note| note.code() == NoteCode::NvlinksDown && note.text.starts_with(&begin)) {
+        return Active::Known(0);
+    }
+    if evidence.topology.nvlink_known() {
+        return Active::Known(evidence.topology.nvlinks_of(position).0);
+    }
+    Active::Unknown
+}
+
+fn links_active(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    for (position, _, gpu) in evidence.gpus() {
+        let name = gpu.name();
+        if is_divided(gpu) {
+            verdicts.not_applicable(name, "it is in MIG mode, in which NVLinks are not used");
+            continue;
+        }
+        let active = active(evidence, position, gpu);
+        let Some(board) = board::of(evidence, gpu) else {
+            let model = gpu.model.as_deref().unwrap_or("of unknown model");
+            let text = match active {
+                Active::Known(links) => {
+                    format!("{links} NVLinks are up; how many the board of this {model} has is not known")
+                }
+                _ => format!("the NVLinks of this {model} are not known"),
+            };
+            verdicts.unknown(name, text);
+            continue;
+        };
+        match active {
+            _ if board.links == 0 => verdicts.not_applicable(name, "its board has no NVLink"),
+            Active::Known(links) if links < board.links => {
+                let down = down(&gpu.nvlinks);
+                verdicts.fail(name, format!("{links} of {} NVLinks are up{down}", board.links));
+            }
+            Active::Known(links) if links > board.links => {
+                verdicts.warn(
+                    name,
+                    format!("{links} NVLinks are up, more than the {} that were expected", board.links),
+                );
+            }
+            Active::Known(links) => verdicts.pass(name, format!("all {links} NVLinks are up")),
+            Active::AtLeast(links, open) => {
+                let text = format!(
+                    "{links} of {} NVLinks are up, and the state of {open} cannot be read",
+                    board.links
+                );
+                verdicts.unknown(name, text);
+            }
+            Active::Unknown => verdicts.unknown(name, "no source tells the state of its NVLinks"),
+        }
+    }
+}
+
+/// Names the ports that are down.
+fn down(ports: &[NvLinkPort]) -> String {
+    let down: Vec<String> =
+        ports.iter().filter(|port| port.up == Some(false)).map(|port| port.number.to_string()).collect();
+    if down.is_empty() { String::new() } else { format!("; down: link {}", down.join(", ")) }
+}
+
+fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    for (_, _, gpu) in evidence.gpus() {
+        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
+        if up().next().is_none() {
+            continue;
+        }
+        let rates: BTreeMap<u32, Bandwidth> =
+            up().filter_map(|port| Some((port.number, port.reported?))).collect();
+        if rates.len() < up().count() {
+            let text = format!("the speed of {} active NVLinks is not told", up().count() - rates.len());
+            verdicts.unknown(gpu.name(), text);
+            continue;
+        }
+        let (slowest, least) =
+            rates.iter().min_by_key(|(_, rate)| **rate).map_or((0, None), |(n, rate)| (*n, Some(*rate)));
+        let most = rates.values().max().copied();
+        let (Some(least), Some(most)) = (least, most) else { continue };
+        let expected = board::of(evidence, gpu).and_then(|board| board.rate);
+        match expected {
+            Some(rate) if least.as_gb_per_s() < rate * LEAST_SPEED => {
+                let slow = rates.values().filter(|own| own.as_gb_per_s() < rate * LEAST_SPEED).count();
+                let text = format!(
+                    "link {slowest} runs at {least}, where {rate} GB/s is expected ({slow} of {} are slow)",
+                    rates.len()
+                );
+                verdicts.fail(gpu.name(), text);
+            }
+            _ if least < most => {
+                verdicts.warn(gpu.name(), format!("link {slowest} runs at {least}, others at {most}"));
+            }
+            Some(_) => {
+                verdicts.pass(gpu.name(), format!("all {} active NVLinks run at {least}", rates.len()))
+            }
+            None => verdicts
+                .unknown(gpu.name(), format!("all run at {least}; the line rate of its board is not known")),
+        }
+    }
+}
+
+fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    for (_, _, gpu) in evidence.gpus() {
+        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
+        if up().next().is_none() {
+            continue;
+        }
+        let generations: BTreeSet<u8> = up().filter_map(|port| port.generation).collect();
+        let all: Vec<String> = generations.iter().map(u8::to_string).collect();
+        match all.as_slice() {
+            [] => verdicts.unknown(gpu.name(), "no source tells the version of its NVLinks"),
+            [one] => verdicts.pass(gpu.name(), format!("all NVLinks are of generation {one}")),
+            several => {
+                verdicts.fail(gpu.name(), format!("its NVLinks are of generations {}", several.join(" and ")))
+            }
+        }
+    }
+}
+
+fn peers(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    use nvtopo::model::NvLinkFar;
+    let to = |gpu: &Gpu, address| {
+        let ports = gpu.nvlinks.iter().filter(|port| port.up == Some(true));
+        ports.filter(|port| port.far == NvLinkFar::Gpu(address)).count()
+    };
+    for (_, _, gpu) in evidence.gpus() {
+        let up = || gpu.nvlinks.iter().filter(|port| port.up == Some(true));
+        let total = up().count();
+        if total == 0 {
+            continue;
+        }
+        let open = up().filter(|port| matches!(port.far, NvLinkFar::Unknown)).count();
+        if open == total {
+            verdicts.unknown(gpu.name(), "no source tells the far ends of its NVLinks");
+            continue;
+        }
+        let untyped = up().filter(|port| matches!(port.far, NvLinkFar::Device(_))).count();
+        let uneven = evidence.gpus().find_map(|(_, _, other)| {
+            let (own, far) = (gpu.address?, other.address?);
+            let (there, back) = (to(gpu, far), to(other, own));
+            // Ports of which the other GPU does not tell the ends are no contradiction.
+            let told =
+                other.nvlinks.iter().all(|port| port.up == Some(false) || port.far != NvLinkFar::Unknown);
+            (own != far && there > back && told && !other.nvlinks.is_empty())
+                .then(|| (other.name(), there, back))
+        });
+        if let Some((other, there, back)) = uneven {
+            let text = format!("{there} of its NVLinks end at {other}, of which {back} lead back");
+            verdicts.fail(gpu.name(), text);
+        } else if open > 0 {
+            verdicts.fail(gpu.name(), format!("{open} of {total} active NVLinks have no known far end"));
+        } else if untyped > 0 {
+            verdicts.warn(
+                gpu.name(),
+                format!("{untyped} of {total} active NVLinks end at a device of unknown kind"),
+            );
+        } else {
+            verdicts.pass(gpu.name(), format!("the far ends of all {total} active NVLinks are known"));
+        }
+    }
+}
+
+fn symmetry(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    let topology = evidence.topology;
+    let mut models: BTreeMap<Option<&str>, Vec<(usize, &Gpu)>> = BTreeMap::new();
+    for (position, _, gpu) in evidence.gpus().filter(|(_, _, gpu)| !is_divided(gpu)) {
+        models.entry(gpu.model.as_deref()).or_default().push((position, gpu));
+    }
+    for (model, gpus) in models.into_iter().filter(|(_, gpus)| gpus.len() > 1) {
+        let model = model.map_or_else(|| "GPUs of unknown model".to_owned(), str::to_owned);
+        if !topology.nvlink_known() {
+            verdicts.unknown(model, "no source tells which GPUs NVLink connects");
+            continue;
+        }
+        let degree = |position: usize| topology.nvlinks_of(position).0;
+        let most = gpus.iter().map(|(position, _)| degree(*position)).max().unwrap_or(0);
+        if most == 0 {
+            continue;
+        }
+        let fewer: Vec<String> = gpus
+            .iter()
+            .filter(|(position, _)| degree(*position) < most)
+            .map(|(position, gpu)| format!("{} has {}", gpu.name(), degree(*position)))
+            .collect();
+        let is_switched = |a: usize, b: usize| {
+            let mut groups =
+                topology.nvlink_groups().iter().filter(|group| group.shape == GroupShape::Switched);
+            groups.any(|group| group.gpus.contains(&a) && group.gpus.contains(&b))
+        };
+        let through_switch =
+            |(a, b): (usize, usize)| is_switched(a, b).then(|| (a, b, topology.pairs().pair(a, b).nvlinks));
+        let pairs: Vec<(usize, usize, u16)> = gpus
+            .iter()
+            .enumerate()
+            .flat_map(|(at, (a, _))| gpus[at + 1..].iter().map(move |(b, _)| (*a, *b)))
+            .filter_map(through_switch)
+            .collect();
+        let widest = pairs.iter().map(|(_, _, links)| *links).max();
+        let narrow = pairs.iter().find(|(_, _, links)| Some(*links) < widest);
+        match (narrow, widest) {
+            (Some((a, b, links)), Some(widest)) => {
+                let name = |position: usize| topology.device_name(position);
+                let text = format!("{} and {} have {links} NVLinks, others {widest}", name(*a), name(*b));
+                verdicts.fail(model, text);
+            }
+            _ if fewer.is_empty() => verdicts.pass(model, format!("each GPU has {most} NVLinks")),
+            _ => verdicts.warn(model, format!("{}, others {most}", fewer.join(", "))),
+        }
+    }
+}
+
+fn p2p(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
+    let topology = evidence.topology;
+    let told = topology.all_p2p();
+    if topology.gpus().len() < 2 {
+        return;
+    }
+    if told.is_empty() {
+        verdicts.unknown(NODE, "no source tells the peer-to-peer access of pairs");
+        return;
+    }
+    let may = |status: Option<P2pStatus>| status.map(|status| status == P2pStatus::Ok);
+    let denied = told.iter().filter(|p2p| may(p2p.read) == Some(false) || may(p2p.write) == Some(false));
+    let denied: Vec<_> = denied.collect();
+    if denied.is_empty() {
+        verdicts.pass(NODE, format!("all {} pairs that were asked may access each other", told.len()));
+        return;
+    }
+    let position = |id| topology.devices().iter().position(|own| *own == id);
+    for p2p in &denied {
+        let (Some(a), Some(b)) = (position(p2p.a), position(p2p.b)) else { continue };
+        let subject = format!("{} and {}", topology.device_name(a), topology.device_name(b));
+        let status = p2p.read.filter(|status| *status != P2pStatus::Ok).or(p2p.write);
+        let word = status.map_or("unknown", P2pStatus::word);
+        let links = topology.pairs().pair(a, b).nvlinks;
+        if links > 0 {
+            verdicts.fail(
+                subject,
+                format!("{links} NVLinks connect them, and the driver denies access ({word})"),
+            );
+        } else if denied.len() == told.len() {
+            verdicts.fail(
+                subject,
+                format!("the driver denies access ({word}), as to every pair of this machine"),
+            );
+        } else if status == Some(P2pStatus::Unknown) {
+            verdicts.unknown(subject, "the driver does not know whether they may access each other");
+        } else {
+            verdicts.warn(subject, format!("the driver denies access over PCIe ({word})"));
+        }
+    }
+}

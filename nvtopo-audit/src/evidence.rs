@@ -1,0 +1,95 @@
+//! [`Evidence`]: what the checks may look at. All checks read the machine through it, so that a snapshot that is taken
+//! while they run holds what they need.
+
+use crate::audit::AuditedProcess;
+use crate::profile::Profile;
+use nvtopo::Topology;
+use nvtopo::model::{Gpu, NodeId, Stated};
+use nvtopo::source::{Contents, Files, SavedText};
+
+/// The evidence on one machine.
+pub(crate) struct Evidence<'a> {
+    pub(crate) topology: &'a Topology,
+    pub(crate) profile: &'a Profile,
+    /// The process whose CPUs and memory are judged.
+    pub(crate) process: &'a AuditedProcess,
+    /// An earlier reading of the same machine: counters are judged by their growth.
+    pub(crate) earlier: Option<Box<Evidence<'a>>>,
+    files: Vec<&'a Files>,
+    texts: &'a [SavedText],
+}
+
+/// The name of the whole machine as a subject.
+pub(crate) const NODE: &str = "node";
+
+impl<'a> Evidence<'a> {
+    pub(crate) fn of(contents: &'a Contents, profile: &'a Profile, process: &'a AuditedProcess) -> Self {
+        let files = contents.files.iter().collect();
+        let topology = &contents.topology;
+        Self { topology, profile, process, earlier: None, files, texts: &contents.texts }
+    }
+
+    pub(crate) fn of_files(
+        topology: &'a Topology,
+        files: &'a Files,
+        profile: &'a Profile,
+        process: &'a AuditedProcess,
+    ) -> Self {
+        Self { topology, profile, process, earlier: None, files: vec![files], texts: &[] }
+    }
+
+    /// Returns the text of a file of the machine. Unstated: there are no files of a machine at all.
+    pub(crate) fn text(&self, path: &str) -> Stated<String> {
+        first(self.files.iter().map(|files| files.text(path)))
+    }
+
+    /// Returns some bytes of a file of the machine.
+    pub(crate) fn bytes(&self, path: &str, offset: usize, length: usize) -> Stated<Vec<u8>> {
+        first(self.files.iter().map(|files| files.bytes(path, offset, length)))
+    }
+
+    /// Returns the names in a directory of the machine. Empty: absent or unreadable.
+    pub(crate) fn names(&self, path: &str) -> Vec<String> {
+        let names = self.files.iter().map(|files| files.names(path));
+        names.into_iter().find(|names| !names.is_empty()).unwrap_or_default()
+    }
+
+    /// Returns the target of a link of the machine.
+    pub(crate) fn link(&self, path: &str) -> Option<String> {
+        self.files.iter().find_map(|files| files.link(path))
+    }
+
+    /// Returns the saved texts. Each may hold the outputs of several tools.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &'a SavedText> {
+        self.texts.iter()
+    }
+
+    /// Returns the GPUs with their positions and nodes.
+    pub(crate) fn gpus(&self) -> impl Iterator<Item = (usize, NodeId, &'a Gpu)> {
+        let topology = self.topology;
+        topology.gpus().enumerate().map(|(position, gpu)| (position, topology.devices()[position], gpu))
+    }
+
+    /// Returns whether a hypervisor runs the machine, which then sees PCIe as that shows it. `None`: unknown.
+    pub(crate) fn is_virtual(&self) -> Option<bool> {
+        match &self.topology.machine().hypervisor {
+            Stated::Known(_) => Some(true),
+            Stated::NotAvailable => Some(false),
+            Stated::Unstated | Stated::Unreadable => None,
+        }
+    }
+}
+
+/// Returns the first answer of one that has the file; else the first answer.
+fn first<T>(answers: impl Iterator<Item = Stated<T>>) -> Stated<T> {
+    let mut found = Stated::Unstated;
+    for answer in answers {
+        match answer {
+            Stated::Known(_) => return answer,
+            Stated::Unreadable => found = answer,
+            _ if matches!(found, Stated::Unstated) => found = answer,
+            _ => {}
+        }
+    }
+    found
+}

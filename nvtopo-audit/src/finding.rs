@@ -1,0 +1,146 @@
+//! [`Finding`]: the verdict of a check on one subject.
+
+use crate::check::Check;
+use serde::Serialize;
+use std::fmt;
+
+/// The status of a subject by a check, from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[non_exhaustive]
+pub enum Status {
+    /// The check does not apply to this machine.
+    #[serde(rename = "n/a")]
+    NotApplicable,
+    /// The claim holds.
+    #[serde(rename = "pass")]
+    Pass,
+    /// The evidence is missing or cannot be read.
+    #[serde(rename = "unknown")]
+    Unknown,
+    /// Something to look at; jobs still run.
+    #[serde(rename = "warn")]
+    Warn,
+    /// The claim does not hold.
+    #[serde(rename = "fail")]
+    Fail,
+}
+
+impl Status {
+    /// Every status, from best to worst.
+    pub const ALL: [Self; 5] = [Self::NotApplicable, Self::Pass, Self::Unknown, Self::Warn, Self::Fail];
+
+    /// The word in texts and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "n/a",
+            Self::Pass => "pass",
+            Self::Unknown => "unknown",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The severity of a check: what a failure means for jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Severity {
+    /// Jobs fail, or lose most of their speed.
+    Critical,
+    /// Jobs may lose speed, or trouble is near.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl Severity {
+    /// Every severity, the worst first.
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Warning, Self::Info];
+
+    /// The word in texts and documents.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// The verdict of a check on one subject.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The check.
+    pub check: &'static Check,
+    /// The device, port or setting that is judged, such as `GPU3` or `mlx5_0 port 1`; `node` for the machine.
+    pub subject: String,
+    /// The status.
+    pub status: Status,
+    /// The evidence and, where they differ, the expectation, in one sentence.
+    pub text: String,
+    /// The reason why a failure or a warning is accepted, from a waiver of the profile. It counts as passed.
+    pub waived: Option<String>,
+}
+
+impl Finding {
+    /// Returns the status that counts: an accepted finding passes.
+    pub fn effective(&self) -> Status {
+        if self.waived.is_some() { Status::Pass } else { self.status }
+    }
+}
+
+/// The verdicts of a check, as they are found.
+pub(crate) struct Verdicts {
+    check: &'static Check,
+    findings: Vec<Finding>,
+}
+
+impl Verdicts {
+    pub(crate) fn new(check: &'static Check) -> Self {
+        Self { check, findings: Vec::new() }
+    }
+
+    pub(crate) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    /// Adds a verdict.
+    pub(crate) fn add(&mut self, status: Status, subject: impl Into<String>, text: impl Into<String>) {
+        let (subject, text) = (subject.into(), text.into());
+        self.findings.push(Finding { check: self.check, subject, status, text, waived: None });
+    }
+
+    pub(crate) fn pass(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Status::Pass, subject, text);
+    }
+
+    pub(crate) fn warn(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Status::Warn, subject, text);
+    }
+
+    pub(crate) fn fail(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Status::Fail, subject, text);
+    }
+
+    pub(crate) fn unknown(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Status::Unknown, subject, text);
+    }
+
+    pub(crate) fn not_applicable(&mut self, subject: impl Into<String>, text: impl Into<String>) {
+        self.add(Status::NotApplicable, subject, text);
+    }
+}

@@ -1,0 +1,38 @@
+//! The readiness audit of a GPU server: checks of its NVLinks, PCIe, NUMA nodes, network, kernel and kubelet, each with a
+//! verdict, the reason, and what to do.
+//!
+//! - [`Audit`]: the checks to run and what to run them on. [`Report`]: the verdicts.
+//! - [`check`]: the registry of all checks.
+//! - [`Profile`]: what a fleet expects of its nodes, and which findings it has accepted.
+//!
+//! Evidence is whatever [`Contents`](nvtopo::source::Contents) holds: this machine, a recorded `/sys` and `/proc`, a
+//! snapshot, or a directory of saved outputs. The same machine gets the same verdicts from each, as far as each tells of
+//! it. Evidence that is missing makes a verdict `unknown`, and never `pass`.
+//!
+//! ```
+//! use nvtopo::source::{Contents, Locator};
+//! use nvtopo_audit::{Audit, Status};
+//!
+//! let node = Contents::open(&[Locator::Preset("dgx-h100".to_owned())])?; // Locator::Live for this machine
+//! let report = Audit::of(&node).run()?;
+//! assert_eq!(report.count(Status::Fail), 0);
+//! for finding in report.findings() {
+//!     println!("{} {} {}: {}", finding.status, finding.check.code, finding.subject, finding.text);
+//! }
+//! # Ok::<(), nvtopo::Error>(())
+//! ```
+
+mod audit;
+mod board;
+pub mod check;
+mod evidence;
+mod finding;
+mod profile;
+mod render;
+mod report;
+
+pub use audit::{Audit, AuditedProcess, record};
+pub use finding::{Finding, Severity, Status};
+pub use profile::{Expected, Profile, Waiver};
+pub use render::TextStyle;
+pub use report::Report;

@@ -1,0 +1,118 @@
+//! [`Profile`]: what a fleet expects of its nodes, and which findings it has accepted.
+
+use crate::audit::names_check;
+use crate::finding::{Finding, Status};
+use nvtopo::{Error, Result};
+use serde::Deserialize;
+
+/// The expectations of a fleet, read from TOML. Expectations that it does not state come from the machine's own graph.
+///
+/// ```
+/// let profile = nvtopo_audit::Profile::parse("fleet.toml", r#"
+/// [expect]
+/// gpus = 8
+/// driver = "570.124.06"
+///
+/// [[waiver]]
+/// check = "acs-on-p2p-path"
+/// subject = "GPU3"
+/// reason = "waiting for the BIOS of March"
+/// expires = "2026-06-30"
+/// "#)?;
+/// assert_eq!(profile.expect.gpus, Some(8));
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Profile {
+    /// What is expected.
+    pub expect: Expected,
+    /// What is accepted.
+    #[serde(rename = "waiver")]
+    pub waivers: Vec<Waiver>,
+}
+
+/// The facts that are expected of a node.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Expected {
+    /// The number of GPUs.
+    pub gpus: Option<usize>,
+    /// The number of NVLinks of each GPU.
+    pub nvlinks_per_gpu: Option<u16>,
+    /// The rate of each NVLink in GB/s (1e9 bytes, one direction).
+    pub nvlink_rate: Option<f64>,
+    /// The version of NVIDIA's driver.
+    pub driver: Option<String>,
+}
+
+/// A finding that is accepted, until a date.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[non_exhaustive]
+pub struct Waiver {
+    /// The check: its code, its theme, or the begin of its code and `*`.
+    pub check: String,
+    /// The subject, such as `GPU3`; all of them without it.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// The reason.
+    pub reason: String,
+    /// The last day on which it holds, such as `2026-06-30`; for ever without it.
+    #[serde(default)]
+    pub expires: Option<String>,
+}
+
+impl Profile {
+    /// Reads a profile. Messages call it by `name`.
+    ///
+    /// Errors with [`InvalidInput`](nvtopo::ErrorKind::InvalidInput) and the line for text that is no TOML, for keys that
+    /// are not known, and for dates that are none.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let profile: Self = toml::from_str(text).map_err(|error| {
+            let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
+            let line = before.lines().count().max(1);
+            Error::input(error.message().to_owned()).in_input(name).at(line, 1)
+        })?;
+        for waiver in &profile.waivers {
+            if let Some(date) = waiver.expires.as_deref().filter(|date| !is_date(date)) {
+                let text = format!("the waiver of {} expires on {date:?}, which is no date", waiver.check);
+                return Err(Error::input(text).in_input(name).help("write a date as in \"2026-06-30\""));
+            }
+        }
+        Ok(profile)
+    }
+
+    /// Returns the reason why a finding is accepted. `None`: it is not.
+    pub(crate) fn waiver(&self, finding: &Finding, today: Option<&str>) -> Option<&str> {
+        if !matches!(finding.status, Status::Fail | Status::Warn | Status::Unknown) {
+            return None;
+        }
+        let holds = |waiver: &&Waiver| {
+            let is_in_time = match (&waiver.expires, today) {
+                (None, _) => true,
+                // Dates of this form are ordered as texts are.
+                (Some(last), Some(today)) => today <= last.as_str(),
+                (Some(_), None) => false,
+            };
+            let subject = waiver.subject.as_ref();
+            is_in_time
+                && names_check(&waiver.check, finding.check)
+                && subject.is_none_or(|own| *own == finding.subject)
+        };
+        self.waivers.iter().find(holds).map(|waiver| waiver.reason.as_str())
+    }
+}
+
+/// Returns whether a text is a date such as `2026-06-30`.
+fn is_date(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let number = |from: usize, to: usize| text.get(from..to).and_then(|own| own.parse::<u32>().ok());
+    bytes.len() == 10
+        && (bytes[4], bytes[7]) == (b'-', b'-')
+        && number(0, 4).is_some()
+        && number(5, 7).is_some_and(|month| (1..=12).contains(&month))
+        && number(8, 10).is_some_and(|day| (1..=31).contains(&day))
+}

@@ -1,0 +1,4 @@
+//! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
+
+mod nvlink;
+mod support;

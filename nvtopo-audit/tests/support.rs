@@ -1,0 +1,89 @@
+//! Evidence for tests, and verdicts by check and subject.
+
+use nvtopo::source::{Contents, Locator};
+use nvtopo_audit::{Audit, Finding, Report, Status};
+use std::path::{Path, PathBuf};
+
+/// Returns the path of a test's data: below `tests/data` of the repository.
+pub(crate) fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data").join(name)
+}
+
+/// Reads files of the tests' data, merged.
+pub(crate) fn read(names: &[&str]) -> Contents {
+    let locators: Vec<Locator> = names.iter().map(|name| Locator::Path(data(name))).collect();
+    Contents::open(&locators).unwrap_or_else(|error| panic!("{names:?}: {error}"))
+}
+
+/// A directory that is removed at the end.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// Creates a directory with these files.
+    pub(crate) fn of(name: &str, files: &[(&str, &str)]) -> Self {
+        let root = std::env::temp_dir().join(format!("nvtopo-audit-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&root);
+        for (path, text) in files {
+            let path = root.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Self(root)
+    }
+
+    pub(crate) fn read(&self) -> Contents {
+        Contents::open(&[Locator::Path(self.0.clone())]).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Audits a made text, as if it were a saved output.
+pub(crate) fn of_text(text: &str) -> Report {
+    let folder = Folder::of(&format!("{:x}", text.len() ^ text.as_ptr() as usize), &[("output.txt", text)]);
+    of(&folder.read())
+}
+
+/// Audits files of the tests' data.
+pub(crate) fn of_files(names: &[&str]) -> Report {
+    of(&read(names))
+}
+
+/// Audits a preset.
+pub(crate) fn of_preset(name: &str) -> Report {
+    of(&Contents::open(&[Locator::Preset(name.to_owned())]).unwrap())
+}
+
+/// Audits evidence by all checks.
+pub(crate) fn of(contents: &Contents) -> Report {
+    Audit::of(contents).run().unwrap()
+}
+
+/// Returns the findings of a check.
+pub(crate) fn findings<'a>(report: &'a Report, check: &str) -> Vec<&'a Finding> {
+    assert!(nvtopo_audit::check::find(check).is_some(), "there is no check {check}");
+    report.findings().iter().filter(|finding| finding.check.code == check).collect()
+}
+
+/// Returns the status of a subject by a check.
+pub(crate) fn status(report: &Report, check: &str, subject: &str) -> Status {
+    finding(report, check, subject).status
+}
+
+/// Returns the finding of a subject by a check, the worst first.
+pub(crate) fn finding<'a>(report: &'a Report, check: &str, subject: &str) -> &'a Finding {
+    let own = findings(report, check);
+    let found = own.iter().find(|finding| finding.subject == subject);
+    found.unwrap_or_else(|| panic!("no finding of {check} about {subject}: {own:#?}"))
+}
+
+/// Returns the one status of all findings of a check.
+pub(crate) fn only_status(report: &Report, check: &str) -> Status {
+    let own = findings(report, check);
+    assert!(own.iter().all(|finding| finding.status == own[0].status), "{own:#?}");
+    own[0].status
+}

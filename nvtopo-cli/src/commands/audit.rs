@@ -1,0 +1,75 @@
+//! `nvtopo audit`: what is wrong with a node, and how to mend it.
+
+use super::{read_text, style};
+use crate::args::{AuditArgs, AuditFormat, FailOn};
+use nvtopo::source::Contents;
+use nvtopo::{Error, Result};
+use nvtopo_audit::{Audit, AuditedProcess, Profile, Report, Severity, Status, TextStyle, check};
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// More is unknown than is allowed.
+const UNKNOWN: u8 = 3;
+
+/// Returns the report, and the exit code.
+pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
+    if let Some(code) = &args.explain {
+        return Ok((explain(code)?, 0));
+    }
+    let profile = match &args.profile {
+        Some(path) => Profile::parse(&path.display().to_string(), &read_text(path)?)?,
+        None => Profile::default(),
+    };
+    let mut contents = Contents::open(&args.from)?;
+    let mut earlier = None;
+    if !args.since.is_empty() {
+        earlier = Some(Contents::open(&args.since)?);
+    } else if let Some(time) = args.wait {
+        let time =
+            time.try_into().map_err(|_| Error::wrong_use("time does not go back", "give --wait 10s"))?;
+        std::thread::sleep(time);
+        earlier = Some(std::mem::replace(&mut contents, Contents::open(&args.from)?));
+    }
+    let process = match (args.pid, &args.cgroup) {
+        (Some(pid), _) => AuditedProcess::Pid(pid),
+        (None, Some(path)) => AuditedProcess::Cgroup(path.clone()),
+        (None, None) => AuditedProcess::Own,
+    };
+    let mut audit = Audit::of(&contents)
+        .profile(profile)
+        .process(process)
+        .only(&args.only)
+        .skip(&args.skip)
+        .today(jiff::Zoned::now().date().to_string());
+    if let Some(earlier) = &earlier {
+        audit = audit.earlier(earlier);
+    }
+    let report = audit.run()?;
+    let text = match args.format {
+        AuditFormat::Text => report.to_text(TextStyle::default().width(style().width).all(args.all)),
+        AuditFormat::Json => report.to_json(),
+        AuditFormat::Junit => report.to_junit(),
+        AuditFormat::Sarif => report.to_sarif(),
+    };
+    Ok((text, code(args, &report)))
+}
+
+fn code(args: &AuditArgs, report: &Report) -> u8 {
+    let failed = match args.fail_on {
+        FailOn::Critical => report.failures(Severity::Critical) > 0,
+        FailOn::Fail => report.worst() >= Status::Fail,
+        FailOn::Warn => report.worst() >= Status::Warn,
+        FailOn::Never => false,
+    };
+    if failed {
+        return FAILED;
+    }
+    let is_beyond = args.max_unknown.is_some_and(|most| report.count(Status::Unknown) > most);
+    if is_beyond { UNKNOWN } else { 0 }
+}
+
+/// What there is to know of a check.
+fn explain(code: &str) -> Result<String> {
+    let check = check::find(code).ok_or_else(|| check::no_such(code))?;
+    Ok(check.to_string())
+}

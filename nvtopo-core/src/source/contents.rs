@@ -1,0 +1,216 @@
+//! [`Contents`]: the files and texts of the places that a topology was read from, for programs that judge a machine by more
+//! than its topology holds.
+
+use super::folder::{self, Sink};
+use super::sysfs::Tree;
+use super::{Live, Locator, NvLinkCounters, parse, read_all, read_path};
+use crate::error::Result;
+use crate::model::{Fragment, Stated, Topology, TopologyBuilder};
+use std::path::Path;
+
+/// The files below the root of a machine: this one, a recorded one, or that of a snapshot.
+///
+/// Paths are relative to the root and written with `/`. In a recorded tree no link leads out of the root, pipes do not
+/// block, and at most 512 KiB of a file are read.
+///
+/// ```no_run
+/// use nvtopo::source::Files;
+///
+/// let files = Files::of("/".as_ref());
+/// println!("{:?}", files.text("proc/sys/kernel/numa_balancing"));
+/// ```
+pub struct Files(Tree);
+
+impl Files {
+    /// Returns the files of this machine, where the root is `/`, or those of a recorded one.
+    pub fn of(root: &Path) -> Self {
+        Self(Tree::new(root))
+    }
+
+    #[cfg(feature = "snapshot")]
+    pub(super) fn new(tree: Tree) -> Self {
+        Self(tree)
+    }
+
+    /// Hands over the files of a machine for a moment.
+    #[cfg(feature = "snapshot")]
+    pub(super) fn lend(tree: Tree, look: impl FnOnce(&Self)) -> Tree {
+        let files = Self(tree);
+        look(&files);
+        files.0
+    }
+
+    /// Returns whether these are the files of the machine that this process runs on.
+    pub fn is_live(&self) -> bool {
+        self.0.is_live()
+    }
+
+    /// Returns the text of a file without the white space around it. [`Stated::NotAvailable`]: no such file, or a device
+    /// that has no value. [`Stated::Unreadable`]: a file that this process may not read, or no file, or one that is longer
+    /// than 512 KiB.
+    pub fn text(&self, path: &str) -> Stated<String> {
+        let bytes = self.0.probe(path, 0, super::sysfs::LIMIT + 1);
+        match bytes {
+            Stated::Known(bytes) if bytes.len() > super::sysfs::LIMIT => Stated::Unreadable,
+            bytes => bytes.map(|bytes| {
+                let text = String::from_utf8_lossy(&bytes);
+                text.trim_matches(|c: char| c.is_whitespace() || c == '\0').to_owned()
+            }),
+        }
+    }
+
+    /// Returns some bytes of a file, from a place in it on; fewer where it ends before. States are as those of
+    /// [`text`](Self::text).
+    pub fn bytes(&self, path: &str, offset: usize, length: usize) -> Stated<Vec<u8>> {
+        self.0.probe(path, offset, length.min(super::sysfs::LIMIT))
+    }
+
+    /// Returns the names in a directory, sorted. Empty: absent or unreadable.
+    pub fn names(&self, path: &str) -> Vec<String> {
+        self.0.names(path)
+    }
+
+    /// Returns the target of a link, as it is written. `None`: absent, or not a link.
+    pub fn link(&self, path: &str) -> Option<String> {
+        self.0.link(path)
+    }
+
+    /// Returns whether there is a directory.
+    pub fn has_folder(&self, path: &str) -> bool {
+        self.0.has_folder(path)
+    }
+}
+
+/// A text that somebody saved, such as the output of a tool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SavedText {
+    /// The name of its file.
+    pub name: String,
+    /// The text; bytes that are not UTF-8 are replaced.
+    pub text: String,
+}
+
+impl SavedText {
+    /// Creates a text of a name.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+}
+
+/// The files and texts of the places that a topology was read from.
+///
+/// ```
+/// use nvtopo::source::{Contents, Locator};
+///
+/// let contents = Contents::open(&[Locator::Preset("dgx-h100".to_owned())])?;
+/// assert_eq!(contents.topology.gpus().count(), 8);
+/// assert!(contents.files.is_empty() && contents.texts.is_empty()); // a preset has none
+/// # Ok::<(), nvtopo::Error>(())
+/// ```
+#[non_exhaustive]
+pub struct Contents {
+    /// The topology.
+    pub topology: Topology,
+    /// The files of machines, one for each root that was found.
+    pub files: Vec<Files>,
+    /// The texts, by the order of places and of names. Each may hold the outputs of several tools.
+    pub texts: Vec<SavedText>,
+}
+
+impl Contents {
+    /// Reads and merges several places, like [`Topology::open`], and keeps what they hold.
+    ///
+    /// Errors are those of [`Topology::open`].
+    pub fn open(locators: &[Locator]) -> Result<Self> {
+        let mut found = Found::default();
+        let mut builder = TopologyBuilder::new();
+        for locator in locators {
+            let mut own = found.read(locator)?;
+            if let (Locator::Path(path), true) = (locator, locators.len() > 1) {
+                own.file = Some(path.display().to_string().into());
+            }
+            builder = builder.with(own);
+        }
+        let topology = builder.build().map_err(|error| match locators {
+            [only] => error.in_input(&only.to_string()),
+            _ => error,
+        })?;
+        Ok(Self { topology, files: found.files, texts: found.texts })
+    }
+}
+
+/// The contents that were found so far.
+#[derive(Default)]
+struct Found {
+    files: Vec<Files>,
+    texts: Vec<SavedText>,
+    /// The number of files and bytes of the directory or archive that is read.
+    size: (usize, u64),
+}
+
+impl Found {
+    fn read(&mut self, locator: &Locator) -> Result<Fragment> {
+        self.size = (0, 0);
+        match locator {
+            Locator::Live | Locator::Hwloc => self.files.push(Files::of(Path::new("/"))),
+            Locator::Preset(_) => {}
+            Locator::Stdin => {
+                let name = "standard input";
+                let bytes = read_all(Path::new(name), std::io::stdin().lock())?;
+                self.add(name, &bytes);
+                return parse(name, &bytes);
+            }
+            Locator::Path(path) if path.is_dir() => {
+                if let Ok(root) = folder::files(path, self)? {
+                    self.files.push(Files::of(&root));
+                }
+            }
+            Locator::Path(path) => {
+                let name = path.display().to_string();
+                let bytes = read_path(path)?;
+                self.add(&name, &bytes);
+                return parse(&name, &bytes);
+            }
+        }
+        super::fragment(locator)
+    }
+
+    #[cfg(feature = "snapshot")]
+    fn compressed(&mut self, name: &str, bytes: &[u8]) {
+        use super::snapshot::{self, Unpacked};
+        // What cannot be unpacked is an error of the topology, or told by one of its notes.
+        match snapshot::contents(bytes) {
+            Ok(Unpacked::Machine(tree)) => self.files.push(Files::new(tree)),
+            Ok(Unpacked::Files(entries)) => {
+                if let Some(root) = folder::entries(&entries, self)
+                    && let Ok(tree) = folder::machine_files(entries, &root)
+                {
+                    self.files.push(Files::new(tree));
+                }
+            }
+            Ok(Unpacked::Text(text)) if !folder::is_compressed(&text) => self.add(name, &text),
+            Ok(Unpacked::Text(_)) | Err(_) => {}
+        }
+    }
+
+    #[cfg(not(feature = "snapshot"))]
+    fn compressed(&mut self, _name: &str, _bytes: &[u8]) {}
+}
+
+impl Sink for Found {
+    fn room(&self) -> Option<u64> {
+        folder::room(self.size.0, self.size.1)
+    }
+
+    fn skip(&mut self, _name: &str) {}
+
+    fn add(&mut self, name: &str, bytes: &[u8]) {
+        self.size = (self.size.0 + 1, self.size.1 + bytes.len() as u64);
+        if folder::is_compressed(bytes) {
+            self.compressed(name, bytes);
+        } else if !bytes.contains(&0) {
+            self.texts.push(SavedText::new(name, String::from_utf8_lossy(bytes)));
+        }
+    }
+}
