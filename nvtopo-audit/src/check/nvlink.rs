@@ -5,7 +5,7 @@ use crate::board;
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
 use nvtopo::Bandwidth;
-use nvtopo::model::{Gpu, GroupShape, NvLinkPort, P2pStatus};
+use nvtopo::model::{Gpu, GroupShape, NoteCode, NvLinkPort, P2pStatus};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) const CHECKS: &[Check] = &[
