@@ -5,7 +5,7 @@ use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
 use crate::profile::Profile;
 use crate::report::Report;
-use nvtopo::source::{Contents, Files};
+use nvtopo::source::{Contents, Files, Locator};
 use nvtopo::{Result, Topology};
 use std::path::PathBuf;
 
@@ -112,6 +112,14 @@ impl<'a> Audit<'a> {
         }
         Ok(Report::new(self.contents.topology.clone(), findings))
     }
+}
+
+/// Reads the evidence of some places. This machine is read at once, so that an audit judges one moment, and a later one can
+/// judge counters by their growth since then.
+///
+/// Errors are those of [`Topology::open`].
+pub fn evidence(locators: &[Locator]) -> Result<Contents> {
+    Contents::open_at_once(locators, record)
 }
 
 /// Reads everything of a machine that any check looks at: the second reader of

@@ -1,6 +1,7 @@
 //! The NVLinks that boards give their GPUs, by PCI device, or by the product's name where a source tells no PCI device.
 
 use crate::evidence::Evidence;
+use crate::profile::Profile;
 use nvtopo::model::Gpu;
 
 /// The NVLinks of a GPU on its board.
@@ -60,7 +61,12 @@ const NVIDIA: u16 = 0x10de;
 
 /// Returns the NVLinks that the profile, or else the board, gives a GPU. `None`: unknown.
 pub(crate) fn of(evidence: &Evidence<'_>, gpu: &Gpu) -> Option<Board> {
-    let expected = &evidence.profile.expect;
+    of_gpu(evidence.profile, gpu)
+}
+
+/// Does the same without evidence.
+pub(crate) fn of_gpu(profile: &Profile, gpu: &Gpu) -> Option<Board> {
+    let expected = &profile.expect;
     let own = listed(gpu);
     let links = expected.nvlinks_per_gpu.or(own.map(|own| own.links))?;
     Some(Board { links, rate: expected.nvlink_rate.or(own.and_then(|own| own.rate)) })

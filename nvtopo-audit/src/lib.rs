@@ -27,11 +27,12 @@ mod board;
 pub mod check;
 mod evidence;
 mod finding;
+pub mod metrics;
 mod profile;
 mod render;
 mod report;
 
-pub use audit::{Audit, AuditedProcess, record};
+pub use audit::{Audit, AuditedProcess, evidence, record};
 pub use finding::{Finding, Severity, Status};
 pub use profile::{Expected, Profile, Waiver};
 pub use render::TextStyle;

@@ -2,9 +2,8 @@
 
 use super::{read_text, style};
 use crate::args::{AuditArgs, AuditFormat, FailOn};
-use nvtopo::source::Contents;
 use nvtopo::{Error, Result};
-use nvtopo_audit::{Audit, AuditedProcess, Profile, Report, Severity, Status, TextStyle, check};
+use nvtopo_audit::{Audit, AuditedProcess, Profile, Report, Severity, Status, TextStyle, check, evidence};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -20,15 +19,15 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
         Some(path) => Profile::parse(&path.display().to_string(), &read_text(path)?)?,
         None => Profile::default(),
     };
-    let mut contents = Contents::open(&args.from)?;
+    let mut contents = evidence(&args.from)?;
     let mut earlier = None;
     if !args.since.is_empty() {
-        earlier = Some(Contents::open(&args.since)?);
+        earlier = Some(evidence(&args.since)?);
     } else if let Some(time) = args.wait {
         let time =
             time.try_into().map_err(|_| Error::wrong_use("time does not go back", "give --wait 10s"))?;
         std::thread::sleep(time);
-        earlier = Some(std::mem::replace(&mut contents, Contents::open(&args.from)?));
+        earlier = Some(std::mem::replace(&mut contents, evidence(&args.from)?));
     }
     let process = match (args.pid, &args.cgroup) {
         (Some(pid), _) => AuditedProcess::Pid(pid),

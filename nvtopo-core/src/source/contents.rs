@@ -123,7 +123,27 @@ impl Contents {
     ///
     /// Errors are those of [`Topology::open`].
     pub fn open(locators: &[Locator]) -> Result<Self> {
-        let mut found = Found::default();
+        Self::read(locators, Found::default())
+    }
+
+    /// Reads several places like [`open`](Self::open), and this machine at once: with all that `look` asks of its files,
+    /// which are then those of this moment, whenever they are read again. Others do not change while they are read.
+    ///
+    /// ```no_run
+    /// use nvtopo::source::{Contents, Locator};
+    ///
+    /// let switches = |contents: &Contents| contents.files[0].text("proc/stat");
+    /// let before = Contents::open_at_once(&[Locator::Live], |_, files| drop(files.text("proc/stat")))?;
+    /// std::thread::sleep(std::time::Duration::from_secs(1));
+    /// assert_eq!(switches(&before), switches(&before));
+    /// # Ok::<(), nvtopo::Error>(())
+    /// ```
+    #[cfg(feature = "snapshot")]
+    pub fn open_at_once(locators: &[Locator], look: impl Fn(&Topology, &Files)) -> Result<Self> {
+        Self::read(locators, Found { look: Some(&look), ..Found::default() })
+    }
+
+    fn read(locators: &[Locator], mut found: Found<'_>) -> Result<Self> {
         let mut builder = TopologyBuilder::new();
         for locator in locators {
             let mut own = found.read(locator)?;
@@ -142,16 +162,27 @@ impl Contents {
 
 /// The contents that were found so far.
 #[derive(Default)]
-struct Found {
+struct Found<'a> {
+    /// The reader of this machine's files, where they are to be read at once.
+    #[cfg(feature = "snapshot")]
+    look: Option<&'a dyn Fn(&Topology, &Files)>,
+    #[cfg(not(feature = "snapshot"))]
+    look: std::marker::PhantomData<&'a ()>,
     files: Vec<Files>,
     texts: Vec<SavedText>,
     /// The number of files and bytes of the directory or archive that is read.
     size: (usize, u64),
 }
 
-impl Found {
+impl Found<'_> {
     fn read(&mut self, locator: &Locator) -> Result<Fragment> {
         self.size = (0, 0);
+        #[cfg(feature = "snapshot")]
+        if let (Locator::Live, Some(look)) = (locator, self.look) {
+            let (fragment, tree) = super::snapshot::at_once(look)?;
+            self.files.push(Files::new(tree));
+            return Ok(fragment);
+        }
         match locator {
             Locator::Live | Locator::Hwloc => self.files.push(Files::of(Path::new("/"))),
             Locator::Preset(_) => {}
@@ -198,7 +229,7 @@ impl Found {
     fn compressed(&mut self, _name: &str, _bytes: &[u8]) {}
 }
 
-impl Sink for Found {
+impl Sink for Found<'_> {
     fn room(&self) -> Option<u64> {
         folder::room(self.size.0, self.size.1)
     }

@@ -179,9 +179,21 @@ impl Snapshot {
     }
 
     fn replay(self) -> Result<Fragment> {
-        let replay = Replay::new(self.entries, self.refused, self.own, self.identity)?;
-        joined(sysfs::read(&Tree::replay(replay))?, &self.driver)
+        let driver = self.driver.clone();
+        joined(sysfs::read(&self.tree()?)?, &driver)
     }
+
+    fn tree(self) -> Result<Tree> {
+        Ok(Tree::replay(Replay::new(self.entries, self.refused, self.own, self.identity)?))
+    }
+}
+
+/// Reads this machine, with all that another reader asks of its files; returns them as they were.
+pub(in crate::source) fn at_once(look: &dyn Fn(&Topology, &Files)) -> Result<(Fragment, Tree)> {
+    let live = Live::default();
+    let (driver, kernel) = (live.ask(), Snapshot::of_files(&live.root, look)?);
+    let tree = kernel.tree()?;
+    Ok((joined(sysfs::read(&tree)?, &driver)?, tree))
 }
 
 /// The content of a gzip file.

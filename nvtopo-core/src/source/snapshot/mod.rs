@@ -25,7 +25,7 @@ pub(super) use archive::{is_archive, unpack};
 #[cfg(feature = "snapshot")]
 pub use enabled::{Redaction, Snapshot};
 #[cfg(feature = "snapshot")]
-pub(super) use enabled::{Unpacked, contents, read};
+pub(super) use enabled::{Unpacked, at_once, contents, read};
 
 pub(super) struct SnapshotFile;
 

@@ -1,0 +1,53 @@
+//! The arguments of the program.
+
+use clap::{Args, Parser, Subcommand};
+use nvtopo::source::Locator;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Answers of a GPU server for other programs.
+#[derive(Debug, Parser)]
+#[command(name = "nvtopod", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve metrics of the node's topology and readiness to Prometheus
+    Metrics(MetricsArgs),
+}
+
+/// Answers on /metrics, /healthz (the program runs) and /readyz (a fresh reading is there). The node is read in the
+/// background; a request gets the last reading, however long the driver takes.
+#[derive(Args, Debug)]
+pub(crate) struct MetricsArgs {
+    /// Address and port to listen on. Others than loopback are reached by the network: give --token-file or TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9417", env = "NVTOPOD_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    /// Time between readings of the node
+    #[arg(long, value_name = "TIME", default_value = "15s", env = "NVTOPOD_INTERVAL")]
+    pub(crate) interval: jiff::SignedDuration,
+    /// Node to read: live (this machine), or a snapshot or directory of a recorded one
+    #[arg(long, value_name = "SOURCE", default_value = "live")]
+    pub(crate) from: Vec<Locator>,
+    /// Expectations of the fleet and accepted findings, in TOML, as for `nvtopo audit`
+    #[arg(long, value_name = "FILE", env = "NVTOPOD_PROFILE")]
+    pub(crate) profile: Option<PathBuf>,
+    /// File with the token that requests for metrics must bring (Authorization: Bearer TOKEN)
+    #[arg(long, value_name = "FILE", env = "NVTOPOD_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificate chain in PEM: serve by TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", env = "NVTOPOD_TLS_CERT")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Private key of the certificate in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", env = "NVTOPOD_TLS_KEY")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Write the metrics into this file instead, for the textfile collector of `node_exporter`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_file", "tls_cert"])]
+    pub(crate) textfile: Option<PathBuf>,
+    /// Read the node once, write the file, and end
+    #[arg(long, requires = "textfile")]
+    pub(crate) once: bool,
+}
