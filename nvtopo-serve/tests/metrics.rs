@@ -81,8 +81,7 @@ fn other_requests_are_refused() {
     let post = "POST /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     assert!(program.send(post).starts_with("HTTP/1.1 405"));
     assert!(program.send("nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
-    let many = format!("x: {}\r\n", "y".repeat(1 << 20));
-    assert!(program.get("/metrics", &many[..4096]).starts_with("HTTP/1.1 "), "the program lives on");
+    assert!(program.get("/metrics", &"x: y\r\n".repeat(200)).starts_with("HTTP/1.1 431"));
     assert!(program.get("/healthz", "").ends_with("ok\n"));
 }
 
