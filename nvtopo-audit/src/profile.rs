@@ -72,9 +72,10 @@ impl Profile {
     /// are not known, and for dates that are none.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let profile: Self = toml::from_str(text).map_err(|error| {
-            let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
-            let line = before.lines().count().max(1);
-            Error::input(error.message().to_owned()).in_input(name).at(line, 1)
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+            Error::input(error.message().to_owned()).in_input(name).at(line, column)
         })?;
         for waiver in &profile.waivers {
             if let Some(date) = waiver.expires.as_deref().filter(|date| !is_date(date)) {

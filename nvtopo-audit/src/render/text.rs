@@ -41,8 +41,8 @@ impl Report {
     /// Returns the report for people.
     pub fn to_text(&self, style: TextStyle) -> String {
         let width = style.width.unwrap_or(WIDTH).max(NARROWEST);
-        let mut text = self.headline();
-        text.push('\n');
+        let mut text = String::new();
+        add_wrapped(&mut text, "", &self.headline(), width);
         self.add_first_steps(&mut text, width);
         for severity in Severity::ALL {
             let own = |finding: &&Finding| {
@@ -98,7 +98,7 @@ impl Report {
 fn add_group(text: &mut String, group: &[&Finding], width: usize) {
     let Some(first) = group.first() else { return };
     let subjects: Vec<&str> = group.iter().map(|finding| finding.subject.as_str()).collect();
-    let mut line = format!("{}: {}", nvtopo_list(&subjects), first.text);
+    let mut line = format!("{}: {}", listed(&subjects), first.text);
     if let Some(reason) = &first.waived {
         let _ = write!(line, " (accepted: {reason})");
     }
@@ -108,7 +108,7 @@ fn add_group(text: &mut String, group: &[&Finding], width: usize) {
 }
 
 /// Joins names, the middle left out of many.
-fn nvtopo_list(names: &[&str]) -> String {
+fn listed(names: &[&str]) -> String {
     match names {
         [first, .., last] if names.len() > 8 => format!("{first} … {last} ({} in all)", names.len()),
         _ => names.join(", "),
