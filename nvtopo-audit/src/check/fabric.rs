@@ -51,13 +51,13 @@ fn state(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         match (fabric.state, fabric.status) {
             (FabricState::Unknown, _) => verdicts.unknown(name, "the driver does not tell its fabric state"),
             (FabricState::NotStarted, _) => {
-                verdicts.fail(name, "its registration with the fabric has not started")
+                verdicts.fail(name, "its registration with the fabric has not started");
             }
             (FabricState::InProgress, _) => {
-                verdicts.warn(name, "its registration with the fabric is in progress")
+                verdicts.warn(name, "its registration with the fabric is in progress");
             }
             (FabricState::Completed, Some(0) | None) => {
-                verdicts.pass(name, "it is registered with the fabric")
+                verdicts.pass(name, "it is registered with the fabric");
             }
             (FabricState::Completed, Some(status)) => {
                 verdicts.fail(

@@ -198,7 +198,7 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 verdicts.warn(gpu.name(), format!("link {slowest} runs at {least}, others at {most}"));
             }
             Some(_) => {
-                verdicts.pass(gpu.name(), format!("all {} active NVLinks run at {least}", rates.len()))
+                verdicts.pass(gpu.name(), format!("all {} active NVLinks run at {least}", rates.len()));
             }
             None => verdicts
                 .unknown(gpu.name(), format!("all run at {least}; the line rate of its board is not known")),
@@ -218,7 +218,8 @@ fn version(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             [] => verdicts.unknown(gpu.name(), "no source tells the version of its NVLinks"),
             [one] => verdicts.pass(gpu.name(), format!("all NVLinks are of generation {one}")),
             several => {
-                verdicts.fail(gpu.name(), format!("its NVLinks are of generations {}", several.join(" and ")))
+                verdicts
+                    .fail(gpu.name(), format!("its NVLinks are of generations {}", several.join(" and ")));
             }
         }
     }

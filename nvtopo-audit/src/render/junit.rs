@@ -1,4 +1,4 @@
-//! The report as JUnit XML, as CI systems show the results of tests.
+//! The report as `JUnit` XML, as CI systems show the results of tests.
 
 use crate::check::Theme;
 use crate::finding::{Finding, Status};
@@ -9,7 +9,7 @@ use quick_xml::events::BytesText;
 use std::io;
 
 impl Report {
-    /// Returns the report as JUnit XML: a suite for each theme, a case for each finding. Failures are failures; unknown and
+    /// Returns the report as `JUnit` XML: a suite for each theme, a case for each finding. Failures are failures; unknown and
     /// inapplicable findings are skipped; warnings and accepted findings pass, with their texts as output.
     pub fn to_junit(&self) -> String {
         let mut writer = Writer::new_with_indent(Vec::new(), b' ', 2);

@@ -160,12 +160,16 @@ impl Contents {
     }
 }
 
+/// What another reader asks of this machine's files.
+#[cfg(feature = "snapshot")]
+type Look<'a> = dyn Fn(&Topology, &Files) + 'a;
+
 /// The contents that were found so far.
 #[derive(Default)]
 struct Found<'a> {
     /// The reader of this machine's files, where they are to be read at once.
     #[cfg(feature = "snapshot")]
-    look: Option<&'a dyn Fn(&Topology, &Files)>,
+    look: Option<&'a Look<'a>>,
     #[cfg(not(feature = "snapshot"))]
     look: std::marker::PhantomData<&'a ()>,
     files: Vec<Files>,
