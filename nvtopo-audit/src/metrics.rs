@@ -1,6 +1,6 @@
 //! The metrics of a node, as values: families of samples with labels. A server or a file writes them as text.
 //!
-//! What is unknown has no sample. Traffic of NVLinks, and counters of PCIe and RDMA, are left to `dcgm-exporter` and
+//! An unknown value has no sample. Traffic of NVLinks, and counters of PCIe and RDMA, are left to `dcgm-exporter` and
 //! `node_exporter`, which publish them already.
 
 use crate::board;

@@ -26,9 +26,9 @@ use serde::Deserialize;
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[non_exhaustive]
 pub struct Profile {
-    /// What is expected.
+    /// The expectations.
     pub expect: Expected,
-    /// What is accepted.
+    /// The accepted findings.
     #[serde(rename = "waiver")]
     pub waivers: Vec<Waiver>,
 }

@@ -1,10 +1,13 @@
 //! Every option of every command: it changes something or is refused, and its variable does the same.
 #![cfg(target_os = "linux")]
 
+#[path = "options/audit.rs"]
+mod audit;
 #[path = "options/kubernetes.rs"]
 mod kubernetes;
 mod support;
 
+use audit::audit_trial;
 use kubernetes::k8s_trial;
 use std::path::PathBuf;
 use std::process::Output;
@@ -33,6 +36,7 @@ const REPORTED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"s
 /// Options that have nothing to change in some commands. `--color` and `--quiet` are taken by all, as people type them.
 const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
+    ("audit", "color"),
     ("completions", "color"),
     ("convert", "color"),
     ("draw", "color"),
@@ -40,6 +44,7 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     ("run", "color"),
     ("snapshot", "color"),
     // There are no remarks on these.
+    ("audit", "quiet"),
     ("draw", "quiet"),
     ("presets", "quiet"),
     ("ranks", "quiet"),
@@ -78,6 +83,9 @@ fn live_with_gpus() -> Option<(String, Vec<String>)> {
 fn trial(command: &str, option: &str) -> Option<Trial> {
     if let Some(command) = command.strip_prefix("k8s ") {
         return k8s_trial(command, option);
+    }
+    if command == "audit" {
+        return audit_trial(option);
     }
     let mut trial = Trial::default();
     let value = |text: &str| Some(text.to_owned());

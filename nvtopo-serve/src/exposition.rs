@@ -1,4 +1,4 @@
-//! The exposition of metrics as text: OpenMetrics by prometheus-client, and Prometheus' older format from it.
+//! The exposition of metrics as text: `OpenMetrics` by prometheus-client, and Prometheus' older format from it.
 
 use nvtopo_audit::metrics::{Family, Kind};
 use prometheus_client::collector::Collector;
@@ -34,7 +34,7 @@ impl Collector for Families {
     }
 }
 
-/// Returns the metrics in the text format of OpenMetrics.
+/// Returns the metrics in the text format of `OpenMetrics`.
 pub(crate) fn open_metrics(families: Vec<Family>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Families(families)));

@@ -6,16 +6,18 @@ use super::sources;
 const RIDDLES: [&str; 6] = ["What", "Whether", "Those", "How many", "How much", "So many"];
 
 /// The folders whose docs are held to the rule.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 13] = [
     "benches",
     "examples",
     "fuzz/fuzz_targets",
+    "nvtopo-audit",
     "nvtopo-capi/src",
     "nvtopo-cli",
     "nvtopo-core/src",
     "nvtopo-draw",
     "nvtopo-k8s",
     "nvtopo-py/src",
+    "nvtopo-serve",
     "nvtopo-simulate",
     "tests",
 ];

@@ -15,15 +15,15 @@ pub struct Check {
     pub code: &'static str,
     /// The subject area.
     pub theme: Theme,
-    /// What a failure means for jobs.
+    /// The weight of a failure for jobs.
     pub severity: Severity,
-    /// What holds of a sound machine.
+    /// The claim: a sentence that holds of a sound machine.
     pub claim: &'static str,
-    /// What is read.
+    /// The evidence that is read.
     pub evidence: &'static str,
     /// When it passes, warns, fails, or is unknown.
     pub rule: &'static str,
-    /// What to do about a failure.
+    /// The remedy of a failure.
     pub remedy: &'static str,
     /// Where the rule comes from.
     pub source: &'static str,

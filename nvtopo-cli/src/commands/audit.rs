@@ -67,7 +67,7 @@ fn code(args: &AuditArgs, report: &Report) -> u8 {
     if is_beyond { UNKNOWN } else { 0 }
 }
 
-/// What there is to know of a check.
+/// Everything that is known of a check.
 fn explain(code: &str) -> Result<String> {
     let check = check::find(code).ok_or_else(|| check::no_such(code))?;
     Ok(check.to_string())

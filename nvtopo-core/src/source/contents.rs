@@ -160,7 +160,7 @@ impl Contents {
     }
 }
 
-/// What another reader asks of this machine's files.
+/// A reader of this machine's files.
 #[cfg(feature = "snapshot")]
 type Look<'a> = dyn Fn(&Topology, &Files) + 'a;
 

@@ -50,7 +50,7 @@ const SYSTEM: [&str; 24] = [
     "var",
 ];
 
-/// What takes the files of a directory or an archive, one by one.
+/// A taker of the files of a directory or an archive, one by one.
 pub(super) trait Sink {
     /// Returns the most bytes that the next file may have; `None` where there may be no other.
     fn room(&self) -> Option<u64>;

@@ -1,0 +1,44 @@
+//! The trials of the options of `nvtopo audit`.
+
+use super::{Trial, scratch, words};
+
+/// A GPU of which one NVLink is down.
+fn one_link_down() -> String {
+    let ports: String = (0..17).map(|port| format!("\t Link {port}: 26.562 GB/s\n")).collect();
+    format!("GPU 0: NVIDIA H100 80GB HBM3 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n{ports}\t Link 17: <inactive>\n")
+}
+
+/// As [`trial`](super::trial), for `nvtopo audit`.
+pub(super) fn audit_trial(option: &str) -> Option<Trial> {
+    let value = |text: &str| Some(text.to_owned());
+    let mut trial = Trial { base: words("--from -"), input: one_link_down(), ..Trial::default() };
+    match option {
+        "from" => {
+            trial.base.clear();
+            trial.value = value("preset:gh200");
+        }
+        "since" => trial.value = value("/nowhere"),
+        "wait" => trial.value = value("a while"),
+        "only" => trial.value = value("nvlink-speed"),
+        "skip" => trial.value = value("nvlink"),
+        "profile" => {
+            let file = scratch("profile.toml");
+            std::fs::write(&file, "[expect]\nnvlinks-per-gpu = 17\n").unwrap();
+            trial.value = Some(file);
+        }
+        "pid" => trial.value = value("mine"),
+        "fail-on" => trial.value = value("never"),
+        "max-unknown" => {
+            trial.base.extend(words("--fail-on never"));
+            trial.value = value("0");
+        }
+        "format" => trial.value = value("sarif"),
+        "all" => {}
+        "explain" => {
+            trial.base.clear();
+            trial.value = value("nvlink-speed");
+        }
+        _ => return None,
+    }
+    Some(trial)
+}

@@ -1,0 +1,75 @@
+//! The alert rules, their tests and the dashboard in `examples/prometheus`, held against the metrics that there are, and by
+//! Prometheus' own `promtool`.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+fn example(name: &str) -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "..", "examples", "prometheus", name].iter().collect()
+}
+
+fn exposition(from: &str) -> String {
+    let file =
+        std::env::temp_dir().join(format!("nvtopod-{}-{}.prom", std::process::id(), from.replace(':', "-")));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_nvtopod"));
+    command.args(["metrics", "--once", "--textfile"]).arg(&file).args(["--from", from]);
+    assert!(command.status().unwrap().success());
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::remove_file(file).unwrap();
+    text
+}
+
+/// Runs promtool (Debian's package `prometheus`).
+fn promtool(arguments: &[&str], input: &str) -> String {
+    let mut child = Command::new("promtool")
+        .args(arguments)
+        .current_dir(example(""))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool of Debian's package prometheus");
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+#[test]
+fn promtool_takes_the_metrics_the_rules_and_their_tests() {
+    for preset in ["preset:dgx-h100", "preset:dgx-1-v100", "preset:gb200-nvl72-tray"] {
+        assert_eq!(promtool(&["check", "metrics"], &exposition(preset)), "", "{preset}");
+    }
+    assert!(promtool(&["check", "rules", "nvtopo-alerts.yaml"], "").contains("rules found"));
+    assert!(promtool(&["test", "rules", "nvtopo-alerts_test.yaml"], "").contains("SUCCESS"));
+}
+
+/// The words of a text that are names of metrics.
+fn names(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    text.split(|c| !is_part(c)).filter(|word| word.starts_with("nvtopo_")).collect()
+}
+
+#[test]
+fn alerts_dashboard_and_document_name_metrics_that_there_are() {
+    let read = |name: &str| std::fs::read_to_string(example(name)).unwrap();
+    let documented = std::fs::read_to_string(example("../../docs/metrics.md")).unwrap();
+    let documented = names(&documented);
+    for file in ["nvtopo-alerts.yaml", "nvtopo-dashboard.json"] {
+        let text = read(file);
+        let unknown: Vec<_> = names(&text).into_iter().filter(|name| !documented.contains(name)).collect();
+        assert!(unknown.is_empty(), "{file}: {unknown:?}");
+    }
+    let text = exposition("preset:dgx-h100");
+    let missing: Vec<_> = names(&text).into_iter().filter(|name| !documented.contains(name)).collect();
+    assert!(missing.is_empty(), "docs/metrics.md lacks {missing:?}");
+    // Each alert has a test.
+    let (rules, tests) = (read("nvtopo-alerts.yaml"), read("nvtopo-alerts_test.yaml"));
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        assert!(tests.contains(&format!("alertname: {alert}\n")), "{alert} has no test");
+    }
+}
