@@ -38,6 +38,11 @@ impl<'a> Evidence<'a> {
         Self { topology, profile, process, earlier: None, files: vec![files], texts: &[] }
     }
 
+    /// Returns whether there are files of a machine.
+    pub(crate) fn has_files(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// Returns the text of a file of the machine. Unstated: there are no files of a machine at all.
     pub(crate) fn text(&self, path: &str) -> Stated<String> {
         first(self.files.iter().map(|files| files.text(path)))

@@ -28,7 +28,10 @@ pub mod check;
 mod evidence;
 mod finding;
 pub mod metrics;
+mod pairing;
+mod process;
 mod profile;
+mod reading;
 mod render;
 mod report;
 

@@ -46,6 +46,14 @@ pub struct Expected {
     pub nvlink_rate: Option<f64>,
     /// The version of NVIDIA's driver.
     pub driver: Option<String>,
+    /// True where GPUs are handed to virtual machines, so that vfio-pci holds them and ACS and the IOMMU keep them apart.
+    pub passthrough: Option<bool>,
+    /// True where GDRCopy has to be there.
+    pub gdrcopy: Option<bool>,
+    /// The number of virtual functions of each RDMA adapter.
+    pub virtual_functions: Option<u16>,
+    /// True where tenants share the node, so that they must not see each other's RDMA devices.
+    pub tenants: Option<bool>,
 }
 
 /// A finding that is accepted, until a date.

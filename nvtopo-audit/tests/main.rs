@@ -1,6 +1,10 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
+mod isolation;
+mod locality;
+mod machine;
 mod nvlink;
 mod page;
 mod reports;
+mod pcie;
 mod support;

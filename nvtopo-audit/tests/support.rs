@@ -31,6 +31,13 @@ impl Folder {
         Self(root)
     }
 
+    /// Adds a copy of a file of the tests' data.
+    pub(crate) fn with(self, name: &str) -> Self {
+        let path = data(name);
+        std::fs::copy(&path, self.0.join(path.file_name().unwrap())).unwrap();
+        self
+    }
+
     pub(crate) fn read(&self) -> Contents {
         Contents::open(&[Locator::Path(self.0.clone())]).unwrap_or_else(|error| panic!("{error}"))
     }

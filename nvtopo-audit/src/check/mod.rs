@@ -1,7 +1,11 @@
 //! The registry of checks. A theme is a file with its checks as values; a new check is a value in one of them.
 
+mod direct_nic;
 mod fabric;
+mod isolation;
+mod locality;
 mod nvlink;
+mod pcie;
 
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
@@ -38,17 +42,26 @@ pub enum Theme {
     Nvlink,
     /// The NVLink fabric of NVSwitches, and its manager.
     Fabric,
+    /// PCIe links of GPUs and network adapters.
+    Pcie,
+    /// NUMA nodes and CPUs near GPUs, and the network adapter of each GPU.
+    Locality,
+    /// Access control services, IOMMU, GPUDirect RDMA, and what keeps tenants apart.
+    Isolation,
 }
 
 impl Theme {
     /// Every theme.
-    pub const ALL: [Self; 2] = [Self::Nvlink, Self::Fabric];
+    pub const ALL: [Self; 5] = [Self::Nvlink, Self::Fabric, Self::Pcie, Self::Locality, Self::Isolation];
 
     /// The word in options and documents.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Nvlink => "nvlink",
             Self::Fabric => "fabric",
+            Self::Pcie => "pcie",
+            Self::Locality => "locality",
+            Self::Isolation => "isolation",
         }
     }
 
@@ -56,6 +69,9 @@ impl Theme {
         match self {
             Self::Nvlink => nvlink::CHECKS,
             Self::Fabric => fabric::CHECKS,
+            Self::Pcie => pcie::CHECKS,
+            Self::Locality => locality::CHECKS,
+            Self::Isolation => isolation::CHECKS,
         }
     }
 }

@@ -1,0 +1,78 @@
+//! The kernel, its modules and the driver, from files, else from saved outputs of `uname -a`, `lsmod` and the kernel log.
+
+use crate::evidence::Evidence;
+use nvtopo::model::Stated;
+
+/// Returns the kernel's release as major and minor number.
+pub(crate) fn kernel(evidence: &Evidence<'_>) -> Option<(u32, u32)> {
+    let release = evidence.text("proc/sys/kernel/osrelease").known().cloned();
+    let version = || {
+        let text = evidence.text("proc/version").known()?.clone();
+        text.strip_prefix("Linux version ")?.split_whitespace().next().map(str::to_owned)
+    };
+    // `Linux HOST 5.15.0-1050-nvidia #50-Ubuntu SMP …`, and the first line of a kernel log.
+    let saved = || {
+        lines(evidence).find_map(|line| match line.split_once("Linux version ") {
+            Some((_, rest)) => rest.split_whitespace().next().map(str::to_owned),
+            None => {
+                let mut words = line.strip_prefix("Linux ")?.split_whitespace().skip(1);
+                let release = words.next()?;
+                words.next()?.starts_with('#').then(|| release.to_owned())
+            }
+        })
+    };
+    let release = release.or_else(version).or_else(saved)?;
+    let mut parts = release.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+/// Returns the kernel's command line.
+pub(crate) fn command_line(evidence: &Evidence<'_>) -> Stated<String> {
+    let read = evidence.text("proc/cmdline");
+    if read.known().is_some() {
+        return read;
+    }
+    let saved = lines(evidence).find_map(|line| {
+        let own = line.starts_with("BOOT_IMAGE=").then_some(line);
+        own.or_else(|| Some(line.split_once("Command line: ")?.1)).map(str::to_owned)
+    });
+    saved.map_or(read, Stated::Known)
+}
+
+/// Returns whether a kernel module is loaded or built in. `None`: unknown.
+pub(crate) fn has_module(evidence: &Evidence<'_>, name: &str) -> Option<bool> {
+    let loaded = evidence.names("sys/module");
+    if !loaded.is_empty() {
+        return Some(loaded.iter().any(|own| own == name));
+    }
+    // The output of lsmod: a heading, then a line for each module.
+    let (mut in_list, mut found) = (false, None);
+    for line in lines(evidence) {
+        let mut words = line.split_whitespace();
+        let first = words.next().unwrap_or_default();
+        let is_heading = first == "Module" && line.contains("Used by");
+        let is_entry = words.next().is_some_and(|size| size.parse::<u64>().is_ok());
+        in_list = is_heading || (in_list && is_entry);
+        if is_heading {
+            found = found.or(Some(false));
+        } else if in_list && first == name {
+            found = Some(true);
+        }
+    }
+    found
+}
+
+/// Returns the line that NVIDIA's kernel module tells of itself: `NVRM version: NVIDIA UNIX Open Kernel Module …`.
+pub(crate) fn driver_line(evidence: &Evidence<'_>) -> Stated<String> {
+    let read = evidence.text("proc/driver/nvidia/version");
+    if read.known().is_some() {
+        return read;
+    }
+    let saved = lines(evidence).find(|line| line.starts_with("NVRM version:"));
+    saved.map_or(read, |line| Stated::Known(line.to_owned()))
+}
+
+/// Returns the lines of all saved texts.
+pub(crate) fn lines<'e>(evidence: &'e Evidence<'_>) -> impl Iterator<Item = &'e str> {
+    evidence.texts().flat_map(|saved| saved.text.lines()).map(str::trim_end)
+}
