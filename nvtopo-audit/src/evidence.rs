@@ -3,9 +3,12 @@
 
 use crate::audit::AuditedProcess;
 use crate::profile::Profile;
-use nvtopo::Topology;
+use crate::reading::lspci::{self, Listed};
 use nvtopo::model::{Gpu, NodeId, Stated};
 use nvtopo::source::{Contents, Files, SavedText};
+use nvtopo::{PciAddress, Topology};
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
 /// The evidence on one machine.
 pub(crate) struct Evidence<'a> {
@@ -17,6 +20,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) earlier: Option<Box<Evidence<'a>>>,
     files: Vec<&'a Files>,
     texts: &'a [SavedText],
+    lspci: OnceCell<BTreeMap<PciAddress, Listed>>,
 }
 
 /// The name of the whole machine as a subject.
@@ -26,7 +30,15 @@ impl<'a> Evidence<'a> {
     pub(crate) fn of(contents: &'a Contents, profile: &'a Profile, process: &'a AuditedProcess) -> Self {
         let files = contents.files.iter().collect();
         let topology = &contents.topology;
-        Self { topology, profile, process, earlier: None, files, texts: &contents.texts }
+        Self {
+            topology,
+            profile,
+            process,
+            earlier: None,
+            files,
+            texts: &contents.texts,
+            lspci: OnceCell::new(),
+        }
     }
 
     pub(crate) fn of_files(
@@ -35,7 +47,15 @@ impl<'a> Evidence<'a> {
         profile: &'a Profile,
         process: &'a AuditedProcess,
     ) -> Self {
-        Self { topology, profile, process, earlier: None, files: vec![files], texts: &[] }
+        Self {
+            topology,
+            profile,
+            process,
+            earlier: None,
+            files: vec![files],
+            texts: &[],
+            lspci: OnceCell::new(),
+        }
     }
 
     /// Returns whether there are files of a machine.
@@ -67,6 +87,11 @@ impl<'a> Evidence<'a> {
     /// Returns the saved texts. Each may hold the outputs of several tools.
     pub(crate) fn texts(&self) -> impl Iterator<Item = &'a SavedText> {
         self.texts.iter()
+    }
+
+    /// Returns the PCI functions that saved outputs of `lspci` list. They are read once.
+    pub(crate) fn lspci(&self) -> &BTreeMap<PciAddress, Listed> {
+        self.lspci.get_or_init(|| lspci::read(self))
     }
 
     /// Returns the GPUs with their positions and nodes.

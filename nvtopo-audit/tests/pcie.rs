@@ -156,6 +156,6 @@ fn a_small_window_to_memory_warns_and_a_tiny_one_fails() {
 
 #[test]
 fn a_preset_tells_nothing_of_training() {
-    let report = crate::support::of_preset("gb200-nvl4");
+    let report = crate::support::of_preset("gb200-nvl72-tray");
     assert!(matches!(only_status(&report, "pcie-width"), Unknown | NotApplicable));
 }

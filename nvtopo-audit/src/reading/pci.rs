@@ -1,6 +1,6 @@
 //! Facts of PCI functions that no topology holds: from the files of the machine, else from a saved output of `lspci`.
 
-use super::lspci::{self, Listed};
+use super::lspci::Listed;
 use crate::evidence::Evidence;
 use nvtopo::PciAddress;
 use nvtopo::model::{NoteCode, Stated};
@@ -24,12 +24,12 @@ const MAX_CAPABILITIES: usize = 48;
 /// The PCI bus of a machine.
 pub(crate) struct Pci<'e> {
     evidence: &'e Evidence<'e>,
-    listed: BTreeMap<PciAddress, Listed>,
+    listed: &'e BTreeMap<PciAddress, Listed>,
 }
 
 impl<'e> Pci<'e> {
     pub(crate) fn of(evidence: &'e Evidence<'_>) -> Self {
-        Self { evidence, listed: lspci::read(evidence) }
+        Self { evidence, listed: evidence.lspci() }
     }
 
     fn text(&self, address: PciAddress, file: &str) -> Stated<String> {
