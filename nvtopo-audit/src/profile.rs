@@ -48,7 +48,7 @@ pub struct Expected {
     pub driver: Option<String>,
     /// True where GPUs are handed to virtual machines, so that vfio-pci holds them and ACS and the IOMMU keep them apart.
     pub passthrough: Option<bool>,
-    /// True where GDRCopy has to be there.
+    /// True where `GDRCopy` has to be there.
     pub gdrcopy: Option<bool>,
     /// The number of virtual functions of each RDMA adapter.
     pub virtual_functions: Option<u16>,

@@ -175,8 +175,11 @@ impl Machine {
         let mut file = |name: &str, text: &str| {
             self.set(&format!("{folder}/{name}"), text);
         };
-        (file("class", kind.0), file("vendor", kind.1), file("device", kind.2));
-        (file("numa_node", &node.to_string()), file("local_cpulist", ["0-3", "4-7"][node]));
+        file("class", kind.0);
+        file("vendor", kind.1);
+        file("device", kind.2);
+        file("numa_node", &node.to_string());
+        file("local_cpulist", ["0-3", "4-7"][node]);
         for which in ["current", "max"] {
             file(&format!("{which}_link_speed"), "32.0 GT/s PCIe");
             file(&format!("{which}_link_width"), "16");

@@ -92,7 +92,7 @@ impl Board {
         let groups = (pci.iommu_group(self.gpu), pci.iommu_group(self.dma));
         match groups {
             _ if hidden => {
-                verdicts.unknown(name, "the ACS bits of its Direct NIC's ports are hidden from this reader")
+                verdicts.unknown(name, "the ACS bits of its Direct NIC's ports are hidden from this reader");
             }
             (Some(gpu), Some(nic)) if gpu != nic => {
                 let text = format!(

@@ -1,5 +1,5 @@
 //! What stands between a GPU and its network adapter (access control services, the IOMMU), the modules and drivers that
-//! GPUDirect RDMA needs, and what keeps tenants apart.
+//! `GPUDirect` RDMA needs, and what keeps tenants apart.
 
 use super::{Check, Theme, direct_nic};
 use crate::evidence::{Evidence, NODE};
@@ -215,7 +215,7 @@ fn iommu(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 );
             }
             Some(mode) => {
-                verdicts.unknown(name, format!("its IOMMU mode is {mode}, which says nothing known"))
+                verdicts.unknown(name, format!("its IOMMU mode is {mode}, which says nothing known"));
             }
             None => verdicts.unknown(name, "no source tells its IOMMU mode"),
         }
@@ -318,7 +318,7 @@ fn binding(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 }
             }
             Stated::Known(driver) => {
-                verdicts.fail(name, format!("{driver} runs it, and nvidia was expected"))
+                verdicts.fail(name, format!("{driver} runs it, and nvidia was expected"));
             }
             Stated::NotAvailable => verdicts.fail(name, "no driver runs it, and nvidia was expected"),
             Stated::Unstated if in_drivers_list(evidence, address) => {
@@ -369,7 +369,7 @@ fn sriov(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 );
             }
             _ if idle > 0 => {
-                verdicts.warn(name, format!("{idle} of {enabled} virtual functions have no driver"))
+                verdicts.warn(name, format!("{idle} of {enabled} virtual functions have no driver"));
             }
             None if enabled == 0 => {
                 verdicts.not_applicable(

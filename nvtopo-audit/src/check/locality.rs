@@ -174,7 +174,7 @@ fn subdivision(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         );
         match process::topology_manager_limit(evidence) {
             Some(process::NodeLimit::Off) => {
-                verdicts.pass(NODE, format!("{text}, whose topology manager is off"))
+                verdicts.pass(NODE, format!("{text}, whose topology manager is off"));
             }
             Some(process::NodeLimit::Most(most)) if most >= total as u64 => {
                 verdicts.pass(NODE, format!("{text}, and its limit is raised to {most}"));
@@ -387,7 +387,7 @@ fn other_socket(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 /// The largest share of interrupts that CPUs elsewhere may serve.
 const MOST_FAR: f64 = 0.2;
 
-/// The most interrupts of an adapter that are looked at; a ConnectX adapter has one for each CPU, and a few.
+/// The most interrupts of an adapter that are looked at; a `ConnectX` adapter has one for each CPU, and a few.
 const MOST_INTERRUPTS: usize = 2048;
 
 fn irq_locality(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {

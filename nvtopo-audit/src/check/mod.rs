@@ -46,7 +46,7 @@ pub enum Theme {
     Pcie,
     /// NUMA nodes and CPUs near GPUs, and the network adapter of each GPU.
     Locality,
-    /// Access control services, IOMMU, GPUDirect RDMA, and what keeps tenants apart.
+    /// Access control services, IOMMU, `GPUDirect` RDMA, and what keeps tenants apart.
     Isolation,
 }
 

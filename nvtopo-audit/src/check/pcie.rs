@@ -346,7 +346,7 @@ fn bar1(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         let size = Bytes(window);
         match gpu.memory.or_else(|| named_memory(gpu.model.as_deref()?)) {
             _ if window < LEAST_WINDOW => {
-                verdicts.fail(name, format!("its BAR1 has {size}, less than 256 MiB"))
+                verdicts.fail(name, format!("its BAR1 has {size}, less than 256 MiB"));
             }
             Some(memory) if window < memory && is_wanted => verdicts.warn(
                 name,
@@ -361,7 +361,7 @@ fn bar1(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             ),
             Some(_) => verdicts.pass(name, format!("its BAR1 of {size} covers its memory")),
             None if !is_wanted => {
-                verdicts.pass(name, format!("its BAR1 has {size}, and no RDMA adapter is here"))
+                verdicts.pass(name, format!("its BAR1 has {size}, and no RDMA adapter is here"));
             }
             None => verdicts.unknown(name, format!("its BAR1 has {size}; its memory is not told")),
         }

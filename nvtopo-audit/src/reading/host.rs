@@ -12,9 +12,10 @@ pub(crate) fn kernel(evidence: &Evidence<'_>) -> Option<(u32, u32)> {
     };
     // `Linux HOST 5.15.0-1050-nvidia #50-Ubuntu SMP …`, and the first line of a kernel log.
     let saved = || {
-        lines(evidence).find_map(|line| match line.split_once("Linux version ") {
-            Some((_, rest)) => rest.split_whitespace().next().map(str::to_owned),
-            None => {
+        lines(evidence).find_map(|line| {
+            if let Some((_, rest)) = line.split_once("Linux version ") {
+                rest.split_whitespace().next().map(str::to_owned)
+            } else {
                 let mut words = line.strip_prefix("Linux ")?.split_whitespace().skip(1);
                 let release = words.next()?;
                 words.next()?.starts_with('#').then(|| release.to_owned())

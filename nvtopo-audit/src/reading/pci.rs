@@ -64,7 +64,7 @@ impl<'e> Pci<'e> {
         gpus
     }
 
-    /// Returns the DMA functions of ConnectX Data Direct.
+    /// Returns the DMA functions of `ConnectX` Data Direct.
     pub(crate) fn data_direct(&self) -> Vec<PciAddress> {
         let is_listed = |own: &Listed| own.name.contains("Data Direct") || own.name.contains("[15b3:2100]");
         let listed = self.listed.iter().filter(|(_, own)| is_listed(own)).map(|(address, _)| *address);
