@@ -5,6 +5,6 @@ mod locality;
 mod machine;
 mod nvlink;
 mod page;
-mod reports;
 mod pcie;
+mod reports;
 mod support;
