@@ -89,6 +89,10 @@ fn matching(rows: &[Vec<usize>], columns: usize) -> Vec<Option<usize>> {
 }
 
 fn augment(rows: &[Vec<usize>], row: usize, taken: &mut [Option<usize>], seen: &mut [bool]) -> bool {
+    if let Some(free) = rows[row].iter().find(|column| taken[**column].is_none()) {
+        taken[*free] = Some(row);
+        return true;
+    }
     for column in &rows[row] {
         if std::mem::replace(&mut seen[*column], true) {
             continue;

@@ -120,7 +120,8 @@ fn direct_nic_needs_ports_that_redirect() {
     // On other boards this would be a pass.
     let plain = audit(&bits(&[]), "7");
     let found = finding(&plain, "acs-on-p2p-path", "GPU0");
-    let text = "the towards the adapter port 0000:02:00.0 has ACS 0000000, and Direct NIC needs 0011001 with 0000100 off";
+    let text = "the port towards the adapter (0000:02:00.0) has SrcValid- CmpltRedir- UpstreamFwd-, and Direct NIC needs the \
+                reverse";
     assert_eq!((found.status, found.text.as_str()), (Fail, text));
     assert_eq!(status(&audit(&to_nic, "9"), "acs-on-p2p-path", "GPU0"), Fail, "two IOMMU groups");
 }
@@ -308,4 +309,62 @@ fn a_snapshot_gives_the_verdicts_of_the_machine() {
     });
     assert!(tree.iter().any(|own| own.2 == Fail) && tree.iter().any(|own| own.2 == Warn));
     assert_eq!(tree, snapshot);
+}
+
+#[test]
+fn saved_outputs_give_the_verdicts_of_the_machine() {
+    let other = &HALVES[1];
+    let mut machine = Machine::new();
+    machine.acs(HALVES[0].nic_port, REDIRECTS).acs(other.root, REDIRECTS).acs(other.gpu_port, 1);
+    machine.set(&pci(GPU, "current_link_width"), "8").poke(NIC, 0x48, 2 << 12);
+    let window = "0x0000214042000000 0x0000214042ffffff 0x000000000014220c\n0x0 0x0 0x0\n0x0000210000000000 \
+                  0x00002107ffffffff 0x000000000014220c";
+    machine.set(&pci(other.gpu, "numa_node"), "-1").set(&pci(other.gpu, "resource"), window);
+    let saved = [
+        ("cmdline.txt", "BOOT_IMAGE=/vmlinuz root=/dev/sda1 iommu=pt\n"),
+        (
+            "uname.txt",
+            "Linux node1 5.15.0-1050-nvidia #51-Ubuntu SMP Thu Feb 3 18:43:29 UTC 2022 x86_64 GNU/Linux\n",
+        ),
+        (
+            "version.txt",
+            "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build\n",
+        ),
+        ("ulimit.txt", "max locked memory           (kbytes, -l) unlimited\n"),
+        ("rdma.txt", "netns exclusive copy-on-fork on\n"),
+    ];
+    let folder = Folder::of("saved-outputs", &saved).with("audit/made/lspci-vvv.two-halves.txt");
+    let (tree, saved) = (machine.report(), of(&folder.read()));
+    // lspci tells no names of RDMA devices.
+    let subject = |name: &str| match name {
+        NIC => "mlx5_0".to_owned(),
+        name if name == other.nic => "mlx5_1".to_owned(),
+        name => name.to_owned(),
+    };
+    let mut statuses = std::collections::BTreeSet::new();
+    for check in [
+        "pcie-width",
+        "pcie-speed",
+        "pcie-mrrs",
+        "bar1-size",
+        "gpu-numa-node",
+        "gpu-nic-pairing",
+        "nic-other-socket",
+        "acs-on-p2p-path",
+        "iommu-mode",
+        "gpudirect-module",
+        "gpu-driver-binding",
+        "rdma-netns-mode",
+        "rdma-memlock",
+    ] {
+        let of = |report: &nvtopo_audit::Report| {
+            let findings = findings(report, check).into_iter();
+            let mut all: Vec<_> = findings.map(|own| (subject(&own.subject), own.status)).collect();
+            all.sort();
+            all
+        };
+        assert_eq!(of(&tree), of(&saved), "{check}");
+        statuses.extend(of(&saved).into_iter().map(|(_, status)| status));
+    }
+    assert!([Pass, Warn, Fail].iter().all(|status| statuses.contains(status)), "{statuses:?}");
 }

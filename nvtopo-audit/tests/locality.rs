@@ -186,3 +186,30 @@ fn interrupts_far_from_their_adapter_warn() {
     machine.remove("proc/irq");
     assert_eq!(only_status(&machine.report(), "nic-irq-locality"), Unknown);
 }
+
+#[test]
+fn presets_have_no_fault_in_pcie_locality_and_isolation() {
+    for preset in nvtopo::source::PRESETS {
+        let report = of_preset(preset.name);
+        let themes = ["pcie", "locality", "isolation"];
+        let own = report.findings().iter().filter(|own| themes.contains(&own.check.theme.word()));
+        let bad: Vec<_> = own.filter(|own| own.status == Fail).collect();
+        assert!(bad.is_empty(), "{}: {bad:#?}", preset.name);
+    }
+}
+
+#[test]
+fn recorded_machines_of_any_kind_are_audited() {
+    let mut audited = 0;
+    for kind in ["lspci", "topo-m", "nccl-xml", "rdma", "hostile"] {
+        let folder = crate::support::data(kind);
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let locator = nvtopo::source::Locator::Path(entry.path());
+            if let Ok(contents) = nvtopo::source::Contents::open(&[locator]) {
+                crate::support::of(&contents);
+                audited += 1;
+            }
+        }
+    }
+    assert!(audited > 50, "{audited}");
+}

@@ -76,7 +76,9 @@ impl Machine {
                 machine.function(port, &below, node, ("0x060400", "0x1000", "0xc030"), DOWNSTREAM);
                 let folder = format!("{below}/{device}");
                 machine.function(device, &folder, node, kind, ENDPOINT);
-                machine.link(&format!("{folder}/driver"), &format!("../../../bus/pci/drivers/{driver}"));
+                let up = "../".repeat(folder.matches('/').count());
+                machine.link(&format!("{folder}/driver"), &format!("{up}bus/pci/drivers/{driver}"));
+                machine.set(&format!("sys/bus/pci/drivers/{driver}/bind"), "");
             }
             machine.gpu(half.gpu);
             machine.nic(half.nic, node);
@@ -187,6 +189,7 @@ impl Machine {
         for (kind, total) in [("correctable", "COR"), ("nonfatal", "NONFATAL"), ("fatal", "FATAL")] {
             file(&format!("aer_dev_{kind}"), &format!("Undefined 0\nTOTAL_ERR_{total} 0"));
         }
+        file("irq", "0");
         file("resource", "0x0 0x0 0x0");
         self.link(&format!("{folder}/subsystem"), "../../../../bus/pci");
         let mut config = vec![0; 4096];

@@ -9,7 +9,7 @@ use crate::reading::pci::Pci;
 use nvtopo::PciAddress;
 use nvtopo::model::Stated;
 
-/// The bits of access control services: those that have to be on, and those that have to be off.
+/// The bits of access control services of a port that have to be on, and those that have to be off.
 #[derive(Clone, Copy)]
 struct Bits {
     on: u16,
@@ -21,6 +21,14 @@ const REQUESTS: u16 = 1 << 2;
 const COMPLETIONS: u16 = 1 << 3;
 const UPSTREAM: u16 = 1 << 4;
 
+/// The names of bits, as lspci prints them.
+const NAMES: [(u16, &str); 4] = [
+    (SOURCE_VALIDATION, "SrcValid"),
+    (REQUESTS, "ReqRedir"),
+    (COMPLETIONS, "CmpltRedir"),
+    (UPSTREAM, "UpstreamFwd"),
+];
+
 /// The port towards the DMA function.
 const TO_NIC: Bits = Bits { on: UPSTREAM | COMPLETIONS | SOURCE_VALIDATION, off: REQUESTS };
 
@@ -29,6 +37,16 @@ const TO_GPU: Bits = Bits { on: UPSTREAM | REQUESTS | SOURCE_VALIDATION, off: CO
 
 /// The root port: without source validation, so that all below is one IOMMU group.
 const ROOT: Bits = Bits { on: UPSTREAM | COMPLETIONS | REQUESTS, off: SOURCE_VALIDATION };
+
+impl Bits {
+    /// Returns the names of bits that are other than they have to be, with their signs.
+    fn wrong(self, control: u16) -> Vec<String> {
+        let named = |bits: u16, sign: char| {
+            NAMES.iter().filter(move |(bit, _)| bits & bit != 0).map(move |(_, name)| format!("{name}{sign}"))
+        };
+        named(self.on & !control, '-').chain(named(self.off & control, '+')).collect()
+    }
+}
 
 /// A GPU and the DMA function that shares a switch with it.
 pub(super) struct Board {
@@ -53,9 +71,9 @@ pub(super) fn boards(evidence: &Evidence<'_>, pci: &Pci<'_>) -> Vec<Board> {
             let ports = below(&to_dma, to_dma[at]).zip(below(&to_gpu, to_dma[at]));
             if let (Some((nic_port, gpu_port)), Some(root)) = (ports, to_dma.last()) {
                 let ports = [
-                    ("towards the adapter", nic_port, TO_NIC),
-                    ("towards the GPU", gpu_port, TO_GPU),
-                    ("root", *root, ROOT),
+                    ("port towards the adapter", nic_port, TO_NIC),
+                    ("port towards the GPU", gpu_port, TO_GPU),
+                    ("root port", *root, ROOT),
                 ];
                 boards.push(Board { gpu, dma, ports });
             }
@@ -78,13 +96,10 @@ impl Board {
                     continue;
                 }
             };
-            if control & bits.on != bits.on || control & bits.off != 0 {
-                let text = format!(
-                    "the {which} port {port} has ACS {:07b}, and Direct NIC needs {:07b} with {:07b} off",
-                    control & 0x7f,
-                    bits.on,
-                    bits.off
-                );
+            let wrong = bits.wrong(control);
+            if !wrong.is_empty() {
+                let text =
+                    format!("the {which} ({port}) has {}, and Direct NIC needs the reverse", wrong.join(" "));
                 verdicts.fail(name, text);
                 return;
             }

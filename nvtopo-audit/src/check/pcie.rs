@@ -197,6 +197,7 @@ fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Option<u64
 fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let (pci, window) = (Pci::of(evidence), window(evidence));
     let queried = smi::read(evidence);
+    let queried_before = window.as_ref().map_or_else(|_| BTreeMap::new(), |own| smi::read(own.earlier));
     for device in devices(evidence) {
         let mut path = vec![device.address];
         path.extend(pci.above(device.address));
@@ -210,8 +211,7 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             }
         }
         if let Some(now) = queried.get(&device.address).and_then(|own| own.replays) {
-            let earlier = window.as_ref().ok().map(|own| smi::read(own.earlier));
-            let then = earlier.and_then(|all| all.get(&device.address)?.replays);
+            let then = queried_before.get(&device.address).and_then(|own| own.replays);
             counted.push(("replays".to_owned(), false, now, then));
         }
         if counted.is_empty() {

@@ -25,11 +25,18 @@ const MAX_CAPABILITIES: usize = 48;
 pub(crate) struct Pci<'e> {
     evidence: &'e Evidence<'e>,
     listed: &'e BTreeMap<PciAddress, Listed>,
+    /// The bridge above each bus, as lspci lists it.
+    bridges: BTreeMap<(u32, u8), PciAddress>,
 }
 
 impl<'e> Pci<'e> {
     pub(crate) fn of(evidence: &'e Evidence<'_>) -> Self {
-        Self { evidence, listed: evidence.lspci() }
+        let listed = evidence.lspci();
+        let bridges = listed.iter().filter_map(|(bridge, own)| {
+            let bus = own.secondary.filter(|bus| *bus != bridge.bus)?;
+            Some(((bridge.domain, bus), *bridge))
+        });
+        Self { evidence, listed, bridges: bridges.collect() }
     }
 
     fn text(&self, address: PciAddress, file: &str) -> Stated<String> {
@@ -145,12 +152,7 @@ impl<'e> Pci<'e> {
             return chain;
         }
         let (mut chain, mut bus) = (Vec::new(), address.bus);
-        let leads = |own: &Listed, bus: u8| own.secondary == Some(bus);
-        while let Some((bridge, _)) = self
-            .listed
-            .iter()
-            .find(|(own, listed)| own.domain == address.domain && own.bus != bus && leads(listed, bus))
-            .filter(|_| chain.len() < MAX_DEPTH)
+        while let Some(bridge) = self.bridges.get(&(address.domain, bus)).filter(|_| chain.len() < MAX_DEPTH)
         {
             chain.push(*bridge);
             bus = bridge.bus;

@@ -20,7 +20,10 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
         }
         // A file that is longer than the limit is recorded as such.
         _ if !whole => bytes,
-        "proc/self/status" => lines(&bytes, |line| line.starts_with("Mems_allowed_list:")),
+        "proc/self/status" => {
+            lines(&bytes, |line| line.split_once(':').is_some_and(|(key, _)| STATUS.contains(&key)))
+        }
+        "proc/stat" => lines(&bytes, |line| line.starts_with("btime ")),
         "proc/mounts" | "proc/self/mounts" => lines(&bytes, |line| Hierarchy::of_line(line).is_some()),
         "proc/meminfo" => lines(&bytes, is_total),
         _ if path.starts_with("sys/devices/system/node/") && path.ends_with("/meminfo") => {
@@ -29,6 +32,9 @@ pub(super) fn trim(path: &str, bytes: Vec<u8>, whole: bool) -> Vec<u8> {
         _ => bytes,
     }
 }
+
+/// What the reader may use, and lock.
+const STATUS: [&str; 3] = ["CapEff", "Cpus_allowed_list", "Mems_allowed_list"];
 
 fn is_total(line: &str) -> bool {
     line.contains("MemTotal:")
@@ -64,6 +70,7 @@ mod tests {
         assert_eq!(text("proc/cpuinfo", cpuinfo, false), "processor\t: 0\nmodel name\t: X\n\n");
         let status = "Name:\tsh\nMems_allowed_list:\t0-1\n";
         assert_eq!(text("proc/self/status", status, true), "Mems_allowed_list:\t0-1\n");
+        assert_eq!(text("proc/stat", "cpu 7 8\nbtime 1700000000\nctxt 9\n", true), "btime 1700000000\n");
         let node = "sys/devices/system/node/node0/meminfo";
         assert_eq!(
             text(node, "Node 0 MemTotal: 8 kB\nNode 0 MemFree: 1 kB\n", true),

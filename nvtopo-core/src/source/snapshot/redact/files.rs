@@ -30,8 +30,17 @@ const SECRET: [&str; 20] = [
 /// The lines about a GPU that name no single one but by its UUID.
 const INFORMATION: [&str; 5] = ["Model", "GPU UUID", "Bus Type", "Bus Location", "Device Minor"];
 
-/// The parameters of the kernel that discovery asks for.
-const PARAMETERS: [&str; 1] = ["numa="];
+/// The parameters of the kernel that discovery and the audit ask for.
+const PARAMETERS: [&str; 8] = [
+    "amd_iommu=",
+    "intel_iommu=",
+    "iommu.passthrough=",
+    "iommu=",
+    "isolcpus=",
+    "nohz_full=",
+    "numa=",
+    "rcu_nocbs=",
+];
 
 /// PCI capabilities and extended capabilities that hold data of one device: vital product data, and its serial number.
 const VITAL: u8 = 0x03;
