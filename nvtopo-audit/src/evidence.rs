@@ -4,6 +4,7 @@
 use crate::audit::AuditedProcess;
 use crate::profile::Profile;
 use crate::reading::lspci::{self, Listed};
+use crate::reading::smi::{self, Queried};
 use nvtopo::model::{Gpu, NodeId, Stated};
 use nvtopo::source::{Contents, Files, SavedText};
 use nvtopo::{PciAddress, Topology};
@@ -21,6 +22,7 @@ pub(crate) struct Evidence<'a> {
     files: Vec<&'a Files>,
     texts: &'a [SavedText],
     lspci: OnceCell<BTreeMap<PciAddress, Listed>>,
+    smi: OnceCell<BTreeMap<PciAddress, Queried>>,
 }
 
 /// The name of the whole machine as a subject.
@@ -38,6 +40,7 @@ impl<'a> Evidence<'a> {
             files,
             texts: &contents.texts,
             lspci: OnceCell::new(),
+            smi: OnceCell::new(),
         }
     }
 
@@ -55,6 +58,7 @@ impl<'a> Evidence<'a> {
             files: vec![files],
             texts: &[],
             lspci: OnceCell::new(),
+            smi: OnceCell::new(),
         }
     }
 
@@ -92,6 +96,11 @@ impl<'a> Evidence<'a> {
     /// Returns the PCI functions that saved outputs of `lspci` list. They are read once.
     pub(crate) fn lspci(&self) -> &BTreeMap<PciAddress, Listed> {
         self.lspci.get_or_init(|| lspci::read(self))
+    }
+
+    /// Returns the GPUs that saved outputs of `nvidia-smi -q` describe. They are read once.
+    pub(crate) fn smi(&self) -> &BTreeMap<PciAddress, Queried> {
+        self.smi.get_or_init(|| smi::read(self))
     }
 
     /// Returns the GPUs with their positions and nodes.

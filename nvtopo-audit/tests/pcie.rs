@@ -71,6 +71,16 @@ fn a_slow_link_fails_for_an_adapter_and_for_a_gpu_at_work() {
     assert_eq!((status(&report, "pcie-speed", "GPU0"), status(&report, "pcie-width", "GPU0")), (Fail, Fail));
 }
 
+#[test]
+fn a_recorded_gpu_of_a_virtual_machine_is_not_judged() {
+    // The hypervisor shows 8 of 16 lanes.
+    let report = of_files(&["smi/tesla-t4-q.xml"]);
+    assert_eq!(only_status(&report, "pcie-width"), Unknown);
+    let text = std::fs::read_to_string(crate::support::data("smi/tesla-t4-q.xml")).unwrap();
+    let bare = text.replace(">Pass-Through<", ">None<");
+    assert_eq!(only_status(&of_text(&bare), "pcie-width"), Fail);
+}
+
 /// A machine with errors at the port above the first GPU, 1000 seconds later.
 fn later(file: &str, text: &str) -> Machine {
     let mut machine = Machine::new();

@@ -6,7 +6,7 @@ use crate::finding::{Severity, Verdicts};
 use crate::pairing::{nic, rdma_nics};
 use crate::reading::growth::{growth, window};
 use crate::reading::pci::Pci;
-use crate::reading::smi;
+use crate::reading::smi::Queried;
 use nvtopo::model::{LinkKind, NodeKind, PcieTraining, PortState, Stated, rates};
 use nvtopo::{Bandwidth, Bytes, PciAddress};
 use std::collections::BTreeMap;
@@ -150,7 +150,7 @@ fn width(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 
 fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let is_virtual = Pci::of(evidence).is_virtual() == Some(true);
-    let queried = smi::read(evidence);
+    let queried = evidence.smi();
     for device in devices(evidence) {
         let now = device.link.and_then(|link| link.now.generation);
         let (most, is_port_known) =
@@ -159,7 +159,7 @@ fn speed(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.unknown(device.name, "no source tells the speed of its PCIe link, now and at most");
             continue;
         };
-        let busy = queried.get(&device.address).is_some_and(smi::Queried::is_busy);
+        let busy = queried.get(&device.address).is_some_and(Queried::is_busy);
         let text = format!("its link runs at PCIe {now}.0, and both ends support {most}.0");
         match () {
             () if is_virtual => verdicts.unknown(device.name, IS_VIRTUAL),
@@ -196,8 +196,8 @@ fn total(evidence: &Evidence<'_>, address: PciAddress, file: &str) -> Option<u64
 
 fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let (pci, window) = (Pci::of(evidence), window(evidence));
-    let queried = smi::read(evidence);
-    let queried_before = window.as_ref().map_or_else(|_| BTreeMap::new(), |own| smi::read(own.earlier));
+    let queried = evidence.smi();
+    let queried_before = window.as_ref().ok().map(|own| own.earlier.smi());
     for device in devices(evidence) {
         let mut path = vec![device.address];
         path.extend(pci.above(device.address));
@@ -211,7 +211,7 @@ fn errors(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             }
         }
         if let Some(now) = queried.get(&device.address).and_then(|own| own.replays) {
-            let then = queried_before.get(&device.address).and_then(|own| own.replays);
+            let then = queried_before.and_then(|all| all.get(&device.address)?.replays);
             counted.push(("replays".to_owned(), false, now, then));
         }
         if counted.is_empty() {
@@ -327,7 +327,7 @@ fn max_read(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
 const LEAST_WINDOW: u64 = 256 << 20;
 
 fn bar1(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
-    let (pci, queried) = (Pci::of(evidence), smi::read(evidence));
+    let (pci, queried) = (Pci::of(evidence), evidence.smi());
     let is_wanted = !rdma_nics(evidence).is_empty();
     for (_, id, gpu) in evidence.gpus() {
         let name = gpu.name();

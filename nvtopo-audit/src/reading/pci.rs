@@ -48,7 +48,9 @@ impl<'e> Pci<'e> {
         // Devices that only hypervisors make. Virtio is no sign: clouds give it to real machines too.
         let made = ["QEMU", "VMware", "Hyper-V", "XenSource"];
         let is_made = |own: &Listed| made.iter().any(|maker| own.name.contains(maker));
-        self.evidence.is_virtual().or_else(|| self.listed.values().any(is_made).then_some(true))
+        let is_guest =
+            || self.listed.values().any(is_made) || self.evidence.smi().values().any(|own| own.is_guests);
+        self.evidence.is_virtual().or_else(|| is_guest().then_some(true))
     }
 
     /// Returns NVIDIA's GPUs, those too that are set aside for virtual machines.

@@ -15,6 +15,8 @@ pub(crate) struct Queried {
     pub(crate) replays: Option<u64>,
     /// The size of the window through which PCIe peers reach its memory, in bytes.
     pub(crate) bar1: Option<u64>,
+    /// True where a hypervisor gave the GPU, or a part of it, to the machine.
+    pub(crate) is_guests: bool,
 }
 
 impl Queried {
@@ -71,6 +73,9 @@ impl Queried {
             }
             ("utilization", "gpu" | "gpu_util") => {
                 self.utilization = number().and_then(|percent| percent.try_into().ok());
+            }
+            (_, "virtualization_mode") => {
+                self.is_guests = ["pass-through", "vgpu"].contains(&value.to_ascii_lowercase().as_str());
             }
             (_, "replays_since_reset" | "replay_counter") => self.replays = number(),
             ("bar1_memory_usage", "total") => {
