@@ -116,6 +116,8 @@ pub struct Contents {
     pub files: Vec<Files>,
     /// The texts, by the order of places and of names. Each may hold the outputs of several tools.
     pub texts: Vec<SavedText>,
+    /// The counters of NVLinks, of this machine or of a snapshot. Empty: the driver was not asked, or counts nothing.
+    pub nvlink_counters: Vec<NvLinkCounters>,
 }
 
 impl Contents {
@@ -156,7 +158,7 @@ impl Contents {
             [only] => error.in_input(&only.to_string()),
             _ => error,
         })?;
-        Ok(Self { topology, files: found.files, texts: found.texts })
+        Ok(Self { topology, files: found.files, texts: found.texts, nvlink_counters: found.nvlink_counters })
     }
 }
 
@@ -174,6 +176,7 @@ struct Found<'a> {
     look: std::marker::PhantomData<&'a ()>,
     files: Vec<Files>,
     texts: Vec<SavedText>,
+    nvlink_counters: Vec<NvLinkCounters>,
     /// The number of files and bytes of the directory or archive that is read.
     size: (usize, u64),
 }
@@ -188,7 +191,11 @@ impl Found<'_> {
             return Ok(fragment);
         }
         match locator {
-            Locator::Live | Locator::Hwloc => self.files.push(Files::of(Path::new("/"))),
+            Locator::Live => {
+                self.files.push(Files::of(Path::new("/")));
+                self.nvlink_counters.extend(Live::default().nvlink_counters().unwrap_or_default());
+            }
+            Locator::Hwloc => self.files.push(Files::of(Path::new("/"))),
             Locator::Preset(_) => {}
             Locator::Stdin => {
                 let name = "standard input";
@@ -216,7 +223,10 @@ impl Found<'_> {
         use super::snapshot::{self, Unpacked};
         // What cannot be unpacked is an error of the topology, or told by one of its notes.
         match snapshot::contents(bytes) {
-            Ok(Unpacked::Machine(tree)) => self.files.push(Files::new(tree)),
+            Ok(Unpacked::Machine(tree, counters)) => {
+                self.files.push(Files::new(tree));
+                self.nvlink_counters.extend(counters);
+            }
             Ok(Unpacked::Files(entries)) => {
                 if let Some(root) = folder::entries(&entries, self)
                     && let Ok(tree) = folder::machine_files(entries, &root)

@@ -1,17 +1,20 @@
 //! Counters of NVLinks: errors and bytes, which grow all the time and are no part of a topology.
 
 use crate::ids::GpuUuid;
+use serde::{Deserialize, Serialize};
 
 /// The counters of one NVLink, since the driver was loaded or the GPU was reset. Judge them by the change between two
 /// readings, never by one. `None`: this generation, or its driver, does not count it.
 ///
 /// Source: NVML, `nvmlNvLinkErrorCounter_t` (up to Hopper) and the fields `NVML_FI_DEV_NVLINK_…` (the others).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 #[non_exhaustive]
 pub struct NvLinkCounters {
     /// The number of the GPU; see [`Gpu::index`](crate::model::Gpu::index).
     pub gpu: u32,
-    /// Its UUID.
+    /// Its UUID. A document of counters leaves it out.
+    #[serde(skip)]
     pub uuid: Option<GpuUuid>,
     /// The number of the link on this GPU.
     pub link: u32,

@@ -2,7 +2,8 @@
 //!
 //! The library is opened at run time, so that the same program runs where there is none. `enabled` makes the calls,
 //! under a watchdog; their answers are a [`report`], plain facts that are written to snapshots and read again; and
-//! [`fragment`] turns these into a fragment. Counters change all the time, so they are no part of the report.
+//! [`fragment`] turns these into a fragment. Counters change all the time, so they are asked for separately, and are part of
+//! the report in snapshots alone.
 
 mod counters;
 #[cfg(not(feature = "nvml"))]
@@ -92,6 +93,27 @@ pub(super) fn facts(answer: &DriverAnswer) -> Result<DriverFacts, DriverError> {
     }
 }
 
+impl DriverAnswer {
+    /// Adds the counters of NVLinks to a report.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::source) fn with_counters(mut self, counters: Vec<NvLinkCounters>) -> Self {
+        if let Self::Reported(report) = &mut self {
+            report.counters = counters;
+        }
+        self
+    }
+
+    /// Returns the counters of NVLinks, with the UUIDs of the GPUs.
+    #[cfg(feature = "snapshot")]
+    pub(in crate::source) fn counters(&self) -> Vec<NvLinkCounters> {
+        let Self::Reported(report) = self else { return Vec::new() };
+        let uuids: BTreeMap<u32, _> =
+            report.gpus.iter().filter_map(|gpu| Some((gpu.index, gpu.uuid.as_ref()?.0))).collect();
+        let with_uuid = |own: &NvLinkCounters| NvLinkCounters { uuid: uuids.get(&own.gpu).copied(), ..*own };
+        report.counters.iter().map(with_uuid).collect()
+    }
+}
+
 /// Shortens a text for people, which no driver makes longer than the limit.
 fn clip(text: &str) -> String {
     text.chars().take(report::MAX_TEXT).collect()
@@ -131,6 +153,22 @@ mod tests {
         };
         let gpu = facts.fragment.nodes.iter().find_map(|node| node.kind.as_gpu()).unwrap();
         assert_eq!(gpu.cpus.known().unwrap().to_string(), "0-3,8");
+    }
+
+    #[cfg(feature = "snapshot")]
+    #[test]
+    fn counters_are_written_and_read_again() {
+        let uuid = "GPU-5c3ee4a8-6b1c-4c5e-8d9a-0123456789ab";
+        let answer = read(&format!(r#"{{"seen":{{"gpus":[{{"index":3,"uuid":"{uuid}"}}]}}}}"#)).unwrap();
+        assert_eq!(answer.counters(), []);
+        assert!(!serde_json::to_string(&answer).unwrap().contains("counters"), "plain answers have none");
+        let own = NvLinkCounters { gpu: 3, link: 17, replays: Some(5), ..NvLinkCounters::default() };
+        let text = serde_json::to_string(&answer.with_counters(vec![own])).unwrap();
+        let expected = NvLinkCounters { uuid: Some(uuid.parse().unwrap()), ..own };
+        assert_eq!(read(&text).unwrap().counters(), [expected]);
+        let many = "{},".repeat(1024 * 64);
+        assert!(read(&format!(r#"{{"seen":{{"counters":[{many}{{}}]}}}}"#)).is_err());
+        assert_eq!(read(r#"{"absent":"x"}"#).unwrap().with_counters(vec![own]).counters(), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Snapshots hold it as JSON. Fields that are missing have their defaults, so that a snapshot of an older nvtopo stays
 //! readable. Nothing is trusted: lists are bounded while they are read, and [`DriverReport::check`] does the rest.
 
+use super::NvLinkCounters;
 use super::failures::CallFailures;
 use crate::ids::{ComputeCapability, GpuUuid, PciAddress};
 use crate::model::PathType;
@@ -23,6 +24,9 @@ pub(super) const MAX_INSTANCES: usize = 64;
 
 /// The number of pairs of that many GPUs.
 const MAX_PAIRS: usize = MAX_GPUS * (MAX_GPUS - 1) / 2;
+
+/// The number of NVLinks of that many GPUs.
+const MAX_COUNTED: usize = MAX_GPUS * MAX_NVLINKS;
 
 /// The longest text in bytes; NVML's own buffers are smaller.
 pub(super) const MAX_TEXT: usize = 4096;
@@ -47,6 +51,9 @@ pub(in crate::source) struct DriverReport {
     pub(super) p2p: Vec<ReportedP2p>,
     #[serde(rename = "troubles")]
     pub(super) failures: CallFailures,
+    /// The counters of NVLinks, in snapshots alone.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "at_most::<_, _, MAX_COUNTED>")]
+    pub(super) counters: Vec<NvLinkCounters>,
 }
 
 /// A GPU.

@@ -4,7 +4,7 @@ use super::super::Locator;
 use super::super::contents::Files;
 use super::super::folder;
 use super::super::live::{Live, joined};
-use super::super::nvml::DriverAnswer;
+use super::super::nvml::{DriverAnswer, NvLinkCounters};
 use super::super::sysfs::{self, Refused, Replay, Stored, Tree};
 use super::{archive, redact, trim};
 use crate::error::{Error, Result};
@@ -75,7 +75,9 @@ impl Live {
         also: impl FnOnce(&Topology, &Files),
     ) -> Result<Snapshot> {
         let kernel = Snapshot::of_files(&self.root, also)?;
-        Snapshot { driver: self.ask(), ..kernel }.redacted(redaction, &self.root)
+        // Two snapshots are compared by counters.
+        let counters = self.nvlink_counters().unwrap_or_default();
+        Snapshot { driver: self.ask().with_counters(counters), ..kernel }.redacted(redaction, &self.root)
     }
 }
 
@@ -198,8 +200,8 @@ pub(in crate::source) fn at_once(look: &dyn Fn(&Topology, &Files)) -> Result<(Fr
 
 /// The content of a gzip file.
 pub(in crate::source) enum Unpacked {
-    /// A snapshot: the files of its machine.
-    Machine(Tree),
+    /// A snapshot: the files of its machine, and the counters of NVLinks.
+    Machine(Tree, Vec<NvLinkCounters>),
     /// An archive of a directory.
     Files(BTreeMap<String, Stored>),
     /// A text.
@@ -212,12 +214,11 @@ pub(in crate::source) fn contents(bytes: &[u8]) -> Result<Unpacked> {
         return Ok(Unpacked::Text(archive::unpack(bytes)?));
     }
     Ok(match archive::read_any(bytes)? {
-        archive::Content::Snapshot(snapshot) => Unpacked::Machine(Tree::replay(Replay::new(
-            snapshot.entries,
-            snapshot.refused,
-            snapshot.own,
-            snapshot.identity,
-        )?)),
+        archive::Content::Snapshot(snapshot) => {
+            let counters = snapshot.driver.counters();
+            let replay = Replay::new(snapshot.entries, snapshot.refused, snapshot.own, snapshot.identity)?;
+            Unpacked::Machine(Tree::replay(replay), counters)
+        }
         archive::Content::Files(entries) => Unpacked::Files(entries),
     })
 }
