@@ -3,10 +3,11 @@
 
 use crate::audit::AuditedProcess;
 use crate::profile::Profile;
+use crate::reading::Readings;
 use crate::reading::lspci::{self, Listed};
 use crate::reading::smi::{self, Queried};
 use nvtopo::model::{Gpu, NodeId, Stated};
-use nvtopo::source::{Contents, Files, SavedText};
+use nvtopo::source::{Contents, Files, NvLinkCounters, SavedText};
 use nvtopo::{PciAddress, Topology};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ pub(crate) struct Evidence<'a> {
     texts: &'a [SavedText],
     lspci: OnceCell<BTreeMap<PciAddress, Listed>>,
     smi: OnceCell<BTreeMap<PciAddress, Queried>>,
+    /// The driver's counters of NVLinks.
+    pub(crate) nvlink_counters: &'a [NvLinkCounters],
+    pub(crate) readings: Readings,
 }
 
 /// The name of the whole machine as a subject.
@@ -32,15 +36,18 @@ impl<'a> Evidence<'a> {
     pub(crate) fn of(contents: &'a Contents, profile: &'a Profile, process: &'a AuditedProcess) -> Self {
         let files = contents.files.iter().collect();
         let topology = &contents.topology;
+        let (texts, nvlink_counters) = (&contents.texts, &contents.nvlink_counters);
         Self {
             topology,
             profile,
             process,
             earlier: None,
             files,
-            texts: &contents.texts,
+            texts,
             lspci: OnceCell::new(),
             smi: OnceCell::new(),
+            nvlink_counters,
+            readings: Readings::default(),
         }
     }
 
@@ -59,6 +66,8 @@ impl<'a> Evidence<'a> {
             texts: &[],
             lspci: OnceCell::new(),
             smi: OnceCell::new(),
+            nvlink_counters: &[],
+            readings: Readings::default(),
         }
     }
 

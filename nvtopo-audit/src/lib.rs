@@ -25,6 +25,7 @@
 mod audit;
 mod board;
 pub mod check;
+mod diagnosis;
 mod evidence;
 mod finding;
 pub mod metrics;
@@ -36,6 +37,7 @@ mod render;
 mod report;
 
 pub use audit::{Audit, AuditedProcess, evidence, record};
+pub use diagnosis::{PortGrowth, diagnosis};
 pub use finding::{Finding, Severity, Status};
 pub use profile::{Expected, Profile, Waiver};
 pub use render::TextStyle;

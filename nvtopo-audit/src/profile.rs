@@ -54,6 +54,20 @@ pub struct Expected {
     pub virtual_functions: Option<u16>,
     /// True where tenants share the node, so that they must not see each other's RDMA devices.
     pub tenants: Option<bool>,
+    /// The RDMA devices of the GPUs' network, such as `mlx5_0`. Without it they follow from the machine.
+    pub compute_nics: Option<Vec<String>>,
+    /// RDMA devices, ports (`mlx5_0 port 2`) or interfaces that nothing is plugged into.
+    pub unused_nics: Vec<String>,
+    /// The rate of each RDMA port of the GPUs' network in GB/s (1e9 bytes, one direction): 50 for 400 Gb/s.
+    pub rdma_rate: Option<f64>,
+    /// The MTU of each Ethernet interface of the GPUs' network in bytes.
+    pub mtu: Option<u32>,
+    /// Ethernet for RDMA loses no packets, by priority flow control.
+    pub lossless: Option<bool>,
+    /// The priority of RDMA traffic, from 0 to 7.
+    pub pfc_priority: Option<u8>,
+    /// The names of the processes that may hold RDMA resources. Without it all may.
+    pub rdma_processes: Option<Vec<String>>,
 }
 
 /// A finding that is accepted, until a date.

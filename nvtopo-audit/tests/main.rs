@@ -1,10 +1,15 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
+mod evidence;
 mod isolation;
 mod locality;
 mod machine;
+mod made;
 mod nvlink;
+mod nvlink_errors;
 mod page;
 mod pcie;
+mod rdma;
 mod reports;
+mod roce;
 mod support;

@@ -38,6 +38,10 @@ impl Folder {
         self
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(crate) fn read(&self) -> Contents {
         Contents::open(&[Locator::Path(self.0.clone())]).unwrap_or_else(|error| panic!("{error}"))
     }

@@ -4,8 +4,12 @@ mod direct_nic;
 mod fabric;
 mod isolation;
 mod locality;
+mod mtu;
 mod nvlink;
+mod nvlink_errors;
 mod pcie;
+mod rdma;
+mod roce;
 
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
@@ -48,11 +52,26 @@ pub enum Theme {
     Locality,
     /// Access control services, IOMMU, `GPUDirect` RDMA, and what keeps tenants apart.
     Isolation,
+    /// Ports of RDMA devices.
+    Rdma,
+    /// The largest packets of network interfaces.
+    Mtu,
+    /// RDMA over Ethernet.
+    Roce,
 }
 
 impl Theme {
     /// Every theme.
-    pub const ALL: [Self; 5] = [Self::Nvlink, Self::Fabric, Self::Pcie, Self::Locality, Self::Isolation];
+    pub const ALL: [Self; 8] = [
+        Self::Nvlink,
+        Self::Fabric,
+        Self::Pcie,
+        Self::Locality,
+        Self::Isolation,
+        Self::Rdma,
+        Self::Mtu,
+        Self::Roce,
+    ];
 
     /// The word in options and documents.
     pub const fn word(self) -> &'static str {
@@ -62,6 +81,9 @@ impl Theme {
             Self::Pcie => "pcie",
             Self::Locality => "locality",
             Self::Isolation => "isolation",
+            Self::Rdma => "rdma",
+            Self::Mtu => "mtu",
+            Self::Roce => "roce",
         }
     }
 
@@ -72,6 +94,9 @@ impl Theme {
             Self::Pcie => pcie::CHECKS,
             Self::Locality => locality::CHECKS,
             Self::Isolation => isolation::CHECKS,
+            Self::Rdma => rdma::CHECKS,
+            Self::Mtu => mtu::CHECKS,
+            Self::Roce => roce::CHECKS,
         }
     }
 }

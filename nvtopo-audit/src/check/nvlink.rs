@@ -81,6 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
         source: "NVML, nvmlDeviceGetP2PStatus",
         run: p2p,
     },
+    super::nvlink_errors::CHECK,
 ];
 
 /// The lowest share of the line rate that a sound link may report.

@@ -1,0 +1,343 @@
+//! The checks of RDMA ports and of packet sizes.
+
+use crate::made::{Made, audit};
+use crate::support::{Folder, data, finding, findings, of_files, of_text, only_status, status};
+use nvtopo::source::{Contents, Locator};
+use nvtopo_audit::Report;
+use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+use std::io::Read;
+
+/// Two ports of InfiniBand (made).
+fn pair() -> Made {
+    Made::after(100).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400)
+}
+
+/// The recorded `/sys/class/infiniband` of an H100 host, as a machine with CPUs (which are made).
+fn recorded() -> Made {
+    let file = std::fs::File::open(data("audit/gpud/infiniband-class-testdata.tar.gz")).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut made = Made::after(100);
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_string_lossy().into_owned();
+        let mut text = String::new();
+        if let (Some((_, path)), Ok(_)) =
+            (path.split_once("sys-class-infiniband-h100.0/"), entry.read_to_string(&mut text))
+            && !path.is_empty()
+            && !path.ends_with('/')
+        {
+            made = made.with(&format!("sys/class/infiniband/{path}"), text.trim());
+        }
+    }
+    made
+}
+
+/// The output of `ibstat` on the recorded host (made from its files), with one port changed.
+fn ibstat(state: &str, rate: u32) -> String {
+    let device = |name: &str, model: &str, state: &str, rate: u32, layer: &str| {
+        format!(
+            "CA '{name}'\n\tCA type: {model}\n\tNumber of ports: 1\n\tPort 1:\n\t\tState: {state}\n\t\tPhysical state: LinkUp\n\
+             \t\tRate: {rate}\n\t\tLink layer: {layer}\n"
+        )
+    };
+    let mut text = String::new();
+    for number in [0, 1, 4, 5, 6, 7, 8, 9] {
+        let (state, rate) = if number == 6 { (state, rate) } else { ("Active", 400) };
+        text += &device(&format!("mlx5_{number}"), "MT4129", state, rate, "InfiniBand");
+    }
+    text + &device("mlx5_bond_0", "MT41692", "Active", 200, "Ethernet")
+}
+
+fn verdicts(report: &Report, checks: &[&str]) -> Vec<(String, String, String)> {
+    let all = checks.iter().flat_map(|check| findings(report, check));
+    all.map(|own| (own.check.code.to_owned(), own.subject.clone(), own.status.word().to_owned())).collect()
+}
+
+#[test]
+fn a_sound_host_passes_as_its_authors_say() {
+    let report = recorded().audit("gpud");
+    assert_eq!(findings(&report, "rdma-port-active").len(), 9);
+    assert_eq!(only_status(&report, "rdma-port-active"), Pass);
+    assert_eq!(only_status(&report, "rdma-link-layer"), Pass, "the bond is not of the GPUs' network");
+    assert_eq!(status(&report, "rdma-rate", "mlx5_9 port 1"), Pass);
+    assert_eq!(status(&report, "rdma-rate", "mlx5_bond_0 port 1"), Unknown, "it is the only one of its kind");
+    assert_eq!(status(&report, "rocev2-gid", "mlx5_bond_0 port 1"), Unknown, "the archive has no addresses");
+    let report = recorded().audit_by("gpud-rate", "[expect]\nrdma-rate = 50.0");
+    assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Pass);
+    let report = recorded().audit_by("gpud-fast", "[expect]\nrdma-rate = 100.0");
+    assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Fail);
+}
+
+#[test]
+fn files_and_saved_outputs_give_the_same_verdicts() {
+    let checks = ["rdma-port-active", "rdma-link-layer", "rdma-rate"];
+    let cases = [
+        (recorded(), ibstat("Active", 400)),
+        (recorded().set("mlx5_6", "rate", "200 Gb/sec (2X NDR)"), ibstat("Active", 200)),
+        (recorded().set("mlx5_6", "state", "1: DOWN"), ibstat("Down", 400)),
+        (recorded().set("mlx5_6", "state", "2: INIT"), ibstat("Initializing", 400)),
+    ];
+    for (place, (files, text)) in cases.iter().enumerate() {
+        let (of_files, of_text) = (files.audit(&format!("same-{place}")), of_text(text));
+        assert_eq!(verdicts(&of_files, &checks), verdicts(&of_text, &checks), "case {place}");
+    }
+}
+
+#[test]
+fn a_port_that_is_down_fails() {
+    let report =
+        pair().set("mlx5_1", "state", "1: DOWN").set("mlx5_1", "phys_state", "3: Disabled").audit("down");
+    let found = finding(&report, "rdma-port-active", "mlx5_1 port 1");
+    assert_eq!(
+        (found.status, found.text.as_str()),
+        (Fail, "it is down (Disabled), where active is expected")
+    );
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_0 port 1"), Pass);
+    let report = pair().set("mlx5_1", "state", "5: ACTIVE_DEFER").audit("defer");
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Fail);
+    let report = pair().set("mlx5_1", "state", "").audit("no-state");
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Unknown);
+    let unused =
+        pair().set("mlx5_1", "state", "1: DOWN").audit_by("unused", "[expect]\nunused-nics = [\"mlx5_1\"]");
+    assert_eq!(status(&unused, "rdma-port-active", "mlx5_1 port 1"), NotApplicable);
+}
+
+#[test]
+fn second_ports_that_no_card_uses_are_by_design() {
+    let text = |second_of_last: &str| {
+        format!(
+            "0000:1a:00.0 mlx5_0 (MT4123 - X) CX6 fw 20.1 port 1 (ACTIVE) ==> a (Up)\n\
+             0000:1a:00.1 mlx5_1 (MT4123 - X) CX6 fw 20.1 port 1 (DOWN  ) ==> b (Down)\n\
+             0000:5a:00.0 mlx5_2 (MT4123 - X) CX6 fw 20.1 port 1 (ACTIVE) ==> c (Up)\n\
+             0000:5a:00.1 mlx5_3 (MT4123 - X) CX6 fw 20.1 port 1 ({second_of_last}) ==> d (Down)\n"
+        )
+    };
+    let report = of_text(&text("DOWN  "));
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), NotApplicable);
+    let report = of_text(&text("ACTIVE"));
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Fail, "the other card has two");
+}
+
+#[test]
+fn recorded_outputs_of_tools_are_judged() {
+    let report = of_files(&["rdma/ibstatus-one-port-down.txt"]);
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_0 port 1"), Fail);
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Pass);
+    let report = of_files(&["rdma/rdma-link-cloudlab-xl170-blank-lines.txt"]);
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_3 port 1"), Fail);
+    let report = of_files(&["rdma/rdma-link.json"]);
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_1 port 1"), Fail);
+    let report = of_files(&["rdma/ibdev2netdev-connectx-mixed-state.txt"]);
+    assert_eq!(findings(&report, "rdma-port-active").len(), 4);
+    let report = of_files(&["rdma/ibv-devinfo-connectx6-ethernet.txt"]);
+    assert_eq!(status(&report, "rdma-port-active", "mlx5_0 port 1"), Pass);
+    assert_eq!(status(&report, "mtu-active", "mlx5_0 port 1"), Unknown, "max_mtu is not the active one");
+}
+
+#[test]
+fn mixed_link_layers_warn() {
+    let report = pair().port("mlx5_2", "Ethernet", 400).audit("mixed");
+    assert_eq!(status(&report, "rdma-link-layer", "node"), Warn);
+    let named = "[expect]\ncompute-nics = [\"mlx5_0\", \"mlx5_1\"]";
+    let report = pair().port("mlx5_2", "Ethernet", 400).audit_by("named", named);
+    assert_eq!(status(&report, "rdma-link-layer", "node"), Pass);
+    let report = pair().set("mlx5_1", "link_layer", "Unknown").audit("no-layer");
+    assert_eq!(status(&report, "rdma-link-layer", "node"), Unknown);
+}
+
+#[test]
+fn a_slower_port_warns() {
+    let three = pair().port("mlx5_2", "InfiniBand", 200);
+    let report = three.audit("slow");
+    assert_eq!(status(&report, "rdma-rate", "mlx5_2 port 1"), Warn);
+    assert_eq!(status(&report, "rdma-rate", "mlx5_0 port 1"), Pass);
+    let report = pair().set("mlx5_1", "rate", "unknown").audit("no-rate");
+    assert_eq!(status(&report, "rdma-rate", "mlx5_1 port 1"), Unknown);
+}
+
+#[test]
+fn a_machine_without_rdma_has_nothing_to_check() {
+    let bare = Made::after(1).with("sys/class/net/lo/mtu", "65536").with("sys/class/tty/tty0/dev", "4:0");
+    for check in ["rdma-port-active", "rocev2-gid", "pfc-enabled", "rdma-phy", "mtu-active"] {
+        assert_eq!(only_status(&bare.audit("bare"), check), NotApplicable, "{check}");
+        let report = of_text("GPU 0: NVIDIA A10 (UUID: GPU-00000000-0000-0000-0000-000000000001)\n");
+        assert_eq!(only_status(&report, check), Unknown, "{check}");
+    }
+}
+
+#[test]
+fn addresses_of_roce_are_judged() {
+    let one = Made::after(1).roce("mlx5_0", "eth0");
+    let found = one.audit("gid");
+    assert_eq!(finding(&found, "rocev2-gid", "mlx5_0 port 1").text, "index 3 is an address of RoCE v2");
+    let port = "sys/class/infiniband/mlx5_0/ports/1";
+    let local = one.clone().without(&format!("{port}/gid_attrs/types/3"));
+    assert_eq!(status(&local.audit("gid-local"), "rocev2-gid", "mlx5_0 port 1"), Warn);
+    let none = local.without(&format!("{port}/gid_attrs/types/1"));
+    assert_eq!(status(&none.audit("gid-none"), "rocev2-gid", "mlx5_0 port 1"), Fail);
+    // A redacted snapshot keeps the kinds of addresses, and not the addresses.
+    let secret = one.clone().without(&format!("{port}/gids/"));
+    assert_eq!(status(&secret.audit("gid-secret"), "rocev2-gid", "mlx5_0 port 1"), Unknown);
+    let iwarp = one.with("sys/class/infiniband/mlx5_0/node_type", "4: RNIC");
+    assert_eq!(only_status(&iwarp.audit("gid-iwarp"), "rocev2-gid"), NotApplicable);
+    let with_state = |file: &str| {
+        let gids = std::fs::read_to_string(data(file)).unwrap();
+        let name = if file.contains("connectx6") { "mlx5_0" } else { "rocep105s0" };
+        of_text(&format!("link {name}/1 state ACTIVE physical_state LINK_UP netdev x\n{gids}"))
+    };
+    assert_eq!(status(&with_state("rdma/show-gids-connectx6-roce.txt"), "rocev2-gid", "mlx5_0 port 1"), Pass);
+    let cut = with_state("rdma/show-gids-rocep-names-cut.txt");
+    assert_eq!(status(&cut, "rocev2-gid", "rocep105s0 port 1"), Unknown, "the end of the list is cut");
+    let empty = with_state("rdma/show-gids-empty-container.txt");
+    assert_eq!(status(&empty, "rocev2-gid", "rocep105s0 port 1"), Fail);
+}
+
+#[test]
+fn cables_are_judged_by_growth() {
+    let quiet =
+        [("link_downed", 3), ("symbol_error", 70), ("port_rcv_errors", 9), ("link_error_recovery", 1)];
+    let before = pair().counters("mlx5_0", &quiet);
+    let after = |seconds: u32, counters: &[(&str, u64)]| {
+        let made = Made::after(seconds).port("mlx5_0", "InfiniBand", 400).port("mlx5_1", "InfiniBand", 400);
+        made.counters("mlx5_0", &quiet).counters("mlx5_0", counters)
+    };
+    let judge = |counters: &[(&str, u64)]| {
+        let report = after(110, counters).audit_since("phy", &before);
+        let found = finding(&report, "rdma-phy", "mlx5_0 port 1");
+        (found.status, found.text.clone())
+    };
+    assert_eq!(judge(&[]).0, Pass, "values that do not grow are no fault");
+    assert_eq!(judge(&[("link_downed", 4)]), (Fail, "link_downed grew by 1".to_owned()));
+    assert_eq!(judge(&[("symbol_error", 75)]).0, Fail);
+    assert_eq!(judge(&[("symbol_error", 71)]).0, Warn);
+    assert_eq!(judge(&[("port_rcv_errors", 59)]).0, Pass, "5 a second");
+    assert_eq!(judge(&[("port_rcv_errors", 200)]).0, Warn);
+    assert_eq!(judge(&[("link_error_recovery", 3)]).0, Warn);
+    assert_eq!(judge(&[("symbol_error", 0)]).0, Unknown, "it was reset");
+    let report = after(110, &[]).audit_since("phy-other", &before);
+    assert_eq!(status(&report, "rdma-phy", "mlx5_1 port 1"), Unknown, "it has no counters");
+    let report = after(50, &[("link_downed", 4)]).audit_since("phy-boot", &before);
+    assert_eq!(status(&report, "rdma-phy", "node"), Unknown, "the machine was started anew");
+    let later = after(110, &[]).with("proc/stat", "btime 1700009999");
+    assert_eq!(status(&later.audit_since("phy-btime", &before), "rdma-phy", "node"), Unknown);
+    assert_eq!(only_status(&before.audit("phy-once"), "rdma-phy"), Unknown, "one reading");
+    let untimed = after(110, &[("port_rcv_errors", 200)]).without("proc/uptime");
+    assert_eq!(status(&untimed.audit_since("phy-untimed", &before), "rdma-phy", "mlx5_0 port 1"), Unknown);
+}
+
+#[test]
+fn recorded_counters_that_rest_pass() {
+    let report = recorded().audit_since("gpud-rest", &recorded());
+    assert_eq!(status(&report, "rdma-phy", "mlx5_0 port 1"), Pass);
+    assert_eq!(findings(&report, "rdma-phy").len(), 9);
+}
+
+#[test]
+fn programs_need_device_files() {
+    let class = "sys/class/infiniband_verbs";
+    let both =
+        pair().with(&format!("{class}/abi_version"), "6").with(&format!("{class}/uverbs0/ibdev"), "mlx5_0");
+    let report = both.audit("uverbs");
+    assert_eq!(status(&report, "rdma-chardev", "mlx5_0"), Pass);
+    assert_eq!(status(&report, "rdma-chardev", "mlx5_1"), Fail);
+    let no_file = both.with("dev/infiniband/rdma_cm", "");
+    assert_eq!(status(&no_file.audit("uverbs-file"), "rdma-chardev", "mlx5_0"), Fail);
+    assert_eq!(only_status(&pair().audit("uverbs-none"), "rdma-chardev"), Unknown);
+    let unloaded = pair().with("sys/module/ib_core/refcnt", "1");
+    assert_eq!(only_status(&unloaded.audit("uverbs-module"), "rdma-chardev"), Fail);
+}
+
+#[test]
+fn holders_of_resources_are_listed() {
+    let link = "link mlx5_0/1 state ACTIVE physical_state LINK_UP netdev eth0\n";
+    let rows = "$ rdma resource show qp\nlink mlx5_0/1 lqpn 1 type GSI state RTS sq-psn 0 comm [ib_core]\n\
+                link mlx5_0/1 lqpn 70 rqpn 9 type RC state RTS rq-psn 1 sq-psn 2 path-mig-state MIGRATED pid 42 comm python\n";
+    let folder = Folder::of("holders", &[("link.txt", link), ("qp.txt", rows)]);
+    let report = audit(&folder.read(), None, "");
+    assert_eq!(
+        finding(&report, "rdma-consumers", "node").text,
+        "RDMA resources are held by python (1 process)"
+    );
+    let report = audit(&folder.read(), None, "[expect]\nrdma-processes = [\"nccl\"]");
+    assert_eq!(status(&report, "rdma-consumers", "node"), Warn);
+    let json = r#"[{"ifindex":0,"ifname":"mlx5_0","port":1,"lqpn":70,"type":"RC","state":"RTS","pid":42,"comm":"python"}]"#;
+    let folder = Folder::of("holders-json", &[("link.txt", link), ("qp.json", json)]);
+    assert_eq!(status(&audit(&folder.read(), None, ""), "rdma-consumers", "node"), Pass);
+    assert_eq!(only_status(&of_text(link), "rdma-consumers"), Unknown);
+}
+
+#[test]
+fn small_packets_warn() {
+    let one = Made::after(1).roce("mlx5_0", "eth0");
+    assert_eq!(status(&one.audit("mtu"), "mtu-active", "mlx5_0 port 1"), Pass);
+    let small = one.clone().with("sys/class/net/eth0/mtu", "1500");
+    let report = small.audit("mtu-1500");
+    let found = finding(&report, "mtu-active", "mlx5_0 port 1");
+    let text = "the MTU 1500 of eth0 leaves RDMA 1024 bytes, where 4096 are possible";
+    assert_eq!((found.status, found.text.as_str()), (Warn, text));
+    let just = one.clone().with("sys/class/net/eth0/mtu", "4192");
+    assert_eq!(status(&just.audit("mtu-4192"), "mtu-active", "mlx5_0 port 1"), Pass);
+    let less = one.clone().with("sys/class/net/eth0/mtu", "4191");
+    assert_eq!(status(&less.audit("mtu-4191"), "mtu-active", "mlx5_0 port 1"), Warn);
+    let told = one.clone().with("devinfo.txt", "hca_id: mlx5_0\n\tport: 1\n\t\tactive_mtu: 1024 (3)");
+    assert_eq!(status(&told.audit("mtu-told"), "mtu-active", "mlx5_0 port 1"), Fail);
+    let open = one.without("sys/class/net/eth0/mtu");
+    assert_eq!(status(&open.audit("mtu-open"), "mtu-active", "mlx5_0 port 1"), Unknown);
+    assert_eq!(only_status(&pair().audit("mtu-ib"), "mtu-active"), Unknown);
+}
+
+#[test]
+fn interfaces_of_one_network_agree() {
+    let two = Made::after(1).roce("mlx5_0", "eth0").roce("mlx5_1", "eth1");
+    assert_eq!(status(&two.audit("aligned"), "mtu-aligned", "node"), Pass);
+    let report = two.clone().with("sys/class/net/eth1/mtu", "4200").audit("unaligned");
+    let found = finding(&report, "mtu-aligned", "node");
+    assert_eq!((found.status, found.text.as_str()), (Fail, "the MTU is 4200 on eth1; 9000 on eth0"));
+    let report = two.audit_by("aligned-profile", "[expect]\nmtu = 4200");
+    assert_eq!(status(&report, "mtu-aligned", "node"), Fail);
+    let open = two.clone().without("sys/class/net/eth1/mtu");
+    assert_eq!(status(&open.audit("aligned-open"), "mtu-aligned", "node"), Unknown);
+    // A VLAN, as files and as a saved output.
+    let vlan = two
+        .clone()
+        .with("sys/class/net/eth0/ifindex", "2")
+        .with("sys/class/net/eth0.7/ifindex", "5")
+        .with("sys/class/net/eth0.7/iflink", "2")
+        .with("sys/class/net/eth0.7/uevent", "DEVTYPE=vlan")
+        .with("sys/class/net/eth0.7/mtu", "1500");
+    assert_eq!(status(&vlan.audit("vlan"), "mtu-aligned", "node"), Fail);
+    let saved = two.with("ip-link.txt", "7: eth0.7@eth0: <BROADCAST,UP> mtu 1500 qdisc noqueue state UP");
+    assert_eq!(status(&saved.audit("vlan-text"), "mtu-aligned", "node"), Fail);
+}
+
+#[test]
+fn overlays_fit_into_what_is_below() {
+    let one = Made::after(1).roce("mlx5_0", "eth0").with("sys/class/net/eth0/ifindex", "2");
+    let overlay = |mtu: &str| {
+        one.clone()
+            .with("sys/class/net/flannel.1/ifindex", "7")
+            .with("sys/class/net/flannel.1/iflink", "2")
+            .with("sys/class/net/flannel.1/uevent", "DEVTYPE=vxlan")
+            .with("sys/class/net/flannel.1/mtu", mtu)
+    };
+    assert_eq!(status(&overlay("8950").audit("vxlan"), "mtu-overlay", "flannel.1"), Pass);
+    assert_eq!(status(&overlay("8951").audit("vxlan-fail"), "mtu-overlay", "flannel.1"), Fail);
+    let open = overlay("8950").without("sys/class/net/flannel.1/iflink");
+    assert_eq!(status(&open.audit("vxlan-open"), "mtu-overlay", "flannel.1"), Unknown);
+    let by_packet = one
+        .clone()
+        .with("sys/class/net/genev_sys_6081/mtu", "65000")
+        .with("sys/class/net/genev_sys_6081/uevent", "DEVTYPE=geneve");
+    assert_eq!(status(&by_packet.audit("geneve"), "mtu-overlay", "genev_sys_6081"), NotApplicable);
+    assert_eq!(only_status(&one.audit("no-overlay"), "mtu-overlay"), NotApplicable);
+}
+
+#[test]
+fn presets_do_not_fail() {
+    for preset in nvtopo::source::PRESETS {
+        let contents = Contents::open(&[Locator::Preset(preset.name.to_owned())]).unwrap();
+        let report = audit(&contents, None, "");
+        let bad: Vec<_> = report.findings().iter().filter(|own| own.status >= Warn).collect();
+        assert!(bad.is_empty(), "{}: {bad:#?}", preset.name);
+    }
+}
