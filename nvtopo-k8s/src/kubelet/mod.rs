@@ -4,6 +4,7 @@ mod board;
 pub mod cmdline;
 pub mod config;
 mod cpulist;
+pub mod effective;
 mod fields;
 pub mod lint;
 pub mod options;

@@ -5,7 +5,10 @@
 
 mod facts;
 mod fingerprint;
+mod node;
 mod write;
+
+pub use node::NodeLabels;
 
 use crate::names;
 use facts::Facts;

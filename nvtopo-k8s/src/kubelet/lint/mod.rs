@@ -200,6 +200,12 @@ pub fn lint(name: &str, text: &str, options: &LintOptions<'_>) -> Result<Finding
     Ok(Findings { name: name.to_owned(), findings })
 }
 
+/// Returns the settings of a kubelet that a document holds.
+pub(super) fn settings_of(document: &Node) -> Option<&Node> {
+    let mut report = Report { options: LintOptions::default(), findings: Vec::new(), compared: 0 };
+    schema::settings(&mut report, document)
+}
+
 /// The findings so far.
 struct Report<'a> {
     options: LintOptions<'a>,
