@@ -59,6 +59,15 @@ const BOARDS: &[(&[u16], &[&str], Board)] = &[
 
 const NVIDIA: u16 = 0x10de;
 
+/// Returns whether a GPU is a part of racks, whose NVSwitches connect several machines: GB200 or GB300.
+pub(crate) fn is_of_rack(gpu: &Gpu) -> bool {
+    match (gpu.pci.device, &gpu.model) {
+        (Some(device), _) => [0x2941, 0x31c2].contains(&device),
+        (None, Some(model)) => ["GB200", "GB300"].iter().any(|part| model.contains(part)),
+        (None, None) => false,
+    }
+}
+
 /// Returns the NVLinks that the profile, or else the board, gives a GPU. `None`: unknown.
 pub(crate) fn of(evidence: &Evidence<'_>, gpu: &Gpu) -> Option<Board> {
     of_gpu(evidence.profile, gpu)

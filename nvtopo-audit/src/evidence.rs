@@ -4,6 +4,7 @@
 use crate::audit::AuditedProcess;
 use crate::profile::Profile;
 use crate::reading::Readings;
+use crate::reading::kubelet::{self, Kubelet};
 use crate::reading::lspci::{self, Listed};
 use crate::reading::smi::{self, Queried};
 use nvtopo::model::{Gpu, NodeId, Stated};
@@ -27,6 +28,8 @@ pub(crate) struct Evidence<'a> {
     /// The driver's counters of NVLinks.
     pub(crate) nvlink_counters: &'a [NvLinkCounters],
     pub(crate) readings: Readings,
+    processes: OnceCell<Vec<(u32, String)>>,
+    kubelet: OnceCell<Kubelet>,
 }
 
 /// The name of the whole machine as a subject.
@@ -35,8 +38,26 @@ pub(crate) const NODE: &str = "node";
 impl<'a> Evidence<'a> {
     pub(crate) fn of(contents: &'a Contents, profile: &'a Profile, process: &'a AuditedProcess) -> Self {
         let files = contents.files.iter().collect();
-        let topology = &contents.topology;
-        let (texts, nvlink_counters) = (&contents.texts, &contents.nvlink_counters);
+        let evidence = Self::new(&contents.topology, profile, process, files, &contents.texts);
+        Self { nvlink_counters: &contents.nvlink_counters, ..evidence }
+    }
+
+    pub(crate) fn of_files(
+        topology: &'a Topology,
+        files: &'a Files,
+        profile: &'a Profile,
+        process: &'a AuditedProcess,
+    ) -> Self {
+        Self::new(topology, profile, process, vec![files], &[])
+    }
+
+    fn new(
+        topology: &'a Topology,
+        profile: &'a Profile,
+        process: &'a AuditedProcess,
+        files: Vec<&'a Files>,
+        texts: &'a [SavedText],
+    ) -> Self {
         Self {
             topology,
             profile,
@@ -46,29 +67,28 @@ impl<'a> Evidence<'a> {
             texts,
             lspci: OnceCell::new(),
             smi: OnceCell::new(),
-            nvlink_counters,
+            nvlink_counters: &[],
             readings: Readings::default(),
+            processes: OnceCell::new(),
+            kubelet: OnceCell::new(),
         }
     }
 
-    pub(crate) fn of_files(
-        topology: &'a Topology,
-        files: &'a Files,
-        profile: &'a Profile,
-        process: &'a AuditedProcess,
-    ) -> Self {
-        Self {
-            topology,
-            profile,
-            process,
-            earlier: None,
-            files: vec![files],
-            texts: &[],
-            lspci: OnceCell::new(),
-            smi: OnceCell::new(),
-            nvlink_counters: &[],
-            readings: Readings::default(),
-        }
+    /// Returns the processes that can be seen, with the names that the kernel cuts to 15 bytes.
+    pub(crate) fn processes(&self) -> &[(u32, String)] {
+        self.processes.get_or_init(|| {
+            let pids = self.names("proc").into_iter().filter_map(|name| name.parse().ok());
+            pids.filter_map(|pid: u32| match self.text(&format!("proc/{pid}/comm")) {
+                Stated::Known(name) => Some((pid, name)),
+                _ => None,
+            })
+            .collect()
+        })
+    }
+
+    /// Returns the kubelet with its settings.
+    pub(crate) fn kubelet(&self) -> &Kubelet {
+        self.kubelet.get_or_init(|| kubelet::read(self))
     }
 
     /// Returns whether there are files of a machine.

@@ -2,6 +2,7 @@
 
 use crate::audit::names_check;
 use crate::finding::{Finding, Status};
+use nvtopo::solve::HugePageNeed;
 use nvtopo::{Error, Result};
 use serde::Deserialize;
 
@@ -68,6 +69,32 @@ pub struct Expected {
     pub pfc_priority: Option<u8>,
     /// The names of the processes that may hold RDMA resources. Without it all may.
     pub rdma_processes: Option<Vec<String>>,
+    /// True where the node belongs to a Kubernetes cluster. Without it, a node counts as one where a kubelet is seen.
+    pub kubernetes: Option<bool>,
+    /// The number of GPUs of the largest pod that is to start on the node.
+    pub largest_pod: Option<usize>,
+    /// True where pods with several containers ask for GPUs.
+    pub multi_container_pods: Option<bool>,
+    /// The huge pages of each NUMA node with GPUs, such as `["1GiB:16"]`.
+    #[serde(deserialize_with = "huge_pages")]
+    pub huge_pages: Vec<HugePageNeed>,
+    /// True where all kernel modules have to be signed.
+    pub signed_modules: Option<bool>,
+    /// The VBIOS versions that GPUs may have; any where it is empty.
+    pub vbios: Vec<String>,
+    /// The firmware versions that network adapters may have; any where it is empty.
+    pub nic_firmware: Vec<String>,
+}
+
+/// Reads huge pages such as `1GiB:16`.
+fn huge_pages<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<HugePageNeed>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let needs = texts
+        .iter()
+        .map(|text| text.parse().map_err(|error: Error| serde::de::Error::custom(error.message())));
+    needs.collect()
 }
 
 /// A finding that is accepted, until a date.

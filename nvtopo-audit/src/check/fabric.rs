@@ -37,10 +37,70 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Critical,
         claim: "All GPUs of a node are in one cluster and one clique of the NVLink fabric.",
         evidence: "The cluster UUID and the clique of each GPU.",
-        rule: "Fails where a node has several. Does not apply where no GPU names a cluster.",
+        rule: "Fails where a node has several, and where GPUs of a rack (GB200, GB300) are registered without a cluster: \
+               their UUID is all zeros. Does not apply to other boards without a cluster.",
         remedy: "Partition the fabric anew, and restart GPU feature discovery.",
-        source: "NVML, nvmlGpuFabricInfo_v3_t",
+        source: "NVML, nvmlGpuFabricInfo_v3_t; azhpc-images, issue 506",
         run: clique,
+    },
+    Check {
+        code: "fabric-manager-running",
+        theme: Theme::Fabric,
+        severity: Severity::Critical,
+        claim: "The fabric manager runs on a machine with NVSwitches of its own.",
+        evidence: "NVSwitches on the PCI bus, or their management ports (SW_MNG in the vpd of InfiniBand devices: HGX B200 \
+                   and B300); the processes, or saved systemctl show nvidia-fabricmanager or ps.",
+        rule: "Fails where it does not run, and where management ports lack the module ib_umad. Unknown where the processes \
+               of the host cannot be seen. Does not apply without NVSwitches, as on racks whose switches are elsewhere.",
+        remedy: "Enable and start nvidia-fabricmanager; on B200 and B300 boards load ib_umad and start nvlsm.",
+        source: "gpu-operator, issue 2781; NVIDIA Fabric Manager user guide; gpud, detect_nvswitch.go",
+        run: super::fabric_manager::running,
+    },
+    Check {
+        code: "fabric-manager-version",
+        theme: Theme::Fabric,
+        severity: Severity::Critical,
+        claim: "The fabric manager is of exactly the driver's version.",
+        evidence: "A saved nv-fabricmanager --version, and the driver's version.",
+        rule: "Fails where they differ: the fabric manager then does not start. Does not apply without NVSwitches.",
+        remedy: "Install the package of the driver's version.",
+        source: "NVIDIA Fabric Manager user guide, version compatibility",
+        run: super::fabric_manager::version,
+    },
+    Check {
+        code: "imex-domain",
+        theme: Theme::Fabric,
+        severity: Severity::Warning,
+        claim: "The NVLink domain of several nodes is up.",
+        evidence: "A saved nvidia-imex-ctl -N, with or without -j.",
+        rule: "Fails for DOWN, warns for DEGRADED. Unknown where GPUs are in a clique and nothing tells. Where claims start \
+               IMEX for a job only, it is down while no job runs.",
+        remedy: "Look at the list of nodes and the ports of IMEX (/etc/nvidia-imex/nodes_config.cfg).",
+        source: "NVIDIA IMEX guide, command service; DCGM, dcgm_fields.h (1502)",
+        run: super::fabric_manager::imex,
+    },
+    Check {
+        code: "mig-vs-nvlink",
+        theme: Theme::Fabric,
+        severity: Severity::Warning,
+        claim: "GPUs in MIG mode are not advertised with their NVLinks.",
+        evidence: "The MIG mode of each GPU, now and after the next reset, and the node's label nvlink.group.",
+        rule: "Fails where a GPU is in MIG mode and the node is labelled with NVLink groups. Warns where the mode changes with \
+               the next reset.",
+        remedy: "Drop the label, or switch MIG off.",
+        source: "NVIDIA MIG user guide, application considerations (no peer-to-peer); RAPIDS deployment, MIG",
+        run: super::fabric_manager::mig,
+    },
+    Check {
+        code: "c2c-links",
+        theme: Theme::Fabric,
+        severity: Severity::Warning,
+        claim: "The C2C links between CPU and GPU are up.",
+        evidence: "A saved nvidia-smi c2c -s.",
+        rule: "Fails where a link is inactive. Unknown where a GPU has C2C links and nothing tells their state.",
+        remedy: "Have the board serviced.",
+        source: "nvidia-smi c2c; NVML, NVML_FI_DEV_C2C_LINK_GET_STATUS",
+        run: super::fabric_manager::c2c,
     },
 ];
 
@@ -109,6 +169,14 @@ fn clique(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         format!("{} clique {clique}", cluster.unwrap_or_default())
     };
     let names: Vec<String> = found.iter().map(name).collect();
+    let is_blank = |gpu: &nvtopo::model::Gpu| {
+        let fabric = gpu.fabric.as_ref();
+        let blank = fabric.is_some_and(|own| own.state == FabricState::Completed && own.cluster.is_none());
+        blank && crate::board::is_of_rack(gpu)
+    };
+    for (_, _, gpu) in evidence.gpus().filter(|(_, _, gpu)| is_blank(gpu)) {
+        verdicts.fail(gpu.name(), "it is registered with the fabric, and its cluster UUID is all zeros");
+    }
     match names.as_slice() {
         [] => {}
         [one] => verdicts.pass(NODE, format!("all GPUs are in {one}")),

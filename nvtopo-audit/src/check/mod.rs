@@ -2,7 +2,11 @@
 
 mod direct_nic;
 mod fabric;
+mod fabric_manager;
+mod inventory;
 mod isolation;
+mod kernel;
+mod kubernetes;
 mod locality;
 mod mtu;
 mod nvlink;
@@ -10,6 +14,7 @@ mod nvlink_errors;
 mod pcie;
 mod rdma;
 mod roce;
+mod security;
 
 use crate::evidence::Evidence;
 use crate::finding::{Severity, Verdicts};
@@ -58,11 +63,19 @@ pub enum Theme {
     Mtu,
     /// RDMA over Ethernet.
     Roce,
+    /// The kernel's settings of CPUs and memory.
+    Kernel,
+    /// The kubelet's settings and state, and the labels of the node.
+    Kubernetes,
+    /// Who may take GPUs, and modules and options of the driver.
+    Security,
+    /// The devices, their firmware, and the kind of machine.
+    Inventory,
 }
 
 impl Theme {
     /// Every theme.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Nvlink,
         Self::Fabric,
         Self::Pcie,
@@ -71,6 +84,10 @@ impl Theme {
         Self::Rdma,
         Self::Mtu,
         Self::Roce,
+        Self::Kernel,
+        Self::Kubernetes,
+        Self::Security,
+        Self::Inventory,
     ];
 
     /// The word in options and documents.
@@ -84,6 +101,10 @@ impl Theme {
             Self::Rdma => "rdma",
             Self::Mtu => "mtu",
             Self::Roce => "roce",
+            Self::Kernel => "kernel",
+            Self::Kubernetes => "kubernetes",
+            Self::Security => "security",
+            Self::Inventory => "inventory",
         }
     }
 
@@ -97,6 +118,10 @@ impl Theme {
             Self::Rdma => rdma::CHECKS,
             Self::Mtu => mtu::CHECKS,
             Self::Roce => roce::CHECKS,
+            Self::Kernel => kernel::CHECKS,
+            Self::Kubernetes => kubernetes::CHECKS,
+            Self::Security => security::CHECKS,
+            Self::Inventory => inventory::CHECKS,
         }
     }
 }

@@ -73,6 +73,24 @@ pub(crate) fn driver_line(evidence: &Evidence<'_>) -> Stated<String> {
     saved.map_or(read, |line| Stated::Known(line.to_owned()))
 }
 
+/// Returns the version of NVIDIA's kernel module.
+pub(crate) fn driver_version(evidence: &Evidence<'_>) -> Option<String> {
+    let line = driver_line(evidence);
+    if let Stated::Known(version) = evidence.text("sys/module/nvidia/version") {
+        return Some(version);
+    }
+    let told = line.known().and_then(|line| line.split_whitespace().find(|word| is_version(word)));
+    told.map(str::to_owned).or_else(|| evidence.topology.machine().driver.clone())
+}
+
+/// Returns whether a text is a version such as `570.124.06`.
+pub(crate) fn is_version(word: &str) -> bool {
+    let parts: Vec<&str> = word.split('.').collect();
+    (2..=4).contains(&parts.len())
+        && parts.iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+        && parts[0].len() >= 3
+}
+
 /// Returns the lines of all saved texts.
 pub(crate) fn lines<'e>(evidence: &'e Evidence<'_>) -> impl Iterator<Item = &'e str> {
     evidence.texts().flat_map(|saved| saved.text.lines()).map(str::trim_end)

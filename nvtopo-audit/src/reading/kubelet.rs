@@ -1,0 +1,143 @@
+//! The kubelet's settings: the flags of its process over drop-in files over its configuration file; else saved copies.
+
+use super::host::lines;
+use super::processes::{self, Program};
+use crate::evidence::Evidence;
+use nvtopo::model::Stated;
+use nvtopo_k8s::kubelet::effective::{Effective, flag};
+
+/// Where distributions put the configuration: kubeadm, EKS, GKE, OpenShift.
+const FILES: &[&str] = &[
+    "var/lib/kubelet/config.yaml",
+    "etc/kubernetes/kubelet/config.json",
+    "etc/kubernetes/kubelet/kubelet-config.json",
+    "home/kubernetes/kubelet-config.yaml",
+    "etc/kubernetes/kubelet.conf",
+];
+
+/// Where distributions put drop-in files, where no process tells: EKS, OpenShift, k3s, rke2.
+const FOLDERS: &[&str] = &[
+    "etc/kubernetes/kubelet/config.json.d",
+    "etc/openshift/kubelet.conf.d",
+    "var/lib/rancher/k3s/agent/etc/kubelet.conf.d",
+    "var/lib/rancher/rke2/agent/etc/kubelet.conf.d",
+];
+
+/// Files with flags, where no process tells: kubeadm, packages, MicroK8s.
+const FLAGS: &[&str] =
+    &["var/lib/kubelet/kubeadm-flags.env", "etc/default/kubelet", "var/snap/microk8s/current/args/kubelet"];
+
+/// The kubelet of a machine.
+#[derive(Clone, Debug)]
+pub(crate) enum Kubelet {
+    /// Nothing tells of one.
+    None,
+    /// There is one, and its settings cannot be told, for this reason.
+    Unreadable(String),
+    /// Its settings, and where they come from.
+    Known(Box<Effective>, Vec<String>),
+}
+
+/// Puts together the settings.
+pub(crate) fn read(evidence: &Evidence<'_>) -> Kubelet {
+    let process = processes::find(evidence, "kubelet");
+    let mut builder = Builder { effective: Effective::default(), sources: Vec::new(), problem: None };
+    let arguments = match &process {
+        Program::Running(arguments) => arguments.iter().map(String::as_str).collect(),
+        Program::Absent | Program::Unknown => Vec::new(),
+    };
+    let mut is_there = matches!(process, Program::Running(_));
+    if let Some(path) = flag(&arguments, "config") {
+        let path = path.trim_start_matches('/');
+        if !builder.file(evidence, path) {
+            builder.problem.get_or_insert_with(|| format!("{path} is not there"));
+        }
+    } else if !is_there {
+        _ = FILES.iter().any(|path| builder.file(evidence, path));
+    }
+    let folders: Vec<&str> = match flag(&arguments, "config-dir") {
+        Some(folder) => vec![folder.trim_start_matches('/')],
+        None if is_there => Vec::new(),
+        None => FOLDERS.to_vec(),
+    };
+    for folder in folders {
+        for name in evidence.names(folder).iter().filter(|name| name.ends_with(".conf")) {
+            builder.file(evidence, &format!("{folder}/{name}"));
+        }
+    }
+    if is_there {
+        if arguments.is_empty() {
+            builder.problem.get_or_insert_with(|| "the flags of its process cannot be read".to_owned());
+        }
+        builder.flags(&arguments, "flags of the process");
+    } else {
+        for path in FLAGS {
+            if let Stated::Known(text) = evidence.text(path) {
+                // A file of a shell: `KUBELET_KUBEADM_ARGS="--flag=value --flag"`.
+                let text = text.replace(['"', '\''], " ").replace("_ARGS=", "_ARGS= ");
+                let words: Vec<&str> = text.split_whitespace().collect();
+                builder.flags(&words, path);
+            }
+        }
+    }
+    if builder.sources.is_empty() && builder.problem.is_none() {
+        saved(evidence, &mut builder);
+    }
+    is_there |= !evidence.names("var/lib/kubelet").is_empty();
+    match builder {
+        Builder { problem: Some(problem), .. } => Kubelet::Unreadable(problem),
+        Builder { sources, effective, .. } if !sources.is_empty() => {
+            Kubelet::Known(Box::new(effective), sources)
+        }
+        _ if is_there => Kubelet::Unreadable("no configuration of it is found".to_owned()),
+        _ => Kubelet::None,
+    }
+}
+
+/// Reads saved copies: configurations, answers of `configz`, and the process in a list of `ps`.
+fn saved(evidence: &Evidence<'_>, builder: &mut Builder) {
+    for saved in evidence.texts() {
+        let is_own =
+            ["KubeletConfiguration", "\"kubeletconfig\""].iter().any(|word| saved.text.contains(word));
+        // A text about a kubelet that is no configuration, such as a log, tells nothing.
+        if is_own && builder.effective.merge_file(&saved.name, &saved.text).is_ok() {
+            builder.sources.push(saved.name.clone());
+        }
+    }
+    for line in lines(evidence) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let at = words.iter().position(|word| word.rsplit('/').next() == Some("kubelet"));
+        if let Some(at) = at.filter(|at| words.get(at + 1).is_some_and(|word| word.starts_with("--"))) {
+            builder.flags(&words[at..], "saved list of processes");
+            break;
+        }
+    }
+}
+
+struct Builder {
+    effective: Effective,
+    sources: Vec<String>,
+    problem: Option<String>,
+}
+
+impl Builder {
+    /// Puts a file over what is there. Returns false for one that is not there.
+    fn file(&mut self, evidence: &Evidence<'_>, path: &str) -> bool {
+        match evidence.text(path) {
+            Stated::Known(text) => match self.effective.merge_file(path, &text) {
+                Ok(()) => self.sources.push(path.to_owned()),
+                Err(error) => drop(self.problem.get_or_insert_with(|| error.to_string())),
+            },
+            Stated::Unreadable => drop(self.problem.get_or_insert_with(|| format!("{path} cannot be read"))),
+            Stated::NotAvailable | Stated::Unstated => return false,
+        }
+        true
+    }
+
+    fn flags(&mut self, arguments: &[&str], source: &str) {
+        match self.effective.merge_flags(arguments.iter().copied()) {
+            Ok(()) => self.sources.push(source.to_owned()),
+            Err(error) => drop(self.problem.get_or_insert_with(|| error.to_string())),
+        }
+    }
+}
