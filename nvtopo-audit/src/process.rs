@@ -2,6 +2,8 @@
 
 use crate::audit::AuditedProcess;
 use crate::evidence::Evidence;
+use crate::reading::kubelet::Kubelet;
+use crate::reading::kubelet_state;
 use nvtopo::model::Stated;
 use nvtopo::{CpuSet, NodeSet};
 use serde_json::Value;
@@ -144,9 +146,7 @@ pub(crate) fn locked_memory(evidence: &Evidence<'_>, folder: &str) -> Option<u64
 
 /// Returns whether the state of the kubelet's memory manager says that its policy is Static.
 pub(crate) fn memory_is_static(evidence: &Evidence<'_>) -> bool {
-    let text = evidence.text("var/lib/kubelet/memory_manager_state");
-    let state = text.known().and_then(|text| serde_json::from_str::<Value>(text).ok());
-    state.is_some_and(|state| state.get("policyName").and_then(Value::as_str) == Some("Static"))
+    kubelet_state::memory(evidence).known().is_some_and(|state| state.policy_name == "Static")
 }
 
 /// The number of NUMA nodes with which the kubelet's topology manager starts.
@@ -158,25 +158,13 @@ pub(crate) enum NodeLimit {
     Most(u64),
 }
 
-/// Returns the limit, by the kubelet's configuration file where kubeadm puts it, or by a saved copy. `None`: unknown.
+/// Returns the limit, by the kubelet's settings. `None`: unknown.
 pub(crate) fn topology_manager_limit(evidence: &Evidence<'_>) -> Option<NodeLimit> {
-    let file = evidence.text("var/lib/kubelet/config.yaml").known().cloned();
-    let saved = || {
-        evidence.texts().map(|saved| &saved.text).find(|text| text.contains("KubeletConfiguration")).cloned()
-    };
-    let config = file.or_else(saved)?;
-    // The two keys stand at one place each, so a line tells them in YAML and in JSON.
-    let value = |key: &str| {
-        config.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            let bare = |text: &str| text.trim().trim_matches(['"', '\'', ',']).to_owned();
-            (bare(name) == key).then(|| bare(value.split(" #").next().unwrap_or_default()))
-        })
-    };
-    Some(match value("topologyManagerPolicy").as_deref() {
-        None | Some("none" | "") => NodeLimit::Off,
-        Some(_) => {
-            NodeLimit::Most(value("max-allowable-numa-nodes").and_then(|most| most.parse().ok()).unwrap_or(8))
-        }
-    })
+    let Kubelet::Known(settings, _) = evidence.kubelet() else { return None };
+    if settings.text("topologyManagerPolicy").is_none_or(|policy| policy == "none") {
+        return Some(NodeLimit::Off);
+    }
+    let most =
+        settings.get("topologyManagerPolicyOptions").and_then(|own| own.get("max-allowable-numa-nodes"));
+    Some(NodeLimit::Most(most.and_then(Value::as_str).and_then(|most| most.parse().ok()).unwrap_or(8)))
 }

@@ -1,7 +1,12 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
 mod evidence;
+mod beside;
+mod fabric;
+mod inventory;
 mod isolation;
+mod kernel;
+mod kubernetes;
 mod locality;
 mod machine;
 mod made;
@@ -12,4 +17,5 @@ mod pcie;
 mod rdma;
 mod reports;
 mod roce;
+mod security;
 mod support;

@@ -3,6 +3,7 @@
 use super::{Check, Theme};
 use crate::evidence::{Evidence, NODE};
 use crate::finding::{Severity, Verdicts};
+use crate::process::memory_is_static;
 use crate::reading::growth::{growth, window};
 use crate::reading::host::command_line;
 use crate::reading::kubelet::Kubelet;
@@ -107,7 +108,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// The number of CPUs that a boot argument names, such as `isolcpus=nohz,domain,2-7`. `None`: it is not there.
+/// Returns the CPUs that a boot argument names, such as `isolcpus=nohz,domain,2-7`. `None`: it is not there.
 fn argument(evidence: &Evidence<'_>, name: &str) -> Option<CpuSet> {
     let line = command_line(evidence);
     let words =
@@ -303,9 +304,7 @@ fn balancing(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         Stated::NotAvailable if !evidence.names("proc/sys/kernel").is_empty() => Some(0),
         _ => None,
     };
-    let is_static = kubelet_state::memory(evidence)
-        .known()
-        .is_some_and(|state| state.policy_name == "Static")
+    let is_static = memory_is_static(evidence)
         || matches!(evidence.kubelet(), Kubelet::Known(settings, _) if settings.text("memoryManagerPolicy") == Some("Static"));
     let gpu = evidence.topology.numa_nodes().find(|node| node.gpu.is_some());
     let pinned = match gpu {

@@ -1,0 +1,63 @@
+//! The checks of the inventory, on a made machine.
+
+use crate::machine::{HALVES, Machine, pci};
+use crate::support::{finding, of_files, only_status, status};
+use nvtopo_audit::Status::{Fail, Pass, Unknown, Warn};
+
+#[test]
+fn gpus_are_counted() {
+    let check = "gpu-count";
+    let mut machine = Machine::new();
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    for (expected, status) in [(2, Pass), (3, Fail), (1, Warn)] {
+        assert_eq!(only_status(&machine.report_expecting(&format!("gpus = {expected}")), check), status);
+    }
+    machine.remove(&format!("proc/driver/nvidia/gpus/{}", HALVES[1].gpu));
+    assert_eq!(status(&machine.report(), check, "GPU1"), Fail);
+}
+
+#[test]
+fn firmware_is_alike_and_allowed() {
+    let check = "gpu-firmware-inventory";
+    let mut machine = Machine::new();
+    let set = |machine: &mut Machine, half: usize, vbios: &str, excluded: &str| {
+        let text = format!(
+            "Model: \t\t NVIDIA H100 80GB HBM3\nVideo BIOS: \t {vbios}\nGPU Excluded:\t {excluded}\nDevice Minor: \t {half}"
+        );
+        machine.set(&format!("proc/driver/nvidia/gpus/{}/information", HALVES[half].gpu), &text);
+    };
+    set(&mut machine, 0, "??.??.??.??.??", "No");
+    set(&mut machine, 1, "96.00.74.00.01", "No");
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    set(&mut machine, 0, "96.00.74.00.01", "No");
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    assert_eq!(status(&machine.report_expecting("vbios = [\"96.00.89.00.01\"]"), check, "GPU0"), Fail);
+    set(&mut machine, 0, "96.00.89.00.01", "No");
+    assert_eq!(only_status(&machine.report(), check), Warn);
+    set(&mut machine, 0, "96.00.74.00.01", "Yes");
+    assert_eq!(status(&machine.report(), check, "GPU0"), Fail);
+
+    let check = "nic-firmware-inventory";
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    for (number, half) in HALVES.iter().enumerate() {
+        machine.set(&pci(half.nic, &format!("infiniband/mlx5_{number}/fw_ver")), "28.39.1002");
+        machine.set(&pci(half.nic, &format!("infiniband/mlx5_{number}/board_id")), "MT_0000000838");
+    }
+    assert_eq!(status(&machine.report(), check, "MT_0000000838"), Pass);
+    assert_eq!(status(&machine.report_expecting("nic-firmware = [\"28.41.1000\"]"), check, "mlx5_0"), Fail);
+    machine.set(&pci(HALVES[1].nic, "infiniband/mlx5_1/fw_ver"), "28.41.1000");
+    assert_eq!(
+        finding(&machine.report(), check, "MT_0000000838").text,
+        "the firmware differs: 28.39.1002 on mlx5_0, 28.41.1000 on mlx5_1"
+    );
+}
+
+#[test]
+fn machines_are_virtual_or_not() {
+    let check = "vm-or-bare-metal";
+    let mut machine = Machine::new();
+    assert_eq!(finding(&machine.report(), check, "node").text, "it is no virtual machine");
+    machine.set("proc/cpuinfo", "processor\t: 0\nvendor_id\t: GenuineIntel\nflags\t\t: fpu vme hypervisor");
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    assert_eq!(only_status(&of_files(&["audit/gpud/nvidia-smi.nvlink.status.a100.txt"]), check), Unknown);
+}

@@ -1,0 +1,256 @@
+//! The checks of the kubelet and of labels, on a made machine and recorded state files.
+
+use crate::beside::beside;
+use crate::machine::Machine;
+use crate::support::{data, finding, findings, only_status, status};
+use nvtopo_audit::Status::{Fail, NotApplicable, Pass, Unknown, Warn};
+use nvtopo_audit::{Report, check};
+
+const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+
+/// A machine with a kubelet of these settings.
+fn kubelet(settings: &str) -> Machine {
+    let mut machine = Machine::new();
+    machine.set("var/lib/kubelet/config.yaml", &format!("{HEAD}{settings}"));
+    machine
+}
+
+fn report(settings: &str) -> Report {
+    kubelet(settings).report()
+}
+
+fn recorded(name: &str) -> String {
+    std::fs::read_to_string(data(&format!("audit/kubelet/{name}"))).unwrap()
+}
+
+#[test]
+fn without_a_kubelet_nothing_is_judged() {
+    let (plain, declared) = (Machine::new().report(), Machine::new().report_expecting("kubernetes = true"));
+    for own in
+        check::checks().filter(|own| own.theme == check::Theme::Kubernetes && own.code != "driver-stack-skew")
+    {
+        assert_eq!(only_status(&plain, own.code), NotApplicable, "{}", own.code);
+        assert_eq!(only_status(&declared, own.code), Unknown, "{}", own.code);
+    }
+}
+
+#[test]
+fn flags_of_the_process_go_over_its_files() {
+    let mut machine = kubelet("cpuManagerPolicy: none\n");
+    machine.set("proc/2/comm", "kthreadd").set("proc/9/comm", "kubelet");
+    let flags = "/usr/bin/kubelet\0--config=/var/lib/kubelet/config.yaml\0--config-dir\0/etc/kubelet.d\0--reserved-cpus=0,4\0";
+    machine.set("proc/9/cmdline", flags);
+    machine.set("etc/kubelet.d/10-cpus.conf", &format!("{HEAD}cpuManagerPolicy: static\n"));
+    let report = machine.report();
+    assert_eq!(
+        finding(&report, "kubelet-config-source", "node").text,
+        "its settings are from var/lib/kubelet/config.yaml, then etc/kubelet.d/10-cpus.conf, then flags of the process"
+    );
+    assert_eq!(only_status(&report, "cpu-manager-static"), Pass);
+    assert_eq!(only_status(&report, "reserved-cpus"), Pass);
+    // A file that is named and not there makes all of it unknown.
+    machine.remove("var/lib/kubelet/config.yaml");
+    assert_eq!(only_status(&machine.report(), "cpu-manager-static"), Unknown);
+    assert_eq!(only_status(&report_of_broken(), "kubelet-config-source"), Unknown);
+    assert_eq!(
+        status(
+            &self::report("evictionHard: {memory.avail: 1Gi}\n"),
+            "kubelet-config-source",
+            "evictionHard.memory.avail"
+        ),
+        Warn
+    );
+}
+
+fn report_of_broken() -> Report {
+    report("cpuManagerPolicy: [\n")
+}
+
+#[test]
+fn policies_of_cpus() {
+    let check = "cpu-manager-static";
+    assert_eq!(only_status(&report(""), check), Fail);
+    let mut machine = kubelet("cpuManagerPolicy: static\nreservedSystemCPUs: 0,4\n");
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    machine.set("var/lib/kubelet/cpu_manager_state", &recorded("cpu_manager_state.none.json"));
+    let text = "its policy is static, and its state file is of none: the kubelet does not start";
+    assert_eq!(finding(&machine.report(), check, "node").text, text);
+
+    let check = "reserved-cpus";
+    assert_eq!(only_status(&report("cpuManagerPolicy: static\n"), check), Fail);
+    assert_eq!(only_status(&report("cpuManagerPolicy: static\nkubeReserved: {cpu: 500m}\n"), check), Pass);
+    assert_eq!(only_status(&report(""), check), NotApplicable);
+    assert_eq!(status(&report("reservedSystemCPUs: 0-3\n"), check, "GPU0"), Warn);
+    assert_eq!(status(&report("reservedSystemCPUs: 0,99\n"), check, "reservedSystemCPUs"), Fail);
+}
+
+#[test]
+fn policies_of_topology() {
+    for (policy, expected) in
+        [("none", Fail), ("best-effort", Warn), ("restricted", Pass), ("single-numa-node", Pass), ("x", Fail)]
+    {
+        let report = report(&format!("topologyManagerPolicy: {policy}\n"));
+        assert_eq!(only_status(&report, "topology-manager-policy"), expected, "{policy}");
+    }
+    let check = "topology-manager-scope";
+    assert_eq!(only_status(&report(""), check), NotApplicable);
+    assert_eq!(
+        only_status(&report("topologyManagerPolicy: restricted\ntopologyManagerScope: pod\n"), check),
+        Pass
+    );
+    let mut machine = kubelet("topologyManagerPolicy: restricted\n");
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    machine.set(CHECKPOINT, &held(&[("a", "0", "0")]));
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    machine.set(CHECKPOINT, &held(&[("a", "0", "0"), ("b", "1", "1")]));
+    assert_eq!(only_status(&machine.report(), check), Warn);
+}
+
+#[test]
+fn pods_that_never_start() {
+    let check = "policy-fits-board";
+    let single =
+        "cpuManagerPolicy: static\nreservedSystemCPUs: 0,4\ntopologyManagerPolicy: single-numa-node\n";
+    let found = report(single);
+    let found = finding(&found, check, "policy single-numa-node");
+    assert_eq!(found.status, Warn);
+    assert_eq!(
+        found.text,
+        "pods of 2 GPUs never start: no NUMA node has so many GPUs near it; under best-effort or restricted they do"
+    );
+    let subject = "policy single-numa-node";
+    assert_eq!(status(&kubelet(single).report_expecting("largest-pod = 2"), check, subject), Fail);
+    assert_eq!(status(&kubelet(single).report_expecting("largest-pod = 1"), check, subject), Pass);
+    assert_eq!(status(&kubelet(single).report_expecting("largest-pod = 9"), check, subject), Fail);
+    assert_eq!(only_status(&report(&single.replace("single-numa-node", "restricted")), check), Pass);
+    assert_eq!(only_status(&report_of_broken(), check), Unknown);
+}
+
+#[test]
+fn policies_of_memory() {
+    let check = "memory-manager-static";
+    assert_eq!(only_status(&report(""), check), NotApplicable);
+    let sums = "memoryManagerPolicy: Static\nsystemReserved: {memory: 1Gi}\nreservedMemory:\n- {numaNode: 0, limits: {memory: SUM}}\n";
+    assert_eq!(only_status(&report(&sums.replace("SUM", "1124Mi")), check), Pass);
+    assert_eq!(only_status(&report(&sums.replace("SUM", "1Gi")), check), Fail);
+    let mut machine = kubelet("");
+    let pages = "sys/devices/system/node/node0/hugepages/hugepages-2048kB";
+    machine.set(&format!("{pages}/nr_hugepages"), "8").set(&format!("{pages}/free_hugepages"), "8");
+    assert_eq!(only_status(&machine.report(), check), Warn);
+    machine
+        .set("var/lib/kubelet/memory_manager_state", &recorded("memory_manager_state.static-oldschema.json"));
+    assert_eq!(only_status(&machine.report(), check), Fail);
+}
+
+const CHECKPOINT: &str = "var/lib/kubelet/device-plugins/kubelet_internal_checkpoint";
+
+/// A checkpoint: containers of one pod, each with the NUMA node of a hint and a GPU.
+fn held(containers: &[(&str, &str, &str)]) -> String {
+    let entries = containers.iter().map(|(name, node, gpu)| {
+        format!(
+            r#"{{"PodUID":"p","ContainerName":"{name}","ResourceName":"nvidia.com/gpu","DeviceIDs":{{"{node}":["{gpu}"]}},"AllocResp":""}}"#
+        )
+    });
+    let entries: Vec<String> = entries.collect();
+    format!(
+        r#"{{"Data":{{"PodDeviceEntries":[{}],"RegisteredDevices":{{"nvidia.com/gpu":["0","1"]}}}},"Checksum":1}}"#,
+        entries.join(",")
+    )
+}
+
+#[test]
+fn containers_have_cpus_and_memory_near_their_gpus() {
+    let mut machine = kubelet("");
+    assert_eq!(only_status(&machine.report(), "cpu-manager-state"), Unknown);
+    machine.set(CHECKPOINT, &held(&[("a", "0", "0"), ("b", "1", "1"), ("c", "1", "GPU-gone")]));
+    let cpus = r#"{"policyName":"static","defaultCpuSet":"0","entries":{"p":{"a":"1-2","b":"3-4","c":"6","other":"7"}},"checksum":1}"#;
+    machine.set("var/lib/kubelet/cpu_manager_state", cpus);
+    let memory = r#"{"policyName":"Static","machineState":{},"entries":{"p":{
+        "a":[{"numaAffinity":[0],"type":"memory","size":1}],"b":[{"numaAffinity":[0],"type":"memory","size":1}]}},"checksum":1}"#;
+    machine.set("var/lib/kubelet/memory_manager_state", memory);
+    let report = machine.report();
+    let check = "cpu-manager-state";
+    assert_eq!((status(&report, check, "p/a"), status(&report, check, "p/c")), (Pass, Unknown));
+    assert_eq!(
+        finding(&report, check, "p/b").text,
+        "its CPUs 3 are not near its GPUs, near which CPUs 4-7 are"
+    );
+    assert_eq!(findings(&report, check).len(), 3);
+    assert_eq!(status(&report, "memory-manager-state", "p/a"), Pass);
+    assert_eq!(
+        finding(&report, "memory-manager-state", "p/b").text,
+        "its memory is from NUMA nodes 0, and its GPUs are near 1"
+    );
+    machine.set("var/lib/kubelet/memory_manager_state", "{");
+    assert_eq!(only_status(&machine.report(), "memory-manager-state"), Unknown);
+    machine.set("var/lib/kubelet/memory_manager_state", &recorded("memory_manager_state.none.json"));
+    assert_eq!(only_status(&machine.report(), "memory-manager-state"), NotApplicable);
+}
+
+#[test]
+fn hints_of_devices() {
+    let check = "device-hints";
+    let mut machine = kubelet("");
+    machine.set(CHECKPOINT, &recorded("kubelet_internal_checkpoint.tegra.json"));
+    assert_eq!(status(&machine.report(), check, "tegra"), Fail);
+    machine.set(CHECKPOINT, &held(&[("a", "0", "0")]));
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    machine.set(CHECKPOINT, &held(&[]));
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    // A saved copy tells the same.
+    let saved = recorded("kubelet_internal_checkpoint.tegra.json");
+    assert_eq!(only_status(&beside(&Machine::new(), &[("checkpoint", &saved)], ""), check), Fail);
+}
+
+#[test]
+fn versions_of_the_driver() {
+    let check = "driver-stack-skew";
+    let mut machine = Machine::new();
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    let link = "usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1";
+    machine.link(link, "libnvidia-ml.so.570.124.06");
+    assert_eq!(only_status(&machine.report(), check), Pass);
+    let node = "kind: Node\nmetadata:\n  name: a\n  labels: {nvidia.com/cuda.driver.major: '570', nvidia.com/cuda.driver.minor: '86', nvidia.com/cuda.driver.rev: '15'}\n";
+    let report = beside(&machine, &[("node.yaml", node)], "");
+    assert_eq!(status(&report, check, "nvidia.com/cuda.driver"), Warn);
+    machine.link(link, "libnvidia-ml.so.570.133.20");
+    assert_eq!(only_status(&machine.report(), check), Fail);
+    let said = "Failed to initialize NVML: Driver/library version mismatch\n";
+    assert_eq!(only_status(&beside(&Machine::new(), &[("smi.txt", said)], ""), check), Fail);
+}
+
+#[test]
+fn labels_say_what_the_hardware_says() {
+    let check = "label-drift";
+    let node = |count: u32| {
+        format!(
+            "kind: Node\nmetadata:\n  name: a\n  labels: {{nvtopo.io/gpu.count: '{count}', nvidia.com/gpu.count: '2', nvtopo.io/mig: 'off'}}\n"
+        )
+    };
+    let report = beside(&Machine::new(), &[("node.yaml", &node(2))], "");
+    assert_eq!((status(&report, check, "node"), status(&report, check, "nvtopo.io/mig")), (Pass, Unknown));
+    let report = beside(&Machine::new(), &[("node.yaml", &node(8))], "");
+    assert_eq!(
+        finding(&report, check, "nvtopo.io/gpu.count").text,
+        "the label says 8, and the hardware says 2"
+    );
+    let two = format!("{}---\n{}", node(2), node(2).replace("name: a", "name: b"));
+    assert_eq!(only_status(&beside(&Machine::new(), &[("nodes.yaml", &two)], ""), check), Unknown);
+    let mut machine = Machine::new();
+    machine.set("proc/sys/kernel/hostname", "b");
+    assert_eq!(status(&beside(&machine, &[("nodes.yaml", &two)], ""), check, "node"), Pass);
+}
+
+#[test]
+fn schedulers_that_know_numa_nodes() {
+    let check = "scheduler-awareness";
+    assert_eq!(only_status(&report("topologyManagerPolicy: best-effort\n"), check), NotApplicable);
+    let mut machine = kubelet("topologyManagerPolicy: restricted\n");
+    assert_eq!(only_status(&machine.report(), check), Unknown);
+    let config = "kind: KubeSchedulerConfiguration\nprofiles: []\n";
+    assert_eq!(only_status(&beside(&machine, &[("s.yaml", config)], ""), check), Warn);
+    let aware = "kind: KubeSchedulerConfiguration\nprofiles: [{plugins: {filter: {enabled: [{name: NodeResourceTopologyMatch}]}}}]\n";
+    assert_eq!(only_status(&beside(&machine, &[("s.yaml", aware)], ""), check), Pass);
+    machine.set("var/lib/kubelet/plugins/gpu.nvidia.com/checkpoint.json", "{}");
+    assert_eq!(only_status(&machine.report(), check), Pass);
+}
