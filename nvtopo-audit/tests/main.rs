@@ -1,7 +1,7 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
-mod evidence;
 mod beside;
+mod evidence;
 mod fabric;
 mod inventory;
 mod isolation;

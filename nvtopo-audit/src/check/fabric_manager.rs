@@ -61,10 +61,10 @@ pub(super) fn running(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.pass(NODE, format!("{switches}, and the fabric manager runs"));
         }
         (Program::Absent, _) => {
-            verdicts.fail(NODE, format!("{switches}, and the fabric manager does not run"))
+            verdicts.fail(NODE, format!("{switches}, and the fabric manager does not run"));
         }
         (_, Some(state)) => {
-            verdicts.fail(NODE, format!("{switches}, and the service of the fabric manager is {state}"))
+            verdicts.fail(NODE, format!("{switches}, and the service of the fabric manager is {state}"));
         }
         (Program::Unknown, None) => {
             verdicts.unknown(NODE, format!("{switches}; the processes of the host cannot be seen"));
@@ -122,7 +122,7 @@ pub(super) fn imex(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     match domain(evidence).as_deref() {
         Some("UP") => verdicts.pass(NODE, "the IMEX domain is UP"),
         Some("DEGRADED") => {
-            verdicts.warn(NODE, "the IMEX domain is DEGRADED: not all of its nodes are connected")
+            verdicts.warn(NODE, "the IMEX domain is DEGRADED: not all of its nodes are connected");
         }
         Some("DOWN") => verdicts.fail(NODE, "the IMEX domain is DOWN"),
         Some(state) => verdicts.unknown(NODE, format!("the IMEX domain is {}", nvtopo::printable(state))),
@@ -154,7 +154,7 @@ pub(super) fn mig(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 verdicts.fail(gpu.name(), format!("MIG is on, and the node's label {key} says {groups}"));
             }
             (true, Some(None)) => {
-                verdicts.pass(gpu.name(), "MIG is on, and no label of the node names NVLink groups")
+                verdicts.pass(gpu.name(), "MIG is on, and no label of the node names NVLink groups");
             }
             (true, None) if has_links => {
                 verdicts.unknown(gpu.name(), "MIG is on, and the labels of the node are not known");

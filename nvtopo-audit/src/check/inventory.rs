@@ -75,14 +75,15 @@ fn count(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let has = if found == 1 { "1 GPU is".to_owned() } else { format!("{found} GPUs are") };
     match evidence.profile.expect.gpus {
         Some(expected) if found < expected => {
-            verdicts.fail(NODE, format!("{has} there, where {expected} are expected"))
+            verdicts.fail(NODE, format!("{has} there, where {expected} are expected"));
         }
         Some(expected) if found > expected => {
-            verdicts.warn(NODE, format!("{has} there, where {expected} are expected"))
+            verdicts.warn(NODE, format!("{has} there, where {expected} are expected"));
         }
         Some(_) => verdicts.pass(NODE, format!("{has} there, as expected")),
         None => {
-            verdicts.unknown(NODE, format!("{has} there, and the profile does not say how many are expected"))
+            verdicts
+                .unknown(NODE, format!("{has} there, and the profile does not say how many are expected"));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::process::memory_is_static;
 use crate::reading::growth::{growth, window};
 use crate::reading::host::command_line;
 use crate::reading::kubelet::Kubelet;
-use crate::reading::kubelet_state;
+use crate::reading::kubelet_state::{self, CpuState};
 use nvtopo::CpuSet;
 use nvtopo::model::Stated;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,9 +111,9 @@ pub(super) const CHECKS: &[Check] = &[
 /// Returns the CPUs that a boot argument names, such as `isolcpus=nohz,domain,2-7`. `None`: it is not there.
 fn argument(evidence: &Evidence<'_>, name: &str) -> Option<CpuSet> {
     let line = command_line(evidence);
-    let words =
+    let mut words =
         line.known()?.split_whitespace().filter_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-    let list = words.last()?;
+    let list = words.next_back()?;
     if list == "all" {
         return Some(evidence.topology.cpus());
     }
@@ -157,7 +157,7 @@ fn isolated(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let all = evidence.topology.cpus();
     // Without a policy nobody has CPUs for himself, and all are shared.
     let is_static = settings.map(|settings| settings.text("cpuManagerPolicy") == Some("static"));
-    let shared = state.known().filter(|state| state.policy_name == "static").and_then(|state| state.shared());
+    let shared = state.known().filter(|state| state.policy_name == "static").and_then(CpuState::shared);
     let none = is_static == Some(false) || state.known().is_some_and(|state| state.policy_name == "none");
     let Some(shared) = shared.or_else(|| (none && !all.is_empty()).then_some(all)) else {
         let text = format!("CPUs {isolated} are isolated, and which CPUs containers share is not known");
@@ -216,7 +216,7 @@ fn huge_pages(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let topology = evidence.topology;
     let mut near: BTreeSet<u32> = BTreeSet::new();
     for (_, id, _) in evidence.gpus() {
-        near.extend(topology.local_nodes(id).known().into_iter().flat_map(|nodes| nodes.iter()));
+        near.extend(topology.local_nodes(id).known().into_iter().flat_map(nvtopo::NodeSet::iter));
     }
     let nodes: Vec<_> = topology.numa_nodes().filter(|node| !node.cpus.is_empty()).collect();
     let sizes: BTreeSet<u64> =
@@ -290,7 +290,7 @@ fn thp(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
             verdicts.warn(NODE, format!("enabled is {enabled}, and defrag is always"));
         }
         (Some(enabled), Some(defrag)) => {
-            verdicts.pass(NODE, format!("enabled is {enabled}, defrag is {defrag}"))
+            verdicts.pass(NODE, format!("enabled is {enabled}, defrag is {defrag}"));
         }
         _ => verdicts.unknown(NODE, "no source tells the mode of transparent huge pages"),
     }
@@ -315,7 +315,7 @@ fn balancing(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
         (None, _) => verdicts.unknown(NODE, "no source tells whether the kernel balances NUMA nodes"),
         (Some(0), _) => verdicts.pass(NODE, "NUMA balancing is off"),
         (Some(mode), Some(pinned)) => {
-            verdicts.warn(NODE, format!("NUMA balancing is on (mode {mode}), and {pinned}"))
+            verdicts.warn(NODE, format!("NUMA balancing is on (mode {mode}), and {pinned}"));
         }
         (Some(mode), None) => {
             verdicts.pass(NODE, format!("NUMA balancing is on (mode {mode}), and nothing here pins memory"));

@@ -27,7 +27,7 @@ pub(super) fn policy(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     match policy {
         "restricted" | "single-numa-node" => verdicts.pass(NODE, format!("its policy is {policy}")),
         "best-effort" => {
-            verdicts.warn(NODE, "its policy is best-effort, and pods that are not aligned start too")
+            verdicts.warn(NODE, "its policy is best-effort, and pods that are not aligned start too");
         }
         "none" => verdicts.fail(NODE, "its policy is none, and nothing is aligned"),
         other => verdicts.fail(NODE, format!("there is no policy {other:?}, and the kubelet does not start")),
@@ -64,7 +64,7 @@ pub(super) fn scope(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
                 .warn(NODE, format!("its scope is {scope}, and pods with several containers ask for GPUs"));
         }
         (None, Some(false)) => {
-            verdicts.pass(NODE, format!("its scope is {scope}, and pods have one container"))
+            verdicts.pass(NODE, format!("its scope is {scope}, and pods have one container"));
         }
         (None, None) if !pods.is_empty() => {
             verdicts

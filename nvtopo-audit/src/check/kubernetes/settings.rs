@@ -67,7 +67,7 @@ pub(super) fn cpu_manager(evidence: &Evidence<'_>, verdicts: &mut Verdicts) {
     let with = if options.is_empty() { String::new() } else { format!(" with {}", options.join(", ")) };
     match state {
         Stated::Unreadable => {
-            verdicts.unknown(NODE, format!("its policy is static{with}; its state file cannot be read"))
+            verdicts.unknown(NODE, format!("its policy is static{with}; its state file cannot be read"));
         }
         _ => verdicts.pass(NODE, format!("its policy is static{with}")),
     }
