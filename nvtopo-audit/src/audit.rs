@@ -1,5 +1,6 @@
 //! [`Audit`]: the checks to run, and what to run them on.
 
+use crate::baseline::{Baseline, Facts};
 use crate::check::{Check, checks, no_such};
 use crate::evidence::Evidence;
 use crate::finding::{Finding, Status, Verdicts};
@@ -26,6 +27,7 @@ pub enum AuditedProcess {
 pub struct Audit<'a> {
     contents: &'a Contents,
     earlier: Option<&'a Contents>,
+    baseline: Option<&'a Baseline>,
     profile: Profile,
     process: AuditedProcess,
     only: Vec<String>,
@@ -39,6 +41,7 @@ impl<'a> Audit<'a> {
         Self {
             contents,
             earlier: None,
+            baseline: None,
             profile: Profile::default(),
             process: AuditedProcess::Own,
             only: Vec::new(),
@@ -52,6 +55,14 @@ impl<'a> Audit<'a> {
     #[must_use]
     pub fn earlier(mut self, earlier: &'a Contents) -> Self {
         self.earlier = Some(earlier);
+        self
+    }
+
+    /// Sets the accepted state of the same machine: the checks of the theme `drift` tell what changed, and expectations
+    /// that neither the profile nor the board states come from it.
+    #[must_use]
+    pub fn baseline(mut self, baseline: &'a Baseline) -> Self {
+        self.baseline = Some(baseline);
         self
     }
 
@@ -95,6 +106,7 @@ impl<'a> Audit<'a> {
     /// Errors with [`InvalidRequest`](nvtopo::ErrorKind::InvalidRequest) for a name that is no check's.
     pub fn run(&self) -> Result<Report> {
         let mut evidence = Evidence::of(self.contents, &self.profile, &self.process);
+        evidence.baseline = self.baseline;
         if let Some(earlier) = self.earlier {
             evidence.earlier = Some(Box::new(Evidence::of(earlier, &self.profile, &self.process)));
         }
@@ -131,6 +143,8 @@ pub fn record(topology: &Topology, files: &Files) {
     for check in checks() {
         findings(check, &evidence);
     }
+    // Those of a baseline, which is made of the snapshot later.
+    drop(Facts::of(&evidence));
 }
 
 /// Runs a check. One that says nothing does not apply.

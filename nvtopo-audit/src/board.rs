@@ -68,9 +68,30 @@ pub(crate) fn is_of_rack(gpu: &Gpu) -> bool {
     }
 }
 
-/// Returns the NVLinks that the profile, or else the board, gives a GPU. `None`: unknown.
+/// Returns the NVLinks that the profile, else the board, else the baseline gives a GPU. `None`: unknown.
 pub(crate) fn of(evidence: &Evidence<'_>, gpu: &Gpu) -> Option<Board> {
-    of_gpu(evidence.profile, gpu)
+    of_gpu(evidence.profile, gpu).or_else(|| accepted(evidence, gpu))
+}
+
+/// Returns the NVLinks that the baseline gives a GPU, by its UUID, else its address, else its number.
+fn accepted(evidence: &Evidence<'_>, gpu: &Gpu) -> Option<Board> {
+    let before = evidence.baseline?.topology();
+    let find = |is: &dyn Fn(&Gpu) -> bool| before.gpus().position(is);
+    let position = find(&|own| own.uuid.is_some() && own.uuid == gpu.uuid)
+        .or_else(|| find(&|own| own.address.is_some() && own.address == gpu.address))
+        .or_else(|| find(&|own| own.index == gpu.index))?;
+    let own = before.gpus().nth(position)?;
+    let up = || own.nvlinks.iter().filter(|port| port.up == Some(true));
+    let links = match (own.nvlinks.is_empty(), before.nvlink_known()) {
+        (false, _) if own.nvlinks.iter().any(|port| port.up.is_none()) => return None,
+        (false, _) => up().count() as u16,
+        (true, true) => before.nvlinks_of(position).0,
+        (true, false) => return None,
+    };
+    Some(Board {
+        links,
+        rate: up().filter_map(|port| port.reported).min().map(nvtopo::Bandwidth::as_gb_per_s),
+    })
 }
 
 /// Does the same without evidence.

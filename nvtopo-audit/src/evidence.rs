@@ -2,6 +2,7 @@
 //! while they run holds what they need.
 
 use crate::audit::AuditedProcess;
+use crate::baseline::{Baseline, Drift};
 use crate::profile::Profile;
 use crate::reading::Readings;
 use crate::reading::kubelet::{self, Kubelet};
@@ -21,6 +22,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) process: &'a AuditedProcess,
     /// An earlier reading of the same machine: counters are judged by their growth.
     pub(crate) earlier: Option<Box<Evidence<'a>>>,
+    /// The accepted state of the same machine.
+    pub(crate) baseline: Option<&'a Baseline>,
     files: Vec<&'a Files>,
     texts: &'a [SavedText],
     lspci: OnceCell<BTreeMap<PciAddress, Listed>>,
@@ -30,6 +33,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) readings: Readings,
     processes: OnceCell<Vec<(u32, String)>>,
     kubelet: OnceCell<Kubelet>,
+    drift: OnceCell<Vec<Drift>>,
 }
 
 /// The name of the whole machine as a subject.
@@ -63,6 +67,7 @@ impl<'a> Evidence<'a> {
             profile,
             process,
             earlier: None,
+            baseline: None,
             files,
             texts,
             lspci: OnceCell::new(),
@@ -71,6 +76,7 @@ impl<'a> Evidence<'a> {
             readings: Readings::default(),
             processes: OnceCell::new(),
             kubelet: OnceCell::new(),
+            drift: OnceCell::new(),
         }
     }
 
@@ -89,6 +95,11 @@ impl<'a> Evidence<'a> {
     /// Returns the kubelet with its settings.
     pub(crate) fn kubelet(&self) -> &Kubelet {
         self.kubelet.get_or_init(|| kubelet::read(self))
+    }
+
+    /// Returns the differences from the baseline; none without one.
+    pub(crate) fn drift(&self) -> &[Drift] {
+        self.drift.get_or_init(|| self.baseline.map_or_else(Vec::new, |own| own.drift_of(self)))
     }
 
     /// Returns whether there are files of a machine.

@@ -3,6 +3,7 @@
 //!
 //! - [`Audit`]: the checks to run and what to run them on. [`Report`]: the verdicts.
 //! - [`check`]: the registry of all checks.
+//! - [`Baseline`]: a machine as it was accepted, and [`Drift`] from it. [`Fleet`]: many machines compared with each other.
 //! - [`Profile`]: what a fleet expects of its nodes, and which findings it has accepted.
 //!
 //! Evidence is whatever [`Contents`](nvtopo::source::Contents) holds: this machine, a recorded `/sys` and `/proc`, a
@@ -23,11 +24,13 @@
 //! ```
 
 mod audit;
+mod baseline;
 mod board;
 pub mod check;
 mod diagnosis;
 mod evidence;
 mod finding;
+mod fleet;
 pub mod metrics;
 mod pairing;
 mod process;
@@ -37,8 +40,10 @@ mod render;
 mod report;
 
 pub use audit::{Audit, AuditedProcess, evidence, record};
+pub use baseline::{Baseline, Drift, DriftKind, structure};
 pub use diagnosis::{PortGrowth, diagnosis};
 pub use finding::{Finding, Severity, Status};
+pub use fleet::{Fleet, FleetBoard, FleetDevice, FleetNode, FleetOptions, Outlier};
 pub use profile::{Expected, Profile, Waiver};
 pub use render::TextStyle;
 pub use report::Report;

@@ -64,6 +64,8 @@ fn answer(cli: Cli) -> Result<(String, u8), Failure> {
         Command::Run(args) => return commands::run(&args),
         Command::Diff(args) => return Ok(commands::diff(&args)?),
         Command::Audit(args) => return Ok(commands::audit(&args)?),
+        Command::Baseline(args) => commands::baseline(&args),
+        Command::Fleet(args) => commands::fleet(&args),
         Command::Snapshot(args) => commands::snapshot(&args),
         Command::Draw(args) => commands::draw(&args),
         Command::Convert(args) => commands::convert(&args),

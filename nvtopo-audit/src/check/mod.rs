@@ -1,6 +1,7 @@
 //! The registry of checks. A theme is a file with its checks as values; a new check is a value in one of them.
 
 mod direct_nic;
+mod drift;
 mod fabric;
 mod fabric_manager;
 mod inventory;
@@ -71,11 +72,13 @@ pub enum Theme {
     Security,
     /// The devices, their firmware, and the kind of machine.
     Inventory,
+    /// Differences from a baseline.
+    Drift,
 }
 
 impl Theme {
     /// Every theme.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Nvlink,
         Self::Fabric,
         Self::Pcie,
@@ -88,6 +91,7 @@ impl Theme {
         Self::Kubernetes,
         Self::Security,
         Self::Inventory,
+        Self::Drift,
     ];
 
     /// The word in options and documents.
@@ -105,6 +109,7 @@ impl Theme {
             Self::Kubernetes => "kubernetes",
             Self::Security => "security",
             Self::Inventory => "inventory",
+            Self::Drift => "drift",
         }
     }
 
@@ -122,6 +127,7 @@ impl Theme {
             Self::Kubernetes => kubernetes::CHECKS,
             Self::Security => security::CHECKS,
             Self::Inventory => inventory::CHECKS,
+            Self::Drift => drift::CHECKS,
         }
     }
 }

@@ -28,6 +28,9 @@ pub(crate) struct AuditArgs {
     /// Expectations of the fleet and accepted findings, in TOML
     #[arg(long, value_name = "FILE")]
     pub(crate) profile: Option<PathBuf>,
+    /// A file of nvtopo baseline: what has changed since is judged, and it says what neither the profile nor the board does
+    #[arg(long, value_name = "FILE")]
+    pub(crate) baseline: Option<PathBuf>,
     /// The process whose allowed CPUs and memory are judged, by number; the reader of the machine without it
     #[arg(long, value_name = "PID", conflicts_with = "cgroup")]
     pub(crate) pid: Option<u32>,

@@ -94,6 +94,8 @@ impl Cli {
                 | Command::Run(_)
                 | Command::K8s(_)
                 | Command::Audit(_)
+                | Command::Baseline(_)
+                | Command::Fleet(_)
                 | Command::Draw(_)
                 | Command::Snapshot(_)
                 | Command::Convert(_)

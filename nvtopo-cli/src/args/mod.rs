@@ -1,9 +1,11 @@
 //! The arguments of the command.
 
 mod audit;
+mod baseline;
 mod binding;
 mod choice;
 mod draw;
+mod fleet;
 mod input;
 mod k8s;
 mod registries;
@@ -11,10 +13,12 @@ mod requirements;
 mod variables;
 
 pub(crate) use audit::{AuditArgs, AuditFormat, FailOn};
+pub(crate) use baseline::BaselineArgs;
 pub(crate) use binding::{BindArgs, RuleArgs};
 use binding::{CpuArgs, LayoutArgs};
 pub(crate) use choice::ChoiceArgs;
 pub(crate) use draw::DrawArgs;
+pub(crate) use fleet::{FleetArgs, FleetFormat};
 pub(crate) use input::{InputArgs, OutputArgs, RateArgs, SourceArgs, TerminalArgs};
 pub(crate) use k8s::{
     CheckArgs, ClaimsArgs, ClaimsCommand, ConfigArgs, ConfigForm, CpuManager, FileArgs, K8sArgs, K8sCommand,
@@ -94,6 +98,10 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Check the machine: what is wrong with its NVLinks, PCIe, NUMA nodes, network and kubelet, and how to mend it
     Audit(Box<AuditArgs>),
+    /// Accept the machine as it is: write a baseline to compare it with later
+    Baseline(BaselineArgs),
+    /// Compare many nodes with each other: outliers, counts, and an inventory
+    Fleet(FleetArgs),
     /// Write everything that discovery reads of this machine to a file, to send with a report of a bug
     Snapshot(SnapshotArgs),
     /// Draw the machine, with the best GPUs for a job: a picture, or a page to click in

@@ -2,8 +2,11 @@
 
 use super::{read_text, style};
 use crate::args::{AuditArgs, AuditFormat, FailOn};
+use nvtopo::source::read_file;
 use nvtopo::{Error, Result};
-use nvtopo_audit::{Audit, AuditedProcess, Profile, Report, Severity, Status, TextStyle, check, evidence};
+use nvtopo_audit::{
+    Audit, AuditedProcess, Baseline, Profile, Report, Severity, Status, TextStyle, check, evidence,
+};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -18,6 +21,10 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
     let profile = match &args.profile {
         Some(path) => Profile::parse(&path.display().to_string(), &read_text(path)?)?,
         None => Profile::default(),
+    };
+    let baseline = match &args.baseline {
+        Some(path) => Some(Baseline::parse(&path.display().to_string(), &read_file(path)?)?),
+        None => None,
     };
     let mut contents = evidence(&args.from)?;
     let mut earlier = None;
@@ -40,6 +47,9 @@ pub(crate) fn audit(args: &AuditArgs) -> Result<(String, u8)> {
         .only(&args.only)
         .skip(&args.skip)
         .today(jiff::Zoned::now().date().to_string());
+    if let Some(baseline) = &baseline {
+        audit = audit.baseline(baseline);
+    }
     if let Some(earlier) = &earlier {
         audit = audit.earlier(earlier);
     }

@@ -6,6 +6,7 @@ mod bind;
 mod completions;
 mod draw;
 mod exec;
+mod fleet;
 mod k8s;
 mod run;
 mod simulate;
@@ -15,16 +16,28 @@ pub(crate) use audit::audit;
 pub(crate) use completions::completions;
 pub(crate) use draw::draw;
 pub(crate) use exec::exec;
+pub(crate) use fleet::{baseline, fleet};
 pub(crate) use k8s::k8s;
 pub(crate) use run::run;
 pub(crate) use simulate::simulate;
 
 use crate::args::{ChoiceArgs, OutputArgs, RateArgs, RuleArgs, SourceArgs};
 use crate::output::is_quiet;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nvtopo::solve::{AllowedSets, HugePageNeed};
 use nvtopo::{Bytes, CpuLimits, CpuRules, CpuSet, Error, Request, Result, Topology, nic_interrupt_cpus};
 use nvtopo_draw::{Render, Style, by_name};
 use std::path::Path;
+
+/// A bar that shows how far it is, where standard error is a terminal.
+fn progress_bar() -> ProgressBar {
+    let target = if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %") {
+        bar.set_style(style);
+    }
+    bar
+}
 
 /// Colour where standard output is a terminal and nothing (`NO_COLOR`, `TERM=dumb`) speaks against it, and the width of that
 /// terminal.

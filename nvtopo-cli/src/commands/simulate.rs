@@ -1,9 +1,7 @@
 //! `nvtopo simulate`: jobs played on a machine, with a bar that shows how far it is.
 
-use super::{open_with, renderer, style};
+use super::{open_with, progress_bar, renderer, style};
 use crate::args::SimulateArgs;
-use crate::output::is_quiet;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nvtopo::solve::SizeMix;
 use nvtopo::{Result, save_file};
 use nvtopo_simulate::{Options, Stream, Workload, capacity, render};
@@ -21,12 +19,7 @@ pub(crate) fn simulate(args: &SimulateArgs) -> Result<String> {
     if let Some(objectives) = &args.objective {
         options = options.objectives(objectives);
     }
-    // Hidden where standard error is no terminal.
-    let target = if is_quiet() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    let bar = ProgressBar::with_draw_target(None, target);
-    if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent:>3} %") {
-        bar.set_style(style);
-    }
+    let bar = progress_bar();
     let report = nvtopo_simulate::simulate(&topology, &workload, &options, &mut |done, all| {
         bar.set_length(all as u64);
         bar.set_position(done as u64);

@@ -28,6 +28,12 @@ pub(super) fn audit_trial(option: &str) -> Option<Trial> {
             std::fs::write(&file, "[expect]\nnvlinks-per-gpu = 17\n").unwrap();
             trial.value = Some(file);
         }
+        "baseline" => {
+            let file = scratch("baseline.json");
+            let baseline = super::run_after(&[], &super::words("baseline --from preset:gh200 -o -"), &[], "");
+            std::fs::write(&file, super::text(&baseline.stdout)).unwrap();
+            trial.value = Some(file);
+        }
         "pid" => trial.value = value("mine"),
         "fail-on" => trial.value = value("never"),
         "max-unknown" => {

@@ -36,7 +36,8 @@ pub(super) fn machine(before: &Topology, after: &Topology, found: &mut Findings)
     found.facts("machine", of_machine(before), of_machine(after));
 }
 
-fn of_machine(topology: &Topology) -> Vec<Fact> {
+/// Returns the facts of the machine as a whole.
+pub(super) fn of_machine(topology: &Topology) -> Vec<Fact> {
     let machine = topology.machine();
     let kinds = || topology.nodes().map(|(_, node)| &node.kind);
     // Of a machine whose CPUs nobody told, sets are unknown, not empty.

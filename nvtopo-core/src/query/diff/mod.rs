@@ -3,12 +3,14 @@
 //! Devices are matched (`matching`), their facts compared (`facts`), and then the links and paths between them
 //! (`pairs`). For the structure alone, devices are matched by the graph (`structure`).
 
+mod canonical;
 mod facts;
 mod matching;
 mod pairs;
 mod structure;
 
 use crate::model::Topology;
+pub use canonical::canonical_structure;
 use facts::{Fact, Nature};
 use std::collections::BTreeMap;
 use std::fmt;

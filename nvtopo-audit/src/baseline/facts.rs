@@ -1,0 +1,125 @@
+//! The facts of a machine that no topology holds: kernel, BIOS, kubelet, labels of the Kubernetes node.
+
+use crate::evidence::Evidence;
+use nvtopo::model::Stated;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The files in which distributions keep the kubelet's configuration.
+const KUBELET: &[&str] = &[
+    "var/lib/kubelet/config.yaml",
+    "etc/kubernetes/kubelet/config.json",
+    "etc/kubernetes/kubelet/kubelet-config.json",
+    "home/kubernetes/kubelet-config.yaml",
+    "etc/kubernetes/kubelet.conf",
+];
+
+/// The longest text of a tool that is searched for a Kubernetes node.
+const LONGEST: usize = 4 << 20;
+
+/// The facts; `None` and empty maps are unknown.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub(crate) struct Facts {
+    /// The kernel's release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kernel: Option<String>,
+    /// The kernel's command line without the name of its image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) command_line: Option<Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) bios: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubelet_version: Option<String>,
+    /// The kubelet's settings by their paths, such as `evictionHard.memory.available`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) kubelet: BTreeMap<String, String>,
+    /// The labels of the Kubernetes node that tell of GPUs.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) labels: BTreeMap<String, String>,
+}
+
+impl Facts {
+    pub(crate) fn of(evidence: &Evidence<'_>) -> Self {
+        let read = |path: &str| match evidence.text(path) {
+            Stated::Known(text) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        let mut facts = Self {
+            kernel: read("proc/sys/kernel/osrelease").or_else(|| {
+                let text = read("proc/version")?;
+                Some(text.strip_prefix("Linux version ")?.split_whitespace().next()?.to_owned())
+            }),
+            command_line: read("proc/cmdline").map(|text| words(&text)),
+            bios: read("sys/class/dmi/id/bios_version"),
+            ..Self::default()
+        };
+        if let Some(config) = KUBELET.iter().find_map(|path| read(path)) {
+            facts.kubelet(&config);
+        }
+        for saved in evidence.texts().filter(|saved| saved.text.len() <= LONGEST) {
+            let says = |word: &str| saved.text.contains(word);
+            if facts.kubelet.is_empty() && says("KubeletConfiguration") {
+                facts.kubelet(&saved.text);
+            }
+            if says("kubeletVersion") || (says("Node") && says("nvidia.com/")) {
+                facts.node(&saved.text);
+            }
+        }
+        facts
+    }
+
+    fn kubelet(&mut self, text: &str) {
+        if let Some(value @ Value::Object(_)) = parsed(text) {
+            flatten(&value, "", &mut self.kubelet);
+        }
+    }
+
+    /// Takes the version of the kubelet and the labels of `kubectl get node NAME -o yaml` or `-o json`.
+    fn node(&mut self, text: &str) {
+        let Some(value) = parsed(text) else { return };
+        let node = match value.get("items").and_then(Value::as_array).map(Vec::as_slice) {
+            // One of several nodes is not known to be this one.
+            Some([only]) => only,
+            Some(_) => return,
+            None => &value,
+        };
+        if node.get("kind").and_then(Value::as_str) != Some("Node") {
+            return;
+        }
+        let version = node.pointer("/status/nodeInfo/kubeletVersion").and_then(Value::as_str);
+        self.kubelet_version = version.map(str::to_owned).or(self.kubelet_version.take());
+        let labels = node.pointer("/metadata/labels").and_then(Value::as_object);
+        for (name, value) in labels.into_iter().flatten() {
+            let is_own = name.starts_with("nvidia.com/") || name.contains("nvlink");
+            if let (true, Some(value)) = (is_own && !name.ends_with("timestamp"), value.as_str()) {
+                self.labels.insert(name.clone(), value.to_owned());
+            }
+        }
+    }
+}
+
+/// Returns the words of a kernel's command line, without those that name its image.
+fn words(text: &str) -> Vec<String> {
+    let names_image = |word: &&str| !word.starts_with("BOOT_IMAGE=") && !word.starts_with("initrd=");
+    text.split_whitespace().filter(names_image).map(str::to_owned).collect()
+}
+
+fn parsed(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| serde_saphyr::from_str(text).ok())
+}
+
+/// Adds the values by their paths.
+fn flatten(value: &Value, path: &str, into: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(value, &path, into);
+            }
+        }
+        Value::String(text) => drop(into.insert(path.to_owned(), text.clone())),
+        other => drop(into.insert(path.to_owned(), other.to_string())),
+    }
+}

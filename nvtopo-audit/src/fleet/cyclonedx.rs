@@ -1,0 +1,72 @@
+//! A fleet as a CycloneDX 1.6 bill of materials: a device for each node, in it its GPUs and NICs with their firmware, its
+//! driver, its kernel and its BIOS.
+
+use super::{Fleet, FleetDevice, FleetNode};
+use serde_json::{Value, json};
+
+impl Fleet {
+    /// Returns the inventory as a CycloneDX 1.6 document in JSON: `device` for nodes, GPUs and NICs, `firmware`,
+    /// `device-driver`, and `operating-system` for the kernel.
+    pub fn to_cyclonedx(&self) -> String {
+        let components: Vec<Value> =
+            self.nodes().iter().enumerate().map(|(number, own)| node(number, own)).collect();
+        let tool = json!({ "type": "application", "name": "nvtopo", "version": env!("CARGO_PKG_VERSION") });
+        let document = json!({
+            "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+            "bomFormat": "CycloneDX",
+            "specVersion": "1.6",
+            "version": 1,
+            "metadata": { "tools": { "components": [tool] } },
+            "components": components,
+        });
+        format!("{document:#}\n")
+    }
+}
+
+fn node(number: usize, node: &FleetNode) -> Value {
+    // References are unique in a document; names of files need not be.
+    let reference = |part: &str| format!("node-{number}/{part}");
+    let mut parts = Vec::new();
+    let software = [
+        ("device-driver", "NVIDIA driver", "driver"),
+        ("operating-system", "Linux", "kernel"),
+        ("firmware", "BIOS", "bios"),
+    ];
+    for (kind, name, field) in software {
+        if let Some(version) = node.field(field) {
+            parts
+                .push(json!({ "type": kind, "bom-ref": reference(field), "name": name, "version": version }));
+        }
+    }
+    for (index, own) in node.devices.iter().enumerate() {
+        parts.push(device(&reference(&format!("device-{index}")), own));
+    }
+    let properties: Vec<Value> = ["product", "structure", "inventory", "cuda", "kubelet"]
+        .into_iter()
+        .filter_map(|field| Some(property(field, node.field(field)?)))
+        .collect();
+    json!({
+        "type": "device", "bom-ref": format!("node-{number}"), "name": node.name, "description": &*node.board,
+        "components": parts, "properties": properties,
+    })
+}
+
+fn device(reference: &str, device: &FleetDevice) -> Value {
+    let mut properties = vec![property("name", &device.name)];
+    properties.extend(device.uuid.as_deref().map(|uuid| property("uuid", uuid)));
+    properties.extend(device.serial.as_deref().map(|serial| property("serial", serial)));
+    let name = device.model.as_deref().unwrap_or(&device.name);
+    let mut component =
+        json!({ "type": "device", "bom-ref": reference, "name": name, "properties": properties });
+    if let Some(firmware) = &device.firmware {
+        component["components"] = json!([{
+            "type": "firmware", "bom-ref": format!("{reference}/firmware"), "name": format!("firmware of {name}"),
+            "version": &**firmware,
+        }]);
+    }
+    component
+}
+
+fn property(name: &str, value: &str) -> Value {
+    json!({ "name": format!("nvtopo:{name}"), "value": value })
+}

@@ -1,0 +1,217 @@
+//! [`FleetNode`]: the small row that is kept of each machine.
+
+use super::FleetOptions;
+use crate::audit::AuditedProcess;
+use crate::baseline::{Facts, counted_firmware, inventory, of_inventory, structure};
+use crate::evidence::Evidence;
+use crate::profile::Profile;
+use nvtopo::Topology;
+use nvtopo::model::NodeKind;
+use nvtopo::source::Contents;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The fields of a row: names in documents, and for people. Like nodes are compared by all of them.
+pub(super) const FIELDS: [(&str, &str); 17] = [
+    ("product", "product"),
+    ("cpu_models", "CPU models"),
+    ("cpus", "CPUs"),
+    ("numa_nodes", "NUMA nodes"),
+    ("gpus", "GPUs"),
+    ("nvlinks", "NVLinks of GPUs"),
+    ("nics", "NICs"),
+    ("pcie_lanes", "PCIe lanes"),
+    ("mtu", "MTU of NICs"),
+    ("driver", "driver"),
+    ("cuda", "CUDA"),
+    ("kernel", "kernel"),
+    ("bios", "BIOS"),
+    ("gpu_firmware", "firmware of GPUs"),
+    ("nic_firmware", "firmware of NICs"),
+    ("kubelet", "kubelet"),
+    ("structure", "structure"),
+];
+
+/// The number of the field of the machine's product.
+pub(super) const PRODUCT: usize = 0;
+
+/// The number of the field of the structure's fingerprint.
+pub(super) const STRUCTURE: usize = FIELDS.len() - 1;
+
+/// The fields that tell of the structure: where one of them differs, so does the fingerprint.
+pub(super) const STRUCTURAL: std::ops::Range<usize> = 0..8;
+
+/// A machine of a fleet.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FleetNode {
+    /// Its name: that of its file or directory, without the ending.
+    pub name: String,
+    /// Its file or directory.
+    pub path: PathBuf,
+    /// The board: the machine's product, and the model of most of its GPUs. Nodes of one board are compared.
+    pub board: Arc<str>,
+    /// Its GPUs, then its NICs.
+    pub devices: Vec<FleetDevice>,
+    pub(super) values: [Option<Arc<str>>; FIELDS.len()],
+    /// The fingerprint of software and firmware.
+    pub(super) inventory: Option<Arc<str>>,
+}
+
+/// A device of a node.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FleetDevice {
+    /// Its name, such as `GPU3` or `mlx5_0`.
+    pub name: Arc<str>,
+    /// Its model, or the numbers of its PCI vendor and device.
+    pub model: Option<Arc<str>>,
+    /// Its firmware.
+    pub firmware: Option<Arc<str>>,
+    /// Its UUID. `None`: unknown, or left out.
+    pub uuid: Option<Box<str>>,
+    /// Its serial number. `None`: unknown, or left out.
+    pub serial: Option<Box<str>>,
+}
+
+/// The values that were met: like nodes share them, so that a row takes little.
+#[derive(Default)]
+pub(super) struct Words(Mutex<BTreeSet<Arc<str>>>);
+
+impl Words {
+    fn shared(&self, text: &str) -> Arc<str> {
+        let mut words = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(word) = words.get(text) {
+            return word.clone();
+        }
+        let word: Arc<str> = text.into();
+        words.insert(word.clone());
+        word
+    }
+}
+
+impl FleetNode {
+    pub(super) fn of(path: &Path, contents: &Contents, options: &FleetOptions, words: &Words) -> Self {
+        let (profile, process) = (Profile::default(), AuditedProcess::Own);
+        let topology = &contents.topology;
+        let facts = Facts::of(&Evidence::of(contents, &profile, &process));
+        let share = |text: Option<String>| text.map(|text| words.shared(&text));
+        let values = values(topology, &facts).map(share);
+        Self {
+            name: name_of(path),
+            path: path.to_owned(),
+            board: words.shared(&board(topology)),
+            devices: devices(topology, options.redact, words),
+            values,
+            inventory: share(of_inventory(&inventory(topology, &facts))),
+        }
+    }
+
+    /// Returns a field by its name in documents, such as `driver` or `gpu_firmware`. `None`: no such field, or not known.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        if name == "inventory" {
+            return self.inventory.as_deref();
+        }
+        let index = FIELDS.iter().position(|(own, _)| *own == name)?;
+        self.values[index].as_deref()
+    }
+}
+
+/// Returns the name of a node by that of its file.
+fn name_of(path: &Path) -> String {
+    let name = super::file_name(path);
+    let endings = [".tar.gz", ".tgz", ".json.gz", ".json", ".txt", ".snapshot", ".xml", ".gz"];
+    let end = endings.iter().find(|end| name.len() > end.len() && name.ends_with(**end) && !path.is_dir());
+    end.and_then(|end| name.strip_suffix(*end)).unwrap_or(&name).to_owned()
+}
+
+fn counted(values: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for value in values.flatten() {
+        *counts.entry(value).or_default() += 1;
+    }
+    let told: Vec<String> = counts.into_iter().map(|(value, count)| format!("{count} x {value}")).collect();
+    (!told.is_empty()).then(|| told.join(", "))
+}
+
+fn model(model: Option<&String>, pci: &nvtopo::model::PciFacts) -> Option<String> {
+    let ids = || Some(format!("{:04x}:{:04x}", pci.vendor?, pci.device?));
+    model.cloned().or_else(ids)
+}
+
+/// Returns the board: the machine's product, and the model of most of its GPUs.
+fn board(topology: &Topology) -> String {
+    let mut models: BTreeMap<String, usize> = BTreeMap::new();
+    for gpu in topology.gpus() {
+        if let Some(model) = model(gpu.model.as_ref(), &gpu.pci) {
+            *models.entry(model).or_default() += 1;
+        }
+    }
+    let most = models.into_iter().max_by_key(|(_, count)| *count).map(|(model, _)| model);
+    match (&topology.machine().product, most) {
+        (Some(product), Some(model)) => format!("{product} with {model}"),
+        (Some(product), None) => product.clone(),
+        (None, Some(model)) => format!("machines with {model}"),
+        (None, None) => "machines of unknown kind".to_owned(),
+    }
+}
+
+fn values(topology: &Topology, facts: &Facts) -> [Option<String>; FIELDS.len()] {
+    let machine = topology.machine();
+    let packages: BTreeSet<&str> = topology
+        .nodes()
+        .filter_map(|(_, node)| match &node.kind {
+            NodeKind::Package(package) => package.model.as_deref(),
+            _ => None,
+        })
+        .collect();
+    let number = |number: usize| (number > 0).then(|| number.to_string());
+    let links = topology
+        .nvlink_known()
+        .then(|| counted((0..topology.gpus().len()).map(|gpu| Some(topology.nvlinks_of(gpu).0.to_string()))));
+    let gpu_lanes = topology.gpus().map(|gpu| ("GPU", gpu.pci.link));
+    let lanes = gpu_lanes.chain(topology.nics().map(|nic| ("NIC", nic.pci.link)));
+    let lanes = lanes.map(|(word, link)| Some(format!("{word} x{}", link?.now.width?)));
+    let gpus = topology.gpus().filter_map(|gpu| Some((gpu.model.clone(), gpu.firmware.clone()?)));
+    let nics = topology.nics().filter_map(|nic| Some((nic.model.clone(), nic.firmware.clone()?)));
+    [
+        machine.product.clone(),
+        (!packages.is_empty()).then(|| packages.into_iter().collect::<Vec<_>>().join(", ")),
+        number(topology.cpus().len()),
+        number(topology.numa_nodes().count()),
+        counted(topology.gpus().map(|gpu| model(gpu.model.as_ref(), &gpu.pci).or(Some("GPU".to_owned())))),
+        links.flatten(),
+        counted(topology.nics().map(|nic| model(nic.model.as_ref(), &nic.pci).or(Some("NIC".to_owned())))),
+        counted(lanes),
+        counted(topology.nics().map(|nic| nic.mtu.map(|mtu| mtu.to_string()))),
+        machine.driver.clone(),
+        machine.cuda.clone(),
+        facts.kernel.clone(),
+        facts.bios.clone(),
+        counted_firmware(gpus),
+        counted_firmware(nics),
+        facts.kubelet_version.clone(),
+        Some(structure(topology)),
+    ]
+}
+
+fn devices(topology: &Topology, redact: bool, words: &Words) -> Vec<FleetDevice> {
+    let share = |text: Option<String>| text.map(|text| words.shared(&text));
+    let own = |text: Option<String>| text.filter(|_| !redact).map(String::into_boxed_str);
+    let gpus = topology.gpus().map(|gpu| FleetDevice {
+        name: words.shared(&gpu.name()),
+        model: share(model(gpu.model.as_ref(), &gpu.pci)),
+        firmware: share(gpu.firmware.clone()),
+        uuid: own(gpu.uuid.map(|uuid| uuid.to_string())),
+        serial: own(gpu.serial.clone()),
+    });
+    let nics = topology.nics().map(|nic| FleetDevice {
+        name: words.shared(&nic.name),
+        model: share(model(nic.model.as_ref(), &nic.pci)),
+        firmware: share(nic.firmware.clone()),
+        uuid: None,
+        serial: None,
+    });
+    gpus.chain(nics).collect()
+}
