@@ -10,6 +10,8 @@ mod kubernetes;
 mod locality;
 mod machine;
 mod made;
+mod baseline;
+mod fleet;
 mod nvlink;
 mod nvlink_errors;
 mod page;

@@ -42,6 +42,12 @@ impl Folder {
         &self.0
     }
 
+    /// Reads it and keeps it: files of a machine are read when they are asked for.
+    pub(crate) fn read_now(self) -> (Self, Contents) {
+        let contents = self.read();
+        (self, contents)
+    }
+
     pub(crate) fn read(&self) -> Contents {
         Contents::open(&[Locator::Path(self.0.clone())]).unwrap_or_else(|error| panic!("{error}"))
     }

@@ -3,11 +3,14 @@
 
 #[path = "options/audit.rs"]
 mod audit;
+#[path = "options/fleet.rs"]
+mod fleet;
 #[path = "options/kubernetes.rs"]
 mod kubernetes;
 mod support;
 
 use audit::audit_trial;
+use fleet::{baseline_trial, fleet_trial};
 use kubernetes::k8s_trial;
 use std::path::PathBuf;
 use std::process::Output;
@@ -37,6 +40,8 @@ const REPORTED: &str = r#"{"format":"nvtopo-topology","version":1,"topology":{"s
 const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     // These print no colours.
     ("audit", "color"),
+    ("baseline", "color"),
+    ("fleet", "color"),
     ("completions", "color"),
     ("convert", "color"),
     ("draw", "color"),
@@ -45,6 +50,8 @@ const NOTHING_TO_CHANGE: &[(&str, &str)] = &[
     ("snapshot", "color"),
     // There are no remarks on these.
     ("audit", "quiet"),
+    ("baseline", "quiet"),
+    ("fleet", "quiet"),
     ("draw", "quiet"),
     ("presets", "quiet"),
     ("ranks", "quiet"),
@@ -84,8 +91,11 @@ fn trial(command: &str, option: &str) -> Option<Trial> {
     if let Some(command) = command.strip_prefix("k8s ") {
         return k8s_trial(command, option);
     }
-    if command == "audit" {
-        return audit_trial(option);
+    match command {
+        "audit" => return audit_trial(option),
+        "baseline" => return baseline_trial(option),
+        "fleet" => return fleet_trial(option),
+        _ => {}
     }
     let mut trial = Trial::default();
     let value = |text: &str| Some(text.to_owned());

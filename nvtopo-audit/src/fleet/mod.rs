@@ -117,6 +117,7 @@ impl Fleet {
                 None => {}
             }
         }
+        node::tell_apart(&mut nodes);
         let (boards, outliers) = outliers::compare(&nodes);
         Ok(Self { nodes, unreadable, boards, outliers })
     }

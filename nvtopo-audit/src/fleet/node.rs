@@ -126,6 +126,19 @@ fn name_of(path: &Path) -> String {
     end.and_then(|end| name.strip_suffix(*end)).unwrap_or(&name).to_owned()
 }
 
+/// Gives nodes whose files differ in their endings alone the whole names of these.
+pub(super) fn tell_apart(nodes: &mut [FleetNode]) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for node in nodes.iter() {
+        *counts.entry(node.name.clone()).or_default() += 1;
+    }
+    for node in nodes {
+        if counts.get(&node.name).is_some_and(|count| *count > 1) {
+            node.name = super::file_name(&node.path);
+        }
+    }
+}
+
 fn counted(values: impl Iterator<Item = Option<String>>) -> Option<String> {
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for value in values.flatten() {

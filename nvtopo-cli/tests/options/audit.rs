@@ -30,8 +30,8 @@ pub(super) fn audit_trial(option: &str) -> Option<Trial> {
         }
         "baseline" => {
             let file = scratch("baseline.json");
-            let baseline = super::run_after(&[], &super::words("baseline --from preset:gh200 -o -"), &[], "");
-            std::fs::write(&file, super::text(&baseline.stdout)).unwrap();
+            let written = crate::support::nvtopo(&["baseline", "--from", "preset:gh200", "-o", &file]);
+            assert!(written.status.success());
             trial.value = Some(file);
         }
         "pid" => trial.value = value("mine"),
