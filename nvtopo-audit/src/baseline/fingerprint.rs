@@ -61,6 +61,6 @@ pub(crate) fn counted_firmware(devices: impl Iterator<Item = (Option<String>, St
 
 /// Returns the fingerprint of software and firmware. `None`: nothing is known of it.
 pub(crate) fn of_inventory(inventory: &BTreeMap<String, String>) -> Option<String> {
-    let lines: String = inventory.iter().map(|(name, value)| format!("{name}\n{value}\n")).collect();
-    (!inventory.is_empty()).then(|| hash(&lines))
+    let lines: Vec<&str> = inventory.iter().flat_map(|(name, value)| [name.as_str(), value]).collect();
+    (!inventory.is_empty()).then(|| hash(&lines.join("\n")))
 }

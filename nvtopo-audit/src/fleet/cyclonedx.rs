@@ -1,11 +1,11 @@
-//! A fleet as a CycloneDX 1.6 bill of materials: a device for each node, in it its GPUs and NICs with their firmware, its
+//! A fleet as a `CycloneDX` 1.6 bill of materials: a device for each node, in it its GPUs and NICs with their firmware, its
 //! driver, its kernel and its BIOS.
 
 use super::{Fleet, FleetDevice, FleetNode};
 use serde_json::{Value, json};
 
 impl Fleet {
-    /// Returns the inventory as a CycloneDX 1.6 document in JSON: `device` for nodes, GPUs and NICs, `firmware`,
+    /// Returns the inventory as a `CycloneDX` 1.6 document in JSON: `device` for nodes, GPUs and NICs, `firmware`,
     /// `device-driver`, and `operating-system` for the kernel.
     pub fn to_cyclonedx(&self) -> String {
         let components: Vec<Value> =

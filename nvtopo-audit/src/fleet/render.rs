@@ -125,7 +125,10 @@ impl Fleet {
 
     /// Returns a JSON object for each node, one a line.
     pub fn to_jsonl(&self) -> String {
-        self.nodes().iter().map(|own| format!("{}\n", node(own))).collect()
+        self.nodes().iter().fold(String::new(), |mut text, own| {
+            let _ = writeln!(text, "{}", node(own));
+            text
+        })
     }
 
     /// Returns a row for each node as CSV, with a heading. Fields that are not known are empty.
