@@ -53,16 +53,13 @@ fn drift(name: &str, before: &Value, after: &Value) -> Report {
 /// Numbers all buses anew, and gives the devices other UUIDs.
 fn renumbered(document: &Value) -> Value {
     let text = document.to_string();
-    let mut out = String::new();
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("\"0000:") {
-        let (bus, end) = (&rest[at + 6..at + 8], at + 8);
-        out += &rest[..at + 6];
-        out += &format!("{:02x}", u8::from_str_radix(bus, 16).unwrap().wrapping_add(2));
-        rest = &rest[end..];
+    let mut parts = text.split("\"0000:");
+    let mut out = vec![parts.next().unwrap().to_owned()];
+    for part in parts {
+        let bus = u8::from_str_radix(&part[..2], 16).unwrap().wrapping_add(2);
+        out.push(format!("{bus:02x}{}", &part[2..]));
     }
-    out += rest;
-    serde_json::from_str(&out.replace("GPU-00000000-", "GPU-11111111-")).unwrap()
+    serde_json::from_str(&out.join("\"0000:").replace("GPU-00000000-", "GPU-11111111-")).unwrap()
 }
 
 #[test]
@@ -106,21 +103,18 @@ fn rings(rings: &[&[usize]], order: &[usize]) -> Topology {
             at(a).zip(at(b)).is_some_and(|(a, b)| (a + 1) % ring.len() == b || (b + 1) % ring.len() == a)
         })
     };
-    let mut text: String = (0..all).map(|gpu| format!("\tGPU{gpu}")).collect::<String>() + "\n";
-    for (row, a) in order.iter().enumerate() {
-        text += &format!("GPU{row}");
-        for b in order {
-            let cell = if a == b {
-                "X"
-            } else if is_linked(*a, *b) {
-                "NV2"
-            } else {
-                "SYS"
-            };
-            text += &format!("\t{cell}");
-        }
-        text.push('\n');
+    let cell = |a: usize, b: usize| match (a == b, is_linked(a, b)) {
+        (true, _) => "X",
+        (false, true) => "NV2",
+        (false, false) => "SYS",
+    };
+    let names: Vec<String> = (0..all).map(|gpu| format!("GPU{gpu}")).collect();
+    let mut lines = vec![format!("\t{}", names.join("\t"))];
+    for (name, a) in names.iter().zip(order) {
+        let cells: Vec<&str> = order.iter().map(|b| cell(*a, *b)).collect();
+        lines.push(format!("{name}\t{}", cells.join("\t")));
     }
+    let text = lines.join("\n") + "\n";
     Topology::parse("rings", text.as_bytes()).unwrap()
 }
 
@@ -193,12 +187,11 @@ fn table(links: usize, gpus: usize, path: &str) -> String {
         [path, "SYS", "SYS", "X"],
     ];
     let keep: Vec<usize> = (0..4).filter(|index| *index < gpus || *index >= 2).collect();
-    let mut text: String = keep.iter().map(|index| format!("\t{}", names[*index])).collect::<String>() + "\n";
-    for row in &keep {
-        let own: String = keep.iter().map(|column| format!("\t{}", cells[*row][*column])).collect();
-        text += &format!("{}{own}\n", names[*row]);
-    }
-    text
+    let of =
+        |texts: &[&str]| keep.iter().map(|index| texts[*index].to_owned()).collect::<Vec<_>>().join("\t");
+    let mut lines = vec![format!("\t{}", of(&names))];
+    lines.extend(keep.iter().map(|row| format!("{}\t{}", names[*row], of(&cells[*row]))));
+    lines.join("\n") + "\n"
 }
 
 fn of_tables(name: &str, before: &[(&str, &str)], after: &[(&str, &str)]) -> Report {

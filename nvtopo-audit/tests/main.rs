@@ -1,8 +1,10 @@
 //! The checks on recorded and on made evidence: each passes, fails and is unknown somewhere.
 
+mod baseline;
 mod beside;
 mod evidence;
 mod fabric;
+mod fleet;
 mod inventory;
 mod isolation;
 mod kernel;
@@ -10,8 +12,6 @@ mod kubernetes;
 mod locality;
 mod machine;
 mod made;
-mod baseline;
-mod fleet;
 mod nvlink;
 mod nvlink_errors;
 mod page;
