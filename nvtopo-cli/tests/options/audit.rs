@@ -35,6 +35,10 @@ pub(super) fn audit_trial(option: &str) -> Option<Trial> {
             trial.value = Some(file);
         }
         "pid" => trial.value = value("mine"),
+        "cgroup" => {
+            trial.base = words("--from preset:dgx-1-v100");
+            trial.value = value("job1");
+        }
         "fail-on" => trial.value = value("never"),
         "max-unknown" => {
             trial.base.extend(words("--fail-on never"));

@@ -299,9 +299,7 @@ pub fn fragment(locator: &Locator) -> Result<Fragment> {
         Locator::Path(path) if path.is_dir() => {
             folder::read(path).map_err(|error| error.in_input(&path.display().to_string()))
         }
-        Locator::Path(path) => {
-            parse(&path.display().to_string(), &read_path(path)?)
-        }
+        Locator::Path(path) => parse(&path.display().to_string(), &read_path(path)?),
     }
 }
 
