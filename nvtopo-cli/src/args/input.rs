@@ -23,9 +23,9 @@ pub(crate) struct InputArgs {
 #[derive(Args, Debug)]
 pub(crate) struct SourceArgs {
     /// Source of the topology: live (this machine), hwloc (this machine by libhwloc, where it is built in),
-    /// preset:NAME, a file (a text of nvidia-smi: topo -m, -q, -L, nvlink, topo -p2p; hwloc's or NCCL's XML, nvtopo's JSON,
-    /// nvbandwidth, p2pBandwidthLatencyTest, `ib_write_bw`, a snapshot), a directory (recorded /sys and /proc, saved
-    /// outputs), or - for standard input. Several are merged
+    /// preset:NAME, a file (an output of nvidia-smi, lspci, lscpu, numactl, ibstat, nvbandwidth or another such tool;
+    /// Slurm's gres.conf and slurmd -C; Kubernetes' `ResourceSlices`; hwloc's or NCCL's XML; nvtopo's JSON; a snapshot or
+    /// other archive), a directory (recorded /sys and /proc, saved outputs), or - for standard input. Several are merged
     #[arg(long, value_name = "SOURCE", default_value = "live")]
     pub(crate) from: Vec<Locator>,
 }
